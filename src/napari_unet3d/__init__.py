@@ -1,0 +1,62 @@
+"""Train, inspect and correct 3D U-Net segmentations in napari; the engine also runs without a viewer."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_unet3d.configs import EvaluationConfig, PredictionConfig, SyntheticConfig, TrainingConfig
+    from napari_unet3d.data.sample import Sample
+    from napari_unet3d.data.synthetic import generate_volume
+    from napari_unet3d.data.synthetic_dataset import generate
+    from napari_unet3d.data.volumes import read_volume, write_volume
+    from napari_unet3d.errors import UserError
+    from napari_unet3d.prediction.predict import predict
+    from napari_unet3d.prediction.test_set import evaluate
+    from napari_unet3d.training.loop import train
+
+__version__ = "0.1.0"
+
+# Where each public name lives. They are imported at first use, so that opening napari loads neither torch nor monai.
+_HOMES = {
+    "EvaluationConfig": "configs",
+    "PredictionConfig": "configs",
+    "Sample": "data.sample",
+    "SyntheticConfig": "configs",
+    "TrainingConfig": "configs",
+    "UserError": "errors",
+    "evaluate": "prediction.test_set",
+    "generate": "data.synthetic_dataset",
+    "generate_volume": "data.synthetic",
+    "predict": "prediction.predict",
+    "read_volume": "data.volumes",
+    "train": "training.loop",
+    "write_volume": "data.volumes",
+}
+
+__all__ = [
+    "EvaluationConfig",
+    "PredictionConfig",
+    "Sample",
+    "SyntheticConfig",
+    "TrainingConfig",
+    "UserError",
+    "evaluate",
+    "generate",
+    "generate_volume",
+    "predict",
+    "read_volume",
+    "train",
+    "write_volume",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,60 @@
+"""Every setting of the project: one frozen model per form, shared by dock, command, run file and Python.
+
+A field's description is its tooltip, its ``--help`` text and its documentation; its bounds are those of the
+form's box and of the command's option. Inputs (folders, layers, samples) are arguments of functions, not settings.
+"""
+
+from napari_unet3d.configs.base import Choice, Settings, setting
+from napari_unet3d.configs.prediction import EvaluationConfig, PredictionConfig
+from napari_unet3d.configs.synthetic import (
+    Axis,
+    BackgroundMethod,
+    Difficulty,
+    LabelKind,
+    NoiseType,
+    ObjectShape,
+    PixelType,
+    Placement,
+    RotationPlane,
+    SyntheticConfig,
+)
+from napari_unet3d.configs.training import (
+    Activation,
+    Augmentation,
+    Device,
+    Fit,
+    Loss,
+    Normalisation,
+    Optimizer,
+    Precision,
+    Preset,
+    TrainingConfig,
+)
+
+__all__ = [
+    "Activation",
+    "Augmentation",
+    "Axis",
+    "BackgroundMethod",
+    "Choice",
+    "Device",
+    "Difficulty",
+    "EvaluationConfig",
+    "Fit",
+    "LabelKind",
+    "Loss",
+    "NoiseType",
+    "Normalisation",
+    "ObjectShape",
+    "Optimizer",
+    "PixelType",
+    "Placement",
+    "Precision",
+    "PredictionConfig",
+    "Preset",
+    "RotationPlane",
+    "Settings",
+    "SyntheticConfig",
+    "TrainingConfig",
+    "setting",
+]

@@ -1,0 +1,88 @@
+"""What every settings model shares: how a field is declared, its bounds, its choices and its messages."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from napari_unet3d.errors import UserError, explain_validation
+
+T = TypeVar("T")
+
+
+def setting(  # noqa: PLR0913 - one argument per column of a form's row
+    default: T,
+    description: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    step: float | None = None,
+    label: str | None = None,
+    group: str | None = None,
+) -> T:
+    """Declare a field: default, one sentence of description, bounds (both allowed), step and group of its form.
+
+    Parameters
+    ----------
+    default : T
+        The value without the user's doing.
+    description : str
+        One or two sentences in the words of the field, with the unit.
+    low, high : float, optional
+        Smallest and largest allowed value; for a tuple they hold for each element.
+    step : float, optional
+        The smallest difference that matters; it sets the decimals of the form's box.
+    label : str, optional
+        The words beside the box; without it the field's name with spaces.
+    group : str, optional
+        The heading of the folded part of the form; without it the field is always in view.
+    """
+    extra: dict[str, Any] = {"low": low, "high": high, "step": step, "label": label, "group": group}
+    field: T = Field(default, description=description, json_schema_extra=extra)
+    return field
+
+
+class Choice(StrEnum):
+    """An enum whose value is what is written in files and commands, and which knows its words for a form."""
+
+    @property
+    def words(self) -> str:
+        """The words for a menu, such as ``Dice + CE``."""
+        return str(self.value).replace("-", " ").capitalize()
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, without unknown names, and with messages that a user understands.
+
+    Raises
+    ------
+    UserError
+        When a value has the wrong type, is out of its bounds, or the name is unknown.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise UserError(explain_validation(error)) from None
+
+    @model_validator(mode="after")
+    def _check_bounds(self) -> Self:
+        for name, field in type(self).model_fields.items():
+            extra = field.json_schema_extra
+            if not isinstance(extra, dict):
+                continue
+            value = getattr(self, name)
+            for element in value if isinstance(value, tuple) else (value,):
+                _check_between(name, element, extra.get("low"), extra.get("high"))
+        return self
+
+
+def _check_between(name: str, value: Any, low: Any, high: Any) -> None:
+    if (low is not None and not value >= low) or (high is not None and not value <= high):
+        bounds = f"from {low:g} to {high:g}" if None not in (low, high) else f"of at least {low:g}"
+        raise ValueError(f"The setting '{name}' is {value:g}; choose a value {bounds}")

@@ -1,0 +1,272 @@
+"""Settings of the synthetic volumes: the objects, where they lie, and how they are imaged."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, model_validator
+
+from napari_unet3d.configs.base import Choice, Settings, setting
+
+
+class Axis(Choice):
+    """An axis of a volume; its index in `(z, y, x)` is `index`."""
+
+    Z = "z"
+    Y = "y"
+    X = "x"
+
+    @property
+    def number(self) -> int:
+        """The position of the axis in an array of shape (z, y, x)."""
+        return "zyx".index(self.value)
+
+
+class RotationPlane(Choice):
+    """Two axes that an object may be turned in; `axes` are their positions in (z, y, x)."""
+
+    ZY = "zy"
+    ZX = "zx"
+    YX = "yx"
+
+    @property
+    def axes(self) -> tuple[int, int]:
+        """The positions of the two axes in an array of shape (z, y, x)."""
+        return "zyx".index(self.value[0]), "zyx".index(self.value[1])
+
+
+class NoiseType(Choice):
+    """The gradient noise that roughens an object; mixed draws one of the two for each object."""
+
+    PERLIN = "perlin"
+    SIMPLEX = "simplex"
+    MIXED = "mixed"
+
+
+class ObjectShape(Choice):
+    """The form of an object before noise and rotation."""
+
+    BLOB = "blob"
+    CYLINDER = "cylinder"
+    TUBE = "tube"
+
+
+class Placement(Choice):
+    """What two objects may not share: voxels, or any part of their bounding boxes (as qim3d does)."""
+
+    TRUE_SHAPE = "true-shape"
+    BOUNDING_BOX = "bounding-box"
+
+
+class BackgroundMethod(Choice):
+    """An arithmetic operation that joins two images."""
+
+    NONE = "none"
+    ADD = "add"
+    SUBTRACT = "subtract"
+    MULTIPLY = "multiply"
+    DIVIDE = "divide"
+
+
+class LabelKind(Choice):
+    """One id per object, or 1 wherever there is any object."""
+
+    OBJECTS = "objects"
+    FOREGROUND = "foreground"
+
+
+class PixelType(Choice):
+    """The numpy type of the image; integer images are rounded and clipped to its range."""
+
+    UINT8 = "uint8"
+    UINT16 = "uint16"
+    FLOAT32 = "float32"
+
+
+class Difficulty(Choice):
+    """Ready-made settings from the tutorial's clean volumes to touching objects in a noisy stack; see `settings`."""
+
+    TUTORIAL = "tutorial"
+    EASY = "easy"
+    MEDIUM = "medium"
+    HARD = "hard"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The fields of `SyntheticConfig` that this difficulty sets, and their values."""
+        return dict(_DIFFICULTY_SETTINGS[self])
+
+
+_DIFFICULTY_SETTINGS: dict[Difficulty, dict[str, Any]] = {
+    Difficulty.TUTORIAL: {},
+    Difficulty.EASY: {"blur_um": 0.7, "photons": 200.0, "read_noise": 0.01, "minimum_gap": 2},
+    Difficulty.MEDIUM: {
+        "blur_um": 1.0,
+        "photons": 60.0,
+        "read_noise": 0.03,
+        "uneven_background": 0.15,
+        "minimum_gap": 1,
+        "intensity": (100, 255),
+    },
+    Difficulty.HARD: {
+        "blur_um": 1.2,
+        "photons": 25.0,
+        "read_noise": 0.05,
+        "uneven_background": 0.3,
+        "minimum_gap": 0,
+        "intensity": (80, 255),
+    },
+}
+
+
+def _ordered(values: tuple[Any, Any]) -> tuple[Any, Any]:
+    if values[0] > values[1]:
+        raise ValueError(f"a range goes from low to high; swap {values[0]:g} and {values[1]:g}")
+    return values
+
+
+FloatRange = Annotated[tuple[float, float], AfterValidator(_ordered)]
+IntRange = Annotated[tuple[int, int], AfterValidator(_ordered)]
+Shape = tuple[int, int, int]
+
+_LOOK, _PLACE, _BACKGROUND, _IMAGING = "Shape and texture", "Placement", "Background noise", "Imaging"
+
+
+class SyntheticConfig(Settings):
+    """How to generate one synthetic volume with exact labels.
+
+    The object model (radial fading times gradient noise, gamma, threshold) is that of ``qim3d.generate``;
+    ranges are drawn from uniformly, once per object. Lengths are in voxels unless the name says µm.
+    Values that are not given come from `difficulty`.
+    """
+
+    difficulty: Difficulty = setting(
+        Difficulty.TUTORIAL, "Ready-made values for noise, blur and spacing; each can still be changed."
+    )
+    objects: int = setting(10, "Number of objects to place in a volume.", low=1, high=1_000_000)
+    shape: Shape = setting((128, 128, 128), "Size of the volume along z, y, x in voxels.", low=4, high=8192)
+    object_shape_min: Shape = setting(
+        (30, 30, 30), "Smallest size of an object along z, y, x in voxels.", low=2, high=4096
+    )
+    object_shape_max: Shape = setting(
+        (40, 40, 40), "Largest size of an object along z, y, x in voxels.", low=2, high=4096
+    )
+    seed: int = setting(0, "The same seed gives the same volume.", low=0, high=2**31 - 1)
+    labels: LabelKind = setting(LabelKind.OBJECTS, "One id per object, or 1 for every object.")
+    voxel_size_um: tuple[float, float, float] = setting(
+        (1.0, 1.0, 1.0), "Voxel size along z, y, x in µm.", low=0.0001, high=1e6, step=0.001
+    )
+    pixel_type: PixelType = setting(PixelType.UINT8, "Number type of the image.")
+
+    object_shape: ObjectShape = setting(ObjectShape.BLOB, "Blob, cylinder or tube.", group=_LOOK)
+    axis: Axis = setting(Axis.Z, "Axis of cylinders and tubes.", group=_LOOK)
+    tube_hole_ratio: float = setting(
+        0.5, "Radius of a tube's hole as a part of its radius.", low=0, high=0.95, step=0.01, group=_LOOK
+    )
+    hollow: int = setting(
+        0, "Wall thickness of hollow objects in voxels; 0 leaves them solid.", low=0, high=1000, group=_LOOK
+    )
+    noise_type: NoiseType = setting(NoiseType.PERLIN, "Gradient noise that roughens the objects.", group=_LOOK)
+    noise_scale: FloatRange = setting(
+        (0.04, 0.08),
+        "Range of the noise frequency in cycles per voxel; 0 is smooth.",
+        low=0,
+        high=1,
+        step=0.001,
+        group=_LOOK,
+    )
+    magnification: FloatRange = setting(
+        (1.0, 1.0), "Range of a factor on the size of each object.", low=0.05, high=20, step=0.01, group=_LOOK
+    )
+    gamma: FloatRange = setting(
+        (0.9, 1.0), "Range of the gamma correction of an object's intensity.", low=0.01, high=10, step=0.01, group=_LOOK
+    )
+    intensity: IntRange = setting(
+        (128, 255), "Range of the brightest value of an object.", low=1, high=65535, group=_LOOK
+    )
+    threshold: FloatRange = setting(
+        (0.5, 0.55),
+        "Range of the part of the brightest value below which an object ends.",
+        low=0,
+        high=0.99,
+        step=0.01,
+        group=_LOOK,
+    )
+    decay: FloatRange = setting(
+        (5.0, 10.0), "Range of the steepness of an object's edge.", low=0.1, high=100, step=0.1, group=_LOOK
+    )
+    identical_objects: bool = setting(False, "Use the same noise for every object.", group=_LOOK)
+
+    placement: Placement = setting(
+        Placement.TRUE_SHAPE,
+        "Keep apart the true shapes, so that objects can nearly touch, or their bounding boxes.",
+        group=_PLACE,
+    )
+    minimum_gap: int = setting(
+        1, "Smallest number of empty voxels between two objects; 0 lets them touch.", low=0, high=1000, group=_PLACE
+    )
+    rotation_degrees: FloatRange = setting(
+        (0.0, 360.0), "Range of the angle that an object is turned by.", low=-360, high=360, step=1, group=_PLACE
+    )
+    rotation_planes: tuple[RotationPlane, ...] = setting(
+        tuple(RotationPlane), "Planes to turn in; one is drawn for each object.", group=_PLACE
+    )
+
+    background_apply: BackgroundMethod = setting(
+        BackgroundMethod.NONE, "How background noise joins the image.", group=_BACKGROUND
+    )
+    background_generate: BackgroundMethod = setting(
+        BackgroundMethod.ADD, "How the noise joins the baseline.", group=_BACKGROUND
+    )
+    background_baseline: float = setting(
+        0.0, "Constant grey value of the background.", low=0, high=65535, step=0.1, group=_BACKGROUND
+    )
+    background_noise: FloatRange = setting(
+        (0.0, 20.0), "Range of the uniform noise.", low=0, high=65535, step=0.1, group=_BACKGROUND
+    )
+
+    blur_um: float = setting(
+        0.0, "Standard deviation of the Gaussian blur in µm.", low=0, high=1000, step=0.01, group=_IMAGING
+    )
+    photons: float = setting(
+        0.0, "Photons at the brightest voxel, for Poisson noise; 0 is without.", low=0, high=1e9, step=1, group=_IMAGING
+    )
+    read_noise: float = setting(
+        0.0,
+        "Standard deviation of Gaussian noise as a part of the brightest value.",
+        low=0,
+        high=10,
+        step=0.001,
+        group=_IMAGING,
+    )
+    uneven_background: float = setting(
+        0.0,
+        "Height of a slowly varying background as a part of the brightest value.",
+        low=0,
+        high=10,
+        step=0.01,
+        group=_IMAGING,
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_from_difficulty(cls, values: dict[str, Any]) -> dict[str, Any]:
+        difficulty = values.get("difficulty", Difficulty.TUTORIAL)
+        known = difficulty in tuple(Difficulty)  # an unknown one is reported by the field itself
+        return {**(Difficulty(difficulty).settings if known else {}), **values}
+
+    @model_validator(mode="after")
+    def _check_together(self) -> SyntheticConfig:
+        if any(low > high for low, high in zip(self.object_shape_min, self.object_shape_max, strict=True)):
+            raise ValueError(
+                f"The smallest object shape {self.object_shape_min} is larger than the largest "
+                f"{self.object_shape_max}; swap them"
+            )
+        if not self.rotation_planes:
+            raise ValueError("Choose at least one rotation plane; for no rotation set the rotation range to 0 0")
+        multiplied = self.background_generate in (BackgroundMethod.MULTIPLY, BackgroundMethod.DIVIDE)
+        if self.background_apply is not BackgroundMethod.NONE and multiplied and self.background_baseline == 0:
+            raise ValueError(
+                "A baseline of 0 cannot be multiplied or divided; choose a larger background baseline or add the noise"
+            )
+        return self

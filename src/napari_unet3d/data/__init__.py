@@ -1,0 +1,1 @@
+"""Volumes, dataset folders and synthetic data; no torch, no Qt."""

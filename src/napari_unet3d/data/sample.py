@@ -1,0 +1,81 @@
+"""One volume as it flows through the engine: image, labels and voxel size together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet3d.errors import UserError
+
+VoxelSize = tuple[float, float, float]
+Shape3D = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """An image, its labels if there are any, and its voxel size.
+
+    Attributes
+    ----------
+    name : str
+        What the volume is called in lists, layers and files.
+    image : ndarray of any real number type, shape (z, y, x)
+        Grey values, all finite.
+    labels : ndarray of integers, shape (z, y, x), or None
+        0 is background.
+    voxel_size_um : tuple of float
+        Size of a voxel along z, y, x in µm.
+
+    Raises
+    ------
+    UserError
+        When the image is not 3D, holds NaN or infinity, or the labels do not belong to it.
+    """
+
+    name: str
+    image: NDArray[Any]
+    labels: NDArray[Any] | None = None
+    voxel_size_um: VoxelSize = field(default=(1.0, 1.0, 1.0))
+
+    def __post_init__(self) -> None:
+        if self.image.ndim != 3:
+            raise UserError(
+                f"The image '{self.name}' has {self.image.ndim} dimensions {self.image.shape}; "
+                "give one 3D volume (z, y, x), a single channel and time point."
+            )
+        if self.image.dtype.kind not in "buif":
+            raise UserError(f"The image '{self.name}' holds {self.image.dtype}; convert it to grey values first.")
+        if self.image.size == 0:
+            raise UserError(
+                f"The image '{self.name}' is empty: shape {self.image.shape}; choose another volume."
+            )
+        if self.image.dtype.kind == "f" and not np.isfinite(self.image).all():
+            bad = int(self.image.size - np.isfinite(self.image).sum())
+            raise UserError(f"The image '{self.name}' holds {bad} values that are NaN or infinite; replace them first.")
+        if any(not 0 < size < np.inf for size in self.voxel_size_um):
+            raise UserError(f"The voxel size of '{self.name}' is {self.voxel_size_um} µm; every side must be above 0.")
+        if self.labels is not None:
+            check_labels(self.name, self.labels, self.shape)
+
+    @property
+    def shape(self) -> Shape3D:
+        """Number of voxels along z, y, x."""
+        z, y, x = self.image.shape
+        return z, y, x
+
+
+def check_labels(name: str, labels: NDArray[Any], shape: Shape3D) -> None:
+    """Raise a `UserError` unless `labels` is an integer array of the given shape without negative values."""
+    if labels.shape != shape:
+        raise UserError(
+            f"The labels of '{name}' have shape {labels.shape}, its image {shape}; both must be the same volume."
+        )
+    if labels.dtype.kind not in "bui":
+        raise UserError(
+            f"The labels of '{name}' hold {labels.dtype}; labels are whole numbers, save them as an integer type."
+        )
+    if labels.dtype.kind == "i" and labels.size and labels.min() < 0:
+        raise UserError(f"The labels of '{name}' go down to {labels.min()}; labels start at 0 for background.")

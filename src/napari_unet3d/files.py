@@ -1,0 +1,63 @@
+"""Files are written beside their place and renamed, so that no reader ever meets half a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from napari_unet3d.errors import explain_os_errors
+
+
+@contextmanager
+def written_beside(path: Path) -> Iterator[Path]:
+    """Give a temporary path in the folder of `path`; rename it to `path` when the block ends well.
+
+    The temporary name ends like `path` (``.volume-1a2b.ome.tif``), since writers choose a format by it.
+    Whatever was written is removed when the block raises. Folders (OME-Zarr) are replaced like files.
+
+    Parameters
+    ----------
+    path : Path
+        Where the finished file shall stand; its folder is made if it is missing.
+
+    Yields
+    ------
+    Path
+        The path to write to.
+
+    Raises
+    ------
+    UserError
+        If the disk is full or the folder cannot be written to.
+    """
+    stem, *suffixes = path.name.split(".")
+    beside = path.with_name(".".join([f".{stem}-{uuid.uuid4().hex[:8]}", *suffixes]))
+    try:
+        with explain_os_errors(path, "write"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield beside
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)  # rename cannot replace a folder that holds something
+            os.replace(beside, path)
+    finally:
+        if beside.is_dir():
+            shutil.rmtree(beside, ignore_errors=True)
+        else:
+            beside.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small text file in UTF-8, all of it or nothing."""
+    with written_beside(path) as beside:
+        beside.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as indented JSON, all of it or nothing."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")

@@ -1,0 +1,1 @@
+"""The network, its device, the normalisation of its input, and the file that it is kept in."""

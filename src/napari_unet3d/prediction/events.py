@@ -1,0 +1,68 @@
+"""What `predict` and `evaluate` report; the result is the last event."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet3d.data.sample import VoxelSize
+from napari_unet3d.evaluation.metrics import Scores
+
+
+@dataclass(frozen=True, slots=True)
+class ModelLoaded:
+    """The model is on its device; `device` names it and the precision in words."""
+
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The answer of a model for one volume.
+
+    Attributes
+    ----------
+    name : str
+        Name of the volume.
+    labels : ndarray of uint8, shape (z, y, x)
+        1 where the probability reaches the threshold, 0 elsewhere; the shape of the image.
+    probability : ndarray of float32, shape (z, y, x)
+        Probability of foreground, from 0 to 1.
+    voxel_size_um : tuple of float
+        Voxel size of the image along z, y, x in µm.
+    """
+
+    name: str
+    labels: NDArray[np.uint8]
+    probability: NDArray[np.float32]
+    voxel_size_um: VoxelSize
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeEvaluated:
+    """One more test volume is predicted, compared and written; arrays have the shape (z, y, x) of its image."""
+
+    scores: Scores
+    image: NDArray[Any]
+    truth: NDArray[Any]
+    prediction: Prediction
+    n_evaluated: int
+    n_volumes: int
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationFinished:
+    """All test volumes are done; `metrics_file` and `figures` are None and empty when nothing was written."""
+
+    volumes: tuple[Scores, ...]
+    mean: Scores
+    metrics_file: Path | None
+    figures: tuple[Path, ...]
+
+
+PredictEvent = ModelLoaded | Prediction
+EvaluateEvent = ModelLoaded | VolumeEvaluated | EvaluationFinished

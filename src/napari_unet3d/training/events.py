@@ -1,0 +1,85 @@
+"""What `train` reports while it works; whatever an event announces is already on disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """The run folder exists, volumes are read and the network is built.
+
+    Attributes
+    ----------
+    run_folder : Path
+        Where models, settings and history are written.
+    device : str
+        Device and precision in words, such as ``"NVIDIA H100, bf16"`` or ``"CPU (2 threads), fp32"``.
+    train_names, val_names : tuple of str
+        The split: which volumes train and which validate.
+    n_epochs, n_steps_per_epoch, n_parameters : int
+        Length of the run and size of the network.
+    """
+
+    run_folder: Path
+    device: str
+    train_names: tuple[str, ...]
+    val_names: tuple[str, ...]
+    n_epochs: int
+    n_steps_per_epoch: int
+    n_parameters: int
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A sentence that the user should see, which does not end the run."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepFinished:
+    """One step of the optimiser, counted from 1; `loss` is that of its batch."""
+
+    epoch: int
+    step: int
+    loss: float
+
+
+@dataclass(frozen=True, slots=True)
+class EpochFinished:
+    """One pass over the training volumes, counted from 1; `last.safetensors` and the history hold it already.
+
+    Attributes
+    ----------
+    train_loss : float
+        Mean loss of the epoch's steps.
+    val_loss, val_dice : float or None
+        Mean over the validation volumes; None in epochs without validation.
+    is_best : bool
+        Whether `model.safetensors` is now this epoch's model.
+    seconds_left : float
+        Estimate for the rest of the run.
+    """
+
+    epoch: int
+    train_loss: float
+    val_loss: float | None
+    val_dice: float | None
+    is_best: bool
+    seconds_left: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingFinished:
+    """The last epoch is done; `model` is the file of the best one."""
+
+    run_folder: Path
+    model: Path
+    best_epoch: int
+    best_val_loss: float | None
+    best_val_dice: float | None
+
+
+TrainEvent = RunStarted | Notice | StepFinished | EpochFinished | TrainingFinished
