@@ -22,7 +22,7 @@ from napari_unet3d.data.turning import Turn, turned_array
 from napari_unet3d.errors import UserError
 
 _TRIES_TO_TURN = 24
-_FAINTEST = 0.5  # what rounds to 1; an object's voxel is never as dark as the empty background
+_FAINTEST = 0.51  # rounds to 1: an object's voxel is never as dark as the empty background
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,10 +164,14 @@ def _field(config: SyntheticConfig, recipe: _Recipe, turn: Turn) -> tuple[NDArra
         squared += np.square(line / half[turn.line_axis]).astype(np.float32)[:, None]
     bright = 1 - squared ** np.float32(recipe.decay / 2)
     np.maximum(bright, 0, out=bright)
-    bright *= _noise(recipe, plane + half[list(turn.axes), None], line + half[turn.line_axis], turn.line_axis)
+    corner = half[list(turn.axes), None]
+    bright *= _noise(recipe, plane + corner, line + half[turn.line_axis], turn.line_axis, bright > 0)
+    share = np.float32(recipe.threshold ** (1 / recipe.gamma))  # gamma keeps the order of values
+    cut = share * bright.max()
     if config.object_shape is ObjectShape.TUBE:
         bright[squared < _hole(config, recipe)] = 0
-    cut = np.float32(recipe.threshold ** (1 / recipe.gamma)) * bright.max()  # gamma keeps the order of values
+        if bright.max() < cut:  # only dark noise is left in a thin wall
+            cut = share * bright.max()
     kept = (bright > 0) & (bright >= cut)
     box = np.zeros((length, *reached.shape), np.float32)
     mask = np.zeros(box.shape, bool)
@@ -176,8 +180,10 @@ def _field(config: SyntheticConfig, recipe: _Recipe, turn: Turn) -> tuple[NDArra
     return turn.to_zyx(mask), turn.to_zyx(box)
 
 
-def _noise(recipe: _Recipe, plane: NDArray[Any], line: NDArray[Any], line_axis: int) -> NDArray[np.float32]:
-    """Noise from 0 to 1 at offsets from the corner of the object's box, shape (m, n)."""
+def _noise(
+    recipe: _Recipe, plane: NDArray[Any], line: NDArray[Any], line_axis: int, where: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """Noise at offsets from the corner of the object's box, shape (m, n); from 0 to 1 in the voxels `where`."""
     if recipe.noise_scale == 0:
         return np.ones((len(line), plane.shape[1]), np.float32)
     plane_axes = [axis for axis in range(3) if axis != line_axis]
@@ -187,8 +193,8 @@ def _noise(recipe: _Recipe, plane: NDArray[Any], line: NDArray[Any], line_axis: 
         line_axis,
     )
     field = (perlin if recipe.noise_type is NoiseType.PERLIN else simplex)(points, recipe.table)
-    field -= field.min()
-    peak = field.max()
+    field -= field.min(where=where, initial=np.inf)
+    peak = field.max(where=where, initial=0)
     return field / peak if peak > 0 else np.ones_like(field)
 
 
