@@ -68,9 +68,7 @@ def test_the_hole_of_a_tube_has_its_part_of_the_radius(ratio):
 
 
 def test_a_tube_without_a_hole_is_a_cylinder():
-    np.testing.assert_array_equal(
-        make(object_shape="tube", tube_hole_ratio=0).mask, make(object_shape="cylinder").mask
-    )
+    np.testing.assert_array_equal(make(object_shape="tube", tube_hole_ratio=0).mask, make(object_shape="cylinder").mask)
 
 
 @pytest.mark.parametrize("wall", [1, 3])
@@ -85,12 +83,8 @@ def test_a_hollow_object_is_the_shell_of_the_solid_one(wall):
 @pytest.mark.parametrize(("plane", "axes"), [("zy", (0, 1)), ("zx", (0, 2)), ("yx", (1, 2))])
 def test_a_quarter_turn_only_swaps_axes(noise_type, plane, axes):
     still = make(noise_scale=(0.06, 0.06), noise_type=noise_type, rotation_planes=(plane,))
-    turned = make(
-        noise_scale=(0.06, 0.06), noise_type=noise_type, rotation_planes=(plane,), rotation_degrees=(90, 90)
-    )
-    np.testing.assert_allclose(
-        brightness(turned), np.rot90(brightness(still), axes=axes), rtol=1e-3, atol=0.01
-    )
+    turned = make(noise_scale=(0.06, 0.06), noise_type=noise_type, rotation_planes=(plane,), rotation_degrees=(90, 90))
+    np.testing.assert_allclose(brightness(turned), np.rot90(brightness(still), axes=axes), rtol=1e-3, atol=0.01)
 
 
 def test_turning_is_rigid_in_micrometres():
@@ -102,8 +96,9 @@ def test_turning_is_rigid_in_micrometres():
 
 def test_a_turn_by_any_angle_keeps_the_volume():
     sizes = [
-        make(object_shape="cylinder", size=(60, 25, 15), rotation_degrees=(angle, angle), rotation_planes=("zy",))
-        .mask.sum()
+        make(
+            object_shape="cylinder", size=(60, 25, 15), rotation_degrees=(angle, angle), rotation_planes=("zy",)
+        ).mask.sum()
         for angle in (0, 20, 45, 77)
     ]
     np.testing.assert_allclose(sizes, sizes[0], rtol=0.03)
@@ -160,6 +155,26 @@ def test_a_shared_noise_generator_makes_objects_alike(seed):
     second = make_object(settings, np.random.default_rng(seed + 100), noise_rng=np.random.default_rng(9))
     np.testing.assert_array_equal(first.mask, second.mask)
     assert first.mask.sum() != make_object(settings, np.random.default_rng(seed)).mask.sum()
+
+
+@pytest.mark.parametrize("kind", ["blob", "cylinder", "tube"])
+@pytest.mark.parametrize("size", [(2, 2, 2), (2, 5, 3), (11, 2, 11), (4, 3, 2)])
+@pytest.mark.parametrize("voxel_size_um", [(1, 1, 1), (10, 1, 1), (1, 3, 0.1)])
+def test_the_smallest_objects_are_never_empty(kind, size, voxel_size_um):
+    for seed in range(6):
+        made = make(
+            seed,
+            object_shape=kind,
+            size=size,
+            shape=(400, 400, 400),
+            voxel_size_um=voxel_size_um,
+            rotation_degrees=(0, 90),
+            tube_hole_ratio=0.95,
+            noise_scale=(0, 0.5),
+            threshold=(0, 0.9),
+        )
+        assert made.mask.any()
+        assert len(made.values) == made.mask.sum()
 
 
 class TestGivenObjects:
