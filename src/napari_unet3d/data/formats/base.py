@@ -71,8 +71,8 @@ class Format(Protocol):
     def read_file(self, path: Path) -> VolumeData:
         """Read a volume and its voxel size."""
 
-    def write_file(self, path: Path, array: NDArray[Any], voxel_size_um: VoxelSize) -> None:
-        """Write a volume of shape (z, y, x) and its voxel size."""
+    def write_file(self, path: Path, array: NDArray[Any], voxel_size_um: VoxelSize, like: Path | None) -> None:
+        """Write a volume of shape (z, y, x) and its voxel size, placed in space as the file `like` of this format."""
 
 
 def check_header(path: Path, shape: Sequence[int], dtype: DTypeLike) -> tuple[int, int, int]:
