@@ -37,7 +37,7 @@ def test_the_defaults_are_the_tutorial():
         ({"intensity": (128, 256)}, "256 does not fit the pixel type uint8, which ends at 255"),
         ({"rotation_planes": ()}, "at least one rotation plane"),
         ({"background_apply": "add", "background_generate": "multiply"}, "baseline of 0 cannot be multiplied"),
-        ({"background_apply": "divide", "background_noise": (0, 0)}, "divide by a background of 0"),
+        ({"background_apply": "divide", "background_noise": (0, 0)}, "divided by noise of 0"),
         ({"touching": 1.2}, "'touching' is 1.2; choose a value from 0 to 1"),
         ({"colour": 3}, "no setting called 'colour'"),
     ],

@@ -302,6 +302,9 @@ class SyntheticConfig(Settings):
             raise ValueError(
                 "A baseline of 0 cannot be multiplied or divided; choose a larger background baseline or add the noise"
             )
-        is_empty = self.background_noise == (0, 0) and (multiplied or self.background_baseline == 0)
-        if self.background_apply is BackgroundMethod.DIVIDE and is_empty:
-            raise ValueError("An image cannot be divided by a background of 0; choose a larger baseline or noise")
+        without_noise = self.background_noise == (0, 0)
+        is_empty = self.background_baseline == 0 or self.background_generate is BackgroundMethod.MULTIPLY
+        divides_by_noise = self.background_generate is BackgroundMethod.DIVIDE
+        divides_by_background = self.background_apply is BackgroundMethod.DIVIDE and is_empty
+        if without_noise and (divides_by_noise or divides_by_background):
+            raise ValueError("Nothing can be divided by noise of 0; choose a larger range of background noise")
