@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tokenize
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.files import write_json
 
 WORDS = "NumPy"
-DAMAGE = (ValueError, EOFError, SyntaxError, TypeError)
+DAMAGE = (ValueError, EOFError, SyntaxError, TypeError, tokenize.TokenError)
 
 
 def voxel_size_file(path: Path) -> Path:
@@ -46,7 +47,7 @@ def _read_voxel_size(path: Path) -> VoxelSize | None:
     return voxel_size
 
 
-def write_file(path: Path, array: NDArray[Any], voxel_size_um: VoxelSize) -> None:
+def write_file(path: Path, array: NDArray[Any], voxel_size_um: VoxelSize, like: Path | None = None) -> None:
     """Write an array; `write_voxel_size` adds the voxel size."""
     with path.open("wb") as file:
         np.save(file, array, allow_pickle=False)
