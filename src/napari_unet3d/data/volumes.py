@@ -9,10 +9,10 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.data.formats.base import Format, VolumeData
+from napari_unet3d.data.formats.base import Format, VolumeData, voxel_size_file
 from napari_unet3d.data.sample import Sample, VoxelSize, whole_numbers
 from napari_unet3d.errors import UserError, explain_os_errors
-from napari_unet3d.files import written_beside
+from napari_unet3d.files import write_json, written_beside
 
 __all__ = [
     "READABLE_SUFFIXES",
@@ -164,10 +164,8 @@ def write_volume(
     with written_beside(path) as beside:
         source = Path(like) if like is not None and is_volume(like) and _format_of(Path(like)) is file_format else None
         file_format.write_file(beside, np.ascontiguousarray(values), voxel_size_um, source)
-    if volume_suffix(path) == ".npy":
-        from napari_unet3d.data.formats import npy
-
-        npy.write_voxel_size(path, voxel_size_um)
+        if volume_suffix(path) == ".npy":  # its second file goes first, so that no full disk parts them
+            write_json(voxel_size_file(path), {"voxel_size_um": list(voxel_size_um)})
 
 
 def read_labels(path: Path | str) -> VolumeData:

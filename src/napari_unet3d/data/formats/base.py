@@ -158,3 +158,8 @@ def valid_voxel_size(sizes: Sequence[float | None]) -> VoxelSize | None:
 def unknown_type(array: NDArray[Any], words: str) -> UserError:
     """Make the error for a number type that a format has no place for."""
     return UserError(f"{words} cannot hold {array.dtype}. Choose .tif or .npy instead, or convert the values.")
+
+
+def voxel_size_file(path: Path) -> Path:
+    """Name the JSON file that holds the voxel size of a .npy file, as ``{"voxel_size_um": [z, y, x]}``."""
+    return path.with_name(path.name + ".json")

@@ -86,4 +86,6 @@ def _explain_writing(message: str, array: NDArray[Any]) -> None:
         raise unknown_type(array, "MRC")
     if "wrote only" in message or "Could not write" in message or "No space" in message:
         raise OSError(errno.ENOSPC, "No space left on device")  # ITK's writers drop the errno
+    if "File too large" in message:
+        raise OSError(errno.EFBIG, "File too large")
     raise OSError(message.strip().splitlines()[-1])
