@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unet3d.data.events import Notice
 from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.evaluation.metrics import Scores
 
@@ -43,6 +44,16 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True)
+class PredictionWritten:
+    """One more prediction is on disk; `files` are its labels and, if asked for, its probability."""
+
+    prediction: Prediction
+    files: tuple[Path, ...]
+    n_written: int
+    n_volumes: int
+
+
+@dataclass(frozen=True, slots=True)
 class VolumeEvaluated:
     """One more test volume is predicted, compared and written; arrays have the shape (z, y, x) of its image."""
 
@@ -64,5 +75,6 @@ class EvaluationFinished:
     figures: tuple[Path, ...]
 
 
-PredictEvent = ModelLoaded | Prediction
-EvaluateEvent = ModelLoaded | VolumeEvaluated | EvaluationFinished
+PredictEvent = ModelLoaded | Notice | Prediction
+PredictFilesEvent = ModelLoaded | Notice | PredictionWritten
+EvaluateEvent = ModelLoaded | Notice | VolumeEvaluated | EvaluationFinished
