@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import SpinBox
 from napari.layers import Image, Labels, Points
-from numpy.typing import NDArray
 from qtpy.QtWidgets import QMessageBox, QPushButton
 
 from napari_unet3d.configs import SyntheticConfig
@@ -176,7 +175,7 @@ class GenerateDock(Dock):
         self.viewer.window.add_plugin_dock_widget("napari-unet3d", "Train")
 
 
-def _preview(config: SyntheticConfig, inputs: dict[str, list[NDArray[Any]] | None]) -> Iterator[GenerateEvent]:
+def _preview(config: SyntheticConfig, inputs: dict[str, Any]) -> Iterator[GenerateEvent]:
     from napari_unet3d.data.synthetic import generate_volume
 
     return generate_volume(config, name=PREVIEW_NAME, **inputs)
