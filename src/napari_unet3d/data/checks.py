@@ -106,9 +106,7 @@ def _warning(message: str) -> Finding:
 def _check_names(folder: Path, pairs: Sequence[Pair]) -> Iterator[Finding]:
     for part, finding in ((Part.TRAIN, _error), (Part.TEST, _warning)):
         if not any(pair.part is part for pair in pairs):
-            yield finding(
-                f"{part} holds no volumes; add images to {part}/images and their labels to {part}/labels to {part} with."
-            )
+            yield finding(f"{part} holds no volumes; add images to {part}/images and their labels to {part}/labels.")
     notice = pairing_notice(folder)
     if notice:
         yield _warning(notice)
@@ -119,16 +117,12 @@ def _check_names(folder: Path, pairs: Sequence[Pair]) -> Iterator[Finding]:
 
 def _check_ignored(folder: Path, words: str) -> Iterator[Finding]:
     entries = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
-    ignored = [
-        name
-        for name in entries
-        if not name.startswith(".") and not is_volume(name) and name.removesuffix(".json") not in entries
-    ]
+    voxel_size_files = {f"{name}.json" for name in entries if name.lower().endswith(".npy")}
+    ignored = [name for name in entries if not (name.startswith(".") or is_volume(name) or name in voxel_size_files)]
     if ignored:
-        others = f" and {len(ignored) - 1} more" if len(ignored) > 1 else ""
+        others = f" and {len(ignored) - 1} more are" if len(ignored) > 1 else " is"
         yield _warning(
-            f"{words}/{ignored[0]}{others} is no volume that can be read and is left out; "
-            f"the formats are {' '.join(READABLE_SUFFIXES)}."
+            f"{words}/{ignored[0]}{others} left out; the formats that can be read are {' '.join(READABLE_SUFFIXES)}."
         )
 
 
@@ -169,7 +163,8 @@ def _digest(array: NDArray[Any]) -> str:
     """Hash shape and values; the number type does not count, so that a converted copy is still found."""
     digest = hashlib.blake2b(repr(array.shape).encode())
     for plane in array:
-        digest.update(np.ascontiguousarray(plane, dtype=np.float64) + 0.0)  # −0 and 0 are the same grey value
+        values = plane.astype(np.float64) + 0.0  # −0 and 0 are the same grey value
+        digest.update(values.tobytes())
     return digest.hexdigest()
 
 
