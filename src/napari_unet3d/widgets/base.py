@@ -107,6 +107,8 @@ class RunBar(QWidget):
         The words on the start button.
     also : sequence of QWidget
         Other widgets (buttons, a form) that make no sense during the job and are disabled then.
+    stop_text : str
+        The words on the stop button.
 
     Attributes
     ----------
@@ -114,10 +116,11 @@ class RunBar(QWidget):
     bar : QProgressBar
     """
 
-    def __init__(self, start_text: str, also: Sequence[QWidget] = ()) -> None:
+    def __init__(self, start_text: str, also: Sequence[QWidget] = (), stop_text: str = "Stop") -> None:
         super().__init__()
         self.start_button = QPushButton(start_text)
-        self.stop_button = QPushButton("Stop")
+        self.stop_button = QPushButton(stop_text)
+        self._stop_text = stop_text
         self.bar = QProgressBar()
         self.bar.setTextVisible(True)
         self.bar.setAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -136,7 +139,7 @@ class RunBar(QWidget):
         self._set_running(True)
         self.bar.setRange(0, 0)  # busy, until the first progress
         self.bar.setFormat("")
-        self.stop_button.setText("Stop")
+        self.stop_button.setText(self._stop_text)
         job.progressed.connect(self._show_progress)
         job.ended.connect(self._on_ended)
         self.stop_button.clicked.connect(self._stop)

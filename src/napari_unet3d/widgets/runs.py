@@ -110,6 +110,8 @@ class TrainingRecord:
         self.latest = event
         self.history.add_epoch(event.epoch, event.train_loss, event.val_loss, is_best=event.is_best)
         if event.is_best:
+            if self.best_epoch is None:
+                remember_run(self.run_folder)
             self.best_epoch = event.epoch
         losses = f"training loss {event.train_loss:.3f}"
         if event.val_loss is not None:
@@ -140,9 +142,12 @@ class TrainingRecord:
         """Whether the run folder holds a model that can predict."""
         return self.best_epoch is not None
 
-    def outcome(self, *, stopped: bool) -> str:
-        """Say in one or two sentences how the run ended and where its model is."""
+    def outcome(self, *, stopped: bool, failed: bool) -> str:
+        """Say in one or two sentences how the run ended and where its model is; empty after a failure without one."""
         if self.best_epoch is None:
-            return "Stopped before the first epoch ended: there is no model yet." if stopped else ""
-        how = f"Stopped after epoch {self.latest.epoch}." if stopped and self.latest else "Training is done."
+            return "" if failed or not stopped else "Stopped before the first epoch ended; there is no model yet."
+        last = self.latest.epoch if self.latest else self.best_epoch
+        how = f"Stopped after epoch {last}." if stopped else f"It broke off after epoch {last}."
+        if self.finished is not None:
+            how = "Training is done."
         return f"{how} The best model, of epoch {self.best_epoch}, is in {self.run_folder}"

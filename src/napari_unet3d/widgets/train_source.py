@@ -131,7 +131,7 @@ class TrainingSource(QWidget):
         if (folder := self.folder.value) is None:
             return 0
         try:
-            return len(list_pairs(folder, part))
+            return sum(None not in (pair.image, pair.labels) for pair in list_pairs(folder, part))
         except UserError:  # it is said below the line, and again when training starts
             return 0
 
@@ -172,10 +172,11 @@ class TrainingSource(QWidget):
         if not folder.is_dir():
             return "This folder does not exist."
         try:
-            train, test = len(list_pairs(folder, Part.TRAIN)), len(list_pairs(folder, Part.TEST))
+            list_pairs(folder)
         except UserError as error:
             return str(error)
-        return f"{train} training, {test} test volume{'' if test == 1 else 's'}"
+        n_test = self._n_volumes(Part.TEST)
+        return f"{self._n_volumes(Part.TRAIN)} training, {n_test} test volume{'' if n_test == 1 else 's'}"
 
     def _make_folder_page(self) -> QWidget:
         page = QWidget()
