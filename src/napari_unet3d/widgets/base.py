@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from magicgui.types import FileDialogMode
 from magicgui.widgets import FileEdit, create_widget
 from napari.layers import Layer
-from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, Signal
 from qtpy.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -49,10 +50,17 @@ class ScrollDock(QScrollArea):
     def minimumSizeHint(self) -> QSize:
         """Give the smallest size: that of the content's width, beside the scroll bar."""
         size = super().minimumSizeHint()
-        content = self.widget()
+        content, bar = self.widget(), self.verticalScrollBar()
         assert content is not None
-        size.setWidth(content.minimumSizeHint().width() + self.verticalScrollBar().sizeHint().width())
+        assert bar is not None
+        size.setWidth(content.minimumSizeHint().width() + bar.sizeHint().width())
         return size
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Grow with the content, for example when a folded part is opened."""
+        if event is not None and event.type() == QEvent.Type.LayoutRequest and watched is self.widget():
+            self.updateGeometry()
+        return super().eventFilter(watched, event)
 
 
 class MessageLine(QLabel):
@@ -194,7 +202,7 @@ class PathBox(QWidget):
 
     def __init__(self, mode: Literal["d", "r", "w"], remember_as: str, tooltip: str = "") -> None:
         super().__init__()
-        self._edit = FileEdit(mode=mode, nullable=True, tooltip=tooltip)
+        self._edit = FileEdit(mode=FileDialogMode(mode), nullable=True, tooltip=tooltip)
         self._edit.choose_btn.text = "…"
         self._edit.choose_btn.native.setMaximumWidth(32)
         self._remember_as = remember_as

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pint
@@ -17,7 +17,7 @@ _OWNED = "napari-unet3d"  # key of the layers' metadata: only layers that we mad
 _EXTRA, _MISSED = 1, 2
 _DIFFERENCE_COLOURS: dict[int | None, str] = {None: "transparent", 0: "transparent", _EXTRA: "red", _MISSED: "blue"}
 
-Place = Layer | VoxelSize
+Place: TypeAlias = "Layer | VoxelSize"
 """Where a new layer lies: as another layer does, or at the origin with a voxel size (z, y, x) in µm."""
 
 
@@ -129,11 +129,11 @@ def show_image(viewer: Any, name: str, data: NDArray[Any], like: Place, **option
     """
     layer = _existing(viewer, name, Image)
     if layer is None:
-        return viewer.add_image(data, name=name, metadata={_OWNED: True}, **_spatial(like), **options)  # type: ignore[no-any-return]
+        return viewer.add_image(data, name=name, metadata={_OWNED: True}, **_spatial(like), **options)
     _update(layer, data, like)
     if "contrast_limits" not in options:
         layer.reset_contrast_limits()  # napari keeps the limits of the old data otherwise
-    return layer  # type: ignore[no-any-return]
+    return layer
 
 
 def show_labels(viewer: Any, name: str, data: NDArray[Any], like: Place, **options: Any) -> Labels:
@@ -145,9 +145,9 @@ def show_labels(viewer: Any, name: str, data: NDArray[Any], like: Place, **optio
         data = data.astype(np.uint8)
     layer = _existing(viewer, name, Labels)
     if layer is None:
-        return viewer.add_labels(data, name=name, metadata={_OWNED: True}, **_spatial(like), **options)  # type: ignore[no-any-return]
+        return viewer.add_labels(data, name=name, metadata={_OWNED: True}, **_spatial(like), **options)
     _update(layer, data, like)
-    return layer  # type: ignore[no-any-return]
+    return layer
 
 
 def show_difference(viewer: Any, name: str, difference: NDArray[np.uint8], like: Place) -> Labels:
@@ -175,7 +175,7 @@ def _single_array(layer: Layer) -> NDArray[Any]:
 
 
 def _micrometres(unit: Any) -> float:
-    quantity = 1.0 * pint.get_application_registry().Unit(str(unit))
+    quantity = 1.0 * pint.Unit(str(unit))
     return float(quantity.to("micrometer").magnitude) if quantity.check("[length]") else 1.0
 
 
