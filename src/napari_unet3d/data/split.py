@@ -8,7 +8,7 @@ from math import floor
 
 import numpy as np
 
-from napari_unet3d.data.dataset import natural_order
+from napari_unet3d.data.pairs import natural_order
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 

@@ -116,8 +116,8 @@ def check_header(path: Path, shape: Sequence[int], dtype: DTypeLike) -> tuple[in
     n_bytes, memory = math.prod(int(n) for n in shape) * dtype.itemsize, psutil.virtual_memory().total
     if n_bytes > memory:
         raise UserError(
-            f"{path} says that it holds {_gigabytes(n_bytes)} of shape {tuple(shape)}, and this machine has "
-            f"{_gigabytes(memory)} of memory. If that size is wrong, the file is damaged; if it is right, crop the volume."
+            f"{path} is said to hold {_gigabytes(n_bytes)} of shape {tuple(shape)}, but this machine has "
+            f"{_gigabytes(memory)} of memory. Crop the volume; if the size is wrong, the file is damaged."
         )
     return axes[0], axes[1], axes[2]
 

@@ -33,7 +33,8 @@ def read_file(path: Path) -> VolumeData:
 
 def _dtype(itk: Any, pixel_id: int) -> np.dtype[Any]:
     one_voxel = itk.Image([1, 1, 1], pixel_id)
-    return np.dtype(itk.GetArrayViewFromImage(one_voxel).dtype)
+    dtype: np.dtype[Any] = itk.GetArrayViewFromImage(one_voxel).dtype
+    return dtype
 
 
 def _um_per_length(path: Path) -> float:
@@ -47,8 +48,9 @@ def _simpleitk(path: Path) -> Any:
         raise UserError(
             f"Reading and writing {path.suffix} needs SimpleITK. Install it with: pip install 'napari-unet3d[formats]'"
         ) from None
-    SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)  # every message is in the exception already
-    return SimpleITK
+    itk: Any = SimpleITK
+    itk.ProcessObject.SetGlobalWarningDisplay(False)  # every message is in the exception already
+    return itk
 
 
 def write_file(path: Path, array: NDArray[Any], voxel_size_um: VoxelSize) -> None:

@@ -18,12 +18,13 @@ from napari_unet3d.data.sample import VoxelSize
 WORDS = "NIfTI"
 DAMAGE = (ImageFileError, HeaderDataError, ValueError, TypeError, KeyError, EOFError, zlib.error)
 
+_NIFTI1: Any = nibabel.Nifti1Image  # without types in nibabel
 _TYPES = {"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64"}
 
 
 def read_file(path: Path) -> VolumeData:
     """Read a volume, scaled as its header says; the array is only turned round, not resampled to world axes."""
-    image = nibabel.load(path)
+    image: Any = nibabel.load(path)  # its stubs know only the bare base class
     kept = check_header(path, image.shape, image.get_data_dtype())
     space, _ = image.header.get_xyzt_units()
     um = um_per_unit("mm" if space == "unknown" else space) or 1e3  # software takes mm where nothing is said
@@ -38,6 +39,6 @@ def write_file(path: Path, array: NDArray[Any], voxel_size_um: VoxelSize) -> Non
     if array.dtype.name not in _TYPES:
         raise unknown_type(array, WORDS)
     z, y, x = (size / 1000 for size in voxel_size_um)
-    image = nibabel.Nifti1Image(array.transpose(), np.diag([x, y, z, 1.0]), dtype=array.dtype)
+    image = _NIFTI1(array.transpose(), np.diag([x, y, z, 1.0]), dtype=array.dtype)
     image.header.set_xyzt_units("mm")
     nibabel.save(image, path)

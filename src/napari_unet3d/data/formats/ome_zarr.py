@@ -1,7 +1,8 @@
 """OME-Zarr (NGFF 0.1 to 0.5 read, 0.5 written) through zarr.
 
-The metadata is a few lines of JSON; ``ome-zarr-models`` refuses many files that exist in the wild and pins
-pydantic, and ``ome-zarr`` brings an S3 client and two HTTP ones, so neither is a dependency. The tests use the first as judge.
+The metadata is a few lines of JSON. ``ome-zarr-models`` refuses many files that exist in the wild and caps
+pydantic's version, ``ome-zarr`` brings an S3 client and two HTTP ones: so neither is a dependency, and the first
+is the judge in the tests.
 """
 
 from __future__ import annotations
@@ -91,9 +92,9 @@ def _read_array(path: Path, array: Any, names: list[str], sizes: list[float | No
 def write_file(path: Path, array: NDArray[Any], voxel_size_um: VoxelSize) -> None:
     """Write one resolution, in chunks of up to 64³ voxels."""
     group = zarr.open_group(path, mode="w", zarr_format=3)
-    axes = [{"name": name, "type": "space", "unit": "micrometer"} for name in "zyx"]
-    transformations = [{"type": "scale", "scale": list(voxel_size_um)}]
-    image = {"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": transformations}]}
+    axes: Any = [{"name": name, "type": "space", "unit": "micrometer"} for name in "zyx"]
+    transformations: Any = [{"type": "scale", "scale": list(voxel_size_um)}]
+    image: Any = {"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": transformations}]}
     group.attrs["ome"] = {"version": "0.5", "multiscales": [image]}
     chunks = tuple(min(_CHUNK, length) for length in array.shape)
     group.create_array("0", data=array, chunks=chunks, dimension_names=list("zyx"))

@@ -18,7 +18,7 @@ from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.errors import UserError
 
 WORDS = "TIFF"
-# tifffile checks little of what a header says before it computes with it; these came up when files were cut and garbled.
+# tifffile checks little of what a header says before it computes with it; these came up on cut and garbled files.
 DAMAGE = (
     tifffile.TiffFileError,
     ValueError,
@@ -81,7 +81,7 @@ def _check_channels(path: Path, axes: str, shape: tuple[int, ...]) -> None:
         )
     if lengths.get("T", 1) > 1 and lengths.get("Z", 1) > 1:
         raise UserError(
-            f"{path} has {lengths['T']} time points (shape {shape}, axes {axes}); save one of them as a file of its own."
+            f"{path} has {lengths['T']} time points (shape {shape}, axes {axes}); save one as a file of its own."
         )
 
 
