@@ -318,7 +318,7 @@ class Dock(ScrollDock):
             return
         self._job = job
         self.run_bar.watch(job)
-        job.event.connect(self.on_event)
+        job.reported.connect(self.on_event)
         job.failed.connect(self._on_failed)
         job.ended.connect(self._on_ended)
 

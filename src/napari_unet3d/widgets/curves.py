@@ -131,8 +131,9 @@ class LossCurves(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
         plot.hideButtons()
         plot.setLabel("bottom", "epoch")
         plot.setLabel("left", "loss")
-        plot.getAxis("left").enableAutoSIPrefix(False)
-        plot.getAxis("bottom").enableAutoSIPrefix(False)
+        for name in ("left", "bottom"):
+            plot.getAxis(name).enableAutoSIPrefix(False)
+            plot.getAxis(name).setStyle(maxTickLevel=0)
         self._legend = plot.addLegend(offset=(-6, 6), labelTextSize="8pt", verSpacing=-4)
         self._steps = plot.plot()
         self._train = plot.plot(name="training", symbol="o")

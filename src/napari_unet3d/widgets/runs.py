@@ -110,8 +110,6 @@ class TrainingRecord:
         self.latest = event
         self.history.add_epoch(event.epoch, event.train_loss, event.val_loss, is_best=event.is_best)
         if event.is_best:
-            if self.best_epoch is None:
-                remember_run(self.run_folder)
             self.best_epoch = event.epoch
         losses = f"training loss {event.train_loss:.3f}"
         if event.val_loss is not None:
@@ -139,15 +137,16 @@ class TrainingRecord:
 
     @property
     def has_model(self) -> bool:
-        """Whether the run folder holds a model that can predict."""
-        return self.best_epoch is not None
+        """Whether the run folder holds a model that can predict; a run stopped in its first epoch may have one."""
+        return (self.run_folder / MODEL_FILE).is_file()
 
     def outcome(self, *, stopped: bool, failed: bool) -> str:
         """Say in one or two sentences how the run ended and where its model is; empty after a failure without one."""
-        if self.best_epoch is None:
-            return "" if failed or not stopped else "Stopped before the first epoch ended; there is no model yet."
-        last = self.latest.epoch if self.latest else self.best_epoch
-        how = f"Stopped after epoch {last}." if stopped else f"It broke off after epoch {last}."
+        if not self.has_model:
+            return "Stopped before the first step; there is no model." if stopped and not failed else ""
+        if self.latest is None or self.best_epoch is None:
+            return f"Stopped in the first epoch. The model as it was then is in {self.run_folder}"
+        how = f"Stopped after epoch {self.latest.epoch}." if stopped else f"It broke off after epoch {self.latest.epoch}."
         if self.finished is not None:
             how = "Training is done."
         return f"{how} The best model, of epoch {self.best_epoch}, is in {self.run_folder}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QFontDatabase, QFontMetrics
-from qtpy.QtWidgets import QDialog, QDialogButtonBox, QPlainTextEdit, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QDialog, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
 
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.dataset import Part, list_pairs, read_pair
@@ -64,12 +64,13 @@ class SummaryWindow(QDialog):
         self.text.setReadOnly(True)
         self.text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
         font = QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont)
-        self.text.setFont(font)
+        font.setPointSize(10)
+        # napari's style sheet would replace a font that is only set
         self.text.setStyleSheet(f"QPlainTextEdit {{ font-family: '{font.family()}'; font-size: 10pt; }}")
-        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
-        buttons.rejected.connect(self.close)
+        close_button = QPushButton("Close")
+        close_button.clicked.connect(self.close)
         column = QVBoxLayout(self)
         column.addWidget(self.text)
-        column.addWidget(buttons)
+        column.addWidget(close_button, alignment=Qt.AlignmentFlag.AlignRight)
         widest = max((len(line) for line in text.splitlines()), default=0)
-        self.resize(min(1100, 80 + QFontMetrics(font).horizontalAdvance("0") * (widest + 4)), 560)
+        self.resize(min(1100, 80 + QFontMetrics(font).horizontalAdvance("0" * widest)), 560)

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QFrame, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_unet3d.configs import Difficulty, SyntheticConfig, TrainingConfig
@@ -19,7 +19,7 @@ from napari_unet3d.widgets.base import Dock, RunBar, ScrollDock, add_row, headin
 from napari_unet3d.widgets.curves import LossCurves
 from napari_unet3d.widgets.form import SettingsForm
 from napari_unet3d.widgets.layers import show_sample
-from napari_unet3d.widgets.runs import TrainingRecord, new_run_folder, plugin_data_folder
+from napari_unet3d.widgets.runs import TrainingRecord, new_run_folder, plugin_data_folder, remember_run
 from napari_unet3d.widgets.summary import SummaryWindow, summarise_for
 from napari_unet3d.widgets.train_source import TrainingSource
 
@@ -76,6 +76,16 @@ def _is_whole(folder: Path) -> bool:
     return whole.count(Part.TRAIN) >= _N_TRAIN and whole.count(Part.TEST) >= _N_TEST
 
 
+class _SettingsArea(ScrollDock):
+    """Scrolls the settings in the room that the curves leave."""
+
+    def sizeHint(self) -> QSize:
+        return QSize(super().sizeHint().width(), 180)
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(super().minimumSizeHint().width(), 180)
+
+
 class TrainDock(Dock):
     """Trains a 3D U-Net on a dataset folder, on layers, or on sample data when there is nothing else.
 
@@ -89,6 +99,7 @@ class TrainDock(Dock):
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
+        self.setMinimumWidth(350)
         self.record: TrainingRecord | None = None
         self.source = TrainingSource(self)
         self.run_folder = PathBox("d", "run-folder", "Where the model, its settings and the loss history are written.")
@@ -136,6 +147,8 @@ class TrainDock(Dock):
         self._show_status()
         if self.record is None:
             return
+        if self.record.has_model:
+            remember_run(self.record.run_folder)
         self.predict_button.setVisible(self.record.has_model)
         outcome = self.record.outcome(stopped=job.stopped, failed=job.message is not None)
         sentences = [sentence for sentence in (job.message, *self.record.notices, outcome) if sentence]
@@ -207,7 +220,7 @@ class TrainDock(Dock):
             data = None if self.source.is_empty else self.source.data()
             job = self.jobs.start("summary", "Model summary", partial(summarise_for, data, self._config()))
             self.summary_button.setEnabled(False)
-            job.event.connect(lambda summary: SummaryWindow(self, summary.text).show())
+            job.reported.connect(lambda summary: SummaryWindow(self, summary.text).show())
             job.failed.connect(lambda message: self.message.show_message(message, "error"))
             job.ended.connect(lambda: self.summary_button.setEnabled(True))
 
@@ -242,8 +255,7 @@ class TrainDock(Dock):
             self.summary_button,
         ):
             setup.addWidget(widget)
-        scroll = ScrollDock(self._setup)
-        scroll.setMinimumHeight(180)
+        scroll = _SettingsArea(self._setup)
         self.column.setAlignment(Qt.AlignmentFlag(0))  # the settings scroll, so that the curves never do
         self.column.addWidget(scroll, 1)
         for below in (self.message, self.run_bar, self.hardware, self.status, self.curves, self.predict_button):
