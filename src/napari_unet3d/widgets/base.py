@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Literal
+from weakref import WeakSet
 
 from magicgui.types import FileDialogMode
 from magicgui.widgets import FileEdit, create_widget
 from napari.layers import Layer
-from qtpy.QtCore import QEvent, QObject, QSize, Qt, Signal
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer, Signal
 from qtpy.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -75,6 +76,9 @@ class MessageLine(QLabel):
         self.setMinimumWidth(1)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
         self.kind: Literal["error", "warning", "info"] = "info"
+        self._after_layout = QTimer(self)
+        self._after_layout.setSingleShot(True)
+        self._after_layout.timeout.connect(self._come_into_view)
         self.hide()
 
     def show_message(self, message: str, kind: Literal["error", "warning", "info"] = "info") -> None:
@@ -91,6 +95,8 @@ class MessageLine(QLabel):
         self.setStyleSheet(_MESSAGE.format(colours=_COLOURS[kind]))
         self.setText(_breakable(message))
         self.setVisible(bool(message))
+        if message:
+            self._after_layout.start(0)
 
     def clear(self) -> None:
         """Show nothing."""
@@ -104,6 +110,13 @@ class MessageLine(QLabel):
             yield
         except UserError as error:
             self.show_message(str(error), "error")
+
+    def _come_into_view(self) -> None:
+        parent = self.parentWidget()
+        while parent is not None and not isinstance(parent, QScrollArea):
+            parent = parent.parentWidget()
+        if parent is not None:
+            parent.ensureWidgetVisible(self)
 
 
 class RunBar(QWidget):
@@ -180,6 +193,9 @@ class RunBar(QWidget):
             widget.setEnabled(not running)
 
 
+_path_boxes: WeakSet[PathBox] = WeakSet()
+
+
 class PathBox(QWidget):
     """A line for a path and a button that opens the system's chooser; the last path is remembered.
 
@@ -188,7 +204,7 @@ class PathBox(QWidget):
     mode : {"d", "r", "w"}
         A folder, an existing file, or a file to write.
     remember_as : str
-        Name under which the path is kept; boxes with the same name in several docks offer the same path.
+        Name under which the path is kept; boxes with the same name in several docks show the same path.
     tooltip : str
         What the path is for.
 
@@ -212,6 +228,7 @@ class PathBox(QWidget):
         if isinstance(path := recall(remember_as), str):
             self._edit.value = Path(path)
         self._edit.changed.connect(self._on_change)
+        _path_boxes.add(self)
 
     @property
     def value(self) -> Path | None:
@@ -243,6 +260,9 @@ class PathBox(QWidget):
     def _on_change(self) -> None:
         if self.value is not None:
             remember(self._remember_as, str(self.value))
+            for box in list(_path_boxes):
+                if box._remember_as == self._remember_as and box.value != self.value:
+                    box.value = self.value
         self.changed.emit()
 
 
