@@ -99,22 +99,35 @@ class Difficulty(Choice):
 
 _DIFFICULTY_SETTINGS: dict[Difficulty, dict[str, Any]] = {
     Difficulty.TUTORIAL: {},
-    Difficulty.EASY: {"blur_um": 0.7, "photons": 200.0, "read_noise": 0.01, "minimum_gap": 2},
+    Difficulty.EASY: {
+        "objects": 20,
+        "minimum_gap": 2,
+        "blur_um": 0.7,
+        "photons": 200.0,
+        "read_noise": 0.01,
+    },
     Difficulty.MEDIUM: {
+        "objects": 50,
+        "object_shape_min": (22, 22, 22),
+        "object_shape_max": (36, 36, 36),
+        "intensity": (100, 200),
+        "touching": 0.3,
         "blur_um": 1.0,
         "photons": 60.0,
         "read_noise": 0.03,
         "uneven_background": 0.15,
-        "minimum_gap": 1,
-        "intensity": (100, 255),
     },
     Difficulty.HARD: {
+        "objects": 100,
+        "object_shape_min": (20, 20, 20),
+        "object_shape_max": (34, 34, 34),
+        "intensity": (80, 200),
+        "minimum_gap": 0,
+        "touching": 0.7,
         "blur_um": 1.2,
         "photons": 25.0,
-        "read_noise": 0.05,
+        "read_noise": 0.06,
         "uneven_background": 0.3,
-        "minimum_gap": 0,
-        "intensity": (80, 255),
     },
 }
 

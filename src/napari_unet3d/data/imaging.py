@@ -155,12 +155,14 @@ class UnevenBackground:
         self._table = noise_table(rng)
         self._origin = rng.random(3)
         coarse = self._evaluate(*(np.linspace(0, 1, 24) for _ in range(3)))
-        self._low, self._span = coarse.min(), max(float(np.ptp(coarse)), 1e-6)
+        self._low, self._span = float(coarse.min()), max(float(np.ptp(coarse)), 1e-6)
 
     def slices(self, slices: slice) -> Image:
         """Evaluate some slices: float32 of shape (slices, y, x)."""
         z, y, x = (np.arange(n) / n for n in self._shape)
-        field = (self._evaluate(z[slices], y, x) - self._low) / np.float32(self._span)
+        field = self._evaluate(z[slices], y, x)
+        field -= self._low
+        field /= self._span
         return np.clip(field, 0, 1, out=field)
 
     def _evaluate(self, z: NDArray[Any], y: NDArray[Any], x: NDArray[Any]) -> Image:

@@ -199,17 +199,15 @@ def _hole(config: SyntheticConfig, recipe: _Recipe) -> float:
 
 
 def _largest_piece(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Drop the crumbs that noise cuts off: an object is one connected piece."""
-    pieces, count = ndimage.label(mask, structure=np.ones((3, 3, 3)))
+    """Drop the crumbs that noise cuts off: an object is one piece, connected through faces."""
+    pieces, count = ndimage.label(mask)
     if count <= 1:
         return mask
     largest: NDArray[np.bool_] = pieces == 1 + np.argmax(np.bincount(pieces.ravel())[1:])
     return largest
 
 
-def _cut_out(
-    mask: NDArray[np.bool_], brightness: NDArray[np.float32], hollow: int, brightest: int
-) -> SyntheticObject:
+def _cut_out(mask: NDArray[np.bool_], brightness: NDArray[np.float32], hollow: int, brightest: int) -> SyntheticObject:
     """Hollow an object, cut it out to its bounding box and scale it to its brightest value."""
     if hollow > 0:
         mask = mask & (ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1, 1:-1] <= hollow)

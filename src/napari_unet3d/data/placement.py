@@ -6,6 +6,7 @@ from the cells of a coarse grid that are still empty, so that narrow gaps are fo
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -129,9 +130,9 @@ class Room:
             direction = rng.standard_normal(3)
             direction /= np.linalg.norm(direction)
             apart = (half + self._halves[number] + self._gap + 1) / np.maximum(np.abs(direction), 1e-9)
-            found = None
+            found: NDArray[np.int64] | None = None
             for distance in np.arange(apart.min(), 0, -0.5):  # steps of at most a voxel along each axis
-                start = np.rint(self._middles[number] + direction * distance - half).astype(np.int64)
+                start: NDArray[np.int64] = np.rint(self._middles[number] + direction * distance - half).astype(int)
                 if not self.fits(start, mask):
                     break
                 found = start
@@ -144,11 +145,8 @@ class Room:
         starts = starts[state == _EMPTY if footprint.has_core else state != _FULL]
         probed = starts[:, None] + footprint.probes
         starts = starts[~self._taken[probed[..., 0], probed[..., 1], probed[..., 2]].any(axis=1)]
-        for start in starts:
-            if self.fits(start, footprint.mask):
-                corner: NDArray[np.int64] = start
-                return corner
-        return None
+        candidates: Iterator[NDArray[np.int64]] = iter(starts)
+        return next((start for start in candidates if self.fits(start, footprint.mask)), None)
 
     def _starts_in_empty_cells(self, footprint: Footprint, rng: np.random.Generator) -> NDArray[np.int64]:
         flat = self._cells.reshape(-1)
