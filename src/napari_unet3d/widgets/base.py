@@ -74,7 +74,7 @@ class MessageLine(QLabel):
         self.setTextFormat(Qt.TextFormat.PlainText)  # a file name may look like markup
         # Without a minimum of its own, a long path (one word) would make the dock as wide as itself.
         self.setMinimumWidth(1)
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.kind: Literal["error", "warning", "info"] = "info"
         self._after_layout = QTimer(self)
         self._after_layout.setSingleShot(True)

@@ -178,6 +178,8 @@ class LossCurves(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
         self._best.setSymbolBrush(val)
         self._best.setSymbolPen(pg.mkPen(text, width=1))
         self._legend.setLabelTextColor(text)
+        for _, label in self._legend.items:  # pyqtgraph takes note of the colour, but leaves the text as it is
+            label.setText(label.text, color=text)
         shade = QColor(background)
         shade.setAlpha(180)
         self._legend.setBrush(shade)

@@ -280,5 +280,5 @@ def _line() -> QLabel:
     line = QLabel()
     line.setWordWrap(True)
     line.setMinimumWidth(1)
-    line.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+    line.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
     return line

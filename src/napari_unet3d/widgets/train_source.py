@@ -56,7 +56,7 @@ class TrainingSource(QWidget):
         group = QButtonGroup(self)
         self.folder = PathBox("d", "dataset-folder", "The folder with train/images and train/labels.")
         self.found = QLabel()
-        self.found.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        self.found.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.found.setWordWrap(True)
         self.image = dock.layer_box(Image, "The volume to learn from.")
         self.labels = dock.layer_box(Labels, "What is to be found in it: every voxel above 0.")
