@@ -102,7 +102,7 @@ class Job(QObject):
         Whether the user stopped it.
     """
 
-    reported = Signal(object)
+    reported = Signal(object)  # a signal called `event` would hide the method of every QObject
     progressed = Signal(object)
     failed = Signal(str)
     ended = Signal()

@@ -15,7 +15,9 @@ from napari_unet3d.configs import Difficulty, SyntheticConfig, TrainingConfig
 from napari_unet3d.data.dataset import Part, list_pairs, read_samples
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
-from napari_unet3d.widgets.base import Dock, RunBar, ScrollDock, add_row, heading, PathBox
+from napari_unet3d.widgets.base import Dock, ScrollDock
+from napari_unet3d.widgets.parts import RunBar, heading
+from napari_unet3d.widgets.paths import PathBox
 from napari_unet3d.widgets.curves import LossCurves
 from napari_unet3d.widgets.form import SettingsForm
 from napari_unet3d.widgets.layers import show_sample
