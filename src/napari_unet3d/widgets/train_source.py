@@ -54,7 +54,7 @@ class TrainingSource(QWidget):
         self.folder_button = QRadioButton("Dataset folder")
         self.layers_button = QRadioButton("Layers")
         group = QButtonGroup(self)
-        self.folder = PathBox("d", "dataset-folder", "The folder with train/images and train/labels.")
+        self.folder = PathBox("d", "dataset", "The folder with train/images and train/labels.")
         self.found = QLabel()
         self.found.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.found.setWordWrap(True)
