@@ -7,8 +7,9 @@ from typing import Any, ClassVar, get_args
 
 from magicgui.widgets import ComboBox
 from napari.layers import Layer
-from qtpy.QtCore import QEvent, QObject, QSize, Qt
-from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import QDockWidget, QFrame, QMainWindow, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_unet3d.widgets.jobs import Job, jobs_of
 from napari_unet3d.widgets.parts import MessageLine, RunBar, add_row, heading
@@ -59,10 +60,12 @@ class Dock(ScrollDock):
 
     def __init__(self, napari_viewer: Any) -> None:
         content = QWidget()
-        self.column = QVBoxLayout(content)
-        self.column.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self.column.setContentsMargins(8, 8, 8, 8)
+        around = QVBoxLayout(content)
+        around.setContentsMargins(8, 8, 8, 8)
+        self.column = QVBoxLayout()
         self.column.setSpacing(6)
+        around.addLayout(self.column)
+        around.addStretch(1)
         super().__init__(content)
         # Napari may hand out a proxy whose layers are no members of `viewer.layers`.
         self.viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
@@ -70,6 +73,10 @@ class Dock(ScrollDock):
         self.message = MessageLine()
         self.run_bar: RunBar
         self._layer_boxes: list[ComboBox] = []
+        self._was_shown = False
+        self._once_docked = QTimer(self)  # the dock gets its place only after it was shown
+        self._once_docked.setSingleShot(True)
+        self._once_docked.timeout.connect(self._join_tabs)
 
     def layer_box(self, annotation: Any, tooltip: str) -> ComboBox:
         """Make a menu of the viewer's layers of a type; its `value` is the layer or None.
@@ -93,6 +100,28 @@ class Dock(ScrollDock):
         box.native.setMinimumWidth(80)
         self._layer_boxes.append(box)
         return box
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Join the other docks of the plugin as a tab when it is shown for the first time."""
+        super().showEvent(event)
+        if not self._was_shown:
+            self._was_shown = True
+            self._once_docked.start(0)
+
+    def _join_tabs(self) -> None:
+        mine = _dock_widget_of(self)
+        window = mine.parentWidget() if mine is not None else None
+        if mine is None or not isinstance(window, QMainWindow) or mine.isFloating():
+            return
+        for other in window.findChildren(Dock):
+            theirs = _dock_widget_of(other)
+            if theirs in (None, mine) or theirs.isFloating() or theirs.parentWidget() is not window:
+                continue
+            if window.dockWidgetArea(theirs) == window.dockWidgetArea(mine):
+                window.tabifyDockWidget(theirs, mine)
+                mine.show()
+                mine.raise_()
+                return
 
     def reset_choices(self, *_: Any) -> None:
         """Bring the layer menus up to date; napari calls it when layers come, go or are renamed."""
@@ -131,3 +160,10 @@ class Dock(ScrollDock):
 
     def _on_ended(self) -> None:
         self.on_ended(self._job)
+
+
+def _dock_widget_of(widget: QWidget) -> QDockWidget | None:
+    parent = widget.parentWidget()
+    while parent is not None and not isinstance(parent, QDockWidget):
+        parent = parent.parentWidget()
+    return parent

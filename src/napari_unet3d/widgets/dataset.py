@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +63,7 @@ class DatasetDock(Dock):
         self._add_list()
         self._add_adding()
         self.folder.changed.connect(self.refresh)
+        self.viewer.layers.selection.events.changed.connect(self._choose_selected)
         self.refresh()
         self.find_job()
 
@@ -108,6 +110,12 @@ class DatasetDock(Dock):
         self.column.addLayout(rows)
         add_row(self.column, self.train_button, self.test_button)
 
+    def _choose_selected(self) -> None:
+        for box, kind in ((self.image_layer, Image), (self.labels_layer, Labels)):
+            layer = self.selected_layer(kind)
+            if layer is not None and layer in box.choices:
+                box.value = layer
+
     def refresh(self) -> None:
         """Read the folder again and list its volumes."""
         self.list.clear()
@@ -148,7 +156,7 @@ class DatasetDock(Dock):
             folder = self.folder.require("a folder for the dataset")
             if (labels := self.labels_layer.value) is None:
                 raise UserError("No labels layer is chosen; add one with 'New labels layer' and paint the objects.")
-            sample = layers.sample_from_layers(self.image_layer.value, labels)
+            sample = _named_for(part, layers.sample_from_layers(self.image_layer.value, labels))
             overwrite = _is_taken(folder, part, sample.name)
             if overwrite and not self._may_replace(part, sample.name):
                 return
@@ -187,7 +195,7 @@ class DatasetDock(Dock):
         """Show an opened volume, an added pair or a finding of the check."""
         match event:
             case Sample():
-                layers.show_sample(self.viewer, event)
+                self.image_layer.value, self.labels_layer.value = layers.show_sample(self.viewer, event)
             case Pair(name=name, part=part):
                 self.refresh()
                 self.message.show_message(f"Added '{name}' to {part}.")
@@ -278,7 +286,13 @@ def _measure(event: CheckEvent) -> Progress | None:
 
 
 def _read(pair: Pair) -> Iterator[Sample]:
-    yield read_pair(pair)
+    # The same name may stand in both parts; the layer says which it is.
+    yield replace(read_pair(pair), name=f"{pair.name} ({pair.part})")
+
+
+def _named_for(part: Part, sample: Sample) -> Sample:
+    """Take the part off the name of a volume that was opened from it, so that a corrected one replaces it."""
+    return replace(sample, name=sample.name.removesuffix(f" ({part})"))
 
 
 def _write(folder: Path, sample: Sample, part: Part, overwrite: bool) -> Iterator[Pair]:

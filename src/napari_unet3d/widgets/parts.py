@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Literal
 
 from qtpy.QtCore import Qt, QTimer
+from qtpy.QtGui import QAction, QGuiApplication
 from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
@@ -32,17 +33,21 @@ _COLOURS = {
 
 
 class MessageLine(QLabel):
-    """One message, hidden while there is none; it wraps and can be copied."""
+    """One message, hidden while there is none; it wraps, and its menu copies it."""
 
     def __init__(self) -> None:
         super().__init__()
         self.setWordWrap(True)
-        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        copy = QAction("Copy message", self)
+        copy.triggered.connect(self._copy)
+        self.addAction(copy)
+        self.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
         self.setTextFormat(Qt.TextFormat.PlainText)  # a file name may look like markup
         # Without a minimum of its own, a long path (one word) would make the dock as wide as itself.
         self.setMinimumWidth(1)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.kind: Literal["error", "warning", "info"] = "info"
+        self._message = ""
         self._after_layout = QTimer(self)
         self._after_layout.setSingleShot(True)
         self._after_layout.timeout.connect(self._come_into_view)
@@ -58,7 +63,7 @@ class MessageLine(QLabel):
         kind : {"error", "warning", "info"}
             Chooses the colours.
         """
-        self.kind = kind
+        self.kind, self._message = kind, message
         self.setStyleSheet(_MESSAGE.format(colours=_COLOURS[kind]))
         self.setText(_breakable(message))
         self.setVisible(bool(message))
@@ -77,6 +82,14 @@ class MessageLine(QLabel):
             yield
         except UserError as error:
             self.show_message(str(error), "error")
+
+    def text(self) -> str:
+        """Give the message as it was shown, without the marks where Qt may break it."""
+        return self._message
+
+    def _copy(self) -> None:
+        if (clipboard := QGuiApplication.clipboard()) is not None:
+            clipboard.setText(self._message)
 
     def _come_into_view(self) -> None:
         parent = self.parentWidget()
