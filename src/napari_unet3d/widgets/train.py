@@ -258,7 +258,9 @@ class TrainDock(Dock):
         ):
             setup.addWidget(widget)
         scroll = _SettingsArea(self._setup)
-        self.column.setAlignment(Qt.AlignmentFlag(0))  # the settings scroll, so that the curves never do
+        around = self.widget().layout()
+        around.setStretch(0, 1)  # the settings scroll in the room that is left, so that the curves never do
+        around.setStretch(1, 0)
         self.column.addWidget(scroll, 1)
         for below in (self.message, self.run_bar, self.hardware, self.status, self.curves, self.predict_button):
             self.column.addWidget(below)
