@@ -8,7 +8,7 @@ import numpy as np
 import pyqtgraph as pg
 from napari.utils.theme import get_theme
 from numpy.typing import NDArray
-from qtpy.QtCore import QSize, Qt, QTimer
+from qtpy.QtCore import QSize, QTimer
 from qtpy.QtGui import QColor
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class LossCurves(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
         self.follow_theme()
         viewer.events.theme.connect(self.follow_theme)
 
-    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+    def sizeHint(self) -> QSize:
         """Fit into a dock; pyqtgraph's own hint makes the dock 640 pixels wide."""
         return QSize(300, 180)
 
@@ -184,12 +184,12 @@ class LossCurves(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
         shade.setAlpha(180)
         self._legend.setBrush(shade)
 
-    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
+    def showEvent(self, event: QShowEvent) -> None:
         """Catch up with what came in while the plot was out of view."""
         super().showEvent(event)
         self._redraw_if_stale()
 
-    def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802 - Qt's name
+    def wheelEvent(self, event: QWheelEvent) -> None:
         """Leave the wheel to the dock, which scrolls."""
         event.ignore()
 

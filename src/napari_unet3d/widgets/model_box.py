@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QMenu, QSizePolicy, QToolButton, QWidget
+from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QMenu, QPushButton, QSizePolicy, QWidget
 
 from napari_unet3d.errors import UserError
 from napari_unet3d.widgets.runs import recent_runs
@@ -32,9 +32,9 @@ class ModelBox(QWidget):
         self.line = self._combo.lineEdit()
         assert self.line is not None
         self.line.setPlaceholderText("No model yet: train one or choose a file")
-        self.browse_button = QToolButton()
-        self.browse_button.setText("…")
-        self.browse_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.browse_button = QPushButton("…")
+        self.browse_button.setMaximumWidth(32)
+        self.browse_button.setStyleSheet("QPushButton::menu-indicator { image: none; width: 0px; }")
         menu = QMenu(self.browse_button)
         menu.addAction("Run folder …", self._choose_folder)
         menu.addAction("Model file …", self._choose_file)

@@ -109,7 +109,7 @@ class PredictionTarget(QWidget):
             return self.out.require("a folder for the results")
         return None
 
-    def files(self) -> Sequence[Path]:
+    def files(self) -> tuple[Path, ...]:
         """Give the files to predict.
 
         Raises

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,13 @@ import numpy as np
 from napari.layers import Labels
 from numpy.typing import NDArray
 
-from napari_unet3d.configs import PredictionConfig
+from napari_unet3d.configs import EvaluationConfig, PredictionConfig
 from napari_unet3d.data.dataset import file_name
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.volumes import read_sample, read_volume, write_volume
 from napari_unet3d.evaluation.differences import difference_labels
 from napari_unet3d.evaluation.metrics import Scores, score
-from napari_unet3d.prediction.events import Prediction
+from napari_unet3d.prediction.events import EvaluateEvent, PredictFilesEvent, Prediction
 from napari_unet3d.widgets.layers import Place, bring_out, show_difference, show_image, show_labels, show_sample
 
 
@@ -85,6 +85,22 @@ def predict_sample(model: Path, sample: Sample, config: PredictionConfig, out: P
         if out is not None:
             _write(outcome, out)
         yield outcome
+
+
+def predict_paths(
+    model: Path, files: Sequence[Path], out: Path, config: PredictionConfig, probability: bool
+) -> Iterator[PredictFilesEvent]:
+    """Give the events of `predict_files`; torch is imported in the thread that asks for the first one."""
+    from napari_unet3d.prediction.predict import predict_files
+
+    yield from predict_files(model, files, out, config, probability=probability)
+
+
+def evaluate_dataset(model: Path, dataset: Path, out: Path | None, config: EvaluationConfig) -> Iterator[EvaluateEvent]:
+    """Give the events of `evaluate`; torch is imported in the thread that asks for the first one."""
+    from napari_unet3d.prediction.test_set import evaluate
+
+    yield from evaluate(model, dataset, out=out, config=config)
 
 
 def open_file(source: Path, result: Path) -> Iterator[FileOpened]:
@@ -157,5 +173,3 @@ def _write(outcome: Outcome, folder: Path) -> None:
     write_volume(folder / f"{name}_probability.tif", prediction.probability, voxel_size_um)
     if outcome.difference is not None:
         write_volume(folder / f"{name}_difference.tif", outcome.difference, voxel_size_um)
-
-

@@ -146,7 +146,9 @@ class TrainingRecord:
             return "Stopped before the first step; there is no model." if stopped and not failed else ""
         if self.latest is None or self.best_epoch is None:
             return f"Stopped in the first epoch. The model as it was then is in {self.run_folder}"
-        how = f"Stopped after epoch {self.latest.epoch}." if stopped else f"It broke off after epoch {self.latest.epoch}."
+        how = (
+            f"Stopped after epoch {self.latest.epoch}." if stopped else f"It broke off after epoch {self.latest.epoch}."
+        )
         if self.finished is not None:
             how = "Training is done."
         return f"{how} The best model, of epoch {self.best_epoch}, is in {self.run_folder}"

@@ -16,11 +16,11 @@ from napari_unet3d.data.dataset import Part, list_pairs, read_samples
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.widgets.base import Dock, ScrollDock
-from napari_unet3d.widgets.parts import RunBar, heading
-from napari_unet3d.widgets.paths import PathBox
 from napari_unet3d.widgets.curves import LossCurves
 from napari_unet3d.widgets.form import SettingsForm
 from napari_unet3d.widgets.layers import show_sample
+from napari_unet3d.widgets.parts import Kind, RunBar, heading
+from napari_unet3d.widgets.paths import PathBox
 from napari_unet3d.widgets.runs import TrainingRecord, new_run_folder, plugin_data_folder, remember_run
 from napari_unet3d.widgets.summary import SummaryWindow, summarise_for
 from napari_unet3d.widgets.train_source import TrainingSource
@@ -154,7 +154,7 @@ class TrainDock(Dock):
         self.predict_button.setVisible(self.record.has_model)
         outcome = self.record.outcome(stopped=job.stopped, failed=job.message is not None)
         sentences = [sentence for sentence in (job.message, *self.record.notices, outcome) if sentence]
-        kind = "error" if job.message else "warning" if self.record.notices else "info"
+        kind: Kind = "error" if job.message else "warning" if self.record.notices else "info"
         self.message.show_message("\n".join(sentences), kind)
 
     def _start(self) -> None:
@@ -188,12 +188,12 @@ class TrainDock(Dock):
         self.offer.hide()
         self.predict_button.hide()
         self.curves.show_history(record.history)
-        self.curves.show()
         self._show_status()
 
     def _show_status(self) -> None:
         if self.record is None:
             return
+        self.curves.setVisible(self.record.started is not None)
         for label, words in ((self.hardware, self.record.setting_words), (self.status, self.record.status)):
             label.setText(words)
             label.setVisible(bool(words))
@@ -258,7 +258,10 @@ class TrainDock(Dock):
         ):
             setup.addWidget(widget)
         scroll = _SettingsArea(self._setup)
-        around = self.widget().layout()
+        content = self.widget()
+        assert content is not None
+        around = content.layout()
+        assert isinstance(around, QVBoxLayout)
         around.setStretch(0, 1)  # the settings scroll in the room that is left, so that the curves never do
         around.setStretch(1, 0)
         self.column.addWidget(scroll, 1)
