@@ -23,6 +23,9 @@ from qtpy.QtWidgets import (
 from napari_unet3d.errors import UserError
 from napari_unet3d.widgets.jobs import Job, Progress
 
+Kind = Literal["error", "warning", "info"]
+"""How serious a message is."""
+
 _MESSAGE = "QLabel {{ border-radius: 3px; padding: 6px; {colours} }}"
 # Text and ground are set together, so that they can be read in every theme.
 _COLOURS = {
@@ -46,14 +49,14 @@ class MessageLine(QLabel):
         # Without a minimum of its own, a long path (one word) would make the dock as wide as itself.
         self.setMinimumWidth(1)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.kind: Literal["error", "warning", "info"] = "info"
+        self.kind: Kind = "info"
         self._message = ""
         self._after_layout = QTimer(self)
         self._after_layout.setSingleShot(True)
         self._after_layout.timeout.connect(self._come_into_view)
         self.hide()
 
-    def show_message(self, message: str, kind: Literal["error", "warning", "info"] = "info") -> None:
+    def show_message(self, message: str, kind: Kind = "info") -> None:
         """Replace what is shown.
 
         Parameters
