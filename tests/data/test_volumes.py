@@ -211,7 +211,7 @@ def test_other_files_are_no_volumes(name):
 
 
 def test_an_unknown_format_lists_the_known_ones(tmp_path):
-    with pytest.raises(UserError, match="no format that can be read; use one of .ome.tiff") as error:
+    with pytest.raises(UserError, match=r"no format that can be read; use one of .ome.tiff") as error:
         read_volume(tmp_path / "a.docx")
     assert all(suffix in str(error.value) for suffix in READABLE_SUFFIXES)
 
