@@ -66,7 +66,7 @@ def _remove(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:
-        with suppress(OSError):  # the error that came before is the one to report
+        with suppress(OSError):  # it must not hide why the writing failed
             path.unlink(missing_ok=True)
 
 

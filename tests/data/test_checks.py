@@ -165,7 +165,7 @@ def test_a_file_of_another_format_is_said_once_and_side_files_are_not(dataset):
     (dataset / "train/labels/.DS_Store").touch()
     severity, message = only(dataset)
     assert severity is WARNING
-    assert message.startswith("train/images/a.docx and 1 more is no volume that can be read")
+    assert message.startswith("train/images/a.docx and 1 more are left out; the formats that can be read are .ome.tiff")
 
 
 def test_no_training_and_no_test_volumes(tmp_path):
