@@ -27,7 +27,7 @@ from napari_unet3d.errors import UserError
 logger = logging.getLogger(__name__)
 
 _DELIVERIES_PER_SECOND = 10  # more would make the viewer late, see `Job`
-_BAR_STEPS = 1000
+_BAR_STEPS = 100
 
 
 @dataclass(frozen=True, slots=True)
