@@ -8,6 +8,7 @@ from weakref import WeakSet
 
 from magicgui.types import FileDialogMode
 from magicgui.widgets import FileEdit
+from qtpy.compat import isalive
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QWidget
 
@@ -82,6 +83,7 @@ class PathBox(QWidget):
         if self.value is not None:
             remember(self._remember_as, str(self.value))
             for box in list(_path_boxes):
-                if box._remember_as == self._remember_as and box.value != self.value:
+                # the Qt part of a box may be gone with its dock before Python lets go of the rest
+                if isalive(box) and box._remember_as == self._remember_as and box.value != self.value:
                     box.value = self.value
         self.changed.emit()
