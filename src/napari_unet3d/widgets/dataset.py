@@ -85,7 +85,6 @@ class DatasetDock(Dock):
         self.run_bar.start_button.clicked.connect(self._check)
         self.findings = QListWidget()
         self.findings.setWordWrap(True)
-        self.findings.setSpacing(3)
         self.findings.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.findings.setMinimumHeight(120)
         self.findings.hide()
