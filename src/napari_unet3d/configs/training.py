@@ -30,6 +30,11 @@ class Preset(Choice):
     XXLARGE = ("xxlarge", 64, 128, 256, 512, 1024, 2048, 4096)
 
     @property
+    def words(self) -> str:
+        """The words for a menu."""
+        return f"{self.value} ({', '.join(map(str, self.channels))})"
+
+    @property
     def total_stride(self) -> int:
         """The number of voxels that become one at the bottom of the network; a volume's sides are multiples of it."""
         return int(2 ** (len(self.channels) - 1))
@@ -43,6 +48,12 @@ class Activation(Choice):
     LEAKY_RELU = "leaky-relu"
     ELU = "elu"
     SIGMOID = "sigmoid"
+
+    @property
+    def words(self) -> str:
+        """The words for a menu."""
+        spellings = {"prelu": "PReLU", "relu": "ReLU", "leaky-relu": "Leaky ReLU", "elu": "ELU", "sigmoid": "Sigmoid"}
+        return spellings[self.value]
 
     @property
     def monai_name(self) -> str:
@@ -121,6 +132,11 @@ class Device(Choice):
     MPS = "mps"
     CPU = "cpu"
 
+    @property
+    def words(self) -> str:
+        """The words for a menu."""
+        return "Auto" if self is Device.AUTO else str(self.value).upper()
+
 
 class Precision(Choice):
     """Number type of the heavy arithmetic; auto takes the fastest that the device does well."""
@@ -129,6 +145,11 @@ class Precision(Choice):
     FP32 = "fp32"
     BF16 = "bf16"
     FP16 = "fp16"
+
+    @property
+    def words(self) -> str:
+        """The words for a menu."""
+        return "Auto" if self is Precision.AUTO else str(self.value)
 
 
 def _three_letters(order: str) -> str:
