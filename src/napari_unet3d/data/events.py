@@ -1,4 +1,4 @@
-"""What the generators of synthetic data report while they work."""
+"""What the generators of synthetic data report while they work, and the notice that all long work shares."""
 
 from __future__ import annotations
 
@@ -6,6 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_unet3d.data.sample import Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A sentence that the user should see, which does not end the work."""
+
+    message: str
 
 
 @dataclass(frozen=True, slots=True)

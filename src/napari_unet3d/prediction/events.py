@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unet3d.data.events import Notice
 from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.evaluation.metrics import Scores
 
@@ -64,5 +65,5 @@ class EvaluationFinished:
     figures: tuple[Path, ...]
 
 
-PredictEvent = ModelLoaded | Prediction
-EvaluateEvent = ModelLoaded | VolumeEvaluated | EvaluationFinished
+PredictEvent = ModelLoaded | Notice | Prediction
+EvaluateEvent = ModelLoaded | Notice | VolumeEvaluated | EvaluationFinished

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from napari_unet3d.data.events import Notice
+
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
@@ -29,13 +31,6 @@ class RunStarted:
     n_epochs: int
     n_steps_per_epoch: int
     n_parameters: int
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """A sentence that the user should see, which does not end the run."""
-
-    message: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,63 @@
+"""Where prediction and truth differ, as labels for the viewer and as signed numbers for the figure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet3d.evaluation.metrics import check_same_shape
+
+EXTRA = 1
+"""Label of voxels that the prediction has and the truth has not; shown in red."""
+MISSED = 2
+"""Label of voxels that the truth has and the prediction has not; shown in blue."""
+
+
+def difference_labels(prediction: NDArray[Any], truth: NDArray[Any]) -> NDArray[np.uint8]:
+    """Mark where prediction and truth differ.
+
+    Parameters
+    ----------
+    prediction, truth : ndarray of integers or bool, shape (z, y, x)
+        Labels; everything above 0 is foreground.
+
+    Returns
+    -------
+    ndarray of uint8, shape (z, y, x)
+        `EXTRA` where only the prediction is foreground, `MISSED` where only the truth is, 0 where they agree.
+
+    Raises
+    ------
+    UserError
+        When the shapes differ.
+    """
+    check_same_shape(prediction, truth, "difference")
+    found, wanted = prediction > 0, truth > 0
+    difference = np.zeros(truth.shape, dtype=np.uint8)
+    difference[found & ~wanted] = EXTRA
+    difference[wanted & ~found] = MISSED
+    return difference
+
+
+def signed_difference(prediction: NDArray[Any], truth: NDArray[Any]) -> NDArray[np.int8]:
+    """Subtract the foreground of the truth from that of the prediction.
+
+    Parameters
+    ----------
+    prediction, truth : ndarray of integers or bool, shape (z, y, x) or (y, x)
+        Labels; everything above 0 is foreground.
+
+    Returns
+    -------
+    ndarray of int8, of the same shape
+        1 where only the prediction is foreground, −1 where only the truth is, 0 where they agree.
+
+    Raises
+    ------
+    UserError
+        When the shapes differ.
+    """
+    check_same_shape(prediction, truth, "difference")
+    return (prediction > 0).astype(np.int8) - (truth > 0).astype(np.int8)

@@ -1,0 +1,204 @@
+"""The model file: weights in safetensors, and in its header everything that is needed to use them.
+
+Safetensors holds numbers and text only, so a model from a stranger cannot run code. The header's text is
+checked against `TrainingConfig`, and the weights against the network that it describes, before any are read.
+"""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import safetensors
+import torch
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
+from safetensors.torch import save_file
+
+from napari_unet3d.configs import TrainingConfig
+from napari_unet3d.data.sample import VoxelSize
+from napari_unet3d.errors import UserError, explain_os_errors, explain_validation
+from napari_unet3d.evaluation.history import EpochRecord
+from napari_unet3d.files import written_beside
+from napari_unet3d.model.network import build_unet
+
+if TYPE_CHECKING:
+    from monai.networks.nets import UNet
+
+MODEL_FILE = "model.safetensors"
+"""Name of the best model in a run folder."""
+
+_FORMAT = "napari-unet3d"
+_FORMAT_VERSION = 1
+_Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide what a model computes."""
+    packages = {name: version(name) for name in ("napari-unet3d", "torch", "monai", "numpy")}
+    return {"python": platform.python_version(), **packages}
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A trained model with all that is needed to use it.
+
+    Attributes
+    ----------
+    config : TrainingConfig
+        The settings of the run: network, normalisation, fit and the rest.
+    weights : dict of str to Tensor
+        State of the network that `build_unet(config)` builds, in float32 on the CPU.
+    epoch : int
+        The epoch whose weights these are, counted from 1.
+    history : tuple of EpochRecord
+        Losses of the epochs so far.
+    voxel_size_um : tuple of float or None
+        Voxel size (z, y, x) of the training volumes in µm; None when it was not the same for all.
+    versions : dict of str to str
+        Python and packages that trained it.
+    """
+
+    config: TrainingConfig
+    weights: dict[str, torch.Tensor]
+    epoch: int
+    history: tuple[EpochRecord, ...] = ()
+    voxel_size_um: VoxelSize | None = None
+    versions: dict[str, str] = field(default_factory=package_versions)
+
+    def network(self) -> UNet:
+        """Build the network with these weights, on the CPU and in evaluation mode."""
+        network = build_unet(self.config)
+        network.load_state_dict(self.weights, strict=True)
+        return network.eval()
+
+
+class _Card(BaseModel):
+    """The text in the header, checked as it is read."""
+
+    # The loss of an epoch may be NaN; JSON's null would not come back as a number.
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
+
+    config: TrainingConfig
+    epoch: NonNegativeInt
+    history: tuple[EpochRecord, ...]
+    voxel_size_um: tuple[_Length, _Length, _Length] | None
+    versions: dict[str, str]
+
+
+def save_checkpoint(path: Path | str, checkpoint: Checkpoint) -> None:
+    """Write a model file, all of it or nothing; an older file of that name is replaced.
+
+    Parameters
+    ----------
+    path : Path or str
+        Where to, ending in ``.safetensors``; the folder is made if it is missing.
+    checkpoint : Checkpoint
+        The model; its weights may be on any device.
+
+    Raises
+    ------
+    UserError
+        If the disk is full or the folder cannot be written to.
+    """
+    card = _Card(
+        config=checkpoint.config,
+        epoch=checkpoint.epoch,
+        history=checkpoint.history,
+        voxel_size_um=checkpoint.voxel_size_um,
+        versions=checkpoint.versions,
+    )
+    header = {"format": _FORMAT, "format_version": str(_FORMAT_VERSION), "card": card.model_dump_json()}
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.weights.items()}
+    with written_beside(Path(path)) as beside:
+        beside.touch()
+        mode = beside.stat().st_mode
+        try:
+            save_file(weights, beside, metadata=header)
+            beside.chmod(mode)  # safetensors lets nobody but the owner read, where the user's umask may allow more
+        except safetensors.SafetensorError as error:  # its writer reports a full disk under this name
+            raise UserError(f"Cannot write {path}: {error}. Free some space or choose another folder.") from error
+
+
+def load_checkpoint(path: Path | str) -> Checkpoint:
+    """Read a model file; nothing in it is executed.
+
+    Parameters
+    ----------
+    path : Path or str
+        A model file, or a run folder, of which the best model is read.
+
+    Raises
+    ------
+    UserError
+        When there is no such file, or it is no whole model that this version understands.
+    """
+    path = _model_file(Path(path))
+    try:
+        with explain_os_errors(path, "read"), safetensors.safe_open(path, framework="pt", device="cpu") as file:
+            card = _read_card(path, file.metadata() or {})
+            _check_tensors(path, file, card.config)
+            # Copies, as the originals lie in the mapped file, which a later save may replace.
+            weights = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - not a dict
+    except safetensors.SafetensorError as error:
+        raise UserError(
+            f"{path} is no model of {_FORMAT}, or it is damaged ({error}). Choose a run folder or a .safetensors file "
+            "that training wrote."
+        ) from None
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in weights.values()):
+        raise UserError(f"The model {path} holds weights that are NaN or infinite: it is damaged. Train it again.")
+    return Checkpoint(
+        config=card.config,
+        weights=weights,
+        epoch=card.epoch,
+        history=card.history,
+        voxel_size_um=card.voxel_size_um,
+        versions=card.versions,
+    )
+
+
+def _model_file(path: Path) -> Path:
+    if not path.is_dir():
+        return path
+    if not (path / MODEL_FILE).is_file():
+        raise UserError(
+            f"The folder {path} holds no {MODEL_FILE}. Choose a run folder in which at least one epoch was finished."
+        )
+    return path / MODEL_FILE
+
+
+def _read_card(path: Path, header: dict[str, str]) -> _Card:
+    if header.get("format") != _FORMAT:
+        raise UserError(
+            f"{path} is a safetensors file of another program. Choose a run folder or a model that {_FORMAT} trained."
+        )
+    if header.get("format_version") != str(_FORMAT_VERSION):
+        raise UserError(
+            f"The model {path} has format version {header.get('format_version')}, this program knows "
+            f"{_FORMAT_VERSION}. Update {_FORMAT}."
+        )
+    try:
+        return _Card.model_validate_json(header.get("card", ""))
+    except ValidationError as error:
+        reason = explain_validation(error)
+    except UserError as error:  # from a setting that is out of its bounds
+        reason = str(error)
+    raise UserError(
+        f"The settings in the model {path} cannot be read. {reason} Update {_FORMAT}, or train the model again."
+    )
+
+
+def _check_tensors(path: Path, file: Any, config: TrainingConfig) -> None:
+    """Compare names, shapes and types with the network of `config` before any memory is taken for weights."""
+    with torch.device("meta"):
+        expected = {name: list(tensor.shape) for name, tensor in build_unet(config).state_dict().items()}
+    found = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    if {name: part.get_shape() for name, part in found.items()} != expected:
+        raise UserError(
+            f"The weights in {path} do not belong to the network that its settings describe "
+            f"(preset {config.preset.value}). Choose another model or train it again."
+        )
+    if any(part.get_dtype() != "F32" for part in found.values()):
+        raise UserError(f"The weights in {path} are not in float32. Choose a model that {_FORMAT} trained.")

@@ -1,0 +1,91 @@
+"""Grey values of one volume brought to one scale; the method is stored in the model and repeated at prediction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet3d.configs import Normalisation
+from napari_unet3d.errors import UserError
+
+_LOW_PERCENTILE, _HIGH_PERCENTILE = 1, 99
+
+
+def normalise(image: NDArray[Any], method: Normalisation) -> NDArray[np.float32]:
+    """Bring the grey values of one volume to one scale.
+
+    The arithmetic runs slice by slice in float64, so wide integers keep their differences and no second
+    copy of the volume is made beside the result.
+
+    Parameters
+    ----------
+    image : ndarray of any real number type, shape (z, y, x)
+        Finite grey values; it is not changed.
+    method : Normalisation
+        - z-score: mean 0 and standard deviation 1.
+        - percentile: the 1st percentile becomes 0 and the 99th becomes 1; values beyond them are kept. Where
+          the two are equal, as in a volume with very few bright voxels, it is min-max.
+        - min-max: the smallest value becomes 0 and the largest 1.
+        - none: the values as they are.
+
+    Returns
+    -------
+    ndarray of float32, shape (z, y, x)
+        A new array. A volume of one single grey value becomes 0 everywhere, except with none.
+
+    Raises
+    ------
+    UserError
+        When the values are so large that the result is no finite float32.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        offset, spread = _offset_and_spread(image, method)
+        normalised = np.empty(image.shape, dtype=np.float32)
+        for plane, result in zip(image, normalised, strict=True):
+            result[...] = (plane.astype(np.float64) - offset) / (spread or 1.0)
+    if not (np.isfinite(spread) and np.isfinite(normalised).all()):
+        raise UserError(
+            f"The grey values go from {image.min():g} to {image.max():g}, too far to be brought to one scale "
+            f"({method.value}); replace fill values by ordinary grey values first."
+        )
+    return normalised
+
+
+def _offset_and_spread(image: NDArray[Any], method: Normalisation) -> tuple[float, float]:
+    match method:
+        case Normalisation.Z_SCORE:
+            return _mean_and_deviation(image)
+        case Normalisation.PERCENTILE:
+            low, high = _percentiles(image)
+            return (low, high - low) if high > low else _minimum_and_range(image)
+        case Normalisation.MIN_MAX:
+            return _minimum_and_range(image)
+        case Normalisation.NONE:
+            return 0.0, 1.0
+
+
+def _minimum_and_range(image: NDArray[Any]) -> tuple[float, float]:
+    low, high = float(image.min()), float(image.max())
+    return low, high - low
+
+
+def _mean_and_deviation(image: NDArray[Any]) -> tuple[float, float]:
+    low, value_range = _minimum_and_range(image)
+    if value_range == 0:
+        return low, 0.0  # the rounded mean of equal values may miss them by a little, which would be blown up
+    mean = sum(float(plane.sum(dtype=np.float64)) for plane in image) / image.size
+    # Deviations are squared in a second pass: the mean of squares minus the squared mean loses all digits
+    # when the values lie far from 0.
+    squares = sum(float(np.square(plane.astype(np.float64) - mean).sum()) for plane in image)
+    return mean, float(np.sqrt(squares / image.size))
+
+
+def _percentiles(image: NDArray[Any]) -> tuple[float, float]:
+    if image.dtype == bool:
+        image = image.view(np.uint8)  # numpy interpolates no booleans
+    elif image.dtype == np.float16:
+        image = image.astype(np.float32)  # between two values it would round to three digits
+    low, high = np.percentile(image, (_LOW_PERCENTILE, _HIGH_PERCENTILE))
+    return float(low), float(high)

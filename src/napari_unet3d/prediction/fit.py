@@ -1,0 +1,135 @@
+"""Volumes whose sides the network cannot halve often enough are cropped, resized or padded, and brought back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_unet3d.configs import Fit
+from napari_unet3d.data.sample import Shape3D
+from napari_unet3d.errors import UserError
+
+_LEAST_AT_BOTTOM = 2  # instance norm has no spread to divide by when a single voxel is left
+
+
+def fitted_shape(shape: Shape3D, total_stride: int, fit: Fit) -> Shape3D:
+    """Find the shape that a volume takes on for the network.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape (z, y, x) of the volume.
+    total_stride : int
+        How many voxels become one at the bottom of the network.
+    fit : Fit
+        Crop goes down to a multiple of the total stride, pad goes up, resize goes to the nearest one.
+
+    Returns
+    -------
+    tuple of int
+        Multiples of the total stride, so large that 2 voxels per axis are left at the bottom.
+
+    Raises
+    ------
+    UserError
+        When a volume to be cropped is smaller than that.
+    """
+    least = _LEAST_AT_BOTTOM * total_stride
+    if fit is Fit.CROP and min(shape) < least:
+        raise UserError(
+            f"The volume {shape} is too small to be cropped: this network needs at least {(least,) * 3} voxels. "
+            "Choose pad or resize, or a network with fewer levels."
+        )
+    rounding = {Fit.CROP: 0, Fit.RESIZE: total_stride // 2, Fit.PAD: total_stride - 1}[fit]
+    z, y, x = (max(least, (side + rounding) // total_stride * total_stride) for side in shape)
+    return z, y, x
+
+
+def fit_volume(array: NDArray[Any], shape: Shape3D, fit: Fit, *, is_labels: bool) -> NDArray[Any]:
+    """Bring a volume to the shape that `fitted_shape` gave.
+
+    Crop keeps the middle and pad adds the same on both sides (at an odd number one more behind). Padding
+    mirrors image and labels at the border, which looks like data and keeps them true to each other, where a
+    rim of zeros would show the network an edge that no volume has.
+
+    Parameters
+    ----------
+    array : ndarray, shape (z, y, x)
+        Grey values or labels.
+    shape : tuple of int
+        Shape (z, y, x) of the result.
+    fit : Fit
+        How.
+    is_labels : bool
+        Labels are resized to the nearest voxel and keep their type; images linearly, to float32.
+
+    Returns
+    -------
+    ndarray, of the given shape
+        The array itself when it has that shape already; a view when it is cropped.
+    """
+    if array.shape == shape:
+        return array
+    match fit:
+        case Fit.CROP:
+            return array[_middle(array.shape, shape)]
+        case Fit.PAD:
+            before = [(new - old) // 2 for old, new in zip(array.shape, shape, strict=True)]
+            after = [new - old - left for old, new, left in zip(array.shape, shape, before, strict=True)]
+            return np.pad(array, list(zip(before, after, strict=True)), mode="symmetric")
+        case Fit.RESIZE:
+            return _resize_to_nearest(array, shape) if is_labels else _resize_linearly(array, shape)
+
+
+def unfit_volume(array: NDArray[Any], original_shape: Shape3D, fit: Fit) -> NDArray[Any]:
+    """Bring a probability from the network's shape back to the shape of its volume; the reverse of `fit_volume`.
+
+    Parameters
+    ----------
+    array : ndarray of float32, shape (z, y, x)
+        Probability of foreground.
+    original_shape : tuple of int
+        Shape (z, y, x) of the volume before `fit_volume`.
+    fit : Fit
+        What padding added is cut off and resizing is undone linearly; margins that were cropped away are
+        background with probability 0.
+
+    Returns
+    -------
+    ndarray, of the original shape
+        The array itself when it has that shape already; a view when padding is cut off.
+    """
+    if array.shape == original_shape:
+        return array
+    match fit:
+        case Fit.CROP:
+            whole = np.zeros(original_shape, dtype=array.dtype)
+            whole[_middle(original_shape, array.shape)] = array
+            return whole
+        case Fit.PAD:
+            return array[_middle(array.shape, original_shape)]
+        case Fit.RESIZE:
+            return _resize_linearly(array, original_shape)
+
+
+def _middle(outer: tuple[int, ...], inner: tuple[int, ...]) -> tuple[slice, ...]:
+    starts = [(whole - part) // 2 for whole, part in zip(outer, inner, strict=True)]
+    return tuple(slice(start, start + part) for start, part in zip(starts, inner, strict=True))
+
+
+def _resize_linearly(array: NDArray[Any], shape: Shape3D) -> NDArray[np.float32]:
+    volume = torch.from_numpy(np.require(array, np.float32, ["C", "W"]))[None, None]
+    # Both grids span the same box, voxel centres half a voxel inside: nothing shifts between them.
+    resized = torch.nn.functional.interpolate(volume, size=shape, mode="trilinear", align_corners=False)
+    result: NDArray[np.float32] = resized[0, 0].numpy()
+    return result
+
+
+def _resize_to_nearest(array: NDArray[Any], shape: Shape3D) -> NDArray[Any]:
+    indices = [
+        ((np.arange(new) + 0.5) * old / new).astype(np.intp) for old, new in zip(array.shape, shape, strict=True)
+    ]
+    return array[np.ix_(*indices)]
