@@ -28,6 +28,7 @@ from napari_unet3d.configs.training import (
     Optimizer,
     Precision,
     Preset,
+    Schedule,
     TrainingConfig,
 )
 
@@ -53,6 +54,7 @@ __all__ = [
     "PredictionConfig",
     "Preset",
     "RotationPlane",
+    "Schedule",
     "Settings",
     "SyntheticConfig",
     "TrainingConfig",

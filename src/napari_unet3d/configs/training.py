@@ -106,6 +106,13 @@ class Optimizer(Choice):
         return {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD", "rmsprop": "RMSprop"}[self.value]
 
 
+class Schedule(Choice):
+    """How the learning rate goes over a run: one value, or along half a cosine towards 0."""
+
+    CONSTANT = "constant"
+    COSINE = "cosine"
+
+
 class Device(Choice):
     """Where the network runs; auto takes CUDA, then MPS, then the CPU."""
 
@@ -190,6 +197,12 @@ class TrainingConfig(Settings):
     )
 
     optimizer: Optimizer = setting(Optimizer.ADAM, "Rule that turns gradients into steps.", group=_OPTIMISATION)
+    schedule: Schedule = setting(
+        Schedule.COSINE,
+        "How the learning rate goes: constant, or falling along a cosine towards 0, which ends on a better model.",
+        label="learning rate schedule",
+        group=_OPTIMISATION,
+    )
     weight_decay: float = setting(
         1e-3, "Pull of the weights towards zero.", low=0, high=1, step=1e-6, group=_OPTIMISATION
     )

@@ -1,0 +1,216 @@
+"""Where a network runs and in which number type, and torch's process-wide settings, lent one step at a time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from napari_unet3d.configs import Device, Precision
+from napari_unet3d.errors import UserError
+
+_DTYPES = {Precision.FP32: torch.float32, Precision.BF16: torch.bfloat16, Precision.FP16: torch.float16}
+
+
+@dataclass(frozen=True, slots=True)
+class PrecisionPolicy:
+    """What a kind of device does well; the first fitting row of `POLICIES` holds.
+
+    Attributes
+    ----------
+    device_type : str
+        ``"cuda"``, ``"mps"`` or ``"cpu"``.
+    capability : tuple of int
+        The lowest CUDA compute capability that the row holds for.
+    auto : Precision
+        The fastest precision that is also right.
+    allowed : tuple of Precision
+        What may be asked for.
+    """
+
+    device_type: str
+    capability: tuple[int, int]
+    auto: Precision
+    allowed: tuple[Precision, ...]
+
+
+# MPS: 3D convolutions in half precision raise or crash; CPU: bf16 is emulated or wrong on many machines.
+POLICIES = (
+    PrecisionPolicy("cuda", (8, 0), Precision.BF16, (Precision.FP32, Precision.BF16, Precision.FP16)),
+    PrecisionPolicy("cuda", (7, 0), Precision.FP16, (Precision.FP32, Precision.FP16)),
+    PrecisionPolicy("cuda", (0, 0), Precision.FP32, (Precision.FP32,)),
+    PrecisionPolicy("mps", (0, 0), Precision.FP32, (Precision.FP32,)),
+    PrecisionPolicy("cpu", (0, 0), Precision.FP32, (Precision.FP32,)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """A chosen device and number type.
+
+    Attributes
+    ----------
+    device : torch.device
+        Where weights and volumes go.
+    dtype : torch.dtype
+        Number type of the heavy arithmetic; weights and losses are always float32.
+    n_threads : int
+        Threads of the arithmetic on the CPU.
+    words : str
+        Both for the user, such as ``"CPU (2 threads), fp32"``.
+    notices : tuple of str
+        Sentences that the user should see.
+    """
+
+    device: torch.device
+    dtype: torch.dtype
+    n_threads: int
+    words: str
+    notices: tuple[str, ...] = ()
+
+    def autocast(self) -> torch.autocast:
+        """Give the context in which a network computes in `dtype`; leave it before a yield, it is thread-local."""
+        return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype is not torch.float32)
+
+
+def choose_hardware(device: Device = Device.AUTO, precision: Precision = Precision.AUTO) -> Hardware:
+    """Choose device, number type and threads from what this machine has.
+
+    A caller outside the main thread is taken for a viewer's worker and leaves one core to the viewer.
+
+    Parameters
+    ----------
+    device : Device
+        Auto takes CUDA, then MPS, then the CPU.
+    precision : Precision
+        Auto takes what `POLICIES` says for the device.
+
+    Raises
+    ------
+    UserError
+        If the device is not there or cannot do the precision.
+    """
+    device_type = _device_type(device)
+    policy = policy_for(device_type, torch.cuda.get_device_capability() if device_type == "cuda" else (0, 0))
+    number_type = policy.auto if precision is Precision.AUTO else precision
+    name = torch.cuda.get_device_name() if device_type == "cuda" else {"mps": "Apple GPU", "cpu": "CPU"}[device_type]
+    if number_type not in policy.allowed:
+        raise UserError(
+            f"{name} cannot train reliably in {number_type}; "
+            f"choose auto or {' or '.join(choice.value for choice in policy.allowed)}."
+        )
+    n_threads = torch.get_num_threads()
+    if threading.current_thread() is not threading.main_thread():
+        n_threads = max(1, n_threads - 1)
+    threads = f" ({n_threads} thread{'s' if n_threads > 1 else ''})" if device_type == "cpu" else ""
+    return Hardware(
+        device=torch.device(device_type),
+        dtype=_DTYPES[number_type],
+        n_threads=n_threads,
+        words=f"{name}{threads}, {number_type}",
+        notices=cudnn_notices(torch.backends.cudnn.version()) if device_type == "cuda" else (),
+    )
+
+
+def policy_for(device_type: str, capability: tuple[int, int]) -> PrecisionPolicy:
+    """Find the row of `POLICIES` for a device and its CUDA compute capability."""
+    return next(row for row in POLICIES if row.device_type == device_type and capability >= row.capability)
+
+
+def _device_type(device: Device) -> str:
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if device is Device.AUTO:
+        return next(name for name, there in available.items() if there)
+    if not available[device.value]:
+        raise UserError(
+            f"The device {device.value} was asked for, but torch {torch.__version__} finds none on this machine; "
+            "choose auto or cpu, or install a build of torch and a driver for it."
+        )
+    return device.value
+
+
+def cudnn_notices(version: int | None) -> tuple[str, ...]:
+    """Warn of cuDNN versions whose 3D convolutions are slow or wrong in half precision (pytorch #166122, #166643).
+
+    Parameters
+    ----------
+    version : int or None
+        What `torch.backends.cudnn.version()` says, such as 91002 for 9.10.2.
+    """
+    if version is None or not 90800 <= version < 91500:
+        return ()
+    spelled = f"{version // 10000}.{version // 100 % 100}.{version % 100}"
+    return (
+        f"cuDNN {spelled} has slow and, for large volumes, wrong 3D convolutions in half precision; "
+        "update it to 9.15 or later, or train with precision fp32.",
+    )
+
+
+@contextmanager
+def explain_memory_errors() -> Iterator[None]:
+    """Turn an out-of-memory error of torch or numpy into a `UserError` that says what to make smaller.
+
+    Raises
+    ------
+    UserError
+        Outside of the handler, so that no traceback keeps the memory of the failed step alive.
+    """
+    message = None
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not _is_memory_error(error):
+            raise
+        message = (
+            "There is not enough memory for this. Choose a smaller batch size, a smaller preset or smaller volumes, "
+            "or close other programs that use the same memory."
+        )
+    if message is not None:
+        raise UserError(message)
+
+
+def _is_memory_error(error: MemoryError | RuntimeError) -> bool:
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    words = str(error).lower()
+    return any(sign in words for sign in ("out of memory", "can't allocate memory", "not enough memory"))
+
+
+class TorchSettings:
+    """Torch's process-wide settings as one run wants them: threads, cuDNN's search, random numbers of dropout.
+
+    They are put in place for one step at a time and put back after it, so that between two events of a
+    generator the rest of the process (a viewer, other plugins) finds its own.
+
+    Parameters
+    ----------
+    hardware : Hardware
+        Device and threads.
+    seed : int
+        Seed of the random numbers that layers draw.
+    """
+
+    def __init__(self, hardware: Hardware, seed: int) -> None:
+        self._hardware = hardware
+        self._random: Any = torch if hardware.device.type == "cpu" else getattr(torch, hardware.device.type)
+        self._random_state = torch.Generator(hardware.device).manual_seed(seed).get_state()
+
+    @contextmanager
+    def lent(self) -> Iterator[None]:
+        """Put the settings in place for the length of a block without a yield of events in it."""
+        before = torch.get_num_threads(), torch.backends.cudnn.benchmark, self._random.get_rng_state()
+        torch.set_num_threads(self._hardware.n_threads)
+        torch.backends.cudnn.benchmark = self._hardware.device.type == "cuda"
+        self._random.set_rng_state(self._random_state)
+        try:
+            with explain_memory_errors():
+                yield
+        finally:
+            self._random_state = self._random.get_rng_state()
+            self._random.set_rng_state(before[2])
+            torch.backends.cudnn.benchmark = before[1]
+            torch.set_num_threads(before[0])

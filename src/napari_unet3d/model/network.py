@@ -1,0 +1,149 @@
+"""The network: MONAI's residual 3D U-Net in the sizes of the tutorial, and what it costs before it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torchinfo
+from monai.networks.nets import UNet
+
+from napari_unet3d.configs import Optimizer, TrainingConfig
+from napari_unet3d.data.sample import Shape3D
+from napari_unet3d.errors import UserError
+
+_GIB = 2**30
+# How many numbers an optimiser keeps for each weight.
+_OPTIMIZER_MOMENTS = {Optimizer.ADAM: 2, Optimizer.ADAMW: 2, Optimizer.RMSPROP: 1, Optimizer.SGD: 0}
+
+
+def build_unet(config: TrainingConfig, device: str = "cpu") -> UNet:
+    """Build the network of a configuration, with initial weights that depend on `config.seed` alone.
+
+    One channel in, one logit out, two residual units per level, each level halving the resolution. The names of
+    the weights are those of `monai.networks.nets.UNet`, so that weights saved by other users of it can be read.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        Preset, kernel sizes, activation, dropout, bias, order of layers and seed.
+    device : str
+        Where the weights are made; ``"meta"`` gives a network without memory, for counting.
+
+    Raises
+    ------
+    UserError
+        If a kernel size is even, or dropout is asked for but left out of the order of layers.
+    """
+    _check_network(config)
+    # The default generator is seeded by hand: torch.manual_seed would also reseed every GPU of the process.
+    with torch.random.fork_rng(devices=[]), torch.device(device):
+        torch.default_generator.manual_seed(config.seed)
+        return UNet(
+            spatial_dims=3,
+            in_channels=1,
+            out_channels=1,
+            channels=config.preset.channels,
+            strides=(2,) * (len(config.preset.channels) - 1),
+            num_res_units=2,
+            kernel_size=config.kernel_size,
+            up_kernel_size=config.up_kernel_size,
+            act=config.activation.monai_name,
+            dropout=config.dropout,
+            bias=config.bias,
+            adn_ordering=config.adn_order,
+        )
+
+
+def _check_network(config: TrainingConfig) -> None:
+    for name, size in (("kernel size", config.kernel_size), ("up-kernel size", config.up_kernel_size)):
+        if size % 2 == 0:
+            raise UserError(
+                f"The {name} is {size}, which is even and would shift the result by half a voxel; "
+                f"choose {size - 1} or {size + 1}."
+            )
+    if config.dropout > 0 and "D" not in config.adn_order:
+        raise UserError(
+            f"Dropout is {config.dropout:g}, but the order '{config.adn_order}' has no D in it; "
+            "add D to the order or set dropout to 0."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSummary:
+    """What a network is made of and what training it costs.
+
+    Attributes
+    ----------
+    text : str
+        Table of layers, shapes and parameters, then the totals; for the dock and the command.
+    shape_zyx : tuple of int
+        Size of the volume that the table holds for, in voxels.
+    n_parameters : int
+        Number of trained numbers.
+    training_memory_bytes : int
+        Estimate of the memory that one training step needs in fp32.
+    """
+
+    text: str
+    shape_zyx: Shape3D
+    n_parameters: int
+    training_memory_bytes: int
+
+
+def summarise(config: TrainingConfig, shape_zyx: Shape3D | None = None) -> ModelSummary:
+    """Describe the network of a configuration without allocating it.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        The network, and the batch size and optimiser that memory depends on.
+    shape_zyx : tuple of int, optional
+        Size of a volume in voxels, rounded up to what the network can halve; 128 × 128 × 128 without it.
+
+    Returns
+    -------
+    ModelSummary
+        Layers, shapes, parameters and an estimate of memory.
+
+    Raises
+    ------
+    UserError
+        If the network cannot be built.
+    """
+    network = build_unet(config, device="meta")
+    z, y, x = (_round_up(side, config.preset.total_stride) for side in shape_zyx or (128, 128, 128))
+    input_shape = (config.batch_size, 1, z, y, x)
+    layers = torchinfo.summary(
+        network, input_size=input_shape, device="meta", depth=100, verbose=0, col_names=("output_size", "num_params")
+    )
+    n_parameters = sum(weights.numel() for weights in network.parameters())
+    memory = 4 * n_parameters * (2 + _OPTIMIZER_MOMENTS[config.optimizer]) + _activation_bytes(network, input_shape)
+    table = str(layers).split("Total params")[0].rstrip("=\n")
+    text = (
+        f"{table}\n\nU-Net {config.preset} ({', '.join(map(str, config.preset.channels))} channels): "
+        f"{n_parameters:,} parameters\n"
+        f"One training step of {config.batch_size} × {z} × {y} × {x} voxels: about {memory / _GIB:.2f} GiB in fp32"
+    )
+    return ModelSummary(text, (z, y, x), n_parameters, memory)
+
+
+def _round_up(side: int, total_stride: int) -> int:
+    # At least two voxels must be left at the bottom: instance norm of a single one is undefined.
+    return max(2, -(-side // total_stride)) * total_stride
+
+
+def _activation_bytes(network: UNet, input_shape: tuple[int, ...]) -> int:
+    """Sum the tensors that a forward pass keeps for the backward pass, each storage once."""
+    kept: dict[int, torch.UntypedStorage] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage._cdata] = storage
+        return tensor
+
+    weights = {parameter.untyped_storage()._cdata for parameter in network.parameters()}
+    network.train()
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), torch.enable_grad():
+        network(torch.empty(input_shape, device="meta"))
+    return sum(storage.nbytes() for identity, storage in kept.items() if identity not in weights)
