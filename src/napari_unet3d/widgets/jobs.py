@@ -1,0 +1,283 @@
+"""Long work in a thread of napari: engine events arrive on the main thread, Stop closes the engine's generator.
+
+A job belongs to the viewer, not to the dock that started it: a dock that is closed and opened again finds it
+with `jobs_of(viewer).running(kind)` and shows it again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from napari.qt.threading import GeneratorWorker, create_worker
+from napari.utils import progress as activity_bar
+from napari.utils.notifications import Notification, notification_manager
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_unet3d.errors import UserError
+
+_log = logging.getLogger(__name__)
+
+_DELIVERIES_PER_SECOND = 10  # more would make the viewer late, see `Job`
+_BAR_STEPS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a job is.
+
+    Attributes
+    ----------
+    done, total : float
+        Work done and to do, in any unit.
+    seconds_left : float or None
+        The engine's estimate; without it the job makes one from the time that passed.
+    """
+
+    done: float
+    total: float
+    seconds_left: float | None = None
+
+    @property
+    def fraction(self) -> float:
+        """Part that is done, from 0 to 1."""
+        return min(1.0, max(0.0, self.done / self.total)) if self.total else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    error: Exception
+
+
+class _ClosingWorker(GeneratorWorker):  # type: ignore[type-arg, misc]
+    """Closes the engine's generator in the worker's thread; napari's own leaves it suspended after `quit`."""
+
+    def work(self) -> Any:
+        try:
+            return super().work()
+        finally:
+            self._gen.close()
+
+
+class _Titled(partial):  # type: ignore[type-arg]
+    """A call that shows as its title in napari's question about running tasks when the window is closed."""
+
+    title = ""
+
+    def __repr__(self) -> str:
+        return self.title
+
+
+class Job(QObject):
+    """One running piece of work. All signals come on the main thread, in the order of the engine's events.
+
+    The thread puts events into a queue that is emptied ten times a second and at the end: however fast an engine
+    reports, the viewer stays responsive, no event is lost and none waits for the next one.
+
+    Attributes
+    ----------
+    event : Signal(object)
+        One event of the engine.
+    progressed : Signal(object)
+        A `Progress`, with an estimate of the time left when there is one.
+    failed : Signal(str)
+        The message for the user; at most once.
+    ended : Signal()
+        Always the last one: after the result, a failure or a stop.
+    kind, title : str
+        Which dock it belongs to, and what it is called in the viewer.
+    kept : list
+        The events that a reopened dock wants to see again; see `Jobs.start`.
+    progress : Progress or None
+        The latest.
+    stopped : bool
+        Whether the user stopped it.
+    """
+
+    event = Signal(object)
+    progressed = Signal(object)
+    failed = Signal(str)
+    ended = Signal()
+
+    def __init__(
+        self,
+        title: str,
+        kind: str,
+        measure: Callable[[Any], Progress | None] | None,
+        keep: tuple[type, ...],
+    ) -> None:
+        super().__init__()
+        self.title, self.kind = title, kind
+        self.kept: list[Any] = []
+        self.progress: Progress | None = None
+        self.message: str | None = None
+        self.stopped = False
+        self.is_running = False
+        self._measure, self._keep = measure, keep
+        self._arrived: deque[Any] = deque()
+        self._timer = QTimer(self)
+        self._timer.setInterval(1000 // _DELIVERIES_PER_SECOND)
+        self._timer.timeout.connect(self._deliver)
+
+    def stop(self) -> None:
+        """Ask the work to end at the engine's next event; `ended` follows when it has."""
+        self.stopped = True
+        self._worker.quit()
+
+    def _start(self, events: Callable[[], Iterator[Any]]) -> None:
+        work = _Titled(_run, events, self._arrived)
+        work.title = self.title
+        self._bar = activity_bar(total=_BAR_STEPS if self._measure else 0, desc=self.title)
+        self._worker = create_worker(work, _worker_class=_ClosingWorker)
+        self._worker.finished.connect(self._on_finished)
+        self._began = time.monotonic()
+        self.is_running = True
+        _running.add(self)
+        self._timer.start()
+        self._worker.start()
+
+    def _deliver(self) -> None:
+        while self._arrived:
+            event = self._arrived.popleft()
+            if isinstance(event, _Failed):
+                self._report(event.error)
+                continue
+            if isinstance(event, self._keep):
+                self.kept.append(event)
+            if self._measure is not None and (progress := self._measure(event)) is not None:
+                self._show_progress(progress)
+            self.event.emit(event)
+
+    def _show_progress(self, progress: Progress) -> None:
+        if progress.seconds_left is None and progress.fraction > 0:
+            passed = time.monotonic() - self._began
+            progress = Progress(progress.done, progress.total, passed * (1 / progress.fraction - 1))
+        self.progress = progress
+        self._bar.update(round(progress.fraction * _BAR_STEPS) - self._bar.n)
+        self.progressed.emit(progress)
+
+    def _report(self, error: Exception) -> None:
+        if isinstance(error, UserError):
+            self.message = str(error)
+        else:
+            self.message = (
+                f"Unexpected problem ({type(error).__name__}: {error}). "
+                "Please report it with the traceback that napari's notification shows."
+            )
+            notification_manager.dispatch(Notification.from_exception(error))
+        self.failed.emit(self.message)
+
+    def _on_finished(self) -> None:
+        self._timer.stop()
+        self._deliver()
+        self._bar.close()
+        self.is_running = False
+        _running.discard(self)
+        self.ended.emit()
+
+
+class Jobs(QObject):
+    """The jobs of one viewer, at most one running per kind.
+
+    Attributes
+    ----------
+    started : Signal(object)
+        A `Job` that was just started, by whatever dock.
+    """
+
+    started = Signal(object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._latest: dict[str, Job] = {}
+
+    def latest(self, kind: str) -> Job | None:
+        """Give the job of a kind that was started last, running or ended."""
+        return self._latest.get(kind)
+
+    def running(self, kind: str) -> Job | None:
+        """Give the running job of a kind."""
+        job = self.latest(kind)
+        return job if job is not None and job.is_running else None
+
+    def start(
+        self,
+        kind: str,
+        title: str,
+        events: Callable[[], Iterator[Any]],
+        *,
+        measure: Callable[[Any], Progress | None] | None = None,
+        keep: tuple[type, ...] = (),
+    ) -> Job:
+        """Run an engine in a thread. Connect to the job's signals right away: nothing arrives before you return.
+
+        Parameters
+        ----------
+        kind : str
+            Which dock it belongs to, such as ``"train"``.
+        title : str
+            What the viewer's activity bar calls it.
+        events : callable
+            Called in the thread without arguments; gives the engine's generator. Import torch in there, not before.
+        measure : callable, optional
+            How far the job is after an event, or None for an event that does not say; without `measure` the bars
+            only show that something is going on.
+        keep : tuple of type, optional
+            Event types to keep in `Job.kept`, for a dock that is opened again. They live as long as the job is the
+            latest of its kind, so name small ones.
+
+        Raises
+        ------
+        UserError
+            When a job of this kind is running.
+        """
+        if (running := self.running(kind)) is not None:
+            raise UserError(f"'{running.title}' is still running; stop it or wait for its end.")
+        job = Job(title, kind, measure, keep)
+        self._latest[kind] = job
+        job._start(events)
+        self.started.emit(job)
+        return job
+
+
+_jobs: WeakKeyDictionary[Any, Jobs] = WeakKeyDictionary()
+_running: set[Job] = set()  # a job outlives a closed window until its thread has ended
+
+
+def jobs_of(viewer: Any) -> Jobs:
+    """Give the jobs of a viewer; the same object for the viewer and for napari's proxies of it."""
+    window = getattr(viewer.window, "__wrapped__", viewer.window)
+    return _jobs.setdefault(window, Jobs())
+
+
+def threads_for_viewer() -> int:
+    """Give the number of threads that arithmetic may use while the viewer needs one core to draw (at least 1).
+
+    Pass it to ``torch.set_num_threads`` inside the thread of a job.
+    """
+    return max(1, (os.cpu_count() or 1) - 1)
+
+
+def _run(events: Callable[[], Iterator[Any]], arrived: deque[Any]) -> Generator[None, None, None]:
+    try:
+        with closing(_as_generator(events)) as running:
+            for event in running:
+                arrived.append(event)
+                yield  # where napari looks whether the user pressed Stop
+    except UserError as error:
+        arrived.append(_Failed(error))
+    except Exception as error:
+        _log.exception("A job failed unexpectedly")
+        arrived.append(_Failed(error))
+
+
+def _as_generator(events: Callable[[], Iterator[Any]]) -> Generator[Any, None, None]:
+    yield from events()

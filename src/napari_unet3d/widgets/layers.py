@@ -1,0 +1,201 @@
+"""The only file that reads and writes layers: what leaves the viewer is a `Sample`, what enters lies in its place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pint
+from napari.layers import Image, Labels, Layer
+from numpy.typing import NDArray
+
+from napari_unet3d.data.sample import Sample, VoxelSize
+from napari_unet3d.errors import UserError
+
+_SPATIAL = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
+_OWNED = "napari-unet3d"  # key of the layers' metadata: only layers that we made are ever replaced
+_EXTRA, _MISSED = 1, 2
+_DIFFERENCE_COLOURS: dict[int | None, str] = {None: "transparent", 0: "transparent", _EXTRA: "red", _MISSED: "blue"}
+
+Place = Layer | VoxelSize
+"""Where a new layer lies: as another layer does, or at the origin with a voxel size (z, y, x) in µm."""
+
+
+def sample_from_layers(image: Image | None, labels: Labels | None = None) -> Sample:
+    """Read a volume from the viewer.
+
+    Parameters
+    ----------
+    image : Image or None
+        A 3D greyscale layer; None (nothing is chosen) is explained to the user.
+    labels : Labels, optional
+        A layer of the same shape.
+
+    Returns
+    -------
+    Sample
+        Named like the image layer, with its voxel size in µm; a layer without a length unit counts as µm.
+
+    Raises
+    ------
+    UserError
+        When the layer is no single 3D greyscale volume, or the labels do not belong to it.
+    """
+    if image is None:
+        raise UserError("No image layer is chosen; open a volume or generate one, then choose its layer.")
+    if getattr(image, "rgb", False):
+        raise UserError(f"The layer '{image.name}' is a colour image; convert it to grey values first.")
+    array = _single_array(image)
+    return Sample(
+        name=image.name,
+        image=array,
+        labels=None if labels is None else _single_array(labels),
+        voxel_size_um=voxel_size_um(image) if array.ndim == 3 else (1.0, 1.0, 1.0),  # Sample explains 2D and 4D
+    )
+
+
+def voxel_size_um(layer: Layer) -> VoxelSize:
+    """Give the size of a 3D layer's voxels along z, y, x in µm; pixels and other units that are no length count as µm.
+
+    Raises
+    ------
+    UserError
+        When the layer is not 3D.
+    """
+    if layer.ndim != 3:
+        raise UserError(f"The layer '{layer.name}' has {layer.ndim} dimensions; choose a 3D volume (z, y, x).")
+    z, y, x = (float(size) * _micrometres(unit) for size, unit in zip(layer.scale, layer.units, strict=True))
+    return z, y, x
+
+
+def positions_from_points(points: Any, like: Layer | None = None) -> list[tuple[int, int, int]]:
+    """Read the points of a 3D Points layer as voxels (z, y, x), rounded.
+
+    Parameters
+    ----------
+    points : Points
+        The layer.
+    like : Layer, optional
+        The layer whose voxels are meant; without it the points' own coordinates are voxels.
+
+    Raises
+    ------
+    UserError
+        When the layer is not 3D or holds no points.
+    """
+    if points.ndim != 3 or not len(points.data):
+        raise UserError(
+            f"The points layer '{points.name}' holds {len(points.data)} points in {points.ndim} dimensions; "
+            "add at least one point to a 3D layer."
+        )
+    coordinates = points.data if like is None else [like.world_to_data(points.data_to_world(p)) for p in points.data]
+    return [(round(z), round(y), round(x)) for z, y, x in np.asarray(coordinates, dtype=float).tolist()]
+
+
+def show_sample(viewer: Any, sample: Sample, name: str | None = None) -> tuple[Image, Labels | None]:
+    """Show a volume as an Image layer and, if it has labels, a Labels layer ``NAME labels``; update both in place.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Where to show it.
+    sample : Sample
+        The volume.
+    name : str, optional
+        Name of the image layer; without it the sample's.
+    """
+    name = name or sample.name
+    image = show_image(viewer, name, sample.image, sample.voxel_size_um)
+    if sample.labels is None:
+        return image, None
+    return image, show_labels(viewer, f"{name} labels", sample.labels, image)
+
+
+def show_image(viewer: Any, name: str, data: NDArray[Any], like: Place, **options: Any) -> Image:
+    """Show grey values as an Image layer; a layer of this name that we made is updated in place.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Where to show it.
+    name : str
+        Name of the layer.
+    data : ndarray of real numbers, shape (z, y, x)
+        The volume.
+    like : Layer or tuple of float
+        The layer in whose place it lies, or its voxel size (z, y, x) in µm.
+    **options
+        Looks of a new layer, such as ``colormap``; a layer that exists keeps what the user chose.
+    """
+    layer = _existing(viewer, name, Image)
+    if layer is None:
+        return viewer.add_image(data, name=name, metadata={_OWNED: True}, **_spatial(like), **options)  # type: ignore[no-any-return]
+    _update(layer, data, like)
+    if "contrast_limits" not in options:
+        layer.reset_contrast_limits()  # napari keeps the limits of the old data otherwise
+    return layer  # type: ignore[no-any-return]
+
+
+def show_labels(viewer: Any, name: str, data: NDArray[Any], like: Place, **options: Any) -> Labels:
+    """Show ids as a Labels layer; a layer of this name that we made is updated in place.
+
+    Parameters are those of `show_image`; `data` holds integers or booleans.
+    """
+    if data.dtype == bool:
+        data = data.astype(np.uint8)
+    layer = _existing(viewer, name, Labels)
+    if layer is None:
+        return viewer.add_labels(data, name=name, metadata={_OWNED: True}, **_spatial(like), **options)  # type: ignore[no-any-return]
+    _update(layer, data, like)
+    return layer  # type: ignore[no-any-return]
+
+
+def show_difference(viewer: Any, name: str, difference: NDArray[np.uint8], like: Place) -> Labels:
+    """Show where a prediction differs from the truth: extra voxels red, missed voxels blue, agreement transparent.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Where to show it.
+    name : str
+        Name of the Labels layer.
+    difference : ndarray of uint8, shape (z, y, x)
+        1 where the prediction is extra, 2 where it missed something, as `evaluation.differences` gives it.
+    like : Layer or tuple of float
+        The layer in whose place it lies, or its voxel size (z, y, x) in µm.
+    """
+    small = difference.astype(np.uint8, copy=False)  # napari draws these colours 9 times slower from wide integers
+    return show_labels(viewer, name, small, like, colormap=_DIFFERENCE_COLOURS, opacity=0.9)
+
+
+def _single_array(layer: Layer) -> NDArray[Any]:
+    if getattr(layer, "multiscale", False):
+        raise UserError(f"The layer '{layer.name}' is a pyramid of several sizes; open one of its levels as a layer.")
+    return np.asarray(layer.data)
+
+
+def _micrometres(unit: Any) -> float:
+    quantity = 1.0 * pint.get_application_registry().Unit(str(unit))
+    return float(quantity.to("micrometer").magnitude) if quantity.check("[length]") else 1.0
+
+
+def _spatial(like: Place) -> dict[str, Any]:
+    if isinstance(like, tuple):
+        return {"scale": like, "units": ("um", "um", "um"), "axis_labels": ("z", "y", "x")}
+    return {key: getattr(like, key) for key in _SPATIAL}
+
+
+def _existing(viewer: Any, name: str, kind: type[Layer]) -> Any:
+    for layer in viewer.layers:
+        if layer.name == name and isinstance(layer, kind) and layer.metadata.get(_OWNED) and layer.ndim == 3:
+            return layer
+    return None
+
+
+def _update(layer: Any, data: NDArray[Any], like: Place) -> None:
+    layer.data = data
+    place = _spatial(like)
+    if isinstance(like, tuple):  # the layer may have lain elsewhere before
+        place |= {"translate": (0.0, 0.0, 0.0), "rotate": np.eye(3), "shear": (0.0, 0.0, 0.0), "affine": np.eye(4)}
+    for key, value in place.items():
+        setattr(layer, key, value)
