@@ -48,9 +48,10 @@ class Sample:
             )
         if self.image.dtype.kind not in "buif":
             raise UserError(f"The image '{self.name}' holds {self.image.dtype}; convert it to grey values first.")
-        if self.image.size == 0:
+        if min(self.image.shape) < 2:
             raise UserError(
-                f"The image '{self.name}' is empty: shape {self.image.shape}; choose another volume."
+                f"The image '{self.name}' has shape {self.image.shape}, which is a single slice or empty; "
+                "give a 3D volume of at least 2 voxels along each axis."
             )
         if self.image.dtype.kind == "f" and not np.isfinite(self.image).all():
             bad = int(self.image.size - np.isfinite(self.image).sum())
@@ -79,3 +80,38 @@ def check_labels(name: str, labels: NDArray[Any], shape: Shape3D) -> None:
         )
     if labels.dtype.kind == "i" and labels.size and labels.min() < 0:
         raise UserError(f"The labels of '{name}' go down to {labels.min()}; labels start at 0 for background.")
+
+
+def whole_numbers(name: str, labels: NDArray[Any]) -> NDArray[np.unsignedinteger[Any]]:
+    """Give labels in the smallest unsigned type that holds them.
+
+    Parameters
+    ----------
+    name : str
+        Name of the volume, for the message.
+    labels : ndarray, shape (z, y, x)
+        Labels in any number type; floats are fine as long as each is a whole number, as NIfTI files often have them.
+
+    Returns
+    -------
+    ndarray of unsigned integers, shape (z, y, x)
+        The same labels.
+
+    Raises
+    ------
+    UserError
+        If a value is negative, no whole number, NaN or infinite.
+    """
+    if labels.dtype.kind == "f":
+        broken = int(np.count_nonzero(~(np.isfinite(labels) & (labels == np.trunc(labels)))))
+        if broken:
+            raise UserError(
+                f"The labels of '{name}' hold {labels.dtype} with {broken} values that are no whole numbers; "
+                "labels are 0 for background and 1, 2, … for objects."
+            )
+    highest, lowest = (labels.max(), labels.min()) if labels.size else (0, 0)
+    if lowest < 0:
+        raise UserError(f"The labels of '{name}' go down to {lowest:g}; labels start at 0 for background.")
+    if highest >= 2**64:
+        raise UserError(f"The labels of '{name}' go up to {highest:g}; number the objects from 1 again.")
+    return labels.astype(np.min_scalar_type(int(highest)), copy=False)

@@ -1,0 +1,219 @@
+"""What is wrong with a dataset, said before anyone trains on it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet3d.configs.base import Choice
+from napari_unet3d.data.pairs import Pair, Part, list_pairs, missing_partner, pairing_notice
+from napari_unet3d.data.sample import Sample, VoxelSize, check_labels, whole_numbers
+from napari_unet3d.data.volumes import READABLE_SUFFIXES, is_volume, read_volume
+from napari_unet3d.errors import UserError
+
+
+class Severity(Choice):
+    """Whether a finding makes training impossible or wrong, or only deserves a look."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One problem: what is wrong, with which file, and what to do."""
+
+    severity: Severity
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class PairChecked:
+    """One more pair has been read; its findings came before."""
+
+    pair: Pair
+    n_checked: int
+    n_pairs: int
+
+
+CheckEvent = Finding | PairChecked
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What is remembered of a pair, so that only one volume is in memory at a time."""
+
+    part: Part
+    name: str
+    digest: str
+    voxel_size_um: VoxelSize | None
+    has_foreground: bool
+
+
+def check_dataset(folder: Path | str) -> Iterator[Finding]:
+    """Check a dataset and yield only its problems; see `check_events`."""
+    for event in check_events(folder):
+        if isinstance(event, Finding):
+            yield event
+
+
+def check_events(folder: Path | str) -> Iterator[CheckEvent]:
+    """Check a dataset, reading one volume at a time.
+
+    Parameters
+    ----------
+    folder : Path or str
+        The dataset.
+
+    Yields
+    ------
+    Finding or PairChecked
+        Problems as they are found, and after each pair that it is done.
+
+    Raises
+    ------
+    UserError
+        If the folder is no dataset.
+    """
+    folder = Path(folder)
+    pairs = list_pairs(folder)
+    yield from _check_names(folder, pairs)
+    facts: list[_Facts] = []
+    for n_checked, pair in enumerate(pairs, start=1):
+        findings, known = _check_pair(pair)
+        yield from findings
+        facts += known
+        yield PairChecked(pair, n_checked, len(pairs))
+    yield from _check_foreground(facts)
+    yield from _check_copies(facts)
+    yield from _check_voxel_sizes(facts)
+
+
+def _error(message: str) -> Finding:
+    return Finding(Severity.ERROR, message)
+
+
+def _warning(message: str) -> Finding:
+    return Finding(Severity.WARNING, message)
+
+
+def _check_names(folder: Path, pairs: Sequence[Pair]) -> Iterator[Finding]:
+    for part, finding in ((Part.TRAIN, _error), (Part.TEST, _warning)):
+        if not any(pair.part is part for pair in pairs):
+            yield finding(
+                f"{part} holds no volumes; add images to {part}/images and their labels to {part}/labels to {part} with."
+            )
+    notice = pairing_notice(folder)
+    if notice:
+        yield _warning(notice)
+    for part in Part:
+        for kind in ("images", "labels"):
+            yield from _check_ignored(folder / part / kind, f"{part}/{kind}")
+
+
+def _check_ignored(folder: Path, words: str) -> Iterator[Finding]:
+    entries = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
+    ignored = [
+        name
+        for name in entries
+        if not name.startswith(".") and not is_volume(name) and name.removesuffix(".json") not in entries
+    ]
+    if ignored:
+        others = f" and {len(ignored) - 1} more" if len(ignored) > 1 else ""
+        yield _warning(
+            f"{words}/{ignored[0]}{others} is no volume that can be read and is left out; "
+            f"the formats are {' '.join(READABLE_SUFFIXES)}."
+        )
+
+
+def _check_pair(pair: Pair) -> tuple[list[Finding], list[_Facts]]:
+    if pair.image is None or pair.labels is None:
+        return [_error(missing_partner(pair))], []
+    image_words, label_words = f"{pair.part}/images/{pair.image.name}", f"{pair.part}/labels/{pair.labels.name}"
+    try:
+        image = read_volume(pair.image)
+        sample = Sample(image_words, image.array)
+        shape, digest = sample.shape, _digest(image.array)
+        is_constant = image.array.min() == image.array.max()
+        voxel_size = image.voxel_size_um
+        del image, sample  # before the labels come into memory
+        labels = read_volume(pair.labels)
+        check_labels(label_words, whole_numbers(label_words, labels.array), shape)
+    except UserError as error:
+        return [_error(str(error))], []
+    findings = []
+    if is_constant:
+        findings.append(_warning(f"{image_words} has one grey value everywhere; export it again."))
+    if not labels.array.any():
+        findings.append(_warning(f"{label_words} has no foreground; label an object in it or remove the pair."))
+    elif labels.array.all():
+        findings.append(_warning(f"{label_words} has no background; 0 must stand for what is no object."))
+    if voxel_size and labels.voxel_size_um and not _alike(voxel_size, labels.voxel_size_um):
+        findings.append(
+            _warning(
+                f"{image_words} has voxels of {_um(voxel_size)} and its labels of {_um(labels.voxel_size_um)}; "
+                "that of the image is used, so check that both are of the same volume."
+            )
+        )
+    known = voxel_size or labels.voxel_size_um
+    return findings, [_Facts(pair.part, image_words, digest, known, bool(labels.array.any()))]
+
+
+def _digest(array: NDArray[Any]) -> str:
+    """Hash shape and values; the number type does not count, so that a converted copy is still found."""
+    digest = hashlib.blake2b(repr(array.shape).encode())
+    for plane in array:
+        digest.update(np.ascontiguousarray(plane, dtype=np.float64) + 0.0)  # −0 and 0 are the same grey value
+    return digest.hexdigest()
+
+
+def _check_foreground(facts: Sequence[_Facts]) -> Iterator[Finding]:
+    train = [fact for fact in facts if fact.part is Part.TRAIN]
+    if train and not any(fact.has_foreground for fact in train):
+        yield _error(f"None of the {len(train)} training volumes has foreground; label the objects before you train.")
+
+
+def _check_copies(facts: Sequence[_Facts]) -> Iterator[Finding]:
+    first: dict[str, _Facts] = {}
+    for fact in facts:
+        original = first.setdefault(fact.digest, fact)
+        if original.part is not fact.part:
+            yield _error(
+                f"{original.name} and {fact.name} are the same volume, so the test would flatter the model; "
+                "remove one of the two."
+            )
+        elif original is not fact:
+            yield _warning(
+                f"{original.name} and {fact.name} are the same volume; remove one, or it may both train and validate."
+            )
+
+
+def _check_voxel_sizes(facts: Sequence[_Facts]) -> Iterator[Finding]:
+    sized = [(fact.name, fact.voxel_size_um) for fact in facts if fact.voxel_size_um]
+    unsized = [fact.name for fact in facts if not fact.voxel_size_um]
+    if sized and unsized:
+        yield _warning(
+            f"{unsized[0]} does not say its voxel size and {sized[0][0]} does ({len(unsized)} of {len(facts)} volumes "
+            "do not); 1 µm is taken, so save it with its voxel size."
+        )
+    for name, voxel_size in sized[1:]:
+        if not _alike(voxel_size, sized[0][1]):
+            yield _warning(
+                f"Voxel sizes are mixed: {sized[0][0]} has {_um(sized[0][1])} and {name} has {_um(voxel_size)}; "
+                "resample them to one voxel size, or the network sees objects of different sizes."
+            )
+            return
+
+
+def _alike(a: VoxelSize, b: VoxelSize) -> bool:
+    return bool(np.allclose(a, b, rtol=1e-3, atol=0))  # formats round differently
+
+
+def _um(voxel_size: VoxelSize) -> str:
+    return " × ".join(f"{size:.4g}" for size in voxel_size) + " µm"

@@ -1,0 +1,207 @@
+"""The dataset folder of the tutorial: ``train|test/images|labels``, one file per volume in each."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from napari_unet3d.data.pairs import (
+    Pair,
+    Part,
+    check_is_dataset,
+    list_pairs,
+    missing_partner,
+    pairing_notice,
+    volumes_in,
+)
+from napari_unet3d.data.sample import Sample, whole_numbers
+from napari_unet3d.data.volumes import is_volume, read_sample, volume_name, write_volume
+from napari_unet3d.errors import UserError, explain_os_errors
+from napari_unet3d.files import written_beside
+
+__all__ = [
+    "Pair",
+    "Part",
+    "add_sample",
+    "clean_dataset",
+    "create_dataset",
+    "files_to_clean",
+    "list_pairs",
+    "pairing_notice",
+    "read_pair",
+    "read_samples",
+]
+
+_NOT_IN_FILE_NAMES = re.compile(r'[<>:"/\\|?*\x00-\x1f]+')
+
+
+def create_dataset(folder: Path | str) -> Path:
+    """Make the folders ``train|test/images|labels``; those that exist are left as they are.
+
+    Raises
+    ------
+    UserError
+        If the folder cannot be made.
+    """
+    folder = Path(folder)
+    with explain_os_errors(folder, "create"):
+        for part in Part:
+            for kind in ("images", "labels"):
+                (folder / part / kind).mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def read_pair(pair: Pair) -> Sample:
+    """Read an image with its labels.
+
+    Raises
+    ------
+    UserError
+        If a partner is missing, or one of the files cannot be read or does not fit the other.
+    """
+    if pair.image is None or pair.labels is None:
+        raise UserError(missing_partner(pair))
+    return read_sample(pair.image, pair.labels)
+
+
+def read_samples(folder: Path | str, part: Part = Part.TRAIN) -> list[Sample]:
+    """Read all volumes of one part, in natural order of their names.
+
+    Raises
+    ------
+    UserError
+        If there are none, a partner is missing, or a file cannot be read; the first problem is named.
+    """
+    pairs = list_pairs(folder, part)
+    if not pairs:
+        raise UserError(
+            f"{Path(folder) / part} holds no volumes. Add images to {part}/images and their labels to {part}/labels."
+        )
+    for pair in pairs:
+        if pair.image is None or pair.labels is None:  # found before hours of reading
+            raise UserError(missing_partner(pair))
+    return [read_pair(pair) for pair in pairs]
+
+
+def add_sample(folder: Path | str, sample: Sample, part: Part, *, overwrite: bool = False) -> Pair:
+    """Write a sample into a dataset as ``images/NAME.tif`` and ``labels/NAME.tif``; the folders are made if missing.
+
+    Parameters
+    ----------
+    folder : Path or str
+        The dataset.
+    sample : Sample
+        Image and labels; characters of its name that no file name may have become ``_``.
+    part : Part
+        Train or test.
+    overwrite : bool
+        Replace volumes of that name, in whatever format they are.
+
+    Returns
+    -------
+    Pair
+        The two files.
+
+    Raises
+    ------
+    UserError
+        If the sample has no labels, the name is taken, or the files cannot be written.
+    """
+    if sample.labels is None:
+        raise UserError(f"'{sample.name}' has no labels. Choose a Labels layer for it.")
+    folder, name = create_dataset(folder), file_name(sample.name)
+    image, labels = (folder / part / kind / f"{name}.tif" for kind in ("images", "labels"))
+    taken = [
+        path
+        for target in (image, labels)
+        for path in volumes_in(target.parent)
+        if volume_name(path).casefold() == name.casefold()
+    ]
+    if taken and not overwrite:
+        raise UserError(f"{taken[0]} exists already. Choose another name, or allow overwriting.")
+    # Both files are complete before either takes its place, so that a full disk leaves no half pair.
+    with written_beside(image) as new_image, written_beside(labels) as new_labels:
+        write_volume(new_image, sample.image, sample.voxel_size_um)
+        write_volume(new_labels, whole_numbers(sample.name, sample.labels), sample.voxel_size_um)
+    for path in taken:
+        if path not in (image, labels):
+            _remove(path)
+    return Pair(name, part, image, labels)
+
+
+def file_name(name: str) -> str:
+    """Turn the name of a layer or volume into one that every file system takes."""
+    clean = _NOT_IN_FILE_NAMES.sub("_", name).strip(" .")
+    return clean or "volume"
+
+
+def files_to_clean(folder: Path | str) -> list[Path]:
+    """List what `clean_dataset` may delete: all that stands directly in ``train|test/images|labels``.
+
+    Hidden files and subfolders that are no OME-Zarr volumes are left out. A link is listed as itself. Folders
+    of the dataset that are links to somewhere else are not entered.
+
+    Raises
+    ------
+    UserError
+        If the folder is no dataset.
+    """
+    folder = check_is_dataset(folder)
+    return [path for own in _own_folders(folder) for path in sorted(own.iterdir()) if _may_be_cleaned(path)]
+
+
+def _own_folders(folder: Path) -> Iterator[Path]:
+    """Yield those of the four folders that really stand inside the dataset; this also keeps out Windows' junctions."""
+    for part in Part:
+        for kind in ("images", "labels"):
+            own = folder / part / kind
+            if own.is_dir() and own.resolve() == folder.resolve() / part / kind:
+                yield own
+
+
+def _may_be_cleaned(path: Path) -> bool:
+    if path.name.startswith("."):
+        return False
+    return _is_link(path) or path.is_file() or is_volume(path)
+
+
+def _is_link(path: Path) -> bool:
+    return path.is_symlink() or path.resolve() != path.parent.resolve() / path.name
+
+
+def clean_dataset(folder: Path | str, files: Sequence[Path]) -> None:
+    """Delete exactly the named files of a dataset; of a link only the link.
+
+    Parameters
+    ----------
+    folder : Path or str
+        The dataset.
+    files : sequence of Path
+        Some or all of `files_to_clean`.
+
+    Raises
+    ------
+    UserError
+        If one of them is not among `files_to_clean` (then nothing is deleted), or cannot be deleted.
+    """
+    known = {_place(path): path for path in files_to_clean(folder)}
+    for path in files:
+        if _place(Path(path)) not in known:
+            raise UserError(
+                f"{path} is no volume of the dataset {folder}, so nothing was deleted. List the files again."
+            )
+    for path in files:
+        _remove(known[_place(Path(path))])
+
+
+def _place(path: Path) -> str:
+    return os.path.normcase(path.parent.resolve() / path.name)
+
+
+def _remove(path: Path) -> None:
+    with explain_os_errors(path, "delete"):
+        delete: Callable[[Path], None] = shutil.rmtree if path.is_dir() and not _is_link(path) else os.unlink
+        delete(path)

@@ -1,0 +1,160 @@
+"""What every format shares: the volume that is read, the checks of its header, and units of length."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import psutil
+from numpy.typing import DTypeLike, NDArray
+
+from napari_unet3d.data.sample import VoxelSize
+from napari_unet3d.errors import UserError
+
+_UM_PER_UNIT = {
+    "m": 1e6,
+    "meter": 1e6,
+    "metre": 1e6,
+    "cm": 1e4,
+    "centimeter": 1e4,
+    "centimetre": 1e4,
+    "mm": 1e3,
+    "millimeter": 1e3,
+    "millimetre": 1e3,
+    "um": 1.0,
+    "\N{MICRO SIGN}m": 1.0,
+    "\N{GREEK SMALL LETTER MU}m": 1.0,
+    "micron": 1.0,
+    "microns": 1.0,
+    "micrometer": 1.0,
+    "micrometre": 1.0,
+    "nm": 1e-3,
+    "nanometer": 1e-3,
+    "nanometre": 1e-3,
+    "pm": 1e-6,
+    "picometer": 1e-6,
+    "picometre": 1e-6,
+    "\N{LATIN CAPITAL LETTER A WITH RING ABOVE}": 1e-4,
+    "\N{ANGSTROM SIGN}": 1e-4,
+    "angstrom": 1e-4,
+    "in": 25_400.0,
+    "inch": 25_400.0,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeData:
+    """A volume as it stands in a file.
+
+    Attributes
+    ----------
+    array : ndarray of any real number type, shape (z, y, x)
+        The values, in the byte order of this machine.
+    voxel_size_um : tuple of float, or None
+        Size of a voxel along z, y, x in µm; None when the file does not say.
+    """
+
+    array: NDArray[Any]
+    voxel_size_um: VoxelSize | None
+
+
+class Format(Protocol):
+    """What a module in this folder offers."""
+
+    WORDS: str
+    DAMAGE: tuple[type[Exception], ...]
+
+    def read_file(self, path: Path) -> VolumeData:
+        """Read a volume and its voxel size."""
+
+    def write_file(self, path: Path, array: NDArray[Any], voxel_size_um: VoxelSize) -> None:
+        """Write a volume of shape (z, y, x) and its voxel size."""
+
+
+def check_header(path: Path, shape: Sequence[int], dtype: DTypeLike) -> tuple[int, int, int]:
+    """Find the three axes of a volume before any memory is taken for it.
+
+    Parameters
+    ----------
+    path : Path
+        The file, for the message.
+    shape : sequence of int
+        Shape in the file; axes of length 1 are ignored.
+    dtype : dtype
+        Number type in the file.
+
+    Returns
+    -------
+    tuple of int
+        Positions of the three axes that are longer than 1.
+
+    Raises
+    ------
+    UserError
+        If the file is not 3D, holds no real numbers, or is larger than this machine's memory.
+    """
+    dtype = np.dtype(dtype)
+    axes = [axis for axis, length in enumerate(shape) if length != 1]
+    if 0 in shape:
+        raise UserError(f"{path} is empty: its shape is {tuple(shape)}. Export the volume again.")
+    if len(axes) < 3:
+        raise UserError(
+            f"{path} is a {len(axes)}D image of shape {tuple(shape)}; a 3D volume (z, y, x) is needed. "
+            "Save the slices as one stack."
+        )
+    if len(axes) > 3:
+        raise UserError(
+            f"{path} has {len(axes)} dimensions of shape {tuple(shape)}; one 3D volume (z, y, x) is needed. "
+            "Save one channel and one time point as a file of its own."
+        )
+    if dtype.kind not in "buif":
+        raise UserError(f"{path} holds {_type_words(dtype)}; grey values or labels are needed. Convert it first.")
+    n_bytes, memory = math.prod(int(n) for n in shape) * dtype.itemsize, psutil.virtual_memory().total
+    if n_bytes > memory:
+        raise UserError(
+            f"{path} is said to hold {_gigabytes(n_bytes)} of shape {tuple(shape)}, but this machine has "
+            f"{_gigabytes(memory)} of memory. Crop the volume; if the size is wrong, the file is damaged."
+        )
+    return axes[0], axes[1], axes[2]
+
+
+def _type_words(dtype: np.dtype[Any]) -> str:
+    return "colours" if dtype.names else str(dtype)
+
+
+def _gigabytes(n_bytes: int) -> str:
+    return f"{n_bytes / 1e9:,.1f} GB"
+
+
+def um_per_unit(unit: object) -> float | None:
+    """Give the length of a unit in µm, or None when it is no unit of length that is known.
+
+    Parameters
+    ----------
+    unit : object
+        A name or symbol as found in a file: ``"mm"``, ``"micron"``, ``"nanometer"``, …
+
+    Returns
+    -------
+    float or None
+        Length in µm.
+    """
+    if not isinstance(unit, str):
+        return None
+    unit = unit.strip().replace("\\u00B5", "\N{MICRO SIGN}")  # ImageJ writes its headers in ASCII
+    return _UM_PER_UNIT.get(unit, _UM_PER_UNIT.get(unit.lower()))
+
+
+def valid_voxel_size(sizes: Sequence[float | None]) -> VoxelSize | None:
+    """Give three sizes in µm as a voxel size, or None unless each is a positive, finite number."""
+    known = [float(size) for size in sizes if size is not None and 0 < size < math.inf]
+    return (known[0], known[1], known[2]) if len(known) == 3 else None
+
+
+def unknown_type(array: NDArray[Any], words: str) -> UserError:
+    """Make the error for a number type that a format has no place for."""
+    return UserError(f"{words} cannot hold {array.dtype}. Choose .tif or .npy instead, or convert the values.")

@@ -1,0 +1,66 @@
+"""NRRD, MetaImage and MRC through SimpleITK, which is optional."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet3d.data.formats.base import VolumeData, check_header, unknown_type, valid_voxel_size
+from napari_unet3d.data.sample import VoxelSize
+from napari_unet3d.errors import UserError
+
+WORDS = "NRRD, MetaImage or MRC"
+DAMAGE = (RuntimeError, ValueError)  # SimpleITK passes every error of ITK on as RuntimeError
+
+
+def read_file(path: Path) -> VolumeData:
+    """Read a volume; NRRD and MetaImage give lengths in mm, MRC in Å."""
+    itk = _simpleitk(path)
+    reader = itk.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    if reader.GetNumberOfComponents() > 1:
+        raise UserError(f"{path} has {reader.GetNumberOfComponents()} values per voxel; save one channel on its own.")
+    shape = reader.GetSize()[::-1]
+    kept = check_header(path, shape, _dtype(itk, reader.GetPixelID()))
+    array = itk.GetArrayFromImage(reader.Execute())
+    spacing = [size * _um_per_length(path) for size in reader.GetSpacing()[::-1]]
+    return VolumeData(array.reshape([shape[axis] for axis in kept]), valid_voxel_size([spacing[axis] for axis in kept]))
+
+
+def _dtype(itk: Any, pixel_id: int) -> np.dtype[Any]:
+    one_voxel = itk.Image([1, 1, 1], pixel_id)
+    dtype: np.dtype[Any] = itk.GetArrayViewFromImage(one_voxel).dtype
+    return dtype
+
+
+def _um_per_length(path: Path) -> float:
+    return 1e-4 if path.suffix.lower() == ".mrc" else 1e3
+
+
+def _simpleitk(path: Path) -> Any:
+    try:
+        import SimpleITK
+    except ImportError:
+        raise UserError(
+            f"Reading and writing {path.suffix} needs SimpleITK. Install it with: pip install 'napari-unet3d[formats]'"
+        ) from None
+    itk: Any = SimpleITK
+    itk.ProcessObject.SetGlobalWarningDisplay(False)  # every message is in the exception already
+    return itk
+
+
+def write_file(path: Path, array: NDArray[Any], voxel_size_um: VoxelSize) -> None:
+    """Write a volume with its voxel size in the format's unit of length."""
+    itk = _simpleitk(path)
+    try:
+        image = itk.GetImageFromArray(array)
+        image.SetSpacing([size / _um_per_length(path) for size in voxel_size_um[::-1]])
+        itk.WriteImage(image, str(path))
+    except (TypeError, KeyError) as error:
+        raise unknown_type(array, WORDS) from error
+    except RuntimeError as error:
+        raise OSError(str(error).strip().splitlines()[-1]) from error

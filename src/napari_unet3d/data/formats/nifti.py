@@ -1,0 +1,44 @@
+"""NIfTI through nibabel; its arrays are (x, y, z) and its lengths usually mm."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+from numpy.typing import NDArray
+
+from napari_unet3d.data.formats.base import VolumeData, check_header, um_per_unit, unknown_type, valid_voxel_size
+from napari_unet3d.data.sample import VoxelSize
+
+WORDS = "NIfTI"
+DAMAGE = (ImageFileError, HeaderDataError, ValueError, TypeError, KeyError, EOFError, zlib.error)
+
+_NIFTI1: Any = nibabel.Nifti1Image  # without types in nibabel
+_TYPES = {"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64"}
+
+
+def read_file(path: Path) -> VolumeData:
+    """Read a volume, scaled as its header says; the array is only turned round, not resampled to world axes."""
+    image: Any = nibabel.load(path)  # its stubs know only the bare base class
+    kept = check_header(path, image.shape, image.get_data_dtype())
+    space, _ = image.header.get_xyzt_units()
+    um = um_per_unit("mm" if space == "unknown" else space) or 1e3  # software takes mm where nothing is said
+    zooms = [float(image.header.get_zooms()[axis]) * um for axis in kept]
+    x, y, z = (image.shape[axis] for axis in kept)
+    array = np.asarray(image.dataobj).reshape((x, y, z), order="F")
+    return VolumeData(array.transpose(), valid_voxel_size(zooms[::-1]))
+
+
+def write_file(path: Path, array: NDArray[Any], voxel_size_um: VoxelSize) -> None:
+    """Write a volume with its voxel size in mm and its first voxel at the origin."""
+    if array.dtype.name not in _TYPES:
+        raise unknown_type(array, WORDS)
+    z, y, x = (size / 1000 for size in voxel_size_um)
+    image = _NIFTI1(array.transpose(), np.diag([x, y, z, 1.0]), dtype=array.dtype)
+    image.header.set_xyzt_units("mm")
+    nibabel.save(image, path)

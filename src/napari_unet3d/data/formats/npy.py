@@ -1,0 +1,57 @@
+"""NumPy's .npy; the voxel size stands in a small JSON file beside it, ``volume.npy.json``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet3d.data.formats.base import VolumeData, check_header, valid_voxel_size
+from napari_unet3d.data.sample import VoxelSize
+from napari_unet3d.errors import UserError
+from napari_unet3d.files import write_json
+
+WORDS = "NumPy"
+DAMAGE = (ValueError, EOFError, SyntaxError, TypeError)
+
+
+def voxel_size_file(path: Path) -> Path:
+    """Name the JSON file that holds the voxel size of a .npy file, as ``{"voxel_size_um": [z, y, x]}``."""
+    return path.with_name(path.name + ".json")
+
+
+def read_file(path: Path) -> VolumeData:
+    """Read an array; pickled objects are refused, since they could run code."""
+    mapped = np.load(path, mmap_mode="r", allow_pickle=False)  # mapping compares the header with the file's size
+    if not isinstance(mapped, np.memmap):
+        raise UserError(f"{path} is no .npy file but a .npz archive. Save the volume with numpy.save.")
+    kept = check_header(path, mapped.shape, mapped.dtype)
+    z, y, x = (mapped.shape[axis] for axis in kept)
+    return VolumeData(np.array(mapped, order="C").reshape(z, y, x), _read_voxel_size(voxel_size_file(path)))
+
+
+def _read_voxel_size(path: Path) -> VoxelSize | None:
+    if not path.exists():
+        return None
+    try:
+        sizes = json.loads(path.read_text(encoding="utf-8"))["voxel_size_um"]
+        voxel_size = valid_voxel_size([float(size) for size in sizes])
+    except (ValueError, KeyError, TypeError):
+        voxel_size = None
+    if voxel_size is None:
+        raise UserError(f'{path} should read {{"voxel_size_um": [z, y, x]}} with sizes in µm. Correct or delete it.')
+    return voxel_size
+
+
+def write_file(path: Path, array: NDArray[Any], voxel_size_um: VoxelSize) -> None:
+    """Write an array; `write_voxel_size` adds the voxel size."""
+    with path.open("wb") as file:
+        np.save(file, array, allow_pickle=False)
+
+
+def write_voxel_size(path: Path, voxel_size_um: VoxelSize) -> None:
+    """Write the JSON file beside `path`."""
+    write_json(voxel_size_file(path), {"voxel_size_um": list(voxel_size_um)})

@@ -1,0 +1,163 @@
+"""TIFF through tifffile, with the voxel sizes of ImageJ and OME."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import ParseError
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from napari_unet3d.data.formats.base import VolumeData, check_header, um_per_unit, unknown_type, valid_voxel_size
+from napari_unet3d.data.sample import VoxelSize
+from napari_unet3d.errors import UserError
+
+WORDS = "TIFF"
+# tifffile checks little of what a header says before it computes with it; these came up on cut and garbled files.
+DAMAGE = (
+    tifffile.TiffFileError,
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+    ParseError,
+)
+
+_IMAGEJ_TYPES = {"uint8", "uint16", "float32"}
+_OME_TYPES = {"int8", "int16", "int32", "uint8", "uint16", "uint32", "float32", "float64"}
+_IMAGEJ_BYTES = 2**32 - 2**25  # an ImageJ stack has 32-bit offsets, and its header needs some room
+
+
+def read_file(path: Path) -> VolumeData:
+    """Read the one volume of a TIFF file; tiles, pyramids and BigTIFF included."""
+    with tifffile.TiffFile(path) as tif:
+        if _is_loose_pages(tif):
+            pages = tif.pages
+            first = tif.series[0]
+            check_header(path, (len(pages), *first.shape), first.dtype)
+            return VolumeData(tif.asarray(key=slice(None)), _voxel_size_um(tif, 0))
+        index = _only_volume(path, tif)
+        series = tif.series[index]
+        axes, shape = series.get_axes(squeeze=False), series.get_shape(squeeze=False)
+        _check_channels(path, axes, shape)
+        kept = check_header(path, shape, series.dtype)
+        z, y, x = (shape[axis] for axis in kept)
+        return VolumeData(series.asarray().reshape(z, y, x), _voxel_size_um(tif, index))
+
+
+def _is_loose_pages(tif: tifffile.TiffFile) -> bool:
+    # Slices that were appended one by one are series of their own for tifffile, one stack for everybody else.
+    alike = {(series.shape, series.dtype) for series in tif.series}
+    return len(tif.series) > 1 and len(alike) == 1 and tif.series[0].ndim == 2
+
+
+def _only_volume(path: Path, tif: tifffile.TiffFile) -> int:
+    volumes = [i for i, series in enumerate(tif.series) if sum(n > 1 for n in series.shape) >= 3]
+    if len(volumes) > 1:
+        raise UserError(f"{path} holds {len(volumes)} volumes. Save each of them as a file of its own.")
+    if not tif.series:
+        raise UserError(f"{path} holds no image. Export it again.")
+    return volumes[0] if volumes else 0
+
+
+def _check_channels(path: Path, axes: str, shape: tuple[int, ...]) -> None:
+    lengths = dict(zip(axes, shape, strict=True))
+    if lengths.get("S", 1) > 1:
+        raise UserError(f"{path} is a colour image of shape {shape}; convert it to grey values first.")
+    if lengths.get("C", 1) > 1:
+        raise UserError(
+            f"{path} has {lengths['C']} channels (shape {shape}, axes {axes}); save one channel as a file of its own."
+        )
+    if lengths.get("T", 1) > 1 and lengths.get("Z", 1) > 1:
+        raise UserError(
+            f"{path} has {lengths['T']} time points (shape {shape}, axes {axes}); save one as a file of its own."
+        )
+
+
+def _voxel_size_um(tif: tifffile.TiffFile, index: int) -> VoxelSize | None:
+    if tif.is_ome and tif.ome_metadata:
+        return _ome_voxel_size(tif.ome_metadata, index)
+    if tif.is_imagej and tif.imagej_metadata:
+        return _imagej_voxel_size(tif, tif.imagej_metadata)
+    if tif.shaped_metadata:
+        return _imagej_voxel_size(tif, tif.shaped_metadata[0])
+    return None
+
+
+def _ome_voxel_size(xml: str, index: int) -> VoxelSize | None:
+    images = tifffile.xml2dict(xml)["OME"].get("Image", [])
+    images = images if isinstance(images, list) else [images]
+    if index >= len(images):
+        return None
+    pixels = images[index]["Pixels"]
+    return valid_voxel_size([_ome_length(pixels, f"PhysicalSize{axis}") for axis in "ZYX"])
+
+
+def _ome_length(pixels: Mapping[str, Any], name: str) -> float | None:
+    length = pixels.get(name)
+    um = um_per_unit(pixels.get(f"{name}Unit", "µm"))  # the unit that the OME schema sets
+    return float(length) * um if um and isinstance(length, int | float) else None
+
+
+def _imagej_voxel_size(tif: tifffile.TiffFile, header: Mapping[str, Any]) -> VoxelSize | None:
+    um = um_per_unit(header.get("unit"))
+    tags = tif.pages.first.tags
+    across = [tags.valueof(name) for name in ("YResolution", "XResolution")]
+    if um is None or not all(isinstance(value, tuple) and value[0] > 0 for value in across):
+        return None
+    y, x = (um * denominator / numerator for numerator, denominator in across)
+    return valid_voxel_size([float(header.get("spacing", 1.0)) * um, y, x])  # Fiji also takes 1 for no spacing
+
+
+def flavour(path: Path, dtype: np.dtype[Any], n_bytes: int) -> str:
+    """Choose the header: ``imagej`` where ImageJ knows type and size, else ``ome``, else ``plain``.
+
+    Parameters
+    ----------
+    path : Path
+        The file; ``.ome.tif`` is always OME.
+    dtype : dtype
+        Number type of the volume.
+    n_bytes : int
+        Size of the volume.
+    """
+    is_ome_file = ".ome." in path.name.lower()
+    if not is_ome_file and dtype.name in _IMAGEJ_TYPES and n_bytes <= _IMAGEJ_BYTES:
+        return "imagej"
+    if dtype.name in _OME_TYPES or is_ome_file:
+        return "ome"
+    return "plain"
+
+
+def write_file(path: Path, array: NDArray[Any], voxel_size_um: VoxelSize) -> None:
+    """Write a TIFF that Fiji, napari and OME readers show at the right size; BigTIFF from 4 GB on."""
+    z, y, x = voxel_size_um
+    kind = flavour(path, array.dtype, array.nbytes)
+    if kind == "ome" and array.dtype.name not in _OME_TYPES:
+        raise unknown_type(array, "OME-TIFF")
+    metadata: dict[str, Any] = {"axes": "ZYX"}
+    if kind == "ome":
+        for axis, size in zip("ZYX", voxel_size_um, strict=True):
+            metadata |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": "µm"}
+    else:
+        metadata |= {"spacing": z, "unit": "um"}
+    tifffile.imwrite(
+        path,
+        array,
+        imagej=kind == "imagej",
+        ome=kind == "ome",
+        metadata=metadata,
+        resolution=(1 / x, 1 / y),
+        photometric="minisblack",  # three columns are no colours
+    )

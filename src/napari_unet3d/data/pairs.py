@@ -1,0 +1,155 @@
+"""Which image belongs to which labels in a dataset folder ``train|test/images|labels``."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_unet3d.configs.base import Choice
+from napari_unet3d.data.volumes import is_volume, volume_name
+from napari_unet3d.errors import UserError, explain_os_errors
+
+# What people append to a name to tell image from labels; it is ignored when partners are looked for.
+_ROLE = re.compile(r"[_\-. ](images?|img|raw|vol|volume|labels?|masks?|seg|segmentation|gt)$", re.IGNORECASE)
+
+
+class Part(Choice):
+    """The part of a dataset that a volume belongs to."""
+
+    TRAIN = "train"
+    TEST = "test"
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """An image file and its labels file; None stands for a missing partner.
+
+    Attributes
+    ----------
+    name : str
+        The image's file name without suffix, or that of the labels when there is no image.
+    part : Part
+        Train or test.
+    image, labels : Path or None
+        The two files.
+    matched_by_order : bool
+        True when the names differ and the two only stand at the same place in sorted order.
+    """
+
+    name: str
+    part: Part
+    image: Path | None
+    labels: Path | None
+    matched_by_order: bool = False
+
+
+def check_is_dataset(folder: Path | str) -> Path:
+    """Give the folder back if it holds ``train/images`` or ``test/images``.
+
+    Raises
+    ------
+    UserError
+        If it does not; the message names a folder nearby that does.
+    """
+    folder = Path(folder)
+    if _is_dataset(folder):
+        return folder
+    with explain_os_errors(folder, "read"):
+        inside = [entry for entry in sorted(folder.iterdir()) if _is_dataset(entry)]
+    near = [near for near in (*list(folder.absolute().parents)[:2], *inside) if _is_dataset(near)]
+    hint = f"Did you mean {near[0]}?" if near else "Choose another folder, or create a dataset there first."
+    raise UserError(f"{folder} is no dataset: it holds neither train/images nor test/images. {hint}")
+
+
+def _is_dataset(folder: Path) -> bool:
+    return any((folder / part / "images").is_dir() for part in Part)
+
+
+def natural_order(name: str) -> tuple[tuple[int, int | str], ...]:
+    """Sort key in which ``vol2`` comes before ``vol10``."""
+    parts = re.split(r"([0-9]+)", name.casefold())
+    return tuple((0, int(part)) if part.isdecimal() else (1, part) for part in parts if part)
+
+
+def list_pairs(folder: Path | str, part: Part | None = None) -> list[Pair]:
+    """List the volumes of a dataset, train first, each with its partner or without one.
+
+    Partners have the same name; a word such as ``_image``, ``_label``, ``_mask`` or ``_seg`` at its end does not
+    count. If not one name fits and there are as many images as labels, they are matched in sorted order;
+    `pairing_notice` says so.
+
+    Parameters
+    ----------
+    folder : Path or str
+        The dataset.
+    part : Part, optional
+        Only this part; without it both.
+
+    Returns
+    -------
+    list of Pair
+        In natural order of the names (2 before 10).
+
+    Raises
+    ------
+    UserError
+        If the folder is no dataset or cannot be read.
+    """
+    folder = check_is_dataset(folder)
+    parts = list(Part) if part is None else [part]
+    return [pair for each in parts for pair in _pairs_of(folder, each)]
+
+
+def _pairs_of(folder: Path, part: Part) -> list[Pair]:
+    images, labels = (volumes_in(folder / part / kind) for kind in ("images", "labels"))
+    matched: list[tuple[Path, Path]] = []
+    for key in (volume_name, _bare_name):
+        waiting = {key(path): path for path in reversed(labels)}  # of two with one name the first counts
+        for image in list(images):
+            partner = waiting.pop(key(image), None)
+            if partner is not None:
+                matched.append((image, partner))
+                images.remove(image)
+                labels.remove(partner)
+    pairs = [Pair(volume_name(image), part, image, partner) for image, partner in matched]
+    if not matched and len(images) == len(labels):
+        return [Pair(volume_name(i), part, i, j, matched_by_order=True) for i, j in zip(images, labels, strict=True)]
+    pairs += [Pair(volume_name(image), part, image, None) for image in images]
+    pairs += [Pair(volume_name(path), part, None, path) for path in labels]
+    return sorted(pairs, key=lambda pair: natural_order(pair.name))
+
+
+def _bare_name(path: Path) -> str:
+    return _ROLE.sub("", volume_name(path)).casefold()
+
+
+def volumes_in(folder: Path) -> list[Path]:
+    """List the volumes of one folder in natural order; none when the folder is missing."""
+    if not folder.is_dir():
+        return []
+    with explain_os_errors(folder, "read"):
+        return sorted(filter(is_volume, folder.iterdir()), key=lambda path: natural_order(path.name))
+
+
+def pairing_notice(folder: Path | str, part: Part | None = None) -> str | None:
+    """Give a sentence that names a pair which was matched by sorted order, or None when all names fit."""
+    by_order = [pair for pair in list_pairs(folder, part) if pair.matched_by_order]
+    if not by_order:
+        return None
+    first = by_order[0]
+    image, labels = (path.name for path in (first.image, first.labels) if path is not None)
+    return (
+        f"{len(by_order)} volumes were matched by sorted order, since names of images and labels differ: "
+        f"{first.part}/images/{image} with {labels}, and so on. Check them, or give partners the same name."
+    )
+
+
+def missing_partner(pair: Pair) -> str:
+    """Say which file a pair lacks and what to do."""
+    found, folder = (pair.labels, "images") if pair.image is None else (pair.image, "labels")
+    name = found.name if found else pair.name
+    return (
+        f"{pair.part}/{folder} has no partner for {name}. Add {pair.part}/{folder}/{name} or remove the file "
+        "that stands alone."
+    )

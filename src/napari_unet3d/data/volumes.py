@@ -1,0 +1,195 @@
+"""Read and write volumes; the format follows from the file's suffix, the voxel size travels with it."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet3d.data.formats.base import Format, VolumeData
+from napari_unet3d.data.sample import Sample, VoxelSize, whole_numbers
+from napari_unet3d.errors import UserError, explain_os_errors
+from napari_unet3d.files import written_beside
+
+__all__ = [
+    "READABLE_SUFFIXES",
+    "VolumeData",
+    "is_volume",
+    "read_labels",
+    "read_sample",
+    "read_volume",
+    "volume_name",
+    "volume_suffix",
+    "writable_suffix",
+    "write_volume",
+]
+
+# Modules of data/formats; they are imported at first use, since each brings a library along.
+_MODULES = {
+    ".ome.tiff": "tiff",
+    ".ome.tif": "tiff",
+    ".tiff": "tiff",
+    ".tif": "tiff",
+    ".nii.gz": "nifti",
+    ".nii": "nifti",
+    ".npy": "npy",
+    ".ome.zarr": "ome_zarr",
+    ".zarr": "ome_zarr",
+    ".nrrd": "itk",
+    ".nhdr": "itk",
+    ".mha": "itk",
+    ".mhd": "itk",
+    ".mrc": "itk",
+}
+# A header in a file of its own cannot be replaced in one step; these have a one-file sister.
+_ONE_FILE = {".mhd": ".mha", ".nhdr": ".nrrd"}
+
+READABLE_SUFFIXES: tuple[str, ...] = tuple(_MODULES)
+"""Suffixes of the formats that can be read; the longer of two that fit counts."""
+
+
+def volume_suffix(path: Path | str) -> str:
+    """Give the suffix that names the format, in lower case: ``.ome.tif`` of ``brain.v2.OME.TIF``.
+
+    Raises
+    ------
+    UserError
+        If the format is unknown.
+    """
+    name = Path(path).name.lower()
+    for suffix in READABLE_SUFFIXES:
+        if name.endswith(suffix) and name != suffix:
+            return suffix
+    raise UserError(f"{path} has no format that can be read; use one of {' '.join(READABLE_SUFFIXES)}.")
+
+
+def volume_name(path: Path | str) -> str:
+    """Give the name of a volume: its file name without the suffix of the format."""
+    return Path(path).name[: -len(volume_suffix(path))]
+
+
+def is_volume(path: Path | str) -> bool:
+    """Tell by the suffix whether a path is a volume; hidden files are none."""
+    name = Path(path).name
+    return not name.startswith(".") and any(name.lower().endswith(suffix) for suffix in READABLE_SUFFIXES)
+
+
+def writable_suffix(path: Path | str) -> str:
+    """Give the suffix to write in for a result that shall have the format of `path` (``.mha`` for ``.mhd``)."""
+    suffix = volume_suffix(path)
+    return _ONE_FILE.get(suffix, suffix)
+
+
+def _format_of(path: Path) -> Format:
+    return cast(Format, import_module(f"napari_unet3d.data.formats.{_MODULES[volume_suffix(path)]}"))
+
+
+def read_volume(path: Path | str) -> VolumeData:
+    """Read one 3D volume.
+
+    Parameters
+    ----------
+    path : Path or str
+        TIFF, NIfTI, NumPy, OME-Zarr, or with SimpleITK also NRRD, MetaImage and MRC.
+
+    Returns
+    -------
+    VolumeData
+        The array `(z, y, x)` and its voxel size in µm, which is None when the file does not say.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, damaged, not 3D, has several channels, or does not fit into memory.
+    """
+    path = Path(path)
+    file_format = _format_of(path)
+    with explain_os_errors(path, "read"):
+        path.stat()
+        try:
+            volume = file_format.read_file(path)
+        except MemoryError:
+            raise UserError(f"{path} does not fit into memory. Close other programs or crop the volume.") from None
+        except file_format.DAMAGE as error:
+            raise UserError(
+                f"Cannot read {path}: it is damaged or no {file_format.WORDS} file ({_first_line(error)}). "
+                "Copy or export it again."
+            ) from error
+    native = volume.array.dtype.newbyteorder("=")  # torch knows no other byte order
+    return VolumeData(np.ascontiguousarray(volume.array, dtype=native), volume.voxel_size_um)
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return (lines[0].rstrip(".") if lines else "") or type(error).__name__
+
+
+def write_volume(path: Path | str, array: NDArray[Any], voxel_size_um: VoxelSize = (1.0, 1.0, 1.0)) -> None:
+    """Write one 3D volume, all of it or nothing; a volume of that name is replaced.
+
+    Parameters
+    ----------
+    path : Path or str
+        Where to; the suffix chooses the format. The folder is made if it is missing.
+    array : ndarray of any real number type, shape (z, y, x)
+        The values; True and False are written as 1 and 0, all other types as they are.
+    voxel_size_um : tuple of float
+        Size of a voxel along z, y, x in µm. For ``.npy`` it goes into a file ``NAME.npy.json``.
+
+    Raises
+    ------
+    UserError
+        If the disk is full, the folder cannot be written to, or the format cannot hold the number type.
+    """
+    path = Path(path)
+    file_format = _format_of(path)
+    if writable_suffix(path) != volume_suffix(path):
+        raise UserError(f"{path.name} cannot be written; choose {writable_suffix(path)} instead.")
+    if array.ndim != 3:
+        raise UserError(f"A volume of shape {array.shape} was to be written to {path.name}; it must be 3D (z, y, x).")
+    values = array.astype(np.uint8) if array.dtype == bool else array
+    with written_beside(path) as beside:
+        file_format.write_file(beside, np.ascontiguousarray(values), voxel_size_um)
+    if volume_suffix(path) == ".npy":
+        from napari_unet3d.data.formats import npy
+
+        npy.write_voxel_size(path, voxel_size_um)
+
+
+def read_labels(path: Path | str) -> VolumeData:
+    """Read a volume of labels in the smallest unsigned type that holds them.
+
+    Raises
+    ------
+    UserError
+        As `read_volume`, and if the values are no whole numbers from 0 up.
+    """
+    volume = read_volume(path)
+    return VolumeData(whole_numbers(volume_name(path), volume.array), volume.voxel_size_um)
+
+
+def read_sample(image: Path | str, labels: Path | str | None = None) -> Sample:
+    """Read an image, and its labels if there are any, as one checked sample.
+
+    Parameters
+    ----------
+    image, labels : Path or str
+        The two files. The voxel size is the image's, or the labels' when the image does not say; 1 µm without either.
+
+    Returns
+    -------
+    Sample
+        Named as the image file.
+
+    Raises
+    ------
+    UserError
+        As `read_volume`, and when image and labels do not belong together.
+    """
+    volume = read_volume(image)
+    truth = None if labels is None else read_labels(labels)
+    voxel_size = volume.voxel_size_um or (truth.voxel_size_um if truth else None) or (1.0, 1.0, 1.0)
+    return Sample(volume_name(image), volume.array, truth.array if truth else None, voxel_size)
