@@ -38,11 +38,11 @@ class Scores:
     recall: float
 
     def as_dict(self) -> dict[str, str | float]:
-        """Name and numbers as they stand in `metrics.json`."""
+        """Give name and numbers as they stand in `metrics.json`."""
         return {"name": self.name, **self.numbers()}
 
     def numbers(self) -> dict[str, float]:
-        """The four numbers by their names."""
+        """Give the four numbers by their names."""
         return {"dice": self.dice, "iou": self.iou, "precision": self.precision, "recall": self.recall}
 
 

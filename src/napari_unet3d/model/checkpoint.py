@@ -25,7 +25,7 @@ from napari_unet3d.files import written_beside
 from napari_unet3d.model.network import build_unet
 
 if TYPE_CHECKING:
-    from monai.networks.nets import UNet
+    from monai.networks.nets.unet import UNet
 
 MODEL_FILE = "model.safetensors"
 """Name of the best model in a run folder."""
@@ -192,8 +192,7 @@ def _read_card(path: Path, header: dict[str, str]) -> _Card:
 
 def _check_tensors(path: Path, file: Any, config: TrainingConfig) -> None:
     """Compare names, shapes and types with the network of `config` before any memory is taken for weights."""
-    with torch.device("meta"):
-        expected = {name: list(tensor.shape) for name, tensor in build_unet(config).state_dict().items()}
+    expected = {name: list(tensor.shape) for name, tensor in build_unet(config, device="meta").state_dict().items()}
     found = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     if {name: part.get_shape() for name, part in found.items()} != expected:
         raise UserError(

@@ -1,0 +1,183 @@
+"""Figures for files and reports: slices of truth, prediction and difference, and the losses of a run.
+
+They are drawn without pyplot: nothing is shown, and no state is shared between threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from napari_unet3d.configs import Axis
+from napari_unet3d.data.sample import VoxelSize
+from napari_unet3d.evaluation.differences import signed_difference
+from napari_unet3d.evaluation.history import EpochRecord, best_record
+from napari_unet3d.evaluation.metrics import check_same_shape
+from napari_unet3d.files import written_beside
+
+_ROWS = ("Truth", "Prediction", "Difference")
+_PANEL_INCHES = 2.1
+_MARGINS_INCHES = {"left": 0.55, "right": 1.15, "bottom": 0.15, "top": 0.65}
+_GAP_INCHES = 0.08
+_DOTS_PER_INCH = 150
+_TRAIN_COLOUR, _VAL_COLOUR = "#0072b2", "#d55e00"  # Okabe and Ito (2008), told apart with every colour blindness
+
+
+def slice_positions(n_voxels: int, n_slices: int = 5) -> list[int]:
+    """Spread slices over an axis.
+
+    They are spaced evenly from the first voxel to the last and rounded down, but the two outer ones are moved
+    inwards by a twelfth of the way (half a step at most), as the rim of a volume is often empty. Of 128 voxels
+    the five are 10, 31, 63, 95 and 116.
+
+    Parameters
+    ----------
+    n_voxels : int
+        Length of the axis, at least 1.
+    n_slices : int
+        How many, at least 1; a shorter axis gives all it has.
+    """
+    if n_voxels <= n_slices:
+        return list(range(n_voxels))
+    if n_slices == 1:
+        return [(n_voxels - 1) // 2]
+    places = np.linspace(0, 1, n_slices)
+    inset = min(1 / 12, places[1] / 2)
+    places[0], places[-1] = inset, 1 - inset
+    return sorted({int(place * (n_voxels - 1)) for place in places})
+
+
+def slices_figure(  # noqa: PLR0913 - two volumes and how to show them
+    truth: NDArray[Any],
+    prediction: NDArray[Any],
+    axis: Axis = Axis.Z,
+    n_slices: int = 5,
+    voxel_size_um: VoxelSize = (1.0, 1.0, 1.0),
+    title: str = "",
+) -> Figure:
+    """Draw slices of truth, prediction and their difference in three rows.
+
+    The difference runs from −1 (missed, blue) over 0 (agreement) to 1 (extra, red). Panels have the
+    proportions of the object, not those of the array.
+
+    Parameters
+    ----------
+    truth, prediction : ndarray of integers or bool, shape (z, y, x)
+        Labels; everything above 0 is foreground.
+    axis : Axis
+        The slices lie across it.
+    n_slices : int
+        How many; see `slice_positions`.
+    voxel_size_um : tuple of float
+        Voxel size along z, y, x in µm.
+    title : str
+        Words above the figure.
+
+    Raises
+    ------
+    UserError
+        When the shapes differ.
+    """
+    check_same_shape(prediction, truth, title or "figure")
+    positions = slice_positions(truth.shape[axis.number], n_slices)
+    height_um, width_um = np.delete(np.array(truth.shape) * voxel_size_um, axis.number)
+    figure, panels, colourbar = _panel_grid(len(positions), height_um / width_um)
+    for column, position in zip(panels.T, positions, strict=True):
+        wanted, found = (np.take(volume, position, axis.number) for volume in (truth, prediction))
+        column[0].set_title(f"{axis.value} = {position}", fontsize=10)
+        for panel, mask in zip(column, (wanted > 0, found > 0), strict=False):
+            panel.imshow(mask, cmap="gray", vmin=0, vmax=1, **_placement(mask))
+        difference = signed_difference(found, wanted)
+        drawn = column[2].imshow(difference, cmap="coolwarm", vmin=-1, vmax=1, **_placement(difference))
+    for panel, words in zip(panels[:, 0], _ROWS, strict=True):
+        panel.set_ylabel(words, fontsize=11)
+    bar = figure.colorbar(drawn, cax=colourbar, ticks=[-1, 0, 1])
+    bar.ax.set_yticklabels(["−1 missed", "0", "1 extra"], fontsize=9)
+    # A name may hold dollar signs, which are no formula here, and be long: a letter is about 0.6 of its size wide.
+    size = float(np.clip(figure.get_figwidth() * 72 / (0.6 * max(len(title), 1)), 6, 13))
+    figure.suptitle(title, fontsize=size, y=1 - 0.12 / figure.get_figheight(), va="top", parse_math=False)
+    return figure
+
+
+def _placement(pixels: NDArray[Any]) -> dict[str, Any]:
+    # Single voxels stay sharp while a panel has room for them and are not dropped when it has not.
+    enlarged = max(pixels.shape) <= _PANEL_INCHES * _DOTS_PER_INCH
+    return {"aspect": "auto", "interpolation": "nearest" if enlarged else "antialiased"}
+
+
+def _panel_grid(n_columns: int, height_to_width: float) -> tuple[Figure, NDArray[Any], Axes]:
+    """Lay out three rows of panels in inches, so that nothing overlaps for any proportions of the volume."""
+    # Very flat or very tall slices are drawn out of proportion rather than as a line.
+    ratio = float(np.clip(height_to_width, 0.25, 4))
+    panel_width, panel_height = (_PANEL_INCHES, _PANEL_INCHES * ratio) if ratio < 1 else (
+        _PANEL_INCHES / ratio**0.5, _PANEL_INCHES * ratio**0.5
+    )
+    inches = _MARGINS_INCHES
+    width = inches["left"] + n_columns * (panel_width + _GAP_INCHES) + inches["right"]
+    height = inches["bottom"] + 3 * (panel_height + _GAP_INCHES) + inches["top"]
+    figure = Figure(figsize=(width, height), dpi=_DOTS_PER_INCH)
+    FigureCanvasAgg(figure)
+    panels = np.empty((3, n_columns), dtype=object)
+    for row, column in np.ndindex(*panels.shape):
+        left = inches["left"] + column * (panel_width + _GAP_INCHES)
+        bottom = inches["bottom"] + (2 - row) * (panel_height + _GAP_INCHES)
+        panel = figure.add_axes((left / width, bottom / height, panel_width / width, panel_height / height))
+        panel.set_xticks([])
+        panel.set_yticks([])
+        panels[row, column] = panel
+    left = width - inches["right"] + 0.1
+    colourbar = figure.add_axes((left / width, inches["bottom"] / height, 0.14 / width, panel_height / height))
+    return figure, panels, colourbar
+
+
+def curves_figure(history: Sequence[EpochRecord]) -> Figure:
+    """Draw training and validation loss over the epochs and mark the best epoch.
+
+    Parameters
+    ----------
+    history : sequence of EpochRecord
+        The epochs of a run; validation loss may be missing in some or all.
+    """
+    figure = Figure(figsize=(7, 4.2), dpi=_DOTS_PER_INCH, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot(xlabel="Epoch", ylabel="Loss")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    epochs = [record.epoch for record in history]
+    axes.plot(epochs, [record.train_loss for record in history], ".-", color=_TRAIN_COLOUR, label="training loss")
+    validated = [(record.epoch, record.val_loss) for record in history if record.val_loss is not None]
+    if validated:
+        axes.plot(*zip(*validated, strict=True), ".-", color=_VAL_COLOUR, label="validation loss")
+    best = best_record(history)
+    if best is not None:
+        loss = best.train_loss if best.val_loss is None else best.val_loss
+        words = f"best epoch: {best.epoch} (loss {loss:.4g})"
+        axes.plot(best.epoch, loss, "o", markersize=11, fillstyle="none", color="black", label=words)
+        axes.legend(frameon=False)
+    return figure
+
+
+def write_figure(path: Path | str, figure: Figure) -> None:
+    """Write a figure in the format of the file's suffix, such as PNG, PDF or SVG.
+
+    Raises
+    ------
+    UserError
+        If the disk is full or the folder cannot be written to.
+    """
+    with written_beside(Path(path)) as beside:
+        figure.savefig(beside)
+
+
+def write_curves(path: Path | str, history: Sequence[EpochRecord]) -> None:
+    """Write `curves_figure` to a file."""
+    write_figure(path, curves_figure(history))
