@@ -18,7 +18,7 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.files import written_beside
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Iterator
 
     from napari.viewer import Viewer
 
@@ -68,23 +68,28 @@ class Demo:
         if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
             raise UserError(f"{self.folder} is not empty. Choose another folder, or replace its demo with --overwrite.")
 
-    def generate(self) -> Generator[DatasetEvent]:
+    def generate(self) -> Iterator[DatasetEvent]:
         """Write the volumes of the tutorial."""
         from napari_unet3d.data.synthetic_dataset import generate
 
         return generate(self.dataset, VOLUMES, n_train=N_TRAIN, n_test=N_TEST, overwrite=True)
 
-    def train(self, config: TrainingConfig = TRAINING) -> Generator[TrainEvent]:
+    def train(self, config: TrainingConfig = TRAINING) -> Iterator[TrainEvent]:
         """Train with the settings of the tutorial."""
         from napari_unet3d.training.loop import train
 
         return train(self.dataset, self.run, config, overwrite=True)
 
-    def evaluate(self) -> Generator[EvaluateEvent]:
+    def evaluate(self) -> Iterator[EvaluateEvent]:
         """Predict the test volume and compare it with the truth."""
         from napari_unet3d.prediction.test_set import evaluate
 
         return evaluate(self.run, self.dataset, out=self.evaluation, config=EvaluationConfig())
+
+
+def check_display() -> None:
+    """Raise a `UserError` where no viewer can be shown, not even under a virtual display."""
+    on_a_display([])
 
 
 def show(demo: Demo, screenshot: Path | None = None) -> Path | None:
@@ -133,7 +138,8 @@ def open_viewer(demo: Demo) -> Viewer:
     pair = list_pairs(demo.dataset, Part.TEST)[0]
     sample = read_pair(pair)
     image = layers.show_image(viewer, f"test volume {sample.name}", sample.image, sample.voxel_size_um)
-    truth = layers.show_labels(viewer, "truth", sample.labels, image)
+    wanted = read_volume(pair.labels).array
+    truth = layers.show_labels(viewer, "truth", wanted, image)
     prediction = read_volume(demo.evaluation / "predictions" / f"{sample.name}_labels.tif").array
     difference = difference_labels(prediction, truth.data)
     predicted = layers.show_labels(viewer, "prediction", prediction, image)

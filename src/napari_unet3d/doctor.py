@@ -137,7 +137,9 @@ def look_at_hardware() -> Iterator[Finding]:
     yield Finding("cuDNN", str(cudnn or "not used"), " ".join(cudnn_notices(cudnn)) or None)
 
 
-def _idle_gpu(device_type: str, cuda_of_torch: str | None, driver: Path = Path("/proc/driver/nvidia/version")) -> str | None:
+def _idle_gpu(
+    device_type: str, cuda_of_torch: str | None, driver: Path = Path("/proc/driver/nvidia/version")
+) -> str | None:
     if device_type != "cpu" or not (driver.exists() or shutil.which("nvidia-smi")):
         return None
     if cuda_of_torch is None:
@@ -146,7 +148,7 @@ def _idle_gpu(device_type: str, cuda_of_torch: str | None, driver: Path = Path("
 
 
 def look_at_viewer() -> Iterator[Finding]:
-    """Open a window that is not shown and ask its OpenGL for its name, under a virtual display if there is no real one."""
+    """Ask the OpenGL of a window for its name, under a virtual display if there is no real one."""
     display = has_display()
     yield Finding("display", "real" if display else "none")
     try:
@@ -210,7 +212,7 @@ def look_at_manifest() -> Finding:
     try:
         manifest = PluginManifest.from_distribution(DISTRIBUTION)
     except (metadata.PackageNotFoundError, ValueError) as error:
-        problem = f"napari cannot find the plugin. Install it again: pip install --force-reinstall --no-deps {DISTRIBUTION}"
+        problem = f"napari cannot find it. Install it again: pip install --force-reinstall --no-deps {DISTRIBUTION}"
         return Finding("plugin", f"not found: {error}", problem, prevents_work=True)
     docks = ", ".join(widget.display_name for widget in manifest.contributions.widgets or [])
     return Finding("plugin", f"found; docks: {docks}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +16,12 @@ from napari_unet3d.errors import UserError
 # The engine is imported inside the functions, so that help and wrong options answer without loading torch.
 
 FLAT = Parameter(name="*")  # each field of the settings becomes an option of its own
+SYNTHETIC, TRAINING, PREDICTION, EVALUATION = (
+    SyntheticConfig(),
+    TrainingConfig(),
+    PredictionConfig(),
+    EvaluationConfig(),
+)
 
 
 def generate(  # noqa: PLR0913 - one argument per option
@@ -29,7 +34,7 @@ def generate(  # noqa: PLR0913 - one argument per option
     positions: Path | None = None,
     overwrite: bool = False,
     config: Path | None = None,
-    settings: Annotated[SyntheticConfig, FLAT] = SyntheticConfig(),
+    settings: Annotated[SyntheticConfig, FLAT] = SYNTHETIC,
 ) -> None:
     """Generate a dataset of synthetic volumes with exact labels.
 
@@ -60,7 +65,7 @@ def generate(  # noqa: PLR0913 - one argument per option
         positions=read_positions(positions) if positions else None,
         overwrite=overwrite,
     )
-    written = follow.generation(events, n_volumes=train + test)
+    written = follow.generation(events)
     say(f"{written.folder}: {written.n_train} volumes to train, {written.n_test} to test")
 
 
@@ -72,7 +77,7 @@ def train(
     summary: bool = False,
     overwrite: bool = False,
     config: Path | None = None,
-    settings: Annotated[TrainingConfig, FLAT] = TrainingConfig(),
+    settings: Annotated[TrainingConfig, FLAT] = TRAINING,
 ) -> None:
     """Train a 3D U-Net on the training volumes of a dataset.
 
@@ -89,15 +94,15 @@ def train(
     config : Path
         JSON or TOML file that stands in for options, such as the config.json of another run; options win.
     """
-    from napari_unet3d.data.dataset import Part, read_samples
+    from napari_unet3d.data.dataset import Part, list_pairs, read_pair
     from napari_unet3d.model.network import summarise
     from napari_unet3d.training.loop import train as training
 
     chosen = merge(settings, config)
-    samples = read_samples(dataset, Part.TRAIN)
-    network = summarise(chosen, samples[0].shape)
-    note(network.text if summary else network.words)
-    finished = follow.training(training(samples, run, chosen, overwrite=overwrite))
+    pairs = list_pairs(dataset, Part.TRAIN)
+    described = summarise(chosen, read_pair(pairs[0]).shape if pairs else None).text
+    note(described if summary else described.rpartition("\n\n")[2])
+    finished = follow.training(training(dataset, run, chosen, overwrite=overwrite))
     if finished.best_val_dice is not None:
         say(f"best epoch {finished.best_epoch}: validation Dice {finished.best_val_dice:.4f}")
     say(f"model: {finished.model}")
@@ -111,7 +116,7 @@ def predict(
     probability: bool = False,
     overwrite: bool = False,
     config: Path | None = None,
-    settings: Annotated[PredictionConfig, FLAT] = PredictionConfig(),
+    settings: Annotated[PredictionConfig, FLAT] = PREDICTION,
 ) -> None:
     """Apply a trained model to volumes; writes NAME_labels in the format and with the voxel size of each.
 
@@ -147,7 +152,7 @@ def evaluate(
     *,
     out: Path,
     config: Path | None = None,
-    settings: Annotated[EvaluationConfig, FLAT] = EvaluationConfig(),
+    settings: Annotated[EvaluationConfig, FLAT] = EVALUATION,
 ) -> None:
     """Predict the test volumes of a dataset and compare them with their labels.
 

@@ -5,25 +5,25 @@ A generator that is interrupted is closed on the way out, so that the engine fre
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, TypeVar, assert_never
 
 from napari_unet3d.cli.progress import Bar, in_words, is_terminal, note
 from napari_unet3d.data.events import DatasetEvent, DatasetWritten, Notice, ObjectPlaced, VolumeWritten
 from napari_unet3d.training.events import EpochFinished, RunStarted, StepFinished, TrainEvent, TrainingFinished
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     from napari_unet3d.evaluation.metrics import Scores
     from napari_unet3d.prediction.events import EvaluateEvent, EvaluationFinished
 
+E = TypeVar("E")
 
-def generation(events: Generator[DatasetEvent]) -> DatasetWritten:
+
+def generation(events: Iterator[DatasetEvent]) -> DatasetWritten:
     """Follow the writing of a synthetic dataset; objects that found no room are said on stderr."""
-    with Bar("volume") as bar, closing(events):
-        for event in events:
+    with Bar("volume") as bar, closing(_as_generator(events)) as running:
+        for event in running:
             match event:
                 case ObjectPlaced():
                     pass
@@ -38,7 +38,7 @@ def generation(events: Generator[DatasetEvent]) -> DatasetWritten:
     raise AssertionError("the generator ended without a result")
 
 
-def training(events: Generator[TrainEvent]) -> TrainingFinished:
+def training(events: Iterator[TrainEvent]) -> TrainingFinished:
     """Follow a run; without a terminal each epoch is a line on stderr.
 
     Raises
@@ -46,32 +46,52 @@ def training(events: Generator[TrainEvent]) -> TrainingFinished:
     KeyboardInterrupt
         When the user or a scheduler stops the run; the message says where the model is.
     """
-    started: RunStarted | None = None
-    epoch = 0
-    with Bar("epoch") as bar, closing(events):
-        try:
-            for event in events:
-                match event:
-                    case RunStarted():
-                        started = event
-                        note(_split_in_words(event))
-                    case Notice():
-                        note(event.message)
-                    case StepFinished() if started:
-                        part = event.step / started.n_steps_per_epoch
-                        bar.show(round(event.epoch - 1 + part, 2), started.n_epochs)
-                    case EpochFinished() if started:
-                        epoch = event.epoch
-                        words = _epoch_in_words(event)
-                        bar.show(epoch, started.n_epochs, words)
-                        if not is_terminal():
-                            left = f", {in_words(event.seconds_left)} left" if epoch < started.n_epochs else ""
-                            note(f"epoch {epoch}/{started.n_epochs}: {words}{left}")
-                    case TrainingFinished():
-                        return event
-        except KeyboardInterrupt as stop:
-            raise type(stop)(_stopped_in_words(started, epoch)) from None
+    log = _TrainingLog()
+    try:
+        with Bar("epoch") as bar, closing(_as_generator(events)) as running:
+            for event in running:
+                if isinstance(event, TrainingFinished):
+                    return event
+                log.show(event, bar)
+    except KeyboardInterrupt as stop:
+        raise type(stop)(log.stopped_in_words()) from None
     raise AssertionError("the generator ended without a result")
+
+
+class _TrainingLog:
+    """What a run has told so far."""
+
+    def __init__(self) -> None:
+        self._started: RunStarted | None = None
+        self._epoch = 0
+
+    def show(self, event: TrainEvent, bar: Bar) -> None:
+        """Move the bar, and write what shall stay readable; without a terminal a line per epoch."""
+        n_epochs = self._started.n_epochs if self._started else 0
+        match event:
+            case RunStarted():
+                self._started = event
+                note(_split_in_words(event))
+            case Notice():
+                note(event.message)
+            case StepFinished():
+                n_steps = self._started.n_steps_per_epoch if self._started else 1
+                bar.show(round(event.epoch - 1 + event.step / n_steps, 2), n_epochs)
+            case EpochFinished():
+                self._epoch = event.epoch
+                words = _epoch_in_words(event)
+                bar.show(event.epoch, n_epochs, words)
+                if not is_terminal():
+                    left = f", {in_words(event.seconds_left)} left" if event.epoch < n_epochs else ""
+                    note(f"epoch {event.epoch}/{n_epochs}: {words}{left}")
+
+    def stopped_in_words(self) -> str:
+        """Say how far the run came and where its model is, once the generator is closed."""
+        if self._started is None:
+            return "Stopped before training began."
+        model = self._started.run_folder / "model.safetensors"
+        kept = f"the best model so far is {model}" if model.exists() else "there is no model yet"
+        return f"Stopped after {self._epoch} of {self._started.n_epochs} epochs; {kept}."
 
 
 def _split_in_words(event: RunStarted) -> str:
@@ -88,18 +108,12 @@ def _epoch_in_words(event: EpochFinished) -> str:
     return words
 
 
-def _stopped_in_words(started: RunStarted | None, epoch: int) -> str:
-    if started is None or epoch == 0:
-        return "Stopped before the first epoch was done; there is no model yet."
-    return f"Stopped after epoch {epoch} of {started.n_epochs}; the best model so far is in {started.run_folder}."
-
-
-def evaluation(events: Generator[EvaluateEvent]) -> EvaluationFinished:
+def evaluation(events: Iterator[EvaluateEvent]) -> EvaluationFinished:
     """Follow the evaluation of a test set."""
     from napari_unet3d.prediction.events import EvaluationFinished, ModelLoaded, VolumeEvaluated
 
-    with Bar("volume") as bar, closing(events):
-        for event in events:
+    with Bar("volume") as bar, closing(_as_generator(events)) as running:
+        for event in running:
             match event:
                 case ModelLoaded():
                     note(event.device)
@@ -115,12 +129,7 @@ def evaluation(events: Generator[EvaluateEvent]) -> EvaluationFinished:
 
 
 def table(volumes: Sequence[Scores], mean: Scores) -> str:
-    """Lay scores out in columns, one volume per line and the mean below.
-
-    >>> from napari_unet3d.evaluation.metrics import Scores
-    >>> six = Scores(name="6", dice=0.975, iou=0.95, precision=0.97, recall=0.98)
-    >>> print(table([six], six))
-    """
+    """Lay scores out in columns, one volume per line and the mean below."""
     rows = [*volumes, mean]
     width = max(len("volume"), *(len(row.name) for row in rows))
     lines = [f"{'volume':<{width}}    Dice     IoU  precision  recall"]
@@ -128,3 +137,7 @@ def table(volumes: Sequence[Scores], mean: Scores) -> str:
         f"{row.name:<{width}}  {row.dice:6.4f}  {row.iou:6.4f}  {row.precision:9.4f}  {row.recall:6.4f}" for row in rows
     ]
     return "\n".join(lines)
+
+
+def _as_generator(events: Iterator[E]) -> Generator[E]:
+    yield from events  # closing this one closes the engine's too

@@ -46,9 +46,9 @@ def read_settings(file: Path) -> dict[str, Any]:
         text = content.decode("utf-8")
         values = tomllib.loads(text) if file.suffix.lower() == ".toml" else json.loads(text)
     except ValueError as error:  # of which the errors of both formats and of UTF-8 are kinds
-        raise UserError(f"Cannot read the settings in {file}: {error}. Write valid JSON, or TOML in a .toml file.") from None
+        raise UserError(f"Cannot read the settings in {file}: {error}. Write JSON, or TOML in a .toml file.") from None
     if not isinstance(values, dict):
-        raise UserError(f"{file} holds no settings; write names and values, such as {{\"epochs\": 30}}.")
+        raise UserError(f'{file} holds no settings; write names and values, such as {{"epochs": 30}}.')
     return {name.replace("-", "_"): value for name, value in values.items()}
 
 
