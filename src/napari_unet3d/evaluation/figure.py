@@ -55,7 +55,7 @@ def slice_positions(n_voxels: int, n_slices: int = 5) -> list[int]:
     return sorted({int(place * (n_voxels - 1)) for place in places})
 
 
-def slices_figure(  # noqa: PLR0913 - two volumes and how to show them
+def slices_figure(
     truth: NDArray[Any],
     prediction: NDArray[Any],
     axis: Axis = Axis.Z,
@@ -117,8 +117,10 @@ def _panel_grid(n_columns: int, height_to_width: float) -> tuple[Figure, NDArray
     """Lay out three rows of panels in inches, so that nothing overlaps for any proportions of the volume."""
     # Very flat or very tall slices are drawn out of proportion rather than as a line.
     ratio = float(np.clip(height_to_width, 0.25, 4))
-    panel_width, panel_height = (_PANEL_INCHES, _PANEL_INCHES * ratio) if ratio < 1 else (
-        _PANEL_INCHES / ratio**0.5, _PANEL_INCHES * ratio**0.5
+    panel_width, panel_height = (
+        (_PANEL_INCHES, _PANEL_INCHES * ratio)
+        if ratio < 1
+        else (_PANEL_INCHES / ratio**0.5, _PANEL_INCHES * ratio**0.5)
     )
     inches = _MARGINS_INCHES
     width = inches["left"] + n_columns * (panel_width + _GAP_INCHES) + inches["right"]

@@ -44,6 +44,16 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True)
+class PredictionWritten:
+    """One more prediction is on disk; `files` are its labels and, if asked for, its probability."""
+
+    prediction: Prediction
+    files: tuple[Path, ...]
+    n_written: int
+    n_volumes: int
+
+
+@dataclass(frozen=True, slots=True)
 class VolumeEvaluated:
     """One more test volume is predicted, compared and written; arrays have the shape (z, y, x) of its image."""
 
@@ -66,4 +76,5 @@ class EvaluationFinished:
 
 
 PredictEvent = ModelLoaded | Notice | Prediction
+PredictFilesEvent = ModelLoaded | Notice | PredictionWritten
 EvaluateEvent = ModelLoaded | Notice | VolumeEvaluated | EvaluationFinished

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,14 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.model.checkpoint import Checkpoint, load_checkpoint
 from napari_unet3d.model.devices import TorchSettings, choose_hardware, explain_memory_errors
 from napari_unet3d.model.normalisation import normalise
-from napari_unet3d.prediction.events import ModelLoaded, Prediction, PredictEvent
+from napari_unet3d.prediction.events import ModelLoaded, PredictEvent, PredictFilesEvent, Prediction, PredictionWritten
 from napari_unet3d.prediction.fit import fit_volume, fitted_shape, unfit_volume
+from napari_unet3d.prediction.writing import (
+    check_distinct,
+    check_keeps_own_files,
+    prediction_files,
+    write_prediction,
+)
 
 _DEFAULTS = PredictionConfig()
 _SAME_VOXEL_SIZE = 0.05  # relative; calibrations differ by a few per cent without meaning anything by it
@@ -55,11 +61,63 @@ def predict(
         If model, image or device cannot be used, or there is not enough memory.
     """
     checkpoint = as_checkpoint(model)
-    sample = image if isinstance(image, Sample) else read_sample(Path(image))
+    sample = image if isinstance(image, Sample) else read_sample(image)
     with closing(LoadedModel(checkpoint, config)) as loaded:
         yield from loaded.announce()
         yield from loaded.notices_for(sample)
         yield loaded.predict(sample)
+
+
+def predict_files(
+    model: Checkpoint | Path | str,
+    images: Sequence[Path | str],
+    folder: Path | str,
+    config: PredictionConfig = _DEFAULTS,
+    *,
+    probability: bool = False,
+) -> Iterator[PredictFilesEvent]:
+    """Segment one file after another with the same model, and write each result before the next is read.
+
+    Parameters
+    ----------
+    model : Checkpoint, Path or str
+        As for `predict`.
+    images : sequence of Path or str
+        Files, each with one volume.
+    folder : Path or str
+        Where ``NAME_labels`` goes, in the format of its image; see `write_prediction`.
+    config : PredictionConfig
+        Threshold, device and precision.
+    probability : bool
+        Write ``NAME_probability`` too.
+
+    Yields
+    ------
+    ModelLoaded
+        The model is on its device.
+    Notice
+        Something that may spoil a result.
+    PredictionWritten
+        One more result is on disk; one per image.
+
+    Raises
+    ------
+    UserError
+        As `predict`; before anything is read when two images have the same name, or a result would replace a
+        file beside its image.
+    """
+    checkpoint = as_checkpoint(model)
+    check_distinct([prediction_files(source, folder)[0].name for source in images], "results")
+    for source in images:
+        check_keeps_own_files(source, prediction_files(source, folder, probability))
+    with closing(LoadedModel(checkpoint, config)) as loaded:
+        yield from loaded.announce()
+        for n_written, source in enumerate(images, start=1):
+            sample = read_sample(source)
+            yield from loaded.notices_for(sample)
+            prediction = loaded.predict(sample)
+            files = write_prediction(prediction, source, folder, probability)
+            yield PredictionWritten(prediction, tuple(files), n_written, len(images))
 
 
 def as_checkpoint(model: Checkpoint | Path | str) -> Checkpoint:
@@ -94,7 +152,7 @@ class LoadedModel:
         self._hardware = choose_hardware(config.device, config.precision)
         self._settings = TorchSettings(self._hardware, seed=0)
         with explain_memory_errors():
-            self._network: torch.nn.Module | None = checkpoint.network().to(self._hardware.device)
+            self._network = checkpoint.network().to(self._hardware.device)
 
     def announce(self) -> Iterator[ModelLoaded | Notice]:
         """Give the events that tell where the model runs and what is wrong there."""
@@ -136,13 +194,13 @@ class LoadedModel:
         with explain_memory_errors():
             grey = fit_volume(normalise(sample.image, config.normalisation), shape, self._fit, is_labels=False)
             with self._settings.lent(), torch.inference_mode(), self._hardware.autocast():
-                logits = self._require_network()(torch.from_numpy(grey)[None, None].to(device))
+                logits = self._network(torch.from_numpy(grey)[None, None].to(device))
                 fitted = torch.sigmoid(logits[0, 0].float()).cpu().numpy()
             return np.ascontiguousarray(unfit_volume(fitted, sample.shape, self._fit))
 
     def close(self) -> None:
         """Let go of the network and hand its memory back to the device."""
-        self._network = None
+        del self._network
         if self._hardware.device.type == "cuda":
             torch.cuda.empty_cache()
 
