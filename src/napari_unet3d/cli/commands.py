@@ -114,7 +114,6 @@ def predict(
     *images: Path,
     out: Path,
     probability: bool = False,
-    overwrite: bool = False,
     config: Path | None = None,
     settings: Annotated[PredictionConfig, FLAT] = PREDICTION,
 ) -> None:
@@ -130,18 +129,12 @@ def predict(
         Folder for the predictions.
     probability : bool
         Write NAME_probability too.
-    overwrite : bool
-        Replace predictions of the same name.
     config : Path
         JSON or TOML file that stands in for options; options win.
     """
-    from napari_unet3d.model.checkpoint import load_checkpoint
-
     if not images:
         raise UserError("No image is given; name one volume or more after the run folder.")
-    chosen = merge(settings, config)
-    model = load_checkpoint(run)
-    for file in follow.predictions(model, images, out, chosen, probability=probability, overwrite=overwrite):
+    for file in follow.predictions(run, images, out, merge(settings, config), probability=probability):
         say(str(file))
 
 

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, TypeVar, assert_never
 
 from napari_unet3d.cli.progress import Bar, in_words, is_terminal, note
 from napari_unet3d.data.events import DatasetEvent, DatasetWritten, Notice, ObjectPlaced, VolumeWritten
+from napari_unet3d.prediction.events import EvaluateEvent, EvaluationFinished, ModelLoaded, VolumeEvaluated
 from napari_unet3d.training.events import EpochFinished, RunStarted, StepFinished, TrainEvent, TrainingFinished
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_unet3d.configs import PredictionConfig
     from napari_unet3d.evaluation.metrics import Scores
-    from napari_unet3d.prediction.events import EvaluateEvent, EvaluationFinished
 
 E = TypeVar("E")
 
@@ -108,10 +111,36 @@ def _epoch_in_words(event: EpochFinished) -> str:
     return words
 
 
+def predictions(
+    model: Path, images: Sequence[Path], out: Path, config: PredictionConfig, *, probability: bool
+) -> Iterator[Path]:
+    """Predict volumes one after another with a model that is loaded once, and give the files as they are written."""
+    from napari_unet3d.data.volumes import read_sample
+    from napari_unet3d.prediction.predict import LoadedModel, as_checkpoint
+    from napari_unet3d.prediction.writing import (
+        check_distinct,
+        check_keeps_own_files,
+        prediction_files,
+        write_prediction,
+    )
+
+    targets = [prediction_files(image, out, probability) for image in images]
+    check_distinct([files[0].name for files in targets], "predictions")
+    for image, files in zip(images, targets, strict=True):  # before the first of them takes its time
+        check_keeps_own_files(image, files)
+    with Bar("volume", len(images)) as bar, closing(LoadedModel(as_checkpoint(model), config)) as loaded:
+        for event in loaded.announce():
+            note(event.device if isinstance(event, ModelLoaded) else event.message)
+        for index, image in enumerate(images, start=1):
+            sample = read_sample(image)
+            for notice in loaded.notices_for(sample):
+                note(notice.message)
+            yield from write_prediction(loaded.predict(sample), image, out, probability)
+            bar.show(index)
+
+
 def evaluation(events: Iterator[EvaluateEvent]) -> EvaluationFinished:
     """Follow the evaluation of a test set."""
-    from napari_unet3d.prediction.events import EvaluationFinished, ModelLoaded, VolumeEvaluated
-
     with Bar("volume") as bar, closing(_as_generator(events)) as running:
         for event in running:
             match event:

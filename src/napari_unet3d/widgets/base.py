@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Literal
+from weakref import WeakSet
 
+from magicgui.types import FileDialogMode
 from magicgui.widgets import FileEdit, create_widget
 from napari.layers import Layer
-from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer, Signal
 from qtpy.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -49,10 +51,17 @@ class ScrollDock(QScrollArea):
     def minimumSizeHint(self) -> QSize:
         """Give the smallest size: that of the content's width, beside the scroll bar."""
         size = super().minimumSizeHint()
-        content = self.widget()
+        content, bar = self.widget(), self.verticalScrollBar()
         assert content is not None
-        size.setWidth(content.minimumSizeHint().width() + self.verticalScrollBar().sizeHint().width())
+        assert bar is not None
+        size.setWidth(content.minimumSizeHint().width() + bar.sizeHint().width())
         return size
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Grow with the content, for example when a folded part is opened."""
+        if event is not None and event.type() == QEvent.Type.LayoutRequest and watched is self.widget():
+            self.updateGeometry()
+        return super().eventFilter(watched, event)
 
 
 class MessageLine(QLabel):
@@ -67,6 +76,9 @@ class MessageLine(QLabel):
         self.setMinimumWidth(1)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
         self.kind: Literal["error", "warning", "info"] = "info"
+        self._after_layout = QTimer(self)
+        self._after_layout.setSingleShot(True)
+        self._after_layout.timeout.connect(self._come_into_view)
         self.hide()
 
     def show_message(self, message: str, kind: Literal["error", "warning", "info"] = "info") -> None:
@@ -83,6 +95,8 @@ class MessageLine(QLabel):
         self.setStyleSheet(_MESSAGE.format(colours=_COLOURS[kind]))
         self.setText(_breakable(message))
         self.setVisible(bool(message))
+        if message:
+            self._after_layout.start(0)
 
     def clear(self) -> None:
         """Show nothing."""
@@ -96,6 +110,13 @@ class MessageLine(QLabel):
             yield
         except UserError as error:
             self.show_message(str(error), "error")
+
+    def _come_into_view(self) -> None:
+        parent = self.parentWidget()
+        while parent is not None and not isinstance(parent, QScrollArea):
+            parent = parent.parentWidget()
+        if parent is not None:
+            parent.ensureWidgetVisible(self)
 
 
 class RunBar(QWidget):
@@ -169,6 +190,9 @@ class RunBar(QWidget):
             widget.setEnabled(not running)
 
 
+_path_boxes: WeakSet[PathBox] = WeakSet()
+
+
 class PathBox(QWidget):
     """A line for a path and a button that opens the system's chooser; the last path is remembered.
 
@@ -177,7 +201,7 @@ class PathBox(QWidget):
     mode : {"d", "r", "w"}
         A folder, an existing file, or a file to write.
     remember_as : str
-        Name under which the path is kept; boxes with the same name in several docks offer the same path.
+        Name under which the path is kept; boxes with the same name in several docks show the same path.
     tooltip : str
         What the path is for.
 
@@ -191,7 +215,7 @@ class PathBox(QWidget):
 
     def __init__(self, mode: Literal["d", "r", "w"], remember_as: str, tooltip: str = "") -> None:
         super().__init__()
-        self._edit = FileEdit(mode=mode, nullable=True, tooltip=tooltip)
+        self._edit = FileEdit(mode=FileDialogMode(mode), nullable=True, tooltip=tooltip)
         self._edit.choose_btn.text = "…"
         self._edit.choose_btn.native.setMaximumWidth(32)
         self._remember_as = remember_as
@@ -201,6 +225,7 @@ class PathBox(QWidget):
         if isinstance(path := recall(remember_as), str):
             self._edit.value = Path(path)
         self._edit.changed.connect(self._on_change)
+        _path_boxes.add(self)
 
     @property
     def value(self) -> Path | None:
@@ -232,6 +257,9 @@ class PathBox(QWidget):
     def _on_change(self) -> None:
         if self.value is not None:
             remember(self._remember_as, str(self.value))
+            for box in list(_path_boxes):
+                if box._remember_as == self._remember_as and box.value != self.value:
+                    box.value = self.value
         self.changed.emit()
 
 

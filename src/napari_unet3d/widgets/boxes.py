@@ -105,7 +105,8 @@ class ChoiceBox:
         self._combo = ComboBox(choices=[(member.words, index) for index, member in enumerate(self._members)])
         self._combo.changed.connect(lambda index: self.changed.emit(self._members[index]))
         self.native: QWidget = self._combo.native
-        self.native.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.native.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.native.setMinimumWidth(90)
         _ignore_stray_wheel(self.native)
 
     @property

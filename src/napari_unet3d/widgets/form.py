@@ -19,6 +19,10 @@ from napari_unet3d.widgets.memory import recall, remember
 
 Config = TypeVar("Config", bound=Settings)
 
+_HEADING = """QPushButton {
+    text-align: left; border: none; outline: none; padding: 4px; background-color: rgba(128, 128, 128, 40);
+}"""
+_LABEL_WIDTH = 110  # about that of the longest common label, so that the boxes of all sections stand in line
 _UNITS = {"um": "(µm)", "degrees": "(°)"}
 
 
@@ -104,6 +108,7 @@ class SettingsForm(QWidget, Generic[Config]):
         self.boxes[name] = box
         words = str(extra.get("label") or _words(name))
         label = QLabel(words[0].upper() + words[1:])
+        label.setMinimumWidth(_LABEL_WIDTH)
         for widget in (label, box.native):
             widget.setToolTip(_wrapped(field.description or ""))
         if isinstance(group := extra.get("group"), str):
@@ -179,10 +184,12 @@ class _Section(QCollapsible):
         self._heading = heading
         self._n_changed = 0
         self.setDuration(120)
-        self.layout().setContentsMargins(0, 0, 0, 0)
+        self.toggleButton().setStyleSheet(_HEADING)
         content = QWidget()
         self.rows = compact_form_layout()
         content.setLayout(self.rows)
+        if (layout := self.layout()) is not None:
+            layout.setContentsMargins(0, 0, 0, 0)
         self.addWidget(content)
         self.toggled.connect(self._write_heading)
         self._write_heading()

@@ -24,7 +24,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_unet3d.errors import UserError
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _DELIVERIES_PER_SECOND = 10  # more would make the viewer late, see `Job`
 _BAR_STEPS = 1000
@@ -57,7 +57,7 @@ class _Failed:
     error: Exception
 
 
-class _ClosingWorker(GeneratorWorker):  # type: ignore[type-arg, misc]
+class _ClosingWorker(GeneratorWorker):  # type: ignore[misc]
     """Closes the engine's generator in the worker's thread; napari's own leaves it suspended after `quit`."""
 
     def work(self) -> Any:
@@ -67,7 +67,7 @@ class _ClosingWorker(GeneratorWorker):  # type: ignore[type-arg, misc]
             self._gen.close()
 
 
-class _Titled(partial):  # type: ignore[type-arg]
+class _Titled(partial[Any]):
     """A call that shows as its title in napari's question about running tasks when the window is closed."""
 
     title = ""
@@ -275,7 +275,7 @@ def _run(events: Callable[[], Iterator[Any]], arrived: deque[Any]) -> Generator[
     except UserError as error:
         arrived.append(_Failed(error))
     except Exception as error:
-        _log.exception("A job failed unexpectedly")
+        logger.exception("A job failed unexpectedly")
         arrived.append(_Failed(error))
 
 

@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pint
-from napari.layers import Image, Labels, Layer
+from napari.layers import Image, Labels, Layer, Points
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from napari_unet3d.data.sample import Sample, VoxelSize
 from napari_unet3d.errors import UserError
+from napari_unet3d.evaluation.differences import EXTRA, MISSED
 
 _SPATIAL = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 _OWNED = "napari-unet3d"  # key of the layers' metadata: only layers that we made are ever replaced
-_EXTRA, _MISSED = 1, 2
-_DIFFERENCE_COLOURS: dict[int | None, str] = {None: "transparent", 0: "transparent", _EXTRA: "red", _MISSED: "blue"}
+_DIFFERENCE_COLOURS: dict[int | None, str] = {None: "transparent", 0: "transparent", EXTRA: "red", MISSED: "blue"}
 
-Place = Layer | VoxelSize
+Place: TypeAlias = "Layer | VoxelSize"
 """Where a new layer lies: as another layer does, or at the origin with a voxel size (z, y, x) in µm."""
 
 
-def sample_from_layers(image: Image | None, labels: Labels | None = None) -> Sample:
+def sample_from_layers(image: Image | Labels | None, labels: Labels | None = None) -> Sample:
     """Read a volume from the viewer.
 
     Parameters
     ----------
-    image : Image or None
+    image : Image, Labels or None
         A 3D greyscale layer; None (nothing is chosen) is explained to the user.
     labels : Labels, optional
         A layer of the same shape.
@@ -68,15 +69,15 @@ def voxel_size_um(layer: Layer) -> VoxelSize:
     return z, y, x
 
 
-def positions_from_points(points: Any, like: Layer | None = None) -> list[tuple[int, int, int]]:
-    """Read the points of a 3D Points layer as voxels (z, y, x), rounded.
+def positions_from_points(points: Points, voxel_size_um: VoxelSize) -> list[tuple[int, int, int]]:
+    """Give the voxels (z, y, x) of a volume at the origin that a 3D Points layer points at.
 
     Parameters
     ----------
     points : Points
-        The layer.
-    like : Layer, optional
-        The layer whose voxels are meant; without it the points' own coordinates are voxels.
+        The layer; its scale and place count, so that an object comes to lie where the point is seen.
+    voxel_size_um : tuple of float
+        Voxel size of the volume along z, y, x in µm.
 
     Raises
     ------
@@ -88,8 +89,38 @@ def positions_from_points(points: Any, like: Layer | None = None) -> list[tuple[
             f"The points layer '{points.name}' holds {len(points.data)} points in {points.ndim} dimensions; "
             "add at least one point to a 3D layer."
         )
-    coordinates = points.data if like is None else [like.world_to_data(points.data_to_world(p)) for p in points.data]
-    return [(round(z), round(y), round(x)) for z, y, x in np.asarray(coordinates, dtype=float).tolist()]
+    micrometres = np.array([_micrometres(unit) for unit in points.units]) / voxel_size_um
+    voxels = np.array([points.data_to_world(point) for point in points.data], dtype=float) * micrometres
+    return [(round(z), round(y), round(x)) for z, y, x in voxels.tolist()]
+
+
+def objects_from_layer(layer: Image | Labels) -> list[NDArray[Any]]:
+    """Give the objects of a layer as small volumes, 0 outside of the object.
+
+    Parameters
+    ----------
+    layer : Image or Labels
+        Of a Labels layer every id is an object, 255 inside; of an Image layer the whole image is one.
+
+    Returns
+    -------
+    list of ndarray, each of shape (z, y, x)
+        In the order of the ids.
+
+    Raises
+    ------
+    UserError
+        When the layer is no single 3D volume, or holds nothing but 0.
+    """
+    array = sample_from_layers(layer).image
+    if not array.any():
+        raise UserError(f"The layer '{layer.name}' holds no objects; choose another one, or none.")
+    if not isinstance(layer, Labels):
+        return [array]
+    ids = np.unique(array)
+    compact = np.searchsorted(ids, array) + (ids[0] != 0)  # 0 stays 0, also when every voxel is labelled
+    boxes = ndimage.find_objects(compact)
+    return [((compact[box] == number) * np.uint8(255)) for number, box in enumerate(boxes, start=1) if box is not None]
 
 
 def show_sample(viewer: Any, sample: Sample, name: str | None = None) -> tuple[Image, Labels | None]:
@@ -129,11 +160,11 @@ def show_image(viewer: Any, name: str, data: NDArray[Any], like: Place, **option
     """
     layer = _existing(viewer, name, Image)
     if layer is None:
-        return viewer.add_image(data, name=name, metadata={_OWNED: True}, **_spatial(like), **options)  # type: ignore[no-any-return]
+        return viewer.add_image(data, name=name, metadata={_OWNED: True}, **_spatial(like), **options)
     _update(layer, data, like)
     if "contrast_limits" not in options:
         layer.reset_contrast_limits()  # napari keeps the limits of the old data otherwise
-    return layer  # type: ignore[no-any-return]
+    return layer
 
 
 def show_labels(viewer: Any, name: str, data: NDArray[Any], like: Place, **options: Any) -> Labels:
@@ -145,9 +176,9 @@ def show_labels(viewer: Any, name: str, data: NDArray[Any], like: Place, **optio
         data = data.astype(np.uint8)
     layer = _existing(viewer, name, Labels)
     if layer is None:
-        return viewer.add_labels(data, name=name, metadata={_OWNED: True}, **_spatial(like), **options)  # type: ignore[no-any-return]
+        return viewer.add_labels(data, name=name, metadata={_OWNED: True}, **_spatial(like), **options)
     _update(layer, data, like)
-    return layer  # type: ignore[no-any-return]
+    return layer
 
 
 def show_difference(viewer: Any, name: str, difference: NDArray[np.uint8], like: Place) -> Labels:
@@ -175,7 +206,7 @@ def _single_array(layer: Layer) -> NDArray[Any]:
 
 
 def _micrometres(unit: Any) -> float:
-    quantity = 1.0 * pint.get_application_registry().Unit(str(unit))
+    quantity = 1.0 * pint.Unit(str(unit))
     return float(quantity.to("micrometer").magnitude) if quantity.check("[length]") else 1.0
 
 

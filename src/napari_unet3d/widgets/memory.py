@@ -12,7 +12,7 @@ from platformdirs import user_config_path
 from napari_unet3d.errors import UserError
 from napari_unet3d.files import write_json
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def memory_folder() -> Path:
@@ -33,7 +33,7 @@ def remember(key: str, value: Any) -> None:
     try:
         write_json(memory_folder() / f"{key}.json", value)
     except UserError as error:
-        _log.info("Settings are not remembered: %s", error)
+        logger.info("Settings are not remembered: %s", error)
 
 
 def recall(key: str) -> Any:
