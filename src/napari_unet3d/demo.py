@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from napari_unet3d.configs import EvaluationConfig, Fit, LabelKind, SyntheticConfig, TrainingConfig
 from napari_unet3d.display import has_display, on_a_display
 from napari_unet3d.errors import UserError
@@ -138,8 +140,7 @@ def open_viewer(demo: Demo) -> Viewer:
     pair = list_pairs(demo.dataset, Part.TEST)[0]
     sample = read_pair(pair)
     image = layers.show_image(viewer, f"test volume {sample.name}", sample.image, sample.voxel_size_um)
-    wanted = read_volume(pair.labels).array
-    truth = layers.show_labels(viewer, "truth", wanted, image)
+    truth = layers.show_labels(viewer, "truth", np.asarray(sample.labels), image)
     prediction = read_volume(demo.evaluation / "predictions" / f"{sample.name}_labels.tif").array
     difference = difference_labels(prediction, truth.data)
     predicted = layers.show_labels(viewer, "prediction", prediction, image)

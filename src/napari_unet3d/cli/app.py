@@ -26,6 +26,7 @@ app = App(
     # an empty list of planes, objects or sizes makes no sense, so there is no --empty-… option
     default_parameter=Parameter(negative_iterable=(), consume_multiple=True),
     result_action="return_value",
+    suppress_keyboard_interrupt=False,  # main answers it itself
 )
 for command in (
     commands.generate,

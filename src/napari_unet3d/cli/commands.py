@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from napari_unet3d.cli import follow
-from napari_unet3d.cli.progress import note, say
+from napari_unet3d.cli.progress import say
 from napari_unet3d.cli.settings_file import merge, read_positions
 from napari_unet3d.configs import EvaluationConfig, PredictionConfig, SyntheticConfig, TrainingConfig
 from napari_unet3d.errors import UserError
@@ -101,8 +101,10 @@ def train(
     chosen = merge(settings, config)
     pairs = list_pairs(dataset, Part.TRAIN)
     described = summarise(chosen, read_pair(pairs[0]).shape if pairs else None).text
-    note(described if summary else described.rpartition("\n\n")[2])
-    finished = follow.training(training(dataset, run, chosen, overwrite=overwrite))
+    finished = follow.training(
+        training(dataset, run, chosen, overwrite=overwrite),
+        network=described if summary else described.rpartition("\n\n")[2],
+    )
     if finished.best_val_dice is not None:
         say(f"best epoch {finished.best_epoch}: validation Dice {finished.best_val_dice:.4f}")
     say(f"model: {finished.model}")

@@ -41,15 +41,22 @@ def generation(events: Iterator[DatasetEvent]) -> DatasetWritten:
     raise AssertionError("the generator ended without a result")
 
 
-def training(events: Iterator[TrainEvent]) -> TrainingFinished:
+def training(events: Iterator[TrainEvent], network: str = "") -> TrainingFinished:
     """Follow a run; without a terminal each epoch is a line on stderr.
+
+    Parameters
+    ----------
+    events : iterator of TrainEvent
+        What the engine tells.
+    network : str
+        A description of the network, shown once the input is found to be good.
 
     Raises
     ------
     KeyboardInterrupt
         When the user or a scheduler stops the run; the message says where the model is.
     """
-    log = _TrainingLog()
+    log = _TrainingLog(network)
     try:
         with Bar("epoch") as bar, closing(_as_generator(events)) as running:
             for event in running:
@@ -64,7 +71,8 @@ def training(events: Iterator[TrainEvent]) -> TrainingFinished:
 class _TrainingLog:
     """What a run has told so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, network: str) -> None:
+        self._network = network
         self._started: RunStarted | None = None
         self._epoch = 0
 
@@ -74,7 +82,7 @@ class _TrainingLog:
         match event:
             case RunStarted():
                 self._started = event
-                note(_split_in_words(event))
+                note("\n".join(part for part in (self._network, _split_in_words(event)) if part))
             case Notice():
                 note(event.message)
             case StepFinished():
