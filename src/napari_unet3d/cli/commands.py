@@ -45,7 +45,7 @@ def generate(  # noqa: PLR0913 - one argument per option
     train, test : int
         How many volumes to make for training and for the test.
     objects_from : tuple of Path
-        Volume files of objects to place instead of generated ones.
+        Volume files to place instead of generated objects: one object each, above 0 where it is.
     positions : Path
         CSV file with one centre z,y,x in voxels per line, instead of drawn positions.
     overwrite : bool

@@ -10,7 +10,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar, assert_never
 
 from napari_unet3d.cli.progress import Bar, in_words, is_terminal, note
-from napari_unet3d.data.events import DatasetEvent, DatasetWritten, Notice, ObjectPlaced, VolumeWritten
+from napari_unet3d.data.events import DatasetEvent, DatasetWritten, Notice, ObjectPlaced, SlicesImaged, VolumeWritten
 from napari_unet3d.prediction.events import EvaluateEvent, EvaluationFinished, ModelLoaded, VolumeEvaluated
 from napari_unet3d.training.events import EpochFinished, RunStarted, StepFinished, TrainEvent, TrainingFinished
 
@@ -28,7 +28,7 @@ def generation(events: Iterator[DatasetEvent]) -> DatasetWritten:
     with Bar("volume") as bar, closing(_as_generator(events)) as running:
         for event in running:
             match event:
-                case ObjectPlaced():
+                case ObjectPlaced() | SlicesImaged():
                     pass
                 case VolumeWritten():
                     bar.show(event.n_written, event.n_volumes)
