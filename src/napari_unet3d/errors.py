@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
 
 
+_NO_SPACE = "no space is left on the disk. Free some space or choose another folder."
+
+
 class UserError(Exception):
     """A problem that the user can solve: one sentence on what is wrong, with the values, and one on what to do.
 
@@ -46,13 +49,25 @@ def explain_os_errors(path: Path, doing: str) -> Iterator[None]:
 
 
 def _reason(error: OSError) -> str:
+    if error.errno is None and "written" in str(error):  # numpy counts what fitted and gives no errno
+        return _NO_SPACE
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT:
-            return "no space is left on the disk. Free some space or choose another folder."
-        case errno.EACCES | errno.EPERM | errno.EROFS:
-            return "permission denied. Choose a folder that you may write to."
+            return _NO_SPACE
+        case errno.EFBIG:
+            return "the disk takes no file of that size. Choose another folder."
+        case errno.EACCES | errno.EPERM:
+            return "permission denied. Choose another place or change its permissions."
+        case errno.EROFS:
+            return "the disk is read-only. Choose another folder."
+        case errno.EISDIR:
+            return "it is a folder. Give the name of a file."
+        case errno.ENOTDIR | errno.EEXIST:
+            return "a part of that path is a file, not a folder. Choose another folder."
+        case errno.ENAMETOOLONG:
+            return "the name is too long. Choose a shorter one."
         case _:
-            return f"{error.strerror or error}."
+            return f"{(error.strerror or str(error)).rstrip('.')}. Check the path and the disk."
 
 
 def explain_validation(error: ValidationError) -> str:

@@ -19,7 +19,8 @@ def written_beside(path: Path) -> Iterator[Path]:
     """Give a temporary path in the folder of `path`; rename it to `path` when the block ends well.
 
     The temporary name ends like `path` (``.volume-1a2b.ome.tif``), since writers choose a format by it.
-    Whatever was written is removed when the block raises. Folders (OME-Zarr) are replaced like files.
+    Whatever was written is removed when the block raises. A folder (OME-Zarr) replaces a folder and a file a file;
+    a file never replaces a folder.
 
     Parameters
     ----------
@@ -34,7 +35,7 @@ def written_beside(path: Path) -> Iterator[Path]:
     Raises
     ------
     UserError
-        If the disk is full or the folder cannot be written to.
+        If the disk is full, the folder cannot be written to, or `path` is a folder and a file was written.
     """
     stem, *suffixes = path.name.split(".")
     beside = path.with_name(".".join([f".{stem}-{uuid.uuid4().hex[:8]}", *suffixes]))
@@ -42,14 +43,30 @@ def written_beside(path: Path) -> Iterator[Path]:
         with explain_os_errors(path, "write"):
             path.parent.mkdir(parents=True, exist_ok=True)
             yield beside
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)  # rename cannot replace a folder that holds something
-            os.replace(beside, path)
+            _put_in_place(beside, path)
     finally:
-        if beside.is_dir():
-            shutil.rmtree(beside, ignore_errors=True)
-        else:
-            beside.unlink(missing_ok=True)
+        _remove(beside)
+
+
+def _put_in_place(beside: Path, path: Path) -> None:
+    if not (beside.is_dir() and path.is_dir()) or path.is_symlink():
+        os.replace(beside, path)  # refuses to put a file in the place of a folder
+        return
+    old = path.with_name(f"{beside.name}.old")  # rename cannot replace a folder that holds something
+    path.rename(old)
+    try:
+        beside.rename(path)
+    except OSError:
+        old.rename(path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -106,9 +106,7 @@ def _warning(message: str) -> Finding:
 def _check_names(folder: Path, pairs: Sequence[Pair]) -> Iterator[Finding]:
     for part, finding in ((Part.TRAIN, _error), (Part.TEST, _warning)):
         if not any(pair.part is part for pair in pairs):
-            yield finding(
-                f"{part} holds no volumes; add images to {part}/images and their labels to {part}/labels to {part} with."
-            )
+            yield finding(f"{part} holds no volumes; add images to {part}/images and their labels to {part}/labels.")
     notice = pairing_notice(folder)
     if notice:
         yield _warning(notice)
@@ -169,7 +167,8 @@ def _digest(array: NDArray[Any]) -> str:
     """Hash shape and values; the number type does not count, so that a converted copy is still found."""
     digest = hashlib.blake2b(repr(array.shape).encode())
     for plane in array:
-        digest.update(np.ascontiguousarray(plane, dtype=np.float64) + 0.0)  # −0 and 0 are the same grey value
+        values = plane.astype(np.float64) + 0.0  # −0 and 0 are the same grey value
+        digest.update(values.tobytes())
     return digest.hexdigest()
 
 

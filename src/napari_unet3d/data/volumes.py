@@ -9,10 +9,10 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.data.formats.base import Format, VolumeData
+from napari_unet3d.data.formats.base import Format, VolumeData, voxel_size_file
 from napari_unet3d.data.sample import Sample, VoxelSize, whole_numbers
 from napari_unet3d.errors import UserError, explain_os_errors
-from napari_unet3d.files import written_beside
+from napari_unet3d.files import write_json, written_beside
 
 __all__ = [
     "READABLE_SUFFIXES",
@@ -127,7 +127,13 @@ def _first_line(error: Exception) -> str:
     return (lines[0].rstrip(".") if lines else "") or type(error).__name__
 
 
-def write_volume(path: Path | str, array: NDArray[Any], voxel_size_um: VoxelSize = (1.0, 1.0, 1.0)) -> None:
+def write_volume(
+    path: Path | str,
+    array: NDArray[Any],
+    voxel_size_um: VoxelSize = (1.0, 1.0, 1.0),
+    *,
+    like: Path | str | None = None,
+) -> None:
     """Write one 3D volume, all of it or nothing; a volume of that name is replaced.
 
     Parameters
@@ -138,6 +144,10 @@ def write_volume(path: Path | str, array: NDArray[Any], voxel_size_um: VoxelSize
         The values; True and False are written as 1 and 0, all other types as they are.
     voxel_size_um : tuple of float
         Size of a voxel along z, y, x in µm. For ``.npy`` it goes into a file ``NAME.npy.json``.
+    like : Path or str, optional
+        The file that the volume was computed from. Formats that place a volume in the world (NIfTI, NRRD, MetaImage,
+        MRC) take its origin and directions, so that other viewers show both at one place; it then also gives NIfTI's
+        voxel size. A file of another format or shape is ignored.
 
     Raises
     ------
@@ -152,11 +162,10 @@ def write_volume(path: Path | str, array: NDArray[Any], voxel_size_um: VoxelSize
         raise UserError(f"A volume of shape {array.shape} was to be written to {path.name}; it must be 3D (z, y, x).")
     values = array.astype(np.uint8) if array.dtype == bool else array
     with written_beside(path) as beside:
-        file_format.write_file(beside, np.ascontiguousarray(values), voxel_size_um)
-    if volume_suffix(path) == ".npy":
-        from napari_unet3d.data.formats import npy
-
-        npy.write_voxel_size(path, voxel_size_um)
+        source = Path(like) if like is not None and is_volume(like) and _format_of(Path(like)) is file_format else None
+        file_format.write_file(beside, np.ascontiguousarray(values), voxel_size_um, source)
+        if volume_suffix(path) == ".npy":  # its second file goes first, so that no full disk parts them
+            write_json(voxel_size_file(path), {"voxel_size_um": list(voxel_size_um)})
 
 
 def read_labels(path: Path | str) -> VolumeData:

@@ -71,8 +71,8 @@ class Format(Protocol):
     def read_file(self, path: Path) -> VolumeData:
         """Read a volume and its voxel size."""
 
-    def write_file(self, path: Path, array: NDArray[Any], voxel_size_um: VoxelSize) -> None:
-        """Write a volume of shape (z, y, x) and its voxel size."""
+    def write_file(self, path: Path, array: NDArray[Any], voxel_size_um: VoxelSize, like: Path | None) -> None:
+        """Write a volume of shape (z, y, x) and its voxel size, placed in space as the file `like` of this format."""
 
 
 def check_header(path: Path, shape: Sequence[int], dtype: DTypeLike) -> tuple[int, int, int]:
@@ -158,3 +158,8 @@ def valid_voxel_size(sizes: Sequence[float | None]) -> VoxelSize | None:
 def unknown_type(array: NDArray[Any], words: str) -> UserError:
     """Make the error for a number type that a format has no place for."""
     return UserError(f"{words} cannot hold {array.dtype}. Choose .tif or .npy instead, or convert the values.")
+
+
+def voxel_size_file(path: Path) -> Path:
+    """Name the JSON file that holds the voxel size of a .npy file, as ``{"voxel_size_um": [z, y, x]}``."""
+    return path.with_name(path.name + ".json")

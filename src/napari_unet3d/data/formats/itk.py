@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +16,30 @@ from napari_unet3d.errors import UserError
 
 WORDS = "NRRD, MetaImage or MRC"
 DAMAGE = (RuntimeError, ValueError)  # SimpleITK passes every error of ITK on as RuntimeError
+_MRC_HEADER_BYTES = 1024
 
 
 def read_file(path: Path) -> VolumeData:
     """Read a volume; NRRD and MetaImage give lengths in mm, MRC in Å."""
     itk = _simpleitk(path)
-    reader = itk.ImageFileReader()
-    reader.SetFileName(str(path))
-    reader.ReadImageInformation()
+    reader = _header(itk, path)
     if reader.GetNumberOfComponents() > 1:
         raise UserError(f"{path} has {reader.GetNumberOfComponents()} values per voxel; save one channel on its own.")
     shape = reader.GetSize()[::-1]
-    kept = check_header(path, shape, _dtype(itk, reader.GetPixelID()))
+    dtype = _dtype(itk, reader.GetPixelID())
+    kept = check_header(path, shape, dtype)
+    if path.suffix.lower() == ".mrc" and path.stat().st_size < _MRC_HEADER_BYTES + math.prod(shape) * dtype.itemsize:
+        raise ValueError("it is shorter than its header says")  # ITK fills what is missing with whatever is in memory
     array = itk.GetArrayFromImage(reader.Execute())
     spacing = [size * _um_per_length(path) for size in reader.GetSpacing()[::-1]]
     return VolumeData(array.reshape([shape[axis] for axis in kept]), valid_voxel_size([spacing[axis] for axis in kept]))
+
+
+def _header(itk: Any, path: Path) -> Any:
+    reader = itk.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    return reader
 
 
 def _dtype(itk: Any, pixel_id: int) -> np.dtype[Any]:
@@ -53,14 +64,28 @@ def _simpleitk(path: Path) -> Any:
     return itk
 
 
-def write_file(path: Path, array: NDArray[Any], voxel_size_um: VoxelSize) -> None:
-    """Write a volume with its voxel size in the format's unit of length."""
+def write_file(path: Path, array: NDArray[Any], voxel_size_um: VoxelSize, like: Path | None = None) -> None:
+    """Write a volume with its voxel size in the format's unit of length, at the origin or placed as `like`."""
     itk = _simpleitk(path)
     try:
         image = itk.GetImageFromArray(array)
         image.SetSpacing([size / _um_per_length(path) for size in voxel_size_um[::-1]])
+        source = None if like is None else _header(itk, like)
+        if source is not None and source.GetSize() == image.GetSize():
+            image.SetOrigin(source.GetOrigin())
+            image.SetDirection(source.GetDirection())
         itk.WriteImage(image, str(path))
     except (TypeError, KeyError) as error:
         raise unknown_type(array, WORDS) from error
     except RuntimeError as error:
-        raise OSError(str(error).strip().splitlines()[-1]) from error
+        _explain_writing(str(error), array)
+
+
+def _explain_writing(message: str, array: NDArray[Any]) -> None:
+    if "pixel types" in message:
+        raise unknown_type(array, "MRC")
+    if "wrote only" in message or "Could not write" in message or "No space" in message:
+        raise OSError(errno.ENOSPC, "No space left on device")  # ITK's writers drop the errno
+    if "File too large" in message:
+        raise OSError(errno.EFBIG, "File too large")
+    raise OSError(message.strip().splitlines()[-1])

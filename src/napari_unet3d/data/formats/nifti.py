@@ -16,7 +16,7 @@ from napari_unet3d.data.formats.base import VolumeData, check_header, um_per_uni
 from napari_unet3d.data.sample import VoxelSize
 
 WORDS = "NIfTI"
-DAMAGE = (ImageFileError, HeaderDataError, ValueError, TypeError, KeyError, EOFError, zlib.error)
+DAMAGE = (ImageFileError, HeaderDataError, ValueError, TypeError, KeyError, ArithmeticError, EOFError, zlib.error)
 
 _NIFTI1: Any = nibabel.Nifti1Image  # without types in nibabel
 _TYPES = {"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64"}
@@ -34,11 +34,17 @@ def read_file(path: Path) -> VolumeData:
     return VolumeData(array.transpose(), valid_voxel_size(zooms[::-1]))
 
 
-def write_file(path: Path, array: NDArray[Any], voxel_size_um: VoxelSize) -> None:
-    """Write a volume with its voxel size in mm and its first voxel at the origin."""
+def write_file(path: Path, array: NDArray[Any], voxel_size_um: VoxelSize, like: Path | None = None) -> None:
+    """Write a volume with its voxel size in mm, its first voxel at the origin; or placed and turned as `like`."""
     if array.dtype.name not in _TYPES:
         raise unknown_type(array, WORDS)
     z, y, x = (size / 1000 for size in voxel_size_um)
     image = _NIFTI1(array.transpose(), np.diag([x, y, z, 1.0]), dtype=array.dtype)
     image.header.set_xyzt_units("mm")
+    source: Any = None if like is None else nibabel.load(like)
+    if source is not None and source.shape[:3] == array.shape[::-1]:
+        image.set_sform(source.get_sform(), int(source.header["sform_code"]))
+        image.set_qform(source.get_qform(), int(source.header["qform_code"]))
+        image.header.set_zooms(source.header.get_zooms()[:3])
+        image.header.set_xyzt_units(source.header.get_xyzt_units()[0])
     nibabel.save(image, path)

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import json
+import tokenize
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.data.formats.base import VolumeData, check_header, valid_voxel_size
+from napari_unet3d.data.formats.base import VolumeData, check_header, valid_voxel_size, voxel_size_file
 from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.errors import UserError
-from napari_unet3d.files import write_json
 
 WORDS = "NumPy"
-DAMAGE = (ValueError, EOFError, SyntaxError, TypeError)
-
-
-def voxel_size_file(path: Path) -> Path:
-    """Name the JSON file that holds the voxel size of a .npy file, as ``{"voxel_size_um": [z, y, x]}``."""
-    return path.with_name(path.name + ".json")
+DAMAGE = (ValueError, EOFError, SyntaxError, TypeError, tokenize.TokenError)
 
 
 def read_file(path: Path) -> VolumeData:
@@ -46,12 +41,7 @@ def _read_voxel_size(path: Path) -> VoxelSize | None:
     return voxel_size
 
 
-def write_file(path: Path, array: NDArray[Any], voxel_size_um: VoxelSize) -> None:
-    """Write an array; `write_voxel_size` adds the voxel size."""
+def write_file(path: Path, array: NDArray[Any], voxel_size_um: VoxelSize, like: Path | None = None) -> None:
+    """Write an array; the voxel size goes into `voxel_size_file`."""
     with path.open("wb") as file:
         np.save(file, array, allow_pickle=False)
-
-
-def write_voxel_size(path: Path, voxel_size_um: VoxelSize) -> None:
-    """Write the JSON file beside `path`."""
-    write_json(voxel_size_file(path), {"voxel_size_um": list(voxel_size_um)})

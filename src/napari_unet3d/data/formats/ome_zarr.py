@@ -89,7 +89,7 @@ def _read_array(path: Path, array: Any, names: list[str], sizes: list[float | No
     return VolumeData(values.transpose(order), valid_voxel_size([sizes[kept[axis]] for axis in order]))
 
 
-def write_file(path: Path, array: NDArray[Any], voxel_size_um: VoxelSize) -> None:
+def write_file(path: Path, array: NDArray[Any], voxel_size_um: VoxelSize, like: Path | None = None) -> None:
     """Write one resolution, in chunks of up to 64³ voxels."""
     group = zarr.open_group(path, mode="w", zarr_format=3)
     axes: Any = [{"name": name, "type": "space", "unit": "micrometer"} for name in "zyx"]

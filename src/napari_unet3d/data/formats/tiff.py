@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import struct
+import threading
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import ParseError
@@ -41,7 +44,19 @@ _IMAGEJ_BYTES = 2**32 - 2**25  # an ImageJ stack has 32-bit offsets, and its hea
 
 def read_file(path: Path) -> VolumeData:
     """Read the one volume of a TIFF file; tiles, pyramids and BigTIFF included."""
-    with tifffile.TiffFile(path) as tif:
+    try:
+        return _read_file(path)
+    except ValueError as error:
+        if "imagecodecs" not in str(error):
+            raise
+        raise UserError(
+            f"{path} is compressed in a way that needs imagecodecs. Install it with: "
+            "pip install 'napari-unet3d[formats]', or save the volume without compression."
+        ) from error
+
+
+def _read_file(path: Path) -> VolumeData:
+    with _broken_page_list_raises(), tifffile.TiffFile(path) as tif:
         if _is_loose_pages(tif):
             pages = tif.pages
             first = tif.series[0]
@@ -54,6 +69,34 @@ def read_file(path: Path) -> VolumeData:
         kept = check_header(path, shape, series.dtype)
         z, y, x = (shape[axis] for axis in kept)
         return VolumeData(series.asarray().reshape(z, y, x), _voxel_size_um(tif, index))
+
+
+class _PageListErrors(logging.Handler):
+    """Collects what tifffile logs about a page list that ends too early, in this thread only."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.messages: list[str] = []
+        self._thread = threading.get_ident()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a message if it is about the page list."""
+        message = record.getMessage()
+        if record.thread == self._thread and "TiffPages" in message:
+            self.messages.append(message)
+
+
+@contextmanager
+def _broken_page_list_raises() -> Iterator[None]:
+    # A file that was cut between two pages has fewer slices for tifffile, which only logs that; half a volume is none.
+    errors, logger = _PageListErrors(), tifffile.logger()
+    logger.addHandler(errors)
+    try:
+        yield
+    finally:
+        logger.removeHandler(errors)
+    if errors.messages:
+        raise tifffile.TiffFileError("its list of slices ends too early")
 
 
 def _is_loose_pages(tif: tifffile.TiffFile) -> bool:
@@ -140,7 +183,7 @@ def flavour(path: Path, dtype: np.dtype[Any], n_bytes: int) -> str:
     return "plain"
 
 
-def write_file(path: Path, array: NDArray[Any], voxel_size_um: VoxelSize) -> None:
+def write_file(path: Path, array: NDArray[Any], voxel_size_um: VoxelSize, like: Path | None = None) -> None:
     """Write a TIFF that Fiji, napari and OME readers show at the right size; BigTIFF from 4 GB on."""
     z, y, x = voxel_size_um
     kind = flavour(path, array.dtype, array.nbytes)
