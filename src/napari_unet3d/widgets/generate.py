@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import SpinBox
 from napari.layers import Image, Labels, Points
-from numpy.typing import NDArray
 from qtpy.QtWidgets import QMessageBox, QPushButton
 
 from napari_unet3d.configs import SyntheticConfig
@@ -17,8 +16,8 @@ from napari_unet3d.data.events import (
     DatasetEvent,
     DatasetWritten,
     GenerateEvent,
-    Notice,
     ObjectPlaced,
+    SlicesImaged,
     VolumeGenerated,
     VolumeWritten,
 )
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     import napari
 
 PREVIEW_NAME = "Synthetic"
+_OBJECTS_PART = 0.8  # of the time that a volume takes; the rest is blur and noise
 
 
 class GenerateDock(Dock):
@@ -114,7 +114,7 @@ class GenerateDock(Dock):
                 self.kind,
                 "Generate a preview",
                 lambda: _preview(config, inputs),
-                measure=_measure_objects,
+                measure=_Measure(1),
             )
 
     def _start_dataset(self) -> None:
@@ -130,7 +130,7 @@ class GenerateDock(Dock):
                 self.kind,
                 "Write a synthetic dataset",
                 lambda: _dataset(folder, config, n_train, n_test, overwrite, inputs),
-                measure=_DatasetMeasure(n_train + n_test),
+                measure=_Measure(n_train + n_test),
                 keep=(VolumeWritten,),
             )
 
@@ -159,9 +159,7 @@ class GenerateDock(Dock):
             case DatasetWritten(folder=folder, n_train=n_train, n_test=n_test):
                 self._say(f"Wrote {n_train} training and {n_test} test volumes to {folder}", *self._shortfalls[:1])
                 self.train_button.show()
-            case Notice(message=message):
-                self._say(message)
-            case ObjectPlaced() | VolumeWritten():
+            case ObjectPlaced() | SlicesImaged() | VolumeWritten():
                 pass  # the progress bar shows them
 
     def on_ended(self, job: Job) -> None:
@@ -177,13 +175,13 @@ class GenerateDock(Dock):
         self.viewer.window.add_plugin_dock_widget("napari-unet3d", "Train")
 
 
-def _preview(config: SyntheticConfig, inputs: dict[str, list[NDArray[Any]] | None]) -> Iterator[GenerateEvent]:
+def _preview(config: SyntheticConfig, inputs: dict[str, Any]) -> Iterator[GenerateEvent]:
     from napari_unet3d.data.synthetic import generate_volume
 
     return generate_volume(config, name=PREVIEW_NAME, **inputs)
 
 
-def _dataset(  # noqa: PLR0913 - those of `generate`
+def _dataset(
     folder: Path, config: SyntheticConfig, n_train: int, n_test: int, overwrite: bool, inputs: dict[str, Any]
 ) -> Iterator[DatasetEvent]:
     from napari_unet3d.data.synthetic_dataset import generate
@@ -197,22 +195,21 @@ def _holds_volumes(folder: Path) -> bool:
     return any((folder / part).is_dir() for part in ("train", "test")) and bool(list_pairs(folder))
 
 
-def _measure_objects(event: GenerateEvent) -> Progress | None:
-    return Progress(event.n_placed, event.n_objects) if isinstance(event, ObjectPlaced) else None
-
-
-class _DatasetMeasure:
-    """Counts volumes, and the objects of the one at work as parts of a volume."""
+class _Measure:
+    """Counts volumes, and what is done of the one at work as part of a volume."""
 
     def __init__(self, n_volumes: int) -> None:
         self._n_volumes = n_volumes
         self._n_written = 0
 
-    def __call__(self, event: DatasetEvent) -> Progress | None:
+    def __call__(self, event: GenerateEvent | DatasetEvent) -> Progress | None:
         match event:
+            case ObjectPlaced(n_placed=n_placed, n_objects=n_objects):
+                return Progress(self._n_written + _OBJECTS_PART * n_placed / n_objects, self._n_volumes)
+            case SlicesImaged(n_imaged=n_imaged, n_slices=n_slices):
+                imaged = _OBJECTS_PART + (1 - _OBJECTS_PART) * n_imaged / n_slices
+                return Progress(self._n_written + imaged, self._n_volumes)
             case VolumeWritten(n_written=n_written):
                 self._n_written = n_written
                 return Progress(n_written, self._n_volumes)
-            case ObjectPlaced(n_placed=n_placed, n_objects=n_objects):
-                return Progress(self._n_written + n_placed / n_objects, self._n_volumes)
         return None

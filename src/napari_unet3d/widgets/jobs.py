@@ -84,7 +84,7 @@ class Job(QObject):
 
     Attributes
     ----------
-    event : Signal(object)
+    reported : Signal(object)
         One event of the engine.
     progressed : Signal(object)
         A `Progress`, with an estimate of the time left when there is one.
@@ -102,7 +102,7 @@ class Job(QObject):
         Whether the user stopped it.
     """
 
-    event = Signal(object)
+    reported = Signal(object)  # a signal called `event` would hide the method of every QObject
     progressed = Signal(object)
     failed = Signal(str)
     ended = Signal()
@@ -154,7 +154,7 @@ class Job(QObject):
                 self.kept.append(event)
             if self._measure is not None and (progress := self._measure(event)) is not None:
                 self._show_progress(progress)
-            self.event.emit(event)
+            self.reported.emit(event)
 
     def _show_progress(self, progress: Progress) -> None:
         if progress.seconds_left is None and progress.fraction > 0:

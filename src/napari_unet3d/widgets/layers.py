@@ -136,10 +136,13 @@ def show_sample(viewer: Any, sample: Sample, name: str | None = None) -> tuple[I
         Name of the image layer; without it the sample's.
     """
     name = name or sample.name
+    old = _existing(viewer, name, Image)
+    extent = None if old is None else old.extent.world
     image = show_image(viewer, name, sample.image, sample.voxel_size_um)
-    if sample.labels is None:
-        return image, None
-    return image, show_labels(viewer, f"{name} labels", sample.labels, image)
+    labels = None if sample.labels is None else show_labels(viewer, f"{name} labels", sample.labels, image)
+    if extent is None or not np.array_equal(extent, image.extent.world):
+        viewer.reset_view()
+    return image, labels
 
 
 def show_image(viewer: Any, name: str, data: NDArray[Any], like: Place, **options: Any) -> Image:
