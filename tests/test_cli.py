@@ -34,6 +34,10 @@ def run(*tokens: object) -> int:
     return main([str(token) for token in tokens])
 
 
+def words(line: str) -> list[str]:
+    return line.split()
+
+
 def kebab(name: str) -> str:
     return name.replace("_", "-")
 
@@ -43,15 +47,15 @@ class TestContract:
 
     def test_the_whole_sequence(self, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
         data, run_folder, out = tmp_path / "data", tmp_path / "run", tmp_path / "out"
-        size = "--shape 16 20 24 --object-shape-min 7 7 7 --object-shape-max 9 9 9 --voxel-size-um 2 1 0.5".split()
+        size = words("--shape 16 20 24 --object-shape-min 7 7 7 --object-shape-max 9 9 9 --voxel-size-um 2 1 0.5")
         assert run("generate", data, "--train", 5, "--test", 1, "--objects", 3, *size, "--seed", 0) == 0
         assert sorted(path.name for path in (data / "train/images").iterdir()) == [f"{i}.tif" for i in range(1, 6)]
         assert [path.name for path in (data / "test/labels").iterdir()] == ["6.tif"]
 
-        settings = (
+        settings = words(
             "--preset xxsmall --epochs 2 --learning-rate 1e-2 --loss dice-ce --weight-decay 1e-3 "
             "--augmentation light --val-fraction 0.2 --batch-size 1 --seed 0"
-        ).split()
+        )
         capfd.readouterr()
         assert run("train", data, "--run", run_folder, *settings) == 0
         told = capfd.readouterr()
@@ -80,7 +84,7 @@ class TestContract:
         cube, centres = tmp_path / "cube.npy", tmp_path / "centres.csv"
         np.save(cube, np.full((4, 4, 4), 200, np.uint8))
         centres.write_text("z,y,x\n5,6,7\n11,14,17\n")
-        still = "--rotation-degrees 0 0 --shape 16 20 24 --object-shape-min 4 4 4 --object-shape-max 4 4 4".split()
+        still = words("--rotation-degrees 0 0 --shape 16 20 24 --object-shape-min 4 4 4 --object-shape-max 4 4 4")
         given = ["--objects-from", cube, "--positions", centres]
         assert run("generate", tmp_path / "d", "--train", 1, "--test", 0, *given, *still) == 0
         labels = read_volume(tmp_path / "d/train/labels/1.tif").array
@@ -237,7 +241,7 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("array", "told"),
         [
-            (np.ones((16, 20), np.uint8), "2 dimensions"),
+            (np.ones((16, 20), np.uint8), "2D image"),
             (np.ones((2, 12, 16, 20), np.uint8), "4 dimensions"),
             (np.full((12, 16, 20), np.nan, np.float32), "NaN"),
         ],
@@ -257,9 +261,7 @@ class TestBadInput:
         ("labels", "told"),
         [(np.full((12, 16, 20), 0.5), "whole numbers"), (np.ones((12, 16, 21), np.uint8), "(12, 16, 21)")],
     )
-    def test_bad_labels(
-        self, labels: np.ndarray, told: str, dataset: Path, capfd: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_bad_labels(self, labels: np.ndarray, told: str, dataset: Path, capfd: pytest.CaptureFixture[str]) -> None:
         (dataset / "train/labels/b.tif").unlink()
         np.save(dataset / "train/labels/b.npy", labels)
         assert self.train(dataset) == 1
@@ -307,9 +309,7 @@ class TestBadInput:
         assert run("predict", dataset, image, image, "--out", dataset.parent / "out") == 1
         assert_one_message(capfd, "t_labels")
 
-    def test_generate_into_a_dataset_that_holds_volumes(
-        self, dataset: Path, capfd: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_generate_into_a_dataset_that_holds_volumes(self, dataset: Path, capfd: pytest.CaptureFixture[str]) -> None:
         before = (dataset / "train/images/a.tif").read_bytes()
         assert run("generate", dataset, "--shape", 48, 48, 48) == 1
         assert_one_message(capfd, "4 volumes")
@@ -332,9 +332,7 @@ class TestBadInput:
             (["generate", "D", "--shape", "8", "8"], 2, "--shape"),
         ],
     )
-    def test_wrong_options(
-        self, tokens: list[str], code: int, told: str, capfd: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_wrong_options(self, tokens: list[str], code: int, told: str, capfd: pytest.CaptureFixture[str]) -> None:
         assert run(*tokens) == code
         assert_one_message(capfd, told)
 
@@ -342,9 +340,9 @@ class TestBadInput:
 LONG_RUN = ("--epochs", "100000", "--val-fraction", "0.4")
 
 
-def start(*tokens: object, **options: Any) -> subprocess.Popen[str]:
+def start(*tokens: object, stderr: int, stdout: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
     words = [sys.executable, "-m", "napari_unet3d", *map(str, tokens)]
-    return subprocess.Popen(words, text=True, stdout=subprocess.PIPE, **options)
+    return subprocess.Popen(words, text=True, stdout=stdout, stderr=stderr)
 
 
 class TestProcess:
@@ -354,7 +352,7 @@ class TestProcess:
     def test_help_and_wrong_options_load_neither_torch_nor_napari(self, tokens: list[str]) -> None:
         program = (
             "import sys; from napari_unet3d.cli import main; main(sys.argv[1:]); "
-            "heavy = {'torch', 'monai', 'napari', 'scipy', 'qtpy'} & set(sys.modules); sys.exit(str(heavy) if heavy else 0)"
+            "heavy = {'torch', 'monai', 'napari', 'scipy', 'qtpy'} & set(sys.modules)\nsys.exit(str(heavy) if heavy else 0)"
         )
         done = subprocess.run([sys.executable, "-c", program, *tokens], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
@@ -381,8 +379,10 @@ class TestProcess:
     @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
     def test_a_bar_on_a_terminal_only(self, dataset: Path) -> None:
         import pty
+        import termios
 
         ours, theirs = pty.openpty()
+        termios.tcsetwinsize(theirs, (24, 100))
         process = start("train", dataset, "--run", dataset.parent / "run", "--epochs", 3, stderr=theirs)
         os.close(theirs)
         told = bytearray()
@@ -398,7 +398,7 @@ class TestProcess:
         assert b"epoch 3/3: training loss" not in told
 
     def test_a_reader_that_leaves_early_is_no_error_with_a_traceback(self, dataset: Path) -> None:
-        process = start("train", "--help", stderr=subprocess.PIPE)
+        process = start("train", "--help", stderr=subprocess.PIPE, stdout=subprocess.PIPE)
         assert process.stdout is not None
         process.stdout.close()
         assert process.stderr is not None

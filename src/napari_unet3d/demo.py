@@ -36,9 +36,26 @@ TRAINING = TrainingConfig(fit=Fit.CROP)
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """The folder of a demo and what lies where in it."""
+    """The folder of a demo, what lies where in it, and the three steps that fill it.
+
+    Attributes
+    ----------
+    folder : Path
+        Where everything is written.
+    volumes : SyntheticConfig
+        What to generate; the tutorial's volumes by default.
+    training : TrainingConfig
+        How to train; as in the tutorial by default.
+    """
 
     folder: Path
+    volumes: SyntheticConfig = VOLUMES
+    training: TrainingConfig = TRAINING
+
+    @property
+    def n_volumes(self) -> int:
+        """How many volumes are generated."""
+        return N_TRAIN + N_TEST
 
     @property
     def dataset(self) -> Path:
@@ -71,16 +88,16 @@ class Demo:
             raise UserError(f"{self.folder} is not empty. Choose another folder, or replace its demo with --overwrite.")
 
     def generate(self) -> Iterator[DatasetEvent]:
-        """Write the volumes of the tutorial."""
+        """Write five volumes to train and one to test."""
         from napari_unet3d.data.synthetic_dataset import generate
 
-        return generate(self.dataset, VOLUMES, n_train=N_TRAIN, n_test=N_TEST, overwrite=True)
+        return generate(self.dataset, self.volumes, n_train=N_TRAIN, n_test=N_TEST, overwrite=True)
 
-    def train(self, config: TrainingConfig = TRAINING) -> Iterator[TrainEvent]:
-        """Train with the settings of the tutorial."""
+    def train(self) -> Iterator[TrainEvent]:
+        """Train on the five."""
         from napari_unet3d.training.loop import train
 
-        return train(self.dataset, self.run, config, overwrite=True)
+        return train(self.dataset, self.run, self.training, overwrite=True)
 
     def evaluate(self) -> Iterator[EvaluateEvent]:
         """Predict the test volume and compare it with the truth."""

@@ -25,6 +25,7 @@ _QT_PACKAGES = (
     "libgl1 libegl1 libglib2.0-0 libfontconfig1 libdbus-1-3 libxkbcommon-x11-0 "
     "libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0"
 )
+_NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 # Run in a process of its own, since a broken driver or a missing library ends the process that asks.
 _ASK_OPENGL = """
 import json, qtpy
@@ -132,14 +133,23 @@ def look_at_hardware() -> Iterator[Finding]:
         yield Finding("device", f"unknown: {error}", problem, prevents_work=True)
         return
     hardware = choose_hardware()
-    yield Finding("device", hardware.words, _idle_gpu(hardware.device.type, torch.version.cuda))
+    yield Finding("device", hardware.words, idle_gpu(hardware.device.type, torch.version.cuda))
     cudnn = torch.backends.cudnn.version() if torch.cuda.is_available() else None
     yield Finding("cuDNN", str(cudnn or "not used"), " ".join(cudnn_notices(cudnn)) or None)
 
 
-def _idle_gpu(
-    device_type: str, cuda_of_torch: str | None, driver: Path = Path("/proc/driver/nvidia/version")
-) -> str | None:
+def idle_gpu(device_type: str, cuda_of_torch: str | None, driver: Path = _NVIDIA_DRIVER) -> str | None:
+    """Say why an NVIDIA GPU is not used, or give None when there is none or it is used.
+
+    Parameters
+    ----------
+    device_type : str
+        The device that is used.
+    cuda_of_torch : str or None
+        The version of CUDA that torch was built with, if any.
+    driver : Path
+        A file that exists where an NVIDIA driver is loaded.
+    """
     if device_type != "cpu" or not (driver.exists() or shutil.which("nvidia-smi")):
         return None
     if cuda_of_torch is None:

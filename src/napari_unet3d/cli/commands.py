@@ -193,22 +193,13 @@ def demo(
         Replace an earlier demo in the folder.
     """
     from napari_unet3d import demo as tutorial
-    from napari_unet3d.evaluation.figure import write_curves
-    from napari_unet3d.model.checkpoint import load_checkpoint
 
     place = tutorial.Demo(folder)
     if not overwrite:
         place.check_new()
     if viewer:
         tutorial.check_display()  # before minutes of training
-    follow.generation(place.generate())
-    finished = follow.training(place.train())
-    write_curves(place.curves, load_checkpoint(place.run / "last.safetensors").history)
-    scores = follow.evaluation(place.evaluate())
-    say(follow.table(scores.volumes, scores.mean))
-    say(f"model: {finished.model}")
-    for path in (place.evaluation / "predictions", place.evaluation / "differences", *scores.figures, place.curves):
-        say(str(path))
+    follow.tutorial(place)
     if viewer and (picture := tutorial.show(place, screenshot)):
         say(str(picture))
 

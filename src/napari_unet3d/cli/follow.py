@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar, assert_never
 
-from napari_unet3d.cli.progress import Bar, in_words, is_terminal, note
+from napari_unet3d.cli.progress import Bar, in_words, is_terminal, note, say
 from napari_unet3d.data.events import DatasetEvent, DatasetWritten, Notice, ObjectPlaced, SlicesImaged, VolumeWritten
 from napari_unet3d.prediction.events import EvaluateEvent, EvaluationFinished, ModelLoaded, VolumeEvaluated
 from napari_unet3d.training.events import EpochFinished, RunStarted, StepFinished, TrainEvent, TrainingFinished
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_unet3d.configs import PredictionConfig
+    from napari_unet3d.demo import Demo
     from napari_unet3d.evaluation.metrics import Scores
 
 E = TypeVar("E")
@@ -163,6 +164,25 @@ def evaluation(events: Iterator[EvaluateEvent]) -> EvaluationFinished:
                 case _:
                     assert_never(event)
     raise AssertionError("the generator ended without a result")
+
+
+def tutorial(demo: Demo) -> None:
+    """Follow the steps of a demo and print its scores and its files."""
+    from napari_unet3d.evaluation.figure import write_curves
+    from napari_unet3d.model.checkpoint import load_checkpoint
+
+    note(f"1 of 3: generating {demo.n_volumes} volumes of {' × '.join(map(str, demo.volumes.shape))} voxels")
+    generation(demo.generate())
+    note(f"2 of 3: training for {demo.training.epochs} epochs")
+    finished = training(demo.train())
+    write_curves(demo.curves, load_checkpoint(demo.run / "last.safetensors").history)
+    note("3 of 3: testing")
+    scores = evaluation(demo.evaluate())
+    say(table(scores.volumes, scores.mean))
+    for path in (finished.model, demo.curves, demo.evaluation / "predictions", demo.evaluation / "differences"):
+        say(str(path))
+    for figure in scores.figures:
+        say(str(figure))
 
 
 def table(volumes: Sequence[Scores], mean: Scores) -> str:
