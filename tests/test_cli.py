@@ -121,9 +121,11 @@ def another(config: type[Settings], field: str) -> tuple[list[str], Any]:
             return [option, value.value], value
         case tuple() if isinstance(default[0], Enum):
             return [option, default[-1].value, default[0].value], (default[-1], default[0])
+        case tuple() if isinstance(default[0], int):
+            value = tuple(part - 1 for part in default)  # larger ones do not fit the type of the image
+            return [option, *map(str, value)], value
         case tuple():
-            value = tuple(type(part)(part if part + 0.25 > (high or 1e9) else part + 1 / 64) for part in default)
-            value = tuple(part + 1 for part in default) if isinstance(default[0], int) else value
+            value = tuple(part + 1 / 64 if part + 1 / 64 <= (high or 1e9) else part - 1 / 64 for part in default)
             return [option, *map(str, value)], value
         case int():
             return [option, str(default + 2)], default + 2
@@ -352,7 +354,8 @@ class TestProcess:
     def test_help_and_wrong_options_load_neither_torch_nor_napari(self, tokens: list[str]) -> None:
         program = (
             "import sys; from napari_unet3d.cli import main; main(sys.argv[1:]); "
-            "heavy = {'torch', 'monai', 'napari', 'scipy', 'qtpy'} & set(sys.modules)\nsys.exit(str(heavy) if heavy else 0)"
+            "heavy = {'torch', 'monai', 'napari', 'scipy', 'qtpy'} & set(sys.modules)\n"
+            "sys.exit(str(heavy) if heavy else 0)"
         )
         done = subprocess.run([sys.executable, "-c", program, *tokens], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr

@@ -161,7 +161,7 @@ def open_viewer(demo: Demo) -> Viewer:
     prediction = read_volume(demo.evaluation / "predictions" / f"{sample.name}_labels.tif").array
     difference = difference_labels(prediction, truth.data)
     predicted = layers.show_labels(viewer, "prediction", prediction, image)
-    layers.show_difference(viewer, "difference (red: extra, blue: missed)", difference, image)
+    layers.show_difference(viewer, "extra red, missed blue", difference, image)
     truth.visible = predicted.visible = False
     image.rendering, image.opacity = "attenuated_mip", 0.5
     viewer.layers.selection.active = image  # napari 0.9.2 reports an error for an active Labels layer in 3D

@@ -25,6 +25,7 @@ _QT_PACKAGES = (
     "libgl1 libegl1 libglib2.0-0 libfontconfig1 libdbus-1-3 libxkbcommon-x11-0 "
     "libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0"
 )
+_TELLING = re.compile("error|could not|cannot open", re.IGNORECASE)
 _NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 # Run in a process of its own, since a broken driver or a missing library ends the process that asks.
 _ASK_OPENGL = """
@@ -200,7 +201,7 @@ def ask_opengl(program: str = _ASK_OPENGL, seconds: float = 120) -> dict[str, st
     if done.returncode == 0 and done.stdout.strip():
         answer: dict[str, str] = json.loads(done.stdout.strip().splitlines()[-1])
         return answer
-    reasons = [line for line in done.stderr.splitlines() if re.search("Error|could not|cannot open", line)]
+    reasons = [line for line in done.stderr.splitlines() if _TELLING.search(line)]
     reason = reasons[0 if "qt.qpa" in done.stderr else -1] if reasons else f"the process ended with {done.returncode}"
     raise UserError(f"{reason.rstrip('.')}. {_remedy(done.stderr)}")
 
