@@ -291,9 +291,20 @@ class SyntheticConfig(Settings):
                 f"An intensity of {self.intensity[1]} does not fit the pixel type {self.pixel_type.value}, which ends "
                 f"at {largest}; choose a lower intensity or a larger pixel type"
             )
+        self._check_background()
+        return self
+
+    def _check_background(self) -> None:
+        if self.background_apply is BackgroundMethod.NONE:
+            return
         multiplied = self.background_generate in (BackgroundMethod.MULTIPLY, BackgroundMethod.DIVIDE)
-        if self.background_apply is not BackgroundMethod.NONE and multiplied and self.background_baseline == 0:
+        if multiplied and self.background_baseline == 0:
             raise ValueError(
                 "A baseline of 0 cannot be multiplied or divided; choose a larger background baseline or add the noise"
             )
-        return self
+        without_noise = self.background_noise == (0, 0)
+        is_empty = self.background_baseline == 0 or self.background_generate is BackgroundMethod.MULTIPLY
+        divides_by_noise = self.background_generate is BackgroundMethod.DIVIDE
+        divides_by_background = self.background_apply is BackgroundMethod.DIVIDE and is_empty
+        if without_noise and (divides_by_noise or divides_by_background):
+            raise ValueError("Nothing can be divided by noise of 0; choose a larger range of background noise")

@@ -22,7 +22,7 @@ from napari_unet3d.data.turning import Turn, turned_array
 from napari_unet3d.errors import UserError
 
 _TRIES_TO_TURN = 24
-_FAINTEST = 0.5  # what rounds to 1; an object's voxel is never as dark as the empty background
+_FAINTEST = 0.51  # rounds to 1: an object's voxel is never as dark as the empty background
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,38 +146,57 @@ def _draw_recipe(config: SyntheticConfig, rng: np.random.Generator, noise_rng: n
 def _field(config: SyntheticConfig, recipe: _Recipe, turn: Turn) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
     """Mask and brightness (up to any factor), shape (z, y, x), in the box of the turned object."""
     half = (np.array(recipe.shape) - 1) / 2
-    offsets = turn.plane_offsets(half[list(turn.axes)])
-    length = recipe.shape[turn.line_axis]
-    line = np.arange(length) - half[turn.line_axis]
+    line_axis = turn.line_axis
     round_axes = [a for a in range(3) if config.object_shape is ObjectShape.BLOB or a != config.axis.number]
-    distance = np.zeros(offsets.shape[1:])  # squared, 1 at the middle of the faces of the box
-    reached = np.ones(distance.shape, bool)
-    for offset, axis in zip(offsets, turn.axes, strict=True):
-        if axis in round_axes:
-            distance += (offset / half[axis]) ** 2
-        else:
-            reached &= np.abs(offset) <= half[axis] + 1e-6
-    reached &= distance < 1
+    offsets = turn.plane_offsets(half[list(turn.axes)])
+    distance, reached = _distance_in_plane(offsets, half, turn.axes, round_axes)
     plane = offsets[:, reached]
-    squared = np.broadcast_to(distance[reached], (length, plane.shape[1])).astype(np.float32)
-    if turn.line_axis in round_axes:
-        squared += np.square(line / half[turn.line_axis]).astype(np.float32)[:, None]
+    line = np.arange(recipe.shape[line_axis]) - half[line_axis]
+    squared = np.broadcast_to(distance[reached], (len(line), plane.shape[1])).astype(np.float32)
+    if line_axis in round_axes:
+        squared += np.square(line / max(half[line_axis], 1)).astype(np.float32)[:, None]
     bright = 1 - squared ** np.float32(recipe.decay / 2)
     np.maximum(bright, 0, out=bright)
-    bright *= _noise(recipe, plane + half[list(turn.axes), None], line + half[turn.line_axis], turn.line_axis)
+    corner = half[list(turn.axes), None]
+    bright *= _noise(recipe, plane + corner, line + half[line_axis], line_axis, bright > 0)
+    share = np.float32(recipe.threshold ** (1 / recipe.gamma))  # gamma keeps the order of values
+    cut = share * bright.max()
     if config.object_shape is ObjectShape.TUBE:
-        bright[squared < _hole(config, recipe)] = 0
-    cut = np.float32(recipe.threshold ** (1 / recipe.gamma)) * bright.max()  # gamma keeps the order of values
+        rim = squared.max(where=bright > 0, initial=0)  # stays, however coarse the voxels are
+        bright[squared < min(_hole(config, recipe), rim)] = 0
+        if bright.max() < cut:  # only dark noise is left in a thin wall
+            cut = share * bright.max()
     kept = (bright > 0) & (bright >= cut)
-    box = np.zeros((length, *reached.shape), np.float32)
+    box = np.zeros((len(line), *reached.shape), np.float32)
     mask = np.zeros(box.shape, bool)
     mask[:, reached] = kept
     box[:, reached] = np.where(kept, bright, 0) ** np.float32(recipe.gamma)
     return turn.to_zyx(mask), turn.to_zyx(box)
 
 
-def _noise(recipe: _Recipe, plane: NDArray[Any], line: NDArray[Any], line_axis: int) -> NDArray[np.float32]:
-    """Noise from 0 to 1 at offsets from the corner of the object's box, shape (m, n)."""
+def _distance_in_plane(
+    offsets: NDArray[np.float64], half: NDArray[np.float64], axes: tuple[int, int], round_axes: list[int]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Squared distance from the middle, 1 at the middle of the box's faces, and where in the plane the object is."""
+    _, rows, columns = offsets.shape
+    distance = np.zeros((rows, columns))
+    reached = np.ones(distance.shape, bool)
+    for offset, axis in zip(offsets, axes, strict=True):
+        if axis in round_axes:
+            distance += (offset / half[axis]) ** 2
+        else:
+            reached &= np.abs(offset) <= half[axis] + 1e-6
+    middle = rows // 2, columns // 2
+    distance[middle] = min(distance[middle], 0.5)  # an object thinner than a voxel still has one
+    reached &= distance < 1
+    reached[middle] = True
+    return distance, reached
+
+
+def _noise(
+    recipe: _Recipe, plane: NDArray[Any], line: NDArray[Any], line_axis: int, where: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """Noise at offsets from the corner of the object's box, shape (m, n); from 0 to 1 in the voxels `where`."""
     if recipe.noise_scale == 0:
         return np.ones((len(line), plane.shape[1]), np.float32)
     plane_axes = [axis for axis in range(3) if axis != line_axis]
@@ -187,8 +206,8 @@ def _noise(recipe: _Recipe, plane: NDArray[Any], line: NDArray[Any], line_axis: 
         line_axis,
     )
     field = (perlin if recipe.noise_type is NoiseType.PERLIN else simplex)(points, recipe.table)
-    field -= field.min()
-    peak = field.max()
+    field -= field.min(where=where, initial=np.inf)
+    peak = field.max(where=where, initial=0)
     return field / peak if peak > 0 else np.ones_like(field)
 
 

@@ -89,14 +89,14 @@ class Room:
 
     def take(self, start: NDArray[np.int64], mask: Mask) -> None:
         """Mark the voxels of `mask` and the gap around them as taken."""
-        grown = np.pad(mask, self._gap)
-        for axis in range(3 if self._gap else 0):
-            grown = ndimage.maximum_filter1d(grown.view(np.uint8), 2 * self._gap + 1, axis=axis).view(bool)
         low = np.maximum(start - self._gap, 0)
-        high = np.minimum(start - self._gap + grown.shape, self.shape)
-        cut = low - (start - self._gap)
-        part = grown[tuple(map(slice, cut.tolist(), (cut + high - low).tolist()))]
-        self._taken[tuple(map(slice, low.tolist(), high.tolist()))] |= part
+        high = np.minimum(start + mask.shape + self._gap, self.shape)
+        grown = np.zeros(high - low, np.uint8)
+        inner = start - low
+        grown[tuple(map(slice, inner.tolist(), (inner + mask.shape).tolist()))] = mask
+        for axis in range(3 if self._gap else 0):
+            grown = ndimage.maximum_filter1d(grown, 2 * self._gap + 1, axis=axis, mode="constant")
+        self._taken[tuple(map(slice, low.tolist(), high.tolist()))] |= grown.view(bool)
         self._count_cells(low, high)
         half = (np.array(mask.shape) - 1) / 2
         self._middles.append(start + half)

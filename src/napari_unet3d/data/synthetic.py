@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from napari_unet3d.configs import LabelKind, Placement, SyntheticConfig
@@ -88,14 +90,11 @@ class _Canvas:
         self._rng = np.random.default_rng(_stream(config, _PLACEMENT))
         smallest = min(config.object_shape_min) * config.magnification[0]
         largest_label = n_objects if config.labels is LabelKind.OBJECTS else 1
-        try:
-            self.image = np.zeros(config.shape, config.pixel_type.value)
-            self.labels = np.zeros(config.shape, np.min_scalar_type(largest_label))
-            self._room = Room(config.shape, config.minimum_gap, cell_edge=int(np.clip(smallest // 8, 2, 8)))
-        except MemoryError:
-            raise UserError(
-                f"A volume of shape {config.shape} does not fit into this computer's memory; take a smaller one."
-            ) from None
+        label_type = np.min_scalar_type(largest_label)
+        _check_memory(config, label_type.itemsize)
+        self.image = np.zeros(config.shape, config.pixel_type.value)
+        self.labels = np.zeros(config.shape, label_type)
+        self._room = Room(config.shape, config.minimum_gap, cell_edge=int(np.clip(smallest // 8, 2, 8)))
         self.positions: list[Position] = []
 
     def place(self, made: SyntheticObject, middle: Position | None) -> bool:
@@ -145,6 +144,18 @@ def _image(canvas: _Canvas, config: SyntheticConfig) -> Iterator[SlicesImaged]:
         image[slices] = finished
         yield SlicesImaged(slices.stop, len(image))
     canvas.image = image
+
+
+def _check_memory(config: SyntheticConfig, label_bytes: int) -> None:
+    """Raise a `UserError` for a volume that no swapping could save, before half of the machine is busy with it."""
+    images = 2 if changes_the_image(config) else 1  # the clean one and the imaged one
+    per_voxel = images * np.dtype(config.pixel_type.value).itemsize + label_bytes + 1  # 1: where objects are
+    needed, memory = math.prod(config.shape) * per_voxel, psutil.virtual_memory().total
+    if needed > memory:
+        raise UserError(
+            f"A volume of shape {config.shape} takes {needed / 1e9:,.1f} GB, but this machine has "
+            f"{memory / 1e9:,.1f} GB of memory; take a smaller one."
+        )
 
 
 def _stream(config: SyntheticConfig, *key: int) -> np.random.SeedSequence:
