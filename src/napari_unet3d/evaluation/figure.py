@@ -27,6 +27,7 @@ _ROWS = ("Truth", "Prediction", "Difference")
 _PANEL_INCHES = 2.1
 _MARGINS_INCHES = {"left": 0.55, "right": 1.15, "bottom": 0.15, "top": 0.65}
 _GAP_INCHES = 0.08
+_ROW_WORDS_INCHES = 0.85
 _DOTS_PER_INCH = 150
 _TRAIN_COLOUR, _VAL_COLOUR = "#0072b2", "#d55e00"  # Okabe and Ito (2008), told apart with every colour blindness
 
@@ -116,12 +117,12 @@ def _placement(pixels: NDArray[Any]) -> dict[str, Any]:
 def _panel_grid(n_columns: int, height_to_width: float) -> tuple[Figure, NDArray[Any], Axes]:
     """Lay out three rows of panels in inches, so that nothing overlaps for any proportions of the volume."""
     # Very flat or very tall slices are drawn out of proportion rather than as a line.
-    ratio = float(np.clip(height_to_width, 0.25, 4))
-    panel_width, panel_height = (
-        (_PANEL_INCHES, _PANEL_INCHES * ratio)
-        if ratio < 1
-        else (_PANEL_INCHES / ratio**0.5, _PANEL_INCHES * ratio**0.5)
-    )
+    ratio = float(np.clip(height_to_width, 0.2, 4))
+    if ratio < 1:  # as high as the words beside the row at least
+        panel_width = max(_PANEL_INCHES, _ROW_WORDS_INCHES / ratio)
+    else:
+        panel_width = _PANEL_INCHES / ratio**0.5
+    panel_height = panel_width * ratio
     inches = _MARGINS_INCHES
     width = inches["left"] + n_columns * (panel_width + _GAP_INCHES) + inches["right"]
     height = inches["bottom"] + 3 * (panel_height + _GAP_INCHES) + inches["top"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from itertools import permutations
 from typing import Any
@@ -135,6 +135,18 @@ def _grey_values(strength: _Strength, voxel_size_um: VoxelSize) -> list[Any]:
     # The blur is round in µm: a coarse axis is blurred over fewer voxels.
     z, y, x = ((0.0, strength.blur_voxels * finest / size) for size in voxel_size_um)
     return [
-        RandGaussianSmoothd("image", sigma_x=z, sigma_y=y, sigma_z=x, prob=strength.probability / 2),
+        _RandBlurd("image", sigma_x=z, sigma_y=y, sigma_z=x, prob=strength.probability / 2),
         RandAdjustContrastd("image", gamma=strength.gamma, prob=strength.probability / 2),
     ]
+
+
+class _RandBlurd(RandGaussianSmoothd):
+    """MONAI's blur takes zeros beyond the border, which darkens the rim; this one takes the border's own values."""
+
+    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+        widest = (max(sigma) for sigma in (self.rand_smooth.sigma_x, self.rand_smooth.sigma_y, self.rand_smooth.sigma_z))
+        margin = math.ceil(4 * max(widest))  # MONAI cuts at 4 sigma
+        wider = torch.nn.functional.pad(data["image"][None], (margin,) * 6, mode="replicate")[0]
+        blurred: torch.Tensor = super().__call__({"image": wider})["image"]
+        inside = slice(margin, -margin)
+        return {**data, "image": blurred[:, inside, inside, inside]}

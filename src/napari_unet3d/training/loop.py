@@ -22,7 +22,7 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.history import EpochRecord, best_record
 from napari_unet3d.model.checkpoint import Checkpoint
 from napari_unet3d.model.devices import Hardware, TorchSettings, choose_hardware
-from napari_unet3d.model.network import build_unet
+from napari_unet3d.model.network import build_unet, place_network
 from napari_unet3d.training.batches import Batches, make_ready
 from napari_unet3d.training.events import EpochFinished, RunStarted, StepFinished, TrainEvent, TrainingFinished
 from napari_unet3d.training.losses import learning_rate, make_loss, make_optimizer, mean_dice
@@ -135,7 +135,7 @@ class Learner:
 
     def __init__(self, config: TrainingConfig, hardware: Hardware) -> None:
         self._hardware = hardware
-        self._network = build_unet(config).to(hardware.device)
+        self._network = place_network(build_unet(config), hardware)
         self._loss = make_loss(config.loss)
         self._optimizer = make_optimizer(self._network.parameters(), config)
         # Half precision loses small gradients, so the loss is scaled up for them; other types need no scaling.
