@@ -63,7 +63,7 @@ class DatasetDock(Dock):
         self._add_list()
         self._add_adding()
         self.folder.changed.connect(self.refresh)
-        self.viewer.layers.selection.events.changed.connect(self._choose_selected)
+        self.follow(self.viewer.layers.selection.events.changed, self._choose_selected)
         self.refresh()
         self.find_job()
 

@@ -166,7 +166,7 @@ def show_image(viewer: Any, name: str, data: NDArray[Any], like: Place, **option
         return viewer.add_image(data, name=name, metadata={_OWNED: True}, **_spatial(like), **options)
     _update(layer, data, like)
     if "contrast_limits" not in options:
-        layer.reset_contrast_limits()  # napari keeps the limits of the old data otherwise
+        layer.reset_contrast_limits(mode="data")  # napari keeps the limits of the old data otherwise
     return layer
 
 

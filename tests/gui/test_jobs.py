@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+
+import pytest
+from napari.utils import progress as activity_bar
+from napari.utils.notifications import notification_manager
+
+from napari_unet3d.errors import UserError
+from napari_unet3d.widgets.jobs import Progress, jobs_of, threads_for_viewer
+
+
+class Window:
+    """Stands for a viewer's window where no window is needed: jobs belong to it, whatever it is."""
+
+
+class Owner:
+    def __init__(self) -> None:
+        self.window = Window()
+
+
+@pytest.fixture
+def owner(qtbot):
+    return Owner()
+
+
+class Recorder:
+    """Notes what a job says, in order, and on which thread."""
+
+    def __init__(self, job) -> None:
+        self.events, self.messages, self.order, self.threads = [], [], [], set()
+        job.reported.connect(self._event)
+        job.failed.connect(self._failed)
+        job.ended.connect(lambda: self.order.append("ended"))
+
+    def _event(self, event) -> None:
+        self.events.append(event)
+        self.order.append("event")
+        self.threads.add(threading.current_thread())
+
+    def _failed(self, message) -> None:
+        self.messages.append(message)
+        self.order.append("failed")
+
+
+def run(qtbot, owner, events, **options):
+    job = jobs_of(owner).start("test", "A test", events, **options)
+    recorder = Recorder(job)
+    with qtbot.wait_signal(job.ended, timeout=10_000):
+        pass
+    return job, recorder
+
+
+def until_stopped(log=None, gate=None):
+    """An engine that goes on for ever; it notes its clean-up and the thread of it."""
+    try:
+        n = 0
+        while True:
+            n += 1
+            yield n
+            if gate is not None:
+                gate.wait(0.01)
+    finally:
+        if log is not None:
+            log.append(threading.current_thread())
+
+
+def test_every_event_arrives_in_order_on_the_main_thread(owner, qtbot):
+    job, recorder = run(qtbot, owner, lambda: iter(range(5000)))
+    assert recorder.events == list(range(5000))
+    assert recorder.threads == {threading.main_thread()}
+    assert recorder.order[-1] == "ended"
+    assert not job.is_running
+    assert job.message is None
+
+
+def test_frequent_events_leave_time_for_the_viewer(owner, qtbot):
+    """A few deliveries a second, each of many events."""
+    deliveries = []
+    job = jobs_of(owner).start("test", "Fast", lambda: iter(range(20_000)))
+    deliver = job._deliver
+    job._timer.timeout.connect(lambda: deliveries.append(1))
+    recorder = Recorder(job)
+    with qtbot.wait_signal(job.ended, timeout=10_000):
+        pass
+    assert len(recorder.events) == 20_000
+    assert len(deliveries) < 200
+    assert callable(deliver)
+
+
+def test_stop_ends_the_engine_and_runs_its_clean_up_in_the_thread(owner, qtbot):
+    log = []
+    job = jobs_of(owner).start("test", "Long", lambda: until_stopped(log))
+    with qtbot.wait_signal(job.reported, timeout=10_000):
+        pass
+    with qtbot.wait_signal(job.ended, timeout=10_000):
+        job.stop()
+    assert len(log) == 1
+    assert log[0] is not threading.main_thread()
+    assert job.stopped
+    assert job.message is None
+    assert jobs_of(owner).running("test") is None
+
+
+def test_stop_frees_what_the_engine_held(owner, qtbot):
+    class Model:
+        pass
+
+    alive = []
+
+    def engine():
+        model = Model()
+        alive.append(weakref.ref(model))
+        yield from until_stopped()
+
+    job = jobs_of(owner).start("test", "Long", engine)
+    with qtbot.wait_signal(job.reported, timeout=10_000):
+        pass
+    with qtbot.wait_signal(job.ended, timeout=10_000):
+        job.stop()
+    gc.collect()
+    assert alive[0]() is None
+
+
+def _fail(error):
+    yield "begun"
+    raise error
+
+
+def test_user_error_arrives_as_its_message(owner, qtbot):
+    job, recorder = run(qtbot, owner, lambda: _fail(UserError("The volume is too small. Take a larger one.")))
+    assert recorder.messages == ["The volume is too small. Take a larger one."]
+    assert recorder.order == ["event", "failed", "ended"]
+    assert job.message == recorder.messages[0]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("shapes do not match"), KeyError("weights"), StopIteration()])
+def test_unexpected_error_is_reported_with_its_traceback(owner, qtbot, caplog, error):
+    notification_manager.records.clear()
+    _job, recorder = run(qtbot, owner, lambda: _fail(error))
+    kind = "RuntimeError" if isinstance(error, StopIteration) else type(error).__name__  # what Python makes of it
+    assert len(recorder.messages) == 1
+    assert kind in recorder.messages[0]
+    assert recorder.order[-2:] == ["failed", "ended"]
+    shown = [record for record in notification_manager.records if record.severity.name == "ERROR"]
+    assert len(shown) == 1
+    assert shown[0].exception.__traceback__ is not None
+    assert "_fail" in caplog.text  # the traceback is in the log as well
+    notification_manager.records.clear()
+
+
+def test_error_before_the_first_event_is_reported(owner, qtbot):
+    def engine():
+        raise UserError("There is no such file.")
+
+    _job, recorder = run(qtbot, owner, engine)
+    assert recorder.order == ["failed", "ended"]
+
+
+def test_progress_shows_in_the_activity_dock_with_time_left(viewer, qtbot):
+    gate = threading.Event()
+
+    def engine():
+        yield 1
+        yield 2
+        gate.wait(10)
+        yield 4
+
+    job = jobs_of(viewer).start("test", "Counting", engine, measure=lambda n: Progress(n, 4))
+    with qtbot.wait_signal(job.progressed, timeout=10_000):
+        pass
+    qtbot.wait_until(lambda: job.progress.done == 2)
+    assert job.progress.fraction == 0.5
+    assert job.progress.seconds_left is not None
+    bars = {bar.desc.removesuffix(": "): bar for bar in activity_bar._all_instances}
+    assert bars["Counting"].n / bars["Counting"].total == 0.5
+    with qtbot.wait_signal(job.ended, timeout=10_000):
+        gate.set()
+    assert job.progress.fraction == 1
+    assert not [bar for bar in activity_bar._all_instances if bar.desc.startswith("Counting")]
+
+
+def test_estimate_of_the_engine_is_kept(owner, qtbot):
+    job, _ = run(qtbot, owner, lambda: iter([1]), measure=lambda n: Progress(n, 4, seconds_left=99.0))
+    assert job.progress.seconds_left == 99
+
+
+def test_second_job_of_a_kind_is_refused_and_other_kinds_run(owner, qtbot):
+    jobs = jobs_of(owner)
+    first = jobs.start("train", "Train", until_stopped)
+    with pytest.raises(UserError, match="'Train' is still running"):
+        jobs.start("train", "Again", until_stopped)
+    other = jobs.start("predict", "Predict", until_stopped)
+    assert jobs.running("train") is first
+    with qtbot.wait_signals([first.ended, other.ended], timeout=10_000):
+        first.stop()
+        other.stop()
+
+
+def test_job_belongs_to_the_viewer_also_through_a_proxy(viewer, qtbot):
+    from napari.utils._proxies import PublicOnlyProxy
+
+    assert jobs_of(PublicOnlyProxy(viewer)) is jobs_of(viewer)
+
+
+def test_kept_events_can_be_seen_again(owner, qtbot):
+    job, _ = run(qtbot, owner, lambda: iter(["a", 1, "b", 2]), keep=(int,))
+    assert job.kept == [1, 2]
+
+
+def test_closing_the_window_ends_a_running_job(make_napari_viewer, qtbot):
+    viewer = make_napari_viewer()
+    log = []
+    job = jobs_of(viewer).start("test", "Long", lambda: until_stopped(log))
+    with qtbot.wait_signal(job.reported, timeout=10_000):
+        pass
+    with qtbot.wait_signal(job.ended, timeout=10_000):
+        viewer.close()
+    assert len(log) == 1
+
+
+def test_task_is_named_in_the_question_before_closing(viewer, qtbot):
+    job = jobs_of(viewer).start("test", "Train 3D U-Net", until_stopped)
+    with qtbot.wait_signal(job.reported, timeout=10_000):
+        pass
+    status = viewer.window._task_status_manager.get_status()
+    assert any("Executing Train 3D U-Net" in line for line in status)
+    with qtbot.wait_signal(job.ended, timeout=10_000):
+        job.stop()
+
+
+def test_viewer_keeps_a_core():
+    assert threads_for_viewer() >= 1
