@@ -30,6 +30,11 @@ class Preset(Choice):
     XXLARGE = ("xxlarge", 64, 128, 256, 512, 1024, 2048, 4096)
 
     @property
+    def words(self) -> str:
+        """The words for a menu."""
+        return f"{self.value} ({', '.join(map(str, self.channels))})"
+
+    @property
     def total_stride(self) -> int:
         """The number of voxels that become one at the bottom of the network; a volume's sides are multiples of it."""
         return int(2 ** (len(self.channels) - 1))

@@ -202,6 +202,24 @@ def show_difference(viewer: Any, name: str, difference: NDArray[np.uint8], like:
     return show_labels(viewer, name, small, like, colormap=_DIFFERENCE_COLOURS, opacity=0.9)
 
 
+def bring_out(viewer: Any, layer: Layer, instead_of: Sequence[Layer] = ()) -> None:
+    """Make a layer the one that is seen: visible, above the others, and without those that would cover it.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        The viewer of the layers.
+    layer : Layer
+        What shall be seen.
+    instead_of : sequence of Layer
+        Layers to hide.
+    """
+    for other in instead_of:
+        other.visible = False
+    layer.visible = True
+    viewer.layers.move(viewer.layers.index(layer), len(viewer.layers))
+
+
 def _single_array(layer: Layer) -> NDArray[Any]:
     if getattr(layer, "multiscale", False):
         raise UserError(f"The layer '{layer.name}' is a pyramid of several sizes; open one of its levels as a layer.")

@@ -23,6 +23,9 @@ from qtpy.QtWidgets import (
 from napari_unet3d.errors import UserError
 from napari_unet3d.widgets.jobs import Job, Progress
 
+Kind = Literal["error", "warning", "info"]
+"""How serious a message is."""
+
 _MESSAGE = "QLabel {{ border-radius: 3px; padding: 6px; {colours} }}"
 # Text and ground are set together, so that they can be read in every theme.
 _COLOURS = {
@@ -45,15 +48,15 @@ class MessageLine(QLabel):
         self.setTextFormat(Qt.TextFormat.PlainText)  # a file name may look like markup
         # Without a minimum of its own, a long path (one word) would make the dock as wide as itself.
         self.setMinimumWidth(1)
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
-        self.kind: Literal["error", "warning", "info"] = "info"
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.kind: Kind = "info"
         self._message = ""
         self._after_layout = QTimer(self)
         self._after_layout.setSingleShot(True)
         self._after_layout.timeout.connect(self._come_into_view)
         self.hide()
 
-    def show_message(self, message: str, kind: Literal["error", "warning", "info"] = "info") -> None:
+    def show_message(self, message: str, kind: Kind = "info") -> None:
         """Replace what is shown.
 
         Parameters
@@ -108,6 +111,8 @@ class RunBar(QWidget):
         The words on the start button.
     also : sequence of QWidget
         Other widgets (buttons, a form) that make no sense during the job and are disabled then.
+    stop_text : str
+        The words on the stop button.
 
     Attributes
     ----------
@@ -115,10 +120,11 @@ class RunBar(QWidget):
     bar : QProgressBar
     """
 
-    def __init__(self, start_text: str, also: Sequence[QWidget] = ()) -> None:
+    def __init__(self, start_text: str, also: Sequence[QWidget] = (), stop_text: str = "Stop") -> None:
         super().__init__()
         self.start_button = QPushButton(start_text)
-        self.stop_button = QPushButton("Stop")
+        self.stop_button = QPushButton(stop_text)
+        self._stop_text = stop_text
         self.bar = QProgressBar()
         self.bar.setTextVisible(True)
         self.bar.setAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -137,7 +143,7 @@ class RunBar(QWidget):
         self._set_running(True)
         self.bar.setRange(0, 0)  # busy, until the first progress
         self.bar.setFormat("")
-        self.stop_button.setText("Stop")
+        self.stop_button.setText(self._stop_text)
         job.progressed.connect(self._show_progress)
         job.ended.connect(self._on_ended)
         self.stop_button.clicked.connect(self._stop)

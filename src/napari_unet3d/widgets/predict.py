@@ -1,0 +1,233 @@
+"""The Predict dock: a model applied to a layer, to files or to a test set, and where it was wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Labels
+from qtpy.QtCore import QTimer
+
+from napari_unet3d.configs import EvaluationConfig, PredictionConfig
+from napari_unet3d.data.events import Notice
+from napari_unet3d.prediction.events import EvaluationFinished, ModelLoaded, PredictionWritten, VolumeEvaluated
+from napari_unet3d.widgets.base import Dock
+from napari_unet3d.widgets.form import SettingsForm
+from napari_unet3d.widgets.jobs import Progress
+from napari_unet3d.widgets.layers import Place, sample_from_layers
+from napari_unet3d.widgets.model_box import ModelBox
+from napari_unet3d.widgets.parts import Kind, RunBar, heading
+from napari_unet3d.widgets.predict_target import PredictionTarget, Target
+from napari_unet3d.widgets.predictions import Outcome, evaluate_dataset, predict_paths, predict_sample
+from napari_unet3d.widgets.results import Results
+from napari_unet3d.widgets.runs import remember_run
+
+if TYPE_CHECKING:
+    from qtpy.QtGui import QShowEvent
+
+    from napari_unet3d.widgets.jobs import Job
+
+_THRESHOLD_PAUSE_MS = 150
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What a job works on, for the dock that shows its end.
+
+    Attributes
+    ----------
+    model : Path
+        The model or run folder.
+    image, truth : layer or None
+        The layers that are predicted and compared with.
+    files : tuple of Path
+        The files that are predicted.
+    out : Path or None
+        The folder for results.
+    """
+
+    model: Path
+    image: Place | None = None
+    truth: Labels | None = None
+    files: tuple[Path, ...] = ()
+    out: Path | None = None
+
+
+class PredictDock(Dock):
+    """Predicts and compares; the difference with the truth comes into the viewer, red and blue.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        The viewer, as napari hands it to a plugin's widget.
+    """
+
+    kind = "predict"
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__(napari_viewer)
+        self.setMinimumWidth(350)
+        self.model = ModelBox()
+        self.target = PredictionTarget(self)
+        for_volumes, for_test_set = SettingsForm(PredictionConfig, "prediction"), SettingsForm(EvaluationConfig, "test")
+        self.forms: dict[Target, SettingsForm[Any]] = {
+            Target.LAYER: for_volumes,
+            Target.FILES: for_volumes,
+            Target.TEST_SET: for_test_set,
+        }
+        self.run_bar = RunBar("Predict", also=[self.model, self.target, for_volumes, for_test_set], stop_text="Cancel")
+        self.results = Results(self)
+        self._task: _Task | None = None
+        self._done = "Done."
+        self._notices: list[str] = []
+        self._threshold_pause = QTimer(self)
+        self._threshold_pause.setSingleShot(True)
+        self._threshold_pause.setInterval(_THRESHOLD_PAUSE_MS)
+        self._lay_out()
+        self._connect()
+        self.target.find_truth()
+        self._show_form()
+        self.find_job()
+        self._find_ended_job()
+
+    @property
+    def form(self) -> SettingsForm[Any]:
+        """The settings for the chosen target."""
+        return self.forms[self.target.kind]
+
+    def reset_choices(self, *args: Any) -> None:
+        """Bring the layer menus up to date; napari calls it when layers come, go or are renamed."""
+        super().reset_choices(*args)
+        self.target.find_truth()
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Offer the run that was made since the dock was last in view."""
+        super().showEvent(event)
+        self.model.refresh()
+
+    def on_event(self, event: Any) -> None:
+        """Show one event of a prediction or an evaluation."""
+        match event:
+            case _Task():
+                self._begin(event)
+            case ModelLoaded(device=device):
+                self.message.show_message(f"Predicting on {device} …")
+            case Notice(message=message):
+                self._notices.append(message)
+            case Outcome():
+                self._show_outcome(event)
+            case PredictionWritten(n_written=n, n_volumes=of, files=files):
+                assert self._task is not None
+                self.results.add_file(event, self._task.files[n - 1])
+                self._done = f"{n} of {of} predictions are in {files[0].parent}"
+            case VolumeEvaluated():
+                self.results.add_evaluated(event)
+            case EvaluationFinished():
+                worst = self.results.finish_evaluation(event)
+                self._done = f"Mean Dice {event.mean.dice:.3f}; the lowest is that of '{worst.name}'."
+                if event.metrics_file is not None:
+                    self._done += f" Predictions, differences, figures and metrics are in {event.metrics_file.parent}"
+
+    def on_ended(self, job: Job) -> None:
+        """Say how it ended; a model that worked is offered first from then on."""
+        words = job.message or ("Cancelled." if job.stopped else self._done)
+        if job.message is None and not job.stopped and self._task is not None:
+            remember_run(self._task.model)
+        kind: Kind = "error" if job.message else "warning" if self._notices else "info"
+        self.message.show_message("\n".join([words, *self._notices]), kind)
+
+    def _start(self) -> None:
+        with self.message.explaining():
+            task, events, measure = self._plan()
+
+            def with_task() -> Iterator[Any]:
+                yield task
+                yield from events()
+
+            keep = (_Task, Outcome, EvaluationFinished)
+            self.jobs.start(self.kind, "Predicting", with_task, measure=measure, keep=keep)
+
+    def _plan(self) -> tuple[_Task, Callable[[], Iterator[Any]], Callable[[Any], Progress | None] | None]:
+        model, out, config = self.model.require(), self.target.folder(), self.form.value
+        self.results.threshold = config.threshold
+        match self.target.kind:
+            case Target.LAYER:
+                image, truth = self.target.image.value, self.target.truth.value
+                sample = sample_from_layers(image, truth)
+                task = _Task(model, image, truth, out=out)
+                return task, partial(predict_sample, model, sample, config, out), None
+            case Target.FILES:
+                files, probability = self.target.files(), self.target.probability.isChecked()
+                assert out is not None
+                events = partial(predict_paths, model, files, out, config, probability)
+                return _Task(model, files=files, out=out), events, _measure
+            case Target.TEST_SET:
+                dataset = self.target.dataset.require("the folder of a dataset")
+                return _Task(model, out=out), partial(evaluate_dataset, model, dataset, out, config), _measure
+
+    def _begin(self, task: _Task) -> None:
+        self._task, self._done = task, "Done."
+        self._notices.clear()
+        self.results.clear()
+        self.message.show_message("Loading PyTorch and the model …")
+
+    def _show_outcome(self, outcome: Outcome) -> None:
+        assert self._task is not None
+        assert self._task.image is not None
+        self.results.show_layer(outcome, self._task.image, self._task.truth)
+        n_voxels = int(outcome.prediction.labels.sum())
+        self._done = f"{n_voxels:,} of {outcome.prediction.labels.size:,} voxels are foreground."
+        if self._task.out is not None:
+            self._done += f" The results are in {self._task.out}"
+
+    def _apply_threshold(self) -> None:
+        if self.jobs.running(self.kind) is None:
+            self.results.apply_threshold(float(self.form.boxes["threshold"].value))
+
+    def _find_ended_job(self) -> None:
+        job = self.jobs.latest(self.kind)
+        if job is not None and not job.is_running:
+            for event in job.kept:
+                self.on_event(event)
+            self.on_ended(job)
+
+    def _show_form(self) -> None:
+        for form in self.forms.values():
+            form.setVisible(form is self.form)
+
+    def _watch_training(self, job: Job) -> None:
+        if job.kind == "train":
+            job.ended.connect(self.model.refresh)
+
+    def _connect(self) -> None:
+        self.run_bar.start_button.clicked.connect(self._start)
+        self.target.changed.connect(self._show_form)
+        self._threshold_pause.timeout.connect(self._apply_threshold)
+        for form in (self.forms[Target.LAYER], self.forms[Target.TEST_SET]):
+            form.boxes["threshold"].changed.connect(lambda *_: self._threshold_pause.start())
+        self.jobs.started.connect(self._watch_training)
+
+    def _lay_out(self) -> None:
+        for widget in (
+            heading("Model"),
+            self.model,
+            heading("Apply to"),
+            self.target,
+            heading("Settings"),
+            self.forms[Target.LAYER],
+            self.forms[Target.TEST_SET],
+            self.run_bar,
+            self.message,
+            self.results,
+        ):
+            self.column.addWidget(widget)
+
+
+def _measure(event: Any) -> Progress | None:
+    match event:
+        case PredictionWritten(n_written=n, n_volumes=of) | VolumeEvaluated(n_evaluated=n, n_volumes=of):
+            return Progress(n, of)
+    return None

@@ -1,0 +1,153 @@
+"""The part of the Predict dock below its buttons: scores, what the colours mean, and which volume is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari.layers import Labels
+from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
+
+from napari_unet3d.data.sample import Sample
+from napari_unet3d.errors import UserError
+from napari_unet3d.widgets.layers import Place
+from napari_unet3d.widgets.predictions import (
+    FileOpened,
+    Outcome,
+    open_file,
+    show_file,
+    show_outcome,
+    show_volume,
+    update_outcome,
+)
+from napari_unet3d.widgets.scores_table import ScoresTable
+
+if TYPE_CHECKING:
+    from napari_unet3d.evaluation.metrics import Scores
+    from napari_unet3d.prediction.events import EvaluationFinished, PredictionWritten, VolumeEvaluated
+    from napari_unet3d.widgets.base import Dock
+
+_MOST_KEPT_BYTES = 2**30
+
+
+class Results(QWidget):
+    """Shows results in a table, and in the viewer the one that the user asks for.
+
+    Parameters
+    ----------
+    dock : Dock
+        Its viewer, its jobs (to read files again) and its message line.
+    """
+
+    def __init__(self, dock: Dock) -> None:
+        super().__init__()
+        self.table = ScoresTable()
+        self.show_button = QPushButton("Show the selected volume")
+        self.legend = QLabel(
+            "<span style='color:#ff4040'>■</span> extra voxels &nbsp;&nbsp; "
+            "<span style='color:#4060ff'>■</span> missed voxels"
+        )
+        self._dock = dock
+        self._shown: tuple[Outcome, Place] | None = None
+        self._rows: dict[str, Callable[[], None]] = {}
+        self._kept_bytes = 0
+        self.threshold = 0.5
+        self.show_button.clicked.connect(self.show_selected)
+        self.table.cellDoubleClicked.connect(self.show_selected)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        for widget in (self.table, self.show_button, self.legend):
+            column.addWidget(widget)
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything; layers stay in the viewer."""
+        self._shown = None
+        self._rows.clear()
+        self._kept_bytes = 0
+        self.table.clear_rows()
+        self.show_button.hide()
+        self.legend.hide()
+
+    def show_layer(self, outcome: Outcome, image: Place, truth: Labels | None) -> None:
+        """Show the prediction of a layer in its place, or at the origin when the layer left the viewer."""
+        layers = self._dock.viewer.layers
+        place = image if image in layers else outcome.prediction.voxel_size_um
+        show_outcome(self._dock.viewer, outcome, place, truth if truth in layers else None)
+        self._take(outcome, place)
+
+    def add_file(self, event: PredictionWritten, source: Path) -> None:
+        """Add a file whose prediction is written."""
+        name = event.prediction.name
+        self.table.show_name(name)
+        self._rows[name] = partial(self._open_file, source, event.files[0])
+        self.show_button.show()
+
+    def add_evaluated(self, event: VolumeEvaluated) -> None:
+        """Add a volume of a test set; its arrays are kept until they fill a gigabyte."""
+        self.table.show_scores(event.scores)
+        size = event.image.nbytes + event.truth.nbytes + event.prediction.labels.nbytes
+        size += event.prediction.probability.nbytes
+        if self._kept_bytes + size <= _MOST_KEPT_BYTES:
+            self._kept_bytes += size
+            self._rows[event.scores.name] = partial(self._show_evaluated, event)
+
+    def finish_evaluation(self, event: EvaluationFinished) -> Scores:
+        """Show all numbers and, of the volumes that were kept, the worst; return the numbers of the worst of all."""
+        for scores in event.volumes:
+            self.table.show_scores(scores)
+        if len(event.volumes) > 1:
+            self.table.show_mean(event.mean)
+        self.show_button.setVisible(bool(self._rows))
+        ranked = sorted(event.volumes, key=lambda scores: scores.dice)
+        shown = next((scores.name for scores in ranked if scores.name in self._rows), None)
+        if shown is not None:
+            self.table.selectRow(self.table.names.index(shown))
+            self._rows[shown]()
+        return ranked[0]
+
+    def show_selected(self, *_: object) -> None:
+        """Show the volume of the table's selected row in the viewer."""
+        name = self.table.names[max(0, self.table.currentRow())]
+        with self._dock.message.explaining():
+            if name in self._rows:
+                self._rows[name]()
+            elif name != "mean":
+                raise UserError(
+                    f"'{name}' was not kept, since the volumes before it fill a gigabyte of memory; "
+                    "write the results to a folder and open it from there."
+                )
+
+    def apply_threshold(self, threshold: float) -> None:
+        """Draw the shown labels again with another threshold; the model is not asked again."""
+        self.threshold = threshold
+        if self._shown is not None:
+            outcome, place = self._shown
+            outcome = outcome.at_threshold(threshold)
+            update_outcome(self._dock.viewer, outcome, place)
+            self._take(outcome, place)
+
+    def _take(self, outcome: Outcome, place: Place) -> None:
+        self._shown = outcome, place
+        if outcome.scores is not None:
+            self.table.show_scores(outcome.scores)
+        self.legend.setVisible(outcome.difference is not None)
+
+    def _show_evaluated(self, event: VolumeEvaluated) -> None:
+        prediction = event.prediction
+        sample = Sample(prediction.name, event.image, event.truth, prediction.voxel_size_um)
+        outcome = Outcome(prediction, event.truth).at_threshold(self.threshold)
+        self._take(outcome, show_volume(self._dock.viewer, sample, outcome))
+
+    def _open_file(self, source: Path, result: Path) -> None:
+        job = self._dock.jobs.start("open", f"Opening {source.name}", partial(open_file, source, result))
+        job.reported.connect(self._show_opened)
+        job.failed.connect(self._on_failed)
+
+    def _show_opened(self, opened: FileOpened) -> None:
+        show_file(self._dock.viewer, opened)
+
+    def _on_failed(self, message: str) -> None:
+        self._dock.message.show_message(message, "error")

@@ -1,0 +1,154 @@
+"""Run folders as the docks meet in them, and the record of a run that lives as long as its job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_data_path
+
+from napari_unet3d.data.events import DatasetWritten, Notice, ObjectPlaced, VolumeWritten
+from napari_unet3d.training.events import EpochFinished, RunStarted, StepFinished, TrainingFinished
+from napari_unet3d.widgets.curves import LossHistory
+from napari_unet3d.widgets.jobs import Progress
+from napari_unet3d.widgets.memory import recall, remember
+
+MODEL_FILE = "model.safetensors"
+
+_MOST_RECENT = 10
+_KEY = "recent-runs"
+
+
+def recent_runs() -> list[Path]:
+    """Give the models used or made last, newest first; those that are gone are left out."""
+    known = recall(_KEY)
+    paths = [Path(path) for path in known if isinstance(path, str)] if isinstance(known, list) else []
+    return [path for path in paths if path.is_file() or (path / MODEL_FILE).is_file()]
+
+
+def remember_run(run: Path) -> None:
+    """Put a run folder or model file first among the recent ones."""
+    others = [path for path in recent_runs() if path != run]
+    remember(_KEY, [str(path) for path in [run, *others][:_MOST_RECENT]])
+
+
+def new_run_folder(dataset: Path | None) -> Path:
+    """Name a run folder that does not exist yet: ``runs/DATE_TIME`` beside a dataset folder.
+
+    Parameters
+    ----------
+    dataset : Path, optional
+        The dataset folder; without one the runs lie in the plugin's folder among the user's data.
+    """
+    runs = (plugin_data_folder() if dataset is None else dataset.parent) / "runs"
+    name = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    names = (f"{name}{'' if n == 1 else f'_{n}'}" for n in range(1, 1_000_000))
+    return next(runs / name for name in names if not (runs / name).exists())
+
+
+def plugin_data_folder() -> Path:
+    """Give the plugin's folder among the user's data, where samples and runs lie without a better place."""
+    return user_data_path("napari-unet3d", appauthor=False)
+
+
+@dataclass(eq=False)
+class TrainingRecord:
+    """What a dock shows of one run. It is kept by the run's job, so that a reopened dock shows all of it.
+
+    Attributes
+    ----------
+    run_folder : Path
+        Where the run is written.
+    history : LossHistory
+        The curves.
+    started, latest, finished : event or None
+        The beginning, the latest epoch and the end of the run.
+    best_epoch : int or None
+        The epoch whose model is on disk.
+    status : str
+        What is going on, in one line.
+    notices : list of str
+        What the user should know.
+    """
+
+    run_folder: Path
+    history: LossHistory = field(default_factory=LossHistory)
+    started: RunStarted | None = None
+    latest: EpochFinished | None = None
+    finished: TrainingFinished | None = None
+    best_epoch: int | None = None
+    status: str = "Loading PyTorch …"
+    notices: list[str] = field(default_factory=list)
+
+    def add(self, event: Any) -> Progress | None:
+        """Take note of an event and say how far the run is; None when the event does not tell."""
+        match event:
+            case ObjectPlaced(n_placed=n, n_objects=of):
+                self.status = f"Generating sample data: object {n} of {of} …"
+            case VolumeWritten(n_written=n, n_volumes=of):
+                self.status = f"Generated sample volume {n} of {of}."
+            case DatasetWritten():
+                self.status = "Loading PyTorch …"
+            case Notice(message=message):
+                self.notices.append(message)
+            case RunStarted():
+                self.started = event
+                self.history.n_steps_per_epoch = max(1, event.n_steps_per_epoch)
+                self.status = f"First of {event.n_epochs} epochs …"
+            case StepFinished(epoch=epoch, step=step, loss=loss):
+                self.history.add_step(epoch, step, loss)
+                return self._progress(epoch - 1, step)
+            case EpochFinished():
+                return self._add_epoch(event)
+            case TrainingFinished():
+                self.finished = event
+        return None
+
+    def _add_epoch(self, event: EpochFinished) -> Progress | None:
+        self.latest = event
+        self.history.add_epoch(event.epoch, event.train_loss, event.val_loss, is_best=event.is_best)
+        if event.is_best:
+            self.best_epoch = event.epoch
+        losses = f"training loss {event.train_loss:.3f}"
+        if event.val_loss is not None:
+            losses += f", validation {event.val_loss:.3f}"
+        if event.val_dice is not None:
+            losses += f", Dice {event.val_dice:.3f}"
+        total = f" of {self.started.n_epochs}" if self.started else ""
+        self.status = f"Epoch {event.epoch}{total}: {losses}"
+        return self._progress(event.epoch, 0, event.seconds_left)
+
+    def _progress(self, epochs: int, steps: int, seconds_left: float | None = None) -> Progress | None:
+        if self.started is None:
+            return None
+        n_steps = max(1, self.started.n_steps_per_epoch)
+        return Progress(epochs * n_steps + steps, self.started.n_epochs * n_steps, seconds_left)
+
+    @property
+    def setting_words(self) -> str:
+        """Device, precision and volumes of the run in two lines; empty before they are known."""
+        if self.started is None:
+            return ""
+        train, val = len(self.started.train_names), len(self.started.val_names)
+        volumes = f"{train} training, {val} validation volume{'' if val == 1 else 's'}"
+        return f"{self.started.device} · {volumes}"
+
+    @property
+    def has_model(self) -> bool:
+        """Whether the run folder holds a model that can predict; a run stopped in its first epoch may have one."""
+        return (self.run_folder / MODEL_FILE).is_file()
+
+    def outcome(self, *, stopped: bool, failed: bool) -> str:
+        """Say in one or two sentences how the run ended and where its model is; empty after a failure without one."""
+        if not self.has_model:
+            return "Stopped before the first step; there is no model." if stopped and not failed else ""
+        if self.latest is None or self.best_epoch is None:
+            return f"Stopped in the first epoch. The model as it was then is in {self.run_folder}"
+        how = (
+            f"Stopped after epoch {self.latest.epoch}." if stopped else f"It broke off after epoch {self.latest.epoch}."
+        )
+        if self.finished is not None:
+            how = "Training is done."
+        return f"{how} The best model, of epoch {self.best_epoch}, is in {self.run_folder}"
