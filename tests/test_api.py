@@ -28,16 +28,6 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     assert not heavy & set(loaded)
 
 
-def test_settings_volumes_and_generator_need_no_torch() -> None:
-    program = "import sys; from napari_unet3d import TrainingConfig, generate, read_volume; print(*sys.modules)"
-    assert not {"torch", "monai", "qtpy", "napari"} & set(in_a_new_process(program).split())
-
-
-def test_the_engine_needs_no_viewer() -> None:
-    program = "import sys; from napari_unet3d import evaluate, predict, train; print(*sys.modules)"
-    assert not {"qtpy", "magicgui", "napari", "PyQt6", "PySide6"} & set(in_a_new_process(program).split())
-
-
 @pytest.mark.parametrize("order", [1, -1])
 def test_functions_are_not_shadowed_by_modules_in_any_order_of_imports(order: int) -> None:
     names = FUNCTIONS[::order]
