@@ -75,7 +75,7 @@ def main(tokens: Sequence[str] | None = None) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    note(f"napari-unet3d: {message}")
+    note(f"napari-unet3d: {message.replace(chr(10), ' ')}")
     return code
 
 
