@@ -2,7 +2,8 @@
 
     python benchmarks/generate.py --qim3d-python qim3d-venv/bin/python
 
-Each generator runs in a process of its own on one core, warmed up once; medians and spreads are printed as Markdown.
+Each generator runs in a process of its own with one thread, warmed up once. Seconds are those of the processor, which
+other work on the machine disturbs least; medians and spreads are printed as Markdown.
 Without ``--qim3d-python`` only ours is timed. Nothing here is a test: the figures depend on what else is running.
 """
 
@@ -52,9 +53,9 @@ for seed in range(warm):
     run(edge, objects, seed)
 seconds = []
 for seed in range(times):
-    start = time.perf_counter()
+    start = time.process_time()
     labels = run(edge, objects, seed)
-    seconds.append(time.perf_counter() - start)
+    seconds.append(time.process_time() - start)
 memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 ids = np.flatnonzero(np.bincount(labels.ravel())).size - 1 if labels.size <= 512**3 else int(labels.max())
 print("RESULT" + json.dumps([seconds, memory / 1e6, int(ids)]))
@@ -82,7 +83,7 @@ class Timing:
 
 
 def timed(python: str, generator: str, task: tuple[int, int, int], *, warm: int = 1) -> Timing:
-    """Run one generator in a fresh process on one core."""
+    """Run one generator in a fresh process with one thread."""
     single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     child = subprocess.run(
         [python, "-c", CHILD.format(generator=generator), *map(str, task), str(warm)],

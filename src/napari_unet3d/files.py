@@ -63,7 +63,7 @@ def _put_in_place(beside: Path, path: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
+    if os.path.isdir(path):  # unlike Path.is_dir it never raises
         shutil.rmtree(path, ignore_errors=True)
     else:
         with suppress(OSError):  # it must not hide why the writing failed

@@ -186,6 +186,7 @@ def test_both_byte_orders_arrive_in_that_of_this_machine(tmp_path, order, suffix
     assert volume.array.dtype == np.dtype("=u2")
     assert volume.array.flags.c_contiguous
     assert volume.array.flags.writeable
+    assert type(volume.array) is np.ndarray  # a memory map would change with its file
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ PLUGIN = "napari-unet3d"
 
 
 @pytest.fixture(autouse=True)
-def memory_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def memory_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """No test reads or writes the settings of the person who runs it."""
-    folder = tmp_path / "memory"
+    folder = tmp_path_factory.mktemp("settings") / "napari-unet3d"
     monkeypatch.setattr(memory, "memory_folder", lambda: folder)
     return folder
 
@@ -23,18 +23,27 @@ def viewer(make_napari_viewer):
 
 
 @pytest.fixture
-def open_dock(viewer, qtbot):
+def open_dock(viewer):
     """Open a dock from the Plugins menu, the way a user does, and give its widget."""
 
     def _open(name: str):
-        # A menu with one plugin entry is flat, with several docks the entries stand in a submenu.
         actions = {action.text(): action for action in _all_actions(viewer.window.plugins_menu)}
-        actions[name if name in actions else f"{name} ({PLUGIN})"].trigger()
-        dock = viewer.window.dock_widgets[f"{name} ({PLUGIN})"]
-        qtbot.wait_until(lambda: dock is not None)
-        return getattr(dock, "native", dock)
+        (actions.get(f"{name} ({PLUGIN})") or actions[name]).trigger()  # with other plugins, in a menu of its own
+        return viewer.window.dock_widgets[f"{name} ({PLUGIN})"]
 
     return _open
+
+
+@pytest.fixture
+def close_dock(viewer, qtbot):
+    """Close a dock for good, so that opening it again makes a new one."""
+
+    def _close(widget) -> None:
+        viewer.window.remove_dock_widget(widget)
+        with qtbot.wait_signal(widget.destroyed):
+            widget.deleteLater()
+
+    return _close
 
 
 def _all_actions(menu):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import NoneType
 from typing import Any, ClassVar, get_args
 
@@ -131,6 +132,11 @@ class Dock(ScrollDock):
     def selected_layer(self, kind: type[Layer]) -> Any:
         """Give the first selected layer of a type in the viewer, or None."""
         return next((layer for layer in self.viewer.layers.selection if isinstance(layer, kind)), None)
+
+    def follow(self, emitter: Any, slot: Callable[[], None]) -> None:
+        """Connect a slot to an event of the viewer for as long as the dock exists."""
+        emitter.connect(slot)
+        self.destroyed.connect(lambda: emitter.disconnect(slot))
 
     def find_job(self) -> None:
         """Show the job that another copy of this dock started, now or later."""

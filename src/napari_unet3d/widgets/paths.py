@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
-from weakref import WeakSet
 
 from magicgui.types import FileDialogMode
 from magicgui.widgets import FileEdit
-from qtpy.compat import isalive
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QHBoxLayout, QWidget
 
 from napari_unet3d.errors import UserError
 from napari_unet3d.widgets.memory import recall, remember
 
-_path_boxes: WeakSet[PathBox] = WeakSet()
+
+class _Changes(QObject):
+    """Where boxes hear of each other; unlike a list of them it forgets boxes whose dock is gone."""
+
+    happened = Signal(str, str)
+
+
+_changes = _Changes()
 
 
 class PathBox(QWidget):
@@ -50,7 +55,7 @@ class PathBox(QWidget):
         if isinstance(path := recall(remember_as), str):
             self._edit.value = Path(path)
         self._edit.changed.connect(self._on_change)
-        _path_boxes.add(self)
+        _changes.happened.connect(self._follow)
 
     @property
     def value(self) -> Path | None:
@@ -82,8 +87,9 @@ class PathBox(QWidget):
     def _on_change(self) -> None:
         if self.value is not None:
             remember(self._remember_as, str(self.value))
-            for box in list(_path_boxes):
-                # the Qt part of a box may be gone with its dock before Python lets go of the rest
-                if isalive(box) and box._remember_as == self._remember_as and box.value != self.value:
-                    box.value = self.value
+            _changes.happened.emit(self._remember_as, str(self.value))
         self.changed.emit()
+
+    def _follow(self, remember_as: str, path: str) -> None:
+        if remember_as == self._remember_as and Path(path) != self.value:
+            self.value = path

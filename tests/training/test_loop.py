@@ -1,0 +1,267 @@
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from napari_unet3d.configs import Normalisation, TrainingConfig
+from napari_unet3d.data.dataset import Part, add_sample
+from napari_unet3d.data.events import Notice
+from napari_unet3d.data.sample import Sample
+from napari_unet3d.errors import UserError
+from napari_unet3d.evaluation.metrics import score
+from napari_unet3d.model.checkpoint import load_checkpoint
+from napari_unet3d.model.normalisation import normalise
+from napari_unet3d.training.events import EpochFinished, RunStarted, StepFinished, TrainingFinished
+from napari_unet3d.training.loop import train
+
+FILES = {"model.safetensors", "last.safetensors", "config.json", "history.csv", "environment.json"}
+
+
+def config(**values: Any) -> TrainingConfig:
+    return TrainingConfig(**{"epochs": 2, "device": "cpu", "val_fraction": 0.34, **values})
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "history.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_events_come_in_order_and_what_they_announce_is_on_disk(samples: list[Sample], tmp_path: Path) -> None:
+    run = tmp_path / "new" / "run"
+    kinds = []
+    for event in train(samples, run, config()):
+        kinds.append(type(event))
+        match event:
+            case RunStarted():
+                assert json.loads((run / "config.json").read_text())["epochs"] == 2
+                assert (event.n_epochs, event.n_steps_per_epoch, event.n_parameters) == (2, 2, 3666)
+                assert sorted(event.train_names + event.val_names) == ["1", "2", "3"]
+            case EpochFinished():
+                assert len(rows(run)) == event.epoch
+                assert load_checkpoint(run / "last.safetensors").epoch == event.epoch
+                assert (load_checkpoint(run).epoch == event.epoch) is event.is_best
+            case TrainingFinished():
+                best = min(rows(run), key=lambda row: float(row["val_loss"]))
+                assert (event.best_epoch, event.best_val_loss) == (int(best["epoch"]), float(best["val_loss"]))
+                assert event.model == run / "model.safetensors"
+    assert kinds == [
+        RunStarted,
+        *[StepFinished, StepFinished, EpochFinished] * 2,
+        TrainingFinished,
+    ]
+    assert {path.name for path in run.iterdir()} == FILES
+
+
+def test_a_small_volume_is_learnt(sample_of: Any, tmp_path: Path) -> None:
+    sample = sample_of("one", 0, (16, 18, 20))
+    settings = config(epochs=60, val_fraction=0, augmentation="none", learning_rate=0.03, seed=1)
+
+    list(train([sample], tmp_path, settings))
+
+    with torch.no_grad():
+        image = torch.from_numpy(normalise(sample.image, Normalisation.Z_SCORE))[None, None]
+        answer = load_checkpoint(tmp_path).network()(image)[0, 0].numpy()
+    assert score((answer > 0).astype(np.uint8), sample.labels, "one").dice > 0.95
+
+
+def test_same_seed_same_bits_in_the_model(samples: list[Sample], tmp_path: Path) -> None:
+    settings = config(dropout=0.2, augmentation="heavy", batch_size=2)
+
+    for name in ("first", "again"):
+        torch.rand(3)  # what others draw must not matter
+        list(train(samples, tmp_path / name, settings))
+
+    for file in ("model.safetensors", "last.safetensors"):
+        first, again = (load_checkpoint(tmp_path / name / file) for name in ("first", "again"))
+        assert first.history == again.history
+        assert all(torch.equal(first.weights[name], again.weights[name]) for name in first.weights)
+
+
+@pytest.mark.parametrize("n_events", [2, 3, 4, 6])
+def test_stopping_keeps_a_model_and_its_history(samples: list[Sample], tmp_path: Path, n_events: int) -> None:
+    events = train(samples, tmp_path, config())
+    for _ in range(n_events):  # a start, then two steps and the end of an epoch, again and again
+        next(events)
+    events.close()
+
+    n_epochs = (n_events - 1) // 3
+    assert load_checkpoint(tmp_path / "last.safetensors").epoch == n_epochs
+    assert len(load_checkpoint(tmp_path).history) == n_epochs
+    assert len(rows(tmp_path)) == n_epochs
+    assert {path.name for path in tmp_path.iterdir()} == FILES
+
+
+def test_an_interrupt_in_the_first_epoch_keeps_the_steps_so_far(samples: list[Sample], tmp_path: Path) -> None:
+    events = train(samples, tmp_path, config())
+    next(events), next(events)
+    untrained = load_checkpoint_weights(samples, tmp_path / "other")
+    with pytest.raises(KeyboardInterrupt):
+        events.throw(KeyboardInterrupt())
+
+    kept = load_checkpoint(tmp_path).weights
+    assert any(not torch.equal(kept[name], untrained[name]) for name in kept)
+
+
+def load_checkpoint_weights(samples: list[Sample], folder: Path) -> dict[str, torch.Tensor]:
+    """Weights that hardly moved from those of the seed."""
+    list(train(samples, folder, config(epochs=1, learning_rate=1e-8)))
+    return load_checkpoint(folder).weights
+
+
+def test_stopping_before_the_first_step_leaves_no_untrained_model(samples: list[Sample], tmp_path: Path) -> None:
+    events = train(samples, tmp_path, config())
+    next(events)
+    events.close()
+
+    assert not list(tmp_path.glob("*.safetensors"))
+
+
+def test_the_rest_of_the_process_finds_its_own_settings_at_every_event(samples: list[Sample], tmp_path: Path) -> None:
+    def settings() -> tuple[Any, ...]:
+        backends = torch.backends.cudnn
+        return torch.get_num_threads(), torch.is_grad_enabled(), torch.is_autocast_enabled("cpu"), backends.benchmark
+
+    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    before = settings()
+    for _ in train(samples, tmp_path, config(dropout=0.1, augmentation="moderate")):
+        assert settings() == before
+        assert torch.equal(torch.get_rng_state(), torch_state)
+        assert np.array_equal(np.random.get_state()[1], numpy_state)  # noqa: NPY002
+
+
+def test_an_existing_run_is_kept_unless_it_may_be_overwritten(samples: list[Sample], tmp_path: Path) -> None:
+    list(train(samples, tmp_path, config()))
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    with pytest.raises(UserError, match="holds a run already"):
+        next(train(samples, tmp_path, config(seed=1)))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+    list(train(samples, tmp_path, config(seed=1), overwrite=True))
+    assert load_checkpoint(tmp_path).config.seed == 1
+
+
+def test_a_run_that_cannot_start_leaves_the_older_one_as_it_was(samples: list[Sample], tmp_path: Path) -> None:
+    list(train(samples, tmp_path, config()))
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    with pytest.raises(UserError):
+        next(train(samples, tmp_path, config(kernel_size=4), overwrite=True))
+
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_file_in_the_place_of_the_run_folder_is_refused(samples: list[Sample], tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("mine")
+    with pytest.raises(UserError, match="is a file"):
+        next(train(samples, tmp_path / "run", config()))
+
+
+def test_a_dataset_folder_is_trained_on(samples: list[Sample], tmp_path: Path) -> None:
+    for sample in samples:
+        add_sample(tmp_path / "data", sample, Part.TRAIN)
+
+    started, *_ = train(tmp_path / "data", tmp_path / "run", config())
+
+    assert isinstance(started, RunStarted)
+    assert len(started.train_names) == 2
+    environment = json.loads((tmp_path / "run" / "environment.json").read_text())
+    assert environment["dataset"] == str(tmp_path / "data")
+    assert environment["validation"] == list(started.val_names)
+    assert load_checkpoint(tmp_path / "run").voxel_size_um == pytest.approx((2, 1, 1))
+
+
+def test_without_validation_the_training_loss_decides(samples: list[Sample], tmp_path: Path) -> None:
+    events = list(train(samples, tmp_path, config(val_fraction=0, epochs=3)))
+
+    assert any(isinstance(event, Notice) and "no validation" in event.message for event in events)
+    finished = events[-1]
+    assert isinstance(finished, TrainingFinished)
+    assert finished.best_val_loss is None
+    best = min(rows(tmp_path), key=lambda row: float(row["train_loss"]))
+    assert finished.best_epoch == int(best["epoch"])
+    assert {row["val_loss"] for row in rows(tmp_path)} == {""}
+
+
+def test_validation_comes_every_so_many_epochs_and_at_the_end(samples: list[Sample], tmp_path: Path) -> None:
+    epochs = [
+        event
+        for event in train(samples, tmp_path, config(epochs=5, evaluate_every=2))
+        if isinstance(event, EpochFinished)
+    ]
+
+    assert [event.val_loss is not None for event in epochs] == [False, True, False, True, True]
+    assert epochs[0].is_best  # there is a model from the first epoch on
+    assert epochs[1].is_best  # a validated one goes before one that is not
+    assert not epochs[2].is_best
+
+
+def test_validation_loss_is_that_of_the_saved_model(samples: list[Sample], tmp_path: Path) -> None:
+    from monai.losses import DiceCELoss
+
+    started, *events = train(samples, tmp_path, config(fit="crop"))
+    last = load_checkpoint(tmp_path / "last.safetensors")
+    [sample] = [sample for sample in samples if sample.name in started.val_names]
+
+    image = torch.from_numpy(normalise(sample.image, Normalisation.Z_SCORE)[:16])[None, None]
+    truth = torch.from_numpy((sample.labels[:16] > 0).astype(np.float32))[None, None]
+    with torch.no_grad():
+        logits = last.network()(image)
+
+    assert events[-2].val_loss == pytest.approx(DiceCELoss(sigmoid=True)(logits, truth).item(), abs=1e-5)
+    assert events[-2].val_dice == pytest.approx(score((logits > 0).numpy()[0, 0], truth.numpy()[0, 0] > 0, "").dice)
+
+
+def far_too_bright(sample: Sample) -> Sample:
+    """Finite grey values whose first convolution is not."""
+    image = np.where(sample.labels > 0, 3e38, -3e38).astype(np.float32)
+    return Sample(sample.name, image, sample.labels)
+
+
+def test_steps_into_nan_are_left_out_and_said_once(samples: list[Sample], tmp_path: Path) -> None:
+    mixed = [samples[0], far_too_bright(samples[1])]
+
+    events = list(train(mixed, tmp_path, config(val_fraction=0, normalisation="none", epochs=4)))
+
+    assert sum(isinstance(event, Notice) and "was left out" in event.message for event in events) == 1
+    assert sum(isinstance(event, StepFinished) and not np.isfinite(event.loss) for event in events) == 4
+    assert all(np.isfinite(float(row["train_loss"])) for row in rows(tmp_path))
+    assert isinstance(events[-1], TrainingFinished)
+    load_checkpoint(tmp_path)  # which refuses weights that are not finite
+
+
+def test_a_loss_that_is_never_a_number_ends_the_run(samples: list[Sample], tmp_path: Path) -> None:
+    settings = config(val_fraction=0, normalisation="none", epochs=30)
+    with pytest.raises(UserError, match="lower learning rate"):
+        list(train([far_too_bright(sample) for sample in samples], tmp_path, settings))
+
+
+def test_no_volumes_no_labels_no_foreground_are_refused(samples: list[Sample], tmp_path: Path) -> None:
+    image_only = Sample("image", samples[0].image)
+    nothing = Sample("nothing", samples[0].image, np.zeros_like(samples[0].labels))
+    for data, message in [
+        ([], "no volume"),
+        ([samples[0], image_only], "'image' has no labels"),
+        ([nothing, nothing], "no foreground"),
+        ([samples[0]], "validation fraction"),
+    ]:
+        with pytest.raises(UserError, match=message):
+            next(train(data, tmp_path, config()))
+    assert not list(tmp_path.iterdir())
+
+
+def test_one_volume_without_foreground_is_mentioned(samples: list[Sample], tmp_path: Path) -> None:
+    nothing = Sample("nothing", samples[0].image, np.zeros_like(samples[0].labels))
+
+    events = list(train([*samples, nothing], tmp_path, config(momentum=0.9, batch_size=8)))
+
+    notices = " ".join(event.message for event in events if isinstance(event, Notice))
+    assert "'nothing' hold no foreground" in notices
+    assert "Adam does not use the momentum" in notices
+    assert "batch size is 8, but 3 volumes" in notices

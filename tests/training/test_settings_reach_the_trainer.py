@@ -1,0 +1,74 @@
+"""Each setting of a training run must change the run; one that is shown and ignored is a lie to the user."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from conftest import make_sample
+
+from napari_unet3d.configs import TrainingConfig
+from napari_unet3d.errors import UserError
+from napari_unet3d.model.checkpoint import load_checkpoint
+from napari_unet3d.training.loop import train
+
+# For each field: another value, and what must be set besides for it to matter.
+CHANGES: dict[str, tuple[Any, dict[str, Any]]] = {
+    "preset": ("xsmall", {}),
+    "epochs": (3, {}),
+    "learning_rate": (2e-2, {}),
+    "loss": ("focal", {}),
+    "augmentation": ("heavy", {}),
+    "batch_size": (2, {}),
+    "val_fraction": (0.5, {}),
+    "seed": (1, {}),
+    "device": ("cuda", {}),
+    "dropout": (0.3, {}),
+    "kernel_size": (5, {}),
+    "up_kernel_size": (5, {}),
+    "activation": ("relu", {}),
+    "bias": (False, {}),
+    "adn_order": ("AND", {}),
+    "normalisation": ("percentile", {}),
+    "fit": ("crop", {}),
+    "val_augmentation": ("heavy", {}),
+    "shuffle": (False, {}),
+    "optimizer": ("adamw", {}),
+    "schedule": ("SCHEDULE", {}),
+    "weight_decay": (0.1, {}),
+    "momentum": (0.9, {"optimizer": "sgd"}),
+    "evaluate_every": (2, {}),
+    "precision": ("bf16", {}),
+}
+BASE = {"epochs": 2, "device": "cpu", "val_fraction": 0.25}
+
+
+@cache
+def outcome(**changes: Any) -> tuple[Any, ...] | str:
+    """Losses and weights of a short run, or the message that refuses it."""
+    samples = [make_sample(str(number), number) for number in range(4)]
+    try:
+        with TemporaryDirectory() as folder:
+            list(train(samples, Path(folder), TrainingConfig(**{**BASE, **changes})))
+            last = load_checkpoint(Path(folder) / "last.safetensors")
+    except UserError as error:
+        return str(error)
+    return last.history, {name: weights.numpy().tobytes() for name, weights in last.weights.items()}
+
+
+def test_every_field_is_tried() -> None:
+    assert set(CHANGES) | {"workers"} == set(TrainingConfig.model_fields)
+
+
+@pytest.mark.parametrize("field", list(CHANGES))
+def test_changing_a_setting_changes_the_run(field: str) -> None:
+    value, besides = CHANGES[field]
+
+    assert outcome(**{field: value}, **besides) != outcome(**besides)
+
+
+def test_a_setting_that_is_not_changed_changes_nothing() -> None:
+    assert outcome() == outcome.__wrapped__()
