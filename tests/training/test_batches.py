@@ -35,7 +35,7 @@ def test_each_volume_comes_once_and_batches_hold_one_shape(volumes: list[ReadyVo
     drawn = contents(batches, 1)
 
     assert len(batches) == len(drawn) == 4
-    assert sorted(sum(drawn, [])) == list(range(7))
+    assert sorted(number for batch in drawn for number in batch) == list(range(7))
     assert sorted(map(len, drawn)) == [1, 2, 2, 2]
     assert all(len({number >= 5 for number in batch}) == 1 for batch in drawn)
 
@@ -87,9 +87,7 @@ def test_labels_are_asked_for() -> None:
 def test_worker_processes_load_the_same_batches(sample_of: Any) -> None:
     samples = [sample_of(str(number), number, (8, 10, 12)) for number in range(3)]
     alone, helped = (
-        Batches(
-            [make_ready(sample, config, Augmentation.MODERATE) for sample in samples], config, shuffle=True
-        )
+        Batches([make_ready(sample, config, Augmentation.MODERATE) for sample in samples], config, shuffle=True)
         for config in (TrainingConfig(batch_size=2, workers=workers) for workers in (0, 1))
     )
 

@@ -22,8 +22,8 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.history import EpochRecord, best_record
 from napari_unet3d.model.checkpoint import Checkpoint
 from napari_unet3d.model.devices import Hardware, TorchSettings, choose_hardware
-from napari_unet3d.model.network import build_unet, place_network
-from napari_unet3d.training.batches import Batches, make_ready
+from napari_unet3d.model.network import build_unet, expect_foreground, place_network
+from napari_unet3d.training.batches import Batches, ReadyVolume, make_ready
 from napari_unet3d.training.events import EpochFinished, RunStarted, StepFinished, TrainEvent, TrainingFinished
 from napari_unet3d.training.losses import learning_rate, make_loss, make_optimizer, mean_dice
 from napari_unet3d.training.run_folder import RunFolder
@@ -71,11 +71,12 @@ def train(
     hardware = choose_hardware(config.device, config.precision)
     samples = _labelled_samples(data)
     split = split_samples(samples, config.val_fraction, config.seed)
-    training = Batches([make_ready(s, config, config.augmentation) for s in split.train], config, shuffle=config.shuffle)
+    ready = [make_ready(s, config, config.augmentation) for s in split.train]
+    training = Batches(ready, config, shuffle=config.shuffle)
     validation = Batches([make_ready(s, config, config.val_augmentation) for s in split.val], config, shuffle=False)
     settings = TorchSettings(hardware, config.seed)
     with settings.lent():
-        learner = Learner(config, hardware)
+        learner = Learner(config, hardware, _foreground_fraction(ready))
 
     names = [s.name for s in split.train], [s.name for s in split.val]
     run.start(hardware, "layers" if not isinstance(data, Path | str) else str(data), *names)
@@ -131,11 +132,15 @@ class Learner:
         Network, loss and optimiser.
     hardware : Hardware
         Where to compute and in which number type.
+    foreground_fraction : float
+        Part of the training voxels that is foreground, which the untrained network starts from.
     """
 
-    def __init__(self, config: TrainingConfig, hardware: Hardware) -> None:
+    def __init__(self, config: TrainingConfig, hardware: Hardware, foreground_fraction: float) -> None:
+        network = build_unet(config)
+        expect_foreground(network, foreground_fraction)
         self._hardware = hardware
-        self._network = place_network(build_unet(config), hardware)
+        self._network = place_network(network, hardware)
         self._loss = make_loss(config.loss)
         self._optimizer = make_optimizer(self._network.parameters(), config)
         # Half precision loses small gradients, so the loss is scaled up for them; other types need no scaling.
@@ -171,7 +176,7 @@ class Learner:
         self._network.train()
         loss = self._loss(*self._answer(images, truth))
         self._optimizer.zero_grad(set_to_none=True)
-        self._scaler.scale(loss).backward()
+        torch.autograd.backward(self._scaler.scale(loss))
         self._scaler.unscale_(self._optimizer)
         value = loss.item()
         if self._is_sound(value):
@@ -234,9 +239,15 @@ def _labelled_samples(data: Path | str | Sequence[Sample]) -> list[Sample]:
         raise UserError("There is no volume to train on; give at least one image with labels.")
     if not any(sample.labels is not None and sample.labels.any() for sample in samples):
         raise UserError(
-            f"The labels of all {len(samples)} volumes are 0: there is no foreground to learn. Label some objects first."
+            f"The labels of all {len(samples)} volumes are 0: there is no foreground to learn. "
+            "Label some objects first."
         )
     return samples
+
+
+def _foreground_fraction(volumes: Sequence[ReadyVolume]) -> float:
+    n_foreground = sum(int(torch.count_nonzero(volume.labels)) for volume in volumes)
+    return n_foreground / sum(volume.labels.numel() for volume in volumes)
 
 
 def _notices(config: TrainingConfig, hardware: Hardware, split: Split) -> Iterator[Notice]:

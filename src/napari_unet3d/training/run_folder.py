@@ -9,14 +9,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-import torch
-
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.errors import UserError, explain_os_errors
 from napari_unet3d.evaluation.history import EpochRecord
 from napari_unet3d.files import write_json, write_text
 from napari_unet3d.model.checkpoint import MODEL_FILE, Checkpoint, package_versions, save_checkpoint
-from napari_unet3d.model.devices import Hardware
+from napari_unet3d.model.devices import Hardware, cudnn_version
 from napari_unet3d.training.losses import learning_rate
 
 LAST_FILE = "last.safetensors"
@@ -75,7 +73,7 @@ class RunFolder:
             "versions": package_versions(),
             "platform": platform.platform(),
             "device": hardware.words,
-            "cudnn": torch.backends.cudnn.version() if hardware.device.type == "cuda" else None,
+            "cudnn": cudnn_version() if hardware.device.type == "cuda" else None,
             "dataset": dataset,
             "train": list(train_names),
             "validation": list(val_names),
