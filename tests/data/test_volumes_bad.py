@@ -16,7 +16,7 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_unet3d.data.volumes import read_labels, read_sample, read_volume, write_volume
+from napari_unet3d.data.volumes import VolumeData, read_labels, read_sample, read_volume, write_volume
 from napari_unet3d.errors import UserError
 
 ARRAY = np.arange(6 * 7 * 8, dtype=np.uint16).reshape(6, 7, 8)
@@ -36,7 +36,7 @@ def test_a_folder_or_text_with_the_suffix_of_a_volume(tmp_path, suffix):
         read_volume(tmp_path / f"folder{suffix}")
     for text in ("", "this is no volume\n" * 50):
         (tmp_path / f"text{suffix}").write_text(text)
-        with pytest.raises(UserError, match="damaged or no .* file .*Copy or export it again"):
+        with pytest.raises(UserError, match=r"damaged or no .* file .*Copy or export it again"):
             read_volume(tmp_path / f"text{suffix}")
 
 
@@ -64,6 +64,16 @@ with TemporaryDirectory() as _folder:
     WHOLE = whole_files(Path(_folder))
 
 
+def read_or_refuse(path: Path) -> VolumeData | None:
+    """Read a file, or make sure that the message names it; anything but a `UserError` escapes."""
+    try:
+        return read_volume(path)
+    except UserError as error:
+        message = str(error)
+    assert str(path) in message
+    return None
+
+
 @pytest.mark.parametrize("kind", WHOLE)
 @settings(deadline=None, max_examples=60)
 @given(part=st.floats(0, 1, exclude_max=True))
@@ -73,12 +83,9 @@ def test_a_cut_file_is_refused_or_still_whole(kind, part):
     with TemporaryDirectory() as folder:
         path = Path(folder) / f"a{kind}"
         path.write_bytes(content[: int(part * len(content))])
-        try:
-            volume = read_volume(path)
-        except UserError as error:
-            assert str(path) in str(error)
-        else:
-            np.testing.assert_array_equal(volume.array, ARRAY)
+        volume = read_or_refuse(path)
+    if volume is not None:
+        np.testing.assert_array_equal(volume.array, ARRAY)
 
 
 @pytest.mark.parametrize("kind", WHOLE)
@@ -91,12 +98,8 @@ def test_a_garbled_header_is_refused_or_read(kind, data):
     with TemporaryDirectory() as folder:
         path = Path(folder) / f"a{kind}"
         path.write_bytes(content)
-        try:
-            volume = read_volume(path)
-        except UserError as error:
-            assert str(path) in str(error)
-        else:
-            assert volume.array.ndim == 3
+        volume = read_or_refuse(path)
+    assert volume is None or volume.array.ndim == 3
 
 
 def test_petabytes_in_a_header_are_refused_before_memory_is_taken(tmp_path):
@@ -127,7 +130,7 @@ def test_petabytes_in_a_tiff_are_refused_before_memory_is_taken(tmp_path):
                 content[tag.offset + 12 : tag.offset + 16] = struct.pack("<I", 2**31)
     content = content.replace(b'"shape": [6, 7, 8]', b'"shape": [        ]')
     (tmp_path / "a.tif").write_bytes(content)
-    with pytest.raises(UserError, match="is said to hold|damaged"):
+    with pytest.raises(UserError, match=r"is said to hold|damaged"):
         read_volume(tmp_path / "a.tif")
 
 
@@ -155,7 +158,7 @@ def test_pickles_and_archives_are_refused(tmp_path):
         read_volume(tmp_path / "a.npy")
     with (tmp_path / "b.npy").open("wb") as file:
         np.savez(file, ARRAY)
-    with pytest.raises(UserError, match="a .npz archive"):
+    with pytest.raises(UserError, match=r"a .npz archive"):
         read_volume(tmp_path / "b.npy")
 
 
@@ -220,9 +223,7 @@ def test_a_format_without_its_library_names_the_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "SimpleITK", None)
     (tmp_path / "a.nrrd").write_text("")
     for action in (lambda: read_volume(tmp_path / "a.nrrd"), lambda: write_volume(tmp_path / "b.mha", ARRAY)):
-        with pytest.raises(
-            UserError, match=r"needs SimpleITK. Install it with: pip install 'napari-unet3d\[formats\]'"
-        ):
+        with pytest.raises(UserError, match=r"needs SimpleITK. Install it with: .*napari-unet3d\[formats\]"):
             action()
 
 
@@ -234,7 +235,7 @@ def test_two_dimensions_are_not_written(tmp_path):
 def test_a_file_never_replaces_a_folder(tmp_path):
     (tmp_path / "a.tif").mkdir()
     (tmp_path / "a.tif" / "precious.txt").write_text("kept")
-    with pytest.raises(UserError, match="it is a folder. Give the name of a file"):
+    with pytest.raises(UserError, match=r"it is a folder. Give the name of a file"):
         write_volume(tmp_path / "a.tif", ARRAY)
     assert (tmp_path / "a.tif" / "precious.txt").read_text() == "kept"
     assert len(list(tmp_path.iterdir())) == 1

@@ -170,7 +170,7 @@ def test_what_is_no_single_volume_says_what_to_do(tmp_path, axes, shape, message
 
 def test_colours_are_refused(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((5, 7, 8, 3), np.uint8), photometric="rgb")
-    with pytest.raises(UserError, match="colour image of shape .*convert it to grey"):
+    with pytest.raises(UserError, match=r"colour image of shape .*convert it to grey"):
         read_volume(tmp_path / "a.tif")
 
 
@@ -178,5 +178,5 @@ def test_several_volumes_in_one_file_are_refused(tmp_path):
     with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True) as tif:
         tif.write(ARRAY, photometric="minisblack")
         tif.write(ARRAY[:, 1:], photometric="minisblack")
-    with pytest.raises(UserError, match="holds 2 volumes. Save each"):
+    with pytest.raises(UserError, match=r"holds 2 volumes. Save each"):
         read_volume(tmp_path / "a.ome.tif")

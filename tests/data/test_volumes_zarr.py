@@ -77,7 +77,7 @@ def test_one_time_point_and_channel_are_dropped(tmp_path, version):
 
 def test_channels_are_refused(tmp_path):
     write_ome_zarr(tmp_path / "a.zarr", "0.5", [np.stack([ARRAY, ARRAY])], "czyx", [[1] * 4], [None] * 4)
-    with pytest.raises(UserError, match="has 2 channels .* save one"):
+    with pytest.raises(UserError, match=r"has 2 channels .* save one"):
         read_volume(tmp_path / "a.zarr")
 
 
@@ -142,7 +142,7 @@ def test_broken_metadata_is_one_message(tmp_path, change):
 
 def test_a_group_without_an_image_and_an_empty_folder_are_refused(tmp_path):
     zarr.open_group(tmp_path / "a.zarr", mode="w")
-    with pytest.raises(UserError, match="without an OME-Zarr image. Choose the folder"):
+    with pytest.raises(UserError, match=r"without an OME-Zarr image. Choose the folder"):
         read_volume(tmp_path / "a.zarr")
     (tmp_path / "b.zarr").mkdir()
     with pytest.raises(UserError, match="damaged or no OME-Zarr"):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import matplotlib as mpl
@@ -36,7 +37,7 @@ def test_positions_are_rising_and_inside(n_voxels: int, n_slices: int) -> None:
     positions = slice_positions(n_voxels, n_slices)
     assert len(positions) == min(n_voxels, n_slices)
     assert positions == sorted(set(positions))
-    assert 0 <= positions[0]
+    assert positions[0] >= 0
     assert positions[-1] < n_voxels
 
 
@@ -115,6 +116,12 @@ def test_the_best_epoch_has_the_lowest_validation_loss() -> None:
     assert without is not None
     assert without.epoch == 2
     assert best_record([]) is None
+
+
+def test_an_overflowed_epoch_is_not_the_best() -> None:
+    best = best_record([EpochRecord(1, 0.5, math.nan), EpochRecord(2, 0.6, 0.7), EpochRecord(3, 0.4, math.inf)])
+    assert best is not None
+    assert best.epoch == 2
 
 
 def test_curves_show_losses_of_their_epochs_and_mark_the_best() -> None:

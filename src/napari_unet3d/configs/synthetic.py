@@ -99,22 +99,35 @@ class Difficulty(Choice):
 
 _DIFFICULTY_SETTINGS: dict[Difficulty, dict[str, Any]] = {
     Difficulty.TUTORIAL: {},
-    Difficulty.EASY: {"blur_um": 0.7, "photons": 200.0, "read_noise": 0.01, "minimum_gap": 2},
+    Difficulty.EASY: {
+        "objects": 20,
+        "minimum_gap": 2,
+        "blur_um": 0.7,
+        "photons": 200.0,
+        "read_noise": 0.01,
+    },
     Difficulty.MEDIUM: {
+        "objects": 50,
+        "object_shape_min": (22, 22, 22),
+        "object_shape_max": (36, 36, 36),
+        "intensity": (100, 200),
+        "touching": 0.3,
         "blur_um": 1.0,
         "photons": 60.0,
         "read_noise": 0.03,
         "uneven_background": 0.15,
-        "minimum_gap": 1,
-        "intensity": (100, 255),
     },
     Difficulty.HARD: {
+        "objects": 100,
+        "object_shape_min": (20, 20, 20),
+        "object_shape_max": (34, 34, 34),
+        "intensity": (80, 200),
+        "minimum_gap": 0,
+        "touching": 0.7,
         "blur_um": 1.2,
         "photons": 25.0,
-        "read_noise": 0.05,
+        "read_noise": 0.06,
         "uneven_background": 0.3,
-        "minimum_gap": 0,
-        "intensity": (80, 255),
     },
 }
 
@@ -205,6 +218,14 @@ class SyntheticConfig(Settings):
     minimum_gap: int = setting(
         1, "Smallest number of empty voxels between two objects; 0 lets them touch.", low=0, high=1000, group=_PLACE
     )
+    touching: float = setting(
+        0.0,
+        "Part of the objects that are moved up against another one; the smallest gap is kept.",
+        low=0,
+        high=1,
+        step=0.01,
+        group=_PLACE,
+    )
     rotation_degrees: FloatRange = setting(
         (0.0, 360.0), "Range of the angle that an object is turned by.", low=-360, high=360, step=1, group=_PLACE
     )
@@ -264,9 +285,26 @@ class SyntheticConfig(Settings):
             )
         if not self.rotation_planes:
             raise ValueError("Choose at least one rotation plane; for no rotation set the rotation range to 0 0")
+        largest = {PixelType.UINT8: 255, PixelType.UINT16: 65535}.get(self.pixel_type)
+        if largest is not None and self.intensity[1] > largest:
+            raise ValueError(
+                f"An intensity of {self.intensity[1]} does not fit the pixel type {self.pixel_type.value}, which ends "
+                f"at {largest}; choose a lower intensity or a larger pixel type"
+            )
+        self._check_background()
+        return self
+
+    def _check_background(self) -> None:
+        if self.background_apply is BackgroundMethod.NONE:
+            return
         multiplied = self.background_generate in (BackgroundMethod.MULTIPLY, BackgroundMethod.DIVIDE)
-        if self.background_apply is not BackgroundMethod.NONE and multiplied and self.background_baseline == 0:
+        if multiplied and self.background_baseline == 0:
             raise ValueError(
                 "A baseline of 0 cannot be multiplied or divided; choose a larger background baseline or add the noise"
             )
-        return self
+        without_noise = self.background_noise == (0, 0)
+        is_empty = self.background_baseline == 0 or self.background_generate is BackgroundMethod.MULTIPLY
+        divides_by_noise = self.background_generate is BackgroundMethod.DIVIDE
+        divides_by_background = self.background_apply is BackgroundMethod.DIVIDE and is_empty
+        if without_noise and (divides_by_noise or divides_by_background):
+            raise ValueError("Nothing can be divided by noise of 0; choose a larger range of background noise")

@@ -117,16 +117,12 @@ def _check_names(folder: Path, pairs: Sequence[Pair]) -> Iterator[Finding]:
 
 def _check_ignored(folder: Path, words: str) -> Iterator[Finding]:
     entries = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
-    ignored = [
-        name
-        for name in entries
-        if not name.startswith(".") and not is_volume(name) and name.removesuffix(".json") not in entries
-    ]
+    voxel_size_files = {f"{name}.json" for name in entries if name.lower().endswith(".npy")}
+    ignored = [name for name in entries if not (name.startswith(".") or is_volume(name) or name in voxel_size_files)]
     if ignored:
-        others = f" and {len(ignored) - 1} more" if len(ignored) > 1 else ""
+        others = f" and {len(ignored) - 1} more are" if len(ignored) > 1 else " is"
         yield _warning(
-            f"{words}/{ignored[0]}{others} is no volume that can be read and is left out; "
-            f"the formats are {' '.join(READABLE_SUFFIXES)}."
+            f"{words}/{ignored[0]}{others} left out; the formats that can be read are {' '.join(READABLE_SUFFIXES)}."
         )
 
 

@@ -150,7 +150,8 @@ def files_to_clean(folder: Path | str) -> list[Path]:
         If the folder is no dataset.
     """
     folder = check_is_dataset(folder)
-    return [path for own in _own_folders(folder) for path in sorted(own.iterdir()) if _may_be_cleaned(path)]
+    with explain_os_errors(folder, "read"):
+        return [path for own in _own_folders(folder) for path in sorted(own.iterdir()) if _may_be_cleaned(path)]
 
 
 def _own_folders(folder: Path) -> Iterator[Path]:

@@ -24,6 +24,14 @@ class ObjectPlaced:
 
 
 @dataclass(frozen=True, slots=True)
+class SlicesImaged:
+    """Blur and noise are computed for the first `n_imaged` of `n_slices` slices."""
+
+    n_imaged: int
+    n_slices: int
+
+
+@dataclass(frozen=True, slots=True)
 class VolumeGenerated:
     """A finished synthetic volume.
 
@@ -72,5 +80,5 @@ class DatasetWritten:
     n_test: int
 
 
-GenerateEvent = ObjectPlaced | VolumeGenerated
-DatasetEvent = ObjectPlaced | VolumeWritten | DatasetWritten
+GenerateEvent = ObjectPlaced | SlicesImaged | VolumeGenerated
+DatasetEvent = ObjectPlaced | SlicesImaged | VolumeWritten | DatasetWritten

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +64,7 @@ def check_is_dataset(folder: Path | str) -> Path:
 
 
 def _is_dataset(folder: Path) -> bool:
-    return any((folder / part / "images").is_dir() for part in Part)
+    return any(os.path.isdir(folder / part / "images") for part in Part)  # Path.is_dir raises where reading is denied
 
 
 def natural_order(name: str) -> tuple[tuple[int, int | str], ...]:
@@ -126,7 +127,7 @@ def _bare_name(path: Path) -> str:
 
 def volumes_in(folder: Path) -> list[Path]:
     """List the volumes of one folder in natural order; none when the folder is missing."""
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         return []
     with explain_os_errors(folder, "read"):
         return sorted(filter(is_volume, folder.iterdir()), key=lambda path: natural_order(path.name))

@@ -109,9 +109,9 @@ def whole_numbers(name: str, labels: NDArray[Any]) -> NDArray[np.unsignedinteger
                 f"The labels of '{name}' hold {labels.dtype} with {broken} values that are no whole numbers; "
                 "labels are 0 for background and 1, 2, … for objects."
             )
-    highest, lowest = (labels.max(), labels.min()) if labels.size else (0, 0)
+    highest, lowest = (int(labels.max()), int(labels.min())) if labels.size else (0, 0)
     if lowest < 0:
         raise UserError(f"The labels of '{name}' go down to {lowest:g}; labels start at 0 for background.")
     if highest >= 2**64:
         raise UserError(f"The labels of '{name}' go up to {highest:g}; number the objects from 1 again.")
-    return labels.astype(np.min_scalar_type(int(highest)), copy=False)
+    return labels.astype(np.min_scalar_type(highest), copy=False)

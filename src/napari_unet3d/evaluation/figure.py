@@ -118,10 +118,8 @@ def _panel_grid(n_columns: int, height_to_width: float) -> tuple[Figure, NDArray
     """Lay out three rows of panels in inches, so that nothing overlaps for any proportions of the volume."""
     # Very flat or very tall slices are drawn out of proportion rather than as a line.
     ratio = float(np.clip(height_to_width, 0.2, 4))
-    if ratio < 1:  # as high as the words beside the row at least
-        panel_width = max(_PANEL_INCHES, _ROW_WORDS_INCHES / ratio)
-    else:
-        panel_width = _PANEL_INCHES / ratio**0.5
+    # Flat ones are as high as the words beside the row at least.
+    panel_width = max(_PANEL_INCHES, _ROW_WORDS_INCHES / ratio) if ratio < 1 else _PANEL_INCHES / ratio**0.5
     panel_height = panel_width * ratio
     inches = _MARGINS_INCHES
     width = inches["left"] + n_columns * (panel_width + _GAP_INCHES) + inches["right"]

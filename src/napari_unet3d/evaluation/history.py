@@ -20,13 +20,12 @@ class EpochRecord:
 def best_record(history: Sequence[EpochRecord]) -> EpochRecord | None:
     """Find the epoch with the lowest validation loss, or the lowest training loss when none was validated.
 
-    The first of several equal ones counts, a loss that is not a number counts as the worst; None when the history
-    is empty.
+    The first of several equal ones counts, one that is not a number comes last; None when the history is empty.
     """
     validated = [record for record in history if record.val_loss is not None]
-    return min(validated or history, key=_judged_loss, default=None)
+    return min(validated or history, key=_loss, default=None)
 
 
-def _judged_loss(record: EpochRecord) -> float:
+def _loss(record: EpochRecord) -> float:
     loss = record.train_loss if record.val_loss is None else record.val_loss
     return math.inf if math.isnan(loss) else loss

@@ -13,6 +13,7 @@ import torch
 from napari_unet3d.configs import Device, Precision
 from napari_unet3d.errors import UserError
 
+_TRAINING_REMEDY = "Choose a smaller batch size, a smaller preset or smaller volumes"
 _DTYPES = {Precision.FP32: torch.float32, Precision.BF16: torch.bfloat16, Precision.FP16: torch.float16}
 
 
@@ -157,8 +158,13 @@ def cudnn_notices(version: int | None) -> tuple[str, ...]:
 
 
 @contextmanager
-def explain_memory_errors() -> Iterator[None]:
+def explain_memory_errors(remedy: str = _TRAINING_REMEDY) -> Iterator[None]:
     """Turn an out-of-memory error of torch or numpy into a `UserError` that says what to make smaller.
+
+    Parameters
+    ----------
+    remedy : str
+        What to do, as the beginning of a sentence that ends with closing other programs.
 
     Raises
     ------
@@ -171,10 +177,7 @@ def explain_memory_errors() -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         if not _is_memory_error(error):
             raise
-        message = (
-            "There is not enough memory for this. Choose a smaller batch size, a smaller preset or smaller volumes, "
-            "or close other programs that use the same memory."
-        )
+        message = f"There is not enough memory for this. {remedy}, or close other programs that use the same memory."
     if message is not None:
         raise UserError(message)
 
@@ -206,14 +209,17 @@ class TorchSettings:
         self._random_state = torch.Generator(hardware.device).manual_seed(seed).get_state()
 
     @contextmanager
-    def lent(self) -> Iterator[None]:
-        """Put the settings in place for the length of a block without a yield of events in it."""
+    def lent(self, remedy: str = _TRAINING_REMEDY) -> Iterator[None]:
+        """Put the settings in place for the length of a block without a yield of events in it.
+
+        Too little memory within it is explained with `remedy`, as by `explain_memory_errors`.
+        """
         before = torch.get_num_threads(), torch.backends.cudnn.benchmark, self._random.get_rng_state()
         torch.set_num_threads(self._hardware.n_threads)
         torch.backends.cudnn.benchmark = self._hardware.device.type == "cuda"
         self._random.set_rng_state(self._random_state)
         try:
-            with explain_memory_errors():
+            with explain_memory_errors(remedy):
                 yield
         finally:
             self._random_state = self._random.get_rng_state()

@@ -29,6 +29,7 @@ from napari_unet3d.prediction.writing import (
 )
 
 _DEFAULTS = PredictionConfig()
+_REMEDY = "Predict a part of the volume, or on the device cpu if it was the GPU's memory"
 _SAME_VOXEL_SIZE = 0.05  # relative; calibrations differ by a few per cent without meaning anything by it
 
 
@@ -151,7 +152,7 @@ class LoadedModel:
         self._fit = Fit.PAD if checkpoint.config.fit is Fit.CROP else checkpoint.config.fit
         self._hardware = choose_hardware(config.device, config.precision)
         self._settings = TorchSettings(self._hardware, seed=0)
-        with explain_memory_errors():
+        with explain_memory_errors(_REMEDY):
             self._network = checkpoint.network().to(self._hardware.device)
 
     def announce(self) -> Iterator[ModelLoaded | Notice]:
@@ -191,9 +192,9 @@ class LoadedModel:
     def _probability(self, sample: Sample) -> NDArray[np.float32]:
         config, device = self._checkpoint.config, self._hardware.device
         shape = fitted_shape(sample.shape, config.preset.total_stride, self._fit)
-        with explain_memory_errors():
+        with explain_memory_errors(_REMEDY):
             grey = fit_volume(normalise(sample.image, config.normalisation), shape, self._fit, is_labels=False)
-            with self._settings.lent(), torch.inference_mode(), self._hardware.autocast():
+            with self._settings.lent(_REMEDY), torch.inference_mode(), self._hardware.autocast():
                 logits = self._network(torch.from_numpy(grey)[None, None].to(device))
                 fitted = torch.sigmoid(logits[0, 0].float()).cpu().numpy()
             return np.ascontiguousarray(unfit_volume(fitted, sample.shape, self._fit))

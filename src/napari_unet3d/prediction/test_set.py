@@ -12,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from napari_unet3d.configs import Augmentation, EvaluationConfig
-from napari_unet3d.data.dataset import Pair, Part, file_name, list_pairs, missing_partner, pairing_notice, read_pair
+from napari_unet3d.data.dataset import file_name, read_pair
 from napari_unet3d.data.events import Notice
+from napari_unet3d.data.pairs import Pair, Part, list_pairs, missing_partner, pairing_notice
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.volumes import write_volume
 from napari_unet3d.errors import UserError

@@ -29,7 +29,7 @@ def write_prediction(
     Parameters
     ----------
     prediction : Prediction
-        What to write; its voxel size goes with it.
+        What to write; its voxel size goes with it, and the source's place in space where the format has one.
     source : Path or str
         The file of the image; its name and format are taken over.
     folder : Path or str
@@ -49,9 +49,10 @@ def write_prediction(
     """
     files = prediction_files(source, folder, probability)
     check_keeps_own_files(source, files)
-    write_volume(files[0], prediction.labels, prediction.voxel_size_um)
+    like = source if Path(source).exists() else None  # a result is not lost because its image was moved meanwhile
+    write_volume(files[0], prediction.labels, prediction.voxel_size_um, like=like)
     if probability:
-        write_volume(files[1], prediction.probability, prediction.voxel_size_um)
+        write_volume(files[1], prediction.probability, prediction.voxel_size_um, like=like)
     return files
 
 

@@ -24,7 +24,7 @@ _TYPES = {"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint6
 
 def read_file(path: Path) -> VolumeData:
     """Read a volume, scaled as its header says; the array is only turned round, not resampled to world axes."""
-    image: Any = nibabel.load(path)  # its stubs know only the bare base class
+    image: Any = nibabel.load(path, mmap=False)  # a volume in memory does not change with its file
     kept = check_header(path, image.shape, image.get_data_dtype())
     space, _ = image.header.get_xyzt_units()
     um = um_per_unit("mm" if space == "unknown" else space) or 1e3  # software takes mm where nothing is said

@@ -1,0 +1,121 @@
+"""Time the synthetic generator beside qim3d's, on the same machine, with the same task.
+
+    python benchmarks/generate.py --qim3d-python qim3d-venv/bin/python
+
+Each generator runs in a process of its own with one thread, warmed up once. Seconds are those of the processor, which
+other work on the machine disturbs least; medians and spreads are printed as Markdown.
+Without ``--qim3d-python`` only ours is timed. Nothing here is a test: the figures depend on what else is running.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from dataclasses import dataclass
+
+# Volume edge, objects and repetitions; objects of 30 to 40 voxels as in the tutorial, at the same density.
+TASKS = {"128³, 10 objects": (128, 10, 7), "384³, 270 objects": (384, 270, 5)}
+LARGE_TASKS = {
+    "256³, 80 objects": (256, 80, 3),
+    "512³, 640 objects": (512, 640, 3),
+    "1024³, 5120 objects": (1024, 5120, 1),
+}
+
+OURS = """
+from napari_unet3d.configs import SyntheticConfig
+from napari_unet3d.data.synthetic import generate_volume
+
+def run(edge, objects, seed):
+    *_, event = generate_volume(SyntheticConfig(shape=(edge,) * 3, objects=objects, seed=seed))
+    return event.sample.labels
+"""
+
+QIM3D = """
+import qim3d
+
+def run(edge, objects, seed):
+    return qim3d.generate.volume_collection(
+        n_volumes=objects, collection_shape=(edge,) * 3, shape_range=((30,) * 3, (40,) * 3), noise_range=(0.04, 0.08),
+        seed=seed,
+    )[1]
+"""
+
+CHILD = """
+import json, resource, sys, time
+import numpy as np
+{generator}
+edge, objects, times, warm = map(int, sys.argv[1:])
+for seed in range(warm):
+    run(edge, objects, seed)
+seconds = []
+for seed in range(times):
+    start = time.process_time()
+    labels = run(edge, objects, seed)
+    seconds.append(time.process_time() - start)
+memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+ids = np.flatnonzero(np.bincount(labels.ravel())).size - 1 if labels.size <= 512**3 else int(labels.max())
+print("RESULT" + json.dumps([seconds, memory / 1e6, int(ids)]))
+"""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of each repetition, peak memory of the process in GB, and distinct ids in the last volume."""
+
+    seconds: list[float]
+    memory_gb: float
+    ids: int
+
+    @property
+    def median(self) -> float:
+        """The middle of the repetitions."""
+        return statistics.median(self.seconds)
+
+    @property
+    def words(self) -> str:
+        """Median and spread."""
+        spread = f" ({min(self.seconds):.3g} to {max(self.seconds):.3g})" if len(self.seconds) > 1 else ""
+        return f"{self.median:.3g} s{spread}"
+
+
+def timed(python: str, generator: str, task: tuple[int, int, int], *, warm: int = 1) -> Timing:
+    """Run one generator in a fresh process with one thread."""
+    single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    child = subprocess.run(
+        [python, "-c", CHILD.format(generator=generator), *map(str, task), str(warm)],
+        env={**os.environ, **single},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    results = [line for line in child.stdout.splitlines() if line.startswith("RESULT")]
+    if not results:
+        raise SystemExit(f"{python} failed:\n{child.stderr[-2000:]}")
+    return Timing(*json.loads(results[-1].removeprefix("RESULT")))
+
+
+def main() -> None:
+    """Print one row per task."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--qim3d-python", help="the Python of an environment with qim3d[synthetic-data]==1.5.3")
+    parser.add_argument("--qim3d-large", action="store_true", help="time qim3d at 384³ too, once: minutes")
+    parser.add_argument("--large", action="store_true", help="time ours up to 1024³ at the same density")
+    arguments = parser.parse_args()
+    sys.stdout.write("| task | ours | ids | peak GB | qim3d | ids | ratio |\n|---|---|---|---|---|---|---|\n")
+    for name, (edge, objects, times) in {**TASKS, **(LARGE_TASKS if arguments.large else {})}.items():
+        ours = timed(sys.executable, OURS, (edge, objects, times), warm=1 if times > 1 else 0)
+        row = [name, ours.words, str(ours.ids), f"{ours.memory_gb:.2f}"]
+        if arguments.qim3d_python and (edge == 128 or (edge == 384 and arguments.qim3d_large)):
+            peer_times = times if edge == 128 else 1
+            peer = timed(arguments.qim3d_python, QIM3D, (edge, objects, peer_times), warm=1 if edge == 128 else 0)
+            row += [peer.words, str(peer.ids), f"{peer.median / ours.median:.0f} ×"]
+        sys.stdout.write("| " + " | ".join(row + ["–"] * (7 - len(row))) + " |\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""Cleaning a dataset folder: exactly what is named, and never anything outside."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_unet3d.data.dataset import clean_dataset, create_dataset, files_to_clean
+from napari_unet3d.data.volumes import read_volume, write_volume
+from napari_unet3d.errors import UserError
+
+IMAGE = np.arange(3 * 4 * 5, dtype=np.uint8).reshape(3, 4, 5)
+
+
+def touch(folder: Path, *names: str) -> None:
+    """Make empty files; cleaning looks at names only."""
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    return create_dataset(tmp_path / "data")
+
+
+def test_clean_names_volumes_and_deletes_exactly_what_is_asked(dataset):
+    write_volume(dataset / "train/images/1.ome.zarr", IMAGE)
+    write_volume(dataset / "train/labels/1.npy", IMAGE)
+    touch(dataset, "train/images/.gitkeep", "train/images/folder/2.tif", "train/notes.txt", "readme.txt")
+    touch(dataset, "test/images/2.tif")
+    files = files_to_clean(dataset)
+    assert [str(path.relative_to(dataset)) for path in files] == [
+        os.path.join("train", "images", "1.ome.zarr"),
+        os.path.join("train", "labels", "1.npy"),
+        os.path.join("train", "labels", "1.npy.json"),
+        os.path.join("test", "images", "2.tif"),
+    ]
+    clean_dataset(dataset, files[:3])
+    assert files_to_clean(dataset) == files[3:]
+    for kept in ("train/images/.gitkeep", "train/images/folder/2.tif", "train/notes.txt", "readme.txt"):
+        assert (dataset / kept).exists()
+
+
+def test_clean_removes_links_and_never_what_they_point_to(dataset, tmp_path):
+    outside = tmp_path / "outside"
+    write_volume(outside / "a.tif", IMAGE)
+    write_volume(outside / "b.ome.zarr", IMAGE)
+    (dataset / "train/images/a.tif").symlink_to(outside / "a.tif")
+    (dataset / "train/images/b.ome.zarr").symlink_to(outside / "b.ome.zarr", target_is_directory=True)
+    (dataset / "train/images/all").symlink_to(outside, target_is_directory=True)
+    (dataset / "train/images/broken.tif").symlink_to(tmp_path / "gone.tif")
+    files = files_to_clean(dataset)
+    assert [path.name for path in files] == ["a.tif", "all", "b.ome.zarr", "broken.tif"]
+    clean_dataset(dataset, files)
+    assert not list((dataset / "train/images").iterdir())
+    np.testing.assert_array_equal(read_volume(outside / "a.tif").array, IMAGE)
+    np.testing.assert_array_equal(read_volume(outside / "b.ome.zarr").array, IMAGE)
+
+
+@pytest.mark.parametrize("link", ["train", "train/images"])
+def test_clean_does_not_enter_folders_that_are_links(dataset, tmp_path, link):
+    touch(tmp_path, "outside/images/a.tif", "outside/a.tif", "outside/labels/a.tif")
+    for path in sorted((dataset / link).rglob("*"), reverse=True):
+        path.rmdir()
+    (dataset / link).rmdir()
+    (dataset / link).symlink_to(tmp_path / "outside", target_is_directory=True)
+    assert files_to_clean(dataset) == []
+    with pytest.raises(UserError, match="nothing was deleted"):
+        clean_dataset(dataset, [dataset / "train" / "images" / "a.tif"])
+    assert len(list((tmp_path / "outside").rglob("a.tif"))) == 3
+
+
+def test_a_link_inside_an_ome_zarr_folder_is_not_followed(dataset, tmp_path):
+    touch(tmp_path, "outside/precious.txt")
+    write_volume(dataset / "train/images/1.ome.zarr", IMAGE)
+    (dataset / "train/images/1.ome.zarr/link").symlink_to(tmp_path / "outside", target_is_directory=True)
+    clean_dataset(dataset, files_to_clean(dataset))
+    assert (tmp_path / "outside/precious.txt").exists()
+    assert files_to_clean(dataset) == []
+
+
+@pytest.mark.parametrize(
+    "stranger", ["../precious.tif", "train/images/../../../precious.tif", "train", "train/images/sub/2.tif"]
+)
+def test_clean_refuses_all_when_one_file_is_not_its_own(dataset, tmp_path, stranger):
+    touch(tmp_path, "precious.tif")
+    touch(dataset, "train/images/1.tif", "train/images/sub/2.tif")
+    with pytest.raises(UserError, match=r"is no volume of the dataset .*nothing was deleted"):
+        clean_dataset(dataset, [dataset / "train/images/1.tif", dataset / stranger])
+    assert (tmp_path / "precious.tif").exists()
+    assert (dataset / "train/images/1.tif").exists()
+
+
+def test_clean_refuses_a_folder_that_is_no_dataset(tmp_path):
+    touch(tmp_path, "1.tif")
+    with pytest.raises(UserError, match="is no dataset"):
+        files_to_clean(tmp_path)
+    with pytest.raises(UserError, match="is no dataset"):
+        clean_dataset(tmp_path, [tmp_path / "1.tif"])
+    assert (tmp_path / "1.tif").exists()
+
+
+def test_a_dataset_reached_through_a_link_is_still_its_own(dataset, tmp_path, monkeypatch):
+    touch(dataset, "train/images/1.tif")
+    (tmp_path / "link").symlink_to(dataset, target_is_directory=True)
+    clean_dataset(tmp_path / "link", files_to_clean(tmp_path / "link"))
+    assert files_to_clean(dataset) == []
+    touch(dataset, "train/images/1.tif")
+    monkeypatch.chdir(dataset)
+    clean_dataset(".", [Path("train/images/1.tif")])
+    assert files_to_clean(dataset) == []
