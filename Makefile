@@ -1,0 +1,58 @@
+# Every target sets up what it needs. Choose the interpreter with `make PYTHON=python3.12 …`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
+export PYTHON
+
+.PHONY: help install demo test lint clean
+
+help:
+	@echo "make install   make .venv with the package and a Qt backend"
+	@echo "make demo      run the whole tutorial and show the result in napari"
+	@echo "make test      run every test, those of the viewer included"
+	@echo "make lint      check style, types, imports, manifest and spelling"
+	@echo "make clean     remove what these commands made"
+
+install: $(VENV)/installed
+	@tools/system-packages --tell display
+	@echo "Installed. Start napari with $(BIN)/napari, the command with $(BIN)/napari-unet3d."
+
+demo: $(VENV)/installed
+	tools/system-packages display
+	$(BIN)/napari-unet3d demo demo --overwrite
+
+test: $(VENV)/installed-test
+	NAPARI_STRICT_QT=1 tools/with-display $(BIN)/python -m pytest
+
+lint: $(VENV)/installed-dev
+	tools/system-packages window
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/npe2 validate --imports src/napari_unet3d/napari.yaml
+	$(BIN)/typos
+
+clean:
+	rm -rf $(VENV) build dist demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The link to the interpreter is missing, or dangles after an upgrade of Python: begin anew.
+$(BIN)/python:
+	tools/system-packages venv
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; try make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv --clear $(VENV)
+
+# Stamps, one per set of packages: pip runs again only when the project file or the pins have changed.
+$(VENV)/installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP_INSTALL) --editable ".[all]"
+	touch $@
+
+$(VENV)/installed-test: $(VENV)/installed
+	$(PIP_INSTALL) --editable ".[all,test]"
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(PIP_INSTALL) --editable ".[dev]"
+	touch $@

@@ -1,0 +1,213 @@
+"""One function per subcommand: read the arguments, hand them to the engine, show its events."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from napari_unet3d.cli import follow
+from napari_unet3d.cli.progress import say
+from napari_unet3d.cli.settings_file import merge, read_positions
+from napari_unet3d.configs import EvaluationConfig, PredictionConfig, SyntheticConfig, TrainingConfig
+from napari_unet3d.errors import UserError
+
+# The engine is imported inside the functions, so that help and wrong options answer without loading torch.
+
+FLAT = Parameter(name="*")  # each field of the settings becomes an option of its own
+SYNTHETIC, TRAINING, PREDICTION, EVALUATION = (
+    SyntheticConfig(),
+    TrainingConfig(),
+    PredictionConfig(),
+    EvaluationConfig(),
+)
+
+
+def generate(  # noqa: PLR0913 - one argument per option
+    dataset: Path,
+    /,
+    *,
+    train: int = 5,
+    test: int = 1,
+    objects_from: tuple[Path, ...] = (),
+    positions: Path | None = None,
+    overwrite: bool = False,
+    config: Path | None = None,
+    settings: Annotated[SyntheticConfig, FLAT] = SYNTHETIC,
+) -> None:
+    """Generate a dataset of synthetic volumes with exact labels.
+
+    Parameters
+    ----------
+    dataset : Path
+        Folder that gets train and test, each with images and labels.
+    train, test : int
+        How many volumes to make for training and for the test.
+    objects_from : tuple of Path
+        Volume files to place instead of generated objects: one object each, above 0 where it is.
+    positions : Path
+        CSV file with one centre z,y,x in voxels per line, instead of drawn positions.
+    overwrite : bool
+        Replace volumes of the same name.
+    config : Path
+        JSON or TOML file that stands in for options; options win.
+    """
+    from napari_unet3d.data.synthetic_dataset import generate as write_dataset
+    from napari_unet3d.data.volumes import read_volume
+
+    events = write_dataset(
+        dataset,
+        merge(settings, config),
+        n_train=train,
+        n_test=test,
+        objects=[read_volume(file).array for file in objects_from] or None,
+        positions=read_positions(positions) if positions else None,
+        overwrite=overwrite,
+    )
+    written = follow.generation(events)
+    say(f"{written.folder}: {written.n_train} volumes to train, {written.n_test} to test")
+
+
+def train(
+    dataset: Path,
+    /,
+    *,
+    run: Path,
+    summary: bool = False,
+    overwrite: bool = False,
+    config: Path | None = None,
+    settings: Annotated[TrainingConfig, FLAT] = TRAINING,
+) -> None:
+    """Train a 3D U-Net on the training volumes of a dataset.
+
+    Parameters
+    ----------
+    dataset : Path
+        Folder with train/images and train/labels.
+    run : Path
+        Folder for the model, its settings and its history; it is made.
+    summary : bool
+        Print every layer of the network before training.
+    overwrite : bool
+        Replace a run that lies in the folder already.
+    config : Path
+        JSON or TOML file that stands in for options, such as the config.json of another run; options win.
+    """
+    from napari_unet3d.data.dataset import Part, list_pairs, read_pair
+    from napari_unet3d.model.network import summarise
+    from napari_unet3d.training.loop import train as training
+
+    chosen = merge(settings, config)
+    pairs = list_pairs(dataset, Part.TRAIN)
+    described = summarise(chosen, read_pair(pairs[0]).shape if pairs else None).text
+    finished = follow.training(
+        training(dataset, run, chosen, overwrite=overwrite),
+        network=described if summary else described.rpartition("\n\n")[2],
+    )
+    if finished.best_val_dice is not None:
+        say(f"best epoch {finished.best_epoch}: validation Dice {finished.best_val_dice:.4f}")
+    say(f"model: {finished.model}")
+
+
+def predict(
+    run: Path,
+    /,
+    *images: Path,
+    out: Path,
+    probability: bool = False,
+    config: Path | None = None,
+    settings: Annotated[PredictionConfig, FLAT] = PREDICTION,
+) -> None:
+    """Apply a trained model to volumes; writes NAME_labels in the format and with the voxel size of each.
+
+    Parameters
+    ----------
+    run : Path
+        Run folder or model file.
+    images : tuple of Path
+        Volumes to predict.
+    out : Path
+        Folder for the predictions.
+    probability : bool
+        Write NAME_probability too.
+    config : Path
+        JSON or TOML file that stands in for options; options win.
+    """
+    if not images:
+        raise UserError("No image is given; name one volume or more after the run folder.")
+    for file in follow.predictions(run, images, out, merge(settings, config), probability=probability):
+        say(str(file))
+
+
+def evaluate(
+    run: Path,
+    dataset: Path,
+    /,
+    *,
+    out: Path,
+    config: Path | None = None,
+    settings: Annotated[EvaluationConfig, FLAT] = EVALUATION,
+) -> None:
+    """Predict the test volumes of a dataset and compare them with their labels.
+
+    Parameters
+    ----------
+    run : Path
+        Run folder or model file.
+    dataset : Path
+        Folder with test/images and test/labels.
+    out : Path
+        Folder for predictions, differences, figures and metrics.json.
+    config : Path
+        JSON or TOML file that stands in for options; options win.
+    """
+    from napari_unet3d.prediction.test_set import evaluate as evaluation
+
+    finished = follow.evaluation(evaluation(run, dataset, out=out, config=merge(settings, config)))
+    say(follow.table(finished.volumes, finished.mean))
+    say(f"metrics: {finished.metrics_file}")
+
+
+def demo(
+    folder: Path = Path("napari-unet3d-demo"),
+    /,
+    *,
+    viewer: bool = True,
+    screenshot: Path | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Run the whole tutorial: generate, train, evaluate, and show the result in napari.
+
+    Without a display the viewer runs under a virtual one, saves a screenshot and ends.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the dataset, the run, the predictions and the pictures are written.
+    viewer : bool
+        Show the result in napari.
+    screenshot : Path
+        Save a picture of the viewer there and end, instead of waiting for it to be closed.
+    overwrite : bool
+        Replace an earlier demo in the folder.
+    """
+    from napari_unet3d import demo as tutorial
+
+    place = tutorial.Demo(folder)
+    if not overwrite:
+        place.check_new()
+    if viewer:
+        tutorial.check_display()  # before minutes of training
+    follow.tutorial(place)
+    if viewer and (picture := tutorial.show(place, screenshot)):
+        say(str(picture))
+
+
+def doctor() -> int:
+    """Print versions, device, cuDNN, Qt and OpenGL, and what is wrong with them."""
+    from napari_unet3d.doctor import examine
+
+    report = examine()
+    say(report.text)
+    return 1 if report.prevents_work else 0

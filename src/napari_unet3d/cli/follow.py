@@ -1,0 +1,200 @@
+"""Iterate the engine's generators of events under a progress bar, and return the result, which is the last event.
+
+A generator that is interrupted is closed on the way out, so that the engine frees what it holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from typing import TYPE_CHECKING, TypeVar, assert_never
+
+from napari_unet3d.cli.progress import Bar, in_words, is_terminal, note, say
+from napari_unet3d.data.events import DatasetEvent, DatasetWritten, Notice, ObjectPlaced, SlicesImaged, VolumeWritten
+from napari_unet3d.prediction.events import EvaluateEvent, EvaluationFinished, ModelLoaded, VolumeEvaluated
+from napari_unet3d.training.events import EpochFinished, RunStarted, StepFinished, TrainEvent, TrainingFinished
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_unet3d.configs import PredictionConfig
+    from napari_unet3d.demo import Demo
+    from napari_unet3d.evaluation.metrics import Scores
+
+E = TypeVar("E")
+
+
+def generation(events: Iterator[DatasetEvent]) -> DatasetWritten:
+    """Follow the writing of a synthetic dataset; objects that found no room are said on stderr."""
+    with Bar("volume") as bar, closing(_as_generator(events)) as running:
+        for event in running:
+            match event:
+                case ObjectPlaced() | SlicesImaged():
+                    pass
+                case VolumeWritten():
+                    bar.show(event.n_written, event.n_volumes)
+                    if event.shortfall:
+                        note(event.shortfall)
+                case DatasetWritten():
+                    return event
+                case _:
+                    assert_never(event)
+    raise AssertionError("the generator ended without a result")
+
+
+def training(events: Iterator[TrainEvent], network: str = "") -> TrainingFinished:
+    """Follow a run; without a terminal each epoch is a line on stderr.
+
+    Parameters
+    ----------
+    events : iterator of TrainEvent
+        What the engine tells.
+    network : str
+        A description of the network, shown once the input is found to be good.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        When the user or a scheduler stops the run; the message says where the model is.
+    """
+    log = _TrainingLog(network)
+    try:
+        with Bar("epoch") as bar, closing(_as_generator(events)) as running:
+            for event in running:
+                if isinstance(event, TrainingFinished):
+                    return event
+                log.show(event, bar)
+    except KeyboardInterrupt as stop:
+        raise type(stop)(log.stopped_in_words()) from None
+    raise AssertionError("the generator ended without a result")
+
+
+class _TrainingLog:
+    """What a run has told so far."""
+
+    def __init__(self, network: str) -> None:
+        self._network = network
+        self._started: RunStarted | None = None
+        self._epoch = 0
+
+    def show(self, event: TrainEvent, bar: Bar) -> None:
+        """Move the bar, and write what shall stay readable; without a terminal a line per epoch."""
+        n_epochs = self._started.n_epochs if self._started else 0
+        match event:
+            case RunStarted():
+                self._started = event
+                note("\n".join(part for part in (self._network, _split_in_words(event)) if part))
+            case Notice():
+                note(event.message)
+            case StepFinished():
+                n_steps = self._started.n_steps_per_epoch if self._started else 1
+                bar.show(round(event.epoch - 1 + event.step / n_steps, 2), n_epochs)
+            case EpochFinished():
+                self._epoch = event.epoch
+                words = _epoch_in_words(event)
+                bar.show(event.epoch, n_epochs, words)
+                if not is_terminal():
+                    left = f", {in_words(event.seconds_left)} left" if event.epoch < n_epochs else ""
+                    note(f"epoch {event.epoch}/{n_epochs}: {words}{left}")
+
+    def stopped_in_words(self) -> str:
+        """Say how far the run came and where its model is, once the generator is closed."""
+        if self._started is None:
+            return "Stopped before training began."
+        model = self._started.run_folder / "model.safetensors"
+        kept = f"the best model so far is {model}" if model.exists() else "there is no model yet"
+        return f"Stopped after {self._epoch} of {self._started.n_epochs} epochs; {kept}."
+
+
+def _split_in_words(event: RunStarted) -> str:
+    validates = f"validates on {', '.join(event.val_names)}" if event.val_names else "no validation"
+    return f"{event.device}; trains on {', '.join(event.train_names)}; {validates}"
+
+
+def _epoch_in_words(event: EpochFinished) -> str:
+    words = f"training loss {event.train_loss:.4f}"
+    if event.val_loss is not None:
+        words += f", validation loss {event.val_loss:.4f}"
+    if event.val_dice is not None:
+        words += f", validation Dice {event.val_dice:.4f}"
+    return words
+
+
+def predictions(
+    model: Path, images: Sequence[Path], out: Path, config: PredictionConfig, *, probability: bool
+) -> Iterator[Path]:
+    """Predict volumes one after another with a model that is loaded once, and give the files as they are written."""
+    from napari_unet3d.data.volumes import read_sample
+    from napari_unet3d.prediction.predict import LoadedModel, as_checkpoint
+    from napari_unet3d.prediction.writing import (
+        check_distinct,
+        check_keeps_own_files,
+        prediction_files,
+        write_prediction,
+    )
+
+    targets = [prediction_files(image, out, probability) for image in images]
+    check_distinct([files[0].name for files in targets], "predictions")
+    for image, files in zip(images, targets, strict=True):  # before the first of them takes its time
+        check_keeps_own_files(image, files)
+    with Bar("volume", len(images)) as bar, closing(LoadedModel(as_checkpoint(model), config)) as loaded:
+        for event in loaded.announce():
+            note(event.device if isinstance(event, ModelLoaded) else event.message)
+        for index, image in enumerate(images, start=1):
+            sample = read_sample(image)
+            for notice in loaded.notices_for(sample):
+                note(notice.message)
+            yield from write_prediction(loaded.predict(sample), image, out, probability)
+            bar.show(index)
+
+
+def evaluation(events: Iterator[EvaluateEvent]) -> EvaluationFinished:
+    """Follow the evaluation of a test set."""
+    with Bar("volume") as bar, closing(_as_generator(events)) as running:
+        for event in running:
+            match event:
+                case ModelLoaded():
+                    note(event.device)
+                case Notice():
+                    note(event.message)
+                case VolumeEvaluated():
+                    bar.show(event.n_evaluated, event.n_volumes)
+                case EvaluationFinished():
+                    return event
+                case _:
+                    assert_never(event)
+    raise AssertionError("the generator ended without a result")
+
+
+def tutorial(demo: Demo) -> None:
+    """Follow the steps of a demo and print its scores and its files."""
+    from napari_unet3d.evaluation.figure import write_curves
+    from napari_unet3d.model.checkpoint import load_checkpoint
+
+    note(f"1 of 3: generating {demo.n_volumes} volumes of {' × '.join(map(str, demo.volumes.shape))} voxels")
+    generation(demo.generate())
+    note(f"2 of 3: training for {demo.training.epochs} epochs")
+    finished = training(demo.train())
+    write_curves(demo.curves, load_checkpoint(demo.run / "last.safetensors").history)
+    note("3 of 3: testing")
+    scores = evaluation(demo.evaluate())
+    say(table(scores.volumes, scores.mean))
+    for path in (finished.model, demo.curves, demo.evaluation / "predictions", demo.evaluation / "differences"):
+        say(str(path))
+    for figure in scores.figures:
+        say(str(figure))
+
+
+def table(volumes: Sequence[Scores], mean: Scores) -> str:
+    """Lay scores out in columns, one volume per line and the mean below."""
+    rows = [*volumes, mean]
+    width = max(len("volume"), *(len(row.name) for row in rows))
+    lines = [f"{'volume':<{width}}    Dice     IoU  precision  recall"]
+    lines += [
+        f"{row.name:<{width}}  {row.dice:6.4f}  {row.iou:6.4f}  {row.precision:9.4f}  {row.recall:6.4f}" for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def _as_generator(events: Iterator[E]) -> Generator[E]:
+    yield from events  # closing this one closes the engine's too

@@ -1,0 +1,67 @@
+"""What a person at a terminal, or a log file, sees of a generator of events."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import Self
+
+from tqdm import tqdm
+
+
+def say(text: str) -> None:
+    """Write a result to stdout, where another program may read it."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def note(text: str) -> None:
+    """Write a message to stderr, above a progress bar if there is one."""
+    tqdm.write(text, file=sys.stderr)
+    sys.stderr.flush()
+
+
+def is_terminal() -> bool:
+    """Whether a person watches stderr, so that bars make sense."""
+    return sys.stderr.isatty()
+
+
+class Bar:
+    """A progress bar on stderr if that is a terminal, otherwise nothing.
+
+    Parameters
+    ----------
+    unit : str
+        What is counted, such as ``"epoch"``.
+    total : int, optional
+        How many there are, when that is known from the start.
+    """
+
+    def __init__(self, unit: str, total: int | None = None) -> None:
+        self._bar = tqdm(total=total, unit=f" {unit}", file=sys.stderr, disable=not is_terminal(), dynamic_ncols=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.close()
+
+    def show(self, done: float, total: int | None = None, words: str = "") -> None:
+        """Move to `done` of `total`; `words` stand behind the bar."""
+        if total is not None:
+            self._bar.total = total
+        if words:
+            self._bar.set_postfix_str(words, refresh=False)
+        self._bar.n = done
+        self._bar.refresh()
+
+
+def in_words(seconds: float) -> str:
+    """Say a duration, such as ``2 min 5 s``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

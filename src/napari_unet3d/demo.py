@@ -1,0 +1,187 @@
+"""The tutorial from end to end: generate, train, evaluate, and look at the result in napari.
+
+The three long steps are the engine's generators; the command follows them as it follows its own.
+``python -m napari_unet3d.demo FOLDER [SCREENSHOT]`` shows a finished demo, in a process that a display can be given to.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_unet3d.configs import EvaluationConfig, Fit, LabelKind, SyntheticConfig, TrainingConfig
+from napari_unet3d.display import has_display, on_a_display
+from napari_unet3d.errors import UserError
+from napari_unet3d.files import written_beside
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from napari.viewer import Viewer
+
+    from napari_unet3d.data.events import DatasetEvent
+    from napari_unet3d.prediction.events import EvaluateEvent
+    from napari_unet3d.training.events import TrainEvent
+
+N_TRAIN, N_TEST = 5, 1
+# What the tutorial chooses; everything else is the tutorial's by default.
+VOLUMES = SyntheticConfig(labels=LabelKind.FOREGROUND)
+TRAINING = TrainingConfig(fit=Fit.CROP)
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """The folder of a demo, what lies where in it, and the three steps that fill it.
+
+    Attributes
+    ----------
+    folder : Path
+        Where everything is written.
+    volumes : SyntheticConfig
+        What to generate; the tutorial's volumes by default.
+    training : TrainingConfig
+        How to train; as in the tutorial by default.
+    """
+
+    folder: Path
+    volumes: SyntheticConfig = VOLUMES
+    training: TrainingConfig = TRAINING
+
+    @property
+    def n_volumes(self) -> int:
+        """How many volumes are generated."""
+        return N_TRAIN + N_TEST
+
+    @property
+    def dataset(self) -> Path:
+        """The generated volumes."""
+        return self.folder / "dataset"
+
+    @property
+    def run(self) -> Path:
+        """The run folder with the model."""
+        return self.folder / "run"
+
+    @property
+    def evaluation(self) -> Path:
+        """Predictions, differences, figures and metrics of the test volume."""
+        return self.folder / "evaluation"
+
+    @property
+    def curves(self) -> Path:
+        """The picture of the losses."""
+        return self.folder / "curves.png"
+
+    @property
+    def screenshot(self) -> Path:
+        """The picture of the viewer, saved where there is no display."""
+        return self.folder / "screenshot.png"
+
+    def check_new(self) -> None:
+        """Raise a `UserError` when the folder holds a demo or anything else already."""
+        if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+            raise UserError(f"{self.folder} is not empty. Choose another folder, or replace its demo with --overwrite.")
+
+    def generate(self) -> Iterator[DatasetEvent]:
+        """Write five volumes to train and one to test."""
+        from napari_unet3d.data.synthetic_dataset import generate
+
+        return generate(self.dataset, self.volumes, n_train=N_TRAIN, n_test=N_TEST, overwrite=True)
+
+    def train(self) -> Iterator[TrainEvent]:
+        """Train on the five."""
+        from napari_unet3d.training.loop import train
+
+        return train(self.dataset, self.run, self.training, overwrite=True)
+
+    def evaluate(self) -> Iterator[EvaluateEvent]:
+        """Predict the test volume and compare it with the truth."""
+        from napari_unet3d.prediction.test_set import evaluate
+
+        return evaluate(self.run, self.dataset, out=self.evaluation, config=EvaluationConfig())
+
+
+def check_display() -> None:
+    """Raise a `UserError` where no viewer can be shown, not even under a virtual display."""
+    on_a_display([])
+
+
+def show(demo: Demo, screenshot: Path | None = None) -> Path | None:
+    """Show the result in napari, in a process of its own, and wait until it is closed.
+
+    Parameters
+    ----------
+    demo : Demo
+        A finished demo.
+    screenshot : Path, optional
+        Save a picture there and end. Without a display this is always done, under a virtual one.
+
+    Returns
+    -------
+    Path or None
+        The picture, if one was saved.
+
+    Raises
+    ------
+    UserError
+        If there is no way to show a window, or napari fails to open one.
+    """
+    if screenshot is None and not has_display():
+        screenshot = demo.screenshot
+    command = [sys.executable, "-m", __name__, str(demo.folder), *([str(screenshot)] if screenshot else [])]
+    done = subprocess.run(on_a_display(command), check=False)
+    if done.returncode != 0:
+        raise UserError(
+            f"napari could not show the result (it ended with {done.returncode}); napari-unet3d doctor tells why. "
+            f"All files of the demo are in {demo.folder}."
+        )
+    return screenshot
+
+
+def open_viewer(demo: Demo) -> Viewer:
+    """Open the test volume with truth, prediction and difference in 3D; only the differences lie over the image."""
+    import napari
+
+    from napari_unet3d.data.dataset import Part, list_pairs, read_pair
+    from napari_unet3d.data.volumes import read_volume
+    from napari_unet3d.evaluation.differences import difference_labels
+    from napari_unet3d.widgets import layers
+
+    viewer = napari.Viewer(title="napari-unet3d demo")
+    viewer.window.resize(1300, 900)
+    pair = list_pairs(demo.dataset, Part.TEST)[0]
+    sample = read_pair(pair)
+    image = layers.show_image(viewer, f"test volume {sample.name}", sample.image, sample.voxel_size_um)
+    truth = layers.show_labels(viewer, "truth", np.asarray(sample.labels), image)
+    prediction = read_volume(demo.evaluation / "predictions" / f"{sample.name}_labels.tif").array
+    difference = difference_labels(prediction, truth.data)
+    predicted = layers.show_labels(viewer, "prediction", prediction, image)
+    layers.show_difference(viewer, "extra red, missed blue", difference, image)
+    truth.visible = predicted.visible = False
+    image.rendering, image.opacity = "attenuated_mip", 0.5
+    viewer.layers.selection.active = image  # napari 0.9.2 reports an error for an active Labels layer in 3D
+    viewer.dims.ndisplay = 3
+    return viewer
+
+
+def main(folder: str, screenshot: str | None = None) -> None:
+    """Show the demo in `folder` until the viewer is closed, or save a picture of it and end."""
+    import napari
+
+    viewer = open_viewer(Demo(Path(folder)))
+    if screenshot is None:
+        napari.run()
+        return
+    picture = Path(screenshot)
+    with written_beside(picture) as beside:
+        viewer.screenshot(str(beside), canvas_only=False, flash=False)
+    viewer.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,40 @@
+"""Fixtures that tests of several packages share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_unet3d import Sample
+from napari_unet3d.data.dataset import Part, add_sample
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _settings_of_nobody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads or changes the settings of the person who runs it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("settings")))
+        yield
+
+
+def box_sample(name: str, shape: tuple[int, int, int] = (12, 16, 20)) -> Sample:
+    """A bright box in noise, with voxels of unequal sides; the box lies elsewhere for each name."""
+    rng = np.random.default_rng(sum(map(ord, name)))
+    labels = np.zeros(shape, np.uint8)
+    z, y, x = rng.integers(1, [side // 2 for side in shape])
+    labels[z : z + 5, y : y + 7, x : x + 9] = 1
+    image = (labels * 150 + rng.integers(0, 50, shape)).astype(np.uint8)
+    return Sample(name, image, labels, (2.0, 1.0, 0.5))
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    """A dataset of three training volumes and one test volume of 12 × 16 × 20 voxels."""
+    folder = tmp_path / "dataset"
+    for name in "abc":
+        add_sample(folder, box_sample(name), Part.TRAIN)
+    add_sample(folder, box_sample("t"), Part.TEST)
+    return folder

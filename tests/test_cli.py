@@ -1,0 +1,167 @@
+"""The command as a user types it: spellings, outputs, settings files, progress and exit codes."""
+
+from __future__ import annotations
+
+import json
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from cyclopts import App
+
+from napari_unet3d import EvaluationConfig, PredictionConfig, SyntheticConfig, TrainingConfig, read_volume
+from napari_unet3d.cli import main
+from napari_unet3d.cli.app import app
+from napari_unet3d.configs import Settings
+
+COMMANDS: dict[str, tuple[type[Settings], list[str]]] = {
+    "generate": (SyntheticConfig, ["D"]),
+    "train": (TrainingConfig, ["D", "--run", "R"]),
+    "predict": (PredictionConfig, ["R", "image.tif", "--out", "O"]),
+    "evaluate": (EvaluationConfig, ["R", "D", "--out", "O"]),
+}
+FIELDS = [(command, field) for command, (config, _) in COMMANDS.items() for field in config.model_fields]
+
+
+def run(*tokens: object) -> int:
+    return main([str(token) for token in tokens])
+
+
+def words(line: str) -> list[str]:
+    return line.split()
+
+
+def kebab(name: str) -> str:
+    return name.replace("_", "-")
+
+
+class TestContract:
+    """The spellings and files that other people's scripts rely on."""
+
+    def test_the_whole_sequence(self, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+        data, run_folder, out = tmp_path / "data", tmp_path / "run", tmp_path / "out"
+        size = words("--shape 16 20 24 --object-shape-min 7 7 7 --object-shape-max 9 9 9 --voxel-size-um 2 1 0.5")
+        assert run("generate", data, "--train", 5, "--test", 1, "--objects", 3, *size, "--seed", 0) == 0
+        assert sorted(path.name for path in (data / "train/images").iterdir()) == [f"{i}.tif" for i in range(1, 6)]
+        assert [path.name for path in (data / "test/labels").iterdir()] == ["6.tif"]
+
+        settings = words(
+            "--preset xxsmall --epochs 2 --learning-rate 1e-2 --loss dice-ce --weight-decay 1e-3 "
+            "--augmentation light --val-fraction 0.2 --batch-size 1 --seed 0"
+        )
+        capfd.readouterr()
+        assert run("train", data, "--run", run_folder, *settings) == 0
+        told = capfd.readouterr()
+        assert str(run_folder / "model.safetensors") in told.out
+        assert "epoch 2/2: training loss" in told.err
+        assert "parameters" in told.err  # the summary of the network comes before training
+        assert "epoch" not in told.out.replace("best epoch", "")
+
+        image = data / "test/images/6.tif"
+        assert run("predict", run_folder, image, "--out", out, "--probability") == 0
+        labels, probability = read_volume(out / "6_labels.tif"), read_volume(out / "6_probability.tif")
+        assert capfd.readouterr().out.split() == [str(out / "6_labels.tif"), str(out / "6_probability.tif")]
+        assert labels.voxel_size_um == pytest.approx((2, 1, 0.5))
+        np.testing.assert_array_equal(labels.array > 0, probability.array >= 0.5)
+
+        assert run("evaluate", run_folder, data, "--out", out) == 0
+        metrics = json.loads((out / "metrics.json").read_text())
+        assert [set(volume) for volume in metrics["volumes"]] == [{"name", "dice", "iou", "precision", "recall"}]
+        assert set(metrics["mean"]) == {"dice", "iou", "precision", "recall"}
+        table = capfd.readouterr().out
+        assert f"{metrics['mean']['dice']:.4f}" in table
+        for file in ("predictions/6_labels.tif", "differences/6_difference.tif", "figures/6.png"):
+            assert (out / file).stat().st_size > 0
+
+    def test_given_objects_at_given_positions(self, tmp_path: Path) -> None:
+        cube, centres = tmp_path / "cube.npy", tmp_path / "centres.csv"
+        np.save(cube, np.full((4, 4, 4), 200, np.uint8))
+        centres.write_text("z,y,x\n5,6,7\n11,14,17\n")
+        still = words("--rotation-degrees 0 0 --shape 16 20 24 --object-shape-min 4 4 4 --object-shape-max 4 4 4")
+        given = ["--objects-from", cube, "--positions", centres]
+        assert run("generate", tmp_path / "d", "--train", 1, "--test", 0, *given, *still) == 0
+        labels = read_volume(tmp_path / "d/train/labels/1.tif").array
+        assert [int(labels[5, 6, 7]), int(labels[11, 14, 17])] == [1, 2]
+        assert int((labels > 0).sum()) == 2 * 4**3
+
+    def test_full_summary(self, dataset: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+        assert run("train", dataset, "--run", tmp_path / "run", "--epochs", 1, "--summary") == 0
+        assert "Conv3d" in capfd.readouterr().err
+
+    def test_overwrite_replaces_a_run(self, dataset: Path, tmp_path: Path) -> None:
+        again = ("train", dataset, "--run", tmp_path / "run", "--epochs", 1)
+        assert [run(*again), run(*again), run(*again, "--overwrite")] == [0, 1, 0]
+
+
+def parsed(command: str, *tokens: str) -> Settings:
+    """What the options of a command make, without carrying the command out."""
+    _, bound, _ = app.parse_args([command, *COMMANDS[command][1], *tokens], exit_on_error=False, print_error=False)
+    settings: Settings = bound.arguments["settings"]
+    return settings
+
+
+def another(config: type[Settings], field: str) -> tuple[list[str], Any]:
+    """Words of an option that set a field to another value than its default, and that value."""
+    default = config.model_fields[field].default
+    extra = config.model_fields[field].json_schema_extra
+    high = extra.get("high") if isinstance(extra, dict) else None
+    option = f"--{kebab(field)}"
+    match default:
+        case bool():
+            return [f"--no-{kebab(field)}" if default else option], not default
+        case Enum():
+            value = next(member for member in type(default) if member is not default)
+            return [option, value.value], value
+        case tuple() if isinstance(default[0], Enum):
+            return [option, default[-1].value, default[0].value], (default[-1], default[0])
+        case tuple() if isinstance(default[0], int):
+            value = tuple(part - 1 for part in default)  # larger ones do not fit the type of the image
+            return [option, *map(str, value)], value
+        case tuple():
+            value = tuple(part + 1 / 64 if part + 1 / 64 <= (high or 1e9) else part - 1 / 64 for part in default)
+            return [option, *map(str, value)], value
+        case int():
+            return [option, str(default + 2)], default + 2
+        case float():
+            value = default / 2 if default else 0.5
+            return [option, str(value)], value
+        case str():
+            return [option, "AN"], "AN"
+    raise AssertionError(f"no other value for {field}")
+
+
+class TestOptions:
+    @pytest.mark.parametrize(("command", "field"), FIELDS)
+    def test_every_setting_is_an_option(self, command: str, field: str) -> None:
+        tokens, value = another(COMMANDS[command][0], field)
+        assert getattr(parsed(command, *tokens), field) == value
+
+    @pytest.mark.parametrize("command", COMMANDS)
+    def test_help_describes_every_setting(self, command: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run(command, "--help") == 0
+        told = capsys.readouterr().out
+        for field, info in COMMANDS[command][0].model_fields.items():
+            assert f"--{kebab(field)}" in told
+            assert (info.description or "").split()[0] in told
+
+    @pytest.mark.parametrize("command", COMMANDS)
+    def test_no_options_that_empty_a_list(self, command: str, capsys: pytest.CaptureFixture[str]) -> None:
+        run(command, "--help")
+        assert "--empty-" not in capsys.readouterr().out
+
+    def test_choices_are_spelled_as_in_files(self) -> None:
+        for config, _ in COMMANDS.values():
+            for info in config.model_fields.values():
+                for member in type(info.default) if isinstance(info.default, Enum) else ():
+                    assert member.value == kebab(member.name.lower())
+
+    def test_negative_numbers_are_values(self) -> None:
+        assert parsed("generate", "--rotation-degrees", "-30", "30") == SyntheticConfig(rotation_degrees=(-30, 30))
+
+
+def test_the_app_has_the_contracts_commands() -> None:
+    names = {name for name in app if not name.startswith("-")}
+    assert names == {"generate", "train", "predict", "evaluate", "demo", "doctor"}
+    assert all(isinstance(app[name], App) for name in names)

@@ -1,0 +1,84 @@
+"""The command as a process of its own: signals, terminals, pipes and what it loads."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from napari_unet3d.model.checkpoint import load_checkpoint
+
+LONG_RUN = ("--epochs", "100000", "--val-fraction", "0.4")
+
+
+def start(*tokens: object, stderr: int, stdout: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
+    words = [sys.executable, "-m", "napari_unet3d", *map(str, tokens)]
+    return subprocess.Popen(words, text=True, stdout=stdout, stderr=stderr)
+
+
+class TestProcess:
+    """What only a process of its own shows."""
+
+    @pytest.mark.parametrize("tokens", [["--help"], ["train", "--help"], ["--version"], ["train", "D", "--nonsense"]])
+    def test_help_and_wrong_options_load_neither_torch_nor_napari(self, tokens: list[str]) -> None:
+        program = (
+            "import sys; from napari_unet3d.cli import main; main(sys.argv[1:]); "
+            "heavy = {'torch', 'monai', 'napari', 'scipy', 'qtpy'} & set(sys.modules)\n"
+            "sys.exit(str(heavy) if heavy else 0)"
+        )
+        done = subprocess.run([sys.executable, "-c", program, *tokens], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+    @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+    def test_a_stopped_run_keeps_its_model(self, number: signal.Signals, code: int, dataset: Path) -> None:
+        folder = dataset.parent / "run"
+        process = start("train", dataset, "--run", folder, *LONG_RUN, stderr=subprocess.PIPE)
+        assert process.stderr is not None
+        lines = []
+        while not lines or not lines[-1].startswith("epoch 2/"):
+            lines.append(process.stderr.readline())
+            assert lines[-1], "the run ended by itself"
+        process.send_signal(number)
+        _, rest = process.communicate()
+        assert process.returncode == code
+        assert "Traceback" not in rest
+        last = rest.splitlines()[-1]
+        assert last.startswith("napari-unet3d: Stopped after ")
+        assert str(folder / "model.safetensors") in last
+        assert load_checkpoint(folder).epoch >= 1
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
+    def test_a_bar_on_a_terminal_only(self, dataset: Path) -> None:
+        import pty
+        import termios
+
+        ours, theirs = pty.openpty()
+        termios.tcsetwinsize(theirs, (24, 100))
+        process = start("train", dataset, "--run", dataset.parent / "run", "--epochs", 3, stderr=theirs)
+        os.close(theirs)
+        told = bytearray()
+        try:
+            while part := os.read(ours, 65536):
+                told += part
+        except OSError:  # Linux says so when the other end is closed
+            pass
+        os.close(ours)
+        assert process.wait() == 0
+        assert b"\r" in told
+        assert b"3/3" in told
+        assert b"epoch 3/3: training loss" not in told
+
+    def test_a_reader_that_leaves_early_is_no_error_with_a_traceback(self, dataset: Path) -> None:
+        process = start("train", "--help", stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        told = process.stderr.read()
+        process.stderr.close()
+        process.wait()
+        assert "Traceback" not in told
