@@ -18,7 +18,15 @@ from napari_unet3d.data.volumes import read_sample, read_volume, write_volume
 from napari_unet3d.evaluation.differences import difference_labels
 from napari_unet3d.evaluation.metrics import Scores, score
 from napari_unet3d.prediction.events import EvaluateEvent, PredictFilesEvent, Prediction
-from napari_unet3d.widgets.layers import Place, bring_out, hide_own_layers, show_difference, show_image, show_labels, show_sample
+from napari_unet3d.widgets.layers import (
+    Place,
+    bring_out,
+    hide_own_layers,
+    show_difference,
+    show_image,
+    show_labels,
+    show_sample,
+)
 
 
 @dataclass(frozen=True, slots=True)
