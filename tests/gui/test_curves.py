@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyqtgraph import mkBrush
 from qtpy.QtGui import QColor
 
 from napari_unet3d.widgets.curves import MOST_POINTS, LossCurves, LossHistory, ThinnedSeries
@@ -105,7 +106,7 @@ def test_colours_stand_out_from_the_theme(curves, theme):
     background = curves.backgroundBrush().color()
     assert (background.lightness() > 127) == (theme == "light")
     for item in curves.getPlotItem().listDataItems()[1:3]:
-        colour = QColor(item.opts["symbolBrush"])
+        colour = mkBrush(item.opts["symbolBrush"]).color()
         assert contrast(colour, background) >= 3, item.name()
 
 

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from enum import Enum
 from typing import Any, Generic, TypeVar
 
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QIcon
+from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtGui import QIcon, QPixmap
 from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
@@ -180,7 +180,10 @@ class _Section(QCollapsible):
 
     def __init__(self, heading: str) -> None:
         # Superqt draws its arrows once, in a colour that another theme makes invisible; ours are part of the text.
-        super().__init__(heading, expandedIcon=QIcon(), collapsedIcon=QIcon())
+        nothing = QPixmap(1, 1)
+        nothing.fill(Qt.GlobalColor.transparent)  # superqt takes an icon without any picture for no icon on PySide6
+        super().__init__(heading, expandedIcon=QIcon(nothing), collapsedIcon=QIcon(nothing))
+        self.toggleButton().setIconSize(QSize(0, 0))
         self._heading = heading
         self._n_changed = 0
         self.setDuration(120)
