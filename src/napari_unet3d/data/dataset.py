@@ -28,6 +28,7 @@ __all__ = [
     "add_sample",
     "clean_dataset",
     "create_dataset",
+    "file_name",
     "files_to_clean",
     "list_pairs",
     "pairing_notice",
@@ -114,12 +115,7 @@ def add_sample(folder: Path | str, sample: Sample, part: Part, *, overwrite: boo
         raise UserError(f"'{sample.name}' has no labels. Choose a Labels layer for it.")
     folder, name = create_dataset(folder), file_name(sample.name)
     image, labels = (folder / part / kind / f"{name}.tif" for kind in ("images", "labels"))
-    taken = [
-        path
-        for target in (image, labels)
-        for path in volumes_in(target.parent)
-        if volume_name(path).casefold() == name.casefold()
-    ]
+    taken = [path for target in (image, labels) for path in _namesakes(target.parent, name)]
     if taken and not overwrite:
         raise UserError(f"{taken[0]} exists already. Choose another name, or allow overwriting.")
     # Both files are complete before either takes its place, so that a full disk leaves no half pair.
@@ -130,6 +126,10 @@ def add_sample(folder: Path | str, sample: Sample, part: Part, *, overwrite: boo
         if path not in (image, labels):
             _remove(path)
     return Pair(name, part, image, labels)
+
+
+def _namesakes(folder: Path, name: str) -> list[Path]:
+    return [path for path in volumes_in(folder) if volume_name(path).casefold() == name.casefold()]
 
 
 def file_name(name: str) -> str:

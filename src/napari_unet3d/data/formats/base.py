@@ -113,13 +113,17 @@ def check_header(path: Path, shape: Sequence[int], dtype: DTypeLike) -> tuple[in
         )
     if dtype.kind not in "buif":
         raise UserError(f"{path} holds {_type_words(dtype)}; grey values or labels are needed. Convert it first.")
+    _check_memory(path, shape, dtype)
+    return axes[0], axes[1], axes[2]
+
+
+def _check_memory(path: Path, shape: Sequence[int], dtype: np.dtype[Any]) -> None:
     n_bytes, memory = math.prod(int(n) for n in shape) * dtype.itemsize, psutil.virtual_memory().total
     if n_bytes > memory:
         raise UserError(
             f"{path} is said to hold {_gigabytes(n_bytes)} of shape {tuple(shape)}, but this machine has "
             f"{_gigabytes(memory)} of memory. Crop the volume; if the size is wrong, the file is damaged."
         )
-    return axes[0], axes[1], axes[2]
 
 
 def _type_words(dtype: np.dtype[Any]) -> str:
