@@ -107,11 +107,6 @@ def test_a_dataset_without_volumes_is_refused(tmp_path, n_train, n_test):
     assert not (tmp_path / "new").exists()
 
 
-def test_a_seed_that_cannot_be_counted_on_is_refused(tmp_path):
-    with pytest.raises(UserError, match="seed 2147483647 is too large"):
-        list(generate(tmp_path, CONFIG.model_copy(update={"seed": 2**31 - 1}), n_train=1, n_test=1))
-
-
 def test_impossible_settings_leave_no_files(tmp_path):
     with pytest.raises(UserError, match="larger than the volume"):
         list(generate(tmp_path, CONFIG.model_copy(update={"object_shape_max": (90, 9, 9)})))

@@ -6,7 +6,8 @@ form's box and of the command's option. Inputs (folders, layers, samples) are ar
 
 from napari_unet3d.configs.base import Choice, Settings, setting
 from napari_unet3d.configs.prediction import EvaluationConfig, PredictionConfig
-from napari_unet3d.configs.synthetic import (
+from napari_unet3d.configs.synthetic import SyntheticConfig
+from napari_unet3d.configs.synthetic_choices import (
     Axis,
     BackgroundMethod,
     Difficulty,
@@ -16,7 +17,6 @@ from napari_unet3d.configs.synthetic import (
     PixelType,
     Placement,
     RotationPlane,
-    SyntheticConfig,
 )
 from napari_unet3d.configs.training import (
     Activation,

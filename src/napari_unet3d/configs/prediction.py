@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from napari_unet3d.configs.base import Settings, setting
-from napari_unet3d.configs.synthetic import Axis
+from napari_unet3d.configs.synthetic_choices import Axis
 from napari_unet3d.configs.training import Augmentation, Device, Precision
 
 

@@ -36,8 +36,8 @@ def imaged_slabs(
 ) -> Iterator[tuple[slice, NDArray[Any]]]:
     """Image the clean objects slab by slab.
 
-    The order is that of light: objects and uneven background, blur, photon noise, read noise; then the noise
-    that `background_noise` makes. "Brightest value" means the upper end of ``config.intensity``.
+    The order is that of light: blurred objects, uneven background, photon noise, read noise; then the noise that
+    `background_noise` makes. "Brightest value" means the upper end of ``config.intensity``.
 
     Parameters
     ----------

@@ -64,8 +64,6 @@ def generate(  # noqa: PLR0913 - what is generated, where to, and how often
     folder = Path(folder)
     if n_train < 0 or n_test < 0 or n_train + n_test == 0:
         raise UserError(f"{n_train} training and {n_test} test volumes cannot be generated; ask for at least one.")
-    if config.seed + n_train + n_test - 1 >= 2**31:
-        raise UserError(f"The seed {config.seed} is too large to count on from; choose one below two thousand million.")
     create_dataset(folder)
     existing = list_pairs(folder)
     if existing and not overwrite:

@@ -1,0 +1,130 @@
+"""The choices among the settings of synthetic volumes, and the ready-made difficulties."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from napari_unet3d.configs.base import Choice
+
+
+class Axis(Choice):
+    """An axis of a volume; its index in `(z, y, x)` is `index`."""
+
+    Z = "z"
+    Y = "y"
+    X = "x"
+
+    @property
+    def number(self) -> int:
+        """The position of the axis in an array of shape (z, y, x)."""
+        return "zyx".index(self.value)
+
+
+class RotationPlane(Choice):
+    """Two axes that an object may be turned in; `axes` are their positions in (z, y, x)."""
+
+    ZY = "zy"
+    ZX = "zx"
+    YX = "yx"
+
+    @property
+    def axes(self) -> tuple[int, int]:
+        """The positions of the two axes in an array of shape (z, y, x)."""
+        return "zyx".index(self.value[0]), "zyx".index(self.value[1])
+
+
+class NoiseType(Choice):
+    """The gradient noise that roughens an object; mixed draws one of the two for each object."""
+
+    PERLIN = "perlin"
+    SIMPLEX = "simplex"
+    MIXED = "mixed"
+
+
+class ObjectShape(Choice):
+    """The form of an object before noise and rotation."""
+
+    BLOB = "blob"
+    CYLINDER = "cylinder"
+    TUBE = "tube"
+
+
+class Placement(Choice):
+    """What two objects may not share: voxels, or any part of their bounding boxes (as qim3d does)."""
+
+    TRUE_SHAPE = "true-shape"
+    BOUNDING_BOX = "bounding-box"
+
+
+class BackgroundMethod(Choice):
+    """An arithmetic operation that joins two images."""
+
+    NONE = "none"
+    ADD = "add"
+    SUBTRACT = "subtract"
+    MULTIPLY = "multiply"
+    DIVIDE = "divide"
+
+
+class LabelKind(Choice):
+    """One id per object, or 1 wherever there is any object."""
+
+    OBJECTS = "objects"
+    FOREGROUND = "foreground"
+
+
+class PixelType(Choice):
+    """The numpy type of the image; integer images are rounded and clipped to its range."""
+
+    UINT8 = "uint8"
+    UINT16 = "uint16"
+    FLOAT32 = "float32"
+
+
+class Difficulty(Choice):
+    """Ready-made settings from the tutorial's clean volumes to touching objects in a noisy stack; see `settings`."""
+
+    TUTORIAL = "tutorial"
+    EASY = "easy"
+    MEDIUM = "medium"
+    HARD = "hard"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The fields of `SyntheticConfig` that this difficulty sets, and their values."""
+        return dict(_DIFFICULTY_SETTINGS[self])
+
+
+_DIFFICULTY_SETTINGS: dict[Difficulty, dict[str, Any]] = {
+    Difficulty.TUTORIAL: {},
+    Difficulty.EASY: {
+        "objects": 20,
+        "minimum_gap": 2,
+        "blur_um": 0.7,
+        "photons": 200.0,
+        "read_noise": 0.01,
+    },
+    Difficulty.MEDIUM: {
+        "objects": 50,
+        "object_shape_min": (22, 22, 22),
+        "object_shape_max": (36, 36, 36),
+        "intensity": (100, 200),
+        "touching": 0.3,
+        "blur_um": 1.0,
+        "photons": 60.0,
+        "read_noise": 0.03,
+        "uneven_background": 0.15,
+    },
+    Difficulty.HARD: {
+        "objects": 100,
+        "object_shape_min": (20, 20, 20),
+        "object_shape_max": (34, 34, 34),
+        "intensity": (80, 200),
+        "minimum_gap": 0,
+        "touching": 0.7,
+        "blur_um": 1.2,
+        "photons": 25.0,
+        "read_noise": 0.06,
+        "uneven_background": 0.3,
+    },
+}
