@@ -98,6 +98,16 @@ def test_saving_again_replaces_the_model_that_is_in_use(checkpoint: Checkpoint, 
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_loaded_model_does_not_hang_on_its_file(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    save_checkpoint(path, checkpoint)
+    loaded = load_checkpoint(path)
+    with path.open("r+b") as file:  # as other programs do, which write into the file instead of replacing it
+        file.seek(-4000, os.SEEK_END)
+        file.write(bytes(4000))
+    assert all(torch.equal(loaded.weights[name], weight) for name, weight in checkpoint.weights.items())
+
+
 def test_a_full_disk_keeps_the_older_model(checkpoint: Checkpoint, tmp_path: Path) -> None:
     resource = pytest.importorskip("resource", reason="limits of a process are known on POSIX only")
     path = tmp_path / "model.safetensors"

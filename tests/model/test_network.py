@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from monai.networks.nets import UNet
@@ -8,7 +10,7 @@ from napari_unet3d.configs import Activation, Optimizer, Preset, TrainingConfig
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.convolution import SingleVolumeConv3d
 from napari_unet3d.model.devices import choose_hardware
-from napari_unet3d.model.network import build_unet, place_network, summarise
+from napari_unet3d.model.network import build_unet, expect_foreground, place_network, summarise
 
 
 @pytest.mark.parametrize(
@@ -133,3 +135,32 @@ def test_a_placed_network_computes_what_the_plain_one_does(shape: tuple[int, ...
     torch.testing.assert_close(answers[1], answers[0], rtol=1e-4, atol=1e-5)
     for one, other in zip(placed.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(one.grad, other.grad, rtol=1e-3, atol=1e-5)
+
+
+def test_an_untrained_network_answers_with_the_part_that_is_foreground() -> None:
+    plain, rare = build_unet(TrainingConfig()), build_unet(TrainingConfig())
+    volume = torch.randn(1, 1, 12, 14, 16, generator=torch.Generator().manual_seed(0))
+
+    expect_foreground(rare, 0.2)
+
+    moved = rare(volume) - plain(volume)
+    bias = dict(plain.named_parameters())["model.2.1.conv.unit0.conv.bias"].item()
+    torch.testing.assert_close(moved + bias, torch.full_like(moved, math.log(0.2 / 0.8)), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("fraction", [0.0, 1.0])
+def test_no_foreground_at_all_is_not_taken_for_certain(fraction: float) -> None:
+    network = build_unet(TrainingConfig())
+
+    expect_foreground(network, fraction)
+
+    assert list(network.parameters())[-1].abs().item() == pytest.approx(math.log(99), abs=1e-4)
+
+
+def test_a_network_without_bias_stays_as_it_is() -> None:
+    network = build_unet(TrainingConfig(bias=False))
+    before = {name: weights.clone() for name, weights in network.state_dict().items()}
+
+    expect_foreground(network, 0.1)
+
+    assert all(torch.equal(weights, before[name]) for name, weights in network.state_dict().items())

@@ -104,14 +104,14 @@ def test_translation_is_a_part_of_the_side() -> None:
 def test_same_seed_same_bytes_and_global_random_numbers_stay() -> None:
     labels = ids((8, 10, 12))
     augment = augmentation_for(Augmentation.HEAVY, (1.0, 1.0, 1.0), (8, 10, 12))
-    before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()
 
     first, again, other = (augment(labels.float(), labels, seed)[0] for seed in (5, 5, 6))
 
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert torch.equal(torch.get_rng_state(), before[0])
-    assert np.array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
+    assert np.array_equal(np.random.get_state()[1], before[1])
 
 
 def test_none_gives_the_volume_as_it_is() -> None:

@@ -10,47 +10,50 @@ import torch
 from napari_unet3d.configs import Augmentation, TrainingConfig
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
-from napari_unet3d.training.batches import Batches, ReadyVolume, make_ready
+from napari_unet3d.training.batches import Batches, make_ready
 
 
 @pytest.fixture
-def volumes(sample_of: Any) -> list[ReadyVolume]:
+def volumes() -> list[Sample]:
     """Five volumes of one shape and two of another."""
     shapes = [(8, 10, 12)] * 5 + [(10, 10, 12)] * 2
-    config = TrainingConfig()
-    volumes = []
-    for number, shape in enumerate(shapes):
-        sample = Sample(str(number), np.full(shape, number, np.float32), np.zeros(shape, np.uint8))
-        volumes.append(make_ready(sample, config.model_copy(update={"normalisation": "none"}), Augmentation.NONE))
-    return volumes
+    return [
+        Sample(str(number), np.full(shape, number, np.float32), np.zeros(shape, np.uint8))
+        for number, shape in enumerate(shapes)
+    ]
+
+
+def batches_of(volumes: list[Sample], *, shuffle: bool, **values: int) -> Batches:
+    config = TrainingConfig(normalisation="none", **values)
+    return Batches(volumes, config, Augmentation.NONE, shuffle=shuffle)
 
 
 def contents(batches: Batches, epoch: int) -> list[list[int]]:
     return [images.flatten(1)[:, 0].int().tolist() for images, _ in batches.epoch(epoch)]
 
 
-def test_each_volume_comes_once_and_batches_hold_one_shape(volumes: list[ReadyVolume]) -> None:
-    batches = Batches(volumes, TrainingConfig(batch_size=2), shuffle=True)
+def test_each_volume_comes_once_and_batches_hold_one_shape(volumes: list[Sample]) -> None:
+    batches = batches_of(volumes, batch_size=2, shuffle=True)
 
     drawn = contents(batches, 1)
 
     assert len(batches) == len(drawn) == 4
-    assert sorted(sum(drawn, [])) == list(range(7))
+    assert sorted(number for batch in drawn for number in batch) == list(range(7))
     assert sorted(map(len, drawn)) == [1, 2, 2, 2]
     assert all(len({number >= 5 for number in batch}) == 1 for batch in drawn)
 
 
-def test_order_depends_on_seed_and_epoch(volumes: list[ReadyVolume]) -> None:
+def test_order_depends_on_seed_and_epoch(volumes: list[Sample]) -> None:
     def order(seed: int, epoch: int) -> list[list[int]]:
-        return contents(Batches(volumes, TrainingConfig(seed=seed), shuffle=True), epoch)
+        return contents(batches_of(volumes, seed=seed, shuffle=True), epoch)
 
     assert order(0, 1) == order(0, 1)
     assert order(0, 1) != order(0, 2)
     assert order(0, 1) != order(1, 1)
 
 
-def test_without_shuffling_volumes_come_as_they_are_listed(volumes: list[ReadyVolume]) -> None:
-    assert contents(Batches(volumes, TrainingConfig(), shuffle=False), 3) == [[n] for n in range(7)]
+def test_without_shuffling_volumes_come_as_they_are_listed(volumes: list[Sample]) -> None:
+    assert contents(batches_of(volumes, shuffle=False), 3) == [[n] for n in range(7)]
 
 
 def test_a_volume_is_normalised_whole_and_fitted_with_its_labels() -> None:
@@ -87,9 +90,7 @@ def test_labels_are_asked_for() -> None:
 def test_worker_processes_load_the_same_batches(sample_of: Any) -> None:
     samples = [sample_of(str(number), number, (8, 10, 12)) for number in range(3)]
     alone, helped = (
-        Batches(
-            [make_ready(sample, config, Augmentation.MODERATE) for sample in samples], config, shuffle=True
-        )
+        Batches(samples, config, Augmentation.MODERATE, shuffle=True)
         for config in (TrainingConfig(batch_size=2, workers=workers) for workers in (0, 1))
     )
 
@@ -102,3 +103,12 @@ def test_worker_processes_load_the_same_batches(sample_of: Any) -> None:
     for (image, labels), (same_image, same_labels) in zip(expected, found, strict=True):
         assert torch.equal(image, same_image)
         assert torch.equal(labels, same_labels)
+
+
+def test_part_that_is_foreground(sample_of: Any) -> None:
+    samples = [sample_of("a", 1, (12, 14, 16)), sample_of("b", 2, (16, 18, 20))]
+    n_foreground = sum(np.count_nonzero(sample.labels) for sample in samples)
+
+    batches = Batches(samples, TrainingConfig(), Augmentation.NONE, shuffle=True)
+
+    assert batches.foreground_fraction == n_foreground / (12 * 14 * 16 + 16 * 18 * 20)

@@ -127,12 +127,12 @@ def test_the_rest_of_the_process_finds_its_own_settings_at_every_event(samples: 
         backends = torch.backends.cudnn
         return torch.get_num_threads(), torch.is_grad_enabled(), torch.is_autocast_enabled("cpu"), backends.benchmark
 
-    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()
     before = settings()
     for _ in train(samples, tmp_path, config(dropout=0.1, augmentation="moderate")):
         assert settings() == before
         assert torch.equal(torch.get_rng_state(), torch_state)
-        assert np.array_equal(np.random.get_state()[1], numpy_state)  # noqa: NPY002
+        assert np.array_equal(np.random.get_state()[1], numpy_state)
 
 
 def test_an_existing_run_is_kept_unless_it_may_be_overwritten(samples: list[Sample], tmp_path: Path) -> None:

@@ -45,7 +45,12 @@ def test_dice_agrees_with_the_evaluation() -> None:
     rng = np.random.default_rng(0)
     logits, truth = rng.normal(size=(3, 1, 4, 5, 6)), rng.integers(0, 2, (3, 1, 4, 5, 6))
 
-    expected = np.mean([score((one > 0).astype(np.uint8), other, "").dice for one, other in zip(logits[:, 0], truth[:, 0], strict=True)])
+    expected = np.mean(
+        [
+            score((one > 0).astype(np.uint8), other, "").dice
+            for one, other in zip(logits[:, 0], truth[:, 0], strict=True)
+        ]
+    )
 
     assert mean_dice(torch.from_numpy(logits), torch.from_numpy(truth)) == pytest.approx(expected)
 

@@ -34,10 +34,10 @@ CHANGES: dict[str, tuple[Any, dict[str, Any]]] = {
     "adn_order": ("AND", {}),
     "normalisation": ("percentile", {}),
     "fit": ("crop", {}),
-    "val_augmentation": ("heavy", {}),
+    "val_augmentation": ("heavy", {"seed": 1}),  # seed 0 happens to draw no change at all
     "shuffle": (False, {}),
     "optimizer": ("adamw", {}),
-    "schedule": ("SCHEDULE", {}),
+    "schedule": ("cosine", {}),
     "weight_decay": (0.1, {}),
     "momentum": (0.9, {"optimizer": "sgd"}),
     "evaluate_every": (2, {}),

@@ -203,8 +203,8 @@ class TrainingConfig(Settings):
 
     optimizer: Optimizer = setting(Optimizer.ADAM, "Rule that turns gradients into steps.", group=_OPTIMISATION)
     schedule: Schedule = setting(
-        Schedule.COSINE,
-        "How the learning rate goes: constant, or falling along a cosine towards 0, which ends on a better model.",
+        Schedule.CONSTANT,
+        "How the learning rate goes: constant, or along a cosine towards 0, which steadies the end of long runs.",
         label="learning rate schedule",
         group=_OPTIMISATION,
     )

@@ -19,14 +19,13 @@ _MOST_CHANNELS = 16
 class SingleVolumeConv3d(torch.nn.Conv3d):
     """`torch.nn.Conv3d`, with channels of zeros where one volume on the CPU would otherwise be slow."""
 
-    def _conv_forward(
-        self, volume: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
-    ) -> torch.Tensor:
+    def _conv_forward(self, volume: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
         n_zeros = _zero_channels(volume)
         if n_zeros:
             behind_channels = (0, 0, 0, 0, 0, 0, 0, n_zeros)
             volume, weight = pad(volume, behind_channels), pad(weight, behind_channels)
-        return super()._conv_forward(volume, weight, bias)
+        convolved: torch.Tensor = super()._conv_forward(volume, weight, bias)
+        return convolved
 
 
 def _zero_channels(volume: torch.Tensor) -> int:

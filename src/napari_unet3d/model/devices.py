@@ -113,7 +113,7 @@ def choose_hardware(device: Device = Device.AUTO, precision: Precision = Precisi
         dtype=_DTYPES[number_type],
         n_threads=n_threads,
         words=f"{name}{threads}, {number_type}",
-        notices=cudnn_notices(torch.backends.cudnn.version()) if device_type == "cuda" else (),
+        notices=cudnn_notices(cudnn_version()) if device_type == "cuda" else (),
     )
 
 
@@ -134,13 +134,19 @@ def _device_type(device: Device) -> str:
     return device.value
 
 
+def cudnn_version() -> int | None:
+    """Give the version of cuDNN, such as 91002 for 9.10.2; None without it."""
+    version: int | None = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+    return version
+
+
 def cudnn_notices(version: int | None) -> tuple[str, ...]:
     """Warn of cuDNN versions whose 3D convolutions are slow or wrong in half precision (pytorch #166122, #166643).
 
     Parameters
     ----------
     version : int or None
-        What `torch.backends.cudnn.version()` says, such as 91002 for 9.10.2.
+        What `cudnn_version` says.
     """
     if version is None or not 90800 <= version < 91500:
         return ()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 import torchinfo
-from monai.networks.nets import UNet
+from monai.networks.nets.unet import UNet
 
 from napari_unet3d.configs import Optimizer, TrainingConfig
 from napari_unet3d.data.sample import Shape3D
@@ -57,6 +58,25 @@ def build_unet(config: TrainingConfig, device: str = "cpu") -> UNet:
         )
 
 
+def expect_foreground(network: UNet, fraction: float) -> None:
+    """Let an untrained network answer with the probability that a voxel is foreground, instead of with one half.
+
+    Without it, a large part of a short training goes into the one bias that says how rare foreground is
+    (Lin et al. 2017, "Focal loss for dense object detection", section 4.1).
+
+    Parameters
+    ----------
+    network : UNet
+        What `build_unet` gave; the bias of its last convolution is set, if it has one.
+    fraction : float
+        Part of the training voxels that is foreground; it is taken to be from 0.01 to 0.99.
+    """
+    last = [layer for layer in network.modules() if isinstance(layer, torch.nn.Conv3d)][-1]
+    if last.bias is not None:
+        probability = min(max(fraction, 0.01), 0.99)
+        torch.nn.init.constant_(last.bias, math.log(probability / (1 - probability)))
+
+
 def place_network(network: UNet, hardware: Hardware) -> UNet:
     """Move a network to its device, in the layout that is fastest there; it computes the same.
 
@@ -69,7 +89,9 @@ def place_network(network: UNet, hardware: Hardware) -> UNet:
     """
     network.to(hardware.device)
     if hardware.device.type == "cpu":
-        network.to(memory_format=torch.channels_last_3d)
+        for weights in network.parameters():
+            if weights.ndim == 5:
+                weights.data = weights.data.contiguous(memory_format=torch.channels_last_3d)
         speed_up_single_volumes(network)
     return network
 

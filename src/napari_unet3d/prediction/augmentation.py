@@ -9,14 +9,9 @@ from itertools import permutations
 from typing import Any
 
 import torch
-from monai.transforms import (
-    Compose,
-    RandAdjustContrastd,
-    RandAffined,
-    RandFlipd,
-    RandGaussianSmoothd,
-    RandRotate90d,
-)
+from monai.transforms.compose import Compose
+from monai.transforms.intensity.dictionary import RandAdjustContrastd, RandGaussianSmoothd
+from monai.transforms.spatial.dictionary import RandAffined, RandFlipd, RandRotate90d
 
 from napari_unet3d.configs import Augmentation
 from napari_unet3d.data.sample import Shape3D, VoxelSize
@@ -143,10 +138,12 @@ def _grey_values(strength: _Strength, voxel_size_um: VoxelSize) -> list[Any]:
 class _RandBlurd(RandGaussianSmoothd):
     """MONAI's blur takes zeros beyond the border, which darkens the rim; this one takes the border's own values."""
 
-    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
-        widest = (max(sigma) for sigma in (self.rand_smooth.sigma_x, self.rand_smooth.sigma_y, self.rand_smooth.sigma_z))
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        widest = (
+            max(sigma) for sigma in (self.rand_smooth.sigma_x, self.rand_smooth.sigma_y, self.rand_smooth.sigma_z)
+        )
         margin = math.ceil(4 * max(widest))  # MONAI cuts at 4 sigma
         wider = torch.nn.functional.pad(data["image"][None], (margin,) * 6, mode="replicate")[0]
-        blurred: torch.Tensor = super().__call__({"image": wider})["image"]
+        blurred = super().__call__({"image": wider})["image"]
         inside = slice(margin, -margin)
         return {**data, "image": blurred[:, inside, inside, inside]}

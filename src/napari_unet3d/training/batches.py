@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from napari_unet3d.configs import Augmentation, Fit, TrainingConfig
 from napari_unet3d.data.sample import Sample, Shape3D, VoxelSize
 from napari_unet3d.errors import UserError
+from napari_unet3d.model.devices import explain_memory_errors
 from napari_unet3d.model.normalisation import normalise
 from napari_unet3d.prediction.augmentation import Augmenter, augmentation_for
 from napari_unet3d.prediction.fit import fit_volume, fitted_shape
@@ -79,16 +80,29 @@ class Batches:
 
     Parameters
     ----------
-    volumes : sequence of ReadyVolume
+    samples : sequence of Sample
         What to draw from; every volume comes once per epoch.
     config : TrainingConfig
-        Batch size, seed and workers. Worker processes are started by spawning, never by forking, and give the
-        same batches as none.
+        Normalisation, fit, batch size, seed and workers. Worker processes are started by spawning, never by
+        forking, and give the same batches as none.
+    level : Augmentation
+        How strongly the volumes are varied.
     shuffle : bool
         Draw a new order in every epoch.
+
+    Raises
+    ------
+    UserError
+        If a sample has no labels or cannot be made to fit, or there is not enough memory for all.
     """
 
-    def __init__(self, volumes: Sequence[ReadyVolume], config: TrainingConfig, *, shuffle: bool) -> None:
+    def __init__(
+        self, samples: Sequence[Sample], config: TrainingConfig, level: Augmentation, *, shuffle: bool
+    ) -> None:
+        with explain_memory_errors():
+            volumes = [make_ready(sample, config, level) for sample in samples]
+        self._n_voxels = sum(volume.labels.numel() for volume in volumes)
+        self._n_foreground = sum(int(volume.labels.count_nonzero()) for volume in volumes)
         self._order = _Order(volumes, config, shuffle=shuffle)
         self._loader: DataLoader[Batch] = DataLoader(
             _VariedVolumes(volumes),
@@ -103,6 +117,11 @@ class Batches:
     def __len__(self) -> int:
         """Count the batches of an epoch."""
         return len(self._order)
+
+    @property
+    def foreground_fraction(self) -> float:
+        """Part of all voxels that is foreground."""
+        return self._n_foreground / self._n_voxels
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """Give images (volume, 1, z, y, x) in float32 and labels of that shape in uint8, batch by batch.

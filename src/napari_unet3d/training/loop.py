@@ -19,11 +19,10 @@ from napari_unet3d.data.events import Notice
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.split import Split, split_samples
 from napari_unet3d.errors import UserError
-from napari_unet3d.evaluation.history import EpochRecord, best_record
-from napari_unet3d.model.checkpoint import Checkpoint
+from napari_unet3d.evaluation.history import EpochRecord
 from napari_unet3d.model.devices import Hardware, TorchSettings, choose_hardware
-from napari_unet3d.model.network import build_unet, place_network
-from napari_unet3d.training.batches import Batches, make_ready
+from napari_unet3d.model.network import build_unet, expect_foreground, place_network
+from napari_unet3d.training.batches import Batches
 from napari_unet3d.training.events import EpochFinished, RunStarted, StepFinished, TrainEvent, TrainingFinished
 from napari_unet3d.training.losses import learning_rate, make_loss, make_optimizer, mean_dice
 from napari_unet3d.training.run_folder import RunFolder
@@ -69,30 +68,25 @@ def train(
     config = config or TrainingConfig()
     run = RunFolder(Path(run_folder), config, overwrite=overwrite)
     hardware = choose_hardware(config.device, config.precision)
-    samples = _labelled_samples(data)
-    split = split_samples(samples, config.val_fraction, config.seed)
-    training = Batches([make_ready(s, config, config.augmentation) for s in split.train], config, shuffle=config.shuffle)
-    validation = Batches([make_ready(s, config, config.val_augmentation) for s in split.val], config, shuffle=False)
+    split = split_samples(_labelled_samples(data), config.val_fraction, config.seed)
+    training = Batches(split.train, config, config.augmentation, shuffle=config.shuffle)
+    validation = Batches(split.val, config, config.val_augmentation, shuffle=False)
     settings = TorchSettings(hardware, config.seed)
     with settings.lent():
-        learner = Learner(config, hardware)
+        learner = Learner(config, hardware, training.foreground_fraction)
 
-    names = [s.name for s in split.train], [s.name for s in split.val]
-    run.start(hardware, "layers" if not isinstance(data, Path | str) else str(data), *names)
+    run.start(split, hardware, dataset=str(data) if isinstance(data, Path | str) else "layers")
+    train_names, val_names = (tuple(sample.name for sample in part) for part in (split.train, split.val))
     yield RunStarted(
-        run.path, hardware.words, tuple(names[0]), tuple(names[1]), config.epochs, len(training), learner.n_parameters
+        run.path, hardware.words, train_names, val_names, config.epochs, len(training), learner.n_parameters
     )
     yield from _notices(config, hardware, split)
 
-    history: list[EpochRecord] = []
-    seconds: list[float] = []
-    voxel_size_um = samples[0].voxel_size_um if len({s.voxel_size_um for s in samples}) == 1 else None
     try:
         for epoch in range(1, config.epochs + 1):
             started = time.monotonic()
             learner.learning_rate = learning_rate(config, epoch)
-            losses: list[float] = []
-            batches = training.epoch(epoch)
+            batches, losses = training.epoch(epoch), []
             for step in range(1, len(training) + 1):
                 with settings.lent():
                     losses.append(learner.step(*next(batches)))
@@ -106,20 +100,13 @@ def train(
                     val_loss, val_dice = learner.evaluate(validation.epoch(0))
 
             record = EpochRecord(epoch, _mean_finite(losses), val_loss, val_dice)
-            history.append(record)
-            seconds.append(time.monotonic() - started)
-            is_best = best_record(history) is record
-            checkpoint = Checkpoint(config, learner.weights(), epoch, tuple(history), voxel_size_um)
-            run.save_epoch(checkpoint, seconds[-1], is_best=is_best)
-            seconds_left = (config.epochs - epoch) * sum(seconds[-5:]) / len(seconds[-5:])
-            yield EpochFinished(epoch, record.train_loss, val_loss, val_dice, is_best, seconds_left)
+            is_best = run.save_epoch(record, learner.weights(), time.monotonic() - started)
+            yield EpochFinished(epoch, record.train_loss, val_loss, val_dice, is_best, run.seconds_left)
     finally:
-        if not history and learner.n_steps > 0:
-            run.save_started_epoch(Checkpoint(config, learner.weights(), 0, (), voxel_size_um))
+        if learner.n_steps > 0 and not run.has_model:
+            run.save_started_epoch(learner.weights())
 
-    best = best_record(history)
-    assert best is not None  # there is at least one epoch
-    yield TrainingFinished(run.path, run.model, best.epoch, best.val_loss, best.val_dice)
+    yield TrainingFinished(run.path, run.model, run.best.epoch, run.best.val_loss, run.best.val_dice)
 
 
 class Learner:
@@ -131,11 +118,15 @@ class Learner:
         Network, loss and optimiser.
     hardware : Hardware
         Where to compute and in which number type.
+    foreground_fraction : float
+        Part of the training voxels that is foreground, which the untrained network starts from.
     """
 
-    def __init__(self, config: TrainingConfig, hardware: Hardware) -> None:
+    def __init__(self, config: TrainingConfig, hardware: Hardware, foreground_fraction: float) -> None:
+        network = build_unet(config)
+        expect_foreground(network, foreground_fraction)
         self._hardware = hardware
-        self._network = place_network(build_unet(config), hardware)
+        self._network = place_network(network, hardware)
         self._loss = make_loss(config.loss)
         self._optimizer = make_optimizer(self._network.parameters(), config)
         # Half precision loses small gradients, so the loss is scaled up for them; other types need no scaling.
@@ -171,7 +162,7 @@ class Learner:
         self._network.train()
         loss = self._loss(*self._answer(images, truth))
         self._optimizer.zero_grad(set_to_none=True)
-        self._scaler.scale(loss).backward()
+        torch.autograd.backward(self._scaler.scale(loss))
         self._scaler.unscale_(self._optimizer)
         value = loss.item()
         if self._is_sound(value):
@@ -234,7 +225,8 @@ def _labelled_samples(data: Path | str | Sequence[Sample]) -> list[Sample]:
         raise UserError("There is no volume to train on; give at least one image with labels.")
     if not any(sample.labels is not None and sample.labels.any() for sample in samples):
         raise UserError(
-            f"The labels of all {len(samples)} volumes are 0: there is no foreground to learn. Label some objects first."
+            f"The labels of all {len(samples)} volumes are 0: there is no foreground to learn. "
+            "Label some objects first."
         )
     return samples
 

@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable, Iterable
 
 import torch
-from monai.losses import DiceCELoss, DiceLoss, FocalLoss
+from monai.losses.dice import DiceCELoss, DiceLoss
+from monai.losses.focal_loss import FocalLoss
 
 from napari_unet3d.configs import Loss, Optimizer, Schedule, TrainingConfig
 

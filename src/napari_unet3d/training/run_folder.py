@@ -8,16 +8,20 @@ import platform
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from napari_unet3d.configs import TrainingConfig
+from napari_unet3d.data.sample import VoxelSize
+from napari_unet3d.data.split import Split
 from napari_unet3d.errors import UserError, explain_os_errors
-from napari_unet3d.evaluation.history import EpochRecord
+from napari_unet3d.evaluation.history import EpochRecord, best_record
 from napari_unet3d.files import write_json, write_text
 from napari_unet3d.model.checkpoint import MODEL_FILE, Checkpoint, package_versions, save_checkpoint
-from napari_unet3d.model.devices import Hardware
+from napari_unet3d.model.devices import Hardware, cudnn_version
 from napari_unet3d.training.losses import learning_rate
+
+if TYPE_CHECKING:
+    import torch
 
 LAST_FILE = "last.safetensors"
 HISTORY_FILE = "history.csv"
@@ -47,6 +51,8 @@ class RunFolder:
     def __init__(self, path: Path, config: TrainingConfig, *, overwrite: bool) -> None:
         self.path, self.model = path, path / MODEL_FILE
         self._config = config
+        self._voxel_size_um: VoxelSize | None = None
+        self._history: list[EpochRecord] = []
         self._seconds: list[float] = []
         if path.exists() and not path.is_dir():
             raise UserError(f"The run folder {path} is a file; choose the name of a new folder.")
@@ -57,63 +63,94 @@ class RunFolder:
                 "choose another run folder, or allow this one to be overwritten."
             )
 
-    def start(self, hardware: Hardware, dataset: str, train_names: Sequence[str], val_names: Sequence[str]) -> None:
+    def start(self, split: Split, hardware: Hardware, dataset: str) -> None:
         """Make the folder, remove the results of an older run, and write settings and environment.
 
         Parameters
         ----------
+        split : Split
+            Which volumes train and which validate.
         hardware : Hardware
             Device and precision.
         dataset : str
             Where the volumes come from, in words or as a path.
-        train_names, val_names : sequence of str
-            The split.
         """
+        voxel_sizes = {sample.voxel_size_um for sample in (*split.train, *split.val)}
+        self._voxel_size_um = voxel_sizes.pop() if len(voxel_sizes) == 1 else None
         write_json(self.path / CONFIG_FILE, self._config.model_dump(mode="json"))
         environment = {
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "versions": package_versions(),
             "platform": platform.platform(),
             "device": hardware.words,
-            "cudnn": torch.backends.cudnn.version() if hardware.device.type == "cuda" else None,
+            "cudnn": cudnn_version() if hardware.device.type == "cuda" else None,
             "dataset": dataset,
-            "train": list(train_names),
-            "validation": list(val_names),
+            "train": [sample.name for sample in split.train],
+            "validation": [sample.name for sample in split.val],
         }
         write_json(self.path / ENVIRONMENT_FILE, environment)
         for name in _RESULTS:
             with explain_os_errors(self.path / name, "remove"):
                 (self.path / name).unlink(missing_ok=True)
 
-    def save_epoch(self, checkpoint: Checkpoint, seconds: float, *, is_best: bool) -> None:
-        """Write what an epoch has reached: the history, the last model, and the best one if it is that.
+    @property
+    def has_model(self) -> bool:
+        """Whether a model of this run is on disk."""
+        return self.model.exists()
+
+    @property
+    def best(self) -> EpochRecord:
+        """The epoch whose weights are the model of the run; there must have been one."""
+        best = best_record(self._history)
+        if best is None:
+            raise LookupError("no epoch is finished yet")
+        return best
+
+    @property
+    def seconds_left(self) -> float:
+        """Estimate for the rest of the run, from the last five epochs."""
+        recent = self._seconds[-5:]
+        return (self._config.epochs - len(self._seconds)) * sum(recent) / len(recent)
+
+    def save_epoch(self, record: EpochRecord, weights: dict[str, torch.Tensor], seconds: float) -> bool:
+        """Write what an epoch has reached: the last model, the best one if it is that, and the history.
 
         Parameters
         ----------
-        checkpoint : Checkpoint
-            Weights and history after the epoch.
+        record : EpochRecord
+            Losses of the epoch.
+        weights : dict of str to Tensor
+            State of the network after it.
         seconds : float
             How long the epoch took.
-        is_best : bool
-            Whether it becomes the model of the run.
+
+        Returns
+        -------
+        bool
+            Whether it is the best epoch so far.
         """
+        self._history.append(record)
         self._seconds.append(seconds)
-        save_checkpoint(self.path / LAST_FILE, checkpoint)
-        if is_best:
-            save_checkpoint(self.model, checkpoint)
-        self._write_history(checkpoint.history)
+        is_best = self.best is record
+        self._save_models(weights, record.epoch, (LAST_FILE, MODEL_FILE) if is_best else (LAST_FILE,))
+        self._write_history()
+        return is_best
 
-    def save_started_epoch(self, checkpoint: Checkpoint) -> None:
+    def save_started_epoch(self, weights: dict[str, torch.Tensor]) -> None:
         """Write the weights of a run that ends within its first epoch, so that what was learnt is kept."""
-        save_checkpoint(self.path / LAST_FILE, checkpoint)
-        save_checkpoint(self.model, checkpoint)
-        self._write_history(checkpoint.history)
+        self._save_models(weights, 0, (LAST_FILE, MODEL_FILE))
+        self._write_history()
 
-    def _write_history(self, history: Sequence[EpochRecord]) -> None:
+    def _save_models(self, weights: dict[str, torch.Tensor], epoch: int, names: Sequence[str]) -> None:
+        checkpoint = Checkpoint(self._config, weights, epoch, tuple(self._history), self._voxel_size_um)
+        for name in names:
+            save_checkpoint(self.path / name, checkpoint)
+
+    def _write_history(self) -> None:
         table = io.StringIO()
         rows = csv.writer(table, lineterminator="\n")
         rows.writerow(["epoch", "train_loss", "val_loss", "val_dice", "learning_rate", "seconds"])
-        for record, seconds in zip(history, self._seconds, strict=True):
+        for record, seconds in zip(self._history, self._seconds, strict=True):
             rate = learning_rate(self._config, record.epoch)
             rows.writerow(
                 [record.epoch, record.train_loss, record.val_loss, record.val_dice, f"{rate:.6g}", f"{seconds:.3f}"]
