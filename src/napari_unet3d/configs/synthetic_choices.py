@@ -80,6 +80,11 @@ class PixelType(Choice):
     UINT16 = "uint16"
     FLOAT32 = "float32"
 
+    @property
+    def words(self) -> str:
+        """The name in numpy."""
+        return str(self.value)
+
 
 class Difficulty(Choice):
     """Ready-made settings from the tutorial's clean volumes to touching objects in a noisy stack; see `settings`."""

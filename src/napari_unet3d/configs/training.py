@@ -50,6 +50,12 @@ class Activation(Choice):
     SIGMOID = "sigmoid"
 
     @property
+    def words(self) -> str:
+        """The words for a menu."""
+        spellings = {"prelu": "PReLU", "relu": "ReLU", "leaky-relu": "Leaky ReLU", "elu": "ELU", "sigmoid": "Sigmoid"}
+        return spellings[self.value]
+
+    @property
     def monai_name(self) -> str:
         """The name that `monai.networks.layers.Act` knows."""
         return str(self.value).replace("-", "")
@@ -126,6 +132,11 @@ class Device(Choice):
     MPS = "mps"
     CPU = "cpu"
 
+    @property
+    def words(self) -> str:
+        """The words for a menu."""
+        return "Auto" if self is Device.AUTO else str(self.value).upper()
+
 
 class Precision(Choice):
     """Number type of the heavy arithmetic; auto takes the fastest that the device does well."""
@@ -134,6 +145,11 @@ class Precision(Choice):
     FP32 = "fp32"
     BF16 = "bf16"
     FP16 = "fp16"
+
+    @property
+    def words(self) -> str:
+        """The words for a menu."""
+        return "Auto" if self is Precision.AUTO else str(self.value)
 
 
 def _three_letters(order: str) -> str:

@@ -11,10 +11,7 @@ from napari.layers import Image, Labels
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QAbstractItemView,
-    QDialog,
-    QDialogButtonBox,
     QHeaderView,
-    QLabel,
     QListWidget,
     QListWidgetItem,
     QMessageBox,
@@ -22,7 +19,6 @@ from qtpy.QtWidgets import (
     QStyle,
     QTreeWidget,
     QTreeWidgetItem,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -33,6 +29,7 @@ from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.widgets import layers
 from napari_unet3d.widgets.base import Dock, PathBox, RunBar, add_row, heading
+from napari_unet3d.widgets.clean_dialog import CleanDialog
 from napari_unet3d.widgets.form import compact_form_layout
 from napari_unet3d.widgets.jobs import Job, Progress
 
@@ -186,7 +183,7 @@ class DatasetDock(Dock):
             files = files_to_clean(folder)
             if not files:
                 self.message.show_message(f"There is nothing to delete in {folder}")
-            elif _CleanDialog(folder, files, self).exec():
+            elif CleanDialog(folder, files, self).exec():
                 clean_dataset(folder, files)
                 self.refresh()
                 self.message.show_message(f"Deleted {len(files)} files.")
@@ -221,30 +218,6 @@ class DatasetDock(Dock):
                 f"The check found {_count(n_errors, 'error')} and {_count(n_warnings, 'warning')}.",
                 "error" if n_errors else "warning",
             )
-
-
-class _CleanDialog(QDialog):
-    """Names every file that would be deleted, and deletes nothing unless asked to."""
-
-    def __init__(self, folder: Path, files: list[Path], parent: QWidget) -> None:
-        super().__init__(parent)
-        self.setWindowTitle("Delete files?")
-        text = QLabel(f"These {len(files)} files of {folder} will be deleted for good:")
-        text.setWordWrap(True)
-        names = QListWidget()
-        names.addItems([str(path.relative_to(folder)) for path in files])
-        self.delete_button, self.cancel_button = QPushButton(f"Delete {len(files)} files"), QPushButton("Cancel")
-        self.delete_button.setAutoDefault(False)
-        self.cancel_button.setDefault(True)
-        self.delete_button.clicked.connect(self.accept)
-        self.cancel_button.clicked.connect(self.reject)
-        buttons = QDialogButtonBox()
-        buttons.addButton(self.delete_button, QDialogButtonBox.ButtonRole.DestructiveRole)
-        buttons.addButton(self.cancel_button, QDialogButtonBox.ButtonRole.RejectRole)
-        column = QVBoxLayout(self)
-        for widget in (text, names, buttons):
-            column.addWidget(widget)
-        self.resize(480, 360)
 
 
 def _button(text: str, tooltip: str, on_click: Any) -> QPushButton:

@@ -7,7 +7,6 @@ with `jobs_of(viewer).running(kind)` and shows it again.
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
@@ -27,7 +26,7 @@ from napari_unet3d.errors import UserError
 logger = logging.getLogger(__name__)
 
 _DELIVERIES_PER_SECOND = 10  # more would make the viewer late, see `Job`
-_BAR_STEPS = 1000
+_BAR_STEPS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,14 +255,6 @@ def jobs_of(viewer: Any) -> Jobs:
     """Give the jobs of a viewer; the same object for the viewer and for napari's proxies of it."""
     window = getattr(viewer.window, "__wrapped__", viewer.window)
     return _jobs.setdefault(window, Jobs())
-
-
-def threads_for_viewer() -> int:
-    """Give the number of threads that arithmetic may use while the viewer needs one core to draw (at least 1).
-
-    Pass it to ``torch.set_num_threads`` inside the thread of a job.
-    """
-    return max(1, (os.cpu_count() or 1) - 1)
 
 
 def _run(events: Callable[[], Iterator[Any]], arrived: deque[Any]) -> Generator[None, None, None]:

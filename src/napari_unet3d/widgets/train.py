@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 SAMPLE_CONFIG = SyntheticConfig(
     difficulty=Difficulty.MEDIUM,
     shape=(64, 64, 64),
-    objects=8,
-    object_shape_min=(14, 14, 14),
-    object_shape_max=(24, 24, 24),
+    objects=6,
+    object_shape_min=(20, 20, 20),
+    object_shape_max=(32, 32, 32),
 )
 _N_TRAIN, _N_TEST = 5, 1
 
