@@ -82,7 +82,7 @@ class PixelType(Choice):
 
     @property
     def words(self) -> str:
-        """The name in numpy."""
+        """The words for a menu: numpy's own name."""
         return str(self.value)
 
 
