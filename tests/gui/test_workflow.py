@@ -8,9 +8,9 @@ from napari.layers import Image, Labels
 
 from napari_unet3d.data.dataset import Part, list_pairs, read_samples
 from napari_unet3d.data.sample import Sample
+from napari_unet3d.prediction.events import Prediction
 from napari_unet3d.training.events import EpochFinished
 from napari_unet3d.widgets.predictions import compare, show_volume
-from napari_unet3d.prediction.events import Prediction
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def viewer(make_napari_viewer):
 
 def n_pixels(screenshot, colour):
     """Count pixels in which one of red, green, blue is far above the two others."""
-    channel = "red green blue".split().index(colour)
+    channel = ["red", "green", "blue"].index(colour)
     rgb = screenshot[..., :3].astype(int)
     others = np.delete(rgb, channel, axis=-1).max(axis=-1)
     return int((rgb[..., channel] - others > 100).sum())

@@ -203,6 +203,13 @@ def show_difference(viewer: Any, name: str, difference: NDArray[np.uint8], like:
     return show_labels(viewer, name, small, like, colormap=_DIFFERENCE_COLOURS, opacity=0.9)
 
 
+def hide_own_layers(viewer: Any) -> None:
+    """Hide every layer that the plugin made, so that another volume can be shown in the same place."""
+    for layer in viewer.layers:
+        if layer.metadata.get(_OWNED):
+            layer.visible = False
+
+
 def bring_out(viewer: Any, layer: Layer, instead_of: Sequence[Layer] = ()) -> None:
     """Make a layer the one that is seen: visible, above the others, and without those that would cover it.
 

@@ -31,7 +31,7 @@ class ModelBox(QWidget):
         self._combo.setToolTip("A run folder, of which the best model is taken, or a model file (.safetensors).")
         self.line = self._combo.lineEdit()
         assert self.line is not None
-        self.line.setPlaceholderText("No model yet: train one or choose a file")
+        self.line.setPlaceholderText("No model yet; train one or choose")
         self.browse_button = QPushButton("…")
         self.browse_button.setMaximumWidth(32)
         self.browse_button.setStyleSheet("QPushButton::menu-indicator { image: none; width: 0px; }")

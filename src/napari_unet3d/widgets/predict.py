@@ -178,8 +178,7 @@ class PredictDock(Dock):
         assert self._task is not None
         assert self._task.image is not None
         self.results.show_layer(outcome, self._task.image, self._task.truth)
-        n_voxels = int(outcome.prediction.labels.sum())
-        self._done = f"{n_voxels:,} of {outcome.prediction.labels.size:,} voxels are foreground."
+        self._done = f"'{outcome.prediction.name}' is predicted."
         if self._task.out is not None:
             self._done += f" The results are in {self._task.out}"
 

@@ -18,7 +18,15 @@ from napari_unet3d.data.volumes import read_sample, read_volume, write_volume
 from napari_unet3d.evaluation.differences import difference_labels
 from napari_unet3d.evaluation.metrics import Scores, score
 from napari_unet3d.prediction.events import EvaluateEvent, PredictFilesEvent, Prediction
-from napari_unet3d.widgets.layers import Place, bring_out, show_difference, show_image, show_labels, show_sample
+from napari_unet3d.widgets.layers import (
+    Place,
+    bring_out,
+    hide_own_layers,
+    show_difference,
+    show_image,
+    show_labels,
+    show_sample,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,14 +162,18 @@ def update_outcome(viewer: Any, outcome: Outcome, like: Place) -> None:
 
 def show_volume(viewer: Any, sample: Sample, outcome: Outcome) -> Place:
     """Show a volume that is not in the viewer yet, with its truth and its prediction, and say where it lies."""
+    hide_own_layers(viewer)
     image, truth = show_sample(viewer, sample)
+    bring_out(viewer, image)
     show_outcome(viewer, outcome, image, truth)
     return image
 
 
 def show_file(viewer: Any, opened: FileOpened) -> None:
     """Show a volume from a file and its predicted labels."""
+    hide_own_layers(viewer)
     image, _ = show_sample(viewer, opened.sample)
+    bring_out(viewer, image)
     labels = show_labels(viewer, f"{opened.sample.name} prediction", opened.labels, image, opacity=0.5)
     bring_out(viewer, labels)
 

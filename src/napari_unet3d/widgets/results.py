@@ -55,7 +55,7 @@ class Results(QWidget):
         self._kept_bytes = 0
         self.threshold = 0.5
         self.show_button.clicked.connect(self.show_selected)
-        self.table.cellDoubleClicked.connect(self.show_selected)
+        self.table.cellDoubleClicked.connect(lambda row, _column: self._show_row(row))
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         for widget in (self.table, self.show_button, self.legend):
@@ -110,7 +110,10 @@ class Results(QWidget):
 
     def show_selected(self, *_: object) -> None:
         """Show the volume of the table's selected row in the viewer."""
-        name = self.table.names[max(0, self.table.currentRow())]
+        self._show_row(max(0, self.table.currentRow()))
+
+    def _show_row(self, row: int) -> None:
+        name = self.table.names[row]
         with self._dock.message.explaining():
             if name in self._rows:
                 self._rows[name]()
