@@ -14,6 +14,7 @@ from napari_unet3d.configs import (
     BackgroundMethod,
     Difficulty,
     EvaluationConfig,
+    PixelType,
     PredictionConfig,
     Preset,
     RotationPlane,
@@ -57,6 +58,11 @@ def settings_of(draw: Any, config: type[Settings]) -> Settings:
         drawn["object_shape_max"] = tuple(map(max, *shapes))
         if drawn.get("background_generate") in (BackgroundMethod.MULTIPLY, BackgroundMethod.DIVIDE):
             drawn["background_baseline"] = 1.0
+            drawn["background_noise"] = (1.0, 2.0)
+        if drawn.get("background_apply") is BackgroundMethod.DIVIDE:
+            drawn["background_noise"] = (1.0, 2.0)
+        largest = {PixelType.UINT16: 65535, PixelType.FLOAT32: 65535}.get(drawn.get("pixel_type"), 255)
+        drawn["intensity"] = tuple(min(value, largest) for value in drawn.get("intensity", (128, 255)))
     return config(**drawn)
 
 
@@ -107,6 +113,8 @@ def test_the_bounds_themselves_are_allowed(config, name, bound):
         values["object_shape_max"] = (4096,) * 3
     if name == "object_shape_max":
         values["object_shape_min"] = (2,) * 3
+    if name == "intensity":
+        values["pixel_type"] = PixelType.UINT16
     assert getattr(config(**values), name) == value
 
 
