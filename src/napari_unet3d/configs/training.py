@@ -98,7 +98,7 @@ class Loss(Choice):
     @property
     def words(self) -> str:
         """The words for a menu."""
-        return {"bce": "Binary cross-entropy", "dice": "Dice", "focal": "Focal", "dice-ce": "Dice + cross-entropy"}[
+        return {"bce": "BCE", "dice": "Dice", "focal": "Focal", "dice-ce": "Dice + CE"}[
             self.value
         ]
 
