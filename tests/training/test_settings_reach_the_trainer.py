@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from conftest import make_sample
+from box_samples import make_sample
 
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.errors import UserError
