@@ -8,8 +8,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from box_samples import make_sample
 
-from conftest import make_sample
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.checkpoint import load_checkpoint

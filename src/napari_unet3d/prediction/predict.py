@@ -18,6 +18,7 @@ from napari_unet3d.data.volumes import read_sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.checkpoint import Checkpoint, load_checkpoint
 from napari_unet3d.model.devices import TorchSettings, choose_hardware, explain_memory_errors
+from napari_unet3d.model.network import place_network
 from napari_unet3d.model.normalisation import normalise
 from napari_unet3d.prediction.events import ModelLoaded, PredictEvent, PredictFilesEvent, Prediction, PredictionWritten
 from napari_unet3d.prediction.fit import fit_volume, fitted_shape, unfit_volume
@@ -153,7 +154,7 @@ class LoadedModel:
         self._hardware = choose_hardware(config.device, config.precision)
         self._settings = TorchSettings(self._hardware, seed=0)
         with explain_memory_errors(_REMEDY):
-            self._network = checkpoint.network().to(self._hardware.device)
+            self._network = place_network(checkpoint.network(), self._hardware)
 
     def announce(self) -> Iterator[ModelLoaded | Notice]:
         """Give the events that tell where the model runs and what is wrong there."""
