@@ -6,6 +6,7 @@ The three long steps are the engine's generators; the command follows them as it
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -173,6 +174,7 @@ def main(folder: str, screenshot: str | None = None) -> None:
     """Show the demo in `folder` until the viewer is closed, or save a picture of it and end."""
     import napari
 
+    logging.getLogger("vispy").setLevel(logging.ERROR)  # virtual displays have no resolution, which is no news
     viewer = open_viewer(Demo(Path(folder)))
     if screenshot is None:
         napari.run()

@@ -128,14 +128,14 @@ def look_at_hardware() -> Iterator[Finding]:
     try:
         import torch
 
-        from napari_unet3d.model.devices import choose_hardware, cudnn_notices
+        from napari_unet3d.model.devices import choose_hardware, cudnn_notices, cudnn_version
     except (ImportError, OSError) as error:  # OSError: a library of torch cannot be loaded
         problem = "torch or monai cannot be imported. Install both anew: pip install --force-reinstall torch monai"
         yield Finding("device", f"unknown: {error}", problem, prevents_work=True)
         return
     hardware = choose_hardware()
     yield Finding("device", hardware.words, idle_gpu(hardware.device.type, torch.version.cuda))
-    cudnn = torch.backends.cudnn.version() if torch.cuda.is_available() else None
+    cudnn = cudnn_version() if torch.cuda.is_available() else None
     yield Finding("cuDNN", str(cudnn or "not used"), " ".join(cudnn_notices(cudnn)) or None)
 
 

@@ -100,10 +100,10 @@ def train(
 
     chosen = merge(settings, config)
     pairs = list_pairs(dataset, Part.TRAIN)
-    described = summarise(chosen, read_pair(pairs[0]).shape if pairs else None).text
+    described = summarise(chosen, read_pair(pairs[0]).shape if pairs else None)
     finished = follow.training(
         training(dataset, run, chosen, overwrite=overwrite),
-        network=described if summary else described.rpartition("\n\n")[2],
+        network=described.text if summary else follow.totals(described),
     )
     if finished.best_val_dice is not None:
         say(f"best epoch {finished.best_epoch}: validation Dice {finished.best_val_dice:.4f}")

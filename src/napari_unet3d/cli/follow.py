@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from napari_unet3d.configs import PredictionConfig
     from napari_unet3d.demo import Demo
     from napari_unet3d.evaluation.metrics import Scores
+    from napari_unet3d.model.network import ModelSummary
 
 E = TypeVar("E")
 
@@ -170,11 +171,12 @@ def tutorial(demo: Demo) -> None:
     """Follow the steps of a demo and print its scores and its files."""
     from napari_unet3d.evaluation.figure import write_curves
     from napari_unet3d.model.checkpoint import load_checkpoint
+    from napari_unet3d.model.network import summarise
 
     note(f"1 of 3: generating {demo.n_volumes} volumes of {' × '.join(map(str, demo.volumes.shape))} voxels")
     generation(demo.generate())
     note(f"2 of 3: training for {demo.training.epochs} epochs")
-    finished = training(demo.train())
+    finished = training(demo.train(), network=totals(summarise(demo.training, demo.volumes.shape)))
     write_curves(demo.curves, load_checkpoint(demo.run / "last.safetensors").history)
     note("3 of 3: testing")
     scores = evaluation(demo.evaluate())
@@ -194,6 +196,11 @@ def table(volumes: Sequence[Scores], mean: Scores) -> str:
         f"{row.name:<{width}}  {row.dice:6.4f}  {row.iou:6.4f}  {row.precision:9.4f}  {row.recall:6.4f}" for row in rows
     ]
     return "\n".join(lines)
+
+
+def totals(summary: ModelSummary) -> str:
+    """Give the last lines of a summary, without the table of layers: size, parameters and memory."""
+    return summary.text.rpartition("\n\n")[2]
 
 
 def _as_generator(events: Iterator[E]) -> Generator[E]:

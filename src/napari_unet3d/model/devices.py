@@ -136,7 +136,7 @@ def _device_type(device: Device) -> str:
 
 def cudnn_version() -> int | None:
     """Give the version of cuDNN, such as 91002 for 9.10.2; None without it."""
-    version: int | None = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+    version: int | None = torch.backends.cudnn.version()
     return version
 
 
