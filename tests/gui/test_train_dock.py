@@ -158,6 +158,7 @@ def test_cuda_without_a_gpu_is_explained(dock, dataset, wait_for_end):
     assert "cuda was asked for" in dock.message.text()
     assert "choose auto or cpu" in dock.message.text()
     assert dock.run_bar.start_button.isVisibleTo(dock), "the dock can be used again"
+    assert not dock.status.isVisibleTo(dock), "nothing is loading any more"
 
 
 @pytest.fixture
@@ -225,6 +226,7 @@ def test_the_record_counts_steps_and_takes_the_engines_estimate(tmp_path):
     assert record.add(StepFinished(1, 1, 0.9)).fraction == pytest.approx(0.1)
     progress = record.add(EpochFinished(1, 0.8, 0.7, 0.6, True, 12.5))
     assert (progress.fraction, progress.seconds_left) == (pytest.approx(0.2), 12.5)
+    assert record.add(StepFinished(2, 1, 0.9)).seconds_left == pytest.approx(12.5 * 7 / 8)
     assert record.status == "Epoch 1 of 5: training loss 0.800, validation 0.700, Dice 0.600"
     record.add(Notice("Mind this."))
     assert record.notices == ["Mind this."]

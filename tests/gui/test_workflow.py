@@ -18,12 +18,12 @@ def viewer(make_napari_viewer):
     return make_napari_viewer(show=True)
 
 
-def n_pixels(screenshot, colour):
-    """Count pixels in which one of red, green, blue is far above the two others."""
+def columns_of(screenshot, colour):
+    """Give the x of every pixel in which one of red, green, blue is far above the two others."""
     channel = ["red", "green", "blue"].index(colour)
     rgb = screenshot[..., :3].astype(int)
     others = np.delete(rgb, channel, axis=-1).max(axis=-1)
-    return int((rgb[..., channel] - others > 100).sum())
+    return np.nonzero(rgb[..., channel] - others > 100)[1]
 
 
 def n_points(train_dock):
@@ -88,9 +88,11 @@ def test_mistakes_are_red_and_blue_in_3d_and_in_2d(viewer):
         viewer.dims.ndisplay = ndisplay
         viewer.reset_view()
         screenshot = viewer.screenshot(canvas_only=True, flash=False)
-        assert n_pixels(screenshot, "red") > 100, ndisplay
-        assert n_pixels(screenshot, "blue") > 100, ndisplay
-        assert n_pixels(screenshot, "green") == 0, ndisplay
+        extra, missed = columns_of(screenshot, "red"), columns_of(screenshot, "blue")
+        assert len(extra) > 100, ndisplay
+        assert len(missed) > 100, ndisplay
+        assert extra.mean() > missed.mean(), "the prediction lies to the right of the truth"
+        assert len(columns_of(screenshot, "green")) == 0, ndisplay
 
 
 def test_four_clicks_from_nothing_to_a_falling_curve(viewer, open_dock, qtbot, monkeypatch, tmp_path):

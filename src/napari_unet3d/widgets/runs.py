@@ -99,7 +99,7 @@ class TrainingRecord:
                 self.status = f"First of {event.n_epochs} epochs …"
             case StepFinished(epoch=epoch, step=step, loss=loss):
                 self.history.add_step(epoch, step, loss)
-                return self._progress(epoch - 1, step)
+                return self._progress(epoch - 1, step, self._seconds_left_after(step))
             case EpochFinished():
                 return self._add_epoch(event)
             case TrainingFinished():
@@ -119,6 +119,13 @@ class TrainingRecord:
         total = f" of {self.started.n_epochs}" if self.started else ""
         self.status = f"Epoch {event.epoch}{total}: {losses}"
         return self._progress(event.epoch, 0, event.seconds_left)
+
+    def _seconds_left_after(self, step: int) -> float | None:
+        """Take the steps since the latest epoch off the engine's estimate; None before there is one."""
+        if self.started is None or self.latest is None or self.latest.epoch >= self.started.n_epochs:
+            return None
+        part_of_epoch = step / max(1, self.started.n_steps_per_epoch)
+        return self.latest.seconds_left * (1 - part_of_epoch / (self.started.n_epochs - self.latest.epoch))
 
     def _progress(self, epochs: int, steps: int, seconds_left: float | None = None) -> Progress | None:
         if self.started is None:

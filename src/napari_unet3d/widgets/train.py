@@ -146,9 +146,11 @@ class TrainDock(Dock):
         """Say how the run ended and offer to predict with its model."""
         self._suggest_run_folder()
         self._show_offer()
-        self._show_status()
         if self.record is None:
             return
+        if self.record.started is None:
+            self.record.status = ""  # nothing goes on any more, and nothing was reached
+        self._show_status()
         if self.record.has_model:
             remember_run(self.record.run_folder)
         self.predict_button.setVisible(self.record.has_model)
