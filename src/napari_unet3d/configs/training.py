@@ -98,9 +98,7 @@ class Loss(Choice):
     @property
     def words(self) -> str:
         """The words for a menu."""
-        return {"bce": "BCE", "dice": "Dice", "focal": "Focal", "dice-ce": "Dice + CE"}[
-            self.value
-        ]
+        return {"bce": "BCE", "dice": "Dice", "focal": "Focal", "dice-ce": "Dice + CE"}[self.value]
 
 
 class Optimizer(Choice):
