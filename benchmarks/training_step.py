@@ -31,7 +31,7 @@ def make_step(preset: Preset, side: int, *, ours: bool) -> Callable[[], object]:
     network = build_unet(config)
     if ours:
         place_network(network, choose_hardware(Device.CPU))
-    loss, optimizer = make_loss(Loss.DICE_CE), make_optimizer(network.parameters(), config)
+    loss, optimizer = make_loss(Loss.DICE_CE), make_optimizer(network.parameters(), config, 100)
     image = torch.randn(1, 1, side, side, side, generator=torch.Generator().manual_seed(0))
     truth = (image > 1).to(torch.uint8)
 

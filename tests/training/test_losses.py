@@ -71,12 +71,29 @@ def test_nothing_found_where_nothing_is_counts_as_perfect() -> None:
 def test_optimizers_take_rate_decay_and_momentum(optimizer: Optimizer, kind: type[torch.optim.Optimizer]) -> None:
     config = TrainingConfig(optimizer=optimizer, learning_rate=0.25, weight_decay=0.125, momentum=0.5)
 
-    made = make_optimizer([torch.nn.Parameter(torch.zeros(2))], config)
+    made = make_optimizer([torch.nn.Parameter(torch.zeros(2))], config, n_steps=500)
 
     assert type(made) is kind
     assert made.defaults["lr"] == 0.25
     assert made.defaults["weight_decay"] == 0.125
     assert made.defaults.get("momentum", 0.5) == 0.5
+    assert made.defaults.get("betas", (0.9, 0.98)) == pytest.approx((0.9, 0.98))
+
+
+@pytest.mark.parametrize(("n_steps", "beta2"), [(1, 0.9), (100, 0.9), (200, 0.95), (10_000, 0.999), (10**6, 0.999)])
+def test_adam_remembers_a_tenth_of_the_run(n_steps: int, beta2: float) -> None:
+    made = make_optimizer([torch.nn.Parameter(torch.zeros(2))], TrainingConfig(), n_steps)
+
+    assert made.defaults["betas"] == pytest.approx((0.9, beta2))
+
+
+def test_cooldown_falls_in_the_last_third() -> None:
+    config = TrainingConfig(learning_rate=0.1, epochs=9, schedule=Schedule.COOLDOWN)
+
+    rates = [learning_rate(config, epoch) for epoch in range(1, 10)]
+
+    assert rates == pytest.approx([0.1] * 7 + [0.1 * 2 / 3, 0.1 / 3])
+    assert learning_rate(TrainingConfig(learning_rate=0.1, epochs=1), 1) == 0.1
 
 
 def test_cosine_falls_from_the_rate_to_nearly_nothing() -> None:

@@ -116,9 +116,10 @@ class Optimizer(Choice):
 
 
 class Schedule(Choice):
-    """How the learning rate goes over a run: one value, or along half a cosine towards 0."""
+    """How the learning rate goes over a run: one value, falling in the last third, or along half a cosine."""
 
     CONSTANT = "constant"
+    COOLDOWN = "cooldown"
     COSINE = "cosine"
 
 
@@ -217,8 +218,9 @@ class TrainingConfig(Settings):
 
     optimizer: Optimizer = setting(Optimizer.ADAM, "Rule that turns gradients into steps.", group=_OPTIMISATION)
     schedule: Schedule = setting(
-        Schedule.CONSTANT,
-        "How the learning rate goes: constant, or along a cosine towards 0, which steadies the end of long runs.",
+        Schedule.COOLDOWN,
+        "How the learning rate goes: constant, falling in the last third of the epochs (cooldown), which steadies the "
+        "end of a run, or along a cosine.",
         label="learning rate schedule",
         group=_OPTIMISATION,
     )

@@ -73,7 +73,7 @@ def train(
     validation = Batches(split.val, config, config.val_augmentation, shuffle=False)
     settings = TorchSettings(hardware, config.seed)
     with settings.lent():
-        learner = Learner(config, hardware, training.foreground_fraction)
+        learner = Learner(config, hardware, training.foreground_fraction, config.epochs * len(training))
 
     run.start(split, hardware, dataset=str(data) if isinstance(data, Path | str) else "layers")
     train_names, val_names = (tuple(sample.name for sample in part) for part in (split.train, split.val))
@@ -120,15 +120,17 @@ class Learner:
         Where to compute and in which number type.
     foreground_fraction : float
         Part of the training voxels that is foreground, which the untrained network starts from.
+    n_steps : int
+        Length of the run, which the optimiser's memory is made for.
     """
 
-    def __init__(self, config: TrainingConfig, hardware: Hardware, foreground_fraction: float) -> None:
+    def __init__(self, config: TrainingConfig, hardware: Hardware, foreground_fraction: float, n_steps: int) -> None:
         network = build_unet(config)
         expect_foreground(network, foreground_fraction)
         self._hardware = hardware
         self._network = place_network(network, hardware)
         self._loss = make_loss(config.loss)
-        self._optimizer = make_optimizer(self._network.parameters(), config)
+        self._optimizer = make_optimizer(self._network.parameters(), config, n_steps)
         # Half precision loses small gradients, so the loss is scaled up for them; other types need no scaling.
         self._scaler = torch.amp.GradScaler(hardware.device.type, enabled=hardware.dtype is torch.float16)
         self._n_skipped = self._n_skipped_in_a_row = 0
