@@ -76,7 +76,7 @@ class Photographer:
         pump(0.3)
 
     def train(self) -> None:
-        """From nothing to a curve, a prediction and its mistakes."""
+        """Go from nothing to a curve, a prediction and its mistakes."""
         train = self.dock("Train")
         self.jobs = train.jobs
         self.shoot("train-start")
@@ -101,7 +101,7 @@ class Photographer:
         self.shoot("predict-test-set")
 
     def generate(self) -> None:
-        """A hard volume, and a dataset of such."""
+        """Show a hard volume, and write a dataset of such."""
         generate = self.dock("Generate data")
         generate.form.boxes["difficulty"].value = Difficulty.HARD
         small = {
@@ -119,7 +119,7 @@ class Photographer:
         self.idle("generate")
 
     def dataset(self) -> None:
-        """The dataset with a mistake in it, checked."""
+        """Check the dataset with a volume missing."""
         (SCRATCH / "dataset" / "train" / "labels" / "3.tif").unlink(missing_ok=True)
         dataset = self.dock("Dataset")
         pump(0.5)
