@@ -17,7 +17,13 @@ from napari_unet3d.evaluation.differences import EXTRA, MISSED
 
 _SPATIAL = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 _OWNED = "napari-unet3d"  # key of the layers' metadata: only layers that we made are ever replaced
-_DIFFERENCE_COLOURS: dict[int | None, str] = {None: "transparent", 0: "transparent", EXTRA: "red", MISSED: "blue"}
+EXTRA_COLOUR, MISSED_COLOUR = "#ff2020", "#2050ff"  # lighter than pure red and blue, to be seen on black
+_DIFFERENCE_COLOURS: dict[int | None, str] = {
+    None: "transparent",
+    0: "transparent",
+    EXTRA: EXTRA_COLOUR,
+    MISSED: MISSED_COLOUR,
+}
 
 Place: TypeAlias = "Layer | VoxelSize"
 """Where a new layer lies: as another layer does, or at the origin with a voxel size (z, y, x) in µm."""

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
-from napari_unet3d.widgets.layers import Place
+from napari_unet3d.widgets.layers import EXTRA_COLOUR, MISSED_COLOUR, Place
 from napari_unet3d.widgets.predictions import (
     FileOpened,
     Outcome,
@@ -46,8 +46,8 @@ class Results(QWidget):
         self.table = ScoresTable()
         self.show_button = QPushButton("Show the selected volume")
         self.legend = QLabel(
-            "<span style='color:#ff4040'>■</span> extra voxels &nbsp;&nbsp; "
-            "<span style='color:#4060ff'>■</span> missed voxels"
+            f"<span style='color:{EXTRA_COLOUR}'>■</span> extra voxels &nbsp;&nbsp; "
+            f"<span style='color:{MISSED_COLOUR}'>■</span> missed voxels"
         )
         self._dock = dock
         self._shown: tuple[Outcome, Place] | None = None
