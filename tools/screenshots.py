@@ -101,13 +101,13 @@ class Photographer:
         self.shoot("predict-test-set")
 
     def generate(self) -> None:
-        """Show a hard volume, and write a dataset of such."""
+        """Show a noisy volume, and write a dataset of such."""
         generate = self.dock("Generate data")
-        generate.form.boxes["difficulty"].value = Difficulty.HARD
+        generate.form.boxes["difficulty"].value = Difficulty.MEDIUM
         small = {
             "shape": (64, 64, 64),
-            "objects": 25,
-            "object_shape_min": (14, 14, 14),
+            "objects": 40,
+            "object_shape_min": (12, 12, 12),
             "object_shape_max": (22, 22, 22),
         }
         generate.form.value = generate.form.value.model_copy(update=small)
