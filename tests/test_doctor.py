@@ -117,3 +117,11 @@ def test_a_virtual_display_only_where_there_is_none(monkeypatch: pytest.MonkeyPa
     program.unlink()
     with pytest.raises(UserError, match="apt-get install xvfb xauth"):
         on_a_display(["napari"])
+
+
+def test_broken_versions_of_qt_are_named() -> None:
+    assert "6.11.1" in (doctor.qt_problem("PyQt6", "6.11.1", (3, 13)) or "")
+    assert "PySide6!=6.12.0" in (doctor.qt_problem("PySide6", "6.12.0", (3, 11)) or "")
+    assert doctor.qt_problem("PySide6", "6.12.0", (3, 12)) is None
+    assert doctor.qt_problem("PyQt6", "6.12.0", (3, 11)) is None
+    assert doctor.qt_problem("PySide6", "6.10.1", (3, 11)) is None

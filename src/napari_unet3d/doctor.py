@@ -168,14 +168,30 @@ def look_at_viewer() -> Iterator[Finding]:
         # Where there is no display nobody expects a viewer, and the command works without one.
         yield Finding("viewer", "does not open", str(error), prevents_work=display)
         return
-    bad = answer["qt"] in _BROKEN_QT
-    yield Finding(
-        "Qt",
-        f"{answer['binding']}, Qt {answer['qt']}",
-        f"napari's docks do not work with Qt {answer['qt']}. Install another version of Qt." if bad else None,
-    )
+    problem = qt_problem(answer["binding"], answer["qt"], sys.version_info[:2])
+    yield Finding("Qt", f"{answer['binding']}, Qt {answer['qt']}", problem)
     slow = " (in software: 3D views are slow)" if re.search("llvmpipe|softpipe|swrast", answer["renderer"]) else ""
     yield Finding("OpenGL", f"{answer['opengl']}, {answer['renderer']}{slow}")
+
+
+def qt_problem(binding: str, version: str, python: tuple[int, int]) -> str | None:
+    """Tell what is wrong with a version of Qt, or give None.
+
+    Parameters
+    ----------
+    binding : str
+        ``"PyQt6"`` or ``"PySide6"``.
+    version : str
+        Version of Qt, such as ``"6.10.1"``.
+    python : tuple of int
+        Major and minor version of Python.
+    """
+    if version in _BROKEN_QT:
+        return f"napari's docks do not work with Qt {version}. Install another version of {binding}."
+    if binding == "PySide6" and version == "6.12.0" and python < (3, 12):
+        # A signal that carries True or None takes a reference too many; from Python 3.12 on these are immortal.
+        return "PySide6 6.12.0 makes Python 3.11 end abruptly. Install another version: pip install 'PySide6!=6.12.0'"
+    return None
 
 
 def ask_opengl(program: str = _ASK_OPENGL, seconds: float = 120) -> dict[str, str]:
