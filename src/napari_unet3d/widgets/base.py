@@ -138,13 +138,24 @@ class Dock(ScrollDock):
         emitter.connect(slot)
         self.destroyed.connect(lambda: emitter.disconnect(slot))
 
-    def find_job(self) -> None:
-        """Show the job that another copy of this dock started, now or later."""
+    def find_job(self, *, ended_too: bool = False) -> None:
+        """Show the job that another copy of this dock started, now or later.
+
+        Parameters
+        ----------
+        ended_too : bool
+            Whether a job that has ended already is shown again, with its end.
+        """
         self.jobs.started.connect(self._on_started)
-        if (job := self.jobs.running(self.kind)) is not None:
-            for event in job.kept:
-                self.on_event(event)
+        job = self.jobs.latest(self.kind)
+        if job is None or not (job.is_running or ended_too):
+            return
+        for event in job.kept:
+            self.on_event(event)
+        if job.is_running:
             self._on_started(job)
+        else:
+            self.on_ended(job)
 
     def on_event(self, event: Any) -> None:
         """Show one event of the job; called on the main thread."""

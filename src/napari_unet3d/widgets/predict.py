@@ -90,8 +90,7 @@ class PredictDock(Dock):
         self._connect()
         self.target.find_truth()
         self._show_form()
-        self.find_job()
-        self._find_ended_job()
+        self.find_job(ended_too=True)
 
     @property
     def form(self) -> SettingsForm[Any]:
@@ -185,13 +184,6 @@ class PredictDock(Dock):
     def _apply_threshold(self) -> None:
         if self.jobs.running(self.kind) is None:
             self.results.apply_threshold(float(self.form.boxes["threshold"].value))
-
-    def _find_ended_job(self) -> None:
-        job = self.jobs.latest(self.kind)
-        if job is not None and not job.is_running:
-            for event in job.kept:
-                self.on_event(event)
-            self.on_ended(job)
 
     def _show_form(self) -> None:
         for form in self.forms.values():

@@ -120,8 +120,7 @@ class TrainDock(Dock):
         self._suggest_run_folder()
         self.source.prefer_what_is_there()
         self._show_offer()
-        self.find_job()
-        self._find_ended_job()
+        self.find_job(ended_too=True)
 
     def reset_choices(self, *args: Any) -> None:
         """Bring the layer menus up to date; napari calls it when layers come, go or are renamed."""
@@ -201,13 +200,6 @@ class TrainDock(Dock):
             label.setVisible(bool(words))
         if self.record.notices and self.jobs.running(self.kind):
             self.message.show_message("\n".join(self.record.notices), "warning")
-
-    def _find_ended_job(self) -> None:
-        job = self.jobs.latest(self.kind)
-        if job is not None and not job.is_running:
-            for event in job.kept:
-                self.on_event(event)
-            self.on_ended(job)
 
     def _show_offer(self) -> None:
         running = self.jobs.running(self.kind) is not None
