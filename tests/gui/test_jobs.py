@@ -7,6 +7,7 @@ import weakref
 import pytest
 from napari.utils import progress as activity_bar
 from napari.utils.notifications import notification_manager
+from qtpy.QtCore import QTimer
 
 from napari_unet3d.errors import UserError
 from napari_unet3d.widgets.jobs import Progress, jobs_of
@@ -100,6 +101,18 @@ def test_stop_ends_the_engine_and_runs_its_clean_up_in_the_thread(owner, qtbot):
     assert job.stopped
     assert job.message is None
     assert jobs_of(owner).running("test") is None
+
+
+def test_an_engine_faster_than_its_dock_does_not_freeze_the_viewer(owner, qtbot):
+    shown = []
+    job = jobs_of(owner).start("test", "Fast", until_stopped)
+    job.reported.connect(lambda event: shown.append([0] * 5000))  # slower than the engine
+    clicks = []
+    with qtbot.wait_signal(job.ended, timeout=20_000):
+        with qtbot.wait_signal(job.reported, timeout=10_000):
+            pass
+        QTimer.singleShot(300, lambda: (clicks.append(len(shown)), job.stop()))
+    assert clicks, "the click was answered while events kept coming"
 
 
 def test_stop_frees_what_the_engine_held(owner, qtbot):

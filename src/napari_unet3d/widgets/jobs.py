@@ -7,6 +7,7 @@ with `jobs_of(viewer).running(kind)` and shows it again.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
@@ -26,6 +27,8 @@ from napari_unet3d.errors import UserError
 logger = logging.getLogger(__name__)
 
 _DELIVERIES_PER_SECOND = 10  # more would make the viewer late, see `Job`
+_DELIVERY_SECONDS = 0.03
+_MOST_WAITING = 5000
 _BAR_STEPS = 100
 
 
@@ -143,8 +146,10 @@ class Job(QObject):
         self._timer.start()
         self._worker.start()
 
-    def _deliver(self) -> None:
-        while self._arrived:
+    def _deliver(self, seconds: float = _DELIVERY_SECONDS) -> None:
+        # Limited, since an engine that reports faster than a dock can show would never let the viewer go again.
+        end = time.monotonic() + seconds
+        while self._arrived and time.monotonic() < end:
             event = self._arrived.popleft()
             if isinstance(event, _Failed):
                 self._report(event.error)
@@ -176,7 +181,7 @@ class Job(QObject):
 
     def _on_finished(self) -> None:
         self._timer.stop()
-        self._deliver()
+        self._deliver(math.inf)
         self._bar.close()
         self.is_running = False
         _running.discard(self)
@@ -263,6 +268,9 @@ def _run(events: Callable[[], Iterator[Any]], arrived: deque[Any]) -> Generator[
             for event in running:
                 arrived.append(event)
                 yield  # where napari looks whether the user pressed Stop
+                while len(arrived) > _MOST_WAITING:  # the dock is slower than the engine
+                    time.sleep(0.01)
+                    yield
     except UserError as error:
         arrived.append(_Failed(error))
     except Exception as error:
