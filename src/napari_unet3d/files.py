@@ -13,6 +13,8 @@ from typing import Any
 
 from napari_unet3d.errors import explain_os_errors
 
+MODEL_FILE = "model.safetensors"  # the best model of a run folder, by which all parts of the project find it
+
 
 @contextmanager
 def written_beside(path: Path) -> Iterator[Path]:

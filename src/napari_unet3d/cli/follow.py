@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar, assert_never
 
 from napari_unet3d.cli.progress import Bar, in_words, is_terminal, note, say
 from napari_unet3d.data.events import DatasetEvent, DatasetWritten, Notice, ObjectPlaced, SlicesImaged, VolumeWritten
+from napari_unet3d.files import MODEL_FILE
 from napari_unet3d.prediction.events import EvaluateEvent, EvaluationFinished, ModelLoaded, VolumeEvaluated
 from napari_unet3d.training.events import EpochFinished, RunStarted, StepFinished, TrainEvent, TrainingFinished
 
@@ -102,7 +103,7 @@ class _TrainingLog:
         """Say how far the run came and where its model is, once the generator is closed."""
         if self._started is None:
             return "Stopped before training began."
-        model = self._started.run_folder / "model.safetensors"
+        model = self._started.run_folder / MODEL_FILE
         kept = f"the best model so far is {model}" if model.exists() else "there is no model yet"
         return f"Stopped after {self._epoch} of {self._started.n_epochs} epochs; {kept}."
 

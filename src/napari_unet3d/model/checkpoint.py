@@ -21,13 +21,12 @@ from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.errors import UserError, explain_os_errors, explain_validation
 from napari_unet3d.evaluation.history import EpochRecord
-from napari_unet3d.files import written_beside
+from napari_unet3d.files import MODEL_FILE, written_beside
 from napari_unet3d.model.network import build_unet
 
 if TYPE_CHECKING:
     from monai.networks.nets.unet import UNet
 
-MODEL_FILE = "model.safetensors"
 """Name of the best model in a run folder."""
 
 _FORMAT = "napari-unet3d"

@@ -15,8 +15,8 @@ from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.data.split import Split
 from napari_unet3d.errors import UserError, explain_os_errors
 from napari_unet3d.evaluation.history import EpochRecord, best_record
-from napari_unet3d.files import write_json, write_text
-from napari_unet3d.model.checkpoint import MODEL_FILE, Checkpoint, package_versions, save_checkpoint
+from napari_unet3d.files import MODEL_FILE, write_json, write_text
+from napari_unet3d.model.checkpoint import Checkpoint, package_versions, save_checkpoint
 from napari_unet3d.model.devices import Hardware, cudnn_version
 from napari_unet3d.training.losses import learning_rate
 

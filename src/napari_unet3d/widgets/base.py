@@ -13,10 +13,7 @@ from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QDockWidget, QFrame, QMainWindow, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_unet3d.widgets.jobs import Job, jobs_of
-from napari_unet3d.widgets.parts import MessageLine, RunBar, add_row, heading
-from napari_unet3d.widgets.paths import PathBox
-
-__all__ = ["Dock", "MessageLine", "PathBox", "RunBar", "ScrollDock", "add_row", "heading"]
+from napari_unet3d.widgets.parts import MessageLine, RunBar
 
 
 class ScrollDock(QScrollArea):

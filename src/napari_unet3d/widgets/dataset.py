@@ -28,10 +28,12 @@ from napari_unet3d.data.pairs import Pair, Part, list_pairs, pairing_notice
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.widgets import layers
-from napari_unet3d.widgets.base import Dock, PathBox, RunBar, add_row, heading
+from napari_unet3d.widgets.base import Dock
 from napari_unet3d.widgets.clean_dialog import CleanDialog
 from napari_unet3d.widgets.form import compact_form_layout
 from napari_unet3d.widgets.jobs import Job, Progress
+from napari_unet3d.widgets.parts import RunBar, add_row, heading
+from napari_unet3d.widgets.paths import PathBox
 
 if TYPE_CHECKING:
     import napari

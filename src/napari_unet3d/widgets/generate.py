@@ -22,9 +22,11 @@ from napari_unet3d.data.events import (
     VolumeWritten,
 )
 from napari_unet3d.widgets import layers
-from napari_unet3d.widgets.base import Dock, PathBox, RunBar, add_row, heading
+from napari_unet3d.widgets.base import Dock
 from napari_unet3d.widgets.form import SettingsForm, compact_form_layout
 from napari_unet3d.widgets.jobs import Job, Progress
+from napari_unet3d.widgets.parts import RunBar, add_row, heading
+from napari_unet3d.widgets.paths import PathBox
 
 if TYPE_CHECKING:
     import napari

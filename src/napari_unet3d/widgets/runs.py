@@ -10,12 +10,11 @@ from typing import Any
 from platformdirs import user_data_path
 
 from napari_unet3d.data.events import DatasetWritten, Notice, ObjectPlaced, VolumeWritten
+from napari_unet3d.files import MODEL_FILE
 from napari_unet3d.training.events import EpochFinished, RunStarted, StepFinished, TrainingFinished
 from napari_unet3d.widgets.curves import LossHistory
 from napari_unet3d.widgets.jobs import Progress
 from napari_unet3d.widgets.memory import recall, remember
-
-MODEL_FILE = "model.safetensors"
 
 _MOST_RECENT = 10
 _KEY = "recent-runs"
