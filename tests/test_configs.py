@@ -33,6 +33,11 @@ def values_of(annotation: Any, low: float | None, high: float | None) -> st.Sear
     """Draw any value that a field of this type and these bounds allows."""
     if get_origin(annotation) is tuple:
         kinds = get_args(annotation)
+        if kinds[-1] is Ellipsis and get_origin(kinds[0]) is not None:  # a mode or three numbers
+            modes, number = get_args(kinds[0])
+            return st.sampled_from(modes).map(lambda mode: (mode,)) | st.tuples(*[values_of(number, low, high)] * 3)
+        if kinds[-1] is Ellipsis and kinds[0] in (str, float):  # belongs to one task only, see `settings_of`
+            return st.just(())
         if kinds[-1] is Ellipsis:
             return st.lists(values_of(kinds[0], low, high), min_size=1, max_size=3, unique=True).map(tuple)
         return st.tuples(*[values_of(kind, low, high) for kind in kinds]).map(lambda drawn: tuple(sorted(drawn)))
@@ -83,6 +88,8 @@ def test_every_field_describes_itself_in_a_sentence(config, name):
 
 def beyond(value: Any, bound: float, direction: int) -> Any:
     """Put one step beyond a bound into a value; into the last element when it is a tuple."""
+    if isinstance(value, tuple) and (not value or isinstance(value[0], str)):
+        return (bound + direction,) * 3
     if isinstance(value, tuple):
         return (*value[:-1], beyond(value[-1], bound, direction))
     return type(value)(bound + direction)
@@ -107,8 +114,13 @@ def test_every_bound_holds_and_is_named(config, name):
 def test_the_bounds_themselves_are_allowed(config, name, bound):
     value = config.model_fields[name].json_schema_extra[bound]
     default = getattr(config(), name)
-    value = (type(default[0])(value),) * len(default) if isinstance(default, tuple) else type(default)(value)
-    values = {name: value}
+    if isinstance(default, tuple):
+        value = (
+            (value,) * 3 if not default or isinstance(default[0], str) else (type(default[0])(value),) * len(default)
+        )
+    else:
+        value = type(default)(value)
+    values = {name: value, **({"task": "classes"} if name == "class_weights" else {})}
     if name == "object_shape_min":
         values["object_shape_max"] = (4096,) * 3
     if name == "object_shape_max":

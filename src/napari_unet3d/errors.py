@@ -73,7 +73,8 @@ def _reason(error: OSError) -> str:
 def explain_validation(error: ValidationError) -> str:
     """Put the first finding of a pydantic error into one sentence with the setting's name and value."""
     finding = error.errors(include_url=False)[0]
-    name = ".".join(str(part) for part in finding["loc"])
+    # Pydantic adds the types that it tried to the way to the value, which no user has written.
+    name = ".".join(str(part) for part in finding["loc"] if "[" not in str(part))
     if finding["type"] == "extra_forbidden":
         return f"There is no setting called '{name}'. Check the spelling."
     message = finding["msg"].removeprefix("Value error, ").rstrip(".")

@@ -5,7 +5,7 @@ form's box and of the command's option. Inputs (folders, layers, samples) are ar
 """
 
 from napari_unet3d.configs.base import Choice, Settings, setting
-from napari_unet3d.configs.prediction import EvaluationConfig, PredictionConfig
+from napari_unet3d.configs.prediction import EvaluationConfig, PostProcessing, PredictionConfig
 from napari_unet3d.configs.synthetic import SyntheticConfig
 from napari_unet3d.configs.synthetic_choices import (
     Axis,
@@ -18,18 +18,23 @@ from napari_unet3d.configs.synthetic_choices import (
     Placement,
     RotationPlane,
 )
-from napari_unet3d.configs.training import (
+from napari_unet3d.configs.training import TrainingConfig
+from napari_unet3d.configs.training_choices import (
     Activation,
     Augmentation,
+    Balance,
     Device,
     Fit,
     Loss,
     Normalisation,
     Optimizer,
+    PatchMode,
     Precision,
     Preset,
     Schedule,
-    TrainingConfig,
+    SpacingMode,
+    Task,
+    ZeroIs,
 )
 
 __all__ = [
@@ -37,6 +42,7 @@ __all__ = [
     "Augmentation",
     "Axis",
     "BackgroundMethod",
+    "Balance",
     "Choice",
     "Device",
     "Difficulty",
@@ -48,15 +54,20 @@ __all__ = [
     "Normalisation",
     "ObjectShape",
     "Optimizer",
+    "PatchMode",
     "PixelType",
     "Placement",
+    "PostProcessing",
     "Precision",
     "PredictionConfig",
     "Preset",
     "RotationPlane",
     "Schedule",
     "Settings",
+    "SpacingMode",
     "SyntheticConfig",
+    "Task",
     "TrainingConfig",
+    "ZeroIs",
     "setting",
 ]

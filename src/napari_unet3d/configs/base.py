@@ -21,6 +21,7 @@ def setting(  # noqa: PLR0913 - one argument per column of a form's row
     step: float | None = None,
     label: str | None = None,
     group: str | None = None,
+    zero: str | None = None,
 ) -> T:
     """Declare a field: default, one sentence of description, bounds (both allowed), step and group of its form.
 
@@ -38,8 +39,10 @@ def setting(  # noqa: PLR0913 - one argument per column of a form's row
         The words beside the box; without it the field's name with spaces.
     group : str, optional
         The heading of the folded part of the form; without it the field is always in view.
+    zero : str, optional
+        What the form's box shows for 0 when that stands for something else, such as ``auto`` or ``off``.
     """
-    extra: dict[str, Any] = {"low": low, "high": high, "step": step, "label": label, "group": group}
+    extra: dict[str, Any] = {"low": low, "high": high, "step": step, "label": label, "group": group, "zero": zero}
     field: T = Field(default, description=description, json_schema_extra=extra)
     return field
 
@@ -78,6 +81,8 @@ class Settings(BaseModel):
                 continue
             value = getattr(self, name)
             for element in value if isinstance(value, tuple) else (value,):
+                if isinstance(element, str):  # a word among numbers, such as auto
+                    continue
                 _check_between(name, element, extra.get("low"), extra.get("high"))
         return self
 

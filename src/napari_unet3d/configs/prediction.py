@@ -4,13 +4,61 @@ from __future__ import annotations
 
 from napari_unet3d.configs.base import Settings, setting
 from napari_unet3d.configs.synthetic_choices import Axis
-from napari_unet3d.configs.training import Augmentation, Device, Precision
+from napari_unet3d.configs.training_choices import Augmentation, Device, Precision
+
+_OBJECTS = "Single objects"
 
 
-class PredictionConfig(Settings):
-    """How a trained model is applied to a volume."""
+class PostProcessing(Settings):
+    """How labels are made of the network's answer; these can be changed without predicting again."""
 
     threshold: float = setting(0.5, "Probability from which a voxel counts as foreground.", low=0, high=1, step=0.01)
+    min_volume_um3: float = setting(
+        0.0,
+        "Connected regions or objects with a smaller volume are removed, in µm³.",
+        low=0,
+        high=1e12,
+        step=0.01,
+        zero="keep all",
+        label="smallest volume (µm³)",
+    )
+    seed_depth: float = setting(
+        0.1,
+        "How deep the valley between two summits of the distance map must be for two objects; more separates less.",
+        low=0,
+        high=1,
+        step=0.01,
+        label="separation depth",
+        group=_OBJECTS,
+    )
+    boundary_weight: float = setting(
+        0.5,
+        "How much the predicted boundaries deepen the valleys between objects.",
+        low=0,
+        high=1,
+        step=0.01,
+        group=_OBJECTS,
+    )
+
+
+class PredictionConfig(PostProcessing):
+    """How a trained model is applied to a volume."""
+
+    overlap: float = setting(
+        0.5,
+        "Part of its side that a tile shares with the next one; more gives smoother seams and takes longer.",
+        low=0,
+        high=0.9,
+        step=0.05,
+    )
+    tta: bool = setting(
+        False,
+        "Average the predictions of the volume and its mirror images: more exact, eight times slower.",
+        label="test-time augmentation",
+    )
+    uncertainty: bool = setting(
+        False, "Tell for each voxel how unsure the prediction is, over the mirror images of the volume."
+    )
     device: Device = setting(Device.AUTO, "Where to predict: auto takes a GPU when there is one.")
     precision: Precision = setting(Precision.AUTO, "Number type of the heavy arithmetic.", group="Hardware")
 
@@ -18,6 +66,14 @@ class PredictionConfig(Settings):
 class EvaluationConfig(PredictionConfig):
     """How predictions of a test set are compared with the truth."""
 
+    tolerance_um: float = setting(
+        1.0,
+        "Distance in µm within which two surfaces count as the same, for the normalised surface Dice.",
+        low=0,
+        high=1e6,
+        step=0.01,
+        label="surface tolerance (µm)",
+    )
     test_augmentation: Augmentation = setting(
         Augmentation.NONE,
         "Augmentation of test volumes; leave at none for numbers that can be compared.",

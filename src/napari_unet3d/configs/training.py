@@ -1,154 +1,29 @@
-"""Settings of one training run: network, data loading, optimisation, hardware."""
+"""Settings of one training run: labels, patches, network, optimisation, hardware."""
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator, model_validator
 
-from napari_unet3d.configs.base import Choice, Settings, setting
-
-
-class Preset(Choice):
-    """Size of the U-Net; `channels` are the feature channels per level, each level halving the resolution."""
-
-    channels: tuple[int, ...]
-
-    def __new__(cls, value: str, *channels: int) -> Self:
-        """Make a member from its spelling and its channels."""
-        member = str.__new__(cls, value)
-        member._value_ = value
-        member.channels = channels
-        return member
-
-    XXSMALL = ("xxsmall", 4, 8)
-    XSMALL = ("xsmall", 16, 32)
-    SMALL = ("small", 32, 64, 128)
-    MEDIUM = ("medium", 64, 128, 256)
-    LARGE = ("large", 64, 128, 256, 512, 1024)
-    XLARGE = ("xlarge", 64, 128, 256, 512, 1024, 2048)
-    XXLARGE = ("xxlarge", 64, 128, 256, 512, 1024, 2048, 4096)
-
-    @property
-    def words(self) -> str:
-        """The words for a menu."""
-        return f"{self.value} ({', '.join(map(str, self.channels))})"
-
-    @property
-    def total_stride(self) -> int:
-        """The number of voxels that become one at the bottom of the network; a volume's sides are multiples of it."""
-        return int(2 ** (len(self.channels) - 1))
-
-
-class Activation(Choice):
-    """The non-linearity of the network; `monai_name` is its name in MONAI."""
-
-    PRELU = "prelu"
-    RELU = "relu"
-    LEAKY_RELU = "leaky-relu"
-    ELU = "elu"
-    SIGMOID = "sigmoid"
-
-    @property
-    def words(self) -> str:
-        """The words for a menu."""
-        spellings = {"prelu": "PReLU", "relu": "ReLU", "leaky-relu": "Leaky ReLU", "elu": "ELU", "sigmoid": "Sigmoid"}
-        return spellings[self.value]
-
-    @property
-    def monai_name(self) -> str:
-        """The name that `monai.networks.layers.Act` knows."""
-        return str(self.value).replace("-", "")
-
-
-class Augmentation(Choice):
-    """How strongly training volumes are varied."""
-
-    NONE = "none"
-    LIGHT = "light"
-    MODERATE = "moderate"
-    HEAVY = "heavy"
-
-
-class Fit(Choice):
-    """How a volume whose sides the network cannot halve often enough is made to fit."""
-
-    CROP = "crop"
-    RESIZE = "resize"
-    PAD = "pad"
-
-
-class Normalisation(Choice):
-    """How grey values are brought to one scale, per volume; see `napari_unet3d.model.normalisation`."""
-
-    Z_SCORE = "z-score"
-    PERCENTILE = "percentile"
-    MIN_MAX = "min-max"
-    NONE = "none"
-
-
-class Loss(Choice):
-    """What training makes small."""
-
-    BCE = "bce"
-    DICE = "dice"
-    FOCAL = "focal"
-    DICE_CE = "dice-ce"
-
-    @property
-    def words(self) -> str:
-        """The words for a menu."""
-        return {"bce": "BCE", "dice": "Dice", "focal": "Focal", "dice-ce": "Dice + CE"}[self.value]
-
-
-class Optimizer(Choice):
-    """The rule that turns gradients into steps."""
-
-    ADAM = "adam"
-    ADAMW = "adamw"
-    SGD = "sgd"
-    RMSPROP = "rmsprop"
-
-    @property
-    def words(self) -> str:
-        """The words for a menu."""
-        return {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD", "rmsprop": "RMSprop"}[self.value]
-
-
-class Schedule(Choice):
-    """How the learning rate goes over a run: one value, falling in the last third, or along half a cosine."""
-
-    CONSTANT = "constant"
-    COOLDOWN = "cooldown"
-    COSINE = "cosine"
-
-
-class Device(Choice):
-    """Where the network runs; auto takes CUDA, then MPS, then the CPU."""
-
-    AUTO = "auto"
-    CUDA = "cuda"
-    MPS = "mps"
-    CPU = "cpu"
-
-    @property
-    def words(self) -> str:
-        """The words for a menu."""
-        return "Auto" if self is Device.AUTO else str(self.value).upper()
-
-
-class Precision(Choice):
-    """Number type of the heavy arithmetic; auto takes the fastest that the device does well."""
-
-    AUTO = "auto"
-    FP32 = "fp32"
-    BF16 = "bf16"
-    FP16 = "fp16"
-
-    @property
-    def words(self) -> str:
-        """The words for a menu."""
-        return "Auto" if self is Precision.AUTO else str(self.value)
+from napari_unet3d.configs.base import Settings, setting
+from napari_unet3d.configs.training_choices import (
+    Activation,
+    Augmentation,
+    Balance,
+    Device,
+    Fit,
+    Loss,
+    Normalisation,
+    Optimizer,
+    PatchMode,
+    Precision,
+    Preset,
+    Schedule,
+    SpacingMode,
+    Task,
+    ZeroIs,
+)
 
 
 def _three_letters(order: str) -> str:
@@ -160,21 +35,61 @@ def _three_letters(order: str) -> str:
     return order
 
 
-_NETWORK, _LOADING, _OPTIMISATION, _HARDWARE = "Network", "Data loading", "Optimisation", "Hardware"
+def _listed(value: Any) -> Any:
+    """Let a single value stand for a list of one, so that ``patch="auto"`` can be written."""
+    return (value,) if isinstance(value, str | int | float) else value
+
+
+def _mode_or_triple(value: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Accept one mode, or one or three numbers; one number stands for all axes."""
+    numbers = [element for element in value if not isinstance(element, str)]
+    if len(value) == 1:
+        return value * 3 if numbers else value
+    if len(value) != 3 or len(numbers) != 3:
+        raise ValueError("write one word, or three numbers for z, y and x")
+    return value
+
+
+Patch = Annotated[tuple[PatchMode | int, ...], BeforeValidator(_listed), AfterValidator(_mode_or_triple)]
+Spacing = Annotated[tuple[SpacingMode | float, ...], BeforeValidator(_listed), AfterValidator(_mode_or_triple)]
+
+_LABELS, _NETWORK, _LOADING = "Labels and classes", "Network", "Patches and data loading"
+_OPTIMISATION, _LENGTH, _HARDWARE = "Optimisation", "Length of the run", "Hardware"
 
 
 class TrainingConfig(Settings):
     """One training run. The defaults are those of the qim3d tutorial."""
 
+    task: Task = setting(
+        Task.FOREGROUND,
+        "What to learn: all that is labelled as one foreground, a class per label value, or single objects by ids.",
+    )
+    zero_is: ZeroIs = setting(
+        ZeroIs.BACKGROUND,
+        "What voxels with label 0 are. When they are not annotated, 1 is background, the values above it are "
+        "foreground, classes or objects, and a few painted slices are enough.",
+        label="label 0 is",
+    )
     preset: Preset = setting(Preset.XXSMALL, "Size of the U-Net: larger ones see more, learn more and take longer.")
+    patch: Patch = setting(
+        (PatchMode.AUTO,),
+        "What one step sees: patches of a size chosen from voxel size, network and memory (auto), whole volumes, or "
+        "patches of a size in voxels along z, y and x.",
+        low=4,
+        high=4096,
+        step=1,
+    )
     epochs: int = setting(30, "Passes over the training volumes.", low=1, high=1_000_000)
     learning_rate: float = setting(1e-2, "Step size of the optimiser.", low=1e-8, high=10, step=1e-6)
     loss: Loss = setting(Loss.DICE_CE, "What training makes small.")
     augmentation: Augmentation = setting(Augmentation.LIGHT, "How strongly training volumes are varied.")
-    batch_size: int = setting(1, "Volumes per step of the optimiser.", low=1, high=1024)
+    batch_size: int = setting(
+        0, "Patches or volumes per step of the optimiser; 0 chooses it from memory.", low=0, high=1024, zero="auto"
+    )
     val_fraction: float = setting(
         0.2,
-        "Part of the training volumes that is kept for validation; 0 trains without.",
+        "Part of the training volumes that is kept for validation, or of a single volume, at one end of it; 0 trains "
+        "without.",
         low=0,
         high=0.9,
         step=0.01,
@@ -182,6 +97,23 @@ class TrainingConfig(Settings):
     )
     seed: int = setting(0, "The same seed gives the same split, start and order.", low=0, high=2**31 - 1)
     device: Device = setting(Device.AUTO, "Where to train: auto takes a GPU when there is one.")
+
+    class_names: Annotated[tuple[str, ...], BeforeValidator(_listed)] = setting(
+        (), "Names of the classes in the order of their label values, without background.", group=_LABELS
+    )
+    balance: Balance = setting(
+        Balance.NONE,
+        "Class weights in the loss: all the same (none), or the rarer a class, the more it counts (auto).",
+        label="class balance",
+        group=_LABELS,
+    )
+    class_weights: Annotated[tuple[float, ...], BeforeValidator(_listed)] = setting(
+        (),
+        "Class weights in the loss by hand, background first; they replace the class balance.",
+        low=0,
+        high=1000,
+        group=_LABELS,
+    )
 
     dropout: float = setting(
         0.0, "Part of the features that is dropped at random in training.", low=0, high=0.95, step=0.01, group=_NETWORK
@@ -204,14 +136,44 @@ class TrainingConfig(Settings):
         "How grey values are brought to one scale; stored in the model and repeated at prediction.",
         group=_LOADING,
     )
-    fit: Fit = setting(Fit.PAD, "How volumes are made to fit the network when their sides do not.", group=_LOADING)
+    spacing: Spacing = setting(
+        (SpacingMode.OWN,),
+        "Voxel size that the network works at: each volume's own, the median of the training volumes (common), or one "
+        "in µm along z, y and x. Predictions come back on the grid of their image.",
+        low=0.001,
+        high=10_000,
+        step=0.001,
+        label="voxel size",
+        group=_LOADING,
+    )
+    foreground_share: float = setting(
+        0.5,
+        "Part of the patches that is placed on foreground, the classes in turn; the others lie anywhere.",
+        low=0,
+        high=1,
+        step=0.01,
+        group=_LOADING,
+    )
+    steps_per_epoch: int = setting(
+        0,
+        "Steps of the optimiser per epoch; 0 takes as many as see each voxel once, and 8 at least.",
+        low=0,
+        high=1_000_000,
+        zero="auto",
+        group=_LOADING,
+    )
+    fit: Fit = setting(
+        Fit.PAD, "How whole volumes are made to fit the network when their sides do not.", group=_LOADING
+    )
     val_augmentation: Augmentation = setting(
         Augmentation.NONE,
         "Augmentation of validation volumes; leave at none for numbers that can be compared.",
         label="validation augmentation",
         group=_LOADING,
     )
-    shuffle: bool = setting(True, "Draw the training volumes in a new order in every epoch.", group=_LOADING)
+    shuffle: bool = setting(
+        True, "Draw the training volumes in a new order in every epoch (whole volumes).", group=_LOADING
+    )
     workers: int = setting(
         0, "Processes that load data beside the training; always 0 inside the viewer.", low=0, high=64, group=_LOADING
     )
@@ -219,8 +181,9 @@ class TrainingConfig(Settings):
     optimizer: Optimizer = setting(Optimizer.ADAM, "Rule that turns gradients into steps.", group=_OPTIMISATION)
     schedule: Schedule = setting(
         Schedule.COOLDOWN,
-        "How the learning rate goes: constant, falling in the last third of the epochs (cooldown), which steadies the "
-        "end of a run, or along a cosine.",
+        "How the learning rate goes: constant, falling in the last third of the run (cooldown), which steadies its "
+        "end, along a cosine, along a power (poly), up and down (one-cycle), or falling when validation stalls "
+        "(plateau).",
         label="learning rate schedule",
         group=_OPTIMISATION,
     )
@@ -235,6 +198,69 @@ class TrainingConfig(Settings):
         step=1e-4,
         group=_OPTIMISATION,
     )
-    evaluate_every: int = setting(1, "Validate after every so many epochs.", low=1, high=100_000, group=_OPTIMISATION)
+    clip_gradient: float = setting(
+        12.0,
+        "Largest norm of the gradient of a step; longer ones are shortened to it. 0 leaves them as they are.",
+        low=0,
+        high=1e6,
+        step=0.1,
+        zero="off",
+        group=_OPTIMISATION,
+    )
+    ema: float = setting(
+        0.0,
+        "Memory of the weights' moving average, which is validated and kept as the model; 0.99 spans about 100 steps, "
+        "0 is without.",
+        low=0,
+        high=0.9999,
+        step=1e-4,
+        zero="off",
+        label="weight averaging (EMA)",
+        group=_OPTIMISATION,
+    )
+
+    evaluate_every: int = setting(1, "Validate after every so many epochs.", low=1, high=100_000, group=_LENGTH)
+    patience: int = setting(
+        0,
+        "Stop early when the validation loss has not improved for so many epochs; 0 never does.",
+        low=0,
+        high=100_000,
+        zero="off",
+        group=_LENGTH,
+    )
+    max_minutes: float = setting(
+        0.0,
+        "Most minutes that the run may take; the learning rate falls in time for it, and the model is kept. 0 sets no "
+        "limit.",
+        low=0,
+        high=1_000_000,
+        step=0.1,
+        zero="no limit",
+        group=_LENGTH,
+    )
 
     precision: Precision = setting(Precision.AUTO, "Number type of the heavy arithmetic.", group=_HARDWARE)
+
+    @property
+    def patch_shape(self) -> tuple[int, int, int] | None:
+        """The patch (z, y, x) in voxels that is asked for; None for auto and for whole volumes."""
+        return None if isinstance(self.patch[0], str) else self.patch  # type: ignore[return-value]
+
+    @property
+    def wants_whole_volumes(self) -> bool:
+        """Whether steps shall see whole volumes."""
+        return self.patch == (PatchMode.WHOLE,)
+
+    @property
+    def spacing_um(self) -> tuple[float, float, float] | None:
+        """The voxel size (z, y, x) in µm that is asked for; None for own and common."""
+        return None if isinstance(self.spacing[0], str) else self.spacing  # type: ignore[return-value]
+
+    @model_validator(mode="after")
+    def _check_belong_together(self) -> Self:
+        if (self.class_names or self.class_weights) and self.task is not Task.CLASSES:
+            name = "class_names" if self.class_names else "class_weights"
+            raise ValueError(f"The setting '{name}' belongs to the task classes; choose that task or leave it empty")
+        if len(set(self.class_names)) < len(self.class_names) or not all(map(str.strip, self.class_names)):
+            raise ValueError(f"The class names are {', '.join(self.class_names)!r}; give each class a name of its own")
+        return self

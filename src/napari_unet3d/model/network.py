@@ -153,7 +153,8 @@ def summarise(config: TrainingConfig, shape_zyx: Shape3D | None = None) -> Model
     """
     network = build_unet(config, device="meta")
     z, y, x = (_round_up(side, config.preset.total_stride) for side in shape_zyx or (128, 128, 128))
-    input_shape = (config.batch_size, 1, z, y, x)
+    batch_size = max(1, config.batch_size)
+    input_shape = (batch_size, 1, z, y, x)
     layers = torchinfo.summary(
         network, input_size=input_shape, device="meta", depth=100, verbose=0, col_names=("output_size", "num_params")
     )
@@ -163,7 +164,7 @@ def summarise(config: TrainingConfig, shape_zyx: Shape3D | None = None) -> Model
     text = (
         f"{table}\n\nU-Net {config.preset} ({', '.join(map(str, config.preset.channels))} channels): "
         f"{n_parameters:,} parameters\n"
-        f"One training step of {config.batch_size} × {z} × {y} × {x} voxels: about {memory / _GIB:.2f} GiB in fp32"
+        f"One training step of {batch_size} × {z} × {y} × {x} voxels: about {memory / _GIB:.2f} GiB in fp32"
     )
     return ModelSummary(text, (z, y, x), n_parameters, memory)
 

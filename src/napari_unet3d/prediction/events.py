@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.evaluation.metrics import Scores
+from napari_unet3d.model.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,18 +30,29 @@ class Prediction:
     ----------
     name : str
         Name of the volume.
-    labels : ndarray of uint8, shape (z, y, x)
-        1 where the probability reaches the threshold, 0 elsewhere; the shape of the image.
+    labels : ndarray of unsigned integers, shape (z, y, x)
+        0 is background; 1 is foreground, or the values are those of the classes, or ids of single objects.
     probability : ndarray of float32, shape (z, y, x)
-        Probability of foreground, from 0 to 1.
+        Probability of foreground (of anything but background), from 0 to 1.
     voxel_size_um : tuple of float
         Voxel size of the image along z, y, x in µm.
+    plan : Plan or None
+        Task and classes of the model; None means foreground.
+    maps : ndarray of float16, shape (channel, z, y, x), or None
+        What else labels are made of, from 0 to 1: the probability of each class without background, or boundary and
+        distance for single objects; None for foreground.
+    uncertainty : ndarray of float32, shape (z, y, x), or None
+        Entropy of the mean prediction over mirror images in bits, from 0 to 1 (for classes divided by the largest
+        possible one); None when it was not asked for.
     """
 
     name: str
-    labels: NDArray[np.uint8]
+    labels: NDArray[np.unsignedinteger[Any]]
     probability: NDArray[np.float32]
     voxel_size_um: VoxelSize
+    plan: Plan | None = None
+    maps: NDArray[np.float16] | None = None
+    uncertainty: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True)

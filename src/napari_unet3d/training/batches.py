@@ -160,7 +160,7 @@ class _Order(Sampler[list[_Key]]):
 
     def __init__(self, volumes: Sequence[ReadyVolume], config: TrainingConfig, *, shuffle: bool) -> None:
         self.epoch = 1
-        self._seed, self._batch_size, self._shuffle = config.seed, config.batch_size, shuffle
+        self._seed, self._batch_size, self._shuffle = config.seed, max(1, config.batch_size), shuffle
         self._groups: dict[Shape3D, list[int]] = {}
         for number, volume in enumerate(volumes):
             self._groups.setdefault(volume.shape, []).append(number)

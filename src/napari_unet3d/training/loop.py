@@ -24,8 +24,9 @@ from napari_unet3d.model.devices import Hardware, TorchSettings, choose_hardware
 from napari_unet3d.model.network import build_unet, expect_foreground, place_network
 from napari_unet3d.training.batches import Batches
 from napari_unet3d.training.events import EpochFinished, RunStarted, StepFinished, TrainEvent, TrainingFinished
-from napari_unet3d.training.losses import learning_rate, make_loss, make_optimizer, mean_dice
+from napari_unet3d.training.losses import make_loss, make_optimizer, mean_dice
 from napari_unet3d.training.run_folder import RunFolder
+from napari_unet3d.training.schedules import rate_factor
 
 _MOST_SKIPPED_STEPS = 10
 
@@ -85,7 +86,7 @@ def train(
     try:
         for epoch in range(1, config.epochs + 1):
             started = time.monotonic()
-            learner.learning_rate = learning_rate(config, epoch)
+            learner.learning_rate = config.learning_rate * rate_factor(config.schedule, (epoch - 1) / config.epochs)
             batches, losses = training.epoch(epoch), []
             for step in range(1, len(training) + 1):
                 with settings.lent():

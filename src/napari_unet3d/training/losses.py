@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 
 import torch
 from monai.losses.dice import DiceCELoss, DiceLoss
 from monai.losses.focal_loss import FocalLoss
 
-from napari_unet3d.configs import Loss, Optimizer, Schedule, TrainingConfig
+from napari_unet3d.configs import Loss, Optimizer, TrainingConfig
 
 LossFunction = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -61,24 +60,6 @@ def make_optimizer(
             return torch.optim.SGD(weights, lr=rate, weight_decay=decay, momentum=config.momentum)
         case Optimizer.RMSPROP:
             return torch.optim.RMSprop(weights, lr=rate, weight_decay=decay, momentum=config.momentum)
-
-
-def learning_rate(config: TrainingConfig, epoch: int) -> float:
-    """Give the learning rate of an epoch, counted from 1.
-
-    Cooldown: `config.learning_rate`, then in a straight line towards 0 in the last third of the epochs (Hägele et
-    al. 2024, "Scaling laws and compute-optimal training beyond fixed training durations").
-    Cosine: half a cosine from `config.learning_rate` in the first epoch towards 0 after the last
-    (Loshchilov & Hutter 2017, without restarts).
-    """
-    match config.schedule:
-        case Schedule.CONSTANT:
-            return config.learning_rate
-        case Schedule.COOLDOWN:
-            n_left = config.epochs - epoch + 1
-            return config.learning_rate * min(1.0, n_left / max(1.0, config.epochs / 3))
-        case Schedule.COSINE:
-            return config.learning_rate * (1 + math.cos(math.pi * (epoch - 1) / config.epochs)) / 2
 
 
 def mean_dice(logits: torch.Tensor, truth: torch.Tensor) -> float:

@@ -18,7 +18,7 @@ from napari_unet3d.evaluation.history import EpochRecord, best_record
 from napari_unet3d.files import MODEL_FILE, write_json, write_text
 from napari_unet3d.model.checkpoint import Checkpoint, package_versions, save_checkpoint
 from napari_unet3d.model.devices import Hardware, cudnn_version
-from napari_unet3d.training.losses import learning_rate
+from napari_unet3d.training.schedules import rate_factor
 
 if TYPE_CHECKING:
     import torch
@@ -151,7 +151,9 @@ class RunFolder:
         rows = csv.writer(table, lineterminator="\n")
         rows.writerow(["epoch", "train_loss", "val_loss", "val_dice", "learning_rate", "seconds"])
         for record, seconds in zip(self._history, self._seconds, strict=True):
-            rate = learning_rate(self._config, record.epoch)
+            rate = self._config.learning_rate * rate_factor(
+                self._config.schedule, (record.epoch - 1) / self._config.epochs
+            )
             rows.writerow(
                 [record.epoch, record.train_loss, record.val_loss, record.val_dice, f"{rate:.6g}", f"{seconds:.3f}"]
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Any, Protocol, get_args, get_origin
 
@@ -12,7 +12,7 @@ from magicgui.widgets import CheckBox, ComboBox, LineEdit, SpinBox
 from psygnal import Signal, SignalInstance
 from qtpy.QtCore import QEvent, QLocale, QObject, Qt
 from qtpy.QtGui import QValidator
-from qtpy.QtWidgets import QAbstractSpinBox, QComboBox, QDoubleSpinBox, QHBoxLayout, QSizePolicy, QWidget
+from qtpy.QtWidgets import QAbstractSpinBox, QComboBox, QDoubleSpinBox, QHBoxLayout, QLineEdit, QSizePolicy, QWidget
 
 _LARGEST_INT = 2**31 - 1  # of a Qt box
 _NARROW = "QAbstractSpinBox { min-width: 0px; padding: 1px 4px; }"  # napari's style asks for 70 px and two buttons
@@ -38,10 +38,10 @@ def box_for(annotation: Any, bounds: Mapping[str, Any]) -> Box:
     Parameters
     ----------
     annotation : type
-        `bool`, `int`, `float`, `str`, an enum, a tuple of fixed length of numbers, or a tuple of any number of
-        members of an enum.
+        `bool`, `int`, `float`, `str`, an enum, a tuple of fixed length of numbers, or a tuple of any length of
+        members of an enum, of texts, of numbers, or of either one member of an enum or three numbers.
     bounds : mapping
-        ``low``, ``high`` and ``step`` as in `napari_unet3d.configs.setting`; each may be missing or None.
+        ``low``, ``high``, ``step`` and ``zero`` as in `napari_unet3d.configs.setting`; each may be missing or None.
 
     Raises
     ------
@@ -51,24 +51,37 @@ def box_for(annotation: Any, bounds: Mapping[str, Any]) -> Box:
     if get_origin(annotation) is tuple:
         elements = get_args(annotation)
         if elements[-1] is Ellipsis:
-            return ChecksBox(tuple(elements[0]))
+            return _list_box(elements[0], bounds)
         return RowBox([box_for(element, bounds) for element in elements])
     if annotation is bool:
         return _magic(CheckBox())
     if annotation is float:
-        return FloatBox(bounds.get("low"), bounds.get("high"), bounds.get("step"))
+        return _zero_in_words(FloatBox(bounds.get("low"), bounds.get("high"), bounds.get("step")), bounds)
     if annotation is int:
         low, high = bounds.get("low"), bounds.get("high")
         least = -_LARGEST_INT if low is None else int(low)
         box = SpinBox(value=least, min=least, max=_LARGEST_INT if high is None else int(high))
         box.native.setKeyboardTracking(False)  # a number counts when it is typed to its end
         box.native.setStepType(QAbstractSpinBox.StepType.AdaptiveDecimalStepType)
-        return _magic(box)
+        return _zero_in_words(_magic(box), bounds)
     if annotation is str:
         return _magic(LineEdit())
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return ChoiceBox(tuple(annotation))
     raise TypeError(f"There is no box for settings of type {annotation}")
+
+
+def _list_box(element: Any, bounds: Mapping[str, Any]) -> Box:
+    if get_origin(element) is not None:  # a mode or three numbers
+        modes, number = get_args(element)
+        return ModeOrTripleBox(tuple(modes), [box_for(number, bounds) for _ in range(3)])
+    return ListBox(element) if element in (str, float) else ChecksBox(tuple(element))
+
+
+def _zero_in_words(box: Box, bounds: Mapping[str, Any]) -> Box:
+    if isinstance(words := bounds.get("zero"), str) and isinstance(box.native, QAbstractSpinBox):
+        box.native.setSpecialValueText(words)  # Qt shows it for the lowest value, which is 0
+    return box
 
 
 def _magic(box: Any) -> Box:
@@ -209,6 +222,86 @@ class RowBox:
     def value(self, values: Sequence[Any]) -> None:
         for box, value in zip(self._boxes, values, strict=True):
             box.value = value
+
+
+class ModeOrTripleBox:
+    """A menu of modes and, while its last entry is chosen, three small boxes for z, y, x.
+
+    The value is a tuple of one mode or of three numbers, as the settings have it.
+    """
+
+    changed = Signal(tuple)
+
+    def __init__(self, modes: Sequence[Any], boxes: Sequence[Box]) -> None:
+        self._modes = tuple(modes)
+        self._row = RowBox(boxes)
+        texts = [*(mode.words for mode in self._modes), "z, y, x"]
+        self._combo = ComboBox(choices=[(text, index) for index, text in enumerate(texts)])
+        self.native = QWidget()
+        layout = QHBoxLayout(self.native)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        self._combo.native.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self._combo.native.setMinimumWidth(70)
+        _ignore_stray_wheel(self._combo.native)
+        layout.addWidget(self._combo.native, 1)
+        layout.addWidget(self._row.native, 2)
+        self._row.native.hide()
+        self._combo.changed.connect(self._on_mode)
+        self._row.changed.connect(lambda *_: self.changed.emit(self.value))
+
+    @property
+    def value(self) -> tuple[Any, ...]:
+        """One mode, or the three numbers."""
+        index = self._combo.value
+        return self._row.value if index == len(self._modes) else (self._modes[index],)
+
+    @value.setter
+    def value(self, value: Sequence[Any]) -> None:
+        is_mode = len(value) == 1
+        if not is_mode:
+            self._row.value = value
+        self._combo.value = self._modes.index(value[0]) if is_mode else len(self._modes)
+        self._row.native.setVisible(not is_mode)
+
+    def _on_mode(self, index: int) -> None:
+        self._row.native.setVisible(index == len(self._modes))
+        self.changed.emit(self.value)
+
+
+class ListBox:
+    """A line of texts or numbers with commas between them; the value is the tuple of them."""
+
+    changed = Signal(tuple)
+
+    def __init__(self, element: Callable[[str], Any]) -> None:
+        self._element = element
+        self._value: tuple[Any, ...] = ()
+        self._line = QLineEdit()
+        self._line.setPlaceholderText("a, b, …" if element is str else "1, 2, …")
+        self._line.editingFinished.connect(self._on_edited)
+        self.native: QWidget = self._line
+
+    @property
+    def value(self) -> tuple[Any, ...]:
+        """What the line says; a line that cannot be understood goes back to what it was."""
+        return self._value
+
+    @value.setter
+    def value(self, value: Sequence[Any]) -> None:
+        self._value = tuple(value)
+        self._line.setText(", ".join(f"{part:g}" if isinstance(part, float) else str(part) for part in value))
+
+    def _on_edited(self) -> None:
+        parts = [part.strip() for part in self._line.text().split(",") if part.strip()]
+        try:
+            value = tuple(self._element(part) for part in parts)
+        except ValueError:
+            value = self._value
+        changed = value != self._value
+        self.value = value
+        if changed:
+            self.changed.emit(value)
 
 
 class ChecksBox:
