@@ -23,11 +23,10 @@ from napari_unet3d.errors import UserError, explain_os_errors, explain_validatio
 from napari_unet3d.evaluation.history import EpochRecord
 from napari_unet3d.files import MODEL_FILE, written_beside
 from napari_unet3d.model.network import build_unet
+from napari_unet3d.model.plan import Plan, plain_plan
 
 if TYPE_CHECKING:
     from monai.networks.nets.unet import UNet
-
-"""Name of the best model in a run folder."""
 
 _FORMAT = "napari-unet3d"
 _FORMAT_VERSION = 1
@@ -58,6 +57,8 @@ class Checkpoint:
         Voxel size (z, y, x) of the training volumes in µm; None when it was not the same for all.
     versions : dict of str to str
         Python and packages that trained it.
+    plan : Plan
+        Strides, patch, voxel size and classes of the network; without it those of `plain_plan`.
     """
 
     config: TrainingConfig
@@ -66,10 +67,15 @@ class Checkpoint:
     history: tuple[EpochRecord, ...] = ()
     voxel_size_um: VoxelSize | None = None
     versions: dict[str, str] = field(default_factory=package_versions)
+    plan: Plan = None  # type: ignore[assignment]  # always set by __post_init__
+
+    def __post_init__(self) -> None:
+        if self.plan is None:
+            object.__setattr__(self, "plan", plain_plan(self.config))
 
     def network(self) -> UNet:
         """Build the network with these weights, on the CPU and in evaluation mode."""
-        network = build_unet(self.config)
+        network = build_unet(self.config, self.plan)
         network.load_state_dict(self.weights, strict=True)
         return network.eval()
 
@@ -85,6 +91,7 @@ class _Card(BaseModel):
     history: tuple[EpochRecord, ...]
     voxel_size_um: tuple[_Length, _Length, _Length] | None
     versions: dict[str, str]
+    plan: Plan | None = None  # models of version 0.1 have none
 
 
 def save_checkpoint(path: Path | str, checkpoint: Checkpoint) -> None:
@@ -108,6 +115,7 @@ def save_checkpoint(path: Path | str, checkpoint: Checkpoint) -> None:
         history=checkpoint.history,
         voxel_size_um=checkpoint.voxel_size_um,
         versions=checkpoint.versions,
+        plan=checkpoint.plan,
     )
     header = {"format": _FORMAT, "format_version": str(_FORMAT_VERSION), "card": card.model_dump_json()}
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.weights.items()}
@@ -138,7 +146,7 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
     try:
         with explain_os_errors(path, "read"), safetensors.safe_open(path, framework="pt", device="cpu") as file:
             card = _read_card(path, file.metadata() or {})
-            _check_tensors(path, file, card.config)
+            _check_tensors(path, file, card)
             # Copies, as the originals lie in the mapped file, which a later save may replace.
             weights = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - not a dict
     except safetensors.SafetensorError as error:
@@ -155,6 +163,7 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
         history=card.history,
         voxel_size_um=card.voxel_size_um,
         versions=card.versions,
+        plan=card.plan or plain_plan(card.config),
     )
 
 
@@ -189,14 +198,15 @@ def _read_card(path: Path, header: dict[str, str]) -> _Card:
     )
 
 
-def _check_tensors(path: Path, file: Any, config: TrainingConfig) -> None:
-    """Compare names, shapes and types with the network of `config` before any memory is taken for weights."""
-    expected = {name: list(tensor.shape) for name, tensor in build_unet(config, device="meta").state_dict().items()}
+def _check_tensors(path: Path, file: Any, card: _Card) -> None:
+    """Compare names, shapes and types with the network of the card before any memory is taken for weights."""
+    network = build_unet(card.config, card.plan, device="meta")
+    expected = {name: list(tensor.shape) for name, tensor in network.state_dict().items()}
     found = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     if {name: part.get_shape() for name, part in found.items()} != expected:
         raise UserError(
             f"The weights in {path} do not belong to the network that its settings describe "
-            f"(preset {config.preset.value}). Choose another model or train it again."
+            f"(preset {card.config.preset.value}). Choose another model or train it again."
         )
     if any(part.get_dtype() != "F32" for part in found.values()):
         raise UserError(f"The weights in {path} are not in float32. Choose a model that {_FORMAT} trained.")

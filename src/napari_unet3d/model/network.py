@@ -14,22 +14,25 @@ from napari_unet3d.data.sample import Shape3D
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.convolution import speed_up_single_volumes
 from napari_unet3d.model.devices import Hardware
+from napari_unet3d.model.plan import Plan, plain_plan
 
 _GIB = 2**30
 # How many numbers an optimiser keeps for each weight.
 _OPTIMIZER_MOMENTS = {Optimizer.ADAM: 2, Optimizer.ADAMW: 2, Optimizer.RMSPROP: 1, Optimizer.SGD: 0}
 
 
-def build_unet(config: TrainingConfig, device: str = "cpu") -> UNet:
+def build_unet(config: TrainingConfig, plan: Plan | None = None, device: str = "cpu") -> UNet:
     """Build the network of a configuration, with initial weights that depend on `config.seed` alone.
 
-    One channel in, one logit out, two residual units per level, each level halving the resolution. The names of
-    the weights are those of `monai.networks.nets.UNet`, so that weights saved by other users of it can be read.
+    One channel in, two residual units per level. The names of the weights are those of
+    `monai.networks.nets.UNet`, so that weights saved by other users of it can be read.
 
     Parameters
     ----------
     config : TrainingConfig
         Preset, kernel sizes, activation, dropout, bias, order of layers and seed.
+    plan : Plan, optional
+        Strides and number of outputs; without it every level halves all axes and there is one logit.
     device : str
         Where the weights are made; ``"meta"`` gives a network without memory, for counting.
 
@@ -39,15 +42,16 @@ def build_unet(config: TrainingConfig, device: str = "cpu") -> UNet:
         If a kernel size is even, or dropout is asked for but left out of the order of layers.
     """
     _check_network(config)
+    plan = plan or plain_plan(config)
     # The default generator is seeded by hand: torch.manual_seed would also reseed every GPU of the process.
     with torch.random.fork_rng(devices=[]), torch.device(device):
         torch.default_generator.manual_seed(config.seed)
         return UNet(
             spatial_dims=3,
             in_channels=1,
-            out_channels=1,
+            out_channels=plan.n_outputs,
             channels=config.preset.channels,
-            strides=(2,) * (len(config.preset.channels) - 1),
+            strides=plan.strides,
             num_res_units=2,
             kernel_size=config.kernel_size,
             up_kernel_size=config.up_kernel_size,

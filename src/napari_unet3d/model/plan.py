@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
-from napari_unet3d.configs import Preset, Task
+from napari_unet3d.configs import Preset, Task, TrainingConfig
 from napari_unet3d.data.sample import Shape3D, VoxelSize
 
 _Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -99,3 +99,8 @@ def strides_for(preset: Preset, voxel_size_um: VoxelSize) -> tuple[Shape3D, ...]
         sizes = [size * stride for size, stride in zip(sizes, (z, y, x), strict=True)]
         strides.append((z, y, x))
     return tuple(strides)
+
+
+def plain_plan(config: TrainingConfig) -> Plan:
+    """Give the plan of a network that halves all axes at every level, has one logit and sees whole volumes."""
+    return Plan(strides=((2, 2, 2),) * (len(config.preset.channels) - 1), batch_size=max(1, config.batch_size))

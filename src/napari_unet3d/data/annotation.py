@@ -1,0 +1,56 @@
+"""What the values in a labels volume mean: which voxels are annotated, and what they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet3d.configs import Task, ZeroIs
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """Labels with one meaning, whatever convention they were painted in.
+
+    Attributes
+    ----------
+    labels : ndarray of unsigned integers, shape (z, y, x)
+        0 is background; 1 is foreground, or the values are those of the classes, or ids of single objects.
+        0 also where nothing is annotated.
+    annotated : ndarray of bool, shape (z, y, x), or None
+        Where the labels hold; None when they do everywhere.
+    """
+
+    labels: NDArray[np.unsignedinteger[Any]]
+    annotated: NDArray[np.bool_] | None = None
+
+
+def read_truth(labels: NDArray[Any], task: Task, zero_is: ZeroIs) -> Truth:
+    """Tell what labels mean.
+
+    Parameters
+    ----------
+    labels : ndarray of integers or bool, shape (z, y, x)
+        As they were painted or read.
+    task : Task
+        For the foreground, every object becomes 1; classes and ids keep their values.
+    zero_is : ZeroIs
+        Background, or not annotated: then 1 becomes background (0), and only values above it are objects.
+
+    Returns
+    -------
+    Truth
+        New arrays, in the smallest type that holds the values.
+    """
+    lowest = 1 if zero_is is ZeroIs.UNLABELLED else 0  # the value that means background
+    values = np.where(labels > lowest, labels, 0)
+    if task is Task.FOREGROUND:
+        values = (values > 0).astype(np.uint8)
+    highest = int(values.max()) if values.size else 0
+    return Truth(
+        labels=values.astype(np.min_scalar_type(highest), copy=False),
+        annotated=labels > 0 if zero_is is ZeroIs.UNLABELLED else None,
+    )
