@@ -51,7 +51,7 @@ def build_unet(config: TrainingConfig, plan: Plan | None = None, device: str = "
             in_channels=1,
             out_channels=plan.n_outputs,
             channels=config.preset.channels,
-            strides=plan.strides,
+            strides=plan.strides,  # type: ignore[arg-type]  # MONAI also takes a triple per level
             num_res_units=2,
             kernel_size=config.kernel_size,
             up_kernel_size=config.up_kernel_size,
