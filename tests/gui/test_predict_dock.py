@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from napari_unet3d.configs import TrainingConfig
+from napari_unet3d.data.annotation import Truth
 from napari_unet3d.data.dataset import Part, add_sample, create_dataset
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.volumes import read_volume, write_volume
@@ -249,7 +250,7 @@ def test_comparing_by_hand():
     truth = np.array([[[0, 0, 5, 5]]], np.uint16)
     probability = np.array([[[0.1, 0.8, 0.6, 0.4]]], np.float32)
     prediction = Prediction("x", (probability >= 0.5).astype(np.uint8), probability, (1.0, 1.0, 1.0))
-    outcome = compare(prediction, truth)
+    outcome = compare(prediction, Truth(truth))
     assert outcome.difference.tolist() == [[[0, 1, 0, 2]]]
     assert outcome.scores.dice == 0.5
     higher = outcome.at_threshold(0.7)

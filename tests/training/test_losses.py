@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from napari_unet3d.configs import Loss, Optimizer, Schedule, TrainingConfig
+from napari_unet3d.data.annotation import Truth
 from napari_unet3d.evaluation.metrics import score
 from napari_unet3d.training.losses import learning_rate, make_loss, make_optimizer, mean_dice
 
@@ -47,7 +48,7 @@ def test_dice_agrees_with_the_evaluation() -> None:
 
     expected = np.mean(
         [
-            score((one > 0).astype(np.uint8), other, "").dice
+            score((one > 0).astype(np.uint8), Truth(other), "").dice
             for one, other in zip(logits[:, 0], truth[:, 0], strict=True)
         ]
     )
