@@ -138,5 +138,5 @@ def _distances(surface: Mask, other: Mask, voxel_size_um: VoxelSize) -> NDArray[
 
 
 def _centres(mask: Mask, voxel_size_um: VoxelSize) -> NDArray[np.float64]:
-    centres: NDArray[np.float64] = np.argwhere(mask) * np.array(voxel_size_um, dtype=np.float64)
+    centres: NDArray[np.float64] = np.multiply(np.argwhere(mask), voxel_size_um, dtype=np.float64)
     return centres

@@ -132,7 +132,8 @@ class PredictDock(Dock):
                 self.results.add_evaluated(event)
             case EvaluationFinished():
                 worst = self.results.finish_evaluation(event)
-                self._done = f"Mean Dice {event.mean.dice:.3f}; the lowest is that of '{worst.name}'."
+                f1 = f", mean F1 of objects {event.mean.objects.f1:.3f}" if event.mean.objects else ""
+                self._done = f"Mean Dice {event.mean.dice:.3f}{f1}; the lowest Dice is that of '{worst.name}'."
                 if event.metrics_file is not None:
                     self._done += f" Predictions, differences, figures and metrics are in {event.metrics_file.parent}"
 
