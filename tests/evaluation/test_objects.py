@@ -111,6 +111,13 @@ def test_overlaps_are_counted_where_it_is_annotated() -> None:
     assert scores.ap_at_iou[IOU_THRESHOLDS.index(0.85)] == 0
 
 
+@pytest.mark.parametrize("percent", [50, 55, 60, 65, 70, 95])
+def test_an_overlap_of_exactly_the_threshold_is_enough(percent: int) -> None:
+    """In floats 0.55 × 100 is more than 55."""
+    scores = score_objects(lines("1" * percent + "." * (100 - percent)), lines("1" * 100))
+    assert sum(scores.ap_at_iou) == IOU_THRESHOLDS.index(percent / 100) + 1
+
+
 @given(data=st.data(), shape=SHAPES)
 def test_the_number_of_matches_is_that_of_an_optimal_assignment(data: st.DataObject, shape: tuple[int, ...]) -> None:
     prediction, truth = two_volumes(data, shape)

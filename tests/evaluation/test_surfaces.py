@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as st_numpy
 from monai.metrics import compute_hausdorff_distance, compute_surface_dice
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.spatial.distance import cdist
 
 from napari_unet3d.evaluation.surfaces import SurfaceScores, compare_surfaces, surface_of
 
@@ -116,6 +117,24 @@ def test_they_are_those_of_monai(data: st.DataObject, shape: tuple[int, ...], to
     dice = compute_surface_dice(*pair, [tolerance_um], include_background=True, spacing=VOXEL)
     assert scores.hd95_um == pytest.approx(distance.item(), rel=1e-5, abs=1e-5)
     assert scores.nsd == pytest.approx(dice.item(), rel=1e-5)
+
+
+@given(data=st.data(), margins=st.tuples(*[st.tuples(st.integers(0, 2), st.integers(0, 2))] * 3))
+def test_they_are_those_of_all_pairs_of_surface_voxels(
+    data: st.DataObject, margins: tuple[tuple[int, int], ...]
+) -> None:
+    """Small masks somewhere in a volume of which any part is annotated; every distance is computed."""
+    found, wanted = (np.pad(mask, margins) for mask in two_masks(data, (2, 3, 4)))
+    annotated = data.draw(st_numpy.arrays(bool, found.shape))
+    found, wanted = found & annotated, wanted & annotated
+    places = [np.argwhere(surface_of(mask, annotated)) * VOXEL for mask in (found, wanted)]
+    if not all(map(len, places)) or np.array_equal(found, wanted):
+        return
+    distances = cdist(*places)
+    there, back = distances.min(axis=1), distances.min(axis=0)
+    scores = compare_surfaces(found, wanted, VOXEL, 0.6, annotated)
+    assert scores.hd95_um == pytest.approx(max(np.percentile(there, 95), np.percentile(back, 95)))
+    assert scores.nsd == pytest.approx(np.mean(np.concatenate([there, back]) <= 0.6))
 
 
 @given(data=st.data(), shape=SHAPES)

@@ -171,7 +171,7 @@ class _Overlaps:
     def match(self, iou: float) -> NDArray[np.bool_]:
         """Say which predicted objects are matched with a true one, by a largest one-to-one matching."""
         union = self.predicted_sizes[self.predicted] + self.true_sizes[self.true] - self.shared
-        enough = self.shared >= iou * union * (1 - 1e-12)  # 0.55 × 20 is 11.000000000000002
+        enough = self.shared >= iou * union * (1 - 1e-12)  # in floats 0.55 × 100 is more than 55
         shape = len(self.predicted_sizes), len(self.true_sizes)
         if not enough.any():
             return np.zeros(shape[0], dtype=bool)
