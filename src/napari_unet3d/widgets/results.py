@@ -88,8 +88,9 @@ class Results(QWidget):
     def add_evaluated(self, event: VolumeEvaluated) -> None:
         """Add a volume of a test set; its arrays are kept until they fill a gigabyte."""
         self.table.show_scores(event.scores)
-        size = event.image.nbytes + event.truth.nbytes + event.prediction.labels.nbytes
-        size += event.prediction.probability.nbytes
+        answer = event.prediction
+        arrays = (event.image, event.truth, answer.labels, answer.probability, answer.maps, answer.uncertainty)
+        size = sum(array.nbytes for array in arrays if array is not None)
         if self._kept_bytes + size <= _MOST_KEPT_BYTES:
             self._kept_bytes += size
             self._rows[event.scores.name] = partial(self._show_evaluated, event)
