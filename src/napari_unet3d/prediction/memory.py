@@ -45,20 +45,22 @@ class Budget:
         z, y, x = (min(sides) for sides in zip(tile_zyx, self.limit_zyx or tile_zyx, strict=True))
         return z, y, x
 
-    def next_smaller(self, tile_zyx: Shape3D, total_stride: Shape3D) -> tuple[Budget, str] | None:
+    def next_smaller(self, n_tried: int, tile_zyx: Shape3D, total_stride: Shape3D) -> tuple[Budget, str] | None:
         """Give the next budget to try after this one was too large, and what changes in words; None after the last.
 
         The order is: half the batch, the open slab in main memory, a smaller tile, the CPU.
 
         Parameters
         ----------
+        n_tried : int
+            Tiles in the batch that was too large; there may have been no more left.
         tile_zyx : tuple of int
             The tile (z, y, x) that was too large.
         total_stride : tuple of int
             What the sides of a tile are multiples of.
         """
-        if self.n_tiles > 1:
-            fewer = self.n_tiles // 2
+        if n_tried > 1:
+            fewer = n_tried // 2
             return replace(self, n_tiles=fewer), f"{fewer} tile{'s' if fewer > 1 else ''} at a time"
         if self.sums_device != _CPU:
             return replace(self, sums_device=_CPU), "with the sums in main memory"

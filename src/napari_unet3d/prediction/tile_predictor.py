@@ -155,7 +155,8 @@ class TilePredictor:
         return True
 
     def _step_down(self, tiling: Tiling) -> str:
-        smaller = self._budget.next_smaller(tiling.grid.tile_zyx, self._plan.total_stride)
+        n_tried = tiling.n_next(self._budget.n_tiles)
+        smaller = self._budget.next_smaller(n_tried, tiling.grid.tile_zyx, self._plan.total_stride)
         if smaller is None:
             raise OutOfMemory(
                 f"There is not enough memory for this. {MEMORY_REMEDY}, or close other programs that use the same "

@@ -224,6 +224,10 @@ class Tiling:
         self._ends = deque(zip(grid.starts[0], (*grid.starts[0][1:], grid.shape_zyx[0]), strict=True))
         self.n_done, self.n_total = 0, len(flips) * grid.n_tiles
 
+    def n_next(self, n_tiles: int) -> int:
+        """Count the tiles of the next batch when there are at most `n_tiles` in it; batches end with their slab."""
+        return min(n_tiles, len(self._waiting[0][1]))
+
     def step(self, network: Callable[[torch.Tensor], torch.Tensor], device: torch.device, n_tiles: int) -> None:
         """Predict the next tiles; when memory is too small for it, nothing has happened, and it can be tried again.
 
@@ -237,7 +241,7 @@ class Tiling:
             How many tiles to predict at most.
         """
         flip, row = self._waiting[0]
-        corners = [row[number] for number in range(min(n_tiles, len(row)))]
+        corners = [row[number] for number in range(self.n_next(n_tiles))]
         tiles = torch.stack([self._volume[self._box(corner)] for corner in corners])[:, None].to(device)
         answers = _flipped(network(_flipped(tiles, flip)), flip).to(self.blend.device)
         for corner, answer in zip(corners, answers, strict=True):
