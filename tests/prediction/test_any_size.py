@@ -95,14 +95,22 @@ def test_a_model_of_patches_predicts_in_tiles() -> None:
     assert events[-1].n_volumes_done == 1
 
 
-def test_a_patch_that_covers_the_volume_and_the_whole_volume_agree_to_the_bit() -> None:
+def test_a_patch_of_the_size_of_the_volume_and_the_whole_volume_agree_to_the_bit() -> None:
     sample = volume((7, 21, 27))  # is padded to 7 × 22 × 28
-    (tiled_event,), tiled = run(model(patch_zyx=(16, 32, 32)), sample)
+    (tiled_event,), tiled = run(model(patch_zyx=(7, 22, 28)), sample)
     (whole_event,), whole = run(model(), sample)
     assert tiled_event == whole_event == TilesPredicted(1, 1)
     np.testing.assert_array_equal(tiled.probability, whole.probability)
     fitted = np.pad(sample.image, [(0, 0), (0, 1), (0, 1)], mode="symmetric")
     np.testing.assert_allclose(whole.probability, outputs(model(), fitted)[0, :, :21, :27], atol=1e-6)
+
+
+def test_a_volume_smaller_than_a_patch_is_padded_to_its_size_as_in_training() -> None:
+    checkpoint, sample = model(patch_zyx=(8, 12, 14)), volume((5, 20, 9))
+    _, result = run(checkpoint, sample)
+    fitted = np.pad(sample.image, [(1, 2), (0, 0), (2, 3)], mode="symmetric")
+    expected = blended(checkpoint, fitted, (8, 12, 14))[0, 1:6, :, 2:11]
+    np.testing.assert_allclose(result.probability, expected, atol=1e-5)
 
 
 def test_more_overlap_takes_more_tiles_and_nothing_is_left_without() -> None:

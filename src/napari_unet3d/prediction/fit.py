@@ -15,15 +15,15 @@ from napari_unet3d.prediction.resample import resize_linearly, resize_to_nearest
 _LEAST_AT_BOTTOM = 2  # instance norm has no spread to divide by when a single voxel is left
 
 
-def fitted_shape(shape: Shape3D, total_stride: int | Shape3D, fit: Fit) -> Shape3D:
+def fitted_shape(shape: Shape3D, total_stride: Shape3D, fit: Fit) -> Shape3D:
     """Find the shape that a volume takes on for the network.
 
     Parameters
     ----------
     shape : tuple of int
         Shape (z, y, x) of the volume.
-    total_stride : int or tuple of int
-        How many voxels become one at the bottom of the network, along all axes or along z, y, x.
+    total_stride : tuple of int
+        How many voxels along z, y, x become one at the bottom of the network.
     fit : Fit
         Crop goes down to a multiple of the total stride, pad goes up, resize goes to the nearest one.
 
@@ -37,22 +37,27 @@ def fitted_shape(shape: Shape3D, total_stride: int | Shape3D, fit: Fit) -> Shape
     UserError
         When a volume to be cropped is smaller than that.
     """
-    strides = (total_stride,) * 3 if isinstance(total_stride, int) else total_stride
-    least = tuple(_LEAST_AT_BOTTOM * stride for stride in strides)
-    if fit is Fit.CROP and any(side < smallest for side, smallest in zip(shape, least, strict=True)):
+    least = least_shape(total_stride)
+    if fit is Fit.CROP and any(side < needed for side, needed in zip(shape, least, strict=True)):
         raise UserError(
             f"The volume {shape} is too small to be cropped: this network needs at least {least} voxels. "
             "Choose pad or resize, or a network with fewer levels."
         )
     z, y, x = (
-        max(smallest, (side + _rounding(stride, fit)) // stride * stride)
-        for side, stride, smallest in zip(shape, strides, least, strict=True)
+        max(needed, (side + _added_before_rounding(stride, fit)) // stride * stride)
+        for side, stride, needed in zip(shape, total_stride, least, strict=True)
     )
     return z, y, x
 
 
-def _rounding(stride: int, fit: Fit) -> int:
+def _added_before_rounding(stride: int, fit: Fit) -> int:
     return {Fit.CROP: 0, Fit.RESIZE: stride // 2, Fit.PAD: stride - 1}[fit]
+
+
+def least_shape(total_stride: Shape3D) -> Shape3D:
+    """Give the smallest shape (z, y, x) that leaves 2 voxels per axis at the bottom of the network."""
+    z, y, x = (_LEAST_AT_BOTTOM * stride for stride in total_stride)
+    return z, y, x
 
 
 def fit_volume(array: NDArray[Any], shape: Shape3D, fit: Fit, *, is_labels: bool) -> NDArray[Any]:

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from napari_unet3d.configs import Fit, PostProcessing, PredictionConfig, Task
 from napari_unet3d.data.events import Notice
-from napari_unet3d.data.sample import Sample
+from napari_unet3d.data.sample import Sample, Shape3D
 from napari_unet3d.evaluation.uncertainty import class_entropy, foreground_entropy
 from napari_unet3d.model.checkpoint import Checkpoint
 from napari_unet3d.model.devices import choose_hardware, explain_memory_errors
@@ -122,11 +122,17 @@ class LoadedModel:
         if self._plan.spacing_um is not None:
             image = to_spacing(image, sample.voxel_size_um, self._plan.spacing_um, is_labels=False)
         z, y, x = image.shape
-        shape = fitted_shape((z, y, x), self._plan.total_stride, self._fit)
+        shape = self._shape_to_predict((z, y, x))
         grey = fit_volume(normalise(image, self._normalisation), shape, self._fit, is_labels=False)
         maps = Maps(self._plan.task, self._plan.n_outputs, (z, y, x), shape, self._fit)
         mirrors = mirror_flips() if self._config.tta or self._config.uncertainty else ((),)
         return Job(sample.name, grey, maps, self._config.overlap, mirrors)
+
+    def _shape_to_predict(self, shape: Shape3D) -> Shape3D:
+        fitted = fitted_shape(shape, self._plan.total_stride, self._fit)
+        # Training pads volumes that are smaller than a patch to its size, too.
+        z, y, x = map(max, fitted, self._plan.patch_zyx or fitted)
+        return z, y, x
 
     def _result(self, sample: Sample, maps: Maps) -> Prediction:
         uncertainty = None
