@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from napari_unet3d.configs import TrainingConfig
+from napari_unet3d.data.annotation import Truth
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
@@ -91,14 +92,14 @@ class TestSparseLabels:
 
         def dice(run: str) -> float:
             *_, prediction = predict(tmp_path / run, test)
-            return float(score(prediction.labels, (test.labels > 0).astype(np.uint8), "").dice)
+            return float(score(prediction.labels, Truth((test.labels > 0).astype(np.uint8)), "").dice)
 
         assert dice("sparse") > 0.9 * dice("full") > 0.7
 
     def test_without_anything_to_learn_it_says_what_to_paint(self, sample_of: Any, tmp_path: Path) -> None:
         sample = sample_of("a", 1)
         only_background = replace(sample, labels=(sample.labels > 0).astype(np.uint8))
-        with pytest.raises(UserError, match="there is no foreground to learn. Paint some objects with 2"):
+        with pytest.raises(UserError, match=r"there is no foreground to learn\. Paint some objects with 2"):
             list(train([only_background], tmp_path, config(zero_is="unlabelled", val_fraction=0)))
 
     def test_validation_without_annotation_gives_no_numbers(self, samples: list[Sample], tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from napari_unet3d.training.events import EpochFinished, RunStarted, StepFinishe
 from napari_unet3d.training.learner import Learner
 from napari_unet3d.training.run_folder import RunFolder
 from napari_unet3d.training.schedules import rate_factor
-from napari_unet3d.training.workload import in_words, make_workload
+from napari_unet3d.training.workload import make_workload
 
 
 def train(
@@ -95,7 +95,7 @@ def train(
                         work = work.made_smaller()
                         batches, run.plan = work.training.epoch(epoch, first_step=step), work.plan
                         learner.follow(work.plan)
-                        yield Notice(f"Memory ran out; each step now sees {in_words(work.plan)}.")
+                        yield Notice(f"Memory ran out; each step now sees {work.plan.words}.")
                 yield StepFinished(epoch, step, losses[-1])
                 if notice := learner.first_skip(epoch, step):
                     yield notice
