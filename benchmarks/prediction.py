@@ -5,19 +5,20 @@ Run it on a quiet machine: ``python benchmarks/prediction.py [SIDE] [PRESET] [WI
 Both run the same weights over the same tiles, two at a time, with an overlap of one half, and blend the probabilities
 with the same Gaussian window. Ours differs in the network as it is placed (see `napari_unet3d.model.network`: weights
 channels last, norms that keep this layout, and the fast convolution for few channels) and in the blending (see
-`napari_unet3d.prediction.tiles`). The peak is that of the tensors on top of volume, result and weights.
+`napari_unet3d.prediction.tiles`). The peaks lie on top of volume and weights.
 """
 
 from __future__ import annotations
 
-import resource
 import statistics
 import sys
+import threading
 import time
 from collections.abc import Callable
 from multiprocessing import get_context
 
 import numpy as np
+import psutil
 import torch
 from monai.inferers.utils import sliding_window_inference
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ from napari_unet3d.model.devices import choose_hardware
 from napari_unet3d.model.network import build_unet, place_network
 from napari_unet3d.prediction.tiles import Blend, Tiling, gaussian_window, tile_grid
 
-_OVERLAP, _TILES_PER_BATCH = 0.5, 2
+_OVERLAP, _TILES_PER_BATCH, _WATCH_SECONDS = 0.5, 2, 0.002
 Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
@@ -80,11 +81,21 @@ _WAYS = {"MONAI": make_monai, "ours": make_ours}
 
 
 def measure_peak(words: str, preset: Preset, side: int, window: int) -> int:
-    """Predict once in a process of its own, and give how many bytes its peak lies above that before."""
-    predict, volume = _WAYS[words](preset, window), make_volume(side)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    """Predict once in a process of its own, and give how many bytes its memory rises above that before."""
+    predict, volume, this = _WAYS[words](preset, window), make_volume(side), psutil.Process()
+    before = this.memory_info().rss
+    sizes, is_done = [before], threading.Event()
+
+    def watch() -> None:
+        while not is_done.wait(_WATCH_SECONDS):
+            sizes.append(this.memory_info().rss)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
     predict(volume)
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+    is_done.set()
+    watcher.join()
+    return max(sizes) - before
 
 
 def make_volume(side: int) -> NDArray[np.float32]:
