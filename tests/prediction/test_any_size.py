@@ -248,15 +248,15 @@ def test_uncertainty_is_written_beside_the_labels(tmp_path: Path) -> None:
 
 
 @contextmanager
-def memory_for(n_voxels: int) -> Iterator[list[tuple[int, ...]]]:
-    """Let every network run out of memory when it gets more voxels than that; give the inputs that it got."""
+def memory_for(n_voxels: int, first_calls: int = 0) -> Iterator[list[tuple[int, ...]]]:
+    """Let networks run out of memory for more voxels, after the first calls; give the shapes that they were given."""
     seen: list[tuple[int, ...]] = []
 
     def refuse(module: torch.nn.Module, given: tuple[torch.Tensor, ...]) -> None:
         if type(module).__name__ != "UNet" or given[0].device.type == "meta":
             return
         seen.append(tuple(given[0].shape))
-        if given[0].numel() > n_voxels:
+        if len(seen) > first_calls and given[0].numel() > n_voxels:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
 
     hook = register_module_forward_pre_hook(refuse)
@@ -269,14 +269,14 @@ def memory_for(n_voxels: int) -> Iterator[list[tuple[int, ...]]]:
 def test_a_batch_that_does_not_fit_is_halved_and_goes_on() -> None:
     checkpoint, sample = model(patch_zyx=PATCH), volume()
     _, expected = run(checkpoint, sample)
-    with memory_for(prod(PATCH)) as seen:
+    with memory_for(prod(PATCH), first_calls=3) as seen:
         events, result = run(checkpoint, sample)
-    assert seen[0] == (2, 1, *PATCH)
-    assert set(seen[1:]) == {(1, 1, *PATCH)}
+    assert set(seen[:4]) == {(2, 1, *PATCH)}
+    assert set(seen[4:]) == {(1, 1, *PATCH)}
     (notice,) = (event.message for event in events if isinstance(event, Notice))
     assert notice == "There is not enough memory for 'scan'; it is predicted 1 tile at a time."
     tiles = [event.n_done for event in events if isinstance(event, TilesPredicted)]
-    assert tiles == list(range(1, len(tiles) + 1)), "nothing is predicted twice"
+    assert tiles == [2, 4, 6, *range(7, 49)], "nothing is predicted twice"
     np.testing.assert_allclose(result.probability, expected.probability, atol=1e-5)
 
 

@@ -14,8 +14,9 @@ _CPU = torch.device("cpu")
 _MOST_TILES = {"cpu": 2}  # a CPU gains nothing beyond, and Stop waits for the end of a batch
 _MOST_TILES_ELSEWHERE = 16
 _LEAST_TILE_SIDE = 32
-# Beside input and output of the layer at work: skip connections, residuals and the workspace of convolutions.
-_BYTES_PER_NUMBER = 8
+# Four times input and output of the largest layer in float32: beside them there are skip connections, residuals and the
+# workspace of convolutions. The preset small took 40 MiB per tile of 64³ on a CPU, and this says 36.
+_BYTES_PER_NUMBER = 16
 _BATCH_SHARE = 0.5  # of the free memory; the rest is for sums and other programs
 
 
