@@ -5,20 +5,16 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy import ndimage
-
-from napari_unet3d.configs import Fit, PostProcessing, PredictionConfig, Task
+from napari_unet3d.configs import Fit, PredictionConfig, Task
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.sample import Sample, Shape3D
 from napari_unet3d.evaluation.uncertainty import class_entropy, foreground_entropy
 from napari_unet3d.model.checkpoint import Checkpoint
 from napari_unet3d.model.devices import choose_hardware, explain_memory_errors
 from napari_unet3d.model.normalisation import normalise
-from napari_unet3d.model.plan import Plan
 from napari_unet3d.prediction.events import ModelLoaded, Prediction, TilesPredicted
 from napari_unet3d.prediction.fit import fit_volume, fitted_shape
+from napari_unet3d.prediction.labels import labels_of
 from napari_unet3d.prediction.maps import Maps
 from napari_unet3d.prediction.resample import to_spacing
 from napari_unet3d.prediction.tile_predictor import MEMORY_REMEDY, Job, TilePredictor
@@ -140,29 +136,10 @@ class LoadedModel:
             uncertainty = class_entropy(maps.probability, maps.others)
         elif self._config.uncertainty:
             uncertainty = foreground_entropy(maps.probability)
-        labels = _labels(maps, self._plan, self._config)
+        labels = labels_of(maps.probability, maps.others, sample.voxel_size_um, self._plan, self._config)
         return Prediction(
             sample.name, labels, maps.probability, sample.voxel_size_um, self._plan, maps.others, uncertainty
         )
-
-
-def _labels(maps: Maps, plan: Plan, config: PostProcessing) -> NDArray[np.unsignedinteger[Any]]:
-    """Make labels of what the network says: of foreground 1, of a class its value, of a connected region its id."""
-    is_foreground = maps.probability >= config.threshold
-    match plan.task:
-        case Task.FOREGROUND:
-            return is_foreground.astype(np.uint8)
-        case Task.CLASSES:
-            assert maps.others is not None
-            highest = max(each.value for each in plan.classes)
-            values = np.array([each.value for each in plan.classes], np.min_scalar_type(highest))
-            labels: NDArray[np.unsignedinteger[Any]] = values[maps.others.argmax(0)]
-            labels[~is_foreground] = 0
-            return labels
-        case Task.OBJECTS:
-            ids, n_objects = ndimage.label(is_foreground)
-            small: NDArray[np.unsignedinteger[Any]] = ids.astype(np.min_scalar_type(n_objects))
-            return small
 
 
 def _words(voxel_size_um: tuple[Any, ...]) -> str:
