@@ -22,6 +22,8 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.history import EpochRecord
 from napari_unet3d.model.devices import Hardware, TorchSettings, choose_hardware
 from napari_unet3d.model.network import build_unet, expect_foreground, place_network
+from napari_unet3d.model.plan import plain_plan
+from napari_unet3d.model.receptive_field import separating_gap
 from napari_unet3d.training.batches import Batches
 from napari_unet3d.training.events import EpochFinished, RunStarted, StepFinished, TrainEvent, TrainingFinished
 from napari_unet3d.training.losses import make_loss, make_optimizer, mean_dice
@@ -69,7 +71,9 @@ def train(
     config = config or TrainingConfig()
     run = RunFolder(Path(run_folder), config, overwrite=overwrite)
     hardware = choose_hardware(config.device, config.precision)
-    split = split_samples(_labelled_samples(data), config.val_fraction, config.seed)
+    samples = _labelled_samples(data)
+    gap_zyx = separating_gap(config, plain_plan(config), samples[0].voxel_size_um)
+    split = split_samples(samples, config.val_fraction, config.seed, gap_zyx=gap_zyx, zero_is=config.zero_is)
     training = Batches(split.train, config, config.augmentation, shuffle=config.shuffle)
     validation = Batches(split.val, config, config.val_augmentation, shuffle=False)
     settings = TorchSettings(hardware, config.seed)
@@ -238,6 +242,8 @@ def _notices(config: TrainingConfig, hardware: Hardware, split: Split) -> Iterat
     """Say what is allowed but may not be what was meant."""
     for message in hardware.notices:
         yield Notice(message)
+    if split.notice:
+        yield Notice(split.notice)
     if not split.val:
         yield Notice("There is no validation: the best model is the one with the lowest training loss.")
     if config.batch_size > len(split.train):
