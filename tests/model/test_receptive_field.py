@@ -76,8 +76,8 @@ def test_our_network_with_unequal_voxels(voxel_size_um: tuple[float, ...]) -> No
 
 
 def test_a_gap_is_counted_in_voxels_of_the_volume() -> None:
-    config = TrainingConfig(preset=Preset.XXSMALL)
-    own, coarser = plain_plan(config), plain_plan(config).model_copy(update={"spacing_um": (1.0, 1.0, 1.0)})
+    own, coarser = TrainingConfig(preset=Preset.XXSMALL), TrainingConfig(preset=Preset.XXSMALL, spacing=1)
 
-    assert separating_gap(config, own, (2, 0.5, 0.3)) == (19, 19, 19)
-    assert separating_gap(config, coarser, (2, 0.5, 0.3)) == (10, 38, 64)  # 9.5, 38 and 63.33 rounded up
+    assert separating_gap(own, (1, 0.9, 0.8)) == (19, 19, 19)
+    assert separating_gap(coarser, (2, 0.5, 0.3)) == (10, 38, 64)  # 9.5, 38 and 63.33 rounded up
+    assert separating_gap(own, (2, 0.5, 0.6)) == (13, 19, 19)  # z is not halved: 13 convolutions of 3 voxels

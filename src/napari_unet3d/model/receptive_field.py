@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.sample import Shape3D, VoxelSize
-from napari_unet3d.model.plan import Plan
+from napari_unet3d.model.plan import Plan, strides_for
 
 
 def receptive_field(config: TrainingConfig, plan: Plan) -> Shape3D:
@@ -36,15 +36,13 @@ def receptive_field(config: TrainingConfig, plan: Plan) -> Shape3D:
     return z, y, x
 
 
-def separating_gap(config: TrainingConfig, plan: Plan, voxel_size_um: VoxelSize) -> Shape3D:
-    """Give the gap between two blocks of a volume over which no voxel is seen from both of them.
+def separating_gap(config: TrainingConfig, voxel_size_um: VoxelSize) -> Shape3D:
+    """Give the gap between two blocks of a single volume over which no voxel is seen from both of them.
 
     Parameters
     ----------
     config : TrainingConfig
-        Sizes of the kernels.
-    plan : Plan
-        Strides of the levels, and the voxel size that volumes are brought to, if they are.
+        Preset, sizes of the kernels, and the voxel size that the volume is brought to, if it is.
     voxel_size_um : tuple of float
         Voxel size of the volume along z, y, x in µm.
 
@@ -53,10 +51,11 @@ def separating_gap(config: TrainingConfig, plan: Plan, voxel_size_um: VoxelSize)
     tuple of int
         The receptive field along z, y, x in voxels of the volume, rounded up.
     """
-    worked_at = plan.spacing_um or voxel_size_um
+    worked_at = config.spacing_um or voxel_size_um  # the common voxel size of one volume is its own
+    seen = receptive_field(config, Plan(strides=strides_for(config.preset, worked_at)))
     z, y, x = (
         math.ceil(extent * after / before - 1e-9)
-        for extent, after, before in zip(receptive_field(config, plan), worked_at, voxel_size_um, strict=True)
+        for extent, after, before in zip(seen, worked_at, voxel_size_um, strict=True)
     )
     return z, y, x
 

@@ -22,7 +22,6 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.history import EpochRecord
 from napari_unet3d.model.devices import Hardware, TorchSettings, choose_hardware
 from napari_unet3d.model.network import build_unet, expect_foreground, place_network
-from napari_unet3d.model.plan import plain_plan
 from napari_unet3d.model.receptive_field import separating_gap
 from napari_unet3d.training.batches import Batches
 from napari_unet3d.training.events import EpochFinished, RunStarted, StepFinished, TrainEvent, TrainingFinished
@@ -72,7 +71,7 @@ def train(
     run = RunFolder(Path(run_folder), config, overwrite=overwrite)
     hardware = choose_hardware(config.device, config.precision)
     samples = _labelled_samples(data)
-    gap_zyx = separating_gap(config, plain_plan(config), samples[0].voxel_size_um)
+    gap_zyx = separating_gap(config, samples[0].voxel_size_um)
     split = split_samples(samples, config.val_fraction, config.seed, gap_zyx=gap_zyx, zero_is=config.zero_is)
     training = Batches(split.train, config, config.augmentation, shuffle=config.shuffle)
     validation = Batches(split.val, config, config.val_augmentation, shuffle=False)
