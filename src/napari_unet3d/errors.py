@@ -24,6 +24,10 @@ class UserError(Exception):
     """
 
 
+class OutOfMemory(UserError):
+    """The work did not fit in memory; the engine goes on with less of it at once where it can."""
+
+
 @contextmanager
 def explain_os_errors(path: Path, doing: str) -> Iterator[None]:
     """Turn an `OSError` while reading or writing `path` into a `UserError`.

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from napari_unet3d.configs import Device, Precision
-from napari_unet3d.errors import UserError
+from napari_unet3d.errors import OutOfMemory, UserError
 from napari_unet3d.model.devices import (
     TorchSettings,
     choose_hardware,
@@ -78,7 +78,7 @@ def test_cudnn_version_is_spelled_out() -> None:
 )
 def test_no_memory_is_explained(allocate: object) -> None:
     assert callable(allocate)
-    with pytest.raises(UserError, match="not enough memory"), explain_memory_errors():
+    with pytest.raises(OutOfMemory, match="not enough memory"), explain_memory_errors():
         allocate()
 
 

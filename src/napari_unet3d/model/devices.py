@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from napari_unet3d.configs import Device, Precision
-from napari_unet3d.errors import UserError
+from napari_unet3d.errors import OutOfMemory, UserError
 
 _TRAINING_REMEDY = "Choose a smaller batch size, a smaller preset or smaller volumes"
 _DTYPES = {Precision.FP32: torch.float32, Precision.BF16: torch.bfloat16, Precision.FP16: torch.float16}
@@ -159,7 +159,7 @@ def cudnn_notices(version: int | None) -> tuple[str, ...]:
 
 @contextmanager
 def explain_memory_errors(remedy: str = _TRAINING_REMEDY) -> Iterator[None]:
-    """Turn an out-of-memory error of torch or numpy into a `UserError` that says what to make smaller.
+    """Turn an out-of-memory error of torch or numpy into an `OutOfMemory` that says what to make smaller.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ def explain_memory_errors(remedy: str = _TRAINING_REMEDY) -> Iterator[None]:
 
     Raises
     ------
-    UserError
+    OutOfMemory
         Outside of the handler, so that no traceback keeps the memory of the failed step alive.
     """
     message = None
@@ -179,7 +179,7 @@ def explain_memory_errors(remedy: str = _TRAINING_REMEDY) -> Iterator[None]:
             raise
         message = f"There is not enough memory for this. {remedy}, or close other programs that use the same memory."
     if message is not None:
-        raise UserError(message)
+        raise OutOfMemory(message)
 
 
 def _is_memory_error(error: MemoryError | RuntimeError) -> bool:
