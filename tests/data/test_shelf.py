@@ -50,7 +50,7 @@ def test_what_is_too_much_lies_on_disk(dataset: Path, tmp_path: Path, budget: in
             np.testing.assert_array_equal(sample.image, same.image)
             np.testing.assert_array_equal(sample.labels, same.labels)
             assert sample.labels.dtype == np.uint8
-    assert not list(tmp_path.glob("run/.*")), "temporary files are left"
+    assert not (tmp_path / "run").exists(), "temporary files are left"
 
 
 def test_nothing_is_made_when_all_fits(dataset: Path, tmp_path: Path) -> None:
@@ -63,7 +63,16 @@ def test_the_files_go_when_reading_fails(dataset: Path, tmp_path: Path) -> None:
     (dataset / "train/images/3.tif").write_bytes(b"no volume")
     with pytest.raises(UserError, match=r"3\.tif"), Shelf(tmp_path / "run", 0) as shelf:
         read_samples(dataset, Part.TRAIN, shelf)
-    assert not list((tmp_path / "run").iterdir())
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_shelf_that_nobody_holds_empties_itself_and_leaves_the_rest(tmp_path: Path) -> None:
+    (tmp_path / "model").touch()
+    shelf = Shelf(tmp_path, 0)
+    shelf.keep(np.ones(9))
+    assert len(list(tmp_path.iterdir())) == 2
+    del shelf
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 def test_the_notice_says_how_much_and_where(tmp_path: Path) -> None:
@@ -113,7 +122,7 @@ def test_a_full_disk_is_said_in_a_sentence(tmp_path: Path) -> None:
     )
     assert done.stdout.startswith(f"Cannot write volumes that do not fit into memory to {tmp_path / 'run'}: ")
     assert "no space is left on the disk. Free some space or choose another folder." in done.stdout
-    assert not list((tmp_path / "run").iterdir())
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="files in use keep their names elsewhere")

@@ -35,7 +35,7 @@ def check_label_values(volumes: Sequence[VolumeFacts], config: TrainingConfig) -
     yield Finding.info(_table(counts, config))
     background = background_value(config.zero_is)
     if not any(value > background for value in counts):
-        yield Finding.error(no_foreground_at_all(len(volumes), counts, config))
+        yield Finding.error(no_foreground_at_all(len(volumes), config.zero_is, has_background=any(counts)))
         return
     yield from _check_meaning_of_zero(counts, volumes, config)
     yield from _check_task(counts, volumes, config)
@@ -50,19 +50,19 @@ def no_foreground(name: str) -> str:
     return f"The labels of '{name}' hold no foreground; check that this is meant."
 
 
-def no_foreground_at_all(n_volumes: int, values: Mapping[int, int], config: TrainingConfig) -> str:
+def no_foreground_at_all(n_volumes: int, zero_is: ZeroIs, *, has_background: bool) -> str:
     """Say that no volume holds foreground.
 
     Parameters
     ----------
     n_volumes : int
         How many volumes there are.
-    values : mapping of int to int
-        How many voxels each label value has.
-    config : TrainingConfig
+    zero_is : ZeroIs
         What label 0 is.
+    has_background : bool
+        Whether any label is above 0.
     """
-    if config.zero_is is ZeroIs.UNLABELLED and any(values):
+    if zero_is is ZeroIs.UNLABELLED and has_background:
         return (
             f"The labels of all {n_volumes} volumes are 0 or 1, where 0 is not annotated and 1 is background: there is "
             "no foreground to learn. Paint some objects with 2, or say that label 0 is background."

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+import weakref
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from types import TracebackType
 from typing import Any, Self
 
@@ -23,6 +25,7 @@ _SHARE_OF_MEMORY = 0.4
 class Shelf:
     """Keeps arrays in memory as long as they fit, and the others in temporary files.
 
+    The files go when the shelf is closed, when nobody holds it any more, and when the process ends, however it does.
     Files of the user are copied and not mapped themselves: a program that shortens a mapped file would end this
     process, viewer and all.
 
@@ -39,7 +42,8 @@ class Shelf:
         available = int(_SHARE_OF_MEMORY * psutil.virtual_memory().available)
         self._left = available if budget_bytes is None else budget_bytes
         self._folder = folder
-        self._files: TemporaryDirectory[str] | None = None
+        self._files: Path | None = None
+        self._empty: weakref.finalize[..., Shelf] | None = None
         self.n_bytes_on_disk = 0
 
     def __enter__(self) -> Self:
@@ -91,19 +95,30 @@ class Shelf:
 
     def close(self) -> None:
         """Remove the temporary files; arrays on disk are of no use from now on."""
-        if self._files is not None:
-            self._files.cleanup()
-            self._files = None
+        if self._empty is not None:
+            self._empty()
 
     def _on_disk(self, array: NDArray[Any]) -> NDArray[Any]:
         with explain_os_errors(self._folder, "write volumes that do not fit into memory to"):
-            if self._files is None:
-                self._folder.mkdir(parents=True, exist_ok=True)
-                self._files = TemporaryDirectory(prefix=".volumes-", dir=self._folder, ignore_cleanup_errors=True)
-            path = Path(self._files.name) / f"{self.n_bytes_on_disk}.npy"
+            path = self._open_files() / f"{self.n_bytes_on_disk}.npy"
             np.save(path, array, allow_pickle=False)
-            mapped: NDArray[Any] = np.load(path, mmap_mode="r")
+            mapped: NDArray[Any] = np.load(path, mmap_mode="r").view(np.ndarray)
         # Where a file in use can lose its name, nothing is left behind even by a process that is killed.
         with suppress(OSError):
             path.unlink()
         return mapped
+
+    def _open_files(self) -> Path:
+        if self._files is None:
+            is_new = not self._folder.exists()
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._files = Path(mkdtemp(prefix=".volumes-", dir=self._folder))
+            self._empty = weakref.finalize(self, _remove, self._files, self._folder if is_new else None)
+        return self._files
+
+
+def _remove(files: Path, folder: Path | None) -> None:
+    shutil.rmtree(files, ignore_errors=True)
+    if folder is not None:
+        with suppress(OSError):  # something else lies in it by now
+            folder.rmdir()
