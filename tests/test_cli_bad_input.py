@@ -77,6 +77,12 @@ class TestBadInput:
         assert self.train(dataset) == 1
         assert_one_message(capfd, told)
 
+    def test_several_problems_are_counted(self, dataset: Path, capfd: pytest.CaptureFixture[str]) -> None:
+        (dataset / "train/labels/a.tif").unlink()
+        (dataset / "train/labels/b.tif").unlink()
+        assert self.train(dataset) == 1
+        assert_one_message(capfd, "no partner for a.tif", "(1 more; train --check lists all.)")
+
     def test_labels_without_foreground(self, dataset: Path, capfd: pytest.CaptureFixture[str]) -> None:
         for file in list((dataset / "train/labels").iterdir()):
             file.unlink()
