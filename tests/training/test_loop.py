@@ -195,6 +195,10 @@ def test_a_single_volume_validates_on_a_block_of_it(sample_of: Any, tmp_path: Pa
 
     started, *_ = train([long], tmp_path / "long", config(val_fraction=0.2))
     assert (started.train_names, started.val_names) == (("one [training]",), ("one [validation]",))
+    environment = json.loads((tmp_path / "long" / "environment.json").read_text())
+    for block, written, shape in zip(started.blocks, environment["blocks"], [(38, 18, 20), (13, 18, 20)], strict=True):
+        assert (block.name, block.role.value, list(block.start_zyx)) == ("one", written["role"], written["start_zyx"])
+        assert tuple(np.subtract(block.stop_zyx, block.start_zyx)) == shape
 
     _, *events = train([short], tmp_path / "short", config(val_fraction=0.2))
     notices = [event.message for event in events if isinstance(event, Notice)]

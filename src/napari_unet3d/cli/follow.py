@@ -167,7 +167,7 @@ class _TrainingLog:
 
 def _split_in_words(event: RunStarted) -> str:
     validates = f"validates on {', '.join(event.val_names)}" if event.val_names else "no validation"
-    return f"{event.device}; trains on {', '.join(event.train_names)}; {validates}"
+    return f"{event.device}; {event.plan.words} per step; trains on {', '.join(event.train_names)}; {validates}"
 
 
 def _epoch_in_words(event: EpochFinished) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from napari_unet3d.data.checks import Finding, Severity
 from napari_unet3d.data.events import Notice
+from napari_unet3d.data.split import Block
 from napari_unet3d.model.plan import Plan
 
 
@@ -26,6 +27,8 @@ class RunStarted:
         Length of the run and size of the network.
     plan : Plan
         Patch and batch size, voxel size, strides and classes.
+    blocks : tuple of Block
+        Where a single volume was cut into a block that trains and one that validates; empty for whole volumes.
     """
 
     run_folder: Path
@@ -36,6 +39,7 @@ class RunStarted:
     n_steps_per_epoch: int
     n_parameters: int
     plan: Plan
+    blocks: tuple[Block, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from napari_unet3d.training.events import EpochFinished, RunStarted, StepFinishe
 from napari_unet3d.training.learner import Learner
 from napari_unet3d.training.run_folder import RunFolder
 from napari_unet3d.training.schedules import rate_factor
-from napari_unet3d.training.workload import Workload, in_words, make_workload
+from napari_unet3d.training.workload import Workload, make_workload
 
 
 def train(
@@ -80,9 +80,8 @@ def train(
     run.start(split, work.plan, hardware, dataset=str(data) if isinstance(data, Path | str) else "layers")
     train_names, val_names = (tuple(sample.name for sample in part) for part in (split.train, split.val))
     n_steps = len(work.training)
-    yield RunStarted(
-        run.path, hardware.words, train_names, val_names, config.epochs, n_steps, learner.n_parameters, work.plan
-    )
+    sizes = config.epochs, n_steps, learner.n_parameters
+    yield RunStarted(run.path, hardware.words, train_names, val_names, *sizes, work.plan, split.blocks)
     yield from _notices(config, hardware, split, work)
 
     try:
@@ -101,7 +100,7 @@ def train(
                         work = work.made_smaller()
                         batches, run.plan = work.training.epoch(epoch, first_step=step), work.plan
                         learner.follow(work.plan)
-                        yield Notice(f"Memory ran out; each step now sees {in_words(work.plan)}.")
+                        yield Notice(f"Memory ran out; each step now sees {work.plan.words}.")
                 yield StepFinished(epoch, step, losses[-1])
                 if notice := learner.first_skip(epoch, step):
                     yield notice

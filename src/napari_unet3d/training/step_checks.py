@@ -24,7 +24,6 @@ from napari_unet3d.training.planning import largest_shape, median_voxel_size, pa
 from napari_unet3d.training.probe import fit_to_memory, free_memory, measure_step
 from napari_unet3d.training.targets import name_classes
 from napari_unet3d.training.volumes import ready_shape
-from napari_unet3d.training.workload import in_words
 
 _LONG_PATCH = 3  # times its shortest side in µm
 # Two models, one of them with what the optimiser keeps, and each is written beside its old one.
@@ -66,7 +65,7 @@ def check_step(
     n_steps = config.steps_per_epoch or steps_of_one_pass(shapes[: len(trains)], plan)
     seen = " × ".join(map(str, receptive_field(config, plan)))
     yield Finding.info(
-        f"Each step sees {in_words(plan)}, an epoch has {n_steps} step{'s' if n_steps > 1 else ''}, and the network "
+        f"Each step sees {plan.words}, an epoch has {n_steps} step{'s' if n_steps > 1 else ''}, and the network "
         f"sees {seen} voxels around each one, on {hardware.words}."
     )
     if timed:
@@ -140,7 +139,7 @@ def check_memory(
     by_hand = config.patch_shape or config.wants_whole_volumes or config.batch_size
     if needed > free and by_hand:
         yield Finding.warning(
-            f"One step of {in_words(plan)} needs about {needed / 1e9:.1f} GB of memory, but {free / 1e9:.1f} GB are "
+            f"One step of {plan.words} needs about {needed / 1e9:.1f} GB of memory, but {free / 1e9:.1f} GB are "
             "free, so the run would have to make it smaller. Set patch and batch size to auto, or choose a smaller "
             "preset."
         )
@@ -151,7 +150,7 @@ def _time(plan: Plan, shapes: Sequence[Shape3D], config: TrainingConfig, hardwar
         probe = measure_step(plan, plan.patch_zyx or largest_shape(shapes, plan), config, hardware)
     except OutOfMemory:
         return Finding.warning(
-            f"One step of {in_words(plan)} does not fit into memory, so the run would have to make it smaller. Set "
+            f"One step of {plan.words} does not fit into memory, so the run would have to make it smaller. Set "
             "patch and batch size to auto, or choose a smaller preset."
         )
     whole = probe.seconds * n_steps * config.epochs
