@@ -13,7 +13,13 @@ from qtpy.QtCore import QTimer
 
 from napari_unet3d.configs import EvaluationConfig, PredictionConfig
 from napari_unet3d.data.events import Notice
-from napari_unet3d.prediction.events import EvaluationFinished, ModelLoaded, PredictionWritten, VolumeEvaluated
+from napari_unet3d.prediction.events import (
+    EvaluationFinished,
+    ModelLoaded,
+    PredictionWritten,
+    TilesPredicted,
+    VolumeEvaluated,
+)
 from napari_unet3d.widgets.base import Dock
 from napari_unet3d.widgets.form import SettingsForm
 from napari_unet3d.widgets.jobs import Progress
@@ -21,7 +27,13 @@ from napari_unet3d.widgets.layers import Place, sample_from_layers
 from napari_unet3d.widgets.model_box import ModelBox
 from napari_unet3d.widgets.parts import Kind, RunBar, heading
 from napari_unet3d.widgets.predict_target import PredictionTarget, Target
-from napari_unet3d.widgets.predictions import Outcome, evaluate_dataset, predict_paths, predict_sample
+from napari_unet3d.widgets.predictions import (
+    DEFAULT_TOLERANCE_UM,
+    Outcome,
+    evaluate_dataset,
+    predict_paths,
+    predict_sample,
+)
 from napari_unet3d.widgets.results import Results
 from napari_unet3d.widgets.runs import remember_run
 
@@ -126,7 +138,8 @@ class PredictDock(Dock):
                 self.results.add_evaluated(event)
             case EvaluationFinished():
                 worst = self.results.finish_evaluation(event)
-                self._done = f"Mean Dice {event.mean.dice:.3f}; the lowest is that of '{worst.name}'."
+                f1 = f", mean F1 of objects {event.mean.objects.f1:.3f}" if event.mean.objects else ""
+                self._done = f"Mean Dice {event.mean.dice:.3f}{f1}; the lowest Dice is that of '{worst.name}'."
                 if event.metrics_file is not None:
                     self._done += f" Predictions, differences, figures and metrics are in {event.metrics_file.parent}"
 
@@ -140,32 +153,33 @@ class PredictDock(Dock):
 
     def _start(self) -> None:
         with self.message.explaining():
-            task, events, measure = self._plan()
+            task, events = self._plan()
 
             def with_task() -> Iterator[Any]:
                 yield task
                 yield from events()
 
             keep = (_Task, Outcome, EvaluationFinished)
-            self.jobs.start(self.kind, "Predicting", with_task, measure=measure, keep=keep)
+            self.jobs.start(self.kind, "Predicting", with_task, measure=_measure, keep=keep)
 
-    def _plan(self) -> tuple[_Task, Callable[[], Iterator[Any]], Callable[[Any], Progress | None] | None]:
+    def _plan(self) -> tuple[_Task, Callable[[], Iterator[Any]]]:
         model, out, config = self.model.require(), self.target.folder(), self.form.value
         self.results.threshold = config.threshold
+        self.results.tolerance_um = getattr(config, "tolerance_um", DEFAULT_TOLERANCE_UM)
         match self.target.kind:
             case Target.LAYER:
                 image, truth = self.target.image.value, self.target.truth.value
                 sample = sample_from_layers(image, truth)
                 task = _Task(model, image, truth, out=out)
-                return task, partial(predict_sample, model, sample, config, out), None
+                return task, partial(predict_sample, model, sample, config, out)
             case Target.FILES:
                 files, probability = self.target.files(), self.target.probability.isChecked()
                 assert out is not None
                 events = partial(predict_paths, model, files, out, config, probability)
-                return _Task(model, files=files, out=out), events, _measure
+                return _Task(model, files=files, out=out), events
             case Target.TEST_SET:
                 dataset = self.target.dataset.require("the folder of a dataset")
-                return _Task(model, out=out), partial(evaluate_dataset, model, dataset, out, config), _measure
+                return _Task(model, out=out), partial(evaluate_dataset, model, dataset, out, config)
 
     def _begin(self, task: _Task) -> None:
         self._task, self._done = task, "Done."
@@ -219,6 +233,8 @@ class PredictDock(Dock):
 
 def _measure(event: Any) -> Progress | None:
     match event:
+        case TilesPredicted():
+            return Progress(event.n_volumes_done, event.n_volumes)
         case PredictionWritten(n_written=n, n_volumes=of) | VolumeEvaluated(n_evaluated=n, n_volumes=of):
             return Progress(n, of)
     return None
