@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QComboBox
 
 from napari_unet3d.configs import (
     Difficulty,
@@ -16,6 +16,7 @@ from napari_unet3d.configs import (
     PredictionConfig,
     RotationPlane,
     SyntheticConfig,
+    Task,
     TrainingConfig,
 )
 from napari_unet3d.errors import UserError
@@ -194,3 +195,76 @@ def test_form_fits_a_narrow_dock_with_every_part_open(qtbot):
         for group in form._sections:
             form.section(group).expand(False)
         assert form.minimumSizeHint().width() <= 330
+
+
+def shown(form):
+    return {name for name, box in form.boxes.items() if box.native.isVisibleTo(form)}
+
+
+def test_rows_without_a_meaning_are_hidden_and_count_as_their_default(qtbot):
+    form = make(qtbot, TrainingConfig)
+    for group in form._sections:
+        form.section(group).expand(False)
+    always = shown(form)
+    assert not always & {"class_names", "class_weights", "momentum"}
+    form.boxes["task"].value = Task.CLASSES
+    assert shown(form) - always == {"class_names", "class_weights"}
+    qtbot.keyClicks(form.boxes["class_names"].native, "wall, cell")
+    assert form.value.class_names == ("wall", "cell"), "without leaving the line"
+    assert "1 changed" in form.section("Labels and classes").text()
+    form.boxes["task"].value = Task.FOREGROUND
+    assert form.value == TrainingConfig(), "names of classes would be refused for another task"
+    assert "changed" not in form.section("Labels and classes").text()
+    form.boxes["task"].value = Task.CLASSES
+    assert form.value.class_names == ("wall", "cell"), "they come back with the task"
+
+
+@pytest.mark.parametrize(
+    ("patch", "hidden"),
+    [(("auto",), set()), (("whole",), {"foreground_share"}), ((16, 32, 64), {"fit", "shuffle"})],
+)
+def test_patches_and_whole_volumes_have_rows_of_their_own(qtbot, patch, hidden):
+    form = make(qtbot, TrainingConfig)
+    for group in form._sections:
+        form.section(group).expand(False)
+    form.value = TrainingConfig(patch=patch)
+    assert {"foreground_share", "fit", "shuffle", "steps_per_epoch"} - shown(form) == hidden
+    assert form.value.patch == patch
+
+
+def test_numbers_begin_with_something_sensible_when_they_are_chosen(qtbot):
+    form = make(qtbot, TrainingConfig)
+    combos = {name: form.boxes[name].native.findChild(QComboBox) for name in ("patch", "spacing")}
+    for combo in combos.values():
+        combo.setCurrentText("z, y, x")
+    assert (form.value.patch, form.value.spacing) == ((32, 32, 32), (1.0, 1.0, 1.0))
+
+
+def test_zero_is_shown_in_words(qtbot):
+    form = make(qtbot, TrainingConfig)
+    words = {"batch_size": "auto", "steps_per_epoch": "auto", "ema": "off", "clip_gradient": "off"}
+    form.value = TrainingConfig(clip_gradient=0)
+    assert {name: form.boxes[name].native.text() for name in words} == words
+    assert form.boxes["max_minutes"].native.text() == "no limit"
+
+
+def test_a_list_takes_numbers_as_they_are_typed_and_drops_what_is_none(qtbot):
+    form = make(qtbot, TrainingConfig)
+    form.boxes["task"].value = Task.CLASSES
+    line = form.boxes["class_weights"].native
+    qtbot.keyClicks(line, "0.5, 2, x")
+    assert form.value.class_weights == (0.5, 2.0)
+    qtbot.keyClick(line, Qt.Key.Key_Return)
+    assert line.text() == "0.5, 2"
+
+
+def test_locked_rows_are_left_to_something_else(qtbot):
+    form = make(qtbot, TrainingConfig)
+    form.value = TrainingConfig(preset="small", epochs=7)
+    form.lock({"preset"})
+    assert not form.boxes["preset"].native.isEnabled()
+    assert form.free_values.model_fields_set.isdisjoint({"preset"})
+    assert form.free_values.epochs == 7
+    form.lock(())
+    assert form.boxes["preset"].native.isEnabled()
+    assert form.free_values == TrainingConfig(preset="small", epochs=7)

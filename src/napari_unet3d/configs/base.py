@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Self, TypeVar
 
@@ -10,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from napari_unet3d.errors import UserError, explain_validation
 
 T = TypeVar("T")
+
+NUMBERS = "numbers"
+"""Stands in `only_for` for a value that is given in numbers where it could have been a word."""
 
 
 def setting(  # noqa: PLR0913 - one argument per column of a form's row
@@ -22,6 +26,8 @@ def setting(  # noqa: PLR0913 - one argument per column of a form's row
     label: str | None = None,
     group: str | None = None,
     zero: str | None = None,
+    first: float | None = None,
+    only_for: Mapping[str, tuple[str, ...]] | None = None,
 ) -> T:
     """Declare a field: default, one sentence of description, bounds (both allowed), step and group of its form.
 
@@ -41,8 +47,18 @@ def setting(  # noqa: PLR0913 - one argument per column of a form's row
         The heading of the folded part of the form; without it the field is always in view.
     zero : str, optional
         What the form's box shows for 0 when that stands for something else, such as ``auto`` or ``off``.
+    first : float, optional
+        Where a word may be replaced by three numbers: what these are in the form when they are chosen.
+    only_for : mapping of str to tuple of str, optional
+        Other settings and those of their choices with which this one has a meaning, such as
+        ``{"task": ("classes",)}``; `NUMBERS` stands for any number. The description says it, forms hide the row.
     """
     extra: dict[str, Any] = {"low": low, "high": high, "step": step, "label": label, "group": group, "zero": zero}
+    extra["first"] = first
+    if only_for:
+        extra["only_for"] = {name: list(choices) for name, choices in only_for.items()}
+        conditions = (f"{name.replace('_', ' ')} {' or '.join(choices)}" for name, choices in only_for.items())
+        description = f"{description} Only for {' and '.join(conditions)}."
     field: T = Field(default, description=description, json_schema_extra=extra)
     return field
 
@@ -73,6 +89,24 @@ class Settings(BaseModel):
         except ValidationError as error:
             raise UserError(explain_validation(error)) from None
 
+    @classmethod
+    def matters(cls, name: str, values: Mapping[str, Any]) -> bool:
+        """Tell whether a setting has a meaning beside the values of the others, as its declaration says.
+
+        Parameters
+        ----------
+        name : str
+            The setting.
+        values : mapping of str to value
+            The other settings; one that is missing forbids nothing.
+        """
+        extra = cls.model_fields[name].json_schema_extra
+        conditions = extra.get("only_for") if isinstance(extra, dict) else None
+        if not isinstance(conditions, dict):
+            return True
+        given = {other: _word_of(values[other]) for other in conditions if other in values}
+        return all(word in choices for other, word in given.items() if isinstance(choices := conditions[other], list))
+
     @model_validator(mode="after")
     def _check_bounds(self) -> Self:
         for name, field in type(self).model_fields.items():
@@ -85,6 +119,11 @@ class Settings(BaseModel):
                     continue
                 _check_between(name, element, extra.get("low"), extra.get("high"))
         return self
+
+
+def _word_of(value: Any) -> str:
+    only = value[0] if isinstance(value, tuple) and len(value) == 1 else value
+    return str(only) if isinstance(only, str) else NUMBERS
 
 
 def _check_between(name: str, value: Any, low: Any, high: Any) -> None:

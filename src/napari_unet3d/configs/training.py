@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, model_validator
 
-from napari_unet3d.configs.base import Settings, setting
+from napari_unet3d.configs.base import NUMBERS, Settings, setting
 from napari_unet3d.configs.training_choices import (
     Activation,
     Augmentation,
@@ -55,6 +55,8 @@ Spacing = Annotated[tuple[SpacingMode | float, ...], BeforeValidator(_listed), A
 
 _LABELS, _NETWORK, _LOADING = "Labels and classes", "Network", "Patches and data loading"
 _OPTIMISATION, _LENGTH, _HARDWARE = "Optimisation", "Length of the run", "Hardware"
+_FOR_CLASSES = {"task": ("classes",)}
+_FOR_PATCHES, _FOR_WHOLE = {"patch": ("auto", NUMBERS)}, {"patch": ("auto", "whole")}  # auto may choose either
 
 
 class TrainingConfig(Settings):
@@ -78,6 +80,7 @@ class TrainingConfig(Settings):
         low=4,
         high=4096,
         step=1,
+        first=32,
     )
     epochs: int = setting(30, "Passes over the training volumes.", low=1, high=1_000_000)
     learning_rate: float = setting(1e-2, "Step size of the optimiser.", low=1e-8, high=10, step=1e-6)
@@ -99,7 +102,10 @@ class TrainingConfig(Settings):
     device: Device = setting(Device.AUTO, "Where to train: auto takes a GPU when there is one.")
 
     class_names: Annotated[tuple[str, ...], BeforeValidator(_listed)] = setting(
-        (), "Names of the classes in the order of their label values, without background.", group=_LABELS
+        (),
+        "Names of the classes in the order of their label values, without background.",
+        group=_LABELS,
+        only_for=_FOR_CLASSES,
     )
     balance: Balance = setting(
         Balance.NONE,
@@ -113,6 +119,7 @@ class TrainingConfig(Settings):
         low=0,
         high=1000,
         group=_LABELS,
+        only_for=_FOR_CLASSES,
     )
 
     dropout: float = setting(
@@ -143,6 +150,7 @@ class TrainingConfig(Settings):
         low=0.001,
         high=10_000,
         step=0.001,
+        first=1.0,
         label="voxel size",
         group=_LOADING,
     )
@@ -153,6 +161,7 @@ class TrainingConfig(Settings):
         high=1,
         step=0.01,
         group=_LOADING,
+        only_for=_FOR_PATCHES,
     )
     steps_per_epoch: int = setting(
         0,
@@ -163,7 +172,10 @@ class TrainingConfig(Settings):
         group=_LOADING,
     )
     fit: Fit = setting(
-        Fit.PAD, "How whole volumes are made to fit the network when their sides do not.", group=_LOADING
+        Fit.PAD,
+        "How whole volumes are made to fit the network when their sides do not.",
+        group=_LOADING,
+        only_for=_FOR_WHOLE,
     )
     val_augmentation: Augmentation = setting(
         Augmentation.NONE,
@@ -172,7 +184,7 @@ class TrainingConfig(Settings):
         group=_LOADING,
     )
     shuffle: bool = setting(
-        True, "Draw the training volumes in a new order in every epoch (whole volumes).", group=_LOADING
+        True, "Draw whole training volumes in a new order in every epoch.", group=_LOADING, only_for=_FOR_WHOLE
     )
     workers: int = setting(
         0, "Processes that load data beside the training; always 0 inside the viewer.", low=0, high=64, group=_LOADING
@@ -192,11 +204,12 @@ class TrainingConfig(Settings):
     )
     momentum: float = setting(
         0.0,
-        "Momentum of SGD and RMSprop; Adam and AdamW have their own.",
+        "How much of a step goes into the next one; Adam and AdamW have a momentum of their own.",
         low=0,
         high=0.9999,
         step=1e-4,
         group=_OPTIMISATION,
+        only_for={"optimizer": ("sgd", "rmsprop")},
     )
     clip_gradient: float = setting(
         12.0,

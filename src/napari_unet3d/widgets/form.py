@@ -14,8 +14,9 @@ from superqt import QCollapsible
 
 from napari_unet3d.configs import Settings
 from napari_unet3d.errors import UserError
-from napari_unet3d.widgets.boxes import Box, box_for
+from napari_unet3d.widgets.boxes import box_for
 from napari_unet3d.widgets.memory import recall, remember
+from napari_unet3d.widgets.plain_boxes import Box
 
 Config = TypeVar("Config", bound=Settings)
 
@@ -30,7 +31,8 @@ class SettingsForm(QWidget, Generic[Config]):
     """A form with one row per setting; folded sections hold what is rarely changed.
 
     Read `value` when the user starts something; it is a checked, frozen config. A choice that carries settings
-    of its own (such as a difficulty) sets the rows of these settings when it is made.
+    of its own (such as a difficulty) sets the rows of these settings when it is made. Rows that have no meaning beside
+    the other values are hidden, and count as their default.
 
     Parameters
     ----------
@@ -57,6 +59,8 @@ class SettingsForm(QWidget, Generic[Config]):
         self._remember_as = remember_as
         self._quiet = False
         self.boxes: dict[str, Box] = {}
+        self._labels: dict[str, QLabel] = {}
+        self._locked: frozenset[str] = frozenset()
         self._sections: dict[str, _Section] = {}
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -85,7 +89,7 @@ class SettingsForm(QWidget, Generic[Config]):
         UserError
             When values do not go together, such as a smallest size above the largest.
         """
-        return self.config_class(**{name: box.value for name, box in self.boxes.items()})
+        return self.config_class(**self._values())
 
     @value.setter
     def value(self, config: Config) -> None:
@@ -95,6 +99,30 @@ class SettingsForm(QWidget, Generic[Config]):
     def reset(self) -> None:
         """Set every row to its default."""
         self.value = self.config_class()
+
+    def lock(self, names: Collection[str]) -> None:
+        """Leave some rows to something else, such as a model whose network is given; all others can be changed.
+
+        Parameters
+        ----------
+        names : collection of str
+            Fields whose rows are disabled. Their values in the form stay as they are, see `free_values`.
+        """
+        self._locked = frozenset(names)
+        for name, box in self.boxes.items():
+            for widget in (self._labels[name], box.native):
+                widget.setEnabled(name not in self._locked)
+
+    @property
+    def free_values(self) -> Config:
+        """The settings without those that are locked: these have their default and do not count as given by hand.
+
+        Raises
+        ------
+        UserError
+            As `value`.
+        """
+        return self.config_class(**{n: value for n, value in self._values().items() if n not in self._locked})
 
     def section(self, group: str) -> QCollapsible:
         """Give the folded section of a group, for example to open it."""
@@ -109,17 +137,23 @@ class SettingsForm(QWidget, Generic[Config]):
         words = str(extra.get("label") or _words(name))
         label = QLabel(words[0].upper() + words[1:])
         label.setMinimumWidth(_LABEL_WIDTH)
+        self._labels[name] = label
         for widget in (label, box.native):
             widget.setToolTip(_wrapped(field.description or ""))
         if isinstance(group := extra.get("group"), str):
             rows = self._sections.setdefault(group, _Section(group)).rows
         rows.addRow(label, box.native)
 
+    def _values(self) -> dict[str, Any]:
+        """Give what the rows in view say."""
+        values = {name: box.value for name, box in self.boxes.items()}
+        return {name: value for name, value in values.items() if self.config_class.matters(name, values)}
+
     def _show(self, config: Config) -> None:
         with self._quietly():
             for name, box in self.boxes.items():
                 box.value = getattr(config, name)
-        self._count_changes()
+        self._tell_changes()
 
     def _on_change(self, name: str) -> None:
         if self._quiet:
@@ -139,15 +173,19 @@ class SettingsForm(QWidget, Generic[Config]):
                 self.boxes[key].value = getattr(fresh, key)
 
     def _announce(self) -> None:
-        self._count_changes()
+        self._tell_changes()
         self._keep()
         self.changed.emit()
 
-    def _count_changes(self) -> None:
-        defaults = self.config_class()
+    def _tell_changes(self) -> None:
+        """Show the rows that have a meaning, and count in the headings those that are not at their default."""
+        values, defaults = self._values(), self.config_class()
+        for name, box in self.boxes.items():
+            for widget in (self._labels[name], box.native):
+                widget.setVisible(name in values)
         for group, section in self._sections.items():
-            names = [n for n in self.boxes if _group_of(self.config_class, n) == group]
-            section.show_changes(sum(self.boxes[n].value != getattr(defaults, n) for n in names))
+            names = [name for name in values if _group_of(self.config_class, name) == group]
+            section.show_changes(sum(values[name] != getattr(defaults, name) for name in names))
 
     def _keep(self) -> None:
         if self._remember_as is None:
