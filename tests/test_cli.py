@@ -129,23 +129,29 @@ def parsed(command: str, *tokens: str) -> Settings:
     return settings
 
 
+# Texts and numbers of any length, and words or three numbers: other options that they need, and a value.
+LISTS: dict[str, tuple[list[str], tuple[Any, ...]]] = {
+    "class_names": (["--task", "classes"], ("wall", "cell")),
+    "class_weights": (["--task", "classes"], (1.0, 2.5)),
+    "patch": ([], (8, 16, 32)),
+    "spacing": ([], (0.5, 1.0, 2.0)),
+}
+
+
 def another(config: type[Settings], field: str) -> tuple[list[str], Any]:
     """Words of an option that set a field to another value than its default, and that value."""
     default = config.model_fields[field].default
     extra = config.model_fields[field].json_schema_extra
     high = extra.get("high") if isinstance(extra, dict) else None
     option = f"--{kebab(field)}"
+    if field in LISTS:
+        return [*LISTS[field][0], option, *map(str, LISTS[field][1])], LISTS[field][1]
     match default:
         case bool():
             return [f"--no-{kebab(field)}" if default else option], not default
         case Enum():
             value = next(member for member in type(default) if member is not default)
             return [option, value.value], value
-        case tuple() if not default:  # texts or numbers of classes
-            value = (1.0, 2.5) if "weights" in field else ("wall", "cell")
-            return ["--task", "classes", option, *map(str, value)], value
-        case tuple() if config is TrainingConfig and isinstance(default[0], Enum):  # a word, or three numbers
-            return [option, "8", "16", "32"], (8, 16, 32)
         case tuple() if isinstance(default[0], Enum):
             return [option, default[-1].value, default[0].value], (default[-1], default[0])
         case tuple() if isinstance(default[0], int):
