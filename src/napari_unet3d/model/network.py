@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -62,23 +62,27 @@ def build_unet(config: TrainingConfig, plan: Plan | None = None, device: str = "
         )
 
 
-def expect_foreground(network: UNet, fraction: float) -> None:
-    """Let an untrained network answer with the probability that a voxel is foreground, instead of with one half.
+def expect_fractions(network: UNet, fractions: Sequence[float], *, is_softmax: bool) -> None:
+    """Let an untrained network answer with how frequent each output is, instead of with one half.
 
-    Without it, a large part of a short training goes into the one bias that says how rare foreground is
+    Without it, a large part of a short training goes into the biases that say how rare foreground is
     (Lin et al. 2017, "Focal loss for dense object detection", section 4.1).
 
     Parameters
     ----------
     network : UNet
         What `build_unet` gave; the bias of its last convolution is set, if it has one.
-    fraction : float
-        Part of the training voxels that is foreground; it is taken to be from 0.01 to 0.99.
+    fractions : sequence of float
+        Part of the training voxels that each output stands for; each is taken to be from 0.01 to 0.99.
+    is_softmax : bool
+        Whether the outputs are classes that exclude each other.
     """
     last = [layer for layer in network.modules() if isinstance(layer, torch.nn.Conv3d)][-1]
-    if last.bias is not None:
-        probability = min(max(fraction, 0.01), 0.99)
-        torch.nn.init.constant_(last.bias, math.log(probability / (1 - probability)))
+    if last.bias is None:
+        return
+    parts = torch.tensor(fractions, dtype=torch.float64).clamp(0.01, 0.99)
+    with torch.no_grad():
+        last.bias.copy_(parts.log() if is_softmax else parts.logit())
 
 
 def place_network(network: UNet, hardware: Hardware) -> UNet:
@@ -135,15 +139,18 @@ class ModelSummary:
     training_memory_bytes: int
 
 
-def summarise(config: TrainingConfig, shape_zyx: Shape3D | None = None) -> ModelSummary:
+def summarise(config: TrainingConfig, shape_zyx: Shape3D | None = None, plan: Plan | None = None) -> ModelSummary:
     """Describe the network of a configuration without allocating it.
 
     Parameters
     ----------
     config : TrainingConfig
-        The network, and the batch size and optimiser that memory depends on.
+        The network, and the optimiser that memory depends on.
     shape_zyx : tuple of int, optional
-        Size of a volume in voxels, rounded up to what the network can halve; 128 × 128 × 128 without it.
+        Size of a patch or volume in voxels, rounded up to what the network can halve; that of the plan's patches, or
+        128 × 128 × 128, without it.
+    plan : Plan, optional
+        Strides, outputs and batch size; those of `plain_plan` without it.
 
     Returns
     -------
@@ -155,22 +162,41 @@ def summarise(config: TrainingConfig, shape_zyx: Shape3D | None = None) -> Model
     UserError
         If the network cannot be built.
     """
-    network = build_unet(config, device="meta")
-    z, y, x = (_round_up(side, config.preset.total_stride) for side in shape_zyx or (128, 128, 128))
-    batch_size = max(1, config.batch_size)
-    input_shape = (batch_size, 1, z, y, x)
+    plan = plan or plain_plan(config)
+    network = build_unet(config, plan, device="meta")
+    shape_zyx = shape_zyx or plan.patch_zyx or (128, 128, 128)
+    z, y, x = (_round_up(side, stride) for side, stride in zip(shape_zyx, plan.total_stride, strict=True))
+    input_shape = (plan.batch_size, 1, z, y, x)
     layers = torchinfo.summary(
         network, input_size=input_shape, device="meta", depth=100, verbose=0, col_names=("output_size", "num_params")
     )
     n_parameters = sum(weights.numel() for weights in network.parameters())
-    memory = 4 * n_parameters * (2 + _OPTIMIZER_MOMENTS[config.optimizer]) + _activation_bytes(network, input_shape)
+    memory = training_memory(config, plan, (z, y, x))
     table = str(layers).split("Total params")[0].rstrip("=\n")
     text = (
         f"{table}\n\nU-Net {config.preset} ({', '.join(map(str, config.preset.channels))} channels): "
         f"{n_parameters:,} parameters\n"
-        f"One training step of {batch_size} × {z} × {y} × {x} voxels: about {memory / _GIB:.2f} GiB in fp32"
+        f"One training step of {plan.batch_size} × {z} × {y} × {x} voxels: about {memory / _GIB:.2f} GiB in fp32"
     )
     return ModelSummary(text, (z, y, x), n_parameters, memory)
+
+
+def training_memory(config: TrainingConfig, plan: Plan, shape_zyx: Shape3D) -> int:
+    """Estimate the memory in bytes that one training step needs in fp32, without allocating it.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        Network and optimiser.
+    plan : Plan
+        Strides, outputs and batch size.
+    shape_zyx : tuple of int
+        Size of a patch or volume, multiples of the total stride.
+    """
+    network = build_unet(config, plan, device="meta")
+    n_parameters = sum(weights.numel() for weights in network.parameters())
+    per_weight = 4 * (2 + _OPTIMIZER_MOMENTS[config.optimizer])
+    return n_parameters * per_weight + _activation_bytes(network, (plan.batch_size, 1, *shape_zyx))
 
 
 def _round_up(side: int, total_stride: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,16 +14,45 @@ from napari_unet3d.errors import UserError
 _LOW_PERCENTILE, _HIGH_PERCENTILE = 1, 99
 
 
-def normalise(image: NDArray[Any], method: Normalisation) -> NDArray[np.float32]:
-    """Bring the grey values of one volume to one scale.
+@dataclass(frozen=True, slots=True)
+class GreyScale:
+    """How grey values of one volume are brought to one scale: ``(value - offset) / spread``."""
 
-    The arithmetic runs slice by slice in float64, so wide integers keep their differences and no second
-    copy of the volume is made beside the result.
+    offset: float
+    spread: float
+
+    def apply(self, image: NDArray[Any]) -> NDArray[np.float32]:
+        """Bring grey values of the volume, or of a part of it, to the scale.
+
+        Parameters
+        ----------
+        image : ndarray of any real number type, shape (z, y, x)
+            Grey values; they are not changed.
+
+        Returns
+        -------
+        ndarray of float32, shape (z, y, x)
+            A new array.
+        """
+        if image.dtype.kind in "ui" and image.dtype.itemsize <= 2:
+            narrow: NDArray[np.float32] = np.subtract(image, np.float32(self.offset), dtype=np.float32)
+            narrow *= np.float32(1 / self.spread)
+            return narrow
+        # Slice by slice in float64: wide numbers keep their differences, and no second copy of a volume is made.
+        result = np.empty(image.shape, dtype=np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for plane, scaled in zip(image, result, strict=True):
+                scaled[...] = (plane.astype(np.float64) - self.offset) / self.spread
+        return result
+
+
+def measure_scale(image: NDArray[Any], method: Normalisation) -> GreyScale:
+    """Find how the grey values of one volume are brought to one scale.
 
     Parameters
     ----------
     image : ndarray of any real number type, shape (z, y, x)
-        Finite grey values; it is not changed.
+        Finite grey values.
     method : Normalisation
         - z-score: mean 0 and standard deviation 1.
         - percentile: the 1st percentile becomes 0 and the 99th becomes 1; values beyond them are kept. Where
@@ -32,25 +62,40 @@ def normalise(image: NDArray[Any], method: Normalisation) -> NDArray[np.float32]
 
     Returns
     -------
-    ndarray of float32, shape (z, y, x)
-        A new array. A volume of one single grey value becomes 0 everywhere, except with none.
+    GreyScale
+        A volume of one single grey value becomes 0 everywhere, except with none.
 
     Raises
     ------
     UserError
         When the values are so large that the result is no finite float32.
     """
+    low, high = float(image.min()), float(image.max())
     with np.errstate(over="ignore", invalid="ignore"):
         offset, spread = _offset_and_spread(image, method)
-        normalised = np.empty(image.shape, dtype=np.float32)
-        for plane, result in zip(image, normalised, strict=True):
-            result[...] = (plane.astype(np.float64) - offset) / (spread or 1.0)
-    if not (np.isfinite(spread) and np.isfinite(normalised).all()):
+        scaled = (np.array([low, high]) - offset) / (spread or 1.0)
+    if not (np.isfinite(spread) and (np.abs(scaled) <= np.finfo(np.float32).max).all()):
         raise UserError(
-            f"The grey values go from {image.min():g} to {image.max():g}, too far to be brought to one scale "
+            f"The grey values go from {low:g} to {high:g}, too far to be brought to one scale "
             f"({method.value}); replace fill values by ordinary grey values first."
         )
-    return normalised
+    return GreyScale(offset, spread or 1.0)
+
+
+def normalise(image: NDArray[Any], method: Normalisation) -> NDArray[np.float32]:
+    """Bring the grey values of one volume, shape (z, y, x), to one scale; see `measure_scale`.
+
+    Returns
+    -------
+    ndarray of float32, shape (z, y, x)
+        A new array.
+
+    Raises
+    ------
+    UserError
+        As `measure_scale`.
+    """
+    return measure_scale(image, method).apply(image)
 
 
 def _offset_and_spread(image: NDArray[Any], method: Normalisation) -> tuple[float, float]:

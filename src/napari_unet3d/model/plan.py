@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
-from napari_unet3d.configs import Preset, Task, TrainingConfig
+from napari_unet3d.configs import Preset, Task, TrainingConfig, ZeroIs
 from napari_unet3d.data.sample import Shape3D, VoxelSize
 
 _Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -30,6 +30,8 @@ class Plan(BaseModel):
     ----------
     task : Task
         What the outputs mean; see `n_outputs`.
+    zero_is : ZeroIs
+        What voxels with label 0 are in the labels that the network learnt from, and so in those it is compared with.
     strides : tuple of tuple of int
         How many voxels along z, y, x become one from each level of the network to the next, 1 or 2.
     patch_zyx : tuple of int or None
@@ -45,6 +47,7 @@ class Plan(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     task: Task = Task.FOREGROUND
+    zero_is: ZeroIs = ZeroIs.BACKGROUND
     strides: tuple[tuple[_Stride, _Stride, _Stride], ...]
     patch_zyx: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
     batch_size: PositiveInt = 1
@@ -103,4 +106,5 @@ def strides_for(preset: Preset, voxel_size_um: VoxelSize) -> tuple[Shape3D, ...]
 
 def plain_plan(config: TrainingConfig) -> Plan:
     """Give the plan of a network that halves all axes at every level, has one logit and sees whole volumes."""
-    return Plan(strides=((2, 2, 2),) * (len(config.preset.channels) - 1), batch_size=max(1, config.batch_size))
+    strides = ((2, 2, 2),) * (len(config.preset.channels) - 1)
+    return Plan(strides=strides, batch_size=max(1, config.batch_size), zero_is=config.zero_is)

@@ -15,15 +15,15 @@ from napari_unet3d.errors import UserError
 _LEAST_AT_BOTTOM = 2  # instance norm has no spread to divide by when a single voxel is left
 
 
-def fitted_shape(shape: Shape3D, total_stride: int, fit: Fit) -> Shape3D:
+def fitted_shape(shape: Shape3D, total_stride: Shape3D, fit: Fit) -> Shape3D:
     """Find the shape that a volume takes on for the network.
 
     Parameters
     ----------
     shape : tuple of int
         Shape (z, y, x) of the volume.
-    total_stride : int
-        How many voxels become one at the bottom of the network.
+    total_stride : tuple of int
+        How many voxels along z, y, x become one at the bottom of the network.
     fit : Fit
         Crop goes down to a multiple of the total stride, pad goes up, resize goes to the nearest one.
 
@@ -37,14 +37,26 @@ def fitted_shape(shape: Shape3D, total_stride: int, fit: Fit) -> Shape3D:
     UserError
         When a volume to be cropped is smaller than that.
     """
-    least = _LEAST_AT_BOTTOM * total_stride
-    if fit is Fit.CROP and min(shape) < least:
+    least = least_shape(total_stride)
+    if fit is Fit.CROP and any(side < needed for side, needed in zip(shape, least, strict=True)):
         raise UserError(
-            f"The volume {shape} is too small to be cropped: this network needs at least {(least,) * 3} voxels. "
+            f"The volume {shape} is too small to be cropped: this network needs at least {least} voxels. "
             "Choose pad or resize, or a network with fewer levels."
         )
-    rounding = {Fit.CROP: 0, Fit.RESIZE: total_stride // 2, Fit.PAD: total_stride - 1}[fit]
-    z, y, x = (max(least, (side + rounding) // total_stride * total_stride) for side in shape)
+    z, y, x = (
+        max(needed, (side + _added_before_rounding(stride, fit)) // stride * stride)
+        for side, stride, needed in zip(shape, total_stride, least, strict=True)
+    )
+    return z, y, x
+
+
+def _added_before_rounding(stride: int, fit: Fit) -> int:
+    return {Fit.CROP: 0, Fit.RESIZE: stride // 2, Fit.PAD: stride - 1}[fit]
+
+
+def least_shape(total_stride: Shape3D) -> Shape3D:
+    """Give the smallest shape (z, y, x) that leaves 2 voxels per axis at the bottom of the network."""
+    z, y, x = (_LEAST_AT_BOTTOM * stride for stride in total_stride)
     return z, y, x
 
 

@@ -192,7 +192,7 @@ class LoadedModel:
 
     def _probability(self, sample: Sample) -> NDArray[np.float32]:
         config, device = self._checkpoint.config, self._hardware.device
-        shape = fitted_shape(sample.shape, config.preset.total_stride, self._fit)
+        shape = fitted_shape(sample.shape, self._checkpoint.plan.total_stride, self._fit)
         with explain_memory_errors(_REMEDY):
             grey = fit_volume(normalise(sample.image, config.normalisation), shape, self._fit, is_labels=False)
             with self._settings.lent(_REMEDY), torch.inference_mode(), self._hardware.autocast():

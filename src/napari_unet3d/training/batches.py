@@ -1,111 +1,48 @@
-"""Volumes made ready once and kept in memory, and the batches of equal shapes that an epoch is made of."""
+"""The batches of an epoch, in an order that depends on seed and epoch alone."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from napari_unet3d.configs import Augmentation, Fit, TrainingConfig
-from napari_unet3d.data.sample import Sample, Shape3D, VoxelSize
+from napari_unet3d.configs import Augmentation, TrainingConfig
+from napari_unet3d.data.sample import Shape3D, VoxelSize
 from napari_unet3d.errors import UserError
-from napari_unet3d.model.devices import explain_memory_errors
-from napari_unet3d.model.normalisation import normalise
+from napari_unet3d.model.plan import Plan
 from napari_unet3d.prediction.augmentation import Augmenter, augmentation_for
-from napari_unet3d.prediction.fit import fit_volume, fitted_shape
+from napari_unet3d.training.volumes import ReadyVolume
 
 Batch = tuple[torch.Tensor, torch.Tensor]
-_Key = tuple[int, int]  # number of a volume, seed of its variation
+_Draw = tuple[int, int, Shape3D, Shape3D]  # number of a volume, seed of its variation, start and shape of the part
 
-
-@dataclass(frozen=True, slots=True)
-class ReadyVolume:
-    """A volume as the network takes it.
-
-    Attributes
-    ----------
-    image : Tensor of float32, shape (1, z, y, x)
-        Normalised, and fitted to the network.
-    labels : Tensor of uint8, shape (1, z, y, x)
-        1 is foreground.
-    augmenter : Augmenter
-        Varies it in accordance with its voxel size.
-    """
-
-    image: torch.Tensor
-    labels: torch.Tensor
-    augmenter: Augmenter
-
-    @property
-    def shape(self) -> Shape3D:
-        """Number of voxels along z, y, x."""
-        _, z, y, x = self.image.shape
-        return z, y, x
-
-
-def make_ready(sample: Sample, config: TrainingConfig, level: Augmentation) -> ReadyVolume:
-    """Normalise a sample, fit it to the network and prepare its augmentation.
-
-    Raises
-    ------
-    UserError
-        If it has no labels, or is too small to be cropped.
-    """
-    if sample.labels is None:
-        raise UserError(f"The volume '{sample.name}' has no labels; label it, or leave it out of training.")
-    shape = fitted_shape(sample.shape, config.preset.total_stride, config.fit)
-    image = fit_volume(normalise(sample.image, config.normalisation), shape, config.fit, is_labels=False)
-    labels = fit_volume((sample.labels > 0).astype(np.uint8), shape, config.fit, is_labels=True)
-    return ReadyVolume(
-        torch.from_numpy(np.ascontiguousarray(image))[None],
-        torch.from_numpy(np.ascontiguousarray(labels))[None],
-        augmentation_for(level, _fitted_voxel_size(sample, shape, config.fit), shape),
-    )
-
-
-def _fitted_voxel_size(sample: Sample, shape: Shape3D, fit: Fit) -> VoxelSize:
-    if fit is not Fit.RESIZE:
-        return sample.voxel_size_um
-    z, y, x = (
-        size * before / after for size, before, after in zip(sample.voxel_size_um, sample.shape, shape, strict=True)
-    )
-    return z, y, x
+_LEAST_STEPS = 8  # of an epoch of patches: a single small volume would otherwise make epochs of one step
 
 
 class Batches:
-    """Batches of volumes of one shape each, in an order that depends on seed and epoch alone.
+    """Batches of patches, or of whole volumes of one shape each.
 
     Parameters
     ----------
-    samples : sequence of Sample
-        What to draw from; every volume comes once per epoch.
+    volumes : sequence of ReadyVolume
+        What to draw from. Whole volumes come once per epoch; patches are drawn from volumes as often as these hold
+        annotated voxels.
     config : TrainingConfig
-        Normalisation, fit, batch size, seed and workers. Worker processes are started by spawning, never by
-        forking, and give the same batches as none.
-    level : Augmentation
-        How strongly the volumes are varied.
-    shuffle : bool
-        Draw a new order in every epoch.
-
-    Raises
-    ------
-    UserError
-        If a sample has no labels or cannot be made to fit, or there is not enough memory for all.
+        Augmentation, share of patches on foreground, steps, seed, shuffling and workers. Worker processes are
+        started by spawning, never by forking, and give the same batches as none.
+    plan : Plan
+        Patch and batch size.
+    n_steps : int
+        Batches of an epoch; 0 for what the settings say.
     """
 
-    def __init__(
-        self, samples: Sequence[Sample], config: TrainingConfig, level: Augmentation, *, shuffle: bool
-    ) -> None:
-        with explain_memory_errors():
-            volumes = [make_ready(sample, config, level) for sample in samples]
-        self._n_voxels = sum(volume.labels.numel() for volume in volumes)
-        self._n_foreground = sum(int(volume.labels.count_nonzero()) for volume in volumes)
-        self._order = _Order(volumes, config, shuffle=shuffle)
+    def __init__(self, volumes: Sequence[ReadyVolume], config: TrainingConfig, plan: Plan, n_steps: int = 0) -> None:
+        self._order = _Order(volumes, config, plan, n_steps)
         self._loader: DataLoader[Batch] = DataLoader(
-            _VariedVolumes(volumes),
+            _VariedParts(volumes, config.augmentation),
             batch_sampler=self._order,
             num_workers=config.workers,
             multiprocessing_context="spawn" if config.workers else None,
@@ -118,20 +55,22 @@ class Batches:
         """Count the batches of an epoch."""
         return len(self._order)
 
-    @property
-    def foreground_fraction(self) -> float:
-        """Part of all voxels that is foreground."""
-        return self._n_foreground / self._n_voxels
+    def epoch(self, epoch: int, first_step: int = 1) -> Iterator[Batch]:
+        """Give images (n, 1, z, y, x) in float32 and targets (n, channel, z, y, x) in uint8, batch by batch.
 
-    def epoch(self, epoch: int) -> Iterator[Batch]:
-        """Give images (volume, 1, z, y, x) in float32 and labels of that shape in uint8, batch by batch.
+        Parameters
+        ----------
+        epoch : int
+            Which epoch, counted from 1.
+        first_step : int
+            The step to begin with, counted from 1.
 
         Raises
         ------
         UserError
             If a worker process cannot start or dies.
         """
-        self._order.epoch = epoch
+        self._order.epoch, self._order.first_step = epoch, first_step
         try:
             yield from self._loader
         except RuntimeError as error:
@@ -143,38 +82,81 @@ class Batches:
             ) from error
 
 
-class _VariedVolumes(Dataset[Batch]):
-    """A volume, varied by the seed that comes with its number; so it is the same in every worker process."""
+class _VariedParts(Dataset[Batch]):
+    """A part of a volume, varied by the seed that comes with it; so it is the same in every worker process."""
 
-    def __init__(self, volumes: Sequence[ReadyVolume]) -> None:
-        self._volumes = tuple(volumes)
+    def __init__(self, volumes: Sequence[ReadyVolume], level: Augmentation) -> None:
+        self._volumes, self._level = tuple(volumes), level
 
-    def __getitem__(self, key: _Key) -> Batch:
-        number, seed = key
+    def __getitem__(self, draw: _Draw) -> Batch:
+        number, seed, start, shape = draw
         volume = self._volumes[number]
-        return volume.augmenter(volume.image, volume.labels, seed)
+        return _augmenter(self._level, volume.voxel_size_um, shape)(*volume.cut(start, shape), seed)
 
 
-class _Order(Sampler[list[_Key]]):
-    """Which volumes make up which batch of the current `epoch`."""
+@cache
+def _augmenter(level: Augmentation, voxel_size_um: VoxelSize, shape: Shape3D) -> Augmenter:
+    return augmentation_for(level, voxel_size_um, shape)
 
-    def __init__(self, volumes: Sequence[ReadyVolume], config: TrainingConfig, *, shuffle: bool) -> None:
-        self.epoch = 1
-        self._seed, self._batch_size, self._shuffle = config.seed, max(1, config.batch_size), shuffle
+
+class _Order(Sampler[list[_Draw]]):
+    """Which parts of which volumes make up which batch of the current `epoch`, from `first_step` on."""
+
+    def __init__(self, volumes: Sequence[ReadyVolume], config: TrainingConfig, plan: Plan, n_steps: int) -> None:
+        self.epoch = self.first_step = 1
+        self._volumes, self._config, self._plan = tuple(volumes), config, plan
+        n_annotated = np.array([volume.places.n_annotated for volume in volumes], dtype=float)
+        self._shares = n_annotated / n_annotated.sum() if n_annotated.any() else np.ones(len(volumes)) / len(volumes)
         self._groups: dict[Shape3D, list[int]] = {}
         for number, volume in enumerate(volumes):
             self._groups.setdefault(volume.shape, []).append(number)
+        self._n_steps = n_steps or config.steps_per_epoch or self._steps_of_one_pass()
 
     def __len__(self) -> int:
-        return sum(-(-len(group) // self._batch_size) for group in self._groups.values())
+        return self._n_steps
 
-    def __iter__(self) -> Iterator[list[_Key]]:
-        rng = np.random.default_rng((self._seed, self.epoch))
+    def _steps_of_one_pass(self) -> int:
+        if self._plan.patch_zyx is None:
+            return sum(-(-len(group) // self._plan.batch_size) for group in self._groups.values())
+        n_voxels = sum(volume.image.size for volume in self._volumes)
+        return max(_LEAST_STEPS, round(n_voxels / (np.prod(self._plan.patch_zyx) * self._plan.batch_size)))
+
+    def __iter__(self) -> Iterator[list[_Draw]]:
+        if self._plan.patch_zyx is None:
+            yield from self._whole_volumes()
+            return
+        for step in range(self.first_step, len(self) + 1):
+            yield self._patches(self._plan.patch_zyx, step)
+
+    def _patches(self, patch: Shape3D, step: int) -> list[_Draw]:
+        # Each step has a stream of its own, so that a run can go on at any step, with another batch size, too.
+        rng = np.random.default_rng((self._config.seed, self.epoch, step))
+        draws: list[_Draw] = []
+        for _ in range(self._plan.batch_size):
+            number = int(rng.choice(len(self._volumes), p=self._shares))
+            on_foreground = bool(rng.random() < self._config.foreground_share)
+            start = self._volumes[number].places.draw(rng, patch, on_foreground=on_foreground)
+            draws.append((number, int(rng.integers(2**32)), start, patch))
+        return draws
+
+    def _whole_volumes(self) -> Iterator[list[_Draw]]:
+        step, passes = 0, 0
+        while step < len(self):  # more steps than one pass has go through the volumes again
+            for batch in self._one_pass(passes):
+                step += 1
+                if self.first_step <= step <= len(self):
+                    yield batch
+            passes += 1
+
+    def _one_pass(self, number_of_pass: int) -> Iterator[list[_Draw]]:
+        config, size = self._config, self._plan.batch_size
+        seeds = (config.seed, self.epoch, number_of_pass) if number_of_pass else (config.seed, self.epoch)
+        rng = np.random.default_rng(seeds)
         batches = []
         for group in self._groups.values():
-            order = rng.permutation(group) if self._shuffle else np.asarray(group)
-            batches += [order[start : start + self._batch_size] for start in range(0, len(order), self._batch_size)]
-        if self._shuffle:
+            order = rng.permutation(group) if config.shuffle else np.asarray(group)
+            batches += [order[start : start + size] for start in range(0, len(order), size)]
+        if config.shuffle:
             batches = [batches[number] for number in rng.permutation(len(batches))]
         for batch in batches:
-            yield [(int(number), int(rng.integers(2**32))) for number in batch]
+            yield [(int(n), int(rng.integers(2**32)), (0, 0, 0), self._volumes[n].shape) for n in batch]

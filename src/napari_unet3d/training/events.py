@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_unet3d.data.events import Notice
+from napari_unet3d.model.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,8 @@ class RunStarted:
         The split: which volumes train and which validate.
     n_epochs, n_steps_per_epoch, n_parameters : int
         Length of the run and size of the network.
+    plan : Plan
+        Patch and batch size, voxel size, strides and classes.
     """
 
     run_folder: Path
@@ -31,6 +34,7 @@ class RunStarted:
     n_epochs: int
     n_steps_per_epoch: int
     n_parameters: int
+    plan: Plan
 
 
 @dataclass(frozen=True, slots=True)

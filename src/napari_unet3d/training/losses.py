@@ -1,76 +1,186 @@
-"""What training makes small, by which rule, and the Dice that it is judged by."""
+"""What training makes small. Nothing counts where the targets are `IGNORED`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 import torch
-from monai.losses.dice import DiceCELoss, DiceLoss
+from monai.losses.dice import DiceLoss
 from monai.losses.focal_loss import FocalLoss
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from napari_unet3d.configs import Loss, Optimizer, TrainingConfig
+from napari_unet3d.configs import Balance, Loss, Task, TrainingConfig
+from napari_unet3d.errors import UserError
+from napari_unet3d.model.plan import Plan
+from napari_unet3d.training.targets import FULL_DISTANCE, IGNORED
 
 LossFunction = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
-def make_loss(loss: Loss) -> LossFunction:
-    """Make a loss of logits and truth, with MONAI's settings, so that values can be compared with other users of it.
+def make_loss(config: TrainingConfig, plan: Plan, weights: Sequence[float] | None = None) -> LossFunction:
+    """Make the loss of a run, with MONAI's settings, so that values can be compared with other users of it.
 
     Parameters
     ----------
-    loss : Loss
-        Binary cross-entropy, Dice, Focal, or the sum of Dice and cross-entropy.
+    config : TrainingConfig
+        Cross-entropy, Dice, Focal, or the sum of Dice and cross-entropy.
+    plan : Plan
+        The task: sigmoid for foreground, softmax for classes (where Dice leaves background out), and for objects
+        the loss of the foreground, that of the boundary, and the mean absolute error of the distance. Dice sums over
+        the patches of a batch, as single ones may hold no foreground, but not over whole volumes.
+    weights : sequence of float, optional
+        How much background and each class count in cross-entropy and Focal; all the same without it.
 
     Returns
     -------
     callable
-        From logits and truth, both of shape (volume, 1, z, y, x), the truth 0 or 1, to a number. It computes in
-        float32, since sums over a volume overflow half precision.
+        From logits (n, output, z, y, x) and targets (n, channel, z, y, x), see `make_targets`, to a number. It
+        computes in float32, since sums over a volume overflow half precision.
     """
-    function: torch.nn.Module
+    parts = _parts(config.loss, plan.task is Task.CLASSES, weights, sum_over_batch=plan.patch_zyx is not None)
+
+    def total(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return torch.stack([part(logits, target) for part in parts]).sum()
+
+    if plan.task is Task.OBJECTS:
+        return lambda logits, targets: _object_loss(total, logits.float(), targets)
+    return lambda logits, targets: total(logits.float(), targets)
+
+
+def _parts(
+    loss: Loss, is_softmax: bool, weights: Sequence[float] | None, *, sum_over_batch: bool
+) -> list[LossFunction]:
+    dice = DiceLoss(
+        sigmoid=not is_softmax,
+        softmax=is_softmax,
+        to_onehot_y=is_softmax,
+        include_background=not is_softmax,
+        batch=sum_over_batch,
+        ignore_index=IGNORED,
+    )
+    entropy = _softmax_entropy(weights) if is_softmax else _sigmoid_entropy(weights)
     match loss:
         case Loss.BCE:
-            function = torch.nn.BCEWithLogitsLoss()
+            return [entropy]
         case Loss.DICE:
-            function = DiceLoss(sigmoid=True)
+            return [dice]
         case Loss.FOCAL:
-            function = FocalLoss()
+            return [_focal(is_softmax, weights)]
         case Loss.DICE_CE:
-            function = DiceCELoss(sigmoid=True)
-    return lambda logits, truth: function(logits.float(), truth.float())
+            return [dice, entropy]
 
 
-def make_optimizer(
-    weights: Iterable[torch.nn.Parameter], config: TrainingConfig, n_steps: int
-) -> torch.optim.Optimizer:
-    """Make the optimiser of a configuration for the given weights and a run of so many steps.
+def _sigmoid_entropy(weights: Sequence[float] | None) -> LossFunction:
+    background, foreground = weights or (1.0, 1.0)
 
-    Adam and AdamW remember squared gradients for a tenth of the run, from 10 to 1000 steps (`beta2` from 0.9 to
-    the usual 0.999; Kingma & Ba 2015, section 2). With 1000 in a run of 100 steps, the large gradients of its
-    beginning would keep all its steps small.
-    """
-    rate, decay = config.learning_rate, config.weight_decay
-    betas = 0.9, 1 - 1 / min(max(n_steps / 10, 10.0), 1000.0)
-    match config.optimizer:
-        case Optimizer.ADAM:
-            return torch.optim.Adam(weights, lr=rate, betas=betas, weight_decay=decay)
-        case Optimizer.ADAMW:
-            return torch.optim.AdamW(weights, lr=rate, betas=betas, weight_decay=decay)
-        case Optimizer.SGD:
-            return torch.optim.SGD(weights, lr=rate, weight_decay=decay, momentum=config.momentum)
-        case Optimizer.RMSPROP:
-            return torch.optim.RMSprop(weights, lr=rate, weight_decay=decay, momentum=config.momentum)
+    def entropy(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        holds = target != IGNORED
+        truth = torch.where(holds, target, 0).float()
+        each = binary_cross_entropy_with_logits(logits, truth, reduction="none")
+        counts = holds * (background + (foreground - background) * truth)
+        return (each * counts).sum() / counts.sum().clamp(min=1e-6)
+
+    return entropy
 
 
-def mean_dice(logits: torch.Tensor, truth: torch.Tensor) -> float:
-    """Give the mean Dice of the volumes of a batch at probability 0.5; 1 where both are empty.
+def _softmax_entropy(weights: Sequence[float] | None) -> LossFunction:
+    def entropy(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        classes = target[:, 0].long()
+        per_class = None if weights is None else torch.tensor(weights, device=logits.device)
+        total = cross_entropy(logits, classes, per_class, ignore_index=IGNORED, reduction="sum")
+        holds = classes != IGNORED
+        counts = holds if per_class is None else holds * per_class[torch.where(holds, classes, 0)]
+        return total / counts.sum().clamp(min=1e-6)  # torch's own mean is NaN where nothing is annotated
+
+    return entropy
+
+
+def _focal(is_softmax: bool, weights: Sequence[float] | None) -> LossFunction:
+    if is_softmax:
+        scale = None if weights is None else [weight / max(weights) for weight in weights]
+        return FocalLoss(to_onehot_y=True, use_softmax=True, weight=scale, ignore_index=IGNORED)
+    alpha = None if weights is None else weights[1] / sum(weights)
+    return FocalLoss(alpha=alpha, ignore_index=IGNORED)
+
+
+def _object_loss(foreground_loss: LossFunction, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Add the losses of foreground, boundary and distance, in the way of NucMM (arXiv 2107.05840)."""
+    holds = targets[:, :1] != IGNORED
+    boundary = torch.where(holds, targets[:, 1:2], IGNORED)
+    distance_error = (torch.sigmoid(logits[:, 2:]) - targets[:, 2:].float() / FULL_DISTANCE).abs()
+    return (
+        foreground_loss(logits[:, :1], targets[:, :1])
+        + foreground_loss(logits[:, 1:2], boundary)
+        + (distance_error * holds).sum() / holds.sum().clamp(min=1)
+    )
+
+
+def class_weights(config: TrainingConfig, n_voxels: Sequence[int]) -> tuple[float, ...] | None:
+    """Find how much background and each class count.
 
     Parameters
     ----------
-    logits, truth : Tensor, shape (volume, 1, z, y, x)
-        Output of the network, and 0 or 1.
+    config : TrainingConfig
+        Weights by hand, or the balance.
+    n_voxels : sequence of int
+        Annotated training voxels of background and of each class.
+
+    Returns
+    -------
+    tuple of float or None
+        None when all count the same. Automatic ones are the square root of median frequency balancing (Eigen &
+        Fergus 2015), whose plain form lets classes of a few voxels drown the others, with a mean of 1.
+
+    Raises
+    ------
+    UserError
+        If another number of weights is given than there are classes, or all of them are 0.
     """
-    predicted, true = (logits >= 0).flatten(1), (truth > 0).flatten(1)
-    overlap = 2 * (predicted & true).sum(1)
-    both = predicted.sum(1) + true.sum(1)
-    return float(torch.where(both > 0, overlap / both.clamp(min=1), 1.0).mean())
+    if config.class_weights:
+        if len(config.class_weights) != len(n_voxels) or not any(config.class_weights):
+            raise UserError(
+                f"{len(config.class_weights)} class weights are given ({', '.join(map(str, config.class_weights))}), "
+                f"but there are {len(n_voxels)} classes with background. Give one for each, at least one above 0."
+            )
+        return config.class_weights
+    if config.balance is Balance.NONE:
+        return None
+    counts = torch.tensor(n_voxels, dtype=torch.float64).clamp(min=1)
+    weights = (counts.median() / counts).sqrt()
+    return tuple((weights / weights.mean()).tolist())
+
+
+def overlap_counts(logits: torch.Tensor, targets: torch.Tensor, task: Task) -> torch.Tensor:
+    """Count shared, predicted and true voxels of each class at probability 0.5, or of the most likely class.
+
+    Parameters
+    ----------
+    logits : Tensor, shape (n, output, z, y, x)
+        Output of the network.
+    targets : Tensor of uint8, shape (n, channel, z, y, x)
+        See `make_targets`.
+    task : Task
+        Objects count as foreground.
+
+    Returns
+    -------
+    Tensor of int64, shape (3, class)
+        Without background.
+    """
+    true, holds = targets[:, 0], targets[:, 0] != IGNORED
+    if task is Task.CLASSES:
+        predicted, n_classes = logits.argmax(1), logits.shape[1] - 1
+    else:
+        predicted, n_classes = (logits[:, 0] >= 0).long(), 1
+    rows = [
+        torch.stack([((predicted == n) & (true == n)).sum(), ((predicted == n) & holds).sum(), (true == n).sum()])
+        for n in range(1, n_classes + 1)
+    ]
+    return torch.stack(rows, dim=1) if rows else torch.zeros(3, 0, dtype=torch.int64)
+
+
+def dice_of_counts(counts: torch.Tensor) -> float:
+    """Give the mean Dice of classes that are there or were predicted; 1 where there are none."""
+    shared, predicted, true = counts.double()
+    there = predicted + true > 0
+    return float((2 * shared[there] / (predicted + true)[there]).mean()) if there.any() else 1.0

@@ -18,6 +18,7 @@ from napari_unet3d.evaluation.history import EpochRecord, best_record
 from napari_unet3d.files import MODEL_FILE, write_json, write_text
 from napari_unet3d.model.checkpoint import Checkpoint, package_versions, save_checkpoint
 from napari_unet3d.model.devices import Hardware, cudnn_version
+from napari_unet3d.model.plan import Plan
 from napari_unet3d.training.schedules import rate_factor
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class RunFolder:
     def __init__(self, path: Path, config: TrainingConfig, *, overwrite: bool) -> None:
         self.path, self.model = path, path / MODEL_FILE
         self._config = config
+        self.plan: Plan
         self._voxel_size_um: VoxelSize | None = None
         self._history: list[EpochRecord] = []
         self._seconds: list[float] = []
@@ -63,18 +65,21 @@ class RunFolder:
                 "choose another run folder, or allow this one to be overwritten."
             )
 
-    def start(self, split: Split, hardware: Hardware, dataset: str) -> None:
+    def start(self, split: Split, plan: Plan, hardware: Hardware, dataset: str) -> None:
         """Make the folder, remove the results of an older run, and write settings and environment.
 
         Parameters
         ----------
         split : Split
             Which volumes train and which validate.
+        plan : Plan
+            Strides, patch, voxel size and classes.
         hardware : Hardware
             Device and precision.
         dataset : str
             Where the volumes come from, in words or as a path.
         """
+        self.plan = plan
         voxel_sizes = {sample.voxel_size_um for sample in (*split.train, *split.val)}
         self._voxel_size_um = voxel_sizes.pop() if len(voxel_sizes) == 1 else None
         write_json(self.path / CONFIG_FILE, self._config.model_dump(mode="json"))
@@ -82,6 +87,7 @@ class RunFolder:
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "versions": package_versions(),
             "platform": platform.platform(),
+            "plan": plan.model_dump(mode="json"),
             "device": hardware.words,
             "cudnn": cudnn_version() if hardware.device.type == "cuda" else None,
             "dataset": dataset,
@@ -142,7 +148,7 @@ class RunFolder:
         self._write_history()
 
     def _save_models(self, weights: dict[str, torch.Tensor], epoch: int, names: Sequence[str]) -> None:
-        checkpoint = Checkpoint(self._config, weights, epoch, tuple(self._history), self._voxel_size_um)
+        checkpoint = Checkpoint(self._config, weights, epoch, tuple(self._history), self._voxel_size_um, plan=self.plan)
         for name in names:
             save_checkpoint(self.path / name, checkpoint)
 

@@ -1,0 +1,168 @@
+"""The network, its optimiser and its loss: one step, one evaluation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+
+from napari_unet3d.configs import Task, TrainingConfig
+from napari_unet3d.data.events import Notice
+from napari_unet3d.errors import UserError
+from napari_unet3d.model.devices import Hardware
+from napari_unet3d.model.network import build_unet, expect_fractions, place_network
+from napari_unet3d.model.plan import Plan
+from napari_unet3d.training.batches import Batch
+from napari_unet3d.training.losses import dice_of_counts, make_loss, overlap_counts
+from napari_unet3d.training.optimizers import make_optimizer
+from napari_unet3d.training.targets import IGNORED
+
+_MOST_SKIPPED_STEPS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingFacts:
+    """What the start of a run depends on beside its settings.
+
+    Attributes
+    ----------
+    fractions : tuple of float
+        Part of the annotated training voxels that each output of the network stands for.
+    weights : tuple of float or None
+        How much background and each class count in the loss; None when all count the same.
+    n_steps : int
+        Length of the run, which the optimiser's memory is made for.
+    """
+
+    fractions: tuple[float, ...]
+    weights: tuple[float, ...] | None
+    n_steps: int
+
+
+class Learner:
+    """What learns.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        Network, loss and optimiser.
+    plan : Plan
+        Strides, outputs, patch and batch size.
+    hardware : Hardware
+        Where to compute and in which number type.
+    facts : TrainingFacts
+        Frequencies, class weights and length of the run.
+    """
+
+    def __init__(self, config: TrainingConfig, plan: Plan, hardware: Hardware, facts: TrainingFacts) -> None:
+        network = build_unet(config, plan)
+        expect_fractions(network, facts.fractions, is_softmax=plan.task is Task.CLASSES)
+        self._config, self._facts, self._task = config, facts, plan.task
+        self._clip = config.clip_gradient or math.inf
+        self._hardware = hardware
+        self._network = place_network(network, hardware)
+        self.follow(plan)
+        self._optimizer = make_optimizer(self._network.parameters(), config, facts.n_steps)
+        # Half precision loses small gradients, so the loss is scaled up for them; other types need no scaling.
+        self._scaler = torch.amp.GradScaler(hardware.device.type, enabled=hardware.dtype is torch.float16)
+        self._n_skipped = self._n_skipped_in_a_row = 0
+        self.n_steps = 0
+        self.n_parameters = sum(weights.numel() for weights in self._network.parameters())
+
+    def follow(self, plan: Plan) -> None:
+        """Go on with patches and batches of another size."""
+        self._loss = make_loss(self._config, plan, self._facts.weights)
+
+    @property
+    def learning_rate(self) -> float:
+        """Step size of the optimiser."""
+        return float(self._optimizer.param_groups[0]["lr"])
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        self._optimizer.param_groups[0]["lr"] = value
+
+    def step(self, images: torch.Tensor, targets: torch.Tensor) -> float:
+        """Move the weights a step downhill on one batch and give its loss; a step into NaN is not made.
+
+        Parameters
+        ----------
+        images : Tensor of float32, shape (n, 1, z, y, x)
+            Normalised grey values.
+        targets : Tensor of uint8, shape (n, channel, z, y, x)
+            See `make_targets`.
+
+        Raises
+        ------
+        UserError
+            When loss or gradients have not been numbers for many steps in a row.
+        """
+        self._network.train()
+        loss = self._loss(*self._answer(images, targets))
+        self._optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(self._scaler.scale(loss))
+        self._scaler.unscale_(self._optimizer)
+        length = torch.nn.utils.clip_grad_norm_(self._network.parameters(), self._clip)
+        value = loss.item()
+        # With fp16 the scaler itself leaves out a step whose gradients overflow, and scales less from then on.
+        if self._is_sound(math.isfinite(value) and (self._scaler.is_enabled() or math.isfinite(length.item()))):
+            self._scaler.step(self._optimizer)
+            self.n_steps += 1
+        self._scaler.update()
+        return value
+
+    def evaluate(self, volumes: Iterable[Iterator[Batch]]) -> tuple[float | None, float | None]:
+        """Give the mean loss and the mean Dice over volumes, each given as batches of its parts.
+
+        The weights stay as they are. A batch counts for the loss of its volume by its annotated voxels; None where
+        nothing is annotated in any volume.
+        """
+        self._network.eval()
+        results = [result for batches in volumes if (result := self._evaluate(batches)) is not None]
+        if not results:
+            return None, None
+        losses, dice = zip(*results, strict=True)
+        return sum(losses) / len(losses), sum(dice) / len(dice)
+
+    def _evaluate(self, batches: Iterator[Batch]) -> tuple[float, float] | None:
+        loss, n_voxels, counts = 0.0, 0, torch.zeros(())
+        with torch.no_grad():
+            for images, targets in batches:
+                logits, wanted = self._answer(images, targets)
+                size = int((wanted[:, 0] != IGNORED).sum())
+                loss += size * self._loss(logits, wanted).item()
+                n_voxels += size
+                counts = counts + overlap_counts(logits, wanted, self._task).cpu()
+        return (loss / n_voxels, dice_of_counts(counts)) if n_voxels else None
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """Give the weights as they are now, on the CPU; later steps do not change them."""
+        return {name: tensor.detach().cpu().clone() for name, tensor in self._network.state_dict().items()}
+
+    def first_skip(self, epoch: int, step: int) -> Notice | None:
+        """Give a notice when the step just made is the first of the run that was left out."""
+        if self._n_skipped != 1 or self._n_skipped_in_a_row != 1:
+            return None
+        return Notice(
+            f"The loss or its gradient was not a number in epoch {epoch}, step {step}; the step was left out. "
+            "If this goes on, choose a lower learning rate."
+        )
+
+    def _answer(self, images: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        device = self._hardware.device
+        with self._hardware.autocast():
+            logits = self._network(images.to(device))
+        return logits, targets.to(device)
+
+    def _is_sound(self, is_number: bool) -> bool:
+        self._n_skipped += not is_number
+        self._n_skipped_in_a_row = 0 if is_number else self._n_skipped_in_a_row + 1
+        if self._n_skipped_in_a_row >= _MOST_SKIPPED_STEPS:
+            raise UserError(
+                f"The loss has not been a number for {_MOST_SKIPPED_STEPS} steps; the learning rate of "
+                f"{self.learning_rate:g} is too high or the grey values are extreme. Choose a lower learning rate "
+                "or another normalisation. The models of the epochs so far are kept."
+            )
+        return is_number

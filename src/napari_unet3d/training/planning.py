@@ -1,0 +1,176 @@
+"""From settings, volumes and hardware to the plan of a run: voxel size, strides, patch and batch size, classes.
+
+The rules are deterministic, so that the same seed gives the same model; what does not fit in memory is found by
+`training.probe`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+
+from napari_unet3d.configs import Fit, SpacingMode, TrainingConfig
+from napari_unet3d.data.annotation import read_truth
+from napari_unet3d.data.sample import Sample, Shape3D, VoxelSize
+from napari_unet3d.errors import UserError
+from napari_unet3d.model.devices import Hardware
+from napari_unet3d.model.plan import Plan, strides_for
+from napari_unet3d.prediction.fit import fitted_shape, least_shape
+from napari_unet3d.training.targets import find_classes
+
+_CPU_VOXELS, _GPU_VOXELS = 64**3, 128**3  # of a patch
+_PATCHES_PER_STEP = 2  # a single one is several times slower per voxel on a CPU, and its gradient is rough
+
+
+def make_plan(train: Sequence[Sample], val: Sequence[Sample], config: TrainingConfig, hardware: Hardware) -> Plan:
+    """Settle what a run works with.
+
+    Parameters
+    ----------
+    train, val : sequence of Sample
+        Volumes with labels.
+    config : TrainingConfig
+        What is asked for; auto leaves it to this function.
+    hardware : Hardware
+        Patches on a GPU are larger.
+
+    Raises
+    ------
+    UserError
+        If patch, classes or names cannot be used.
+    """
+    labelled = [sample.labels for sample in (*train, *val) if sample.labels is not None]
+    classes = find_classes((read_truth(labels, config.task, config.zero_is) for labels in labelled), config)
+    spacing_um = _common_spacing(train, config)
+    voxel_size_um = spacing_um or median_voxel_size(train)
+    plan = Plan(
+        task=config.task,
+        strides=strides_for(config.preset, voxel_size_um),
+        spacing_um=spacing_um,
+        classes=classes,
+        zero_is=config.zero_is,
+        batch_size=config.batch_size or 1,
+    )
+    shapes = [shape_at(sample, spacing_um) for sample in train]
+    patch = _patch(shapes, voxel_size_um, config, plan, hardware)
+    batch_size = config.batch_size or (1 if patch is None else _PATCHES_PER_STEP)
+    return plan.model_copy(update={"patch_zyx": patch, "batch_size": batch_size})
+
+
+def _common_spacing(train: Sequence[Sample], config: TrainingConfig) -> VoxelSize | None:
+    return median_voxel_size(train) if config.spacing == (SpacingMode.COMMON,) else config.spacing_um
+
+
+def median_voxel_size(samples: Sequence[Sample]) -> VoxelSize:
+    """Give the median voxel size along z, y, x in µm."""
+    z, y, x = np.median([sample.voxel_size_um for sample in samples], axis=0).tolist()
+    return z, y, x
+
+
+def shape_at(sample: Sample, spacing_um: VoxelSize | None) -> Shape3D:
+    """Give the shape (z, y, x) of a volume that is brought to a voxel size in µm; its own shape for None."""
+    if spacing_um is None:
+        return sample.shape
+    z, y, x = (
+        max(2, round(side * old / new))
+        for side, old, new in zip(sample.shape, sample.voxel_size_um, spacing_um, strict=True)
+    )
+    return z, y, x
+
+
+def _patch(
+    shapes: Sequence[Shape3D], voxel_size_um: VoxelSize, config: TrainingConfig, plan: Plan, hardware: Hardware
+) -> Shape3D | None:
+    if config.patch_shape is not None:
+        check_patch(config.patch_shape, plan)
+        return config.patch_shape
+    if config.wants_whole_volumes:
+        return None
+    most = _CPU_VOXELS if hardware.device.type == "cpu" else _GPU_VOXELS
+    fitted = {fitted_shape(shape, plan.total_stride, config.fit) for shape in shapes}
+    if len(shapes) > 1 and len(fitted) == 1 and prod(next(iter(fitted))) <= most:
+        return None  # small volumes of one shape lose nothing by being seen whole
+    z, y, x = np.median(shapes, axis=0).astype(int).tolist()
+    return patch_for((z, y, x), voxel_size_um, plan.total_stride, most)
+
+
+def patch_for(shape: Shape3D, voxel_size_um: VoxelSize, total_stride: Shape3D, n_voxels: int) -> Shape3D:
+    """Choose a patch that is as long as it is wide in µm, as far as the volumes allow.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape (z, y, x) of a typical volume; the patch is not larger, but for rounding up to what the network needs.
+    voxel_size_um : tuple of float
+        Voxel size along z, y, x in µm.
+    total_stride : tuple of int
+        The sides are multiples of it, 2 of them at least.
+    n_voxels : int
+        About how many voxels the patch has. Axes on which the volume is short leave more to the others.
+    """
+    sides, free = [0.0, 0.0, 0.0], [0, 1, 2]
+    while free:
+        taken = prod(sides[axis] for axis in range(3) if axis not in free)
+        edge_um = (n_voxels / taken * prod(voxel_size_um[axis] for axis in free)) ** (1 / len(free))
+        short = [axis for axis in free if edge_um / voxel_size_um[axis] >= shape[axis]]
+        for axis in short or free:
+            sides[axis] = shape[axis] if short else edge_um / voxel_size_um[axis]
+        free = [axis for axis in free if axis not in short] if short else []
+    z, y, x = (
+        max(least, _to_multiple(side, stride, short=side >= full))
+        for side, stride, least, full in zip(sides, total_stride, least_shape(total_stride), shape, strict=True)
+    )
+    return z, y, x
+
+
+def _to_multiple(side: float, stride: int, *, short: bool) -> int:
+    # A volume that is seen over its whole length is padded a little rather than cut.
+    return int(-(-side // stride) if short else (side + stride / 2) // stride) * stride
+
+
+def check_patch(patch: Shape3D, plan: Plan) -> None:
+    """Raise a `UserError` when the network cannot halve a patch (z, y, x) as often as it has to."""
+    for axis, side, stride, least in zip("zyx", patch, plan.total_stride, least_shape(plan.total_stride), strict=True):
+        if side % stride or side < least:
+            below, above = max(least, side // stride * stride), max(least, -(-side // stride) * stride)
+            raise UserError(
+                f"The patch has {side} voxels along {axis}, which this network cannot halve often enough; "
+                f"choose {below if below == above else f'{below} or {above}'}."
+            )
+
+
+def smaller_plan(plan: Plan, shapes: Sequence[Shape3D]) -> Plan | None:
+    """Give a plan whose steps take about half the memory: half the batch, then half the longest side of the patch.
+
+    Parameters
+    ----------
+    plan : Plan
+        What did not fit.
+    shapes : sequence of tuple of int
+        Shapes (z, y, x) of the volumes, whose largest is what whole volumes take.
+
+    Returns
+    -------
+    Plan or None
+        None when nothing can be made smaller.
+    """
+    if plan.batch_size > 1:
+        return plan.model_copy(update={"batch_size": plan.batch_size // 2})
+    patch = plan.patch_zyx or largest_shape(shapes, plan)
+    least = least_shape(plan.total_stride)
+    halved = [
+        max(small, side // 2 // stride * stride)
+        for side, stride, small in zip(patch, plan.total_stride, least, strict=True)
+    ]
+    axis = max((axis for axis in range(3) if halved[axis] < patch[axis]), key=lambda axis: patch[axis], default=None)
+    if axis is None:
+        return None
+    sides = [halved[a] if a == axis else patch[a] for a in range(3)]
+    return plan.model_copy(update={"patch_zyx": tuple(sides)})
+
+
+def largest_shape(shapes: Sequence[Shape3D], plan: Plan) -> Shape3D:
+    """Give the shape (z, y, x) of the largest volume, padded to what the network can halve."""
+    return max((fitted_shape(shape, plan.total_stride, Fit.PAD) for shape in shapes), key=prod)

@@ -1,0 +1,136 @@
+"""The volumes of a run, ready for one plan: what trains, what validates, and what both tell about the start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet3d.configs import Task, TrainingConfig
+from napari_unet3d.data.split import Split
+from napari_unet3d.errors import OutOfMemory
+from napari_unet3d.model.devices import Hardware, explain_memory_errors
+from napari_unet3d.model.plan import Plan
+from napari_unet3d.training.batches import Batches
+from napari_unet3d.training.learner import TrainingFacts
+from napari_unet3d.training.losses import class_weights
+from napari_unet3d.training.planning import make_plan, shape_at, smaller_plan
+from napari_unet3d.training.probe import fit_to_memory
+from napari_unet3d.training.validation import Validation
+from napari_unet3d.training.volumes import ReadyVolume, make_ready
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What a run works on; made by `make_workload`.
+
+    Attributes
+    ----------
+    config : TrainingConfig
+        The settings.
+    split : Split
+        The samples.
+    plan : Plan
+        What the volumes are made ready for.
+    training : Batches
+        Batches of the training volumes.
+    validation : Validation
+        Fixed parts of the validation volumes.
+    facts : TrainingFacts
+        Frequencies, class weights and length of the run.
+    """
+
+    config: TrainingConfig
+    split: Split
+    plan: Plan
+    training: Batches
+    validation: Validation
+    facts: TrainingFacts
+
+    def made_smaller(self) -> Workload:
+        """Give the same work with about half the memory per step: as many steps, each seeing less.
+
+        Raises
+        ------
+        OutOfMemory
+            When nothing can be made smaller.
+        """
+        shapes = [shape_at(sample, self.plan.spacing_um) for sample in self.split.train]
+        smaller = smaller_plan(self.plan, shapes)
+        if smaller is None:
+            raise OutOfMemory(
+                f"There is not enough memory for a single patch of {in_words(self.plan)}. "
+                "Choose a smaller preset, or close other programs that use the same memory."
+            )
+        return prepare(self.split, self.config, smaller, n_steps_per_epoch=len(self.training))
+
+
+def make_workload(split: Split, config: TrainingConfig, hardware: Hardware) -> Workload:
+    """Plan a run and prepare its volumes.
+
+    Raises
+    ------
+    UserError
+        If settings and volumes do not go together, or there is not enough memory for the volumes.
+    """
+    plan = make_plan(split.train, split.val, config, hardware)
+    plan = fit_to_memory(plan, [shape_at(sample, plan.spacing_um) for sample in split.train], config, hardware)
+    return prepare(split, config, plan)
+
+
+def prepare(split: Split, config: TrainingConfig, plan: Plan, n_steps_per_epoch: int = 0) -> Workload:
+    """Make the volumes of a split ready for a plan.
+
+    Parameters
+    ----------
+    split : Split
+        The samples.
+    config : TrainingConfig
+        The settings.
+    plan : Plan
+        Patch, batch, voxel size and classes.
+    n_steps_per_epoch : int
+        Length of an epoch; 0 for what settings and volumes say.
+    """
+    with explain_memory_errors():
+        train = [make_ready(sample, config, plan) for sample in split.train]
+        val = [make_ready(sample, config, plan) for sample in split.val]
+    training = Batches(train, config, plan, n_steps_per_epoch)
+    n_voxels = _voxels_per_class(train, plan)
+    facts = TrainingFacts(
+        fractions=_output_fractions(train, n_voxels, plan.task),
+        weights=class_weights(config, n_voxels.tolist()),
+        n_steps=config.epochs * len(training),
+    )
+    return Workload(config, split, plan, training, Validation(val, plan, config.val_augmentation), facts)
+
+
+def _voxels_per_class(volumes: list[ReadyVolume], plan: Plan) -> NDArray[np.int64]:
+    """Count the annotated voxels of background and of each class."""
+    n_classes = 1 + (len(plan.classes) if plan.task is Task.CLASSES else 1)
+    counts: NDArray[np.int64] = np.sum([volume.places.n_voxels_of[:n_classes] for volume in volumes], axis=0)
+    return counts
+
+
+def _output_fractions(volumes: list[ReadyVolume], n_voxels: NDArray[np.int64], task: Task) -> tuple[float, ...]:
+    """Give the part of the annotated voxels that each output of the network stands for."""
+    total = max(1, int(n_voxels.sum()))
+    foreground = float(n_voxels[1:].sum()) / total
+    match task:
+        case Task.FOREGROUND:
+            return (foreground,)
+        case Task.CLASSES:
+            return tuple((n_voxels / total).tolist())
+        case Task.OBJECTS:
+            boundary, distance = (
+                sum(float(volume.targets[channel].sum()) for volume in volumes) / total for channel in (1, 2)
+            )
+            return foreground, boundary, distance / 255
+
+
+def in_words(plan: Plan) -> str:
+    """Say what one step sees, such as ``2 × 64 × 64 × 64 voxels``."""
+    if plan.patch_zyx is None:
+        return f"{plan.batch_size} whole volume{'s' if plan.batch_size > 1 else ''}"
+    return f"{' × '.join(map(str, (plan.batch_size, *plan.patch_zyx)))} voxels"
