@@ -209,6 +209,11 @@ class TorchSettings:
         self._random_state = torch.Generator(hardware.device).manual_seed(seed).get_state()
 
     @property
+    def device_type(self) -> str:
+        """Whose random numbers they are, such as ``"cpu"``."""
+        return self._hardware.device.type
+
+    @property
     def random_state(self) -> torch.Tensor:
         """State of the random numbers, of type uint8 and shape (byte,); set it to draw on from there."""
         return self._random_state.clone()

@@ -64,6 +64,8 @@ class RunCard(BaseModel):
         The split.
     device_type : str
         Where it ran, such as ``"cpu"``: the random state belongs to that kind of device.
+    n_steps_per_epoch : int
+        Length of an epoch, which stays when patches become smaller.
     epoch, n_steps, n_averaged_steps : int
         Finished epochs, steps of the optimiser, and steps in the moving average.
     history : tuple of EpochRecord
@@ -87,6 +89,7 @@ class RunCard(BaseModel):
     train_names: tuple[str, ...]
     val_names: tuple[str, ...]
     device_type: str
+    n_steps_per_epoch: PositiveInt
     epoch: NonNegativeInt
     n_steps: NonNegativeInt
     n_averaged_steps: NonNegativeInt = 0
