@@ -11,6 +11,7 @@ from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.dataset import Part, add_sample, create_dataset
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.sample import Sample
+from napari_unet3d.model.plan import Plan
 from napari_unet3d.training.events import EpochFinished, RunStarted, StepFinished, TrainingFinished
 from napari_unet3d.widgets import train as train_module
 from napari_unet3d.widgets.runs import TrainingRecord, new_run_folder, recent_runs, remember_run
@@ -222,7 +223,8 @@ def test_the_summary_names_parameters_and_memory(dock, dataset, qtbot):
 
 def test_the_record_counts_steps_and_takes_the_engines_estimate(tmp_path):
     record = TrainingRecord(tmp_path)
-    assert record.add(RunStarted(tmp_path, "CPU (1 thread), fp32", ("a", "b"), ("c",), 5, 2, 100)) is None
+    plan = Plan(strides=((2, 2, 2),))
+    assert record.add(RunStarted(tmp_path, "CPU (1 thread), fp32", ("a", "b"), ("c",), 5, 2, 100, plan)) is None
     assert record.add(StepFinished(1, 1, 0.9)).fraction == pytest.approx(0.1)
     progress = record.add(EpochFinished(1, 0.8, 0.7, 0.6, True, 12.5))
     assert (progress.fraction, progress.seconds_left) == (pytest.approx(0.2), 12.5)

@@ -10,7 +10,7 @@ from napari_unet3d.configs import Activation, Optimizer, Preset, TrainingConfig
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.convolution import SingleVolumeConv3d
 from napari_unet3d.model.devices import choose_hardware
-from napari_unet3d.model.network import build_unet, expect_foreground, place_network, summarise
+from napari_unet3d.model.network import build_unet, expect_fractions, place_network, summarise
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_an_untrained_network_answers_with_the_part_that_is_foreground() -> None
     plain, rare = build_unet(TrainingConfig()), build_unet(TrainingConfig())
     volume = torch.randn(1, 1, 12, 14, 16, generator=torch.Generator().manual_seed(0))
 
-    expect_foreground(rare, 0.2)
+    expect_fractions(rare, [0.2], is_softmax=False)
 
     moved = rare(volume) - plain(volume)
     bias = dict(plain.named_parameters())["model.2.1.conv.unit0.conv.bias"].item()
@@ -152,7 +152,7 @@ def test_an_untrained_network_answers_with_the_part_that_is_foreground() -> None
 def test_no_foreground_at_all_is_not_taken_for_certain(fraction: float) -> None:
     network = build_unet(TrainingConfig())
 
-    expect_foreground(network, fraction)
+    expect_fractions(network, [fraction], is_softmax=False)
 
     assert list(network.parameters())[-1].abs().item() == pytest.approx(math.log(99), abs=1e-4)
 
@@ -161,6 +161,6 @@ def test_a_network_without_bias_stays_as_it_is() -> None:
     network = build_unet(TrainingConfig(bias=False))
     before = {name: weights.clone() for name, weights in network.state_dict().items()}
 
-    expect_foreground(network, 0.1)
+    expect_fractions(network, [0.1], is_softmax=False)
 
     assert all(torch.equal(weights, before[name]) for name, weights in network.state_dict().items())

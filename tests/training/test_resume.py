@@ -16,6 +16,7 @@ import torch
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.sample import Sample
+from napari_unet3d.data.split import split_samples
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.checkpoint import load_checkpoint
 from napari_unet3d.training.events import EndReason, EpochFinished, RunStarted, TrainEvent, TrainingFinished
@@ -86,16 +87,24 @@ def test_a_resumed_run_ends_with_the_same_bits(kind: str, samples: list[Sample],
     assert_same_end(tmp_path / "parts", tmp_path / "whole")
 
 
+def with_inverted_validation(samples: list[Sample], settings: TrainingConfig) -> list[Sample]:
+    """What training learns is wrong for the validation volume, so that its loss is lowest in the first epochs."""
+    [judge] = split_samples(samples, settings.val_fraction, settings.seed).val
+    return [replace(s, labels=(s.labels == 0).astype(np.uint8)) if s is judge else s for s in samples]
+
+
 def test_stalled_schedules_go_on_from_where_they_were(samples: list[Sample], tmp_path: Path) -> None:
-    """A rate so high that nothing improves: the rate is halved in epoch 12, after 10 without a better one."""
-    settings = config(
-        epochs=14, schedule="plateau", learning_rate=0.9, optimizer="sgd", momentum=0.9, loss="focal", seed=2
-    )
+    settings = config(epochs=14, schedule="plateau", patch="whole")
+    samples = with_inverted_validation(samples, settings)
     list(train(samples, tmp_path / "whole", settings))
     leave_after(train(samples, tmp_path / "parts", settings), 8)
     list(train(samples, tmp_path / "parts", resume=True))
 
     assert_same_end(tmp_path / "parts", tmp_path / "whole")
+    best = load_checkpoint(tmp_path / "whole").epoch
+    assert best <= 2
+    rates = [row["learning_rate"] for row in rows(tmp_path / "parts")]
+    assert rates == ["0.01"] * (best + 10) + ["0.005"] * (4 - best)
 
 
 def test_a_finished_run_trains_on_with_more_epochs(samples: list[Sample], tmp_path: Path) -> None:
@@ -244,8 +253,8 @@ class TestEnds:
     """Why a run ends by itself."""
 
     def test_stalled_validation_ends_a_run(self, samples: list[Sample], tmp_path: Path) -> None:
-        """Nothing is learnt with hardly any learning rate, so that the best epoch is one of the first."""
-        settings = config(epochs=50, patience=3, learning_rate=0.9, optimizer="sgd", loss="focal", seed=2)
+        settings = config(epochs=50, patience=3, patch="whole")
+        samples = with_inverted_validation(samples, settings)
         *_, finished = train(samples, tmp_path, settings)
 
         assert isinstance(finished, TrainingFinished)

@@ -33,10 +33,23 @@ CHANGES: dict[str, tuple[Any, dict[str, Any]]] = {
     "bias": (False, {}),
     "adn_order": ("AND", {}),
     "normalisation": ("percentile", {}),
-    "fit": ("crop", {}),
+    "fit": ("crop", {"preset": "small"}),
     "val_augmentation": ("heavy", {"seed": 1}),  # seed 0 happens to draw no change at all
     "shuffle": (False, {}),
     "optimizer": ("adamw", {}),
+    "task": ("objects", {}),
+    "zero_is": ("unlabelled", {}),
+    "patch": ((8, 8, 8), {}),
+    "foreground_share": (0.0, {"patch": 8}),
+    "steps_per_epoch": (2, {}),
+    "spacing": ((2.0, 2.0, 2.0), {}),
+    "class_names": (("a", "b"), {"task": "classes"}),
+    "balance": ("auto", {}),
+    "class_weights": ((1.0, 2.0, 3.0), {"task": "classes"}),
+    "clip_gradient": (0.001, {}),
+    "ema": (0.9, {}),
+    "patience": (1, {"epochs": 4, "learning_rate": 1.0}),
+    "max_minutes": (1e-4, {"epochs": 30}),
     "schedule": ("cosine", {}),
     "weight_decay": (0.1, {}),
     "momentum": (0.9, {"optimizer": "sgd"}),
@@ -56,7 +69,7 @@ def outcome(**changes: Any) -> tuple[Any, ...] | str:
             last = load_checkpoint(Path(folder) / "last.safetensors")
     except UserError as error:
         return str(error)
-    return last.history, {name: weights.numpy().tobytes() for name, weights in last.weights.items()}
+    return last.history, last.plan, {name: weights.numpy().tobytes() for name, weights in last.weights.items()}
 
 
 def test_every_field_is_tried() -> None:

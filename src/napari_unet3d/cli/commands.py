@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from napari_unet3d.cli import follow
-from napari_unet3d.cli.progress import say
+from napari_unet3d.cli.progress import note, say
 from napari_unet3d.cli.settings_file import merge, read_positions
 from napari_unet3d.configs import EvaluationConfig, PredictionConfig, SyntheticConfig, TrainingConfig
 from napari_unet3d.errors import UserError
@@ -69,11 +69,13 @@ def generate(  # noqa: PLR0913 - one argument per option
     say(f"{written.folder}: {written.n_train} volumes to train, {written.n_test} to test")
 
 
-def train(
+def train(  # noqa: PLR0913 - one argument per option
     dataset: Path,
     /,
     *,
     run: Path,
+    resume: bool = False,
+    start_from: Path | None = None,
     summary: bool = False,
     overwrite: bool = False,
     config: Path | None = None,
@@ -87,6 +89,11 @@ def train(
         Folder with train/images and train/labels.
     run : Path
         Folder for the model, its settings and its history; it is made.
+    resume : bool
+        Go on with the run in the folder where it was left, with its settings; only epochs, max-minutes and patience
+        may be given anew. Where no run was left, it begins.
+    start_from : Path
+        Model (run folder, model file or .pth of qim3d) whose weights the run begins with.
     summary : bool
         Print every layer of the network before training.
     overwrite : bool
@@ -96,15 +103,20 @@ def train(
     """
     from napari_unet3d.data.dataset import Part, list_pairs, read_pair
     from napari_unet3d.model.network import summarise
+    from napari_unet3d.training.continuing import begin
+    from napari_unet3d.training.events import EndReason
     from napari_unet3d.training.loop import train as training
 
     chosen = merge(settings, config)
     pairs = list_pairs(dataset, Part.TRAIN)
-    described = summarise(chosen, read_pair(pairs[0]).shape if pairs else None)
+    settled = begin(run, chosen, resume=resume, start_from=start_from).config
+    described = summarise(settled, read_pair(pairs[0]).shape if pairs else None)
     finished = follow.training(
-        training(dataset, run, chosen, overwrite=overwrite),
+        training(dataset, run, chosen, overwrite=overwrite, resume=resume, start_from=start_from),
         network=described.text if summary else follow.totals(described),
     )
+    if finished.reason is not EndReason.EPOCHS:
+        note(f"Ended before the last epoch: {finished.reason}.")
     if finished.best_val_dice is not None:
         say(f"best epoch {finished.best_epoch}: validation Dice {finished.best_val_dice:.4f}")
     say(f"model: {finished.model}")

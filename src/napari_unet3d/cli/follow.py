@@ -84,7 +84,7 @@ class _TrainingLog:
         n_epochs = self._started.n_epochs if self._started else 0
         match event:
             case RunStarted():
-                self._started = event
+                self._started, self._epoch = event, len(event.history)
                 note("\n".join(part for part in (self._network, _split_in_words(event)) if part))
             case Notice():
                 note(event.message)
@@ -110,7 +110,8 @@ class _TrainingLog:
 
 def _split_in_words(event: RunStarted) -> str:
     validates = f"validates on {', '.join(event.val_names)}" if event.val_names else "no validation"
-    return f"{event.device}; trains on {', '.join(event.train_names)}; {validates}"
+    resumed = f"goes on after epoch {len(event.history)}; " if event.history else ""
+    return f"{resumed}{event.device}; {event.plan.words} per step; trains on {', '.join(event.train_names)}; {validates}"
 
 
 def _epoch_in_words(event: EpochFinished) -> str:

@@ -61,6 +61,13 @@ class Plan(BaseModel):
         return z, y, x
 
     @property
+    def words(self) -> str:
+        """What one step sees, such as ``2 × 64 × 64 × 64 voxels``."""
+        if self.patch_zyx is None:
+            return f"{self.batch_size} whole volume{'s' if self.batch_size > 1 else ''}"
+        return f"{' × '.join(map(str, (self.batch_size, *self.patch_zyx)))} voxels"
+
+    @property
     def n_outputs(self) -> int:
         """Channels of the network's answer.
 

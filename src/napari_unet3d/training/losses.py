@@ -98,7 +98,9 @@ def _softmax_entropy(weights: Sequence[float] | None) -> LossFunction:
 def _focal(is_softmax: bool, weights: Sequence[float] | None) -> LossFunction:
     if is_softmax:
         scale = None if weights is None else [weight / max(weights) for weight in weights]
-        return FocalLoss(to_onehot_y=True, use_softmax=True, weight=scale, ignore_index=IGNORED)
+        focal = FocalLoss(to_onehot_y=True, use_softmax=True, weight=scale, ignore_index=IGNORED)
+        # With an index to ignore, MONAI sums over the outputs where it averages without.
+        return lambda logits, target: focal(logits, target) / logits.shape[1]
     alpha = None if weights is None else weights[1] / sum(weights)
     return FocalLoss(alpha=alpha, ignore_index=IGNORED)
 

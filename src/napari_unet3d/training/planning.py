@@ -11,7 +11,7 @@ from math import prod
 
 import numpy as np
 
-from napari_unet3d.configs import Fit, SpacingMode, TrainingConfig
+from napari_unet3d.configs import Fit, SpacingMode, TrainingConfig, ZeroIs
 from napari_unet3d.data.annotation import read_truth
 from napari_unet3d.data.sample import Sample, Shape3D, VoxelSize
 from napari_unet3d.errors import UserError
@@ -21,6 +21,7 @@ from napari_unet3d.prediction.fit import fitted_shape, least_shape
 from napari_unet3d.training.targets import find_classes
 
 _CPU_VOXELS, _GPU_VOXELS = 64**3, 128**3  # of a patch
+_SPARSE_PART = 2 / 3  # of a volume's side, at the most, where only a part of it is annotated
 _PATCHES_PER_STEP = 2  # a single one is several times slower per voxel on a CPU, and its gradient is rough
 
 
@@ -89,10 +90,13 @@ def _patch(
     if config.wants_whole_volumes:
         return None
     most = _CPU_VOXELS if hardware.device.type == "cpu" else _GPU_VOXELS
+    is_sparse = config.zero_is is ZeroIs.UNLABELLED
     fitted = {fitted_shape(shape, plan.total_stride, config.fit) for shape in shapes}
-    if len(shapes) > 1 and len(fitted) == 1 and prod(next(iter(fitted))) <= most:
+    if not is_sparse and len(shapes) > 1 and len(fitted) == 1 and prod(next(iter(fitted))) <= most:
         return None  # small volumes of one shape lose nothing by being seen whole
-    z, y, x = np.median(shapes, axis=0).astype(int).tolist()
+    # Painted slices must also come to lie at the borders of patches, where a network sees the zeros that it pads with.
+    part = _SPARSE_PART if is_sparse else 1
+    z, y, x = (np.median(shapes, axis=0) * part).astype(int).tolist()
     return patch_for((z, y, x), voxel_size_um, plan.total_stride, most)
 
 

@@ -25,7 +25,7 @@ from napari_unet3d.training.resume_state import (
 )
 from napari_unet3d.training.run_folder import RunFolder
 from napari_unet3d.training.schedules import count_plateaus, rate_factor
-from napari_unet3d.training.workload import Workload, in_words
+from napari_unet3d.training.workload import Workload
 
 
 @dataclass(eq=False)
@@ -102,7 +102,7 @@ class Sitting:
                     self.run.plan = self.work.plan
                     batches = self.work.training.epoch(epoch, first_step=step)
                     self.learner.follow(self.work.plan)
-                    yield Notice(f"Memory ran out; each step now sees {in_words(self.work.plan)}.")
+                    yield Notice(f"Memory ran out; each step now sees {self.work.plan.words}.")
             yield StepFinished(epoch, step, losses[-1])
             if notice := self.learner.first_skip(epoch, step):
                 yield notice

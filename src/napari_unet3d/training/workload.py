@@ -60,7 +60,7 @@ class Workload:
         smaller = smaller_plan(self.plan, shapes)
         if smaller is None:
             raise OutOfMemory(
-                f"There is not enough memory for a single patch of {in_words(self.plan)}. "
+                f"There is not enough memory for a single patch of {self.plan.words}. "
                 "Choose a smaller preset, or close other programs that use the same memory."
             )
         return prepare(self.split, self.config, smaller, n_steps_per_epoch=len(self.training))
@@ -127,10 +127,3 @@ def _output_fractions(volumes: list[ReadyVolume], n_voxels: NDArray[np.int64], t
                 sum(float(volume.targets[channel].sum()) for volume in volumes) / total for channel in (1, 2)
             )
             return foreground, boundary, distance / 255
-
-
-def in_words(plan: Plan) -> str:
-    """Say what one step sees, such as ``2 × 64 × 64 × 64 voxels``."""
-    if plan.patch_zyx is None:
-        return f"{plan.batch_size} whole volume{'s' if plan.batch_size > 1 else ''}"
-    return f"{' × '.join(map(str, (plan.batch_size, *plan.patch_zyx)))} voxels"

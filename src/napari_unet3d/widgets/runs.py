@@ -139,7 +139,7 @@ class TrainingRecord:
             return ""
         train, val = len(self.started.train_names), len(self.started.val_names)
         volumes = f"{train} training, {val} validation volume{'' if val == 1 else 's'}"
-        return f"{self.started.device} · {volumes}"
+        return f"{self.started.device} · {self.started.plan.words} per step · {volumes}"
 
     @property
     def has_model(self) -> bool:

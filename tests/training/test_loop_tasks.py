@@ -1,0 +1,126 @@
+"""Runs on tasks, sparse labels and patches, and runs that run out of memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from napari_unet3d.configs import TrainingConfig
+from napari_unet3d.data.events import Notice
+from napari_unet3d.data.sample import Sample
+from napari_unet3d.errors import UserError
+from napari_unet3d.evaluation.metrics import score
+from napari_unet3d.model.checkpoint import load_checkpoint
+from napari_unet3d.prediction.predict import predict
+from napari_unet3d.training.events import EpochFinished, StepFinished, TrainingFinished
+from napari_unet3d.training.loop import train
+
+
+def config(**values: Any) -> TrainingConfig:
+    return TrainingConfig(**{"epochs": 2, "device": "cpu", "val_fraction": 0.34, **values})
+
+
+class OutOfMemoryAbove:
+    """While it holds, networks refuse inputs of more voxels, as a full GPU does."""
+
+    def __init__(self, n_voxels: int) -> None:
+        self._n_voxels = n_voxels
+
+    def __enter__(self) -> None:
+        self._hook = torch.nn.modules.module.register_module_forward_pre_hook(self._refuse)
+
+    def __exit__(self, *_: object) -> None:
+        self._hook.remove()
+
+    def _refuse(self, module: torch.nn.Module, inputs: tuple[Any, ...]) -> None:
+        if inputs[0].device.type != "meta" and inputs[0].shape[1] == 1 and inputs[0].numel() > self._n_voxels:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+class TestOutOfMemory:
+    def test_the_run_goes_on_with_less(self, samples: list[Sample], tmp_path: Path) -> None:
+        events = train(samples, tmp_path, config(patch=(8, 12, 16), batch_size=3, epochs=3, steps_per_epoch=4))
+        before = [next(events) for _ in range(3)]
+
+        with OutOfMemoryAbove(1000):
+            after = list(events)
+
+        notices = [event.message for event in after if isinstance(event, Notice)]
+        assert notices == [
+            "Memory ran out; each step now sees 1 × 8 × 12 × 16 voxels.",
+            "Memory ran out; each step now sees 1 × 8 × 12 × 8 voxels.",
+        ]
+        steps = [(event.epoch, event.step) for event in [*before, *after] if isinstance(event, StepFinished)]
+        assert isinstance(before[-1], StepFinished)
+        assert steps == [(epoch, step) for epoch in (1, 2, 3) for step in (1, 2, 3, 4)]  # none lost, none made twice
+        assert load_checkpoint(tmp_path).plan.patch_zyx == (8, 12, 8)
+        assert isinstance(after[-1], TrainingFinished)
+
+    def test_too_little_for_anything_is_said_and_nothing_is_lost(self, samples: list[Sample], tmp_path: Path) -> None:
+        events = train(samples, tmp_path, config(patch=(8, 12, 16), batch_size=2))
+        for event in events:
+            if isinstance(event, EpochFinished):
+                break
+
+        with (
+            OutOfMemoryAbove(10),
+            pytest.raises(UserError, match="not enough memory for a single patch of 1 × 2 × 4 × 4"),
+        ):
+            list(events)
+
+        assert load_checkpoint(tmp_path).epoch == 1
+
+
+class TestSparseLabels:
+    def test_a_few_painted_slices_teach_what_full_labels_do(self, sample_of: Any, tmp_path: Path) -> None:
+        """Every third slice is painted, with 1 for background and 2 for the boxes."""
+        full, test = sample_of("a", 1), sample_of("b", 2)
+        painted = np.zeros(full.shape, np.uint8)
+        for z in (2, 5, 8, 11, 14):
+            painted[z] = 1 + (full.labels[z] > 0)
+        sparse = replace(full, labels=painted)
+        settings = {"val_fraction": 0, "epochs": 12, "seed": 3}
+
+        list(train([sparse], tmp_path / "sparse", config(zero_is="unlabelled", **settings)))
+        list(train([full], tmp_path / "full", config(**settings)))
+
+        def dice(run: str) -> float:
+            *_, prediction = predict(tmp_path / run, test)
+            return float(score(prediction.labels, (test.labels > 0).astype(np.uint8), "").dice)
+
+        assert dice("sparse") > 0.9 * dice("full") > 0.7
+
+    def test_without_anything_to_learn_it_says_what_to_paint(self, sample_of: Any, tmp_path: Path) -> None:
+        sample = sample_of("a", 1)
+        only_background = replace(sample, labels=(sample.labels > 0).astype(np.uint8))
+        with pytest.raises(UserError, match=r"there is no foreground to learn\. Paint some objects with 2"):
+            list(train([only_background], tmp_path, config(zero_is="unlabelled", val_fraction=0)))
+
+    def test_validation_without_annotation_gives_no_numbers(self, samples: list[Sample], tmp_path: Path) -> None:
+        labelled = [replace(sample, labels=sample.labels.astype(np.uint16) + 1) for sample in samples]
+        started, *_ = train(labelled, tmp_path / "a", config(epochs=1, zero_is="unlabelled"))
+        unpainted = [
+            replace(sample, labels=sample.labels * 0) if sample.name in started.val_names else sample
+            for sample in labelled
+        ]
+
+        *_, epoch, _ = train(unpainted, tmp_path / "b", config(epochs=1, zero_is="unlabelled"))
+
+        assert (epoch.val_loss, epoch.val_dice) == (None, None)
+
+
+@pytest.mark.parametrize("task", ["classes", "objects"])
+@pytest.mark.parametrize("patch", ["whole", (8, 8, 8)])
+def test_every_task_learns(samples: list[Sample], tmp_path: Path, task: str, patch: Any) -> None:
+    # The boxes of one class are brighter than those of the other.
+    samples = [replace(each, image=np.where(each.labels == 300, each.image + 60, each.image)) for each in samples]
+    *events, finished = train(samples, tmp_path, config(task=task, patch=patch, epochs=12))
+    dice = [event.val_dice for event in events if isinstance(event, EpochFinished)]
+
+    assert max(dice) > 0.7
+    assert load_checkpoint(finished.model).plan.n_outputs == 3
