@@ -109,9 +109,10 @@ class _TrainingLog:
 
 
 def _split_in_words(event: RunStarted) -> str:
-    validates = f"validates on {', '.join(event.val_names)}" if event.val_names else "no validation"
-    resumed = f"goes on after epoch {len(event.history)}; " if event.history else ""
-    return f"{resumed}{event.device}; {event.plan.words} per step; trains on {', '.join(event.train_names)}; {validates}"
+    parts = [f"goes on after epoch {len(event.history)}"] if event.history else []
+    parts += [event.device, f"{event.plan.words} per step", f"trains on {', '.join(event.train_names)}"]
+    parts.append(f"validates on {', '.join(event.val_names)}" if event.val_names else "no validation")
+    return "; ".join(parts)
 
 
 def _epoch_in_words(event: EpochFinished) -> str:

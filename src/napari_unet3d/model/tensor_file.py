@@ -17,6 +17,7 @@ from napari_unet3d.errors import UserError, explain_os_errors, explain_validatio
 from napari_unet3d.files import written_beside
 
 PROGRAM = "napari-unet3d"
+UNFINISHED = ".part"  # at the end of a file that is being written
 C = TypeVar("C", bound=BaseModel)
 
 
@@ -63,7 +64,7 @@ def write_tensors(path: Path, kind: FileKind, card: BaseModel, tensors: Mapping[
     """
     header = {"format": kind.name, "format_version": str(kind.version), "card": card.model_dump_json()}
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with written_beside(path) as beside:
+    with written_beside(path, UNFINISHED) as beside:
         beside.touch()
         mode = beside.stat().st_mode
         try:

@@ -15,10 +15,11 @@ from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.data.split import Split
 from napari_unet3d.errors import UserError, explain_os_errors
 from napari_unet3d.evaluation.history import EpochRecord, best_record
-from napari_unet3d.files import MODEL_FILE, write_json, write_text
+from napari_unet3d.files import MODEL_FILE, remove_leftovers, write_json, write_text
 from napari_unet3d.model.checkpoint import Checkpoint, package_versions, save_checkpoint
 from napari_unet3d.model.devices import Hardware, cudnn_version
 from napari_unet3d.model.plan import Plan
+from napari_unet3d.model.tensor_file import UNFINISHED
 from napari_unet3d.training.resume_state import RESUME_FILE, RunCard
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class RunFolder:
             Where the volumes come from, in words or as a path.
         """
         self.plan = plan
+        self._remove_leftovers()
         voxel_sizes = {sample.voxel_size_um for sample in (*split.train, *split.val)}
         self._voxel_size_um = voxel_sizes.pop() if len(voxel_sizes) == 1 else None
         write_json(self.path / CONFIG_FILE, self._config.model_dump(mode="json"))
@@ -105,6 +107,12 @@ class RunFolder:
         for name in _RESULTS:
             with explain_os_errors(self.path / name, "remove"):
                 (self.path / name).unlink(missing_ok=True)
+
+    def _remove_leftovers(self) -> None:
+        for name in (RESUME_FILE, MODEL_FILE, LAST_FILE):
+            remove_leftovers(self.path / name, UNFINISHED)
+        for name in (HISTORY_FILE, CONFIG_FILE, ENVIRONMENT_FILE):
+            remove_leftovers(self.path / name)
 
     @property
     def has_model(self) -> bool:
