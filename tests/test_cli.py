@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[type[Settings], list[str]]] = {
     "predict": (PredictionConfig, ["R", "image.tif", "--out", "O"]),
     "evaluate": (EvaluationConfig, ["R", "D", "--out", "O"]),
 }
+NUMBERS = {"dice", "iou", "precision", "recall", "hd95_um", "nsd"}
 FIELDS = [(command, field) for command, (config, _) in COMMANDS.items() for field in config.model_fields]
 
 
@@ -70,8 +71,8 @@ class TestContract:
 
         assert run("evaluate", run_folder, data, "--out", out) == 0
         metrics = json.loads((out / "metrics.json").read_text())
-        assert [set(volume) for volume in metrics["volumes"]] == [{"name", "dice", "iou", "precision", "recall"}]
-        assert set(metrics["mean"]) == {"dice", "iou", "precision", "recall"}
+        assert [set(volume) for volume in metrics["volumes"]] == [{"name", *NUMBERS}]
+        assert set(metrics["mean"]) == NUMBERS
         table = capfd.readouterr().out
         assert f"{metrics['mean']['dice']:.4f}" in table
         for file in ("predictions/6_labels.tif", "differences/6_difference.tif", "figures/6.png"):

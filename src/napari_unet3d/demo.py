@@ -148,6 +148,7 @@ def open_viewer(demo: Demo) -> Viewer:
     """Open the test volume with truth, prediction and difference in 3D; only the differences lie over the image."""
     import napari
 
+    from napari_unet3d.data.annotation import Truth
     from napari_unet3d.data.dataset import Part, list_pairs, read_pair
     from napari_unet3d.data.volumes import read_volume
     from napari_unet3d.evaluation.differences import difference_labels
@@ -160,7 +161,7 @@ def open_viewer(demo: Demo) -> Viewer:
     image = layers.show_image(viewer, f"test volume {sample.name}", sample.image, sample.voxel_size_um)
     truth = layers.show_labels(viewer, "truth", np.asarray(sample.labels), image)
     prediction = read_volume(demo.evaluation / "predictions" / f"{sample.name}_labels.tif").array
-    difference = difference_labels(prediction, truth.data)
+    difference = difference_labels(prediction, Truth(np.asarray(sample.labels)))
     predicted = layers.show_labels(viewer, "prediction", prediction, image)
     layers.show_difference(viewer, "extra red, missed blue", difference, image)
     truth.visible = predicted.visible = False

@@ -9,14 +9,17 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from napari_unet3d.configs import Axis, EvaluationConfig
+from napari_unet3d.configs import Axis, EvaluationConfig, Task, TrainingConfig, ZeroIs
+from napari_unet3d.data.annotation import Truth, read_truth
 from napari_unet3d.data.dataset import Part, add_sample, create_dataset
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.volumes import read_volume, write_volume
 from napari_unet3d.errors import UserError
-from napari_unet3d.evaluation.metrics import score
+from napari_unet3d.evaluation.metrics import ScoringRules, score
 from napari_unet3d.model.checkpoint import Checkpoint, save_checkpoint
+from napari_unet3d.model.network import build_unet
+from napari_unet3d.model.plan import LabelClass, Plan
 from napari_unet3d.prediction.events import EvaluationFinished, ModelLoaded, VolumeEvaluated
 from napari_unet3d.prediction.predict import predict
 from napari_unet3d.prediction.test_set import evaluate
@@ -59,12 +62,12 @@ def test_every_file_agrees_with_prediction_and_truth(
         assert difference.array.dtype == labels.array.dtype == np.uint8
         expected_size = read_volume(source).voxel_size_um
         assert labels.voxel_size_um == difference.voxel_size_um == expected_size
-        expected = score(labels.array, truth, f"scan {number}")
+        expected = score(labels.array, Truth(truth.astype(np.uint8)), f"scan {number}", expected_size)
         assert event.scores == expected
         assert metrics["volumes"][number - 1] == expected.as_dict()
         assert imread(tmp_path / "out" / "figures" / f"scan {number}.png").std() > 0.1
     assert list(metrics) == ["volumes", "mean"]
-    assert list(metrics["volumes"][0]) == ["name", "dice", "iou", "precision", "recall"]
+    assert list(metrics["volumes"][0]) == ["name", "dice", "iou", "precision", "recall", "hd95_um", "nsd"]
     for name, mean in metrics["mean"].items():
         assert mean == pytest.approx(np.mean([volume[name] for volume in metrics["volumes"]]))
     assert finished.metrics_file == tmp_path / "out" / "metrics.json"
@@ -156,14 +159,14 @@ def test_the_seed_decides_the_test_augmentation(untrained: Untrained, textured: 
     first, again, other = (volumes(test_augmentation="heavy", seed=seed) for seed in (1, 1, 2))
     for event, same in zip(first, again, strict=True):
         np.testing.assert_array_equal(event.image, same.image)
-        np.testing.assert_array_equal(event.truth, same.truth)
+        np.testing.assert_array_equal(event.truth.labels, same.truth.labels)
     assert [event.scores for event in first] == [event.scores for event in again]
     assert not np.array_equal(first[0].image, plain[0].image)
     assert not np.array_equal(first[0].image, first[1].image)  # the two samples are alike but for their names
     assert not np.array_equal(first[0].image, other[0].image)
     # Image and truth moved together: the box is still the bright part.
     for event in first:
-        assert event.image[event.truth > 0].mean() > event.image[event.truth == 0].mean() + 50
+        assert event.image[event.truth.labels > 0].mean() > event.image[event.truth.labels == 0].mean() + 50
 
 
 def test_the_figure_is_cut_along_the_axis_asked_for(untrained: Untrained, textured: Textured, tmp_path: Path) -> None:
@@ -172,3 +175,60 @@ def test_the_figure_is_cut_along_the_axis_asked_for(untrained: Untrained, textur
         list(evaluate(untrained(), [textured(voxel_size_um=(1.0, 1.0, 1.0))], out=tmp_path / axis, config=config))
     pictures = [imread(tmp_path / axis / "figures" / "textured.png") for axis in Axis]
     assert len({picture.shape for picture in pictures}) == 3  # the sides of the volume are all different
+
+
+def of_task(task: Task, zero_is: ZeroIs = ZeroIs.BACKGROUND) -> Checkpoint:
+    """A model with initial weights whose task and label convention are given; classes are 7, 300 and one more."""
+    config = TrainingConfig(task=task, zero_is=zero_is)
+    classes = (LabelClass(value=7, name="core"), LabelClass(value=300, name="shell"), LabelClass(value=301, name="x"))
+    plan = Plan(task=task, zero_is=zero_is, strides=((2, 2, 2),), classes=classes if task is Task.CLASSES else ())
+    return Checkpoint(config, build_unet(config, plan).state_dict(), 1, plan=plan)
+
+
+@pytest.mark.parametrize("zero_is", list(ZeroIs))
+@pytest.mark.parametrize("task", list(Task))
+def test_labels_are_read_and_scored_as_the_model_means_them(
+    task: Task, zero_is: ZeroIs, textured: Textured, tmp_path: Path
+) -> None:
+    sample = textured()
+    labels = np.asarray(sample.labels).copy()
+    labels[:, :, :2] = 1  # background, or an object
+    sample = Sample("painted", sample.image, labels, sample.voxel_size_um)
+    config = EvaluationConfig(device="cpu", tolerance_um=0.6)
+    _, *_, event, finished = evaluate(of_task(task, zero_is), [sample], out=tmp_path / "out", config=config)
+    assert isinstance(event, VolumeEvaluated)
+    assert isinstance(finished, EvaluationFinished)
+    truth = read_truth(labels, task, zero_is)
+    names = {7: "core", 300: "shell", 301: "x"} if task is Task.CLASSES else {}
+    rules = ScoringRules(task, names, tolerance_um=0.6)
+    found = event.prediction.labels
+    assert event.scores == score(found, truth, "painted", sample.voxel_size_um, rules)
+    np.testing.assert_array_equal(event.truth.labels, truth.labels)
+    difference = read_volume(tmp_path / "out" / "differences" / "painted_difference.tif").array
+    known = labels > 0 if zero_is is ZeroIs.UNLABELLED else np.ones(labels.shape, bool)
+    np.testing.assert_array_equal(difference == 1, known & (found > 0) & (truth.labels == 0))
+    np.testing.assert_array_equal(difference == 2, known & (found == 0) & (truth.labels > 0))
+    wrong = known & (found > 0) & (truth.labels > 0) & (found != truth.labels)
+    np.testing.assert_array_equal(difference == 3, wrong & (task is Task.CLASSES))
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text(), parse_constant=pytest.fail)
+    assert metrics["mean"] == finished.mean.numbers()
+    assert ("objects" in metrics["mean"]) == (task is Task.OBJECTS)
+    assert ("classes" in metrics["mean"]) == (task is Task.CLASSES)
+
+
+def test_augmentation_moves_ids_and_annotation_together(textured: Textured) -> None:
+    sample = textured(shape=(6, 9, 12))
+    labels = np.asarray(sample.labels).astype(np.uint64)
+    labels[labels == 300] = 2**40  # more than a float holds
+    labels[1:4, 2:7, :3] = 1
+    sample = Sample("few", np.where(labels > 0, 1000 + labels % 1000, 0).astype(np.uint16), labels)
+    config = EvaluationConfig(device="cpu", test_augmentation="light", seed=3)
+    model = of_task(Task.OBJECTS, ZeroIs.UNLABELLED)
+    [event] = [event for event in evaluate(model, [sample], config=config) if isinstance(event, VolumeEvaluated)]
+    assert not np.array_equal(event.image, sample.image), "the seed changes nothing; take another one"
+    assert event.truth.annotated is not None
+    np.testing.assert_array_equal(event.truth.annotated, event.image > 0)
+    grey = {0: 0, 1: 1001, 7: 1007, 2**40: 1000 + 2**40 % 1000}
+    for value in (7, 2**40):
+        np.testing.assert_array_equal(event.truth.labels == value, event.image == grey[value])
+    assert set(np.unique(event.truth.labels)) == {0, 7, 2**40}

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from napari_unet3d.configs import Normalisation, TrainingConfig
+from napari_unet3d.data.annotation import Truth
 from napari_unet3d.data.dataset import Part, add_sample
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.sample import Sample
@@ -68,7 +69,7 @@ def test_a_small_volume_is_learnt(sample_of: Any, tmp_path: Path) -> None:
     with torch.no_grad():
         image = torch.from_numpy(normalise(sample.image, Normalisation.Z_SCORE))[None, None]
         answer = load_checkpoint(tmp_path).network()(image)[0, 0].numpy()
-    assert score((answer > 0).astype(np.uint8), sample.labels, "one").dice > 0.95
+    assert score((answer > 0).astype(np.uint8), Truth(sample.labels), "one").dice > 0.95
 
 
 def test_same_seed_same_bits_in_the_model(samples: list[Sample], tmp_path: Path) -> None:
@@ -218,7 +219,7 @@ def test_validation_loss_is_that_of_the_saved_model(samples: list[Sample], tmp_p
         logits = last.network()(image)
 
     assert events[-2].val_loss == pytest.approx(DiceCELoss(sigmoid=True)(logits, truth).item(), abs=1e-5)
-    assert events[-2].val_dice == pytest.approx(score((logits > 0).numpy()[0, 0], truth.numpy()[0, 0] > 0, "").dice)
+    assert events[-2].val_dice == pytest.approx(score((logits > 0).numpy()[0, 0], Truth(truth.numpy()[0, 0]), "").dice)
 
 
 def far_too_bright(sample: Sample) -> Sample:

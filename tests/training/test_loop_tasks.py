@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from napari_unet3d.configs import TrainingConfig
+from napari_unet3d.data.annotation import Truth
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
@@ -91,7 +92,7 @@ class TestSparseLabels:
 
         def dice(run: str) -> float:
             *_, prediction = predict(tmp_path / run, test)
-            return float(score(prediction.labels, (test.labels > 0).astype(np.uint8), "").dice)
+            return float(score(prediction.labels, Truth((test.labels > 0).astype(np.uint8)), "").dice)
 
         assert dice("sparse") > 0.9 * dice("full") > 0.7
 

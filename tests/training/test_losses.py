@@ -9,6 +9,7 @@ import torch
 from monai.losses import DiceCELoss, DiceLoss, FocalLoss
 
 from napari_unet3d.configs import Loss, Task, TrainingConfig
+from napari_unet3d.data.annotation import Truth
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics import score
 from napari_unet3d.model.plan import LabelClass, Plan
@@ -129,7 +130,7 @@ def test_objects_add_boundary_and_distance() -> None:
 def test_dice_agrees_with_the_evaluation() -> None:
     rng = np.random.default_rng(0)
     logits, truth = rng.normal(size=(1, 1, 4, 5, 6)), rng.integers(0, 2, (1, 1, 4, 5, 6)).astype(np.uint8)
-    expected = score((logits[0, 0] >= 0).astype(np.uint8), truth[0, 0], "").dice
+    expected = score((logits[0, 0] >= 0).astype(np.uint8), Truth(truth[0, 0]), "").dice
 
     counts = overlap_counts(torch.from_numpy(logits), torch.from_numpy(truth), Task.FOREGROUND)
 

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from napari_unet3d.cli import follow
 from napari_unet3d.cli.progress import note, say
+from napari_unet3d.cli.score_table import score_table
 from napari_unet3d.cli.settings_file import merge, read_positions
 from napari_unet3d.configs import EvaluationConfig, PredictionConfig, SyntheticConfig, TrainingConfig
 from napari_unet3d.errors import UserError
@@ -177,7 +178,7 @@ def evaluate(
     from napari_unet3d.prediction.test_set import evaluate as evaluation
 
     finished = follow.evaluation(evaluation(run, dataset, out=out, config=merge(settings, config)))
-    say(follow.table(finished.volumes, finished.mean))
+    say(score_table(finished.volumes, finished.mean))
     say(f"metrics: {finished.metrics_file}")
 
 

@@ -10,6 +10,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar, assert_never
 
 from napari_unet3d.cli.progress import Bar, in_words, is_terminal, note, say
+from napari_unet3d.cli.score_table import score_table
 from napari_unet3d.data.events import DatasetEvent, DatasetWritten, Notice, ObjectPlaced, SlicesImaged, VolumeWritten
 from napari_unet3d.files import MODEL_FILE
 from napari_unet3d.prediction.events import EvaluateEvent, EvaluationFinished, ModelLoaded, VolumeEvaluated
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from napari_unet3d.configs import PredictionConfig
     from napari_unet3d.demo import Demo
-    from napari_unet3d.evaluation.metrics import Scores
     from napari_unet3d.model.network import ModelSummary
 
 E = TypeVar("E")
@@ -183,22 +183,11 @@ def tutorial(demo: Demo) -> None:
     write_curves(demo.curves, load_checkpoint(demo.run / "last.safetensors").history)
     note("3 of 3: testing")
     scores = evaluation(demo.evaluate())
-    say(table(scores.volumes, scores.mean))
+    say(score_table(scores.volumes, scores.mean))
     for path in (finished.model, demo.curves, demo.evaluation / "predictions", demo.evaluation / "differences"):
         say(str(path))
     for figure in scores.figures:
         say(str(figure))
-
-
-def table(volumes: Sequence[Scores], mean: Scores) -> str:
-    """Lay scores out in columns, one volume per line and the mean below."""
-    rows = [*volumes, mean]
-    width = max(len("volume"), *(len(row.name) for row in rows))
-    lines = [f"{'volume':<{width}}    Dice     IoU  precision  recall"]
-    lines += [
-        f"{row.name:<{width}}  {row.dice:6.4f}  {row.iou:6.4f}  {row.precision:9.4f}  {row.recall:6.4f}" for row in rows
-    ]
-    return "\n".join(lines)
 
 
 def totals(summary: ModelSummary) -> str:

@@ -17,6 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from napari_unet3d.configs import Axis
+from napari_unet3d.data.annotation import Truth
 from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.evaluation.differences import signed_difference
 from napari_unet3d.evaluation.history import EpochRecord, best_record
@@ -24,6 +25,7 @@ from napari_unet3d.evaluation.metrics import check_same_shape
 from napari_unet3d.files import written_beside
 
 _ROWS = ("Truth", "Prediction", "Difference")
+_UNKNOWN_GREY = 0.4
 _PANEL_INCHES = 2.1
 _MARGINS_INCHES = {"left": 0.55, "right": 1.15, "bottom": 0.15, "top": 0.65}
 _GAP_INCHES = 0.08
@@ -57,7 +59,7 @@ def slice_positions(n_voxels: int, n_slices: int = 5) -> list[int]:
 
 
 def slices_figure(
-    truth: NDArray[Any],
+    truth: Truth,
     prediction: NDArray[Any],
     axis: Axis = Axis.Z,
     n_slices: int = 5,
@@ -66,12 +68,14 @@ def slices_figure(
 ) -> Figure:
     """Draw slices of truth, prediction and their difference in three rows.
 
-    The difference runs from −1 (missed, blue) over 0 (agreement) to 1 (extra, red). Panels have the
-    proportions of the object, not those of the array.
+    The difference runs from −1 (missed, blue) over 0 (agreement) to 1 (extra, red). What is not annotated is grey
+    in the truth and no difference. Panels have the proportions of the object, not those of the array.
 
     Parameters
     ----------
-    truth, prediction : ndarray of integers or bool, shape (z, y, x)
+    truth : Truth
+        What it should be; everything above 0 is foreground.
+    prediction : ndarray of integers or bool, shape (z, y, x)
         Labels; everything above 0 is foreground.
     axis : Axis
         The slices lie across it.
@@ -87,16 +91,19 @@ def slices_figure(
     UserError
         When the shapes differ.
     """
-    check_same_shape(prediction, truth, title or "figure")
-    positions = slice_positions(truth.shape[axis.number], n_slices)
-    height_um, width_um = np.delete(np.array(truth.shape) * voxel_size_um, axis.number)
+    check_same_shape(prediction, truth.labels, title or "figure")
+    positions = slice_positions(prediction.shape[axis.number], n_slices)
+    height_um, width_um = np.delete(np.array(prediction.shape) * voxel_size_um, axis.number)
     figure, panels, colourbar = _panel_grid(len(positions), height_um / width_um)
     for column, position in zip(panels.T, positions, strict=True):
-        wanted, found = (np.take(volume, position, axis.number) for volume in (truth, prediction))
+        wanted, found = (np.take(volume, position, axis.number) > 0 for volume in (truth.labels, prediction))
+        difference, shown = signed_difference(found, wanted), wanted.astype(np.float32)
+        if truth.annotated is not None:
+            unknown = ~np.take(truth.annotated, position, axis.number)
+            difference[unknown], shown[unknown] = 0, _UNKNOWN_GREY
         column[0].set_title(f"{axis.value} = {position}", fontsize=10)
-        for panel, mask in zip(column, (wanted > 0, found > 0), strict=False):
+        for panel, mask in zip(column, (shown, found), strict=False):
             panel.imshow(mask, cmap="gray", vmin=0, vmax=1, **_placement(mask))
-        difference = signed_difference(found, wanted)
         drawn = column[2].imshow(difference, cmap="coolwarm", vmin=-1, vmax=1, **_placement(difference))
     for panel, words in zip(panels[:, 0], _ROWS, strict=True):
         panel.set_ylabel(words, fontsize=11)

@@ -1,34 +1,77 @@
-"""How well a prediction and the truth overlap, counted in voxels; foreground is every label above 0."""
+"""How well a prediction agrees with the truth: voxels shared, surfaces apart, and per class or single object."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from math import isnan
 from statistics import fmean
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unet3d.configs import Task
+from napari_unet3d.data.annotation import Truth
+from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.errors import UserError
+from napari_unet3d.evaluation.objects import ObjectScores, mean_object_scores, score_objects
+from napari_unet3d.evaluation.surfaces import compare_surfaces
+
+_NUMBERS = ("dice", "iou", "precision", "recall", "hd95_um", "nsd")
+
+
+@dataclass(frozen=True, slots=True)
+class ClassScores:
+    """Agreement of prediction and truth for one class; all None when neither of them has the class.
+
+    Attributes
+    ----------
+    value : int
+        The label value.
+    name : str
+        Name of the class.
+    dice, iou, precision, recall, hd95_um, nsd : float or None
+        As in `Scores`, with this class as the foreground.
+    """
+
+    value: int
+    name: str
+    dice: float | None = None
+    iou: float | None = None
+    precision: float | None = None
+    recall: float | None = None
+    hd95_um: float | None = None
+    nsd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Agreement of prediction and truth for one volume, each from 0 (none) to 1 (perfect).
+    """Agreement of prediction and truth for one volume, or the mean over several.
 
     Attributes
     ----------
     name : str
         Name of the volume, or ``"mean"``.
     dice : float
-        Twice the shared foreground divided by the sum of both foregrounds.
+        Twice the shared foreground divided by the sum of both foregrounds, from 0 (none) to 1 (perfect).
     iou : float
         Shared foreground divided by the foreground of either (intersection over union, Jaccard index).
     precision : float
         Part of the predicted foreground that is right.
     recall : float
         Part of the true foreground that was found.
+    hd95_um : float or None
+        95th percentile of the distances between the surfaces in µm; None when only one has a surface, or when
+        surfaces were not asked for.
+    nsd : float or None
+        Normalised surface Dice: part of the surfaces within the tolerance, from 0 to 1; None when surfaces were not
+        asked for.
+    objects : ObjectScores or None
+        Single objects; None for other tasks.
+    classes : tuple of ClassScores
+        Each class; empty for other tasks. The six numbers are then the means over the classes that prediction or
+        truth have.
     """
 
     name: str
@@ -36,61 +79,109 @@ class Scores:
     iou: float
     precision: float
     recall: float
+    hd95_um: float | None = None
+    nsd: float | None = None
+    objects: ObjectScores | None = None
+    classes: tuple[ClassScores, ...] = ()
 
-    def as_dict(self) -> dict[str, str | float]:
+    def as_dict(self) -> dict[str, Any]:
         """Give name and numbers as they stand in `metrics.json`."""
         return {"name": self.name, **self.numbers()}
 
-    def numbers(self) -> dict[str, float]:
-        """Give the four numbers by their names."""
-        return {"dice": self.dice, "iou": self.iou, "precision": self.precision, "recall": self.recall}
+    def numbers(self) -> dict[str, Any]:
+        """Give the numbers by their names, and those of the classes and of the objects if there are any."""
+        numbers: dict[str, Any] = {name: getattr(self, name) for name in _NUMBERS}
+        if self.objects is not None:
+            numbers["objects"] = self.objects.as_dict()
+        if self.classes:
+            numbers["classes"] = [asdict(each) for each in self.classes]
+        return numbers
 
 
-def score(prediction: NDArray[Any], truth: NDArray[Any], name: str) -> Scores:
-    """Compare the foreground of a prediction with that of the truth.
+@dataclass(frozen=True, slots=True)
+class ScoringRules:
+    """What is compared, and how.
+
+    Attributes
+    ----------
+    task : Task
+        What the labels are.
+    classes : dict of int to str
+        Label values and names of the classes that the model knows. Other values that are there are scored as well.
+    tolerance_um : float
+        Distance in µm within which two surfaces count as the same.
+    only_voxels : bool
+        Leave out surfaces and objects, which take longer than the rest.
+    """
+
+    task: Task = Task.FOREGROUND
+    classes: dict[int, str] = field(default_factory=dict)
+    tolerance_um: float = 1.0
+    only_voxels: bool = False
+
+
+_DEFAULTS = ScoringRules()
+
+
+def score(
+    prediction: NDArray[Any],
+    truth: Truth,
+    name: str,
+    voxel_size_um: VoxelSize = (1.0, 1.0, 1.0),
+    rules: ScoringRules = _DEFAULTS,
+) -> Scores:
+    """Compare a prediction with the truth, where that is annotated.
 
     With TP shared, FP extra and FN missed voxels: Dice = 2 TP / (2 TP + FP + FN), IoU = TP / (TP + FP + FN),
     precision = TP / (TP + FP), recall = TP / (TP + FN). When both are empty they agree, and all four are 1.
     When only one of them is empty all four are 0, also the one whose denominator is 0: a volume that is
-    wrong throughout shall not raise a mean.
+    wrong throughout shall not raise a mean. HD95 and NSD are those of `compare_surfaces`, single objects those of
+    `score_objects`.
 
     Parameters
     ----------
-    prediction, truth : ndarray of integers or bool, shape (z, y, x)
-        Labels; everything above 0 is foreground.
+    prediction : ndarray of integers or bool, shape (z, y, x)
+        Labels; everything above 0 is foreground, or a class, or an object.
+    truth : Truth
+        What it should be; voxels that are not annotated do not count.
     name : str
         Name of the volume.
+    voxel_size_um : tuple of float
+        Voxel size along z, y, x in µm.
+    rules : ScoringRules
+        Task, classes and tolerance.
 
     Raises
     ------
     UserError
         When the shapes differ.
     """
-    check_same_shape(prediction, truth, name)
-    n_shared = n_predicted = n_true = 0
-    for found, wanted in zip(prediction, truth, strict=True):  # plane by plane: no masks of the whole volume
-        n_shared += int(np.count_nonzero((found > 0) & (wanted > 0)))
-        n_predicted += int(np.count_nonzero(found > 0))
-        n_true += int(np.count_nonzero(wanted > 0))
-    if n_predicted == n_true == 0:
-        return Scores(name, dice=1.0, iou=1.0, precision=1.0, recall=1.0)
-    return Scores(
-        name,
-        dice=2 * n_shared / (n_predicted + n_true),
-        iou=n_shared / (n_predicted + n_true - n_shared),
-        precision=n_shared / n_predicted if n_predicted else 0.0,
-        recall=n_shared / n_true if n_true else 0.0,
-    )
+    check_same_shape(prediction, truth.labels, name)
+    if rules.task is Task.CLASSES:
+        return _score_classes(prediction, truth, name, voxel_size_um, rules)
+    objects = None
+    if rules.task is Task.OBJECTS and not rules.only_voxels:
+        objects = score_objects(prediction, truth.labels, truth.annotated)
+    return Scores(name, **_compare(prediction, truth, None, voxel_size_um, rules), objects=objects)
 
 
 def mean_scores(scores: Sequence[Scores]) -> Scores:
-    """Average each number over the volumes, every volume with the same weight; there must be one at least."""
+    """Average each number over the volumes, every volume with the same weight; there must be one at least.
+
+    HD95 is averaged over the volumes that have one, and a class over those with the class in prediction or truth.
+    """
+    objects = [each.objects for each in scores if each.objects is not None]
+    by_value: dict[int, list[ClassScores]] = {}
+    for each in scores:
+        for of_class in each.classes:
+            by_value.setdefault(of_class.value, []).append(of_class)
     return Scores(
         "mean",
-        dice=fmean(score.dice for score in scores),
-        iou=fmean(score.iou for score in scores),
-        precision=fmean(score.precision for score in scores),
-        recall=fmean(score.recall for score in scores),
+        **_means(scores),
+        objects=mean_object_scores(objects) if objects else None,
+        classes=tuple(
+            ClassScores(value, by_value[value][0].name, **_means(by_value[value])) for value in sorted(by_value)
+        ),
     )
 
 
@@ -101,3 +192,81 @@ def check_same_shape(prediction: NDArray[Any], truth: NDArray[Any], name: str) -
             f"The prediction of '{name}' has shape {prediction.shape}, its truth {truth.shape}; "
             "compare labels of the same volume."
         )
+
+
+def _score_classes(
+    prediction: NDArray[Any], truth: Truth, name: str, voxel_size_um: VoxelSize, rules: ScoringRules
+) -> Scores:
+    found, true = (_values_in(labels, truth.annotated) for labels in (prediction, truth.labels))
+    classes = []
+    for value in sorted({*rules.classes, *found, *true}):
+        class_name = rules.classes.get(value, str(value))
+        if value in found or value in true:
+            numbers = _compare(prediction, truth, value, voxel_size_um, rules)
+            classes.append(ClassScores(value, class_name, **numbers))
+        else:
+            classes.append(ClassScores(value, class_name))
+    if all(each.dice is None for each in classes):  # nothing is there and nothing was found
+        return Scores(name, **_compare(prediction, truth, None, voxel_size_um, rules), classes=tuple(classes))
+    return Scores(name, **_means(classes), classes=tuple(classes))
+
+
+def _compare(
+    prediction: NDArray[Any], truth: Truth, value: int | None, voxel_size_um: VoxelSize, rules: ScoringRules
+) -> dict[str, Any]:
+    """Give the six numbers for one label value, or for everything above 0."""
+    n_shared = n_predicted = n_true = 0
+    for found, wanted in _planes(prediction, truth, value):
+        n_shared += int(np.count_nonzero(found & wanted))
+        n_predicted += int(np.count_nonzero(found))
+        n_true += int(np.count_nonzero(wanted))
+    if n_predicted == n_true == 0:
+        numbers: dict[str, Any] = dict.fromkeys(("dice", "iou", "precision", "recall"), 1.0)
+    else:
+        numbers = {
+            "dice": 2 * n_shared / (n_predicted + n_true),
+            "iou": n_shared / (n_predicted + n_true - n_shared),
+            "precision": n_shared / n_predicted if n_predicted else 0.0,
+            "recall": n_shared / n_true if n_true else 0.0,
+        }
+    if rules.only_voxels:
+        return numbers
+    predicted, true = _mask(prediction, value), _mask(truth.labels, value)
+    surfaces = compare_surfaces(predicted, true, voxel_size_um, rules.tolerance_um, truth.annotated)
+    return {
+        **numbers,
+        "hd95_um": None if isnan(surfaces.hd95_um) else surfaces.hd95_um,
+        "nsd": surfaces.nsd,
+    }
+
+
+def _planes(
+    prediction: NDArray[Any], truth: Truth, value: int | None
+) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
+    for index, (found, wanted) in enumerate(zip(prediction, truth.labels, strict=True)):
+        masks = _mask(found, value), _mask(wanted, value)
+        if truth.annotated is not None:
+            masks = masks[0] & truth.annotated[index], masks[1] & truth.annotated[index]
+        yield masks
+
+
+def _mask(labels: NDArray[Any], value: int | None) -> NDArray[np.bool_]:
+    mask: NDArray[np.bool_] = labels > 0 if value is None else labels == value
+    return mask
+
+
+def _values_in(labels: NDArray[Any], annotated: NDArray[np.bool_] | None) -> set[int]:
+    """Find the label values above 0 where it is annotated, plane by plane."""
+    values: set[int] = set()
+    for index, plane in enumerate(labels):
+        values.update(np.unique(plane if annotated is None else plane[annotated[index]]).tolist())
+    return values - {0}
+
+
+def _means(scores: Sequence[Scores] | Sequence[ClassScores]) -> dict[str, Any]:
+    """Average each of the six numbers over those that have it; None when none has."""
+    means: dict[str, Any] = {}
+    for name in _NUMBERS:
+        numbers = [getattr(each, name) for each in scores if getattr(each, name) is not None]
+        means[name] = fmean(numbers) if numbers else None
+    return means

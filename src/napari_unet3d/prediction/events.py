@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unet3d.data.annotation import Truth
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.evaluation.metrics import Scores
@@ -67,11 +68,25 @@ class PredictionWritten:
 
 @dataclass(frozen=True, slots=True)
 class VolumeEvaluated:
-    """One more test volume is predicted, compared and written; arrays have the shape (z, y, x) of its image."""
+    """One more test volume is predicted, compared and written.
+
+    Attributes
+    ----------
+    scores : Scores
+        How well it was predicted.
+    image : ndarray of any real number type, shape (z, y, x)
+        Its grey values, augmented if that was asked for.
+    truth : Truth
+        What its labels mean, augmented together with the image.
+    prediction : Prediction
+        The answer of the model.
+    n_evaluated, n_volumes : int
+        How many volumes are done, and how many there are.
+    """
 
     scores: Scores
     image: NDArray[Any]
-    truth: NDArray[Any]
+    truth: Truth
     prediction: Prediction
     n_evaluated: int
     n_volumes: int

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from napari_unet3d.configs import Augmentation, EvaluationConfig
+from napari_unet3d.data.annotation import Truth, read_truth
 from napari_unet3d.data.dataset import file_name, read_pair
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.pairs import Pair, Part, list_pairs, missing_partner, pairing_notice
@@ -20,7 +20,7 @@ from napari_unet3d.data.volumes import write_volume
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.differences import difference_labels
 from napari_unet3d.evaluation.figure import slices_figure, write_figure
-from napari_unet3d.evaluation.metrics import Scores, mean_scores, score
+from napari_unet3d.evaluation.metrics import Scores, ScoringRules, mean_scores, score
 from napari_unet3d.files import write_json
 from napari_unet3d.model.checkpoint import Checkpoint
 from napari_unet3d.prediction.augmentation import augmentation_for
@@ -47,11 +47,11 @@ def evaluate(
     data : Path, str or sequence of Sample
         A dataset folder, of which the test part is taken, or samples with labels.
     out : Path or str, optional
-        Folder for ``predictions/NAME_labels.tif``, ``differences/NAME_difference.tif`` (1 extra, 2 missed),
-        ``figures/NAME.png`` and ``metrics.json``, all written before the volume is announced, so that
+        Folder for ``predictions/NAME_labels.tif``, ``differences/NAME_difference.tif`` (1 extra, 2 missed, 3 of
+        another class), ``figures/NAME.png`` and ``metrics.json``, all written before the volume is announced, so that
         the results of finished volumes stay when the rest is not asked for. Without it nothing is written.
     config : EvaluationConfig
-        Threshold, device, precision, augmentation of the test volumes and axis of the figure.
+        Threshold, device, precision, surface tolerance, augmentation of the test volumes and axis of the figure.
 
     Yields
     ------
@@ -73,14 +73,16 @@ def evaluate(
     volumes = _test_volumes(data)
     if out is not None:
         check_distinct([volume.name for volume in volumes], "test volumes")
-    results = _Results(None if out is None else Path(out), config)
+    results = _Results(None if out is None else Path(out), config, checkpoint)
     with closing(LoadedModel(checkpoint, config)) as loaded:
         yield from loaded.announce()
         if isinstance(data, Path | str) and (by_order := pairing_notice(data, Part.TEST)):
             yield Notice(by_order)
         for index, volume in enumerate(volumes):
             sample = volume if isinstance(volume, Sample) else read_pair(volume)
-            sample, truth = _augmented(sample, config, index)
+            truth = read_truth(np.asarray(sample.labels), checkpoint.config.task, checkpoint.config.zero_is)
+            if config.test_augmentation is not Augmentation.NONE:
+                sample, truth = _augmented(sample, truth, config, index)
             yield from loaded.notices_for(sample)
             prediction = loaded.predict(sample)
             scores = results.add(prediction, truth)
@@ -108,38 +110,46 @@ def _test_volumes(data: Path | str | Sequence[Sample]) -> Sequence[Pair | Sample
     return data
 
 
-def _augmented(sample: Sample, config: EvaluationConfig, index: int) -> tuple[Sample, NDArray[np.uint8]]:
-    """Vary a test volume when that is asked for; its foreground is the truth."""
-    truth = (np.asarray(sample.labels) > 0).astype(np.uint8)
-    if config.test_augmentation is Augmentation.NONE:
-        return sample, truth
+def _augmented(sample: Sample, truth: Truth, config: EvaluationConfig, index: int) -> tuple[Sample, Truth]:
+    """Vary a test volume together with its truth."""
     vary = augmentation_for(config.test_augmentation, sample.voxel_size_um, sample.shape)
+    values, numbers = np.unique(truth.labels, return_inverse=True)  # ids may be too large for the augmentation
+    numbers = 1 + numbers.reshape(sample.shape).astype(np.int32)
+    if truth.annotated is not None:
+        numbers[~truth.annotated] = 0
     image = torch.from_numpy(sample.image.astype(np.float32))[None]
-    varied, varied_truth = vary(image, torch.from_numpy(truth)[None], seed=config.seed + index)
-    truth = varied_truth[0].numpy()
-    return replace(sample, image=varied[0].numpy(), labels=truth), truth
+    varied_image, varied_numbers = vary(image, torch.from_numpy(numbers)[None], seed=config.seed + index)
+    numbers = varied_numbers[0].numpy()
+    # Where nothing is annotated the label is 0, which is the first of the values then.
+    truth = Truth(values[np.maximum(numbers - 1, 0)], None if truth.annotated is None else numbers > 0)
+    return replace(sample, image=varied_image[0].numpy(), labels=truth.labels), truth
 
 
 class _Results:
     """The numbers so far and, when there is an output folder, the files that hold them."""
 
-    def __init__(self, out: Path | None, config: EvaluationConfig) -> None:
+    def __init__(self, out: Path | None, config: EvaluationConfig, checkpoint: Checkpoint) -> None:
         self._out = out
         self._config = config
+        self._rules = ScoringRules(
+            task=checkpoint.config.task,
+            classes={each.value: each.name for each in checkpoint.plan.classes},
+            tolerance_um=config.tolerance_um,
+        )
         self._scores: list[Scores] = []
         self._figures: list[Path] = []
 
-    def add(self, prediction: Prediction, truth: NDArray[np.uint8]) -> Scores:
+    def add(self, prediction: Prediction, truth: Truth) -> Scores:
         """Compare one volume with its truth and write what shows the difference."""
-        scores = score(prediction.labels, truth, prediction.name)
+        scores = score(prediction.labels, truth, prediction.name, prediction.voxel_size_um, self._rules)
         self._scores.append(scores)
         if self._out is not None:
             self._write(self._out, prediction, truth, scores)
         return scores
 
-    def _write(self, out: Path, prediction: Prediction, truth: NDArray[np.uint8], scores: Scores) -> None:
+    def _write(self, out: Path, prediction: Prediction, truth: Truth, scores: Scores) -> None:
         name, voxel_size_um = file_name(prediction.name), prediction.voxel_size_um
-        difference = difference_labels(prediction.labels, truth)
+        difference = difference_labels(prediction.labels, truth, self._rules.task)
         write_volume(out / "predictions" / f"{name}_labels.tif", prediction.labels, voxel_size_um)
         write_volume(out / "differences" / f"{name}_difference.tif", difference, voxel_size_um)
         figure = slices_figure(

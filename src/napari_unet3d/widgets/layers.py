@@ -13,16 +13,18 @@ from scipy import ndimage
 
 from napari_unet3d.data.sample import Sample, VoxelSize
 from napari_unet3d.errors import UserError
-from napari_unet3d.evaluation.differences import EXTRA, MISSED
+from napari_unet3d.evaluation.differences import EXTRA, MISSED, WRONG_CLASS
 
 _SPATIAL = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 _OWNED = "napari-unet3d"  # key of the layers' metadata: only layers that we made are ever replaced
 EXTRA_COLOUR, MISSED_COLOUR = "#ff2020", "#2050ff"  # lighter than pure red and blue, to be seen on black
+WRONG_CLASS_COLOUR = "#ffc800"
 _DIFFERENCE_COLOURS: dict[int | None, str] = {
     None: "transparent",
     0: "transparent",
     EXTRA: EXTRA_COLOUR,
     MISSED: MISSED_COLOUR,
+    WRONG_CLASS: WRONG_CLASS_COLOUR,
 }
 
 Place: TypeAlias = "Layer | VoxelSize"
@@ -192,7 +194,9 @@ def show_labels(viewer: Any, name: str, data: NDArray[Any], like: Place, **optio
 
 
 def show_difference(viewer: Any, name: str, difference: NDArray[np.uint8], like: Place) -> Labels:
-    """Show where a prediction differs from the truth: extra voxels red, missed voxels blue, agreement transparent.
+    """Show where a prediction differs from the truth: extra voxels red, missed ones blue, of another class yellow.
+
+    Agreement and what is not annotated are transparent.
 
     Parameters
     ----------
@@ -201,7 +205,7 @@ def show_difference(viewer: Any, name: str, difference: NDArray[np.uint8], like:
     name : str
         Name of the Labels layer.
     difference : ndarray of uint8, shape (z, y, x)
-        1 where the prediction is extra, 2 where it missed something, as `evaluation.differences` gives it.
+        As `evaluation.differences` gives it: 1 extra, 2 missed, 3 of another class.
     like : Layer or tuple of float
         The layer in whose place it lies, or its voxel size (z, y, x) in µm.
     """

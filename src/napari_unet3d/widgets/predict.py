@@ -21,7 +21,13 @@ from napari_unet3d.widgets.layers import Place, sample_from_layers
 from napari_unet3d.widgets.model_box import ModelBox
 from napari_unet3d.widgets.parts import Kind, RunBar, heading
 from napari_unet3d.widgets.predict_target import PredictionTarget, Target
-from napari_unet3d.widgets.predictions import Outcome, evaluate_dataset, predict_paths, predict_sample
+from napari_unet3d.widgets.predictions import (
+    DEFAULT_TOLERANCE_UM,
+    Outcome,
+    evaluate_dataset,
+    predict_paths,
+    predict_sample,
+)
 from napari_unet3d.widgets.results import Results
 from napari_unet3d.widgets.runs import remember_run
 
@@ -126,7 +132,8 @@ class PredictDock(Dock):
                 self.results.add_evaluated(event)
             case EvaluationFinished():
                 worst = self.results.finish_evaluation(event)
-                self._done = f"Mean Dice {event.mean.dice:.3f}; the lowest is that of '{worst.name}'."
+                f1 = f", mean F1 of objects {event.mean.objects.f1:.3f}" if event.mean.objects else ""
+                self._done = f"Mean Dice {event.mean.dice:.3f}{f1}; the lowest Dice is that of '{worst.name}'."
                 if event.metrics_file is not None:
                     self._done += f" Predictions, differences, figures and metrics are in {event.metrics_file.parent}"
 
@@ -152,6 +159,7 @@ class PredictDock(Dock):
     def _plan(self) -> tuple[_Task, Callable[[], Iterator[Any]], Callable[[Any], Progress | None] | None]:
         model, out, config = self.model.require(), self.target.folder(), self.form.value
         self.results.threshold = config.threshold
+        self.results.tolerance_um = getattr(config, "tolerance_um", DEFAULT_TOLERANCE_UM)
         match self.target.kind:
             case Target.LAYER:
                 image, truth = self.target.image.value, self.target.truth.value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,14 @@ import numpy as np
 from napari.layers import Labels
 from numpy.typing import NDArray
 
-from napari_unet3d.configs import EvaluationConfig, PredictionConfig
+from napari_unet3d.configs import EvaluationConfig, PredictionConfig, Task, ZeroIs
+from napari_unet3d.data.annotation import Truth, read_truth
 from napari_unet3d.data.dataset import file_name
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.volumes import read_sample, read_volume, write_volume
 from napari_unet3d.evaluation.differences import difference_labels
-from napari_unet3d.evaluation.metrics import Scores, score
-from napari_unet3d.prediction.events import EvaluateEvent, PredictFilesEvent, Prediction
+from napari_unet3d.evaluation.metrics import Scores, ScoringRules, score
+from napari_unet3d.prediction.events import EvaluateEvent, PredictFilesEvent, Prediction, VolumeEvaluated
 from napari_unet3d.widgets.layers import (
     Place,
     bring_out,
@@ -28,6 +29,8 @@ from napari_unet3d.widgets.layers import (
     show_sample,
 )
 
+DEFAULT_TOLERANCE_UM = EvaluationConfig().tolerance_um
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -37,32 +40,77 @@ class Outcome:
     ----------
     prediction : Prediction
         Labels and probability.
-    truth : ndarray of integers, shape (z, y, x), or None
-        The true labels.
+    truth : Truth or None
+        What the labels should be.
     difference : ndarray of uint8, shape (z, y, x), or None
-        1 where the prediction is extra, 2 where it missed something.
+        1 where the prediction is extra, 2 where it missed something, 3 where it is of another class.
     scores : Scores or None
-        Overlap with the truth.
+        Agreement with the truth.
+    tolerance_um : float
+        Distance in µm within which two surfaces count as the same.
     """
 
     prediction: Prediction
-    truth: NDArray[Any] | None = None
+    truth: Truth | None = None
     difference: NDArray[np.uint8] | None = None
     scores: Scores | None = None
+    tolerance_um: float = DEFAULT_TOLERANCE_UM
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether the scores that take long are there too, or there is no truth to measure against."""
+        return self.scores is None or self.scores.nsd is not None
 
     def at_threshold(self, threshold: float) -> Outcome:
-        """Draw the labels again from the probability, with another threshold from 0 to 1."""
+        """Draw the foreground again from the probability, with another threshold from 0 to 1.
+
+        Of the scores only those that are ready at once are there, unless nothing changes; see `measure`.
+        """
         old = self.prediction
         labels = (old.probability >= threshold).astype(np.uint8)
-        return compare(Prediction(old.name, labels, old.probability, old.voxel_size_um), self.truth)
+        if _task(old) is not Task.FOREGROUND or np.array_equal(labels, old.labels):
+            return self
+        return compare(replace(old, labels=labels), self.truth, self.tolerance_um, only_voxels=True)
 
 
-def compare(prediction: Prediction, truth: NDArray[Any] | None) -> Outcome:
-    """Compare a prediction with the truth, if there is one."""
+def read_painted(labels: NDArray[Any] | None, prediction: Prediction) -> Truth | None:
+    """Read labels, if there are any, with the meaning that they had for the model of a prediction."""
+    if labels is None:
+        return None
+    zero_is = prediction.plan.zero_is if prediction.plan else ZeroIs.BACKGROUND
+    return read_truth(labels, _task(prediction), zero_is)
+
+
+def compare(
+    prediction: Prediction,
+    truth: Truth | None,
+    tolerance_um: float = DEFAULT_TOLERANCE_UM,
+    *,
+    only_voxels: bool = False,
+) -> Outcome:
+    """Compare a prediction with the truth, if there is one; `only_voxels` leaves out the scores that take long."""
     if truth is None:
         return Outcome(prediction)
-    difference = difference_labels(prediction.labels, truth)
-    return Outcome(prediction, truth, difference, score(prediction.labels, truth, prediction.name))
+    task, classes = _task(prediction), prediction.plan.classes if prediction.plan else ()
+    rules = ScoringRules(task, {each.value: each.name for each in classes}, tolerance_um, only_voxels)
+    difference = difference_labels(prediction.labels, truth, task)
+    scores = score(prediction.labels, truth, prediction.name, prediction.voxel_size_um, rules)
+    return Outcome(prediction, truth, difference, scores, tolerance_um)
+
+
+def from_evaluation(event: VolumeEvaluated, tolerance_um: float) -> Outcome:
+    """Give the outcome of a volume of a test set, whose scores are there already."""
+    difference = difference_labels(event.prediction.labels, event.truth, _task(event.prediction))
+    return Outcome(event.prediction, event.truth, difference, event.scores, tolerance_um)
+
+
+def measure(outcome: Outcome) -> Iterator[Outcome]:
+    """Give the outcome with all of its scores."""
+    yield compare(outcome.prediction, outcome.truth, outcome.tolerance_um)
+
+
+def _task(prediction: Prediction) -> Task:
+    return prediction.plan.task if prediction.plan else Task.FOREGROUND
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +137,7 @@ def predict_sample(model: Path, sample: Sample, config: PredictionConfig, out: P
         if not isinstance(event, Prediction):
             yield event
             continue
-        outcome = compare(event, sample.labels)
+        outcome = compare(event, read_painted(sample.labels, event))
         if out is not None:
             _write(outcome, out)
         yield outcome

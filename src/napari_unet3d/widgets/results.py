@@ -12,10 +12,13 @@ from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
-from napari_unet3d.widgets.layers import EXTRA_COLOUR, MISSED_COLOUR, Place
+from napari_unet3d.widgets.layers import EXTRA_COLOUR, MISSED_COLOUR, WRONG_CLASS_COLOUR, Place
 from napari_unet3d.widgets.predictions import (
+    DEFAULT_TOLERANCE_UM,
     FileOpened,
     Outcome,
+    from_evaluation,
+    measure,
     open_file,
     show_file,
     show_outcome,
@@ -45,15 +48,13 @@ class Results(QWidget):
         super().__init__()
         self.table = ScoresTable()
         self.show_button = QPushButton("Show the selected volume")
-        self.legend = QLabel(
-            f"<span style='color:{EXTRA_COLOUR}'>■</span> extra voxels &nbsp;&nbsp; "
-            f"<span style='color:{MISSED_COLOUR}'>■</span> missed voxels"
-        )
+        self.legend = QLabel()
         self._dock = dock
         self._shown: tuple[Outcome, Place] | None = None
         self._rows: dict[str, Callable[[], None]] = {}
         self._kept_bytes = 0
-        self.threshold = 0.5
+        self.threshold, self.tolerance_um = 0.5, DEFAULT_TOLERANCE_UM
+        self._being_measured: Outcome | None = None
         self.show_button.clicked.connect(self.show_selected)
         self.table.cellDoubleClicked.connect(lambda row, _column: self._show_row(row))
         column = QVBoxLayout(self)
@@ -88,7 +89,9 @@ class Results(QWidget):
     def add_evaluated(self, event: VolumeEvaluated) -> None:
         """Add a volume of a test set; its arrays are kept until they fill a gigabyte."""
         self.table.show_scores(event.scores)
-        size = event.image.nbytes + event.truth.nbytes + event.prediction.labels.nbytes
+        truth = event.truth
+        size = event.image.nbytes + truth.labels.nbytes + event.prediction.labels.nbytes
+        size += 0 if truth.annotated is None else truth.annotated.nbytes
         size += event.prediction.probability.nbytes
         if self._kept_bytes + size <= _MOST_KEPT_BYTES:
             self._kept_bytes += size
@@ -124,25 +127,51 @@ class Results(QWidget):
                 )
 
     def apply_threshold(self, threshold: float) -> None:
-        """Draw the shown labels again with another threshold; the model is not asked again."""
+        """Draw the shown labels again with another threshold; the model is not asked again.
+
+        Scores that take long follow from a thread.
+        """
         self.threshold = threshold
         if self._shown is not None:
             outcome, place = self._shown
             outcome = outcome.at_threshold(threshold)
             update_outcome(self._dock.viewer, outcome, place)
             self._take(outcome, place)
+            self._measure_shown()
+
+    def _measure_shown(self) -> None:
+        jobs = self._dock.jobs
+        if self._shown is None or self._shown[0].is_measured or jobs.running("measure") is not None:
+            return
+        self._being_measured = outcome = self._shown[0]
+        job = jobs.start("measure", f"Measuring {outcome.prediction.name}", partial(measure, outcome))
+        job.reported.connect(self._show_measured)
+        job.failed.connect(self._on_failed)
+        job.ended.connect(self._on_measured)
+
+    def _show_measured(self, measured: Outcome) -> None:
+        if self._shown is not None and self._shown[0] is self._being_measured:
+            self._take(measured, self._shown[1])
+
+    def _on_measured(self) -> None:
+        measured, self._being_measured = self._being_measured, None
+        if self._shown is not None and self._shown[0] is not measured:  # the threshold was moved on meanwhile
+            self._measure_shown()
 
     def _take(self, outcome: Outcome, place: Place) -> None:
         self._shown = outcome, place
         if outcome.scores is not None:
             self.table.show_scores(outcome.scores)
+        if outcome.difference is not None:
+            self.legend.setText(_legend(with_classes=outcome.scores is not None and bool(outcome.scores.classes)))
         self.legend.setVisible(outcome.difference is not None)
 
     def _show_evaluated(self, event: VolumeEvaluated) -> None:
         prediction = event.prediction
-        sample = Sample(prediction.name, event.image, event.truth, prediction.voxel_size_um)
-        outcome = Outcome(prediction, event.truth).at_threshold(self.threshold)
+        sample = Sample(prediction.name, event.image, event.truth.labels, prediction.voxel_size_um)
+        outcome = from_evaluation(event, self.tolerance_um).at_threshold(self.threshold)
         self._take(outcome, show_volume(self._dock.viewer, sample, outcome))
+        self._measure_shown()
 
     def _open_file(self, source: Path, result: Path) -> None:
         job = self._dock.jobs.start("open", f"Opening {source.name}", partial(open_file, source, result))
@@ -154,3 +183,10 @@ class Results(QWidget):
 
     def _on_failed(self, message: str) -> None:
         self._dock.message.show_message(message, "error")
+
+
+def _legend(*, with_classes: bool) -> str:
+    meanings = {EXTRA_COLOUR: "extra voxels", MISSED_COLOUR: "missed voxels"}
+    if with_classes:
+        meanings[WRONG_CLASS_COLOUR] = "wrong class"
+    return " &nbsp;&nbsp; ".join(f"<span style='color:{colour}'>■</span> {words}" for colour, words in meanings.items())
