@@ -134,6 +134,27 @@ def test_another_threshold_redraws_without_the_model(dock, viewer, layers, wait_
     assert dock.message.kind == "info"
 
 
+def test_the_uncertainty_lies_in_the_place_of_its_image_and_waits_to_be_shown(dock, viewer, layers, wait_for_end):
+    dock.reset_choices()
+    dock.form.boxes["uncertainty"].value = True
+    fractions = []
+    job = wait_for_end(
+        dock,
+        lambda: (
+            dock.run_bar.start_button.click(),
+            dock.jobs.latest("predict").progressed.connect(lambda progress: fractions.append(progress.fraction)),
+        ),
+        60_000,
+    )
+    assert job.message is None
+    assert fractions == [number / 8 for number in range(1, 9)], "one for each mirror image"
+    layer, probability = viewer.layers["mine uncertainty"], viewer.layers["mine probability"].data
+    np.testing.assert_allclose(layer.extent.world, layers[0].extent.world)
+    assert not layer.visible
+    assert layer.colormap.name == "inferno"
+    np.testing.assert_array_equal(layer.data.argmax(), abs(probability - 0.5).argmin())
+
+
 def test_results_are_written_when_asked_for(dock, layers, wait_for_end, tmp_path):
     dock.reset_choices()
     dock.target.save.click()

@@ -20,7 +20,7 @@ from napari_unet3d.evaluation.metrics import ScoringRules, score
 from napari_unet3d.model.checkpoint import Checkpoint, save_checkpoint
 from napari_unet3d.model.network import build_unet
 from napari_unet3d.model.plan import LabelClass, Plan
-from napari_unet3d.prediction.events import EvaluationFinished, ModelLoaded, VolumeEvaluated
+from napari_unet3d.prediction.events import EvaluationFinished, ModelLoaded, TilesPredicted, VolumeEvaluated
 from napari_unet3d.prediction.predict import predict
 from napari_unet3d.prediction.test_set import evaluate
 
@@ -42,9 +42,11 @@ def test_every_file_agrees_with_prediction_and_truth(
     untrained: Untrained, textured: Textured, dataset: Path, tmp_path: Path
 ) -> None:
     save_checkpoint(tmp_path / "run" / "model.safetensors", untrained())
-    loaded, *volumes, finished = evaluate(tmp_path / "run", dataset, out=tmp_path / "out", config=CPU)
+    loaded, *between, finished = evaluate(tmp_path / "run", dataset, out=tmp_path / "out", config=CPU)
     assert isinstance(loaded, ModelLoaded)
     assert isinstance(finished, EvaluationFinished)
+    tiles, volumes = between[::2], between[1::2]
+    assert tiles == [TilesPredicted(1, 1, number, 3) for number in range(3)]
     assert len(volumes) == 3
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     for number, event in enumerate(volumes, start=1):
@@ -78,6 +80,7 @@ def test_every_file_agrees_with_prediction_and_truth(
 def test_results_stay_when_the_rest_is_not_asked_for(untrained: Untrained, dataset: Path, tmp_path: Path) -> None:
     with closing(evaluate(untrained(), dataset, out=tmp_path / "out", config=CPU)) as events:
         assert isinstance(next(events), ModelLoaded)
+        assert isinstance(next(events), TilesPredicted)
         assert not (tmp_path / "out").exists()
         first = next(events)
     assert isinstance(first, VolumeEvaluated)
@@ -101,7 +104,7 @@ def test_samples_are_compared_and_nothing_is_written_without_a_folder(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     empty = Sample("empty", textured().image, np.zeros((5, 9, 12), bool))
-    *_, second, finished = evaluate(untrained(), [textured(), empty], config=CPU)
+    *_, _tiles, second, finished = evaluate(untrained(), [textured(), empty], config=CPU)
     assert isinstance(second, VolumeEvaluated)
     assert isinstance(finished, EvaluationFinished)
     assert [scores.name for scores in finished.volumes] == ["textured", "empty"]

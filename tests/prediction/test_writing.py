@@ -12,7 +12,7 @@ from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.volumes import read_sample, read_volume, write_volume
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.checkpoint import Checkpoint
-from napari_unet3d.prediction.events import ModelLoaded, Prediction, PredictionWritten
+from napari_unet3d.prediction.events import ModelLoaded, Prediction, PredictionWritten, TilesPredicted
 from napari_unet3d.prediction.predict import predict_files
 from napari_unet3d.prediction.writing import write_prediction
 
@@ -95,12 +95,15 @@ def test_files_are_predicted_one_after_another(
         sources.append(tmp_path / name)
     events = predict_files(untrained(), sources, tmp_path / "out", CPU)
     assert isinstance(next(events), ModelLoaded)
+    assert next(events) == TilesPredicted(1, 1, 0, 2)
     first = next(events)
     assert isinstance(first, PredictionWritten)
     assert (first.n_written, first.n_volumes) == (1, 2)
     np.testing.assert_array_equal(read_volume(first.files[0]).array, first.prediction.labels)
     assert not (tmp_path / "out" / "b_labels.nii.gz").exists()
-    (second,) = events
+    tiles, second = events
+    assert isinstance(tiles, TilesPredicted)
+    assert tiles.n_volumes_done == 2
     assert isinstance(second, PredictionWritten)
     assert second.files == (tmp_path / "out" / "b_labels.nii.gz",)
     assert read_volume(second.files[0]).voxel_size_um == pytest.approx((3.0, 2.0, 1.0))

@@ -180,6 +180,23 @@ class TestReadyVolumes:
         assert volume.shape == (32, 32, 32)
         assert volume.voxel_size_um == (0.75, 1.0, 1.0)
 
+    def test_image_and_labels_come_to_the_voxel_size_of_the_plan(self) -> None:
+        labels = np.zeros((6, 20, 24), np.uint8)
+        labels[2:4, 4:12, 8:16] = 1  # 4 × 4 × 2 µm
+        sample = Sample("a", labels * np.float32(100), labels, (2.0, 0.5, 0.25))
+        config = TrainingConfig(normalisation="none")
+        plan = Plan(strides=((2, 2, 2),), patch_zyx=(8, 8, 4), spacing_um=(1.0, 1.0, 1.0))
+
+        volume = make_ready(sample, config, plan)
+
+        assert volume.shape == (12, 10, 6)
+        assert volume.voxel_size_um == (1.0, 1.0, 1.0)
+        assert np.argwhere(volume.targets[0]).min(0).tolist() == [4, 2, 2]
+        assert np.argwhere(volume.targets[0]).max(0).tolist() == [7, 5, 3]
+        inside = volume.image[volume.targets[0] > 0]
+        assert inside.mean() > 70  # anti-aliasing takes some from a box of four voxels
+        assert volume.image[volume.targets[0] == 0].mean() < 10
+
     def test_labels_are_asked_for(self) -> None:
         config = TrainingConfig()
         with pytest.raises(UserError, match="'a' has no labels"):

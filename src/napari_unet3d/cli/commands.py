@@ -134,6 +134,8 @@ def predict(
 ) -> None:
     """Apply a trained model to volumes; writes NAME_labels in the format and with the voxel size of each.
 
+    With --uncertainty NAME_uncertainty is written too.
+
     Parameters
     ----------
     run : Path

@@ -13,7 +13,14 @@ from napari_unet3d.cli.progress import Bar, in_words, is_terminal, note, say
 from napari_unet3d.cli.score_table import score_table
 from napari_unet3d.data.events import DatasetEvent, DatasetWritten, Notice, ObjectPlaced, SlicesImaged, VolumeWritten
 from napari_unet3d.files import MODEL_FILE
-from napari_unet3d.prediction.events import EvaluateEvent, EvaluationFinished, ModelLoaded, VolumeEvaluated
+from napari_unet3d.prediction.events import (
+    EvaluateEvent,
+    EvaluationFinished,
+    ModelLoaded,
+    PredictionWritten,
+    TilesPredicted,
+    VolumeEvaluated,
+)
 from napari_unet3d.training.events import EpochFinished, RunStarted, StepFinished, TrainEvent, TrainingFinished
 
 if TYPE_CHECKING:
@@ -128,28 +135,28 @@ def predictions(
     model: Path, images: Sequence[Path], out: Path, config: PredictionConfig, *, probability: bool
 ) -> Iterator[Path]:
     """Predict volumes one after another with a model that is loaded once, and give the files as they are written."""
-    from napari_unet3d.data.volumes import read_sample
-    from napari_unet3d.prediction.predict import LoadedModel, as_checkpoint
-    from napari_unet3d.prediction.writing import (
-        check_distinct,
-        check_keeps_own_files,
-        prediction_files,
-        write_prediction,
-    )
+    from napari_unet3d.prediction.predict import predict_files
 
-    targets = [prediction_files(image, out, probability) for image in images]
-    check_distinct([files[0].name for files in targets], "predictions")
-    for image, files in zip(images, targets, strict=True):  # before the first of them takes its time
-        check_keeps_own_files(image, files)
-    with Bar("volume", len(images)) as bar, closing(LoadedModel(as_checkpoint(model), config)) as loaded:
-        for event in loaded.announce():
-            note(event.device if isinstance(event, ModelLoaded) else event.message)
-        for index, image in enumerate(images, start=1):
-            sample = read_sample(image)
-            for notice in loaded.notices_for(sample):
-                note(notice.message)
-            yield from write_prediction(loaded.predict(sample), image, out, probability)
-            bar.show(index)
+    events = predict_files(model, images, out, config, probability=probability)
+    with Bar("volume", len(images)) as bar, closing(_as_generator(events)) as running:
+        for event in running:
+            match event:
+                case ModelLoaded():
+                    note(event.device)
+                case Notice():
+                    note(event.message)
+                case TilesPredicted():
+                    _show_tiles(event, bar)
+                case PredictionWritten():
+                    bar.show(event.n_written, event.n_volumes)
+                    yield from event.files
+                case _:
+                    assert_never(event)
+
+
+def _show_tiles(event: TilesPredicted, bar: Bar) -> None:
+    words = f"tile {event.n_done} of {event.n_total}" if event.n_total > 1 else ""
+    bar.show(round(event.n_volumes_done, 2), event.n_volumes, words)
 
 
 def evaluation(events: Iterator[EvaluateEvent]) -> EvaluationFinished:
@@ -161,6 +168,8 @@ def evaluation(events: Iterator[EvaluateEvent]) -> EvaluationFinished:
                     note(event.device)
                 case Notice():
                     note(event.message)
+                case TilesPredicted():
+                    _show_tiles(event, bar)
                 case VolumeEvaluated():
                     bar.show(event.n_evaluated, event.n_volumes)
                 case EvaluationFinished():

@@ -22,18 +22,19 @@ class PostProcessing(Settings):
         zero="keep all",
         label="smallest volume (µm³)",
     )
-    seed_depth: float = setting(
-        0.1,
-        "How deep the valley between two summits of the distance map must be for two objects; more separates less.",
+    separation_depth: float = setting(
+        0.2,
+        "How deep the valley between two parts must be for two objects, from 0 to 1; more separates less. Raise it "
+        "when objects fall apart, lower it when neighbours stay joined.",
         low=0,
         high=1,
         step=0.01,
-        label="separation depth",
         group=_OBJECTS,
     )
     boundary_weight: float = setting(
         0.5,
-        "How much the predicted boundaries deepen the valleys between objects.",
+        "What makes a valley: only that the shape narrows (0), only the boundaries that the network sees between "
+        "objects (1), or both.",
         low=0,
         high=1,
         step=0.01,

@@ -24,6 +24,29 @@ class ModelLoaded:
 
 
 @dataclass(frozen=True, slots=True)
+class TilesPredicted:
+    """One more batch of tiles is predicted.
+
+    Attributes
+    ----------
+    n_done, n_total : int
+        Tiles of this volume, each counted once for every mirror image; both start again when tiles become smaller.
+    n_finished, n_volumes : int
+        Volumes that are finished already, and all.
+    """
+
+    n_done: int
+    n_total: int
+    n_finished: int = 0
+    n_volumes: int = 1
+
+    @property
+    def n_volumes_done(self) -> float:
+        """Volumes that are finished, and the finished part of this one."""
+        return self.n_finished + self.n_done / self.n_total
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """The answer of a model for one volume.
 
@@ -43,8 +66,8 @@ class Prediction:
         What else labels are made of, from 0 to 1: the probability of each class without background, or boundary and
         distance for single objects; None for foreground.
     uncertainty : ndarray of float32, shape (z, y, x), or None
-        Entropy of the mean prediction over mirror images in bits, from 0 to 1 (for classes divided by the largest
-        possible one); None when it was not asked for.
+        Entropy of the mean prediction over mirror images in bits, from 0 to 1: of foreground, or of background and
+        classes, divided by the largest possible one; None when it was not asked for.
     """
 
     name: str
@@ -58,7 +81,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class PredictionWritten:
-    """One more prediction is on disk; `files` are its labels and, if asked for, its probability."""
+    """One more prediction is on disk; `files` are its labels and, if asked for, its probability and uncertainty."""
 
     prediction: Prediction
     files: tuple[Path, ...]
@@ -102,6 +125,6 @@ class EvaluationFinished:
     figures: tuple[Path, ...]
 
 
-PredictEvent = ModelLoaded | Notice | Prediction
-PredictFilesEvent = ModelLoaded | Notice | PredictionWritten
-EvaluateEvent = ModelLoaded | Notice | VolumeEvaluated | EvaluationFinished
+PredictEvent = ModelLoaded | Notice | TilesPredicted | Prediction
+PredictFilesEvent = ModelLoaded | Notice | TilesPredicted | PredictionWritten
+EvaluateEvent = ModelLoaded | Notice | TilesPredicted | VolumeEvaluated | EvaluationFinished

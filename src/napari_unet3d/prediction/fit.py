@@ -1,16 +1,16 @@
-"""Volumes whose sides the network cannot halve often enough are cropped, resized or padded, and brought back."""
+"""Volumes whose sides the network cannot halve often enough are cropped, resized or padded."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from napari_unet3d.configs import Fit
 from napari_unet3d.data.sample import Shape3D
 from napari_unet3d.errors import UserError
+from napari_unet3d.prediction.resample import resize_linearly, resize_to_nearest
 
 _LEAST_AT_BOTTOM = 2  # instance norm has no spread to divide by when a single voxel is left
 
@@ -93,55 +93,24 @@ def fit_volume(array: NDArray[Any], shape: Shape3D, fit: Fit, *, is_labels: bool
             after = [new - old - left for old, new, left in zip(array.shape, shape, before, strict=True)]
             return np.pad(array, list(zip(before, after, strict=True)), mode="symmetric")
         case Fit.RESIZE:
-            return _resize_to_nearest(array, shape) if is_labels else _resize_linearly(array, shape)
+            return resize_to_nearest(array, shape) if is_labels else resize_linearly(array, shape)
 
 
-def unfit_volume(array: NDArray[Any], original_shape: Shape3D, fit: Fit) -> NDArray[Any]:
-    """Bring a probability from the network's shape back to the shape of its volume; the reverse of `fit_volume`.
+def kept_part(shape: Shape3D, fitted: Shape3D, fit: Fit) -> tuple[slice, ...]:
+    """Give the part of a fitted volume that comes from the volume, and not from padding.
 
     Parameters
     ----------
-    array : ndarray of float32, shape (z, y, x)
-        Probability of foreground.
-    original_shape : tuple of int
-        Shape (z, y, x) of the volume before `fit_volume`.
+    shape : tuple of int
+        Shape (z, y, x) of the volume.
+    fitted : tuple of int
+        Shape (z, y, x) that `fitted_shape` gave for it.
     fit : Fit
-        What padding added is cut off and resizing is undone linearly; margins that were cropped away are
-        background with probability 0.
-
-    Returns
-    -------
-    ndarray, of the original shape
-        The array itself when it has that shape already; a view when padding is cut off.
+        How it was fitted; a cropped or resized volume has no padding.
     """
-    if array.shape == original_shape:
-        return array
-    match fit:
-        case Fit.CROP:
-            whole = np.zeros(original_shape, dtype=array.dtype)
-            whole[_middle(original_shape, array.shape)] = array
-            return whole
-        case Fit.PAD:
-            return array[_middle(array.shape, original_shape)]
-        case Fit.RESIZE:
-            return _resize_linearly(array, original_shape)
+    return _middle(fitted, shape) if fit is Fit.PAD else tuple(slice(0, side) for side in fitted)
 
 
 def _middle(outer: tuple[int, ...], inner: tuple[int, ...]) -> tuple[slice, ...]:
     starts = [(whole - part) // 2 for whole, part in zip(outer, inner, strict=True)]
     return tuple(slice(start, start + part) for start, part in zip(starts, inner, strict=True))
-
-
-def _resize_linearly(array: NDArray[Any], shape: Shape3D) -> NDArray[np.float32]:
-    volume = torch.from_numpy(np.require(array, np.float32, ["C", "W"]))[None, None]
-    # Both grids span the same box, voxel centres half a voxel inside: nothing shifts between them.
-    resized = torch.nn.functional.interpolate(volume, size=shape, mode="trilinear", align_corners=False)
-    result: NDArray[np.float32] = resized[0, 0].numpy()
-    return result
-
-
-def _resize_to_nearest(array: NDArray[Any], shape: Shape3D) -> NDArray[Any]:
-    indices = [
-        ((np.arange(new) + 0.5) * old / new).astype(np.intp) for old, new in zip(array.shape, shape, strict=True)
-    ]
-    return array[np.ix_(*indices)]

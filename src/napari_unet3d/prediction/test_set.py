@@ -25,7 +25,8 @@ from napari_unet3d.files import write_json
 from napari_unet3d.model.checkpoint import Checkpoint
 from napari_unet3d.prediction.augmentation import augmentation_for
 from napari_unet3d.prediction.events import EvaluateEvent, EvaluationFinished, Prediction, VolumeEvaluated
-from napari_unet3d.prediction.predict import LoadedModel, as_checkpoint
+from napari_unet3d.prediction.loaded_model import LoadedModel
+from napari_unet3d.prediction.predict import as_checkpoint
 from napari_unet3d.prediction.writing import check_distinct
 
 _DEFAULTS = EvaluationConfig()
@@ -59,6 +60,8 @@ def evaluate(
         The model is on its device.
     Notice
         Something that may spoil the result.
+    TilesPredicted
+        One more batch of tiles is predicted.
     VolumeEvaluated
         One volume is predicted, compared and written.
     EvaluationFinished
@@ -84,7 +87,7 @@ def evaluate(
             if config.test_augmentation is not Augmentation.NONE:
                 sample, truth = _augmented(sample, truth, config, index)
             yield from loaded.notices_for(sample)
-            prediction = loaded.predict(sample)
+            prediction = yield from loaded.predict(sample, n_finished=index, n_volumes=len(volumes))
             scores = results.add(prediction, truth)
             yield VolumeEvaluated(scores, sample.image, truth, prediction, index + 1, len(volumes))
     yield results.finished()

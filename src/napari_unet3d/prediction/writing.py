@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from napari_unet3d.data.dataset import file_name
 from napari_unet3d.data.volumes import volume_name, writable_suffix, write_volume
@@ -11,9 +14,12 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.prediction.events import Prediction
 
 
-def prediction_files(source: Path | str, folder: Path | str, probability: bool = False) -> list[Path]:
-    """Give the files that `write_prediction` writes for a source: labels, and the probability if asked for."""
-    kinds = ("labels", "probability") if probability else ("labels",)
+def prediction_files(
+    source: Path | str, folder: Path | str, probability: bool = False, uncertainty: bool = False
+) -> list[Path]:
+    """Give the files that `write_prediction` writes for a source: labels, and the others if asked for."""
+    asked = {"labels": True, "probability": probability, "uncertainty": uncertainty}
+    kinds = [kind for kind, is_asked in asked.items() if is_asked]
     name, suffix = volume_name(source), writable_suffix(source)
     return [Path(folder) / f"{name}_{kind}{suffix}" for kind in kinds]
 
@@ -21,7 +27,7 @@ def prediction_files(source: Path | str, folder: Path | str, probability: bool =
 def write_prediction(
     prediction: Prediction, source: Path | str, folder: Path | str, probability: bool = False
 ) -> list[Path]:
-    """Write ``NAME_labels``, and ``NAME_probability`` if asked for, in the format of the source volume.
+    """Write ``NAME_labels``, with what goes with it, in the format of the source volume.
 
     A format that can only be read becomes its one-file sister (``.mha`` for ``.mhd``). An earlier
     prediction is replaced, except beside the source, where a file of that name may be the user's own.
@@ -35,7 +41,7 @@ def write_prediction(
     folder : Path or str
         Where to; it is made if it is missing.
     probability : bool
-        Write the probability too, as float32.
+        Write ``NAME_probability`` too, as float32. ``NAME_uncertainty`` is written when the prediction has one.
 
     Returns
     -------
@@ -47,12 +53,16 @@ def write_prediction(
     UserError
         If a file of that name stands beside the source, or the folder cannot be written to.
     """
-    files = prediction_files(source, folder, probability)
+    volumes: list[NDArray[Any]] = [prediction.labels]
+    if probability:
+        volumes.append(prediction.probability)
+    if prediction.uncertainty is not None:
+        volumes.append(prediction.uncertainty)
+    files = prediction_files(source, folder, probability, prediction.uncertainty is not None)
     check_keeps_own_files(source, files)
     like = source if Path(source).exists() else None  # a result is not lost because its image was moved meanwhile
-    write_volume(files[0], prediction.labels, prediction.voxel_size_um, like=like)
-    if probability:
-        write_volume(files[1], prediction.probability, prediction.voxel_size_um, like=like)
+    for file, volume in zip(files, volumes, strict=True):
+        write_volume(file, volume, prediction.voxel_size_um, like=like)
     return files
 
 

@@ -18,6 +18,7 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.model.devices import Hardware
 from napari_unet3d.model.plan import Plan, strides_for
 from napari_unet3d.prediction.fit import fitted_shape, least_shape
+from napari_unet3d.prediction.resample import shape_at_spacing
 from napari_unet3d.training.targets import find_classes
 
 _CPU_VOXELS, _GPU_VOXELS = 64**3, 128**3  # of a patch
@@ -72,13 +73,7 @@ def median_voxel_size(samples: Sequence[Sample]) -> VoxelSize:
 
 def shape_at(sample: Sample, spacing_um: VoxelSize | None) -> Shape3D:
     """Give the shape (z, y, x) of a volume that is brought to a voxel size in µm; its own shape for None."""
-    if spacing_um is None:
-        return sample.shape
-    z, y, x = (
-        max(2, round(side * old / new))
-        for side, old, new in zip(sample.shape, sample.voxel_size_um, spacing_um, strict=True)
-    )
-    return z, y, x
+    return sample.shape if spacing_um is None else shape_at_spacing(sample.shape, sample.voxel_size_um, spacing_um)
 
 
 def _patch(

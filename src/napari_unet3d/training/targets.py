@@ -46,7 +46,7 @@ def make_targets(truth: Truth, plan: Plan, voxel_size_um: VoxelSize) -> NDArray[
             targets = _class_numbers(truth, plan)[None]
         case Task.OBJECTS:
             foreground = (truth.labels > 0).astype(np.uint8)
-            targets = np.concatenate([foreground[None], object_targets(truth.labels, voxel_size_um)])
+            targets = np.concatenate([foreground[None], object_targets(truth.labels, voxel_size_um, truth.annotated)])
     if truth.annotated is not None:
         targets[0][~truth.annotated] = IGNORED
     return targets

@@ -16,6 +16,7 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.model.normalisation import GreyScale, measure_scale
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.prediction.fit import fit_volume, fitted_shape
+from napari_unet3d.prediction.resample import to_spacing
 from napari_unet3d.training.patches import PatchPlaces
 from napari_unet3d.training.targets import make_targets
 
@@ -81,7 +82,8 @@ def make_ready(sample: Sample, config: TrainingConfig, plan: Plan) -> ReadyVolum
     """
     if sample.labels is None:
         raise UserError(f"The volume '{sample.name}' has no labels; label it, or leave it out of training.")
-    truth = read_truth(sample.labels, config.task, config.zero_is)
+    sample = at_spacing(sample, plan.spacing_um)
+    truth = read_truth(np.asarray(sample.labels), config.task, config.zero_is)
     shape = _shape_in_memory(sample.shape, config, plan)
     fit = config.fit if plan.patch_zyx is None else Fit.PAD
     voxel_size_um = _fitted_voxel_size(sample, shape, fit)
@@ -98,6 +100,17 @@ def make_ready(sample: Sample, config: TrainingConfig, plan: Plan) -> ReadyVolum
         voxel_size_um=voxel_size_um,
         places=PatchPlaces(targets[0], config.seed),
     )
+
+
+def at_spacing(sample: Sample, spacing_um: VoxelSize | None) -> Sample:
+    """Bring a volume and its labels to a voxel size (z, y, x) in µm; None leaves it as it is."""
+    if spacing_um is None:
+        return sample
+    image = to_spacing(sample.image, sample.voxel_size_um, spacing_um, is_labels=False)
+    labels = None
+    if sample.labels is not None:
+        labels = to_spacing(sample.labels, sample.voxel_size_um, spacing_um, is_labels=True)
+    return Sample(sample.name, image, labels, spacing_um)
 
 
 def _shape_in_memory(shape: Shape3D, config: TrainingConfig, plan: Plan) -> Shape3D:

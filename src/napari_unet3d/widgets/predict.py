@@ -13,7 +13,13 @@ from qtpy.QtCore import QTimer
 
 from napari_unet3d.configs import EvaluationConfig, PredictionConfig
 from napari_unet3d.data.events import Notice
-from napari_unet3d.prediction.events import EvaluationFinished, ModelLoaded, PredictionWritten, VolumeEvaluated
+from napari_unet3d.prediction.events import (
+    EvaluationFinished,
+    ModelLoaded,
+    PredictionWritten,
+    TilesPredicted,
+    VolumeEvaluated,
+)
 from napari_unet3d.widgets.base import Dock
 from napari_unet3d.widgets.form import SettingsForm
 from napari_unet3d.widgets.jobs import Progress
@@ -147,16 +153,16 @@ class PredictDock(Dock):
 
     def _start(self) -> None:
         with self.message.explaining():
-            task, events, measure = self._plan()
+            task, events = self._plan()
 
             def with_task() -> Iterator[Any]:
                 yield task
                 yield from events()
 
             keep = (_Task, Outcome, EvaluationFinished)
-            self.jobs.start(self.kind, "Predicting", with_task, measure=measure, keep=keep)
+            self.jobs.start(self.kind, "Predicting", with_task, measure=_measure, keep=keep)
 
-    def _plan(self) -> tuple[_Task, Callable[[], Iterator[Any]], Callable[[Any], Progress | None] | None]:
+    def _plan(self) -> tuple[_Task, Callable[[], Iterator[Any]]]:
         model, out, config = self.model.require(), self.target.folder(), self.form.value
         self.results.threshold = config.threshold
         self.results.tolerance_um = getattr(config, "tolerance_um", DEFAULT_TOLERANCE_UM)
@@ -165,15 +171,15 @@ class PredictDock(Dock):
                 image, truth = self.target.image.value, self.target.truth.value
                 sample = sample_from_layers(image, truth)
                 task = _Task(model, image, truth, out=out)
-                return task, partial(predict_sample, model, sample, config, out), None
+                return task, partial(predict_sample, model, sample, config, out)
             case Target.FILES:
                 files, probability = self.target.files(), self.target.probability.isChecked()
                 assert out is not None
                 events = partial(predict_paths, model, files, out, config, probability)
-                return _Task(model, files=files, out=out), events, _measure
+                return _Task(model, files=files, out=out), events
             case Target.TEST_SET:
                 dataset = self.target.dataset.require("the folder of a dataset")
-                return _Task(model, out=out), partial(evaluate_dataset, model, dataset, out, config), _measure
+                return _Task(model, out=out), partial(evaluate_dataset, model, dataset, out, config)
 
     def _begin(self, task: _Task) -> None:
         self._task, self._done = task, "Done."
@@ -227,6 +233,8 @@ class PredictDock(Dock):
 
 def _measure(event: Any) -> Progress | None:
     match event:
+        case TilesPredicted():
+            return Progress(event.n_volumes_done, event.n_volumes)
         case PredictionWritten(n_written=n, n_volumes=of) | VolumeEvaluated(n_evaluated=n, n_volumes=of):
             return Progress(n, of)
     return None

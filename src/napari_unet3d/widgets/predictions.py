@@ -126,7 +126,7 @@ def predict_sample(model: Path, sample: Sample, config: PredictionConfig, out: P
 
     Yields
     ------
-    ModelLoaded, Notice
+    ModelLoaded, Notice, TilesPredicted
         As `predict` does.
     Outcome
         The result; always the last event.
@@ -168,7 +168,7 @@ def show_outcome(viewer: Any, outcome: Outcome, like: Place, truth_layer: Labels
     """Show a prediction in the place of its image, so that mistakes are what is seen first.
 
     Without a truth the predicted labels are in view. With one, the difference is: prediction and truth would
-    cover it in 3D, so they are hidden. The probability is added to the image when the user asks for it.
+    cover it in 3D, so they are hidden. Probability and uncertainty are added to the image when the user asks for them.
 
     Parameters
     ----------
@@ -192,6 +192,17 @@ def show_outcome(viewer: Any, outcome: Outcome, like: Place, truth_layer: Labels
         blending="additive",
         visible=False,
     )
+    if prediction.uncertainty is not None:
+        show_image(
+            viewer,
+            f"{name} uncertainty",
+            prediction.uncertainty,
+            like,
+            colormap="inferno",
+            contrast_limits=(0, 1),
+            blending="additive",
+            visible=False,
+        )
     labels = show_labels(viewer, f"{name} prediction", prediction.labels, like, opacity=0.5)
     if outcome.difference is None:
         bring_out(viewer, labels)
@@ -231,5 +242,7 @@ def _write(outcome: Outcome, folder: Path) -> None:
     name = file_name(prediction.name)
     write_volume(folder / f"{name}_labels.tif", prediction.labels, voxel_size_um)
     write_volume(folder / f"{name}_probability.tif", prediction.probability, voxel_size_um)
+    if prediction.uncertainty is not None:
+        write_volume(folder / f"{name}_uncertainty.tif", prediction.uncertainty, voxel_size_um)
     if outcome.difference is not None:
         write_volume(folder / f"{name}_difference.tif", outcome.difference, voxel_size_um)

@@ -89,10 +89,17 @@ class Results(QWidget):
     def add_evaluated(self, event: VolumeEvaluated) -> None:
         """Add a volume of a test set; its arrays are kept until they fill a gigabyte."""
         self.table.show_scores(event.scores)
-        truth = event.truth
-        size = event.image.nbytes + truth.labels.nbytes + event.prediction.labels.nbytes
-        size += 0 if truth.annotated is None else truth.annotated.nbytes
-        size += event.prediction.probability.nbytes
+        answer, truth = event.prediction, event.truth
+        arrays = (
+            event.image,
+            truth.labels,
+            truth.annotated,
+            answer.labels,
+            answer.probability,
+            answer.maps,
+            answer.uncertainty,
+        )
+        size = sum(array.nbytes for array in arrays if array is not None)
         if self._kept_bytes + size <= _MOST_KEPT_BYTES:
             self._kept_bytes += size
             self._rows[event.scores.name] = partial(self._show_evaluated, event)
