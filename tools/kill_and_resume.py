@@ -21,12 +21,11 @@ from pathlib import Path
 
 import torch
 
-from napari_unet3d import SyntheticConfig, generate
-from napari_unet3d.configs import TrainingConfig
+from napari_unet3d import SyntheticConfig, TrainingConfig, generate, train
 from napari_unet3d.model.checkpoint import load_checkpoint
 from napari_unet3d.training.resume_state import load_run_state
 
-_SETTINGS = ("--preset", "xsmall", "--dropout", "0.1", "--augmentation", "moderate", "--ema", "0.9", "--device", "cpu")
+_SETTINGS = {"preset": "xsmall", "dropout": 0.1, "augmentation": "moderate", "ema": 0.9, "device": "cpu"}
 _EPOCHS_PER_KILL = 3  # at most, so that the run is not over before the last kill
 
 
@@ -49,9 +48,7 @@ def check(folder: Path, n_kills: int, rng: random.Random) -> None:
     list(generate(folder / "data", volumes, n_train=4, n_test=0))
     n_epochs = n_kills * _EPOCHS_PER_KILL
     whole, killed = folder / "whole", folder / "killed"
-    process = start(folder / "data", whole, n_epochs)
-    process.communicate()
-    assert process.returncode == 0
+    list(train(folder / "data", whole, TrainingConfig(epochs=n_epochs, **_SETTINGS)))
     seconds = [float(row["seconds"]) for row in rows(whole)]
     for number in range(1, n_kills + 1):
         n_announced = kill(start(folder / "data", killed, n_epochs), rng, max(seconds))
@@ -67,7 +64,8 @@ def check(folder: Path, n_kills: int, rng: random.Random) -> None:
 
 def start(data: Path, run: Path, n_epochs: int) -> subprocess.Popen[str]:
     """Start the command that begins a run or goes on with it."""
-    words = ["train", data, "--run", run, "--epochs", n_epochs, "--resume", *_SETTINGS]
+    settings = [word for name, value in _SETTINGS.items() for word in (f"--{name}", value)]
+    words = ["train", data, "--run", run, "--epochs", n_epochs, "--resume", *settings]
     command = [sys.executable, "-m", "napari_unet3d", *map(str, words)]
     return subprocess.Popen(command, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 

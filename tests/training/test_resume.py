@@ -189,6 +189,13 @@ def test_a_run_without_a_state_is_not_overwritten_by_resuming(samples: list[Samp
     assert load_checkpoint(tmp_path).epoch
 
 
+def test_a_run_that_has_lost_its_model_is_not_resumed(samples: list[Sample], tmp_path: Path) -> None:
+    leave_after(train(samples, tmp_path, config()), 2)
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(UserError, match=r"has lost its model\.safetensors"):
+        next(train(samples, tmp_path, resume=True))
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '{"epochs": 0}', '{"flavour": 1}'])
 def test_unreadable_settings_of_a_run_are_named(text: str, samples: list[Sample], tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(text)

@@ -139,7 +139,7 @@ def predict(
     Parameters
     ----------
     run : Path
-        Run folder or model file.
+        Run folder, model file or .pth file of qim3d.
     images : tuple of Path
         Volumes to predict.
     out : Path
@@ -169,7 +169,7 @@ def evaluate(
     Parameters
     ----------
     run : Path
-        Run folder or model file.
+        Run folder, model file or .pth file of qim3d.
     dataset : Path
         Folder with test/images and test/labels.
     out : Path

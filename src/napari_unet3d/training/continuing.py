@@ -12,6 +12,7 @@ from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.split import Split
 from napari_unet3d.errors import UserError, explain_os_errors
+from napari_unet3d.files import MODEL_FILE
 from napari_unet3d.model.checkpoint import Checkpoint, load_checkpoint
 from napari_unet3d.model.devices import Hardware, TorchSettings
 from napari_unet3d.model.plan import Plan
@@ -79,6 +80,8 @@ def begin(
     """
     if resume and (run_folder / RESUME_FILE).exists():
         state = load_run_state(run_folder / RESUME_FILE)
+        if not (run_folder / MODEL_FILE).exists():  # only an epoch that is better still would write it again
+            raise UserError(f"The run in {run_folder} has lost its {MODEL_FILE}. Put it back, or train anew.")
         return Beginning(_with_new_length(state.card.config, config), state)
     notices: tuple[str, ...] = ()
     if resume:
