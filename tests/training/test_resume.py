@@ -89,7 +89,7 @@ def test_a_resumed_run_ends_with_the_same_bits(kind: str, samples: list[Sample],
 
 def with_inverted_validation(samples: list[Sample], settings: TrainingConfig) -> list[Sample]:
     """What training learns is wrong for the validation volume, so that its loss is lowest in the first epochs."""
-    [judge] = split_samples(samples, settings.val_fraction, settings.seed).val
+    [judge] = split_samples(samples, settings.val_fraction, settings.seed, gap_zyx=(0, 0, 0)).val
     return [replace(s, labels=(s.labels == 0).astype(np.uint8)) if s is judge else s for s in samples]
 
 
@@ -155,6 +155,28 @@ def test_other_data_is_refused(samples: list[Sample], tmp_path: Path) -> None:
     finer = [replace(sample, voxel_size_um=(1.0, 1.0, 4.0)) for sample in samples]
     with pytest.raises(UserError, match="voxel sizes of the volumes are not those that the run began with"):
         next(train(finer, tmp_path, resume=True))
+
+
+def test_a_single_volume_keeps_its_blocks(tmp_path: Path) -> None:
+    """Other labels can move the block that validates, onto voxels that have trained."""
+    labels = np.zeros((12, 96, 14), np.uint8)
+    for start in range(2, 90, 12):
+        labels[3:9, start : start + 7, 4:10] = 1
+    noise = np.random.default_rng(0).normal(0, 10, labels.shape)
+    sample = Sample("one", (100 * labels + noise).astype(np.float32), labels, (2.0, 1.0, 0.5))
+    settings = config(epochs=2, val_fraction=0.2, steps_per_epoch=2)
+    list(train([sample], tmp_path / "whole", settings))
+    leave_after(train([sample], tmp_path / "parts", settings), 1)
+    started, *_ = train([sample], tmp_path / "parts", resume=True)
+    assert isinstance(started, RunStarted)
+    assert_same_end(tmp_path / "parts", tmp_path / "whole")
+
+    [judge] = [block for block in started.blocks if block.role == "validation"]
+    place = tuple(slice(start, stop) for start, stop in zip(judge.start_zyx, judge.stop_zyx, strict=True))
+    elsewhere = labels.copy()
+    elsewhere[place] = 0
+    with pytest.raises(UserError, match="The split, the classes or the voxel sizes"):
+        next(train([replace(sample, labels=elsewhere)], tmp_path / "parts", TrainingConfig(epochs=3), resume=True))
 
 
 def test_labels_with_new_classes_are_refused(samples: list[Sample], tmp_path: Path) -> None:

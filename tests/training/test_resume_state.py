@@ -81,6 +81,7 @@ def card_of(config: TrainingConfig, **values: Any) -> RunCard:
             "train_names": ("a",),
             "val_names": (),
             "device_type": "cpu",
+            "n_steps_per_epoch": 3,
             "epoch": 2,
             "n_steps": 5,
             "history": (EpochRecord(1, math.nan), EpochRecord(2, 0.1, 0.2, 0.3)),

@@ -77,12 +77,15 @@ def train(  # noqa: PLR0913 - one argument per option
     run: Path,
     resume: bool = False,
     start_from: Path | None = None,
+    check: bool = False,
     summary: bool = False,
     overwrite: bool = False,
     config: Path | None = None,
     settings: Annotated[TrainingConfig, FLAT] = TRAINING,
-) -> None:
+) -> int:
     """Train a 3D U-Net on the training volumes of a dataset.
+
+    What makes training impossible is said before it starts, and so is what deserves a look.
 
     Parameters
     ----------
@@ -95,6 +98,8 @@ def train(  # noqa: PLR0913 - one argument per option
         may be given anew. Where no run was left, it begins.
     start_from : Path
         Model (run folder, model file or .pth of qim3d) whose weights the run begins with.
+    check : bool
+        Only say what is found in data and settings, with memory and time; the exit code is 1 if training is impossible.
     summary : bool
         Print every layer of the network before training.
     overwrite : bool
@@ -107,20 +112,28 @@ def train(  # noqa: PLR0913 - one argument per option
     from napari_unet3d.training.continuing import begin
     from napari_unet3d.training.events import EndReason
     from napari_unet3d.training.loop import train as training
+    from napari_unet3d.training.preflight import preflight
 
     chosen = merge(settings, config)
-    pairs = list_pairs(dataset, Part.TRAIN)
     settled = begin(run, chosen, resume=resume, start_from=start_from).config
+    examined = follow.examination(preflight(dataset, settled, run, timed=check))
+    if check:
+        say(follow.findings(examined))
+        return 0 if examined.can_train else 1
+    said = follow.warnings(examined)
+    pairs = list_pairs(dataset, Part.TRAIN)
     described = summarise(settled, read_pair(pairs[0]).shape if pairs else None)
     finished = follow.training(
         training(dataset, run, chosen, overwrite=overwrite, resume=resume, start_from=start_from),
         network=described.text if summary else follow.totals(described),
+        said=said,
     )
     if finished.reason is not EndReason.EPOCHS:
         note(f"Ended before the last epoch: {finished.reason}.")
     if finished.best_val_dice is not None:
         say(f"best epoch {finished.best_epoch}: validation Dice {finished.best_val_dice:.4f}")
     say(f"model: {finished.model}")
+    return 0
 
 
 def predict(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.sample import Sample
+from napari_unet3d.data.shelf import Shelf
 from napari_unet3d.data.split import Split
 from napari_unet3d.errors import UserError, explain_os_errors
 from napari_unet3d.files import MODEL_FILE
@@ -153,7 +154,9 @@ def _settings_of_folder(run_folder: Path, given: TrainingConfig | None) -> Train
     return _with_new_length(settled, given)
 
 
-def workload_of(beginning: Beginning, split: Split, samples: Sequence[Sample], hardware: Hardware) -> Workload:
+def workload_of(
+    beginning: Beginning, split: Split, samples: Sequence[Sample], hardware: Hardware, shelf: Shelf
+) -> Workload:
     """Prepare the volumes as the run needs them; a run that goes on keeps its plan.
 
     Raises
@@ -163,18 +166,19 @@ def workload_of(beginning: Beginning, split: Split, samples: Sequence[Sample], h
     """
     config, state = beginning.config, beginning.state
     if state is None:
-        return make_workload(split, config, hardware)
+        return make_workload(split, config, hardware, shelf)
     card = state.card
     check_same_volumes(card, samples)
     fresh = make_plan(split.train, split.val, config, hardware)
     sizes = {"patch_zyx": card.plan.patch_zyx, "batch_size": card.plan.batch_size}
     names = tuple(tuple(sample.name for sample in part) for part in (split.train, split.val))
-    if names != (card.train_names, card.val_names) or fresh.model_copy(update=sizes) != card.plan:
+    same_split = (*names, split.blocks) == (card.train_names, card.val_names, card.blocks)
+    if not same_split or fresh.model_copy(update=sizes) != card.plan:
         raise UserError(
             "The split, the classes or the voxel sizes of the volumes are not those that the run began with. "
             "Start a new run from its model."
         )
-    return prepare(split, config, card.plan, n_steps_per_epoch=card.n_steps_per_epoch)
+    return prepare(split, config, card.plan, card.n_steps_per_epoch, shelf)
 
 
 def take_up(beginning: Beginning, learner: Learner, plan: Plan, settings: TorchSettings) -> list[str]:

@@ -9,15 +9,18 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
-from napari_unet3d.configs import Optimizer, TrainingConfig, ZeroIs
+from napari_unet3d.configs import Optimizer, TrainingConfig
+from napari_unet3d.data.annotation import has_foreground
 from napari_unet3d.data.dataset import Part, read_samples
 from napari_unet3d.data.events import Notice
+from napari_unet3d.data.label_checks import no_foreground, no_foreground_at_all
 from napari_unet3d.data.sample import Sample
+from napari_unet3d.data.shelf import Shelf
 from napari_unet3d.data.split import Split, split_samples
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.checkpoint import Checkpoint
 from napari_unet3d.model.devices import Hardware, TorchSettings, choose_hardware
-from napari_unet3d.model.plan import Plan
+from napari_unet3d.model.receptive_field import separating_gap
 from napari_unet3d.training.clock import Clock
 from napari_unet3d.training.continuing import Beginning, begin, take_up, workload_of
 from napari_unet3d.training.events import RunStarted, TrainEvent
@@ -25,6 +28,7 @@ from napari_unet3d.training.learner import Learner
 from napari_unet3d.training.resume_state import volumes_of
 from napari_unet3d.training.run_folder import RunFolder
 from napari_unet3d.training.sitting import Sitting
+from napari_unet3d.training.workload import Workload
 
 
 def train(
@@ -78,20 +82,22 @@ def train(
         beginning = begin(folder, config, resume=resume, start_from=start_from)
         earlier = beginning.state.card if beginning.state else None
         run = RunFolder(folder, beginning.config, overwrite=overwrite or resume, earlier=earlier)
-        yield from _train(data, beginning, run, clock)
+        with Shelf(folder) as shelf:
+            yield from _train(data, beginning, run, clock, shelf)
 
     return clock.measure(events())
 
 
 def _train(
-    data: Path | str | Sequence[Sample], beginning: Beginning, run: RunFolder, clock: Clock
+    data: Path | str | Sequence[Sample], beginning: Beginning, run: RunFolder, clock: Clock, shelf: Shelf
 ) -> Iterator[TrainEvent]:
     config = beginning.config
     hardware = choose_hardware(config.device, config.precision)
-    samples = _labelled_samples(data, config)
-    split = split_samples(samples, config.val_fraction, config.seed)
+    samples = _labelled_samples(data, config, shelf)
+    gap_zyx = separating_gap(config, samples[0].voxel_size_um)
+    split = split_samples(samples, config.val_fraction, config.seed, gap_zyx=gap_zyx, zero_is=config.zero_is)
     settings = TorchSettings(hardware, config.seed)
-    work = workload_of(beginning, split, samples, hardware)
+    work = workload_of(beginning, split, samples, hardware, shelf)
     with settings.lent():
         learner = Learner(config, work.plan, hardware, work.facts)
     told = take_up(beginning, learner, work.plan, settings)
@@ -108,45 +114,36 @@ def _train(
         n_steps_per_epoch=len(work.training),
         n_parameters=learner.n_parameters,
         plan=work.plan,
+        blocks=split.blocks,
         history=tuple(run.history),
     )
     for message in (*beginning.notices, *told):
         yield Notice(message)
-    yield from _notices(config, hardware, split, work.plan)
+    yield from _notices(config, hardware, split, work)
     yield from Sitting(config, volumes_of(samples), run, work, learner, settings, clock).events()
 
 
-def _labelled_samples(data: Path | str | Sequence[Sample], config: TrainingConfig) -> list[Sample]:
-    samples = read_samples(Path(data), Part.TRAIN) if isinstance(data, Path | str) else list(data)
+def _labelled_samples(data: Path | str | Sequence[Sample], config: TrainingConfig, shelf: Shelf) -> list[Sample]:
+    samples = read_samples(Path(data), Part.TRAIN, shelf) if isinstance(data, Path | str) else list(data)
     if not samples:
         raise UserError("There is no volume to train on; give at least one image with labels.")
-    if not any(_has_foreground(sample, config) for sample in samples):
-        if config.zero_is is ZeroIs.UNLABELLED:
-            raise UserError(
-                f"The labels of all {len(samples)} volumes are 0 or 1, where 0 is not annotated and 1 is background: "
-                "there is no foreground to learn. Paint some objects with 2."
-            )
-        raise UserError(
-            f"The labels of all {len(samples)} volumes are 0: there is no foreground to learn. "
-            "Label some objects first."
-        )
+    labelled = [sample.labels for sample in samples if sample.labels is not None]
+    if not any(has_foreground(labels, config.zero_is) for labels in labelled):
+        has_background = any(labels.any() for labels in labelled)
+        raise UserError(no_foreground_at_all(len(samples), config.zero_is, has_background=has_background))
     return samples
 
 
-def _has_foreground(sample: Sample, config: TrainingConfig) -> bool:
-    background = 1 if config.zero_is is ZeroIs.UNLABELLED else 0
-    return sample.labels is not None and bool((sample.labels > background).any())
-
-
-def _notices(config: TrainingConfig, hardware: Hardware, split: Split, plan: Plan) -> Iterator[Notice]:
+def _notices(config: TrainingConfig, hardware: Hardware, split: Split, work: Workload) -> Iterator[Notice]:
     """Say what is allowed but may not be what was meant."""
-    for message in hardware.notices:
-        yield Notice(message)
+    for message in (*hardware.notices, split.notice, work.shelf and work.shelf.notice):
+        if message:
+            yield Notice(message)
     if not split.val:
         yield Notice("There is no validation: the best model is the one with the lowest training loss.")
     if not split.val and config.patience:
         yield Notice("Without validation nothing tells when to stop early; the run goes through all epochs.")
-    if plan.patch_zyx is None and config.batch_size > len(split.train):
+    if work.plan.patch_zyx is None and config.batch_size > len(split.train):
         yield Notice(
             f"The batch size is {config.batch_size}, but {len(split.train)} volumes train; "
             f"each step takes {len(split.train)}."
@@ -154,5 +151,5 @@ def _notices(config: TrainingConfig, hardware: Hardware, split: Split, plan: Pla
     if config.momentum > 0 and config.optimizer in (Optimizer.ADAM, Optimizer.ADAMW):
         yield Notice(f"{config.optimizer.words} does not use the momentum of {config.momentum:g}; it has its own.")
     for sample in (*split.train, *split.val):
-        if sample.labels is not None and not _has_foreground(sample, config):
-            yield Notice(f"The labels of '{sample.name}' hold no foreground; check that this is meant.")
+        if sample.labels is not None and not has_foreground(sample.labels, config.zero_is):
+            yield Notice(no_foreground(sample.name))

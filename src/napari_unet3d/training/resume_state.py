@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, NonNegativeFloat, NonNegativeInt, Po
 
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.sample import Sample
+from napari_unet3d.data.split import Block
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.history import EpochRecord
 from napari_unet3d.model.network import build_unet
@@ -62,6 +63,8 @@ class RunCard(BaseModel):
         The data, by which other data is told apart.
     train_names, val_names : tuple of str
         The split.
+    blocks : tuple of Block
+        Where a single volume was cut; empty for whole volumes.
     device_type : str
         Where it ran, such as ``"cpu"``: the random state belongs to that kind of device.
     n_steps_per_epoch : int
@@ -88,6 +91,7 @@ class RunCard(BaseModel):
     volumes: tuple[VolumeSeen, ...]
     train_names: tuple[str, ...]
     val_names: tuple[str, ...]
+    blocks: tuple[Block, ...] = ()
     device_type: str
     n_steps_per_epoch: PositiveInt
     epoch: NonNegativeInt

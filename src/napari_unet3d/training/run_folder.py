@@ -6,6 +6,7 @@ import csv
 import io
 import platform
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -99,6 +100,7 @@ class RunFolder:
             "dataset": dataset,
             "train": [sample.name for sample in split.train],
             "validation": [sample.name for sample in split.val],
+            "blocks": [asdict(block) for block in split.blocks],
             "resumed_after_epoch": self._earlier.epoch if self._earlier else None,
         }
         write_json(self.path / ENVIRONMENT_FILE, environment)

@@ -156,6 +156,7 @@ class Sitting:
             volumes=self.volumes,
             train_names=tuple(sample.name for sample in split.train),
             val_names=tuple(sample.name for sample in split.val),
+            blocks=split.blocks,
             device_type=self.settings.device_type,
             n_steps_per_epoch=len(self.work.training),
             epoch=len(run.history),
