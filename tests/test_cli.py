@@ -171,6 +171,11 @@ def another(config: type[Settings], field: str) -> tuple[list[str], Any]:
         case Enum():
             value = next(member for member in type(default) if member is not default)
             return [option, value.value], value
+        case tuple() if not default:  # texts or numbers of classes
+            value = (1.0, 2.5) if "weights" in field else ("wall", "cell")
+            return ["--task", "classes", option, *map(str, value)], value
+        case tuple() if config is TrainingConfig and isinstance(default[0], Enum):  # a word, or three numbers
+            return [option, "8", "16", "32"], (8, 16, 32)
         case tuple() if isinstance(default[0], Enum):
             return [option, default[-1].value, default[0].value], (default[-1], default[0])
         case tuple() if isinstance(default[0], int):
