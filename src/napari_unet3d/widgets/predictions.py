@@ -17,7 +17,8 @@ from napari_unet3d.data.dataset import file_name
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.volumes import read_sample, read_volume, write_volume
 from napari_unet3d.evaluation.differences import difference_labels
-from napari_unet3d.evaluation.metrics import Scores, ScoringRules, score
+from napari_unet3d.evaluation.metrics import ScoringRules, score
+from napari_unet3d.evaluation.scores import Scores
 from napari_unet3d.prediction.events import EvaluateEvent, PredictFilesEvent, Prediction, VolumeEvaluated
 from napari_unet3d.widgets.layers import (
     Place,
