@@ -80,7 +80,7 @@ class Photographer:
         train = self.dock("Train")
         self.jobs = train.jobs
         self.shoot("train-start")
-        train.sample_button.click()
+        train.sample_offer.start_button.click()
         wait_until(lambda: train.record and train.record.latest and train.record.latest.epoch >= 18)
         self.shoot("train")
         self.idle("train")

@@ -14,6 +14,7 @@ from typing import Any
 from napari_unet3d.errors import explain_os_errors
 
 MODEL_FILE = "model.safetensors"  # the best model of a run folder, by which all parts of the project find it
+RESUME_FILE = "resume.safetensors"  # what a run needs to go on where it was left
 
 
 @contextmanager

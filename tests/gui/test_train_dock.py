@@ -61,8 +61,8 @@ def test_opening_the_dock_loads_no_torch(dock):
 def test_training_on_a_dataset_writes_the_run_beside_it(dock, dataset, wait_for_end):
     dock.source.use_folder(dataset)
     assert dock.source.found.text() == "3 training, 0 test volumes"
-    assert not dock.offer.isVisibleTo(dock)
-    run_folder = dock.run_folder.value
+    assert not dock.sample_offer.isVisibleTo(dock)
+    run_folder = dock.place.folder.value
     assert run_folder.parent == dataset.parent / "runs"
     settings(dock, val_fraction=0.34)
     job = wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
@@ -75,7 +75,7 @@ def test_training_on_a_dataset_writes_the_run_beside_it(dock, dataset, wait_for_
     assert "Training is done." in dock.message.text()
     assert dock.predict_button.isVisibleTo(dock)
     assert recent_runs() == [run_folder]
-    assert dock.run_folder.value != run_folder, "a second run must not fall on the first"
+    assert dock.place.folder.value != run_folder, "a second run must not fall on the first"
     assert len(dock.curves.history.val) == 2
 
 
@@ -114,7 +114,7 @@ def test_layers_are_chosen_when_only_they_are_there(viewer, open_dock):
     viewer.add_labels(volume.labels)
     dock = open_dock("Train")
     assert dock.source.from_layers
-    assert not dock.offer.isVisibleTo(dock)
+    assert not dock.sample_offer.isVisibleTo(dock)
 
 
 def test_one_volume_with_validation_is_explained(dock, viewer, wait_for_end):
@@ -208,7 +208,7 @@ def test_closing_the_viewer_ends_the_training(dock, viewer, long_run, qtbot):
 
 def test_the_summary_names_parameters_and_memory(dock, dataset, qtbot):
     dock.source.use_folder(dataset)
-    dock.summary_button.click()
+    dock.looks.summary_button.click()
     job = dock.jobs.latest("summary")
     if job.is_running:
         with qtbot.waitSignal(job.ended, timeout=60_000):

@@ -101,8 +101,8 @@ def test_four_clicks_from_nothing_to_a_falling_curve(viewer, open_dock, qtbot, m
     monkeypatch.setattr("napari_unet3d.widgets.runs.plugin_data_folder", lambda: tmp_path)
     monkeypatch.setattr("napari_unet3d.widgets.train.plugin_data_folder", lambda: tmp_path)
     train = open_dock("Train")
-    qtbot.waitUntil(train.sample_button.isVisible)
-    train.sample_button.click()
+    qtbot.waitUntil(train.sample_offer.start_button.isVisible)
+    train.sample_offer.start_button.click()
     job = train.jobs.running("train")
     epochs = []
     job.reported.connect(lambda event: epochs.append(event) if isinstance(event, EpochFinished) else None)
@@ -114,7 +114,7 @@ def test_four_clicks_from_nothing_to_a_falling_curve(viewer, open_dock, qtbot, m
     qtbot.waitUntil(lambda: n_points(train) >= 3)
     assert isinstance(viewer.layers["sample"], Image)
     assert isinstance(viewer.layers["sample labels"], Labels)
-    assert not train.offer.isVisible()
+    assert not train.sample_offer.isVisible()
 
     predict = open_dock("Predict")
     assert predict.model.value == train.record.run_folder

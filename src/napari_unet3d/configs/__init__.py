@@ -18,7 +18,7 @@ from napari_unet3d.configs.synthetic_choices import (
     Placement,
     RotationPlane,
 )
-from napari_unet3d.configs.training import TrainingConfig
+from napari_unet3d.configs.training import NETWORK_SETTINGS, TrainingConfig
 from napari_unet3d.configs.training_choices import (
     Activation,
     Augmentation,
@@ -38,6 +38,7 @@ from napari_unet3d.configs.training_choices import (
 )
 
 __all__ = [
+    "NETWORK_SETTINGS",
     "Activation",
     "Augmentation",
     "Axis",

@@ -53,6 +53,9 @@ def _mode_or_triple(value: tuple[Any, ...]) -> tuple[Any, ...]:
 Patch = Annotated[tuple[PatchMode | int, ...], BeforeValidator(_listed), AfterValidator(_mode_or_triple)]
 Spacing = Annotated[tuple[SpacingMode | float, ...], BeforeValidator(_listed), AfterValidator(_mode_or_triple)]
 
+NETWORK_SETTINGS = ("preset", "kernel_size", "up_kernel_size", "activation", "bias", "adn_order")
+"""What the shape of the network depends on; a model that a run starts from has settled it already."""
+
 _LABELS, _NETWORK, _LOADING = "Labels and classes", "Network", "Patches and data loading"
 _OPTIMISATION, _LENGTH, _HARDWARE = "Optimisation", "Length of the run", "Hardware"
 _FOR_CLASSES = {"task": ("classes",)}

@@ -8,19 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from napari_unet3d.configs import TrainingConfig
+from napari_unet3d.configs import NETWORK_SETTINGS, TrainingConfig
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.shelf import Shelf
 from napari_unet3d.data.split import Split
 from napari_unet3d.errors import UserError, explain_os_errors
-from napari_unet3d.files import MODEL_FILE
+from napari_unet3d.files import MODEL_FILE, RESUME_FILE
 from napari_unet3d.model.checkpoint import Checkpoint, load_checkpoint
 from napari_unet3d.model.devices import Hardware, TorchSettings
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.training.learner import Learner
 from napari_unet3d.training.planning import make_plan
 from napari_unet3d.training.resume_state import (
-    RESUME_FILE,
     RunState,
     check_same_volumes,
     load_run_state,
@@ -30,7 +29,6 @@ from napari_unet3d.training.run_folder import CONFIG_FILE, HISTORY_FILE
 from napari_unet3d.training.workload import Workload, make_workload, prepare
 
 LENGTH_SETTINGS = frozenset({"epochs", "max_minutes", "patience"})  # which may differ when a run goes on
-_NETWORK_SETTINGS = ("preset", "kernel_size", "up_kernel_size", "activation", "bias", "adn_order")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +107,8 @@ def _with_new_length(settled: TrainingConfig, given: TrainingConfig | None) -> T
 
 
 def _with_network_of(model: Checkpoint, given: TrainingConfig) -> TrainingConfig:
-    own = {name: getattr(model.config, name) for name in (*_NETWORK_SETTINGS, "normalisation")}
-    changes = {name: getattr(given, name) for name in given.model_fields_set & set(_NETWORK_SETTINGS)}
+    own = {name: getattr(model.config, name) for name in (*NETWORK_SETTINGS, "normalisation")}
+    changes = {name: getattr(given, name) for name in given.model_fields_set & set(NETWORK_SETTINGS)}
     if others := sorted(name for name, value in changes.items() if value != own[name]):
         raise UserError(
             f"The model to start from has another network: {_differences(others, model.config, changes)}. "

@@ -18,6 +18,7 @@ from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.split import Block
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.history import EpochRecord
+from napari_unet3d.files import RESUME_FILE
 from napari_unet3d.model.network import build_unet
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.model.tensor_file import (
@@ -29,7 +30,6 @@ from napari_unet3d.model.tensor_file import (
     write_tensors,
 )
 
-RESUME_FILE = "resume.safetensors"
 _KIND = FileKind(
     "napari-unet3d-resume",
     1,

@@ -16,12 +16,12 @@ from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.data.split import Split
 from napari_unet3d.errors import UserError, explain_os_errors
 from napari_unet3d.evaluation.history import EpochRecord, best_record
-from napari_unet3d.files import MODEL_FILE, remove_leftovers, write_json, write_text
+from napari_unet3d.files import MODEL_FILE, RESUME_FILE, remove_leftovers, write_json, write_text
 from napari_unet3d.model.checkpoint import Checkpoint, package_versions, save_checkpoint
 from napari_unet3d.model.devices import Hardware, cudnn_version
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.model.tensor_file import UNFINISHED
-from napari_unet3d.training.resume_state import RESUME_FILE, RunCard
+from napari_unet3d.training.resume_state import RunCard
 
 if TYPE_CHECKING:
     import torch

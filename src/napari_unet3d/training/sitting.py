@@ -10,12 +10,12 @@ from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.events import Notice
 from napari_unet3d.errors import OutOfMemory
 from napari_unet3d.evaluation.history import EpochRecord
+from napari_unet3d.files import RESUME_FILE
 from napari_unet3d.model.devices import TorchSettings
 from napari_unet3d.training.clock import Clock
 from napari_unet3d.training.events import EndReason, EpochFinished, StepFinished, TrainEvent, TrainingFinished
 from napari_unet3d.training.learner import Learner
 from napari_unet3d.training.resume_state import (
-    RESUME_FILE,
     RunCard,
     RunState,
     VolumeSeen,

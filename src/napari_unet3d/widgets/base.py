@@ -166,10 +166,11 @@ class Dock(ScrollDock):
         self._job = job
         self.run_bar.watch(job)
         job.reported.connect(self.on_event)
-        job.failed.connect(self._on_failed)
+        job.failed.connect(self.show_failure)
         job.ended.connect(self._on_ended)
 
-    def _on_failed(self, message: str) -> None:
+    def show_failure(self, message: str) -> None:
+        """Show why a job failed."""
         self.message.show_message(message, "error")
 
     def _on_ended(self) -> None:

@@ -6,29 +6,24 @@ with `jobs_of(viewer).running(kind)` and shows it again.
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from napari.qt.threading import GeneratorWorker, create_worker
+from napari.qt.threading import create_worker
 from napari.utils import progress as activity_bar
 from napari.utils.notifications import Notification, notification_manager
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_unet3d.errors import UserError
-
-logger = logging.getLogger(__name__)
+from napari_unet3d.widgets.job_worker import ClosingWorker, Failed, TitledCall, run_engine
 
 _DELIVERIES_PER_SECOND = 10  # more would make the viewer late, see `Job`
 _DELIVERY_SECONDS = 0.03
-_MOST_WAITING = 5000
 _BAR_STEPS = 100
 
 
@@ -54,30 +49,6 @@ class Progress:
         return min(1.0, max(0.0, self.done / self.total)) if self.total else 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Failed:
-    error: Exception
-
-
-class _ClosingWorker(GeneratorWorker):  # type: ignore[misc]
-    """Closes the engine's generator in the worker's thread; napari's own leaves it suspended after `quit`."""
-
-    def work(self) -> Any:
-        try:
-            return super().work()
-        finally:
-            self._gen.close()
-
-
-class _Titled(partial[Any]):
-    """A call that shows as its title in napari's question about running tasks when the window is closed."""
-
-    title = ""
-
-    def __repr__(self) -> str:
-        return self.title
-
-
 class Job(QObject):
     """One running piece of work. All signals come on the main thread, in the order of the engine's events.
 
@@ -92,6 +63,8 @@ class Job(QObject):
         A `Progress`, with an estimate of the time left when there is one.
     failed : Signal(str)
         The message for the user; at most once.
+    paused, resumed : Signal()
+        It stands still, after the event that was on its way; it goes on again.
     ended : Signal()
         Always the last one: after the result, a failure or a stop.
     kind, title : str
@@ -100,13 +73,15 @@ class Job(QObject):
         The events that a reopened dock wants to see again; see `Jobs.start`.
     progress : Progress or None
         The latest.
-    stopped : bool
-        Whether the user stopped it.
+    stopped, is_paused : bool
+        Whether the user stopped it, and whether it stands still.
     """
 
     reported = Signal(object)  # a signal called `event` would hide the method of every QObject
     progressed = Signal(object)
     failed = Signal(str)
+    paused = Signal()
+    resumed = Signal()
     ended = Signal()
 
     def __init__(
@@ -123,6 +98,8 @@ class Job(QObject):
         self.message: str | None = None
         self.stopped = False
         self.is_running = False
+        self.is_paused = False
+        self._seconds_paused, self._paused_since = 0.0, 0.0
         self._measure, self._keep = measure, keep
         self._arrived: deque[Any] = deque()
         self._timer = QTimer(self)
@@ -134,12 +111,22 @@ class Job(QObject):
         self.stopped = True
         self._worker.quit()
 
+    def pause(self) -> None:
+        """Ask the work to stand still at the engine's next event; `paused` follows when it does."""
+        self._worker.pause()
+
+    def resume(self) -> None:
+        """Let paused work go on; `resumed` follows."""
+        self._worker.resume()
+
     def _start(self, events: Callable[[], Iterator[Any]]) -> None:
-        work = _Titled(_run, events, self._arrived)
+        work = TitledCall(run_engine, events, self._arrived)
         work.title = self.title
         self._bar = activity_bar(total=_BAR_STEPS if self._measure else 0, desc=self.title)
-        self._worker = create_worker(work, _worker_class=_ClosingWorker)
+        self._worker = create_worker(work, _worker_class=ClosingWorker)
         self._worker.finished.connect(self._on_finished)
+        self._worker.paused.connect(self._on_paused)
+        self._worker.resumed.connect(self._on_resumed)
         self._began = time.monotonic()
         self.is_running = True
         _running.add(self)
@@ -151,7 +138,7 @@ class Job(QObject):
         end = time.monotonic() + seconds
         while self._arrived and time.monotonic() < end:
             event = self._arrived.popleft()
-            if isinstance(event, _Failed):
+            if isinstance(event, Failed):
                 self._report(event.error)
                 continue
             if isinstance(event, self._keep):
@@ -162,7 +149,7 @@ class Job(QObject):
 
     def _show_progress(self, progress: Progress) -> None:
         if progress.seconds_left is None and progress.fraction > 0:
-            passed = time.monotonic() - self._began
+            passed = time.monotonic() - self._began - self._seconds_paused
             progress = Progress(progress.done, progress.total, passed * (1 / progress.fraction - 1))
         self.progress = progress
         self._bar.update(round(progress.fraction * _BAR_STEPS) - self._bar.n)
@@ -178,6 +165,16 @@ class Job(QObject):
             )
             notification_manager.dispatch(Notification.from_exception(error))
         self.failed.emit(self.message)
+
+    def _on_paused(self) -> None:
+        self.is_paused, self._paused_since = True, time.monotonic()
+        self._deliver(math.inf)  # what came before stands in the dock before it says so
+        self.paused.emit()
+
+    def _on_resumed(self) -> None:
+        self.is_paused = False
+        self._seconds_paused += time.monotonic() - self._paused_since
+        self.resumed.emit()
 
     def _on_finished(self) -> None:
         self._timer.stop()
@@ -260,23 +257,3 @@ def jobs_of(viewer: Any) -> Jobs:
     """Give the jobs of a viewer; the same object for the viewer and for napari's proxies of it."""
     window = getattr(viewer.window, "__wrapped__", viewer.window)
     return _jobs.setdefault(window, Jobs())
-
-
-def _run(events: Callable[[], Iterator[Any]], arrived: deque[Any]) -> Generator[None, None, None]:
-    try:
-        with closing(_as_generator(events)) as running:
-            for event in running:
-                arrived.append(event)
-                yield  # where napari looks whether the user pressed Stop
-                while len(arrived) > _MOST_WAITING:  # the dock is slower than the engine
-                    time.sleep(0.01)
-                    yield
-    except UserError as error:
-        arrived.append(_Failed(error))
-    except Exception as error:
-        logger.exception("A job failed unexpectedly")
-        arrived.append(_Failed(error))
-
-
-def _as_generator(events: Callable[[], Iterator[Any]]) -> Generator[Any, None, None]:
-    yield from events()

@@ -1,4 +1,7 @@
-"""The only file that reads and writes layers: what leaves the viewer is a `Sample`, what enters lies in its place."""
+"""The only file, beside `split_layer`, that reads and writes layers.
+
+What leaves the viewer is a `Sample`, what enters lies in its place.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.differences import EXTRA, MISSED, WRONG_CLASS
 
 _SPATIAL = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
-_OWNED = "napari-unet3d"  # key of the layers' metadata: only layers that we made are ever replaced
+OWNED = "napari-unet3d"  # key of the layers' metadata: only layers that we made are ever replaced
 EXTRA_COLOUR, MISSED_COLOUR = "#ff2020", "#2050ff"  # lighter than pure red and blue, to be seen on black
 WRONG_CLASS_COLOUR = "#ffc800"
 _DIFFERENCE_COLOURS: dict[int | None, str] = {
@@ -145,7 +148,7 @@ def show_sample(viewer: Any, sample: Sample, name: str | None = None) -> tuple[I
         Name of the image layer; without it the sample's.
     """
     name = name or sample.name
-    old = _existing(viewer, name, Image)
+    old = existing(viewer, name, Image)
     extent = None if old is None else old.extent.world
     image = show_image(viewer, name, sample.image, sample.voxel_size_um)
     labels = None if sample.labels is None else show_labels(viewer, f"{name} labels", sample.labels, image)
@@ -170,9 +173,9 @@ def show_image(viewer: Any, name: str, data: NDArray[Any], like: Place, **option
     **options
         Looks of a new layer, such as ``colormap``; a layer that exists keeps what the user chose.
     """
-    layer = _existing(viewer, name, Image)
+    layer = existing(viewer, name, Image)
     if layer is None:
-        return viewer.add_image(data, name=name, metadata={_OWNED: True}, **_spatial(like), **options)
+        return viewer.add_image(data, name=name, metadata={OWNED: True}, **spatial(like), **options)
     _update(layer, data, like)
     if "contrast_limits" not in options:
         layer.reset_contrast_limits(mode="data")  # napari keeps the limits of the old data otherwise
@@ -186,9 +189,9 @@ def show_labels(viewer: Any, name: str, data: NDArray[Any], like: Place, **optio
     """
     if data.dtype == bool:
         data = data.astype(np.uint8)
-    layer = _existing(viewer, name, Labels)
+    layer = existing(viewer, name, Labels)
     if layer is None:
-        return viewer.add_labels(data, name=name, metadata={_OWNED: True}, **_spatial(like), **options)
+        return viewer.add_labels(data, name=name, metadata={OWNED: True}, **spatial(like), **options)
     _update(layer, data, like)
     return layer
 
@@ -216,7 +219,7 @@ def show_difference(viewer: Any, name: str, difference: NDArray[np.uint8], like:
 def hide_own_layers(viewer: Any) -> None:
     """Hide every layer that the plugin made, so that another volume can be shown in the same place."""
     for layer in viewer.layers:
-        if layer.metadata.get(_OWNED):
+        if layer.metadata.get(OWNED):
             layer.visible = False
 
 
@@ -249,22 +252,24 @@ def _micrometres(unit: Any) -> float:
     return float(quantity.to("micrometer").magnitude) if quantity.check("[length]") else 1.0
 
 
-def _spatial(like: Place) -> dict[str, Any]:
+def spatial(like: Place) -> dict[str, Any]:
+    """Give the properties by which a layer lies in the place of another one, or at the origin."""
     if isinstance(like, tuple):
         return {"scale": like, "units": ("um", "um", "um"), "axis_labels": ("z", "y", "x")}
     return {key: getattr(like, key) for key in _SPATIAL}
 
 
-def _existing(viewer: Any, name: str, kind: type[Layer]) -> Any:
+def existing(viewer: Any, name: str, kind: type[Layer]) -> Any:
+    """Give the 3D layer of a name and type that we made, or None."""
     for layer in viewer.layers:
-        if layer.name == name and isinstance(layer, kind) and layer.metadata.get(_OWNED) and layer.ndim == 3:
+        if layer.name == name and isinstance(layer, kind) and layer.metadata.get(OWNED) and layer.ndim == 3:
             return layer
     return None
 
 
 def _update(layer: Any, data: NDArray[Any], like: Place) -> None:
     layer.data = data
-    place = _spatial(like)
+    place = spatial(like)
     if isinstance(like, tuple):  # the layer may have lain elsewhere before
         place |= {"translate": (0.0, 0.0, 0.0), "rotate": np.eye(3), "shear": (0.0, 0.0, 0.0), "affine": np.eye(4)}
     for key, value in place.items():

@@ -1,4 +1,4 @@
-"""The Predict dock's choice of a model: a recent run, a run folder or a model file."""
+"""The choice of a model: a recent run, a run folder or a model file."""
 
 from __future__ import annotations
 
@@ -14,6 +14,13 @@ from napari_unet3d.widgets.runs import recent_runs
 class ModelBox(QWidget):
     """A line for the path of a model or run folder; its menu holds the recent ones, the newest first.
 
+    Parameters
+    ----------
+    without : str
+        What the line says while it is empty.
+    takes_newest : bool
+        Whether the newest model is chosen when nothing else was, and whenever there is a new one.
+
     Attributes
     ----------
     changed : Signal()
@@ -22,7 +29,7 @@ class ModelBox(QWidget):
 
     changed = Signal()
 
-    def __init__(self) -> None:
+    def __init__(self, without: str = "No model yet; train one or choose", *, takes_newest: bool = True) -> None:
         super().__init__()
         self._combo = QComboBox()
         self._combo.setEditable(True)
@@ -31,7 +38,7 @@ class ModelBox(QWidget):
         self._combo.setToolTip("A run folder, of which the best model is taken, or a model file (.safetensors, .pth).")
         self.line = self._combo.lineEdit()
         assert self.line is not None
-        self.line.setPlaceholderText("No model yet; train one or choose")
+        self.line.setPlaceholderText(without)
         self.browse_button = QPushButton("…")
         self.browse_button.setMaximumWidth(32)
         self.browse_button.setStyleSheet("QPushButton::menu-indicator { image: none; width: 0px; }")
@@ -44,6 +51,7 @@ class ModelBox(QWidget):
         row.addWidget(self._combo, 1)
         row.addWidget(self.browse_button)
         self._newest: Path | None = None
+        self._takes_newest = takes_newest
         self.refresh()
         self._combo.currentTextChanged.connect(lambda _: self.changed.emit())
 
@@ -73,10 +81,10 @@ class ModelBox(QWidget):
         return path
 
     def refresh(self) -> None:
-        """Read the list of recent models again, and choose the newest when it is new or nothing was chosen."""
+        """Read the list of recent models again; a new one is chosen where the newest is wanted."""
         recent, chosen = recent_runs(), self.value
         newest = recent[0] if recent else None
-        if newest is not None and newest != self._newest:
+        if self._takes_newest and newest is not None and newest != self._newest:
             chosen = newest
         self._newest = newest
         self._combo.blockSignals(True)

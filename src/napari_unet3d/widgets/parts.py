@@ -103,7 +103,7 @@ class MessageLine(QLabel):
 
 
 class RunBar(QWidget):
-    """The start button and, while a job runs, its progress with the time left and Stop.
+    """The start button and, while a job runs, its progress with the time left, Stop, and Pause where it is wanted.
 
     Parameters
     ----------
@@ -113,27 +113,38 @@ class RunBar(QWidget):
         Other widgets (buttons, a form) that make no sense during the job and are disabled then.
     stop_text : str
         The words on the stop button.
+    can_pause : bool
+        Whether there is a button to let the job stand still.
 
     Attributes
     ----------
-    start_button, stop_button : QPushButton
+    start_button, stop_button, pause_button : QPushButton
     bar : QProgressBar
     """
 
-    def __init__(self, start_text: str, also: Sequence[QWidget] = (), stop_text: str = "Stop") -> None:
+    def __init__(
+        self, start_text: str, also: Sequence[QWidget] = (), stop_text: str = "Stop", *, can_pause: bool = False
+    ) -> None:
         super().__init__()
         self.start_button = QPushButton(start_text)
         self.stop_button = QPushButton(stop_text)
-        self._stop_text = stop_text
+        self.pause_button = QPushButton("Pause")
+        self.pause_button.setToolTip("Let it stand still, for example to use the processor for something else.")
+        self._stop_text, self._can_pause = stop_text, can_pause
         self.bar = QProgressBar()
         self.bar.setTextVisible(True)
         self.bar.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._also = tuple(also)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        row, below = QHBoxLayout(), QHBoxLayout()
+        column.addLayout(row)
+        column.addLayout(below)
         row.addWidget(self.start_button, 1)
         row.addWidget(self.bar, 1)
-        row.addWidget(self.stop_button)
+        buttons = below if can_pause else row  # three in a row would leave no room for the words in the bar
+        buttons.addWidget(self.pause_button, 1)
+        buttons.addWidget(self.stop_button, 1 if can_pause else 0)
         self._job: Job | None = None
         self._set_running(False)
 
@@ -146,24 +157,55 @@ class RunBar(QWidget):
         self.stop_button.setText(self._stop_text)
         job.progressed.connect(self._show_progress)
         job.ended.connect(self._on_ended)
+        job.paused.connect(self._show_state)
+        job.resumed.connect(self._show_state)
         self.stop_button.clicked.connect(self._stop)
+        self.pause_button.clicked.connect(self._pause)
         if job.progress is not None:
             self._show_progress(job.progress)
+        self._show_state()
 
     def _stop(self) -> None:
         if self._job is not None:
             self._job.stop()
+            self.pause_button.setEnabled(False)
             self.stop_button.setEnabled(False)
             self.stop_button.setText("Stopping…")
+
+    def _pause(self) -> None:
+        if self._job is None:
+            return
+        self.pause_button.setEnabled(False)  # until it has come to the end of a step
+        if self._job.is_paused:
+            self._job.resume()
+        else:
+            self.pause_button.setText("Pausing…")
+            self._job.pause()
+
+    def _show_state(self) -> None:
+        if self._job is None or self._job.stopped:
+            return
+        self.pause_button.setEnabled(True)
+        self.pause_button.setText("Continue" if self._job.is_paused else "Pause")
+        self.bar.setRange(0, 0 if self._job.progress is None and not self._job.is_paused else 1000)
+        self._show_words()
 
     def _show_progress(self, progress: Progress) -> None:
         self.bar.setRange(0, 1000)
         self.bar.setValue(round(progress.fraction * 1000))
-        left = "" if progress.seconds_left is None else f" · {words_for_seconds(progress.seconds_left)} left"
-        self.bar.setFormat(f"%p %{left}")
+        self._show_words()
+
+    def _show_words(self) -> None:
+        progress = None if self._job is None else self._job.progress
+        if self._job is not None and self._job.is_paused:
+            self.bar.setFormat("paused" if progress is None else "%p % · paused")
+        elif progress is not None:
+            left = "" if progress.seconds_left is None else f" · {words_for_seconds(progress.seconds_left)} left"
+            self.bar.setFormat(f"%p %{left}")
 
     def _on_ended(self) -> None:
         self.stop_button.clicked.disconnect(self._stop)
+        self.pause_button.clicked.disconnect(self._pause)
         self._job = None
         self._set_running(False)
 
@@ -171,6 +213,7 @@ class RunBar(QWidget):
         self.start_button.setVisible(not running)
         self.bar.setVisible(running)
         self.stop_button.setVisible(running)
+        self.pause_button.setVisible(running and self._can_pause)
         self.stop_button.setEnabled(running)
         for widget in self._also:
             widget.setEnabled(not running)

@@ -9,14 +9,25 @@ from typing import Any
 
 from platformdirs import user_data_path
 
+from napari_unet3d.data.checks import Finding, Severity
 from napari_unet3d.data.events import DatasetWritten, Notice, ObjectPlaced, VolumeWritten
+from napari_unet3d.evaluation.history import best_record
 from napari_unet3d.files import MODEL_FILE
-from napari_unet3d.training.events import EpochFinished, RunStarted, StepFinished, TrainingFinished
+from napari_unet3d.training.events import (
+    EndReason,
+    EpochFinished,
+    Preflight,
+    RunStarted,
+    StepFinished,
+    TrainingFinished,
+    VolumeExamined,
+)
 from napari_unet3d.widgets.curves import LossHistory
 from napari_unet3d.widgets.jobs import Progress
 from napari_unet3d.widgets.memory import recall, remember
 
 _MOST_RECENT = 10
+_MOST_NOTICES = 4
 _KEY = "recent-runs"
 
 
@@ -64,6 +75,8 @@ class TrainingRecord:
         The curves.
     started, latest, finished : event or None
         The beginning, the latest epoch and the end of the run.
+    n_epochs_done : int
+        Whole epochs, those of earlier sittings included.
     best_epoch : int or None
         The epoch whose model is on disk.
     status : str
@@ -77,6 +90,7 @@ class TrainingRecord:
     started: RunStarted | None = None
     latest: EpochFinished | None = None
     finished: TrainingFinished | None = None
+    n_epochs_done: int = 0
     best_epoch: int | None = None
     status: str = "Loading PyTorch …"
     notices: list[str] = field(default_factory=list)
@@ -84,18 +98,11 @@ class TrainingRecord:
     def add(self, event: Any) -> Progress | None:
         """Take note of an event and say how far the run is; None when the event does not tell."""
         match event:
-            case ObjectPlaced(n_placed=n, n_objects=of):
-                self.status = f"Generating sample data: object {n} of {of} …"
-            case VolumeWritten(n_written=n, n_volumes=of):
-                self.status = f"Generated sample volume {n} of {of}."
-            case DatasetWritten():
-                self.status = "Loading PyTorch …"
-            case Notice(message=message):
-                self.notices.append(message)
+            case Notice(message=message) | Finding(severity=Severity.WARNING, message=message):
+                if message not in self.notices:  # the check and the run may say the same
+                    self.notices.append(message)
             case RunStarted():
-                self.started = event
-                self.history.n_steps_per_epoch = max(1, event.n_steps_per_epoch)
-                self.status = f"First of {event.n_epochs} epochs …"
+                self._begin(event)
             case StepFinished(epoch=epoch, step=step, loss=loss):
                 self.history.add_step(epoch, step, loss)
                 return self._progress(epoch - 1, step, self._seconds_left_after(step))
@@ -103,10 +110,23 @@ class TrainingRecord:
                 return self._add_epoch(event)
             case TrainingFinished():
                 self.finished = event
+            case _:
+                self.status = _preparation_words(event) or self.status
         return None
 
+    def _begin(self, event: RunStarted) -> None:
+        self.started = event
+        self.history.n_steps_per_epoch = max(1, event.n_steps_per_epoch)
+        best = best_record(event.history)
+        self.best_epoch, self.n_epochs_done = None if best is None else best.epoch, len(event.history)
+        for record in event.history:
+            self.history.add_epoch(record.epoch, record.train_loss, record.val_loss, is_best=record is best)
+        self.status = f"First of {event.n_epochs} epochs …"
+        if event.history:
+            self.status = f"Going on after epoch {self.n_epochs_done} of {event.n_epochs} …"
+
     def _add_epoch(self, event: EpochFinished) -> Progress | None:
-        self.latest = event
+        self.latest, self.n_epochs_done = event, event.epoch
         self.history.add_epoch(event.epoch, event.train_loss, event.val_loss, is_best=event.is_best)
         if event.is_best:
             self.best_epoch = event.epoch
@@ -142,6 +162,13 @@ class TrainingRecord:
         return f"{self.started.device} · {self.started.plan.words} per step · {volumes}"
 
     @property
+    def notice_words(self) -> str:
+        """The first notices, a line each, and how many more there are."""
+        n_more = len(self.notices) - _MOST_NOTICES
+        more = [f"… and {n_more} more; press Check to read them all."] if n_more > 0 else []
+        return "\n".join([*self.notices[:_MOST_NOTICES], *more])
+
+    @property
     def has_model(self) -> bool:
         """Whether the run folder holds a model that can predict; a run stopped in its first epoch may have one."""
         return (self.run_folder / MODEL_FILE).is_file()
@@ -150,11 +177,27 @@ class TrainingRecord:
         """Say in one or two sentences how the run ended and where its model is; empty after a failure without one."""
         if not self.has_model:
             return "Stopped before the first step; there is no model." if stopped and not failed else ""
-        if self.latest is None or self.best_epoch is None:
+        if self.best_epoch is None:
             return f"Stopped in the first epoch. The model as it was then is in {self.run_folder}"
-        how = (
-            f"Stopped after epoch {self.latest.epoch}." if stopped else f"It broke off after epoch {self.latest.epoch}."
-        )
+        n = self.n_epochs_done
+        how = f"Stopped after epoch {n}." if stopped else f"It broke off after epoch {n}."
         if self.finished is not None:
-            how = "Training is done."
+            all_done = self.finished.reason is EndReason.EPOCHS
+            how = "Training is done." if all_done else f"Training ended after epoch {n}: {self.finished.reason}."
         return f"{how} The best model, of epoch {self.best_epoch}, is in {self.run_folder}"
+
+
+def _preparation_words(event: Any) -> str:
+    """Say what goes on before the run begins; empty for events that do not tell."""
+    match event:
+        case ObjectPlaced(n_placed=n, n_objects=of):
+            return f"Generating sample data: object {n} of {of} …"
+        case VolumeWritten(n_written=n, n_volumes=of):
+            return f"Generated sample volume {n} of {of}."
+        case DatasetWritten():
+            return "Loading PyTorch …"
+        case VolumeExamined(n_examined=n, n_volumes=of):
+            return f"Checking volume {n} of {of} …"
+        case Preflight():
+            return "Preparing the volumes …"
+    return ""

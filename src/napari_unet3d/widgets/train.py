@@ -2,80 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QSize, Qt
-from qtpy.QtWidgets import QFrame, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
-from napari_unet3d.configs import Difficulty, SyntheticConfig, TrainingConfig
-from napari_unet3d.data.dataset import Part, list_pairs, read_samples
-from napari_unet3d.data.sample import Sample
-from napari_unet3d.errors import UserError
+from napari_unet3d.configs import NETWORK_SETTINGS, TrainingConfig
+from napari_unet3d.training.events import RunStarted
 from napari_unet3d.widgets.base import Dock, ScrollDock
 from napari_unet3d.widgets.curves import LossCurves
 from napari_unet3d.widgets.form import SettingsForm
 from napari_unet3d.widgets.layers import show_sample
 from napari_unet3d.widgets.parts import Kind, RunBar, heading
-from napari_unet3d.widgets.paths import PathBox
 from napari_unet3d.widgets.runs import TrainingRecord, new_run_folder, plugin_data_folder, remember_run
-from napari_unet3d.widgets.summary import SummaryWindow, summarise_for
+from napari_unet3d.widgets.split_layer import show_blocks
+from napari_unet3d.widgets.train_looks import Looks
+from napari_unet3d.widgets.train_offers import ContinueOffer, SampleOffer
+from napari_unet3d.widgets.train_place import RunPlace
 from napari_unet3d.widgets.train_source import TrainingSource
+from napari_unet3d.widgets.train_work import Order, SampleReady, train_on, train_on_sample
+from napari_unet3d.widgets.unfinished import unfinished_run
 
 if TYPE_CHECKING:
     from napari_unet3d.widgets.jobs import Job
-
-SAMPLE_CONFIG = SyntheticConfig(
-    difficulty=Difficulty.MEDIUM,
-    shape=(64, 64, 64),
-    objects=6,
-    object_shape_min=(20, 20, 20),
-    object_shape_max=(32, 32, 32),
-)
-_N_TRAIN, _N_TEST = 5, 1
-
-
-@dataclass(frozen=True, slots=True)
-class SampleReady:
-    """The sample dataset is on disk; `test` is its test volume."""
-
-    folder: Path
-    test: Sample
-
-
-def train_on(data: Path | Sequence[Sample], run_folder: Path, config: TrainingConfig) -> Iterator[Any]:
-    """Give the events of `train`; torch is imported in the thread that asks for the first one."""
-    from napari_unet3d.training.loop import train
-
-    yield from train(data, run_folder, config)
-
-
-def train_on_sample(folder: Path, run_folder: Path, config: TrainingConfig) -> Iterator[Any]:
-    """Generate the sample dataset, unless an earlier one is whole, and train on it.
-
-    Yields
-    ------
-    DatasetEvent, SampleReady, TrainEvent
-        In this order.
-    """
-    if not _is_whole(folder):
-        from napari_unet3d.data.synthetic_dataset import generate
-
-        yield from generate(folder, SAMPLE_CONFIG, n_train=_N_TRAIN, n_test=_N_TEST, overwrite=True)
-    yield SampleReady(folder, read_samples(folder, Part.TEST)[0])
-    yield from train_on(folder, run_folder, config)
-
-
-def _is_whole(folder: Path) -> bool:
-    try:
-        pairs = list_pairs(folder)
-    except UserError:
-        return False
-    whole = [pair.part for pair in pairs if None not in (pair.image, pair.labels)]
-    return whole.count(Part.TRAIN) >= _N_TRAIN and whole.count(Part.TEST) >= _N_TEST
 
 
 class _SettingsArea(ScrollDock):
@@ -104,21 +56,20 @@ class TrainDock(Dock):
         self.setMinimumWidth(350)
         self.record: TrainingRecord | None = None
         self.source = TrainingSource(self)
-        self.run_folder = PathBox("d", "run-folder", "Where the model, its settings and the loss history are written.")
+        self.place = RunPlace()
         self.form = SettingsForm(TrainingConfig, "training", without=("workers",))
-        self.summary_button = QPushButton("Model summary")
-        self.summary_button.setToolTip("Layers, shapes, parameters and memory of this network.")
-        self.sample_button = QPushButton("Generate sample data and train")
+        self.looks = Looks(self, self._order, self._sketch)
         self.predict_button = QPushButton("Predict with this model")
+        self.sample_offer, self.continue_offer = SampleOffer(), ContinueOffer()
         self.curves = LossCurves(self.viewer)
         self.hardware, self.status = _line(), _line()
         self._setup = QWidget()
-        self.run_bar = RunBar("Train", also=[self._setup], stop_text="Stop and keep model")
-        self._suggested: Path | None = None
+        self.run_bar = RunBar("Train", also=[self._setup], stop_text="Stop and keep model", can_pause=True)
         self._lay_out()
         self._connect()
-        self._suggest_run_folder()
+        self.place.suggest(self.source.dataset)
         self.source.prefer_what_is_there()
+        self.continue_offer.offer(unfinished_run())
         self._show_offer()
         self.find_job(ended_too=True)
 
@@ -138,12 +89,15 @@ class TrainDock(Dock):
             case SampleReady(folder=folder, test=test):
                 self.source.use_folder(folder)
                 show_sample(self.viewer, test, "sample")
+            case RunStarted(blocks=blocks):
+                show_blocks(self.viewer, blocks)
         self._show_status()
         self.curves.refresh()
 
     def on_ended(self, job: Job) -> None:
         """Say how the run ended and offer to predict with its model."""
-        self._suggest_run_folder()
+        self.place.suggest(self.source.dataset)
+        self.continue_offer.offer(unfinished_run())
         self._show_offer()
         if self.record is None:
             return
@@ -152,22 +106,31 @@ class TrainDock(Dock):
         self._show_status()
         if self.record.has_model:
             remember_run(self.record.run_folder)
+            self.place.start_from.refresh()
         self.predict_button.setVisible(self.record.has_model)
         outcome = self.record.outcome(stopped=job.stopped, failed=job.message is not None)
-        sentences = [sentence for sentence in (job.message, *self.record.notices, outcome) if sentence]
+        sentences = [sentence for sentence in (job.message, self.record.notice_words, outcome) if sentence]
         kind: Kind = "error" if job.message else "warning" if self.record.notices else "info"
         self.message.show_message("\n".join(sentences), kind)
 
     def _start(self) -> None:
         with self.message.explaining():
-            data, run_folder = self.source.data(), self.run_folder.require("a folder for the run")
-            self._begin(partial(train_on, data, run_folder, self._config()), run_folder)
+            order = self._order()
+            self._begin(partial(train_on, order), order.run_folder)
 
     def _start_with_sample(self) -> None:
         with self.message.explaining():
             folder = plugin_data_folder() / "sample-dataset"
             run_folder = new_run_folder(folder)
             self._begin(partial(train_on_sample, folder, run_folder, self._config()), run_folder)
+
+    def _continue(self) -> None:
+        if (run := self.continue_offer.run) is None:
+            return
+        with self.message.explaining():
+            self.source.use_layers() if run.dataset is None else self.source.use_folder(run.dataset)
+            order = Order(self.source.data(), run.folder, None, resume=True)  # with the settings of the run
+            self._begin(partial(train_on, order), run.folder)
 
     def _begin(self, events: Callable[[], Iterator[Any]], run_folder: Path) -> None:
         record = TrainingRecord(run_folder)
@@ -181,12 +144,21 @@ class TrainDock(Dock):
         )
         self._show_record(record)
 
+    def _order(self) -> Order:
+        data, run_folder = self.source.data(), self.place.folder.require("a folder for the run")
+        return Order(data, run_folder, self._config(), self.place.start_from.value)
+
+    def _sketch(self) -> Order:
+        data = () if self.source.is_empty else self.source.data()
+        return Order(data, self.place.folder.value or Path(), self._config(), self.place.start_from.value)
+
     def _config(self) -> TrainingConfig:
-        return self.form.value.model_copy(update={"workers": 0})  # a viewer must not be forked
+        return self.form.free_values.model_copy(update={"workers": 0})  # a viewer must not be forked
 
     def _show_record(self, record: TrainingRecord) -> None:
         self.record = record
-        self.offer.hide()
+        self.sample_offer.hide()
+        self.continue_offer.hide()
         self.predict_button.hide()
         self.curves.show_history(record.history)
         self._show_status()
@@ -199,57 +171,52 @@ class TrainDock(Dock):
             label.setText(words)
             label.setVisible(bool(words))
         if self.record.notices and self.jobs.running(self.kind):
-            self.message.show_message("\n".join(self.record.notices), "warning")
+            self.message.show_message(self.record.notice_words, "warning")
 
     def _show_offer(self) -> None:
         running = self.jobs.running(self.kind) is not None
-        self.offer.setVisible(self.source.is_empty and not running)
-
-    def _suggest_run_folder(self) -> None:
-        mine = self.run_folder.value
-        if self._suggested is None or mine is None or mine == self._suggested or (mine / "config.json").exists():
-            self._suggested = new_run_folder(self.source.dataset)
-            self.run_folder.value = self._suggested
-
-    def _summarise(self) -> None:
-        with self.message.explaining():
-            data = None if self.source.is_empty else self.source.data()
-            job = self.jobs.start("summary", "Model summary", partial(summarise_for, data, self._config()))
-            self.summary_button.setEnabled(False)
-            job.reported.connect(lambda summary: SummaryWindow(self, summary.text).show())
-            job.failed.connect(lambda message: self.message.show_message(message, "error"))
-            job.ended.connect(lambda: self.summary_button.setEnabled(True))
+        self.sample_offer.setVisible(self.source.is_empty and self.continue_offer.run is None and not running)
 
     def _open_predict(self) -> None:
         self.viewer.window.add_plugin_dock_widget("napari-unet3d", "Predict")
 
     def _on_source(self) -> None:
-        self._suggest_run_folder()
+        self.place.suggest(self.source.dataset)
+        self._show_offer()
+
+    def _on_start_from(self) -> None:
+        has_model = self.place.start_from.value is not None
+        self.form.lock((*NETWORK_SETTINGS, "normalisation") if has_model else ())
+
+    def _decline(self) -> None:
+        self.continue_offer.offer(None)
         self._show_offer()
 
     def _connect(self) -> None:
         self.source.changed.connect(self._on_source)
+        self.place.start_from.changed.connect(self._on_start_from)
         self.run_bar.start_button.clicked.connect(self._start)
-        self.sample_button.clicked.connect(self._start_with_sample)
-        self.summary_button.clicked.connect(self._summarise)
+        self.sample_offer.start_button.clicked.connect(self._start_with_sample)
+        self.continue_offer.continue_button.clicked.connect(self._continue)
+        self.continue_offer.later_button.clicked.connect(self._decline)
         self.predict_button.clicked.connect(self._open_predict)
 
     def _lay_out(self) -> None:
-        self.offer = self._make_offer()
         setup = QVBoxLayout(self._setup)
         setup.setContentsMargins(0, 0, 4, 0)
         setup.setSpacing(4)
         setup.setAlignment(Qt.AlignmentFlag.AlignTop)
-        for widget in (
-            self.offer,
+        offers: list[QWidget] = [self.continue_offer, self.sample_offer]
+        rows = [
             heading("Train on"),
             self.source,
-            heading("Run folder"),
-            self.run_folder,
+            heading("Run"),
+            self.place,
             heading("Settings"),
             self.form,
-            self.summary_button,
-        ):
+            self.looks,
+        ]
+        for widget in offers + rows:
             setup.addWidget(widget)
         scroll = _SettingsArea(self._setup)
         content = self.widget()
@@ -259,22 +226,10 @@ class TrainDock(Dock):
         around.setStretch(0, 1)  # the settings scroll in the room that is left, so that the curves never do
         around.setStretch(1, 0)
         self.column.addWidget(scroll, 1)
-        for below in (self.message, self.run_bar, self.hardware, self.status, self.curves, self.predict_button):
-            self.column.addWidget(below)
+        for part in (self.message, self.run_bar, self.hardware, self.status, self.curves, self.predict_button):
+            self.column.addWidget(part)
         for hidden in (self.hardware, self.status, self.curves, self.predict_button):
             hidden.hide()
-
-    def _make_offer(self) -> QFrame:
-        offer = QFrame()
-        offer.setObjectName("offer")
-        offer.setStyleSheet("QFrame#offer { border: 1px solid rgba(128, 128, 128, 120); border-radius: 4px; }")
-        column = QVBoxLayout(offer)
-        words = QLabel("No data yet? See how it works on a small generated dataset; it takes less than a minute.")
-        words.setWordWrap(True)
-        self.sample_button.setMinimumHeight(36)
-        column.addWidget(words)
-        column.addWidget(self.sample_button)
-        return offer
 
 
 def _line() -> QLabel:

@@ -59,7 +59,7 @@ class TrainingSource(QWidget):
         self.found.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.found.setWordWrap(True)
         self.image = dock.layer_box(Image, "The volume to learn from.")
-        self.labels = dock.layer_box(Labels, "What is to be found in it: every voxel above 0.")
+        self.labels = dock.layer_box(Labels, "What is to be found in it; the settings say what its values mean.")
         self.pairs: list[tuple[Image, Labels]] = []
         self._viewer = dock.viewer
         self._folder_page, self._layers_page = self._make_folder_page(), self._make_layers_page()
@@ -106,6 +106,11 @@ class TrainingSource(QWidget):
         """Choose a dataset folder."""
         self.folder_button.setChecked(True)
         self.folder.value = folder
+        self._on_choice()
+
+    def use_layers(self) -> None:
+        """Choose layers."""
+        self.layers_button.setChecked(True)
         self._on_choice()
 
     def prefer_what_is_there(self) -> None:

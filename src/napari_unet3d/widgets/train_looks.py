@@ -1,0 +1,75 @@
+"""The buttons of the Train dock that look before anything is trained: Check, and Model summary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
+
+from napari_unet3d.training.events import Preflight
+from napari_unet3d.widgets.findings import FindingsWindow
+from napari_unet3d.widgets.summary import SummaryWindow
+from napari_unet3d.widgets.train_work import Order, check, summarise_for
+
+if TYPE_CHECKING:
+    from napari_unet3d.widgets.base import Dock
+
+
+class Looks(QWidget):
+    """Two buttons; each runs a job that ends in a window.
+
+    Parameters
+    ----------
+    dock : Dock
+        Has the jobs and the message line.
+    order : callable
+        Gives what would be trained; it raises a `UserError` when something is missing.
+    sketch : callable
+        Gives the same, but with no data where there is none.
+    """
+
+    def __init__(self, dock: Dock, order: Callable[[], Order], sketch: Callable[[], Order]) -> None:
+        super().__init__()
+        self._dock, self._order, self._sketch = dock, order, sketch
+        self.check_button, self.summary_button = QPushButton("Check"), QPushButton("Model summary")
+        self.check_button.setToolTip("What goes wrong or could be better, what a step sees, and how long it takes.")
+        self.summary_button.setToolTip("Layers, shapes, parameters and memory of this network.")
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.check_button, 1)
+        row.addWidget(self.summary_button, 1)
+        self.check_button.clicked.connect(self._check)
+        self.summary_button.clicked.connect(self._summarise)
+
+    def _check(self) -> None:
+        with self._dock.message.explaining():
+            self._run("check", partial(check, self._order()), self.check_button, self._show_findings)
+
+    def _summarise(self) -> None:
+        with self._dock.message.explaining():
+            self._run("summary", partial(summarise_for, self._sketch()), self.summary_button, self._show_summary)
+
+    def _show_findings(self, event: Any) -> None:
+        if isinstance(event, Preflight):
+            FindingsWindow(self._dock, event).show()
+
+    def _show_summary(self, summary: Any) -> None:
+        SummaryWindow(self._dock, summary.text).show()
+
+    def _run(
+        self, kind: str, events: Callable[[], Iterator[Any]], button: QPushButton, show: Callable[[Any], None]
+    ) -> None:
+        words = button.text()
+        job = self._dock.jobs.start(kind, words, events)
+
+        def end() -> None:
+            button.setEnabled(True)
+            button.setText(words)
+
+        button.setEnabled(False)
+        button.setText(f"{words} …")
+        job.reported.connect(show)
+        job.failed.connect(self._dock.show_failure)
+        job.ended.connect(end)

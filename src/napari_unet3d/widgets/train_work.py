@@ -1,0 +1,145 @@
+"""What the Train dock does in a thread; torch is imported there, when the first event is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_unet3d.configs import Difficulty, SyntheticConfig, TrainingConfig
+from napari_unet3d.data.checks import Severity
+from napari_unet3d.data.dataset import Part, list_pairs, read_pair, read_samples
+from napari_unet3d.data.sample import Sample, Shape3D
+from napari_unet3d.errors import UserError
+from napari_unet3d.training.events import Preflight
+from napari_unet3d.widgets.unfinished import noted
+
+if TYPE_CHECKING:
+    from napari_unet3d.model.network import ModelSummary
+
+SAMPLE_CONFIG = SyntheticConfig(
+    difficulty=Difficulty.MEDIUM,
+    shape=(64, 64, 64),
+    objects=6,
+    object_shape_min=(20, 20, 20),
+    object_shape_max=(32, 32, 32),
+)
+_N_TRAIN, _N_TEST = 5, 1
+
+
+@dataclass(frozen=True, slots=True)
+class SampleReady:
+    """The sample dataset is on disk; `test` is its test volume."""
+
+    folder: Path
+    test: Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be trained.
+
+    Attributes
+    ----------
+    data : Path or sequence of Sample
+        A dataset folder, or volumes.
+    run_folder : Path
+        Where to.
+    config : TrainingConfig or None
+        The settings; None for those of the run that goes on.
+    start_from : Path or None
+        The model to begin with.
+    resume : bool
+        Whether to go on with the run in the folder.
+    """
+
+    data: Path | Sequence[Sample]
+    run_folder: Path
+    config: TrainingConfig | None
+    start_from: Path | None = None
+    resume: bool = False
+
+
+def train_on(order: Order) -> Iterator[Any]:
+    """Check the data, then train; what makes training impossible is said before anything is written.
+
+    Yields
+    ------
+    Finding, VolumeExamined, Preflight, TrainEvent
+        The preflight without its timing, then the events of `train`.
+
+    Raises
+    ------
+    UserError
+        With all errors of the preflight, or as `train`.
+    """
+    from napari_unet3d.training.continuing import begin
+    from napari_unet3d.training.loop import train
+    from napari_unet3d.training.preflight import preflight
+
+    beginning = begin(order.run_folder, order.config, resume=order.resume, start_from=order.start_from)
+    for event in preflight(order.data, beginning.config, order.run_folder, timed=False):
+        yield event
+        if isinstance(event, Preflight) and not event.can_train:
+            raise UserError("\n".join(finding.message for finding in event.of(Severity.ERROR)))
+    events = train(order.data, order.run_folder, order.config, resume=order.resume, start_from=beginning.model)
+    yield from noted(events, order.data if isinstance(order.data, Path) else None)
+
+
+def train_on_sample(folder: Path, run_folder: Path, config: TrainingConfig) -> Iterator[Any]:
+    """Generate the sample dataset, unless an earlier one is whole, and train on it.
+
+    Yields
+    ------
+    DatasetEvent, SampleReady, and what `train_on` gives
+        In this order.
+    """
+    if not _is_whole(folder):
+        from napari_unet3d.data.synthetic_dataset import generate
+
+        yield from generate(folder, SAMPLE_CONFIG, n_train=_N_TRAIN, n_test=_N_TEST, overwrite=True)
+    yield SampleReady(folder, read_samples(folder, Part.TEST)[0])
+    yield from train_on(Order(folder, run_folder, config))
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        pairs = list_pairs(folder)
+    except UserError:
+        return False
+    whole = [pair.part for pair in pairs if None not in (pair.image, pair.labels)]
+    return whole.count(Part.TRAIN) >= _N_TRAIN and whole.count(Part.TEST) >= _N_TEST
+
+
+def check(order: Order) -> Iterator[Any]:
+    """Give all that `preflight` finds, with the time of a real step."""
+    from napari_unet3d.training.preflight import preflight
+
+    yield from preflight(order.data, _settled(order), order.run_folder)
+
+
+def summarise_for(order: Order) -> Iterator[ModelSummary]:
+    """Summarise the network for the first training volume, or for the summary's own size when there is none.
+
+    Raises
+    ------
+    UserError
+        When the dataset or the model cannot be read or the network cannot be built.
+    """
+    from napari_unet3d.model.network import summarise
+
+    yield summarise(_settled(order), _first_shape(order.data))
+
+
+def _settled(order: Order) -> TrainingConfig:
+    from napari_unet3d.training.continuing import begin
+
+    return begin(order.run_folder, order.config, resume=False, start_from=order.start_from).config
+
+
+def _first_shape(data: Path | Sequence[Sample]) -> Shape3D | None:
+    if isinstance(data, Path):
+        pair = next((pair for pair in list_pairs(data, Part.TRAIN) if None not in (pair.image, pair.labels)), None)
+        return None if pair is None else read_pair(pair).shape
+    return data[0].shape if data else None
