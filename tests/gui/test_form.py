@@ -236,7 +236,7 @@ def test_numbers_begin_with_something_sensible_when_they_are_chosen(qtbot):
     form = make(qtbot, TrainingConfig)
     combos = {name: form.boxes[name].native.findChild(QComboBox) for name in ("patch", "spacing")}
     for combo in combos.values():
-        combo.setCurrentText("z, y, x")
+        combo.setCurrentText("z y x")
     assert (form.value.patch, form.value.spacing) == ((32, 32, 32), (1.0, 1.0, 1.0))
 
 

@@ -154,11 +154,13 @@ class TrainingRecord:
 
     @property
     def setting_words(self) -> str:
-        """Device, precision and volumes of the run in two lines; empty before they are known."""
+        """Device, precision, what a step sees and the volumes of the run; empty before they are known."""
         if self.started is None:
             return ""
         train, val = len(self.started.train_names), len(self.started.val_names)
         volumes = f"{train} training, {val} validation volume{'' if val == 1 else 's'}"
+        if self.started.blocks:
+            volumes = "of the one volume a block trains (blue) and another validates (orange)"
         return f"{self.started.device} · {self.started.plan.words} per step · {volumes}"
 
     @property

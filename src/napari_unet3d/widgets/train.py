@@ -99,6 +99,7 @@ class TrainDock(Dock):
         self.place.suggest(self.source.dataset)
         self.continue_offer.offer(unfinished_run())
         self._show_offer()
+        self.looks.show()
         if self.record is None:
             return
         if self.record.started is None:
@@ -128,7 +129,10 @@ class TrainDock(Dock):
         if (run := self.continue_offer.run) is None:
             return
         with self.message.explaining():
-            self.source.use_layers() if run.dataset is None else self.source.use_folder(run.dataset)
+            if run.dataset is None:
+                self.source.use_layers()
+            else:
+                self.source.use_folder(run.dataset)
             order = Order(self.source.data(), run.folder, None, resume=True)  # with the settings of the run
             self._begin(partial(train_on, order), run.folder)
 
@@ -159,6 +163,7 @@ class TrainDock(Dock):
         self.record = record
         self.sample_offer.hide()
         self.continue_offer.hide()
+        self.looks.hide()
         self.predict_button.hide()
         self.curves.show_history(record.history)
         self._show_status()
@@ -226,7 +231,15 @@ class TrainDock(Dock):
         around.setStretch(0, 1)  # the settings scroll in the room that is left, so that the curves never do
         around.setStretch(1, 0)
         self.column.addWidget(scroll, 1)
-        for part in (self.message, self.run_bar, self.hardware, self.status, self.curves, self.predict_button):
+        for part in (
+            self.message,
+            self.looks,
+            self.run_bar,
+            self.hardware,
+            self.status,
+            self.curves,
+            self.predict_button,
+        ):
             self.column.addWidget(part)
         for hidden in (self.hardware, self.status, self.curves, self.predict_button):
             hidden.hide()

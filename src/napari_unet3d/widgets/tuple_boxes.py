@@ -29,7 +29,7 @@ class RowBox:
             if isinstance(box.native, QAbstractSpinBox):
                 box.native.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
                 box.native.setStyleSheet(_NARROW)
-                box.native.setMinimumWidth(36)
+                box.native.setMinimumWidth(30)
                 # The widest value must not decide about the width of the dock.
                 box.native.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
             layout.addWidget(box.native, 1)
@@ -57,14 +57,14 @@ class ModeOrTripleBox:
     def __init__(self, modes: Sequence[Any], boxes: Sequence[Box]) -> None:
         self._modes = tuple(modes)
         self._row = RowBox(boxes)
-        texts = [*(mode.words for mode in self._modes), "z, y, x"]
+        texts = [*(mode.words for mode in self._modes), "z y x"]
         self._combo = ComboBox(choices=[(text, index) for index, text in enumerate(texts)])
         self.native = QWidget()
         layout = QHBoxLayout(self.native)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         self._combo.native.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self._combo.native.setMinimumWidth(70)
+        self._combo.native.setMinimumWidth(82)
         ignore_stray_wheel(self._combo.native)
         layout.addWidget(self._combo.native, 1)
         layout.addWidget(self._row.native, 2)
