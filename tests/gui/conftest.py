@@ -2,9 +2,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from napari_unet3d.configs import TrainingConfig
+from napari_unet3d.data.dataset import Part, add_sample, create_dataset
+from napari_unet3d.data.sample import Sample
+from napari_unet3d.training.events import EpochFinished
 from napari_unet3d.widgets import memory
+from napari_unet3d.widgets import train as train_module
 
 PLUGIN = "napari-unet3d"
 
@@ -15,6 +21,54 @@ def memory_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
     folder = tmp_path_factory.mktemp("settings") / "napari-unet3d"
     monkeypatch.setattr(memory, "memory_folder", lambda: folder)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No test writes into the data folder of the person who runs it."""
+    folder = tmp_path / "data"
+    monkeypatch.setattr("napari_unet3d.widgets.runs.plugin_data_folder", lambda: folder)
+    monkeypatch.setattr(train_module, "plugin_data_folder", lambda: folder)
+    return folder
+
+
+@pytest.fixture
+def ball():
+    """Make a small volume with a ball in it."""
+
+    def _ball(name: str, middle: tuple[int, int, int] = (8, 9, 10)) -> Sample:
+        distances = np.linalg.norm(np.indices((16, 18, 20)).T - middle, axis=-1).T
+        labels = (distances < 5).astype(np.uint8)
+        image = (labels * 100 + np.random.default_rng(list(name.encode())).integers(0, 40, labels.shape)).astype(
+            np.uint8
+        )
+        return Sample(name, image, labels, (2.0, 1.0, 1.0))
+
+    return _ball
+
+
+@pytest.fixture
+def dataset(tmp_path, ball):
+    folder = create_dataset(tmp_path / "my dataset")
+    for name in ("1", "2", "3"):
+        add_sample(folder, ball(name), Part.TRAIN)
+    return folder
+
+
+@pytest.fixture
+def long_run(open_dock, dataset, qtbot):
+    """A run of the Train dock that is going on, with an epoch behind it."""
+    dock = open_dock("Train")
+    dock.source.use_folder(dataset)
+    dock.form.value = TrainingConfig(epochs=100_000, val_fraction=0.34)
+    dock.run_bar.start_button.click()
+    job = dock.jobs.running("train")
+    with qtbot.waitSignal(job.reported, timeout=60_000, check_params_cb=lambda e: isinstance(e, EpochFinished)):
+        pass
+    yield job
+    if job.is_running:
+        with qtbot.waitSignal(job.ended, timeout=20_000):
+            job.stop()
 
 
 @pytest.fixture

@@ -8,39 +8,13 @@ import pytest
 from napari.layers import Labels
 
 from napari_unet3d.configs import TrainingConfig
-from napari_unet3d.data.dataset import Part, add_sample, create_dataset
+from napari_unet3d.data.checks import Finding
 from napari_unet3d.data.events import Notice
-from napari_unet3d.data.sample import Sample
 from napari_unet3d.model.plan import Plan
-from napari_unet3d.training.events import EpochFinished, RunStarted, StepFinished, TrainingFinished
-from napari_unet3d.widgets import train as train_module
+from napari_unet3d.training.events import EndReason, EpochFinished, RunStarted, StepFinished, TrainingFinished
 from napari_unet3d.widgets.runs import TrainingRecord, new_run_folder, recent_runs, remember_run
 from napari_unet3d.widgets.summary import SummaryWindow
 from napari_unet3d.widgets.train import TrainDock
-
-
-@pytest.fixture(autouse=True)
-def data_folder(tmp_path, monkeypatch):
-    """No test writes into the data folder of the person who runs it."""
-    folder = tmp_path / "data"
-    monkeypatch.setattr("napari_unet3d.widgets.runs.plugin_data_folder", lambda: folder)
-    monkeypatch.setattr(train_module, "plugin_data_folder", lambda: folder)
-    return folder
-
-
-def ball(name, middle=(8, 9, 10)):
-    distances = np.linalg.norm(np.indices((16, 18, 20)).T - middle, axis=-1).T
-    labels = (distances < 5).astype(np.uint8)
-    image = (labels * 100 + np.random.default_rng(len(name)).integers(0, 40, labels.shape)).astype(np.uint8)
-    return Sample(name, image, labels, (2.0, 1.0, 1.0))
-
-
-@pytest.fixture
-def dataset(tmp_path):
-    folder = create_dataset(tmp_path / "my dataset")
-    for name in ("1", "2", "3"):
-        add_sample(folder, ball(name), Part.TRAIN)
-    return folder
 
 
 @pytest.fixture
@@ -79,7 +53,7 @@ def test_training_on_a_dataset_writes_the_run_beside_it(dock, dataset, wait_for_
     assert len(dock.curves.history.val) == 2
 
 
-def test_training_on_two_pairs_of_layers(dock, viewer, wait_for_end):
+def test_training_on_two_pairs_of_layers(ball, dock, viewer, wait_for_end):
     for name in ("one", "second"):
         volume = ball(name)
         viewer.add_image(volume.image, name=name)
@@ -96,7 +70,7 @@ def test_training_on_two_pairs_of_layers(dock, viewer, wait_for_end):
     assert {*dock.record.started.train_names, *dock.record.started.val_names} == {"one", "second"}
 
 
-def test_a_pair_goes_with_its_layer(dock, viewer):
+def test_a_pair_goes_with_its_layer(ball, dock, viewer):
     volume = ball("one")
     image = viewer.add_image(volume.image, name="one")
     viewer.add_labels(volume.labels, name="labels")
@@ -108,7 +82,7 @@ def test_a_pair_goes_with_its_layer(dock, viewer):
     assert dock.source.pair_list.count() == 0
 
 
-def test_layers_are_chosen_when_only_they_are_there(viewer, open_dock):
+def test_layers_are_chosen_when_only_they_are_there(ball, viewer, open_dock):
     volume = ball("one")
     viewer.add_image(volume.image)
     viewer.add_labels(volume.labels)
@@ -117,16 +91,18 @@ def test_layers_are_chosen_when_only_they_are_there(viewer, open_dock):
     assert not dock.sample_offer.isVisibleTo(dock)
 
 
-def test_one_volume_with_validation_is_explained(dock, viewer, wait_for_end):
+def test_one_volume_too_small_for_validation_trains_and_says_so(ball, dock, viewer, wait_for_end):
     volume = ball("one")
     viewer.add_image(volume.image)
     viewer.add_labels(volume.labels)
     dock.source.layers_button.click()
     settings(dock)
     wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
-    assert dock.message.kind == "error"
-    assert "validation" in dock.message.text()
-    assert not dock.predict_button.isVisibleTo(dock)
+    assert dock.message.kind == "warning"
+    assert "too small for a validation block" in dock.message.text()
+    assert dock.message.text().count("too small") == 1, "the check and the run say the same"
+    assert "Training is done" in dock.message.text()
+    assert not any(layer.name.endswith("split") for layer in viewer.layers)
 
 
 @pytest.mark.parametrize(
@@ -160,21 +136,6 @@ def test_cuda_without_a_gpu_is_explained(dock, dataset, wait_for_end):
     assert "choose auto or cpu" in dock.message.text()
     assert dock.run_bar.start_button.isVisibleTo(dock), "the dock can be used again"
     assert not dock.status.isVisibleTo(dock), "nothing is loading any more"
-
-
-@pytest.fixture
-def long_run(dock, dataset, qtbot):
-    """A run that is going on, with an epoch behind it."""
-    dock.source.use_folder(dataset)
-    dock.form.value = TrainingConfig(epochs=100_000, val_fraction=0.34)
-    dock.run_bar.start_button.click()
-    job = dock.jobs.running("train")
-    with qtbot.waitSignal(job.reported, timeout=60_000, check_params_cb=lambda e: isinstance(e, EpochFinished)):
-        pass
-    yield job
-    if job.is_running:
-        with qtbot.waitSignal(job.ended, timeout=20_000):
-            job.stop()
 
 
 def test_a_second_run_is_refused_while_one_runs(dock, long_run):
@@ -245,7 +206,30 @@ def test_how_a_run_ended_is_said_with_the_place_of_its_model(tmp_path):
     assert record.outcome(stopped=True, failed=False).startswith("Stopped after epoch 2. The best model, of epoch 1,")
     assert record.outcome(stopped=False, failed=True).startswith("It broke off after epoch 2.")
     record.add(TrainingFinished(tmp_path, tmp_path / "model.safetensors", 1, 0.7, 0.6))
+    assert record.outcome(stopped=False, failed=False).startswith("Training is done.")
     assert str(tmp_path) in record.outcome(stopped=False, failed=False)
+
+
+@pytest.mark.parametrize(("reason", "words"), [(EndReason.STALLED, "not improved"), (EndReason.TIME, "time is over")])
+def test_why_a_run_ended_early_is_said(tmp_path, reason, words):
+    record = TrainingRecord(tmp_path)
+    (tmp_path / "model.safetensors").touch()
+    for epoch in (1, 2, 3):
+        record.add(EpochFinished(epoch, 0.8, 0.7 + epoch / 10, 0.6, epoch == 1, 1.0))
+    record.add(TrainingFinished(tmp_path, tmp_path / "model.safetensors", 1, 0.8, 0.6, reason))
+    outcome = record.outcome(stopped=False, failed=False)
+    assert outcome.startswith("Training ended after epoch 3: ")
+    assert words in outcome
+
+
+def test_many_warnings_are_shortened(tmp_path):
+    record = TrainingRecord(tmp_path)
+    for number in range(7):
+        record.add(Finding.warning(f"Warning {number}."))
+        record.add(Notice(f"Warning {number}."))
+        record.add(Finding.info("Good to know."))
+    lines = record.notice_words.split("\n")
+    assert lines == [*(f"Warning {n}." for n in range(4)), "… and 3 more; press Check to read them all."]
 
 
 def test_recent_runs_are_newest_first_and_forget_what_is_gone(tmp_path):
