@@ -79,9 +79,8 @@ def test_the_summary_is_of_the_network_of_the_model_to_start_from(dock, wait_for
     assert told.args[0].n_parameters == dock.record.started.n_parameters
 
 
-def test_check_says_what_is_missing(dock, tmp_path):
-    dock.source.use_folder(tmp_path / "nowhere")
-    dock.source.folder.value = None
+def test_check_says_what_is_missing(open_dock):
+    dock = open_dock("Train")
     dock.looks.check_button.click()
     assert dock.message.kind == "error"
     assert "choose the folder of a dataset" in dock.message.text().lower()

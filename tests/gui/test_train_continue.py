@@ -105,7 +105,9 @@ def test_not_now_is_asked_again_in_the_next_session(left_run, viewer, open_dock)
     assert again.continue_offer.isVisibleTo(again)
 
 
-@pytest.mark.parametrize("damage", ["no model", "no state", "no folder", "finished", "older memory", "no json"])
+@pytest.mark.parametrize(
+    "damage", ["no model", "no state", "no folder", "finished", "out of time", "older memory", "no json"]
+)
 def test_what_cannot_go_on_is_not_offered(left_run, dataset, memory_folder, damage):
     match damage:
         case "no model":
@@ -116,6 +118,9 @@ def test_what_cannot_go_on_is_not_offered(left_run, dataset, memory_folder, dama
             shutil.rmtree(left_run)
         case "finished":
             list(noted(train(dataset, left_run, resume=True), dataset))
+        case "out of time":
+            list(noted(train(dataset, left_run, TrainingConfig(max_minutes=1e-4), resume=True), dataset))
+            assert how_far(left_run) == RunProgress(2, 4)
         case "older memory":
             (memory_folder / "last-training.json").write_text(json.dumps([1, 2]))
         case "no json":

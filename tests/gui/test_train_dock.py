@@ -229,7 +229,7 @@ def test_many_warnings_are_shortened(tmp_path):
         record.add(Notice(f"Warning {number}."))
         record.add(Finding.info("Good to know."))
     lines = record.notice_words.split("\n")
-    assert lines == [*(f"Warning {n}." for n in range(4)), "… and 3 more; press Check to read them all."]
+    assert lines == [*(f"Warning {n}." for n in range(3)), "… and 4 more; press Check to read them all."]
 
 
 def test_recent_runs_are_newest_first_and_forget_what_is_gone(tmp_path):

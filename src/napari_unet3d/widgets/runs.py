@@ -27,7 +27,7 @@ from napari_unet3d.widgets.jobs import Progress
 from napari_unet3d.widgets.memory import recall, remember
 
 _MOST_RECENT = 10
-_MOST_NOTICES = 4
+_MOST_NOTICES = 3
 _KEY = "recent-runs"
 
 

@@ -37,7 +37,9 @@ class _SettingsArea(ScrollDock):
         return QSize(super().sizeHint().width(), 180)
 
     def minimumSizeHint(self) -> QSize:
-        return QSize(super().minimumSizeHint().width(), 180)
+        return QSize(
+            super().minimumSizeHint().width(), 110
+        )  # a long message must not push the button below out of view
 
 
 class TrainDock(Dock):
@@ -110,7 +112,7 @@ class TrainDock(Dock):
             self.place.start_from.refresh()
         self.predict_button.setVisible(self.record.has_model)
         outcome = self.record.outcome(stopped=job.stopped, failed=job.message is not None)
-        sentences = [sentence for sentence in (job.message, self.record.notice_words, outcome) if sentence]
+        sentences = [sentence for sentence in (job.message, outcome, self.record.notice_words) if sentence]
         kind: Kind = "error" if job.message else "warning" if self.record.notices else "info"
         self.message.show_message("\n".join(sentences), kind)
 
