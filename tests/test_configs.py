@@ -14,14 +14,18 @@ from napari_unet3d.configs import (
     BackgroundMethod,
     Difficulty,
     EvaluationConfig,
+    Optimizer,
+    PatchMode,
     PixelType,
     PredictionConfig,
     Preset,
     RotationPlane,
     Settings,
     SyntheticConfig,
+    Task,
     TrainingConfig,
 )
+from napari_unet3d.configs.base import NUMBERS
 from napari_unet3d.errors import UserError
 
 CONFIGS: list[type[Settings]] = [SyntheticConfig, TrainingConfig, PredictionConfig, EvaluationConfig]
@@ -206,3 +210,34 @@ def test_presets_are_those_of_the_tutorial(preset, channels, stride):
 def test_planes_and_axes_know_their_places():
     assert [plane.axes for plane in RotationPlane] == [(0, 1), (0, 2), (1, 2)]
     assert [axis.number for axis in type(EvaluationConfig().figure_axis)] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "matters"),
+    [
+        ("class_names", {"task": Task.CLASSES}, True),
+        ("class_names", {"task": Task.OBJECTS}, False),
+        ("foreground_share", {"patch": (PatchMode.AUTO,)}, True),
+        ("foreground_share", {"patch": (8, 16, 32)}, True),
+        ("foreground_share", {"patch": (PatchMode.WHOLE,)}, False),
+        ("fit", {"patch": (8, 16, 32)}, False),
+        ("momentum", {"optimizer": Optimizer.SGD}, True),
+        ("momentum", {"optimizer": Optimizer.ADAM}, False),
+        ("momentum", {}, True),
+        ("epochs", {"task": Task.OBJECTS}, True),
+    ],
+)
+def test_settings_matter_beside_the_choices_that_they_are_declared_for(name, values, matters):
+    assert TrainingConfig.matters(name, values) is matters
+
+
+def test_what_a_setting_is_for_names_settings_and_their_choices_and_is_told():
+    conditional = {n: f for n, f in TrainingConfig.model_fields.items() if "only_for" in f.json_schema_extra}
+    assert len(conditional) >= 5
+    for field in conditional.values():
+        for other, choices in field.json_schema_extra["only_for"].items():
+            known = {str(member.value) for member in (*Task, *PatchMode, *Optimizer)} | {NUMBERS}
+            assert other in TrainingConfig.model_fields
+            assert set(choices) <= known
+    assert conditional["class_names"].description.endswith("Only for task classes.")
+    assert conditional["fit"].description.endswith("Only for patch auto or whole.")

@@ -155,8 +155,9 @@ def _time(plan: Plan, shapes: Sequence[Shape3D], config: TrainingConfig, hardwar
         )
     whole = probe.seconds * n_steps * config.epochs
     limit = f", but the run ends after {config.max_minutes:g} min" if 0 < config.max_minutes * 60 < whole else ""
+    memory = f"{probe.memory_bytes / 1e9:.2f}" if probe.memory_bytes >= 1e7 else "less than 0.01"
     return Finding.info(
-        f"One step takes {_duration(probe.seconds)} and {probe.memory_bytes / 1e9:.2f} GB of memory, so "
+        f"One step takes {_duration(probe.seconds)} and {memory} GB of memory, so "
         f"{config.epochs} epochs of {n_steps} take about {_duration(whole)} and validation{limit}."
     )
 

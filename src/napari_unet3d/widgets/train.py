@@ -31,15 +31,14 @@ if TYPE_CHECKING:
 
 
 class _SettingsArea(ScrollDock):
-    """Scrolls the settings in the room that the curves leave."""
+    """Scrolls the settings in the room that the message and the curves leave."""
 
     def sizeHint(self) -> QSize:
-        return QSize(super().sizeHint().width(), 180)
+        # With more, a long message would push the buttons out of view; where there is room, it is stretched.
+        return QSize(super().sizeHint().width(), 110)
 
     def minimumSizeHint(self) -> QSize:
-        return QSize(
-            super().minimumSizeHint().width(), 110
-        )  # a long message must not push the button below out of view
+        return QSize(super().minimumSizeHint().width(), 110)
 
 
 class TrainDock(Dock):
