@@ -113,11 +113,13 @@ class ScoresTable(QTableWidget):
         """Remove every row."""
         self.names = []
         self.setRowCount(0)
+        self._set_columns(_FOREGROUND)
         self.hide()
 
     def show_scores(self, scores: Scores, *, bold: bool = False) -> None:
         """Add a row and one for each class, or replace those of the same volume."""
-        self._set_columns(_FOREGROUND if scores.objects is None else _OBJECTS)
+        if scores.objects is not None:  # they are measured last: until then their columns stay, with dashes
+            self._set_columns(_OBJECTS)
         first = self._rows_for(scores.name, 1 + len(scores.classes))
         self._fill(first, scores.name, scores, bold=bold)
         for row, of_class in enumerate(scores.classes, start=first + 1):
