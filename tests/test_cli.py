@@ -91,6 +91,32 @@ class TestContract:
         assert run("train", dataset, "--run", tmp_path / "run", "--epochs", 1, "--summary") == 0
         assert "Conv3d" in capfd.readouterr().err
 
+    def test_check_says_what_it_finds_and_does_not_train(
+        self, dataset: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run("train", dataset, "--run", tmp_path / "run", "--check") == 0
+        lines = capfd.readouterr().out.splitlines()
+        assert {line.split(": ")[0] for line in lines[:-1]} == {"info"}
+        assert any("One step takes" in line for line in lines)
+        assert lines[-1] == "0 errors, 0 warnings"
+
+        assert run("train", dataset, "--run", tmp_path / "run", "--check", "--patch", 16, 16, 17) == 1
+        told = capfd.readouterr()
+        assert "error: The patch has 17 voxels along x" in told.out
+        assert told.out.endswith("1 error, 0 warnings\n")
+        assert told.err == ""
+        assert not (tmp_path / "run").exists()
+
+    def test_warnings_are_said_once_before_training(
+        self, dataset: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        (dataset / "train/labels/b.tif").unlink()
+        np.save(dataset / "train/labels/b.npy", np.zeros((12, 16, 20), np.uint8))
+        assert run("train", dataset, "--run", tmp_path / "run", "--epochs", 1) == 0
+        told = capfd.readouterr().err
+        assert told.startswith("warning: The labels of 'b' hold no foreground; check that this is meant.\n")
+        assert told.count("'b' hold no foreground") == 1
+
     def test_overwrite_replaces_a_run(self, dataset: Path, tmp_path: Path) -> None:
         again = ("train", dataset, "--run", tmp_path / "run", "--epochs", 1)
         assert [run(*again), run(*again), run(*again, "--overwrite")] == [0, 1, 0]

@@ -77,6 +77,12 @@ class TestBadInput:
         assert self.train(dataset) == 1
         assert_one_message(capfd, told)
 
+    def test_several_problems_are_counted(self, dataset: Path, capfd: pytest.CaptureFixture[str]) -> None:
+        (dataset / "train/labels/a.tif").unlink()
+        (dataset / "train/labels/b.tif").unlink()
+        assert self.train(dataset) == 1
+        assert_one_message(capfd, "no partner for a.tif", "(1 more; train --check lists all.)")
+
     def test_labels_without_foreground(self, dataset: Path, capfd: pytest.CaptureFixture[str]) -> None:
         for file in list((dataset / "train/labels").iterdir()):
             file.unlink()
@@ -92,9 +98,8 @@ class TestBadInput:
         for name in "bc":
             (dataset / f"train/images/{name}.tif").unlink()
             (dataset / f"train/labels/{name}.tif").unlink()
-        assert self.train(dataset) == 1
-        assert_one_message(capfd, "validation")
-        assert self.train(dataset, "--val-fraction", 0) == 0
+        assert self.train(dataset) == 0
+        assert "'a' of 12 × 16 × 20 voxels is too small for a validation block" in capfd.readouterr().err
 
     def test_no_gpu(self, dataset: Path, capfd: pytest.CaptureFixture[str]) -> None:
         torch = pytest.importorskip("torch")

@@ -10,13 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from napari_unet3d.configs import ZeroIs
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.split import split_samples
+from napari_unet3d.data.split import Block, Role, Split, split_samples
 from napari_unet3d.errors import UserError
 
 
 def samples(n: int) -> list[Sample]:
     return [Sample(str(i), np.zeros((2, 3, 4), np.uint8)) for i in range(1, n + 1)]
+
+
+def split(samples, val_fraction, seed) -> Split:
+    return split_samples(samples, val_fraction, seed, gap_zyx=(19, 19, 19))
 
 
 def names(chosen) -> list[str]:
@@ -25,45 +30,131 @@ def names(chosen) -> list[str]:
 
 @given(n=st.integers(2, 60), percent=st.integers(1, 90), seed=st.integers(0, 2**31 - 1))
 def test_every_volume_is_in_one_part_and_both_have_one(n, percent, seed):
-    split = split_samples(samples(n), percent / 100, seed)
-    assert sorted(names(split.train) + names(split.val), key=int) == names(samples(n))
-    assert len(split.val) == max(1, math.floor(percent * n / 100)) or len(split.train) == 1
-    assert names(split.train) == sorted(names(split.train), key=int)
+    parts = split(samples(n), percent / 100, seed)
+    assert sorted(names(parts.train) + names(parts.val), key=int) == names(samples(n))
+    assert len(parts.val) == max(1, math.floor(percent * n / 100)) or len(parts.train) == 1
+    assert names(parts.train) == sorted(names(parts.train), key=int)
 
 
 @pytest.mark.parametrize(
     ("n", "fraction", "n_val"), [(5, 0.2, 1), (10, 0.3, 3), (100, 0.29, 29), (4, 0.2, 1), (2, 0.9, 1)]
 )
 def test_the_number_of_validation_volumes(n, fraction, n_val):
-    assert len(split_samples(samples(n), fraction, seed=0).val) == n_val
+    assert len(split(samples(n), fraction, seed=0).val) == n_val
 
 
 @given(seed=st.integers(0, 1000), order=st.randoms())
 def test_the_order_of_listing_does_not_matter(seed, order):
     mixed = samples(12)
     random.Random(order.random()).shuffle(mixed)
-    assert names(split_samples(mixed, 0.25, seed).val) == names(split_samples(samples(12), 0.25, seed).val)
+    assert names(split(mixed, 0.25, seed).val) == names(split(samples(12), 0.25, seed).val)
 
 
 def test_another_seed_gives_another_split_and_the_global_generator_stays():
     before = np.random.get_state()[1].tolist()
-    drawn = {tuple(names(split_samples(samples(12), 0.25, seed).val)) for seed in range(20)}
+    drawn = {tuple(names(split(samples(12), 0.25, seed).val)) for seed in range(20)}
     assert len(drawn) > 10
     assert np.random.get_state()[1].tolist() == before
 
 
 def test_fraction_zero_trains_on_all():
-    split = split_samples(samples(3), 0, seed=0)
-    assert names(split.train) == ["1", "2", "3"]
-    assert split.val == ()
-    assert split_samples(samples(1), 0, seed=0).train
-
-
-def test_one_volume_cannot_be_divided():
-    with pytest.raises(UserError, match=r"1 volume cannot .* fraction of 0\.2. Add a second volume, or set .* to 0"):
-        split_samples(samples(1), 0.2, seed=0)
+    parts = split(samples(3), 0, seed=0)
+    assert names(parts.train) == ["1", "2", "3"]
+    assert parts.val == ()
+    assert split(samples(1), 0, seed=0).train
 
 
 def test_no_volume_at_all():
     with pytest.raises(UserError, match="no volume to train on"):
-        split_samples([], 0, seed=0)
+        split([], 0, seed=0)
+
+
+def labelled(shape, labels=None) -> Sample:
+    labels = np.ones(shape, np.uint8) if labels is None else labels
+    return Sample("one", np.arange(np.prod(shape)).reshape(shape).astype(np.float32), labels, (2.0, 0.5, 0.25))
+
+
+def overlap(a: Block, b: Block) -> bool:
+    return all(max(a.start_zyx[i], b.start_zyx[i]) < min(a.stop_zyx[i], b.stop_zyx[i]) for i in range(3))
+
+
+@given(
+    shape=st.tuples(*[st.integers(2, 60)] * 3),
+    gap=st.tuples(*[st.integers(0, 40)] * 3),
+    percent=st.integers(1, 90),
+    seed=st.integers(0, 100),
+)
+def test_blocks_of_one_volume(shape, gap, percent, seed):
+    sample = labelled(shape)
+    parts = split_samples([sample], percent / 100, seed, gap_zyx=gap)
+    assert parts.blocks == split_samples([sample], percent / 100, seed, gap_zyx=gap).blocks
+    if not parts.val:
+        assert parts.train == (sample,)
+        assert parts.blocks == ()
+        room = [side - step - max(2, round(percent / 100 * side)) for side, step in zip(shape, gap, strict=True)]
+        assert all(left < max(2, 0.4 * side) for left, side in zip(room, shape, strict=True))
+        assert "is too small for a validation block" in parts.notice
+        return
+
+    train, val = parts.blocks
+    assert (train.role, val.role, parts.notice) == (Role.TRAINING, Role.VALIDATION, None)
+    assert not overlap(train, val)
+    (axis,) = [axis for axis in range(3) if (val.start_zyx[axis], val.stop_zyx[axis]) != (0, shape[axis])]
+    first, second = sorted([(train.start_zyx[axis], train.stop_zyx[axis]), (val.start_zyx[axis], val.stop_zyx[axis])])
+    assert (first[0], second[1]) == (0, shape[axis])
+    assert second[0] - first[1] == gap[axis]
+    assert train.stop_zyx[axis] - train.start_zyx[axis] >= 0.4 * shape[axis]
+    for block, part in zip(parts.blocks, (*parts.train, *parts.val), strict=True):
+        assert part.name == f"one [{block.role}]"
+        assert part.voxel_size_um == (2.0, 0.5, 0.25)
+        place = tuple(slice(a, b) for a, b in zip(block.start_zyx, block.stop_zyx, strict=True))
+        assert np.shares_memory(part.image, sample.image)
+        np.testing.assert_array_equal(part.image, sample.image[place])
+        np.testing.assert_array_equal(part.labels, sample.labels[place])
+
+
+def test_a_volume_is_cut_where_the_gap_costs_least():
+    parts = split_samples([labelled((30, 60, 50))], 0.2, seed=0, gap_zyx=(5, 19, 19))
+    assert parts.train[0].shape == (19, 60, 50)  # 30 is six gaps long, 60 only three
+    assert parts.val[0].shape == (6, 60, 50)
+
+
+def test_the_seed_draws_the_end():
+    drawn = {split_samples([labelled((30, 4, 4))], 0.2, seed, gap_zyx=(5, 5, 5)).blocks[1] for seed in range(20)}
+    assert {block.start_zyx for block in drawn} == {(0, 0, 0), (24, 0, 0)}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_other_end_is_taken_when_nothing_is_labelled_at_the_one_that_was_drawn(seed):
+    labels = np.zeros((30, 4, 4), np.uint8)
+    labels[:10] = 1
+    parts = split_samples([labelled((30, 4, 4), labels)], 0.2, seed, gap_zyx=(2, 5, 5))
+    assert parts.blocks[1].stop_zyx == (6, 4, 4)
+
+
+def test_another_axis_is_taken_when_one_slice_in_the_middle_is_labelled():
+    labels = np.zeros((40, 20, 30), np.uint8)
+    labels[20] = 1
+    parts = split_samples([labelled((40, 20, 30), labels)], 0.2, seed=0, gap_zyx=(5, 5, 5))
+    assert parts.val[0].shape == (40, 20, 6)
+
+
+def test_background_of_sparse_labels_is_no_foreground():
+    labels = np.ones((30, 4, 4), np.uint8)
+    labels[10:20] = 2
+    sample = labelled((30, 4, 4), labels)
+    assert split_samples([sample], 0.2, 0, gap_zyx=(2, 5, 5)).val
+    parts = split_samples([sample], 0.2, 0, gap_zyx=(2, 5, 5), zero_is=ZeroIs.UNLABELLED)
+    assert parts.val == ()
+    assert parts.notice.startswith("No end of 'one' holds foreground")
+    assert parts.notice.endswith("Label objects at both ends, or add a second volume.")
+
+
+def test_a_volume_without_labels_is_not_cut():
+    assert split_samples([Sample("one", np.zeros((30, 4, 4)))], 0.2, 0, gap_zyx=(2, 2, 2)).notice
+
+
+def test_a_volume_that_is_too_small_says_by_how_much():
+    notice = split_samples([labelled((40, 50, 60))], 0.2, 0, gap_zyx=(47, 47, 47)).notice
+    assert notice.startswith("'one' of 40 × 50 × 60 voxels is too small")
+    assert "47 × 47 × 47 voxels away" in notice

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from matching import object_f1
 from scipy import ndimage
@@ -118,6 +118,19 @@ def test_a_volume_is_in_um3_whatever_the_rounding_of_the_voxel_size() -> None:
     assert removed.max() == 0
 
 
+def test_specks_without_a_middle_are_removed_and_small_objects_with_one_stay() -> None:
+    probability = np.zeros((8, 9, 20), np.float32)
+    probability[1:6, 1:5, 1:7] = probability[2, 4, 15] = 1  # 120 voxels and 1
+    maps = np.stack([np.zeros_like(probability), 0.3 * probability]).astype(np.float16)
+    maps[1, 2, 4, 15] = 0.45
+
+    labels = separate_objects(probability, maps, PostProcessing(middle_certainty=0.4), VOXEL)
+
+    assert np.argwhere(labels).tolist() == [[2, 4, 15]]
+    assert separate_objects(probability, maps, PostProcessing(middle_certainty=0.25), VOXEL).max() == 2
+    assert not separate_objects(probability, maps, PostProcessing(middle_certainty=0.5), VOXEL).any()
+
+
 def test_broken_numbers_break_no_labels() -> None:
     probability, maps = two_hills(0.6)
     maps[0, 3, 4, 10] = np.inf
@@ -166,7 +179,7 @@ DEPTHS = st.sampled_from([0.0, 0.02, 0.05, 0.1])
 @given(SEEDS, DEPTHS, st.sampled_from([0.0, 30.0, 200.0]))
 def test_every_voxel_of_the_foreground_has_an_id_unless_it_is_removed(seed: int, depth: float, smallest: float) -> None:
     probability, maps = random_answer(seed)
-    options = {"threshold": 0.5, "separation_depth": depth}
+    options = {"threshold": 0.5, "separation_depth": depth, "middle_certainty": 0}
 
     everything = separate_objects(probability, maps, PostProcessing(**options), VOXEL)
     large = separate_objects(probability, maps, PostProcessing(**options, min_volume_um3=smallest), VOXEL)
@@ -180,11 +193,12 @@ def test_every_voxel_of_the_foreground_has_an_id_unless_it_is_removed(seed: int,
         assert ndimage.label(everything == number)[1] == 1
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(SEEDS, DEPTHS, st.integers(0, 2))
+@example(1, 0.05, 0)  # three basins meet in one voxel
 def test_a_mirrored_answer_gives_mirrored_objects(seed: int, depth: float, axis: int) -> None:
     probability, maps = random_answer(seed)
-    options = PostProcessing(separation_depth=depth)
+    options = PostProcessing(separation_depth=depth, middle_certainty=0)
 
     labels = separate_objects(probability, maps, options, VOXEL)
     mirrored = separate_objects(np.flip(probability, axis), np.flip(maps, axis + 1), options, VOXEL)
@@ -202,6 +216,8 @@ def test_there_are_as_many_objects_as_scikit_images_h_maxima(seed: int, depth: f
     slightly_less, expected = (ndimage.label(h_maxima(landscape, h, faces))[1] for h in (depth * 0.99, depth))
     assume(slightly_less == expected)  # scikit-image rounds floats to a part of the depth
 
-    labels = separate_objects(everywhere, maps, PostProcessing(separation_depth=depth, boundary_weight=0), VOXEL)
+    labels = separate_objects(
+        everywhere, maps, PostProcessing(separation_depth=depth, boundary_weight=0, middle_certainty=0), VOXEL
+    )
 
     assert labels.max() == expected

@@ -190,6 +190,23 @@ def test_without_validation_the_training_loss_decides(samples: list[Sample], tmp
     assert {row["val_loss"] for row in rows(tmp_path)} == {""}
 
 
+def test_a_single_volume_validates_on_a_block_of_it(sample_of: Any, tmp_path: Path) -> None:
+    long, short = sample_of("one", 0, (64, 18, 20)), sample_of("one", 0, (17, 18, 20))
+    long.labels[40:] = 1
+
+    started, *_ = train([long], tmp_path / "long", config(val_fraction=0.2))
+    assert (started.train_names, started.val_names) == (("one [training]",), ("one [validation]",))
+    environment = json.loads((tmp_path / "long" / "environment.json").read_text())
+    for block, written, shape in zip(started.blocks, environment["blocks"], [(38, 18, 20), (13, 18, 20)], strict=True):
+        assert (block.name, block.role.value, list(block.start_zyx)) == ("one", written["role"], written["start_zyx"])
+        assert tuple(np.subtract(block.stop_zyx, block.start_zyx)) == shape
+
+    _, *events = train([short], tmp_path / "short", config(val_fraction=0.2))
+    notices = [event.message for event in events if isinstance(event, Notice)]
+    assert any("'one' of 17 × 18 × 20 voxels is too small for a validation block" in notice for notice in notices)
+    assert events[-1].best_val_loss is None
+
+
 def test_validation_comes_every_so_many_epochs_and_at_the_end(samples: list[Sample], tmp_path: Path) -> None:
     epochs = [
         event
@@ -250,7 +267,6 @@ def test_no_volumes_no_labels_no_foreground_are_refused(samples: list[Sample], t
         ([], "no volume"),
         ([samples[0], image_only], "'image' has no labels"),
         ([nothing, nothing], "no foreground"),
-        ([samples[0]], "validation fraction"),
     ]:
         with pytest.raises(UserError, match=message):
             next(train(data, tmp_path, config()))

@@ -39,7 +39,8 @@ class OutOfMemoryAbove:
         self._hook.remove()
 
     def _refuse(self, module: torch.nn.Module, inputs: tuple[Any, ...]) -> None:
-        if inputs[0].device.type != "meta" and inputs[0].shape[1] == 1 and inputs[0].numel() > self._n_voxels:
+        is_first = isinstance(module, torch.nn.Conv3d) and inputs[0].shape[1] == 1
+        if inputs[0].device.type != "meta" and is_first and inputs[0].numel() > self._n_voxels:
             raise torch.OutOfMemoryError("CUDA out of memory")
 
 

@@ -70,17 +70,20 @@ def generate(  # noqa: PLR0913 - one argument per option
     say(f"{written.folder}: {written.n_train} volumes to train, {written.n_test} to test")
 
 
-def train(
+def train(  # noqa: PLR0913 - one argument per option
     dataset: Path,
     /,
     *,
     run: Path,
+    check: bool = False,
     summary: bool = False,
     overwrite: bool = False,
     config: Path | None = None,
     settings: Annotated[TrainingConfig, FLAT] = TRAINING,
-) -> None:
+) -> int:
     """Train a 3D U-Net on the training volumes of a dataset.
+
+    What makes training impossible is said before it starts, and so is what deserves a look.
 
     Parameters
     ----------
@@ -88,6 +91,8 @@ def train(
         Folder with train/images and train/labels.
     run : Path
         Folder for the model, its settings and its history; it is made.
+    check : bool
+        Only say what is found in data and settings, with memory and time; the exit code is 1 if training is impossible.
     summary : bool
         Print every layer of the network before training.
     overwrite : bool
@@ -98,17 +103,25 @@ def train(
     from napari_unet3d.data.dataset import Part, list_pairs, read_pair
     from napari_unet3d.model.network import summarise
     from napari_unet3d.training.loop import train as training
+    from napari_unet3d.training.preflight import preflight
 
     chosen = merge(settings, config)
+    examined = follow.examination(preflight(dataset, chosen, run, timed=check))
+    if check:
+        say(follow.findings(examined))
+        return 0 if examined.can_train else 1
+    said = follow.warnings(examined)
     pairs = list_pairs(dataset, Part.TRAIN)
     described = summarise(chosen, read_pair(pairs[0]).shape if pairs else None)
     finished = follow.training(
         training(dataset, run, chosen, overwrite=overwrite),
         network=described.text if summary else follow.totals(described),
+        said=said,
     )
     if finished.best_val_dice is not None:
         say(f"best epoch {finished.best_epoch}: validation Dice {finished.best_val_dice:.4f}")
     say(f"model: {finished.model}")
+    return 0
 
 
 def predict(

@@ -5,13 +5,15 @@ A generator that is interrupted is closed on the way out, so that the engine fre
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar, assert_never
 
 from napari_unet3d.cli.progress import Bar, in_words, is_terminal, note, say
 from napari_unet3d.cli.score_table import score_table
+from napari_unet3d.data.checks import Finding, Severity
 from napari_unet3d.data.events import DatasetEvent, DatasetWritten, Notice, ObjectPlaced, SlicesImaged, VolumeWritten
+from napari_unet3d.errors import UserError
 from napari_unet3d.files import MODEL_FILE
 from napari_unet3d.prediction.events import (
     EvaluateEvent,
@@ -21,7 +23,16 @@ from napari_unet3d.prediction.events import (
     TilesPredicted,
     VolumeEvaluated,
 )
-from napari_unet3d.training.events import EpochFinished, RunStarted, StepFinished, TrainEvent, TrainingFinished
+from napari_unet3d.training.events import (
+    EpochFinished,
+    Preflight,
+    PreflightEvent,
+    RunStarted,
+    StepFinished,
+    TrainEvent,
+    TrainingFinished,
+    VolumeExamined,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,7 +62,50 @@ def generation(events: Iterator[DatasetEvent]) -> DatasetWritten:
     raise AssertionError("the generator ended without a result")
 
 
-def training(events: Iterator[TrainEvent], network: str = "") -> TrainingFinished:
+def examination(events: Iterator[PreflightEvent]) -> Preflight:
+    """Follow the check before a training."""
+    with Bar("volume") as bar, closing(_as_generator(events)) as running:
+        for event in running:
+            match event:
+                case Finding():
+                    pass
+                case VolumeExamined():
+                    bar.show(event.n_examined, event.n_volumes)
+                case Preflight():
+                    return event
+                case _:
+                    assert_never(event)
+    raise AssertionError("the generator ended without a result")
+
+
+def findings(examined: Preflight) -> str:
+    """List what a check has found, and how much of each kind."""
+    lines = [f"{finding.severity}: {finding.message}" for finding in examined.findings]
+    counts = [(len(examined.of(severity)), severity) for severity in (Severity.ERROR, Severity.WARNING)]
+    return "\n".join(
+        [*lines, ", ".join(f"{count} {severity}{'' if count == 1 else 's'}" for count, severity in counts)]
+    )
+
+
+def warnings(examined: Preflight) -> frozenset[str]:
+    """Write the warnings of a check to stderr and give them back.
+
+    Raises
+    ------
+    UserError
+        If something makes training impossible.
+    """
+    errors = [finding.message for finding in examined.of(Severity.ERROR)]
+    if errors:
+        others = f" ({len(errors) - 1} more; train --check lists all.)" if len(errors) > 1 else ""
+        raise UserError(f"{errors[0]}{others}")
+    messages = [finding.message for finding in examined.of(Severity.WARNING)]
+    for message in messages:
+        note(f"warning: {message}")
+    return frozenset(messages)
+
+
+def training(events: Iterator[TrainEvent], network: str = "", said: Collection[str] = frozenset()) -> TrainingFinished:
     """Follow a run; without a terminal each epoch is a line on stderr.
 
     Parameters
@@ -60,13 +114,15 @@ def training(events: Iterator[TrainEvent], network: str = "") -> TrainingFinishe
         What the engine tells.
     network : str
         A description of the network, shown once the input is found to be good.
+    said : collection of str
+        Notices that need not be said again.
 
     Raises
     ------
     KeyboardInterrupt
         When the user or a scheduler stops the run; the message says where the model is.
     """
-    log = _TrainingLog(network)
+    log = _TrainingLog(network, said)
     try:
         with Bar("epoch") as bar, closing(_as_generator(events)) as running:
             for event in running:
@@ -81,8 +137,8 @@ def training(events: Iterator[TrainEvent], network: str = "") -> TrainingFinishe
 class _TrainingLog:
     """What a run has told so far."""
 
-    def __init__(self, network: str) -> None:
-        self._network = network
+    def __init__(self, network: str, said: Collection[str]) -> None:
+        self._network, self._said = network, said
         self._started: RunStarted | None = None
         self._epoch = 0
 
@@ -94,7 +150,8 @@ class _TrainingLog:
                 self._started = event
                 note("\n".join(part for part in (self._network, _split_in_words(event)) if part))
             case Notice():
-                note(event.message)
+                if event.message not in self._said:
+                    note(event.message)
             case StepFinished():
                 n_steps = self._started.n_steps_per_epoch if self._started else 1
                 bar.show(round(event.epoch - 1 + event.step / n_steps, 2), n_epochs)

@@ -40,6 +40,17 @@ class PostProcessing(Settings):
         step=0.01,
         group=_OBJECTS,
     )
+    middle_certainty: float = setting(
+        0.4,
+        "How sure the network must be of an object's middle, from 0 to 1. What stays below it everywhere is removed as "
+        "noise; lower it when faint objects are missing.",
+        low=0,
+        high=1,
+        step=0.01,
+        zero="keep all",
+        label="certainty of the middle",
+        group=_OBJECTS,
+    )
 
 
 class PredictionConfig(PostProcessing):

@@ -28,6 +28,25 @@ class Truth:
     annotated: NDArray[np.bool_] | None = None
 
 
+def background_value(zero_is: ZeroIs) -> int:
+    """Give the label value that means background; those above it are foreground, classes or objects."""
+    return 1 if zero_is is ZeroIs.UNLABELLED else 0
+
+
+def has_foreground(labels: NDArray[Any], zero_is: ZeroIs) -> bool:
+    """Tell whether labels hold anything but background, slice by slice, for volumes that lie on disk.
+
+    Parameters
+    ----------
+    labels : ndarray of integers or bool, shape (z, y, x)
+        As they were painted or read.
+    zero_is : ZeroIs
+        Background, or not annotated: then only values above 1 are foreground.
+    """
+    lowest = background_value(zero_is)
+    return any(bool((plane > lowest).any()) for plane in labels)
+
+
 def read_truth(labels: NDArray[Any], task: Task, zero_is: ZeroIs) -> Truth:
     """Tell what labels mean.
 
@@ -45,7 +64,7 @@ def read_truth(labels: NDArray[Any], task: Task, zero_is: ZeroIs) -> Truth:
     Truth
         New arrays, in the smallest type that holds the values.
     """
-    lowest = 1 if zero_is is ZeroIs.UNLABELLED else 0  # the value that means background
+    lowest = background_value(zero_is)
     values = np.where(labels > lowest, labels, 0)
     if task is Task.FOREGROUND:
         values = (values > 0).astype(np.uint8)

@@ -2,35 +2,49 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from napari_unet3d.configs.base import Choice
 from napari_unet3d.data.pairs import Pair, Part, list_pairs, missing_partner, pairing_notice
 from napari_unet3d.data.sample import Sample, VoxelSize, check_labels, whole_numbers
+from napari_unet3d.data.survey import fingerprint
 from napari_unet3d.data.volumes import READABLE_SUFFIXES, is_volume, read_volume
 from napari_unet3d.errors import UserError
 
 
 class Severity(Choice):
-    """Whether a finding makes training impossible or wrong, or only deserves a look."""
+    """Whether a finding makes training impossible or wrong, deserves a look, or is only good to know."""
 
     ERROR = "error"
     WARNING = "warning"
+    INFO = "info"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One problem: what is wrong, with which file, and what to do."""
+    """One problem or fact: what is wrong, with which file, and what to do."""
 
     severity: Severity
     message: str
+
+    @classmethod
+    def error(cls, message: str) -> Finding:
+        """Make a finding that makes training impossible or wrong."""
+        return cls(Severity.ERROR, message)
+
+    @classmethod
+    def warning(cls, message: str) -> Finding:
+        """Make a finding that deserves a look."""
+        return cls(Severity.WARNING, message)
+
+    @classmethod
+    def info(cls, message: str) -> Finding:
+        """Make a finding that is good to know."""
+        return cls(Severity.INFO, message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +65,7 @@ class _Facts:
 
     part: Part
     name: str
-    digest: str
+    digest: bytes
     voxel_size_um: VoxelSize | None
     has_foreground: bool
 
@@ -95,21 +109,13 @@ def check_events(folder: Path | str) -> Iterator[CheckEvent]:
     yield from _check_voxel_sizes(facts)
 
 
-def _error(message: str) -> Finding:
-    return Finding(Severity.ERROR, message)
-
-
-def _warning(message: str) -> Finding:
-    return Finding(Severity.WARNING, message)
-
-
 def _check_names(folder: Path, pairs: Sequence[Pair]) -> Iterator[Finding]:
-    for part, finding in ((Part.TRAIN, _error), (Part.TEST, _warning)):
+    for part, finding in ((Part.TRAIN, Finding.error), (Part.TEST, Finding.warning)):
         if not any(pair.part is part for pair in pairs):
             yield finding(f"{part} holds no volumes; add images to {part}/images and their labels to {part}/labels.")
     notice = pairing_notice(folder)
     if notice:
-        yield _warning(notice)
+        yield Finding.warning(notice)
     for part in Part:
         for kind in ("images", "labels"):
             yield from _check_ignored(folder / part / kind, f"{part}/{kind}")
@@ -121,70 +127,64 @@ def _check_ignored(folder: Path, words: str) -> Iterator[Finding]:
     ignored = [name for name in entries if not (name.startswith(".") or is_volume(name) or name in voxel_size_files)]
     if ignored:
         others = f" and {len(ignored) - 1} more are" if len(ignored) > 1 else " is"
-        yield _warning(
+        yield Finding.warning(
             f"{words}/{ignored[0]}{others} left out; the formats that can be read are {' '.join(READABLE_SUFFIXES)}."
         )
 
 
 def _check_pair(pair: Pair) -> tuple[list[Finding], list[_Facts]]:
     if pair.image is None or pair.labels is None:
-        return [_error(missing_partner(pair))], []
+        return [Finding.error(missing_partner(pair))], []
     image_words, label_words = f"{pair.part}/images/{pair.image.name}", f"{pair.part}/labels/{pair.labels.name}"
     try:
         image = read_volume(pair.image)
         sample = Sample(image_words, image.array)
-        shape, digest = sample.shape, _digest(image.array)
+        shape, digest = sample.shape, fingerprint(image.array).volume
         is_constant = image.array.min() == image.array.max()
         voxel_size = image.voxel_size_um
         del image, sample  # before the labels come into memory
         labels = read_volume(pair.labels)
         check_labels(label_words, whole_numbers(label_words, labels.array), shape)
     except UserError as error:
-        return [_error(str(error))], []
+        return [Finding.error(str(error))], []
     findings = []
     if is_constant:
-        findings.append(_warning(f"{image_words} has one grey value everywhere; export it again."))
+        findings.append(Finding.warning(f"{image_words} has one grey value everywhere; export it again."))
     if not labels.array.any():
-        findings.append(_warning(f"{label_words} has no foreground; label an object in it or remove the pair."))
+        findings.append(Finding.warning(f"{label_words} has no foreground; label an object in it or remove the pair."))
     elif labels.array.all():
-        findings.append(_warning(f"{label_words} has no background; 0 must stand for what is no object."))
-    if voxel_size and labels.voxel_size_um and not _alike(voxel_size, labels.voxel_size_um):
+        findings.append(Finding.warning(f"{label_words} has no background; 0 must stand for what is no object."))
+    if voxel_size and labels.voxel_size_um and not alike_voxel_sizes(voxel_size, labels.voxel_size_um):
         findings.append(
-            _warning(
-                f"{image_words} has voxels of {_um(voxel_size)} and its labels of {_um(labels.voxel_size_um)}; "
-                "that of the image is used, so check that both are of the same volume."
+            Finding.warning(
+                f"{image_words} has voxels of {um_words(voxel_size)} and its labels of "
+                f"{um_words(labels.voxel_size_um)}; that of the image is used, so check that both are of the same "
+                "volume."
             )
         )
     known = voxel_size or labels.voxel_size_um
     return findings, [_Facts(pair.part, image_words, digest, known, bool(labels.array.any()))]
 
 
-def _digest(array: NDArray[Any]) -> str:
-    """Hash shape and values; the number type does not count, so that a converted copy is still found."""
-    digest = hashlib.blake2b(repr(array.shape).encode())
-    for plane in array:
-        values = plane.astype(np.float64) + 0.0  # −0 and 0 are the same grey value
-        digest.update(values.tobytes())
-    return digest.hexdigest()
-
-
 def _check_foreground(facts: Sequence[_Facts]) -> Iterator[Finding]:
     train = [fact for fact in facts if fact.part is Part.TRAIN]
     if train and not any(fact.has_foreground for fact in train):
-        yield _error(f"None of the {len(train)} training volumes has foreground; label the objects before you train.")
+        yield Finding.error(
+            f"None of the {len(train)} training volumes has foreground; label the objects before you train."
+        )
 
 
 def _check_copies(facts: Sequence[_Facts]) -> Iterator[Finding]:
-    first: dict[str, _Facts] = {}
+    first: dict[bytes, _Facts] = {}
     for fact in facts:
         original = first.setdefault(fact.digest, fact)
         if original.part is not fact.part:
-            yield _error(
+            yield Finding.error(
                 f"{original.name} and {fact.name} are the same volume, so the test would flatter the model; "
                 "remove one of the two."
             )
         elif original is not fact:
-            yield _warning(
+            yield Finding.warning(
                 f"{original.name} and {fact.name} are the same volume; remove one, or it may both train and validate."
             )
 
@@ -193,22 +193,25 @@ def _check_voxel_sizes(facts: Sequence[_Facts]) -> Iterator[Finding]:
     sized = [(fact.name, fact.voxel_size_um) for fact in facts if fact.voxel_size_um]
     unsized = [fact.name for fact in facts if not fact.voxel_size_um]
     if sized and unsized:
-        yield _warning(
+        yield Finding.warning(
             f"{unsized[0]} does not say its voxel size and {sized[0][0]} does ({len(unsized)} of {len(facts)} volumes "
             "do not); 1 µm is taken, so save it with its voxel size."
         )
     for name, voxel_size in sized[1:]:
-        if not _alike(voxel_size, sized[0][1]):
-            yield _warning(
-                f"Voxel sizes are mixed: {sized[0][0]} has {_um(sized[0][1])} and {name} has {_um(voxel_size)}; "
-                "resample them to one voxel size, or the network sees objects of different sizes."
+        if not alike_voxel_sizes(voxel_size, sized[0][1]):
+            yield Finding.warning(
+                f"Voxel sizes are mixed: {sized[0][0]} has {um_words(sized[0][1])} and {name} has "
+                f"{um_words(voxel_size)}; resample them to one voxel size, or the network sees objects of different "
+                "sizes."
             )
             return
 
 
-def _alike(a: VoxelSize, b: VoxelSize) -> bool:
-    return bool(np.allclose(a, b, rtol=1e-3, atol=0))  # formats round differently
+def alike_voxel_sizes(a: VoxelSize, b: VoxelSize) -> bool:
+    """Tell whether two voxel sizes are the same but for the rounding of formats."""
+    return bool(np.allclose(a, b, rtol=1e-3, atol=0))
 
 
-def _um(voxel_size: VoxelSize) -> str:
+def um_words(voxel_size: VoxelSize) -> str:
+    """Write a voxel size (z, y, x) in µm."""
     return " × ".join(f"{size:.4g}" for size in voxel_size) + " µm"

@@ -18,6 +18,7 @@ from napari_unet3d.data.pairs import (
     volumes_in,
 )
 from napari_unet3d.data.sample import Sample, whole_numbers
+from napari_unet3d.data.shelf import Shelf
 from napari_unet3d.data.volumes import is_volume, read_sample, volume_name, write_volume
 from napari_unet3d.errors import UserError, explain_os_errors
 from napari_unet3d.files import written_beside
@@ -68,8 +69,17 @@ def read_pair(pair: Pair) -> Sample:
     return read_sample(pair.image, pair.labels)
 
 
-def read_samples(folder: Path | str, part: Part = Part.TRAIN) -> list[Sample]:
-    """Read all volumes of one part, in natural order of their names.
+def read_samples(folder: Path | str, part: Part = Part.TRAIN, shelf: Shelf | None = None) -> list[Sample]:
+    """Read all volumes of one part, one after another, in natural order of their names.
+
+    Parameters
+    ----------
+    folder : Path or str
+        The dataset.
+    part : Part
+        Train or test.
+    shelf : Shelf, optional
+        Where those volumes go that do not fit into memory together; without it all stay in memory.
 
     Raises
     ------
@@ -84,7 +94,7 @@ def read_samples(folder: Path | str, part: Part = Part.TRAIN) -> list[Sample]:
     for pair in pairs:
         if pair.image is None or pair.labels is None:  # found before hours of reading
             raise UserError(missing_partner(pair))
-    return [read_pair(pair) for pair in pairs]
+    return [read_pair(pair) if shelf is None else shelf.keep_sample(read_pair(pair)) for pair in pairs]
 
 
 def add_sample(folder: Path | str, sample: Sample, part: Part, *, overwrite: bool = False) -> Pair:

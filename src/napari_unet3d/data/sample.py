@@ -53,8 +53,8 @@ class Sample:
                 f"The image '{self.name}' has shape {self.image.shape}, which is a single slice or empty; "
                 "give a 3D volume of at least 2 voxels along each axis."
             )
-        if self.image.dtype.kind == "f" and not np.isfinite(self.image).all():
-            bad = int(self.image.size - np.isfinite(self.image).sum())
+        # Slice by slice here and below: a volume on disk shall not come into memory whole.
+        if self.image.dtype.kind == "f" and (bad := sum(_count(~np.isfinite(plane)) for plane in self.image)):
             raise UserError(f"The image '{self.name}' holds {bad} values that are NaN or infinite; replace them first.")
         if any(not 0 < size < np.inf for size in self.voxel_size_um):
             raise UserError(f"The voxel size of '{self.name}' is {self.voxel_size_um} µm; every side must be above 0.")
@@ -66,6 +66,10 @@ class Sample:
         """Number of voxels along z, y, x."""
         z, y, x = self.image.shape
         return z, y, x
+
+
+def _count(mask: NDArray[np.bool_]) -> int:
+    return int(np.count_nonzero(mask))
 
 
 def check_labels(name: str, labels: NDArray[Any], shape: Shape3D) -> None:
@@ -103,7 +107,7 @@ def whole_numbers(name: str, labels: NDArray[Any]) -> NDArray[np.unsignedinteger
         If a value is negative, no whole number, NaN or infinite.
     """
     if labels.dtype.kind == "f":
-        broken = int(np.count_nonzero(~(np.isfinite(labels) & (labels == np.trunc(labels)))))
+        broken = sum(_count(~(np.isfinite(plane) & (plane == np.trunc(plane)))) for plane in labels)
         if broken:
             raise UserError(
                 f"The labels of '{name}' hold {labels.dtype} with {broken} values that are no whole numbers; "

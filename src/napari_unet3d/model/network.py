@@ -14,6 +14,7 @@ from napari_unet3d.data.sample import Shape3D
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.convolution import speed_up_single_volumes
 from napari_unet3d.model.devices import Hardware
+from napari_unet3d.model.instance_norm import keep_layout_of_norms
 from napari_unet3d.model.plan import Plan, plain_plan
 
 _GIB = 2**30
@@ -93,13 +94,15 @@ def place_network(network: UNet, hardware: Hardware) -> UNet:
     network : UNet
         What `build_unet` gave; it is changed.
     hardware : Hardware
-        Where to. On the CPU weights lie channels last, and single volumes go around torch's slow convolution.
+        Where to. On the CPU weights lie channels last, single volumes go around torch's slow convolution, and
+        norms keep the layout.
     """
     network.to(hardware.device)
     if hardware.device.type == "cpu":
         # Not weight by weight: contiguous() leaves the strides of single channels, and layers would flip layouts.
         network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         speed_up_single_volumes(network)
+        keep_layout_of_norms(network)
     return network
 
 

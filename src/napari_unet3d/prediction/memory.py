@@ -9,13 +9,15 @@ import psutil
 import torch
 
 from napari_unet3d.data.sample import Shape3D
+from napari_unet3d.prediction.fit import least_shape
 
 _CPU = torch.device("cpu")
 _MOST_TILES = {"cpu": 2}  # a CPU gains nothing beyond, and Stop waits for the end of a batch
 _MOST_TILES_ELSEWHERE = 16
 _LEAST_TILE_SIDE = 32
-# Beside input and output of the layer at work: skip connections, residuals and the workspace of convolutions.
-_BYTES_PER_NUMBER = 8
+# Four times input and output of the largest layer in float32: beside them there are skip connections, residuals and the
+# workspace of convolutions. The preset small took 40 MiB per tile of 64³ on a CPU, and this says 36.
+_BYTES_PER_NUMBER = 16
 _BATCH_SHARE = 0.5  # of the free memory; the rest is for sums and other programs
 
 
@@ -88,21 +90,21 @@ def halved(tile_zyx: Shape3D, total_stride: Shape3D) -> Shape3D | None:
     return z, y, x
 
 
-def largest_tile(network: torch.nn.Module, tile_zyx: Shape3D, total_stride: Shape3D, free_bytes: int) -> Shape3D:
-    """Halve the longest side of a tile until the network can predict it in the memory that is free.
+def largest_tile(bytes_per_voxel: float, tile_zyx: Shape3D, total_stride: Shape3D, free: int) -> Shape3D:
+    """Halve the longest side of a tile until it can be predicted in the memory that is free.
 
     Parameters
     ----------
-    network : Module
-        The network, on the device ``"meta"``.
+    bytes_per_voxel : float
+        What `bytes_per_voxel` says.
     tile_zyx : tuple of int
         The largest tile (z, y, x) that makes sense.
     total_stride : tuple of int
         What the sides of a tile are multiples of.
-    free_bytes : int
+    free : int
         What `free_bytes` says.
     """
-    while tile_bytes(network, tile_zyx) > free_bytes:
+    while bytes_per_voxel * prod(tile_zyx) > free:
         smaller = halved(tile_zyx, total_stride)
         if smaller is None:
             break
@@ -110,15 +112,15 @@ def largest_tile(network: torch.nn.Module, tile_zyx: Shape3D, total_stride: Shap
     return tile_zyx
 
 
-def tile_bytes(network: torch.nn.Module, tile_zyx: Shape3D) -> int:
-    """Estimate the memory that predicting one tile (z, y, x) takes beside the weights.
+def bytes_per_voxel(network: torch.nn.Module, total_stride: Shape3D) -> float:
+    """Estimate the memory that predicting one voxel takes beside the weights, from the layers' sizes for a tiny volume.
 
     Parameters
     ----------
     network : Module
-        The network, on the device ``"meta"``.
-    tile_zyx : tuple of int
-        Shape of the tile.
+        The network, on the CPU.
+    total_stride : tuple of int
+        How many voxels along z, y, x become one at its bottom.
     """
     largest = 0
 
@@ -128,11 +130,13 @@ def tile_bytes(network: torch.nn.Module, tile_zyx: Shape3D) -> int:
 
     leaves = [module for module in network.modules() if not any(True for _ in module.children())]
     hooks = [leaf.register_forward_hook(compare) for leaf in leaves]
+    tiny = least_shape(total_stride)
+    # Not on the device "meta": torch loads a second's worth of modules for it.
     with torch.no_grad():
-        network(torch.empty((1, 1, *tile_zyx), device="meta"))
+        network(torch.zeros(1, 1, *tiny))
     for hook in hooks:
         hook.remove()
-    return _BYTES_PER_NUMBER * largest
+    return _BYTES_PER_NUMBER * largest / prod(tiny)
 
 
 def free_bytes(device: torch.device) -> int:
@@ -143,15 +147,15 @@ def free_bytes(device: torch.device) -> int:
     return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
 
 
-def suited_batch(budget: Budget, bytes_per_tile: int, sums_zyx: Shape3D, n_channels: int) -> Budget:
+def suited_batch(budget: Budget, bytes_per_tile: float, sums_zyx: Shape3D, n_channels: int) -> Budget:
     """Take no more tiles at a time than fit, and the open slab into main memory when it is large.
 
     Parameters
     ----------
     budget : Budget
         What must not be exceeded.
-    bytes_per_tile : int
-        What `tile_bytes` says.
+    bytes_per_tile : float
+        Memory that predicting one tile takes.
     sums_zyx : tuple of int
         Shape of the open slab: slices of a tile, rows and columns of the volume.
     n_channels : int
@@ -162,4 +166,4 @@ def suited_batch(budget: Budget, bytes_per_tile: int, sums_zyx: Shape3D, n_chann
     sums_device = budget.sums_device if sums_bytes <= free else _CPU
     if sums_device == budget.device:
         free -= sums_bytes
-    return replace(budget, sums_device=sums_device, n_tiles=max(1, min(budget.n_tiles, free // bytes_per_tile)))
+    return replace(budget, sums_device=sums_device, n_tiles=max(1, min(budget.n_tiles, int(free / bytes_per_tile))))

@@ -30,7 +30,9 @@ def separate_objects(
     ``settings.separation_depth`` divides are joined, the highest pass first. That gives the objects that h-maxima as
     seeds would give (both keep summits by their dynamics, Grimaud 1992), without the slow reconstruction.
 
-    Every voxel of the foreground goes to an object, and every connected part of it holds at least one.
+    Every voxel of the foreground goes to an object, and every connected part of it holds at least one. Objects that
+    are too small are removed, and those whose distance reaches ``settings.middle_certainty`` nowhere: an object of
+    any size has a distance of 1 in its middle, where a speck of noise in the foreground has hardly any.
 
     Parameters
     ----------
@@ -39,7 +41,7 @@ def separate_objects(
     maps : ndarray of float16, shape (2, z, y, x)
         Boundary and distance, from 0 to 1; NaN counts as 0.
     settings : PostProcessing
-        Threshold, smallest volume, separation depth and boundary weight.
+        Threshold, smallest volume, and the settings of single objects.
     voxel_size_um : tuple of float
         Voxel size along z, y, x in µm.
 
@@ -55,16 +57,17 @@ def separate_objects(
     box = ndimage.find_objects(foreground.view(np.uint8))[0]
     # A voxel of background all around: a flat volume has a summit then, and neighbours lie at fixed steps.
     inside = np.pad(foreground[box], 1)
-    landscape = np.pad(_landscape(maps[:, *box], settings.boundary_weight, voxel_size_um), 1)
+    boundary, distance = np.clip(np.nan_to_num(maps[:, *box].astype(np.float32)), 0, 1)
+    landscape = np.pad(_landscape(boundary, distance, settings.boundary_weight, voxel_size_um), 1)
     landscape[~inside] = _OUTSIDE
     summits, n_summits = ndimage.label(local_maxima(landscape, connectivity=1) & inside)
     basins = watershed(-landscape, summits, connectivity=1, mask=inside)
     heights = np.full(n_summits + 1, _OUTSIDE)
     heights[summits[summits > 0]] = landscape[summits > 0]  # a summit of several voxels is flat
     owners = _join_shallow(basins, landscape, heights, settings.separation_depth)
-    objects = _without_small(owners[basins], settings.min_volume_um3, voxel_size_um)
+    objects = _without_noise(owners[basins][1:-1, 1:-1, 1:-1], distance, settings, voxel_size_um)
     labels = labels.astype(objects.dtype)
-    labels[box] = objects[1:-1, 1:-1, 1:-1]
+    labels[box] = objects
     return labels
 
 
@@ -74,13 +77,12 @@ def smallest_count(min_volume_um3: float, voxel_size_um: VoxelSize) -> float:
 
 
 def _landscape(
-    maps: NDArray[np.floating[Any]], boundary_weight: float, voxel_size_um: VoxelSize
+    boundary: NDArray[np.float32], distance: NDArray[np.float32], boundary_weight: float, voxel_size_um: VoxelSize
 ) -> NDArray[np.float32]:
-    boundary, distance = np.clip(np.nan_to_num(maps.astype(np.float32)), 0, 1)
     rough = (1 - boundary_weight) * distance - boundary_weight * boundary
     width = min(voxel_size_um)
     smooth: NDArray[np.float32] = ndimage.gaussian_filter(
-        rough.astype(np.float32), [width / size for size in voxel_size_um], mode="nearest"
+        rough, [width / size for size in voxel_size_um], mode="nearest"
     )
     return smooth
 
@@ -105,29 +107,35 @@ def _join_shallow(
 
 
 def _passes(basins: NDArray[np.int32], landscape: NDArray[np.float32]) -> tuple[list[int], list[int], list[float]]:
-    """Give the pairs of neighbouring basins with the highest pass between them, highest first."""
+    """Give the pairs of neighbouring basins with the highest pass between them, highest first.
+
+    A pass is the lower voxel of a face. Where three basins meet, two passes are the same voxel; the higher voxel on
+    the other side decides then, as the numbers of the basins would treat a mirrored volume differently.
+    """
     flat, height = basins.ravel(), landscape.ravel()
     places = np.flatnonzero(flat)
-    pairs, passes = [], []
+    pairs, lower, upper = [], [], []
     for axis in range(3):
         step = int(np.prod(basins.shape[axis + 1 :]))
         here, there = flat[places], flat[places + step]
         meet = np.flatnonzero((here != there) & (there > 0))
         ends = places[meet]
         pairs.append(np.sort([here[meet], there[meet]], axis=0))
-        passes.append(np.minimum(height[ends], height[ends + step]))
-    pair, pass_height = np.concatenate(pairs, axis=1), np.concatenate(passes)
-    order = np.lexsort((pair[1], pair[0], -pass_height))
+        lower.append(np.minimum(height[ends], height[ends + step]))
+        upper.append(np.maximum(height[ends], height[ends + step]))
+    pair, pass_height = np.concatenate(pairs, axis=1), np.concatenate(lower)
+    order = np.lexsort((pair[1], pair[0], -np.concatenate(upper), -pass_height))
     key = pair[0].astype(np.int64) * (int(flat.max()) + 1) + pair[1]
     best = order[np.sort(np.unique(key[order], return_index=True)[1])]
     return pair[0][best].tolist(), pair[1][best].tolist(), pass_height[best].tolist()
 
 
-def _without_small(
-    objects: NDArray[np.int32], min_volume_um3: float, voxel_size_um: VoxelSize
+def _without_noise(
+    objects: NDArray[np.int32], distance: NDArray[np.float32], settings: PostProcessing, voxel_size_um: VoxelSize
 ) -> NDArray[np.unsignedinteger[Any]]:
     counts = np.bincount(objects.ravel())
-    keep = (counts > 0) & (counts >= smallest_count(min_volume_um3, voxel_size_um))
+    has_middle = np.bincount(objects[distance >= settings.middle_certainty], minlength=len(counts)) > 0
+    keep = has_middle & (counts >= smallest_count(settings.min_volume_um3, voxel_size_um))
     keep[0] = False
     numbers = np.where(keep, np.cumsum(keep), 0)
     return numbers.astype(np.min_scalar_type(int(numbers.max())))[objects]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import torch
@@ -15,9 +16,9 @@ from napari_unet3d.data.sample import Shape3D
 from napari_unet3d.errors import OutOfMemory, UserError
 from napari_unet3d.model.checkpoint import Checkpoint
 from napari_unet3d.model.devices import Hardware, TorchSettings, choose_hardware, explain_memory_errors
-from napari_unet3d.model.network import build_unet, place_network
+from napari_unet3d.model.network import place_network
 from napari_unet3d.prediction.maps import Maps
-from napari_unet3d.prediction.memory import first_budget, free_bytes, largest_tile, suited_batch, tile_bytes
+from napari_unet3d.prediction.memory import bytes_per_voxel, first_budget, free_bytes, largest_tile, suited_batch
 from napari_unet3d.prediction.tiles import Blend, Flip, Tiling, tile_grid
 
 MEMORY_REMEDY = "Predict a part of the volume, or on the device cpu if it was the GPU's memory"
@@ -69,7 +70,7 @@ class TilePredictor:
 
     def __init__(self, checkpoint: Checkpoint, hardware: Hardware) -> None:
         self._checkpoint, self._plan = checkpoint, checkpoint.plan
-        self._shell = build_unet(checkpoint.config, checkpoint.plan, device="meta")
+        self._bytes_per_voxel = bytes_per_voxel(checkpoint.network(), checkpoint.plan.total_stride)
         self._budget = first_budget(hardware.device)
         self._move_to(hardware)
 
@@ -111,7 +112,7 @@ class TilePredictor:
         wanted = self._budget.limited(self._plan.patch_zyx or (z, y, x))
         wanted = tile_grid((z, y, x), wanted, 0, self._plan.total_stride).tile_zyx
         free = free_bytes(self._hardware.device)
-        tile = largest_tile(self._shell, wanted, self._plan.total_stride, free)
+        tile = largest_tile(self._bytes_per_voxel, wanted, self._plan.total_stride, free)
         if tile != wanted:
             yield Notice(
                 f"'{job.name}' cannot be predicted {_words(wanted)} voxels at a time in the {free / 2**30:.1f} GiB of "
@@ -123,7 +124,7 @@ class TilePredictor:
         z, y, x = job.grey.shape
         grid = tile_grid((z, y, x), tile, job.overlap, self._plan.total_stride)
         n_channels = self._plan.n_outputs
-        self._budget = suited_batch(self._budget, tile_bytes(self._shell, tile), (tile[0], y, x), n_channels)
+        self._budget = suited_batch(self._budget, self._bytes_per_voxel * prod(tile), (tile[0], y, x), n_channels)
         blend = Blend(grid, n_channels, self._budget.sums_device)
         return Tiling(job.grey, grid, job.flips, blend, job.maps.take)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache
+from math import prod
 
 import numpy as np
 import torch
@@ -82,6 +84,22 @@ class Batches:
             ) from error
 
 
+def steps_of_one_pass(shapes: Sequence[Shape3D], plan: Plan) -> int:
+    """Count the steps that see each voxel about once, or each whole volume once.
+
+    Parameters
+    ----------
+    shapes : sequence of tuple of int
+        Shapes (z, y, x) of the volumes as they are ready.
+    plan : Plan
+        Patch and batch size.
+    """
+    if plan.patch_zyx is None:
+        return sum(-(-n_alike // plan.batch_size) for n_alike in Counter(shapes).values())
+    n_voxels = sum(prod(shape) for shape in shapes)
+    return max(_LEAST_STEPS, round(n_voxels / (prod(plan.patch_zyx) * plan.batch_size)))
+
+
 class _VariedParts(Dataset[Batch]):
     """A part of a volume, varied by the seed that comes with it; so it is the same in every worker process."""
 
@@ -110,16 +128,12 @@ class _Order(Sampler[list[_Draw]]):
         self._groups: dict[Shape3D, list[int]] = {}
         for number, volume in enumerate(volumes):
             self._groups.setdefault(volume.shape, []).append(number)
-        self._n_steps = n_steps or config.steps_per_epoch or self._steps_of_one_pass()
+        self._n_steps = (
+            n_steps or config.steps_per_epoch or steps_of_one_pass([volume.shape for volume in volumes], plan)
+        )
 
     def __len__(self) -> int:
         return self._n_steps
-
-    def _steps_of_one_pass(self) -> int:
-        if self._plan.patch_zyx is None:
-            return sum(-(-len(group) // self._plan.batch_size) for group in self._groups.values())
-        n_voxels = sum(volume.image.size for volume in self._volumes)
-        return max(_LEAST_STEPS, round(n_voxels / (np.prod(self._plan.patch_zyx) * self._plan.batch_size)))
 
     def __iter__(self) -> Iterator[list[_Draw]]:
         if self._plan.patch_zyx is None:

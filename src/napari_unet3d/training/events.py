@@ -1,11 +1,13 @@
-"""What `train` reports while it works; whatever an event announces is already on disk."""
+"""What `train` reports while it works, with what it announces on disk already, and `preflight` before it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
+from napari_unet3d.data.checks import Finding, Severity
 from napari_unet3d.data.events import Notice
+from napari_unet3d.data.split import Block
 from napari_unet3d.model.plan import Plan
 
 
@@ -25,6 +27,8 @@ class RunStarted:
         Length of the run and size of the network.
     plan : Plan
         Patch and batch size, voxel size, strides and classes.
+    blocks : tuple of Block
+        Where a single volume was cut into a block that trains and one that validates; empty for whole volumes.
     """
 
     run_folder: Path
@@ -35,6 +39,7 @@ class RunStarted:
     n_steps_per_epoch: int
     n_parameters: int
     plan: Plan
+    blocks: tuple[Block, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,4 +86,30 @@ class TrainingFinished:
     best_val_dice: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class VolumeExamined:
+    """One more volume has been read."""
+
+    name: str
+    n_examined: int
+    n_volumes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """All that was found, in the order in which it was."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def can_train(self) -> bool:
+        """Whether nothing makes training impossible."""
+        return not self.of(Severity.ERROR)
+
+    def of(self, severity: Severity) -> tuple[Finding, ...]:
+        """Give the findings of one severity."""
+        return tuple(finding for finding in self.findings if finding.severity is severity)
+
+
 TrainEvent = RunStarted | Notice | StepFinished | EpochFinished | TrainingFinished
+PreflightEvent = Finding | VolumeExamined | Preflight

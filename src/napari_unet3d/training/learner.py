@@ -116,8 +116,7 @@ class Learner:
     def evaluate(self, volumes: Iterable[Iterator[Batch]]) -> tuple[float | None, float | None]:
         """Give the mean loss and the mean Dice over volumes, each given as batches of its parts.
 
-        The weights stay as they are. A batch counts for the loss of its volume by its annotated voxels; None where
-        nothing is annotated in any volume.
+        The weights stay as they are; None where nothing is annotated in any volume.
         """
         self._network.eval()
         results = [result for batches in volumes if (result := self._evaluate(batches)) is not None]
@@ -127,15 +126,14 @@ class Learner:
         return sum(losses) / len(losses), sum(dice) / len(dice)
 
     def _evaluate(self, batches: Iterator[Batch]) -> tuple[float, float] | None:
-        loss, n_voxels, counts = 0.0, 0, torch.zeros(())
         with torch.no_grad():
-            for images, targets in batches:
-                logits, wanted = self._answer(images, targets)
-                size = int((wanted[:, 0] != IGNORED).sum())
-                loss += size * self._loss(logits, wanted).item()
-                n_voxels += size
-                counts = counts + overlap_counts(logits, wanted, self._task).cpu()
-        return (loss / n_voxels, dice_of_counts(counts)) if n_voxels else None
+            answers = [self._answer(images, targets) for images, targets in batches]
+            if not any(bool((targets[:, 0] != IGNORED).any()) for _, targets in answers):
+                return None
+            # All parts at once: the Dice of a part with little foreground says nothing about its volume.
+            logits, targets = (torch.cat(parts) for parts in zip(*answers, strict=True))
+            counts = overlap_counts(logits, targets, self._task)
+            return self._loss(logits, targets).item(), dice_of_counts(counts)
 
     def weights(self) -> dict[str, torch.Tensor]:
         """Give the weights as they are now, on the CPU; later steps do not change them."""

@@ -11,20 +11,23 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from napari_unet3d.configs import Optimizer, TrainingConfig, ZeroIs
+from napari_unet3d.configs import Optimizer, TrainingConfig
+from napari_unet3d.data.annotation import has_foreground
 from napari_unet3d.data.dataset import Part, read_samples
 from napari_unet3d.data.events import Notice
+from napari_unet3d.data.label_checks import no_foreground, no_foreground_at_all
 from napari_unet3d.data.sample import Sample
+from napari_unet3d.data.shelf import Shelf
 from napari_unet3d.data.split import Split, split_samples
 from napari_unet3d.errors import OutOfMemory, UserError
 from napari_unet3d.evaluation.history import EpochRecord
 from napari_unet3d.model.devices import Hardware, TorchSettings, choose_hardware
-from napari_unet3d.model.plan import Plan
+from napari_unet3d.model.receptive_field import separating_gap
 from napari_unet3d.training.events import EpochFinished, RunStarted, StepFinished, TrainEvent, TrainingFinished
 from napari_unet3d.training.learner import Learner
 from napari_unet3d.training.run_folder import RunFolder
 from napari_unet3d.training.schedules import rate_factor
-from napari_unet3d.training.workload import make_workload
+from napari_unet3d.training.workload import Workload, make_workload
 
 
 def train(
@@ -65,19 +68,21 @@ def train(
     config = config or TrainingConfig()
     run = RunFolder(Path(run_folder), config, overwrite=overwrite)
     hardware = choose_hardware(config.device, config.precision)
-    split = split_samples(_labelled_samples(data, config), config.val_fraction, config.seed)
+    shelf = Shelf(run.path)
+    samples = _labelled_samples(data, config, shelf)
+    gap_zyx = separating_gap(config, samples[0].voxel_size_um)
+    split = split_samples(samples, config.val_fraction, config.seed, gap_zyx=gap_zyx, zero_is=config.zero_is)
     settings = TorchSettings(hardware, config.seed)
-    work = make_workload(split, config, hardware)
+    work = make_workload(split, config, hardware, shelf)
     with settings.lent():
         learner = Learner(config, work.plan, hardware, work.facts)
 
     run.start(split, work.plan, hardware, dataset=str(data) if isinstance(data, Path | str) else "layers")
     train_names, val_names = (tuple(sample.name for sample in part) for part in (split.train, split.val))
     n_steps = len(work.training)
-    yield RunStarted(
-        run.path, hardware.words, train_names, val_names, config.epochs, n_steps, learner.n_parameters, work.plan
-    )
-    yield from _notices(config, hardware, split, work.plan)
+    sizes = config.epochs, n_steps, learner.n_parameters
+    yield RunStarted(run.path, hardware.words, train_names, val_names, *sizes, work.plan, split.blocks)
+    yield from _notices(config, hardware, split, work)
 
     try:
         for epoch in range(1, config.epochs + 1):
@@ -111,39 +116,30 @@ def train(
     finally:
         if learner.n_steps > 0 and not run.has_model:
             run.save_started_epoch(learner.weights())
+        shelf.close()
 
     yield TrainingFinished(run.path, run.model, run.best.epoch, run.best.val_loss, run.best.val_dice)
 
 
-def _labelled_samples(data: Path | str | Sequence[Sample], config: TrainingConfig) -> list[Sample]:
-    samples = read_samples(Path(data), Part.TRAIN) if isinstance(data, Path | str) else list(data)
+def _labelled_samples(data: Path | str | Sequence[Sample], config: TrainingConfig, shelf: Shelf) -> list[Sample]:
+    samples = read_samples(Path(data), Part.TRAIN, shelf) if isinstance(data, Path | str) else list(data)
     if not samples:
         raise UserError("There is no volume to train on; give at least one image with labels.")
-    if not any(_has_foreground(sample, config) for sample in samples):
-        if config.zero_is is ZeroIs.UNLABELLED:
-            raise UserError(
-                f"The labels of all {len(samples)} volumes are 0 or 1, where 0 is not annotated and 1 is background: "
-                "there is no foreground to learn. Paint some objects with 2."
-            )
-        raise UserError(
-            f"The labels of all {len(samples)} volumes are 0: there is no foreground to learn. "
-            "Label some objects first."
-        )
+    labelled = [sample.labels for sample in samples if sample.labels is not None]
+    if not any(has_foreground(labels, config.zero_is) for labels in labelled):
+        has_background = any(labels.any() for labels in labelled)
+        raise UserError(no_foreground_at_all(len(samples), config.zero_is, has_background=has_background))
     return samples
 
 
-def _has_foreground(sample: Sample, config: TrainingConfig) -> bool:
-    background = 1 if config.zero_is is ZeroIs.UNLABELLED else 0
-    return sample.labels is not None and bool((sample.labels > background).any())
-
-
-def _notices(config: TrainingConfig, hardware: Hardware, split: Split, plan: Plan) -> Iterator[Notice]:
+def _notices(config: TrainingConfig, hardware: Hardware, split: Split, work: Workload) -> Iterator[Notice]:
     """Say what is allowed but may not be what was meant."""
-    for message in hardware.notices:
-        yield Notice(message)
+    for message in (*hardware.notices, split.notice, work.shelf and work.shelf.notice):
+        if message:
+            yield Notice(message)
     if not split.val:
         yield Notice("There is no validation: the best model is the one with the lowest training loss.")
-    if plan.patch_zyx is None and config.batch_size > len(split.train):
+    if work.plan.patch_zyx is None and config.batch_size > len(split.train):
         yield Notice(
             f"The batch size is {config.batch_size}, but {len(split.train)} volumes train; "
             f"each step takes {len(split.train)}."
@@ -151,8 +147,8 @@ def _notices(config: TrainingConfig, hardware: Hardware, split: Split, plan: Pla
     if config.momentum > 0 and config.optimizer in (Optimizer.ADAM, Optimizer.ADAMW):
         yield Notice(f"{config.optimizer.words} does not use the momentum of {config.momentum:g}; it has its own.")
     for sample in (*split.train, *split.val):
-        if sample.labels is not None and not _has_foreground(sample, config):
-            yield Notice(f"The labels of '{sample.name}' hold no foreground; check that this is meant.")
+        if sample.labels is not None and not has_foreground(sample.labels, config.zero_is):
+            yield Notice(no_foreground(sample.name))
 
 
 def _mean_finite(losses: Sequence[float]) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from typing import Protocol
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from napari_unet3d.data.annotation import read_truth
 from napari_unet3d.data.sample import Sample, Shape3D, VoxelSize
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.devices import Hardware
-from napari_unet3d.model.plan import Plan, strides_for
+from napari_unet3d.model.plan import LabelClass, Plan, strides_for
 from napari_unet3d.prediction.fit import fitted_shape, least_shape
 from napari_unet3d.prediction.resample import shape_at_spacing
 from napari_unet3d.training.targets import find_classes
@@ -45,6 +46,42 @@ def make_plan(train: Sequence[Sample], val: Sequence[Sample], config: TrainingCo
     """
     labelled = [sample.labels for sample in (*train, *val) if sample.labels is not None]
     classes = find_classes((read_truth(labels, config.task, config.zero_is) for labels in labelled), config)
+    return plan_for(train, classes, config, hardware)
+
+
+class Sized(Protocol):
+    """A volume of which only the size is known; samples are that, too."""
+
+    @property
+    def shape(self) -> Shape3D:
+        """Number of voxels along z, y, x."""
+
+    @property
+    def voxel_size_um(self) -> VoxelSize:
+        """Size of a voxel along z, y, x in µm."""
+
+
+def plan_for(
+    train: Sequence[Sized], classes: tuple[LabelClass, ...], config: TrainingConfig, hardware: Hardware
+) -> Plan:
+    """Settle what a run works with, from the sizes of the training volumes.
+
+    Parameters
+    ----------
+    train : sequence of Sized
+        The training volumes.
+    classes : tuple of LabelClass
+        What `find_classes` or `name_classes` found.
+    config : TrainingConfig
+        What is asked for.
+    hardware : Hardware
+        Patches on a GPU are larger.
+
+    Raises
+    ------
+    UserError
+        If the patch cannot be used, or volumes are too small to be cropped.
+    """
     spacing_um = _common_spacing(train, config)
     voxel_size_um = spacing_um or median_voxel_size(train)
     plan = Plan(
@@ -61,17 +98,17 @@ def make_plan(train: Sequence[Sample], val: Sequence[Sample], config: TrainingCo
     return plan.model_copy(update={"patch_zyx": patch, "batch_size": batch_size})
 
 
-def _common_spacing(train: Sequence[Sample], config: TrainingConfig) -> VoxelSize | None:
+def _common_spacing(train: Sequence[Sized], config: TrainingConfig) -> VoxelSize | None:
     return median_voxel_size(train) if config.spacing == (SpacingMode.COMMON,) else config.spacing_um
 
 
-def median_voxel_size(samples: Sequence[Sample]) -> VoxelSize:
+def median_voxel_size(samples: Sequence[Sized]) -> VoxelSize:
     """Give the median voxel size along z, y, x in µm."""
     z, y, x = np.median([sample.voxel_size_um for sample in samples], axis=0).tolist()
     return z, y, x
 
 
-def shape_at(sample: Sample, spacing_um: VoxelSize | None) -> Shape3D:
+def shape_at(sample: Sized, spacing_um: VoxelSize | None) -> Shape3D:
     """Give the shape (z, y, x) of a volume that is brought to a voxel size in µm; its own shape for None."""
     return sample.shape if spacing_um is None else shape_at_spacing(sample.shape, sample.voxel_size_um, spacing_um)
 

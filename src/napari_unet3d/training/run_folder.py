@@ -6,6 +6,7 @@ import csv
 import io
 import platform
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -93,6 +94,7 @@ class RunFolder:
             "dataset": dataset,
             "train": [sample.name for sample in split.train],
             "validation": [sample.name for sample in split.val],
+            "blocks": [asdict(block) for block in split.blocks],
         }
         write_json(self.path / ENVIRONMENT_FILE, environment)
         for name in _RESULTS:

@@ -77,7 +77,14 @@ def find_classes(truths: Iterable[Truth], config: TrainingConfig) -> tuple[Label
     """
     if config.task is not Task.CLASSES:
         return ()
-    values = sorted({int(value) for truth in truths for value in np.unique(truth.labels)} - {0})
+    return name_classes({int(value) for truth in truths for value in np.unique(truth.labels)} - {0}, config)
+
+
+def name_classes(found: Iterable[int], config: TrainingConfig) -> tuple[LabelClass, ...]:
+    """Make classes of the label values that were found, none of them background; see `find_classes`."""
+    if config.task is not Task.CLASSES:
+        return ()
+    values = sorted(found)
     if len(values) > 100 or (values and values[-1] > 65_535):
         raise UserError(
             f"The labels hold {len(values)} different values up to {values[-1]}, which are hardly classes. "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import prod
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from napari_unet3d.training.patches import Tile, tiles_over
 from napari_unet3d.training.targets import IGNORED
 from napari_unet3d.training.volumes import ReadyVolume
 
-_MOST_TILES = 64  # per volume; more would take long after every epoch and hardly change the numbers
+_MOST_VOXELS = 2**25  # per volume; more would take long after every epoch and hardly change the numbers
 
 
 class Validation:
@@ -42,7 +43,8 @@ class Validation:
     def _batches(self, volume: ReadyVolume, number: int) -> Iterator[Batch]:
         shape = self._plan.patch_zyx or volume.shape
         tiles = _annotated(volume, tiles_over(volume.shape, shape), shape)
-        spread = np.linspace(0, len(tiles) - 1, _MOST_TILES).round().astype(int)
+        most = max(1, _MOST_VOXELS // prod(shape))
+        spread = np.linspace(0, len(tiles) - 1, most).round().astype(int)
         chosen: list[int] = np.unique(spread).tolist() if tiles else []
         size = self._plan.batch_size
         for first in range(0, len(chosen), size):

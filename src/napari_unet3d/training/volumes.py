@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from napari_unet3d.configs import Fit, TrainingConfig
 from napari_unet3d.data.annotation import Truth, read_truth
 from napari_unet3d.data.sample import Sample, Shape3D, VoxelSize
+from napari_unet3d.data.shelf import Shelf
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.normalisation import GreyScale, measure_scale
 from napari_unet3d.model.plan import Plan
@@ -72,8 +73,19 @@ class ReadyVolume:
         return image[None], torch.from_numpy(self.targets[(slice(None), *box)].copy())
 
 
-def make_ready(sample: Sample, config: TrainingConfig, plan: Plan) -> ReadyVolume:
+def make_ready(sample: Sample, config: TrainingConfig, plan: Plan, shelf: Shelf | None = None) -> ReadyVolume:
     """Prepare a sample for training or validation.
+
+    Parameters
+    ----------
+    sample : Sample
+        Image and labels.
+    config : TrainingConfig
+        Task, normalisation and fit.
+    plan : Plan
+        Patch, strides and classes.
+    shelf : Shelf, optional
+        Where that goes which does not fit into memory; without it all stays there.
 
     Raises
     ------
@@ -82,9 +94,10 @@ def make_ready(sample: Sample, config: TrainingConfig, plan: Plan) -> ReadyVolum
     """
     if sample.labels is None:
         raise UserError(f"The volume '{sample.name}' has no labels; label it, or leave it out of training.")
+    own_image = sample.image
     sample = at_spacing(sample, plan.spacing_um)
     truth = read_truth(np.asarray(sample.labels), config.task, config.zero_is)
-    shape = _shape_in_memory(sample.shape, config, plan)
+    shape = ready_shape(sample.shape, config, plan)
     fit = config.fit if plan.patch_zyx is None else Fit.PAD
     voxel_size_um = _fitted_voxel_size(sample, shape, fit)
     fitted = Truth(
@@ -92,9 +105,12 @@ def make_ready(sample: Sample, config: TrainingConfig, plan: Plan) -> ReadyVolum
         None if truth.annotated is None else fit_volume(truth.annotated, shape, fit, is_labels=True),
     )
     targets = make_targets(fitted, plan, voxel_size_um)
+    image = fit_volume(sample.image, shape, fit, is_labels=False)
+    if shelf is not None:
+        targets, image = shelf.keep(targets), image if image is own_image else shelf.keep(image)
     return ReadyVolume(
         name=sample.name,
-        image=fit_volume(sample.image, shape, fit, is_labels=False),
+        image=image,
         scale=measure_scale(sample.image, config.normalisation),
         targets=targets,
         voxel_size_um=voxel_size_um,
@@ -113,7 +129,14 @@ def at_spacing(sample: Sample, spacing_um: VoxelSize | None) -> Sample:
     return Sample(sample.name, image, labels, spacing_um)
 
 
-def _shape_in_memory(shape: Shape3D, config: TrainingConfig, plan: Plan) -> Shape3D:
+def ready_shape(shape: Shape3D, config: TrainingConfig, plan: Plan) -> Shape3D:
+    """Give the shape that a volume of some shape (z, y, x) takes on for a plan.
+
+    Raises
+    ------
+    UserError
+        If it is too small to be cropped.
+    """
     if plan.patch_zyx is None:
         return fitted_shape(shape, plan.total_stride, config.fit)
     z, y, x = map(max, shape, plan.patch_zyx)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.configs import Task, TrainingConfig
+from napari_unet3d.data.shelf import Shelf
 from napari_unet3d.data.split import Split
 from napari_unet3d.errors import OutOfMemory
 from napari_unet3d.model.devices import Hardware, explain_memory_errors
@@ -39,6 +40,8 @@ class Workload:
         Fixed parts of the validation volumes.
     facts : TrainingFacts
         Frequencies, class weights and length of the run.
+    shelf : Shelf or None
+        Where that lies which does not fit into memory.
     """
 
     config: TrainingConfig
@@ -47,6 +50,7 @@ class Workload:
     training: Batches
     validation: Validation
     facts: TrainingFacts
+    shelf: Shelf | None = None
 
     def made_smaller(self) -> Workload:
         """Give the same work with about half the memory per step: as many steps, each seeing less.
@@ -63,10 +67,10 @@ class Workload:
                 f"There is not enough memory for a single patch of {self.plan.words}. "
                 "Choose a smaller preset, or close other programs that use the same memory."
             )
-        return prepare(self.split, self.config, smaller, n_steps_per_epoch=len(self.training))
+        return prepare(self.split, self.config, smaller, len(self.training), self.shelf)
 
 
-def make_workload(split: Split, config: TrainingConfig, hardware: Hardware) -> Workload:
+def make_workload(split: Split, config: TrainingConfig, hardware: Hardware, shelf: Shelf | None = None) -> Workload:
     """Plan a run and prepare its volumes.
 
     Raises
@@ -76,10 +80,12 @@ def make_workload(split: Split, config: TrainingConfig, hardware: Hardware) -> W
     """
     plan = make_plan(split.train, split.val, config, hardware)
     plan = fit_to_memory(plan, [shape_at(sample, plan.spacing_um) for sample in split.train], config, hardware)
-    return prepare(split, config, plan)
+    return prepare(split, config, plan, shelf=shelf)
 
 
-def prepare(split: Split, config: TrainingConfig, plan: Plan, n_steps_per_epoch: int = 0) -> Workload:
+def prepare(
+    split: Split, config: TrainingConfig, plan: Plan, n_steps_per_epoch: int = 0, shelf: Shelf | None = None
+) -> Workload:
     """Make the volumes of a split ready for a plan.
 
     Parameters
@@ -92,18 +98,22 @@ def prepare(split: Split, config: TrainingConfig, plan: Plan, n_steps_per_epoch:
         Patch, batch, voxel size and classes.
     n_steps_per_epoch : int
         Length of an epoch; 0 for what settings and volumes say.
+    shelf : Shelf, optional
+        Where that goes which does not fit into memory; without it all stays there.
     """
     with explain_memory_errors():
-        train = [make_ready(sample, config, plan) for sample in split.train]
-        val = [make_ready(sample, config, plan) for sample in split.val]
-    training = Batches(train, config, plan, n_steps_per_epoch)
+        train = [make_ready(sample, config, plan, shelf) for sample in split.train]
+        val = [make_ready(sample, config, plan, shelf) for sample in split.val]
+    # Each worker process would be given volumes on disk as copies in memory.
+    alone = shelf is not None and shelf.n_bytes_on_disk > 0
+    training = Batches(train, config.model_copy(update={"workers": 0}) if alone else config, plan, n_steps_per_epoch)
     n_voxels = _voxels_per_class(train, plan)
     facts = TrainingFacts(
         fractions=_output_fractions(train, n_voxels, plan.task),
         weights=class_weights(config, n_voxels.tolist()),
         n_steps=config.epochs * len(training),
     )
-    return Workload(config, split, plan, training, Validation(val, plan, config.val_augmentation), facts)
+    return Workload(config, split, plan, training, Validation(val, plan, config.val_augmentation), facts, shelf)
 
 
 def _voxels_per_class(volumes: list[ReadyVolume], plan: Plan) -> NDArray[np.int64]:

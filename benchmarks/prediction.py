@@ -1,0 +1,130 @@
+"""Time prediction in overlapping tiles on the CPU: MONAI's `sliding_window_inference` against ours, interleaved.
+
+Run it on a quiet machine: ``python benchmarks/prediction.py [SIDE] [PRESET] [WINDOW] [REPEATS]``.
+
+Both run the same weights over the same tiles, two at a time, with an overlap of one half, and blend the probabilities
+with the same Gaussian window. Ours differs in the network as it is placed (see `napari_unet3d.model.network`: weights
+channels last, norms that keep this layout, and the fast convolution for few channels) and in the blending (see
+`napari_unet3d.prediction.tiles`). The peaks lie on top of volume and weights.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import threading
+import time
+from collections.abc import Callable
+from multiprocessing import get_context
+
+import numpy as np
+import psutil
+import torch
+from monai.inferers.utils import sliding_window_inference
+from numpy.typing import NDArray
+
+from napari_unet3d.configs import Device, Preset, TrainingConfig
+from napari_unet3d.model.devices import choose_hardware
+from napari_unet3d.model.network import build_unet, place_network
+from napari_unet3d.prediction.tiles import Blend, Tiling, gaussian_window, tile_grid
+
+_OVERLAP, _TILES_PER_BATCH, _WATCH_SECONDS = 0.5, 2, 0.002
+Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+
+def make_monai(preset: Preset, window: int) -> Predict:
+    """Give MONAI's prediction with its network as it comes."""
+    network = build_unet(TrainingConfig(preset=preset)).eval()
+    side = gaussian_window(window)
+    weights = torch.from_numpy(np.multiply.outer(np.multiply.outer(side, side), side).astype(np.float32))
+
+    def predict(volume: NDArray[np.float32]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            answer = sliding_window_inference(
+                torch.from_numpy(volume)[None, None],
+                (window,) * 3,
+                _TILES_PER_BATCH,
+                lambda tiles: network(tiles).sigmoid(),
+                overlap=_OVERLAP,
+                mode="gaussian",
+                roi_weight_map=weights,
+            )
+        assert isinstance(answer, torch.Tensor)
+        return answer[0, 0].numpy()
+
+    return predict
+
+
+def make_ours(preset: Preset, window: int) -> Predict:
+    """Give ours."""
+    hardware = choose_hardware(Device.CPU)
+    network = place_network(build_unet(TrainingConfig(preset=preset)).eval(), hardware)
+
+    def predict(volume: NDArray[np.float32]) -> NDArray[np.float32]:
+        z, y, x = volume.shape
+        result = np.empty(volume.shape, np.float32)
+
+        def take(index: int, answer: NDArray[np.float32]) -> None:
+            result[index] = answer[0]
+
+        grid = tile_grid((z, y, x), (window,) * 3, _OVERLAP, (preset.total_stride,) * 3)
+        tiling = Tiling(volume, grid, ((),), Blend(grid, 1, hardware.device), take)
+        with torch.inference_mode():
+            while tiling.n_done < tiling.n_total:
+                tiling.step(lambda tiles: network(tiles).sigmoid(), hardware.device, _TILES_PER_BATCH)
+        return result
+
+    return predict
+
+
+_WAYS = {"MONAI": make_monai, "ours": make_ours}
+
+
+def measure_peak(words: str, preset: Preset, side: int, window: int) -> int:
+    """Predict once in a process of its own, and give how many bytes its memory rises above that before."""
+    predict, volume, this = _WAYS[words](preset, window), make_volume(side), psutil.Process()
+    before = this.memory_info().rss
+    sizes, is_done = [before], threading.Event()
+
+    def watch() -> None:
+        while not is_done.wait(_WATCH_SECONDS):
+            sizes.append(this.memory_info().rss)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    predict(volume)
+    is_done.set()
+    watcher.join()
+    return max(sizes) - before
+
+
+def make_volume(side: int) -> NDArray[np.float32]:
+    """Draw the volume that is predicted."""
+    return np.random.default_rng(0).standard_normal((side,) * 3, dtype=np.float32)
+
+
+def main() -> None:
+    """Print seconds, peaks and the largest difference."""
+    given = dict(enumerate(sys.argv[1:]))
+    side, window, repeats = int(given.get(0, 256)), int(given.get(2, 96)), int(given.get(3, 3))
+    preset, volume = Preset(given.get(1, "small")), make_volume(side)
+    ways = {words: make(preset, window) for words, make in _WAYS.items()}
+    seconds: dict[str, list[float]] = {words: [] for words in ways}
+    answers = {}
+    for _ in range(repeats):
+        for words, predict in ways.items():
+            started = time.perf_counter()
+            answers[words] = predict(volume)
+            seconds[words].append(time.perf_counter() - started)
+    monai, ours = (statistics.median(values) for values in seconds.values())
+    with get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+        peaks = [pool.apply(measure_peak, (words, preset, side, window)) / 2**20 for words in ways]
+    sys.stdout.write(
+        f"{preset} {side}³ in tiles of {window}³: MONAI {monai:.2f} s, {peaks[0]:.0f} MiB; ours {ours:.2f} s, "
+        f"{peaks[1]:.0f} MiB; {monai / ours:.2f} × as fast; largest difference "
+        f"{abs(answers['MONAI'] - answers['ours']).max():.1e}\n"
+    )
+
+
+if __name__ == "__main__":
+    main()

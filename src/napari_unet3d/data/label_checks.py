@@ -1,0 +1,201 @@
+"""Whether the labels of the training volumes say what the settings take them for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from napari_unet3d.configs import Balance, Task, TrainingConfig, ZeroIs
+from napari_unet3d.data.annotation import background_value
+from napari_unet3d.data.checks import Finding
+from napari_unet3d.data.survey import VolumeFacts
+
+_MOST_LISTED = 10  # label values in one sentence
+_MOST_CLASSES = 20  # that people tell apart; more values are rather ids
+_RARE = 1e-3  # part of the annotated voxels
+_FEW_VOXELS = 500
+_PAINTED_SLICES = 0.5  # part of the labels that is one slice thick, from which it looks like painted slices
+
+
+def check_label_values(volumes: Sequence[VolumeFacts], config: TrainingConfig) -> Iterator[Finding]:
+    """Say which label values there are, and whether they suit the task and what label 0 is said to be.
+
+    Parameters
+    ----------
+    volumes : sequence of VolumeFacts
+        The training volumes.
+    config : TrainingConfig
+        Task, what label 0 is, and balance of the classes.
+    """
+    counts: Counter[int] = Counter()
+    for volume in volumes:
+        counts.update(volume.label_counts)
+    if not counts:
+        return
+    yield Finding.info(_table(counts, config))
+    background = background_value(config.zero_is)
+    if not any(value > background for value in counts):
+        yield Finding.error(no_foreground_at_all(len(volumes), config.zero_is, has_background=any(counts)))
+        return
+    yield from _check_meaning_of_zero(counts, volumes, config)
+    yield from _check_task(counts, volumes, config)
+    yield from _check_balance(counts, config)
+    for volume in volumes:
+        if not volume.n_above(background):
+            yield Finding.warning(no_foreground(volume.name))
+
+
+def no_foreground(name: str) -> str:
+    """Say that a volume holds no foreground."""
+    return f"The labels of '{name}' hold no foreground; check that this is meant."
+
+
+def no_foreground_at_all(n_volumes: int, zero_is: ZeroIs, *, has_background: bool) -> str:
+    """Say that no volume holds foreground.
+
+    Parameters
+    ----------
+    n_volumes : int
+        How many volumes there are.
+    zero_is : ZeroIs
+        What label 0 is.
+    has_background : bool
+        Whether any label is above 0.
+    """
+    if zero_is is ZeroIs.UNLABELLED and has_background:
+        return (
+            f"The labels of all {n_volumes} volumes are 0 or 1, where 0 is not annotated and 1 is background: there is "
+            "no foreground to learn. Paint some objects with 2, or say that label 0 is background."
+        )
+    return f"The labels of all {n_volumes} volumes are 0: there is no foreground to learn. Label some objects first."
+
+
+def _table(counts: Mapping[int, int], config: TrainingConfig) -> str:
+    total = sum(counts.values())
+    special = {value: count for value, count in counts.items() if value <= background_value(config.zero_is)}
+    others = {value: count for value, count in counts.items() if value not in special}
+    cells = [f"{value} ({_percent(count / total)})" for value, count in sorted(special.items())]
+    if len(others) > _MOST_LISTED:
+        part = _percent(sum(others.values()) / total)
+        cells.append(f"{len(others)} values from {min(others)} to {max(others)} ({part} together)")
+    else:
+        cells += [f"{value} ({_percent(count / total)})" for value, count in sorted(others.items())]
+    zero = "background" if config.zero_is is ZeroIs.BACKGROUND else "not annotated, 1 is background"
+    return f"Label values and their part of all voxels: {', '.join(cells)}; 0 is {zero}."
+
+
+def _check_meaning_of_zero(
+    counts: Mapping[int, int], volumes: Sequence[VolumeFacts], config: TrainingConfig
+) -> Iterator[Finding]:
+    if config.zero_is is ZeroIs.UNLABELLED:
+        yield from _check_annotation(counts, volumes)
+        return
+    if not counts.get(0):
+        yield Finding.warning(
+            "No voxel has label 0, so there is no background to learn. If 1 is background, say that label 0 is not "
+            "annotated (zero-is unlabelled)."
+        )
+    n_labelled = [volume.n_above(0) for volume in volumes]
+    n_thin = sum(volume.thin_share * count for volume, count in zip(volumes, n_labelled, strict=True))
+    if n_thin > _PAINTED_SLICES * sum(n_labelled):
+        yield Finding.warning(
+            "Most labels are one slice thick, as if only some slices had been painted, and all the rest counts as "
+            "background. If it is only not painted, mark background with 1 and objects from 2 on, and say that label 0 "
+            "is not annotated (zero-is unlabelled)."
+        )
+
+
+def _check_annotation(counts: Mapping[int, int], volumes: Sequence[VolumeFacts]) -> Iterator[Finding]:
+    n_annotated = sum(count for value, count in counts.items() if value > 0)
+    part = _percent(n_annotated / sum(counts.values()))
+    if not counts.get(1):
+        yield Finding.warning(
+            "No voxel is labelled 1, which is background when label 0 is not annotated, so the network would call "
+            "everything foreground. Paint some background with 1, or say that label 0 is background."
+        )
+    if n_annotated < _FEW_VOXELS:
+        yield Finding.warning(
+            f"Only {n_annotated} voxels ({part}) are annotated, which is hardly enough to learn from. Paint some "
+            "slices more."
+        )
+    else:
+        yield Finding.info(f"{n_annotated:,} voxels ({part}) are annotated; the others neither train nor validate.")
+    for volume in volumes:
+        if not volume.n_above(0):
+            yield Finding.warning(f"Nothing is annotated in '{volume.name}'; paint in it, or leave it out.")
+
+
+def _check_task(counts: Mapping[int, int], volumes: Sequence[VolumeFacts], config: TrainingConfig) -> Iterator[Finding]:
+    background = background_value(config.zero_is)
+    values = sorted(value for value in counts if value > background)
+    listed = ", ".join(map(str, values)) if len(values) <= _MOST_LISTED else f"{values[0]} to {values[-1]}"
+    match config.task:
+        case Task.FOREGROUND if len(values) > 1:
+            hint = (
+                "Choose the task classes if they are kinds of things, or objects if each is the id of one object."
+                if len(values) <= _MOST_CLASSES
+                else "They look like ids: choose the task objects to keep objects that touch apart."
+            )
+            yield Finding.info(f"{len(values)} label values ({listed}) are learnt as one foreground. {hint}")
+        case Task.CLASSES if len(values) > _MOST_CLASSES:
+            yield Finding.warning(
+                f"The labels hold {len(values)} values up to {values[-1]}, which look like ids of single objects, and "
+                "each becomes a class. Choose the task objects if they are ids."
+            )
+        case Task.CLASSES if len(values) == 1:
+            yield Finding.info(
+                f"There is a single class, label {values[0]}; the task foreground learns the same with less."
+            )
+        case Task.OBJECTS if all(_n_values(volume, background) <= 1 for volume in volumes):
+            yield Finding.warning(
+                "No volume has more than one label value, so that all its foreground is one object. Give each object "
+                "an id of its own, or choose the task foreground."
+            )
+
+
+def _n_values(volume: VolumeFacts, background: int) -> int:
+    return sum(value > background for value in volume.label_counts)
+
+
+def _check_balance(counts: Mapping[int, int], config: TrainingConfig) -> Iterator[Finding]:
+    background = background_value(config.zero_is)
+    n_annotated = sum(count for value, count in counts.items() if value > 0 or background == 0)
+    classes = {value: count for value, count in counts.items() if value > background}
+    if config.task is not Task.CLASSES:
+        parts = {"Foreground": sum(classes.values()) / n_annotated}
+    else:
+        parts = {f"Label {value}": count / n_annotated for value, count in sorted(classes.items())}
+    if config.balance is Balance.AUTO or config.class_weights or len(parts) > _MOST_CLASSES:
+        return
+    for name, part in parts.items():
+        if part < _RARE:
+            yield Finding.warning(
+                f"{name} is {_percent(part)} of the annotated voxels, so rare that it may not be learnt. Set the class "
+                "balance to auto, or leave out parts of the volumes without it."
+            )
+
+
+def check_roles(
+    trains: Sequence[VolumeFacts], validates: Sequence[VolumeFacts], config: TrainingConfig
+) -> Iterator[Finding]:
+    """Find classes that only validation volumes hold.
+
+    Parameters
+    ----------
+    trains, validates : sequence of VolumeFacts
+        The two sides of the split.
+    config : TrainingConfig
+        The task, and what label 0 is.
+    """
+    learnt = {value for volume in trains for value in volume.label_counts}
+    asked = {value for volume in validates for value in volume.label_counts if value > background_value(config.zero_is)}
+    if config.task is Task.CLASSES and (missing := sorted(asked - learnt)):
+        yield Finding.warning(
+            f"Only validation volumes hold the label values {', '.join(map(str, missing))}, so they are never learnt. "
+            "Label more volumes, or choose another seed for another split."
+        )
+
+
+def _percent(part: float) -> str:
+    """Write a part so that a rare one does not become zero."""
+    return f"{100 * part:.3g} %"

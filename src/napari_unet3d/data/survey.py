@@ -1,0 +1,146 @@
+"""What is remembered of a volume that was read for a check, so that only one is in memory at a time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet3d.data.pairs import Part
+from napari_unet3d.data.sample import Sample, Shape3D, VoxelSize
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """Hashes by which equal volumes and equal slices are found.
+
+    Attributes
+    ----------
+    volume : bytes
+        Of shape and grey values.
+    slices : frozenset of bytes
+        Of the z-slices that hold more than one grey value.
+    """
+
+    volume: bytes
+    slices: frozenset[bytes]
+
+
+def fingerprint(image: NDArray[Any]) -> Fingerprint:
+    """Hash a volume; the number type does not count, so that a converted copy is still found.
+
+    Parameters
+    ----------
+    image : ndarray of any real number type, shape (z, y, x)
+        Grey values.
+    """
+    slices = []
+    volume = hashlib.blake2b(repr(image.shape).encode())
+    for plane in image:
+        values = plane.astype(np.float64) + 0.0  # −0 and 0 are the same grey value
+        digest = hashlib.blake2b(values.tobytes(), digest_size=16).digest()
+        volume.update(digest)
+        if values.size and values.min() < values.max():
+            slices.append(digest)
+    return Fingerprint(volume.digest(), frozenset(slices))
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeFacts:
+    """What a check knows of one volume.
+
+    Attributes
+    ----------
+    name : str
+        What the volume is called.
+    part : Part
+        Train or test.
+    shape : tuple of int
+        Number of voxels along z, y, x.
+    voxel_size_um : tuple of float
+        Size of a voxel along z, y, x in µm.
+    fingerprint : Fingerprint
+        Of the image.
+    grey_range : tuple of float
+        Smallest and largest grey value.
+    grey_mean : float
+        Their mean.
+    label_counts : mapping of int to int
+        How many voxels each label value has; empty without labels.
+    thin_share : float
+        Part of the voxels with a label that have none on both sides along one axis at least: nearly all of them
+        where single slices are painted, few where objects are labelled whole.
+    """
+
+    name: str
+    part: Part
+    shape: Shape3D
+    voxel_size_um: VoxelSize
+    fingerprint: Fingerprint
+    grey_range: tuple[float, float]
+    grey_mean: float
+    label_counts: Mapping[int, int]
+    thin_share: float
+
+    def n_above(self, background: int) -> int:
+        """Count the voxels whose label is above that of background."""
+        return sum(count for value, count in self.label_counts.items() if value > background)
+
+
+def survey(sample: Sample, part: Part = Part.TRAIN) -> VolumeFacts:
+    """Gather what checks need of a volume, slice by slice."""
+    image, labels = sample.image, sample.labels
+    return VolumeFacts(
+        name=sample.name,
+        part=part,
+        shape=sample.shape,
+        voxel_size_um=sample.voxel_size_um,
+        fingerprint=fingerprint(image),
+        grey_range=(float(image.min()), float(image.max())),
+        grey_mean=sum(float(plane.mean(dtype=np.float64)) for plane in image) / len(image),
+        label_counts={} if labels is None else count_values(labels),
+        thin_share=0.0 if labels is None else _thin_share(labels),
+    )
+
+
+def count_values(labels: NDArray[Any]) -> dict[int, int]:
+    """Count how often each value occurs.
+
+    Parameters
+    ----------
+    labels : ndarray of integers or bool, shape (z, y, x)
+        Labels, none of them negative.
+
+    Returns
+    -------
+    dict of int to int
+        In ascending order of the values.
+    """
+    counts: Counter[int] = Counter()
+    for plane in labels:
+        values, numbers = np.unique(plane, return_counts=True)
+        counts.update(dict(zip(map(int, values), map(int, numbers), strict=True)))
+    return dict(sorted(counts.items()))
+
+
+def _thin_share(labels: NDArray[Any]) -> float:
+    n_thin = n_labelled = 0
+    nothing = np.zeros(labels.shape[1:], dtype=bool)
+    for z, plane in enumerate(labels):
+        here = plane > 0
+        n_here = int(np.count_nonzero(here))
+        if not n_here:
+            continue
+        n_labelled += n_here
+        above = labels[z - 1] > 0 if z > 0 else nothing
+        below = labels[z + 1] > 0 if z + 1 < len(labels) else nothing
+        padded = np.pad(here, 1)
+        along_y = padded[:-2, 1:-1] | padded[2:, 1:-1]
+        along_x = padded[1:-1, :-2] | padded[1:-1, 2:]
+        n_thin += int(np.count_nonzero(here & ~(above | below) | here & ~along_y | here & ~along_x))
+    return n_thin / n_labelled if n_labelled else 0.0

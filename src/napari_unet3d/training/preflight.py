@@ -1,0 +1,159 @@
+"""What would go wrong in a training, or come out worse than it could, said before it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from napari_unet3d.configs import TrainingConfig
+from napari_unet3d.data.checks import Finding
+from napari_unet3d.data.dataset import read_pair
+from napari_unet3d.data.label_checks import check_label_values, check_roles
+from napari_unet3d.data.pairs import Pair, Part, list_pairs, natural_order, pairing_notice
+from napari_unet3d.data.sample import Sample, Shape3D
+from napari_unet3d.data.split import Block, Role, draw_validation, split_samples
+from napari_unet3d.data.survey import VolumeFacts, survey
+from napari_unet3d.data.volume_checks import check_blocks, check_grey_values, check_leaks, check_voxel_sizes
+from napari_unet3d.errors import UserError
+from napari_unet3d.model.receptive_field import separating_gap
+from napari_unet3d.training.events import Preflight, PreflightEvent, VolumeExamined
+from napari_unet3d.training.step_checks import check_disk, check_step
+
+
+def preflight(
+    data: Path | str | Sequence[Sample],
+    config: TrainingConfig,
+    run_folder: Path | str | None = None,
+    *,
+    timed: bool = True,
+) -> Iterator[PreflightEvent]:
+    """Check data, settings, memory and disk for a training, reading one volume at a time.
+
+    Parameters
+    ----------
+    data : path of a dataset folder, or sequence of Sample
+        What `train` would be given; of a folder the test set is read, too, to find what it shares with training.
+    config : TrainingConfig
+        The settings of the training.
+    run_folder : path, optional
+        Where the run would be written; without it the disk is not looked at.
+    timed : bool
+        Make one real step on random numbers, to tell memory and time.
+
+    Yields
+    ------
+    Finding
+        An error makes training impossible, a warning deserves a look, an info is good to know; each says what to do.
+    VolumeExamined
+        After each volume.
+    Preflight
+        All findings; always the last event. Nothing that a user can solve is raised.
+    """
+    findings: list[Finding] = []
+    try:
+        for event in _examine(data, config, run_folder, timed=timed):
+            if isinstance(event, Finding):
+                findings.append(event)
+            yield event
+    except UserError as error:
+        findings.append(Finding.error(str(error)))
+        yield findings[-1]
+    yield Preflight(tuple(findings))
+
+
+def _examine(
+    data: Path | str | Sequence[Sample], config: TrainingConfig, run_folder: Path | str | None, *, timed: bool
+) -> Iterator[Finding | VolumeExamined]:
+    sources = _sources(data)
+    n_train = sum(part is Part.TRAIN for _, part, _ in sources)
+    if isinstance(data, Path | str) and (notice := pairing_notice(data)):
+        yield Finding.warning(notice)
+    volumes: list[VolumeFacts] = []
+    only: Sample | None = None
+    for number, (name, part, source) in enumerate(sources, start=1):
+        try:
+            sample = _read(name, part, source)
+            volumes.append(survey(sample, part))
+            only = sample if part is Part.TRAIN and n_train == 1 else only
+        except UserError as error:
+            yield Finding.error(str(error))
+        yield VolumeExamined(name, number, len(sources))
+    train = [volume for volume in volumes if volume.part is Part.TRAIN]
+    yield from check_label_values(train, config)
+    yield from check_grey_values(volumes, config)
+    yield from check_voxel_sizes(volumes, config)
+    if train:
+        parts = _split(train, only, config)
+        yield from _check_split(parts, config)
+        yield from check_leaks(volumes, {volume.name for volume in parts.validates})
+        yield from check_roles(parts.trains, parts.validates, config)
+        yield from check_step(parts.trains, parts.validates, config, timed=timed)
+    if run_folder is not None:
+        yield from check_disk(Path(run_folder), config)
+
+
+_Source = tuple[str, Part, Pair | Sample]
+
+
+def _sources(data: Path | str | Sequence[Sample]) -> list[_Source]:
+    if not isinstance(data, Path | str):
+        sources: list[_Source] = [(sample.name, Part.TRAIN, sample) for sample in data]
+    else:
+        sources = [
+            (pair.name if pair.part is Part.TRAIN else f"{pair.part}/{pair.name}", pair.part, pair)
+            for pair in list_pairs(data)
+        ]
+    if not any(part is Part.TRAIN for _, part, _ in sources):
+        raise UserError("There is no volume to train on. Give at least one image with labels.")
+    return sources
+
+
+def _read(name: str, part: Part, source: Pair | Sample) -> Sample:
+    sample = source if isinstance(source, Sample) else read_pair(source)
+    if sample.labels is None:
+        raise UserError(f"The volume '{name}' has no labels; label it, or leave it out of training.")
+    return sample if sample.name == name else replace(sample, name=name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What trains and what validates: volumes, or blocks of the only one."""
+
+    trains: Sequence[VolumeFacts]
+    validates: Sequence[VolumeFacts]
+    blocks: tuple[Block, ...] = ()
+    seen_zyx: Shape3D = (0, 0, 0)
+    notice: str | None = None
+
+
+def _split(train: Sequence[VolumeFacts], only: Sample | None, config: TrainingConfig) -> _Parts:
+    if only is not None:
+        seen = separating_gap(config, only.voxel_size_um)
+        split = split_samples([only], config.val_fraction, config.seed, gap_zyx=seen, zero_is=config.zero_is)
+        trains, validates = ([survey(sample) for sample in part] for part in (split.train, split.val))
+        return _Parts(trains, validates, split.blocks, seen, split.notice)
+    ordered = sorted(train, key=lambda volume: (natural_order(volume.name), volume.name))
+    chosen = draw_validation(len(ordered), config.val_fraction, config.seed)
+    return _Parts(
+        trains=[volume for number, volume in enumerate(ordered) if number not in chosen],
+        validates=[volume for number, volume in enumerate(ordered) if number in chosen],
+    )
+
+
+def _check_split(parts: _Parts, config: TrainingConfig) -> Iterator[Finding]:
+    if config.val_fraction == 0:
+        yield Finding.info(
+            "Nothing validates, so the model with the lowest training loss is kept, which may have learnt by heart. "
+            "Set the validation fraction to 0.2 or so."
+        )
+    if parts.notice:
+        yield Finding.warning(parts.notice)
+    for block in parts.blocks:
+        if block.role is Role.VALIDATION:
+            start, stop = (" × ".join(map(str, corner)) for corner in (block.start_zyx, block.stop_zyx))
+            yield Finding.info(
+                f"'{block.name}' is the only volume, so a block of it validates, from voxel {start} to {stop}. It lies "
+                "further from the block that trains than the network sees; a second volume would judge better."
+            )
+    yield from check_blocks(parts.blocks, parts.seen_zyx)

@@ -1,0 +1,193 @@
+"""Whether patch, memory, time and disk suit a training."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from napari_unet3d.configs import Task, TrainingConfig
+from napari_unet3d.data.annotation import background_value
+from napari_unet3d.data.checks import Finding, um_words
+from napari_unet3d.data.sample import Shape3D
+from napari_unet3d.data.survey import VolumeFacts
+from napari_unet3d.errors import OutOfMemory
+from napari_unet3d.model.devices import Hardware, choose_hardware
+from napari_unet3d.model.network import build_unet, training_memory
+from napari_unet3d.model.plan import Plan, plain_plan
+from napari_unet3d.model.receptive_field import receptive_field
+from napari_unet3d.training.batches import steps_of_one_pass
+from napari_unet3d.training.losses import class_weights
+from napari_unet3d.training.planning import largest_shape, median_voxel_size, patch_for, plan_for, shape_at
+from napari_unet3d.training.probe import fit_to_memory, free_memory, measure_step
+from napari_unet3d.training.targets import name_classes
+from napari_unet3d.training.volumes import ready_shape
+
+_LONG_PATCH = 3  # times its shortest side in µm
+# Two models, one of them with what the optimiser keeps, and each is written beside its old one.
+_COPIES_ON_DISK = 6
+
+
+def check_step(
+    trains: Sequence[VolumeFacts], validates: Sequence[VolumeFacts], config: TrainingConfig, *, timed: bool
+) -> Iterator[Finding]:
+    """Plan a run and say what its steps see and cost.
+
+    Parameters
+    ----------
+    trains, validates : sequence of VolumeFacts
+        The two sides of the split.
+    config : TrainingConfig
+        All settings.
+    timed : bool
+        Make real steps on random numbers.
+
+    Raises
+    ------
+    UserError
+        As `train` would for settings, volumes and hardware that it cannot work with.
+    """
+    hardware = choose_hardware(config.device, config.precision)
+    background = background_value(config.zero_is)
+    counts: Counter[int] = Counter()
+    for volume in (*trains, *validates):
+        counts.update(volume.label_counts)
+    plan = plan_for(trains, name_classes([v for v in counts if v > background], config), config, hardware)
+    class_weights(config, _voxels_per_class(trains, plan))
+    sizes = [shape_at(volume, plan.spacing_um) for volume in trains]
+    shapes = [ready_shape(shape_at(volume, plan.spacing_um), config, plan) for volume in (*trains, *validates)]
+    yield from check_patch_size(plan, trains, config)
+    yield from check_memory(plan, sizes, config, hardware)
+    if timed:
+        plan = fit_to_memory(plan, sizes, config, hardware)
+    n_steps = config.steps_per_epoch or steps_of_one_pass(shapes[: len(trains)], plan)
+    seen = " × ".join(map(str, receptive_field(config, plan)))
+    yield Finding.info(
+        f"Each step sees {plan.words}, an epoch has {n_steps} step{'s' if n_steps > 1 else ''}, and the network "
+        f"sees {seen} voxels around each one, on {hardware.words}."
+    )
+    if timed:
+        yield _time(plan, sizes, config, hardware, n_steps)
+
+
+def _voxels_per_class(volumes: Sequence[VolumeFacts], plan: Plan) -> list[int]:
+    background = background_value(plan.zero_is)
+    counts: Counter[int] = Counter()
+    for volume in volumes:
+        counts.update(volume.label_counts)
+    if plan.task is Task.CLASSES:
+        return [counts[background], *(counts[each.value] for each in plan.classes)]
+    return [counts[background], sum(count for value, count in counts.items() if value > background)]
+
+
+def check_patch_size(plan: Plan, volumes: Sequence[VolumeFacts], config: TrainingConfig) -> Iterator[Finding]:
+    """Compare a patch that is asked for with the volumes and their voxels.
+
+    Parameters
+    ----------
+    plan : Plan
+        Strides and voxel size of the run.
+    volumes : sequence of VolumeFacts
+        The training volumes.
+    config : TrainingConfig
+        The patch.
+    """
+    patch = config.patch_shape
+    if patch is None:
+        return
+    shapes = [shape_at(volume, plan.spacing_um) for volume in volumes]
+    longest = [max(shape[axis] for shape in shapes) for axis in range(3)]
+    for name, side, most, stride in zip("zyx", patch, longest, plan.total_stride, strict=True):
+        enough = max(2, -(-most // stride)) * stride
+        if side > enough:
+            yield Finding.warning(
+                f"The patch has {side} voxels along {name}, but no volume has more than {most}, so the rest is "
+                f"mirrored filling. Choose {enough} along {name}."
+            )
+    voxel_size_um = plan.spacing_um or median_voxel_size(volumes)
+    lengths = [side * size for side, size in zip(patch, voxel_size_um, strict=True)]
+    shortest = lengths.index(min(lengths))
+    if max(lengths) > _LONG_PATCH * lengths[shortest] and patch[shortest] < longest[shortest]:
+        typical = (longest[0], longest[1], longest[2])
+        better = patch_for(typical, voxel_size_um, plan.total_stride, math.prod(patch))
+        yield Finding.warning(
+            f"The patch is {um_words((lengths[0], lengths[1], lengths[2]))} large, so a step sees little along "
+            f"{'zyx'[shortest]}. Set the patch to auto, or to {' × '.join(map(str, better))} voxels, which is as long "
+            "as it is wide."
+        )
+
+
+def check_memory(
+    plan: Plan, shapes: Sequence[Shape3D], config: TrainingConfig, hardware: Hardware
+) -> Iterator[Finding]:
+    """Compare the estimated memory of a step with what is free, where the size was chosen by hand.
+
+    Parameters
+    ----------
+    plan : Plan
+        Patch and batch size.
+    shapes : sequence of tuple of int
+        Shapes (z, y, x) of the training volumes.
+    config : TrainingConfig
+        The network.
+    hardware : Hardware
+        Whose memory counts.
+    """
+    needed, free = training_memory(config, plan, plan.patch_zyx or largest_shape(shapes, plan)), free_memory(hardware)
+    by_hand = config.patch_shape or config.wants_whole_volumes or config.batch_size
+    if needed > free and by_hand:
+        yield Finding.warning(
+            f"One step of {plan.words} needs about {needed / 1e9:.1f} GB of memory, but {free / 1e9:.1f} GB are "
+            "free, so the run would have to make it smaller. Set patch and batch size to auto, or choose a smaller "
+            "preset."
+        )
+
+
+def _time(plan: Plan, shapes: Sequence[Shape3D], config: TrainingConfig, hardware: Hardware, n_steps: int) -> Finding:
+    try:
+        probe = measure_step(plan, plan.patch_zyx or largest_shape(shapes, plan), config, hardware)
+    except OutOfMemory:
+        return Finding.warning(
+            f"One step of {plan.words} does not fit into memory, so the run would have to make it smaller. Set "
+            "patch and batch size to auto, or choose a smaller preset."
+        )
+    whole = probe.seconds * n_steps * config.epochs
+    limit = f", but the run ends after {config.max_minutes:g} min" if 0 < config.max_minutes * 60 < whole else ""
+    return Finding.info(
+        f"One step takes {_duration(probe.seconds)} and {probe.memory_bytes / 1e9:.2f} GB of memory, so "
+        f"{config.epochs} epochs of {n_steps} take about {_duration(whole)} and validation{limit}."
+    )
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("h", 3600), ("min", 60), ("s", 1)):
+        if seconds >= length:
+            return f"{seconds / length:.3g} {unit}"
+    return f"{1000 * seconds:.0f} ms"
+
+
+def check_disk(run_folder: Path, config: TrainingConfig) -> Iterator[Finding]:
+    """Compare the free space with what the models of a run take.
+
+    Parameters
+    ----------
+    run_folder : Path
+        Where the run would be written; it need not exist.
+    config : TrainingConfig
+        The network.
+    """
+    network = build_unet(config, plain_plan(config), device="meta")
+    needed = 4 * _COPIES_ON_DISK * sum(weights.numel() for weights in network.parameters())
+    place = next(place for place in (run_folder.absolute(), *run_folder.absolute().parents) if place.exists())
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        yield Finding.error(
+            f"There are {_megabytes(free)} free in {place}, but the models of the run take about "
+            f"{_megabytes(needed)}. Free some space, or choose another run folder."
+        )
+
+
+def _megabytes(n_bytes: int) -> str:
+    return f"{n_bytes / 1e6:,.2g} MB" if n_bytes < 1e8 else f"{n_bytes / 1e6:,.0f} MB"

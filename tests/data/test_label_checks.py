@@ -1,0 +1,179 @@
+"""Each thing that labels may have and the settings do not expect is said, with what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_unet3d.configs import TrainingConfig
+from napari_unet3d.data.checks import Finding, Severity
+from napari_unet3d.data.label_checks import check_label_values, check_roles
+from napari_unet3d.data.sample import Sample
+from napari_unet3d.data.survey import VolumeFacts, survey
+
+ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
+SHAPE = (10, 20, 30)
+
+
+def facts(*boxes: tuple[int, tuple[int, int, int]], fill: int = 0, name: str = "a") -> VolumeFacts:
+    """A volume with a box of each label value, one behind the other along x."""
+    labels = np.full(SHAPE, fill, np.uint16)
+    at = 0
+    for value, (z, y, x) in boxes:
+        labels[2 : 2 + z, 3 : 3 + y, at : at + x] = value
+        at += x
+    return survey(Sample(name, np.arange(6000).reshape(SHAPE) % 251, labels, (2.0, 0.5, 0.25)))
+
+
+BOX, OTHER = (1, (5, 6, 7)), (2, (5, 8, 4))
+
+
+def found(*volumes: VolumeFacts, **settings: Any) -> list[Finding]:
+    return list(check_label_values(volumes, TrainingConfig(**settings)))
+
+
+def said(*volumes: VolumeFacts, **settings: Any) -> tuple[Severity, str]:
+    """The only thing that is said beside the table of values."""
+    (_, finding) = found(*volumes, **settings)
+    return finding.severity, finding.message
+
+
+def test_sound_labels_are_only_listed():
+    assert found(facts(BOX), facts(BOX, name="b")) == [
+        Finding(INFO, "Label values and their part of all voxels: 0 (96.5 %), 1 (3.5 %); 0 is background.")
+    ]
+    assert found(facts(BOX, OTHER), task="classes") == [
+        Finding(INFO, "Label values and their part of all voxels: 0 (93.8 %), 1 (3.5 %), 2 (2.67 %); 0 is background.")
+    ]
+
+
+def test_many_values_are_summed_up():
+    volume = facts(*[(value, (5, 8, 2)) for value in range(3, 15)])
+    assert found(volume, task="objects")[0].message == (
+        "Label values and their part of all voxels: 0 (84 %), 12 values from 3 to 14 (16 % together); 0 is background."
+    )
+
+
+def test_without_labels_nothing_is_said_here():
+    assert not found(survey(Sample("a", np.zeros(SHAPE))))
+
+
+def test_no_foreground_in_any_volume():
+    finding = found(facts(), facts())[1]
+    assert finding.severity is ERROR
+    assert finding.message.startswith("The labels of all 2 volumes are 0: there is no foreground to learn. Label some")
+
+
+def test_no_foreground_in_one_volume():
+    severity, message = said(facts(BOX), facts(name="empty"))
+    assert (severity, message) == (WARNING, "The labels of 'empty' hold no foreground; check that this is meant.")
+
+
+def test_nothing_above_background_where_0_is_not_annotated():
+    finding = found(facts(BOX), zero_is="unlabelled")[1]
+    assert finding.severity is ERROR
+    assert "are 0 or 1, where 0 is not annotated and 1 is background" in finding.message
+    assert finding.message.endswith("Paint some objects with 2, or say that label 0 is background.")
+
+
+def test_annotated_part():
+    volume = facts((1, (5, 10, 10)), (2, (2, 10, 10)))
+    listed, annotated = found(volume, zero_is="unlabelled")
+    assert listed.message.endswith("0 (88.3 %), 1 (8.33 %), 2 (3.33 %); 0 is not annotated, 1 is background.")
+    assert annotated == Finding(INFO, "700 voxels (11.7 %) are annotated; the others neither train nor validate.")
+
+
+def test_hardly_anything_is_annotated():
+    severity, message = said(facts(BOX, (2, (3, 4, 5))), zero_is="unlabelled")
+    assert severity is WARNING
+    assert message.startswith("Only 270 voxels (4.5 %) are annotated")
+
+
+def test_no_background_is_annotated():
+    findings = found(facts((2, (8, 15, 20))), zero_is="unlabelled")
+    assert [finding.severity for finding in findings] == [INFO, WARNING, INFO]
+    assert findings[1].message.startswith("No voxel is labelled 1, which is background when label 0 is not annotated")
+
+
+def test_nothing_is_annotated_in_one_volume():
+    findings = found(facts((1, (8, 15, 20)), OTHER), facts(name="b"), zero_is="unlabelled")
+    assert any(f == Finding(WARNING, "Nothing is annotated in 'b'; paint in it, or leave it out.") for f in findings)
+
+
+def test_no_background_at_all():
+    severity, message = said(facts(OTHER, fill=1), task="classes")
+    assert severity is WARNING
+    assert message.startswith("No voxel has label 0, so there is no background to learn. If 1 is background, say that")
+
+
+def test_painted_slices_taken_for_background():
+    severity, message = said(facts((1, (1, 15, 20)), (2, (1, 9, 5))), task="classes")
+    assert severity is WARNING
+    assert message.startswith("Most labels are one slice thick, as if only some slices had been painted")
+    assert message.endswith("say that label 0 is not annotated (zero-is unlabelled).")
+
+
+def test_several_values_as_foreground():
+    severity, message = said(facts(BOX, OTHER, (7, (3, 4, 5))))
+    assert severity is INFO
+    assert message == (
+        "3 label values (1, 2, 7) are learnt as one foreground. Choose the task classes if they are kinds of things, "
+        "or objects if each is the id of one object."
+    )
+
+
+IDS = facts(*[(value, (8, 15, 1)) for value in range(2, 27)])
+
+
+def test_many_values_as_foreground():
+    severity, message = said(IDS)
+    assert severity is INFO
+    assert message.startswith("25 label values (2 to 26) are learnt as one foreground. They look like ids: choose the")
+
+
+def test_ids_as_classes():
+    severity, message = said(IDS, task="classes", balance="auto")
+    assert severity is WARNING
+    assert message.startswith("The labels hold 25 values up to 26, which look like ids of single objects")
+
+
+def test_one_class():
+    severity, message = said(facts(OTHER), task="classes")
+    assert severity is INFO
+    assert message == "There is a single class, label 2; the task foreground learns the same with less."
+
+
+def test_one_object_per_volume():
+    severity, message = said(facts(BOX), facts(OTHER, name="b"), task="objects")
+    assert severity is WARNING
+    assert message.startswith("No volume has more than one label value, so that all its foreground is one object. Give")
+    assert len(found(IDS, task="objects")) == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [({"task": "classes"}, "Label 2 is 0.0667 %"), ({"task": "foreground"}, None), ({"balance": "auto"}, None)],
+)
+def test_a_rare_class(settings: dict[str, str], words: str | None):
+    findings = [f.message for f in found(facts(BOX, (2, (2, 2, 1))), **{"task": "classes", **settings})]
+    rare = [message for message in findings if "so rare" in message]
+    assert bool(rare) is bool(words)
+    if words:
+        assert rare[0].startswith(f"{words} of the annotated voxels, so rare that it may not be learnt. Set the class")
+
+
+def test_rare_foreground():
+    findings = [f for f in found(facts((1, (1, 2, 2)))) if "so rare" in f.message]
+    assert [f.severity for f in findings] == [WARNING]
+    assert findings[0].message.startswith("Foreground is 0.0667 % of the annotated voxels")
+
+
+def test_a_class_that_only_validates():
+    trains, validates, config = facts(BOX), facts(BOX, OTHER), TrainingConfig(task="classes")
+    (finding,) = check_roles([trains], [validates], config)
+    assert finding.severity is WARNING
+    assert finding.message.startswith("Only validation volumes hold the label values 2, so they are never learnt.")
+    assert not list(check_roles([validates], [trains], config))
+    assert not list(check_roles([trains], [validates], TrainingConfig()))

@@ -1,0 +1,114 @@
+"""Copies on two sides of a split, blocks too close, mixed voxel sizes and grey values are said, with what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_unet3d.configs import TrainingConfig
+from napari_unet3d.data.checks import Severity
+from napari_unet3d.data.pairs import Part
+from napari_unet3d.data.sample import Sample
+from napari_unet3d.data.split import Block, Role
+from napari_unet3d.data.survey import VolumeFacts, survey
+from napari_unet3d.data.volume_checks import check_blocks, check_grey_values, check_leaks, check_voxel_sizes
+
+NOISE = np.random.default_rng(0).integers(0, 90, (12, 6, 7)).astype(np.uint16)
+VOXEL_SIZE = (2.0, 0.5, 0.25)
+
+
+def facts(name: str, image: np.ndarray, part: Part = Part.TRAIN, voxel_size_um=VOXEL_SIZE) -> VolumeFacts:
+    return survey(Sample(name, image, voxel_size_um=voxel_size_um), part)
+
+
+def only(findings: Any) -> str:
+    (finding,) = findings
+    assert finding.severity is Severity.WARNING
+    return finding.message
+
+
+A, COPY, OTHER = facts("a", NOISE), facts("copy", NOISE.astype(np.float32)), facts("other", NOISE + 1)
+
+
+def test_different_volumes_are_no_leak():
+    assert not list(check_leaks([A, OTHER, facts("t", NOISE + 2, Part.TEST)], {"other"}))
+
+
+def test_one_volume_twice():
+    assert only(check_leaks([A, OTHER, COPY], set())) == (
+        "'a' and 'copy' are the same volume, which counts twice. Remove one of the two."
+    )
+    assert "'a' and 'copy' are the same volume, which trains and validates, so" in only(
+        check_leaks([A, OTHER, COPY], {"copy"})
+    )
+
+
+def test_a_training_volume_in_the_test_set():
+    copy = facts("t", NOISE, Part.TEST)
+    assert "'a' and 't' are the same volume, which trains and tests, so the result would flatter the model" in only(
+        check_leaks([A, copy], set())
+    )
+
+
+def test_volumes_that_overlap():
+    first, second = facts("first", NOISE[:8]), facts("second", NOISE[5:])
+    assert not list(check_leaks([first, second], set()))
+    assert only(check_leaks([first, second], {"second"})) == (
+        "'first' and 'second' share 3 z-slices; one trains and the other validates, so the result would flatter the "
+        "model. Cut them so that they do not overlap."
+    )
+
+
+def blocks(gap: int) -> list[Block]:
+    return [
+        Block("a", Role.TRAINING, (0, 0, 0), (40, 20, 10)),
+        Block("a", Role.VALIDATION, (40 + gap, 0, 0), (60 + gap, 20, 10)),
+    ]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_blocks_closer_than_the_network_sees(order):
+    assert not list(check_blocks(blocks(19)[::order], (19, 25, 25)))
+    message = only(check_blocks(blocks(18)[::order], (19, 25, 25)))
+    assert "lie 18 voxels apart, but the network sees 19 × 25 × 25 voxels. Move them further apart." in message
+    assert "lie 0 voxels apart" in only(check_blocks(blocks(-5)[::order], (19, 25, 25)))
+
+
+def test_blocks_of_one_role_or_of_two_volumes_may_touch():
+    train, validation = blocks(0)
+    assert not list(check_blocks([train, Block("b", Role.VALIDATION, (40, 0, 0), (60, 20, 10))], (19, 25, 25)))
+    assert not list(check_blocks([train, Block("a", Role.TRAINING, (40, 0, 0), (60, 20, 10))], (19, 25, 25)))
+    assert list(check_blocks([train, validation], (19, 25, 25)))
+
+
+def test_mixed_voxel_sizes():
+    volumes = [A, OTHER, facts("thick", NOISE, voxel_size_um=(4.0, 0.5, 0.25))]
+    message = only(check_voxel_sizes(volumes, TrainingConfig()))
+    assert message.startswith("Voxel sizes are mixed: 'a' has 2 × 0.5 × 0.25 µm and 'thick' has 4 × 0.5 × 0.25 µm")
+    assert message.endswith("Set the voxel size to common (spacing common).")
+    assert not list(check_voxel_sizes(volumes, TrainingConfig(spacing="common")))
+    assert not list(check_voxel_sizes(volumes, TrainingConfig(spacing=(2, 1, 1))))
+    assert not list(check_voxel_sizes(volumes[:2], TrainingConfig()))
+
+
+def test_one_grey_value():
+    message = only(check_grey_values([A, facts("flat", np.full((3, 4, 5), 7))], TrainingConfig()))
+    assert message == "'flat' has one grey value everywhere; export it again."
+
+
+def test_large_grey_values_that_are_not_normalised():
+    bright = facts("bright", NOISE + 40)
+    message = only(check_grey_values([bright], TrainingConfig(normalisation="none")))
+    assert message.startswith("Grey values go from 40 to 129 and are not normalised")
+    assert not list(check_grey_values([bright], TrainingConfig()))
+    assert not list(check_grey_values([A], TrainingConfig(normalisation="none")))
+
+
+def test_different_grey_values_that_are_not_normalised():
+    dark = facts("dark", NOISE // 10)
+    message = only(check_grey_values([A, dark], TrainingConfig(normalisation="none")))
+    assert f"the mean of 'dark' is {(NOISE // 10).mean():.4g}, that of 'a' {NOISE.mean():.4g}. Set the" in message
+    assert not list(check_grey_values([A, dark], TrainingConfig()))
+    assert not list(check_grey_values([], TrainingConfig(normalisation="none")))

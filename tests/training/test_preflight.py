@@ -1,0 +1,235 @@
+"""Each thing that may go wrong in a training is said before it starts, in one sentence with what to do."""
+
+from __future__ import annotations
+
+import shutil
+from collections import namedtuple
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from box_samples import make_sample
+
+from napari_unet3d.configs import Device, TrainingConfig
+from napari_unet3d.data.checks import Finding, Severity
+from napari_unet3d.data.dataset import Part, add_sample
+from napari_unet3d.data.pairs import natural_order
+from napari_unet3d.data.sample import Sample
+from napari_unet3d.data.split import split_samples
+from napari_unet3d.data.volumes import write_volume
+from napari_unet3d.model.devices import choose_hardware
+from napari_unet3d.model.plan import Plan
+from napari_unet3d.model.receptive_field import separating_gap
+from napari_unet3d.training.events import Preflight, VolumeExamined
+from napari_unet3d.training.preflight import preflight
+from napari_unet3d.training.step_checks import check_memory
+
+ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    for name in "123":
+        add_sample(tmp_path / "data", make_sample(name, int(name)), Part.TRAIN)
+    add_sample(tmp_path / "data", make_sample("4", 4), Part.TEST)
+    return tmp_path / "data"
+
+
+def examined(
+    data: Path | Sequence[Sample], run: Path | None = None, *, timed: bool = False, **settings: Any
+) -> Preflight:
+    *_, last = preflight(data, TrainingConfig(**{"device": "cpu", **settings}), run, timed=timed)
+    assert isinstance(last, Preflight)
+    return last
+
+
+def messages(result: Preflight, severity: Severity) -> list[str]:
+    return [finding.message for finding in result.of(severity)]
+
+
+def test_a_sound_dataset_has_no_problems(dataset: Path, tmp_path: Path) -> None:
+    result = examined(dataset, tmp_path / "run", timed=True, epochs=3)
+
+    assert result.can_train
+    assert not result.of(WARNING)
+    values, several, steps, time = messages(result, INFO)
+    assert values.startswith("Label values and their part of all voxels: 0 (")
+    assert several.startswith("2 label values (1, 300) are learnt as one foreground.")
+    assert steps.startswith(
+        "Each step sees 1 whole volume, an epoch has 2 steps, and the network sees 13 × 19 × 19 voxels around each one"
+    )
+    assert time.startswith("One step takes ")
+    assert "GB of memory, so 3 epochs of 2 take about " in time
+    assert not (tmp_path / "run").exists()
+
+
+def test_events_come_volume_by_volume_and_the_result_last(dataset: Path) -> None:
+    events = list(preflight(dataset, TrainingConfig(), timed=False))
+
+    read = [event for event in events if isinstance(event, VolumeExamined)]
+    assert [(event.name, event.n_examined, event.n_volumes) for event in read] == [
+        (name, number, 4) for number, name in enumerate(["1", "2", "3", "test/4"], start=1)
+    ]
+    assert events[-1] == Preflight(tuple(event for event in events if isinstance(event, Finding)))
+
+
+def test_layers_are_examined_without_a_clock(samples: list[Sample]) -> None:
+    result = examined(samples, steps_per_epoch=1)
+    assert result.can_train
+    assert "an epoch has 1 step," in messages(result, INFO)[-1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"kernel_size": 4}, "The kernel size is 4, which is even"),
+        ({"patch": (30, 31, 32)}, "The patch has 31 voxels along y, which this network cannot halve often enough"),
+        ({"preset": "small", "patch": (8, 4, 8)}, "The patch has 4 voxels along y"),
+        ({"preset": "large", "fit": "crop"}, "(17, 18, 20) is too small to be cropped"),
+        ({"preset": "large", "fit": "crop", "patch": "whole"}, "(17, 18, 20) is too small to be cropped"),
+        ({"task": "classes", "class_names": ("cell",)}, "1 class names are given (cell), but the labels hold 2"),
+        ({"task": "classes", "class_weights": (1, 2)}, "2 class weights are given (1.0, 2.0), but there are 3 classes"),
+        ({"precision": "fp16"}, "CPU cannot train reliably in fp16"),
+    ],
+)
+def test_settings_that_cannot_be_trained_with_are_errors(
+    samples: list[Sample], settings: dict[str, Any], words: str
+) -> None:
+    result = examined(samples, **settings)
+    (message,) = messages(result, ERROR)
+    assert words in message
+    assert not result.can_train
+
+
+def test_data_that_cannot_be_trained_on_is_an_error(samples: list[Sample], dataset: Path, tmp_path: Path) -> None:
+    assert messages(examined([]), ERROR) == ["There is no volume to train on. Give at least one image with labels."]
+    assert "does not exist" in messages(examined(tmp_path / "gone"), ERROR)[0]
+    assert "holds neither train/images nor test/images" in messages(examined(tmp_path), ERROR)[0]
+    image_only = Sample("image", samples[0].image)
+    assert messages(examined([samples[0], image_only]), ERROR) == [
+        "The volume 'image' has no labels; label it, or leave it out of training."
+    ]
+    nothing = Sample("nothing", samples[0].image, np.zeros_like(samples[0].labels))
+    assert messages(examined([nothing]), ERROR)[0].startswith("The labels of all 1 volumes are 0")
+
+
+def test_each_unreadable_volume_is_named_and_the_others_are_examined(dataset: Path) -> None:
+    (dataset / "train/labels/1.tif").unlink()
+    (dataset / "train/images/2.tif").write_bytes(b"no volume")
+    result = examined(dataset)
+    first, second = messages(result, ERROR)
+    assert "train/labels has no partner for 1.tif" in first
+    assert "2.tif" in second
+    assert "Label values" in messages(result, INFO)[0]
+
+
+def test_matching_by_order_is_said(dataset: Path) -> None:
+    for name in "123":
+        (dataset / f"train/labels/{name}.tif").rename(dataset / f"train/labels/truth{name}.tif")
+    assert "matched by sorted order" in messages(examined(dataset), WARNING)[0]
+
+
+def test_a_copy_is_found_on_the_other_side_of_the_split_and_in_the_test_set(dataset: Path) -> None:
+    config = TrainingConfig()
+    whole = [make_sample(name, int(name)) for name in "123"]
+    (validates,) = split_samples(whole, config.val_fraction, config.seed, gap_zyx=(0, 0, 0)).val
+    trains = next(sample for sample in whole if sample.name != validates.name)
+    write_volume(dataset / f"train/images/{trains.name}.tif", validates.image, validates.voxel_size_um)
+    write_volume(dataset / "test/images/4.nii", validates.image.astype(np.float32), validates.voxel_size_um)
+    (dataset / "test/images/4.tif").unlink()
+
+    found = messages(examined(dataset), WARNING)
+
+    pair = sorted([trains.name, validates.name], key=natural_order)
+    assert len(found) == 3
+    assert f"'{pair[0]}' and '{pair[1]}' are the same volume, which" in found[0]
+    assert "flatter the model" in found[0]
+    assert all("'test/4' are the same volume, which" in message for message in found[1:])
+
+
+def test_mixed_voxel_sizes_and_grey_values_are_looked_at_in_all_volumes(dataset: Path) -> None:
+    sample = make_sample("4", 4)
+    add_sample(dataset, Sample("4", sample.image, sample.labels, (4, 1, 1)), Part.TEST, overwrite=True)
+    grey, voxel_sizes = messages(examined(dataset, normalisation="none"), WARNING)
+    assert "'1' has 2 × 1 × 1 µm and 'test/4' has 4 × 1 × 1 µm" in voxel_sizes
+    assert grey.startswith("Grey values go from ")
+
+
+def test_one_volume_validates_on_a_block_of_it_or_says_why_not() -> None:
+    long = make_sample("long", 0, (60, 18, 20))
+    long.labels[40:] = 1
+    (block,) = [message for message in messages(examined([long]), INFO) if "only volume" in message]
+    gap = separating_gap(TrainingConfig(), long.voxel_size_um)
+    (expected,) = [b for b in split_samples([long], 0.2, 0, gap_zyx=gap).blocks if b.role == "validation"]
+    assert f"from voxel {expected.start_zyx[0]} × 0 × 0 to {expected.stop_zyx[0]} × 18 × 20. It lies" in block
+
+    (warning,) = messages(examined([make_sample("short", 0)]), WARNING)
+    assert warning.startswith("'short' of 17 × 18 × 20 voxels is too small for a validation block")
+
+
+def test_training_without_validation_is_mentioned(samples: list[Sample]) -> None:
+    infos = messages(examined(samples, val_fraction=0), INFO)
+    assert any(message.startswith("Nothing validates, so the model with the lowest training loss") for message in infos)
+
+
+def test_a_class_that_only_validates_is_mentioned() -> None:
+    long = make_sample("long", 0, (60, 18, 20))
+    long.labels[:] = np.arange(18)[:, None] < 9
+    (place,) = [b for b in split_samples([long], 0.2, 0, gap_zyx=(13, 19, 19)).blocks if b.role == "validation"]
+    long.labels[place.start_zyx[0] : place.stop_zyx[0], 9:] = 2
+    found = messages(examined([long], task="classes", class_names=("a", "b")), WARNING)
+    assert any("Only validation volumes hold the label values 2" in message for message in found)
+
+
+def test_a_patch_larger_than_the_volumes(samples: list[Sample]) -> None:
+    (message,) = messages(examined(samples, patch=(16, 32, 20), preset="xxsmall"), WARNING)
+    assert message == (
+        "The patch has 32 voxels along y, but no volume has more than 18, so the rest is mirrored filling. "
+        "Choose 18 along y."
+    )
+
+
+def test_a_patch_that_is_long_and_thin() -> None:
+    samples = [make_sample(name, int(name), (40, 36, 32)) for name in "12"]  # voxels of 2 × 1 × 1 µm
+    (message,) = messages(examined(samples, patch=(32, 16, 8)), WARNING)
+    assert message == (
+        "The patch is 64 × 16 × 8 µm large, so a step sees little along x. Set the patch to auto, or to 10 × 20 × 20 "
+        "voxels, which is as long as it is wide."
+    )
+    assert not messages(examined(samples, patch=(8, 16, 16)), WARNING)
+
+
+def test_a_run_that_ends_by_the_clock_says_so(samples: list[Sample]) -> None:
+    time = messages(examined(samples, timed=True, epochs=1_000_000, max_minutes=0.5), INFO)[-1]
+    assert time.endswith(" and validation, but the run ends after 0.5 min.")
+
+
+def test_a_step_that_needs_more_memory_than_there_is() -> None:
+    hardware = choose_hardware(Device.CPU)
+    plan = Plan(strides=((2, 2, 2),), patch_zyx=(4096, 2048, 2048))
+    by_hand, auto = TrainingConfig(patch=(4096, 2048, 2048)), TrainingConfig()
+    (finding,) = check_memory(plan, [(4, 4, 4)], by_hand, hardware)
+    assert finding.severity is WARNING
+    assert finding.message.startswith("One step of 1 × 4096 × 2048 × 2048 voxels needs about ")
+    assert finding.message.endswith("Set patch and batch size to auto, or choose a smaller preset.")
+    assert not list(check_memory(plan, [(4, 4, 4)], auto, hardware))  # the run chooses something smaller by itself
+
+
+def test_a_full_disk(samples: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: usage(9, 8, 80_000 if place == tmp_path else 10**12))
+    (message,) = messages(examined(samples, tmp_path / "new" / "run"), ERROR)
+    # 3,666 weights of 4 bytes, 6 times
+    assert message == (
+        f"There are 0.08 MB free in {tmp_path}, but the models of the run take about 0.088 MB. "
+        "Free some space, or choose another run folder."
+    )
+
+
+def test_the_check_can_be_stopped_between_two_volumes(dataset: Path) -> None:
+    events = preflight(dataset, TrainingConfig())
+    assert isinstance(next(events), VolumeExamined)
+    events.close()
+    assert list(events) == []
