@@ -91,7 +91,7 @@ def test_objects_are_counted_in_the_table(dock, viewer):
     table = dock.results.table
     headings = [table.horizontalHeaderItem(column).text() for column in range(table.columnCount())]
     assert dict(zip(headings, texts(table, 0), strict=True)) == {
-        "Volume": "mine",
+        "Name": "mine",
         "Dice": "0.842",
         "F1": "0.667",  # one half has an IoU of 0.5
         "AP": "0.230",  # 2 of 4 at 0.5 and 1 of 5 at the nine thresholds above it

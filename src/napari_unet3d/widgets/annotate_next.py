@@ -115,9 +115,9 @@ class AnnotateNext(QPushButton):
         if active is not None:
             viewer.layers.selection.active = active  # a new layer takes the selection
         jump_to(viewer, marks, place.position_zyx)
-        z, y, x = place.position_zyx
+        voxel = ", ".join(f"{axis}\u00a0{index}" for axis, index in zip("zyx", place.position_zyx, strict=True))
         self._dock.message.show_message(
-            f"Place {self._n_visited} of {len(positions)}, the least sure first: voxel z {z}, y {y}, x {x}; "
+            f"Place {self._n_visited} of {len(positions)}, the least sure first: voxel {voxel}; "
             f"mean uncertainty there {place.score:.2f}."
         )
 

@@ -238,6 +238,12 @@ def hide_own_layers(viewer: Any) -> None:
             layer.visible = False
 
 
+def remove_own(viewer: Any, name: str) -> None:
+    """Remove the layer of a name that the plugin made, if there is one."""
+    if (layer := _existing(viewer, name, Layer)) is not None:
+        viewer.layers.remove(layer)
+
+
 def bring_out(viewer: Any, layer: Layer, instead_of: Sequence[Layer] = ()) -> None:
     """Make a layer the one that is seen: visible, above the others, and without those that would cover it.
 

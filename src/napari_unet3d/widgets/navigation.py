@@ -57,7 +57,8 @@ def mark_places(
     shape_zyx : tuple of int
         Shape of the volume; a ring is a small part of its longest side.
     """
-    layer = show_points(viewer, name, np.array(positions, float), like, face_color="transparent", symbol="ring")
+    looks = {"face_color": "transparent", "symbol": "ring", "blending": "translucent_no_depth"}  # also inside objects
+    layer = show_points(viewer, name, np.array(positions, float), like, **looks)
     longest = float(np.abs(layer.scale * shape_zyx).max())
     layer.size = _MARK_SIZE * longest / abs(float(layer.scale[-1]))  # napari measures rings in voxels along x
     layer.border_color = [_HERE if number == here else _LATER for number in range(len(positions))]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels
+from qtpy.QtCore import QTimer
 
 from napari_unet3d.configs import EvaluationConfig, PostProcessing, PredictionConfig, Task
 from napari_unet3d.data.events import Notice
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from napari_unet3d.widgets.jobs import Job
 
+_LAYOUT_MS = 50
 _OBJECTS = "Single objects"  # the section of the settings that only they have
 
 
@@ -96,6 +98,9 @@ class PredictDock(Dock):
         self._order: _Order | None = None
         self._done = "Done."
         self._notices: list[str] = []
+        self._after_layout = QTimer(self)  # new rows get their place only after the event that brings them
+        self._after_layout.setSingleShot(True)
+        self._after_layout.setInterval(_LAYOUT_MS)
         self._lay_out()
         self._connect()
         self.target.find_truth()
@@ -149,6 +154,8 @@ class PredictDock(Dock):
             remember_run(self._order.model)
         kind: Kind = "error" if job.message else "warning" if self._notices else "info"
         self.message.show_message("\n".join([words, *self._notices]), kind)
+        if job.message is None:
+            self._after_layout.start()
 
     def _start(self) -> None:
         with self.message.explaining():
@@ -228,6 +235,7 @@ class PredictDock(Dock):
     def _connect(self) -> None:
         self.run_bar.start_button.clicked.connect(self._start)
         self.target.changed.connect(self._show_form)
+        self._after_layout.timeout.connect(partial(self.ensureWidgetVisible, self.results))
         self.labels_form.changed.connect(self._apply_settings)
         self.results.live.changed.connect(self._show_section)
         self.results.live.relabelled.connect(self._say_what_stays)
@@ -244,6 +252,7 @@ class PredictDock(Dock):
             self.forms[Target.LAYER],
             self.forms[Target.TEST_SET],
             self.run_bar,
+            self.results.annotate_button,
             self.message,
             heading("Labels · can be changed after predicting"),
             self.labels_form,

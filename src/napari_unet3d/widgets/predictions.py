@@ -19,6 +19,7 @@ from napari_unet3d.widgets.layers import (
     Place,
     bring_out,
     hide_own_layers,
+    remove_own,
     show_difference,
     show_image,
     show_labels,
@@ -121,7 +122,10 @@ def show_outcome(viewer: Any, outcome: Outcome, like: Place, truth_layer: Labels
         blending="additive",
         visible=False,
     )
-    if prediction.uncertainty is not None:
+    remove_own(viewer, f"{name} to annotate")  # of an earlier prediction, as the uncertainty may be
+    if prediction.uncertainty is None:
+        remove_own(viewer, f"{name} uncertainty")
+    else:
         show_image(
             viewer,
             f"{name} uncertainty",

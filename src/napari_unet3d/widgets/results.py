@@ -48,6 +48,8 @@ class Results(QWidget):
     ----------
     live : LivePrediction
         The prediction in view, which follows the settings of labels.
+    annotate_button : AnnotateNext
+        Leads to its uncertain places; the dock gives it a place.
     made_with : PostProcessing
         The settings that the labels of the running prediction are made with.
     tolerance_um : float
@@ -71,7 +73,7 @@ class Results(QWidget):
         self.live.changed.connect(self._on_changed)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.legend, self.table, self.show_button, self.annotate_button):
+        for widget in (self.legend, self.table, self.show_button):
             column.addWidget(widget)
         self.clear()
 
@@ -193,10 +195,9 @@ class Results(QWidget):
 
 
 def _difference_words(outcome: Outcome) -> str:
-    meanings = {EXTRA_COLOUR: "extra voxels", MISSED_COLOUR: "missed voxels"}
     if outcome.task is Task.CLASSES:
-        meanings[WRONG_CLASS_COLOUR] = "wrong class"
-    return _in_colours(meanings)
+        return _in_colours({EXTRA_COLOUR: "extra", MISSED_COLOUR: "missed", WRONG_CLASS_COLOUR: "wrong class"})
+    return _in_colours({EXTRA_COLOUR: "extra voxels", MISSED_COLOUR: "missed voxels"})
 
 
 def _in_colours(meanings: dict[str, str]) -> str:

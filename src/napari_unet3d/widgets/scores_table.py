@@ -100,6 +100,7 @@ class ScoresTable(QTableWidget):
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setShowGrid(False)
+        self.setStyleSheet("QHeaderView::section { padding: 1px 2px; }")  # room for the names
         for rows in (self.verticalHeader(),):
             assert rows is not None
             rows.hide()
@@ -138,11 +139,13 @@ class ScoresTable(QTableWidget):
             return
         self._columns = columns
         self.setColumnCount(1 + len(columns))
-        self.setHorizontalHeaderLabels(["Volume", *(column.heading for column in columns)])
+        self.setHorizontalHeaderLabels(["Name", *(column.heading for column in columns)])
         for number, column in enumerate(columns, start=1):
             item = self.horizontalHeaderItem(number)
             assert item is not None
             item.setToolTip(column.explanation)
+        if (item := self.horizontalHeaderItem(0)) is not None:
+            item.setTextAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         header = self.horizontalHeader()
         assert header is not None
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
