@@ -2,7 +2,7 @@
 
     python benchmarks/ovule_nuclei.py IMAGE LABELS --minutes 5 --seeds 0 1 2
 
-IMAGE and LABELS are two volumes that the project reads, the labels with an id per object. Slices below ``--train-below``
+IMAGE and LABELS are volumes that the project reads, the labels with an id per object. Slices below ``--train-below``
 train and slices from ``--test-from`` on test; what lies between is seen by neither. Both sides get the same minutes of
 the clock on the same machine, one after the other: ours with the settings of the task *objects*, the other a loop as
 MONAI's tutorials write it (`UNet` of the same channels, `DiceCELoss`, `RandCropByPosNegLabeld`, mirroring and turning,
@@ -38,7 +38,7 @@ from scipy import ndimage
 
 from napari_unet3d import PredictionConfig, Sample, TrainingConfig, predict, train
 from napari_unet3d.data.volumes import read_sample
-from napari_unet3d.evaluation.objects import compare_objects
+from napari_unet3d.evaluation.objects import score_objects
 
 CHANNELS = (32, 64, 128)
 PATCH = (48, 64, 64)
@@ -62,7 +62,7 @@ def judge(ids: np.ndarray, test: Sample) -> Outcome:
     """Compare predicted ids with the truth; both sides are judged by the same functions."""
     found, wanted = ids > 0, test.labels > 0
     dice = 2 * np.count_nonzero(found & wanted) / max(1, found.sum() + wanted.sum())
-    return Outcome(float(dice), compare_objects(ids, test.labels).f1)
+    return Outcome(float(dice), score_objects(ids, test.labels).f1)
 
 
 def ours(trained_on: Sample, test: Sample, minutes: float, seed: int) -> Outcome:

@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from cyclopts import App
 
 from napari_unet3d import EvaluationConfig, PredictionConfig, SyntheticConfig, TrainingConfig, read_volume
 from napari_unet3d.cli import main
 from napari_unet3d.cli.app import app
 from napari_unet3d.configs import Settings
+from napari_unet3d.model.network import build_unet
 
 COMMANDS: dict[str, tuple[type[Settings], list[str]]] = {
     "generate": (SyntheticConfig, ["D"]),
@@ -121,6 +123,34 @@ class TestContract:
         again = ("train", dataset, "--run", tmp_path / "run", "--epochs", 1)
         assert [run(*again), run(*again), run(*again, "--overwrite")] == [0, 1, 0]
 
+    def test_a_run_is_resumed_and_another_started_from_it(
+        self, dataset: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        first, second = tmp_path / "first", tmp_path / "second"
+        assert run("train", dataset, "--run", first, "--epochs", 2, "--seed", 3, "--val-fraction", 0.4) == 0
+        assert run("train", dataset, "--run", first, "--resume", "--epochs", 3) == 0
+        told = capfd.readouterr().err
+        assert "goes on after epoch 2" in told
+        assert "epoch 3/3: training loss" in told.split("goes on after")[1]
+        assert json.loads((first / "config.json").read_text())["seed"] == 3
+
+        assert run("train", dataset, "--run", first, "--resume", "--learning-rate", 0.5) == 1
+        assert "learning_rate 0.01, not 0.5" in capfd.readouterr().err
+
+        minutes = ("--max-minutes", 0.001, "--epochs", 9)
+        assert run("train", dataset, "--run", second, "--start-from", first, *minutes) == 0
+        told = capfd.readouterr()
+        assert "Ended before the last epoch: its time is over." in told.err
+        assert str(second / "model.safetensors") in told.out
+        assert run("train", dataset, "--run", tmp_path / "third", "--start-from", tmp_path / "nowhere") == 1
+        assert "nowhere" in capfd.readouterr().err
+
+    def test_a_model_of_qim3d_predicts(self, dataset: Path, tmp_path: Path) -> None:
+        weights = build_unet(TrainingConfig()).state_dict()
+        torch.save({f"model.{name}": tensor for name, tensor in weights.items()}, tmp_path / "model_5epochs.pth")
+        assert run("predict", tmp_path / "model_5epochs.pth", dataset / "test/images/t.tif", "--out", tmp_path) == 0
+        assert read_volume(tmp_path / "t_labels.tif").array.shape == (12, 16, 20)
+
 
 def parsed(command: str, *tokens: str) -> Settings:
     """What the options of a command make, without carrying the command out."""
@@ -129,12 +159,23 @@ def parsed(command: str, *tokens: str) -> Settings:
     return settings
 
 
+# Texts and numbers of any length, and words or three numbers: other options that they need, and a value.
+LISTS: dict[str, tuple[list[str], tuple[Any, ...]]] = {
+    "class_names": (["--task", "classes"], ("wall", "cell")),
+    "class_weights": (["--task", "classes"], (1.0, 2.5)),
+    "patch": ([], (8, 16, 32)),
+    "spacing": ([], (0.5, 1.0, 2.0)),
+}
+
+
 def another(config: type[Settings], field: str) -> tuple[list[str], Any]:
     """Words of an option that set a field to another value than its default, and that value."""
     default = config.model_fields[field].default
     extra = config.model_fields[field].json_schema_extra
     high = extra.get("high") if isinstance(extra, dict) else None
     option = f"--{kebab(field)}"
+    if field in LISTS:
+        return [*LISTS[field][0], option, *map(str, LISTS[field][1])], LISTS[field][1]
     match default:
         case bool():
             return [f"--no-{kebab(field)}" if default else option], not default

@@ -8,7 +8,8 @@ import pytest
 from napari_unet3d.cli.score_table import score_table
 from napari_unet3d.configs import Task
 from napari_unet3d.data.annotation import Truth
-from napari_unet3d.evaluation.metrics import Scores, ScoringRules, mean_scores, score
+from napari_unet3d.evaluation.metrics import ScoringRules, score
+from napari_unet3d.evaluation.scores import Scores, mean_scores
 
 LONG = "2026-01-01 a scan of a sample with a name that says all there is to know about it, left half"
 

@@ -42,7 +42,6 @@ def test_defaults_are_those_of_the_tutorial() -> None:
         val_augmentation="none",
         fit="crop",
         val_fraction=0.2,
-        batch_size=1,
     )
     assert (demo.volumes.shape, demo.volumes.objects) == ((128, 128, 128), 10)
     assert (demo.volumes.object_shape_min, demo.volumes.object_shape_max) == ((30, 30, 30), (40, 40, 40))

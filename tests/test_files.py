@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from napari_unet3d.errors import UserError
-from napari_unet3d.files import write_json, write_text, written_beside
+from napari_unet3d.files import remove_leftovers, write_json, write_text, written_beside
 
 
 def test_the_file_appears_when_it_is_complete(tmp_path):
@@ -158,3 +158,22 @@ def test_json_is_indented_and_keeps_letters(tmp_path):
     write_json(tmp_path / "a.json", {"unit": "µm"})
     assert (tmp_path / "a.json").read_text(encoding="utf-8") == '{\n  "unit": "µm"\n}\n'
     assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"unit": "µm"}
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
+    path = tmp_path / "model.v2.safetensors"
+    for name in (".model-0a1b2c3d.v2.safetensors.part", ".model-00000000.v2.safetensors.part"):
+        (tmp_path / name).write_text("half")
+    kept = {"model.v2.safetensors", ".model-0a1b2c3d.v2.safetensors", ".other-0a1b2c3d.v2.safetensors.part", ".model-x"}
+    for name in kept:
+        (tmp_path / name).write_text("mine")
+
+    remove_leftovers(path, ".part")
+
+    assert {path.name for path in tmp_path.iterdir()} == kept
+    with written_beside(path, ".part") as beside:
+        beside.write_text("half")
+        remove_leftovers(path, ".part")
+        assert not beside.exists()
+        beside.write_text("all")
+    assert path.read_text() == "all"

@@ -17,7 +17,7 @@ MODEL_FILE = "model.safetensors"  # the best model of a run folder, by which all
 
 
 @contextmanager
-def written_beside(path: Path) -> Iterator[Path]:
+def written_beside(path: Path, ending: str = "") -> Iterator[Path]:
     """Give a temporary path in the folder of `path`; rename it to `path` when the block ends well.
 
     The temporary name ends like `path` (``.volume-1a2b.ome.tif``), since writers choose a format by it.
@@ -28,6 +28,9 @@ def written_beside(path: Path) -> Iterator[Path]:
     ----------
     path : Path
         Where the finished file shall stand; its folder is made if it is missing.
+    ending : str
+        Added to the temporary name, for writers that take any: so nobody takes what a killed process leaves behind
+        for a whole file.
 
     Yields
     ------
@@ -40,7 +43,7 @@ def written_beside(path: Path) -> Iterator[Path]:
         If the disk is full, the folder cannot be written to, or `path` is a folder and a file was written.
     """
     stem, *suffixes = path.name.split(".")
-    beside = path.with_name(".".join([f".{stem}-{uuid.uuid4().hex[:8]}", *suffixes]))
+    beside = path.with_name(".".join([f".{stem}-{uuid.uuid4().hex[:8]}", *suffixes]) + ending)
     try:
         with explain_os_errors(path, "write"):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -70,6 +73,13 @@ def _remove(path: Path) -> None:
     else:
         with suppress(OSError):  # it must not hide why the writing failed
             path.unlink(missing_ok=True)
+
+
+def remove_leftovers(path: Path, ending: str = "") -> None:
+    """Remove what processes that were killed while they wrote `path` with `written_beside` have left beside it."""
+    stem, *suffixes = path.name.split(".")
+    for left in path.parent.glob(".".join([f".{stem}-{'[0-9a-f]' * 8}", *suffixes]) + ending):
+        _remove(left)
 
 
 def write_text(path: Path, text: str) -> None:

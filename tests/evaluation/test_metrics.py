@@ -13,8 +13,9 @@ from monai.metrics import compute_dice, compute_iou
 from napari_unet3d.configs import Task, ZeroIs
 from napari_unet3d.data.annotation import Truth, read_truth
 from napari_unet3d.errors import UserError
-from napari_unet3d.evaluation.metrics import ClassScores, Scores, ScoringRules, mean_scores, score
+from napari_unet3d.evaluation.metrics import ScoringRules, score
 from napari_unet3d.evaluation.objects import score_objects
+from napari_unet3d.evaluation.scores import ClassScores, Scores, mean_scores
 
 SHAPES = st_numpy.array_shapes(min_dims=3, max_dims=3, max_side=5)
 

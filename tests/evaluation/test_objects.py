@@ -11,7 +11,8 @@ from hypothesis.extra import numpy as st_numpy
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from napari_unet3d.evaluation.objects import IOU_THRESHOLDS, ObjectScores, mean_object_scores, score_objects
+from napari_unet3d.evaluation.objects import score_objects
+from napari_unet3d.evaluation.scores import IOU_THRESHOLDS, ObjectScores, mean_object_scores
 
 SHAPES = st_numpy.array_shapes(min_dims=3, max_dims=3, max_side=5)
 Ids = NDArray[np.unsignedinteger]

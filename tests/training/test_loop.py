@@ -20,6 +20,7 @@ from napari_unet3d.model.checkpoint import load_checkpoint
 from napari_unet3d.model.normalisation import normalise
 from napari_unet3d.training.events import EpochFinished, RunStarted, StepFinished, TrainingFinished
 from napari_unet3d.training.loop import train
+from napari_unet3d.training.resume_state import load_run_state
 
 FILES = {"model.safetensors", "last.safetensors", "config.json", "history.csv", "environment.json"}
 
@@ -56,7 +57,7 @@ def test_events_come_in_order_and_what_they_announce_is_on_disk(samples: list[Sa
         *[StepFinished, StepFinished, EpochFinished] * 2,
         TrainingFinished,
     ]
-    assert {path.name for path in run.iterdir()} == FILES
+    assert {path.name for path in run.iterdir()} == FILES | {"resume.safetensors"}
 
 
 def test_a_small_volume_is_learnt(sample_of: Any, tmp_path: Path) -> None:
@@ -95,7 +96,8 @@ def test_stopping_keeps_a_model_and_its_history(samples: list[Sample], tmp_path:
     assert load_checkpoint(tmp_path / "last.safetensors").epoch == n_epochs
     assert len(load_checkpoint(tmp_path).history) == n_epochs
     assert len(rows(tmp_path)) == n_epochs
-    assert {path.name for path in tmp_path.iterdir()} == FILES
+    state = {"resume.safetensors"} if n_epochs else set()
+    assert {path.name for path in tmp_path.iterdir()} == FILES | state
 
 
 def test_an_interrupt_in_the_first_epoch_keeps_the_steps_so_far(samples: list[Sample], tmp_path: Path) -> None:
@@ -146,6 +148,7 @@ def test_an_existing_run_is_kept_unless_it_may_be_overwritten(samples: list[Samp
 
     list(train(samples, tmp_path, config(seed=1), overwrite=True))
     assert load_checkpoint(tmp_path).config.seed == 1
+    assert load_run_state(tmp_path / "resume.safetensors").card.config.seed == 1
 
 
 def test_a_run_that_cannot_start_leaves_the_older_one_as_it_was(samples: list[Sample], tmp_path: Path) -> None:

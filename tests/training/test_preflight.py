@@ -221,9 +221,9 @@ def test_a_full_disk(samples: list[Sample], tmp_path: Path, monkeypatch: pytest.
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda place: usage(9, 8, 80_000 if place == tmp_path else 10**12))
     (message,) = messages(examined(samples, tmp_path / "new" / "run"), ERROR)
-    # 3,666 weights of 4 bytes, 6 times
+    # 3,666 weights of 4 bytes, 10 times
     assert message == (
-        f"There are 0.08 MB free in {tmp_path}, but the models of the run take about 0.088 MB. "
+        f"There are 0.08 MB free in {tmp_path}, but the models of the run take about 0.15 MB. "
         "Free some space, or choose another run folder."
     )
 

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
 from napari_unet3d.configs import Schedule
-from napari_unet3d.training.schedules import rate_factor
+from napari_unet3d.evaluation.history import EpochRecord
+from napari_unet3d.training.schedules import PLATEAU_PATIENCE, count_plateaus, rate_factor
 
 
 @pytest.mark.parametrize(
@@ -39,3 +42,32 @@ def test_one_cycle_is_that_of_torch() -> None:
 
 def test_every_plateau_halves_the_rate() -> None:
     assert [rate_factor(Schedule.PLATEAU, 0.5, n) for n in range(4)] == [1, 0.5, 0.25, 0.125]
+
+
+def history_of(*val_losses: float | None) -> list[EpochRecord]:
+    return [EpochRecord(epoch, 1 / epoch, loss) for epoch, loss in enumerate(val_losses, start=1)]
+
+
+@pytest.mark.parametrize(
+    ("losses", "expected"),
+    [
+        ([], 0),
+        ([0.5] * PLATEAU_PATIENCE, 0),
+        ([0.5] * (PLATEAU_PATIENCE + 1), 1),
+        ([0.5] * (2 * PLATEAU_PATIENCE), 1),
+        ([0.5] * (2 * PLATEAU_PATIENCE + 1), 2),
+        ([0.5] * PLATEAU_PATIENCE + [0.4] * PLATEAU_PATIENCE, 0),
+        ([0.5, 0.4] + [0.45] * PLATEAU_PATIENCE, 1),
+        ([math.nan] * (PLATEAU_PATIENCE - 1) + [0.5], 0),
+        ([0.5, *[None, 0.6] * PLATEAU_PATIENCE], 1),
+        ([0.5, *[None, 0.6] * (PLATEAU_PATIENCE - 1), None], 0),
+    ],
+)
+def test_plateaus_are_counted(losses: list[float | None], expected: int) -> None:
+    assert count_plateaus(history_of(*losses)) == expected
+
+
+def test_without_validation_the_training_loss_counts() -> None:
+    falling = history_of(*[None] * 30)
+    stalled = [EpochRecord(epoch, 0.5) for epoch in range(1, 12)]
+    assert (count_plateaus(falling), count_plateaus(stalled)) == (0, 1)

@@ -48,7 +48,7 @@ CHANGES: dict[str, tuple[Any, dict[str, Any]]] = {
     "class_weights": ((1.0, 2.0, 3.0), {"task": "classes"}),
     "clip_gradient": (0.001, {}),
     "ema": (0.9, {}),
-    "patience": (1, {"epochs": 4, "learning_rate": 1.0}),
+    "patience": (1, {"epochs": 5, "learning_rate": 3.0, "optimizer": "rmsprop"}),  # the second epoch is worse
     "max_minutes": (1e-4, {"epochs": 30}),
     "schedule": ("cosine", {}),
     "weight_decay": (0.1, {}),

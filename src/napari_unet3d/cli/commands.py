@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from napari_unet3d.cli import follow
-from napari_unet3d.cli.progress import say
+from napari_unet3d.cli.progress import note, say
 from napari_unet3d.cli.score_table import score_table
 from napari_unet3d.cli.settings_file import merge, read_positions
 from napari_unet3d.configs import EvaluationConfig, PredictionConfig, SyntheticConfig, TrainingConfig
@@ -75,6 +75,8 @@ def train(  # noqa: PLR0913 - one argument per option
     /,
     *,
     run: Path,
+    resume: bool = False,
+    start_from: Path | None = None,
     check: bool = False,
     summary: bool = False,
     overwrite: bool = False,
@@ -91,6 +93,11 @@ def train(  # noqa: PLR0913 - one argument per option
         Folder with train/images and train/labels.
     run : Path
         Folder for the model, its settings and its history; it is made.
+    resume : bool
+        Go on with the run in the folder where it was left, with its settings; only epochs, max-minutes and patience
+        may be given anew. Where no run was left, it begins.
+    start_from : Path
+        Model (run folder, model file or .pth of qim3d) whose weights the run begins with.
     check : bool
         Only say what is found in data and settings, with memory and time; the exit code is 1 if training is impossible.
     summary : bool
@@ -102,22 +109,27 @@ def train(  # noqa: PLR0913 - one argument per option
     """
     from napari_unet3d.data.dataset import Part, list_pairs, read_pair
     from napari_unet3d.model.network import summarise
+    from napari_unet3d.training.continuing import begin
+    from napari_unet3d.training.events import EndReason
     from napari_unet3d.training.loop import train as training
     from napari_unet3d.training.preflight import preflight
 
     chosen = merge(settings, config)
-    examined = follow.examination(preflight(dataset, chosen, run, timed=check))
+    settled = begin(run, chosen, resume=resume, start_from=start_from).config
+    examined = follow.examination(preflight(dataset, settled, run, timed=check))
     if check:
         say(follow.findings(examined))
         return 0 if examined.can_train else 1
     said = follow.warnings(examined)
     pairs = list_pairs(dataset, Part.TRAIN)
-    described = summarise(chosen, read_pair(pairs[0]).shape if pairs else None)
+    described = summarise(settled, read_pair(pairs[0]).shape if pairs else None)
     finished = follow.training(
-        training(dataset, run, chosen, overwrite=overwrite),
+        training(dataset, run, chosen, overwrite=overwrite, resume=resume, start_from=start_from),
         network=described.text if summary else follow.totals(described),
         said=said,
     )
+    if finished.reason is not EndReason.EPOCHS:
+        note(f"Ended before the last epoch: {finished.reason}.")
     if finished.best_val_dice is not None:
         say(f"best epoch {finished.best_epoch}: validation Dice {finished.best_val_dice:.4f}")
     say(f"model: {finished.model}")
@@ -140,7 +152,7 @@ def predict(
     Parameters
     ----------
     run : Path
-        Run folder or model file.
+        Run folder, model file or .pth file of qim3d.
     images : tuple of Path
         Volumes to predict.
     out : Path
@@ -170,7 +182,7 @@ def evaluate(
     Parameters
     ----------
     run : Path
-        Run folder or model file.
+        Run folder, model file or .pth file of qim3d.
     dataset : Path
         Folder with test/images and test/labels.
     out : Path

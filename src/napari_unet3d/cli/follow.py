@@ -147,7 +147,7 @@ class _TrainingLog:
         n_epochs = self._started.n_epochs if self._started else 0
         match event:
             case RunStarted():
-                self._started = event
+                self._started, self._epoch = event, len(event.history)
                 note("\n".join(part for part in (self._network, _split_in_words(event)) if part))
             case Notice():
                 if event.message not in self._said:
@@ -173,8 +173,10 @@ class _TrainingLog:
 
 
 def _split_in_words(event: RunStarted) -> str:
-    validates = f"validates on {', '.join(event.val_names)}" if event.val_names else "no validation"
-    return f"{event.device}; {event.plan.words} per step; trains on {', '.join(event.train_names)}; {validates}"
+    parts = [f"goes on after epoch {len(event.history)}"] if event.history else []
+    parts += [event.device, f"{event.plan.words} per step", f"trains on {', '.join(event.train_names)}"]
+    parts.append(f"validates on {', '.join(event.val_names)}" if event.val_names else "no validation")
+    return "; ".join(parts)
 
 
 def _epoch_in_words(event: EpochFinished) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from math import isnan
-from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -15,87 +14,9 @@ from napari_unet3d.configs import Task
 from napari_unet3d.data.annotation import Truth
 from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.errors import UserError
-from napari_unet3d.evaluation.objects import ObjectScores, mean_object_scores, score_objects
+from napari_unet3d.evaluation.objects import score_objects
+from napari_unet3d.evaluation.scores import ClassScores, Scores, means
 from napari_unet3d.evaluation.surfaces import compare_surfaces
-
-_NUMBERS = ("dice", "iou", "precision", "recall", "hd95_um", "nsd")
-
-
-@dataclass(frozen=True, slots=True)
-class ClassScores:
-    """Agreement of prediction and truth for one class; all None when neither of them has the class.
-
-    Attributes
-    ----------
-    value : int
-        The label value.
-    name : str
-        Name of the class.
-    dice, iou, precision, recall, hd95_um, nsd : float or None
-        As in `Scores`, with this class as the foreground.
-    """
-
-    value: int
-    name: str
-    dice: float | None = None
-    iou: float | None = None
-    precision: float | None = None
-    recall: float | None = None
-    hd95_um: float | None = None
-    nsd: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """Agreement of prediction and truth for one volume, or the mean over several.
-
-    Attributes
-    ----------
-    name : str
-        Name of the volume, or ``"mean"``.
-    dice : float
-        Twice the shared foreground divided by the sum of both foregrounds, from 0 (none) to 1 (perfect).
-    iou : float
-        Shared foreground divided by the foreground of either (intersection over union, Jaccard index).
-    precision : float
-        Part of the predicted foreground that is right.
-    recall : float
-        Part of the true foreground that was found.
-    hd95_um : float or None
-        95th percentile of the distances between the surfaces in µm; None when only one has a surface, or when
-        surfaces were not asked for.
-    nsd : float or None
-        Normalised surface Dice: part of the surfaces within the tolerance, from 0 to 1; None when surfaces were not
-        asked for.
-    objects : ObjectScores or None
-        Single objects; None for other tasks.
-    classes : tuple of ClassScores
-        Each class; empty for other tasks. The six numbers are then the means over the classes that prediction or
-        truth have.
-    """
-
-    name: str
-    dice: float
-    iou: float
-    precision: float
-    recall: float
-    hd95_um: float | None = None
-    nsd: float | None = None
-    objects: ObjectScores | None = None
-    classes: tuple[ClassScores, ...] = ()
-
-    def as_dict(self) -> dict[str, Any]:
-        """Give name and numbers as they stand in `metrics.json`."""
-        return {"name": self.name, **self.numbers()}
-
-    def numbers(self) -> dict[str, Any]:
-        """Give the numbers by their names, and those of the classes and of the objects if there are any."""
-        numbers: dict[str, Any] = {name: getattr(self, name) for name in _NUMBERS}
-        if self.objects is not None:
-            numbers["objects"] = self.objects.as_dict()
-        if self.classes:
-            numbers["classes"] = [asdict(each) for each in self.classes]
-        return numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,26 +86,6 @@ def score(
     return Scores(name, **_compare(prediction, truth, None, voxel_size_um, rules), objects=objects)
 
 
-def mean_scores(scores: Sequence[Scores]) -> Scores:
-    """Average each number over the volumes, every volume with the same weight; there must be one at least.
-
-    HD95 is averaged over the volumes that have one, and a class over those with the class in prediction or truth.
-    """
-    objects = [each.objects for each in scores if each.objects is not None]
-    by_value: dict[int, list[ClassScores]] = {}
-    for each in scores:
-        for of_class in each.classes:
-            by_value.setdefault(of_class.value, []).append(of_class)
-    return Scores(
-        "mean",
-        **_means(scores),
-        objects=mean_object_scores(objects) if objects else None,
-        classes=tuple(
-            ClassScores(value, by_value[value][0].name, **_means(by_value[value])) for value in sorted(by_value)
-        ),
-    )
-
-
 def check_same_shape(prediction: NDArray[Any], truth: NDArray[Any], name: str) -> None:
     """Raise a `UserError` with both shapes when they differ."""
     if prediction.shape != truth.shape:
@@ -208,7 +109,7 @@ def _score_classes(
             classes.append(ClassScores(value, class_name))
     if all(each.dice is None for each in classes):  # nothing is there and nothing was found
         return Scores(name, **_compare(prediction, truth, None, voxel_size_um, rules), classes=tuple(classes))
-    return Scores(name, **_means(classes), classes=tuple(classes))
+    return Scores(name, **means(classes), classes=tuple(classes))
 
 
 def _compare(
@@ -261,12 +162,3 @@ def _values_in(labels: NDArray[Any], annotated: NDArray[np.bool_] | None) -> set
     for index, plane in enumerate(labels):
         values.update(np.unique(plane if annotated is None else plane[annotated[index]]).tolist())
     return values - {0}
-
-
-def _means(scores: Sequence[Scores] | Sequence[ClassScores]) -> dict[str, Any]:
-    """Average each of the six numbers over those that have it; None when none has."""
-    means: dict[str, Any] = {}
-    for name in _NUMBERS:
-        numbers = [getattr(each, name) for each in scores if getattr(each, name) is not None]
-        means[name] = fmean(numbers) if numbers else None
-    return means

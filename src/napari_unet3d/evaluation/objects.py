@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
@@ -12,60 +11,11 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
-IOU_THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
-"""The thresholds that AP is averaged over: 0.5, 0.55, …, 0.95."""
+from napari_unet3d.evaluation.scores import IOU_THRESHOLDS, ObjectScores
+
 _MOST_OF_IT = 0.5  # the share of an object that must be exceeded for it to lie in another one, or outside
 
 _Counts = NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectScores:
-    """Agreement of predicted and true objects; in a mean, each number is the mean over the volumes.
-
-    Attributes
-    ----------
-    f1 : float
-        2 TP / (2 TP + FP + FN) at IoU 0.5, where TP are the matched pairs.
-    precision, recall : float
-        Part of the predicted objects that is right, and of the true ones that is found, at IoU 0.5.
-    ap : float
-        TP / (TP + FP + FN), averaged over `IOU_THRESHOLDS`. This is what StarDist and Cellpose call average
-        precision; it is not the area under a curve that COCO gives this name.
-    n_true, n_predicted : float
-        How many objects count.
-    n_found : float
-        How many true objects are matched at IoU 0.5.
-    n_split, n_merged : float
-        True objects that two or more predicted ones lie in, and predicted objects that two or more true ones lie in.
-        An object lies in another one if that covers more than half of its volume.
-    f1_at_iou, ap_at_iou : tuple of float
-        F1 and TP / (TP + FP + FN) at each of `IOU_THRESHOLDS`.
-    """
-
-    f1: float
-    precision: float
-    recall: float
-    ap: float
-    n_true: float
-    n_predicted: float
-    n_found: float
-    n_split: float
-    n_merged: float
-    f1_at_iou: tuple[float, ...]
-    ap_at_iou: tuple[float, ...]
-
-    @property
-    def n_extra(self) -> float:
-        """How many predicted objects match no true one at IoU 0.5."""
-        return self.n_predicted - self.n_found
-
-    def as_dict(self) -> dict[str, Any]:
-        """Give the numbers by their names, the thresholds as text, as they stand in `metrics.json`."""
-        numbers = asdict(self)
-        for name in ("f1_at_iou", "ap_at_iou"):
-            numbers[name] = {f"{iou:.2f}": value for iou, value in zip(IOU_THRESHOLDS, numbers[name], strict=True)}
-        return numbers
 
 
 def score_objects(
@@ -112,18 +62,6 @@ def score_objects(
         f1_at_iou=f1_at_iou,
         ap_at_iou=ap_at_iou,
     )
-
-
-def mean_object_scores(scores: Sequence[ObjectScores]) -> ObjectScores:
-    """Average each number over the volumes, every volume with the same weight; there must be one at least."""
-    means: dict[str, Any] = {}
-    for each in fields(ObjectScores):
-        values = [getattr(score, each.name) for score in scores]
-        if isinstance(values[0], tuple):
-            means[each.name] = tuple(fmean(column) for column in zip(*values, strict=True))
-        else:
-            means[each.name] = fmean(values)
-    return ObjectScores(**means)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,24 +12,32 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import safetensors
 import torch
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
-from safetensors.torch import save_file
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.sample import VoxelSize
-from napari_unet3d.errors import UserError, explain_os_errors, explain_validation
+from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.history import EpochRecord
-from napari_unet3d.files import MODEL_FILE, written_beside
+from napari_unet3d.files import MODEL_FILE
 from napari_unet3d.model.network import build_unet
 from napari_unet3d.model.plan import Plan, plain_plan
+from napari_unet3d.model.qim3d import SUFFIXES as QIM3D_SUFFIXES
+from napari_unet3d.model.qim3d import read_qim3d
+from napari_unet3d.model.tensor_file import (
+    PROGRAM,
+    FileKind,
+    opened_tensors,
+    read_tensors,
+    shapes_in,
+    types_in,
+    write_tensors,
+)
 
 if TYPE_CHECKING:
     from monai.networks.nets.unet import UNet
 
-_FORMAT = "napari-unet3d"
-_FORMAT_VERSION = 1
+_KIND = FileKind(PROGRAM, 1, "model", f"Choose a run folder or a model that {PROGRAM} trained.")
 _Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -50,7 +58,7 @@ class Checkpoint:
     weights : dict of str to Tensor
         State of the network that `build_unet(config)` builds, in float32 on the CPU.
     epoch : int
-        The epoch whose weights these are, counted from 1.
+        The epoch whose weights these are, counted from 1; 0 when it is not known.
     history : tuple of EpochRecord
         Losses of the epochs so far.
     voxel_size_um : tuple of float or None
@@ -117,16 +125,7 @@ def save_checkpoint(path: Path | str, checkpoint: Checkpoint) -> None:
         versions=checkpoint.versions,
         plan=checkpoint.plan,
     )
-    header = {"format": _FORMAT, "format_version": str(_FORMAT_VERSION), "card": card.model_dump_json()}
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.weights.items()}
-    with written_beside(Path(path)) as beside:
-        beside.touch()
-        mode = beside.stat().st_mode
-        try:
-            save_file(weights, beside, metadata=header)
-            beside.chmod(mode)  # safetensors lets nobody but the owner read, where the user's umask may allow more
-        except safetensors.SafetensorError as error:  # its writer reports a full disk under this name
-            raise UserError(f"Cannot write {path}: {error}. Free some space or choose another folder.") from error
+    write_tensors(Path(path), _KIND, card, checkpoint.weights)
 
 
 def load_checkpoint(path: Path | str) -> Checkpoint:
@@ -135,7 +134,7 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
     Parameters
     ----------
     path : Path or str
-        A model file, or a run folder, of which the best model is read.
+        A model file, or a run folder, of which the best model is read; or a ``.pth`` file of qim3d (see `read_qim3d`).
 
     Raises
     ------
@@ -143,19 +142,21 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
         When there is no such file, or it is no whole model that this version understands.
     """
     path = _model_file(Path(path))
-    try:
-        with explain_os_errors(path, "read"), safetensors.safe_open(path, framework="pt", device="cpu") as file:
-            card = _read_card(path, file.metadata() or {})
-            _check_tensors(path, file, card)
-            # Copies, as the originals lie in the mapped file, which a later save may replace.
-            weights = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - not a dict
-    except safetensors.SafetensorError as error:
-        raise UserError(
-            f"{path} is no model of {_FORMAT}, or it is damaged ({error}). Choose a run folder or a .safetensors file "
-            "that training wrote."
-        ) from None
-    if not all(bool(torch.isfinite(tensor).all()) for tensor in weights.values()):
+    model = _from_qim3d(path) if path.suffix.lower() in QIM3D_SUFFIXES else _from_tensors(path)
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in model.weights.values()):
         raise UserError(f"The model {path} holds weights that are NaN or infinite: it is damaged. Train it again.")
+    return model
+
+
+def _from_qim3d(path: Path) -> Checkpoint:
+    config, weights = read_qim3d(path)
+    return Checkpoint(config, weights, epoch=0, versions={})
+
+
+def _from_tensors(path: Path) -> Checkpoint:
+    with opened_tensors(path, _KIND, _Card) as (card, file):
+        _check_tensors(path, file, card)
+        weights = read_tensors(file)
     return Checkpoint(
         config=card.config,
         weights=weights,
@@ -177,38 +178,16 @@ def _model_file(path: Path) -> Path:
     return path / MODEL_FILE
 
 
-def _read_card(path: Path, header: dict[str, str]) -> _Card:
-    if header.get("format") != _FORMAT:
-        raise UserError(
-            f"{path} is a safetensors file of another program. Choose a run folder or a model that {_FORMAT} trained."
-        )
-    if header.get("format_version") != str(_FORMAT_VERSION):
-        raise UserError(
-            f"The model {path} has format version {header.get('format_version')}, this program knows "
-            f"{_FORMAT_VERSION}. Update {_FORMAT}."
-        )
-    try:
-        return _Card.model_validate_json(header.get("card", ""))
-    except ValidationError as error:
-        reason = explain_validation(error)
-    except UserError as error:  # from a setting that is out of its bounds
-        reason = str(error)
-    raise UserError(
-        f"The settings in the model {path} cannot be read. {reason} Update {_FORMAT}, or train the model again."
-    )
-
-
 def _check_tensors(path: Path, file: Any, card: _Card) -> None:
     """Compare names, shapes and types with the network of the card before any memory is taken for weights."""
     plan = card.plan or plain_plan(card.config)
     fits = len(plan.strides) == len(card.config.preset.channels) - 1 and plan.task is card.config.task
     network = build_unet(card.config, plan, device="meta") if fits else None
-    expected = {name: list(tensor.shape) for name, tensor in network.state_dict().items()} if network else None
-    found = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    if {name: part.get_shape() for name, part in found.items()} != expected:
+    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()} if network else None
+    if shapes_in(file) != expected:
         raise UserError(
             f"The weights in {path} do not belong to the network that its settings describe "
             f"(preset {card.config.preset.value}). Choose another model or train it again."
         )
-    if any(part.get_dtype() != "F32" for part in found.values()):
-        raise UserError(f"The weights in {path} are not in float32. Choose a model that {_FORMAT} trained.")
+    if set(types_in(file).values()) != {"F32"}:
+        raise UserError(f"The weights in {path} are not in float32. Choose a model that {PROGRAM} trained.")

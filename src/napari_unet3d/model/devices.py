@@ -208,6 +208,20 @@ class TorchSettings:
         self._random: Any = torch if hardware.device.type == "cpu" else getattr(torch, hardware.device.type)
         self._random_state = torch.Generator(hardware.device).manual_seed(seed).get_state()
 
+    @property
+    def device_type(self) -> str:
+        """Whose random numbers they are, such as ``"cpu"``."""
+        return self._hardware.device.type
+
+    @property
+    def random_state(self) -> torch.Tensor:
+        """State of the random numbers, of type uint8 and shape (byte,); set it to draw on from there."""
+        return self._random_state.clone()
+
+    @random_state.setter
+    def random_state(self, state: torch.Tensor) -> None:
+        self._random_state = state.clone()
+
     @contextmanager
     def lent(self, remedy: str = _TRAINING_REMEDY) -> Iterator[None]:
         """Put the settings in place for the length of a block without a yield of events in it.

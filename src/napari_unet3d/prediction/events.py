@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_unet3d.data.annotation import Truth
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.sample import VoxelSize
-from napari_unet3d.evaluation.metrics import Scores
+from napari_unet3d.evaluation.scores import Scores
 from napari_unet3d.model.plan import Plan
 
 

@@ -101,11 +101,10 @@ def predict_files(
         As `predict`; before anything is read when two images have the same name, or a result would replace a
         file beside its image.
     """
-    checkpoint = as_checkpoint(model)
     check_distinct([prediction_files(source, folder)[0].name for source in images], "results")
     for source in images:
         check_keeps_own_files(source, prediction_files(source, folder, probability, config.uncertainty))
-    with closing(LoadedModel(checkpoint, config)) as loaded:
+    with closing(LoadedModel(as_checkpoint(model), config)) as loaded:
         yield from loaded.announce()
         for n_written, source in enumerate(images, start=1):
             sample = read_sample(source)

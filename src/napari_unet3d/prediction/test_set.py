@@ -20,7 +20,8 @@ from napari_unet3d.data.volumes import write_volume
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.differences import difference_labels
 from napari_unet3d.evaluation.figure import slices_figure, write_figure
-from napari_unet3d.evaluation.metrics import Scores, ScoringRules, mean_scores, score
+from napari_unet3d.evaluation.metrics import ScoringRules, score
+from napari_unet3d.evaluation.scores import Scores, mean_scores
 from napari_unet3d.files import write_json
 from napari_unet3d.model.checkpoint import Checkpoint
 from napari_unet3d.prediction.augmentation import augmentation_for

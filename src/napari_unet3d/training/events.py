@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from napari_unet3d.data.checks import Finding, Severity
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.split import Block
+from napari_unet3d.evaluation.history import EpochRecord
 from napari_unet3d.model.plan import Plan
 
 
@@ -27,6 +29,8 @@ class RunStarted:
         Length of the run and size of the network.
     plan : Plan
         Patch and batch size, voxel size, strides and classes.
+    history : tuple of EpochRecord
+        The epochs of earlier sittings, when a run is resumed.
     blocks : tuple of Block
         Where a single volume was cut into a block that trains and one that validates; empty for whole volumes.
     """
@@ -39,6 +43,7 @@ class RunStarted:
     n_steps_per_epoch: int
     n_parameters: int
     plan: Plan
+    history: tuple[EpochRecord, ...] = ()
     blocks: tuple[Block, ...] = ()
 
 
@@ -75,15 +80,24 @@ class EpochFinished:
     seconds_left: float
 
 
+class EndReason(StrEnum):
+    """Why a run has ended by itself."""
+
+    EPOCHS = "all epochs are done"
+    STALLED = "the validation loss has not improved for long"
+    TIME = "its time is over"
+
+
 @dataclass(frozen=True, slots=True)
 class TrainingFinished:
-    """The last epoch is done; `model` is the file of the best one."""
+    """The last epoch is done; `model` is the file of the best one, `reason` says why it was the last."""
 
     run_folder: Path
     model: Path
     best_epoch: int
     best_val_loss: float | None
     best_val_dice: float | None
+    reason: EndReason = EndReason.EPOCHS
 
 
 @dataclass(frozen=True, slots=True)

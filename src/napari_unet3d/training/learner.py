@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +15,7 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.model.devices import Hardware
 from napari_unet3d.model.network import build_unet, expect_fractions, place_network
 from napari_unet3d.model.plan import Plan
+from napari_unet3d.training.averaging import WeightAverage
 from napari_unet3d.training.batches import Batch
 from napari_unet3d.training.losses import dice_of_counts, make_loss, overlap_counts
 from napari_unet3d.training.optimizers import make_optimizer
@@ -62,27 +64,36 @@ class Learner:
         self._config, self._facts, self._task = config, facts, plan.task
         self._clip = config.clip_gradient or math.inf
         self._hardware = hardware
-        self._network = place_network(network, hardware)
+        self.network = place_network(network, hardware)
         self.follow(plan)
-        self._optimizer = make_optimizer(self._network.parameters(), config, facts.n_steps)
+        self.optimizer = make_optimizer(self.network.parameters(), config, facts.n_steps)
         # Half precision loses small gradients, so the loss is scaled up for them; other types need no scaling.
-        self._scaler = torch.amp.GradScaler(hardware.device.type, enabled=hardware.dtype is torch.float16)
+        self.scaler = torch.amp.GradScaler(hardware.device.type, enabled=hardware.dtype is torch.float16)
+        self.average = WeightAverage(self.network, config.ema) if config.ema else None
         self._n_skipped = self._n_skipped_in_a_row = 0
         self.n_steps = 0
-        self.n_parameters = sum(weights.numel() for weights in self._network.parameters())
+        self.n_parameters = sum(weights.numel() for weights in self.network.parameters())
 
     def follow(self, plan: Plan) -> None:
         """Go on with patches and batches of another size."""
         self._loss = make_loss(self._config, plan, self._facts.weights)
 
+    def adopt(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """Take the weights of another network of the same shapes; the moving average begins with them."""
+        with torch.no_grad():
+            for name, tensor in self.network.state_dict().items():
+                tensor.copy_(weights[name])  # into its place: the layout of the weights stays
+        if self.average is not None:
+            self.average = WeightAverage(self.network, self._config.ema)
+
     @property
     def learning_rate(self) -> float:
         """Step size of the optimiser."""
-        return float(self._optimizer.param_groups[0]["lr"])
+        return float(self.optimizer.param_groups[0]["lr"])
 
     @learning_rate.setter
     def learning_rate(self, value: float) -> None:
-        self._optimizer.param_groups[0]["lr"] = value
+        self.optimizer.param_groups[0]["lr"] = value
 
     def step(self, images: torch.Tensor, targets: torch.Tensor) -> float:
         """Move the weights a step downhill on one batch and give its loss; a step into NaN is not made.
@@ -99,27 +110,31 @@ class Learner:
         UserError
             When loss or gradients have not been numbers for many steps in a row.
         """
-        self._network.train()
+        self.network.train()
         loss = self._loss(*self._answer(images, targets))
-        self._optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(self._scaler.scale(loss))
-        self._scaler.unscale_(self._optimizer)
-        length = torch.nn.utils.clip_grad_norm_(self._network.parameters(), self._clip)
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(self.scaler.scale(loss))
+        self.scaler.unscale_(self.optimizer)
+        length = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self._clip)
         value = loss.item()
         # With fp16 the scaler itself leaves out a step whose gradients overflow, and scales less from then on.
-        if self._is_sound(math.isfinite(value) and (self._scaler.is_enabled() or math.isfinite(length.item()))):
-            self._scaler.step(self._optimizer)
+        if self._is_sound(math.isfinite(value) and (self.scaler.is_enabled() or math.isfinite(length.item()))):
+            self.scaler.step(self.optimizer)
             self.n_steps += 1
-        self._scaler.update()
+            if self.average is not None:
+                self.average.update()
+        self.scaler.update()
         return value
 
     def evaluate(self, volumes: Iterable[Iterator[Batch]]) -> tuple[float | None, float | None]:
         """Give the mean loss and the mean Dice over volumes, each given as batches of its parts.
 
-        The weights stay as they are; None where nothing is annotated in any volume.
+        It is the model that is evaluated: the average of the weights, if there is one. The weights stay as they are;
+        None where nothing is annotated in any volume.
         """
-        self._network.eval()
-        results = [result for batches in volumes if (result := self._evaluate(batches)) is not None]
+        self.network.eval()
+        with self.average.in_use() if self.average is not None else nullcontext():
+            results = [result for batches in volumes if (result := self._evaluate(batches)) is not None]
         if not results:
             return None, None
         losses, dice = zip(*results, strict=True)
@@ -136,8 +151,12 @@ class Learner:
             return self._loss(logits, targets).item(), dice_of_counts(counts)
 
     def weights(self) -> dict[str, torch.Tensor]:
-        """Give the weights as they are now, on the CPU; later steps do not change them."""
-        return {name: tensor.detach().cpu().clone() for name, tensor in self._network.state_dict().items()}
+        """Give what is the model now, the average if there is one, on the CPU; later steps do not change it."""
+        return self.own_weights() if self.average is None else self.average.weights()
+
+    def own_weights(self) -> dict[str, torch.Tensor]:
+        """Give the weights that the next step starts from, on the CPU; it does not change them."""
+        return {name: tensor.detach().cpu().clone() for name, tensor in self.network.state_dict().items()}
 
     def first_skip(self, epoch: int, step: int) -> Notice | None:
         """Give a notice when the step just made is the first of the run that was left out."""
@@ -151,7 +170,7 @@ class Learner:
     def _answer(self, images: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         device = self._hardware.device
         with self._hardware.autocast():
-            logits = self._network(images.to(device))
+            logits = self.network(images.to(device))
         return logits, targets.to(device)
 
     def _is_sound(self, is_number: bool) -> bool:

@@ -6,9 +6,7 @@ weights bit by bit on a CPU with the same number of threads; on a GPU they diffe
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
 from napari_unet3d.configs import Optimizer, TrainingConfig
@@ -19,15 +17,18 @@ from napari_unet3d.data.label_checks import no_foreground, no_foreground_at_all
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.shelf import Shelf
 from napari_unet3d.data.split import Split, split_samples
-from napari_unet3d.errors import OutOfMemory, UserError
-from napari_unet3d.evaluation.history import EpochRecord
+from napari_unet3d.errors import UserError
+from napari_unet3d.model.checkpoint import Checkpoint
 from napari_unet3d.model.devices import Hardware, TorchSettings, choose_hardware
 from napari_unet3d.model.receptive_field import separating_gap
-from napari_unet3d.training.events import EpochFinished, RunStarted, StepFinished, TrainEvent, TrainingFinished
+from napari_unet3d.training.clock import Clock
+from napari_unet3d.training.continuing import Beginning, begin, take_up, workload_of
+from napari_unet3d.training.events import RunStarted, TrainEvent
 from napari_unet3d.training.learner import Learner
+from napari_unet3d.training.resume_state import volumes_of
 from napari_unet3d.training.run_folder import RunFolder
-from napari_unet3d.training.schedules import rate_factor
-from napari_unet3d.training.workload import Workload, make_workload
+from napari_unet3d.training.sitting import Sitting
+from napari_unet3d.training.workload import Workload
 
 
 def train(
@@ -36,11 +37,14 @@ def train(
     config: TrainingConfig | None = None,
     *,
     overwrite: bool = False,
+    resume: bool = False,
+    start_from: Checkpoint | Path | str | None = None,
 ) -> Iterator[TrainEvent]:
     """Train a 3D U-Net; ask for the next event to go on, close the generator to stop.
 
     Whatever an event announces is on disk already. When the generator is closed, the run folder holds the best
     and the last model of the epochs so far, or the weights of the moment when the first epoch was not finished.
+    While nobody asks, the run is paused, and no time counts.
 
     Parameters
     ----------
@@ -49,9 +53,16 @@ def train(
     run_folder : path
         Where models, settings, history and environment are written, from the first epoch on.
     config : TrainingConfig, optional
-        All settings; those of the tutorial without it.
+        All settings; those of the tutorial without it. Of a run that is resumed, only epochs, max_minutes and
+        patience may be given anew.
     overwrite : bool
         Whether an older run in the folder may be replaced.
+    resume : bool
+        Go on with the run in the folder after its last whole epoch, a finished one too when it is given more epochs.
+        On a CPU it ends with the same bits as if it had never stopped, unless minutes set its length.
+    start_from : Checkpoint or path of a model, optional
+        Begin with its weights and with a new optimiser. The settings of its network and its normalisation hold where
+        none are given. Last layers for another number of outputs begin anew.
 
     Yields
     ------
@@ -65,60 +76,51 @@ def train(
         For data, settings, hardware or folders that training cannot work with, and when the loss is not a
         number for many steps.
     """
-    config = config or TrainingConfig()
-    run = RunFolder(Path(run_folder), config, overwrite=overwrite)
+    clock, folder = Clock(), Path(run_folder)
+
+    def events() -> Generator[TrainEvent]:
+        beginning = begin(folder, config, resume=resume, start_from=start_from)
+        earlier = beginning.state.card if beginning.state else None
+        run = RunFolder(folder, beginning.config, overwrite=overwrite or resume, earlier=earlier)
+        with Shelf(folder) as shelf:
+            yield from _train(data, beginning, run, clock, shelf)
+
+    return clock.measure(events())
+
+
+def _train(
+    data: Path | str | Sequence[Sample], beginning: Beginning, run: RunFolder, clock: Clock, shelf: Shelf
+) -> Iterator[TrainEvent]:
+    config = beginning.config
     hardware = choose_hardware(config.device, config.precision)
-    shelf = Shelf(run.path)
     samples = _labelled_samples(data, config, shelf)
     gap_zyx = separating_gap(config, samples[0].voxel_size_um)
     split = split_samples(samples, config.val_fraction, config.seed, gap_zyx=gap_zyx, zero_is=config.zero_is)
     settings = TorchSettings(hardware, config.seed)
-    work = make_workload(split, config, hardware, shelf)
+    work = workload_of(beginning, split, samples, hardware, shelf)
     with settings.lent():
         learner = Learner(config, work.plan, hardware, work.facts)
+    told = take_up(beginning, learner, work.plan, settings)
+    if beginning.state:
+        clock.add(beginning.state.card.seconds_spent)
 
     run.start(split, work.plan, hardware, dataset=str(data) if isinstance(data, Path | str) else "layers")
-    train_names, val_names = (tuple(sample.name for sample in part) for part in (split.train, split.val))
-    n_steps = len(work.training)
-    sizes = config.epochs, n_steps, learner.n_parameters
-    yield RunStarted(run.path, hardware.words, train_names, val_names, *sizes, work.plan, split.blocks)
+    yield RunStarted(
+        run_folder=run.path,
+        device=hardware.words,
+        train_names=tuple(sample.name for sample in split.train),
+        val_names=tuple(sample.name for sample in split.val),
+        n_epochs=config.epochs,
+        n_steps_per_epoch=len(work.training),
+        n_parameters=learner.n_parameters,
+        plan=work.plan,
+        blocks=split.blocks,
+        history=tuple(run.history),
+    )
+    for message in (*beginning.notices, *told):
+        yield Notice(message)
     yield from _notices(config, hardware, split, work)
-
-    try:
-        for epoch in range(1, config.epochs + 1):
-            started = time.monotonic()
-            batches = work.training.epoch(epoch)
-            losses: list[float] = []
-            for step in range(1, n_steps + 1):
-                progress = (epoch - 1 + (step - 1) / n_steps) / config.epochs
-                learner.learning_rate = config.learning_rate * rate_factor(config.schedule, progress)
-                while len(losses) < step:
-                    try:
-                        with settings.lent():
-                            losses.append(learner.step(*next(batches)))
-                    except OutOfMemory:
-                        work = work.made_smaller()
-                        batches, run.plan = work.training.epoch(epoch, first_step=step), work.plan
-                        learner.follow(work.plan)
-                        yield Notice(f"Memory ran out; each step now sees {work.plan.words}.")
-                yield StepFinished(epoch, step, losses[-1])
-                if notice := learner.first_skip(epoch, step):
-                    yield notice
-
-            val_loss = val_dice = None
-            if split.val and (epoch % config.evaluate_every == 0 or epoch == config.epochs):
-                with settings.lent():
-                    val_loss, val_dice = learner.evaluate(work.validation)
-
-            record = EpochRecord(epoch, _mean_finite(losses), val_loss, val_dice)
-            is_best = run.save_epoch(record, learner.weights(), time.monotonic() - started)
-            yield EpochFinished(epoch, record.train_loss, val_loss, val_dice, is_best, run.seconds_left)
-    finally:
-        if learner.n_steps > 0 and not run.has_model:
-            run.save_started_epoch(learner.weights())
-        shelf.close()
-
-    yield TrainingFinished(run.path, run.model, run.best.epoch, run.best.val_loss, run.best.val_dice)
+    yield from Sitting(config, volumes_of(samples), run, work, learner, settings, clock).events()
 
 
 def _labelled_samples(data: Path | str | Sequence[Sample], config: TrainingConfig, shelf: Shelf) -> list[Sample]:
@@ -139,6 +141,8 @@ def _notices(config: TrainingConfig, hardware: Hardware, split: Split, work: Wor
             yield Notice(message)
     if not split.val:
         yield Notice("There is no validation: the best model is the one with the lowest training loss.")
+    if not split.val and config.patience:
+        yield Notice("Without validation nothing tells when to stop early; the run goes through all epochs.")
     if work.plan.patch_zyx is None and config.batch_size > len(split.train):
         yield Notice(
             f"The batch size is {config.batch_size}, but {len(split.train)} volumes train; "
@@ -149,8 +153,3 @@ def _notices(config: TrainingConfig, hardware: Hardware, split: Split, work: Wor
     for sample in (*split.train, *split.val):
         if sample.labels is not None and not has_foreground(sample.labels, config.zero_is):
             yield Notice(no_foreground(sample.name))
-
-
-def _mean_finite(losses: Sequence[float]) -> float:
-    finite = [loss for loss in losses if math.isfinite(loss)]
-    return sum(finite) / len(finite) if finite else math.nan

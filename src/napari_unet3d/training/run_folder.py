@@ -16,11 +16,12 @@ from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.data.split import Split
 from napari_unet3d.errors import UserError, explain_os_errors
 from napari_unet3d.evaluation.history import EpochRecord, best_record
-from napari_unet3d.files import MODEL_FILE, write_json, write_text
+from napari_unet3d.files import MODEL_FILE, remove_leftovers, write_json, write_text
 from napari_unet3d.model.checkpoint import Checkpoint, package_versions, save_checkpoint
 from napari_unet3d.model.devices import Hardware, cudnn_version
 from napari_unet3d.model.plan import Plan
-from napari_unet3d.training.schedules import rate_factor
+from napari_unet3d.model.tensor_file import UNFINISHED
+from napari_unet3d.training.resume_state import RESUME_FILE, RunCard
 
 if TYPE_CHECKING:
     import torch
@@ -29,7 +30,8 @@ LAST_FILE = "last.safetensors"
 HISTORY_FILE = "history.csv"
 CONFIG_FILE = "config.json"
 ENVIRONMENT_FILE = "environment.json"
-_RESULTS = (MODEL_FILE, LAST_FILE, HISTORY_FILE)
+# The state goes first when an older run is replaced, so that nobody can resume what is half removed.
+_RESULTS = (RESUME_FILE, MODEL_FILE, LAST_FILE, HISTORY_FILE)
 
 
 class RunFolder:
@@ -43,6 +45,8 @@ class RunFolder:
         The settings of the run.
     overwrite : bool
         Whether an older run in it may be replaced.
+    earlier : RunCard, optional
+        What a run in it has reached, to go on with it.
 
     Raises
     ------
@@ -50,24 +54,25 @@ class RunFolder:
         If it is a file, or holds a run that may not be replaced.
     """
 
-    def __init__(self, path: Path, config: TrainingConfig, *, overwrite: bool) -> None:
+    def __init__(self, path: Path, config: TrainingConfig, *, overwrite: bool, earlier: RunCard | None = None) -> None:
         self.path, self.model = path, path / MODEL_FILE
-        self._config = config
+        self._config, self._earlier = config, earlier
         self.plan: Plan
         self._voxel_size_um: VoxelSize | None = None
-        self._history: list[EpochRecord] = []
-        self._seconds: list[float] = []
+        self.history = list(earlier.history) if earlier else []
+        self.seconds = list(earlier.seconds) if earlier else []
+        self.learning_rates = list(earlier.learning_rates) if earlier else []
         if path.exists() and not path.is_dir():
             raise UserError(f"The run folder {path} is a file; choose the name of a new folder.")
         found = [name for name in _RESULTS if (path / name).exists()]
-        if found and not overwrite:
+        if found and not overwrite and earlier is None:
             raise UserError(
                 f"The folder {path} holds a run already ({', '.join(found)}); "
                 "choose another run folder, or allow this one to be overwritten."
             )
 
     def start(self, split: Split, plan: Plan, hardware: Hardware, dataset: str) -> None:
-        """Make the folder, remove the results of an older run, and write settings and environment.
+        """Make the folder, write settings and environment, and remove the results of a run that is replaced.
 
         Parameters
         ----------
@@ -81,6 +86,7 @@ class RunFolder:
             Where the volumes come from, in words or as a path.
         """
         self.plan = plan
+        self._remove_leftovers()
         voxel_sizes = {sample.voxel_size_um for sample in (*split.train, *split.val)}
         self._voxel_size_um = voxel_sizes.pop() if len(voxel_sizes) == 1 else None
         write_json(self.path / CONFIG_FILE, self._config.model_dump(mode="json"))
@@ -95,11 +101,20 @@ class RunFolder:
             "train": [sample.name for sample in split.train],
             "validation": [sample.name for sample in split.val],
             "blocks": [asdict(block) for block in split.blocks],
+            "resumed_after_epoch": self._earlier.epoch if self._earlier else None,
         }
         write_json(self.path / ENVIRONMENT_FILE, environment)
+        if self._earlier:
+            return
         for name in _RESULTS:
             with explain_os_errors(self.path / name, "remove"):
                 (self.path / name).unlink(missing_ok=True)
+
+    def _remove_leftovers(self) -> None:
+        for name in (RESUME_FILE, MODEL_FILE, LAST_FILE):
+            remove_leftovers(self.path / name, UNFINISHED)
+        for name in (HISTORY_FILE, CONFIG_FILE, ENVIRONMENT_FILE):
+            remove_leftovers(self.path / name)
 
     @property
     def has_model(self) -> bool:
@@ -109,18 +124,14 @@ class RunFolder:
     @property
     def best(self) -> EpochRecord:
         """The epoch whose weights are the model of the run; there must have been one."""
-        best = best_record(self._history)
+        best = best_record(self.history)
         if best is None:
             raise LookupError("no epoch is finished yet")
         return best
 
-    @property
-    def seconds_left(self) -> float:
-        """Estimate for the rest of the run, from the last five epochs."""
-        recent = self._seconds[-5:]
-        return (self._config.epochs - len(self._seconds)) * sum(recent) / len(recent)
-
-    def save_epoch(self, record: EpochRecord, weights: dict[str, torch.Tensor], seconds: float) -> bool:
+    def save_epoch(
+        self, record: EpochRecord, weights: dict[str, torch.Tensor], *, learning_rate: float, seconds: float
+    ) -> bool:
         """Write what an epoch has reached: the last model, the best one if it is that, and the history.
 
         Parameters
@@ -129,6 +140,8 @@ class RunFolder:
             Losses of the epoch.
         weights : dict of str to Tensor
             State of the network after it.
+        learning_rate : float
+            That of its first step.
         seconds : float
             How long the epoch took.
 
@@ -137,8 +150,9 @@ class RunFolder:
         bool
             Whether it is the best epoch so far.
         """
-        self._history.append(record)
-        self._seconds.append(seconds)
+        self.history.append(record)
+        self.learning_rates.append(learning_rate)
+        self.seconds.append(seconds)
         is_best = self.best is record
         self._save_models(weights, record.epoch, (LAST_FILE, MODEL_FILE) if is_best else (LAST_FILE,))
         self._write_history()
@@ -150,7 +164,7 @@ class RunFolder:
         self._write_history()
 
     def _save_models(self, weights: dict[str, torch.Tensor], epoch: int, names: Sequence[str]) -> None:
-        checkpoint = Checkpoint(self._config, weights, epoch, tuple(self._history), self._voxel_size_um, plan=self.plan)
+        checkpoint = Checkpoint(self._config, weights, epoch, tuple(self.history), self._voxel_size_um, plan=self.plan)
         for name in names:
             save_checkpoint(self.path / name, checkpoint)
 
@@ -158,11 +172,7 @@ class RunFolder:
         table = io.StringIO()
         rows = csv.writer(table, lineterminator="\n")
         rows.writerow(["epoch", "train_loss", "val_loss", "val_dice", "learning_rate", "seconds"])
-        for record, seconds in zip(self._history, self._seconds, strict=True):
-            rate = self._config.learning_rate * rate_factor(
-                self._config.schedule, (record.epoch - 1) / self._config.epochs
-            )
-            rows.writerow(
-                [record.epoch, record.train_loss, record.val_loss, record.val_dice, f"{rate:.6g}", f"{seconds:.3f}"]
-            )
+        for record, rate, seconds in zip(self.history, self.learning_rates, self.seconds, strict=True):
+            losses = record.train_loss, record.val_loss, record.val_dice
+            rows.writerow([record.epoch, *losses, f"{rate:.6g}", f"{seconds:.3f}"])
         write_text(self.path / HISTORY_FILE, table.getvalue())

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from napari_unet3d.configs import Schedule
+from napari_unet3d.evaluation.history import EpochRecord
 
 _WARM_UP = 0.3  # part of a one-cycle run in which the learning rate rises
 _CYCLE_START, _CYCLE_END = 1 / 25, 1 / 10_000  # of the highest, as in torch's OneCycleLR
@@ -48,6 +50,21 @@ def rate_factor(schedule: Schedule, progress: float, n_plateaus: int = 0) -> flo
             return _half_cosine(1.0, _CYCLE_END, (progress - _WARM_UP) / (1 - _WARM_UP))
         case Schedule.PLATEAU:
             return float(PLATEAU_FACTOR**n_plateaus)
+
+
+def count_plateaus(history: Sequence[EpochRecord]) -> int:
+    """Count how often the validation loss did not fall for `PLATEAU_PATIENCE` validations; then a new wait begins.
+
+    Without any validation the training loss counts. It follows from the history alone, so that a resumed run agrees.
+    """
+    losses = [record.val_loss for record in history if record.val_loss is not None]
+    lowest, waited, n_plateaus = math.inf, 0, 0
+    for loss in losses or [record.train_loss for record in history]:
+        waited = 0 if loss < lowest else waited + 1
+        lowest = min(lowest, loss) if not math.isnan(loss) else lowest
+        if waited == PLATEAU_PATIENCE:
+            waited, n_plateaus = 0, n_plateaus + 1
+    return n_plateaus
 
 
 def _half_cosine(start: float, end: float, part: float) -> float:

@@ -26,8 +26,8 @@ from napari_unet3d.training.targets import name_classes
 from napari_unet3d.training.volumes import ready_shape
 
 _LONG_PATCH = 3  # times its shortest side in µm
-# Two models, one of them with what the optimiser keeps, and each is written beside its old one.
-_COPIES_ON_DISK = 6
+# Two models, and a state of weights, their average and what the optimiser keeps, which is written beside its old one.
+_COPIES_ON_DISK = 10
 
 
 def check_step(

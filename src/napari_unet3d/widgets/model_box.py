@@ -28,7 +28,7 @@ class ModelBox(QWidget):
         self._combo.setEditable(True)
         self._combo.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
         self._combo.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)  # paths must not widen it
-        self._combo.setToolTip("A run folder, of which the best model is taken, or a model file (.safetensors).")
+        self._combo.setToolTip("A run folder, of which the best model is taken, or a model file (.safetensors, .pth).")
         self.line = self._combo.lineEdit()
         assert self.line is not None
         self.line.setPlaceholderText("No model yet; train one or choose")
@@ -67,7 +67,9 @@ class ModelBox(QWidget):
             While the line is empty.
         """
         if (path := self.value) is None:
-            raise UserError("No model is chosen; train one, or choose a run folder or a model file (.safetensors).")
+            raise UserError(
+                "No model is chosen; train one, or choose a run folder or a model file (.safetensors, .pth)."
+            )
         return path
 
     def refresh(self) -> None:
@@ -88,14 +90,14 @@ class ModelBox(QWidget):
     def _show_end(self) -> None:
         assert self.line is not None
         self.line.end(False)  # the end of a path tells more than its beginning
-        self._combo.setToolTip(self.line.text() or "A run folder or a model file (.safetensors).")
+        self._combo.setToolTip(self.line.text() or "A run folder or a model file (.safetensors or .pth).")
 
     def _choose_folder(self) -> None:
         if chosen := QFileDialog.getExistingDirectory(self, "Choose a run folder", self._start()):
             self.value = Path(chosen)
 
     def _choose_file(self) -> None:
-        pattern = "Models (*.safetensors);;All files (*)"
+        pattern = "Models (*.safetensors *.pth *.pt);;All files (*)"
         chosen, _ = QFileDialog.getOpenFileName(self, "Choose a model file", self._start(), pattern)
         if chosen:
             self.value = Path(chosen)

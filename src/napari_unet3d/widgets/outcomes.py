@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from napari_unet3d.configs import EvaluationConfig, PostProcessing, Task, ZeroIs
 from napari_unet3d.data.annotation import Truth, read_truth
 from napari_unet3d.evaluation.differences import difference_labels
-from napari_unet3d.evaluation.metrics import Scores, ScoringRules, score
+from napari_unet3d.evaluation.metrics import ScoringRules, score
+from napari_unet3d.evaluation.scores import Scores
 from napari_unet3d.prediction.events import Prediction, VolumeEvaluated
 
 DEFAULT_TOLERANCE_UM = EvaluationConfig().tolerance_um

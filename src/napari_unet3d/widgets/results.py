@@ -29,7 +29,7 @@ from napari_unet3d.widgets.predictions import (
 from napari_unet3d.widgets.scores_table import ScoresTable
 
 if TYPE_CHECKING:
-    from napari_unet3d.evaluation.metrics import Scores
+    from napari_unet3d.evaluation.scores import Scores
     from napari_unet3d.prediction.events import EvaluationFinished, Prediction, PredictionWritten, VolumeEvaluated
     from napari_unet3d.widgets.base import Dock
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
-from napari_unet3d.evaluation.metrics import Scores
+from napari_unet3d.evaluation.scores import Scores
 
 _MOST_ROWS = 6
 _ROW_HEIGHT = 22
