@@ -160,6 +160,17 @@ def test_new_labels_of_the_same_prediction_do_not_start_again(dock, viewer, imag
     assert dock.message.text().startswith("Place 2")
 
 
+def test_a_prediction_without_uncertainty_leaves_no_marks_of_the_one_before(dock, viewer, image, qtbot):
+    prediction = unsure()
+    dock.results.show_layer(Outcome(prediction), image, None)
+    go_on(dock, qtbot)
+    assert {"mine to annotate", "mine uncertainty"} <= {layer.name for layer in viewer.layers}
+    dock.results.show_layer(
+        Outcome(Prediction("mine", prediction.labels, prediction.probability, VOXEL_SIZE)), image, None
+    )
+    assert {layer.name for layer in viewer.layers} == {"mine", "mine prediction", "mine probability"}
+
+
 def test_jumping_in_turned_axes_and_below_a_fourth(viewer, image):
     viewer.add_image(np.zeros((3, *SHAPE), np.uint8), name="film")
     viewer.dims.set_point(0, 2)

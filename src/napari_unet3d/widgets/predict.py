@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from napari_unet3d.widgets.jobs import Job
 
-_LAYOUT_MS = 50
+_LAYOUT_MS = 300  # for which the dock grows after the end, more than it takes
 _OBJECTS = "Single objects"  # the section of the settings that only they have
 
 
@@ -98,9 +98,9 @@ class PredictDock(Dock):
         self._order: _Order | None = None
         self._done = "Done."
         self._notices: list[str] = []
-        self._after_layout = QTimer(self)  # new rows get their place only after the event that brings them
-        self._after_layout.setSingleShot(True)
-        self._after_layout.setInterval(_LAYOUT_MS)
+        self._growing = QTimer(self)  # new rows get their place one after the other
+        self._growing.setSingleShot(True)
+        self._growing.setInterval(_LAYOUT_MS)
         self._lay_out()
         self._connect()
         self.target.find_truth()
@@ -155,7 +155,7 @@ class PredictDock(Dock):
         kind: Kind = "error" if job.message else "warning" if self._notices else "info"
         self.message.show_message("\n".join([words, *self._notices]), kind)
         if job.message is None:
-            self._after_layout.start()
+            self._growing.start()
 
     def _start(self) -> None:
         with self.message.explaining():
@@ -215,6 +215,10 @@ class PredictDock(Dock):
         if stays:
             self.message.show_message(" ".join(["The volume in view follows the settings.", *stays]))
 
+    def _show_results(self, *_: Any) -> None:
+        if self._growing.isActive():
+            self.ensureWidgetVisible(self.results)
+
     def _show_section(self, *_: Any) -> None:
         """Show the settings of single objects unless the model in question is known to have none."""
         shown, section = self.results.live.shown, self.labels_form.section(_OBJECTS)
@@ -235,7 +239,8 @@ class PredictDock(Dock):
     def _connect(self) -> None:
         self.run_bar.start_button.clicked.connect(self._start)
         self.target.changed.connect(self._show_form)
-        self._after_layout.timeout.connect(partial(self.ensureWidgetVisible, self.results))
+        if (bar := self.verticalScrollBar()) is not None:
+            bar.rangeChanged.connect(self._show_results)
         self.labels_form.changed.connect(self._apply_settings)
         self.results.live.changed.connect(self._show_section)
         self.results.live.relabelled.connect(self._say_what_stays)
