@@ -5,12 +5,20 @@ import math
 import pytest
 import torch
 from monai.networks.nets import UNet
+from torch.utils.flop_counter import FlopCounterMode
 
 from napari_unet3d.configs import Activation, Optimizer, Preset, TrainingConfig
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.convolution import SingleVolumeConv3d
 from napari_unet3d.model.devices import choose_hardware
-from napari_unet3d.model.network import build_unet, expect_fractions, place_network, summarise
+from napari_unet3d.model.network import (
+    build_unet,
+    expect_fractions,
+    operations_per_voxel,
+    place_network,
+    summarise,
+)
+from napari_unet3d.model.plan import Plan, strides_for
 
 
 @pytest.mark.parametrize(
@@ -164,3 +172,16 @@ def test_a_network_without_bias_stays_as_it_is() -> None:
     expect_fractions(network, [0.1], is_softmax=False)
 
     assert all(torch.equal(weights, before[name]) for name, weights in network.state_dict().items())
+
+
+@pytest.mark.parametrize("preset", ["xxsmall", "small", "medium"])
+@pytest.mark.parametrize("voxel_size_um", [(1.0, 1.0, 1.0), (2.0, 0.5, 0.5)])
+def test_operations_are_those_that_torch_counts(preset: str, voxel_size_um: tuple[float, float, float]) -> None:
+    config = TrainingConfig(preset=preset)
+    plan = Plan(strides=strides_for(config.preset, voxel_size_um))
+    z, y, x = (4 * stride for stride in plan.total_stride)
+
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        build_unet(config, plan, device="meta")(torch.empty(1, 1, z, y, x, device="meta"))
+
+    assert operations_per_voxel(config, plan) == counter.get_total_flops() / (z * y * x)

@@ -80,6 +80,14 @@ class TestPatch:
         assert plan_of(large, large).batch_size == 2
         assert plan_of(large, large, hardware=GPU).patch_zyx is None
 
+    def test_larger_networks_get_smaller_patches_on_a_cpu(self) -> None:
+        """Half a second per step on two cores: a quarter of the voxels for four times the operations."""
+        large = sample((200, 200, 200))
+
+        assert plan_of(large, preset="small").patch_zyx == (64, 64, 64)
+        assert plan_of(large, preset="medium").patch_zyx == (40, 40, 40)
+        assert plan_of(large, preset="medium", hardware=GPU).patch_zyx == (128, 128, 128)
+
     def test_what_is_asked_for_is_taken(self) -> None:
         large = sample((70, 80, 90))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 import torch
 import torchinfo
@@ -182,6 +183,34 @@ def summarise(config: TrainingConfig, shape_zyx: Shape3D | None = None, plan: Pl
         f"One training step of {plan.batch_size} × {z} × {y} × {x} voxels: about {memory / _GIB:.2f} GiB in fp32"
     )
     return ModelSummary(text, (z, y, x), n_parameters, memory)
+
+
+def operations_per_voxel(config: TrainingConfig, plan: Plan) -> float:
+    """Count the operations of the network's convolutions for each voxel of its input, forward.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        The network.
+    plan : Plan
+        Strides and outputs.
+    """
+    network = build_unet(config, plan, device="meta")
+    z, y, x = (2 * stride for stride in plan.total_stride)
+    n_operations = 0
+
+    def count(layer: torch.nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
+        nonlocal n_operations
+        if isinstance(layer, torch.nn.Conv3d | torch.nn.ConvTranspose3d):
+            # An up-convolution applies its weights at every voxel that goes in, others at every one that comes out.
+            places = inputs[0] if isinstance(layer, torch.nn.ConvTranspose3d) else output
+            n_operations += 2 * layer.weight.numel() * prod(places.shape[2:])
+
+    for layer in network.modules():
+        layer.register_forward_hook(count)
+    with torch.no_grad():
+        network(torch.empty(1, 1, z, y, x, device="meta"))
+    return n_operations / (z * y * x)
 
 
 def training_memory(config: TrainingConfig, plan: Plan, shape_zyx: Shape3D) -> int:

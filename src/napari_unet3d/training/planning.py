@@ -17,12 +17,14 @@ from napari_unet3d.data.annotation import read_truth
 from napari_unet3d.data.sample import Sample, Shape3D, VoxelSize
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.devices import Hardware
+from napari_unet3d.model.network import operations_per_voxel
 from napari_unet3d.model.plan import LabelClass, Plan, strides_for
 from napari_unet3d.prediction.fit import fitted_shape, least_shape
 from napari_unet3d.prediction.resample import shape_at_spacing
 from napari_unet3d.training.targets import find_classes
 
 _CPU_VOXELS, _GPU_VOXELS = 64**3, 128**3  # of a patch
+_CPU_OPERATIONS, _LEAST_CPU_VOXELS = 1.3e10, 40**3  # of a patch, forward
 _SPARSE_PART = 2 / 3  # of a volume's side, at the most, where only a part of it is annotated
 _PATCHES_PER_STEP = 2  # a single one is several times slower per voxel on a CPU, and its gradient is rough
 
@@ -121,7 +123,7 @@ def _patch(
         return config.patch_shape
     if config.wants_whole_volumes:
         return None
-    most = _CPU_VOXELS if hardware.device.type == "cpu" else _GPU_VOXELS
+    most = _most_voxels(config, plan, hardware)
     is_sparse = config.zero_is is ZeroIs.UNLABELLED
     fitted = {fitted_shape(shape, plan.total_stride, config.fit) for shape in shapes}
     if not is_sparse and len(shapes) > 1 and len(fitted) == 1 and prod(next(iter(fitted))) <= most:
@@ -130,6 +132,18 @@ def _patch(
     part = _SPARSE_PART if is_sparse else 1
     z, y, x = (np.median(shapes, axis=0) * part).astype(int).tolist()
     return patch_for((z, y, x), voxel_size_um, plan.total_stride, most)
+
+
+def _most_voxels(config: TrainingConfig, plan: Plan, hardware: Hardware) -> int:
+    """Say how many voxels a patch may have.
+
+    On a CPU a step of two patches takes about as long as with preset small, half a second on two cores: Stop answers
+    at the end of a step, and many small steps teach more in a minute than few large ones.
+    """
+    if hardware.device.type != "cpu":
+        return _GPU_VOXELS
+    affordable = _CPU_OPERATIONS / operations_per_voxel(config, plan)
+    return int(min(_CPU_VOXELS, max(_LEAST_CPU_VOXELS, affordable)))
 
 
 def patch_for(shape: Shape3D, voxel_size_um: VoxelSize, total_stride: Shape3D, n_voxels: int) -> Shape3D:
