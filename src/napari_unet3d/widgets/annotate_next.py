@@ -27,7 +27,7 @@ _KEY = "N"
 _EXPLANATION = (
     "<qt>Go to the place where the prediction is least sure, then to the next one: labels painted there help most. "
     "Voxels that are annotated already are left out when the model was trained with 0 as not annotated. "
-    f"Key: {_KEY}, with the pointer in the image.</qt>"
+    f"Key: {_KEY}, after a click into the image.</qt>"
 )
 _NOTHING_YET = "<qt>Tick 'Uncertainty' in the settings and predict: then this leads to the least sure places.</qt>"
 
