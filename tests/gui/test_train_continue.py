@@ -77,6 +77,8 @@ def test_a_run_that_is_stopped_is_offered_in_the_same_dock(long_run, viewer, qtb
     assert n_done == dock.record.n_epochs_done
     dock.continue_offer.continue_button.click()
     again = dock.jobs.running("train")
+    viewer.add_labels(np.zeros((4, 5, 6), np.uint8))
+    assert not dock.continue_offer.isVisibleTo(dock), "it goes on"
     qtbot.waitUntil(lambda: dock.record.started is not None, timeout=60_000)
     assert dock.record.n_epochs_done >= n_done
     assert len(dock.record.started.history) == n_done

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from napari.layers import Image, Labels
 
+from napari_unet3d.data.annotation import Truth
 from napari_unet3d.data.dataset import Part, list_pairs, read_samples
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.prediction.events import Prediction
 from napari_unet3d.training.events import EpochFinished
-from napari_unet3d.widgets.predictions import compare, show_volume
+from napari_unet3d.widgets.outcomes import compare
+from napari_unet3d.widgets.predictions import show_volume
 
 
 @pytest.fixture
@@ -62,7 +64,10 @@ def test_from_nothing_to_the_difference(viewer, open_dock, wait_for_end, qtbot, 
     image = viewer.add_image(volume.image, name="mine", scale=(2, 1, 1), translate=(5, 6, 7))
     viewer.add_labels(volume.labels, name="mine labels", scale=(2, 1, 1), translate=(5, 6, 7))
     predict.target.image.value = image
+    viewer.window._qt_window.resize(900, 620)
     wait_for_end(predict, predict.run_bar.start_button.click)
+    table = predict.results.table
+    qtbot.waitUntil(lambda: table.visibleRegion().boundingRect().height() == table.height())  # it comes into sight
 
     difference = viewer.layers["mine difference"]
     assert difference.visible
@@ -82,7 +87,7 @@ def test_mistakes_are_red_and_blue_in_3d_and_in_2d(viewer):
     predicted[4:12, 4:14, 8:18] = 1
     grey = (truth > 0) * 150.0 + 20
     prediction = Prediction("cube", predicted.astype(np.uint8), predicted.astype(np.float32), (2.0, 1.0, 1.0))
-    show_volume(viewer, Sample("cube", grey, truth, (2.0, 1.0, 1.0)), compare(prediction, truth))
+    show_volume(viewer, Sample("cube", grey, truth, (2.0, 1.0, 1.0)), compare(prediction, Truth(truth)))
     viewer.dims.set_point(0, 16)
     for ndisplay in (2, 3):
         viewer.dims.ndisplay = ndisplay

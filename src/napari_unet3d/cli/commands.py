@@ -108,7 +108,6 @@ def train(  # noqa: PLR0913 - one argument per option
         JSON or TOML file that stands in for options, such as the config.json of another run; options win.
     """
     from napari_unet3d.data.dataset import Part, list_pairs, read_pair
-    from napari_unet3d.model.network import summarise
     from napari_unet3d.training.continuing import begin
     from napari_unet3d.training.events import EndReason
     from napari_unet3d.training.loop import train as training
@@ -122,10 +121,9 @@ def train(  # noqa: PLR0913 - one argument per option
         return 0 if examined.can_train else 1
     said = follow.warnings(examined)
     pairs = list_pairs(dataset, Part.TRAIN)
-    described = summarise(settled, read_pair(pairs[0]).shape if pairs else None)
     finished = follow.training(
         training(dataset, run, chosen, overwrite=overwrite, resume=resume, start_from=start_from),
-        network=described.text if summary else follow.totals(described),
+        follow.describer(settled, read_pair(pairs[0]).shape if pairs else None, layers=summary),
         said=said,
     )
     if finished.reason is not EndReason.EPOCHS:

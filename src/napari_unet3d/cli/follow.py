@@ -5,7 +5,7 @@ A generator that is interrupted is closed on the way out, so that the engine fre
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar, assert_never
 
@@ -37,9 +37,9 @@ from napari_unet3d.training.events import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_unet3d.configs import PredictionConfig
+    from napari_unet3d.configs import PredictionConfig, TrainingConfig
+    from napari_unet3d.data.sample import Shape3D
     from napari_unet3d.demo import Demo
-    from napari_unet3d.model.network import ModelSummary
 
 E = TypeVar("E")
 
@@ -105,15 +105,20 @@ def warnings(examined: Preflight) -> frozenset[str]:
     return frozenset(messages)
 
 
-def training(events: Iterator[TrainEvent], network: str = "", said: Collection[str] = frozenset()) -> TrainingFinished:
+Describe = Callable[[RunStarted], str]
+
+
+def training(
+    events: Iterator[TrainEvent], describe: Describe | None = None, said: Collection[str] = frozenset()
+) -> TrainingFinished:
     """Follow a run; without a terminal each epoch is a line on stderr.
 
     Parameters
     ----------
     events : iterator of TrainEvent
         What the engine tells.
-    network : str
-        A description of the network, shown once the input is found to be good.
+    describe : callable, optional
+        Gives a description of the network for the plan that the run starts with.
     said : collection of str
         Notices that need not be said again.
 
@@ -122,7 +127,7 @@ def training(events: Iterator[TrainEvent], network: str = "", said: Collection[s
     KeyboardInterrupt
         When the user or a scheduler stops the run; the message says where the model is.
     """
-    log = _TrainingLog(network, said)
+    log = _TrainingLog(describe, said)
     try:
         with Bar("epoch") as bar, closing(_as_generator(events)) as running:
             for event in running:
@@ -137,8 +142,8 @@ def training(events: Iterator[TrainEvent], network: str = "", said: Collection[s
 class _TrainingLog:
     """What a run has told so far."""
 
-    def __init__(self, network: str, said: Collection[str]) -> None:
-        self._network, self._said = network, said
+    def __init__(self, describe: Describe | None, said: Collection[str]) -> None:
+        self._describe, self._said = describe, said
         self._started: RunStarted | None = None
         self._epoch = 0
 
@@ -148,7 +153,7 @@ class _TrainingLog:
         match event:
             case RunStarted():
                 self._started, self._epoch = event, len(event.history)
-                note("\n".join(part for part in (self._network, _split_in_words(event)) if part))
+                note("\n".join([*([self._describe(event)] if self._describe else []), _split_in_words(event)]))
             case Notice():
                 if event.message not in self._said:
                     note(event.message)
@@ -240,12 +245,11 @@ def tutorial(demo: Demo) -> None:
     """Follow the steps of a demo and print its scores and its files."""
     from napari_unet3d.evaluation.figure import write_curves
     from napari_unet3d.model.checkpoint import load_checkpoint
-    from napari_unet3d.model.network import summarise
 
     note(f"1 of 3: generating {demo.n_volumes} volumes of {' × '.join(map(str, demo.volumes.shape))} voxels")
     generation(demo.generate())
     note(f"2 of 3: training for {demo.training.epochs} epochs")
-    finished = training(demo.train(), network=totals(summarise(demo.training, demo.volumes.shape)))
+    finished = training(demo.train(), describer(demo.training, demo.volumes.shape))
     write_curves(demo.curves, load_checkpoint(demo.run / "last.safetensors").history)
     note("3 of 3: testing")
     scores = evaluation(demo.evaluate())
@@ -256,9 +260,26 @@ def tutorial(demo: Demo) -> None:
         say(str(figure))
 
 
-def totals(summary: ModelSummary) -> str:
-    """Give the last lines of a summary, without the table of layers: size, parameters and memory."""
-    return summary.text.rpartition("\n\n")[2]
+def describer(config: TrainingConfig, shape_zyx: Shape3D | None, *, layers: bool = False) -> Describe:
+    """Make what describes the network of a run.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        The settings.
+    shape_zyx : tuple of int, optional
+        Size of a volume (z, y, x) in voxels, which steps see without patches.
+    layers : bool
+        List every layer before size, parameters and memory.
+    """
+
+    def describe(started: RunStarted) -> str:
+        from napari_unet3d.model.network import summarise
+
+        text = summarise(config, started.plan.patch_zyx or shape_zyx, started.plan).text
+        return text if layers else text.rpartition("\n\n")[2]
+
+    return describe
 
 
 def _as_generator(events: Iterator[E]) -> Generator[E]:

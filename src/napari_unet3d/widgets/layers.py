@@ -216,11 +216,35 @@ def show_difference(viewer: Any, name: str, difference: NDArray[np.uint8], like:
     return show_labels(viewer, name, small, like, colormap=_DIFFERENCE_COLOURS, opacity=0.9)
 
 
+def show_points(viewer: Any, name: str, positions: NDArray[Any], like: Place, **options: Any) -> Points:
+    """Show voxels as a Points layer; a layer of this name that we made is updated in place.
+
+    Parameters are those of `show_image`; `positions` has shape (point, 3) and holds voxels z, y, x.
+    """
+    layer = existing(viewer, name, Points)
+    if layer is None:
+        return viewer.add_points(positions, name=name, metadata={OWNED: True}, **spatial(like), **options)
+    _update(layer, positions, like)
+    return layer
+
+
+def colour_of(layer: Labels, value: int) -> str:
+    """Give the colour that a Labels layer draws a value in, as ``#rrggbb``."""
+    red, green, blue, _ = (round(255 * float(part)) for part in layer.colormap.map(value))
+    return f"#{red:02x}{green:02x}{blue:02x}"
+
+
 def hide_own_layers(viewer: Any) -> None:
     """Hide every layer that the plugin made, so that another volume can be shown in the same place."""
     for layer in viewer.layers:
         if layer.metadata.get(OWNED):
             layer.visible = False
+
+
+def remove_own(viewer: Any, name: str) -> None:
+    """Remove the layer of a name that the plugin made, if there is one."""
+    if (layer := existing(viewer, name, Layer)) is not None:
+        viewer.layers.remove(layer)
 
 
 def bring_out(viewer: Any, layer: Layer, instead_of: Sequence[Layer] = ()) -> None:

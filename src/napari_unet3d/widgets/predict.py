@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Labels
 from qtpy.QtCore import QTimer
 
-from napari_unet3d.configs import EvaluationConfig, PredictionConfig
+from napari_unet3d.configs import EvaluationConfig, PostProcessing, PredictionConfig, Task
 from napari_unet3d.data.events import Notice
 from napari_unet3d.prediction.events import (
     EvaluationFinished,
@@ -25,15 +25,10 @@ from napari_unet3d.widgets.form import SettingsForm
 from napari_unet3d.widgets.jobs import Progress
 from napari_unet3d.widgets.layers import Place, sample_from_layers
 from napari_unet3d.widgets.model_box import ModelBox
+from napari_unet3d.widgets.outcomes import DEFAULT_TOLERANCE_UM, Outcome
 from napari_unet3d.widgets.parts import Kind, RunBar, heading
 from napari_unet3d.widgets.predict_target import PredictionTarget, Target
-from napari_unet3d.widgets.predictions import (
-    DEFAULT_TOLERANCE_UM,
-    Outcome,
-    evaluate_dataset,
-    predict_paths,
-    predict_sample,
-)
+from napari_unet3d.widgets.predictions import evaluate_dataset, predict_paths, predict_sample
 from napari_unet3d.widgets.results import Results
 from napari_unet3d.widgets.runs import remember_run
 
@@ -42,17 +37,20 @@ if TYPE_CHECKING:
 
     from napari_unet3d.widgets.jobs import Job
 
-_THRESHOLD_PAUSE_MS = 150
+_LAYOUT_MS = 300  # for which the dock grows after the end, more than it takes
+_OBJECTS = "Single objects"  # the section of the settings that only they have
 
 
 @dataclass(frozen=True, slots=True)
-class _Task:
+class _Order:
     """What a job works on, for the dock that shows its end.
 
     Attributes
     ----------
     model : Path
         The model or run folder.
+    made_with : PostProcessing
+        The settings that labels are made with.
     image, truth : layer or None
         The layers that are predicted and compared with.
     files : tuple of Path
@@ -62,6 +60,7 @@ class _Task:
     """
 
     model: Path
+    made_with: PostProcessing
     image: Place | None = None
     truth: Labels | None = None
     files: tuple[Path, ...] = ()
@@ -84,29 +83,34 @@ class PredictDock(Dock):
         self.setMinimumWidth(350)
         self.model = ModelBox()
         self.target = PredictionTarget(self)
-        for_volumes, for_test_set = SettingsForm(PredictionConfig, "prediction"), SettingsForm(EvaluationConfig, "test")
+        live = PostProcessing.model_fields
+        for_volumes = SettingsForm(PredictionConfig, "prediction", without=live)
+        for_test_set = SettingsForm(EvaluationConfig, "test", without=live)
+        self.labels_form = SettingsForm(PostProcessing, "labels")
         self.forms: dict[Target, SettingsForm[Any]] = {
             Target.LAYER: for_volumes,
             Target.FILES: for_volumes,
             Target.TEST_SET: for_test_set,
         }
-        self.run_bar = RunBar("Predict", also=[self.model, self.target, for_volumes, for_test_set], stop_text="Cancel")
+        not_meanwhile = [self.model, self.target, for_volumes, for_test_set, self.labels_form]
+        self.run_bar = RunBar("Predict", also=not_meanwhile, stop_text="Cancel")
         self.results = Results(self)
-        self._task: _Task | None = None
+        self._order: _Order | None = None
         self._done = "Done."
         self._notices: list[str] = []
-        self._threshold_pause = QTimer(self)
-        self._threshold_pause.setSingleShot(True)
-        self._threshold_pause.setInterval(_THRESHOLD_PAUSE_MS)
+        self._growing = QTimer(self)  # new rows get their place one after the other
+        self._growing.setSingleShot(True)
+        self._growing.setInterval(_LAYOUT_MS)
         self._lay_out()
         self._connect()
         self.target.find_truth()
         self._show_form()
+        self._apply_settings()
         self.find_job(ended_too=True)
 
     @property
     def form(self) -> SettingsForm[Any]:
-        """The settings for the chosen target."""
+        """The settings of a prediction for the chosen target."""
         return self.forms[self.target.kind]
 
     def reset_choices(self, *args: Any) -> None:
@@ -122,7 +126,7 @@ class PredictDock(Dock):
     def on_event(self, event: Any) -> None:
         """Show one event of a prediction or an evaluation."""
         match event:
-            case _Task():
+            case _Order():
                 self._begin(event)
             case ModelLoaded(device=device):
                 self.message.show_message(f"Predicting on {device} …")
@@ -131,8 +135,8 @@ class PredictDock(Dock):
             case Outcome():
                 self._show_outcome(event)
             case PredictionWritten(n_written=n, n_volumes=of, files=files):
-                assert self._task is not None
-                self.results.add_file(event, self._task.files[n - 1])
+                assert self._order is not None
+                self.results.add_file(event, self._order.files[n - 1])
                 self._done = f"{n} of {of} predictions are in {files[0].parent}"
             case VolumeEvaluated():
                 self.results.add_evaluated(event)
@@ -146,58 +150,83 @@ class PredictDock(Dock):
     def on_ended(self, job: Job) -> None:
         """Say how it ended; a model that worked is offered first from then on."""
         words = job.message or ("Cancelled." if job.stopped else self._done)
-        if job.message is None and not job.stopped and self._task is not None:
-            remember_run(self._task.model)
+        if job.message is None and not job.stopped and self._order is not None:
+            remember_run(self._order.model)
         kind: Kind = "error" if job.message else "warning" if self._notices else "info"
         self.message.show_message("\n".join([words, *self._notices]), kind)
+        if job.message is None:
+            self._growing.start()
 
     def _start(self) -> None:
         with self.message.explaining():
-            task, events = self._plan()
+            order, events = self._plan()
 
-            def with_task() -> Iterator[Any]:
-                yield task
+            def with_order() -> Iterator[Any]:
+                yield order
                 yield from events()
 
-            keep = (_Task, Outcome, EvaluationFinished)
-            self.jobs.start(self.kind, "Predicting", with_task, measure=_measure, keep=keep)
+            keep = (_Order, Outcome, EvaluationFinished)
+            self.jobs.start(self.kind, "Predicting", with_order, measure=_measure, keep=keep)
 
-    def _plan(self) -> tuple[_Task, Callable[[], Iterator[Any]]]:
-        model, out, config = self.model.require(), self.target.folder(), self.form.value
-        self.results.threshold = config.threshold
+    def _plan(self) -> tuple[_Order, Callable[[], Iterator[Any]]]:
+        model, out, made_with = self.model.require(), self.target.folder(), self.labels_form.value
+        config = self.form.value.model_copy(update=made_with.model_dump())
         self.results.tolerance_um = getattr(config, "tolerance_um", DEFAULT_TOLERANCE_UM)
         match self.target.kind:
             case Target.LAYER:
                 image, truth = self.target.image.value, self.target.truth.value
                 sample = sample_from_layers(image, truth)
-                task = _Task(model, image, truth, out=out)
-                return task, partial(predict_sample, model, sample, config, out)
+                order = _Order(model, made_with, image, truth, out=out)
+                return order, partial(predict_sample, model, sample, config, out)
             case Target.FILES:
                 files, probability = self.target.files(), self.target.probability.isChecked()
                 assert out is not None
                 events = partial(predict_paths, model, files, out, config, probability)
-                return _Task(model, files=files, out=out), events
+                return _Order(model, made_with, files=files, out=out), events
             case Target.TEST_SET:
                 dataset = self.target.dataset.require("the folder of a dataset")
-                return _Task(model, out=out), partial(evaluate_dataset, model, dataset, out, config)
+                return _Order(model, made_with, out=out), partial(evaluate_dataset, model, dataset, out, config)
 
-    def _begin(self, task: _Task) -> None:
-        self._task, self._done = task, "Done."
+    def _begin(self, order: _Order) -> None:
+        self._order, self._done = order, "Done."
         self._notices.clear()
         self.results.clear()
+        self.results.made_with = order.made_with
         self.message.show_message("Loading PyTorch and the model …")
 
     def _show_outcome(self, outcome: Outcome) -> None:
-        assert self._task is not None
-        assert self._task.image is not None
-        self.results.show_layer(outcome, self._task.image, self._task.truth)
+        assert self._order is not None
+        assert self._order.image is not None
+        self.results.show_layer(outcome, self._order.image, self._order.truth)
         self._done = f"'{outcome.prediction.name}' is predicted."
-        if self._task.out is not None:
-            self._done += f" The results are in {self._task.out}"
+        if self._order.out is not None:
+            self._done += f" The results are in {self._order.out}"
 
-    def _apply_threshold(self) -> None:
-        if self.jobs.running(self.kind) is None:
-            self.results.apply_threshold(float(self.form.boxes["threshold"].value))
+    def _apply_settings(self) -> None:
+        self.results.live.follow(self.labels_form.value)
+
+    def _say_what_stays(self) -> None:
+        """Tell what does not follow the settings, after labels were made again."""
+        stays = []
+        if self._order is not None and self._order.out is not None:
+            stays.append(f"The files in {self._order.out} keep the labels of the prediction.")
+        if len(set(self.results.table.names)) > 1:
+            stays.append("The scores of the other volumes are those of the prediction.")
+        if stays:
+            self.message.show_message(" ".join(["The volume in view follows the settings.", *stays]))
+
+    def _show_results(self, *_: Any) -> None:
+        if self._growing.isActive():
+            self.ensureWidgetVisible(self.results)
+
+    def _show_section(self, *_: Any) -> None:
+        """Show the settings of single objects unless the model in question is known to have none."""
+        shown, section = self.results.live.shown, self.labels_form.section(_OBJECTS)
+        is_known = shown is not None and self._order is not None and self._order.model == self.model.value
+        task = shown.outcome.task if shown is not None and is_known else None
+        section.setVisible(task in (None, Task.OBJECTS))
+        if task is Task.OBJECTS and not section.isExpanded():
+            section.expand(False)
 
     def _show_form(self) -> None:
         for form in self.forms.values():
@@ -210,9 +239,12 @@ class PredictDock(Dock):
     def _connect(self) -> None:
         self.run_bar.start_button.clicked.connect(self._start)
         self.target.changed.connect(self._show_form)
-        self._threshold_pause.timeout.connect(self._apply_threshold)
-        for form in (self.forms[Target.LAYER], self.forms[Target.TEST_SET]):
-            form.boxes["threshold"].changed.connect(lambda *_: self._threshold_pause.start())
+        if (bar := self.verticalScrollBar()) is not None:
+            bar.rangeChanged.connect(self._show_results)
+        self.labels_form.changed.connect(self._apply_settings)
+        self.results.live.changed.connect(self._show_section)
+        self.results.live.relabelled.connect(self._say_what_stays)
+        self.model.changed.connect(self._show_section)
         self.jobs.started.connect(self._watch_training)
 
     def _lay_out(self) -> None:
@@ -221,11 +253,14 @@ class PredictDock(Dock):
             self.model,
             heading("Apply to"),
             self.target,
-            heading("Settings"),
+            heading("Prediction"),
             self.forms[Target.LAYER],
             self.forms[Target.TEST_SET],
             self.run_bar,
+            self.results.annotate_button,
             self.message,
+            heading("Labels · can be changed after predicting"),
+            self.labels_form,
             self.results,
         ):
             self.column.addWidget(widget)

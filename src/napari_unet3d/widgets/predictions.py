@@ -3,123 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from napari.layers import Labels
 from numpy.typing import NDArray
 
-from napari_unet3d.configs import EvaluationConfig, PredictionConfig, Task, ZeroIs
-from napari_unet3d.data.annotation import Truth, read_truth
+from napari_unet3d.configs import EvaluationConfig, PredictionConfig, Task
 from napari_unet3d.data.dataset import file_name
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.volumes import read_sample, read_volume, write_volume
-from napari_unet3d.evaluation.differences import difference_labels
-from napari_unet3d.evaluation.metrics import ScoringRules, score
-from napari_unet3d.evaluation.scores import Scores
-from napari_unet3d.prediction.events import EvaluateEvent, PredictFilesEvent, Prediction, VolumeEvaluated
+from napari_unet3d.prediction.events import EvaluateEvent, PredictFilesEvent, Prediction
 from napari_unet3d.widgets.layers import (
     Place,
     bring_out,
     hide_own_layers,
+    remove_own,
     show_difference,
     show_image,
     show_labels,
     show_sample,
 )
+from napari_unet3d.widgets.outcomes import Outcome, compare, read_painted
 
-DEFAULT_TOLERANCE_UM = EvaluationConfig().tolerance_um
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """A prediction and, when the truth is known, how it compares.
-
-    Attributes
-    ----------
-    prediction : Prediction
-        Labels and probability.
-    truth : Truth or None
-        What the labels should be.
-    difference : ndarray of uint8, shape (z, y, x), or None
-        1 where the prediction is extra, 2 where it missed something, 3 where it is of another class.
-    scores : Scores or None
-        Agreement with the truth.
-    tolerance_um : float
-        Distance in µm within which two surfaces count as the same.
-    """
-
-    prediction: Prediction
-    truth: Truth | None = None
-    difference: NDArray[np.uint8] | None = None
-    scores: Scores | None = None
-    tolerance_um: float = DEFAULT_TOLERANCE_UM
-
-    @property
-    def is_measured(self) -> bool:
-        """Whether the scores that take long are there too, or there is no truth to measure against."""
-        return self.scores is None or self.scores.nsd is not None
-
-    def at_threshold(self, threshold: float) -> Outcome:
-        """Draw the foreground again from the probability, with another threshold from 0 to 1.
-
-        Of the scores only those that are ready at once are there, unless nothing changes; see `measure`.
-        """
-        old = self.prediction
-        labels = (old.probability >= threshold).astype(np.uint8)
-        if _task(old) is not Task.FOREGROUND or np.array_equal(labels, old.labels):
-            return self
-        return compare(replace(old, labels=labels), self.truth, self.tolerance_um, only_voxels=True)
-
-
-def read_painted(labels: NDArray[Any] | None, prediction: Prediction) -> Truth | None:
-    """Read labels, if there are any, with the meaning that they had for the model of a prediction."""
-    if labels is None:
-        return None
-    zero_is = prediction.plan.zero_is if prediction.plan else ZeroIs.BACKGROUND
-    return read_truth(labels, _task(prediction), zero_is)
-
-
-def compare(
-    prediction: Prediction,
-    truth: Truth | None,
-    tolerance_um: float = DEFAULT_TOLERANCE_UM,
-    *,
-    only_voxels: bool = False,
-) -> Outcome:
-    """Compare a prediction with the truth, if there is one; `only_voxels` leaves out the scores that take long."""
-    if truth is None:
-        return Outcome(prediction)
-    task, classes = _task(prediction), prediction.plan.classes if prediction.plan else ()
-    rules = ScoringRules(task, {each.value: each.name for each in classes}, tolerance_um, only_voxels)
-    difference = difference_labels(prediction.labels, truth, task)
-    scores = score(prediction.labels, truth, prediction.name, prediction.voxel_size_um, rules)
-    return Outcome(prediction, truth, difference, scores, tolerance_um)
-
-
-def from_evaluation(event: VolumeEvaluated, tolerance_um: float) -> Outcome:
-    """Give the outcome of a volume of a test set, whose scores are there already."""
-    difference = difference_labels(event.prediction.labels, event.truth, _task(event.prediction))
-    return Outcome(event.prediction, event.truth, difference, event.scores, tolerance_um)
-
-
-def measure(outcome: Outcome) -> Iterator[Outcome]:
-    """Give the outcome with all of its scores."""
-    yield compare(outcome.prediction, outcome.truth, outcome.tolerance_um)
-
-
-def _task(prediction: Prediction) -> Task:
-    return prediction.plan.task if prediction.plan else Task.FOREGROUND
+_MOST_ROWS = 1000  # of a layer's table
 
 
 @dataclass(frozen=True, slots=True)
 class FileOpened:
-    """A predicted file was read again to be shown."""
+    """A predicted file was read again to be shown.
+
+    Attributes
+    ----------
+    sample : Sample
+        The file.
+    prediction : Prediction or None
+        What was kept of the prediction.
+    labels : ndarray of unsigned integers, shape (z, y, x), or None
+        The labels of the results; None when the prediction was kept.
+    """
 
     sample: Sample
-    labels: NDArray[Any]
+    prediction: Prediction | None
+    labels: NDArray[Any] | None
 
 
 def predict_sample(model: Path, sample: Sample, config: PredictionConfig, out: Path | None) -> Iterator[Any]:
@@ -160,13 +87,15 @@ def evaluate_dataset(model: Path, dataset: Path, out: Path | None, config: Evalu
     yield from evaluate(model, dataset, out=out, config=config)
 
 
-def open_file(source: Path, result: Path) -> Iterator[FileOpened]:
-    """Read a volume and its predicted labels."""
-    yield FileOpened(read_sample(source), read_volume(result).array)
+def open_file(source: Path, result: Path, kept: Prediction | None) -> Iterator[FileOpened]:
+    """Read a volume and, where its prediction was not kept, its predicted labels."""
+    yield FileOpened(read_sample(source), kept, read_volume(result).array if kept is None else None)
 
 
 def show_outcome(viewer: Any, outcome: Outcome, like: Place, truth_layer: Labels | None) -> None:
     """Show a prediction in the place of its image, so that mistakes are what is seen first.
+
+    Classes tell their names, and objects their ids, under the pointer.
 
     Without a truth the predicted labels are in view. With one, the difference is: prediction and truth would
     cover it in 3D, so they are hidden. Probability and uncertainty are added to the image when the user asks for them.
@@ -193,7 +122,10 @@ def show_outcome(viewer: Any, outcome: Outcome, like: Place, truth_layer: Labels
         blending="additive",
         visible=False,
     )
-    if prediction.uncertainty is not None:
+    remove_own(viewer, f"{name} to annotate")  # of an earlier prediction, as the uncertainty may be
+    if prediction.uncertainty is None:
+        remove_own(viewer, f"{name} uncertainty")
+    else:
         show_image(
             viewer,
             f"{name} uncertainty",
@@ -205,6 +137,7 @@ def show_outcome(viewer: Any, outcome: Outcome, like: Place, truth_layer: Labels
             visible=False,
         )
     labels = show_labels(viewer, f"{name} prediction", prediction.labels, like, opacity=0.5)
+    labels.features = _names_of_values(outcome)
     if outcome.difference is None:
         bring_out(viewer, labels)
         return
@@ -220,22 +153,31 @@ def update_outcome(viewer: Any, outcome: Outcome, like: Place) -> None:
         show_difference(viewer, f"{name} difference", outcome.difference, like)
 
 
-def show_volume(viewer: Any, sample: Sample, outcome: Outcome) -> Place:
-    """Show a volume that is not in the viewer yet, with its truth and its prediction, and say where it lies."""
+def show_volume(viewer: Any, sample: Sample, outcome: Outcome) -> tuple[Place, Labels | None]:
+    """Show a volume that is not in the viewer yet; give the layers of its image and of its truth."""
     hide_own_layers(viewer)
     image, truth = show_sample(viewer, sample)
     bring_out(viewer, image)
     show_outcome(viewer, outcome, image, truth)
-    return image
+    return image, truth
 
 
-def show_file(viewer: Any, opened: FileOpened) -> None:
-    """Show a volume from a file and its predicted labels."""
+def show_labels_of_file(viewer: Any, opened: FileOpened) -> None:
+    """Show a volume from a file and its predicted labels, of which nothing else was kept."""
+    assert opened.labels is not None
     hide_own_layers(viewer)
     image, _ = show_sample(viewer, opened.sample)
     bring_out(viewer, image)
-    labels = show_labels(viewer, f"{opened.sample.name} prediction", opened.labels, image, opacity=0.5)
-    bring_out(viewer, labels)
+    bring_out(viewer, show_labels(viewer, f"{opened.sample.name} prediction", opened.labels, image, opacity=0.5))
+
+
+def _names_of_values(outcome: Outcome) -> dict[str, list[Any]]:
+    """Give what napari's status bar says under the pointer; its table of features takes row numbers for values."""
+    if outcome.task is not Task.CLASSES or outcome.prediction.plan is None:
+        return {}
+    named = {each.value: each.name for each in outcome.prediction.plan.classes}
+    values = range(max(named, default=0) + 1) if max(named, default=0) < _MOST_ROWS else [0, *sorted(named)]
+    return {"index": list(values), "class": ["background", *(named.get(value, "") for value in [*values][1:])]}
 
 
 def _write(outcome: Outcome, folder: Path) -> None:

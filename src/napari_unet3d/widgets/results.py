@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from napari.layers import Labels
 from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
+from napari_unet3d.configs import PostProcessing, Task
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
-from napari_unet3d.widgets.layers import EXTRA_COLOUR, MISSED_COLOUR, WRONG_CLASS_COLOUR, Place
+from napari_unet3d.widgets.annotate_next import AnnotateNext
+from napari_unet3d.widgets.layers import EXTRA_COLOUR, MISSED_COLOUR, WRONG_CLASS_COLOUR, Place, colour_of
+from napari_unet3d.widgets.live import LivePrediction
+from napari_unet3d.widgets.outcomes import DEFAULT_TOLERANCE_UM, Outcome, from_evaluation
 from napari_unet3d.widgets.predictions import (
-    DEFAULT_TOLERANCE_UM,
     FileOpened,
-    Outcome,
-    from_evaluation,
-    measure,
     open_file,
-    show_file,
+    show_labels_of_file,
     show_outcome,
     show_volume,
-    update_outcome,
 )
 from napari_unet3d.widgets.scores_table import ScoresTable
 
 if TYPE_CHECKING:
     from napari_unet3d.evaluation.scores import Scores
-    from napari_unet3d.prediction.events import EvaluationFinished, PredictionWritten, VolumeEvaluated
+    from napari_unet3d.prediction.events import EvaluationFinished, Prediction, PredictionWritten, VolumeEvaluated
     from napari_unet3d.widgets.base import Dock
 
 _MOST_KEPT_BYTES = 2**30
@@ -42,6 +43,17 @@ class Results(QWidget):
     ----------
     dock : Dock
         Its viewer, its jobs (to read files again) and its message line.
+
+    Attributes
+    ----------
+    live : LivePrediction
+        The prediction in view, which follows the settings of labels.
+    annotate_button : AnnotateNext
+        Leads to its uncertain places; the dock gives it a place.
+    made_with : PostProcessing
+        The settings that the labels of the running prediction are made with.
+    tolerance_um : float
+        Distance in µm within which two surfaces count as the same.
     """
 
     def __init__(self, dock: Dock) -> None:
@@ -49,59 +61,52 @@ class Results(QWidget):
         self.table = ScoresTable()
         self.show_button = QPushButton("Show the selected volume")
         self.legend = QLabel()
+        self.legend.setWordWrap(True)
+        self.live = LivePrediction(dock)
+        self.annotate_button = AnnotateNext(dock, self.live)
+        self.made_with, self.tolerance_um = PostProcessing(), DEFAULT_TOLERANCE_UM
         self._dock = dock
-        self._shown: tuple[Outcome, Place] | None = None
         self._rows: dict[str, Callable[[], None]] = {}
         self._kept_bytes = 0
-        self.threshold, self.tolerance_um = 0.5, DEFAULT_TOLERANCE_UM
-        self._being_measured: Outcome | None = None
         self.show_button.clicked.connect(self.show_selected)
         self.table.cellDoubleClicked.connect(lambda row, _column: self._show_row(row))
+        self.live.changed.connect(self._on_changed)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.table, self.show_button, self.legend):
+        for widget in (self.legend, self.table, self.show_button):
             column.addWidget(widget)
         self.clear()
 
     def clear(self) -> None:
         """Forget everything; layers stay in the viewer."""
-        self._shown = None
+        self.live.forget()
         self._rows.clear()
         self._kept_bytes = 0
         self.table.clear_rows()
-        self.show_button.hide()
-        self.legend.hide()
+        self.annotate_button.refresh()
+        for widget in (self.show_button, self.legend, self.annotate_button):
+            widget.hide()
 
     def show_layer(self, outcome: Outcome, image: Place, truth: Labels | None) -> None:
         """Show the prediction of a layer in its place, or at the origin when the layer left the viewer."""
         layers = self._dock.viewer.layers
         place = image if image in layers else outcome.prediction.voxel_size_um
-        show_outcome(self._dock.viewer, outcome, place, truth if truth in layers else None)
-        self._take(outcome, place)
+        truth = truth if truth in layers else None
+        show_outcome(self._dock.viewer, outcome, place, truth)
+        self.live.show(outcome, place, truth, self.made_with)
 
     def add_file(self, event: PredictionWritten, source: Path) -> None:
-        """Add a file whose prediction is written."""
+        """Add a file whose prediction is written; its arrays are kept until they fill a gigabyte."""
         name = event.prediction.name
         self.table.show_name(name)
-        self._rows[name] = partial(self._open_file, source, event.files[0])
+        kept = event.prediction if self._has_room(Outcome(event.prediction).nbytes) else None
+        self._rows[name] = partial(self._open_file, source, event.files[0], kept)
         self.show_button.show()
 
     def add_evaluated(self, event: VolumeEvaluated) -> None:
         """Add a volume of a test set; its arrays are kept until they fill a gigabyte."""
         self.table.show_scores(event.scores)
-        answer, truth = event.prediction, event.truth
-        arrays = (
-            event.image,
-            truth.labels,
-            truth.annotated,
-            answer.labels,
-            answer.probability,
-            answer.maps,
-            answer.uncertainty,
-        )
-        size = sum(array.nbytes for array in arrays if array is not None)
-        if self._kept_bytes + size <= _MOST_KEPT_BYTES:
-            self._kept_bytes += size
+        if self._has_room(event.image.nbytes + Outcome(event.prediction, event.truth).nbytes):
             self._rows[event.scores.name] = partial(self._show_evaluated, event)
 
     def finish_evaluation(self, event: EvaluationFinished) -> Scores:
@@ -122,6 +127,11 @@ class Results(QWidget):
         """Show the volume of the table's selected row in the viewer."""
         self._show_row(max(0, self.table.currentRow()))
 
+    def _has_room(self, n_bytes: int) -> bool:
+        has_room = self._kept_bytes + n_bytes <= _MOST_KEPT_BYTES
+        self._kept_bytes += n_bytes * has_room
+        return has_room
+
     def _show_row(self, row: int) -> None:
         name = self.table.names[row]
         with self._dock.message.explaining():
@@ -133,67 +143,64 @@ class Results(QWidget):
                     "write the results to a folder and open it from there."
                 )
 
-    def apply_threshold(self, threshold: float) -> None:
-        """Draw the shown labels again with another threshold; the model is not asked again.
-
-        Scores that take long follow from a thread.
-        """
-        self.threshold = threshold
-        if self._shown is not None:
-            outcome, place = self._shown
-            outcome = outcome.at_threshold(threshold)
-            update_outcome(self._dock.viewer, outcome, place)
-            self._take(outcome, place)
-            self._measure_shown()
-
-    def _measure_shown(self) -> None:
-        jobs = self._dock.jobs
-        if self._shown is None or self._shown[0].is_measured or jobs.running("measure") is not None:
-            return
-        self._being_measured = outcome = self._shown[0]
-        job = jobs.start("measure", f"Measuring {outcome.prediction.name}", partial(measure, outcome))
-        job.reported.connect(self._show_measured)
-        job.failed.connect(self._on_failed)
-        job.ended.connect(self._on_measured)
-
-    def _show_measured(self, measured: Outcome) -> None:
-        if self._shown is not None and self._shown[0] is self._being_measured:
-            self._take(measured, self._shown[1])
-
-    def _on_measured(self) -> None:
-        measured, self._being_measured = self._being_measured, None
-        if self._shown is not None and self._shown[0] is not measured:  # the threshold was moved on meanwhile
-            self._measure_shown()
-
-    def _take(self, outcome: Outcome, place: Place) -> None:
-        self._shown = outcome, place
-        if outcome.scores is not None:
-            self.table.show_scores(outcome.scores)
-        if outcome.difference is not None:
-            self.legend.setText(_legend(with_classes=outcome.scores is not None and bool(outcome.scores.classes)))
-        self.legend.setVisible(outcome.difference is not None)
-
     def _show_evaluated(self, event: VolumeEvaluated) -> None:
-        prediction = event.prediction
-        sample = Sample(prediction.name, event.image, event.truth.labels, prediction.voxel_size_um)
-        outcome = from_evaluation(event, self.tolerance_um).at_threshold(self.threshold)
-        self._take(outcome, show_volume(self._dock.viewer, sample, outcome))
-        self._measure_shown()
+        sample = Sample(event.scores.name, event.image, event.truth.labels, event.prediction.voxel_size_um)
+        self._show_volume(sample, from_evaluation(event, self.tolerance_um))
 
-    def _open_file(self, source: Path, result: Path) -> None:
-        job = self._dock.jobs.start("open", f"Opening {source.name}", partial(open_file, source, result))
+    def _open_file(self, source: Path, result: Path, kept: Prediction | None) -> None:
+        job = self._dock.jobs.start("open", f"Opening {source.name}", partial(open_file, source, result, kept))
         job.reported.connect(self._show_opened)
         job.failed.connect(self._on_failed)
 
     def _show_opened(self, opened: FileOpened) -> None:
-        show_file(self._dock.viewer, opened)
+        if opened.prediction is not None:
+            self._show_volume(opened.sample, Outcome(opened.prediction))
+            return
+        self.live.forget()
+        self.annotate_button.refresh()
+        self.legend.hide()
+        show_labels_of_file(self._dock.viewer, opened)
+        self._dock.message.show_message(
+            f"'{opened.sample.name}' is shown with the labels of its file. More was not kept, since the volumes "
+            "before it fill a gigabyte of memory; predict it alone to change its labels with the settings."
+        )
+
+    def _show_volume(self, sample: Sample, outcome: Outcome) -> None:
+        place, truth = show_volume(self._dock.viewer, sample, outcome)
+        self.live.show(outcome, place, truth, self.made_with)
+
+    def _on_changed(self, outcome: Outcome) -> None:
+        if outcome.scores is not None:
+            self.table.show_scores(outcome.scores)
+        lines = [_difference_words(outcome)] if outcome.difference is not None else []
+        lines.append(self._labels_words(outcome) + (" · updating …" if self.live.is_working else ""))
+        self.legend.setText("<br>".join(lines))
+        self.legend.show()
+        self.annotate_button.show()
+
+    def _labels_words(self, outcome: Outcome) -> str:
+        labels, plan = outcome.prediction.labels, outcome.prediction.plan
+        if outcome.task is Task.OBJECTS:
+            n_objects = int(labels.max(initial=0))
+            return f"{n_objects} object{'' if n_objects == 1 else 's'}"
+        if outcome.task is Task.CLASSES and plan is not None:
+            layers, name = self._dock.viewer.layers, f"{outcome.prediction.name} prediction"
+            if name not in layers or not isinstance(layers[name], Labels):  # removed or renamed by the user
+                return ", ".join(each.name for each in plan.classes)
+            return _in_colours({colour_of(layers[name], each.value): each.name for each in plan.classes})
+        return f"Foreground: {np.count_nonzero(labels) / max(1, labels.size):.1%} of the volume"
 
     def _on_failed(self, message: str) -> None:
         self._dock.message.show_message(message, "error")
 
 
-def _legend(*, with_classes: bool) -> str:
-    meanings = {EXTRA_COLOUR: "extra voxels", MISSED_COLOUR: "missed voxels"}
-    if with_classes:
-        meanings[WRONG_CLASS_COLOUR] = "wrong class"
-    return " &nbsp;&nbsp; ".join(f"<span style='color:{colour}'>■</span> {words}" for colour, words in meanings.items())
+def _difference_words(outcome: Outcome) -> str:
+    if outcome.task is Task.CLASSES:
+        return _in_colours({EXTRA_COLOUR: "extra", MISSED_COLOUR: "missed", WRONG_CLASS_COLOUR: "wrong class"})
+    return _in_colours({EXTRA_COLOUR: "extra voxels", MISSED_COLOUR: "missed voxels"})
+
+
+def _in_colours(meanings: dict[str, str]) -> str:
+    return " &nbsp;&nbsp; ".join(
+        f"<span style='color:{colour}'>■</span> {html.escape(words)}" for colour, words in meanings.items()
+    )

@@ -100,6 +100,7 @@ class ScoresTable(QTableWidget):
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setShowGrid(False)
+        self.setStyleSheet("QHeaderView::section { padding: 1px 2px; }")  # room for the names
         for rows in (self.verticalHeader(),):
             assert rows is not None
             rows.hide()
@@ -113,11 +114,13 @@ class ScoresTable(QTableWidget):
         """Remove every row."""
         self.names = []
         self.setRowCount(0)
+        self._set_columns(_FOREGROUND)
         self.hide()
 
     def show_scores(self, scores: Scores, *, bold: bool = False) -> None:
         """Add a row and one for each class, or replace those of the same volume."""
-        self._set_columns(_FOREGROUND if scores.objects is None else _OBJECTS)
+        if scores.objects is not None:  # they are measured last: until then their columns stay, with dashes
+            self._set_columns(_OBJECTS)
         first = self._rows_for(scores.name, 1 + len(scores.classes))
         self._fill(first, scores.name, scores, bold=bold)
         for row, of_class in enumerate(scores.classes, start=first + 1):
@@ -136,11 +139,13 @@ class ScoresTable(QTableWidget):
             return
         self._columns = columns
         self.setColumnCount(1 + len(columns))
-        self.setHorizontalHeaderLabels(["Volume", *(column.heading for column in columns)])
+        self.setHorizontalHeaderLabels(["Name", *(column.heading for column in columns)])
         for number, column in enumerate(columns, start=1):
             item = self.horizontalHeaderItem(number)
             assert item is not None
             item.setToolTip(column.explanation)
+        if (item := self.horizontalHeaderItem(0)) is not None:
+            item.setTextAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         header = self.horizontalHeader()
         assert header is not None
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)

@@ -24,7 +24,7 @@ from napari_unet3d.widgets.train_offers import ContinueOffer, SampleOffer
 from napari_unet3d.widgets.train_place import RunPlace
 from napari_unet3d.widgets.train_source import TrainingSource
 from napari_unet3d.widgets.train_work import Order, SampleReady, train_on, train_on_sample
-from napari_unet3d.widgets.unfinished import unfinished_run
+from napari_unet3d.widgets.unfinished import UnfinishedRun, unfinished_run
 
 if TYPE_CHECKING:
     from napari_unet3d.widgets.jobs import Job
@@ -70,8 +70,7 @@ class TrainDock(Dock):
         self._connect()
         self.place.suggest(self.source.dataset)
         self.source.prefer_what_is_there()
-        self.continue_offer.offer(unfinished_run())
-        self._show_offer()
+        self._show_offers(unfinished_run())
         self.find_job(ended_too=True)
 
     def reset_choices(self, *args: Any) -> None:
@@ -80,7 +79,7 @@ class TrainDock(Dock):
         self.source.forget_lost_layers()
         if self.record is None:
             self.source.prefer_what_is_there()
-        self._show_offer()
+        self._show_offers(self.continue_offer.run)
 
     def on_event(self, event: Any) -> None:
         """Show one event of the run; its record has noted it already."""
@@ -98,8 +97,7 @@ class TrainDock(Dock):
     def on_ended(self, job: Job) -> None:
         """Say how the run ended and offer to predict with its model."""
         self.place.suggest(self.source.dataset)
-        self.continue_offer.offer(unfinished_run())
-        self._show_offer()
+        self._show_offers(unfinished_run())
         self.looks.show()
         if self.record is None:
             return
@@ -163,7 +161,7 @@ class TrainDock(Dock):
     def _show_record(self, record: TrainingRecord) -> None:
         self.record = record
         self.sample_offer.hide()
-        self.continue_offer.hide()
+        self.continue_offer.offer(None)
         self.looks.hide()
         self.predict_button.hide()
         self.curves.show_history(record.history)
@@ -179,24 +177,21 @@ class TrainDock(Dock):
         if self.record.notices and self.jobs.running(self.kind):
             self.message.show_message(self.record.notice_words, "warning")
 
-    def _show_offer(self) -> None:
-        running = self.jobs.running(self.kind) is not None
-        self.sample_offer.setVisible(self.source.is_empty and self.continue_offer.run is None and not running)
+    def _show_offers(self, unfinished: UnfinishedRun | None) -> None:
+        is_idle = self.jobs.running(self.kind) is None
+        self.continue_offer.offer(unfinished if is_idle else None)
+        self.sample_offer.setVisible(is_idle and self.source.is_empty and unfinished is None)
 
     def _open_predict(self) -> None:
         self.viewer.window.add_plugin_dock_widget("napari-unet3d", "Predict")
 
     def _on_source(self) -> None:
         self.place.suggest(self.source.dataset)
-        self._show_offer()
+        self._show_offers(self.continue_offer.run)
 
     def _on_start_from(self) -> None:
         has_model = self.place.start_from.value is not None
         self.form.lock((*NETWORK_SETTINGS, "normalisation") if has_model else ())
-
-    def _decline(self) -> None:
-        self.continue_offer.offer(None)
-        self._show_offer()
 
     def _connect(self) -> None:
         self.source.changed.connect(self._on_source)
@@ -204,7 +199,7 @@ class TrainDock(Dock):
         self.run_bar.start_button.clicked.connect(self._start)
         self.sample_offer.start_button.clicked.connect(self._start_with_sample)
         self.continue_offer.continue_button.clicked.connect(self._continue)
-        self.continue_offer.later_button.clicked.connect(self._decline)
+        self.continue_offer.later_button.clicked.connect(lambda: self._show_offers(None))
         self.predict_button.clicked.connect(self._open_predict)
 
     def _lay_out(self) -> None:

@@ -1,0 +1,65 @@
+"""Where the viewer looks, and marks on places worth looking at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from napari.layers import Layer, Points
+
+from napari_unet3d.data.sample import Shape3D
+from napari_unet3d.widgets.layers import Place, show_points
+
+Position = tuple[int, int, int]
+
+_MARK_SIZE = 0.08  # of the volume's longest side
+_HERE, _LATER = "#ffd400", "#00c8ff"
+
+
+def jump_to(viewer: Any, layer: Layer, position_zyx: Position) -> None:
+    """Move slices and camera to a voxel of a 3D layer, in 2D and in 3D; the zoom stays.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        The viewer.
+    layer : Layer
+        The layer whose voxel it is; its scale and place count.
+    position_zyx : tuple of int
+        The voxel.
+    """
+    world = np.asarray(layer.data_to_world(position_zyx), float)
+    viewer.dims.point = (*viewer.dims.point[: viewer.dims.ndim - world.size], *world)
+    displayed = [viewer.dims.point[axis] for axis in viewer.dims.displayed]
+    # `viewer.camera` is deprecated from napari 0.9 on.
+    camera = viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera
+    camera.center = (*(0.0,) * (3 - len(displayed)), *displayed)
+
+
+def mark_places(
+    viewer: Any, name: str, positions: Sequence[Position], here: int, like: Place, shape_zyx: Shape3D
+) -> Points:
+    """Mark voxels with rings, the one that is looked at in yellow; a layer of this name is updated in place.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Where to show them.
+    name : str
+        Name of the Points layer.
+    positions : sequence of tuple of int
+        The voxels (z, y, x).
+    here : int
+        Which of them is looked at.
+    like : Layer or tuple of float
+        The layer whose voxels they are, or its voxel size (z, y, x) in µm.
+    shape_zyx : tuple of int
+        Shape of the volume; a ring is a small part of its longest side.
+    """
+    looks = {"face_color": "transparent", "symbol": "ring", "blending": "translucent_no_depth"}  # also inside objects
+    layer = show_points(viewer, name, np.array(positions, float), like, **looks)
+    longest = float(np.abs(layer.scale * shape_zyx).max())
+    layer.size = _MARK_SIZE * longest / abs(float(layer.scale[-1]))  # napari measures rings in voxels along x
+    layer.border_color = [_HERE if number == here else _LATER for number in range(len(positions))]
+    return layer
