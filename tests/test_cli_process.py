@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,9 @@ LONG_RUN = ("--epochs", "100000", "--val-fraction", "0.4")
 
 def start(*tokens: object, stderr: int, stdout: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
     words = [sys.executable, "-m", "napari_unet3d", *map(str, tokens)]
-    return subprocess.Popen(words, text=True, stdout=stdout, stderr=stderr)
+    # A process that is started in the background ignores SIGINT, and so would the one that it starts.
+    heed = None if sys.platform == "win32" else partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen(words, text=True, stdout=stdout, stderr=stderr, preexec_fn=heed)
 
 
 class TestProcess:
