@@ -160,7 +160,8 @@ class TestSmaller:
 def test_a_probe_measures_memory_and_time_of_a_step() -> None:
     plan = Plan(strides=((2, 2, 2),), patch_zyx=(64, 64, 64), batch_size=2)
 
-    probe = measure_step(plan, (64, 64, 64), TrainingConfig(), choose_hardware())
+    for _ in range(2):  # the second finds memory that the first has freed
+        probe = measure_step(plan, (64, 64, 64), TrainingConfig(), choose_hardware())
 
-    assert probe.memory_bytes > 2 * 4 * 64**3  # the batch itself, at least
-    assert probe.seconds > 0
+        assert probe.memory_bytes > 2 * 4 * 64**3  # the batch itself, at least
+        assert probe.seconds > 0

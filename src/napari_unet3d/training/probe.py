@@ -31,7 +31,7 @@ class Probe:
     Attributes
     ----------
     memory_bytes : int
-        Most memory that the step took beside what was taken before it.
+        Most memory that the step took beside what was taken before it; on a CPU not less than the estimate.
     seconds : float
         How long it took; the first step of a process takes longer.
     """
@@ -112,7 +112,9 @@ def measure_step(plan: Plan, shape: Shape3D, config: TrainingConfig, hardware: H
         targets = (images > 0.5).byte().expand(-1, n_channels, -1, -1, -1)
         learner.step(images, targets)  # reads the loss, so it waits for a GPU
         seconds = time.monotonic() - began
-    return Probe(peak[0], seconds)
+    # What a process has freed before it takes again without growing, so growth alone may say too little.
+    least = training_memory(config, plan, shape) if hardware.device.type == "cpu" else 0
+    return Probe(max(peak[0], least), seconds)
 
 
 def free_memory(hardware: Hardware) -> int:
