@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tomllib
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from napari_unet3d.errors import explain_os_errors
+from napari_unet3d.errors import UserError, explain_os_errors
 
 MODEL_FILE = "model.safetensors"  # the best model of a run folder, by which all parts of the project find it
 RESUME_FILE = "resume.safetensors"  # what a run needs to go on where it was left
@@ -92,3 +93,17 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write a value as indented JSON, all of it or nothing."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_settings(file: Path) -> dict[str, Any]:
+    """Read names and values from a JSON or TOML file; ``learning-rate`` and ``learning_rate`` are the same name."""
+    with explain_os_errors(file, "read"):
+        content = file.read_bytes()
+    try:
+        text = content.decode("utf-8")
+        values = tomllib.loads(text) if file.suffix.lower() == ".toml" else json.loads(text)
+    except ValueError as error:  # of which the errors of both formats and of UTF-8 are kinds
+        raise UserError(f"Cannot read the settings in {file}: {error}. Write JSON, or TOML in a .toml file.") from None
+    if not isinstance(values, dict):
+        raise UserError(f'{file} holds no settings; write names and values, such as {{"epochs": 30}}.')
+    return {name.replace("-", "_"): value for name, value in values.items()}

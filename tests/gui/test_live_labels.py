@@ -163,7 +163,7 @@ def test_a_layer_end_to_end(run_folder, dock, viewer, image, wait_for_end, qtbot
     layer = viewer.layers["mine prediction"]
     before = layer.data.copy()
     section = dock.labels_form.section("Single objects")
-    is_objects = dock.results.live.shown.outcome.task is Task.OBJECTS
+    is_objects = dock.results.live.shown.outcome.prediction.task is Task.OBJECTS
     assert section.isVisibleTo(dock) == section.isExpanded() == is_objects
 
     def change():

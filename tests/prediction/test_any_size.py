@@ -24,7 +24,8 @@ from napari_unet3d.model.network import build_unet
 from napari_unet3d.model.plan import LabelClass, Plan
 from napari_unet3d.prediction import memory
 from napari_unet3d.prediction.events import Prediction, PredictionWritten, TilesPredicted
-from napari_unet3d.prediction.memory import Budget, bytes_per_voxel, halved, largest_tile
+from napari_unet3d.prediction.fit import halved
+from napari_unet3d.prediction.memory import Budget, bytes_per_voxel, largest_tile
 from napari_unet3d.prediction.predict import predict, predict_files
 from napari_unet3d.prediction.tiles import gaussian_window, tile_grid
 
@@ -336,10 +337,10 @@ def test_the_rungs_of_a_gpu_in_their_order() -> None:
 
 
 def test_halving_by_hand() -> None:
-    assert halved((40, 96, 64), (4, 4, 4)) == (40, 48, 64)
-    assert halved((40, 36, 12), (1, 4, 4)) == (32, 36, 12)
-    assert halved((32, 32, 12), (1, 4, 4)) is None
-    assert halved((96, 128, 96), (64, 64, 64)) is None
+    assert halved((40, 96, 64), (4, 4, 4), 32) == (40, 48, 64)
+    assert halved((40, 36, 12), (1, 4, 4), 32) == (32, 36, 12)
+    assert halved((32, 32, 12), (1, 4, 4), 32) is None
+    assert halved((96, 128, 96), (64, 64, 64), 32) is None
 
 
 def test_a_volume_that_is_larger_than_the_free_memory_starts_in_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -348,7 +349,7 @@ def test_a_volume_that_is_larger_than_the_free_memory_starts_in_tiles(monkeypatc
     enough = int(per_voxel * 8 * 48 * 32)
     assert largest_tile(per_voxel, (8, 48, 64), (1, 2, 2), enough) == (8, 48, 32)
     assert largest_tile(per_voxel, (8, 48, 64), (1, 2, 2), 2 * enough) == (8, 48, 64)
-    monkeypatch.setattr("napari_unet3d.prediction.tile_predictor.free_bytes", lambda _: enough)
+    monkeypatch.setattr("napari_unet3d.prediction.tile_predictor.free_memory", lambda _: enough)
     events, result = run(checkpoint, sample)
     assert "in overlapping tiles of 8 × 48 × 32 voxels" in events[0].message
     np.testing.assert_allclose(result.probability, blended(checkpoint, sample.image, (8, 48, 32))[0], atol=1e-5)

@@ -77,6 +77,23 @@ class TestOutOfMemory:
 
         assert load_checkpoint(tmp_path).epoch == 1
 
+    def test_validation_goes_on_with_less_too(self, samples: list[Sample], tmp_path: Path) -> None:
+        def refuse(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+            validates = isinstance(module, torch.nn.Conv3d) and not module.training
+            if validates and inputs[0].shape[1] == 1 and inputs[0].numel() > 8 * 12 * 16:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+
+        hook = torch.nn.modules.module.register_module_forward_pre_hook(refuse)
+        try:
+            events = list(train(samples, tmp_path, config(patch=(8, 12, 16), batch_size=2)))
+        finally:
+            hook.remove()
+
+        notices = [event.message for event in events if isinstance(event, Notice)]
+        assert notices == ["Memory ran out; each step now sees 1 × 8 × 12 × 16 voxels."]
+        assert all(event.val_dice is not None for event in events if isinstance(event, EpochFinished))
+        assert isinstance(events[-1], TrainingFinished)
+
 
 class TestSparseLabels:
     def test_a_few_painted_slices_teach_what_full_labels_do(self, sample_of: Any, tmp_path: Path) -> None:

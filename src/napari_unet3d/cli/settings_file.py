@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import tomllib
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from napari_unet3d.configs import Settings
 from napari_unet3d.errors import UserError, explain_os_errors
+from napari_unet3d.files import read_settings
 
 S = TypeVar("S", bound=Settings)
 Position = tuple[int, int, int]
@@ -36,20 +35,6 @@ def merge(given: S, file: Path | None) -> S:
         return type(given)(**{**read_settings(file), **written})
     except UserError as error:
         raise UserError(f"{error} The settings come from {file} and the options.") from None
-
-
-def read_settings(file: Path) -> dict[str, Any]:
-    """Read names and values from a JSON or TOML file; ``learning-rate`` and ``learning_rate`` are the same name."""
-    with explain_os_errors(file, "read"):
-        content = file.read_bytes()
-    try:
-        text = content.decode("utf-8")
-        values = tomllib.loads(text) if file.suffix.lower() == ".toml" else json.loads(text)
-    except ValueError as error:  # of which the errors of both formats and of UTF-8 are kinds
-        raise UserError(f"Cannot read the settings in {file}: {error}. Write JSON, or TOML in a .toml file.") from None
-    if not isinstance(values, dict):
-        raise UserError(f'{file} holds no settings; write names and values, such as {{"epochs": 30}}.')
-    return {name.replace("-", "_"): value for name, value in values.items()}
 
 
 def read_positions(file: Path) -> list[Position]:

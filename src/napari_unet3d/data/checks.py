@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_unet3d.configs.base import Choice
 from napari_unet3d.data.pairs import Pair, Part, list_pairs, missing_partner, pairing_notice
-from napari_unet3d.data.sample import Sample, VoxelSize, check_labels, whole_numbers
+from napari_unet3d.data.sample import Sample, VoxelSize, check_labels, um_words, whole_numbers
 from napari_unet3d.data.survey import fingerprint
 from napari_unet3d.data.volumes import READABLE_SUFFIXES, is_volume, read_volume
 from napari_unet3d.errors import UserError
@@ -153,7 +153,12 @@ def _check_pair(pair: Pair) -> tuple[list[Finding], list[_Facts]]:
     if not labels.array.any():
         findings.append(Finding.warning(f"{label_words} has no foreground; label an object in it or remove the pair."))
     elif labels.array.all():
-        findings.append(Finding.warning(f"{label_words} has no background; 0 must stand for what is no object."))
+        findings.append(
+            Finding.warning(
+                f"{label_words} has no background; 0 must stand for what is no object, "
+                f"unless 1 does and 0 is not annotated."
+            )
+        )
     if voxel_size and labels.voxel_size_um and not alike_voxel_sizes(voxel_size, labels.voxel_size_um):
         findings.append(
             Finding.warning(
@@ -201,8 +206,8 @@ def _check_voxel_sizes(facts: Sequence[_Facts]) -> Iterator[Finding]:
         if not alike_voxel_sizes(voxel_size, sized[0][1]):
             yield Finding.warning(
                 f"Voxel sizes are mixed: {sized[0][0]} has {um_words(sized[0][1])} and {name} has "
-                f"{um_words(voxel_size)}; resample them to one voxel size, or the network sees objects of different "
-                "sizes."
+                f"{um_words(voxel_size)}; train with the voxel size set to common, or the network sees objects of "
+                "different sizes."
             )
             return
 
@@ -210,8 +215,3 @@ def _check_voxel_sizes(facts: Sequence[_Facts]) -> Iterator[Finding]:
 def alike_voxel_sizes(a: VoxelSize, b: VoxelSize) -> bool:
     """Tell whether two voxel sizes are the same but for the rounding of formats."""
     return bool(np.allclose(a, b, rtol=1e-3, atol=0))
-
-
-def um_words(voxel_size: VoxelSize) -> str:
-    """Write a voxel size (z, y, x) in µm."""
-    return " × ".join(f"{size:.4g}" for size in voxel_size) + " µm"

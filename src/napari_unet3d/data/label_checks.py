@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from napari_unet3d.configs import Balance, Task, TrainingConfig, ZeroIs
 from napari_unet3d.data.annotation import background_value
 from napari_unet3d.data.checks import Finding
-from napari_unet3d.data.survey import VolumeFacts
+from napari_unet3d.data.survey import VolumeFacts, total_label_counts
 
 _MOST_LISTED = 10  # label values in one sentence
 _MOST_CLASSES = 20  # that people tell apart; more values are rather ids
@@ -27,9 +26,7 @@ def check_label_values(volumes: Sequence[VolumeFacts], config: TrainingConfig) -
     config : TrainingConfig
         Task, what label 0 is, and balance of the classes.
     """
-    counts: Counter[int] = Counter()
-    for volume in volumes:
-        counts.update(volume.label_counts)
+    counts = total_label_counts(volumes)
     if not counts:
         return
     yield Finding.info(_table(counts, config))
@@ -187,9 +184,9 @@ def check_roles(
     config : TrainingConfig
         The task, and what label 0 is.
     """
-    learnt = {value for volume in trains for value in volume.label_counts}
-    asked = {value for volume in validates for value in volume.label_counts if value > background_value(config.zero_is)}
-    if config.task is Task.CLASSES and (missing := sorted(asked - learnt)):
+    background, learnt = background_value(config.zero_is), total_label_counts(trains)
+    missing = sorted(value for value in total_label_counts(validates) if value > background and value not in learnt)
+    if config.task is Task.CLASSES and missing:
         yield Finding.warning(
             f"Only validation volumes hold the label values {', '.join(map(str, missing))}, so they are never learnt. "
             "Label more volumes, or choose another seed for another split."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,16 @@ from napari_unet3d.errors import UserError
 
 VoxelSize = tuple[float, float, float]
 Shape3D = tuple[int, int, int]
+
+
+def shape_words(shape: Sequence[int]) -> str:
+    """Write a shape or a place in voxels, such as ``64 × 64 × 32``."""
+    return " × ".join(map(str, shape))
+
+
+def um_words(sizes_um: VoxelSize) -> str:
+    """Write sizes along z, y, x, such as ``2 × 0.5 × 0.5 µm``."""
+    return " × ".join(f"{size:.4g}" for size in sizes_um) + " µm"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from napari_unet3d.configs import ZeroIs
 from napari_unet3d.configs.base import Choice
 from napari_unet3d.data.annotation import has_foreground
 from napari_unet3d.data.pairs import natural_order
-from napari_unet3d.data.sample import Sample, Shape3D
+from napari_unet3d.data.sample import Sample, Shape3D, shape_words
 from napari_unet3d.errors import UserError
 
 # Of the axis that a single volume is cut along; with less, training loses more than validation tells.
@@ -174,7 +174,7 @@ def _block(sample: Sample, role: Role, axis: int, extent: tuple[int, int]) -> Bl
 
 def _no_validation(sample: Sample, gap_zyx: Shape3D, *, is_too_small: bool) -> str:
     if is_too_small:
-        sides, gaps = (" × ".join(map(str, lengths)) for lengths in (sample.shape, gap_zyx))
+        sides, gaps = map(shape_words, (sample.shape, gap_zyx))
         return (
             f"'{sample.name}' of {sides} voxels is too small for a validation block, which must lie {gaps} voxels away "
             "from what trains, as far as the network sees; there is no validation. Add a second volume, or choose a "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,6 +106,14 @@ def survey(sample: Sample, part: Part = Part.TRAIN) -> VolumeFacts:
         label_counts={} if labels is None else count_values(labels),
         thin_share=0.0 if labels is None else _thin_share(labels),
     )
+
+
+def total_label_counts(volumes: Iterable[VolumeFacts]) -> Counter[int]:
+    """Count how many voxels of all volumes together each label value has."""
+    counts: Counter[int] = Counter()
+    for volume in volumes:
+        counts.update(volume.label_counts)
+    return counts
 
 
 def count_values(labels: NDArray[Any]) -> dict[int, int]:

@@ -8,9 +8,9 @@ from itertools import combinations
 import numpy as np
 
 from napari_unet3d.configs import Normalisation, SpacingMode, TrainingConfig
-from napari_unet3d.data.checks import Finding, alike_voxel_sizes, um_words
+from napari_unet3d.data.checks import Finding, alike_voxel_sizes
 from napari_unet3d.data.pairs import Part
-from napari_unet3d.data.sample import Shape3D
+from napari_unet3d.data.sample import Shape3D, shape_words, um_words
 from napari_unet3d.data.split import Block
 from napari_unet3d.data.survey import VolumeFacts
 
@@ -75,7 +75,7 @@ def check_blocks(blocks: Sequence[Block], seen_zyx: Shape3D) -> Iterator[Finding
         if all(gap < seen for gap, seen in zip(apart, seen_zyx, strict=True)):
             yield Finding.warning(
                 f"Two blocks of '{one.name}' for {one.role} and {other.role} lie {max(0, *apart)} voxels apart, but "
-                f"the network sees {' × '.join(map(str, seen_zyx))} voxels. Move them further apart."
+                f"the network sees {shape_words(seen_zyx)} voxels. Move them further apart."
             )
 
 

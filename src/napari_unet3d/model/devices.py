@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import psutil
 import torch
 
 from napari_unet3d.configs import Device, Precision
@@ -132,6 +133,15 @@ def _device_type(device: Device) -> str:
             "choose auto or cpu, or install a build of torch and a driver for it."
         )
     return device.value
+
+
+def free_memory(device: torch.device) -> int:
+    """Give the memory in bytes that a device has left; that of the machine for CPU and MPS, which share it."""
+    if device.type != "cuda":
+        return int(psutil.virtual_memory().available)
+    free, _ = torch.cuda.mem_get_info(device)
+    # What torch has reserved and does not use is free for it, too.
+    return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
 
 
 def cudnn_version() -> int | None:

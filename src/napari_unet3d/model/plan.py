@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from napari_unet3d.configs import Preset, Task, TrainingConfig, ZeroIs
-from napari_unet3d.data.sample import Shape3D, VoxelSize
+from napari_unet3d.data.sample import Shape3D, VoxelSize, shape_words
 
 _Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _Stride = Annotated[int, Field(ge=1, le=2)]
@@ -65,7 +65,7 @@ class Plan(BaseModel):
         """What one step sees, such as ``2 × 64 × 64 × 64 voxels``."""
         if self.patch_zyx is None:
             return f"{self.batch_size} whole volume{'s' if self.batch_size > 1 else ''}"
-        return f"{' × '.join(map(str, (self.batch_size, *self.patch_zyx)))} voxels"
+        return f"{shape_words((self.batch_size, *self.patch_zyx))} voxels"
 
     @property
     def n_outputs(self) -> int:

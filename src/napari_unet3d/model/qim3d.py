@@ -6,7 +6,6 @@ and shapes are compared with the network that they should belong to before any w
 
 from __future__ import annotations
 
-import json
 import pickle
 import warnings
 import zipfile
@@ -18,6 +17,7 @@ import torch
 
 from napari_unet3d.configs import Fit, Normalisation, Preset, TrainingConfig
 from napari_unet3d.errors import UserError, explain_os_errors
+from napari_unet3d.files import read_settings
 from napari_unet3d.model.network import build_unet
 
 SUFFIXES = (".pth", ".pt")
@@ -143,7 +143,7 @@ def _config_for(path: Path, shapes: Mapping[str, torch.Tensor]) -> TrainingConfi
             f"qim3d's presets. {_REMEDY}"
         )
     beside = path.with_name(f"{path.name}.json")
-    given = _settings_in(beside) if beside.exists() else {}
+    given = read_settings(beside) if beside.exists() else {}
     if not any(name.endswith(".A.weight") for name in shapes) and given.keys().isdisjoint({"activation", "adn_order"}):
         raise UserError(
             f"The activation of the network in {path} cannot be told from its weights, as it is not PReLU. "
@@ -161,15 +161,3 @@ def _config_for(path: Path, shapes: Mapping[str, torch.Tensor]) -> TrainingConfi
         return TrainingConfig(**{**told, **given})
     except UserError as error:
         raise UserError(f"{error} The settings come from the weights in {path} and from {beside.name}.") from None
-
-
-def _settings_in(file: Path) -> dict[str, Any]:
-    with explain_os_errors(file, "read"):
-        content = file.read_bytes()
-    try:
-        settings = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"Cannot read the settings in {file}: {error}. Write JSON.") from None
-    if not isinstance(settings, dict):
-        raise UserError(f'{file} holds no settings; write names and values, such as {{"activation": "relu"}}.')
-    return settings

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unet3d.configs import Task
 from napari_unet3d.data.annotation import Truth
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.sample import VoxelSize
@@ -77,6 +78,11 @@ class Prediction:
     plan: Plan | None = None
     maps: NDArray[np.float16] | None = None
     uncertainty: NDArray[np.float32] | None = None
+
+    @property
+    def task(self) -> Task:
+        """What the labels are."""
+        return Task.FOREGROUND if self.plan is None else self.plan.task
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,34 @@ def least_shape(total_stride: Shape3D) -> Shape3D:
     return z, y, x
 
 
+def halved(shape: Shape3D, total_stride: Shape3D, least_side: int = 0) -> Shape3D | None:
+    """Halve the longest side of a patch or tile that can be made shorter.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Its shape (z, y, x), multiples of the total stride.
+    total_stride : tuple of int
+        How many voxels along z, y, x become one at the bottom of the network.
+    least_side : int
+        No side is made shorter than this, nor than the network needs.
+
+    Returns
+    -------
+    tuple of int or None
+        None when every side is as short as it may be.
+    """
+    shorter = [
+        max(needed, least_side, side // 2 // stride * stride)
+        for side, stride, needed in zip(shape, total_stride, least_shape(total_stride), strict=True)
+    ]
+    axis = max((axis for axis in range(3) if shorter[axis] < shape[axis]), key=lambda axis: shape[axis], default=None)
+    if axis is None:
+        return None
+    z, y, x = (new if number == axis else old for number, (old, new) in enumerate(zip(shape, shorter, strict=True)))
+    return z, y, x
+
+
 def fit_volume(array: NDArray[Any], shape: Shape3D, fit: Fit, *, is_labels: bool) -> NDArray[Any]:
     """Bring a volume to the shape that `fitted_shape` gave.
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from typing import Any
 
 from napari_unet3d.configs import Fit, PredictionConfig, Task
 from napari_unet3d.data.events import Notice
-from napari_unet3d.data.sample import Sample, Shape3D
+from napari_unet3d.data.sample import Sample, Shape3D, um_words
 from napari_unet3d.evaluation.uncertainty import class_entropy, foreground_entropy
 from napari_unet3d.model.checkpoint import Checkpoint
 from napari_unet3d.model.devices import choose_hardware, explain_memory_errors
@@ -65,8 +64,8 @@ class LoadedModel:
             return
         if any(abs(new / old - 1) > _SAME_VOXEL_SIZE for new, old in zip(sample.voxel_size_um, trained, strict=True)):
             yield Notice(
-                f"The voxels of '{sample.name}' measure {_words(sample.voxel_size_um)} µm (z × y × x), those of the "
-                f"training volumes {_words(trained)} µm. The network sees objects in voxels: resample the volume to "
+                f"The voxels of '{sample.name}' measure {um_words(sample.voxel_size_um)} (z × y × x), those of the "
+                f"training volumes {um_words(trained)}. The network sees objects in voxels: resample the volume to "
                 "that voxel size if the prediction is poor."
             )
 
@@ -140,7 +139,3 @@ class LoadedModel:
         return Prediction(
             sample.name, labels, maps.probability, sample.voxel_size_um, self._plan, maps.others, uncertainty
         )
-
-
-def _words(voxel_size_um: tuple[Any, ...]) -> str:
-    return " × ".join(f"{size:g}" for size in voxel_size_um)

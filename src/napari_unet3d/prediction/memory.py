@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from math import prod
 
-import psutil
 import torch
 
-from napari_unet3d.data.sample import Shape3D
-from napari_unet3d.prediction.fit import least_shape
+from napari_unet3d.data.sample import Shape3D, shape_words
+from napari_unet3d.model.devices import free_memory
+from napari_unet3d.prediction.fit import halved, least_shape
 
 _CPU = torch.device("cpu")
 _MOST_TILES = {"cpu": 2}  # a CPU gains nothing beyond, and Stop waits for the end of a batch
@@ -66,9 +66,9 @@ class Budget:
             return replace(self, n_tiles=fewer), f"{fewer} tile{'s' if fewer > 1 else ''} at a time"
         if self.sums_device != _CPU:
             return replace(self, sums_device=_CPU), "with the sums in main memory"
-        if (smaller := halved(tile_zyx, total_stride)) is not None:
-            words = " × ".join(map(str, smaller))
-            return replace(self, limit_zyx=smaller), f"in tiles of {words} voxels, which see less around them"
+        if (smaller := halved(tile_zyx, total_stride, _LEAST_TILE_SIDE)) is not None:
+            words = f"in tiles of {shape_words(smaller)} voxels, which see less around them"
+            return replace(self, limit_zyx=smaller), words
         if self.device != _CPU:
             return first_budget(_CPU), "on the CPU, which takes longer"
         return None
@@ -77,17 +77,6 @@ class Budget:
 def first_budget(device: torch.device) -> Budget:
     """Give the budget that a device starts with."""
     return Budget(device, device, _MOST_TILES.get(device.type, _MOST_TILES_ELSEWHERE))
-
-
-def halved(tile_zyx: Shape3D, total_stride: Shape3D) -> Shape3D | None:
-    """Halve the longest side (z, y, x) of a tile; None when that would make it too small to see much."""
-    axis = max(range(3), key=lambda candidate: tile_zyx[candidate])
-    stride = total_stride[axis]
-    side = max(2 * stride, _LEAST_TILE_SIDE, tile_zyx[axis] // 2 // stride * stride)
-    if side >= tile_zyx[axis]:
-        return None
-    z, y, x = (side if number == axis else old for number, old in enumerate(tile_zyx))
-    return z, y, x
 
 
 def largest_tile(bytes_per_voxel: float, tile_zyx: Shape3D, total_stride: Shape3D, free: int) -> Shape3D:
@@ -102,10 +91,10 @@ def largest_tile(bytes_per_voxel: float, tile_zyx: Shape3D, total_stride: Shape3
     total_stride : tuple of int
         What the sides of a tile are multiples of.
     free : int
-        What `free_bytes` says.
+        What `free_memory` says.
     """
     while bytes_per_voxel * prod(tile_zyx) > free:
-        smaller = halved(tile_zyx, total_stride)
+        smaller = halved(tile_zyx, total_stride, _LEAST_TILE_SIDE)
         if smaller is None:
             break
         tile_zyx = smaller
@@ -139,14 +128,6 @@ def bytes_per_voxel(network: torch.nn.Module, total_stride: Shape3D) -> float:
     return _BYTES_PER_NUMBER * largest / prod(tiny)
 
 
-def free_bytes(device: torch.device) -> int:
-    """Give the memory in bytes that a device has left."""
-    if device.type != "cuda":
-        return int(psutil.virtual_memory().available)
-    free, _ = torch.cuda.mem_get_info(device)
-    return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-
-
 def suited_batch(budget: Budget, bytes_per_tile: float, sums_zyx: Shape3D, n_channels: int) -> Budget:
     """Take no more tiles at a time than fit, and the open slab into main memory when it is large.
 
@@ -161,7 +142,7 @@ def suited_batch(budget: Budget, bytes_per_tile: float, sums_zyx: Shape3D, n_cha
     n_channels : int
         Channels of the network's answer.
     """
-    free = int(free_bytes(budget.device) * _BATCH_SHARE)
+    free = int(free_memory(budget.device) * _BATCH_SHARE)
     sums_bytes = 4 * n_channels * prod(sums_zyx)
     sums_device = budget.sums_device if sums_bytes <= free else _CPU
     if sums_device == budget.device:

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from napari_unet3d.configs import Device, Task
 from napari_unet3d.data.events import Notice
-from napari_unet3d.data.sample import Shape3D
+from napari_unet3d.data.sample import Shape3D, shape_words
 from napari_unet3d.errors import OutOfMemory, UserError
 from napari_unet3d.model.checkpoint import Checkpoint
-from napari_unet3d.model.devices import Hardware, TorchSettings, choose_hardware, explain_memory_errors
+from napari_unet3d.model.devices import Hardware, TorchSettings, choose_hardware, explain_memory_errors, free_memory
 from napari_unet3d.model.network import place_network
 from napari_unet3d.prediction.maps import Maps
-from napari_unet3d.prediction.memory import bytes_per_voxel, first_budget, free_bytes, largest_tile, suited_batch
+from napari_unet3d.prediction.memory import bytes_per_voxel, first_budget, largest_tile, suited_batch
 from napari_unet3d.prediction.tiles import Blend, Flip, Tiling, tile_grid
 
 MEMORY_REMEDY = "Predict a part of the volume, or on the device cpu if it was the GPU's memory"
@@ -111,12 +111,12 @@ class TilePredictor:
         z, y, x = job.grey.shape
         wanted = self._budget.limited(self._plan.patch_zyx or (z, y, x))
         wanted = tile_grid((z, y, x), wanted, 0, self._plan.total_stride).tile_zyx
-        free = free_bytes(self._hardware.device)
+        free = free_memory(self._hardware.device)
         tile = largest_tile(self._bytes_per_voxel, wanted, self._plan.total_stride, free)
         if tile != wanted:
             yield Notice(
-                f"'{job.name}' cannot be predicted {_words(wanted)} voxels at a time in the {free / 2**30:.1f} GiB of "
-                f"memory that are free. It is predicted in overlapping tiles of {_words(tile)} voxels."
+                f"'{job.name}' cannot be predicted {shape_words(wanted)} voxels at a time in the {free / 2**30:.1f} GiB "
+                f"of memory that are free. It is predicted in overlapping tiles of {shape_words(tile)} voxels."
             )
         return tile
 
@@ -184,7 +184,3 @@ class TilePredictor:
             logits: torch.Tensor = self._network(tiles)
         logits = logits.float()
         return logits.softmax(1) if self._plan.task is Task.CLASSES else logits.sigmoid()
-
-
-def _words(shape: Shape3D) -> str:
-    return " × ".join(map(str, shape))

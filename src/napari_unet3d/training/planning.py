@@ -19,7 +19,7 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.model.devices import Hardware
 from napari_unet3d.model.network import operations_per_voxel
 from napari_unet3d.model.plan import LabelClass, Plan, strides_for
-from napari_unet3d.prediction.fit import fitted_shape, least_shape
+from napari_unet3d.prediction.fit import fitted_shape, halved, least_shape
 from napari_unet3d.prediction.resample import shape_at_spacing
 from napari_unet3d.training.targets import find_classes
 
@@ -208,17 +208,8 @@ def smaller_plan(plan: Plan, shapes: Sequence[Shape3D]) -> Plan | None:
     """
     if plan.batch_size > 1:
         return plan.model_copy(update={"batch_size": plan.batch_size // 2})
-    patch = plan.patch_zyx or largest_shape(shapes, plan)
-    least = least_shape(plan.total_stride)
-    halved = [
-        max(small, side // 2 // stride * stride)
-        for side, stride, small in zip(patch, plan.total_stride, least, strict=True)
-    ]
-    axis = max((axis for axis in range(3) if halved[axis] < patch[axis]), key=lambda axis: patch[axis], default=None)
-    if axis is None:
-        return None
-    sides = [halved[a] if a == axis else patch[a] for a in range(3)]
-    return plan.model_copy(update={"patch_zyx": tuple(sides)})
+    smaller = halved(plan.patch_zyx or largest_shape(shapes, plan), plan.total_stride)
+    return None if smaller is None else plan.model_copy(update={"patch_zyx": smaller})
 
 
 def largest_shape(shapes: Sequence[Shape3D], plan: Plan) -> Shape3D:

@@ -11,7 +11,7 @@ from napari_unet3d.data.checks import Finding
 from napari_unet3d.data.dataset import read_pair
 from napari_unet3d.data.label_checks import check_label_values, check_roles
 from napari_unet3d.data.pairs import Pair, Part, list_pairs, natural_order, pairing_notice
-from napari_unet3d.data.sample import Sample, Shape3D
+from napari_unet3d.data.sample import Sample, Shape3D, shape_words
 from napari_unet3d.data.split import Block, Role, draw_validation, split_samples
 from napari_unet3d.data.survey import VolumeFacts, survey
 from napari_unet3d.data.volume_checks import check_blocks, check_grey_values, check_leaks, check_voxel_sizes
@@ -151,7 +151,7 @@ def _check_split(parts: _Parts, config: TrainingConfig) -> Iterator[Finding]:
         yield Finding.warning(parts.notice)
     for block in parts.blocks:
         if block.role is Role.VALIDATION:
-            start, stop = (" × ".join(map(str, corner)) for corner in (block.start_zyx, block.stop_zyx))
+            start, stop = map(shape_words, (block.start_zyx, block.stop_zyx))
             yield Finding.info(
                 f"'{block.name}' is the only volume, so a block of it validates, from voxel {start} to {stop}. It lies "
                 "further from the block that trains than the network sees; a second volume would judge better."

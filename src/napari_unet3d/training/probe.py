@@ -14,7 +14,7 @@ import torch
 from napari_unet3d.configs import Task, TrainingConfig
 from napari_unet3d.data.sample import Shape3D
 from napari_unet3d.errors import OutOfMemory
-from napari_unet3d.model.devices import Hardware, TorchSettings
+from napari_unet3d.model.devices import Hardware, TorchSettings, free_memory
 from napari_unet3d.model.network import training_memory
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.training.learner import Learner, TrainingFacts
@@ -43,6 +43,9 @@ class Probe:
 def fit_to_memory(plan: Plan, shapes: Sequence[Shape3D], config: TrainingConfig, hardware: Hardware) -> Plan:
     """Make batch and patch smaller until a step takes a part of the free memory only.
 
+    A size that is asked for by hand is not made smaller, and neither is the smallest one: the run finds out by itself
+    whether they fit, and says what to do.
+
     Parameters
     ----------
     plan : Plan
@@ -50,20 +53,15 @@ def fit_to_memory(plan: Plan, shapes: Sequence[Shape3D], config: TrainingConfig,
     shapes : sequence of tuple of int
         Shapes (z, y, x) of the training volumes.
     config : TrainingConfig
-        A size that is asked for by hand is not made smaller here.
+        Network, loss and optimiser, and what is asked for by hand.
     hardware : Hardware
         Whose memory counts.
-
-    Raises
-    ------
-    OutOfMemory
-        When even the smallest step does not fit.
     """
     while not _fits(plan, shapes, config, hardware):
         smaller = smaller_plan(plan, shapes)
         by_hand = config.batch_size > 0 if smaller and smaller.batch_size < plan.batch_size else not _is_auto(config)
         if smaller is None or by_hand:
-            break  # the run finds out by itself, and says what to do
+            break
         plan = smaller
     return plan
 
@@ -73,7 +71,7 @@ def _is_auto(config: TrainingConfig) -> bool:
 
 
 def _fits(plan: Plan, shapes: Sequence[Shape3D], config: TrainingConfig, hardware: Hardware) -> bool:
-    free = free_memory(hardware)
+    free = free_memory(hardware.device)
     shape = plan.patch_zyx or largest_shape(shapes, plan)
     if training_memory(config, plan, shape) > _USABLE * free:
         return False  # not even tried: a CPU would begin to swap
@@ -115,14 +113,6 @@ def measure_step(plan: Plan, shape: Shape3D, config: TrainingConfig, hardware: H
     # What a process has freed before it takes again without growing, so growth alone may say too little.
     least = training_memory(config, plan, shape) if hardware.device.type == "cpu" else 0
     return Probe(max(peak[0], least), seconds)
-
-
-def free_memory(hardware: Hardware) -> int:
-    """Give the free memory of a device in bytes; that of the machine for CPU and MPS, which share it."""
-    if hardware.device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(hardware.device)
-        return int(free)
-    return int(psutil.virtual_memory().available)
 
 
 @contextmanager

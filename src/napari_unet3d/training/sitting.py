@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 from napari_unet3d.configs import TrainingConfig
@@ -78,7 +78,8 @@ class Sitting:
         losses: list[float] = []
         yield from self._steps(epoch, losses)
         steps_ended = self.clock.seconds
-        record = EpochRecord(epoch, _mean_finite(losses), *self._validate(epoch))
+        val_loss, val_dice = yield from self._validate(epoch)
+        record = EpochRecord(epoch, _mean_finite(losses), val_loss, val_dice)
         is_best = self.run.save_epoch(
             record, self.learner.weights(), learning_rate=first_rate, seconds=self.clock.seconds - began
         )
@@ -86,7 +87,7 @@ class Sitting:
         # again. Written earlier, the state would count an epoch whose model may be missing.
         save_run_state(self.run.path / RESUME_FILE, self._state())
         self._seconds_after_steps = self.clock.seconds - steps_ended
-        yield EpochFinished(epoch, record.train_loss, record.val_loss, record.val_dice, is_best, self._seconds_left())
+        yield EpochFinished(epoch, record.train_loss, val_loss, val_dice, is_best, self._seconds_left())
 
     def _steps(self, epoch: int, losses: list[float]) -> Iterator[TrainEvent]:
         """Make the steps of an epoch, or those that there is time for; one at least."""
@@ -98,11 +99,8 @@ class Sitting:
                     with self.settings.lent():
                         losses.append(self.learner.step(*next(batches)))
                 except OutOfMemory:
-                    self.work = self.work.made_smaller()
-                    self.run.plan = self.work.plan
+                    yield self._go_on_with_less()
                     batches = self.work.training.epoch(epoch, first_step=step)
-                    self.learner.follow(self.work.plan)
-                    yield Notice(f"Memory ran out; each step now sees {self.work.plan.words}.")
             yield StepFinished(epoch, step, losses[-1])
             if notice := self.learner.first_skip(epoch, step):
                 yield notice
@@ -110,12 +108,22 @@ class Sitting:
             if self._is_time_over:
                 return
 
-    def _validate(self, epoch: int) -> tuple[float | None, float | None]:
+    def _validate(self, epoch: int) -> Generator[Notice, None, tuple[float | None, float | None]]:
         is_last = epoch == self.config.epochs or self._is_time_over
         if not self.work.split.val or not (is_last or epoch % self.config.evaluate_every == 0):
             return None, None
-        with self.settings.lent():
-            return self.learner.evaluate(self.work.validation)
+        while True:
+            try:
+                with self.settings.lent():
+                    return self.learner.evaluate(self.work.validation)
+            except OutOfMemory:
+                yield self._go_on_with_less()
+
+    def _go_on_with_less(self) -> Notice:
+        self.work = self.work.made_smaller()
+        self.run.plan = self.work.plan
+        self.learner.follow(self.work.plan)
+        return Notice(f"Memory ran out; each step now sees {self.work.plan.words}.")
 
     def _learning_rate(self, epoch: int, step: int) -> float:
         part_of_epochs = (epoch - 1 + (step - 1) / len(self.work.training)) / self.config.epochs

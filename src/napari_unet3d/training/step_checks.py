@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from napari_unet3d.configs import Task, TrainingConfig
 from napari_unet3d.data.annotation import background_value
-from napari_unet3d.data.checks import Finding, um_words
-from napari_unet3d.data.sample import Shape3D
-from napari_unet3d.data.survey import VolumeFacts
+from napari_unet3d.data.checks import Finding
+from napari_unet3d.data.sample import Shape3D, shape_words, um_words
+from napari_unet3d.data.survey import VolumeFacts, total_label_counts
 from napari_unet3d.errors import OutOfMemory
-from napari_unet3d.model.devices import Hardware, choose_hardware
+from napari_unet3d.model.devices import Hardware, choose_hardware, free_memory
 from napari_unet3d.model.network import build_unet, training_memory
 from napari_unet3d.model.plan import Plan, plain_plan
 from napari_unet3d.model.receptive_field import receptive_field
 from napari_unet3d.training.batches import steps_of_one_pass
 from napari_unet3d.training.losses import class_weights
 from napari_unet3d.training.planning import largest_shape, median_voxel_size, patch_for, plan_for, shape_at
-from napari_unet3d.training.probe import fit_to_memory, free_memory, measure_step
+from napari_unet3d.training.probe import fit_to_memory, measure_step
 from napari_unet3d.training.targets import name_classes
 from napari_unet3d.training.volumes import ready_shape
 
@@ -51,9 +50,7 @@ def check_step(
     """
     hardware = choose_hardware(config.device, config.precision)
     background = background_value(config.zero_is)
-    counts: Counter[int] = Counter()
-    for volume in (*trains, *validates):
-        counts.update(volume.label_counts)
+    counts = total_label_counts((*trains, *validates))
     plan = plan_for(trains, name_classes([v for v in counts if v > background], config), config, hardware)
     class_weights(config, _voxels_per_class(trains, plan))
     sizes = [shape_at(volume, plan.spacing_um) for volume in trains]
@@ -63,7 +60,7 @@ def check_step(
     if timed:
         plan = fit_to_memory(plan, sizes, config, hardware)
     n_steps = config.steps_per_epoch or steps_of_one_pass(shapes[: len(trains)], plan)
-    seen = " × ".join(map(str, receptive_field(config, plan)))
+    seen = shape_words(receptive_field(config, plan))
     yield Finding.info(
         f"Each step sees {plan.words}, an epoch has {n_steps} step{'s' if n_steps > 1 else ''}, and the network "
         f"sees {seen} voxels around each one, on {hardware.words}."
@@ -73,10 +70,7 @@ def check_step(
 
 
 def _voxels_per_class(volumes: Sequence[VolumeFacts], plan: Plan) -> list[int]:
-    background = background_value(plan.zero_is)
-    counts: Counter[int] = Counter()
-    for volume in volumes:
-        counts.update(volume.label_counts)
+    background, counts = background_value(plan.zero_is), total_label_counts(volumes)
     if plan.task is Task.CLASSES:
         return [counts[background], *(counts[each.value] for each in plan.classes)]
     return [counts[background], sum(count for value, count in counts.items() if value > background)]
@@ -114,7 +108,7 @@ def check_patch_size(plan: Plan, volumes: Sequence[VolumeFacts], config: Trainin
         better = patch_for(typical, voxel_size_um, plan.total_stride, math.prod(patch))
         yield Finding.warning(
             f"The patch is {um_words((lengths[0], lengths[1], lengths[2]))} large, so a step sees little along "
-            f"{'zyx'[shortest]}. Set the patch to auto, or to {' × '.join(map(str, better))} voxels, which is as long "
+            f"{'zyx'[shortest]}. Set the patch to auto, or to {shape_words(better)} voxels, which is as long "
             "as it is wide."
         )
 
@@ -135,7 +129,10 @@ def check_memory(
     hardware : Hardware
         Whose memory counts.
     """
-    needed, free = training_memory(config, plan, plan.patch_zyx or largest_shape(shapes, plan)), free_memory(hardware)
+    needed, free = (
+        training_memory(config, plan, plan.patch_zyx or largest_shape(shapes, plan)),
+        free_memory(hardware.device),
+    )
     by_hand = config.patch_shape or config.wants_whole_volumes or config.batch_size
     if needed > free and by_hand:
         yield Finding.warning(

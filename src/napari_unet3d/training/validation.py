@@ -16,7 +16,9 @@ from napari_unet3d.training.patches import Tile, tiles_over
 from napari_unet3d.training.targets import IGNORED
 from napari_unet3d.training.volumes import ReadyVolume
 
-_MOST_VOXELS = 2**25  # per volume; more would take long after every epoch and hardly change the numbers
+# Per volume, and fewer for networks with several outputs, whose answers are kept together until the volume is judged;
+# more would take long after every epoch and hardly change the numbers.
+_MOST_VOXELS = 2**25
 
 
 class Validation:
@@ -43,7 +45,7 @@ class Validation:
     def _batches(self, volume: ReadyVolume, number: int) -> Iterator[Batch]:
         shape = self._plan.patch_zyx or volume.shape
         tiles = _annotated(volume, tiles_over(volume.shape, shape), shape)
-        most = max(1, _MOST_VOXELS // prod(shape))
+        most = max(1, _MOST_VOXELS // (prod(shape) * self._plan.n_outputs))
         spread = np.linspace(0, len(tiles) - 1, most).round().astype(int)
         chosen: list[int] = np.unique(spread).tolist() if tiles else []
         size = self._plan.batch_size

@@ -18,6 +18,7 @@ from napari_unet3d.training.learner import TrainingFacts
 from napari_unet3d.training.losses import class_weights
 from napari_unet3d.training.planning import make_plan, shape_at, smaller_plan
 from napari_unet3d.training.probe import fit_to_memory
+from napari_unet3d.training.targets import FULL_DISTANCE
 from napari_unet3d.training.validation import Validation
 from napari_unet3d.training.volumes import ReadyVolume, make_ready
 
@@ -136,4 +137,4 @@ def _output_fractions(volumes: list[ReadyVolume], n_voxels: NDArray[np.int64], t
             boundary, distance = (
                 sum(float(volume.targets[channel].sum()) for volume in volumes) / total for channel in (1, 2)
             )
-            return foreground, boundary, distance / 255
+            return foreground, boundary, distance / FULL_DISTANCE

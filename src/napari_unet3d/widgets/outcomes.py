@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.configs import EvaluationConfig, PostProcessing, Task, ZeroIs
+from napari_unet3d.configs import EvaluationConfig, PostProcessing, ZeroIs
 from napari_unet3d.data.annotation import Truth, read_truth
 from napari_unet3d.evaluation.differences import difference_labels
 from napari_unet3d.evaluation.metrics import ScoringRules, score
@@ -44,11 +44,6 @@ class Outcome:
     tolerance_um: float = DEFAULT_TOLERANCE_UM
 
     @property
-    def task(self) -> Task:
-        """What the labels are."""
-        return self.prediction.plan.task if self.prediction.plan else Task.FOREGROUND
-
-    @property
     def is_measured(self) -> bool:
         """Whether the scores that take long are there too, or there is no truth to measure against."""
         return self.scores is None or self.scores.nsd is not None
@@ -68,7 +63,7 @@ def read_painted(labels: NDArray[Any] | None, prediction: Prediction) -> Truth |
     if labels is None:
         return None
     zero_is = prediction.plan.zero_is if prediction.plan else ZeroIs.BACKGROUND
-    return read_truth(labels, Outcome(prediction).task, zero_is)
+    return read_truth(labels, prediction.task, zero_is)
 
 
 def compare(
@@ -81,7 +76,7 @@ def compare(
     """Compare a prediction with the truth, if there is one; `only_voxels` leaves out the scores that take long."""
     if truth is None:
         return Outcome(prediction)
-    task, classes = Outcome(prediction).task, prediction.plan.classes if prediction.plan else ()
+    task, classes = prediction.task, prediction.plan.classes if prediction.plan else ()
     rules = ScoringRules(task, {each.value: each.name for each in classes}, tolerance_um, only_voxels)
     difference = difference_labels(prediction.labels, truth, task)
     scores = score(prediction.labels, truth, prediction.name, prediction.voxel_size_um, rules)
@@ -91,7 +86,7 @@ def compare(
 def from_evaluation(event: VolumeEvaluated, tolerance_um: float) -> Outcome:
     """Give the outcome of a volume of a test set, whose scores are there already."""
     prediction, truth = event.prediction, event.truth
-    difference = difference_labels(prediction.labels, truth, Outcome(prediction).task)
+    difference = difference_labels(prediction.labels, truth, prediction.task)
     return Outcome(prediction, truth, difference, event.scores, tolerance_um)
 
 

@@ -223,7 +223,7 @@ class PredictDock(Dock):
         """Show the settings of single objects unless the model in question is known to have none."""
         shown, section = self.results.live.shown, self.labels_form.section(_OBJECTS)
         is_known = shown is not None and self._order is not None and self._order.model == self.model.value
-        task = shown.outcome.task if shown is not None and is_known else None
+        task = shown.outcome.prediction.task if shown is not None and is_known else None
         section.setVisible(task in (None, Task.OBJECTS))
         if task is Task.OBJECTS and not section.isExpanded():
             section.expand(False)

@@ -173,7 +173,7 @@ def show_labels_of_file(viewer: Any, opened: FileOpened) -> None:
 
 def _names_of_values(outcome: Outcome) -> dict[str, list[Any]]:
     """Give what napari's status bar says under the pointer; its table of features takes row numbers for values."""
-    if outcome.task is not Task.CLASSES or outcome.prediction.plan is None:
+    if outcome.prediction.task is not Task.CLASSES or outcome.prediction.plan is None:
         return {}
     named = {each.value: each.name for each in outcome.prediction.plan.classes}
     values = range(max(named, default=0) + 1) if max(named, default=0) < _MOST_ROWS else [0, *sorted(named)]

@@ -180,10 +180,10 @@ class Results(QWidget):
 
     def _labels_words(self, outcome: Outcome) -> str:
         labels, plan = outcome.prediction.labels, outcome.prediction.plan
-        if outcome.task is Task.OBJECTS:
+        if outcome.prediction.task is Task.OBJECTS:
             n_objects = int(labels.max(initial=0))
             return f"{n_objects} object{'' if n_objects == 1 else 's'}"
-        if outcome.task is Task.CLASSES and plan is not None:
+        if outcome.prediction.task is Task.CLASSES and plan is not None:
             layers, name = self._dock.viewer.layers, f"{outcome.prediction.name} prediction"
             if name not in layers or not isinstance(layers[name], Labels):  # removed or renamed by the user
                 return ", ".join(each.name for each in plan.classes)
@@ -195,7 +195,7 @@ class Results(QWidget):
 
 
 def _difference_words(outcome: Outcome) -> str:
-    if outcome.task is Task.CLASSES:
+    if outcome.prediction.task is Task.CLASSES:
         return _in_colours({EXTRA_COLOUR: "extra", MISSED_COLOUR: "missed", WRONG_CLASS_COLOUR: "wrong class"})
     return _in_colours({EXTRA_COLOUR: "extra voxels", MISSED_COLOUR: "missed voxels"})
 

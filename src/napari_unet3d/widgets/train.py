@@ -215,7 +215,6 @@ class TrainDock(Dock):
             self.place,
             heading("Settings"),
             self.form,
-            self.looks,
         ]
         for widget in offers + rows:
             setup.addWidget(widget)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from napari_unet3d.configs import Difficulty, SyntheticConfig, TrainingConfig
 from napari_unet3d.data.checks import Severity
-from napari_unet3d.data.dataset import Part, list_pairs, read_pair, read_samples
-from napari_unet3d.data.sample import Sample, Shape3D
+from napari_unet3d.data.dataset import Part, list_pairs, read_samples
+from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.training.events import Preflight
 from napari_unet3d.widgets.unfinished import noted
@@ -120,26 +120,27 @@ def check(order: Order) -> Iterator[Any]:
 
 
 def summarise_for(order: Order) -> Iterator[ModelSummary]:
-    """Summarise the network for the first training volume, or for the summary's own size when there is none.
+    """Summarise the network and a step of the training, or of the summary's own size when there is no data.
 
     Raises
     ------
     UserError
-        When the dataset or the model cannot be read or the network cannot be built.
+        When data or model cannot be read, do not go with the settings, or the network cannot be built.
     """
+    from napari_unet3d.model.devices import choose_hardware
     from napari_unet3d.model.network import summarise
+    from napari_unet3d.training.planning import make_plan
 
-    yield summarise(_settled(order), _first_shape(order.data))
+    config = _settled(order)
+    samples = read_samples(order.data) if isinstance(order.data, Path) else order.data
+    if not samples:
+        yield summarise(config)
+        return
+    plan = make_plan(samples, (), config, choose_hardware(config.device, config.precision))
+    yield summarise(config, plan.patch_zyx or samples[0].shape, plan)
 
 
 def _settled(order: Order) -> TrainingConfig:
     from napari_unet3d.training.continuing import begin
 
     return begin(order.run_folder, order.config, resume=False, start_from=order.start_from).config
-
-
-def _first_shape(data: Path | Sequence[Sample]) -> Shape3D | None:
-    if isinstance(data, Path):
-        pair = next((pair for pair in list_pairs(data, Part.TRAIN) if None not in (pair.image, pair.labels)), None)
-        return None if pair is None else read_pair(pair).shape
-    return data[0].shape if data else None
