@@ -115,8 +115,9 @@ class TilePredictor:
         tile = largest_tile(self._bytes_per_voxel, wanted, self._plan.total_stride, free)
         if tile != wanted:
             yield Notice(
-                f"'{job.name}' cannot be predicted {shape_words(wanted)} voxels at a time in the {free / 2**30:.1f} GiB "
-                f"of memory that are free. It is predicted in overlapping tiles of {shape_words(tile)} voxels."
+                f"'{job.name}' cannot be predicted {shape_words(wanted)} voxels at a time in the "
+                f"{free / 2**30:.1f} GiB of memory that are free. It is predicted in overlapping tiles of "
+                f"{shape_words(tile)} voxels."
             )
         return tile
 
