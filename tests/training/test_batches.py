@@ -217,3 +217,15 @@ def test_worker_processes_load_the_same_batches(sample_of: Any) -> None:
     for (image, targets), (same_image, same_targets) in zip(expected, found, strict=True):
         assert torch.equal(image, same_image)
         assert torch.equal(targets, same_targets)
+
+
+def test_a_worker_process_that_dies_is_explained(sample_of: Any) -> None:
+    samples = [sample_of(str(number), number, (8, 10, 12)) for number in range(3)]
+    batches = batches_of(samples, workers=1, steps_per_epoch=50).epoch(1)
+    next(batches)
+
+    for process in multiprocessing.active_children():
+        process.kill()
+
+    with pytest.raises(UserError, match=r"A worker process that loads data has ended unexpectedly\. Set workers to 0"):
+        list(batches)
