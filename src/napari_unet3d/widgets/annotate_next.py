@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QPushButton
 
 from napari_unet3d.configs import ZeroIs
 from napari_unet3d.evaluation.uncertainty import Place, uncertain_places
+from napari_unet3d.widgets.keys import bind_key
 from napari_unet3d.widgets.navigation import jump_to, mark_places
 from napari_unet3d.widgets.newest import NewestOnly
 
@@ -56,7 +57,7 @@ class AnnotateNext(QPushButton):
         self._n_visited = 0
         self.clicked.connect(self.go_on)
         live.changed.connect(self._on_shown)
-        self._bind_key()
+        bind_key(dock, _KEY, "Go to the next place that the prediction is least sure of", self.go_on)
         self.refresh()
 
     def refresh(self) -> None:
@@ -145,20 +146,6 @@ class AnnotateNext(QPushButton):
         shown = self._live.shown
         if shown is not None and shown.outcome.prediction.uncertainty is not self._uncertainty:
             self.refresh()
-
-    def _bind_key(self) -> None:
-        viewer = self._dock.viewer
-
-        def go_on(_viewer: Any) -> None:
-            self.go_on()
-
-        def unbind(*_: Any) -> None:
-            bound = viewer.bind_key(_KEY, None)
-            if bound is not go_on:  # but that of a newer dock
-                viewer.bind_key(_KEY, bound)
-
-        viewer.bind_key(_KEY, go_on, overwrite=True)
-        self._dock.destroyed.connect(unbind)
 
     def _on_failed(self, message: str) -> None:
         self.setEnabled(True)
