@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable
 from contextlib import closing
@@ -69,6 +70,11 @@ def test_every_file_agrees_with_prediction_and_truth(
         assert metrics["volumes"][number - 1] == expected.as_dict()
         assert imread(tmp_path / "out" / "figures" / f"scan {number}.png").std() > 0.1
     assert list(metrics) == ["volumes", "mean"]
+    with (tmp_path / "out" / "metrics.csv").open(encoding="utf-8-sig", newline="") as file:
+        *rows, mean_row = csv.DictReader(file)
+    for row, volume in zip([*rows, mean_row], [*metrics["volumes"], {"name": "mean", **metrics["mean"]}], strict=True):
+        assert row.pop("volume") == volume["name"]
+        assert {name: float(cell) for name, cell in row.items()} == {name: volume[name] for name in row}
     assert list(metrics["volumes"][0]) == ["name", "dice", "iou", "precision", "recall", "hd95_um", "nsd"]
     for name, mean in metrics["mean"].items():
         assert mean == pytest.approx(np.mean([volume[name] for volume in metrics["volumes"]]))

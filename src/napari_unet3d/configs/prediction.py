@@ -95,3 +95,4 @@ class EvaluationConfig(PredictionConfig):
     figure_axis: Axis = setting(
         Axis.Z, "Axis that the slices of the figure are cut along.", group="Figure and test set"
     )
+    figure_slices: int = setting(5, "How many slices the figure shows.", low=1, high=20, group="Figure and test set")

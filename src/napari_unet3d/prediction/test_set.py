@@ -21,8 +21,8 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.differences import difference_labels
 from napari_unet3d.evaluation.figure import slices_figure, write_figure
 from napari_unet3d.evaluation.metrics import ScoringRules, score
+from napari_unet3d.evaluation.score_files import write_metrics
 from napari_unet3d.evaluation.scores import Scores, mean_scores
-from napari_unet3d.files import write_json
 from napari_unet3d.model.checkpoint import Checkpoint
 from napari_unet3d.prediction.augmentation import augmentation_for
 from napari_unet3d.prediction.events import EvaluateEvent, EvaluationFinished, Prediction, VolumeEvaluated
@@ -50,8 +50,9 @@ def evaluate(
         A dataset folder, of which the test part is taken, or samples with labels.
     out : Path or str, optional
         Folder for ``predictions/NAME_labels.tif``, ``differences/NAME_difference.tif`` (1 extra, 2 missed, 3 of
-        another class), ``figures/NAME.png`` and ``metrics.json``, all written before the volume is announced, so that
-        the results of finished volumes stay when the rest is not asked for. Without it nothing is written.
+        another class), ``figures/NAME.png``, ``metrics.json`` and ``metrics.csv``, all written before the volume is
+        announced, so that the results of finished volumes stay when the rest is not asked for. Without it nothing is
+        written.
     config : EvaluationConfig
         Threshold, device, precision, surface tolerance, augmentation of the test volumes and axis of the figure.
 
@@ -160,18 +161,14 @@ class _Results:
             truth,
             prediction.labels,
             axis=self._config.figure_axis,
+            n_slices=self._config.figure_slices,
             voxel_size_um=voxel_size_um,
             title=f"{prediction.name} · Dice {scores.dice:.3f}",
         )
         self._figures.append(out / "figures" / f"{name}.png")
         write_figure(self._figures[-1], figure)
-        write_json(
-            out / "metrics.json",
-            {
-                "volumes": [each.as_dict() for each in self._scores],
-                "mean": mean_scores(self._scores).numbers(),
-            },
-        )
+        for metrics in ("metrics.csv", "metrics.json"):
+            write_metrics(out / metrics, self._scores, mean_scores(self._scores))
 
     def finished(self) -> EvaluationFinished:
         """Give the last event."""
