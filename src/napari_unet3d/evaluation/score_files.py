@@ -66,16 +66,11 @@ def metrics_table(volumes: Sequence[Scores], mean: Scores | None = None) -> tupl
     with_classes = any(each.classes for each in every)
     with_objects = any(each.objects is not None for each in every)
     heading = ["volume", *(["class"] if with_classes else []), *_NUMBERS, *(_OBJECTS if with_objects else [])]
-    rows = []
+    rows: list[list[Any]] = []
     for scores in every:
-        rows.append(
-            [scores.name, *([None] if with_classes else []), *_numbers(scores)]
-            + (_object_numbers(scores.objects) if with_objects else [])
-        )
-        rows += [
-            [scores.name, each.name, *_numbers(each)] + ([None] * len(_OBJECTS) if with_objects else [])
-            for each in scores.classes
-        ]
+        of_objects = _object_numbers(scores.objects) if with_objects else []
+        rows.append([scores.name, *([None] if with_classes else []), *_numbers(scores), *of_objects])
+        rows += [[scores.name, each.name, *_numbers(each), *([None] * len(of_objects))] for each in scores.classes]
     return heading, rows
 
 
