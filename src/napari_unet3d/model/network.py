@@ -17,6 +17,7 @@ from napari_unet3d.model.convolution import speed_up_single_volumes
 from napari_unet3d.model.devices import Hardware
 from napari_unet3d.model.instance_norm import keep_layout_of_norms
 from napari_unet3d.model.plan import Plan, plain_plan
+from napari_unet3d.model.up_convolution import speed_up_single_output
 
 _GIB = 2**30
 # How many numbers an optimiser keeps for each weight.
@@ -95,8 +96,8 @@ def place_network(network: UNet, hardware: Hardware) -> UNet:
     network : UNet
         What `build_unet` gave; it is changed.
     hardware : Hardware
-        Where to. On the CPU weights lie channels last, single volumes go around torch's slow convolution, and
-        norms keep the layout.
+        Where to. On the CPU weights lie channels last, single volumes and single outputs go around torch's slow
+        convolutions, and norms keep the layout.
     """
     network.to(hardware.device)
     if hardware.device.type == "cpu":
@@ -104,6 +105,7 @@ def place_network(network: UNet, hardware: Hardware) -> UNet:
         network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         speed_up_single_volumes(network)
         keep_layout_of_norms(network)
+        speed_up_single_output(network)
     return network
 
 
