@@ -64,5 +64,7 @@ def speed_up_single_output(network: torch.nn.Module) -> None:
 
 
 def _multiplies_sides(layer: torch.nn.ConvTranspose3d) -> bool:
+    if isinstance(layer.padding, str):  # torch knows paddings by name, but not for this layer
+        return False
     each_axis = zip(layer.kernel_size, layer.stride, layer.padding, layer.output_padding, strict=True)
-    return all(kernel - 2 * int(padding) + rest == stride for kernel, stride, padding, rest in each_axis)
+    return all(kernel - 2 * padding + rest == stride for kernel, stride, padding, rest in each_axis)
