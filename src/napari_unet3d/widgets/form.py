@@ -7,22 +7,18 @@ from contextlib import contextmanager
 from enum import Enum
 from typing import Any, Generic, TypeVar
 
-from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtGui import QIcon, QPixmap
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
 from napari_unet3d.configs import Settings
 from napari_unet3d.errors import UserError
 from napari_unet3d.widgets.boxes import box_for
+from napari_unet3d.widgets.folded import Folded
 from napari_unet3d.widgets.memory import recall, remember
 from napari_unet3d.widgets.plain_boxes import Box
 
 Config = TypeVar("Config", bound=Settings)
-
-_HEADING = """QPushButton {
-    text-align: left; border: none; outline: none; padding: 4px; background-color: rgba(128, 128, 128, 40);
-}"""
 _LABEL_WIDTH = 110  # about that of the longest common label, so that the boxes of all sections stand in line
 _UNITS = {"um": "(µm)", "degrees": "(°)"}
 
@@ -213,37 +209,18 @@ class SettingsForm(QWidget, Generic[Config]):
             self._quiet = False
 
 
-class _Section(QCollapsible):
+class _Section(Folded):
     """A folded part of a form; its heading counts the values that are not the defaults."""
 
     def __init__(self, heading: str) -> None:
-        # Superqt draws its arrows once, in a colour that another theme makes invisible; ours are part of the text.
-        nothing = QPixmap(1, 1)
-        nothing.fill(Qt.GlobalColor.transparent)  # superqt takes an icon without any picture for no icon on PySide6
-        super().__init__(heading, expandedIcon=QIcon(nothing), collapsedIcon=QIcon(nothing))
-        self.toggleButton().setIconSize(QSize(0, 0))
-        self._heading = heading
-        self._n_changed = 0
-        self.setDuration(120)
-        self.toggleButton().setStyleSheet(_HEADING)
         content = QWidget()
         self.rows = compact_form_layout()
         content.setLayout(self.rows)
-        if (layout := self.layout()) is not None:
-            layout.setContentsMargins(0, 0, 0, 0)
-        self.addWidget(content)
-        self.toggled.connect(self._write_heading)
-        self._write_heading()
+        super().__init__(heading, content)
 
     def show_changes(self, n_changed: int) -> None:
         """Say in the heading how many values are not the defaults."""
-        self._n_changed = n_changed
-        self._write_heading()
-
-    def _write_heading(self) -> None:
-        arrow = "▾" if self.isExpanded() else "▸"
-        changes = f"  ·  {self._n_changed} changed" if self._n_changed else ""
-        self.setText(f"{arrow}  {self._heading}{changes}")
+        self.show_remark(f"{n_changed} changed" if n_changed else "")
 
 
 def compact_form_layout() -> QFormLayout:
