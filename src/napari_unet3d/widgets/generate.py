@@ -12,6 +12,7 @@ from napari.layers import Image, Labels, Points
 from qtpy.QtWidgets import QMessageBox, QPushButton
 
 from napari_unet3d.configs import SyntheticConfig
+from napari_unet3d.configs.as_text import RunText, generation_text
 from napari_unet3d.data.events import (
     DatasetEvent,
     DatasetWritten,
@@ -21,8 +22,10 @@ from napari_unet3d.data.events import (
     VolumeGenerated,
     VolumeWritten,
 )
+from napari_unet3d.errors import UserError
 from napari_unet3d.widgets import layers
 from napari_unet3d.widgets.base import Dock
+from napari_unet3d.widgets.copy_run import CopyButton
 from napari_unet3d.widgets.form import SettingsForm, compact_form_layout
 from napari_unet3d.widgets.jobs import Job, Progress
 from napari_unet3d.widgets.parts import RunBar, add_row, heading
@@ -87,7 +90,10 @@ class GenerateDock(Dock):
         rows.addRow("Training volumes", self.n_train.native)
         rows.addRow("Test volumes", self.n_test.native)
         self.column.addLayout(rows)
-        self.run_bar = RunBar("Write dataset", also=(self.preview_button, self.seed_button))
+        self.copy_button = CopyButton(self, self._as_text)
+        not_meanwhile = (self.preview_button, self.seed_button)
+        self.run_bar = RunBar("Write dataset", also=not_meanwhile, beside=self.copy_button)
+        self.run_bar.start_button.setToolTip("Generate the volumes and write them to the folder, with their labels.")
         self.run_bar.start_button.clicked.connect(self._start_dataset)
         self.column.addWidget(self.run_bar)
         self.column.addWidget(self.message)
@@ -135,6 +141,15 @@ class GenerateDock(Dock):
                 measure=_Measure(n_train + n_test),
                 keep=(VolumeWritten,),
             )
+
+    def _as_text(self) -> RunText:
+        if self.objects_layer.value is not None or self.positions_layer.value is not None:
+            raise UserError(
+                "A text cannot name layers. Choose no layers for objects and positions, or save them and give their "
+                "files to the command with --objects-from and --positions."
+            )
+        folder = self.folder.require("a folder for the dataset")
+        return generation_text(folder, self.form.value, n_train=self.n_train.value, n_test=self.n_test.value)
 
     def _forget_last(self) -> None:
         self._shortfalls.clear()

@@ -115,6 +115,8 @@ class RunBar(QWidget):
         The words on the stop button.
     can_pause : bool
         Whether there is a button to let the job stand still.
+    beside : QWidget, optional
+        A small widget at the right of the start button and of the progress.
 
     Attributes
     ----------
@@ -123,7 +125,13 @@ class RunBar(QWidget):
     """
 
     def __init__(
-        self, start_text: str, also: Sequence[QWidget] = (), stop_text: str = "Stop", *, can_pause: bool = False
+        self,
+        start_text: str,
+        also: Sequence[QWidget] = (),
+        stop_text: str = "Stop",
+        *,
+        can_pause: bool = False,
+        beside: QWidget | None = None,
     ) -> None:
         super().__init__()
         self.start_button = QPushButton(start_text)
@@ -145,6 +153,8 @@ class RunBar(QWidget):
         buttons = below if can_pause else row  # three in a row would leave no room for the words in the bar
         buttons.addWidget(self.pause_button, 1)
         buttons.addWidget(self.stop_button, 1 if can_pause else 0)
+        if beside is not None:
+            row.addWidget(beside)
         self._job: Job | None = None
         self._set_running(False)
 

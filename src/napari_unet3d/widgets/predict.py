@@ -21,6 +21,7 @@ from napari_unet3d.prediction.events import (
     VolumeEvaluated,
 )
 from napari_unet3d.widgets.base import Dock
+from napari_unet3d.widgets.copy_run import CopyButton
 from napari_unet3d.widgets.form import SettingsForm
 from napari_unet3d.widgets.jobs import Progress
 from napari_unet3d.widgets.layers import Place, sample_from_layers
@@ -93,7 +94,8 @@ class PredictDock(Dock):
             Target.TEST_SET: for_test_set,
         }
         not_meanwhile = [self.model, self.target, for_volumes, for_test_set, self.labels_form]
-        self.run_bar = RunBar("Predict", also=not_meanwhile, stop_text="Cancel")
+        self.copy_button = CopyButton(self, lambda: self.target.as_text(self.model.require(), self._config()))
+        self.run_bar = RunBar("Predict", also=not_meanwhile, stop_text="Cancel", beside=self.copy_button)
         self.results = Results(self)
         self._order: _Order | None = None
         self._done = "Done."
@@ -170,7 +172,7 @@ class PredictDock(Dock):
 
     def _plan(self) -> tuple[_Order, Callable[[], Iterator[Any]]]:
         model, out, made_with = self.model.require(), self.target.folder(), self.labels_form.value
-        config = self.form.value.model_copy(update=made_with.model_dump())
+        config = self._config()
         self.results.tolerance_um = getattr(config, "tolerance_um", DEFAULT_TOLERANCE_UM)
         match self.target.kind:
             case Target.LAYER:
@@ -186,6 +188,9 @@ class PredictDock(Dock):
             case Target.TEST_SET:
                 dataset = self.target.dataset.require("the folder of a dataset")
                 return _Order(model, made_with, out=out), partial(evaluate_dataset, model, dataset, out, config)
+
+    def _config(self) -> Any:
+        return self.form.value.model_copy(update=self.labels_form.value.model_dump())
 
     def _begin(self, order: _Order) -> None:
         self._order, self._done = order, "Done."

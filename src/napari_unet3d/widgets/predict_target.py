@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_unet3d.configs.as_text import RunText, evaluation_text, prediction_text
 from napari_unet3d.configs.base import Choice
 from napari_unet3d.data.volumes import READABLE_SUFFIXES
 from napari_unet3d.errors import UserError
@@ -120,6 +121,31 @@ class PredictionTarget(QWidget):
         if not self.paths:
             raise UserError("No files are chosen; add at least one volume to the list.")
         return tuple(self.paths)
+
+    def as_text(self, model: Path, config: Any) -> RunText:
+        """Write down what is done with the target.
+
+        Parameters
+        ----------
+        model : Path
+            Run folder or model file.
+        config : PredictionConfig, or EvaluationConfig for a test set
+            The settings.
+
+        Raises
+        ------
+        UserError
+            For a layer, which no text can name, and when something is not chosen.
+        """
+        match self.kind:
+            case Target.LAYER:
+                raise UserError("A text cannot name a layer. Save it to a file, then choose 'Files' and copy again.")
+            case Target.FILES:
+                out = self.out.require("a folder for the results")
+                return prediction_text(model, self.files(), out, config, probability=self.probability.isChecked())
+            case Target.TEST_SET:
+                dataset = self.dataset.require("the folder of a dataset")
+                return evaluation_text(model, dataset, self.folder(), config)
 
     def add_files(self, paths: Sequence[Path]) -> None:
         """Add files to the list; results go beside the first one unless a folder was chosen before."""

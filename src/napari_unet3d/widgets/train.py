@@ -61,7 +61,7 @@ class TrainDock(Dock):
         self.form = SettingsForm(TrainingConfig, "training", without=("workers",))
         self.looks = Looks(self, self._order, self._sketch)
         self.predict_button = QPushButton("Predict with this model")
-        self.sample_offer, self.continue_offer = SampleOffer(), ContinueOffer()
+        self.sample_offer, self.continue_offer = SampleOffer(), ContinueOffer(self)
         self.curves = LossCurves(self.viewer)
         self.hardware, self.status = _line(), _line()
         self._setup = QWidget()

@@ -1,14 +1,18 @@
-"""The buttons of the Train dock that look before anything is trained: Check, and Model summary."""
+"""What the Train dock offers before anything is trained: Check, Model summary, and the run as text."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
+from napari_unet3d.configs.as_text import RunText, training_text
+from napari_unet3d.errors import UserError
 from napari_unet3d.training.events import Preflight
+from napari_unet3d.widgets.copy_run import CopyButton
 from napari_unet3d.widgets.findings import FindingsWindow
 from napari_unet3d.widgets.summary import SummaryWindow
 from napari_unet3d.widgets.train_work import Order, check, summarise_for
@@ -18,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Looks(QWidget):
-    """Two buttons; each runs a job that ends in a window.
+    """Two buttons, each of which runs a job that ends in a window, and one that copies the run as text.
 
     Parameters
     ----------
@@ -36,12 +40,23 @@ class Looks(QWidget):
         self.check_button, self.summary_button = QPushButton("Check"), QPushButton("Model summary")
         self.check_button.setToolTip("What goes wrong or could be better, what a step sees, and how long it takes.")
         self.summary_button.setToolTip("Layers, shapes, parameters and memory of this network.")
+        self.copy_button = CopyButton(dock, self._as_text)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.check_button, 1)
         row.addWidget(self.summary_button, 1)
+        row.addWidget(self.copy_button)
         self.check_button.clicked.connect(self._check)
         self.summary_button.clicked.connect(self._summarise)
+
+    def _as_text(self) -> RunText:
+        order = self._order()
+        if not isinstance(order.data, Path):
+            raise UserError(
+                "A text cannot name layers. Add them to a dataset folder (dock Dataset, 'Add as train'), "
+                "choose that folder above, and copy again."
+            )
+        return training_text(order.data, order.run_folder, order.config, start_from=order.start_from)
 
     def _check(self) -> None:
         with self._dock.message.explaining():

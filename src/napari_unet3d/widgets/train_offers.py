@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout
 
+from napari_unet3d.configs.as_text import RunText, training_text
+from napari_unet3d.errors import UserError
+from napari_unet3d.widgets.copy_run import CopyButton
 from napari_unet3d.widgets.unfinished import UnfinishedRun
+
+if TYPE_CHECKING:
+    from napari_unet3d.widgets.base import Dock
 
 
 class Offer(QFrame):
@@ -38,6 +46,9 @@ class SampleOffer(Offer):
 
     def __init__(self) -> None:
         self.start_button = QPushButton("Generate sample data and train")
+        self.start_button.setToolTip(
+            "Make five small volumes with exact labels, and train on them with these settings."
+        )
         super().__init__(self.start_button)
         self.words.setText("No data yet? See how it works on a small generated dataset; it takes less than a minute.")
 
@@ -45,16 +56,23 @@ class SampleOffer(Offer):
 class ContinueOffer(Offer):
     """Offers to go on with the last run when it did not reach its end.
 
+    Parameters
+    ----------
+    dock : Dock
+        Its message line says what was copied.
+
     Attributes
     ----------
     run : UnfinishedRun or None
         What is offered.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, dock: Dock) -> None:
         self.continue_button, self.later_button = QPushButton("Continue"), QPushButton("Not now")
+        self.copy_button = CopyButton(dock, self._as_text)
+        self.continue_button.setToolTip("Go on after the last whole epoch, with the settings of that run.")
         self.later_button.setToolTip("It is offered again when napari is opened the next time.")
-        super().__init__(self.continue_button, self.later_button)
+        super().__init__(self.continue_button, self.later_button, self.copy_button)
         self.run: UnfinishedRun | None = None
 
     def offer(self, run: UnfinishedRun | None) -> None:
@@ -66,3 +84,9 @@ class ContinueOffer(Offer):
             self.words.setText(f"Continue last run? {done} in '{run.folder.name}'. It learnt from {data}.")
             self.setToolTip(str(run.folder))
         self.setVisible(run is not None)
+
+    def _as_text(self) -> RunText:
+        assert self.run is not None  # else nothing is offered
+        if self.run.dataset is None:
+            raise UserError("The run learnt from layers, which a text cannot name; continue it here.")
+        return training_text(self.run.dataset, self.run.folder, None, resume=True)
