@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from monai.networks.blocks.convolutions import Convolution
 
@@ -28,6 +28,7 @@ def up_convolution(kernel: int, strides: tuple[int, int, int], *, bias: bool = T
     n_volumes=st.integers(1, 3),
     bias=st.booleans(),
 )
+@example(kernel=7, strides=(1, 1, 1), sides=(1, 1, 2), n_volumes=1, bias=False)  # weights reach past the volume
 def test_it_computes_what_torch_computes(kernel, strides, sides, n_volumes, bias) -> None:
     layer = up_convolution(kernel, strides, bias=bias)
     volumes = torch.randn(n_volumes, 5, *sides, dtype=torch.float64)

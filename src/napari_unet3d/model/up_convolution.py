@@ -52,7 +52,8 @@ class SingleOutputConvTranspose3d(torch.nn.ConvTranspose3d):
 
 def _overlap(side: int, shift: int) -> tuple[slice, slice]:
     """Give where voxels come from and go to when they are shifted along an axis, without those that leave it."""
-    return slice(max(0, -shift), side - max(0, shift)), slice(max(0, shift), side + min(0, shift))
+    n_left, of, to = max(0, side - abs(shift)), max(0, -shift), max(0, shift)
+    return slice(of, of + n_left), slice(to, to + n_left)
 
 
 def speed_up_single_output(network: torch.nn.Module) -> None:

@@ -1,0 +1,79 @@
+"""Norms, activations and sums in the place of their input, when a network only predicts on the CPU.
+
+A convolution gives a fresh volume that nobody else reads: the norm and the activation behind it, and the sum of a
+residual unit, may take its place. Taking new memory for each of them costs more time than the arithmetic. The norm also
+keeps the layout of its input; torch's copies a volume that lies channels last into another layout, from which the next
+convolution copies it back. ``benchmarks/prediction.py`` measures it.
+"""
+
+from __future__ import annotations
+
+import torch
+from monai.networks.blocks.acti_norm import ADN
+from monai.networks.blocks.convolutions import ResidualUnit
+
+_NUMBERS_AT_A_TIME = 2**19  # which lie in the processor's cache
+
+
+class InPlaceADN(ADN):
+    """MONAI's norm, dropout and activation behind a convolution, which write over their input without gradients."""
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - torch's name for it
+        """Give what the layers make of (n, channel, z, y, x)."""
+        if torch.is_grad_enabled() or not _lies_channels_last(input):
+            answer: torch.Tensor = super().forward(input)  # type: ignore[no-untyped-call]
+            return answer
+        for layer in self:
+            input = _applied(layer, input)  # noqa: A001
+        return input
+
+
+class InPlaceResidualUnit(ResidualUnit):
+    """MONAI's residual unit, which adds its two branches in the place of one without gradients."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Give the sum of convolutions and shortcut for (n, channel, z, y, x)."""
+        if torch.is_grad_enabled() or x.device.type != "cpu":
+            answer: torch.Tensor = super().forward(x)
+            return answer
+        shortcut = self.residual(x)  # before, since it may be x itself
+        convolved: torch.Tensor = self.conv(x)
+        return convolved.add_(shortcut)
+
+
+def work_in_place(network: torch.nn.Module) -> None:
+    """Let a network of MONAI work in place where that changes nothing; weights and their names stay."""
+    for layer in network.modules():
+        # The classes add no state, so that a layer becomes one of them without being made anew.
+        if type(layer) is ADN:
+            layer.__class__ = InPlaceADN
+        elif type(layer) is ResidualUnit:
+            layer.__class__ = InPlaceResidualUnit
+
+
+def _applied(layer: torch.nn.Module, volume: torch.Tensor) -> torch.Tensor:
+    match layer:
+        case torch.nn.InstanceNorm3d(affine=False, track_running_stats=False):
+            return _normalise(volume, layer.eps)
+        case torch.nn.PReLU(num_parameters=1):
+            return torch.nn.functional.leaky_relu_(volume, layer.weight.item())
+        case _:
+            answer: torch.Tensor = layer(volume)
+            return answer
+
+
+def _normalise(volumes: torch.Tensor, eps: float) -> torch.Tensor:
+    """Bring each channel of (n, channel, z, y, x) to mean 0 and standard deviation 1, in its place."""
+    for voxels in volumes.permute(0, 2, 3, 4, 1).flatten(1, 3):  # (voxel, channel); views, since channels are last
+        parts = voxels.split(max(1, _NUMBERS_AT_A_TIME // voxels.shape[1]))
+        mean = voxels.mean(0)
+        # In two passes: the mean of squares minus the squared mean loses digits where the mean is large.
+        squares = sum((part.sub_(mean).square().sum(0) for part in parts), torch.zeros_like(mean))
+        voxels.mul_(torch.rsqrt(squares / len(voxels) + eps))
+    return volumes
+
+
+def _lies_channels_last(volume: torch.Tensor) -> bool:
+    return (
+        volume.device.type == "cpu" and volume.dim() == 5 and volume.is_contiguous(memory_format=torch.channels_last_3d)
+    )
