@@ -22,7 +22,13 @@ def test_every_entry_leads_to_a_command(manifest):
     used = [widget.command for widget in contributions.widgets] + [data.command for data in contributions.sample_data]
     used += [item.command for items in contributions.menus.values() for item in items if hasattr(item, "command")]
     assert set(used) <= known
-    assert {widget.display_name for widget in contributions.widgets} == {"Generate data", "Dataset", "Train", "Predict"}
+    assert {widget.display_name for widget in contributions.widgets} == {
+        "Generate data",
+        "Dataset",
+        "Train",
+        "Predict",
+        "Inspect",
+    }
 
 
 def test_every_command_leads_to_code(manifest):

@@ -125,7 +125,7 @@ class _Search:
             yield ErrorsSearched(n_done, n_total)
 
     def result(self, ids: NDArray[Any] | None, true_ids: NDArray[Any] | None) -> ErrorObjects:
-        """Number what was found, the largest first, in the ids that were given."""
+        """Give numbers to what was found, the largest first, in the ids that were given."""
         self._found.sort(key=lambda each: -len(each[1].voxels))
         regions = np.zeros(self._prediction.shape, np.uint16)
         objects = []
@@ -158,9 +158,7 @@ class _Search:
         for number in np.flatnonzero(_lack_surface(group, numbers, depths, is_whole)):
             members = np.flatnonzero(numbers == number)
             depths[members] = measure_thickness(group.voxels[members], self._voxel_size_um)
-        for region in separate(
-            group.voxels, numbers, depths, is_whole, self._voxel_size_um, self._tolerance_um
-        ):
+        for region in separate(group.voxels, numbers, depths, is_whole, self._voxel_size_um, self._tolerance_um):
             if region is None:
                 self._n_hidden += 1
             else:

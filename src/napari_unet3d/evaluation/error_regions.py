@@ -43,7 +43,7 @@ class Region:
 
 
 def connected(voxels: Voxels) -> tuple[NDArray[np.int32], int]:
-    """Number voxels by the region that they belong to.
+    """Say which region each voxel belongs to.
 
     Voxels that touch with a face, an edge or a corner hang together: a thin thing that runs across the grid is one
     mistake then, and not as many as it has steps.
@@ -151,7 +151,8 @@ def measure_thickness(voxels: Voxels, voxel_size_um: VoxelSize) -> NDArray[np.fl
     places = tuple((voxels - start).T)
     mask = np.zeros(voxels.max(axis=0) - start + 1, bool)
     mask[places] = True
-    return thickness(mask, voxel_size_um)[places].astype(np.float32)
+    depths: NDArray[np.float32] = thickness(mask, voxel_size_um)[places].astype(np.float32)
+    return depths
 
 
 def _region(voxels: Voxels, depths: NDArray[np.float32], *, is_whole: bool) -> Region:
@@ -160,7 +161,7 @@ def _region(voxels: Voxels, depths: NDArray[np.float32], *, is_whole: bool) -> R
 
 
 def _parts(voxels: Voxels, is_deep: NDArray[np.bool_], n_steps: int) -> NDArray[np.int32]:
-    """Number the deep parts of a region from 1, and with them the noise within some steps; 0 is the other noise."""
+    """Give numbers from 1 to the deep parts of a region, with the noise within some steps; 0 is other noise."""
     start = voxels.min(axis=0) - 1
     places = tuple((voxels - start).T)
     cores, n_cores = connected(voxels[is_deep])
@@ -178,4 +179,5 @@ def _parts(voxels: Voxels, is_deep: NDArray[np.bool_], n_steps: int) -> NDArray[
             np.maximum(strongest, labels[tuple((noise + np.array(offset, np.int32)).T)], out=strongest)
         labels[tuple(noise.T)] = strongest
         is_open = labels[places] == 0
-    return labels[places]
+    parts: NDArray[np.int32] = labels[places]
+    return parts

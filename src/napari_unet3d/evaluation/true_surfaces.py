@@ -53,8 +53,9 @@ class TrueSurfaces:
             self._value, self._tree = value, self._make_tree(value)
         if self._tree is None:
             return np.full(len(voxels), np.inf, np.float32)
-        distances, _ = self._tree.query(voxels * np.asarray(self._voxel_size_um))
-        return distances.astype(np.float32)
+        nearest, _ = self._tree.query(voxels * np.asarray(self._voxel_size_um))
+        distances: NDArray[np.float32] = nearest.astype(np.float32)
+        return distances
 
     def _make_tree(self, value: int) -> KDTree | None:
         box = self._box_of(value)

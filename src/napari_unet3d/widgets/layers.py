@@ -196,6 +196,26 @@ def show_labels(viewer: Any, name: str, data: NDArray[Any], like: Place, **optio
     return layer
 
 
+def show_piece(
+    viewer: Any, name: str, data: NDArray[Any], start_zyx: Sequence[int], like: Place, **options: Any
+) -> Labels:
+    """Show a small part of a volume as a Labels layer where it belongs, so that no large array is touched.
+
+    Parameters are those of `show_image`; `data` holds integers, and `start_zyx` is its first voxel in the volume,
+    which the layer keeps in its metadata as ``start``.
+    """
+    layer = existing(viewer, name, Labels)
+    place = spatial(like) | {"translate": _shifted(like, start_zyx)}
+    if layer is None:
+        layer = viewer.add_labels(data, name=name, metadata={OWNED: True}, **place, **options)
+    else:
+        layer.data = data
+        for key, value in place.items():
+            setattr(layer, key, value)
+    layer.metadata["start"] = tuple(start_zyx)
+    return layer
+
+
 def show_difference(viewer: Any, name: str, difference: NDArray[np.uint8], like: Place) -> Labels:
     """Show where a prediction differs from the truth: extra voxels red, missed ones blue, of another class yellow.
 
@@ -281,6 +301,14 @@ def spatial(like: Place) -> dict[str, Any]:
     if isinstance(like, tuple):
         return {"scale": like, "units": ("um", "um", "um"), "axis_labels": ("z", "y", "x")}
     return {key: getattr(like, key) for key in _SPATIAL}
+
+
+def _shifted(like: Place, start_zyx: Sequence[int]) -> NDArray[np.float64]:
+    """Give the translation of a layer whose first voxel lies where another one of `like` does."""
+    if isinstance(like, tuple):
+        return np.multiply(start_zyx, like, dtype=float)
+    world = np.subtract(like.data_to_world(start_zyx), like.data_to_world((0.0, 0.0, 0.0)))
+    return np.asarray(like.translate) + np.linalg.solve(like.affine.linear_matrix, world)
 
 
 def existing(viewer: Any, name: str, kind: type[Layer]) -> Any:

@@ -14,6 +14,8 @@ from napari_unet3d.widgets.layers import Place, show_points
 Position = tuple[int, int, int]
 
 _MARK_SIZE = 0.08  # of the volume's longest side
+_PART_OF_VIEW = 0.4  # that what one goes to fills
+_LEAST_IN_VIEW = 24  # voxels, along the shorter side
 _HERE, _LATER = "#ffd400", "#00c8ff"
 
 
@@ -32,9 +34,37 @@ def jump_to(viewer: Any, layer: Layer, position_zyx: Position) -> None:
     world = np.asarray(layer.data_to_world(position_zyx), float)
     viewer.dims.point = (*viewer.dims.point[: viewer.dims.ndim - world.size], *world)
     displayed = [viewer.dims.point[axis] for axis in viewer.dims.displayed]
-    # `viewer.camera` is deprecated from napari 0.9 on.
-    camera = viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera
-    camera.center = (*(0.0,) * (3 - len(displayed)), *displayed)
+    camera_of(viewer).center = (*(0.0,) * (3 - len(displayed)), *displayed)
+
+
+def zoom_to(viewer: Any, size: Sequence[float], voxel_size: Sequence[float]) -> None:
+    """Zoom so that something fills a good part of the view, with some of what is around it.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        The viewer.
+    size : sequence of float
+        How long it is along z, y, x, in units of the world.
+    voxel_size : sequence of float
+        How long a voxel is; of a few of them more is shown than they need, so that one sees where they are.
+    """
+    axes = viewer.dims.displayed
+    shown = [axis - viewer.dims.ndim + len(size) for axis in axes if axis >= viewer.dims.ndim - len(size)]
+    longest = max(size[axis] for axis in shown)
+    least = _LEAST_IN_VIEW * max(voxel_size[axis] for axis in shown)
+    camera_of(viewer).zoom = min(_canvas_size(viewer)) / max(longest / _PART_OF_VIEW, least)
+
+
+def camera_of(viewer: Any) -> Any:
+    """Give the camera; `viewer.camera` is deprecated from napari 0.9 on."""
+    return viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera
+
+
+def _canvas_size(viewer: Any) -> tuple[int, int]:
+    """Give height and width of the canvas in pixels."""
+    size: tuple[int, int] = viewer.canvas.size if hasattr(viewer, "canvas") else viewer._canvas_size
+    return size
 
 
 def mark_places(

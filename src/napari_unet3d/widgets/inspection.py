@@ -1,0 +1,161 @@
+"""What the Inspect dock has in view, and the work behind it, in its job's thread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image, Labels
+from numpy.typing import NDArray
+
+from napari_unet3d.configs import Task, ZeroIs
+from napari_unet3d.data.annotation import read_truth
+from napari_unet3d.data.pairs import Part
+from napari_unet3d.data.sample import VoxelSize
+from napari_unet3d.errors import UserError
+from napari_unet3d.evaluation.error_table import ErrorObjects, ErrorsSearched
+from napari_unet3d.model.plan import LabelClass, Plan
+from napari_unet3d.prediction.events import Prediction
+from napari_unet3d.widgets.origins import Origin
+from napari_unet3d.widgets.outcomes import Outcome, compare
+
+if TYPE_CHECKING:
+    from napari_unet3d.widgets.layers import Place
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inspection:
+    """A prediction that is looked through, its errors, and the layers that show it.
+
+    Attributes
+    ----------
+    outcome : Outcome
+        Prediction, truth, difference and scores. Where nobody knows the probability (`has_probability` is False),
+        that of the prediction is NaN everywhere.
+    errors : ErrorObjects
+        Its errors.
+    image, truth, prediction, difference : layer or None
+        The napari layers; None where there is none. They may have been removed from the viewer since.
+    place : Layer or tuple of float
+        Where layers that belong to it lie.
+    origin : Origin
+        Name of the volume and, as far as they are known, run folder, dataset and part.
+    """
+
+    outcome: Outcome
+    errors: ErrorObjects
+    image: Image | None
+    truth: Labels | None
+    prediction: Labels | None
+    difference: Labels | None
+    place: Place
+    origin: Origin
+
+    @property
+    def name(self) -> str:
+        """Name of the volume."""
+        return self.origin.name
+
+    @property
+    def run(self) -> Path | None:
+        """The run folder or model file that predicted it, if that is known."""
+        return self.origin.run
+
+    @property
+    def dataset(self) -> Path | None:
+        """The dataset folder that the volume is from, if that is known."""
+        return self.origin.dataset
+
+    @property
+    def part(self) -> Part | None:
+        """The part of the dataset that it is from, if that is known."""
+        return self.origin.part
+
+    @property
+    def has_probability(self) -> bool:
+        """Whether the probability is known."""
+        probability = self.outcome.prediction.probability
+        return bool(probability.size) and not np.isnan(probability.flat[0])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Subject:
+    """Arrays of layers that shall be compared.
+
+    Attributes
+    ----------
+    origin : Origin
+        Name of the volume, and what its labels mean.
+    prediction, truth : ndarray of integers, shape (z, y, x)
+        Labels as they are in the viewer.
+    voxel_size_um : tuple of float
+        Voxel size along z, y, x in µm.
+    probability : ndarray of real numbers, shape (z, y, x), or None
+        Probability of foreground, if it is known.
+    """
+
+    origin: Origin
+    prediction: NDArray[Any]
+    truth: NDArray[Any]
+    voxel_size_um: VoxelSize
+    probability: NDArray[Any] | None = None
+
+    def __post_init__(self) -> None:
+        if self.prediction.shape != self.truth.shape:
+            raise UserError(
+                f"The prediction has {_shape_words(self.prediction)} voxels, the truth {_shape_words(self.truth)}; "
+                "choose two layers of the same volume."
+            )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inspected:
+    """A prediction was compared and its errors were found."""
+
+    outcome: Outcome
+    errors: ErrorObjects
+
+
+def plan_for(task: Task, zero_is: ZeroIs, classes: tuple[LabelClass, ...] = ()) -> Plan:
+    """Say what labels mean that no model was made for."""
+    return Plan(task=task, zero_is=zero_is, strides=(), classes=classes)
+
+
+def inspect_subject(subject: Subject, tolerance_um: float) -> Iterator[ErrorsSearched | Inspected]:
+    """Compare labels of two layers and find the errors.
+
+    Yields
+    ------
+    ErrorsSearched
+        Some more of the wrong voxels were looked at.
+    Inspected
+        The result; always the last event. Of its scores only those that are ready at once are there.
+    """
+    plan = subject.origin.plan
+    task, zero_is = (Task.FOREGROUND, ZeroIs.BACKGROUND) if plan is None else (plan.task, plan.zero_is)
+    labels = subject.prediction.astype(np.min_scalar_type(int(subject.prediction.max(initial=0))), copy=False)
+    probability = subject.probability
+    if probability is None:
+        probability = np.broadcast_to(np.float32(np.nan), labels.shape)  # takes no memory
+    prediction = Prediction(subject.origin.name, labels, probability, subject.voxel_size_um, plan)
+    outcome = compare(prediction, read_truth(subject.truth, task, zero_is), only_voxels=True)
+    yield from inspect_outcome(outcome, tolerance_um)
+
+
+def inspect_outcome(outcome: Outcome, tolerance_um: float) -> Iterator[ErrorsSearched | Inspected]:
+    """Find the errors of a prediction that was compared; the events are those of `inspect_subject`."""
+    from napari_unet3d.evaluation.error_objects import search_errors  # its trees take their time to be imported
+
+    assert outcome.truth is not None
+    prediction = outcome.prediction
+    for event in search_errors(
+        prediction.labels, outcome.truth, prediction.task, prediction.voxel_size_um, tolerance_um
+    ):
+        yield Inspected(outcome, event) if isinstance(event, ErrorObjects) else event
+
+
+def _shape_words(labels: NDArray[Any]) -> str:
+    return " × ".join(map(str, labels.shape))
