@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from napari_unet3d.configs import Axis
 from napari_unet3d.data.annotation import Truth
 from napari_unet3d.data.sample import VoxelSize
+from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.differences import signed_difference
 from napari_unet3d.evaluation.history import EpochRecord, best_record
 from napari_unet3d.evaluation.metrics import check_same_shape
@@ -180,9 +182,12 @@ def write_figure(path: Path | str, figure: Figure) -> None:
     Raises
     ------
     UserError
-        If the disk is full or the folder cannot be written to.
+        If the suffix is of no format for figures, the disk is full or the folder cannot be written to.
     """
-    with written_beside(Path(path)) as beside:
+    path = Path(path)
+    if path.suffix[1:].lower() not in FigureCanvasBase.get_supported_filetypes():
+        raise UserError(f"A figure cannot be written as '{path.name}'; choose a name that ends in .png, .pdf or .svg.")
+    with written_beside(path) as beside:
         figure.savefig(beside)
 
 

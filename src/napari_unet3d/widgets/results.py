@@ -26,6 +26,7 @@ from napari_unet3d.widgets.predictions import (
     show_outcome,
     show_volume,
 )
+from napari_unet3d.widgets.save_section import SaveSection
 from napari_unet3d.widgets.scores_table import ScoresTable
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class Results(QWidget):
     ----------
     live : LivePrediction
         The prediction in view, which follows the settings of labels.
+    save : SaveSection
+        Saves numbers and pictures.
     annotate_button : AnnotateNext
         Leads to its uncertain places; the dock gives it a place.
     made_with : PostProcessing
@@ -59,6 +62,7 @@ class Results(QWidget):
     def __init__(self, dock: Dock) -> None:
         super().__init__()
         self.table = ScoresTable()
+        self.save = SaveSection(dock)
         self.show_button = QPushButton("Show the selected volume")
         self.legend = QLabel()
         self.legend.setWordWrap(True)
@@ -73,7 +77,7 @@ class Results(QWidget):
         self.live.changed.connect(self._on_changed)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.legend, self.table, self.show_button):
+        for widget in (self.legend, self.table, self.show_button, self.save):
             column.addWidget(widget)
         self.clear()
 
@@ -84,7 +88,8 @@ class Results(QWidget):
         self._kept_bytes = 0
         self.table.clear_rows()
         self.annotate_button.refresh()
-        for widget in (self.show_button, self.legend, self.annotate_button):
+        self._offer_to_save(None)
+        for widget in (self.show_button, self.legend, self.annotate_button, self.save):
             widget.hide()
 
     def show_layer(self, outcome: Outcome, image: Place, truth: Labels | None) -> None:
@@ -115,6 +120,7 @@ class Results(QWidget):
             self.table.show_scores(scores)
         if len(event.volumes) > 1:
             self.table.show_mean(event.mean)
+        self._offer_to_save(None)
         self.show_button.setVisible(bool(self._rows))
         ranked = sorted(event.volumes, key=lambda scores: scores.dice)
         shown = next((scores.name for scores in ranked if scores.name in self._rows), None)
@@ -157,6 +163,7 @@ class Results(QWidget):
             self._show_volume(opened.sample, Outcome(opened.prediction))
             return
         self.live.forget()
+        self._offer_to_save(None)
         self.annotate_button.refresh()
         self.legend.hide()
         show_labels_of_file(self._dock.viewer, opened)
@@ -177,6 +184,12 @@ class Results(QWidget):
         self.legend.setText("<br>".join(lines))
         self.legend.show()
         self.annotate_button.show()
+        self._offer_to_save(outcome)
+        self.save.show()
+
+    def _offer_to_save(self, outcome: Outcome | None) -> None:
+        self.save.results.show_outcome(outcome)
+        self.save.results.show_scores(self.table.volumes)
 
     def _labels_words(self, outcome: Outcome) -> str:
         labels, plan = outcome.prediction.labels, outcome.prediction.plan

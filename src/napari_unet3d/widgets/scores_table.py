@@ -108,17 +108,26 @@ class ScoresTable(QTableWidget):
         self._columns: tuple[_Column, ...] = ()
         self._set_columns(_FOREGROUND)
         self.names: list[str] = []
+        self._scores: dict[str, Scores] = {}
         self.hide()
+
+    @property
+    def volumes(self) -> list[Scores]:
+        """The scores in the table, without their mean."""
+        return list(self._scores.values())
 
     def clear_rows(self) -> None:
         """Remove every row."""
         self.names = []
+        self._scores = {}
         self.setRowCount(0)
         self._set_columns(_FOREGROUND)
         self.hide()
 
     def show_scores(self, scores: Scores, *, bold: bool = False) -> None:
         """Add a row and one for each class, or replace those of the same volume."""
+        if not bold:
+            self._scores[scores.name] = scores
         if scores.objects is not None:  # they are measured last: until then their columns stay, with dashes
             self._set_columns(_OBJECTS)
         first = self._rows_for(scores.name, 1 + len(scores.classes))

@@ -1,0 +1,40 @@
+"""The folded part of a dock with everything that can be saved of what is in view."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from napari_unet3d.widgets.folded import Folded
+from napari_unet3d.widgets.save_results import SaveResults
+from napari_unet3d.widgets.save_view import SaveView
+
+if TYPE_CHECKING:
+    from napari_unet3d.widgets.base import Dock
+
+
+class SaveSection(Folded):
+    """Metrics, figure, screenshot and turntable below one heading.
+
+    Parameters
+    ----------
+    dock : Dock
+        Its viewer, jobs and message line.
+
+    Attributes
+    ----------
+    results : SaveResults
+        Metrics and figure; it has to be told what is in view.
+    view : SaveView
+        Screenshot and turntable.
+    """
+
+    def __init__(self, dock: Dock) -> None:
+        self.results, self.view = SaveResults(dock), SaveView(dock)
+        content = QWidget()
+        column = QVBoxLayout(content)
+        column.setContentsMargins(0, 4, 0, 4)
+        column.addWidget(self.results)
+        column.addWidget(self.view)
+        super().__init__("Save numbers and pictures", content)

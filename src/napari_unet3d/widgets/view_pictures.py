@@ -1,0 +1,165 @@
+"""Pictures of the view in any size, without docks, that leave the camera as it was."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from napari_unet3d.errors import UserError
+from napari_unet3d.files import written_beside
+
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+
+_Vector = tuple[float, float, float]
+_MOST_BYTES = 2**30  # of the frames of a turntable
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Where a camera looks: all of it that turning and taking a picture change."""
+
+    center: tuple[float, ...]
+    zoom: float
+    angles: _Vector
+
+    @classmethod
+    def of(cls, camera: Any) -> View:
+        """Read the view of a camera."""
+        return cls(tuple(camera.center), float(camera.zoom), tuple(camera.angles))
+
+    def apply(self, camera: Any) -> None:
+        """Give a camera this view."""
+        camera.angles, camera.center, camera.zoom = self.angles, self.center, self.zoom
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A full turn about the vertical of the view.
+
+    Attributes
+    ----------
+    seconds : float
+        How long it takes.
+    frames_per_second : int
+        How smooth it is.
+    width, height : int
+        Size of a frame in pixels.
+    """
+
+    seconds: float
+    frames_per_second: int
+    width: int
+    height: int
+
+    @property
+    def n_frames(self) -> int:
+        """How many frames the turn has."""
+        return max(1, round(self.seconds * self.frames_per_second))
+
+    @property
+    def degrees(self) -> list[float]:
+        """The angles of the frames; the one after the last would be the first again."""
+        return [360 * number / self.n_frames for number in range(self.n_frames)]
+
+    def check_memory(self) -> None:
+        """Raise a `UserError` when the frames are too many to keep until they are written."""
+        if self.n_frames * self.width * self.height * 3 > _MOST_BYTES:
+            raise UserError(
+                f"{self.n_frames} frames of {self.width} × {self.height} pixels are more than a gigabyte. "
+                "Choose a smaller size, fewer seconds or fewer frames per second."
+            )
+
+
+def camera_of(viewer: Any) -> Any:
+    """Give the camera of a viewer; `viewer.camera` is deprecated from napari 0.9 on."""
+    return viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera
+
+
+def canvas_size(viewer: Any) -> tuple[int, int]:
+    """Give height and width of the canvas; 1 at least, also where docks cover all of it."""
+    height, width = viewer.canvas.size if hasattr(viewer, "canvas") else viewer._canvas_size
+    return max(1, int(height)), max(1, int(width))
+
+
+@contextmanager
+def kept_view(viewer: Any) -> Iterator[View]:
+    """Give the view of a viewer, and bring it back when the block ends."""
+    camera = camera_of(viewer)
+    view = View.of(camera)
+    try:
+        yield view
+    finally:
+        view.apply(camera)
+
+
+def take_picture(viewer: Any, width: int, height: int, degrees: float = 0.0, view: View | None = None) -> NDArray[Any]:
+    """Take a picture of the canvas in a size of its own; what is in view is in the picture, too.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        The viewer; its camera is left as it is.
+    width, height : int
+        Size in pixels.
+    degrees : float
+        How far to turn about the vertical of the view, in 3D.
+    view : View, optional
+        Where to look instead of where the camera does.
+
+    Returns
+    -------
+    ndarray of uint8, shape (height, width, 3)
+        Red, green and blue.
+    """
+    camera = camera_of(viewer)
+    canvas_height, canvas_width = canvas_size(viewer)
+    with kept_view(viewer) as present:
+        base = view or present
+        base.apply(camera)
+        # The zoom is in pixels of the canvas per µm.
+        camera.zoom = base.zoom * min(width / canvas_width, height / canvas_height)
+        if degrees:
+            up = camera.up_direction
+            camera.set_view_direction(turned(camera.view_direction, up, degrees), up)
+        pixels = np.asarray(viewer.screenshot(size=(height, width), flash=False))[..., :3]
+    if pixels.shape[:2] != (height, width):  # screens of high density round
+        pixels = np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
+    return np.ascontiguousarray(pixels)
+
+
+def turned(vector: _Vector, about: _Vector, degrees: float) -> _Vector:
+    """Turn a vector about another one, by the formula of Rodrigues.
+
+    Parameters
+    ----------
+    vector, about : tuple of float
+        Any two directions; `about` has the length 1.
+    degrees : float
+        How far.
+    """
+    v, k, angle = np.asarray(vector, float), np.asarray(about, float), math.radians(degrees)
+    rotated = v * math.cos(angle) + np.cross(k, v) * math.sin(angle) + k * (k @ v) * (1 - math.cos(angle))
+    x, y, z = rotated.tolist()
+    return x, y, z
+
+
+def write_picture(path: Path, pixels: NDArray[Any]) -> None:
+    """Write a picture in the format of the file's suffix.
+
+    Raises
+    ------
+    UserError
+        When the suffix is none of `PICTURE_SUFFIXES`, or the file cannot be written.
+    """
+    if path.suffix.lower() not in PICTURE_SUFFIXES:
+        raise UserError(f"A picture cannot be written as '{path.name}'; choose a name that ends in .png, .jpg or .tif.")
+    with written_beside(path) as beside:
+        Image.fromarray(pixels).save(beside)
