@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_unet3d.configs import ZeroIs
+from napari_unet3d.data.origin import Origin
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.split import Block, Role, Split, split_samples
+from napari_unet3d.data.split import Block, Role, Split, learnt_from_validation, split_samples
+from napari_unet3d.data.superseding import let_corrections_count, without_corrected_places
 from napari_unet3d.errors import UserError
 
 
@@ -158,3 +160,66 @@ def test_a_volume_that_is_too_small_says_by_how_much():
     notice = split_samples([labelled((40, 50, 60))], 0.2, 0, gap_zyx=(47, 47, 47)).notice
     assert notice.startswith("'one' of 40 × 50 × 60 voxels is too small")
     assert "47 × 47 × 47 voxels away" in notice
+
+
+def corrected(source: str, made: str = "1", start=(0, 0, 0), mask=None, part="train", name=None) -> Sample:
+    shape = (2, 3, 4) if mask is None else mask.shape
+    labels = np.ones(shape, np.uint8)
+    origin = Origin(volume=source, part=part, start_zyx=start, made=made)
+    return Sample(name or f"{source} corrected", np.zeros(shape, np.uint8), labels, (1.0, 1.0, 1.0), mask, origin)
+
+
+@given(n=st.integers(2, 20), percent=st.integers(0, 90), seed=st.integers(0, 99), n_corrected=st.integers(1, 5))
+def test_corrected_volumes_train_and_do_not_change_what_validates(n, percent, seed, n_corrected):
+    before = split(samples(n), percent / 100, seed)
+    more = [corrected(str(number)) for number in range(1, n_corrected + 1)]
+    after = split([*more, *samples(n)], percent / 100, seed)
+    assert names(after.val) == names(before.val)
+    assert names(after.train) == names(before.train) + names(more)
+
+
+def test_beside_corrected_volumes_a_single_one_is_still_cut():
+    one = labelled((60, 20, 20))
+    before = split([one], 0.2, 0)
+    after = split([corrected(one.name), one], 0.2, 0)
+    assert after.blocks == before.blocks != ()
+    assert names(after.train) == [*names(before.train), f"{one.name} corrected"]
+
+
+def test_what_a_corrected_validation_volume_leaks_is_found():
+    parts = split([*samples(3), corrected("1"), corrected("2"), corrected("3"), corrected("9", part="")], 0.34, 0)
+    (judge,) = names(parts.val)
+    found = learnt_from_validation(parts.train, parts.val, parts.blocks)
+    assert found == [(judge, f"{judge} corrected")]
+
+
+def test_a_leak_from_a_block_depends_on_where_the_correction_lies():
+    one = labelled((60, 20, 20))
+    training, validation = split([one], 0.2, 0).blocks
+    for block, found in ((validation, ["one"]), (training, [])):
+        parts = split([one, corrected("one", start=block.start_zyx)], 0.2, 0)
+        assert [source for source, _ in learnt_from_validation(parts.train, parts.val, parts.blocks)] == found
+
+
+def test_later_corrections_replace_what_other_volumes_say_there():
+    whole = Sample("a", np.zeros((4, 5, 6), np.uint8), np.ones((4, 5, 6), np.uint8))
+    mask = np.zeros((2, 3, 4), bool)
+    mask[0, 1:, :2] = True
+    first = corrected("a", "1", (1, 1, 1), mask)
+    second = corrected("a", "2", (2, 2, 2), np.ones((2, 3, 4), bool), name="a corrected 2")
+    other = Sample("b", np.zeros((4, 5, 6), np.uint8), np.ones((4, 5, 6), np.uint8))
+    left = without_corrected_places([whole, other, first, second])
+    expected = np.ones((4, 5, 6), bool)
+    expected[1, 2:4, 1:3] = False
+    expected[2:4, 2:5, 2:6] = False
+    np.testing.assert_array_equal(left[0].annotated, expected)
+    assert left[1].annotated is None
+    np.testing.assert_array_equal(left[2].annotated, mask)  # the second begins one voxel further in z
+    assert left[3].annotated.all()
+
+
+def test_a_volume_that_was_corrected_throughout_trains_no_more():
+    volumes = [Sample(name, np.zeros((2, 3, 4), np.uint8), np.ones((2, 3, 4), np.uint8)) for name in "ab"]
+    everywhere = corrected("a", mask=np.ones((2, 3, 4), bool))
+    parts = split([*volumes, everywhere], 0, 0)
+    assert names(let_corrections_count(parts, [*volumes, everywhere]).train) == ["b", "a corrected"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.checks import Severity
+from napari_unet3d.data.origin import Origin
 from napari_unet3d.data.pairs import Part
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.split import Block, Role
@@ -112,3 +114,23 @@ def test_different_grey_values_that_are_not_normalised():
     assert f"the mean of 'dark' is {(NOISE // 10).mean():.4g}, that of 'a' {NOISE.mean():.4g}. Set the" in message
     assert not list(check_grey_values([A, dark], TrainingConfig()))
     assert not list(check_grey_values([], TrainingConfig(normalisation="none")))
+
+
+def corrected(source: str, part: str) -> VolumeFacts:
+    mask = np.ones(NOISE.shape, bool)
+    sample = Sample(f"{source} corrected", NOISE, np.ones_like(mask, np.uint8), VOXEL_SIZE, mask)
+    return survey(replace(sample, origin=Origin(volume=source, part=part)))
+
+
+def test_a_corrected_volume_is_no_copy_of_its_source_but_must_not_be_a_test_volume():
+    test = facts("test/t", NOISE, Part.TEST)
+    assert not list(check_leaks([A, corrected("a", "train")], set()))
+    assert only(check_leaks([OTHER, test, corrected("t", "test")], set())) == (
+        "'t corrected' trains and was cut from the test volume 'test/t', whose score is not to be trusted any more. "
+        "Move that volume to the training part, or remove the corrected one."
+    )
+
+
+def test_a_correction_of_another_volume_is_no_excuse_for_a_copy():
+    test = facts("test/t", NOISE, Part.TEST)
+    assert "are the same volume, which tests and trains" in only(check_leaks([test, corrected("b", "train")], set()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import namedtuple
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from box_samples import make_sample
 
 from napari_unet3d.configs import Device, TrainingConfig
 from napari_unet3d.data.checks import Finding, Severity
-from napari_unet3d.data.dataset import Part, add_sample
+from napari_unet3d.data.dataset import Part, add_sample, read_samples
+from napari_unet3d.data.events import Notice
+from napari_unet3d.data.origin import Origin
 from napari_unet3d.data.pairs import natural_order
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.split import split_samples
@@ -23,6 +26,7 @@ from napari_unet3d.model.devices import choose_hardware
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.model.receptive_field import separating_gap
 from napari_unet3d.training.events import Preflight, VolumeExamined
+from napari_unet3d.training.loop import train
 from napari_unet3d.training.preflight import preflight
 from napari_unet3d.training.step_checks import check_memory
 
@@ -233,3 +237,19 @@ def test_the_check_can_be_stopped_between_two_volumes(dataset: Path) -> None:
     assert isinstance(next(events), VolumeExamined)
     events.close()
     assert list(events) == []
+
+
+def test_a_corrected_validation_volume_is_said_by_check_and_run(dataset, tmp_path):
+    config = TrainingConfig(epochs=1, steps_per_epoch=1, device="cpu", val_fraction=0.34)
+    (judge,) = next(iter(train(dataset, tmp_path / "run", config))).val_names
+    source = next(sample for sample in read_samples(dataset) if sample.name == judge)
+    mask = np.zeros(source.shape, bool)
+    mask[2:6, 3:9, 4:12] = True
+    origin = Origin(volume=judge, part="train", made="2026")
+    add_sample(dataset, replace(source, name=f"{judge} corrected", annotated=mask, origin=origin), Part.TRAIN)
+    words = f"'{judge} corrected' trains and was cut from '{judge}', which validates, so validation flatters the model."
+    found = examined(dataset, val_fraction=0.34).findings
+    assert sum(finding.message.startswith(words) for finding in found) == 1
+    events = [*train(dataset, tmp_path / "again", config)]
+    assert events[0].val_names == (judge,)
+    assert sum(isinstance(event, Notice) and event.message.startswith(words) for event in events) == 1

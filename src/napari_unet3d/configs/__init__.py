@@ -5,6 +5,7 @@ form's box and of the command's option. Inputs (folders, layers, samples) are ar
 """
 
 from napari_unet3d.configs.base import Choice, Settings, setting
+from napari_unet3d.configs.correction import CorrectionConfig, Elsewhere
 from napari_unet3d.configs.prediction import EvaluationConfig, PostProcessing, PredictionConfig
 from napari_unet3d.configs.synthetic import SyntheticConfig
 from napari_unet3d.configs.synthetic_choices import (
@@ -45,8 +46,10 @@ __all__ = [
     "BackgroundMethod",
     "Balance",
     "Choice",
+    "CorrectionConfig",
     "Device",
     "Difficulty",
+    "Elsewhere",
     "EvaluationConfig",
     "Fit",
     "LabelKind",

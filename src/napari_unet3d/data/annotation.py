@@ -33,7 +33,7 @@ def background_value(zero_is: ZeroIs) -> int:
     return 1 if zero_is is ZeroIs.UNLABELLED else 0
 
 
-def has_foreground(labels: NDArray[Any], zero_is: ZeroIs) -> bool:
+def has_foreground(labels: NDArray[Any], zero_is: ZeroIs, annotated: NDArray[np.bool_] | None = None) -> bool:
     """Tell whether labels hold anything but background, slice by slice, for volumes that lie on disk.
 
     Parameters
@@ -42,12 +42,16 @@ def has_foreground(labels: NDArray[Any], zero_is: ZeroIs) -> bool:
         As they were painted or read.
     zero_is : ZeroIs
         Background, or not annotated: then only values above 1 are foreground.
+    annotated : ndarray of bool, shape (z, y, x), optional
+        Where the labels hold.
     """
     lowest = background_value(zero_is)
-    return any(bool((plane > lowest).any()) for plane in labels)
+    if annotated is None:
+        return any(bool((plane > lowest).any()) for plane in labels)
+    return any(bool((plane > lowest)[mask].any()) for plane, mask in zip(labels, annotated, strict=True))
 
 
-def read_truth(labels: NDArray[Any], task: Task, zero_is: ZeroIs) -> Truth:
+def read_truth(labels: NDArray[Any], task: Task, zero_is: ZeroIs, annotated: NDArray[np.bool_] | None = None) -> Truth:
     """Tell what labels mean.
 
     Parameters
@@ -58,18 +62,23 @@ def read_truth(labels: NDArray[Any], task: Task, zero_is: ZeroIs) -> Truth:
         For the foreground, every object becomes 1; classes and ids keep their values.
     zero_is : ZeroIs
         Background, or not annotated: then 1 becomes background (0), and only values above it are objects.
+    annotated : ndarray of bool, shape (z, y, x), optional
+        Where the labels hold; elsewhere nothing is annotated, whatever they say.
 
     Returns
     -------
     Truth
-        New arrays, in the smallest type that holds the values.
+        Labels in the smallest type that holds them; the mask is the given one when only that tells what holds.
     """
     lowest = background_value(zero_is)
-    values = np.where(labels > lowest, labels, 0)
+    known = labels > 0 if zero_is is ZeroIs.UNLABELLED else None
+    if annotated is not None:
+        known = annotated if known is None else known & annotated
+    values = np.where(labels > lowest if known is None else (labels > lowest) & known, labels, 0)
     if task is Task.FOREGROUND:
         values = (values > 0).astype(np.uint8)
     highest = int(values.max()) if values.size else 0
     return Truth(
         labels=values.astype(np.min_scalar_type(highest), copy=False),
-        annotated=labels > 0 if zero_is is ZeroIs.UNLABELLED else None,
+        annotated=known,
     )

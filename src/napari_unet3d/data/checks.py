@@ -7,12 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_unet3d.configs.base import Choice
-from napari_unet3d.data.pairs import Pair, Part, list_pairs, missing_partner, pairing_notice
-from napari_unet3d.data.sample import Sample, VoxelSize, check_labels, um_words, whole_numbers
+from napari_unet3d.data.origin import read_origin
+from napari_unet3d.data.pairs import Pair, Part, list_pairs, missing_partner, origin_file, pairing_notice
+from napari_unet3d.data.sample import (
+    Sample,
+    Shape3D,
+    VoxelSize,
+    check_labels,
+    check_mask,
+    read_mask,
+    um_words,
+    whole_numbers,
+)
 from napari_unet3d.data.survey import fingerprint
-from napari_unet3d.data.volumes import READABLE_SUFFIXES, is_volume, read_volume
+from napari_unet3d.data.volumes import READABLE_SUFFIXES, is_volume, read_labels, read_volume, volume_name
 from napari_unet3d.errors import UserError
 
 
@@ -68,6 +79,7 @@ class _Facts:
     digest: bytes
     voxel_size_um: VoxelSize | None
     has_foreground: bool
+    is_corrected: bool
 
 
 def check_dataset(folder: Path | str) -> Iterator[Finding]:
@@ -117,14 +129,16 @@ def _check_names(folder: Path, pairs: Sequence[Pair]) -> Iterator[Finding]:
     if notice:
         yield Finding.warning(notice)
     for part in Part:
-        for kind in ("images", "labels"):
+        for kind in ("images", "labels", "annotated"):
             yield from _check_ignored(folder / part / kind, f"{part}/{kind}")
 
 
 def _check_ignored(folder: Path, words: str) -> Iterator[Finding]:
     entries = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
-    voxel_size_files = {f"{name}.json" for name in entries if name.lower().endswith(".npy")}
-    ignored = [name for name in entries if not (name.startswith(".") or is_volume(name) or name in voxel_size_files)]
+    ours = {f"{name}.json" for name in entries if name.lower().endswith(".npy")}  # their voxel sizes
+    if folder.name == "annotated":
+        ours |= {f"{volume_name(name)}.json" for name in entries if is_volume(name)}
+    ignored = [name for name in entries if not (name.startswith(".") or is_volume(name) or name in ours)]
     if ignored:
         others = f" and {len(ignored) - 1} more are" if len(ignored) > 1 else " is"
         yield Finding.warning(
@@ -145,14 +159,16 @@ def _check_pair(pair: Pair) -> tuple[list[Finding], list[_Facts]]:
         del image, sample  # before the labels come into memory
         labels = read_volume(pair.labels)
         check_labels(label_words, whole_numbers(label_words, labels.array), shape)
+        mask, is_corrected = _read_mask(pair, shape)
     except UserError as error:
         return [Finding.error(str(error))], []
     findings = []
     if is_constant:
         findings.append(Finding.warning(f"{image_words} has one grey value everywhere; export it again."))
-    if not labels.array.any():
+    known = labels.array if mask is None else labels.array[mask]
+    if not known.any() and not is_corrected:
         findings.append(Finding.warning(f"{label_words} has no foreground; label an object in it or remove the pair."))
-    elif labels.array.all():
+    elif known.all() and not is_corrected:
         findings.append(
             Finding.warning(
                 f"{label_words} has no background; 0 must stand for what is no object, "
@@ -167,8 +183,18 @@ def _check_pair(pair: Pair) -> tuple[list[Finding], list[_Facts]]:
                 "volume."
             )
         )
-    known = voxel_size or labels.voxel_size_um
-    return findings, [_Facts(pair.part, image_words, digest, known, bool(labels.array.any()))]
+    voxel_size = voxel_size or labels.voxel_size_um
+    return findings, [_Facts(pair.part, image_words, digest, voxel_size, bool(known.any()), is_corrected)]
+
+
+def _read_mask(pair: Pair, shape: Shape3D) -> tuple[NDArray[np.bool_] | None, bool]:
+    """Give the mask of a pair, if it has one, and whether the pair is a corrected volume."""
+    if pair.annotated is None:
+        return None, False
+    words = f"{pair.part}/annotated/{pair.annotated.name}"
+    mask = read_mask(words, read_labels(pair.annotated).array)
+    check_mask(words, mask, shape)
+    return mask, read_origin(origin_file(pair.annotated)) is not None
 
 
 def _check_foreground(facts: Sequence[_Facts]) -> Iterator[Finding]:
@@ -183,6 +209,8 @@ def _check_copies(facts: Sequence[_Facts]) -> Iterator[Finding]:
     first: dict[bytes, _Facts] = {}
     for fact in facts:
         original = first.setdefault(fact.digest, fact)
+        if fact.is_corrected and original.part is fact.part:
+            continue  # it always trains, and what it corrects does not train twice
         if original.part is not fact.part:
             yield Finding.error(
                 f"{original.name} and {fact.name} are the same volume, so the test would flatter the model; "

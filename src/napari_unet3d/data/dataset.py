@@ -1,4 +1,8 @@
-"""The dataset folder of the tutorial: ``train|test/images|labels``, one file per volume in each."""
+"""The dataset folder of the tutorial: ``train|test/images|labels``, one file per volume in each.
+
+A third, optional folder ``train|test/annotated`` holds masks that say where labels hold, and beside the mask of a
+corrected volume ``NAME.json``, which says where it comes from.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,19 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
+
+from napari_unet3d.data.origin import read_origin
 from napari_unet3d.data.pairs import (
     Pair,
     Part,
     check_is_dataset,
     list_pairs,
     missing_partner,
+    origin_file,
     pairing_notice,
     volumes_in,
 )
@@ -37,6 +46,7 @@ __all__ = [
     "read_samples",
 ]
 
+_KINDS = ("images", "labels", "annotated")
 _NOT_IN_FILE_NAMES = re.compile(r'[<>:"/\\|?*\x00-\x1f]+')
 
 
@@ -51,13 +61,13 @@ def create_dataset(folder: Path | str) -> Path:
     folder = Path(folder)
     with explain_os_errors(folder, "create"):
         for part in Part:
-            for kind in ("images", "labels"):
+            for kind in _KINDS[:2]:  # masks are rare, and the third folder comes with the first of them
                 (folder / part / kind).mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def read_pair(pair: Pair) -> Sample:
-    """Read an image with its labels.
+    """Read an image with its labels and, if there is one, the mask of what is annotated.
 
     Raises
     ------
@@ -66,7 +76,8 @@ def read_pair(pair: Pair) -> Sample:
     """
     if pair.image is None or pair.labels is None:
         raise UserError(missing_partner(pair))
-    return read_sample(pair.image, pair.labels)
+    origin = None if pair.annotated is None else read_origin(origin_file(pair.annotated))
+    return read_sample(pair.image, pair.labels, pair.annotated, origin)
 
 
 def read_samples(folder: Path | str, part: Part = Part.TRAIN, shelf: Shelf | None = None) -> list[Sample]:
@@ -100,6 +111,9 @@ def read_samples(folder: Path | str, part: Part = Part.TRAIN, shelf: Shelf | Non
 def add_sample(folder: Path | str, sample: Sample, part: Part, *, overwrite: bool = False) -> Pair:
     """Write a sample into a dataset as ``images/NAME.tif`` and ``labels/NAME.tif``; the folders are made if missing.
 
+    A mask of what is annotated goes into ``annotated/NAME.tif``, and the origin of a corrected volume into
+    ``annotated/NAME.json``.
+
     Parameters
     ----------
     folder : Path or str
@@ -114,7 +128,7 @@ def add_sample(folder: Path | str, sample: Sample, part: Part, *, overwrite: boo
     Returns
     -------
     Pair
-        The two files.
+        The files.
 
     Raises
     ------
@@ -124,22 +138,32 @@ def add_sample(folder: Path | str, sample: Sample, part: Part, *, overwrite: boo
     if sample.labels is None:
         raise UserError(f"'{sample.name}' has no labels. Choose a Labels layer for it.")
     folder, name = create_dataset(folder), file_name(sample.name)
-    image, labels = (folder / part / kind / f"{name}.tif" for kind in ("images", "labels"))
-    taken = [path for target in (image, labels) for path in _namesakes(target.parent, name)]
+    image, labels, mask = (folder / part / kind / f"{name}.tif" for kind in _KINDS)
+    taken = [path for target in (image, labels, mask) for path in _namesakes(target.parent, name)]
     if taken and not overwrite:
         raise UserError(f"{taken[0]} exists already. Choose another name, or allow overwriting.")
-    # Both files are complete before either takes its place, so that a full disk leaves no half pair.
-    with written_beside(image) as new_image, written_beside(labels) as new_labels:
-        write_volume(new_image, sample.image, sample.voxel_size_um)
-        write_volume(new_labels, whole_numbers(sample.name, sample.labels), sample.voxel_size_um)
+    arrays = {image: sample.image, labels: whole_numbers(sample.name, sample.labels)}
+    if sample.annotated is not None:
+        arrays[mask] = sample.annotated.astype(np.uint8)
+    # All files are complete before one takes its place, so that a full disk leaves no half pair.
+    with ExitStack() as places:
+        for path, array in arrays.items():
+            write_volume(places.enter_context(written_beside(path)), array, sample.voxel_size_um)
+        if sample.origin is not None:
+            beside = places.enter_context(written_beside(origin_file(mask)))
+            beside.write_text(sample.origin.model_dump_json(indent=2), encoding="utf-8")
     for path in taken:
-        if path not in (image, labels):
+        if path not in arrays and not (sample.origin is not None and path == origin_file(mask)):
             _remove(path)
-    return Pair(name, part, image, labels)
+    return Pair(name, part, image, labels, annotated=mask if mask in arrays else None)
 
 
 def _namesakes(folder: Path, name: str) -> list[Path]:
-    return [path for path in volumes_in(folder) if volume_name(path).casefold() == name.casefold()]
+    """List what a volume of a name has in a folder, whatever its format, with the origin that stands beside a mask."""
+    found = [path for path in volumes_in(folder) if volume_name(path).casefold() == name.casefold()]
+    if folder.name == "annotated":
+        found += [origin_file(path) for path in found if origin_file(path).exists()]
+    return found
 
 
 def file_name(name: str) -> str:
@@ -149,7 +173,7 @@ def file_name(name: str) -> str:
 
 
 def files_to_clean(folder: Path | str) -> list[Path]:
-    """List what `clean_dataset` may delete: all that stands directly in ``train|test/images|labels``.
+    """List what `clean_dataset` may delete: all that stands directly in ``train|test/images|labels|annotated``.
 
     Hidden files and subfolders that are no OME-Zarr volumes are left out. A link is listed as itself. Folders
     of the dataset that are links to somewhere else are not entered.
@@ -165,9 +189,9 @@ def files_to_clean(folder: Path | str) -> list[Path]:
 
 
 def _own_folders(folder: Path) -> Iterator[Path]:
-    """Yield those of the four folders that really stand inside the dataset; this also keeps out Windows' junctions."""
+    """Yield those of the six folders that really stand inside the dataset; this also keeps out Windows' junctions."""
     for part in Part:
-        for kind in ("images", "labels"):
+        for kind in _KINDS:
             own = folder / part / kind
             if own.is_dir() and own.resolve() == folder.resolve() / part / kind:
                 yield own

@@ -34,12 +34,27 @@ def check_label_values(volumes: Sequence[VolumeFacts], config: TrainingConfig) -
     if not any(value > background for value in counts):
         yield Finding.error(no_foreground_at_all(len(volumes), config.zero_is, has_background=any(counts)))
         return
+    yield from _check_masks(volumes)
     yield from _check_meaning_of_zero(counts, volumes, config)
     yield from _check_task(counts, volumes, config)
     yield from _check_balance(counts, config)
     for volume in volumes:
-        if not volume.n_above(background):
+        if not volume.n_above(background) and volume.origin is None:  # a correction may take an extra object away
             yield Finding.warning(no_foreground(volume.name))
+
+
+def _check_masks(volumes: Sequence[VolumeFacts]) -> Iterator[Finding]:
+    masked = [volume for volume in volumes if volume.n_masked]
+    if not masked:
+        return
+    n_annotated = sum(sum(volume.label_counts.values()) for volume in masked)
+    part = _percent(n_annotated / sum(volume.n_masked + sum(volume.label_counts.values()) for volume in masked))
+    n_corrected = sum(volume.origin is not None for volume in masked)
+    corrected = f", {n_corrected} of them corrected ones" if n_corrected else ""
+    yield Finding.info(
+        f"{len(masked)} of {len(volumes)} volumes are annotated in a part only, as their masks say{corrected}: "
+        f"{n_annotated:,} voxels ({part}) of them train or validate."
+    )
 
 
 def no_foreground(name: str) -> str:

@@ -1,10 +1,10 @@
-"""Which image belongs to which labels in a dataset folder ``train|test/images|labels``."""
+"""Which image belongs to which labels, and to which mask, in a dataset folder ``train|test/images|labels``."""
 
 from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from napari_unet3d.configs.base import Choice
@@ -12,7 +12,7 @@ from napari_unet3d.data.volumes import is_volume, volume_name
 from napari_unet3d.errors import UserError, explain_os_errors
 
 # What people append to a name to tell image from labels; it is ignored when partners are looked for.
-_ROLE = re.compile(r"[_\-. ](images?|img|raw|vol|volume|labels?|masks?|seg|segmentation|gt)$", re.IGNORECASE)
+_ROLE = re.compile(r"[_\-. ](images?|img|raw|vol|volume|labels?|masks?|annotated|seg|segmentation|gt)$", re.IGNORECASE)
 
 
 class Part(Choice):
@@ -34,6 +34,8 @@ class Pair:
         Train or test.
     image, labels : Path or None
         The two files.
+    annotated : Path or None
+        The mask of what is annotated, of a folder ``annotated`` beside the two; most volumes have none.
     matched_by_order : bool
         True when the names differ and the two only stand at the same place in sorted order.
     """
@@ -43,6 +45,17 @@ class Pair:
     image: Path | None
     labels: Path | None
     matched_by_order: bool = False
+    annotated: Path | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether image and labels are both there."""
+        return self.image is not None and self.labels is not None
+
+
+def origin_file(mask: Path) -> Path:
+    """Give the file that tells the origin of the volume of a mask: ``NAME.json`` beside it."""
+    return mask.with_name(f"{volume_name(mask)}.json")
 
 
 def check_is_dataset(folder: Path | str) -> Path:
@@ -78,7 +91,7 @@ def list_pairs(folder: Path | str, part: Part | None = None) -> list[Pair]:
 
     Partners have the same name; a word such as ``_image``, ``_label``, ``_mask`` or ``_seg`` at its end does not
     count. If not one name fits and there are as many images as labels, they are matched in sorted order;
-    `pairing_notice` says so.
+    `pairing_notice` says so. A mask in the folder ``annotated`` belongs to the volume of its name.
 
     Parameters
     ----------
@@ -115,9 +128,26 @@ def _pairs_of(folder: Path, part: Part) -> list[Pair]:
                 labels.remove(partner)
     pairs = [Pair(volume_name(image), part, image, partner) for image, partner in matched]
     if not matched and len(images) == len(labels):
-        return [Pair(volume_name(i), part, i, j, matched_by_order=True) for i, j in zip(images, labels, strict=True)]
+        by_order = [
+            Pair(volume_name(i), part, i, j, matched_by_order=True) for i, j in zip(images, labels, strict=True)
+        ]
+        return _with_masks(by_order, volumes_in(folder / part / "annotated"), part)
     pairs += [Pair(volume_name(image), part, image, None) for image in images]
     pairs += [Pair(volume_name(path), part, None, path) for path in labels]
+    return _with_masks(pairs, volumes_in(folder / part / "annotated"), part)
+
+
+def _with_masks(pairs: list[Pair], masks: list[Path], part: Part) -> list[Pair]:
+    """Give each pair the mask of its name; one without a volume stands alone, so that it is not passed over."""
+    for key in (volume_name, _bare_name):
+        waiting = {key(path): path for path in reversed(masks)}
+        for number, pair in enumerate(pairs):
+            names = [] if pair.annotated else [key(path) for path in (pair.image, pair.labels) if path is not None]
+            mask = next((waiting.pop(name) for name in names if name in waiting), None)
+            if mask is not None:
+                pairs[number] = replace(pair, annotated=mask)
+                masks.remove(mask)
+    pairs += [Pair(volume_name(path), part, None, None, annotated=path) for path in masks]
     return sorted(pairs, key=lambda pair: natural_order(pair.name))
 
 
@@ -148,6 +178,11 @@ def pairing_notice(folder: Path | str, part: Part | None = None) -> str | None:
 
 def missing_partner(pair: Pair) -> str:
     """Say which file a pair lacks and what to do."""
+    if pair.annotated is not None and pair.image is None and pair.labels is None:
+        return (
+            f"{pair.part}/annotated/{pair.annotated.name} is a mask without a volume. Add {pair.part}/images/"
+            f"{pair.annotated.name} and its labels, or remove the mask."
+        )
     found, folder = (pair.labels, "images") if pair.image is None else (pair.image, "labels")
     name = found.name if found else pair.name
     return (

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unet3d.data.origin import Origin
 from napari_unet3d.errors import UserError
 
 VoxelSize = tuple[float, float, float]
@@ -39,17 +40,24 @@ class Sample:
         0 is background.
     voxel_size_um : tuple of float
         Size of a voxel along z, y, x in µm.
+    annotated : ndarray of bool, shape (z, y, x), or None
+        Where the labels hold: what they say elsewhere neither trains nor judges. None when nothing but the labels
+        themselves tells it.
+    origin : Origin or None
+        The volume that this one is a corrected part of. Such a volume always trains.
 
     Raises
     ------
     UserError
-        When the image is not 3D, holds NaN or infinity, or the labels do not belong to it.
+        When the image is not 3D, holds NaN or infinity, or labels or mask do not belong to it.
     """
 
     name: str
     image: NDArray[Any]
     labels: NDArray[Any] | None = None
     voxel_size_um: VoxelSize = field(default=(1.0, 1.0, 1.0))
+    annotated: NDArray[np.bool_] | None = None
+    origin: Origin | None = None
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3:
@@ -71,6 +79,8 @@ class Sample:
             raise UserError(f"The voxel size of '{self.name}' is {self.voxel_size_um} µm; every side must be above 0.")
         if self.labels is not None:
             check_labels(self.name, self.labels, self.shape)
+        if self.annotated is not None:
+            check_mask(self.name, self.annotated, self.shape)
 
     @property
     def shape(self) -> Shape3D:
@@ -95,6 +105,41 @@ def check_labels(name: str, labels: NDArray[Any], shape: Shape3D) -> None:
         )
     if labels.dtype.kind == "i" and labels.size and labels.min() < 0:
         raise UserError(f"The labels of '{name}' go down to {labels.min()}; labels start at 0 for background.")
+
+
+def check_mask(name: str, annotated: NDArray[Any], shape: Shape3D) -> None:
+    """Raise a `UserError` unless `annotated` is an array of bool of the given shape."""
+    if annotated.shape != shape:
+        raise UserError(
+            f"The mask of what is annotated in '{name}' has shape {annotated.shape}, its image {shape}; "
+            "both must be the same volume."
+        )
+    if annotated.dtype != bool:
+        raise UserError(f"The mask of what is annotated in '{name}' holds {annotated.dtype}; give True and False.")
+
+
+def read_mask(name: str, values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Turn a mask as files hold it, 0 where nothing is annotated and 1 elsewhere, into True and False.
+
+    Parameters
+    ----------
+    name : str
+        Name of the volume, for the message.
+    values : ndarray, shape (z, y, x)
+        Whole numbers, of which any but 0 stands for annotated.
+
+    Raises
+    ------
+    UserError
+        If nothing is annotated.
+    """
+    mask: NDArray[np.bool_] = values > 0
+    if not mask.any():
+        raise UserError(
+            f"The mask of '{name}' says that nothing is annotated: it is 0 everywhere. Set it to 1 where the labels "
+            "hold, or remove it when they hold everywhere."
+        )
+    return mask
 
 
 def whole_numbers(name: str, labels: NDArray[Any]) -> NDArray[np.unsignedinteger[Any]]:

@@ -76,12 +76,13 @@ class Shelf:
         return self._on_disk(array)
 
     def keep_sample(self, sample: Sample) -> Sample:
-        """Keep image and labels of a sample; see `keep`."""
-        labels = None if sample.labels is None else self.keep(sample.labels)
-        image = self.keep(sample.image)
-        return (
-            sample if image is sample.image and labels is sample.labels else replace(sample, image=image, labels=labels)
-        )
+        """Keep image, labels and mask of a sample; see `keep`."""
+        own = sample.labels, sample.annotated, sample.image
+        labels, annotated, image = (None if array is None else self.keep(array) for array in own)
+        if all(kept is array for kept, array in zip((labels, annotated, image), own, strict=True)):
+            return sample
+        assert image is not None  # every sample has one
+        return replace(sample, image=image, labels=labels, annotated=annotated)
 
     @property
     def notice(self) -> str | None:

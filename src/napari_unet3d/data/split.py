@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import floor
+from typing import Protocol
 
 import numpy as np
 
 from napari_unet3d.configs import ZeroIs
 from napari_unet3d.configs.base import Choice
 from napari_unet3d.data.annotation import has_foreground
+from napari_unet3d.data.origin import Origin
 from napari_unet3d.data.pairs import natural_order
 from napari_unet3d.data.sample import Sample, Shape3D, shape_words
 from napari_unet3d.errors import UserError
@@ -40,7 +42,9 @@ class Block:
         """Give this part of its volume as a sample of its own, whose arrays are views."""
         place = tuple(slice(start, stop) for start, stop in zip(self.start_zyx, self.stop_zyx, strict=True))
         labels = None if sample.labels is None else sample.labels[place]
-        return Sample(f"{self.name} [{self.role}]", sample.image[place], labels, sample.voxel_size_um)
+        annotated = None if sample.annotated is None else sample.annotated[place]
+        name = f"{self.name} [{self.role}]"
+        return replace(sample, name=name, image=sample.image[place], labels=labels, annotated=annotated)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,7 @@ class Split:
     Attributes
     ----------
     train, val : tuple of Sample
-        Whole volumes, or the blocks of a single one.
+        Whole volumes, or the blocks of a single one; corrected volumes stand last.
     blocks : tuple of Block
         Where the samples lie in their volume; empty when they are whole volumes.
     notice : str or None
@@ -79,6 +83,9 @@ def split_samples(
     measured in gaps, so that the gap costs the smallest part of the volume; when neither of its ends will do, the
     next one is tried.
 
+    Corrected volumes always train and do not count in the draw, so that the same volumes validate before and after a
+    correction.
+
     Parameters
     ----------
     samples : sequence of Sample
@@ -105,13 +112,68 @@ def split_samples(
     """
     if not samples:
         raise UserError("There is no volume to train on. Add at least one.")
-    if len(samples) == 1 and val_fraction > 0:
-        return _split_volume(samples[0], val_fraction, seed, gap_zyx, zero_is)
     ordered = sorted(samples, key=lambda sample: (natural_order(sample.name), sample.name))
-    chosen = draw_validation(len(ordered), val_fraction, seed)
+    corrected = tuple(sample for sample in ordered if sample.origin is not None)
+    originals = [sample for sample in ordered if sample.origin is None]
+    if len(originals) == 1 and val_fraction > 0:
+        split = _split_volume(originals[0], val_fraction, seed, gap_zyx, zero_is)
+        return replace(split, train=split.train + corrected)
+    chosen = draw_validation(len(originals), val_fraction, seed) if originals else frozenset()
     return Split(
-        train=tuple(sample for i, sample in enumerate(ordered) if i not in chosen),
-        val=tuple(sample for i, sample in enumerate(ordered) if i in chosen),
+        train=tuple(sample for i, sample in enumerate(originals) if i not in chosen) + corrected,
+        val=tuple(sample for i, sample in enumerate(originals) if i in chosen),
+    )
+
+
+class Described(Protocol):
+    """What must be known of a volume to find what it was cut from; samples and their facts both tell it."""
+
+    @property
+    def name(self) -> str:
+        """Name of the volume."""
+
+    @property
+    def shape(self) -> Shape3D:
+        """Number of voxels along z, y, x."""
+
+    @property
+    def origin(self) -> Origin | None:
+        """The volume that it is a corrected part of."""
+
+
+def learnt_from_validation(
+    train: Sequence[Described], val: Sequence[Described], blocks: Sequence[Block]
+) -> list[tuple[str, str]]:
+    """Find corrected volumes that train although the volume or block that they were cut from validates.
+
+    Parameters
+    ----------
+    train, val : sequence of Sample or VolumeFacts
+        What trains and what validates.
+    blocks : sequence of Block
+        Where the only volume was cut; empty for whole volumes.
+
+    Returns
+    -------
+    list of tuple of str
+        Name of the source and of the corrected volume.
+    """
+    judging = [block for block in blocks if block.role is Role.VALIDATION]
+    found = []
+    for corrected in train:
+        own = corrected.origin
+        if own is None or own.part != "train":
+            continue
+        in_block = any(each.name == own.volume and _overlap(each, own.start_zyx, corrected.shape) for each in judging)
+        if in_block or any(own.volume == each.name for each in val):
+            found.append((own.volume, corrected.name))
+    return found
+
+
+def _overlap(block: Block, start: Shape3D, shape: Shape3D) -> bool:
+    return all(
+        first < stop and first + side > begin
+        for first, side, begin, stop in zip(start, shape, block.start_zyx, block.stop_zyx, strict=True)
     )
 
 
@@ -141,7 +203,10 @@ def _split_volume(sample: Sample, val_fraction: float, seed: int, gap_zyx: Shape
         for blocks in _blocks_along(axis, sample, val_fraction, gap_zyx[axis], at_start=at_start):
             is_too_small = False
             train, val = (block.cut(sample) for block in blocks)
-            if all(part.labels is not None and has_foreground(part.labels, zero_is) for part in (train, val)):
+            if all(
+                part.labels is not None and has_foreground(part.labels, zero_is, part.annotated)
+                for part in (train, val)
+            ):
                 return Split((train,), (val,), blocks)
     return Split((sample,), (), notice=_no_validation(sample, gap_zyx, is_too_small=is_too_small))
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unet3d.data.origin import Origin
 from napari_unet3d.data.pairs import Part
 from napari_unet3d.data.sample import Sample, Shape3D, VoxelSize
 
@@ -71,10 +72,14 @@ class VolumeFacts:
     grey_mean : float
         Their mean.
     label_counts : mapping of int to int
-        How many voxels each label value has; empty without labels.
+        How many voxels each label value has; empty without labels. What a mask leaves out is not counted.
     thin_share : float
         Part of the voxels with a label that have none on both sides along one axis at least: nearly all of them
         where single slices are painted, few where objects are labelled whole.
+    n_masked : int
+        Voxels that a mask leaves out, so that they are not annotated whatever their label.
+    origin : Origin or None
+        The volume that it is a corrected part of.
     """
 
     name: str
@@ -86,6 +91,8 @@ class VolumeFacts:
     grey_mean: float
     label_counts: Mapping[int, int]
     thin_share: float
+    n_masked: int = 0
+    origin: Origin | None = None
 
     def n_above(self, background: int) -> int:
         """Count the voxels whose label is above that of background."""
@@ -94,7 +101,7 @@ class VolumeFacts:
 
 def survey(sample: Sample, part: Part = Part.TRAIN) -> VolumeFacts:
     """Gather what checks need of a volume, slice by slice."""
-    image, labels = sample.image, sample.labels
+    image, labels, mask = sample.image, sample.labels, sample.annotated
     return VolumeFacts(
         name=sample.name,
         part=part,
@@ -103,8 +110,11 @@ def survey(sample: Sample, part: Part = Part.TRAIN) -> VolumeFacts:
         fingerprint=fingerprint(image),
         grey_range=(float(image.min()), float(image.max())),
         grey_mean=sum(float(plane.mean(dtype=np.float64)) for plane in image) / len(image),
-        label_counts={} if labels is None else count_values(labels),
-        thin_share=0.0 if labels is None else _thin_share(labels),
+        label_counts={} if labels is None else count_values(labels, mask),
+        # Of what a mask cuts out nothing can be told.
+        thin_share=0.0 if labels is None or mask is not None else _thin_share(labels),
+        n_masked=0 if mask is None else mask.size - sum(int(np.count_nonzero(plane)) for plane in mask),
+        origin=sample.origin,
     )
 
 
@@ -116,13 +126,15 @@ def total_label_counts(volumes: Iterable[VolumeFacts]) -> Counter[int]:
     return counts
 
 
-def count_values(labels: NDArray[Any]) -> dict[int, int]:
+def count_values(labels: NDArray[Any], annotated: NDArray[np.bool_] | None = None) -> dict[int, int]:
     """Count how often each value occurs.
 
     Parameters
     ----------
     labels : ndarray of integers or bool, shape (z, y, x)
         Labels, none of them negative.
+    annotated : ndarray of bool, shape (z, y, x), optional
+        Which voxels count; all without it.
 
     Returns
     -------
@@ -130,8 +142,8 @@ def count_values(labels: NDArray[Any]) -> dict[int, int]:
         In ascending order of the values.
     """
     counts: Counter[int] = Counter()
-    for plane in labels:
-        values, numbers = np.unique(plane, return_counts=True)
+    for z, plane in enumerate(labels):
+        values, numbers = np.unique(plane if annotated is None else plane[annotated[z]], return_counts=True)
         counts.update(dict(zip(map(int, values), map(int, numbers), strict=True)))
     return dict(sorted(counts.items()))
 

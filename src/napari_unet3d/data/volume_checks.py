@@ -34,7 +34,10 @@ def check_leaks(volumes: Sequence[VolumeFacts], validates: Collection[str]) -> I
             return "tests"
         return "validates" if volume.name in validates else "trains"
 
+    yield from _check_origins(volumes)
     for one, other in combinations(volumes, 2):
+        if any(_is_correction_of(a, b) for a, b in ((one, other), (other, one))):
+            continue
         roles = f"{role(one)} and {role(other)}"
         is_copy = one.fingerprint.volume == other.fingerprint.volume
         n_shared = len(one.fingerprint.slices & other.fingerprint.slices)
@@ -53,6 +56,43 @@ def check_leaks(volumes: Sequence[VolumeFacts], validates: Collection[str]) -> I
                 f"'{one.name}' and '{other.name}' share {n_shared} z-slices; one {role(one)} and the other "
                 f"{role(other)}, so the result would flatter the model. Cut them so that they do not overlap."
             )
+
+
+def _is_correction_of(corrected: VolumeFacts, other: VolumeFacts) -> bool:
+    """Tell whether a volume was cut from another one, or from the same third one."""
+    own = corrected.origin
+    if own is None:
+        return False
+    if other.origin is not None:
+        return (own.volume, own.part) == (other.origin.volume, other.origin.part)
+    return own.volume == other.name.removeprefix(f"{Part.TEST}/") and own.part == other.part
+
+
+def _check_origins(volumes: Sequence[VolumeFacts]) -> Iterator[Finding]:
+    """Say which corrected volumes train although the volume that they were cut from tests."""
+    for corrected in volumes:
+        sources = [each for each in volumes if each.origin is None and _is_correction_of(corrected, each)]
+        if corrected.part is not Part.TRAIN:
+            continue
+        for source in sources:
+            if source.part is Part.TEST:
+                yield Finding.warning(corrected_test_volume(corrected.name, source.name))
+
+
+def corrected_test_volume(corrected: str, source: str) -> str:
+    """Say that a test volume is learnt from."""
+    return (
+        f"'{corrected}' trains and was cut from the test volume '{source}', whose score is not to be trusted any more. "
+        "Move that volume to the training part, or remove the corrected one."
+    )
+
+
+def corrected_validation_volume(corrected: str, source: str) -> str:
+    """Say that a validation volume is learnt from."""
+    return (
+        f"'{corrected}' trains and was cut from '{source}', which validates, so validation flatters the model. Judge "
+        "it by the test set."
+    )
 
 
 def check_blocks(blocks: Sequence[Block], seen_zyx: Shape3D) -> Iterator[Finding]:

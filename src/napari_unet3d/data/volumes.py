@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.data.formats.base import Format, VolumeData, voxel_size_file
-from napari_unet3d.data.sample import Sample, VoxelSize, whole_numbers
+from napari_unet3d.data.origin import Origin
+from napari_unet3d.data.sample import Sample, VoxelSize, read_mask, whole_numbers
 from napari_unet3d.errors import UserError, explain_os_errors
 from napari_unet3d.files import write_json, written_beside
 
@@ -180,13 +181,22 @@ def read_labels(path: Path | str) -> VolumeData:
     return VolumeData(whole_numbers(volume_name(path), volume.array), volume.voxel_size_um)
 
 
-def read_sample(image: Path | str, labels: Path | str | None = None) -> Sample:
+def read_sample(
+    image: Path | str,
+    labels: Path | str | None = None,
+    annotated: Path | str | None = None,
+    origin: Origin | None = None,
+) -> Sample:
     """Read an image, and its labels if there are any, as one checked sample.
 
     Parameters
     ----------
     image, labels : Path or str
         The two files. The voxel size is the image's, or the labels' when the image does not say; 1 µm without either.
+    annotated : Path or str, optional
+        The mask of what is annotated, 0 or 1.
+    origin : Origin, optional
+        The volume that it is a corrected part of.
 
     Returns
     -------
@@ -196,9 +206,11 @@ def read_sample(image: Path | str, labels: Path | str | None = None) -> Sample:
     Raises
     ------
     UserError
-        As `read_volume`, and when image and labels do not belong together.
+        As `read_volume`, and when image, labels and mask do not belong together, or nothing is annotated.
     """
     volume = read_volume(image)
     truth = None if labels is None else read_labels(labels)
     voxel_size = volume.voxel_size_um or (truth.voxel_size_um if truth else None) or (1.0, 1.0, 1.0)
-    return Sample(volume_name(image), volume.array, truth.array if truth else None, voxel_size)
+    name = volume_name(image)
+    mask = None if annotated is None else read_mask(name, read_labels(annotated).array)
+    return Sample(name, volume.array, truth.array if truth else None, voxel_size, mask, origin)

@@ -85,7 +85,8 @@ def evaluate(
             yield Notice(by_order)
         for index, volume in enumerate(volumes):
             sample = volume if isinstance(volume, Sample) else read_pair(volume)
-            truth = read_truth(np.asarray(sample.labels), checkpoint.config.task, checkpoint.config.zero_is)
+            labels, trained = np.asarray(sample.labels), checkpoint.config
+            truth = read_truth(labels, trained.task, trained.zero_is, sample.annotated)
             if config.test_augmentation is not Augmentation.NONE:
                 sample, truth = _augmented(sample, truth, config, index)
             yield from loaded.notices_for(sample)
@@ -104,7 +105,7 @@ def _test_volumes(data: Path | str | Sequence[Sample]) -> Sequence[Pair | Sample
                 f"{Path(data) / 'test'} holds no volumes. Add images to test/images and their labels to test/labels."
             )
         for pair in pairs:
-            if pair.image is None or pair.labels is None:
+            if not pair.is_whole:
                 raise UserError(missing_partner(pair))
         return pairs
     if not data:
@@ -127,7 +128,7 @@ def _augmented(sample: Sample, truth: Truth, config: EvaluationConfig, index: in
     numbers = varied_numbers[0].numpy()
     # Where nothing is annotated the label is 0, which is the first of the values then.
     truth = Truth(values[np.maximum(numbers - 1, 0)], None if truth.annotated is None else numbers > 0)
-    return replace(sample, image=varied_image[0].numpy(), labels=truth.labels), truth
+    return replace(sample, image=varied_image[0].numpy(), labels=truth.labels, annotated=truth.annotated), truth
 
 
 class _Results:

@@ -16,7 +16,9 @@ from napari_unet3d.data.events import Notice
 from napari_unet3d.data.label_checks import no_foreground, no_foreground_at_all
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.shelf import Shelf
-from napari_unet3d.data.split import Split, split_samples
+from napari_unet3d.data.split import Split, learnt_from_validation, split_samples
+from napari_unet3d.data.superseding import let_corrections_count
+from napari_unet3d.data.volume_checks import corrected_validation_volume
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.checkpoint import Checkpoint
 from napari_unet3d.model.devices import Hardware, TorchSettings, choose_hardware
@@ -96,6 +98,7 @@ def _train(
     samples = _labelled_samples(data, config, shelf)
     gap_zyx = separating_gap(config, samples[0].voxel_size_um)
     split = split_samples(samples, config.val_fraction, config.seed, gap_zyx=gap_zyx, zero_is=config.zero_is)
+    split = let_corrections_count(split, samples)
     settings = TorchSettings(hardware, config.seed)
     work = workload_of(beginning, split, samples, hardware, shelf)
     with settings.lent():
@@ -127,9 +130,9 @@ def _labelled_samples(data: Path | str | Sequence[Sample], config: TrainingConfi
     samples = read_samples(Path(data), Part.TRAIN, shelf) if isinstance(data, Path | str) else list(data)
     if not samples:
         raise UserError("There is no volume to train on; give at least one image with labels.")
-    labelled = [sample.labels for sample in samples if sample.labels is not None]
-    if not any(has_foreground(labels, config.zero_is) for labels in labelled):
-        has_background = any(labels.any() for labels in labelled)
+    labelled = [(sample.labels, sample.annotated) for sample in samples if sample.labels is not None]
+    if not any(has_foreground(labels, config.zero_is, annotated) for labels, annotated in labelled):
+        has_background = any(labels.any() for labels, _ in labelled)
         raise UserError(no_foreground_at_all(len(samples), config.zero_is, has_background=has_background))
     return samples
 
@@ -150,6 +153,14 @@ def _notices(config: TrainingConfig, hardware: Hardware, split: Split, work: Wor
         )
     if config.momentum > 0 and config.optimizer in (Optimizer.ADAM, Optimizer.ADAMW):
         yield Notice(f"{config.optimizer.words} does not use the momentum of {config.momentum:g}; it has its own.")
+    yield from _notices_on_volumes(config, split)
+
+
+def _notices_on_volumes(config: TrainingConfig, split: Split) -> Iterator[Notice]:
+    for source, corrected in learnt_from_validation(split.train, split.val, split.blocks):
+        yield Notice(corrected_validation_volume(corrected, source))
     for sample in (*split.train, *split.val):
-        if sample.labels is not None and not has_foreground(sample.labels, config.zero_is):
+        if sample.labels is None or sample.origin is not None:  # a correction may take an extra object away
+            continue
+        if not has_foreground(sample.labels, config.zero_is, sample.annotated):
             yield Notice(no_foreground(sample.name))

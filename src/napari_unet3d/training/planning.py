@@ -46,8 +46,12 @@ def make_plan(train: Sequence[Sample], val: Sequence[Sample], config: TrainingCo
     UserError
         If patch, classes or names cannot be used.
     """
-    labelled = [sample.labels for sample in (*train, *val) if sample.labels is not None]
-    classes = find_classes((read_truth(labels, config.task, config.zero_is) for labels in labelled), config)
+    truths = (
+        read_truth(sample.labels, config.task, config.zero_is, sample.annotated)
+        for sample in (*train, *val)
+        if sample.labels is not None
+    )
+    classes = find_classes(truths, config)
     return plan_for(train, classes, config, hardware)
 
 

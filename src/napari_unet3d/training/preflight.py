@@ -10,11 +10,17 @@ from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.checks import Finding
 from napari_unet3d.data.dataset import read_pair
 from napari_unet3d.data.label_checks import check_label_values, check_roles
-from napari_unet3d.data.pairs import Pair, Part, list_pairs, natural_order, pairing_notice
+from napari_unet3d.data.pairs import Pair, Part, list_pairs, natural_order, origin_file, pairing_notice
 from napari_unet3d.data.sample import Sample, Shape3D, shape_words
-from napari_unet3d.data.split import Block, Role, draw_validation, split_samples
+from napari_unet3d.data.split import Block, Role, draw_validation, learnt_from_validation, split_samples
 from napari_unet3d.data.survey import VolumeFacts, survey
-from napari_unet3d.data.volume_checks import check_blocks, check_grey_values, check_leaks, check_voxel_sizes
+from napari_unet3d.data.volume_checks import (
+    check_blocks,
+    check_grey_values,
+    check_leaks,
+    check_voxel_sizes,
+    corrected_validation_volume,
+)
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.receptive_field import separating_gap
 from napari_unet3d.training.events import Preflight, PreflightEvent, VolumeExamined
@@ -66,7 +72,7 @@ def _examine(
     data: Path | str | Sequence[Sample], config: TrainingConfig, run_folder: Path | str | None, *, timed: bool
 ) -> Iterator[Finding | VolumeExamined]:
     sources = _sources(data)
-    n_train = sum(part is Part.TRAIN for _, part, _ in sources)
+    n_originals = sum(part is Part.TRAIN and not _is_corrected(source) for _, part, source in sources)
     if isinstance(data, Path | str) and (notice := pairing_notice(data)):
         yield Finding.warning(notice)
     volumes: list[VolumeFacts] = []
@@ -75,7 +81,8 @@ def _examine(
         try:
             sample = _read(name, part, source)
             volumes.append(survey(sample, part))
-            only = sample if part is Part.TRAIN and n_train == 1 else only
+            if part is Part.TRAIN and n_originals == 1 and sample.origin is None:
+                only = sample
         except UserError as error:
             yield Finding.error(str(error))
         yield VolumeExamined(name, number, len(sources))
@@ -109,6 +116,13 @@ def _sources(data: Path | str | Sequence[Sample]) -> list[_Source]:
     return sources
 
 
+def _is_corrected(source: Pair | Sample) -> bool:
+    """Tell without reading a volume whether it was corrected; such volumes do not count in the split."""
+    if isinstance(source, Sample):
+        return source.origin is not None
+    return source.annotated is not None and origin_file(source.annotated).exists()
+
+
 def _read(name: str, part: Part, source: Pair | Sample) -> Sample:
     sample = source if isinstance(source, Sample) else read_pair(source)
     if sample.labels is None:
@@ -128,15 +142,17 @@ class _Parts:
 
 
 def _split(train: Sequence[VolumeFacts], only: Sample | None, config: TrainingConfig) -> _Parts:
+    originals = [volume for volume in train if volume.origin is None]
+    corrected = [volume for volume in train if volume.origin is not None]
     if only is not None:
         seen = separating_gap(config, only.voxel_size_um)
         split = split_samples([only], config.val_fraction, config.seed, gap_zyx=seen, zero_is=config.zero_is)
         trains, validates = ([survey(sample) for sample in part] for part in (split.train, split.val))
-        return _Parts(trains, validates, split.blocks, seen, split.notice)
-    ordered = sorted(train, key=lambda volume: (natural_order(volume.name), volume.name))
-    chosen = draw_validation(len(ordered), config.val_fraction, config.seed)
+        return _Parts([*trains, *corrected], validates, split.blocks, seen, split.notice)
+    ordered = sorted(originals, key=lambda volume: (natural_order(volume.name), volume.name))
+    chosen = draw_validation(len(ordered), config.val_fraction, config.seed) if ordered else ()
     return _Parts(
-        trains=[volume for number, volume in enumerate(ordered) if number not in chosen],
+        trains=[volume for number, volume in enumerate(ordered) if number not in chosen] + corrected,
         validates=[volume for number, volume in enumerate(ordered) if number in chosen],
     )
 
@@ -149,6 +165,8 @@ def _check_split(parts: _Parts, config: TrainingConfig) -> Iterator[Finding]:
         )
     if parts.notice:
         yield Finding.warning(parts.notice)
+    for source, corrected in learnt_from_validation(parts.trains, parts.validates, parts.blocks):
+        yield Finding.warning(corrected_validation_volume(corrected, source))
     for block in parts.blocks:
         if block.role is Role.VALIDATION:
             start, stop = map(shape_words, (block.start_zyx, block.stop_zyx))

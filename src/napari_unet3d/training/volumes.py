@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -96,7 +96,7 @@ def make_ready(sample: Sample, config: TrainingConfig, plan: Plan, shelf: Shelf 
         raise UserError(f"The volume '{sample.name}' has no labels; label it, or leave it out of training.")
     own_image = sample.image
     sample = at_spacing(sample, plan.spacing_um)
-    truth = read_truth(np.asarray(sample.labels), config.task, config.zero_is)
+    truth = read_truth(np.asarray(sample.labels), config.task, config.zero_is, sample.annotated)
     shape = ready_shape(sample.shape, config, plan)
     fit = config.fit if plan.patch_zyx is None else Fit.PAD
     voxel_size_um = _fitted_voxel_size(sample, shape, fit)
@@ -119,14 +119,15 @@ def make_ready(sample: Sample, config: TrainingConfig, plan: Plan, shelf: Shelf 
 
 
 def at_spacing(sample: Sample, spacing_um: VoxelSize | None) -> Sample:
-    """Bring a volume and its labels to a voxel size (z, y, x) in µm; None leaves it as it is."""
+    """Bring a volume, its labels and its mask to a voxel size (z, y, x) in µm; None leaves it as it is."""
     if spacing_um is None:
         return sample
     image = to_spacing(sample.image, sample.voxel_size_um, spacing_um, is_labels=False)
-    labels = None
-    if sample.labels is not None:
-        labels = to_spacing(sample.labels, sample.voxel_size_um, spacing_um, is_labels=True)
-    return Sample(sample.name, image, labels, spacing_um)
+    labels, annotated = (
+        None if array is None else to_spacing(array, sample.voxel_size_um, spacing_um, is_labels=True)
+        for array in (sample.labels, sample.annotated)
+    )
+    return replace(sample, image=image, labels=labels, annotated=annotated, voxel_size_um=spacing_um)
 
 
 def ready_shape(shape: Shape3D, config: TrainingConfig, plan: Plan) -> Shape3D:

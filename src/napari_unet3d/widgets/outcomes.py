@@ -58,12 +58,14 @@ class Outcome:
         return sum(array.nbytes for array in arrays if array is not None)
 
 
-def read_painted(labels: NDArray[Any] | None, prediction: Prediction) -> Truth | None:
+def read_painted(
+    labels: NDArray[Any] | None, prediction: Prediction, annotated: NDArray[np.bool_] | None = None
+) -> Truth | None:
     """Read labels, if there are any, with the meaning that they had for the model of a prediction."""
     if labels is None:
         return None
     zero_is = prediction.plan.zero_is if prediction.plan else ZeroIs.BACKGROUND
-    return read_truth(labels, prediction.task, zero_is)
+    return read_truth(labels, prediction.task, zero_is, annotated)
 
 
 def compare(

@@ -65,7 +65,7 @@ def predict_sample(model: Path, sample: Sample, config: PredictionConfig, out: P
         if not isinstance(event, Prediction):
             yield event
             continue
-        outcome = compare(event, read_painted(sample.labels, event))
+        outcome = compare(event, read_painted(sample.labels, event, sample.annotated))
         if out is not None:
             _write(outcome, out)
         yield outcome

@@ -1,0 +1,293 @@
+"""Corrected places of a prediction, with undo, and the training volume that they become."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet3d.configs import Elsewhere, Task, ZeroIs
+from napari_unet3d.configs.base import Choice
+from napari_unet3d.data.annotation import Truth
+from napari_unet3d.data.boxes import Box, Region, at_least, hull, in_box, joined, shared
+from napari_unet3d.data.origin import CorrectedPlace, Origin
+from napari_unet3d.data.pasting import number_type, paste
+from napari_unet3d.data.sample import Sample, Shape3D, VoxelSize
+from napari_unet3d.errors import UserError
+
+_AUTO_MARGIN = 6  # voxels of the longest side
+_WORTH_CUTTING = 0.5  # part of the volume, up to which a smaller one is cut out
+
+
+class Taken(Choice):
+    """Whose labels hold at a corrected place."""
+
+    TRUTH = "truth"
+    PREDICTION = "prediction"
+    PAINTED = "painted"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Correction:
+    """One corrected place.
+
+    Attributes
+    ----------
+    place : CorrectedPlace
+        What was corrected there, for the record.
+    box : tuple of slice
+        Where it lies.
+    before, after : ndarray of unsigned integers, shape (z, y, x) of the box
+        The labels without and with it.
+    decided : ndarray of bool, shape (z, y, x) of the box
+        What was decided here; later corrections beside it leave it as it is.
+    annotated : ndarray of bool, shape (z, y, x) of the box
+        Where labels are known: what was decided and what lies around it.
+    """
+
+    place: CorrectedPlace
+    box: Box
+    before: NDArray[Any]
+    after: NDArray[Any]
+    decided: NDArray[np.bool_]
+    annotated: NDArray[np.bool_]
+
+
+class Corrections:
+    """The labels of a prediction while they are corrected place by place.
+
+    A place is corrected with some room around it, so that the network learns both sides of a boundary. In that room
+    the truth holds where there is one, else what is in view.
+
+    Parameters
+    ----------
+    prediction : ndarray of integers, shape (z, y, x)
+        The predicted labels; they are copied.
+    truth : Truth or None
+        What they should be, as far as it is known.
+    task : Task
+        What labels are; ids of objects stay distinct.
+    voxel_size_um : tuple of float
+        Voxel size along z, y, x in µm.
+
+    Attributes
+    ----------
+    labels : ndarray of unsigned integers, shape (z, y, x)
+        The prediction with the corrections so far; it is changed in place.
+    done, undone : list of Correction
+        In the order of correcting, and in that of undoing.
+    """
+
+    def __init__(self, prediction: NDArray[Any], truth: Truth | None, task: Task, voxel_size_um: VoxelSize) -> None:
+        self._prediction, self._truth, self._task, self._voxel_size_um = prediction, truth, task, voxel_size_um
+        sources = [prediction] if truth is None else [prediction, truth.labels]
+        self.labels: NDArray[Any] = prediction.astype(number_type(sources, are_ids=task is Task.OBJECTS))
+        self._painted_from: NDArray[Any] | None = None
+        self.done: list[Correction] = []
+        self.undone: list[Correction] = []
+
+    def take(self, region: Region, taken: Taken, place: CorrectedPlace, margin_um: float) -> Correction:
+        """Let the truth or the prediction hold in a region.
+
+        Parameters
+        ----------
+        region : Region
+            Such as an error.
+        taken : Taken
+            Truth or prediction.
+        place : CorrectedPlace
+            For the record.
+        margin_um : float
+            How far around the region labels are known, too, in µm; 0 for `auto_margin_um`.
+
+        Raises
+        ------
+        UserError
+            When there is no truth to take.
+        """
+        if taken is Taken.TRUTH and self._truth is None:
+            raise UserError("There is no truth to take here. Paint what is right, or take the prediction.")
+        box = self._grown(region.box, margin_um)
+        before, decided = self.labels[box].copy(), in_box(region, box)
+        if taken is Taken.PREDICTION:
+            self._paste(box, decided, self._prediction)
+        return self._add(place, taken, box, before, decided)
+
+    def begin_painting(self) -> None:
+        """Remember the labels as they are, before somebody changes them in place."""
+        self._painted_from = self.labels.copy()
+
+    @property
+    def is_painting(self) -> bool:
+        """Whether painting has begun and is not finished."""
+        return self._painted_from is not None
+
+    def finish_painting(self, region: Region, place: CorrectedPlace, margin_um: float) -> Correction | None:
+        """Let what was painted since `begin_painting` hold, in the region and wherever else something was painted.
+
+        Returns
+        -------
+        Correction or None
+            None when nothing was painted.
+        """
+        old, self._painted_from = self._painted_from, None
+        if old is None or (painted := hull(self.labels != old)) is None:
+            return None
+        box = self._grown(joined(region.box, painted), margin_um)
+        before = old[box].copy()
+        decided = (self.labels[box] != before) | in_box(region, box)
+        return self._add(place, Taken.PAINTED, box, before, decided)
+
+    def undo(self) -> Correction | None:
+        """Take the last correction back and give it; None when there is none."""
+        if not self.done:
+            return None
+        last = self.done.pop()
+        self.labels[last.box] = last.before
+        self.undone.append(last)
+        return last
+
+    def redo(self) -> Correction | None:
+        """Make the correction again that was undone last; None when there is none."""
+        if not self.undone:
+            return None
+        last = self.undone.pop()
+        self.labels[last.box] = last.after
+        self.done.append(last)
+        return last
+
+    def sample(
+        self, image: NDArray[Any], origin: Origin, elsewhere: Elsewhere, zero_is: ZeroIs, least_zyx: Shape3D
+    ) -> Sample:
+        """Make a training volume of all corrections, cut out of the volume where that saves at least half of it.
+
+        Parameters
+        ----------
+        image : ndarray of real numbers, shape (z, y, x)
+            The image that was predicted.
+        origin : Origin
+            Where it comes from; start, choice and places are filled in.
+        elsewhere : Elsewhere
+            What the prediction counts as away from the corrected places.
+        zero_is : ZeroIs
+            What label 0 means in the dataset.
+        least_zyx : tuple of int
+            The volume is at least so large, such as the patches of the network, or as large as the image.
+
+        Raises
+        ------
+        UserError
+            When nothing is corrected.
+        """
+        if not self.done:
+            raise UserError("Nothing is corrected yet. Correct an error first.")
+        annotated = np.zeros(self.labels.shape, bool)
+        for correction in self.done:
+            annotated[correction.box] |= correction.annotated
+        cut = self._whole
+        if elsewhere is Elsewhere.ACCEPTED:
+            annotated[...] = True
+        else:
+            cut = self._worth_cutting(least_zyx)
+        labels = _as_painted(self.labels[cut], self._task, zero_is)
+        known = annotated[cut]
+        start = tuple(side.start for side in cut)
+        places = tuple(correction.place for correction in self.done)
+        origin = origin.model_copy(update={"start_zyx": start, "elsewhere": elsewhere.value, "places": places})
+        name = f"{origin.volume} corrected"
+        return Sample(name, image[cut].copy(), np.where(known, labels, 0), self._voxel_size_um, known.copy(), origin)
+
+    @property
+    def _whole(self) -> Box:
+        z, y, x = (slice(0, side) for side in self.labels.shape)
+        return z, y, x
+
+    def _worth_cutting(self, least_zyx: Shape3D) -> Box:
+        whole = reduce(joined, (correction.box for correction in self.done))
+        z, y, x = (
+            at_least(own, least, side) for own, least, side in zip(whole, least_zyx, self.labels.shape, strict=True)
+        )
+        n_voxels = prod(side.stop - side.start for side in (z, y, x))
+        return (z, y, x) if n_voxels <= _WORTH_CUTTING * self.labels.size else self._whole
+
+    def _grown(self, box: Box, margin_um: float) -> Box:
+        margin_um = margin_um or auto_margin_um(self._voxel_size_um)
+        z, y, x = (
+            slice(max(0, own.start - round(margin_um / size)), min(side, own.stop + round(margin_um / size)))
+            for own, size, side in zip(box, self._voxel_size_um, self.labels.shape, strict=True)
+        )
+        return z, y, x
+
+    def _add(
+        self, place: CorrectedPlace, taken: Taken, box: Box, before: NDArray[Any], decided: NDArray[np.bool_]
+    ) -> Correction:
+        """Let the truth hold around what was decided, and note the correction."""
+        annotated = np.ones_like(decided)
+        if self._truth is not None:
+            earlier = self._decided_earlier(box) & ~decided
+            around = ~decided & ~earlier
+            if self._truth.annotated is not None:
+                around &= self._truth.annotated[box]
+            # In one go with what is around it, so that an object on both sides is one.
+            self._paste(box, around | decided if taken is Taken.TRUTH else around, self._truth.labels)
+            annotated = decided | earlier | around
+        place = place.model_copy(update={"taken": taken.value})
+        correction = Correction(place, box, before, self.labels[box].copy(), decided, annotated)
+        self.done.append(correction)
+        self.undone.clear()
+        return correction
+
+    def _decided_earlier(self, box: Box) -> NDArray[np.bool_]:
+        decided = np.zeros(tuple(side.stop - side.start for side in box), bool)
+        for correction in self.done:
+            here, there = shared(box, correction.box)
+            decided[here] |= correction.decided[there]
+        return decided
+
+    def _paste(self, box: Box, mask: NDArray[np.bool_], source: NDArray[Any]) -> None:
+        paste(self.labels, box, mask, source, are_ids=self._task is Task.OBJECTS)
+
+
+def auto_margin_um(voxel_size_um: VoxelSize) -> float:
+    """Give the room around a corrected place in µm: enough to see both sides of a boundary along every axis."""
+    return _AUTO_MARGIN * max(voxel_size_um)
+
+
+def count_words(corrections: Sequence[Correction]) -> str:
+    """Count corrections in words, such as ``5 corrections: 3 truth, 1 prediction, 1 painted``."""
+    counts = {taken: sum(each.place.taken == taken.value for each in corrections) for taken in Taken}
+    parts = ", ".join(f"{count} {taken.value}" for taken, count in counts.items() if count)
+    return f"{len(corrections)} correction{'' if len(corrections) == 1 else 's'}: {parts}" if parts else ""
+
+
+def free_name(name: str, taken: Sequence[str]) -> str:
+    """Give the first of ``NAME``, ``NAME 2``, ``NAME 3``, … that is not taken, in whatever case."""
+    lower = {each.casefold() for each in taken}
+    return next(each for each in _numbered(name) if each.casefold() not in lower)
+
+
+def renamed(sample: Sample, taken: Sequence[str]) -> Sample:
+    """Give a sample a name that no other volume has."""
+    return replace(sample, name=free_name(sample.name, taken))
+
+
+def _numbered(name: str) -> Iterator[str]:
+    yield name
+    number = 2
+    while True:
+        yield f"{name} {number}"
+        number += 1
+
+
+def _as_painted(labels: NDArray[Any], task: Task, zero_is: ZeroIs) -> NDArray[Any]:
+    """Write labels in the convention of a dataset: where 0 is not annotated, 1 is background."""
+    if zero_is is ZeroIs.BACKGROUND:
+        return labels
+    if task is Task.CLASSES:  # whose values are those of the dataset already
+        return np.where(labels > 0, labels, 1)
+    return labels.astype(np.min_scalar_type(int(labels.max(initial=0)) + 1)) + 1

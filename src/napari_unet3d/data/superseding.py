@@ -1,0 +1,86 @@
+"""What a correction says about a place counts instead of what other volumes say about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet3d.data.sample import Sample
+from napari_unet3d.data.split import Role, Split
+
+
+def let_corrections_count(split: Split, samples: Sequence[Sample]) -> Split:
+    """Take out of the training volumes of a split what later corrections annotate; see `without_corrected_places`.
+
+    What validates stays as it is, so that its numbers can be compared with those of earlier runs. A volume of which
+    nothing is left does not train.
+
+    Parameters
+    ----------
+    split : Split
+        What trains and what validates.
+    samples : sequence of Sample
+        All volumes that it was made of.
+    """
+    if all(sample.origin is None for sample in samples):
+        return split
+    left = dict(zip(map(id, samples), without_corrected_places(samples), strict=True))
+    originals = {sample.name: left[id(sample)] for sample in samples if sample.origin is None}
+    blocks = [block.cut(originals[block.name]) for block in split.blocks if block.role is Role.TRAINING]
+    whole = [left[id(sample)] for sample in split.train if id(sample) in left]
+    train = tuple(each for each in (*blocks, *whole) if each.annotated is None or each.annotated.any())
+    return replace(split, train=train)
+
+
+def without_corrected_places(samples: Sequence[Sample]) -> tuple[Sample, ...]:
+    """Take out of volumes what later corrections annotate, so that old and new labels do not contradict each other.
+
+    Parameters
+    ----------
+    samples : sequence of Sample
+        The volumes that train. A corrected one lies in the volume that its origin names; where two corrected ones
+        overlap, the one that was made later counts.
+
+    Returns
+    -------
+    tuple of Sample
+        In the same order. Only masks are new, and only where something is taken out.
+    """
+    return tuple(_less(sample, samples) for sample in samples)
+
+
+def _less(sample: Sample, others: Sequence[Sample]) -> Sample:
+    for other in others:
+        if not _replaces(other, sample):
+            continue
+        start = sample.origin.start_zyx if sample.origin else (0, 0, 0)
+        left = _outside(other, start, sample)
+        if left is not None and not left.all():
+            sample = replace(sample, annotated=left)
+    return sample
+
+
+def _replaces(corrected: Sample, other: Sample) -> bool:
+    own, older = corrected.origin, other.origin
+    if own is None or own.part != "train":  # volumes of other parts do not train
+        return False
+    if older is None:
+        return own.volume == other.name
+    return (own.volume, own.part) == (older.volume, older.part) and own.made > older.made
+
+
+def _outside(corrected: Sample, start_zyx: tuple[int, int, int], sample: Sample) -> NDArray[np.bool_] | None:
+    """Give the mask of a sample, which begins at a voxel of the source, without what is corrected; None as it was."""
+    assert corrected.origin is not None
+    first = np.array(corrected.origin.start_zyx) - start_zyx  # in voxels of the sample
+    low, high = np.maximum(first, 0), np.minimum(first + corrected.shape, sample.shape)
+    if (low >= high).any():
+        return None
+    here = tuple(map(slice, low.tolist(), high.tolist()))
+    there = tuple(map(slice, (low - first).tolist(), (high - first).tolist()))
+    mask = np.ones(sample.shape, bool) if sample.annotated is None else sample.annotated.copy()
+    mask[here] &= False if corrected.annotated is None else ~corrected.annotated[there]
+    return mask
