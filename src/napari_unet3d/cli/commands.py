@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from napari_unet3d.cli import follow
+from napari_unet3d.cli.json_lines import train_in_lines
 from napari_unet3d.cli.progress import note, say
 from napari_unet3d.cli.score_table import score_table
 from napari_unet3d.cli.settings_file import merge, read_positions
 from napari_unet3d.configs import EvaluationConfig, PredictionConfig, SyntheticConfig, TrainingConfig
 from napari_unet3d.errors import UserError
+
+if TYPE_CHECKING:
+    from napari_unet3d.training.event_lines import RunEvent
 
 # The engine is imported inside the functions, so that help and wrong options answer without loading torch.
 
@@ -79,6 +84,7 @@ def train(  # noqa: PLR0913 - one argument per option
     start_from: Path | None = None,
     check: bool = False,
     summary: bool = False,
+    json_lines: bool = False,
     overwrite: bool = False,
     config: Path | None = None,
     settings: Annotated[TrainingConfig, FLAT] = TRAINING,
@@ -102,11 +108,20 @@ def train(  # noqa: PLR0913 - one argument per option
         Only say what is found in data and settings, with memory and time; the exit code is 1 if training is impossible.
     summary : bool
         Print every layer of the network before training.
+    json_lines : bool
+        For programs that follow the run: write every event to stdout as a line of JSON, and heed the words stop, pause
+        and resume, a line each, on stdin. The end of stdin means stop, too.
     overwrite : bool
         Replace a run that lies in the folder already.
     config : Path
         JSON or TOML file that stands in for options, such as the config.json of another run; options win.
     """
+    if json_lines:
+        if check or summary:
+            raise UserError("--json-lines goes with neither --check nor --summary. Leave these out.")
+        begins = {"overwrite": overwrite, "resume": resume, "start_from": start_from}
+        train_in_lines(lambda: _checked_run(dataset, run, merge(settings, config), begins))
+        return 0
     from napari_unet3d.data.dataset import Part, list_pairs, read_pair
     from napari_unet3d.training.continuing import begin
     from napari_unet3d.training.events import EndReason
@@ -132,6 +147,12 @@ def train(  # noqa: PLR0913 - one argument per option
         say(f"best epoch {finished.best_epoch}: validation Dice {finished.best_val_dice:.4f}")
     say(f"model: {finished.model}")
     return 0
+
+
+def _checked_run(dataset: Path, run: Path, chosen: TrainingConfig, begins: dict[str, Any]) -> Iterator[RunEvent]:
+    from napari_unet3d.training.checked import train_checked
+
+    return train_checked(dataset, run, chosen, **begins)
 
 
 def predict(

@@ -32,6 +32,7 @@ from napari_unet3d.training.events import (
     TrainEvent,
     TrainingFinished,
     VolumeExamined,
+    Working,
 )
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ E = TypeVar("E")
 
 def generation(events: Iterator[DatasetEvent]) -> DatasetWritten:
     """Follow the writing of a synthetic dataset; objects that found no room are said on stderr."""
-    with Bar("volume") as bar, closing(_as_generator(events)) as running:
+    with Bar("volume") as bar, closing(as_generator(events)) as running:
         for event in running:
             match event:
                 case ObjectPlaced() | SlicesImaged():
@@ -64,10 +65,10 @@ def generation(events: Iterator[DatasetEvent]) -> DatasetWritten:
 
 def examination(events: Iterator[PreflightEvent]) -> Preflight:
     """Follow the check before a training."""
-    with Bar("volume") as bar, closing(_as_generator(events)) as running:
+    with Bar("volume") as bar, closing(as_generator(events)) as running:
         for event in running:
             match event:
-                case Finding():
+                case Finding() | Working():
                     pass
                 case VolumeExamined():
                     bar.show(event.n_examined, event.n_volumes)
@@ -129,7 +130,7 @@ def training(
     """
     log = _TrainingLog(describe, said)
     try:
-        with Bar("epoch") as bar, closing(_as_generator(events)) as running:
+        with Bar("epoch") as bar, closing(as_generator(events)) as running:
             for event in running:
                 if isinstance(event, TrainingFinished):
                     return event
@@ -200,7 +201,7 @@ def predictions(
     from napari_unet3d.prediction.predict import predict_files
 
     events = predict_files(model, images, out, config, probability=probability)
-    with Bar("volume", len(images)) as bar, closing(_as_generator(events)) as running:
+    with Bar("volume", len(images)) as bar, closing(as_generator(events)) as running:
         for event in running:
             match event:
                 case ModelLoaded():
@@ -223,7 +224,7 @@ def _show_tiles(event: TilesPredicted, bar: Bar) -> None:
 
 def evaluation(events: Iterator[EvaluateEvent]) -> EvaluationFinished:
     """Follow the evaluation of a test set."""
-    with Bar("volume") as bar, closing(_as_generator(events)) as running:
+    with Bar("volume") as bar, closing(as_generator(events)) as running:
         for event in running:
             match event:
                 case ModelLoaded():
@@ -282,5 +283,6 @@ def describer(config: TrainingConfig, shape_zyx: Shape3D | None, *, layers: bool
     return describe
 
 
-def _as_generator(events: Iterator[E]) -> Generator[E]:
-    yield from events  # closing this one closes the engine's too
+def as_generator(events: Iterator[E]) -> Generator[E]:
+    """Give an iterator as a generator, which can be closed and closes the engine's then."""
+    yield from events

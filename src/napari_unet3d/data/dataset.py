@@ -38,6 +38,7 @@ __all__ = [
     "add_sample",
     "clean_dataset",
     "create_dataset",
+    "each_sample",
     "file_name",
     "files_to_clean",
     "list_pairs",
@@ -97,6 +98,11 @@ def read_samples(folder: Path | str, part: Part = Part.TRAIN, shelf: Shelf | Non
     UserError
         If there are none, a partner is missing, or a file cannot be read; the first problem is named.
     """
+    return list(each_sample(folder, part, shelf))
+
+
+def each_sample(folder: Path | str, part: Part = Part.TRAIN, shelf: Shelf | None = None) -> Iterator[Sample]:
+    """Read the volumes of one part as they are asked for; see `read_samples`."""
     pairs = list_pairs(folder, part)
     if not pairs:
         raise UserError(
@@ -105,7 +111,8 @@ def read_samples(folder: Path | str, part: Part = Part.TRAIN, shelf: Shelf | Non
     for pair in pairs:
         if pair.image is None or pair.labels is None:  # found before hours of reading
             raise UserError(missing_partner(pair))
-    return [read_pair(pair) if shelf is None else shelf.keep_sample(read_pair(pair)) for pair in pairs]
+    for pair in pairs:
+        yield read_pair(pair) if shelf is None else shelf.keep_sample(read_pair(pair))
 
 
 def add_sample(folder: Path | str, sample: Sample, part: Part, *, overwrite: bool = False) -> Pair:

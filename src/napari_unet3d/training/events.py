@@ -48,6 +48,19 @@ class RunStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class Working:
+    """Something that takes long still goes on; it may come at any time, so that a caller can stop there.
+
+    Attributes
+    ----------
+    words : str
+        What goes on, such as ``"Reading the volumes"``.
+    """
+
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class StepFinished:
     """One step of the optimiser, counted from 1; `loss` is that of its batch."""
 
@@ -125,5 +138,5 @@ class Preflight:
         return tuple(finding for finding in self.findings if finding.severity is severity)
 
 
-TrainEvent = RunStarted | Notice | StepFinished | EpochFinished | TrainingFinished
-PreflightEvent = Finding | VolumeExamined | Preflight
+TrainEvent = RunStarted | Working | Notice | StepFinished | EpochFinished | TrainingFinished
+PreflightEvent = Finding | Working | VolumeExamined | Preflight

@@ -7,11 +7,12 @@ weights bit by bit on a CPU with the same number of threads; on a GPU they diffe
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from napari_unet3d.configs import Optimizer, TrainingConfig
 from napari_unet3d.data.annotation import has_foreground
-from napari_unet3d.data.dataset import Part, read_samples
+from napari_unet3d.data.dataset import Part, each_sample
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.label_checks import no_foreground, no_foreground_at_all
 from napari_unet3d.data.sample import Sample
@@ -25,7 +26,8 @@ from napari_unet3d.model.devices import Hardware, TorchSettings, choose_hardware
 from napari_unet3d.model.receptive_field import separating_gap
 from napari_unet3d.training.clock import Clock
 from napari_unet3d.training.continuing import Beginning, begin, take_up, workload_of
-from napari_unet3d.training.events import RunStarted, TrainEvent
+from napari_unet3d.training.events import RunStarted, TrainEvent, Working
+from napari_unet3d.training.heartbeat import beating, beating_each
 from napari_unet3d.training.learner import Learner
 from napari_unet3d.training.resume_state import volumes_of
 from napari_unet3d.training.run_folder import RunFolder
@@ -69,8 +71,8 @@ def train(
     Yields
     ------
     TrainEvent
-        One `RunStarted`, a `StepFinished` per step, an `EpochFinished` per epoch, notices, and
-        `TrainingFinished` at the end.
+        One `RunStarted`, a `StepFinished` per step, an `EpochFinished` per epoch, notices, `Working` while something
+        takes long, and `TrainingFinished` at the end.
 
     Raises
     ------
@@ -95,12 +97,14 @@ def _train(
 ) -> Iterator[TrainEvent]:
     config = beginning.config
     hardware = choose_hardware(config.device, config.precision)
-    samples = _labelled_samples(data, config, shelf)
+    samples = yield from _labelled_samples(data, config, shelf)
     gap_zyx = separating_gap(config, samples[0].voxel_size_um)
-    split = split_samples(samples, config.val_fraction, config.seed, gap_zyx=gap_zyx, zero_is=config.zero_is)
+    divide = partial(split_samples, samples, config.val_fraction, config.seed, gap_zyx=gap_zyx, zero_is=config.zero_is)
+    split = yield from beating(divide, "Dividing the volumes")
     split = let_corrections_count(split, samples)
     settings = TorchSettings(hardware, config.seed)
-    work = workload_of(beginning, split, samples, hardware, shelf)
+    prepare = partial(workload_of, beginning, split, samples, hardware, shelf)
+    work = yield from beating(prepare, "Preparing the volumes")
     with settings.lent():
         learner = Learner(config, work.plan, hardware, work.facts)
     told = take_up(beginning, learner, work.plan, settings)
@@ -126,8 +130,13 @@ def _train(
     yield from Sitting(config, volumes_of(samples), run, work, learner, settings, clock).events()
 
 
-def _labelled_samples(data: Path | str | Sequence[Sample], config: TrainingConfig, shelf: Shelf) -> list[Sample]:
-    samples = read_samples(Path(data), Part.TRAIN, shelf) if isinstance(data, Path | str) else list(data)
+def _labelled_samples(
+    data: Path | str | Sequence[Sample], config: TrainingConfig, shelf: Shelf
+) -> Generator[Working, None, list[Sample]]:
+    if isinstance(data, Path | str):
+        samples = yield from beating_each(each_sample(Path(data), Part.TRAIN, shelf), "Reading the volumes")
+    else:
+        samples = list(data)
     if not samples:
         raise UserError("There is no volume to train on; give at least one image with labels.")
     labelled = [(sample.labels, sample.annotated) for sample in samples if sample.labels is not None]

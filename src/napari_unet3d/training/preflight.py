@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from napari_unet3d.configs import TrainingConfig
@@ -23,7 +24,8 @@ from napari_unet3d.data.volume_checks import (
 )
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.receptive_field import separating_gap
-from napari_unet3d.training.events import Preflight, PreflightEvent, VolumeExamined
+from napari_unet3d.training.events import Preflight, PreflightEvent, VolumeExamined, Working
+from napari_unet3d.training.heartbeat import beating
 from napari_unet3d.training.step_checks import check_disk, check_step
 
 
@@ -53,6 +55,8 @@ def preflight(
         An error makes training impossible, a warning deserves a look, an info is good to know; each says what to do.
     VolumeExamined
         After each volume.
+    Working
+        While something takes long.
     Preflight
         All findings; always the last event. Nothing that a user can solve is raised.
     """
@@ -70,7 +74,7 @@ def preflight(
 
 def _examine(
     data: Path | str | Sequence[Sample], config: TrainingConfig, run_folder: Path | str | None, *, timed: bool
-) -> Iterator[Finding | VolumeExamined]:
+) -> Iterator[Finding | Working | VolumeExamined]:
     sources = _sources(data)
     n_originals = sum(part is Part.TRAIN and not _is_corrected(source) for _, part, source in sources)
     if isinstance(data, Path | str) and (notice := pairing_notice(data)):
@@ -79,8 +83,8 @@ def _examine(
     only: Sample | None = None
     for number, (name, part, source) in enumerate(sources, start=1):
         try:
-            sample = _read(name, part, source)
-            volumes.append(survey(sample, part))
+            sample, facts = yield from beating(partial(_survey, name, part, source), f"Checking '{name}'")
+            volumes.append(facts)
             if part is Part.TRAIN and n_originals == 1 and sample.origin is None:
                 only = sample
         except UserError as error:
@@ -91,7 +95,7 @@ def _examine(
     yield from check_grey_values(volumes, config)
     yield from check_voxel_sizes(volumes, config)
     if train:
-        parts = _split(train, only, config)
+        parts = yield from beating(partial(_split, train, only, config), "Dividing the volumes")
         yield from _check_split(parts, config)
         yield from check_leaks(volumes, {volume.name for volume in parts.validates})
         yield from check_roles(parts.trains, parts.validates, config)
@@ -123,11 +127,12 @@ def _is_corrected(source: Pair | Sample) -> bool:
     return source.annotated is not None and origin_file(source.annotated).exists()
 
 
-def _read(name: str, part: Part, source: Pair | Sample) -> Sample:
+def _survey(name: str, part: Part, source: Pair | Sample) -> tuple[Sample, VolumeFacts]:
     sample = source if isinstance(source, Sample) else read_pair(source)
     if sample.labels is None:
         raise UserError(f"The volume '{name}' has no labels; label it, or leave it out of training.")
-    return sample if sample.name == name else replace(sample, name=name)
+    sample = sample if sample.name == name else replace(sample, name=name)
+    return sample, survey(sample, part)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.configs import Task, TrainingConfig
+from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.shelf import Shelf
 from napari_unet3d.data.split import Split
 from napari_unet3d.errors import OutOfMemory
 from napari_unet3d.model.devices import Hardware, explain_memory_errors
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.training.batches import Batches
+from napari_unet3d.training.heartbeat import go_on_if_wanted
 from napari_unet3d.training.learner import TrainingFacts
 from napari_unet3d.training.losses import class_weights
 from napari_unet3d.training.planning import make_plan, shape_at, smaller_plan
@@ -103,8 +106,7 @@ def prepare(
         Where that goes which does not fit into memory; without it all stays there.
     """
     with explain_memory_errors():
-        train = [make_ready(sample, config, plan, shelf) for sample in split.train]
-        val = [make_ready(sample, config, plan, shelf) for sample in split.val]
+        train, val = (_ready(samples, config, plan, shelf) for samples in (split.train, split.val))
     # Each worker process would be given volumes on disk as copies in memory.
     alone = shelf is not None and shelf.n_bytes_on_disk > 0
     training = Batches(train, config.model_copy(update={"workers": 0}) if alone else config, plan, n_steps_per_epoch)
@@ -115,6 +117,14 @@ def prepare(
         n_steps=config.epochs * len(training),
     )
     return Workload(config, split, plan, training, Validation(val, plan, config.val_augmentation), facts, shelf)
+
+
+def _ready(samples: Sequence[Sample], config: TrainingConfig, plan: Plan, shelf: Shelf | None) -> list[ReadyVolume]:
+    ready = []
+    for sample in samples:
+        go_on_if_wanted()
+        ready.append(make_ready(sample, config, plan, shelf))
+    return ready
 
 
 def _voxels_per_class(volumes: list[ReadyVolume], plan: Plan) -> NDArray[np.int64]:

@@ -21,6 +21,7 @@ from napari_unet3d.training.events import (
     StepFinished,
     TrainingFinished,
     VolumeExamined,
+    Working,
 )
 from napari_unet3d.widgets.curves import LossHistory
 from napari_unet3d.widgets.jobs import Progress
@@ -110,7 +111,7 @@ class TrainingRecord:
                 return self._add_epoch(event)
             case TrainingFinished():
                 self.finished = event
-            case _:
+            case _ if self.started is None:
                 self.status = _preparation_words(event) or self.status
         return None
 
@@ -202,4 +203,6 @@ def _preparation_words(event: Any) -> str:
             return f"Checking volume {n} of {of} …"
         case Preflight():
             return "Preparing the volumes …"
+        case Working(words=words):
+            return f"{words} …"
     return ""

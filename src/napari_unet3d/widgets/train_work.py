@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_unet3d.configs import Difficulty, SyntheticConfig, TrainingConfig
-from napari_unet3d.data.checks import Severity
 from napari_unet3d.data.dataset import Part, list_pairs, read_samples
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
-from napari_unet3d.training.events import Preflight
+from napari_unet3d.training.heartbeat import beating
 from napari_unet3d.widgets.unfinished import noted
 
 if TYPE_CHECKING:
@@ -66,24 +66,18 @@ def train_on(order: Order) -> Iterator[Any]:
 
     Yields
     ------
-    Finding, VolumeExamined, Preflight, TrainEvent
-        The preflight without its timing, then the events of `train`.
+    PreflightEvent, TrainEvent
+        Those of `train_checked`.
 
     Raises
     ------
     UserError
-        With all errors of the preflight, or as `train`.
+        As `train_checked`.
     """
-    from napari_unet3d.training.continuing import begin
-    from napari_unet3d.training.loop import train
-    from napari_unet3d.training.preflight import preflight
+    yield from beating(lambda: import_module("napari_unet3d.training.checked"), "Loading PyTorch")
+    from napari_unet3d.training.checked import train_checked
 
-    beginning = begin(order.run_folder, order.config, resume=order.resume, start_from=order.start_from)
-    for event in preflight(order.data, beginning.config, order.run_folder, timed=False):
-        yield event
-        if isinstance(event, Preflight) and not event.can_train:
-            raise UserError("\n".join(finding.message for finding in event.of(Severity.ERROR)))
-    events = train(order.data, order.run_folder, order.config, resume=order.resume, start_from=beginning.model)
+    events = train_checked(order.data, order.run_folder, order.config, resume=order.resume, start_from=order.start_from)
     yield from noted(events, order.data if isinstance(order.data, Path) else None)
 
 

@@ -1,0 +1,76 @@
+"""The events of a training as lines of text, so that it can be followed from another process.
+
+A line is a JSON object: the name of the event in ``event``, and beside it its fields. Numbers that JSON does not know
+are the texts NaN, Infinity and -Infinity. No line runs code when it is read.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, get_args
+
+from pydantic import TypeAdapter
+
+from napari_unet3d.training.events import PreflightEvent, TrainEvent
+
+
+@dataclass(frozen=True, slots=True)
+class RunFailed:
+    """The last event of a run that the user has to do something for; `message` says what is wrong and what to do."""
+
+    message: str
+
+
+RunEvent = TrainEvent | PreflightEvent | RunFailed
+
+_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(RunEvent)}
+
+
+def line_of(event: RunEvent) -> str:
+    """Write an event as one line, without the end of the line; `event_of` gives an equal event back.
+
+    Raises
+    ------
+    KeyError
+        If it is no event of a run.
+    """
+    name = type(event).__name__
+    fields = _adapter(name).dump_python(event, mode="json")
+    return json.dumps(_strict({"event": name, **fields}), allow_nan=False)
+
+
+def event_of(line: str) -> RunEvent:
+    """Read what `line_of` has written.
+
+    Raises
+    ------
+    ValueError
+        If the line is no event of a run.
+    """
+    try:
+        fields = json.loads(line)
+        adapter = _adapter(fields.pop("event"))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise ValueError(f"no event: {line[:80]!r}") from None
+    event: RunEvent = adapter.validate_python(fields)
+    return event
+
+
+@cache
+def _adapter(name: str) -> TypeAdapter[Any]:
+    return TypeAdapter(_KINDS[name])
+
+
+def _strict(value: Any) -> Any:
+    """Replace the numbers that JSON does not know by their names, which pydantic reads."""
+    match value:
+        case float() if not math.isfinite(value):
+            return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+        case dict():
+            return {key: _strict(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_strict(item) for item in value]
+    return value
