@@ -20,6 +20,14 @@ def _settings_of_nobody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _events_at_any_speed() -> Iterator[None]:
+    """Which events a run gives does not depend on how fast the machine is."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("napari_unet3d.training.heartbeat._EVERY_SECONDS", 3600)
+        yield
+
+
 def box_sample(name: str, shape: tuple[int, int, int] = (12, 16, 20)) -> Sample:
     """A bright box in noise, with voxels of unequal sides; the box lies elsewhere for each name."""
     rng = np.random.default_rng(sum(map(ord, name)))
