@@ -16,7 +16,7 @@ from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.evaluation.error_regions import Region, measure_thickness
 from napari_unet3d.evaluation.error_table import ErrorKind
 from napari_unet3d.evaluation.overlaps import Overlaps
-from napari_unet3d.evaluation.true_surfaces import Voxels
+from napari_unet3d.evaluation.true_surfaces import Voxels, outermost
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,11 +80,21 @@ def _shared(
     """Give what one object shares with several."""
     if annotated is not None:
         mask &= annotated[box]
-    start = np.array([side.start for side in box], np.int32)
-    parts: list[Voxels] = [np.argwhere(mask & (ids == each)).astype(np.int32) + start for each in several]
+    mask &= np.isin(ids, several)
+    voxels, owners = np.argwhere(mask).astype(np.int32), ids[mask]
+    parts: list[Voxels] = [voxels[owners == each] for each in several]
     parts.sort(key=len, reverse=True)
-    largest, second = parts[:2]
+    largest, second = (_surface(part) for part in parts[:2])
     distances, _ = KDTree(largest * np.asarray(voxel_size_um)).query(second * np.asarray(voxel_size_um))
-    seam = len(largest) + int(np.argmin(distances))
-    depth = float(measure_thickness(second, voxel_size_um).max())
-    return Region(np.concatenate(parts), depth, seam, is_whole=False)
+    start = np.array([side.start for side in box], np.int32)
+    seam = np.flatnonzero((voxels == second[np.argmin(distances)]).all(axis=1))[0]
+    depth = float(measure_thickness(parts[1], voxel_size_um).max())
+    return Region(voxels + start, depth, int(seam), is_whole=False)
+
+
+def _surface(voxels: Voxels) -> Voxels:
+    start = voxels.min(axis=0) - 1
+    mask = np.zeros(voxels.max(axis=0) - start + 2, bool)
+    mask[tuple((voxels - start).T)] = True
+    surface: Voxels = np.argwhere(outermost(mask)).astype(np.int32) + start
+    return surface

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from heapq import heappop, heappush
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,14 @@ from napari_unet3d.configs import Task
 from napari_unet3d.data.annotation import Truth
 from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.evaluation.confusions import Confusion, find_confusions
-from napari_unet3d.evaluation.error_regions import Region, connected, measure_thickness, separate, touching
+from napari_unet3d.evaluation.error_regions import (
+    Connected,
+    Region,
+    connected_regions,
+    measure_thickness,
+    separate,
+    touching,
+)
 from napari_unet3d.evaluation.error_table import ErrorKind, ErrorObject, ErrorObjects, ErrorsSearched
 from napari_unet3d.evaluation.error_voxels import WrongVoxels, wrong_voxels
 from napari_unet3d.evaluation.metrics import check_same_shape
@@ -21,8 +29,8 @@ from napari_unet3d.evaluation.true_surfaces import TrueSurfaces
 
 __all__ = ["ErrorKind", "ErrorObject", "ErrorObjects", "ErrorsSearched", "find_error_objects", "search_errors"]
 
-_MOST_KEPT = 5000
-_MOST_AT_ONCE = 200_000
+_MOST_KEPT = 2000
+_VOXELS_PER_EVENT = 200_000
 _MOST_IDS = 2**20  # above it objects are numbered anew, since boxes are kept for every id
 
 ErrorEvent = ErrorsSearched | ErrorObjects
@@ -103,26 +111,51 @@ class _Search:
         self._voxel_size_um, self._tolerance_um = voxel_size_um, tolerance_um
         self._surfaces = TrueSurfaces(truth, voxel_size_um)
         self._found: list[tuple[WrongVoxels | Confusion, Region]] = []
-        self._n_hidden = 0
+        self._n_hidden = self._n_left_out = 0
         self._without_partner: tuple[set[int], set[int]] = set(), set()
 
     def look(self) -> Iterator[ErrorsSearched]:
-        """Look at all wrong voxels, then at merges and splits."""
+        """Look at merges and splits, then at all wrong voxels, the largest regions first."""
         if self._task is Task.OBJECTS:
             self._look_at_objects()
-        groups = list(wrong_voxels(self._prediction, self._truth, self._task))
-        n_done, n_total = 0, sum(len(group.voxels) for group in groups)
+        regions: list[Connected] = []
+        for group in wrong_voxels(self._prediction, self._truth, self._task):
+            regions += connected_regions(group, self._are_whole)
+        regions.sort(key=lambda region: -len(region.voxels))
+        kept: list[int] = []  # a heap of the largest sizes
+        n_done, n_told, n_total = 0, 0, sum(len(region.voxels) for region in regions)
         yield ErrorsSearched(0, n_total)
-        for group in groups:
-            depths = np.empty(len(group.voxels), np.float32)
-            for start in range(0, len(depths), _MOST_AT_ONCE):
-                some = slice(start, start + _MOST_AT_ONCE)
-                depths[some] = self._surfaces.distances(group.wanted, group.voxels[some])
-                if len(depths) > _MOST_AT_ONCE:
-                    yield ErrorsSearched(n_done + start, n_total)
-            self._take_apart(group, depths)
-            n_done += len(depths)
-            yield ErrorsSearched(n_done, n_total)
+        for number, region in enumerate(regions):
+            if len(kept) == _MOST_KEPT and kept[0] >= len(region.voxels):
+                self._n_left_out = len(regions) - number
+                return
+            depths = yield from self._depths(region, n_done, n_total)
+            parts = list(separate(region, depths, self._voxel_size_um, self._tolerance_um))
+            for part in parts:
+                self._found.append((region.group, part))
+                heappush(kept, len(part.voxels))
+                if len(kept) > _MOST_KEPT:
+                    heappop(kept)
+            self._n_hidden += not parts
+            n_done += len(region.voxels)
+            if n_done - n_told >= _VOXELS_PER_EVENT:
+                n_told = n_done
+                yield ErrorsSearched(n_done, n_total)
+
+    def _depths(
+        self, region: Connected, n_done: int, n_total: int
+    ) -> Generator[ErrorsSearched, None, NDArray[np.float32]]:
+        """Measure the depth of each voxel; of what has no true surface to keep to, from its own surface."""
+        voxels, wanted = region.voxels, region.group.wanted
+        if region.is_whole and region.group.kind is ErrorKind.EXTRA:
+            return measure_thickness(voxels, self._voxel_size_um)
+        depths = np.empty(len(voxels), np.float32)
+        for start in range(0, len(voxels), _VOXELS_PER_EVENT):
+            if start:
+                yield ErrorsSearched(n_done + start, n_total)
+            some = slice(start, start + _VOXELS_PER_EVENT)
+            depths[some] = self._surfaces.distances(wanted, voxels[some])
+        return depths if np.isfinite(depths[0]) else measure_thickness(voxels, self._voxel_size_um)
 
     def result(self, ids: NDArray[Any] | None, true_ids: NDArray[Any] | None) -> ErrorObjects:
         """Give numbers to what was found, the largest first, in the ids that were given."""
@@ -137,7 +170,7 @@ class _Search:
             objects=tuple(objects),
             regions=regions,
             n_hidden=self._n_hidden,
-            n_left_out=max(0, len(self._found) - _MOST_KEPT),
+            n_left_out=self._n_left_out + max(0, len(self._found) - _MOST_KEPT),
             tolerance_um=self._tolerance_um,
             voxel_size_um=self._voxel_size_um,
             task=self._task,
@@ -151,18 +184,6 @@ class _Search:
                 self._found.append((confusion, confusion.region))
             else:
                 self._n_hidden += 1
-
-    def _take_apart(self, group: WrongVoxels, depths: NDArray[np.float32]) -> None:
-        numbers, n_regions = connected(group.voxels)
-        is_whole = self._are_whole(group, numbers, n_regions)
-        for number in np.flatnonzero(_lack_surface(group, numbers, depths, is_whole)):
-            members = np.flatnonzero(numbers == number)
-            depths[members] = measure_thickness(group.voxels[members], self._voxel_size_um)
-        for region in separate(group.voxels, numbers, depths, is_whole, self._voxel_size_um, self._tolerance_um):
-            if region is None:
-                self._n_hidden += 1
-            else:
-                self._found.append((group, region))
 
     def _are_whole(self, group: WrongVoxels, numbers: NDArray[np.int32], n_regions: int) -> NDArray[np.bool_]:
         if self._task is Task.OBJECTS:
@@ -205,12 +226,3 @@ class _Search:
             wanted=tuple(value if true_ids is None else int(true_ids[value]) for value in wanted if value),
             is_whole=region.is_whole,
         )
-
-
-def _lack_surface(
-    group: WrongVoxels, numbers: NDArray[np.int32], depths: NDArray[np.float32], is_whole: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
-    """Say which regions have no true surface to keep to: what is found where nothing is, and where all is one value."""
-    lack = np.zeros(len(is_whole), bool)
-    lack[numbers[~np.isfinite(depths)]] = True
-    return lack | is_whole if group.kind is ErrorKind.EXTRA else lack

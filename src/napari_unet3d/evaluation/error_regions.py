@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 from math import ceil
 from typing import Any
 
@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_unet3d.data.sample import VoxelSize
+from napari_unet3d.evaluation.error_voxels import WrongVoxels
 from napari_unet3d.evaluation.true_surfaces import Voxels, thickness
+
+AreWhole = Callable[[WrongVoxels, NDArray[np.int32], int], NDArray[np.bool_]]
 
 _NEIGHBOURS = [offset for offset in product((-1, 0, 1), repeat=3) if any(offset)]
 _TOUCHING = np.ones((3, 3, 3), bool)
@@ -31,7 +34,7 @@ class Region:
     depth_um : float
         Depth of the deepest.
     deepest : int
-        Which of them that is.
+        Which of them that is; of several the one nearest to the middle.
     is_whole : bool
         Whether it touches nothing that is right, and so is no part of a thing, but all of it.
     """
@@ -42,17 +45,49 @@ class Region:
     is_whole: bool
 
 
-def connected(voxels: Voxels) -> tuple[NDArray[np.int32], int]:
-    """Say which region each voxel belongs to.
+@dataclass(frozen=True, slots=True, eq=False)
+class Connected:
+    """Wrong voxels that hang together, before noise is told from what is deeper.
 
-    Voxels that touch with a face, an edge or a corner hang together: a thin thing that runs across the grid is one
-    mistake then, and not as many as it has steps.
-
-    Returns
-    -------
-    tuple of ndarray of int32, shape (voxel,), and int
-        The number of each voxel's region, from 0, and how many regions there are.
+    Attributes
+    ----------
+    group : WrongVoxels
+        What is wrong with them.
+    voxels : ndarray of int32, shape (voxel, 3)
+        Places z, y, x.
+    is_whole : bool
+        Whether it is no part of a thing, but all of it.
     """
+
+    group: WrongVoxels
+    voxels: Voxels
+    is_whole: bool
+
+
+def connected_regions(group: WrongVoxels, are_whole: AreWhole) -> Iterator[Connected]:
+    """Take wrong voxels apart into regions that hang together.
+
+    Voxels that touch with a face, an edge or a corner do: a thin thing that runs across the grid is one mistake then,
+    and not as many as it has steps.
+
+    Parameters
+    ----------
+    group : WrongVoxels
+        The voxels.
+    are_whole : callable
+        Says of regions, given as the group, the number of each voxel's region from 0 and how many there are, which
+        ones are whole things.
+    """
+    numbers, n_regions = _connected(group.voxels)
+    is_whole = are_whole(group, numbers, n_regions)
+    voxels = group.voxels[np.argsort(numbers, kind="stable")]
+    ends = np.cumsum(np.bincount(numbers, minlength=n_regions)).tolist()
+    for number, (start, stop) in enumerate(pairwise([0, *ends])):
+        yield Connected(group, voxels[start:stop], bool(is_whole[number]))
+
+
+def _connected(voxels: Voxels) -> tuple[NDArray[np.int32], int]:
+    """Give the number of each voxel's region, from 0, and how many regions there are."""
     start = voxels.min(axis=0)
     places = tuple((voxels - start).T)
     mask = np.zeros(voxels.max(axis=0) - start + 1, bool)
@@ -93,14 +128,9 @@ def touching(voxels: Voxels, numbers: NDArray[np.int32], n_regions: int, right: 
 
 
 def separate(
-    voxels: Voxels,
-    numbers: NDArray[np.int32],
-    depths: NDArray[np.float32],
-    is_whole: NDArray[np.bool_],
-    voxel_size_um: VoxelSize,
-    tolerance_um: float,
-) -> Iterator[Region | None]:
-    """Give one region for each mistake, the largest connected regions first; None for one that is boundary noise.
+    region: Connected, depths: NDArray[np.float32], voxel_size_um: VoxelSize, tolerance_um: float
+) -> Iterator[Region]:
+    """Give one region for each mistake, and nothing for boundary noise.
 
     Boundary noise is what never goes deeper than the tolerance. Where noise joins deeper parts, as when a prediction
     is a little too wide everywhere, each of these is a region of its own, with the noise right around it. What is
@@ -109,40 +139,30 @@ def separate(
 
     Parameters
     ----------
-    voxels : ndarray of int32, shape (voxel, 3)
-        Places z, y, x.
-    numbers : ndarray of int32, shape (voxel,)
-        The connected region of each.
+    region : Connected
+        Voxels that hang together.
     depths : ndarray of float32, shape (voxel,)
-        Distance of each from the true surface in µm; changed where there is none to keep to.
-    is_whole : ndarray of bool, shape (region,)
-        Which regions touch nothing that is right.
+        Distance of each from the surface that it should have kept to in µm.
     voxel_size_um : tuple of float
         Voxel size along z, y, x in µm.
     tolerance_um : float
         Depth of boundary noise in µm.
     """
-    highest = tolerance_um * (1 + _RELATIVE_ERROR)
-    n_steps = ceil(tolerance_um / min(voxel_size_um))
-    order = np.argsort(numbers, kind="stable")
-    sizes = np.bincount(numbers, minlength=len(is_whole))
-    ends = np.cumsum(sizes)
-    for number in np.argsort(-sizes, kind="stable"):
-        members = order[ends[number] - sizes[number] : ends[number]]
-        inside, deep = voxels[members], depths[members]
-        if is_whole[number]:
-            length = (np.ptp(inside, axis=0) + 1) * voxel_size_um
-            is_noise = deep.max() <= highest and length.max() <= 2 * highest
-            yield None if is_noise else _region(inside, deep, is_whole=True)
-        elif (is_deep := deep > highest).all():
-            yield _region(inside, deep, is_whole=False)
-        elif not is_deep.any():
-            yield None
-        else:
-            parts = _parts(inside, is_deep, n_steps)
-            for part in range(1, int(parts.max()) + 1):
-                mine = parts == part
-                yield _region(inside[mine], deep[mine], is_whole=False)
+    voxels, highest = region.voxels, tolerance_um * (1 + _RELATIVE_ERROR)
+    is_deep = depths > highest
+    if region.is_whole:
+        length = (np.ptp(voxels, axis=0) + 1) * voxel_size_um
+        if is_deep.any() or length.max() > 2 * highest:
+            yield _region(voxels, depths, is_whole=True)
+    elif is_deep.all():
+        yield _region(voxels, depths, is_whole=False)
+    elif is_deep.any():
+        parts = _parts(voxels, is_deep, ceil(tolerance_um / min(voxel_size_um)))
+        order = np.argsort(parts, kind="stable")
+        ends = np.cumsum(np.bincount(parts))
+        for start, stop in pairwise(ends):
+            mine = order[start:stop]
+            yield _region(voxels[mine], depths[mine], is_whole=False)
 
 
 def measure_thickness(voxels: Voxels, voxel_size_um: VoxelSize) -> NDArray[np.float32]:
@@ -156,15 +176,17 @@ def measure_thickness(voxels: Voxels, voxel_size_um: VoxelSize) -> NDArray[np.fl
 
 
 def _region(voxels: Voxels, depths: NDArray[np.float32], *, is_whole: bool) -> Region:
-    deepest = int(np.argmax(depths))
-    return Region(voxels, float(depths[deepest]), deepest, is_whole)
+    deepest = np.flatnonzero(depths >= depths.max() * (1 - _RELATIVE_ERROR))
+    from_middle = np.abs(voxels[deepest] - voxels.mean(axis=0)).sum(axis=1)
+    most_central = int(deepest[np.argmin(from_middle)])
+    return Region(voxels, float(depths[most_central]), most_central, is_whole)
 
 
 def _parts(voxels: Voxels, is_deep: NDArray[np.bool_], n_steps: int) -> NDArray[np.int32]:
     """Give numbers from 1 to the deep parts of a region, with the noise within some steps; 0 is other noise."""
     start = voxels.min(axis=0) - 1
     places = tuple((voxels - start).T)
-    cores, n_cores = connected(voxels[is_deep])
+    cores, n_cores = _connected(voxels[is_deep])
     rank = np.empty(n_cores, np.int32)
     rank[np.argsort(np.bincount(cores), kind="stable")] = np.arange(1, n_cores + 1)  # the largest is stronger
     labels = np.zeros(voxels.max(axis=0) - start + 2, np.int32)

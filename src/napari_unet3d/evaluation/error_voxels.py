@@ -54,34 +54,31 @@ def wrong_voxels(prediction: NDArray[Any], truth: Truth, task: Task) -> Iterator
     WrongVoxels
         In the order of the true values.
     """
-    places, found, wanted = _differing(prediction, truth, task)
-    order = np.lexsort((places, found, wanted))
-    places, found, wanted = places[order], found[order], wanted[order]
-    starts = np.flatnonzero((np.diff(found, prepend=-1) != 0) | (np.diff(wanted, prepend=-1) != 0))
+    places, pairs, n_values = _differing(prediction, truth, task)
+    order = np.argsort(pairs, kind="stable")
+    places, pairs = places[order], pairs[order]
+    starts = np.flatnonzero(np.diff(pairs.astype(np.int64), prepend=-1))
     for start, stop in zip(starts, np.append(starts, len(places))[1:], strict=True):
-        value, true = int(found[start]), int(wanted[start])
-        kind = ErrorKind.MISSED if value == 0 else ErrorKind.EXTRA if true == 0 else ErrorKind.WRONG_CLASS
-        yield WrongVoxels(kind, value, true, _coordinates(places[start:stop], prediction.shape))
+        wanted, found = divmod(int(pairs[start]), n_values)
+        kind = ErrorKind.MISSED if found == 0 else ErrorKind.EXTRA if wanted == 0 else ErrorKind.WRONG_CLASS
+        yield WrongVoxels(kind, found, wanted, _coordinates(places[start:stop], prediction.shape))
 
 
 def _differing(
     prediction: NDArray[Any], truth: Truth, task: Task
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Give place in the flat volume, predicted and true value of each voxel that is wrong."""
-    parts = []
-    n_in_plane = prediction[0].size if len(prediction) else 0
+) -> tuple[NDArray[np.int64], NDArray[np.unsignedinteger[Any]], int]:
+    """Give the place in the flat volume of each wrong voxel, its two values as one number, and what multiplies one."""
+    n_values = 1 + max(int(prediction.max(initial=0)), int(truth.labels.max(initial=0)))
+    kind = np.min_scalar_type(n_values**2)
+    places, pairs = [np.zeros(0, np.int64)], [np.zeros(0, kind)]
     for index, (found, wanted) in enumerate(zip(prediction, truth.labels, strict=True)):
         differs = found != wanted if task is Task.CLASSES else (found > 0) != (wanted > 0)
         if truth.annotated is not None:
             differs &= truth.annotated[index]
-        places = np.flatnonzero(differs)
-        values = found.ravel()[places].astype(np.int64), wanted.ravel()[places].astype(np.int64)
-        parts.append((places + index * n_in_plane, *values))
-    if not parts:
-        nothing = np.zeros(0, np.int64)
-        return nothing, nothing, nothing
-    places, found, wanted = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return places, found, wanted
+        there = np.flatnonzero(differs)
+        places.append(there + index * found.size)
+        pairs.append(wanted.ravel()[there].astype(kind) * kind.type(n_values) + found.ravel()[there].astype(kind))
+    return np.concatenate(places), np.concatenate(pairs), n_values
 
 
 def _coordinates(places: NDArray[np.int64], shape: tuple[int, ...]) -> Voxels:

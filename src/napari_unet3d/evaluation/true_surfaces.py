@@ -18,8 +18,6 @@ Voxels = NDArray[np.int32]
 class TrueSurfaces:
     """Measures distances from the surfaces of the truth, in trees of points rather than in whole volumes.
 
-    Ask for the voxels of one true value after the other, since only the latest tree is kept.
-
     Parameters
     ----------
     truth : Truth
@@ -30,9 +28,8 @@ class TrueSurfaces:
 
     def __init__(self, truth: Truth, voxel_size_um: VoxelSize) -> None:
         self._truth, self._voxel_size_um = truth, voxel_size_um
-        self._boxes = ndimage.find_objects(truth.labels) if truth.labels.size else []
-        self._value: int | None = None
-        self._tree: KDTree | None = None
+        self._boxes = ndimage.find_objects(truth.labels) if truth.labels.max(initial=0) > 1 else []
+        self._trees: dict[int, KDTree | None] = {}
 
     def distances(self, value: int, voxels: Voxels) -> NDArray[np.float32]:
         """Measure from the centre of each voxel to the nearest annotated one with another true value.
@@ -49,20 +46,39 @@ class TrueSurfaces:
         ndarray of float32, shape (voxel,)
             Distances in µm; infinite where no other value is annotated anywhere.
         """
-        if value != self._value:
-            self._value, self._tree = value, self._make_tree(value)
-        if self._tree is None:
-            return np.full(len(voxels), np.inf, np.float32)
-        nearest, _ = self._tree.query(voxels * np.asarray(self._voxel_size_um))
-        distances: NDArray[np.float32] = nearest.astype(np.float32)
+        distances = np.full(len(voxels), min(self._voxel_size_um), np.float32)
+        far = ~self._is_nearest(value, voxels)
+        if not far.any():
+            return distances
+        if value not in self._trees:
+            self._trees[value] = self._make_tree(value)
+        if (tree := self._trees[value]) is None:
+            distances[far] = np.inf
+        else:
+            distances[far], _ = tree.query(voxels[far] * np.asarray(self._voxel_size_um), workers=-1)
         return distances
+
+    def _is_nearest(self, value: int, voxels: Voxels) -> NDArray[np.bool_]:
+        """Say which voxels are as near to another value as can be, which saves looking for what is near to most."""
+        labels, annotated, shape = self._truth.labels.ravel(), self._truth.annotated, self._truth.labels.shape
+        places = np.ravel_multi_index(tuple(voxels.T), shape)
+        is_nearest = np.zeros(len(voxels), bool)
+        for axis in np.flatnonzero(np.equal(self._voxel_size_um, min(self._voxel_size_um))):
+            stride = int(np.prod(shape[axis + 1 :]))
+            for step, end in ((-1, 0), (1, shape[axis] - 1)):
+                beside = np.where(voxels[:, axis] == end, places, places + step * stride)
+                differs = labels[beside] != value
+                if annotated is not None:
+                    differs &= annotated.ravel()[beside]
+                is_nearest |= differs
+        return is_nearest
 
     def _make_tree(self, value: int) -> KDTree | None:
         box = self._box_of(value)
         other = self._truth.labels[box] != value
         if self._truth.annotated is not None:
             other &= self._truth.annotated[box]
-        places = np.argwhere(_outermost(other))
+        places = np.argwhere(outermost(other))
         if not len(places):
             return None
         places += [side.start for side in box]
@@ -91,10 +107,15 @@ def thickness(mask: NDArray[np.bool_], voxel_size_um: VoxelSize) -> NDArray[np.f
     return distances[1:-1, 1:-1, 1:-1]
 
 
-def _outermost(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def outermost(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Find the voxels of a mask that have a neighbour beyond one of their faces that is not in it.
 
-    The nearest voxel of a mask is always one of them: otherwise its neighbour on the way would be nearer.
+    From outside, the nearest voxel of a mask is always one of them: otherwise its neighbour on the way would be nearer.
+
+    Parameters
+    ----------
+    mask : ndarray of bool, shape (z, y, x)
+        What is beyond the border of the volume does not count.
     """
     outside = ~mask
     beside = np.zeros_like(mask)
