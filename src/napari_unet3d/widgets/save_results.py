@@ -8,12 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QSpinBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QPushButton, QVBoxLayout, QWidget
 
 from napari_unet3d.configs import Axis
 from napari_unet3d.evaluation.score_files import write_metrics
 from napari_unet3d.evaluation.scores import Scores, mean_scores
 from napari_unet3d.widgets.memory import recall, remember
+from napari_unet3d.widgets.parts import add_row
+from napari_unet3d.widgets.save_boxes import add_words, number_box
 from napari_unet3d.widgets.save_dialog import ask_for_file
 
 if TYPE_CHECKING:
@@ -100,16 +102,16 @@ class SaveResults(QWidget):
         self._dock.message.show_message(f"The figure is in {event.path}")
 
     def _make_figure_boxes(self) -> None:
-        self.n_slices, self.axis = QSpinBox(), QComboBox()
-        self.n_slices.setRange(1, _MOST_SLICES)
-        self.n_slices.setToolTip("How many slices the figure shows.")
+        self.n_slices = number_box("How many slices the figure shows.", 1, _MOST_SLICES, 5)
+        self.axis = QComboBox()
         for axis in Axis:
             self.axis.addItem(axis.value, axis.value)
         self.axis.setToolTip("The axis that the slices are cut along.")
         known = recall(_KEY)
         known = known if isinstance(known, dict) else {}
         n_slices = known.get("slices")
-        self.n_slices.setValue(n_slices if isinstance(n_slices, int) else 5)
+        if isinstance(n_slices, int):
+            self.n_slices.setValue(n_slices)
         self.axis.setCurrentIndex(max(0, self.axis.findData(known.get("axis"))))
         self.n_slices.valueChanged.connect(self._remember)
         self.axis.currentIndexChanged.connect(self._remember)
@@ -120,12 +122,8 @@ class SaveResults(QWidget):
     def _lay_out(self) -> None:
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(self.metrics_button)
-        row = QHBoxLayout()
-        for widget in (self.n_slices, QLabel("slices along"), self.axis):
-            row.addWidget(widget)
-        row.addWidget(self.figure_button, 1)
-        column.addLayout(row)
+        add_words(column, self.n_slices, "slices along", self.axis, "in the figure")
+        add_row(column, self.metrics_button, self.figure_button)
 
 
 def _draw(outcome: Outcome, axis: Axis, n_slices: int, path: Path) -> Iterator[_FigureSaved]:

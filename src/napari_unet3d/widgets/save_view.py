@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QProgressBar, QPushButton, QSpinBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_unet3d.evaluation.animation import SUFFIXES
 from napari_unet3d.widgets.memory import recall, remember
+from napari_unet3d.widgets.parts import add_row
+from napari_unet3d.widgets.save_boxes import add_words, number_box
 from napari_unet3d.widgets.save_dialog import ask_for_file
 from napari_unet3d.widgets.turntable import Turntable
 from napari_unet3d.widgets.view_pictures import PICTURE_SUFFIXES, Turn, take_picture, write_picture
@@ -39,10 +41,10 @@ class SaveView(QWidget):
         super().__init__()
         self._dock = dock
         self.turntable = Turntable(dock)
-        self.width_box = _number("Width of the picture in pixels.", _SMALLEST, _LARGEST, 600)
-        self.height_box = _number("Height of the picture in pixels.", _SMALLEST, _LARGEST, 600)
-        self.seconds_box = _number("How long a full turn takes, in seconds.", 1, 60, 4)
-        self.rate_box = _number("Frames per second: more is smoother, and the file grows.", 1, 25, 12)
+        self.width_box = number_box("Width of the picture in pixels.", _SMALLEST, _LARGEST, 600)
+        self.height_box = number_box("Height of the picture in pixels.", _SMALLEST, _LARGEST, 600)
+        self.seconds_box = number_box("How long a full turn takes, in seconds.", 1, 60, 4)
+        self.rate_box = number_box("Frames per second: more is smoother, and the file grows.", 1, 25, 12)
         self._boxes = {
             "width": self.width_box,
             "height": self.height_box,
@@ -114,26 +116,10 @@ class SaveView(QWidget):
     def _lay_out(self) -> None:
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        grid = QGridLayout()
-        grid.setHorizontalSpacing(6)
-        rows = [
-            (self.width_box, "×", self.height_box, "pixels", self.screenshot_button),
-            (self.seconds_box, "s at", self.rate_box, "per s", self.turntable_button),
-        ]
-        for row, (first, between, second, unit, button) in enumerate(rows):
-            for place, widget in enumerate((first, QLabel(between), second, QLabel(unit), button)):
-                grid.addWidget(widget, row, place)
-        grid.setColumnStretch(4, 1)
-        column.addLayout(grid)
+        add_words(column, self.width_box, "×", self.height_box, "pixels")
+        add_words(column, "A turn in", self.seconds_box, "s at", self.rate_box, "frames per s")
+        add_row(column, self.screenshot_button, self.turntable_button)
         below = QHBoxLayout()
         below.addWidget(self.bar, 1)
         below.addWidget(self.cancel_button)
         column.addLayout(below)
-
-
-def _number(tooltip: str, low: int, high: int, value: int) -> QSpinBox:
-    box = QSpinBox()
-    box.setRange(low, high)
-    box.setValue(value)
-    box.setToolTip(tooltip)
-    return box
