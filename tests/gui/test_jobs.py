@@ -229,7 +229,72 @@ def test_closing_the_window_ends_a_running_job(make_napari_viewer, qtbot):
         pass
     with qtbot.wait_signal(job.ended, timeout=10_000):
         viewer.close()
-    assert len(log) == 1
+    qtbot.wait_until(lambda: len(log) == 1)
+
+
+def test_closing_the_window_does_not_wait_for_a_long_step(make_napari_viewer, qtbot):
+    viewer = make_napari_viewer()
+    step, cleaned = threading.Event(), threading.Event()
+
+    def slow():
+        try:
+            yield "begun"
+            step.wait(60)
+            yield "stepped"
+        finally:
+            cleaned.set()
+
+    job = jobs_of(viewer).start("test", "Slow", slow)
+    with qtbot.wait_signal(job.reported, timeout=10_000):
+        pass
+    with qtbot.wait_signal(job.ended, timeout=10_000):
+        viewer.close()
+    assert not cleaned.is_set()
+    step.set()
+    assert cleaned.wait(10), "the step ends in order where the process goes on"
+
+
+class Elsewhere:
+    """An engine that is asked to end, and has something to say before it does."""
+
+    def __init__(self) -> None:
+        self.orders, self.is_stopped = [], threading.Event()
+
+    def events(self):
+        yield "begun"
+        while not self.is_stopped.wait(0.01):
+            yield None
+        yield "the last words"
+
+    def stop(self):
+        self.orders.append("stop")
+        self.is_stopped.set()
+
+    def pause(self):
+        self.orders.append("pause")
+
+    def resume(self):
+        self.orders.append("resume")
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_an_engine_that_works_elsewhere_is_given_the_orders_and_ends_by_itself(owner, qtbot, paused):
+    engine = Elsewhere()
+    job = jobs_of(owner).start("test", "Elsewhere", engine.events, control=engine)
+    recorder = Recorder(job)
+    with qtbot.wait_signal(job.reported, timeout=10_000):
+        pass
+    if paused:
+        with qtbot.wait_signal(job.paused, timeout=10_000):
+            job.pause()
+        with qtbot.wait_signal(job.resumed, timeout=10_000):
+            job.resume()
+        with qtbot.wait_signal(job.paused, timeout=10_000):
+            job.pause()
+    with qtbot.wait_signal(job.ended, timeout=10_000):
+        job.stop()
+    assert engine.orders == [*(["pause", "resume", "pause"] if paused else []), "stop"]
+    assert recorder.events == ["begun", "the last words"], "no event is None"
 
 
 def test_task_is_named_in_the_question_before_closing(viewer, qtbot):

@@ -20,7 +20,7 @@ from napari.utils.notifications import Notification, notification_manager
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_unet3d.errors import UserError
-from napari_unet3d.widgets.job_worker import ClosingWorker, Failed, TitledCall, run_engine
+from napari_unet3d.widgets.job_worker import ClosingWorker, Control, Engine, Failed, StoodStill, TitledCall, wait_for
 
 _DELIVERIES_PER_SECOND = 10  # more would make the viewer late, see `Job`
 _DELIVERY_SECONDS = 0.03
@@ -109,24 +109,23 @@ class Job(QObject):
     def stop(self) -> None:
         """Ask the work to end at the engine's next event; `ended` follows when it has."""
         self.stopped = True
-        self._worker.quit()
+        self._engine.order("stop")
 
     def pause(self) -> None:
         """Ask the work to stand still at the engine's next event; `paused` follows when it does."""
-        self._worker.pause()
+        self._engine.order("pause")
 
     def resume(self) -> None:
         """Let paused work go on; `resumed` follows."""
-        self._worker.resume()
+        self._engine.order("resume")
 
-    def _start(self, events: Callable[[], Iterator[Any]]) -> None:
-        work = TitledCall(run_engine, events, self._arrived)
+    def _start(self, events: Callable[[], Iterator[Any]], control: Control | None) -> None:
+        self._engine = Engine(events, self._arrived, control)
+        work = TitledCall(wait_for, self._engine)
         work.title = self.title
         self._bar = activity_bar(total=_BAR_STEPS if self._measure else 0, desc=self.title)
         self._worker = create_worker(work, _worker_class=ClosingWorker)
         self._worker.finished.connect(self._on_finished)
-        self._worker.paused.connect(self._on_paused)
-        self._worker.resumed.connect(self._on_resumed)
         self._began = time.monotonic()
         self.is_running = True
         _running.add(self)
@@ -140,6 +139,9 @@ class Job(QObject):
             event = self._arrived.popleft()
             if isinstance(event, Failed):
                 self._report(event.error)
+                continue
+            if isinstance(event, StoodStill):
+                self._on_paused() if event.is_paused else self._on_resumed()
                 continue
             if isinstance(event, self._keep):
                 self.kept.append(event)
@@ -168,7 +170,6 @@ class Job(QObject):
 
     def _on_paused(self) -> None:
         self.is_paused, self._paused_since = True, time.monotonic()
-        self._deliver(math.inf)  # what came before stands in the dock before it says so
         self.paused.emit()
 
     def _on_resumed(self) -> None:
@@ -217,6 +218,7 @@ class Jobs(QObject):
         *,
         measure: Callable[[Any], Progress | None] | None = None,
         keep: tuple[type, ...] = (),
+        control: Control | None = None,
     ) -> Job:
         """Run an engine in a thread. Connect to the job's signals right away: nothing arrives before you return.
 
@@ -234,6 +236,8 @@ class Jobs(QObject):
         keep : tuple of type, optional
             Event types to keep in `Job.kept`, for a dock that is opened again. They live as long as the job is the
             latest of its kind, so name small ones.
+        control : Control, optional
+            Where the user's orders go when the engine works elsewhere and ends by itself after a stop.
 
         Raises
         ------
@@ -244,7 +248,7 @@ class Jobs(QObject):
             raise UserError(f"'{running.title}' is still running; stop it or wait for its end.")
         job = Job(title, kind, measure, keep)
         self._latest[kind] = job
-        job._start(events)
+        job._start(events, control)
         self.started.emit(job)
         return job
 
