@@ -1,0 +1,53 @@
+"""Camera, grid and text of the canvas, which napari 0.9 moved."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_FONT_SIZE = 14.0
+
+
+def camera_of(viewer: Any) -> Any:
+    """Give the viewer's camera."""
+    return viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera
+
+
+def grid_of(viewer: Any) -> Any:
+    """Give the settings of the viewer's grid."""
+    return viewer.canvas.grid if hasattr(viewer, "canvas") else viewer.grid
+
+
+def text_of(viewer: Any) -> Any:
+    """Give the text that the viewer can show in a corner of the canvas."""
+    return viewer.canvas.overlays.text if hasattr(viewer, "canvas") else viewer.text_overlay
+
+
+class CanvasText:
+    """Words in the corner of the canvas, in place of those of the user, which come back.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        The viewer of the canvas.
+    """
+
+    _PARTS = ("text", "font_size", "position", "visible")
+
+    def __init__(self, viewer: Any) -> None:
+        self._viewer = viewer
+        self._before: dict[str, Any] | None = None
+
+    def show(self, words: str) -> None:
+        """Show words, instead of others that were shown before."""
+        text = text_of(self._viewer)
+        if self._before is None:
+            self._before = {part: getattr(text, part) for part in self._PARTS}
+        text.text, text.font_size, text.position, text.visible = words, _FONT_SIZE, "top_left", True
+
+    def clear(self) -> None:
+        """Let the user's text stand there again."""
+        if self._before is None:
+            return
+        text, before, self._before = text_of(self._viewer), self._before, None
+        for part, value in before.items():
+            setattr(text, part, value)
