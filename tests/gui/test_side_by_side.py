@@ -2,21 +2,22 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from napari.layers import Image
 
-from napari_unet3d.widgets.canvas import camera_of, grid_of, text_of
+from napari_unet3d.widgets.canvas import grid_of, text_of
 from napari_unet3d.widgets.layers import show_difference
-from napari_unet3d.widgets.side_by_side import Cell, SideBySide, show_one_of, the_one_in_view
+from napari_unet3d.widgets.navigation import camera_of
+from napari_unet3d.widgets.side_by_side import Cell, SideBySide
 
 SHAPE = (6, 30, 40)
 PLACE = {"scale": (3.0, 1.0, 0.5), "translate": (5.0, -4.0, 20.0), "units": ("um",) * 3}
+TITLES = ("truth", "prediction", "difference")
 RED, BLUE = (255, 32, 32), (32, 80, 255)
 
 
 @pytest.fixture
 def viewer(make_napari_viewer):
     viewer = make_napari_viewer(show=True)
-    viewer.window.resize(1100, 700)
+    viewer.window.resize(700, 400)
     return viewer
 
 
@@ -44,7 +45,9 @@ def side_by_side(viewer, scene):
     changes = []
     side = SideBySide(viewer, lambda: changes.append(side.is_on))
     side.changes = changes
-    side.begin = lambda: side.start(image, [Cell(t, c) for t, c in zip(("truth", "prediction", "difference"), layers, strict=True)])
+    side.begin = lambda: side.start(
+        image, [Cell(t, c) for t, c in zip(("truth", "prediction", "difference"), layers, strict=True)]
+    )
     return side
 
 

@@ -1,15 +1,10 @@
-"""Camera, grid and text of the canvas, which napari 0.9 moved."""
+"""Grid and text of the canvas, which napari 0.9 moved."""
 
 from __future__ import annotations
 
 from typing import Any
 
 _FONT_SIZE = 14.0
-
-
-def camera_of(viewer: Any) -> Any:
-    """Give the viewer's camera."""
-    return viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera
 
 
 def grid_of(viewer: Any) -> Any:

@@ -13,6 +13,7 @@ from napari_unet3d.evaluation.error_table import ErrorObject, ErrorsSearched
 from napari_unet3d.widgets.base import Dock
 from napari_unet3d.widgets.error_marks import go_to_error, unmark_error
 from napari_unet3d.widgets.error_table import ErrorTable
+from napari_unet3d.widgets.hover import Hover
 from napari_unet3d.widgets.inspect_source import LayerSource
 from napari_unet3d.widgets.inspection import Inspected, Inspection, Subject, inspect_subject
 from napari_unet3d.widgets.jobs import Progress
@@ -20,6 +21,7 @@ from napari_unet3d.widgets.keys import bind_key
 from napari_unet3d.widgets.layers import show_difference
 from napari_unet3d.widgets.parts import RunBar, heading
 from napari_unet3d.widgets.scores_table import ScoresTable
+from napari_unet3d.widgets.what_is_shown import WhatIsShown
 
 _NEXT, _PREVIOUS = "J", "Shift-J"  # E, which says it better, is the eraser of napari's Labels layers
 
@@ -64,6 +66,7 @@ class InspectDock(Dock):
         self.table = ErrorTable()
         self.next_button, self.previous_button = QPushButton("Next error"), QPushButton("Previous")
         self.zoom_box = QCheckBox("Zoom")
+        self.what_is_shown, self.hover = WhatIsShown(self), Hover(self)
         self._lay_out()
         self._connect()
         self.source.find_prediction()
@@ -153,6 +156,8 @@ class InspectDock(Dock):
             self.run_bar,
             self.message,
             self.scores,
+            self.what_is_shown,
+            self.hover,
             heading("Errors"),
             self.tolerance_box,
             self.table,

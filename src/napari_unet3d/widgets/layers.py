@@ -1,4 +1,4 @@
-"""The only file, beside `split_layer`, that reads and writes layers.
+"""The only file, beside `split_layer` and `side_by_side`, that reads and writes layers.
 
 What leaves the viewer is a `Sample`, what enters lies in its place.
 """

@@ -9,6 +9,7 @@ import numpy as np
 from napari.layers import Layer, Points
 
 from napari_unet3d.data.sample import Shape3D
+from napari_unet3d.widgets.canvas import grid_of
 from napari_unet3d.widgets.layers import Place, show_points
 
 Position = tuple[int, int, int]
@@ -53,7 +54,7 @@ def zoom_to(viewer: Any, size: Sequence[float], voxel_size: Sequence[float]) -> 
     shown = [axis - viewer.dims.ndim + len(size) for axis in axes if axis >= viewer.dims.ndim - len(size)]
     longest = max(size[axis] for axis in shown)
     least = _LEAST_IN_VIEW * max(voxel_size[axis] for axis in shown)
-    camera_of(viewer).zoom = min(_canvas_size(viewer)) / max(longest / _PART_OF_VIEW, least)
+    camera_of(viewer).zoom = min(_view_size(viewer)) / max(longest / _PART_OF_VIEW, least)
 
 
 def camera_of(viewer: Any) -> Any:
@@ -61,10 +62,12 @@ def camera_of(viewer: Any) -> Any:
     return viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera
 
 
-def _canvas_size(viewer: Any) -> tuple[int, int]:
-    """Give height and width of the canvas in pixels."""
-    size: tuple[int, int] = viewer.canvas.size if hasattr(viewer, "canvas") else viewer._canvas_size
-    return size
+def _view_size(viewer: Any) -> tuple[float, float]:
+    """Give height and width in pixels of the canvas or, where it shows a grid, of one of its cells."""
+    height, width = viewer.canvas.size if hasattr(viewer, "canvas") else viewer._canvas_size
+    grid = grid_of(viewer)
+    rows, columns = grid.shape if grid.enabled else (1, 1)
+    return height / max(1, rows), width / max(1, columns)
 
 
 def mark_places(

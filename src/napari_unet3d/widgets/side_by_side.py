@@ -12,8 +12,9 @@ from napari.experimental import link_layers, unlink_layers
 from napari.layers import Image, Labels, Layer
 from qtpy.QtCore import QTimer
 
-from napari_unet3d.widgets.canvas import CanvasText, camera_of, grid_of
+from napari_unet3d.widgets.canvas import CanvasText, grid_of
 from napari_unet3d.widgets.layers import OWNED
+from napari_unet3d.widgets.navigation import camera_of
 
 _SPACING = 6  # pixels between two cells
 _TITLE_SIZE = 14.0

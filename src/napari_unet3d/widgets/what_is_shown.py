@@ -1,0 +1,157 @@
+"""The row of buttons that says which is in view: truth, prediction, difference, or all of them side by side."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from napari.layers import Labels
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
+
+from napari_unet3d.widgets.canvas import CanvasText
+from napari_unet3d.widgets.keys import bind_key
+from napari_unet3d.widgets.side_by_side import Cell, SideBySide, show_one_of, the_one_in_view
+
+if TYPE_CHECKING:
+    from napari_unet3d.widgets.inspect import InspectDock
+
+# B would be natural for blinking, and is napari's key to protect painted labels.
+_STEP, _SIDE_BY_SIDE = "G", "Shift-G"
+_TOOLTIPS = {
+    "truth": "Show the true labels, and neither prediction nor difference.",
+    "prediction": "Show the predicted labels, and neither truth nor difference.",
+    "difference": "Show where the prediction is wrong: red is extra, blue is missed, yellow is of a wrong class.",
+}
+
+
+class WhatIsShown(QWidget):
+    """Three buttons of which one is down, and one for all side by side; a key steps from one to the next.
+
+    Nothing but the visibility of layers changes, also when they are shown or hidden in napari's own list. A corner of
+    the canvas says what is in view.
+
+    Parameters
+    ----------
+    dock : InspectDock
+        Whose inspection is in view.
+
+    Attributes
+    ----------
+    buttons : dict of str to QPushButton
+        Those for truth, prediction and difference.
+    side_button : QPushButton
+        Side by side.
+    """
+
+    def __init__(self, dock: InspectDock) -> None:
+        super().__init__()
+        self._dock = dock
+        self._text = CanvasText(dock.viewer)
+        self._side = SideBySide(dock.viewer, self._show_state)
+        self._layers: dict[str, Labels] = {}
+        self._is_gone = False
+        self._says_what = False  # the canvas does, once somebody has stepped
+        self.buttons = {words: _button(words.capitalize(), tooltip) for words, tooltip in _TOOLTIPS.items()}
+        self.side_button = _button(
+            "Side by side",
+            "Show truth, prediction and difference beside each other, in one view: they turn, move and change slices "
+            f"together. Again brings back what was there. Key: {_SIDE_BY_SIDE}",
+        )
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(2)
+        for words, button in self.buttons.items():
+            button.setToolTip(f"{button.toolTip()} Key for the next one: {_STEP}")
+            button.clicked.connect(partial(self.show_one, words))
+            row.addWidget(button, 1)
+        row.addWidget(self.side_button, 1)
+        self.side_button.clicked.connect(self._toggle_side_by_side)
+        bind_key(dock, _STEP, "Show the truth, then the prediction, then the difference", self.step)
+        bind_key(dock, _SIDE_BY_SIDE, "Show truth, prediction and difference side by side", self.side_button.click)
+        dock.inspection_changed.connect(self._take_inspection)
+        dock.follow(dock.viewer.layers.events.removed, self._show_state)
+        dock.destroyed.connect(lambda: self._end())
+        self._show_state()
+
+    @property
+    def is_side_by_side(self) -> bool:
+        """Whether they are side by side now."""
+        return self._side.is_on
+
+    def step(self) -> None:
+        """Show the next of truth, prediction and difference."""
+        names = list(self._present())
+        if not names:
+            self._dock.message.show_message(
+                "Nothing is inspected yet; choose a prediction and its truth, then Inspect."
+            )
+            return
+        shown = next((words for words in names if self.buttons[words].isChecked()), names[-1])
+        self.show_one(names[(names.index(shown) + 1) % len(names)])
+
+    def show_one(self, words: str, *_: object) -> None:
+        """Show the truth, the prediction or the difference alone."""
+        self._side.stop()
+        layers = self._present()
+        if words in layers:
+            self._says_what = True
+            show_one_of(layers.values(), layers[words])
+        self._show_state()
+
+    def _toggle_side_by_side(self) -> None:
+        layers = self._present()
+        if self._side.is_on:
+            self._side.stop()
+        elif len(layers) > 1:
+            self._text.clear()
+            image = self._dock.inspection.image if self._dock.inspection is not None else None
+            image = image if image in self._dock.viewer.layers else None
+            self._side.start(image, [Cell(words, layer) for words, layer in layers.items()])
+        self._show_state()
+
+    def _take_inspection(self, *_: object) -> None:
+        self._side.stop()
+        self._unfollow()
+        self._says_what = False
+        seen = self._dock.inspection
+        found = {} if seen is None else {name: getattr(seen, name) for name in self.buttons}
+        self._layers = {name: layer for name, layer in found.items() if layer is not None}
+        for layer in self._layers.values():
+            layer.events.visible.connect(self._show_state)
+        self._show_state()
+
+    def _present(self) -> dict[str, Labels]:
+        return {words: layer for words, layer in self._layers.items() if layer in self._dock.viewer.layers}
+
+    def _show_state(self, *_: object) -> None:
+        if self._is_gone:
+            return
+        layers, is_on = self._present(), self._side.is_on
+        shown = None if is_on else the_one_in_view(layers.values())
+        for words, button in self.buttons.items():
+            button.setEnabled(words in layers)
+            button.setChecked(words in layers and layers[words] is shown)
+            if button.isChecked() and self._says_what:
+                self._text.show(words)
+        if shown is None:
+            self._text.clear()
+        self.side_button.setEnabled(len(layers) > 1)
+        self.side_button.setChecked(is_on)
+
+    def _unfollow(self) -> None:
+        for layer in self._layers.values():
+            layer.events.visible.disconnect(self._show_state)
+        self._layers = {}
+
+    def _end(self) -> None:
+        self._is_gone = True  # Qt has destroyed the buttons
+        self._side.stop()
+        self._text.clear()
+        self._unfollow()
+
+
+def _button(words: str, tooltip: str) -> QPushButton:
+    button = QPushButton(words)
+    button.setCheckable(True)
+    button.setToolTip(tooltip)
+    return button
