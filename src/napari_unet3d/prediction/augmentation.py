@@ -88,18 +88,43 @@ def augmentation_for(level: Augmentation, voxel_size_um: VoxelSize, shape_zyx: S
     """
     if level is Augmentation.NONE:
         return Augmenter([])
-    alike = [plane for plane in _PLANES if _equal(voxel_size_um, plane)]
-    turns = [
-        # k = 1, 2 or 3 quarter turns in three of four cases: all four orientations are equally likely.
-        RandRotate90d(_BOTH, prob=0.75, max_k=3, spatial_axes=plane)
-        for plane in alike
-        if shape_zyx[plane[0]] == shape_zyx[plane[1]]
-    ]
+    alike, square = _planes_to_turn_in(voxel_size_um, shape_zyx)
+    # k = 1, 2 or 3 quarter turns in three of four cases: all four orientations are equally likely.
+    turns = [RandRotate90d(_BOTH, prob=0.75, max_k=3, spatial_axes=plane) for plane in square]
     mirrors = [RandFlipd(_BOTH, prob=0.5, spatial_axis=axis) for axis in range(3)]
     if level is Augmentation.LIGHT:
         return Augmenter([*turns, *mirrors])
     strength = _STRENGTHS[level]
     return Augmenter([*turns, *mirrors, _affine(strength, alike, shape_zyx), *_grey_values(strength, voxel_size_um)])
+
+
+def words_for_level(level: Augmentation, voxel_size_um: VoxelSize, shape_zyx: Shape3D) -> str:
+    """Say what `augmentation_for` does with volumes of one voxel size and shape, as a part of a sentence."""
+    if level is Augmentation.NONE:
+        return "not varied"
+    alike, square = _planes_to_turn_in(voxel_size_um, shape_zyx)
+    words = [f"quarter turns in {_planes_words(square)}", "mirrored"] if square else ["mirrored"]
+    if level is not Augmentation.LIGHT:
+        strength = _STRENGTHS[level]
+        if alike:
+            words.append(f"turned by up to {strength.rotation_degrees:g}° in {_planes_words(alike)}")
+        if alike and strength.shear:
+            words.append("sheared")
+        words.append(f"scaled by up to {strength.scale:.0%}")
+        words += [f"moved by up to {strength.translation:.0%} of a side", "blurred", "changed in contrast"]
+    return f"{', '.join(words)}, each at random"
+
+
+def _planes_words(planes: list[tuple[int, int]]) -> str:
+    return ", ".join("zyx"[first] + "zyx"[second] for first, second in planes)
+
+
+def _planes_to_turn_in(
+    voxel_size_um: VoxelSize, shape_zyx: Shape3D
+) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Give the planes with voxels of equal sides, and those among them in which the shape stays at a quarter turn."""
+    alike = [plane for plane in _PLANES if _equal(voxel_size_um, plane)]
+    return alike, [plane for plane in alike if shape_zyx[plane[0]] == shape_zyx[plane[1]]]
 
 
 def _equal(voxel_size_um: VoxelSize, plane: tuple[int, int]) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from math import prod
 
 import numpy as np
@@ -19,6 +21,35 @@ from napari_unet3d.prediction.augmentation import Augmenter, augmentation_for
 from napari_unet3d.training.volumes import ReadyVolume
 
 Batch = tuple[torch.Tensor, torch.Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnPart:
+    """A part of a volume as it comes into a batch, and as it was before it was varied.
+
+    Attributes
+    ----------
+    name : str
+        The volume.
+    start_zyx : tuple of int
+        First voxel of the part.
+    voxel_size_um : tuple of float
+        Voxel size along z, y, x in µm.
+    image, original : Tensor of float32, shape (1, z, y, x)
+        Normalised grey values.
+    targets, original_targets : Tensor of uint8, shape (channel, z, y, x)
+        What the network shall answer.
+    """
+
+    name: str
+    start_zyx: Shape3D
+    voxel_size_um: VoxelSize
+    image: torch.Tensor
+    targets: torch.Tensor
+    original: torch.Tensor
+    original_targets: torch.Tensor
+
+
 _Draw = tuple[int, int, Shape3D, Shape3D]  # number of a volume, seed of its variation, start and shape of the part
 
 _LEAST_STEPS = 8  # of an epoch of patches: a single small volume would otherwise make epochs of one step
@@ -42,9 +73,10 @@ class Batches:
     """
 
     def __init__(self, volumes: Sequence[ReadyVolume], config: TrainingConfig, plan: Plan, n_steps: int = 0) -> None:
-        self._order = _Order(volumes, config, plan, n_steps)
+        self._order, self._volumes = _Order(volumes, config, plan, n_steps), tuple(volumes)
+        self._varied = _VariedParts(volumes, config.augmentation)
         self._loader: DataLoader[Batch] = DataLoader(
-            _VariedParts(volumes, config.augmentation),
+            self._varied,
             batch_sampler=self._order,
             num_workers=config.workers,
             multiprocessing_context="spawn" if config.workers else None,
@@ -82,6 +114,22 @@ class Batches:
                 "A worker process that loads data has ended unexpectedly. Set workers to 0; in a script of your own, "
                 "start the training below 'if __name__ == \"__main__\":'."
             ) from error
+
+    def parts(self, epoch: int, first_step: int = 1) -> Iterator[DrawnPart]:
+        """Give what the batches of an epoch are made of, one by one, without worker processes.
+
+        Parameters
+        ----------
+        epoch : int
+            Which epoch, counted from 1.
+        first_step : int
+            The step to begin with, counted from 1.
+        """
+        self._order.epoch, self._order.first_step = epoch, first_step
+        for draw in chain.from_iterable(self._order):
+            number, _, start, shape = draw
+            volume = self._volumes[number]
+            yield DrawnPart(volume.name, start, volume.voxel_size_um, *self._varied[draw], *volume.cut(start, shape))
 
 
 def steps_of_one_pass(shapes: Sequence[Shape3D], plan: Plan) -> int:

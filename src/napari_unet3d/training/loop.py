@@ -97,11 +97,7 @@ def _train(
 ) -> Iterator[TrainEvent]:
     config = beginning.config
     hardware = choose_hardware(config.device, config.precision)
-    samples = yield from _labelled_samples(data, config, shelf)
-    gap_zyx = separating_gap(config, samples[0].voxel_size_um)
-    divide = partial(split_samples, samples, config.val_fraction, config.seed, gap_zyx=gap_zyx, zero_is=config.zero_is)
-    split = yield from beating(divide, "Dividing the volumes")
-    split = let_corrections_count(split, samples)
+    samples, split = yield from read_split(data, config, shelf)
     settings = TorchSettings(hardware, config.seed)
     prepare = partial(workload_of, beginning, split, samples, hardware, shelf)
     work = yield from beating(prepare, "Preparing the volumes")
@@ -128,6 +124,42 @@ def _train(
         yield Notice(message)
     yield from _notices(config, hardware, split, work)
     yield from Sitting(config, volumes_of(samples), run, work, learner, settings, clock).events()
+
+
+def read_split(
+    data: Path | str | Sequence[Sample], config: TrainingConfig, shelf: Shelf
+) -> Generator[Working, None, tuple[list[Sample], Split]]:
+    """Read the volumes of a training and put some aside for validation.
+
+    Parameters
+    ----------
+    data : path of a dataset folder, or sequence of Sample
+        As for `train`.
+    config : TrainingConfig
+        Part that validates, seed, and what labels mean.
+    shelf : Shelf
+        Where that goes which does not fit into memory.
+
+    Yields
+    ------
+    Working
+        While it takes long.
+
+    Returns
+    -------
+    tuple of list of Sample and Split
+        All volumes, and which of them train and validate.
+
+    Raises
+    ------
+    UserError
+        If there is nothing to learn from.
+    """
+    samples = yield from _labelled_samples(data, config, shelf)
+    gap_zyx = separating_gap(config, samples[0].voxel_size_um)
+    divide = partial(split_samples, samples, config.val_fraction, config.seed, gap_zyx=gap_zyx, zero_is=config.zero_is)
+    split = yield from beating(divide, "Dividing the volumes")
+    return samples, let_corrections_count(split, samples)
 
 
 def _labelled_samples(

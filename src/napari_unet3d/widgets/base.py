@@ -13,6 +13,7 @@ from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QDockWidget, QFrame, QMainWindow, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_unet3d.widgets.jobs import Job, jobs_of
+from napari_unet3d.widgets.own_layers import is_aid
 from napari_unet3d.widgets.parts import MessageLine, RunBar
 
 
@@ -90,7 +91,7 @@ class Dock(ScrollDock):
         kinds = get_args(annotation) or (annotation,)
         # Magicgui's own menus know one type of layer only.
         box = ComboBox(
-            choices=lambda _: [layer for layer in self.viewer.layers if isinstance(layer, kinds)],
+            choices=lambda _: [layer for layer in self.viewer.layers if isinstance(layer, kinds) and not is_aid(layer)],
             nullable=NoneType in kinds,
             tooltip=tooltip,
         )

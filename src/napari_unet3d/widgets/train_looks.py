@@ -1,4 +1,4 @@
-"""What the Train dock offers before anything is trained: Check, Model summary, and the run as text."""
+"""What the Train dock offers before anything is trained: Check, summary, patches, and the run as text."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_unet3d.configs.as_text import RunText, training_text
 from napari_unet3d.errors import UserError
 from napari_unet3d.training.events import Preflight
+from napari_unet3d.widgets.augmented import AugmentedView
 from napari_unet3d.widgets.copy_run import CopyButton
 from napari_unet3d.widgets.findings import FindingsWindow
 from napari_unet3d.widgets.summary import SummaryWindow
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Looks(QWidget):
-    """Two buttons, each of which runs a job that ends in a window, and one that copies the run as text.
+    """Buttons: two run a job that ends in a window, one copies the run as text, one shows augmented patches.
 
     Parameters
     ----------
@@ -41,8 +42,11 @@ class Looks(QWidget):
         self.check_button.setToolTip("What goes wrong or could be better, what a step sees, and how long it takes.")
         self.summary_button.setToolTip("Layers, shapes, parameters and memory of this network.")
         self.copy_button = CopyButton(dock, self._as_text)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
+        self.augmented = AugmentedView(dock, order)
+        column, row = QVBoxLayout(self), QHBoxLayout()
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addLayout(row)
+        column.addWidget(self.augmented)
         row.addWidget(self.check_button, 1)
         row.addWidget(self.summary_button, 1)
         row.addWidget(self.copy_button)

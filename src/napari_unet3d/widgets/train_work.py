@@ -17,6 +17,8 @@ from napari_unet3d.widgets.unfinished import noted
 
 if TYPE_CHECKING:
     from napari_unet3d.model.network import ModelSummary
+    from napari_unet3d.training.augmented_events import AugmentedPatches
+    from napari_unet3d.training.events import Working
 
 SAMPLE_CONFIG = SyntheticConfig(
     difficulty=Difficulty.MEDIUM,
@@ -111,6 +113,14 @@ def check(order: Order) -> Iterator[Any]:
     from napari_unet3d.training.preflight import preflight
 
     yield from preflight(order.data, _settled(order), order.run_folder)
+
+
+def draw_patches(order: Order, n_before: int) -> Iterator[Working | AugmentedPatches]:
+    """Give eight patches as the training would draw them, those after the first `n_before`."""
+    from napari_unet3d.training.augmented_patches import augmented_patches
+
+    assert order.config is not None  # only a run that goes on has none
+    yield from augmented_patches(order.data, order.config, n_before=n_before, start_from=order.start_from)
 
 
 def summarise_for(order: Order) -> Iterator[ModelSummary]:
