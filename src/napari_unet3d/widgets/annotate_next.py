@@ -30,7 +30,10 @@ _EXPLANATION = (
     "Voxels that are annotated already are left out when the model was trained with 0 as not annotated. "
     f"Key: {_KEY}, after a click into the image.</qt>"
 )
-_NOTHING_YET = "<qt>Tick 'Uncertainty' in the settings and predict: then this leads to the least sure places.</qt>"
+_NOTHING_YET = (
+    "<qt>Tick 'Uncertainty' in the settings and predict: then this leads to the least sure places. "
+    f"Key: {_KEY}, after a click into the image.</qt>"
+)
 
 
 class AnnotateNext(QPushButton):

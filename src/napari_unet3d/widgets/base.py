@@ -12,6 +12,7 @@ from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QDockWidget, QFrame, QMainWindow, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
+from napari_unet3d.widgets.footer import Footer
 from napari_unet3d.widgets.jobs import Job, jobs_of
 from napari_unet3d.widgets.own_layers import is_aid
 from napari_unet3d.widgets.parts import MessageLine, RunBar
@@ -71,6 +72,8 @@ class Dock(ScrollDock):
         self.jobs = jobs_of(self.viewer)
         self.message = MessageLine()
         self.run_bar: RunBar
+        self.footer = Footer(self)
+        around.addWidget(self.footer)
         self._layer_boxes: list[ComboBox] = []
         self._was_shown = False
         self._once_docked = QTimer(self)  # the dock gets its place only after it was shown

@@ -1,4 +1,4 @@
-"""The keys of the plugin: bound in one place, so that they can be listed in one place."""
+"""The keys of the plugin: bound in one place, so that `keys_window` can list them in one place."""
 
 from __future__ import annotations
 
@@ -30,11 +30,20 @@ class BoundKey:
     dock: str
 
 
-_bound: WeakKeyDictionary[Any, dict[str, BoundKey]] = WeakKeyDictionary()  # by viewer, then by key
+@dataclass(frozen=True, slots=True)
+class _Binding:
+    bound: BoundKey
+    act: Callable[[Any], None]
+
+
+# By viewer, then by key: the docks that want it, of which the last has it.
+_bound: WeakKeyDictionary[Any, dict[str, list[_Binding]]] = WeakKeyDictionary()
 
 
 def bind_key(dock: Dock, key: str, words: str, action: Callable[[], Any]) -> None:
-    """Let a key of the viewer do something for as long as a dock exists; the dock that bound it last wins.
+    """Let a key of the viewer do something for as long as a dock exists.
+
+    The dock that bound it last has it; when that goes, the one before has it again.
 
     Parameters
     ----------
@@ -48,21 +57,20 @@ def bind_key(dock: Dock, key: str, words: str, action: Callable[[], Any]) -> Non
         What to do, without arguments.
     """
     viewer = dock.viewer
-    keys = _bound.setdefault(viewer, {})
-    keys[key] = bound = BoundKey(key, words, dock.kind.capitalize())
-
-    def act(_viewer: Any) -> None:
-        action()
+    wanted = _bound.setdefault(viewer, {}).setdefault(key, [])
+    binding = _Binding(BoundKey(key, words, dock.kind.capitalize()), lambda _viewer: action())
 
     def unbind(*_: Any) -> None:
-        if keys.get(key) is bound:  # else a newer dock has bound it
-            del keys[key]
-            viewer.bind_key(key, None)
+        had_it = wanted[-1] is binding
+        wanted.remove(binding)
+        if had_it:
+            viewer.bind_key(key, wanted[-1].act if wanted else None, overwrite=True)
 
-    viewer.bind_key(key, act, overwrite=True)
+    wanted.append(binding)
+    viewer.bind_key(key, binding.act, overwrite=True)
     dock.destroyed.connect(unbind)
 
 
 def bound_keys(viewer: Any) -> list[BoundKey]:
-    """List the keys of the docks that exist, in the order in which they were bound."""
-    return list(_bound.get(viewer, {}).values())
+    """List the keys of the docks that exist, in the order in which they were bound first."""
+    return [wanted[-1].bound for wanted in _bound.get(viewer, {}).values() if wanted]
