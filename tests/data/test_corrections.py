@@ -10,15 +10,16 @@ from hypothesis import strategies as st
 from napari_unet3d.configs import Elsewhere, Task, ZeroIs
 from napari_unet3d.data.annotation import Truth, read_truth
 from napari_unet3d.data.boxes import Region
-from napari_unet3d.data.corrections import Corrections, Taken, auto_margin_um, count_words, free_name, renamed
+from napari_unet3d.data.corrections import Corrections, Taken, auto_margin_um, count_words
 from napari_unet3d.data.dataset import Part, add_sample, read_samples
-from napari_unet3d.data.origin import CorrectedPlace, Origin
+from napari_unet3d.data.free_names import free_name, renamed
+from napari_unet3d.data.provenance import CorrectedPlace, Provenance
 from napari_unet3d.errors import UserError
 
 SHAPE = (9, 10, 12)
 VOXEL_SIZE = (2.0, 1.0, 0.5)
 PLACE = CorrectedPlace(kind="missed", number=1)
-HERE = Origin(volume="scan", part="train")
+HERE = Provenance(volume="scan", part="train")
 IMAGE = np.random.default_rng(0).integers(0, 60_000, SHAPE).astype(np.uint16)
 SMALLEST = (1, 1, 1)
 

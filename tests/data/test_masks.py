@@ -13,8 +13,8 @@ from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.checks import Finding, check_dataset
 from napari_unet3d.data.dataset import add_sample, clean_dataset, files_to_clean, list_pairs, read_pair, read_samples
 from napari_unet3d.data.label_checks import check_label_values
-from napari_unet3d.data.origin import CorrectedPlace, Origin
 from napari_unet3d.data.pairs import Part
+from napari_unet3d.data.provenance import CorrectedPlace, Provenance
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.shelf import Shelf
 from napari_unet3d.data.survey import survey
@@ -22,7 +22,7 @@ from napari_unet3d.data.volumes import write_volume
 from napari_unet3d.errors import UserError
 
 SHAPE = (4, 5, 6)
-ORIGIN = Origin(
+ORIGIN = Provenance(
     volume="a",
     part="train",
     start_zyx=(1, 2, 3),
@@ -33,7 +33,7 @@ ORIGIN = Origin(
 )
 
 
-def masked(name: str = "a", origin: Origin | None = None) -> Sample:
+def masked(name: str = "a", origin: Provenance | None = None) -> Sample:
     rng = np.random.default_rng(3)
     mask = np.zeros(SHAPE, bool)
     mask[1:3, 1:4, 2:] = True

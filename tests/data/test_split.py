@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_unet3d.configs import ZeroIs
-from napari_unet3d.data.origin import Origin
+from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.split import Block, Role, Split, learnt_from_validation, split_samples
 from napari_unet3d.data.superseding import let_corrections_count, without_corrected_places
@@ -165,7 +165,7 @@ def test_a_volume_that_is_too_small_says_by_how_much():
 def corrected(source: str, made: str = "1", start=(0, 0, 0), mask=None, part="train", name=None) -> Sample:
     shape = (2, 3, 4) if mask is None else mask.shape
     labels = np.ones(shape, np.uint8)
-    origin = Origin(volume=source, part=part, start_zyx=start, made=made)
+    origin = Provenance(volume=source, part=part, start_zyx=start, made=made)
     return Sample(name or f"{source} corrected", np.zeros(shape, np.uint8), labels, (1.0, 1.0, 1.0), mask, origin)
 
 

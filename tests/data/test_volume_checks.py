@@ -10,8 +10,8 @@ import pytest
 
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.checks import Severity
-from napari_unet3d.data.origin import Origin
 from napari_unet3d.data.pairs import Part
+from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.split import Block, Role
 from napari_unet3d.data.survey import VolumeFacts, survey
@@ -119,7 +119,7 @@ def test_different_grey_values_that_are_not_normalised():
 def corrected(source: str, part: str) -> VolumeFacts:
     mask = np.ones(NOISE.shape, bool)
     sample = Sample(f"{source} corrected", NOISE, np.ones_like(mask, np.uint8), VOXEL_SIZE, mask)
-    return survey(replace(sample, origin=Origin(volume=source, part=part)))
+    return survey(replace(sample, origin=Provenance(volume=source, part=part)))
 
 
 def test_a_corrected_volume_is_no_copy_of_its_source_but_must_not_be_a_test_volume():

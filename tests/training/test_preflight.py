@@ -17,8 +17,8 @@ from napari_unet3d.configs import Device, TrainingConfig
 from napari_unet3d.data.checks import Finding, Severity
 from napari_unet3d.data.dataset import Part, add_sample, read_samples
 from napari_unet3d.data.events import Notice
-from napari_unet3d.data.origin import Origin
 from napari_unet3d.data.pairs import natural_order
+from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.split import split_samples
 from napari_unet3d.data.volumes import write_volume
@@ -245,7 +245,7 @@ def test_a_corrected_validation_volume_is_said_by_check_and_run(dataset, tmp_pat
     source = next(sample for sample in read_samples(dataset) if sample.name == judge)
     mask = np.zeros(source.shape, bool)
     mask[2:6, 3:9, 4:12] = True
-    origin = Origin(volume=judge, part="train", made="2026")
+    origin = Provenance(volume=judge, part="train", made="2026")
     add_sample(dataset, replace(source, name=f"{judge} corrected", annotated=mask, origin=origin), Part.TRAIN)
     words = f"'{judge} corrected' trains and was cut from '{judge}', which validates, so validation flatters the model."
     found = examined(dataset, val_fraction=0.34).findings

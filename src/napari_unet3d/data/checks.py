@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.configs.base import Choice
-from napari_unet3d.data.origin import read_origin
-from napari_unet3d.data.pairs import Pair, Part, list_pairs, missing_partner, origin_file, pairing_notice
+from napari_unet3d.data.pairs import Pair, Part, list_pairs, missing_partner, pairing_notice, provenance_file
+from napari_unet3d.data.provenance import read_provenance
 from napari_unet3d.data.sample import (
     Sample,
     Shape3D,
@@ -194,7 +194,7 @@ def _read_mask(pair: Pair, shape: Shape3D) -> tuple[NDArray[np.bool_] | None, bo
     words = f"{pair.part}/annotated/{pair.annotated.name}"
     mask = read_mask(words, read_labels(pair.annotated).array)
     check_mask(words, mask, shape)
-    return mask, read_origin(origin_file(pair.annotated)) is not None
+    return mask, read_provenance(provenance_file(pair.annotated)) is not None
 
 
 def _check_foreground(facts: Sequence[_Facts]) -> Iterator[Finding]:

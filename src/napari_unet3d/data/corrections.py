@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import reduce
 from math import prod
 from typing import Any
@@ -15,8 +15,8 @@ from napari_unet3d.configs import Elsewhere, Task, ZeroIs
 from napari_unet3d.configs.base import Choice
 from napari_unet3d.data.annotation import Truth
 from napari_unet3d.data.boxes import Box, Region, at_least, hull, in_box, joined, shared
-from napari_unet3d.data.origin import CorrectedPlace, Origin
 from napari_unet3d.data.pasting import number_type, paste
+from napari_unet3d.data.provenance import CorrectedPlace, Provenance
 from napari_unet3d.data.sample import Sample, Shape3D, VoxelSize
 from napari_unet3d.errors import UserError
 
@@ -162,7 +162,7 @@ class Corrections:
         return last
 
     def sample(
-        self, image: NDArray[Any], origin: Origin, elsewhere: Elsewhere, zero_is: ZeroIs, least_zyx: Shape3D
+        self, image: NDArray[Any], origin: Provenance, elsewhere: Elsewhere, zero_is: ZeroIs, least_zyx: Shape3D
     ) -> Sample:
         """Make a training volume of all corrections, cut out of the volume where that saves at least half of it.
 
@@ -170,7 +170,7 @@ class Corrections:
         ----------
         image : ndarray of real numbers, shape (z, y, x)
             The image that was predicted.
-        origin : Origin
+        origin : Provenance
             Where it comes from; start, choice and places are filled in.
         elsewhere : Elsewhere
             What the prediction counts as away from the corrected places.
@@ -201,6 +201,18 @@ class Corrections:
         origin = origin.model_copy(update={"start_zyx": start, "elsewhere": elsewhere.value, "places": places})
         name = f"{origin.volume} corrected"
         return Sample(name, image[cut].copy(), np.where(known, labels, 0), self._voxel_size_um, known.copy(), origin)
+
+    def reference(self) -> Truth:
+        """Give what is right as far as it is known: the truth with the corrections, or these alone."""
+        truth = self._truth or Truth(np.zeros_like(self.labels), np.zeros(self.labels.shape, bool))
+        labels = truth.labels.astype(self.labels.dtype)
+        known = None if truth.annotated is None else truth.annotated.copy()
+        for correction in self.done:
+            box = correction.box
+            paste(labels, box, correction.annotated, self.labels, are_ids=self._task is Task.OBJECTS)
+            if known is not None:
+                known[box] |= correction.annotated
+        return Truth(labels, known)
 
     @property
     def _whole(self) -> Box:
@@ -263,25 +275,6 @@ def count_words(corrections: Sequence[Correction]) -> str:
     counts = {taken: sum(each.place.taken == taken.value for each in corrections) for taken in Taken}
     parts = ", ".join(f"{count} {taken.value}" for taken, count in counts.items() if count)
     return f"{len(corrections)} correction{'' if len(corrections) == 1 else 's'}: {parts}" if parts else ""
-
-
-def free_name(name: str, taken: Sequence[str]) -> str:
-    """Give the first of ``NAME``, ``NAME 2``, ``NAME 3``, … that is not taken, in whatever case."""
-    lower = {each.casefold() for each in taken}
-    return next(each for each in _numbered(name) if each.casefold() not in lower)
-
-
-def renamed(sample: Sample, taken: Sequence[str]) -> Sample:
-    """Give a sample a name that no other volume has."""
-    return replace(sample, name=free_name(sample.name, taken))
-
-
-def _numbered(name: str) -> Iterator[str]:
-    yield name
-    number = 2
-    while True:
-        yield f"{name} {number}"
-        number += 1
 
 
 def _as_painted(labels: NDArray[Any], task: Task, zero_is: ZeroIs) -> NDArray[Any]:

@@ -15,17 +15,17 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_unet3d.data.origin import read_origin
 from napari_unet3d.data.pairs import (
     Pair,
     Part,
     check_is_dataset,
     list_pairs,
     missing_partner,
-    origin_file,
     pairing_notice,
+    provenance_file,
     volumes_in,
 )
+from napari_unet3d.data.provenance import read_provenance
 from napari_unet3d.data.sample import Sample, whole_numbers
 from napari_unet3d.data.shelf import Shelf
 from napari_unet3d.data.volumes import is_volume, read_sample, volume_name, write_volume
@@ -77,7 +77,7 @@ def read_pair(pair: Pair) -> Sample:
     """
     if pair.image is None or pair.labels is None:
         raise UserError(missing_partner(pair))
-    origin = None if pair.annotated is None else read_origin(origin_file(pair.annotated))
+    origin = None if pair.annotated is None else read_provenance(provenance_file(pair.annotated))
     return read_sample(pair.image, pair.labels, pair.annotated, origin)
 
 
@@ -157,10 +157,10 @@ def add_sample(folder: Path | str, sample: Sample, part: Part, *, overwrite: boo
         for path, array in arrays.items():
             write_volume(places.enter_context(written_beside(path)), array, sample.voxel_size_um)
         if sample.origin is not None:
-            beside = places.enter_context(written_beside(origin_file(mask)))
+            beside = places.enter_context(written_beside(provenance_file(mask)))
             beside.write_text(sample.origin.model_dump_json(indent=2), encoding="utf-8")
     for path in taken:
-        if path not in arrays and not (sample.origin is not None and path == origin_file(mask)):
+        if path not in arrays and not (sample.origin is not None and path == provenance_file(mask)):
             _remove(path)
     return Pair(name, part, image, labels, annotated=mask if mask in arrays else None)
 
@@ -169,7 +169,7 @@ def _namesakes(folder: Path, name: str) -> list[Path]:
     """List what a volume of a name has in a folder, whatever its format, with the origin that stands beside a mask."""
     found = [path for path in volumes_in(folder) if volume_name(path).casefold() == name.casefold()]
     if folder.name == "annotated":
-        found += [origin_file(path) for path in found if origin_file(path).exists()]
+        found += [provenance_file(path) for path in found if provenance_file(path).exists()]
     return found
 
 

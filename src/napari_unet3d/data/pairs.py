@@ -53,7 +53,7 @@ class Pair:
         return self.image is not None and self.labels is not None
 
 
-def origin_file(mask: Path) -> Path:
+def provenance_file(mask: Path) -> Path:
     """Give the file that tells the origin of the volume of a mask: ``NAME.json`` beside it."""
     return mask.with_name(f"{volume_name(mask)}.json")
 

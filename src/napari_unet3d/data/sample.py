@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.data.origin import Origin
+from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.errors import UserError
 
 VoxelSize = tuple[float, float, float]
@@ -43,7 +43,7 @@ class Sample:
     annotated : ndarray of bool, shape (z, y, x), or None
         Where the labels hold: what they say elsewhere neither trains nor judges. None when nothing but the labels
         themselves tells it.
-    origin : Origin or None
+    origin : Provenance or None
         The volume that this one is a corrected part of. Such a volume always trains.
 
     Raises
@@ -57,7 +57,7 @@ class Sample:
     labels: NDArray[Any] | None = None
     voxel_size_um: VoxelSize = field(default=(1.0, 1.0, 1.0))
     annotated: NDArray[np.bool_] | None = None
-    origin: Origin | None = None
+    origin: Provenance | None = None
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3:

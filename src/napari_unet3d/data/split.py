@@ -12,8 +12,8 @@ import numpy as np
 from napari_unet3d.configs import ZeroIs
 from napari_unet3d.configs.base import Choice
 from napari_unet3d.data.annotation import has_foreground
-from napari_unet3d.data.origin import Origin
 from napari_unet3d.data.pairs import natural_order
+from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.sample import Sample, Shape3D, shape_words
 from napari_unet3d.errors import UserError
 
@@ -137,7 +137,7 @@ class Described(Protocol):
         """Number of voxels along z, y, x."""
 
     @property
-    def origin(self) -> Origin | None:
+    def origin(self) -> Provenance | None:
         """The volume that it is a corrected part of."""
 
 

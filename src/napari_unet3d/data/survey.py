@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.data.origin import Origin
 from napari_unet3d.data.pairs import Part
+from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.sample import Sample, Shape3D, VoxelSize
 
 
@@ -78,7 +78,7 @@ class VolumeFacts:
         where single slices are painted, few where objects are labelled whole.
     n_masked : int
         Voxels that a mask leaves out, so that they are not annotated whatever their label.
-    origin : Origin or None
+    origin : Provenance or None
         The volume that it is a corrected part of.
     """
 
@@ -92,7 +92,7 @@ class VolumeFacts:
     label_counts: Mapping[int, int]
     thin_share: float
     n_masked: int = 0
-    origin: Origin | None = None
+    origin: Provenance | None = None
 
     def n_above(self, background: int) -> int:
         """Count the voxels whose label is above that of background."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.data.formats.base import Format, VolumeData, voxel_size_file
-from napari_unet3d.data.origin import Origin
+from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.sample import Sample, VoxelSize, read_mask, whole_numbers
 from napari_unet3d.errors import UserError, explain_os_errors
 from napari_unet3d.files import write_json, written_beside
@@ -185,7 +185,7 @@ def read_sample(
     image: Path | str,
     labels: Path | str | None = None,
     annotated: Path | str | None = None,
-    origin: Origin | None = None,
+    origin: Provenance | None = None,
 ) -> Sample:
     """Read an image, and its labels if there are any, as one checked sample.
 
@@ -195,7 +195,7 @@ def read_sample(
         The two files. The voxel size is the image's, or the labels' when the image does not say; 1 µm without either.
     annotated : Path or str, optional
         The mask of what is annotated, 0 or 1.
-    origin : Origin, optional
+    origin : Provenance, optional
         The volume that it is a corrected part of.
 
     Returns

@@ -11,7 +11,7 @@ from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.checks import Finding
 from napari_unet3d.data.dataset import read_pair
 from napari_unet3d.data.label_checks import check_label_values, check_roles
-from napari_unet3d.data.pairs import Pair, Part, list_pairs, natural_order, origin_file, pairing_notice
+from napari_unet3d.data.pairs import Pair, Part, list_pairs, natural_order, pairing_notice, provenance_file
 from napari_unet3d.data.sample import Sample, Shape3D, shape_words
 from napari_unet3d.data.split import Block, Role, draw_validation, learnt_from_validation, split_samples
 from napari_unet3d.data.survey import VolumeFacts, survey
@@ -124,7 +124,7 @@ def _is_corrected(source: Pair | Sample) -> bool:
     """Tell without reading a volume whether it was corrected; such volumes do not count in the split."""
     if isinstance(source, Sample):
         return source.origin is not None
-    return source.annotated is not None and origin_file(source.annotated).exists()
+    return source.annotated is not None and provenance_file(source.annotated).exists()
 
 
 def _survey(name: str, part: Part, source: Pair | Sample) -> tuple[Sample, VolumeFacts]:

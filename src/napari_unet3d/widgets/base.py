@@ -125,6 +125,12 @@ class Dock(ScrollDock):
                 mine.raise_()
                 return
 
+    def come_forward(self) -> None:
+        """Bring the dock before others that share its place as tabs."""
+        if (mine := _dock_widget_of(self)) is not None:
+            mine.show()
+            mine.raise_()
+
     def reset_choices(self, *_: Any) -> None:
         """Bring the layer menus up to date; napari calls it when layers come, go or are renamed."""
         for box in self._layer_boxes:

@@ -87,6 +87,7 @@ class ErrorList(QAbstractTableModel):
         super().__init__(parent)
         self.errors: tuple[ErrorObject, ...] = ()
         self._remarks: dict[int, Remarks] = {}  # by the number of the error
+        self._corrected: Mapping[int, str] = {}  # likewise
         self._columns = _columns({})
         self._dots = {kind: _dot(colour) for kind, colour in KIND_COLOURS.items()}
 
@@ -106,6 +107,7 @@ class ErrorList(QAbstractTableModel):
         """
         self.beginResetModel()
         self.errors, self._remarks, self._columns = errors, dict(remarks), _columns(names)
+        self._corrected = {}
         self.endResetModel()
 
     def remarks_on(self, error: ErrorObject) -> Remarks:
@@ -116,10 +118,23 @@ class ErrorList(QAbstractTableModel):
         """Mark an error as looked at, or not."""
         self._remark(error, Remarks(is_seen, self.remarks_on(error).note))
 
+    def show_corrected(self, taken: Mapping[int, str]) -> None:
+        """Say in the column of notes which errors were corrected, and how.
+
+        Parameters
+        ----------
+        taken : mapping of int to str
+            Whose labels hold there now, such as ``truth``, by the numbers of the errors.
+        """
+        if taken != self._corrected:
+            self._corrected = taken
+            self.dataChanged.emit(self.index(0, self.NOTE), self.index(len(self.errors) - 1, self.NOTE))
+
     def words(self, error: ErrorObject, column: int) -> str:
         """Give the text of a cell."""
         if column == self.NOTE:
-            return self.remarks_on(error).note
+            taken, note = self._corrected.get(error.number, ""), self.remarks_on(error).note
+            return "; ".join(words for words in (taken and f"corrected: {taken}", note) if words)
         return self._columns[column].words(error)
 
     @property
@@ -149,6 +164,8 @@ class ErrorList(QAbstractTableModel):
         """Give what a cell shows."""
         error, column = self.errors[index.row()], index.column()
         match role:
+            case Qt.ItemDataRole.EditRole if column == self.NOTE:
+                return self.remarks_on(error).note
             case Qt.ItemDataRole.DisplayRole | Qt.ItemDataRole.EditRole:
                 return self.words(error, column)
             case Qt.ItemDataRole.CheckStateRole if column == self.SEEN:

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QHBoxLayout, QPushButton, 
 
 from napari_unet3d.evaluation.error_table import ErrorObject, ErrorsSearched
 from napari_unet3d.widgets.base import Dock
+from napari_unet3d.widgets.correct import CorrectPart
 from napari_unet3d.widgets.error_marks import go_to_error, unmark_error
 from napari_unet3d.widgets.error_table import ErrorTable
 from napari_unet3d.widgets.hover import Hover
@@ -21,6 +22,7 @@ from napari_unet3d.widgets.keys import bind_key
 from napari_unet3d.widgets.layers import show_difference
 from napari_unet3d.widgets.parts import RunBar, heading
 from napari_unet3d.widgets.scores_table import ScoresTable
+from napari_unet3d.widgets.train_on import TrainOnPart
 from napari_unet3d.widgets.what_is_shown import WhatIsShown
 
 _NEXT, _PREVIOUS = "J", "Shift-J"  # E, which says it better, is the eraser of napari's Labels layers
@@ -67,6 +69,8 @@ class InspectDock(Dock):
         self.next_button, self.previous_button = QPushButton("Next error"), QPushButton("Previous")
         self.zoom_box = QCheckBox("Zoom")
         self.what_is_shown, self.hover = WhatIsShown(self), Hover(self)
+        self.correct = CorrectPart(self)
+        self.train_on = TrainOnPart(self, self.correct)
         self._lay_out()
         self._connect()
         self.source.find_prediction()
@@ -162,6 +166,8 @@ class InspectDock(Dock):
             self.tolerance_box,
             self.table,
             steps,
+            self.correct,
+            self.train_on,
         ):
             self.column.addWidget(widget)
 

@@ -57,6 +57,15 @@ def zoom_to(viewer: Any, size: Sequence[float], voxel_size: Sequence[float]) -> 
     camera_of(viewer).zoom = min(_view_size(viewer)) / max(longest / _PART_OF_VIEW, least)
 
 
+def looked_at(viewer: Any, layer: Layer) -> tuple[float, float, float]:
+    """Give the voxel (z, y, x) of a 3D layer in the middle of the view; it may lie outside of the layer."""
+    point, displayed = list(viewer.dims.point), viewer.dims.displayed
+    for axis, at in zip(displayed, camera_of(viewer).center[-len(displayed) :], strict=True):
+        point[axis] = at
+    z, y, x = layer.world_to_data(point[-3:])
+    return float(z), float(y), float(x)
+
+
 def camera_of(viewer: Any) -> Any:
     """Give the camera; `viewer.camera` is deprecated from napari 0.9 on."""
     return viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera

@@ -19,6 +19,7 @@ from napari_unet3d.widgets.layers import show_sample
 from napari_unet3d.widgets.parts import Kind, RunBar, heading
 from napari_unet3d.widgets.runs import TrainingRecord, new_run_folder, plugin_data_folder, remember_run
 from napari_unet3d.widgets.split_layer import show_blocks
+from napari_unet3d.widgets.train_job import begin_training
 from napari_unet3d.widgets.train_looks import Looks
 from napari_unet3d.widgets.train_offers import ContinueOffer, SampleOffer
 from napari_unet3d.widgets.train_place import RunPlace
@@ -136,16 +137,7 @@ class TrainDock(Dock):
             self._begin(partial(train_on, order), run.folder)
 
     def _begin(self, events: Callable[[], Iterator[Any]], run_folder: Path) -> None:
-        record = TrainingRecord(run_folder)
-
-        def with_record() -> Iterator[Any]:
-            yield record
-            yield from events()
-
-        self.jobs.start(
-            self.kind, f"Training {run_folder.name}", with_record, measure=record.add, keep=(TrainingRecord,)
-        )
-        self._show_record(record)
+        self._show_record(begin_training(self.jobs, events, run_folder))
 
     def _order(self) -> Order:
         data, run_folder = self.source.data(), self.place.folder.require("a folder for the run")

@@ -36,7 +36,7 @@ class CorrectedPlace(BaseModel):
     volume_um3: float = 0.0
 
 
-class Origin(BaseModel):
+class Provenance(BaseModel):
     """The volume that a corrected one was cut from, and what was corrected in it.
 
     Attributes
@@ -68,7 +68,7 @@ class Origin(BaseModel):
     places: tuple[CorrectedPlace, ...] = ()
 
 
-def read_origin(file: Path) -> Origin | None:
+def read_provenance(file: Path) -> Provenance | None:
     """Read where a corrected volume comes from; None when there is no such file.
 
     Raises
@@ -81,7 +81,7 @@ def read_origin(file: Path) -> Origin | None:
             return None
         content = file.read_bytes()
     try:
-        return Origin(**json.loads(content))
+        return Provenance(**json.loads(content))
     except (ValidationError, ValueError, TypeError, RecursionError):
         raise UserError(
             f"{file} does not say which volume was corrected: it is damaged. Add the corrections again, or remove the "

@@ -1,0 +1,265 @@
+"""The part of the Inspect dock that corrects errors: takes the truth, takes the prediction, or lets the user paint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QDoubleSpinBox, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from napari_unet3d.configs import CorrectionConfig
+from napari_unet3d.data.corrections import Taken, count_words
+from napari_unet3d.errors import UserError
+from napari_unet3d.widgets.correcting import Correcting, Spot, spot_around, spot_of_error
+from napari_unet3d.widgets.form import SettingsForm
+from napari_unet3d.widgets.keys import bind_key
+from napari_unet3d.widgets.layers import sample_from_layers
+from napari_unet3d.widgets.memory import recall, remember
+from napari_unet3d.widgets.navigation import looked_at
+from napari_unet3d.widgets.parts import add_row, heading
+
+if TYPE_CHECKING:
+    from napari_unet3d.widgets.inspect import InspectDock
+
+# Letters that napari's Labels layers leave free; G as in ground truth, Q as in quill.
+_TRUTH, _PREDICTION, _PAINT, _HERE, _UNDO, _REDO = "G", "K", "Q", "H", "U", "Shift-U"
+_SIZE_KEY = "correct-here-um"
+_MOST_KEPT = 3  # predictions whose corrections are kept while others are looked at
+
+
+class CorrectPart(QWidget):
+    """Corrects the chosen error, or a box in the middle of the view when none is chosen.
+
+    The layer ``NAME corrected`` shows the corrected state. Corrections of a prediction are kept while another one is
+    looked at.
+
+    Parameters
+    ----------
+    dock : InspectDock
+        Its inspection, chosen error, layers and message line.
+
+    Attributes
+    ----------
+    changed : Signal()
+        Emitted after something was corrected or taken back, and when another prediction is in view.
+    correcting : Correcting or None
+        What is corrected.
+    """
+
+    changed = Signal()
+
+    def __init__(self, dock: InspectDock) -> None:
+        super().__init__()
+        self._dock = dock
+        self._kept: list[Correcting] = []
+        self.correcting: Correcting | None = None
+        self.where, self.count = _line(), _line()
+        self.truth_button = self._button(
+            "Take the truth",
+            _TRUTH,
+            "The prediction is wrong here: let the truth hold.",
+            partial(self.take, Taken.TRUTH),
+        )
+        self.prediction_button = self._button(
+            "Take the prediction",
+            _PREDICTION,
+            "The prediction is right here, and the truth, if there is one, is wrong: let the prediction hold.",
+            partial(self.take, Taken.PREDICTION),
+        )
+        self.paint_button = self._button(
+            "Paint",
+            _PAINT,
+            "Neither is right: paint what is, in the slices. Press again, or go to the next error, when you are done.",
+            self.paint,
+        )
+        self.here_button = self._button(
+            "Correct here",
+            _HERE,
+            "Correct a place that is in no list: a box in the middle of the view, of the size beside it.",
+            self.correct_here,
+        )
+        self.undo_button = self._button("Undo", _UNDO, "Take the last correction back.", self.undo)
+        self.redo_button = self._button("Redo", _REDO, "Make the correction again.", self.redo)
+        self.size_box = QDoubleSpinBox()
+        self.form = SettingsForm(CorrectionConfig, "correction")
+        self._lay_out()
+        dock.inspection_changed.connect(self._on_inspection)
+        dock.error_selected.connect(self._on_selected)
+        self._refresh()
+
+    def take(self, taken: Taken) -> None:
+        """Let the truth or the prediction hold at the error or place."""
+        with self._dock.message.explaining():
+            self._finish_painting()
+            correcting = self._opened()
+            correcting.take(self._spot(correcting), taken, self.form.value.margin_um)
+            self._refresh()
+
+    def paint(self) -> None:
+        """Begin to paint at the error or place, or end it."""
+        with self._dock.message.explaining():
+            if self.correcting is not None and self.correcting.is_painting:
+                self._finish_painting()
+            else:
+                correcting = self._opened()
+                correcting.begin_painting(self._spot(correcting))
+                self._dock.message.show_message(
+                    f"Paint in the layer '{correcting.name} corrected'. Ctrl-Z takes a stroke back; "
+                    f"press 'Done painting' or {_PAINT} at the end."
+                )
+            self._refresh()
+
+    def correct_here(self) -> None:
+        """Choose no error, so that the buttons correct the middle of the view."""
+        with self._dock.message.explaining():
+            self._finish_painting()
+            self._opened()
+            self._dock.select(None)
+            self._refresh()
+
+    def undo(self) -> None:
+        """Take the last correction back, or what is being painted."""
+        with self._dock.message.explaining():
+            if self._finish_painting() and self.correcting is not None:
+                self.correcting.undo()
+            self._refresh()
+
+    def redo(self) -> None:
+        """Make the correction again that was taken back last."""
+        with self._dock.message.explaining():
+            self._finish_painting()
+            if self.correcting is not None:
+                self.correcting.redo()
+            self._refresh()
+
+    def _finish_painting(self) -> bool:
+        """Keep what is being painted; False when somebody was painting and had not painted anything."""
+        correcting = self.correcting
+        if correcting is None or not correcting.is_painting:
+            return True
+        if correcting.finish_painting(self.form.value.margin_um) is not None:
+            return True
+        self._dock.message.show_message("Nothing was painted, so nothing is corrected.", "warning")
+        return False
+
+    def _opened(self) -> Correcting:
+        """Give what is corrected; without an inspection it is what the dock's layers show."""
+        if self.correcting is not None:
+            return self.correcting
+        source = self._dock.source
+        if source.prediction.value is None:
+            raise UserError("No prediction is chosen; predict a volume, or choose the layer of predicted labels.")
+        sample = sample_from_layers(source.prediction.value)
+        self._keep(
+            Correcting(
+                self._dock.viewer,
+                sample.image,
+                None,
+                sample.voxel_size_um,
+                source.origin,
+                source.image.value,
+                source.prediction.value,
+            )
+        )
+        assert self.correcting is not None
+        return self.correcting
+
+    def _on_inspection(self, inspection: Any) -> None:
+        self._finish_painting()
+        self.correcting = None
+        if inspection is not None:
+            prediction = inspection.outcome.prediction
+            known = next((old for old in self._kept if old.is_of(prediction.labels, inspection.origin)), None)
+            self._keep(
+                known
+                or Correcting(
+                    self._dock.viewer,
+                    prediction.labels,
+                    inspection.outcome.truth,
+                    prediction.voxel_size_um,
+                    inspection.origin,
+                    inspection.image,
+                    inspection.place,
+                )
+            )
+        self._refresh()
+
+    def _keep(self, correcting: Correcting) -> None:
+        self.correcting = correcting
+        others = [old for old in self._kept if old is not correcting]
+        self._kept = [*others, correcting][-_MOST_KEPT:]
+
+    def _on_selected(self, _error: Any) -> None:
+        self._finish_painting()
+        self._refresh()
+
+    def _spot(self, correcting: Correcting) -> Spot:
+        error, inspection = self._dock.selected_error, self._dock.inspection
+        if error is not None and inspection is not None:
+            return spot_of_error(error, inspection.errors.mask_of(error))
+        position = looked_at(self._dock.viewer, correcting.show())
+        return spot_around(position, self.size_box.value(), correcting.voxel_size_um, correcting.shape)
+
+    def _refresh(self) -> None:
+        """Bring words and buttons up to date with what is corrected."""
+        correcting, error = self.correcting, self._dock.selected_error
+        done = [] if correcting is None else correcting.corrections.done
+        is_painting = correcting is not None and correcting.is_painting
+        self.count.setText(count_words(done) or "Nothing is corrected yet.")
+        words = "a box in the middle of the view"
+        if error is not None:
+            words = f"error {error.number}, {error.kind.words}, {error.volume_um3:.4g} µm³"
+        self.where.setText(f"At: {words}")
+        self.size_box.setEnabled(error is None)
+        self.paint_button.setText("Done painting" if is_painting else "Paint")
+        self.truth_button.setEnabled(correcting is not None and correcting.truth is not None and not is_painting)
+        self.prediction_button.setEnabled(not is_painting)
+        self.undo_button.setEnabled(bool(done) or is_painting)
+        self.redo_button.setEnabled(correcting is not None and bool(correcting.corrections.undone))
+        self._mark_corrected()
+        self.changed.emit()
+
+    def _mark_corrected(self) -> None:
+        inspection, correcting = self._dock.inspection, self.correcting
+        if inspection is None or correcting is None:
+            return
+        taken = {error.number: correcting.taken_at(error) for error in inspection.errors.objects}
+        rows = self._dock.table.rows
+        rows.show_corrected({number: words for number, words in taken.items() if words})
+        for error in inspection.errors.objects:
+            if taken[error.number]:
+                rows.mark_seen(error)
+
+    def _button(self, text: str, key: str, tooltip: str, action: Callable[[], None]) -> QPushButton:
+        button = QPushButton(text)
+        button.setToolTip(f"<qt>{tooltip} Key: {key}, after a click into the image.</qt>")
+        button.clicked.connect(lambda *_: action())
+        bind_key(self._dock, key, text, button.click)  # which does nothing while the button is off
+        return button
+
+    def _lay_out(self) -> None:
+        self.size_box.setRange(0.01, 1e6)
+        self.size_box.setDecimals(2)
+        self.size_box.setSuffix(" µm")
+        self.size_box.setToolTip("Side of the box that is corrected when no error is chosen.")
+        known = recall(_SIZE_KEY)
+        self.size_box.setValue(float(known) if isinstance(known, int | float) else 10.0)
+        self.size_box.valueChanged.connect(partial(remember, _SIZE_KEY))
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(heading("Correct"))
+        column.addWidget(self.where)
+        add_row(column, self.truth_button, self.prediction_button)
+        add_row(column, self.paint_button, self.here_button, self.size_box)
+        add_row(column, self.undo_button, self.redo_button)
+        column.addWidget(self.count)
+        column.addWidget(self.form)
+
+
+def _line() -> QLabel:
+    line = QLabel()
+    line.setWordWrap(True)
+    line.setMinimumWidth(1)
+    return line

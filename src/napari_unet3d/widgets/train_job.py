@@ -1,0 +1,44 @@
+"""Training as a job of the viewer, which the Train dock shows, whoever started it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from napari_unet3d.widgets.jobs import Jobs
+from napari_unet3d.widgets.runs import TrainingRecord
+
+TRAIN = "train"
+
+
+def begin_training(jobs: Jobs, events: Callable[[], Iterator[Any]], run_folder: Path) -> TrainingRecord:
+    """Start a training; an open Train dock shows it at once, and one that is opened later does so then.
+
+    Parameters
+    ----------
+    jobs : Jobs
+        The jobs of the viewer.
+    events : callable
+        Gives the events of the training, in the job's thread.
+    run_folder : Path
+        Where the run is written.
+
+    Returns
+    -------
+    TrainingRecord
+        What is known of the run; the first event of the job.
+
+    Raises
+    ------
+    UserError
+        When another training is running.
+    """
+    record = TrainingRecord(run_folder)
+
+    def with_record() -> Iterator[Any]:
+        yield record
+        yield from events()
+
+    jobs.start(TRAIN, f"Training {run_folder.name}", with_record, measure=record.add, keep=(TrainingRecord,))
+    return record
