@@ -122,3 +122,22 @@ def wait_for_end(qtbot):
         return job
 
     return _run
+
+
+@pytest.fixture
+def wait_for_job(qtbot):
+    """Run a click that starts a job of some kind and wait until it has ended; gives the job."""
+
+    def _run(dock, kind: str, click, timeout: int = 20_000):
+        earlier = dock.jobs.latest(kind)
+        click()
+        job = dock.jobs.latest(kind)
+        assert job is not None, dock.message.text()
+        assert job is not earlier, dock.message.text()
+        if job.is_running:
+            with qtbot.wait_signal(job.ended, timeout=timeout):
+                pass
+        assert job.message is None, job.message
+        return job
+
+    return _run

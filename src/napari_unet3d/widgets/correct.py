@@ -23,8 +23,8 @@ from napari_unet3d.widgets.parts import add_row, heading
 if TYPE_CHECKING:
     from napari_unet3d.widgets.inspect import InspectDock
 
-# Letters that napari's Labels layers leave free; G as in ground truth, Q as in quill.
-_TRUTH, _PREDICTION, _PAINT, _HERE, _UNDO, _REDO = "G", "K", "Q", "H", "U", "Shift-U"
+# Letters that napari's Labels layers leave free: what is wanted, keep, quill, here, undo.
+_TRUTH, _PREDICTION, _PAINT, _HERE, _UNDO, _REDO = "W", "K", "Q", "H", "U", "Shift-U"
 _SIZE_KEY = "correct-here-um"
 _MOST_KEPT = 3  # predictions whose corrections are kept while others are looked at
 
