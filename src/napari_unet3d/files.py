@@ -15,6 +15,8 @@ from typing import Any
 from napari_unet3d.errors import UserError, explain_os_errors
 
 MODEL_FILE = "model.safetensors"  # the best model of a run folder, by which all parts of the project find it
+CONFIG_FILE, HISTORY_FILE, ENVIRONMENT_FILE = "config.json", "history.csv", "environment.json"  # what a report reads
+EVALUATION_FILE = "evaluation.json"  # where the results of an evaluation come from
 RESUME_FILE = "resume.safetensors"  # what a run needs to go on where it was left
 
 

@@ -92,8 +92,11 @@ def test_results_stay_when_the_rest_is_not_asked_for(untrained: Untrained, datas
     assert isinstance(first, VolumeEvaluated)
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert metrics == {"volumes": [first.scores.as_dict()], "mean": first.scores.numbers()}
-    files = sorted(path.name for path in (tmp_path / "out").rglob("*") if path.is_file())
-    assert files == ["metrics.csv", "metrics.json", "scan 1.png", "scan 1_difference.tif", "scan 1_labels.tif"]
+    files = sorted(
+        path.name for path in (tmp_path / "out").rglob("*") if path.is_file() and path.parent.name != "errors"
+    )
+    tables = ["errors.csv", "evaluation.json", "metrics.csv", "metrics.json"]
+    assert files == [*tables, "scan 1.png", "scan 1_difference.tif", "scan 1_labels.tif"]
 
 
 def test_a_damaged_volume_keeps_the_results_before_it(untrained: Untrained, dataset: Path, tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ for command in (
     commands.train,
     commands.predict,
     commands.evaluate,
+    commands.report,
     commands.demo,
     commands.doctor,
 ):

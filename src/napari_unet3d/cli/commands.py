@@ -216,6 +216,44 @@ def evaluate(
     say(f"metrics: {finished.metrics_file}")
 
 
+def report(
+    run: Path,
+    /,
+    *,
+    out: Path,
+    evaluation: Path | None = None,
+    dataset: Path | None = None,
+) -> None:
+    """Write one page about a run: settings, curves, metrics, slices and the worst errors, all in one HTML file.
+
+    Without an evaluation and a dataset it holds what the run folder tells.
+
+    Parameters
+    ----------
+    run : Path
+        Run folder.
+    out : Path
+        The page, such as report.html.
+    evaluation : Path
+        Folder that evaluate wrote; together with a dataset, the folder for the new evaluation.
+    dataset : Path
+        Folder with test/images and test/labels, to evaluate the model on first, with the default settings; the results
+        stay in evaluation in the run folder.
+    """
+    from napari_unet3d.evaluation.report import EVALUATION_FOLDER, check_page_name, write_report
+    from napari_unet3d.evaluation.run_files import read_run_files
+
+    check_page_name(out)
+    read_run_files(run)  # what is no run is said before minutes of evaluation
+    if dataset is not None:
+        from napari_unet3d.prediction.test_set import evaluate as evaluation_of
+
+        evaluation = evaluation or run / EVALUATION_FOLDER
+        follow.evaluation(evaluation_of(run, dataset, out=evaluation, config=EVALUATION))
+    write_report(run, out, evaluation)
+    say(f"report: {out}")
+
+
 def demo(
     folder: Path = Path("napari-unet3d-demo"),
     /,

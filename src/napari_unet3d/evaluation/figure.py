@@ -158,10 +158,19 @@ def curves_figure(history: Sequence[EpochRecord]) -> Figure:
     """
     figure = Figure(figsize=(7, 4.2), dpi=_DOTS_PER_INCH, layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot(xlabel="Epoch", ylabel="Loss")
+    _draw_losses(figure.add_subplot(), history)
+    return figure
+
+
+def _prepare(axes: Axes, quantity: str) -> None:
+    axes.set(xlabel="Epoch", ylabel=quantity)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _draw_losses(axes: Axes, history: Sequence[EpochRecord]) -> None:
+    _prepare(axes, "Loss")
     epochs = [record.epoch for record in history]
     axes.plot(epochs, [record.train_loss for record in history], ".-", color=_TRAIN_COLOUR, label="training loss")
     validated = [(record.epoch, record.val_loss) for record in history if record.val_loss is not None]
@@ -173,6 +182,30 @@ def curves_figure(history: Sequence[EpochRecord]) -> Figure:
         words = f"best epoch: {best.epoch} (loss {loss:.4g})"
         axes.plot(best.epoch, loss, "o", markersize=11, fillstyle="none", color="black", label=words)
         axes.legend(frameon=False)
+
+
+def history_figure(history: Sequence[EpochRecord]) -> Figure:
+    """Draw the losses and, beside them, the validation Dice over the epochs; the best epoch is marked in both.
+
+    Parameters
+    ----------
+    history : sequence of EpochRecord
+        The epochs of a run, one at least; without any validated one there is no second panel.
+    """
+    dice = [(record.epoch, record.val_dice) for record in history if record.val_dice is not None]
+    figure = Figure(figsize=(10 if dice else 6, 3.4), dpi=_DOTS_PER_INCH, layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(1, 2 if dice else 1, squeeze=False)[0]
+    _draw_losses(panels[0], history)
+    if dice:
+        _prepare(panels[1], "Validation Dice")
+        panels[1].plot(*zip(*dice, strict=True), ".-", color=_VAL_COLOUR, label="validation Dice")
+        panels[1].set_ylim(0, 1)
+        best = best_record(history)
+        if best is not None and best.val_dice is not None:
+            words = f"best epoch: {best.epoch} (Dice {best.val_dice:.3f})"
+            panels[1].plot(best.epoch, best.val_dice, "o", markersize=11, fillstyle="none", color="black", label=words)
+        panels[1].legend(frameon=False, loc="lower right")
     return figure
 
 

@@ -12,20 +12,15 @@ import torch
 
 from napari_unet3d.configs import Augmentation, EvaluationConfig
 from napari_unet3d.data.annotation import Truth, read_truth
-from napari_unet3d.data.dataset import file_name, read_pair
+from napari_unet3d.data.dataset import read_pair
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.pairs import Pair, Part, list_pairs, missing_partner, pairing_notice
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.volumes import write_volume
 from napari_unet3d.errors import UserError
-from napari_unet3d.evaluation.differences import difference_labels
-from napari_unet3d.evaluation.figure import slices_figure, write_figure
-from napari_unet3d.evaluation.metrics import ScoringRules, score
-from napari_unet3d.evaluation.score_files import write_metrics
-from napari_unet3d.evaluation.scores import Scores, mean_scores
 from napari_unet3d.model.checkpoint import Checkpoint
 from napari_unet3d.prediction.augmentation import augmentation_for
-from napari_unet3d.prediction.events import EvaluateEvent, EvaluationFinished, Prediction, VolumeEvaluated
+from napari_unet3d.prediction.evaluation_folder import EvaluationFolder
+from napari_unet3d.prediction.events import EvaluateEvent, VolumeEvaluated
 from napari_unet3d.prediction.loaded_model import LoadedModel
 from napari_unet3d.prediction.predict import as_checkpoint
 from napari_unet3d.prediction.writing import check_distinct
@@ -50,9 +45,10 @@ def evaluate(
         A dataset folder, of which the test part is taken, or samples with labels.
     out : Path or str, optional
         Folder for ``predictions/NAME_labels.tif``, ``differences/NAME_difference.tif`` (1 extra, 2 missed, 3 of
-        another class), ``figures/NAME.png``, ``metrics.json`` and ``metrics.csv``, all written before the volume is
-        announced, so that the results of finished volumes stay when the rest is not asked for. Without it nothing is
-        written.
+        another class), ``figures/NAME.png``, ``metrics.json`` and ``metrics.csv``, ``errors.csv`` with each error and
+        pictures of the worst ones in ``errors``, and ``evaluation.json`` with settings and origins, all written before
+        the volume is announced, so that the results of finished volumes stay when the rest is not asked for. Without
+        it nothing is written.
     config : EvaluationConfig
         Threshold, device, precision, surface tolerance, augmentation of the test volumes and axis of the figure.
 
@@ -78,7 +74,11 @@ def evaluate(
     volumes = _test_volumes(data)
     if out is not None:
         check_distinct([volume.name for volume in volumes], "test volumes")
-    results = _Results(None if out is None else Path(out), config, checkpoint)
+    about = {
+        "model": str(Path(model).absolute()) if isinstance(model, Path | str) else "",
+        "dataset": str(Path(data).absolute()) if isinstance(data, Path | str) else "",
+    }
+    results = EvaluationFolder(None if out is None else Path(out), config, checkpoint, about)
     with closing(LoadedModel(checkpoint, config)) as loaded:
         yield from loaded.announce()
         if isinstance(data, Path | str) and (by_order := pairing_notice(data, Part.TEST)):
@@ -91,7 +91,7 @@ def evaluate(
                 sample, truth = _augmented(sample, truth, config, index)
             yield from loaded.notices_for(sample)
             prediction = yield from loaded.predict(sample, n_finished=index, n_volumes=len(volumes))
-            scores = results.add(prediction, truth)
+            scores = results.add(sample.image, prediction, truth)
             yield VolumeEvaluated(scores, sample.image, truth, prediction, index + 1, len(volumes))
     yield results.finished()
 
@@ -129,53 +129,3 @@ def _augmented(sample: Sample, truth: Truth, config: EvaluationConfig, index: in
     # Where nothing is annotated the label is 0, which is the first of the values then.
     truth = Truth(values[np.maximum(numbers - 1, 0)], None if truth.annotated is None else numbers > 0)
     return replace(sample, image=varied_image[0].numpy(), labels=truth.labels, annotated=truth.annotated), truth
-
-
-class _Results:
-    """The numbers so far and, when there is an output folder, the files that hold them."""
-
-    def __init__(self, out: Path | None, config: EvaluationConfig, checkpoint: Checkpoint) -> None:
-        self._out = out
-        self._config = config
-        self._rules = ScoringRules(
-            task=checkpoint.config.task,
-            classes={each.value: each.name for each in checkpoint.plan.classes},
-            tolerance_um=config.tolerance_um,
-        )
-        self._scores: list[Scores] = []
-        self._figures: list[Path] = []
-
-    def add(self, prediction: Prediction, truth: Truth) -> Scores:
-        """Compare one volume with its truth and write what shows the difference."""
-        scores = score(prediction.labels, truth, prediction.name, prediction.voxel_size_um, self._rules)
-        self._scores.append(scores)
-        if self._out is not None:
-            self._write(self._out, prediction, truth, scores)
-        return scores
-
-    def _write(self, out: Path, prediction: Prediction, truth: Truth, scores: Scores) -> None:
-        name, voxel_size_um = file_name(prediction.name), prediction.voxel_size_um
-        difference = difference_labels(prediction.labels, truth, self._rules.task)
-        write_volume(out / "predictions" / f"{name}_labels.tif", prediction.labels, voxel_size_um)
-        write_volume(out / "differences" / f"{name}_difference.tif", difference, voxel_size_um)
-        figure = slices_figure(
-            truth,
-            prediction.labels,
-            axis=self._config.figure_axis,
-            n_slices=self._config.figure_slices,
-            voxel_size_um=voxel_size_um,
-            title=f"{prediction.name} · Dice {scores.dice:.3f}",
-        )
-        self._figures.append(out / "figures" / f"{name}.png")
-        write_figure(self._figures[-1], figure)
-        for metrics in ("metrics.csv", "metrics.json"):
-            write_metrics(out / metrics, self._scores, mean_scores(self._scores))
-
-    def finished(self) -> EvaluationFinished:
-        """Give the last event."""
-        return EvaluationFinished(
-            volumes=tuple(self._scores),
-            mean=mean_scores(self._scores),
-            metrics_file=None if self._out is None else self._out / "metrics.json",
-            figures=tuple(self._figures),
-        )

@@ -13,7 +13,7 @@ from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.shelf import Shelf
 from napari_unet3d.data.split import Split
 from napari_unet3d.errors import UserError, explain_os_errors
-from napari_unet3d.files import MODEL_FILE, RESUME_FILE
+from napari_unet3d.files import CONFIG_FILE, HISTORY_FILE, MODEL_FILE, RESUME_FILE
 from napari_unet3d.model.checkpoint import Checkpoint, load_checkpoint
 from napari_unet3d.model.devices import Hardware, TorchSettings
 from napari_unet3d.model.plan import Plan
@@ -25,7 +25,6 @@ from napari_unet3d.training.resume_state import (
     load_run_state,
     restore_optimizer,
 )
-from napari_unet3d.training.run_folder import CONFIG_FILE, HISTORY_FILE
 from napari_unet3d.training.workload import Workload, make_workload, prepare
 
 LENGTH_SETTINGS = frozenset({"epochs", "max_minutes", "patience"})  # which may differ when a run goes on

@@ -16,7 +16,16 @@ from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.data.split import Split
 from napari_unet3d.errors import UserError, explain_os_errors
 from napari_unet3d.evaluation.history import EpochRecord, best_record
-from napari_unet3d.files import MODEL_FILE, RESUME_FILE, remove_leftovers, write_json, write_text
+from napari_unet3d.files import (
+    CONFIG_FILE,
+    ENVIRONMENT_FILE,
+    HISTORY_FILE,
+    MODEL_FILE,
+    RESUME_FILE,
+    remove_leftovers,
+    write_json,
+    write_text,
+)
 from napari_unet3d.model.checkpoint import Checkpoint, package_versions, save_checkpoint
 from napari_unet3d.model.devices import Hardware, cudnn_version
 from napari_unet3d.model.plan import Plan
@@ -27,9 +36,6 @@ if TYPE_CHECKING:
     import torch
 
 LAST_FILE = "last.safetensors"
-HISTORY_FILE = "history.csv"
-CONFIG_FILE = "config.json"
-ENVIRONMENT_FILE = "environment.json"
 # The state goes first when an older run is replaced, so that nobody can resume what is half removed.
 _RESULTS = (RESUME_FILE, MODEL_FILE, LAST_FILE, HISTORY_FILE)
 

@@ -10,16 +10,9 @@ import numpy as np
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, QSortFilterProxyModel, Qt, Signal
 from qtpy.QtGui import QColor, QFont, QPainter, QPixmap
 
+from napari_unet3d.evaluation.colours import KIND_COLOURS
 from napari_unet3d.evaluation.error_table import ErrorKind, ErrorObject
-from napari_unet3d.widgets.layers import EXTRA_COLOUR, MISSED_COLOUR, WRONG_CLASS_COLOUR
 
-KIND_COLOURS = {
-    ErrorKind.MISSED: MISSED_COLOUR,
-    ErrorKind.EXTRA: EXTRA_COLOUR,
-    ErrorKind.WRONG_CLASS: WRONG_CLASS_COLOUR,
-    ErrorKind.MERGE: "#ff9a3c",
-    ErrorKind.SPLIT: "#b06cff",
-}
 _SORT = Qt.ItemDataRole.UserRole
 _DOT = 10
 

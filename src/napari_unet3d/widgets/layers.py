@@ -16,12 +16,11 @@ from scipy import ndimage
 
 from napari_unet3d.data.sample import Sample, VoxelSize
 from napari_unet3d.errors import UserError
+from napari_unet3d.evaluation.colours import EXTRA_COLOUR, MISSED_COLOUR, WRONG_CLASS_COLOUR
 from napari_unet3d.evaluation.differences import EXTRA, MISSED, WRONG_CLASS
 
 _SPATIAL = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 OWNED = "napari-unet3d"  # key of the layers' metadata: only layers that we made are ever replaced
-EXTRA_COLOUR, MISSED_COLOUR = "#ff2020", "#2050ff"  # lighter than pure red and blue, to be seen on black
-WRONG_CLASS_COLOUR = "#ffc800"
 _DIFFERENCE_COLOURS: dict[int | None, str] = {
     None: "transparent",
     0: "transparent",

@@ -15,8 +15,9 @@ from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 from napari_unet3d.configs import PostProcessing, Task
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
+from napari_unet3d.evaluation.colours import EXTRA_COLOUR, MISSED_COLOUR, WRONG_CLASS_COLOUR
 from napari_unet3d.widgets.annotate_next import AnnotateNext
-from napari_unet3d.widgets.layers import EXTRA_COLOUR, MISSED_COLOUR, WRONG_CLASS_COLOUR, Place, colour_of
+from napari_unet3d.widgets.layers import Place, colour_of
 from napari_unet3d.widgets.live import LivePrediction
 from napari_unet3d.widgets.outcomes import DEFAULT_TOLERANCE_UM, Outcome, from_evaluation
 from napari_unet3d.widgets.predictions import (

@@ -1,0 +1,119 @@
+"""Errors as files: a table for spreadsheets, and pictures of the worst ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from napari_unet3d.data.annotation import Truth
+from napari_unet3d.data.dataset import file_name
+from napari_unet3d.errors import explain_os_errors
+from napari_unet3d.evaluation.error_table import ErrorObject, ErrorObjects
+from napari_unet3d.evaluation.score_files import write_table
+
+PICTURES = "errors"
+"""The folder of the pictures, in that of an evaluation."""
+
+N_WORST = 12
+"""How many errors have a picture."""
+
+ERROR_HEADING = (
+    *("volume", "number", "kind", "volume_um3", "depth_um", "n_voxels"),
+    *("z_voxel", "y_voxel", "x_voxel", "z_um", "y_um", "x_um"),
+    *("predicted", "true", "whole", "picture"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One error, with what is needed to write it down."""
+
+    volume: str
+    error: ErrorObject
+    cells: list[Any]
+
+    @property
+    def picture(self) -> str:
+        return f"{file_name(self.volume)}-{self.error.number}.png"
+
+
+class ErrorFiles:
+    """Writes ``errors.csv`` and the pictures of the worst errors of all volumes so far.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder of an evaluation.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._rows: list[_Row] = []
+        self._drawn: set[str] = set()
+
+    def add(self, name: str, image: NDArray[Any], prediction: NDArray[Any], truth: Truth, errors: ErrorObjects) -> None:
+        """Write the errors of one more volume.
+
+        Parameters
+        ----------
+        name : str
+            Name of the volume.
+        image : ndarray of any real number type, shape (z, y, x)
+            Grey values.
+        prediction : ndarray of integers, shape (z, y, x)
+            Labels.
+        truth : Truth
+            What they should be.
+        errors : ErrorObjects
+            Its errors.
+
+        Raises
+        ------
+        UserError
+            If the disk is full or the folder cannot be written to.
+        """
+        from napari_unet3d.evaluation.error_picture import error_picture  # matplotlib takes its time
+        from napari_unet3d.evaluation.figure import write_figure
+
+        self._rows += [_Row(name, error, _cells(name, error, errors)) for error in errors.objects]
+        worst = sorted(self._rows, key=lambda row: -row.error.volume_um3)[:N_WORST]
+        pictures = {row.picture for row in worst}
+        for row in worst:
+            if row.volume == name:
+                figure = error_picture(image, prediction, truth, errors, row.error)
+                write_figure(self._folder / PICTURES / row.picture, figure)
+        for gone in self._drawn - pictures:
+            with explain_os_errors(self._folder / PICTURES / gone, "remove"):
+                (self._folder / PICTURES / gone).unlink(missing_ok=True)
+        self._drawn = pictures
+        rows = [[*row.cells, row.picture if row.picture in pictures else None] for row in self._rows]
+        write_table(self._folder / "errors.csv", ERROR_HEADING, rows)
+
+
+def write_errors(path: Path, name: str, errors: ErrorObjects) -> None:
+    """Write the errors of one volume as CSV for a spreadsheet.
+
+    Raises
+    ------
+    UserError
+        If the disk is full or the folder cannot be written to.
+    """
+    write_table(path, ERROR_HEADING[:-1], [_cells(name, error, errors) for error in errors.objects])
+
+
+def _cells(name: str, error: ErrorObject, errors: ErrorObjects) -> list[Any]:
+    position_um = [place * size for place, size in zip(error.position_zyx, errors.voxel_size_um, strict=True)]
+    return [
+        *(name, error.number, error.kind.value, error.volume_um3, error.depth_um, error.n_voxels),
+        *error.position_zyx,
+        *position_um,
+        *(_values(error.found), _values(error.wanted), "yes" if error.is_whole else "no"),
+    ]
+
+
+def _values(values: Sequence[int]) -> str | None:
+    return " ".join(map(str, values)) or None

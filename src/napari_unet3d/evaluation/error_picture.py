@@ -1,0 +1,122 @@
+"""A small picture of one error: the slice through it, with the outlines of truth and prediction, and a scale bar."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from numpy.typing import NDArray
+
+from napari_unet3d.data.annotation import Truth
+from napari_unet3d.evaluation.colours import KIND_COLOURS, PREDICTION_COLOUR, TRUTH_COLOUR
+from napari_unet3d.evaluation.error_table import ErrorObject, ErrorObjects
+
+_INCHES, _DOTS_PER_INCH = 2.0, 160
+_ROOM = 2.0  # the side of the picture, in those of the error
+_LEAST_VOXELS = 24
+_MOST_IDS = 40
+_PARTS = 6  # of a voxel's side
+
+
+def error_picture(
+    image: NDArray[Any], prediction: NDArray[Any], truth: Truth, errors: ErrorObjects, error: ErrorObject
+) -> Figure:
+    """Draw the slice along z through an error.
+
+    The error is filled with the colour of its kind, the truth is outlined in white and the prediction in green: each
+    class and each object for itself. What lies outside of the volume is black. Proportions are those of the object.
+
+    Parameters
+    ----------
+    image : ndarray of any real number type, shape (z, y, x)
+        Grey values.
+    prediction : ndarray of integers, shape (z, y, x)
+        Labels.
+    truth : Truth
+        What they should be.
+    errors : ErrorObjects
+        All errors of the volume.
+    error : ErrorObject
+        The one to draw.
+    """
+    z, (rows, columns) = error.position_zyx[0], _window(errors, error)
+    size_y, size_x = errors.voxel_size_um[1:]
+    figure = Figure(figsize=(_INCHES, _INCHES), dpi=_DOTS_PER_INCH, facecolor="black")
+    FigureCanvasAgg(figure)
+    panel = figure.add_axes((0, 0, 1, 1))
+    panel.set_axis_off()
+    grey = image[z, rows, columns]
+    low, high = np.percentile(image[z], [0.5, 99.8])
+    extent = (0, grey.shape[1] * size_x, grey.shape[0] * size_y, 0)
+    panel.imshow(grey, cmap="gray", vmin=low, vmax=max(high, low + 1e-9), extent=extent, interpolation="nearest")
+    filled = np.zeros((*grey.shape, 4), np.float32)
+    filled[errors.regions[z, rows, columns] == error.number] = _with_alpha(KIND_COLOURS[error.kind])
+    panel.imshow(filled, extent=extent, interpolation="nearest")
+    for labels, colour, style in (
+        (truth.labels, TRUTH_COLOUR, "solid"),
+        (prediction, PREDICTION_COLOUR, "dashed"),
+    ):
+        _outline(panel, labels[z, rows, columns], (size_y, size_x), colour, style)
+    side_um = max(extent[1], extent[2])
+    panel.set_xlim(extent[1] / 2 - side_um / 2, extent[1] / 2 + side_um / 2)
+    panel.set_ylim(extent[2] / 2 + side_um / 2, extent[2] / 2 - side_um / 2)
+    _scale_bar(panel, side_um)
+    return figure
+
+
+def scale_bar_length(side_um: float) -> float:
+    """Choose a round length (1, 2 or 5 times a power of ten) in µm, of a fifth to a half of a picture's side."""
+    target = side_um / 4
+    power = 10.0 ** math.floor(math.log10(target))
+    return max(step * power for step in (1, 2, 5) if step * power <= target * 1.0001)
+
+
+def _window(errors: ErrorObjects, error: ErrorObject) -> tuple[slice, slice]:
+    """Choose a square of µm around the error within the slice."""
+    sizes = np.asarray(errors.voxel_size_um[1:])
+    box = np.asarray(error.box_zyx[1:], float)
+    middle_um = box.mean(1) * sizes
+    side_um = max(_ROOM * float(((box[:, 1] - box[:, 0]) * sizes).max()), _LEAST_VOXELS * float(sizes.max()))
+    slices = []
+    for middle, size, length in zip(middle_um, sizes, errors.regions.shape[1:], strict=True):
+        first = math.floor((middle - side_um / 2) / size)
+        end = math.ceil((middle + side_um / 2) / size)
+        slices.append(slice(max(0, first), min(length, end)))
+    return slices[0], slices[1]
+
+
+def _outline(panel: Axes, labels: NDArray[Any], size_um: tuple[float, float], colour: str, style: str) -> None:
+    values = np.unique(labels)
+    values = values[values > 0]
+    # A rim of background closes the outline of what goes on beyond the picture; parts of a voxel give it corners.
+    fine = np.pad(labels, 1).repeat(_PARTS, 0).repeat(_PARTS, 1)
+    y, x = (((np.arange(length) + 0.5) / _PARTS - 1) * size for length, size in zip(fine.shape, size_um, strict=True))
+    shadow = [withStroke(linewidth=2.4, foreground="black", alpha=0.6)]  # white is seen on bright objects, too
+    for value in values[:_MOST_IDS]:
+        panel.contour(x, y, fine == value, [0.5], colors=colour, linewidths=1.3, linestyles=style, path_effects=shadow)
+
+
+def _scale_bar(panel: Axes, side_um: float) -> None:
+    length = scale_bar_length(side_um)
+    (left, right), (bottom, top) = panel.get_xlim(), panel.get_ylim()
+    end, height = right - 0.05 * (right - left), bottom + 0.06 * (top - bottom)
+    panel.plot([end - length, end], [height, height], color="white", linewidth=3, solid_capstyle="butt")
+    panel.text(
+        end - length / 2,
+        height + 0.03 * (top - bottom),
+        f"{length:g} µm",
+        color="white",
+        ha="center",
+        va="bottom",
+        fontsize=8,
+        bbox={"facecolor": "black", "alpha": 0.5, "edgecolor": "none", "pad": 1},
+    )
+
+
+def _with_alpha(colour: str) -> tuple[float, ...]:
+    return (*(int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)), 0.55)
