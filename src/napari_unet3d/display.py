@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 
@@ -32,3 +33,8 @@ def on_a_display(command: list[str]) -> list[str]:
             "Install it (on Debian or Ubuntu: apt-get install xvfb xauth), or do without the viewer."
         )
     return [*VIRTUAL_DISPLAY, *command]
+
+
+def is_software_renderer(renderer: str) -> bool:
+    """Whether the name that OpenGL gives its renderer is that of one without a graphics card."""
+    return re.search("llvmpipe|softpipe|swrast", renderer) is not None

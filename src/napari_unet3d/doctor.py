@@ -15,7 +15,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from napari_unet3d.display import has_display, on_a_display
+from napari_unet3d.display import has_display, is_software_renderer, on_a_display
 from napari_unet3d.errors import UserError
 
 DISTRIBUTION = "napari-unet3d"
@@ -170,7 +170,7 @@ def look_at_viewer() -> Iterator[Finding]:
         return
     problem = qt_problem(answer["binding"], answer["qt"], sys.version_info[:2])
     yield Finding("Qt", f"{answer['binding']}, Qt {answer['qt']}", problem)
-    slow = " (in software: 3D views are slow)" if re.search("llvmpipe|softpipe|swrast", answer["renderer"]) else ""
+    slow = " (in software: 3D views are slow)" if is_software_renderer(answer["renderer"]) else ""
     yield Finding("OpenGL", f"{answer['opengl']}, {answer['renderer']}{slow}")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from napari_unet3d.widgets.base import Dock, ScrollDock
 from napari_unet3d.widgets.curves import LossCurves
 from napari_unet3d.widgets.form import SettingsForm
 from napari_unet3d.widgets.layers import show_sample
+from napari_unet3d.widgets.own_process import OwnProcess, Training
 from napari_unet3d.widgets.parts import Kind, RunBar, heading
 from napari_unet3d.widgets.runs import TrainingRecord, new_run_folder, plugin_data_folder, remember_run
 from napari_unet3d.widgets.split_layer import show_blocks
@@ -24,7 +25,7 @@ from napari_unet3d.widgets.train_looks import Looks
 from napari_unet3d.widgets.train_offers import ContinueOffer, SampleOffer
 from napari_unet3d.widgets.train_place import RunPlace
 from napari_unet3d.widgets.train_source import TrainingSource
-from napari_unet3d.widgets.train_work import Order, SampleReady, train_on, train_on_sample
+from napari_unet3d.widgets.train_work import Order, SampleReady, train_on_sample
 from napari_unet3d.widgets.unfinished import UnfinishedRun, unfinished_run
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class TrainDock(Dock):
         self.setMinimumWidth(350)
         self.record: TrainingRecord | None = None
         self.source = TrainingSource(self)
-        self.place = RunPlace()
+        self.place, self.own_process = RunPlace(), OwnProcess()
         self.form = SettingsForm(TrainingConfig, "training", without=("workers",))
         self.looks = Looks(self, self._order, self._sketch)
         self.predict_button = QPushButton("Predict with this model")
@@ -117,13 +118,14 @@ class TrainDock(Dock):
     def _start(self) -> None:
         with self.message.explaining():
             order = self._order()
-            self._begin(partial(train_on, order), order.run_folder)
+            self._begin(self.own_process.training(order), order.run_folder)
 
     def _start_with_sample(self) -> None:
         with self.message.explaining():
             folder = plugin_data_folder() / "sample-dataset"
             run_folder = new_run_folder(folder)
-            self._begin(partial(train_on_sample, folder, run_folder, self._config()), run_folder)
+            training = self.own_process.training(Order(folder, run_folder, self._config()))
+            self._begin(replace(training, events=partial(train_on_sample, folder, training.events)), run_folder)
 
     def _continue(self) -> None:
         if (run := self.continue_offer.run) is None:
@@ -134,10 +136,10 @@ class TrainDock(Dock):
             else:
                 self.source.use_folder(run.dataset)
             order = Order(self.source.data(), run.folder, None, resume=True)  # with the settings of the run
-            self._begin(partial(train_on, order), run.folder)
+            self._begin(self.own_process.training(order), run.folder)
 
-    def _begin(self, events: Callable[[], Iterator[Any]], run_folder: Path) -> None:
-        self._show_record(begin_training(self.jobs, events, run_folder))
+    def _begin(self, training: Training, run_folder: Path) -> None:
+        self._show_record(begin_training(self.jobs, training.events, run_folder, training.control))
 
     def _order(self) -> Order:
         data, run_folder = self.source.data(), self.place.folder.require("a folder for the run")
@@ -205,6 +207,7 @@ class TrainDock(Dock):
             self.source,
             heading("Run"),
             self.place,
+            self.own_process,
             heading("Settings"),
             self.form,
         ]

@@ -6,13 +6,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from napari_unet3d.widgets.job_worker import Control
 from napari_unet3d.widgets.jobs import Jobs
 from napari_unet3d.widgets.runs import TrainingRecord
 
 TRAIN = "train"
 
 
-def begin_training(jobs: Jobs, events: Callable[[], Iterator[Any]], run_folder: Path) -> TrainingRecord:
+def begin_training(
+    jobs: Jobs, events: Callable[[], Iterator[Any]], run_folder: Path, control: Control | None = None
+) -> TrainingRecord:
     """Start a training; an open Train dock shows it at once, and one that is opened later does so then.
 
     Parameters
@@ -23,6 +26,8 @@ def begin_training(jobs: Jobs, events: Callable[[], Iterator[Any]], run_folder: 
         Gives the events of the training, in the job's thread.
     run_folder : Path
         Where the run is written.
+    control : Control, optional
+        Where the user's orders go when the training works elsewhere.
 
     Returns
     -------
@@ -40,5 +45,6 @@ def begin_training(jobs: Jobs, events: Callable[[], Iterator[Any]], run_folder: 
         yield record
         yield from events()
 
-    jobs.start(TRAIN, f"Training {run_folder.name}", with_record, measure=record.add, keep=(TrainingRecord,))
+    title = f"Training {run_folder.name}"
+    jobs.start(TRAIN, title, with_record, measure=record.add, keep=(TrainingRecord,), control=control)
     return record

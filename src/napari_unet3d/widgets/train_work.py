@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -83,12 +83,19 @@ def train_on(order: Order) -> Iterator[Any]:
     yield from noted(events, order.data if isinstance(order.data, Path) else None)
 
 
-def train_on_sample(folder: Path, run_folder: Path, config: TrainingConfig) -> Iterator[Any]:
+def train_on_sample(folder: Path, training: Callable[[], Iterator[Any]]) -> Iterator[Any]:
     """Generate the sample dataset, unless an earlier one is whole, and train on it.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the dataset lies.
+    training : callable
+        Gives the training on it.
 
     Yields
     ------
-    DatasetEvent, SampleReady, and what `train_on` gives
+    DatasetEvent, SampleReady, and what the training gives
         In this order.
     """
     if not _is_whole(folder):
@@ -96,7 +103,7 @@ def train_on_sample(folder: Path, run_folder: Path, config: TrainingConfig) -> I
 
         yield from generate(folder, SAMPLE_CONFIG, n_train=_N_TRAIN, n_test=_N_TEST, overwrite=True)
     yield SampleReady(folder, read_samples(folder, Part.TEST)[0])
-    yield from train_on(Order(folder, run_folder, config))
+    yield from training()
 
 
 def _is_whole(folder: Path) -> bool:
