@@ -80,7 +80,9 @@ class OwnProcess(QWidget):
             What OpenGL calls itself; None when it does not tell.
         """
         self._suggests = renderer is not None and is_software_renderer(renderer)
-        self.hint.setText("3D views are drawn without a graphics card here, and turning them slows a training down.")
+        self.hint.setText(
+            "Worth it here: 3D views are drawn without a graphics card, and turning them slows a training down."
+        )
         self._show_hint()
 
     def showEvent(self, event: QShowEvent | None) -> None:
