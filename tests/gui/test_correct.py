@@ -82,6 +82,11 @@ def test_keys_take_the_truth_and_the_prediction_and_go_back(dock, viewer, volume
     expected = found.copy()
     expected[MISSED] = 1
     np.testing.assert_array_equal(corrected(viewer), expected)
+    left = viewer.layers["v difference"].data
+    assert not left[MISSED].any()  # the error vanishes from the view …
+    assert (left[WIDE] == 1).all()
+    assert (dock.inspection.outcome.difference[MISSED] == 2).all()  # … but not from what was measured
+    assert viewer.layers.index("v corrected") < viewer.layers.index("v difference")
     press(viewer, Qt.Key.Key_J)
     press(viewer, Qt.Key.Key_K)  # the wide side is right, so the truth is wrong there
     np.testing.assert_array_equal(corrected(viewer), expected)
@@ -90,6 +95,7 @@ def test_keys_take_the_truth_and_the_prediction_and_go_back(dock, viewer, volume
     press(viewer, Qt.Key.Key_U)
     press(viewer, Qt.Key.Key_U)
     np.testing.assert_array_equal(corrected(viewer), found)
+    np.testing.assert_array_equal(left, dock.inspection.outcome.difference)
     assert notes(dock) == ["", "", ""]
     assert not dock.correct.undo_button.isEnabled()
     press(viewer, Qt.Key.Key_U, Qt.KeyboardModifier.ShiftModifier)
@@ -155,7 +161,7 @@ def test_ending_without_a_stroke_says_so_and_undo_meanwhile_costs_no_correction(
     dock.correct.truth_button.click()
     dock.correct.paint_button.click()
     dock.correct.undo_button.click()
-    assert dock.message.text() == "Nothing was painted, so nothing is corrected."
+    assert dock.correct.message.text() == "Nothing was painted, so nothing is corrected."
     assert notes(dock)[0] == "corrected: truth"
 
 
@@ -228,7 +234,8 @@ def test_a_test_volume_needs_a_second_click(dock, dataset, ball, wait_for_job, m
     dock.train_on.add_button.click()
     assert dock.jobs.latest("correct") is None
     assert (
-        "'v' is a test volume. When its corrections train, its test score is not to be trusted" in dock.message.text()
+        "'v' is a test volume. When its corrections train, its test score is not to be trusted"
+        in dock.train_on.message.text()
     )
     assert dock.train_on.add_button.text() == "Add all the same"
     wait_for_job(dock, "correct", dock.train_on.add_button.click)
@@ -238,8 +245,8 @@ def test_a_test_volume_needs_a_second_click(dock, dataset, ball, wait_for_job, m
 def test_what_is_missing_is_said(dock, viewer, dataset):
     dock.train_on.dataset.value = dataset
     dock.train_on.add()
-    assert dock.message.text() == "Nothing is corrected yet. Correct an error first."
+    assert dock.train_on.message.text() == "Nothing is corrected yet. Correct an error first."
     dock.go_on()
     dock.correct.truth_button.click()
     dock.train_on.run_bar.start_button.click()
-    assert "It is not known which model made this prediction" in dock.message.text()
+    assert "It is not known which model made this prediction" in dock.train_on.message.text()

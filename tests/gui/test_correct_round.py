@@ -43,7 +43,7 @@ def test_a_whole_round(predicted, open_dock, viewer, dataset, wait_for_end, qtbo
 
     dock.train_on.run_bar.start_button.click()
     training = dock.jobs.running("train")
-    assert training is not None, dock.message.text()
+    assert training is not None, dock.train_on.message.text()
     curves = viewer.window.dock_widgets["Train (napari-unet3d)"]
     with qtbot.waitSignal(training.ended, timeout=60_000):
         pass
@@ -61,11 +61,11 @@ def test_a_whole_round(predicted, open_dock, viewer, dataset, wait_for_end, qtbo
         with qtbot.waitSignal(comparing.ended, timeout=60_000):
             pass
     assert comparing.message is None, comparing.message
-    words = dock.message.text()
+    words = dock.train_on.message.text()
     assert words.startswith("'extra': ")
     assert " errors before, " in words
     assert "On the 1 test volume, which it never saw: Dice " in words
     new = dock.source.prediction.value
-    assert new.name == "extra trained on prediction"
+    assert new.name == "extra new prediction"
     assert dock.source.origin.run == curves.record.run_folder  # so that the next round goes on from the new model
     np.testing.assert_array_equal(new.scale, viewer.layers["extra"].scale)

@@ -254,6 +254,14 @@ class Corrections:
         self.undone.clear()
         return correction
 
+    def known_in(self, box: Box) -> NDArray[np.bool_]:
+        """Give the voxels of a box whose labels are known by corrections, as a mask (z, y, x) of that box."""
+        known = np.zeros(tuple(side.stop - side.start for side in box), bool)
+        for correction in self.done:
+            here, there = shared(box, correction.box)
+            known[here] |= correction.annotated[there]
+        return known
+
     def _decided_earlier(self, box: Box) -> NDArray[np.bool_]:
         decided = np.zeros(tuple(side.stop - side.start for side in box), bool)
         for correction in self.done:

@@ -18,7 +18,7 @@ from napari_unet3d.widgets.keys import bind_key
 from napari_unet3d.widgets.layers import sample_from_layers
 from napari_unet3d.widgets.memory import recall, remember
 from napari_unet3d.widgets.navigation import looked_at
-from napari_unet3d.widgets.parts import add_row, heading
+from napari_unet3d.widgets.parts import MessageLine, add_row, heading
 
 if TYPE_CHECKING:
     from napari_unet3d.widgets.inspect import InspectDock
@@ -38,7 +38,7 @@ class CorrectPart(QWidget):
     Parameters
     ----------
     dock : InspectDock
-        Its inspection, chosen error, layers and message line.
+        Its inspection, chosen error and layers.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class CorrectPart(QWidget):
         self._dock = dock
         self._kept: list[Correcting] = []
         self.correcting: Correcting | None = None
-        self.where, self.count = _line(), _line()
+        self.where, self.count, self.message = _line(), _line(), MessageLine()
         self.truth_button = self._button(
             "Take the truth",
             _TRUTH,
@@ -91,7 +91,7 @@ class CorrectPart(QWidget):
 
     def take(self, taken: Taken) -> None:
         """Let the truth or the prediction hold at the error or place."""
-        with self._dock.message.explaining():
+        with self.message.explaining():
             self._finish_painting()
             correcting = self._opened()
             correcting.take(self._spot(correcting), taken, self.form.value.margin_um)
@@ -99,13 +99,13 @@ class CorrectPart(QWidget):
 
     def paint(self) -> None:
         """Begin to paint at the error or place, or end it."""
-        with self._dock.message.explaining():
+        with self.message.explaining():
             if self.correcting is not None and self.correcting.is_painting:
                 self._finish_painting()
             else:
                 correcting = self._opened()
                 correcting.begin_painting(self._spot(correcting))
-                self._dock.message.show_message(
+                self.message.show_message(
                     f"Paint in the layer '{correcting.name} corrected'. Ctrl-Z takes a stroke back; "
                     f"press 'Done painting' or {_PAINT} at the end."
                 )
@@ -113,7 +113,7 @@ class CorrectPart(QWidget):
 
     def correct_here(self) -> None:
         """Choose no error, so that the buttons correct the middle of the view."""
-        with self._dock.message.explaining():
+        with self.message.explaining():
             self._finish_painting()
             self._opened()
             self._dock.select(None)
@@ -121,14 +121,14 @@ class CorrectPart(QWidget):
 
     def undo(self) -> None:
         """Take the last correction back, or what is being painted."""
-        with self._dock.message.explaining():
+        with self.message.explaining():
             if self._finish_painting() and self.correcting is not None:
                 self.correcting.undo()
             self._refresh()
 
     def redo(self) -> None:
         """Make the correction again that was taken back last."""
-        with self._dock.message.explaining():
+        with self.message.explaining():
             self._finish_painting()
             if self.correcting is not None:
                 self.correcting.redo()
@@ -141,7 +141,7 @@ class CorrectPart(QWidget):
             return True
         if correcting.finish_painting(self.form.value.margin_um) is not None:
             return True
-        self._dock.message.show_message("Nothing was painted, so nothing is corrected.", "warning")
+        self.message.show_message("Nothing was painted, so nothing is corrected.", "warning")
         return False
 
     def _opened(self) -> Correcting:
@@ -182,6 +182,8 @@ class CorrectPart(QWidget):
                     inspection.origin,
                     inspection.image,
                     inspection.place,
+                    inspection.difference,
+                    inspection.prediction,
                 )
             )
         self._refresh()
@@ -252,8 +254,9 @@ class CorrectPart(QWidget):
         column.addWidget(heading("Correct"))
         column.addWidget(self.where)
         add_row(column, self.truth_button, self.prediction_button)
-        add_row(column, self.paint_button, self.here_button, self.size_box)
-        add_row(column, self.undo_button, self.redo_button)
+        add_row(column, self.paint_button, self.undo_button, self.redo_button)
+        add_row(column, self.here_button, self.size_box)
+        column.addWidget(self.message)
         column.addWidget(self.count)
         column.addWidget(self.form)
 

@@ -64,6 +64,10 @@ class Correcting:
         The layer of the image.
     place : Layer or tuple of float
         Where layers that belong to it lie.
+    difference : Labels, optional
+        The layer of the difference from the truth, from which corrected errors vanish.
+    prediction_layer : Labels, optional
+        The layer of the prediction, which is hidden while its corrected state is shown.
 
     Attributes
     ----------
@@ -82,9 +86,13 @@ class Correcting:
         origin: Origin,
         image: Image | None,
         place: Place,
+        difference: Labels | None = None,
+        prediction_layer: Labels | None = None,
     ) -> None:
         self._viewer, self._prediction, self.place = viewer, prediction, place
         self.truth, self.voxel_size_um, self.origin, self.image = truth, voxel_size_um, origin, image
+        self._difference, self._prediction_layer = difference, prediction_layer
+        self._as_predicted = None if difference is None else difference.data
         self.corrections = Corrections(prediction, truth, self.task, voxel_size_um)
         self.added: Pair | None = None
         self.n_added = 0
@@ -130,13 +138,13 @@ class Correcting:
 
     def take(self, spot: Spot, taken: Taken, margin_um: float) -> None:
         """Let the truth or the prediction hold at a place."""
-        self.corrections.take(spot.region, taken, spot.place, margin_um)
-        self.show()
+        self._show_left(self.corrections.take(spot.region, taken, spot.place, margin_um))
 
     def begin_painting(self, spot: Spot) -> None:
         """Let the user paint at a place, with the right label and a brush of its size, in slices."""
         self._spot, self._n_displayed = spot, self._viewer.dims.ndisplay
         layer = self.show()
+        bring_out(self._viewer, layer)  # so that nothing covers what is painted
         self.corrections.begin_painting()
         self._viewer.dims.ndisplay = 2
         self._viewer.layers.selection.active = layer
@@ -151,20 +159,22 @@ class Correcting:
         if spot is None:
             return None
         done = self.corrections.finish_painting(spot.region, spot.place, margin_um)
-        self.show().mode = "pan_zoom"
+        layer = self._show_left(done)
+        layer.mode = "pan_zoom"
+        self._lower(layer)
         self._viewer.dims.ndisplay = self._n_displayed
         return done
 
     def undo(self) -> Correction | None:
         """Take the last correction back."""
         done = self.corrections.undo()
-        self.show()
+        self._show_left(done)
         return done
 
     def redo(self) -> Correction | None:
         """Make the correction again that was taken back last."""
         done = self.corrections.redo()
-        self.show()
+        self._show_left(done)
         return done
 
     def show(self) -> Labels:
@@ -176,10 +186,30 @@ class Correcting:
             return layer
         active = self._viewer.layers.selection.active
         layer = show_labels(self._viewer, name, labels, self.place, opacity=_OPACITY)
-        bring_out(self._viewer, layer)
+        if self._prediction_layer is not None:
+            self._prediction_layer.visible = False
+        self._lower(layer)
         if active is not None and active in self._viewer.layers:
             self._viewer.layers.selection.active = active
         return layer
+
+    def _lower(self, layer: Labels) -> None:
+        """Put the corrected state below the difference, which tells what is left to correct."""
+        layers = self._viewer.layers
+        if self._difference in layers and layers.index(layer) > layers.index(self._difference):
+            layers.move(layers.index(layer), layers.index(self._difference))
+
+    def _show_left(self, changed: Correction | None) -> Labels:
+        """Show the corrected state, and in the layer of the difference what is left of the errors."""
+        layer, original = self._difference, self._as_predicted
+        if changed is not None and layer is not None and original is not None and layer in self._viewer.layers:
+            if layer.data is original:  # others look at that array, too
+                layer.data = original.copy()
+            left = original[changed.box].copy()
+            left[self.corrections.known_in(changed.box)] = 0
+            layer.data[changed.box] = left
+            layer.refresh()
+        return self.show()
 
     def taken_at(self, error: ErrorObject) -> str:
         """Say how an error was corrected: ``truth``, ``prediction`` or ``painted``; empty when it was not."""

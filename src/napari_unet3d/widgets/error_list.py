@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, QSortFilterProxyModel, Qt, Signal
-from qtpy.QtGui import QColor, QFont, QPainter, QPixmap
+from qtpy.QtGui import QFont
 
 from napari_unet3d.evaluation.colours import KIND_COLOURS
 from napari_unet3d.evaluation.error_table import ErrorKind, ErrorObject
+from napari_unet3d.widgets.error_icons import dot, tick
 
 _SORT = Qt.ItemDataRole.UserRole
-_DOT = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,8 @@ class ErrorList(QAbstractTableModel):
         self._remarks: dict[int, Remarks] = {}  # by the number of the error
         self._corrected: Mapping[int, str] = {}  # likewise
         self._columns = _columns({})
-        self._dots = {kind: _dot(colour) for kind, colour in KIND_COLOURS.items()}
+        self._tick = tick()
+        self._dots = {kind: dot(colour) for kind, colour in KIND_COLOURS.items()}
 
     def show_errors(
         self, errors: tuple[ErrorObject, ...], remarks: Mapping[int, Remarks], names: Mapping[int, str]
@@ -112,7 +113,7 @@ class ErrorList(QAbstractTableModel):
         self._remark(error, Remarks(is_seen, self.remarks_on(error).note))
 
     def show_corrected(self, taken: Mapping[int, str]) -> None:
-        """Say in the column of notes which errors were corrected, and how.
+        """Say which errors were corrected, by a green tick at their kind, and how, in the column of notes.
 
         Parameters
         ----------
@@ -121,7 +122,7 @@ class ErrorList(QAbstractTableModel):
         """
         if taken != self._corrected:
             self._corrected = taken
-            self.dataChanged.emit(self.index(0, self.NOTE), self.index(len(self.errors) - 1, self.NOTE))
+            self.dataChanged.emit(self.index(0, 0), self.index(len(self.errors) - 1, self.NOTE))
 
     def words(self, error: ErrorObject, column: int) -> str:
         """Give the text of a cell."""
@@ -164,7 +165,9 @@ class ErrorList(QAbstractTableModel):
             case Qt.ItemDataRole.CheckStateRole if column == self.SEEN:
                 return Qt.CheckState.Checked if self.remarks_on(error).is_seen else Qt.CheckState.Unchecked
             case Qt.ItemDataRole.DecorationRole if column == self.KIND:
-                return self._dots[error.kind]
+                return self._tick if error.number in self._corrected else self._dots[error.kind]
+            case Qt.ItemDataRole.ToolTipRole if column == self.KIND and error.number in self._corrected:
+                return f"{self.words(error, column)}, corrected: {self._corrected[error.number]}"
             case Qt.ItemDataRole.ToolTipRole if column != self.SEEN:
                 return self.words(error, column) or None
             case Qt.ItemDataRole.TextAlignmentRole if column in (self.VOLUME, self.DEPTH):
@@ -289,15 +292,3 @@ def _columns(names: Mapping[int, str]) -> tuple[_Column, ...]:
         ),
         _Column("Note", "Your remark; double-click to write one.", lambda _: "", lambda _: ""),
     )
-
-
-def _dot(colour: str) -> QPixmap:
-    dot = QPixmap(_DOT, _DOT)
-    dot.fill(Qt.GlobalColor.transparent)
-    painter = QPainter(dot)
-    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    painter.setBrush(QColor(colour))
-    painter.setPen(Qt.PenStyle.NoPen)
-    painter.drawEllipse(0, 0, _DOT, _DOT)
-    painter.end()
-    return dot

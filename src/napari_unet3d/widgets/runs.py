@@ -84,6 +84,8 @@ class TrainingRecord:
         What is going on, in one line.
     notices : list of str
         What the user should know.
+    start_from : Path or None
+        The model that it goes on from, where the form of the dock does not say so.
     """
 
     run_folder: Path
@@ -95,6 +97,7 @@ class TrainingRecord:
     best_epoch: int | None = None
     status: str = "Loading PyTorch …"
     notices: list[str] = field(default_factory=list)
+    start_from: Path | None = None
 
     def add(self, event: Any) -> Progress | None:
         """Take note of an event and say how far the run is; None when the event does not tell."""
@@ -162,7 +165,8 @@ class TrainingRecord:
         volumes = f"{train} training, {val} validation volume{'' if val == 1 else 's'}"
         if self.started.blocks:
             volumes = "of the one volume a block trains (blue) and another validates (orange)"
-        return f"{self.started.device} · {self.started.plan.words} per step · {volumes}"
+        words = f"{self.started.device} · {self.started.plan.words} per step · {volumes}"
+        return words if self.start_from is None else f"{words} · trains on from {self.start_from.name}"
 
     @property
     def notice_words(self) -> str:

@@ -14,7 +14,11 @@ TRAIN = "train"
 
 
 def begin_training(
-    jobs: Jobs, events: Callable[[], Iterator[Any]], run_folder: Path, control: Control | None = None
+    jobs: Jobs,
+    events: Callable[[], Iterator[Any]],
+    run_folder: Path,
+    control: Control | None = None,
+    start_from: Path | None = None,
 ) -> TrainingRecord:
     """Start a training; an open Train dock shows it at once, and one that is opened later does so then.
 
@@ -28,6 +32,8 @@ def begin_training(
         Where the run is written.
     control : Control, optional
         Where the user's orders go when the training works elsewhere.
+    start_from : Path, optional
+        The model that it goes on from, where the form of the Train dock does not say so.
 
     Returns
     -------
@@ -39,7 +45,7 @@ def begin_training(
     UserError
         When another training is running.
     """
-    record = TrainingRecord(run_folder)
+    record = TrainingRecord(run_folder, start_from=start_from)
 
     def with_record() -> Iterator[Any]:
         yield record

@@ -33,7 +33,7 @@ from napari_unet3d.widgets.jobs import Progress
 from napari_unet3d.widgets.layers import show_labels
 from napari_unet3d.widgets.memory import recall
 from napari_unet3d.widgets.origins import Origin, mark_origin
-from napari_unet3d.widgets.parts import RunBar, add_row, heading
+from napari_unet3d.widgets.parts import MessageLine, RunBar, add_row, heading
 from napari_unet3d.widgets.paths import PathBox
 from napari_unet3d.widgets.runs import new_run_folder, remember_run
 from napari_unet3d.widgets.train_job import TRAIN, begin_training
@@ -55,7 +55,7 @@ class TrainOnPart(QWidget):
     Parameters
     ----------
     dock : InspectDock
-        Its inspection, jobs and message line.
+        Its inspection and jobs.
     part : CorrectPart
         What is corrected.
     """
@@ -67,6 +67,7 @@ class TrainOnPart(QWidget):
         self.add_button = QPushButton("Add to dataset")
         self.remove_button = QPushButton("Take out again")
         self.run_bar = RunBar("Train on", also=[self.add_button, self.remove_button, self.dataset], stop_text="Stop")
+        self.message = MessageLine()
         self._is_warned = False
         self._trained: tuple[Correcting, Path, TrainingRecord] | None = None
         self._lay_out()
@@ -75,7 +76,7 @@ class TrainOnPart(QWidget):
 
     def add(self) -> None:
         """Write the corrections into the dataset."""
-        with self._dock.message.explaining():
+        with self.message.explaining():
             if (adding := self._adding()) is not None:
                 self._run("Adding corrections", adding)
 
@@ -83,12 +84,12 @@ class TrainOnPart(QWidget):
         """Delete the files that the corrections were written to."""
         correcting = self._part.correcting
         if correcting is not None and correcting.added is not None:
-            with self._dock.message.explaining():
+            with self.message.explaining():
                 self._run("Taking corrections out", partial(remove_corrections, correcting.added))
 
     def train_on(self) -> None:
         """Add what is not in the dataset yet, and train the model on with it."""
-        with self._dock.message.explaining():
+        with self.message.explaining():
             correcting, dataset = self._required(), self.dataset.require("a dataset folder")
             model = self._model(correcting)
             adding = None
@@ -96,14 +97,17 @@ class TrainOnPart(QWidget):
                 return
             run_folder = new_run_folder(dataset)
             record = begin_training(
-                self._dock.jobs, partial(correct_and_train, adding, dataset, model, run_folder), run_folder
+                self._dock.jobs,
+                partial(correct_and_train, adding, dataset, model, run_folder),
+                run_folder,
+                start_from=model,
             )
             job = self._dock.jobs.running(TRAIN)
             assert job is not None  # just started
             self._trained = correcting, dataset, record
             self.run_bar.watch(job)
             job.reported.connect(self._on_event)
-            job.failed.connect(self._dock.show_failure)
+            job.failed.connect(self._show_failure)
             job.ended.connect(partial(self._on_trained, job))
             self._dock.viewer.window.add_plugin_dock_widget("napari-unet3d", "Train")
 
@@ -116,7 +120,7 @@ class TrainOnPart(QWidget):
         if part == "test" and not self._is_warned:
             self._is_warned = True
             self._refresh()
-            self._dock.message.show_message(
+            self.message.show_message(
                 f"'{correcting.name}' is a test volume. When its corrections train, its test score is not to be "
                 "trusted any more. Correct a volume that is not in the test set, or press again to add it all the "
                 "same.",
@@ -163,7 +167,7 @@ class TrainOnPart(QWidget):
         job = self._dock.jobs.start(_KIND, title, events, measure=_measure)
         self.run_bar.watch(job)
         job.reported.connect(self._on_event)
-        job.failed.connect(self._dock.show_failure)
+        job.failed.connect(self._show_failure)
         job.ended.connect(self._refresh)
 
     def _on_event(self, event: Any) -> None:
@@ -171,15 +175,16 @@ class TrainOnPart(QWidget):
         match event:
             case CorrectionsAdded(pair=pair, n_corrections=n) if correcting is not None:
                 correcting.added, correcting.n_added = pair, n
-                self._dock.message.show_message(
-                    f"'{pair.name}' is a training volume of the dataset now, with {_count(n)}."
-                )
+                self.message.show_message(f"'{pair.name}' is a training volume of the dataset now, with {_count(n)}.")
             case Pair() if correcting is not None:
                 correcting.added = None
-                self._dock.message.show_message(f"'{event.name}' is out of the dataset again.")
+                self.message.show_message(f"'{event.name}' is out of the dataset again.")
             case GainFound():
                 self._show_gain(event)
         self._refresh()
+
+    def _show_failure(self, message: str) -> None:
+        self.message.show_message(message, "error")
 
     def _on_trained(self, job: Job) -> None:
         self._refresh()
@@ -187,7 +192,7 @@ class TrainOnPart(QWidget):
             return
         correcting, dataset, record = self._trained
         remember_run(record.run_folder)
-        with self._dock.message.explaining():
+        with self.message.explaining():
             sample = Sample(correcting.name, self._image(correcting), voxel_size_um=correcting.voxel_size_um)
             inspection = self._dock.inspection
             judged = Judged(
@@ -200,20 +205,20 @@ class TrainOnPart(QWidget):
                 _known_settings(),
             )
             self._run("Comparing both models", partial(find_gain, judged))
-            self._dock.message.show_message("Training is done. Comparing both models …")
+            self.message.show_message("Training is done. Comparing both models …")
 
     def _show_gain(self, event: GainFound) -> None:
         assert self._trained is not None
         correcting = self._trained[0]
-        self._dock.message.show_message(event.words)
+        self.message.show_message(f"{event.words}\nPress Inspect to see the errors that are left.")
         known = correcting.origin
         origin = Origin(known.name, event.prediction.plan, event.run, known.dataset, known.part)
-        layer = show_labels(
-            self._dock.viewer, f"{correcting.name} trained on prediction", event.prediction.labels, correcting.place
-        )
+        name, labels = f"{correcting.name} new prediction", event.prediction.labels
+        layer = show_labels(self._dock.viewer, name, labels, correcting.place, visible=False)
         mark_origin([layer], origin)
         self._dock.source.prediction.value = layer
         self._dock.come_forward()
+        self._dock.ensureWidgetVisible(self.message)
 
     def _refresh(self, *_: Any) -> None:
         correcting = self._part.correcting
@@ -255,6 +260,7 @@ class TrainOnPart(QWidget):
         column.addWidget(self.dataset)
         add_row(column, self.add_button, self.remove_button)
         column.addWidget(self.run_bar)
+        column.addWidget(self.message)
 
 
 def _known_settings() -> PostProcessing:

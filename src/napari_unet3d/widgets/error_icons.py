@@ -1,0 +1,48 @@
+"""Small pictures in the table of errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from qtpy.QtCore import QLineF, Qt
+from qtpy.QtGui import QColor, QPainter, QPen, QPixmap
+
+_SIDE = 10
+_CORRECTED = "#20a040"  # seen on a light ground as well as on a dark one
+
+
+def dot(colour: str) -> QPixmap:
+    """Draw a dot, whose colour tells the kind of an error."""
+    picture = _empty()
+    with _painter(picture) as painter:
+        painter.setBrush(QColor(colour))
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.drawEllipse(0, 0, _SIDE, _SIDE)
+    return picture
+
+
+def tick() -> QPixmap:
+    """Draw a green tick, which tells that an error was corrected."""
+    picture = _empty()
+    with _painter(picture) as painter:
+        painter.setPen(QPen(QColor(_CORRECTED), 2))
+        painter.drawLine(QLineF(1, 5, 4, 8))
+        painter.drawLine(QLineF(4, 8, 9, 1))
+    return picture
+
+
+def _empty() -> QPixmap:
+    picture = QPixmap(_SIDE, _SIDE)
+    picture.fill(Qt.GlobalColor.transparent)
+    return picture
+
+
+@contextmanager
+def _painter(picture: QPixmap) -> Iterator[QPainter]:
+    painter = QPainter(picture)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    try:
+        yield painter
+    finally:
+        painter.end()
