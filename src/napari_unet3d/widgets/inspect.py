@@ -15,6 +15,7 @@ from napari_unet3d.widgets.correct import CorrectPart
 from napari_unet3d.widgets.error_marks import go_to_error, unmark_error
 from napari_unet3d.widgets.error_table import ErrorTable
 from napari_unet3d.widgets.hover import Hover
+from napari_unet3d.widgets.inspect_save import InspectSavePart
 from napari_unet3d.widgets.inspect_source import LayerSource
 from napari_unet3d.widgets.inspection import Inspected, Inspection, Subject, inspect_subject
 from napari_unet3d.widgets.jobs import Progress
@@ -71,6 +72,7 @@ class InspectDock(Dock):
         self.what_is_shown, self.hover = WhatIsShown(self), Hover(self)
         self.correct = CorrectPart(self)
         self.train_on = TrainOnPart(self, self.correct)
+        self.save = InspectSavePart(self)
         self._lay_out()
         self._connect()
         self.source.find_prediction()
@@ -168,6 +170,7 @@ class InspectDock(Dock):
             steps,
             self.correct,
             self.train_on,
+            self.save,
         ):
             self.column.addWidget(widget)
 

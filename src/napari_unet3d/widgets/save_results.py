@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,20 +14,21 @@ from napari_unet3d.configs import Axis
 from napari_unet3d.evaluation.score_files import write_metrics
 from napari_unet3d.evaluation.scores import Scores, mean_scores
 from napari_unet3d.widgets.memory import recall, remember
+from napari_unet3d.widgets.outcomes import Outcome, measure
 from napari_unet3d.widgets.parts import add_row
 from napari_unet3d.widgets.save_boxes import add_words, number_box
 from napari_unet3d.widgets.save_dialog import ask_for_file
 
 if TYPE_CHECKING:
     from napari_unet3d.widgets.base import Dock
-    from napari_unet3d.widgets.outcomes import Outcome
 
 _KEY = "slices-figure"
 _MOST_SLICES = 20
 
 
 @dataclass(frozen=True, slots=True)
-class _FigureSaved:
+class _Saved:
+    what: str
     path: Path
 
 
@@ -65,9 +66,9 @@ class SaveResults(QWidget):
         self.show_outcome(None)
 
     def show_scores(self, volumes: Sequence[Scores]) -> None:
-        """Offer to save the scores of volumes; not before those that take long are there."""
+        """Offer to save the scores of volumes; those that take long are measured for it where they are missing."""
         self._scores = tuple(volumes)
-        self.metrics_button.setEnabled(bool(volumes) and all(each.nsd is not None for each in volumes))
+        self.metrics_button.setEnabled(bool(volumes))
 
     def show_outcome(self, outcome: Outcome | None) -> None:
         """Offer to save a figure of the volume in view; without a truth there is nothing to compare."""
@@ -78,10 +79,8 @@ class SaveResults(QWidget):
         with self._dock.message.explaining():
             name = self._scores[0].name if len(self._scores) == 1 else "test set"
             path = ask_for_file(self, "Save metrics", f"{name} metrics", (".csv", ".json"))
-            if path is None:
-                return
-            write_metrics(path, self._scores, mean_scores(self._scores) if len(self._scores) > 1 else None)
-            self._dock.message.show_message(f"The metrics are in {path}")
+            if path is not None:
+                self._save(path, partial(_measure_and_write, self._scores, self._outcome, path))
 
     def _save_figure(self) -> None:
         outcome = self._outcome
@@ -91,15 +90,16 @@ class SaveResults(QWidget):
         with self._dock.message.explaining():
             name = f"{outcome.prediction.name} slices {axis.value}"
             path = ask_for_file(self, "Save figure", name, (".png", ".pdf", ".svg"))
-            if path is None:
-                return
-            events = partial(_draw, outcome, axis, self.n_slices.value(), path)
-            job = self._dock.jobs.start("figure", f"Drawing {path.name}", events)
-            job.reported.connect(self._on_saved)
-            job.failed.connect(self._dock.show_failure)
+            if path is not None:
+                self._save(path, partial(_draw, outcome, axis, self.n_slices.value(), path))
 
-    def _on_saved(self, event: _FigureSaved) -> None:
-        self._dock.message.show_message(f"The figure is in {event.path}")
+    def _save(self, path: Path, events: Callable[[], Iterator[_Saved]]) -> None:
+        job = self._dock.jobs.start("save", f"Saving {path.name}", events)
+        job.reported.connect(self._on_saved)
+        job.failed.connect(self._dock.show_failure)
+
+    def _on_saved(self, event: _Saved) -> None:
+        self._dock.message.show_message(f"The {event.what} in {event.path}")
 
     def _make_figure_boxes(self) -> None:
         self.n_slices = number_box("How many slices the figure shows.", 1, _MOST_SLICES, 5)
@@ -126,7 +126,17 @@ class SaveResults(QWidget):
         add_row(column, self.metrics_button, self.figure_button)
 
 
-def _draw(outcome: Outcome, axis: Axis, n_slices: int, path: Path) -> Iterator[_FigureSaved]:
+def _measure_and_write(scores: Sequence[Scores], outcome: Outcome | None, path: Path) -> Iterator[_Saved]:
+    volumes = list(scores)
+    for place, each in enumerate(volumes):
+        if each.nsd is None and outcome is not None and outcome.prediction.name == each.name:
+            for measured in measure(outcome):
+                volumes[place] = measured.scores or each
+    write_metrics(path, volumes, mean_scores(volumes) if len(volumes) > 1 else None)
+    yield _Saved("metrics are", path)
+
+
+def _draw(outcome: Outcome, axis: Axis, n_slices: int, path: Path) -> Iterator[_Saved]:
     from napari_unet3d.evaluation.figure import slices_figure, write_figure  # matplotlib takes its time
 
     assert outcome.truth is not None
@@ -137,4 +147,4 @@ def _draw(outcome: Outcome, axis: Axis, n_slices: int, path: Path) -> Iterator[_
         outcome.truth, outcome.prediction.labels, axis, n_slices, outcome.prediction.voxel_size_um, title
     )
     write_figure(path, figure)
-    yield _FigureSaved(path)
+    yield _Saved("figure is", path)

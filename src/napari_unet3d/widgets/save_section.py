@@ -33,8 +33,12 @@ class SaveSection(Folded):
     def __init__(self, dock: Dock) -> None:
         self.results, self.view = SaveResults(dock), SaveView(dock)
         content = QWidget()
-        column = QVBoxLayout(content)
-        column.setContentsMargins(0, 4, 0, 4)
-        column.addWidget(self.results)
-        column.addWidget(self.view)
+        self._column = QVBoxLayout(content)
+        self._column.setContentsMargins(0, 4, 0, 4)
+        self._column.addWidget(self.results)
+        self._column.addWidget(self.view)
         super().__init__("Save numbers and pictures", content)
+
+    def add_first(self, widget: QWidget) -> None:
+        """Put something else that can be saved above the rest."""
+        self._column.insertWidget(0, widget)

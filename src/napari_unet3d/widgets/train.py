@@ -18,6 +18,7 @@ from napari_unet3d.widgets.form import SettingsForm
 from napari_unet3d.widgets.layers import show_sample
 from napari_unet3d.widgets.own_process import OwnProcess, Training
 from napari_unet3d.widgets.parts import Kind, RunBar, heading
+from napari_unet3d.widgets.report_part import ReportPart
 from napari_unet3d.widgets.runs import TrainingRecord, new_run_folder, plugin_data_folder, remember_run
 from napari_unet3d.widgets.split_layer import show_blocks
 from napari_unet3d.widgets.train_job import begin_training
@@ -63,6 +64,7 @@ class TrainDock(Dock):
         self.form = SettingsForm(TrainingConfig, "training", without=("workers",))
         self.looks = Looks(self, self._order, self._sketch)
         self.predict_button = QPushButton("Predict with this model")
+        self.report = ReportPart(self)
         self.sample_offer, self.continue_offer = SampleOffer(), ContinueOffer(self)
         self.curves = LossCurves(self.viewer)
         self.hardware, self.status = _line(), _line()
@@ -110,6 +112,7 @@ class TrainDock(Dock):
             remember_run(self.record.run_folder)
             self.place.start_from.refresh()
         self.predict_button.setVisible(self.record.has_model)
+        self.report.offer(self.record.run_folder if self.record.has_model else None)
         outcome = self.record.outcome(stopped=job.stopped, failed=job.message is not None)
         sentences = [sentence for sentence in (job.message, outcome, self.record.notice_words) if sentence]
         kind: Kind = "error" if job.message else "warning" if self.record.notices else "info"
@@ -158,6 +161,7 @@ class TrainDock(Dock):
         self.continue_offer.offer(None)
         self.looks.hide()
         self.predict_button.hide()
+        self.report.offer(None)
         self.curves.show_history(record.history)
         self._show_status()
 
@@ -229,6 +233,7 @@ class TrainDock(Dock):
             self.status,
             self.curves,
             self.predict_button,
+            self.report,
         ):
             self.column.addWidget(part)
         for hidden in (self.hardware, self.status, self.curves, self.predict_button):
