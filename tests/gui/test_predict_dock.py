@@ -271,3 +271,25 @@ def test_a_volume_too_big_to_keep_is_explained(dock, monkeypatch, wait_for_end, 
     dock.results.show_selected()
     assert dock.message.kind == "error"
     assert "was not kept" in dock.message.text()
+
+
+def test_a_second_round_replaces_the_layers_of_the_first_and_shows_one_volume(
+    dock, viewer, layers, wait_for_end, tmp_path
+):
+    dataset = create_dataset(tmp_path / "dataset")
+    add_sample(dataset, volume("other", 5), Part.TEST)
+    dock.target.dataset.value = dataset
+    of_each = {}
+    for name, target in [("mine", Target.LAYER), ("other", Target.TEST_SET)] * 2:
+        dock.target.choose(target)
+        wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
+        names = [layer.name for layer in viewer.layers]
+        parts = [f"{name}{part}" for part in ("", " labels", " probability", " prediction", " difference")]
+        assert names[-5:] == parts, "the volume that was predicted last lies on top, its image below its results"
+        assert {layer.name for layer in viewer.layers if layer.visible} >= {name, f"{name} difference"}
+        assert not viewer.layers[f"{name} prediction"].visible
+        assert of_each.setdefault(name, list(viewer.layers[-5:])) == list(viewer.layers[-5:]), "in place"
+    assert len(viewer.layers) == 10
+    dock.target.choose(Target.LAYER)
+    wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
+    assert {layer.name for layer in viewer.layers if layer.visible} == {"mine", "mine difference"}

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, get_args
 from magicgui.widgets import ComboBox
 from napari.layers import Layer
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
-from qtpy.QtGui import QShowEvent
+from qtpy.QtGui import QResizeEvent, QShowEvent
 from qtpy.QtWidgets import QDockWidget, QFrame, QMainWindow, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_unet3d.widgets.footer import Footer
@@ -73,7 +73,7 @@ class Dock(ScrollDock):
         self.message = MessageLine()
         self.run_bar: RunBar
         self.footer = Footer(self)
-        around.addWidget(self.footer)
+        self.setViewportMargins(0, 0, 0, self.footer.sizeHint().height())  # it does not scroll away
         self._layer_boxes: list[ComboBox] = []
         self._was_shown = False
         self._once_docked = QTimer(self)  # the dock gets its place only after it was shown
@@ -102,6 +102,14 @@ class Dock(ScrollDock):
         box.native.setMinimumWidth(80)
         self._layer_boxes.append(box)
         return box
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Keep the footer at the lower edge."""
+        super().resizeEvent(event)
+        height = self.footer.sizeHint().height()
+        viewport = self.viewport()
+        width = self.width() if viewport is None else viewport.width()  # the scroll bar goes down to the edge
+        self.footer.setGeometry(0, self.height() - height, width, height)
 
     def showEvent(self, event: QShowEvent | None) -> None:
         """Join the other docks of the plugin as a tab when it is shown for the first time."""

@@ -28,6 +28,7 @@ class CopyButton(QPushButton):
     def __init__(self, dock: Dock, text: Callable[[], RunText]) -> None:
         super().__init__("Copy")
         self.setToolTip("Copy exactly this run as a command, for a terminal or a cluster, or as Python code.")
+        self.setStyleSheet("QPushButton { padding-right: 16px; }")  # for the arrow, which napari draws over the word
         self._dock, self._text = dock, text
         menu = QMenu(self)
         self.command_action, self.python_action = QAction("As command", menu), QAction("As Python", menu)

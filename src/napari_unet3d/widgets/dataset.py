@@ -69,6 +69,7 @@ class DatasetDock(Dock):
     def _add_list(self) -> None:
         self.list = QTreeWidget()
         self.list.setHeaderLabels(["Volume", "Part", "Labels"])
+        self.list.setToolTip("The volumes of the dataset; a double click opens one.")
         self.list.setRootIsDecorated(False)
         self.list.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.list.setFixedHeight(self.list.fontMetrics().height() * (_VISIBLE_ROWS + 2) + 12)
@@ -86,6 +87,7 @@ class DatasetDock(Dock):
         self.run_bar.start_button.setToolTip("Read all volumes and report what would spoil a training.")
         self.run_bar.start_button.clicked.connect(self._check)
         self.findings = QListWidget()
+        self.findings.setToolTip("What the check found, and what to do about it.")
         self.findings.setWordWrap(True)
         self.findings.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.findings.setMinimumHeight(120)

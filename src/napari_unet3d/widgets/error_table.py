@@ -53,6 +53,7 @@ class ErrorTable(QWidget):
         self.rows = ErrorList(self)
         self.in_view = ErrorsInView(self.rows)
         self.view = QTableView()
+        self.view.setToolTip("The errors of the prediction; a click goes to one, a click on a heading sorts.")
         self.count = QLabel()
         self.count.setWordWrap(True)
         self.kind_box = QComboBox()

@@ -18,7 +18,7 @@ _MOST_NAMES = 12  # in a question
 
 
 class Footer(QWidget):
-    """Two small buttons at the right.
+    """Two small buttons, which stay at the lower edge of a dock while it scrolls.
 
     Parameters
     ----------
@@ -27,11 +27,11 @@ class Footer(QWidget):
     """
 
     def __init__(self, dock: Dock) -> None:
-        super().__init__()
+        super().__init__(dock)
         self._dock = dock
         self.tidy_button, self.keys_button = QToolButton(), QToolButton()
         row = QHBoxLayout(self)
-        row.setContentsMargins(0, 2, 0, 0)
+        row.setContentsMargins(8, 2, 8, 2)
         row.addStretch(1)
         for button, words, tooltip in (
             (self.tidy_button, "Tidy layers", "Remove the hidden layers that were made for volumes no longer in view."),

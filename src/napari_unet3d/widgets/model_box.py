@@ -41,6 +41,7 @@ class ModelBox(QWidget):
         self.line.setPlaceholderText(without)
         self.browse_button = QPushButton("…")
         self.browse_button.setMaximumWidth(32)
+        self.browse_button.setToolTip("Choose a run folder or a model file.")
         self.browse_button.setStyleSheet("QPushButton::menu-indicator { image: none; width: 0px; }")
         menu = QMenu(self.browse_button)
         menu.addAction("Run folder …", self._choose_folder)

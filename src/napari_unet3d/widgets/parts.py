@@ -136,6 +136,7 @@ class RunBar(QWidget):
         super().__init__()
         self.start_button = QPushButton(start_text)
         self.stop_button = QPushButton(stop_text)
+        self.stop_button.setToolTip("End it now; what is written already is kept.")
         self.pause_button = QPushButton("Pause")
         self.pause_button.setToolTip("Let it stand still, for example to use the processor for something else.")
         self._stop_text, self._can_pause = stop_text, can_pause

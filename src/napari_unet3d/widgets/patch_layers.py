@@ -20,6 +20,7 @@ ORIGINALS_NAME, ORIGINALS_LABELS_NAME = f"{NAME} before", f"{NAME} before labels
 _COLUMNS = 4
 _GAP = 0.08  # of the longest side of a patch in µm
 _NOT_ANNOTATED_COLOUR = (0.6, 0.6, 0.6, 0.9)
+_FRAME = 0.25  # grey value of the gaps, between the darkest and the brightest one
 _CLEAR = (0.0, 0.0, 0.0, 0.0)
 _WORDS = "words"  # key of the metadata of labels
 
@@ -101,11 +102,12 @@ def _show(
     """Show one kind of patches; new layers are visible when they are the augmented ones."""
     voxel_size_um = found.patches[0].voxel_size_um
     grey = [image for image, _ in pairs]
-    image_data = tile(grey, voxel_size_um, min(float(each.min()) for each in grey))
+    # From the very lowest value on: in 3D napari leaves out what is below, and the canvas would be seen through.
+    low, high = np.percentile(np.concatenate([each.ravel() for each in grey]), (0, 99.8)).tolist()
+    image_data = tile(grey, voxel_size_um, low + _FRAME * (high - low))
     label_data = tile([labels for _, labels in pairs], voxel_size_um, 0)
     options = {"metadata": {OWNED: True, AID: True}, "visible": name == NAME, **spatial(voxel_size_um)}
     image, labels = existing(viewer, name, Image), existing(viewer, labels_name, Labels)
-    low, high = np.percentile(image_data, (0.5, 99.8)).tolist()
     if image is None:
         image = viewer.add_image(image_data, name=name, **options)
     if labels is None:
@@ -136,6 +138,6 @@ def _clear_in_3d(viewer: Any, labels: Labels) -> None:
 
 
 def _colours(label_words: dict[int, str], *, is_3d: bool) -> dict[int | None, Any]:
-    usual = label_colormap()  # napari's own, so that a class looks as in other layers
+    usual = label_colormap(49, 0.5)  # napari's own, so that a class looks as in other layers
     colours: dict[int | None, Any] = {label: usual.map(label) for label in label_words}
     return {**colours, None: _CLEAR, 0: _CLEAR, NOT_ANNOTATED: _CLEAR if is_3d else _NOT_ANNOTATED_COLOUR}

@@ -96,6 +96,7 @@ class PredictDock(Dock):
         not_meanwhile = [self.model, self.target, for_volumes, for_test_set, self.labels_form]
         self.copy_button = CopyButton(self, lambda: self.target.as_text(self.model.require(), self._config()))
         self.run_bar = RunBar("Predict", also=not_meanwhile, stop_text="Cancel", beside=self.copy_button)
+        self.run_bar.start_button.setToolTip("Apply the model; results come into the viewer, or into the folder.")
         self.results = Results(self)
         self._order: _Order | None = None
         self._done = "Done."

@@ -74,8 +74,12 @@ class PredictionTarget(QWidget):
         self.dataset = PathBox("d", "dataset", "The folder with test/images and test/labels.")
         self.paths: list[Path] = []
         self.save = QCheckBox("Write the results to a folder")
+        self.save.setToolTip(
+            "Labels, and with a truth the difference, as files; a test set also gets figures and scores."
+        )
         self.out = PathBox("d", "predictions", "The folder that results are written to.")
         self.probability = QCheckBox("Write the probability, too")
+        self.probability.setToolTip("Also a file NAME_probability: how likely each voxel is foreground, from 0 to 1.")
         self.buttons = {target: QRadioButton(target.words) for target in Target}
         self._pages = {
             Target.LAYER: self._make_layer_page(),
@@ -208,15 +212,21 @@ class PredictionTarget(QWidget):
     def _make_files_page(self) -> QWidget:
         self._list = QListWidget()
         self._list.setFixedHeight(76)
+        self._list.setToolTip("The volumes that are predicted, one after the other.")
         buttons = QWidget()
         row = QHBoxLayout(buttons)
         row.setContentsMargins(0, 0, 0, 0)
         self._remove_button = QPushButton("Remove")
+        self._remove_button.setToolTip("Take the selected volume, or the last one, off the list; its file stays.")
         self._remove_button.clicked.connect(self._remove_file)
         row.addWidget(self._remove_button)
         row.addStretch(1)
-        for text, slot in (("Add OME-Zarr …", self._browse_zarr), ("Add files …", self._browse_files)):
+        for text, tooltip, slot in (
+            ("Add OME-Zarr …", "Add a volume that is an OME-Zarr folder.", self._browse_zarr),
+            ("Add files …", "Add volumes that are files, such as TIFF, NIfTI or npy.", self._browse_files),
+        ):
             button = QPushButton(text)
+            button.setToolTip(tooltip)
             button.clicked.connect(slot)
             row.addWidget(button)
         self._remove_button.setEnabled(False)

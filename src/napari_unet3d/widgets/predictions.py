@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from napari.layers import Labels
+from napari.layers import Labels, Layer
 from numpy.typing import NDArray
 
 from napari_unet3d.configs import EvaluationConfig, PredictionConfig, Task
@@ -26,6 +26,7 @@ from napari_unet3d.widgets.layers import (
     show_sample,
 )
 from napari_unet3d.widgets.outcomes import Outcome, compare, read_painted
+from napari_unet3d.widgets.own_layers import raise_volume
 
 _MOST_ROWS = 1000  # of a layer's table
 
@@ -112,6 +113,7 @@ def show_outcome(viewer: Any, outcome: Outcome, like: Place, truth_layer: Labels
         The layer with the truth, which is hidden.
     """
     name, prediction = outcome.prediction.name, outcome.prediction
+    raise_volume(viewer, name)
     show_image(
         viewer,
         f"{name} probability",
@@ -153,11 +155,19 @@ def update_outcome(viewer: Any, outcome: Outcome, like: Place) -> None:
         show_difference(viewer, f"{name} difference", outcome.difference, like)
 
 
+def show_outcome_of_layer(viewer: Any, outcome: Outcome, image: Place, truth: Labels | None) -> None:
+    """Show the prediction of a layer that is in the viewer, without what was made for other volumes before."""
+    if isinstance(image, Layer):
+        hide_own_layers(viewer)
+        image.visible = True
+    show_outcome(viewer, outcome, image, truth)
+
+
 def show_volume(viewer: Any, sample: Sample, outcome: Outcome) -> tuple[Place, Labels | None]:
     """Show a volume that is not in the viewer yet; give the layers of its image and of its truth."""
     hide_own_layers(viewer)
     image, truth = show_sample(viewer, sample)
-    bring_out(viewer, image)
+    image.visible = True
     show_outcome(viewer, outcome, image, truth)
     return image, truth
 

@@ -24,7 +24,7 @@ from napari_unet3d.widgets.predictions import (
     FileOpened,
     open_file,
     show_labels_of_file,
-    show_outcome,
+    show_outcome_of_layer,
     show_volume,
 )
 from napari_unet3d.widgets.save_section import SaveSection
@@ -65,6 +65,10 @@ class Results(QWidget):
         self.table = ScoresTable()
         self.save = SaveSection(dock)
         self.show_button = QPushButton("Show the selected volume")
+        self.show_button.setToolTip(
+            "Bring the volume of the selected row into the viewer; so does a double click on it."
+        )
+        self.table.setToolTip("The scores of each volume; what a score means stands in the tooltip of its heading.")
         self.legend = QLabel()
         self.legend.setWordWrap(True)
         self.live = LivePrediction(dock)
@@ -98,7 +102,7 @@ class Results(QWidget):
         layers = self._dock.viewer.layers
         place = image if image in layers else outcome.prediction.voxel_size_um
         truth = truth if truth in layers else None
-        show_outcome(self._dock.viewer, outcome, place, truth)
+        show_outcome_of_layer(self._dock.viewer, outcome, place, truth)
         self.live.show(outcome, place, truth, self.made_with)
 
     def add_file(self, event: PredictionWritten, source: Path) -> None:

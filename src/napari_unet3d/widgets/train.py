@@ -70,6 +70,8 @@ class TrainDock(Dock):
         self.hardware, self.status = _line(), _line()
         self._setup = QWidget()
         self.run_bar = RunBar("Train", also=[self._setup], stop_text="Stop and keep model", can_pause=True)
+        self.predict_button.setToolTip("Open the dock Predict; it offers the model that was just trained.")
+        self.run_bar.start_button.setToolTip("Train with these settings; the best model so far is always kept.")
         self._lay_out()
         self._connect()
         self.place.suggest(self.source.dataset)
