@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_unet3d.widgets.canvas import grid_of, text_of
-from napari_unet3d.widgets.layers import show_difference
+from napari_unet3d.widgets.layers import show_difference, show_piece
 from napari_unet3d.widgets.navigation import camera_of
 from napari_unet3d.widgets.side_by_side import Cell, SideBySide
 
@@ -42,12 +42,10 @@ def scene(viewer):
 @pytest.fixture
 def side_by_side(viewer, scene):
     image, layers = scene
-    changes = []
-    side = SideBySide(viewer, lambda: changes.append(side.is_on))
-    side.changes = changes
-    side.begin = lambda: side.start(
-        image, [Cell(t, c) for t, c in zip(("truth", "prediction", "difference"), layers, strict=True)]
-    )
+    side, ends = SideBySide(viewer), []
+    cells = [Cell(title, layer) for title, layer in zip(TITLES, layers, strict=True)]
+    side.begin = lambda: side.start(image, cells, lambda: ends.append(side.is_on), mark="brain error")
+    side.ends = ends
     return side
 
 
@@ -108,4 +106,73 @@ def test_everything_comes_back(viewer, side_by_side, scene, ndisplay):
     np.testing.assert_allclose(during["camera"][0], before["camera"][0])
     side_by_side.stop()
     assert state(viewer) == before
-    assert side_by_side.changes == [True, False]
+    assert side_by_side.ends == [False]
+
+
+def test_what_the_person_did_meanwhile_stays(viewer, side_by_side, scene, qtbot):
+    image, (truth, _, _) = scene
+    viewer.reset_view()
+    before = camera_of(viewer).zoom
+    side_by_side.begin()
+    camera, shared = camera_of(viewer), viewer.layers["truth"]
+    camera.zoom *= 2
+    camera.center = (0.0, 8.0, 27.0)
+    viewer.dims.set_point(0, 14.0)
+    shared.contrast_limits = (10, 80)
+    truth.paint((3, 2, 2), 1)
+    viewer.add_points([[1, 1, 1]], name="new", **PLACE)
+    qtbot.waitUntil(lambda: not viewer.layers["new"].visible)  # it has no cell
+    side_by_side.stop()
+    assert viewer.layers["new"].visible
+    assert camera.zoom == pytest.approx(2 * before, rel=0.01)
+    assert camera.center[1:] == (8.0, 27.0)
+    assert viewer.dims.point[0] == 14.0
+    assert tuple(image.contrast_limits) == (10, 80)
+    assert truth.data[3, 2, 2] == 1
+    assert np.shares_memory(image.data, shared.data)
+
+
+def test_the_mark_of_an_error_is_in_every_cell(viewer, side_by_side, scene, qtbot):
+    image, _ = scene
+    side_by_side.begin()
+    mark = show_piece(
+        viewer,
+        "brain error",
+        np.ones((2, 4, 5), np.uint8),
+        (0, 9, 9),
+        image,
+        colormap={None: "transparent", 1: "yellow"},
+    )
+    copies = [f"brain error in {title}" for title in TITLES]
+    qtbot.waitUntil(lambda: all(name in viewer.layers for name in copies) and not mark.visible)
+    assert [layer.name for layer in viewer.layers][2:9:3] == copies
+    assert grid_of(viewer).stride == 3
+    show_piece(viewer, "brain error", np.ones((1, 3, 3), np.uint8), (2, 20, 20), image)
+    mark.visible = True
+    qtbot.waitUntil(lambda: not mark.visible)
+    for name in copies:
+        np.testing.assert_allclose(viewer.layers[name].extent.world, mark.extent.world)
+    side_by_side.stop()
+    assert mark.visible
+    assert not any(name in viewer.layers for name in copies)
+
+
+@pytest.mark.parametrize("way", ["cell", "image", "all", "grid"])
+def test_it_ends_when_something_is_taken_away(viewer, side_by_side, scene, qtbot, way):
+    before = state(viewer)
+    side_by_side.begin()
+    match way:
+        case "cell":
+            viewer.layers.remove("brain prediction")
+        case "image":
+            viewer.layers.remove("truth")
+        case "all":
+            viewer.layers.clear()
+        case "grid":
+            grid_of(viewer).enabled = False
+    qtbot.waitUntil(lambda: not side_by_side.is_on)
+    after = state(viewer)
+    assert after["grid"] == before["grid"]
+    gone = {"cell": {"brain prediction"}, "all": set(before["names"])}.get(way, set())
+    assert after["names"] == [name for name in before["names"] if name not in gone]
+    assert side_by_side.ends == [False]

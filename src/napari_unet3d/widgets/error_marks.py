@@ -39,7 +39,7 @@ def mark_error(viewer: Any, inspection: Inspection, error: ErrorObject) -> Label
     piece = (regions[around] == error.number).astype(np.uint8)
     layer = show_piece(
         viewer,
-        _layer_name(inspection),
+        error_layer_name(inspection),
         piece,
         start,
         inspection.place,
@@ -54,7 +54,7 @@ def mark_error(viewer: Any, inspection: Inspection, error: ErrorObject) -> Label
 
 def unmark_error(viewer: Any, inspection: Inspection) -> None:
     """Remove the mark."""
-    remove_own(viewer, _layer_name(inspection))
+    remove_own(viewer, error_layer_name(inspection))
 
 
 def go_to_error(viewer: Any, inspection: Inspection, error: ErrorObject, *, zoom: bool) -> None:
@@ -82,5 +82,6 @@ def go_to_error(viewer: Any, inspection: Inspection, error: ErrorObject, *, zoom
         zoom_to(viewer, size, layer.scale)
 
 
-def _layer_name(inspection: Inspection) -> str:
+def error_layer_name(inspection: Inspection) -> str:
+    """Give the name of the layer with the mark."""
     return f"{inspection.name} error"

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
+from weakref import WeakKeyDictionary, ref
 
-import numpy as np
 from napari.experimental import link_layers, unlink_layers
 from napari.layers import Image, Labels, Layer
 from qtpy.QtCore import QTimer
 
 from napari_unet3d.widgets.canvas import CanvasText, grid_of
-from napari_unet3d.widgets.layers import OWNED
+from napari_unet3d.widgets.layers import OWNED, existing
 from napari_unet3d.widgets.navigation import camera_of
+from napari_unet3d.widgets.view_state import CameraState, ViewState, put_first, select, zoom_to_fit
 
 _SPACING = 6  # pixels between two cells
 _TITLE_SIZE = 14.0
-_GRID = ("stride", "shape", "spacing", "enabled")
 _LINKED = ("contrast_limits", "gamma", "colormap", "rendering", "attenuation", "iso_threshold")
 
 
@@ -53,23 +53,47 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class _Before:
-    """What the viewer looked like."""
+class _Showing:
+    """What is side by side.
 
-    order: tuple[Layer, ...]
-    visible: dict[Layer, bool]
-    selection: frozenset[Layer]
-    grid: dict[str, Any]
-    camera: tuple[Any, ...]
+    Attributes
+    ----------
+    cells : tuple of Cell
+        From left to right.
+    images, marks : tuple of Layer
+        For each cell a copy of the image, and of the layer that is seen in all of them, or none at all.
+    mark : str
+        Name of that layer, which may come later.
+    before : ViewState
+        What the viewer looked like.
+    camera : CameraState
+        Where the camera was put.
+    on_end : callable
+        Called after the end.
+    """
+
+    cells: tuple[Cell, ...]
+    images: tuple[Layer, ...]
+    marks: tuple[Layer, ...]
+    mark: str
+    before: ViewState
+    camera: CameraState
+    on_end: Callable[[], None]
+
+    @property
+    def in_order(self) -> list[Layer]:
+        """The layers in the cells, as they must stand in the list."""
+        columns = [self.images, [cell.layer for cell in self.cells], self.marks]
+        return [layer for layers in zip(*filter(None, columns), strict=True) for layer in layers]
 
 
 class SideBySide:
     """Shows layers side by side, each over a copy of the image, and puts everything back at the end.
 
     It is napari's grid. As that gives every layer of the list a place, also hidden ones, the layers in question move to
-    the end of the list (where those lie that are drawn first), two for each cell; all others are hidden. The layers are
-    those of the user, so that what is painted in one shows at once, and can be undone. The copies share the data of the
-    image, and its contrast. It ends when `stop` is called, the grid is switched off or one of the layers goes away.
+    the beginning of the list, the same number for each cell; all others are hidden. The layers are those of the user,
+    so that what is painted in one shows at once, and can be undone. Copies share the data of the image, and its
+    contrast. It ends when `stop` is called, the grid is switched off or one of the layers goes away.
 
     What was in view comes back exactly, but for what the person changed meanwhile: the slice stays, and so does the
     place of a camera that was moved.
@@ -78,25 +102,24 @@ class SideBySide:
     ----------
     viewer : napari.Viewer
         The viewer.
-    on_change : callable
-        Called after it has started or stopped.
     """
 
-    def __init__(self, viewer: Any, on_change: Callable[[], None]) -> None:
-        self._viewer, self._on_change = viewer, on_change
-        self._text = CanvasText(viewer)  # napari has titles of layers from 0.7 on
-        self._cells: tuple[Cell, ...] = ()
-        self._copies: list[Image] = []
-        self._before: _Before | None = None
-        self._camera: tuple[Any, ...] = ()
+    def __init__(self, viewer: Any) -> None:
+        self._known_viewer = ref(viewer)  # which is the key to this in a dictionary of weak keys
+        self._text: CanvasText | None = None
+        self._showing: _Showing | None = None
+
+    @property
+    def _viewer(self) -> Any:
+        return self._known_viewer()
 
     @property
     def is_on(self) -> bool:
         """Whether layers are side by side now."""
-        return self._before is not None
+        return self._showing is not None
 
-    def start(self, image: Image | None, cells: Sequence[Cell]) -> None:
-        """Show layers side by side.
+    def start(self, image: Image | None, cells: Sequence[Cell], on_end: Callable[[], None], mark: str = "") -> None:
+        """Show layers side by side, instead of others that were.
 
         Parameters
         ----------
@@ -104,53 +127,49 @@ class SideBySide:
             What lies below each of them.
         cells : sequence of Cell
             Different layers of the viewer, from left to right.
+        on_end : callable
+            Called after the end, whatever brought it.
+        mark : str
+            Name of a layer of ours that is seen in all cells as long as it is there.
         """
         self.stop()
-        viewer = self._viewer
-        self._before, self._cells = _look_at(viewer), tuple(cells)
-        whole = _zoom_to_fit(viewer)
+        viewer, before, whole = self._viewer, ViewState.of(self._viewer), zoom_to_fit(self._viewer)
         titles = [cell.title for cell in cells]
-        self._copies = [] if image is None else _add_copies(viewer, image, titles)
-        mine = self._mine()
-        _order(viewer, mine)
+        images = () if image is None else _add_copies(viewer, image, titles)
+        if image is not None:
+            link_layers([image, *images], _LINKED)
+        self._showing = _Showing(tuple(cells), images, (), mark, before, before.camera, on_end)
+        self._mark()
+        mine = self._showing.in_order
+        put_first(viewer, mine)
         for layer in viewer.layers:
             layer.visible = layer in mine
-        _select(viewer, self._before)
-        in_cell = _set_up_grid(viewer, len(cells), stride=1 if image is None else 2)
+        select(viewer, before.selection)
+        in_cell = _set_up_grid(viewer, len(cells), stride=len(mine) // len(cells))
         camera_of(viewer).zoom *= in_cell / whole  # as much is in view as before
-        self._camera = _camera(viewer)
-        if not _show_titles(self._copies):
+        self._showing = replace(self._showing, camera=CameraState.of(viewer))
+        if not _show_titles(images):  # which napari has from 0.7 on
+            self._text = CanvasText(viewer)
             self._text.show(" | ".join(titles))
         for emitter in self._events():
             emitter.connect(self._check_soon)
-        self._on_change()
 
     def stop(self) -> None:
         """Put everything back as it was."""
-        before, self._before = self._before, None
-        if before is None:
+        showing, self._showing = self._showing, None
+        if showing is None:
             return
         for emitter in self._events():
             emitter.disconnect(self._check_soon)
-        viewer = self._viewer
-        self._text.clear()
-        camera = _camera_afterwards(viewer, before, self._camera)
-        for key, value in before.grid.items():
-            setattr(grid_of(viewer), key, value)
-        _remove_copies(viewer, self._copies)
-        self._copies, self._cells = [], ()
-        _order(viewer, [layer for layer in before.order if layer in viewer.layers])
-        for layer in viewer.layers:
-            layer.visible = before.visible.get(layer, layer.visible)
-        _select(viewer, before)
-        _set_camera(viewer, camera)
-        self._on_change()
-
-    def _mine(self) -> list[Layer]:
-        """Give the layers in the cells, in the order of the list."""
-        if not self._copies:
-            return [cell.layer for cell in self._cells]
-        return [layer for copy, cell in zip(self._copies, self._cells, strict=True) for layer in (copy, cell.layer)]
+        viewer, camera = self._viewer, _camera_afterwards(self._viewer, showing)
+        if self._text is not None:
+            self._text.clear()
+        grid_of(viewer).enabled = False
+        unlink_layers(showing.images)
+        _remove(viewer, [*showing.images, *showing.marks])
+        showing.before.restore(viewer)
+        camera.restore(viewer)
+        showing.on_end()
 
     def _events(self) -> list[Any]:
         layers = self._viewer.layers.events
@@ -160,59 +179,70 @@ class SideBySide:
         QTimer.singleShot(0, self._check)  # layers must not be moved or removed while napari is still at it
 
     def _check(self) -> None:
-        if self._before is None:
+        if self._showing is None:
             return
-        layers, mine = self._viewer.layers, self._mine()
-        if not grid_of(self._viewer).enabled or any(layer not in layers for layer in mine):
+        layers, needed = self._viewer.layers, [*self._showing.images, *(cell.layer for cell in self._showing.cells)]
+        if not grid_of(self._viewer).enabled or any(layer not in layers for layer in needed):
             self.stop()
             return
-        _order(self._viewer, mine)
+        self._mark()
+        mine, visible = self._showing.in_order, self._showing.before.visible
+        put_first(self._viewer, mine)
+        grid_of(self._viewer).stride = len(mine) // len(self._showing.cells)
         for layer in layers:
-            if layer not in mine and layer not in self._before.visible:  # it is new, and shall not lie in a cell
-                self._before.visible[layer] = layer.visible
+            if layer not in mine and layer not in visible:  # it is new, and shall not lie in a cell
+                visible[layer] = layer.visible
                 layer.visible = False
 
+    def _mark(self) -> None:
+        """Let the copies of the mark follow it."""
+        assert self._showing is not None
+        viewer, marks = self._viewer, [layer for layer in self._showing.marks if layer in self._viewer.layers]
+        mark: Labels | None = existing(viewer, self._showing.mark, Labels)
+        if mark is None or len(marks) < len(self._showing.marks):
+            _remove(viewer, marks)
+            marks = []
+        if mark is not None and not marks:
+            titles = [f"{mark.name} in {cell.title}" for cell in self._showing.cells]
+            marks = list(_add_copies(viewer, mark, titles))
+            for emitter in (mark.events.data, mark.events.translate, mark.events.visible):
+                emitter.connect(self._check_soon)
+        self._showing = replace(self._showing, marks=tuple(marks))
+        for copy in marks:
+            assert mark is not None
+            if copy.data is not mark.data:
+                copy.data = mark.data
+            copy.translate = mark.translate
+        if mark is not None and mark.visible:
+            self._showing.before.visible[mark] = True
+            mark.visible = False
 
-def _look_at(viewer: Any) -> _Before:
-    layers = viewer.layers
-    return _Before(
-        tuple(layers),
-        {layer: layer.visible for layer in layers},
-        frozenset(layers.selection),
-        {key: getattr(grid_of(viewer), key) for key in _GRID},
-        _camera(viewer),
-    )
+
+_known: WeakKeyDictionary[Any, SideBySide] = WeakKeyDictionary()
 
 
-def _add_copies(viewer: Any, image: Image, titles: Sequence[str]) -> list[Image]:
-    data, looks, kind = image.as_layer_data_tuple()
-    looks = {**looks, "metadata": {OWNED: True}, "visible": True, "opacity": 1.0}
-    copies = [Layer.create(data, {**looks, "name": title}, kind) for title in titles]
+def side_by_side_of(viewer: Any) -> SideBySide:
+    """Give the one of a viewer, as it has one grid."""
+    if viewer not in _known:
+        _known[viewer] = SideBySide(viewer)
+    return _known[viewer]
+
+
+def _add_copies(viewer: Any, layer: Layer, names: Sequence[str]) -> tuple[Layer, ...]:
+    selected = set(viewer.layers.selection)
+    data, looks, kind = layer.as_layer_data_tuple()
+    looks = {**looks, "metadata": {OWNED: True}, "visible": True}
+    copies = tuple(Layer.create(data, {**looks, "name": name}, kind) for name in names)
     for copy in copies:
         viewer.layers.insert(0, copy)
-    link_layers([image, *copies], _LINKED)
+    select(viewer, selected)
     return copies
 
 
-def _remove_copies(viewer: Any, copies: Sequence[Image]) -> None:
-    unlink_layers(copies)
-    for copy in copies:
-        if copy in viewer.layers:
-            viewer.layers.remove(copy)
-
-
-def _order(viewer: Any, wanted: Sequence[Layer]) -> None:
-    """Bring layers to the beginning of the list, in this order."""
-    for position, layer in enumerate(wanted):
-        now = viewer.layers.index(layer)
-        if now != position:
-            viewer.layers.move(now, position)
-
-
-def _select(viewer: Any, before: _Before) -> None:
-    kept = {layer for layer in before.selection if layer in viewer.layers}
-    if set(viewer.layers.selection) != kept:
-        viewer.layers.selection = kept
+def _remove(viewer: Any, layers: Iterable[Layer]) -> None:
+    for layer in layers:
+        if layer in viewer.layers:
+            viewer.layers.remove(layer)
 
 
 def _set_up_grid(viewer: Any, n_cells: int, stride: int) -> float:
@@ -223,13 +253,13 @@ def _set_up_grid(viewer: Any, n_cells: int, stride: int) -> float:
     for n_columns in range(n_cells, 0, -1):
         grid.shape = (ceil(n_cells / n_columns), n_columns)
         grid.enabled = True
-        zooms[grid.shape] = _zoom_to_fit(viewer)
+        zooms[grid.shape] = zoom_to_fit(viewer)
     grid.shape = max(zooms, key=lambda shape: zooms[shape])
     return zooms[grid.shape]
 
 
-def _show_titles(copies: Sequence[Image]) -> bool:
-    if not all(hasattr(copy, "name_overlay") for copy in copies) or not copies:
+def _show_titles(copies: Sequence[Layer]) -> bool:
+    if not copies or not all(hasattr(copy, "name_overlay") for copy in copies):
         return False
     for copy in copies:
         copy.name_overlay.font_size = _TITLE_SIZE
@@ -237,27 +267,7 @@ def _show_titles(copies: Sequence[Image]) -> bool:
     return True
 
 
-def _zoom_to_fit(viewer: Any) -> float:
-    camera = _camera(viewer)
-    viewer.reset_view()
-    zoom = float(camera_of(viewer).zoom)
-    _set_camera(viewer, camera)
-    return zoom
-
-
-def _camera(viewer: Any) -> tuple[Any, ...]:
-    camera = camera_of(viewer)
-    return camera.center, camera.zoom, camera.angles
-
-
-def _set_camera(viewer: Any, values: tuple[Any, ...]) -> None:
-    camera = camera_of(viewer)
-    camera.center, camera.zoom, camera.angles = values
-
-
-def _camera_afterwards(viewer: Any, before: _Before, during: tuple[Any, ...]) -> tuple[Any, ...]:
+def _camera_afterwards(viewer: Any, showing: _Showing) -> CameraState:
     """Give the camera as it was, or, where the person moved it meanwhile, with as much in view as is now."""
-    now = _camera(viewer)
-    if all(np.allclose(one, other) for one, other in zip(now, during, strict=True)):
-        return before.camera
-    return now[0], now[1] * before.camera[1] / during[1], now[2]
+    now, before = CameraState.of(viewer), showing.before.camera
+    return before if now.is_like(showing.camera) else replace(now, zoom=now.zoom * before.zoom / showing.camera.zoom)

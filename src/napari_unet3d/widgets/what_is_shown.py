@@ -9,8 +9,9 @@ from napari.layers import Labels
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
 from napari_unet3d.widgets.canvas import CanvasText
+from napari_unet3d.widgets.error_marks import error_layer_name
 from napari_unet3d.widgets.keys import bind_key
-from napari_unet3d.widgets.side_by_side import Cell, SideBySide, show_one_of, the_one_in_view
+from napari_unet3d.widgets.side_by_side import Cell, show_one_of, side_by_side_of, the_one_in_view
 
 if TYPE_CHECKING:
     from napari_unet3d.widgets.inspect import InspectDock
@@ -47,7 +48,7 @@ class WhatIsShown(QWidget):
         super().__init__()
         self._dock = dock
         self._text = CanvasText(dock.viewer)
-        self._side = SideBySide(dock.viewer, self._show_state)
+        self._is_side_by_side = False
         self._layers: dict[str, Labels] = {}
         self._is_gone = False
         self._says_what = False  # the canvas does, once somebody has stepped
@@ -73,11 +74,6 @@ class WhatIsShown(QWidget):
         dock.destroyed.connect(lambda: self._end())
         self._show_state()
 
-    @property
-    def is_side_by_side(self) -> bool:
-        """Whether they are side by side now."""
-        return self._side.is_on
-
     def step(self) -> None:
         """Show the next of truth, prediction and difference."""
         names = list(self._present())
@@ -91,7 +87,7 @@ class WhatIsShown(QWidget):
 
     def show_one(self, words: str, *_: object) -> None:
         """Show the truth, the prediction or the difference alone."""
-        self._side.stop()
+        side_by_side_of(self._dock.viewer).stop()
         layers = self._present()
         if words in layers:
             self._says_what = True
@@ -99,18 +95,27 @@ class WhatIsShown(QWidget):
         self._show_state()
 
     def _toggle_side_by_side(self) -> None:
-        layers = self._present()
-        if self._side.is_on:
-            self._side.stop()
-        elif len(layers) > 1:
+        layers, seen = self._present(), self._dock.inspection
+        if self._is_side_by_side:
+            self._end_side_by_side()
+        elif len(layers) > 1 and seen is not None:
             self._text.clear()
-            image = self._dock.inspection.image if self._dock.inspection is not None else None
-            image = image if image in self._dock.viewer.layers else None
-            self._side.start(image, [Cell(words, layer) for words, layer in layers.items()])
+            image = seen.image if seen.image in self._dock.viewer.layers else None
+            cells = [Cell(words, layer) for words, layer in layers.items()]
+            side_by_side_of(self._dock.viewer).start(image, cells, self._on_end, mark=error_layer_name(seen))
+            self._is_side_by_side = True
+        self._show_state()
+
+    def _end_side_by_side(self) -> None:
+        if self._is_side_by_side:
+            side_by_side_of(self._dock.viewer).stop()
+
+    def _on_end(self) -> None:
+        self._is_side_by_side = False
         self._show_state()
 
     def _take_inspection(self, *_: object) -> None:
-        self._side.stop()
+        self._end_side_by_side()
         self._unfollow()
         self._says_what = False
         seen = self._dock.inspection
@@ -126,8 +131,8 @@ class WhatIsShown(QWidget):
     def _show_state(self, *_: object) -> None:
         if self._is_gone:
             return
-        layers, is_on = self._present(), self._side.is_on
-        shown = None if is_on else the_one_in_view(layers.values())
+        layers = self._present()
+        shown = None if self._is_side_by_side else the_one_in_view(layers.values())
         for words, button in self.buttons.items():
             button.setEnabled(words in layers)
             button.setChecked(words in layers and layers[words] is shown)
@@ -136,7 +141,7 @@ class WhatIsShown(QWidget):
         if shown is None:
             self._text.clear()
         self.side_button.setEnabled(len(layers) > 1)
-        self.side_button.setChecked(is_on)
+        self.side_button.setChecked(self._is_side_by_side)
 
     def _unfollow(self) -> None:
         for layer in self._layers.values():
@@ -145,7 +150,7 @@ class WhatIsShown(QWidget):
 
     def _end(self) -> None:
         self._is_gone = True  # Qt has destroyed the buttons
-        self._side.stop()
+        self._end_side_by_side()
         self._text.clear()
         self._unfollow()
 
