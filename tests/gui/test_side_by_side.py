@@ -6,7 +6,7 @@ import pytest
 from napari_unet3d.widgets.canvas import grid_of, text_of
 from napari_unet3d.widgets.layers import show_difference, show_piece
 from napari_unet3d.widgets.navigation import camera_of
-from napari_unet3d.widgets.side_by_side import Cell, SideBySide
+from napari_unet3d.widgets.side_by_side import Arrangement, Cell, SideBySide
 
 SHAPE = (6, 30, 40)
 PLACE = {"scale": (3.0, 1.0, 0.5), "translate": (5.0, -4.0, 20.0), "units": ("um",) * 3}
@@ -43,8 +43,8 @@ def scene(viewer):
 def side_by_side(viewer, scene):
     image, layers = scene
     side, ends = SideBySide(viewer), []
-    cells = [Cell(title, layer) for title, layer in zip(TITLES, layers, strict=True)]
-    side.begin = lambda: side.start(image, cells, lambda: ends.append(side.is_on), mark="brain error")
+    cells = tuple(Cell(title, layer) for title, layer in zip(TITLES, layers, strict=True))
+    side.begin = lambda: side.start(Arrangement(image, cells, "brain error"), lambda: ends.append(side.is_on))
     side.ends = ends
     return side
 

@@ -14,6 +14,7 @@ from napari_unet3d.widgets.base import Dock
 from napari_unet3d.widgets.correct import CorrectPart
 from napari_unet3d.widgets.error_marks import go_to_error, unmark_error
 from napari_unet3d.widgets.error_table import ErrorTable
+from napari_unet3d.widgets.folded import Folded
 from napari_unet3d.widgets.hover import Hover
 from napari_unet3d.widgets.inspect_save import InspectSavePart
 from napari_unet3d.widgets.inspect_source import LayerSource
@@ -24,6 +25,7 @@ from napari_unet3d.widgets.layers import show_difference
 from napari_unet3d.widgets.parts import RunBar, heading
 from napari_unet3d.widgets.scores_table import ScoresTable
 from napari_unet3d.widgets.train_on import TrainOnPart
+from napari_unet3d.widgets.two_predictions import TwoPredictions
 from napari_unet3d.widgets.what_is_shown import WhatIsShown
 
 _NEXT, _PREVIOUS = "J", "Shift-J"  # E, which says it better, is the eraser of napari's Labels layers
@@ -75,6 +77,7 @@ class InspectDock(Dock):
         self.correct = CorrectPart(self)
         self.train_on = TrainOnPart(self, self.correct)
         self.save = InspectSavePart(self)
+        self.two_predictions = TwoPredictions(self)
         self._lay_out()
         self._connect()
         self.source.find_prediction()
@@ -173,6 +176,7 @@ class InspectDock(Dock):
             self.correct,
             self.train_on,
             self.save,
+            Folded("Compare two predictions", self.two_predictions),
         ):
             self.column.addWidget(widget)
 

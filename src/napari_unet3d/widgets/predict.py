@@ -24,6 +24,7 @@ from napari_unet3d.widgets.base import Dock
 from napari_unet3d.widgets.copy_run import CopyButton
 from napari_unet3d.widgets.form import SettingsForm
 from napari_unet3d.widgets.jobs import Progress
+from napari_unet3d.widgets.keep_prediction import KeepPrediction
 from napari_unet3d.widgets.layers import Place, sample_from_layers
 from napari_unet3d.widgets.model_box import ModelBox
 from napari_unet3d.widgets.outcomes import DEFAULT_TOLERANCE_UM, Outcome
@@ -99,6 +100,7 @@ class PredictDock(Dock):
         self.run_bar.start_button.setToolTip("Apply the model; results come into the viewer, or into the folder.")
         self.results = Results(self)
         self._order: _Order | None = None
+        self.keep_button = KeepPrediction(self, self.results.live, lambda: self._order.model if self._order else None)
         self._done = "Done."
         self._notices: list[str] = []
         self._growing = QTimer(self)  # new rows get their place one after the other
@@ -197,6 +199,7 @@ class PredictDock(Dock):
         self._order, self._done = order, "Done."
         self._notices.clear()
         self.results.clear()
+        self.keep_button.refresh()
         self.results.made_with = order.made_with
         self.message.show_message("Loading PyTorch and the model …")
 
@@ -264,6 +267,7 @@ class PredictDock(Dock):
             self.forms[Target.TEST_SET],
             self.run_bar,
             self.results.annotate_button,
+            self.keep_button,
             self.message,
             heading("Labels · can be changed after predicting"),
             self.labels_form,

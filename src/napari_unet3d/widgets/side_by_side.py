@@ -15,6 +15,7 @@ from qtpy.QtCore import QTimer
 from napari_unet3d.widgets.canvas import CanvasText, grid_of
 from napari_unet3d.widgets.layers import OWNED, existing
 from napari_unet3d.widgets.navigation import camera_of
+from napari_unet3d.widgets.own_layers import AID
 from napari_unet3d.widgets.view_state import CameraState, ViewState, put_first, select, zoom_to_fit
 
 _SPACING = 6  # pixels between two cells
@@ -53,17 +54,34 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class _Showing:
-    """What is side by side.
+class Arrangement:
+    """What is shown side by side.
 
     Attributes
     ----------
+    image : Image or None
+        What lies below the layer of each cell.
     cells : tuple of Cell
-        From left to right.
+        Different layers of the viewer, from left to right.
+    mark : str
+        Name of a layer of ours that is seen in all cells as long as it is there.
+    """
+
+    image: Image | None
+    cells: tuple[Cell, ...]
+    mark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Showing:
+    """What is side by side now.
+
+    Attributes
+    ----------
+    wanted : Arrangement
+        What was asked for.
     images, marks : tuple of Layer
         For each cell a copy of the image, and of the layer that is seen in all of them, or none at all.
-    mark : str
-        Name of that layer, which may come later.
     before : ViewState
         What the viewer looked like.
     camera : CameraState
@@ -72,10 +90,9 @@ class _Showing:
         Called after the end.
     """
 
-    cells: tuple[Cell, ...]
+    wanted: Arrangement
     images: tuple[Layer, ...]
     marks: tuple[Layer, ...]
-    mark: str
     before: ViewState
     camera: CameraState
     on_end: Callable[[], None]
@@ -83,7 +100,7 @@ class _Showing:
     @property
     def in_order(self) -> list[Layer]:
         """The layers in the cells, as they must stand in the list."""
-        columns = [self.images, [cell.layer for cell in self.cells], self.marks]
+        columns = [self.images, [cell.layer for cell in self.wanted.cells], self.marks]
         return [layer for layers in zip(*filter(None, columns), strict=True) for layer in layers]
 
 
@@ -95,8 +112,8 @@ class SideBySide:
     so that what is painted in one shows at once, and can be undone. Copies share the data of the image, and its
     contrast. It ends when `stop` is called, the grid is switched off or one of the layers goes away.
 
-    What was in view comes back exactly, but for what the person changed meanwhile: the slice stays, and so does the
-    place of a camera that was moved.
+    What was in view comes back exactly, but for what the person changed meanwhile: the slice stays, and so do the
+    layers that were selected and the place of a camera that was moved.
 
     Parameters
     ----------
@@ -118,34 +135,30 @@ class SideBySide:
         """Whether layers are side by side now."""
         return self._showing is not None
 
-    def start(self, image: Image | None, cells: Sequence[Cell], on_end: Callable[[], None], mark: str = "") -> None:
+    def start(self, wanted: Arrangement, on_end: Callable[[], None]) -> None:
         """Show layers side by side, instead of others that were.
 
         Parameters
         ----------
-        image : Image or None
-            What lies below each of them.
-        cells : sequence of Cell
-            Different layers of the viewer, from left to right.
+        wanted : Arrangement
+            Which, and over what.
         on_end : callable
             Called after the end, whatever brought it.
-        mark : str
-            Name of a layer of ours that is seen in all cells as long as it is there.
         """
         self.stop()
         viewer, before, whole = self._viewer, ViewState.of(self._viewer), zoom_to_fit(self._viewer)
-        titles = [cell.title for cell in cells]
+        image, titles = wanted.image, [cell.title for cell in wanted.cells]
         images = () if image is None else _add_copies(viewer, image, titles)
         if image is not None:
             link_layers([image, *images], _LINKED)
-        self._showing = _Showing(tuple(cells), images, (), mark, before, before.camera, on_end)
+        self._showing = _Showing(wanted, images, (), before, before.camera, on_end)
         self._mark()
         mine = self._showing.in_order
         put_first(viewer, mine)
         for layer in viewer.layers:
             layer.visible = layer in mine
         select(viewer, before.selection)
-        in_cell = _set_up_grid(viewer, len(cells), stride=len(mine) // len(cells))
+        in_cell = _set_up_grid(viewer, len(titles), stride=len(mine) // len(titles))
         camera_of(viewer).zoom *= in_cell / whole  # as much is in view as before
         self._showing = replace(self._showing, camera=CameraState.of(viewer))
         if not _show_titles(images):  # which napari has from 0.7 on
@@ -166,8 +179,11 @@ class SideBySide:
             self._text.clear()
         grid_of(viewer).enabled = False
         unlink_layers(showing.images)
-        _remove(viewer, [*showing.images, *showing.marks])
+        copies = [*showing.images, *showing.marks]
+        chosen = set(viewer.layers.selection).difference(copies)
+        _remove(viewer, copies)
         showing.before.restore(viewer)
+        select(viewer, chosen or showing.before.selection)
         camera.restore(viewer)
         showing.on_end()
 
@@ -181,14 +197,14 @@ class SideBySide:
     def _check(self) -> None:
         if self._showing is None:
             return
-        layers, needed = self._viewer.layers, [*self._showing.images, *(cell.layer for cell in self._showing.cells)]
-        if not grid_of(self._viewer).enabled or any(layer not in layers for layer in needed):
+        layers, shown = self._viewer.layers, [cell.layer for cell in self._showing.wanted.cells]
+        if not grid_of(self._viewer).enabled or any(layer not in layers for layer in [*self._showing.images, *shown]):
             self.stop()
             return
         self._mark()
         mine, visible = self._showing.in_order, self._showing.before.visible
         put_first(self._viewer, mine)
-        grid_of(self._viewer).stride = len(mine) // len(self._showing.cells)
+        grid_of(self._viewer).stride = len(mine) // len(shown)
         for layer in layers:
             if layer not in mine and layer not in visible:  # it is new, and shall not lie in a cell
                 visible[layer] = layer.visible
@@ -198,12 +214,12 @@ class SideBySide:
         """Let the copies of the mark follow it."""
         assert self._showing is not None
         viewer, marks = self._viewer, [layer for layer in self._showing.marks if layer in self._viewer.layers]
-        mark: Labels | None = existing(viewer, self._showing.mark, Labels)
+        mark: Labels | None = existing(viewer, self._showing.wanted.mark, Labels)
         if mark is None or len(marks) < len(self._showing.marks):
             _remove(viewer, marks)
             marks = []
         if mark is not None and not marks:
-            titles = [f"{mark.name} in {cell.title}" for cell in self._showing.cells]
+            titles = [f"{mark.name} in {cell.title}" for cell in self._showing.wanted.cells]
             marks = list(_add_copies(viewer, mark, titles))
             for emitter in (mark.events.data, mark.events.translate, mark.events.visible):
                 emitter.connect(self._check_soon)
@@ -231,7 +247,7 @@ def side_by_side_of(viewer: Any) -> SideBySide:
 def _add_copies(viewer: Any, layer: Layer, names: Sequence[str]) -> tuple[Layer, ...]:
     selected = set(viewer.layers.selection)
     data, looks, kind = layer.as_layer_data_tuple()
-    looks = {**looks, "metadata": {OWNED: True}, "visible": True}
+    looks = {**looks, "metadata": {OWNED: True, AID: True}, "visible": True}
     copies = tuple(Layer.create(data, {**looks, "name": name}, kind) for name in names)
     for copy in copies:
         viewer.layers.insert(0, copy)

@@ -78,13 +78,12 @@ class ViewState:
         )
 
     def restore(self, viewer: Any) -> None:
-        """Bring all but the camera back, for those layers that are still there."""
+        """Bring all but camera and selection back, for those layers that are still there."""
         for key, value in self.grid.items():
             setattr(grid_of(viewer), key, value)
         put_first(viewer, [layer for layer in self.order if layer in viewer.layers])
         for layer in viewer.layers:
             layer.visible = self.visible.get(layer, layer.visible)
-        select(viewer, self.selection)
 
 
 def put_first(viewer: Any, wanted: Sequence[Layer]) -> None:

@@ -6,12 +6,15 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from napari.layers import Labels
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
 from napari_unet3d.widgets.canvas import CanvasText
 from napari_unet3d.widgets.error_marks import error_layer_name
 from napari_unet3d.widgets.keys import bind_key
-from napari_unet3d.widgets.side_by_side import Cell, show_one_of, side_by_side_of, the_one_in_view
+from napari_unet3d.widgets.layers import existing
+from napari_unet3d.widgets.side_by_side import Arrangement, Cell, show_one_of, side_by_side_of, the_one_in_view
+from napari_unet3d.widgets.side_by_side_button import SideBySideButton
 
 if TYPE_CHECKING:
     from napari_unet3d.widgets.inspect import InspectDock
@@ -48,13 +51,16 @@ class WhatIsShown(QWidget):
         super().__init__()
         self._dock = dock
         self._text = CanvasText(dock.viewer)
-        self._is_side_by_side = False
+        self._cells: tuple[Cell, ...] = ()
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.timeout.connect(self._take_corrected)
         self._layers: dict[str, Labels] = {}
         self._is_gone = False
         self._says_what = False  # the canvas does, once somebody has stepped
         self.buttons = {words: _button(words.capitalize(), tooltip) for words, tooltip in _TOOLTIPS.items()}
-        self.side_button = _button(
-            "Side by side",
+        self.side_button = SideBySideButton(dock, self._arrangement)
+        self.side_button.setToolTip(
             "Show truth, prediction and difference beside each other, in one view: they turn, move and change slices "
             f"together. Again brings back what was there. Key: {_SIDE_BY_SIDE}",
         )
@@ -66,11 +72,12 @@ class WhatIsShown(QWidget):
             button.clicked.connect(partial(self.show_one, words))
             row.addWidget(button, 1)
         row.addWidget(self.side_button, 1)
-        self.side_button.clicked.connect(self._toggle_side_by_side)
+        self.side_button.changed.connect(self._show_state)
         bind_key(dock, _STEP, "Show the truth, then the prediction, then the difference", self.step)
         bind_key(dock, _SIDE_BY_SIDE, "Show truth, prediction and difference side by side", self.side_button.click)
         dock.inspection_changed.connect(self._take_inspection)
         dock.follow(dock.viewer.layers.events.removed, self._show_state)
+        dock.follow(dock.viewer.layers.events.inserted, lambda: self._soon.start(0))
         dock.destroyed.connect(lambda: self._end())
         self._show_state()
 
@@ -94,28 +101,27 @@ class WhatIsShown(QWidget):
             show_one_of(layers.values(), layers[words])
         self._show_state()
 
-    def _toggle_side_by_side(self) -> None:
-        layers, seen = self._present(), self._dock.inspection
-        if self._is_side_by_side:
-            self._end_side_by_side()
-        elif len(layers) > 1 and seen is not None:
-            self._text.clear()
-            image = seen.image if seen.image in self._dock.viewer.layers else None
-            cells = [Cell(words, layer) for words, layer in layers.items()]
-            side_by_side_of(self._dock.viewer).start(image, cells, self._on_end, mark=error_layer_name(seen))
-            self._is_side_by_side = True
-        self._show_state()
+    def _arrangement(self) -> Arrangement | None:
+        seen, layers = self._dock.inspection, self._present()
+        if seen is None or len(layers) < 2:
+            return None
+        self._text.clear()
+        image = seen.image if seen.image in self._dock.viewer.layers else None
+        self._cells = tuple(Cell(words, layer) for words, layer in {**layers, **self._corrected()}.items())
+        return Arrangement(image, self._cells, mark=error_layer_name(seen))
 
-    def _end_side_by_side(self) -> None:
-        if self._is_side_by_side:
-            side_by_side_of(self._dock.viewer).stop()
+    def _corrected(self) -> dict[str, Labels]:
+        seen = self._dock.inspection
+        layer = None if seen is None else existing(self._dock.viewer, f"{seen.name} corrected", Labels)
+        return {} if layer is None else {"corrected": layer}
 
-    def _on_end(self) -> None:
-        self._is_side_by_side = False
-        self._show_state()
+    def _take_corrected(self) -> None:
+        """Give the layer with corrections a cell when it comes while others have theirs."""
+        if self.side_button.is_on and len(self._cells) != len(self._present()) + len(self._corrected()):
+            self.side_button.begin()
 
     def _take_inspection(self, *_: object) -> None:
-        self._end_side_by_side()
+        self.side_button.end()
         self._unfollow()
         self._says_what = False
         seen = self._dock.inspection
@@ -132,7 +138,7 @@ class WhatIsShown(QWidget):
         if self._is_gone:
             return
         layers = self._present()
-        shown = None if self._is_side_by_side else the_one_in_view(layers.values())
+        shown = None if self.side_button.is_on else the_one_in_view(layers.values())
         for words, button in self.buttons.items():
             button.setEnabled(words in layers)
             button.setChecked(words in layers and layers[words] is shown)
@@ -141,7 +147,6 @@ class WhatIsShown(QWidget):
         if shown is None:
             self._text.clear()
         self.side_button.setEnabled(len(layers) > 1)
-        self.side_button.setChecked(self._is_side_by_side)
 
     def _unfollow(self) -> None:
         for layer in self._layers.values():
@@ -150,7 +155,6 @@ class WhatIsShown(QWidget):
 
     def _end(self) -> None:
         self._is_gone = True  # Qt has destroyed the buttons
-        self._end_side_by_side()
         self._text.clear()
         self._unfollow()
 
