@@ -12,6 +12,7 @@ from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
 from qtpy.QtGui import QResizeEvent, QShowEvent
 from qtpy.QtWidgets import QDockWidget, QFrame, QMainWindow, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
+from napari_unet3d.widgets.closing import guard_closing
 from napari_unet3d.widgets.footer import Footer
 from napari_unet3d.widgets.jobs import Job, jobs_of
 from napari_unet3d.widgets.own_layers import is_aid
@@ -119,6 +120,7 @@ class Dock(ScrollDock):
             self._once_docked.start(0)
 
     def _join_tabs(self) -> None:
+        guard_closing(self, self.viewer, self.jobs)
         mine = _dock_widget_of(self)
         window = mine.parentWidget() if mine is not None else None
         if mine is None or not isinstance(window, QMainWindow) or mine.isFloating():

@@ -210,6 +210,12 @@ class Jobs(QObject):
         job = self.latest(kind)
         return job if job is not None and job.is_running else None
 
+    def stop_all(self) -> None:
+        """Stop all that run."""
+        for job in self._latest.values():
+            if job.is_running:
+                job.stop()
+
     def start(
         self,
         kind: str,

@@ -1,0 +1,92 @@
+"""Closing a viewer while a training runs: it asks, ends soon, and the run can go on."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from napari.settings import get_settings
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QApplication, QMessageBox
+
+from napari_unet3d.training.events import EpochFinished
+from napari_unet3d.training.loop import train
+
+PROGRAM = Path(__file__).with_name("closed_viewer.py")
+
+
+def answer_with(words, asked):
+    """Click a button of the question that is shown next."""
+    box = QApplication.activeModalWidget()
+    if not isinstance(box, QMessageBox):
+        asked.append(box)
+        return
+    asked.append(box.text())
+    next(button for button in box.buttons() if button.text() == words).click()
+
+
+def close_by_menu(viewer):
+    """What File > Close Window calls; the entry itself does nothing in a window without the focus."""
+    viewer.window._qt_window.close(quit_app=False, confirm_need=True)
+
+
+@pytest.fixture
+def viewer(make_napari_viewer):
+    return make_napari_viewer(show=True)
+
+
+def test_the_menu_asks_also_where_napari_does_not(long_run, viewer, qtbot):
+    get_settings().application.confirm_close_window = False
+    asked = []
+    QTimer.singleShot(0, lambda: close_by_menu(viewer))
+    QTimer.singleShot(500, lambda: answer_with("Keep running", asked))
+    qtbot.waitUntil(lambda: bool(asked), timeout=20_000)
+    assert asked == [f"{long_run.title} is still running."]
+    with qtbot.waitSignal(long_run.reported, timeout=20_000):
+        pass
+    assert long_run.is_running
+    assert viewer.window._qt_window.isVisible()
+
+
+def test_a_program_that_closes_its_viewer_is_not_asked(long_run, viewer, qtbot):
+    with qtbot.waitSignal(long_run._worker.finished, timeout=20_000):
+        QTimer.singleShot(0, viewer.close)  # while events are handled, as a plugin would
+    assert long_run._engine.has_ended.wait(20)
+    assert QApplication.activeModalWidget() is None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="children are looked for as on POSIX")
+@pytest.mark.parametrize("how", ["thread", "child", "paused", "slow"])
+def test_the_process_ends_soon_and_the_run_goes_on(how, dataset, tmp_path, memory_folder):
+    run = tmp_path / "run"
+    command = [sys.executable, PROGRAM, how, dataset, run]
+    env = os.environ | {"XDG_CONFIG_HOME": str(tmp_path / "config"), "NAPARI_CONFIG": str(tmp_path / "napari.yaml")}
+    errors = tmp_path / "errors.txt"
+    with (
+        errors.open("w") as told,
+        subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=told, text=True, env=env) as process,
+    ):
+        assert process.stdout is not None
+        words = []
+        children = []
+        for line in process.stdout:
+            words.append(line.strip())
+            if line.startswith("asked"):
+                children = psutil.Process(process.pid).children(recursive=True)
+                asked_at = time.monotonic()
+        code = process.wait(60)
+    assert words[-2:] == ["asked: Training run is still running.", "closed"], errors.read_text()
+    assert ("slow step" in words) is (how == "slow")
+    assert code == 0, errors.read_text()
+    assert time.monotonic() - asked_at < 30, "nobody waits for a step of minutes"
+    assert bool(children) is (how == "child")
+    psutil.wait_procs(children, timeout=20)
+    assert not [child for child in children if child.is_running()]
+    events = train(dataset, run, resume=True)
+    assert next(event for event in events if isinstance(event, EpochFinished)).epoch >= 2
+    events.close()
