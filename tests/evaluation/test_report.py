@@ -85,6 +85,7 @@ def write_run(folder: Path, **config: Any) -> Path:
         "started": "2025-03-04T05:06:07+00:00",
         "versions": {"python": "3.12.1", "torch": "2.10"},
         "device": "CPU, fp32",
+        "start_from": "/models/my first",
         "dataset": f"/data/{EVIL}",
         "train": ["a", EVIL],
         "validation": ["b"],
@@ -173,7 +174,7 @@ def test_settings_that_differ_come_first_and_the_command_has_them(tmp_path: Path
     place = next(place for place, row in enumerate(page.cells) if [cell[0] for cell in row][:1] == ["Setting"])
     rows = [tuple(cell[0] for cell in row) for row in page.cells[place + 1 : place + 4]]
     assert rows == [("patch", "16, 32, 48", "auto"), ("epochs", "3", "30"), ("learning rate", "0.002", "0.01")]
-    assert "--patch 16 32 48 --epochs 3 --learning-rate 0.002" in page.text
+    assert "--start-from '/models/my first' --patch 16 32 48 --epochs 3 --learning-rate 0.002" in page.text
     assert "3 min 4 s" in page.text, "60 + 61.5 + 62 seconds"
     assert "0.750" in page.text, "Dice of epoch 2, whose validation loss is the lowest"
     assert "was not evaluated" in page.text

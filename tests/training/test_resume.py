@@ -275,6 +275,9 @@ class TestStartingFromAModel:
         list(train(samples, tmp_path / "whole", config(), start_from=tmp_path / "first"))
         leave_after(train(samples, tmp_path / "parts", config(), start_from=tmp_path / "first"), 2)
         list(train(samples, tmp_path / "parts", resume=True, start_from=tmp_path / "first"))
+        for name in ("whole", "parts"):
+            environment = json.loads((tmp_path / name / "environment.json").read_text())
+            assert environment["start_from"] == str(tmp_path / "first")
         assert_same_end(tmp_path / "parts", tmp_path / "whole")
 
 

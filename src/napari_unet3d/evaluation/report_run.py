@@ -54,6 +54,7 @@ def data_section(run: RunFiles) -> str:
     if not environment:
         return ""
     rows: list[tuple[str, Any]] = [("Dataset", environment.get("dataset"))]
+    rows.append(("Started from", environment.get("start_from")))
     for key, what in (("train", "Training volumes"), ("validation", "Validation volumes")):
         if isinstance(names := environment.get(key), list):
             rows.append((what, _names(names)))
@@ -77,7 +78,9 @@ def command_section(run: RunFiles, evaluation: EvaluationFiles | None) -> str:
         words = "It learnt from layers of the viewer, so no command repeats it."
         return section("Do it again", paragraph(words)) if run.environment else ""
     again = run.folder.with_name(f"{run.folder.absolute().name}-again")
-    commands = [training_text(run.dataset, again, run.config).command]
+    model = run.environment.get("start_from")
+    start_from = Path(model) if isinstance(model, str) and model else None
+    commands = [training_text(run.dataset, again, run.config, start_from=start_from).command]
     if (dataset := _text(evaluation, "dataset")) and evaluation is not None:
         config = _evaluation_config(evaluation)
         commands.append(evaluation_text(again, Path(dataset), again / "evaluation", config).command)

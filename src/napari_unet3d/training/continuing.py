@@ -44,12 +44,15 @@ class Beginning:
         The model that a new run starts from.
     notices : tuple of str
         What the user should know.
+    start_from : Path or None
+        Where that model lies, if it is a file.
     """
 
     config: TrainingConfig
     state: RunState | None = None
     model: Checkpoint | None = None
     notices: tuple[str, ...] = ()
+    start_from: Path | None = None
 
 
 def begin(
@@ -90,7 +93,8 @@ def begin(
     if start_from is None:
         return Beginning(config, notices=notices)
     model = start_from if isinstance(start_from, Checkpoint) else load_checkpoint(start_from)
-    return Beginning(_with_network_of(model, config), model=model, notices=notices)
+    path = None if isinstance(start_from, Checkpoint) else Path(start_from).absolute()
+    return Beginning(_with_network_of(model, config), model=model, notices=notices, start_from=path)
 
 
 def _with_new_length(settled: TrainingConfig, given: TrainingConfig | None) -> TrainingConfig:

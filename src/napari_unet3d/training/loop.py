@@ -107,7 +107,8 @@ def _train(
     if beginning.state:
         clock.add(beginning.state.card.seconds_spent)
 
-    run.start(split, work.plan, hardware, dataset=str(data) if isinstance(data, Path | str) else "layers")
+    dataset = str(Path(data).absolute()) if isinstance(data, Path | str) else "layers"
+    run.start(split, work.plan, hardware, dataset, beginning.start_from)
     yield RunStarted(
         run_folder=run.path,
         device=hardware.words,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -77,7 +78,7 @@ class RunFolder:
                 "choose another run folder, or allow this one to be overwritten."
             )
 
-    def start(self, split: Split, plan: Plan, hardware: Hardware, dataset: str) -> None:
+    def start(self, split: Split, plan: Plan, hardware: Hardware, dataset: str, start_from: Path | None = None) -> None:
         """Make the folder, write settings and environment, and remove the results of a run that is replaced.
 
         Parameters
@@ -90,6 +91,8 @@ class RunFolder:
             Device and precision.
         dataset : str
             Where the volumes come from, in words or as a path.
+        start_from : Path, optional
+            The model that a new run begins with; one that goes on keeps what it began with.
         """
         self.plan = plan
         self._remove_leftovers()
@@ -104,6 +107,7 @@ class RunFolder:
             "device": hardware.words,
             "cudnn": cudnn_version() if hardware.device.type == "cuda" else None,
             "dataset": dataset,
+            "start_from": self._began_with() if self._earlier else start_from and str(start_from),
             "train": [sample.name for sample in split.train],
             "validation": [sample.name for sample in split.val],
             "blocks": [asdict(block) for block in split.blocks],
@@ -115,6 +119,13 @@ class RunFolder:
         for name in _RESULTS:
             with explain_os_errors(self.path / name, "remove"):
                 (self.path / name).unlink(missing_ok=True)
+
+    def _began_with(self) -> str | None:
+        try:
+            began_with = json.loads((self.path / ENVIRONMENT_FILE).read_text(encoding="utf-8")).get("start_from")
+        except (OSError, ValueError, AttributeError):  # a run goes on without it, too
+            return None
+        return began_with if isinstance(began_with, str) else None
 
     def _remove_leftovers(self) -> None:
         for name in (RESUME_FILE, MODEL_FILE, LAST_FILE):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QUrl
 from qtpy.QtGui import QDesktopServices
-from qtpy.QtWidgets import QCheckBox, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_unet3d.data.pairs import Part, list_pairs
 from napari_unet3d.errors import UserError
@@ -75,8 +75,11 @@ class ReportPart(QWidget):
         self.open_button.clicked.connect(self._open)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.run_bar, self.with_test_set, self.open_button):
-            column.addWidget(widget)
+        row = QHBoxLayout()
+        row.addWidget(self.run_bar, 1)
+        row.addWidget(self.open_button, 1)
+        column.addLayout(row)
+        column.addWidget(self.with_test_set)
         self.offer(None)
 
     def offer(self, run: Path | None) -> None:
