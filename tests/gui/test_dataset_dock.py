@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QApplication, QDialog, QMessageBox
 
-from napari_unet3d.data.dataset import Part, add_sample, list_pairs, read_pair
+from napari_unet3d.data.dataset import Part, add_sample, list_pairs, read_pair, read_samples
+from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.widgets.dataset import DatasetDock
+from napari_unet3d.widgets.layers import sample_from_layers, show_sample
 
 SHAPE = (5, 6, 7)
 
@@ -194,3 +198,37 @@ def test_docks_of_the_plugin_stand_as_tabs(make_napari_viewer, qtbot):
 def _parents(widget):
     while (widget := widget.parentWidget()) is not None:
         yield widget
+
+
+def test_a_masked_volume_keeps_mask_and_origin_through_the_viewer(
+    open_dock, dataset, ball, viewer, wait_for_end, monkeypatch
+):
+    sample = ball("4")
+    mask = np.zeros(sample.shape, bool)
+    mask[2:9, 3:14, 4:15] = True
+    origin = Provenance(volume="1", part="train")
+    add_sample(dataset, replace(sample, annotated=mask, origin=origin), Part.TRAIN)
+    dock = open_dock("Dataset")
+    dock.folder.value = dataset
+    (row,) = dock.list.findItems("4", Qt.MatchFlag.MatchExactly)
+    assert row.text(2) == "✓ in part"
+    dock.list.setCurrentItem(row)
+    wait_for_end(dock, dock.open_button.click)
+    np.testing.assert_array_equal(viewer.layers["4 (train) annotated"].data, mask)
+    viewer.layers["4 (train) annotated"].data[0, 0, 0] = 1  # painted
+    monkeypatch.setattr(QMessageBox, "question", lambda *_: QMessageBox.StandardButton.Ok)
+    wait_for_end(dock, dock.train_button.click)
+    (read,) = [each for each in read_samples(dataset) if each.name == "4"]
+    mask[0, 0, 0] = True
+    np.testing.assert_array_equal(read.annotated, mask)
+    assert read.origin == origin
+
+
+def test_a_mask_does_not_stay_for_a_volume_without(viewer, ball):
+    sample = ball("4")
+    mask = np.zeros(sample.shape, bool)
+    mask[2] = True
+    show_sample(viewer, replace(sample, annotated=mask))
+    image, labels = show_sample(viewer, sample)
+    assert sample_from_layers(image, labels).annotated is None
+    assert "4 annotated" not in viewer.layers

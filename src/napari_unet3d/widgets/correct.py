@@ -13,6 +13,7 @@ from napari_unet3d.configs import CorrectionConfig
 from napari_unet3d.data.corrections import Taken, count_words
 from napari_unet3d.errors import UserError
 from napari_unet3d.widgets.correcting import Correcting, Spot, spot_around, spot_of_error
+from napari_unet3d.widgets.error_marks import unmark_error
 from napari_unet3d.widgets.form import SettingsForm
 from napari_unet3d.widgets.keys import bind_key
 from napari_unet3d.widgets.layers import sample_from_layers
@@ -95,6 +96,7 @@ class CorrectPart(QWidget):
             self._finish_painting()
             correcting = self._opened()
             correcting.take(self._spot(correcting), taken, self.form.value.margin_um)
+            self._unmark()
             self._refresh()
 
     def paint(self) -> None:
@@ -105,6 +107,7 @@ class CorrectPart(QWidget):
             else:
                 correcting = self._opened()
                 correcting.begin_painting(self._spot(correcting))
+                self._unmark()
                 self.message.show_message(
                     f"Paint in the layer '{correcting.name} corrected'. Ctrl-Z takes a stroke back; "
                     f"press 'Done painting' or {_PAINT} at the end."
@@ -203,6 +206,11 @@ class CorrectPart(QWidget):
             return spot_of_error(error, inspection.errors.mask_of(error))
         position = looked_at(self._dock.viewer, correcting.show())
         return spot_around(position, self.size_box.value(), correcting.voxel_size_um, correcting.shape)
+
+    def _unmark(self) -> None:
+        """Take away the mark of the error, which would hide what is corrected."""
+        if self._dock.inspection is not None:
+            unmark_error(self._dock.viewer, self._dock.inspection)
 
     def _refresh(self) -> None:
         """Bring words and buttons up to date with what is corrected."""

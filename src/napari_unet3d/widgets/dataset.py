@@ -24,7 +24,8 @@ from qtpy.QtWidgets import (
 
 from napari_unet3d.data.checks import CheckEvent, Finding, PairChecked, Severity, check_events
 from napari_unet3d.data.dataset import add_sample, clean_dataset, create_dataset, file_name, files_to_clean, read_pair
-from napari_unet3d.data.pairs import Pair, Part, list_pairs, pairing_notice
+from napari_unet3d.data.pairs import Pair, Part, list_pairs, pairing_notice, provenance_file
+from napari_unet3d.data.provenance import read_provenance
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.widgets import layers
@@ -236,11 +237,13 @@ def _row(pair: Pair) -> QTreeWidgetItem:
         state = "no image"
     elif pair.labels is None:
         state = "missing"
+    elif pair.annotated is not None:
+        state = "✓ in part"
     else:
         state = "by order" if pair.matched_by_order else "✓"
     row = QTreeWidgetItem([pair.name, str(pair.part.value), state])
     row.setData(0, Qt.ItemDataRole.UserRole, pair)
-    row.setToolTip(0, "\n".join(str(path) for path in (pair.image, pair.labels) if path is not None))
+    row.setToolTip(0, "\n".join(str(path) for path in (pair.image, pair.labels, pair.annotated) if path is not None))
     return row
 
 
@@ -273,6 +276,11 @@ def _named_for(part: Part, sample: Sample) -> Sample:
 
 
 def _write(folder: Path, sample: Sample, part: Part, overwrite: bool) -> Iterator[Pair]:
+    if overwrite and sample.annotated is not None:  # a corrected volume stays one
+        name = file_name(sample.name).casefold()
+        old = next(pair for pair in list_pairs(folder, part) if pair.name.casefold() == name)
+        known = None if old.annotated is None else read_provenance(provenance_file(old.annotated))
+        sample = replace(sample, origin=known)
     yield add_sample(folder, sample, part, overwrite=overwrite)
 
 

@@ -14,6 +14,7 @@ from napari_unet3d.model.plan import Plan
 from napari_unet3d.widgets.form import compact_form_layout
 from napari_unet3d.widgets.inspection import Subject, plan_for
 from napari_unet3d.widgets.layers import sample_from_layers
+from napari_unet3d.widgets.mask_layer import mask_of
 from napari_unet3d.widgets.origins import Origin, origin_of
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ class LayerSource(QWidget):
             truth=true.image,
             voxel_size_um=sample.voxel_size_um,
             probability=self._probability(sample.image.shape),
+            annotated=mask_of(truth),
         )
 
     def _origin_as_chosen(self) -> Origin:

@@ -95,6 +95,8 @@ class Subject:
         Voxel size along z, y, x in µm.
     probability : ndarray of real numbers, shape (z, y, x), or None
         Probability of foreground, if it is known.
+    annotated : ndarray of bool, shape (z, y, x), or None
+        Where the truth holds, if a mask says so.
     """
 
     origin: Origin
@@ -102,6 +104,7 @@ class Subject:
     truth: NDArray[Any]
     voxel_size_um: VoxelSize
     probability: NDArray[Any] | None = None
+    annotated: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         if self.prediction.shape != self.truth.shape:
@@ -141,7 +144,7 @@ def inspect_subject(subject: Subject, tolerance_um: float) -> Iterator[ErrorsSea
     if probability is None:
         probability = np.broadcast_to(np.float32(np.nan), labels.shape)  # takes no memory
     prediction = Prediction(subject.origin.name, labels, probability, subject.voxel_size_um, plan)
-    outcome = compare(prediction, read_truth(subject.truth, task, zero_is), only_voxels=True)
+    outcome = compare(prediction, read_truth(subject.truth, task, zero_is, subject.annotated), only_voxels=True)
     yield from inspect_outcome(outcome, tolerance_um)
 
 

@@ -18,6 +18,7 @@ from napari_unet3d.data.sample import Sample, VoxelSize
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.colours import EXTRA_COLOUR, MISSED_COLOUR, WRONG_CLASS_COLOUR
 from napari_unet3d.evaluation.differences import EXTRA, MISSED, WRONG_CLASS
+from napari_unet3d.widgets.mask_layer import keep_mask, mask_of
 
 _SPATIAL = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 OWNED = "napari-unet3d"  # key of the layers' metadata: only layers that we made are ever replaced
@@ -41,7 +42,7 @@ def sample_from_layers(image: Image | Labels | None, labels: Labels | None = Non
     image : Image, Labels or None
         A 3D greyscale layer; None (nothing is chosen) is explained to the user.
     labels : Labels, optional
-        A layer of the same shape.
+        A layer of the same shape; a mask that belongs to it comes along.
 
     Returns
     -------
@@ -63,6 +64,7 @@ def sample_from_layers(image: Image | Labels | None, labels: Labels | None = Non
         image=array,
         labels=None if labels is None else _single_array(labels),
         voxel_size_um=voxel_size_um(image) if array.ndim == 3 else (1.0, 1.0, 1.0),  # Sample explains 2D and 4D
+        annotated=None if labels is None else mask_of(labels),
     )
 
 
@@ -137,6 +139,8 @@ def objects_from_layer(layer: Image | Labels) -> list[NDArray[Any]]:
 def show_sample(viewer: Any, sample: Sample, name: str | None = None) -> tuple[Image, Labels | None]:
     """Show a volume as an Image layer and, if it has labels, a Labels layer ``NAME labels``; update both in place.
 
+    Where the labels hold, if a mask says so, is in the Labels layer ``NAME annotated``.
+
     Parameters
     ----------
     viewer : napari.Viewer
@@ -151,9 +155,18 @@ def show_sample(viewer: Any, sample: Sample, name: str | None = None) -> tuple[I
     extent = None if old is None else old.extent.world
     image = show_image(viewer, name, sample.image, sample.voxel_size_um)
     labels = None if sample.labels is None else show_labels(viewer, f"{name} labels", sample.labels, image)
+    if labels is not None:
+        keep_mask(labels, _show_mask(viewer, f"{name} annotated", sample.annotated, image))
     if extent is None or not np.array_equal(extent, image.extent.world):
         viewer.reset_view()
     return image, labels
+
+
+def _show_mask(viewer: Any, name: str, annotated: NDArray[np.bool_] | None, image: Image) -> Labels | None:
+    if annotated is None:
+        remove_own(viewer, name)
+        return None
+    return show_labels(viewer, name, annotated, image, opacity=0.2, visible=False)
 
 
 def show_image(viewer: Any, name: str, data: NDArray[Any], like: Place, **options: Any) -> Image:

@@ -155,7 +155,8 @@ class Results(QWidget):
                 )
 
     def _show_evaluated(self, event: VolumeEvaluated) -> None:
-        sample = Sample(event.scores.name, event.image, event.truth.labels, event.prediction.voxel_size_um)
+        truth, voxel_size_um = event.truth, event.prediction.voxel_size_um
+        sample = Sample(event.scores.name, event.image, truth.labels, voxel_size_um, truth.annotated)
         self._show_volume(sample, from_evaluation(event, self.tolerance_um))
 
     def _open_file(self, source: Path, result: Path, kept: Prediction | None) -> None:

@@ -213,9 +213,11 @@ class TrainOnPart(QWidget):
         self.message.show_message(f"{event.words}\nPress Inspect to see the errors that are left.")
         known = correcting.origin
         origin = Origin(known.name, event.prediction.plan, event.run, known.dataset, known.part)
+        active = self._dock.viewer.layers.selection.active
         name, labels = f"{correcting.name} new prediction", event.prediction.labels
         layer = show_labels(self._dock.viewer, name, labels, correcting.place, visible=False)
         mark_origin([layer], origin)
+        self._dock.viewer.layers.selection.active = active  # a new layer takes the selection
         self._dock.source.prediction.value = layer
         self._dock.come_forward()
         self._dock.ensureWidgetVisible(self.message)

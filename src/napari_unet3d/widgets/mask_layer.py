@@ -1,0 +1,26 @@
+"""The layer that says where the labels of another layer hold; whoever reads those labels finds it."""
+
+from __future__ import annotations
+
+import numpy as np
+from napari.layers import Labels
+from numpy.typing import NDArray
+
+_KEY = "napari-unet3d annotated"  # of the metadata of the labels
+
+
+def keep_mask(labels: Labels, mask: Labels | None) -> None:
+    """Let a layer, 0 where nothing is annotated, say where labels hold; None: they hold everywhere."""
+    labels.metadata[_KEY] = mask
+
+
+def mask_of(labels: Labels) -> NDArray[np.bool_] | None:
+    """Give where the labels of a layer hold, shape (z, y, x); None when nothing but themselves tells it.
+
+    What was painted in the layer of the mask counts, and the mask stays when that layer is removed from the viewer.
+    """
+    mask = labels.metadata.get(_KEY)
+    if not isinstance(mask, Labels) or np.shape(mask.data) != np.shape(labels.data):
+        return None
+    annotated: NDArray[np.bool_] = np.asarray(mask.data) > 0
+    return annotated
