@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QHBoxLayout, QMessageBox, QToolButton, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QMessageBox, QPushButton, QWidget
 
 from napari_unet3d.widgets.keys import bind_key
 from napari_unet3d.widgets.keys_window import KeysWindow
@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from napari_unet3d.widgets.base import Dock
 
 _KEY = "K"
+# As quiet as a link, but underneath the pointer and with the focus of the keyboard.
+_LOOKS = """
+QPushButton { background: transparent; padding: 2px 6px; }
+QPushButton:hover, QPushButton:focus { background: rgba(128, 128, 128, 80); }
+"""
 _MOST_NAMES = 12  # in a question
 
 
@@ -29,7 +34,7 @@ class Footer(QWidget):
     def __init__(self, dock: Dock) -> None:
         super().__init__(dock)
         self._dock = dock
-        self.tidy_button, self.keys_button = QToolButton(), QToolButton()
+        self.tidy_button, self.keys_button = QPushButton(), QPushButton()
         row = QHBoxLayout(self)
         row.setContentsMargins(8, 2, 8, 2)
         row.addStretch(1)
@@ -38,6 +43,7 @@ class Footer(QWidget):
             (self.keys_button, "Keys", f"List the keys of the docks and of napari. Key: {_KEY}"),
         ):
             button.setText(words)
+            button.setStyleSheet(_LOOKS)
             button.setToolTip(tooltip)
             row.addWidget(button)
         self.tidy_button.clicked.connect(self.tidy)

@@ -234,6 +234,7 @@ def heading(text: str) -> QLabel:
     """Make the heading of a part of a dock."""
     label = QLabel(text)
     label.setStyleSheet("QLabel { font-weight: bold; padding-top: 4px; }")
+    label.setWordWrap(True)
     return label
 
 

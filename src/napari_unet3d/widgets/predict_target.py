@@ -222,7 +222,7 @@ class PredictionTarget(QWidget):
         row.addWidget(self._remove_button)
         row.addStretch(1)
         for text, tooltip, slot in (
-            ("Add OME-Zarr …", "Add a volume that is an OME-Zarr folder.", self._browse_zarr),
+            ("Add Zarr …", "Add a volume that is an OME-Zarr folder.", self._browse_zarr),
             ("Add files …", "Add volumes that are files, such as TIFF, NIfTI or npy.", self._browse_files),
         ):
             button = QPushButton(text)
