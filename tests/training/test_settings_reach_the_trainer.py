@@ -73,7 +73,7 @@ def outcome(**changes: Any) -> tuple[Any, ...] | str:
 
 
 def test_every_field_is_tried() -> None:
-    assert set(CHANGES) | {"workers"} == set(TrainingConfig.model_fields)
+    assert set(CHANGES) | {"workers", "watch"} == set(TrainingConfig.model_fields)
 
 
 @pytest.mark.parametrize("field", list(CHANGES))

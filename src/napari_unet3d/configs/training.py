@@ -236,6 +236,13 @@ class TrainingConfig(Settings):
     )
 
     evaluate_every: int = setting(1, "Validate after every so many epochs.", low=1, high=100_000, group=_LENGTH)
+    watch: bool = setting(
+        True,
+        "Keep what the network predicts for the validation volumes after each evaluation, and the model of the epoch, "
+        "to watch how it learns and to go back to any epoch; takes up to 1 GiB in the run folder.",
+        label="keep to watch",
+        group=_LENGTH,
+    )
     patience: int = setting(
         0,
         "Stop early when the validation loss has not improved for so many epochs; 0 never does.",

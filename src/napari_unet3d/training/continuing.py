@@ -27,7 +27,7 @@ from napari_unet3d.training.resume_state import (
 )
 from napari_unet3d.training.workload import Workload, make_workload, prepare
 
-LENGTH_SETTINGS = frozenset({"epochs", "max_minutes", "patience"})  # which may differ when a run goes on
+LENGTH_SETTINGS = frozenset({"epochs", "max_minutes", "patience", "watch"})  # which may differ when a run goes on
 
 
 @dataclass(frozen=True, slots=True)

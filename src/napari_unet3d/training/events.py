@@ -70,6 +70,37 @@ class StepFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class Pace:
+    """How the steps go, at most once a second.
+
+    Attributes
+    ----------
+    epoch : int
+        In which epoch.
+    steps_per_second : float
+        Since the last time; validation, saving and pauses do not count.
+    waiting : float
+        Part of that time in which the network waited for data, from 0 to 1.
+    gpu_bytes : int or None
+        Memory of the GPU that the process has taken; None on a CPU.
+    """
+
+    epoch: int
+    steps_per_second: float
+    waiting: float
+    gpu_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Validating:
+    """Some more parts of the validation volumes have been looked at, of `n_total` in this epoch."""
+
+    epoch: int
+    n_done: int
+    n_total: int
+
+
+@dataclass(frozen=True, slots=True)
 class EpochFinished:
     """One pass over the training volumes, counted from 1; `last.safetensors` and the history hold it already.
 
@@ -91,6 +122,15 @@ class EpochFinished:
     val_dice: float | None
     is_best: bool
     seconds_left: float
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionsKept:
+    """What the network answers after an epoch can be looked at: `evaluation.watched` reads it from the run folder."""
+
+    run_folder: Path
+    epoch: int
+    n_volumes: int
 
 
 class EndReason(StrEnum):
@@ -138,5 +178,15 @@ class Preflight:
         return tuple(finding for finding in self.findings if finding.severity is severity)
 
 
-TrainEvent = RunStarted | Working | Notice | StepFinished | EpochFinished | TrainingFinished
+TrainEvent = (
+    RunStarted
+    | Working
+    | Notice
+    | StepFinished
+    | Pace
+    | Validating
+    | EpochFinished
+    | PredictionsKept
+    | TrainingFinished
+)
 PreflightEvent = Finding | Working | VolumeExamined | Preflight

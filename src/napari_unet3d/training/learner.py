@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -16,12 +16,13 @@ from napari_unet3d.model.devices import Hardware
 from napari_unet3d.model.network import build_unet, expect_fractions, place_network
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.training.averaging import WeightAverage
-from napari_unet3d.training.batches import Batch
 from napari_unet3d.training.losses import dice_of_counts, make_loss, overlap_counts
 from napari_unet3d.training.optimizers import make_optimizer
 from napari_unet3d.training.targets import IGNORED
 
 _MOST_SKIPPED_STEPS = 10
+Answer = tuple[torch.Tensor, torch.Tensor]
+"""Logits (n, output, z, y, x) and targets (n, channel, z, y, x), on the device of the network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +57,17 @@ class Learner:
         Where to compute and in which number type.
     facts : TrainingFacts
         Frequencies, class weights and length of the run.
+
+    Attributes
+    ----------
+    task : Task
+        What the answers mean.
     """
 
     def __init__(self, config: TrainingConfig, plan: Plan, hardware: Hardware, facts: TrainingFacts) -> None:
         network = build_unet(config, plan)
         expect_fractions(network, facts.fractions, is_softmax=plan.task is Task.CLASSES)
-        self._config, self._facts, self._task = config, facts, plan.task
+        self._config, self._facts, self.task = config, facts, plan.task
         self._clip = config.clip_gradient or math.inf
         self._hardware = hardware
         self.network = place_network(network, hardware)
@@ -85,6 +91,11 @@ class Learner:
                 tensor.copy_(weights[name])  # into its place: the layout of the weights stays
         if self.average is not None:
             self.average = WeightAverage(self.network, self._config.ema)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return self._hardware.device
 
     @property
     def learning_rate(self) -> float:
@@ -126,29 +137,29 @@ class Learner:
         self.scaler.update()
         return value
 
-    def evaluate(self, volumes: Iterable[Iterator[Batch]]) -> tuple[float | None, float | None]:
-        """Give the mean loss and the mean Dice over volumes, each given as batches of its parts.
+    @contextmanager
+    def as_model(self) -> Iterator[None]:
+        """Let the network answer as the model would, for the length of a block.
 
-        It is the model that is evaluated: the average of the weights, if there is one. The weights stay as they are;
-        None where nothing is annotated in any volume.
+        It is the model that is evaluated: the average of the weights, if there is one. Then its own weights are back.
         """
         self.network.eval()
         with self.average.in_use() if self.average is not None else nullcontext():
-            results = [result for batches in volumes if (result := self._evaluate(batches)) is not None]
-        if not results:
-            return None, None
-        losses, dice = zip(*results, strict=True)
-        return sum(losses) / len(losses), sum(dice) / len(dice)
+            yield
 
-    def _evaluate(self, batches: Iterator[Batch]) -> tuple[float, float] | None:
+    def answer(self, images: torch.Tensor, targets: torch.Tensor) -> Answer:
+        """Give logits for images (n, 1, z, y, x), and their targets, both on the device; nothing is learnt."""
         with torch.no_grad():
-            answers = [self._answer(images, targets) for images, targets in batches]
-            if not any(bool((targets[:, 0] != IGNORED).any()) for _, targets in answers):
-                return None
-            # All parts at once: the Dice of a part with little foreground says nothing about its volume.
-            logits, targets = (torch.cat(parts) for parts in zip(*answers, strict=True))
-            counts = overlap_counts(logits, targets, self._task)
-            return self._loss(logits, targets).item(), dice_of_counts(counts)
+            return self._answer(images, targets)
+
+    def judge(self, answers: Sequence[Answer]) -> tuple[float, float] | None:
+        """Give loss and Dice over all parts of a volume; None where nothing is annotated."""
+        if not any(bool((targets[:, 0] != IGNORED).any()) for _, targets in answers):
+            return None
+        # All parts at once: the Dice of a part with little foreground says nothing about its volume.
+        logits, targets = (torch.cat(parts) for parts in zip(*answers, strict=True))
+        counts = overlap_counts(logits, targets, self.task)
+        return self._loss(logits, targets).item(), dice_of_counts(counts)
 
     def weights(self) -> dict[str, torch.Tensor]:
         """Give what is the model now, the average if there is one, on the CPU; later steps do not change it."""
@@ -167,7 +178,7 @@ class Learner:
             "If this goes on, choose a lower learning rate."
         )
 
-    def _answer(self, images: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _answer(self, images: torch.Tensor, targets: torch.Tensor) -> Answer:
         device = self._hardware.device
         with self._hardware.autocast():
             logits = self.network(images.to(device))

@@ -32,6 +32,7 @@ from napari_unet3d.training.learner import Learner
 from napari_unet3d.training.resume_state import volumes_of
 from napari_unet3d.training.run_folder import RunFolder
 from napari_unet3d.training.sitting import Sitting
+from napari_unet3d.training.watch import Watch
 from napari_unet3d.training.workload import Workload
 
 
@@ -57,8 +58,8 @@ def train(
     run_folder : path
         Where models, settings, history and environment are written, from the first epoch on.
     config : TrainingConfig, optional
-        All settings; those of the tutorial without it. Of a run that is resumed, only epochs, max_minutes and
-        patience may be given anew.
+        All settings; those of the tutorial without it. Of a run that is resumed, only epochs, max_minutes,
+        patience and watch may be given anew.
     overwrite : bool
         Whether an older run in the folder may be replaced.
     resume : bool
@@ -71,8 +72,9 @@ def train(
     Yields
     ------
     TrainEvent
-        One `RunStarted`, a `StepFinished` per step, an `EpochFinished` per epoch, notices, `Working` while something
-        takes long, and `TrainingFinished` at the end.
+        One `RunStarted`, a `StepFinished` per step, a `Pace` now and then, a `Validating` per part of an evaluation,
+        an `EpochFinished` per epoch, `PredictionsKept` after it when the run is watched, notices, `Working` while
+        something takes long, and `TrainingFinished` at the end.
 
     Raises
     ------
@@ -124,7 +126,8 @@ def _train(
     for message in (*beginning.notices, *told):
         yield Notice(message)
     yield from _notices(config, hardware, split, work)
-    yield from Sitting(config, volumes_of(samples), run, work, learner, settings, clock).events()
+    watch = Watch(run.path, config.evaluate_every) if config.watch and split.val else None
+    yield from Sitting(config, volumes_of(samples), run, work, learner, settings, clock, watch).events()
 
 
 def read_split(

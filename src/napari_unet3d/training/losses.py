@@ -152,6 +152,24 @@ def class_weights(config: TrainingConfig, n_voxels: Sequence[int]) -> tuple[floa
     return tuple((weights / weights.mean()).tolist())
 
 
+def predicted_labels(logits: torch.Tensor, task: Task) -> torch.Tensor:
+    """Give the number of the most likely class, or 1 for foreground at a probability of 0.5 or more.
+
+    Parameters
+    ----------
+    logits : Tensor, shape (n, output, z, y, x)
+        Output of the network.
+    task : Task
+        Of objects only the foreground counts.
+
+    Returns
+    -------
+    Tensor of uint8, shape (n, z, y, x)
+        On the device of the logits.
+    """
+    return (logits.argmax(1) if task is Task.CLASSES else logits[:, 0] >= 0).byte()
+
+
 def overlap_counts(logits: torch.Tensor, targets: torch.Tensor, task: Task) -> torch.Tensor:
     """Count shared, predicted and true voxels of each class at probability 0.5, or of the most likely class.
 
@@ -170,10 +188,8 @@ def overlap_counts(logits: torch.Tensor, targets: torch.Tensor, task: Task) -> t
         Without background.
     """
     true, holds = targets[:, 0], targets[:, 0] != IGNORED
-    if task is Task.CLASSES:
-        predicted, n_classes = logits.argmax(1), logits.shape[1] - 1
-    else:
-        predicted, n_classes = (logits[:, 0] >= 0).long(), 1
+    predicted = predicted_labels(logits, task)
+    n_classes = logits.shape[1] - 1 if task is Task.CLASSES else 1
     rows = [
         torch.stack([((predicted == n) & (true == n)).sum(), ((predicted == n) & holds).sum(), (true == n).sum()])
         for n in range(1, n_classes + 1)

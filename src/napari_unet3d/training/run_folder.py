@@ -17,6 +17,7 @@ from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.data.split import Split
 from napari_unet3d.errors import UserError, explain_os_errors
 from napari_unet3d.evaluation.history import EpochRecord, best_record
+from napari_unet3d.evaluation.watch_files import remove_watch
 from napari_unet3d.files import (
     CONFIG_FILE,
     ENVIRONMENT_FILE,
@@ -119,6 +120,7 @@ class RunFolder:
         for name in _RESULTS:
             with explain_os_errors(self.path / name, "remove"):
                 (self.path / name).unlink(missing_ok=True)
+        remove_watch(self.path)
 
     def _began_with(self) -> str | None:
         try:

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.events import Notice
-from napari_unet3d.errors import OutOfMemory
+from napari_unet3d.errors import OutOfMemory, UserError
 from napari_unet3d.evaluation.history import EpochRecord
 from napari_unet3d.files import RESUME_FILE
 from napari_unet3d.model.devices import TorchSettings
 from napari_unet3d.training.clock import Clock
-from napari_unet3d.training.events import EndReason, EpochFinished, StepFinished, TrainEvent, TrainingFinished
+from napari_unet3d.training.evaluating import Evaluation, Scores
+from napari_unet3d.training.events import (
+    EndReason,
+    EpochFinished,
+    PredictionsKept,
+    StepFinished,
+    TrainEvent,
+    TrainingFinished,
+    Validating,
+)
 from napari_unet3d.training.learner import Learner
+from napari_unet3d.training.pace import PaceMeter
 from napari_unet3d.training.resume_state import (
     RunCard,
     RunState,
@@ -23,8 +34,9 @@ from napari_unet3d.training.resume_state import (
     optimizer_moments,
     save_run_state,
 )
-from napari_unet3d.training.run_folder import RunFolder
+from napari_unet3d.training.run_folder import LAST_FILE, RunFolder
 from napari_unet3d.training.schedules import count_plateaus, rate_factor
+from napari_unet3d.training.watch import Watch
 from napari_unet3d.training.workload import Workload
 
 
@@ -48,6 +60,8 @@ class Sitting:
         Threads and random numbers of the run.
     clock : Clock
         Time that the run has taken, over all its sittings.
+    watch : Watch or None
+        Keeps what validation has seen; None when nobody wants to watch, or there is no validation.
     """
 
     config: TrainingConfig
@@ -57,12 +71,15 @@ class Sitting:
     learner: Learner
     settings: TorchSettings
     clock: Clock
+    watch: Watch | None = None
     _seconds_after_steps: float = 0.0  # of the latest epoch: validation and saving
     _is_time_over: bool = False
 
     def events(self) -> Iterator[TrainEvent]:
         """Train epoch after epoch; the last event says why it ended."""
         self._is_time_over = bool(self.run.history) and self._part_of_time() >= 1
+        self._pace = PaceMeter(lambda: self.clock.seconds, self.learner.device)
+        yield from self._watching(lambda watch: watch.prepare(self.work, len(self.run.history)))
         try:
             while (reason := self._reason_to_end()) is None:
                 yield from self._epoch(len(self.run.history) + 1)
@@ -83,11 +100,17 @@ class Sitting:
         is_best = self.run.save_epoch(
             record, self.learner.weights(), learning_rate=first_rate, seconds=self.clock.seconds - began
         )
+        if val_loss is not None:
+            yield from self._watching(
+                lambda watch: watch.keep(epoch, self.run.best.epoch, self.run.path / LAST_FILE, self.work.plan)
+            )
         # Last of all files: a process that is killed before goes on from the epoch before and writes the others
         # again. Written earlier, the state would count an epoch whose model may be missing.
         save_run_state(self.run.path / RESUME_FILE, self._state())
         self._seconds_after_steps = self.clock.seconds - steps_ended
         yield EpochFinished(epoch, record.train_loss, val_loss, val_dice, is_best, self._seconds_left())
+        if val_loss is not None and self.watch is not None:
+            yield PredictionsKept(self.run.path, epoch, self.watch.n_volumes)
 
     def _steps(self, epoch: int, losses: list[float]) -> Iterator[TrainEvent]:
         """Make the steps of an epoch, or those that there is time for; one at least."""
@@ -97,27 +120,39 @@ class Sitting:
             while len(losses) < step:
                 try:
                     with self.settings.lent():
-                        losses.append(self.learner.step(*next(batches)))
+                        losses.append(self._pace.step(batches, lambda batch: self.learner.step(*batch)))
                 except OutOfMemory:
                     yield self._go_on_with_less()
                     batches = self.work.training.epoch(epoch, first_step=step)
             yield StepFinished(epoch, step, losses[-1])
+            if pace := self._pace.report(epoch):
+                yield pace
             if notice := self.learner.first_skip(epoch, step):
                 yield notice
             self._is_time_over = self._part_of_time() >= 1
             if self._is_time_over:
                 return
 
-    def _validate(self, epoch: int) -> Generator[Notice, None, tuple[float | None, float | None]]:
+    def _validate(self, epoch: int) -> Generator[Validating | Notice, None, Scores]:
         is_last = epoch == self.config.epochs or self._is_time_over
         if not self.work.split.val or not (is_last or epoch % self.config.evaluate_every == 0):
             return None, None
         while True:
-            try:
-                with self.settings.lent():
-                    return self.learner.evaluate(self.work.validation)
-            except OutOfMemory:
-                yield self._go_on_with_less()
+            with suppress(OutOfMemory):
+                evaluation = Evaluation(self.learner, self.work.validation, self.settings, self.watch)
+                return (yield from evaluation.events(epoch))
+            yield self._go_on_with_less()
+            yield from self._watching(lambda watch: watch.prepare(self.work, len(self.run.history)))
+
+    def _watching(self, do: Callable[[Watch], None]) -> Iterator[Notice]:
+        """Do something for those who watch; when it fails, the run goes on without."""
+        if self.watch is None:
+            return
+        try:
+            do(self.watch)
+        except UserError as error:
+            self.watch = None
+            yield Notice(f"{error} The training goes on, but cannot be watched from here on.")
 
     def _go_on_with_less(self) -> Notice:
         self.work = self.work.made_smaller()

@@ -1,0 +1,65 @@
+"""How fast a run steps, how long it waits for data, and how much memory of the GPU it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import torch
+
+from napari_unet3d.training.events import Pace
+
+B = TypeVar("B")
+
+_SECONDS_BETWEEN = 1.0  # two reports
+
+
+class PaceMeter:
+    """Measures steps by the clock of the run, which stands still while the run is paused.
+
+    It asks nothing of the GPU: that a step is over, its loss tells, which training reads anyhow.
+
+    Parameters
+    ----------
+    now : callable
+        Gives the seconds that the run has worked.
+    device : torch.device
+        Whose memory is looked at.
+    """
+
+    def __init__(self, now: Callable[[], float], device: torch.device) -> None:
+        self._now, self._device = now, device
+        self._reported = now()
+        self._n_steps = 0
+        self._waited = self._seconds = 0.0
+
+    def step(self, batches: Iterator[B], learn: Callable[[B], float]) -> float:
+        """Wait for the next batch, learn from it, and give its loss."""
+        asked = self._now()
+        batch = next(batches)
+        arrived = self._now()
+        loss = learn(batch)
+        self._waited += arrived - asked
+        self._seconds += self._now() - asked
+        self._n_steps += 1
+        return loss
+
+    def report(self, epoch: int) -> Pace | None:
+        """Give what was measured since the last report, if that is a second ago."""
+        now, seconds = self._now(), self._seconds
+        if now - self._reported < _SECONDS_BETWEEN or not self._n_steps or seconds <= 0:
+            return None
+        pace = Pace(epoch, self._n_steps / seconds, self._waited / seconds, gpu_memory(self._device))
+        self._reported, self._n_steps, self._waited, self._seconds = now, 0, 0.0, 0.0
+        return pace
+
+
+def gpu_memory(device: torch.device) -> int | None:
+    """Give the bytes that this process has taken of a GPU; None for the CPU."""
+    match device.type:
+        case "cuda":
+            return int(torch.cuda.memory_reserved(device))
+        case "mps":
+            return int(torch.mps.driver_allocated_memory())
+        case _:
+            return None
