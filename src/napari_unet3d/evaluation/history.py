@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+from napari_unet3d.errors import UserError, explain_os_errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +33,26 @@ def best_record(history: Sequence[EpochRecord]) -> EpochRecord | None:
 def _loss(record: EpochRecord) -> float:
     loss = record.train_loss if record.val_loss is None else record.val_loss
     return math.inf if math.isnan(loss) else loss
+
+
+def read_history(file: Path) -> tuple[EpochRecord, ...]:
+    """Read the epochs of a run from its `history.csv`.
+
+    Raises
+    ------
+    UserError
+        If there is no such file, or it is none of ours.
+    """
+    with explain_os_errors(file, "read"), file.open(newline="", encoding="utf-8", errors="replace") as lines:
+        rows = list(csv.DictReader(lines))
+    try:
+        return tuple(
+            EpochRecord(int(row["epoch"]), float(row["train_loss"]), _number(row["val_loss"]), _number(row["val_dice"]))
+            for row in rows
+        )
+    except (KeyError, TypeError, ValueError):
+        raise UserError(f"{file} is no history of a run. Choose the folder of a run.") from None
+
+
+def _number(cell: str) -> float | None:
+    return float(cell) if cell else None

@@ -116,7 +116,12 @@ def watched_run(run_folder: Path) -> WatchedRun | None:
 
 def _read_arrays(path: Path, *names: str) -> dict[str, NDArray[Any]]:
     """Read the named arrays of a file, those that it has; all without names."""
-    with _explaining(path), explain_os_errors(path, "read"), np.load(path, allow_pickle=False) as archive:
+    with (
+        _explaining(path),
+        explain_os_errors(path, "read"),
+        path.open("rb") as file,  # numpy leaves a file open that it cannot read
+        np.load(file, allow_pickle=False) as archive,
+    ):
         return {name: archive[name] for name in archive.files if not names or name in names}
 
 
