@@ -18,8 +18,6 @@ MODEL_FILE = "model.safetensors"  # the best model of a run folder, by which all
 CONFIG_FILE, HISTORY_FILE, ENVIRONMENT_FILE = "config.json", "history.csv", "environment.json"  # what a report reads
 EVALUATION_FILE = "evaluation.json"  # where the results of an evaluation come from
 RESUME_FILE = "resume.safetensors"  # what a run needs to go on where it was left
-HISTORY_FILE = "history.csv"  # the losses of its epochs
-CONFIG_FILE = "config.json"  # its settings
 
 
 @contextmanager

@@ -5,9 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pyqtgraph import mkBrush
-from qtpy.QtGui import QColor
+from qtpy.QtCore import QEvent, QPointF, Qt
+from qtpy.QtGui import QColor, QMouseEvent
+from qtpy.QtWidgets import QApplication
 
-from napari_unet3d.widgets.curves import MOST_POINTS, LossCurves, LossHistory, ThinnedSeries
+from napari_unet3d.evaluation.history import EpochRecord
+from napari_unet3d.widgets.curves import LossCurves
+from napari_unet3d.widgets.loss_history import MOST_POINTS, LossHistory, ThinnedSeries
 
 
 def test_step_positions_are_fractions_of_epochs():
@@ -22,8 +26,8 @@ def test_step_positions_are_fractions_of_epochs():
 
 def test_epochs_without_validation_leave_a_gap_only_in_the_validation_curve():
     history = LossHistory()
-    history.add_epoch(1, 0.9, None, is_best=False)
-    history.add_epoch(2, 0.7, 0.8, is_best=True)
+    history.add_epoch(EpochRecord(1, 0.9, None), is_best=False)
+    history.add_epoch(EpochRecord(2, 0.7, 0.8), is_best=True)
     assert history.train.xy[0].tolist() == [1, 2]
     assert history.val.xy[0].tolist() == [2]
     assert history.best == (2, 0.8)
@@ -31,7 +35,7 @@ def test_epochs_without_validation_leave_a_gap_only_in_the_validation_curve():
 
 def test_the_best_epoch_of_a_run_without_validation_lies_on_the_training_curve():
     history = LossHistory()
-    history.add_epoch(1, 0.9, None, is_best=True)
+    history.add_epoch(EpochRecord(1, 0.9, None), is_best=True)
     assert history.best == (1, 0.9)
 
 
@@ -70,8 +74,8 @@ def drawn(item):
 
 
 def test_curves_show_what_the_history_holds(curves, qtbot):
-    curves.history.add_epoch(1, 0.9, 1.0, is_best=True)
-    curves.history.add_epoch(2, 0.5, 1.5, is_best=False)
+    curves.history.add_epoch(EpochRecord(1, 0.9, 1.0), is_best=True)
+    curves.history.add_epoch(EpochRecord(2, 0.5, 1.5), is_best=False)
     curves.refresh()
     items = {item.name(): item for item in curves.getPlotItem().listDataItems()}
     qtbot.waitUntil(lambda: drawn(items["training"]) == [(1, 0.9), (2, 0.5)])
@@ -86,18 +90,73 @@ def test_many_refreshes_make_few_drawings(curves, qtbot):
     curves.refresh()
     at_first = len(drawings)
     for epoch in range(1, 101):
-        curves.history.add_epoch(epoch, 1.0, None, is_best=False)
+        curves.history.add_epoch(EpochRecord(epoch, 1.0, None), is_best=False)
         curves.refresh()
     assert len(drawings) == at_first, "redrawn within the pause"
     qtbot.waitUntil(lambda: len(drawn(training)) == 100)
 
 
 def test_a_new_run_replaces_the_curves(curves, qtbot):
-    curves.history.add_epoch(1, 0.9, None, is_best=True)
+    curves.history.add_epoch(EpochRecord(1, 0.9, None), is_best=True)
     curves.refresh()
     curves.show_history(LossHistory())
     training = curves.getPlotItem().listDataItems()[1]
     qtbot.waitUntil(lambda: drawn(training) == [])
+
+
+@pytest.fixture
+def pointed(curves, qtbot):
+    """Curves of five epochs with the cursor on the first, and where in the window an epoch is."""
+    for epoch in range(1, 6):
+        curves.history.add_epoch(EpochRecord(epoch, 1 / epoch, 1 / epoch, epoch / 10), is_best=False)
+    curves.point_at(1)
+    curves.refresh()
+    box = curves.getPlotItem().vb
+    qtbot.waitUntil(lambda: box.viewRange()[0][1] > 4.5)
+    qtbot.waitUntil(lambda: box.sceneBoundingRect().height() > 40)
+
+    def place(epoch: float):
+        return curves.mapFromScene(box.mapViewToScene(QPointF(epoch, 0.6)))
+
+    return place
+
+
+def test_dice_has_an_axis_of_its_own_from_0_to_1(curves, pointed):
+    assert drawn(curves._dice) == [(epoch, pytest.approx(epoch / 10)) for epoch in range(1, 6)]
+    low, high = curves._dice_box.viewRange()[1]
+    assert low <= 0 < 1 <= high
+
+
+def test_a_click_in_the_plot_points_at_an_epoch(curves, pointed, qtbot):
+    with qtbot.waitSignal(curves.epoch_pointed_at) as caught:
+        qtbot.mouseClick(curves.viewport(), Qt.MouseButton.LeftButton, pos=pointed(3.0))
+    assert caught.args[0] == pytest.approx(3.0, abs=0.1)
+
+
+def test_the_cursor_is_dragged_with_the_mouse(curves, pointed, qtbot):
+    told = []
+    curves.epoch_pointed_at.connect(told.append)
+    view, left = curves.viewport(), Qt.MouseButton.LeftButton
+    qtbot.mousePress(view, left, pos=pointed(1.0))
+    for epoch in (1.5, 2.5, 4.0):
+        move = QMouseEvent(
+            QEvent.Type.MouseMove,
+            QPointF(pointed(epoch)),
+            QPointF(view.mapToGlobal(pointed(epoch))),
+            left,
+            left,
+            Qt.KeyboardModifier.NoModifier,
+        )
+        QApplication.sendEvent(view, move)
+    qtbot.mouseRelease(view, left, pos=pointed(4.0))
+    assert told[-1] == pytest.approx(4.0, abs=0.15)
+    assert curves.cursor_line.value() == pytest.approx(4.0, abs=0.15)
+
+
+def test_without_a_cursor_a_click_means_nothing(curves, pointed, qtbot):
+    curves.point_at(None)
+    with qtbot.assertNotEmitted(curves.epoch_pointed_at):
+        qtbot.mouseClick(curves.viewport(), Qt.MouseButton.LeftButton, pos=pointed(3.0))
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
@@ -105,7 +164,7 @@ def test_colours_stand_out_from_the_theme(curves, theme):
     curves._viewer.theme = theme
     background = curves.backgroundBrush().color()
     assert (background.lightness() > 127) == (theme == "light")
-    for item in curves.getPlotItem().listDataItems()[1:3]:
+    for item in (*curves.getPlotItem().listDataItems()[1:3], curves._dice):
         colour = mkBrush(item.opts["symbolBrush"]).color()
         assert contrast(colour, background) >= 3, item.name()
 

@@ -37,6 +37,10 @@ def config(**values: Any) -> TrainingConfig:
     return TrainingConfig(**{"epochs": 2, "device": "cpu", "val_fraction": 0.34, **values})
 
 
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def rows(folder: Path) -> list[dict[str, str]]:
     with (folder / "history.csv").open(newline="") as file:
         return list(csv.DictReader(file))
@@ -149,11 +153,11 @@ def test_the_rest_of_the_process_finds_its_own_settings_at_every_event(samples: 
 
 def test_an_existing_run_is_kept_unless_it_may_be_overwritten(samples: list[Sample], tmp_path: Path) -> None:
     list(train(samples, tmp_path, config()))
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    before = contents(tmp_path)
 
     with pytest.raises(UserError, match="holds a run already"):
         next(train(samples, tmp_path, config(seed=1)))
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert contents(tmp_path) == before
 
     list(train(samples, tmp_path, config(seed=1), overwrite=True))
     assert load_checkpoint(tmp_path).config.seed == 1
@@ -162,12 +166,12 @@ def test_an_existing_run_is_kept_unless_it_may_be_overwritten(samples: list[Samp
 
 def test_a_run_that_cannot_start_leaves_the_older_one_as_it_was(samples: list[Sample], tmp_path: Path) -> None:
     list(train(samples, tmp_path, config()))
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    before = contents(tmp_path)
 
     with pytest.raises(UserError):
         next(train(samples, tmp_path, config(kernel_size=4), overwrite=True))
 
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert contents(tmp_path) == before
 
 
 def test_a_file_in_the_place_of_the_run_folder_is_refused(samples: list[Sample], tmp_path: Path) -> None:

@@ -37,6 +37,10 @@ def leave_after(events: Iterator[TrainEvent], n_epochs: int, n_more_events: int 
     events.close()  # type: ignore[attr-defined]
 
 
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def rows(folder: Path) -> list[dict[str, str]]:
     with (folder / "history.csv").open(newline="") as file:
         return [{name: cell for name, cell in row.items() if name != "seconds"} for row in csv.DictReader(file)]
@@ -134,13 +138,13 @@ def test_a_finished_run_resumed_as_it_is_says_so_and_changes_nothing(samples: li
 
 def test_only_the_length_of_a_run_may_change(samples: list[Sample], tmp_path: Path) -> None:
     leave_after(train(samples, tmp_path, config(seed=3)), 1)
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    before = contents(tmp_path)
 
     given = TrainingConfig(learning_rate=0.5, preset="xsmall", epochs=9, patience=3, max_minutes=5.5, seed=3)
     with pytest.raises(UserError, match=r"learning_rate 0\.01, not 0\.5, preset xxsmall, not xsmall\. Resume without"):
         next(train(samples, tmp_path, given, resume=True))
 
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert contents(tmp_path) == before
     longer = given.model_copy(update={"learning_rate": 0.01, "preset": config().preset})
     started = next(train(samples, tmp_path, longer, resume=True))
     assert isinstance(started, RunStarted)

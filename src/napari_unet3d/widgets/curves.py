@@ -1,108 +1,36 @@
-"""The live plot of the training and validation loss, and the thinned record that it draws."""
+"""The live plot of losses and Dice, with a cursor on an epoch."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyqtgraph as pg
 from napari.utils.theme import get_theme
-from numpy.typing import NDArray
-from qtpy.QtCore import QSize, QTimer
+from qtpy.QtCore import QSize, QTimer, Signal
 from qtpy.QtGui import QColor
+
+from napari_unet3d.widgets.loss_history import LossHistory
 
 if TYPE_CHECKING:
     import napari.viewer
     from qtpy.QtGui import QShowEvent, QWheelEvent
     from qtpy.QtWidgets import QWidget
 
-MOST_POINTS = 2000
 SHORTEST_PAUSE_MS = 100
 
-# Blue and orange of Okabe and Ito (2008), distinguishable with every common colour blindness; the first pair is
-# for dark backgrounds, the second for light ones, both with a contrast of at least 3 : 1 to napari's themes.
+# Blue, orange and green of Okabe and Ito (2008), distinguishable with every common colour blindness; the first ones are
+# for dark backgrounds, the second for light ones, all with a contrast of at least 3 : 1 to napari's themes.
 _TRAIN_COLOURS = ("#56b4e9", "#0072b2")
 _VAL_COLOURS = ("#e69f00", "#c04f00")
+_DICE_COLOURS = ("#00c896", "#00735c")  # their bluish green, lighter and darker
 _MOST_SYMBOLS = 100
-
-
-class ThinnedSeries:
-    """Points (x, y) in the order of x, of which never more than `limit` are kept.
-
-    When the limit is passed, neighbours are joined to their mean, and from then on as many points as one kept
-    point stands for are averaged before one is added; so the whole range stays evenly covered.
-
-    Parameters
-    ----------
-    limit : int
-        Most points to keep, at least 2.
-    """
-
-    def __init__(self, limit: int = MOST_POINTS) -> None:
-        self._limit = limit
-        self._kept: list[tuple[float, float]] = []
-        self._waiting: list[tuple[float, float]] = []
-        self._per_point = 1
-
-    def __len__(self) -> int:
-        return len(self._kept)
-
-    def add(self, x: float, y: float) -> None:
-        """Add one point."""
-        self._waiting.append((x, y))
-        if len(self._waiting) < self._per_point:
-            return
-        self._kept.append(_mean(self._waiting))
-        self._waiting.clear()
-        if len(self._kept) > self._limit:
-            pairs = [self._kept[start : start + 2] for start in range(0, len(self._kept), 2)]
-            if len(pairs[-1]) == 1:  # half a point: it waits for the points that complete it
-                self._waiting = pairs.pop() * self._per_point
-            self._kept = [_mean(pair) for pair in pairs]
-            self._per_point *= 2
-
-    @property
-    def xy(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The kept points as two arrays of shape (n,)."""
-        points = np.array(self._kept, dtype=np.float64).reshape(-1, 2)
-        return points[:, 0], points[:, 1]
-
-
-def _mean(points: list[tuple[float, float]]) -> tuple[float, float]:
-    return sum(x for x, _ in points) / len(points), sum(y for _, y in points) / len(points)
-
-
-class LossHistory:
-    """What the plot shows of one run; it belongs to the run's job, so that a reopened dock shows all of it.
-
-    Parameters
-    ----------
-    n_steps_per_epoch : int
-        Optimiser steps of one epoch, which make one unit of the plot's x axis.
-    """
-
-    def __init__(self, n_steps_per_epoch: int = 1) -> None:
-        self.n_steps_per_epoch = max(1, n_steps_per_epoch)
-        self.steps = ThinnedSeries()
-        self.train = ThinnedSeries()
-        self.val = ThinnedSeries()
-        self.best: tuple[int, float] | None = None
-
-    def add_step(self, epoch: int, step: int, loss: float) -> None:
-        """Record the loss of one step; epochs and steps count from 1."""
-        self.steps.add(epoch - 1 + step / self.n_steps_per_epoch, loss)
-
-    def add_epoch(self, epoch: int, train_loss: float, val_loss: float | None, *, is_best: bool) -> None:
-        """Record the mean losses at the end of an epoch, counted from 1."""
-        self.train.add(epoch, train_loss)
-        if val_loss is not None:
-            self.val.add(epoch, val_loss)
-        if is_best:
-            self.best = (epoch, train_loss if val_loss is None else val_loss)
+_LEGEND_HEIGHT = 20
 
 
 class LossCurves(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
-    """Plot of a `LossHistory`: steps as a thin line, epochs as points, the best epoch as a star.
+    """Plot of a `LossHistory`: steps as a thin line, epochs as points, the best epoch as a star, Dice on the right.
+
+    A cursor on an epoch is shown when `point_at` is told one; it can be dragged, and a click in the plot moves it.
 
     It is redrawn at most ten times a second and only while it is in view, and takes napari's theme.
 
@@ -112,7 +40,14 @@ class LossCurves(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
         Gives the theme.
     parent : QWidget, optional
         Where it lives.
+
+    Attributes
+    ----------
+    epoch_pointed_at : Signal(float)
+        Where the person has moved the cursor to.
     """
+
+    epoch_pointed_at = Signal(float)
 
     def __init__(self, viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent=parent, enableMenu=False)
@@ -131,14 +66,21 @@ class LossCurves(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
         plot.hideButtons()
         plot.setLabel("bottom", "epoch")
         plot.setLabel("left", "loss")
-        for name in ("left", "bottom"):
+        plot.showAxis("right")
+        for name in ("left", "bottom", "right"):
             plot.getAxis(name).enableAutoSIPrefix(False)
             plot.getAxis(name).setStyle(maxTickLevel=0)
-        self._legend = plot.addLegend(offset=(-6, 6), labelTextSize="8pt", verSpacing=-4)
         self._steps = plot.plot()
         self._train = plot.plot(name="training", symbol="o")
         self._val = plot.plot(name="validation", symbol="s")
         self._best = plot.plot(name="best epoch", pen=None, symbol="star", symbolSize=14)
+        self._dice = self._add_dice_axis()
+        self.cursor_line = pg.InfiniteLine(angle=90, movable=True)
+        self.cursor_line.sigDragged.connect(lambda line: self.epoch_pointed_at.emit(float(line.value())))
+        self.cursor_line.setZValue(10)
+        self.cursor_line.hide()
+        plot.addItem(self.cursor_line, ignoreBounds=True)
+        self.scene().sigMouseClicked.connect(self._on_click)
         self.follow_theme()
         viewer.events.theme.connect(self.follow_theme)
 
@@ -151,6 +93,30 @@ class LossCurves(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
         self.history = history
         self.refresh()
 
+    def point_at(self, epoch: float | None) -> None:
+        """Put the cursor on an epoch; None takes it away."""
+        self.cursor_line.setVisible(epoch is not None)
+        if epoch is not None:
+            self.cursor_line.setValue(epoch)
+
+    def _add_dice_axis(self) -> pg.PlotDataItem:
+        plot = self.getPlotItem()
+        plot.setLabel("right", "Dice")
+        self._dice_box = pg.ViewBox(enableMenu=False, enableMouse=False)
+        self._dice_box.setYRange(0, 1, padding=0.02)
+        plot.scene().addItem(self._dice_box)
+        plot.getAxis("right").linkToView(self._dice_box)
+        self._dice_box.setXLink(plot)
+        plot.vb.sigResized.connect(lambda box: self._dice_box.setGeometry(box.sceneBoundingRect()))
+        dice = pg.PlotDataItem(symbol="d")
+        self._dice_box.addItem(dice)
+        return dice
+
+    def _on_click(self, event: Any) -> None:
+        box = self.getPlotItem().vb
+        if self.cursor_line.isVisible() and box.sceneBoundingRect().contains(event.scenePos()):
+            self.epoch_pointed_at.emit(float(box.mapSceneToView(event.scenePos()).x()))
+
     def refresh(self) -> None:
         """Redraw soon: at once when the last drawing is long enough ago, else when the pause ends."""
         self._is_stale = True
@@ -162,27 +128,33 @@ class LossCurves(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
         theme = get_theme(self._viewer.theme)
         background, text = QColor(theme.background.as_hex()), QColor(theme.text.as_hex())
         is_light = background.lightness() > 127
-        train, val = _TRAIN_COLOURS[is_light], _VAL_COLOURS[is_light]
+        train, val, dice = (colours[is_light] for colours in (_TRAIN_COLOURS, _VAL_COLOURS, _DICE_COLOURS))
         self.setBackground(background)
-        for name in ("bottom", "left"):
+        for name, ink in (("bottom", text), ("left", text), ("right", QColor(dice))):
             axis = self.getPlotItem().getAxis(name)
-            axis.setPen(pg.mkPen(text, width=1))
-            axis.setTextPen(text)
+            axis.setPen(pg.mkPen(ink, width=1))
+            axis.setTextPen(ink)
         faint = QColor(train)
         faint.setAlpha(110)
         self._steps.setPen(pg.mkPen(faint, width=1))
-        for curve, colour in ((self._train, train), (self._val, val)):
+        for curve, colour in ((self._train, train), (self._val, val), (self._dice, dice)):
             curve.setPen(pg.mkPen(colour, width=1))
             curve.setSymbolPen(None)
             curve.setSymbolBrush(colour)
+        self.cursor_line.setPen(pg.mkPen(text, width=2))
+        self.cursor_line.setHoverPen(pg.mkPen(val, width=4))
         self._best.setSymbolBrush(val)
         self._best.setSymbolPen(pg.mkPen(text, width=1))
-        self._legend.setLabelTextColor(text)
-        for _, label in self._legend.items:  # pyqtgraph takes note of the colour, but leaves the text as it is
-            label.setText(label.text, color=text)
-        shade = QColor(background)
-        shade.setAlpha(180)
-        self._legend.setBrush(shade)
+        self._write_legend({"● training": train, "■ validation": val, "★ best": val, "◆ Dice": dice})
+
+    def _write_legend(self, words: dict[str, str]) -> None:
+        # Above the plot, since pyqtgraph's own legend lies over the curves.
+        plot = self.getPlotItem()
+        inked = [f'<span style="color: {ink}">{word}</span>' for word, ink in words.items()]
+        plot.setTitle(" &nbsp; ".join(inked), size="8pt")
+        plot.layout.setRowFixedHeight(0, _LEGEND_HEIGHT)
+        plot.titleLabel.setMaximumHeight(_LEGEND_HEIGHT)
+        plot.titleLabel.setMinimumWidth(1)  # else it makes the plot wider than the dock
 
     def showEvent(self, event: QShowEvent) -> None:
         """Catch up with what came in while the plot was out of view."""
@@ -199,9 +171,10 @@ class LossCurves(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
         self._is_stale = False
         self._pause.start()
         self._steps.setData(*self.history.steps.xy)
-        for curve, series in ((self._train, self.history.train), (self._val, self.history.val)):
+        history = self.history
+        for curve, series in ((self._train, history.train), (self._val, history.val), (self._dice, history.dice)):
             curve.setData(*series.xy)
             # one symbol per epoch hides the line when there are many, and costs most of the drawing
             curve.setSymbolSize(7 if len(series) <= _MOST_SYMBOLS else 0)
-        best = self.history.best
+        best = history.best
         self._best.setData([best[0]], [best[1]]) if best else self._best.setData([], [])

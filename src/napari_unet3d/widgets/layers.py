@@ -1,4 +1,4 @@
-"""The only file, beside `split_layer` and `side_by_side`, that reads and writes layers.
+"""The only file, beside `split_layer`, `watch_layers` and `side_by_side`, that reads and writes layers.
 
 What leaves the viewer is a `Sample`, what enters lies in its place.
 """
@@ -22,7 +22,7 @@ from napari_unet3d.widgets.mask_layer import keep_mask, mask_of
 
 _SPATIAL = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 OWNED = "napari-unet3d"  # key of the layers' metadata: only layers that we made are ever replaced
-_DIFFERENCE_COLOURS: dict[int | None, str] = {
+DIFFERENCE_COLOURS: dict[int | None, str] = {
     None: "transparent",
     0: "transparent",
     EXTRA: EXTRA_COLOUR,
@@ -217,7 +217,7 @@ def show_piece(
     which the layer keeps in its metadata as ``start``.
     """
     layer = existing(viewer, name, Labels)
-    place = spatial(like) | {"translate": _shifted(like, start_zyx)}
+    place = spatial(like) | {"translate": shifted(like, start_zyx)}
     if layer is None:
         layer = viewer.add_labels(data, name=name, metadata={OWNED: True}, **place, **options)
     else:
@@ -245,7 +245,7 @@ def show_difference(viewer: Any, name: str, difference: NDArray[np.uint8], like:
         The layer in whose place it lies, or its voxel size (z, y, x) in µm.
     """
     small = difference.astype(np.uint8, copy=False)  # napari draws these colours 9 times slower from wide integers
-    return show_labels(viewer, name, small, like, colormap=_DIFFERENCE_COLOURS, opacity=0.9)
+    return show_labels(viewer, name, small, like, colormap=DIFFERENCE_COLOURS, opacity=0.9)
 
 
 def show_points(viewer: Any, name: str, positions: NDArray[Any], like: Place, **options: Any) -> Points:
@@ -315,7 +315,7 @@ def spatial(like: Place) -> dict[str, Any]:
     return {key: getattr(like, key) for key in _SPATIAL}
 
 
-def _shifted(like: Place, start_zyx: Sequence[int]) -> NDArray[np.float64]:
+def shifted(like: Place, start_zyx: Sequence[float]) -> NDArray[np.float64]:
     """Give the translation of a layer whose first voxel lies where another one of `like` does."""
     if isinstance(like, tuple):
         return np.multiply(start_zyx, like, dtype=float)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -11,11 +12,13 @@ from platformdirs import user_data_path
 
 from napari_unet3d.data.checks import Finding, Severity
 from napari_unet3d.data.events import DatasetWritten, Notice, ObjectPlaced, VolumeWritten
-from napari_unet3d.evaluation.history import best_record
-from napari_unet3d.files import MODEL_FILE
+from napari_unet3d.errors import UserError
+from napari_unet3d.evaluation.history import EpochRecord, best_record, read_history
+from napari_unet3d.files import CONFIG_FILE, HISTORY_FILE, MODEL_FILE, read_settings
 from napari_unet3d.training.events import (
     EndReason,
     EpochFinished,
+    Pace,
     Preflight,
     RunStarted,
     StepFinished,
@@ -23,8 +26,8 @@ from napari_unet3d.training.events import (
     VolumeExamined,
     Working,
 )
-from napari_unet3d.widgets.curves import LossHistory
 from napari_unet3d.widgets.jobs import Progress
+from napari_unet3d.widgets.loss_history import LossHistory, history_of
 from napari_unet3d.widgets.memory import recall, remember
 
 _MOST_RECENT = 10
@@ -86,6 +89,10 @@ class TrainingRecord:
         What the user should know.
     start_from : Path or None
         The model that it goes on from, where the form of the dock does not say so.
+    pace : Pace or None
+        How the steps go.
+    is_opened : bool
+        Whether it was read from a run folder, see `opened_record`; nothing is reported then.
     """
 
     run_folder: Path
@@ -98,6 +105,8 @@ class TrainingRecord:
     status: str = "Loading PyTorch …"
     notices: list[str] = field(default_factory=list)
     start_from: Path | None = None
+    pace: Pace | None = None
+    is_opened: bool = False
 
     def add(self, event: Any) -> Progress | None:
         """Take note of an event and say how far the run is; None when the event does not tell."""
@@ -110,6 +119,8 @@ class TrainingRecord:
             case StepFinished(epoch=epoch, step=step, loss=loss):
                 self.history.add_step(epoch, step, loss)
                 return self._progress(epoch - 1, step, self._seconds_left_after(step))
+            case Pace():
+                self.pace = event
             case EpochFinished():
                 return self._add_epoch(event)
             case TrainingFinished():
@@ -120,27 +131,20 @@ class TrainingRecord:
 
     def _begin(self, event: RunStarted) -> None:
         self.started = event
-        self.history.n_steps_per_epoch = max(1, event.n_steps_per_epoch)
         best = best_record(event.history)
         self.best_epoch, self.n_epochs_done = None if best is None else best.epoch, len(event.history)
-        for record in event.history:
-            self.history.add_epoch(record.epoch, record.train_loss, record.val_loss, is_best=record is best)
+        self.history = history_of(event.history, event.n_steps_per_epoch)
         self.status = f"First of {event.n_epochs} epochs …"
         if event.history:
             self.status = f"Going on after epoch {self.n_epochs_done} of {event.n_epochs} …"
 
     def _add_epoch(self, event: EpochFinished) -> Progress | None:
         self.latest, self.n_epochs_done = event, event.epoch
-        self.history.add_epoch(event.epoch, event.train_loss, event.val_loss, is_best=event.is_best)
+        record = EpochRecord(event.epoch, event.train_loss, event.val_loss, event.val_dice)
+        self.history.add_epoch(record, is_best=event.is_best)
         if event.is_best:
             self.best_epoch = event.epoch
-        losses = f"training loss {event.train_loss:.3f}"
-        if event.val_loss is not None:
-            losses += f", validation {event.val_loss:.3f}"
-        if event.val_dice is not None:
-            losses += f", Dice {event.val_dice:.3f}"
-        total = f" of {self.started.n_epochs}" if self.started else ""
-        self.status = f"Epoch {event.epoch}{total}: {losses}"
+        self.status = _epoch_words(record, self.started.n_epochs if self.started else None)
         return self._progress(event.epoch, 0, event.seconds_left)
 
     def _seconds_left_after(self, step: int) -> float | None:
@@ -192,6 +196,38 @@ class TrainingRecord:
             all_done = self.finished.reason is EndReason.EPOCHS
             how = "Training is done." if all_done else f"Training ended after epoch {n}: {self.finished.reason}."
         return f"{how} The best model, of epoch {self.best_epoch}, is in {self.run_folder}"
+
+
+def opened_record(run_folder: Path) -> TrainingRecord:
+    """Read what is known of a run that this viewer has not made, or not in this session; it may still be going on.
+
+    Raises
+    ------
+    UserError
+        If the folder holds no run.
+    """
+    if not (run_folder / HISTORY_FILE).is_file():
+        raise UserError(f"{run_folder} holds no run with an epoch. Choose a folder with a {HISTORY_FILE}.")
+    records = read_history(run_folder / HISTORY_FILE)
+    record = TrainingRecord(run_folder, history_of(records), n_epochs_done=len(records), is_opened=True)
+    best = best_record(records)
+    record.best_epoch = None if best is None else best.epoch
+    n_epochs = None
+    with suppress(UserError):
+        n_epochs = read_settings(run_folder / CONFIG_FILE).get("epochs")
+    record.status = f"'{run_folder.name}'"
+    if records:
+        record.status += f" · {_epoch_words(records[-1], n_epochs)}"
+    return record
+
+
+def _epoch_words(record: EpochRecord, n_epochs: int | None) -> str:
+    words = f"training loss {record.train_loss:.3f}"
+    if record.val_loss is not None:
+        words += f", validation {record.val_loss:.3f}"
+    if record.val_dice is not None:
+        words += f", Dice {record.val_dice:.3f}"
+    return f"Epoch {record.epoch}{'' if n_epochs is None else f' of {n_epochs}'}: {words}"
 
 
 def _preparation_words(event: Any) -> str:

@@ -7,19 +7,21 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_unet3d.configs import NETWORK_SETTINGS, TrainingConfig
 from napari_unet3d.training.events import RunStarted
-from napari_unet3d.widgets.base import Dock, ScrollDock
+from napari_unet3d.widgets.base import Dock
 from napari_unet3d.widgets.curves import LossCurves
 from napari_unet3d.widgets.form import SettingsForm
 from napari_unet3d.widgets.layers import show_sample
+from napari_unet3d.widgets.open_run import OpenRunButton
 from napari_unet3d.widgets.own_process import OwnProcess, Training
-from napari_unet3d.widgets.parts import Kind, RunBar, heading
+from napari_unet3d.widgets.parts import Kind, RunBar, add_row, heading
 from napari_unet3d.widgets.report_part import ReportPart
 from napari_unet3d.widgets.runs import TrainingRecord, new_run_folder, plugin_data_folder, remember_run
+from napari_unet3d.widgets.settings_area import SettingsArea
 from napari_unet3d.widgets.split_layer import show_blocks
 from napari_unet3d.widgets.train_job import begin_training
 from napari_unet3d.widgets.train_looks import Looks
@@ -28,20 +30,10 @@ from napari_unet3d.widgets.train_place import RunPlace
 from napari_unet3d.widgets.train_source import TrainingSource
 from napari_unet3d.widgets.train_work import Order, SampleReady, train_on_sample
 from napari_unet3d.widgets.unfinished import UnfinishedRun, unfinished_run
+from napari_unet3d.widgets.watch import WatchPart
 
 if TYPE_CHECKING:
     from napari_unet3d.widgets.jobs import Job
-
-
-class _SettingsArea(ScrollDock):
-    """Scrolls the settings in the room that the message and the curves leave."""
-
-    def sizeHint(self) -> QSize:
-        # With more, a long message would push the buttons out of view; where there is room, it is stretched.
-        return QSize(super().sizeHint().width(), 110)
-
-    def minimumSizeHint(self) -> QSize:
-        return QSize(super().minimumSizeHint().width(), 110)
 
 
 class TrainDock(Dock):
@@ -66,9 +58,11 @@ class TrainDock(Dock):
         self.predict_button = QPushButton("Predict with this model")
         self.report = ReportPart(self)
         self.sample_offer, self.continue_offer = SampleOffer(), ContinueOffer(self)
-        self.curves = LossCurves(self.viewer)
+        self.watch = WatchPart(self, self.source.labels_of)
+        self.open_run = OpenRunButton(self)
         self.hardware, self.status = _line(), _line()
         self._setup = QWidget()
+        self.settings_area = SettingsArea(self._setup)
         self.run_bar = RunBar("Train", also=[self._setup], stop_text="Stop and keep model", can_pause=True)
         self.predict_button.setToolTip("Open the dock Predict; it offers the model that was just trained.")
         self.run_bar.start_button.setToolTip("Train with these settings; the best model so far is always kept.")
@@ -98,18 +92,19 @@ class TrainDock(Dock):
             case RunStarted(blocks=blocks):
                 show_blocks(self.viewer, blocks)
         self._show_status()
-        self.curves.refresh()
+        self.watch.on_event(event)
 
     def on_ended(self, job: Job) -> None:
         """Say how the run ended and offer to predict with its model."""
         self.place.suggest(self.source.dataset)
         self._show_offers(unfinished_run())
-        self.looks.show()
+        self._set_aside(False)
         if self.record is None:
             return
         if self.record.started is None:
             self.record.status = ""  # nothing goes on any more, and nothing was reached
         self._show_status()
+        self.watch.refresh()
         if self.record.has_model:
             remember_run(self.record.run_folder)
             self.place.start_from.refresh()
@@ -157,20 +152,39 @@ class TrainDock(Dock):
     def _config(self) -> TrainingConfig:
         return self.form.free_values.model_copy(update={"workers": 0})  # a viewer must not be forked
 
+    @property
+    def curves(self) -> LossCurves:
+        """The curves of the run that is shown."""
+        return self.watch.curves
+
     def _show_record(self, record: TrainingRecord) -> None:
         self.record = record
         self.sample_offer.hide()
         self.continue_offer.offer(None)
-        self.looks.hide()
+        self._set_aside(True)
         self.predict_button.hide()
         self.report.offer(None)
-        self.curves.show_history(record.history)
         self._show_status()
+        self.watch.show_record(record)
+
+    def _show_opened(self, record: TrainingRecord) -> None:
+        self.record = record
+        self._show_status()
+        self.watch.show_record(record)
+        self.predict_button.setVisible(record.has_model)
+
+    def _set_aside(self, aside: bool) -> None:
+        """Give the room of what is not needed during a run to the curves."""
+        self.settings_area.set_folded(aside)
+        self.column.setStretchFactor(self.settings_area, 0 if aside else 1)
+        self.column.setStretchFactor(self.watch, 1 if aside else 0)
+        for widget in (self.looks, self.open_run):
+            widget.setHidden(aside)
 
     def _show_status(self) -> None:
         if self.record is None:
             return
-        self.curves.setVisible(self.record.started is not None)
+        self.watch.setVisible(self.record.started is not None or self.record.is_opened)
         for label, words in ((self.hardware, self.record.setting_words), (self.status, self.record.status)):
             label.setText(words)
             label.setVisible(bool(words))
@@ -201,6 +215,9 @@ class TrainDock(Dock):
         self.continue_offer.continue_button.clicked.connect(self._continue)
         self.continue_offer.later_button.clicked.connect(lambda: self._show_offers(None))
         self.predict_button.clicked.connect(self._open_predict)
+        self.open_run.opened.connect(self._show_opened)
+        self.watch.reloaded.connect(self._show_opened)
+        self.watch.keep.model_kept.connect(self.place.start_from.refresh)
 
     def _lay_out(self) -> None:
         setup = QVBoxLayout(self._setup)
@@ -219,26 +236,25 @@ class TrainDock(Dock):
         ]
         for widget in offers + rows:
             setup.addWidget(widget)
-        scroll = _SettingsArea(self._setup)
         content = self.widget()
         assert content is not None
         around = content.layout()
         assert isinstance(around, QVBoxLayout)
         around.setStretch(0, 1)  # the settings scroll in the room that is left, so that the curves never do
         around.setStretch(1, 0)
-        self.column.addWidget(scroll, 1)
+        self.column.addWidget(self.settings_area, 1)
         for part in (
             self.message,
             self.looks,
             self.run_bar,
             self.hardware,
             self.status,
-            self.curves,
-            self.predict_button,
+            self.watch,
             self.report,
         ):
             self.column.addWidget(part)
-        for hidden in (self.hardware, self.status, self.curves, self.predict_button):
+        add_row(self.column, self.predict_button, self.open_run)
+        for hidden in (self.hardware, self.status, self.watch, self.predict_button):
             hidden.hide()
 
 

@@ -104,6 +104,11 @@ class TrainingSource(QWidget):
             return tuple(sample_from_layers(image, labels) for image, labels in self.pairs)
         return (self._chosen_sample(),)
 
+    def labels_of(self, name: str) -> list[Labels]:
+        """Give the Labels layers that are paired with the image layer of a name; none while a folder is chosen."""
+        pairs = self.pairs or [(self.image.value, self.labels.value)]
+        return [labels for image, labels in pairs if self.from_layers and image and labels and image.name == name]
+
     def use_folder(self, folder: Path) -> None:
         """Choose a dataset folder."""
         self.folder_button.setChecked(True)
