@@ -61,17 +61,18 @@ def _values(annotation: Any, extra: dict[str, Any]) -> st.SearchStrategy[Any]:
 
 @st.composite
 def configs(draw: st.DrawFn, of: type[Settings]) -> Any:
-    names = draw(st.lists(st.sampled_from(sorted(of.model_fields)), unique=True, max_size=6))
-    given_values = {
-        name: draw(_values(of.model_fields[name].annotation, of.model_fields[name].json_schema_extra or {}))
-        for name in names
-    }
-    for name, value in list(given_values.items()):
+    """Draw settings that go together, most of them at their default."""
+    values: dict[str, Any] = {}
+    for name in draw(st.lists(st.sampled_from(sorted(of.model_fields)), unique=True, max_size=8)):
+        extra = of.model_fields[name].json_schema_extra
+        drawn = draw(_values(of.model_fields[name].annotation, extra if isinstance(extra, dict) else {}))
+        for_it = {"task": "classes"} if name in ("class_names", "class_weights") else {}
         try:
-            of(**{**given_values, name: value})
-        except UserError:  # values that do not go together are no form's
-            given_values = {}
-    return of(**given_values)
+            of(**{**values, **for_it, name: drawn})
+        except UserError:  # no form would let it be started
+            continue
+        values |= {**for_it, name: drawn}
+    return of(**values)
 
 
 def parsed(words: tuple[str, ...]) -> dict[str, Any]:
@@ -166,6 +167,14 @@ def test_only_what_is_not_the_default_is_written() -> None:
     options = "--patch 8 16 16 --epochs 5 --no-bias"
     assert text.command == f"""napari-unet3d train '/data/it'"'"'s a set' --run '/runs/run 1' {options}"""
     assert "TrainingConfig(patch=(8, 16, 16), epochs=5, bias=False)," in text.python
+
+
+def test_names_that_look_like_options_stay_names() -> None:
+    names = ("--epochs", "-x", "it's", "a b", "-1")
+    config = TrainingConfig(task="classes", class_names=names)
+    assert parsed(training_text(DATA, RUN, config).words)["settings"].class_names == names
+    args, _ = called(training_text(DATA, RUN, config).python, "train")
+    assert args[2].class_names == names
 
 
 def test_a_difficulty_stands_for_what_it_sets() -> None:
