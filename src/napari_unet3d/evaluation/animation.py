@@ -18,7 +18,7 @@ from napari_unet3d.files import written_beside
 SUFFIXES = (".gif", ".webp")
 """The kinds of animation that can be written; GIF goes everywhere, WebP has all colours and is smaller."""
 
-_N_COLOURS = 256
+_N_COLOURS = 128  # with more, files of noisy volumes grow by a quarter, and nobody sees the difference
 _BITS = 5  # per channel, for the census of colours
 _N_ROUNDS = 3
 _WEBP_QUALITY = 85
@@ -96,7 +96,7 @@ def check_animation_name(path: Path) -> None:
 
 
 def shared_colours(frames: Sequence[NDArray[np.uint8]]) -> Image.Image:
-    """Choose the 256 colours that suit all frames together.
+    """Choose the 128 colours that suit all frames together.
 
     Colours are counted in 32 steps per channel. One after another that one is taken that the colours so far show worst:
     the square of its distance, times the square root of how often it occurs. Else the many greys of an image would
