@@ -201,3 +201,12 @@ def test_sizes_are_remembered(saving, open_dock, close_dock):
     close_dock(dock)
     again = open_dock("Predict").results.save.view
     assert (again.width_box.value(), again.rate_box.value()) == (321, 7)
+
+
+def test_a_window_that_is_closed_ends_the_turn(saving, volume, viewer, choose, qtbot, tmp_path):
+    dock, view = saving
+    with qtbot.waitSignal(view.turntable.progressed, timeout=60_000):
+        start_turn(saving, choose, qtbot, tmp_path / "turn.gif")
+    with qtbot.waitSignal(dock.destroyed, timeout=20_000):
+        viewer.close()
+    assert not (tmp_path / "turn.gif").exists()
