@@ -34,7 +34,7 @@ class ScrubBar(QWidget):
         self._is_drawn = True
         self.play_button = QToolButton()
         self.play_button.setText("▶")
-        self.play_button.setToolTip("Play how it learned, from the shown epoch on (Shift-L).")
+        self.play_button.setToolTip("Play how it learned, from the shown epoch on. Key: W")
         self.play_button.clicked.connect(self.play)
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setToolTip("The epoch that is shown; drag it, or the line in the curves.")

@@ -220,7 +220,7 @@ class WatchPart(QWidget):
         self._work.failed.connect(self._on_failed)
         self._poll.timeout.connect(self._reload)
         self.keep.layer_button.clicked.connect(self._keep_layer)
-        bind_key(self._dock, "Shift-L", "Play how the network learned, or stop it", self.scrub.play)
+        bind_key(self._dock, "W", "Play how the network learned, or stop it", self.scrub.play)
 
     def _on_pointed(self, epoch: float) -> None:
         self.scrub.go_to(epoch)
