@@ -26,8 +26,10 @@ from napari_unet3d.evaluation.watch_files import (
     write_volume,
 )
 from napari_unet3d.prediction.predict import predict
+from napari_unet3d.training.events import Pace
 from napari_unet3d.widgets.runs import recent_runs
 from napari_unet3d.widgets.train import TrainDock
+from napari_unet3d.widgets.watch import pace_words
 
 SHAPE, SIZE = (16, 18, 20), (2.0, 1.0, 1.5)
 N_EPOCHS = 5
@@ -179,9 +181,13 @@ def test_the_image_layer_that_is_there_is_used(dock, run, viewer, qtbot):
     whole = np.concatenate([np.zeros((3, 18, 20), np.uint8), image_of(1)])
     viewer.add_image(whole, name="two", scale=SIZE, translate=(10, 0, 0), affine=np.diag([2.0, 1, 1, 1]))
     viewer.add_image(image_of(0) + 1, name="one")  # alike by name only
+    viewer.layers.selection = {viewer.layers["two"]}
+    point = viewer.dims.point
     dock.open_run.open(run)
     qtbot.waitUntil(lambda: "one watched difference" in viewer.layers, timeout=10_000)
     assert "one watched" in viewer.layers
+    assert set(viewer.layers.selection) == {viewer.layers["two"]}
+    assert viewer.dims.point == point
     dock.watch.volume_box.setCurrentIndex(2)
     qtbot.waitUntil(lambda: "two watched difference" in viewer.layers, timeout=10_000)
     assert "two watched" not in viewer.layers
@@ -241,6 +247,24 @@ def test_an_epoch_that_was_left_out_meanwhile_is_passed_over(shown, dock, run, v
     qtbot.waitUntil(lambda: shown.scrub.epochs == (1, 3, 4, 5), timeout=10_000)
     wait_for_epoch(qtbot, viewer, shown.scrub.epoch)
     assert dock.message.kind != "error"
+
+
+def test_what_is_wrong_is_said_in_plain_words(dock, run):
+    dock.open_run.open(run)
+    assert not dock.watch.hint.isVisibleTo(dock)
+    rows = ["epoch,train_loss,val_loss,val_dice,learning_rate,seconds"]
+    rows += [f"{n},{1 / n},{1 / n if n <= 18 else n / 300},0.8,0.01,1" for n in range(1, 31)]
+    (run / "history.csv").write_text("\n".join(rows))
+    dock.open_run.open(run)
+    assert dock.watch.hint.isVisibleTo(dock)
+    assert "learn the training volumes by heart" in dock.watch.hint.text()
+    assert "model of epoch 18" in dock.watch.hint.text()
+
+
+def test_how_the_steps_go_is_told(dock, long_run, qtbot):
+    qtbot.waitUntil(lambda: "steps/s" in dock.watch.pace.text(), timeout=20_000)
+    assert "waits for data" in dock.watch.pace.text()
+    assert pace_words(Pace(1, 2.345, 0.031, 3 * 2**30)) == "2.35 steps/s · waits for data 3% of the time · GPU 3.0 GiB"
 
 
 @pytest.mark.parametrize("wrong", ["nothing", "damaged"])

@@ -242,9 +242,17 @@ def test_volumes_that_are_too_many_are_named(sample_of: Any, tmp_path: Path, mon
 
     assert len(run.card.volumes) == 1
     assert len(run.card.left_out) == 1
+    assert any(isinstance(event, Notice) and run.card.left_out[0] in event.message for event in events)
     assert {run.card.volumes[0].name, *run.card.left_out} == set(
         next(event for event in events if isinstance(event, RunStarted)).val_names
     )
+
+
+def test_varied_validation_is_not_shown_as_if_it_lay_in_its_place(even_samples: list[Sample], tmp_path: Path) -> None:
+    events = list(train(even_samples, tmp_path, config(val_augmentation="light", epochs=1, steps_per_epoch=1)))
+
+    assert any(isinstance(event, Notice) and "do not lie in their place" in event.message for event in events)
+    assert watched_run(tmp_path) is None
 
 
 def test_validation_says_how_far_it_is(even_samples: list[Sample], tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,12 +46,17 @@ def read_history(file: Path) -> tuple[EpochRecord, ...]:
     with explain_os_errors(file, "read"), file.open(newline="", encoding="utf-8", errors="replace") as lines:
         rows = list(csv.DictReader(lines))
     try:
-        return tuple(
-            EpochRecord(int(row["epoch"]), float(row["train_loss"]), _number(row["val_loss"]), _number(row["val_dice"]))
-            for row in rows
-        )
+        return records_in(rows)
     except (KeyError, TypeError, ValueError):
         raise UserError(f"{file} is no history of a run. Choose the folder of a run.") from None
+
+
+def records_in(rows: Iterable[Mapping[str, str]]) -> tuple[EpochRecord, ...]:
+    """Read the epochs in the rows of a `history.csv`; a row that is none raises KeyError, TypeError or ValueError."""
+    return tuple(
+        EpochRecord(int(row["epoch"]), float(row["train_loss"]), _number(row["val_loss"]), _number(row["val_dice"]))
+        for row in rows
+    )
 
 
 def _number(cell: str) -> float | None:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.errors import UserError
-from napari_unet3d.evaluation.history import EpochRecord
+from napari_unet3d.evaluation.history import EpochRecord, records_in
 from napari_unet3d.files import CONFIG_FILE, ENVIRONMENT_FILE, EVALUATION_FILE, HISTORY_FILE
 
 T = TypeVar("T")
@@ -138,11 +138,7 @@ def _json(path: Path) -> dict[str, Any]:
 def _history(path: Path) -> tuple[tuple[EpochRecord, ...], float]:
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    records = tuple(
-        EpochRecord(int(row["epoch"]), float(row["train_loss"]), _number(row["val_loss"]), _number(row["val_dice"]))
-        for row in rows
-    )
-    return records, math.fsum(float(row.get("seconds") or 0) for row in rows)
+    return records_in(rows), math.fsum(float(row.get("seconds") or 0) for row in rows)
 
 
 def _metrics(path: Path) -> tuple[tuple[dict[str, Any], ...], dict[str, Any]]:
@@ -157,7 +153,3 @@ def _errors(path: Path) -> tuple[dict[str, str], ...]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     return tuple(sorted(rows, key=lambda row: -float(row["volume_um3"])))
-
-
-def _number(cell: str | None) -> float | None:
-    return float(cell) if cell else None

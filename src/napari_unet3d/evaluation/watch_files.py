@@ -96,8 +96,6 @@ class WatchCard(BaseModel):
         The watched volumes, in the order of their files.
     left_out : tuple of str
         Validation samples that are too large to be kept.
-    is_varied : bool
-        Whether validation is varied: then the predictions are those of varied parts, put back in place.
     version : int
         Of these files.
     """
@@ -107,7 +105,6 @@ class WatchCard(BaseModel):
     task: Task
     volumes: tuple[VolumeCard, ...]
     left_out: tuple[str, ...] = ()
-    is_varied: bool = False
     version: int = _FORMAT
 
 

@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from napari_unet3d.configs import Optimizer, TrainingConfig
+from napari_unet3d.configs import Augmentation, Optimizer, TrainingConfig
 from napari_unet3d.data.annotation import has_foreground
 from napari_unet3d.data.dataset import Part, each_sample
 from napari_unet3d.data.events import Notice
@@ -126,7 +126,8 @@ def _train(
     for message in (*beginning.notices, *told):
         yield Notice(message)
     yield from _notices(config, hardware, split, work)
-    watch = Watch(run.path, config.evaluate_every) if config.watch and split.val else None
+    is_watched = config.watch and split.val and config.val_augmentation is Augmentation.NONE
+    watch = Watch(run.path, config.evaluate_every) if is_watched else None
     yield from Sitting(config, volumes_of(samples), run, work, learner, settings, clock, watch).events()
 
 
@@ -191,6 +192,8 @@ def _notices(config: TrainingConfig, hardware: Hardware, split: Split, work: Wor
         yield Notice("There is no validation: the best model is the one with the lowest training loss.")
     if not split.val and config.patience:
         yield Notice("Without validation nothing tells when to stop early; the run goes through all epochs.")
+    if config.watch and split.val and config.val_augmentation is not Augmentation.NONE:
+        yield Notice("Validation volumes are varied, so that predictions do not lie in their place: none are kept.")
     if work.plan.patch_zyx is None and config.batch_size > len(split.train):
         yield Notice(
             f"The batch size is {config.batch_size}, but {len(split.train)} volumes train; "

@@ -80,6 +80,9 @@ class Sitting:
         self._is_time_over = bool(self.run.history) and self._part_of_time() >= 1
         self._pace = PaceMeter(lambda: self.clock.seconds, self.learner.device)
         yield from self._watching(lambda watch: watch.prepare(self.work, len(self.run.history)))
+        if self.watch is not None and self.watch.left_out:
+            names = ", ".join(self.watch.left_out)
+            yield Notice(f"Too large to be watched: {names}. Validation judges by it all the same.")
         try:
             while (reason := self._reason_to_end()) is None:
                 yield from self._epoch(len(self.run.history) + 1)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.configs import Augmentation, Task
+from napari_unet3d.configs import Task
 from napari_unet3d.errors import UserError, explain_os_errors
 from napari_unet3d.evaluation.watch_files import (
     WATCH_FOLDER,
@@ -76,7 +76,6 @@ class Watch:
             task=work.plan.task,
             volumes=tuple(grid.card for grid in self._grids),
             left_out=left_out,
-            is_varied=work.config.val_augmentation is not Augmentation.NONE,
         )
         if self._is_going_on():
             for epoch in kept_epochs(self.folder):
@@ -147,6 +146,11 @@ class Watch:
         for file in (epoch_file(self.folder, epoch), model_file(self.folder, epoch)):
             with explain_os_errors(file, "remove"):
                 file.unlink(missing_ok=True)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Validation samples that are too large to be kept."""
+        return self._card.left_out
 
     @property
     def n_volumes(self) -> int:

@@ -58,7 +58,7 @@ class LossCurves(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
         self._pause.setSingleShot(True)
         self._pause.setInterval(SHORTEST_PAUSE_MS)
         self._pause.timeout.connect(self._redraw_if_stale)
-        self.setMinimumHeight(150)
+        self.setMinimumHeight(130)
         plot = self.getPlotItem()
         plot.setMouseEnabled(x=False, y=False)
         plot.ctrlMenu.setParent(self, plot.ctrlMenu.windowFlags())  # a menu of no one would outlive the viewer
@@ -86,7 +86,7 @@ class LossCurves(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
 
     def sizeHint(self) -> QSize:
         """Fit into a dock; pyqtgraph's own hint makes the dock 640 pixels wide."""
-        return QSize(300, 180)
+        return QSize(300, 130)
 
     def show_history(self, history: LossHistory) -> None:
         """Show another run's curves."""

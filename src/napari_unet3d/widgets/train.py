@@ -172,12 +172,12 @@ class TrainDock(Dock):
         self._show_status()
         self.watch.show_record(record)
         self.predict_button.setVisible(record.has_model)
+        self.report.offer(record.run_folder if record.has_model else None)
 
     def _set_aside(self, aside: bool) -> None:
         """Give the room of what is not needed during a run to the curves."""
         self.settings_area.set_folded(aside)
         self.column.setStretchFactor(self.settings_area, 0 if aside else 1)
-        self.column.setStretchFactor(self.watch, 1 if aside else 0)
         for widget in (self.looks, self.open_run):
             widget.setHidden(aside)
 
@@ -185,9 +185,11 @@ class TrainDock(Dock):
         if self.record is None:
             return
         self.watch.setVisible(self.record.started is not None or self.record.is_opened)
+        is_going_on = self.jobs.running(self.kind) is not None
         for label, words in ((self.hardware, self.record.setting_words), (self.status, self.record.status)):
             label.setText(words)
-            label.setVisible(bool(words))
+            # What does not change gives its room to the results when the run has ended.
+            label.setVisible(bool(words) and (label is self.status or is_going_on))
         if self.record.notices and self.jobs.running(self.kind):
             self.message.show_message(self.record.notice_words, "warning")
 
@@ -250,10 +252,11 @@ class TrainDock(Dock):
             self.hardware,
             self.status,
             self.watch,
-            self.report,
         ):
             self.column.addWidget(part)
+        self.column.setStretchFactor(self.watch, 2)
         add_row(self.column, self.predict_button, self.open_run)
+        self.column.addWidget(self.report)
         for hidden in (self.hardware, self.status, self.watch, self.predict_button):
             hidden.hide()
 
