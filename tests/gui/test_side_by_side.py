@@ -152,6 +152,9 @@ def test_the_mark_of_an_error_is_in_every_cell(viewer, side_by_side, scene, qtbo
     qtbot.waitUntil(lambda: not mark.visible)
     for name in copies:
         np.testing.assert_allclose(viewer.layers[name].extent.world, mark.extent.world)
+    assert max(viewer.layers[name].opacity for name in copies) < 0.5, "what is below can be seen"
+    mark.contour = 0
+    viewer.dims.ndisplay = 3
     side_by_side.stop()
     assert mark.visible
     assert not any(name in viewer.layers for name in copies)

@@ -20,6 +20,7 @@ from napari_unet3d.widgets.view_state import CameraState, ViewState, put_first, 
 
 _SPACING = 6  # pixels between two cells
 _TITLE_SIZE = 14.0
+_GLASS = 0.35  # opacity of the mark: outlines hide less, but napari has none in 3D and warns of them
 _LINKED = ("contrast_limits", "gamma", "colormap", "rendering", "attenuation", "iso_threshold")
 
 
@@ -220,7 +221,7 @@ class SideBySide:
             marks = []
         if mark is not None and not marks:
             titles = [f"{mark.name} in {cell.title}" for cell in self._showing.wanted.cells]
-            marks = list(_add_copies(viewer, mark, titles))
+            marks = list(_add_copies(viewer, mark, titles, opacity=_GLASS))
             for emitter in (mark.events.data, mark.events.translate, mark.events.visible):
                 emitter.connect(self._check_soon)
         self._showing = replace(self._showing, marks=tuple(marks))
@@ -244,10 +245,10 @@ def side_by_side_of(viewer: Any) -> SideBySide:
     return _known[viewer]
 
 
-def _add_copies(viewer: Any, layer: Layer, names: Sequence[str]) -> tuple[Layer, ...]:
+def _add_copies(viewer: Any, layer: Layer, names: Sequence[str], **other_looks: Any) -> tuple[Layer, ...]:
     selected = set(viewer.layers.selection)
     data, looks, kind = layer.as_layer_data_tuple()
-    looks = {**looks, "metadata": {OWNED: True, AID: True}, "visible": True}
+    looks = {**looks, "metadata": {OWNED: True, AID: True}, "visible": True, **other_looks}
     copies = tuple(Layer.create(data, {**looks, "name": name}, kind) for name in names)
     for copy in copies:
         viewer.layers.insert(0, copy)
