@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from napari_unet3d import evaluate, generate_volume, predict, train
@@ -62,8 +63,8 @@ def dice_of_test(model: Path, dataset: Path) -> float:
     return finished.mean.dice
 
 
-def worst_errors_corrected(model: Path, extra: Sample, n_errors: int = 5) -> Sample:
-    """Take the truth at the largest errors of a prediction and nowhere else."""
+def worst_errors_corrected(model: Path, extra: Sample, n_errors: int = 5) -> tuple[Sample, Sample]:
+    """Take the truth at the largest errors of a prediction and nowhere else; give the same places uncorrected, too."""
     *_, prediction = predict(model, replace(extra, labels=None), PredictionConfig(**CPU))
     truth = read_truth(extra.labels, Task.FOREGROUND, ZeroIs.BACKGROUND)
     errors = find_error_objects(prediction.labels, truth, Task.FOREGROUND, extra.voxel_size_um, tolerance_um=1.0)
@@ -73,29 +74,34 @@ def worst_errors_corrected(model: Path, extra: Sample, n_errors: int = 5) -> Sam
         corrections.take(Region(error.slices, errors.mask_of(error)), Taken.TRUTH, place, CorrectionConfig().margin_um)
     assert len(corrections.done) == n_errors
     origin = Provenance(volume=extra.name, run=str(model))
-    return corrections.sample(extra.image, origin, CorrectionConfig().elsewhere, ZeroIs.BACKGROUND, PATCH)
+    sample = corrections.sample(extra.image, origin, CorrectionConfig().elsewhere, ZeroIs.BACKGROUND, PATCH)
+    place = tuple(slice(start, start + side) for start, side in zip(sample.origin.start_zyx, sample.shape, strict=True))
+    return sample, replace(sample, labels=np.where(sample.annotated, prediction.labels[place], 0))
 
 
 def one_round(folder: Path, seed: int) -> tuple[float, float, float, float]:
-    """Give the test Dice before, after five corrections, and after as many epochs without; and what is annotated."""
+    """Give the Dice of the test volume before, and after the same few epochs more: without the other hard volume, with
+    what the prediction says at five places of it, and with these places corrected.
+    """
     dataset, config = folder / "data", TrainingConfig(epochs=10, steps_per_epoch=8, patch=PATCH, val_fraction=0, **CPU)
     extra = hard_dataset(dataset, seed)
-    model = trained(dataset, folder / "first", config)
-    corrected, more = worst_errors_corrected(model, extra), fine_tuning(config)
-    without = trained(dataset, folder / "without", more, model)
-    add_sample(dataset, corrected, Part.TRAIN)
-    trained_on = trained(dataset, folder / "corrected", more, model)
-    before, after, longer = (dice_of_test(each, dataset) for each in (model, trained_on, without))
-    return before, after, longer, float(corrected.annotated.sum()) / extra.image.size
+    model, more = trained(dataset, folder / "first", config), fine_tuning(config)
+    corrected, uncorrected = worst_errors_corrected(model, extra)
+    models = [model, trained(dataset, folder / "longer", more, model)]
+    for name, sample in (("uncorrected", uncorrected), ("corrected", corrected)):
+        add_sample(dataset, sample, Part.TRAIN, overwrite=True)
+        models.append(trained(dataset, folder / name, more, model))
+    before, longer, with_prediction, with_corrections = (dice_of_test(each, dataset) for each in models)
+    return before, longer, with_prediction, with_corrections
 
 
 def test_a_round_of_corrections_raises_the_test_dice(tmp_path):
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # so that sums come in one order everywhere
     try:
-        before, after, longer, annotated = one_round(tmp_path, seed=2)
+        before, longer, with_prediction, with_corrections = one_round(tmp_path, seed=2)
     finally:
         torch.set_num_threads(threads)
-    assert annotated < 0.8
-    assert after > before + 0.02
-    assert after > longer + 0.02
+    assert with_corrections > before + 0.03
+    assert with_corrections > longer + 0.03  # it is not only that it trained longer
+    assert with_corrections > with_prediction + 0.01  # nor that it saw the other volume

@@ -75,7 +75,7 @@ def corrected(viewer) -> np.ndarray:
 
 def test_keys_take_the_truth_and_the_prediction_and_go_back(dock, viewer, volume):
     found, truth = volume
-    dock.correct.form.value = dock.correct.form.value.model_copy(update={"margin_um": 2.0})
+    dock.correct.controls.form.value = dock.correct.controls.form.value.model_copy(update={"margin_um": 2.0})
     press(viewer, Qt.Key.Key_J)
     assert dock.selected_error.kind == "missed"
     press(viewer, Qt.Key.Key_W)
@@ -91,13 +91,13 @@ def test_keys_take_the_truth_and_the_prediction_and_go_back(dock, viewer, volume
     press(viewer, Qt.Key.Key_K)  # the wide side is right, so the truth is wrong there
     np.testing.assert_array_equal(corrected(viewer), expected)
     assert notes(dock) == ["corrected: truth", "corrected: prediction", ""]
-    assert dock.correct.count.text() == "2 corrections: 1 truth, 1 prediction"
+    assert dock.correct.controls.count.text() == "2 corrections: 1 truth, 1 prediction"
     press(viewer, Qt.Key.Key_U)
     press(viewer, Qt.Key.Key_U)
     np.testing.assert_array_equal(corrected(viewer), found)
     np.testing.assert_array_equal(left, dock.inspection.outcome.difference)
     assert notes(dock) == ["", "", ""]
-    assert not dock.correct.undo_button.isEnabled()
+    assert not dock.correct.controls.undo_button.isEnabled()
     press(viewer, Qt.Key.Key_U, Qt.KeyboardModifier.ShiftModifier)
     np.testing.assert_array_equal(corrected(viewer), expected)
     np.testing.assert_array_equal(viewer.layers["v prediction"].data, found)
@@ -110,7 +110,7 @@ def test_a_corrected_error_is_seen_and_a_note_stays(dock, viewer):
     dock.select(error)
     index = rows.index(2, ErrorList.NOTE)
     rows.setData(index, "dust")
-    dock.correct.truth_button.click()
+    dock.correct.controls.truth_button.click()
     assert notes(dock)[2] == "corrected: truth; dust"
     assert rows.data(index, Qt.ItemDataRole.EditRole) == "dust"
     assert rows.remarks_on(error).is_seen
@@ -136,31 +136,31 @@ def test_painting_with_the_mouse_corrects_what_was_painted(dock, viewer, volume,
     press(viewer, Qt.Key.Key_Q)
     assert layer.mode == "pan_zoom"
     assert notes(dock)[0] == "corrected: painted"
-    assert dock.correct.count.text() == "1 correction: 1 painted"
-    dock.correct.undo_button.click()
+    assert dock.correct.controls.count.text() == "1 correction: 1 painted"
+    dock.correct.controls.undo_button.click()
     np.testing.assert_array_equal(layer.data, found)
 
 
 def test_going_on_ends_the_painting_and_the_eraser_is_taken_for_what_is_extra(dock, viewer, volume):
     found, _ = volume
     dock.select(dock.inspection.errors.objects[2])
-    dock.correct.paint_button.click()
-    assert dock.correct.paint_button.text() == "Done painting"
-    assert not dock.correct.truth_button.isEnabled()
+    dock.correct.controls.paint_button.click()
+    assert dock.correct.controls.paint_button.text() == "Done painting"
+    assert not dock.correct.controls.truth_button.isEnabled()
     layer = viewer.layers["v corrected"]
     assert layer.mode == "erase"
     layer.data_setitem(np.nonzero(found * 0 + (np.indices(SHAPE) < 3).all(0)), 0)
     dock.go_on()
-    assert dock.correct.paint_button.text() == "Paint"
+    assert dock.correct.controls.paint_button.text() == "Paint"
     assert notes(dock)[2] == "corrected: painted"
     assert not corrected(viewer)[EXTRA].any()
 
 
 def test_ending_without_a_stroke_says_so_and_undo_meanwhile_costs_no_correction(dock, viewer):
     dock.go_on()
-    dock.correct.truth_button.click()
-    dock.correct.paint_button.click()
-    dock.correct.undo_button.click()
+    dock.correct.controls.truth_button.click()
+    dock.correct.controls.paint_button.click()
+    dock.correct.controls.undo_button.click()
     assert dock.correct.message.text() == "Nothing was painted, so nothing is corrected."
     assert notes(dock)[0] == "corrected: truth"
 
@@ -172,12 +172,12 @@ def test_without_a_truth_a_place_in_view_is_corrected(open_dock, volume, viewer)
     assert dock.inspection is None
     viewer.dims.ndisplay = 2
     press(viewer, Qt.Key.Key_H)
-    assert not dock.correct.truth_button.isEnabled()
-    dock.correct.size_box.setValue(4.0)
+    assert not dock.correct.controls.truth_button.isEnabled()
+    dock.correct.controls.size_box.setValue(4.0)
     viewer.dims.set_point(0, 14.0)
     camera = viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera
     camera.center = (0, 9.0, 6.0)
-    dock.correct.prediction_button.click()
+    dock.correct.controls.prediction_button.click()
     (done,) = dock.correct.correcting.corrections.done
     # 4 µm about the voxel 7, 9, 12: one voxel to each side along z, two along y, four along x
     region = np.zeros(SHAPE, bool)
@@ -188,11 +188,11 @@ def test_without_a_truth_a_place_in_view_is_corrected(open_dock, volume, viewer)
 
 def test_another_tolerance_keeps_the_corrections(dock, viewer, wait_for_end):
     dock.select(dock.inspection.errors.objects[2])
-    dock.correct.truth_button.click()
+    dock.correct.controls.truth_button.click()
     dock.tolerance_box.setValue(0.4)
     wait_for_end(dock, dock.run_bar.start_button.click)
     assert notes(dock)[2] == "corrected: truth"
-    assert dock.correct.count.text() == "1 correction: 1 truth"
+    assert dock.correct.controls.count.text() == "1 correction: 1 truth"
 
 
 def test_corrections_become_a_training_volume_and_go_again_to_the_last_byte(dock, viewer, dataset, wait_for_job):
@@ -200,7 +200,7 @@ def test_corrections_become_a_training_volume_and_go_again_to_the_last_byte(dock
     folders = {path for path in dataset.rglob("*") if path.is_dir()}
     dock.train_on.dataset.value = dataset
     dock.go_on()
-    dock.correct.truth_button.click()
+    dock.correct.controls.truth_button.click()
     wait_for_job(dock, "correct", dock.train_on.add_button.click)
     pair = next(pair for pair in list_pairs(dataset, Part.TRAIN) if pair.name == "v corrected")
     sample = next(sample for sample in read_samples(dataset) if sample.name == "v corrected")
@@ -213,7 +213,7 @@ def test_corrections_become_a_training_volume_and_go_again_to_the_last_byte(dock
     assert not dock.train_on.add_button.isEnabled()
 
     dock.go_on()
-    dock.correct.prediction_button.click()
+    dock.correct.controls.prediction_button.click()
     wait_for_job(dock, "correct", dock.train_on.add_button.click)  # again, with one more: in the place of the first
     assert sum("corrected" in pair.name for pair in list_pairs(dataset, Part.TRAIN)) == 1
 
@@ -230,7 +230,7 @@ def test_a_test_volume_needs_a_second_click(dock, dataset, ball, wait_for_job, m
     add_sample(dataset, ball("v"), Part.TEST)
     dock.train_on.dataset.value = dataset
     dock.go_on()
-    dock.correct.truth_button.click()
+    dock.correct.controls.truth_button.click()
     dock.train_on.add_button.click()
     assert dock.jobs.latest("correct") is None
     assert (
@@ -247,6 +247,6 @@ def test_what_is_missing_is_said(dock, viewer, dataset):
     dock.train_on.add()
     assert dock.train_on.message.text() == "Nothing is corrected yet. Correct an error first."
     dock.go_on()
-    dock.correct.truth_button.click()
+    dock.correct.controls.truth_button.click()
     dock.train_on.run_bar.start_button.click()
     assert "It is not known which model made this prediction" in dock.train_on.message.text()

@@ -38,7 +38,7 @@ def test_a_whole_round(predicted, open_dock, viewer, dataset, wait_for_end, qtbo
     assert dock.train_on.dataset.value == dataset  # that of the run
     for _ in range(min(5, len(dock.inspection.errors.objects))):
         dock.next_button.click()
-        dock.correct.truth_button.click()
+        dock.correct.controls.truth_button.click()
     assert dock.correct.correcting.corrections.done
 
     dock.train_on.run_bar.start_button.click()

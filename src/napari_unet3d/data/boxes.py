@@ -67,8 +67,22 @@ def hull(mask: NDArray[np.bool_]) -> Box | None:
     return z, y, x
 
 
-def at_least(own: slice, least: int, side: int) -> slice:
-    """Make a range within a side as long as is asked for, about its middle."""
+def grown(box: Box, n_voxels: Sequence[int], shape: Sequence[int]) -> Box:
+    """Make a box longer by voxels (z, y, x) at every side, within a volume of a shape."""
+    z, y, x = (
+        slice(max(0, own.start - more), min(side, own.stop + more))
+        for own, more, side in zip(box, n_voxels, shape, strict=True)
+    )
+    return z, y, x
+
+
+def at_least(box: Box, least: Sequence[int], shape: Sequence[int]) -> Box:
+    """Make a box at least of some shape (z, y, x) about its middle, within a volume of a shape."""
+    z, y, x = (_longer(*each) for each in zip(box, least, shape, strict=True))
+    return z, y, x
+
+
+def _longer(own: slice, least: int, side: int) -> slice:
     length = min(side, max(least, own.stop - own.start))
     start = min(max(0, (own.start + own.stop - length) // 2), side - length)
     return slice(start, start + length)

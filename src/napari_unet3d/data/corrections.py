@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_unet3d.configs import Elsewhere, Task, ZeroIs
 from napari_unet3d.configs.base import Choice
 from napari_unet3d.data.annotation import Truth
-from napari_unet3d.data.boxes import Box, Region, at_least, hull, in_box, joined, shared
+from napari_unet3d.data.boxes import Box, Region, at_least, grown, hull, in_box, joined, shared
 from napari_unet3d.data.pasting import number_type, paste
 from napari_unet3d.data.provenance import CorrectedPlace, Provenance
 from napari_unet3d.data.sample import Sample, Shape3D, VoxelSize
@@ -221,19 +221,13 @@ class Corrections:
 
     def _worth_cutting(self, least_zyx: Shape3D) -> Box:
         whole = reduce(joined, (correction.box for correction in self.done))
-        z, y, x = (
-            at_least(own, least, side) for own, least, side in zip(whole, least_zyx, self.labels.shape, strict=True)
-        )
-        n_voxels = prod(side.stop - side.start for side in (z, y, x))
-        return (z, y, x) if n_voxels <= _WORTH_CUTTING * self.labels.size else self._whole
+        cut = at_least(whole, least_zyx, self.labels.shape)
+        n_voxels = prod(side.stop - side.start for side in cut)
+        return cut if n_voxels <= _WORTH_CUTTING * self.labels.size else self._whole
 
     def _grown(self, box: Box, margin_um: float) -> Box:
         margin_um = margin_um or auto_margin_um(self._voxel_size_um)
-        z, y, x = (
-            slice(max(0, own.start - round(margin_um / size)), min(side, own.stop + round(margin_um / size)))
-            for own, size, side in zip(box, self._voxel_size_um, self.labels.shape, strict=True)
-        )
-        return z, y, x
+        return grown(box, [round(margin_um / size) for size in self._voxel_size_um], self.labels.shape)
 
     def _add(
         self, place: CorrectedPlace, taken: Taken, box: Box, before: NDArray[Any], decided: NDArray[np.bool_]

@@ -7,26 +7,21 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QDoubleSpinBox, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_unet3d.configs import CorrectionConfig
 from napari_unet3d.data.corrections import Taken, count_words
 from napari_unet3d.errors import UserError
-from napari_unet3d.widgets.correcting import Correcting, Spot, spot_around, spot_of_error
+from napari_unet3d.widgets.correct_controls import PAINT_KEY, CorrectControls
+from napari_unet3d.widgets.correcting import Correcting
 from napari_unet3d.widgets.error_marks import unmark_error
-from napari_unet3d.widgets.form import SettingsForm
 from napari_unet3d.widgets.keys import bind_key
 from napari_unet3d.widgets.layers import sample_from_layers
-from napari_unet3d.widgets.memory import recall, remember
 from napari_unet3d.widgets.navigation import looked_at
-from napari_unet3d.widgets.parts import MessageLine, add_row, heading
+from napari_unet3d.widgets.spots import Spot, spot_around, spot_of_error
 
 if TYPE_CHECKING:
     from napari_unet3d.widgets.inspect import InspectDock
 
-# Letters that napari's Labels layers leave free: what is wanted, keep, quill, here, undo.
-_TRUTH, _PREDICTION, _PAINT, _HERE, _UNDO, _REDO = "W", "K", "Q", "H", "U", "Shift-U"
-_SIZE_KEY = "correct-here-um"
 _MOST_KEPT = 3  # predictions whose corrections are kept while others are looked at
 
 
@@ -43,6 +38,10 @@ class CorrectPart(QWidget):
 
     Attributes
     ----------
+    controls : CorrectControls
+        The buttons and settings.
+    message : MessageLine
+        What the user should know.
     changed : Signal()
         Emitted after something was corrected or taken back, and when another prediction is in view.
     correcting : Correcting or None
@@ -56,36 +55,13 @@ class CorrectPart(QWidget):
         self._dock = dock
         self._kept: list[Correcting] = []
         self.correcting: Correcting | None = None
-        self.where, self.count, self.message = _line(), _line(), MessageLine()
-        self.truth_button = self._button(
-            "Take the truth",
-            _TRUTH,
-            "The prediction is wrong here: let the truth hold.",
-            partial(self.take, Taken.TRUTH),
-        )
-        self.prediction_button = self._button(
-            "Take the prediction",
-            _PREDICTION,
-            "The prediction is right here, and the truth, if there is one, is wrong: let the prediction hold.",
-            partial(self.take, Taken.PREDICTION),
-        )
-        self.paint_button = self._button(
-            "Paint",
-            _PAINT,
-            "Neither is right: paint what is, in the slices. Press again, or go to the next error, when you are done.",
-            self.paint,
-        )
-        self.here_button = self._button(
-            "Correct here",
-            _HERE,
-            "Correct a place that is in no list: a box in the middle of the view, of the size beside it.",
-            self.correct_here,
-        )
-        self.undo_button = self._button("Undo", _UNDO, "Take the last correction back.", self.undo)
-        self.redo_button = self._button("Redo", _REDO, "Make the correction again.", self.redo)
-        self.size_box = QDoubleSpinBox()
-        self.form = SettingsForm(CorrectionConfig, "correction")
-        self._lay_out()
+        self._corrected: set[int] = set()  # numbers of the errors
+        self.controls = CorrectControls()
+        self.message = self.controls.message
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self.controls)
+        self._connect()
         dock.inspection_changed.connect(self._on_inspection)
         dock.error_selected.connect(self._on_selected)
         self._refresh()
@@ -95,7 +71,7 @@ class CorrectPart(QWidget):
         with self.message.explaining():
             self._finish_painting()
             correcting = self._opened()
-            correcting.take(self._spot(correcting), taken, self.form.value.margin_um)
+            correcting.take(self._spot(correcting), taken, self.controls.form.value.margin_um)
             self._unmark()
             self._refresh()
 
@@ -110,7 +86,7 @@ class CorrectPart(QWidget):
                 self._unmark()
                 self.message.show_message(
                     f"Paint in the layer '{correcting.name} corrected'. Ctrl-Z takes a stroke back; "
-                    f"press 'Done painting' or {_PAINT} at the end."
+                    f"press 'Done painting' or {PAINT_KEY} at the end."
                 )
             self._refresh()
 
@@ -142,7 +118,7 @@ class CorrectPart(QWidget):
         correcting = self.correcting
         if correcting is None or not correcting.is_painting:
             return True
-        if correcting.finish_painting(self.form.value.margin_um) is not None:
+        if correcting.finish_painting(self.controls.form.value.margin_um) is not None:
             return True
         self.message.show_message("Nothing was painted, so nothing is corrected.", "warning")
         return False
@@ -205,7 +181,7 @@ class CorrectPart(QWidget):
         if error is not None and inspection is not None:
             return spot_of_error(error, inspection.errors.mask_of(error))
         position = looked_at(self._dock.viewer, correcting.show())
-        return spot_around(position, self.size_box.value(), correcting.voxel_size_um, correcting.shape)
+        return spot_around(position, self.controls.size_box.value(), correcting.voxel_size_um, correcting.shape)
 
     def _unmark(self) -> None:
         """Take away the mark of the error, which would hide what is corrected."""
@@ -217,17 +193,14 @@ class CorrectPart(QWidget):
         correcting, error = self.correcting, self._dock.selected_error
         done = [] if correcting is None else correcting.corrections.done
         is_painting = correcting is not None and correcting.is_painting
-        self.count.setText(count_words(done) or "Nothing is corrected yet.")
-        words = "a box in the middle of the view"
-        if error is not None:
-            words = f"error {error.number}, {error.kind.words}, {error.volume_um3:.4g} µm³"
-        self.where.setText(f"At: {words}")
-        self.size_box.setEnabled(error is None)
-        self.paint_button.setText("Done painting" if is_painting else "Paint")
-        self.truth_button.setEnabled(correcting is not None and correcting.truth is not None and not is_painting)
-        self.prediction_button.setEnabled(not is_painting)
-        self.undo_button.setEnabled(bool(done) or is_painting)
-        self.redo_button.setEnabled(correcting is not None and bool(correcting.corrections.undone))
+        self.controls.show_state(
+            count_words(done),
+            error,
+            is_painting=is_painting,
+            has_truth=correcting is not None and correcting.truth is not None,
+            can_undo=bool(done) or is_painting,
+            can_redo=correcting is not None and bool(correcting.corrections.undone),
+        )
         self._mark_corrected()
         self.changed.emit()
 
@@ -237,40 +210,26 @@ class CorrectPart(QWidget):
             return
         taken = {error.number: correcting.taken_at(error) for error in inspection.errors.objects}
         rows = self._dock.table.rows
-        rows.show_corrected({number: words for number, words in taken.items() if words})
+        corrected = {number: words for number, words in taken.items() if words}
+        rows.show_corrected(corrected)
         for error in inspection.errors.objects:
-            if taken[error.number]:
+            if error.number in corrected and error.number not in self._corrected:
                 rows.mark_seen(error)
+        self._corrected = set(corrected)
 
-    def _button(self, text: str, key: str, tooltip: str, action: Callable[[], None]) -> QPushButton:
-        button = QPushButton(text)
-        button.setToolTip(f"<qt>{tooltip} Key: {key}, after a click into the image.</qt>")
-        button.clicked.connect(lambda *_: action())
-        bind_key(self._dock, key, text, button.click)  # which does nothing while the button is off
-        return button
-
-    def _lay_out(self) -> None:
-        self.size_box.setRange(0.01, 1e6)
-        self.size_box.setDecimals(2)
-        self.size_box.setSuffix(" µm")
-        self.size_box.setToolTip("Side of the box that is corrected when no error is chosen.")
-        known = recall(_SIZE_KEY)
-        self.size_box.setValue(float(known) if isinstance(known, int | float) else 10.0)
-        self.size_box.valueChanged.connect(partial(remember, _SIZE_KEY))
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(heading("Correct"))
-        column.addWidget(self.where)
-        add_row(column, self.truth_button, self.prediction_button)
-        add_row(column, self.paint_button, self.undo_button, self.redo_button)
-        add_row(column, self.here_button, self.size_box)
-        column.addWidget(self.message)
-        column.addWidget(self.count)
-        column.addWidget(self.form)
+    def _connect(self) -> None:
+        for button, action in (
+            (self.controls.truth_button, partial(self.take, Taken.TRUTH)),
+            (self.controls.prediction_button, partial(self.take, Taken.PREDICTION)),
+            (self.controls.paint_button, self.paint),
+            (self.controls.here_button, self.correct_here),
+            (self.controls.undo_button, self.undo),
+            (self.controls.redo_button, self.redo),
+        ):
+            button.clicked.connect(partial(_ignoring_the_tick, action))
+        for key, (words, button) in self.controls.keys.items():
+            bind_key(self._dock, key, words, button.click)  # which does nothing while the button is off
 
 
-def _line() -> QLabel:
-    line = QLabel()
-    line.setWordWrap(True)
-    line.setMinimumWidth(1)
-    return line
+def _ignoring_the_tick(action: Callable[[], None], *_: Any) -> None:
+    action()

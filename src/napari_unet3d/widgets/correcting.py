@@ -2,47 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image, Labels
 from numpy.typing import NDArray
 
-from napari_unet3d.configs import Task, ZeroIs
+from napari_unet3d.configs import Elsewhere, Task, ZeroIs
 from napari_unet3d.data.annotation import Truth
-from napari_unet3d.data.boxes import Region
 from napari_unet3d.data.corrections import Correction, Corrections, Taken
-from napari_unet3d.data.provenance import CorrectedPlace
-from napari_unet3d.data.sample import Shape3D, VoxelSize
+from napari_unet3d.data.provenance import Provenance
+from napari_unet3d.data.sample import Sample, Shape3D, VoxelSize
+from napari_unet3d.errors import UserError
 from napari_unet3d.widgets.layers import Place, bring_out, existing, show_labels
 from napari_unet3d.widgets.origins import Origin
+from napari_unet3d.widgets.spots import Spot, brush_size
 
 if TYPE_CHECKING:
     from napari_unet3d.data.pairs import Pair
     from napari_unet3d.evaluation.error_table import ErrorObject
 
-_MOST_BRUSH = 20
 _OPACITY = 0.6
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Spot:
-    """A place to correct: an error, or a box that was chosen by hand.
-
-    Attributes
-    ----------
-    region : Region
-        Its voxels.
-    place : CorrectedPlace
-        What is noted about it.
-    wanted : int or None
-        The label that is missing there; 0 for background, None when that is not known.
-    """
-
-    region: Region
-    place: CorrectedPlace
-    wanted: int | None = None
+_LEAST_SAMPLE: Shape3D = (64, 64, 64)  # where the model has seen whole volumes
 
 
 class Correcting:
@@ -150,7 +132,7 @@ class Correcting:
         self._viewer.layers.selection.active = layer
         label = self._label_for(spot)
         layer.selected_label = label
-        layer.brush_size = _brush_size(spot.region)
+        layer.brush_size = brush_size(spot.region)
         layer.mode = "paint" if label else "erase"
 
     def finish_painting(self, margin_um: float) -> Correction | None:
@@ -193,6 +175,42 @@ class Correcting:
             self._viewer.layers.selection.active = active
         return layer
 
+    def image_sample(self, chosen: Image | None) -> Sample:
+        """Give the image that was predicted, without labels.
+
+        Parameters
+        ----------
+        chosen : Image or None
+            The layer to take where it was not known before.
+
+        Raises
+        ------
+        UserError
+            If there is no such layer.
+        """
+        layer = self.image or chosen
+        if layer is None or np.shape(layer.data) != self.shape:
+            raise UserError("The image of the prediction is not in the viewer. Open it and choose its layer above.")
+        return Sample(self.name, np.asarray(layer.data), voxel_size_um=self.voxel_size_um)
+
+    def sample(self, part: str, elsewhere: Elsewhere, chosen: Image | None) -> Sample:
+        """Make a training volume of the corrections.
+
+        Parameters
+        ----------
+        part : str
+            The part of the dataset that the predicted volume belongs to; empty when it belongs to none.
+        elsewhere : Elsewhere
+            What the prediction counts as away from the corrected places.
+        chosen : Image or None
+            The layer of the image, where it was not known before.
+        """
+        plan, run = self.origin.plan, self.origin.run
+        least = plan.patch_zyx if plan is not None and plan.patch_zyx is not None else _LEAST_SAMPLE
+        made = datetime.now(UTC).isoformat(timespec="microseconds")
+        origin = Provenance(volume=self.name, part=part, run="" if run is None else str(run), made=made)
+        return self.corrections.sample(self.image_sample(chosen).image, origin, elsewhere, self.zero_is, least)
+
     def _lower(self, layer: Labels) -> None:
         """Put the corrected state below the difference, which tells what is left to correct."""
         layers = self._viewer.layers
@@ -231,54 +249,3 @@ class Correcting:
         if spot.wanted is not None:
             return spot.wanted
         return int(labels.max(initial=0)) or 1
-
-
-def _brush_size(region: Region) -> int:
-    sides = sorted(side.stop - side.start for side in region.box)
-    return int(np.clip(sides[1] // 2, 1, _MOST_BRUSH))
-
-
-def spot_of_error(error: ErrorObject, mask: NDArray[np.bool_]) -> Spot:
-    """Give the place of an error.
-
-    Parameters
-    ----------
-    error : ErrorObject
-        The error.
-    mask : ndarray of bool, shape (z, y, x) of its box
-        Its voxels.
-    """
-    place = CorrectedPlace(
-        kind=error.kind.value,
-        number=error.number,
-        position_zyx=error.position_zyx,
-        volume_um3=error.volume_um3,
-    )
-    wanted = error.wanted[0] if error.wanted else 0
-    return Spot(Region(error.slices, mask), place, wanted)
-
-
-def spot_around(
-    position_zyx: tuple[float, float, float], size_um: float, voxel_size_um: VoxelSize, shape: Shape3D
-) -> Spot:
-    """Give a box around a voxel as a place to correct.
-
-    Parameters
-    ----------
-    position_zyx : tuple of float
-        Its middle in voxels; one outside of the volume is moved to its border.
-    size_um : float
-        Side of the box in µm.
-    voxel_size_um : tuple of float
-        Voxel size along z, y, x in µm.
-    shape : tuple of int
-        Shape (z, y, x) of the volume.
-    """
-    middle = [round(min(max(0.0, at), side - 1)) for at, side in zip(position_zyx, shape, strict=True)]
-    half = [max(0, round(size_um / size / 2)) for size in voxel_size_um]
-    z, y, x = (
-        slice(max(0, at - reach), min(side, at + reach + 1))
-        for at, reach, side in zip(middle, half, shape, strict=True)
-    )
-    mask = np.ones(tuple(side.stop - side.start for side in (z, y, x)), bool)
-    return Spot(Region((z, y, x), mask), CorrectedPlace(position_zyx=(middle[0], middle[1], middle[2])))

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from napari.layers import Image
 from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from napari_unet3d.configs import PostProcessing
 from napari_unet3d.data.pairs import Pair
-from napari_unet3d.data.provenance import Provenance
-from napari_unet3d.data.sample import Sample, Shape3D
 from napari_unet3d.errors import UserError
 from napari_unet3d.prediction.events import TilesPredicted, VolumeEvaluated
 from napari_unet3d.widgets.correct_work import (
@@ -46,7 +41,6 @@ if TYPE_CHECKING:
     from napari_unet3d.widgets.runs import TrainingRecord
 
 _KIND = "correct"
-_LEAST_SAMPLE: Shape3D = (64, 64, 64)  # where the model has seen whole volumes
 
 
 class TrainOnPart(QWidget):
@@ -127,27 +121,9 @@ class TrainOnPart(QWidget):
                 "warning",
             )
             return None
-        n_done = len(correcting.corrections.done)
-        return partial(add_corrections, dataset, self._sample(correcting, part), n_done, correcting.added)
-
-    def _sample(self, correcting: Correcting, part: str) -> Sample:
-        origin, plan = correcting.origin, correcting.origin.plan
-        least = plan.patch_zyx if plan is not None and plan.patch_zyx is not None else _LEAST_SAMPLE
-        provenance = Provenance(
-            volume=correcting.name,
-            part=part,
-            run="" if origin.run is None else str(origin.run),
-            made=datetime.now(UTC).isoformat(timespec="microseconds"),
-        )
-        elsewhere = self._part.form.value.elsewhere
-        image = self._image(correcting)
-        return correcting.corrections.sample(image, provenance, elsewhere, correcting.zero_is, least)
-
-    def _image(self, correcting: Correcting) -> Any:
-        layer = correcting.image or self._dock.source.image.value
-        if not isinstance(layer, Image) or np.shape(layer.data) != correcting.shape:
-            raise UserError("The image of the prediction is not in the viewer. Open it and choose its layer above.")
-        return np.asarray(layer.data)
+        n_done, elsewhere = len(correcting.corrections.done), self._part.controls.form.value.elsewhere
+        sample = correcting.sample(part, elsewhere, self._dock.source.image.value)
+        return partial(add_corrections, dataset, sample, n_done, correcting.added)
 
     def _required(self) -> Correcting:
         correcting = self._part.correcting
@@ -193,7 +169,7 @@ class TrainOnPart(QWidget):
         correcting, dataset, record = self._trained
         remember_run(record.run_folder)
         with self.message.explaining():
-            sample = Sample(correcting.name, self._image(correcting), voxel_size_um=correcting.voxel_size_um)
+            sample = correcting.image_sample(self._dock.source.image.value)
             inspection = self._dock.inspection
             judged = Judged(
                 sample,
