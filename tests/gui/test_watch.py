@@ -249,6 +249,20 @@ def test_an_epoch_that_was_left_out_meanwhile_is_passed_over(shown, dock, run, v
     assert dock.message.kind != "error"
 
 
+def test_another_run_of_the_same_volumes_goes_on_in_the_same_layers(shown, dock, run, viewer, qtbot):
+    wait_for_epoch(qtbot, viewer, 5)
+    viewer.layers["one watched difference"].visible = False
+    before = list(viewer.layers)
+    other = run.with_name("other run")
+    shutil.copytree(run, other)
+    write_epoch(other, 6)
+    dock.open_run.open(other)
+    wait_for_epoch(qtbot, viewer, 6)
+    assert list(viewer.layers) == before
+    assert not viewer.layers["one watched difference"].visible
+    assert shown.scrub.epochs == (1, 2, 3, 4, 5, 6)
+
+
 def test_what_is_wrong_is_said_in_plain_words(dock, run):
     dock.open_run.open(run)
     assert not dock.watch.hint.isVisibleTo(dock)

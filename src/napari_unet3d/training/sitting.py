@@ -23,6 +23,7 @@ from napari_unet3d.training.events import (
     TrainEvent,
     TrainingFinished,
     Validating,
+    Working,
 )
 from napari_unet3d.training.learner import Learner
 from napari_unet3d.training.pace import PaceMeter
@@ -136,7 +137,7 @@ class Sitting:
             if self._is_time_over:
                 return
 
-    def _validate(self, epoch: int) -> Generator[Validating | Notice, None, Scores]:
+    def _validate(self, epoch: int) -> Generator[Validating | Working | Notice, None, Scores]:
         is_last = epoch == self.config.epochs or self._is_time_over
         if not self.work.split.val or not (is_last or epoch % self.config.evaluate_every == 0):
             return None, None
@@ -147,12 +148,12 @@ class Sitting:
             yield self._go_on_with_less()
             yield from self._watching(lambda watch: watch.prepare(self.work, len(self.run.history)))
 
-    def _watching(self, do: Callable[[Watch], None]) -> Iterator[Notice]:
+    def _watching(self, do: Callable[[Watch], Iterator[Working] | None]) -> Iterator[Working | Notice]:
         """Do something for those who watch; when it fails, the run goes on without."""
         if self.watch is None:
             return
         try:
-            do(self.watch)
+            yield from do(self.watch) or ()
         except UserError as error:
             self.watch = None
             yield Notice(f"{error} The training goes on, but cannot be watched from here on.")

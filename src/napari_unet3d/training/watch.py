@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,8 @@ from napari_unet3d.evaluation.watch_files import (
 from napari_unet3d.evaluation.watched import watched_run
 from napari_unet3d.files import written_beside
 from napari_unet3d.model.plan import Plan
+from napari_unet3d.training.events import Working
+from napari_unet3d.training.heartbeat import beating
 from napari_unet3d.training.patches import Tile
 from napari_unet3d.training.watch_grid import Grid, choose_grids
 from napari_unet3d.training.workload import Workload
@@ -56,7 +59,7 @@ class Watch:
         self._grids: list[Grid] = []
         self._card = WatchCard(task=Task.FOREGROUND, volumes=())
 
-    def prepare(self, work: Workload, n_epochs_done: int) -> None:
+    def prepare(self, work: Workload, n_epochs_done: int) -> Iterator[Working]:
         """Write what is watched; epochs that are there already stay when they are of this run and of these grids.
 
         Parameters
@@ -65,6 +68,11 @@ class Watch:
             Its validation volumes and its plan.
         n_epochs_done : int
             Epochs of earlier sittings; later ones in the folder were begun and left.
+
+        Yields
+        ------
+        Working
+            While large volumes are written.
 
         Raises
         ------
@@ -84,7 +92,8 @@ class Watch:
             return
         remove_watch(self.folder.parent)
         for number, grid in enumerate(self._grids):
-            write_volume(self.folder, number, grid.volume(work.plan))
+            write = partial(write_volume, self.folder, number, grid.volume(work.plan))
+            yield from beating(write, f"Keeping {grid.card.name} to be watched")
         write_card(self.folder, self._card)
 
     def _is_going_on(self) -> bool:

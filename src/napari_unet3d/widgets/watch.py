@@ -99,9 +99,9 @@ class WatchPart(QWidget):
         self.refresh()
 
     def forget(self) -> None:
-        """Take the layers of the watched run away."""
+        """Let go of the watched run; its layers stay until another run shows something."""
         self._work.cancel()
-        self._layers.remove()
+        self._layers.expect_other_run()
         self._run = self._volume = self._view = None
         self.scrub.show_epochs(())
         self.curves.point_at(None)
@@ -112,6 +112,8 @@ class WatchPart(QWidget):
             case RunStarted() | PredictionsKept():
                 self.refresh()
             case EpochFinished() | Pace():
+                if self._run is None:
+                    self._layers.remove()  # of an earlier run
                 self._show_words()
         if self.record is not None and self.curves.history is not self.record.history:
             self.curves.show_history(self.record.history)

@@ -44,6 +44,7 @@ class WatchLayers:
         self._viewer, self._truths = viewer, truths
         self._volume: WatchedVolume | None = None
         self._made: set[str] = set()  # names of layers; those that are gone were removed by the person
+        self._introduced: set[str] = set()  # volumes whose truth was hidden once
 
     def show(self, view: EpochView) -> None:
         """Show an epoch."""
@@ -56,6 +57,10 @@ class WatchLayers:
             self._put(Labels, f"{name} {_PREDICTION}", view.labels, place, visible=False, opacity=0.7)
             looks = {"colormap": DIFFERENCE_COLOURS, "opacity": 0.9}
             self._put(Labels, f"{name} {_DIFFERENCE}", view.difference, place, **looks)
+
+    def expect_other_run(self) -> None:
+        """Leave the layers until another run shows something: of the same volumes, it goes on in them."""
+        self._volume = None
 
     def remove(self) -> None:
         """Take the layers away; an image of the person's own stays."""
@@ -82,8 +87,10 @@ class WatchLayers:
     def _show_volume(self, volume: WatchedVolume) -> _Place:
         image = _image_of(self._viewer, volume)
         if image is not None:
-            for truth in self._truths(image.name) if not self._made else ():
-                truth.visible = False
+            if existing(self._viewer, f"{image.name} {_DIFFERENCE}", Labels) is None:
+                for truth in self._truths(image.name) if image.name not in self._introduced else ():
+                    truth.visible = False
+                self._introduced.add(image.name)
             return _place_of(volume.card, image)
         place = _place_of(volume.card, None)
         name = f"{volume.card.volume} {_IMAGE}"
