@@ -10,6 +10,7 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
+from napari_unet3d.configs import CorrectionConfig, Elsewhere
 from napari_unet3d.data.dataset import Part, list_pairs, read_samples
 from napari_unet3d.widgets.error_list import ErrorList
 
@@ -250,3 +251,28 @@ def test_what_is_missing_is_said(dock, viewer, dataset):
     dock.correct.controls.truth_button.click()
     dock.train_on.run_bar.start_button.click()
     assert "It is not known which model made this prediction" in dock.train_on.message.text()
+
+
+def test_accepting_the_rest_annotates_the_whole_volume(dock, dataset, wait_for_job):
+    dock.train_on.dataset.value = dataset
+    dock.correct.controls.form.value = CorrectionConfig(elsewhere=Elsewhere.ACCEPTED)
+    dock.go_on()
+    dock.correct.controls.truth_button.click()
+    wait_for_job(dock, "correct", dock.train_on.add_button.click)
+    (sample,) = [each for each in read_samples(dataset) if each.name == "v corrected"]
+    assert sample.shape == SHAPE
+    assert sample.annotated.all()
+    np.testing.assert_array_equal(sample.labels, dock.correct.correcting.corrections.labels)
+
+
+def test_what_another_volume_had_corrected_comes_back_with_it(dock, viewer, wait_for_end):
+    dock.go_on()
+    dock.correct.controls.truth_button.click()
+    first = dock.source.prediction.value
+    place = {"scale": VOXEL, "units": ("um",) * 3}
+    dock.source.prediction.value = viewer.add_labels(np.zeros(SHAPE, np.uint8), name="w prediction", **place)
+    wait_for_end(dock, dock.run_bar.start_button.click)
+    assert dock.correct.controls.count.text() == "Nothing is corrected yet."
+    dock.source.prediction.value = first
+    wait_for_end(dock, dock.run_bar.start_button.click)
+    assert dock.correct.controls.count.text() == "1 correction: 1 truth"

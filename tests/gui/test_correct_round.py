@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -32,7 +33,7 @@ def predicted(viewer, dataset, ball, tmp_path):
 
 
 def test_a_whole_round(predicted, open_dock, viewer, dataset, wait_for_end, qtbot):
-    _, config = predicted
+    run, config = predicted
     dock = open_dock("Inspect")
     wait_for_end(dock, dock.run_bar.start_button.click)
     assert dock.train_on.dataset.value == dataset  # that of the run
@@ -53,6 +54,9 @@ def test_a_whole_round(predicted, open_dock, viewer, dataset, wait_for_end, qtbo
     assert "extra corrected" in curves.record.started.train_names
     model = load_checkpoint(curves.record.run_folder)
     assert model.config.learning_rate == pytest.approx(0.3 * config.learning_rate)
+    about = json.loads((curves.record.run_folder / "environment.json").read_text())
+    assert about["start_from"] == str(run)
+    assert f"trains on from {run.name}" in curves.record.setting_words
     assert (model.config.seed, model.config.normalisation) == (config.seed, config.normalisation)
     assert "extra corrected" in [pair.name for pair in list_pairs(dataset, Part.TRAIN)]
 

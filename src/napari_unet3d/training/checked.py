@@ -46,4 +46,6 @@ def train_checked(
         yield event
         if isinstance(event, Preflight) and not event.can_train:
             raise UserError("\n".join(finding.message for finding in event.of(Severity.ERROR)))
-    yield from train(data, run_folder, config, overwrite=overwrite, resume=resume, start_from=beginning.model)
+    yield from train(
+        data, run_folder, config, overwrite=overwrite, resume=resume, start_from=beginning.start_from or beginning.model
+    )

@@ -137,7 +137,7 @@ class CorrectPart(QWidget):
                 sample.image,
                 None,
                 sample.voxel_size_um,
-                source.origin,
+                source.origin_as_chosen(),
                 source.image.value,
                 source.prediction.value,
             )

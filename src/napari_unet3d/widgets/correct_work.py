@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,10 +19,9 @@ from napari_unet3d.data.pairs import Pair, Part, list_pairs, provenance_file
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics import ScoringRules, score
+from napari_unet3d.evaluation.run_files import read_run_files
 from napari_unet3d.prediction.events import Prediction, VolumeEvaluated
 from napari_unet3d.widgets.train_work import Order, train_on
-
-_ENVIRONMENT = "environment.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,11 +225,11 @@ def dataset_of_run(run: Path | None) -> Path | None:
     """Give the dataset folder that a run was trained on, if it was one and is still there."""
     if run is None:
         return None
-    folder = run if run.is_dir() else run.parent
-    with suppress(OSError, ValueError, TypeError, AttributeError):
-        dataset = Path(json.loads((folder / _ENVIRONMENT).read_text(encoding="utf-8")).get("dataset", ""))
-        return dataset if dataset.is_absolute() and _is_dataset(dataset) else None
-    return None
+    try:
+        dataset = read_run_files(run if run.is_dir() else run.parent).dataset
+    except UserError:  # a model file that lies alone
+        return None
+    return dataset if dataset is not None and _is_dataset(dataset) else None
 
 
 def _is_dataset(folder: Path) -> bool:

@@ -118,7 +118,7 @@ class LayerSource(QWidget):
             )
         sample, true = sample_from_layers(prediction), sample_from_layers(truth)
         return Subject(
-            origin=self._origin_as_chosen(),
+            origin=self.origin_as_chosen(),
             prediction=sample.image,
             truth=true.image,
             voxel_size_um=sample.voxel_size_um,
@@ -126,7 +126,8 @@ class LayerSource(QWidget):
             annotated=mask_of(truth),
         )
 
-    def _origin_as_chosen(self) -> Origin:
+    def origin_as_chosen(self) -> Origin:
+        """Give where the chosen prediction comes from, with what the menus say about its labels."""
         origin, task, zero_is = self.origin, self.task.currentData(), self.zero_is.currentData()
         plan: Plan | None = origin.plan
         if plan is None or (plan.task, plan.zero_is) != (task, zero_is):
