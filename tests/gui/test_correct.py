@@ -194,6 +194,10 @@ def test_another_tolerance_keeps_the_corrections(dock, viewer, wait_for_end):
     wait_for_end(dock, dock.run_bar.start_button.click)
     assert notes(dock)[2] == "corrected: truth"
     assert dock.correct.controls.count.text() == "1 correction: 1 truth"
+    assert (dock.inspection.outcome.difference[EXTRA] == 1).all()
+    assert not viewer.layers["v difference"].data[EXTRA].any()
+    dock.correct.controls.undo_button.click()
+    np.testing.assert_array_equal(viewer.layers["v difference"].data, dock.inspection.outcome.difference)
 
 
 def test_corrections_become_a_training_volume_and_go_again_to_the_last_byte(dock, viewer, dataset, wait_for_job):

@@ -151,6 +151,8 @@ class CorrectPart(QWidget):
         if inspection is not None:
             prediction = inspection.outcome.prediction
             known = next((old for old in self._kept if old.is_of(prediction.labels, inspection.origin)), None)
+            if known is not None:
+                known.follow(inspection.difference, inspection.prediction)
             self._keep(
                 known
                 or Correcting(

@@ -118,6 +118,13 @@ class Correcting:
         is_same_volume = (origin.name, origin.run) == (self.origin.name, self.origin.run)
         return is_same_volume and np.array_equal(prediction, self._prediction)
 
+    def follow(self, difference: Labels | None, prediction_layer: Labels | None) -> None:
+        """Take over the layers of another inspection of the same prediction."""
+        self._difference, self._prediction_layer = difference, prediction_layer
+        self._as_predicted = None if difference is None else difference.data
+        for correction in self.corrections.done:
+            self._show_left(correction)
+
     def take(self, spot: Spot, taken: Taken, margin_um: float) -> None:
         """Let the truth or the prediction hold at a place."""
         self._show_left(self.corrections.take(spot.region, taken, spot.place, margin_um))
