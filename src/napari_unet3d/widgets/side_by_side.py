@@ -178,6 +178,7 @@ class SideBySide:
         viewer, camera = self._viewer, _camera_afterwards(self._viewer, showing)
         if self._text is not None:
             self._text.clear()
+            self._text = None  # it knows the viewer, which must not be kept from here
         grid_of(viewer).enabled = False
         unlink_layers(showing.images)
         copies = [*showing.images, *showing.marks]
