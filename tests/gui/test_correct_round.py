@@ -73,3 +73,8 @@ def test_a_whole_round(predicted, open_dock, viewer, dataset, wait_for_end, qtbo
     assert new.name == "extra new prediction"
     assert dock.source.origin.run == curves.record.run_folder  # so that the next round goes on from the new model
     np.testing.assert_array_equal(new.scale, viewer.layers["extra"].scale)
+    assert viewer.layers["extra"].visible
+    assert new.visible
+    assert viewer.layers.index(new) == len(viewer.layers) - 1
+    watched = [layer for layer in viewer.layers if "watched" in layer.name]
+    assert not any(layer.visible for layer in watched)  # of the validation volume, while it trained

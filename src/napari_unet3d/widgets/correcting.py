@@ -15,7 +15,7 @@ from napari_unet3d.data.corrections import Correction, Corrections, Taken
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.sample import Sample, Shape3D, VoxelSize
 from napari_unet3d.errors import UserError
-from napari_unet3d.widgets.layers import Place, bring_out, existing, show_labels
+from napari_unet3d.widgets.layers import Place, bring_out, existing, hide_own_layers, show_labels
 from napari_unet3d.widgets.origins import Origin
 from napari_unet3d.widgets.spots import Spot, brush_size
 
@@ -117,6 +117,13 @@ class Correcting:
         """Tell whether it corrects this very prediction."""
         is_same_volume = (origin.name, origin.run) == (self.origin.name, self.origin.run)
         return is_same_volume and np.array_equal(prediction, self._prediction)
+
+    def bring_out(self, prediction: Labels) -> None:
+        """Show the image with a new prediction of it, instead of what a training has shown meanwhile."""
+        hide_own_layers(self._viewer)
+        if self.image is not None and self.image in self._viewer.layers:
+            self.image.visible = True
+        bring_out(self._viewer, prediction)
 
     def follow(self, difference: Labels | None, prediction_layer: Labels | None) -> None:
         """Take over the layers of another inspection of the same prediction."""
