@@ -25,7 +25,7 @@ from napari_unet3d.data.volume_checks import (
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.receptive_field import separating_gap
 from napari_unet3d.training.events import Preflight, PreflightEvent, VolumeExamined, Working
-from napari_unet3d.training.heartbeat import beating
+from napari_unet3d.training.heartbeat import beating, beating_each
 from napari_unet3d.training.step_checks import check_disk, check_step
 
 
@@ -99,7 +99,9 @@ def _examine(
         yield from _check_split(parts, config)
         yield from check_leaks(volumes, {volume.name for volume in parts.validates})
         yield from check_roles(parts.trains, parts.validates, config)
-        yield from check_step(parts.trains, parts.validates, config, timed=timed)
+        checks = check_step(parts.trains, parts.validates, config, timed=timed)
+        # What is timed has to run in the thread of the caller, which says how many cores it takes.
+        yield from checks if timed else (yield from beating_each(checks, "Planning the steps"))
     if run_folder is not None:
         yield from check_disk(Path(run_folder), config)
 

@@ -104,17 +104,17 @@ class Sitting:
         is_best = self.run.save_epoch(
             record, self.learner.weights(), learning_rate=first_rate, seconds=self.clock.seconds - began
         )
+        # Last of all files: a process that is killed before goes on from the epoch before and writes the others
+        # again. Written earlier, the state would count an epoch whose model may be missing.
+        save_run_state(self.run.path / RESUME_FILE, self._state())
+        yield EpochFinished(epoch, record.train_loss, val_loss, val_dice, is_best, self._seconds_left())
         if val_loss is not None:
             yield from self._watching(
                 lambda watch: watch.keep(epoch, self.run.best.epoch, self.run.path / LAST_FILE, self.work.plan)
             )
-        # Last of all files: a process that is killed before goes on from the epoch before and writes the others
-        # again. Written earlier, the state would count an epoch whose model may be missing.
-        save_run_state(self.run.path / RESUME_FILE, self._state())
+            if self.watch is not None:
+                yield PredictionsKept(self.run.path, epoch, self.watch.n_volumes)
         self._seconds_after_steps = self.clock.seconds - steps_ended
-        yield EpochFinished(epoch, record.train_loss, val_loss, val_dice, is_best, self._seconds_left())
-        if val_loss is not None and self.watch is not None:
-            yield PredictionsKept(self.run.path, epoch, self.watch.n_volumes)
 
     def _steps(self, epoch: int, losses: list[float]) -> Iterator[TrainEvent]:
         """Make the steps of an epoch, or those that there is time for; one at least."""
