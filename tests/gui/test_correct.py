@@ -54,6 +54,7 @@ def volume(viewer):
 def dock(open_dock, volume, wait_for_end):
     """The Inspect dock with the three errors in its table: the missed box, the wide side, the extra cube."""
     dock = open_dock("Inspect")
+    dock.tolerance_box.setValue(0)
     wait_for_end(dock, dock.run_bar.start_button.click)
     assert len(dock.inspection.errors.objects) == 3
     return dock

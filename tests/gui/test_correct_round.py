@@ -35,10 +35,11 @@ def predicted(viewer, dataset, ball, tmp_path):
 def test_a_whole_round(predicted, open_dock, viewer, dataset, wait_for_end, qtbot):
     run, config = predicted
     dock = open_dock("Inspect")
+    dock.tolerance_box.setValue(0)
     wait_for_end(dock, dock.run_bar.start_button.click)
     assert dock.train_on.dataset.value == dataset  # that of the run
     for _ in range(min(5, len(dock.inspection.errors.objects))):
-        dock.next_button.click()
+        dock.steps.next_button.click()
         dock.correct.controls.truth_button.click()
     assert dock.correct.correcting.corrections.done
 

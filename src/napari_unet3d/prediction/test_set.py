@@ -30,7 +30,7 @@ _DEFAULTS = EvaluationConfig()
 
 def evaluate(
     model: Checkpoint | Path | str,
-    data: Path | str | Sequence[Sample],
+    data: Path | str | Sequence[Sample | Pair],
     *,
     out: Path | str | None = None,
     config: EvaluationConfig = _DEFAULTS,
@@ -41,8 +41,9 @@ def evaluate(
     ----------
     model : Checkpoint, Path or str
         A loaded model, a model file, or a run folder, of which the best model is taken.
-    data : Path, str or sequence of Sample
-        A dataset folder, of which the test part is taken, or samples with labels.
+    data : Path, str or sequence of Sample or Pair
+        A dataset folder, of which the test part is taken, or samples with labels, or volumes of a dataset, which are
+        read one after the other.
     out : Path or str, optional
         Folder for ``predictions/NAME_labels.tif``, ``differences/NAME_difference.tif`` (1 extra, 2 missed, 3 of
         another class), ``figures/NAME.png``, ``metrics.json`` and ``metrics.csv``, ``errors.csv`` with each error and
@@ -96,24 +97,21 @@ def evaluate(
     yield results.finished()
 
 
-def _test_volumes(data: Path | str | Sequence[Sample]) -> Sequence[Pair | Sample]:
+def _test_volumes(data: Path | str | Sequence[Sample | Pair]) -> Sequence[Pair | Sample]:
     """Find the test volumes and refuse what has no labels, before the first is predicted."""
-    if isinstance(data, Path | str):
-        pairs = list_pairs(data, Part.TEST)
-        if not pairs:
-            raise UserError(
-                f"{Path(data) / 'test'} holds no volumes. Add images to test/images and their labels to test/labels."
-            )
-        for pair in pairs:
-            if not pair.is_whole:
-                raise UserError(missing_partner(pair))
-        return pairs
-    if not data:
+    volumes = list_pairs(data, Part.TEST) if isinstance(data, Path | str) else data
+    if not volumes and isinstance(data, Path | str):
+        raise UserError(
+            f"{Path(data) / 'test'} holds no volumes. Add images to test/images and their labels to test/labels."
+        )
+    if not volumes:
         raise UserError("There are no test volumes. Give one sample with labels at least.")
-    for sample in data:
-        if sample.labels is None:
-            raise UserError(f"The test volume '{sample.name}' has no labels to compare with. Add them, or use predict.")
-    return data
+    for volume in volumes:
+        if isinstance(volume, Pair) and not volume.is_whole:
+            raise UserError(missing_partner(volume))
+        if volume.labels is None:
+            raise UserError(f"The test volume '{volume.name}' has no labels to compare with. Add them, or use predict.")
+    return volumes
 
 
 def _augmented(sample: Sample, truth: Truth, config: EvaluationConfig, index: int) -> tuple[Sample, Truth]:

@@ -32,11 +32,11 @@ class _Column(NamedTuple):
     sort: Callable[[ErrorObject], Any]
 
 
-def _what(names: Mapping[int, str]) -> Callable[[ErrorObject], str]:
+def _what(names: Mapping[int, str] | None) -> Callable[[ErrorObject], str]:
     """Give what says which classes or objects an error is about."""
 
     def values(numbers: tuple[int, ...]) -> str:
-        return " + ".join(names.get(number, str(number)) for number in numbers)
+        return " + ".join((names or {}).get(number, str(number)) for number in numbers)
 
     def words(error: ErrorObject) -> str:
         whole = "whole " if error.is_whole else ""
@@ -48,8 +48,8 @@ def _what(names: Mapping[int, str]) -> Callable[[ErrorObject], str]:
             case ErrorKind.SPLIT:
                 return f"{values(error.wanted)} as {len(error.found)}"
             case ErrorKind.MISSED:
-                return whole + (values(error.wanted) if names else "")
-        return whole + (values(error.found) if names else "")
+                return whole + ("" if names is None else values(error.wanted))
+        return whole + ("" if names is None else values(error.found))
 
     return words
 
@@ -81,12 +81,12 @@ class ErrorList(QAbstractTableModel):
         self.errors: tuple[ErrorObject, ...] = ()
         self._remarks: dict[int, Remarks] = {}  # by the number of the error
         self._corrected: Mapping[int, str] = {}  # likewise
-        self._columns = _columns({})
+        self._columns = _columns(None)
         self._tick = tick()
         self._dots = {kind: dot(colour) for kind, colour in KIND_COLOURS.items()}
 
     def show_errors(
-        self, errors: tuple[ErrorObject, ...], remarks: Mapping[int, Remarks], names: Mapping[int, str]
+        self, errors: tuple[ErrorObject, ...], remarks: Mapping[int, Remarks], names: Mapping[int, str] | None
     ) -> None:
         """Replace all rows.
 
@@ -96,8 +96,8 @@ class ErrorList(QAbstractTableModel):
             The rows.
         remarks : mapping of int to Remarks
             What is known about them, by their numbers.
-        names : mapping of int to str
-            What values are called; empty when foreground is all there is.
+        names : mapping of int to str, or None
+            What values are called that are not called by their number; None when foreground is all there is.
         """
         self.beginResetModel()
         self.errors, self._remarks, self._columns = errors, dict(remarks), _columns(names)
@@ -254,7 +254,7 @@ class ErrorsInView(QSortFilterProxyModel):
         return [self._errors.errors[row] for row in rows]
 
 
-def _columns(names: Mapping[int, str]) -> tuple[_Column, ...]:
+def _columns(names: Mapping[int, str] | None) -> tuple[_Column, ...]:
     what = _what(names)
     return (
         _Column("✓", "Whether you have seen it. Going to an error marks it as seen.", lambda _: "", lambda _: 0),

@@ -81,7 +81,7 @@ class ErrorTable(QWidget):
         return self.in_view.looked_at
 
     def show_errors(
-        self, errors: ErrorObjects | None, remarks: Mapping[int, Remarks], names: Mapping[int, str]
+        self, errors: ErrorObjects | None, remarks: Mapping[int, Remarks], names: Mapping[int, str] | None
     ) -> None:
         """Replace the rows; none is chosen.
 
@@ -91,14 +91,14 @@ class ErrorTable(QWidget):
             The errors; None clears the table.
         remarks : mapping of int to Remarks
             What is known about them, by their numbers.
-        names : mapping of int to str
-            What values are called; empty when foreground is all there is.
+        names : mapping of int to str, or None
+            What values are called that are not called by their number; None when foreground is all there is.
         """
         self._errors = errors
         self.in_view.looked_at = None
         self.rows.show_errors(errors.objects if errors else (), remarks, names)
         self._list_kinds()
-        self.view.setColumnHidden(ErrorList.WHAT, not names and not any(each.is_whole for each in self.rows.errors))
+        self.view.setColumnHidden(ErrorList.WHAT, names is None and not any(each.is_whole for each in self.rows.errors))
         self._count()
 
     def choose(self, error: ErrorObject | None) -> None:

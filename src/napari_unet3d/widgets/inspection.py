@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Image, Labels
+from napari.layers import Image, Labels, Layer
 from numpy.typing import NDArray
 
 from napari_unet3d.configs import Task, ZeroIs
@@ -75,10 +75,43 @@ class Inspection:
         return self.origin.part
 
     @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The napari layers that there are."""
+        layers = (self.difference, self.prediction, self.truth, self.image)
+        return tuple(layer for layer in layers if layer is not None)
+
+    @property
     def has_probability(self) -> bool:
         """Whether the probability is known."""
         probability = self.outcome.prediction.probability
         return bool(probability.size) and not np.isnan(probability.flat[0])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shown:
+    """The layers that show a prediction and what belongs to it.
+
+    Attributes are those of `Inspection`.
+    """
+
+    origin: Origin
+    place: Place
+    image: Image | None
+    truth: Labels | None
+    prediction: Labels | None
+
+    def inspected(self, outcome: Outcome, errors: ErrorObjects, difference: Labels | None) -> Inspection:
+        """Put the layers together with what was found."""
+        return Inspection(
+            outcome,
+            errors,
+            image=self.image,
+            truth=self.truth,
+            prediction=self.prediction,
+            difference=difference,
+            place=self.place,
+            origin=self.origin,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,7 +172,8 @@ def inspect_subject(subject: Subject, tolerance_um: float) -> Iterator[ErrorsSea
     """
     plan = subject.origin.plan
     task, zero_is = (Task.FOREGROUND, ZeroIs.BACKGROUND) if plan is None else (plan.task, plan.zero_is)
-    labels = subject.prediction.astype(np.min_scalar_type(int(subject.prediction.max(initial=0))), copy=False)
+    labels = np.maximum(subject.prediction, 0) if subject.prediction.dtype.kind == "i" else subject.prediction
+    labels = labels.astype(np.min_scalar_type(int(labels.max(initial=0))), copy=False)
     probability = subject.probability
     if probability is None:
         probability = np.broadcast_to(np.float32(np.nan), labels.shape)  # takes no memory

@@ -29,6 +29,8 @@ class NewestOnly(QObject):
         The jobs of the viewer.
     kind : str
         Which kind they are; another dock may run such a job, too, which is waited for.
+    stops : bool
+        Whether work that nobody waits for any more is stopped, at its next event, rather than brought to its end.
 
     Attributes
     ----------
@@ -41,8 +43,9 @@ class NewestOnly(QObject):
     failed = Signal(str)
     settled = Signal()
 
-    def __init__(self, parent: QObject, jobs: Jobs, kind: str) -> None:
+    def __init__(self, parent: QObject, jobs: Jobs, kind: str, *, stops: bool = False) -> None:
         super().__init__(parent)
+        self._stops = stops
         self._jobs, self._kind = jobs, kind
         self._wanted: _Request | None = None
         self._take: Callable[[Any], None] | None = None
@@ -66,11 +69,18 @@ class NewestOnly(QObject):
             Called on the main thread with each event, unless `cancel` is called before.
         """
         self._wanted = _Request(title, events, take)
+        self._leave()
         self._go_on()
 
     def cancel(self) -> None:
         """Forget what waits, and what the running job will report."""
         self._wanted = self._take = None
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._stops and self._awaited is not None and self._awaited is self._jobs.running(self._kind):
+            self._take = None
+            self._awaited.stop()
 
     def _go_on(self) -> None:
         if self._wanted is None:

@@ -59,6 +59,8 @@ class _Order:
         The files that are predicted.
     out : Path or None
         The folder for results.
+    dataset : Path or None
+        The dataset whose test set is predicted.
     """
 
     model: Path
@@ -67,6 +69,7 @@ class _Order:
     truth: Labels | None = None
     files: tuple[Path, ...] = ()
     out: Path | None = None
+    dataset: Path | None = None
 
 
 class PredictDock(Dock):
@@ -190,7 +193,8 @@ class PredictDock(Dock):
                 return _Order(model, made_with, files=files, out=out), events
             case Target.TEST_SET:
                 dataset = self.target.dataset.require("the folder of a dataset")
-                return _Order(model, made_with, out=out), partial(evaluate_dataset, model, dataset, out, config)
+                order = _Order(model, made_with, out=out, dataset=dataset)
+                return order, partial(evaluate_dataset, model, dataset, out, config)
 
     def _config(self) -> Any:
         return self.form.value.model_copy(update=self.labels_form.value.model_dump())
@@ -201,6 +205,7 @@ class PredictDock(Dock):
         self.results.clear()
         self.keep_button.refresh()
         self.results.made_with = order.made_with
+        self.results.model, self.results.dataset = order.model, order.dataset
         self.message.show_message("Loading PyTorch and the model …")
 
     def _show_outcome(self, outcome: Outcome) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from napari.layers import Labels, Layer
+from napari.layers import Image, Labels, Layer
 from numpy.typing import NDArray
 
 from napari_unet3d.configs import EvaluationConfig, PredictionConfig, Task
@@ -25,6 +25,7 @@ from napari_unet3d.widgets.layers import (
     show_labels,
     show_sample,
 )
+from napari_unet3d.widgets.origins import Origin, mark_origin
 from napari_unet3d.widgets.outcomes import Outcome, compare, read_painted
 from napari_unet3d.widgets.own_layers import raise_volume
 
@@ -93,7 +94,9 @@ def open_file(source: Path, result: Path, kept: Prediction | None) -> Iterator[F
     yield FileOpened(read_sample(source), kept, read_volume(result).array if kept is None else None)
 
 
-def show_outcome(viewer: Any, outcome: Outcome, like: Place, truth_layer: Labels | None) -> None:
+def show_outcome(
+    viewer: Any, outcome: Outcome, like: Place, truth_layer: Labels | None, origin: Origin | None = None
+) -> None:
     """Show a prediction in the place of its image, so that mistakes are what is seen first.
 
     Classes tell their names, and objects their ids, under the pointer.
@@ -111,10 +114,13 @@ def show_outcome(viewer: Any, outcome: Outcome, like: Place, truth_layer: Labels
         The layer of the image, or its voxel size (z, y, x) in µm.
     truth_layer : Labels, optional
         The layer with the truth, which is hidden.
+    origin : Origin, optional
+        Where it comes from, which the layers remember.
     """
     name, prediction = outcome.prediction.name, outcome.prediction
+    origin = origin or Origin(name, prediction.plan)
     raise_volume(viewer, name)
-    show_image(
+    probability = show_image(
         viewer,
         f"{name} probability",
         prediction.probability,
@@ -140,10 +146,12 @@ def show_outcome(viewer: Any, outcome: Outcome, like: Place, truth_layer: Labels
         )
     labels = show_labels(viewer, f"{name} prediction", prediction.labels, like, opacity=0.5)
     labels.features = _names_of_values(outcome)
+    mark_origin([probability, labels], origin)
     if outcome.difference is None:
         bring_out(viewer, labels)
         return
     difference = show_difference(viewer, f"{name} difference", outcome.difference, like)
+    mark_origin([difference], origin)
     bring_out(viewer, difference, instead_of=[labels] if truth_layer is None else [labels, truth_layer])
 
 
@@ -155,20 +163,24 @@ def update_outcome(viewer: Any, outcome: Outcome, like: Place) -> None:
         show_difference(viewer, f"{name} difference", outcome.difference, like)
 
 
-def show_outcome_of_layer(viewer: Any, outcome: Outcome, image: Place, truth: Labels | None) -> None:
+def show_outcome_of_layer(
+    viewer: Any, outcome: Outcome, image: Place, truth: Labels | None, origin: Origin | None = None
+) -> None:
     """Show the prediction of a layer that is in the viewer, without what was made for other volumes before."""
     if isinstance(image, Layer):
         hide_own_layers(viewer)
         image.visible = True
-    show_outcome(viewer, outcome, image, truth)
+    show_outcome(viewer, outcome, image, truth, origin)
 
 
-def show_volume(viewer: Any, sample: Sample, outcome: Outcome) -> tuple[Place, Labels | None]:
+def show_volume(
+    viewer: Any, sample: Sample, outcome: Outcome, origin: Origin | None = None
+) -> tuple[Image, Labels | None]:
     """Show a volume that is not in the viewer yet; give the layers of its image and of its truth."""
     hide_own_layers(viewer)
     image, truth = show_sample(viewer, sample)
     image.visible = True
-    show_outcome(viewer, outcome, image, truth)
+    show_outcome(viewer, outcome, image, truth, origin)
     return image, truth
 
 

@@ -13,12 +13,14 @@ from napari.layers import Labels
 from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_unet3d.configs import PostProcessing, Task
+from napari_unet3d.data.pairs import Part
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.colours import EXTRA_COLOUR, MISSED_COLOUR, WRONG_CLASS_COLOUR
 from napari_unet3d.widgets.annotate_next import AnnotateNext
 from napari_unet3d.widgets.layers import Place, colour_of
 from napari_unet3d.widgets.live import LivePrediction
+from napari_unet3d.widgets.origins import Origin
 from napari_unet3d.widgets.outcomes import DEFAULT_TOLERANCE_UM, Outcome, from_evaluation
 from napari_unet3d.widgets.predictions import (
     FileOpened,
@@ -58,6 +60,8 @@ class Results(QWidget):
         The settings that the labels of the running prediction are made with.
     tolerance_um : float
         Distance in µm within which two surfaces count as the same.
+    model, dataset : Path or None
+        What predicts, and the dataset whose test set is predicted.
     """
 
     def __init__(self, dock: Dock) -> None:
@@ -74,6 +78,11 @@ class Results(QWidget):
         self.live = LivePrediction(dock)
         self.annotate_button = AnnotateNext(dock, self.live)
         self.made_with, self.tolerance_um = PostProcessing(), DEFAULT_TOLERANCE_UM
+        self.model: Path | None = None
+        self.dataset: Path | None = None
+        self.inspect_button = QPushButton("Inspect these errors")
+        self.inspect_button.setToolTip("List every error of the volume in view, and go from one to the next.")
+        self.inspect_button.clicked.connect(self._inspect)
         self._dock = dock
         self._rows: dict[str, Callable[[], None]] = {}
         self._kept_bytes = 0
@@ -82,7 +91,7 @@ class Results(QWidget):
         self.live.changed.connect(self._on_changed)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.legend, self.table, self.show_button, self.save):
+        for widget in (self.legend, self.table, self.show_button, self.inspect_button, self.save):
             column.addWidget(widget)
         self.clear()
 
@@ -94,7 +103,7 @@ class Results(QWidget):
         self.table.clear_rows()
         self.annotate_button.refresh()
         self._offer_to_save(None)
-        for widget in (self.show_button, self.legend, self.annotate_button, self.save):
+        for widget in (self.show_button, self.inspect_button, self.legend, self.annotate_button, self.save):
             widget.hide()
 
     def show_layer(self, outcome: Outcome, image: Place, truth: Labels | None) -> None:
@@ -102,7 +111,7 @@ class Results(QWidget):
         layers = self._dock.viewer.layers
         place = image if image in layers else outcome.prediction.voxel_size_um
         truth = truth if truth in layers else None
-        show_outcome_of_layer(self._dock.viewer, outcome, place, truth)
+        show_outcome_of_layer(self._dock.viewer, outcome, place, truth, self._origin(outcome))
         self.live.show(outcome, place, truth, self.made_with)
 
     def add_file(self, event: PredictionWritten, source: Path) -> None:
@@ -172,6 +181,7 @@ class Results(QWidget):
         self._offer_to_save(None)
         self.annotate_button.refresh()
         self.legend.hide()
+        self.inspect_button.hide()
         show_labels_of_file(self._dock.viewer, opened)
         self._dock.message.show_message(
             f"'{opened.sample.name}' is shown with the labels of its file. More was not kept, since the volumes "
@@ -179,7 +189,7 @@ class Results(QWidget):
         )
 
     def _show_volume(self, sample: Sample, outcome: Outcome) -> None:
-        place, truth = show_volume(self._dock.viewer, sample, outcome)
+        place, truth = show_volume(self._dock.viewer, sample, outcome, self._origin(outcome))
         self.live.show(outcome, place, truth, self.made_with)
 
     def _on_changed(self, outcome: Outcome) -> None:
@@ -190,8 +200,19 @@ class Results(QWidget):
         self.legend.setText("<br>".join(lines))
         self.legend.show()
         self.annotate_button.show()
+        self.inspect_button.setVisible(outcome.difference is not None)
         self._offer_to_save(outcome)
         self.save.show()
+
+    def _origin(self, outcome: Outcome) -> Origin:
+        prediction, part = outcome.prediction, None if self.dataset is None else Part.TEST
+        return Origin(prediction.name, prediction.plan, self.model, self.dataset, part)
+
+    def _inspect(self, *_: object) -> None:
+        assert self.live.shown is not None
+        name = self.live.shown.outcome.prediction.name
+        _, dock = self._dock.viewer.window.add_plugin_dock_widget("napari-unet3d", "Inspect")
+        dock.inspect_layers(f"{name} prediction")
 
     def _offer_to_save(self, outcome: Outcome | None) -> None:
         self.save.results.show_outcome(outcome)
