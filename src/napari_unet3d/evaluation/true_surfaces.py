@@ -14,6 +14,8 @@ from napari_unet3d.data.sample import VoxelSize
 
 Voxels = NDArray[np.int32]
 
+_WORTH_THREADS = 20_000  # voxels; for fewer, threads take longer to begin than the search
+
 
 class TrueSurfaces:
     """Measures distances from the surfaces of the truth, in trees of points rather than in whole volumes.
@@ -55,7 +57,8 @@ class TrueSurfaces:
         if (tree := self._trees[value]) is None:
             distances[far] = np.inf
         else:
-            distances[far], _ = tree.query(voxels[far] * np.asarray(self._voxel_size_um), workers=-1)
+            asked = voxels[far] * np.asarray(self._voxel_size_um)
+            distances[far], _ = tree.query(asked, workers=-1 if len(asked) > _WORTH_THREADS else 1)
         return distances
 
     def _is_nearest(self, value: int, voxels: Voxels) -> NDArray[np.bool_]:

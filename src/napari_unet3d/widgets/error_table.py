@@ -106,7 +106,8 @@ class ErrorTable(QWidget):
         if error == self.in_view.looked_at:
             return
         self.in_view.looked_at = error
-        self._refilter()
+        if self.in_view.only_unseen:  # else all stay, and sorting thousands again takes time
+            self._refilter()
         listed = self.in_view.in_order()
         if error in listed:
             row = listed.index(error)
