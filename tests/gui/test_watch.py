@@ -348,6 +348,17 @@ def test_a_run_is_watched_while_it_goes_on(dock, dataset, viewer, qtbot):
     assert len(viewer.layers) == n_layers
 
 
+def test_a_run_in_a_process_of_its_own_is_watched(dock, dataset, viewer, wait_for_end, qtbot):
+    dock.source.use_folder(dataset)
+    dock.form.value = TrainingConfig(epochs=2, val_fraction=0.34, steps_per_epoch=1, device="cpu")
+    dock.own_process.box.click()
+    job = wait_for_end(dock, dock.run_bar.start_button.click, 90_000)
+    assert job.message is None
+    name = dock.record.started.val_names[0]
+    qtbot.waitUntil(lambda: f"{name} watched difference" in viewer.layers, timeout=10_000)
+    assert dock.watch.scrub.epochs == (1, 2)
+
+
 def test_layers_that_train_are_watched_in_their_place(dock, ball, viewer, qtbot, wait_for_end):
     for name in ("first", "second"):
         volume = ball(name)
