@@ -238,6 +238,15 @@ def heading(text: str) -> QLabel:
     return label
 
 
+def line() -> QLabel:
+    """Make a line of words that wraps and never widens its dock."""
+    label = QLabel()
+    label.setWordWrap(True)
+    label.setMinimumWidth(1)
+    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+    return label
+
+
 def add_row(column: QVBoxLayout, *items: QWidget | QLayout) -> None:
     """Add widgets side by side to a column, each as wide as the others."""
     row = QHBoxLayout()

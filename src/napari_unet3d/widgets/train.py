@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from napari_unet3d.configs import NETWORK_SETTINGS, TrainingConfig
 from napari_unet3d.training.events import RunStarted
@@ -18,7 +18,7 @@ from napari_unet3d.widgets.form import SettingsForm
 from napari_unet3d.widgets.layers import show_sample
 from napari_unet3d.widgets.open_run import OpenRunButton
 from napari_unet3d.widgets.own_process import OwnProcess, Training
-from napari_unet3d.widgets.parts import Kind, RunBar, add_row, heading
+from napari_unet3d.widgets.parts import Kind, RunBar, add_row, heading, line
 from napari_unet3d.widgets.report_part import ReportPart
 from napari_unet3d.widgets.runs import TrainingRecord, new_run_folder, plugin_data_folder, remember_run
 from napari_unet3d.widgets.settings_area import SettingsArea
@@ -60,7 +60,7 @@ class TrainDock(Dock):
         self.sample_offer, self.continue_offer = SampleOffer(), ContinueOffer(self)
         self.watch = WatchPart(self, self.source.labels_of)
         self.open_run = OpenRunButton(self)
-        self.hardware, self.status = _line(), _line()
+        self.hardware, self.status = line(), line()
         self._setup = QWidget()
         self.settings_area = SettingsArea(self._setup)
         self.run_bar = RunBar("Train", also=[self._setup], stop_text="Stop and keep model", can_pause=True)
@@ -178,8 +178,8 @@ class TrainDock(Dock):
         """Give the room of what is not needed during a run to the curves."""
         self.settings_area.set_folded(aside)
         self.column.setStretchFactor(self.settings_area, 0 if aside else 1)
-        for widget in (self.looks, self.open_run):
-            widget.setHidden(aside)
+        self.looks.setHidden(aside)
+        self.open_run.setHidden(aside)
 
     def _show_status(self) -> None:
         if self.record is None:
@@ -188,8 +188,7 @@ class TrainDock(Dock):
         is_going_on = self.jobs.running(self.kind) is not None
         for label, words in ((self.hardware, self.record.setting_words), (self.status, self.record.status)):
             label.setText(words)
-            # What does not change gives its room to the results when the run has ended.
-            label.setVisible(bool(words) and (label is self.status or is_going_on))
+            label.setVisible(bool(words) and (label is self.status or is_going_on))  # results need its room later
         if self.record.notices and self.jobs.running(self.kind):
             self.message.show_message(self.record.notice_words, "warning")
 
@@ -222,37 +221,15 @@ class TrainDock(Dock):
         self.watch.keep.model_kept.connect(self.place.start_from.refresh)
 
     def _lay_out(self) -> None:
-        setup = QVBoxLayout(self._setup)
-        setup.setContentsMargins(0, 0, 4, 0)
-        setup.setSpacing(4)
-        setup.setAlignment(Qt.AlignmentFlag.AlignTop)
-        offers: list[QWidget] = [self.continue_offer, self.sample_offer]
-        rows = [
-            heading("Train on"),
-            self.source,
-            heading("Run"),
-            self.place,
-            self.own_process,
-            heading("Settings"),
-            self.form,
-        ]
-        for widget in offers + rows:
-            setup.addWidget(widget)
+        data = self.continue_offer, self.sample_offer, heading("Train on"), self.source
+        _stack(self._setup, *data, heading("Run"), self.place, self.own_process, heading("Settings"), self.form)
         content = self.widget()
-        assert content is not None
-        around = content.layout()
+        around = None if content is None else content.layout()
         assert isinstance(around, QVBoxLayout)
         around.setStretch(0, 1)  # the settings scroll in the room that is left, so that the curves never do
         around.setStretch(1, 0)
         self.column.addWidget(self.settings_area, 1)
-        for part in (
-            self.message,
-            self.looks,
-            self.run_bar,
-            self.hardware,
-            self.status,
-            self.watch,
-        ):
+        for part in (self.message, self.looks, self.run_bar, self.hardware, self.status, self.watch):
             self.column.addWidget(part)
         self.column.setStretchFactor(self.watch, 2)
         add_row(self.column, self.predict_button, self.open_run)
@@ -261,9 +238,10 @@ class TrainDock(Dock):
             hidden.hide()
 
 
-def _line() -> QLabel:
-    line = QLabel()
-    line.setWordWrap(True)
-    line.setMinimumWidth(1)
-    line.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-    return line
+def _stack(parent: QWidget, *widgets: QWidget) -> None:
+    column = QVBoxLayout(parent)
+    column.setContentsMargins(0, 0, 4, 0)
+    column.setSpacing(4)
+    column.setAlignment(Qt.AlignmentFlag.AlignTop)
+    for widget in widgets:
+        column.addWidget(widget)

@@ -21,6 +21,7 @@ from napari_unet3d.widgets.keep_epoch import KeepRow
 from napari_unet3d.widgets.keys import bind_key
 from napari_unet3d.widgets.memory import recall, remember
 from napari_unet3d.widgets.newest import NewestOnly
+from napari_unet3d.widgets.parts import line
 from napari_unet3d.widgets.runs import TrainingRecord, opened_record
 from napari_unet3d.widgets.scrub import ScrubBar
 from napari_unet3d.widgets.watch_layers import WatchLayers
@@ -67,7 +68,7 @@ class WatchPart(QWidget):
         self._dock = dock
         self.curves, self.scrub, self.keep = LossCurves(dock.viewer), ScrubBar(), KeepRow(dock)
         self._watched = QWidget()  # what is there when predictions are kept
-        self.volume_box, self.pace, self.hint, self.words = QComboBox(), _line(), _line(), QLabel()
+        self.volume_box, self.pace, self.hint, self.words = QComboBox(), line(), line(), QLabel()
         self.volume_box.setToolTip("The validation volume whose prediction and mistakes are shown in the viewer.")
         self.hint.setStyleSheet(_HINT)
         self.words.setToolTip(
@@ -92,10 +93,7 @@ class WatchPart(QWidget):
             self.forget()
         self.record = record
         self.curves.show_history(record.history)
-        if record.is_opened:
-            self._poll.start()
-        else:
-            self._poll.stop()
+        (self._poll.start if record.is_opened else self._poll.stop)()
         self.refresh()
 
     def forget(self) -> None:
@@ -199,16 +197,7 @@ class WatchPart(QWidget):
             label.setVisible(bool(words))
         self.keep.show_epoch(self._run, epoch)
         self.keep.layer_button.setEnabled(self._view is not None and self._view.epoch == epoch)
-        self.words.setText("" if record is None or epoch is None else self._epoch_words(record, epoch))
-
-    def _epoch_words(self, record: TrainingRecord, epoch: int) -> str:
-        dice = record.history.dice_of(epoch)
-        words = f"Epoch {epoch}" + ("" if dice is None else f" · Dice {dice:.3f}")
-        if record.history.best is not None and record.history.best[0] == epoch:
-            words += " · best"
-        if self._view is not None and self._view.epoch == epoch and self._view.predicted < 1:
-            words += f" · {self._view.predicted:.0%} seen"
-        return words
+        self.words.setText("" if record is None or epoch is None else epoch_words(record, epoch, self._view))
 
     def _keep_layer(self) -> None:
         if self._view is not None:
@@ -249,15 +238,18 @@ class WatchPart(QWidget):
         self._watched.hide()
 
 
+def epoch_words(record: TrainingRecord, epoch: int, view: EpochView | None) -> str:
+    """Write which epoch is shown, such as ``Epoch 12 · Dice 0.831 · best``."""
+    dice = record.history.dice_of(epoch)
+    words = f"Epoch {epoch}" + ("" if dice is None else f" · Dice {dice:.3f}")
+    if record.history.best is not None and record.history.best[0] == epoch:
+        words += " · best"
+    if view is not None and view.epoch == epoch and view.predicted < 1:
+        words += f" · {view.predicted:.0%} seen"
+    return words
+
+
 def pace_words(pace: Pace) -> str:
     """Write how the steps go, such as ``2.4 steps/s · waits for data 3 % of the time · GPU 3.1 GiB``."""
     words = f"{pace.steps_per_second:.3g} steps/s · waits for data {pace.waiting:.0%} of the time"
     return words if pace.gpu_bytes is None else f"{words} · GPU {pace.gpu_bytes / 2**30:.1f} GiB"
-
-
-def _line() -> QLabel:
-    line = QLabel()
-    line.setWordWrap(True)
-    line.setMinimumWidth(1)
-    line.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-    return line
