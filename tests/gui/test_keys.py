@@ -9,6 +9,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QAbstractButton
 
+from napari_unet3d.widgets import keys as keys_module
 from napari_unet3d.widgets.keys import bind_key, bound_keys
 from napari_unet3d.widgets.keys_window import KeysWindow
 
@@ -27,9 +28,14 @@ def test_no_key_of_ours_is_one_of_napari(docks, viewer):
         theirs |= {str(key) for key in layer_type.class_keymap}
     assert {"E", "Ctrl+Y", "C"} <= theirs, "they are read as they are written here"
     ours = [key.key for key in bound_keys(viewer)]
-    assert {"K", "N"} <= set(ours)
+    assert {"Shift-K", "N"} <= set(ours)
     taken = [key for key in ours if str(KeyBinding.from_str(key.replace("-", "+"))) in theirs]
     assert not taken, f"{taken} mean something else to napari"
+
+
+def test_no_dock_takes_the_key_of_another(docks, viewer):
+    meanings = {key: {binding.bound.words for binding in wanted} for key, wanted in keys_module._bound[viewer].items()}
+    assert {key: words for key, words in meanings.items() if len(words) > 1} == {}
 
 
 def test_each_key_stands_in_the_tooltip_of_a_button(docks, viewer):
@@ -65,7 +71,7 @@ def make_key_mine():
     shortcuts.shortcuts = before
 
 
-def test_k_in_the_image_opens_the_window(make_napari_viewer, qtbot):
+def test_shift_k_in_the_image_opens_the_window(make_napari_viewer, qtbot):
     from napari_unet3d.widgets.dataset import DatasetDock
 
     viewer = make_napari_viewer(show=True)
@@ -74,7 +80,7 @@ def test_k_in_the_image_opens_the_window(make_napari_viewer, qtbot):
     viewer.window.add_dock_widget(dock)
     canvas = viewer.window._qt_viewer.canvas.native
     canvas.setFocus()
-    QTest.keyClick(canvas, Qt.Key.Key_K)
+    QTest.keyClick(canvas, Qt.Key.Key_K, Qt.KeyboardModifier.ShiftModifier)
     qtbot.waitUntil(lambda: dock.findChild(KeysWindow) is not None)
     dock.findChild(KeysWindow).close()
 

@@ -13,7 +13,7 @@ from napari_unet3d.widgets.own_layers import layers_to_tidy
 if TYPE_CHECKING:
     from napari_unet3d.widgets.base import Dock
 
-_KEY = "K"
+_KEY = "Shift-K"  # the letters alone that napari leaves free belong to the errors
 # As quiet as a link, but underneath the pointer and with the focus of the keyboard.
 _LOOKS = """
 QPushButton { background: transparent; padding: 2px 6px; }

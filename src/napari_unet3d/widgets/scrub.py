@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QSlider, QToolButton, QWidget
 
+PLAY_KEY = "Shift-W"
 _FILM_MS = 8000  # of a whole run, with pictures neither faster nor slower than
 _SHORTEST_MS, _LONGEST_MS = 100, 600
 
@@ -34,7 +35,7 @@ class ScrubBar(QWidget):
         self._is_drawn = True
         self.play_button = QToolButton()
         self.play_button.setText("▶")
-        self.play_button.setToolTip("Play how it learned, from the shown epoch on. Key: W")
+        self.play_button.setToolTip(f"Play how it learned, from the shown epoch on. Key: {PLAY_KEY}")
         self.play_button.clicked.connect(self.play)
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setToolTip("The epoch that is shown; drag it, or the line in the curves.")

@@ -23,14 +23,14 @@ from napari_unet3d.widgets.memory import recall, remember
 from napari_unet3d.widgets.newest import NewestOnly
 from napari_unet3d.widgets.parts import line
 from napari_unet3d.widgets.runs import TrainingRecord, opened_record
-from napari_unet3d.widgets.scrub import ScrubBar
+from napari_unet3d.widgets.scrub import PLAY_KEY, ScrubBar
 from napari_unet3d.widgets.watch_layers import WatchLayers
 from napari_unet3d.widgets.watch_work import EpochView, look
 
 if TYPE_CHECKING:
     from napari_unet3d.widgets.base import Dock
 
-_KEY = "watch"
+_KEY = "watch"  # of what is remembered
 _POLL_MS = 2000
 _NOTHING = "Nothing"
 _HINT = "QLabel { background-color: #6b4e00; color: white; border-radius: 3px; padding: 4px; }"
@@ -211,7 +211,7 @@ class WatchPart(QWidget):
         self._work.failed.connect(self._on_failed)
         self._poll.timeout.connect(self._reload)
         self.keep.layer_button.clicked.connect(self._keep_layer)
-        bind_key(self._dock, "W", "Play how the network learned, or stop it", self.scrub.play)
+        bind_key(self._dock, PLAY_KEY, "Play how the network learned, or stop it", self.scrub.play)
 
     def _on_pointed(self, epoch: float) -> None:
         self.scrub.go_to(epoch)
