@@ -10,6 +10,7 @@ from napari.layers import Image, Labels, Points
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.widgets import layers
+from napari_unet3d.widgets.layer_samples import objects_from_layer, positions_from_points, sample_from_layers
 
 SHAPE = (4, 6, 8)
 SIZES = st.floats(0.01, 100)
@@ -41,12 +42,12 @@ def in_plane(degrees):
 )
 def test_voxel_size_is_read_in_micrometres(unit, in_um):
     image = Image(grey(), scale=(2.0, 0.5, 0.25), units=(unit,) * 3)
-    assert layers.sample_from_layers(image).voxel_size_um == pytest.approx(in_um)
+    assert sample_from_layers(image).voxel_size_um == pytest.approx(in_um)
 
 
 def test_sample_holds_name_image_and_labels():
     image, labels = Image(grey(), name="brain"), Labels(grey() % 3)
-    sample = layers.sample_from_layers(image, labels)
+    sample = sample_from_layers(image, labels)
     assert sample.name == "brain"
     np.testing.assert_array_equal(sample.image, grey())
     np.testing.assert_array_equal(sample.labels, grey() % 3)
@@ -65,12 +66,12 @@ def test_sample_holds_name_image_and_labels():
 )
 def test_layer_that_is_no_volume_is_explained(image, message):
     with pytest.raises(UserError, match=message):
-        layers.sample_from_layers(image() if image else None)
+        sample_from_layers(image() if image else None)
 
 
 def test_labels_of_another_volume_are_explained():
     with pytest.raises(UserError, match=r"\(4, 6, 9\)"):
-        layers.sample_from_layers(Image(grey()), Labels(np.zeros((4, 6, 9), int)))
+        sample_from_layers(Image(grey()), Labels(np.zeros((4, 6, 9), int)))
 
 
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -114,7 +115,7 @@ def test_second_preview_updates_in_place(model):
     assert tuple(image.contrast_limits) == (0, 191)  # those of the new data
     assert labels.opacity == 0.3
     assert tuple(image.scale) == (2, 1, 0.5)
-    assert layers.sample_from_layers(image, labels).voxel_size_um == (2, 1, 0.5)
+    assert sample_from_layers(image, labels).voxel_size_um == (2, 1, 0.5)
 
 
 def test_layers_of_the_user_are_never_replaced(model):
@@ -153,29 +154,40 @@ def test_objects_of_a_labels_layer_are_cut_out_one_by_one():
     data[1:3, 1:4, 1:2] = 9
     data[4:6, 0:2, 3:8] = 4
     data[5, 1, 7] = 0
-    small, large = sorted(layers.objects_from_layer(Labels(data)), key=np.size)
+    small, large = sorted(objects_from_layer(Labels(data)), key=np.size)
     assert (small.shape, large.shape) == ((2, 3, 1), (2, 2, 5))
     assert np.count_nonzero(small) == 6
     assert np.count_nonzero(large) == 19
 
 
 def test_image_layer_is_one_object():
-    (whole,) = layers.objects_from_layer(Image(grey()))
+    (whole,) = objects_from_layer(Image(grey()))
     np.testing.assert_array_equal(whole, grey())
 
 
 def test_layer_without_objects_is_explained():
     with pytest.raises(UserError, match="no objects"):
-        layers.objects_from_layer(Labels(np.zeros(SHAPE, int)))
+        objects_from_layer(Labels(np.zeros(SHAPE, int)))
 
 
 def test_positions_are_voxels_under_the_points_seen():
     points = Points([[4, 3, 2], [0, 6, 1]], scale=(2, 1, 0.5), translate=(0, 1, 0), units=("um", "um", "um"))
     # world: (8, 4, 1) and (0, 7, 0.5) µm
-    assert layers.positions_from_points(points, (4.0, 2.0, 0.5)) == [(2, 2, 2), (0, 4, 1)]
+    assert positions_from_points(points, (4.0, 2.0, 0.5)) == [(2, 2, 2), (0, 4, 1)]
 
 
 @pytest.mark.parametrize("points", [np.zeros((0, 3)), np.zeros((2, 2))])
 def test_points_that_are_no_positions_are_explained(points):
     with pytest.raises(UserError, match="points layer"):
-        layers.positions_from_points(Points(points), (1.0, 1.0, 1.0))
+        positions_from_points(Points(points), (1.0, 1.0, 1.0))
+
+
+def test_the_controls_are_those_of_a_layer_that_is_seen(viewer):
+    shown, other = (
+        layers.show_labels(viewer, "a", np.ones(SHAPE, int), (3.0, 2.0, 1.0)),
+        viewer.add_labels(np.ones(SHAPE, int)),
+    )
+    layers.bring_out(viewer, shown)
+    assert viewer.layers.selection.active is other, "somebody may be painting in it"
+    layers.bring_out(viewer, shown, instead_of=[other])
+    assert viewer.layers.selection.active is shown

@@ -15,7 +15,7 @@ from napari_unet3d.widgets.correct_controls import PAINT_KEY, CorrectControls
 from napari_unet3d.widgets.correcting import Correcting
 from napari_unet3d.widgets.error_marks import unmark_error
 from napari_unet3d.widgets.keys import bind_key
-from napari_unet3d.widgets.layers import sample_from_layers
+from napari_unet3d.widgets.layer_samples import sample_from_layers
 from napari_unet3d.widgets.navigation import looked_at
 from napari_unet3d.widgets.spots import Spot, spot_around, spot_of_error
 

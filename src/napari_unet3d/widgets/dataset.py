@@ -33,6 +33,7 @@ from napari_unet3d.widgets.base import Dock
 from napari_unet3d.widgets.clean_dialog import CleanDialog
 from napari_unet3d.widgets.form import compact_form_layout
 from napari_unet3d.widgets.jobs import Job, Progress
+from napari_unet3d.widgets.layer_samples import sample_from_layers
 from napari_unet3d.widgets.parts import RunBar, add_row, heading
 from napari_unet3d.widgets.paths import PathBox
 
@@ -158,7 +159,7 @@ class DatasetDock(Dock):
             folder = self.folder.require("a folder for the dataset")
             if (labels := self.labels_layer.value) is None:
                 raise UserError("No labels layer is chosen; add one with 'New labels layer' and paint the objects.")
-            sample = _named_for(part, layers.sample_from_layers(self.image_layer.value, labels))
+            sample = _named_for(part, sample_from_layers(self.image_layer.value, labels))
             overwrite = _is_taken(folder, part, sample.name)
             if overwrite and not self._may_replace(part, sample.name):
                 return

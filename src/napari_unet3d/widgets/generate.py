@@ -28,6 +28,7 @@ from napari_unet3d.widgets.base import Dock
 from napari_unet3d.widgets.copy_run import CopyButton
 from napari_unet3d.widgets.form import SettingsForm, compact_form_layout
 from napari_unet3d.widgets.jobs import Job, Progress
+from napari_unet3d.widgets.layer_samples import objects_from_layer, positions_from_points
 from napari_unet3d.widgets.parts import RunBar, add_row, heading
 from napari_unet3d.widgets.paths import PathBox
 
@@ -109,8 +110,8 @@ class GenerateDock(Dock):
     def _inputs(self, config: SyntheticConfig) -> dict[str, Any]:
         objects, points = self.objects_layer.value, self.positions_layer.value
         return {
-            "objects": None if objects is None else layers.objects_from_layer(objects),
-            "positions": None if points is None else layers.positions_from_points(points, config.voxel_size_um),
+            "objects": None if objects is None else objects_from_layer(objects),
+            "positions": None if points is None else positions_from_points(points, config.voxel_size_um),
         }
 
     def _start_preview(self) -> None:

@@ -25,7 +25,8 @@ from napari_unet3d.widgets.inspect_source import InspectSource, SourceKind
 from napari_unet3d.widgets.inspected_set import InspectedSet, predict_volumes, remembered_config
 from napari_unet3d.widgets.inspection import Inspected, Inspection, Shown, inspect_outcome, inspect_subject
 from napari_unet3d.widgets.jobs import Job, Progress
-from napari_unet3d.widgets.layers import Place, bring_out, show_difference, voxel_size_um
+from napari_unet3d.widgets.layer_samples import voxel_size_um
+from napari_unet3d.widgets.layers import Place, bring_out, show_difference
 from napari_unet3d.widgets.newest import NewestOnly
 from napari_unet3d.widgets.origins import mark_origin
 from napari_unet3d.widgets.outcomes import Outcome, measure

@@ -13,7 +13,7 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.widgets.form import compact_form_layout
 from napari_unet3d.widgets.inspection import Shown, Subject, plan_for
-from napari_unet3d.widgets.layers import sample_from_layers
+from napari_unet3d.widgets.layer_samples import sample_from_layers
 from napari_unet3d.widgets.mask_layer import mask_of
 from napari_unet3d.widgets.origins import Origin, origin_of
 

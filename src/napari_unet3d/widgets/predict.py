@@ -25,7 +25,8 @@ from napari_unet3d.widgets.copy_run import CopyButton
 from napari_unet3d.widgets.form import SettingsForm
 from napari_unet3d.widgets.jobs import Progress
 from napari_unet3d.widgets.keep_prediction import KeepPrediction
-from napari_unet3d.widgets.layers import Place, sample_from_layers
+from napari_unet3d.widgets.layer_samples import sample_from_layers
+from napari_unet3d.widgets.layers import Place
 from napari_unet3d.widgets.model_box import ModelBox
 from napari_unet3d.widgets.outcomes import DEFAULT_TOLERANCE_UM, Outcome
 from napari_unet3d.widgets.parts import Kind, RunBar, heading

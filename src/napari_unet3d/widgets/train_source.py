@@ -23,7 +23,7 @@ from napari_unet3d.data.dataset import Part, list_pairs
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.widgets.form import compact_form_layout
-from napari_unet3d.widgets.layers import sample_from_layers
+from napari_unet3d.widgets.layer_samples import sample_from_layers
 from napari_unet3d.widgets.memory import recall, remember
 from napari_unet3d.widgets.paths import PathBox
 

@@ -18,7 +18,8 @@ from napari_unet3d.data.annotation import read_truth
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.disagreement import BOTH, FIRST, SECOND, Disagreement, compare_predictions
 from napari_unet3d.widgets.form import compact_form_layout
-from napari_unet3d.widgets.layers import bring_out, sample_from_layers, show_labels
+from napari_unet3d.widgets.layer_samples import sample_from_layers
+from napari_unet3d.widgets.layers import bring_out, show_labels
 from napari_unet3d.widgets.newest import NewestOnly
 from napari_unet3d.widgets.origins import origin_of
 from napari_unet3d.widgets.parts import add_row
