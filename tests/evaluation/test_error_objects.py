@@ -176,6 +176,16 @@ def test_only_the_largest_errors_are_kept(monkeypatch):
     assert np.unique(errors.regions).tolist() == [0, 1, 2, 3]
 
 
+def test_noise_is_not_counted_among_the_errors_that_were_left_out(monkeypatch):
+    monkeypatch.setattr(error_objects, "_MOST_KEPT", 2)
+    truth = np.zeros((10, 12, 60), np.uint8)
+    for number in range(1, 8):
+        truth[5, 5, 8 * number - 8 : 9 * number - 8] = 1
+    errors = find_error_objects(np.zeros_like(truth), Truth(truth), tolerance_um=2.0)
+    assert [error.n_voxels for error in errors.objects] == [7, 6]
+    assert (errors.n_hidden, errors.n_left_out) == (4, 1)  # those of four voxels and fewer are noise
+
+
 def test_large_ids_come_back_as_they_were():
     truth = volume((1, BOX)).astype(np.uint64) * 2**40
     (error,) = find_error_objects(volume(), Truth(truth), Task.OBJECTS).objects

@@ -13,10 +13,13 @@ from scipy.spatial import KDTree
 
 from napari_unet3d.data.annotation import Truth
 from napari_unet3d.data.sample import VoxelSize
-from napari_unet3d.evaluation.error_regions import Region, measure_thickness
+from napari_unet3d.evaluation.connected import Places
+from napari_unet3d.evaluation.error_regions import Region
 from napari_unet3d.evaluation.error_table import ErrorKind
 from napari_unet3d.evaluation.overlaps import Overlaps
-from napari_unet3d.evaluation.true_surfaces import Voxels, outermost
+from napari_unet3d.evaluation.true_surfaces import outermost, thickness
+
+_REACH = 4  # voxels around an object in which the other one is looked for first
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,17 +59,20 @@ def find_confusions(
     voxel_size_um : tuple of float
         Voxel size along z, y, x in µm.
     """
-    merges, splits = overlaps.merges(), overlaps.splits()
-    boxes = ndimage.find_objects(prediction) if merges else []
-    for one, several in merges.items():
-        box = boxes[one - 1]
-        region = _shared(box, prediction[box] == one, several, truth.labels[box], truth.annotated, voxel_size_um)
-        yield Confusion(ErrorKind.MERGE, (one,), several, region)
-    boxes = ndimage.find_objects(truth.labels) if splits else []
-    for one, several in splits.items():
-        box = boxes[one - 1]
-        region = _shared(box, truth.labels[box] == one, several, prediction[box], truth.annotated, voxel_size_um)
-        yield Confusion(ErrorKind.SPLIT, several, (one,), region)
+    shape = prediction.shape
+    for kind, owners, parts, groups in (
+        (ErrorKind.MERGE, prediction, truth.labels, overlaps.merges()),
+        (ErrorKind.SPLIT, truth.labels, prediction, overlaps.splits()),
+    ):
+        boxes = ndimage.find_objects(owners) if groups else []
+        for one, several in groups.items():
+            box = boxes[one - 1]
+            mask = owners[box] == one
+            if truth.annotated is not None:
+                mask &= truth.annotated[box]
+            region = _shared(box, mask, several, parts[box], shape, voxel_size_um)
+            found, wanted = ((one,), several) if kind is ErrorKind.MERGE else (several, (one,))
+            yield Confusion(kind, found, wanted, region)
 
 
 def _shared(
@@ -74,27 +80,59 @@ def _shared(
     mask: NDArray[np.bool_],
     several: tuple[int, ...],
     ids: NDArray[Any],
-    annotated: NDArray[np.bool_] | None,
+    shape: tuple[int, ...],
     voxel_size_um: VoxelSize,
 ) -> Region:
-    """Give what one object shares with several."""
-    if annotated is not None:
-        mask &= annotated[box]
-    mask &= np.isin(ids, several)
-    voxels, owners = np.argwhere(mask).astype(np.int32), ids[mask]
-    parts: list[Voxels] = [voxels[owners == each] for each in several]
-    parts.sort(key=len, reverse=True)
-    largest, second = (_surface(part) for part in parts[:2])
-    distances, _ = KDTree(largest * np.asarray(voxel_size_um)).query(second * np.asarray(voxel_size_um))
-    start = np.array([side.start for side in box], np.int32)
-    seam = np.flatnonzero((voxels == second[np.argmin(distances)]).all(axis=1))[0]
-    depth = float(measure_thickness(parts[1], voxel_size_um).max())
-    return Region(voxels + start, depth, int(seam), is_whole=False)
+    """Give what one object shares with several; `mask` is where it is in its box, and `ids` what is there."""
+    number_of = np.zeros(max(int(ids.max()), *several) + 1, np.min_scalar_type(len(several)))
+    number_of[list(several)] = np.arange(1, len(several) + 1)
+    parts = number_of[ids]
+    parts[~mask] = 0
+    sizes = np.sum([np.bincount(plane.ravel(), minlength=len(several) + 1) for plane in parts], axis=0)
+    largest, second = np.argsort(-sizes[1:], kind="stable")[:2] + 1
+    smaller = _box_within(parts == second)
+    mask = parts[smaller] == second
+    depth = float(thickness(mask, voxel_size_um).max())
+    start = [side.start for side in box]
+    z, y, x = np.add(_seam(mask, smaller, parts == largest, voxel_size_um), start).tolist()
+    around = (
+        (side.start + first, side.stop + first) for side, first in zip(_box_within(parts > 0), start, strict=True)
+    )
+    z_range, y_range, x_range = around
+    return Region(_places(parts > 0, box, shape), (z_range, y_range, x_range), depth, (z, y, x))
 
 
-def _surface(voxels: Voxels) -> Voxels:
-    start = voxels.min(axis=0) - 1
-    mask = np.zeros(voxels.max(axis=0) - start + 2, bool)
-    mask[tuple((voxels - start).T)] = True
-    surface: Voxels = np.argwhere(outermost(mask)).astype(np.int32) + start
-    return surface
+def _seam(
+    mask: NDArray[np.bool_], box: tuple[slice, ...], largest: NDArray[np.bool_], voxel_size_um: VoxelSize
+) -> tuple[int, ...]:
+    """Give the voxel of a part, the mask in a box, that is nearest to the largest part, looked for close by first."""
+    size = np.asarray(voxel_size_um)
+    start = np.array([side.start for side in box])
+    second = np.argwhere(outermost(np.pad(mask, 1))) - 1 + start
+    reach = _REACH * min(voxel_size_um)
+    while True:
+        margin = np.ceil(reach / size).astype(int) + 1  # what ends at the border of the view may not end there
+        corner = np.maximum(start - margin, 0)
+        view = tuple(slice(a, side.stop + b) for a, side, b in zip(corner, box, margin, strict=True))
+        there = np.argwhere(outermost(largest[view])) + corner
+        if len(there):
+            distances, _ = KDTree(there * size).query(second * size)
+            if distances.min() <= reach:
+                return tuple(second[np.argmin(distances)].tolist())
+        reach *= 4
+
+
+def _box_within(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
+    """Give the box around what is in a mask."""
+    (box,) = ndimage.find_objects(mask.view(np.uint8))
+    return tuple(box)
+
+
+def _places(mask: NDArray[np.bool_], box: tuple[slice, ...], shape: tuple[int, ...]) -> Places:
+    """Give the places in the flat volume of what is in a mask of a box, plane by plane to need little memory."""
+    z, y, x = (side.start for side in box)
+    places = []
+    for index, plane in enumerate(mask):
+        rows, columns = np.divmod(np.flatnonzero(plane), plane.shape[1])
+        places.append(((index + z) * shape[1] + rows + y) * shape[2] + columns + x)
+    return np.concatenate(places)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from heapq import heappop, heappush
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,16 +13,21 @@ from napari_unet3d.configs import Task
 from napari_unet3d.data.annotation import Truth
 from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.evaluation.confusions import Confusion, find_confusions
+from napari_unet3d.evaluation.connected import Places, connected
 from napari_unet3d.evaluation.error_regions import (
     Connected,
+    Numbers,
     Region,
-    connected_regions,
+    by_number,
+    find_cores,
+    make_region,
     measure_thickness,
     separate,
+    steps_of,
     touching,
 )
 from napari_unet3d.evaluation.error_table import ErrorKind, ErrorObject, ErrorObjects, ErrorsSearched
-from napari_unet3d.evaluation.error_voxels import WrongVoxels, wrong_voxels
+from napari_unet3d.evaluation.error_voxels import Mistake, WrongVoxels, wrong_voxels
 from napari_unet3d.evaluation.metrics import check_same_shape
 from napari_unet3d.evaluation.overlaps import Overlaps, narrow_ids
 from napari_unet3d.evaluation.true_surfaces import TrueSurfaces
@@ -96,6 +101,13 @@ def search_errors(
     yield search.result(ids, true_ids)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Found:
+    what: Mistake | Confusion
+    region: Region
+    is_whole: bool
+
+
 class _Search:
     """The errors that were found so far."""
 
@@ -109,63 +121,65 @@ class _Search:
     ) -> None:
         self._prediction, self._truth, self._task = prediction, truth, task
         self._voxel_size_um, self._tolerance_um = voxel_size_um, tolerance_um
-        self._surfaces = TrueSurfaces(truth, voxel_size_um)
-        self._found: list[tuple[WrongVoxels | Confusion, Region]] = []
+        self._found: list[_Found] = []
         self._n_hidden = self._n_left_out = 0
         self._without_partner: tuple[set[int], set[int]] = set(), set()
 
     def look(self) -> Iterator[ErrorsSearched]:
-        """Look at merges and splits, then at all wrong voxels, the largest regions first."""
+        """Look at merges and splits, then at all wrong voxels."""
         if self._task is Task.OBJECTS:
             self._look_at_objects()
-        regions: list[Connected] = []
-        for group in wrong_voxels(self._prediction, self._truth, self._task):
-            regions += connected_regions(group, self._are_whole)
-        regions.sort(key=lambda region: -len(region.voxels))
-        kept: list[int] = []  # a heap of the largest sizes
-        n_done, n_told, n_total = 0, 0, sum(len(region.voxels) for region in regions)
-        yield ErrorsSearched(0, n_total)
-        for number, region in enumerate(regions):
-            if len(kept) == _MOST_KEPT and kept[0] >= len(region.voxels):
-                self._n_left_out = len(regions) - number
-                return
-            depths = yield from self._depths(region, n_done, n_total)
-            parts = list(separate(region, depths, self._voxel_size_um, self._tolerance_um))
-            for part in parts:
-                self._found.append((region.group, part))
-                heappush(kept, len(part.voxels))
-                if len(kept) > _MOST_KEPT:
-                    heappop(kept)
-            self._n_hidden += not parts
-            n_done += len(region.voxels)
-            if n_done - n_told >= _VOXELS_PER_EVENT:
-                n_told = n_done
-                yield ErrorsSearched(n_done, n_total)
+        wrong, shape = wrong_voxels(self._prediction, self._truth, self._task), self._prediction.shape
+        yield ErrorsSearched(0, len(wrong.places))
+        if not len(wrong.places):
+            return
+        numbers, n_regions = connected(wrong.places, wrong.mistakes, shape)
+        mistakes = np.empty(n_regions, wrong.mistakes.dtype)
+        mistakes[numbers] = wrong.mistakes
+        regions = Connected(wrong.places, numbers, self._are_whole(wrong, numbers, mistakes), shape)
+        depths = yield from self._depths(wrong, numbers, regions.is_whole & (mistakes < wrong.n_values))
+        is_core = find_cores(regions, depths, self._voxel_size_um, self._tolerance_um)
+        parts, n_parts = separate(regions, is_core, steps_of(self._tolerance_um, self._voxel_size_um))
+        self._n_hidden += n_regions - int(np.count_nonzero(np.bincount(numbers[is_core], minlength=n_regions)))
+        self._n_left_out += max(0, n_parts - _MOST_KEPT)
+        for mine in _largest(parts, n_parts):
+            region = make_region(wrong.places[mine], depths[mine], shape)
+            number = numbers[mine[0]]
+            self._found.append(_Found(wrong.mistake(mistakes[number]), region, bool(regions.is_whole[number])))
 
     def _depths(
-        self, region: Connected, n_done: int, n_total: int
+        self, wrong: WrongVoxels, numbers: Numbers, is_extra: NDArray[np.bool_]
     ) -> Generator[ErrorsSearched, None, NDArray[np.float32]]:
         """Measure the depth of each voxel; of what has no true surface to keep to, from its own surface."""
-        voxels, wanted = region.voxels, region.group.wanted
-        if region.is_whole and region.group.kind is ErrorKind.EXTRA:
-            return measure_thickness(voxels, self._voxel_size_um)
-        depths = np.empty(len(voxels), np.float32)
-        for start in range(0, len(voxels), _VOXELS_PER_EVENT):
-            if start:
-                yield ErrorsSearched(n_done + start, n_total)
-            some = slice(start, start + _VOXELS_PER_EVENT)
-            depths[some] = self._surfaces.distances(wanted, voxels[some])
-        return depths if np.isfinite(depths[0]) else measure_thickness(voxels, self._voxel_size_um)
+        surfaces = TrueSurfaces(self._truth, self._voxel_size_um)
+        depths = np.full(len(numbers), np.inf, np.float32)
+        measured = np.flatnonzero(~is_extra[numbers])
+        values = (wrong.mistakes[measured] // wrong.n_values).astype(np.int32)
+        n_done = n_told = 0
+        for mine in by_number(values):
+            for start in range(0, len(mine), _VOXELS_PER_EVENT):
+                some = mine[start : start + _VOXELS_PER_EVENT]
+                here = measured[some]
+                depths[here] = surfaces.distances(int(values[some[0]]), wrong.places[here])
+                n_done += len(here)
+                if n_done - n_told >= _VOXELS_PER_EVENT:
+                    n_told = n_done
+                    yield ErrorsSearched(n_done, len(numbers))
+        alone = np.flatnonzero(np.isinf(depths))
+        for mine in by_number(numbers[alone]):
+            here = alone[mine]
+            depths[here] = measure_thickness(wrong.places[here], self._prediction.shape, self._voxel_size_um)
+        return depths
 
     def result(self, ids: NDArray[Any] | None, true_ids: NDArray[Any] | None) -> ErrorObjects:
         """Give numbers to what was found, the largest first, in the ids that were given."""
-        self._found.sort(key=lambda each: -len(each[1].voxels))
+        self._found.sort(key=lambda each: -len(each.region.places))
         regions = np.zeros(self._prediction.shape, np.uint16)
         objects = []
         # A merge and a split may share voxels; the smaller one, which is numbered last, keeps them.
-        for number, (what, region) in enumerate(self._found[:_MOST_KEPT], start=1):
-            regions[tuple(region.voxels.T)] = number
-            objects.append(self._object(number, what, region, ids, true_ids))
+        for number, found in enumerate(self._found[:_MOST_KEPT], start=1):
+            regions.reshape(-1)[found.region.places] = number
+            objects.append(self._object(number, found, ids, true_ids))
         return ErrorObjects(
             objects=tuple(objects),
             regions=regions,
@@ -181,48 +195,58 @@ class _Search:
         self._without_partner = overlaps.without_partner()
         for confusion in find_confusions(self._prediction, self._truth, overlaps, self._voxel_size_um):
             if confusion.region.depth_um > self._tolerance_um:
-                self._found.append((confusion, confusion.region))
+                self._found.append(_Found(confusion, confusion.region, is_whole=False))
             else:
                 self._n_hidden += 1
 
-    def _are_whole(self, group: WrongVoxels, numbers: NDArray[np.int32], n_regions: int) -> NDArray[np.bool_]:
+    def _are_whole(self, wrong: WrongVoxels, numbers: Numbers, mistakes: NDArray[Any]) -> NDArray[np.bool_]:
+        """Say of each region whether it is a whole thing; `mistakes` tells what is wrong with it."""
+        found, wanted = mistakes % wrong.n_values, mistakes // wrong.n_values
         if self._task is Task.OBJECTS:
-            predicted, true = self._without_partner
-            alone = group.wanted in true if group.kind is ErrorKind.MISSED else group.found in predicted
-            return np.full(n_regions, alone)
-        prediction, labels = self._prediction, self._truth.labels
+            predicted, true = (np.array(sorted(ids), np.int64) for ids in self._without_partner)
+            return np.where(found == 0, np.isin(wanted, true), np.isin(found, predicted))
+        prediction, labels = self._prediction.reshape(-1), self._truth.labels.reshape(-1)
 
-        def is_right(places: Any) -> NDArray[np.bool_]:
-            found, wanted = prediction[places], labels[places]
-            if group.kind is ErrorKind.EXTRA:
-                right: NDArray[np.bool_] = (found == group.found) & (wanted > 0)
-            else:
-                right = (wanted == group.wanted) & (found > 0 if group.found == 0 else found == wanted)
+        def is_right(places: Places, regions: Numbers) -> NDArray[np.bool_]:
+            found_there, wanted_there = prediction[places], labels[places]
+            mine_found, mine_wanted = found[regions], wanted[regions]
+            is_of_it = np.where(mine_found == 0, found_there > 0, found_there == wanted_there)
+            right: NDArray[np.bool_] = np.where(
+                mine_wanted == 0,
+                (found_there == mine_found) & (wanted_there > 0),
+                (wanted_there == mine_wanted) & is_of_it,
+            )
             return right
 
-        return ~touching(group.voxels, numbers, n_regions, is_right, prediction.shape)
+        return ~touching(wrong.places, numbers, len(mistakes), is_right, self._prediction.shape)
 
     def _object(
-        self,
-        number: int,
-        what: WrongVoxels | Confusion,
-        region: Region,
-        ids: NDArray[Any] | None,
-        true_ids: NDArray[Any] | None,
+        self, number: int, found: _Found, ids: NDArray[Any] | None, true_ids: NDArray[Any] | None
     ) -> ErrorObject:
-        first, last = region.voxels.min(axis=0).tolist(), region.voxels.max(axis=0).tolist()
-        z, y, x = ((start, end + 1) for start, end in zip(first, last, strict=True))
-        found = (what.found,) if isinstance(what, WrongVoxels) else what.found
-        wanted = (what.wanted,) if isinstance(what, WrongVoxels) else what.wanted
+        what, region = found.what, found.region
+        predicted = (what.found,) if isinstance(what, Mistake) else what.found
+        wanted = (what.wanted,) if isinstance(what, Mistake) else what.wanted
         return ErrorObject(
             number=number,
             kind=what.kind,
-            n_voxels=len(region.voxels),
-            volume_um3=float(len(region.voxels) * np.prod(self._voxel_size_um)),
+            n_voxels=len(region.places),
+            volume_um3=float(len(region.places) * np.prod(self._voxel_size_um)),
             depth_um=region.depth_um,
-            position_zyx=tuple(region.voxels[region.deepest].tolist()),
-            box_zyx=(z, y, x),
-            found=tuple(value if ids is None else int(ids[value]) for value in found if value),
+            position_zyx=region.position_zyx,
+            box_zyx=region.box_zyx,
+            found=tuple(value if ids is None else int(ids[value]) for value in predicted if value),
             wanted=tuple(value if true_ids is None else int(true_ids[value]) for value in wanted if value),
-            is_whole=region.is_whole,
+            is_whole=found.is_whole,
         )
+
+
+def _largest(parts: Numbers, n_parts: int) -> Iterator[NDArray[np.int64]]:
+    """Give the voxels of each of the largest parts, whose numbers count from 1."""
+    sizes = np.bincount(parts, minlength=n_parts + 1)[1:]
+    rank = np.full(n_parts + 1, _MOST_KEPT, np.uint16)
+    largest = np.argsort(-sizes, kind="stable")[:_MOST_KEPT]
+    rank[largest + 1] = np.arange(len(largest), dtype=np.uint16)
+    ranks = rank[parts]
+    kept = np.flatnonzero(ranks < _MOST_KEPT)
+    for mine in by_number(ranks[kept]):
+        yield kept[mine]

@@ -1,8 +1,8 @@
-"""Connected regions of wrong voxels: one per mistake, without the boundary noise that would join them."""
+"""Regions of wrong voxels: one per mistake, without the boundary noise that would join them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
 from math import ceil
@@ -10,17 +10,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from napari_unet3d.data.sample import VoxelSize
-from napari_unet3d.evaluation.error_voxels import WrongVoxels
-from napari_unet3d.evaluation.true_surfaces import Voxels, thickness
+from napari_unet3d.evaluation.connected import Places, connected
+from napari_unet3d.evaluation.error_table import Box, Position
+from napari_unet3d.evaluation.true_surfaces import thickness
 
-AreWhole = Callable[[WrongVoxels, NDArray[np.int32], int], NDArray[np.bool_]]
+Numbers = NDArray[np.int32]
 
 _NEIGHBOURS = [offset for offset in product((-1, 0, 1), repeat=3) if any(offset)]
-_TOUCHING = np.ones((3, 3, 3), bool)
 _RELATIVE_ERROR = 1e-6  # a depth of exactly the tolerance is noise, however its square root is rounded
+_AT_ONCE = 50_000  # voxels, few enough for the processor's cache
+_SOME = 32  # voxels of a region that are looked at before all are
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,87 +30,76 @@ class Region:
 
     Attributes
     ----------
-    voxels : ndarray of int32, shape (voxel, 3)
-        Places z, y, x.
+    places : ndarray of int64, shape (voxel,)
+        Where they are in the flat volume, ascending.
+    box_zyx : tuple of tuple of int
+        First voxel and the one after the last along z, y, x.
     depth_um : float
         Depth of the deepest.
-    deepest : int
-        Which of them that is; of several the one nearest to the middle.
-    is_whole : bool
-        Whether it touches nothing that is right, and so is no part of a thing, but all of it.
+    position_zyx : tuple of int
+        The deepest; of several the one nearest to the middle.
     """
 
-    voxels: Voxels
+    places: Places
+    box_zyx: Box
     depth_um: float
-    deepest: int
-    is_whole: bool
+    position_zyx: Position
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Connected:
-    """Wrong voxels that hang together, before noise is told from what is deeper.
+    """All regions of wrong voxels that hang together, before noise is told from what is deeper.
 
     Attributes
     ----------
-    group : WrongVoxels
-        What is wrong with them.
-    voxels : ndarray of int32, shape (voxel, 3)
-        Places z, y, x.
-    is_whole : bool
-        Whether it is no part of a thing, but all of it.
+    places : ndarray of int64, shape (voxel,)
+        Where the voxels are in the flat volume, ascending.
+    numbers : ndarray of int32, shape (voxel,)
+        The region of each, from 0.
+    is_whole : ndarray of bool, shape (region,)
+        Which regions touch nothing that is right, and so are no part of a thing, but all of it.
+    shape : tuple of int
+        Shape of the volume.
     """
 
-    group: WrongVoxels
-    voxels: Voxels
-    is_whole: bool
+    places: Places
+    numbers: Numbers
+    is_whole: NDArray[np.bool_]
+    shape: tuple[int, ...]
 
 
-def connected_regions(group: WrongVoxels, are_whole: AreWhole) -> Iterator[Connected]:
-    """Take wrong voxels apart into regions that hang together.
+def make_region(places: Places, depths: NDArray[np.float32], shape: Sequence[int]) -> Region:
+    """Find out what a region of voxels is like from the depth of each."""
+    voxels = np.unravel_index(places, tuple(shape))
+    deepest = np.flatnonzero(depths >= depths.max() * (1 - _RELATIVE_ERROR))
+    from_middle = sum(np.abs(along[deepest] - along.mean()) for along in voxels)
+    most_central = deepest[np.argmin(from_middle)]
+    z, y, x = (int(along[most_central]) for along in voxels)
+    return Region(places, box_of(voxels), float(depths[most_central]), (z, y, x))
 
-    Voxels that touch with a face, an edge or a corner do: a thin thing that runs across the grid is one mistake then,
-    and not as many as it has steps.
+
+def box_of(voxels: Sequence[NDArray[np.int64]]) -> Box:
+    """Give the box around voxels, whose places are given along z, y and x."""
+    z, y, x = ((int(along.min()), int(along.max()) + 1) for along in voxels)
+    return z, y, x
+
+
+def touching(
+    places: Places, numbers: Numbers, n_regions: int, is_right: Callable[..., Any], shape: Sequence[int]
+) -> NDArray[np.bool_]:
+    """Say which regions touch something that is right.
 
     Parameters
     ----------
-    group : WrongVoxels
-        The voxels.
-    are_whole : callable
-        Says of regions, given as the group, the number of each voxel's region from 0 and how many there are, which
-        ones are whole things.
-    """
-    numbers, n_regions = _connected(group.voxels)
-    is_whole = are_whole(group, numbers, n_regions)
-    voxels = group.voxels[np.argsort(numbers, kind="stable")]
-    ends = np.cumsum(np.bincount(numbers, minlength=n_regions)).tolist()
-    for number, (start, stop) in enumerate(pairwise([0, *ends])):
-        yield Connected(group, voxels[start:stop], bool(is_whole[number]))
-
-
-def _connected(voxels: Voxels) -> tuple[NDArray[np.int32], int]:
-    """Give the number of each voxel's region, from 0, and how many regions there are."""
-    start = voxels.min(axis=0)
-    places = tuple((voxels - start).T)
-    mask = np.zeros(voxels.max(axis=0) - start + 1, bool)
-    mask[places] = True
-    labels, n_regions = ndimage.label(mask, _TOUCHING)
-    return labels[places] - 1, n_regions
-
-
-def touching(voxels: Voxels, numbers: NDArray[np.int32], n_regions: int, right: Any, shape: Any) -> NDArray[np.bool_]:
-    """Say which regions touch something.
-
-    Parameters
-    ----------
-    voxels : ndarray of int32, shape (voxel, 3)
-        Places z, y, x.
+    places : ndarray of int64, shape (voxel,)
+        Where the voxels are in the flat volume.
     numbers : ndarray of int32, shape (voxel,)
         The region of each.
     n_regions : int
         How many there are.
-    right : callable
-        Says of voxels, given as a tuple of three indices, whether they are what may be touched.
-    shape : tuple of int
+    is_right : callable
+        Says of places, and of the numbers of the regions beside them, whether they may be touched.
+    shape : sequence of int
         Shape of the volume.
 
     Returns
@@ -119,87 +109,144 @@ def touching(voxels: Voxels, numbers: NDArray[np.int32], n_regions: int, right: 
     """
     touches = np.zeros(n_regions, bool)
     last = np.array(shape) - 1
-    for offset in _NEIGHBOURS:
-        unknown = ~touches[numbers]
-        voxels, numbers = voxels[unknown], numbers[unknown]
-        beside = np.clip(voxels + np.array(offset, np.int32), 0, last)
-        touches[numbers[right(tuple(beside.T))]] = True
+    # Nearly all touch something with a few voxels, of which the largest regions have very many more.
+    for chosen in (_some_of_each(numbers, n_regions), slice(None)):
+        mine, at = numbers[chosen], places[chosen]
+        unknown = ~touches[mine]
+        mine, voxels = mine[unknown], np.stack(np.unravel_index(at[unknown], tuple(shape)), axis=1)
+        for offset in _NEIGHBOURS:
+            beside = np.clip(voxels + offset, 0, last)
+            touches[mine[is_right(np.ravel_multi_index(tuple(beside.T), tuple(shape)), mine)]] = True
+            unknown = ~touches[mine]
+            mine, voxels = mine[unknown], voxels[unknown]
     return touches
 
 
-def separate(
-    region: Connected, depths: NDArray[np.float32], voxel_size_um: VoxelSize, tolerance_um: float
-) -> Iterator[Region]:
-    """Give one region for each mistake, and nothing for boundary noise.
+def _some_of_each(numbers: Numbers, n_regions: int) -> NDArray[np.int64]:
+    """Give some voxels of each region, all where it has few."""
+    steps = np.maximum(1, np.bincount(numbers, minlength=n_regions) // _SOME)
+    return np.flatnonzero(np.arange(len(numbers)) % steps[numbers] == 0)
 
-    Boundary noise is what never goes deeper than the tolerance. Where noise joins deeper parts, as when a prediction
-    is a little too wide everywhere, each of these is a region of its own, with the noise right around it. What is
-    whole is never taken apart, and is noise only if it is no longer than twice the tolerance: something long and thin
-    that was missed is no noise, however thin.
+
+def by_number(numbers: NDArray[np.integer[Any]]) -> Iterator[NDArray[np.int64]]:
+    """Give which voxels each number has, in the order of the numbers."""
+    numbers = numbers.astype(np.min_scalar_type(int(numbers.max(initial=0))))  # the narrower, the sooner sorted
+    order = np.argsort(numbers, kind="stable")
+    in_order = numbers[order]
+    ends = np.flatnonzero(in_order[1:] != in_order[:-1]) + 1
+    for start, stop in pairwise([0, *ends.tolist(), len(numbers)]):
+        if stop > start:
+            yield order[start:stop]
+
+
+def measure_thickness(places: Places, shape: Sequence[int], voxel_size_um: VoxelSize) -> NDArray[np.float32]:
+    """Give the distance in µm of each voxel of a region from the region's own surface."""
+    voxels = np.unravel_index(places, tuple(shape))
+    inside = tuple(along - along.min() for along in voxels)
+    mask = np.zeros([int(along.max()) + 1 for along in inside], bool)
+    mask[inside] = True
+    depths: NDArray[np.float32] = thickness(mask, voxel_size_um)[inside].astype(np.float32)
+    return depths
+
+
+def find_cores(
+    regions: Connected, depths: NDArray[np.float32], voxel_size_um: VoxelSize, tolerance_um: float
+) -> NDArray[np.bool_]:
+    """Tell mistakes from boundary noise, which is what never goes deeper than the tolerance.
+
+    What is whole is never taken apart, and is noise only if it is no longer than twice the tolerance: something long
+    and thin that was missed is no noise, however thin.
 
     Parameters
     ----------
-    region : Connected
-        Voxels that hang together.
+    regions : Connected
+        The wrong voxels.
     depths : ndarray of float32, shape (voxel,)
         Distance of each from the surface that it should have kept to in µm.
     voxel_size_um : tuple of float
         Voxel size along z, y, x in µm.
     tolerance_um : float
         Depth of boundary noise in µm.
+
+    Returns
+    -------
+    ndarray of bool, shape (voxel,)
+        Which are no noise.
     """
-    voxels, highest = region.voxels, tolerance_um * (1 + _RELATIVE_ERROR)
-    is_deep = depths > highest
-    if region.is_whole:
-        length = (np.ptp(voxels, axis=0) + 1) * voxel_size_um
-        if is_deep.any() or length.max() > 2 * highest:
-            yield _region(voxels, depths, is_whole=True)
-    elif is_deep.all():
-        yield _region(voxels, depths, is_whole=False)
-    elif is_deep.any():
-        parts = _parts(voxels, is_deep, ceil(tolerance_um / min(voxel_size_um)))
-        order = np.argsort(parts, kind="stable")
-        ends = np.cumsum(np.bincount(parts))
-        for start, stop in pairwise(ends):
-            mine = order[start:stop]
-            yield _region(voxels[mine], depths[mine], is_whole=False)
+    places, numbers = regions.places, regions.numbers
+    highest = tolerance_um * (1 + _RELATIVE_ERROR)
+    is_core: NDArray[np.bool_] = depths > highest
+    whole = np.flatnonzero(regions.is_whole[numbers])
+    if len(whole):
+        whole = whole[np.argsort(numbers[whole], kind="stable")]
+        starts = np.flatnonzero(np.diff(numbers[whole], prepend=-1))
+        is_kept = np.logical_or.reduceat(is_core[whole], starts)
+        for along, size in zip(np.unravel_index(places[whole], regions.shape), voxel_size_um, strict=True):
+            length = (np.maximum.reduceat(along, starts) - np.minimum.reduceat(along, starts) + 1) * size
+            is_kept |= length > 2 * highest
+        is_core[whole] = np.repeat(is_kept, np.diff(starts, append=len(whole)))
+    return is_core
 
 
-def measure_thickness(voxels: Voxels, voxel_size_um: VoxelSize) -> NDArray[np.float32]:
-    """Give the distance in µm of each voxel of a region from the region's own surface."""
-    start = voxels.min(axis=0)
-    places = tuple((voxels - start).T)
-    mask = np.zeros(voxels.max(axis=0) - start + 1, bool)
-    mask[places] = True
-    depths: NDArray[np.float32] = thickness(mask, voxel_size_um)[places].astype(np.float32)
-    return depths
+def separate(regions: Connected, is_core: NDArray[np.bool_], n_steps: int) -> tuple[Numbers, int]:
+    """Give one region for each mistake.
 
+    Where noise joins deeper parts, as when a prediction is a little too wide everywhere, each of these is a region of
+    its own, with the noise right around it.
 
-def _region(voxels: Voxels, depths: NDArray[np.float32], *, is_whole: bool) -> Region:
-    deepest = np.flatnonzero(depths >= depths.max() * (1 - _RELATIVE_ERROR))
-    from_middle = np.abs(voxels[deepest] - voxels.mean(axis=0)).sum(axis=1)
-    most_central = int(deepest[np.argmin(from_middle)])
-    return Region(voxels, float(depths[most_central]), most_central, is_whole)
+    Parameters
+    ----------
+    regions : Connected
+        The wrong voxels.
+    is_core : ndarray of bool, shape (voxel,)
+        Which are no noise.
+    n_steps : int
+        How far around a mistake noise belongs to it, in voxels.
 
-
-def _parts(voxels: Voxels, is_deep: NDArray[np.bool_], n_steps: int) -> NDArray[np.int32]:
-    """Give numbers from 1 to the deep parts of a region, with the noise within some steps; 0 is other noise."""
-    start = voxels.min(axis=0) - 1
-    places = tuple((voxels - start).T)
-    cores, n_cores = _connected(voxels[is_deep])
+    Returns
+    -------
+    tuple of ndarray of int32, shape (voxel,), and int
+        Numbers from 1 of the mistakes, 0 for what else is noise, and how many mistakes there are.
+    """
+    places, numbers = regions.places, regions.numbers
+    cores, n_cores = connected(places[is_core], numbers[is_core], regions.shape)
     rank = np.empty(n_cores, np.int32)
-    rank[np.argsort(np.bincount(cores), kind="stable")] = np.arange(1, n_cores + 1)  # the largest is stronger
-    labels = np.zeros(voxels.max(axis=0) - start + 2, np.int32)
-    labels[tuple(place[is_deep] for place in places)] = rank[cores]
-    is_open = ~is_deep
+    by_size = np.argsort(np.bincount(cores, minlength=n_cores), kind="stable")
+    rank[by_size] = np.arange(1, n_cores + 1)  # the largest is stronger
+    parts = np.zeros(len(places), np.int32)
+    parts[is_core] = rank[cores]
+    region_of = np.zeros(n_cores + 1, np.int32)
+    region_of[parts[is_core]] = numbers[is_core]
+    has_core = np.zeros(len(regions.is_whole), bool)
+    has_core[numbers[is_core]] = True
+    noise = np.flatnonzero(~is_core & has_core[numbers])
+    if len(noise) and n_steps:
+        _grow(parts, noise, region_of, regions, n_steps)
+    return parts, n_cores
+
+
+def _grow(parts: Numbers, noise: NDArray[np.int64], region_of: Numbers, regions: Connected, n_steps: int) -> None:
+    """Give the noise around each part to it, the strongest first, step by step, in place."""
+    wide = tuple(side + 2 for side in regions.shape)
+    at = np.ravel_multi_index(tuple(along + 1 for along in np.unravel_index(regions.places, regions.shape)), wide)
+    strides = np.array((wide[1] * wide[2], wide[2], 1))
+    labels = np.zeros(wide, np.int32).reshape(-1)
+    labels[at] = parts
     for _ in range(n_steps):
-        noise = voxels[is_open] - start
+        strongest = np.zeros(len(noise), np.int32)
+        for start in range(0, len(noise), _AT_ONCE):
+            some = slice(start, start + _AT_ONCE)
+            here, mine = at[noise[some]], regions.numbers[noise[some]]
+            for stride in (np.array(_NEIGHBOURS) @ strides).tolist():
+                beside = labels[here + stride]
+                beside[region_of[beside] != mine] = 0
+                np.maximum(strongest[some], beside, out=strongest[some])
+        labels[at[noise]] = parts[noise] = strongest
+        noise = noise[strongest == 0]
         if not len(noise):
             break
-        strongest = np.zeros(len(noise), np.int32)
-        for offset in _NEIGHBOURS:
-            np.maximum(strongest, labels[tuple((noise + np.array(offset, np.int32)).T)], out=strongest)
-        labels[tuple(noise.T)] = strongest
-        is_open = labels[places] == 0
-    parts: NDArray[np.int32] = labels[places]
-    return parts
+
+
+def steps_of(tolerance_um: float, voxel_size_um: VoxelSize) -> int:
+    """Give how many voxels a tolerance is long at most."""
+    return ceil(tolerance_um / min(voxel_size_um))

@@ -92,7 +92,7 @@ class ErrorObjects:
     n_hidden : int
         Regions that never go deeper than the tolerance and so are boundary noise.
     n_left_out : int
-        Regions that were not looked at, or not kept, because there were too many larger ones; some may be noise.
+        Errors that go deeper, too, and were not kept, because there were too many larger ones.
     tolerance_um : float
         Depth in µm up to which errors are boundary noise.
     voxel_size_um : tuple of float
