@@ -165,6 +165,23 @@ def test_errors_that_noise_joins_are_told_apart_with_a_tolerance():
         assert 18 <= error.n_voxels < 100  # the two slices above the noise, and some of that
 
 
+def test_noise_of_one_object_does_not_become_a_part_of_an_error_of_another():
+    truth = volume((1, np.s_[6:10, 4:16, 2:22]))
+    found = volume((1, np.s_[5:10, 4:16, 2:22]))  # too high by a slice, which is noise
+    found[3:6, 4:7, 2:5] = 1  # and by three in one corner, which is not
+    found[2:5, 8:16, 12:22] = 2  # on top of the noise
+    larger, smaller = find_error_objects(found, Truth(truth), Task.OBJECTS, tolerance_um=1.5).objects
+    assert (larger.found, larger.n_voxels) == ((2,), 3 * 8 * 10)
+    assert smaller.found == (1,)
+
+
+@pytest.mark.parametrize(("tolerance_um", "n_errors"), [(0.3, 0), (0.29, 1)])
+def test_a_merge_exactly_as_deep_as_the_tolerance_is_noise(tolerance_um, n_errors):
+    truth = volume((1, np.s_[2:12, 2:8, 2:8]), (2, np.s_[2:12, 2:8, 8:9]))
+    errors = find_error_objects((truth > 0).astype(int), Truth(truth), Task.OBJECTS, (0.3, 0.3, 0.3), tolerance_um)
+    assert len(errors.objects) == n_errors
+
+
 def test_only_the_largest_errors_are_kept(monkeypatch):
     monkeypatch.setattr(error_objects, "_MOST_KEPT", 3)
     truth = np.zeros((10, 12, 60), np.uint8)

@@ -19,6 +19,7 @@ from napari_unet3d.evaluation.error_regions import (
     Numbers,
     Region,
     by_number,
+    deepest_noise,
     find_cores,
     make_region,
     measure_thickness,
@@ -194,7 +195,7 @@ class _Search:
         overlaps = Overlaps.count(self._prediction, self._truth.labels, self._truth.annotated)
         self._without_partner = overlaps.without_partner()
         for confusion in find_confusions(self._prediction, self._truth, overlaps, self._voxel_size_um):
-            if confusion.region.depth_um > self._tolerance_um:
+            if confusion.region.depth_um > deepest_noise(self._tolerance_um):
                 self._found.append(_Found(confusion, confusion.region, is_whole=False))
             else:
                 self._n_hidden += 1

@@ -19,7 +19,7 @@ from napari_unet3d.evaluation.true_surfaces import thickness
 Numbers = NDArray[np.int32]
 
 _NEIGHBOURS = [offset for offset in product((-1, 0, 1), repeat=3) if any(offset)]
-_RELATIVE_ERROR = 1e-6  # a depth of exactly the tolerance is noise, however its square root is rounded
+_RELATIVE_ERROR = 1e-6  # of a depth, which is a square root
 _AT_ONCE = 50_000  # voxels, few enough for the processor's cache
 _SOME = 32  # voxels of a region that are looked at before all are
 
@@ -174,7 +174,7 @@ def find_cores(
         Which are no noise.
     """
     places, numbers = regions.places, regions.numbers
-    highest = tolerance_um * (1 + _RELATIVE_ERROR)
+    highest = deepest_noise(tolerance_um)
     is_core: NDArray[np.bool_] = depths > highest
     whole = np.flatnonzero(regions.is_whole[numbers])
     if len(whole):
@@ -245,6 +245,11 @@ def _grow(parts: Numbers, noise: NDArray[np.int64], region_of: Numbers, regions:
         noise = noise[strongest == 0]
         if not len(noise):
             break
+
+
+def deepest_noise(tolerance_um: float) -> float:
+    """Give a tolerance, and a little more: a depth of exactly the tolerance is noise, however it is rounded."""
+    return tolerance_um * (1 + _RELATIVE_ERROR)
 
 
 def steps_of(tolerance_um: float, voxel_size_um: VoxelSize) -> int:
