@@ -97,7 +97,7 @@ def test_objects_are_counted_in_the_table(dock, viewer):
         "AP": "0.230",  # 2 of 4 at 0.5 and 1 of 5 at the nine thresholds above it
         "Found": "2/3",
         "Split": "1",
-        "Merged": "0",
+        "Merg.": "0",
     }
     assert all(table.horizontalHeaderItem(column).toolTip() for column in range(1, table.columnCount()))
     dock.results.show_selected()

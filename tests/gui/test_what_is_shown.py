@@ -150,7 +150,7 @@ def test_closing_the_viewer_while_side_by_side_is_fine(dock, viewer):
 def test_corrections_get_a_cell_of_their_own(dock, viewer, qtbot):
     dock.what_is_shown.side_button.click()
     dock.select(dock.inspection.errors.objects[0])
-    dock.correct.truth_button.click()
+    dock.correct.controls.truth_button.click()
     qtbot.waitUntil(lambda: grid_of(viewer).shape[0] * grid_of(viewer).shape[1] >= 4)
     corrected = viewer.layers["v corrected"]
     assert corrected.visible

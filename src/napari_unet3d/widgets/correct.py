@@ -66,6 +66,11 @@ class CorrectPart(QWidget):
         dock.error_selected.connect(self._on_selected)
         self._refresh()
 
+    @property
+    def has_corrections(self) -> bool:
+        """Whether something is corrected in what is in view."""
+        return self.correcting is not None and bool(self.correcting.corrections.done)
+
     def take(self, taken: Taken) -> None:
         """Let the truth or the prediction hold at the error or place."""
         with self.message.explaining():

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QDoubleSpinBox, QLabel, QPushButton, QVBoxLayout, QWi
 from napari_unet3d.configs import CorrectionConfig
 from napari_unet3d.widgets.form import SettingsForm
 from napari_unet3d.widgets.memory import recall, remember
-from napari_unet3d.widgets.parts import MessageLine, add_row, heading
+from napari_unet3d.widgets.parts import MessageLine, add_row
 
 if TYPE_CHECKING:
     from napari_unet3d.evaluation.error_table import ErrorObject
@@ -118,7 +118,6 @@ class CorrectControls(QWidget):
     def _lay_out(self) -> None:
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(heading("Correct"))
         column.addWidget(self.where)
         add_row(column, self.truth_button, self.prediction_button)
         add_row(column, self.paint_button, self.undo_button, self.redo_button)

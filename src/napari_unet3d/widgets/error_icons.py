@@ -6,30 +6,36 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from qtpy.QtCore import QLineF, Qt
-from qtpy.QtGui import QColor, QPainter, QPen, QPixmap
+from qtpy.QtGui import QColor, QIcon, QPainter, QPen, QPixmap
 
 _SIDE = 10
 _CORRECTED = "#20a040"  # seen on a light ground as well as on a dark one
 
 
-def dot(colour: str) -> QPixmap:
+def dot(colour: str) -> QIcon:
     """Draw a dot, whose colour tells the kind of an error."""
     picture = _empty()
     with _painter(picture) as painter:
         painter.setBrush(QColor(colour))
         painter.setPen(Qt.PenStyle.NoPen)
         painter.drawEllipse(0, 0, _SIDE, _SIDE)
-    return picture
+    return _icon(picture)
 
 
-def tick() -> QPixmap:
+def tick() -> QIcon:
     """Draw a green tick, which tells that an error was corrected."""
     picture = _empty()
     with _painter(picture) as painter:
         painter.setPen(QPen(QColor(_CORRECTED), 2))
         painter.drawLine(QLineF(1, 5, 4, 8))
         painter.drawLine(QLineF(4, 8, 9, 1))
-    return picture
+    return _icon(picture)
+
+
+def _icon(picture: QPixmap) -> QIcon:
+    icon = QIcon(picture)
+    icon.addPixmap(picture, QIcon.Mode.Selected)  # Qt would mix it with the colour of the selected row
+    return icon
 
 
 def _empty() -> QPixmap:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Labels
 
-from napari_unet3d.widgets.layers import remove_own, show_piece
+from napari_unet3d.widgets.layers import existing, remove_own, show_piece
 from napari_unet3d.widgets.navigation import jump_to, zoom_to
 
 if TYPE_CHECKING:
@@ -47,9 +47,16 @@ def mark_error(viewer: Any, inspection: Inspection, error: ErrorObject) -> Label
         blending="translucent_no_depth",
         opacity=0.9,
     )
-    layer.contour = 1
+    layer.contour = _contour(viewer)
     layer.visible = True
     return layer
+
+
+def fit_mark(viewer: Any, inspection: Inspection) -> None:
+    """Give the mark the looks that suit slices or 3D, whichever is in view."""
+    layer = existing(viewer, error_layer_name(inspection), Labels)
+    if layer is not None:
+        layer.contour = _contour(viewer)
 
 
 def unmark_error(viewer: Any, inspection: Inspection) -> None:
@@ -85,3 +92,7 @@ def go_to_error(viewer: Any, inspection: Inspection, error: ErrorObject, *, zoom
 def error_layer_name(inspection: Inspection) -> str:
     """Give the name of the layer with the mark."""
     return f"{inspection.name} error"
+
+
+def _contour(viewer: Any) -> int:
+    return 1 if viewer.dims.ndisplay == 2 else 0  # napari cannot draw contours in 3D, and warns of them

@@ -10,7 +10,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QWidget
 
 from napari_unet3d.evaluation.error_table import ErrorObject
-from napari_unet3d.widgets.error_marks import go_to_error
+from napari_unet3d.widgets.error_marks import fit_mark, go_to_error
 from napari_unet3d.widgets.keys import bind_key
 from napari_unet3d.widgets.memory import recall, remember
 from napari_unet3d.widgets.navigation import voxels_along_ray
@@ -58,6 +58,7 @@ class ErrorSteps(QWidget):
         self._after_click.setSingleShot(True)
         self._after_click.timeout.connect(lambda: dock.select(self._clicked))
         self._follow_double_clicks()
+        dock.follow(dock.viewer.dims.events.ndisplay, self._fit_mark)
 
     def go_to(self, error: ErrorObject | None) -> None:
         """Move the view to an error, mark it there, and then as seen."""
@@ -66,6 +67,10 @@ class ErrorSteps(QWidget):
             go_to_error(dock.viewer, dock.inspection, error, zoom=self.zoom_box.isChecked())
             dock.table.rows.mark_seen(error)
         dock.error_selected.emit(error)
+
+    def _fit_mark(self) -> None:
+        if self._dock.inspection is not None:
+            fit_mark(self._dock.viewer, self._dock.inspection)
 
     def _follow_double_clicks(self) -> None:
         callbacks = self._dock.viewer.mouse_double_click_callbacks

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from qtpy.QtCore import QItemSelection, Qt, Signal
+from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QCheckBox,
     QComboBox,
     QDoubleSpinBox,
     QHBoxLayout,
-    QHeaderView,
     QLabel,
     QLineEdit,
     QTableView,
@@ -21,11 +21,29 @@ from qtpy.QtWidgets import (
 )
 
 from napari_unet3d.evaluation.error_table import ErrorKind, ErrorObject, ErrorObjects
-from napari_unet3d.widgets.error_list import ErrorList, ErrorsInView, Remarks, number_words
+from napari_unet3d.widgets.error_list import ErrorList, ErrorsInView, Remarks
 
 _ROW_HEIGHT = 22
-_N_ROWS = 9
-_WIDTHS = {ErrorList.SEEN: 24, ErrorList.KIND: 84, ErrorList.VOLUME: 58, ErrorList.DEPTH: 46, ErrorList.PLACE: 84}
+_N_ROWS = 8
+_WIDTHS = {ErrorList.SEEN: 24, ErrorList.KIND: 84, ErrorList.VOLUME: 52, ErrorList.DEPTH: 44, ErrorList.PLACE: 76}
+_LEAST_WIDTHS = {ErrorList.WHAT: 64, ErrorList.NOTE: 48}  # they take what is left
+
+
+class _View(QTableView):
+    """Gives the columns with words the width that the others leave."""
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        super().resizeEvent(event)
+        self.share_width()
+
+    def share_width(self) -> None:
+        left = self.width() - 2 * self.frameWidth() - sum(_WIDTHS.values())
+        if (bar := self.verticalScrollBar()) is not None and bar.isVisible():
+            left -= bar.width()
+        shown = [column for column in _LEAST_WIDTHS if not self.isColumnHidden(column)]
+        least = sum(_LEAST_WIDTHS[column] for column in shown)
+        for column in shown:
+            self.setColumnWidth(column, max(_LEAST_WIDTHS[column], left * _LEAST_WIDTHS[column] // least))
 
 
 class ErrorTable(QWidget):
@@ -52,7 +70,7 @@ class ErrorTable(QWidget):
         super().__init__()
         self.rows = ErrorList(self)
         self.in_view = ErrorsInView(self.rows)
-        self.view = QTableView()
+        self.view = _View()
         self.view.setToolTip("The errors of the prediction; a click goes to one, a click on a heading sorts.")
         self.count = QLabel()
         self.count.setWordWrap(True)
@@ -99,6 +117,7 @@ class ErrorTable(QWidget):
         self.rows.show_errors(errors.objects if errors else (), remarks, names)
         self._list_kinds()
         self.view.setColumnHidden(ErrorList.WHAT, names is None and not any(each.is_whole for each in self.rows.errors))
+        self.view.share_width()
         self._count()
 
     def choose(self, error: ErrorObject | None) -> None:
@@ -168,11 +187,7 @@ class ErrorTable(QWidget):
             words += f", {n_listed} listed"
         parts = [words]
         if errors.n_hidden:
-            is_one = errors.n_hidden == 1
-            parts.append(
-                f"{errors.n_hidden} no deeper than {number_words(errors.tolerance_um)} µm {'is' if is_one else 'are'} "
-                "hidden"
-            )
+            parts.append(f"{errors.n_hidden} shallower {'one is' if errors.n_hidden == 1 else 'ones are'} hidden")
         if errors.n_left_out:
             parts.append(f"{errors.n_left_out} smaller ones are left out")
         self.count.setText("; ".join(parts))
@@ -185,7 +200,7 @@ class ErrorTable(QWidget):
         view.setEditTriggers(QAbstractItemView.EditTrigger.DoubleClicked)
         view.setShowGrid(False)
         view.setWordWrap(False)
-        view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        view.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         view.setStyleSheet("QHeaderView::section { padding: 1px 2px; }")
         rows, header = view.verticalHeader(), view.horizontalHeader()
         assert rows is not None
@@ -195,8 +210,8 @@ class ErrorTable(QWidget):
         header.setMinimumSectionSize(22)
         for column, width in _WIDTHS.items():
             view.setColumnWidth(column, width)
-        header.setSectionResizeMode(ErrorList.WHAT, QHeaderView.ResizeMode.Stretch)
-        header.setSectionResizeMode(ErrorList.NOTE, QHeaderView.ResizeMode.Stretch)
+        header.setHighlightSections(False)
+        header.moveSection(ErrorList.PLACE, ErrorList.NOTE)  # where a narrow dock has to be scrolled to
         view.setSortingEnabled(True)
         view.sortByColumn(ErrorList.VOLUME, Qt.SortOrder.DescendingOrder)
         view.setFixedHeight(_ROW_HEIGHT * (_N_ROWS + 1) + 6)

@@ -33,6 +33,7 @@ class Folded(QCollapsible):
         self._remark = ""
         self.setDuration(120)
         self.toggleButton().setStyleSheet(_HEADING)
+        self.toggleButton().setMinimumWidth(1)  # a long remark shall not widen the dock
         self.toggleButton().setToolTip("Show or hide what belongs to this heading.")
         if (layout := self.layout()) is not None:
             layout.setContentsMargins(0, 0, 0, 0)

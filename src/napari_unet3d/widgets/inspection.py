@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from napari.layers import Image, Labels, Layer
@@ -19,11 +19,9 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.error_table import ErrorObjects, ErrorsSearched
 from napari_unet3d.model.plan import LabelClass, Plan
 from napari_unet3d.prediction.events import Prediction
-from napari_unet3d.widgets.origins import Origin
+from napari_unet3d.widgets.layers import Place, bring_out, show_difference
+from napari_unet3d.widgets.origins import Origin, mark_origin
 from napari_unet3d.widgets.outcomes import Outcome, compare
-
-if TYPE_CHECKING:
-    from napari_unet3d.widgets.layers import Place
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,6 +77,14 @@ class Inspection:
         """The napari layers that there are."""
         layers = (self.difference, self.prediction, self.truth, self.image)
         return tuple(layer for layer in layers if layer is not None)
+
+    @property
+    def value_names(self) -> dict[int, str] | None:
+        """What values of labels are called, where they are called anything; None when foreground is all there is."""
+        prediction = self.outcome.prediction
+        if prediction.task is Task.FOREGROUND:
+            return None
+        return {} if prediction.plan is None else {each.value: each.name for each in prediction.plan.classes}
 
     @property
     def has_probability(self) -> bool:
@@ -192,6 +198,15 @@ def inspect_outcome(outcome: Outcome, tolerance_um: float) -> Iterator[ErrorsSea
         prediction.labels, outcome.truth, prediction.task, prediction.voxel_size_um, tolerance_um
     ):
         yield Inspected(outcome, event) if isinstance(event, ErrorObjects) else event
+
+
+def show_difference_of(viewer: Any, outcome: Outcome, shown: Shown, place: Place) -> Labels:
+    """Show where a prediction is wrong, instead of the layers of prediction and truth, which would cover it."""
+    assert outcome.difference is not None
+    difference = show_difference(viewer, f"{shown.origin.name} difference", outcome.difference, place)
+    mark_origin([difference], shown.origin)
+    bring_out(viewer, difference, instead_of=[each for each in (shown.prediction, shown.truth) if each is not None])
+    return difference
 
 
 def _shape_words(labels: NDArray[Any]) -> str:

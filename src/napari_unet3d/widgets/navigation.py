@@ -17,7 +17,7 @@ Position = tuple[int, int, int]
 
 _MARK_SIZE = 0.08  # of the volume's longest side
 _PART_OF_VIEW = 0.4  # that what one goes to fills
-_LEAST_IN_VIEW = 24  # voxels, along the shorter side
+_LEAST_IN_VIEW = {1: 24, 2: 24, 3: 60}  # voxels along the shorter side; in 3D, what lies before it needs room, too
 _HERE, _LATER = "#ffd400", "#00c8ff"
 
 
@@ -54,7 +54,7 @@ def zoom_to(viewer: Any, size: Sequence[float], voxel_size: Sequence[float]) -> 
     axes = viewer.dims.displayed
     shown = [axis - viewer.dims.ndim + len(size) for axis in axes if axis >= viewer.dims.ndim - len(size)]
     longest = max(size[axis] for axis in shown)
-    least = _LEAST_IN_VIEW * max(voxel_size[axis] for axis in shown)
+    least = _LEAST_IN_VIEW[len(shown)] * max(voxel_size[axis] for axis in shown)
     camera_of(viewer).zoom = min(_view_size(viewer)) / max(longest / _PART_OF_VIEW, least)
 
 

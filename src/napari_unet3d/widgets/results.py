@@ -212,6 +212,7 @@ class Results(QWidget):
         assert self.live.shown is not None
         name = self.live.shown.outcome.prediction.name
         _, dock = self._dock.viewer.window.add_plugin_dock_widget("napari-unet3d", "Inspect")
+        dock.come_forward()
         dock.inspect_layers(f"{name} prediction")
 
     def _offer_to_save(self, outcome: Outcome | None) -> None:

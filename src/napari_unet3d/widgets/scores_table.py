@@ -10,7 +10,6 @@ from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableW
 
 from napari_unet3d.evaluation.scores import Scores
 
-_MOST_ROWS = 6
 _ROW_HEIGHT = 22
 
 
@@ -33,6 +32,10 @@ def _length(scores: Any) -> str:
         return "–"
     decimals = 2 if scores.hd95_um < 10 else 1 if scores.hd95_um < 100 else 0
     return f"{scores.hd95_um:.{decimals}f}"
+
+
+def _number(number: float) -> str:
+    return f"{number:.0f}" if number == round(number) else f"{number:.1f}"  # a mean
 
 
 def _of_objects(words: Callable[[Any], str]) -> Callable[[Any], str]:
@@ -69,15 +72,17 @@ _OBJECTS = (
     _Column(
         "Found",
         "How many of the true objects were found, with an IoU of at least 0.5.",
-        _of_objects(lambda objects: f"{objects.n_found:.4g}/{objects.n_true:.4g}"),
+        _of_objects(lambda objects: f"{_number(objects.n_found)}/{_number(objects.n_true)}"),
     ),
     _Column(
-        "Split", "True objects that were predicted as two or more.", _of_objects(lambda each: f"{each.n_split:.4g}")
+        "Split",
+        "True objects that were predicted as two or more.",
+        _of_objects(lambda each: _number(each.n_split)),
     ),
     _Column(
-        "Merged",
+        "Merg.",
         "Predicted objects that are two or more true ones.",
-        _of_objects(lambda objects: f"{objects.n_merged:.4g}"),
+        _of_objects(lambda objects: _number(objects.n_merged)),
     ),
 )
 
@@ -87,14 +92,20 @@ class ScoresTable(QTableWidget):
 
     `cellDoubleClicked` tells the row that the user wants to see.
 
+    Parameters
+    ----------
+    most_rows : int
+        How many rows are in view without scrolling.
+
     Attributes
     ----------
     names : list of str
         The volume that each row belongs to.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most_rows: int = 6) -> None:
         super().__init__(0, 0)
+        self._most_rows = most_rows
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
@@ -160,6 +171,7 @@ class ScoresTable(QTableWidget):
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         header.setMinimumSectionSize(30)
+        header.setHighlightSections(False)
 
     def _rows_for(self, name: str, n_rows: int) -> int:
         """Make as many rows for a volume as it needs, at the end if it has none yet, and give the first."""
@@ -172,7 +184,7 @@ class ScoresTable(QTableWidget):
         self.names[first : first + n_before] = [name] * n_rows
         header = self.horizontalHeader()
         assert header is not None
-        self.setFixedHeight(header.sizeHint().height() + _ROW_HEIGHT * min(_MOST_ROWS, len(self.names)) + 6)
+        self.setFixedHeight(header.sizeHint().height() + _ROW_HEIGHT * min(self._most_rows, len(self.names)) + 6)
         self.show()
         return first
 

@@ -28,7 +28,7 @@ from napari_unet3d.widgets.jobs import Progress
 from napari_unet3d.widgets.layers import show_labels
 from napari_unet3d.widgets.memory import recall
 from napari_unet3d.widgets.origins import Origin, mark_origin
-from napari_unet3d.widgets.parts import MessageLine, RunBar, add_row, heading
+from napari_unet3d.widgets.parts import MessageLine, RunBar, add_row
 from napari_unet3d.widgets.paths import PathBox
 from napari_unet3d.widgets.runs import new_run_folder, remember_run
 from napari_unet3d.widgets.train_job import TRAIN, begin_training
@@ -235,7 +235,6 @@ class TrainOnPart(QWidget):
         )
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(heading("Train on with the corrections"))
         column.addWidget(self.dataset)
         add_row(column, self.add_button, self.remove_button)
         column.addWidget(self.run_bar)

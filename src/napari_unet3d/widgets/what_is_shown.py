@@ -75,11 +75,12 @@ class WhatIsShown(QWidget):
         self.side_button.changed.connect(self._show_state)
         bind_key(dock, _STEP, "Show the truth, then the prediction, then the difference", self.step)
         bind_key(dock, _SIDE_BY_SIDE, "Show truth, prediction and difference side by side", self.side_button.click)
+        self.setStyleSheet("QPushButton { padding: 4px 2px; }")  # so that the words fit with larger fonts, too
         dock.inspection_changed.connect(self._take_inspection)
         dock.follow(dock.viewer.layers.events.removed, self._show_state)
         dock.follow(dock.viewer.layers.events.inserted, lambda: self._soon.start(0))
         dock.destroyed.connect(lambda: self._end())
-        self._show_state()
+        self._take_inspection()
 
     def step(self) -> None:
         """Show the next of truth, prediction and difference."""
@@ -125,6 +126,7 @@ class WhatIsShown(QWidget):
         self._unfollow()
         self._says_what = False
         seen = self._dock.inspection
+        self.setVisible(seen is not None)
         found = {} if seen is None else {name: getattr(seen, name) for name in self.buttons}
         self._layers = {name: layer for name, layer in found.items() if layer is not None}
         for layer in self._layers.values():
