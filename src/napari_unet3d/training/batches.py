@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain
@@ -106,7 +107,11 @@ class Batches:
         """
         self._order.epoch, self._order.first_step = epoch, first_step
         try:
-            yield from self._loader
+            # In the main thread torch installs a handler of signals that raises the death of a worker wherever the
+            # process happens to be, far from here; without it the loader looks after its workers by itself.
+            with ThreadPoolExecutor(1) as aside:
+                batches = aside.submit(iter, self._loader).result()
+            yield from batches
         except RuntimeError as error:
             if "DataLoader worker" not in str(error):
                 raise
