@@ -77,6 +77,30 @@ def test_every_event_arrives_in_order_on_the_main_thread(owner, qtbot):
     assert job.message is None
 
 
+def test_events_keep_their_order_while_others_are_handled_in_between(owner, qtbot):
+    """Napari's progress bars handle all events of Qt whenever they change, and so do dialogs."""
+    told, gate = [], threading.Event()
+
+    def engine():
+        yield 1
+        gate.wait(10)
+        yield 2
+        yield 3
+
+    def show(event):
+        if event == 1:
+            with qtbot.wait_signal(job._worker.finished, timeout=10_000):
+                gate.set()
+        told.append(event)
+
+    job = jobs_of(owner).start("test", "A test", engine)
+    job.reported.connect(show)
+    job.ended.connect(lambda: told.append("ended"))
+    with qtbot.wait_signal(job.ended, timeout=10_000):
+        pass
+    assert told == [1, 2, 3, "ended"]
+
+
 def test_frequent_events_leave_time_for_the_viewer(owner, qtbot):
     """A few deliveries a second, each of many events."""
     deliveries = []

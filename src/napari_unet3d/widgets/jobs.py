@@ -6,7 +6,6 @@ with `jobs_of(viewer).running(kind)` and shows it again.
 
 from __future__ import annotations
 
-import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -99,6 +98,7 @@ class Job(QObject):
         self.stopped = False
         self.is_running = False
         self.is_paused = False
+        self._is_telling = self._has_finished = False
         self._seconds_paused, self._paused_since = 0.0, 0.0
         self._measure, self._keep = measure, keep
         self._arrived: deque[Any] = deque()
@@ -119,35 +119,49 @@ class Job(QObject):
         """Let paused work go on; `resumed` follows."""
         self._engine.order("resume")
 
-    def _start(self, events: Callable[[], Iterator[Any]], control: Control | None) -> None:
+    def _prepare(self, events: Callable[[], Iterator[Any]], control: Control | None) -> None:
         self._engine = Engine(events, self._arrived, control)
+        self.is_running = True  # before the bar is made: clicks may be handled meanwhile
         work = TitledCall(wait_for, self._engine)
         work.title = self.title
         self._bar = activity_bar(total=_BAR_STEPS if self._measure else 0, desc=self.title)
         self._worker = create_worker(work, _worker_class=ClosingWorker)
         self._worker.finished.connect(self._on_finished)
-        self._began = time.monotonic()
-        self.is_running = True
         _running.add(self)
+
+    def _start(self) -> None:
+        self._began = time.monotonic()
         self._timer.start()
         self._worker.start()
 
-    def _deliver(self, seconds: float = _DELIVERY_SECONDS) -> None:
+    def _deliver(self) -> None:
+        # Napari's bars handle all events of Qt whenever they change, and so do dialogs: the timer or the end of the
+        # work may come here while an event is still being told.
+        if self._is_telling:
+            return
+        self._is_telling = True
         # Limited, since an engine that reports faster than a dock can show would never let the viewer go again.
-        end = time.monotonic() + seconds
-        while self._arrived and time.monotonic() < end:
-            event = self._arrived.popleft()
-            if isinstance(event, Failed):
-                self._report(event.error)
-                continue
-            if isinstance(event, StoodStill):
-                self._on_paused() if event.is_paused else self._on_resumed()
-                continue
-            if isinstance(event, self._keep):
-                self.kept.append(event)
-            if self._measure is not None and (progress := self._measure(event)) is not None:
-                self._show_progress(progress)
-            self.reported.emit(event)
+        end = time.monotonic() + _DELIVERY_SECONDS
+        try:
+            while self._arrived and (self._has_finished or time.monotonic() < end):
+                self._tell(self._arrived.popleft())
+        finally:
+            self._is_telling = False
+        if self._has_finished:
+            self._end()
+
+    def _tell(self, event: Any) -> None:
+        if isinstance(event, Failed):
+            self._report(event.error)
+            return
+        if isinstance(event, StoodStill):
+            self._on_paused() if event.is_paused else self._on_resumed()
+            return
+        if isinstance(event, self._keep):
+            self.kept.append(event)
+        if self._measure is not None and (progress := self._measure(event)) is not None:
+            self._show_progress(progress)
+        self.reported.emit(event)
 
     def _show_progress(self, progress: Progress) -> None:
         if progress.seconds_left is None and progress.fraction > 0:
@@ -178,8 +192,11 @@ class Job(QObject):
         self.resumed.emit()
 
     def _on_finished(self) -> None:
+        self._has_finished = True
+        self._deliver()
+
+    def _end(self) -> None:
         self._timer.stop()
-        self._deliver(math.inf)
         self._bar.close()
         self.is_running = False
         _running.discard(self)
@@ -254,8 +271,9 @@ class Jobs(QObject):
             raise UserError(f"'{running.title}' is still running; stop it or wait for its end.")
         job = Job(title, kind, measure, keep)
         self._latest[kind] = job
-        job._start(events, control)
+        job._prepare(events, control)
         self.started.emit(job)
+        job._start()
         return job
 
 
