@@ -93,9 +93,10 @@ def close_dock(viewer, qtbot):
     """Close a dock for good, so that opening it again makes a new one."""
 
     def _close(widget) -> None:
+        gone = []
+        widget.destroyed.connect(lambda: gone.append(True))  # pytest-qt cannot disconnect what is gone in PySide
         viewer.window.remove_dock_widget(widget)
-        with qtbot.wait_signal(widget.destroyed):
-            widget.deleteLater()
+        qtbot.waitUntil(lambda: bool(gone))
 
     return _close
 

@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
     QPlainTextEdit,
     QScrollBar,
     QTextEdit,
+    QWidget,
 )
 
 from napari_unet3d.configs import EvaluationConfig, PostProcessing, PredictionConfig, SyntheticConfig, TrainingConfig
@@ -37,7 +38,7 @@ CONTROLS = (
 
 def controls(dock):
     """All that a person can use, but not what Qt, napari and pyqtgraph bring along."""
-    for control in dock.findChildren(CONTROLS):
+    for control in [each for each in dock.findChildren(QWidget) if isinstance(each, CONTROLS)]:
         ancestors = []
         parent = control.parentWidget()
         while parent is not None and parent is not dock:

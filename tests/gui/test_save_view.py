@@ -207,6 +207,8 @@ def test_a_window_that_is_closed_ends_the_turn(saving, volume, viewer, choose, q
     dock, view = saving
     with qtbot.waitSignal(view.turntable.progressed, timeout=60_000):
         start_turn(saving, choose, qtbot, tmp_path / "turn.gif")
-    with qtbot.waitSignal(dock.destroyed, timeout=20_000):
-        viewer.close()
+    gone = []
+    dock.destroyed.connect(lambda: gone.append(True))
+    viewer.close()
+    qtbot.waitUntil(lambda: bool(gone), timeout=20_000)
     assert not (tmp_path / "turn.gif").exists()

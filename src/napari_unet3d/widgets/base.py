@@ -76,10 +76,14 @@ class Dock(ScrollDock):
         self.footer = Footer(self)
         self.setViewportMargins(0, 0, 0, self.footer.sizeHint().height())  # it does not scroll away
         self._layer_boxes: list[ComboBox] = []
+        self.destroyed.connect(self._layer_boxes.clear)  # napari goes on calling `reset_choices` for a while
         self._was_shown = False
         self._once_docked = QTimer(self)  # the dock gets its place only after it was shown
         self._once_docked.setSingleShot(True)
         self._once_docked.timeout.connect(self._join_tabs)
+        self._once_removed = QTimer(self)  # a program may dock it elsewhere at once
+        self._once_removed.setSingleShot(True)
+        self._once_removed.timeout.connect(self._go_unless_docked)
 
     def layer_box(self, annotation: Any, tooltip: str) -> ComboBox:
         """Make a menu of the viewer's layers of a type; its `value` is the layer or None.
@@ -118,6 +122,16 @@ class Dock(ScrollDock):
         if not self._was_shown:
             self._was_shown = True
             self._once_docked.start(0)
+
+    def changeEvent(self, event: QEvent | None) -> None:
+        """Go for good when it is taken out of the window, which the cross in its title does."""
+        super().changeEvent(event)
+        if event is not None and event.type() == QEvent.Type.ParentChange and self.parentWidget() is None:
+            self._once_removed.start(0)
+
+    def _go_unless_docked(self) -> None:
+        if self.parentWidget() is None:  # napari deletes the frame alone; keys and callbacks would stay
+            self.deleteLater()
 
     def _join_tabs(self) -> None:
         guard_closing(self, self.viewer, self.jobs)

@@ -83,6 +83,7 @@ class LossCurves(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
         self.scene().sigMouseClicked.connect(self._on_click)
         self.follow_theme()
         viewer.events.theme.connect(self.follow_theme)
+        self.destroyed.connect(lambda: viewer.events.theme.disconnect(self.follow_theme))
 
     def sizeHint(self) -> QSize:
         """Fit into a dock; pyqtgraph's own hint makes the dock 640 pixels wide."""

@@ -59,6 +59,7 @@ class ReportPart(QWidget):
         self._run: Path | None = None
         self._dataset: Path | None = None
         self._written: Path | None = None
+        self._job: Job | None = None
         self.with_test_set = QCheckBox("with an evaluation of the test set")
         self.with_test_set.setToolTip(
             "Predict the test volumes of the dataset first; metrics, figures and errors stay in the run folder."
@@ -119,7 +120,8 @@ class ReportPart(QWidget):
             self.run_bar.watch(job)
             job.reported.connect(self._on_event)
             job.failed.connect(self._dock.show_failure)
-            job.ended.connect(partial(self._on_ended, job))
+            self._job = job  # no partial: PySide would call that for a dock that is closed, too
+            job.ended.connect(self._on_ended)
 
     def _on_event(self, event: Any) -> None:
         match event:
@@ -130,8 +132,8 @@ class ReportPart(QWidget):
                 self.open_button.show()
                 self._dock.message.show_message(f"The report is in {path}")
 
-    def _on_ended(self, job: Job) -> None:
-        if job.stopped and self._written is None:
+    def _on_ended(self) -> None:
+        if self._job is not None and self._job.stopped and self._written is None:
             self._dock.message.show_message("Cancelled; no report was written.")
 
     def _open(self) -> None:

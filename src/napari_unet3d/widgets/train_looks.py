@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from napari_unet3d.widgets.base import Dock
 
 
+_CHECK, _SUMMARY = "Check", "Model summary"
+
+
 class Looks(QWidget):
     """Buttons: two run a job that ends in a window, one copies the run as text, one shows augmented patches.
 
@@ -38,7 +41,7 @@ class Looks(QWidget):
     def __init__(self, dock: Dock, order: Callable[[], Order], sketch: Callable[[], Order]) -> None:
         super().__init__()
         self._dock, self._order, self._sketch = dock, order, sketch
-        self.check_button, self.summary_button = QPushButton("Check"), QPushButton("Model summary")
+        self.check_button, self.summary_button = QPushButton(_CHECK), QPushButton(_SUMMARY)
         self.check_button.setToolTip("What goes wrong or could be better, what a step sees, and how long it takes.")
         self.summary_button.setToolTip("Layers, shapes, parameters and memory of this network.")
         self.copy_button = CopyButton(dock, self._as_text)
@@ -82,13 +85,14 @@ class Looks(QWidget):
     ) -> None:
         words = button.text()
         job = self._dock.jobs.start(kind, words, events)
-
-        def end() -> None:
-            button.setEnabled(True)
-            button.setText(words)
-
         button.setEnabled(False)
         button.setText(f"{words} …")
         job.reported.connect(show)
         job.failed.connect(self._dock.show_failure)
-        job.ended.connect(end)
+        job.ended.connect(self._on_ended)
+
+    def _on_ended(self) -> None:
+        for kind, button, words in (("check", self.check_button, _CHECK), ("summary", self.summary_button, _SUMMARY)):
+            if self._dock.jobs.running(kind) is None:
+                button.setEnabled(True)
+                button.setText(words)

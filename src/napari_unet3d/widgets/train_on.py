@@ -64,6 +64,7 @@ class TrainOnPart(QWidget):
         self.message = MessageLine()
         self._is_warned = False
         self._trained: tuple[Correcting, Path, TrainingRecord] | None = None
+        self._training: Job | None = None
         self._lay_out()
         self._connect()
         self._refresh()
@@ -98,11 +99,11 @@ class TrainOnPart(QWidget):
             )
             job = self._dock.jobs.running(TRAIN)
             assert job is not None  # just started
-            self._trained = correcting, dataset, record
+            self._trained, self._training = (correcting, dataset, record), job
             self.run_bar.watch(job)
             job.reported.connect(self._on_event)
             job.failed.connect(self._show_failure)
-            job.ended.connect(partial(self._on_trained, job))
+            job.ended.connect(self._on_trained)  # no partial: PySide would call that for a closed dock, too
             self._dock.viewer.window.add_plugin_dock_widget("napari-unet3d", "Train")
 
     def _adding(self) -> Callable[[], Iterator[CorrectionsAdded]] | None:
@@ -162,9 +163,10 @@ class TrainOnPart(QWidget):
     def _show_failure(self, message: str) -> None:
         self.message.show_message(message, "error")
 
-    def _on_trained(self, job: Job) -> None:
+    def _on_trained(self) -> None:
         self._refresh()
-        if self._trained is None or job.message is not None or not self._trained[2].has_model:
+        job = self._training
+        if self._trained is None or job is None or job.message is not None or not self._trained[2].has_model:
             return
         correcting, dataset, record = self._trained
         remember_run(record.run_folder)

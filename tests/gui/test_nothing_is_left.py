@@ -1,0 +1,141 @@
+"""What is closed is gone: docks with their keys, callbacks and timers, and viewers with all of it."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+
+from napari_unet3d.widgets.keys import bound_keys
+
+DOCKS = ("Generate data", "Dataset", "Train", "Predict", "Inspect")
+SHAPE = (6, 10, 14)
+PLACE = {"scale": (3.0, 1.0, 0.5), "units": ("um",) * 3}
+
+
+@pytest.fixture
+def layers(viewer):
+    """A volume whose prediction misses some of one block."""
+    truth = np.zeros(SHAPE, np.uint8)
+    truth[2:4, 2:8, 3:12] = 1
+    found = truth.copy()
+    found[:, :5] = 0
+    return (
+        viewer.add_image(truth * 60, name="v", **PLACE),
+        viewer.add_labels(truth, name="v labels", **PLACE),
+        viewer.add_labels(found, name="v prediction", **PLACE),
+    )
+
+
+def owner(callback):
+    """Give the module of what is called; of a method, of which napari keeps a weak reference, that of its object."""
+    if isinstance(callback, tuple):
+        return type(callback[0]()).__module__
+    return getattr(callback, "__module__", "")
+
+
+def callbacks(viewer):
+    """List the events of the viewer and its layers, and the keys, that call something of the plugin."""
+    groups = {
+        "viewer": viewer.events,
+        "layers": viewer.layers.events,
+        "selection": viewer.layers.selection.events,
+        "dims": viewer.dims.events,
+        **{layer.name: layer.events for layer in viewer.layers},
+    }
+    called = {
+        f"{name} {event}": emitter.callbacks
+        for name, group in groups.items()
+        for event, emitter in group.emitters.items()
+    }
+    called |= {name: getattr(viewer, name) for name in ("mouse_move_callbacks", "mouse_double_click_callbacks")}
+    called |= {f"key {key}": [action] for key, action in viewer.keymap.items()}
+    return [words for words, them in called.items() if any(owner(each).startswith("napari_unet3d") for each in them)]
+
+
+@pytest.fixture
+def close_by_its_cross(viewer, qtbot):
+    """Close a dock as a person does, and wait until it is gone."""
+
+    def _close(dock):
+        frame = next(frame for frame in viewer.window._wrapped_dock_widgets.values() if frame.inner_widget() is dock)
+        gone = []
+        for widget in (dock, frame):
+            widget.destroyed.connect(lambda: gone.append(True))
+        frame.title.close_button.click()
+        qtbot.waitUntil(lambda: len(gone) == 2)
+
+    return _close
+
+
+@pytest.fixture
+def wait_until_collected(qtbot):
+    """Wait until objects are gone; Qt deletes some of what knows them a little later."""
+
+    def _wait(references):
+        def are_gone():
+            gc.collect()
+            assert [each for each in references if each() is not None] == []
+
+        qtbot.waitUntil(are_gone)
+
+    return _wait
+
+
+@pytest.mark.parametrize("name", DOCKS)
+def test_a_dock_that_is_closed_leaves_nothing_behind(
+    name, viewer, layers, open_dock, close_by_its_cross, wait_until_collected
+):
+    docks = []
+    for _ in range(5):
+        dock = open_dock(name)
+        assert callbacks(viewer)
+        docks.append(weakref.ref(dock))
+        close_by_its_cross(dock)
+        del dock
+    wait_until_collected(docks)
+    assert callbacks(viewer) == []
+    assert bound_keys(viewer) == []
+
+
+def test_an_inspection_goes_with_its_dock_also_while_all_is_side_by_side(
+    viewer, layers, open_dock, close_by_its_cross, wait_for_end, wait_until_collected
+):
+    dock = open_dock("Inspect")
+    wait_for_end(dock, dock.run_bar.start_button.click)
+    dock.go_on()
+    dock.what_is_shown.side_button.click()
+    errors = weakref.ref(dock.inspection.errors.regions)
+    close_by_its_cross(dock)
+    del dock
+    wait_until_collected([errors])
+    for layer in [layer for layer in viewer.layers if layer not in layers]:
+        viewer.layers.remove(layer)
+    assert callbacks(viewer) == []
+
+
+def test_a_closed_dock_is_left_alone_while_python_still_knows_it(viewer, layers, open_dock, close_by_its_cross):
+    """Napari calls it whenever layers change, until Python collects it."""
+    docks = [open_dock(name) for name in DOCKS]
+    for dock in docks:
+        close_by_its_cross(dock)
+    layers[0].name = "renamed"
+    viewer.layers.remove(layers[1])
+    viewer.theme = "light"
+    viewer.dims.ndisplay = 3
+
+
+@pytest.mark.parametrize("name", DOCKS)
+def test_a_viewer_that_is_closed_takes_its_docks_along(name, make_napari_viewer, qtbot, wait_until_collected):
+    docks, gone = [], []
+    for _ in range(2):
+        viewer = make_napari_viewer()
+        dock = viewer.window.add_plugin_dock_widget("napari-unet3d", name)[1]
+        docks.append(weakref.ref(dock))
+        dock.destroyed.connect(lambda *_: gone.append(True))
+        viewer.close()
+        del dock, viewer
+    qtbot.waitUntil(lambda: len(gone) == 2)
+    wait_until_collected(docks)
