@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from qtpy.QtCore import Qt
 
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.dataset import Part, add_sample, create_dataset
@@ -142,3 +143,40 @@ def wait_for_job(qtbot):
         return job
 
     return _run
+
+
+@pytest.fixture
+def boxes(viewer):
+    """A volume of 20 × 24 × 30 voxels: of two true boxes one is missed; the other is too wide; something is extra.
+
+    Gives the layers of image, truth and prediction.
+    """
+    truth = np.zeros((20, 24, 30), np.uint8)
+    truth[5:9, 6:12, 7:17] = 1
+    truth[12:18, 12:20, 18:26] = 1
+    found = truth.copy()
+    found[5:9, 6:12, 7:17] = 0
+    found[12:18, 12:20, 26:29] = 1
+    found[1:3, 1:3, 1:3] = 1
+    place = {"scale": (2.0, 1.0, 0.5), "units": ("um",) * 3}
+    image = viewer.add_image(truth * 100.0, name="v", **place)
+    return (
+        image,
+        viewer.add_labels(truth, name="v labels", **place),
+        viewer.add_labels(found, name="v prediction", **place),
+    )
+
+
+@pytest.fixture
+def click_row(qtbot):
+    """Click into a row of a table with the mouse."""
+
+    def _click(view, row: int, column: int = 1, *, twice: bool = False) -> None:
+        index = view.model().index(row, column)
+        view.scrollTo(index)
+        place = view.visualRect(index).center()
+        qtbot.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=place)
+        if twice:
+            qtbot.mouseDClick(view.viewport(), Qt.MouseButton.LeftButton, pos=place)
+
+    return _click

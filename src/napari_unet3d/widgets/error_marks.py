@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels
+from napari.utils.colormaps import DirectLabelColormap
+from numpy.typing import NDArray
 
 from napari_unet3d.widgets.layers import existing, remove_own, show_piece
 from napari_unet3d.widgets.navigation import jump_to, zoom_to
@@ -16,12 +19,13 @@ if TYPE_CHECKING:
 
 _COLOUR = "#40ff40"  # neither red, blue nor yellow, which say what is wrong
 _MARGIN = 1
+_OUTLINE, _INSIDE = 1, 2  # values of the layer
 
 
 def mark_error(viewer: Any, inspection: Inspection, error: ErrorObject) -> Labels:
     """Show the outline of an error in a Labels layer ``NAME error``, as large as its box, above all others.
 
-    In 3D it is filled, and drawn over what lies before it.
+    In 3D it is filled, and drawn over what lies before it. (Napari's own contours warn whenever 3D is in view.)
 
     Parameters
     ----------
@@ -36,18 +40,17 @@ def mark_error(viewer: Any, inspection: Inspection, error: ErrorObject) -> Label
     start = [max(0, first - _MARGIN) for first, _ in error.box_zyx]
     stop = [min(side, end + _MARGIN) for (_, end), side in zip(error.box_zyx, regions.shape, strict=True)]
     around = tuple(slice(first, end) for first, end in zip(start, stop, strict=True))
-    piece = (regions[around] == error.number).astype(np.uint8)
+    piece = _outlined(regions[around] == error.number, viewer.dims.displayed[-2:])
     layer = show_piece(
         viewer,
         error_layer_name(inspection),
         piece,
         start,
         inspection.place,
-        colormap={None: "transparent", 0: "transparent", 1: _COLOUR},
+        colormap=_colours(viewer),
         blending="translucent_no_depth",
         opacity=0.9,
     )
-    layer.contour = _contour(viewer)
     layer.visible = True
     return layer
 
@@ -56,7 +59,8 @@ def fit_mark(viewer: Any, inspection: Inspection) -> None:
     """Give the mark the looks that suit slices or 3D, whichever is in view."""
     layer = existing(viewer, error_layer_name(inspection), Labels)
     if layer is not None:
-        layer.contour = _contour(viewer)
+        layer.colormap = _colours(viewer)
+        viewer.layers.events.reordered()  # napari forgets that it is above the others when it comes from 3D
 
 
 def unmark_error(viewer: Any, inspection: Inspection) -> None:
@@ -94,5 +98,17 @@ def error_layer_name(inspection: Inspection) -> str:
     return f"{inspection.name} error"
 
 
-def _contour(viewer: Any) -> int:
-    return 1 if viewer.dims.ndisplay == 2 else 0  # napari cannot draw contours in 3D, and warns of them
+def _outlined(region: NDArray[np.bool_], axes: Sequence[int]) -> NDArray[np.uint8]:
+    """Give `_OUTLINE` where a neighbour along some axes is not in the region, `_INSIDE` elsewhere in it."""
+    inside = region.copy()
+    for axis in axes:
+        here, there = np.moveaxis(inside, axis, 0), np.moveaxis(region, axis, 0)
+        here[1:] &= there[:-1]
+        here[:-1] &= there[1:]
+        here[[0, -1]] = False
+    return np.where(inside, _INSIDE, region * np.uint8(_OUTLINE)).astype(np.uint8)
+
+
+def _colours(viewer: Any) -> DirectLabelColormap:
+    inside = "transparent" if viewer.dims.ndisplay == 2 else _COLOUR
+    return DirectLabelColormap(color_dict={None: "transparent", 0: "transparent", _OUTLINE: _COLOUR, _INSIDE: inside})

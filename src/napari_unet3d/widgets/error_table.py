@@ -187,7 +187,7 @@ class ErrorTable(QWidget):
             words += f", {n_listed} listed"
         parts = [words]
         if errors.n_hidden:
-            parts.append(f"{errors.n_hidden} shallower {'one is' if errors.n_hidden == 1 else 'ones are'} hidden")
+            parts.append(f"{errors.n_hidden} hidden as noise")
         if errors.n_left_out:
             parts.append(f"{errors.n_left_out} smaller ones are left out")
         self.count.setText("; ".join(parts))

@@ -37,8 +37,7 @@ class ErrorsPart(QWidget):
     def __init__(self, dock: InspectDock) -> None:
         super().__init__()
         self.tolerance_box, self.table, self.steps = ToleranceBox(), ErrorTable(), ErrorSteps(dock)
-        label = QLabel("Errors deeper than")
-        label.setStyleSheet("QLabel { font-weight: bold; }")
+        label = QLabel("<b>Errors</b> · hide noise up to")
         label.setBuddy(self.tolerance_box)
         label.setToolTip(self.tolerance_box.toolTip())
         column = QVBoxLayout(self)

@@ -148,7 +148,8 @@ class InspectDock(Dock):
     def on_ended(self, job: Job) -> None:
         """Open the volume that was predicted for it, or the worst."""
         if job.message is None and not job.stopped:
-            self.message.clear()
+            if self.message.kind == "info":  # and no warning that the remarks cannot be read
+                self.message.clear()
             if self._opens:
                 self._open(self._opens)
         elif job.message is None:

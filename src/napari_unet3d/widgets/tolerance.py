@@ -23,7 +23,8 @@ class ToleranceBox(QDoubleSpinBox):
         self.setKeyboardTracking(False)
         self.setToolTip(
             "<qt>Errors that never go deeper than this are hidden as boundary noise, and noise that joins deeper "
-            "errors is cut away. 0 shows every wrong voxel. At first it is the diagonal of one voxel.</qt>"
+            "errors is cut away; what is missed or extra as a whole is hidden only if it is no longer than twice this. "
+            "0 shows every wrong voxel. At first it is the diagonal of one voxel.</qt>"
         )
         self._voxel_size_um: VoxelSize | None = None
         self.valueChanged.connect(self._keep)
