@@ -76,7 +76,8 @@ class Dock(ScrollDock):
         self.footer = Footer(self)
         self.setViewportMargins(0, 0, 0, self.footer.sizeHint().height())  # it does not scroll away
         self._layer_boxes: list[ComboBox] = []
-        self.destroyed.connect(self._layer_boxes.clear)  # napari goes on calling `reset_choices` for a while
+        self._is_gone = False
+        self.destroyed.connect(lambda: self._leave())
         self._was_shown = False
         self._once_docked = QTimer(self)  # the dock gets its place only after it was shown
         self._once_docked.setSingleShot(True)
@@ -133,6 +134,9 @@ class Dock(ScrollDock):
         if self.parentWidget() is None:  # napari deletes the frame alone; keys and callbacks would stay
             self.deleteLater()
 
+    def _leave(self) -> None:
+        self._is_gone = True
+
     def _join_tabs(self) -> None:
         guard_closing(self, self.viewer, self.jobs)
         mine = _dock_widget_of(self)
@@ -156,7 +160,12 @@ class Dock(ScrollDock):
             mine.raise_()
 
     def reset_choices(self, *_: Any) -> None:
-        """Bring the layer menus up to date; napari calls it when layers come, go or are renamed."""
+        """Follow the layers; napari calls it when they come, go or are renamed, also after Qt has deleted the dock."""
+        if not self._is_gone:
+            self.follow_layers()
+
+    def follow_layers(self) -> None:
+        """Bring the layer menus up to date."""
         for box in self._layer_boxes:
             box.reset_choices()
 

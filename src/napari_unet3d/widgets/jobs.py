@@ -6,6 +6,7 @@ with `jobs_of(viewer).running(kind)` and shows it again.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -98,7 +99,8 @@ class Job(QObject):
         self.stopped = False
         self.is_running = False
         self.is_paused = False
-        self._is_telling = self._has_finished = False
+        self._is_busy = self._has_finished = False
+        self._bar: activity_bar | None = None
         self._seconds_paused, self._paused_since = 0.0, 0.0
         self._measure, self._keep = measure, keep
         self._arrived: deque[Any] = deque()
@@ -121,10 +123,9 @@ class Job(QObject):
 
     def _prepare(self, events: Callable[[], Iterator[Any]], control: Control | None) -> None:
         self._engine = Engine(events, self._arrived, control)
-        self.is_running = True  # before the bar is made: clicks may be handled meanwhile
+        self.is_running = True
         work = TitledCall(wait_for, self._engine)
         work.title = self.title
-        self._bar = activity_bar(total=_BAR_STEPS if self._measure else 0, desc=self.title)
         self._worker = create_worker(work, _worker_class=ClosingWorker)
         self._worker.finished.connect(self._on_finished)
         _running.add(self)
@@ -135,20 +136,31 @@ class Job(QObject):
         self._worker.start()
 
     def _deliver(self) -> None:
-        # Napari's bars handle all events of Qt whenever they change, and so do dialogs: the timer or the end of the
-        # work may come here while an event is still being told.
-        if self._is_telling:
+        if self._is_busy:  # dialogs handle other events of Qt, and so do napari's bars whenever they change
             return
-        self._is_telling = True
-        # Limited, since an engine that reports faster than a dock can show would never let the viewer go again.
-        end = time.monotonic() + _DELIVERY_SECONDS
+        self._is_busy = True
         try:
-            while self._arrived and (self._has_finished or time.monotonic() < end):
-                self._tell(self._arrived.popleft())
+            self._tell_for(_DELIVERY_SECONDS)  # limited: else an engine faster than its dock would freeze the viewer
+            if not self._has_finished:
+                self._show_bar()
+            if self._has_finished:
+                self._tell_for(math.inf)
         finally:
-            self._is_telling = False
+            self._is_busy = False
         if self._has_finished:
             self._end()
+
+    def _tell_for(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while self._arrived and time.monotonic() < end:
+            self._tell(self._arrived.popleft())
+
+    def _show_bar(self) -> None:
+        # Never while a dock is starting a job or hears of an event: the window may be closed meanwhile.
+        if self._bar is None:
+            self._bar = activity_bar(total=_BAR_STEPS if self._measure else 0, desc=self.title)
+        if self.progress is not None:
+            self._bar.update(round(self.progress.fraction * _BAR_STEPS) - self._bar.n)
 
     def _tell(self, event: Any) -> None:
         if isinstance(event, Failed):
@@ -168,7 +180,6 @@ class Job(QObject):
             passed = time.monotonic() - self._began - self._seconds_paused
             progress = Progress(progress.done, progress.total, passed * (1 / progress.fraction - 1))
         self.progress = progress
-        self._bar.update(round(progress.fraction * _BAR_STEPS) - self._bar.n)
         self.progressed.emit(progress)
 
     def _report(self, error: Exception) -> None:
@@ -197,7 +208,8 @@ class Job(QObject):
 
     def _end(self) -> None:
         self._timer.stop()
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
         self.is_running = False
         _running.discard(self)
         self.ended.emit()

@@ -122,9 +122,9 @@ class PredictDock(Dock):
         """The settings of a prediction for the chosen target."""
         return self.forms[self.target.kind]
 
-    def reset_choices(self, *args: Any) -> None:
-        """Bring the layer menus up to date; napari calls it when layers come, go or are renamed."""
-        super().reset_choices(*args)
+    def follow_layers(self) -> None:
+        """Bring the layer menus up to date, and find the truth of the chosen image."""
+        super().follow_layers()
         self.target.find_truth()
 
     def showEvent(self, event: QShowEvent | None) -> None:

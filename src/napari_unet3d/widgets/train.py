@@ -73,9 +73,9 @@ class TrainDock(Dock):
         self._show_offers(unfinished_run())
         self.find_job(ended_too=True)
 
-    def reset_choices(self, *args: Any) -> None:
-        """Bring the layer menus up to date; napari calls it when layers come, go or are renamed."""
-        super().reset_choices(*args)
+    def follow_layers(self) -> None:
+        """Bring the layer menus up to date, and offer what can be trained on."""
+        super().follow_layers()
         self.source.forget_lost_layers()
         if self.record is None:
             self.source.prefer_what_is_there()
