@@ -250,8 +250,18 @@ class ErrorsInView(QSortFilterProxyModel):
 
     def in_order(self) -> list[ErrorObject]:
         """Give the errors that are shown, in the order of the table."""
-        rows = (self.mapToSource(self.index(row, 0)).row() for row in range(self.rowCount()))
-        return [self._errors.errors[row] for row in rows]
+        return [self.at(row) for row in range(self.rowCount())]
+
+    def at(self, row: int) -> ErrorObject:
+        """Give the error in a row of the table."""
+        return self._errors.errors[self.mapToSource(self.index(row, 0)).row()]
+
+    def row_of(self, error: ErrorObject | None) -> int | None:
+        """Give the row of an error in the table, or None when it is not shown."""
+        if error is None or error not in self._errors.errors:
+            return None
+        row = self.mapFromSource(self._errors.index(self._errors.errors.index(error), 0)).row()
+        return row if row >= 0 else None
 
 
 def _columns(names: Mapping[int, str] | None) -> tuple[_Column, ...]:

@@ -127,9 +127,8 @@ class ErrorTable(QWidget):
         self.in_view.looked_at = error
         if self.in_view.only_unseen:  # else all stay, and sorting thousands again takes time
             self._refilter()
-        listed = self.in_view.in_order()
-        if error in listed:
-            row = listed.index(error)
+        row = self.in_view.row_of(error)
+        if row is not None:
             self.view.selectRow(row)
             self.view.scrollTo(self.in_view.index(row, 0))
         else:
@@ -142,13 +141,18 @@ class ErrorTable(QWidget):
         Forwards it is the next one in the table that was not seen, from the top again after the last one; when all
         were seen, and backwards, it is the neighbour.
         """
-        listed = self.in_view.in_order()
-        if not listed:
+        n_listed = self.in_view.rowCount()
+        if not n_listed:
             return None
-        here = listed.index(self.selected) if self.selected in listed else (-1 if step > 0 else 0)
-        around = [listed[(here + step * n) % len(listed)] for n in range(1, len(listed) + 1)]
-        unseen = [error for error in around if not self.rows.remarks_on(error).is_seen]
-        return unseen[0] if step > 0 and unseen else around[0]
+        here = self.in_view.row_of(self.selected)
+        if here is None:
+            here = -1 if step > 0 else 0
+        if step > 0:
+            around = (self.in_view.at((here + n) % n_listed) for n in range(1, n_listed + 1))
+            unseen = next((error for error in around if not self.rows.remarks_on(error).is_seen), None)
+            if unseen is not None:
+                return unseen
+        return self.in_view.at((here + step) % n_listed)
 
     def _on_selection(self, selected: QItemSelection, _deselected: QItemSelection) -> None:
         rows = selected.indexes()

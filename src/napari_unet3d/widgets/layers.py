@@ -117,8 +117,7 @@ def show_piece(
         layer = viewer.add_labels(data, name=name, metadata={OWNED: True}, **place, **options)
     else:
         layer.data = data
-        for key, value in place.items():
-            setattr(layer, key, value)
+        _put(layer, place)
     layer.metadata["start"] = tuple(start_zyx)
     return layer
 
@@ -222,5 +221,12 @@ def _update(layer: Any, data: NDArray[Any], like: Place) -> None:
     place = spatial(like)
     if isinstance(like, tuple):  # the layer may have lain elsewhere before
         place |= {"translate": (0.0, 0.0, 0.0), "rotate": np.eye(3), "shear": (0.0, 0.0, 0.0), "affine": np.eye(4)}
+    _put(layer, place)
+
+
+def _put(layer: Any, place: dict[str, Any]) -> None:
+    """Move a layer; what stays is not set anew, since each change is followed by the slices of all layers."""
     for key, value in place.items():
-        setattr(layer, key, value)
+        before, after = (getattr(each, "affine_matrix", each) for each in (getattr(layer, key), value))
+        if not np.array_equal(before, after):
+            setattr(layer, key, value)
