@@ -1,15 +1,17 @@
 """Make the pictures of the README: drive the docks in a real window and save what is on the screen.
 
-    tools/with-display .venv/bin/python tools/screenshots.py docs/images
+    tools/with-display .venv/bin/python tools/screenshots.py docs/images [--nuclei IMAGE LABELS]
 
-It wants ImageMagick's ``import`` and a display of at least 1366 × 768, and leaves the user's settings alone.
+With a volume of touching nuclei (an id per nucleus) it also makes the pictures and the animation of watching,
+inspecting and comparing. It wants ImageMagick's ``import`` and a display of at least 1366 × 768, and leaves the user's
+settings alone.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -20,9 +22,15 @@ os.environ["XDG_CONFIG_HOME"] = str(SCRATCH / "config")
 os.environ["XDG_DATA_HOME"] = str(SCRATCH / "data")
 
 import napari  # noqa: E402 - after the folders are redirected
+import numpy as np  # noqa: E402
+from PIL import Image  # noqa: E402
 from qtpy.QtCore import QEventLoop, QTimer  # noqa: E402
 
-from napari_unet3d.configs import Difficulty  # noqa: E402
+from napari_unet3d.configs import Difficulty, TrainingConfig  # noqa: E402
+from napari_unet3d.data.dataset import Part, add_sample, create_dataset  # noqa: E402
+from napari_unet3d.data.sample import Sample  # noqa: E402
+from napari_unet3d.data.volumes import read_sample  # noqa: E402
+from napari_unet3d.evaluation.animation import write_animation  # noqa: E402
 from napari_unet3d.widgets.predict_target import Target  # noqa: E402
 
 
@@ -82,7 +90,6 @@ class Photographer:
         self.shoot("train-start")
         train.sample_offer.start_button.click()
         wait_until(lambda: train.record and train.record.latest and train.record.latest.epoch >= 18)
-        self.shoot("train")
         self.idle("train")
         train.predict_button.click()
         pump(0.5)
@@ -118,7 +125,7 @@ class Photographer:
         generate.run_bar.start_button.click()
         self.idle("generate")
 
-    def dataset(self) -> None:
+    def dataset_folder(self) -> None:
         """Check the dataset with a volume missing."""
         (SCRATCH / "dataset" / "train" / "labels" / "3.tif").unlink(missing_ok=True)
         dataset = self.dock("Dataset")
@@ -128,16 +135,113 @@ class Photographer:
         self.shoot("dataset")
 
 
-def main(folder: Path) -> None:
+class NucleiPhotographer(Photographer):
+    """Trains on the lower half of a volume, watches the upper half, and inspects its errors."""
+
+    n_epochs = 24
+
+    def __init__(self, folder: Path, image: Path, labels: Path) -> None:
+        super().__init__(folder)
+        self.frames: list[Any] = []
+        self.volume = read_sample(image, labels)
+        middle = self.volume.image.shape[0] // 2
+        self.dataset = create_dataset(SCRATCH / "nuclei")
+        for name, slices in (("lower half", slice(0, middle)), ("upper half", slice(middle + 6, None))):
+            add_sample(self.dataset, self.part(name, slices), Part.TRAIN)
+        self.upper = self.part("nuclei", slice(middle + 6, None))
+
+    def part(self, name: str, slices: slice) -> Sample:
+        """Take some slices of the volume."""
+        volume = self.volume
+        assert volume.labels is not None
+        return Sample(name, volume.image[slices], volume.labels[slices], volume.voxel_size_um)
+
+    def film(self, n: int = 1) -> None:
+        """Add what is on the screen to the animation, for as long as `n` frames."""
+        pump(0.8)
+        path = SCRATCH / "frame.png"
+        subprocess.run(["import", "-window", "root", "-crop", "1366x768+0+0", "+repage", str(path)], check=True)
+        with Image.open(path) as picture:
+            small = picture.convert("RGB").resize((956, 538), Image.Resampling.LANCZOS)
+        self.frames += [np.asarray(small)] * n
+
+    def watch(self) -> Path:
+        """Train, then play the epochs into the animation."""
+        train = self.dock("Train")
+        self.jobs = train.jobs
+        train.source.use_folder(self.dataset)
+        # Slowly, so that there is something to see in each epoch; of two volumes the first validates with this seed.
+        train.form.value = TrainingConfig(
+            task="objects",
+            preset="xsmall",
+            epochs=self.n_epochs,
+            learning_rate=5e-4,
+            schedule="constant",
+            val_fraction=0.5,
+            seed=0,
+        )
+        train.run_bar.start_button.click()
+        wait_until(lambda: train.record and train.record.n_epochs_done >= self.n_epochs - 4)
+        self.shoot("train")
+        self.idle("train")
+        for index in range(len(train.watch.scrub.epochs)):
+            train.watch.scrub.slider.setValue(index)
+            self.film(3 if index == 0 else 1)
+        self.film(4)
+        return train.record.run_folder
+
+    def inspect(self) -> None:
+        """Predict the upper half as a layer, and go through its errors."""
+        place = {"scale": self.upper.voxel_size_um, "units": ("um",) * 3, "axis_labels": ("z", "y", "x")}
+        self.viewer.add_image(self.upper.image, name=self.upper.name, **place)
+        self.viewer.add_labels(self.upper.labels, name=f"{self.upper.name} labels", **place)
+        predict = self.dock("Predict")
+        predict.run_bar.start_button.click()
+        self.idle("predict")
+        inspect = self.dock("Inspect")
+        pump(1)
+        if inspect.inspection is None:
+            inspect.run_bar.start_button.click()
+            self.idle("inspect")
+        for number in range(5):
+            inspect.steps.next_button.click()
+            self.film(4)
+            if number == 2:
+                self.shoot("inspect")
+        inspect.what_is_shown.side_button.click()
+        pump(1)
+        self.shoot("compare")
+        self.film(8)
+
+    def write_film(self) -> None:
+        """Write the animation."""
+        for _ in write_animation(self.folder / "watch.webp", self.frames, seconds=0.3 * len(self.frames)):
+            pass
+
+
+def main() -> None:
     """Make all pictures."""
-    photographer = Photographer(folder)
-    photographer.train()
-    photographer.clear()
-    photographer.viewer.theme = "light"
-    photographer.generate()
-    photographer.dataset()
-    photographer.viewer.close()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--nuclei", type=Path, nargs=2, metavar=("IMAGE", "LABELS"))
+    parser.add_argument("--only-nuclei", action="store_true", help="leave the other pictures as they are")
+    arguments = parser.parse_args()
+    if not arguments.only_nuclei:
+        photographer = Photographer(arguments.folder)
+        photographer.train()
+        photographer.clear()
+        photographer.viewer.theme = "light"
+        photographer.generate()
+        photographer.dataset_folder()
+        photographer.viewer.close()
+    if arguments.nuclei:
+        nuclei = NucleiPhotographer(arguments.folder, *arguments.nuclei)
+        nuclei.watch()
+        nuclei.clear()
+        nuclei.inspect()
+        nuclei.write_film()
+        nuclei.viewer.close()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()
