@@ -91,7 +91,7 @@ class Photographer:
         train.sample_offer.start_button.click()
         wait_until(lambda: train.record and train.record.latest and train.record.latest.epoch >= 18)
         self.idle("train")
-        train.predict_button.click()
+        train.model_actions.predict_button.click()
         pump(0.5)
         predict = next(w for name, w in self.viewer.window.dock_widgets.items() if name.startswith("Predict"))
         predict = getattr(predict, "native", predict)

@@ -47,7 +47,7 @@ def test_training_on_a_dataset_writes_the_run_beside_it(dock, dataset, wait_for_
     assert "CPU" in dock.hardware.text() or "fp" in dock.hardware.text()
     assert dock.status.text().startswith("Epoch 2 of 2")
     assert "Training is done." in dock.message.text()
-    assert dock.predict_button.isVisibleTo(dock)
+    assert dock.model_actions.predict_button.isVisibleTo(dock)
     assert recent_runs() == [run_folder]
     assert dock.place.folder.value != run_folder, "a second run must not fall on the first"
     assert len(dock.curves.history.val) == 2
@@ -158,7 +158,7 @@ def test_a_reopened_dock_shows_the_running_job_and_its_curve(dock, viewer, long_
     third = TrainDock(viewer)
     viewer.window.add_dock_widget(third, name="third")
     assert "Stopped after epoch" in third.message.text(), "the end is shown in a dock that is opened after it"
-    assert third.predict_button.isVisibleTo(third)
+    assert third.model_actions.predict_button.isVisibleTo(third)
 
 
 def test_closing_the_viewer_ends_the_training(dock, viewer, long_run, qtbot):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
@@ -121,6 +122,12 @@ class InspectDock(Dock):
         self.source.find_partners()
         self._start()
 
+    def inspect_run(self, run: Path) -> None:
+        """Inspect what the model of a run makes of its test volumes, or of those that it learnt from."""
+        self.choice.choose(SourceKind.DATASET)
+        self.choice.volumes.use_run(run)
+        self._start()
+
     def showEvent(self, event: QShowEvent | None) -> None:
         """Offer what came since the dock was last in view."""
         super().showEvent(event)
@@ -210,10 +217,8 @@ class InspectDock(Dock):
             self.keeper.flush()
             unmark_error(self.viewer, old)
         place = shown.place if shown.place in layers else event.outcome.prediction.voxel_size_um
-        if old is not None and old.outcome is event.outcome:
-            difference = old.difference
-        else:
-            difference = show_difference_of(self.viewer, event.outcome, shown, place)
+        is_new = old is None or old.outcome is not event.outcome  # else another tolerance was asked for
+        difference = show_difference_of(self.viewer, event, shown, place, is_new=is_new)
         self.inspection = replace(shown, place=place).inspected(event.outcome, event.errors, difference)
         self.table.show_errors(event.errors, self.keeper.open(self.inspection), self.inspection.value_names)
         self.section.show_remark(shown.origin.name)

@@ -155,10 +155,21 @@ class Subject:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Inspected:
-    """A prediction was compared and its errors were found."""
+    """A prediction was compared and its errors were found.
+
+    Attributes
+    ----------
+    outcome : Outcome
+        The prediction and how it compares.
+    errors : ErrorObjects
+        Its errors.
+    difference : ndarray of uint8, shape (z, y, x)
+        That of the outcome, without the boundary noise that the tolerance hides.
+    """
 
     outcome: Outcome
     errors: ErrorObjects
+    difference: NDArray[np.uint8]
 
 
 def plan_for(task: Task, zero_is: ZeroIs, classes: tuple[LabelClass, ...] = ()) -> Plan:
@@ -193,19 +204,38 @@ def inspect_outcome(outcome: Outcome, tolerance_um: float) -> Iterator[ErrorsSea
     from napari_unet3d.evaluation.error_objects import search_errors  # its trees take their time to be imported
 
     assert outcome.truth is not None
+    assert outcome.difference is not None
     prediction = outcome.prediction
     for event in search_errors(
         prediction.labels, outcome.truth, prediction.task, prediction.voxel_size_um, tolerance_um
     ):
-        yield Inspected(outcome, event) if isinstance(event, ErrorObjects) else event
+        if isinstance(event, ErrorObjects):
+            yield Inspected(outcome, event, outcome.difference * (event.regions > 0))
+        else:
+            yield event
 
 
-def show_difference_of(viewer: Any, outcome: Outcome, shown: Shown, place: Place) -> Labels:
-    """Show where a prediction is wrong, instead of the layers of prediction and truth, which would cover it."""
-    assert outcome.difference is not None
-    difference = show_difference(viewer, f"{shown.origin.name} difference", outcome.difference, place)
+def show_difference_of(viewer: Any, event: Inspected, shown: Shown, place: Place, *, is_new: bool) -> Labels:
+    """Show where a prediction is wrong.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Where to show it.
+    event : Inspected
+        What was found.
+    shown : Shown
+        The layers that were compared.
+    place : Layer or tuple of float
+        Where it lies.
+    is_new : bool
+        Whether it is to be seen instead of prediction and truth, which would cover it; else what is in view stays.
+    """
+    difference = show_difference(viewer, f"{shown.origin.name} difference", event.difference, place)
     mark_origin([difference], shown.origin)
-    bring_out(viewer, difference, instead_of=[each for each in (shown.prediction, shown.truth) if each is not None])
+    if is_new:
+        hidden = [each for each in (shown.prediction, shown.truth) if each is not None]
+        bring_out(viewer, difference, instead_of=hidden)
     return difference
 
 

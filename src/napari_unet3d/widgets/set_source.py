@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
 from napari_unet3d.data.pairs import Pair, Part, list_pairs
 from napari_unet3d.errors import UserError
+from napari_unet3d.evaluation.run_files import read_run_files
 from napari_unet3d.widgets.form import compact_form_layout
 from napari_unet3d.widgets.model_box import ModelBox
 from napari_unet3d.widgets.paths import PathBox
@@ -65,12 +66,22 @@ class SetSource(QWidget):
         self.part.currentIndexChanged.connect(self.list_volumes)
         self.list_volumes()
 
+    def use_run(self, run: Path) -> None:
+        """Choose the model of a run folder and the test volumes of its dataset, or those to train where it has none."""
+        self.model.value = run
+        dataset = read_run_files(run).dataset
+        if dataset is None:
+            return
+        self.dataset.value = dataset
+        has_test = bool(_pairs_in(dataset, Part.TEST))
+        self.part.setCurrentIndex(self.part.findData(Part.TEST if has_test else Part.TRAIN))
+
     def list_volumes(self, *_: object) -> None:
         """Bring the menu of volumes up to date."""
         known = self.volume.currentText()
         self.volume.clear()
         self.volume.addItem("All", None)
-        for pair in self._pairs():
+        for pair in _pairs_in(self.dataset.value, self.part.currentData()):
             self.volume.addItem(pair.name, pair)
         self.volume.setCurrentIndex(max(0, self.volume.findText(known)))
 
@@ -92,11 +103,11 @@ class SetSource(QWidget):
             )
         return ChosenVolumes(model, dataset, part, tuple(pairs))
 
-    def _pairs(self) -> list[Pair]:
-        folder = self.dataset.value
-        if folder is None:
-            return []
-        try:
-            return list_pairs(folder, self.part.currentData())
-        except UserError:  # said when it is used
-            return []
+
+def _pairs_in(folder: Path | None, part: Part) -> list[Pair]:
+    if folder is None:
+        return []
+    try:
+        return list_pairs(folder, part)
+    except UserError:  # said when it is used
+        return []

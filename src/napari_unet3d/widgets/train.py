@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_unet3d.configs import NETWORK_SETTINGS, TrainingConfig
 from napari_unet3d.training.events import RunStarted
@@ -16,9 +16,10 @@ from napari_unet3d.widgets.base import Dock
 from napari_unet3d.widgets.curves import LossCurves
 from napari_unet3d.widgets.form import SettingsForm
 from napari_unet3d.widgets.layers import show_sample
+from napari_unet3d.widgets.model_actions import ModelActions
 from napari_unet3d.widgets.open_run import OpenRunButton
 from napari_unet3d.widgets.own_process import OwnProcess, Training
-from napari_unet3d.widgets.parts import Kind, RunBar, add_row, heading, line
+from napari_unet3d.widgets.parts import Kind, RunBar, heading, line
 from napari_unet3d.widgets.report_part import ReportPart
 from napari_unet3d.widgets.runs import TrainingRecord, new_run_folder, plugin_data_folder, remember_run
 from napari_unet3d.widgets.settings_area import SettingsArea
@@ -55,8 +56,7 @@ class TrainDock(Dock):
         self.place, self.own_process = RunPlace(), OwnProcess()
         self.form = SettingsForm(TrainingConfig, "training", without=("workers",))
         self.looks = Looks(self, self._order, self._sketch)
-        self.predict_button = QPushButton("Predict with this model")
-        self.report = ReportPart(self)
+        self.model_actions, self.report = ModelActions(self), ReportPart(self)
         self.sample_offer, self.continue_offer = SampleOffer(), ContinueOffer(self)
         self.watch = WatchPart(self, self.source.labels_of)
         self.open_run = OpenRunButton(self)
@@ -64,7 +64,6 @@ class TrainDock(Dock):
         self._setup = QWidget()
         self.settings_area = SettingsArea(self._setup)
         self.run_bar = RunBar("Train", also=[self._setup], stop_text="Stop and keep model", can_pause=True)
-        self.predict_button.setToolTip("Open the dock Predict; it offers the model that was just trained.")
         self.run_bar.start_button.setToolTip("Train with these settings; the best model so far is always kept.")
         self._lay_out()
         self._connect()
@@ -108,8 +107,7 @@ class TrainDock(Dock):
         if self.record.has_model:
             remember_run(self.record.run_folder)
             self.place.start_from.refresh()
-        self.predict_button.setVisible(self.record.has_model)
-        self.report.offer(self.record.run_folder if self.record.has_model else None)
+        self._offer_model(self.record)
         outcome = self.record.outcome(stopped=job.stopped, failed=job.message is not None)
         sentences = [sentence for sentence in (job.message, outcome, self.record.notice_words) if sentence]
         kind: Kind = "error" if job.message else "warning" if self.record.notices else "info"
@@ -162,8 +160,7 @@ class TrainDock(Dock):
         self.sample_offer.hide()
         self.continue_offer.offer(None)
         self._set_aside(True)
-        self.predict_button.hide()
-        self.report.offer(None)
+        self._offer_model(None)
         self._show_status()
         self.watch.show_record(record)
 
@@ -171,8 +168,7 @@ class TrainDock(Dock):
         self.record = record
         self._show_status()
         self.watch.show_record(record)
-        self.predict_button.setVisible(record.has_model)
-        self.report.offer(record.run_folder if record.has_model else None)
+        self._offer_model(record)
 
     def _set_aside(self, aside: bool) -> None:
         """Give the room of what is not needed during a run to the curves."""
@@ -197,8 +193,10 @@ class TrainDock(Dock):
         self.continue_offer.offer(unfinished if is_idle else None)
         self.sample_offer.setVisible(is_idle and self.source.is_empty and unfinished is None)
 
-    def _open_predict(self) -> None:
-        self.viewer.window.add_plugin_dock_widget("napari-unet3d", "Predict")
+    def _offer_model(self, record: TrainingRecord | None) -> None:
+        run = record.run_folder if record is not None and record.has_model else None
+        for part in (self.model_actions, self.report):
+            part.offer(run)
 
     def _on_source(self) -> None:
         self.place.suggest(self.source.dataset)
@@ -215,7 +213,6 @@ class TrainDock(Dock):
         self.sample_offer.start_button.clicked.connect(self._start_with_sample)
         self.continue_offer.continue_button.clicked.connect(self._continue)
         self.continue_offer.later_button.clicked.connect(lambda: self._show_offers(None))
-        self.predict_button.clicked.connect(self._open_predict)
         self.open_run.opened.connect(self._show_opened)
         self.watch.reloaded.connect(self._show_opened)
         self.watch.keep.model_kept.connect(self.place.start_from.refresh)
@@ -232,9 +229,9 @@ class TrainDock(Dock):
         for part in (self.message, self.looks, self.run_bar, self.hardware, self.status, self.watch):
             self.column.addWidget(part)
         self.column.setStretchFactor(self.watch, 2)
-        add_row(self.column, self.predict_button, self.open_run)
-        self.column.addWidget(self.report)
-        for hidden in (self.hardware, self.status, self.watch, self.predict_button):
+        for below in (self.model_actions, self.open_run, self.report):
+            self.column.addWidget(below)
+        for hidden in (self.hardware, self.status, self.watch):
             hidden.hide()
 
 

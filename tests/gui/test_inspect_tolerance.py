@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+VOXEL = (2.0, 1.0, 0.5)
+WIDE = (slice(12, 18), slice(12, 20), slice(26, 29))  # extra, 1.5 µm deep
+MISSED = (slice(5, 9), slice(6, 12), slice(7, 17))
+
+
+@pytest.fixture
+def dock(open_dock, viewer, wait_for_end):
+    """An inspection of two true boxes, of which one is missed and the other predicted too wide."""
+    truth = np.zeros((20, 24, 30), np.uint8)
+    truth[MISSED] = 1
+    truth[12:18, 12:20, 18:26] = 1
+    found = truth.copy()
+    found[MISSED] = 0
+    found[WIDE] = 1
+    for name, labels in (("v labels", truth), ("v prediction", found)):
+        viewer.add_labels(labels, name=name, scale=VOXEL, units=("um",) * 3)
+    dock = open_dock("Inspect")
+    dock.tolerance_box.setValue(0.5)
+    wait_for_end(dock, dock.run_bar.start_button.click)
+    return dock
+
+
+def set_tolerance(dock, value, qtbot):
+    with qtbot.waitSignal(dock.inspection_changed, timeout=20_000):
+        dock.tolerance_box.setValue(value)
+
+
+def test_boundary_noise_is_hidden_in_the_view_too(dock, qtbot):
+    shown = dock.inspection.difference
+    assert (shown.data[WIDE] == 1).all()
+    set_tolerance(dock, 2.0, qtbot)
+    assert dock.inspection.difference is shown
+    assert not shown.data[WIDE].any()
+    assert (shown.data[MISSED] == 2).all()
+    assert (dock.inspection.outcome.difference[WIDE] == 1).all(), "the scores still know it"
+    set_tolerance(dock, 0.5, qtbot)
+    assert (shown.data[WIDE] == 1).all()
+
+
+def test_what_was_hidden_by_the_user_stays_hidden(dock, qtbot):
+    dock.inspection.difference.visible = False
+    set_tolerance(dock, 2.0, qtbot)
+    assert not dock.inspection.difference.visible
+
+
+def test_a_corrected_error_stays_away_until_it_is_undone(dock, qtbot):
+    dock.go_on()
+    dock.correct.controls.truth_button.click()
+    shown = dock.inspection.difference
+    assert not shown.data[MISSED].any()
+    set_tolerance(dock, 2.0, qtbot)
+    assert not shown.data[MISSED].any()
+    dock.correct.controls.undo_button.click()
+    assert (shown.data[MISSED] == 2).all()
