@@ -74,9 +74,12 @@ def read_truth(labels: NDArray[Any], task: Task, zero_is: ZeroIs, annotated: NDA
     known = labels > 0 if zero_is is ZeroIs.UNLABELLED else None
     if annotated is not None:
         known = annotated if known is None else known & annotated
-    values = np.where(labels > lowest if known is None else (labels > lowest) & known, labels, 0)
+    is_object = np.asarray(labels > lowest)
+    if known is not None:
+        is_object &= known
     if task is Task.FOREGROUND:
-        values = (values > 0).astype(np.uint8)
+        return Truth(is_object.view(np.uint8), known)
+    values = np.where(is_object, labels, 0)
     highest = int(values.max()) if values.size else 0
     return Truth(
         labels=values.astype(np.min_scalar_type(highest), copy=False),

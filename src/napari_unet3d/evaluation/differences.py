@@ -45,8 +45,8 @@ def difference_labels(prediction: NDArray[Any], truth: Truth, task: Task = Task.
     check_same_shape(prediction, truth.labels, "difference")
     found, wanted = prediction > 0, truth.labels > 0
     difference = np.zeros(wanted.shape, dtype=np.uint8)
-    difference[found & ~wanted] = EXTRA
-    difference[wanted & ~found] = MISSED
+    np.copyto(difference, EXTRA, where=found > wanted)
+    np.copyto(difference, MISSED, where=wanted > found)
     if task is Task.CLASSES:
         difference[found & wanted & (prediction != truth.labels)] = WRONG_CLASS
     if truth.annotated is not None:
