@@ -26,7 +26,7 @@ def test_no_key_of_ours_is_one_of_napari(docks, viewer):
     theirs = {str(key) for keys in get_settings().shortcuts.shortcuts.values() for key in keys}
     for layer_type in (Image, Labels, Points, Shapes):
         theirs |= {str(key) for key in layer_type.class_keymap}
-    assert {"E", "Ctrl+Y", "C"} <= theirs, "they are read as they are written here"
+    assert {"E", "Ctrl+Y"} <= theirs, "they are read as they are written here"
     ours = [key.key for key in bound_keys(viewer)]
     assert {"Shift-K", "N"} <= set(ours)
     taken = [key for key in ours if str(KeyBinding.from_str(key.replace("-", "+"))) in theirs]
