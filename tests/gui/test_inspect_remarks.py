@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLineEdit
@@ -70,6 +71,22 @@ def test_what_was_seen_and_noted_comes_back(inspected, run, qtbot, click_row, cl
     dock.run_bar.start_button.click()
     qtbot.waitUntil(lambda: dock.jobs.running("inspect") is None)
     assert table_of(dock) == [(False, ""), (False, ""), (True, "ask Ana: mitosis?")]
+
+
+def test_they_are_known_when_another_model_has_predicted_the_volume(
+    inspected, run, qtbot, click_row, boxes, wait_for_end
+):
+    dock = inspected()
+    click_row(dock.table.view, 0)
+    other = run.with_name("other run")
+    other.mkdir()
+    mark_origin(boxes[2:], Origin("v", run=other))
+    boxes[2].data = np.where(boxes[1].data == 0, boxes[2].data, 0)  # it finds nothing that is true
+    wait_for_end(dock, dock.run_bar.start_button.click)
+    assert table_of(dock)[1:] == [(True, ""), (False, ""), (False, "")]
+    assert not (other / "inspection").exists(), "nothing was said about this one"
+    click_row(dock.table.view, 0)
+    qtbot.waitUntil((other / "inspection" / "v.json").exists)
 
 
 def test_a_tick_is_written_while_the_dock_is_open(inspected, run, qtbot):

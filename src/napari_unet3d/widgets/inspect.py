@@ -75,7 +75,6 @@ class InspectDock(Dock):
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
-        self.setMinimumWidth(350)
         self.inspection: Inspection | None = None
         self.choice = InspectSource(self)
         self.source = self.choice.layers

@@ -41,6 +41,7 @@ class RemarksKeeper(QObject):
         self._rows = rows
         self._inspection: Inspection | None = None
         self._absent: tuple[Remark, ...] = ()
+        self._latest: dict[tuple[str, tuple[int, ...]], tuple[Remark, ...]] = {}  # by name and shape of the volume
         self._path: Path | None = None
         self._waiting = QTimer(self)
         self._waiting.setSingleShot(True)
@@ -49,7 +50,10 @@ class RemarksKeeper(QObject):
         rows.remarked.connect(self._waiting.start)
 
     def open(self, inspection: Inspection) -> dict[int, Remarks]:
-        """Give what was said about the errors of an inspection, by their numbers; from now on it is about these."""
+        """Give what was said about the errors of an inspection, by their numbers; from now on it is about these.
+
+        Where nothing is kept yet beside its run, it is what was said about another prediction of the volume.
+        """
         self.flush()
         self._inspection = inspection
         self._path, self._absent = remarks_file(inspection), ()
@@ -59,6 +63,8 @@ class RemarksKeeper(QObject):
             self._path = None
             self.failed.emit(str(error))
             return {}
+        remarks = remarks or self._latest.get(_volume(inspection), ())
+        self._latest[_volume(inspection)] = remarks
         known, self._absent = match_remarks(inspection.errors, remarks)
         return {number: Remarks(each.is_seen, each.note) for number, each in known.items()}
 
@@ -76,11 +82,16 @@ class RemarksKeeper(QObject):
         remarks = updated_remarks(
             errors, {number: (each.is_seen, each.note) for number, each in said.items()}, self._absent
         )
+        self._latest[_volume(self._inspection)] = tuple(remarks)
         try:
             write_remarks(self._path, self._inspection.name, errors.regions.shape, remarks)
         except UserError as error:
             self._path = None
             self.failed.emit(f"What you have seen is not saved: {error}")
+
+
+def _volume(inspection: Inspection) -> tuple[str, tuple[int, ...]]:
+    return inspection.name, inspection.errors.regions.shape
 
 
 def remarks_file(inspection: Inspection) -> Path:
