@@ -20,7 +20,7 @@ from napari_unet3d.widgets.folded import Folded
 from napari_unet3d.widgets.hover import Hover
 from napari_unet3d.widgets.inspect_save import InspectSavePart
 from napari_unet3d.widgets.inspect_source import InspectSource, SourceKind
-from napari_unet3d.widgets.inspect_work import Order, measure_progress
+from napari_unet3d.widgets.inspect_work import Order, events_of, measure_progress
 from napari_unet3d.widgets.inspected_set import InspectedSet, predict_volumes, remembered_config
 from napari_unet3d.widgets.inspection import (
     Inspected,
@@ -178,12 +178,8 @@ class InspectDock(Dock):
 
     def _run(self, title: str, order: Order, events: Callable[[], Iterator[Any]]) -> None:
         self.refining.cancel_search()
-
-        def with_order() -> Iterator[Any]:
-            yield order
-            yield from events()
-
-        self.jobs.start(self.kind, title, with_order, measure=measure_progress, keep=(Order,))
+        work = partial(events_of, order, events)
+        self.jobs.start(self.kind, title, work, measure=measure_progress, keep=(Order,))
 
     def _begin(self, order: Order) -> None:
         if order.chosen is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,12 @@ class Order:
     shown: Shown | None = None
     chosen: ChosenVolumes | None = None
     is_of_set: bool = False
+
+
+def events_of(order: Order, events: Callable[[], Iterator[Any]]) -> Iterator[Any]:
+    """Give an order, and then the events of the work on it."""
+    yield order
+    yield from events()
 
 
 def measure_progress(event: Any) -> Progress | None:
