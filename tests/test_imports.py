@@ -15,7 +15,9 @@ ENGINE = [
     "napari_unet3d.prediction.test_set",
     "napari_unet3d.training.loop",
 ]
-DOCKS = [f"napari_unet3d.widgets.{name}" for name in ("generate", "dataset", "train", "predict", "sample_data")]
+DOCKS = [
+    f"napari_unet3d.widgets.{name}" for name in ("generate", "dataset", "train", "predict", "inspect", "sample_data")
+]
 
 
 def loaded_after(modules: list[str], unwanted: tuple[str, ...]) -> list[str]:
@@ -40,3 +42,11 @@ def test_engine_needs_no_viewer():
 @pytest.mark.parametrize("modules", [["napari_unet3d", "napari_unet3d.data.synthetic_dataset"], DOCKS])
 def test_docks_and_synthetic_data_open_without_torch(modules):
     assert loaded_after(modules, ("torch", "monai")) == []
+
+
+@pytest.mark.parametrize("dock", DOCKS)
+def test_docks_open_without_what_takes_long_to_load(dock):
+    there = loaded_after(["napari.layers", "napari.viewer"], ("scipy", "skimage", "matplotlib"))
+    slow = ("scipy.sparse", "scipy.spatial", "scipy.ndimage", "skimage.", "matplotlib.")
+    more = set(loaded_after(["napari.layers", "napari.viewer", dock], ("scipy", "skimage", "matplotlib"))) - set(there)
+    assert [name for name in more if name.startswith(slow)] == []

@@ -142,6 +142,15 @@ def read_mask(name: str, values: NDArray[Any]) -> NDArray[np.bool_]:
     return mask
 
 
+def check_same_shape(prediction: NDArray[Any], truth: NDArray[Any], name: str) -> None:
+    """Raise a `UserError` with both shapes when they differ."""
+    if prediction.shape != truth.shape:
+        raise UserError(
+            f"The prediction of '{name}' has shape {prediction.shape}, its truth {truth.shape}; "
+            "compare labels of the same volume."
+        )
+
+
 def whole_numbers(name: str, labels: NDArray[Any]) -> NDArray[np.unsignedinteger[Any]]:
     """Give labels in the smallest unsigned type that holds them.
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy  # whose parts are loaded when they are used, not when a dock opens
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.spatial import cKDTree
 
 from napari_unet3d.errors import UserError
 from napari_unet3d.files import written_beside
@@ -122,7 +122,7 @@ def shared_colours(frames: Sequence[NDArray[np.uint8]]) -> Image.Image:
         chosen.append(int((squares * weights).argmax()))
     palette = colours[chosen]
     for _ in range(_N_ROUNDS):
-        nearest = cKDTree(palette).query(colours)[1]
+        nearest = scipy.spatial.cKDTree(palette).query(colours)[1]
         sums = [np.bincount(nearest, weights * channel, len(palette)) for channel in colours.T]
         share = np.bincount(nearest, weights, len(palette))
         palette = np.where(share[:, None] > 0, np.stack(sums, 1) / np.maximum(share, 1e-9)[:, None], palette)

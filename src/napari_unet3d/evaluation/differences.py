@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from napari_unet3d.configs import Task
 from napari_unet3d.data.annotation import Truth
-from napari_unet3d.evaluation.metrics import check_same_shape
+from napari_unet3d.data.sample import check_same_shape
 
 EXTRA = 1
 """Label of voxels that the prediction has and the truth has not; shown in red."""

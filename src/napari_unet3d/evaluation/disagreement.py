@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from napari_unet3d.configs import Task
 from napari_unet3d.data.annotation import Truth
+from napari_unet3d.data.sample import check_same_shape
 from napari_unet3d.errors import UserError
-from napari_unet3d.evaluation.metrics import ScoringRules, check_same_shape, score
+from napari_unet3d.evaluation.metrics import ScoringRules, score
 
 FIRST = 1
 """Label of voxels where only the first prediction has something or, with a truth, only the first is right."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_unet3d.configs import Task
 from napari_unet3d.data.annotation import Truth
-from napari_unet3d.data.sample import VoxelSize
+from napari_unet3d.data.sample import VoxelSize, check_same_shape
 from napari_unet3d.evaluation.confusions import Confusion, find_confusions
 from napari_unet3d.evaluation.connected import Places, connected
 from napari_unet3d.evaluation.error_regions import (
@@ -29,7 +29,6 @@ from napari_unet3d.evaluation.error_regions import (
 )
 from napari_unet3d.evaluation.error_table import ErrorKind, ErrorObject, ErrorObjects, ErrorsSearched
 from napari_unet3d.evaluation.error_voxels import Mistake, WrongVoxels, wrong_voxels
-from napari_unet3d.evaluation.metrics import check_same_shape
 from napari_unet3d.evaluation.overlaps import Overlaps, narrow_ids
 from napari_unet3d.evaluation.true_surfaces import TrueSurfaces
 

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from napari_unet3d.configs import Task
 from napari_unet3d.data.annotation import Truth
-from napari_unet3d.data.sample import VoxelSize
-from napari_unet3d.errors import UserError
+from napari_unet3d.data.sample import VoxelSize, check_same_shape
 from napari_unet3d.evaluation.objects import score_objects
 from napari_unet3d.evaluation.scores import ClassScores, Scores, means
 from napari_unet3d.evaluation.surfaces import compare_surfaces
@@ -84,15 +83,6 @@ def score(
     if rules.task is Task.OBJECTS and not rules.only_voxels:
         objects = score_objects(prediction, truth.labels, truth.annotated)
     return Scores(name, **_compare(prediction, truth, None, voxel_size_um, rules), objects=objects)
-
-
-def check_same_shape(prediction: NDArray[Any], truth: NDArray[Any], name: str) -> None:
-    """Raise a `UserError` with both shapes when they differ."""
-    if prediction.shape != truth.shape:
-        raise UserError(
-            f"The prediction of '{name}' has shape {prediction.shape}, its truth {truth.shape}; "
-            "compare labels of the same volume."
-        )
 
 
 def _score_classes(

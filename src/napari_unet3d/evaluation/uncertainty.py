@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy  # whose parts are loaded when they are used, not when a dock opens
 from numpy.typing import NDArray
-from scipy import ndimage
-from scipy.special import entr
 
 _DISTANCE_PER_SIDE = 0.1
 
@@ -55,7 +54,7 @@ def _entropy(probability: NDArray[np.float32], classes: NDArray[Any] | None) -> 
     largest = np.log(2 if classes is None else 1 + len(classes))
     for z, plane in enumerate(probability):  # slice by slice, so that no second volume is needed
         others = plane[None] if classes is None else classes[:, z]
-        total = entr(1 - plane.astype(np.float32)) + entr(others.astype(np.float32)).sum(0)
+        total = scipy.special.entr(1 - plane.astype(np.float32)) + scipy.special.entr(others.astype(np.float32)).sum(0)
         entropy[z] = np.clip(total / largest, 0, 1)  # rounding may lead just beyond
     return entropy
 
@@ -107,10 +106,10 @@ def uncertain_places(
     open_part = uncertainty.astype(np.float32, copy=annotated is not None)
     if annotated is not None:
         open_part[annotated] = 0
-    averaged = ndimage.gaussian_filter(open_part, distance / 4 / sizes, mode="nearest")
+    averaged = scipy.ndimage.gaussian_filter(open_part, distance / 4 / sizes, mode="nearest")
     if annotated is not None:
         averaged[annotated] = 0  # so that a maximum in there hides none beside it
-    is_place = (averaged > 0) & (averaged == ndimage.maximum_filter(averaged, 3, mode="nearest"))
+    is_place = (averaged > 0) & (averaged == scipy.ndimage.maximum_filter(averaged, 3, mode="nearest"))
     positions = np.argwhere(is_place)
     scores = averaged[is_place]
     order = np.argsort(-scores, kind="stable")  # argwhere lists z, y, x ascending

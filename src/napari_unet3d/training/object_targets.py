@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import scipy  # whose parts are loaded when they are used, not when a dock opens
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from napari_unet3d.data.sample import VoxelSize
 
@@ -45,8 +45,8 @@ def object_targets(
 
 
 def _where_two_meet(compact: NDArray[np.int32]) -> NDArray[np.uint8]:
-    highest = ndimage.maximum_filter(compact, 3)
-    lowest = ndimage.minimum_filter(np.where(compact > 0, compact, np.iinfo(np.int32).max), 3)
+    highest = scipy.ndimage.maximum_filter(compact, 3)
+    lowest = scipy.ndimage.minimum_filter(np.where(compact > 0, compact, np.iinfo(np.int32).max), 3)
     meet: NDArray[np.bool_] = (lowest < highest) & (highest > 0)
     return meet.astype(np.uint8)
 
@@ -55,7 +55,7 @@ def _distance(
     compact: NDArray[np.int32], voxel_size_um: VoxelSize, annotated: NDArray[np.bool_] | None
 ) -> NDArray[np.uint8]:
     distance = np.zeros(compact.shape, np.uint8)
-    for number, box in enumerate(ndimage.find_objects(compact), start=1):
+    for number, box in enumerate(scipy.ndimage.find_objects(compact), start=1):
         # One voxel more on each side, where there is one: the nearest voxel outside never lies further away.
         grown = tuple(slice(max(0, side.start - 1), side.stop + 1) for side in box)
         is_object = compact[grown] == number
@@ -63,7 +63,7 @@ def _distance(
         if inside.all():  # no border in sight; the transform would be undefined
             distance[grown][is_object] = 255
             continue
-        to_border = ndimage.distance_transform_edt(inside, sampling=voxel_size_um)[is_object]
+        to_border = scipy.ndimage.distance_transform_edt(inside, sampling=voxel_size_um)[is_object]
         distance[grown][is_object] = np.rint(to_border * (255 / to_border.max()))
     return distance
 
