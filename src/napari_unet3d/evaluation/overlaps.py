@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy  # whose parts are loaded when they are used, not when a dock opens
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import maximum_bipartite_matching
 
 _MOST_OF_IT = 0.5  # the share of an object that must be exceeded for it to lie in another one, or outside
 
@@ -81,8 +80,8 @@ class Overlaps:
         if not enough.any():
             return np.zeros(shape[0], dtype=bool)
         places = self.predicted[enough], self.true[enough]
-        graph = coo_array((np.ones(len(places[0]), dtype=np.int8), places), shape=shape).tocsr()
-        partners: NDArray[np.int32] = maximum_bipartite_matching(graph, perm_type="column")
+        graph = scipy.sparse.coo_array((np.ones(len(places[0]), dtype=np.int8), places), shape=shape).tocsr()
+        partners: NDArray[np.int32] = scipy.sparse.csgraph.maximum_bipartite_matching(graph, perm_type="column")
         return partners >= 0
 
     def splits(self) -> dict[int, tuple[int, ...]]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from math import nan
 
 import numpy as np
+import scipy  # whose parts are loaded when they are used, not when a dock opens
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
 
 from napari_unet3d.data.sample import VoxelSize
 
@@ -132,7 +132,7 @@ def _distances(surface: Mask, other: Mask, voxel_size_um: VoxelSize) -> NDArray[
     apart = ~other[surface]
     if apart.any():
         # Points on a grid are spread evenly: a tree that is not balanced is made faster and found in as fast.
-        tree = KDTree(_centres(other, voxel_size_um), balanced_tree=False, compact_nodes=False)
+        tree = scipy.spatial.KDTree(_centres(other, voxel_size_um), balanced_tree=False, compact_nodes=False)
         distances[apart], _ = tree.query(_centres(surface & ~other, voxel_size_um))
     return distances
 

@@ -18,6 +18,7 @@ from napari_unet3d.data.free_names import renamed
 from napari_unet3d.data.pairs import Pair, Part, list_pairs, provenance_file
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
+from napari_unet3d.evaluation.metrics import ScoringRules, score
 from napari_unet3d.evaluation.run_files import read_run_files
 from napari_unet3d.prediction.events import Prediction, VolumeEvaluated
 from napari_unet3d.widgets.train_work import Order, train_on
@@ -196,7 +197,6 @@ def find_gain(judged: Judged) -> Iterator[Any]:
 
 def _stand(prediction: Prediction, judged: Judged) -> tuple[int, float]:
     from napari_unet3d.evaluation.error_objects import find_error_objects
-    from napari_unet3d.evaluation.metrics import ScoringRules, score
 
     plan = prediction.plan
     rules = ScoringRules(prediction.task, {each.value: each.name for each in plan.classes} if plan else {}, 1.0, True)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from napari_unet3d.configs import EvaluationConfig, PostProcessing, ZeroIs
 from napari_unet3d.data.annotation import Truth, read_truth
 from napari_unet3d.evaluation.differences import difference_labels
+from napari_unet3d.evaluation.metrics import ScoringRules, score
 from napari_unet3d.evaluation.scores import Scores
 from napari_unet3d.prediction.events import Prediction, VolumeEvaluated
 
@@ -78,8 +79,6 @@ def compare(
     if truth is None:
         return Outcome(prediction)
     task, classes = prediction.task, prediction.plan.classes if prediction.plan else ()
-    from napari_unet3d.evaluation.metrics import ScoringRules, score  # its library takes its time, see `relabel`
-
     rules = ScoringRules(task, {each.value: each.name for each in classes}, tolerance_um, only_voxels)
     difference = difference_labels(prediction.labels, truth, task)
     scores = score(prediction.labels, truth, prediction.name, prediction.voxel_size_um, rules)
