@@ -146,8 +146,8 @@ def walk(title: str, truth: Labels, prediction: Labels, tolerance_um: float) -> 
 
     with (
         TemporaryDirectory() as folder,
-        mock.patch("napari_unet3d.widgets.memory.memory_folder", return_value=Path(folder)),
-        mock.patch("napari_unet3d.widgets.runs.plugin_data_folder", return_value=Path(folder)),
+        mock.patch("napari_unet3d.widgets.kit.memory.memory_folder", return_value=Path(folder)),
+        mock.patch("napari_unet3d.widgets.kit.runs.plugin_data_folder", return_value=Path(folder)),
     ):
         viewer = napari.Viewer()
         viewer.window._qt_window.resize(1366, 768)

@@ -152,7 +152,7 @@ def open_viewer(demo: Demo) -> Viewer:
     from napari_unet3d.data.dataset import Part, list_pairs, read_pair
     from napari_unet3d.data.volumes import read_volume
     from napari_unet3d.evaluation.differences import difference_labels
-    from napari_unet3d.widgets import layers
+    from napari_unet3d.widgets.view import layers
 
     viewer = napari.Viewer(title="napari-unet3d demo")
     viewer.window.resize(1300, 900)

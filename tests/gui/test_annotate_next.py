@@ -7,9 +7,9 @@ from napari_unet3d.configs import ZeroIs
 from napari_unet3d.evaluation.uncertainty import uncertain_places
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.prediction.events import Prediction
-from napari_unet3d.widgets.navigation import jump_to
-from napari_unet3d.widgets.outcomes import Outcome
+from napari_unet3d.widgets.kit.outcomes import Outcome
 from napari_unet3d.widgets.predict import PredictDock
+from napari_unet3d.widgets.view.navigation import jump_to
 
 VOXEL_SIZE = (2.0, 1.0, 0.5)
 PLACE = {"scale": VOXEL_SIZE, "translate": (5.0, -3.0, 7.0), "units": ("um", "um", "um")}

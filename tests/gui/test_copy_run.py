@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 from napari_unet3d.configs import EvaluationConfig, PredictionConfig, SyntheticConfig, TrainingConfig
 from napari_unet3d.data.dataset import list_pairs
 from napari_unet3d.data.volumes import read_volume
-from napari_unet3d.widgets.predict_target import Target
+from napari_unet3d.widgets.prediction.predict_target import Target
 
 
 def copied(button, action="command_action"):

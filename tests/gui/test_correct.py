@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_unet3d.configs import CorrectionConfig, Elsewhere
 from napari_unet3d.data.dataset import Part, list_pairs, read_samples
-from napari_unet3d.widgets.error_list import ErrorList
+from napari_unet3d.widgets.inspection.error_list import ErrorList
 
 VOXEL = (2.0, 1.0, 0.5)
 SHAPE = (20, 24, 30)

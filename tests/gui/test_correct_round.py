@@ -12,7 +12,7 @@ from napari_unet3d import predict, train
 from napari_unet3d.configs import PredictionConfig, TrainingConfig
 from napari_unet3d.data.dataset import Part, add_sample, list_pairs
 from napari_unet3d.model.checkpoint import load_checkpoint
-from napari_unet3d.widgets.origins import Origin, mark_origin
+from napari_unet3d.widgets.view.origins import Origin, mark_origin
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from napari_unet3d.data.dataset import Part, add_sample, list_pairs, read_pair, 
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.widgets.dataset import DatasetDock
-from napari_unet3d.widgets.layer_samples import sample_from_layers
-from napari_unet3d.widgets.layers import show_sample
+from napari_unet3d.widgets.view.layer_samples import sample_from_layers
+from napari_unet3d.widgets.view.layers import show_sample
 
 SHAPE = (5, 6, 7)
 

@@ -20,7 +20,7 @@ from napari_unet3d.configs import (
     TrainingConfig,
 )
 from napari_unet3d.errors import UserError
-from napari_unet3d.widgets.form import SettingsForm
+from napari_unet3d.widgets.kit.form import SettingsForm
 
 CONFIGS = (SyntheticConfig, TrainingConfig, PredictionConfig, EvaluationConfig)
 

@@ -8,8 +8,8 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 
 from napari_unet3d.evaluation.error_table import ErrorKind
-from napari_unet3d.widgets.error_list import ErrorList
-from napari_unet3d.widgets.navigation import camera_of
+from napari_unet3d.widgets.inspection.error_list import ErrorList
+from napari_unet3d.widgets.view.navigation import camera_of
 
 MISSED, WIDE, EXTRA = "240", "144", "8"  # volumes in µm³
 GREEN, RED, BLUE = (64, 255, 64), (255, 32, 32), (32, 80, 255)

@@ -9,8 +9,8 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLineEdit
 
-from napari_unet3d.widgets.error_list import ErrorList
-from napari_unet3d.widgets.origins import Origin, mark_origin
+from napari_unet3d.widgets.inspection.error_list import ErrorList
+from napari_unet3d.widgets.view.origins import Origin, mark_origin
 
 
 @pytest.fixture

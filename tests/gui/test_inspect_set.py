@@ -11,7 +11,7 @@ from qtpy.QtCore import Qt
 from napari_unet3d import train
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.dataset import Part, add_sample
-from napari_unet3d.widgets.inspect_source import SourceKind
+from napari_unet3d.widgets.inspection.inspect_source import SourceKind
 
 
 @pytest.fixture

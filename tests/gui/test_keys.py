@@ -9,9 +9,9 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QAbstractButton
 
-from napari_unet3d.widgets import keys as keys_module
-from napari_unet3d.widgets.keys import bind_key, bound_keys
-from napari_unet3d.widgets.keys_window import KeysWindow
+from napari_unet3d.widgets.kit import keys as keys_module
+from napari_unet3d.widgets.kit.keys import bind_key, bound_keys
+from napari_unet3d.widgets.kit.keys_window import KeysWindow
 
 DOCKS = ("Generate data", "Dataset", "Train", "Predict", "Inspect")
 

@@ -9,8 +9,8 @@ from napari.layers import Image, Labels, Points
 
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
-from napari_unet3d.widgets import layers
-from napari_unet3d.widgets.layer_samples import objects_from_layer, positions_from_points, sample_from_layers
+from napari_unet3d.widgets.view import layers
+from napari_unet3d.widgets.view.layer_samples import objects_from_layer, positions_from_points, sample_from_layers
 
 SHAPE = (4, 6, 8)
 SIZES = st.floats(0.01, 100)

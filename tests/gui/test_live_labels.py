@@ -11,8 +11,8 @@ from napari_unet3d.evaluation.objects import score_objects
 from napari_unet3d.model.plan import LabelClass, Plan
 from napari_unet3d.prediction.events import Prediction, PredictionWritten
 from napari_unet3d.prediction.labels import labels_of
-from napari_unet3d.widgets.outcomes import compare, read_painted
-from napari_unet3d.widgets.predict_target import Target
+from napari_unet3d.widgets.kit.outcomes import compare, read_painted
+from napari_unet3d.widgets.prediction.predict_target import Target
 
 VOXEL_SIZE = (2.0, 1.0, 0.5)
 PLACE = {"scale": VOXEL_SIZE, "translate": (5.0, -3.0, 7.0), "units": ("um", "um", "um")}
@@ -216,7 +216,7 @@ def test_a_test_set_follows_the_settings(run_folder, dock, viewer, wait_for_end,
 
 
 def test_a_file_that_was_not_kept_shows_the_labels_of_its_results(dock, viewer, monkeypatch, qtbot, tmp_path):
-    monkeypatch.setattr("napari_unet3d.widgets.results._MOST_KEPT_BYTES", 10)
+    monkeypatch.setattr("napari_unet3d.widgets.prediction.results._MOST_KEPT_BYTES", 10)
     prediction = two_hills("vol")
     write_volume(tmp_path / "vol.tif", volume("vol").image, VOXEL_SIZE)
     write_volume(tmp_path / "vol_labels.tif", prediction.labels, VOXEL_SIZE)

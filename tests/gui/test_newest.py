@@ -5,8 +5,8 @@ import threading
 import pytest
 
 from napari_unet3d.errors import UserError
-from napari_unet3d.widgets.jobs import jobs_of
-from napari_unet3d.widgets.newest import NewestOnly
+from napari_unet3d.widgets.work.jobs import jobs_of
+from napari_unet3d.widgets.work.newest import NewestOnly
 
 
 @pytest.fixture

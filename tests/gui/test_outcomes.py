@@ -7,7 +7,7 @@ from napari_unet3d.configs import PostProcessing, Task, ZeroIs
 from napari_unet3d.data.annotation import Truth
 from napari_unet3d.model.plan import LabelClass, Plan
 from napari_unet3d.prediction.events import Prediction, VolumeEvaluated
-from napari_unet3d.widgets.outcomes import compare, read_painted, relabel
+from napari_unet3d.widgets.kit.outcomes import compare, read_painted, relabel
 
 VOXEL_SIZE = (2.0, 1.0, 0.5)
 

@@ -19,8 +19,8 @@ from napari_unet3d.display import is_software_renderer
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.checkpoint import load_checkpoint
 from napari_unet3d.training.events import EpochFinished, StepFinished
-from napari_unet3d.widgets.child_process import find_python, how_it_ended
-from napari_unet3d.widgets.own_process import OwnProcess, renderer
+from napari_unet3d.widgets.training.child_process import find_python, how_it_ended
+from napari_unet3d.widgets.training.own_process import OwnProcess, renderer
 
 SETTINGS = {"epochs": 3, "val_fraction": 0.34, "dropout": 0.2, "device": "cpu"}
 LONG = {**SETTINGS, "epochs": 100_000}

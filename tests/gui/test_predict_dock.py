@@ -13,9 +13,9 @@ from napari_unet3d.data.dataset import Part, add_sample, create_dataset
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.volumes import read_volume, write_volume
 from napari_unet3d.evaluation.metrics import score
+from napari_unet3d.widgets.kit.runs import remember_run
 from napari_unet3d.widgets.predict import PredictDock
-from napari_unet3d.widgets.predict_target import Target
-from napari_unet3d.widgets.runs import remember_run
+from napari_unet3d.widgets.prediction.predict_target import Target
 
 VOXEL_SIZE = (2.0, 1.0, 0.5)
 
@@ -261,7 +261,7 @@ def test_a_dock_opened_after_the_end_shows_the_result(dock, viewer, layers, wait
 
 
 def test_a_volume_too_big_to_keep_is_explained(dock, monkeypatch, wait_for_end, tmp_path):
-    monkeypatch.setattr("napari_unet3d.widgets.results._MOST_KEPT_BYTES", 10)
+    monkeypatch.setattr("napari_unet3d.widgets.prediction.results._MOST_KEPT_BYTES", 10)
     dataset = create_dataset(tmp_path / "dataset")
     add_sample(dataset, volume("big", 5), Part.TEST)
     dock.target.buttons[Target.TEST_SET].click()

@@ -14,8 +14,8 @@ from qtpy.QtWidgets import QFileDialog
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.dataset import Part, add_sample
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.widgets.predict_target import Target
-from napari_unet3d.widgets.runs import remember_run
+from napari_unet3d.widgets.kit.runs import remember_run
+from napari_unet3d.widgets.prediction.predict_target import Target
 
 VOXEL_SIZE = (3.0, 1.5, 0.5)
 

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_unet3d.errors import UserError
 from napari_unet3d.widgets.predict import PredictDock
-from napari_unet3d.widgets.view_pictures import (
+from napari_unet3d.widgets.saving.view_pictures import (
     Turn,
     View,
     camera_of,

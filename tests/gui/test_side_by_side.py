@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_unet3d.widgets.canvas import grid_of, text_of
-from napari_unet3d.widgets.layers import show_difference, show_piece
-from napari_unet3d.widgets.navigation import camera_of
-from napari_unet3d.widgets.side_by_side import Arrangement, Cell, SideBySide
+from napari_unet3d.widgets.view.canvas import grid_of, text_of
+from napari_unet3d.widgets.view.layers import show_difference, show_piece
+from napari_unet3d.widgets.view.navigation import camera_of
+from napari_unet3d.widgets.view.side_by_side import Arrangement, Cell, SideBySide
 
 SHAPE = (6, 30, 40)
 PLACE = {"scale": (3.0, 1.0, 0.5), "translate": (5.0, -4.0, 20.0), "units": ("um",) * 3}

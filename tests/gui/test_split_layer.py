@@ -7,7 +7,7 @@ import pytest
 
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.split import Block, Role
-from napari_unet3d.widgets.split_layer import COLOURS, show_blocks
+from napari_unet3d.widgets.view.split_layer import COLOURS, show_blocks
 
 SHAPE = (12, 20, 30)
 TRAIN = Block("stack", Role.TRAINING, (0, 0, 14), (12, 20, 30))

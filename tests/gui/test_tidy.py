@@ -5,8 +5,8 @@ import pytest
 from qtpy.QtWidgets import QMessageBox
 
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.widgets.layers import show_image, show_labels, show_sample
-from napari_unet3d.widgets.own_layers import layers_to_tidy
+from napari_unet3d.widgets.view.layers import show_image, show_labels, show_sample
+from napari_unet3d.widgets.view.own_layers import layers_to_tidy
 
 SIZE = (2.0, 1.0, 0.5)
 

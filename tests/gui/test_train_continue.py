@@ -11,9 +11,9 @@ from napari_unet3d.configs import NETWORK_SETTINGS, TrainingConfig
 from napari_unet3d.model.checkpoint import load_checkpoint
 from napari_unet3d.training.loop import train
 from napari_unet3d.training.unfinished import RunProgress, how_far
-from napari_unet3d.widgets.memory import recall, remember
+from napari_unet3d.widgets.kit.memory import recall, remember
 from napari_unet3d.widgets.train import TrainDock
-from napari_unet3d.widgets.unfinished import noted, unfinished_run
+from napari_unet3d.widgets.training.unfinished import noted, unfinished_run
 
 SETTINGS = TrainingConfig(epochs=4, val_fraction=0.34, workers=0)
 

@@ -6,10 +6,10 @@ import pytest
 from napari_unet3d.configs import Task
 from napari_unet3d.model.plan import LabelClass, Plan
 from napari_unet3d.prediction.events import Prediction
-from napari_unet3d.widgets.canvas import grid_of
-from napari_unet3d.widgets.origins import Origin, mark_origin, origin_of
-from napari_unet3d.widgets.outcomes import Outcome
+from napari_unet3d.widgets.kit.outcomes import Outcome
 from napari_unet3d.widgets.predict import _Order
+from napari_unet3d.widgets.view.canvas import grid_of
+from napari_unet3d.widgets.view.origins import Origin, mark_origin, origin_of
 
 SHAPE = (4, 12, 20)
 PLACE = {"scale": (3.0, 1.0, 0.5), "translate": (5.0, -4.0, 20.0), "units": ("um",) * 3}

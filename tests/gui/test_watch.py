@@ -27,9 +27,9 @@ from napari_unet3d.evaluation.watch_files import (
 )
 from napari_unet3d.prediction.predict import predict
 from napari_unet3d.training.events import Pace
-from napari_unet3d.widgets.runs import recent_runs
+from napari_unet3d.widgets.kit.runs import recent_runs
 from napari_unet3d.widgets.train import TrainDock
-from napari_unet3d.widgets.watch import pace_words
+from napari_unet3d.widgets.training.watch import pace_words
 
 SHAPE, SIZE = (16, 18, 20), (2.0, 1.0, 1.5)
 N_EPOCHS = 5

@@ -7,9 +7,9 @@ from qtpy.QtTest import QTest
 
 from napari_unet3d.configs import Task
 from napari_unet3d.model.plan import LabelClass, Plan
-from napari_unet3d.widgets.canvas import grid_of, text_of
-from napari_unet3d.widgets.navigation import camera_of
-from napari_unet3d.widgets.origins import Origin, mark_origin
+from napari_unet3d.widgets.view.canvas import grid_of, text_of
+from napari_unet3d.widgets.view.navigation import camera_of
+from napari_unet3d.widgets.view.origins import Origin, mark_origin
 
 SHAPE = (6, 20, 30)
 PLACE = {"scale": (3.0, 1.0, 0.5), "translate": (5.0, -4.0, 20.0), "units": ("um",) * 3}

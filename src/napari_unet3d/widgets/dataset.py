@@ -28,14 +28,14 @@ from napari_unet3d.data.pairs import Pair, Part, list_pairs, pairing_notice, pro
 from napari_unet3d.data.provenance import read_provenance
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
-from napari_unet3d.widgets import layers
-from napari_unet3d.widgets.base import Dock
-from napari_unet3d.widgets.clean_dialog import CleanDialog
-from napari_unet3d.widgets.form import compact_form_layout
-from napari_unet3d.widgets.jobs import Job, Progress
-from napari_unet3d.widgets.layer_samples import sample_from_layers
-from napari_unet3d.widgets.parts import RunBar, add_row, heading
-from napari_unet3d.widgets.paths import PathBox
+from napari_unet3d.widgets.kit.base import Dock
+from napari_unet3d.widgets.kit.clean_dialog import CleanDialog
+from napari_unet3d.widgets.kit.form import compact_form_layout
+from napari_unet3d.widgets.kit.parts import RunBar, add_row, heading
+from napari_unet3d.widgets.kit.paths import PathBox
+from napari_unet3d.widgets.view import layers
+from napari_unet3d.widgets.view.layer_samples import sample_from_layers
+from napari_unet3d.widgets.work.jobs import Job, Progress
 
 if TYPE_CHECKING:
     import napari

@@ -23,14 +23,14 @@ from napari_unet3d.data.events import (
     VolumeWritten,
 )
 from napari_unet3d.errors import UserError
-from napari_unet3d.widgets import layers
-from napari_unet3d.widgets.base import Dock
-from napari_unet3d.widgets.copy_run import CopyButton
-from napari_unet3d.widgets.form import SettingsForm, compact_form_layout
-from napari_unet3d.widgets.jobs import Job, Progress
-from napari_unet3d.widgets.layer_samples import objects_from_layer, positions_from_points
-from napari_unet3d.widgets.parts import RunBar, add_row, heading
-from napari_unet3d.widgets.paths import PathBox
+from napari_unet3d.widgets.kit.base import Dock
+from napari_unet3d.widgets.kit.copy_run import CopyButton
+from napari_unet3d.widgets.kit.form import SettingsForm, compact_form_layout
+from napari_unet3d.widgets.kit.parts import RunBar, add_row, heading
+from napari_unet3d.widgets.kit.paths import PathBox
+from napari_unet3d.widgets.view import layers
+from napari_unet3d.widgets.view.layer_samples import objects_from_layer, positions_from_points
+from napari_unet3d.widgets.work.jobs import Job, Progress
 
 if TYPE_CHECKING:
     import napari

@@ -12,17 +12,14 @@ from qtpy.QtCore import Signal
 
 from napari_unet3d.evaluation.error_table import ErrorObject
 from napari_unet3d.prediction.events import EvaluationFinished, ModelLoaded, VolumeEvaluated
-from napari_unet3d.widgets.base import Dock
-from napari_unet3d.widgets.correct import CorrectPart
-from napari_unet3d.widgets.error_marks import unmark_error
-from napari_unet3d.widgets.errors_part import ErrorsPart
-from napari_unet3d.widgets.folded import Folded
-from napari_unet3d.widgets.hover import Hover
-from napari_unet3d.widgets.inspect_save import InspectSavePart
-from napari_unet3d.widgets.inspect_source import InspectSource, SourceKind
-from napari_unet3d.widgets.inspect_work import Order, events_of, measure_progress
-from napari_unet3d.widgets.inspected_set import InspectedSet, predict_volumes, remembered_config
-from napari_unet3d.widgets.inspection import (
+from napari_unet3d.widgets.inspection.correct import CorrectPart
+from napari_unet3d.widgets.inspection.error_marks import unmark_error
+from napari_unet3d.widgets.inspection.errors_part import ErrorsPart
+from napari_unet3d.widgets.inspection.hover import Hover
+from napari_unet3d.widgets.inspection.inspect_source import InspectSource, SourceKind
+from napari_unet3d.widgets.inspection.inspect_work import Order, events_of, measure_progress
+from napari_unet3d.widgets.inspection.inspected_set import InspectedSet, predict_volumes, remembered_config
+from napari_unet3d.widgets.inspection.inspection import (
     Inspected,
     Inspection,
     Shown,
@@ -30,15 +27,18 @@ from napari_unet3d.widgets.inspection import (
     inspect_subject,
     show_difference_of,
 )
-from napari_unet3d.widgets.jobs import Job
-from napari_unet3d.widgets.layer_samples import voxel_size_um
-from napari_unet3d.widgets.parts import RunBar
-from napari_unet3d.widgets.refining import Refining
-from napari_unet3d.widgets.remarks_keeper import RemarksKeeper
-from napari_unet3d.widgets.scores_table import ScoresTable
-from napari_unet3d.widgets.train_on import TrainOnPart
-from napari_unet3d.widgets.two_predictions import TwoPredictions
-from napari_unet3d.widgets.what_is_shown import WhatIsShown
+from napari_unet3d.widgets.inspection.refining import Refining
+from napari_unet3d.widgets.inspection.remarks_keeper import RemarksKeeper
+from napari_unet3d.widgets.inspection.train_on import TrainOnPart
+from napari_unet3d.widgets.inspection.two_predictions import TwoPredictions
+from napari_unet3d.widgets.inspection.what_is_shown import WhatIsShown
+from napari_unet3d.widgets.kit.base import Dock
+from napari_unet3d.widgets.kit.folded import Folded
+from napari_unet3d.widgets.kit.parts import RunBar
+from napari_unet3d.widgets.kit.scores_table import ScoresTable
+from napari_unet3d.widgets.saving.inspect_save import InspectSavePart
+from napari_unet3d.widgets.view.layer_samples import voxel_size_um
+from napari_unet3d.widgets.work.jobs import Job
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QShowEvent

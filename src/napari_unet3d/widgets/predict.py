@@ -20,25 +20,25 @@ from napari_unet3d.prediction.events import (
     TilesPredicted,
     VolumeEvaluated,
 )
-from napari_unet3d.widgets.base import Dock
-from napari_unet3d.widgets.copy_run import CopyButton
-from napari_unet3d.widgets.form import SettingsForm
-from napari_unet3d.widgets.jobs import Progress
-from napari_unet3d.widgets.keep_prediction import KeepPrediction
-from napari_unet3d.widgets.layer_samples import sample_from_layers
-from napari_unet3d.widgets.layers import Place
-from napari_unet3d.widgets.model_box import ModelBox
-from napari_unet3d.widgets.outcomes import DEFAULT_TOLERANCE_UM, Outcome
-from napari_unet3d.widgets.parts import Kind, RunBar, heading
-from napari_unet3d.widgets.predict_target import PredictionTarget, Target
-from napari_unet3d.widgets.predictions import evaluate_dataset, predict_paths, predict_sample
-from napari_unet3d.widgets.results import Results
-from napari_unet3d.widgets.runs import remember_run
+from napari_unet3d.widgets.kit.base import Dock
+from napari_unet3d.widgets.kit.copy_run import CopyButton
+from napari_unet3d.widgets.kit.form import SettingsForm
+from napari_unet3d.widgets.kit.model_box import ModelBox
+from napari_unet3d.widgets.kit.outcomes import DEFAULT_TOLERANCE_UM, Outcome
+from napari_unet3d.widgets.kit.parts import Kind, RunBar, heading
+from napari_unet3d.widgets.kit.runs import remember_run
+from napari_unet3d.widgets.prediction.keep_prediction import KeepPrediction
+from napari_unet3d.widgets.prediction.predict_target import PredictionTarget, Target
+from napari_unet3d.widgets.prediction.predictions import evaluate_dataset, predict_paths, predict_sample
+from napari_unet3d.widgets.prediction.results import Results
+from napari_unet3d.widgets.view.layer_samples import sample_from_layers
+from napari_unet3d.widgets.view.layers import Place
+from napari_unet3d.widgets.work.jobs import Progress
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QShowEvent
 
-    from napari_unet3d.widgets.jobs import Job
+    from napari_unet3d.widgets.work.jobs import Job
 
 _LAYOUT_MS = 300  # for which the dock grows after the end, more than it takes
 _OBJECTS = "Single objects"  # the section of the settings that only they have

@@ -12,29 +12,29 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_unet3d.configs import NETWORK_SETTINGS, TrainingConfig
 from napari_unet3d.training.events import RunStarted
-from napari_unet3d.widgets.base import Dock
-from napari_unet3d.widgets.curves import LossCurves
-from napari_unet3d.widgets.form import SettingsForm
-from napari_unet3d.widgets.layers import show_sample
-from napari_unet3d.widgets.model_actions import ModelActions
-from napari_unet3d.widgets.open_run import OpenRunButton
-from napari_unet3d.widgets.own_process import OwnProcess, Training
-from napari_unet3d.widgets.parts import Kind, RunBar, heading, line
-from napari_unet3d.widgets.report_part import ReportPart
-from napari_unet3d.widgets.runs import TrainingRecord, new_run_folder, plugin_data_folder, remember_run
-from napari_unet3d.widgets.settings_area import SettingsArea
-from napari_unet3d.widgets.split_layer import show_blocks
-from napari_unet3d.widgets.train_job import begin_training
-from napari_unet3d.widgets.train_looks import Looks
-from napari_unet3d.widgets.train_offers import ContinueOffer, SampleOffer
-from napari_unet3d.widgets.train_place import RunPlace
-from napari_unet3d.widgets.train_source import TrainingSource
-from napari_unet3d.widgets.train_work import Order, SampleReady, train_on_sample
-from napari_unet3d.widgets.unfinished import UnfinishedRun, unfinished_run
-from napari_unet3d.widgets.watch import WatchPart
+from napari_unet3d.widgets.kit.base import Dock
+from napari_unet3d.widgets.kit.curves import LossCurves
+from napari_unet3d.widgets.kit.form import SettingsForm
+from napari_unet3d.widgets.kit.parts import Kind, RunBar, heading, line
+from napari_unet3d.widgets.kit.runs import TrainingRecord, new_run_folder, plugin_data_folder, remember_run
+from napari_unet3d.widgets.kit.settings_area import SettingsArea
+from napari_unet3d.widgets.saving.report_part import ReportPart
+from napari_unet3d.widgets.training.model_actions import ModelActions
+from napari_unet3d.widgets.training.open_run import OpenRunButton
+from napari_unet3d.widgets.training.own_process import OwnProcess, Training
+from napari_unet3d.widgets.training.train_job import begin_training
+from napari_unet3d.widgets.training.train_looks import Looks
+from napari_unet3d.widgets.training.train_offers import ContinueOffer, SampleOffer
+from napari_unet3d.widgets.training.train_place import RunPlace
+from napari_unet3d.widgets.training.train_source import TrainingSource
+from napari_unet3d.widgets.training.train_work import Order, SampleReady, train_on_sample
+from napari_unet3d.widgets.training.unfinished import UnfinishedRun, unfinished_run
+from napari_unet3d.widgets.training.watch import WatchPart
+from napari_unet3d.widgets.view.layers import show_sample
+from napari_unet3d.widgets.view.split_layer import show_blocks
 
 if TYPE_CHECKING:
-    from napari_unet3d.widgets.jobs import Job
+    from napari_unet3d.widgets.work.jobs import Job
 
 
 class TrainDock(Dock):

@@ -1,0 +1,98 @@
+"""The buttons and keys that lead from one error to the next, and what happens in the view on the way."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QWidget
+
+from napari_unet3d.evaluation.error_table import ErrorObject
+from napari_unet3d.widgets.inspection.error_marks import fit_mark, go_to_error
+from napari_unet3d.widgets.kit.keys import bind_key
+from napari_unet3d.widgets.kit.memory import recall, remember
+from napari_unet3d.widgets.view.navigation import voxels_along_ray
+
+if TYPE_CHECKING:
+    from napari_unet3d.widgets.inspect import InspectDock
+
+_NEXT, _PREVIOUS = "J", "Shift-J"  # E, which would say it better, is the eraser of napari's Labels layers
+_KEY = "inspect-zoom"
+
+
+class ErrorSteps(QWidget):
+    """Goes to errors: by buttons, by keys, and by a double click on an error in the view.
+
+    Parameters
+    ----------
+    dock : InspectDock
+        Its inspection and its table.
+    """
+
+    def __init__(self, dock: InspectDock) -> None:
+        super().__init__()
+        self._dock = dock
+        self.next_button, self.previous_button = QPushButton("Next error"), QPushButton("Previous")
+        self.zoom_box = QCheckBox("Zoom")
+        self.next_button.setToolTip(
+            f"<qt>Go to the next error that you have not seen yet. Key: {_NEXT}, after a click into the image. "
+            "A double click on an error in the image chooses it, too.</qt>"
+        )
+        self.previous_button.setToolTip(f"Go back in the table. Key: {_PREVIOUS}")
+        self.zoom_box.setToolTip("Zoom so that the error fills a good part of the view; without it the zoom stays.")
+        self.zoom_box.setChecked(recall(_KEY) is not False)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.previous_button, 1)
+        row.addWidget(self.next_button, 1)
+        row.addWidget(self.zoom_box)
+        self.zoom_box.toggled.connect(lambda is_on: remember(_KEY, is_on))
+        self.next_button.clicked.connect(lambda: dock.go_on())
+        self.previous_button.clicked.connect(lambda: dock.go_on(-1))
+        bind_key(dock, _NEXT, "Go to the next error that was not seen yet", dock.go_on)
+        bind_key(dock, _PREVIOUS, "Go back to the previous error", partial(dock.go_on, -1))
+        self._clicked: ErrorObject | None = None
+        self._after_click = QTimer(self)
+        self._after_click.setSingleShot(True)
+        self._after_click.timeout.connect(lambda: dock.select(self._clicked))
+        self._follow_double_clicks()
+        dock.follow(dock.viewer.dims.events.ndisplay, self._fit_mark)
+
+    def go_to(self, error: ErrorObject | None) -> None:
+        """Move the view to an error, mark it there, and then as seen."""
+        dock = self._dock
+        if dock.inspection is not None and error is not None:
+            go_to_error(dock.viewer, dock.inspection, error, zoom=self.zoom_box.isChecked())
+            dock.table.rows.mark_seen(error)
+        dock.error_selected.emit(error)
+
+    def _fit_mark(self) -> None:
+        if self._dock.inspection is not None:
+            fit_mark(self._dock.viewer, self._dock.inspection)
+
+    def _follow_double_clicks(self) -> None:
+        callbacks = self._dock.viewer.mouse_double_click_callbacks
+
+        def on_double_click(_viewer: Any, event: Any) -> None:
+            error = self._error_at(event)
+            if error is not None:  # after napari has zoomed in, which it does on double clicks
+                self._clicked = error
+                self._after_click.start(0)
+
+        callbacks.append(on_double_click)
+        self._dock.destroyed.connect(lambda: callbacks.remove(on_double_click))
+
+    def _error_at(self, event: Any) -> ErrorObject | None:
+        inspection = self._dock.inspection
+        if inspection is None:
+            return None
+        regions = inspection.errors.regions
+        layer = next((each for each in inspection.layers if each in self._dock.viewer.layers), None)
+        if layer is None:
+            return None
+        voxels = voxels_along_ray(layer, event, regions.shape)
+        numbers = regions[tuple(voxels.T)]
+        hits = numbers[np.isin(numbers, [each.number for each in self._dock.table.in_view.in_order()])]
+        return next((each for each in inspection.errors.objects if len(hits) and each.number == hits[0]), None)

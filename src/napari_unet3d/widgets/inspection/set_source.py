@@ -1,0 +1,113 @@
+"""What the Inspect dock looks at: the volumes of a dataset, predicted by a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
+
+from napari_unet3d.data.pairs import Pair, Part, list_pairs
+from napari_unet3d.errors import UserError
+from napari_unet3d.evaluation.run_files import read_run_files
+from napari_unet3d.widgets.kit.form import compact_form_layout
+from napari_unet3d.widgets.kit.model_box import ModelBox
+from napari_unet3d.widgets.kit.paths import PathBox
+
+_PARTS = {Part.TEST: "Test set", Part.TRAIN: "Training set"}
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenVolumes:
+    """Volumes of a dataset and the model that shall predict them.
+
+    Attributes
+    ----------
+    model, dataset : Path
+        The model or run folder, and the dataset folder.
+    part : Part
+        Which part of the dataset.
+    pairs : tuple of Pair
+        The volumes.
+    """
+
+    model: Path
+    dataset: Path
+    part: Part
+    pairs: tuple[Pair, ...]
+
+
+class SetSource(QWidget):
+    """The choice of a model, a dataset, a part of it, and one of its volumes or all of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = ModelBox()
+        self.dataset = PathBox("d", "dataset", "The folder of a dataset.")
+        self.part, self.volume = QComboBox(), QComboBox()
+        self.part.setToolTip("Test volumes, which the model has never seen, or those that it was trained with.")
+        for part, words in _PARTS.items():
+            self.part.addItem(words, part)
+        self.volume.setToolTip(
+            "<qt>Predict all volumes and open the worst, or only one, with the settings of the Predict dock.</qt>"
+        )
+        rows = compact_form_layout()
+        for words, widget in (
+            ("Model", self.model),
+            ("Dataset", self.dataset),
+            ("Part", self.part),
+            ("Volume", self.volume),
+        ):
+            rows.addRow(words, widget)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addLayout(rows)
+        self.dataset.changed.connect(self.list_volumes)
+        self.part.currentIndexChanged.connect(self.list_volumes)
+        self.list_volumes()
+
+    def use_run(self, run: Path) -> None:
+        """Choose the model of a run folder and the test volumes of its dataset, or those to train where it has none."""
+        self.model.value = run
+        dataset = read_run_files(run).dataset
+        if dataset is None:
+            return
+        self.dataset.value = dataset
+        has_test = bool(_pairs_in(dataset, Part.TEST))
+        self.part.setCurrentIndex(self.part.findData(Part.TEST if has_test else Part.TRAIN))
+
+    def list_volumes(self, *_: object) -> None:
+        """Bring the menu of volumes up to date."""
+        known = self.volume.currentText()
+        self.volume.clear()
+        self.volume.addItem("All", None)
+        for pair in _pairs_in(self.dataset.value, self.part.currentData()):
+            self.volume.addItem(pair.name, pair)
+        self.volume.setCurrentIndex(max(0, self.volume.findText(known)))
+
+    def chosen(self) -> ChosenVolumes:
+        """Give what is chosen.
+
+        Raises
+        ------
+        UserError
+            When there is no model or no dataset, or this part of it holds nothing.
+        """
+        model, dataset = self.model.require(), self.dataset.require("the folder of a dataset")
+        part: Part = self.part.currentData()
+        pair: Pair | None = self.volume.currentData()
+        pairs = list_pairs(dataset, part) if pair is None else [pair]
+        if not pairs:
+            raise UserError(
+                f"The {_PARTS[part].lower()} of {dataset} holds no volumes; choose the other part, or another dataset."
+            )
+        return ChosenVolumes(model, dataset, part, tuple(pairs))
+
+
+def _pairs_in(folder: Path | None, part: Part) -> list[Pair]:
+    if folder is None:
+        return []
+    try:
+        return list_pairs(folder, part)
+    except UserError:  # said when it is used
+        return []

@@ -1,0 +1,265 @@
+"""The part of the Inspect dock that brings corrections into a dataset, trains the model on, and tells the gain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
+
+from napari_unet3d.configs import PostProcessing
+from napari_unet3d.data.pairs import Pair
+from napari_unet3d.errors import UserError
+from napari_unet3d.prediction.events import TilesPredicted, VolumeEvaluated
+from napari_unet3d.widgets.inspection.correct_work import (
+    CorrectionsAdded,
+    GainFound,
+    Judged,
+    add_corrections,
+    correct_and_train,
+    dataset_of_run,
+    find_gain,
+    part_of,
+    remove_corrections,
+)
+from napari_unet3d.widgets.kit.memory import recall
+from napari_unet3d.widgets.kit.parts import MessageLine, RunBar, add_row
+from napari_unet3d.widgets.kit.paths import PathBox
+from napari_unet3d.widgets.kit.runs import new_run_folder, remember_run
+from napari_unet3d.widgets.training.train_job import TRAIN, begin_training
+from napari_unet3d.widgets.view.layers import show_labels
+from napari_unet3d.widgets.view.origins import Origin, mark_origin
+from napari_unet3d.widgets.work.jobs import Progress
+
+if TYPE_CHECKING:
+    from napari_unet3d.widgets.inspect import InspectDock
+    from napari_unet3d.widgets.inspection.correct import CorrectPart
+    from napari_unet3d.widgets.inspection.correcting import Correcting
+    from napari_unet3d.widgets.kit.runs import TrainingRecord
+    from napari_unet3d.widgets.work.jobs import Job
+
+_KIND = "correct"
+
+
+class TrainOnPart(QWidget):
+    """Adds corrections to a dataset, takes them out again, trains on, and says what that gained.
+
+    Parameters
+    ----------
+    dock : InspectDock
+        Its inspection and jobs.
+    part : CorrectPart
+        What is corrected.
+    """
+
+    def __init__(self, dock: InspectDock, part: CorrectPart) -> None:
+        super().__init__()
+        self._dock, self._part = dock, part
+        self.dataset = PathBox("d", "dataset", "The dataset folder that corrections go into, as training volumes.")
+        self.add_button = QPushButton("Add to dataset")
+        self.remove_button = QPushButton("Take out again")
+        self.run_bar = RunBar("Train on", also=[self.add_button, self.remove_button, self.dataset], stop_text="Stop")
+        self.message = MessageLine()
+        self._is_warned = False
+        self._trained: tuple[Correcting, Path, TrainingRecord] | None = None
+        self._training: Job | None = None
+        self._lay_out()
+        self._connect()
+        self._refresh()
+
+    def add(self) -> None:
+        """Write the corrections into the dataset."""
+        with self.message.explaining():
+            if (adding := self._adding()) is not None:
+                self._run("Adding corrections", adding)
+
+    def remove(self) -> None:
+        """Delete the files that the corrections were written to."""
+        correcting = self._part.correcting
+        if correcting is not None and correcting.added is not None:
+            with self.message.explaining():
+                self._run("Taking corrections out", partial(remove_corrections, correcting.added))
+
+    def train_on(self) -> None:
+        """Add what is not in the dataset yet, and train the model on with it."""
+        with self.message.explaining():
+            correcting, dataset = self._required(), self.dataset.require("a dataset folder")
+            model = self._model(correcting)
+            adding = None
+            if correcting.is_changed and (adding := self._adding()) is None:
+                return
+            run_folder = new_run_folder(dataset)
+            record = begin_training(
+                self._dock.jobs,
+                partial(correct_and_train, adding, dataset, model, run_folder),
+                run_folder,
+                start_from=model,
+            )
+            job = self._dock.jobs.running(TRAIN)
+            assert job is not None  # just started
+            self._trained, self._training = (correcting, dataset, record), job
+            self.run_bar.watch(job)
+            job.reported.connect(self._on_event)
+            job.failed.connect(self._show_failure)
+            job.ended.connect(self._on_trained)  # no partial: PySide would call that for a closed dock, too
+            self._dock.viewer.window.add_plugin_dock_widget("napari-unet3d", "Train")
+
+    def _adding(self) -> Callable[[], Iterator[CorrectionsAdded]] | None:
+        """Give what writes the corrections; None when the user is to confirm first."""
+        correcting, dataset = self._required(), self.dataset.require("a dataset folder")
+        part = part_of(dataset, correcting.name, correcting.origin.name)
+        if correcting.origin.part is not None:
+            part = correcting.origin.part.value
+        if part == "test" and not self._is_warned:
+            self._is_warned = True
+            self._refresh()
+            self.message.show_message(
+                f"'{correcting.name}' is a test volume. When its corrections train, its test score is not to be "
+                "trusted any more. Correct a volume that is not in the test set, or press again to add it all the "
+                "same.",
+                "warning",
+            )
+            return None
+        n_done, elsewhere = len(correcting.corrections.done), self._part.controls.form.value.elsewhere
+        sample = correcting.sample(part, elsewhere, self._dock.source.image.value)
+        return partial(add_corrections, dataset, sample, n_done, correcting.added)
+
+    def _required(self) -> Correcting:
+        correcting = self._part.correcting
+        if correcting is None or not correcting.corrections.done:
+            raise UserError("Nothing is corrected yet. Correct an error first.")
+        return correcting
+
+    def _model(self, correcting: Correcting) -> Path:
+        if correcting.origin.run is None:
+            raise UserError(
+                "It is not known which model made this prediction. Predict the volume in the dock Predict, and "
+                "inspect that; or add the corrections and choose the model in the dock Train."
+            )
+        return correcting.origin.run
+
+    def _run(self, title: str, events: Callable[[], Iterator[Any]]) -> None:
+        job = self._dock.jobs.start(_KIND, title, events, measure=_measure)
+        self.run_bar.watch(job)
+        job.reported.connect(self._on_event)
+        job.failed.connect(self._show_failure)
+        job.ended.connect(self._refresh)
+
+    def _on_event(self, event: Any) -> None:
+        correcting = self._part.correcting
+        match event:
+            case CorrectionsAdded(pair=pair, n_corrections=n) if correcting is not None:
+                correcting.added, correcting.n_added = pair, n
+                self.message.show_message(f"'{pair.name}' is a training volume of the dataset now, with {_count(n)}.")
+            case Pair() if correcting is not None:
+                correcting.added = None
+                self.message.show_message(f"'{event.name}' is out of the dataset again.")
+            case GainFound():
+                self._show_gain(event)
+        self._refresh()
+
+    def _show_failure(self, message: str) -> None:
+        self.message.show_message(message, "error")
+
+    def _on_trained(self) -> None:
+        self._refresh()
+        job = self._training
+        if self._trained is None or job is None or job.message is not None or not self._trained[2].has_model:
+            return
+        correcting, dataset, record = self._trained
+        remember_run(record.run_folder)
+        with self.message.explaining():
+            sample = correcting.image_sample(self._dock.source.image.value)
+            inspection = self._dock.inspection
+            judged = Judged(
+                sample,
+                correcting.corrections.reference(),
+                self._model(correcting),
+                record.run_folder,
+                dataset,
+                inspection.errors.tolerance_um if inspection is not None else 0.0,
+                _known_settings(),
+            )
+            self._run("Comparing both models", partial(find_gain, judged))
+            self.message.show_message("Training is done. Comparing both models …")
+
+    def _show_gain(self, event: GainFound) -> None:
+        assert self._trained is not None
+        correcting = self._trained[0]
+        self.message.show_message(f"{event.words}\nPress Inspect to see the errors that are left.")
+        known = correcting.origin
+        origin = Origin(known.name, event.prediction.plan, event.run, known.dataset, known.part)
+        active = self._dock.viewer.layers.selection.active
+        name, labels = f"{correcting.name} new prediction", event.prediction.labels
+        layer = show_labels(self._dock.viewer, name, labels, correcting.place, opacity=0.5)
+        correcting.bring_out(layer)
+        mark_origin([layer], origin)
+        self._dock.viewer.layers.selection.active = active  # a new layer takes the selection
+        self._dock.source.prediction.value = layer
+        self._dock.come_forward()
+        self._dock.ensureWidgetVisible(self.message)
+
+    def _refresh(self, *_: Any) -> None:
+        correcting = self._part.correcting
+        n_done = 0 if correcting is None else len(correcting.corrections.done)
+        self.add_button.setEnabled(correcting is not None and correcting.is_changed)
+        self.add_button.setText("Add all the same" if self._is_warned else "Add to dataset")
+        self.remove_button.setEnabled(correcting is not None and correcting.added is not None)
+        self.run_bar.start_button.setEnabled(n_done > 0)
+
+    def _on_correcting(self) -> None:
+        correcting = self._part.correcting
+        if correcting is not None:
+            folder = correcting.origin.dataset or dataset_of_run(correcting.origin.run)
+            if folder is not None and correcting.added is None:
+                self.dataset.value = folder
+        self._refresh()
+
+    def _on_inspection(self, *_: Any) -> None:
+        self._is_warned = False
+        self._on_correcting()
+
+    def _connect(self) -> None:
+        self.add_button.clicked.connect(self.add)
+        self.remove_button.clicked.connect(self.remove)
+        self.run_bar.start_button.clicked.connect(self.train_on)
+        self._part.changed.connect(self._refresh)
+        self._dock.inspection_changed.connect(self._on_inspection)
+
+    def _lay_out(self) -> None:
+        self.add_button.setToolTip("Write the corrected places as a new training volume; the test set stays as it is.")
+        self.remove_button.setToolTip("Delete exactly the files that were added.")
+        self.run_bar.start_button.setToolTip(
+            "Train the model that made this prediction on, with the corrections: half as many epochs as before at 0.3 "
+            "times the learning rate, into a new run folder. Then both models are compared."
+        )
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self.dataset)
+        add_row(column, self.add_button, self.remove_button)
+        column.addWidget(self.run_bar)
+        column.addWidget(self.message)
+
+
+def _known_settings() -> PostProcessing:
+    """Give the settings that the Predict dock makes labels with."""
+    known = recall("labels")
+    try:
+        return PostProcessing(**known) if isinstance(known, dict) else PostProcessing()
+    except UserError:  # of another version
+        return PostProcessing()
+
+
+def _count(n: int) -> str:
+    return f"{n} correction{'' if n == 1 else 's'}"
+
+
+def _measure(event: Any) -> Progress | None:
+    match event:
+        case TilesPredicted():
+            return Progress(event.n_volumes_done, event.n_volumes)
+        case VolumeEvaluated(n_evaluated=n, n_volumes=of):
+            return Progress(n, of)
+    return None

@@ -1,0 +1,57 @@
+"""The system's dialog for the name of a file to write, which starts in the folder that was used last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from qtpy.QtWidgets import QFileDialog, QWidget
+
+from napari_unet3d.data.dataset import file_name
+from napari_unet3d.errors import UserError
+from napari_unet3d.widgets.kit.memory import recall, remember
+
+_KEY = "save-folder"
+
+
+def ask_for_file(
+    parent: QWidget, title: str, name: str, suffixes: Sequence[str], folder: Path | None = None
+) -> Path | None:
+    """Ask where to save something; a name without an ending gets the first one.
+
+    Parameters
+    ----------
+    parent : QWidget
+        What the dialog belongs to.
+    title : str
+        What is saved.
+    name : str
+        The name to suggest, without ending; characters that no file name may have become ``_``.
+    suffixes : sequence of str
+        The endings of what can be written, the preferred one first.
+    folder : Path, optional
+        Where to suggest it; without it, in the folder that was used last.
+
+    Returns
+    -------
+    Path or None
+        None when the person thought better of it.
+
+    Raises
+    ------
+    UserError
+        When a file would be replaced that the dialog has not asked about.
+    """
+    known = recall(_KEY)
+    start = folder or (Path(known) if isinstance(known, str) else Path.home())
+    pattern = " ".join(f"*{suffix}" for suffix in suffixes)
+    chosen, _ = QFileDialog.getSaveFileName(parent, title, str(start / f"{file_name(name)}{suffixes[0]}"), pattern)
+    if not chosen:
+        return None
+    path = Path(chosen)
+    if not path.suffix:
+        path = path.with_name(f"{path.name}{suffixes[0]}")
+        if path.exists():
+            raise UserError(f"{path} exists already. Give its name with the ending to replace it.")
+    remember(_KEY, str(path.parent))
+    return path

@@ -1,0 +1,1 @@
+"""Long work in threads, and its end with the viewer."""
