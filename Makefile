@@ -23,7 +23,7 @@ demo: $(VENV)/installed
 	$(BIN)/napari-unet3d demo demo --overwrite
 
 test: $(VENV)/installed-test
-	NAPARI_STRICT_QT=1 tools/with-display $(BIN)/python -m pytest
+	NAPARI_STRICT_QT=1 OMP_NUM_THREADS=1 tools/with-display $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: $(VENV)/installed-dev
 	tools/system-packages window
