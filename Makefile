@@ -1,17 +1,19 @@
 # Every target sets up what it needs. Choose the interpreter with `make PYTHON=python3.12 …`.
 PYTHON ?= python3
 VENV := .venv
+PEERS := .venv-peers
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 export PYTHON
 
-.PHONY: help install demo test lint clean
+.PHONY: help install demo test lint benchmark clean
 
 help:
 	@echo "make install   make .venv with the package and a Qt backend"
 	@echo "make demo      run the whole tutorial and show the result in napari"
 	@echo "make test      run every test, those of the viewer included"
 	@echo "make lint      check style, types, imports, manifest and spelling"
+	@echo "make benchmark measure speed beside qim3d and MONAI and write benchmarks/RESULTS.md; half an hour"
 	@echo "make clean     remove what these commands made"
 
 install: $(VENV)/installed
@@ -34,8 +36,11 @@ lint: $(VENV)/installed-dev
 	$(BIN)/npe2 validate --imports src/napari_unet3d/napari.yaml
 	$(BIN)/typos
 
+benchmark: $(VENV)/installed $(PEERS)/installed
+	tools/with-display $(BIN)/python benchmarks/run.py --qim3d-python $(PEERS)/bin/python
+
 clean:
-	rm -rf $(VENV) build dist demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) build dist demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The link to the interpreter is missing, or dangles after an upgrade of Python: begin anew.
@@ -55,4 +60,11 @@ $(VENV)/installed-test: $(VENV)/installed
 
 $(VENV)/installed-dev: $(VENV)/installed
 	$(PIP_INSTALL) --editable ".[dev]"
+	touch $@
+
+# What the benchmarks compare with; apart, since it pins other versions of what we use.
+$(PEERS)/installed:
+	tools/system-packages venv
+	$(PYTHON) -m venv --clear $(PEERS)
+	$(PEERS)/bin/python -m pip install --disable-pip-version-check "qim3d[deep-learning,synthetic-data]==1.5.3"
 	touch $@

@@ -1,61 +1,138 @@
-"""Time one training step of single volumes on the CPU: torch's way against ours, interleaved, median of several.
+"""Time training steps on the CPU or GPU: a single volume torch's way and ours, and the whole loop beside the bare step.
 
-Run it on a quiet machine: ``python benchmarks/training_step.py [SIDE] [PRESET ...]``.
+Run it on a quiet machine: ``python benchmarks/training_step.py``.
 
-Ours is `napari_unet3d.model.network.place_network`: channels of zeros that let torch choose oneDNN for one volume
-(see `napari_unet3d.model.convolution`), and weights laid out channels last. Measured on 2 cores of an AMD EPYC
-(Zen 5), torch 2.13, 1 × 128³, xxsmall: 810 ms torch, 192 ms ours, a ratio of 4.2, the loss equal and gradients to 3e-6.
+A single volume: ours is `napari_unet3d.model.network.place_network`, with channels of zeros that let torch choose
+oneDNN for one volume (see `napari_unet3d.model.convolution`) and weights laid out channels last. The loop: `train`
+draws, varies, steps, counts and reports; the bare step is forward, backward and optimiser of the same network on
+batches that were drawn before.
 """
 
 from __future__ import annotations
 
-import statistics
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import cycle
+from pathlib import Path
 
 import torch
+from table import Row, in_turns, ratio, spread, table
 
-from napari_unet3d.configs import Device, Loss, Preset, TrainingConfig
+from napari_unet3d import Sample, SyntheticConfig, TrainingConfig, train
+from napari_unet3d.configs import Device, Preset
+from napari_unet3d.data.shelf import Shelf
+from napari_unet3d.data.split import Split
+from napari_unet3d.data.synthetic import generate_volume
 from napari_unet3d.model.devices import choose_hardware
 from napari_unet3d.model.network import build_unet, place_network
-from napari_unet3d.training.losses import make_loss, make_optimizer
+from napari_unet3d.model.plan import plain_plan
+from napari_unet3d.training.events import EpochFinished, StepFinished
+from napari_unet3d.training.learner import Learner
+from napari_unet3d.training.losses import make_loss
+from napari_unet3d.training.optimizers import make_optimizer
+from napari_unet3d.training.workload import make_workload
 
-_REPEATS = 7
+_N_BATCHES, _REPEATS = 8, 5
 
 
-def make_step(preset: Preset, side: int, *, ours: bool) -> Callable[[], object]:
-    """Give a function that makes one step of a network on a volume of the given side."""
+def single_volume(preset: Preset, side: int, *, ours: bool) -> Callable[[], object]:
+    """Give a step of a network on one volume of the given side."""
     config = TrainingConfig(preset=preset, device=Device.CPU)
     network = build_unet(config)
     if ours:
         place_network(network, choose_hardware(Device.CPU))
-    loss, optimizer = make_loss(Loss.DICE_CE), make_optimizer(network.parameters(), config, 100)
+    loss = make_loss(config, plain_plan(config), None)
+    optimizer = make_optimizer(network.parameters(), config, 100)
     image = torch.randn(1, 1, side, side, side, generator=torch.Generator().manual_seed(0))
     truth = (image > 1).to(torch.uint8)
+    return bare_step(network, loss, optimizer, cycle([(image, truth)]))
 
-    def step() -> None:
+
+def bare_step(
+    network: torch.nn.Module,
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    optimizer: torch.optim.Optimizer,
+    batches: Iterator[tuple[torch.Tensor, torch.Tensor]],
+) -> Callable[[], object]:
+    """Give forward, backward and optimiser on the next batch."""
+
+    def step() -> float:
+        images, targets = next(batches)
         optimizer.zero_grad()
-        torch.autograd.backward(loss(network(image), truth))
+        value = loss(network(images), targets)
+        torch.autograd.backward(value)
         optimizer.step()
+        return value.item()
 
     return step
 
 
-def main() -> None:
-    """Print the medians for each preset."""
-    side, *names = sys.argv[1:] or ["128"]
-    for preset in map(Preset, names or ["xxsmall", "xsmall"]):
-        steps = {words: make_step(preset, int(side), ours=words == "ours") for words in ("torch", "ours")}
-        seconds: dict[str, list[float]] = {words: [] for words in steps}
-        for _ in range(_REPEATS + 1):
-            for words, step in steps.items():
-                started = time.perf_counter()
-                step()
-                seconds[words].append(time.perf_counter() - started)
-        torchs, ours = (statistics.median(values[1:]) * 1e3 for values in seconds.values())  # the first warms up
-        sys.stdout.write(f"{preset} 1 × {side}³: torch {torchs:.0f} ms, ours {ours:.0f} ms, {torchs / ours:.1f} ×\n")
+def epochs_of_steps(preset: Preset, side: int, folder: Path) -> tuple[list[float], list[float]]:
+    """Time the steps of epochs of `train`, and as many bare steps, in turns; two patches of the given side per step."""
+    samples = [volume(seed) for seed in range(4)]
+    config = TrainingConfig(
+        preset=preset, patch=(side,) * 3, batch_size=2, val_fraction=0, epochs=1_000_000, augmentation="light"
+    )
+    hardware = choose_hardware()
+    with Shelf(folder) as shelf:
+        work = make_workload(Split(tuple(samples), ()), config, hardware, shelf)
+        drawn = [batch for batch, _ in zip(work.training.epoch(1), range(_N_BATCHES), strict=False)]
+    learner = Learner(config, work.plan, hardware, work.facts)
+    step = bare_step(learner.network.train(), learner._loss, learner.optimizer, cycle(drawn))
+    events = train(samples, folder / "run", config)
+    loop, bare = [], []
+    for _ in range(_REPEATS + 1):
+        next(event for event in events if isinstance(event, EpochFinished))  # its end is no step; the first warms up
+        started = time.perf_counter()
+        for _ in range(len(work.training)):
+            next(event for event in events if isinstance(event, StepFinished))
+        loop.append(time.perf_counter() - started)
+        started = time.perf_counter()
+        for _ in range(len(work.training)):
+            step()
+        bare.append(time.perf_counter() - started)
+    return loop[1:], bare[1:]
+
+
+def volume(seed: int) -> Sample:
+    """Generate a volume of 128³ with 10 objects."""
+    *_, event = generate_volume(SyntheticConfig(shape=(128,) * 3, objects=10, seed=seed))
+    return event.sample
+
+
+def rows() -> list[Row]:
+    """Measure all of it."""
+    found = []
+    for preset in (Preset("xxsmall"), Preset("xsmall")):
+        seconds = in_turns({ours: single_volume(preset, 128, ours=ours == "ours") for ours in ("torch", "ours")})
+        found.append(
+            Row(
+                f"a step on 1 × 128³, {preset}",
+                "torch",
+                spread(seconds["ours"], 1e3, "ms"),
+                spread(seconds["torch"], 1e3, "ms"),
+                ratio(seconds["torch"], seconds["ours"]),
+            )
+        )
+    most = 1.05 if torch.cuda.is_available() else 1.1
+    for preset in (Preset("xsmall"), Preset("small")):
+        with tempfile.TemporaryDirectory() as folder:
+            loop, bare = epochs_of_steps(preset, 64, Path(folder))
+        found.append(
+            Row(
+                f"an epoch of steps on 2 × 64³, {preset}, end to end",
+                "bare forward, backward and optimiser",
+                spread(loop),
+                spread(bare),
+                ratio(bare, loop),
+                f"at most {most - 1:.0%} over it",
+                ratio(loop, bare) <= most,
+            )
+        )
+    return found
 
 
 if __name__ == "__main__":
-    main()
+    sys.stdout.write(table(rows()))

@@ -1,0 +1,193 @@
+"""Sweep of a training step on a GPU: presets, patch sides, number types, layouts and ways to launch; then whole tasks.
+
+    python benchmarks/gpu.py [--device cuda|cpu] [--quick]
+
+Steps are forward, DiceCE, backward and Adam on random patches that lie on the device, two per step. The floor is what
+a card of 790 TFLOP/s (bf16, dense) and 4.3 TB/s could reach at best, scaled to the patch; the share of it is therefore
+only comparable on such a card. Without a GPU the same script runs on the CPU with tiny patches, so that it is known to
+work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from napari_unet3d import Sample, SyntheticConfig, TrainingConfig, predict, train
+from napari_unet3d.configs import Preset
+from napari_unet3d.data.synthetic import generate_volume
+from napari_unet3d.model.network import build_unet
+from napari_unet3d.model.plan import plain_plan
+from napari_unet3d.training.events import EpochFinished, RunStarted, StepFinished
+from napari_unet3d.training.losses import make_loss
+
+# Milliseconds of one step on 1 × 128³ in bf16 that the card cannot beat: max(FLOP time, traffic of convolutions).
+_FLOOR_MS = {"xxsmall": 0.04, "xsmall": 0.11, "small": 0.38, "medium": 1.5}
+_BATCH, _WARM_UP, _STEPS, _ROUNDS = 2, 5, 20, 5
+NUMBERS, LAYOUTS, LAUNCHES = ("fp32", "tf32", "bf16"), ("contiguous", "channels last"), ("eager", "compiled", "graph")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One way to make a step."""
+
+    preset: Preset
+    side: int
+    numbers: str
+    layout: str
+    launch: str
+
+    @property
+    def floor_ms(self) -> float:
+        """The floor of a step in milliseconds."""
+        return _FLOOR_MS[self.preset.value] * _BATCH * (self.side / 128) ** 3
+
+
+def make_step(case: Case, device: torch.device) -> Callable[[], None]:
+    """Give a step of the case."""
+    config = TrainingConfig(preset=case.preset)
+    network = build_unet(config).to(device)
+    shape = (_BATCH, 1, case.side, case.side, case.side)
+    images = torch.randn(shape, device=device)
+    targets = (images > 1).to(torch.uint8)
+    if case.layout == "channels last":
+        network = network.to(memory_format=torch.channels_last_3d)
+        images = images.to(memory_format=torch.channels_last_3d)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = case.numbers == "tf32"
+    torch.backends.cudnn.benchmark = True
+    loss = make_loss(config, plain_plan(config), None)
+    forward = torch.compile(network) if case.launch == "compiled" else network
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, capturable=case.launch == "graph")
+    halved = torch.autocast(device.type, torch.bfloat16) if case.numbers == "bf16" else nullcontext()
+
+    def step() -> None:
+        optimizer.zero_grad(set_to_none=case.launch != "graph")
+        with halved:
+            logits = forward(images)
+        loss(logits.float(), targets).backward()
+        optimizer.step()
+
+    return captured(step) if case.launch == "graph" else step
+
+
+def captured(step: Callable[[], None]) -> Callable[[], None]:
+    """Record a step as a CUDA graph, after it has warmed up on a stream of its own."""
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(_WARM_UP):
+            step()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step()
+    return graph.replay
+
+
+def time_steps(step: Callable[[], None], device: torch.device, n_steps: int) -> list[float]:
+    """Give milliseconds per step of each round."""
+    wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+    for _ in range(_WARM_UP if device.type == "cuda" else 1):
+        step()
+    found = []
+    for _ in range(_ROUNDS):
+        wait()
+        started = time.perf_counter()
+        for _ in range(n_steps):
+            step()
+        wait()
+        found.append((time.perf_counter() - started) / n_steps * 1e3)
+    return found
+
+
+def cases(device: torch.device, *, quick: bool) -> Iterator[Case]:
+    """Give what is measured: all ways for some sizes, and the sizes with the likely best ways."""
+    if device.type != "cuda":
+        yield from (
+            Case(Preset.XXSMALL, 16, numbers, layout, "eager") for numbers in NUMBERS[::2] for layout in LAYOUTS
+        )
+        return
+    presets = (Preset.XXSMALL, Preset.SMALL, Preset.MEDIUM)
+    for preset, side in product(presets, (96,) if quick else (64, 96, 128)):
+        for numbers, layout, launch in product(NUMBERS, LAYOUTS, LAUNCHES):
+            yield Case(preset, side, numbers, layout, launch)
+
+
+def sweep(device: torch.device, *, quick: bool) -> Iterator[str]:
+    """Give a row of Markdown per case; a way that does not work says why."""
+    yield "| preset | patch | numbers | layout | launch | ms per step | steps/s | share of the floor | peak GiB |"
+    yield "|---|---|---|---|---|---|---|---|---|"
+    for case in cases(device, quick=quick):
+        head = f"| {case.preset} | {_BATCH} × {case.side}³ | {case.numbers} | {case.layout} | {case.launch} |"
+        torch.compiler.reset()
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+        try:
+            found = time_steps(make_step(case, device), device, _STEPS if device.type == "cuda" else 2)
+        except Exception as error:  # noqa: BLE001 - any way may fail on some machine, and the sweep goes on
+            yield f"{head} {type(error).__name__}: {str(error).splitlines()[0][:80]} | | | |"
+            continue
+        ms = statistics.median(found)
+        peak = torch.cuda.max_memory_allocated() / 2**30 if device.type == "cuda" else float("nan")
+        yield (
+            f"{head} {ms:.3g} ({min(found):.3g} to {max(found):.3g}) | {1e3 / ms:.3g} | {case.floor_ms / ms:.1%} "
+            f"| {peak:.2f} |"
+        )
+
+
+def whole_tasks(device: torch.device, *, quick: bool) -> Iterator[str]:
+    """Train through the engine, and predict a large volume."""
+    is_cuda = device.type == "cuda"
+    side, preset, edge = (128, "small", 512) if is_cuda and not quick else (64, "xxsmall", 64)
+    samples = [sample(seed, side) for seed in range(5)]
+    with tempfile.TemporaryDirectory() as run:
+        config = TrainingConfig(preset=preset, device=device.type, epochs=10, learning_rate=1e-2, val_fraction=0.2)
+        started, n_steps = time.perf_counter(), 0
+        for event in train(samples, run, config):
+            match event:
+                case RunStarted():
+                    yield f"training {preset} on {event.device}, {event.plan.words}:"
+                case StepFinished():
+                    n_steps += 1
+                case EpochFinished(val_dice=dice):
+                    seconds = time.perf_counter() - started
+                    yield f"- after {seconds:.1f} s and {n_steps} steps: validation Dice {dice or 0:.4f}"
+        volume = Sample("large", np.random.default_rng(0).integers(0, 255, (edge,) * 3, dtype=np.uint8))
+        started = time.perf_counter()
+        for _ in predict(Path(run), volume):
+            pass
+        yield f"predicting {edge}³ with {preset}: {time.perf_counter() - started:.1f} s"
+
+
+def sample(seed: int, side: int) -> Sample:
+    """Generate a volume."""
+    *_, event = generate_volume(SyntheticConfig(shape=(side,) * 3, objects=5, seed=seed))
+    return event.sample
+
+
+def main() -> None:
+    """Print everything."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--quick", action="store_true", help="one patch size, and small tasks")
+    arguments = parser.parse_args()
+    device = torch.device(arguments.device)
+    for line in (*sweep(device, quick=arguments.quick), "", *whole_tasks(device, quick=arguments.quick)):
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

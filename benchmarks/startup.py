@@ -1,0 +1,65 @@
+"""Time the import of the package and the first opening of each dock, in fresh processes.
+
+tools/with-display python benchmarks/startup.py
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+from table import Row, spread, table
+
+_REPEATS = 5
+_DOCKS = ("Generate data", "Dataset", "Train", "Predict", "Inspect")
+
+_IMPORT = """
+import json, time
+started = time.perf_counter()
+import napari_unet3d
+from napari_unet3d import TrainingConfig
+print("RESULT" + json.dumps([time.perf_counter() - started, False]))
+"""
+
+_OPEN = """
+import json, sys, time
+import napari
+from qtpy.QtWidgets import QApplication
+viewer = napari.Viewer()
+QApplication.processEvents()
+started = time.perf_counter()
+viewer.window.add_plugin_dock_widget("napari-unet3d", sys.argv[1])
+QApplication.processEvents()
+seconds = time.perf_counter() - started
+print("RESULT" + json.dumps([seconds, "torch" in sys.modules]))
+viewer.close()
+"""
+
+
+def measure(code: str, *arguments: str) -> tuple[list[float], bool]:
+    """Run code in fresh processes; give its seconds, and whether torch was loaded."""
+    results = []
+    for _ in range(_REPEATS):
+        child = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+        line = next(line for line in child.stdout.splitlines() if line.startswith("RESULT"))
+        results.append(json.loads(line.removeprefix("RESULT")))
+    return [seconds for seconds, _ in results], any(has_torch for _, has_torch in results)
+
+
+def rows() -> list[Row]:
+    """Measure all of it."""
+    seconds, _ = measure(_IMPORT)
+    found = [Row("import of the package", "–", spread(seconds), "–", None, "< 0.2 s", sorted(seconds)[2] < 0.2)]
+    for dock in _DOCKS:
+        seconds, has_torch = measure(_OPEN, dock)
+        is_reached = sorted(seconds)[2] < 0.5 and not has_torch
+        words = "with torch" if has_torch else "without torch"
+        found.append(
+            Row(f"first opening of *{dock}*, {words}", "–", spread(seconds), "–", None, "< 0.5 s, no torch", is_reached)
+        )
+    return found
+
+
+if __name__ == "__main__":
+    sys.stdout.write(table(rows()))
