@@ -175,7 +175,7 @@ class NucleiPhotographer(Photographer):
             task="objects",
             preset="xsmall",
             epochs=self.n_epochs,
-            learning_rate=5e-4,
+            learning_rate=2e-4,
             schedule="constant",
             val_fraction=0.5,
             seed=0,
@@ -208,6 +208,7 @@ class NucleiPhotographer(Photographer):
             self.film(4)
             if number == 2:
                 self.shoot("inspect")
+        self.viewer.reset_view()
         inspect.what_is_shown.side_button.click()
         pump(1)
         self.shoot("compare")

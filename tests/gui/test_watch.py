@@ -30,6 +30,7 @@ from napari_unet3d.training.events import Pace
 from napari_unet3d.widgets.kit.runs import recent_runs
 from napari_unet3d.widgets.train import TrainDock
 from napari_unet3d.widgets.training.watch import pace_words
+from napari_unet3d.widgets.view.layers import show_labels
 
 SHAPE, SIZE = (16, 18, 20), (2.0, 1.0, 1.5)
 N_EPOCHS = 5
@@ -381,3 +382,13 @@ def test_layers_that_train_are_watched_in_their_place(dock, ball, viewer, qtbot,
     dock.watch.scrub.go_to(1)
     qtbot.waitUntil(dock.watch.keep.layer_button.isEnabled, timeout=10_000)
     assert viewer.layers[f"{name} labels"].visible, "what the person shows stays"
+
+
+def test_what_came_since_the_run_was_opened_stays_in_view(dock, run, qtbot, viewer):
+    """The first epoch may arrive after somebody has predicted a volume of their own."""
+    before = show_labels(viewer, "other prediction", TRUTH, SIZE)
+    dock.open_run.open(run)
+    meanwhile = show_labels(viewer, "mine difference", TRUTH, SIZE)
+    qtbot.waitUntil(lambda: "one watched difference" in viewer.layers, timeout=10_000)
+    assert not before.visible, "it may lie in the same place"
+    assert meanwhile.visible

@@ -89,7 +89,8 @@ class WatchPart(QWidget):
 
     def show_record(self, record: TrainingRecord) -> None:
         """Watch another run, or the same one again."""
-        if self.record is not None and self.record.run_folder != record.run_folder:
+        if self.record is None or self.record.run_folder != record.run_folder:
+            self._layers.note_what_is_there()
             self.forget()
         self.record = record
         self.curves.show_history(record.history)
@@ -107,7 +108,10 @@ class WatchPart(QWidget):
     def on_event(self, event: Any) -> None:
         """Follow an event of the run; its record has noted it already."""
         match event:
-            case RunStarted() | PredictionsKept():
+            case RunStarted():
+                self._layers.note_what_is_there()
+                self.refresh()
+            case PredictionsKept():
                 self.refresh()
             case EpochFinished() | Pace():
                 if self._run is None:

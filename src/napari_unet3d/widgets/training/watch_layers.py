@@ -45,6 +45,7 @@ class WatchLayers:
         self._volume: WatchedVolume | None = None
         self._made: set[str] = set()  # names of layers; those that are gone were removed by the person
         self._introduced: set[str] = set()  # volumes whose truth was hidden once
+        self._earlier: set[str] = set()  # names of layers that were there before the run
 
     def show(self, view: EpochView) -> None:
         """Show an epoch."""
@@ -61,6 +62,13 @@ class WatchLayers:
     def expect_other_run(self) -> None:
         """Leave the layers until another run shows something: of the same volumes, it goes on in them."""
         self._volume = None
+
+    def note_what_is_there(self) -> None:
+        """Take the layers of now for those that another volume of the run may take the place of.
+
+        What comes later, such as a prediction while the first epoch is on its way, is there to be looked at.
+        """
+        self._earlier = {layer.name for layer in self._viewer.layers}
 
     def remove(self) -> None:
         """Take the layers away; an image of the person's own stays."""
@@ -96,7 +104,7 @@ class WatchLayers:
         name = f"{volume.card.volume} {_IMAGE}"
         if name not in self._made:
             if existing(self._viewer, name, Image) is None:
-                hide_own_layers(self._viewer)  # another volume may lie in the same place
+                hide_own_layers(self._viewer, self._earlier)  # another volume may lie in the same place
             self._put(Image, name, volume.image, place)
         return place
 

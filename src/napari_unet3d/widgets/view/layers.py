@@ -5,7 +5,7 @@ What enters the viewer lies in its place; `layer_samples` reads what leaves it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -160,10 +160,18 @@ def colour_of(layer: Labels, value: int) -> str:
     return f"#{red:02x}{green:02x}{blue:02x}"
 
 
-def hide_own_layers(viewer: Any) -> None:
-    """Hide every layer that the plugin made, so that another volume can be shown in the same place."""
+def hide_own_layers(viewer: Any, among: Collection[str] | None = None) -> None:
+    """Hide the layers that the plugin made, so that another volume can be shown in the same place.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        The viewer of the layers.
+    among : collection of str, optional
+        Names of those that may be hidden; without it, all.
+    """
     for layer in viewer.layers:
-        if layer.metadata.get(OWNED):
+        if layer.metadata.get(OWNED) and (among is None or layer.name in among):
             layer.visible = False
 
 
