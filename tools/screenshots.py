@@ -196,13 +196,13 @@ class NucleiPhotographer(Photographer):
         self.viewer.add_image(self.upper.image, name=self.upper.name, **place)
         self.viewer.add_labels(self.upper.labels, name=f"{self.upper.name} labels", **place)
         predict = self.dock("Predict")
+        predict.target.buttons[Target.LAYER].click()
         predict.run_bar.start_button.click()
         self.idle("predict")
-        inspect = self.dock("Inspect")
-        pump(1)
-        if inspect.inspection is None:
-            inspect.run_bar.start_button.click()
-            self.idle("inspect")
+        predict.results.inspect_button.click()
+        inspect = next(w for name, w in self.viewer.window.dock_widgets.items() if name.startswith("Inspect"))
+        wait_until(lambda: inspect.inspection is not None)
+        self.idle("inspect")
         for number in range(5):
             inspect.steps.next_button.click()
             self.film(4)
