@@ -289,6 +289,29 @@ def test_too_little_memory_in_a_validation_begins_it_again(
     assert kept_dice(run, 1) == pytest.approx(epochs_in(events)[0].val_dice, abs=1e-12)
 
 
+@pytest.mark.parametrize("fit", ["crop", "pad", "resize"])
+def test_too_little_memory_in_a_step_is_followed_by_what_is_watched(
+    even_samples: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fit: str
+) -> None:
+    step, calls = Learner.step, []
+
+    def scarce(self: Learner, *batch: torch.Tensor) -> float:
+        calls.append(batch[0].shape)
+        if len(calls) == 2:  # the first one is tried before the run
+            raise OutOfMemory("too little")
+        return step(self, *batch)
+
+    monkeypatch.setattr(Learner, "step", scarce)
+    values = {"patch": "whole", "batch_size": 1, "preset": "small", "fit": fit, "steps_per_epoch": 2}
+    run, events = trained(even_samples, tmp_path, **values)
+
+    assert any(isinstance(event, Notice) and "Memory ran out" in event.message for event in events)
+    assert run.card.volumes[0].shape_zyx == run.card.volumes[0].volume_shape_zyx == SHAPE  # patches fit nothing
+    for event in epochs_in(events):
+        assert run.prediction(event.epoch, 0).predicted is None
+        assert kept_dice(run, event.epoch) == pytest.approx(event.val_dice, abs=1e-12)
+
+
 def test_a_folder_that_cannot_be_written_costs_the_watching_not_the_run(
     even_samples: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

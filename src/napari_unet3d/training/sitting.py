@@ -80,7 +80,7 @@ class Sitting:
         """Train epoch after epoch; the last event says why it ended."""
         self._is_time_over = bool(self.run.history) and self._part_of_time() >= 1
         self._pace = PaceMeter(lambda: self.clock.seconds, self.learner.device)
-        yield from self._watching(lambda watch: watch.prepare(self.work, len(self.run.history)))
+        yield from self._prepare_watch()
         if self.watch is not None and self.watch.left_out:
             names = ", ".join(self.watch.left_out)
             yield Notice(f"Too large to be watched: {names}. Validation judges by it all the same.")
@@ -126,7 +126,7 @@ class Sitting:
                     with self.settings.lent():
                         losses.append(self._pace.step(batches, lambda batch: self.learner.step(*batch)))
                 except OutOfMemory:
-                    yield self._go_on_with_less()
+                    yield from self._go_on_with_less()
                     batches = self.work.training.epoch(epoch, first_step=step)
             yield StepFinished(epoch, step, losses[-1])
             if pace := self._pace.report(epoch):
@@ -145,8 +145,10 @@ class Sitting:
             with suppress(OutOfMemory):
                 evaluation = Evaluation(self.learner, self.work.validation, self.settings, self.watch)
                 return (yield from evaluation.events(epoch))
-            yield self._go_on_with_less()
-            yield from self._watching(lambda watch: watch.prepare(self.work, len(self.run.history)))
+            yield from self._go_on_with_less()
+
+    def _prepare_watch(self) -> Iterator[Working | Notice]:
+        return self._watching(lambda watch: watch.prepare(self.work, len(self.run.history)))
 
     def _watching(self, do: Callable[[Watch], Iterator[Working] | None]) -> Iterator[Working | Notice]:
         """Do something for those who watch; when it fails, the run goes on without."""
@@ -158,11 +160,12 @@ class Sitting:
             self.watch = None
             yield Notice(f"{error} The training goes on, but cannot be watched from here on.")
 
-    def _go_on_with_less(self) -> Notice:
+    def _go_on_with_less(self) -> Iterator[Working | Notice]:
         self.work = self.work.made_smaller()
         self.run.plan = self.work.plan
         self.learner.follow(self.work.plan)
-        return Notice(f"Memory ran out; each step now sees {self.work.plan.words}.")
+        yield Notice(f"Memory ran out; each step now sees {self.work.plan.words}.")
+        yield from self._prepare_watch()  # volumes may be of another shape now
 
     def _learning_rate(self, epoch: int, step: int) -> float:
         part_of_epochs = (epoch - 1 + (step - 1) / len(self.work.training)) / self.config.epochs
