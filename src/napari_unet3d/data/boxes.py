@@ -27,11 +27,12 @@ class Region:
     mask: NDArray[np.bool_]
 
 
-def in_box(region: Region, box: Box) -> NDArray[np.bool_]:
-    """Give the voxels of a region that lie in a box, as a mask (z, y, x) of that box."""
+def in_box(box: Box, *regions: Region) -> NDArray[np.bool_]:
+    """Give the voxels of regions that lie in a box, as a mask (z, y, x) of that box."""
     mask = np.zeros(tuple(side.stop - side.start for side in box), bool)
-    here, there = shared(box, region.box)
-    mask[here] = region.mask[there]
+    for region in regions:
+        here, there = shared(box, region.box)
+        mask[here] |= region.mask[there]
     return mask
 
 

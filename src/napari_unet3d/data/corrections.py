@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_unet3d.configs import Elsewhere, Task, ZeroIs
 from napari_unet3d.configs.base import Choice
 from napari_unet3d.data.annotation import Truth
-from napari_unet3d.data.boxes import Box, Region, at_least, grown, hull, in_box, joined, shared
+from napari_unet3d.data.boxes import Box, Region, at_least, grown, hull, in_box, joined
 from napari_unet3d.data.pasting import number_type, paste
 from napari_unet3d.data.provenance import CorrectedPlace, Provenance
 from napari_unet3d.data.sample import Sample, Shape3D, VoxelSize
@@ -113,7 +113,7 @@ class Corrections:
         if taken is Taken.TRUTH and self._truth is None:
             raise UserError("There is no truth to take here. Paint what is right, or take the prediction.")
         box = self._grown(region.box, margin_um)
-        before, decided = self.labels[box].copy(), in_box(region, box)
+        before, decided = self.labels[box].copy(), in_box(box, region)
         if taken is Taken.PREDICTION:
             self._paste(box, decided, self._prediction)
         return self._add(place, taken, box, before, decided)
@@ -140,7 +140,7 @@ class Corrections:
             return None
         box = self._grown(joined(region.box, painted), margin_um)
         before = old[box].copy()
-        decided = (self.labels[box] != before) | in_box(region, box)
+        decided = (self.labels[box] != before) | in_box(box, region)
         return self._add(place, Taken.PAINTED, box, before, decided)
 
     def undo(self) -> Correction | None:
@@ -186,33 +186,27 @@ class Corrections:
         """
         if not self.done:
             raise UserError("Nothing is corrected yet. Correct an error first.")
-        annotated = np.zeros(self.labels.shape, bool)
-        for correction in self.done:
-            annotated[correction.box] |= correction.annotated
-        cut = self._whole
-        if elsewhere is Elsewhere.ACCEPTED:
-            annotated[...] = True
-        else:
-            cut = self._worth_cutting(least_zyx)
+        is_accepted = elsewhere is Elsewhere.ACCEPTED
+        cut = self._whole if is_accepted else self._worth_cutting(least_zyx)
         labels = _as_painted(self.labels[cut], self._task, zero_is)
-        known = annotated[cut]
+        known = np.ones(labels.shape, bool) if is_accepted else self.known_in(cut)
         start = tuple(side.start for side in cut)
         places = tuple(correction.place for correction in self.done)
         origin = origin.model_copy(update={"start_zyx": start, "elsewhere": elsewhere.value, "places": places})
         name = f"{origin.volume} corrected"
-        return Sample(name, image[cut].copy(), np.where(known, labels, 0), self._voxel_size_um, known.copy(), origin)
+        return Sample(name, image[cut].copy(), np.where(known, labels, 0), self._voxel_size_um, known, origin)
 
     def reference(self) -> Truth:
         """Give what is right as far as it is known: the truth with the corrections, or these alone."""
         truth = self._truth or Truth(np.zeros_like(self.labels), np.zeros(self.labels.shape, bool))
         labels = truth.labels.astype(self.labels.dtype)
-        known = None if truth.annotated is None else truth.annotated.copy()
         for correction in self.done:
-            box = correction.box
-            paste(labels, box, correction.annotated, self.labels, are_ids=self._task is Task.OBJECTS)
-            if known is not None:
-                known[box] |= correction.annotated
-        return Truth(labels, known)
+            paste(labels, correction.box, correction.annotated, self.labels, are_ids=self._task is Task.OBJECTS)
+        return Truth(labels, None if truth.annotated is None else truth.annotated | self.known_in(self._whole))
+
+    def known_in(self, box: Box) -> NDArray[np.bool_]:
+        """Give the voxels of a box whose labels are known by corrections, as a mask (z, y, x) of that box."""
+        return in_box(box, *(Region(each.box, each.annotated) for each in self.done))
 
     @property
     def _whole(self) -> Box:
@@ -235,7 +229,7 @@ class Corrections:
         """Let the truth hold around what was decided, and note the correction."""
         annotated = np.ones_like(decided)
         if self._truth is not None:
-            earlier = self._decided_earlier(box) & ~decided
+            earlier = in_box(box, *(Region(each.box, each.decided) for each in self.done)) & ~decided
             around = ~decided & ~earlier
             if self._truth.annotated is not None:
                 around &= self._truth.annotated[box]
@@ -247,21 +241,6 @@ class Corrections:
         self.done.append(correction)
         self.undone.clear()
         return correction
-
-    def known_in(self, box: Box) -> NDArray[np.bool_]:
-        """Give the voxels of a box whose labels are known by corrections, as a mask (z, y, x) of that box."""
-        known = np.zeros(tuple(side.stop - side.start for side in box), bool)
-        for correction in self.done:
-            here, there = shared(box, correction.box)
-            known[here] |= correction.annotated[there]
-        return known
-
-    def _decided_earlier(self, box: Box) -> NDArray[np.bool_]:
-        decided = np.zeros(tuple(side.stop - side.start for side in box), bool)
-        for correction in self.done:
-            here, there = shared(box, correction.box)
-            decided[here] |= correction.decided[there]
-        return decided
 
     def _paste(self, box: Box, mask: NDArray[np.bool_], source: NDArray[Any]) -> None:
         paste(self.labels, box, mask, source, are_ids=self._task is Task.OBJECTS)

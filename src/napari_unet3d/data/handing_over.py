@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from napari_unet3d.data.dataset import Part, create_dataset, file_name
+from napari_unet3d.data.free_names import free_name
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.volumes import write_volume
 from napari_unet3d.errors import UserError
@@ -27,16 +28,13 @@ def write_exactly(folder: Path, samples: Sequence[Sample]) -> None:
         If a volume has no labels, or the disk is full.
     """
     part = create_dataset(folder) / Part.TRAIN.value
+    taken: list[str] = []
     for sample in samples:
         if sample.labels is None:
             raise UserError(f"The volume '{sample.name}' has no labels; label it, or leave it out of training.")
-        name = _free_name(part / "images", file_name(sample.name))
+        name = free_name(file_name(sample.name), taken)
+        taken.append(name)
         arrays = {"images": sample.image, "labels": sample.labels, "annotated": sample.annotated}
         for kind, array in arrays.items():
             if array is not None:
                 write_volume(part / kind / f"{name}.npy", array, sample.voxel_size_um)
-
-
-def _free_name(folder: Path, name: str) -> str:
-    names = (f"{name}{'' if n == 1 else f'_{n}'}" for n in range(1, 1_000_000))
-    return next(name for name in names if not (folder / f"{name}.npy").exists())

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unet3d.data.boxes import Box, grown, shared
+
 _SPARE_IDS = 10_000  # for objects that are added
 
 
@@ -17,9 +19,7 @@ def number_type(sources: Sequence[NDArray[Any]], *, are_ids: bool) -> np.dtype[A
     return np.min_scalar_type(sum(highest) + _SPARE_IDS if are_ids else max(highest))
 
 
-def paste(
-    into: NDArray[Any], box: tuple[slice, slice, slice], mask: NDArray[np.bool_], source: NDArray[Any], *, are_ids: bool
-) -> None:
+def paste(into: NDArray[Any], box: Box, mask: NDArray[np.bool_], source: NDArray[Any], *, are_ids: bool) -> None:
     """Put labels into others in place.
 
     The id of an object has no meaning in another volume. An object that goes on just outside of the mask takes the
@@ -56,11 +56,11 @@ def paste(
 
 
 def _going_on(
-    into: NDArray[Any], box: tuple[slice, slice, slice], mask: NDArray[np.bool_], source: NDArray[Any], ids: set[int]
+    into: NDArray[Any], box: Box, mask: NDArray[np.bool_], source: NDArray[Any], ids: set[int]
 ) -> dict[int, int]:
     """Find the objects of the source that go on outside of a mask, and the ids that they have there."""
-    wide = tuple(slice(max(0, side.start - 1), side.stop + 1) for side in box)
-    inner = tuple(slice(own.start - outer.start, own.stop - outer.start) for own, outer in zip(box, wide, strict=True))
+    wide = grown(box, (1, 1, 1), into.shape)
+    inner, _ = shared(wide, box)
     outside = np.ones(into[wide].shape, bool)
     outside[inner] = ~mask
     there, known = source[wide][outside], into[wide][outside]

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from napari_unet3d.data.boxes import Box, Region, in_box
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.split import Role, Split
 
@@ -54,12 +54,8 @@ def without_corrected_places(samples: Sequence[Sample]) -> tuple[Sample, ...]:
 
 def _less(sample: Sample, others: Sequence[Sample]) -> Sample:
     for other in others:
-        if not _replaces(other, sample):
-            continue
-        start = sample.origin.start_zyx if sample.origin else (0, 0, 0)
-        left = _outside(other, start, sample)
-        if left is not None and not left.all():
-            sample = replace(sample, annotated=left)
+        if _replaces(other, sample):
+            sample = _without(other, sample)
     return sample
 
 
@@ -72,15 +68,17 @@ def _replaces(corrected: Sample, other: Sample) -> bool:
     return (own.volume, own.part) == (older.volume, older.part) and own.made > older.made
 
 
-def _outside(corrected: Sample, start_zyx: tuple[int, int, int], sample: Sample) -> NDArray[np.bool_] | None:
-    """Give the mask of a sample, which begins at a voxel of the source, without what is corrected; None as it was."""
-    assert corrected.origin is not None
-    first = np.array(corrected.origin.start_zyx) - start_zyx  # in voxels of the sample
-    low, high = np.maximum(first, 0), np.minimum(first + corrected.shape, sample.shape)
-    if (low >= high).any():
-        return None
-    here = tuple(map(slice, low.tolist(), high.tolist()))
-    there = tuple(map(slice, (low - first).tolist(), (high - first).tolist()))
-    mask = np.ones(sample.shape, bool) if sample.annotated is None else sample.annotated.copy()
-    mask[here] &= False if corrected.annotated is None else ~corrected.annotated[there]
-    return mask
+def _without(corrected: Sample, sample: Sample) -> Sample:
+    """Give a sample without what is annotated in a corrected one, itself when that is nothing."""
+    mask = np.ones(corrected.shape, bool) if corrected.annotated is None else corrected.annotated
+    taken = in_box(_box_of(sample), Region(_box_of(corrected), mask))
+    if not taken.any():
+        return sample
+    return replace(sample, annotated=~taken if sample.annotated is None else sample.annotated & ~taken)
+
+
+def _box_of(sample: Sample) -> Box:
+    """Give where a sample lies in the volume that it is cut from or is."""
+    start = (0, 0, 0) if sample.origin is None else sample.origin.start_zyx
+    z, y, x = (slice(first, first + side) for first, side in zip(start, sample.shape, strict=True))
+    return z, y, x
