@@ -13,7 +13,7 @@ def fine_tuning(config: TrainingConfig) -> TrainingConfig:
 
     Task, meaning of label 0, network, normalisation, split and all else stay, so that both runs can be compared. Half
     the epochs at 0.3 times the learning rate are enough to learn the corrections, and few and slow enough not to
-    forget the rest.
+    forget the rest. Patches are prepared without worker processes, as everywhere in the viewer.
 
     Parameters
     ----------

@@ -12,6 +12,7 @@ from scipy import ndimage
 from scipy.spatial import KDTree
 
 from napari_unet3d.data.annotation import Truth
+from napari_unet3d.data.boxes import Box, grown
 from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.evaluation.connected import Places
 from napari_unet3d.evaluation.error_regions import Region
@@ -76,7 +77,7 @@ def find_confusions(
 
 
 def _shared(
-    box: tuple[slice, ...],
+    box: Box,
     mask: NDArray[np.bool_],
     several: tuple[int, ...],
     ids: NDArray[Any],
@@ -102,9 +103,7 @@ def _shared(
     return Region(_places(parts > 0, box, shape), (z_range, y_range, x_range), depth, (z, y, x))
 
 
-def _seam(
-    mask: NDArray[np.bool_], box: tuple[slice, ...], largest: NDArray[np.bool_], voxel_size_um: VoxelSize
-) -> tuple[int, ...]:
+def _seam(mask: NDArray[np.bool_], box: Box, largest: NDArray[np.bool_], voxel_size_um: VoxelSize) -> tuple[int, ...]:
     """Give the voxel of a part, the mask in a box, that is nearest to the largest part, looked for close by first."""
     size = np.asarray(voxel_size_um)
     start = np.array([side.start for side in box])
@@ -112,9 +111,8 @@ def _seam(
     reach = _REACH * min(voxel_size_um)
     while True:
         margin = np.ceil(reach / size).astype(int) + 1  # what ends at the border of the view may not end there
-        corner = np.maximum(start - margin, 0)
-        view = tuple(slice(a, side.stop + b) for a, side, b in zip(corner, box, margin, strict=True))
-        there = np.argwhere(outermost(largest[view])) + corner
+        view = grown(box, margin.tolist(), largest.shape)
+        there = np.argwhere(outermost(largest[view])) + [side.start for side in view]
         if len(there):
             distances, _ = KDTree(there * size).query(second * size)
             if distances.min() <= reach:
@@ -122,13 +120,13 @@ def _seam(
         reach *= 4
 
 
-def _box_within(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
+def _box_within(mask: NDArray[np.bool_]) -> Box:
     """Give the box around what is in a mask."""
-    (box,) = ndimage.find_objects(mask.view(np.uint8))
-    return tuple(box)
+    ((z, y, x),) = ndimage.find_objects(mask.view(np.uint8))
+    return z, y, x
 
 
-def _places(mask: NDArray[np.bool_], box: tuple[slice, ...], shape: tuple[int, ...]) -> Places:
+def _places(mask: NDArray[np.bool_], box: Box, shape: tuple[int, ...]) -> Places:
     """Give the places in the flat volume of what is in a mask of a box, plane by plane to need little memory."""
     z, y, x = (side.start for side in box)
     places = []

@@ -12,13 +12,14 @@ from napari_unet3d.configs import Task
 from napari_unet3d.data.annotation import Truth
 from napari_unet3d.data.sample import check_same_shape
 from napari_unet3d.errors import UserError
+from napari_unet3d.evaluation.differences import EXTRA, MISSED, WRONG_CLASS, difference_labels
 from napari_unet3d.evaluation.metrics import ScoringRules, score
 
-FIRST = 1
+FIRST = EXTRA
 """Label of voxels where only the first prediction has something or, with a truth, only the first is right."""
-SECOND = 2
+SECOND = MISSED
 """Label of voxels where only the second prediction has something or, with a truth, only the second is right."""
-BOTH = 3
+BOTH = WRONG_CLASS
 """Label of voxels where both have something of different classes or, with a truth, both are wrong in different ways."""
 
 
@@ -80,7 +81,10 @@ def compare_predictions(
         )
     if truth is not None:
         check_same_shape(first, truth.labels, "the two predictions")
-    labels = _only_one_has(first, second, task) if truth is None else _only_one_is_right(first, second, task, truth)
+    if truth is None:
+        labels = difference_labels(first, Truth(second), task)
+    else:
+        labels = _only_one_is_right(first, second, task, truth)
     annotated = None if truth is None else truth.annotated
     n_first, n_second, n_both = (int(np.count_nonzero(labels == kind)) for kind in (FIRST, SECOND, BOTH))
     rules = ScoringRules(task, only_voxels=True)
@@ -94,16 +98,6 @@ def compare_predictions(
         first_dice=None if truth is None else score(first, truth, "", rules=rules).dice,
         second_dice=None if truth is None else score(second, truth, "", rules=rules).dice,
     )
-
-
-def _only_one_has(first: NDArray[Any], second: NDArray[Any], task: Task) -> NDArray[np.uint8]:
-    in_first, in_second = first > 0, second > 0
-    labels = np.zeros(first.shape, np.uint8)
-    labels[in_first & ~in_second] = FIRST
-    labels[in_second & ~in_first] = SECOND
-    if task is Task.CLASSES:
-        labels[in_first & in_second & (first != second)] = BOTH
-    return labels
 
 
 def _only_one_is_right(first: NDArray[Any], second: NDArray[Any], task: Task, truth: Truth) -> NDArray[np.uint8]:

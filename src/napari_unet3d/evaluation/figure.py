@@ -177,9 +177,8 @@ def _draw_losses(axes: Axes, history: Sequence[EpochRecord]) -> None:
         axes.plot(*zip(*validated, strict=True), ".-", color=_VAL_COLOUR, label="validation loss")
     best = best_record(history)
     if best is not None:
-        loss = best.train_loss if best.val_loss is None else best.val_loss
-        words = f"best epoch: {best.epoch} (loss {loss:.4g})"
-        axes.plot(best.epoch, loss, "o", markersize=11, fillstyle="none", color="black", label=words)
+        words = f"best epoch: {best.epoch} (loss {best.loss:.4g})"
+        axes.plot(best.epoch, best.loss, "o", markersize=11, fillstyle="none", color="black", label=words)
         axes.legend(frameon=False)
 
 

@@ -79,7 +79,7 @@ def _overfits(history: Sequence[EpochRecord], best: EpochRecord) -> Hint | None:
         return None
     n_recent = min(3, len(since) - 1)
     val_now = _mean([record.val_loss for record in since[-n_recent:]])
-    rises = val_now > _loss(best.val_loss) * (1 + _CLEAR_RISE)
+    rises = val_now > best.loss * (1 + _CLEAR_RISE)
     falls = _mean([record.train_loss for record in history[-n_recent:]]) < best.train_loss * (1 - _CLEAR_FALL)
     if not (rises and falls):
         return None
@@ -119,7 +119,3 @@ def _long(history: Sequence[EpochRecord]) -> int:
 def _mean(losses: Sequence[float | None]) -> float:
     finite = [loss for loss in losses if loss is not None and math.isfinite(loss)]
     return sum(finite) / len(finite) if finite else math.nan
-
-
-def _loss(loss: float | None) -> float:
-    return math.nan if loss is None else loss

@@ -20,6 +20,11 @@ class EpochRecord:
     val_loss: float | None = None
     val_dice: float | None = None
 
+    @property
+    def loss(self) -> float:
+        """The loss that tells how good the epoch is: that of validation, or of training in an epoch without."""
+        return self.train_loss if self.val_loss is None else self.val_loss
+
 
 def best_record(history: Sequence[EpochRecord]) -> EpochRecord | None:
     """Find the epoch with the lowest validation loss, or the lowest training loss when none was validated.
@@ -31,8 +36,7 @@ def best_record(history: Sequence[EpochRecord]) -> EpochRecord | None:
 
 
 def _loss(record: EpochRecord) -> float:
-    loss = record.train_loss if record.val_loss is None else record.val_loss
-    return math.inf if math.isnan(loss) else loss
+    return math.inf if math.isnan(record.loss) else record.loss
 
 
 def read_history(file: Path) -> tuple[EpochRecord, ...]:

@@ -92,9 +92,9 @@ def read_run_files(folder: Path) -> RunFiles:
     if not any((folder / name).is_file() for name in names):
         raise UserError(f"{folder} is no run folder: it has no {', '.join(names)}. Choose the folder of a training.")
     gaps: list[str] = []
-    config = _attempt(lambda: TrainingConfig(**_json(folder / CONFIG_FILE)), folder / CONFIG_FILE, gaps)
-    environment = _attempt(lambda: _json(folder / ENVIRONMENT_FILE), folder / ENVIRONMENT_FILE, gaps)
-    history = _attempt(lambda: _history(folder / HISTORY_FILE), folder / HISTORY_FILE, gaps)
+    config = _attempt(_config, folder / CONFIG_FILE, gaps)
+    environment = _attempt(_json, folder / ENVIRONMENT_FILE, gaps)
+    history = _attempt(_history, folder / HISTORY_FILE, gaps)
     records, seconds = history or ((), 0.0)
     return RunFiles(folder, config, environment or {}, records, seconds, tuple(gaps))
 
@@ -110,17 +110,17 @@ def read_evaluation_files(folder: Path) -> EvaluationFiles:
     if not (folder / "metrics.json").is_file():
         raise UserError(f"{folder} holds no evaluation: it has no metrics.json. Choose a folder that evaluate wrote.")
     gaps: list[str] = []
-    metrics = _attempt(lambda: _metrics(folder / "metrics.json"), folder / "metrics.json", gaps)
-    about = _attempt(lambda: _json(folder / EVALUATION_FILE), folder / EVALUATION_FILE, gaps)
-    errors = _attempt(lambda: _errors(folder / "errors.csv"), folder / "errors.csv", gaps)
+    metrics = _attempt(_metrics, folder / "metrics.json", gaps)
+    about = _attempt(_json, folder / EVALUATION_FILE, gaps)
+    errors = _attempt(_errors, folder / "errors.csv", gaps)
     volumes, mean = metrics or ((), {})
     return EvaluationFiles(folder, about or {}, volumes, mean, errors or (), tuple(gaps))
 
 
-def _attempt(read: Callable[[], T], path: Path, gaps: list[str]) -> T | None:
+def _attempt(read: Callable[[Path], T], path: Path, gaps: list[str]) -> T | None:
     """Read a file; one that is missing or broken becomes a sentence instead of an end of the report."""
     try:
-        return read()
+        return read(path)
     except FileNotFoundError:
         gaps.append(f"{path.name} is missing.")
     except (OSError, ValueError, TypeError, KeyError, UserError) as error:
@@ -133,6 +133,10 @@ def _json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError("it holds no names and values")
     return content
+
+
+def _config(path: Path) -> TrainingConfig:
+    return TrainingConfig(**_json(path))
 
 
 def _history(path: Path) -> tuple[tuple[EpochRecord, ...], float]:

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from napari_unet3d.errors import UserError
-from napari_unet3d.evaluation.scores import ClassScores, ObjectScores, Scores
+from napari_unet3d.evaluation.scores import NUMBERS, ClassScores, ObjectScores, Scores
 from napari_unet3d.files import write_json, write_text
 
 _SPREADSHEET_MARK = "\ufeff"  # without it Excel takes UTF-8 for the encoding of the country
-_NUMBERS = ("dice", "iou", "precision", "recall", "hd95_um", "nsd")
 _OBJECTS = {
     "object_f1": "f1",
     "object_ap": "ap",
@@ -65,7 +64,7 @@ def metrics_table(volumes: Sequence[Scores], mean: Scores | None = None) -> tupl
     every = [*volumes, *([] if mean is None else [mean])]
     with_classes = any(each.classes for each in every)
     with_objects = any(each.objects is not None for each in every)
-    heading = ["volume", *(["class"] if with_classes else []), *_NUMBERS, *(_OBJECTS if with_objects else [])]
+    heading = ["volume", *(["class"] if with_classes else []), *NUMBERS, *(_OBJECTS if with_objects else [])]
     rows: list[list[Any]] = []
     for scores in every:
         of_objects = _object_numbers(scores.objects) if with_objects else []
@@ -90,7 +89,7 @@ def write_table(path: Path, heading: Sequence[str], rows: Iterable[Sequence[Any]
 
 
 def _numbers(scores: Scores | ClassScores) -> list[float | None]:
-    return [getattr(scores, name) for name in _NUMBERS]
+    return [getattr(scores, name) for name in NUMBERS]
 
 
 def _object_numbers(scores: ObjectScores | None) -> list[float | None]:

@@ -12,7 +12,8 @@ from typing import Any
 
 IOU_THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
 """The thresholds that AP is averaged over: 0.5, 0.55, …, 0.95."""
-_NUMBERS = ("dice", "iou", "precision", "recall", "hd95_um", "nsd")
+NUMBERS = ("dice", "iou", "precision", "recall", "hd95_um", "nsd")
+"""The six numbers of a volume, and of a class."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,7 @@ class Scores:
 
     def numbers(self) -> dict[str, Any]:
         """Give the numbers by their names, and those of the classes and of the objects if there are any."""
-        numbers: dict[str, Any] = {name: getattr(self, name) for name in _NUMBERS}
+        numbers: dict[str, Any] = {name: getattr(self, name) for name in NUMBERS}
         if self.objects is not None:
             numbers["objects"] = self.objects.as_dict()
         if self.classes:
@@ -176,7 +177,7 @@ def mean_object_scores(scores: Sequence[ObjectScores]) -> ObjectScores:
 def means(scores: Sequence[Scores] | Sequence[ClassScores]) -> dict[str, Any]:
     """Average each of the six numbers over those that have it; None when none has."""
     means: dict[str, Any] = {}
-    for name in _NUMBERS:
+    for name in NUMBERS:
         numbers = [getattr(each, name) for each in scores if getattr(each, name) is not None]
         means[name] = fmean(numbers) if numbers else None
     return means

@@ -11,6 +11,7 @@ from scipy import ndimage
 from scipy.spatial import KDTree
 
 from napari_unet3d.data.annotation import Truth
+from napari_unet3d.data.boxes import grown
 from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.evaluation.connected import Places
 
@@ -104,7 +105,7 @@ class TrueSurfaces:
         box = self._boxes[value - 1] if 0 < value <= len(self._boxes) else None
         if box is None or self._truth.annotated is not None:  # what is beside it may not be annotated
             return tuple(slice(0, side) for side in self._truth.labels.shape)
-        return tuple(slice(max(0, side.start - 1), side.stop + 1) for side in box)
+        return grown(box, (1, 1, 1), self._truth.labels.shape)
 
 
 def short_steps(voxel_size_um: VoxelSize, shape: Sequence[int]) -> list[tuple[float, NDArray[np.int64]]]:

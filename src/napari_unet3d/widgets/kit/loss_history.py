@@ -94,7 +94,7 @@ class LossHistory:
         if record.val_dice is not None:
             self.dice.add(record.epoch, record.val_dice)
         if is_best:
-            self.best = (record.epoch, record.train_loss if record.val_loss is None else record.val_loss)
+            self.best = (record.epoch, record.loss)
 
     def dice_of(self, epoch: int) -> float | None:
         """Give the validation Dice of an epoch; None where there is none."""
