@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar, assert_never
 
-from napari_unet3d.cli.progress import Bar, in_words, is_terminal, note, say
+from napari_unet3d.cli.progress import Bar, is_terminal, note, say
 from napari_unet3d.cli.score_table import score_table
 from napari_unet3d.data.checks import Finding, Severity
 from napari_unet3d.data.events import DatasetEvent, DatasetWritten, Notice, ObjectPlaced, SlicesImaged, VolumeWritten
@@ -34,6 +34,7 @@ from napari_unet3d.training.events import (
     VolumeExamined,
     Working,
 )
+from napari_unet3d.words import duration_words
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -166,7 +167,7 @@ class _TrainingLog:
                 words = _epoch_in_words(event)
                 bar.show(event.epoch, n_epochs, words)
                 if not is_terminal():
-                    left = f", {in_words(event.seconds_left)} left" if event.epoch < n_epochs else ""
+                    left = f", {duration_words(event.seconds_left)} left" if event.epoch < n_epochs else ""
                     note(f"epoch {event.epoch}/{n_epochs}: {words}{left}")
 
     def stopped_in_words(self) -> str:

@@ -56,12 +56,3 @@ class Bar:
             self._bar.set_postfix_str(words, refresh=False)
         self._bar.n = done
         self._bar.refresh()
-
-
-def in_words(seconds: float) -> str:
-    """Say a duration, such as ``2 min 5 s``."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

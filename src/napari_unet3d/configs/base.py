@@ -12,6 +12,8 @@ from napari_unet3d.errors import UserError, explain_validation
 
 T = TypeVar("T")
 
+_UNITS = {"um": "(µm)", "degrees": "(°)"}
+
 NUMBERS = "numbers"
 """Stands in `only_for` for a value that is given in numbers where it could have been a word."""
 
@@ -106,6 +108,13 @@ class Settings(BaseModel):
             return True
         given = {other: _word_of(values[other]) for other in conditions if other in values}
         return all(word in choices for other, word in given.items() if isinstance(choices := conditions[other], list))
+
+    @classmethod
+    def label_of(cls, name: str) -> str:
+        """Give the words that stand beside a setting, with its unit, such as ``margin (µm)``."""
+        extra = cls.model_fields[name].json_schema_extra
+        label = extra.get("label") if isinstance(extra, dict) else None
+        return str(label or " ".join(_UNITS.get(part, part) for part in name.split("_")))
 
     @model_validator(mode="after")
     def _check_bounds(self) -> Self:

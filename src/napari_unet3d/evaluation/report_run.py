@@ -14,6 +14,7 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.figure import history_figure
 from napari_unet3d.evaluation.html_parts import Html, paragraph, picture, section, table, text
 from napari_unet3d.evaluation.run_files import EvaluationFiles, RunFiles
+from napari_unet3d.words import duration_words
 
 _MOST_NAMES = 30
 
@@ -62,7 +63,7 @@ def data_section(run: RunFiles) -> str:
         rows.append(("Split", "one block of the single volume trained, another validated"))
     rows += [("Device", environment.get("device")), ("System", environment.get("platform"))]
     if run.seconds:
-        rows.append(("Time of all epochs", _duration(run.seconds)))
+        rows.append(("Time of all epochs", duration_words(run.seconds)))
     rows.append(("Started", environment.get("started")))
     if isinstance(versions := environment.get("versions"), dict):
         rows.append(("Versions", ", ".join(f"{name} {version}" for name, version in versions.items())))
@@ -124,9 +125,7 @@ def _names(names: list[Any]) -> str:
 
 
 def _label(config: Settings, name: str) -> Html:
-    extra = type(config).model_fields[name].json_schema_extra
-    label = extra.get("label") if isinstance(extra, dict) else None
-    words = str(label or name.replace("_um3", " (µm³)").replace("_um", " (µm)").replace("_", " "))
+    words = type(config).label_of(name)
     return Html(f'<span title="{text(type(config).model_fields[name].description or "")}">{text(words)}</span>')
 
 
@@ -136,10 +135,3 @@ def _value(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return str(value.value if isinstance(value, Enum) else value)
-
-
-def _duration(seconds: float) -> str:
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -20,7 +20,6 @@ from napari_unet3d.widgets.kit.plain_boxes import Box
 
 Config = TypeVar("Config", bound=Settings)
 _LABEL_WIDTH = 110  # about that of the longest common label, so that the boxes of all sections stand in line
-_UNITS = {"um": "(µm)", "degrees": "(°)"}
 
 
 class SettingsForm(QWidget, Generic[Config]):
@@ -130,7 +129,7 @@ class SettingsForm(QWidget, Generic[Config]):
         assert isinstance(extra, dict)  # `setting` always writes one
         box = box_for(field.annotation, extra)
         self.boxes[name] = box
-        words = str(extra.get("label") or _words(name))
+        words = self.config_class.label_of(name)
         label = QLabel(words[0].upper() + words[1:])
         label.setMinimumWidth(_LABEL_WIDTH)
         self._labels[name] = label
@@ -237,10 +236,6 @@ def compact_form_layout() -> QFormLayout:
 def _group_of(config_class: type[Settings], name: str) -> Any:
     extra = config_class.model_fields[name].json_schema_extra
     return extra.get("group") if isinstance(extra, dict) else None
-
-
-def _words(name: str) -> str:
-    return " ".join(_UNITS.get(part, part) for part in name.split("_"))
 
 
 def _wrapped(description: str) -> str:

@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 
 from napari_unet3d.errors import UserError
 from napari_unet3d.widgets.work.jobs import Job, Progress
+from napari_unet3d.words import duration_words
 
 Kind = Literal["error", "warning", "info"]
 """How serious a message is."""
@@ -211,7 +212,7 @@ class RunBar(QWidget):
         if self._job is not None and self._job.is_paused:
             self.bar.setFormat("paused" if progress is None else "%p % · paused")
         elif progress is not None:
-            left = "" if progress.seconds_left is None else f" · {words_for_seconds(progress.seconds_left)} left"
+            left = "" if progress.seconds_left is None else f" · {duration_words(progress.seconds_left)} left"
             self.bar.setFormat(f"%p %{left}")
 
     def _on_ended(self) -> None:
@@ -257,16 +258,6 @@ def add_row(column: QVBoxLayout, *items: QWidget | QLayout) -> None:
         else:
             row.addLayout(item, 1)
     column.addLayout(row)
-
-
-def words_for_seconds(seconds: float) -> str:
-    """Write a duration the way people say it: ``8 s``, ``2 min 5 s``, ``3 h 12 min``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def _breakable(message: str) -> str:
