@@ -53,8 +53,6 @@ class ErrorTable(QWidget):
     ----------
     chosen : Signal(object)
         The `ErrorObject` that was chosen, or None when none is any more.
-    remarked : Signal()
-        Emitted after a person marked an error as seen or not, or wrote a note.
     rows : ErrorList
         All errors.
     in_view : ErrorsInView
@@ -64,7 +62,6 @@ class ErrorTable(QWidget):
     """
 
     chosen = Signal(object)
-    remarked = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -99,14 +96,14 @@ class ErrorTable(QWidget):
         return self.in_view.looked_at
 
     def show_errors(
-        self, errors: ErrorObjects | None, remarks: Mapping[int, Remarks], names: Mapping[int, str] | None
+        self, errors: ErrorObjects, remarks: Mapping[int, Remarks], names: Mapping[int, str] | None
     ) -> None:
         """Replace the rows; none is chosen.
 
         Parameters
         ----------
-        errors : ErrorObjects, optional
-            The errors; None clears the table.
+        errors : ErrorObjects
+            The errors.
         remarks : mapping of int to Remarks
             What is known about them, by their numbers.
         names : mapping of int to str, or None
@@ -114,11 +111,10 @@ class ErrorTable(QWidget):
         """
         self._errors = errors
         self.in_view.looked_at = None
-        self.rows.show_errors(errors.objects if errors else (), remarks, names)
+        self.rows.show_errors(errors.objects, remarks, names)
         self._list_kinds()
         self.view.setColumnHidden(ErrorList.WHAT, names is None and not any(each.is_whole for each in self.rows.errors))
         self.view.share_width()
-        self._count()
 
     def choose(self, error: ErrorObject | None) -> None:
         """Choose an error, which need not be listed."""
@@ -157,7 +153,7 @@ class ErrorTable(QWidget):
     def _on_selection(self, selected: QItemSelection, _deselected: QItemSelection) -> None:
         rows = selected.indexes()
         if rows:
-            self.choose(self.rows.errors[self.in_view.mapToSource(rows[0]).row()])
+            self.choose(self.in_view.at(rows[0].row()))
 
     def _refilter(self, *_: Any) -> None:
         self.in_view.kinds = set(ErrorKind) if self.kind_box.currentData() is None else {self.kind_box.currentData()}
@@ -242,4 +238,3 @@ class ErrorTable(QWidget):
         self.text_box.textChanged.connect(self._refilter)
         self.unseen_box.toggled.connect(self._refilter)
         self.rows.remarked.connect(self._count)
-        self.rows.remarked.connect(self.remarked)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from napari.layers import Labels
 from qtpy.QtCore import QObject, Signal
 
 from napari_unet3d.configs import EvaluationConfig
@@ -90,7 +91,7 @@ class InspectedSet(QObject):
         image, truth = show_volume(viewer, sample, outcome, origin)
         row = self._table.names.index(name)
         self._table.selectRow(row)
-        return Shown(origin, image, image, truth, existing(viewer, f"{name} prediction", type(truth))), outcome
+        return Shown(origin, image, image, truth, existing(viewer, f"{name} prediction", Labels)), outcome
 
     def _on_click(self, row: int, _column: int) -> None:
         name = self._table.names[row]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,6 @@ from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
 from napari_unet3d.configs import Task, ZeroIs
 from napari_unet3d.errors import UserError
-from napari_unet3d.model.plan import Plan
 from napari_unet3d.widgets.inspection.inspection import Shown, Subject, plan_for
 from napari_unet3d.widgets.kit.form import compact_form_layout
 from napari_unet3d.widgets.view.layer_samples import sample_from_layers
@@ -134,10 +134,10 @@ class LayerSource(QWidget):
     def origin_as_chosen(self) -> Origin:
         """Give where the chosen prediction comes from, with what the menus say about its labels."""
         origin, task, zero_is = self.origin, self.task.currentData(), self.zero_is.currentData()
-        plan: Plan | None = origin.plan
+        plan = origin.plan
         if plan is None or (plan.task, plan.zero_is) != (task, zero_is):
             plan = plan_for(task, zero_is)
-        return Origin(origin.name, plan, origin.run, origin.dataset, origin.part)
+        return replace(origin, plan=plan)
 
     def _probability(self, shape: tuple[int, ...]) -> Any:
         layer = self.probability.value

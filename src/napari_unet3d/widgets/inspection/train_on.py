@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,7 @@ from napari_unet3d.widgets.kit.paths import PathBox
 from napari_unet3d.widgets.kit.runs import new_run_folder, remember_run
 from napari_unet3d.widgets.training.train_job import TRAIN, begin_training
 from napari_unet3d.widgets.view.layers import show_labels
-from napari_unet3d.widgets.view.origins import Origin, mark_origin
+from napari_unet3d.widgets.view.origins import mark_origin
 from napari_unet3d.widgets.work.jobs import Progress
 
 if TYPE_CHECKING:
@@ -189,8 +190,7 @@ class TrainOnPart(QWidget):
         assert self._trained is not None
         correcting = self._trained[0]
         self.message.show_message(f"{event.words}\nPress Inspect to see the errors that are left.")
-        known = correcting.origin
-        origin = Origin(known.name, event.prediction.plan, event.run, known.dataset, known.part)
+        origin = replace(correcting.origin, plan=event.prediction.plan, run=event.run)
         active = self._dock.viewer.layers.selection.active
         name, labels = f"{correcting.name} new prediction", event.prediction.labels
         layer = show_labels(self._dock.viewer, name, labels, correcting.place, opacity=0.5)

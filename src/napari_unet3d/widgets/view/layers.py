@@ -1,4 +1,4 @@
-"""The only file, beside `split_layer`, `watch_layers` and `side_by_side`, that writes layers.
+"""The only file, beside `split_layer`, `patch_layers`, `watch_layers` and `side_by_side`, that makes layers.
 
 What enters the viewer lies in its place; `layer_samples` reads what leaves it.
 """
