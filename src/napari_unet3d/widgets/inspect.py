@@ -177,7 +177,6 @@ class InspectDock(Dock):
             self.tolerance_box.suit(voxel_size_um(layer))
 
     def _run(self, title: str, order: Order, events: Callable[[], Iterator[Any]]) -> None:
-        self.refining.cancel_search()
         work = partial(events_of, order, events)
         self.jobs.start(self.kind, title, work, measure=measure_progress, keep=(Order,))
 
@@ -187,7 +186,7 @@ class InspectDock(Dock):
         if not order.is_of_set:
             self.set.begin(order.chosen)
         self._order, self._opens = order, ""
-        self.refining.cancel_scores()
+        self.refining.cancel()
 
     def _open(self, name: str) -> None:
         """Show a volume of the set and look for its errors; predict it again when it was not kept."""
@@ -214,7 +213,7 @@ class InspectDock(Dock):
         place = shown.place if shown.place in layers else event.outcome.prediction.voxel_size_um
         is_new = old is None or old.outcome is not event.outcome  # else another tolerance was asked for
         difference = show_difference_of(self.viewer, event, shown, place, is_new=is_new)
-        self.inspection = replace(shown, place=place).inspected(event.outcome, event.errors, difference)
+        self.inspection = Inspection.of(shown, place, event, difference)
         self.table.show_errors(event.errors, self.keeper.open(self.inspection), self.inspection.value_names)
         self.section.show_remark(shown.origin.name)
         self.section.collapse()

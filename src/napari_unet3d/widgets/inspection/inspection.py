@@ -25,8 +25,29 @@ from napari_unet3d.widgets.view.origins import Origin, mark_origin
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Inspection:
-    """A prediction that is looked through, its errors, and the layers that show it.
+class Shown:
+    """The layers that show a prediction and what belongs to it.
+
+    Attributes
+    ----------
+    origin : Origin
+        Name of the volume and, as far as they are known, run folder, dataset and part.
+    place : Layer or tuple of float
+        Where layers that belong to it lie.
+    image, truth, prediction : layer or None
+        The napari layers; None where there is none. They may have been removed from the viewer since.
+    """
+
+    origin: Origin
+    place: Place
+    image: Image | None
+    truth: Labels | None
+    prediction: Labels | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inspection(Shown):
+    """A prediction that is looked through: what shows it, and its errors.
 
     Attributes
     ----------
@@ -35,22 +56,27 @@ class Inspection:
         that of the prediction is NaN everywhere.
     errors : ErrorObjects
         Its errors.
-    image, truth, prediction, difference : layer or None
-        The napari layers; None where there is none. They may have been removed from the viewer since.
-    place : Layer or tuple of float
-        Where layers that belong to it lie.
-    origin : Origin
-        Name of the volume and, as far as they are known, run folder, dataset and part.
+    difference : Labels
+        The layer that shows where it is wrong; it may have been removed from the viewer since.
     """
 
     outcome: Outcome
     errors: ErrorObjects
-    image: Image | None
-    truth: Labels | None
-    prediction: Labels | None
-    difference: Labels | None
-    place: Place
-    origin: Origin
+    difference: Labels
+
+    @classmethod
+    def of(cls, shown: Shown, place: Place, found: Inspected, difference: Labels) -> Inspection:
+        """Put the layers, and where they lie now, together with what was found."""
+        return cls(
+            shown.origin,
+            place,
+            shown.image,
+            shown.truth,
+            shown.prediction,
+            outcome=found.outcome,
+            errors=found.errors,
+            difference=difference,
+        )
 
     @property
     def name(self) -> str:
@@ -91,33 +117,6 @@ class Inspection:
         """Whether the probability is known."""
         probability = self.outcome.prediction.probability
         return bool(probability.size) and not np.isnan(probability.flat[0])
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Shown:
-    """The layers that show a prediction and what belongs to it.
-
-    Attributes are those of `Inspection`.
-    """
-
-    origin: Origin
-    place: Place
-    image: Image | None
-    truth: Labels | None
-    prediction: Labels | None
-
-    def inspected(self, outcome: Outcome, errors: ErrorObjects, difference: Labels | None) -> Inspection:
-        """Put the layers together with what was found."""
-        return Inspection(
-            outcome,
-            errors,
-            image=self.image,
-            truth=self.truth,
-            prediction=self.prediction,
-            difference=difference,
-            place=self.place,
-            origin=self.origin,
-        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject
 
-from napari_unet3d.widgets.inspection.inspection import Inspected, Shown, inspect_outcome
+from napari_unet3d.widgets.inspection.inspection import Inspected, inspect_outcome
 from napari_unet3d.widgets.kit.outcomes import Outcome, measure
 from napari_unet3d.widgets.work.newest import NewestOnly
 
@@ -34,12 +34,9 @@ class Refining(QObject):
             work.failed.connect(dock.show_failure)
         dock.tolerance_box.valueChanged.connect(self.search_again)
 
-    def cancel_search(self) -> None:
-        """Look for no errors any more."""
+    def cancel(self) -> None:
+        """Look for no errors and measure nothing any more."""
         self._search.cancel()
-
-    def cancel_scores(self) -> None:
-        """Measure nothing any more."""
         self._scores.cancel()
 
     def search_again(self, *_: Any) -> None:
@@ -51,9 +48,8 @@ class Refining(QObject):
         if tolerance_um == inspection.errors.tolerance_um:
             self._search.cancel()
             return
-        shown = Shown(inspection.origin, inspection.place, inspection.image, inspection.truth, inspection.prediction)
         events = partial(inspect_outcome, inspection.outcome, tolerance_um)
-        self._search.request(f"Errors of {inspection.name}", events, partial(self._take_errors, shown))
+        self._search.request(f"Errors of {inspection.name}", events, self._take_errors)
 
     def measure(self) -> None:
         """Measure what was not ready at once."""
@@ -63,10 +59,10 @@ class Refining(QObject):
             work = partial(measure, inspection.outcome)
             self._scores.request(f"Measuring {inspection.name}", work, self._take_scores)
 
-    def _take_errors(self, shown: Shown, event: Any) -> None:
+    def _take_errors(self, event: Any) -> None:
         inspection = self._dock.inspection
         if isinstance(event, Inspected) and inspection is not None:
-            self._dock.show_inspected(replace(event, outcome=inspection.outcome), shown)
+            self._dock.show_inspected(replace(event, outcome=inspection.outcome), inspection)
 
     def _take_scores(self, outcome: Outcome) -> None:
         dock = self._dock
