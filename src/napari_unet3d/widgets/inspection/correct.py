@@ -21,6 +21,7 @@ from napari_unet3d.widgets.view.navigation import looked_at
 
 if TYPE_CHECKING:
     from napari_unet3d.widgets.inspect import InspectDock
+    from napari_unet3d.widgets.inspection.inspection import Inspection
 
 _MOST_KEPT = 3  # predictions whose corrections are kept while others are looked at
 
@@ -90,7 +91,7 @@ class CorrectPart(QWidget):
                 correcting.begin_painting(self._spot(correcting))
                 self._unmark()
                 self.message.show_message(
-                    f"Paint in the layer '{correcting.name} corrected'. Ctrl-Z takes a stroke back; "
+                    f"Paint in the layer '{correcting.layers.show().name}'. Ctrl-Z takes a stroke back; "
                     f"press 'Done painting' or {PAINT_KEY} at the end."
                 )
             self._refresh()
@@ -136,48 +137,24 @@ class CorrectPart(QWidget):
         if source.prediction.value is None:
             raise UserError("No prediction is chosen; predict a volume, or choose the layer of predicted labels.")
         sample = sample_from_layers(source.prediction.value)
-        self._keep(
-            Correcting(
-                self._dock.viewer,
-                sample.image,
-                None,
-                sample.voxel_size_um,
-                source.origin_as_chosen(),
-                source.image.value,
-                source.prediction.value,
-            )
-        )
-        assert self.correcting is not None
-        return self.correcting
+        return self._keep(Correcting(self._dock.viewer, source.shown(), sample.image, None, sample.voxel_size_um))
 
-    def _on_inspection(self, inspection: Any) -> None:
+    def _on_inspection(self, inspection: Inspection) -> None:
         self._finish_painting()
-        self.correcting = None
-        if inspection is not None:
-            prediction = inspection.outcome.prediction
-            known = next((old for old in self._kept if old.is_of(prediction.labels, inspection.origin)), None)
-            if known is not None:
-                known.follow(inspection.difference, inspection.prediction)
-            self._keep(
-                known
-                or Correcting(
-                    self._dock.viewer,
-                    prediction.labels,
-                    inspection.outcome.truth,
-                    prediction.voxel_size_um,
-                    inspection.origin,
-                    inspection.image,
-                    inspection.place,
-                    inspection.difference,
-                    inspection.prediction,
-                )
-            )
+        prediction, truth = inspection.outcome.prediction, inspection.outcome.truth
+        known = next((old for old in self._kept if old.is_of(prediction.labels, inspection.origin)), None)
+        correcting = known or Correcting(
+            self._dock.viewer, inspection, prediction.labels, truth, prediction.voxel_size_um
+        )
+        correcting.follow(inspection)
+        self._keep(correcting)
         self._refresh()
 
-    def _keep(self, correcting: Correcting) -> None:
+    def _keep(self, correcting: Correcting) -> Correcting:
         self.correcting = correcting
         others = [old for old in self._kept if old is not correcting]
         self._kept = [*others, correcting][-_MOST_KEPT:]
+        return correcting
 
     def _on_selected(self, _error: Any) -> None:
         self._finish_painting()
@@ -187,7 +164,7 @@ class CorrectPart(QWidget):
         error, inspection = self._dock.selected_error, self._dock.inspection
         if error is not None and inspection is not None:
             return spot_of_error(error, inspection.errors.mask_of(error))
-        position = looked_at(self._dock.viewer, correcting.show())
+        position = looked_at(self._dock.viewer, correcting.layers.show())
         return spot_around(position, self.controls.size_box.value(), correcting.voxel_size_um, correcting.shape)
 
     def _unmark(self) -> None:

@@ -193,8 +193,8 @@ class TrainOnPart(QWidget):
         origin = replace(correcting.origin, plan=event.prediction.plan, run=event.run)
         active = self._dock.viewer.layers.selection.active
         name, labels = f"{correcting.name} new prediction", event.prediction.labels
-        layer = show_labels(self._dock.viewer, name, labels, correcting.place, opacity=0.5)
-        correcting.bring_out(layer)
+        layer = show_labels(self._dock.viewer, name, labels, correcting.layers.shown.place, opacity=0.5)
+        correcting.layers.bring_out(layer)
         mark_origin([layer], origin)
         self._dock.viewer.layers.selection.active = active  # a new layer takes the selection
         self._dock.source.prediction.value = layer
