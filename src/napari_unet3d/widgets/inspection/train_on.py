@@ -192,7 +192,7 @@ class TrainOnPart(QWidget):
         self.message.show_message(f"{event.words}\nPress Inspect to see the errors that are left.")
         origin = replace(correcting.origin, plan=event.prediction.plan, run=event.run)
         active = self._dock.viewer.layers.selection.active
-        name, labels = f"{correcting.name} new prediction", event.prediction.labels
+        name, labels = f"{origin.name} new prediction", event.prediction.labels
         layer = show_labels(self._dock.viewer, name, labels, correcting.layers.shown.place, opacity=0.5)
         correcting.layers.bring_out(layer)
         mark_origin([layer], origin)

@@ -9,6 +9,7 @@ from napari.layers import Labels
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
+from napari_unet3d.widgets.inspection.corrected_layers import corrected_layer_name
 from napari_unet3d.widgets.inspection.error_marks import error_layer_name
 from napari_unet3d.widgets.inspection.side_by_side_button import SideBySideButton
 from napari_unet3d.widgets.kit.keys import bind_key
@@ -113,7 +114,7 @@ class WhatIsShown(QWidget):
 
     def _corrected(self) -> dict[str, Labels]:
         seen = self._dock.inspection
-        layer = None if seen is None else existing(self._dock.viewer, f"{seen.name} corrected", Labels)
+        layer = None if seen is None else existing(self._dock.viewer, corrected_layer_name(seen), Labels)
         return {} if layer is None else {"corrected": layer}
 
     def _take_corrected(self) -> None:
