@@ -13,7 +13,7 @@ from napari_unet3d.evaluation.error_table import ErrorObject
 from napari_unet3d.widgets.inspection.error_marks import fit_mark, go_to_error
 from napari_unet3d.widgets.kit.keys import bind_key
 from napari_unet3d.widgets.kit.memory import recall, remember
-from napari_unet3d.widgets.view.navigation import voxels_along_ray
+from napari_unet3d.widgets.view.pointer import Pointer, voxels_along_ray
 
 if TYPE_CHECKING:
     from napari_unet3d.widgets.inspect import InspectDock
@@ -89,10 +89,11 @@ class ErrorSteps(QWidget):
         if inspection is None:
             return None
         regions = inspection.errors.regions
-        layer = next((each for each in inspection.layers if each in self._dock.viewer.layers), None)
+        there = [each for each in inspection.layers if each in self._dock.viewer.layers]
+        layer = next((each for each in there if np.shape(each.data) == regions.shape), None)
         if layer is None:
             return None
-        voxels = voxels_along_ray(layer, event, regions.shape)
+        voxels = voxels_along_ray(Pointer.of_event(event), layer)
         numbers = regions[tuple(voxels.T)]
         hits = numbers[np.isin(numbers, [each.number for each in self._dock.table.in_view.in_order()])]
         return next((each for each in inspection.errors.objects if len(hits) and each.number == hits[0]), None)

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Layer, Points
-from numpy.typing import NDArray
 
 from napari_unet3d.data.sample import Shape3D
 from napari_unet3d.widgets.view.canvas import grid_of
@@ -65,35 +64,6 @@ def looked_at(viewer: Any, layer: Layer) -> tuple[float, float, float]:
         point[axis] = at
     z, y, x = layer.world_to_data(point[-3:])
     return float(z), float(y), float(x)
-
-
-def voxels_along_ray(layer: Layer, event: Any, shape_zyx: Shape3D) -> NDArray[np.int64]:
-    """Give the voxels of a 3D layer that are under the pointer, the nearest first: one in 2D, in 3D all along the ray.
-
-    Parameters
-    ----------
-    layer : Layer
-        The layer.
-    event : napari mouse event
-        Where the pointer is.
-    shape_zyx : tuple of int
-        Shape of the volume; voxels outside of it are left out.
-
-    Returns
-    -------
-    ndarray of int64, shape (voxel, 3)
-        Places z, y, x.
-    """
-    if len(event.dims_displayed) == 2:
-        places = np.asarray([layer.world_to_data(event.position)])
-    else:
-        near, far = layer.get_ray_intersections(event.position, event.view_direction, event.dims_displayed, world=True)
-        if near is None or far is None:
-            return np.zeros((0, 3), np.int64)
-        n_steps = 2 * int(np.abs(far - near).max()) + 2  # two to a voxel, so that none is stepped over
-        places = np.linspace(near, far, n_steps)
-    voxels = np.round(places).astype(np.int64)
-    return voxels[((voxels >= 0) & (voxels < shape_zyx)).all(axis=1)]
 
 
 def camera_of(viewer: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Which voxel is under the pointer, in 2D and in 3D."""
+"""Which voxels are under the pointer, in 2D and in 3D."""
 
 from __future__ import annotations
 
@@ -57,30 +57,48 @@ def voxel_under(pointer: Pointer, layers: Sequence[Layer]) -> Position | None:
     """
     if not layers:
         return None
-    if len(pointer.axes) == 2:
-        at = np.rint(layers[0].world_to_data(pointer.position)).astype(int)
-        is_inside = (at >= 0).all() and (at < layers[0].data.shape).all()
-        return _as_position(at) if is_inside else None
+    if pointer.direction is None:
+        return next(map(_as_position, voxels_along_ray(pointer, layers[0])), None)
     hits = [hit for layer in layers if layer.visible for hit in _first_hit(pointer, layer)]
     return min(hits)[1] if hits else None
 
 
-def _first_hit(pointer: Pointer, layer: Layer) -> list[tuple[float, Position]]:
-    """Give the first voxel that is not 0 with the part of the ray that lies before it; nothing when there is none."""
-    assert pointer.direction is not None
-    n_more = len(pointer.position) - layer.ndim  # axes of the viewer that the layer has not
-    start, end = layer.get_ray_intersections(
-        pointer.position[n_more:], pointer.direction[n_more:], [axis - n_more for axis in pointer.axes], world=True
-    )
-    if start is None or end is None:
-        return []
-    n_steps = 2 * ceil(float(np.abs(end - start).max())) + 1  # two for each voxel, not to miss a corner
-    parts = np.linspace(0, 1, n_steps)
-    shape = np.array(layer.data.shape)
-    voxels = np.clip(np.rint(start + parts[:, None] * (end - start)).astype(int), 0, shape - 1)
-    values: NDArray[Any] = np.asarray(layer.data[tuple(voxels.T)])
-    (where,) = np.nonzero(values)
-    return [(float(parts[where[0]]), _as_position(voxels[where[0]]))] if where.size else []
+def voxels_along_ray(pointer: Pointer, layer: Layer) -> NDArray[np.int64]:
+    """Give the voxels of a 3D layer that are under the pointer, the nearest first: one in 2D, in 3D all along the ray.
+
+    Parameters
+    ----------
+    pointer : Pointer
+        Where the mouse is.
+    layer : Layer
+        The layer; places outside of it are left out.
+
+    Returns
+    -------
+    ndarray of int64, shape (voxel, 3)
+        Places z, y, x.
+    """
+    if pointer.direction is None:
+        places = np.asarray([layer.world_to_data(pointer.position)])
+    else:
+        n_more = len(pointer.position) - layer.ndim  # axes of the viewer that the layer has not
+        start, end = layer.get_ray_intersections(
+            pointer.position[n_more:], pointer.direction[n_more:], [axis - n_more for axis in pointer.axes], world=True
+        )
+        if start is None or end is None:
+            return np.zeros((0, 3), np.int64)
+        n_steps = 2 * ceil(float(np.abs(end - start).max())) + 1  # two to a voxel, so that no corner is stepped over
+        places = np.linspace(start, end, n_steps)
+    voxels: NDArray[np.int64] = np.rint(places).astype(np.int64)
+    inside: NDArray[np.bool_] = ((voxels >= 0) & (voxels < layer.data.shape)).all(axis=1)
+    return voxels[inside]
+
+
+def _first_hit(pointer: Pointer, layer: Layer) -> list[tuple[int, Position]]:
+    """Give the first voxel that is not 0 with how many lie before it; nothing when there is none."""
+    voxels = voxels_along_ray(pointer, layer)
+    (where,) = np.nonzero(layer.data[tuple(voxels.T)])
+    return [(int(where[0]), _as_position(voxels[where[0]]))] if where.size else []
 
 
 def _as_position(at: NDArray[Any]) -> Position:
