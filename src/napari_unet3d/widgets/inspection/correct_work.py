@@ -13,6 +13,7 @@ import numpy as np
 from napari_unet3d.configs import EvaluationConfig, PostProcessing, PredictionConfig
 from napari_unet3d.configs.fine_tuning import fine_tuning
 from napari_unet3d.data.annotation import Truth
+from napari_unet3d.data.corrections import Correction
 from napari_unet3d.data.dataset import add_sample, clean_dataset
 from napari_unet3d.data.free_names import renamed
 from napari_unet3d.data.pairs import Pair, Part, list_pairs, provenance_file
@@ -29,7 +30,7 @@ class CorrectionsAdded:
     """Corrections are in a dataset."""
 
     pair: Pair
-    n_corrections: int
+    corrections: tuple[Correction, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +125,13 @@ class Judged:
 
 
 def add_corrections(
-    dataset: Path, sample: Sample, n_corrections: int, earlier: Pair | None
+    dataset: Path, sample: Sample, corrections: tuple[Correction, ...], earlier: Pair | None
 ) -> Iterator[CorrectionsAdded]:
     """Write corrections into the training part of a dataset, in the place of earlier ones of the same prediction."""
     if earlier is not None:
         _delete(earlier)
     names = [pair.name for pair in list_pairs(dataset)] if _is_dataset(dataset) else []
-    yield CorrectionsAdded(add_sample(dataset, renamed(sample, names), Part.TRAIN), n_corrections)
+    yield CorrectionsAdded(add_sample(dataset, renamed(sample, names), Part.TRAIN), corrections)
 
 
 def remove_corrections(pair: Pair) -> Iterator[Pair]:

@@ -51,8 +51,8 @@ class Correcting:
         Where it is seen.
     added : Pair or None
         The files that the corrections were written to.
-    n_added : int
-        How many of them.
+    held : tuple of Correction
+        The corrections that those files hold.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Correcting:
         self.corrections = Corrections(prediction, truth, self._task, voxel_size_um)
         self.layers = CorrectedLayers(viewer, shown, self.corrections)
         self.added: Pair | None = None
-        self.n_added = 0
+        self.held: tuple[Correction, ...] = ()
         self._spot: Spot | None = None
 
     @property
@@ -91,8 +91,7 @@ class Correcting:
     @property
     def is_changed(self) -> bool:
         """Whether there is something that the dataset does not hold yet."""
-        done = self.corrections.done
-        return bool(done) and (self.added is None or self.n_added != len(done))
+        return bool(self.corrections.done) and tuple(self.corrections.done) != self.held
 
     def is_of(self, prediction: NDArray[Any], origin: Origin) -> bool:
         """Tell whether it corrects this very prediction."""

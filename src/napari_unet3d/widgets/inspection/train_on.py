@@ -64,8 +64,9 @@ class TrainOnPart(QWidget):
         self.run_bar = RunBar("Train on", also=[self.add_button, self.remove_button, self.dataset], stop_text="Stop")
         self.message = MessageLine()
         self._is_warned = False
-        self._trained: tuple[Correcting, Path, TrainingRecord] | None = None
-        self._training: Job | None = None
+        self._about: Correcting | None = None  # what the latest job is about; another prediction may be in view
+        self._trained: tuple[Path, TrainingRecord] | None = None
+        self._job: Job | None = None
         self._lay_out()
         self._connect()
         self._refresh()
@@ -74,14 +75,14 @@ class TrainOnPart(QWidget):
         """Write the corrections into the dataset."""
         with self.message.explaining():
             if (adding := self._adding()) is not None:
-                self._run("Adding corrections", adding)
+                self._run("Adding corrections", adding, self._required())
 
     def remove(self) -> None:
         """Delete the files that the corrections were written to."""
         correcting = self._part.correcting
         if correcting is not None and correcting.added is not None:
             with self.message.explaining():
-                self._run("Taking corrections out", partial(remove_corrections, correcting.added))
+                self._run("Taking corrections out", partial(remove_corrections, correcting.added), correcting)
 
     def train_on(self) -> None:
         """Add what is not in the dataset yet, and train the model on with it."""
@@ -100,10 +101,8 @@ class TrainOnPart(QWidget):
             )
             job = self._dock.jobs.running(TRAIN)
             assert job is not None  # just started
-            self._trained, self._training = (correcting, dataset, record), job
-            self.run_bar.watch(job)
-            job.reported.connect(self._on_event)
-            job.failed.connect(self._show_failure)
+            self._trained = dataset, record
+            self._watch(job, correcting)
             job.ended.connect(self._on_trained)  # no partial: PySide would call that for a closed dock, too
             self._dock.viewer.window.add_plugin_dock_widget("napari-unet3d", "Train")
 
@@ -123,9 +122,9 @@ class TrainOnPart(QWidget):
                 "warning",
             )
             return None
-        n_done, elsewhere = len(correcting.corrections.done), self._part.controls.form.value.elsewhere
+        done, elsewhere = tuple(correcting.corrections.done), self._part.controls.form.value.elsewhere
         sample = correcting.sample(part, elsewhere, self._dock.source.image.value)
-        return partial(add_corrections, dataset, sample, n_done, correcting.added)
+        return partial(add_corrections, dataset, sample, done, correcting.added)
 
     def _required(self) -> Correcting:
         correcting = self._part.correcting
@@ -141,21 +140,26 @@ class TrainOnPart(QWidget):
             )
         return correcting.origin.run
 
-    def _run(self, title: str, events: Callable[[], Iterator[Any]]) -> None:
+    def _run(self, title: str, events: Callable[[], Iterator[Any]], about: Correcting) -> None:
         job = self._dock.jobs.start(_KIND, title, events, measure=_measure)
+        self._watch(job, about)
+        job.ended.connect(self._refresh)
+
+    def _watch(self, job: Job, about: Correcting) -> None:
+        self._job, self._about = job, about
         self.run_bar.watch(job)
         job.reported.connect(self._on_event)
         job.failed.connect(self._show_failure)
-        job.ended.connect(self._refresh)
 
     def _on_event(self, event: Any) -> None:
-        correcting = self._part.correcting
+        correcting = self._about
         match event:
-            case CorrectionsAdded(pair=pair, n_corrections=n) if correcting is not None:
-                correcting.added, correcting.n_added = pair, n
-                self.message.show_message(f"'{pair.name}' is a training volume of the dataset now, with {_count(n)}.")
+            case CorrectionsAdded(pair=pair, corrections=held) if correcting is not None:
+                correcting.added, correcting.held = pair, held
+                words = _count(len(held))
+                self.message.show_message(f"'{pair.name}' is a training volume of the dataset now, with {words}.")
             case Pair() if correcting is not None:
-                correcting.added = None
+                correcting.added, correcting.held = None, ()
                 self.message.show_message(f"'{event.name}' is out of the dataset again.")
             case GainFound():
                 self._show_gain(event)
@@ -166,10 +170,12 @@ class TrainOnPart(QWidget):
 
     def _on_trained(self) -> None:
         self._refresh()
-        job = self._training
-        if self._trained is None or job is None or job.message is not None or not self._trained[2].has_model:
+        job, correcting = self._job, self._about
+        if self._trained is None or correcting is None or job is None or job.message is not None:
             return
-        correcting, dataset, record = self._trained
+        dataset, record = self._trained
+        if not record.has_model:
+            return
         remember_run(record.run_folder)
         with self.message.explaining():
             sample = correcting.image_sample(self._dock.source.image.value)
@@ -183,12 +189,12 @@ class TrainOnPart(QWidget):
                 inspection.errors.tolerance_um if inspection is not None else 0.0,
                 _known_settings(),
             )
-            self._run("Comparing both models", partial(find_gain, judged))
+            self._run("Comparing both models", partial(find_gain, judged), correcting)
             self.message.show_message("Training is done. Comparing both models …")
 
     def _show_gain(self, event: GainFound) -> None:
-        assert self._trained is not None
-        correcting = self._trained[0]
+        correcting = self._about
+        assert correcting is not None
         self.message.show_message(f"{event.words}\nPress Inspect to see the errors that are left.")
         origin = replace(correcting.origin, plan=event.prediction.plan, run=event.run)
         active = self._dock.viewer.layers.selection.active
@@ -204,6 +210,8 @@ class TrainOnPart(QWidget):
     def _refresh(self, *_: Any) -> None:
         correcting = self._part.correcting
         n_done = 0 if correcting is None else len(correcting.corrections.done)
+        if self._job is not None and self._job.is_running:
+            correcting = None  # one thing after the other
         self.add_button.setEnabled(correcting is not None and correcting.is_changed)
         self.add_button.setText("Add all the same" if self._is_warned else "Add to dataset")
         self.remove_button.setEnabled(correcting is not None and correcting.added is not None)
