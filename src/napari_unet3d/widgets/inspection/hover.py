@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QLabel
 
 from napari_unet3d.configs import Task, ZeroIs
 from napari_unet3d.data.annotation import background_value
+from napari_unet3d.widgets.view.mask_layer import mask_layer_of
 from napari_unet3d.widgets.view.pointer import Pointer, voxel_under
 
 if TYPE_CHECKING:
@@ -108,6 +109,9 @@ def describe(seen: Inspection, voxel: Position) -> str:
 def _truth_words(seen: Inspection, voxel: Position) -> str:
     truth, prediction = seen.outcome.truth, seen.outcome.prediction
     if seen.truth is not None:
+        mask = mask_layer_of(seen.truth)
+        if mask is not None and not _value_in(mask, voxel):
+            return "not annotated"
         zero_is = prediction.plan.zero_is if prediction.plan is not None else ZeroIs.BACKGROUND
         value, lowest = _value_in(seen.truth, voxel), background_value(zero_is)
         if value < lowest:

@@ -14,13 +14,19 @@ def keep_mask(labels: Labels, mask: Labels | None) -> None:
     labels.metadata[_KEY] = mask
 
 
-def mask_of(labels: Labels) -> NDArray[np.bool_] | None:
-    """Give where the labels of a layer hold, shape (z, y, x); None when nothing but themselves tells it.
+def mask_layer_of(labels: Labels) -> Labels | None:
+    """Give the layer that says where labels hold; None when nothing but themselves tells it.
 
-    What was painted in the layer of the mask counts, and the mask stays when that layer is removed from the viewer.
+    It stays when it is removed from the viewer.
     """
     mask = labels.metadata.get(_KEY)
-    if not isinstance(mask, Labels) or np.shape(mask.data) != np.shape(labels.data):
+    return mask if isinstance(mask, Labels) and np.shape(mask.data) == np.shape(labels.data) else None
+
+
+def mask_of(labels: Labels) -> NDArray[np.bool_] | None:
+    """Give where the labels of a layer hold, shape (z, y, x), as it was painted in `mask_layer_of`; None as there."""
+    mask = mask_layer_of(labels)
+    if mask is None:
         return None
     annotated: NDArray[np.bool_] = np.asarray(mask.data) > 0
     return annotated
