@@ -56,7 +56,6 @@ class CorrectPart(QWidget):
         self._dock = dock
         self._kept: list[Correcting] = []
         self.correcting: Correcting | None = None
-        self._corrected: set[int] = set()  # numbers of the errors
         self.controls = CorrectControls()
         self.message = self.controls.message
         column = QVBoxLayout(self)
@@ -142,7 +141,8 @@ class CorrectPart(QWidget):
     def _on_inspection(self, inspection: Inspection) -> None:
         self._finish_painting()
         prediction, truth = inspection.outcome.prediction, inspection.outcome.truth
-        known = next((old for old in self._kept if old.is_of(prediction.labels, inspection.origin)), None)
+        touched = [old for old in self._kept if old.corrections.done or old.corrections.undone]
+        known = next((old for old in touched if old.is_of(prediction.labels, inspection.origin)), None)
         correcting = known or Correcting(
             self._dock.viewer, inspection, prediction.labels, truth, prediction.voxel_size_um
         )
@@ -193,13 +193,7 @@ class CorrectPart(QWidget):
         if inspection is None or correcting is None:
             return
         taken = {error.number: correcting.taken_at(error) for error in inspection.errors.objects}
-        rows = self._dock.table.rows
-        corrected = {number: words for number, words in taken.items() if words}
-        rows.show_corrected(corrected)
-        for error in inspection.errors.objects:
-            if error.number in corrected and error.number not in self._corrected:
-                rows.mark_seen(error)
-        self._corrected = set(corrected)
+        self._dock.table.rows.show_corrected({number: words for number, words in taken.items() if words})
 
     def _connect(self) -> None:
         for button, action in (

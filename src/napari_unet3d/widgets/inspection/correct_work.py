@@ -23,6 +23,7 @@ from napari_unet3d.evaluation.metrics import ScoringRules, score
 from napari_unet3d.evaluation.run_files import read_run_files
 from napari_unet3d.prediction.events import Prediction, VolumeEvaluated
 from napari_unet3d.widgets.training.train_work import Order, train_on
+from napari_unet3d.widgets.view.origins import Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,13 +209,15 @@ def _stand(prediction: Prediction, judged: Judged) -> tuple[int, float]:
     return len(errors.objects) + errors.n_left_out, scores.dice
 
 
-def part_of(dataset: Path, name: str, layer_name: str) -> str:
-    """Find out which part of a dataset a volume belongs to, by its name; empty when it belongs to none.
+def part_of(dataset: Path, name: str, origin: Origin) -> str:
+    """Find out which part of a dataset a volume belongs to, if nothing else by its name; empty when it is none.
 
     When both parts have one of that name and the layer does not say which, it counts as one of the test set.
     """
-    for part in (Part.TEST, Part.TRAIN):
-        if layer_name.endswith(f" ({part})"):
+    if origin.part is not None:
+        return origin.part.value
+    for part in Part:
+        if origin.name.endswith(f" ({part})"):
             return part.value
     if not _is_dataset(dataset):
         return ""

@@ -115,14 +115,20 @@ class ErrorList(QAbstractTableModel):
     def show_corrected(self, taken: Mapping[int, str]) -> None:
         """Say which errors were corrected, by a green tick at their kind, and how, in the column of notes.
 
+        Those that were not before are marked as seen.
+
         Parameters
         ----------
         taken : mapping of int to str
             Whose labels hold there now, such as ``truth``, by the numbers of the errors.
         """
-        if taken != self._corrected:
-            self._corrected = taken
-            self.dataChanged.emit(self.index(0, 0), self.index(len(self.errors) - 1, self.NOTE))
+        if taken == self._corrected:
+            return
+        before, self._corrected = self._corrected, taken
+        self.dataChanged.emit(self.index(0, 0), self.index(len(self.errors) - 1, self.NOTE))
+        for error in self.errors:
+            if error.number in taken and error.number not in before:
+                self.mark_seen(error)
 
     def words(self, error: ErrorObject, column: int) -> str:
         """Give the text of a cell."""

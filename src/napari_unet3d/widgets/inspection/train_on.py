@@ -25,7 +25,7 @@ from napari_unet3d.widgets.inspection.correct_work import (
     part_of,
     remove_corrections,
 )
-from napari_unet3d.widgets.kit.memory import recall
+from napari_unet3d.widgets.inspection.inspected_set import remembered_config
 from napari_unet3d.widgets.kit.parts import MessageLine, RunBar, add_row
 from napari_unet3d.widgets.kit.paths import PathBox
 from napari_unet3d.widgets.kit.runs import new_run_folder, remember_run
@@ -109,9 +109,7 @@ class TrainOnPart(QWidget):
     def _adding(self) -> Callable[[], Iterator[CorrectionsAdded]] | None:
         """Give what writes the corrections; None when the user is to confirm first."""
         correcting, dataset = self._required(), self.dataset.require("a dataset folder")
-        part = part_of(dataset, correcting.name, correcting.origin.name)
-        if correcting.origin.part is not None:
-            part = correcting.origin.part.value
+        part = part_of(dataset, correcting.name, correcting.origin)
         if part == "test" and not self._is_warned:
             self._is_warned = True
             self._refresh()
@@ -187,7 +185,7 @@ class TrainOnPart(QWidget):
                 record.run_folder,
                 dataset,
                 inspection.errors.tolerance_um if inspection is not None else 0.0,
-                _known_settings(),
+                PostProcessing(**remembered_config().model_dump(include=set(PostProcessing.model_fields))),
             )
             self._run("Comparing both models", partial(find_gain, judged), correcting)
             self.message.show_message("Training is done. Comparing both models …")
@@ -249,15 +247,6 @@ class TrainOnPart(QWidget):
         add_row(column, self.add_button, self.remove_button)
         column.addWidget(self.run_bar)
         column.addWidget(self.message)
-
-
-def _known_settings() -> PostProcessing:
-    """Give the settings that the Predict dock makes labels with."""
-    known = recall("labels")
-    try:
-        return PostProcessing(**known) if isinstance(known, dict) else PostProcessing()
-    except UserError:  # of another version
-        return PostProcessing()
 
 
 def _count(n: int) -> str:
