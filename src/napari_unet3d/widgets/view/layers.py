@@ -5,7 +5,7 @@ What enters the viewer lies in its place; `layer_samples` reads what leaves it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -222,6 +222,33 @@ def existing(viewer: Any, name: str, kind: type[Layer]) -> Any:
         if layer.name == name and isinstance(layer, kind) and layer.metadata.get(OWNED) and layer.ndim == 3:
             return layer
     return None
+
+
+def while_there(viewer: Any, layer: Layer, emitters: Iterable[Any], action: Callable[[Any], None]) -> None:
+    """Do something for a layer at events of the viewer, until it is removed.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        The viewer of the layer.
+    layer : Layer
+        The layer.
+    emitters : iterable of EventEmitter
+        The events.
+    action : callable
+        Takes an event.
+    """
+    followed = tuple(emitters)
+
+    def on_removed(event: Any) -> None:
+        if event.value is layer:
+            for emitter in followed:
+                emitter.disconnect(action)
+            viewer.layers.events.removed.disconnect(on_removed)
+
+    for emitter in followed:
+        emitter.connect(action)
+    viewer.layers.events.removed.connect(on_removed)
 
 
 def _update(layer: Any, data: NDArray[Any], like: Place) -> None:

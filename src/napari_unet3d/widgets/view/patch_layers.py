@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.training.augmented_events import NOT_ANNOTATED, AugmentedPatches
-from napari_unet3d.widgets.view.layers import OWNED, existing, spatial
+from napari_unet3d.widgets.view.layers import OWNED, existing, spatial, while_there
 from napari_unet3d.widgets.view.own_layers import AID, is_aid
 
 NAME, LABELS_NAME = "augmented patches", "augmented patches labels"
@@ -123,18 +123,12 @@ def _show(
 
 
 def _clear_in_3d(viewer: Any, labels: Labels) -> None:
-    """Follow the change between slices and 3D until the layer is removed."""
+    """Follow the change between slices and 3D."""
 
     def recolour(_: Any = None) -> None:
         labels.colormap = _colours(labels.metadata[_WORDS], is_3d=viewer.dims.ndisplay == 3)
 
-    def on_removed(event: Any) -> None:
-        if event.value is labels:
-            viewer.dims.events.ndisplay.disconnect(recolour)
-            viewer.layers.events.removed.disconnect(on_removed)
-
-    viewer.dims.events.ndisplay.connect(recolour)
-    viewer.layers.events.removed.connect(on_removed)
+    while_there(viewer, labels, [viewer.dims.events.ndisplay], recolour)
 
 
 def _colours(label_words: dict[int, str], *, is_3d: bool) -> dict[int | None, Any]:

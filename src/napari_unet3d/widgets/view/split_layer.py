@@ -10,7 +10,7 @@ from napari.layers import Image, Shapes
 from numpy.typing import NDArray
 
 from napari_unet3d.data.split import Block, Role
-from napari_unet3d.widgets.view.layers import OWNED, existing, spatial
+from napari_unet3d.widgets.view.layers import OWNED, existing, spatial, while_there
 
 # Blue and orange of Okabe and Ito (2008), as in the curves.
 COLOURS = {Role.TRAINING: "#56b4e9", Role.VALIDATION: "#e69f00"}
@@ -73,21 +73,13 @@ def _image_of(viewer: Any, blocks: Sequence[Block]) -> Image | None:
 
 
 def _follow_slices(viewer: Any, layer: Shapes) -> None:
-    """Draw the outlines again whenever the viewer shows another slice, until the layer is removed."""
-    events = viewer.dims.events.point, viewer.dims.events.order, viewer.dims.events.ndisplay
+    """Draw the outlines again whenever the viewer shows another slice."""
 
     def redraw(_: Any = None) -> None:
         _draw(viewer, layer)
 
-    def on_removed(event: Any) -> None:
-        if event.value is layer:
-            for emitter in events:
-                emitter.disconnect(redraw)
-            viewer.layers.events.removed.disconnect(on_removed)
-
-    for emitter in events:
-        emitter.connect(redraw)
-    viewer.layers.events.removed.connect(on_removed)
+    dims = viewer.dims.events
+    while_there(viewer, layer, [dims.point, dims.order, dims.ndisplay], redraw)
 
 
 def _draw(viewer: Any, layer: Shapes) -> None:
