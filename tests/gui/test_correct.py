@@ -186,6 +186,7 @@ def test_without_a_truth_a_place_in_view_is_corrected(open_dock, volume, viewer)
     region[6:9, 7:12, 8:17] = True
     np.testing.assert_array_equal(done.decided, region[done.box])
     np.testing.assert_array_equal(corrected(viewer), found)
+    assert not viewer.layers["v prediction"].visible  # it would be seen where something is erased
 
 
 def test_another_tolerance_keeps_the_corrections(dock, viewer, wait_for_end):
@@ -281,3 +282,13 @@ def test_what_another_volume_had_corrected_comes_back_with_it(dock, viewer, wait
     dock.source.prediction.value = first
     wait_for_end(dock, dock.run_bar.start_button.click)
     assert dock.correct.controls.count.text() == "1 correction: 1 truth"
+
+
+def test_another_correction_in_the_place_of_one_that_was_added_can_be_added(dock, dataset, wait_for_job):
+    dock.train_on.dataset.value = dataset
+    dock.go_on()
+    dock.correct.controls.truth_button.click()
+    wait_for_job(dock, "correct", dock.train_on.add_button.click)
+    dock.correct.controls.undo_button.click()
+    dock.correct.controls.prediction_button.click()
+    assert dock.train_on.add_button.isEnabled()

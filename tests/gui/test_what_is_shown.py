@@ -8,6 +8,7 @@ from qtpy.QtTest import QTest
 from napari_unet3d.configs import Task
 from napari_unet3d.model.plan import LabelClass, Plan
 from napari_unet3d.widgets.view.canvas import grid_of, text_of
+from napari_unet3d.widgets.view.mask_layer import keep_mask
 from napari_unet3d.widgets.view.navigation import camera_of
 from napari_unet3d.widgets.view.origins import Origin, mark_origin
 
@@ -158,3 +159,22 @@ def test_corrections_get_a_cell_of_their_own(dock, viewer, qtbot):
     assert not grid_of(viewer).enabled
     assert corrected.visible
     assert not any(layer.name.startswith("corrected") for layer in viewer.layers)
+
+
+def test_corrections_of_a_volume_that_is_called_after_its_part_get_a_cell(dock, viewer, layers, qtbot, wait_for_end):
+    mark_origin(layers[2:], Origin("v (test)", Plan(task=Task.CLASSES, strides=(), classes=CLASSES)))
+    wait_for_end(dock, dock.run_bar.start_button.click)
+    dock.select(dock.inspection.errors.objects[0])
+    dock.what_is_shown.side_button.click()
+    dock.correct.controls.truth_button.click()
+    qtbot.waitUntil(lambda: grid_of(viewer).shape[0] * grid_of(viewer).shape[1] >= 4)
+    assert viewer.layers["v (test) corrected"].visible
+
+
+def test_pointing_tells_what_a_mask_leaves_out(dock, viewer, canvas, qtbot, layers):
+    viewer.reset_view()
+    mask = viewer.add_labels(np.zeros(SHAPE, np.uint8), name="v annotated", visible=False, **PLACE)
+    keep_mask(layers[1], mask)
+    assert point_at(viewer, canvas, (2, 5, 10), qtbot, dock)[0] == "Truth not annotated · prediction background"
+    mask.data[2, 5, 10] = 1
+    assert point_at(viewer, canvas, (2, 5, 10), qtbot, dock)[0] == "Truth core · prediction background"
