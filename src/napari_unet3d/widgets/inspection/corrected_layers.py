@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Labels
 
 from napari_unet3d.widgets.view.layers import bring_out, existing, hide_own_layers, show_labels
+from napari_unet3d.widgets.view.view_state import kept_selection
 
 if TYPE_CHECKING:
     from napari_unet3d.data.corrections import Correction, Corrections
@@ -52,13 +53,11 @@ class CorrectedLayers:
         if layer is not None and layer.data is labels:
             layer.refresh()
             return layer
-        active = self._viewer.layers.selection.active
-        layer = show_labels(self._viewer, name, labels, self.shown.place, opacity=_OPACITY)
+        with kept_selection(self._viewer):
+            layer = show_labels(self._viewer, name, labels, self.shown.place, opacity=_OPACITY)
         if self.shown.prediction is not None:
             self.shown.prediction.visible = False
         self._lower(layer)
-        if active is not None and active in self._viewer.layers:
-            self._viewer.layers.selection.active = active
         return layer
 
     def show_left(self, changed: Correction | None) -> Labels:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from napari_unet3d.widgets.view.layers import existing, remove_own, show_piece
 from napari_unet3d.widgets.view.navigation import jump_to, zoom_to
+from napari_unet3d.widgets.view.view_state import kept_selection
 
 if TYPE_CHECKING:
     from napari_unet3d.evaluation.error_table import ErrorObject
@@ -82,10 +83,8 @@ def go_to_error(viewer: Any, inspection: Inspection, error: ErrorObject, *, zoom
     zoom : bool
         Whether to zoom, so that the error fills a good part of the view with something around it.
     """
-    active = viewer.layers.selection.active
-    layer = mark_error(viewer, inspection, error)
-    if active is not None and active in viewer.layers:
-        viewer.layers.selection.active = active  # a new layer takes the selection
+    with kept_selection(viewer):
+        layer = mark_error(viewer, inspection, error)
     start = layer.metadata["start"]
     jump_to(viewer, layer, tuple(at - first for at, first in zip(error.position_zyx, start, strict=True)))
     if zoom:

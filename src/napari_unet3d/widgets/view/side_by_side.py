@@ -16,7 +16,7 @@ from napari_unet3d.widgets.view.canvas import CanvasText, grid_of
 from napari_unet3d.widgets.view.layers import OWNED, existing
 from napari_unet3d.widgets.view.navigation import camera_of
 from napari_unet3d.widgets.view.own_layers import AID
-from napari_unet3d.widgets.view.view_state import CameraState, ViewState, put_first, select, zoom_to_fit
+from napari_unet3d.widgets.view.view_state import CameraState, ViewState, kept_selection, put_first, select, zoom_to_fit
 
 _SPACING = 6  # pixels between two cells
 _TITLE_SIZE = 14.0
@@ -247,13 +247,12 @@ def side_by_side_of(viewer: Any) -> SideBySide:
 
 
 def _add_copies(viewer: Any, layer: Layer, names: Sequence[str], **other_looks: Any) -> tuple[Layer, ...]:
-    selected = set(viewer.layers.selection)
     data, looks, kind = layer.as_layer_data_tuple()
     looks = {**looks, "metadata": {OWNED: True, AID: True}, "visible": True, **other_looks}
     copies = tuple(Layer.create(data, {**looks, "name": name}, kind) for name in names)
-    for copy in copies:
-        viewer.layers.insert(0, copy)
-    select(viewer, selected)
+    with kept_selection(viewer):
+        for copy in copies:
+            viewer.layers.insert(0, copy)
     return copies
 
 

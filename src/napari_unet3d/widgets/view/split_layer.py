@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from napari_unet3d.data.split import Block, Role
 from napari_unet3d.widgets.view.layers import OWNED, existing, spatial, while_there
+from napari_unet3d.widgets.view.view_state import kept_selection
 
 # Blue and orange of Okabe and Ito (2008), as in the curves.
 COLOURS = {Role.TRAINING: "#56b4e9", Role.VALIDATION: "#e69f00"}
@@ -46,9 +47,8 @@ def show_blocks(viewer: Any, blocks: Sequence[Block]) -> Shapes | None:
     name, place = f"{image.name} split", spatial(image)
     layer: Shapes | None = existing(viewer, name, Shapes)
     if layer is None:
-        selected = set(viewer.layers.selection)
-        layer = viewer.add_shapes(ndim=3, name=name, metadata={OWNED: True}, **place)
-        viewer.layers.selection = selected  # the person goes on with the layer at hand, such as labels to paint
+        with kept_selection(viewer):  # the person goes on with the layer at hand, such as labels to paint
+            layer = viewer.add_shapes(ndim=3, name=name, metadata={OWNED: True}, **place)
         _follow_slices(viewer, layer)
     layer.metadata[_ENDS] = [_ends(block, image) for block in blocks]
     for key, value in place.items():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,6 +100,14 @@ def select(viewer: Any, wanted: Iterable[Layer]) -> None:
     there = {layer for layer in wanted if layer in viewer.layers}
     if set(viewer.layers.selection) != there:
         viewer.layers.selection = there
+
+
+@contextmanager
+def kept_selection(viewer: Any) -> Iterator[None]:
+    """Leave the selection as it is; a new layer takes it otherwise."""
+    selected = set(viewer.layers.selection)
+    yield
+    select(viewer, selected)
 
 
 def zoom_to_fit(viewer: Any) -> float:
