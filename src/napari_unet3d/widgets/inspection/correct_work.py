@@ -23,7 +23,7 @@ from napari_unet3d.evaluation.metrics import ScoringRules, score
 from napari_unet3d.evaluation.run_files import read_run_files
 from napari_unet3d.prediction.events import Prediction, VolumeEvaluated
 from napari_unet3d.widgets.training.train_work import Order, train_on
-from napari_unet3d.widgets.view.origins import Origin
+from napari_unet3d.widgets.view.origins import Origin, without_part
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,16 +209,14 @@ def _stand(prediction: Prediction, judged: Judged) -> tuple[int, float]:
     return len(errors.objects) + errors.n_left_out, scores.dice
 
 
-def part_of(dataset: Path, name: str, origin: Origin) -> str:
-    """Find out which part of a dataset a volume belongs to, if nothing else by its name; empty when it is none.
+def part_of(dataset: Path, origin: Origin) -> str:
+    """Find out which part of a dataset a volume belongs to, if by nothing else by its name; empty when it is none.
 
     When both parts have one of that name and the layer does not say which, it counts as one of the test set.
     """
-    if origin.part is not None:
-        return origin.part.value
-    for part in Part:
-        if origin.name.endswith(f" ({part})"):
-            return part.value
+    name, part = without_part(origin.name)
+    if part := origin.part or part:
+        return part.value
     if not _is_dataset(dataset):
         return ""
     parts = {pair.part for pair in list_pairs(dataset) if pair.name.casefold() == name.casefold()}

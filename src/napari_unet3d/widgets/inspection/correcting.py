@@ -17,12 +17,12 @@ from napari_unet3d.data.sample import Sample, Shape3D, VoxelSize
 from napari_unet3d.errors import UserError
 from napari_unet3d.widgets.inspection.corrected_layers import CorrectedLayers
 from napari_unet3d.widgets.inspection.spots import Spot, brush_size
+from napari_unet3d.widgets.view.origins import Origin, without_part
 
 if TYPE_CHECKING:
     from napari_unet3d.data.pairs import Pair
     from napari_unet3d.evaluation.error_table import ErrorObject
     from napari_unet3d.widgets.inspection.inspection import Inspection, Shown
-    from napari_unet3d.widgets.view.origins import Origin
 
 _LEAST_SAMPLE: Shape3D = (64, 64, 64)  # where the model has seen whole volumes
 
@@ -75,7 +75,7 @@ class Correcting:
     @property
     def name(self) -> str:
         """Name of the volume, without the part of the dataset that the Dataset dock adds to it."""
-        return self.origin.name.removesuffix(" (train)").removesuffix(" (test)")
+        return without_part(self.origin.name)[0]
 
     @property
     def shape(self) -> Shape3D:

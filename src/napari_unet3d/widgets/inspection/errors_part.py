@@ -13,7 +13,6 @@ from napari_unet3d.widgets.kit.parts import add_row
 
 if TYPE_CHECKING:
     from napari_unet3d.widgets.inspect import InspectDock
-    from napari_unet3d.widgets.inspection.inspection import Inspection
 
 
 class ErrorsPart(QWidget):
@@ -46,8 +45,5 @@ class ErrorsPart(QWidget):
         add_row(column, label, self.tolerance_box)
         column.addWidget(self.table)
         column.addWidget(self.steps)
-        dock.inspection_changed.connect(self._take_inspection)
+        dock.inspection_changed.connect(lambda: self.show())
         self.hide()
-
-    def _take_inspection(self, inspection: Inspection | None) -> None:
-        self.setVisible(inspection is not None)

@@ -32,6 +32,7 @@ from napari_unet3d.widgets.kit.runs import new_run_folder, remember_run
 from napari_unet3d.widgets.training.train_job import TRAIN, begin_training
 from napari_unet3d.widgets.view.layers import show_labels
 from napari_unet3d.widgets.view.origins import mark_origin
+from napari_unet3d.widgets.view.view_state import kept_selection
 from napari_unet3d.widgets.work.jobs import Progress
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ class TrainOnPart(QWidget):
     def _adding(self) -> Callable[[], Iterator[CorrectionsAdded]] | None:
         """Give what writes the corrections; None when the user is to confirm first."""
         correcting, dataset = self._required(), self.dataset.require("a dataset folder")
-        part = part_of(dataset, correcting.name, correcting.origin)
+        part = part_of(dataset, correcting.origin)
         if part == "test" and not self._is_warned:
             self._is_warned = True
             self._refresh()
@@ -195,12 +196,11 @@ class TrainOnPart(QWidget):
         assert correcting is not None
         self.message.show_message(f"{event.words}\nPress Inspect to see the errors that are left.")
         origin = replace(correcting.origin, plan=event.prediction.plan, run=event.run)
-        active = self._dock.viewer.layers.selection.active
         name, labels = f"{origin.name} new prediction", event.prediction.labels
-        layer = show_labels(self._dock.viewer, name, labels, correcting.layers.shown.place, opacity=0.5)
-        correcting.layers.bring_out(layer)
+        with kept_selection(self._dock.viewer):
+            layer = show_labels(self._dock.viewer, name, labels, correcting.layers.shown.place, opacity=0.5)
+            correcting.layers.bring_out(layer)
         mark_origin([layer], origin)
-        self._dock.viewer.layers.selection.active = active  # a new layer takes the selection
         self._dock.source.prediction.value = layer
         self._dock.come_forward()
         self._dock.ensureWidgetVisible(self.message)

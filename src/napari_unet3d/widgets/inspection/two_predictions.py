@@ -28,6 +28,7 @@ from napari_unet3d.widgets.work.newest import NewestOnly
 
 if TYPE_CHECKING:
     from napari_unet3d.widgets.inspect import InspectDock
+    from napari_unet3d.widgets.inspection.inspection import Inspection
 
 # Green, magenta and orange can be told apart by everybody, and from the red, blue and yellow of mistakes.
 _COLOURS: dict[int | None, str] = {FIRST: "#00c896", SECOND: "#f060d0", BOTH: "#ff8c1a"}
@@ -151,10 +152,7 @@ class TwoPredictions(QWidget):
                 self._shown = None
                 self.side_button.setEnabled(False)
 
-    def _choose_inspected(self, *_: object) -> None:
-        seen = self._dock.inspection
-        if seen is None:
-            return
+    def _choose_inspected(self, seen: Inspection) -> None:
         for box, layer in ((self.first, seen.prediction), (self.truth, seen.truth)):
             if box.value is None and layer in box.choices:
                 box.value = layer

@@ -160,6 +160,11 @@ def colour_of(layer: Labels, value: int) -> str:
     return f"#{red:02x}{green:02x}{blue:02x}"
 
 
+def is_ours(layer: Layer) -> bool:
+    """Tell whether the plugin made a layer."""
+    return bool(layer.metadata.get(OWNED))
+
+
 def hide_own_layers(viewer: Any, among: Collection[str] | None = None) -> None:
     """Hide the layers that the plugin made, so that another volume can be shown in the same place.
 
@@ -171,7 +176,7 @@ def hide_own_layers(viewer: Any, among: Collection[str] | None = None) -> None:
         Names of those that may be hidden; without it, all.
     """
     for layer in viewer.layers:
-        if layer.metadata.get(OWNED) and (among is None or layer.name in among):
+        if is_ours(layer) and (among is None or layer.name in among):
             layer.visible = False
 
 
@@ -219,7 +224,7 @@ def shifted(like: Place, start_zyx: Sequence[float]) -> NDArray[np.float64]:
 def existing(viewer: Any, name: str, kind: type[Layer]) -> Any:
     """Give the 3D layer of a name and type that we made, or None."""
     for layer in viewer.layers:
-        if layer.name == name and isinstance(layer, kind) and layer.metadata.get(OWNED) and layer.ndim == 3:
+        if layer.name == name and isinstance(layer, kind) and is_ours(layer) and layer.ndim == 3:
             return layer
     return None
 

@@ -40,6 +40,14 @@ class Origin:
     part: Part | None = None
 
 
+def without_part(name: str) -> tuple[str, Part | None]:
+    """Give the name of a volume in its dataset, and the part that the Dataset dock adds to it, as in ``1 (train)``."""
+    for part in Part:
+        if name.endswith(suffix := f" ({part})"):
+            return name.removesuffix(suffix), part
+    return name, None
+
+
 def mark_origin(layers: Iterable[Layer], origin: Origin) -> None:
     """Keep where layers come from in their metadata."""
     for layer in layers:

@@ -6,18 +6,13 @@ from typing import Any
 
 from napari.layers import Image, Layer
 
-from napari_unet3d.widgets.view.layers import OWNED
+from napari_unet3d.widgets.view.layers import is_ours
 
 AID = "napari-unet3d aid"
 """Key of the metadata of layers that only help to look; no dock offers them as a volume to work on."""
 
 # How Image layers end that show something of another one.
 _MADE_OF_VOLUMES = (" probability", " uncertainty", " before")
-
-
-def is_ours(layer: Layer) -> bool:
-    """Tell whether the plugin made a layer."""
-    return bool(layer.metadata.get(OWNED))
 
 
 def is_aid(layer: Layer) -> bool:
