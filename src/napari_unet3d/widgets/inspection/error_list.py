@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, QSortFilterProxyModel, Qt, Signal
 from qtpy.QtGui import QFont
 
 from napari_unet3d.evaluation.colours import KIND_COLOURS
 from napari_unet3d.evaluation.error_table import ErrorKind, ErrorObject
+from napari_unet3d.widgets.inspection.error_columns import columns_for
 from napari_unet3d.widgets.inspection.error_icons import dot, tick
 
 _SORT = Qt.ItemDataRole.UserRole
@@ -23,42 +23,6 @@ class Remarks:
 
     is_seen: bool = False
     note: str = ""
-
-
-class _Column(NamedTuple):
-    heading: str
-    explanation: str
-    words: Callable[[ErrorObject], str]
-    sort: Callable[[ErrorObject], Any]
-
-
-def _what(names: Mapping[int, str] | None) -> Callable[[ErrorObject], str]:
-    """Give what says which classes or objects an error is about."""
-
-    def values(numbers: tuple[int, ...]) -> str:
-        return " + ".join((names or {}).get(number, str(number)) for number in numbers)
-
-    def words(error: ErrorObject) -> str:
-        whole = "whole " if error.is_whole else ""
-        match error.kind:
-            case ErrorKind.WRONG_CLASS:
-                return f"{whole}{values(error.wanted)} as {values(error.found)}"
-            case ErrorKind.MERGE:
-                return f"{values(error.wanted)} as one"
-            case ErrorKind.SPLIT:
-                return f"{values(error.wanted)} as {len(error.found)}"
-            case ErrorKind.MISSED:
-                return whole + ("" if names is None else values(error.wanted))
-        return whole + ("" if names is None else values(error.found))
-
-    return words
-
-
-def number_words(number: float) -> str:
-    """Write a size with three digits or so, such as ``0.125``, ``12.5`` or ``1 250 000``."""
-    if number >= 100:
-        return f"{number:,.0f}".replace(",", "\u202f")
-    return f"{number:.3g}"
 
 
 class ErrorList(QAbstractTableModel):
@@ -81,7 +45,7 @@ class ErrorList(QAbstractTableModel):
         self.errors: tuple[ErrorObject, ...] = ()
         self._remarks: dict[int, Remarks] = {}  # by the number of the error
         self._corrected: Mapping[int, str] = {}  # likewise
-        self._columns = _columns(None)
+        self._columns = columns_for(None)
         self._tick = tick()
         self._dots = {kind: dot(colour) for kind, colour in KIND_COLOURS.items()}
 
@@ -100,7 +64,7 @@ class ErrorList(QAbstractTableModel):
             What values are called that are not called by their number; None when foreground is all there is.
         """
         self.beginResetModel()
-        self.errors, self._remarks, self._columns = errors, dict(remarks), _columns(names)
+        self.errors, self._remarks, self._columns = errors, dict(remarks), columns_for(names)
         self._corrected = {}
         self.endResetModel()
 
@@ -268,43 +232,3 @@ class ErrorsInView(QSortFilterProxyModel):
             return None
         row = self.mapFromSource(self._errors.index(self._errors.errors.index(error), 0)).row()
         return row if row >= 0 else None
-
-
-def _columns(names: Mapping[int, str] | None) -> tuple[_Column, ...]:
-    what = _what(names)
-    return (
-        _Column("✓", "Whether you have seen it. Going to an error marks it as seen.", lambda _: "", lambda _: 0),
-        _Column(
-            "Kind",
-            "Missed: in the truth alone. Extra: in the prediction alone. Wrong class: in both, as another class. "
-            "Merge: several true objects found as one. Split: one true object found as several.",
-            lambda error: error.kind.words,
-            lambda error: error.kind.value,
-        ),
-        _Column(
-            "µm³",
-            "Volume of the error in µm³.",
-            lambda error: number_words(error.volume_um3),
-            lambda error: error.volume_um3,
-        ),
-        _Column(
-            "Depth",
-            "How deep the error goes, in µm: the largest distance of one of its voxels from the true surface; of "
-            "something that is extra as a whole, from its own surface.",
-            lambda error: number_words(error.depth_um),
-            lambda error: error.depth_um,
-        ),
-        _Column(
-            "z, y, x",
-            "The voxel that you go to.",
-            lambda error: ", ".join(map(str, error.position_zyx)),
-            lambda error: float(np.dot(error.position_zyx, (1e12, 1e6, 1))),
-        ),
-        _Column(
-            "What",
-            "The classes or the ids of the objects that it is about; whole when all of a thing is wrong.",
-            what,
-            lambda error: what(error).lower(),
-        ),
-        _Column("Note", "Your remark; double-click to write one.", lambda _: "", lambda _: ""),
-    )
