@@ -41,11 +41,9 @@ def train_checked(
     UserError
         With all errors of the check, a line each, or as `train`.
     """
-    beginning = begin(run_folder, config, resume=resume, start_from=start_from)
-    for event in preflight(data, beginning.config, run_folder, timed=False):
+    settled = begin(run_folder, config, resume=resume, start_from=start_from).config
+    for event in preflight(data, settled, run_folder, timed=False):
         yield event
         if isinstance(event, Preflight) and not event.can_train:
             raise UserError("\n".join(finding.message for finding in event.of(Severity.ERROR)))
-    yield from train(
-        data, run_folder, config, overwrite=overwrite, resume=resume, start_from=beginning.start_from or beginning.model
-    )
+    yield from train(data, run_folder, config, overwrite=overwrite, resume=resume, start_from=start_from)

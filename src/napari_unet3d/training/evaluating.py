@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 
 from napari_unet3d.model.devices import TorchSettings
 from napari_unet3d.training.events import Validating
 from napari_unet3d.training.learner import Answer, Learner
 from napari_unet3d.training.losses import predicted_labels
-from napari_unet3d.training.validation import Validation, ValidationBatch
+from napari_unet3d.training.validation import Validation
 from napari_unet3d.training.watch import Watch
 
 Scores = tuple[float | None, float | None]
 
 
-class Evaluation:
-    """Judges a learner, and lets its answers be watched.
+def evaluate_epoch(
+    epoch: int, learner: Learner, validation: Validation, settings: TorchSettings, watch: Watch | None = None
+) -> Generator[Validating, None, Scores]:
+    """Judge a learner, and let its answers be watched.
 
     Parameters
     ----------
+    epoch : int
+        After which epoch.
     learner : Learner
         Who answers.
     validation : Validation
@@ -27,45 +31,38 @@ class Evaluation:
         Threads of the run.
     watch : Watch, optional
         Takes in the predicted labels.
+
+    Yields
+    ------
+    Validating
+        After every batch.
+
+    Returns
+    -------
+    tuple of float or None
+        Mean loss and mean Dice over the volumes; None for both where nothing is annotated in any volume.
     """
-
-    def __init__(
-        self, learner: Learner, validation: Validation, settings: TorchSettings, watch: Watch | None = None
-    ) -> None:
-        self._learner, self._validation, self._settings, self._watch = learner, validation, settings, watch
-
-    def events(self, epoch: int) -> Generator[Validating, None, Scores]:
-        """Say after every batch how far it is; return mean loss and mean Dice over the volumes.
-
-        None stands for both where nothing is annotated in any volume.
-        """
-        if self._watch is not None:
-            self._watch.forget()
-        scores: list[tuple[float, float]] = []
-        n_done, n_total = 0, len(self._validation)
-        with self._learner.as_model():
-            for number, batches in enumerate(self._validation):
-                answers: list[Answer] = []
-                while self._answered(number, batches, answers):
-                    n_done += 1
-                    yield Validating(epoch, n_done, n_total)
-                with self._settings.lent():
-                    score = self._learner.judge(answers)
-                if score is not None:
+    if watch is not None:
+        watch.forget()
+    scores: list[tuple[float, float]] = []
+    n_done, n_total = 0, len(validation)
+    with learner.as_model():
+        for number, batches in enumerate(validation):
+            answers: list[Answer] = []
+            while True:
+                with settings.lent():
+                    if (batch := next(batches, None)) is None:
+                        break
+                    answers.append(learner.answer(batch.images, batch.targets))
+                    if watch is not None:
+                        labels = predicted_labels(answers[-1][0], learner.task)
+                        watch.see(number, batch.tiles, labels.cpu().numpy())
+                n_done += 1
+                yield Validating(epoch, n_done, n_total)
+            with settings.lent():
+                if (score := learner.judge(answers)) is not None:
                     scores.append(score)
-        if not scores:
-            return None, None
-        losses, dice = zip(*scores, strict=True)
-        return sum(losses) / len(losses), sum(dice) / len(dice)
-
-    def _answered(self, number: int, batches: Iterator[ValidationBatch], answers: list[Answer]) -> bool:
-        """Answer the next batch of a volume, if there is one."""
-        with self._settings.lent():
-            batch = next(batches, None)
-            if batch is None:
-                return False
-            answers.append(self._learner.answer(batch.images, batch.targets))
-            if self._watch is not None:
-                labels = predicted_labels(answers[-1][0], self._learner.task)
-                self._watch.see(number, batch.tiles, labels.cpu().numpy())
-        return True
+    if not scores:
+        return None, None
+    losses, dice = zip(*scores, strict=True)
+    return sum(losses) / len(losses), sum(dice) / len(dice)

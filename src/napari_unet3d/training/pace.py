@@ -47,7 +47,7 @@ class PaceMeter:
     def report(self, epoch: int) -> Pace | None:
         """Give what was measured since the last report, if that is a second ago."""
         now, seconds = self._now(), self._seconds
-        if now - self._reported < _SECONDS_BETWEEN or not self._n_steps or seconds <= 0:
+        if now - self._reported < _SECONDS_BETWEEN or seconds <= 0:
             return None
         pace = Pace(epoch, self._n_steps / seconds, self._waited / seconds, gpu_memory(self._device))
         self._reported, self._n_steps, self._waited, self._seconds = now, 0, 0.0, 0.0

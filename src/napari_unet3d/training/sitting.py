@@ -14,7 +14,7 @@ from napari_unet3d.evaluation.history import EpochRecord
 from napari_unet3d.files import RESUME_FILE
 from napari_unet3d.model.devices import TorchSettings
 from napari_unet3d.training.clock import Clock
-from napari_unet3d.training.evaluating import Evaluation, Scores
+from napari_unet3d.training.evaluating import Scores, evaluate_epoch
 from napari_unet3d.training.events import (
     EndReason,
     EpochFinished,
@@ -76,10 +76,12 @@ class Sitting:
     _seconds_after_steps: float = 0.0  # of the latest epoch: validation and saving
     _is_time_over: bool = False
 
+    def __post_init__(self) -> None:
+        self._pace = PaceMeter(lambda: self.clock.seconds, self.learner.device)
+
     def events(self) -> Iterator[TrainEvent]:
         """Train epoch after epoch; the last event says why it ended."""
         self._is_time_over = bool(self.run.history) and self._part_of_time() >= 1
-        self._pace = PaceMeter(lambda: self.clock.seconds, self.learner.device)
         yield from self._prepare_watch()
         if self.watch is not None and self.watch.left_out:
             names = ", ".join(self.watch.left_out)
@@ -143,8 +145,7 @@ class Sitting:
             return None, None
         while True:
             with suppress(OutOfMemory):
-                evaluation = Evaluation(self.learner, self.work.validation, self.settings, self.watch)
-                return (yield from evaluation.events(epoch))
+                return (yield from evaluate_epoch(epoch, self.learner, self.work.validation, self.settings, self.watch))
             yield from self._go_on_with_less()
 
     def _prepare_watch(self) -> Iterator[Working | Notice]:

@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.configs import Task
 from napari_unet3d.errors import UserError, explain_os_errors
 from napari_unet3d.evaluation.watch_files import (
     WATCH_FOLDER,
@@ -56,8 +55,8 @@ class Watch:
     def __init__(self, run_folder: Path, every: int = 1) -> None:
         self.folder = run_folder / WATCH_FOLDER
         self._every = every
-        self._grids: list[Grid] = []
-        self._card = WatchCard(task=Task.FOREGROUND, volumes=())
+        self._grids: list[Grid]
+        self._card: WatchCard
 
     def prepare(self, work: Workload, n_epochs_done: int) -> Iterator[Working]:
         """Write what is watched; epochs that are there already stay when they are of this run and of these grids.
