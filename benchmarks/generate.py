@@ -12,12 +12,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 from dataclasses import dataclass
 
-from table import Row, table
+from table import Row, ratio, spread, table
 
 # Volume edge, objects and repetitions; objects of 30 to 40 voxels as in the tutorial, at the same density.
 TASKS = {"128³, 10 objects": (128, 10, 7), "384³, 270 objects": (384, 270, 5)}
@@ -73,17 +72,6 @@ class Timing:
     memory_gb: float
     ids: int
 
-    @property
-    def median(self) -> float:
-        """The middle of the repetitions."""
-        return statistics.median(self.seconds)
-
-    @property
-    def words(self) -> str:
-        """Median and spread."""
-        spread = f" ({min(self.seconds):.3g} to {max(self.seconds):.3g})" if len(self.seconds) > 1 else ""
-        return f"{self.median:.3g} s{spread}"
-
 
 def timed(python: str, generator: str, task: tuple[int, int, int], *, warm: int = 1) -> Timing:
     """Run one generator in a fresh process with one thread."""
@@ -106,19 +94,20 @@ def rows(qim3d_python: str | None, *, large: bool = True) -> list[Row]:
     found, of_edge = [], {}
     for name, (edge, objects, times) in {**TASKS, **(LARGE_TASKS if large else {})}.items():
         ours = of_edge[edge] = timed(sys.executable, OURS, (edge, objects, times), warm=1 if times > 1 else 0)
-        words = f"{ours.words}, {ours.ids} ids, {ours.memory_gb:.2f} GB"
+        words = f"{spread(ours.seconds)}, {ours.ids} ids, {ours.memory_gb:.2f} GB"
         if qim3d_python is None or edge not in GOALS or (edge > 128 and not large):
             found.append(Row(f"generate {name}", "–", words, "–"))
             continue
         peer_times = times if edge == 128 else 1
         peer = timed(qim3d_python, QIM3D, (edge, objects, peer_times), warm=1 if edge == 128 else 0)
-        times_faster = peer.median / ours.median
+        times_faster = ratio(peer.seconds, ours.seconds)
         goal, is_reached = GOALS[edge], times_faster >= GOALS[edge] and ours.ids == objects
-        theirs = f"{peer.words}, {peer.ids} ids"
+        theirs = f"{spread(peer.seconds)}, {peer.ids} ids"
         found.append(Row(f"generate {name}", "qim3d", words, theirs, times_faster, f"≥ {goal} ×", is_reached))
     if large:
         small, big = of_edge[128], of_edge[1024]
-        seconds, memory = (value / 8**3 for value in (big.median / small.median, big.memory_gb / small.memory_gb))
+        growths = ratio(big.seconds, small.seconds), big.memory_gb / small.memory_gb
+        seconds, memory = (growth / 8**3 for growth in growths)
         words = f"{seconds:.2f} × the seconds and {memory:.2f} × the memory per voxel"
         is_linear = max(seconds, memory) <= 1.3
         found.append(Row("generate 1024³ beside 128³", "ours", words, "1 ×", None, "linear", is_linear))

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from table import spread
 
 from napari_unet3d import Sample, SyntheticConfig, TrainingConfig, predict, train
 from napari_unet3d.configs import Preset
@@ -126,7 +127,7 @@ def cases(device: torch.device, *, quick: bool) -> Iterator[Case]:
 
 def sweep(device: torch.device, *, quick: bool) -> Iterator[str]:
     """Give a row of Markdown per case; a way that does not work says why."""
-    yield "| preset | patch | numbers | layout | launch | ms per step | steps/s | share of the floor | peak GiB |"
+    yield "| preset | patch | numbers | layout | launch | a step | steps/s | share of the floor | peak GiB |"
     yield "|---|---|---|---|---|---|---|---|---|"
     for case in cases(device, quick=quick):
         head = f"| {case.preset} | {_BATCH} × {case.side}³ | {case.numbers} | {case.layout} | {case.launch} |"
@@ -141,10 +142,7 @@ def sweep(device: torch.device, *, quick: bool) -> Iterator[str]:
             continue
         ms = statistics.median(found)
         peak = torch.cuda.max_memory_allocated() / 2**30 if device.type == "cuda" else float("nan")
-        yield (
-            f"{head} {ms:.3g} ({min(found):.3g} to {max(found):.3g}) | {1e3 / ms:.3g} | {case.floor_ms / ms:.1%} "
-            f"| {peak:.2f} |"
-        )
+        yield (f"{head} {spread(found, unit='ms')} | {1e3 / ms:.3g} | {case.floor_ms / ms:.1%} | {peak:.2f} |")
 
 
 def whole_tasks(device: torch.device, *, quick: bool) -> Iterator[str]:

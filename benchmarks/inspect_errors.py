@@ -12,18 +12,18 @@ from __future__ import annotations
 
 import argparse
 import resource
-import statistics
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 from unittest import mock
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from table import spread
 
 from napari_unet3d.configs import SyntheticConfig, Task
 from napari_unet3d.data.annotation import Truth
@@ -33,6 +33,7 @@ from napari_unet3d.evaluation.error_objects import find_error_objects
 PIECE = 128
 N_JUMPS = 20
 Labels = NDArray[Any]
+T = TypeVar("T")
 
 
 def main() -> None:
@@ -46,7 +47,7 @@ def main() -> None:
     for side in arguments.sides:
         for name in arguments.volumes:
             truth, prediction = usual(side) if name == "usual" else hard(side)
-            table(f"{side}³, {name}", truth, prediction, arguments.tolerance)
+            find_errors(f"{side}³, {name}", truth, prediction, arguments.tolerance)
             if not arguments.no_viewer:
                 masks = [(each > 0).astype(np.uint8) for each in (truth, prediction)]
                 walk(f"{side}³, {name}", *masks, arguments.tolerance)
@@ -103,23 +104,21 @@ def hard(side: int) -> tuple[Labels, Labels]:
     return true, found
 
 
-@contextmanager
-def timed(words: Callable[[], str]) -> Iterator[None]:
-    """Print how long something takes."""
+def timed(work: Callable[[], T]) -> tuple[T, str]:
+    """Do some work; give what comes of it, and how long it took."""
     wall, processor = time.perf_counter(), time.process_time()
-    yield
-    print(f"{words()} {time.perf_counter() - wall:.1f} s ({time.process_time() - processor:.1f} s)", flush=True)
+    result = work()
+    return result, f"{time.perf_counter() - wall:.1f} s ({time.process_time() - processor:.1f} s)"
 
 
-def table(title: str, truth: Labels, prediction: Labels, tolerance_um: float) -> None:
+def find_errors(title: str, truth: Labels, prediction: Labels, tolerance_um: float) -> None:
     """Measure the table of errors for each task."""
     part = np.count_nonzero((truth > 0) != (prediction > 0)) / truth.size
     print(f"{title}: {part:.1%} of the voxels are wrong")
     for task in Task:
         true, found = (as_task(each, task) for each in (truth, prediction))
-        found_ones = []
-        with timed(lambda task=task, ones=found_ones: f"{title}, {task.words}: {counts(ones[0])}"):
-            found_ones.append(find_error_objects(found, Truth(true), task, tolerance_um=tolerance_um))
+        errors, seconds = timed(partial(find_error_objects, found, Truth(true), task, tolerance_um=tolerance_um))
+        print(f"{title}, {task.words}: {counts(errors)} {seconds}", flush=True)
     print(f"{title}: most memory so far {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
 
 
@@ -156,24 +155,27 @@ def walk(title: str, truth: Labels, prediction: Labels, tolerance_um: float) -> 
         viewer.add_labels(prediction, name="v prediction")
         _, dock = viewer.window.add_plugin_dock_widget("napari-unet3d", "Inspect")
         dock.tolerance_box.setValue(tolerance_um)
-        with timed(lambda: f"{title}: from the click until the table is there"):
+
+        def inspect() -> None:
             dock.run_bar.start_button.click()
             wait_until(lambda: dock.inspection is not None)
+
+        print(f"{title}: from the click until the table is there {timed(inspect)[1]}", flush=True)
         wait_until(lambda: dock.inspection.outcome.is_measured)
         QApplication.processEvents()
         times = [jump(dock) for _ in range(N_JUMPS)]
-        print(f"{title}: next error {statistics.median(times):.0f} ms (median), {max(times):.0f} ms (longest)")
+        print(f"{title}: next error {spread(times, 1e3, 'ms')}")
         viewer.close()
 
 
 def jump(dock: Any) -> float:
-    """Go to the next error, and give how many milliseconds it takes until that is drawn."""
+    """Go to the next error, and give how many seconds it takes until that is drawn."""
     from qtpy.QtWidgets import QApplication
 
     began = time.perf_counter()
     dock.go_on()
     QApplication.processEvents()
-    return 1000 * (time.perf_counter() - began)
+    return time.perf_counter() - began
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:

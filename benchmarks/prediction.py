@@ -1,6 +1,8 @@
 """Time prediction in overlapping tiles on the CPU: MONAI's `sliding_window_inference` against ours, interleaved.
 
-Run it on a quiet machine: ``python benchmarks/prediction.py [SIDE] [PRESET] [WINDOW] [REPEATS]``.
+Run it on a quiet machine:
+
+    python benchmarks/prediction.py [--side 256] [--preset small] [--window 96] [--repeats 5]
 
 Both run the same weights over the same tiles, two at a time, with an overlap of one half, and blend the probabilities
 with the same Gaussian window. Ours differs in the network as it is placed (see `napari_unet3d.model.network`: weights
@@ -10,6 +12,7 @@ the blending (see `napari_unet3d.prediction.tiles`). The peaks lie on top of vol
 
 from __future__ import annotations
 
+import argparse
 import sys
 import threading
 from collections.abc import Callable
@@ -125,9 +128,13 @@ def rows(side: int = 256, preset: Preset = Preset.SMALL, window: int = 96, repea
 
 def main() -> None:
     """Print the row."""
-    given = dict(enumerate(sys.argv[1:]))
-    side, window, repeats = int(given.get(0, 256)), int(given.get(2, 96)), int(given.get(3, 5))
-    sys.stdout.write(table(rows(side, Preset(given.get(1, "small")), window, repeats)))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--side", type=int, default=256)
+    parser.add_argument("--preset", type=Preset, default=Preset.SMALL, choices=list(Preset))
+    parser.add_argument("--window", type=int, default=96)
+    parser.add_argument("--repeats", type=int, default=5)
+    given = parser.parse_args()
+    sys.stdout.write(table(rows(given.side, given.preset, given.window, given.repeats)))
 
 
 if __name__ == "__main__":

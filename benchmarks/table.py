@@ -47,9 +47,10 @@ def in_turns(ways: Mapping[str, Callable[[], object]], repeats: int = 5) -> dict
 
 
 def spread(seconds: Sequence[float], factor: float = 1, unit: str = "s") -> str:
-    """Write the median with the smallest and the largest value."""
+    """Write the median, and the smallest and the largest value where there are several."""
     low, middle, high = (value * factor for value in (min(seconds), statistics.median(seconds), max(seconds)))
-    return f"{middle:.3g} {unit} ({low:.3g} to {high:.3g})"
+    limits = f" ({low:.3g} to {high:.3g})" if len(seconds) > 1 else ""
+    return f"{middle:.3g} {unit}{limits}"
 
 
 def ratio(theirs: Sequence[float], ours: Sequence[float]) -> float:

@@ -1,6 +1,6 @@
 """Time training steps on the CPU or GPU: a single volume torch's way and ours, and the whole loop beside the bare step.
 
-Run it on a quiet machine: ``python benchmarks/training_step.py``.
+Run it on a quiet machine: ``python benchmarks/training_step.py [--side 128] [--repeats 5]``.
 
 A single volume: ours is `napari_unet3d.model.network.place_network`, with channels of zeros that let torch choose
 oneDNN for one volume (see `napari_unet3d.model.convolution`) and weights laid out channels last. The loop: `train`
@@ -10,6 +10,7 @@ batches that were drawn before.
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 import time
@@ -34,7 +35,7 @@ from napari_unet3d.training.losses import make_loss
 from napari_unet3d.training.optimizers import make_optimizer
 from napari_unet3d.training.workload import make_workload
 
-_N_BATCHES, _REPEATS = 8, 5
+_N_BATCHES = 8
 
 
 def single_volume(preset: Preset, side: int, *, ours: bool) -> Callable[[], object]:
@@ -69,9 +70,9 @@ def bare_step(
     return step
 
 
-def epochs_of_steps(preset: Preset, side: int, folder: Path) -> tuple[list[float], list[float]]:
+def epochs_of_steps(preset: Preset, side: int, repeats: int, folder: Path) -> tuple[list[float], list[float]]:
     """Time the steps of epochs of `train`, and as many bare steps, in turns; two patches of the given side per step."""
-    samples = [volume(seed) for seed in range(4)]
+    samples = [volume(2 * side, seed) for seed in range(4)]
     config = TrainingConfig(
         preset=preset, patch=(side,) * 3, batch_size=2, val_fraction=0, epochs=1_000_000, augmentation="light"
     )
@@ -83,7 +84,7 @@ def epochs_of_steps(preset: Preset, side: int, folder: Path) -> tuple[list[float
     step = bare_step(learner.network.train(), learner._loss, learner.optimizer, cycle(drawn))
     events = train(samples, folder / "run", config)
     loop, bare = [], []
-    for _ in range(_REPEATS + 1):
+    for _ in range(repeats + 1):
         next(event for event in events if isinstance(event, EpochFinished))  # its end is no step; the first warms up
         started = time.perf_counter()
         for _ in range(len(work.training)):
@@ -96,20 +97,22 @@ def epochs_of_steps(preset: Preset, side: int, folder: Path) -> tuple[list[float
     return loop[1:], bare[1:]
 
 
-def volume(seed: int) -> Sample:
-    """Generate a volume of 128³ with 10 objects."""
-    *_, event = generate_volume(SyntheticConfig(shape=(128,) * 3, objects=10, seed=seed))
+def volume(side: int, seed: int) -> Sample:
+    """Generate a volume, with 10 objects in 128³."""
+    objects = max(1, 10 * side**3 // 128**3)
+    *_, event = generate_volume(SyntheticConfig(shape=(side,) * 3, objects=objects, seed=seed))
     return event.sample
 
 
-def rows() -> list[Row]:
-    """Measure all of it."""
+def rows(side: int = 128, repeats: int = 5) -> list[Row]:
+    """Measure steps on volumes of the given side, and epochs of patches of half of it."""
     found = []
     for preset in (Preset("xxsmall"), Preset("xsmall")):
-        seconds = in_turns({ours: single_volume(preset, 128, ours=ours == "ours") for ours in ("torch", "ours")})
+        ways = {words: single_volume(preset, side, ours=words == "ours") for words in ("torch", "ours")}
+        seconds = in_turns(ways, repeats)
         found.append(
             Row(
-                f"a step on 1 × 128³, {preset}",
+                f"a step on 1 × {side}³, {preset}",
                 "torch",
                 spread(seconds["ours"], 1e3, "ms"),
                 spread(seconds["torch"], 1e3, "ms"),
@@ -119,10 +122,10 @@ def rows() -> list[Row]:
     most = 1.05 if torch.cuda.is_available() else 1.1
     for preset in (Preset("xsmall"), Preset("small")):
         with tempfile.TemporaryDirectory() as folder:
-            loop, bare = epochs_of_steps(preset, 64, Path(folder))
+            loop, bare = epochs_of_steps(preset, side // 2, repeats, Path(folder))
         found.append(
             Row(
-                f"an epoch of steps on 2 × 64³, {preset}, end to end",
+                f"an epoch of steps on 2 × {side // 2}³, {preset}, end to end",
                 "bare forward, backward and optimiser",
                 spread(loop),
                 spread(bare),
@@ -134,5 +137,14 @@ def rows() -> list[Row]:
     return found
 
 
+def main() -> None:
+    """Print the rows."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--side", type=int, default=128)
+    parser.add_argument("--repeats", type=int, default=5)
+    arguments = parser.parse_args()
+    sys.stdout.write(table(rows(arguments.side, arguments.repeats)))
+
+
 if __name__ == "__main__":
-    sys.stdout.write(table(rows()))
+    main()

@@ -1,8 +1,8 @@
 """Measure what watching a run costs: the same run with and without, one after the other, again and again.
 
-Run it on a quiet machine: ``python benchmarks/watching.py [SIDE] [EPOCHS] [REPEATS]``.
+Run it on a quiet machine: ``python benchmarks/watching.py [--side 64] [--epochs 6] [--repeats 3]``.
 
-Both runs train on four volumes of SIDE³ voxels and validate on one after each epoch, and both make the same steps. The
+Both runs train on four volumes of one side and validate on one after each epoch, and both make the same steps. The
 share is the difference of the medians in the time of an epoch, with its validation and its files; without a GPU it is
 the time of the processor, which other programs disturb least. Watching is cheap because it computes nothing of its own:
 it packs the labels of the answers that validation has made anyway.
@@ -13,7 +13,7 @@ and 749 ms without, no difference that could be told from noise.
 
 from __future__ import annotations
 
-import statistics
+import argparse
 import sys
 import tempfile
 import time
@@ -21,6 +21,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import torch
+from table import ratio, spread
 
 from napari_unet3d.configs import Device, Difficulty, SyntheticConfig, TrainingConfig
 from napari_unet3d.data.sample import Sample
@@ -45,20 +46,25 @@ def seconds_per_epoch(samples: list[Sample], n_epochs: int, *, watch: bool) -> l
 
 def main() -> None:
     """Print medians and share."""
-    side, n_epochs, n_repeats = (int(word) for word in [*sys.argv[1:], *["64", "6", "3"][len(sys.argv) - 1 :]])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--side", type=int, default=64)
+    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--repeats", type=int, default=3)
+    given = parser.parse_args()
+    side = given.side
     volume = SyntheticConfig(difficulty=Difficulty.MEDIUM, shape=(side, side, side), objects=max(4, side**3 // 40_000))
     samples = []
     for seed in range(5):
         *_, generated = generate_volume(volume.model_copy(update={"seed": seed}), name=str(seed))
         samples.append(generated.sample)
     times: dict[bool, list[float]] = {True: [], False: []}
-    for _ in range(n_repeats):
+    for _ in range(given.repeats):
         for watch in times:
-            times[watch] += seconds_per_epoch(samples, n_epochs, watch=watch)
-    watched, alone = (statistics.median(times[watch]) for watch in (True, False))
+            times[watch] += seconds_per_epoch(samples, given.epochs, watch=watch)
+    watched, alone = (spread(times[watch], 1e3, "ms") for watch in (True, False))
     sys.stdout.write(
-        f"5 volumes of {side}³, {len(times[True])} epochs each: {watched * 1e3:.1f} ms watched, {alone * 1e3:.1f} ms "
-        f"alone, share {watched / alone - 1:+.1%}\n"
+        f"5 volumes of {side}³, {len(times[True])} epochs each: {watched} watched, {alone} alone, "
+        f"share {ratio(times[True], times[False]) - 1:+.1%}\n"
     )
 
 
