@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from napari_unet3d.cli import follow
 from napari_unet3d.cli.json_lines import train_in_lines
-from napari_unet3d.cli.progress import note, say
+from napari_unet3d.cli.progress import say
 from napari_unet3d.cli.score_table import score_table
 from napari_unet3d.cli.settings_file import merge, read_positions
 from napari_unet3d.configs import EvaluationConfig, PredictionConfig, SyntheticConfig, TrainingConfig
@@ -100,8 +100,8 @@ def train(  # noqa: PLR0913 - one argument per option
     run : Path
         Folder for the model, its settings and its history; it is made.
     resume : bool
-        Go on with the run in the folder where it was left, with its settings; only epochs, max-minutes and patience
-        may be given anew. Where no run was left, it begins.
+        Go on with the run in the folder where it was left, with its settings; only epochs, max-minutes, patience
+        and watch may be given anew. Where no run was left, it begins.
     start_from : Path
         Model (run folder, model file or .pth of qim3d) whose weights the run begins with.
     check : bool
@@ -116,15 +116,14 @@ def train(  # noqa: PLR0913 - one argument per option
     config : Path
         JSON or TOML file that stands in for options, such as the config.json of another run; options win.
     """
+    begins: dict[str, Any] = {"overwrite": overwrite, "resume": resume, "start_from": start_from}
     if json_lines:
         if check or summary:
             raise UserError("--json-lines goes with neither --check nor --summary. Leave these out.")
-        begins = {"overwrite": overwrite, "resume": resume, "start_from": start_from}
         train_in_lines(lambda: _checked_run(dataset, run, merge(settings, config), begins))
         return 0
     from napari_unet3d.data.dataset import Part, list_pairs, read_pair
     from napari_unet3d.training.continuing import begin
-    from napari_unet3d.training.events import EndReason
     from napari_unet3d.training.loop import train as training
     from napari_unet3d.training.preflight import preflight
 
@@ -137,15 +136,11 @@ def train(  # noqa: PLR0913 - one argument per option
     said = follow.warnings(examined)
     pairs = list_pairs(dataset, Part.TRAIN)
     finished = follow.training(
-        training(dataset, run, chosen, overwrite=overwrite, resume=resume, start_from=start_from),
+        training(dataset, run, chosen, **begins),
         follow.describer(settled, read_pair(pairs[0]).shape if pairs else None, layers=summary),
         said=said,
     )
-    if finished.reason is not EndReason.EPOCHS:
-        note(f"Ended before the last epoch: {finished.reason}.")
-    if finished.best_val_dice is not None:
-        say(f"best epoch {finished.best_epoch}: validation Dice {finished.best_val_dice:.4f}")
-    say(f"model: {finished.model}")
+    follow.say_end(finished)
     return 0
 
 
@@ -205,7 +200,7 @@ def evaluate(
     dataset : Path
         Folder with test/images and test/labels.
     out : Path
-        Folder for predictions, differences, figures and metrics.json.
+        Folder for predictions, differences, figures, metrics (JSON and CSV), and all errors with pictures of the worst.
     config : Path
         JSON or TOML file that stands in for options; options win.
     """

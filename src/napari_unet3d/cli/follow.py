@@ -24,6 +24,7 @@ from napari_unet3d.prediction.events import (
     VolumeEvaluated,
 )
 from napari_unet3d.training.events import (
+    EndReason,
     EpochFinished,
     Preflight,
     PreflightEvent,
@@ -139,6 +140,15 @@ def training(
     except KeyboardInterrupt as stop:
         raise type(stop)(log.stopped_in_words()) from None
     raise AssertionError("the generator ended without a result")
+
+
+def say_end(finished: TrainingFinished) -> None:
+    """Print what a run has reached, and why it ended early."""
+    if finished.reason is not EndReason.EPOCHS:
+        note(f"Ended before the last epoch: {finished.reason}.")
+    if finished.best_val_dice is not None:
+        say(f"best epoch {finished.best_epoch}: validation Dice {finished.best_val_dice:.4f}")
+    say(f"model: {finished.model}")
 
 
 class _TrainingLog:
