@@ -10,14 +10,10 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_unet3d.errors import UserError
 from napari_unet3d.widgets.predict import PredictDock
-from napari_unet3d.widgets.saving.view_pictures import (
-    Turn,
-    View,
-    camera_of,
-    canvas_size,
-    take_picture,
-    turned,
-)
+from napari_unet3d.widgets.saving.view_pictures import Turn, take_picture, turned
+from napari_unet3d.widgets.view.canvas import canvas_size
+from napari_unet3d.widgets.view.navigation import camera_of
+from napari_unet3d.widgets.view.view_state import CameraState
 
 
 @pytest.fixture
@@ -73,13 +69,13 @@ def test_a_picture_of_the_canvas_size_is_what_is_on_the_canvas(viewer, volume):
 
 
 def test_a_picture_of_another_size_shows_the_same_part(viewer, volume):
-    before = View.of(camera_of(viewer))
+    before = CameraState.of(viewer)
     height, width = canvas_size(viewer)
     small = take_picture(viewer, width // 2, height // 2).mean(-1)
     large = np.asarray(Image.fromarray(take_picture(viewer, width, height)).resize((width // 2, height // 2))).mean(-1)
     assert small.shape == (height // 2, width // 2)
     assert np.corrcoef(small.ravel(), large.ravel())[0, 1] > 0.95
-    assert View.of(camera_of(viewer)) == before
+    assert CameraState.of(viewer) == before
 
 
 @pytest.mark.parametrize("degrees", [0, 90, 200])
@@ -125,13 +121,13 @@ def start_turn(saving, choose, qtbot, path):
 
 def test_a_turntable_turns_the_view_and_leaves_the_camera(saving, volume, viewer, choose, qtbot, tmp_path):
     dock, view = saving
-    before = View.of(camera_of(viewer))
+    before = CameraState.of(viewer)
     expected = take_picture(viewer, 120, 90).astype(int)
     with qtbot.waitSignal(view.turntable.ended, timeout=60_000):
         start_turn(saving, choose, qtbot, tmp_path / "turn.gif")
         assert view.cancel_button.isVisibleTo(view)
         assert not view.turntable_button.isVisibleTo(view)
-    assert View.of(camera_of(viewer)) == before
+    assert CameraState.of(viewer) == before
     assert dock.message.text().startswith(f"The turntable is in {tmp_path / 'turn.gif'}")
     assert view.turntable_button.isVisibleTo(view)
     with Image.open(tmp_path / "turn.gif") as picture:
@@ -150,7 +146,7 @@ def test_the_viewer_can_be_used_while_it_turns(saving, volume, viewer, choose, q
     camera, seen = camera_of(viewer), []
 
     def look_elsewhere(done, _total):
-        seen.append(View.of(camera))
+        seen.append(CameraState.of(viewer))
         if done == 2:
             camera.angles = (80, 0, 0)
 
@@ -168,7 +164,7 @@ def test_the_viewer_can_be_used_while_it_turns(saving, volume, viewer, choose, q
 @pytest.mark.parametrize("after", [2, 8])  # while frames are taken, and while they are written
 def test_a_cancelled_turntable_leaves_no_file(saving, volume, viewer, choose, qtbot, tmp_path, after):
     dock, view = saving
-    before = View.of(camera_of(viewer))
+    before = CameraState.of(viewer)
     folder = tmp_path / "out"
     folder.mkdir()
     view.turntable.progressed.connect(lambda done, _: done == min(after, 6) and click(qtbot, view.cancel_button))
@@ -176,7 +172,7 @@ def test_a_cancelled_turntable_leaves_no_file(saving, volume, viewer, choose, qt
         start_turn(saving, choose, qtbot, folder / "turn.gif")
     assert dock.message.text() == "Cancelled."
     assert list(folder.iterdir()) == []
-    assert View.of(camera_of(viewer)) == before
+    assert CameraState.of(viewer) == before
     assert not view.turntable.is_running
 
 

@@ -12,7 +12,8 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.animation import AnimationWritten, FrameReduced, check_animation_name, write_animation
-from napari_unet3d.widgets.saving.view_pictures import Turn, View, camera_of, take_picture
+from napari_unet3d.widgets.saving.view_pictures import Turn, take_picture
+from napari_unet3d.widgets.view.view_state import CameraState
 
 if TYPE_CHECKING:
     from napari_unet3d.widgets.kit.base import Dock
@@ -47,7 +48,8 @@ class Turntable(QObject):
         super().__init__(dock)
         self._viewer, self._jobs = dock.viewer, dock.jobs
         self._turn: Turn | None = None
-        self._path, self._base = Path(), View((), 1.0, (0.0, 0.0, 0.0))
+        self._path = Path()
+        self._base: CameraState | None = None
         self._frames: list[NDArray[np.uint8]] = []
         self._job: Job | None = None
         self._timer = QTimer(self)
@@ -78,7 +80,7 @@ class Turntable(QObject):
         check_animation_name(path)
         self.check(turn)
         self._path, self._turn, self._frames = path, turn, []
-        self._base = View.of(camera_of(self._viewer))
+        self._base = CameraState.of(self._viewer)
         self._timer.start()
 
     def check(self, turn: Turn) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,29 +13,14 @@ from PIL import Image
 
 from napari_unet3d.errors import UserError
 from napari_unet3d.files import written_beside
+from napari_unet3d.widgets.view.canvas import canvas_size
+from napari_unet3d.widgets.view.navigation import camera_of
+from napari_unet3d.widgets.view.view_state import CameraState
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
 _Vector = tuple[float, float, float]
 _MOST_BYTES = 2**30  # of the frames of a turntable
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """Where a camera looks: all of it that turning and taking a picture change."""
-
-    center: tuple[float, ...]
-    zoom: float
-    angles: _Vector
-
-    @classmethod
-    def of(cls, camera: Any) -> View:
-        """Read the view of a camera."""
-        return cls(tuple(camera.center), float(camera.zoom), tuple(camera.angles))
-
-    def apply(self, camera: Any) -> None:
-        """Give a camera this view."""
-        camera.angles, camera.center, camera.zoom = self.angles, self.center, self.zoom
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,29 +61,9 @@ class Turn:
             )
 
 
-def camera_of(viewer: Any) -> Any:
-    """Give the camera of a viewer; `viewer.camera` is deprecated from napari 0.9 on."""
-    return viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera
-
-
-def canvas_size(viewer: Any) -> tuple[int, int]:
-    """Give height and width of the canvas; 1 at least, also where docks cover all of it."""
-    height, width = viewer.canvas.size if hasattr(viewer, "canvas") else viewer._canvas_size
-    return max(1, int(height)), max(1, int(width))
-
-
-@contextmanager
-def kept_view(viewer: Any) -> Iterator[View]:
-    """Give the view of a viewer, and bring it back when the block ends."""
-    camera = camera_of(viewer)
-    view = View.of(camera)
-    try:
-        yield view
-    finally:
-        view.apply(camera)
-
-
-def take_picture(viewer: Any, width: int, height: int, degrees: float = 0.0, view: View | None = None) -> NDArray[Any]:
+def take_picture(
+    viewer: Any, width: int, height: int, degrees: float = 0.0, view: CameraState | None = None
+) -> NDArray[Any]:
     """Take a picture of the canvas in a size of its own; what is in view is in the picture, too.
 
     Parameters
@@ -111,7 +74,7 @@ def take_picture(viewer: Any, width: int, height: int, degrees: float = 0.0, vie
         Size in pixels.
     degrees : float
         How far to turn about the vertical of the view, in 3D.
-    view : View, optional
+    view : CameraState, optional
         Where to look instead of where the camera does.
 
     Returns
@@ -120,16 +83,19 @@ def take_picture(viewer: Any, width: int, height: int, degrees: float = 0.0, vie
         Red, green and blue.
     """
     camera = camera_of(viewer)
+    present = CameraState.of(viewer)
+    base = view or present
     canvas_height, canvas_width = canvas_size(viewer)
-    with kept_view(viewer) as present:
-        base = view or present
-        base.apply(camera)
+    try:
+        base.restore(viewer)
         # The zoom is in pixels of the canvas per µm.
         camera.zoom = base.zoom * min(width / canvas_width, height / canvas_height)
         if degrees:
             up = camera.up_direction
             camera.set_view_direction(turned(camera.view_direction, up, degrees), up)
         pixels = np.asarray(viewer.screenshot(size=(height, width), flash=False))[..., :3]
+    finally:
+        present.restore(viewer)
     if pixels.shape[:2] != (height, width):  # screens of high density round
         pixels = np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
     return np.ascontiguousarray(pixels)

@@ -1,10 +1,16 @@
-"""Grid and text of the canvas, which napari 0.9 moved."""
+"""Size, grid and text of the canvas, which napari 0.9 moved."""
 
 from __future__ import annotations
 
 from typing import Any
 
 _FONT_SIZE = 14.0
+
+
+def canvas_size(viewer: Any) -> tuple[int, int]:
+    """Give height and width in pixels; 1 at least, also where docks cover all of it."""
+    height, width = viewer.canvas.size if hasattr(viewer, "canvas") else viewer._canvas_size
+    return max(1, int(height)), max(1, int(width))
 
 
 def grid_of(viewer: Any) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 from napari.layers import Layer, Points
 
 from napari_unet3d.data.sample import Shape3D
-from napari_unet3d.widgets.view.canvas import grid_of
+from napari_unet3d.widgets.view.canvas import canvas_size, grid_of
 from napari_unet3d.widgets.view.layers import Place, show_points
 
 Position = tuple[int, int, int]
@@ -73,7 +73,7 @@ def camera_of(viewer: Any) -> Any:
 
 def _view_size(viewer: Any) -> tuple[float, float]:
     """Give height and width in pixels of the canvas or, where it shows a grid, of one of its cells."""
-    height, width = viewer.canvas.size if hasattr(viewer, "canvas") else viewer._canvas_size
+    height, width = canvas_size(viewer)
     grid = grid_of(viewer)
     rows, columns = grid.shape if grid.enabled else (1, 1)
     return height / max(1, rows), width / max(1, columns)
