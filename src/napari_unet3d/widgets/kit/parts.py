@@ -1,4 +1,4 @@
-"""The parts that docks are made of: a line for messages, a bar for running work, paths that are remembered."""
+"""The parts that docks are made of: a line for messages, a bar for running work, headings and rows."""
 
 from __future__ import annotations
 

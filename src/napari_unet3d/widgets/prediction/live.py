@@ -59,7 +59,7 @@ class LivePrediction(QObject):
         self._settings = PostProcessing()
         self._labels, self._scores = NewestOnly(self, dock.jobs, "labels"), NewestOnly(self, dock.jobs, "measure")
         for work in (self._labels, self._scores):
-            work.failed.connect(lambda message: dock.message.show_message(message, "error"))
+            work.failed.connect(dock.show_failure)
         self._labels.settled.connect(self._on_settled)
 
     @property

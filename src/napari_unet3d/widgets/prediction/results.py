@@ -171,7 +171,7 @@ class Results(QWidget):
     def _open_file(self, source: Path, result: Path, kept: Prediction | None) -> None:
         job = self._dock.jobs.start("open", f"Opening {source.name}", partial(open_file, source, result, kept))
         job.reported.connect(self._show_opened)
-        job.failed.connect(self._on_failed)
+        job.failed.connect(self._dock.show_failure)
 
     def _show_opened(self, opened: FileOpened) -> None:
         if opened.prediction is not None:
@@ -230,9 +230,6 @@ class Results(QWidget):
                 return ", ".join(each.name for each in plan.classes)
             return _in_colours({colour_of(layers[name], each.value): each.name for each in plan.classes})
         return f"Foreground: {np.count_nonzero(labels) / max(1, labels.size):.1%} of the volume"
-
-    def _on_failed(self, message: str) -> None:
-        self._dock.message.show_message(message, "error")
 
 
 def _difference_words(outcome: Outcome) -> str:

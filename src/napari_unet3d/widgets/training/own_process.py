@@ -9,10 +9,11 @@ from typing import Any
 
 from qtpy.QtCore import QTimer
 from qtpy.QtGui import QOffscreenSurface, QOpenGLContext, QShowEvent
-from qtpy.QtWidgets import QCheckBox, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
 from napari_unet3d.display import is_software_renderer
 from napari_unet3d.widgets.kit.memory import recall, remember
+from napari_unet3d.widgets.kit.parts import line
 from napari_unet3d.widgets.training.child_training import ChildTraining
 from napari_unet3d.widgets.training.train_work import Order, train_on
 from napari_unet3d.widgets.work.job_worker import Control
@@ -49,10 +50,7 @@ class OwnProcess(QWidget):
             "start and needs more memory; layers are written to the run folder for it first."
         )
         self.box.setChecked(recall(_KEY) is True)
-        self.hint = QLabel()
-        self.hint.setWordWrap(True)
-        self.hint.setMinimumWidth(1)
-        self.hint.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.hint = line()
         self.hint.hide()
         self._suggests = False
         column = QVBoxLayout(self)

@@ -86,10 +86,6 @@ class ScrubBar(QWidget):
         if self.epochs:
             self.slider.setValue(self._nearest(epoch))
 
-    def go_on(self, n_epochs: int) -> None:
-        """Choose the epoch so many places further on, or back."""
-        self.slider.setValue(self.slider.value() + n_epochs)
-
     def play(self) -> None:
         """Begin the film, from the beginning when the newest epoch is shown; or stop it."""
         if self.is_playing:
@@ -105,11 +101,6 @@ class ScrubBar(QWidget):
     def note_drawn(self, epoch: int) -> None:
         """Take note that an epoch is in view now; the film waits for it."""
         self._is_drawn = epoch == self.epoch
-
-    def follow_newest(self) -> None:
-        """Be live."""
-        self.live_button.setChecked(True)
-        self._on_live()
 
     def _next_picture(self) -> None:
         if self.slider.value() >= len(self.epochs) - 1:

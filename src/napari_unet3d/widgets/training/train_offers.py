@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout
+from qtpy.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout
 
 from napari_unet3d.configs.as_text import RunText, training_text
 from napari_unet3d.errors import UserError
 from napari_unet3d.widgets.kit.copy_run import CopyButton
+from napari_unet3d.widgets.kit.parts import line
 from napari_unet3d.widgets.training.unfinished import UnfinishedRun
 
 if TYPE_CHECKING:
@@ -28,10 +29,7 @@ class Offer(QFrame):
         super().__init__()
         self.setObjectName("offer")
         self.setStyleSheet("QFrame#offer { border: 1px solid rgba(128, 128, 128, 120); border-radius: 4px; }")
-        self.words = QLabel()
-        self.words.setWordWrap(True)
-        self.words.setMinimumWidth(1)  # the name of a run must not widen the dock
-        self.words.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.words = line()
         column = QVBoxLayout(self)
         column.addWidget(self.words)
         row = QHBoxLayout()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_unet3d.widgets.kit.form import compact_form_layout
 from napari_unet3d.widgets.kit.model_box import ModelBox
+from napari_unet3d.widgets.kit.parts import line
 from napari_unet3d.widgets.kit.paths import PathBox
 from napari_unet3d.widgets.kit.runs import new_run_folder
 
@@ -29,8 +30,8 @@ class RunPlace(QWidget):
         self.start_from = ModelBox("New network", takes_newest=False)
         words = "A model whose weights the training begins with, also one of qim3d (.pth); empty for a new network."
         self.start_from.setToolTip(words)
-        self._hint = QLabel("Network and normalisation are those of the model.")
-        self._hint.setWordWrap(True)
+        self._hint = line()
+        self._hint.setText("Network and normalisation are those of the model.")
         self._hint.hide()
         self._suggested: Path | None = None
         rows = compact_form_layout()

@@ -10,11 +10,9 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QButtonGroup,
     QHBoxLayout,
-    QLabel,
     QListWidget,
     QPushButton,
     QRadioButton,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -24,6 +22,7 @@ from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.widgets.kit.form import compact_form_layout
 from napari_unet3d.widgets.kit.memory import recall, remember
+from napari_unet3d.widgets.kit.parts import line
 from napari_unet3d.widgets.kit.paths import PathBox
 from napari_unet3d.widgets.view.layer_samples import sample_from_layers
 
@@ -57,9 +56,7 @@ class TrainingSource(QWidget):
         self.layers_button.setToolTip("Train on volumes that are open in the viewer, with labels that you paint.")
         group = QButtonGroup(self)
         self.folder = PathBox("d", "dataset", "The folder with train/images and train/labels.")
-        self.found = QLabel()
-        self.found.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.found.setWordWrap(True)
+        self.found = line()
         self.image = dock.layer_box(Image, "The volume to learn from.")
         self.labels = dock.layer_box(Labels, "What is to be found in it; the settings say what its values mean.")
         self.pairs: list[tuple[Image, Labels]] = []

@@ -1,4 +1,4 @@
-"""What the Train dock does in a thread to show an epoch, and the record of a run that is not its own."""
+"""What the Train dock reads in a thread to show an epoch, and the copy of an epoch's model."""
 
 from __future__ import annotations
 
@@ -25,10 +25,8 @@ class EpochView:
 
     Attributes
     ----------
-    run_folder : Path
-        Whose it is.
-    epoch, number : int
-        The epoch, and the number of the volume, from 0.
+    epoch : int
+        The epoch.
     volume : WatchedVolume
         Its image and truth.
     labels : ndarray of unsigned integers, shape (z, y, x)
@@ -39,9 +37,7 @@ class EpochView:
         Part of the volume that was predicted, above 0 to 1.
     """
 
-    run_folder: Path
     epoch: int
-    number: int
     volume: WatchedVolume
     labels: NDArray[np.unsignedinteger[Any]]
     difference: NDArray[np.uint8]
@@ -64,9 +60,7 @@ def look(run: WatchedRun, epoch: int, number: int, known: WatchedVolume | None) 
     kept = run.prediction(epoch, number)
     task = Task.CLASSES if run.card.task is Task.CLASSES else Task.FOREGROUND
     yield EpochView(
-        run_folder=run.folder.parent,
         epoch=epoch,
-        number=number,
         volume=volume,
         labels=kept.labels,
         difference=difference_labels(kept.labels, kept.judged(volume.truth), task),
