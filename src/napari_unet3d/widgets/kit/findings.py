@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QDialog, QGridLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QGridLayout, QLabel, QScrollArea, QWidget
 
 from napari_unet3d.data.checks import Finding, Severity
 from napari_unet3d.training.events import Preflight
+from napari_unet3d.widgets.kit.side_window import SideWindow
 
 _CHIP = "QLabel {{ border-radius: 3px; padding: 2px 6px; color: white; background-color: {ground}; }}"
 # With white words, each of them can be read in every theme.
@@ -16,7 +17,7 @@ _GROUNDS = {Severity.ERROR: "#8c1d18", Severity.WARNING: "#6b4e00", Severity.INF
 _ORDER = (Severity.ERROR, Severity.WARNING, Severity.INFO)
 
 
-class FindingsWindow(QDialog):
+class FindingsWindow(SideWindow):
     """Shows a `Preflight`: the errors first, then the warnings, then what is good to know.
 
     Parameters
@@ -28,9 +29,6 @@ class FindingsWindow(QDialog):
     """
 
     def __init__(self, parent: QWidget, preflight: Preflight) -> None:
-        super().__init__(parent)
-        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.setWindowTitle("Check before training")
         self.verdict = QLabel(verdict(preflight))
         self.verdict.setWordWrap(True)
         self.verdict.setStyleSheet("QLabel { font-weight: bold; padding: 2px; }")
@@ -39,12 +37,7 @@ class FindingsWindow(QDialog):
         scroll.setWidgetResizable(True)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setWidget(_table(self.findings))
-        close_button = QPushButton("Close")
-        close_button.clicked.connect(self.close)
-        column = QVBoxLayout(self)
-        column.addWidget(self.verdict)
-        column.addWidget(scroll, 1)
-        column.addWidget(close_button, alignment=Qt.AlignmentFlag.AlignRight)
+        super().__init__(parent, "Check before training", self.verdict, scroll)
         self.resize(620, min(560, 140 + 52 * len(self.findings)))
 
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from napari.settings import get_settings
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QDialog, QPushButton, QTextBrowser, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QTextBrowser, QWidget
 
 from napari_unet3d.widgets.kit.keys import bound_keys
+from napari_unet3d.widgets.kit.side_window import SideWindow
 
 # Napari's names of actions, what they do in the words of our docks, and the keys of napari 0.9.
 _VIEW = (
@@ -37,7 +37,7 @@ _LABELS = (
 )
 
 
-class KeysWindow(QDialog):
+class KeysWindow(SideWindow):
     """Lists keys and what they do while the image has the focus.
 
     Parameters
@@ -49,18 +49,10 @@ class KeysWindow(QDialog):
     """
 
     def __init__(self, parent: QWidget, viewer: Any) -> None:
-        super().__init__(parent)
-        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.setWindowTitle("Keys")
         self.text = QTextBrowser()
         self.text.setHtml(_page(viewer))
         self.text.setToolTip("Keys work while the image has the focus: click into it first.")
-        close_button = QPushButton("Close")
-        close_button.setToolTip("Close this window.")
-        close_button.clicked.connect(self.close)
-        column = QVBoxLayout(self)
-        column.addWidget(self.text)
-        column.addWidget(close_button, alignment=Qt.AlignmentFlag.AlignRight)
+        super().__init__(parent, "Keys", self.text)
         self.resize(460, 560)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt
 from qtpy.QtGui import QFontDatabase, QFontMetrics
-from qtpy.QtWidgets import QDialog, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QPlainTextEdit, QWidget
+
+from napari_unet3d.widgets.kit.side_window import SideWindow
 
 
-class SummaryWindow(QDialog):
+class SummaryWindow(SideWindow):
     """Shows a `ModelSummary` in a font whose columns stand in line, beside the viewer.
 
     Parameters
@@ -19,9 +20,6 @@ class SummaryWindow(QDialog):
     """
 
     def __init__(self, parent: QWidget, text: str) -> None:
-        super().__init__(parent)
-        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.setWindowTitle("Model summary")
         self.text = QPlainTextEdit(text)
         self.text.setReadOnly(True)
         self.text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
@@ -29,10 +27,6 @@ class SummaryWindow(QDialog):
         font.setPointSize(10)
         # napari's style sheet would replace a font that is only set
         self.text.setStyleSheet(f"QPlainTextEdit {{ font-family: '{font.family()}'; font-size: 10pt; }}")
-        close_button = QPushButton("Close")
-        close_button.clicked.connect(self.close)
-        column = QVBoxLayout(self)
-        column.addWidget(self.text)
-        column.addWidget(close_button, alignment=Qt.AlignmentFlag.AlignRight)
+        super().__init__(parent, "Model summary", self.text)
         widest = max((len(line) for line in text.splitlines()), default=0)
         self.resize(min(1100, 80 + QFontMetrics(font).horizontalAdvance("0" * widest)), 560)
