@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Image, Labels
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
-    QButtonGroup,
     QCheckBox,
     QFileDialog,
     QHBoxLayout,
     QListWidget,
     QPushButton,
-    QRadioButton,
     QVBoxLayout,
     QWidget,
 )
@@ -24,14 +22,12 @@ from napari_unet3d.configs.as_text import RunText, evaluation_text, prediction_t
 from napari_unet3d.configs.base import Choice
 from napari_unet3d.data.volumes import READABLE_SUFFIXES
 from napari_unet3d.errors import UserError
+from napari_unet3d.widgets.kit.choice_row import ChoiceRow
 from napari_unet3d.widgets.kit.form import compact_form_layout
-from napari_unet3d.widgets.kit.memory import recall, remember
 from napari_unet3d.widgets.kit.paths import PathBox
 
 if TYPE_CHECKING:
     from napari_unet3d.widgets.kit.base import Dock
-
-_KEY = "predict-target"
 
 
 class Target(Choice):
@@ -41,14 +37,12 @@ class Target(Choice):
     FILES = "files"
     TEST_SET = "test-set"
 
-    @property
-    def tooltip(self) -> str:
-        """What happens with it."""
-        return {
-            "layer": "Predict a volume that is open in the viewer.",
-            "files": "Predict files and write the results to a folder.",
-            "test-set": "Predict the test volumes of a dataset folder and compare them with their labels.",
-        }[self.value]
+
+_TOOLTIPS = {
+    Target.LAYER: "Predict a volume that is open in the viewer.",
+    Target.FILES: "Predict files and write the results to a folder.",
+    Target.TEST_SET: "Predict the test volumes of a dataset folder and compare them with their labels.",
+}
 
 
 class PredictionTarget(QWidget):
@@ -80,7 +74,8 @@ class PredictionTarget(QWidget):
         self.out = PathBox("d", "predictions", "The folder that results are written to.")
         self.probability = QCheckBox("Write the probability, too")
         self.probability.setToolTip("Also a file NAME_probability: how likely each voxel is foreground, from 0 to 1.")
-        self.buttons = {target: QRadioButton(target.words) for target in Target}
+        self._choice = ChoiceRow(_TOOLTIPS, "predict-target")
+        self.buttons = self._choice.buttons
         self._pages = {
             Target.LAYER: self._make_layer_page(),
             Target.FILES: self._make_files_page(),
@@ -89,17 +84,16 @@ class PredictionTarget(QWidget):
         self._lay_out()
         self.image.changed.connect(self.find_truth)
         self.save.toggled.connect(self._show_pages)
-        known = recall(_KEY)
-        self.choose(Target(known) if known in tuple(Target) else Target.LAYER)
+        self._show_pages()
 
     @property
     def kind(self) -> Target:
         """Which target is chosen."""
-        return next(target for target, button in self.buttons.items() if button.isChecked())
+        return self._choice.value
 
     def choose(self, target: Target) -> None:
         """Choose another kind of target."""
-        self.buttons[target].setChecked(True)
+        self._choice.value = target
         self._show_pages()
 
     def folder(self) -> Path | None:
@@ -165,8 +159,7 @@ class PredictionTarget(QWidget):
         wanted = f"{self.image.value.name} labels"
         self.truth.value = next((c for c in self.truth.choices if c is not None and c.name == wanted), None)
 
-    def _on_choice(self, *_: Any) -> None:
-        remember(_KEY, self.kind.value)
+    def _on_choice(self) -> None:
         self._show_pages()
         self.changed.emit()
 
@@ -242,13 +235,7 @@ class PredictionTarget(QWidget):
         return page
 
     def _lay_out(self) -> None:
-        choice, group = QHBoxLayout(), QButtonGroup(self)
-        for target, button in self.buttons.items():
-            button.setToolTip(target.tooltip)
-            group.addButton(button)
-            choice.addWidget(button)
-        choice.addStretch(1)
-        group.buttonClicked.connect(self._on_choice)
+        self._choice.chosen.connect(self._on_choice)
         self._out_row = QWidget()
         out = compact_form_layout()
         out.addRow("Results to", self.out)
@@ -256,6 +243,5 @@ class PredictionTarget(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
-        column.addLayout(choice)
-        for widget in (*self._pages.values(), self.save, self._out_row, self.probability):
+        for widget in (self._choice, *self._pages.values(), self.save, self._out_row, self.probability):
             column.addWidget(widget)

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari.layers import Image, Labels
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
-    QButtonGroup,
     QHBoxLayout,
     QListWidget,
     QPushButton,
-    QRadioButton,
     QVBoxLayout,
     QWidget,
 )
 
+from napari_unet3d.configs.base import Choice
 from napari_unet3d.data.dataset import Part, list_pairs
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
+from napari_unet3d.widgets.kit.choice_row import ChoiceRow
 from napari_unet3d.widgets.kit.form import compact_form_layout
-from napari_unet3d.widgets.kit.memory import recall, remember
 from napari_unet3d.widgets.kit.parts import line
 from napari_unet3d.widgets.kit.paths import PathBox
 from napari_unet3d.widgets.view.layer_samples import sample_from_layers
@@ -29,7 +28,23 @@ from napari_unet3d.widgets.view.layer_samples import sample_from_layers
 if TYPE_CHECKING:
     from napari_unet3d.widgets.kit.base import Dock
 
-_KEY = "train-source"
+
+class SourceKind(Choice):
+    """What is trained on."""
+
+    FOLDER = "folder"
+    LAYERS = "layers"
+
+    @property
+    def words(self) -> str:
+        """The words on its button."""
+        return "Dataset folder" if self is SourceKind.FOLDER else super().words
+
+
+_TOOLTIPS = {
+    SourceKind.FOLDER: "Train on the training volumes of a dataset folder.",
+    SourceKind.LAYERS: "Train on volumes that are open in the viewer, with labels that you paint.",
+}
 
 
 class TrainingSource(QWidget):
@@ -50,11 +65,8 @@ class TrainingSource(QWidget):
 
     def __init__(self, dock: Dock) -> None:
         super().__init__()
-        self.folder_button = QRadioButton("Dataset folder")
-        self.layers_button = QRadioButton("Layers")
-        self.folder_button.setToolTip("Train on the training volumes of a dataset folder.")
-        self.layers_button.setToolTip("Train on volumes that are open in the viewer, with labels that you paint.")
-        group = QButtonGroup(self)
+        self._choice = ChoiceRow(_TOOLTIPS, "train-source")
+        self.layers_button = self._choice.buttons[SourceKind.LAYERS]
         self.folder = PathBox("d", "dataset", "The folder with train/images and train/labels.")
         self.found = line()
         self.image = dock.layer_box(Image, "The volume to learn from.")
@@ -63,17 +75,14 @@ class TrainingSource(QWidget):
         self._viewer = dock.viewer
         self._folder_page, self._layers_page = self._make_folder_page(), self._make_layers_page()
         self._lay_out()
-        for button in (self.folder_button, self.layers_button):
-            group.addButton(button)
-        (self.layers_button if recall(_KEY) == "layers" else self.folder_button).setChecked(True)
-        group.buttonClicked.connect(self._on_choice)
+        self._choice.chosen.connect(self._on_change)
         self.folder.changed.connect(self._on_change)
         self._on_change()
 
     @property
     def from_layers(self) -> bool:
         """Whether layers are chosen instead of a folder."""
-        return bool(self.layers_button.isChecked())
+        return self._choice.value is SourceKind.LAYERS
 
     @property
     def dataset(self) -> Path | None:
@@ -108,21 +117,19 @@ class TrainingSource(QWidget):
 
     def use_folder(self, folder: Path) -> None:
         """Choose a dataset folder."""
-        self.folder_button.setChecked(True)
+        self._choose(SourceKind.FOLDER)
         self.folder.value = folder
-        self._on_choice()
 
     def use_layers(self) -> None:
         """Choose layers."""
-        self.layers_button.setChecked(True)
-        self._on_choice()
+        self._choose(SourceKind.LAYERS)
 
     def prefer_what_is_there(self) -> None:
         """Choose layers while only the viewer, or the folder while only it, holds something to train on."""
         has_layers = self.image.value is not None and self.labels.value is not None
         has_folder = self._n_volumes(Part.TRAIN) > 0
         if has_layers != has_folder:
-            (self.layers_button if has_layers else self.folder_button).setChecked(True)
+            self._choice.value = SourceKind.LAYERS if has_layers else SourceKind.FOLDER
             self._on_change()
 
     def forget_lost_layers(self) -> None:
@@ -164,8 +171,9 @@ class TrainingSource(QWidget):
         self.pair_list.setFixedHeight(6 + 22 * min(4, max(1, len(self.pairs))))
         self.remove_button.setVisible(bool(self.pairs))
 
-    def _on_choice(self, *_: Any) -> None:
-        remember(_KEY, "layers" if self.from_layers else "folder")
+    def _choose(self, kind: SourceKind) -> None:
+        self._choice.value = kind
+        self._choice.keep()
         self._on_change()
 
     def _on_change(self) -> None:
@@ -223,10 +231,6 @@ class TrainingSource(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
-        choice = QHBoxLayout()
-        choice.addWidget(self.folder_button)
-        choice.addWidget(self.layers_button)
-        choice.addStretch(1)
-        column.addLayout(choice)
+        column.addWidget(self._choice)
         column.addWidget(self._folder_page)
         column.addWidget(self._layers_page)
