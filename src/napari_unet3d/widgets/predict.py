@@ -17,7 +17,6 @@ from napari_unet3d.prediction.events import (
     EvaluationFinished,
     ModelLoaded,
     PredictionWritten,
-    TilesPredicted,
     VolumeEvaluated,
 )
 from napari_unet3d.widgets.kit.base import Dock
@@ -26,6 +25,7 @@ from napari_unet3d.widgets.kit.form import SettingsForm
 from napari_unet3d.widgets.kit.model_box import ModelBox
 from napari_unet3d.widgets.kit.outcomes import DEFAULT_TOLERANCE_UM, Outcome
 from napari_unet3d.widgets.kit.parts import Kind, RunBar, heading
+from napari_unet3d.widgets.kit.prediction_progress import prediction_progress
 from napari_unet3d.widgets.kit.runs import remember_run
 from napari_unet3d.widgets.prediction.keep_prediction import KeepPrediction
 from napari_unet3d.widgets.prediction.predict_target import PredictionTarget, Target
@@ -33,7 +33,6 @@ from napari_unet3d.widgets.prediction.predictions import evaluate_dataset, predi
 from napari_unet3d.widgets.prediction.results import Results
 from napari_unet3d.widgets.view.layer_samples import sample_from_layers
 from napari_unet3d.widgets.view.layers import Place
-from napari_unet3d.widgets.work.jobs import Progress
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QShowEvent
@@ -175,7 +174,7 @@ class PredictDock(Dock):
                 yield from events()
 
             keep = (_Order, Outcome, EvaluationFinished)
-            self.jobs.start(self.kind, "Predicting", with_order, measure=_measure, keep=keep)
+            self.jobs.start(self.kind, "Predicting", with_order, measure=prediction_progress, keep=keep)
 
     def _plan(self) -> tuple[_Order, Callable[[], Iterator[Any]]]:
         model, out, made_with = self.model.require(), self.target.folder(), self.labels_form.value
@@ -280,12 +279,3 @@ class PredictDock(Dock):
             self.results,
         ):
             self.column.addWidget(widget)
-
-
-def _measure(event: Any) -> Progress | None:
-    match event:
-        case TilesPredicted():
-            return Progress(event.n_volumes_done, event.n_volumes)
-        case PredictionWritten(n_written=n, n_volumes=of) | VolumeEvaluated(n_evaluated=n, n_volumes=of):
-            return Progress(n, of)
-    return None

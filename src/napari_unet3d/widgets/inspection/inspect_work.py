@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from napari_unet3d.evaluation.error_table import ErrorsSearched
-from napari_unet3d.prediction.events import TilesPredicted, VolumeEvaluated
 from napari_unet3d.widgets.inspection.inspection import Shown
 from napari_unet3d.widgets.inspection.set_source import ChosenVolumes
+from napari_unet3d.widgets.kit.prediction_progress import prediction_progress
 from napari_unet3d.widgets.work.jobs import Progress
 
 
@@ -40,11 +40,6 @@ def events_of(order: Order, events: Callable[[], Iterator[Any]]) -> Iterator[Any
 
 def measure_progress(event: Any) -> Progress | None:
     """Say how far a search for errors or a prediction has come."""
-    match event:
-        case ErrorsSearched():
-            return Progress(event.n_done, event.n_total)
-        case TilesPredicted():
-            return Progress(event.n_volumes_done, event.n_volumes)
-        case VolumeEvaluated(n_evaluated=n, n_volumes=of):
-            return Progress(n, of)
-    return None
+    if isinstance(event, ErrorsSearched):
+        return Progress(event.n_done, event.n_total)
+    return prediction_progress(event)

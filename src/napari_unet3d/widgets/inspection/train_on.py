@@ -13,7 +13,6 @@ from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 from napari_unet3d.configs import PostProcessing
 from napari_unet3d.data.pairs import Pair
 from napari_unet3d.errors import UserError
-from napari_unet3d.prediction.events import TilesPredicted, VolumeEvaluated
 from napari_unet3d.widgets.inspection.correct_work import (
     CorrectionsAdded,
     GainFound,
@@ -28,12 +27,12 @@ from napari_unet3d.widgets.inspection.correct_work import (
 from napari_unet3d.widgets.inspection.inspected_set import remembered_config
 from napari_unet3d.widgets.kit.parts import MessageLine, RunBar, add_row
 from napari_unet3d.widgets.kit.paths import PathBox
+from napari_unet3d.widgets.kit.prediction_progress import prediction_progress
 from napari_unet3d.widgets.kit.runs import new_run_folder, remember_run
 from napari_unet3d.widgets.training.train_job import TRAIN, begin_training
 from napari_unet3d.widgets.view.layers import show_labels
 from napari_unet3d.widgets.view.origins import mark_origin
 from napari_unet3d.widgets.view.view_state import kept_selection
-from napari_unet3d.widgets.work.jobs import Progress
 
 if TYPE_CHECKING:
     from napari_unet3d.widgets.inspect import InspectDock
@@ -140,7 +139,7 @@ class TrainOnPart(QWidget):
         return correcting.origin.run
 
     def _run(self, title: str, events: Callable[[], Iterator[Any]], about: Correcting) -> None:
-        job = self._dock.jobs.start(_KIND, title, events, measure=_measure)
+        job = self._dock.jobs.start(_KIND, title, events, measure=prediction_progress)
         self._watch(job, about)
         job.ended.connect(self._refresh)
 
@@ -251,12 +250,3 @@ class TrainOnPart(QWidget):
 
 def _count(n: int) -> str:
     return f"{n} correction{'' if n == 1 else 's'}"
-
-
-def _measure(event: Any) -> Progress | None:
-    match event:
-        case TilesPredicted():
-            return Progress(event.n_volumes_done, event.n_volumes)
-        case VolumeEvaluated(n_evaluated=n, n_volumes=of):
-            return Progress(n, of)
-    return None

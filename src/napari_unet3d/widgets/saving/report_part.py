@@ -15,11 +15,11 @@ from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWi
 from napari_unet3d.data.pairs import Part, list_pairs
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.run_files import read_run_files
-from napari_unet3d.prediction.events import ModelLoaded, TilesPredicted, VolumeEvaluated
+from napari_unet3d.prediction.events import ModelLoaded
 from napari_unet3d.widgets.kit.memory import recall, remember
 from napari_unet3d.widgets.kit.parts import RunBar
+from napari_unet3d.widgets.kit.prediction_progress import prediction_progress
 from napari_unet3d.widgets.saving.save_dialog import ask_for_file
-from napari_unet3d.widgets.work.jobs import Progress
 
 if TYPE_CHECKING:
     from napari_unet3d.widgets.kit.base import Dock
@@ -114,7 +114,7 @@ class ReportPart(QWidget):
                 return
             dataset = self._dataset if self.with_test_set.isChecked() else None
             events = partial(_write, run, dataset, path)
-            job = self._dock.jobs.start("report", f"Report on {run.name}", events, measure=_measure)
+            job = self._dock.jobs.start("report", f"Report on {run.name}", events, measure=prediction_progress)
             self._written = None
             self.open_button.hide()
             self.run_bar.watch(job)
@@ -164,12 +164,3 @@ def _write(run: Path, dataset: Path | None, path: Path) -> Iterator[Any]:
         yield from evaluate(run, dataset, out=run / EVALUATION_FOLDER)
     write_report(run, path)
     yield ReportWritten(path)
-
-
-def _measure(event: Any) -> Progress | None:
-    match event:
-        case TilesPredicted():
-            return Progress(event.n_volumes_done, event.n_volumes)
-        case VolumeEvaluated(n_evaluated=n, n_volumes=of):
-            return Progress(n, of)
-    return None
