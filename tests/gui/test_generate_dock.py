@@ -107,6 +107,16 @@ def test_dataset_is_written_and_the_next_step_offered(viewer, dock, qtbot, wait_
     assert dock.train_button.isVisibleTo(dock)
 
 
+def test_the_next_step_comes_forward_when_its_dock_is_open_behind_this_one(viewer, dock, open_dock, qtbot):
+    viewer.window._qt_window.show()
+    train = open_dock("Train")
+    qtbot.waitUntil(lambda: not train.viewport().visibleRegion().isEmpty())
+    dock.come_forward()
+    qtbot.waitUntil(lambda: train.viewport().visibleRegion().isEmpty())
+    dock.train_button.click()
+    qtbot.waitUntil(lambda: not train.viewport().visibleRegion().isEmpty())
+
+
 def test_writing_over_a_dataset_asks_first(dock, qtbot, wait_for_end, tmp_path):
     dock.folder.value = tmp_path
     dock.n_train.value, dock.n_test.value = 1, 0

@@ -100,7 +100,7 @@ class GenerateDock(Dock):
         self.column.addWidget(self.message)
         self.train_button = QPushButton("Train on this dataset…")
         self.train_button.setToolTip("Open the dock Train; it offers the folder above.")
-        self.train_button.clicked.connect(self._open_train)
+        self.train_button.clicked.connect(lambda: self.open_dock("Train"))
         self.train_button.hide()
         self.column.addWidget(self.train_button)
 
@@ -188,9 +188,6 @@ class GenerateDock(Dock):
     def _say(self, message: str, *shortfalls: str | None) -> None:
         complaints = [shortfall for shortfall in shortfalls if shortfall]
         self.message.show_message(" ".join([message, *complaints]), "warning" if complaints else "info")
-
-    def _open_train(self) -> None:
-        self.viewer.window.add_plugin_dock_widget("napari-unet3d", "Train")
 
 
 def _preview(config: SyntheticConfig, inputs: dict[str, Any]) -> Iterator[GenerateEvent]:

@@ -153,6 +153,12 @@ class Dock(ScrollDock):
                 mine.raise_()
                 return
 
+    def open_dock(self, name: str) -> Any:
+        """Open another dock of the plugin, or bring it before the others when it is open, and give it."""
+        _, dock = self.viewer.window.add_plugin_dock_widget("napari-unet3d", name)
+        dock.come_forward()
+        return dock
+
     def come_forward(self) -> None:
         """Bring the dock before others that share its place as tabs."""
         if (mine := _dock_widget_of(self)) is not None:

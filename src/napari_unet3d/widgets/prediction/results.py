@@ -211,9 +211,7 @@ class Results(QWidget):
     def _inspect(self, *_: object) -> None:
         assert self.live.shown is not None
         name = self.live.shown.outcome.prediction.name
-        _, dock = self._dock.viewer.window.add_plugin_dock_widget("napari-unet3d", "Inspect")
-        dock.come_forward()
-        dock.inspect_layers(f"{name} prediction")
+        self._dock.open_dock("Inspect").inspect_layers(f"{name} prediction")
 
     def _offer_to_save(self, outcome: Outcome | None) -> None:
         self.save.results.show_outcome(outcome)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
@@ -30,14 +30,14 @@ class ModelActions(QWidget):
 
     def __init__(self, dock: Dock) -> None:
         super().__init__()
-        self._viewer = dock.viewer
+        self._dock = dock
         self._run: Path | None = None
         self.predict_button, self.inspect_button = QPushButton("Predict with it"), QPushButton("Inspect its errors")
         self.predict_button.setToolTip("Open the dock Predict; it offers the model that was just trained.")
         self.inspect_button.setToolTip(
             "Predict the test volumes of the dataset, or the training volumes when it has none, and list every error."
         )
-        self.predict_button.clicked.connect(lambda: self._open("Predict"))
+        self.predict_button.clicked.connect(lambda: dock.open_dock("Predict"))
         self.inspect_button.clicked.connect(self._inspect)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
@@ -54,12 +54,7 @@ class ModelActions(QWidget):
 
     def _inspect(self) -> None:
         if self._run is not None:
-            self._open("Inspect").inspect_run(self._run)
-
-    def _open(self, name: str) -> Any:
-        _, dock = self._viewer.window.add_plugin_dock_widget("napari-unet3d", name)
-        dock.come_forward()
-        return dock
+            self._dock.open_dock("Inspect").inspect_run(self._run)
 
 
 def _has_dataset(run: Path) -> bool:
