@@ -11,6 +11,7 @@ import pytest
 from napari.layers import Image, Labels
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QFileDialog
 
 from napari_unet3d.configs import PredictionConfig, Task, TrainingConfig
 from napari_unet3d.data.annotation import Truth
@@ -226,6 +227,24 @@ def test_a_model_is_kept_and_offered(shown, dock, run, viewer, qtbot):
     shown.keep.model_button.click()
     assert dock.message.kind == "error"
     assert "no longer kept" in dock.message.text()
+
+
+def test_a_model_is_kept_elsewhere_and_replaces_only_what_was_asked_about(
+    shown, dock, run, tmp_path, monkeypatch, qtbot
+):
+    other = tmp_path / "mine.safetensors"
+    other.write_bytes(b"another model")
+    answers = iter([tmp_path / "mine", tmp_path / "mine.onnx", other])
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args: (str(next(answers)), ""))
+    shown.scrub.go_to(2)
+    for words in ("exists already", "ends in .safetensors"):
+        shown.keep.elsewhere_button.click()
+        assert dock.message.kind == "error"
+        assert words in dock.message.text()
+    assert other.read_bytes() == b"another model"
+    shown.keep.elsewhere_button.click()
+    assert other.read_bytes() == b"model of epoch 2"
+    assert recent_runs()[0] == other
 
 
 def test_a_run_that_another_process_writes_is_followed(shown, dock, run, viewer, qtbot):

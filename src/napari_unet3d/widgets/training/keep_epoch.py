@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
 from napari_unet3d.evaluation.watched import WatchedRun
 from napari_unet3d.widgets.kit.runs import remember_run
-from napari_unet3d.widgets.training.watch_work import keep_model
+from napari_unet3d.widgets.saving.save_dialog import ask_for_file
+from napari_unet3d.widgets.training.watch_work import MODEL_SUFFIX, keep_model
 
 if TYPE_CHECKING:
     from napari_unet3d.widgets.kit.base import Dock
@@ -62,23 +63,24 @@ class KeepRow(QWidget):
 
     def _keep_in_run(self) -> None:
         if self._run is not None:
-            self._keep(self._run.folder.parent / "kept" / f"epoch-{self._epoch:04d}.safetensors")
+            with self._dock.message.explaining():
+                self._keep(self._run.folder.parent / "kept" / f"epoch-{self._epoch:04d}{MODEL_SUFFIX}")
 
     def _keep_elsewhere(self) -> None:
         if self._run is None:
             return
-        place = str(self._run.folder.parent / f"epoch-{self._epoch:04d}.safetensors")
-        chosen, _ = QFileDialog.getSaveFileName(self, "Keep the model of this epoch", place, "Models (*.safetensors)")
-        if chosen:
-            self._keep(Path(chosen).with_suffix(".safetensors"))
+        with self._dock.message.explaining():
+            name, folder = f"epoch-{self._epoch:04d}", self._run.folder.parent
+            target = ask_for_file(self, "Keep the model of this epoch", name, (MODEL_SUFFIX,), folder)
+            if target is not None:
+                self._keep(target)
 
     def _keep(self, target: Path) -> None:
         assert self._run is not None
         assert self._epoch is not None
-        with self._dock.message.explaining():
-            keep_model(self._run, self._epoch, target)
-            remember_run(target)
-            self.model_kept.emit()
-            self._dock.message.show_message(
-                f"The model of epoch {self._epoch} is kept as '{target.parent.name}/{target.name}'. Predict offers it."
-            )
+        keep_model(self._run, self._epoch, target)
+        remember_run(target)
+        self.model_kept.emit()
+        self._dock.message.show_message(
+            f"The model of epoch {self._epoch} is kept as '{target.parent.name}/{target.name}'. Predict offers it."
+        )

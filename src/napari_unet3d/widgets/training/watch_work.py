@@ -18,6 +18,8 @@ from napari_unet3d.evaluation.watch_files import WatchedVolume
 from napari_unet3d.evaluation.watched import WatchedRun
 from napari_unet3d.files import written_beside
 
+MODEL_SUFFIX = ".safetensors"
+
 
 @dataclass(frozen=True, slots=True)
 class EpochView:
@@ -74,8 +76,10 @@ def keep_model(run: WatchedRun, epoch: int, target: Path) -> None:
     Raises
     ------
     UserError
-        If the epoch is no longer kept, or the file cannot be written.
+        If the epoch is no longer kept, the name does not end in .safetensors, or the file cannot be written.
     """
+    if target.suffix.lower() != MODEL_SUFFIX:
+        raise UserError(f"A model cannot be kept as '{target.name}'; choose a name that ends in {MODEL_SUFFIX}.")
     source = run.model(epoch)
     if not source.is_file():
         raise UserError(f"The model of epoch {epoch} is no longer kept. Choose another epoch.")
