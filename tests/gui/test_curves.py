@@ -10,8 +10,8 @@ from qtpy.QtGui import QColor, QMouseEvent
 from qtpy.QtWidgets import QApplication
 
 from napari_unet3d.evaluation.history import EpochRecord
-from napari_unet3d.widgets.kit.curves import LossCurves
-from napari_unet3d.widgets.kit.loss_history import MOST_POINTS, LossHistory, ThinnedSeries
+from napari_unet3d.widgets.training.curves import LossCurves
+from napari_unet3d.widgets.training.loss_history import MOST_POINTS, LossHistory, ThinnedSeries
 
 
 def test_step_positions_are_fractions_of_epochs():

@@ -8,8 +8,8 @@ from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.checks import Finding, Severity
 from napari_unet3d.data.dataset import Part, add_sample
 from napari_unet3d.training.events import Preflight
-from napari_unet3d.widgets.kit.findings import FindingsWindow
-from napari_unet3d.widgets.kit.summary import SummaryWindow
+from napari_unet3d.widgets.training.findings import FindingsWindow
+from napari_unet3d.widgets.training.summary import SummaryWindow
 
 
 @pytest.fixture

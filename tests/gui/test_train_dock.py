@@ -12,9 +12,10 @@ from napari_unet3d.data.checks import Finding
 from napari_unet3d.data.events import Notice
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.training.events import EndReason, EpochFinished, RunStarted, StepFinished, TrainingFinished
-from napari_unet3d.widgets.kit.runs import TrainingRecord, new_run_folder, recent_runs, remember_run
-from napari_unet3d.widgets.kit.summary import SummaryWindow
+from napari_unet3d.widgets.kit.runs import new_run_folder, recent_runs, remember_run
 from napari_unet3d.widgets.train import TrainDock
+from napari_unet3d.widgets.training.record import TrainingRecord
+from napari_unet3d.widgets.training.summary import SummaryWindow
 
 
 @pytest.fixture

@@ -13,15 +13,16 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from napari_unet3d.configs import NETWORK_SETTINGS, TrainingConfig
 from napari_unet3d.training.events import RunStarted
 from napari_unet3d.widgets.kit.base import Dock
-from napari_unet3d.widgets.kit.curves import LossCurves
 from napari_unet3d.widgets.kit.form import SettingsForm
 from napari_unet3d.widgets.kit.parts import Kind, RunBar, heading, line
-from napari_unet3d.widgets.kit.runs import TrainingRecord, new_run_folder, plugin_data_folder, remember_run
+from napari_unet3d.widgets.kit.runs import new_run_folder, plugin_data_folder, remember_run
 from napari_unet3d.widgets.kit.settings_area import SettingsArea
 from napari_unet3d.widgets.saving.report_part import ReportPart
+from napari_unet3d.widgets.training.curves import LossCurves
 from napari_unet3d.widgets.training.model_actions import ModelActions
 from napari_unet3d.widgets.training.open_run import OpenRunButton
 from napari_unet3d.widgets.training.own_process import OwnProcess, Training
+from napari_unet3d.widgets.training.record import TrainingRecord
 from napari_unet3d.widgets.training.train_job import begin_training
 from napari_unet3d.widgets.training.train_looks import Looks
 from napari_unet3d.widgets.training.train_offers import ContinueOffer, SampleOffer

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from napari_unet3d.widgets.inspect import InspectDock
     from napari_unet3d.widgets.inspection.correct import CorrectPart
     from napari_unet3d.widgets.inspection.correcting import Correcting
-    from napari_unet3d.widgets.kit.runs import TrainingRecord
+    from napari_unet3d.widgets.training.record import TrainingRecord
     from napari_unet3d.widgets.work.jobs import Job
 
 _KIND = "correct"

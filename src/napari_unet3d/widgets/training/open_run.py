@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QPushButton
 
-from napari_unet3d.widgets.kit.runs import opened_record, recent_runs, remember_run
+from napari_unet3d.widgets.kit.runs import recent_runs, remember_run
+from napari_unet3d.widgets.training.record import opened_record
 
 if TYPE_CHECKING:
     from napari_unet3d.widgets.kit.base import Dock

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from napari_unet3d.widgets.kit.runs import TrainingRecord
+from napari_unet3d.widgets.training.record import TrainingRecord
 from napari_unet3d.widgets.work.job_worker import Control
 from napari_unet3d.widgets.work.jobs import Jobs
 

@@ -13,9 +13,9 @@ from napari_unet3d.configs.as_text import RunText, training_text
 from napari_unet3d.errors import UserError
 from napari_unet3d.training.events import Preflight
 from napari_unet3d.widgets.kit.copy_run import CopyButton
-from napari_unet3d.widgets.kit.findings import FindingsWindow
-from napari_unet3d.widgets.kit.summary import SummaryWindow
 from napari_unet3d.widgets.training.augmented import AugmentedView
+from napari_unet3d.widgets.training.findings import FindingsWindow
+from napari_unet3d.widgets.training.summary import SummaryWindow
 from napari_unet3d.widgets.training.train_work import Order, check, summarise_for
 
 if TYPE_CHECKING:

@@ -16,12 +16,12 @@ from napari_unet3d.evaluation.hints import hint_for
 from napari_unet3d.evaluation.watch_files import WatchedVolume
 from napari_unet3d.evaluation.watched import WatchedRun, watched_run
 from napari_unet3d.training.events import EpochFinished, Pace, PredictionsKept, RunStarted
-from napari_unet3d.widgets.kit.curves import LossCurves
 from napari_unet3d.widgets.kit.keys import bind_key
 from napari_unet3d.widgets.kit.memory import recall, remember
 from napari_unet3d.widgets.kit.parts import line
-from napari_unet3d.widgets.kit.runs import TrainingRecord, opened_record
+from napari_unet3d.widgets.training.curves import LossCurves
 from napari_unet3d.widgets.training.keep_epoch import KeepRow
+from napari_unet3d.widgets.training.record import TrainingRecord, opened_record
 from napari_unet3d.widgets.training.scrub import PLAY_KEY, ScrubBar
 from napari_unet3d.widgets.training.watch_layers import WatchLayers
 from napari_unet3d.widgets.training.watch_work import EpochView, look

@@ -9,7 +9,7 @@ from napari.utils.theme import get_theme
 from qtpy.QtCore import QSize, QTimer, Signal
 from qtpy.QtGui import QColor
 
-from napari_unet3d.widgets.kit.loss_history import LossHistory
+from napari_unet3d.widgets.training.loss_history import LossHistory
 
 if TYPE_CHECKING:
     import napari.viewer
