@@ -14,7 +14,6 @@ from qtpy.QtWidgets import (
     QHeaderView,
     QListWidget,
     QListWidgetItem,
-    QMessageBox,
     QPushButton,
     QStyle,
     QTreeWidget,
@@ -33,6 +32,7 @@ from napari_unet3d.widgets.kit.clean_dialog import CleanDialog
 from napari_unet3d.widgets.kit.form import compact_form_layout
 from napari_unet3d.widgets.kit.parts import RunBar, add_row, heading
 from napari_unet3d.widgets.kit.paths import PathBox
+from napari_unet3d.widgets.kit.question import is_wanted
 from napari_unet3d.widgets.view import layers
 from napari_unet3d.widgets.view.layer_samples import sample_from_layers
 from napari_unet3d.widgets.work.jobs import Job, Progress
@@ -166,14 +166,7 @@ class DatasetDock(Dock):
             self.jobs.start(self.kind, f"Add {sample.name}", lambda: _write(folder, sample, part, overwrite))
 
     def _may_replace(self, part: Part, name: str) -> bool:
-        answer = QMessageBox.question(
-            self,
-            "Replace volume?",
-            f"The {part} part has a volume '{name}' already. Replace it?",
-            QMessageBox.StandardButton.Ok | QMessageBox.StandardButton.Cancel,
-            QMessageBox.StandardButton.Cancel,
-        )
-        return answer == QMessageBox.StandardButton.Ok
+        return is_wanted(self, "Replace volume?", f"The {part} part has a volume '{name}' already. Replace it?")
 
     def _check(self) -> None:
         with self.message.explaining():

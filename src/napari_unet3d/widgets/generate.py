@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import SpinBox
 from napari.layers import Image, Labels, Points
-from qtpy.QtWidgets import QMessageBox, QPushButton
+from qtpy.QtWidgets import QPushButton
 
 from napari_unet3d.configs import SyntheticConfig
 from napari_unet3d.configs.as_text import RunText, generation_text
@@ -28,6 +28,7 @@ from napari_unet3d.widgets.kit.copy_run import CopyButton
 from napari_unet3d.widgets.kit.form import SettingsForm, compact_form_layout
 from napari_unet3d.widgets.kit.parts import RunBar, add_row, heading
 from napari_unet3d.widgets.kit.paths import PathBox
+from napari_unet3d.widgets.kit.question import is_wanted
 from napari_unet3d.widgets.view import layers
 from napari_unet3d.widgets.view.layer_samples import objects_from_layer, positions_from_points
 from napari_unet3d.widgets.work.jobs import Job, Progress
@@ -157,14 +158,11 @@ class GenerateDock(Dock):
         self.train_button.hide()
 
     def _may_overwrite(self, folder: Path) -> bool:
-        answer = QMessageBox.question(
+        return is_wanted(
             self,
             "Replace volumes?",
             f"{folder} holds volumes already. Those with the names of the new ones (1, 2, …) will be replaced.",
-            QMessageBox.StandardButton.Ok | QMessageBox.StandardButton.Cancel,
-            QMessageBox.StandardButton.Cancel,
         )
-        return answer == QMessageBox.StandardButton.Ok
 
     def on_event(self, event: GenerateEvent | DatasetEvent) -> None:
         """Show a finished volume, collect what did not fit, and say where a dataset was written."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QHBoxLayout, QMessageBox, QPushButton, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
 from napari_unet3d.widgets.kit.keys import bind_key
 from napari_unet3d.widgets.kit.keys_window import KeysWindow
+from napari_unet3d.widgets.kit.question import is_wanted
 from napari_unet3d.widgets.view.own_layers import layers_to_tidy
 
 if TYPE_CHECKING:
@@ -62,14 +63,8 @@ class Footer(QWidget):
             return
         names = [layer.name for layer in layers[:_MOST_NAMES]] + ["…"] * (len(layers) > _MOST_NAMES)
         count = f"{len(layers)} hidden layer{'' if len(layers) == 1 else 's'}"
-        answer = QMessageBox.question(
-            self,
-            "Tidy layers?",
-            f"Remove {count} of earlier volumes?\n\n" + "\n".join(names),
-            QMessageBox.StandardButton.Ok | QMessageBox.StandardButton.Cancel,
-            QMessageBox.StandardButton.Ok,
-        )
-        if answer == QMessageBox.StandardButton.Ok:
+        question = f"Remove {count} of earlier volumes?\n\n" + "\n".join(names)
+        if is_wanted(self, "Tidy layers?", question, by_default=True):
             for layer in layers:
                 self._dock.viewer.layers.remove(layer)
             self._dock.message.show_message(f"Removed {count}.")
