@@ -36,9 +36,13 @@ def new_run_folder(dataset: Path | None) -> Path:
         The dataset folder; without one the runs lie in the plugin's folder among the user's data.
     """
     runs = (plugin_data_folder() if dataset is None else dataset.parent) / "runs"
-    name = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    return free_folder(runs, datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
+
+
+def free_folder(parent: Path, name: str) -> Path:
+    """Give a folder that does not exist yet: of that name, or else with ``_2``, ``_3``, … after it."""
     names = (f"{name}{'' if n == 1 else f'_{n}'}" for n in range(1, 1_000_000))
-    return next(runs / name for name in names if not (runs / name).exists())
+    return next(parent / name for name in names if not (parent / name).exists())
 
 
 def plugin_data_folder() -> Path:

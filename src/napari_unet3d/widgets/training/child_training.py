@@ -20,6 +20,7 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.training.event_lines import RunFailed, event_of
 from napari_unet3d.training.events import EpochFinished, RunStarted, TrainingFinished, Working
 from napari_unet3d.training.heartbeat import beating
+from napari_unet3d.widgets.kit.runs import free_folder
 from napari_unet3d.widgets.training.child_process import command_for, end, find_python, how_it_ended, lines_of
 from napari_unet3d.widgets.training.train_work import Order
 from napari_unet3d.widgets.training.unfinished import noted
@@ -93,7 +94,7 @@ class ChildTraining:
         data = self._order.data
         if isinstance(data, Path):
             return data, None
-        folder = _new_folder(self._order.run_folder)
+        folder = free_folder(self._order.run_folder, "data")
         words = f"Writing the layers to {folder}, from where the process reads them"
         yield Working(words)
         yield from beating(partial(write_exactly, folder, data), words)
@@ -154,11 +155,6 @@ class ChildTraining:
     def _is_overdue(self) -> bool:
         grace = _SECONDS_TO_STOP if self._has_epoch else _SECONDS_TO_STOP_AT_FIRST
         return self._stopped_at is not None and time.monotonic() > self._stopped_at + grace
-
-
-def _new_folder(run_folder: Path) -> Path:
-    names = (f"data{'' if n == 1 else f'_{n}'}" for n in range(1, 1_000_000))
-    return next(run_folder / name for name in names if not (run_folder / name).exists())
 
 
 def _holds_run(run_folder: Path) -> bool:
