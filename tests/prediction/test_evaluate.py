@@ -99,6 +99,18 @@ def test_results_stay_when_the_rest_is_not_asked_for(untrained: Untrained, datas
     assert files == [*tables, "scan 1.png", "scan 1_difference.tif", "scan 1_labels.tif"]
 
 
+def test_uncertainty_is_written_beside_the_predictions(untrained: Untrained, dataset: Path, tmp_path: Path) -> None:
+    unsure = CPU.model_copy(update={"uncertainty": True})
+    _, *events, _ = evaluate(untrained(), dataset, out=tmp_path / "out", config=unsure)
+    volumes = [event for event in events if isinstance(event, VolumeEvaluated)]
+    assert len(volumes) == 3
+    for event in volumes:
+        written = read_volume(tmp_path / "out" / "predictions" / f"{event.scores.name}_uncertainty.tif")
+        np.testing.assert_array_equal(written.array, event.prediction.uncertainty)
+        assert written.array.any()
+        assert written.voxel_size_um == event.prediction.voxel_size_um
+
+
 def test_a_damaged_volume_keeps_the_results_before_it(untrained: Untrained, dataset: Path, tmp_path: Path) -> None:
     (dataset / "test" / "images" / "scan 2.tif").write_bytes(b"II*\0 cut off")
     events = evaluate(untrained(), dataset, out=tmp_path / "out", config=CPU)

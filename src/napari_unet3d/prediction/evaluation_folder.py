@@ -82,6 +82,8 @@ class EvaluationFolder:
         name, voxel_size_um = file_name(prediction.name), prediction.voxel_size_um
         difference = difference_labels(prediction.labels, truth, self._rules.task)
         write_volume(out / "predictions" / f"{name}_labels.tif", prediction.labels, voxel_size_um)
+        if prediction.uncertainty is not None:
+            write_volume(out / "predictions" / f"{name}_uncertainty.tif", prediction.uncertainty, voxel_size_um)
         write_volume(out / "differences" / f"{name}_difference.tif", difference, voxel_size_um)
         figure = slices_figure(
             truth,

@@ -48,8 +48,8 @@ def evaluate(
         Folder for ``predictions/NAME_labels.tif``, ``differences/NAME_difference.tif`` (1 extra, 2 missed, 3 of
         another class), ``figures/NAME.png``, ``metrics.json`` and ``metrics.csv``, ``errors.csv`` with each error and
         pictures of the worst ones in ``errors``, and ``evaluation.json`` with settings and origins, all written before
-        the volume is announced, so that the results of finished volumes stay when the rest is not asked for. Without
-        it nothing is written.
+        the volume is announced, so that the results of finished volumes stay when the rest is not asked for. When the
+        settings ask for uncertainty, ``predictions/NAME_uncertainty.tif``, too. Without it nothing is written.
     config : EvaluationConfig
         Threshold, device, precision, surface tolerance, augmentation of the test volumes and axis of the figure.
 
