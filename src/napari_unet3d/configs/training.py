@@ -168,7 +168,7 @@ class TrainingConfig(Settings):
     )
     steps_per_epoch: int = setting(
         0,
-        "Steps of the optimiser per epoch; 0 takes as many as see each voxel once, and 8 at least.",
+        "Steps of the optimiser per epoch; 0 takes as many as see each voxel once, of patches 8 at least.",
         low=0,
         high=1_000_000,
         zero="auto",

@@ -58,7 +58,7 @@ class CorrectControls(QWidget):
         self.here_button = self._button(
             "Correct here",
             _HERE,
-            "Correct a place that is in no list: a box in the middle of the view, of the size beside it.",
+            "Choose no error but a box in the middle of the view, of this size; then take or paint there.",
         )
         self.undo_button = self._button("Undo", _UNDO, "Take the last correction back.")
         self.redo_button = self._button("Redo", _REDO, "Make the correction again.")

@@ -35,7 +35,9 @@ class ScrubBar(QWidget):
         self._is_drawn = True
         self.play_button = QToolButton()
         self.play_button.setText("▶")
-        self.play_button.setToolTip(f"Play how it learned, from the shown epoch on. Key: {PLAY_KEY}")
+        self.play_button.setToolTip(
+            f"<qt>Play how it learned, from the shown epoch on; from the newest, all over again. Key: {PLAY_KEY}</qt>"
+        )
         self.play_button.clicked.connect(self.play)
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setToolTip("The epoch that is shown; drag it, or the line in the curves.")
