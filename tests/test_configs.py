@@ -241,3 +241,9 @@ def test_what_a_setting_is_for_names_settings_and_their_choices_and_is_told():
             assert set(choices) <= known
     assert conditional["class_names"].description.endswith("Only for task classes.")
     assert conditional["fit"].description.endswith("Only for patch auto or whole.")
+
+
+def test_a_class_name_is_no_list() -> None:
+    with pytest.raises(UserError, match=r"'\[a\]' begins with a bracket"):
+        TrainingConfig(task=Task.CLASSES, class_names=("cell", "[a]"))
+    assert TrainingConfig(task=Task.CLASSES, class_names=("a [b]",)).class_names == ("a [b]",)

@@ -10,7 +10,8 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QTimer
 
 from napari_unet3d.errors import UserError
-from napari_unet3d.widgets.work.jobs import Progress, jobs_of
+from napari_unet3d.widgets.work.jobs import jobs_of
+from napari_unet3d.widgets.work.progress import Progress
 
 
 class Window:

@@ -286,4 +286,7 @@ class TrainingConfig(Settings):
             raise ValueError(f"The setting '{name}' belongs to the task classes; choose that task or leave it empty")
         if len(set(self.class_names)) < len(self.class_names) or not all(map(str.strip, self.class_names)):
             raise ValueError(f"The class names are {', '.join(self.class_names)!r}; give each class a name of its own")
+        if lists := [name for name in self.class_names if name.lstrip().startswith("[")]:
+            # The command would read it as a list of names.
+            raise ValueError(f"The class name {lists[0]!r} begins with a bracket; choose another name")
         return self

@@ -35,7 +35,8 @@ from napari_unet3d.widgets.kit.paths import PathBox
 from napari_unet3d.widgets.kit.question import is_wanted
 from napari_unet3d.widgets.view import layers
 from napari_unet3d.widgets.view.layer_samples import sample_from_layers
-from napari_unet3d.widgets.work.jobs import Job, Progress
+from napari_unet3d.widgets.work.jobs import Job
+from napari_unet3d.widgets.work.progress import Progress
 
 if TYPE_CHECKING:
     import napari

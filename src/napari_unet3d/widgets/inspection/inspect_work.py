@@ -10,7 +10,7 @@ from napari_unet3d.evaluation.error_table import ErrorsSearched
 from napari_unet3d.widgets.inspection.inspection import Shown
 from napari_unet3d.widgets.inspection.set_source import ChosenVolumes
 from napari_unet3d.widgets.kit.prediction_progress import prediction_progress
-from napari_unet3d.widgets.work.jobs import Progress
+from napari_unet3d.widgets.work.progress import Progress
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -21,7 +21,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_unet3d.errors import UserError
-from napari_unet3d.widgets.work.jobs import Job, Progress
+from napari_unet3d.widgets.work.jobs import Job
+from napari_unet3d.widgets.work.progress import Progress
 from napari_unet3d.words import duration_words
 
 Kind = Literal["error", "warning", "info"]

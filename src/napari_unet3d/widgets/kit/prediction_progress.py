@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from napari_unet3d.prediction.events import PredictionWritten, TilesPredicted, VolumeEvaluated
-from napari_unet3d.widgets.work.jobs import Progress
+from napari_unet3d.widgets.work.progress import Progress
 
 
 def prediction_progress(event: Any) -> Progress | None:

@@ -24,7 +24,7 @@ from napari_unet3d.training.events import (
     Working,
 )
 from napari_unet3d.widgets.training.loss_history import LossHistory, history_of
-from napari_unet3d.widgets.work.jobs import Progress
+from napari_unet3d.widgets.work.progress import Progress
 
 _MOST_NOTICES = 3
 

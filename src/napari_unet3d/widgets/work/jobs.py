@@ -10,7 +10,6 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -29,32 +28,11 @@ from napari_unet3d.widgets.work.job_worker import (
     TitledCall,
     wait_for,
 )
+from napari_unet3d.widgets.work.progress import Progress
 
 _DELIVERIES_PER_SECOND = 10  # more would make the viewer late, see `Job`
 _DELIVERY_SECONDS = 0.03
 _BAR_STEPS = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a job is.
-
-    Attributes
-    ----------
-    done, total : float
-        Work done and to do, in any unit.
-    seconds_left : float or None
-        The engine's estimate; without it the job makes one from the time that passed.
-    """
-
-    done: float
-    total: float
-    seconds_left: float | None = None
-
-    @property
-    def fraction(self) -> float:
-        """Part that is done, from 0 to 1."""
-        return min(1.0, max(0.0, self.done / self.total)) if self.total else 0.0
 
 
 class Job(QObject):
