@@ -11,7 +11,7 @@ ENGINE = [
     "napari_unet3d.data.synthetic_dataset",
     "napari_unet3d.data.checks",
     "napari_unet3d.data.split",
-    "napari_unet3d.evaluation.figure",
+    "napari_unet3d.evaluation.reports.figure",
     "napari_unet3d.prediction.test_set",
     "napari_unet3d.training.loop",
 ]

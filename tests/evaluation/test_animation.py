@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageSequence
 
 from napari_unet3d.errors import UserError
-from napari_unet3d.evaluation.animation import AnimationWritten, FrameReduced, _durations_ms, write_animation
+from napari_unet3d.evaluation.reports.animation import AnimationWritten, FrameReduced, _durations_ms, write_animation
 
 
 def frames_with_a_small_mistake(n_frames: int) -> list[np.ndarray]:

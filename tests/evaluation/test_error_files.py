@@ -10,9 +10,9 @@ import pytest
 from matplotlib.image import imread
 
 from napari_unet3d.data.annotation import Truth
-from napari_unet3d.evaluation.error_files import N_WORST, ErrorFiles, write_errors
 from napari_unet3d.evaluation.error_objects import find_error_objects
-from napari_unet3d.evaluation.error_picture import error_picture, scale_bar_length
+from napari_unet3d.evaluation.reports.error_files import N_WORST, ErrorFiles, write_errors
+from napari_unet3d.evaluation.reports.error_picture import error_picture, scale_bar_length
 
 VOXEL_SIZE = (3.0, 0.5, 1.0)
 

@@ -15,8 +15,14 @@ from matplotlib.text import Text
 from napari_unet3d.configs import Axis
 from napari_unet3d.data.annotation import Truth
 from napari_unet3d.errors import UserError
-from napari_unet3d.evaluation.figure import curves_figure, slice_positions, slices_figure, write_curves, write_figure
 from napari_unet3d.evaluation.history import EpochRecord, best_record
+from napari_unet3d.evaluation.reports.figure import (
+    curves_figure,
+    slice_positions,
+    slices_figure,
+    write_curves,
+    write_figure,
+)
 
 RED, BLUE = (mpl.colormaps["coolwarm"](value) for value in (1.0, 0.0))
 

@@ -17,12 +17,12 @@ from PIL import Image
 from napari_unet3d.configs import Task, TrainingConfig
 from napari_unet3d.data.annotation import Truth
 from napari_unet3d.errors import UserError
-from napari_unet3d.evaluation.error_files import ErrorFiles
 from napari_unet3d.evaluation.error_objects import find_error_objects
-from napari_unet3d.evaluation.figure import slices_figure, write_figure
 from napari_unet3d.evaluation.metrics import ScoringRules, score
-from napari_unet3d.evaluation.report import write_report
-from napari_unet3d.evaluation.score_files import write_metrics
+from napari_unet3d.evaluation.reports.error_files import ErrorFiles
+from napari_unet3d.evaluation.reports.figure import slices_figure, write_figure
+from napari_unet3d.evaluation.reports.report import write_report
+from napari_unet3d.evaluation.reports.score_files import write_metrics
 from napari_unet3d.evaluation.scores import mean_scores
 from napari_unet3d.files import write_json
 

@@ -14,7 +14,7 @@ from napari_unet3d.configs import Task
 from napari_unet3d.data.annotation import Truth
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics import ScoringRules, score
-from napari_unet3d.evaluation.score_files import write_metrics
+from napari_unet3d.evaluation.reports.score_files import write_metrics
 from napari_unet3d.evaluation.scores import Scores, mean_scores
 
 

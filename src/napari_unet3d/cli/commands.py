@@ -235,7 +235,7 @@ def report(
         Folder with test/images and test/labels, to evaluate the model on first, with the default settings; the results
         stay in evaluation in the run folder.
     """
-    from napari_unet3d.evaluation.report import EVALUATION_FOLDER, check_page_name, write_report
+    from napari_unet3d.evaluation.reports.report import EVALUATION_FOLDER, check_page_name, write_report
     from napari_unet3d.evaluation.run_files import read_run_files
 
     check_page_name(out)

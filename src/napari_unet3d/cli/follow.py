@@ -255,7 +255,7 @@ def evaluation(events: Iterator[EvaluateEvent]) -> EvaluationFinished:
 
 def tutorial(demo: Demo) -> None:
     """Follow the steps of a demo and print its scores and its files."""
-    from napari_unet3d.evaluation.figure import write_curves
+    from napari_unet3d.evaluation.reports.figure import write_curves
     from napari_unet3d.model.checkpoint import load_checkpoint
 
     note(f"1 of 3: generating {demo.n_volumes} volumes of {' × '.join(map(str, demo.volumes.shape))} voxels")

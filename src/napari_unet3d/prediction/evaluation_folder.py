@@ -13,11 +13,11 @@ from napari_unet3d.data.annotation import Truth
 from napari_unet3d.data.dataset import file_name
 from napari_unet3d.data.volumes import write_volume
 from napari_unet3d.evaluation.differences import difference_labels
-from napari_unet3d.evaluation.error_files import ErrorFiles
 from napari_unet3d.evaluation.error_objects import find_error_objects
-from napari_unet3d.evaluation.figure import slices_figure, write_figure
 from napari_unet3d.evaluation.metrics import ScoringRules, score
-from napari_unet3d.evaluation.score_files import write_metrics
+from napari_unet3d.evaluation.reports.error_files import ErrorFiles
+from napari_unet3d.evaluation.reports.figure import slices_figure, write_figure
+from napari_unet3d.evaluation.reports.score_files import write_metrics
 from napari_unet3d.evaluation.scores import Scores, mean_scores
 from napari_unet3d.files import EVALUATION_FILE, write_json
 from napari_unet3d.model.checkpoint import Checkpoint, package_versions

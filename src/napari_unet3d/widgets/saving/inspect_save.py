@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
-from napari_unet3d.evaluation.error_files import write_errors
+from napari_unet3d.evaluation.reports.error_files import write_errors
 from napari_unet3d.widgets.saving.report_part import ReportPart
 from napari_unet3d.widgets.saving.save_dialog import ask_for_file
 from napari_unet3d.widgets.saving.save_section import SaveSection

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QComboBox, QPushButton, QVBoxLayout, QWidget
 
 from napari_unet3d.configs import Axis
-from napari_unet3d.evaluation.score_files import write_metrics
+from napari_unet3d.evaluation.reports.score_files import write_metrics
 from napari_unet3d.evaluation.scores import Scores, mean_scores
 from napari_unet3d.widgets.kit.memory import recall, remember
 from napari_unet3d.widgets.kit.outcomes import Outcome, measure
@@ -137,7 +137,7 @@ def _measure_and_write(scores: Sequence[Scores], outcome: Outcome | None, path: 
 
 
 def _draw(outcome: Outcome, axis: Axis, n_slices: int, path: Path) -> Iterator[_Saved]:
-    from napari_unet3d.evaluation.figure import slices_figure, write_figure  # matplotlib takes its time
+    from napari_unet3d.evaluation.reports.figure import slices_figure, write_figure  # matplotlib takes its time
 
     assert outcome.truth is not None
     title = outcome.prediction.name

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
-from napari_unet3d.evaluation.animation import SUFFIXES
+from napari_unet3d.evaluation.reports.animation import SUFFIXES
 from napari_unet3d.widgets.kit.memory import recall, remember
 from napari_unet3d.widgets.kit.parts import add_row
 from napari_unet3d.widgets.saving.save_boxes import add_words, number_box

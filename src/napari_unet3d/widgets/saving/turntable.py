@@ -11,7 +11,12 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_unet3d.errors import UserError
-from napari_unet3d.evaluation.animation import AnimationWritten, FrameReduced, check_animation_name, write_animation
+from napari_unet3d.evaluation.reports.animation import (
+    AnimationWritten,
+    FrameReduced,
+    check_animation_name,
+    write_animation,
+)
 from napari_unet3d.widgets.saving.view_pictures import Turn, take_picture
 from napari_unet3d.widgets.view.view_state import CameraState
 

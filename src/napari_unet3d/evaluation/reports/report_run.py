@@ -11,8 +11,8 @@ from typing import Any
 from napari_unet3d.configs import EvaluationConfig, Settings, TrainingConfig
 from napari_unet3d.configs.as_text import changed_settings, evaluation_text, training_text
 from napari_unet3d.errors import UserError
-from napari_unet3d.evaluation.figure import history_figure
-from napari_unet3d.evaluation.html_parts import Html, paragraph, picture, section, table, text
+from napari_unet3d.evaluation.reports.figure import history_figure
+from napari_unet3d.evaluation.reports.html_parts import Html, paragraph, picture, section, table, text
 from napari_unet3d.evaluation.run_files import EvaluationFiles, RunFiles
 from napari_unet3d.words import duration_words
 

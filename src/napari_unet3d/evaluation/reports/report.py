@@ -8,9 +8,9 @@ from pathlib import Path
 
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.history import best_record
-from napari_unet3d.evaluation.html_parts import Html, paragraph, text
-from napari_unet3d.evaluation.report_evaluation import errors_section, figures_section, metrics_section
-from napari_unet3d.evaluation.report_run import command_section, curves_section, data_section, settings_section
+from napari_unet3d.evaluation.reports.html_parts import Html, paragraph, text
+from napari_unet3d.evaluation.reports.report_evaluation import errors_section, figures_section, metrics_section
+from napari_unet3d.evaluation.reports.report_run import command_section, curves_section, data_section, settings_section
 from napari_unet3d.evaluation.run_files import EvaluationFiles, RunFiles, read_evaluation_files, read_run_files
 from napari_unet3d.files import write_text
 
@@ -97,7 +97,7 @@ def report_page(run: RunFiles, evaluation: EvaluationFiles | None) -> str:
     sections += [settings_section(run), data_section(run), command_section(run, evaluation)]
     gaps = [*run.gaps, *(evaluation.gaps if evaluation else ())]
     sections += [paragraph(f"Left out: {gap}", "gap") for gap in gaps]
-    style = files("napari_unet3d.evaluation").joinpath("report.css").read_text(encoding="utf-8")
+    style = files("napari_unet3d.evaluation.reports").joinpath("report.css").read_text(encoding="utf-8")
     return _PAGE.format(
         title=text(name),
         style=style,

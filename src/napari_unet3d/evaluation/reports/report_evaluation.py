@@ -8,9 +8,9 @@ from typing import Any
 
 from napari_unet3d.data.dataset import file_name
 from napari_unet3d.evaluation.colours import KIND_COLOURS, PREDICTION_COLOUR, TRUTH_COLOUR
-from napari_unet3d.evaluation.error_files import N_WORST, PICTURES
 from napari_unet3d.evaluation.error_table import ErrorKind
-from napari_unet3d.evaluation.html_parts import Html, number, paragraph, picture, section, table, text
+from napari_unet3d.evaluation.reports.error_files import N_WORST, PICTURES
+from napari_unet3d.evaluation.reports.html_parts import Html, number, paragraph, picture, section, table, text
 from napari_unet3d.evaluation.run_files import EvaluationFiles
 
 _COLUMNS = {

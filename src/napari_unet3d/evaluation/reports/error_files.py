@@ -13,7 +13,7 @@ from napari_unet3d.data.annotation import Truth
 from napari_unet3d.data.dataset import file_name
 from napari_unet3d.errors import explain_os_errors
 from napari_unet3d.evaluation.error_table import ErrorObject, ErrorObjects
-from napari_unet3d.evaluation.score_files import write_table
+from napari_unet3d.evaluation.reports.score_files import write_table
 
 PICTURES = "errors"
 """The folder of the pictures, in that of an evaluation."""
@@ -76,8 +76,8 @@ class ErrorFiles:
         UserError
             If the disk is full or the folder cannot be written to.
         """
-        from napari_unet3d.evaluation.error_picture import error_picture  # matplotlib takes its time
-        from napari_unet3d.evaluation.figure import write_figure
+        from napari_unet3d.evaluation.reports.error_picture import error_picture  # matplotlib takes its time
+        from napari_unet3d.evaluation.reports.figure import write_figure
 
         self._rows += [_Row(name, error, _cells(name, error, errors)) for error in errors.objects]
         worst = sorted(self._rows, key=lambda row: -row.error.volume_um3)[:N_WORST]
