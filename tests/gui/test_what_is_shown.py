@@ -73,9 +73,13 @@ def point_at(viewer, canvas, voxel, qtbot, dock):
     y, x = (world - camera.center)[1:] * camera.zoom
     middle = canvas.rect().center()
     dock.hover.setText("")
-    QTest.mouseMove(canvas, middle + QPoint(round(x) + 1, round(y) + 1))
-    QTest.mouseMove(canvas, middle + QPoint(round(x), round(y)))
-    qtbot.waitUntil(lambda: dock.hover.text() != "")
+
+    def is_told() -> bool:  # a busy display may lose a move
+        QTest.mouseMove(canvas, middle + QPoint(round(x) + 1, round(y) + 1))
+        QTest.mouseMove(canvas, middle + QPoint(round(x), round(y)))
+        return dock.hover.text() != ""
+
+    qtbot.waitUntil(is_told)
     return dock.hover.text().splitlines()
 
 
