@@ -18,6 +18,7 @@ from napari_unet3d.model.devices import Hardware
 from napari_unet3d.model.in_place import work_in_place
 from napari_unet3d.model.plan import Plan, plain_plan
 from napari_unet3d.model.up_convolution import speed_up_single_output
+from napari_unet3d.model.winograd import speed_up_cubic_kernels
 
 _GIB = 2**30
 # How many numbers an optimiser keeps for each weight.
@@ -97,7 +98,7 @@ def place_network(network: UNet, hardware: Hardware) -> UNet:
         What `build_unet` gave; it is changed.
     hardware : Hardware
         Where to. On the CPU weights lie channels last, single volumes and single outputs go around torch's slow
-        convolutions, and predictions are made in place.
+        convolutions, and predictions are made in place, with half the products where kernels are cubic.
     """
     network.to(hardware.device)
     if hardware.device.type == "cpu":
@@ -106,6 +107,7 @@ def place_network(network: UNet, hardware: Hardware) -> UNet:
         speed_up_single_volumes(network)
         work_in_place(network)
         speed_up_single_output(network)
+        speed_up_cubic_kernels(network)
     return network
 
 
