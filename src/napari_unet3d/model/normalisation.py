@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from napari_unet3d.configs import Normalisation
@@ -44,6 +45,14 @@ class GreyScale:
             for plane, scaled in zip(image, result, strict=True):
                 scaled[...] = (plane.astype(np.float64) - self.offset) / self.spread
         return result
+
+    def apply_on_device(self, image: torch.Tensor) -> torch.Tensor:
+        """Do the same as `apply` on the device of a tensor, which must know float64 for numbers wider than 16 bits."""
+        if not image.dtype.is_floating_point and image.dtype is not torch.bool and image.dtype.itemsize <= 2:
+            # As float32, like numpy: torch would compute with Python's own numbers.
+            offset, factor = float(np.float32(self.offset)), float(np.float32(1 / self.spread))
+            return image.to(torch.float32).sub_(offset).mul_(factor)
+        return image.to(torch.float64, copy=True).sub_(self.offset).div_(self.spread).to(torch.float32)
 
 
 def measure_scale(image: NDArray[Any], method: Normalisation) -> GreyScale:

@@ -76,15 +76,7 @@ class Batches:
     def __init__(self, volumes: Sequence[ReadyVolume], config: TrainingConfig, plan: Plan, n_steps: int = 0) -> None:
         self._order, self._volumes = _Order(volumes, config, plan, n_steps), tuple(volumes)
         self._varied = _VariedParts(volumes, config.augmentation)
-        self._loader: DataLoader[Batch] = DataLoader(
-            self._varied,
-            batch_sampler=self._order,
-            num_workers=config.workers,
-            multiprocessing_context="spawn" if config.workers else None,
-            persistent_workers=config.workers > 0,
-            # Of its own, although nothing is drawn from it: without one the loader draws from torch's global one.
-            generator=torch.Generator(),
-        )
+        self._loader = _Loader(self._varied, self._order, config.workers) if config.workers else None
 
     def __len__(self) -> int:
         """Count the batches of an epoch."""
@@ -106,19 +98,12 @@ class Batches:
             If a worker process cannot start or dies.
         """
         self._order.epoch, self._order.first_step = epoch, first_step
-        try:
-            # In the main thread torch installs a handler of signals that raises the death of a worker wherever the
-            # process happens to be, far from here; without it the loader looks after its workers by itself.
-            with ThreadPoolExecutor(1) as aside:
-                batches = aside.submit(iter, self._loader).result()
-            yield from batches
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
-            raise UserError(
-                "A worker process that loads data has ended unexpectedly. Set workers to 0; in a script of your own, "
-                "start the training below 'if __name__ == \"__main__\":'."
-            ) from error
+        if self._loader is not None:
+            yield from self._loader.batches()
+            return
+        for draws in self._order:
+            images, targets = zip(*map(self._varied.__getitem__, draws), strict=True)
+            yield torch.stack(images), torch.stack(targets)
 
     def parts(self, epoch: int, first_step: int = 1) -> Iterator[DrawnPart]:
         """Give what the batches of an epoch are made of, one by one, without worker processes.
@@ -163,6 +148,37 @@ class _VariedParts(Dataset[Batch]):
         number, seed, start, shape = draw
         volume = self._volumes[number]
         return _augmenter(self._level, volume.voxel_size_um, shape)(*volume.cut(start, shape), seed)
+
+
+class _Loader:
+    """Worker processes that draw the same batches ahead."""
+
+    def __init__(self, parts: _VariedParts, order: _Order, n_workers: int) -> None:
+        self._loader: DataLoader[Batch] = DataLoader(
+            parts,
+            batch_sampler=order,
+            num_workers=n_workers,
+            multiprocessing_context="spawn",
+            persistent_workers=True,
+            # Of its own, although nothing is drawn from it: without one the loader draws from torch's global one.
+            generator=torch.Generator(),
+        )
+
+    def batches(self) -> Iterator[Batch]:
+        """Give the batches of the order as it stands."""
+        try:
+            # In the main thread torch installs a handler of signals that raises the death of a worker wherever the
+            # process happens to be, far from here; without it the loader looks after its workers by itself.
+            with ThreadPoolExecutor(1) as aside:
+                batches = aside.submit(iter, self._loader).result()
+            yield from batches
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise UserError(
+                "A worker process that loads data has ended unexpectedly. Set workers to 0; in a script of your own, "
+                "start the training below 'if __name__ == \"__main__\":'."
+            ) from error
 
 
 @cache

@@ -179,7 +179,7 @@ def workload_of(
             "The split, the classes or the voxel sizes of the volumes are not those that the run began with. "
             "Start a new run from its model."
         )
-    return prepare(split, config, card.plan, card.n_steps_per_epoch, shelf)
+    return prepare(split, config, card.plan, hardware.device, card.n_steps_per_epoch, shelf)
 
 
 def take_up(beginning: Beginning, learner: Learner, plan: Plan, settings: TorchSettings) -> list[str]:

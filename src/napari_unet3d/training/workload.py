@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from napari_unet3d.configs import Task, TrainingConfig
@@ -21,6 +22,7 @@ from napari_unet3d.training.learner import TrainingFacts
 from napari_unet3d.training.losses import class_weights
 from napari_unet3d.training.planning import make_plan, shape_at, smaller_plan
 from napari_unet3d.training.probe import fit_to_memory
+from napari_unet3d.training.residence import fits, settle
 from napari_unet3d.training.targets import FULL_DISTANCE
 from napari_unet3d.training.validation import Validation
 from napari_unet3d.training.volumes import ReadyVolume, make_ready
@@ -44,6 +46,8 @@ class Workload:
         Fixed parts of the validation volumes.
     facts : TrainingFacts
         Frequencies, class weights and length of the run.
+    device : torch.device
+        Where the network is, and the volumes too when they fit beside it.
     shelf : Shelf or None
         Where that lies which does not fit into memory.
     """
@@ -54,6 +58,7 @@ class Workload:
     training: Batches
     validation: Validation
     facts: TrainingFacts
+    device: torch.device
     shelf: Shelf | None = None
 
     def made_smaller(self) -> Workload:
@@ -71,7 +76,7 @@ class Workload:
                 f"There is not enough memory for a single patch of {self.plan.words}. "
                 "Choose a smaller preset, or close other programs that use the same memory."
             )
-        return prepare(self.split, self.config, smaller, len(self.training), self.shelf)
+        return prepare(self.split, self.config, smaller, self.device, len(self.training), self.shelf)
 
 
 def make_workload(split: Split, config: TrainingConfig, hardware: Hardware, shelf: Shelf | None = None) -> Workload:
@@ -84,11 +89,16 @@ def make_workload(split: Split, config: TrainingConfig, hardware: Hardware, shel
     """
     plan = make_plan(split.train, split.val, config, hardware)
     plan = fit_to_memory(plan, [shape_at(sample, plan.spacing_um) for sample in split.train], config, hardware)
-    return prepare(split, config, plan, shelf=shelf)
+    return prepare(split, config, plan, hardware.device, shelf=shelf)
 
 
 def prepare(
-    split: Split, config: TrainingConfig, plan: Plan, n_steps_per_epoch: int = 0, shelf: Shelf | None = None
+    split: Split,
+    config: TrainingConfig,
+    plan: Plan,
+    device: torch.device,
+    n_steps_per_epoch: int = 0,
+    shelf: Shelf | None = None,
 ) -> Workload:
     """Make the volumes of a split ready for a plan.
 
@@ -100,6 +110,8 @@ def prepare(
         The settings.
     plan : Plan
         Patch, batch, voxel size and classes.
+    device : torch.device
+        Where the network is.
     n_steps_per_epoch : int
         Length of an epoch; 0 for what settings and volumes say.
     shelf : Shelf, optional
@@ -107,6 +119,8 @@ def prepare(
     """
     with explain_memory_errors():
         train, val = (_ready(samples, config, plan, shelf) for samples in (split.train, split.val))
+        if fits((*train, *val), config, plan, device):
+            train, val = settle(train, device), settle(val, device)
     # Each worker process would be given volumes on disk as copies in memory.
     alone = shelf is not None and shelf.n_bytes_on_disk > 0
     training = Batches(train, config.model_copy(update={"workers": 0}) if alone else config, plan, n_steps_per_epoch)
@@ -116,7 +130,7 @@ def prepare(
         weights=class_weights(config, n_voxels.tolist()),
         n_steps=config.epochs * len(training),
     )
-    return Workload(config, split, plan, training, Validation(val, plan, config.val_augmentation), facts, shelf)
+    return Workload(config, split, plan, training, Validation(val, plan, config.val_augmentation), facts, device, shelf)
 
 
 def _ready(samples: Sequence[Sample], config: TrainingConfig, plan: Plan, shelf: Shelf | None) -> list[ReadyVolume]:
