@@ -2,8 +2,8 @@
 
     tools/with-display python benchmarks/run.py --qim3d-python PYTHON [--short] [--only NAME ...]
 
-``--short`` leaves out what takes many minutes: qim3d at 384³ and its 30 epochs, volumes up to 1024³, and prediction of
-256³.
+``--short`` leaves out what takes many minutes: qim3d at 384³ and its 30 epochs, volumes up to 1024³, prediction of
+256³, and variation of more than 64³.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+import augmentation
 import generate
 import psutil
 import startup
@@ -44,6 +45,7 @@ def benchmarks(python: str, scratch: Path, *, short: bool) -> dict[str, Callable
         "Generate": lambda: generate.rows(python, large=not short),
         "Train": on_qim3d_volumes,
         "A step": training_step.rows,
+        "Vary": lambda: augmentation.rows((64,) if short else (64, 96, 128)),
         "Predict": lambda: prediction.rows(side=96 if short else 256, window=64 if short else 96),
         "Open": startup.rows,
     }

@@ -117,13 +117,11 @@ def _test_volumes(data: Path | str | Sequence[Sample | Pair]) -> Sequence[Pair |
 def _augmented(sample: Sample, truth: Truth, config: EvaluationConfig, index: int) -> tuple[Sample, Truth]:
     """Vary a test volume together with its truth."""
     vary = augmentation_for(config.test_augmentation, sample.voxel_size_um, sample.shape)
-    values, numbers = np.unique(truth.labels, return_inverse=True)  # ids may be too large for the augmentation
-    numbers = 1 + numbers.reshape(sample.shape).astype(np.int32)
-    if truth.annotated is not None:
-        numbers[~truth.annotated] = 0
-    image = torch.from_numpy(sample.image.astype(np.float32))[None]
-    varied_image, varied_numbers = vary(image, torch.from_numpy(numbers)[None], seed=config.seed + index)
-    numbers = varied_numbers[0].numpy()
-    # Where nothing is annotated the label is 0, which is the first of the values then.
-    truth = Truth(values[np.maximum(numbers - 1, 0)], None if truth.annotated is None else numbers > 0)
+    channels = [truth.labels] if truth.annotated is None else [truth.labels, truth.annotated]
+    numbers = torch.from_numpy(np.stack([channel.astype(np.int64) for channel in channels]))
+    varied_image, varied_numbers = vary(
+        torch.from_numpy(sample.image.astype(np.float32))[None], numbers, seed=config.seed + index
+    )
+    labels, *annotated = varied_numbers.numpy()
+    truth = Truth(labels.astype(truth.labels.dtype), annotated[0] > 0 if annotated else None)
     return replace(sample, image=varied_image[0].numpy(), labels=truth.labels, annotated=truth.annotated), truth

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
 from itertools import chain
 from math import prod
 
@@ -18,7 +17,7 @@ from napari_unet3d.configs import Augmentation, TrainingConfig
 from napari_unet3d.data.sample import Shape3D, VoxelSize
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.plan import Plan
-from napari_unet3d.prediction.augmentation import Augmenter, augmentation_for
+from napari_unet3d.prediction.augmentation import augmentation_for
 from napari_unet3d.training.volumes import ReadyVolume
 
 Batch = tuple[torch.Tensor, torch.Tensor]
@@ -147,7 +146,7 @@ class _VariedParts(Dataset[Batch]):
     def __getitem__(self, draw: _Draw) -> Batch:
         number, seed, start, shape = draw
         volume = self._volumes[number]
-        return _augmenter(self._level, volume.voxel_size_um, shape)(*volume.cut(start, shape), seed)
+        return augmentation_for(self._level, volume.voxel_size_um, shape)(*volume.cut(start, shape), seed)
 
 
 class _Loader:
@@ -179,11 +178,6 @@ class _Loader:
                 "A worker process that loads data has ended unexpectedly. Set workers to 0; in a script of your own, "
                 "start the training below 'if __name__ == \"__main__\":'."
             ) from error
-
-
-@cache
-def _augmenter(level: Augmentation, voxel_size_um: VoxelSize, shape: Shape3D) -> Augmenter:
-    return augmentation_for(level, voxel_size_um, shape)
 
 
 class _Order(Sampler[list[_Draw]]):

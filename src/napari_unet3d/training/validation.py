@@ -101,8 +101,6 @@ class Validation:
         image, targets = volume.cut(tile.start, shape)
         for axis, fresh in enumerate(tile.fresh, start=1):  # what an earlier tile covers counts once
             targets[:1].narrow(axis, 0, fresh).fill_(IGNORED)
-        if self._level is Augmentation.NONE:
-            return image, targets
         return augmentation_for(self._level, volume.voxel_size_um, shape)(image, targets, seed)
 
 
