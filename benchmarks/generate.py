@@ -93,7 +93,7 @@ def rows(qim3d_python: str | None, *, large: bool = True) -> list[Row]:
     """Measure each task, beside qim3d where it is feasible, and how ours grows with the volume."""
     found, of_edge = [], {}
     for name, (edge, objects, times) in {**TASKS, **(LARGE_TASKS if large else {})}.items():
-        ours = of_edge[edge] = timed(sys.executable, OURS, (edge, objects, times), warm=1 if times > 1 else 0)
+        ours = of_edge[edge] = timed(sys.executable, OURS, (edge, objects, times))
         words = f"{spread(ours.seconds)}, {ours.ids} ids, {ours.memory_gb:.2f} GB"
         if qim3d_python is None or edge not in GOALS or (edge > 128 and not large):
             found.append(Row(f"generate {name}", "–", words, "–"))
