@@ -87,6 +87,18 @@ def test_other_errors_pass() -> None:
         raise RuntimeError("something else")
 
 
+def test_others_keep_the_precision_of_their_convolutions() -> None:
+    convolution = torch.backends.cudnn.conv
+    before = convolution.fp32_precision
+    convolution.fp32_precision = "ieee"
+    try:
+        with TorchSettings(choose_hardware(Device.CPU), seed=1).lent():
+            assert convolution.fp32_precision == "tf32"
+        assert convolution.fp32_precision == "ieee"
+    finally:
+        convolution.fp32_precision = before
+
+
 def test_settings_are_lent_and_given_back() -> None:
     settings = TorchSettings(choose_hardware(Device.CPU), seed=1)
     threads, state = torch.get_num_threads(), torch.get_rng_state()

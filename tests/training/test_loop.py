@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from monai.networks.nets import UNet
 
 from napari_unet3d.configs import Normalisation, TrainingConfig
 from napari_unet3d.data.annotation import Truth
@@ -17,6 +19,7 @@ from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics import score
 from napari_unet3d.model.checkpoint import load_checkpoint
+from napari_unet3d.model.devices import STEPS_AHEAD
 from napari_unet3d.model.normalisation import normalise
 from napari_unet3d.training.events import (
     EpochFinished,
@@ -269,6 +272,50 @@ def test_steps_into_nan_are_left_out_and_said_once(samples: list[Sample], tmp_pa
     assert all(np.isfinite(float(row["train_loss"])) for row in rows(tmp_path))
     assert isinstance(events[-1], TrainingFinished)
     load_checkpoint(tmp_path)  # which refuses weights that are not finite
+
+
+def test_events_and_weights_are_the_same_when_steps_run_ahead(
+    samples: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a GPU the next step is queued before the last one is heard of; one step of each epoch is left out."""
+    mixed = [*samples, far_too_bright(samples[1])]
+    settings = config(val_fraction=0, normalisation="none", epochs=3, ema=0.9)
+
+    def told(folder: Path) -> list[str]:
+        events = train(mixed, folder, settings)
+        return [repr(event) for event in events if isinstance(event, StepFinished | EpochFinished | Notice)]
+
+    at_once = told(tmp_path / "at_once")
+    monkeypatch.setitem(STEPS_AHEAD, "cpu", 1)
+    ahead = told(tmp_path / "ahead")
+
+    def numbers(lines: list[str]) -> list[str]:
+        return [re.sub("seconds_left=.*", "", line) for line in lines]
+
+    assert len(ahead) == 3 * 5 + 2  # a notice of the missing validation, and one of the first step left out
+    assert numbers(ahead) == numbers(at_once)
+    first, second = (load_run_state(tmp_path / name / "resume.safetensors") for name in ("at_once", "ahead"))
+    assert (first.card.n_steps, second.card.n_steps) == (9, 9)
+    for name in ("weights", "average", "moments"):
+        expected = getattr(first, name)
+        assert all(torch.equal(tensor, expected[key]) for key, tensor in getattr(second, name).items())
+
+
+def test_one_step_at_most_runs_ahead(samples: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(STEPS_AHEAD, "cpu", 1)
+    n_made, heard = 0, []
+
+    def count(module: torch.nn.Module, *_: object) -> None:
+        nonlocal n_made
+        n_made += isinstance(module, UNet)
+
+    events = train(samples, tmp_path, config(val_fraction=0, steps_per_epoch=4, patch=(8, 8, 8), epochs=1))
+    next(events)
+    with torch.nn.modules.module.register_module_forward_hook(count):
+        for event in events:
+            if isinstance(event, StepFinished):
+                heard.append((event.step, n_made))
+    assert heard == [(1, 2), (2, 3), (3, 4), (4, 4)]
 
 
 def test_a_loss_that_is_never_a_number_ends_the_run(samples: list[Sample], tmp_path: Path) -> None:

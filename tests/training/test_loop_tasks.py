@@ -17,6 +17,7 @@ from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics import score
 from napari_unet3d.model.checkpoint import load_checkpoint
+from napari_unet3d.model.devices import STEPS_AHEAD
 from napari_unet3d.prediction.predict import predict
 from napari_unet3d.training.events import EpochFinished, StepFinished, TrainingFinished
 from napari_unet3d.training.loop import train
@@ -45,7 +46,11 @@ class OutOfMemoryAbove:
 
 
 class TestOutOfMemory:
-    def test_the_run_goes_on_with_less(self, samples: list[Sample], tmp_path: Path) -> None:
+    @pytest.mark.parametrize("n_ahead", [0, 1])
+    def test_the_run_goes_on_with_less(
+        self, samples: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_ahead: int
+    ) -> None:
+        monkeypatch.setitem(STEPS_AHEAD, "cpu", n_ahead)
         events = train(samples, tmp_path, config(patch=(8, 12, 16), batch_size=3, epochs=3, steps_per_epoch=4))
         before = [next(events) for _ in range(3)]
 

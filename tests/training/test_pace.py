@@ -59,5 +59,28 @@ def test_what_lies_between_steps_does_not_count() -> None:
     assert meter.report(1) is None
 
 
+def test_a_device_that_is_still_at_work_does_not_wait_for_data() -> None:
+    """The batch takes 1 s, queueing 0 s and hearing of the last step 3 s; every second batch comes too late."""
+    clock = HandClock()
+    meter = PaceMeter(clock, torch.device("cpu"))
+
+    def batches():
+        while True:
+            clock.seconds += 1.0
+            yield "batch"
+
+    def read() -> float:
+        clock.seconds += 3.0
+        return 0.5
+
+    data = batches()
+    for is_idle in (False, True) * 2:
+        assert meter.step(data, lambda batch: batch * 2, lambda is_idle=is_idle: is_idle) == "batchbatch"
+        assert meter.hear(read) == 0.5
+    pace = meter.report(1)
+    assert pace is not None
+    assert (pace.steps_per_second, pace.waiting) == (1 / 4, 2 / 16)
+
+
 def test_a_cpu_has_no_memory_of_its_own() -> None:
     assert gpu_memory(torch.device("cpu")) is None

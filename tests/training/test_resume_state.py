@@ -23,6 +23,7 @@ from napari_unet3d.model.checkpoint import Checkpoint, load_checkpoint, save_che
 from napari_unet3d.model.devices import TorchSettings, choose_hardware
 from napari_unet3d.model.network import build_unet, place_network
 from napari_unet3d.model.plan import plain_plan
+from napari_unet3d.training.optimizers import make_optimizer
 from napari_unet3d.training.resume_state import (
     RunCard,
     RunState,
@@ -127,6 +128,32 @@ def test_a_restored_run_goes_on_with_the_same_bits(name: str, tmp_path: Path) ->
 
 def test_every_choice_of_optimiser_is_tested() -> None:
     assert {choice.value for choice in Optimizer} <= OPTIMIZERS.keys()
+
+
+@pytest.mark.parametrize("choice", ["adam", "adamw", "sgd"])
+@pytest.mark.parametrize("was_fused", [False, True])
+def test_a_state_goes_on_with_the_arithmetic_of_the_new_device(choice: str, was_fused: bool) -> None:
+    """A state from where nothing is fused, or of an older version, and the other way round."""
+    config = TrainingConfig(optimizer=choice, momentum=0.5, weight_decay=0.1)
+    weights = [torch.nn.Parameter(torch.linspace(1, 2, 6).reshape(2, 3)) for _ in range(2)]
+    optimizers = [make_optimizer([each], config, 100) for each in weights]
+
+    def go(number: int, steps: range) -> None:
+        for step in steps:
+            weights[number].grad = torch.full((2, 3), 0.5 + step)
+            optimizers[number].step()
+
+    optimizers[0].param_groups[0]["fused"] = was_fused
+    optimizers[1].param_groups[0]["fused"] = not was_fused
+    go(0, range(2))
+    with torch.no_grad():
+        weights[1].copy_(weights[0])
+    restore_optimizer(optimizers[1], optimizer_groups(optimizers[0]), optimizer_moments(optimizers[0]))
+    assert optimizers[1].param_groups[0]["fused"] is not was_fused
+    go(0, range(2, 4))
+    go(1, range(2, 4))
+
+    torch.testing.assert_close(weights[1], weights[0])
 
 
 def test_memory_lies_as_its_weights_do(tmp_path: Path) -> None:

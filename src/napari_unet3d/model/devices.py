@@ -50,6 +50,13 @@ POLICIES = (
 )
 
 
+STEPS_AHEAD = {"cuda": 1}
+"""How many steps of training a kind of device is given before the loss of the first is read; else none.
+
+One is enough for it never to wait, and Stop, pauses and time limits take effect a step later at most.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Hardware:
     """A chosen device and number type.
@@ -59,7 +66,8 @@ class Hardware:
     device : torch.device
         Where weights and volumes go.
     dtype : torch.dtype
-        Number type of the heavy arithmetic; weights and losses are always float32.
+        Number type of the heavy arithmetic; weights and losses are always float32. In float32, CUDA cards that have
+        TF32 multiply the numbers of convolutions with 10 bits of their fractions, as torch lets them by default.
     n_threads : int
         Threads of the arithmetic on the CPU.
     words : str
@@ -135,6 +143,13 @@ def _device_type(device: Device) -> str:
     return device.value
 
 
+def moved(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Give a tensor on a device; it is copied there without a wait for what a GPU has still to do."""
+    if device.type != "cuda" or tensor.device.type != "cpu":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
 def free_memory(device: torch.device) -> int:
     """Give the memory in bytes that a device has left; that of the machine for CPU and MPS, which share it."""
     if device.type != "cuda":
@@ -200,7 +215,7 @@ def _is_memory_error(error: MemoryError | RuntimeError) -> bool:
 
 
 class TorchSettings:
-    """Torch's process-wide settings as one run wants them: threads, cuDNN's search, random numbers of dropout.
+    """Torch's process-wide settings as one run wants them: threads, cuDNN's search, TF32, random numbers of dropout.
 
     They are put in place for one step at a time and put back after it, so that between two events of a
     generator the rest of the process (a viewer, other plugins) finds its own.
@@ -238,15 +253,17 @@ class TorchSettings:
 
         Too little memory within it is explained with `remedy`, as by `explain_memory_errors`.
         """
-        before = torch.get_num_threads(), torch.backends.cudnn.benchmark, self._random.get_rng_state()
+        cudnn: Any = torch.backends.cudnn  # torch has no types for its `conv`
+        before = torch.get_num_threads(), cudnn.benchmark, cudnn.conv.fp32_precision, self._random.get_rng_state()
         torch.set_num_threads(self._hardware.n_threads)
-        torch.backends.cudnn.benchmark = self._hardware.device.type == "cuda"
+        cudnn.benchmark = self._hardware.device.type == "cuda"
+        cudnn.conv.fp32_precision = "tf32"
         self._random.set_rng_state(self._random_state)
         try:
             with explain_memory_errors(remedy):
                 yield
         finally:
             self._random_state = self._random.get_rng_state()
-            self._random.set_rng_state(before[2])
-            torch.backends.cudnn.benchmark = before[1]
+            self._random.set_rng_state(before[3])
+            cudnn.benchmark, cudnn.conv.fp32_precision = before[1], before[2]
             torch.set_num_threads(before[0])

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 class WeightAverage:
@@ -13,7 +14,8 @@ class WeightAverage:
 
     After step n the average moves towards the weights by ``1 - min(decay, (1 + n) / (10 + n))``: with a fixed decay it
     would hold on to the untrained weights for long. The rule is that of TensorFlow's ``ExponentialMovingAverage`` with
-    ``num_updates``. Whole-number buffers, such as counters, are those of the last step.
+    ``num_updates``. Whole-number buffers, such as counters, are those of the last step. A step that was left out counts
+    like one that did not move: only the device knows of it when the average is taken.
 
     Parameters
     ----------
@@ -27,18 +29,19 @@ class WeightAverage:
         self._network = network
         self._decay = decay
         self._average = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+        pairs = [(self._average[name], tensor) for name, tensor in network.state_dict().items()]
+        self._floating = [pair for pair in pairs if pair[1].is_floating_point()]
+        self._counters = [pair for pair in pairs if not pair[1].is_floating_point()]
         self.n_steps = 0
 
     def update(self) -> None:
         """Take the present weights of the network in; call it after each step of the optimiser."""
         decay = min(self._decay, (1 + self.n_steps) / (10 + self.n_steps))
         self.n_steps += 1
-        with torch.no_grad():
-            for name, tensor in self._network.state_dict().items():
-                if tensor.is_floating_point():
-                    self._average[name].lerp_(tensor, 1 - decay)
-                else:
-                    self._average[name].copy_(tensor)
+        averages, tensors = (list(side) for side in zip(*self._floating, strict=True))
+        get_ema_multi_avg_fn(decay)(averages, tensors, self.n_steps)  # all in one go
+        for average, tensor in self._counters:
+            average.copy_(tensor)
 
     def weights(self) -> dict[str, torch.Tensor]:
         """Give the average as it is now, on the CPU and by the names of the network; later steps do not change it."""

@@ -199,8 +199,8 @@ def take_up(beginning: Beginning, learner: Learner, plan: Plan, settings: TorchS
     if learner.average is not None and state.average:
         learner.average.restore(state.average, card.n_averaged_steps)
     restore_optimizer(learner.optimizer, card.groups, state.moments)
-    if card.scaler and learner.scaler.is_enabled():
-        learner.scaler.load_state_dict(dict(card.scaler))
+    if card.scaler and learner.descent.is_scaled:
+        learner.descent.scaler.load_state_dict(dict(card.scaler))
     learner.n_steps = card.n_steps
     if card.device_type != settings.device_type:
         return [

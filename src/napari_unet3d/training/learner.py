@@ -12,12 +12,12 @@ import torch
 from napari_unet3d.configs import Task, TrainingConfig
 from napari_unet3d.data.events import Notice
 from napari_unet3d.errors import UserError
-from napari_unet3d.model.devices import Hardware
+from napari_unet3d.model.devices import Hardware, moved
 from napari_unet3d.model.network import build_unet, expect_fractions, place_network
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.training.averaging import WeightAverage
+from napari_unet3d.training.descent import Descent, MadeStep
 from napari_unet3d.training.losses import dice_of_counts, make_loss, overlap_counts
-from napari_unet3d.training.optimizers import make_optimizer
 from napari_unet3d.training.targets import IGNORED
 
 _MOST_SKIPPED_STEPS = 10
@@ -62,27 +62,27 @@ class Learner:
     ----------
     task : Task
         What the answers mean.
+    descent : Descent
+        How the weights move.
+    n_steps : int
+        Steps that were made and heard of.
     """
 
     def __init__(self, config: TrainingConfig, plan: Plan, hardware: Hardware, facts: TrainingFacts) -> None:
         network = build_unet(config, plan)
         expect_fractions(network, facts.fractions, is_softmax=plan.task is Task.CLASSES)
         self._config, self._facts, self.task = config, facts, plan.task
-        self._clip = config.clip_gradient or math.inf
         self._hardware = hardware
         self.network = place_network(network, hardware)
         self.follow(plan)
-        self.optimizer = make_optimizer(self.network.parameters(), config, facts.n_steps)
-        # Half precision loses small gradients, so the loss is scaled up for them; other types need no scaling.
-        self.scaler = torch.amp.GradScaler(hardware.device.type, enabled=hardware.dtype is torch.float16)
+        self.descent = Descent(self.network.parameters(), config, hardware, facts.n_steps)
         self.average = WeightAverage(self.network, config.ema) if config.ema else None
-        self._n_skipped = self._n_skipped_in_a_row = 0
-        self.n_steps = 0
+        self._n_skipped = self._n_skipped_in_a_row = self.n_steps = 0
         self.n_parameters = sum(weights.numel() for weights in self.network.parameters())
 
     def follow(self, plan: Plan) -> None:
         """Go on with patches and batches of another size."""
-        self._loss = make_loss(self._config, plan, self._facts.weights)
+        self._loss = make_loss(self._config, plan, self._facts.weights, self.device)
 
     def adopt(self, weights: Mapping[str, torch.Tensor]) -> None:
         """Take the weights of another network of the same shapes; the moving average begins with them."""
@@ -98,6 +98,11 @@ class Learner:
         return self._hardware.device
 
     @property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """The rule of the steps."""
+        return self.descent.optimizer
+
+    @property
     def learning_rate(self) -> float:
         """Step size of the optimiser."""
         return float(self.optimizer.param_groups[0]["lr"])
@@ -106,8 +111,8 @@ class Learner:
     def learning_rate(self, value: float) -> None:
         self.optimizer.param_groups[0]["lr"] = value
 
-    def step(self, images: torch.Tensor, targets: torch.Tensor) -> float:
-        """Move the weights a step downhill on one batch and give its loss; a step into NaN is not made.
+    def step(self, images: torch.Tensor, targets: torch.Tensor) -> MadeStep:
+        """Move the weights a step downhill on one batch; a step into NaN is not made. A GPU is not waited for.
 
         Parameters
         ----------
@@ -115,27 +120,34 @@ class Learner:
             Normalised grey values.
         targets : Tensor of uint8, shape (n, channel, z, y, x)
             See `make_targets`.
+        """
+        self.network.train()
+        made = self.descent.step(self._loss(*self._answer(images, targets)))
+        if self.average is not None:
+            self.average.update()
+        return made
+
+    def hear(self, made: MadeStep) -> float:
+        """Wait until a step is made, and give its loss; steps are heard of in their order.
 
         Raises
         ------
         UserError
             When loss or gradients have not been numbers for many steps in a row.
         """
-        self.network.train()
-        loss = self._loss(*self._answer(images, targets))
-        self.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(self.scaler.scale(loss))
-        self.scaler.unscale_(self.optimizer)
-        length = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self._clip)
-        value = loss.item()
-        # With fp16 the scaler itself leaves out a step whose gradients overflow, and scales less from then on.
-        if self._is_sound(math.isfinite(value) and (self.scaler.is_enabled() or math.isfinite(length.item()))):
-            self.scaler.step(self.optimizer)
-            self.n_steps += 1
-            if self.average is not None:
-                self.average.update()
-        self.scaler.update()
-        return value
+        loss, length = made.read()
+        # With fp16 the scaler finds its scale by gradients that overflow.
+        is_number = math.isfinite(loss) and (self.descent.is_scaled or math.isfinite(length))
+        self.n_steps += is_number
+        self._n_skipped += not is_number
+        self._n_skipped_in_a_row = 0 if is_number else self._n_skipped_in_a_row + 1
+        if self._n_skipped_in_a_row >= _MOST_SKIPPED_STEPS:
+            raise UserError(
+                f"The loss has not been a number for {_MOST_SKIPPED_STEPS} steps; the learning rate of "
+                f"{self.learning_rate:g} is too high or the grey values are extreme. Choose a lower learning rate "
+                "or another normalisation. The models of the epochs so far are kept."
+            )
+        return loss
 
     @contextmanager
     def as_model(self) -> Iterator[None]:
@@ -154,10 +166,12 @@ class Learner:
 
     def judge(self, answers: Sequence[Answer]) -> tuple[float, float] | None:
         """Give loss and Dice over all parts of a volume; None where nothing is annotated."""
-        if not any(bool((targets[:, 0] != IGNORED).any()) for _, targets in answers):
+        if not answers:
             return None
         # All parts at once: the Dice of a part with little foreground says nothing about its volume.
         logits, targets = (torch.cat(parts) for parts in zip(*answers, strict=True))
+        if not (targets[:, 0] != IGNORED).any():
+            return None
         counts = overlap_counts(logits, targets, self.task)
         return self._loss(logits, targets).item(), dice_of_counts(counts)
 
@@ -170,7 +184,7 @@ class Learner:
         return {name: tensor.detach().cpu().clone() for name, tensor in self.network.state_dict().items()}
 
     def first_skip(self, epoch: int, step: int) -> Notice | None:
-        """Give a notice when the step just made is the first of the run that was left out."""
+        """Give a notice when the step just heard of is the first of the run that was left out."""
         if self._n_skipped != 1 or self._n_skipped_in_a_row != 1:
             return None
         return Notice(
@@ -181,16 +195,5 @@ class Learner:
     def _answer(self, images: torch.Tensor, targets: torch.Tensor) -> Answer:
         device = self._hardware.device
         with self._hardware.autocast():
-            logits = self.network(images.to(device))
-        return logits, targets.to(device)
-
-    def _is_sound(self, is_number: bool) -> bool:
-        self._n_skipped += not is_number
-        self._n_skipped_in_a_row = 0 if is_number else self._n_skipped_in_a_row + 1
-        if self._n_skipped_in_a_row >= _MOST_SKIPPED_STEPS:
-            raise UserError(
-                f"The loss has not been a number for {_MOST_SKIPPED_STEPS} steps; the learning rate of "
-                f"{self.learning_rate:g} is too high or the grey values are extreme. Choose a lower learning rate "
-                "or another normalisation. The models of the epochs so far are kept."
-            )
-        return is_number
+            logits = self.network(moved(images, device))
+        return logits, moved(targets, device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from monai.losses.dice import DiceLoss
@@ -17,7 +18,12 @@ from napari_unet3d.training.targets import FULL_DISTANCE, IGNORED
 LossFunction = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
-def make_loss(config: TrainingConfig, plan: Plan, weights: Sequence[float] | None = None) -> LossFunction:
+def make_loss(
+    config: TrainingConfig,
+    plan: Plan,
+    weights: Sequence[float] | None = None,
+    device: torch.device | str = "cpu",
+) -> LossFunction:
     """Make the loss of a run, with MONAI's settings, so that values can be compared with other users of it.
 
     Parameters
@@ -30,6 +36,8 @@ def make_loss(config: TrainingConfig, plan: Plan, weights: Sequence[float] | Non
         the patches of a batch, as single ones may hold no foreground, but not over whole volumes.
     weights : sequence of float, optional
         How much background and each class count in cross-entropy and Focal; all the same without it.
+    device : torch.device or str
+        Where logits and targets will be.
 
     Returns
     -------
@@ -37,7 +45,9 @@ def make_loss(config: TrainingConfig, plan: Plan, weights: Sequence[float] | Non
         From logits (n, output, z, y, x) and targets (n, channel, z, y, x), see `make_targets`, to a number. It
         computes in float32, since sums over a volume overflow half precision.
     """
-    parts = _parts(config.loss, plan.task is Task.CLASSES, weights, sum_over_batch=plan.patch_zyx is not None)
+    # On the device once and for all: a copy in each step would let the CPU wait for the GPU.
+    counting = None if weights is None else torch.tensor(weights, device=device)
+    parts = _parts(config.loss, plan.task is Task.CLASSES, counting, sum_over_batch=plan.patch_zyx is not None)
 
     def total(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         return torch.stack([part(logits, target) for part in parts]).sum()
@@ -47,9 +57,7 @@ def make_loss(config: TrainingConfig, plan: Plan, weights: Sequence[float] | Non
     return lambda logits, targets: total(logits.float(), targets)
 
 
-def _parts(
-    loss: Loss, is_softmax: bool, weights: Sequence[float] | None, *, sum_over_batch: bool
-) -> list[LossFunction]:
+def _parts(loss: Loss, is_softmax: bool, weights: torch.Tensor | None, *, sum_over_batch: bool) -> list[LossFunction]:
     dice = DiceLoss(
         sigmoid=not is_softmax,
         softmax=is_softmax,
@@ -70,8 +78,8 @@ def _parts(
             return [dice, entropy]
 
 
-def _sigmoid_entropy(weights: Sequence[float] | None) -> LossFunction:
-    background, foreground = weights or (1.0, 1.0)
+def _sigmoid_entropy(weights: torch.Tensor | None) -> LossFunction:
+    background, foreground = (1.0, 1.0) if weights is None else weights
 
     def entropy(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         holds = target != IGNORED
@@ -83,26 +91,30 @@ def _sigmoid_entropy(weights: Sequence[float] | None) -> LossFunction:
     return entropy
 
 
-def _softmax_entropy(weights: Sequence[float] | None) -> LossFunction:
+def _softmax_entropy(weights: torch.Tensor | None) -> LossFunction:
     def entropy(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         classes = target[:, 0].long()
-        per_class = None if weights is None else torch.tensor(weights, device=logits.device)
-        total = cross_entropy(logits, classes, per_class, ignore_index=IGNORED, reduction="sum")
+        total = cross_entropy(logits, classes, weights, ignore_index=IGNORED, reduction="sum")
         holds = classes != IGNORED
-        counts = holds if per_class is None else holds * per_class[torch.where(holds, classes, 0)]
+        counts = holds if weights is None else holds * weights[torch.where(holds, classes, 0)]
         return total / counts.sum().clamp(min=1e-6)  # torch's own mean is NaN where nothing is annotated
 
     return entropy
 
 
-def _focal(is_softmax: bool, weights: Sequence[float] | None) -> LossFunction:
-    if is_softmax:
-        scale = None if weights is None else [weight / max(weights) for weight in weights]
-        focal = FocalLoss(to_onehot_y=True, use_softmax=True, weight=scale, ignore_index=IGNORED)
-        # With an index to ignore, MONAI sums over the outputs where it averages without.
-        return lambda logits, target: focal(logits, target) / logits.shape[1]
-    alpha = None if weights is None else weights[1] / sum(weights)
-    return FocalLoss(alpha=alpha, ignore_index=IGNORED)
+def _focal(is_softmax: bool, weights: torch.Tensor | None) -> LossFunction:
+    if not is_softmax:
+        alpha: Any = None if weights is None else weights[1] / weights.sum()  # MONAI takes tensors, but does not say so
+        return FocalLoss(alpha=alpha, ignore_index=IGNORED)
+    each = FocalLoss(to_onehot_y=True, use_softmax=True, ignore_index=IGNORED, reduction="none")
+    scale = 1.0 if weights is None else (weights / weights.max()).view(1, -1, 1, 1, 1)
+
+    def focal(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        # MONAI weighs the same way, but asks the device in each step whether a weight is negative.
+        total: torch.Tensor = (each(logits, target) * scale).sum()
+        return total / (target != IGNORED).sum().clamp(min=1e-6) / logits.shape[1]
+
+    return focal
 
 
 def _object_loss(foreground_loss: LossFunction, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -199,6 +211,6 @@ def overlap_counts(logits: torch.Tensor, targets: torch.Tensor, task: Task) -> t
 
 def dice_of_counts(counts: torch.Tensor) -> float:
     """Give the mean Dice of classes that are there or were predicted; 1 where there are none."""
-    shared, predicted, true = counts.double()
+    shared, predicted, true = counts.cpu().double()
     there = predicted + true > 0
     return float((2 * shared[there] / (predicted + true)[there]).mean()) if there.any() else 1.0

@@ -10,6 +10,7 @@ import torch
 from napari_unet3d.training.events import Pace
 
 B = TypeVar("B")
+T = TypeVar("T")
 
 _SECONDS_BETWEEN = 1.0  # two reports
 
@@ -17,7 +18,7 @@ _SECONDS_BETWEEN = 1.0  # two reports
 class PaceMeter:
     """Measures steps by the clock of the run, which stands still while the run is paused.
 
-    It asks nothing of the GPU: that a step is over, its loss tells, which training reads anyhow.
+    It never lets the GPU wait: that a step is over, its loss tells, which training reads anyhow.
 
     Parameters
     ----------
@@ -33,15 +34,38 @@ class PaceMeter:
         self._n_steps = 0
         self._waited = self._seconds = 0.0
 
-    def step(self, batches: Iterator[B], learn: Callable[[B], float]) -> float:
-        """Wait for the next batch, learn from it, and give its loss."""
+    def step(self, batches: Iterator[B], learn: Callable[[B], T], is_idle: Callable[[], bool] = lambda: True) -> T:
+        """Wait for the next batch, and learn from it.
+
+        Parameters
+        ----------
+        batches : iterator
+            Where it comes from.
+        learn : callable
+            What makes the step, or queues it.
+        is_idle : callable
+            Says, once the batch is there, whether the device had nothing else to do; then it has waited for it.
+
+        Returns
+        -------
+        object
+            What `learn` gives.
+        """
         asked = self._now()
         batch = next(batches)
         arrived = self._now()
-        loss = learn(batch)
-        self._waited += arrived - asked
+        was_idle = is_idle()
+        made = learn(batch)
+        self._waited += arrived - asked if was_idle else 0.0
         self._seconds += self._now() - asked
         self._n_steps += 1
+        return made
+
+    def hear(self, read: Callable[[], float]) -> float:
+        """Give what `read` gives, and count the time that it takes as work."""
+        asked = self._now()
+        loss = read()
+        self._seconds += self._now() - asked
         return loss
 
     def report(self, epoch: int) -> Pace | None:

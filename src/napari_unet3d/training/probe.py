@@ -108,7 +108,7 @@ def measure_step(plan: Plan, shape: Shape3D, config: TrainingConfig, hardware: H
         began = time.monotonic()
         images = torch.rand(plan.batch_size, 1, *shape, generator=torch.Generator().manual_seed(0))
         targets = (images > 0.5).byte().expand(-1, n_channels, -1, -1, -1)
-        learner.step(images, targets)  # reads the loss, so it waits for a GPU
+        learner.hear(learner.step(images, targets))  # which waits for a GPU
         seconds = time.monotonic() - began
     # What a process has freed before it takes again without growing, so growth alone may say too little.
     least = training_memory(config, plan, shape) if hardware.device.type == "cpu" else 0

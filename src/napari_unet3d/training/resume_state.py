@@ -29,6 +29,7 @@ from napari_unet3d.model.tensor_file import (
     types_in,
     write_tensors,
 )
+from napari_unet3d.training.optimizers import IMPLEMENTATION
 
 _KIND = FileKind(
     "napari-unet3d-resume",
@@ -190,7 +191,11 @@ def restore_optimizer(
     for key, tensor in moments.items():
         number, name = key.split(".", 1)
         memory.setdefault(int(number), {})[name] = tensor
-    numbered = [{**group, "params": own["params"]} for group, own in zip(groups, fresh, strict=True)]
+    numbered = [
+        # How steps are computed is for the device of now to say.
+        {**group, **{name: own[name] for name in ("params", *IMPLEMENTATION) if name in own}}
+        for group, own in zip(groups, fresh, strict=True)
+    ]
     optimizer.load_state_dict({"state": memory, "param_groups": numbered})
     for weights, remembered in optimizer.state.items():
         for name, tensor in remembered.items():

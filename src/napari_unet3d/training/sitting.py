@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,8 +13,10 @@ from napari_unet3d.data.events import Notice
 from napari_unet3d.errors import OutOfMemory, UserError
 from napari_unet3d.evaluation.history import EpochRecord
 from napari_unet3d.files import RESUME_FILE
-from napari_unet3d.model.devices import TorchSettings
+from napari_unet3d.model.devices import STEPS_AHEAD, TorchSettings
+from napari_unet3d.training.batches import Batch
 from napari_unet3d.training.clock import Clock
+from napari_unet3d.training.descent import MadeStep
 from napari_unet3d.training.evaluating import Scores, evaluate_epoch
 from napari_unet3d.training.events import (
     EndReason,
@@ -119,25 +122,45 @@ class Sitting:
         self._seconds_after_steps = self.clock.seconds - steps_ended
 
     def _steps(self, epoch: int, losses: list[float]) -> Iterator[TrainEvent]:
-        """Make the steps of an epoch, or those that there is time for; one at least."""
+        """Make the steps of an epoch, or those that there is time for; one at least.
+
+        A GPU is given the next step before the last one is heard of, so that it has always something to do.
+        """
         batches = self.work.training.epoch(epoch)
+        queued: deque[tuple[int, MadeStep]] = deque()
+        most_queued = STEPS_AHEAD.get(self.learner.device.type, 0)
         for step in range(1, len(self.work.training) + 1):
             self.learner.learning_rate = self._learning_rate(epoch, step)
-            while len(losses) < step:
+            made = None
+            while made is None:
                 try:
-                    with self.settings.lent():
-                        losses.append(self._pace.step(batches, lambda batch: self.learner.step(*batch)))
+                    made = self._make_step(batches, queued)
                 except OutOfMemory:
                     yield from self._go_on_with_less()
                     batches = self.work.training.epoch(epoch, first_step=step)
-            yield StepFinished(epoch, step, losses[-1])
-            if pace := self._pace.report(epoch):
-                yield pace
-            if notice := self.learner.first_skip(epoch, step):
-                yield notice
+            queued.append((step, made))
+            if len(queued) > most_queued:
+                yield from self._tell(epoch, *queued.popleft(), losses)
             self._is_time_over = self._part_of_time() >= 1
             if self._is_time_over:
-                return
+                break
+        while queued:
+            yield from self._tell(epoch, *queued.popleft(), losses)
+
+    def _make_step(self, batches: Iterator[Batch], queued: Sequence[tuple[int, MadeStep]]) -> MadeStep:
+        with self.settings.lent():
+            return self._pace.step(
+                batches, lambda batch: self.learner.step(*batch), lambda: all(made.is_over for _, made in queued)
+            )
+
+    def _tell(self, epoch: int, step: int, made: MadeStep, losses: list[float]) -> Iterator[TrainEvent]:
+        """Wait until a step is made, and say how it went."""
+        losses.append(self._pace.hear(lambda: self.learner.hear(made)))
+        yield StepFinished(epoch, step, losses[-1])
+        if pace := self._pace.report(epoch):
+            yield pace
+        if notice := self.learner.first_skip(epoch, step):
+            yield notice
 
     def _validate(self, epoch: int) -> Generator[Validating | Working | Notice, None, Scores]:
         is_last = epoch == self.config.epochs or self._is_time_over
@@ -218,7 +241,7 @@ class Sitting:
             seconds=tuple(run.seconds),
             seconds_spent=self.clock.seconds,
             groups=optimizer_groups(learner.optimizer),
-            scaler=learner.scaler.state_dict(),
+            scaler=learner.descent.scaler.state_dict() if learner.descent.is_scaled else {},
         )
         return RunState(
             card=card,
