@@ -79,6 +79,13 @@ def test_the_originals_are_what_lies_in_the_volume(samples):
     assert "turned by up to 30° in yx" in found.level_words
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+def test_they_are_shown_where_the_run_keeps_its_volumes_on_the_gpu(samples):
+    here, there = (shown(samples, device=device, patch=(8, 8, 8), batch_size=2) for device in ("cpu", "cuda"))
+    for mine, other in zip(here.patches, there.patches, strict=True):
+        np.testing.assert_array_equal(mine.image, other.image)
+
+
 def test_without_augmentation_nothing_is_varied(samples):
     found = shown(samples, augmentation="none")
     assert all(np.array_equal(patch.image, patch.original) for patch in found.patches)

@@ -52,7 +52,9 @@ class GreyScale:
             # As float32, like numpy: torch would compute with Python's own numbers.
             offset, factor = float(np.float32(self.offset)), float(np.float32(1 / self.spread))
             return image.to(torch.float32).sub_(offset).mul_(factor)
-        return image.to(torch.float64, copy=True).sub_(self.offset).div_(self.spread).to(torch.float32)
+        # By a tensor: CUDA would multiply by the reciprocal of a number, which may round otherwise.
+        spread = torch.full((), self.spread, dtype=torch.float64, device=image.device)
+        return image.to(torch.float64, copy=True).sub_(self.offset).div_(spread).to(torch.float32)
 
 
 def measure_scale(image: NDArray[Any], method: Normalisation) -> GreyScale:

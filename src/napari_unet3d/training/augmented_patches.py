@@ -10,12 +10,14 @@ from pathlib import Path
 from tempfile import gettempdir
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from napari_unet3d.configs import Task, TrainingConfig
 from napari_unet3d.data.sample import Sample, Shape3D
 from napari_unet3d.data.shelf import Shelf
-from napari_unet3d.model.devices import choose_hardware
+from napari_unet3d.data.split import Split
+from napari_unet3d.model.devices import Hardware, choose_hardware
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.prediction.augmentation import words_for_level
 from napari_unet3d.training.augmented_events import BOUNDARY, NOT_ANNOTATED, AugmentedPatch, AugmentedPatches
@@ -25,7 +27,7 @@ from napari_unet3d.training.events import Working
 from napari_unet3d.training.heartbeat import beating
 from napari_unet3d.training.loop import read_split
 from napari_unet3d.training.targets import IGNORED
-from napari_unet3d.training.workload import Workload, make_workload
+from napari_unet3d.training.workload import Workload, plan_for, prepare
 
 _MOST_VOXELS = 2**27  # of all patches together
 
@@ -69,7 +71,7 @@ def augmented_patches(
     with Shelf(Path(gettempdir())) as shelf:
         _, split = yield from read_split(data, settled, shelf)
         hardware = choose_hardware(settled.device, settled.precision)
-        work = yield from beating(partial(make_workload, split, settled, hardware, shelf), "Preparing the volumes")
+        work = yield from beating(partial(_workload, split, settled, hardware, shelf), "Preparing the volumes")
         parts = list(islice(_parts(work, n_before), n))
         largest = max(prod(part.image.shape) for part in parts)
         shown = parts[: max(1, _MOST_VOXELS // largest)]
@@ -80,6 +82,11 @@ def augmented_patches(
             label_words=_label_words(work.plan),
             level_words=words_for_level(settled.augmentation, first.voxel_size_um, _shape_of(first)),
         )
+
+
+def _workload(split: Split, config: TrainingConfig, hardware: Hardware, shelf: Shelf) -> Workload:
+    # As the run plans it, but where the patches are looked at: on a GPU the volumes would only take its memory.
+    return prepare(split, config, plan_for(split, config, hardware), torch.device("cpu"), shelf=shelf)
 
 
 def _parts(work: Workload, n_before: int) -> Iterator[DrawnPart]:

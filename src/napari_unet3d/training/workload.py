@@ -87,9 +87,19 @@ def make_workload(split: Split, config: TrainingConfig, hardware: Hardware, shel
     UserError
         If settings and volumes do not go together, or there is not enough memory for the volumes.
     """
+    return prepare(split, config, plan_for(split, config, hardware), hardware.device, shelf=shelf)
+
+
+def plan_for(split: Split, config: TrainingConfig, hardware: Hardware) -> Plan:
+    """Plan a run whose steps fit into the memory.
+
+    Raises
+    ------
+    UserError
+        If settings and volumes do not go together.
+    """
     plan = make_plan(split.train, split.val, config, hardware)
-    plan = fit_to_memory(plan, [shape_at(sample, plan.spacing_um) for sample in split.train], config, hardware)
-    return prepare(split, config, plan, hardware.device, shelf=shelf)
+    return fit_to_memory(plan, [shape_at(sample, plan.spacing_um) for sample in split.train], config, hardware)
 
 
 def prepare(
