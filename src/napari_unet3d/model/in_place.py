@@ -1,9 +1,8 @@
 """Norms, activations and sums in the place of their input, when a network only predicts on the CPU.
 
 A convolution gives a fresh volume that nobody else reads: the norm and the activation behind it, and the sum of a
-residual unit, may take its place. Taking new memory for each of them costs more time than the arithmetic. The norm also
-keeps the layout of its input; torch's copies a volume that lies channels last into another layout, from which the next
-convolution copies it back. ``benchmarks/prediction.py`` measures it.
+residual unit, may take its place. Taking new memory for each of them costs more time than the arithmetic.
+``benchmarks/prediction.py`` measures it.
 """
 
 from __future__ import annotations
@@ -12,13 +11,15 @@ import torch
 from monai.networks.blocks.acti_norm import ADN
 from monai.networks.blocks.convolutions import ResidualUnit
 
+from napari_unet3d.model.norm import lies_channels_last
+
 
 class InPlaceADN(ADN):
     """MONAI's norm, dropout and activation behind a convolution, which write over their input without gradients."""
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - torch's name for it
         """Give what the layers make of (n, channel, z, y, x)."""
-        if torch.is_grad_enabled() or not _lies_channels_last(input):
+        if torch.is_grad_enabled() or not lies_channels_last(input):
             answer: torch.Tensor = super().forward(input)  # type: ignore[no-untyped-call]
             return answer
         for layer in self:
@@ -51,24 +52,12 @@ def work_in_place(network: torch.nn.Module) -> None:
 
 def _applied(layer: torch.nn.Module, volume: torch.Tensor) -> torch.Tensor:
     match layer:
-        case torch.nn.InstanceNorm3d(affine=False, track_running_stats=False):
-            return _normalise(volume, layer.eps)
+        case torch.nn.InstanceNorm3d():
+            for single in volume.split(1):  # one after another needs the least new memory
+                single.copy_(layer(single))
+            return volume
         case torch.nn.PReLU(num_parameters=1):
             return torch.nn.functional.leaky_relu_(volume, layer.weight.item())
         case _:
             answer: torch.Tensor = layer(volume)
             return answer
-
-
-def _normalise(volumes: torch.Tensor, eps: float) -> torch.Tensor:
-    """Bring each channel of (n, channel, z, y, x) to mean 0 and standard deviation 1, in its place."""
-    for volume in volumes:
-        # The batch norm of a single volume is its instance norm, and torch's keeps channels last and is fast there.
-        volume.copy_(torch.nn.functional.batch_norm(volume[None], None, None, training=True, eps=eps)[0])
-    return volumes
-
-
-def _lies_channels_last(volume: torch.Tensor) -> bool:
-    return (
-        volume.device.type == "cpu" and volume.dim() == 5 and volume.is_contiguous(memory_format=torch.channels_last_3d)
-    )

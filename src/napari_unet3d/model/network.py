@@ -16,6 +16,7 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.model.convolution import speed_up_single_volumes
 from napari_unet3d.model.devices import Hardware
 from napari_unet3d.model.in_place import work_in_place
+from napari_unet3d.model.norm import keep_layout_in_norms
 from napari_unet3d.model.plan import Plan, plain_plan
 from napari_unet3d.model.up_convolution import speed_up_single_output
 from napari_unet3d.model.winograd import speed_up_cubic_kernels
@@ -97,14 +98,15 @@ def place_network(network: UNet, hardware: Hardware) -> UNet:
     network : UNet
         What `build_unet` gave; it is changed.
     hardware : Hardware
-        Where to. On the CPU weights lie channels last, single volumes and single outputs go around torch's slow
-        convolutions, and predictions are made in place, with half the products where kernels are cubic.
+        Where to. On the CPU weights and volumes lie channels last, single volumes and single outputs go around torch's
+        slow convolutions, and predictions are made in place, with half the products where kernels are cubic.
     """
     network.to(hardware.device)
     if hardware.device.type == "cpu":
         # Not weight by weight: contiguous() leaves the strides of single channels, and layers would flip layouts.
         network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         speed_up_single_volumes(network)
+        keep_layout_in_norms(network)
         work_in_place(network)
         speed_up_single_output(network)
         speed_up_cubic_kernels(network)
