@@ -21,7 +21,7 @@ from monai.transforms.spatial.dictionary import RandAffined, RandFlipd, RandRota
 from table import Row, in_turns, ratio, spread, table
 
 from napari_unet3d.configs import Augmentation
-from napari_unet3d.prediction.augmentation import STRENGTHS, augmentation_for
+from napari_unet3d.prediction.augmentation import STRENGTHS, Augmenter
 
 _PATCHES = 24  # per time that is taken
 _BOTH = ("image", "labels")
@@ -68,7 +68,7 @@ def rows(sides: Sequence[int] = (64, 96, 128), repeats: int = 5) -> list[Row]:
         image = torch.randn(1, *(side,) * 3, generator=torch.Generator().manual_seed(0))
         labels = (image > 1).to(torch.uint8)
         for level in (Augmentation.LIGHT, Augmentation.MODERATE, Augmentation.HEAVY):
-            ours = augmentation_for(level, (1.0, 1.0, 1.0), (side,) * 3)
+            ours = Augmenter(level, (1.0, 1.0, 1.0), (side,) * 3)
             ways = {
                 words: _patches(vary, image, labels)
                 for words, vary in {"MONAI": monai(level, side), "ours": ours}.items()

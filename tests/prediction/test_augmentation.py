@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_unet3d.configs import Augmentation
-from napari_unet3d.prediction.augmentation import augmentation_for
+from napari_unet3d.prediction.augmentation import Augmenter
 
 LEVELS = st.sampled_from(list(Augmentation))
 SHAPES = st.tuples(*[st.sampled_from([8, 10, 12])] * 3)
@@ -27,7 +27,7 @@ def ids(shape: tuple[int, int, int]) -> torch.Tensor:
 @given(LEVELS, SHAPES, VOXEL_SIZES, SEEDS)
 def test_shapes_types_and_ids_stay(level, shape, voxel_size_um, seed) -> None:
     labels = ids(shape)
-    image, varied = augmentation_for(level, voxel_size_um, shape)(labels.float(), labels, seed)
+    image, varied = Augmenter(level, voxel_size_um, shape)(labels.float(), labels, seed)
 
     assert (image.shape, image.dtype, type(image)) == (labels.shape, torch.float32, torch.Tensor)
     assert (varied.shape, varied.dtype, type(varied)) == (labels.shape, torch.int32, torch.Tensor)
@@ -39,7 +39,7 @@ def test_shapes_types_and_ids_stay(level, shape, voxel_size_um, seed) -> None:
 @given(SHAPES, VOXEL_SIZES, SEEDS)
 def test_light_moves_image_and_labels_alike_and_loses_nothing(shape, voxel_size_um, seed) -> None:
     labels = ids(shape)
-    image, varied = augmentation_for(Augmentation.LIGHT, voxel_size_um, shape)(labels.float(), labels, seed)
+    image, varied = Augmenter(Augmentation.LIGHT, voxel_size_um, shape)(labels.float(), labels, seed)
 
     assert torch.equal(image, varied.float())
     assert torch.equal(image.flatten().sort().values, labels.float().flatten().sort().values)
@@ -51,7 +51,7 @@ def test_strong_levels_move_image_and_labels_alike(level: Augmentation) -> None:
     z, y, x = np.ogrid[:24, :32, :28]
     inside = ((z - 9) / 6) ** 2 + ((y - 18) / 9) ** 2 + ((x - 12) / 7) ** 2 < 1
     labels = torch.from_numpy(inside[None].astype(np.uint8))
-    augment = augmentation_for(level, (1.0, 1.0, 1.0), shape)
+    augment = Augmenter(level, (1.0, 1.0, 1.0), shape)
 
     moved = 0
     for seed in range(40):
@@ -70,7 +70,7 @@ def test_an_axis_of_another_voxel_size_is_not_turned_into_the_others(level, seed
     voxel_size_um = tuple(3.0 if number == axis else 1.0 for number in range(3))
     along = torch.arange(12.0).reshape([-1 if number == axis else 1 for number in range(3)]).expand(shape)[None]
 
-    image, _ = augmentation_for(level, voxel_size_um, shape)(along.clone(), torch.zeros(1, *shape), seed)
+    image, _ = Augmenter(level, voxel_size_um, shape)(along.clone(), torch.zeros(1, *shape), seed)
 
     # The image depends on this axis alone, before and after.
     across = tuple(number + 1 for number in range(3) if number != axis)
@@ -80,7 +80,7 @@ def test_an_axis_of_another_voxel_size_is_not_turned_into_the_others(level, seed
 def test_axes_of_equal_voxel_size_are_turned_into_each_other() -> None:
     shape = (8, 12, 12)
     ramp = torch.arange(12.0).expand(shape)[None].clone()
-    augment = augmentation_for(Augmentation.LIGHT, (3.0, 1.0, 1.0), shape)
+    augment = Augmenter(Augmentation.LIGHT, (3.0, 1.0, 1.0), shape)
 
     varied = [augment(ramp, torch.zeros(1, *shape), seed)[0] for seed in range(30)]
 
@@ -94,7 +94,7 @@ def test_translation_is_a_part_of_the_side() -> None:
     shape = (40, 44, 48)
     labels = torch.zeros(1, *shape, dtype=torch.uint8)
     labels[:, 18:22, 20:24, 22:26] = 1
-    augment = augmentation_for(Augmentation.HEAVY, (3.0, 2.0, 1.0), shape)  # nothing is turned
+    augment = Augmenter(Augmentation.HEAVY, (3.0, 2.0, 1.0), shape)  # nothing is turned
 
     centres = torch.stack([augment(labels.float(), labels, seed)[1].nonzero().float().mean(0) for seed in range(40)])
 
@@ -103,7 +103,7 @@ def test_translation_is_a_part_of_the_side() -> None:
 
 def test_same_seed_same_bytes_and_global_random_numbers_stay() -> None:
     labels = ids((8, 10, 12))
-    augment = augmentation_for(Augmentation.HEAVY, (1.0, 1.0, 1.0), (8, 10, 12))
+    augment = Augmenter(Augmentation.HEAVY, (1.0, 1.0, 1.0), (8, 10, 12))
     before = torch.get_rng_state(), np.random.get_state()[1].copy()
 
     first, again, other = (augment(labels.float(), labels, seed)[0] for seed in (5, 5, 6))
@@ -117,7 +117,7 @@ def test_same_seed_same_bytes_and_global_random_numbers_stay() -> None:
 def test_none_gives_the_volume_as_it_is() -> None:
     labels = ids((8, 10, 12))
 
-    image, same = augmentation_for(Augmentation.NONE, (1.0, 1.0, 1.0), (8, 10, 12))(labels.float(), labels, 0)
+    image, same = Augmenter(Augmentation.NONE, (1.0, 1.0, 1.0), (8, 10, 12))(labels.float(), labels, 0)
 
     assert torch.equal(image, labels.float())
     assert torch.equal(same, labels)

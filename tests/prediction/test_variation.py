@@ -14,7 +14,7 @@ from monai.transforms.spatial.array import Affine, Flip, Rotate90
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from napari_unet3d.configs import Augmentation
-from napari_unet3d.prediction.augmentation import Variation, augmentation_for
+from napari_unet3d.prediction.augmentation import Augmenter, Variation
 from napari_unet3d.prediction.variation import blur, change_contrast, move, turn
 
 SHAPE = (7, 9, 12)
@@ -35,7 +35,7 @@ def some_ids(shape: tuple[int, ...], n_channels: int = 1) -> torch.Tensor:
 
 
 def drawn(level: Augmentation, voxel_size_um: Any = CUBIC, shape: Any = (32, 32, 32), n: int = 600) -> list[Variation]:
-    augment = augmentation_for(level, voxel_size_um, shape)
+    augment = Augmenter(level, voxel_size_um, shape)
     return [augment.draw(seed) for seed in range(n)]
 
 
@@ -191,7 +191,7 @@ def test_nothing_is_read_back_from_the_device(device: str) -> None:
     image, labels = noise().to(device), some_ids(SHAPE, n_channels=3).to(device)
     for level, seed in product(Augmentation, range(12)):
         with NothingReadBack():
-            varied_image, varied = augmentation_for(level, CUBIC, SHAPE)(image, labels, seed)
+            varied_image, varied = Augmenter(level, CUBIC, SHAPE)(image, labels, seed)
 
         assert (varied_image.device.type, varied_image.shape, varied_image.dtype) == (device, image.shape, image.dtype)
         assert (varied.device.type, varied.shape, varied.dtype) == (device, labels.shape, labels.dtype)
@@ -201,7 +201,7 @@ def test_channels_of_targets_move_together_and_what_was_given_stays() -> None:
     image, targets = noise(), some_ids(SHAPE).expand(3, *SHAPE).contiguous()
     before = image.clone(), targets.clone()
     for seed in range(12):
-        _, varied = augmentation_for(Augmentation.HEAVY, CUBIC, SHAPE)(image, targets, seed)
+        _, varied = Augmenter(Augmentation.HEAVY, CUBIC, SHAPE)(image, targets, seed)
 
         assert torch.equal(varied[0], varied[1])
         assert torch.equal(varied[0], varied[2])

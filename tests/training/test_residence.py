@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -9,12 +11,14 @@ from box_samples import make_sample
 
 from napari_unet3d.configs import Augmentation, Normalisation, Task, TrainingConfig
 from napari_unet3d.data.sample import Sample
+from napari_unet3d.data.split import Split
 from napari_unet3d.model.network import training_memory
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.training.batches import Batches
 from napari_unet3d.training.residence import bytes_of, fits, room_for_volumes, settle
 from napari_unet3d.training.validation import Validation
 from napari_unet3d.training.volumes import ReadyVolume, make_ready
+from napari_unet3d.training.workload import prepare
 
 CPU, META, CUDA = map(torch.device, ("cpu", "meta", "cuda"))
 SHAPE = (9, 10, 13)
@@ -97,3 +101,17 @@ def test_bytes_are_those_of_images_and_all_channels_of_targets() -> None:
 def test_volumes_stay_where_nothing_is_gained(device: torch.device, workers: int) -> None:
     volumes, config = ready_volumes(workers=workers)
     assert not fits(volumes, config, PLAN, device)
+
+
+def test_when_memory_runs_out_volumes_leave_the_device_before_steps_see_less() -> None:
+    config = TrainingConfig(normalisation="none")
+    split = Split((make_sample("a", 0), make_sample("b", 1)), (make_sample("c", 2),))
+    work = prepare(split, config, PLAN, CPU)
+    volumes = [make_ready(sample, config, PLAN) for sample in split.train]
+    on_device = replace(work, training=Batches(settle(volumes, META), config, PLAN))
+
+    at_home = on_device.made_smaller()
+    smaller = at_home.made_smaller()
+
+    assert (at_home.plan, at_home.training.device, len(at_home.training)) == (PLAN, CPU, len(on_device.training))
+    assert prod(smaller.plan.patch_zyx) * smaller.plan.batch_size < prod(PLAN.patch_zyx) * PLAN.batch_size

@@ -60,7 +60,23 @@ class Variation:
 
 
 class Augmenter:
-    """Varies volumes of one voxel size and shape; made by `augmentation_for`."""
+    """The augmentation of a level for volumes of one voxel size and shape.
+
+    Light turns by multiples of 90° and mirrors. Moderate and heavy also turn by any angle, scale, move, blur and
+    change the contrast, heavy shears too. Axes with different voxel sizes are never turned or sheared into each
+    other, since an object would change its true shape; planes with unequal sides are not turned by 90°, so that
+    the shape of a volume stays (mirroring both axes is their turn by 180°). All orientations that are left are
+    equally likely.
+
+    Parameters
+    ----------
+    level : Augmentation
+        None, light, moderate or heavy.
+    voxel_size_um : tuple of float
+        Voxel size along z, y, x in µm; sizes within 1 % count as equal.
+    shape_zyx : tuple of int
+        Size of the volumes in voxels.
+    """
 
     def __init__(self, level: Augmentation, voxel_size_um: VoxelSize, shape_zyx: Shape3D) -> None:
         self._level, self._voxel_size_um, self._shape = level, voxel_size_um, shape_zyx
@@ -135,29 +151,8 @@ class Augmenter:
         return tuple(rng.uniform(0, strength.blur_voxels * finest / size) for size in self._voxel_size_um)
 
 
-def augmentation_for(level: Augmentation, voxel_size_um: VoxelSize, shape_zyx: Shape3D) -> Augmenter:
-    """Make the augmentation of a level for volumes of one voxel size and shape.
-
-    Light turns by multiples of 90° and mirrors. Moderate and heavy also turn by any angle, scale, move, blur and
-    change the contrast, heavy shears too. Axes with different voxel sizes are never turned or sheared into each
-    other, since an object would change its true shape; planes with unequal sides are not turned by 90°, so that
-    the shape of a volume stays (mirroring both axes is their turn by 180°). All orientations that are left are
-    equally likely.
-
-    Parameters
-    ----------
-    level : Augmentation
-        None, light, moderate or heavy.
-    voxel_size_um : tuple of float
-        Voxel size along z, y, x in µm; sizes within 1 % count as equal.
-    shape_zyx : tuple of int
-        Size of the volumes in voxels.
-    """
-    return Augmenter(level, voxel_size_um, shape_zyx)
-
-
 def words_for_level(level: Augmentation, voxel_size_um: VoxelSize, shape_zyx: Shape3D) -> str:
-    """Say what `augmentation_for` does with volumes of one voxel size and shape, as a part of a sentence."""
+    """Say what `Augmenter` does with volumes of one voxel size and shape, as a part of a sentence."""
     if level is Augmentation.NONE:
         return "not varied"
     alike, square = _planes_to_turn_in(voxel_size_um, shape_zyx)

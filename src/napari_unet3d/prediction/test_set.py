@@ -18,7 +18,7 @@ from napari_unet3d.data.pairs import Pair, Part, list_pairs, missing_partner, pa
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.checkpoint import Checkpoint
-from napari_unet3d.prediction.augmentation import augmentation_for
+from napari_unet3d.prediction.augmentation import Augmenter
 from napari_unet3d.prediction.evaluation_folder import EvaluationFolder
 from napari_unet3d.prediction.events import EvaluateEvent, VolumeEvaluated
 from napari_unet3d.prediction.loaded_model import LoadedModel
@@ -116,7 +116,7 @@ def _test_volumes(data: Path | str | Sequence[Sample | Pair]) -> Sequence[Pair |
 
 def _augmented(sample: Sample, truth: Truth, config: EvaluationConfig, index: int) -> tuple[Sample, Truth]:
     """Vary a test volume together with its truth."""
-    vary = augmentation_for(config.test_augmentation, sample.voxel_size_um, sample.shape)
+    vary = Augmenter(config.test_augmentation, sample.voxel_size_um, sample.shape)
     channels = [truth.labels] if truth.annotated is None else [truth.labels, truth.annotated]
     numbers = torch.from_numpy(np.stack([channel.astype(np.int64) for channel in channels]))
     varied_image, varied_numbers = vary(

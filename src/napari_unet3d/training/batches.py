@@ -17,7 +17,7 @@ from napari_unet3d.configs import Augmentation, TrainingConfig
 from napari_unet3d.data.sample import Shape3D, VoxelSize
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.plan import Plan
-from napari_unet3d.prediction.augmentation import augmentation_for
+from napari_unet3d.prediction.augmentation import Augmenter
 from napari_unet3d.training.volumes import ReadyVolume
 
 Batch = tuple[torch.Tensor, torch.Tensor]
@@ -80,6 +80,11 @@ class Batches:
     def __len__(self) -> int:
         """Count the batches of an epoch."""
         return len(self._order)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the batches are made."""
+        return self._volumes[0].device
 
     def epoch(self, epoch: int, first_step: int = 1) -> Iterator[Batch]:
         """Give images (n, 1, z, y, x) in float32 and targets (n, channel, z, y, x) in uint8, batch by batch.
@@ -146,7 +151,7 @@ class _VariedParts(Dataset[Batch]):
     def __getitem__(self, draw: _Draw) -> Batch:
         number, seed, start, shape = draw
         volume = self._volumes[number]
-        return augmentation_for(self._level, volume.voxel_size_um, shape)(*volume.cut(start, shape), seed)
+        return Augmenter(self._level, volume.voxel_size_um, shape)(*volume.cut(start, shape), seed)
 
 
 class _Loader:

@@ -35,6 +35,11 @@ class ResidentVolume(ReadyVolume):
     image_there: torch.Tensor
     targets_there: torch.Tensor
 
+    @property
+    def device(self) -> torch.device:
+        """Where its parts are taken."""
+        return self.image_there.device
+
     def cut(self, start: Shape3D, shape: Shape3D) -> tuple[torch.Tensor, torch.Tensor]:
         """Take a part, on the device; see `ReadyVolume.cut`, which gives the same numbers."""
         box = tuple(slice(first, first + side) for first, side in zip(start, shape, strict=True))

@@ -185,10 +185,12 @@ class Sitting:
             yield Notice(f"{error} The training goes on, but cannot be watched from here on.")
 
     def _go_on_with_less(self) -> Iterator[Working | Notice]:
-        self.work = self.work.made_smaller()
+        before, self.work = self.work, self.work.made_smaller()
         self.run.plan = self.work.plan
         self.learner.follow(self.work.plan)
-        yield Notice(f"Memory ran out; each step now sees {self.work.plan.words}.")
+        is_same = self.work.plan == before.plan
+        words = "the volumes now lie in the machine's own" if is_same else f"each step now sees {self.work.plan.words}"
+        yield Notice(f"Memory ran out; {words}.")
         yield from self._prepare_watch()  # volumes may be of another shape now
 
     def _learning_rate(self, epoch: int, step: int) -> float:

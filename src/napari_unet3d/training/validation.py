@@ -13,7 +13,7 @@ import torch
 from napari_unet3d.configs import Augmentation
 from napari_unet3d.data.sample import Shape3D
 from napari_unet3d.model.plan import Plan
-from napari_unet3d.prediction.augmentation import augmentation_for
+from napari_unet3d.prediction.augmentation import Augmenter
 from napari_unet3d.training.batches import Batch
 from napari_unet3d.training.patches import Tile, tiles_over
 from napari_unet3d.training.targets import IGNORED
@@ -101,7 +101,7 @@ class Validation:
         image, targets = volume.cut(tile.start, shape)
         for axis, fresh in enumerate(tile.fresh, start=1):  # what an earlier tile covers counts once
             targets[:1].narrow(axis, 0, fresh).fill_(IGNORED)
-        return augmentation_for(self._level, volume.voxel_size_um, shape)(image, targets, seed)
+        return Augmenter(self._level, volume.voxel_size_um, shape)(image, targets, seed)
 
 
 def _annotated(volume: ReadyVolume, tiles: list[Tile], shape: Shape3D) -> list[Tile]:

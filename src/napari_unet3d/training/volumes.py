@@ -55,6 +55,11 @@ class ReadyVolume:
         z, y, x = self.image.shape
         return z, y, x
 
+    @property
+    def device(self) -> torch.device:
+        """Where its parts are taken."""
+        return torch.device("cpu")
+
     def cut(self, start: Shape3D, shape: Shape3D) -> tuple[torch.Tensor, torch.Tensor]:
         """Take a part of the volume.
 

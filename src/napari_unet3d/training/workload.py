@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,8 @@ from napari_unet3d.training.targets import FULL_DISTANCE
 from napari_unet3d.training.validation import Validation
 from napari_unet3d.training.volumes import ReadyVolume, make_ready
 
+_OWN_MEMORY = torch.device("cpu")
+
 
 @dataclass(frozen=True, slots=True)
 class Workload:
@@ -46,8 +49,6 @@ class Workload:
         Fixed parts of the validation volumes.
     facts : TrainingFacts
         Frequencies, class weights and length of the run.
-    device : torch.device
-        Where the network is, and the volumes too when they fit beside it.
     shelf : Shelf or None
         Where that lies which does not fit into memory.
     """
@@ -58,17 +59,20 @@ class Workload:
     training: Batches
     validation: Validation
     facts: TrainingFacts
-    device: torch.device
     shelf: Shelf | None = None
 
     def made_smaller(self) -> Workload:
-        """Give the same work with about half the memory per step: as many steps, each seeing less.
+        """Give the same work with less memory: with volumes in the machine's own, or else with about half per step.
+
+        There are as many steps as before; in the second case, each sees less.
 
         Raises
         ------
         OutOfMemory
             When nothing can be made smaller.
         """
+        if self.training.device != _OWN_MEMORY:
+            return prepare(self.split, self.config, self.plan, _OWN_MEMORY, len(self.training), self.shelf)
         shapes = [shape_at(sample, self.plan.spacing_um) for sample in self.split.train]
         smaller = smaller_plan(self.plan, shapes)
         if smaller is None:
@@ -76,7 +80,7 @@ class Workload:
                 f"There is not enough memory for a single patch of {self.plan.words}. "
                 "Choose a smaller preset, or close other programs that use the same memory."
             )
-        return prepare(self.split, self.config, smaller, self.device, len(self.training), self.shelf)
+        return prepare(self.split, self.config, smaller, _OWN_MEMORY, len(self.training), self.shelf)
 
 
 def make_workload(split: Split, config: TrainingConfig, hardware: Hardware, shelf: Shelf | None = None) -> Workload:
@@ -121,7 +125,7 @@ def prepare(
     plan : Plan
         Patch, batch, voxel size and classes.
     device : torch.device
-        Where the network is.
+        Where the network is; the volumes come there, too, when they fit beside it.
     n_steps_per_epoch : int
         Length of an epoch; 0 for what settings and volumes say.
     shelf : Shelf, optional
@@ -129,8 +133,9 @@ def prepare(
     """
     with explain_memory_errors():
         train, val = (_ready(samples, config, plan, shelf) for samples in (split.train, split.val))
-        if fits((*train, *val), config, plan, device):
-            train, val = settle(train, device), settle(val, device)
+    if fits((*train, *val), config, plan, device):
+        with suppress(OutOfMemory), explain_memory_errors():  # then there is less in one piece than in all
+            train, val = (settle(volumes, device) for volumes in (train, val))
     # Each worker process would be given volumes on disk as copies in memory.
     alone = shelf is not None and shelf.n_bytes_on_disk > 0
     training = Batches(train, config.model_copy(update={"workers": 0}) if alone else config, plan, n_steps_per_epoch)
@@ -140,7 +145,7 @@ def prepare(
         weights=class_weights(config, n_voxels.tolist()),
         n_steps=config.epochs * len(training),
     )
-    return Workload(config, split, plan, training, Validation(val, plan, config.val_augmentation), facts, device, shelf)
+    return Workload(config, split, plan, training, Validation(val, plan, config.val_augmentation), facts, shelf)
 
 
 def _ready(samples: Sequence[Sample], config: TrainingConfig, plan: Plan, shelf: Shelf | None) -> list[ReadyVolume]:
