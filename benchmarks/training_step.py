@@ -30,9 +30,9 @@ from napari_unet3d.model.devices import choose_hardware
 from napari_unet3d.model.network import build_unet, place_network
 from napari_unet3d.model.plan import plain_plan
 from napari_unet3d.training.events import EpochFinished, StepFinished
-from napari_unet3d.training.learner import Learner
-from napari_unet3d.training.losses import make_loss
-from napari_unet3d.training.optimizers import make_optimizer
+from napari_unet3d.training.learning.learner import Learner
+from napari_unet3d.training.learning.losses import make_loss
+from napari_unet3d.training.learning.optimizers import make_optimizer
 from napari_unet3d.training.workload import make_workload
 
 _N_BATCHES = 8

@@ -27,7 +27,7 @@ def make_steps_slow() -> None:
     """Let each step after the first epoch compute for minutes, in torch as real ones do."""
     import torch
 
-    from napari_unet3d.training.learner import Learner
+    from napari_unet3d.training.learning.learner import Learner
 
     real = Learner.step
 

@@ -13,7 +13,7 @@ from napari_unet3d.configs import PostProcessing, SyntheticConfig
 from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.data.synthetic import generate_volume
 from napari_unet3d.prediction.objects import separate_objects
-from napari_unet3d.training.object_targets import object_targets
+from napari_unet3d.training.supply.object_targets import object_targets
 
 VOXEL = (2.0, 1.0, 0.5)
 

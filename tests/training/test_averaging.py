@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from napari_unet3d.training.averaging import WeightAverage
+from napari_unet3d.training.learning.averaging import WeightAverage
 
 
 def test_the_first_steps_count_more_than_the_decay_says() -> None:

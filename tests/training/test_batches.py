@@ -12,8 +12,8 @@ from napari_unet3d.configs import Augmentation, Task, TrainingConfig
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.plan import LabelClass, Plan, plain_plan
-from napari_unet3d.training.batches import Batches
-from napari_unet3d.training.volumes import make_ready
+from napari_unet3d.training.supply.batches import Batches
+from napari_unet3d.training.supply.volumes import make_ready
 
 PATCH = (6, 8, 10)
 

@@ -11,8 +11,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from napari_unet3d.configs import Device, Loss, Optimizer, Task, TrainingConfig
 from napari_unet3d.model.devices import Hardware, choose_hardware
 from napari_unet3d.model.plan import LabelClass, Plan
-from napari_unet3d.training.descent import Descent
-from napari_unet3d.training.learner import Learner, TrainingFacts
+from napari_unet3d.training.learning.descent import Descent
+from napari_unet3d.training.learning.learner import Learner, TrainingFacts
 
 HARDWARE = choose_hardware(Device.CPU)
 HALF = Hardware(HARDWARE.device, torch.float16, 1, "half precision")

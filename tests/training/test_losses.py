@@ -13,8 +13,8 @@ from napari_unet3d.data.annotation import Truth
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics import score
 from napari_unet3d.model.plan import LabelClass, Plan
-from napari_unet3d.training.losses import class_weights, dice_of_counts, make_loss, overlap_counts
-from napari_unet3d.training.targets import IGNORED
+from napari_unet3d.training.learning.losses import class_weights, dice_of_counts, make_loss, overlap_counts
+from napari_unet3d.training.supply.targets import IGNORED
 
 # Two voxels with probabilities 0.75 and 0.25, of which the first is foreground.
 LOGITS = torch.tensor([math.log(3), -math.log(3)]).reshape(1, 1, 1, 1, 2)

@@ -17,12 +17,12 @@ from napari_unet3d.evaluation.metrics import ScoringRules, score
 from napari_unet3d.model.checkpoint import load_checkpoint
 from napari_unet3d.model.plan import LabelClass, Plan
 from napari_unet3d.prediction.test_set import evaluate
-from napari_unet3d.training.batches import Batches
+from napari_unet3d.training.learning.losses import make_loss
 from napari_unet3d.training.loop import train
-from napari_unet3d.training.losses import make_loss
 from napari_unet3d.training.planning import make_plan
-from napari_unet3d.training.targets import IGNORED, make_targets
-from napari_unet3d.training.volumes import make_ready
+from napari_unet3d.training.supply.batches import Batches
+from napari_unet3d.training.supply.targets import IGNORED, make_targets
+from napari_unet3d.training.supply.volumes import make_ready
 
 SHAPE = (16, 18, 20)
 MASK = np.zeros(SHAPE, bool)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from napari_unet3d.training.object_targets import object_targets
+from napari_unet3d.training.supply.object_targets import object_targets
 
 VOXEL = (2.0, 1.0, 0.5)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from napari_unet3d.configs import Optimizer, TrainingConfig
-from napari_unet3d.training.optimizers import make_optimizer
+from napari_unet3d.training.learning.optimizers import make_optimizer
 
 
 @pytest.mark.parametrize(

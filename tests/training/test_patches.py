@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_unet3d.training.patches import PatchPlaces, tiles_over
+from napari_unet3d.training.supply.patches import PatchPlaces, tiles_over
 
 SIDES = st.integers(1, 9)
 

@@ -14,10 +14,10 @@ from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.split import Split
 from napari_unet3d.model.network import training_memory
 from napari_unet3d.model.plan import Plan
-from napari_unet3d.training.batches import Batches
-from napari_unet3d.training.residence import bytes_of, fits, room_for_volumes, settle
-from napari_unet3d.training.validation import Validation
-from napari_unet3d.training.volumes import ReadyVolume, make_ready
+from napari_unet3d.training.supply.batches import Batches
+from napari_unet3d.training.supply.residence import bytes_of, fits, room_for_volumes, settle
+from napari_unet3d.training.supply.validation import Validation
+from napari_unet3d.training.supply.volumes import ReadyVolume, make_ready
 from napari_unet3d.training.workload import prepare
 
 CPU, META, CUDA = map(torch.device, ("cpu", "meta", "cuda"))

@@ -23,7 +23,7 @@ from napari_unet3d.model.checkpoint import Checkpoint, load_checkpoint, save_che
 from napari_unet3d.model.devices import TorchSettings, choose_hardware
 from napari_unet3d.model.network import build_unet, place_network
 from napari_unet3d.model.plan import plain_plan
-from napari_unet3d.training.optimizers import make_optimizer
+from napari_unet3d.training.learning.optimizers import make_optimizer
 from napari_unet3d.training.resume_state import (
     RunCard,
     RunState,

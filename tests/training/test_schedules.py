@@ -7,7 +7,7 @@ import torch
 
 from napari_unet3d.configs import Schedule
 from napari_unet3d.evaluation.history import EpochRecord
-from napari_unet3d.training.schedules import PLATEAU_PATIENCE, count_plateaus, rate_factor
+from napari_unet3d.training.learning.schedules import PLATEAU_PATIENCE, count_plateaus, rate_factor
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from napari_unet3d.configs import Task, TrainingConfig, ZeroIs
 from napari_unet3d.data.annotation import read_truth
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.plan import LabelClass, Plan
-from napari_unet3d.training.targets import find_classes, make_targets
+from napari_unet3d.training.supply.targets import find_classes, make_targets
 
 LABELS = np.array([0, 1, 2, 5, 5, 0], np.uint16).reshape(1, 2, 3)
 VOXEL = (2.0, 1.0, 0.5)

@@ -22,7 +22,7 @@ from napari_unet3d.prediction.predict import predict
 from napari_unet3d.training import watch as watch_module
 from napari_unet3d.training import watch_grid
 from napari_unet3d.training.events import EpochFinished, Notice, PredictionsKept, RunStarted, Validating
-from napari_unet3d.training.learner import Learner
+from napari_unet3d.training.learning.learner import Learner
 from napari_unet3d.training.loop import train
 from napari_unet3d.training.watch import thinned
 

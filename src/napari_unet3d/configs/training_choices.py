@@ -165,7 +165,7 @@ class Optimizer(Choice):
 
 
 class Schedule(Choice):
-    """How the learning rate goes over a run; see `napari_unet3d.training.schedules`."""
+    """How the learning rate goes over a run; see `napari_unet3d.training.learning.schedules`."""
 
     CONSTANT = "constant"
     COOLDOWN = "cooldown"

@@ -21,12 +21,12 @@ from napari_unet3d.model.devices import Hardware, choose_hardware
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.prediction.augmentation import words_for_level
 from napari_unet3d.training.augmented_events import BOUNDARY, NOT_ANNOTATED, AugmentedPatch, AugmentedPatches
-from napari_unet3d.training.batches import DrawnPart
 from napari_unet3d.training.continuing import begin
 from napari_unet3d.training.events import Working
 from napari_unet3d.training.heartbeat import beating
 from napari_unet3d.training.loop import read_split
-from napari_unet3d.training.targets import IGNORED
+from napari_unet3d.training.supply.batches import DrawnPart
+from napari_unet3d.training.supply.targets import IGNORED
 from napari_unet3d.training.workload import Workload, plan_for, prepare
 
 _MOST_VOXELS = 2**27  # of all patches together

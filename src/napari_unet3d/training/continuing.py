@@ -17,7 +17,7 @@ from napari_unet3d.files import CONFIG_FILE, HISTORY_FILE, MODEL_FILE, RESUME_FI
 from napari_unet3d.model.checkpoint import Checkpoint, load_checkpoint
 from napari_unet3d.model.devices import Hardware, TorchSettings
 from napari_unet3d.model.plan import Plan
-from napari_unet3d.training.learner import Learner
+from napari_unet3d.training.learning.learner import Learner
 from napari_unet3d.training.planning import make_plan
 from napari_unet3d.training.resume_state import (
     RunState,

@@ -6,9 +6,9 @@ from collections.abc import Generator
 
 from napari_unet3d.model.devices import TorchSettings
 from napari_unet3d.training.events import Validating
-from napari_unet3d.training.learner import Answer, Learner
-from napari_unet3d.training.losses import predicted_labels
-from napari_unet3d.training.validation import Validation
+from napari_unet3d.training.learning.learner import Answer, Learner
+from napari_unet3d.training.learning.losses import predicted_labels
+from napari_unet3d.training.supply.validation import Validation
 from napari_unet3d.training.watch import Watch
 
 Scores = tuple[float | None, float | None]

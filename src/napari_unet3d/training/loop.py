@@ -28,7 +28,7 @@ from napari_unet3d.training.clock import Clock
 from napari_unet3d.training.continuing import Beginning, begin, take_up, workload_of
 from napari_unet3d.training.events import RunStarted, TrainEvent, Working
 from napari_unet3d.training.heartbeat import beating, beating_each
-from napari_unet3d.training.learner import Learner
+from napari_unet3d.training.learning.learner import Learner
 from napari_unet3d.training.resume_state import volumes_of
 from napari_unet3d.training.run_folder import RunFolder
 from napari_unet3d.training.sitting import Sitting

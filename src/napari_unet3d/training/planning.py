@@ -21,7 +21,7 @@ from napari_unet3d.model.network import operations_per_voxel
 from napari_unet3d.model.plan import LabelClass, Plan, strides_for
 from napari_unet3d.prediction.fit import fitted_shape, halved, least_shape
 from napari_unet3d.prediction.resample import shape_at_spacing
-from napari_unet3d.training.targets import find_classes
+from napari_unet3d.training.supply.targets import find_classes
 
 _CPU_VOXELS, _GPU_VOXELS = 64**3, 128**3  # of a patch
 _CPU_OPERATIONS, _LEAST_CPU_VOXELS = 1.3e10, 40**3  # of a patch, forward

@@ -29,7 +29,7 @@ from napari_unet3d.model.tensor_file import (
     types_in,
     write_tensors,
 )
-from napari_unet3d.training.optimizers import IMPLEMENTATION
+from napari_unet3d.training.learning.optimizers import IMPLEMENTATION
 
 _KIND = FileKind(
     "napari-unet3d-resume",

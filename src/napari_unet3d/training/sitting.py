@@ -14,9 +14,7 @@ from napari_unet3d.errors import OutOfMemory, UserError
 from napari_unet3d.evaluation.history import EpochRecord
 from napari_unet3d.files import RESUME_FILE
 from napari_unet3d.model.devices import STEPS_AHEAD, TorchSettings
-from napari_unet3d.training.batches import Batch
 from napari_unet3d.training.clock import Clock
-from napari_unet3d.training.descent import MadeStep
 from napari_unet3d.training.evaluating import Scores, evaluate_epoch
 from napari_unet3d.training.events import (
     EndReason,
@@ -28,7 +26,9 @@ from napari_unet3d.training.events import (
     Validating,
     Working,
 )
-from napari_unet3d.training.learner import Learner
+from napari_unet3d.training.learning.descent import MadeStep
+from napari_unet3d.training.learning.learner import Learner
+from napari_unet3d.training.learning.schedules import count_plateaus, rate_factor
 from napari_unet3d.training.pace import PaceMeter
 from napari_unet3d.training.resume_state import (
     RunCard,
@@ -39,7 +39,7 @@ from napari_unet3d.training.resume_state import (
     save_run_state,
 )
 from napari_unet3d.training.run_folder import LAST_FILE, RunFolder
-from napari_unet3d.training.schedules import count_plateaus, rate_factor
+from napari_unet3d.training.supply.batches import Batch
 from napari_unet3d.training.watch import Watch
 from napari_unet3d.training.workload import Workload
 

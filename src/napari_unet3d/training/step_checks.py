@@ -17,12 +17,12 @@ from napari_unet3d.model.devices import Hardware, choose_hardware, free_memory
 from napari_unet3d.model.network import build_unet, training_memory
 from napari_unet3d.model.plan import Plan, plain_plan
 from napari_unet3d.model.receptive_field import receptive_field
-from napari_unet3d.training.batches import steps_of_one_pass
-from napari_unet3d.training.losses import class_weights
+from napari_unet3d.training.learning.losses import class_weights
 from napari_unet3d.training.planning import largest_shape, median_voxel_size, patch_for, plan_for, shape_at
 from napari_unet3d.training.probe import fit_to_memory, measure_step
-from napari_unet3d.training.targets import name_classes
-from napari_unet3d.training.volumes import ready_shape
+from napari_unet3d.training.supply.batches import steps_of_one_pass
+from napari_unet3d.training.supply.targets import name_classes
+from napari_unet3d.training.supply.volumes import ready_shape
 
 _LONG_PATCH = 3  # times its shortest side in µm
 # Two models, and a state of weights, their average and what the optimiser keeps, which is written beside its old one.

@@ -32,7 +32,7 @@ from napari_unet3d.files import written_beside
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.training.events import Working
 from napari_unet3d.training.heartbeat import beating
-from napari_unet3d.training.patches import Tile
+from napari_unet3d.training.supply.patches import Tile
 from napari_unet3d.training.watch_grid import Grid, choose_grids
 from napari_unet3d.training.workload import Workload
 

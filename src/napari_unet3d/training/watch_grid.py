@@ -16,10 +16,10 @@ from napari_unet3d.data.split import Block, Role
 from napari_unet3d.evaluation.watch_files import KeptPrediction, VolumeCard, WatchedVolume
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.prediction.fit import kept_part
-from napari_unet3d.training.patches import Tile
 from napari_unet3d.training.planning import shape_at
-from napari_unet3d.training.targets import IGNORED
-from napari_unet3d.training.volumes import ReadyVolume
+from napari_unet3d.training.supply.patches import Tile
+from napari_unet3d.training.supply.targets import IGNORED
+from napari_unet3d.training.supply.volumes import ReadyVolume
 from napari_unet3d.training.workload import Workload
 
 MOST_VOXELS = 2**26

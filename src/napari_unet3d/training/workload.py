@@ -17,16 +17,16 @@ from napari_unet3d.data.split import Split
 from napari_unet3d.errors import OutOfMemory
 from napari_unet3d.model.devices import Hardware, explain_memory_errors
 from napari_unet3d.model.plan import Plan
-from napari_unet3d.training.batches import Batches
 from napari_unet3d.training.heartbeat import go_on_if_wanted
-from napari_unet3d.training.learner import TrainingFacts
-from napari_unet3d.training.losses import class_weights
+from napari_unet3d.training.learning.learner import TrainingFacts
+from napari_unet3d.training.learning.losses import class_weights
 from napari_unet3d.training.planning import make_plan, shape_at, smaller_plan
 from napari_unet3d.training.probe import fit_to_memory
-from napari_unet3d.training.residence import fits, settle
-from napari_unet3d.training.targets import FULL_DISTANCE
-from napari_unet3d.training.validation import Validation
-from napari_unet3d.training.volumes import ReadyVolume, make_ready
+from napari_unet3d.training.supply.batches import Batches
+from napari_unet3d.training.supply.residence import fits, settle
+from napari_unet3d.training.supply.targets import FULL_DISTANCE
+from napari_unet3d.training.supply.validation import Validation
+from napari_unet3d.training.supply.volumes import ReadyVolume, make_ready
 
 _OWN_MEMORY = torch.device("cpu")
 

@@ -15,10 +15,10 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.model.devices import Hardware, moved
 from napari_unet3d.model.network import build_unet, expect_fractions, place_network
 from napari_unet3d.model.plan import Plan
-from napari_unet3d.training.averaging import WeightAverage
-from napari_unet3d.training.descent import Descent, MadeStep
-from napari_unet3d.training.losses import dice_of_counts, make_loss, overlap_counts
-from napari_unet3d.training.targets import IGNORED
+from napari_unet3d.training.learning.averaging import WeightAverage
+from napari_unet3d.training.learning.descent import Descent, MadeStep
+from napari_unet3d.training.learning.losses import dice_of_counts, make_loss, overlap_counts
+from napari_unet3d.training.supply.targets import IGNORED
 
 _MOST_SKIPPED_STEPS = 10
 Answer = tuple[torch.Tensor, torch.Tensor]

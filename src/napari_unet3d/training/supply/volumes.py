@@ -18,8 +18,8 @@ from napari_unet3d.model.normalisation import GreyScale, measure_scale
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.prediction.fit import fit_volume, fitted_shape
 from napari_unet3d.prediction.resample import to_spacing
-from napari_unet3d.training.patches import PatchPlaces
-from napari_unet3d.training.targets import make_targets
+from napari_unet3d.training.supply.patches import PatchPlaces
+from napari_unet3d.training.supply.targets import make_targets
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.data.sample import Shape3D
-from napari_unet3d.training.targets import IGNORED
+from napari_unet3d.training.supply.targets import IGNORED
 
 _MOST_PLACES = 20_000  # per class and volume; more would not make the draw any more even
 

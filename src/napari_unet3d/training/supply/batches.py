@@ -18,7 +18,7 @@ from napari_unet3d.data.sample import Shape3D, VoxelSize
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.prediction.augmentation import Augmenter
-from napari_unet3d.training.volumes import ReadyVolume
+from napari_unet3d.training.supply.volumes import ReadyVolume
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 

@@ -12,7 +12,7 @@ from napari_unet3d.data.annotation import Truth
 from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.plan import LabelClass, Plan
-from napari_unet3d.training.object_targets import object_targets
+from napari_unet3d.training.supply.object_targets import object_targets
 
 IGNORED = 255
 """Value in the first channel of targets where nothing is learnt or judged."""

@@ -14,10 +14,10 @@ from napari_unet3d.configs import Augmentation
 from napari_unet3d.data.sample import Shape3D
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.prediction.augmentation import Augmenter
-from napari_unet3d.training.batches import Batch
-from napari_unet3d.training.patches import Tile, tiles_over
-from napari_unet3d.training.targets import IGNORED
-from napari_unet3d.training.volumes import ReadyVolume
+from napari_unet3d.training.supply.batches import Batch
+from napari_unet3d.training.supply.patches import Tile, tiles_over
+from napari_unet3d.training.supply.targets import IGNORED
+from napari_unet3d.training.supply.volumes import ReadyVolume
 
 # Per volume, and fewer for networks with several outputs, whose answers are kept together until the volume is judged;
 # more would take long after every epoch and hardly change the numbers.

@@ -13,7 +13,7 @@ from napari_unet3d.data.sample import Shape3D
 from napari_unet3d.model.devices import free_memory
 from napari_unet3d.model.network import training_memory
 from napari_unet3d.model.plan import Plan
-from napari_unet3d.training.volumes import ReadyVolume
+from napari_unet3d.training.supply.volumes import ReadyVolume
 
 # Of the memory that steps are not expected to need. The rest is for what the estimate leaves out: working memory of
 # convolutions, the answers of a validation, and the viewer's own volumes.

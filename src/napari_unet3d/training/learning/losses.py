@@ -13,7 +13,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from napari_unet3d.configs import Balance, Loss, Task, TrainingConfig
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.plan import Plan
-from napari_unet3d.training.targets import FULL_DISTANCE, IGNORED
+from napari_unet3d.training.supply.targets import FULL_DISTANCE, IGNORED
 
 LossFunction = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 

@@ -11,7 +11,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.model.devices import Hardware
-from napari_unet3d.training.optimizers import make_optimizer
+from napari_unet3d.training.learning.optimizers import make_optimizer
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""What learns in a step: network, loss and descent."""

@@ -1,0 +1,1 @@
+"""What steps of a training are given: volumes, targets, patches and batches."""
