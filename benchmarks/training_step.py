@@ -2,8 +2,8 @@
 
 Run it on a quiet machine: ``python benchmarks/training_step.py [--side 128] [--repeats 5]``.
 
-A single volume: ours is `napari_unet3d.model.network.place_network`, with channels of zeros that let torch choose
-oneDNN for one volume (see `napari_unet3d.model.convolution`) and weights laid out channels last. The loop: `train`
+A single volume or patch: ours is `napari_unet3d.model.network.place_network`, with halves that let torch choose oneDNN
+for one volume (see `napari_unet3d.model.convolution`) and weights laid out channels last. The loop: `train`
 draws, varies, steps, counts and reports; the bare step is forward, backward and optimiser of the same network on
 batches that were drawn before.
 """
@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from itertools import cycle
+from itertools import cycle, product
 from pathlib import Path
 
 import torch
@@ -105,14 +105,14 @@ def volume(side: int, seed: int) -> Sample:
 
 
 def rows(side: int = 128, repeats: int = 5) -> list[Row]:
-    """Measure steps on volumes of the given side, and epochs of patches of half of it."""
+    """Measure steps on volumes of the given side and of half of it, and epochs of patches of half of it."""
     found = []
-    for preset in (Preset("xxsmall"), Preset("xsmall")):
-        ways = {words: single_volume(preset, side, ours=words == "ours") for words in ("torch", "ours")}
+    for preset, length in product((Preset("xxsmall"), Preset("xsmall")), (side, side // 2)):
+        ways = {words: single_volume(preset, length, ours=words == "ours") for words in ("torch", "ours")}
         seconds = in_turns(ways, repeats)
         found.append(
             Row(
-                f"a step on 1 × {side}³, {preset}",
+                f"a step on 1 × {length}³, {preset}",
                 "torch",
                 spread(seconds["ours"], 1e3, "ms"),
                 spread(seconds["torch"], 1e3, "ms"),

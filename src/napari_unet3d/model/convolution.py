@@ -1,39 +1,42 @@
-"""A way around torch's slow 3D convolution for single volumes with few channels on the CPU.
+"""A way around torch's slow 3D convolution for single volumes on the CPU.
 
 Torch sends a convolution to oneDNN only when the batch holds several volumes or ``channels * z * y`` exceeds 20480
-(``use_mkldnn`` in ATen's ``Convolution.cpp``). The first and the last layers of a U-Net fall below that for one
-volume, and the fallback is several times slower. Channels of zeros, with weights of zero, lift a layer above the
-threshold; they add exact zeros to every sum, so the result is the same. ``benchmarks/training_step.py`` measures it.
+(``use_mkldnn`` in ATen's ``Convolution.cpp``). Layers with few channels, and all on small grids, fall below that for
+one volume, and the fallback takes three to eight times as long. Its two halves along z, each with the slices that its
+outputs see beyond it, are a batch of two. ``benchmarks/training_step.py`` measures it.
 """
 
 from __future__ import annotations
 
 import torch
-from torch.nn.functional import pad
+from torch.nn.functional import conv3d, pad
 
 _ONEDNN_THRESHOLD = 20480
-# oneDNN works on blocks of 16 channels; beyond a block, zeros would cost more than they save.
-_MOST_CHANNELS = 16
 
 
 class SingleVolumeConv3d(torch.nn.Conv3d):
-    """`torch.nn.Conv3d`, with channels of zeros where one volume on the CPU would otherwise be slow."""
+    """`torch.nn.Conv3d`, in two halves where one volume on the CPU would otherwise be slow."""
 
     def _conv_forward(self, volume: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-        n_zeros = _zero_channels(volume)
-        if n_zeros:
-            behind_channels = (0, 0, 0, 0, 0, 0, 0, n_zeros)
-            volume, weight = pad(volume, behind_channels), pad(weight, behind_channels)
-        convolved: torch.Tensor = super()._conv_forward(volume, weight, bias)
-        return convolved
+        if not _is_slow(volume) or self.padding_mode != "zeros" or isinstance(self.padding, str):
+            whole: torch.Tensor = super()._conv_forward(volume, weight, bias)
+            return whole
+        (padding, *padding_yx), stride = self.padding, self.stride[0]
+        extent = self.dilation[0] * (self.kernel_size[0] - 1) + 1  # slices that one output sees
+        n_outputs = (volume.shape[2] + 2 * padding - extent) // stride + 1
+        n_half = (n_outputs + 1) // 2
+        n_slices, begin = (n_half - 1) * stride + extent, (n_outputs - n_half) * stride
+        padded = pad(volume, (0, 0, 0, 0, padding, padding))
+        halves = torch.cat([padded[:, :, :n_slices], padded[:, :, begin : begin + n_slices]])
+        convolved = conv3d(halves, weight, bias, self.stride, (0, *padding_yx), self.dilation, self.groups)
+        first, second = convolved.split(1)
+        # With an odd number of outputs both halves have the one in the middle.
+        return torch.cat([first, second[:, :, n_outputs % 2 :]], dim=2)
 
 
-def _zero_channels(volume: torch.Tensor) -> int:
+def _is_slow(volume: torch.Tensor) -> bool:
     n_volumes, n_channels, z, y, _ = volume.shape
-    if volume.device.type != "cpu" or n_volumes > 1 or n_channels * z * y > _ONEDNN_THRESHOLD:
-        return 0
-    n_needed = _ONEDNN_THRESHOLD // (z * y) + 1
-    return n_needed - n_channels if n_needed <= _MOST_CHANNELS else 0
+    return volume.device.type == "cpu" and n_volumes == 1 and n_channels * z * y <= _ONEDNN_THRESHOLD
 
 
 def speed_up_single_volumes(network: torch.nn.Module) -> None:

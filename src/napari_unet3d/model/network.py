@@ -18,6 +18,7 @@ from napari_unet3d.model.devices import Hardware
 from napari_unet3d.model.in_place import work_in_place
 from napari_unet3d.model.norm import keep_layout_in_norms
 from napari_unet3d.model.plan import Plan, plain_plan
+from napari_unet3d.model.shared_slope import speed_up_shared_slopes
 from napari_unet3d.model.up_convolution import speed_up_single_output
 from napari_unet3d.model.winograd import speed_up_cubic_kernels
 
@@ -98,8 +99,9 @@ def place_network(network: UNet, hardware: Hardware) -> UNet:
     network : UNet
         What `build_unet` gave; it is changed.
     hardware : Hardware
-        Where to. On the CPU weights and volumes lie channels last, single volumes and single outputs go around torch's
-        slow convolutions, and predictions are made in place, with half the products where kernels are cubic.
+        Where to. On the CPU weights and volumes lie channels last, single volumes, single outputs and shared slopes go
+        around what torch does slowly, and predictions are made in place, with half the products where kernels are
+        cubic.
     """
     network.to(hardware.device)
     if hardware.device.type == "cpu":
@@ -107,6 +109,7 @@ def place_network(network: UNet, hardware: Hardware) -> UNet:
         network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         speed_up_single_volumes(network)
         keep_layout_in_norms(network)
+        speed_up_shared_slopes(network)
         work_in_place(network)
         speed_up_single_output(network)
         speed_up_cubic_kernels(network)
