@@ -3,7 +3,7 @@
 Run it on a quiet machine: ``python benchmarks/training_step.py [--side 128] [--repeats 5]``.
 
 A single volume or patch: ours is `napari_unet3d.model.network.place_network`, with halves that let torch choose oneDNN
-for one volume (see `napari_unet3d.model.convolution`) and weights laid out channels last. The loop: `train`
+for one volume (see `napari_unet3d.model.cpu.convolution`) and weights laid out channels last. The loop: `train`
 draws, varies, steps, counts and reports; the bare step is forward, backward and optimiser of the same network on
 batches that were drawn before.
 """

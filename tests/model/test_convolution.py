@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.profiler import ProfilerActivity, profile
 
-from napari_unet3d.model.convolution import SingleVolumeConv3d, speed_up_single_volumes
+from napari_unet3d.model.cpu.convolution import SingleVolumeConv3d, speed_up_single_volumes
 
 
 def convolution(n_in: int = 3, n_out: int = 4, **settings_: object) -> torch.nn.Conv3d:

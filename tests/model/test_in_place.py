@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from monai.networks.blocks.acti_norm import ADN
 
 from napari_unet3d.configs import Activation, Device, TrainingConfig
+from napari_unet3d.model.cpu.in_place import InPlaceADN, InPlaceResidualUnit, work_in_place
 from napari_unet3d.model.devices import choose_hardware
-from napari_unet3d.model.in_place import InPlaceADN, InPlaceResidualUnit, work_in_place
 from napari_unet3d.model.network import build_unet, place_network
 
 N_CHANNELS = 5

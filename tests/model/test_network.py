@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from napari_unet3d.configs import Activation, Optimizer, Preset, TrainingConfig
 from napari_unet3d.errors import UserError
-from napari_unet3d.model.convolution import SingleVolumeConv3d
+from napari_unet3d.model.cpu.convolution import SingleVolumeConv3d
 from napari_unet3d.model.devices import choose_hardware
 from napari_unet3d.model.network import (
     build_unet,

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_unet3d.model.norm import ChannelsLastInstanceNorm3d, keep_layout_in_norms
+from napari_unet3d.model.cpu.norm import ChannelsLastInstanceNorm3d, keep_layout_in_norms
 
 
 def norm(n_channels: int = 16) -> torch.nn.Module:

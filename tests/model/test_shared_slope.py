@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_unet3d.model.shared_slope import SharedSlopePReLU, speed_up_shared_slopes
+from napari_unet3d.model.cpu.shared_slope import SharedSlopePReLU, speed_up_shared_slopes
 
 
 def activation(slope: float = 0.25) -> torch.nn.PReLU:

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from monai.networks.blocks.convolutions import Convolution
 
 from napari_unet3d.configs import Device, TrainingConfig
+from napari_unet3d.model.cpu.up_convolution import SingleOutputConvTranspose3d, speed_up_single_output
 from napari_unet3d.model.devices import choose_hardware
 from napari_unet3d.model.network import build_unet, place_network
-from napari_unet3d.model.up_convolution import SingleOutputConvTranspose3d, speed_up_single_output
 
 
 def up_convolution(kernel: int, strides: tuple[int, int, int], *, bias: bool = True) -> torch.nn.ConvTranspose3d:

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_unet3d.configs import Device, TrainingConfig
-from napari_unet3d.model.convolution import SingleVolumeConv3d, speed_up_single_volumes
+from napari_unet3d.model.cpu.convolution import SingleVolumeConv3d, speed_up_single_volumes
+from napari_unet3d.model.cpu.winograd import WinogradConv3d, speed_up_cubic_kernels
 from napari_unet3d.model.devices import choose_hardware
 from napari_unet3d.model.network import build_unet, place_network
-from napari_unet3d.model.winograd import WinogradConv3d, speed_up_cubic_kernels
 
 
 def convolution(n_in: int = 64, n_out: int = 65, *, is_fast: bool = True, **settings_: object) -> torch.nn.Conv3d:

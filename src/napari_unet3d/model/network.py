@@ -13,14 +13,14 @@ from monai.networks.nets.unet import UNet
 from napari_unet3d.configs import Optimizer, TrainingConfig
 from napari_unet3d.data.sample import Shape3D
 from napari_unet3d.errors import UserError
-from napari_unet3d.model.convolution import speed_up_single_volumes
+from napari_unet3d.model.cpu.convolution import speed_up_single_volumes
+from napari_unet3d.model.cpu.in_place import work_in_place
+from napari_unet3d.model.cpu.norm import keep_layout_in_norms
+from napari_unet3d.model.cpu.shared_slope import speed_up_shared_slopes
+from napari_unet3d.model.cpu.up_convolution import speed_up_single_output
+from napari_unet3d.model.cpu.winograd import speed_up_cubic_kernels
 from napari_unet3d.model.devices import Hardware
-from napari_unet3d.model.in_place import work_in_place
-from napari_unet3d.model.norm import keep_layout_in_norms
 from napari_unet3d.model.plan import Plan, plain_plan
-from napari_unet3d.model.shared_slope import speed_up_shared_slopes
-from napari_unet3d.model.up_convolution import speed_up_single_output
-from napari_unet3d.model.winograd import speed_up_cubic_kernels
 
 _GIB = 2**30
 # How many numbers an optimiser keeps for each weight.

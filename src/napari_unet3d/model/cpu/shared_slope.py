@@ -12,7 +12,7 @@ import torch
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import leaky_relu
 
-from napari_unet3d.model.norm import lies_channels_last
+from napari_unet3d.model.cpu.norm import lies_channels_last
 
 
 class SharedSlopePReLU(torch.nn.PReLU):

@@ -11,7 +11,7 @@ import torch
 from monai.networks.blocks.acti_norm import ADN
 from monai.networks.blocks.convolutions import ResidualUnit
 
-from napari_unet3d.model.norm import lies_channels_last
+from napari_unet3d.model.cpu.norm import lies_channels_last
 
 
 class InPlaceADN(ADN):

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import torch
 from torch.nn.functional import conv2d
 
-from napari_unet3d.model.convolution import SingleVolumeConv3d
+from napari_unet3d.model.cpu.convolution import SingleVolumeConv3d
 
 # Below, the sums of planes cost what the products save.
 _LEAST_CHANNELS = 64
