@@ -71,15 +71,23 @@ def point_at(viewer, canvas, voxel, qtbot, dock):
         viewer.dims.set_point(0, world[0])
     camera = camera_of(viewer)
     y, x = (world - camera.center)[1:] * camera.zoom
-    middle = canvas.rect().center()
-    dock.hover.setText("")
+    target = canvas.rect().center() + QPoint(round(x), round(y))
+    places = [None]
 
-    def is_told() -> bool:  # a busy display may lose a move
-        QTest.mouseMove(canvas, middle + QPoint(round(x) + 1, round(y) + 1))
-        QTest.mouseMove(canvas, middle + QPoint(round(x), round(y)))
+    def arrive(_viewer, event):
+        places.append(tuple(event.pos))
+        dock.hover.setText("")  # what is told later is of this place
+
+    def is_told() -> bool:  # a busy display may lose a move, or send one late
+        if places[-1] != (target.x(), target.y()):
+            QTest.mouseMove(canvas, target + QPoint(1, 1))
+            QTest.mouseMove(canvas, target)
+            return False
         return dock.hover.text() != ""
 
+    viewer.mouse_move_callbacks.append(arrive)
     qtbot.waitUntil(is_told)
+    viewer.mouse_move_callbacks.remove(arrive)
     return dock.hover.text().splitlines()
 
 
