@@ -24,7 +24,7 @@ def volumes(*shape: int) -> torch.Tensor:
 
 @settings(deadline=None, max_examples=60)
 @given(
-    sides=st.tuples(st.integers(5, 13), st.integers(5, 8), st.integers(5, 8)),
+    sides=st.tuples(st.integers(12, 17), st.integers(11, 13), st.integers(11, 13)),  # smaller ones stay whole
     kernel_size=st.sampled_from([1, 2, 3, (5, 3, 1)]),
     stride=st.sampled_from([1, 2, 3, (1, 2, 2)]),
     padding=st.integers(0, 3),
@@ -34,8 +34,6 @@ def volumes(*shape: int) -> torch.Tensor:
 def test_values_and_gradients_of_a_single_volume_are_those_of_torch(
     sides: tuple[int, int, int], kernel_size: object, stride: object, padding: int, dilation: object, bias: bool
 ) -> None:
-    if kernel_size == (5, 3, 1) and dilation != 1:
-        padding = max(padding, 2)  # or it reaches further than the volume
     layer = convolution(kernel_size=kernel_size, stride=stride, padding=padding, dilation=dilation, bias=bias).double()
     volume = volumes(1, 3, *sides).detach().double().requires_grad_()
     plain = torch.nn.functional.conv3d(
@@ -55,12 +53,12 @@ def test_values_and_gradients_of_a_single_volume_are_those_of_torch(
 def test_unusual_layers_compute_what_torch_computes(options: dict[str, object]) -> None:
     layer, same = convolution(**options), convolution(**options)
     same.__class__ = torch.nn.Conv3d
-    volume = volumes(1, 3, 7, 8, 9)
+    volume = volumes(1, 3, 11, 12, 13)
     torch.testing.assert_close(layer(volume), same(volume))
 
 
 @pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch has no oneDNN here")
-@pytest.mark.parametrize(("n_channels", "side"), [(1, 64), (8, 32), (64, 8)])
+@pytest.mark.parametrize(("n_channels", "side"), [(1, 64), (1, 16), (8, 32), (64, 8)])
 def test_one_dnn_computes_small_single_volumes_forward_and_backward(n_channels: int, side: int) -> None:
     layer, volume = convolution(n_channels, n_channels), volumes(1, n_channels, side, side, side)
     with profile(activities=[ProfilerActivity.CPU]) as profiled:
@@ -71,4 +69,4 @@ def test_one_dnn_computes_small_single_volumes_forward_and_backward(n_channels: 
 
 
 def test_the_answer_lies_channels_last() -> None:
-    assert convolution()(volumes(1, 3, 6, 7, 8)).is_contiguous(memory_format=torch.channels_last_3d)
+    assert convolution()(volumes(1, 3, 11, 12, 13)).is_contiguous(memory_format=torch.channels_last_3d)

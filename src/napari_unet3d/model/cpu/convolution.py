@@ -12,6 +12,7 @@ import torch
 from torch.nn.functional import conv3d, pad
 
 _ONEDNN_THRESHOLD = 20480
+_LEAST_NUMBERS = 4096  # below, cutting a volume in halves costs more than it saves
 
 
 class SingleVolumeConv3d(torch.nn.Conv3d):
@@ -36,7 +37,8 @@ class SingleVolumeConv3d(torch.nn.Conv3d):
 
 def _is_slow(volume: torch.Tensor) -> bool:
     n_volumes, n_channels, z, y, _ = volume.shape
-    return volume.device.type == "cpu" and n_volumes == 1 and n_channels * z * y <= _ONEDNN_THRESHOLD
+    is_single = volume.device.type == "cpu" and n_volumes == 1
+    return is_single and n_channels * z * y <= _ONEDNN_THRESHOLD and volume.numel() >= _LEAST_NUMBERS
 
 
 def speed_up_single_volumes(network: torch.nn.Module) -> None:
