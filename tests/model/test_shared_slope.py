@@ -69,3 +69,7 @@ def test_half_precision_loses_no_more_than_with_torch() -> None:
     answer.float().sum().backward()
     expected = volume.detach().clamp(max=0).float().sum()
     torch.testing.assert_close(layer.weight.grad, expected[None], rtol=1e-2, atol=0.1)
+    plain = torch.nn.PReLU()
+    with torch.autocast("cpu", torch.bfloat16):
+        plain(volume).float().sum().backward()
+    assert torch.equal(layer.weight.grad, plain.weight.grad)

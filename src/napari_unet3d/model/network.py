@@ -13,12 +13,7 @@ from monai.networks.nets.unet import UNet
 from napari_unet3d.configs import Optimizer, TrainingConfig
 from napari_unet3d.data.sample import Shape3D
 from napari_unet3d.errors import UserError
-from napari_unet3d.model.cpu.convolution import speed_up_single_volumes
-from napari_unet3d.model.cpu.in_place import work_in_place
-from napari_unet3d.model.cpu.norm import keep_layout_in_norms
-from napari_unet3d.model.cpu.shared_slope import speed_up_shared_slopes
-from napari_unet3d.model.cpu.up_convolution import speed_up_single_output
-from napari_unet3d.model.cpu.winograd import speed_up_cubic_kernels
+from napari_unet3d.model.cpu.speed_up import speed_up
 from napari_unet3d.model.devices import Hardware
 from napari_unet3d.model.plan import Plan, plain_plan
 
@@ -99,20 +94,13 @@ def place_network(network: UNet, hardware: Hardware) -> UNet:
     network : UNet
         What `build_unet` gave; it is changed.
     hardware : Hardware
-        Where to. On the CPU weights and volumes lie channels last, single volumes, single outputs and shared slopes go
-        around what torch does slowly, and predictions are made in place, with half the products where kernels are
-        cubic.
+        Where to. On the CPU weights and volumes lie channels last and take the ways of `speed_up`.
     """
     network.to(hardware.device)
     if hardware.device.type == "cpu":
         # Not weight by weight: contiguous() leaves the strides of single channels, and layers would flip layouts.
         network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-        speed_up_single_volumes(network)
-        keep_layout_in_norms(network)
-        speed_up_shared_slopes(network)
-        work_in_place(network)
-        speed_up_single_output(network)
-        speed_up_cubic_kernels(network)
+        speed_up(network)
     return network
 
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 import torch
 from torch.nn.functional import conv3d, pad
 
+from napari_unet3d.model.cpu.layers import let_take
+
 _ONEDNN_THRESHOLD = 20480
 _LEAST_NUMBERS = 4096  # below, cutting a volume in halves costs more than it saves
 
@@ -19,7 +21,7 @@ class SingleVolumeConv3d(torch.nn.Conv3d):
     """`torch.nn.Conv3d`, in two halves where one volume on the CPU would otherwise be slow."""
 
     def _conv_forward(self, volume: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-        if not _is_slow(volume) or self.padding_mode != "zeros" or isinstance(self.padding, str):
+        if not _gains_by_halves(volume) or self.padding_mode != "zeros" or isinstance(self.padding, str):
             whole: torch.Tensor = super()._conv_forward(volume, weight, bias)
             return whole
         (padding, *padding_yx), stride = self.padding, self.stride[0]
@@ -35,7 +37,7 @@ class SingleVolumeConv3d(torch.nn.Conv3d):
         return torch.cat([first, second[:, :, n_outputs % 2 :]], dim=2)
 
 
-def _is_slow(volume: torch.Tensor) -> bool:
+def _gains_by_halves(volume: torch.Tensor) -> bool:
     n_volumes, n_channels, z, y, _ = volume.shape
     is_single = volume.device.type == "cpu" and n_volumes == 1
     return is_single and n_channels * z * y <= _ONEDNN_THRESHOLD and volume.numel() >= _LEAST_NUMBERS
@@ -43,7 +45,4 @@ def _is_slow(volume: torch.Tensor) -> bool:
 
 def speed_up_single_volumes(network: torch.nn.Module) -> None:
     """Let the convolutions of a network take the fast way for single volumes; weights and their names stay."""
-    for layer in network.modules():
-        if type(layer) is torch.nn.Conv3d:
-            # The class adds no state, so that the layer becomes one of it without being made anew.
-            layer.__class__ = SingleVolumeConv3d
+    let_take(network, SingleVolumeConv3d)

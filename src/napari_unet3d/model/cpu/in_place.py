@@ -11,7 +11,7 @@ import torch
 from monai.networks.blocks.acti_norm import ADN
 from monai.networks.blocks.convolutions import ResidualUnit
 
-from napari_unet3d.model.cpu.norm import lies_channels_last
+from napari_unet3d.model.cpu.layers import let_take, lies_channels_last
 
 
 class InPlaceADN(ADN):
@@ -42,12 +42,8 @@ class InPlaceResidualUnit(ResidualUnit):
 
 def work_in_place(network: torch.nn.Module) -> None:
     """Let a network of MONAI work in place where that changes nothing; weights and their names stay."""
-    for layer in network.modules():
-        # The classes add no state, so that a layer becomes one of them without being made anew.
-        if type(layer) is ADN:
-            layer.__class__ = InPlaceADN
-        elif type(layer) is ResidualUnit:
-            layer.__class__ = InPlaceResidualUnit
+    let_take(network, InPlaceADN)
+    let_take(network, InPlaceResidualUnit)
 
 
 def _applied(layer: torch.nn.Module, volume: torch.Tensor) -> torch.Tensor:

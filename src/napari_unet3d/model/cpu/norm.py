@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch.nn.functional import batch_norm
 
+from napari_unet3d.model.cpu.layers import let_take, lies_channels_last
+
 _CHANNELS_AT_A_TIME = 16  # torch's batch norm takes as many, or else number by number
 
 
@@ -27,13 +29,4 @@ class ChannelsLastInstanceNorm3d(torch.nn.InstanceNorm3d):
 
 def keep_layout_in_norms(network: torch.nn.Module) -> None:
     """Let the instance norms of a network keep channels last; they compute the same."""
-    for layer in network.modules():
-        if type(layer) is torch.nn.InstanceNorm3d and not (layer.affine or layer.track_running_stats):
-            # The class adds no state, so that the layer becomes one of it without being made anew.
-            layer.__class__ = ChannelsLastInstanceNorm3d
-
-
-def lies_channels_last(volumes: torch.Tensor) -> bool:
-    """Tell whether volumes (n, channel, z, y, x) lie on the CPU with the channels of each voxel side by side."""
-    is_batch = volumes.device.type == "cpu" and volumes.dim() == 5
-    return is_batch and volumes.is_contiguous(memory_format=torch.channels_last_3d)
+    let_take(network, ChannelsLastInstanceNorm3d, lambda layer: not (layer.affine or layer.track_running_stats))

@@ -12,7 +12,7 @@ import torch
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import leaky_relu
 
-from napari_unet3d.model.cpu.norm import lies_channels_last
+from napari_unet3d.model.cpu.layers import let_take, lies_channels_last
 
 
 class SharedSlopePReLU(torch.nn.PReLU):
@@ -20,7 +20,7 @@ class SharedSlopePReLU(torch.nn.PReLU):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - torch's name for it
         """Give what is above 0 as it is, and what is below times the slope."""
-        if input.device.type != "cpu" or input.dtype != self.weight.dtype or not torch.is_grad_enabled():
+        if input.device.type != "cpu" or not torch.is_grad_enabled():
             return super().forward(input)
         answer: torch.Tensor = _SharedSlope.apply(input, self.weight)  # type: ignore[no-untyped-call]
         return answer
@@ -39,8 +39,7 @@ class _SharedSlope(torch.autograd.Function):
         layout = torch.channels_last_3d if lies_channels_last(volume) else torch.contiguous_format
         volume, gradient = (numbers.contiguous(memory_format=layout) for numbers in (volume, gradient))
         below = volume.clamp_max(0)
-        in_order = (0, 2, 3, 4, 1) if layout is torch.channels_last_3d else tuple(range(below.dim()))
-        of_slope = torch.dot(gradient.permute(in_order).flatten(), below.permute(in_order).flatten())
+        of_slope = torch.dot(*(numbers.as_strided((numbers.numel(),), (1,)) for numbers in (gradient, below)))
         # New memory costs more than the arithmetic, so that the gradient of the volume takes what is there.
         of_volume = torch.ops.aten.leaky_relu_backward.grad_input(
             gradient, volume, slope.item(), self_is_result=False, grad_input=below
@@ -50,7 +49,4 @@ class _SharedSlope(torch.autograd.Function):
 
 def speed_up_shared_slopes(network: torch.nn.Module) -> None:
     """Let the activations of a network with one slope take the fast way back; weights and their names stay."""
-    for layer in network.modules():
-        if type(layer) is torch.nn.PReLU and layer.num_parameters == 1:
-            # The class adds no state, so that the layer becomes one of it without being made anew.
-            layer.__class__ = SharedSlopePReLU
+    let_take(network, SharedSlopePReLU, lambda layer: layer.num_parameters == 1)

@@ -11,6 +11,8 @@ from itertools import product
 
 import torch
 
+from napari_unet3d.model.cpu.layers import let_take
+
 _Taps = list[tuple[int, int]]
 
 
@@ -58,14 +60,12 @@ def _overlap(side: int, shift: int) -> tuple[slice, slice]:
 
 def speed_up_single_output(network: torch.nn.Module) -> None:
     """Let up-convolutions with one output take the fast way; weights and their names stay."""
-    for layer in network.modules():
-        if type(layer) is torch.nn.ConvTranspose3d and layer.out_channels == 1 and _multiplies_sides(layer):
-            # The class adds no state, so that the layer becomes one of it without being made anew.
-            layer.__class__ = SingleOutputConvTranspose3d
+    let_take(network, SingleOutputConvTranspose3d, _gains)
 
 
-def _multiplies_sides(layer: torch.nn.ConvTranspose3d) -> bool:
-    if isinstance(layer.padding, str):  # torch knows paddings by name, but not for this layer
+def _gains(layer: torch.nn.ConvTranspose3d) -> bool:
+    # torch knows paddings by name, but not for this layer.
+    if layer.out_channels != 1 or isinstance(layer.padding, str):
         return False
     each_axis = zip(layer.kernel_size, layer.stride, layer.padding, layer.output_padding, strict=True)
     return all(kernel - 2 * padding + rest == stride for kernel, stride, padding, rest in each_axis)

@@ -15,6 +15,7 @@ import torch
 from torch.nn.functional import conv2d
 
 from napari_unet3d.model.cpu.convolution import SingleVolumeConv3d
+from napari_unet3d.model.cpu.layers import let_take
 
 # Below, the sums of planes cost what the products save.
 _LEAST_CHANNELS = 64
@@ -98,10 +99,7 @@ def _add_up(products: list[torch.Tensor], outputs: torch.Tensor) -> None:
 
 def speed_up_cubic_kernels(network: torch.nn.Module) -> None:
     """Let the convolutions that gain by it take the way with half the products; weights and their names stay."""
-    for layer in network.modules():
-        if type(layer) is SingleVolumeConv3d and _gains(layer):
-            # The class adds no state, so that the layer becomes one of it without being made anew.
-            layer.__class__ = WinogradConv3d
+    let_take(network, WinogradConv3d, _gains)
 
 
 def _gains(layer: torch.nn.Conv3d) -> bool:
