@@ -8,7 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_unet3d.data.dataset import clean_dataset, create_dataset, files_to_clean
+from napari_unet3d.data.dataset import (
+    Part,
+    add_sample,
+    clean_dataset,
+    create_dataset,
+    files_to_clean,
+    files_to_keep,
+    list_pairs,
+)
+from napari_unet3d.data.pairs import provenance_file
+from napari_unet3d.data.provenance import Provenance
+from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.volumes import read_volume, write_volume
 from napari_unet3d.errors import UserError
 
@@ -16,7 +27,7 @@ IMAGE = np.arange(3 * 4 * 5, dtype=np.uint8).reshape(3, 4, 5)
 
 
 def touch(folder: Path, *names: str) -> None:
-    """Make empty files; cleaning looks at names only."""
+    """Make empty files; of a file, cleaning looks at the name only."""
     for name in names:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,9 +66,9 @@ def test_clean_removes_links_and_never_what_they_point_to(dataset, tmp_path):
     (dataset / "train/images/all").symlink_to(outside, target_is_directory=True)
     (dataset / "train/images/broken.tif").symlink_to(tmp_path / "gone.tif")
     files = files_to_clean(dataset)
-    assert [path.name for path in files] == ["a.tif", "all", "b.ome.zarr", "broken.tif"]
+    assert [path.name for path in files] == ["a.tif", "b.ome.zarr", "broken.tif"]
     clean_dataset(dataset, files)
-    assert not list((dataset / "train/images").iterdir())
+    assert [path.name for path in (dataset / "train/images").iterdir()] == ["all"]
     np.testing.assert_array_equal(read_volume(outside / "a.tif").array, IMAGE)
     np.testing.assert_array_equal(read_volume(outside / "b.ome.zarr").array, IMAGE)
 
@@ -114,3 +125,52 @@ def test_a_dataset_reached_through_a_link_is_still_its_own(dataset, tmp_path, mo
     monkeypatch.chdir(dataset)
     clean_dataset(".", [Path("train/images/1.tif")])
     assert files_to_clean(dataset) == []
+
+
+STRANGERS = ["notes.tif/precious.txt", "raw.zarr/precious.txt", "a.zarr", "readme.txt", "b.json", "gone.npy.json"]
+
+
+def test_clean_leaves_what_only_looks_like_a_volume_and_names_it(dataset, tmp_path):
+    own = dataset / "train/images"
+    touch(own, *STRANGERS, ".hidden")
+    touch(tmp_path, "outside/precious.txt")
+    (own / "link.tif").symlink_to(tmp_path / "outside", target_is_directory=True)
+    (own / "link.zarr").symlink_to(tmp_path / "outside", target_is_directory=True)
+    write_volume(own / "volume.zarr", IMAGE)
+    write_volume(own / "volume.tif", IMAGE)
+    names = sorted({name.split("/")[0] for name in STRANGERS} | {"link.tif", "link.zarr"})
+    assert [path.name for path in files_to_clean(dataset)] == ["volume.tif", "volume.zarr"]
+    assert [path.name for path in files_to_keep(dataset)] == names
+    for name in names:
+        with pytest.raises(UserError, match="nothing was deleted"):
+            clean_dataset(dataset, [own / "volume.tif", own / name])
+    clean_dataset(dataset, files_to_clean(dataset))
+    assert sorted(path.name for path in own.iterdir()) == [".hidden", *names]
+    assert (own / "notes.tif/precious.txt").exists()
+    assert (tmp_path / "outside/precious.txt").exists()
+
+
+@pytest.mark.parametrize("metadata", ["zarr.json", ".zarray", ".zgroup"])
+def test_a_folder_is_a_volume_by_its_zarr_metadata(dataset, metadata):
+    touch(dataset / "train/images/1.zarr", metadata)
+    touch(dataset / "train/images/2.tif", metadata)
+    assert [path.name for path in files_to_clean(dataset)] == ["1.zarr"]
+
+
+def test_clean_takes_the_json_files_of_volumes_along(dataset):
+    mask = np.ones(IMAGE.shape, bool)
+    add_sample(
+        dataset, Sample("1", IMAGE, IMAGE, annotated=mask, origin=Provenance(volume="2", part="train")), Part.TRAIN
+    )
+    (pair,) = list_pairs(dataset)
+    assert provenance_file(pair.annotated) in files_to_clean(dataset)
+    clean_dataset(dataset, files_to_clean(dataset))
+    assert not [path for path in dataset.rglob("*") if path.is_file()]
+
+
+def test_overwriting_a_volume_does_not_delete_a_folder_of_its_name(dataset):
+    touch(dataset, "train/images/1.nii/precious.txt")
+    with pytest.raises(UserError, match=r"1\.nii is no volume, so it is not replaced. Move it"):
+        add_sample(dataset, Sample("1", IMAGE, IMAGE), Part.TRAIN, overwrite=True)
+    assert (dataset / "train/images/1.nii/precious.txt").exists()
+    assert not (dataset / "train/images/1.tif").exists()

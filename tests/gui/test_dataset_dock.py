@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QApplication, QDialog, QMessageBox
+from qtpy.QtWidgets import QApplication, QDialog, QLabel, QMessageBox
 
 from napari_unet3d.data.dataset import Part, add_sample, list_pairs, read_pair, read_samples
 from napari_unet3d.data.provenance import Provenance
@@ -154,21 +155,27 @@ def test_clean_names_the_files_and_deletes_only_after_a_yes(dock, qtbot, folder)
     outside.write_bytes(b"precious")
     (folder / "notes.txt").write_text("keep")
     (folder / "train" / "images" / "link.tif").symlink_to(outside)
+    (folder / "train" / "images" / "notes.tif").mkdir()
 
     def look(dialog):
         names = dialog.findChild(type(dock.findings))
         listed = [names.item(i).text() for i in range(names.count())]
+        told.extend(label.text() for label in dialog.findChildren(QLabel))
         dialog.cancel_button.click()
         return listed
 
+    told, stays = [], f"Not deleted, since no volume: {Path('train', 'images', 'notes.tif')}."
     listed = in_next_dialog(look)
     click(qtbot, dock.clean_button)()
     assert len(listed[0]) == 7
+    assert any(text.startswith(stays) for text in told)
     assert any(name.endswith("link.tif") for name in listed[0])
     assert len(list_pairs(folder)) >= 3
 
     in_next_dialog(lambda dialog: dialog.delete_button.click())
     click(qtbot, dock.clean_button)()
+    assert dock.message.text() == f"Deleted 7 files. {stays}"
+    (folder / "train" / "images" / "notes.tif").rmdir()
     assert list_pairs(folder) == []
     assert outside.read_bytes() == b"precious"
     assert (folder / "notes.txt").exists()

@@ -28,7 +28,7 @@ from napari_unet3d.data.pairs import (
 from napari_unet3d.data.provenance import read_provenance
 from napari_unet3d.data.sample import Sample, whole_numbers
 from napari_unet3d.data.shelf import Shelf
-from napari_unet3d.data.volumes import is_volume, read_sample, volume_name, write_volume
+from napari_unet3d.data.volumes import is_volume, read_sample, volume_name, volume_suffix, write_volume
 from napari_unet3d.errors import UserError, explain_os_errors
 from napari_unet3d.files import written_beside
 
@@ -41,6 +41,7 @@ __all__ = [
     "each_sample",
     "file_name",
     "files_to_clean",
+    "files_to_keep",
     "list_pairs",
     "pairing_notice",
     "read_pair",
@@ -149,6 +150,9 @@ def add_sample(folder: Path | str, sample: Sample, part: Part, *, overwrite: boo
     taken = [path for target in (image, labels, mask) for path in _namesakes(target.parent, name)]
     if taken and not overwrite:
         raise UserError(f"{taken[0]} exists already. Choose another name, or allow overwriting.")
+    for path in taken:
+        if not _may_be_cleaned(path):
+            raise UserError(f"{path} is no volume, so it is not replaced. Move it elsewhere, or choose another name.")
     arrays = {image: sample.image, labels: whole_numbers(sample.name, sample.labels)}
     if sample.annotated is not None:
         arrays[mask] = sample.annotated.astype(np.uint8)
@@ -180,19 +184,29 @@ def file_name(name: str) -> str:
 
 
 def files_to_clean(folder: Path | str) -> list[Path]:
-    """List what `clean_dataset` may delete: all that stands directly in ``train|test/images|labels|annotated``.
+    """List what `clean_dataset` may delete: the volumes directly in ``train|test/images|labels|annotated``.
 
-    Hidden files and subfolders that are no OME-Zarr volumes are left out. A link is listed as itself. Folders
-    of the dataset that are links to somewhere else are not entered.
+    A volume is a file with the ending of a format, a folder only if it is a zarr store. The JSON files that belong to
+    volumes are listed with them. A link is listed as itself if it points to a volume, or to nothing. Folders of the
+    dataset that are links to somewhere else are not entered.
 
     Raises
     ------
     UserError
         If the folder is no dataset.
     """
+    return [path for path in _entries(folder) if _may_be_cleaned(path)]
+
+
+def files_to_keep(folder: Path | str) -> list[Path]:
+    """List what stands beside the `files_to_clean` and is no volume, but for hidden files."""
+    return [path for path in _entries(folder) if not _may_be_cleaned(path) and not path.name.startswith(".")]
+
+
+def _entries(folder: Path | str) -> list[Path]:
     folder = check_is_dataset(folder)
     with explain_os_errors(folder, "read"):
-        return [path for own in _own_folders(folder) for path in sorted(own.iterdir()) if _may_be_cleaned(path)]
+        return [path for own in _own_folders(folder) for path in sorted(own.iterdir())]
 
 
 def _own_folders(folder: Path) -> Iterator[Path]:
@@ -205,9 +219,30 @@ def _own_folders(folder: Path) -> Iterator[Path]:
 
 
 def _may_be_cleaned(path: Path) -> bool:
-    if path.name.startswith("."):
+    if path.name.endswith(".json"):
+        return path.is_file() and _belongs_to_volume(path)
+    if not is_volume(path):
         return False
-    return _is_link(path) or path.is_file() or is_volume(path)
+    if volume_suffix(path).endswith(".zarr"):
+        return _is_zarr_store(path) or _is_broken_link(path)
+    return path.is_file() or _is_broken_link(path)
+
+
+def _belongs_to_volume(path: Path) -> bool:
+    """Return whether a JSON file is the voxel size of a .npy file, or the origin of a corrected volume."""
+    beside = path.with_suffix("")
+    if beside.suffix == ".npy" and is_volume(beside) and beside.is_file():
+        return True
+    masks = volumes_in(path.parent) if path.parent.name == "annotated" else []
+    return path in map(provenance_file, masks)
+
+
+def _is_zarr_store(path: Path) -> bool:
+    return path.is_dir() and any((path / name).is_file() for name in ("zarr.json", ".zarray", ".zgroup"))
+
+
+def _is_broken_link(path: Path) -> bool:
+    return path.is_symlink() and not path.exists()
 
 
 def _is_link(path: Path) -> bool:

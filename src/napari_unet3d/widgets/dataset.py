@@ -22,13 +22,21 @@ from qtpy.QtWidgets import (
 )
 
 from napari_unet3d.data.checks import CheckEvent, Finding, PairChecked, Severity, check_events
-from napari_unet3d.data.dataset import add_sample, clean_dataset, create_dataset, file_name, files_to_clean, read_pair
+from napari_unet3d.data.dataset import (
+    add_sample,
+    clean_dataset,
+    create_dataset,
+    file_name,
+    files_to_clean,
+    files_to_keep,
+    read_pair,
+)
 from napari_unet3d.data.pairs import Pair, Part, list_pairs, pairing_notice, provenance_file
 from napari_unet3d.data.provenance import read_provenance
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.widgets.kit.base import Dock
-from napari_unet3d.widgets.kit.clean_dialog import CleanDialog
+from napari_unet3d.widgets.kit.clean_dialog import CleanDialog, kept_words
 from napari_unet3d.widgets.kit.form import compact_form_layout
 from napari_unet3d.widgets.kit.parts import RunBar, add_row, heading
 from napari_unet3d.widgets.kit.paths import PathBox
@@ -180,13 +188,15 @@ class DatasetDock(Dock):
     def _clean(self) -> None:
         with self.message.explaining():
             folder = self.folder.require("a dataset folder")
-            files = files_to_clean(folder)
+            files, kept = files_to_clean(folder), files_to_keep(folder)
             if not files:
-                self.message.show_message(f"There is nothing to delete in {folder}")
-            elif CleanDialog(folder, files, self).exec():
+                self.message.show_message(
+                    f"There is nothing to delete in {folder}. {kept_words(folder, kept)}".rstrip()
+                )
+            elif CleanDialog(folder, files, kept, self).exec():
                 clean_dataset(folder, files)
                 self.refresh()
-                self.message.show_message(f"Deleted {len(files)} files.")
+                self.message.show_message(f"Deleted {len(files)} files. {kept_words(folder, kept)}".rstrip())
 
     def on_event(self, event: CheckEvent | Sample | Pair) -> None:
         """Show an opened volume, an added pair or a finding of the check."""

@@ -6,14 +6,26 @@ from pathlib import Path
 
 from qtpy.QtWidgets import QDialog, QDialogButtonBox, QLabel, QListWidget, QPushButton, QVBoxLayout, QWidget
 
+_MAX_NAMED = 3
+
+
+def kept_words(folder: Path, kept: list[Path]) -> str:
+    """Return a sentence that names what stays in the folders of volumes and is no volume, or an empty string."""
+    if not kept:
+        return ""
+    names = ", ".join(str(path.relative_to(folder)) for path in kept[:_MAX_NAMED])
+    others = f" and {len(kept) - _MAX_NAMED} more" if len(kept) > _MAX_NAMED else ""
+    return f"Not deleted, since no volume: {names}{others}."
+
 
 class CleanDialog(QDialog):
-    """Names every file that would be deleted, and deletes nothing unless asked to."""
+    """Names every file that would be deleted and what stays, and deletes nothing unless asked to."""
 
-    def __init__(self, folder: Path, files: list[Path], parent: QWidget) -> None:
+    def __init__(self, folder: Path, files: list[Path], kept: list[Path], parent: QWidget) -> None:
         super().__init__(parent)
         self.setWindowTitle("Delete files?")
-        text = QLabel(f"These {len(files)} files of {folder} will be deleted for good:")
+        stays = f"{kept_words(folder, kept)}\n\n" if kept else ""
+        text = QLabel(f"{stays}These {len(files)} files of {folder} will be deleted for good:")
         text.setWordWrap(True)
         names = QListWidget()
         names.addItems([str(path.relative_to(folder)) for path in files])
