@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import math
+import re
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +13,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.data.formats.base import VolumeData, check_header, unknown_type, valid_voxel_size
+from napari_unet3d.data.formats.itk_header import read_header
 from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.errors import UserError
 
 WORDS = "NRRD, MetaImage or MRC"
-DAMAGE = (RuntimeError, ValueError)  # SimpleITK passes every error of ITK on as RuntimeError
+DAMAGE = (RuntimeError, ValueError, zlib.error)  # SimpleITK passes every error of ITK on as RuntimeError
 _MRC_HEADER_BYTES = 1024
+_READERS = {".nrrd": "NrrdImageIO", ".nhdr": "NrrdImageIO", ".mha": "MetaImageIO", ".mhd": "MetaImageIO"} | {
+    ".mrc": "MRCImageIO"
+}
 
 
 def read_file(path: Path) -> VolumeData:
     """Read a volume; NRRD and MetaImage give lengths in mm, MRC in Å."""
     itk = _simpleitk(path)
+    try:
+        return _read_file(itk, path)
+    except RuntimeError as error:
+        raise ValueError(_reason(str(error))) from error
+
+
+def _read_file(itk: Any, path: Path) -> VolumeData:
     reader = _header(itk, path)
     if reader.GetNumberOfComponents() > 1:
         raise UserError(f"{path} has {reader.GetNumberOfComponents()} values per voxel; save one channel on its own.")
@@ -36,10 +49,21 @@ def read_file(path: Path) -> VolumeData:
 
 
 def _header(itk: Any, path: Path) -> Any:
+    suffix = path.suffix.lower()
+    if suffix != ".mrc":
+        read_header(path)
     reader = itk.ImageFileReader()
+    reader.SetImageIO(_READERS[suffix])  # else ITK looks for one by the content
     reader.SetFileName(str(path))
     reader.ReadImageInformation()
     return reader
+
+
+def _reason(message: str) -> str:
+    """Return what ITK says without the places in its own sources."""
+    lines = message.strip().splitlines() or [""]
+    line = lines[-1] if "[nrrd]" in lines[-1] else lines[min(1, len(lines) - 1)]
+    return re.sub(r"^(\S+ ?ERROR: (\w+\(0x[0-9a-f]+\): )?|\[nrrd\] \w+: )", "", line)
 
 
 def _dtype(itk: Any, pixel_id: int) -> np.dtype[Any]:
@@ -77,7 +101,7 @@ def write_file(path: Path, array: NDArray[Any], voxel_size_um: VoxelSize, like: 
         itk.WriteImage(image, str(path))
     except (TypeError, KeyError) as error:
         raise unknown_type(array, WORDS) from error
-    except RuntimeError as error:
+    except DAMAGE as error:
         _explain_writing(str(error), array)
 
 

@@ -1,0 +1,205 @@
+"""The text headers of MetaImage and NRRD, checked before SimpleITK opens the file, which a bad header can kill."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from napari_unet3d.errors import UserError
+
+_MAX_HEADER_BYTES = 2**20
+_CHUNK_BYTES = 2**20
+_MAX_DIMENSIONS = 10  # what MetaImage and ITK have room for
+_MAX_FILES = 100_000
+_TRUE = ("t", "1", "y")
+_META_TYPES = {"CHAR": 1, "SHORT": 2, "INT": 4, "LONG": 4, "LONG_LONG": 8} | {"FLOAT": 4, "DOUBLE": 8}
+_NRRD_TYPES = (
+    (1, r"signed char|int8(_t)?|uchar|unsigned char|uint8(_t)?"),
+    (2, r"((signed )?short( int)?|int16(_t)?|ushort|unsigned short( int)?|uint16(_t)?)"),
+    (4, r"((signed )?int|int32(_t)?|uint|unsigned int|uint32(_t)?|float)"),
+    (8, r"(signed )?long ?long( int)?|int64(_t)?|ulonglong|unsigned long long( int)?|uint64(_t)?|double"),
+)
+_NUMBERED = re.compile(r"([^%]*%0?[0-9]{0,3}d[^%]*?)\s+(\d{1,9})\s+(\d{1,9})\s+(\d{1,9})(\s+\d)?")
+
+
+def read_header(path: Path) -> dict[str, str]:
+    """Read the header of a MetaImage or NRRD file and check it against the data.
+
+    Parameters
+    ----------
+    path : Path
+        A ``.mha``, ``.mhd``, ``.nrrd`` or ``.nhdr`` file.
+
+    Returns
+    -------
+    dict of str to str
+        The fields, by their names in lower case and without spaces.
+
+    Raises
+    ------
+    ValueError
+        If a number in the header is impossible, or there is less data than it declares.
+    UserError
+        If a data file is missing or lies in another folder.
+    """
+    return _read_meta(path) if path.suffix.lower() in (".mha", ".mhd") else _read_nrrd(path)
+
+
+def _first_bytes(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_MAX_HEADER_BYTES)
+
+
+def _read_meta(path: Path) -> dict[str, str]:
+    content, fields, end = _first_bytes(path), dict[str, str](), 0
+    while "elementdatafile" not in fields:
+        line, newline, _ = content[end:].partition(b"\n")
+        key, equals, value = line.decode("latin-1").partition("=")
+        if not newline or (line.strip() and not equals):
+            raise ValueError("its header has no line ElementDataFile")
+        end += len(line) + 1
+        _add_field(fields, key, value)
+    n_axes = _whole_number(fields, "ndims", "NDims", 1, _MAX_DIMENSIONS)
+    shape = _sizes(fields, "dimsize", "DimSize", n_axes)
+    kind = re.fullmatch(r"MET_U?(\w+?)(_ARRAY)?", fields.get("elementtype", ""))
+    if kind is None or kind[1] not in _META_TYPES:
+        raise ValueError(f"its header says ElementType = {fields.get('elementtype', '')}")
+    channels = _whole_number(fields, "elementnumberofchannels", "ElementNumberOfChannels", 1, 2**16, "1")
+    n_bytes = math.prod(shape) * channels * _META_TYPES[kind[1]]
+    skipped = _whole_number(fields, "headersize", "HeaderSize", -1, 2**62, "0")
+    source = fields["elementdatafile"]
+    if source.upper() == "LOCAL":
+        files, begin = [path], max(end, skipped)
+    else:
+        listed = content[end:].decode("latin-1").splitlines()
+        files, begin = _data_files(path, source, listed, math.prod(shape)), max(0, skipped)
+    if fields.get("compresseddata", "").lower().startswith(_TRUE):
+        if len(files) > 1:
+            raise ValueError("its data are compressed in several files")
+        _check_zlib(fields, files[0], begin, n_bytes)
+    elif fields.get("binarydata", "true").lower().startswith(_TRUE):
+        _check_length(files, begin, n_bytes)
+    return fields
+
+
+def _read_nrrd(path: Path) -> dict[str, str]:
+    content = _first_bytes(path)
+    blank = re.search(rb"\r?\n\r?\n", content)
+    head = content if blank is None else content[: blank.start()]
+    magic, *lines = head.decode("latin-1").splitlines() or [""]
+    if not re.fullmatch(r"NRRD\d{4}\s*", magic):
+        raise ValueError("it does not begin with NRRD")
+    fields, listed = dict[str, str](), list[str]()
+    for line in lines:
+        key, colon, value = line.partition(":")
+        if fields.get("datafile", "").startswith("LIST"):
+            listed.append(line)
+        elif colon and not line.startswith("#") and not value.startswith("="):
+            _add_field(fields, key, value)
+    n_axes = _whole_number(fields, "dimension", "dimension", 1, _MAX_DIMENSIONS)
+    shape = _sizes(fields, "sizes", "sizes", n_axes)
+    width = next((width for width, names in _NRRD_TYPES if re.fullmatch(names, fields.get("type", "").lower())), None)
+    if width is None:
+        raise ValueError(f"its header says type: {fields.get('type', '')}")
+    byte_skip = _whole_number(fields, "byteskip", "byte skip", -1, 2**62, "0")
+    line_skip = _whole_number(fields, "lineskip", "line skip", 0, 2**31, "0")
+    if "datafile" in fields:
+        files, begin = _data_files(path, fields["datafile"], listed, math.prod(shape)), 0
+    elif blank is None:
+        raise ValueError("its header has no end")
+    else:
+        files, begin = [path], blank.end()
+    if fields.get("encoding", "").lower() == "raw" and not line_skip:
+        _check_length(files, begin + max(0, byte_skip), math.prod(shape) * width)
+    return fields
+
+
+def _add_field(fields: dict[str, str], key: str, value: str) -> None:
+    name = key.lower().replace(" ", "").strip()
+    if name in fields and fields[name] != value.strip():
+        raise ValueError(f"its header says {key.strip()} twice")
+    if name:
+        fields[name] = value.strip()
+
+
+def _whole_number(fields: Mapping[str, str], name: str, words: str, low: int, high: int, default: str = "") -> int:
+    text = fields.get(name, default)
+    if not re.fullmatch(r"[+-]?\d{1,19}", text) or not low <= int(text) <= high:
+        raise ValueError(f"its header says {words} = {text[:40] or 'nothing'}")
+    return int(text)
+
+
+def _sizes(fields: Mapping[str, str], name: str, words: str, n_axes: int) -> list[int]:
+    text = fields.get(name, "")
+    sizes = text.split()
+    if len(sizes) != n_axes or not all(re.fullmatch(r"\d{1,18}", size) and int(size) > 0 for size in sizes):
+        raise ValueError(f"its header says {words} = {text[:40] or 'nothing'} for dimension {n_axes}")
+    return [int(size) for size in sizes]
+
+
+def _data_files(path: Path, source: str, listed: Sequence[str], n_most: int) -> list[Path]:
+    """Return the files that a header refers to, all of which exist in the folder of the header."""
+    if re.fullmatch(r"LIST(\s+\d+)?", source):
+        names = [line.strip() for line in listed if line.strip()]
+    elif "%" in source:
+        names = _numbered(source, n_most)
+    else:
+        names = [source]
+    if not names or not all(name and name.isprintable() for name in names):
+        raise ValueError("its header names no data file")
+    for name in names:
+        if _is_elsewhere(name):
+            raise UserError(
+                f"The header {path} takes its data from another place, {name[:200]}. Put both files into one folder "
+                "and write only the name of the data file into the header."
+            )
+    files = [path.parent / name for name in names]
+    missing = [file.name for file in files if not os.path.isfile(file)]  # Path's own raises for long names
+    if missing:
+        others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise UserError(
+            f"The header {path} refers to {missing[0][:200]}{others}, which does not exist. Put the data into the "
+            "folder of the header."
+        )
+    return files
+
+
+def _numbered(source: str, n_most: int) -> list[str]:
+    match = _NUMBERED.fullmatch(source)
+    first, last, step = map(int, match.groups()[1:4]) if match else (0, 0, 0)
+    if match is None or step == 0 or not 0 <= (last - first) // step < min(n_most, _MAX_FILES):
+        raise ValueError(f"its header says that the data are in {source[:40]}")
+    return [match[1] % number for number in range(first, last + 1, step)]
+
+
+def _is_elsewhere(name: str) -> bool:
+    kinds = PurePosixPath(name), PureWindowsPath(name)
+    return any(kind.is_absolute() or kind.drive or ".." in kind.parts for kind in kinds)
+
+
+def _check_length(files: Sequence[Path], begin: int, n_bytes: int) -> None:
+    """Raise a `ValueError` if one of the files, which all hold the same part, is shorter than it has to be."""
+    found = min(max(0, file.stat().st_size - begin) for file in files) * len(files)
+    if found < n_bytes:
+        raise ValueError(f"its header says {n_bytes:,} bytes of data, and there are {found:,}")
+
+
+def _check_zlib(fields: Mapping[str, str], file: Path, begin: int, n_bytes: int) -> None:
+    """Decompress the data once, part by part: where that fails, MetaImage's reader goes on with whatever is there."""
+    left = _whole_number(fields, "compresseddatasize", "CompressedDataSize", 1, 2**62)
+    _check_length([file], begin, left)
+    found, decompress = 0, zlib.decompressobj(wbits=47)  # either header, of zlib or gzip
+    with file.open("rb") as data:
+        data.seek(begin)
+        while left > 0 and found < n_bytes and not decompress.eof:
+            chunk = data.read(min(left, _CHUNK_BYTES))
+            left -= len(chunk)
+            while chunk and found < n_bytes:
+                found += len(decompress.decompress(chunk, _CHUNK_BYTES))
+                chunk = decompress.unconsumed_tail
+    if found < n_bytes:
+        raise ValueError(f"its header says {n_bytes:,} bytes of data, and there are {found:,}")
