@@ -180,3 +180,66 @@ def test_several_volumes_in_one_file_are_refused(tmp_path):
         tif.write(ARRAY[:, 1:], photometric="minisblack")
     with pytest.raises(UserError, match=r"holds 2 volumes. Save each"):
         read_volume(tmp_path / "a.ome.tif")
+
+
+def write_ome(path, planes, n_slices, files=()):
+    """Write planes with the OME header of a volume of `n_slices` slices, which lie in one file or one in each."""
+    places = "".join(
+        f'<TiffData FirstZ="{z}" IFD="{0 if files else z}" PlaneCount="1">'
+        + (f'<UUID FileName="{files[z]}">urn:uuid:{z}</UUID>' if files else "")
+        + "</TiffData>"
+        for z in range(n_slices)
+    )
+    uuid = files.index(path.name) if files else 0
+    xml = (
+        f'<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" UUID="urn:uuid:{uuid}"><Image ID="Image:0">'
+        f'<Pixels ID="Pixels:0" DimensionOrder="XYZCT" Type="uint16" SizeX="8" SizeY="7" SizeZ="{n_slices}" SizeC="1" '
+        f'SizeT="1" PhysicalSizeX="0.25" PhysicalSizeY="0.5" PhysicalSizeZ="2"><Channel ID="Channel:0:0"/>{places}'
+        "</Pixels></Image></OME>"
+    )
+    with tifffile.TiffWriter(path) as tif:
+        for number, plane in enumerate(planes):
+            description = xml if number == 0 else None
+            tif.write(plane, photometric="minisblack", description=description, metadata=None)
+
+
+def test_missing_files_of_an_ome_tiff_are_named_and_no_zeros(tmp_path):
+    files = [f"s{z}.ome.tif" for z in range(6)]
+    for z, name in enumerate(files):
+        write_ome(tmp_path / name, ARRAY[z : z + 1], 6, files)
+    volume = read_volume(tmp_path / "s0.ome.tif")
+    np.testing.assert_array_equal(volume.array, ARRAY)
+    assert volume.voxel_size_um == (2, 0.5, 0.25)
+    (tmp_path / "s2.ome.tif").unlink()
+    with pytest.raises(UserError, match=r"of which s2\.ome\.tif of the same folder \(1 of 6 slices\) cannot be found"):
+        read_volume(tmp_path / "s0.ome.tif")
+    (tmp_path / "s5.ome.tif").unlink()
+    for name in ("s0.ome.tif", "s3.ome.tif"):
+        with pytest.raises(UserError, match=r"s2\.ome\.tif and 1 more of .* \(2 of 6 slices\) .*. Copy all files"):
+            read_volume(tmp_path / name)
+
+
+def test_a_damaged_file_of_an_ome_tiff_is_no_zeros(tmp_path):
+    files = [f"s{z}.ome.tif" for z in range(6)]
+    for z, name in enumerate(files):
+        write_ome(tmp_path / name, ARRAY[z : z + 1], 6, files)
+    for name in (files[1], files[4]):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(UserError, match=r"declares 6 slices, but 1, 4 \(counted from 0\) cannot be read"):
+        read_volume(tmp_path / "s0.ome.tif")
+
+
+def test_an_ome_tiff_that_ended_early_is_refused_with_what_is_missing(tmp_path):
+    write_ome(tmp_path / "a.ome.tif", ARRAY[:4], 6)
+    with pytest.raises(UserError, match=r"declares 6 slices, but 4 to 5 \(counted from 0\) cannot be read. Export"):
+        read_volume(tmp_path / "a.ome.tif")
+
+
+def test_an_ome_tiff_of_another_name_than_it_says_is_read(tmp_path):
+    write_ome(tmp_path / "a.ome.tif", ARRAY[:1], 1, ["a.ome.tif"])
+    xml = tifffile.tiffcomment(tmp_path / "a.ome.tif").replace('SizeZ="1"', 'SizeZ="6"')
+    xml = xml.replace('PlaneCount="1"', 'PlaneCount="6"').replace("a.ome.tif", "old.ome.tif")
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif") as tif:
+        for number, plane in enumerate(ARRAY):
+            tif.write(plane, photometric="minisblack", description=xml if number == 0 else None, metadata=None)
+    np.testing.assert_array_equal(read_volume(tmp_path / "a.ome.tif").array, ARRAY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import struct
 import threading
 import zlib
@@ -10,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 from xml.etree.ElementTree import ParseError
 
 import numpy as np
@@ -67,6 +69,7 @@ def _read_file(path: Path) -> VolumeData:
         axes, shape = series.get_axes(squeeze=False), series.get_shape(squeeze=False)
         _check_channels(path, axes, shape)
         kept = check_header(path, shape, series.dtype)
+        _check_planes(path, tif, series)
         z, y, x = (shape[axis] for axis in kept)
         return VolumeData(series.asarray().reshape(z, y, x), _voxel_size_um(tif, index))
 
@@ -129,6 +132,37 @@ def _check_channels(path: Path, axes: str, shape: tuple[int, ...]) -> None:
         raise UserError(
             f"{path} has {lengths['T']} time points (shape {shape}, axes {axes}); save one as a file of its own."
         )
+
+
+def _check_planes(path: Path, tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> None:
+    """Refuse an OME-TIFF that declares planes which no file holds; tifffile reads them as zeros."""
+    planes = list(series) if series.kind == "ome" else []
+    missing = [number for number, page in enumerate(planes) if page is None]
+    if not missing:
+        return
+    gone = [name for name in _ome_files(tif.ome_metadata or "") if not os.path.isfile(path.parent / name)]
+    if gone:
+        others = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
+        raise UserError(
+            f"{path} is a part of a volume in several files, of which {gone[0]}{others} of the same folder "
+            f"({len(missing)} of {len(planes)} slices) cannot be found. Copy all files of the volume into one folder."
+        )
+    raise UserError(
+        f"{path} declares {len(planes)} slices, but {_number_words(missing)} (counted from 0) cannot be read. Export "
+        "the volume again, or save the slices that exist as a stack."
+    )
+
+
+def _ome_files(xml: str) -> list[str]:
+    """Return the names of the files of an OME-TIFF in the order of their first planes."""
+    elements = (element for element in ElementTree.fromstring(xml).iter() if element.tag.endswith("}UUID"))
+    names = (element.get("FileName") for element in elements)
+    return list(dict.fromkeys(name for name in names if name))
+
+
+def _number_words(numbers: list[int]) -> str:
+    is_run = len(numbers) > 1 and numbers[-1] - numbers[0] == len(numbers) - 1
+    return f"{numbers[0]} to {numbers[-1]}" if is_run else ", ".join(map(str, numbers[:9])) + ", …" * (len(numbers) > 9)
 
 
 def _voxel_size_um(tif: tifffile.TiffFile, index: int) -> VoxelSize | None:
