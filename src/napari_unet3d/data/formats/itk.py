@@ -6,6 +6,7 @@ import errno
 import math
 import re
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.data.formats.base import VolumeData, check_header, unknown_type, valid_voxel_size
-from napari_unet3d.data.formats.itk_header import read_header
+from napari_unet3d.data.formats.itk_header import nrrd_sizes_um, read_header, um_per_length
 from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.errors import UserError
 
 WORDS = "NRRD, MetaImage or MRC"
 DAMAGE = (RuntimeError, ValueError, zlib.error)  # SimpleITK passes every error of ITK on as RuntimeError
-_MRC_HEADER_BYTES = 1024
+_MRC_HEADER_BYTES, _MRC_CELL_OFFSET = 1024, 40
+_UM_PER_ANGSTROM, _UM_PER_MM = 1e-4, 1e3
 _READERS = {".nrrd": "NrrdImageIO", ".nhdr": "NrrdImageIO", ".mha": "MetaImageIO", ".mhd": "MetaImageIO"} | {
     ".mrc": "MRCImageIO"
 }
 
 
 def read_file(path: Path) -> VolumeData:
-    """Read a volume; NRRD and MetaImage give lengths in mm, MRC in Å."""
+    """Read a volume; MRC gives lengths in Å, MetaImage in mm unless it says otherwise, NRRD in the unit it says."""
     itk = _simpleitk(path)
     try:
         return _read_file(itk, path)
@@ -35,7 +37,7 @@ def read_file(path: Path) -> VolumeData:
 
 
 def _read_file(itk: Any, path: Path) -> VolumeData:
-    reader = _header(itk, path)
+    reader, fields = _header(itk, path)
     if reader.GetNumberOfComponents() > 1:
         raise UserError(f"{path} has {reader.GetNumberOfComponents()} values per voxel; save one channel on its own.")
     shape = reader.GetSize()[::-1]
@@ -44,19 +46,34 @@ def _read_file(itk: Any, path: Path) -> VolumeData:
     if path.suffix.lower() == ".mrc" and path.stat().st_size < _MRC_HEADER_BYTES + math.prod(shape) * dtype.itemsize:
         raise ValueError("it is shorter than its header says")  # ITK fills what is missing with whatever is in memory
     array = itk.GetArrayFromImage(reader.Execute())
-    spacing = [size * _um_per_length(path) for size in reader.GetSpacing()[::-1]]
+    spacing = _sizes_um(path, fields, reader)[::-1]
     return VolumeData(array.reshape([shape[axis] for axis in kept]), valid_voxel_size([spacing[axis] for axis in kept]))
 
 
-def _header(itk: Any, path: Path) -> Any:
+def _sizes_um(path: Path, fields: Mapping[str, str], reader: Any) -> list[float | None]:
+    """Return the size of a voxel in µm along each axis, the fastest first; ITK takes 1 where a file says nothing."""
+    spacing = reader.GetSpacing()
+    match path.suffix.lower():
+        case ".mrc":
+            with path.open("rb") as file:
+                cell = np.frombuffer(file.read(_MRC_HEADER_BYTES), np.float32, 3, _MRC_CELL_OFFSET)
+            return [size * _UM_PER_ANGSTROM if side else None for size, side in zip(spacing, cell, strict=False)]
+        case ".mha" | ".mhd":
+            um = um_per_length(path, fields) if {"elementspacing", "elementsize"} & {*fields} else None
+            return [um and size * um for size in spacing]
+        case _:
+            sizes = nrrd_sizes_um(fields)
+            return sizes if len(sizes) == len(spacing) else [None] * len(spacing)
+
+
+def _header(itk: Any, path: Path) -> tuple[Any, dict[str, str]]:
     suffix = path.suffix.lower()
-    if suffix != ".mrc":
-        read_header(path)
+    fields = {} if suffix == ".mrc" else read_header(path)
     reader = itk.ImageFileReader()
     reader.SetImageIO(_READERS[suffix])  # else ITK looks for one by the content
     reader.SetFileName(str(path))
     reader.ReadImageInformation()
-    return reader
+    return reader, fields
 
 
 def _reason(message: str) -> str:
@@ -72,8 +89,8 @@ def _dtype(itk: Any, pixel_id: int) -> np.dtype[Any]:
     return dtype
 
 
-def _um_per_length(path: Path) -> float:
-    return 1e-4 if path.suffix.lower() == ".mrc" else 1e3
+def _um_per_written_length(path: Path) -> float:
+    return _UM_PER_ANGSTROM if path.suffix.lower() == ".mrc" else _UM_PER_MM
 
 
 def _simpleitk(path: Path) -> Any:
@@ -93,10 +110,12 @@ def write_file(path: Path, array: NDArray[Any], voxel_size_um: VoxelSize, like: 
     itk = _simpleitk(path)
     try:
         image = itk.GetImageFromArray(array)
-        image.SetSpacing([size / _um_per_length(path) for size in voxel_size_um[::-1]])
-        source = None if like is None else _header(itk, like)
-        if source is not None and source.GetSize() == image.GetSize():
-            image.SetOrigin(source.GetOrigin())
+        unit = _um_per_written_length(path)
+        image.SetSpacing([size / unit for size in voxel_size_um[::-1]])
+        source, fields = (None, {}) if like is None else _header(itk, like)
+        if like is not None and source is not None and source.GetSize() == image.GetSize():
+            source_unit = unit if like.suffix.lower() == ".mrc" else um_per_length(like, fields) or unit
+            image.SetOrigin([length * source_unit / unit for length in source.GetOrigin()])
             image.SetDirection(source.GetDirection())
         itk.WriteImage(image, str(path))
     except (TypeError, KeyError) as error:

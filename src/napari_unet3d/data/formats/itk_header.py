@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from napari_unet3d.data.formats.base import um_per_unit
 from napari_unet3d.errors import UserError
 
 _MAX_HEADER_BYTES = 2**20
@@ -24,6 +25,10 @@ _NRRD_TYPES = (
     (8, r"(signed )?long ?long( int)?|int64(_t)?|ulonglong|unsigned long long( int)?|uint64(_t)?|double"),
 )
 _NUMBERED = re.compile(r"([^%]*%0?[0-9]{0,3}d[^%]*?)\s+(\d{1,9})\s+(\d{1,9})\s+(\d{1,9})(\s+\d)?")
+
+
+# In these spaces lengths are mm where no unit is given, as NIfTI and DICOM have them.
+_IN_MM = re.compile(r"((right|left)-(anterior|posterior)-superior|[RL][AP]ST?|scanner-xyz)(-time)?", re.IGNORECASE)
 
 
 def read_header(path: Path) -> dict[str, str]:
@@ -49,6 +54,50 @@ def read_header(path: Path) -> dict[str, str]:
     return _read_meta(path) if path.suffix.lower() in (".mha", ".mhd") else _read_nrrd(path)
 
 
+def um_per_length(path: Path, fields: Mapping[str, str]) -> float | None:
+    """Return the unit of the lengths of a file in µm, or None when it is unknown; of several units the first."""
+    if path.suffix.lower() in (".mha", ".mhd"):
+        return um_per_unit(fields.get("distanceunits", "mm"))
+    units = [*_units(fields, "spaceunits"), *_units(fields, "units")]
+    return next((um for um in units if um is not None), None)
+
+
+def nrrd_sizes_um(fields: Mapping[str, str]) -> list[float | None]:
+    """Return the size of a voxel of an NRRD file in µm along each axis, the fastest first; None where it is unknown."""
+    vectors = re.findall(r"none|\([^)]*\)", fields.get("spacedirections", "").lower())
+    units, world = _units(fields, "units"), _units(fields, "spaceunits")
+    if not vectors:
+        return [
+            None if um is None else _number(size) * um
+            for size, um in zip(fields.get("spacings", "").split(), units, strict=False)
+        ]
+    sizes: list[float | None] = []
+    for vector, um in zip(vectors, units, strict=False):
+        along = [_number(number) for number in vector[1:-1].split(",")]
+        used = [(length, um if unit is None else unit) for length, unit in zip(along, world, strict=False) if length]
+        sizes.append(
+            math.hypot(*(length * unit for length, unit in used if unit is not None))
+            if vector != "none" and all(unit is not None for _, unit in used)
+            else None
+        )
+    return sizes
+
+
+def _units(fields: Mapping[str, str], name: str) -> list[float | None]:
+    """Return the units of the axes in µm: what the field says, else mm in the spaces of medicine, else None."""
+    default = 1e3 if _IN_MM.fullmatch(fields.get("space", "")) else None
+    names = re.findall(r'"([^"]*)"', fields.get(name, "").replace("\udcb5", "\N{MICRO SIGN}"))
+    names += [""] * (_MAX_DIMENSIONS - len(names))
+    return [um_per_unit(unit) if unit.strip() else default for unit in names]
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
 def _first_bytes(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(_MAX_HEADER_BYTES)
@@ -58,7 +107,7 @@ def _read_meta(path: Path) -> dict[str, str]:
     content, fields, end = _first_bytes(path), dict[str, str](), 0
     while "elementdatafile" not in fields:
         line, newline, _ = content[end:].partition(b"\n")
-        key, equals, value = line.decode("latin-1").partition("=")
+        key, equals, value = line.decode("utf-8", "surrogateescape").partition("=")
         if not newline or (line.strip() and not equals):
             raise ValueError("its header has no line ElementDataFile")
         end += len(line) + 1
@@ -75,7 +124,7 @@ def _read_meta(path: Path) -> dict[str, str]:
     if source.upper() == "LOCAL":
         files, begin = [path], max(end, skipped)
     else:
-        listed = content[end:].decode("latin-1").splitlines()
+        listed = content[end:].decode("utf-8", "surrogateescape").splitlines()
         files, begin = _data_files(path, source, listed, math.prod(shape)), max(0, skipped)
     if fields.get("compresseddata", "").lower().startswith(_TRUE):
         if len(files) > 1:
@@ -90,7 +139,7 @@ def _read_nrrd(path: Path) -> dict[str, str]:
     content = _first_bytes(path)
     blank = re.search(rb"\r?\n\r?\n", content)
     head = content if blank is None else content[: blank.start()]
-    magic, *lines = head.decode("latin-1").splitlines() or [""]
+    magic, *lines = head.decode("utf-8", "surrogateescape").splitlines() or [""]
     if not re.fullmatch(r"NRRD\d{4}\s*", magic):
         raise ValueError("it does not begin with NRRD")
     fields, listed = dict[str, str](), list[str]()
@@ -149,7 +198,7 @@ def _data_files(path: Path, source: str, listed: Sequence[str], n_most: int) -> 
         names = _numbered(source, n_most)
     else:
         names = [source]
-    if not names or not all(name and name.isprintable() for name in names):
+    if not names or not all(name and min(name) >= " " for name in names):
         raise ValueError("its header names no data file")
     for name in names:
         if _is_elsewhere(name):
