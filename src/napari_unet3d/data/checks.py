@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.configs.base import Choice
+from napari_unet3d.data.formats.place import Place, check_same_directions, origin_notice
 from napari_unet3d.data.pairs import Pair, Part, list_pairs, missing_partner, pairing_notice, provenance_file
 from napari_unet3d.data.provenance import read_provenance
 from napari_unet3d.data.sample import (
@@ -23,7 +24,7 @@ from napari_unet3d.data.sample import (
     whole_numbers,
 )
 from napari_unet3d.data.survey import fingerprint
-from napari_unet3d.data.volumes import READABLE_SUFFIXES, is_volume, read_labels, read_volume, volume_name
+from napari_unet3d.data.volumes import READABLE_SUFFIXES, VolumeData, is_volume, read_labels, read_volume, volume_name
 from napari_unet3d.errors import UserError
 
 
@@ -155,11 +156,12 @@ def _check_pair(pair: Pair) -> tuple[list[Finding], list[_Facts]]:
         sample = Sample(image_words, image.array)
         shape, digest = sample.shape, fingerprint(image.array).volume
         is_constant = image.array.min() == image.array.max()
-        voxel_size = image.voxel_size_um
+        voxel_size, place = image.voxel_size_um, image.place
         del image, sample  # before the labels come into memory
         labels = read_volume(pair.labels)
+        check_same_directions(image_words, place, label_words, labels.place)
         check_labels(label_words, whole_numbers(label_words, labels.array), shape)
-        mask, is_corrected = _read_mask(pair, shape)
+        mask, is_corrected = _read_mask(pair, shape, place)
     except UserError as error:
         return [Finding.error(str(error))], []
     findings = []
@@ -175,24 +177,34 @@ def _check_pair(pair: Pair) -> tuple[list[Finding], list[_Facts]]:
                 f"unless 1 does and 0 is not annotated."
             )
         )
-    if voxel_size and labels.voxel_size_um and not alike_voxel_sizes(voxel_size, labels.voxel_size_um):
-        findings.append(
-            Finding.warning(
-                f"{image_words} has voxels of {um_words(voxel_size)} and its labels of "
-                f"{um_words(labels.voxel_size_um)}; that of the image is used, so check that both are of the same "
-                "volume."
-            )
-        )
+    findings += _check_same_grid(image_words, voxel_size, place, label_words, labels)
     voxel_size = voxel_size or labels.voxel_size_um
     return findings, [_Facts(pair.part, image_words, digest, voxel_size, bool(known.any()), is_corrected)]
 
 
-def _read_mask(pair: Pair, shape: Shape3D) -> tuple[NDArray[np.bool_] | None, bool]:
+def _check_same_grid(
+    image_words: str, voxel_size: VoxelSize | None, place: Place | None, label_words: str, labels: VolumeData
+) -> Iterator[Finding]:
+    if not voxel_size or not labels.voxel_size_um:
+        return
+    if not alike_voxel_sizes(voxel_size, labels.voxel_size_um):
+        yield Finding.warning(
+            f"{image_words} has voxels of {um_words(voxel_size)} and its labels of {um_words(labels.voxel_size_um)}; "
+            "that of the image is used, so check that both are of the same volume."
+        )
+    notice = origin_notice(image_words, place, label_words, labels.place, voxel_size)
+    if notice:
+        yield Finding.warning(notice)
+
+
+def _read_mask(pair: Pair, shape: Shape3D, place: Place | None) -> tuple[NDArray[np.bool_] | None, bool]:
     """Give the mask of a pair, if it has one, and whether the pair is a corrected volume."""
     if pair.annotated is None:
         return None, False
     words = f"{pair.part}/annotated/{pair.annotated.name}"
-    mask = read_mask(words, read_labels(pair.annotated).array)
+    volume = read_labels(pair.annotated)
+    check_same_directions(f"{pair.part}/images/{pair.name}", place, words, volume.place)
+    mask = read_mask(words, volume.array)
     check_mask(words, mask, shape)
     return mask, read_provenance(provenance_file(pair.annotated)) is not None
 

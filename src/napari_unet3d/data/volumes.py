@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.data.formats.base import Format, VolumeData, voxel_size_file
+from napari_unet3d.data.formats.place import check_same_directions
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.sample import Sample, VoxelSize, read_mask, whole_numbers
 from napari_unet3d.errors import UserError, explain_os_errors
@@ -120,7 +122,7 @@ def read_volume(path: Path | str) -> VolumeData:
                 "Copy or export it again."
             ) from error
     native = volume.array.dtype.newbyteorder("=")  # torch knows no other byte order
-    return VolumeData(np.ascontiguousarray(volume.array, dtype=native), volume.voxel_size_um)
+    return replace(volume, array=np.ascontiguousarray(volume.array, dtype=native))
 
 
 def _first_line(error: Exception) -> str:
@@ -178,7 +180,7 @@ def read_labels(path: Path | str) -> VolumeData:
         As `read_volume`, and if the values are no whole numbers from 0 up.
     """
     volume = read_volume(path)
-    return VolumeData(whole_numbers(volume_name(path), volume.array), volume.voxel_size_um)
+    return replace(volume, array=whole_numbers(volume_name(path), volume.array))
 
 
 def read_sample(
@@ -209,8 +211,11 @@ def read_sample(
         As `read_volume`, and when image, labels and mask do not belong together, or nothing is annotated.
     """
     volume = read_volume(image)
-    truth = None if labels is None else read_labels(labels)
+    truth, hold = (None if path is None else read_labels(path) for path in (labels, annotated))
+    for path, part in ((labels, truth), (annotated, hold)):
+        if part is not None:
+            check_same_directions(str(image), volume.place, str(path), part.place)
     voxel_size = volume.voxel_size_um or (truth.voxel_size_um if truth else None) or (1.0, 1.0, 1.0)
     name = volume_name(image)
-    mask = None if annotated is None else read_mask(name, read_labels(annotated).array)
+    mask = None if hold is None else read_mask(name, hold.array)
     return Sample(name, volume.array, truth.array if truth else None, voxel_size, mask, origin)

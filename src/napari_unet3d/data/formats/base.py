@@ -12,6 +12,7 @@ import numpy as np
 import psutil
 from numpy.typing import DTypeLike, NDArray
 
+from napari_unet3d.data.formats.place import Place
 from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.errors import UserError
 
@@ -56,10 +57,13 @@ class VolumeData:
         The values, in the byte order of this machine.
     voxel_size_um : tuple of float, or None
         Size of a voxel along z, y, x in µm; None when the file does not say.
+    place : Place, or None
+        Where it lies in the world; None when the file or its format does not say.
     """
 
     array: NDArray[Any]
     voxel_size_um: VoxelSize | None
+    place: Place | None = None
 
 
 class Format(Protocol):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from napari_unet3d.data.formats.base import VolumeData, check_header, unknown_type, valid_voxel_size
 from napari_unet3d.data.formats.itk_header import nrrd_sizes_um, read_header, um_per_length
+from napari_unet3d.data.formats.place import Place, make_place
 from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.errors import UserError
 
@@ -22,6 +23,8 @@ WORDS = "NRRD, MetaImage or MRC"
 DAMAGE = (RuntimeError, ValueError, zlib.error)  # SimpleITK passes every error of ITK on as RuntimeError
 _MRC_HEADER_BYTES, _MRC_CELL_OFFSET = 1024, 40
 _UM_PER_ANGSTROM, _UM_PER_MM = 1e-4, 1e3
+_DIRECTIONS = {"spacedirections", "transformmatrix", "rotation", "orientation"}
+_ORIGINS = {"spaceorigin", "offset", "position", "origin"}
 _READERS = {".nrrd": "NrrdImageIO", ".nhdr": "NrrdImageIO", ".mha": "MetaImageIO", ".mhd": "MetaImageIO"} | {
     ".mrc": "MRCImageIO"
 }
@@ -47,7 +50,18 @@ def _read_file(itk: Any, path: Path) -> VolumeData:
         raise ValueError("it is shorter than its header says")  # ITK fills what is missing with whatever is in memory
     array = itk.GetArrayFromImage(reader.Execute())
     spacing = _sizes_um(path, fields, reader)[::-1]
-    return VolumeData(array.reshape([shape[axis] for axis in kept]), valid_voxel_size([spacing[axis] for axis in kept]))
+    voxel_size = valid_voxel_size([spacing[axis] for axis in kept])
+    return VolumeData(array.reshape([shape[axis] for axis in kept]), voxel_size, _place(path, fields, reader))
+
+
+def _place(path: Path, fields: Mapping[str, str], reader: Any) -> Place | None:
+    if reader.GetDimension() != 3 or not _DIRECTIONS & {*fields}:
+        return None
+    matrix, origin = np.reshape(reader.GetDirection(), (3, 3)), np.array(reader.GetOrigin())
+    um = um_per_length(path, fields) if _ORIGINS & {*fields} else None
+    to_right_front_up = np.array([-1.0, -1.0, 1.0])  # from ITK's left, back, up
+    origin_um = None if um is None else origin * to_right_front_up * um
+    return make_place(matrix * to_right_front_up[:, None], origin_um, "ITK")
 
 
 def _sizes_um(path: Path, fields: Mapping[str, str], reader: Any) -> list[float | None]:

@@ -13,6 +13,7 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from napari_unet3d.data.formats.base import VolumeData, check_header, um_per_unit, unknown_type, valid_voxel_size
+from napari_unet3d.data.formats.place import Place, make_place
 from napari_unet3d.data.sample import VoxelSize
 
 WORDS = "NIfTI"
@@ -31,7 +32,14 @@ def read_file(path: Path) -> VolumeData:
     zooms = [float(image.header.get_zooms()[axis]) * um for axis in kept]
     x, y, z = (image.shape[axis] for axis in kept)
     array = np.asarray(image.dataobj).reshape((x, y, z), order="F")
-    return VolumeData(array.transpose(), valid_voxel_size(zooms[::-1]))
+    place = _place(image, um) if kept == (0, 1, 2) else None
+    return VolumeData(array.transpose(), valid_voxel_size(zooms[::-1]), place)
+
+
+def _place(image: Any, um: float) -> Place | None:
+    if not (image.header["sform_code"] > 0 or image.header["qform_code"] > 0):
+        return None  # nibabel makes a place up
+    return make_place(image.affine[:3, :3], image.affine[:3, 3] * um, "NIfTI")
 
 
 def write_file(path: Path, array: NDArray[Any], voxel_size_um: VoxelSize, like: Path | None = None) -> None:
