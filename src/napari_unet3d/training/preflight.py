@@ -8,12 +8,20 @@ from functools import partial
 from pathlib import Path
 
 from napari_unet3d.configs import TrainingConfig
+from napari_unet3d.data.annotation import background_value
 from napari_unet3d.data.checks import Finding
 from napari_unet3d.data.dataset import read_pair
 from napari_unet3d.data.label_checks import check_label_values, check_roles
 from napari_unet3d.data.pairs import Pair, Part, list_pairs, natural_order, pairing_notice, provenance_file
 from napari_unet3d.data.sample import Sample, Shape3D, shape_words
-from napari_unet3d.data.split import Block, Role, draw_validation, learnt_from_validation, split_samples
+from napari_unet3d.data.split import (
+    Block,
+    Role,
+    draw_validation,
+    learnt_from_validation,
+    split_samples,
+    validation_without_foreground,
+)
 from napari_unet3d.data.survey import VolumeFacts, survey
 from napari_unet3d.data.volume_checks import (
     check_blocks,
@@ -157,10 +165,12 @@ def _split(train: Sequence[VolumeFacts], only: Sample | None, config: TrainingCo
         trains, validates = ([survey(sample) for sample in part] for part in (split.train, split.val))
         return _Parts([*trains, *corrected], validates, split.blocks, seen, split.notice)
     ordered = sorted(originals, key=lambda volume: (natural_order(volume.name), volume.name))
-    chosen = draw_validation(len(ordered), config.val_fraction, config.seed) if ordered else ()
+    foreground = [volume.n_above(background_value(config.zero_is)) > 0 for volume in ordered]
+    chosen = draw_validation(foreground, config.val_fraction, config.seed) if ordered else ()
     return _Parts(
         trains=[volume for number, volume in enumerate(ordered) if number not in chosen] + corrected,
         validates=[volume for number, volume in enumerate(ordered) if number in chosen],
+        notice=validation_without_foreground(ordered, foreground, chosen),
     )
 
 
