@@ -14,6 +14,7 @@ from napari_unet3d.data.dataset import read_pair
 from napari_unet3d.data.label_checks import check_label_values, check_roles
 from napari_unet3d.data.pairs import Pair, Part, list_pairs, natural_order, pairing_notice, provenance_file
 from napari_unet3d.data.sample import Sample, Shape3D, shape_words
+from napari_unet3d.data.shared_content import shares_content
 from napari_unet3d.data.split import (
     Block,
     Role,
@@ -28,6 +29,7 @@ from napari_unet3d.data.volume_checks import (
     check_grey_values,
     check_leaks,
     check_voxel_sizes,
+    corrected_test_volume,
     corrected_validation_volume,
 )
 from napari_unet3d.errors import UserError
@@ -72,6 +74,8 @@ def preflight(
     try:
         for event in _examine(data, config, run_folder, timed=timed):
             if isinstance(event, Finding):
+                if event in findings:  # by content and by name
+                    continue
                 findings.append(event)
             yield event
     except UserError as error:
@@ -88,11 +92,15 @@ def _examine(
     if isinstance(data, Path | str) and (notice := pairing_notice(data)):
         yield Finding.warning(notice)
     volumes: list[VolumeFacts] = []
+    corrected: list[Sample] = []
     only: Sample | None = None
     for number, (name, part, source) in enumerate(sources, start=1):
         try:
             sample, facts = yield from beating(partial(_survey, name, part, source), f"Checking '{name}'")
             volumes.append(facts)
+            shown = beating(partial(_shown_in, sample, part, corrected), f"Checking '{name}'")
+            findings = yield from shown
+            yield from findings
             if part is Part.TRAIN and n_originals == 1 and sample.origin is None:
                 only = sample
         except UserError as error:
@@ -143,6 +151,18 @@ def _survey(name: str, part: Part, source: Pair | Sample) -> tuple[Sample, Volum
         raise UserError(f"The volume '{name}' has no labels; label it, or leave it out of training.")
     sample = sample if sample.name == name else replace(sample, name=name)
     return sample, survey(sample, part)
+
+
+def _shown_in(sample: Sample, part: Part, corrected: list[Sample]) -> list[Finding]:
+    """Find the corrected volumes so far that show a test volume; training volumes come first and are collected."""
+    if part is Part.TRAIN:
+        corrected += [sample] if sample.origin is not None else []
+        return []
+    return [
+        Finding.warning(corrected_test_volume(each.name, sample.name))
+        for each in corrected
+        if shares_content(each, sample.image)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
