@@ -66,6 +66,69 @@ def test_fraction_zero_trains_on_all():
     assert split(samples(1), 0, seed=0).train
 
 
+def boxes(holding: str) -> list[Sample]:
+    """One volume for each letter: foreground where it is a capital one, none in the others."""
+    return [Sample(c, np.zeros((2, 3, 4)), np.full((2, 3, 4), c.isupper(), np.uint8)) for c in holding]
+
+
+def drawn_of(holding: str, val_fraction: float, seed: int) -> str:
+    return "".join(names(split(boxes(holding), val_fraction, seed).val))
+
+
+@given(n=st.integers(2, 40), percent=st.integers(1, 90), seed=st.integers(0, 1000), odd=st.integers(0, 2**40 - 1))
+def test_a_draw_of_volumes_with_foreground_is_that_of_the_names_alone(n, percent, seed, odd):
+    """Whatever the other volumes hold."""
+    every = [Sample(str(i), np.zeros((2, 3, 4)), np.ones((2, 3, 4), np.uint8)) for i in range(n)]
+    n_val = min(max(1, math.floor(percent * n / 100)), n - 1)
+    plain = sorted(np.random.default_rng(seed).permutation(n)[:n_val].tolist())
+    assert names(split(every, percent / 100, seed).val) == [str(i) for i in plain]
+    mixed = [
+        sample if i in plain or odd >> i & 1 else Sample(sample.name, sample.image, 0 * sample.labels)
+        for i, sample in enumerate(every)
+    ]
+    parts = split(mixed, percent / 100, seed)
+    assert names(parts.val) == [str(i) for i in plain]
+    assert parts.tells_best
+    assert parts.notice is None
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_volumes_without_foreground_validate_only_when_there_are_no_others(seed):
+    assert drawn_of("abCdEf", 0.2, seed) in "CE"
+    assert sum(c.isupper() for c in drawn_of("ABcDef", 0.5, seed)) >= 2
+    parts = split(boxes("abCde"), 0.2, seed)
+    assert names(parts.val) == ["C"] or not parts.tells_best
+    assert drawn_of("abCdEf", 0.2, seed) == drawn_of("abCdEf"[::-1], 0.2, seed)
+
+
+def test_one_volume_with_foreground_is_left_to_train():
+    (seed,) = [seed for seed in range(9) if np.random.default_rng(seed).permutation(3)[:2].tolist() == [0, 1]][:1]
+    assert drawn_of("Abc", 0.67, seed) == "bc"
+    assert drawn_of("AbC", 0.67, seed) == "Ab"
+
+
+def test_validation_without_foreground_is_said():
+    (seed,) = [seed for seed in range(9) if np.random.default_rng(seed).permutation(2)[0] == 1][:1]
+    parts = split(boxes("Ab"), 0.5, seed)
+    assert names(parts.val) == ["b"]
+    assert not parts.tells_best
+    assert parts.notice == (
+        "No validation volume holds foreground ('b'), so the best epoch cannot be told and the model of the last epoch "
+        "is kept. Label objects in another volume, so that one can train and one validate."
+    )
+
+
+def test_the_mask_and_the_meaning_of_zero_count_for_the_draw():
+    ones, twos = np.ones((4, 4, 4), np.uint8), np.full((4, 4, 4), 2, np.uint8)
+    image, nowhere = np.zeros((4, 4, 4)), np.zeros((4, 4, 4), bool)
+    sparse = [Sample("a", image, ones), Sample("b", image, twos), Sample("c", image, twos)]
+    masked = [Sample("a", image, ones, annotated=nowhere), *sparse[1:]]
+    for seed in range(9):
+        drawn = split_samples(sparse, 0.34, seed, gap_zyx=(1, 1, 1), zero_is=ZeroIs.UNLABELLED)
+        assert names(drawn.val)[0] in "bc"
+        assert names(split(masked, 0.34, seed).val)[0] in "bc"
+
+
 def test_no_volume_at_all():
     with pytest.raises(UserError, match="no volume to train on"):
         split([], 0, seed=0)

@@ -18,6 +18,7 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.history import EpochRecord, best_record
 from napari_unet3d.evaluation.reports.figure import (
     curves_figure,
+    history_figure,
     slice_positions,
     slices_figure,
     write_curves,
@@ -142,6 +143,13 @@ def test_an_overflowed_epoch_is_not_the_best() -> None:
     best = best_record([EpochRecord(1, 0.5, math.nan), EpochRecord(2, 0.6, 0.7), EpochRecord(3, 0.4, math.inf)])
     assert best is not None
     assert best.epoch == 2
+
+
+def test_validation_without_foreground_tells_no_best_epoch() -> None:
+    history = [EpochRecord(1, 0.9), EpochRecord(2, 0.4, 0.0, math.nan), EpochRecord(3, 0.5, 0.2, math.nan)]
+    assert best_record(history) is history[-1]
+    (losses,) = history_figure(history).axes  # no panel for a Dice that has no meaning
+    assert "last epoch: 3 (loss 0.2)" in [each.get_text() for each in losses.get_legend().get_texts()]
 
 
 def test_curves_show_losses_of_their_epochs_and_mark_the_best() -> None:

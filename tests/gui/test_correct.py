@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QMessageBox
 
 from napari_unet3d.configs import CorrectionConfig, Elsewhere
-from napari_unet3d.data.dataset import Part, list_pairs, read_samples
+from napari_unet3d.data.dataset import Part, add_sample, list_pairs, read_samples
+from napari_unet3d.data.sample import Sample
 from napari_unet3d.widgets.inspection.error_list import ErrorList
+from napari_unet3d.widgets.view.origins import Origin, mark_origin
 
 VOXEL = (2.0, 1.0, 0.5)
 SHAPE = (20, 24, 30)
@@ -231,22 +233,77 @@ def test_corrections_become_a_training_volume_and_go_again_to_the_last_byte(dock
     assert dock.train_on.add_button.isEnabled()
 
 
-def test_a_test_volume_needs_a_second_click(dock, dataset, ball, wait_for_job, monkeypatch):
-    from napari_unet3d.data.dataset import add_sample
+@pytest.fixture
+def answer(monkeypatch):
+    """Answer every question with a button; gives what was asked, with the button of the Enter key."""
 
+    def _answer(button):
+        asked = []
+        monkeypatch.setattr(QMessageBox, "question", lambda *args: (asked.append((args[2], args[4])), button)[1])
+        return asked
+
+    return _answer
+
+
+def test_corrections_of_a_test_volume_are_added_only_when_the_person_wants_it(
+    dock, viewer, dataset, answer, wait_for_job, qtbot
+):
+    """The test volume is larger, of another number type and has another name."""
+    image = np.pad(viewer.layers["v"].data.astype(np.float32), ((3, 0), (2, 5), (0, 4)), mode="symmetric")
+    add_sample(dataset, Sample("other", image, np.ones(image.shape, np.uint8)), Part.TEST)
+    before = {path: path.read_bytes() for path in dataset.rglob("*") if path.is_file()}
+    dock.train_on.dataset.value = dataset
+    dock.go_on()
+    dock.correct.controls.truth_button.click()
+    asked = answer(QMessageBox.StandardButton.Cancel)
+    wait_for_job(dock, "correct", dock.train_on.add_button.click)
+    ((question, by_enter),) = asked
+    assert "The corrected places are part of the test volume 'other' of this dataset." in question
+    assert by_enter == QMessageBox.StandardButton.Cancel
+    assert {path: path.read_bytes() for path in dataset.rglob("*") if path.is_file()} == before
+    assert dock.train_on.add_button.isEnabled()
+
+    answer(QMessageBox.StandardButton.Ok)
+    wait_for_job(dock, "correct", dock.train_on.add_button.click)
+    adding = dock.jobs.latest("correct")  # the second one, after the question
+    if adding.is_running:
+        with qtbot.waitSignal(adding.ended, timeout=20_000):
+            pass
+    assert json.loads((dataset / "train/annotated/v corrected.json").read_text())["part"] == "test"
+    wait_for_job(dock, "correct", dock.train_on.remove_button.click)
+    assert {path: path.read_bytes() for path in dataset.rglob("*") if path.is_file()} == before
+
+
+def test_another_volume_with_the_name_of_a_test_volume_is_added_without_a_question(
+    dock, dataset, ball, answer, wait_for_job
+):
     add_sample(dataset, ball("v"), Part.TEST)
     dock.train_on.dataset.value = dataset
     dock.go_on()
     dock.correct.controls.truth_button.click()
-    dock.train_on.add_button.click()
-    assert dock.jobs.latest("correct") is None
-    assert (
-        "'v' is a test volume. When its corrections train, its test score is not to be trusted"
-        in dock.train_on.message.text()
-    )
-    assert dock.train_on.add_button.text() == "Add all the same"
+    asked = answer(QMessageBox.StandardButton.Cancel)
     wait_for_job(dock, "correct", dock.train_on.add_button.click)
-    assert json.loads((dataset / "train/annotated/v corrected.json").read_text())["part"] == "test"
+    assert not asked
+    assert json.loads((dataset / "train/annotated/v corrected.json").read_text())["part"] == ""
+
+
+@pytest.mark.parametrize("is_elsewhere", [False, True])
+def test_a_volume_that_is_known_to_come_from_the_test_part_is_asked_about(
+    open_dock, volume, viewer, dataset, tmp_path, answer, wait_for_job, wait_for_end, is_elsewhere
+):
+    """Though its grey values were changed, and only when it is of the dataset that it is to be added to."""
+    folder = tmp_path / "elsewhere" if is_elsewhere else dataset
+    mark_origin([viewer.layers["v prediction"]], Origin("v", dataset=folder, part=Part.TEST))
+    dock = open_dock("Inspect")
+    dock.tolerance_box.setValue(0)
+    wait_for_end(dock, dock.run_bar.start_button.click)
+    dock.train_on.dataset.value = dataset
+    dock.go_on()
+    dock.correct.controls.truth_button.click()
+    asked = answer(QMessageBox.StandardButton.Cancel)
+    wait_for_job(dock, "correct", dock.train_on.add_button.click)
+    assert len(asked) == (not is_elsewhere)
+    assert (dataset / "train/annotated/v corrected.json").exists() == is_elsewhere
 
 
 def test_what_is_missing_is_said(dock, viewer, dataset):

@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from qtpy.QtWidgets import QMessageBox
 
 from napari_unet3d import predict, train
 from napari_unet3d.configs import PredictionConfig, TrainingConfig
 from napari_unet3d.data.dataset import Part, add_sample, list_pairs
+from napari_unet3d.data.sample import Sample
 from napari_unet3d.model.checkpoint import load_checkpoint
 from napari_unet3d.widgets.view.origins import Origin, mark_origin
 
@@ -32,7 +34,7 @@ def predicted(viewer, dataset, ball, tmp_path):
     return run, config
 
 
-def test_a_whole_round(predicted, open_dock, viewer, dataset, wait_for_end, qtbot):
+def test_a_whole_round(predicted, open_dock, viewer, dataset, wait_for_end, wait_for_job, qtbot):
     run, config = predicted
     dock = open_dock("Inspect")
     dock.tolerance_box.setValue(0)
@@ -43,7 +45,7 @@ def test_a_whole_round(predicted, open_dock, viewer, dataset, wait_for_end, qtbo
         dock.correct.controls.truth_button.click()
     assert dock.correct.correcting.corrections.done
 
-    dock.train_on.run_bar.start_button.click()
+    wait_for_job(dock, "correct", dock.train_on.run_bar.start_button.click)  # adds them
     training = dock.jobs.running("train")
     assert training is not None, dock.train_on.message.text()
     curves = viewer.window.dock_widgets["Train (napari-unet3d)"]
@@ -79,3 +81,28 @@ def test_a_whole_round(predicted, open_dock, viewer, dataset, wait_for_end, qtbo
     assert viewer.layers.index(new) == len(viewer.layers) - 1
     watched = [layer for layer in viewer.layers if "watched" in layer.name]
     assert not any(layer.visible for layer in watched)  # of the validation volume, while it trained
+
+
+def test_the_gain_on_a_test_volume_that_was_corrected_is_said_to_be_optimistic(
+    predicted, open_dock, dataset, viewer, wait_for_end, wait_for_job, qtbot, monkeypatch
+):
+    """It has another name in the viewer, and a piece of it trains."""
+    larger = Sample("t2", *(np.pad(viewer.layers[name].data, 3, mode="reflect") for name in ("extra", "extra labels")))
+    add_sample(dataset, larger, Part.TEST)
+    monkeypatch.setattr(QMessageBox, "question", lambda *_: QMessageBox.StandardButton.Ok)
+    dock = open_dock("Inspect")
+    dock.tolerance_box.setValue(0)
+    wait_for_end(dock, dock.run_bar.start_button.click)
+    dock.go_on()
+    dock.correct.controls.truth_button.click()
+    dock.train_on.run_bar.start_button.click()
+    for kind in ("correct", "train", "correct"):  # asks and adds, trains, compares
+        qtbot.waitUntil(lambda kind=kind: dock.jobs.running(kind) is not None, timeout=20_000)
+        if kind == "train":
+            with qtbot.waitSignal(dock.jobs.running(kind).ended, timeout=60_000):
+                pass
+    qtbot.waitUntil(lambda: dock.jobs.running("correct") is None, timeout=60_000)
+    words = dock.train_on.message.text()
+    assert "On the 2 test volumes: Dice " in words
+    assert "That gain is optimistic: 't2' is among the volumes scored, and the new model learnt from it" in words
+    assert "never saw" not in words

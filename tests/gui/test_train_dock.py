@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 
 import numpy as np
@@ -209,6 +210,8 @@ def test_how_a_run_ended_is_said_with_the_place_of_its_model(tmp_path):
     record.add(TrainingFinished(tmp_path, tmp_path / "model.safetensors", 1, 0.7, 0.6))
     assert record.outcome(stopped=False, failed=False).startswith("Training is done.")
     assert str(tmp_path) in record.outcome(stopped=False, failed=False)
+    record.add(EpochFinished(3, 0.7, 0.1, math.nan, True, 0.0))
+    assert "The last model, of epoch 3," in record.outcome(stopped=False, failed=False)
 
 
 @pytest.mark.parametrize(("reason", "words"), [(EndReason.STALLED, "not improved"), (EndReason.TIME, "time is over")])

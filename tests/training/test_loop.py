@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from napari_unet3d.data.dataset import Part, add_sample
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
+from napari_unet3d.evaluation.history import best_record, read_history
 from napari_unet3d.evaluation.metrics import score
 from napari_unet3d.model.checkpoint import load_checkpoint
 from napari_unet3d.model.devices import STEPS_AHEAD
@@ -207,6 +209,24 @@ def test_without_validation_the_training_loss_decides(samples: list[Sample], tmp
     best = min(rows(tmp_path), key=lambda row: float(row["train_loss"]))
     assert finished.best_epoch == int(best["epoch"])
     assert {row["val_loss"] for row in rows(tmp_path)} == {""}
+
+
+def test_validation_without_foreground_keeps_the_last_epoch(samples: list[Sample], tmp_path: Path) -> None:
+    """Its loss falls and rises with the learning rate, and would take an early epoch for the best."""
+    empty = [samples[0], *(replace(sample, labels=0 * sample.labels) for sample in samples[1:])]
+    settings = config(epochs=6, patience=2, seed=0, watch=False)
+    started, *events = train(empty, tmp_path, settings)
+
+    assert set(started.val_names) < {"2", "3"}
+    notices = [event.message for event in events if isinstance(event, Notice)]
+    assert sum("the model of the last epoch is kept" in notice for notice in notices) == 1
+    epochs = [event for event in events if isinstance(event, EpochFinished)]
+    assert all(epoch.is_best for epoch in epochs)
+    assert min(epochs, key=lambda epoch: epoch.val_loss).epoch < 6  # else it would not show which rule holds
+    assert len(epochs) == 6  # nothing tells that it stalls
+    assert events[-1].best_epoch == 6
+    assert load_checkpoint(tmp_path / "model.safetensors").epoch == 6
+    assert best_record(read_history(tmp_path / "history.csv")).epoch == 6  # as docks and reports read it
 
 
 def test_a_single_volume_validates_on_a_block_of_it(sample_of: Any, tmp_path: Path) -> None:

@@ -253,3 +253,18 @@ def test_a_corrected_validation_volume_is_said_by_check_and_run(dataset, tmp_pat
     events = [*train(dataset, tmp_path / "again", config)]
     assert events[0].val_names == (judge,)
     assert sum(isinstance(event, Notice) and event.message.startswith(words) for event in events) == 1
+
+
+def test_a_corrected_piece_of_a_test_volume_is_found_by_its_content(dataset):
+    (test,) = read_samples(dataset, Part.TEST)
+    piece = (slice(2, 12), slice(3, 16), slice(4, 19))
+    mask = np.ones(test.image[piece].shape, bool)
+    for name, volume, part in (("one", "another name", ""), ("two", test.name, "test")):
+        origin = Provenance(volume=volume, part=part, made="2026")
+        add_sample(
+            dataset, Sample(name, test.image[piece], test.labels[piece], annotated=mask, origin=origin), Part.TRAIN
+        )
+    found = [finding.message for finding in examined(dataset, val_fraction=0.34).findings]
+    for name in ("one", "two"):
+        words = f"'{name}' trains and was cut from the test volume 'test/{test.name}'"
+        assert sum(message.startswith(words) for message in found) == 1

@@ -5,6 +5,7 @@ A generator that is interrupted is closed on the way out, so that the engine fre
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar, assert_never
@@ -146,7 +147,7 @@ def say_end(finished: TrainingFinished) -> None:
     """Print what a run has reached, and why it ended early."""
     if finished.reason is not EndReason.EPOCHS:
         note(f"Ended before the last epoch: {finished.reason}.")
-    if finished.best_val_dice is not None:
+    if finished.best_val_dice is not None and not math.isnan(finished.best_val_dice):
         say(f"best epoch {finished.best_epoch}: validation Dice {finished.best_val_dice:.4f}")
     say(f"model: {finished.model}")
 
@@ -200,7 +201,7 @@ def _epoch_in_words(event: EpochFinished) -> str:
     words = f"training loss {event.train_loss:.4f}"
     if event.val_loss is not None:
         words += f", validation loss {event.val_loss:.4f}"
-    if event.val_dice is not None:
+    if event.val_dice is not None and not math.isnan(event.val_dice):
         words += f", validation Dice {event.val_dice:.4f}"
     return words
 

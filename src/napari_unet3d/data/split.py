@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import floor
 from typing import Protocol
@@ -58,13 +58,16 @@ class Split:
     blocks : tuple of Block
         Where the samples lie in their volume; empty when they are whole volumes.
     notice : str or None
-        A sentence when validation was asked for and is not possible.
+        A sentence when validation was asked for and is not possible, or cannot tell the best epoch.
+    tells_best : bool
+        Whether validation can tell the best epoch; false when volumes validate and none of them has foreground.
     """
 
     train: tuple[Sample, ...]
     val: tuple[Sample, ...]
     blocks: tuple[Block, ...] = ()
     notice: str | None = None
+    tells_best: bool = True
 
 
 def split_samples(
@@ -77,11 +80,11 @@ def split_samples(
 ) -> Split:
     """Draw what validates; the same names and seed give the same split, in whatever order they come.
 
-    Of several volumes whole ones are drawn. A single volume is cut: a block at one end of an axis validates, the
-    other end trains, and a gap between them belongs to neither, since neighbouring voxels are so much alike that
-    validating on them would flatter the model. Both blocks hold foreground. The axis is the one that is longest
-    measured in gaps, so that the gap costs the smallest part of the volume; when neither of its ends will do, the
-    next one is tried.
+    Of several volumes whole ones are drawn, those with foreground first; see `draw_validation`. A single volume is cut:
+    a block at one end of an axis validates, the other end trains, and a gap between them belongs to neither, since
+    neighbouring voxels are so much alike that validating on them would flatter the model. Both blocks hold foreground.
+    The axis is the one that is longest measured in gaps, so that the gap costs the smallest part of the volume; when
+    neither of its ends will do, the next one is tried.
 
     Corrected volumes always train and do not count in the draw, so that the same volumes validate before and after a
     correction.
@@ -118,11 +121,19 @@ def split_samples(
     if len(originals) == 1 and val_fraction > 0:
         split = _split_volume(originals[0], val_fraction, seed, gap_zyx, zero_is)
         return replace(split, train=split.train + corrected)
-    chosen = draw_validation(len(originals), val_fraction, seed) if originals else frozenset()
+    foreground = [_holds_foreground(sample, zero_is) for sample in originals]
+    chosen = draw_validation(foreground, val_fraction, seed) if originals else frozenset()
+    notice = validation_without_foreground(originals, foreground, chosen)
     return Split(
         train=tuple(sample for i, sample in enumerate(originals) if i not in chosen) + corrected,
         val=tuple(sample for i, sample in enumerate(originals) if i in chosen),
+        notice=notice,
+        tells_best=notice is None,
     )
+
+
+def _holds_foreground(sample: Sample, zero_is: ZeroIs) -> bool:
+    return sample.labels is not None and has_foreground(sample.labels, zero_is, sample.annotated)
 
 
 class Described(Protocol):
@@ -177,13 +188,16 @@ def _overlap(block: Block, start: Shape3D, shape: Shape3D) -> bool:
     )
 
 
-def draw_validation(n_volumes: int, val_fraction: float, seed: int) -> frozenset[int]:
+def draw_validation(foreground: Sequence[bool], val_fraction: float, seed: int) -> frozenset[int]:
     """Draw the places of the volumes that validate, of two or more volumes in natural order of their names.
+
+    A draw of volumes that all have foreground holds as it is. A volume without is replaced by the next one with
+    foreground, in the random order of the draw, as long as one with foreground is left to train.
 
     Parameters
     ----------
-    n_volumes : int
-        How many there are.
+    foreground : sequence of bool
+        Which of the volumes have foreground.
     val_fraction : float
         Part for validation, from 0 to below 1.
     seed : int
@@ -191,9 +205,38 @@ def draw_validation(n_volumes: int, val_fraction: float, seed: int) -> frozenset
     """
     if val_fraction == 0:
         return frozenset()
+    n_volumes = len(foreground)
     exact = val_fraction * n_volumes
     n_val = min(max(1, floor(exact + 1e-9)), n_volumes - 1)  # 0.29 × 100 is 28.999… in binary
-    return frozenset(np.random.default_rng(seed).permutation(n_volumes)[:n_val].tolist())
+    order = np.random.default_rng(seed).permutation(n_volumes).tolist()
+    if all(foreground[i] for i in order[:n_val]):
+        return frozenset(order[:n_val])
+    with_foreground = [i for i in order if foreground[i]]
+    without = [i for i in order if not foreground[i]]
+    return frozenset([*with_foreground[:-1], *without][:n_val])  # the last one trains
+
+
+def validation_without_foreground(
+    volumes: Sequence[Described], foreground: Sequence[bool], chosen: Collection[int]
+) -> str | None:
+    """Return a sentence when volumes validate and none of them has foreground, None otherwise.
+
+    Parameters
+    ----------
+    volumes : sequence of Sample or VolumeFacts
+        The volumes that were drawn from.
+    foreground : sequence of bool
+        Which of them have foreground.
+    chosen : collection of int
+        Places of those that validate.
+    """
+    if not chosen or any(foreground[i] for i in chosen):
+        return None
+    names = ", ".join(f"'{volumes[i].name}'" for i in sorted(chosen))
+    return (
+        f"No validation volume holds foreground ({names}), so the best epoch cannot be told and the model of the last "
+        "epoch is kept. Label objects in another volume, so that one can train and one validate."
+    )
 
 
 def _split_volume(sample: Sample, val_fraction: float, seed: int, gap_zyx: Shape3D, zero_is: ZeroIs) -> Split:
@@ -203,10 +246,7 @@ def _split_volume(sample: Sample, val_fraction: float, seed: int, gap_zyx: Shape
         for blocks in _blocks_along(axis, sample, val_fraction, gap_zyx[axis], at_start=at_start):
             is_too_small = False
             train, val = (block.cut(sample) for block in blocks)
-            if all(
-                part.labels is not None and has_foreground(part.labels, zero_is, part.annotated)
-                for part in (train, val)
-            ):
+            if all(_holds_foreground(part, zero_is) for part in (train, val)):
                 return Split((train,), (val,), blocks)
     return Split((sample,), (), notice=_no_validation(sample, gap_zyx, is_too_small=is_too_small))
 

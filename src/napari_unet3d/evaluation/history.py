@@ -13,7 +13,10 @@ from napari_unet3d.errors import UserError, explain_os_errors
 
 @dataclass(frozen=True, slots=True)
 class EpochRecord:
-    """Losses of one epoch, counted from 1; `val_loss` and `val_dice` are None in epochs without validation."""
+    """Losses of one epoch, counted from 1; `val_loss` and `val_dice` are None in epochs without validation.
+
+    `val_dice` is not a number (NaN) where no validation volume has foreground: it has no meaning there.
+    """
 
     epoch: int
     train_loss: float
@@ -25,12 +28,25 @@ class EpochRecord:
         """The loss that tells how good the epoch is: that of validation, or of training in an epoch without."""
         return self.train_loss if self.val_loss is None else self.val_loss
 
+    @property
+    def dice(self) -> float | None:
+        """The validation Dice, None where there is none or it has no meaning."""
+        return None if self.lacks_foreground else self.val_dice
+
+    @property
+    def lacks_foreground(self) -> bool:
+        """Whether validation had no foreground, so that it cannot tell how good the epoch is."""
+        return self.val_dice is not None and math.isnan(self.val_dice)
+
 
 def best_record(history: Sequence[EpochRecord]) -> EpochRecord | None:
     """Find the epoch with the lowest validation loss, or the lowest training loss when none was validated.
 
-    The first of several equal ones counts, one that is not a number comes last; None when the history is empty.
+    The first of several equal ones counts, one that is not a number comes last; None when the history is empty. Where
+    validation had no foreground, the best cannot be told, and the last epoch counts.
     """
+    if any(record.lacks_foreground for record in history):
+        return history[-1]
     validated = [record for record in history if record.val_loss is not None]
     return min(validated or history, key=_loss, default=None)
 

@@ -109,7 +109,8 @@ class EpochFinished:
     train_loss : float
         Mean loss of the epoch's steps.
     val_loss, val_dice : float or None
-        Mean over the validation volumes; None in epochs without validation.
+        Mean over the validation volumes; None in epochs without validation. The Dice is not a number (NaN) when no
+        validation volume has foreground.
     is_best : bool
         Whether `model.safetensors` is now this epoch's model.
     seconds_left : float
@@ -143,7 +144,10 @@ class EndReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TrainingFinished:
-    """The last epoch is done; `model` is the file of the best one, `reason` says why it was the last."""
+    """The last epoch is done; `model` is the file of the best one, `reason` says why it was the last.
+
+    When no validation volume has foreground, the best cannot be told: the last one is kept, and its Dice is NaN.
+    """
 
     run_folder: Path
     model: Path

@@ -190,8 +190,8 @@ def _notices(config: TrainingConfig, hardware: Hardware, split: Split, work: Wor
             yield Notice(message)
     if not split.val:
         yield Notice("There is no validation: the best model is the one with the lowest training loss.")
-    if not split.val and config.patience:
-        yield Notice("Without validation nothing tells when to stop early; the run goes through all epochs.")
+    if config.patience and not (split.val and split.tells_best):
+        yield Notice("Without foreground to validate on nothing tells when to stop early; all epochs are gone through.")
     if config.watch and split.val and config.val_augmentation is not Augmentation.NONE:
         yield Notice("Validation volumes are varied, so that predictions do not lie in their place: none are kept.")
     if work.plan.patch_zyx is None and config.batch_size > len(split.train):

@@ -8,18 +8,28 @@ from functools import partial
 from pathlib import Path
 
 from napari_unet3d.configs import TrainingConfig
+from napari_unet3d.data.annotation import background_value
 from napari_unet3d.data.checks import Finding
 from napari_unet3d.data.dataset import read_pair
 from napari_unet3d.data.label_checks import check_label_values, check_roles
 from napari_unet3d.data.pairs import Pair, Part, list_pairs, natural_order, pairing_notice, provenance_file
 from napari_unet3d.data.sample import Sample, Shape3D, shape_words
-from napari_unet3d.data.split import Block, Role, draw_validation, learnt_from_validation, split_samples
+from napari_unet3d.data.shared_content import shares_content
+from napari_unet3d.data.split import (
+    Block,
+    Role,
+    draw_validation,
+    learnt_from_validation,
+    split_samples,
+    validation_without_foreground,
+)
 from napari_unet3d.data.survey import VolumeFacts, survey
 from napari_unet3d.data.volume_checks import (
     check_blocks,
     check_grey_values,
     check_leaks,
     check_voxel_sizes,
+    corrected_test_volume,
     corrected_validation_volume,
 )
 from napari_unet3d.errors import UserError
@@ -64,6 +74,8 @@ def preflight(
     try:
         for event in _examine(data, config, run_folder, timed=timed):
             if isinstance(event, Finding):
+                if event in findings:  # by content and by name
+                    continue
                 findings.append(event)
             yield event
     except UserError as error:
@@ -80,11 +92,15 @@ def _examine(
     if isinstance(data, Path | str) and (notice := pairing_notice(data)):
         yield Finding.warning(notice)
     volumes: list[VolumeFacts] = []
+    corrected: list[Sample] = []
     only: Sample | None = None
     for number, (name, part, source) in enumerate(sources, start=1):
         try:
             sample, facts = yield from beating(partial(_survey, name, part, source), f"Checking '{name}'")
             volumes.append(facts)
+            shown = beating(partial(_shown_in, sample, part, corrected), f"Checking '{name}'")
+            findings = yield from shown
+            yield from findings
             if part is Part.TRAIN and n_originals == 1 and sample.origin is None:
                 only = sample
         except UserError as error:
@@ -137,6 +153,18 @@ def _survey(name: str, part: Part, source: Pair | Sample) -> tuple[Sample, Volum
     return sample, survey(sample, part)
 
 
+def _shown_in(sample: Sample, part: Part, corrected: list[Sample]) -> list[Finding]:
+    """Find the corrected volumes so far that show a test volume; training volumes come first and are collected."""
+    if part is Part.TRAIN:
+        corrected += [sample] if sample.origin is not None else []
+        return []
+    return [
+        Finding.warning(corrected_test_volume(each.name, sample.name))
+        for each in corrected
+        if shares_content(each, sample.image)
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class _Parts:
     """What trains and what validates: volumes, or blocks of the only one."""
@@ -157,10 +185,12 @@ def _split(train: Sequence[VolumeFacts], only: Sample | None, config: TrainingCo
         trains, validates = ([survey(sample) for sample in part] for part in (split.train, split.val))
         return _Parts([*trains, *corrected], validates, split.blocks, seen, split.notice)
     ordered = sorted(originals, key=lambda volume: (natural_order(volume.name), volume.name))
-    chosen = draw_validation(len(ordered), config.val_fraction, config.seed) if ordered else ()
+    foreground = [volume.n_above(background_value(config.zero_is)) > 0 for volume in ordered]
+    chosen = draw_validation(foreground, config.val_fraction, config.seed) if ordered else ()
     return _Parts(
         trains=[volume for number, volume in enumerate(ordered) if number not in chosen] + corrected,
         validates=[volume for number, volume in enumerate(ordered) if number in chosen],
+        notice=validation_without_foreground(ordered, foreground, chosen),
     )
 
 

@@ -168,7 +168,8 @@ class Sitting:
             return None, None
         while True:
             with suppress(OutOfMemory):
-                return (yield from evaluate_epoch(epoch, self.learner, self.work.validation, self.settings, self.watch))
+                scores = yield from evaluate_epoch(epoch, self.learner, self.work.validation, self.settings, self.watch)
+                return scores if self.work.split.tells_best else (scores[0], math.nan)
             yield from self._go_on_with_less()
 
     def _prepare_watch(self) -> Iterator[Working | Notice]:

@@ -177,7 +177,7 @@ def _draw_losses(axes: Axes, history: Sequence[EpochRecord]) -> None:
         axes.plot(*zip(*validated, strict=True), ".-", color=_VAL_COLOUR, label="validation loss")
     best = best_record(history)
     if best is not None:
-        words = f"best epoch: {best.epoch} (loss {best.loss:.4g})"
+        words = f"{'last' if best.lacks_foreground else 'best'} epoch: {best.epoch} (loss {best.loss:.4g})"
         axes.plot(best.epoch, best.loss, "o", markersize=11, fillstyle="none", color="black", label=words)
         axes.legend(frameon=False)
 
@@ -190,7 +190,7 @@ def history_figure(history: Sequence[EpochRecord]) -> Figure:
     history : sequence of EpochRecord
         The epochs of a run, one at least; without any validated one there is no second panel.
     """
-    dice = [(record.epoch, record.val_dice) for record in history if record.val_dice is not None]
+    dice = [(record.epoch, record.dice) for record in history if record.dice is not None]
     figure = Figure(figsize=(10 if dice else 6, 3.4), dpi=_DOTS_PER_INCH, layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, 2 if dice else 1, squeeze=False)[0]
@@ -200,9 +200,9 @@ def history_figure(history: Sequence[EpochRecord]) -> Figure:
         panels[1].plot(*zip(*dice, strict=True), ".-", color=_VAL_COLOUR, label="validation Dice")
         panels[1].set_ylim(0, 1)
         best = best_record(history)
-        if best is not None and best.val_dice is not None:
-            words = f"best epoch: {best.epoch} (Dice {best.val_dice:.3f})"
-            panels[1].plot(best.epoch, best.val_dice, "o", markersize=11, fillstyle="none", color="black", label=words)
+        if best is not None and best.dice is not None:
+            words = f"best epoch: {best.epoch} (Dice {best.dice:.3f})"
+            panels[1].plot(best.epoch, best.dice, "o", markersize=11, fillstyle="none", color="black", label=words)
         panels[1].legend(frameon=False, loc="lower right")
     return figure
 

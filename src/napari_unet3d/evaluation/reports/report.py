@@ -113,9 +113,10 @@ def _summary(run: RunFiles, evaluation: EvaluationFiles | None) -> str:
     tiles = []
     best = best_record(run.history)
     if best is not None:
-        tiles.append((f"{best.epoch}", f"best of {len(run.history)} epoch{'s' if len(run.history) > 1 else ''}"))
-        if best.val_dice is not None:
-            tiles.append((f"{best.val_dice:.3f}", "validation Dice of the best epoch"))
+        which = "last" if best.lacks_foreground else "best"
+        tiles.append((f"{best.epoch}", f"{which} of {len(run.history)} epoch{'s' if len(run.history) > 1 else ''}"))
+        if best.dice is not None:
+            tiles.append((f"{best.dice:.3f}", "validation Dice of the best epoch"))
     if evaluation is not None and isinstance(dice := evaluation.mean.get("dice"), float | int):
         n = len(evaluation.volumes)
         tiles.append((f"{dice:.3f}", f"mean Dice of {n} test volume{'s' if n != 1 else ''}"))

@@ -55,9 +55,10 @@ def rate_factor(schedule: Schedule, progress: float, n_plateaus: int = 0) -> flo
 def count_plateaus(history: Sequence[EpochRecord]) -> int:
     """Count how often the validation loss did not fall for `PLATEAU_PATIENCE` validations; then a new wait begins.
 
-    Without any validation the training loss counts. It follows from the history alone, so that a resumed run agrees.
+    Without any validation, or when it had no foreground, the training loss counts. It follows from the history alone,
+    so that a resumed run agrees.
     """
-    losses = [record.val_loss for record in history if record.val_loss is not None]
+    losses = [record.val_loss for record in history if record.val_loss is not None and not record.lacks_foreground]
     lowest, waited, n_plateaus = math.inf, 0, 0
     for loss in losses or [record.train_loss for record in history]:
         waited = 0 if loss < lowest else waited + 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,20 +18,32 @@ from napari_unet3d.data.dataset import add_sample, clean_dataset
 from napari_unet3d.data.free_names import renamed
 from napari_unet3d.data.pairs import Pair, Part, list_pairs, provenance_file
 from napari_unet3d.data.sample import Sample
+from napari_unet3d.data.shared_content import trained_content
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics import ScoringRules, score
 from napari_unet3d.evaluation.run_files import read_run_files
 from napari_unet3d.prediction.events import Prediction, VolumeEvaluated
+from napari_unet3d.widgets.inspection.adding import Adding, CorrectedTestVolumes
 from napari_unet3d.widgets.training.train_work import Order, train_on
-from napari_unet3d.widgets.view.origins import Origin, without_part
 
 
 @dataclass(frozen=True, slots=True)
 class CorrectionsAdded:
-    """Corrections are in a dataset."""
+    """Corrections are in a dataset.
+
+    Attributes
+    ----------
+    pair : Pair
+        Their files.
+    corrections : tuple of Correction
+        What they hold.
+    test_volumes : tuple of str
+        The test volumes of the dataset that they show.
+    """
 
     pair: Pair
     corrections: tuple[Correction, ...]
+    test_volumes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +79,8 @@ class GainFound:
         Its run folder.
     n_test : int
         Volumes of the test set.
+    learnt : tuple of str
+        Those of them that the new model has learnt from: what trains shows them, in whole or in part.
     """
 
     before: Standing
@@ -74,10 +88,11 @@ class GainFound:
     prediction: Prediction
     run: Path
     n_test: int
+    learnt: tuple[str, ...] = ()
 
     @property
     def words(self) -> str:
-        """The gain in two or three sentences."""
+        """The gain in a few sentences."""
         before, after = self.before, self.after
         sentences = [
             f"'{self.prediction.name}': {before.n_errors} errors before, {after.n_errors} after training on; "
@@ -86,14 +101,25 @@ class GainFound:
         if before.test_dice is not None and after.test_dice is not None:
             volumes = f"{self.n_test} test volume{'' if self.n_test == 1 else 's'}"
             change = after.test_dice - before.test_dice
-            verdict = "better" if change > 0 else "worse" if change < 0 else "as good"
+            verdict = "better than" if change > 0 else "worse than" if change < 0 else "as good as"
+            never = "" if self.learnt else ", which it never saw"
             sentences.append(
-                f"On the {volumes}, which it never saw: Dice {before.test_dice:.3f}, now {after.test_dice:.3f}, "
-                f"{verdict} than before."
+                f"On the {volumes}{never}: Dice {before.test_dice:.3f}, now {after.test_dice:.3f}, {verdict} before."
             )
+            if self.learnt:
+                sentences.append(self._too_good)
         else:
             sentences.append("There is no test set that would tell how it does on other volumes.")
         return "\n".join(sentences)
+
+    @property
+    def _too_good(self) -> str:
+        names = ", ".join(f"'{name}'" for name in self.learnt)
+        which, them = ("is", "it") if len(self.learnt) == 1 else ("are", "them")
+        return (
+            f"That gain is optimistic: {names} {which} among the volumes scored, and the new model learnt from {them}, "
+            "by corrections or copies in the training part."
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,13 +152,39 @@ class Judged:
 
 
 def add_corrections(
-    dataset: Path, sample: Sample, corrections: tuple[Correction, ...], earlier: Pair | None
-) -> Iterator[CorrectionsAdded]:
-    """Write corrections into the training part of a dataset, in the place of earlier ones of the same prediction."""
-    if earlier is not None:
-        _delete(earlier)
+    adding: Adding, accepted: CorrectedTestVolumes | None = None
+) -> Iterator[CorrectionsAdded | CorrectedTestVolumes]:
+    """Write corrections into the training part of a dataset, in the place of earlier ones of the same prediction.
+
+    Parameters
+    ----------
+    adding : Adding
+        The corrections.
+    accepted : CorrectedTestVolumes, optional
+        What was said about test volumes and is wanted all the same.
+
+    Yields
+    ------
+    CorrectedTestVolumes
+        Instead of the other, with nothing written, when they show test volumes and that was not accepted.
+    CorrectionsAdded
+        When they are written.
+
+    Raises
+    ------
+    UserError
+        If a test volume cannot be read, or the files cannot be written.
+    """
+    test_volumes = adding.find_test_volumes() if accepted is None else accepted.names
+    if test_volumes and accepted is None:
+        yield CorrectedTestVolumes(adding, test_volumes)
+        return
+    if adding.earlier is not None:
+        _delete(adding.earlier)
+    dataset, sample = adding.dataset, adding.sample_of_part(test_volumes)
     names = [pair.name for pair in list_pairs(dataset)] if _is_dataset(dataset) else []
-    yield CorrectionsAdded(add_sample(dataset, renamed(sample, names), Part.TRAIN), corrections)
+    pair = add_sample(dataset, renamed(sample, names), Part.TRAIN)
+    yield CorrectionsAdded(pair, adding.corrections, test_volumes)
 
 
 def remove_corrections(pair: Pair) -> Iterator[Pair]:
@@ -141,20 +193,8 @@ def remove_corrections(pair: Pair) -> Iterator[Pair]:
     yield pair
 
 
-def correct_and_train(
-    adding: Callable[[], Iterator[CorrectionsAdded]] | None, dataset: Path, model: Path, run_folder: Path
-) -> Iterator[Any]:
-    """Add what is not in the dataset yet, then train the model on with settings for it.
-
-    Yields
-    ------
-    CorrectionsAdded
-        When there was something to add.
-    Finding, VolumeExamined, Preflight, TrainEvent
-        As `train_on`.
-    """
-    if adding is not None:
-        yield from adding()
+def train_with_corrections(dataset: Path, model: Path, run_folder: Path) -> Iterator[Any]:
+    """Train a model on with the corrections in a dataset and with settings for them; gives events as `train_on`."""
     from napari_unet3d.model.checkpoint import load_checkpoint
 
     config = fine_tuning(load_checkpoint(model).config)
@@ -176,6 +216,8 @@ def find_gain(judged: Judged) -> Iterator[Any]:
 
     pairs = list_pairs(judged.dataset, Part.TEST) if judged.dataset is not None else []
     n_test = sum(pair.is_whole for pair in pairs)
+    trained = trained_content(judged.dataset) if n_test and judged.dataset is not None else None
+    learnt: list[str] = []
     standings, prediction = [], None
     values = judged.settings.model_dump()
     for model in (judged.old, judged.new):
@@ -191,10 +233,12 @@ def find_gain(judged: Judged) -> Iterator[Any]:
             for each in evaluate(model, judged.dataset, config=EvaluationConfig(**values)):
                 if isinstance(each, VolumeEvaluated):
                     test_dices.append(each.scores.dice)
+                    if model is judged.new and trained is not None and trained.shows(each.image):
+                        learnt.append(each.scores.name)
                 yield each
         standings.append(Standing(n_errors, dice, float(np.mean(test_dices)) if test_dices else None))
     assert prediction is not None
-    yield GainFound(standings[0], standings[1], prediction, judged.new, n_test)
+    yield GainFound(standings[0], standings[1], prediction, judged.new, n_test, tuple(learnt))
 
 
 def _stand(prediction: Prediction, judged: Judged) -> tuple[int, float]:
@@ -207,20 +251,6 @@ def _stand(prediction: Prediction, judged: Judged) -> tuple[int, float]:
     )
     scores = score(prediction.labels, judged.truth, prediction.name, prediction.voxel_size_um, rules)
     return len(errors.objects) + errors.n_left_out, scores.dice
-
-
-def part_of(dataset: Path, origin: Origin) -> str:
-    """Find out which part of a dataset a volume belongs to, if by nothing else by its name; empty when it is none.
-
-    When both parts have one of that name and the layer does not say which, it counts as one of the test set.
-    """
-    name, part = without_part(origin.name)
-    if part := origin.part or part:
-        return part.value
-    if not _is_dataset(dataset):
-        return ""
-    parts = {pair.part for pair in list_pairs(dataset) if pair.name.casefold() == name.casefold()}
-    return Part.TEST.value if Part.TEST in parts else Part.TRAIN.value if parts else ""
 
 
 def dataset_of_run(run: Path | None) -> Path | None:

@@ -151,13 +151,11 @@ class Correcting:
             raise UserError("The image of the prediction is not in the viewer. Open it and choose its layer above.")
         return Sample(self.name, np.asarray(layer.data), voxel_size_um=self.voxel_size_um)
 
-    def sample(self, part: str, elsewhere: Elsewhere, chosen: Image | None) -> Sample:
-        """Make a training volume of the corrections.
+    def sample(self, elsewhere: Elsewhere, chosen: Image | None) -> Sample:
+        """Make a training volume of the corrections, whose origin does not tell the part of the dataset yet.
 
         Parameters
         ----------
-        part : str
-            The part of the dataset that the predicted volume belongs to; empty when it belongs to none.
         elsewhere : Elsewhere
             What the prediction counts as away from the corrected places.
         chosen : Image or None
@@ -166,7 +164,7 @@ class Correcting:
         plan, run = self.origin.plan, self.origin.run
         least = plan.patch_zyx if plan is not None and plan.patch_zyx is not None else _LEAST_SAMPLE
         made = datetime.now(UTC).isoformat(timespec="microseconds")
-        origin = Provenance(volume=self.name, part=part, run="" if run is None else str(run), made=made)
+        origin = Provenance(volume=self.name, run="" if run is None else str(run), made=made)
         zero_is = plan.zero_is if plan else ZeroIs.BACKGROUND
         return self.corrections.sample(self.image_sample(chosen).image, origin, elsewhere, zero_is, least)
 

@@ -13,21 +13,22 @@ from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 from napari_unet3d.configs import PostProcessing
 from napari_unet3d.data.pairs import Pair
 from napari_unet3d.errors import UserError
+from napari_unet3d.widgets.inspection.adding import Adding, CorrectedTestVolumes
 from napari_unet3d.widgets.inspection.correct_work import (
     CorrectionsAdded,
     GainFound,
     Judged,
     add_corrections,
-    correct_and_train,
     dataset_of_run,
     find_gain,
-    part_of,
     remove_corrections,
+    train_with_corrections,
 )
 from napari_unet3d.widgets.inspection.inspected_set import remembered_config
 from napari_unet3d.widgets.kit.parts import MessageLine, RunBar, add_row
 from napari_unet3d.widgets.kit.paths import PathBox
 from napari_unet3d.widgets.kit.prediction_progress import prediction_progress
+from napari_unet3d.widgets.kit.question import is_wanted
 from napari_unet3d.widgets.kit.runs import new_run_folder, remember_run
 from napari_unet3d.widgets.training.train_job import TRAIN, begin_training
 from napari_unet3d.widgets.view.layers import show_labels
@@ -63,7 +64,8 @@ class TrainOnPart(QWidget):
         self.remove_button = QPushButton("Take out again")
         self.run_bar = RunBar("Train on", also=[self.add_button, self.remove_button, self.dataset], stop_text="Stop")
         self.message = MessageLine()
-        self._is_warned = False
+        self._trains_next = False  # after adding
+        self._asks: CorrectedTestVolumes | None = None
         self._about: Correcting | None = None  # what the latest job is about; another prediction may be in view
         self._trained: tuple[Path, TrainingRecord] | None = None
         self._job: Job | None = None
@@ -72,10 +74,9 @@ class TrainOnPart(QWidget):
         self._refresh()
 
     def add(self) -> None:
-        """Write the corrections into the dataset."""
+        """Write the corrections into the dataset, after a question if they show one of its test volumes."""
         with self.message.explaining():
-            if (adding := self._adding()) is not None:
-                self._run("Adding corrections", adding, self._required())
+            self._add(self._required(), trains_next=False)
 
     def remove(self) -> None:
         """Delete the files that the corrections were written to."""
@@ -87,42 +88,48 @@ class TrainOnPart(QWidget):
     def train_on(self) -> None:
         """Add what is not in the dataset yet, and train the model on with it."""
         with self.message.explaining():
-            correcting, dataset = self._required(), self.dataset.require("a dataset folder")
-            model = self._model(correcting)
-            adding = None
-            if correcting.is_changed and (adding := self._adding()) is None:
-                return
-            run_folder = new_run_folder(dataset)
-            record = begin_training(
-                self._dock.jobs,
-                partial(correct_and_train, adding, dataset, model, run_folder),
-                run_folder,
-                start_from=model,
-            )
-            job = self._dock.jobs.running(TRAIN)
-            assert job is not None  # just started
-            self._trained = dataset, record
-            self._watch(job, correcting)
-            job.ended.connect(self._on_trained)  # no partial: PySide would call that for a closed dock, too
-            self._dock.viewer.window.add_plugin_dock_widget("napari-unet3d", "Train")
+            correcting = self._required()
+            self._model(correcting)  # it must be known before anything is written
+            if correcting.is_changed:
+                self._add(correcting, trains_next=True)
+            else:
+                self._train(correcting)
 
-    def _adding(self) -> Callable[[], Iterator[CorrectionsAdded]] | None:
-        """Give what writes the corrections; None when the user is to confirm first."""
-        correcting, dataset = self._required(), self.dataset.require("a dataset folder")
-        part = part_of(dataset, correcting.origin)
-        if part == "test" and not self._is_warned:
-            self._is_warned = True
-            self._refresh()
-            self.message.show_message(
-                f"'{correcting.name}' is a test volume. When its corrections train, its test score is not to be "
-                "trusted any more. Correct a volume that is not in the test set, or press again to add it all the "
-                "same.",
-                "warning",
-            )
-            return None
-        done, elsewhere = tuple(correcting.corrections.done), self._part.controls.form.value.elsewhere
-        sample = correcting.sample(part, elsewhere, self._dock.source.image.value)
-        return partial(add_corrections, dataset, sample, done, correcting.added)
+    def _train(self, correcting: Correcting) -> None:
+        dataset, model = self.dataset.require("a dataset folder"), self._model(correcting)
+        run_folder = new_run_folder(dataset)
+        work = partial(train_with_corrections, dataset, model, run_folder)
+        record = begin_training(self._dock.jobs, work, run_folder, start_from=model)
+        job = self._dock.jobs.running(TRAIN)
+        assert job is not None  # just started
+        self._trained = dataset, record
+        self._watch(job, correcting)
+        job.ended.connect(self._on_trained)  # no partial: PySide would call that for a closed dock, too
+        self._dock.viewer.window.add_plugin_dock_widget("napari-unet3d", "Train")
+
+    def _add(self, correcting: Correcting, *, trains_next: bool) -> None:
+        elsewhere, image = self._part.controls.form.value.elsewhere, self._dock.source.image.value
+        dataset, done = self.dataset.require("a dataset folder"), tuple(correcting.corrections.done)
+        sample = correcting.sample(elsewhere, image)
+        self._trains_next = trains_next
+        self._write(correcting, Adding(dataset, sample, done, correcting.added, correcting.origin))
+
+    def _write(self, correcting: Correcting, adding: Adding, accepted: CorrectedTestVolumes | None = None) -> None:
+        self._asks = None
+        job = self._run("Adding corrections", partial(add_corrections, adding, accepted), correcting)
+        job.ended.connect(self._on_added)
+
+    def _on_added(self) -> None:
+        asks, correcting, job = self._asks, self._about, self._job
+        assert correcting is not None
+        assert job is not None
+        if job.stopped or job.message is not None:
+            return
+        with self.message.explaining():
+            if asks is not None and is_wanted(self, "Train on a test volume?", asks.question):
+                self._write(correcting, asks.adding, asks)
+            elif asks is None and self._trains_next and not correcting.is_changed:
+                self._train(correcting)
 
     def _required(self) -> Correcting:
         correcting = self._part.correcting
@@ -138,10 +145,11 @@ class TrainOnPart(QWidget):
             )
         return correcting.origin.run
 
-    def _run(self, title: str, events: Callable[[], Iterator[Any]], about: Correcting) -> None:
+    def _run(self, title: str, events: Callable[[], Iterator[Any]], about: Correcting) -> Job:
         job = self._dock.jobs.start(_KIND, title, events, measure=prediction_progress)
         self._watch(job, about)
         job.ended.connect(self._refresh)
+        return job
 
     def _watch(self, job: Job, about: Correcting) -> None:
         self._job, self._about = job, about
@@ -152,6 +160,8 @@ class TrainOnPart(QWidget):
     def _on_event(self, event: Any) -> None:
         correcting = self._about
         match event:
+            case CorrectedTestVolumes():
+                self._asks = event  # once the job has ended
             case CorrectionsAdded(pair=pair, corrections=held) if correcting is not None:
                 correcting.added, correcting.held = pair, held
                 words = _count(len(held))
@@ -210,21 +220,16 @@ class TrainOnPart(QWidget):
         if self._job is not None and self._job.is_running:
             correcting = None  # one thing after the other
         self.add_button.setEnabled(correcting is not None and correcting.is_changed)
-        self.add_button.setText("Add all the same" if self._is_warned else "Add to dataset")
         self.remove_button.setEnabled(correcting is not None and correcting.added is not None)
         self.run_bar.start_button.setEnabled(n_done > 0)
 
-    def _on_correcting(self) -> None:
+    def _on_inspection(self, *_: Any) -> None:
         correcting = self._part.correcting
         if correcting is not None:
             folder = correcting.origin.dataset or dataset_of_run(correcting.origin.run)
             if folder is not None and correcting.added is None:
                 self.dataset.value = folder
         self._refresh()
-
-    def _on_inspection(self, *_: Any) -> None:
-        self._is_warned = False
-        self._on_correcting()
 
     def _connect(self) -> None:
         self.add_button.clicked.connect(self.add)
@@ -234,7 +239,9 @@ class TrainOnPart(QWidget):
         self._dock.inspection_changed.connect(self._on_inspection)
 
     def _lay_out(self) -> None:
-        self.add_button.setToolTip("Write the corrected places as a new training volume; the test set stays as it is.")
+        self.add_button.setToolTip(
+            "Write the corrected places as a new training volume; asks first if they are part of a test volume."
+        )
         self.remove_button.setToolTip("Delete exactly the files that were added.")
         self.run_bar.start_button.setToolTip(
             "Train the model that made this prediction on, with the corrections: half as many epochs as before at 0.3 "

@@ -91,14 +91,14 @@ class LossHistory:
         self.train.add(record.epoch, record.train_loss)
         if record.val_loss is not None:
             self.val.add(record.epoch, record.val_loss)
-        if record.val_dice is not None:
-            self.dice.add(record.epoch, record.val_dice)
+        if record.dice is not None:
+            self.dice.add(record.epoch, record.dice)
         if is_best:
             self.best = (record.epoch, record.loss)
 
     def dice_of(self, epoch: int) -> float | None:
         """Give the validation Dice of an epoch; None where there is none."""
-        return next((record.val_dice for record in reversed(self.records) if record.epoch == epoch), None)
+        return next((record.dice for record in reversed(self.records) if record.epoch == epoch), None)
 
 
 def history_of(records: Sequence[EpochRecord], n_steps_per_epoch: int = 1) -> LossHistory:

@@ -157,7 +157,9 @@ class TrainingRecord:
         if self.finished is not None:
             all_done = self.finished.reason is EndReason.EPOCHS
             how = "Training is done." if all_done else f"Training ended after epoch {n}: {self.finished.reason}."
-        return f"{how} The best model, of epoch {self.best_epoch}, is in {self.run_folder}"
+        is_last = self.history.records and self.history.records[-1].lacks_foreground
+        which = "last model" if is_last else "best model"
+        return f"{how} The {which}, of epoch {self.best_epoch}, is in {self.run_folder}"
 
 
 def opened_record(run_folder: Path) -> TrainingRecord:
@@ -187,8 +189,8 @@ def _epoch_words(record: EpochRecord, n_epochs: int | None) -> str:
     words = f"training loss {record.train_loss:.3f}"
     if record.val_loss is not None:
         words += f", validation {record.val_loss:.3f}"
-    if record.val_dice is not None:
-        words += f", Dice {record.val_dice:.3f}"
+    if record.dice is not None:
+        words += f", Dice {record.dice:.3f}"
     return f"Epoch {record.epoch}{'' if n_epochs is None else f' of {n_epochs}'}: {words}"
 
 

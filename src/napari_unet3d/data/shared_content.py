@@ -1,0 +1,184 @@
+"""Whether volumes show the same, by their grey values and not by their names: copies, crops, and parts that overlap."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from napari_unet3d.data.boxes import at_least, hull
+from napari_unet3d.data.dataset import Part, list_pairs, read_pair
+from napari_unet3d.data.pairs import provenance_file
+from napari_unet3d.data.sample import Sample, Shape3D
+from napari_unet3d.data.survey import Fingerprint, fingerprint
+from napari_unet3d.data.volumes import read_volume
+from napari_unet3d.errors import UserError
+
+_SIDE = 8  # voxels of the small boxes that are looked for, every half of it
+_LEAST_VALUES = 16  # different grey values in such a box; with fewer, volumes may be alike there by chance
+_MOST_VOXELS = 2**24  # hashed at once
+_FACTORS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9)  # odd, of the axes z, y, x
+_TABLE_BITS = 20
+
+
+def shares_content(sample: Sample, image: NDArray[Any]) -> bool:
+    """Tell whether what is annotated in a volume is also seen in an image, in whole or in part.
+
+    Boxes of 8 × 8 × 8 voxels are looked for at every place of the image; a part that both show is found if it is at
+    least 11 voxels long along each axis, or as long as one of them. Where grey values are so few that boxes may be
+    equal by chance, only the annotated part as a whole is looked for. Images that were turned, resampled or scaled
+    in their grey values are not recognised.
+
+    Parameters
+    ----------
+    sample : Sample
+        A volume, such as a corrected one; its name does not count.
+    image : ndarray of real numbers, shape (z, y, x)
+        Grey values; the number type does not count.
+    """
+    whole = slice(0, sample.shape[0]), slice(0, sample.shape[1]), slice(0, sample.shape[2])
+    box = whole if sample.annotated is None else hull(sample.annotated)
+    if box is None:
+        return False
+    box = at_least(box, (_SIDE,) * 3, sample.shape)
+    part = sample.image[box]
+    side = _smallest(part.shape, image.shape, (_SIDE,) * 3)
+    sought = _hashes_of_boxes(part, None if sample.annotated is None else sample.annotated[box], side)
+    if not sought.size and _smallest(part.shape, image.shape) == part.shape and part.min() < part.max():
+        side = _smallest(part.shape)
+        sought = np.concatenate([hashes.ravel() for _, hashes in _hashes(part, side)])
+    return sought.size > 0 and _has_any(image, side, sought)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedContent:
+    """What the training volumes of a dataset show.
+
+    Attributes
+    ----------
+    corrected : tuple of Sample
+        Corrected volumes, which are parts of others.
+    others : tuple of Fingerprint
+        Of all other volumes.
+    """
+
+    corrected: tuple[Sample, ...]
+    others: tuple[Fingerprint, ...]
+
+    def shows(self, image: NDArray[Any]) -> bool:
+        """Tell whether an image (z, y, x), or one of its z-slices or a corrected part of it, is among what trains."""
+        own = fingerprint(image)
+        if any(own.volume == other.volume or own.slices & other.slices for other in self.others):
+            return True
+        return any(shares_content(sample, image) for sample in self.corrected)
+
+
+def trained_content(dataset: Path) -> TrainedContent:
+    """Read what the training volumes of a dataset show, one volume at a time.
+
+    Raises
+    ------
+    UserError
+        If the folder is no dataset, or a volume cannot be read.
+    """
+    corrected, others = [], []
+    for pair in list_pairs(dataset, Part.TRAIN):
+        if pair.annotated is not None and provenance_file(pair.annotated).exists():
+            corrected.append(read_pair(pair))
+        elif pair.is_whole and pair.image is not None:
+            others.append(fingerprint(read_volume(pair.image).array))
+    return TrainedContent(tuple(corrected), tuple(others))
+
+
+def matching_test_volumes(dataset: Path, sample: Sample) -> tuple[str, ...]:
+    """Name the test volumes of a dataset that show what is annotated in a sample; see `shares_content`.
+
+    Parameters
+    ----------
+    dataset : Path
+        A dataset folder; one that is not there yet has no test volumes.
+    sample : Sample
+        Such as a corrected volume that is to train.
+
+    Raises
+    ------
+    UserError
+        If a test volume cannot be read.
+    """
+    try:
+        pairs = list_pairs(dataset, Part.TEST)
+    except UserError:
+        return ()
+    images = ((pair.name, pair.image) for pair in pairs)
+    return tuple(name for name, file in images if file and shares_content(sample, read_volume(file).array))
+
+
+def _smallest(*shapes: Sequence[int]) -> Shape3D:
+    z, y, x = (min(sides) for sides in zip(*shapes, strict=True))
+    return z, y, x
+
+
+def _hashes_of_boxes(image: NDArray[Any], annotated: NDArray[np.bool_] | None, side: Shape3D) -> NDArray[np.uint64]:
+    """Hash the boxes of an image, at every half side, that hold something annotated and enough grey values."""
+    every = tuple(slice(None, None, max(1, n // 2)) for n in side)
+    found = [np.empty(0, np.uint64)]
+    for z, hashes in _hashes(image, side):
+        rows = slice(z, z + len(hashes) + side[0] - 1)
+        wanted = np.ones(hashes[every].shape, bool)
+        if annotated is not None:
+            wanted &= sliding_window_view(annotated[rows], side)[every].any(axis=(3, 4, 5))
+        boxes = sliding_window_view(image[rows], side)[every]
+        for at in np.argwhere(wanted.any(axis=(1, 2)))[:, 0]:
+            values = np.sort(boxes[at][wanted[at]].reshape(-1, prod(side)), axis=1)
+            n_values = 1 + np.count_nonzero(values[:, 1:] != values[:, :-1], axis=1)
+            found.append(hashes[every][at][wanted[at]][n_values >= _LEAST_VALUES])
+    return np.concatenate(found)
+
+
+def _has_any(image: NDArray[Any], side: Shape3D, sought: NDArray[np.uint64]) -> bool:
+    """Tell whether one of the hashes is that of a box at any place of an image."""
+    shift = np.uint64(64 - _TABLE_BITS)
+    table = np.zeros(2**_TABLE_BITS, bool)  # looks most places up at once
+    table[sought >> shift] = True
+    return any(bool(np.isin(hashes[table[hashes >> shift]], sought).any()) for _, hashes in _hashes(image, side))
+
+
+def _hashes(image: NDArray[Any], side: Shape3D) -> Iterator[tuple[int, NDArray[np.uint64]]]:
+    """Hash the box of a shape that begins at every voxel.
+
+    Yields
+    ------
+    int and ndarray of uint64, shape (z, y, x)
+        Slab by slab, its first z and the hashes of the boxes that begin in it and end within the image.
+    """
+    n_rows = side[0] * max(1, _MOST_VOXELS // prod(image.shape[1:]) // side[0])
+    for z in range(0, image.shape[0] - side[0] + 1, n_rows):
+        values = image[z : z + n_rows + side[0] - 1].astype(np.float32) + np.float32(0)  # −0 and 0 are the same
+        hashes = values.view(np.uint32).astype(np.uint64) * np.uint64(0x9FB21C651E98DF25)
+        hashes ^= hashes >> np.uint64(28)
+        for axis in range(3):
+            hashes = np.moveaxis(_sums(np.moveaxis(hashes, axis, 0), side[axis], _FACTORS[axis]), 0, axis)
+        yield z, hashes * np.uint64(_FACTORS[0])  # so that the upper bits differ, too
+
+
+def _sums(values: NDArray[np.uint64], n: int, factor: int) -> NDArray[np.uint64]:
+    """Add up every `n` values in a row along the first axis, each times another power of a factor, modulo 2⁶⁴."""
+    total, n_added = None, 0
+    doubled, length = values, 1
+    while True:
+        if n & length:
+            power = np.uint64(pow(factor, n_added, 2**64))
+            added = doubled[n_added : n_added + len(values) - n + 1] * power
+            total = added if total is None else total + added
+            n_added += length
+        if n_added == n:
+            assert total is not None  # n is 1 or more
+            return total
+        doubled = doubled[:-length] + doubled[length:] * np.uint64(pow(factor, length, 2**64))
+        length *= 2
