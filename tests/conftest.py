@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -46,3 +50,36 @@ def dataset(tmp_path: Path) -> Path:
         add_sample(folder, box_sample(name), Part.TRAIN)
     add_sample(folder, box_sample("t"), Part.TEST)
     return folder
+
+
+_REPLACE = """
+import os, sys
+path, *versions = sys.argv[1:]
+n = 0
+while True:
+    os.link(versions[n % 2], path + ".part")
+    os.replace(path + ".part", path)
+    if (n := n + 1) == 2:
+        print("going", flush=True)
+"""
+
+
+@pytest.fixture
+def replacing() -> Callable[[Path, Path, Path], AbstractContextManager[None]]:
+    """Put two versions of a file in its place by turns, from another process, as fast as it goes."""
+    if os.name == "nt":
+        pytest.skip("Windows replaces no file that is open")
+
+    @contextmanager
+    def replace(path: Path, one: Path, other: Path) -> Iterator[None]:
+        command = [sys.executable, "-c", _REPLACE, *map(str, (path, one, other))]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "going\n"
+            try:
+                yield
+                assert process.poll() is None, "it ended too early"
+            finally:
+                process.kill()
+
+    return replace

@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 
 from napari_unet3d.model.checkpoint import load_checkpoint
+from napari_unet3d.training.events import RunStarted
+from napari_unet3d.training.loop import train
+from napari_unet3d.training.run_lock import LOCK_FILE
 
 LONG_RUN = ("--epochs", "100000", "--val-fraction", "0.4")
 
@@ -21,6 +24,12 @@ def start(*tokens: object, stderr: int, stdout: int = subprocess.DEVNULL) -> sub
     # A process that is started in the background ignores SIGINT, and so would the one that it starts.
     heed = None if sys.platform == "win32" else partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     return subprocess.Popen(words, text=True, stdout=stdout, stderr=stderr, preexec_fn=heed)
+
+
+def read_until(process: subprocess.Popen[str], beginning: str) -> None:
+    assert process.stderr is not None
+    while not (line := process.stderr.readline()).startswith(beginning):
+        assert line, "the run ended by itself"
 
 
 class TestProcess:
@@ -41,11 +50,7 @@ class TestProcess:
     def test_a_stopped_run_keeps_its_model(self, number: signal.Signals, code: int, dataset: Path) -> None:
         folder = dataset.parent / "run"
         process = start("train", dataset, "--run", folder, *LONG_RUN, stderr=subprocess.PIPE)
-        assert process.stderr is not None
-        lines = []
-        while not lines or not lines[-1].startswith("epoch 2/"):
-            lines.append(process.stderr.readline())
-            assert lines[-1], "the run ended by itself"
+        read_until(process, "epoch 2/")
         process.send_signal(number)
         _, rest = process.communicate()
         assert process.returncode == code
@@ -54,6 +59,41 @@ class TestProcess:
         assert last.startswith("napari-unet3d: Stopped after ")
         assert str(folder / "model.safetensors") in last
         assert load_checkpoint(folder).epoch >= 1
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+    def test_a_second_run_into_the_folder_is_refused_and_the_first_goes_on(self, dataset: Path) -> None:
+        folder = dataset.parent / "run"
+        first = start("train", dataset, "--run", folder, *LONG_RUN, stderr=subprocess.PIPE)
+        read_until(first, "epoch 1/")
+        for option in ("--resume", "--overwrite"):
+            second = start("train", dataset, "--run", folder, *LONG_RUN, option, stderr=subprocess.PIPE)
+            _, told = second.communicate()
+            assert second.returncode == 1
+            [line] = [line for line in told.splitlines() if line.startswith("napari-unet3d: ")]
+            assert f"The run folder {folder} is in use by another training (process {first.pid})." in line
+            assert "Traceback" not in told
+        n_epochs = load_checkpoint(folder / "last.safetensors").epoch
+        read_until(first, f"epoch {n_epochs + 1}/")
+        first.send_signal(signal.SIGTERM)
+        first.communicate()
+        assert first.returncode == 143
+        losses = [row.split(",")[0] for row in (folder / "history.csv").read_text().splitlines()[1:]]
+        assert losses == [str(epoch + 1) for epoch in range(len(losses))]
+        assert len(losses) > n_epochs
+        assert not list(folder.glob(".*"))
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+    def test_a_killed_run_does_not_keep_its_folder(self, dataset: Path) -> None:
+        folder = dataset.parent / "run"
+        process = start("train", dataset, "--run", folder, *LONG_RUN, stderr=subprocess.PIPE)
+        read_until(process, "epoch 1/")
+        process.kill()
+        process.communicate()
+        assert (folder / LOCK_FILE).exists()
+        events = train(dataset, folder, resume=True)
+        assert isinstance(next(events), RunStarted)
+        events.close()  # type: ignore[attr-defined]
+        assert not (folder / LOCK_FILE).exists()
 
     @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
     def test_a_bar_on_a_terminal_only(self, dataset: Path) -> None:

@@ -19,8 +19,11 @@ from napari_unet3d.display import is_software_renderer
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.checkpoint import load_checkpoint
 from napari_unet3d.training.events import EpochFinished, StepFinished
+from napari_unet3d.training.run_lock import locked
 from napari_unet3d.widgets.training.child_process import find_python, how_it_ended
+from napari_unet3d.widgets.training.child_training import ChildTraining
 from napari_unet3d.widgets.training.own_process import OwnProcess, renderer
+from napari_unet3d.widgets.training.train_work import Order
 
 SETTINGS = {"epochs": 3, "val_fraction": 0.34, "dropout": 0.2, "device": "cpu"}
 LONG = {**SETTINGS, "epochs": 100_000}
@@ -166,6 +169,15 @@ def test_bad_layers_are_explained_and_leave_nothing_behind(ball, dock, viewer, w
     assert dock.message.kind == "error"
     assert "foreground" in job.message
     assert not dock.record.run_folder.exists()
+
+
+def test_a_folder_of_another_training_is_refused_and_left_as_it_is(ball, tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(b"of the other training")
+    with locked(tmp_path):
+        before = set(tmp_path.iterdir())
+        with pytest.raises(UserError, match=rf"in use by another training \(process {os.getpid()}\)"):
+            list(ChildTraining(Order([ball("one")], tmp_path, TrainingConfig(**SETTINGS))).events())
+        assert set(tmp_path.iterdir()) == before, "the layers that were written for it are gone"
 
 
 def test_closing_the_viewer_ends_the_process(long_child, viewer, qtbot):

@@ -6,6 +6,7 @@ import os
 import pickle
 import struct
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -106,6 +107,24 @@ def test_a_loaded_model_does_not_hang_on_its_file(checkpoint: Checkpoint, tmp_pa
         file.seek(-4000, os.SEEK_END)
         file.write(bytes(4000))
     assert all(torch.equal(loaded.weights[name], weight) for name, weight in checkpoint.weights.items())
+
+
+def test_a_model_that_is_replaced_while_it_is_read_is_the_old_or_the_new_one(
+    checkpoint: Checkpoint, tmp_path: Path, replacing: Callable[[Path, Path, Path], AbstractContextManager[None]]
+) -> None:
+    """Many of these loads mix both when header and tensors come from two opens."""
+    files = [tmp_path / f"{epoch}.safetensors" for epoch in (1, 2)]
+    for epoch, file in enumerate(files, 1):
+        weights = {name: torch.full_like(weight, epoch) for name, weight in checkpoint.weights.items()}
+        save_checkpoint(file, replace(checkpoint, epoch=epoch, weights=weights))
+    with replacing(tmp_path / "model.safetensors", *files):
+        loaded = [load_checkpoint(tmp_path) for _ in range(200)]
+    mixed = [n for n, model in enumerate(loaded) if {model.epoch} != values(model.weights)]
+    assert mixed == []
+
+
+def values(weights: dict[str, torch.Tensor]) -> set[float]:
+    return set(torch.cat([weight.flatten() for weight in weights.values()]).unique().tolist())
 
 
 def test_a_full_disk_keeps_the_older_model(checkpoint: Checkpoint, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import math
 import pickle
 import struct
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,24 @@ def test_a_restored_run_goes_on_with_the_same_bits(name: str, tmp_path: Path) ->
     assert moments.keys() == optimizer_moments(second.optimizer).keys()
     assert all(torch.equal(tensor, moments[key]) for key, tensor in optimizer_moments(second.optimizer).items())
     assert torch.equal(second.settings.random_state, whole.settings.random_state)
+
+
+def test_a_state_that_is_replaced_while_it_is_read_is_the_old_or_the_new_one(
+    tmp_path: Path, replacing: Callable[[Path, Path, Path], AbstractContextManager[None]]
+) -> None:
+    """Many of these loads mix both when header and tensors come from two opens."""
+    files = [tmp_path / f"{n_steps}.safetensors" for n_steps in (1, 2)]
+    training = Training(TrainingConfig(), OPTIMIZERS["sgd"])
+    for n_steps, file in enumerate(files, 1):
+        state = training.state()
+        weights = {name: torch.full_like(tensor, n_steps) for name, tensor in state.weights.items()}
+        save_run_state(file, replace(state, card=state.card.model_copy(update={"n_steps": n_steps}), weights=weights))
+    with replacing(tmp_path / "resume.safetensors", *files):
+        loaded = [load_run_state(tmp_path / "resume.safetensors") for _ in range(200)]
+    mixed = [
+        n for n, state in enumerate(loaded) if any((w != state.card.n_steps).any() for w in state.weights.values())
+    ]
+    assert mixed == []
 
 
 def test_every_choice_of_optimiser_is_tested() -> None:

@@ -83,7 +83,7 @@ def opened_tensors(path: Path, kind: FileKind, card: type[C]) -> Iterator[tuple[
     card : C
         The text, checked.
     file : safe_open
-        The tensors by name.
+        The tensors by name, as they were when the file was opened, even if it is replaced meanwhile.
 
     Raises
     ------
@@ -91,7 +91,9 @@ def opened_tensors(path: Path, kind: FileKind, card: type[C]) -> Iterator[tuple[
         If there is no such file, it is damaged, of another kind, or newer than this program.
     """
     try:
-        with explain_os_errors(path, "read"), safetensors.safe_open(path, framework="pt", device="cpu") as file:
+        # As "pt" it would be opened twice, by safetensors for the header and by torch for the tensors: when a training
+        # replaces the file in between, the tensors are those of another header.
+        with explain_os_errors(path, "read"), safetensors.safe_open(path, framework="np") as file:
             yield _read_card(path, kind, file.metadata() or {}, card), file
     except safetensors.SafetensorError as error:
         raise UserError(f"{path} is no {kind.words} of {PROGRAM}, or it is damaged ({error}). {kind.remedy}") from None
@@ -129,5 +131,5 @@ def types_in(file: Any) -> dict[str, str]:
 
 
 def read_tensors(file: Any) -> dict[str, torch.Tensor]:
-    """Read all tensors: copies, as the originals lie in the mapped file, which a later save may replace."""
-    return {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - not a dict
+    """Read all tensors; each is a copy, so that a later change of the file does not reach it."""
+    return {name: torch.from_numpy(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118 - not a dict

@@ -31,6 +31,7 @@ from napari_unet3d.training.heartbeat import beating, beating_each
 from napari_unet3d.training.learning.learner import Learner
 from napari_unet3d.training.resume_state import volumes_of
 from napari_unet3d.training.run_folder import RunFolder
+from napari_unet3d.training.run_lock import locked
 from napari_unet3d.training.sitting import Sitting
 from napari_unet3d.training.watch import Watch
 from napari_unet3d.training.workload import Workload
@@ -49,7 +50,8 @@ def train(
 
     Whatever an event announces is on disk already. When the generator is closed, the run folder holds the best
     and the last model of the epochs so far, or the weights of the moment when the first epoch was not finished.
-    While nobody asks, the run is paused, and no time counts.
+    While nobody asks, the run is paused, and no time counts. Until the generator has ended or is closed, no other
+    training can write into the run folder.
 
     Parameters
     ----------
@@ -79,16 +81,16 @@ def train(
     Raises
     ------
     UserError
-        For data, settings, hardware or folders that training cannot work with, and when the loss is not a
-        number for many steps.
+        For data, settings, hardware or folders that training cannot work with, when another training writes into
+        the run folder, and when the loss is not a number for many steps.
     """
     clock, folder = Clock(), Path(run_folder)
 
     def events() -> Generator[TrainEvent]:
-        beginning = begin(folder, config, resume=resume, start_from=start_from)
-        earlier = beginning.state.card if beginning.state else None
-        run = RunFolder(folder, beginning.config, overwrite=overwrite or resume, earlier=earlier)
-        with Shelf(folder) as shelf:
+        with locked(folder), Shelf(folder) as shelf:
+            beginning = begin(folder, config, resume=resume, start_from=start_from)
+            earlier = beginning.state.card if beginning.state else None
+            run = RunFolder(folder, beginning.config, overwrite=overwrite or resume, earlier=earlier)
             yield from _train(data, beginning, run, clock, shelf)
 
     return clock.measure(events())

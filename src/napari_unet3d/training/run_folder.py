@@ -48,7 +48,7 @@ class RunFolder:
     Parameters
     ----------
     path : Path
-        The folder; it is made by `start`.
+        The folder, whose lock is held (see `locked`).
     config : TrainingConfig
         The settings of the run.
     overwrite : bool
@@ -59,7 +59,7 @@ class RunFolder:
     Raises
     ------
     UserError
-        If it is a file, or holds a run that may not be replaced.
+        If it holds a run that may not be replaced.
     """
 
     def __init__(self, path: Path, config: TrainingConfig, *, overwrite: bool, earlier: RunCard | None = None) -> None:
@@ -70,8 +70,6 @@ class RunFolder:
         self.history = list(earlier.history) if earlier else []
         self.seconds = list(earlier.seconds) if earlier else []
         self.learning_rates = list(earlier.learning_rates) if earlier else []
-        if path.exists() and not path.is_dir():
-            raise UserError(f"The run folder {path} is a file; choose the name of a new folder.")
         found = [name for name in _RESULTS if (path / name).exists()]
         if found and not overwrite and earlier is None:
             raise UserError(
@@ -80,7 +78,7 @@ class RunFolder:
             )
 
     def start(self, split: Split, plan: Plan, hardware: Hardware, dataset: str, start_from: Path | None = None) -> None:
-        """Make the folder, write settings and environment, and remove the results of a run that is replaced.
+        """Write settings and environment, and remove the results of a run that is replaced.
 
         Parameters
         ----------

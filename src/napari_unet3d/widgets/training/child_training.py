@@ -44,7 +44,7 @@ class ChildTraining:
         self._lock = threading.Lock()
         self._is_paused = False
         self._stopped_at: float | None = None
-        self._has_epoch = False
+        self._has_started = self._has_epoch = False
         self.process: subprocess.Popen[bytes] | None = None
 
     def stop(self) -> None:
@@ -84,7 +84,7 @@ class ChildTraining:
             try:
                 yield from noted(self._run(python, data, Path(folder)), data)
             finally:
-                if written is not None and not _holds_run(self._order.run_folder):
+                if written is not None and not self._has_started:
                     rmtree(written, ignore_errors=True)
                     with suppress(OSError):
                         self._order.run_folder.rmdir()
@@ -113,6 +113,7 @@ class ChildTraining:
                 if isinstance(event, RunFailed):
                     failure = event.message
                     continue
+                self._has_started |= isinstance(event, RunStarted)
                 self._has_epoch |= isinstance(event, EpochFinished) or (
                     isinstance(event, RunStarted) and bool(event.history)
                 )
@@ -155,7 +156,3 @@ class ChildTraining:
     def _is_overdue(self) -> bool:
         grace = _SECONDS_TO_STOP if self._has_epoch else _SECONDS_TO_STOP_AT_FIRST
         return self._stopped_at is not None and time.monotonic() > self._stopped_at + grace
-
-
-def _holds_run(run_folder: Path) -> bool:
-    return any(path.is_file() for path in run_folder.glob("*"))
