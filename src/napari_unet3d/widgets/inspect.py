@@ -41,7 +41,10 @@ from napari_unet3d.widgets.view.layer_samples import voxel_size_um
 from napari_unet3d.widgets.work.jobs import Job
 
 if TYPE_CHECKING:
+    from napari.layers import Labels
     from qtpy.QtGui import QShowEvent
+
+    from napari_unet3d.widgets.kit.outcomes import Outcome
 
 _MOST_SCORES = 4  # rows in view, so that the errors below are, too
 
@@ -114,18 +117,35 @@ class InspectDock(Dock):
         else:
             self.select(error)
 
-    def inspect_layers(self, name: str) -> None:
-        """Inspect the prediction in a layer of a name, with the layers that belong to it."""
+    def inspect_prediction(self, prediction: Labels, outcome: Outcome | None = None) -> None:
+        """Inspect the prediction in a layer, with the layers that belong to it.
+
+        Parameters
+        ----------
+        prediction : Labels
+            The layer.
+        outcome : Outcome, optional
+            How it compares with the truth, where no layer holds that as it was painted; without it the layers are
+            compared.
+        """
         self.choice.choose(SourceKind.LAYERS)
-        self.source.prediction.value = self.viewer.layers[name]
-        self.source.find_partners()
-        self._start()
+        self.source.choose(prediction)
+        origin = self.source.origin
+        self.choice.volumes.offer(origin.run, origin.dataset, origin.part)
+        if outcome is None:
+            self._start()
+            return
+        with self.message.explaining():
+            self.tolerance_box.suit(outcome.prediction.voxel_size_um)
+            search = partial(inspect_outcome, outcome, self.tolerance_box.value())
+            self._run(f"Inspecting {origin.name}", Order(shown=replace(self.source.shown(), origin=origin)), search)
 
     def inspect_run(self, run: Path) -> None:
         """Inspect what the model of a run makes of its test volumes, or of those that it learnt from."""
         self.choice.choose(SourceKind.DATASET)
-        self.choice.volumes.use_run(run)
-        self._start()
+        with self.message.explaining():
+            self.choice.volumes.use_run(run)
+            self._start()
 
     def showEvent(self, event: QShowEvent | None) -> None:
         """Offer what came since the dock was last in view."""

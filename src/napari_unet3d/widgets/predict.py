@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import Qt, QTimer
 
 from napari_unet3d.configs import EvaluationConfig, PostProcessing, PredictionConfig, Task
 from napari_unet3d.data.events import Notice
@@ -26,7 +26,6 @@ from napari_unet3d.widgets.kit.model_box import ModelBox
 from napari_unet3d.widgets.kit.outcomes import DEFAULT_TOLERANCE_UM, Outcome
 from napari_unet3d.widgets.kit.parts import Kind, RunBar, heading
 from napari_unet3d.widgets.kit.prediction_progress import prediction_progress
-from napari_unet3d.widgets.kit.runs import remember_run
 from napari_unet3d.widgets.prediction.keep_prediction import KeepPrediction
 from napari_unet3d.widgets.prediction.predict_target import PredictionTarget, Target
 from napari_unet3d.widgets.prediction.predictions import evaluate_dataset, predict_paths, predict_sample
@@ -131,6 +130,10 @@ class PredictDock(Dock):
         super().showEvent(event)
         self.model.refresh()
 
+    def use_run(self, run: Path) -> None:
+        """Choose the model of a run folder."""
+        self.model.choose(run)
+
     def on_event(self, event: Any) -> None:
         """Show one event of a prediction or an evaluation."""
         match event:
@@ -159,7 +162,7 @@ class PredictDock(Dock):
         """Say how it ended; a model that worked is offered first from then on."""
         words = job.message or ("Cancelled." if job.stopped else self._done)
         if job.message is None and not job.stopped and self._order is not None:
-            remember_run(self._order.model)
+            self.remember_model(job, self._order.model)
         kind: Kind = "error" if job.message else "warning" if self._notices else "info"
         self.message.show_message("\n".join([words, *self._notices]), kind)
         if job.message is None:
@@ -248,7 +251,8 @@ class PredictDock(Dock):
 
     def _watch_training(self, job: Job) -> None:
         if job.kind == "train":
-            job.ended.connect(self.model.refresh)
+            # Queued: the dock Train puts the run among the recent ones when it hears of the end, maybe after this one.
+            job.ended.connect(self.model.refresh, Qt.ConnectionType.QueuedConnection)
 
     def _connect(self) -> None:
         self.run_bar.start_button.clicked.connect(self._start)

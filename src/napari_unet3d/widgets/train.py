@@ -15,7 +15,7 @@ from napari_unet3d.training.events import RunStarted
 from napari_unet3d.widgets.kit.base import Dock
 from napari_unet3d.widgets.kit.form import SettingsForm
 from napari_unet3d.widgets.kit.parts import Kind, RunBar, heading, line
-from napari_unet3d.widgets.kit.runs import new_run_folder, plugin_data_folder, remember_run
+from napari_unet3d.widgets.kit.runs import new_run_folder, plugin_data_folder
 from napari_unet3d.widgets.kit.settings_area import SettingsArea
 from napari_unet3d.widgets.saving.report_part import ReportPart
 from napari_unet3d.widgets.training.curves import LossCurves
@@ -106,7 +106,7 @@ class TrainDock(Dock):
         self._show_status()
         self.watch.refresh()
         if self.record.has_model:
-            remember_run(self.record.run_folder)
+            self.remember_model(job, self.record.run_folder)
             self.place.start_from.refresh()
         self._offer_model(self.record)
         outcome = self.record.outcome(stopped=job.stopped, failed=job.message is not None)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from napari.layers import Labels
 from qtpy.QtCore import QObject, Signal
 
 from napari_unet3d.configs import EvaluationConfig
@@ -20,7 +19,6 @@ from napari_unet3d.widgets.kit.memory import recall
 from napari_unet3d.widgets.kit.outcomes import Outcome, from_evaluation
 from napari_unet3d.widgets.kit.scores_table import ScoresTable
 from napari_unet3d.widgets.prediction.predictions import show_volume
-from napari_unet3d.widgets.view.layers import existing
 from napari_unet3d.widgets.view.origins import Origin
 
 _MOST_KEPT_BYTES = 2**30
@@ -88,10 +86,10 @@ class InspectedSet(QObject):
         outcome = from_evaluation(event, tolerance_um)
         origin = Origin(name, prediction.plan, self.chosen.model, self.chosen.dataset, self.chosen.part)
         sample = Sample(name, event.image, event.truth.labels, prediction.voxel_size_um)
-        image, truth = show_volume(viewer, sample, outcome, origin)
+        image, truth, labels = show_volume(viewer, sample, outcome, origin)
         row = self._table.names.index(name)
         self._table.selectRow(row)
-        return Shown(origin, image, image, truth, existing(viewer, f"{name} prediction", Labels)), outcome
+        return Shown(origin, image, image, truth, labels), outcome
 
     def _on_click(self, row: int, _column: int) -> None:
         name = self._table.names[row]

@@ -15,7 +15,7 @@ from napari_unet3d.widgets.inspection.inspection import Shown, Subject, plan_for
 from napari_unet3d.widgets.kit.form import compact_form_layout
 from napari_unet3d.widgets.view.layer_samples import sample_from_layers
 from napari_unet3d.widgets.view.mask_layer import mask_of
-from napari_unet3d.widgets.view.origins import Origin, origin_of
+from napari_unet3d.widgets.view.origins import Origin, companion_of, origin_of
 
 if TYPE_CHECKING:
     from napari_unet3d.widgets.kit.base import Dock
@@ -74,20 +74,31 @@ class LayerSource(QWidget):
         if candidates := ours or named:
             self.prediction.value = candidates[-1]
 
+    def choose(self, prediction: Labels) -> None:
+        """Choose a prediction and what belongs to it, and nothing that was chosen for another one before."""
+        for box in (self.truth, self.image, self.probability):
+            box.value = None
+        self.prediction.value = prediction
+        self.find_partners()
+
     def find_partners(self, *_: Any) -> None:
         """Choose the layers that belong to the chosen prediction, as far as there are any."""
         layer = self.prediction.value
         if layer is None:
             return
         name, plan = self.origin.name, self.origin.plan
-        for box, wanted in (
-            (self.truth, f"{name} labels"),
-            (self.image, name),
-            (self.probability, f"{name} probability"),
+        for box, role, wanted in (
+            (self.truth, "truth", f"{name} labels"),
+            (self.image, "image", name),
+            (self.probability, "probability", f"{name} probability"),
         ):
-            found = next((each for each in box.choices if each is not None and each.name == wanted), None)
-            if found is not None:
+            choices = [each for each in box.choices if each is not None]
+            known = companion_of(layer, role)
+            named = next((each for each in choices if each.name == wanted), None)
+            if (found := known if known in choices else named) is not None:
                 box.value = found
+        if plan is None and origin_of(layer) is not None:
+            plan = plan_for(Task.FOREGROUND, ZeroIs.BACKGROUND)  # of a model that says nothing else
         if plan is not None:
             self.task.setCurrentIndex(self.task.findData(plan.task))
             self.zero_is.setCurrentIndex(self.zero_is.findData(plan.zero_is))

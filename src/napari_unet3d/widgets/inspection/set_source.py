@@ -67,14 +67,28 @@ class SetSource(QWidget):
         self.list_volumes()
 
     def use_run(self, run: Path) -> None:
-        """Choose the model of a run folder and the test volumes of its dataset, or those to train where it has none."""
-        self.model.value = run
+        """Choose the model of a run folder and the test volumes of its dataset, or those to train where it has none.
+
+        Raises
+        ------
+        UserError
+            When the dataset of the run cannot be read from its folder.
+        """
         dataset = read_run_files(run).dataset
         if dataset is None:
-            return
-        self.dataset.value = dataset
+            raise UserError(f"{run} did not learn from a dataset folder. Choose the volumes to inspect.")
         has_test = bool(_pairs_in(dataset, Part.TEST))
-        self.part.setCurrentIndex(self.part.findData(Part.TEST if has_test else Part.TRAIN))
+        self.offer(run, dataset, Part.TEST if has_test else Part.TRAIN)
+        self.volume.setCurrentIndex(0)  # all of them
+
+    def offer(self, run: Path | None, dataset: Path | None, part: Part | None) -> None:
+        """Choose what is known of a model and its volumes; what is None stays as it is."""
+        if run is not None:
+            self.model.choose(run)
+        if dataset is not None:
+            self.dataset.value = dataset
+        if part is not None:
+            self.part.setCurrentIndex(self.part.findData(part))
 
     def list_volumes(self, *_: object) -> None:
         """Bring the menu of volumes up to date."""

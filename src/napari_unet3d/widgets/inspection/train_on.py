@@ -32,7 +32,7 @@ from napari_unet3d.widgets.kit.question import is_wanted
 from napari_unet3d.widgets.kit.runs import new_run_folder, remember_run
 from napari_unet3d.widgets.training.train_job import TRAIN, begin_training
 from napari_unet3d.widgets.view.layers import show_labels
-from napari_unet3d.widgets.view.origins import mark_origin
+from napari_unet3d.widgets.view.origins import mark_companions, mark_origin
 from napari_unet3d.widgets.view.view_state import kept_selection
 
 if TYPE_CHECKING:
@@ -210,6 +210,8 @@ class TrainOnPart(QWidget):
             layer = show_labels(self._dock.viewer, name, labels, correcting.layers.shown.place, opacity=0.5)
             correcting.layers.bring_out(layer)
         mark_origin([layer], origin)
+        shown = correcting.layers.shown
+        mark_companions(layer, image=shown.image, truth=shown.truth)
         self._dock.source.prediction.value = layer
         self._dock.come_forward()
         self._dock.ensureWidgetVisible(self.message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from types import NoneType
 from typing import Any, ClassVar, get_args
 
@@ -14,6 +15,7 @@ from qtpy.QtWidgets import QDockWidget, QFrame, QMainWindow, QScrollArea, QSizeP
 
 from napari_unet3d.widgets.kit.footer import Footer
 from napari_unet3d.widgets.kit.parts import MessageLine, RunBar
+from napari_unet3d.widgets.kit.runs import recent_runs, remember_run
 from napari_unet3d.widgets.view.own_layers import is_aid
 from napari_unet3d.widgets.work.closing import guard_closing
 from napari_unet3d.widgets.work.jobs import Job, jobs_of
@@ -73,6 +75,7 @@ class Dock(ScrollDock):
         self.jobs = jobs_of(self.viewer)
         self.message = MessageLine()
         self.run_bar: RunBar
+        self._job: Job | None = None
         self.footer = Footer(self)
         self.setViewportMargins(0, 0, 0, self.footer.sizeHint().height())  # it does not scroll away
         self._layer_boxes: list[ComboBox] = []
@@ -222,8 +225,14 @@ class Dock(ScrollDock):
         """Show why a job failed."""
         self.message.show_message(message, "error")
 
+    def remember_model(self, job: Job, model: Path) -> None:
+        """Put the model of an ended job first among the recent ones; not again when a new dock shows that end again."""
+        if job is self._job or model not in recent_runs():
+            remember_run(model)
+
     def _on_ended(self) -> None:
-        self.on_ended(self._job)
+        if self._job is not None:
+            self.on_ended(self._job)
 
 
 def _dock_widget_of(widget: QWidget) -> QDockWidget | None:

@@ -67,6 +67,11 @@ class ModelBox(QWidget):
         self._combo.setEditText(str(path))
         self._show_end()
 
+    def choose(self, path: Path) -> None:
+        """Choose a model that another part of the plugin offers; only a model that is made later replaces it."""
+        self.refresh()  # what is new by now is not to replace it when the box is refreshed next
+        self.value = path
+
     def require(self) -> Path:
         """Give the path.
 

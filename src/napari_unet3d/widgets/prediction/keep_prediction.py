@@ -11,7 +11,7 @@ from napari.layers import Labels
 from qtpy.QtWidgets import QPushButton
 
 from napari_unet3d.widgets.view.layers import existing, show_labels
-from napari_unet3d.widgets.view.origins import Origin, mark_origin, origin_of
+from napari_unet3d.widgets.view.origins import Origin, copy_origin, mark_origin
 from napari_unet3d.widgets.view.view_state import select
 
 if TYPE_CHECKING:
@@ -63,7 +63,8 @@ class KeepPrediction(QPushButton):
         name = _free_name(f"{prediction.name} – {_model_name(model)}", {layer.name for layer in viewer.layers})
         kept = show_labels(viewer, name, np.array(shown.data), shown, opacity=shown.opacity, visible=False)
         kept.features = shown.features
-        mark_origin([kept], origin_of(shown) or Origin(prediction.name, prediction.plan, model))
+        mark_origin([kept], Origin(prediction.name, prediction.plan, model))  # unless the layer knows more
+        copy_origin(shown, kept)
         select(viewer, selected)
         self._dock.message.show_message(f"The prediction is kept as '{name}'; compare it with another in Inspect.")
 

@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What is in view: an outcome, where it lies, and the layer with its truth."""
+    """What is in view: an outcome, where it lies, the layer with its truth, and that of its labels."""
 
     outcome: Outcome
     place: Place
     truth: Labels | None
+    labels: Labels
 
 
 class LivePrediction(QObject):
@@ -73,23 +74,19 @@ class LivePrediction(QObject):
         self._scores.cancel()
         self.shown = None
 
-    def show(self, outcome: Outcome, place: Place, truth: Labels | None, made_with: PostProcessing) -> None:
+    def show(self, shown: Shown, made_with: PostProcessing) -> None:
         """Follow another outcome, which is in the viewer already.
 
         Parameters
         ----------
-        outcome : Outcome
-            The outcome.
-        place : Layer or tuple of float
-            Where it lies.
-        truth : Labels, optional
-            The layer with the truth.
+        shown : Shown
+            The outcome and its layers.
         made_with : PostProcessing
             The settings that its labels were made with; they are made again if others stand in the dock.
         """
         self.forget()
-        self.shown = Shown(outcome, place, truth)
-        self.changed.emit(outcome)
+        self.shown = shown
+        self.changed.emit(shown.outcome)
         if self._settings != made_with:
             self._relabel()
 
@@ -110,9 +107,17 @@ class LivePrediction(QObject):
         assert self.shown is not None  # else it would have been cancelled
         if outcome.prediction is self.shown.outcome.prediction:  # which may have got its scores meanwhile
             return
-        update_outcome(self._viewer, outcome, self.shown.place)
-        self.shown = replace(self.shown, outcome=outcome)
+        labels = update_outcome(self._viewer, outcome, self.shown.place, self.shown.labels)
+        self.shown = replace(self.shown, outcome=outcome, labels=labels)
         self.changed.emit(outcome)
+
+    def labels_layer(self) -> Labels:
+        """Return the layer of the labels in view, which is made again when the user has removed it."""
+        assert self.shown is not None
+        if self.shown.labels not in self._viewer.layers:
+            labels = update_outcome(self._viewer, self.shown.outcome, self.shown.place, self.shown.labels)
+            self.shown = replace(self.shown, labels=labels)
+        return self.shown.labels
 
     def _on_settled(self) -> None:
         if self.shown is None:

@@ -14,6 +14,7 @@ from napari_unet3d.configs import EvaluationConfig, PredictionConfig, Task
 from napari_unet3d.data.dataset import file_name
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.volumes import read_sample, read_volume, write_volume
+from napari_unet3d.model.plan import Plan
 from napari_unet3d.prediction.events import EvaluateEvent, PredictFilesEvent, Prediction
 from napari_unet3d.widgets.kit.outcomes import Outcome, compare, read_painted
 from napari_unet3d.widgets.view.layers import (
@@ -26,7 +27,7 @@ from napari_unet3d.widgets.view.layers import (
     show_labels,
     show_sample,
 )
-from napari_unet3d.widgets.view.origins import Origin, mark_origin
+from napari_unet3d.widgets.view.origins import Origin, copy_origin, mark_companions, mark_origin
 from napari_unet3d.widgets.view.own_layers import raise_volume
 
 _MOST_ROWS = 1000  # of a layer's table
@@ -44,11 +45,14 @@ class FileOpened:
         What was kept of the prediction.
     labels : ndarray of unsigned integers, shape (z, y, x), or None
         The labels of the results; None when the prediction was kept.
+    plan : Plan or None
+        What the labels mean; None means foreground.
     """
 
     sample: Sample
     prediction: Prediction | None
     labels: NDArray[Any] | None
+    plan: Plan | None
 
 
 def predict_sample(model: Path, sample: Sample, config: PredictionConfig, out: Path | None) -> Iterator[Any]:
@@ -89,15 +93,15 @@ def evaluate_dataset(model: Path, dataset: Path, out: Path | None, config: Evalu
     yield from evaluate(model, dataset, out=out, config=config)
 
 
-def open_file(source: Path, result: Path, kept: Prediction | None) -> Iterator[FileOpened]:
+def open_file(source: Path, result: Path, plan: Plan | None, kept: Prediction | None) -> Iterator[FileOpened]:
     """Read a volume and, where its prediction was not kept, its predicted labels."""
-    yield FileOpened(read_sample(source), kept, read_volume(result).array if kept is None else None)
+    yield FileOpened(read_sample(source), kept, read_volume(result).array if kept is None else None, plan)
 
 
 def show_outcome(
     viewer: Any, outcome: Outcome, like: Place, truth_layer: Labels | None, origin: Origin | None = None
-) -> None:
-    """Show a prediction in the place of its image, so that mistakes are what is seen first.
+) -> Labels:
+    """Show a prediction in the place of its image, so that mistakes are what is seen first; return its labels.
 
     Classes tell their names, and objects their ids, under the pointer.
 
@@ -115,7 +119,8 @@ def show_outcome(
     truth_layer : Labels, optional
         The layer with the truth, which is hidden.
     origin : Origin, optional
-        Where it comes from, which the layers remember.
+        Where it comes from, which the layers remember; that of the labels remembers those of image, truth and
+        probability, too.
     """
     name, prediction = outcome.prediction.name, outcome.prediction
     origin = origin or Origin(name, prediction.plan)
@@ -147,50 +152,71 @@ def show_outcome(
     labels = show_labels(viewer, f"{name} prediction", prediction.labels, like, opacity=0.5)
     labels.features = _names_of_values(outcome)
     mark_origin([probability, labels], origin)
+    mark_companions(labels, image=like, truth=truth_layer, probability=probability)
     if outcome.difference is None:
         bring_out(viewer, labels)
-        return
+        return labels
     difference = show_difference(viewer, f"{name} difference", outcome.difference, like)
     mark_origin([difference], origin)
     bring_out(viewer, difference, instead_of=[labels] if truth_layer is None else [labels, truth_layer])
+    return labels
 
 
-def update_outcome(viewer: Any, outcome: Outcome, like: Place) -> None:
-    """Show other labels for the same probability; what is in view stays in view."""
+def update_outcome(viewer: Any, outcome: Outcome, like: Place, before: Labels) -> Labels:
+    """Show other labels for the same probability; what is in view stays in view.
+
+    Parameters
+    ----------
+    viewer, outcome, like
+        As for `show_outcome`.
+    before : Labels
+        The layer of the labels so far.
+
+    Returns
+    -------
+    Labels
+        The layer of the labels: the same one, unless it was renamed or removed.
+    """
     name = outcome.prediction.name
-    show_labels(viewer, f"{name} prediction", outcome.prediction.labels, like)
+    labels = show_labels(viewer, f"{name} prediction", outcome.prediction.labels, like)
+    if labels is not before:
+        labels.features = _names_of_values(outcome)
+        copy_origin(before, labels)
     if outcome.difference is not None:
         show_difference(viewer, f"{name} difference", outcome.difference, like)
+    return labels
 
 
 def show_outcome_of_layer(
     viewer: Any, outcome: Outcome, image: Place, truth: Labels | None, origin: Origin | None = None
-) -> None:
+) -> Labels:
     """Show the prediction of a layer that is in the viewer, without what was made for other volumes before."""
     if isinstance(image, Layer):
         hide_own_layers(viewer)
         image.visible = True
-    show_outcome(viewer, outcome, image, truth, origin)
+    return show_outcome(viewer, outcome, image, truth, origin)
 
 
 def show_volume(
     viewer: Any, sample: Sample, outcome: Outcome, origin: Origin | None = None
-) -> tuple[Image, Labels | None]:
-    """Show a volume that is not in the viewer yet; give the layers of its image and of its truth."""
+) -> tuple[Image, Labels | None, Labels]:
+    """Show a volume that is not in the viewer yet; return the layers of image, truth and prediction."""
     hide_own_layers(viewer)
     image, truth = show_sample(viewer, sample)
     image.visible = True
-    show_outcome(viewer, outcome, image, truth, origin)
-    return image, truth
+    return image, truth, show_outcome(viewer, outcome, image, truth, origin)
 
 
-def show_labels_of_file(viewer: Any, opened: FileOpened) -> None:
+def show_labels_of_file(viewer: Any, opened: FileOpened, origin: Origin) -> None:
     """Show a volume from a file and its predicted labels, of which nothing else was kept."""
     assert opened.labels is not None
     hide_own_layers(viewer)
     image, _ = show_sample(viewer, opened.sample)
     bring_out(viewer, image)
-    bring_out(viewer, show_labels(viewer, f"{opened.sample.name} prediction", opened.labels, image, opacity=0.5))
+    labels = show_labels(viewer, f"{opened.sample.name} prediction", opened.labels, image, opacity=0.5)
+    mark_origin([labels], origin)
+    mark_companions(labels, image=image)
+    bring_out(viewer, labels)
 
 
 def _names_of_values(outcome: Outcome) -> dict[str, list[Any]]:

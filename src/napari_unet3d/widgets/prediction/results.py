@@ -20,7 +20,7 @@ from napari_unet3d.evaluation.colours import EXTRA_COLOUR, MISSED_COLOUR, WRONG_
 from napari_unet3d.widgets.kit.outcomes import DEFAULT_TOLERANCE_UM, Outcome, from_evaluation
 from napari_unet3d.widgets.kit.scores_table import ScoresTable
 from napari_unet3d.widgets.prediction.annotate_next import AnnotateNext
-from napari_unet3d.widgets.prediction.live import LivePrediction
+from napari_unet3d.widgets.prediction.live import LivePrediction, Shown
 from napari_unet3d.widgets.prediction.predictions import (
     FileOpened,
     open_file,
@@ -34,6 +34,7 @@ from napari_unet3d.widgets.view.origins import Origin
 
 if TYPE_CHECKING:
     from napari_unet3d.evaluation.scores import Scores
+    from napari_unet3d.model.plan import Plan
     from napari_unet3d.prediction.events import EvaluationFinished, Prediction, PredictionWritten, VolumeEvaluated
     from napari_unet3d.widgets.kit.base import Dock
 
@@ -111,15 +112,15 @@ class Results(QWidget):
         layers = self._dock.viewer.layers
         place = image if image in layers else outcome.prediction.voxel_size_um
         truth = truth if truth in layers else None
-        show_outcome_of_layer(self._dock.viewer, outcome, place, truth, self._origin(outcome))
-        self.live.show(outcome, place, truth, self.made_with)
+        labels = show_outcome_of_layer(self._dock.viewer, outcome, place, truth, self._origin(outcome))
+        self.live.show(Shown(outcome, place, truth, labels), self.made_with)
 
     def add_file(self, event: PredictionWritten, source: Path) -> None:
         """Add a file whose prediction is written; its arrays are kept until they fill a gigabyte."""
         name = event.prediction.name
         self.table.show_name(name)
         kept = event.prediction if self._has_room(Outcome(event.prediction).nbytes) else None
-        self._rows[name] = partial(self._open_file, source, event.files[0], kept)
+        self._rows[name] = partial(self._open_file, source, event.files[0], event.prediction.plan, kept)
         self.show_button.show()
 
     def add_evaluated(self, event: VolumeEvaluated) -> None:
@@ -168,8 +169,9 @@ class Results(QWidget):
         sample = Sample(event.scores.name, event.image, truth.labels, voxel_size_um, truth.annotated)
         self._show_volume(sample, from_evaluation(event, self.tolerance_um))
 
-    def _open_file(self, source: Path, result: Path, kept: Prediction | None) -> None:
-        job = self._dock.jobs.start("open", f"Opening {source.name}", partial(open_file, source, result, kept))
+    def _open_file(self, source: Path, result: Path, plan: Plan | None, kept: Prediction | None) -> None:
+        opening = partial(open_file, source, result, plan, kept)
+        job = self._dock.jobs.start("open", f"Opening {source.name}", opening)
         job.reported.connect(self._show_opened)
         job.failed.connect(self._dock.show_failure)
 
@@ -182,15 +184,15 @@ class Results(QWidget):
         self.annotate_button.refresh()
         self.legend.hide()
         self.inspect_button.hide()
-        show_labels_of_file(self._dock.viewer, opened)
+        show_labels_of_file(self._dock.viewer, opened, Origin(opened.sample.name, opened.plan, self.model))
         self._dock.message.show_message(
             f"'{opened.sample.name}' is shown with the labels of its file. More was not kept, since the volumes "
             "before it fill a gigabyte of memory; predict it alone to change its labels with the settings."
         )
 
     def _show_volume(self, sample: Sample, outcome: Outcome) -> None:
-        place, truth = show_volume(self._dock.viewer, sample, outcome, self._origin(outcome))
-        self.live.show(outcome, place, truth, self.made_with)
+        place, truth, labels = show_volume(self._dock.viewer, sample, outcome, self._origin(outcome))
+        self.live.show(Shown(outcome, place, truth, labels), self.made_with)
 
     def _on_changed(self, outcome: Outcome) -> None:
         if outcome.scores is not None:
@@ -209,9 +211,10 @@ class Results(QWidget):
         return Origin(prediction.name, prediction.plan, self.model, self.dataset, part)
 
     def _inspect(self, *_: object) -> None:
-        assert self.live.shown is not None
-        name = self.live.shown.outcome.prediction.name
-        self._dock.open_dock("Inspect").inspect_layers(f"{name} prediction")
+        labels, shown = self.live.labels_layer(), self.live.shown
+        assert shown is not None
+        is_painted = self.dataset is None and shown.truth in self._dock.viewer.layers  # else it was read from a file
+        self._dock.open_dock("Inspect").inspect_prediction(labels, None if is_painted else shown.outcome)
 
     def _offer_to_save(self, outcome: Outcome | None) -> None:
         self.save.results.show_outcome(outcome)

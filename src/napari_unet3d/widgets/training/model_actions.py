@@ -33,11 +33,11 @@ class ModelActions(QWidget):
         self._dock = dock
         self._run: Path | None = None
         self.predict_button, self.inspect_button = QPushButton("Predict with it"), QPushButton("Inspect its errors")
-        self.predict_button.setToolTip("Open the dock Predict; it offers the model that was just trained.")
+        self.predict_button.setToolTip("Open the dock Predict with the model of this run.")
         self.inspect_button.setToolTip(
             "Predict the test volumes of the dataset, or the training volumes when it has none, and list every error."
         )
-        self.predict_button.clicked.connect(lambda: dock.open_dock("Predict"))
+        self.predict_button.clicked.connect(self._predict)
         self.inspect_button.clicked.connect(self._inspect)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
@@ -51,6 +51,10 @@ class ModelActions(QWidget):
         self._run = run
         self.setVisible(run is not None)
         self.inspect_button.setVisible(run is not None and _has_dataset(run))
+
+    def _predict(self) -> None:
+        if self._run is not None:
+            self._dock.open_dock("Predict").use_run(self._run)
 
     def _inspect(self) -> None:
         if self._run is not None:

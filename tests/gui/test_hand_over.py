@@ -1,0 +1,308 @@
+"""From one dock to the next by their buttons: the run goes to Predict, and truth and model go to Inspect."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+
+from napari_unet3d.configs import TrainingConfig, ZeroIs
+from napari_unet3d.data.dataset import Part, add_sample, create_dataset
+from napari_unet3d.data.sample import Sample
+from napari_unet3d.training.loop import train
+from napari_unet3d.widgets.inspection.inspect_source import SourceKind
+from napari_unet3d.widgets.kit.runs import remember_run
+from napari_unet3d.widgets.prediction.predict_target import Target
+
+
+def volume(name, seed, zero_is=ZeroIs.BACKGROUND):
+    """Two bright boxes; where 0 is not annotated, a slab at the edge is not."""
+    labels = np.zeros((12, 14, 18), np.uint8)
+    labels[3:8, 4:9, 5:12] = labels[9:11, 10:13, 2:6] = 1
+    image = labels * 120 + np.random.default_rng(seed).integers(0, 50, labels.shape)
+    if zero_is is ZeroIs.UNLABELLED:
+        labels += 1
+        labels[:, :2] = 0
+    return Sample(name, image.astype(np.uint8), labels, (2.0, 1.0, 0.5))
+
+
+def make_run(folder, name, zero_is=ZeroIs.BACKGROUND):
+    dataset = create_dataset(folder / f"{name} dataset")
+    for number, part in enumerate((Part.TRAIN, Part.TRAIN, Part.TEST)):
+        add_sample(dataset, volume(f"v{number}", number, zero_is), part)
+    config = TrainingConfig(epochs=1, steps_per_epoch=1, val_fraction=0.5, device="cpu", zero_is=zero_is)
+    list(train(dataset, folder / name, config))
+    return folder / name
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def run(folder):
+    return make_run(folder, "one")
+
+
+@pytest.fixture(scope="module")
+def other_run(folder):
+    return make_run(folder, "other")
+
+
+@pytest.fixture
+def dock_of(viewer):
+    """Give the widget of a dock that is open, whoever opened it."""
+    return lambda name: viewer.window.dock_widgets[f"{name} (napari-unet3d)"]
+
+
+@pytest.fixture
+def settle(qtbot):
+    """Wait until docks have their places, which shows them again."""
+    return lambda: qtbot.wait(100)
+
+
+@pytest.fixture
+def layers(viewer):
+    """An image and its truth, whose name does not say so."""
+    sample = volume("mine", 7)
+    place = {"scale": sample.voxel_size_um, "units": ("um",) * 3}
+    return viewer.add_image(sample.image, name="mine", **place), viewer.add_labels(
+        sample.labels, name="painted", **place
+    )
+
+
+@pytest.fixture
+def predicted(run, layers, open_dock, wait_for_end):
+    """The Predict dock after a prediction that was compared with the truth chosen in it."""
+    remember_run(run)
+    dock = open_dock("Predict")
+    dock.target.truth.value = layers[1]
+    job = wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
+    assert job.message is None
+    assert dock.results.inspect_button.isVisibleTo(dock)
+    return dock
+
+
+@pytest.fixture
+def inspect_errors(dock_of, qtbot):
+    """Click 'Inspect these errors' and wait for the inspection; gives the Inspect dock."""
+
+    def _inspect(predict):
+        predict.results.inspect_button.click()
+        dock = dock_of("Inspect")
+        before = dock.inspection
+        qtbot.waitUntil(lambda: dock.jobs.running("inspect") is None, timeout=20_000)
+        assert dock.message.kind != "error", dock.message.text()
+        assert dock.inspection is not before
+        return dock
+
+    return _inspect
+
+
+def wrong_voxels(inspection):
+    return np.bincount(inspection.outcome.difference.ravel(), minlength=4).tolist()
+
+
+def expected(labels, truth):
+    missed, extra = (truth > 0) & (labels == 0), (truth == 0) & (labels > 0)
+    return [int((~missed & ~extra).sum()), int(extra.sum()), int(missed.sum()), 0]
+
+
+@pytest.mark.parametrize("state", ["closed", "behind", "in front", "closed after a prediction"])
+def test_predict_gets_the_run_whatever_it_offered_before(
+    state, run, other_run, layers, open_dock, close_dock, dock_of, wait_for_end, settle
+):
+    remember_run(other_run)
+    if state != "closed":
+        predict = open_dock("Predict")
+        settle()
+    if state == "closed after a prediction":
+        wait_for_end(predict, predict.run_bar.start_button.click, 60_000)
+        close_dock(predict)
+    dock = open_dock("Train")
+    settle()
+    dock.open_run.open(run)
+    if state == "in front":
+        predict.come_forward()
+    if state in ("behind", "in front"):
+        predict.model.value = other_run
+    remember_run(other_run)  # as a prediction with it does
+    dock.model_actions.predict_button.click()
+    predict = dock_of("Predict")
+    assert predict.model.value == run
+    settle()
+    dock.come_forward()
+    settle()
+    predict.come_forward()
+    settle()
+    assert predict.isVisibleTo(predict.window())
+    assert predict.model.value == run, "it stays chosen when the dock is shown again"
+
+
+def test_a_new_train_dock_does_not_take_the_run_away_from_predict(
+    run, dataset, open_dock, close_dock, dock_of, wait_for_end, settle
+):
+    dock = open_dock("Train")
+    dock.source.use_folder(dataset)
+    dock.form.value = TrainingConfig(epochs=1, steps_per_epoch=1, val_fraction=0.34)
+    wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
+    trained = dock.record.run_folder
+    dock.model_actions.predict_button.click()
+    assert dock_of("Predict").model.value == trained
+    dock.open_run.open(run)
+    dock.model_actions.predict_button.click()
+    settle()
+    close_dock(dock)
+    dock = open_dock("Train")
+    assert dock.record.run_folder == trained
+    settle()
+    dock_of("Predict").come_forward()
+    settle()
+    assert dock_of("Predict").model.value == run
+    dock.model_actions.predict_button.click()
+    assert dock_of("Predict").model.value == trained
+
+
+def test_a_predict_dock_that_is_open_offers_a_run_when_it_ends(run, dataset, open_dock, wait_for_end, qtbot):
+    remember_run(run)
+    predict = open_dock("Predict")
+    dock = open_dock("Train")
+    predict.parentWidget().setFloating(True)
+    qtbot.wait(100)
+    assert predict.model.value == run
+    dock.source.use_folder(dataset)
+    dock.form.value = TrainingConfig(epochs=1, steps_per_epoch=1, val_fraction=0.34)
+    wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
+    qtbot.waitUntil(lambda: predict.model.value == dock.record.run_folder)
+
+
+def test_inspect_compares_with_the_truth_chosen_in_predict_and_can_train_on(
+    predicted, run, layers, viewer, inspect_errors, folder, qtbot
+):
+    dock = inspect_errors(predicted)
+    image, truth = layers
+    labels = viewer.layers["mine prediction"]
+    inspection = dock.inspection
+    assert (inspection.prediction, inspection.truth, inspection.image) == (labels, truth, image)
+    assert dock.source.probability.value is viewer.layers["mine probability"]
+    assert inspection.run == run
+    assert dock.choice.volumes.model.value == run
+    assert wrong_voxels(inspection) == expected(labels.data, truth.data)
+    assert inspection.errors.objects
+    dock.steps.next_button.click()
+    dock.correct.controls.truth_button.click()
+    assert dock.train_on.dataset.value == folder / "one dataset", "that of the run"
+    dock.train_on.dataset.value = create_dataset(folder / "corrected dataset")
+    dock.train_on.run_bar.start_button.click()
+    job = dock.jobs.running("train")
+    assert job is not None, dock.train_on.message.text()
+    with qtbot.waitSignal(job.ended, timeout=60_000):
+        job.stop()
+    assert job.kept[0].start_from == run
+
+
+def test_an_open_inspect_dock_drops_the_truth_of_another_volume(predicted, boxes, open_dock, inspect_errors, layers):
+    inspect = open_dock("Inspect")
+    inspect.source.prediction.value = boxes[2]
+    assert inspect.source.truth.value is boxes[1]
+    dock = inspect_errors(predicted)
+    assert dock is inspect
+    assert dock.inspection.truth is layers[1]
+    assert dock.inspection.image is layers[0]
+
+
+def test_inspect_opened_from_the_menu_knows_truth_and_model(predicted, layers, run, open_dock, wait_for_end):
+    dock = open_dock("Inspect")
+    wait_for_end(dock, dock.run_bar.start_button.click)
+    assert dock.inspection.truth is layers[1]
+    assert dock.inspection.run == run
+
+
+def test_renamed_layers_are_handed_over(predicted, layers, viewer, run, inspect_errors):
+    labels = viewer.layers["mine prediction"]
+    for layer, name in ((layers[0], "grey"), (layers[1], "right"), (labels, "first try")):
+        layer.name = name
+    viewer.layers["mine probability"].name = "how sure"
+    dock = inspect_errors(predicted)
+    inspection = dock.inspection
+    assert (inspection.prediction, inspection.truth, inspection.image) == (labels, layers[1], layers[0])
+    assert dock.source.probability.value is viewer.layers["how sure"]
+    assert inspection.run == run
+
+
+def test_labels_made_again_after_a_new_name_know_the_run(predicted, layers, viewer, run, inspect_errors, qtbot):
+    viewer.layers["mine prediction"].name = "first try"
+    threshold = round(float(np.median(viewer.layers["mine probability"].data)), 2)
+    predicted.labels_form.boxes["threshold"].native.setValue(threshold)
+    qtbot.waitUntil(lambda: "mine prediction" in viewer.layers)
+    inspection = inspect_errors(predicted).inspection
+    assert inspection.prediction is viewer.layers["mine prediction"]
+    assert inspection.run == run
+    assert inspection.truth is layers[1]
+
+
+def test_a_layer_of_the_user_with_the_name_of_a_prediction_is_not_taken_for_it(run, layers, viewer, open_dock, request):
+    own = viewer.add_labels(np.zeros_like(layers[1].data), name="mine prediction", scale=layers[1].scale)
+    predicted = request.getfixturevalue("predicted")
+    inspection = request.getfixturevalue("inspect_errors")(predicted).inspection
+    assert inspection.prediction is not own
+    assert inspection.run == run
+    assert inspection.truth is layers[1]
+
+
+@pytest.mark.parametrize("removed", ["mine prediction", "painted", "mine"])
+def test_what_was_removed_from_the_viewer_is_handed_over_all_the_same(removed, predicted, viewer, run, inspect_errors):
+    labels, truth = viewer.layers["mine prediction"].data, viewer.layers["painted"].data
+    viewer.layers.remove(removed)
+    inspection = inspect_errors(predicted).inspection
+    assert inspection.run == run
+    assert wrong_voxels(inspection) == expected(labels, truth)
+    assert inspection.prediction is viewer.layers["mine prediction"]
+
+
+@pytest.mark.parametrize("zero_is", [ZeroIs.BACKGROUND, ZeroIs.UNLABELLED])
+def test_a_volume_of_a_test_set_is_inspected_with_its_truth(zero_is, folder, open_dock, wait_for_end, inspect_errors):
+    name = f"test set {zero_is}"
+    run = make_run(folder, name, zero_is)
+    predict = open_dock("Predict")
+    predict.model.value = run
+    predict.target.buttons[Target.TEST_SET].click()
+    predict.target.dataset.value = folder / f"{name} dataset"
+    job = wait_for_end(predict, predict.run_bar.start_button.click, 60_000)
+    assert job.message is None
+    dock = inspect_errors(predict)
+    inspection = dock.inspection
+    assert inspection.origin.run == run
+    assert (inspection.dataset, inspection.part) == (folder / f"{name} dataset", Part.TEST)
+    painted, labels = volume("v2", 2, zero_is).labels, inspection.outcome.prediction.labels
+    if zero_is is ZeroIs.UNLABELLED:
+        labels, painted = np.where(painted > 0, labels, 0), np.maximum(painted, 1) - 1
+    assert wrong_voxels(inspection) == expected(labels, painted)
+    chosen = dock.choice.volumes
+    assert (chosen.model.value, chosen.dataset.value) == (run, folder / f"{name} dataset")
+
+
+def test_all_errors_of_a_run_are_inspected_after_one_volume_of_another(run, open_dock, dock_of, qtbot):
+    inspect = open_dock("Inspect")
+    inspect.choice.choose(SourceKind.DATASET)
+    inspect.choice.volumes.use_run(run)
+    inspect.choice.volumes.volume.setCurrentIndex(1)
+    dock = open_dock("Train")
+    dock.open_run.open(run)
+    dock.model_actions.inspect_button.click()
+    assert inspect.choice.volumes.volume.currentData() is None
+    assert inspect.choice.volumes.model.value == run
+    qtbot.waitUntil(lambda: inspect.inspection is not None, timeout=60_000)
+    assert inspect.inspection.run == run
+    qtbot.waitUntil(lambda: inspect.jobs.running("inspect") is None, timeout=20_000)
+
+
+def test_a_run_whose_folder_is_gone_is_explained(folder, open_dock, dock_of):
+    gone = make_run(folder, "gone")
+    dock = open_dock("Train")
+    dock.open_run.open(gone)
+    shutil.rmtree(gone)
+    dock.model_actions.inspect_button.click()
+    assert dock_of("Inspect").message.kind == "error"
