@@ -21,7 +21,7 @@ from monai.transforms.spatial.dictionary import RandAffined, RandFlipd, RandRota
 from table import Row, in_turns, ratio, spread, table
 
 from napari_unet3d.configs import Augmentation
-from napari_unet3d.prediction.augmentation import STRENGTHS, Augmenter
+from napari_unet3d.transforms.augment import STRENGTHS, Augmenter
 
 _PATCHES = 24  # per time that is taken
 _BOTH = ("image", "labels")

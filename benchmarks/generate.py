@@ -30,7 +30,7 @@ GOALS = {128: 10, 384: 100}  # how many times faster than qim3d
 
 OURS = """
 from napari_unet3d.configs import SyntheticConfig
-from napari_unet3d.data.synthetic import generate_volume
+from napari_unet3d.data.synthetic.generate import generate_volume
 
 def run(edge, objects, seed):
     *_, event = generate_volume(SyntheticConfig(shape=(edge,) * 3, objects=objects, seed=seed))

@@ -30,12 +30,12 @@ from tutorial import FAST, WANTED_DICE
 
 from napari_unet3d import Sample, SyntheticConfig, TrainingConfig, predict, train
 from napari_unet3d.configs import Device, Preset
-from napari_unet3d.data.synthetic import generate_volume
+from napari_unet3d.data.synthetic.generate import generate_volume
 from napari_unet3d.model.devices import choose_hardware
 from napari_unet3d.model.network import build_unet
 from napari_unet3d.model.plan import plain_plan
 from napari_unet3d.training.events import EpochFinished, Pace, RunStarted, StepFinished
-from napari_unet3d.training.learning.losses import make_loss
+from napari_unet3d.training.optim.losses import make_loss
 
 # Milliseconds of one step on 1 × 128³ in bf16 that the card cannot beat: max(FLOP time, traffic of convolutions).
 _FLOOR_MS = {"xxsmall": 0.04, "xsmall": 0.11, "small": 0.38, "medium": 1.5}

@@ -26,9 +26,9 @@ from scipy import ndimage
 from table import spread
 
 from napari_unet3d.configs import SyntheticConfig, Task
-from napari_unet3d.data.annotation import Truth
-from napari_unet3d.data.synthetic import generate_volume
-from napari_unet3d.evaluation.error_objects import find_error_objects
+from napari_unet3d.data.ground_truth import Truth
+from napari_unet3d.data.synthetic.generate import generate_volume
+from napari_unet3d.evaluation.errors.find import find_error_objects
 
 PIECE = 128
 N_JUMPS = 20
@@ -145,8 +145,8 @@ def walk(title: str, truth: Labels, prediction: Labels, tolerance_um: float) -> 
 
     with (
         TemporaryDirectory() as folder,
-        mock.patch("napari_unet3d.widgets.kit.memory.memory_folder", return_value=Path(folder)),
-        mock.patch("napari_unet3d.widgets.kit.runs.plugin_data_folder", return_value=Path(folder)),
+        mock.patch("napari_unet3d.session.preferences.memory_folder", return_value=Path(folder)),
+        mock.patch("napari_unet3d.session.recent_runs.plugin_data_folder", return_value=Path(folder)),
     ):
         viewer = napari.Viewer()
         viewer.window._qt_window.resize(1366, 768)

@@ -38,7 +38,7 @@ from scipy import ndimage
 
 from napari_unet3d import PredictionConfig, Sample, TrainingConfig, predict, train
 from napari_unet3d.data.volumes import read_sample
-from napari_unet3d.evaluation.objects import score_objects
+from napari_unet3d.evaluation.metrics.instances import score_objects
 
 CHANNELS = (32, 64, 128)
 PATCH = (48, 64, 64)

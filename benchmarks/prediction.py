@@ -7,7 +7,7 @@ Run it on a quiet machine:
 Both run the same weights over the same tiles, two at a time, with an overlap of one half, and blend the probabilities
 with the same Gaussian window. Ours differs in the network as it is placed (see `napari_unet3d.model.network`: weights
 channels last, norms, activations and sums in place, and fast convolutions for few channels and a single output) and in
-the blending (see `napari_unet3d.prediction.tiles`). The peaks lie on top of volume and weights.
+the blending (see `napari_unet3d.inference.tiling`). The peaks lie on top of volume and weights.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from numpy.typing import NDArray
 from table import Row, in_turns, ratio, spread, table
 
 from napari_unet3d.configs import Device, Preset, TrainingConfig
+from napari_unet3d.inference.tiling import Blend, Tiling, gaussian_window, tile_grid
 from napari_unet3d.model.devices import choose_hardware
 from napari_unet3d.model.network import build_unet, place_network
-from napari_unet3d.prediction.tiles import Blend, Tiling, gaussian_window, tile_grid
 
 _OVERLAP, _TILES_PER_BATCH, _WATCH_SECONDS = 0.5, 2, 0.002
 Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]

@@ -23,17 +23,17 @@ from table import Row, in_turns, ratio, spread, table
 
 from napari_unet3d import Sample, SyntheticConfig, TrainingConfig, train
 from napari_unet3d.configs import Device, Preset
-from napari_unet3d.data.shelf import Shelf
+from napari_unet3d.data.memmap import Shelf
 from napari_unet3d.data.split import Split
-from napari_unet3d.data.synthetic import generate_volume
+from napari_unet3d.data.synthetic.generate import generate_volume
 from napari_unet3d.model.devices import choose_hardware
 from napari_unet3d.model.network import build_unet, place_network
 from napari_unet3d.model.plan import plain_plan
 from napari_unet3d.training.events import EpochFinished, StepFinished
-from napari_unet3d.training.learning.learner import Learner
-from napari_unet3d.training.learning.losses import make_loss
-from napari_unet3d.training.learning.optimizers import make_optimizer
-from napari_unet3d.training.workload import make_workload
+from napari_unet3d.training.optim.learner import Learner
+from napari_unet3d.training.optim.losses import make_loss
+from napari_unet3d.training.optim.step import make_optimizer
+from napari_unet3d.training.prepare import make_workload
 
 _N_BATCHES = 8
 

@@ -25,7 +25,7 @@ from table import ratio, spread
 
 from napari_unet3d.configs import Device, Difficulty, SyntheticConfig, TrainingConfig
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.synthetic import generate_volume
+from napari_unet3d.data.synthetic.generate import generate_volume
 from napari_unet3d.training.events import EpochFinished
 from napari_unet3d.training.loop import train
 

@@ -32,7 +32,7 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
 def test_functions_are_not_shadowed_by_modules_in_any_order_of_imports(order: int) -> None:
     names = FUNCTIONS[::order]
     program = (
-        "import napari_unet3d.training.loop, napari_unet3d.prediction.predict, napari_unet3d.data.synthetic\n"
+        "import napari_unet3d.training.loop, napari_unet3d.inference.predict, napari_unet3d.data.synthetic.generate\n"
         f"from napari_unet3d import {', '.join(names)}\n"
         f"print(all(callable(each) for each in ({', '.join(names)})))"
     )

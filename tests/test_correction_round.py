@@ -19,14 +19,14 @@ from napari_unet3d.configs import (
     ZeroIs,
 )
 from napari_unet3d.configs.fine_tuning import fine_tuning
-from napari_unet3d.data.annotation import read_truth
 from napari_unet3d.data.boxes import Region
 from napari_unet3d.data.corrections import Corrections, Taken
 from napari_unet3d.data.dataset import add_sample
+from napari_unet3d.data.ground_truth import read_truth
 from napari_unet3d.data.pairs import Part
 from napari_unet3d.data.provenance import CorrectedPlace, Provenance
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.evaluation.error_objects import find_error_objects
+from napari_unet3d.evaluation.errors.find import find_error_objects
 
 SHAPE, PATCH = (40, 44, 48), (32, 32, 32)
 CPU = {"device": "cpu"}

@@ -8,11 +8,11 @@ import pytest
 
 ENGINE = [
     "napari_unet3d",
-    "napari_unet3d.data.synthetic_dataset",
+    "napari_unet3d.data.synthetic.dataset",
     "napari_unet3d.data.checks",
     "napari_unet3d.data.split",
     "napari_unet3d.evaluation.reports.figure",
-    "napari_unet3d.prediction.test_set",
+    "napari_unet3d.inference.evaluate",
     "napari_unet3d.training.loop",
 ]
 DOCKS = [
@@ -39,7 +39,7 @@ def test_engine_needs_no_viewer():
     assert loaded_after(ENGINE, ("qtpy", "PyQt6", "PySide6", "napari", "magicgui", "superqt", "pyqtgraph")) == []
 
 
-@pytest.mark.parametrize("modules", [["napari_unet3d", "napari_unet3d.data.synthetic_dataset"], DOCKS])
+@pytest.mark.parametrize("modules", [["napari_unet3d", "napari_unet3d.data.synthetic.dataset"], DOCKS])
 def test_docks_and_synthetic_data_open_without_torch(modules):
     assert loaded_after(modules, ("torch", "monai")) == []
 

@@ -31,7 +31,7 @@ from napari_unet3d.data.dataset import Part, add_sample, create_dataset  # noqa:
 from napari_unet3d.data.sample import Sample  # noqa: E402
 from napari_unet3d.data.volumes import read_sample  # noqa: E402
 from napari_unet3d.evaluation.reports.animation import write_animation  # noqa: E402
-from napari_unet3d.widgets.prediction.predict_target import Target  # noqa: E402
+from napari_unet3d.widgets.predict.target import Target  # noqa: E402
 
 
 def pump(seconds: float) -> None:

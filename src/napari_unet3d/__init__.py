@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from napari_unet3d.configs import EvaluationConfig, PredictionConfig, SyntheticConfig, TrainingConfig
     from napari_unet3d.data.sample import Sample
-    from napari_unet3d.data.synthetic import generate_volume
-    from napari_unet3d.data.synthetic_dataset import generate
+    from napari_unet3d.data.synthetic.dataset import generate
+    from napari_unet3d.data.synthetic.generate import generate_volume
     from napari_unet3d.data.volumes import read_volume, write_volume
     from napari_unet3d.errors import UserError
-    from napari_unet3d.prediction.predict import predict
-    from napari_unet3d.prediction.test_set import evaluate
+    from napari_unet3d.inference.evaluate import evaluate
+    from napari_unet3d.inference.predict import predict
     from napari_unet3d.training.loop import train
 
 __version__ = "0.1.0"

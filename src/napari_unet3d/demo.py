@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
     from napari_unet3d.data.events import DatasetEvent
-    from napari_unet3d.prediction.events import EvaluateEvent
+    from napari_unet3d.inference.events import EvaluateEvent
     from napari_unet3d.training.events import TrainEvent
 
 N_TRAIN, N_TEST = 5, 1
@@ -90,7 +90,7 @@ class Demo:
 
     def generate(self) -> Iterator[DatasetEvent]:
         """Write five volumes to train and one to test."""
-        from napari_unet3d.data.synthetic_dataset import generate
+        from napari_unet3d.data.synthetic.dataset import generate
 
         return generate(self.dataset, self.volumes, n_train=N_TRAIN, n_test=N_TEST, overwrite=True)
 
@@ -102,7 +102,7 @@ class Demo:
 
     def evaluate(self) -> Iterator[EvaluateEvent]:
         """Predict the test volume and compare it with the truth."""
-        from napari_unet3d.prediction.test_set import evaluate
+        from napari_unet3d.inference.evaluate import evaluate
 
         return evaluate(self.run, self.dataset, out=self.evaluation, config=EvaluationConfig())
 
@@ -148,11 +148,11 @@ def open_viewer(demo: Demo) -> Viewer:
     """Open the test volume with truth, prediction and difference in 3D; only the differences lie over the image."""
     import napari
 
-    from napari_unet3d.data.annotation import Truth
     from napari_unet3d.data.dataset import Part, list_pairs, read_pair
+    from napari_unet3d.data.ground_truth import Truth
     from napari_unet3d.data.volumes import read_volume
-    from napari_unet3d.evaluation.differences import difference_labels
-    from napari_unet3d.widgets.view import layers
+    from napari_unet3d.evaluation.metrics.differences import difference_labels
+    from napari_unet3d.widgets.viewer import layers
 
     viewer = napari.Viewer(title="napari-unet3d demo")
     viewer.window.resize(1300, 900)

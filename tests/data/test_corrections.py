@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_unet3d.configs import Elsewhere, Task, ZeroIs
-from napari_unet3d.data.annotation import Truth, read_truth
 from napari_unet3d.data.boxes import Region
 from napari_unet3d.data.corrections import Corrections, Taken, auto_margin_um, count_words
 from napari_unet3d.data.dataset import Part, add_sample, read_samples
-from napari_unet3d.data.free_names import free_name, renamed
+from napari_unet3d.data.ground_truth import Truth, read_truth
+from napari_unet3d.data.pairs import free_name, renamed
 from napari_unet3d.data.provenance import CorrectedPlace, Provenance
 from napari_unet3d.errors import UserError
 

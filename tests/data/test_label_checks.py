@@ -11,7 +11,7 @@ from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.checks import Finding, Severity
 from napari_unet3d.data.label_checks import check_label_values, check_roles
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.survey import VolumeFacts, survey
+from napari_unet3d.data.statistics import VolumeFacts, survey
 
 ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
 SHAPE = (10, 20, 30)

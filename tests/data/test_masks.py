@@ -13,11 +13,11 @@ from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.checks import Finding, check_dataset
 from napari_unet3d.data.dataset import add_sample, clean_dataset, files_to_clean, list_pairs, read_pair, read_samples
 from napari_unet3d.data.label_checks import check_label_values
+from napari_unet3d.data.memmap import Shelf
 from napari_unet3d.data.pairs import Part
 from napari_unet3d.data.provenance import CorrectedPlace, Provenance
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.shelf import Shelf
-from napari_unet3d.data.survey import survey
+from napari_unet3d.data.statistics import survey
 from napari_unet3d.data.volumes import write_volume
 from napari_unet3d.errors import UserError
 

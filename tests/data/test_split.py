@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_unet3d.configs import ZeroIs
+from napari_unet3d.data.corrected_regions import let_corrections_count, without_corrected_places
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.split import Block, Role, Split, learnt_from_validation, split_samples
-from napari_unet3d.data.superseding import let_corrections_count, without_corrected_places
 from napari_unet3d.errors import UserError
 
 

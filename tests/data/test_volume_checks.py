@@ -14,7 +14,7 @@ from napari_unet3d.data.pairs import Part
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.split import Block, Role
-from napari_unet3d.data.survey import VolumeFacts, survey
+from napari_unet3d.data.statistics import VolumeFacts, survey
 from napari_unet3d.data.volume_checks import check_blocks, check_grey_values, check_leaks, check_voxel_sizes
 
 NOISE = np.random.default_rng(0).integers(0, 90, (12, 6, 7)).astype(np.uint16)

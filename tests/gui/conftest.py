@@ -9,9 +9,9 @@ from qtpy.QtCore import Qt
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.dataset import Part, add_sample, create_dataset
 from napari_unet3d.data.sample import Sample
+from napari_unet3d.session import preferences as memory
 from napari_unet3d.training.events import EpochFinished
 from napari_unet3d.widgets import train as train_module
-from napari_unet3d.widgets.kit import memory
 
 PLUGIN = "napari-unet3d"
 
@@ -28,7 +28,7 @@ def memory_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
 def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """No test writes into the data folder of the person who runs it."""
     folder = tmp_path / "data"
-    monkeypatch.setattr("napari_unet3d.widgets.kit.runs.plugin_data_folder", lambda: folder)
+    monkeypatch.setattr("napari_unet3d.session.recent_runs.plugin_data_folder", lambda: folder)
     monkeypatch.setattr(train_module, "plugin_data_folder", lambda: folder)
     return folder
 

@@ -20,8 +20,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_unet3d.configs import EvaluationConfig, PostProcessing, PredictionConfig, SyntheticConfig, TrainingConfig
-from napari_unet3d.widgets.prediction.predict_target import Target
-from napari_unet3d.widgets.view.layers import EXTRA_COLOUR, MISSED_COLOUR, WRONG_CLASS_COLOUR
+from napari_unet3d.widgets.predict.target import Target
+from napari_unet3d.widgets.viewer.layers import EXTRA_COLOUR, MISSED_COLOUR, WRONG_CLASS_COLOUR
 
 DOCKS = ("Generate data", "Dataset", "Train", "Predict", "Inspect")
 CONTROLS = (

@@ -10,10 +10,10 @@ import pytest
 from napari_unet3d.configs import TrainingConfig, ZeroIs
 from napari_unet3d.data.dataset import Part, add_sample, create_dataset
 from napari_unet3d.data.sample import Sample
+from napari_unet3d.session.recent_runs import remember_run
 from napari_unet3d.training.loop import train
-from napari_unet3d.widgets.inspection.inspect_source import SourceKind
-from napari_unet3d.widgets.kit.runs import remember_run
-from napari_unet3d.widgets.prediction.predict_target import Target
+from napari_unet3d.widgets.inspect.source import SourceKind
+from napari_unet3d.widgets.predict.target import Target
 
 
 def volume(name, seed, zero_is=ZeroIs.BACKGROUND):

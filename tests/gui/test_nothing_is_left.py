@@ -8,7 +8,7 @@ import weakref
 import numpy as np
 import pytest
 
-from napari_unet3d.widgets.kit.keys import bound_keys
+from napari_unet3d.widgets.components.keys import bound_keys
 
 DOCKS = ("Generate data", "Dataset", "Train", "Predict", "Inspect")
 SHAPE = (6, 10, 14)

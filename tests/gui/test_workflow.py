@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from napari.layers import Image, Labels
 
-from napari_unet3d.data.annotation import Truth
 from napari_unet3d.data.dataset import Part, list_pairs, read_samples
+from napari_unet3d.data.ground_truth import Truth
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.prediction.events import Prediction
+from napari_unet3d.inference.events import Prediction
+from napari_unet3d.session.comparison import compare
 from napari_unet3d.training.events import EpochFinished
-from napari_unet3d.widgets.kit.outcomes import compare
-from napari_unet3d.widgets.prediction.predictions import show_volume
+from napari_unet3d.widgets.predict.show import show_volume
 
 
 @pytest.fixture
@@ -103,8 +103,8 @@ def test_mistakes_are_red_and_blue_in_3d_and_in_2d(viewer):
 def test_four_clicks_from_nothing_to_a_falling_curve(viewer, open_dock, qtbot, monkeypatch, tmp_path):
     """Plugins, the plugin, Train (`open_dock` triggers these three), and the one button."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    monkeypatch.setattr("napari_unet3d.widgets.kit.runs.plugin_data_folder", lambda: tmp_path)
-    monkeypatch.setattr("napari_unet3d.widgets.train.plugin_data_folder", lambda: tmp_path)
+    monkeypatch.setattr("napari_unet3d.session.recent_runs.plugin_data_folder", lambda: tmp_path)
+    monkeypatch.setattr("napari_unet3d.widgets.train.dock.plugin_data_folder", lambda: tmp_path)
     train = open_dock("Train")
     qtbot.waitUntil(train.sample_offer.start_button.isVisible)
     train.sample_offer.start_button.click()

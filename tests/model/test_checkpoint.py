@@ -18,9 +18,9 @@ from safetensors.torch import save_file
 
 from napari_unet3d.configs import Augmentation, Fit, Normalisation, Preset, TrainingConfig
 from napari_unet3d.errors import UserError
-from napari_unet3d.evaluation.history import EpochRecord
 from napari_unet3d.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from napari_unet3d.model.network import build_unet
+from napari_unet3d.runs.history import EpochRecord
 
 CONFIG = TrainingConfig(
     seed=5, fit=Fit.RESIZE, normalisation=Normalisation.PERCENTILE, augmentation=Augmentation.HEAVY, adn_order="AN"

@@ -18,9 +18,9 @@ from monai.networks.nets import UNet
 from napari_unet3d.configs import Fit, Normalisation, PredictionConfig, Preset
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
+from napari_unet3d.inference.events import Prediction
+from napari_unet3d.inference.predict import predict
 from napari_unet3d.model.checkpoint import load_checkpoint
-from napari_unet3d.prediction.events import Prediction
-from napari_unet3d.prediction.predict import predict
 
 CHANNELS = {"xxsmall": (4, 8), "xsmall": (16, 32), "small": (32, 64, 128)}
 

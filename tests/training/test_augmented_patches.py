@@ -11,8 +11,8 @@ from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.training.augmented_events import BOUNDARY, NOT_ANNOTATED, AugmentedPatches
 from napari_unet3d.training.augmented_patches import augmented_patches
-from napari_unet3d.training.learning.learner import Learner
 from napari_unet3d.training.loop import train
+from napari_unet3d.training.optim.learner import Learner
 
 SETTINGS: dict[str, Any] = {
     "epochs": 2,

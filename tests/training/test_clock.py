@@ -4,7 +4,7 @@ from collections.abc import Generator
 
 import pytest
 
-from napari_unet3d.training.clock import Clock
+from napari_unet3d.training.pace import Clock
 
 
 class Hands:

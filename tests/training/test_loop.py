@@ -13,16 +13,15 @@ import torch
 from monai.networks.nets import UNet
 
 from napari_unet3d.configs import Normalisation, TrainingConfig
-from napari_unet3d.data.annotation import Truth
 from napari_unet3d.data.dataset import Part, add_sample
 from napari_unet3d.data.events import Notice
+from napari_unet3d.data.ground_truth import Truth
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
-from napari_unet3d.evaluation.history import best_record, read_history
-from napari_unet3d.evaluation.metrics import score
+from napari_unet3d.evaluation.metrics.score import score
 from napari_unet3d.model.checkpoint import load_checkpoint
 from napari_unet3d.model.devices import STEPS_AHEAD
-from napari_unet3d.model.normalisation import normalise
+from napari_unet3d.runs.history import best_record, read_history
 from napari_unet3d.training.events import (
     EpochFinished,
     Pace,
@@ -34,6 +33,7 @@ from napari_unet3d.training.events import (
 )
 from napari_unet3d.training.loop import train
 from napari_unet3d.training.resume_state import load_run_state
+from napari_unet3d.transforms.normalise import normalise
 
 FILES = {"model.safetensors", "last.safetensors", "config.json", "history.csv", "environment.json"}
 

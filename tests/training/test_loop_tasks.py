@@ -11,14 +11,14 @@ import pytest
 import torch
 
 from napari_unet3d.configs import TrainingConfig
-from napari_unet3d.data.annotation import Truth
 from napari_unet3d.data.events import Notice
+from napari_unet3d.data.ground_truth import Truth
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
-from napari_unet3d.evaluation.metrics import score
+from napari_unet3d.evaluation.metrics.score import score
+from napari_unet3d.inference.predict import predict
 from napari_unet3d.model.checkpoint import load_checkpoint
 from napari_unet3d.model.devices import STEPS_AHEAD
-from napari_unet3d.prediction.predict import predict
 from napari_unet3d.training.events import EpochFinished, StepFinished, TrainingFinished
 from napari_unet3d.training.loop import train
 

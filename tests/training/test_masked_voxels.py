@@ -9,20 +9,20 @@ import pytest
 import torch
 
 from napari_unet3d.configs import EvaluationConfig, Loss, Task, TrainingConfig, ZeroIs
-from napari_unet3d.data.annotation import read_truth
+from napari_unet3d.data.ground_truth import read_truth
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.split import Block, Role
-from napari_unet3d.evaluation.differences import difference_labels
-from napari_unet3d.evaluation.metrics import ScoringRules, score
+from napari_unet3d.evaluation.metrics.differences import difference_labels
+from napari_unet3d.evaluation.metrics.score import ScoringRules, score
+from napari_unet3d.inference.evaluate import evaluate
 from napari_unet3d.model.checkpoint import load_checkpoint
 from napari_unet3d.model.plan import LabelClass, Plan
-from napari_unet3d.prediction.test_set import evaluate
-from napari_unet3d.training.learning.losses import make_loss
+from napari_unet3d.training.loading.batches import Batches
+from napari_unet3d.training.loading.targets import IGNORED, make_targets
+from napari_unet3d.training.loading.volumes import make_ready
 from napari_unet3d.training.loop import train
+from napari_unet3d.training.optim.losses import make_loss
 from napari_unet3d.training.planning import make_plan
-from napari_unet3d.training.supply.batches import Batches
-from napari_unet3d.training.supply.targets import IGNORED, make_targets
-from napari_unet3d.training.supply.volumes import make_ready
 
 SHAPE = (16, 18, 20)
 MASK = np.zeros(SHAPE, bool)

@@ -19,12 +19,12 @@ from safetensors.torch import load_file, save_file
 from napari_unet3d.configs import Device, Optimizer, TrainingConfig
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
-from napari_unet3d.evaluation.history import EpochRecord
 from napari_unet3d.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from napari_unet3d.model.devices import TorchSettings, choose_hardware
 from napari_unet3d.model.network import build_unet, place_network
 from napari_unet3d.model.plan import plain_plan
-from napari_unet3d.training.learning.optimizers import make_optimizer
+from napari_unet3d.runs.history import EpochRecord
+from napari_unet3d.training.optim.step import make_optimizer
 from napari_unet3d.training.resume_state import (
     RunCard,
     RunState,

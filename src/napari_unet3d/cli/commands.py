@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from napari_unet3d.cli import follow
+from napari_unet3d.cli import progress_loops as follow
 from napari_unet3d.cli.json_lines import train_in_lines
 from napari_unet3d.cli.progress import say
 from napari_unet3d.cli.score_table import score_table
@@ -17,7 +17,7 @@ from napari_unet3d.configs import EvaluationConfig, PredictionConfig, SyntheticC
 from napari_unet3d.errors import UserError
 
 if TYPE_CHECKING:
-    from napari_unet3d.training.event_lines import RunEvent
+    from napari_unet3d.training.event_json import RunEvent
 
 # The engine is imported inside the functions, so that help and wrong options answer without loading torch.
 
@@ -59,7 +59,7 @@ def generate(  # noqa: PLR0913 - one argument per option
     config : Path
         JSON or TOML file that stands in for options; options win.
     """
-    from napari_unet3d.data.synthetic_dataset import generate as write_dataset
+    from napari_unet3d.data.synthetic.dataset import generate as write_dataset
     from napari_unet3d.data.volumes import read_volume
 
     events = write_dataset(
@@ -123,9 +123,9 @@ def train(  # noqa: PLR0913 - one argument per option
         train_in_lines(lambda: _checked_run(dataset, run, merge(settings, config), begins))
         return 0
     from napari_unet3d.data.dataset import Part, list_pairs, read_pair
-    from napari_unet3d.training.continuing import begin
     from napari_unet3d.training.loop import train as training
     from napari_unet3d.training.preflight import preflight
+    from napari_unet3d.training.resume import begin
 
     chosen = merge(settings, config)
     settled = begin(run, chosen, resume=resume, start_from=start_from).config
@@ -145,7 +145,7 @@ def train(  # noqa: PLR0913 - one argument per option
 
 
 def _checked_run(dataset: Path, run: Path, chosen: TrainingConfig, begins: dict[str, Any]) -> Iterator[RunEvent]:
-    from napari_unet3d.training.checked import train_checked
+    from napari_unet3d.training.preflight import train_checked
 
     return train_checked(dataset, run, chosen, **begins)
 
@@ -204,7 +204,7 @@ def evaluate(
     config : Path
         JSON or TOML file that stands in for options; options win.
     """
-    from napari_unet3d.prediction.test_set import evaluate as evaluation
+    from napari_unet3d.inference.evaluate import evaluate as evaluation
 
     finished = follow.evaluation(evaluation(run, dataset, out=out, config=merge(settings, config)))
     say(score_table(finished.volumes, finished.mean))
@@ -236,12 +236,12 @@ def report(
         stay in evaluation in the run folder.
     """
     from napari_unet3d.evaluation.reports.report import EVALUATION_FOLDER, check_page_name, write_report
-    from napari_unet3d.evaluation.run_files import read_run_files
+    from napari_unet3d.runs.run_files import read_run_files
 
     check_page_name(out)
     read_run_files(run)  # what is no run is said before minutes of evaluation
     if dataset is not None:
-        from napari_unet3d.prediction.test_set import evaluate as evaluation_of
+        from napari_unet3d.inference.evaluate import evaluate as evaluation_of
 
         evaluation = evaluation or run / EVALUATION_FOLDER
         follow.evaluation(evaluation_of(run, dataset, out=evaluation, config=EVALUATION))

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import TextIO
 
-from napari_unet3d.cli.follow import as_generator
 from napari_unet3d.cli.progress import note
+from napari_unet3d.cli.progress_loops import as_generator
 from napari_unet3d.errors import UserError
-from napari_unet3d.training.event_lines import RunEvent, RunFailed, line_of
+from napari_unet3d.training.event_json import RunEvent, RunFailed, line_of
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from napari_unet3d.evaluation.scores import ClassScores, ObjectScores, Scores
+    from napari_unet3d.evaluation.metrics.types import ClassScores, ObjectScores, Scores
 
 _WIDEST = 100
 _NARROWEST_COLUMN = 6

@@ -8,7 +8,7 @@ from napari_unet3d.configs.base import Choice, Settings, setting
 from napari_unet3d.configs.correction import CorrectionConfig, Elsewhere
 from napari_unet3d.configs.prediction import EvaluationConfig, PostProcessing, PredictionConfig
 from napari_unet3d.configs.synthetic import SyntheticConfig
-from napari_unet3d.configs.synthetic_choices import (
+from napari_unet3d.configs.synthetic_enums import (
     Axis,
     BackgroundMethod,
     Difficulty,
@@ -20,7 +20,7 @@ from napari_unet3d.configs.synthetic_choices import (
     RotationPlane,
 )
 from napari_unet3d.configs.training import NETWORK_SETTINGS, TrainingConfig
-from napari_unet3d.configs.training_choices import (
+from napari_unet3d.configs.training_enums import (
     Activation,
     Augmentation,
     Balance,

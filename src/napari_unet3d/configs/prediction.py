@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from napari_unet3d.configs.base import Settings, setting
-from napari_unet3d.configs.synthetic_choices import Axis
-from napari_unet3d.configs.training_choices import Augmentation, Device, Precision
+from napari_unet3d.configs.synthetic_enums import Axis
+from napari_unet3d.configs.training_enums import Augmentation, Device, Precision
 
 _OBJECTS = "Single objects"
 

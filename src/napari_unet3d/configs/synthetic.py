@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, model_validator
 
 from napari_unet3d.configs.base import Settings, setting
-from napari_unet3d.configs.synthetic_choices import (
+from napari_unet3d.configs.synthetic_enums import (
     Axis,
     BackgroundMethod,
     Difficulty,

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BeforeValidator, model_validator
 
 from napari_unet3d.configs.base import NUMBERS, Settings, setting
-from napari_unet3d.configs.training_choices import (
+from napari_unet3d.configs.training_enums import (
     Activation,
     Augmentation,
     Balance,

@@ -23,7 +23,7 @@ from napari_unet3d.data.sample import (
     um_words,
     whole_numbers,
 )
-from napari_unet3d.data.survey import fingerprint
+from napari_unet3d.data.statistics import fingerprint
 from napari_unet3d.data.volumes import READABLE_SUFFIXES, VolumeData, is_volume, read_labels, read_volume, volume_name
 from napari_unet3d.errors import UserError
 

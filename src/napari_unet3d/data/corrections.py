@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from napari_unet3d.configs import Elsewhere, Task, ZeroIs
 from napari_unet3d.configs.base import Choice
-from napari_unet3d.data.annotation import Truth
 from napari_unet3d.data.boxes import Box, Region, at_least, grown, hull, in_box, joined
-from napari_unet3d.data.pasting import number_type, paste
+from napari_unet3d.data.ground_truth import Truth
+from napari_unet3d.data.label_merging import number_type, paste
 from napari_unet3d.data.provenance import CorrectedPlace, Provenance
 from napari_unet3d.data.sample import Sample, Shape3D, VoxelSize
 from napari_unet3d.errors import UserError

@@ -15,10 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
+from napari_unet3d.data.memmap import Shelf
 from napari_unet3d.data.pairs import (
     Pair,
     Part,
     check_is_dataset,
+    free_name,
     list_pairs,
     missing_partner,
     pairing_notice,
@@ -27,7 +29,6 @@ from napari_unet3d.data.pairs import (
 )
 from napari_unet3d.data.provenance import read_provenance
 from napari_unet3d.data.sample import Sample, whole_numbers
-from napari_unet3d.data.shelf import Shelf
 from napari_unet3d.data.volumes import is_volume, read_sample, volume_name, volume_suffix, write_volume
 from napari_unet3d.errors import UserError, explain_os_errors
 from napari_unet3d.files import written_beside
@@ -282,3 +283,31 @@ def _remove(path: Path) -> None:
     with explain_os_errors(path, "delete"):
         delete: Callable[[Path], None] = shutil.rmtree if path.is_dir() and not _is_link(path) else os.unlink
         delete(path)
+
+
+def write_exactly(folder: Path, samples: Sequence[Sample]) -> None:
+    """Write volumes as the training part of a dataset, with their very values, number types and voxel sizes.
+
+    Parameters
+    ----------
+    folder : Path
+        A new folder.
+    samples : sequence of Sample
+        With labels.
+
+    Raises
+    ------
+    UserError
+        If a volume has no labels, or the disk is full.
+    """
+    part = create_dataset(folder) / Part.TRAIN.value
+    taken: list[str] = []
+    for sample in samples:
+        if sample.labels is None:
+            raise UserError(f"The volume '{sample.name}' has no labels; label it, or leave it out of training.")
+        name = free_name(file_name(sample.name), taken)
+        taken.append(name)
+        arrays = {"images": sample.image, "labels": sample.labels, "annotated": sample.annotated}
+        for kind, array in arrays.items():
+            if array is not None:
+                write_volume(part / kind / f"{name}.npy", array, sample.voxel_size_um)

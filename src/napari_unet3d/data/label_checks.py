@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from napari_unet3d.configs import Balance, Task, TrainingConfig, ZeroIs
-from napari_unet3d.data.annotation import background_value
 from napari_unet3d.data.checks import Finding
-from napari_unet3d.data.survey import VolumeFacts, total_label_counts
+from napari_unet3d.data.ground_truth import background_value
+from napari_unet3d.data.statistics import VolumeFacts, total_label_counts
 
 _MOST_LISTED = 10  # label values in one sentence
 _MOST_CLASSES = 20  # that people tell apart; more values are rather ids

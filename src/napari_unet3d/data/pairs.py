@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from napari_unet3d.configs.base import Choice
+from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.volumes import is_volume, volume_name
 from napari_unet3d.errors import UserError, explain_os_errors
 
@@ -189,3 +191,22 @@ def missing_partner(pair: Pair) -> str:
         f"{pair.part}/{folder} has no partner for {name}. Add {pair.part}/{folder}/{name} or remove the file "
         "that stands alone."
     )
+
+
+def free_name(name: str, taken: Sequence[str]) -> str:
+    """Give the first of ``NAME``, ``NAME 2``, ``NAME 3``, … that is not taken, in whatever case."""
+    lower = {each.casefold() for each in taken}
+    return next(each for each in _numbered(name) if each.casefold() not in lower)
+
+
+def renamed(sample: Sample, taken: Sequence[str]) -> Sample:
+    """Give a sample a name that no other volume has."""
+    return replace(sample, name=free_name(sample.name, taken))
+
+
+def _numbered(name: str) -> Iterator[str]:
+    yield name
+    number = 2
+    while True:
+        yield f"{name} {number}"
+        number += 1

@@ -16,7 +16,7 @@ from napari_unet3d.data.boxes import at_least, hull
 from napari_unet3d.data.dataset import Part, list_pairs, read_pair
 from napari_unet3d.data.pairs import provenance_file
 from napari_unet3d.data.sample import Sample, Shape3D
-from napari_unet3d.data.survey import Fingerprint, fingerprint
+from napari_unet3d.data.statistics import Fingerprint, fingerprint
 from napari_unet3d.data.volumes import read_volume
 from napari_unet3d.errors import UserError
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_unet3d.configs import ZeroIs
 from napari_unet3d.configs.base import Choice
-from napari_unet3d.data.annotation import has_foreground
+from napari_unet3d.data.ground_truth import has_foreground
 from napari_unet3d.data.pairs import natural_order
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.sample import Sample, Shape3D, shape_words

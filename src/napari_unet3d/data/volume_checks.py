@@ -12,7 +12,7 @@ from napari_unet3d.data.checks import Finding, alike_voxel_sizes
 from napari_unet3d.data.pairs import Part
 from napari_unet3d.data.sample import Shape3D, shape_words, um_words
 from napari_unet3d.data.split import Block
-from napari_unet3d.data.survey import VolumeFacts
+from napari_unet3d.data.statistics import VolumeFacts
 
 _LARGE_GREY_VALUE = 100  # beside the numbers around 1 that a network starts from
 _DIFFERENT_GREY_VALUES = 3  # times

@@ -18,7 +18,6 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.errors import UserError
-from napari_unet3d.evaluation.history import EpochRecord
 from napari_unet3d.files import MODEL_FILE
 from napari_unet3d.model.network import build_unet
 from napari_unet3d.model.plan import Plan, plain_plan
@@ -33,6 +32,7 @@ from napari_unet3d.model.tensor_file import (
     types_in,
     write_tensors,
 )
+from napari_unet3d.runs.history import EpochRecord
 
 if TYPE_CHECKING:
     from monai.networks.nets.unet import UNet

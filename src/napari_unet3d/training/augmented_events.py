@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.data.sample import Shape3D, VoxelSize
-from napari_unet3d.training.supply.targets import IGNORED
+from napari_unet3d.training.loading.targets import IGNORED
 
 BOUNDARY = 2
 """Label of the voxels where two objects meet, of the task objects; their other voxels are 1."""

@@ -14,20 +14,20 @@ import torch
 from numpy.typing import NDArray
 
 from napari_unet3d.configs import Task, TrainingConfig
+from napari_unet3d.data.memmap import Shelf
 from napari_unet3d.data.sample import Sample, Shape3D
-from napari_unet3d.data.shelf import Shelf
 from napari_unet3d.data.split import Split
 from napari_unet3d.model.devices import Hardware, choose_hardware
 from napari_unet3d.model.plan import Plan
-from napari_unet3d.prediction.augmentation import words_for_level
 from napari_unet3d.training.augmented_events import BOUNDARY, NOT_ANNOTATED, AugmentedPatch, AugmentedPatches
-from napari_unet3d.training.continuing import begin
+from napari_unet3d.training.background import beating
 from napari_unet3d.training.events import Working
-from napari_unet3d.training.heartbeat import beating
+from napari_unet3d.training.loading.batches import DrawnPart
+from napari_unet3d.training.loading.targets import IGNORED
 from napari_unet3d.training.loop import read_split
-from napari_unet3d.training.supply.batches import DrawnPart
-from napari_unet3d.training.supply.targets import IGNORED
-from napari_unet3d.training.workload import Workload, plan_for, prepare
+from napari_unet3d.training.prepare import Workload, plan_for, prepare
+from napari_unet3d.training.resume import begin
+from napari_unet3d.transforms.augment import words_for_level
 
 _MOST_VOXELS = 2**27  # of all patches together
 

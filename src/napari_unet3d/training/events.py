@@ -9,8 +9,8 @@ from pathlib import Path
 from napari_unet3d.data.checks import Finding, Severity
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.split import Block
-from napari_unet3d.evaluation.history import EpochRecord
 from napari_unet3d.model.plan import Plan
+from napari_unet3d.runs.history import EpochRecord
 
 
 @dataclass(frozen=True, slots=True)

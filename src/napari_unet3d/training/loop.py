@@ -11,30 +11,30 @@ from functools import partial
 from pathlib import Path
 
 from napari_unet3d.configs import Augmentation, Optimizer, TrainingConfig
-from napari_unet3d.data.annotation import has_foreground
+from napari_unet3d.data.corrected_regions import let_corrections_count
 from napari_unet3d.data.dataset import Part, each_sample
 from napari_unet3d.data.events import Notice
+from napari_unet3d.data.ground_truth import has_foreground
 from napari_unet3d.data.label_checks import no_foreground, no_foreground_at_all
+from napari_unet3d.data.memmap import Shelf
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.shelf import Shelf
 from napari_unet3d.data.split import Split, learnt_from_validation, split_samples
-from napari_unet3d.data.superseding import let_corrections_count
 from napari_unet3d.data.volume_checks import corrected_validation_volume
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.checkpoint import Checkpoint
 from napari_unet3d.model.devices import Hardware, TorchSettings, choose_hardware
 from napari_unet3d.model.receptive_field import separating_gap
-from napari_unet3d.training.clock import Clock
-from napari_unet3d.training.continuing import Beginning, begin, take_up, workload_of
+from napari_unet3d.training.background import beating, beating_each
 from napari_unet3d.training.events import RunStarted, TrainEvent, Working
-from napari_unet3d.training.heartbeat import beating, beating_each
-from napari_unet3d.training.learning.learner import Learner
+from napari_unet3d.training.optim.learner import Learner
+from napari_unet3d.training.pace import Clock
+from napari_unet3d.training.prepare import Workload
+from napari_unet3d.training.resume import Beginning, begin, take_up, workload_of
 from napari_unet3d.training.resume_state import volumes_of
 from napari_unet3d.training.run_folder import RunFolder
 from napari_unet3d.training.run_lock import locked
-from napari_unet3d.training.sitting import Sitting
-from napari_unet3d.training.watch import Watch
-from napari_unet3d.training.workload import Workload
+from napari_unet3d.training.snapshot_writer import Watch
+from napari_unet3d.training.trainer import Sitting
 
 
 def train(

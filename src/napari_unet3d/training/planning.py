@@ -13,15 +13,15 @@ from typing import Protocol
 import numpy as np
 
 from napari_unet3d.configs import Fit, SpacingMode, TrainingConfig, ZeroIs
-from napari_unet3d.data.annotation import read_truth
+from napari_unet3d.data.ground_truth import read_truth
 from napari_unet3d.data.sample import Sample, Shape3D, VoxelSize
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.devices import Hardware
 from napari_unet3d.model.network import operations_per_voxel
 from napari_unet3d.model.plan import LabelClass, Plan, strides_for
-from napari_unet3d.prediction.fit import fitted_shape, halved, least_shape
-from napari_unet3d.prediction.resample import shape_at_spacing
-from napari_unet3d.training.supply.targets import find_classes
+from napari_unet3d.training.loading.targets import find_classes
+from napari_unet3d.transforms.pad import fitted_shape, halved, least_shape
+from napari_unet3d.transforms.resample import shape_at_spacing
 
 _CPU_VOXELS, _GPU_VOXELS = 64**3, 128**3  # of a patch
 _CPU_OPERATIONS, _LEAST_CPU_VOXELS = 1.3e10, 40**3  # of a patch, forward

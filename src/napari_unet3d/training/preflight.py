@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 
 from napari_unet3d.configs import TrainingConfig
-from napari_unet3d.data.annotation import background_value
-from napari_unet3d.data.checks import Finding
+from napari_unet3d.data.checks import Finding, Severity
 from napari_unet3d.data.dataset import read_pair
+from napari_unet3d.data.ground_truth import background_value
 from napari_unet3d.data.label_checks import check_label_values, check_roles
 from napari_unet3d.data.pairs import Pair, Part, list_pairs, natural_order, pairing_notice, provenance_file
 from napari_unet3d.data.sample import Sample, Shape3D, shape_words
@@ -23,7 +23,7 @@ from napari_unet3d.data.split import (
     split_samples,
     validation_without_foreground,
 )
-from napari_unet3d.data.survey import VolumeFacts, survey
+from napari_unet3d.data.statistics import VolumeFacts, survey
 from napari_unet3d.data.volume_checks import (
     check_blocks,
     check_grey_values,
@@ -34,8 +34,10 @@ from napari_unet3d.data.volume_checks import (
 )
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.receptive_field import separating_gap
-from napari_unet3d.training.events import Preflight, PreflightEvent, VolumeExamined, Working
-from napari_unet3d.training.heartbeat import beating, beating_each
+from napari_unet3d.training.background import beating, beating_each
+from napari_unet3d.training.events import Preflight, PreflightEvent, TrainEvent, VolumeExamined, Working
+from napari_unet3d.training.loop import train
+from napari_unet3d.training.resume import begin
 from napari_unet3d.training.step_checks import check_disk, check_step
 
 
@@ -212,3 +214,37 @@ def _check_split(parts: _Parts, config: TrainingConfig) -> Iterator[Finding]:
                 "further from the block that trains than the network sees; a second volume would judge better."
             )
     yield from check_blocks(parts.blocks, parts.seen_zyx)
+
+
+def train_checked(
+    data: Path | Sequence[Sample],
+    run_folder: Path,
+    config: TrainingConfig | None = None,
+    *,
+    overwrite: bool = False,
+    resume: bool = False,
+    start_from: Path | None = None,
+) -> Iterator[PreflightEvent | TrainEvent]:
+    """Check the data, then train; what makes training impossible is said before anything is written.
+
+    Parameters
+    ----------
+    data, run_folder, config, overwrite, resume, start_from
+        As those of `train`.
+
+    Yields
+    ------
+    PreflightEvent, TrainEvent
+        Those of the check without its timing, then those of `train`.
+
+    Raises
+    ------
+    UserError
+        With all errors of the check, a line each, or as `train`.
+    """
+    settled = begin(run_folder, config, resume=resume, start_from=start_from).config
+    for event in preflight(data, settled, run_folder, timed=False):
+        yield event
+        if isinstance(event, Preflight) and not event.can_train:
+            raise UserError("\n".join(finding.message for finding in event.of(Severity.ERROR)))
+    yield from train(data, run_folder, config, overwrite=overwrite, resume=resume, start_from=start_from)

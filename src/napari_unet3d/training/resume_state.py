@@ -17,7 +17,6 @@ from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.split import Block
 from napari_unet3d.errors import UserError
-from napari_unet3d.evaluation.history import EpochRecord
 from napari_unet3d.files import RESUME_FILE
 from napari_unet3d.model.network import build_unet
 from napari_unet3d.model.plan import Plan
@@ -29,7 +28,8 @@ from napari_unet3d.model.tensor_file import (
     types_in,
     write_tensors,
 )
-from napari_unet3d.training.learning.optimizers import IMPLEMENTATION
+from napari_unet3d.runs.history import EpochRecord
+from napari_unet3d.training.optim.step import IMPLEMENTATION
 
 _KIND = FileKind(
     "napari-unet3d-resume",

@@ -16,8 +16,6 @@ from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.data.split import Split
 from napari_unet3d.errors import UserError, explain_os_errors
-from napari_unet3d.evaluation.history import EpochRecord, best_record
-from napari_unet3d.evaluation.watch_files import remove_watch
 from napari_unet3d.files import (
     CONFIG_FILE,
     ENVIRONMENT_FILE,
@@ -32,6 +30,8 @@ from napari_unet3d.model.checkpoint import Checkpoint, package_versions, save_ch
 from napari_unet3d.model.devices import Hardware, cudnn_version
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.model.tensor_file import UNFINISHED
+from napari_unet3d.runs.history import EpochRecord, best_record
+from napari_unet3d.runs.snapshot_files import remove_watch
 from napari_unet3d.training.resume_state import RunCard
 
 if TYPE_CHECKING:

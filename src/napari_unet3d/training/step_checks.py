@@ -8,21 +8,21 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from napari_unet3d.configs import Task, TrainingConfig
-from napari_unet3d.data.annotation import background_value
 from napari_unet3d.data.checks import Finding
+from napari_unet3d.data.ground_truth import background_value
 from napari_unet3d.data.sample import Shape3D, shape_words, um_words
-from napari_unet3d.data.survey import VolumeFacts, total_label_counts
+from napari_unet3d.data.statistics import VolumeFacts, total_label_counts
 from napari_unet3d.errors import OutOfMemory
 from napari_unet3d.model.devices import Hardware, choose_hardware, free_memory
 from napari_unet3d.model.network import build_unet, training_memory
 from napari_unet3d.model.plan import Plan, plain_plan
 from napari_unet3d.model.receptive_field import receptive_field
-from napari_unet3d.training.learning.losses import class_weights
+from napari_unet3d.training.loading.batches import steps_of_one_pass
+from napari_unet3d.training.loading.targets import name_classes
+from napari_unet3d.training.loading.volumes import ready_shape
+from napari_unet3d.training.optim.losses import class_weights
 from napari_unet3d.training.planning import largest_shape, median_voxel_size, patch_for, plan_for, shape_at
 from napari_unet3d.training.probe import fit_to_memory, measure_step
-from napari_unet3d.training.supply.batches import steps_of_one_pass
-from napari_unet3d.training.supply.targets import name_classes
-from napari_unet3d.training.supply.volumes import ready_shape
 
 _LONG_PATCH = 3  # times its shortest side in µm
 # Two models, and a state of weights, their average and what the optimiser keeps, which is written beside its old one.

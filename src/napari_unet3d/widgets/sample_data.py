@@ -29,7 +29,7 @@ def synthetic_noisy_blobs() -> list[LayerData]:
 
 
 def _layers(name: str, config: SyntheticConfig) -> list[LayerData]:
-    from napari_unet3d.data.synthetic import generate_volume
+    from napari_unet3d.data.synthetic.generate import generate_volume
 
     volume = next(event for event in generate_volume(config, name=name) if isinstance(event, VolumeGenerated))
     sample = volume.sample

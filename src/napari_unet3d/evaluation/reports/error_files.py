@@ -9,10 +9,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from napari_unet3d.data.annotation import Truth
 from napari_unet3d.data.dataset import file_name
+from napari_unet3d.data.ground_truth import Truth
 from napari_unet3d.errors import explain_os_errors
-from napari_unet3d.evaluation.error_table import ErrorObject, ErrorObjects
+from napari_unet3d.evaluation.errors.types import ErrorObject, ErrorObjects
 from napari_unet3d.evaluation.reports.score_files import write_table
 
 PICTURES = "errors"

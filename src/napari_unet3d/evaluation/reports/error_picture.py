@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-from napari_unet3d.data.annotation import Truth
-from napari_unet3d.evaluation.colours import KIND_COLOURS, PREDICTION_COLOUR, TRUTH_COLOUR
-from napari_unet3d.evaluation.error_table import ErrorObject, ErrorObjects
+from napari_unet3d.data.ground_truth import Truth
+from napari_unet3d.evaluation.errors.types import ErrorObject, ErrorObjects
+from napari_unet3d.evaluation.metrics.colours import KIND_COLOURS, PREDICTION_COLOUR, TRUTH_COLOUR
 
 _INCHES, _DOTS_PER_INCH = 2.0, 160
 _ROOM = 2.0  # the side of the picture, in those of the error

@@ -18,12 +18,12 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from napari_unet3d.configs import Axis
-from napari_unet3d.data.annotation import Truth
+from napari_unet3d.data.ground_truth import Truth
 from napari_unet3d.data.sample import VoxelSize, check_same_shape
 from napari_unet3d.errors import UserError
-from napari_unet3d.evaluation.differences import signed_difference
-from napari_unet3d.evaluation.history import EpochRecord, best_record
+from napari_unet3d.evaluation.metrics.differences import signed_difference
 from napari_unet3d.files import written_beside
+from napari_unet3d.runs.history import EpochRecord, best_record
 
 _ROWS = ("Truth", "Prediction", "Difference")
 _UNKNOWN_GREY = 0.4

@@ -7,12 +7,12 @@ from importlib.resources import files
 from pathlib import Path
 
 from napari_unet3d.errors import UserError
-from napari_unet3d.evaluation.history import best_record
 from napari_unet3d.evaluation.reports.html_parts import Html, paragraph, text
 from napari_unet3d.evaluation.reports.report_evaluation import errors_section, figures_section, metrics_section
 from napari_unet3d.evaluation.reports.report_run import command_section, curves_section, data_section, settings_section
-from napari_unet3d.evaluation.run_files import EvaluationFiles, RunFiles, read_evaluation_files, read_run_files
 from napari_unet3d.files import write_text
+from napari_unet3d.runs.history import best_record
+from napari_unet3d.runs.run_files import EvaluationFiles, RunFiles, read_evaluation_files, read_run_files
 
 EVALUATION_FOLDER = "evaluation"
 """Where a run folder keeps its evaluation when there is no other place for it."""

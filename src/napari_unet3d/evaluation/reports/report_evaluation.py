@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from napari_unet3d.data.dataset import file_name
-from napari_unet3d.evaluation.colours import KIND_COLOURS, PREDICTION_COLOUR, TRUTH_COLOUR
-from napari_unet3d.evaluation.error_table import ErrorKind
+from napari_unet3d.evaluation.errors.types import ErrorKind
+from napari_unet3d.evaluation.metrics.colours import KIND_COLOURS, PREDICTION_COLOUR, TRUTH_COLOUR
 from napari_unet3d.evaluation.reports.error_files import N_WORST, PICTURES
 from napari_unet3d.evaluation.reports.html_parts import Html, number, paragraph, picture, section, table, text
-from napari_unet3d.evaluation.run_files import EvaluationFiles
+from napari_unet3d.runs.run_files import EvaluationFiles
 
 _COLUMNS = {
     "Dice": ("dice", ".4f"),

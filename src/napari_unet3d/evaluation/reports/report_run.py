@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from napari_unet3d.configs import EvaluationConfig, Settings, TrainingConfig
-from napari_unet3d.configs.as_text import changed_settings, evaluation_text, training_text
+from napari_unet3d.configs.snippets import changed_settings, evaluation_text, training_text
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.reports.figure import history_figure
 from napari_unet3d.evaluation.reports.html_parts import Html, paragraph, picture, section, table, text
-from napari_unet3d.evaluation.run_files import EvaluationFiles, RunFiles
-from napari_unet3d.words import duration_words
+from napari_unet3d.formatting import duration_words
+from napari_unet3d.runs.run_files import EvaluationFiles, RunFiles
 
 _MOST_NAMES = 30
 

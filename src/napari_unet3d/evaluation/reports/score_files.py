@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_unet3d.errors import UserError
-from napari_unet3d.evaluation.scores import NUMBERS, ClassScores, ObjectScores, Scores
+from napari_unet3d.evaluation.metrics.types import NUMBERS, ClassScores, ObjectScores, Scores
 from napari_unet3d.files import write_json, write_text
 
 _SPREADSHEET_MARK = "\ufeff"  # without it Excel takes UTF-8 for the encoding of the country

@@ -1,0 +1,203 @@
+"""The choices among the settings of a training run; each knows its words for a form."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from napari_unet3d.configs.base import Choice
+
+
+class Preset(Choice):
+    """Size of the U-Net; `channels` are the feature channels per level, each level halving the resolution."""
+
+    channels: tuple[int, ...]
+
+    def __new__(cls, value: str, *channels: int) -> Self:
+        """Make a member from its spelling and its channels."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.channels = channels
+        return member
+
+    XXSMALL = ("xxsmall", 4, 8)
+    XSMALL = ("xsmall", 16, 32)
+    SMALL = ("small", 32, 64, 128)
+    MEDIUM = ("medium", 64, 128, 256)
+    LARGE = ("large", 64, 128, 256, 512, 1024)
+    XLARGE = ("xlarge", 64, 128, 256, 512, 1024, 2048)
+    XXLARGE = ("xxlarge", 64, 128, 256, 512, 1024, 2048, 4096)
+
+    @property
+    def words(self) -> str:
+        """The words for a menu."""
+        return f"{self.value} ({', '.join(map(str, self.channels))})"
+
+    @property
+    def total_stride(self) -> int:
+        """The number of voxels that become one at the bottom of the network; a volume's sides are multiples of it."""
+        return int(2 ** (len(self.channels) - 1))
+
+
+class Task(Choice):
+    """What the network learns: one foreground, a class per label value, or single objects with an id each."""
+
+    FOREGROUND = "foreground"
+    CLASSES = "classes"
+    OBJECTS = "objects"
+
+    @property
+    def words(self) -> str:
+        """The words for a menu."""
+        spellings = {"foreground": "Foreground", "classes": "Classes", "objects": "Single objects"}
+        return spellings[self.value]
+
+
+class ZeroIs(Choice):
+    """What voxels with label 0 are.
+
+    Background, or not annotated: then 1 is background and the values above it are foreground, classes or objects,
+    and nothing is learnt or judged where the label is 0.
+    """
+
+    BACKGROUND = "background"
+    UNLABELLED = "unlabelled"
+
+    @property
+    def words(self) -> str:
+        """The words for a menu."""
+        return "background" if self is ZeroIs.BACKGROUND else "not annotated"
+
+
+class PatchMode(Choice):
+    """Patches of a size chosen from volumes, network and memory, or whole volumes."""
+
+    AUTO = "auto"
+    WHOLE = "whole"
+
+
+class SpacingMode(Choice):
+    """Volumes keep their own voxel size, or are all brought to the median one of the training volumes."""
+
+    OWN = "own"
+    COMMON = "common"
+
+
+class Balance(Choice):
+    """How much the classes count in the loss: all the same, or rare ones more."""
+
+    NONE = "none"
+    AUTO = "auto"
+
+
+class Activation(Choice):
+    """The non-linearity of the network; `monai_name` is its name in MONAI."""
+
+    PRELU = "prelu"
+    RELU = "relu"
+    LEAKY_RELU = "leaky-relu"
+    ELU = "elu"
+    SIGMOID = "sigmoid"
+
+    @property
+    def words(self) -> str:
+        """The words for a menu."""
+        spellings = {"prelu": "PReLU", "relu": "ReLU", "leaky-relu": "Leaky ReLU", "elu": "ELU", "sigmoid": "Sigmoid"}
+        return spellings[self.value]
+
+    @property
+    def monai_name(self) -> str:
+        """The name that `monai.networks.layers.Act` knows."""
+        return str(self.value).replace("-", "")
+
+
+class Augmentation(Choice):
+    """How strongly training volumes are varied."""
+
+    NONE = "none"
+    LIGHT = "light"
+    MODERATE = "moderate"
+    HEAVY = "heavy"
+
+
+class Fit(Choice):
+    """How a volume whose sides the network cannot halve often enough is made to fit."""
+
+    CROP = "crop"
+    RESIZE = "resize"
+    PAD = "pad"
+
+
+class Normalisation(Choice):
+    """How grey values are brought to one scale, per volume; see `napari_unet3d.transforms.normalise`."""
+
+    Z_SCORE = "z-score"
+    PERCENTILE = "percentile"
+    MIN_MAX = "min-max"
+    NONE = "none"
+
+
+class Loss(Choice):
+    """What training makes small."""
+
+    BCE = "bce"
+    DICE = "dice"
+    FOCAL = "focal"
+    DICE_CE = "dice-ce"
+
+    @property
+    def words(self) -> str:
+        """The words for a menu."""
+        return {"bce": "BCE", "dice": "Dice", "focal": "Focal", "dice-ce": "Dice + CE"}[self.value]
+
+
+class Optimizer(Choice):
+    """The rule that turns gradients into steps."""
+
+    ADAM = "adam"
+    ADAMW = "adamw"
+    SGD = "sgd"
+    RMSPROP = "rmsprop"
+
+    @property
+    def words(self) -> str:
+        """The words for a menu."""
+        return {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD", "rmsprop": "RMSprop"}[self.value]
+
+
+class Schedule(Choice):
+    """How the learning rate goes over a run; see `napari_unet3d.training.optim.schedules`."""
+
+    CONSTANT = "constant"
+    COOLDOWN = "cooldown"
+    COSINE = "cosine"
+    POLY = "poly"
+    ONE_CYCLE = "one-cycle"
+    PLATEAU = "plateau"
+
+
+class Device(Choice):
+    """Where the network runs; auto takes CUDA, then MPS, then the CPU."""
+
+    AUTO = "auto"
+    CUDA = "cuda"
+    MPS = "mps"
+    CPU = "cpu"
+
+    @property
+    def words(self) -> str:
+        """The words for a menu."""
+        return "Auto" if self is Device.AUTO else str(self.value).upper()
+
+
+class Precision(Choice):
+    """Number type of the heavy arithmetic; auto takes the fastest that the device does well."""
+
+    AUTO = "auto"
+    FP32 = "fp32"
+    BF16 = "bf16"
+    FP16 = "fp16"
+
+    @property
+    def words(self) -> str:
+        """The words for a menu."""
+        return "Auto" if self is Precision.AUTO else str(self.value)

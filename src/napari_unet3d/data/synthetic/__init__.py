@@ -1,0 +1,1 @@
+"""Synthetic volumes with exact labels: shapes, placement, imaging and noise."""

@@ -1,0 +1,178 @@
+"""Synthetic volumes with exact labels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+
+from napari_unet3d.configs import LabelKind, Placement, SyntheticConfig
+from napari_unet3d.data.events import GenerateEvent, ObjectPlaced, SlicesImaged, VolumeGenerated
+from napari_unet3d.data.sample import Sample
+from napari_unet3d.data.synthetic.imaging import changes_the_image, imaged_slabs, to_pixels
+from napari_unet3d.data.synthetic.placement import Room
+from napari_unet3d.data.synthetic.shapes import SyntheticObject, check_objects_fit, make_object
+from napari_unet3d.errors import UserError
+
+Position = tuple[int, int, int]
+
+_GIVE_UP_AFTER = 10  # objects in a row that found no room: the volume is full
+# Each purpose has a stream of its own, so that another placement or imaging leaves the objects as they are.
+_PLACEMENT, _SHARED_NOISE, _OBJECTS, _IMAGING = range(4)
+
+
+def generate_volume(
+    config: SyntheticConfig,
+    *,
+    name: str = "synthetic",
+    objects: Sequence[NDArray[Any]] | None = None,
+    positions: Sequence[Position] | None = None,
+) -> Iterator[GenerateEvent]:
+    """Generate one volume; the last event, `VolumeGenerated`, holds it.
+
+    The same config and seed give the same bytes, whatever the number of processor cores.
+
+    Parameters
+    ----------
+    config : SyntheticConfig
+        What to generate.
+    name : str
+        What the sample is called.
+    objects : sequence of ndarray, shape (z, y, x), optional
+        Objects to place instead of generated ones, above 0 where the object is. One is drawn for each place; it is
+        turned, magnified and scaled to a brightness like a generated one.
+    positions : sequence of tuple of int, optional
+        Voxels (z, y, x) for the middles of the objects' boxes, one object at each instead of ``config.objects``.
+        An object that would overlap another is left out.
+
+    Yields
+    ------
+    ObjectPlaced
+        For every object.
+    SlicesImaged
+        Now and then while blur and noise are computed.
+    VolumeGenerated
+        At the end.
+
+    Raises
+    ------
+    UserError
+        If an object is larger than the volume or a given position leaves no room for it, if a given object is
+        not a 3D array with something above 0, or if there is not enough memory.
+    """
+    check_objects_fit(config, objects or ())
+    middles = _checked_positions(positions, config)
+    n_objects = config.objects if middles is None else len(middles)
+    canvas = _Canvas(config, n_objects)
+    failures = 0
+    for number in range(n_objects):
+        made = _make(config, number, objects or ())
+        placed = canvas.place(made, None if middles is None else middles[number])
+        failures = 0 if placed else failures + 1
+        if placed:
+            yield ObjectPlaced(len(canvas.positions), n_objects)
+        elif failures == _GIVE_UP_AFTER and middles is None:
+            break
+    yield from _image(canvas, config)
+    sample = Sample(name, canvas.image, canvas.labels, config.voxel_size_um)
+    yield VolumeGenerated(sample, tuple(canvas.positions), n_objects)
+
+
+class _Canvas:
+    """Image and labels under construction, and where there is room left in them."""
+
+    def __init__(self, config: SyntheticConfig, n_objects: int) -> None:
+        self._config = config
+        self._rng = np.random.default_rng(_stream(config, _PLACEMENT))
+        smallest = min(config.object_shape_min) * config.magnification[0]
+        largest_label = n_objects if config.labels is LabelKind.OBJECTS else 1
+        label_type = np.min_scalar_type(largest_label)
+        _check_memory(config, label_type.itemsize)
+        self.image = np.zeros(config.shape, config.pixel_type.value)
+        self.labels = np.zeros(config.shape, label_type)
+        self._room = Room(config.shape, config.minimum_gap, cell_edge=int(np.clip(smallest // 8, 2, 8)))
+        self.positions: list[Position] = []
+
+    def place(self, made: SyntheticObject, middle: Position | None) -> bool:
+        """Put an object at its position, or wherever there is room; tell whether that worked."""
+        by_box = self._config.placement is Placement.BOUNDING_BOX
+        needed = np.ones_like(made.mask) if by_box else made.mask
+        start = self._find(needed) if middle is None else self._start_at(middle, needed)
+        if start is None:
+            return False
+        self._room.take(start, needed)
+        box = tuple(slice(low, low + size) for low, size in zip(start.tolist(), made.shape, strict=True))
+        z, y, x = (start + np.array(made.shape) // 2).tolist()
+        self.positions.append((z, y, x))
+        self.image[box][made.mask] = to_pixels(made.values, self._config.pixel_type)
+        is_numbered = self._config.labels is LabelKind.OBJECTS
+        self.labels[box][made.mask] = len(self.positions) if is_numbered else 1
+        return True
+
+    def _find(self, needed: NDArray[np.bool_]) -> NDArray[np.int64] | None:
+        if self._rng.random() < self._config.touching:
+            beside = self._room.find_beside(needed, self._rng)
+            if beside is not None:
+                return beside
+        return self._room.find(needed, self._rng)
+
+    def _start_at(self, middle: Position, needed: NDArray[np.bool_]) -> NDArray[np.int64] | None:
+        start = np.array(middle) - np.array(needed.shape) // 2
+        if (start < 0).any() or (start + needed.shape > self._config.shape).any():
+            raise UserError(
+                f"The position {middle} leaves no room for an object of shape {needed.shape} in a volume of shape "
+                f"{self._config.shape}; move it away from the border or take smaller objects."
+            )
+        return start if self._room.fits(start, needed) else None
+
+
+def _make(config: SyntheticConfig, number: int, given: Sequence[NDArray[Any]]) -> SyntheticObject:
+    shared = np.random.default_rng(_stream(config, _SHARED_NOISE)) if config.identical_objects else None
+    return make_object(config, np.random.default_rng(_stream(config, _OBJECTS, number)), noise_rng=shared, given=given)
+
+
+def _image(canvas: _Canvas, config: SyntheticConfig) -> Iterator[SlicesImaged]:
+    """Replace the clean image by the imaged one; slabs read their neighbours, so it is not done in place."""
+    if not changes_the_image(config):
+        return
+    image = np.empty_like(canvas.image)
+    for slices, finished in imaged_slabs(canvas.image, config, _stream(config, _IMAGING)):
+        image[slices] = finished
+        yield SlicesImaged(slices.stop, len(image))
+    canvas.image = image
+
+
+def _check_memory(config: SyntheticConfig, label_bytes: int) -> None:
+    """Raise a `UserError` for a volume that no swapping could save, before half of the machine is busy with it."""
+    images = 2 if changes_the_image(config) else 1  # the clean one and the imaged one
+    per_voxel = images * np.dtype(config.pixel_type.value).itemsize + label_bytes + 1  # 1: where objects are
+    needed, memory = math.prod(config.shape) * per_voxel, psutil.virtual_memory().total
+    if needed > memory:
+        raise UserError(
+            f"A volume of shape {config.shape} takes {needed / 1e9:,.1f} GB, but this machine has "
+            f"{memory / 1e9:,.1f} GB of memory; take a smaller one."
+        )
+
+
+def _stream(config: SyntheticConfig, *key: int) -> np.random.SeedSequence:
+    return np.random.SeedSequence(config.seed, spawn_key=key)
+
+
+def _checked_positions(positions: Sequence[Position] | None, config: SyntheticConfig) -> list[Position] | None:
+    if positions is None:
+        return None
+    checked = []
+    for position in positions:
+        if len(position) != 3:
+            raise UserError(f"The position {tuple(position)} has {len(position)} numbers; give voxels (z, y, x).")
+        z, y, x = (round(float(value)) for value in position)
+        if not all(0 <= value < size for value, size in zip((z, y, x), config.shape, strict=True)):
+            raise UserError(f"The position {z, y, x} lies outside the volume of shape {config.shape}; move it inside.")
+        checked.append((z, y, x))
+    if not checked:
+        raise UserError("There are no positions to place objects at; give at least one or leave them out.")
+    return checked

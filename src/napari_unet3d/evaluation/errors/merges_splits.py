@@ -1,0 +1,136 @@
+"""Objects that were merged into one or split into several, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial import KDTree
+
+from napari_unet3d.data.boxes import Box, grown
+from napari_unet3d.data.ground_truth import Truth
+from napari_unet3d.data.sample import VoxelSize
+from napari_unet3d.evaluation.errors.distances import outermost, thickness
+from napari_unet3d.evaluation.errors.regions import Region
+from napari_unet3d.evaluation.errors.types import ErrorKind
+from napari_unet3d.evaluation.errors.voxels import Places
+from napari_unet3d.evaluation.metrics.overlaps import Overlaps
+
+_REACH = 4  # voxels around an object in which the other one is looked for first
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Confusion:
+    """A merge or a split.
+
+    Attributes
+    ----------
+    kind : ErrorKind
+        Which of them.
+    found, wanted : tuple of int
+        Ids of the predicted and the true objects.
+    region : Region
+        The voxels that they share; as deep as the second largest part is thick, and seen best where it meets the
+        largest.
+    """
+
+    kind: ErrorKind
+    found: tuple[int, ...]
+    wanted: tuple[int, ...]
+    region: Region
+
+
+def find_confusions(
+    prediction: NDArray[Any], truth: Truth, overlaps: Overlaps, voxel_size_um: VoxelSize
+) -> Iterator[Confusion]:
+    """Find merges and splits.
+
+    Parameters
+    ----------
+    prediction : ndarray of unsigned integers, shape (z, y, x)
+        Ids of objects.
+    truth : Truth
+        The true ids.
+    overlaps : Overlaps
+        Of the two.
+    voxel_size_um : tuple of float
+        Voxel size along z, y, x in µm.
+    """
+    shape = prediction.shape
+    for kind, owners, parts, groups in (
+        (ErrorKind.MERGE, prediction, truth.labels, overlaps.merges()),
+        (ErrorKind.SPLIT, truth.labels, prediction, overlaps.splits()),
+    ):
+        boxes = ndimage.find_objects(owners) if groups else []
+        for one, several in groups.items():
+            box = boxes[one - 1]
+            mask = owners[box] == one
+            if truth.annotated is not None:
+                mask &= truth.annotated[box]
+            region = _shared(box, mask, several, parts[box], shape, voxel_size_um)
+            found, wanted = ((one,), several) if kind is ErrorKind.MERGE else (several, (one,))
+            yield Confusion(kind, found, wanted, region)
+
+
+def _shared(
+    box: Box,
+    mask: NDArray[np.bool_],
+    several: tuple[int, ...],
+    ids: NDArray[Any],
+    shape: tuple[int, ...],
+    voxel_size_um: VoxelSize,
+) -> Region:
+    """Give what one object shares with several; `mask` is where it is in its box, and `ids` what is there."""
+    number_of = np.zeros(max(int(ids.max()), *several) + 1, np.min_scalar_type(len(several)))
+    number_of[list(several)] = np.arange(1, len(several) + 1)
+    parts = number_of[ids]
+    parts[~mask] = 0
+    sizes = np.sum([np.bincount(plane.ravel(), minlength=len(several) + 1) for plane in parts], axis=0)
+    largest, second = np.argsort(-sizes[1:], kind="stable")[:2] + 1
+    smaller = _box_within(parts == second)
+    mask = parts[smaller] == second
+    depth = float(thickness(mask, voxel_size_um).max())
+    start = [side.start for side in box]
+    z, y, x = np.add(_seam(mask, smaller, parts == largest, voxel_size_um), start).tolist()
+    around = (
+        (side.start + first, side.stop + first) for side, first in zip(_box_within(parts > 0), start, strict=True)
+    )
+    z_range, y_range, x_range = around
+    return Region(_places(parts > 0, box, shape), (z_range, y_range, x_range), depth, (z, y, x))
+
+
+def _seam(mask: NDArray[np.bool_], box: Box, largest: NDArray[np.bool_], voxel_size_um: VoxelSize) -> tuple[int, ...]:
+    """Give the voxel of a part, the mask in a box, that is nearest to the largest part, looked for close by first."""
+    size = np.asarray(voxel_size_um)
+    start = np.array([side.start for side in box])
+    second = np.argwhere(outermost(np.pad(mask, 1))) - 1 + start
+    reach = _REACH * min(voxel_size_um)
+    while True:
+        margin = np.ceil(reach / size).astype(int) + 1  # what ends at the border of the view may not end there
+        view = grown(box, margin.tolist(), largest.shape)
+        there = np.argwhere(outermost(largest[view])) + [side.start for side in view]
+        if len(there):
+            distances, _ = KDTree(there * size).query(second * size)
+            if distances.min() <= reach:
+                return tuple(second[np.argmin(distances)].tolist())
+        reach *= 4
+
+
+def _box_within(mask: NDArray[np.bool_]) -> Box:
+    """Give the box around what is in a mask."""
+    ((z, y, x),) = ndimage.find_objects(mask.view(np.uint8))
+    return z, y, x
+
+
+def _places(mask: NDArray[np.bool_], box: Box, shape: tuple[int, ...]) -> Places:
+    """Give the places in the flat volume of what is in a mask of a box, plane by plane to need little memory."""
+    z, y, x = (side.start for side in box)
+    places = []
+    for index, plane in enumerate(mask):
+        rows, columns = np.divmod(np.flatnonzero(plane), plane.shape[1])
+        places.append(((index + z) * shape[1] + rows + y) * shape[2] + columns + x)
+    return np.concatenate(places)

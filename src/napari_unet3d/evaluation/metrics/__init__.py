@@ -1,0 +1,1 @@
+"""How good a prediction is, as numbers: overlap, surface and instance metrics, differences and uncertainty."""

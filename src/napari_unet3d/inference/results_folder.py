@@ -1,0 +1,116 @@
+"""The numbers of an evaluation so far and, when there is a folder for it, the files that hold them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from napari_unet3d.configs import EvaluationConfig
+from napari_unet3d.data.dataset import file_name
+from napari_unet3d.data.ground_truth import Truth
+from napari_unet3d.data.volumes import write_volume
+from napari_unet3d.evaluation.errors.find import find_error_objects
+from napari_unet3d.evaluation.metrics.differences import difference_labels
+from napari_unet3d.evaluation.metrics.score import ScoringRules, score
+from napari_unet3d.evaluation.metrics.types import Scores, mean_scores
+from napari_unet3d.evaluation.reports.error_files import ErrorFiles
+from napari_unet3d.evaluation.reports.figure import slices_figure, write_figure
+from napari_unet3d.evaluation.reports.score_files import write_metrics
+from napari_unet3d.files import EVALUATION_FILE, write_json
+from napari_unet3d.inference.events import EvaluationFinished, Prediction
+from napari_unet3d.model.checkpoint import Checkpoint, package_versions
+
+
+class EvaluationFolder:
+    """Compares volumes with their truth, one after another, and writes what shows the difference.
+
+    Parameters
+    ----------
+    out : Path, optional
+        The folder; without it nothing is written.
+    config : EvaluationConfig
+        Tolerance of surfaces, axis and slices of the figure.
+    checkpoint : Checkpoint
+        The model, which says what the labels mean.
+    about : dict of str to str
+        Where model and volumes come from, for ``evaluation.json``.
+    """
+
+    def __init__(
+        self, out: Path | None, config: EvaluationConfig, checkpoint: Checkpoint, about: dict[str, str]
+    ) -> None:
+        self._out, self._config = out, config
+        self._rules = ScoringRules(
+            task=checkpoint.config.task,
+            classes={each.value: each.name for each in checkpoint.plan.classes},
+            tolerance_um=config.tolerance_um,
+        )
+        self._about = {
+            **about,
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "epoch": checkpoint.epoch,
+            "settings": config.model_dump(mode="json"),
+            "versions": package_versions(),
+        }
+        self._scores: list[Scores] = []
+        self._figures: list[Path] = []
+        self._errors = None if out is None else ErrorFiles(out)
+
+    def add(self, image: NDArray[Any], prediction: Prediction, truth: Truth) -> Scores:
+        """Compare one volume with its truth and write what shows the difference.
+
+        Parameters
+        ----------
+        image : ndarray of any real number type, shape (z, y, x)
+            Grey values.
+        prediction : Prediction
+            The answer of the model.
+        truth : Truth
+            What it should be.
+        """
+        scores = score(prediction.labels, truth, prediction.name, prediction.voxel_size_um, self._rules)
+        self._scores.append(scores)
+        if self._out is not None:
+            self._write(self._out, prediction, truth, scores)
+            self._write_errors(image, prediction, truth)
+        return scores
+
+    def _write(self, out: Path, prediction: Prediction, truth: Truth, scores: Scores) -> None:
+        name, voxel_size_um = file_name(prediction.name), prediction.voxel_size_um
+        difference = difference_labels(prediction.labels, truth, self._rules.task)
+        write_volume(out / "predictions" / f"{name}_labels.tif", prediction.labels, voxel_size_um)
+        if prediction.uncertainty is not None:
+            write_volume(out / "predictions" / f"{name}_uncertainty.tif", prediction.uncertainty, voxel_size_um)
+        write_volume(out / "differences" / f"{name}_difference.tif", difference, voxel_size_um)
+        figure = slices_figure(
+            truth,
+            prediction.labels,
+            axis=self._config.figure_axis,
+            n_slices=self._config.figure_slices,
+            voxel_size_um=voxel_size_um,
+            title=f"{prediction.name} · Dice {scores.dice:.3f}",
+        )
+        self._figures.append(out / "figures" / f"{name}.png")
+        write_figure(self._figures[-1], figure)
+        for metrics in ("metrics.csv", "metrics.json"):
+            write_metrics(out / metrics, self._scores, mean_scores(self._scores))
+        write_json(out / EVALUATION_FILE, self._about)
+
+    def _write_errors(self, image: NDArray[Any], prediction: Prediction, truth: Truth) -> None:
+        assert self._errors is not None
+        errors = find_error_objects(
+            prediction.labels, truth, self._rules.task, prediction.voxel_size_um, self._config.tolerance_um
+        )
+        self._errors.add(prediction.name, image, prediction.labels, truth, errors)
+
+    def finished(self) -> EvaluationFinished:
+        """Give the last event."""
+        return EvaluationFinished(
+            volumes=tuple(self._scores),
+            mean=mean_scores(self._scores),
+            metrics_file=None if self._out is None else self._out / "metrics.json",
+            figures=tuple(self._figures),
+        )

@@ -1,0 +1,121 @@
+"""What the curves of a run say in plain words: it learns by heart, it stands still, or it has lost its way."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from napari_unet3d.runs.history import EpochRecord, best_record
+
+_LEAST_EPOCHS = 8  # of a history, and of what is called a trend
+_LONG_PART = 0.25  # of the run, without a better validation
+_CLEAR_RISE, _CLEAR_FALL = 0.05, 0.05  # of a loss, relative
+_STILL = 0.02  # relative change of a loss that is none
+_EXPLODED = 3.0  # times the best loss so far, and by at least
+_LEAST_EXPLOSION = 0.3
+
+
+class Trouble(StrEnum):
+    """What is wrong with a run."""
+
+    OVERFITS = "overfits"
+    STALLS = "stalls"
+    DIVERGES = "diverges"
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """What is wrong, and in `words` how it shows and what to do."""
+
+    trouble: Trouble
+    words: str
+
+
+def hint_for(history: Sequence[EpochRecord]) -> Hint | None:
+    """Say what the losses of a run tell, if they tell anything bad.
+
+    Parameters
+    ----------
+    history : sequence of EpochRecord
+        All epochs so far, in order; the losses of single epochs may be no numbers.
+
+    Returns
+    -------
+    Hint or None
+        None while all goes well, or there are too few epochs to tell.
+    """
+    best = best_record(history)
+    if best is None:
+        return None
+    return _diverges(history, best) or _overfits(history, best) or _stalls(history, best)
+
+
+def _diverges(history: Sequence[EpochRecord], best: EpochRecord) -> Hint | None:
+    newest = history[-1]
+    advice = "Stop, and train again with a lower learning rate or with clipped gradients"
+    model = f"; the model of epoch {best.epoch} is kept." if best is not newest else "."
+    if not math.isfinite(newest.train_loss):
+        words = f"The training loss of epoch {newest.epoch} is not a number. {advice}{model}"
+        return Hint(Trouble.DIVERGES, words)
+    losses = [record.train_loss for record in history if math.isfinite(record.train_loss)]
+    lowest = min(losses)
+    recent = losses[-2:]
+    if len(recent) == 2 and min(recent) > max(abs(lowest) * _EXPLODED, lowest + _LEAST_EXPLOSION):
+        words = (
+            f"The training loss has gone up from {lowest:.3g} to {newest.train_loss:.3g}: the steps are too long. "
+            f"{advice}{model}"
+        )
+        return Hint(Trouble.DIVERGES, words)
+    return None
+
+
+def _overfits(history: Sequence[EpochRecord], best: EpochRecord) -> Hint | None:
+    validated = [record for record in history if record.val_loss is not None]
+    since = [record for record in validated if record.epoch >= best.epoch]
+    n_waited = history[-1].epoch - best.epoch
+    if len(since) < 4 or n_waited < _long(history):
+        return None
+    n_recent = min(3, len(since) - 1)
+    val_now = _mean([record.val_loss for record in since[-n_recent:]])
+    rises = val_now > best.loss * (1 + _CLEAR_RISE)
+    falls = _mean([record.train_loss for record in history[-n_recent:]]) < best.train_loss * (1 - _CLEAR_FALL)
+    if not (rises and falls):
+        return None
+    words = (
+        f"Validation has not improved for {n_waited} epochs while training still does: it begins to learn the training "
+        f"volumes by heart. Stop and keep the model of epoch {best.epoch}, use stronger augmentation, or add labelled "
+        "data."
+    )
+    return Hint(Trouble.OVERFITS, words)
+
+
+def _stalls(history: Sequence[EpochRecord], best: EpochRecord) -> Hint | None:
+    n_waited = history[-1].epoch - best.epoch
+    length = _long(history)
+    if n_waited < length or len(history) < length + 1:
+        return None
+    earlier = _mean([record.train_loss for record in history[-length - 1 : -length // 2 - 1]])
+    now = _mean([record.train_loss for record in history[-length // 2 :]])
+    if not abs(now - earlier) <= _STILL * abs(earlier):
+        return None
+    poor = best.val_dice is not None and best.val_dice < 0.5
+    advice = (
+        "The network has found little: check the labels in the viewer, or try another learning rate or a larger preset."
+        if poor
+        else "It may have learnt what it can: stop, or try a lower learning rate, a larger preset or more labels."
+    )
+    what = "Validation" if best.val_loss is not None else "The training loss"
+    words = f"{what} has not improved for {n_waited} epochs, and training stands still, too. {advice}"
+    return Hint(Trouble.STALLS, words)
+
+
+def _long(history: Sequence[EpochRecord]) -> int:
+    """How many epochs without a better one are long."""
+    return max(_LEAST_EPOCHS, round(len(history) * _LONG_PART))
+
+
+def _mean(losses: Sequence[float | None]) -> float:
+    finite = [loss for loss in losses if loss is not None and math.isfinite(loss)]
+    return sum(finite) / len(finite) if finite else math.nan

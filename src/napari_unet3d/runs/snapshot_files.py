@@ -1,0 +1,217 @@
+"""What a run keeps in its folder ``watch`` so that one can see it learn: the files, and how they are read.
+
+``watch.json``
+    A `WatchCard`: the task, and which validation volumes are watched and where they lie.
+``volume-1.npz``, ``volume-2.npz``, …
+    Grey values, truth and annotated voxels of a volume; written once.
+``epoch-0012.npz``
+    The predictions of all volumes after epoch 12, compressed, foreground as bits. Written last: an epoch counts as
+    kept when it is there.
+``epoch-0012.safetensors``
+    The model of that epoch.
+
+Every file is written beside its place and renamed, so that a run can be followed while another process writes it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
+
+from napari_unet3d.configs import Task
+from napari_unet3d.data.ground_truth import Truth
+from napari_unet3d.data.sample import VoxelSize
+from napari_unet3d.errors import explain_os_errors
+from napari_unet3d.files import write_json, written_beside
+
+WATCH_FOLDER = "watch"
+CARD_FILE = "watch.json"
+_EPOCH_FILE = re.compile(r"epoch-(\d+)\.npz")
+_FORMAT = 1
+_FAST = 1  # level of compression: higher ones take several times longer for hardly smaller files
+
+
+class VolumeCard(BaseModel):
+    """Where a watched volume lies.
+
+    Attributes
+    ----------
+    name : str
+        Name of the validation sample.
+    volume : str
+        Name of the volume that it is, or a part of.
+    volume_shape_zyx : tuple of int
+        Shape of that volume.
+    voxel_size_um : tuple of float
+        Voxel size of that volume along z, y, x in µm.
+    shape_zyx : tuple of int
+        Shape of the grid that is watched, on which the network works.
+    first_zyx : tuple of float
+        Where the middle of its first voxel lies, in voxels of the volume.
+    step_zyx : tuple of float
+        Size of its voxels, in voxels of the volume; not 1 where the run brings volumes to another voxel size.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    volume: str
+    volume_shape_zyx: tuple[PositiveInt, PositiveInt, PositiveInt]
+    voxel_size_um: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
+    shape_zyx: tuple[PositiveInt, PositiveInt, PositiveInt]
+    first_zyx: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    step_zyx: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (1.0, 1.0, 1.0)
+
+    @property
+    def own_voxel_size_um(self) -> VoxelSize:
+        """Voxel size of the grid that is watched, along z, y, x in µm."""
+        z, y, x = (size * step for size, step in zip(self.voxel_size_um, self.step_zyx, strict=True))
+        return z, y, x
+
+    @property
+    def offset_um(self) -> VoxelSize:
+        """How far the first voxel of the grid lies from that of the volume, along z, y, x in µm."""
+        z, y, x = (size * first for size, first in zip(self.voxel_size_um, self.first_zyx, strict=True))
+        return z, y, x
+
+
+class WatchCard(BaseModel):
+    """What is watched.
+
+    Attributes
+    ----------
+    task : Task
+        Of objects only the foreground is watched.
+    volumes : tuple of VolumeCard
+        The watched volumes, in the order of their files.
+    left_out : tuple of str
+        Validation samples that are too large to be kept.
+    version : int
+        Of these files.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: Task
+    volumes: tuple[VolumeCard, ...]
+    left_out: tuple[str, ...] = ()
+    version: int = _FORMAT
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedVolume:
+    """A watched volume.
+
+    Attributes
+    ----------
+    card : VolumeCard
+        Its name and place.
+    image : ndarray of any real number type, shape (z, y, x)
+        Grey values on the grid that the network works on.
+    truth : Truth
+        What is compared with the prediction: 1 is foreground, or the values are those of the classes.
+    """
+
+    card: VolumeCard
+    image: NDArray[Any]
+    truth: Truth
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPrediction:
+    """What the network answered for a volume after an epoch.
+
+    Attributes
+    ----------
+    labels : ndarray of unsigned integers, shape (z, y, x)
+        1 for foreground, or the values of the classes; 0 where nothing was predicted.
+    predicted : ndarray of bool, shape (z, y, x), or None
+        Where validation has looked; None when it did everywhere.
+    """
+
+    labels: NDArray[np.unsignedinteger[Any]]
+    predicted: NDArray[np.bool_] | None = None
+
+    def judged(self, truth: Truth) -> Truth:
+        """Give the truth with all that was not predicted as not annotated."""
+        if self.predicted is None:
+            return truth
+        annotated = self.predicted if truth.annotated is None else self.predicted & truth.annotated
+        return Truth(truth.labels, annotated)
+
+
+def write_card(folder: Path, card: WatchCard) -> None:
+    """Write what is watched."""
+    write_json(folder / CARD_FILE, json.loads(card.model_dump_json()))
+
+
+def write_volume(folder: Path, number: int, volume: WatchedVolume) -> None:
+    """Write a watched volume, counted from 0."""
+    truth = volume.truth
+    arrays = {"image": np.asarray(volume.image), "truth": truth.labels}
+    if truth.annotated is not None:
+        arrays["annotated"] = np.packbits(truth.annotated)
+    _write_arrays(volume_file(folder, number), arrays)
+
+
+def write_predictions(folder: Path, epoch: int, predictions: Sequence[KeptPrediction], task: Task) -> None:
+    """Write the predictions of all volumes after an epoch, foreground as bits."""
+    arrays: dict[str, NDArray[Any]] = {}
+    for number, prediction in enumerate(predictions):
+        labels = prediction.labels
+        arrays[f"labels_{number}"] = labels if task is Task.CLASSES else np.packbits(labels.astype(bool, copy=False))
+        if prediction.predicted is not None:
+            arrays[f"predicted_{number}"] = np.packbits(prediction.predicted)
+    _write_arrays(epoch_file(folder, epoch), arrays)
+
+
+def volume_file(folder: Path, number: int) -> Path:
+    """Name the file of a volume, counted from 0."""
+    return folder / f"volume-{number + 1}.npz"
+
+
+def epoch_file(folder: Path, epoch: int) -> Path:
+    """Name the file of the predictions after an epoch."""
+    return folder / f"epoch-{epoch:04d}.npz"
+
+
+def model_file(folder: Path, epoch: int) -> Path:
+    """Name the file of the model of an epoch."""
+    return folder / f"epoch-{epoch:04d}.safetensors"
+
+
+def kept_epochs(folder: Path) -> tuple[int, ...]:
+    """List the epochs whose predictions are in a folder ``watch``, in order; none when there is no such folder."""
+    if not folder.is_dir():
+        return ()
+    with explain_os_errors(folder, "read"):
+        names = [_EPOCH_FILE.fullmatch(path.name) for path in folder.iterdir()]
+    return tuple(sorted(int(match[1]) for match in names if match))
+
+
+def remove_watch(run_folder: Path) -> None:
+    """Remove what a run has kept to be watched."""
+    folder = run_folder / WATCH_FOLDER
+    if folder.is_dir() and not folder.is_symlink():
+        with explain_os_errors(folder, "remove"):
+            shutil.rmtree(folder)
+
+
+def _write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    with (
+        written_beside(path) as beside,
+        zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED, compresslevel=_FAST) as archive,
+    ):
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)

@@ -1,0 +1,115 @@
+"""A prediction next to the truth: what the Predict dock shows, and how it follows other settings without the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet3d.configs import EvaluationConfig, PostProcessing, ZeroIs
+from napari_unet3d.data.ground_truth import Truth, read_truth
+from napari_unet3d.evaluation.metrics.differences import difference_labels
+from napari_unet3d.evaluation.metrics.score import ScoringRules, score
+from napari_unet3d.evaluation.metrics.types import Scores
+from napari_unet3d.inference.events import Prediction, VolumeEvaluated
+
+DEFAULT_TOLERANCE_UM = EvaluationConfig().tolerance_um
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A prediction and, when the truth is known, how it compares.
+
+    Attributes
+    ----------
+    prediction : Prediction
+        Labels and probability.
+    truth : Truth or None
+        What the labels should be.
+    difference : ndarray of uint8, shape (z, y, x), or None
+        1 where the prediction is extra, 2 where it missed something, 3 where it is of another class.
+    scores : Scores or None
+        Agreement with the truth.
+    tolerance_um : float
+        Distance in µm within which two surfaces count as the same.
+    """
+
+    prediction: Prediction
+    truth: Truth | None = None
+    difference: NDArray[np.uint8] | None = None
+    scores: Scores | None = None
+    tolerance_um: float = DEFAULT_TOLERANCE_UM
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether the scores that take long are there too, or there is no truth to measure against."""
+        return self.scores is None or self.scores.nsd is not None
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of its arrays in bytes."""
+        answer, truth = self.prediction, self.truth
+        arrays: list[NDArray[Any] | None]
+        arrays = [answer.labels, answer.probability, answer.maps, answer.uncertainty, self.difference]
+        arrays += [] if truth is None else [truth.labels, truth.annotated]
+        return sum(array.nbytes for array in arrays if array is not None)
+
+
+def read_painted(
+    labels: NDArray[Any] | None, prediction: Prediction, annotated: NDArray[np.bool_] | None = None
+) -> Truth | None:
+    """Read labels, if there are any, with the meaning that they had for the model of a prediction."""
+    if labels is None:
+        return None
+    zero_is = prediction.plan.zero_is if prediction.plan else ZeroIs.BACKGROUND
+    return read_truth(labels, prediction.task, zero_is, annotated)
+
+
+def compare(
+    prediction: Prediction,
+    truth: Truth | None,
+    tolerance_um: float = DEFAULT_TOLERANCE_UM,
+    *,
+    only_voxels: bool = False,
+) -> Outcome:
+    """Compare a prediction with the truth, if there is one; `only_voxels` leaves out the scores that take long."""
+    if truth is None:
+        return Outcome(prediction)
+    task, classes = prediction.task, prediction.plan.classes if prediction.plan else ()
+    rules = ScoringRules(task, {each.value: each.name for each in classes}, tolerance_um, only_voxels)
+    difference = difference_labels(prediction.labels, truth, task)
+    scores = score(prediction.labels, truth, prediction.name, prediction.voxel_size_um, rules)
+    return Outcome(prediction, truth, difference, scores, tolerance_um)
+
+
+def from_evaluation(event: VolumeEvaluated, tolerance_um: float) -> Outcome:
+    """Give the outcome of a volume of a test set, whose scores are there already."""
+    prediction, truth = event.prediction, event.truth
+    difference = difference_labels(prediction.labels, truth, prediction.task)
+    return Outcome(prediction, truth, difference, event.scores, tolerance_um)
+
+
+def relabel(outcome: Outcome, settings: PostProcessing) -> Iterator[Outcome]:
+    """Make labels again from what the network answered, with other settings; the only event is the new outcome.
+
+    Of the scores only those that are ready at once are there, see `measure`; it is the same outcome when no label
+    changes.
+    """
+    from napari_unet3d.inference.postprocess import (
+        labels_of,  # scikit-image takes its time, so not in the viewer's thread
+    )
+
+    old = outcome.prediction
+    labels = labels_of(old.probability, old.maps, old.voxel_size_um, old.plan, settings)
+    if np.array_equal(labels, old.labels):
+        yield outcome
+    else:
+        yield compare(replace(old, labels=labels), outcome.truth, outcome.tolerance_um, only_voxels=True)
+
+
+def measure(outcome: Outcome) -> Iterator[Outcome]:
+    """Give the outcome with all of its scores."""
+    yield compare(outcome.prediction, outcome.truth, outcome.tolerance_um)

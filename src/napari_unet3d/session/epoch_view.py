@@ -1,0 +1,87 @@
+"""What the Train dock reads in a thread to show an epoch, and the copy of an epoch's model."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet3d.configs import Task
+from napari_unet3d.errors import UserError
+from napari_unet3d.evaluation.metrics.differences import difference_labels
+from napari_unet3d.files import written_beside
+from napari_unet3d.runs.snapshot_files import WatchedVolume
+from napari_unet3d.runs.snapshots import WatchedRun
+
+MODEL_SUFFIX = ".safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class EpochView:
+    """What is shown of an epoch.
+
+    Attributes
+    ----------
+    epoch : int
+        The epoch.
+    volume : WatchedVolume
+        Its image and truth.
+    labels : ndarray of unsigned integers, shape (z, y, x)
+        The prediction.
+    difference : ndarray of uint8, shape (z, y, x)
+        1 where the prediction is extra, 2 where it missed something, 3 where it is of another class.
+    predicted : float
+        Part of the volume that was predicted, above 0 to 1.
+    """
+
+    epoch: int
+    volume: WatchedVolume
+    labels: NDArray[np.unsignedinteger[Any]]
+    difference: NDArray[np.uint8]
+    predicted: float = 1.0
+
+
+def look(run: WatchedRun, epoch: int, number: int, known: WatchedVolume | None) -> Iterator[EpochView]:
+    """Read what is shown of an epoch; the only event is the view.
+
+    Parameters
+    ----------
+    run : WatchedRun
+        The run.
+    epoch, number : int
+        The epoch, and the number of the volume, from 0.
+    known : WatchedVolume, optional
+        The volume, when it was read before.
+    """
+    volume = known or run.volume(number)
+    kept = run.prediction(epoch, number)
+    task = Task.CLASSES if run.card.task is Task.CLASSES else Task.FOREGROUND
+    yield EpochView(
+        epoch=epoch,
+        volume=volume,
+        labels=kept.labels,
+        difference=difference_labels(kept.labels, kept.judged(volume.truth), task),
+        predicted=1.0 if kept.predicted is None else float(kept.predicted.mean()),
+    )
+
+
+def keep_model(run: WatchedRun, epoch: int, target: Path) -> None:
+    """Copy the model of an epoch.
+
+    Raises
+    ------
+    UserError
+        If the epoch is no longer kept, the name does not end in .safetensors, or the file cannot be written.
+    """
+    if target.suffix.lower() != MODEL_SUFFIX:
+        raise UserError(f"A model cannot be kept as '{target.name}'; choose a name that ends in {MODEL_SUFFIX}.")
+    source = run.model(epoch)
+    if not source.is_file():
+        raise UserError(f"The model of epoch {epoch} is no longer kept. Choose another epoch.")
+    with written_beside(target) as beside:
+        shutil.copyfile(source, beside)

@@ -1,1 +1,0 @@
-"""What learns in a step: network, loss and descent."""

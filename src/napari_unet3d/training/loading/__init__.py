@@ -1,0 +1,1 @@
+"""What training steps are given: volumes, targets, patches and batches."""

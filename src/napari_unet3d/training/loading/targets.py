@@ -1,0 +1,99 @@
+"""What the network shall answer for a volume, as small whole numbers that can be cut, turned and mirrored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet3d.configs import Task, TrainingConfig
+from napari_unet3d.data.ground_truth import Truth
+from napari_unet3d.data.sample import VoxelSize
+from napari_unet3d.errors import UserError
+from napari_unet3d.model.plan import LabelClass, Plan
+from napari_unet3d.training.loading.instance_targets import object_targets
+
+IGNORED = 255
+"""Value in the first channel of targets where nothing is learnt or judged."""
+FULL_DISTANCE = 255
+"""Value of the distance channel that stands for 1, the middle of an object."""
+
+
+def make_targets(truth: Truth, plan: Plan, voxel_size_um: VoxelSize) -> NDArray[np.uint8]:
+    """Turn labels into what the network's outputs are compared with.
+
+    Parameters
+    ----------
+    truth : Truth
+        Labels of shape (z, y, x), and where they hold.
+    plan : Plan
+        Task and classes.
+    voxel_size_um : tuple of float
+        Voxel size along z, y, x in µm, for distances.
+
+    Returns
+    -------
+    ndarray of uint8, shape (channel, z, y, x)
+        For foreground one channel with 0 and 1, for classes one with the number of the class (0 is background), for
+        objects foreground, boundary and distance (0 to `FULL_DISTANCE`). The first channel is `IGNORED` where
+        nothing is annotated.
+    """
+    match plan.task:
+        case Task.FOREGROUND:
+            targets = (truth.labels > 0).astype(np.uint8)[None]
+        case Task.CLASSES:
+            targets = _class_numbers(truth, plan)[None]
+        case Task.OBJECTS:
+            foreground = (truth.labels > 0).astype(np.uint8)
+            targets = np.concatenate([foreground[None], object_targets(truth.labels, voxel_size_um, truth.annotated)])
+    if truth.annotated is not None:
+        targets[0][~truth.annotated] = IGNORED
+    return targets
+
+
+def _class_numbers(truth: Truth, plan: Plan) -> NDArray[np.uint8]:
+    numbers = np.zeros(int(max(truth.labels.max(), *(each.value for each in plan.classes))) + 1, np.uint8)
+    for number, each in enumerate(plan.classes, start=1):
+        numbers[each.value] = number
+    per_voxel: NDArray[np.uint8] = numbers[truth.labels]
+    return per_voxel
+
+
+def find_classes(truths: Iterable[Truth], config: TrainingConfig) -> tuple[LabelClass, ...]:
+    """Find the classes of the task classes; other tasks have none.
+
+    Parameters
+    ----------
+    truths : iterable of Truth
+        All training and validation volumes.
+    config : TrainingConfig
+        Task and names of the classes.
+
+    Raises
+    ------
+    UserError
+        If there are more classes than a softmax is good for, or names are given for another number of them.
+    """
+    if config.task is not Task.CLASSES:
+        return ()
+    return name_classes({int(value) for truth in truths for value in np.unique(truth.labels)} - {0}, config)
+
+
+def name_classes(found: Iterable[int], config: TrainingConfig) -> tuple[LabelClass, ...]:
+    """Make classes of the label values that were found, none of them background; see `find_classes`."""
+    if config.task is not Task.CLASSES:
+        return ()
+    values = sorted(found)
+    if len(values) > 100 or (values and values[-1] > 65_535):
+        raise UserError(
+            f"The labels hold {len(values)} different values up to {values[-1]}, which are hardly classes. "
+            "Choose the task objects if each value is the id of one object."
+        )
+    names = config.class_names or tuple(f"class {value}" for value in values)
+    if len(names) != len(values):
+        raise UserError(
+            f"{len(names)} class names are given ({', '.join(names)}), but the labels hold {len(values)} classes "
+            f"({', '.join(map(str, values))}). Give one name per class, without background."
+        )
+    return tuple(LabelClass(value=value, name=name) for value, name in zip(values, names, strict=True))

@@ -1,0 +1,158 @@
+"""Training volumes as they lie in memory: grey values in their own number type, and targets of one byte."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_unet3d.configs import Fit, TrainingConfig
+from napari_unet3d.data.ground_truth import Truth, read_truth
+from napari_unet3d.data.memmap import Shelf
+from napari_unet3d.data.sample import Sample, Shape3D, VoxelSize
+from napari_unet3d.errors import UserError
+from napari_unet3d.model.plan import Plan
+from napari_unet3d.training.loading.patch_sampler import PatchPlaces
+from napari_unet3d.training.loading.targets import make_targets
+from napari_unet3d.transforms.normalise import GreyScale, measure_scale
+from napari_unet3d.transforms.pad import fit_volume, fitted_shape
+from napari_unet3d.transforms.resample import to_spacing
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyVolume:
+    """A volume from which steps take patches, or which they take whole.
+
+    Attributes
+    ----------
+    name : str
+        Name of the sample.
+    image : ndarray of any real number type, shape (z, y, x)
+        Grey values, padded to the size of a patch at least, or fitted to the network.
+    scale : GreyScale
+        How they are normalised.
+    targets : ndarray of uint8, shape (channel, z, y, x)
+        What the network shall answer; see `make_targets`.
+    voxel_size_um : tuple of float
+        Voxel size of both along z, y, x in µm.
+    places : PatchPlaces
+        Draws places for patches.
+    """
+
+    name: str
+    image: NDArray[Any]
+    scale: GreyScale
+    targets: NDArray[np.uint8]
+    voxel_size_um: VoxelSize
+    places: PatchPlaces
+
+    @property
+    def shape(self) -> Shape3D:
+        """Number of voxels along z, y, x."""
+        z, y, x = self.image.shape
+        return z, y, x
+
+    @property
+    def device(self) -> torch.device:
+        """Where its parts are taken."""
+        return torch.device("cpu")
+
+    def cut(self, start: Shape3D, shape: Shape3D) -> tuple[torch.Tensor, torch.Tensor]:
+        """Take a part of the volume.
+
+        Parameters
+        ----------
+        start, shape : tuple of int
+            First voxel and size (z, y, x).
+
+        Returns
+        -------
+        tuple of Tensor
+            Normalised image (1, z, y, x) in float32, and targets (channel, z, y, x) in uint8; both are copies.
+        """
+        box = tuple(slice(first, first + side) for first, side in zip(start, shape, strict=True))
+        image = torch.from_numpy(self.scale.apply(self.image[box]))
+        return image[None], torch.from_numpy(self.targets[(slice(None), *box)].copy())
+
+
+def make_ready(sample: Sample, config: TrainingConfig, plan: Plan, shelf: Shelf | None = None) -> ReadyVolume:
+    """Prepare a sample for training or validation.
+
+    Parameters
+    ----------
+    sample : Sample
+        Image and labels.
+    config : TrainingConfig
+        Task, normalisation and fit.
+    plan : Plan
+        Patch, strides and classes.
+    shelf : Shelf, optional
+        Where that goes which does not fit into memory; without it all stays there.
+
+    Raises
+    ------
+    UserError
+        If it has no labels, or is too small to be cropped.
+    """
+    if sample.labels is None:
+        raise UserError(f"The volume '{sample.name}' has no labels; label it, or leave it out of training.")
+    own_image = sample.image
+    sample = at_spacing(sample, plan.spacing_um)
+    truth = read_truth(np.asarray(sample.labels), config.task, config.zero_is, sample.annotated)
+    shape = ready_shape(sample.shape, config, plan)
+    fit = config.fit if plan.patch_zyx is None else Fit.PAD
+    voxel_size_um = _fitted_voxel_size(sample, shape, fit)
+    fitted = Truth(
+        fit_volume(truth.labels, shape, fit, is_labels=True),
+        None if truth.annotated is None else fit_volume(truth.annotated, shape, fit, is_labels=True),
+    )
+    targets = make_targets(fitted, plan, voxel_size_um)
+    image = fit_volume(sample.image, shape, fit, is_labels=False)
+    if shelf is not None:
+        targets, image = shelf.keep(targets), image if image is own_image else shelf.keep(image)
+    return ReadyVolume(
+        name=sample.name,
+        image=image,
+        scale=measure_scale(sample.image, config.normalisation),
+        targets=targets,
+        voxel_size_um=voxel_size_um,
+        places=PatchPlaces(targets[0], config.seed),
+    )
+
+
+def at_spacing(sample: Sample, spacing_um: VoxelSize | None) -> Sample:
+    """Bring a volume, its labels and its mask to a voxel size (z, y, x) in µm; None leaves it as it is."""
+    if spacing_um is None:
+        return sample
+    image = to_spacing(sample.image, sample.voxel_size_um, spacing_um, is_labels=False)
+    labels, annotated = (
+        None if array is None else to_spacing(array, sample.voxel_size_um, spacing_um, is_labels=True)
+        for array in (sample.labels, sample.annotated)
+    )
+    return replace(sample, image=image, labels=labels, annotated=annotated, voxel_size_um=spacing_um)
+
+
+def ready_shape(shape: Shape3D, config: TrainingConfig, plan: Plan) -> Shape3D:
+    """Give the shape that a volume of some shape (z, y, x) takes on for a plan.
+
+    Raises
+    ------
+    UserError
+        If it is too small to be cropped.
+    """
+    if plan.patch_zyx is None:
+        return fitted_shape(shape, plan.total_stride, config.fit)
+    z, y, x = map(max, shape, plan.patch_zyx)
+    return z, y, x
+
+
+def _fitted_voxel_size(sample: Sample, shape: Shape3D, fit: Fit) -> VoxelSize:
+    if fit is not Fit.RESIZE:
+        return sample.voxel_size_um
+    z, y, x = (
+        size * before / after for size, before, after in zip(sample.voxel_size_um, sample.shape, shape, strict=True)
+    )
+    return z, y, x

@@ -1,0 +1,1 @@
+"""What learns in a step: the network with its loss, optimiser and schedules."""

@@ -1,0 +1,199 @@
+"""The network, its optimiser and its loss: one step, one evaluation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+
+import torch
+
+from napari_unet3d.configs import Task, TrainingConfig
+from napari_unet3d.data.events import Notice
+from napari_unet3d.errors import UserError
+from napari_unet3d.model.devices import Hardware, moved
+from napari_unet3d.model.network import build_unet, expect_fractions, place_network
+from napari_unet3d.model.plan import Plan
+from napari_unet3d.training.loading.targets import IGNORED
+from napari_unet3d.training.optim.ema import WeightAverage
+from napari_unet3d.training.optim.losses import dice_of_counts, make_loss, overlap_counts
+from napari_unet3d.training.optim.step import Descent, MadeStep
+
+_MOST_SKIPPED_STEPS = 10
+Answer = tuple[torch.Tensor, torch.Tensor]
+"""Logits (n, output, z, y, x) and targets (n, channel, z, y, x), on the device of the network."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingFacts:
+    """What the start of a run depends on beside its settings.
+
+    Attributes
+    ----------
+    fractions : tuple of float
+        Part of the annotated training voxels that each output of the network stands for.
+    weights : tuple of float or None
+        How much background and each class count in the loss; None when all count the same.
+    n_steps : int
+        Length of the run, which the optimiser's memory is made for.
+    """
+
+    fractions: tuple[float, ...]
+    weights: tuple[float, ...] | None
+    n_steps: int
+
+
+class Learner:
+    """What learns.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        Network, loss and optimiser.
+    plan : Plan
+        Strides, outputs, patch and batch size.
+    hardware : Hardware
+        Where to compute and in which number type.
+    facts : TrainingFacts
+        Frequencies, class weights and length of the run.
+
+    Attributes
+    ----------
+    task : Task
+        What the answers mean.
+    descent : Descent
+        How the weights move.
+    n_steps : int
+        Steps that were made and heard of.
+    """
+
+    def __init__(self, config: TrainingConfig, plan: Plan, hardware: Hardware, facts: TrainingFacts) -> None:
+        network = build_unet(config, plan)
+        expect_fractions(network, facts.fractions, is_softmax=plan.task is Task.CLASSES)
+        self._config, self._facts, self.task = config, facts, plan.task
+        self._hardware = hardware
+        self.network = place_network(network, hardware)
+        self.follow(plan)
+        self.descent = Descent(self.network.parameters(), config, hardware, facts.n_steps)
+        self.average = WeightAverage(self.network, config.ema) if config.ema else None
+        self._n_skipped = self._n_skipped_in_a_row = self.n_steps = 0
+        self.n_parameters = sum(weights.numel() for weights in self.network.parameters())
+
+    def follow(self, plan: Plan) -> None:
+        """Go on with patches and batches of another size."""
+        self._loss = make_loss(self._config, plan, self._facts.weights, self.device)
+
+    def adopt(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """Take the weights of another network of the same shapes; the moving average begins with them."""
+        with torch.no_grad():
+            for name, tensor in self.network.state_dict().items():
+                tensor.copy_(weights[name])  # into its place: the layout of the weights stays
+        if self.average is not None:
+            self.average = WeightAverage(self.network, self._config.ema)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return self._hardware.device
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """The rule of the steps."""
+        return self.descent.optimizer
+
+    @property
+    def learning_rate(self) -> float:
+        """Step size of the optimiser."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        self.optimizer.param_groups[0]["lr"] = value
+
+    def step(self, images: torch.Tensor, targets: torch.Tensor) -> MadeStep:
+        """Move the weights a step downhill on one batch; a step into NaN is not made. A GPU is not waited for.
+
+        Parameters
+        ----------
+        images : Tensor of float32, shape (n, 1, z, y, x)
+            Normalised grey values.
+        targets : Tensor of uint8, shape (n, channel, z, y, x)
+            See `make_targets`.
+        """
+        self.network.train()
+        made = self.descent.step(self._loss(*self._answer(images, targets)))
+        if self.average is not None:
+            self.average.update()
+        return made
+
+    def hear(self, made: MadeStep) -> float:
+        """Wait until a step is made, and give its loss; steps are heard of in their order.
+
+        Raises
+        ------
+        UserError
+            When loss or gradients have not been numbers for many steps in a row.
+        """
+        loss, length = made.read()
+        # With fp16 the scaler finds its scale by gradients that overflow.
+        is_number = math.isfinite(loss) and (self.descent.is_scaled or math.isfinite(length))
+        self.n_steps += is_number
+        self._n_skipped += not is_number
+        self._n_skipped_in_a_row = 0 if is_number else self._n_skipped_in_a_row + 1
+        if self._n_skipped_in_a_row >= _MOST_SKIPPED_STEPS:
+            raise UserError(
+                f"The loss has not been a number for {_MOST_SKIPPED_STEPS} steps; the learning rate of "
+                f"{self.learning_rate:g} is too high or the grey values are extreme. Choose a lower learning rate "
+                "or another normalisation. The models of the epochs so far are kept."
+            )
+        return loss
+
+    @contextmanager
+    def as_model(self) -> Iterator[None]:
+        """Let the network answer as the model would, for the length of a block.
+
+        It is the model that is evaluated: the average of the weights, if there is one. Then its own weights are back.
+        """
+        self.network.eval()
+        with self.average.in_use() if self.average is not None else nullcontext():
+            yield
+
+    def answer(self, images: torch.Tensor, targets: torch.Tensor) -> Answer:
+        """Give logits for images (n, 1, z, y, x), and their targets, both on the device; nothing is learnt."""
+        with torch.no_grad():
+            return self._answer(images, targets)
+
+    def judge(self, answers: Sequence[Answer]) -> tuple[float, float] | None:
+        """Give loss and Dice over all parts of a volume; None where nothing is annotated."""
+        if not answers:
+            return None
+        # All parts at once: the Dice of a part with little foreground says nothing about its volume.
+        logits, targets = (torch.cat(parts) for parts in zip(*answers, strict=True))
+        if not (targets[:, 0] != IGNORED).any():
+            return None
+        counts = overlap_counts(logits, targets, self.task)
+        return self._loss(logits, targets).item(), dice_of_counts(counts)
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """Give what is the model now, the average if there is one, on the CPU; later steps do not change it."""
+        return self.own_weights() if self.average is None else self.average.weights()
+
+    def own_weights(self) -> dict[str, torch.Tensor]:
+        """Give the weights that the next step starts from, on the CPU; it does not change them."""
+        return {name: tensor.detach().cpu().clone() for name, tensor in self.network.state_dict().items()}
+
+    def first_skip(self, epoch: int, step: int) -> Notice | None:
+        """Give a notice when the step just heard of is the first of the run that was left out."""
+        if self._n_skipped != 1 or self._n_skipped_in_a_row != 1:
+            return None
+        return Notice(
+            f"The loss or its gradient was not a number in epoch {epoch}, step {step}; the step was left out. "
+            "If this goes on, choose a lower learning rate."
+        )
+
+    def _answer(self, images: torch.Tensor, targets: torch.Tensor) -> Answer:
+        device = self._hardware.device
+        with self._hardware.autocast():
+            logits = self.network(moved(images, device))
+        return logits, moved(targets, device)

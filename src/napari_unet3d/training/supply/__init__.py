@@ -1,1 +1,0 @@
-"""What steps of a training are given: volumes, targets, patches and batches."""

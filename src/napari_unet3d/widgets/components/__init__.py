@@ -1,0 +1,1 @@
+"""What every dock is made of: base class, messages, run bar, tables, dialogs and keys."""

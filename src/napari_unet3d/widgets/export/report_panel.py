@@ -1,0 +1,166 @@
+"""The button that writes the page about a run, after evaluating its model on the test set if that is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QUrl
+from qtpy.QtGui import QDesktopServices
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+
+from napari_unet3d.data.pairs import Part, list_pairs
+from napari_unet3d.errors import UserError
+from napari_unet3d.inference.events import ModelLoaded
+from napari_unet3d.runs.run_files import read_run_files
+from napari_unet3d.session.preferences import recall, remember
+from napari_unet3d.session.progress import prediction_progress
+from napari_unet3d.widgets.components.dialogs import ask_for_file
+from napari_unet3d.widgets.components.run_bar import RunBar
+
+if TYPE_CHECKING:
+    from napari_unet3d.widgets.components.dock import Dock
+    from napari_unet3d.widgets.jobs.jobs import Job
+
+_KEY = "report"
+
+
+@dataclass(frozen=True, slots=True)
+class ReportWritten:
+    """The page is on disk."""
+
+    path: Path
+
+
+class ReportPart(QWidget):
+    """Writes the page about a run as a job, and opens it in the browser; hidden while there is no run.
+
+    Parameters
+    ----------
+    dock : Dock
+        Its jobs and its message line.
+
+    Attributes
+    ----------
+    run_bar : RunBar
+        *Report…*, and its progress.
+    with_test_set : QCheckBox
+        Whether the model is evaluated first; hidden where the dataset has no test volumes.
+    open_button : QPushButton
+        Shows the page that was written.
+    """
+
+    def __init__(self, dock: Dock) -> None:
+        super().__init__()
+        self._dock = dock
+        self._run: Path | None = None
+        self._dataset: Path | None = None
+        self._written: Path | None = None
+        self._job: Job | None = None
+        self.with_test_set = QCheckBox("with an evaluation of the test set")
+        self.with_test_set.setToolTip(
+            "Predict the test volumes of the dataset first; metrics, figures and errors stay in the run folder."
+        )
+        self.with_test_set.setChecked(recall(_KEY) is not False)
+        self.with_test_set.toggled.connect(lambda checked: remember(_KEY, checked))
+        self.run_bar = RunBar("Report…", also=[self.with_test_set], stop_text="Cancel")
+        self.run_bar.start_button.setToolTip(
+            "Write one page about this run: curves, settings, metrics, slices and the worst errors."
+        )
+        self.run_bar.start_button.clicked.connect(self._start)
+        self.open_button = QPushButton("Open the report")
+        self.open_button.setToolTip("Show the page in the browser.")
+        self.open_button.clicked.connect(self._open)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        row = QHBoxLayout()
+        row.addWidget(self.run_bar, 1)
+        row.addWidget(self.open_button, 1)
+        column.addLayout(row)
+        column.addWidget(self.with_test_set)
+        self.offer(None)
+
+    def offer(self, run: Path | None) -> None:
+        """Offer a page about a run.
+
+        Parameters
+        ----------
+        run : Path, optional
+            The run folder or its model file; without it, or when it is no folder of a run, nothing is offered.
+        """
+        folder = run if run is None or run.is_dir() else run.parent
+        if folder != self._run:
+            self._written = None
+        self._run, self._dataset = folder, None
+        if folder is not None:
+            try:
+                self._dataset = _dataset_with_test_set(folder)
+            except UserError:
+                self._run = None
+        self.with_test_set.setVisible(self._dataset is not None)
+        self.open_button.setVisible(self._written is not None)
+        self.setVisible(self._run is not None)
+
+    def _start(self) -> None:
+        run = self._run
+        if run is None:
+            return
+        with self._dock.message.explaining():
+            path = ask_for_file(self, "Save report", "report", (".html",), run)
+            if path is None:
+                return
+            dataset = self._dataset if self.with_test_set.isChecked() else None
+            events = partial(_write, run, dataset, path)
+            job = self._dock.jobs.start("report", f"Report on {run.name}", events, measure=prediction_progress)
+            self._written = None
+            self.open_button.hide()
+            self.run_bar.watch(job)
+            job.reported.connect(self._on_event)
+            job.failed.connect(self._dock.show_failure)
+            self._job = job  # no partial: PySide would call that for a dock that is closed, too
+            job.ended.connect(self._on_ended)
+
+    def _on_event(self, event: Any) -> None:
+        match event:
+            case ModelLoaded(device=device):
+                self._dock.message.show_message(f"Evaluating the test set on {device} …")
+            case ReportWritten(path=path):
+                self._written = path
+                self.open_button.show()
+                self._dock.message.show_message(f"The report is in {path}")
+
+    def _on_ended(self) -> None:
+        if self._job is not None and self._job.stopped and self._written is None:
+            self._dock.message.show_message("Cancelled; no report was written.")
+
+    def _open(self) -> None:
+        if self._written is not None:
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._written)))
+
+
+def _dataset_with_test_set(run: Path) -> Path | None:
+    """Find the dataset of a run, if it is still there and has test volumes with labels."""
+    dataset = read_run_files(run).dataset
+    if dataset is None or not dataset.is_dir():
+        return None
+    try:
+        pairs = list_pairs(dataset, Part.TEST)
+    except UserError:
+        return None
+    return dataset if pairs and all(pair.image and pair.labels for pair in pairs) else None
+
+
+def _write(run: Path, dataset: Path | None, path: Path) -> Iterator[Any]:
+    """Give the events of the evaluation, if there is one, and at last `ReportWritten`."""
+    from napari_unet3d.evaluation.reports.report import EVALUATION_FOLDER, check_page_name, write_report
+
+    check_page_name(path)
+    if dataset is not None:
+        from napari_unet3d.inference.evaluate import evaluate
+
+        yield from evaluate(run, dataset, out=run / EVALUATION_FOLDER)
+    write_report(run, path)
+    yield ReportWritten(path)

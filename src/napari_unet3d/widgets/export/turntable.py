@@ -1,0 +1,150 @@
+"""A turntable of the 3D view: a full turn, frame by frame, while the viewer stays usable."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_unet3d.errors import UserError
+from napari_unet3d.evaluation.reports.animation import (
+    AnimationWritten,
+    FrameReduced,
+    check_animation_name,
+    write_animation,
+)
+from napari_unet3d.widgets.export.screenshots import Turn, take_picture
+from napari_unet3d.widgets.viewer.view_state import CameraState
+
+if TYPE_CHECKING:
+    from napari_unet3d.widgets.components.dock import Dock
+    from napari_unet3d.widgets.jobs.jobs import Job
+
+_REST_MS = 20  # between frames, for clicks and for what else the viewer has to draw
+
+
+class Turntable(QObject):
+    """Takes the frames of one turn on the main thread, one at a time, and writes them in a thread.
+
+    The camera stands where it stood after every frame: the user may look elsewhere meanwhile, the turn is about the
+    view at its beginning.
+
+    Parameters
+    ----------
+    dock : Dock
+        Its viewer and jobs.
+
+    Attributes
+    ----------
+    progressed : Signal(int, int)
+        Steps done and to do: one per frame to take it and one to write it.
+    ended : Signal(str, bool)
+        Words for the user, and whether they tell of a failure.
+    """
+
+    progressed = Signal(int, int)
+    ended = Signal(str, bool)
+
+    def __init__(self, dock: Dock) -> None:
+        super().__init__(dock)
+        self._viewer, self._jobs = dock.viewer, dock.jobs
+        self._turn: Turn | None = None
+        self._path = Path()
+        self._base: CameraState | None = None
+        self._frames: list[NDArray[np.uint8]] = []
+        self._job: Job | None = None
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_REST_MS)
+        self._timer.timeout.connect(self._take_frame)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a turn is being taken or written."""
+        return self._turn is not None
+
+    def start(self, path: Path, turn: Turn) -> None:
+        """Begin a turn about the present view.
+
+        Parameters
+        ----------
+        path : Path
+            A file ending in ``.gif`` or ``.webp``.
+        turn : Turn
+            How long, how smooth and how large.
+
+        Raises
+        ------
+        UserError
+            In 2D, when nothing is in view, for a name that no animation can have, or when there are too many frames.
+        """
+        check_animation_name(path)
+        self.check(turn)
+        self._path, self._turn, self._frames = path, turn, []
+        self._base = CameraState.of(self._viewer)
+        self._timer.start()
+
+    def check(self, turn: Turn) -> None:
+        """Raise a `UserError` when the present view cannot be turned, or not in so many frames."""
+        turn.check_memory()
+        if self._viewer.dims.ndisplay != 3:
+            raise UserError("A turntable turns the 3D view. Switch the viewer to 3D first.")
+        if not len(self._viewer.layers):
+            raise UserError("There is nothing in view to turn. Add a layer first.")
+
+    def cancel(self) -> None:
+        """End it; no file is written."""
+        if self._job is not None:
+            self._job.stop()
+        elif self._turn is not None:
+            self._timer.stop()
+            self._end("Cancelled.")
+
+    def _take_frame(self) -> None:
+        turn = self._turn
+        assert turn is not None
+        if self._viewer.dims.ndisplay != 3:
+            self._end("The turntable ended when the viewer was switched to 2D; no file was written.", failed=True)
+            return
+        degrees = turn.degrees[len(self._frames)]
+        self._frames.append(take_picture(self._viewer, turn.width, turn.height, degrees, self._base))
+        self.progressed.emit(len(self._frames), 2 * turn.n_frames)
+        if self._turn is None:  # cancelled by who heard of it
+            return
+        if len(self._frames) < turn.n_frames:
+            self._timer.start()
+        else:
+            self._write(turn)
+
+    def _write(self, turn: Turn) -> None:
+        frames, self._frames = self._frames, []
+        events = partial(write_animation, self._path, frames, turn.seconds)
+        try:
+            job = self._jobs.start("turntable", f"Writing {self._path.name}", events)
+        except UserError as error:  # another dock writes one
+            self._end(str(error), failed=True)
+            return
+        self._job = job
+        job.reported.connect(self._on_reported)
+        job.ended.connect(self._on_job_ended)
+
+    def _on_reported(self, event: Any) -> None:
+        match event:
+            case FrameReduced(n_done=n, n_total=total):
+                self.progressed.emit(total + n, 2 * total)
+            case AnimationWritten(path=path):
+                size = path.stat().st_size / 1e6
+                self._end(f"The turntable is in {path} ({size:.1f} MB).")
+
+    def _on_job_ended(self) -> None:
+        if (job := self._job) is not None and self._turn is not None:
+            self._end(job.message or "Cancelled.", failed=job.message is not None)
+        self._job = None
+
+    def _end(self, words: str, *, failed: bool = False) -> None:
+        self._turn, self._frames = None, []
+        self.ended.emit(words, failed)

@@ -1,0 +1,68 @@
+"""Which box a setting gets: whole and decimal numbers, choices, switches, text, and tuples of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, get_args, get_origin
+
+from magicgui.widgets import CheckBox, LineEdit
+from qtpy.QtWidgets import QAbstractSpinBox
+
+from napari_unet3d.widgets.forms.editors import Box, ChoiceBox, FloatBox, IntBox
+from napari_unet3d.widgets.forms.tuple_editors import ChecksBox, ListBox, ModeOrTripleBox, RowBox
+
+
+def box_for(annotation: Any, bounds: Mapping[str, Any]) -> Box:
+    """Make the box for one setting.
+
+    Parameters
+    ----------
+    annotation : type
+        `bool`, `int`, `float`, `str`, an enum, a tuple of fixed length of numbers, or a tuple of any length of
+        members of an enum, of texts, of numbers, or of either one member of an enum or three numbers.
+    bounds : mapping
+        ``low``, ``high``, ``step``, ``zero`` and ``first`` as in `napari_unet3d.configs.setting`; each may be missing
+        or None.
+
+    Raises
+    ------
+    TypeError
+        For any other type.
+    """
+    if get_origin(annotation) is tuple:
+        elements = get_args(annotation)
+        if elements[-1] is Ellipsis:
+            return _list_box(elements[0], bounds)
+        return RowBox([box_for(element, bounds) for element in elements])
+    if annotation is bool:
+        return _of_magicgui(CheckBox())
+    if annotation is float:
+        return _zero_in_words(FloatBox(bounds.get("low"), bounds.get("high"), bounds.get("step")), bounds)
+    if annotation is int:
+        return _zero_in_words(IntBox(bounds.get("low"), bounds.get("high")), bounds)
+    if annotation is str:
+        return _of_magicgui(LineEdit())
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return ChoiceBox(tuple(annotation))
+    raise TypeError(f"There is no box for settings of type {annotation}")
+
+
+def _list_box(element: Any, bounds: Mapping[str, Any]) -> Box:
+    if get_origin(element) is not None:  # a mode or three numbers
+        modes, number = get_args(element)
+        box = ModeOrTripleBox(tuple(modes), [box_for(number, bounds) for _ in range(3)])
+        if bounds.get("first") is not None:
+            box.numbers = (bounds["first"],) * 3
+        return box
+    return ListBox(element) if element in (str, float) else ChecksBox(tuple(element))
+
+
+def _zero_in_words(box: Box, bounds: Mapping[str, Any]) -> Box:
+    if isinstance(words := bounds.get("zero"), str) and isinstance(box.native, QAbstractSpinBox):
+        box.native.setSpecialValueText(words)  # Qt shows it for the lowest value, which is 0
+    return box
+
+
+def _of_magicgui(box: Any) -> Box:
+    return box  # type: ignore[no-any-return]  # its types are wider than those of `Box`

@@ -1,0 +1,144 @@
+"""The columns of the table of errors: their headings, what they mean, and what stands in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+from qtpy.QtCore import QLineF, Qt
+from qtpy.QtGui import QColor, QIcon, QPainter, QPen, QPixmap
+
+from napari_unet3d.evaluation.errors.types import ErrorKind, ErrorObject
+
+
+class Column(NamedTuple):
+    """A column; what a person does in it, a tick or a note, has neither words nor an order of its own."""
+
+    heading: str
+    explanation: str
+    words: Callable[[ErrorObject], str]
+    sort: Callable[[ErrorObject], Any]
+
+
+def columns_for(names: Mapping[int, str] | None) -> tuple[Column, ...]:
+    """Give the columns, in the order of `ErrorList.SEEN` and those after it.
+
+    Parameters
+    ----------
+    names : mapping of int to str, or None
+        What values are called that are not called by their number; None when foreground is all there is.
+    """
+    what = _what(names)
+    return (
+        Column("✓", "Whether you have seen it. Going to an error marks it as seen.", lambda _: "", lambda _: 0),
+        Column(
+            "Kind",
+            "Missed: in the truth alone. Extra: in the prediction alone. Wrong class: in both, as another class. "
+            "Merge: several true objects found as one. Split: one true object found as several.",
+            lambda error: error.kind.words,
+            lambda error: error.kind.value,
+        ),
+        Column(
+            "µm³",
+            "Volume of the error in µm³.",
+            lambda error: number_words(error.volume_um3),
+            lambda error: error.volume_um3,
+        ),
+        Column(
+            "Depth",
+            "How deep the error goes, in µm: the largest distance of one of its voxels from the true surface; of "
+            "something that is extra as a whole, from its own surface.",
+            lambda error: number_words(error.depth_um),
+            lambda error: error.depth_um,
+        ),
+        Column(
+            "z, y, x",
+            "The voxel that you go to.",
+            lambda error: ", ".join(map(str, error.position_zyx)),
+            lambda error: float(np.dot(error.position_zyx, (1e12, 1e6, 1))),
+        ),
+        Column(
+            "What",
+            "The classes or the ids of the objects that it is about; whole when all of a thing is wrong.",
+            what,
+            lambda error: what(error).lower(),
+        ),
+        Column("Note", "Your remark; double-click to write one.", lambda _: "", lambda _: ""),
+    )
+
+
+def number_words(number: float) -> str:
+    """Write a size with three digits or so, such as ``0.125``, ``12.5`` or ``1 250 000``."""
+    if number >= 100:
+        return f"{number:,.0f}".replace(",", "\u202f")
+    return f"{number:.3g}"
+
+
+def _what(names: Mapping[int, str] | None) -> Callable[[ErrorObject], str]:
+    """Give what says which classes or objects an error is about."""
+
+    def values(numbers: tuple[int, ...]) -> str:
+        return " + ".join((names or {}).get(number, str(number)) for number in numbers)
+
+    def words(error: ErrorObject) -> str:
+        whole = "whole " if error.is_whole else ""
+        match error.kind:
+            case ErrorKind.WRONG_CLASS:
+                return f"{whole}{values(error.wanted)} as {values(error.found)}"
+            case ErrorKind.MERGE:
+                return f"{values(error.wanted)} as one"
+            case ErrorKind.SPLIT:
+                return f"{values(error.wanted)} as {len(error.found)}"
+            case ErrorKind.MISSED:
+                return whole + ("" if names is None else values(error.wanted))
+        return whole + ("" if names is None else values(error.found))
+
+    return words
+
+
+_SIDE = 10
+_CORRECTED = "#20a040"  # seen on a light ground as well as on a dark one
+
+
+def dot(colour: str) -> QIcon:
+    """Draw a dot, whose colour tells the kind of an error."""
+    picture = _empty()
+    with _painter(picture) as painter:
+        painter.setBrush(QColor(colour))
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.drawEllipse(0, 0, _SIDE, _SIDE)
+    return _icon(picture)
+
+
+def tick() -> QIcon:
+    """Draw a green tick, which tells that an error was corrected."""
+    picture = _empty()
+    with _painter(picture) as painter:
+        painter.setPen(QPen(QColor(_CORRECTED), 2))
+        painter.drawLine(QLineF(1, 5, 4, 8))
+        painter.drawLine(QLineF(4, 8, 9, 1))
+    return _icon(picture)
+
+
+def _icon(picture: QPixmap) -> QIcon:
+    icon = QIcon(picture)
+    icon.addPixmap(picture, QIcon.Mode.Selected)  # Qt would mix it with the colour of the selected row
+    return icon
+
+
+def _empty() -> QPixmap:
+    picture = QPixmap(_SIDE, _SIDE)
+    picture.fill(Qt.GlobalColor.transparent)
+    return picture
+
+
+@contextmanager
+def _painter(picture: QPixmap) -> Iterator[QPainter]:
+    painter = QPainter(picture)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    try:
+        yield painter
+    finally:
+        painter.end()

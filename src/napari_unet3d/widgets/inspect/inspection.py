@@ -1,0 +1,242 @@
+"""What the Inspect dock has in view, and the work behind it, in its job's thread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from napari.layers import Image, Labels, Layer
+from numpy.typing import NDArray
+
+from napari_unet3d.configs import Task, ZeroIs
+from napari_unet3d.data.ground_truth import read_truth
+from napari_unet3d.data.pairs import Part
+from napari_unet3d.data.sample import VoxelSize
+from napari_unet3d.errors import UserError
+from napari_unet3d.evaluation.errors.types import ErrorObjects, ErrorsSearched
+from napari_unet3d.inference.events import Prediction
+from napari_unet3d.model.plan import LabelClass, Plan
+from napari_unet3d.session.comparison import Outcome, compare
+from napari_unet3d.widgets.viewer.layer_metadata import Origin, mark_origin
+from napari_unet3d.widgets.viewer.layers import Place, bring_out, show_difference
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shown:
+    """The layers that show a prediction and what belongs to it.
+
+    Attributes
+    ----------
+    origin : Origin
+        Name of the volume and, as far as they are known, run folder, dataset and part.
+    place : Layer or tuple of float
+        Where layers that belong to it lie.
+    image, truth, prediction : layer or None
+        The napari layers; None where there is none. They may have been removed from the viewer since.
+    """
+
+    origin: Origin
+    place: Place
+    image: Image | None
+    truth: Labels | None
+    prediction: Labels | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inspection(Shown):
+    """A prediction that is looked through: what shows it, and its errors.
+
+    Attributes
+    ----------
+    outcome : Outcome
+        Prediction, truth, difference and scores. Where nobody knows the probability (`has_probability` is False),
+        that of the prediction is NaN everywhere.
+    errors : ErrorObjects
+        Its errors.
+    difference : Labels
+        The layer that shows where it is wrong; it may have been removed from the viewer since.
+    """
+
+    outcome: Outcome
+    errors: ErrorObjects
+    difference: Labels
+
+    @classmethod
+    def of(cls, shown: Shown, place: Place, found: Inspected, difference: Labels) -> Inspection:
+        """Put the layers, and where they lie now, together with what was found."""
+        return cls(
+            shown.origin,
+            place,
+            shown.image,
+            shown.truth,
+            shown.prediction,
+            outcome=found.outcome,
+            errors=found.errors,
+            difference=difference,
+        )
+
+    @property
+    def name(self) -> str:
+        """Name of the volume."""
+        return self.origin.name
+
+    @property
+    def run(self) -> Path | None:
+        """The run folder or model file that predicted it, if that is known."""
+        return self.origin.run
+
+    @property
+    def dataset(self) -> Path | None:
+        """The dataset folder that the volume is from, if that is known."""
+        return self.origin.dataset
+
+    @property
+    def part(self) -> Part | None:
+        """The part of the dataset that it is from, if that is known."""
+        return self.origin.part
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The napari layers that there are."""
+        layers = (self.difference, self.prediction, self.truth, self.image)
+        return tuple(layer for layer in layers if layer is not None)
+
+    @property
+    def value_names(self) -> dict[int, str] | None:
+        """What values of labels are called, where they are called anything; None when foreground is all there is."""
+        prediction = self.outcome.prediction
+        if prediction.task is Task.FOREGROUND:
+            return None
+        return {} if prediction.plan is None else {each.value: each.name for each in prediction.plan.classes}
+
+    @property
+    def has_probability(self) -> bool:
+        """Whether the probability is known."""
+        probability = self.outcome.prediction.probability
+        return bool(probability.size) and not np.isnan(probability.flat[0])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Subject:
+    """Arrays of layers that shall be compared.
+
+    Attributes
+    ----------
+    origin : Origin
+        Name of the volume, and what its labels mean.
+    prediction, truth : ndarray of integers, shape (z, y, x)
+        Labels as they are in the viewer.
+    voxel_size_um : tuple of float
+        Voxel size along z, y, x in µm.
+    probability : ndarray of real numbers, shape (z, y, x), or None
+        Probability of foreground, if it is known.
+    annotated : ndarray of bool, shape (z, y, x), or None
+        Where the truth holds, if a mask says so.
+    """
+
+    origin: Origin
+    prediction: NDArray[Any]
+    truth: NDArray[Any]
+    voxel_size_um: VoxelSize
+    probability: NDArray[Any] | None = None
+    annotated: NDArray[np.bool_] | None = None
+
+    def __post_init__(self) -> None:
+        if self.prediction.shape != self.truth.shape:
+            raise UserError(
+                f"The prediction has {_shape_words(self.prediction)} voxels, the truth {_shape_words(self.truth)}; "
+                "choose two layers of the same volume."
+            )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inspected:
+    """A prediction was compared and its errors were found.
+
+    Attributes
+    ----------
+    outcome : Outcome
+        The prediction and how it compares.
+    errors : ErrorObjects
+        Its errors.
+    difference : ndarray of uint8, shape (z, y, x)
+        That of the outcome, without the boundary noise that the tolerance hides.
+    """
+
+    outcome: Outcome
+    errors: ErrorObjects
+    difference: NDArray[np.uint8]
+
+
+def plan_for(task: Task, zero_is: ZeroIs, classes: tuple[LabelClass, ...] = ()) -> Plan:
+    """Say what labels mean that no model was made for."""
+    return Plan(task=task, zero_is=zero_is, strides=(), classes=classes)
+
+
+def inspect_subject(subject: Subject, tolerance_um: float) -> Iterator[ErrorsSearched | Inspected]:
+    """Compare labels of two layers and find the errors.
+
+    Yields
+    ------
+    ErrorsSearched
+        Some more of the wrong voxels were looked at.
+    Inspected
+        The result; always the last event. Of its scores only those that are ready at once are there.
+    """
+    plan = subject.origin.plan
+    task, zero_is = (Task.FOREGROUND, ZeroIs.BACKGROUND) if plan is None else (plan.task, plan.zero_is)
+    labels = np.maximum(subject.prediction, 0) if subject.prediction.dtype.kind == "i" else subject.prediction
+    labels = labels.astype(np.min_scalar_type(int(labels.max(initial=0))), copy=False)
+    probability = subject.probability
+    if probability is None:
+        probability = np.broadcast_to(np.float32(np.nan), labels.shape)  # takes no memory
+    prediction = Prediction(subject.origin.name, labels, probability, subject.voxel_size_um, plan)
+    outcome = compare(prediction, read_truth(subject.truth, task, zero_is, subject.annotated), only_voxels=True)
+    yield from inspect_outcome(outcome, tolerance_um)
+
+
+def inspect_outcome(outcome: Outcome, tolerance_um: float) -> Iterator[ErrorsSearched | Inspected]:
+    """Find the errors of a prediction that was compared; the events are those of `inspect_subject`."""
+    from napari_unet3d.evaluation.errors.find import search_errors  # its trees take their time to be imported
+
+    assert outcome.truth is not None
+    assert outcome.difference is not None
+    prediction = outcome.prediction
+    for event in search_errors(
+        prediction.labels, outcome.truth, prediction.task, prediction.voxel_size_um, tolerance_um
+    ):
+        if isinstance(event, ErrorObjects):
+            yield Inspected(outcome, event, outcome.difference * (event.regions > 0))
+        else:
+            yield event
+
+
+def show_difference_of(viewer: Any, event: Inspected, shown: Shown, place: Place, *, is_new: bool) -> Labels:
+    """Show where a prediction is wrong.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Where to show it.
+    event : Inspected
+        What was found.
+    shown : Shown
+        The layers that were compared.
+    place : Layer or tuple of float
+        Where it lies.
+    is_new : bool
+        Whether it is to be seen instead of prediction and truth, which would cover it; else what is in view stays.
+    """
+    difference = show_difference(viewer, f"{shown.origin.name} difference", event.difference, place)
+    mark_origin([difference], shown.origin)
+    if is_new:
+        hidden = [each for each in (shown.prediction, shown.truth) if each is not None]
+        bring_out(viewer, difference, instead_of=hidden)
+    return difference
+
+
+def _shape_words(labels: NDArray[Any]) -> str:
+    return " × ".join(map(str, labels.shape))

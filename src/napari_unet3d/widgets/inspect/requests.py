@@ -1,0 +1,44 @@
+"""What the jobs of the Inspect dock work on, and how far they have come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from napari_unet3d.evaluation.errors.types import ErrorsSearched
+from napari_unet3d.session.progress import Progress, prediction_progress
+from napari_unet3d.widgets.inspect.inspection import Shown
+from napari_unet3d.widgets.inspect.source import ChosenVolumes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Order:
+    """What a job works on, told as its first event to every dock that shows the job.
+
+    Attributes
+    ----------
+    shown : Shown or None
+        The layers whose prediction and truth are compared.
+    chosen : ChosenVolumes or None
+        The volumes that are predicted.
+    is_of_set : bool
+        Whether they are of the set that is in the table of scores already.
+    """
+
+    shown: Shown | None = None
+    chosen: ChosenVolumes | None = None
+    is_of_set: bool = False
+
+
+def events_of(order: Order, events: Callable[[], Iterator[Any]]) -> Iterator[Any]:
+    """Give an order, and then the events of the work on it."""
+    yield order
+    yield from events()
+
+
+def measure_progress(event: Any) -> Progress | None:
+    """Say how far a search for errors or a prediction has come."""
+    if isinstance(event, ErrorsSearched):
+        return Progress(event.n_done, event.n_total)
+    return prediction_progress(event)

@@ -1,0 +1,193 @@
+"""What the Inspect dock looks at: layers of the viewer, or volumes of a dataset."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
+
+from napari_unet3d.configs.base import Choice
+from napari_unet3d.data.pairs import Pair, Part, list_pairs
+from napari_unet3d.errors import UserError
+from napari_unet3d.runs.run_files import read_run_files
+from napari_unet3d.widgets.forms.form import compact_form_layout
+from napari_unet3d.widgets.forms.model_picker import ModelBox
+from napari_unet3d.widgets.forms.path_edit import PathBox
+from napari_unet3d.widgets.forms.radio_row import ChoiceRow
+from napari_unet3d.widgets.inspect.layer_source import LayerSource
+
+if TYPE_CHECKING:
+    from napari_unet3d.widgets.components.dock import Dock
+
+
+class SourceKind(Choice):
+    """What is inspected."""
+
+    LAYERS = "layers"
+    DATASET = "dataset"
+
+
+_TOOLTIPS = {
+    SourceKind.LAYERS: "Compare two layers that are in the viewer: a prediction and the truth.",
+    SourceKind.DATASET: "Predict volumes of a dataset with a model and compare them with their labels.",
+}
+
+
+class InspectSource(QWidget):
+    """Choice between layers and the volumes of a dataset.
+
+    Parameters
+    ----------
+    dock : Dock
+        Makes the menus of layers and keeps them fresh.
+
+    Attributes
+    ----------
+    layers : LayerSource
+        The choice of layers.
+    volumes : SetSource
+        The choice of model and volumes.
+    """
+
+    def __init__(self, dock: Dock) -> None:
+        super().__init__()
+        self.layers, self.volumes = LayerSource(dock), SetSource()
+        self._choice = ChoiceRow(_TOOLTIPS, "inspect-source")
+        self.buttons = self._choice.buttons
+        self._choice.chosen.connect(self._show_chosen)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        column.addWidget(self._choice)
+        column.addWidget(self.layers)
+        column.addWidget(self.volumes)
+        self._show_chosen()
+
+    @property
+    def kind(self) -> SourceKind:
+        """Which of them is chosen."""
+        return self._choice.value
+
+    def choose(self, kind: SourceKind) -> None:
+        """Choose the other one."""
+        self._choice.value = kind
+        self._show_chosen()
+
+    def _show_chosen(self) -> None:
+        self.layers.setVisible(self.kind is SourceKind.LAYERS)
+        self.volumes.setVisible(self.kind is SourceKind.DATASET)
+
+
+_PARTS = {Part.TEST: "Test set", Part.TRAIN: "Training set"}
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenVolumes:
+    """Volumes of a dataset and the model that shall predict them.
+
+    Attributes
+    ----------
+    model, dataset : Path
+        The model or run folder, and the dataset folder.
+    part : Part
+        Which part of the dataset.
+    pairs : tuple of Pair
+        The volumes.
+    """
+
+    model: Path
+    dataset: Path
+    part: Part
+    pairs: tuple[Pair, ...]
+
+
+class SetSource(QWidget):
+    """The choice of a model, a dataset, a part of it, and one of its volumes or all of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = ModelBox()
+        self.dataset = PathBox("d", "dataset", "The folder of a dataset.")
+        self.part, self.volume = QComboBox(), QComboBox()
+        self.part.setToolTip("Test volumes, which the model has never seen, or those that it was trained with.")
+        for part, words in _PARTS.items():
+            self.part.addItem(words, part)
+        self.volume.setToolTip(
+            "<qt>Predict all volumes and open the worst, or only one, with the settings of the Predict dock.</qt>"
+        )
+        rows = compact_form_layout()
+        for words, widget in (
+            ("Model", self.model),
+            ("Dataset", self.dataset),
+            ("Part", self.part),
+            ("Volume", self.volume),
+        ):
+            rows.addRow(words, widget)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addLayout(rows)
+        self.dataset.changed.connect(self.list_volumes)
+        self.part.currentIndexChanged.connect(self.list_volumes)
+        self.list_volumes()
+
+    def use_run(self, run: Path) -> None:
+        """Choose the model of a run folder and the test volumes of its dataset, or those to train where it has none.
+
+        Raises
+        ------
+        UserError
+            When the dataset of the run cannot be read from its folder.
+        """
+        dataset = read_run_files(run).dataset
+        if dataset is None:
+            raise UserError(f"{run} did not learn from a dataset folder. Choose the volumes to inspect.")
+        has_test = bool(_pairs_in(dataset, Part.TEST))
+        self.offer(run, dataset, Part.TEST if has_test else Part.TRAIN)
+        self.volume.setCurrentIndex(0)  # all of them
+
+    def offer(self, run: Path | None, dataset: Path | None, part: Part | None) -> None:
+        """Choose what is known of a model and its volumes; what is None stays as it is."""
+        if run is not None:
+            self.model.choose(run)
+        if dataset is not None:
+            self.dataset.value = dataset
+        if part is not None:
+            self.part.setCurrentIndex(self.part.findData(part))
+
+    def list_volumes(self, *_: object) -> None:
+        """Bring the menu of volumes up to date."""
+        known = self.volume.currentText()
+        self.volume.clear()
+        self.volume.addItem("All", None)
+        for pair in _pairs_in(self.dataset.value, self.part.currentData()):
+            self.volume.addItem(pair.name, pair)
+        self.volume.setCurrentIndex(max(0, self.volume.findText(known)))
+
+    def chosen(self) -> ChosenVolumes:
+        """Give what is chosen.
+
+        Raises
+        ------
+        UserError
+            When there is no model or no dataset, or this part of it holds nothing.
+        """
+        model, dataset = self.model.require(), self.dataset.require("the folder of a dataset")
+        part: Part = self.part.currentData()
+        pair: Pair | None = self.volume.currentData()
+        pairs = list_pairs(dataset, part) if pair is None else [pair]
+        if not pairs:
+            raise UserError(
+                f"The {_PARTS[part].lower()} of {dataset} holds no volumes; choose the other part, or another dataset."
+            )
+        return ChosenVolumes(model, dataset, part, tuple(pairs))
+
+
+def _pairs_in(folder: Path | None, part: Part) -> list[Pair]:
+    if folder is None:
+        return []
+    try:
+        return list_pairs(folder, part)
+    except UserError:  # said when it is used
+        return []

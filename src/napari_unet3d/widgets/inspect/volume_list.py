@@ -1,0 +1,125 @@
+"""The volumes of a set that were predicted to be inspected: what is kept of each, and the table of their scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from qtpy.QtCore import QObject, Signal
+
+from napari_unet3d.configs import EvaluationConfig
+from napari_unet3d.data.pairs import Pair
+from napari_unet3d.data.sample import Sample
+from napari_unet3d.errors import UserError
+from napari_unet3d.evaluation.metrics.types import Scores
+from napari_unet3d.inference.events import EvaluateEvent, EvaluationFinished, VolumeEvaluated
+from napari_unet3d.session.comparison import Outcome, from_evaluation
+from napari_unet3d.session.preferences import recall
+from napari_unet3d.widgets.components.scores_table import ScoresTable
+from napari_unet3d.widgets.inspect.inspection import Shown
+from napari_unet3d.widgets.inspect.source import ChosenVolumes
+from napari_unet3d.widgets.predict.show import show_volume
+from napari_unet3d.widgets.viewer.layer_metadata import Origin
+
+_MOST_KEPT_BYTES = 2**30
+
+
+class InspectedSet(QObject):
+    """Keeps the predictions of a set until they fill a gigabyte, and lists the volumes, the worst first.
+
+    Parameters
+    ----------
+    table : ScoresTable
+        Where the scores are listed; a click opens a volume.
+
+    Attributes
+    ----------
+    asked_for : Signal(str)
+        The name of a volume that was clicked.
+    """
+
+    asked_for = Signal(str)
+
+    def __init__(self, table: ScoresTable) -> None:
+        super().__init__(table)
+        self._table = table
+        self.chosen: ChosenVolumes | None = None
+        self._kept: dict[str, VolumeEvaluated] = {}
+        table.cellClicked.connect(self._on_click)
+
+    def begin(self, chosen: ChosenVolumes | None) -> None:
+        """Forget everything; the next events are those of these volumes, or of layers."""
+        self.chosen = chosen
+        self._kept.clear()
+        self._table.clear_rows()
+
+    def add(self, event: VolumeEvaluated) -> None:
+        """Take one more volume; those that came first make room for it."""
+        self._table.show_scores(event.scores)
+        self._kept[event.scores.name] = event
+        while len(self._kept) > 1 and sum(map(_n_bytes, self._kept.values())) > _MOST_KEPT_BYTES:
+            del self._kept[next(iter(self._kept))]
+
+    def finish(self, event: EvaluationFinished) -> str:
+        """List the volumes again, the worst first, and give the name of the worst."""
+        ranked = sorted(event.volumes, key=_quality)
+        self._table.clear_rows()
+        for scores in ranked:
+            self._table.show_scores(scores)
+        if len(ranked) > 1:
+            self._table.show_mean(event.mean)
+        return ranked[0].name
+
+    def kept(self, name: str) -> VolumeEvaluated | None:
+        """Give what was kept of a volume."""
+        return self._kept.get(name)
+
+    def pair(self, name: str) -> Pair:
+        """Give the files of a volume."""
+        assert self.chosen is not None
+        return next(pair for pair in self.chosen.pairs if pair.name == name)
+
+    def show(self, viewer: Any, event: VolumeEvaluated, tolerance_um: float) -> tuple[Shown, Outcome]:
+        """Show a volume in the viewer; give its layers and its outcome."""
+        assert self.chosen is not None
+        name, prediction = event.scores.name, event.prediction
+        outcome = from_evaluation(event, tolerance_um)
+        origin = Origin(name, prediction.plan, self.chosen.model, self.chosen.dataset, self.chosen.part)
+        sample = Sample(name, event.image, event.truth.labels, prediction.voxel_size_um)
+        image, truth, labels = show_volume(viewer, sample, outcome, origin)
+        row = self._table.names.index(name)
+        self._table.selectRow(row)
+        return Shown(origin, image, image, truth, labels), outcome
+
+    def _on_click(self, row: int, _column: int) -> None:
+        name = self._table.names[row]
+        if self.chosen is not None and any(pair.name == name for pair in self.chosen.pairs):
+            self.asked_for.emit(name)
+
+
+def predict_volumes(chosen: ChosenVolumes, config: EvaluationConfig) -> Iterator[EvaluateEvent]:
+    """Give the events of `evaluate` for some volumes; torch is imported in the thread that asks for the first."""
+    from napari_unet3d.inference.evaluate import evaluate
+
+    yield from evaluate(chosen.model, chosen.pairs, config=config)
+
+
+def remembered_config() -> EvaluationConfig:
+    """Give the settings that the Predict dock was left with."""
+    values: dict[str, Any] = {}
+    for key in ("test", "labels"):
+        known = recall(key)
+        values |= known if isinstance(known, dict) else {}
+    known_fields = EvaluationConfig.model_fields.keys() - {"test_augmentation"}
+    try:
+        return EvaluationConfig(**{name: value for name, value in values.items() if name in known_fields})
+    except UserError:  # written by another version
+        return EvaluationConfig()
+
+
+def _n_bytes(event: VolumeEvaluated) -> int:
+    return event.image.nbytes + Outcome(event.prediction, event.truth).nbytes
+
+
+def _quality(scores: Scores) -> float:
+    return scores.dice if scores.objects is None else scores.objects.f1

@@ -1,0 +1,83 @@
+"""The question before a viewer is closed while a training runs, and the end of what runs when it is closed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import QEvent, QObject
+from qtpy.QtWidgets import QMainWindow, QMessageBox, QWidget
+
+from napari_unet3d.widgets.jobs.jobs import Job, Jobs
+
+_ASKED_FOR = ("train",)  # hours may be lost with it; other work is done again in seconds or minutes
+
+
+class CloseGuard(QObject):
+    """Asks before a window with a running training is closed by a person, unless napari does.
+
+    Napari names running work in a question of its own, but only since 0.6.5, and only when the window is closed by its
+    frame: not for its menu or its keys.
+
+    Parameters
+    ----------
+    window : QMainWindow
+        The window of the viewer; the guard goes with it.
+    viewer : napari.Viewer
+        The viewer.
+    jobs : Jobs
+        Its jobs.
+    """
+
+    def __init__(self, window: QMainWindow, viewer: Any, jobs: Jobs) -> None:
+        super().__init__(window)
+        self._window, self._viewer, self._jobs = window, viewer, jobs
+        window.installEventFilter(self)
+        window.destroyed.connect(jobs.stop_all)  # napari before 0.6.5 leaves them running until it ends
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Keep the window when the person wants to."""
+        if event is not None and event.type() == QEvent.Type.Close and watched is self._window:
+            running = [job for kind in _ASKED_FOR if (job := self._jobs.running(kind)) is not None]
+            if running and self._is_to_ask(event, running) and not self._may_close(running):
+                event.ignore()
+                return True
+        return super().eventFilter(watched, event)
+
+    def _is_to_ask(self, event: QEvent, running: list[Job]) -> bool:
+        if event.spontaneous():
+            return not all(job.title in self._napari_names() for job in running)
+        return not self._is_closed_by_program()
+
+    def _napari_names(self) -> str:
+        manager = getattr(self._viewer.window, "_task_status_manager", None)
+        return "" if manager is None else "\n".join(manager.get_status())
+
+    def _is_closed_by_program(self) -> bool:
+        """Whether it is `viewer.close()` that closes the window: it has taken the viewer to pieces before."""
+        centre = self._window.centralWidget()
+        layout = None if centre is None else centre.layout()
+        item = None if layout is None else layout.itemAt(0)
+        canvas = None if item is None else item.widget()
+        return canvas is None or canvas.isHidden()
+
+    def _may_close(self, running: list[Job]) -> bool:
+        box = QMessageBox(self._window)
+        box.setIcon(QMessageBox.Icon.Question)
+        box.setWindowTitle("Training is running")
+        box.setText(f"{' and '.join(job.title for job in running)} is still running.")
+        box.setInformativeText(
+            "Closing the viewer stops it. The Train dock offers to continue it later, after its last whole epoch."
+        )
+        stop = box.addButton("Stop and close", QMessageBox.ButtonRole.AcceptRole)
+        box.setDefaultButton(box.addButton("Keep running", QMessageBox.ButtonRole.RejectRole))
+        box.exec()
+        return box.clickedButton() is stop
+
+
+def guard_closing(dock: QWidget, viewer: Any, jobs: Jobs) -> None:
+    """Ask before the window of a dock is closed while a training runs; a second call for a window does nothing."""
+    window = dock.parentWidget()
+    while window is not None and not isinstance(window, QMainWindow):
+        window = window.parentWidget()
+    if window is not None and window.findChild(CloseGuard) is None:
+        CloseGuard(window, viewer, jobs)

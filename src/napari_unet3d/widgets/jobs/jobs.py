@@ -1,0 +1,285 @@
+"""Long work in a thread of napari: engine events arrive on the main thread, Stop closes the engine's generator.
+
+A job belongs to the viewer, not to the dock that started it: a dock that is closed and opened again finds it
+with `jobs_of(viewer).running(kind)` and shows it again.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from napari.qt.threading import create_worker
+from napari.utils import progress as activity_bar
+from napari.utils.notifications import Notification, notification_manager
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_unet3d.errors import UserError
+from napari_unet3d.session.progress import Progress
+from napari_unet3d.widgets.jobs.worker import (
+    ClosingWorker,
+    Control,
+    Engine,
+    Failed,
+    StoodStill,
+    TitledCall,
+    wait_for,
+)
+
+_DELIVERIES_PER_SECOND = 10  # more would make the viewer late, see `Job`
+_DELIVERY_SECONDS = 0.03
+_BAR_STEPS = 100
+
+
+class Job(QObject):
+    """One running piece of work. All signals come on the main thread, in the order of the engine's events.
+
+    The thread puts events into a queue that is emptied ten times a second and at the end: however fast an engine
+    reports, the viewer stays responsive, no event is lost and none waits for the next one.
+
+    Attributes
+    ----------
+    reported : Signal(object)
+        One event of the engine.
+    progressed : Signal(object)
+        A `Progress`, with an estimate of the time left when there is one.
+    failed : Signal(str)
+        The message for the user; at most once.
+    paused, resumed : Signal()
+        It stands still, after the event that was on its way; it goes on again.
+    ended : Signal()
+        Always the last one: after the result, a failure or a stop.
+    kind, title : str
+        Which dock it belongs to, and what it is called in the viewer.
+    kept : list
+        The events that a reopened dock wants to see again; see `Jobs.start`.
+    progress : Progress or None
+        The latest.
+    stopped, is_paused : bool
+        Whether the user stopped it, and whether it stands still.
+    """
+
+    reported = Signal(object)  # a signal called `event` would hide the method of every QObject
+    progressed = Signal(object)
+    failed = Signal(str)
+    paused = Signal()
+    resumed = Signal()
+    ended = Signal()
+
+    def __init__(
+        self,
+        title: str,
+        kind: str,
+        measure: Callable[[Any], Progress | None] | None,
+        keep: tuple[type, ...],
+    ) -> None:
+        super().__init__()
+        self.title, self.kind = title, kind
+        self.kept: list[Any] = []
+        self.progress: Progress | None = None
+        self.message: str | None = None
+        self.stopped = False
+        self.is_running = False
+        self.is_paused = False
+        self._is_busy = self._has_finished = False
+        self._bar: activity_bar | None = None
+        self._seconds_paused, self._paused_since = 0.0, 0.0
+        self._measure, self._keep = measure, keep
+        self._arrived: deque[Any] = deque()
+        self._timer = QTimer(self)
+        self._timer.setInterval(1000 // _DELIVERIES_PER_SECOND)
+        self._timer.timeout.connect(self._deliver)
+
+    def stop(self) -> None:
+        """Ask the work to end at the engine's next event; `ended` follows when it has."""
+        self.stopped = True
+        self._engine.order("stop")
+
+    def pause(self) -> None:
+        """Ask the work to stand still at the engine's next event; `paused` follows when it does."""
+        self._engine.order("pause")
+
+    def resume(self) -> None:
+        """Let paused work go on; `resumed` follows."""
+        self._engine.order("resume")
+
+    def _prepare(self, events: Callable[[], Iterator[Any]], control: Control | None) -> None:
+        self._engine = Engine(events, self._arrived, control)
+        self.is_running = True
+        work = TitledCall(wait_for, self._engine)
+        work.title = self.title
+        self._worker = create_worker(work, _worker_class=ClosingWorker)
+        self._worker.finished.connect(self._on_finished)
+        _running.add(self)
+
+    def _start(self) -> None:
+        self._began = time.monotonic()
+        self._timer.start()
+        self._worker.start()
+
+    def _deliver(self) -> None:
+        if self._is_busy:  # dialogs handle other events of Qt, and so do napari's bars whenever they change
+            return
+        self._is_busy = True
+        try:
+            self._tell_for(_DELIVERY_SECONDS)  # limited: else an engine faster than its dock would freeze the viewer
+            if not self._has_finished:
+                self._show_bar()
+            if self._has_finished:
+                self._tell_for(math.inf)
+        finally:
+            self._is_busy = False
+        if self._has_finished:
+            self._end()
+
+    def _tell_for(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while self._arrived and time.monotonic() < end:
+            self._tell(self._arrived.popleft())
+
+    def _show_bar(self) -> None:
+        # Never while a dock is starting a job or hears of an event: the window may be closed meanwhile.
+        if self._bar is None:
+            self._bar = activity_bar(total=_BAR_STEPS if self._measure else 0, desc=self.title)
+        if self.progress is not None:
+            self._bar.update(round(self.progress.fraction * _BAR_STEPS) - self._bar.n)
+
+    def _tell(self, event: Any) -> None:
+        if isinstance(event, Failed):
+            self._report(event.error)
+            return
+        if isinstance(event, StoodStill):
+            self._on_paused() if event.is_paused else self._on_resumed()
+            return
+        if isinstance(event, self._keep):
+            self.kept.append(event)
+        if self._measure is not None and (progress := self._measure(event)) is not None:
+            self._show_progress(progress)
+        self.reported.emit(event)
+
+    def _show_progress(self, progress: Progress) -> None:
+        if progress.seconds_left is None and progress.fraction > 0:
+            passed = time.monotonic() - self._began - self._seconds_paused
+            progress = Progress(progress.done, progress.total, passed * (1 / progress.fraction - 1))
+        self.progress = progress
+        self.progressed.emit(progress)
+
+    def _report(self, error: Exception) -> None:
+        if isinstance(error, UserError):
+            self.message = str(error)
+        else:
+            self.message = (
+                f"Unexpected problem ({type(error).__name__}: {error}). "
+                "Please report it with the traceback that napari's notification shows."
+            )
+            notification_manager.dispatch(Notification.from_exception(error))
+        self.failed.emit(self.message)
+
+    def _on_paused(self) -> None:
+        self.is_paused, self._paused_since = True, time.monotonic()
+        self.paused.emit()
+
+    def _on_resumed(self) -> None:
+        self.is_paused = False
+        self._seconds_paused += time.monotonic() - self._paused_since
+        self.resumed.emit()
+
+    def _on_finished(self) -> None:
+        self._has_finished = True
+        self._deliver()
+
+    def _end(self) -> None:
+        self._timer.stop()
+        if self._bar is not None:
+            self._bar.close()
+        self.is_running = False
+        _running.discard(self)
+        self.ended.emit()
+
+
+class Jobs(QObject):
+    """The jobs of one viewer, at most one running per kind.
+
+    Attributes
+    ----------
+    started : Signal(object)
+        A `Job` that was just started, by whatever dock.
+    """
+
+    started = Signal(object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._latest: dict[str, Job] = {}
+
+    def latest(self, kind: str) -> Job | None:
+        """Give the job of a kind that was started last, running or ended."""
+        return self._latest.get(kind)
+
+    def running(self, kind: str) -> Job | None:
+        """Give the running job of a kind."""
+        job = self.latest(kind)
+        return job if job is not None and job.is_running else None
+
+    def stop_all(self) -> None:
+        """Stop all that run."""
+        for job in self._latest.values():
+            if job.is_running:
+                job.stop()
+
+    def start(
+        self,
+        kind: str,
+        title: str,
+        events: Callable[[], Iterator[Any]],
+        *,
+        measure: Callable[[Any], Progress | None] | None = None,
+        keep: tuple[type, ...] = (),
+        control: Control | None = None,
+    ) -> Job:
+        """Run an engine in a thread. Connect to the job's signals right away: nothing arrives before you return.
+
+        Parameters
+        ----------
+        kind : str
+            Which dock it belongs to, such as ``"train"``.
+        title : str
+            What the viewer's activity bar calls it.
+        events : callable
+            Called in the thread without arguments; gives the engine's generator. Import torch in there, not before.
+        measure : callable, optional
+            How far the job is after an event, or None for an event that does not say; without `measure` the bars
+            only show that something is going on.
+        keep : tuple of type, optional
+            Event types to keep in `Job.kept`, for a dock that is opened again. They live as long as the job is the
+            latest of its kind, so name small ones.
+        control : Control, optional
+            Where the user's orders go when the engine works elsewhere and ends by itself after a stop.
+
+        Raises
+        ------
+        UserError
+            When a job of this kind is running.
+        """
+        if (running := self.running(kind)) is not None:
+            raise UserError(f"'{running.title}' is still running; stop it or wait for its end.")
+        job = Job(title, kind, measure, keep)
+        self._latest[kind] = job
+        job._prepare(events, control)
+        self.started.emit(job)
+        job._start()
+        return job
+
+
+_jobs: WeakKeyDictionary[Any, Jobs] = WeakKeyDictionary()
+_running: set[Job] = set()  # a job outlives a closed window until its thread has ended
+
+
+def jobs_of(viewer: Any) -> Jobs:
+    """Give the jobs of a viewer; the same object for the viewer and for napari's proxies of it."""
+    window = getattr(viewer.window, "__wrapped__", viewer.window)
+    return _jobs.setdefault(window, Jobs())

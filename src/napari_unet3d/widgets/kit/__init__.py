@@ -1,1 +1,0 @@
-"""What every dock is made of: forms, boxes, tables, messages, keys and what is remembered."""

@@ -1,0 +1,239 @@
+"""The work behind the Predict dock, in its job's thread, and how its results come into the viewer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from napari.layers import Image, Labels, Layer
+from numpy.typing import NDArray
+
+from napari_unet3d.configs import EvaluationConfig, PredictionConfig, Task
+from napari_unet3d.data.dataset import file_name
+from napari_unet3d.data.sample import Sample
+from napari_unet3d.data.volumes import read_sample, read_volume, write_volume
+from napari_unet3d.inference.events import EvaluateEvent, PredictFilesEvent, Prediction
+from napari_unet3d.model.plan import Plan
+from napari_unet3d.session.comparison import Outcome, compare, read_painted
+from napari_unet3d.widgets.viewer.helper_layers import raise_volume
+from napari_unet3d.widgets.viewer.layer_metadata import Origin, copy_origin, mark_companions, mark_origin
+from napari_unet3d.widgets.viewer.layers import (
+    Place,
+    bring_out,
+    hide_own_layers,
+    remove_own,
+    show_difference,
+    show_image,
+    show_labels,
+    show_sample,
+)
+
+_MOST_ROWS = 1000  # of a layer's table
+
+
+@dataclass(frozen=True, slots=True)
+class FileOpened:
+    """A predicted file was read again to be shown.
+
+    Attributes
+    ----------
+    sample : Sample
+        The file.
+    prediction : Prediction or None
+        What was kept of the prediction.
+    labels : ndarray of unsigned integers, shape (z, y, x), or None
+        The labels of the results; None when the prediction was kept.
+    plan : Plan or None
+        What the labels mean; None means foreground.
+    """
+
+    sample: Sample
+    prediction: Prediction | None
+    labels: NDArray[Any] | None
+    plan: Plan | None
+
+
+def predict_sample(model: Path, sample: Sample, config: PredictionConfig, out: Path | None) -> Iterator[Any]:
+    """Predict one volume and compare it with its labels; write the result if there is a folder for it.
+
+    Yields
+    ------
+    ModelLoaded, Notice, TilesPredicted
+        As `predict` does.
+    Outcome
+        The result; always the last event.
+    """
+    from napari_unet3d.inference.predict import predict
+
+    for event in predict(model, sample, config):
+        if not isinstance(event, Prediction):
+            yield event
+            continue
+        outcome = compare(event, read_painted(sample.labels, event, sample.annotated))
+        if out is not None:
+            _write(outcome, out)
+        yield outcome
+
+
+def predict_paths(
+    model: Path, files: Sequence[Path], out: Path, config: PredictionConfig, probability: bool
+) -> Iterator[PredictFilesEvent]:
+    """Give the events of `predict_files`; torch is imported in the thread that asks for the first one."""
+    from napari_unet3d.inference.predict import predict_files
+
+    yield from predict_files(model, files, out, config, probability=probability)
+
+
+def evaluate_dataset(model: Path, dataset: Path, out: Path | None, config: EvaluationConfig) -> Iterator[EvaluateEvent]:
+    """Give the events of `evaluate`; torch is imported in the thread that asks for the first one."""
+    from napari_unet3d.inference.evaluate import evaluate
+
+    yield from evaluate(model, dataset, out=out, config=config)
+
+
+def open_file(source: Path, result: Path, plan: Plan | None, kept: Prediction | None) -> Iterator[FileOpened]:
+    """Read a volume and, where its prediction was not kept, its predicted labels."""
+    yield FileOpened(read_sample(source), kept, read_volume(result).array if kept is None else None, plan)
+
+
+def show_outcome(
+    viewer: Any, outcome: Outcome, like: Place, truth_layer: Labels | None, origin: Origin | None = None
+) -> Labels:
+    """Show a prediction in the place of its image, so that mistakes are what is seen first; return its labels.
+
+    Classes tell their names, and objects their ids, under the pointer.
+
+    Without a truth the predicted labels are in view. With one, the difference is: prediction and truth would
+    cover it in 3D, so they are hidden. Probability and uncertainty are added to the image when the user asks for them.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Where to show it.
+    outcome : Outcome
+        The prediction.
+    like : Layer or tuple of float
+        The layer of the image, or its voxel size (z, y, x) in µm.
+    truth_layer : Labels, optional
+        The layer with the truth, which is hidden.
+    origin : Origin, optional
+        Where it comes from, which the layers remember; that of the labels remembers those of image, truth and
+        probability, too.
+    """
+    name, prediction = outcome.prediction.name, outcome.prediction
+    origin = origin or Origin(name, prediction.plan)
+    raise_volume(viewer, name)
+    probability = show_image(
+        viewer,
+        f"{name} probability",
+        prediction.probability,
+        like,
+        colormap="magma",
+        contrast_limits=(0, 1),
+        blending="additive",
+        visible=False,
+    )
+    remove_own(viewer, f"{name} to annotate")  # of an earlier prediction, as the uncertainty may be
+    if prediction.uncertainty is None:
+        remove_own(viewer, f"{name} uncertainty")
+    else:
+        show_image(
+            viewer,
+            f"{name} uncertainty",
+            prediction.uncertainty,
+            like,
+            colormap="inferno",
+            contrast_limits=(0, 1),
+            blending="additive",
+            visible=False,
+        )
+    labels = show_labels(viewer, f"{name} prediction", prediction.labels, like, opacity=0.5)
+    labels.features = _names_of_values(outcome)
+    mark_origin([probability, labels], origin)
+    mark_companions(labels, image=like, truth=truth_layer, probability=probability)
+    if outcome.difference is None:
+        bring_out(viewer, labels)
+        return labels
+    difference = show_difference(viewer, f"{name} difference", outcome.difference, like)
+    mark_origin([difference], origin)
+    bring_out(viewer, difference, instead_of=[labels] if truth_layer is None else [labels, truth_layer])
+    return labels
+
+
+def update_outcome(viewer: Any, outcome: Outcome, like: Place, before: Labels) -> Labels:
+    """Show other labels for the same probability; what is in view stays in view.
+
+    Parameters
+    ----------
+    viewer, outcome, like
+        As for `show_outcome`.
+    before : Labels
+        The layer of the labels so far.
+
+    Returns
+    -------
+    Labels
+        The layer of the labels: the same one, unless it was renamed or removed.
+    """
+    name = outcome.prediction.name
+    labels = show_labels(viewer, f"{name} prediction", outcome.prediction.labels, like)
+    if labels is not before:
+        labels.features = _names_of_values(outcome)
+        copy_origin(before, labels)
+    if outcome.difference is not None:
+        show_difference(viewer, f"{name} difference", outcome.difference, like)
+    return labels
+
+
+def show_outcome_of_layer(
+    viewer: Any, outcome: Outcome, image: Place, truth: Labels | None, origin: Origin | None = None
+) -> Labels:
+    """Show the prediction of a layer that is in the viewer, without what was made for other volumes before."""
+    if isinstance(image, Layer):
+        hide_own_layers(viewer)
+        image.visible = True
+    return show_outcome(viewer, outcome, image, truth, origin)
+
+
+def show_volume(
+    viewer: Any, sample: Sample, outcome: Outcome, origin: Origin | None = None
+) -> tuple[Image, Labels | None, Labels]:
+    """Show a volume that is not in the viewer yet; return the layers of image, truth and prediction."""
+    hide_own_layers(viewer)
+    image, truth = show_sample(viewer, sample)
+    image.visible = True
+    return image, truth, show_outcome(viewer, outcome, image, truth, origin)
+
+
+def show_labels_of_file(viewer: Any, opened: FileOpened, origin: Origin) -> None:
+    """Show a volume from a file and its predicted labels, of which nothing else was kept."""
+    assert opened.labels is not None
+    hide_own_layers(viewer)
+    image, _ = show_sample(viewer, opened.sample)
+    bring_out(viewer, image)
+    labels = show_labels(viewer, f"{opened.sample.name} prediction", opened.labels, image, opacity=0.5)
+    mark_origin([labels], origin)
+    mark_companions(labels, image=image)
+    bring_out(viewer, labels)
+
+
+def _names_of_values(outcome: Outcome) -> dict[str, list[Any]]:
+    """Give what napari's status bar says under the pointer; its table of features takes row numbers for values."""
+    if outcome.prediction.task is not Task.CLASSES or outcome.prediction.plan is None:
+        return {}
+    named = {each.value: each.name for each in outcome.prediction.plan.classes}
+    values = range(max(named, default=0) + 1) if max(named, default=0) < _MOST_ROWS else [0, *sorted(named)]
+    return {"index": list(values), "class": ["background", *(named.get(value, "") for value in [*values][1:])]}
+
+
+def _write(outcome: Outcome, folder: Path) -> None:
+    prediction, voxel_size_um = outcome.prediction, outcome.prediction.voxel_size_um
+    name = file_name(prediction.name)
+    write_volume(folder / f"{name}_labels.tif", prediction.labels, voxel_size_um)
+    write_volume(folder / f"{name}_probability.tif", prediction.probability, voxel_size_um)
+    if prediction.uncertainty is not None:
+        write_volume(folder / f"{name}_uncertainty.tif", prediction.uncertainty, voxel_size_um)
+    if outcome.difference is not None:
+        write_volume(folder / f"{name}_difference.tif", outcome.difference, voxel_size_um)

@@ -1,0 +1,181 @@
+"""The live plot of losses and Dice, with a cursor on an epoch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pyqtgraph as pg
+from napari.utils.theme import get_theme
+from qtpy.QtCore import QSize, QTimer, Signal
+from qtpy.QtGui import QColor
+
+from napari_unet3d.session.loss_history import LossHistory
+
+if TYPE_CHECKING:
+    import napari.viewer
+    from qtpy.QtGui import QShowEvent, QWheelEvent
+    from qtpy.QtWidgets import QWidget
+
+SHORTEST_PAUSE_MS = 100
+
+# Blue, orange and green of Okabe and Ito (2008), distinguishable with every common colour blindness; the first ones are
+# for dark backgrounds, the second for light ones, all with a contrast of at least 3 : 1 to napari's themes.
+_TRAIN_COLOURS = ("#56b4e9", "#0072b2")
+_VAL_COLOURS = ("#e69f00", "#c04f00")
+_DICE_COLOURS = ("#00c896", "#00735c")  # their bluish green, lighter and darker
+_MOST_SYMBOLS = 100
+_LEGEND_HEIGHT = 20
+
+
+class LossCurves(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
+    """Plot of a `LossHistory`: steps as a thin line, epochs as points, the best epoch as a star, Dice on the right.
+
+    A cursor on an epoch is shown when `point_at` is told one; it can be dragged, and a click in the plot moves it.
+
+    It is redrawn at most ten times a second and only while it is in view, and takes napari's theme.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Gives the theme.
+    parent : QWidget, optional
+        Where it lives.
+
+    Attributes
+    ----------
+    epoch_pointed_at : Signal(float)
+        Where the person has moved the cursor to.
+    """
+
+    epoch_pointed_at = Signal(float)
+
+    def __init__(self, viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
+        super().__init__(parent=parent, enableMenu=False)
+        self.history = LossHistory()
+        self._viewer = viewer
+        self._is_stale = False
+        self._pause = QTimer(self)
+        self._pause.setSingleShot(True)
+        self._pause.setInterval(SHORTEST_PAUSE_MS)
+        self._pause.timeout.connect(self._redraw_if_stale)
+        self.setMinimumHeight(130)
+        plot = self.getPlotItem()
+        plot.setMouseEnabled(x=False, y=False)
+        plot.ctrlMenu.setParent(self, plot.ctrlMenu.windowFlags())  # a menu of no one would outlive the viewer
+        plot.setMenuEnabled(False)
+        plot.hideButtons()
+        plot.setLabel("bottom", "epoch")
+        plot.setLabel("left", "loss")
+        plot.showAxis("right")
+        for name in ("left", "bottom", "right"):
+            plot.getAxis(name).enableAutoSIPrefix(False)
+            plot.getAxis(name).setStyle(maxTickLevel=0)
+        self._steps = plot.plot()
+        self._train = plot.plot(name="training", symbol="o")
+        self._val = plot.plot(name="validation", symbol="s")
+        self._best = plot.plot(name="best epoch", pen=None, symbol="star", symbolSize=14)
+        self._dice = self._add_dice_axis()
+        self.cursor_line = pg.InfiniteLine(angle=90, movable=True)
+        self.cursor_line.sigDragged.connect(lambda line: self.epoch_pointed_at.emit(float(line.value())))
+        self.cursor_line.setZValue(10)
+        self.cursor_line.hide()
+        plot.addItem(self.cursor_line, ignoreBounds=True)
+        self.scene().sigMouseClicked.connect(self._on_click)
+        self.follow_theme()
+        viewer.events.theme.connect(self.follow_theme)
+        self.destroyed.connect(lambda: viewer.events.theme.disconnect(self.follow_theme))
+
+    def sizeHint(self) -> QSize:
+        """Fit into a dock; pyqtgraph's own hint makes the dock 640 pixels wide."""
+        return QSize(300, 130)
+
+    def show_history(self, history: LossHistory) -> None:
+        """Show another run's curves."""
+        self.history = history
+        self.refresh()
+
+    def point_at(self, epoch: float | None) -> None:
+        """Put the cursor on an epoch; None takes it away."""
+        self.cursor_line.setVisible(epoch is not None)
+        if epoch is not None:
+            self.cursor_line.setValue(epoch)
+
+    def _add_dice_axis(self) -> pg.PlotDataItem:
+        plot = self.getPlotItem()
+        plot.setLabel("right", "Dice")
+        self._dice_box = pg.ViewBox(enableMenu=False, enableMouse=False)
+        self._dice_box.setYRange(0, 1, padding=0.02)
+        plot.scene().addItem(self._dice_box)
+        plot.getAxis("right").linkToView(self._dice_box)
+        self._dice_box.setXLink(plot)
+        plot.vb.sigResized.connect(lambda box: self._dice_box.setGeometry(box.sceneBoundingRect()))
+        dice = pg.PlotDataItem(symbol="d")
+        self._dice_box.addItem(dice)
+        return dice
+
+    def _on_click(self, event: Any) -> None:
+        box = self.getPlotItem().vb
+        if self.cursor_line.isVisible() and box.sceneBoundingRect().contains(event.scenePos()):
+            self.epoch_pointed_at.emit(float(box.mapSceneToView(event.scenePos()).x()))
+
+    def refresh(self) -> None:
+        """Redraw soon: at once when the last drawing is long enough ago, else when the pause ends."""
+        self._is_stale = True
+        if not self._pause.isActive():
+            self._redraw_if_stale()
+
+    def follow_theme(self, _event: Any = None) -> None:
+        """Take over the colours of the viewer's theme."""
+        theme = get_theme(self._viewer.theme)
+        background, text = QColor(theme.background.as_hex()), QColor(theme.text.as_hex())
+        is_light = background.lightness() > 127
+        train, val, dice = (colours[is_light] for colours in (_TRAIN_COLOURS, _VAL_COLOURS, _DICE_COLOURS))
+        self.setBackground(background)
+        for name, ink in (("bottom", text), ("left", text), ("right", QColor(dice))):
+            axis = self.getPlotItem().getAxis(name)
+            axis.setPen(pg.mkPen(ink, width=1))
+            axis.setTextPen(ink)
+        faint = QColor(train)
+        faint.setAlpha(110)
+        self._steps.setPen(pg.mkPen(faint, width=1))
+        for curve, colour in ((self._train, train), (self._val, val), (self._dice, dice)):
+            curve.setPen(pg.mkPen(colour, width=1))
+            curve.setSymbolPen(None)
+            curve.setSymbolBrush(colour)
+        self.cursor_line.setPen(pg.mkPen(text, width=2))
+        self.cursor_line.setHoverPen(pg.mkPen(val, width=4))
+        self._best.setSymbolBrush(val)
+        self._best.setSymbolPen(pg.mkPen(text, width=1))
+        self._write_legend({"● training": train, "■ validation": val, "★ best": val, "◆ Dice": dice})
+
+    def _write_legend(self, words: dict[str, str]) -> None:
+        # Above the plot, since pyqtgraph's own legend lies over the curves.
+        plot = self.getPlotItem()
+        inked = [f'<span style="color: {ink}">{word}</span>' for word, ink in words.items()]
+        plot.setTitle(" &nbsp; ".join(inked), size="8pt")
+        plot.layout.setRowFixedHeight(0, _LEGEND_HEIGHT)
+        plot.titleLabel.setMaximumHeight(_LEGEND_HEIGHT)
+        plot.titleLabel.setMinimumWidth(1)  # else it makes the plot wider than the dock
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Catch up with what came in while the plot was out of view."""
+        super().showEvent(event)
+        self._redraw_if_stale()
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Leave the wheel to the dock, which scrolls."""
+        event.ignore()
+
+    def _redraw_if_stale(self) -> None:
+        if not self._is_stale or not self.isVisible():
+            return
+        self._is_stale = False
+        self._pause.start()
+        self._steps.setData(*self.history.steps.xy)
+        history = self.history
+        for curve, series in ((self._train, history.train), (self._val, history.val), (self._dice, history.dice)):
+            curve.setData(*series.xy)
+            # one symbol per epoch hides the line when there are many, and costs most of the drawing
+            curve.setSymbolSize(7 if len(series) <= _MOST_SYMBOLS else 0)
+        best = history.best
+        self._best.setData([best[0]], [best[1]]) if best else self._best.setData([], [])

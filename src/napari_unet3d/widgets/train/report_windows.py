@@ -1,0 +1,96 @@
+"""The window with what the check before a training has found, each finding with how serious it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QFontDatabase, QFontMetrics
+from qtpy.QtWidgets import QGridLayout, QLabel, QPlainTextEdit, QScrollArea, QWidget
+
+from napari_unet3d.data.checks import Finding, Severity
+from napari_unet3d.training.events import Preflight
+from napari_unet3d.widgets.components.window import SideWindow
+
+_CHIP = "QLabel {{ border-radius: 3px; padding: 2px 6px; color: white; background-color: {ground}; }}"
+# With white words, each of them can be read in every theme.
+_GROUNDS = {Severity.ERROR: "#8c1d18", Severity.WARNING: "#6b4e00", Severity.INFO: "#4a5563"}
+_ORDER = (Severity.ERROR, Severity.WARNING, Severity.INFO)
+
+
+class FindingsWindow(SideWindow):
+    """Shows a `Preflight`: the errors first, then the warnings, then what is good to know.
+
+    Parameters
+    ----------
+    parent : QWidget
+        The dock; the window closes with it.
+    preflight : Preflight
+        What was found.
+    """
+
+    def __init__(self, parent: QWidget, preflight: Preflight) -> None:
+        self.verdict = QLabel(verdict(preflight))
+        self.verdict.setWordWrap(True)
+        self.verdict.setStyleSheet("QLabel { font-weight: bold; padding: 2px; }")
+        self.findings = [finding for severity in _ORDER for finding in preflight.of(severity)]
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setWidget(_table(self.findings))
+        super().__init__(parent, "Check before training", self.verdict, scroll)
+        self.resize(620, min(560, 140 + 52 * len(self.findings)))
+
+
+def verdict(preflight: Preflight) -> str:
+    """Say in a sentence whether a training can start."""
+    n_errors, n_warnings = (len(preflight.of(severity)) for severity in (Severity.ERROR, Severity.WARNING))
+    if n_errors:
+        return f"Training cannot start: {_count(n_errors, 'error')}, {_count(n_warnings, 'warning')}."
+    return f"Training can start, with {_count(n_warnings, 'warning')}." if n_warnings else "Training can start."
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
+
+
+def _table(findings: Sequence[Finding]) -> QWidget:
+    table = QWidget()
+    grid = QGridLayout(table)
+    grid.setVerticalSpacing(10)
+    grid.setColumnStretch(1, 1)
+    for row, finding in enumerate(findings):
+        chip, message = QLabel(finding.severity.words), QLabel(finding.message)
+        chip.setStyleSheet(_CHIP.format(ground=_GROUNDS[finding.severity]))
+        chip.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        message.setWordWrap(True)
+        message.setTextFormat(Qt.TextFormat.PlainText)  # a name may look like markup
+        message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        grid.addWidget(chip, row, 0, Qt.AlignmentFlag.AlignTop)
+        grid.addWidget(message, row, 1, Qt.AlignmentFlag.AlignTop)
+    grid.setRowStretch(len(findings), 1)
+    return table
+
+
+class SummaryWindow(SideWindow):
+    """Shows a `ModelSummary` in a font whose columns stand in line, beside the viewer.
+
+    Parameters
+    ----------
+    parent : QWidget
+        The dock; the window closes with it.
+    text : str
+        What to show.
+    """
+
+    def __init__(self, parent: QWidget, text: str) -> None:
+        self.text = QPlainTextEdit(text)
+        self.text.setReadOnly(True)
+        self.text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+        font = QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont)
+        font.setPointSize(10)
+        # napari's style sheet would replace a font that is only set
+        self.text.setStyleSheet(f"QPlainTextEdit {{ font-family: '{font.family()}'; font-size: 10pt; }}")
+        super().__init__(parent, "Model summary", self.text)
+        widest = max((len(line) for line in text.splitlines()), default=0)
+        self.resize(min(1100, 80 + QFontMetrics(font).horizontalAdvance("0" * widest)), 560)

@@ -1,0 +1,160 @@
+"""The choice of the Train dock whether a training runs in the viewer or in a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import QTimer
+from qtpy.QtGui import QOffscreenSurface, QOpenGLContext, QShowEvent
+from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
+
+from napari_unet3d.display import is_software_renderer
+from napari_unet3d.session.preferences import recall, remember
+from napari_unet3d.session.recent_runs import new_run_folder
+from napari_unet3d.session.subprocess_training import ChildTraining
+from napari_unet3d.session.training_job import Order, train_on
+from napari_unet3d.widgets.components.run_bar import line
+from napari_unet3d.widgets.forms.form import compact_form_layout
+from napari_unet3d.widgets.forms.model_picker import ModelBox
+from napari_unet3d.widgets.forms.path_edit import PathBox
+from napari_unet3d.widgets.jobs.worker import Control
+
+_KEY = "train-own-process"
+_GL_RENDERER = 0x1F01
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """How a training is carried out: its generator, and where orders go when it works elsewhere."""
+
+    events: Callable[[], Iterator[Any]]
+    control: Control | None = None
+
+
+class OwnProcess(QWidget):
+    """A box to tick, remembered, with a hint where it helps.
+
+    Attributes
+    ----------
+    box : QCheckBox
+        Ticked for a process of its own.
+    hint : QLabel
+        In view where 3D views are drawn without a graphics card and the box is not ticked.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.box = QCheckBox("Train in a process of its own")
+        self.box.setToolTip(
+            "Helps on a machine without a graphics card, where turning a 3D view takes the time from a training in the "
+            "viewer. Curves, Pause and Stop are the same, and so is the model. The process takes a few seconds to "
+            "start and needs more memory; layers are written to the run folder for it first."
+        )
+        self.box.setChecked(recall(_KEY) is True)
+        self.hint = line()
+        self.hint.hide()
+        self._suggests = False
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self.box)
+        column.addWidget(self.hint)
+        self.box.toggled.connect(self._on_toggled)
+        self._once_shown = QTimer(self)  # looking at OpenGL takes some milliseconds, which opening the dock need not
+        self._once_shown.setSingleShot(True)
+        self._once_shown.timeout.connect(lambda: self.suggest_for(renderer()))
+
+    def training(self, order: Order) -> Training:
+        """Give a training the way it is chosen."""
+        if not self.box.isChecked():
+            return Training(partial(train_on, order))
+        child = ChildTraining(order)
+        return Training(child.events, child)
+
+    def suggest_for(self, renderer: str | None) -> None:
+        """Suggest a process of its own where OpenGL is software.
+
+        Parameters
+        ----------
+        renderer : str or None
+            What OpenGL calls itself; None when it does not tell.
+        """
+        self._suggests = renderer is not None and is_software_renderer(renderer)
+        self.hint.setText(
+            "Worth it here: 3D views are drawn without a graphics card, and turning them slows a training down."
+        )
+        self._show_hint()
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Look at OpenGL once the dock is in view."""
+        super().showEvent(event)
+        if not self.hint.text():
+            self._once_shown.start(200)
+
+    def _on_toggled(self, is_on: bool) -> None:
+        remember(_KEY, is_on)
+        self._show_hint()
+
+    def _show_hint(self) -> None:
+        self.hint.setVisible(self._suggests and not self.box.isChecked())
+
+
+def renderer() -> str | None:
+    """Ask OpenGL what draws; None when it does not tell. What was current in OpenGL is current after it."""
+    from vispy.gloo import gl
+
+    before = QOpenGLContext.currentContext()
+    surface, context = QOffscreenSurface(), QOpenGLContext()
+    surface.create()
+    if not (context.create() and context.makeCurrent(surface)):
+        return None
+    try:
+        name = gl.glGetParameter(_GL_RENDERER)
+    except (RuntimeError, OSError):
+        return None
+    finally:
+        context.doneCurrent()
+        if before is not None and before.surface() is not None:
+            before.makeCurrent(before.surface())
+    return str(name)
+
+
+class RunPlace(QWidget):
+    """The rows for the run folder and for the model to start from.
+
+    Attributes
+    ----------
+    folder : PathBox
+        The run folder.
+    start_from : ModelBox
+        The model; empty for a new network.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = PathBox("d", "run-folder", "Where the model, its settings and the loss history are written.")
+        self.start_from = ModelBox("New network", takes_newest=False)
+        words = "A model whose weights the training begins with, also one of qim3d (.pth); empty for a new network."
+        self.start_from.setToolTip(words)
+        self._hint = line()
+        self._hint.setText("Network and normalisation are those of the model.")
+        self._hint.hide()
+        self._suggested: Path | None = None
+        rows = compact_form_layout()
+        rows.addRow("Folder", self.folder)
+        rows.addRow("Start from", self.start_from)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addLayout(rows)
+        column.addWidget(self._hint)
+        self.start_from.changed.connect(lambda: self._hint.setVisible(self.start_from.value is not None))
+
+    def suggest(self, dataset: Path | None) -> None:
+        """Name a new folder beside a dataset, unless the person has named one that holds no run yet."""
+        mine = self.folder.value
+        if self._suggested is None or mine is None or mine == self._suggested or (mine / "config.json").exists():
+            self._suggested = new_run_folder(dataset)
+            self.folder.value = self._suggested

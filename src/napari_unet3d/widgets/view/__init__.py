@@ -1,1 +1,0 @@
-"""The viewer: layers, camera, slices and pointer."""

@@ -1,0 +1,1 @@
+"""The viewer: layers, camera, slices and cursor."""

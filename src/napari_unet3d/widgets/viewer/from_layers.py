@@ -1,0 +1,129 @@
+"""What leaves the viewer: layers as volumes, positions and objects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pint
+from napari.layers import Image, Labels, Layer, Points
+from numpy.typing import NDArray
+
+from napari_unet3d.data.sample import Sample, VoxelSize
+from napari_unet3d.errors import UserError
+from napari_unet3d.widgets.viewer.mask_layer import mask_of
+
+
+def sample_from_layers(image: Image | Labels | None, labels: Labels | None = None) -> Sample:
+    """Read a volume from the viewer.
+
+    Parameters
+    ----------
+    image : Image, Labels or None
+        A 3D greyscale layer; None (nothing is chosen) is explained to the user.
+    labels : Labels, optional
+        A layer of the same shape; a mask that belongs to it comes along.
+
+    Returns
+    -------
+    Sample
+        Named like the image layer, with its voxel size in µm; a layer without a length unit counts as µm.
+
+    Raises
+    ------
+    UserError
+        When the layer is no single 3D greyscale volume, or the labels do not belong to it.
+    """
+    if image is None:
+        raise UserError("No image layer is chosen; open a volume or generate one, then choose its layer.")
+    if getattr(image, "rgb", False):
+        raise UserError(f"The layer '{image.name}' is a colour image; convert it to grey values first.")
+    array = _single_array(image)
+    return Sample(
+        name=image.name,
+        image=array,
+        labels=None if labels is None else _single_array(labels),
+        voxel_size_um=voxel_size_um(image) if array.ndim == 3 else (1.0, 1.0, 1.0),  # Sample explains 2D and 4D
+        annotated=None if labels is None else mask_of(labels),
+    )
+
+
+def voxel_size_um(layer: Layer) -> VoxelSize:
+    """Give the size of a 3D layer's voxels along z, y, x in µm; pixels and other units that are no length count as µm.
+
+    Raises
+    ------
+    UserError
+        When the layer is not 3D.
+    """
+    if layer.ndim != 3:
+        raise UserError(f"The layer '{layer.name}' has {layer.ndim} dimensions; choose a 3D volume (z, y, x).")
+    z, y, x = (float(size) * _micrometres(unit) for size, unit in zip(layer.scale, layer.units, strict=True))
+    return z, y, x
+
+
+def positions_from_points(points: Points, voxel_size_um: VoxelSize) -> list[tuple[int, int, int]]:
+    """Give the voxels (z, y, x) of a volume at the origin that a 3D Points layer points at.
+
+    Parameters
+    ----------
+    points : Points
+        The layer; its scale and place count, so that an object comes to lie where the point is seen.
+    voxel_size_um : tuple of float
+        Voxel size of the volume along z, y, x in µm.
+
+    Raises
+    ------
+    UserError
+        When the layer is not 3D or holds no points.
+    """
+    if points.ndim != 3 or not len(points.data):
+        raise UserError(
+            f"The points layer '{points.name}' holds {len(points.data)} points in {points.ndim} dimensions; "
+            "add at least one point to a 3D layer."
+        )
+    micrometres = np.array([_micrometres(unit) for unit in points.units]) / voxel_size_um
+    voxels = np.array([points.data_to_world(point) for point in points.data], dtype=float) * micrometres
+    return [(round(z), round(y), round(x)) for z, y, x in voxels.tolist()]
+
+
+def objects_from_layer(layer: Image | Labels) -> list[NDArray[Any]]:
+    """Give the objects of a layer as small volumes, 0 outside of the object.
+
+    Parameters
+    ----------
+    layer : Image or Labels
+        Of a Labels layer every id is an object, 255 inside; of an Image layer the whole image is one.
+
+    Returns
+    -------
+    list of ndarray, each of shape (z, y, x)
+        In the order of the ids.
+
+    Raises
+    ------
+    UserError
+        When the layer is no single 3D volume, or holds nothing but 0.
+    """
+    array = sample_from_layers(layer).image
+    if not array.any():
+        raise UserError(f"The layer '{layer.name}' holds no objects; choose another one, or none.")
+    if not isinstance(layer, Labels):
+        return [array]
+    from scipy import ndimage  # which takes its time, so not when a dock opens
+
+    ids = np.unique(array)
+    compact = np.searchsorted(ids, array) + (ids[0] != 0)  # 0 stays 0, also when every voxel is labelled
+    boxes = ndimage.find_objects(compact)
+    return [((compact[box] == number) * np.uint8(255)) for number, box in enumerate(boxes, start=1) if box is not None]
+
+
+def _single_array(layer: Layer) -> NDArray[Any]:
+    if getattr(layer, "multiscale", False):
+        raise UserError(f"The layer '{layer.name}' is a pyramid of several sizes; open one of its levels as a layer.")
+    return np.asarray(layer.data)
+
+
+def _micrometres(unit: Any) -> float:
+    quantity = 1.0 * pint.Unit(str(unit))
+    return float(quantity.to("micrometer").magnitude) if quantity.check("[length]") else 1.0

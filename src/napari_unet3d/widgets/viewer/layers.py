@@ -1,0 +1,272 @@
+"""The only file, beside `split_layer`, `patch_layers`, `watch_layers` and `side_by_side`, that makes layers.
+
+What enters the viewer lies in its place; `layer_samples` reads what leaves it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from napari.layers import Image, Labels, Layer, Points
+from numpy.typing import NDArray
+
+from napari_unet3d.data.sample import Sample, VoxelSize
+from napari_unet3d.evaluation.metrics.colours import EXTRA_COLOUR, MISSED_COLOUR, WRONG_CLASS_COLOUR
+from napari_unet3d.evaluation.metrics.differences import EXTRA, MISSED, WRONG_CLASS
+from napari_unet3d.widgets.viewer.mask_layer import keep_mask
+
+_SPATIAL = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
+OWNED = "napari-unet3d"  # key of the layers' metadata: only layers that we made are ever replaced
+DIFFERENCE_COLOURS: dict[int | None, str] = {
+    None: "transparent",
+    0: "transparent",
+    EXTRA: EXTRA_COLOUR,
+    MISSED: MISSED_COLOUR,
+    WRONG_CLASS: WRONG_CLASS_COLOUR,
+}
+
+Place: TypeAlias = "Layer | VoxelSize"
+"""Where a new layer lies: as another layer does, or at the origin with a voxel size (z, y, x) in µm."""
+
+
+def show_sample(viewer: Any, sample: Sample, name: str | None = None) -> tuple[Image, Labels | None]:
+    """Show a volume as an Image layer and, if it has labels, a Labels layer ``NAME labels``; update both in place.
+
+    Where the labels hold, if a mask says so, is in the Labels layer ``NAME annotated``.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Where to show it.
+    sample : Sample
+        The volume.
+    name : str, optional
+        Name of the image layer; without it the sample's.
+    """
+    name = name or sample.name
+    old = existing(viewer, name, Image)
+    extent = None if old is None else old.extent.world
+    image = show_image(viewer, name, sample.image, sample.voxel_size_um)
+    labels = None if sample.labels is None else show_labels(viewer, f"{name} labels", sample.labels, image)
+    if labels is not None:
+        keep_mask(labels, _show_mask(viewer, f"{name} annotated", sample.annotated, image))
+    if extent is None or not np.array_equal(extent, image.extent.world):
+        viewer.reset_view()
+    return image, labels
+
+
+def _show_mask(viewer: Any, name: str, annotated: NDArray[np.bool_] | None, image: Image) -> Labels | None:
+    if annotated is None:
+        remove_own(viewer, name)
+        return None
+    return show_labels(viewer, name, annotated, image, opacity=0.2, visible=False)
+
+
+def show_image(viewer: Any, name: str, data: NDArray[Any], like: Place, **options: Any) -> Image:
+    """Show grey values as an Image layer; a layer of this name that we made is updated in place.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Where to show it.
+    name : str
+        Name of the layer.
+    data : ndarray of real numbers, shape (z, y, x)
+        The volume.
+    like : Layer or tuple of float
+        The layer in whose place it lies, or its voxel size (z, y, x) in µm.
+    **options
+        Looks of a new layer, such as ``colormap``; a layer that exists keeps what the user chose.
+    """
+    layer = existing(viewer, name, Image)
+    if layer is None:
+        return viewer.add_image(data, name=name, metadata={OWNED: True}, **spatial(like), **options)
+    _update(layer, data, like)
+    if "contrast_limits" not in options:
+        layer.reset_contrast_limits(mode="data")  # napari keeps the limits of the old data otherwise
+    return layer
+
+
+def show_labels(viewer: Any, name: str, data: NDArray[Any], like: Place, **options: Any) -> Labels:
+    """Show ids as a Labels layer; a layer of this name that we made is updated in place.
+
+    Parameters are those of `show_image`; `data` holds integers or booleans.
+    """
+    if data.dtype == bool:
+        data = data.astype(np.uint8)
+    layer = existing(viewer, name, Labels)
+    if layer is None:
+        return viewer.add_labels(data, name=name, metadata={OWNED: True}, **spatial(like), **options)
+    _update(layer, data, like)
+    return layer
+
+
+def show_piece(
+    viewer: Any, name: str, data: NDArray[Any], start_zyx: Sequence[int], like: Place, **options: Any
+) -> Labels:
+    """Show a small part of a volume as a Labels layer where it belongs, so that no large array is touched.
+
+    Parameters are those of `show_image`; `data` holds integers, and `start_zyx` is its first voxel in the volume,
+    which the layer keeps in its metadata as ``start``.
+    """
+    layer = existing(viewer, name, Labels)
+    place = spatial(like) | {"translate": shifted(like, start_zyx)}
+    if layer is None:
+        layer = viewer.add_labels(data, name=name, metadata={OWNED: True}, **place, **options)
+    else:
+        layer.data = data
+        _put(layer, place)
+    layer.metadata["start"] = tuple(start_zyx)
+    return layer
+
+
+def show_difference(viewer: Any, name: str, difference: NDArray[np.uint8], like: Place) -> Labels:
+    """Show where a prediction differs from the truth: extra voxels red, missed ones blue, of another class yellow.
+
+    Agreement and what is not annotated are transparent.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Where to show it.
+    name : str
+        Name of the Labels layer.
+    difference : ndarray of uint8, shape (z, y, x)
+        As `evaluation.differences` gives it: 1 extra, 2 missed, 3 of another class.
+    like : Layer or tuple of float
+        The layer in whose place it lies, or its voxel size (z, y, x) in µm.
+    """
+    small = difference.astype(np.uint8, copy=False)  # napari draws these colours 9 times slower from wide integers
+    return show_labels(viewer, name, small, like, colormap=DIFFERENCE_COLOURS, opacity=0.9)
+
+
+def show_points(viewer: Any, name: str, positions: NDArray[Any], like: Place, **options: Any) -> Points:
+    """Show voxels as a Points layer; a layer of this name that we made is updated in place.
+
+    Parameters are those of `show_image`; `positions` has shape (point, 3) and holds voxels z, y, x.
+    """
+    layer = existing(viewer, name, Points)
+    if layer is None:
+        return viewer.add_points(positions, name=name, metadata={OWNED: True}, **spatial(like), **options)
+    _update(layer, positions, like)
+    return layer
+
+
+def colour_of(layer: Labels, value: int) -> str:
+    """Give the colour that a Labels layer draws a value in, as ``#rrggbb``."""
+    red, green, blue, _ = (round(255 * float(part)) for part in layer.colormap.map(value))
+    return f"#{red:02x}{green:02x}{blue:02x}"
+
+
+def is_ours(layer: Layer) -> bool:
+    """Tell whether the plugin made a layer."""
+    return bool(layer.metadata.get(OWNED))
+
+
+def hide_own_layers(viewer: Any, among: Collection[str] | None = None) -> None:
+    """Hide the layers that the plugin made, so that another volume can be shown in the same place.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        The viewer of the layers.
+    among : collection of str, optional
+        Names of those that may be hidden; without it, all.
+    """
+    for layer in viewer.layers:
+        if is_ours(layer) and (among is None or layer.name in among):
+            layer.visible = False
+
+
+def remove_own(viewer: Any, name: str) -> None:
+    """Remove the layer of a name that the plugin made, if there is one."""
+    if (layer := existing(viewer, name, Layer)) is not None:
+        viewer.layers.remove(layer)
+
+
+def bring_out(viewer: Any, layer: Layer, instead_of: Sequence[Layer] = ()) -> None:
+    """Make a layer the one that is seen: visible, above the others, and without those that would cover it.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        The viewer of the layers.
+    layer : Layer
+        What shall be seen.
+    instead_of : sequence of Layer
+        Layers to hide.
+    """
+    for other in instead_of:
+        other.visible = False
+    layer.visible = True
+    if (active := viewer.layers.selection.active) is None or not active.visible:
+        viewer.layers.selection.active = layer  # the controls are those of what is seen
+    viewer.layers.move(viewer.layers.index(layer), len(viewer.layers))
+
+
+def spatial(like: Place) -> dict[str, Any]:
+    """Give the properties by which a layer lies in the place of another one, or at the origin."""
+    if isinstance(like, tuple):
+        return {"scale": like, "units": ("um", "um", "um"), "axis_labels": ("z", "y", "x")}
+    return {key: getattr(like, key) for key in _SPATIAL}
+
+
+def shifted(like: Place, start_zyx: Sequence[float]) -> NDArray[np.float64]:
+    """Give the translation of a layer whose first voxel lies where another one of `like` does."""
+    if isinstance(like, tuple):
+        return np.multiply(start_zyx, like, dtype=float)
+    world = np.subtract(like.data_to_world(start_zyx), like.data_to_world((0.0, 0.0, 0.0)))
+    return np.asarray(like.translate) + np.linalg.solve(like.affine.linear_matrix, world)
+
+
+def existing(viewer: Any, name: str, kind: type[Layer]) -> Any:
+    """Give the 3D layer of a name and type that we made, or None."""
+    for layer in viewer.layers:
+        if layer.name == name and isinstance(layer, kind) and is_ours(layer) and layer.ndim == 3:
+            return layer
+    return None
+
+
+def while_there(viewer: Any, layer: Layer, emitters: Iterable[Any], action: Callable[[Any], None]) -> None:
+    """Do something for a layer at events of the viewer, until it is removed.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        The viewer of the layer.
+    layer : Layer
+        The layer.
+    emitters : iterable of EventEmitter
+        The events.
+    action : callable
+        Takes an event.
+    """
+    followed = tuple(emitters)
+
+    def on_removed(event: Any) -> None:
+        if event.value is layer:
+            for emitter in followed:
+                emitter.disconnect(action)
+            viewer.layers.events.removed.disconnect(on_removed)
+
+    for emitter in followed:
+        emitter.connect(action)
+    viewer.layers.events.removed.connect(on_removed)
+
+
+def _update(layer: Any, data: NDArray[Any], like: Place) -> None:
+    layer.data = data
+    place = spatial(like)
+    if isinstance(like, tuple):  # the layer may have lain elsewhere before
+        place |= {"translate": (0.0, 0.0, 0.0), "rotate": np.eye(3), "shear": (0.0, 0.0, 0.0), "affine": np.eye(4)}
+    _put(layer, place)
+
+
+def _put(layer: Any, place: dict[str, Any]) -> None:
+    """Move a layer; what stays is not set anew, since each change is followed by the slices of all layers."""
+    for key, value in place.items():
+        before, after = (getattr(each, "affine_matrix", each) for each in (getattr(layer, key), value))
+        if not np.array_equal(before, after):
+            setattr(layer, key, value)

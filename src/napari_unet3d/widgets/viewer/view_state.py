@@ -1,0 +1,119 @@
+"""What the viewer looks like, kept so that it can be brought back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from napari.layers import Layer
+
+from napari_unet3d.widgets.viewer.compat import grid_of
+from napari_unet3d.widgets.viewer.navigation import camera_of
+
+_GRID = ("stride", "shape", "spacing", "enabled")
+
+
+@dataclass(frozen=True, slots=True)
+class CameraState:
+    """Where the camera looks, how near, and from which side, as napari numbers it."""
+
+    center: tuple[float, ...]
+    zoom: float
+    angles: tuple[float, ...]
+
+    @classmethod
+    def of(cls, viewer: Any) -> CameraState:
+        """Read it."""
+        camera = camera_of(viewer)
+        return cls(camera.center, camera.zoom, camera.angles)
+
+    def restore(self, viewer: Any) -> None:
+        """Bring it back."""
+        camera = camera_of(viewer)
+        camera.center, camera.zoom, camera.angles = self.center, self.zoom, self.angles
+
+    def is_like(self, other: CameraState) -> bool:
+        """Tell whether both are the same but for rounding."""
+        return all(
+            np.allclose(one, two)
+            for one, two in ((self.center, other.center), (self.zoom, other.zoom), (self.angles, other.angles))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ViewState:
+    """Order, visibility and selection of layers, grid and camera.
+
+    Attributes
+    ----------
+    order : tuple of Layer
+        The layers, as in the list.
+    visible : dict of Layer to bool
+        Which of them are visible.
+    selection : frozenset of Layer
+        Which of them are selected.
+    grid : dict of str to Any
+        Settings of the grid.
+    camera : CameraState
+        The camera.
+    """
+
+    order: tuple[Layer, ...]
+    visible: dict[Layer, bool]
+    selection: frozenset[Layer]
+    grid: dict[str, Any]
+    camera: CameraState
+
+    @classmethod
+    def of(cls, viewer: Any) -> ViewState:
+        """Read it."""
+        return cls(
+            tuple(viewer.layers),
+            {layer: layer.visible for layer in viewer.layers},
+            frozenset(viewer.layers.selection),
+            {key: getattr(grid_of(viewer), key) for key in _GRID},
+            CameraState.of(viewer),
+        )
+
+    def restore(self, viewer: Any) -> None:
+        """Bring all but camera and selection back, for those layers that are still there."""
+        for key, value in self.grid.items():
+            setattr(grid_of(viewer), key, value)
+        put_first(viewer, [layer for layer in self.order if layer in viewer.layers])
+        for layer in viewer.layers:
+            layer.visible = self.visible.get(layer, layer.visible)
+
+
+def put_first(viewer: Any, wanted: Sequence[Layer]) -> None:
+    """Bring layers to the beginning of the list, in this order."""
+    for position, layer in enumerate(wanted):
+        now = viewer.layers.index(layer)
+        if now != position:
+            viewer.layers.move(now, position)
+
+
+def select(viewer: Any, wanted: Iterable[Layer]) -> None:
+    """Select layers, as far as they are there, and no others."""
+    there = {layer for layer in wanted if layer in viewer.layers}
+    if set(viewer.layers.selection) != there:
+        viewer.layers.selection = there
+
+
+@contextmanager
+def kept_selection(viewer: Any) -> Iterator[None]:
+    """Leave the selection as it is; a new layer takes it otherwise."""
+    selected = set(viewer.layers.selection)
+    yield
+    select(viewer, selected)
+
+
+def zoom_to_fit(viewer: Any) -> float:
+    """Give the zoom at which everything is in view; the camera stays."""
+    camera = CameraState.of(viewer)
+    viewer.reset_view()
+    zoom = float(camera_of(viewer).zoom)
+    camera.restore(viewer)
+    return zoom

@@ -1,0 +1,87 @@
+"""The table of errors and the pictures of the worst, on volumes whose errors are counted by hand."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from napari_unet3d.data.ground_truth import Truth
+from napari_unet3d.evaluation.errors.find import find_error_objects
+from napari_unet3d.evaluation.reports.error_files import N_WORST, ErrorFiles, write_errors
+from napari_unet3d.evaluation.reports.error_picture import error_picture, scale_bar_length
+
+VOXEL_SIZE = (3.0, 0.5, 1.0)
+
+
+def one_missed_one_extra() -> tuple[np.ndarray, Truth]:
+    """A bar of 2 × 4 × 6 voxels that was missed and a cube of 3 × 3 × 3 that is extra; each is alone."""
+    prediction, truth = np.zeros((2, 9, 30, 40), np.uint8)
+    truth[1:3, 4:8, 5:11] = 1
+    prediction[5:8, 20:23, 30:33] = 1
+    return prediction, Truth(truth)
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_rows_are_counted_by_hand(tmp_path: Path) -> None:
+    prediction, truth = one_missed_one_extra()
+    write_errors(tmp_path / "e.csv", "scan, 1", find_error_objects(prediction, truth, voxel_size_um=VOXEL_SIZE))
+    missed, extra = read(tmp_path / "e.csv")
+    assert [row["volume"] for row in (missed, extra)] == ["scan, 1", "scan, 1"]
+    assert (missed["kind"], float(missed["volume_um3"]), missed["n_voxels"]) == ("missed", 2 * 4 * 6 * 1.5, "48")
+    assert (extra["kind"], float(extra["volume_um3"]), extra["n_voxels"]) == ("extra", 27 * 1.5, "27")
+    assert [int(extra[f"{axis}_voxel"]) for axis in "zyx"] == [6, 21, 31]
+    assert [float(extra[f"{axis}_um"]) for axis in "zyx"] == [6 * 3, 21 * 0.5, 31]
+    assert (extra["predicted"], extra["true"], missed["predicted"], missed["true"]) == ("1", "", "", "1")
+    assert "picture" not in missed
+
+
+def test_only_the_largest_of_all_volumes_have_pictures(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    files = ErrorFiles(tmp_path)
+    sizes = []
+    for name, side in (("small", 1), ("large/1", 2)):
+        truth = np.zeros((6, 40, 60), np.uint8)
+        for number in range(N_WORST - 2):
+            y, x = 6 * (number // 6), 8 * (number % 6)
+            truth[1 : 1 + side, y : y + side, x : x + side + number % 3] = 1
+        nothing, image = np.zeros_like(truth), rng.integers(0, 99, truth.shape)
+        errors = find_error_objects(nothing, Truth(truth), voxel_size_um=VOXEL_SIZE)
+        sizes += [each.volume_um3 for each in errors.objects]
+        files.add(name, image, nothing, Truth(truth), errors)
+    rows = read(tmp_path / "errors.csv")
+    assert len(rows) == len(sizes) == 2 * (N_WORST - 2)
+    drawn = {row["picture"]: float(row["volume_um3"]) for row in rows if row["picture"]}
+    assert sorted(drawn.values(), reverse=True) == sorted(sizes, reverse=True)[:N_WORST]
+    assert {path.name for path in (tmp_path / "errors").iterdir()} == set(drawn)
+    assert sum(name.startswith("large_1-") for name in drawn) == N_WORST - 2
+
+
+def test_a_picture_shows_the_error_in_its_colour_at_its_place(tmp_path: Path) -> None:
+    prediction, truth = one_missed_one_extra()
+    errors = find_error_objects(prediction, truth, voxel_size_um=VOXEL_SIZE)
+    image = np.full(prediction.shape, 50)
+    image[:, :, 20:] = 70
+    for error, channel in zip(errors.objects, (2, 0), strict=True):
+        error_picture(image, prediction, truth, errors, error).savefig(tmp_path / "e.png")
+        pixels = imread(tmp_path / "e.png")[..., :3]
+        assert pixels.shape[0] == pixels.shape[1]
+        inside = pixels[..., channel] > np.delete(pixels, channel, 2).max(2) + 0.2
+        box = np.array(error.box_zyx)[1:]
+        height, width = (box[:, 1] - box[:, 0]) * VOXEL_SIZE[1:]
+        side_um = 24  # 24 of the longest voxel in the slice, which is more than twice the error
+        rows, columns = (np.ptp(np.flatnonzero(inside.any(axis))) for axis in (1, 0))
+        assert columns / pixels.shape[1] == pytest.approx(width / side_um, rel=0.2)
+        assert rows / columns == pytest.approx(height / width, rel=0.2)
+
+
+@pytest.mark.parametrize(("side", "bar"), [(24, 5), (100, 20), (9, 2), (0.3, 0.05), (4000, 1000)])
+def test_scale_bars_are_round(side: float, bar: float) -> None:
+    assert scale_bar_length(side) == pytest.approx(bar)

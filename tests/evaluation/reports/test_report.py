@@ -1,0 +1,229 @@
+"""The page of a run: numbers as in the files, nothing from outside, and what is missing said in a sentence."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from napari_unet3d.configs import Task, TrainingConfig
+from napari_unet3d.data.ground_truth import Truth
+from napari_unet3d.errors import UserError
+from napari_unet3d.evaluation.errors.find import find_error_objects
+from napari_unet3d.evaluation.metrics.score import ScoringRules, score
+from napari_unet3d.evaluation.metrics.types import mean_scores
+from napari_unet3d.evaluation.reports.error_files import ErrorFiles
+from napari_unet3d.evaluation.reports.figure import slices_figure, write_figure
+from napari_unet3d.evaluation.reports.report import write_report
+from napari_unet3d.evaluation.reports.score_files import write_metrics
+from napari_unet3d.files import write_json
+
+EVIL = 'cells <script>alert("x")</script> & "more"'
+_VOID = {"meta", "img", "br"}
+
+
+class Page(HTMLParser):
+    """Reads a page strictly: every element is closed, in its order."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.source = path.read_text(encoding="utf-8")
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.words: list[str] = []
+        self.cells: list[list[tuple[str, str]]] = []
+        self.feed(self.source)
+        self.close()
+        assert self.open == []
+
+    @property
+    def text(self) -> str:
+        return " ".join("".join(self.words).split())
+
+    @property
+    def pictures(self) -> list[tuple[str, bytes]]:
+        sources = [attributes["src"] for tag, attributes in self.tags if tag == "img"]
+        parts = [re.fullmatch(r"data:image/([a-z+]+);base64,(.+)", source) for source in sources]
+        assert all(parts)
+        return [(part[1], base64.b64decode(part[2], validate=True)) for part in parts if part]
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = {name: value or "" for name, value in attrs}
+        self.tags.append((tag, attributes))
+        if tag == "tr":
+            self.cells.append([])
+        if tag in ("td", "th"):
+            self.cells[-1].append(("", ""))
+        if tag == "span" and attributes.get("class") == "number":
+            self.cells[-1][-1] = ("", attributes.get("title", ""))
+        if tag not in _VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in ("style", "title"):
+            self.words.append(data)
+        if {"td", "th"} & set(self.open):
+            words, exact = self.cells[-1][-1]
+            self.cells[-1][-1] = (words + data, exact)
+
+
+def write_run(folder: Path, **config: Any) -> Path:
+    folder.mkdir(parents=True)
+    write_json(folder / "config.json", TrainingConfig(**config).model_dump(mode="json"))
+    environment = {
+        "started": "2025-03-04T05:06:07+00:00",
+        "versions": {"python": "3.12.1", "torch": "2.10"},
+        "device": "CPU, fp32",
+        "start_from": "/models/my first",
+        "dataset": f"/data/{EVIL}",
+        "train": ["a", EVIL],
+        "validation": ["b"],
+        "plan": {"patch_zyx": [16, 32, 48]},
+    }
+    write_json(folder / "environment.json", environment)
+    rows = ["1,0.9,0.8,0.5,0.01,60", "2,0.7,0.6,0.75,0.01,61.5", "3,0.6,0.65,,0.01,62"]
+    head = "epoch,train_loss,val_loss,val_dice,learning_rate,seconds"
+    (folder / "history.csv").write_text("\n".join([head, *rows]) + "\n")
+    return folder
+
+
+def write_evaluation(folder: Path, task: Task = Task.FOREGROUND) -> Path:
+    rng = np.random.default_rng(0)
+    rules = ScoringRules(task, {1: "wall", 2: EVIL} if task is Task.CLASSES else {})
+    scores, files = [], ErrorFiles(folder)
+    for number, name in enumerate(("good", EVIL)):
+        truth = np.zeros((6, 20, 30), np.uint8)
+        truth[1:4, 3:9, 4:12], truth[2:5, 12:18, 16:26] = 1, 1 if task is Task.FOREGROUND else 2
+        prediction = np.roll(truth, 1 + 3 * number, 2)
+        scores.append(score(prediction, Truth(truth), name, (3, 1, 0.5), rules))
+        clean = re.sub(r'[<>:"/\\|?*]+', "_", name)
+        write_figure(folder / "figures" / f"{clean}.png", slices_figure(Truth(truth), prediction))
+        errors = find_error_objects(prediction, Truth(truth), task, (3, 1, 0.5))
+        files.add(name, rng.integers(0, 99, truth.shape), prediction, Truth(truth), errors)
+    for suffix in ("csv", "json"):
+        write_metrics(folder / f"metrics.{suffix}", scores, mean_scores(scores))
+    write_json(
+        folder / "evaluation.json",
+        {"dataset": f"/data/{EVIL}", "epoch": 2, "settings": {"tolerance_um": 1.0, "threshold": 0.4}},
+    )
+    return folder
+
+
+def test_a_whole_page_stands_alone(tmp_path: Path) -> None:
+    run = write_run(tmp_path / EVIL.replace("/", "_"), epochs=3, learning_rate=0.002)
+    write_report(run, tmp_path / "r.html", write_evaluation(tmp_path / "e"))
+    page = Page(tmp_path / "r.html")
+    assert not {"script", "link", "iframe", "object", "base"} & {tag for tag, _ in page.tags}
+    outside = [value for _, attributes in page.tags for name, value in attributes.items() if name in ("href", "src")]
+    assert all(value.startswith("data:image/") for value in outside)
+    assert "url(" not in page.source
+    assert "http:" not in page.source
+    assert "https:" not in page.source
+    assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
+    assert EVIL in page.text, "names are shown as they are"
+    assert "Left out" not in page.text
+    svg, *others = page.pictures
+    assert svg[0] == "svg+xml"
+    n_errors = page.source.count('alt="Slice through error')
+    assert len(others) == 2 + n_errors
+    for kind, content in others:
+        assert kind == "png"
+        with Image.open(io.BytesIO(content)) as picture:
+            picture.load()
+    slices = (tmp_path / "e" / "figures" / "good.png").read_bytes()
+    assert others[1][1] == slices, "the best comes last"
+    worst = max((tmp_path / "e" / "errors").iterdir(), key=lambda path: others[2][1] == path.read_bytes())
+    assert others[2][1] == worst.read_bytes()
+
+
+@pytest.mark.parametrize("task", list(Task))
+def test_every_number_is_that_of_the_metrics(task: Task, tmp_path: Path) -> None:
+    write_report(write_run(tmp_path / "run"), tmp_path / "r.html", write_evaluation(tmp_path / "e", task))
+    metrics = json.loads((tmp_path / "e" / "metrics.json").read_text(encoding="utf-8"))
+    page = Page(tmp_path / "r.html")
+    names = ("dice", "iou", "precision", "recall", "hd95_um", "nsd")
+    expected = []
+    for volume in [*metrics["volumes"], {"name": "mean", **metrics["mean"]}]:
+        expected.append((volume["name"], [volume[name] for name in names]))
+        expected += [(each["name"], [each[name] for name in names]) for each in volume.get("classes", [])]
+    first = next(place for place, row in enumerate(page.cells) if row and row[0][0] == "Volume")
+    for row, (name, numbers) in zip(page.cells[first + 1 :], expected, strict=False):
+        assert row[0][0] == name
+        for (words, exact), number, decimals in zip(row[1:], numbers, (4, 4, 4, 4, 2, 4), strict=True):
+            assert (words, exact) == ("–", "") if number is None else (f"{number:.{decimals}f}", repr(number))
+    if task is Task.OBJECTS:
+        found = [row for row in page.cells if row and row[0][0] == "mean"][1]
+        assert found[1][1] == repr(metrics["mean"]["objects"]["f1"])
+
+
+def test_settings_that_differ_come_first_and_the_command_has_them(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", epochs=3, learning_rate=0.002, patch=(16, 32, 48))
+    write_report(run, tmp_path / "r.html")
+    page = Page(tmp_path / "r.html")
+    place = next(place for place, row in enumerate(page.cells) if [cell[0] for cell in row][:1] == ["Setting"])
+    rows = [tuple(cell[0] for cell in row) for row in page.cells[place + 1 : place + 4]]
+    assert rows == [("patch", "16, 32, 48", "auto"), ("epochs", "3", "30"), ("learning rate", "0.002", "0.01")]
+    assert "--start-from '/models/my first' --patch 16 32 48 --epochs 3 --learning-rate 0.002" in page.text
+    assert "3 min 4 s" in page.text, "60 + 61.5 + 62 seconds"
+    assert "0.750" in page.text, "Dice of epoch 2, whose validation loss is the lowest"
+    assert "was not evaluated" in page.text
+
+
+def test_what_is_missing_or_broken_is_left_out_with_a_sentence(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run")
+    (run / "environment.json").unlink()
+    (run / "history.csv").write_text("epoch,train_loss\n1,two\n")
+    folder = write_evaluation(tmp_path / "e")
+    (folder / "figures" / "good.png").write_bytes(b"<script>")
+    (folder / "errors.csv").write_bytes(b"\xff\xfe\xff")
+    write_report(run, tmp_path / "r.html", folder)
+    page = Page(tmp_path / "r.html")
+    for words in (
+        "Left out: environment.json is missing.",
+        "Left out: history.csv cannot be read",
+        "Left out: errors.csv cannot be read",
+        "Left out: there is no figure of good.",
+    ):
+        assert words in page.text
+    assert len(page.pictures) == 1
+
+
+def test_the_table_of_errors_cannot_pull_in_other_files(tmp_path: Path) -> None:
+    folder = write_evaluation(tmp_path / "e")
+    secret = tmp_path / "secret.png"
+    secret.write_bytes((folder / "figures" / "good.png").read_bytes() + b"secret")
+    content = (folder / "errors.csv").read_text(encoding="utf-8-sig")
+    (folder / "errors.csv").write_text(re.sub(r"[^,\n]+\.png", "../../secret.png", content), encoding="utf-8")
+    write_report(write_run(tmp_path / "run"), tmp_path / "r.html", folder)
+    page = Page(tmp_path / "r.html")
+    assert not any(content.endswith(b"secret") for _, content in page.pictures)
+    assert "There is no picture of it." in page.text
+
+
+def test_the_evaluation_in_the_run_folder_is_found(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run")
+    write_evaluation(run / "evaluation")
+    write_report(run, tmp_path / "r.html")
+    assert "The lowest Dice has" in Page(tmp_path / "r.html").text
+
+
+def test_other_folders_and_names_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"is no run folder: it has no config\.json"):
+        write_report(tmp_path, tmp_path / "r.html")
+    run = write_run(tmp_path / "run")
+    with pytest.raises(UserError, match=r"holds no evaluation: it has no metrics\.json"):
+        write_report(run, tmp_path / "r.html", tmp_path)
+    with pytest.raises(UserError, match=r"'r\.pdf'; choose a name that ends in \.html"):
+        write_report(run, tmp_path / "r.pdf")
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]

@@ -1,0 +1,108 @@
+"""A whole round without leaving the viewer: inspect, correct, train on with one click, and read what it gained."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from qtpy.QtWidgets import QMessageBox
+
+from napari_unet3d import predict, train
+from napari_unet3d.configs import PredictionConfig, TrainingConfig
+from napari_unet3d.data.dataset import Part, add_sample, list_pairs
+from napari_unet3d.data.sample import Sample
+from napari_unet3d.model.checkpoint import load_checkpoint
+from napari_unet3d.widgets.viewer.layer_metadata import Origin, mark_origin
+
+
+@pytest.fixture
+def predicted(viewer, dataset, ball, tmp_path):
+    """A hardly trained model of the dataset, which has a test volume, and its prediction of another volume."""
+    add_sample(dataset, ball("t", (7, 8, 11)), Part.TEST)
+    run = tmp_path / "run"
+    config = TrainingConfig(epochs=4, steps_per_epoch=2, device="cpu", patch=(16, 16, 16), val_fraction=0.34)
+    list(train(dataset, run, config))
+    extra = ball("extra", (7, 10, 9))
+    *_, prediction = predict(run, replace(extra, labels=None), PredictionConfig(device="cpu"))
+    place = {"scale": extra.voxel_size_um, "units": ("um",) * 3}
+    viewer.add_image(extra.image, name="extra", **place)
+    viewer.add_labels(extra.labels, name="extra labels", **place)
+    layer = viewer.add_labels(prediction.labels, name="extra prediction", **place)
+    mark_origin([layer], Origin("extra", prediction.plan, run))
+    return run, config
+
+
+def test_a_whole_round(predicted, open_dock, viewer, dataset, wait_for_end, wait_for_job, qtbot):
+    run, config = predicted
+    dock = open_dock("Inspect")
+    dock.tolerance_box.setValue(0)
+    wait_for_end(dock, dock.run_bar.start_button.click)
+    assert dock.train_on.dataset.value == dataset  # that of the run
+    for _ in range(min(5, len(dock.inspection.errors.objects))):
+        dock.steps.next_button.click()
+        dock.correct.controls.truth_button.click()
+    assert dock.correct.correcting.corrections.done
+
+    wait_for_job(dock, "correct", dock.train_on.run_bar.start_button.click)  # adds them
+    training = dock.jobs.running("train")
+    assert training is not None, dock.train_on.message.text()
+    curves = viewer.window.dock_widgets["Train (napari-unet3d)"]
+    with qtbot.waitSignal(training.ended, timeout=60_000):
+        pass
+    assert training.message is None, training.message
+    assert curves.record.finished is not None
+    assert curves.record.started.n_epochs == 2  # half of them
+    assert "extra corrected" in curves.record.started.train_names
+    model = load_checkpoint(curves.record.run_folder)
+    assert model.config.learning_rate == pytest.approx(0.3 * config.learning_rate)
+    about = json.loads((curves.record.run_folder / "environment.json").read_text())
+    assert about["start_from"] == str(run)
+    assert f"trains on from {run.name}" in curves.record.setting_words
+    assert (model.config.seed, model.config.normalisation) == (config.seed, config.normalisation)
+    assert "extra corrected" in [pair.name for pair in list_pairs(dataset, Part.TRAIN)]
+
+    comparing = dock.jobs.latest("correct")
+    if comparing.is_running:
+        with qtbot.waitSignal(comparing.ended, timeout=60_000):
+            pass
+    assert comparing.message is None, comparing.message
+    words = dock.train_on.message.text()
+    assert words.startswith("'extra': ")
+    assert " errors before, " in words
+    assert "On the 1 test volume, which it never saw: Dice " in words
+    new = dock.source.prediction.value
+    assert new.name == "extra new prediction"
+    assert dock.source.origin.run == curves.record.run_folder  # so that the next round goes on from the new model
+    np.testing.assert_array_equal(new.scale, viewer.layers["extra"].scale)
+    assert viewer.layers["extra"].visible
+    assert new.visible
+    assert viewer.layers.index(new) == len(viewer.layers) - 1
+    watched = [layer for layer in viewer.layers if "watched" in layer.name]
+    assert not any(layer.visible for layer in watched)  # of the validation volume, while it trained
+
+
+def test_the_gain_on_a_test_volume_that_was_corrected_is_said_to_be_optimistic(
+    predicted, open_dock, dataset, viewer, wait_for_end, wait_for_job, qtbot, monkeypatch
+):
+    """It has another name in the viewer, and a piece of it trains."""
+    larger = Sample("t2", *(np.pad(viewer.layers[name].data, 3, mode="reflect") for name in ("extra", "extra labels")))
+    add_sample(dataset, larger, Part.TEST)
+    monkeypatch.setattr(QMessageBox, "question", lambda *_: QMessageBox.StandardButton.Ok)
+    dock = open_dock("Inspect")
+    dock.tolerance_box.setValue(0)
+    wait_for_end(dock, dock.run_bar.start_button.click)
+    dock.go_on()
+    dock.correct.controls.truth_button.click()
+    dock.train_on.run_bar.start_button.click()
+    for kind in ("correct", "train", "correct"):  # asks and adds, trains, compares
+        qtbot.waitUntil(lambda kind=kind: dock.jobs.running(kind) is not None, timeout=20_000)
+        if kind == "train":
+            with qtbot.waitSignal(dock.jobs.running(kind).ended, timeout=60_000):
+                pass
+    qtbot.waitUntil(lambda: dock.jobs.running("correct") is None, timeout=60_000)
+    words = dock.train_on.message.text()
+    assert "On the 2 test volumes: Dice " in words
+    assert "That gain is optimistic: 't2' is among the volumes scored, and the new model learnt from it" in words
+    assert "never saw" not in words

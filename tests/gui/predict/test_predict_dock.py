@@ -1,0 +1,295 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from napari_unet3d.configs import TrainingConfig
+from napari_unet3d.data.dataset import Part, add_sample, create_dataset
+from napari_unet3d.data.ground_truth import Truth
+from napari_unet3d.data.sample import Sample
+from napari_unet3d.data.volumes import read_volume, write_volume
+from napari_unet3d.evaluation.metrics.score import score
+from napari_unet3d.session.recent_runs import remember_run
+from napari_unet3d.widgets.predict.dock import PredictDock
+from napari_unet3d.widgets.predict.target import Target
+
+VOXEL_SIZE = (2.0, 1.0, 0.5)
+
+
+def volume(name, seed=0):
+    """Bright boxes on a dark ground, which a network of random weights predicts in some way or other."""
+    rng = np.random.default_rng(seed)
+    labels = np.zeros((12, 14, 18), np.uint16)
+    labels[3:8, 4:9, 5:12] = 1
+    labels[9:11, 10:13, 2:6] = 2
+    image = (labels > 0) * 120 + rng.integers(0, 50, labels.shape)
+    return Sample(name, image.astype(np.uint8), labels, VOXEL_SIZE)
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    """A run of three epochs, made once for all tests of this file."""
+    from napari_unet3d.training.loop import train
+
+    folder = tmp_path_factory.mktemp("run") / "first"
+    list(train([volume("a"), volume("b", 1)], folder, TrainingConfig(epochs=3, val_fraction=0.5, device="cpu")))
+    return folder
+
+
+@pytest.fixture
+def dock(run_folder, open_dock):
+    remember_run(run_folder)
+    return open_dock("Predict")
+
+
+@pytest.fixture
+def layers(viewer):
+    sample = volume("mine", 2)
+    place = {"scale": VOXEL_SIZE, "translate": (5, -3, 7), "units": "um"}
+    return viewer.add_image(sample.image, name="mine", **place), viewer.add_labels(
+        sample.labels, name="mine labels", **place
+    )
+
+
+def on(value):
+    return np.asarray(value) > 0
+
+
+def test_neither_docks_nor_plugin_import_torch():
+    code = (
+        "import sys, napari_unet3d.widgets.train.dock, napari_unet3d.widgets.predict.dock; "
+        "print(sorted({'torch', 'monai'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_latest_run_and_the_matching_labels_are_chosen(run_folder, layers, dock):
+    assert dock.model.value == run_folder
+    assert dock.target.image.value is layers[0]
+    assert dock.target.truth.value is layers[1]
+
+
+def test_the_difference_of_a_layer_lies_in_its_place(dock, viewer, layers, wait_for_end):
+    image, truth = layers
+    dock.reset_choices()
+    job = wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
+    assert job.message is None
+    for name in ("prediction", "probability", "difference"):
+        layer = viewer.layers[f"mine {name}"]
+        np.testing.assert_allclose(layer.extent.world, image.extent.world)
+        assert layer.units == image.units
+    predicted, difference = viewer.layers["mine prediction"], viewer.layers["mine difference"]
+    np.testing.assert_array_equal(difference.data == 1, on(predicted.data) & ~on(truth.data))
+    np.testing.assert_array_equal(difference.data == 2, ~on(predicted.data) & on(truth.data))
+    visible = {layer.name for layer in viewer.layers if layer.visible}
+    assert visible == {"mine", "mine difference"}
+    assert viewer.layers[-1] is difference
+    both = 2 * (on(predicted.data) & on(truth.data)).sum() / (on(predicted.data).sum() + on(truth.data).sum())
+    assert dock.results.table.item(0, 1).text() == f"{both:.3f}"
+    assert dock.results.legend.isVisibleTo(dock)
+    assert "missed voxels" in dock.results.legend.text()
+
+
+def test_a_second_prediction_updates_the_layers(dock, viewer, layers, wait_for_end):
+    dock.reset_choices()
+    for _ in range(2):
+        wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
+    assert len(viewer.layers) == 5
+    assert dock.results.table.rowCount() == 1
+
+
+def test_without_truth_the_prediction_is_seen(dock, viewer, layers, wait_for_end):
+    dock.reset_choices()
+    dock.target.truth.value = None
+    wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
+    assert viewer.layers["mine prediction"].visible
+    assert "mine difference" not in viewer.layers
+    share = on(viewer.layers["mine prediction"].data).mean()
+    assert dock.results.legend.text() == f"Foreground: {share:.1%} of the volume"
+
+
+def test_another_threshold_redraws_without_the_model(dock, viewer, layers, wait_for_end, qtbot):
+    dock.reset_choices()
+    wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
+    job = dock.jobs.latest("predict")
+    probability = viewer.layers["mine probability"].data
+    threshold = round(float(np.median(probability)), 2)
+    dock.labels_form.boxes["threshold"].native.setValue(threshold)
+    expected = probability >= threshold
+    qtbot.waitUntil(lambda: np.array_equal(on(viewer.layers["mine prediction"].data), expected))
+    np.testing.assert_array_equal(on(viewer.layers["mine difference"].data), expected != on(layers[1].data))
+    assert dock.jobs.latest("predict") is job, "nothing was predicted again"
+    precision = (expected & on(layers[1].data)).sum() / expected.sum()
+    table = dock.results.table
+    assert table.item(0, 3).text() == f"{precision:.3f}"
+    qtbot.waitUntil(lambda: table.item(0, 6).text() != "–")  # surfaces are measured in a thread
+    scores = score(expected, Truth((layers[1].data > 0).astype(np.uint8)), "mine", VOXEL_SIZE)
+    assert [table.item(0, column).text() for column in (3, 6)] == [f"{precision:.3f}", f"{scores.nsd:.3f}"]
+    assert dock.message.kind == "info"
+
+
+def test_the_uncertainty_lies_in_the_place_of_its_image_and_waits_to_be_shown(dock, viewer, layers, wait_for_end):
+    dock.reset_choices()
+    dock.form.boxes["uncertainty"].value = True
+    fractions = []
+    job = wait_for_end(
+        dock,
+        lambda: (
+            dock.run_bar.start_button.click(),
+            dock.jobs.latest("predict").progressed.connect(lambda progress: fractions.append(progress.fraction)),
+        ),
+        60_000,
+    )
+    assert job.message is None
+    assert fractions == [number / 8 for number in range(1, 9)], "one for each mirror image"
+    layer, probability = viewer.layers["mine uncertainty"], viewer.layers["mine probability"].data
+    np.testing.assert_allclose(layer.extent.world, layers[0].extent.world)
+    assert not layer.visible
+    assert layer.colormap.name == "inferno"
+    np.testing.assert_array_equal(layer.data.argmax(), abs(probability - 0.5).argmin())
+
+
+def test_results_are_written_when_asked_for(dock, layers, wait_for_end, tmp_path):
+    dock.reset_choices()
+    dock.target.save.click()
+    dock.target.out.value = tmp_path / "out"
+    wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
+    written = read_volume(tmp_path / "out" / "mine_labels.tif")
+    np.testing.assert_allclose(written.voxel_size_um, VOXEL_SIZE)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "mine_labels.tif",
+        "mine_probability.tif",
+        "mine_difference.tif",
+    }
+    assert str(tmp_path / "out") in dock.message.text().replace("\u200b", "")
+
+
+def test_files_are_predicted_into_a_folder_and_opened(dock, viewer, wait_for_end, qtbot, tmp_path):
+    for number in (1, 2):
+        write_volume(tmp_path / "in" / f"vol{number}.nii.gz", volume("x", number).image, VOXEL_SIZE)
+    dock.target.buttons[Target.FILES].click()
+    dock.target.out.value = tmp_path / "out"
+    dock.target.add_files([tmp_path / "in" / "vol1.nii.gz", tmp_path / "in" / "vol2.nii.gz"])
+    job = wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
+    assert job.message is None
+    assert (tmp_path / "out" / "vol1_labels.nii.gz").is_file()
+    assert dock.message.text().startswith("2 of 2 predictions")
+    dock.results.table.cellDoubleClicked.emit(1, 0)
+    qtbot.waitUntil(lambda: "vol2 prediction" in viewer.layers, timeout=20_000)
+    np.testing.assert_allclose(viewer.layers["vol2 prediction"].scale, VOXEL_SIZE, rtol=1e-6)
+
+
+def test_a_test_set_shows_its_worst_volume_and_any_other_on_double_click(dock, viewer, wait_for_end, tmp_path):
+    dataset = create_dataset(tmp_path / "dataset")
+    good, bad = volume("good", 5), volume("bad", 6)
+    add_sample(dataset, good, Part.TEST)
+    add_sample(dataset, Sample("bad", bad.image, np.where(bad.labels, 0, 1).astype(np.uint8), VOXEL_SIZE), Part.TEST)
+    dock.target.buttons[Target.TEST_SET].click()
+    dock.target.dataset.value = dataset
+    dock.target.save.click()
+    dock.target.out.value = tmp_path / "out"
+    job = wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
+    assert job.message is None
+    numbers = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    worst = min(numbers["volumes"], key=lambda row: row["dice"])["name"]
+    other = {"good": "bad", "bad": "good"}[worst]
+    table = dock.results.table
+    assert [table.item(row, 0).text() for row in range(3)] == ["bad", "good", "mean"]
+    assert table.item(2, 1).text() == f"{numbers['mean']['dice']:.3f}"
+    assert f"{worst} difference" in viewer.layers
+    assert f"{other} difference" not in viewer.layers, "only one volume at a time comes into the viewer"
+    table.selectRow(table.names.index(other))
+    dock.results.show_button.click()
+    assert {layer.name for layer in viewer.layers if layer.visible} == {other, f"{other} difference"}
+
+
+@pytest.mark.parametrize(
+    ("prepare", "words"),
+    [
+        (lambda dock, path: setattr(dock.model, "value", path / "nothing"), "does not exist"),
+        (lambda dock, path: setattr(dock.model, "value", path / "text.safetensors"), "model"),
+        (lambda dock, path: dock.model.line.clear(), "no model is chosen"),
+        (lambda dock, path: dock.target.buttons[Target.FILES].click(), "folder for the results"),
+        (lambda dock, path: dock.target.buttons[Target.TEST_SET].click(), "folder of a dataset"),
+        (lambda dock, path: setattr(dock.target.image, "value", dock.viewer.layers["flat"]), "2 dimensions"),
+        (lambda dock, path: setattr(dock.target.truth, "value", dock.viewer.layers["small"]), "shape"),
+        (lambda dock, path: setattr(dock.form.boxes["device"], "value", "cuda"), "cuda was asked for"),
+    ],
+    ids=["no file", "no model file", "no model", "no files", "no dataset", "2D", "wrong truth", "no GPU"],
+)
+def test_what_is_wrong_is_said_in_the_dock(dock, viewer, layers, qtbot, tmp_path, prepare, words):
+    import torch
+
+    if "cuda" in words and torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    (tmp_path / "text.safetensors").write_text("This is no model, but a text that is long enough to be read as one.")
+    viewer.add_image(np.zeros((8, 9), np.uint8), name="flat")
+    viewer.add_labels(np.zeros((4, 5, 6), np.uint8), name="small")
+    dock.reset_choices()
+    prepare(dock, tmp_path)
+    dock.run_bar.start_button.click()
+    qtbot.waitUntil(lambda: dock.message.kind == "error" and dock.jobs.running("predict") is None, timeout=60_000)
+    assert words in dock.message.text().replace("\u200b", "").lower()
+    assert "traceback" not in dock.message.text().lower()
+    assert dock.run_bar.start_button.isVisibleTo(dock)
+
+
+def test_a_layer_that_left_the_viewer_meanwhile_loses_nothing(dock, viewer, layers, wait_for_end):
+    dock.reset_choices()
+
+    def start_and_remove():
+        dock.run_bar.start_button.click()
+        viewer.layers.remove("mine")
+        viewer.layers.remove("mine labels")
+
+    wait_for_end(dock, start_and_remove, 60_000)
+    assert tuple(viewer.layers["mine difference"].scale) == VOXEL_SIZE
+
+
+def test_a_dock_opened_after_the_end_shows_the_result(dock, viewer, layers, wait_for_end):
+    dock.reset_choices()
+    wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
+    again = PredictDock(viewer)
+    viewer.window.add_dock_widget(again, name="again")
+    assert again.results.table.item(0, 1).text() == dock.results.table.item(0, 1).text()
+    assert len(viewer.layers) == 5
+
+
+def test_a_volume_too_big_to_keep_is_explained(dock, monkeypatch, wait_for_end, tmp_path):
+    monkeypatch.setattr("napari_unet3d.widgets.predict.results_panel._MOST_KEPT_BYTES", 10)
+    dataset = create_dataset(tmp_path / "dataset")
+    add_sample(dataset, volume("big", 5), Part.TEST)
+    dock.target.buttons[Target.TEST_SET].click()
+    dock.target.dataset.value = dataset
+    wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
+    assert dock.results.table.item(0, 0).text() == "big"
+    dock.results.show_selected()
+    assert dock.message.kind == "error"
+    assert "was not kept" in dock.message.text()
+
+
+def test_a_second_round_replaces_the_layers_of_the_first_and_shows_one_volume(
+    dock, viewer, layers, wait_for_end, tmp_path
+):
+    dataset = create_dataset(tmp_path / "dataset")
+    add_sample(dataset, volume("other", 5), Part.TEST)
+    dock.target.dataset.value = dataset
+    of_each = {}
+    for name, target in [("mine", Target.LAYER), ("other", Target.TEST_SET)] * 2:
+        dock.target.choose(target)
+        wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
+        names = [layer.name for layer in viewer.layers]
+        parts = [f"{name}{part}" for part in ("", " labels", " probability", " prediction", " difference")]
+        assert names[-5:] == parts, "the volume that was predicted last lies on top, its image below its results"
+        assert {layer.name for layer in viewer.layers if layer.visible} >= {name, f"{name} difference"}
+        assert not viewer.layers[f"{name} prediction"].visible
+        assert of_each.setdefault(name, list(viewer.layers[-5:])) == list(viewer.layers[-5:]), "in place"
+    assert len(viewer.layers) == 10
+    dock.target.choose(Target.LAYER)
+    wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
+    assert {layer.name for layer in viewer.layers if layer.visible} == {"mine", "mine difference"}

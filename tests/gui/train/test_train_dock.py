@@ -1,0 +1,258 @@
+from __future__ import annotations
+
+import json
+import math
+import sys
+
+import numpy as np
+import pytest
+from napari.layers import Labels
+
+from napari_unet3d.configs import TrainingConfig
+from napari_unet3d.data.checks import Finding
+from napari_unet3d.data.events import Notice
+from napari_unet3d.model.plan import Plan
+from napari_unet3d.session.recent_runs import new_run_folder, recent_runs, remember_run
+from napari_unet3d.session.training_run import TrainingRecord
+from napari_unet3d.training.events import EndReason, EpochFinished, RunStarted, StepFinished, TrainingFinished
+from napari_unet3d.widgets.train.dock import TrainDock
+from napari_unet3d.widgets.train.report_windows import SummaryWindow
+
+
+@pytest.fixture
+def dock(open_dock):
+    return open_dock("Train")
+
+
+def settings(dock, **values):
+    dock.form.value = TrainingConfig(epochs=2, **values)
+
+
+def test_opening_the_dock_loads_no_torch(dock):
+    # Other tests of the same process may have loaded it; the module's own imports are what counts.
+    assert not {name for name in vars(sys.modules[TrainDock.__module__]) if name in ("torch", "monai")}
+    assert dock.run_bar.start_button.isVisibleTo(dock)
+
+
+def test_training_on_a_dataset_writes_the_run_beside_it(dock, dataset, wait_for_end):
+    dock.source.use_folder(dataset)
+    assert dock.source.found.text() == "3 training, 0 test volumes"
+    assert not dock.sample_offer.isVisibleTo(dock)
+    run_folder = dock.place.folder.value
+    assert run_folder.parent == dataset.parent / "runs"
+    settings(dock, val_fraction=0.34)
+    job = wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
+    assert job.message is None
+    assert (run_folder / "model.safetensors").is_file()
+    assert json.loads((run_folder / "config.json").read_text())["workers"] == 0
+    assert "2 training, 1 validation volume" in dock.hardware.text()
+    assert "CPU" in dock.hardware.text() or "fp" in dock.hardware.text()
+    assert dock.status.text().startswith("Epoch 2 of 2")
+    assert "Training is done." in dock.message.text()
+    assert dock.model_actions.predict_button.isVisibleTo(dock)
+    assert recent_runs() == [run_folder]
+    assert dock.place.folder.value != run_folder, "a second run must not fall on the first"
+    assert len(dock.curves.history.val) == 2
+
+
+def test_training_on_two_pairs_of_layers(ball, dock, viewer, wait_for_end):
+    for name in ("one", "second"):
+        volume = ball(name)
+        viewer.add_image(volume.image, name=name)
+        viewer.add_labels(volume.labels, name=f"{name} labels")
+    dock.source.layers_button.click()
+    for name in ("one", "second"):
+        dock.source.image.value = viewer.layers[name]
+        dock.source.labels.value = viewer.layers[f"{name} labels"]
+        dock.source.add_button.click()
+    assert dock.source.pair_list.count() == 2
+    settings(dock, val_fraction=0.5)
+    job = wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
+    assert job.message is None, job.message
+    assert {*dock.record.started.train_names, *dock.record.started.val_names} == {"one", "second"}
+
+
+def test_a_pair_goes_with_its_layer(ball, dock, viewer):
+    volume = ball("one")
+    image = viewer.add_image(volume.image, name="one")
+    viewer.add_labels(volume.labels, name="labels")
+    dock.source.layers_button.click()
+    dock.source.add_button.click()
+    viewer.layers.remove(image)
+    dock.reset_choices()
+    assert dock.source.pairs == []
+    assert dock.source.pair_list.count() == 0
+
+
+def test_layers_are_chosen_when_only_they_are_there(ball, viewer, open_dock):
+    volume = ball("one")
+    viewer.add_image(volume.image)
+    viewer.add_labels(volume.labels)
+    dock = open_dock("Train")
+    assert dock.source.from_layers
+    assert not dock.sample_offer.isVisibleTo(dock)
+
+
+def test_one_volume_too_small_for_validation_trains_and_says_so(ball, dock, viewer, wait_for_end):
+    volume = ball("one")
+    viewer.add_image(volume.image)
+    viewer.add_labels(volume.labels)
+    dock.source.layers_button.click()
+    settings(dock)
+    wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
+    assert dock.message.kind == "warning"
+    assert "too small for a validation block" in dock.message.text()
+    assert dock.message.text().count("too small") == 1, "the check and the run say the same"
+    assert "Training is done" in dock.message.text()
+    assert not any(layer.name.endswith("split") for layer in viewer.layers)
+
+
+@pytest.mark.parametrize(
+    ("prepare", "words"),
+    [
+        (lambda dock, tmp_path: None, "choose the folder of a dataset"),
+        (lambda dock, tmp_path: dock.source.use_folder(tmp_path), "no dataset"),
+        (lambda dock, tmp_path: dock.source.use_folder(tmp_path / "nowhere"), "does not exist"),
+        (lambda dock, tmp_path: dock.source.layers_button.click(), "labels layer"),
+    ],
+    ids=["no folder", "wrong folder", "missing folder", "no layers"],
+)
+def test_missing_data_is_explained(dock, tmp_path, qtbot, prepare, words):
+    tmp_path.joinpath("x").mkdir()
+    prepare(dock, tmp_path / "x")
+    dock.run_bar.start_button.click()
+    qtbot.waitUntil(lambda: dock.message.kind == "error" and dock.jobs.running("train") is None, timeout=60_000)
+    assert words in dock.message.text().replace("\u200b", "").lower()
+
+
+def test_cuda_without_a_gpu_is_explained(dock, dataset, wait_for_end):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    dock.source.use_folder(dataset)
+    settings(dock, device="cuda", val_fraction=0.34)
+    wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
+    assert dock.message.kind == "error"
+    assert "cuda was asked for" in dock.message.text()
+    assert "choose auto or cpu" in dock.message.text()
+    assert dock.run_bar.start_button.isVisibleTo(dock), "the dock can be used again"
+    assert not dock.status.isVisibleTo(dock), "nothing is loading any more"
+
+
+def test_a_second_run_is_refused_while_one_runs(dock, long_run):
+    dock._start()
+    assert dock.message.kind == "error"
+    assert "still running" in dock.message.text()
+    assert not dock.source.isEnabled()
+
+
+def test_a_reopened_dock_shows_the_running_job_and_its_curve(dock, viewer, long_run, qtbot):
+    record = dock.record
+    again = TrainDock(viewer)
+    viewer.window.add_dock_widget(again, name="again")
+    assert again.record is record
+    assert again.curves.history is record.history
+    assert again.run_bar.stop_button.isVisibleTo(again)
+    with qtbot.waitSignal(long_run.ended, timeout=20_000):
+        again.run_bar.stop_button.click()
+    assert "Stopped after epoch" in again.message.text()
+    third = TrainDock(viewer)
+    viewer.window.add_dock_widget(third, name="third")
+    assert "Stopped after epoch" in third.message.text(), "the end is shown in a dock that is opened after it"
+    assert third.model_actions.predict_button.isVisibleTo(third)
+
+
+def test_closing_the_viewer_ends_the_training(dock, viewer, long_run, qtbot):
+    with qtbot.waitSignal(long_run._worker.finished, timeout=10_000):
+        viewer.close()
+    assert long_run._engine.has_ended.wait(20)
+
+
+def test_the_summary_names_parameters_and_memory(dock, dataset, qtbot):
+    dock.source.use_folder(dataset)
+    dock.looks.summary_button.click()
+    job = dock.jobs.latest("summary")
+    if job.is_running:
+        with qtbot.waitSignal(job.ended, timeout=60_000):
+            pass
+    window = dock.findChild(SummaryWindow)
+    text = window.text.toPlainText()
+    window.close()
+    assert "16 × 18 × 20" in text
+    assert "parameters" in text
+    assert "GiB" in text
+
+
+def test_the_record_counts_steps_and_takes_the_engines_estimate(tmp_path):
+    record = TrainingRecord(tmp_path)
+    plan = Plan(strides=((2, 2, 2),))
+    assert record.add(RunStarted(tmp_path, "CPU (1 thread), fp32", ("a", "b"), ("c",), 5, 2, 100, plan)) is None
+    assert record.add(StepFinished(1, 1, 0.9)).fraction == pytest.approx(0.1)
+    progress = record.add(EpochFinished(1, 0.8, 0.7, 0.6, True, 12.5))
+    assert (progress.fraction, progress.seconds_left) == (pytest.approx(0.2), 12.5)
+    assert record.add(StepFinished(2, 1, 0.9)).seconds_left == pytest.approx(12.5 * 7 / 8)
+    assert record.status == "Epoch 1 of 5: training loss 0.800, validation 0.700, Dice 0.600"
+    record.add(Notice("Mind this."))
+    assert record.notices == ["Mind this."]
+
+
+def test_how_a_run_ended_is_said_with_the_place_of_its_model(tmp_path):
+    record = TrainingRecord(tmp_path)
+    assert "no model" in record.outcome(stopped=True, failed=False)
+    assert record.outcome(stopped=False, failed=True) == ""
+    (tmp_path / "model.safetensors").touch()
+    assert "first epoch" in record.outcome(stopped=True, failed=False)
+    record.add(EpochFinished(1, 0.8, 0.7, 0.6, True, 1.0))
+    record.add(EpochFinished(2, 0.7, 0.9, 0.5, False, 0.0))
+    assert record.outcome(stopped=True, failed=False).startswith("Stopped after epoch 2. The best model, of epoch 1,")
+    assert record.outcome(stopped=False, failed=True).startswith("It broke off after epoch 2.")
+    record.add(TrainingFinished(tmp_path, tmp_path / "model.safetensors", 1, 0.7, 0.6))
+    assert record.outcome(stopped=False, failed=False).startswith("Training is done.")
+    assert str(tmp_path) in record.outcome(stopped=False, failed=False)
+    record.add(EpochFinished(3, 0.7, 0.1, math.nan, True, 0.0))
+    assert "The last model, of epoch 3," in record.outcome(stopped=False, failed=False)
+
+
+@pytest.mark.parametrize(("reason", "words"), [(EndReason.STALLED, "not improved"), (EndReason.TIME, "time is over")])
+def test_why_a_run_ended_early_is_said(tmp_path, reason, words):
+    record = TrainingRecord(tmp_path)
+    (tmp_path / "model.safetensors").touch()
+    for epoch in (1, 2, 3):
+        record.add(EpochFinished(epoch, 0.8, 0.7 + epoch / 10, 0.6, epoch == 1, 1.0))
+    record.add(TrainingFinished(tmp_path, tmp_path / "model.safetensors", 1, 0.8, 0.6, reason))
+    outcome = record.outcome(stopped=False, failed=False)
+    assert outcome.startswith("Training ended after epoch 3: ")
+    assert words in outcome
+
+
+def test_many_warnings_are_shortened(tmp_path):
+    record = TrainingRecord(tmp_path)
+    for number in range(7):
+        record.add(Finding.warning(f"Warning {number}."))
+        record.add(Notice(f"Warning {number}."))
+        record.add(Finding.info("Good to know."))
+    lines = record.notice_words.split("\n")
+    assert lines == [*(f"Warning {n}." for n in range(3)), "… and 4 more; press Check to read them all."]
+
+
+def test_recent_runs_are_newest_first_and_forget_what_is_gone(tmp_path):
+    for name in ("a", "b", "c"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.safetensors").touch()
+        remember_run(tmp_path / name)
+    remember_run(tmp_path / "a")
+    (tmp_path / "b" / "model.safetensors").unlink()
+    assert recent_runs() == [tmp_path / "a", tmp_path / "c"]
+
+
+def test_run_folders_of_the_same_second_differ(tmp_path):
+    first = new_run_folder(tmp_path / "dataset")
+    first.mkdir(parents=True)
+    assert new_run_folder(tmp_path / "dataset") != first
+
+
+def test_labels_layers_of_the_viewer_are_offered(dock, viewer):
+    layer = viewer.add_labels(np.zeros((4, 5, 6), np.uint8), name="mine")
+    assert isinstance(layer, Labels)
+    assert dock.source.labels.value is layer

@@ -1,0 +1,91 @@
+"""Work that takes long still lets its caller stop."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
+
+import pytest
+
+from napari_unet3d.errors import UserError
+from napari_unet3d.training import background as heartbeat
+from napari_unet3d.training.background import beating, beating_each, go_on_if_wanted
+from napari_unet3d.training.events import Working
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeat, "_EVERY_SECONDS", 0.01)
+
+
+def result_of(events: Generator[Working, None, Any]) -> Any:
+    while True:
+        try:
+            next(events)
+        except StopIteration as end:
+            return end.value
+
+
+def test_long_work_gives_events_until_its_result() -> None:
+    gate = threading.Event()
+    events = beating(lambda: gate.wait(10), "Waiting")
+    assert [next(events), next(events)] == [Working("Waiting")] * 2
+    gate.set()
+    assert result_of(events) is True
+
+
+def test_what_the_work_raises_is_raised_and_frees_what_it_held() -> None:
+    class Volume:
+        pass
+
+    held: list[weakref.ref[Volume]] = []
+
+    def fail() -> None:
+        volume = Volume()
+        held.append(weakref.ref(volume))
+        raise UserError("Too dark.")
+
+    with pytest.raises(UserError, match=r"Too dark\."):
+        result_of(beating(fail, "Reading"))
+    gc.disable()
+    try:
+        assert held[0]() is None
+    finally:
+        gc.enable()
+
+
+def test_abandoned_work_ends_at_its_next_question() -> None:
+    gate, begun, after = threading.Event(), threading.Event(), threading.Event()
+    threads: list[threading.Thread] = []
+
+    def work() -> None:
+        threads.append(threading.current_thread())
+        begun.set()
+        gate.wait(10)
+        go_on_if_wanted()
+        after.set()
+
+    events = beating(work, "Preparing")
+    next(events)
+    assert begun.wait(10)
+    events.close()
+    gate.set()
+    threads[0].join(10)
+    assert not threads[0].is_alive()
+    assert not after.is_set()
+    go_on_if_wanted()  # here nothing was abandoned
+
+
+def test_an_iterator_is_read_step_by_step() -> None:
+    def volumes(count: int, on_step: Callable[[int], None]) -> Iterator[int]:
+        for number in range(count):
+            on_step(number)
+            yield number
+
+    seen: list[int] = []
+    assert result_of(beating_each(volumes(3, seen.append), "Reading")) == [0, 1, 2]
+    assert seen == [0, 1, 2]
+    assert result_of(beating_each(iter([None, 0]), "Reading")) == [None, 0]

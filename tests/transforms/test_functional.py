@@ -1,0 +1,209 @@
+"""The parts of a variation beside MONAI's transforms, and what is drawn of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from monai.transforms.intensity.array import AdjustContrast, GaussianSmooth
+from monai.transforms.spatial.array import Affine, Flip, Rotate90
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from napari_unet3d.configs import Augmentation
+from napari_unet3d.transforms.augment import Augmenter, Variation
+from napari_unet3d.transforms.functional import blur, change_contrast, move, turn
+
+SHAPE = (7, 9, 12)
+CUBIC = (1.0, 1.0, 1.0)
+
+
+def noise(shape: tuple[int, ...] = SHAPE) -> torch.Tensor:
+    return torch.randn(1, *shape, generator=torch.Generator().manual_seed(0))
+
+
+def smooth(shape: tuple[int, ...]) -> torch.Tensor:
+    return GaussianSmooth(1.5)(noise(shape)).as_tensor() * 10
+
+
+def some_ids(shape: tuple[int, ...], n_channels: int = 1) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randint(0, 256, (n_channels, *shape), generator=generator, dtype=torch.uint8)
+
+
+def drawn(level: Augmentation, voxel_size_um: Any = CUBIC, shape: Any = (32, 32, 32), n: int = 600) -> list[Variation]:
+    augment = Augmenter(level, voxel_size_um, shape)
+    return [augment.draw(seed) for seed in range(n)]
+
+
+def matrices(level: Augmentation, **given: Any) -> np.ndarray:
+    return np.array([each.matrix for each in drawn(level, **given) if each.matrix is not None])
+
+
+@pytest.mark.parametrize("plane", [(0, 1), (0, 2), (1, 2)])
+@pytest.mark.parametrize("axis", range(3))
+def test_a_quarter_turn_and_a_mirror_are_those_of_monai(plane: tuple[int, int], axis: int) -> None:
+    volume = some_ids(SHAPE)
+    axes = [0, 1, 2]
+    axes[plane[0]], axes[plane[1]] = plane[1], plane[0]
+
+    turned = turn(volume, axes, (plane[1],))
+    mirrored = turn(volume, (0, 1, 2), (axis,))
+
+    assert torch.equal(turned, Rotate90(k=1, spatial_axes=plane)(volume).as_tensor())
+    assert torch.equal(mirrored, Flip(axis)(volume).as_tensor())
+    assert (turned.is_contiguous(), turned.dtype) == (True, torch.uint8)
+
+
+@pytest.mark.parametrize("shape", [SHAPE, (3, 40, 50), (20, 230, 240)])
+def test_moved_volumes_are_those_of_monai(shape: tuple[int, int, int]) -> None:
+    """Also where a place lies several volumes away, and where a volume is looked up in several parts."""
+    image, labels = smooth(shape), some_ids(shape, n_channels=3)
+    for matrix in matrices(Augmentation.HEAVY, shape=shape, n=6):
+        moved, moved_labels = move(image, labels, matrix.tolist())
+
+        monai = Affine(affine=np.vstack([matrix, [0, 0, 0, 1]]), padding_mode="reflection", image_only=True)
+        torch.testing.assert_close(moved, monai(image).as_tensor(), rtol=0, atol=2e-3)
+        nearest = monai(labels, mode="nearest").as_tensor()
+        assert (moved_labels == nearest).float().mean() > 0.9999  # places halfway may go either way
+        assert (moved_labels.dtype, moved_labels.shape) == (torch.uint8, labels.shape)
+
+
+def test_what_comes_from_beyond_the_border_is_mirrored_in() -> None:
+    image = torch.arange(5.0).expand(1, 2, 3, 5).contiguous()
+    by_two = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 2]]
+
+    moved, labels = move(image, image.to(torch.int64) + 2**40, by_two)
+
+    torch.testing.assert_close(moved, torch.tensor([2.0, 3, 4, 4, 3]).expand(1, 2, 3, 5))
+    assert torch.equal(labels - 2**40, torch.tensor([2, 3, 4, 4, 3]).expand(1, 2, 3, 5))
+
+
+def test_the_blur_is_that_of_monai_with_the_borders_own_values_beyond_it() -> None:
+    image, sigma = noise(), (0.4, 1.2, 0.8)
+
+    wider = torch.nn.functional.pad(image[None], (6,) * 6, mode="replicate")[0]
+    expected = GaussianSmooth(sigma)(wider).as_tensor()[:, 6:-6, 6:-6, 6:-6]
+
+    torch.testing.assert_close(blur(image, sigma), expected, rtol=0, atol=1e-3)  # MONAI cuts at 4 sigma
+    torch.testing.assert_close(blur(torch.full_like(image, 3), sigma), torch.full_like(image, 3))
+    assert torch.equal(blur(image, (0.0, 0.0, 0.0)), image)
+
+
+@pytest.mark.parametrize("gamma", [0.65, 1.0, 1.5])
+def test_the_contrast_is_that_of_monai(gamma: float) -> None:
+    image = noise()
+    before = image.clone()
+
+    torch.testing.assert_close(change_contrast(image, gamma), AdjustContrast(gamma)(image).as_tensor())
+
+    assert torch.equal(image, before)
+    assert torch.equal(change_contrast(torch.full_like(image, 2), gamma), torch.full_like(image, 2))
+
+
+def test_all_orientations_are_equally_likely() -> None:
+    seen = Counter((each.axes, each.mirrored) for each in drawn(Augmentation.LIGHT, n=48 * 40))
+
+    assert len(seen) == 48
+    chi_square = sum((count - 40) ** 2 / 40 for count in seen.values())
+    assert 20 < chi_square < 85  # 47 ± 10 is expected
+
+
+@pytest.mark.parametrize(
+    ("voxel_size_um", "shape", "axes"),
+    [
+        ((3.0, 1.0, 1.0), (8, 8, 8), {(0, 1, 2), (0, 2, 1)}),
+        (CUBIC, (8, 10, 8), {(0, 1, 2), (2, 1, 0)}),
+        (CUBIC, (8, 10, 12), {(0, 1, 2)}),
+        ((1.0, 1.009, 1.018), (8, 8, 8), {(0, 1, 2), (1, 0, 2), (0, 2, 1)}),  # z and x differ too much
+    ],
+)
+def test_only_axes_of_equal_voxels_and_sides_are_exchanged(voxel_size_um: Any, shape: Any, axes: set[Any]) -> None:
+    assert {each.axes for each in drawn(Augmentation.HEAVY, voxel_size_um, shape, n=100)} == axes
+
+
+@pytest.mark.parametrize(("level", "probability"), [(Augmentation.MODERATE, 0.5), (Augmentation.HEAVY, 0.7)])
+def test_parts_come_as_often_as_the_level_says(level: Augmentation, probability: float) -> None:
+    variations = drawn(level, n=1500)
+
+    counts = [sum(getattr(each, part) is not None for each in variations) for part in ("matrix", "sigma_zyx", "gamma")]
+
+    np.testing.assert_allclose(np.array(counts) / 1500, np.array([1, 0.5, 0.5]) * probability, atol=0.05)
+    assert len({tuple(bool(part) for part in (each.matrix, each.sigma_zyx, each.gamma)) for each in variations}) == 8
+
+
+def test_moderate_turns_scales_and_moves_within_its_ranges_and_does_not_shear() -> None:
+    found = matrices(Augmentation.MODERATE, shape=(20, 40, 80), n=1500)
+    linear, shift = found[:, :, :3], found[:, :, 3]
+
+    scale = np.linalg.norm(linear, axis=1)
+    assert 0.9 <= scale.min() < 0.902
+    assert 1.098 < scale.max() <= 1.1
+    rotation = linear / scale[:, None]
+    np.testing.assert_allclose(
+        rotation.transpose(0, 2, 1) @ rotation, np.broadcast_to(np.eye(3), linear.shape), atol=1e-9
+    )
+    # The middle one of three angles alone decides this entry.
+    angles = np.degrees(np.arcsin(rotation[:, 2, 0]))
+    assert -15 <= angles.min() < -14.5
+    assert 14.5 < angles.max() <= 15
+    own_shift = np.abs(np.linalg.solve(rotation, shift[:, :, None])[:, :, 0]).max(0)
+    np.testing.assert_allclose(own_shift, (1, 2, 4), rtol=0.02)
+    assert (own_shift <= (1, 2, 4)).all()
+
+
+def test_only_heavy_shears_and_only_axes_of_equal_voxels() -> None:
+    found = matrices(Augmentation.HEAVY, voxel_size_um=(1.0, 3.0, 1.0))[:, :, :3]
+
+    assert not found[:, 1, [0, 2]].any()
+    assert not found[:, [0, 2], 1].any()
+    across = np.einsum("ni,ni->n", found[:, :, 0], found[:, :, 2]) / np.linalg.norm(found, axis=1)[:, [0, 2]].prod(1)
+    assert 0.15 < across.max() <= 0.2
+    assert -0.2 <= across.min() < -0.15
+
+
+def test_blur_and_contrast_stay_within_their_ranges() -> None:
+    variations = drawn(Augmentation.HEAVY, voxel_size_um=(3.0, 1.0, 2.0), n=1500)
+
+    sigma = np.array([each.sigma_zyx for each in variations if each.sigma_zyx is not None])
+    gamma = np.array([each.gamma for each in variations if each.gamma is not None])
+
+    np.testing.assert_allclose(sigma.max(0), (0.4, 1.2, 0.6), rtol=0.02)
+    assert (sigma.max(0) <= (0.4, 1.2, 0.6)).all()
+    assert sigma.min() >= 0
+    assert 0.65 <= gamma.min() < 0.66
+    assert 1.49 < gamma.max() <= 1.5
+
+
+class NothingReadBack(TorchDispatchMode):
+    """Fails where a program would wait for the device to tell it a number."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        assert func.overloadpacket.__name__ not in {"_local_scalar_dense", "nonzero", "equal", "is_nonzero"}
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])  # a meta tensor has no values, and its device is not the CPU's
+def test_nothing_is_read_back_from_the_device(device: str) -> None:
+    image, labels = noise().to(device), some_ids(SHAPE, n_channels=3).to(device)
+    for level, seed in product(Augmentation, range(12)):
+        with NothingReadBack():
+            varied_image, varied = Augmenter(level, CUBIC, SHAPE)(image, labels, seed)
+
+        assert (varied_image.device.type, varied_image.shape, varied_image.dtype) == (device, image.shape, image.dtype)
+        assert (varied.device.type, varied.shape, varied.dtype) == (device, labels.shape, labels.dtype)
+
+
+def test_channels_of_targets_move_together_and_what_was_given_stays() -> None:
+    image, targets = noise(), some_ids(SHAPE).expand(3, *SHAPE).contiguous()
+    before = image.clone(), targets.clone()
+    for seed in range(12):
+        _, varied = Augmenter(Augmentation.HEAVY, CUBIC, SHAPE)(image, targets, seed)
+
+        assert torch.equal(varied[0], varied[1])
+        assert torch.equal(varied[0], varied[2])
+    assert torch.equal(image, before[0])
+    assert torch.equal(targets, before[1])
