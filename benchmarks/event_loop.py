@@ -169,14 +169,14 @@ class Watch:
 
 def write_dataset(folder: Path) -> Path:
     """Write three small volumes to train on."""
-    from napari_unet3d.data.dataset import Part, add_sample
+    from napari_unet3d.data.dataset import Subset, add_sample
     from napari_unet3d.data.sample import Sample
 
     rng = np.random.default_rng(0)
     for name in ("a", "b", "c"):
         labels = (rng.random((72, 80, 88)) > 0.99).astype(np.uint8)
         image = (100 * labels + rng.integers(0, 90, labels.shape)).astype(np.uint8)
-        add_sample(folder, Sample(name, image, labels), Part.TRAIN)
+        add_sample(folder, Sample(name, image, labels), Subset.TRAIN)
     return folder
 
 
@@ -187,7 +187,7 @@ def set_up_training(dock: Any, folder: Path, *, own_process: bool) -> None:
     dock.source.use_folder(write_dataset(folder / "dataset"))
     dock.place.folder.value = folder / "run"
     dock.form.value = TrainingConfig(
-        preset="xsmall", patch=(64, 64, 64), batch_size=1, epochs=100_000, steps_per_epoch=4, evaluate_every=4
+        preset="xsmall", patch=(64, 64, 64), batch_size=1, epochs=100_000, steps_per_epoch=4, validate_every=4
     )
     dock.own_process.box.setChecked(own_process)
 

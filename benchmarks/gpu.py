@@ -31,10 +31,10 @@ from tutorial import FAST, WANTED_DICE
 from napari_unet3d import Sample, SyntheticConfig, TrainingConfig, predict, train
 from napari_unet3d.configs import Device, Preset
 from napari_unet3d.data.synthetic.generate import generate_volume
-from napari_unet3d.model.devices import choose_hardware
+from napari_unet3d.model.devices import choose_device
 from napari_unet3d.model.network import build_unet
-from napari_unet3d.model.plan import plain_plan
-from napari_unet3d.training.events import EpochFinished, Pace, RunStarted, StepFinished
+from napari_unet3d.model.plan import default_plan
+from napari_unet3d.training.events import EpochFinished, Throughput, RunStarted, StepFinished
 from napari_unet3d.training.optim.losses import make_loss
 
 # Milliseconds of one step on 1 × 128³ in bf16 that the card cannot beat: max(FLOP time, traffic of convolutions).
@@ -71,7 +71,7 @@ def make_step(case: Case, device: torch.device) -> Callable[[], None]:
         images = images.to(memory_format=torch.channels_last_3d)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = case.numbers == "tf32"
     torch.backends.cudnn.benchmark = True
-    loss = make_loss(config, plain_plan(config), None)
+    loss = make_loss(config, default_plan(config), None)
     forward = torch.compile(network) if case.launch == "compiled" else network
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, capturable=case.launch == "graph")
     halved = torch.autocast(device.type, torch.bfloat16) if case.numbers == "bf16" else nullcontext()
@@ -155,7 +155,7 @@ def engine_steps(device: torch.device, *, quick: bool) -> Iterator[str]:
     presets = (Preset.XXSMALL, Preset.SMALL, Preset.MEDIUM) if is_cuda else (Preset.XXSMALL,)
     side, seconds = (96 if is_cuda else 16), (4 if quick or not is_cuda else 20)
     samples = [sample(seed, max(64, 2 * side)) for seed in range(4)]
-    numbers = str(choose_hardware(Device(device.type)).dtype).removeprefix("torch.")
+    numbers = str(choose_device(Device(device.type)).dtype).removeprefix("torch.")
     yield "| preset | patch | numbers | steps/s of the engine | steps/s of the bare step | waiting for data |"
     yield "|---|---|---|---|---|---|"
     for preset in presets:
@@ -169,17 +169,17 @@ def engine_steps(device: torch.device, *, quick: bool) -> Iterator[str]:
         yield f"| {preset} | {_BATCH} × {side}³ | {numbers} | {engine:.3g} | {bare:.3g} | {waiting:.1%} |"
 
 
-def engine_pace(samples: list[Sample], preset: Preset, side: int, device: torch.device, seconds: float) -> list[Pace]:
+def engine_pace(samples: list[Sample], preset: Preset, side: int, device: torch.device, seconds: float) -> list[Throughput]:
     """Train for some seconds, of which the first is left out."""
     config = TrainingConfig(
         preset=preset, patch=(side,) * 3, batch_size=_BATCH, val_fraction=0, epochs=1_000_000, device=device.type
     )
-    paces: list[Pace] = []
+    paces: list[Throughput] = []
     with tempfile.TemporaryDirectory() as run:
         events = train(samples, run, config)
         while len(paces) <= seconds:  # one comes per second
             event = next(events)
-            if isinstance(event, Pace):
+            if isinstance(event, Throughput):
                 paces.append(event)
         events.close()
     return paces[1:]
@@ -197,7 +197,7 @@ def whole_tasks(device: torch.device, *, quick: bool) -> Iterator[str]:
             match event:
                 case RunStarted():
                     started = time.perf_counter()
-                    yield f"training {config.preset} on {event.device}, {event.plan.words}:"
+                    yield f"training {config.preset} on {event.device}, {event.plan.description}:"
                 case StepFinished():
                     n_steps += 1
                 case EpochFinished(val_dice=dice):

@@ -26,9 +26,9 @@ from scipy import ndimage
 from table import spread
 
 from napari_unet3d.configs import SyntheticConfig, Task
-from napari_unet3d.data.ground_truth import Truth
+from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.synthetic.generate import generate_volume
-from napari_unet3d.evaluation.errors.find import find_error_objects
+from napari_unet3d.evaluation.errors.find import list_errors
 
 PIECE = 128
 N_JUMPS = 20
@@ -117,19 +117,19 @@ def find_errors(title: str, truth: Labels, prediction: Labels, tolerance_um: flo
     print(f"{title}: {part:.1%} of the voxels are wrong")
     for task in Task:
         true, found = (as_task(each, task) for each in (truth, prediction))
-        errors, seconds = timed(partial(find_error_objects, found, Truth(true), task, tolerance_um=tolerance_um))
-        print(f"{title}, {task.words}: {counts(errors)} {seconds}", flush=True)
+        errors, seconds = timed(partial(list_errors, found, GroundTruth(true), task, tolerance_um=tolerance_um))
+        print(f"{title}, {task.label}: {counts(errors)} {seconds}", flush=True)
     print(f"{title}: most memory so far {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
 
 
 def as_task(ids: Labels, task: Task) -> Labels:
     """Make labels of a task from ids of objects."""
     match task:
-        case Task.FOREGROUND:
+        case Task.BINARY:
             return (ids > 0).astype(np.uint8)
-        case Task.CLASSES:
+        case Task.SEMANTIC:
             return np.where(ids > 0, 1 + ids % 3, 0).astype(np.uint8)
-        case Task.OBJECTS:
+        case Task.INSTANCE:
             return ids
 
 

@@ -27,9 +27,9 @@ from numpy.typing import NDArray
 from table import Row, in_turns, ratio, spread, table
 
 from napari_unet3d.configs import Device, Preset, TrainingConfig
-from napari_unet3d.inference.tiling import Blend, Tiling, gaussian_window, tile_grid
-from napari_unet3d.model.devices import choose_hardware
-from napari_unet3d.model.network import build_unet, place_network
+from napari_unet3d.inference.tiling import GaussianBlend, Tiling, gaussian_window, tile_grid
+from napari_unet3d.model.devices import choose_device
+from napari_unet3d.model.network import build_unet, to_device
 
 _OVERLAP, _TILES_PER_BATCH, _WATCH_SECONDS = 0.5, 2, 0.002
 Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -60,8 +60,8 @@ def make_monai(preset: Preset, window: int) -> Predict:
 
 def make_ours(preset: Preset, window: int) -> Predict:
     """Give ours."""
-    hardware = choose_hardware(Device.CPU)
-    network = place_network(build_unet(TrainingConfig(preset=preset)).eval(), hardware)
+    hardware = choose_device(Device.CPU)
+    network = to_device(build_unet(TrainingConfig(preset=preset)).eval(), hardware)
 
     def predict(volume: NDArray[np.float32]) -> NDArray[np.float32]:
         z, y, x = volume.shape
@@ -71,7 +71,7 @@ def make_ours(preset: Preset, window: int) -> Predict:
             result[index] = answer[0]
 
         grid = tile_grid((z, y, x), (window,) * 3, _OVERLAP, (preset.total_stride,) * 3)
-        tiling = Tiling(volume, grid, ((),), Blend(grid, 1, hardware.device), take)
+        tiling = Tiling(volume, grid, ((),), GaussianBlend(grid, 1, hardware.device), take)
         with torch.inference_mode():
             while tiling.n_done < tiling.n_total:
                 tiling.step(lambda tiles: network(tiles).sigmoid(), hardware.device, _TILES_PER_BATCH)

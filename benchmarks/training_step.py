@@ -23,17 +23,17 @@ from table import Row, in_turns, ratio, spread, table
 
 from napari_unet3d import Sample, SyntheticConfig, TrainingConfig, train
 from napari_unet3d.configs import Device, Preset
-from napari_unet3d.data.memmap import Shelf
+from napari_unet3d.data.memmap import MemmapStore
 from napari_unet3d.data.split import Split
 from napari_unet3d.data.synthetic.generate import generate_volume
-from napari_unet3d.model.devices import choose_hardware
-from napari_unet3d.model.network import build_unet, place_network
-from napari_unet3d.model.plan import plain_plan
+from napari_unet3d.model.devices import choose_device
+from napari_unet3d.model.network import build_unet, to_device
+from napari_unet3d.model.plan import default_plan
 from napari_unet3d.training.events import EpochFinished, StepFinished
 from napari_unet3d.training.optim.learner import Learner
 from napari_unet3d.training.optim.losses import make_loss
 from napari_unet3d.training.optim.step import make_optimizer
-from napari_unet3d.training.prepare import make_workload
+from napari_unet3d.training.prepare import plan_and_prepare
 
 _N_BATCHES = 8
 
@@ -43,8 +43,8 @@ def single_volume(preset: Preset, side: int, *, ours: bool) -> Callable[[], obje
     config = TrainingConfig(preset=preset, device=Device.CPU)
     network = build_unet(config)
     if ours:
-        place_network(network, choose_hardware(Device.CPU))
-    loss = make_loss(config, plain_plan(config), None)
+        to_device(network, choose_device(Device.CPU))
+    loss = make_loss(config, default_plan(config), None)
     optimizer = make_optimizer(network.parameters(), config, 100)
     image = torch.randn(1, 1, side, side, side, generator=torch.Generator().manual_seed(0))
     truth = (image > 1).to(torch.uint8)
@@ -76,11 +76,11 @@ def epochs_of_steps(preset: Preset, side: int, repeats: int, folder: Path) -> tu
     config = TrainingConfig(
         preset=preset, patch=(side,) * 3, batch_size=2, val_fraction=0, epochs=1_000_000, augmentation="light"
     )
-    hardware = choose_hardware()
-    with Shelf(folder) as shelf:
-        work = make_workload(Split(tuple(samples), ()), config, hardware, shelf)
+    hardware = choose_device()
+    with MemmapStore(folder) as shelf:
+        work = plan_and_prepare(Split(tuple(samples), ()), config, hardware, shelf)
         drawn = [batch for batch, _ in zip(work.training.epoch(1), range(_N_BATCHES), strict=False)]
-    learner = Learner(config, work.plan, hardware, work.facts)
+    learner = Learner(config, work.plan, hardware, work.statistics)
     step = bare_step(learner.network.train(), learner._loss, learner.optimizer, cycle(drawn))
     events = train(samples, folder / "run", config)
     loop, bare = [], []

@@ -35,7 +35,7 @@ _now = time.perf_counter if torch.cuda.is_available() else time.process_time
 
 def seconds_per_epoch(samples: list[Sample], n_epochs: int, *, watch: bool) -> list[float]:
     """Train and give the time of each epoch but the first, which warms up and writes the volumes."""
-    config = TrainingConfig(epochs=n_epochs, watch=watch, seed=_SEED, device=Device.AUTO, val_fraction=0.2)
+    config = TrainingConfig(epochs=n_epochs, save_snapshots=watch, seed=_SEED, device=Device.AUTO, val_fraction=0.2)
     ends: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         for event in train(samples, Path(folder), config):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from napari_unet3d import Sample
-from napari_unet3d.data.dataset import Part, add_sample
+from napari_unet3d.data.dataset import Subset, add_sample
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -47,8 +47,8 @@ def dataset(tmp_path: Path) -> Path:
     """A dataset of three training volumes and one test volume of 12 × 16 × 20 voxels."""
     folder = tmp_path / "dataset"
     for name in "abc":
-        add_sample(folder, box_sample(name), Part.TRAIN)
-    add_sample(folder, box_sample("t"), Part.TEST)
+        add_sample(folder, box_sample(name), Subset.TRAIN)
+    add_sample(folder, box_sample("t"), Subset.TEST)
     return folder
 
 

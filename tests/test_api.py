@@ -10,7 +10,7 @@ import sys
 import pytest
 
 import napari_unet3d
-from napari_unet3d.configs import Settings
+from napari_unet3d.configs import Config
 
 FUNCTIONS = ["evaluate", "generate", "generate_volume", "predict", "read_volume", "train", "write_volume"]
 CONFIGS = ["EvaluationConfig", "PredictionConfig", "SyntheticConfig", "TrainingConfig"]
@@ -68,7 +68,7 @@ def test_functions_are_typed_and_document_each_parameter(name: str) -> None:
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_settings_describe_each_field(name: str) -> None:
-    config: type[Settings] = getattr(napari_unet3d, name)
+    config: type[Config] = getattr(napari_unet3d, name)
     for field, info in config.model_fields.items():
         assert info.description, field
         assert info.description.endswith((".", "odd.")), field

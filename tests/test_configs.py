@@ -20,7 +20,7 @@ from napari_unet3d.configs import (
     PredictionConfig,
     Preset,
     RotationPlane,
-    Settings,
+    Config,
     SyntheticConfig,
     Task,
     TrainingConfig,
@@ -28,7 +28,7 @@ from napari_unet3d.configs import (
 from napari_unet3d.configs.base import NUMBERS
 from napari_unet3d.errors import UserError
 
-CONFIGS: list[type[Settings]] = [SyntheticConfig, TrainingConfig, PredictionConfig, EvaluationConfig]
+CONFIGS: list[type[Config]] = [SyntheticConfig, TrainingConfig, PredictionConfig, EvaluationConfig]
 FIELDS = [(config, name) for config in CONFIGS for name in config.model_fields]
 BOUNDED = [(c, n) for c, n in FIELDS if c.model_fields[n].json_schema_extra.get("low") is not None]
 
@@ -55,7 +55,7 @@ def values_of(annotation: Any, low: float | None, high: float | None) -> st.Sear
 
 
 @st.composite
-def settings_of(draw: Any, config: type[Settings]) -> Settings:
+def settings_of(draw: Any, config: type[Config]) -> Config:
     drawn = {}
     for name, field in config.model_fields.items():
         extra = field.json_schema_extra
@@ -182,8 +182,8 @@ def test_a_wrong_value_is_named_with_what_to_do(make, message):
 
 
 def test_a_difficulty_fills_what_is_not_given():
-    hard = SyntheticConfig(difficulty="hard", photons=7)
-    assert hard.photons == 7
+    hard = SyntheticConfig(difficulty="hard", photon_count=7)
+    assert hard.photon_count == 7
     assert hard.read_noise == Difficulty.HARD.settings["read_noise"] > 0
     assert SyntheticConfig().read_noise == 0
     with pytest.raises(UserError, match="'difficulty' cannot be 'impossible'"):
@@ -215,8 +215,8 @@ def test_planes_and_axes_know_their_places():
 @pytest.mark.parametrize(
     ("name", "values", "matters"),
     [
-        ("class_names", {"task": Task.CLASSES}, True),
-        ("class_names", {"task": Task.OBJECTS}, False),
+        ("class_names", {"task": Task.SEMANTIC}, True),
+        ("class_names", {"task": Task.INSTANCE}, False),
         ("foreground_share", {"patch": (PatchMode.AUTO,)}, True),
         ("foreground_share", {"patch": (8, 16, 32)}, True),
         ("foreground_share", {"patch": (PatchMode.WHOLE,)}, False),
@@ -224,11 +224,11 @@ def test_planes_and_axes_know_their_places():
         ("momentum", {"optimizer": Optimizer.SGD}, True),
         ("momentum", {"optimizer": Optimizer.ADAM}, False),
         ("momentum", {}, True),
-        ("epochs", {"task": Task.OBJECTS}, True),
+        ("epochs", {"task": Task.INSTANCE}, True),
     ],
 )
 def test_settings_matter_beside_the_choices_that_they_are_declared_for(name, values, matters):
-    assert TrainingConfig.matters(name, values) is matters
+    assert TrainingConfig.is_relevant(name, values) is matters
 
 
 def test_what_a_setting_is_for_names_settings_and_their_choices_and_is_told():
@@ -245,5 +245,5 @@ def test_what_a_setting_is_for_names_settings_and_their_choices_and_is_told():
 
 def test_a_class_name_is_no_list() -> None:
     with pytest.raises(UserError, match=r"'\[a\]' begins with a bracket"):
-        TrainingConfig(task=Task.CLASSES, class_names=("cell", "[a]"))
-    assert TrainingConfig(task=Task.CLASSES, class_names=("a [b]",)).class_names == ("a [b]",)
+        TrainingConfig(task=Task.SEMANTIC, class_names=("cell", "[a]"))
+    assert TrainingConfig(task=Task.SEMANTIC, class_names=("a [b]",)).class_names == ("a [b]",)

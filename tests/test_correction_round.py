@@ -18,15 +18,15 @@ from napari_unet3d.configs import (
     TrainingConfig,
     ZeroIs,
 )
-from napari_unet3d.configs.fine_tuning import fine_tuning
-from napari_unet3d.data.boxes import Region
-from napari_unet3d.data.corrections import Corrections, Taken
+from napari_unet3d.configs.fine_tuning import fine_tuning_config
+from napari_unet3d.data.boxes import MaskedBox
+from napari_unet3d.data.corrections import Corrections, CorrectionSource
 from napari_unet3d.data.dataset import add_sample
-from napari_unet3d.data.ground_truth import read_truth
-from napari_unet3d.data.pairs import Part
-from napari_unet3d.data.provenance import CorrectedPlace, Provenance
+from napari_unet3d.data.ground_truth import decode_labels
+from napari_unet3d.data.pairs import Subset
+from napari_unet3d.data.provenance import CorrectionRecord, Provenance
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.evaluation.errors.find import find_error_objects
+from napari_unet3d.evaluation.errors.find import list_errors
 
 SHAPE, PATCH = (40, 44, 48), (32, 32, 32)
 CPU = {"device": "cpu"}
@@ -48,8 +48,8 @@ def volume(name: str, seed: int, **looks) -> Sample:
 def hard_dataset(folder: Path, seed: int) -> Sample:
     """Two easier volumes train, a hard one tests; give another hard one, which belongs to neither part."""
     for number in range(2):
-        add_sample(folder, volume(f"easier {number}", 1000 * seed + number, **EASIER), Part.TRAIN)
-    add_sample(folder, volume("test", 1000 * seed + 20), Part.TEST)
+        add_sample(folder, volume(f"easier {number}", 1000 * seed + number, **EASIER), Subset.TRAIN)
+    add_sample(folder, volume("test", 1000 * seed + 20), Subset.TEST)
     return volume("extra", 1000 * seed + 10)
 
 
@@ -66,17 +66,17 @@ def dice_of_test(model: Path, dataset: Path) -> float:
 def worst_errors_corrected(model: Path, extra: Sample, n_errors: int = 5) -> tuple[Sample, Sample]:
     """Take the truth at the largest errors of a prediction and nowhere else; give the same places uncorrected, too."""
     *_, prediction = predict(model, replace(extra, labels=None), PredictionConfig(**CPU))
-    truth = read_truth(extra.labels, Task.FOREGROUND, ZeroIs.BACKGROUND)
-    errors = find_error_objects(prediction.labels, truth, Task.FOREGROUND, extra.voxel_size_um, tolerance_um=1.0)
-    corrections = Corrections(prediction.labels, truth, Task.FOREGROUND, extra.voxel_size_um)
-    for error in errors.objects[:n_errors]:
-        place = CorrectedPlace(kind=error.kind.value, number=error.number)
-        corrections.take(Region(error.slices, errors.mask_of(error)), Taken.TRUTH, place, CorrectionConfig().margin_um)
+    truth = decode_labels(extra.labels, Task.BINARY, ZeroIs.BACKGROUND)
+    errors = list_errors(prediction.labels, truth, Task.BINARY, extra.voxel_size_um, tolerance_um=1.0)
+    corrections = Corrections(prediction.labels, truth, Task.BINARY, extra.voxel_size_um)
+    for error in errors.errors[:n_errors]:
+        place = CorrectionRecord(kind=error.kind.value, number=error.number)
+        corrections.accept(MaskedBox(error.slices, errors.mask_of(error)), CorrectionSource.TRUTH, place, CorrectionConfig().margin_um)
     assert len(corrections.done) == n_errors
     origin = Provenance(volume=extra.name, run=str(model))
-    sample = corrections.sample(extra.image, origin, CorrectionConfig().elsewhere, ZeroIs.BACKGROUND, PATCH)
-    place = tuple(slice(start, start + side) for start, side in zip(sample.origin.start_zyx, sample.shape, strict=True))
-    return sample, replace(sample, labels=np.where(sample.annotated, prediction.labels[place], 0))
+    sample = corrections.sample(extra.image, origin, CorrectionConfig().unedited_regions, ZeroIs.BACKGROUND, PATCH)
+    place = tuple(slice(start, start + side) for start, side in zip(sample.provenance.start_zyx, sample.shape, strict=True))
+    return sample, replace(sample, labels=np.where(sample.label_mask, prediction.labels[place], 0))
 
 
 def one_round(folder: Path, seed: int) -> tuple[float, float, float, float]:
@@ -85,11 +85,11 @@ def one_round(folder: Path, seed: int) -> tuple[float, float, float, float]:
     """
     dataset, config = folder / "data", TrainingConfig(epochs=10, steps_per_epoch=8, patch=PATCH, val_fraction=0, **CPU)
     extra = hard_dataset(dataset, seed)
-    model, more = trained(dataset, folder / "first", config), fine_tuning(config)
+    model, more = trained(dataset, folder / "first", config), fine_tuning_config(config)
     corrected, uncorrected = worst_errors_corrected(model, extra)
     models = [model, trained(dataset, folder / "longer", more, model)]
     for name, sample in (("uncorrected", uncorrected), ("corrected", corrected)):
-        add_sample(dataset, sample, Part.TRAIN, overwrite=True)
+        add_sample(dataset, sample, Subset.TRAIN, overwrite=True)
         models.append(trained(dataset, folder / name, more, model))
     before, longer, with_prediction, with_corrections = (dice_of_test(each, dataset) for each in models)
     return before, longer, with_prediction, with_corrections

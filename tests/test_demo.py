@@ -11,7 +11,7 @@ from skimage.io import imread
 
 from napari_unet3d import SyntheticConfig, TrainingConfig, UserError
 from napari_unet3d.cli import follow, main
-from napari_unet3d.configs import Fit, LabelKind
+from napari_unet3d.configs import ResizeMode, LabelKind
 from napari_unet3d.demo import Demo, check_display, show
 
 VOLUMES = SyntheticConfig(
@@ -25,7 +25,7 @@ VOLUMES = SyntheticConfig(
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Demo:
-    demo = Demo(tmp_path_factory.mktemp("demo"), VOLUMES, TrainingConfig(epochs=4, fit=Fit.CROP))
+    demo = Demo(tmp_path_factory.mktemp("demo"), VOLUMES, TrainingConfig(epochs=4, resize_mode=ResizeMode.CROP))
     follow.tutorial(demo)
     return demo
 
@@ -40,7 +40,7 @@ def test_defaults_are_those_of_the_tutorial() -> None:
         weight_decay=1e-3,
         augmentation="light",
         val_augmentation="none",
-        fit="crop",
+        resize_mode="crop",
         val_fraction=0.2,
     )
     assert (demo.volumes.shape, demo.volumes.objects) == ((128, 128, 128), 10)

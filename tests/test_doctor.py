@@ -9,8 +9,8 @@ import pytest
 
 from napari_unet3d import UserError, doctor
 from napari_unet3d.cli import main
-from napari_unet3d.display import has_display, on_a_display
-from napari_unet3d.doctor import Finding, Report
+from napari_unet3d.display import has_display, with_display
+from napari_unet3d.doctor import Check, Report
 
 
 def test_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
@@ -24,9 +24,9 @@ def test_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_problems_stand_below_with_their_remedy() -> None:
-    good = Finding("napari", "0.9.2")
-    slow = Finding("cuDNN", "9.10.2", "it is slow. Update it.")
-    bad = Finding("plugin", "not found", "install it again.", prevents_work=True)
+    good = Check("napari", "0.9.2")
+    slow = Check("cuDNN", "9.10.2", "it is slow. Update it.")
+    bad = Check("plugin", "not found", "install it again.", prevents_work=True)
     assert Report((good,)).text == "napari  0.9.2\n\nNothing is wrong."
     assert not Report((good, slow)).prevents_work
     assert Report((good, slow, bad)).prevents_work
@@ -44,15 +44,15 @@ def test_versions_that_are_too_old_or_missing() -> None:
             raise metadata.PackageNotFoundError(name)
         return "2.9.1" if name == "torch" else metadata.version(name)
 
-    found = {finding.topic: finding for finding in doctor.look_at_versions(installed)}
+    found = {finding.topic: finding for finding in doctor.check_versions(installed)}
     assert "pip install 'torch>=2.10'" in (found["torch"].problem or "")
-    assert found["monai"].words == "not installed"
+    assert found["monai"].message == "not installed"
     assert found["monai"].prevents_work
     assert found["numpy"].problem is None
 
 
 def test_a_local_build_of_torch_is_no_problem() -> None:
-    found = doctor.look_at_versions(lambda name: "2.13.0+cpu" if name == "torch" else metadata.version(name))
+    found = doctor.check_versions(lambda name: "2.13.0+cpu" if name == "torch" else metadata.version(name))
     assert all(finding.problem is None for finding in found)
 
 
@@ -106,17 +106,17 @@ class TestOpenGL:
 def test_a_virtual_display_only_where_there_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.setenv("DISPLAY", ":0")
-    assert on_a_display(["napari"]) == ["napari"]
+    assert with_display(["napari"]) == ["napari"]
     monkeypatch.delenv("DISPLAY")
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     program = tmp_path / "xvfb-run"
     program.touch(mode=0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    command = on_a_display(["napari"])
+    command = with_display(["napari"])
     assert (command[0], command[-1]) == ("xvfb-run", "napari")
     program.unlink()
     with pytest.raises(UserError, match="apt-get install xvfb xauth"):
-        on_a_display(["napari"])
+        with_display(["napari"])
 
 
 def test_broken_versions_of_qt_are_named() -> None:

@@ -13,12 +13,12 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from napari_unet3d.errors import UserError
-from napari_unet3d.files import remove_leftovers, write_json, write_text, written_beside
+from napari_unet3d.files import remove_leftovers, write_json, write_text, atomic_write
 
 
 def test_the_file_appears_when_it_is_complete(tmp_path):
     path = tmp_path / "new" / "model.v2.ome.tif"
-    with written_beside(path) as beside:
+    with atomic_write(path) as beside:
         assert beside.parent == path.parent
         assert beside.name.startswith(".model-")
         assert beside.name.endswith(".v2.ome.tif")
@@ -31,7 +31,7 @@ def test_the_file_appears_when_it_is_complete(tmp_path):
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "model.txt"
     path.write_text("old")
-    with pytest.raises(ZeroDivisionError), written_beside(path) as beside:
+    with pytest.raises(ZeroDivisionError), atomic_write(path) as beside:
         _ = beside.write_text("half") / 0
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
@@ -42,7 +42,7 @@ def test_closing_a_generator_in_the_middle_leaves_the_old_file(tmp_path):
     path.write_text("old")
 
     def save():
-        with written_beside(path) as beside:
+        with atomic_write(path) as beside:
             beside.write_text("half")
             yield
 
@@ -56,7 +56,7 @@ def test_closing_a_generator_in_the_middle_leaves_the_old_file(tmp_path):
 def test_a_folder_replaces_a_folder(tmp_path):
     path = tmp_path / "a.zarr"
     (path / "old").mkdir(parents=True)
-    with written_beside(path) as beside:
+    with atomic_write(path) as beside:
         (beside / "new").mkdir(parents=True)
     assert [entry.name for entry in path.iterdir()] == ["new"]
     assert list(tmp_path.iterdir()) == [path]
@@ -66,7 +66,7 @@ def test_a_failure_leaves_the_old_folder(tmp_path):
     path = tmp_path / "a.zarr"
     (path / "old").mkdir(parents=True)
     write_half = pytest.raises(ZeroDivisionError)
-    with write_half, written_beside(path) as beside:
+    with write_half, atomic_write(path) as beside:
         (beside / "new").mkdir(parents=True)
         _ = 1 / 0
     assert [entry.name for entry in path.iterdir()] == ["old"]
@@ -171,7 +171,7 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
     remove_leftovers(path, ".part")
 
     assert {path.name for path in tmp_path.iterdir()} == kept
-    with written_beside(path, ".part") as beside:
+    with atomic_write(path, ".part") as beside:
         beside.write_text("half")
         remove_leftovers(path, ".part")
         assert not beside.exists()

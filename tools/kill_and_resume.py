@@ -104,7 +104,7 @@ def check_files(run: Path, n_announced: int) -> int:
             load_checkpoint(files[name])
     if "config.json" in files:
         TrainingConfig(**json.loads(files["config.json"].read_text(encoding="utf-8")))
-    n_kept = load_run_state(files["resume.safetensors"]).card.epoch if "resume.safetensors" in files else 0
+    n_kept = load_run_state(files["resume.safetensors"]).header.epoch if "resume.safetensors" in files else 0
     assert n_kept >= n_announced, f"epoch {n_announced} was announced, but {n_kept} is kept"
     return n_kept
 

@@ -27,7 +27,7 @@ from PIL import Image  # noqa: E402
 from qtpy.QtCore import QEventLoop, QTimer  # noqa: E402
 
 from napari_unet3d.configs import Difficulty, TrainingConfig  # noqa: E402
-from napari_unet3d.data.dataset import Part, add_sample, create_dataset  # noqa: E402
+from napari_unet3d.data.dataset import Subset, add_sample, create_dataset  # noqa: E402
 from napari_unet3d.data.sample import Sample  # noqa: E402
 from napari_unet3d.data.volumes import read_sample  # noqa: E402
 from napari_unet3d.evaluation.reports.animation import write_animation  # noqa: E402
@@ -147,7 +147,7 @@ class NucleiPhotographer(Photographer):
         middle = self.volume.image.shape[0] // 2
         self.dataset = create_dataset(SCRATCH / "nuclei")
         for name, slices in (("lower half", slice(0, middle)), ("upper half", slice(middle + 6, None))):
-            add_sample(self.dataset, self.part(name, slices), Part.TRAIN)
+            add_sample(self.dataset, self.part(name, slices), Subset.TRAIN)
         self.upper = self.part("nuclei", slice(middle + 6, None))
 
     def part(self, name: str, slices: slice) -> Sample:
@@ -176,7 +176,7 @@ class NucleiPhotographer(Photographer):
             preset="xsmall",
             epochs=self.n_epochs,
             learning_rate=2e-4,
-            schedule="constant",
+            lr_schedule="constant",
             val_fraction=0.5,
             seed=0,
         )

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_unet3d.configs import EvaluationConfig, Fit, LabelKind, SyntheticConfig, TrainingConfig
-from napari_unet3d.display import has_display, on_a_display
+from napari_unet3d.configs import EvaluationConfig, ResizeMode, LabelKind, SyntheticConfig, TrainingConfig
+from napari_unet3d.display import has_display, with_display
 from napari_unet3d.errors import UserError
-from napari_unet3d.files import written_beside
+from napari_unet3d.files import atomic_write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 N_TRAIN, N_TEST = 5, 1
 # What the tutorial chooses; everything else is the tutorial's by default.
 VOLUMES = SyntheticConfig(labels=LabelKind.FOREGROUND)
-TRAINING = TrainingConfig(fit=Fit.CROP)
+TRAINING = TrainingConfig(resize_mode=ResizeMode.CROP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class Demo:
 
 def check_display() -> None:
     """Raise a `UserError` where no viewer can be shown, not even under a virtual display."""
-    on_a_display([])
+    with_display([])
 
 
 def show(demo: Demo, screenshot: Path | None = None) -> Path | None:
@@ -135,7 +135,7 @@ def show(demo: Demo, screenshot: Path | None = None) -> Path | None:
     if screenshot is None and not has_display():
         screenshot = demo.screenshot
     command = [sys.executable, "-m", __name__, str(demo.folder), *([str(screenshot)] if screenshot else [])]
-    done = subprocess.run(on_a_display(command), check=False)
+    done = subprocess.run(with_display(command), check=False)
     if done.returncode != 0:
         raise UserError(
             f"napari could not show the result (it ended with {done.returncode}); napari-unet3d doctor tells why. "
@@ -148,20 +148,20 @@ def open_viewer(demo: Demo) -> Viewer:
     """Open the test volume with truth, prediction and difference in 3D; only the differences lie over the image."""
     import napari
 
-    from napari_unet3d.data.dataset import Part, list_pairs, read_pair
-    from napari_unet3d.data.ground_truth import Truth
+    from napari_unet3d.data.dataset import Subset, list_pairs, read_pair
+    from napari_unet3d.data.ground_truth import GroundTruth
     from napari_unet3d.data.volumes import read_volume
     from napari_unet3d.evaluation.metrics.differences import difference_labels
     from napari_unet3d.widgets.viewer import layers
 
     viewer = napari.Viewer(title="napari-unet3d demo")
     viewer.window.resize(1300, 900)
-    pair = list_pairs(demo.dataset, Part.TEST)[0]
+    pair = list_pairs(demo.dataset, Subset.TEST)[0]
     sample = read_pair(pair)
     image = layers.show_image(viewer, f"test volume {sample.name}", sample.image, sample.voxel_size_um)
     truth = layers.show_labels(viewer, "truth", np.asarray(sample.labels), image)
     prediction = read_volume(demo.evaluation / "predictions" / f"{sample.name}_labels.tif").array
-    difference = difference_labels(prediction, Truth(np.asarray(sample.labels)))
+    difference = difference_labels(prediction, GroundTruth(np.asarray(sample.labels)))
     predicted = layers.show_labels(viewer, "prediction", prediction, image)
     layers.show_difference(viewer, "extra red, missed blue", difference, image)
     truth.visible = predicted.visible = False
@@ -181,7 +181,7 @@ def main(folder: str, screenshot: str | None = None) -> None:
         napari.run()
         return
     picture = Path(screenshot)
-    with written_beside(picture) as beside:
+    with atomic_write(picture) as beside:
         viewer.screenshot(str(beside), canvas_only=False, flash=False)
     viewer.close()
 

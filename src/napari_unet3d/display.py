@@ -17,7 +17,7 @@ def has_display() -> bool:
     return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
-def on_a_display(command: list[str]) -> list[str]:
+def with_display(command: list[str]) -> list[str]:
     """Give the command as it is where there is a display, otherwise one that runs it under a virtual display.
 
     Raises

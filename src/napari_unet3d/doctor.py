@@ -15,7 +15,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from napari_unet3d.display import has_display, is_software_renderer, on_a_display
+from napari_unet3d.display import has_display, is_software_renderer, with_display
 from napari_unet3d.errors import UserError
 
 DISTRIBUTION = "napari-unet3d"
@@ -43,7 +43,7 @@ print(json.dumps(answer))
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Check:
     """One line of the report.
 
     Attributes
@@ -59,7 +59,7 @@ class Finding:
     """
 
     topic: str
-    words: str
+    message: str
     problem: str | None = None
     prevents_work: bool = False
 
@@ -68,28 +68,28 @@ class Finding:
 class Report:
     """All findings in the order in which they are told."""
 
-    findings: tuple[Finding, ...]
+    checks: tuple[Check, ...]
 
     @property
     def prevents_work(self) -> bool:
         """Whether something must be solved before anything can be done."""
-        return any(finding.prevents_work for finding in self.findings)
+        return any(finding.prevents_work for finding in self.checks)
 
     @property
     def text(self) -> str:
         """The report for a terminal: a line per finding, then the problems."""
-        width = max(len(finding.topic) for finding in self.findings)
-        lines = [f"{finding.topic:<{width}}  {finding.words}" for finding in self.findings]
-        problems = [f"- {finding.topic}: {finding.problem}" for finding in self.findings if finding.problem]
+        width = max(len(finding.topic) for finding in self.checks)
+        lines = [f"{finding.topic:<{width}}  {finding.message}" for finding in self.checks]
+        problems = [f"- {finding.topic}: {finding.problem}" for finding in self.checks if finding.problem]
         return "\n".join([*lines, "", *(["What is wrong:", *problems] if problems else ["Nothing is wrong."])])
 
 
-def examine() -> Report:
+def run_checks() -> Report:
     """Look at versions, device, cuDNN, Qt, OpenGL and the plugin's manifest."""
-    return Report((*look_at_versions(), *look_at_hardware(), *look_at_viewer(), look_at_manifest()))
+    return Report((*check_versions(), *check_hardware(), *check_viewer(), check_manifest()))
 
 
-def look_at_versions(version_of: Callable[[str], str] = metadata.version) -> Iterator[Finding]:
+def check_versions(version_of: Callable[[str], str] = metadata.version) -> Iterator[Check]:
     """List the versions that matter, and each requirement of the package that is not met.
 
     Parameters
@@ -97,9 +97,9 @@ def look_at_versions(version_of: Callable[[str], str] = metadata.version) -> Ite
     version_of : callable
         Gives the version of an installed distribution, or raises `importlib.metadata.PackageNotFoundError`.
     """
-    yield Finding(DISTRIBUTION, _version(version_of, DISTRIBUTION))
-    yield Finding("python", f"{platform.python_version()} in {sys.prefix}")
-    yield Finding("system", platform.platform())
+    yield Check(DISTRIBUTION, _version(version_of, DISTRIBUTION))
+    yield Check("python", f"{platform.python_version()} in {sys.prefix}")
+    yield Check("system", platform.platform())
     needed = {
         requirement.name: requirement
         for requirement in map(Requirement, metadata.requires(DISTRIBUTION) or [])
@@ -111,9 +111,9 @@ def look_at_versions(version_of: Callable[[str], str] = metadata.version) -> Ite
         missing = version == "not installed"
         if requirement and (missing or not requirement.specifier.contains(version, prereleases=True)):
             problem = f"{DISTRIBUTION} needs {requirement}. Install it with: pip install '{requirement}'"
-            yield Finding(name, version, problem, prevents_work=missing)
+            yield Check(name, version, problem, prevents_work=missing)
         elif name in _SHOWN:
-            yield Finding(name, version)
+            yield Check(name, version)
 
 
 def _version(version_of: Callable[[str], str], name: str) -> str:
@@ -123,20 +123,20 @@ def _version(version_of: Callable[[str], str], name: str) -> str:
         return "not installed"
 
 
-def look_at_hardware() -> Iterator[Finding]:
+def check_hardware() -> Iterator[Check]:
     """Say which device training takes, and whether a GPU lies idle or its cuDNN is a bad one."""
     try:
         import torch
 
-        from napari_unet3d.model.devices import choose_hardware, cudnn_notices, cudnn_version
+        from napari_unet3d.model.devices import choose_device, cudnn_notices, cudnn_version
     except (ImportError, OSError) as error:  # OSError: a library of torch cannot be loaded
         problem = "torch or monai cannot be imported. Install both anew: pip install --force-reinstall torch monai"
-        yield Finding("device", f"unknown: {error}", problem, prevents_work=True)
+        yield Check("device", f"unknown: {error}", problem, prevents_work=True)
         return
-    hardware = choose_hardware()
-    yield Finding("device", hardware.words, idle_gpu(hardware.device.type, torch.version.cuda))
+    hardware = choose_device()
+    yield Check("device", hardware.description, idle_gpu(hardware.device.type, torch.version.cuda))
     cudnn = cudnn_version() if torch.cuda.is_available() else None
-    yield Finding("cuDNN", str(cudnn or "not used"), " ".join(cudnn_notices(cudnn)) or None)
+    yield Check("cuDNN", str(cudnn or "not used"), " ".join(cudnn_notices(cudnn)) or None)
 
 
 def idle_gpu(device_type: str, cuda_of_torch: str | None, driver: Path = _NVIDIA_DRIVER) -> str | None:
@@ -158,20 +158,20 @@ def idle_gpu(device_type: str, cuda_of_torch: str | None, driver: Path = _NVIDIA
     return f"torch is built for CUDA {cuda_of_torch}, but finds no GPU. Update the NVIDIA driver, and see nvidia-smi."
 
 
-def look_at_viewer() -> Iterator[Finding]:
+def check_viewer() -> Iterator[Check]:
     """Ask the OpenGL of a window for its name, under a virtual display if there is no real one."""
     display = has_display()
-    yield Finding("display", "real" if display else "none")
+    yield Check("display", "real" if display else "none")
     try:
         answer = ask_opengl()
     except UserError as error:
         # Where there is no display nobody expects a viewer, and the command works without one.
-        yield Finding("viewer", "does not open", str(error), prevents_work=display)
+        yield Check("viewer", "does not open", str(error), prevents_work=display)
         return
     problem = qt_problem(answer["binding"], answer["qt"], sys.version_info[:2])
-    yield Finding("Qt", f"{answer['binding']}, Qt {answer['qt']}", problem)
+    yield Check("Qt", f"{answer['binding']}, Qt {answer['qt']}", problem)
     slow = " (in software: 3D views are slow)" if is_software_renderer(answer["renderer"]) else ""
-    yield Finding("OpenGL", f"{answer['opengl']}, {answer['renderer']}{slow}")
+    yield Check("OpenGL", f"{answer['opengl']}, {answer['renderer']}{slow}")
 
 
 def qt_problem(binding: str, version: str, python: tuple[int, int]) -> str | None:
@@ -209,7 +209,7 @@ def ask_opengl(program: str = _ASK_OPENGL, seconds: float = 120) -> dict[str, st
     UserError
         If the process fails; the message holds its reason and the remedy.
     """
-    command = on_a_display([sys.executable, "-c", program])
+    command = with_display([sys.executable, "-c", program])
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
     except subprocess.TimeoutExpired:
@@ -232,7 +232,7 @@ def _remedy(errors: str) -> str:
     return "Update the graphics driver, or start with LIBGL_ALWAYS_SOFTWARE=1 to draw in software."
 
 
-def look_at_manifest() -> Finding:
+def check_manifest() -> Check:
     """Check that napari finds the plugin and its docks."""
     from npe2 import PluginManifest
 
@@ -240,6 +240,6 @@ def look_at_manifest() -> Finding:
         manifest = PluginManifest.from_distribution(DISTRIBUTION)
     except (metadata.PackageNotFoundError, ValueError) as error:
         problem = f"napari cannot find it. Install it again: pip install --force-reinstall --no-deps {DISTRIBUTION}"
-        return Finding("plugin", f"not found: {error}", problem, prevents_work=True)
+        return Check("plugin", f"not found: {error}", problem, prevents_work=True)
     docks = ", ".join(widget.display_name for widget in manifest.contributions.widgets or [])
-    return Finding("plugin", f"found; docks: {docks}")
+    return Check("plugin", f"found; docks: {docks}")

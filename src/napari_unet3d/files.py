@@ -21,7 +21,7 @@ RESUME_FILE = "resume.safetensors"  # what a run needs to go on where it was lef
 
 
 @contextmanager
-def written_beside(path: Path, ending: str = "") -> Iterator[Path]:
+def atomic_write(path: Path, ending: str = "") -> Iterator[Path]:
     """Give a temporary path in the folder of `path`; rename it to `path` when the block ends well.
 
     The temporary name ends like `path` (``.volume-1a2b.ome.tif``), since writers choose a format by it.
@@ -88,7 +88,7 @@ def remove_leftovers(path: Path, ending: str = "") -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a small text file in UTF-8, all of it or nothing."""
-    with written_beside(path) as beside:
+    with atomic_write(path) as beside:
         beside.write_text(text, encoding="utf-8")
 
 

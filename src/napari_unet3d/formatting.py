@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def duration_words(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Write a duration the way people say it: ``8 s``, ``2 min 5 s``, ``3 h 12 min``."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)

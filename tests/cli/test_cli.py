@@ -15,10 +15,10 @@ from cyclopts import App
 from napari_unet3d import EvaluationConfig, PredictionConfig, SyntheticConfig, TrainingConfig, read_volume
 from napari_unet3d.cli import main
 from napari_unet3d.cli.app import app
-from napari_unet3d.configs import Settings
+from napari_unet3d.configs import Config
 from napari_unet3d.model.network import build_unet
 
-COMMANDS: dict[str, tuple[type[Settings], list[str]]] = {
+COMMANDS: dict[str, tuple[type[Config], list[str]]] = {
     "generate": (SyntheticConfig, ["D"]),
     "train": (TrainingConfig, ["D", "--run", "R"]),
     "predict": (PredictionConfig, ["R", "image.tif", "--out", "O"]),
@@ -152,10 +152,10 @@ class TestContract:
         assert read_volume(tmp_path / "t_labels.tif").array.shape == (12, 16, 20)
 
 
-def parsed(command: str, *tokens: str) -> Settings:
+def parsed(command: str, *tokens: str) -> Config:
     """What the options of a command make, without carrying the command out."""
     _, bound, _ = app.parse_args([command, *COMMANDS[command][1], *tokens], exit_on_error=False, print_error=False)
-    settings: Settings = bound.arguments["settings"]
+    settings: Config = bound.arguments["settings"]
     return settings
 
 
@@ -168,7 +168,7 @@ LISTS: dict[str, tuple[list[str], tuple[Any, ...]]] = {
 }
 
 
-def another(config: type[Settings], field: str) -> tuple[list[str], Any]:
+def another(config: type[Config], field: str) -> tuple[list[str], Any]:
     """Words of an option that set a field to another value than its default, and that value."""
     default = config.model_fields[field].default
     extra = config.model_fields[field].json_schema_extra

@@ -18,9 +18,9 @@ import torch
 from napari_unet3d import TrainingConfig, train
 from napari_unet3d.cli import json_lines
 from napari_unet3d.model.checkpoint import load_checkpoint
-from napari_unet3d.training.event_json import RunFailed, event_of
-from napari_unet3d.training.events import EpochFinished, StepFinished, TrainingFinished, Working
-from napari_unet3d.training.preflight import train_checked
+from napari_unet3d.training.event_json import RunFailed, load
+from napari_unet3d.training.events import EpochFinished, StepFinished, TrainingFinished, Busy
+from napari_unet3d.training.preflight import check_then_train
 
 SETTINGS = {"epochs": 3, "val_fraction": 0.4, "device": "cpu", "seed": 5, "dropout": 0.2, "augmentation": "moderate"}
 
@@ -45,7 +45,7 @@ def started(dataset: Path, *tokens: object, **changes: object) -> Iterator[subpr
 def read_until_epoch(process: subprocess.Popen[str], number: int) -> None:
     assert process.stdout is not None
     for line in process.stdout:
-        event = event_of(line)
+        event = load(line)
         if isinstance(event, EpochFinished) and event.epoch == number:
             return
     pytest.fail("the run ended by itself")
@@ -61,7 +61,7 @@ def in_a_thread(dataset: Path, folder: Path) -> list[object]:
     """Train here in a thread, as a viewer does."""
     from concurrent.futures import ThreadPoolExecutor
 
-    events = partial(train_checked, dataset, folder, TrainingConfig(**SETTINGS))
+    events = partial(check_then_train, dataset, folder, TrainingConfig(**SETTINGS))
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(lambda: list(events())).result()
 
@@ -69,10 +69,10 @@ def in_a_thread(dataset: Path, folder: Path) -> list[object]:
 def test_the_lines_are_the_events_of_the_same_run_and_so_are_the_bits(dataset: Path) -> None:
     with started(dataset) as process:
         assert process.stdout is not None
-        told = [event_of(line) for line in process.stdout]
+        told = [load(line) for line in process.stdout]
         assert process.wait() == 0
     here = in_a_thread(dataset, dataset.parent / "here")
-    there = [event for event in told if not isinstance(event, Working)]
+    there = [event for event in told if not isinstance(event, Busy)]
     assert isinstance(there[-1], TrainingFinished)
     losses = [[event for event in run if isinstance(event, StepFinished)] for run in (here, there)]
     assert losses[0] == losses[1]
@@ -124,23 +124,23 @@ def test_a_paused_run_stands_still_until_it_is_resumed(dataset: Path) -> None:
 def test_nothing_is_asked_of_a_paused_run() -> None:
     n_asked = 0
 
-    def events() -> Iterator[Working]:
+    def events() -> Iterator[Busy]:
         nonlocal n_asked
         for n_asked in range(1, 100_000):  # noqa: B007
-            yield Working("x")
+            yield Busy("x")
 
     read, write = os.pipe()
-    orders = json_lines._Orders()
-    orders.obey("pause")
+    orders = json_lines._CommandReader()
+    orders.handle("pause")
     with os.fdopen(read) as told, os.fdopen(write, "w") as lines:
         run = json_lines._Run(events, orders, lines)
         run.start()
-        assert event_of(told.readline()) == Working("x")
+        assert load(told.readline()) == Busy("x")
         run.join(0.3)
         assert (run.is_alive(), n_asked) == (True, 1)
-        orders.obey("resume")
-        assert event_of(told.readline()) == Working("x")
-        orders.obey("stop")
+        orders.handle("resume")
+        assert load(told.readline()) == Busy("x")
+        orders.handle("stop")
         run.join(60)
         assert not run.is_alive()
     assert not run.is_finished
@@ -152,7 +152,7 @@ def test_a_failure_is_the_last_line_and_a_sentence(dataset: Path) -> None:
         assert process.stderr is not None
         told, words = process.stdout.read(), process.stderr.read()
         assert process.wait(60) == 1
-    failure = event_of(told.splitlines()[-1])
+    failure = load(told.splitlines()[-1])
     assert isinstance(failure, RunFailed)
     assert "val_fraction" in failure.message
     assert "Traceback" not in words
@@ -165,7 +165,7 @@ def test_all_that_is_wrong_with_the_data_is_in_the_failure(dataset: Path) -> Non
         assert process.stdout is not None
         told = process.stdout.read()
         assert process.wait(60) == 1
-    failure = event_of(told.splitlines()[-1])
+    failure = load(told.splitlines()[-1])
     assert isinstance(failure, RunFailed)
     assert len(failure.message.splitlines()) == 2
     assert not (dataset.parent / "run").exists()

@@ -11,10 +11,10 @@ import pytest
 from napari_unet3d import EvaluationConfig, TrainingConfig
 from napari_unet3d.cli import main
 from napari_unet3d.data.dataset import read_samples
-from napari_unet3d.data.ground_truth import Truth
-from napari_unet3d.data.pairs import Part
+from napari_unet3d.data.ground_truth import GroundTruth
+from napari_unet3d.data.pairs import Subset
 from napari_unet3d.data.volumes import read_volume
-from napari_unet3d.evaluation.errors.find import find_error_objects
+from napari_unet3d.evaluation.errors.find import list_errors
 from napari_unet3d.training.loop import train
 
 
@@ -38,16 +38,16 @@ def test_a_page_with_and_without_a_test_set(
     words = page.read_text(encoding="utf-8")
     metrics = json.loads((run / "evaluation" / "metrics.json").read_text(encoding="utf-8"))
     assert f'title="{metrics["mean"]["dice"]!r}"' in words
-    (sample,) = read_samples(dataset, Part.TEST)
+    (sample,) = read_samples(dataset, Subset.TEST)
     labels = read_volume(run / "evaluation" / "predictions" / "t_labels.tif").array
-    errors = find_error_objects(
+    errors = list_errors(
         labels,
-        Truth(np.asarray(sample.labels)),
+        GroundTruth(np.asarray(sample.labels)),
         voxel_size_um=sample.voxel_size_um,
         tolerance_um=EvaluationConfig().tolerance_um,
     )
     rows = (run / "evaluation" / "errors.csv").read_text(encoding="utf-8").splitlines()[1:]
-    assert len(rows) == len(errors.objects)
+    assert len(rows) == len(errors.errors)
     assert words.count('alt="Slice through error') == min(12, len(rows))
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from napari_unet3d.cli.score_table import score_table
 from napari_unet3d.configs import Task
-from napari_unet3d.data.ground_truth import Truth
-from napari_unet3d.evaluation.metrics.score import ScoringRules, score
+from napari_unet3d.data.ground_truth import GroundTruth
+from napari_unet3d.evaluation.metrics.score import MetricOptions, score
 from napari_unet3d.evaluation.metrics.types import Scores, mean_scores
 
 LONG = "2026-01-01 a scan of a sample with a name that says all there is to know about it, left half"
@@ -18,7 +18,7 @@ def of_task(task: Task, name: str = "bone") -> Scores:
     truth, prediction = np.zeros((3, 4, 9), np.uint8), np.zeros((3, 4, 9), np.uint8)
     truth[1, 1, :4], truth[2, 2, 3:9] = 1, 3
     prediction[1, 1, :4], prediction[2, 2, 3:7] = 1, 3
-    return score(prediction, Truth(truth), name, rules=ScoringRules(task, {1: "cortex", 2: "canal", 3: "marrow"}))
+    return score(prediction, GroundTruth(truth), name, rules=MetricOptions(task, {1: "cortex", 2: "canal", 3: "marrow"}))
 
 
 def cells(line: str) -> list[str]:
@@ -26,7 +26,7 @@ def cells(line: str) -> list[str]:
 
 
 def test_foreground() -> None:
-    scores = [of_task(Task.FOREGROUND), Scores("empty", 0.0, 0.0, 0.0, 0.0, None, 0.0)]
+    scores = [of_task(Task.BINARY), Scores("empty", 0.0, 0.0, 0.0, 0.0, None, 0.0)]
     head, bone, empty, mean = score_table(scores, mean_scores(scores)).splitlines()
     assert cells(head) == ["volume", "Dice", "IoU", "precision", "recall", "HD95", "µm", "NSD"]
     assert cells(bone) == ["bone", "0.8889", "0.8000", "1.0000", "0.8000", "1.55", "0.9444"]
@@ -36,7 +36,7 @@ def test_foreground() -> None:
 
 
 def test_classes_have_a_line_each() -> None:
-    scores = of_task(Task.CLASSES)
+    scores = of_task(Task.SEMANTIC)
     _, bone, cortex, canal, marrow, *mean = score_table([scores], mean_scores([scores])).splitlines()
     assert cells(bone)[:2] == ["bone", "0.9000"]
     assert cells(cortex)[:3] == ["cortex", "1.0000", "1.0000"]
@@ -46,7 +46,7 @@ def test_classes_have_a_line_each() -> None:
 
 
 def test_objects() -> None:
-    scores = of_task(Task.OBJECTS)
+    scores = of_task(Task.INSTANCE)
     head, bone, _ = score_table([scores], mean_scores([scores])).splitlines()
     assert cells(head)[-7:] == ["F1", "AP", "true", "found", "extra", "splits", "merges"]
     # The second object has an IoU of 4/6, which is enough for 0.5 to 0.65.

@@ -10,19 +10,19 @@ from hypothesis import strategies as st
 
 from napari_unet3d.cli.app import app
 from napari_unet3d.configs import (
-    Choice,
+    ChoiceEnum,
     EvaluationConfig,
     PredictionConfig,
-    Settings,
+    Config,
     SyntheticConfig,
     TrainingConfig,
 )
 from napari_unet3d.configs.snippets import (
     changed_settings,
-    evaluation_text,
-    generation_text,
-    prediction_text,
-    training_text,
+    evaluation_snippet,
+    generation_snippet,
+    prediction_snippet,
+    training_snippet,
 )
 from napari_unet3d.errors import UserError
 
@@ -37,7 +37,7 @@ _NAMES = st.one_of(
 
 def _values(annotation: Any, extra: dict[str, Any]) -> st.SearchStrategy[Any]:
     low, high = extra.get("low"), extra.get("high")
-    if isinstance(annotation, type) and issubclass(annotation, Choice):
+    if isinstance(annotation, type) and issubclass(annotation, ChoiceEnum):
         return st.sampled_from(list(annotation))
     if annotation is bool:
         return st.booleans()
@@ -60,7 +60,7 @@ def _values(annotation: Any, extra: dict[str, Any]) -> st.SearchStrategy[Any]:
 
 
 @st.composite
-def configs(draw: st.DrawFn, of: type[Settings]) -> Any:
+def configs(draw: st.DrawFn, of: type[Config]) -> Any:
     """Draw settings that go together, most of them at their default."""
     values: dict[str, Any] = {}
     for name in draw(st.lists(st.sampled_from(sorted(of.model_fields)), unique=True, max_size=8)):
@@ -111,8 +111,8 @@ often = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCh
 @often
 @given(config=configs(TrainingConfig), start_from=st.sampled_from([None, MODEL]), resume=st.booleans())
 def test_a_training_as_text_is_the_training(config: TrainingConfig, start_from: Path | None, resume: bool) -> None:
-    text = training_text(DATA, RUN, config, start_from=start_from, resume=resume)
-    read = parsed(text.words)
+    text = training_snippet(DATA, RUN, config, start_from=start_from, resume=resume)
+    read = parsed(text.title)
     assert (read["command"], read["dataset"], read["run"]) == ("train", DATA, RUN)
     assert (read["start_from"], read["resume"], read["config"]) == (start_from, resume, None)
     assert read["settings"] == config
@@ -125,8 +125,8 @@ def test_a_training_as_text_is_the_training(config: TrainingConfig, start_from: 
 @often
 @given(config=configs(SyntheticConfig), n_train=st.integers(0, 99))
 def test_a_generation_as_text_is_the_generation(config: SyntheticConfig, n_train: int) -> None:
-    text = generation_text(DATA, config, n_train=n_train, n_test=2)
-    read = parsed(text.words)
+    text = generation_snippet(DATA, config, n_train=n_train, n_test=2)
+    read = parsed(text.title)
     assert (read["command"], read["dataset"], read["train"], read["test"]) == ("generate", DATA, n_train, 2)
     assert read["settings"] == config
     assert called(text.python, "generate") == ((DATA, config), {"n_train": n_train, "n_test": 2})
@@ -136,8 +136,8 @@ def test_a_generation_as_text_is_the_generation(config: SyntheticConfig, n_train
 @given(config=configs(PredictionConfig), probability=st.booleans())
 def test_a_prediction_as_text_is_the_prediction(config: PredictionConfig, probability: bool) -> None:
     files = (Path("/in/a b.tif"), Path("/in/c.nii.gz"))
-    text = prediction_text(MODEL, files, OUT, config, probability=probability)
-    read = parsed(text.words)
+    text = prediction_snippet(MODEL, files, OUT, config, probability=probability)
+    read = parsed(text.title)
     assert (read["command"], read["run"], read["images"], read["out"]) == ("predict", MODEL, files, OUT)
     assert (read["settings"], read["probability"]) == (config, probability)
     args, kwargs = called(text.python, "predict_files")
@@ -148,22 +148,22 @@ def test_a_prediction_as_text_is_the_prediction(config: PredictionConfig, probab
 @often
 @given(config=configs(EvaluationConfig))
 def test_an_evaluation_as_text_is_the_evaluation(config: EvaluationConfig) -> None:
-    text = evaluation_text(MODEL, DATA, OUT, config)
-    read = parsed(text.words)
+    text = evaluation_snippet(MODEL, DATA, OUT, config)
+    read = parsed(text.title)
     assert (read["command"], read["run"], read["dataset"], read["out"]) == ("evaluate", MODEL, DATA, OUT)
     assert read["settings"] == config
     assert called(text.python, "evaluate") == ((MODEL, DATA), {"out": OUT, "config": config})
 
 
 def test_only_python_evaluates_without_a_folder_for_results() -> None:
-    text = evaluation_text(MODEL, DATA, None, EvaluationConfig(tta=True))
+    text = evaluation_snippet(MODEL, DATA, None, EvaluationConfig(tta=True))
     assert called(text.python, "evaluate") == ((MODEL, DATA), {"config": EvaluationConfig(tta=True)})
     with pytest.raises(UserError, match="folder for its results"):
         _ = text.command
 
 
 def test_only_what_is_not_the_default_is_written() -> None:
-    text = training_text(DATA, RUN, TrainingConfig(epochs=5, bias=False, patch=(8, 16, 16)))
+    text = training_snippet(DATA, RUN, TrainingConfig(epochs=5, bias=False, patch=(8, 16, 16)))
     options = "--patch 8 16 16 --epochs 5 --no-bias"
     assert text.command == f"""napari-unet3d train '/data/it'"'"'s a set' --run '/runs/run 1' {options}"""
     assert "TrainingConfig(patch=(8, 16, 16), epochs=5, bias=False)," in text.python
@@ -172,8 +172,8 @@ def test_only_what_is_not_the_default_is_written() -> None:
 def test_names_that_look_like_options_stay_names() -> None:
     names = ("--epochs", "-x", "it's", "a b", "-1")
     config = TrainingConfig(task="classes", class_names=names)
-    assert parsed(training_text(DATA, RUN, config).words)["settings"].class_names == names
-    args, _ = called(training_text(DATA, RUN, config).python, "train")
+    assert parsed(training_snippet(DATA, RUN, config).title)["settings"].class_names == names
+    args, _ = called(training_snippet(DATA, RUN, config).python, "train")
     assert args[2].class_names == names
 
 
@@ -183,8 +183,8 @@ def test_a_difficulty_stands_for_what_it_sets() -> None:
 
 
 def test_a_run_that_goes_on_keeps_its_settings() -> None:
-    text = training_text(DATA, RUN, None, resume=True)
-    assert text.words[-1] == "--resume"
+    text = training_snippet(DATA, RUN, None, resume=True)
+    assert text.title[-1] == "--resume"
     assert called(text.python, "train") == ((DATA, RUN), {"resume": True})
 
 
@@ -192,4 +192,4 @@ def test_a_relative_path_does_not_depend_on_where_the_text_is_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert str(tmp_path / "d") in training_text(Path("d"), RUN, None).words
+    assert str(tmp_path / "d") in training_snippet(Path("d"), RUN, None).title

@@ -16,10 +16,10 @@ def test_a_difficulty_sets_its_values_and_leaves_the_others(difficulty):
 
 
 def test_what_is_given_counts_more_than_the_difficulty():
-    config = SyntheticConfig(difficulty="hard", objects=12, photons=0)
+    config = SyntheticConfig(difficulty="hard", objects=12, photon_count=0)
     assert config.objects == 12
-    assert config.photons == 0
-    assert config.touching == Difficulty.HARD.settings["touching"]
+    assert config.photon_count == 0
+    assert config.touching_fraction == Difficulty.HARD.settings["touching"]
 
 
 def test_the_defaults_are_the_tutorial():

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_unet3d.data.checks import Finding, PairChecked, Severity, check_dataset, check_events
-from napari_unet3d.data.dataset import Part, add_sample
+from napari_unet3d.data.checks import Issue, PairChecked, Severity, check_dataset, check_events
+from napari_unet3d.data.dataset import Subset, add_sample
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.volumes import read_volume, write_volume
 from napari_unet3d.errors import UserError
@@ -26,7 +26,7 @@ def sample(name: str, seed: int, voxel_size=VOXEL_SIZE) -> Sample:
 @pytest.fixture
 def dataset(tmp_path: Path) -> Path:
     for n in (1, 2, 3):
-        add_sample(tmp_path, sample(str(n), n), Part.TEST if n == 3 else Part.TRAIN)
+        add_sample(tmp_path, sample(str(n), n), Subset.TEST if n == 3 else Subset.TRAIN)
     return tmp_path
 
 
@@ -120,14 +120,14 @@ def test_a_volume_in_train_and_test_is_found_by_its_content(dataset):
 
 
 def test_a_volume_twice_in_train(dataset):
-    add_sample(dataset, sample("copy", 1), Part.TRAIN)
+    add_sample(dataset, sample("copy", 1), Subset.TRAIN)
     severity, message = only(dataset)
     assert severity is WARNING
     assert "train/images/1.tif and train/images/copy.tif are the same volume" in message
 
 
 def test_mixed_voxel_sizes(dataset):
-    add_sample(dataset, sample("4", 4, (4.0, 0.5, 0.25)), Part.TRAIN)
+    add_sample(dataset, sample("4", 4, (4.0, 0.5, 0.25)), Subset.TRAIN)
     severity, message = only(dataset)
     assert severity is WARNING
     assert "train/images/1.tif has 2 × 0.5 × 0.25 µm and train/images/4.tif has 4 × 0.5 × 0.25 µm" in message
@@ -183,7 +183,7 @@ def test_a_wrong_folder(tmp_path):
 def test_a_check_can_be_stopped_between_two_volumes(dataset):
     (dataset / "train/labels/1.tif").unlink()
     events = check_events(dataset)
-    assert isinstance(next(events), Finding)
+    assert isinstance(next(events), Issue)
     assert isinstance(next(events), PairChecked)
     events.close()
     assert list(events) == []

@@ -7,26 +7,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_unet3d.configs import Elsewhere, Task, ZeroIs
-from napari_unet3d.data.boxes import Region
-from napari_unet3d.data.corrections import Corrections, Taken, auto_margin_um, count_words
-from napari_unet3d.data.dataset import Part, add_sample, read_samples
-from napari_unet3d.data.ground_truth import Truth, read_truth
-from napari_unet3d.data.pairs import free_name, renamed
-from napari_unet3d.data.provenance import CorrectedPlace, Provenance
+from napari_unet3d.configs import UneditedRegions, Task, ZeroIs
+from napari_unet3d.data.boxes import MaskedBox
+from napari_unet3d.data.corrections import Corrections, CorrectionSource, auto_margin_um, describe_count
+from napari_unet3d.data.dataset import Subset, add_sample, read_samples
+from napari_unet3d.data.ground_truth import GroundTruth, decode_labels
+from napari_unet3d.data.pairs import unique_name, with_unique_name
+from napari_unet3d.data.provenance import CorrectionRecord, Provenance
 from napari_unet3d.errors import UserError
 
 SHAPE = (9, 10, 12)
 VOXEL_SIZE = (2.0, 1.0, 0.5)
-PLACE = CorrectedPlace(kind="missed", number=1)
-HERE = Provenance(volume="scan", part="train")
+PLACE = CorrectionRecord(kind="missed", number=1)
+HERE = Provenance(volume="scan", subset="train")
 IMAGE = np.random.default_rng(0).integers(0, 60_000, SHAPE).astype(np.uint16)
 SMALLEST = (1, 1, 1)
 
 
-def region(z: int, y: int, x: int, shape=(2, 3, 2)) -> Region:
+def region(z: int, y: int, x: int, shape=(2, 3, 2)) -> MaskedBox:
     box = tuple(slice(start, start + side) for start, side in zip((z, y, x), shape, strict=True))
-    return Region(box, np.ones(shape, bool))
+    return MaskedBox(box, np.ones(shape, bool))
 
 
 def random_labels(seed: int, highest: int = 3) -> np.ndarray:
@@ -35,14 +35,14 @@ def random_labels(seed: int, highest: int = 3) -> np.ndarray:
     return small.repeat(3, 0).repeat(3, 1).repeat(3, 2)[: SHAPE[0], : SHAPE[1], : SHAPE[2]].astype(np.uint8)
 
 
-def two(seed: int = 0, task: Task = Task.CLASSES) -> tuple[np.ndarray, np.ndarray, Corrections]:
+def two(seed: int = 0, task: Task = Task.SEMANTIC) -> tuple[np.ndarray, np.ndarray, Corrections]:
     prediction, truth = random_labels(seed), random_labels(seed + 100)
-    return prediction, truth, Corrections(prediction, Truth(truth), task, VOXEL_SIZE)
+    return prediction, truth, Corrections(prediction, GroundTruth(truth), task, VOXEL_SIZE)
 
 
 def test_taking_the_truth_annotates_a_margin_in_micrometres():
     prediction, truth, corrections = two()
-    done = corrections.take(region(4, 4, 5), Taken.TRUTH, PLACE, margin_um=2.0)
+    done = corrections.accept(region(4, 4, 5), CorrectionSource.TRUTH, PLACE, margin_um=2.0)
     # 2 µm are 1 voxel along z, 2 along y and 4 along x.
     assert done.box == (slice(3, 7), slice(2, 9), slice(1, 11))
     expected = prediction.copy()
@@ -53,7 +53,7 @@ def test_taking_the_truth_annotates_a_margin_in_micrometres():
 
 def test_taking_the_prediction_keeps_it_in_the_error_and_takes_the_truth_around_it():
     prediction, truth, corrections = two()
-    done = corrections.take(region(4, 4, 5), Taken.PREDICTION, PLACE, margin_um=2.0)
+    done = corrections.accept(region(4, 4, 5), CorrectionSource.PREDICTION, PLACE, margin_um=2.0)
     expected = prediction.copy()
     expected[done.box] = truth[done.box]
     expected[4:6, 4:7, 5:7] = prediction[4:6, 4:7, 5:7]
@@ -64,8 +64,8 @@ def test_around_an_error_a_truth_that_is_known_in_parts_annotates_those_only():
     prediction, truth = random_labels(0), random_labels(100)
     known = np.zeros(SHAPE, bool)
     known[:, :, :6] = True
-    corrections = Corrections(prediction, Truth(np.where(known, truth, 0), known), Task.CLASSES, VOXEL_SIZE)
-    done = corrections.take(region(4, 4, 5), Taken.PREDICTION, PLACE, margin_um=2.0)
+    corrections = Corrections(prediction, GroundTruth(np.where(known, truth, 0), known), Task.SEMANTIC, VOXEL_SIZE)
+    done = corrections.accept(region(4, 4, 5), CorrectionSource.PREDICTION, PLACE, margin_um=2.0)
     expected = known[done.box].copy()
     expected[1:3, 2:5, 4:6] = True  # the error itself
     np.testing.assert_array_equal(done.annotated, expected)
@@ -73,20 +73,20 @@ def test_around_an_error_a_truth_that_is_known_in_parts_annotates_those_only():
 
 def test_a_decision_outlives_the_margin_of_the_next_one():
     prediction, _, corrections = two(3)
-    corrections.take(region(4, 4, 5), Taken.PREDICTION, PLACE, margin_um=2.0)
-    corrections.take(region(4, 4, 8), Taken.TRUTH, PLACE, margin_um=0.5)  # a voxel of margin reaches the first one
+    corrections.accept(region(4, 4, 5), CorrectionSource.PREDICTION, PLACE, margin_um=2.0)
+    corrections.accept(region(4, 4, 8), CorrectionSource.TRUTH, PLACE, margin_um=0.5)  # a voxel of margin reaches the first one
     np.testing.assert_array_equal(corrections.labels[4:6, 4:7, 5:7], prediction[4:6, 4:7, 5:7])
 
 
 def test_what_is_painted_holds_also_outside_of_the_error():
     prediction = random_labels(1)
-    corrections = Corrections(prediction, None, Task.FOREGROUND, VOXEL_SIZE)
+    corrections = Corrections(prediction, None, Task.BINARY, VOXEL_SIZE)
     corrections.begin_painting()
     assert corrections.is_painting
     corrections.labels[1, 2, 3] = 9
     done = corrections.finish_painting(region(4, 4, 5), PLACE, margin_um=0.5)
     assert done.box == (slice(1, 6), slice(2, 7), slice(2, 8))  # of both, and half a micrometre more: one voxel along x
-    assert done.place.taken == "painted"
+    assert done.record.source == "painted"
     expected = prediction.copy()
     expected[1, 2, 3] = 9
     np.testing.assert_array_equal(corrections.labels, expected)
@@ -95,7 +95,7 @@ def test_what_is_painted_holds_also_outside_of_the_error():
 
 
 def test_painting_nothing_corrects_nothing():
-    corrections = Corrections(random_labels(1), None, Task.FOREGROUND, VOXEL_SIZE)
+    corrections = Corrections(random_labels(1), None, Task.BINARY, VOXEL_SIZE)
     corrections.begin_painting()
     assert corrections.finish_painting(region(4, 4, 5), PLACE, 1.0) is None
     assert corrections.done == []
@@ -103,11 +103,11 @@ def test_painting_nothing_corrects_nothing():
 
 
 def test_there_may_be_no_truth_to_take():
-    corrections = Corrections(random_labels(1), None, Task.FOREGROUND, VOXEL_SIZE)
+    corrections = Corrections(random_labels(1), None, Task.BINARY, VOXEL_SIZE)
     with pytest.raises(UserError, match="no truth to take"):
-        corrections.take(region(4, 4, 5), Taken.TRUTH, PLACE, 1.0)
+        corrections.accept(region(4, 4, 5), CorrectionSource.TRUTH, PLACE, 1.0)
     with pytest.raises(UserError, match="Nothing is corrected yet"):
-        corrections.sample(IMAGE, HERE, Elsewhere.NOT_ANNOTATED, ZeroIs.BACKGROUND, SMALLEST)
+        corrections.sample(IMAGE, HERE, UneditedRegions.IGNORE, ZeroIs.BACKGROUND, SMALLEST)
     assert corrections.undo() is None
     assert corrections.redo() is None
 
@@ -134,7 +134,7 @@ def follow(corrections: Corrections, plan) -> None:
                 corrections.labels[corner] += 1
                 corrections.finish_painting(region(*corner), PLACE, margin_um)
             case _:
-                corrections.take(region(*corner), Taken(what), PLACE, margin_um)
+                corrections.accept(region(*corner), CorrectionSource(what), PLACE, margin_um)
 
 
 @given(plan=steps, seed=st.integers(0, 9), task=st.sampled_from(Task))
@@ -157,30 +157,30 @@ def test_undoing_all_gives_the_prediction_and_redoing_all_the_corrections(plan, 
 def test_a_sample_says_what_is_in_view_where_something_was_corrected_and_nothing_elsewhere(plan, seed, zero_is, task):
     _, _, corrections = two(seed, task)
     follow(corrections, [*plan, ("truth", (3, 3, 3), 0.5)])
-    sample = corrections.sample(IMAGE, HERE, Elsewhere.NOT_ANNOTATED, zero_is, SMALLEST)
-    place = tuple(slice(start, start + side) for start, side in zip(sample.origin.start_zyx, sample.shape, strict=True))
+    sample = corrections.sample(IMAGE, HERE, UneditedRegions.IGNORE, zero_is, SMALLEST)
+    place = tuple(slice(start, start + side) for start, side in zip(sample.provenance.start_zyx, sample.shape, strict=True))
     known = np.zeros(SHAPE, bool)
     for correction in corrections.done:
         known[correction.box] |= correction.annotated
-    np.testing.assert_array_equal(sample.annotated, known[place])
-    assert known.sum() == sample.annotated.sum()  # the cut loses nothing
+    np.testing.assert_array_equal(sample.label_mask, known[place])
+    assert known.sum() == sample.label_mask.sum()  # the cut loses nothing
     np.testing.assert_array_equal(sample.image, IMAGE[place])
     assert sample.image.dtype == np.uint16
     assert sample.voxel_size_um == VOXEL_SIZE
-    truth = read_truth(sample.labels, task, zero_is, sample.annotated)
-    np.testing.assert_array_equal(truth.annotated, sample.annotated)
-    seen, said = corrections.labels[place][sample.annotated], truth.labels[sample.annotated]
-    if task is Task.CLASSES and zero_is is ZeroIs.UNLABELLED:
+    truth = decode_labels(sample.labels, task, zero_is, sample.label_mask)
+    np.testing.assert_array_equal(truth.label_mask, sample.label_mask)
+    seen, said = corrections.labels[place][sample.label_mask], truth.labels[sample.label_mask]
+    if task is Task.SEMANTIC and zero_is is ZeroIs.UNLABELLED:
         return  # classes begin at 2 there
     np.testing.assert_array_equal(seen > 0, said > 0)
-    if task is Task.OBJECTS:
+    if task is Task.INSTANCE:
         assert len(set(zip(seen.tolist(), said.tolist(), strict=True))) == len(np.unique(seen)) == len(np.unique(said))
 
 
 @given(seed=st.integers(0, 30), corner=st.tuples(st.integers(0, 7), st.integers(0, 7), st.integers(0, 10)))
 def test_objects_stay_distinct_and_go_on_over_the_rim(seed, corner):
-    prediction, truth, corrections = two(seed, Task.OBJECTS)
-    done = corrections.take(region(*corner), Taken.TRUTH, PLACE, 0.5)
+    prediction, truth, corrections = two(seed, Task.INSTANCE)
+    done = corrections.accept(region(*corner), CorrectionSource.TRUTH, PLACE, 0.5)
     inside, wanted = corrections.labels[done.box].ravel().tolist(), truth[done.box].ravel().tolist()
     pairs = set(zip(inside, wanted, strict=True))
     assert len(pairs) == len({own for own, _ in pairs}) == len({there for _, there in pairs})  # one to one
@@ -195,8 +195,8 @@ def test_half_of_an_object_that_is_taken_from_the_truth_keeps_its_id():
     prediction[:, 2:5, 2:6] = 7
     truth[:, 2:5, 2:9] = 3  # the same object, of which the far end was missed
     truth[:, 7:9, 6:9] = 4  # another one, of which nothing was found
-    corrections = Corrections(prediction, Truth(truth), Task.OBJECTS, (1.0, 1.0, 1.0))
-    corrections.take(region(0, 2, 6, (9, 8, 3)), Taken.TRUTH, PLACE, 0.2)
+    corrections = Corrections(prediction, GroundTruth(truth), Task.INSTANCE, (1.0, 1.0, 1.0))
+    corrections.accept(region(0, 2, 6, (9, 8, 3)), CorrectionSource.TRUTH, PLACE, 0.2)
     np.testing.assert_array_equal(corrections.labels == 7, truth == 3)
     assert set(np.unique(corrections.labels[truth == 4])) == {8}
 
@@ -207,44 +207,44 @@ def test_a_split_object_becomes_one_and_merged_ones_two():
     parts[2:7, 2:8, 2:6], parts[2:7, 2:8, 6:10] = 1, 2
     whole = region(2, 2, 2, (5, 6, 8))
     for prediction, truth, n in ((parts, one, 1), (one, parts, 2)):
-        corrections = Corrections(prediction, Truth(truth), Task.OBJECTS, (1.0, 1.0, 1.0))
-        corrections.take(whole, Taken.TRUTH, PLACE, 0.2)
+        corrections = Corrections(prediction, GroundTruth(truth), Task.INSTANCE, (1.0, 1.0, 1.0))
+        corrections.accept(whole, CorrectionSource.TRUTH, PLACE, 0.2)
         assert len(np.unique(corrections.labels[whole.box])) == n
 
 
 def test_far_from_the_rest_only_the_place_is_cut_out_but_no_less_than_a_patch():
     big = np.zeros((40, 50, 60), np.uint8)
-    corrections = Corrections(big, Truth(big), Task.FOREGROUND, VOXEL_SIZE)
-    corrections.take(region(30, 20, 55), Taken.TRUTH, PLACE, 1.0)
-    sample = corrections.sample(big, HERE, Elsewhere.NOT_ANNOTATED, ZeroIs.BACKGROUND, (16, 16, 16))
+    corrections = Corrections(big, GroundTruth(big), Task.BINARY, VOXEL_SIZE)
+    corrections.accept(region(30, 20, 55), CorrectionSource.TRUTH, PLACE, 1.0)
+    sample = corrections.sample(big, HERE, UneditedRegions.IGNORE, ZeroIs.BACKGROUND, (16, 16, 16))
     assert sample.shape == (16, 16, 16)
-    assert sample.origin.start_zyx == (23, 13, 44)  # about the place, and inside of the volume
-    whole = corrections.sample(big, HERE, Elsewhere.NOT_ANNOTATED, ZeroIs.BACKGROUND, (40, 50, 50))
+    assert sample.provenance.start_zyx == (23, 13, 44)  # about the place, and inside of the volume
+    whole = corrections.sample(big, HERE, UneditedRegions.IGNORE, ZeroIs.BACKGROUND, (40, 50, 50))
     assert whole.shape == (40, 50, 60)  # as a smaller one would hardly save anything
-    accepted = corrections.sample(big, HERE, Elsewhere.ACCEPTED, ZeroIs.BACKGROUND, (16, 16, 16))
+    accepted = corrections.sample(big, HERE, UneditedRegions.ACCEPT, ZeroIs.BACKGROUND, (16, 16, 16))
     assert accepted.shape == (40, 50, 60)
-    assert accepted.annotated.all()
+    assert accepted.label_mask.all()
 
 
 def test_a_corrected_volume_comes_back_from_the_dataset_with_its_story(tmp_path):
     _, _, corrections = two()
-    corrections.take(region(4, 4, 5), Taken.TRUTH, PLACE, 1.0)
-    corrections.take(region(1, 1, 1), Taken.PREDICTION, PLACE, 1.0)
-    sample = corrections.sample(IMAGE, HERE, Elsewhere.NOT_ANNOTATED, ZeroIs.BACKGROUND, SMALLEST)
-    add_sample(tmp_path, renamed(sample, ["Scan corrected"]), Part.TRAIN)
+    corrections.accept(region(4, 4, 5), CorrectionSource.TRUTH, PLACE, 1.0)
+    corrections.accept(region(1, 1, 1), CorrectionSource.PREDICTION, PLACE, 1.0)
+    sample = corrections.sample(IMAGE, HERE, UneditedRegions.IGNORE, ZeroIs.BACKGROUND, SMALLEST)
+    add_sample(tmp_path, with_unique_name(sample, ["Scan corrected"]), Subset.TRAIN)
     (read,) = read_samples(tmp_path)
     assert read.name == "scan corrected 2"
-    np.testing.assert_array_equal(read.annotated, sample.annotated)
-    assert [place.taken for place in read.origin.places] == ["truth", "prediction"]
-    assert (read.origin.volume, read.origin.elsewhere) == ("scan", "not-annotated")
+    np.testing.assert_array_equal(read.label_mask, sample.label_mask)
+    assert [place.source for place in read.provenance.corrections] == ["truth", "prediction"]
+    assert (read.provenance.volume, read.provenance.unedited_regions) == ("scan", "not-annotated")
 
 
 def test_words_and_names():
     _, _, corrections = two()
-    assert count_words(corrections.done) == ""
-    corrections.take(region(4, 4, 5), Taken.TRUTH, PLACE, 1.0)
-    assert count_words(corrections.done) == "1 correction: 1 truth"
-    corrections.take(region(1, 1, 1), Taken.PREDICTION, PLACE, 1.0)
-    assert count_words(corrections.done) == "2 corrections: 1 truth, 1 prediction"
-    assert free_name("a", ["A", "a 2", "b"]) == "a 3"
+    assert describe_count(corrections.done) == ""
+    corrections.accept(region(4, 4, 5), CorrectionSource.TRUTH, PLACE, 1.0)
+    assert describe_count(corrections.done) == "1 correction: 1 truth"
+    corrections.accept(region(1, 1, 1), CorrectionSource.PREDICTION, PLACE, 1.0)
+    assert describe_count(corrections.done) == "2 corrections: 1 truth, 1 prediction"
+    assert unique_name("a", ["A", "a 2", "b"]) == "a 3"
     assert auto_margin_um(VOXEL_SIZE) == 12.0

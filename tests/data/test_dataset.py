@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_unet3d.data.dataset import (
-    Part,
+    Subset,
     add_sample,
     create_dataset,
     file_name,
@@ -78,8 +78,8 @@ def test_pairs_have_one_name_and_come_in_natural_order(dataset):
         ("10", "10.tif", "10.nii.gz"),
         ("a", "a.ome.zarr", "a.npy"),
     ]
-    assert [pair.part for pair in list_pairs(dataset)] == [Part.TRAIN] * 3 + [Part.TEST]
-    assert named(list_pairs(dataset, Part.TEST)) == [("a", "a.ome.zarr", "a.npy")]
+    assert [pair.subset for pair in list_pairs(dataset)] == [Subset.TRAIN] * 3 + [Subset.TEST]
+    assert named(list_pairs(dataset, Subset.TEST)) == [("a", "a.ome.zarr", "a.npy")]
     assert pairing_notice(dataset) is None
 
 
@@ -160,7 +160,7 @@ def test_an_empty_folder_and_a_missing_one(tmp_path):
 
 
 def test_what_is_added_comes_back(dataset):
-    pair = add_sample(dataset, sample(), Part.TEST)
+    pair = add_sample(dataset, sample(), Subset.TEST)
     assert pair == list_pairs(dataset)[0]
     assert pair.image == dataset / "test" / "images" / "1.tif"
     back = read_pair(pair)
@@ -174,10 +174,10 @@ def test_a_name_that_is_taken_is_refused_and_kept_unless_overwritten(dataset):
     (dataset / "train/labels").mkdir(exist_ok=True)
     write_volume(dataset / "train/labels/1.nii", IMAGE)
     with pytest.raises(UserError, match=r"1\.nii exists already. Choose another name, or allow overwriting"):
-        add_sample(dataset, sample(), Part.TRAIN)
+        add_sample(dataset, sample(), Subset.TRAIN)
     assert not list((dataset / "train/images").iterdir())
-    add_sample(dataset, sample(), Part.TRAIN, overwrite=True)
-    add_sample(dataset, sample(seed=1), Part.TRAIN, overwrite=True)
+    add_sample(dataset, sample(), Subset.TRAIN, overwrite=True)
+    add_sample(dataset, sample(seed=1), Subset.TRAIN, overwrite=True)
     (pair,) = list_pairs(dataset)
     np.testing.assert_array_equal(read_pair(pair).image, sample(seed=1).image)
     assert pair.labels.name == "1.tif"
@@ -185,7 +185,7 @@ def test_a_name_that_is_taken_is_refused_and_kept_unless_overwritten(dataset):
 
 def test_a_sample_without_labels_is_not_added(dataset):
     with pytest.raises(UserError, match=r"'1' has no labels. Choose a Labels layer"):
-        add_sample(dataset, Sample("1", IMAGE), Part.TRAIN)
+        add_sample(dataset, Sample("1", IMAGE), Subset.TRAIN)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_layer_names_become_file_names(name, expected):
 
 
 def test_a_layer_name_cannot_leave_the_folder(dataset):
-    pair = add_sample(dataset, sample("../../escape"), Part.TRAIN)
+    pair = add_sample(dataset, sample("../../escape"), Subset.TRAIN)
     assert pair.image.parent == dataset / "train" / "images"
     assert read_pair(pair).name == pair.name
 
@@ -217,7 +217,7 @@ except UserError as error:
 def test_no_space_for_the_labels_leaves_the_old_pair(dataset):
     resource = pytest.importorskip("resource", reason="limits the size of files as POSIX systems do")
     old = sample()
-    pair = add_sample(dataset, old, Part.TRAIN)
+    pair = add_sample(dataset, old, Subset.TRAIN)
     done = subprocess.run(  # there is room for the image's 60 kB, not for the 120 kB of the labels
         [sys.executable, "-c", ADD, str(dataset)],
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
@@ -233,19 +233,19 @@ def test_no_space_for_the_labels_leaves_the_old_pair(dataset):
 
 def test_reading_a_part_gives_its_samples_in_order(dataset):
     for n in (10, 9):
-        add_sample(dataset, sample(str(n), seed=n), Part.TRAIN)
-    assert [s.name for s in read_samples(dataset, Part.TRAIN)] == ["9", "10"]
+        add_sample(dataset, sample(str(n), seed=n), Subset.TRAIN)
+    assert [s.name for s in read_samples(dataset, Subset.TRAIN)] == ["9", "10"]
 
 
 def test_reading_names_the_first_problem(dataset):
     with pytest.raises(UserError, match=r"test holds no volumes. Add images to test/images"):
-        read_samples(dataset, Part.TEST)
+        read_samples(dataset, Subset.TEST)
     write_volume(dataset / "train/images/1.tif", IMAGE)
     with pytest.raises(UserError, match=r"train/labels has no partner for 1\.tif. Add train/labels/1\.tif"):
-        read_samples(dataset, Part.TRAIN)
+        read_samples(dataset, Subset.TRAIN)
     write_volume(dataset / "train/labels/1.tif", IMAGE[:2])
     with pytest.raises(UserError, match="both must be the same volume"):
-        read_samples(dataset, Part.TRAIN)
+        read_samples(dataset, Subset.TRAIN)
     (dataset / "train/images/1.tif").unlink()
     with pytest.raises(UserError, match=r"train/images has no partner for 1\.tif"):
-        read_samples(dataset, Part.TRAIN)
+        read_samples(dataset, Subset.TRAIN)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from napari_unet3d.data.dataset import (
-    Part,
+    Subset,
     add_sample,
     clean_dataset,
     create_dataset,
@@ -160,10 +160,10 @@ def test_a_folder_is_a_volume_by_its_zarr_metadata(dataset, metadata):
 def test_clean_takes_the_json_files_of_volumes_along(dataset):
     mask = np.ones(IMAGE.shape, bool)
     add_sample(
-        dataset, Sample("1", IMAGE, IMAGE, annotated=mask, origin=Provenance(volume="2", part="train")), Part.TRAIN
+        dataset, Sample("1", IMAGE, IMAGE, label_mask=mask, provenance=Provenance(volume="2", subset="train")), Subset.TRAIN
     )
     (pair,) = list_pairs(dataset)
-    assert provenance_file(pair.annotated) in files_to_clean(dataset)
+    assert provenance_file(pair.label_mask) in files_to_clean(dataset)
     clean_dataset(dataset, files_to_clean(dataset))
     assert not [path for path in dataset.rglob("*") if path.is_file()]
 
@@ -171,6 +171,6 @@ def test_clean_takes_the_json_files_of_volumes_along(dataset):
 def test_overwriting_a_volume_does_not_delete_a_folder_of_its_name(dataset):
     touch(dataset, "train/images/1.nii/precious.txt")
     with pytest.raises(UserError, match=r"1\.nii is no volume, so it is not replaced. Move it"):
-        add_sample(dataset, Sample("1", IMAGE, IMAGE), Part.TRAIN, overwrite=True)
+        add_sample(dataset, Sample("1", IMAGE, IMAGE), Subset.TRAIN, overwrite=True)
     assert (dataset / "train/images/1.nii/precious.txt").exists()
     assert not (dataset / "train/images/1.tif").exists()

@@ -8,33 +8,33 @@ import numpy as np
 import pytest
 
 from napari_unet3d.configs import TrainingConfig
-from napari_unet3d.data.checks import Finding, Severity
+from napari_unet3d.data.checks import Issue, Severity
 from napari_unet3d.data.label_checks import check_label_values, check_roles
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.statistics import VolumeFacts, survey
+from napari_unet3d.data.statistics import VolumeStatistics, compute_statistics
 
 ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
 SHAPE = (10, 20, 30)
 
 
-def facts(*boxes: tuple[int, tuple[int, int, int]], fill: int = 0, name: str = "a") -> VolumeFacts:
+def facts(*boxes: tuple[int, tuple[int, int, int]], fill: int = 0, name: str = "a") -> VolumeStatistics:
     """A volume with a box of each label value, one behind the other along x."""
     labels = np.full(SHAPE, fill, np.uint16)
     at = 0
     for value, (z, y, x) in boxes:
         labels[2 : 2 + z, 3 : 3 + y, at : at + x] = value
         at += x
-    return survey(Sample(name, np.arange(6000).reshape(SHAPE) % 251, labels, (2.0, 0.5, 0.25)))
+    return compute_statistics(Sample(name, np.arange(6000).reshape(SHAPE) % 251, labels, (2.0, 0.5, 0.25)))
 
 
 BOX, OTHER = (1, (5, 6, 7)), (2, (5, 8, 4))
 
 
-def found(*volumes: VolumeFacts, **settings: Any) -> list[Finding]:
+def found(*volumes: VolumeStatistics, **settings: Any) -> list[Issue]:
     return list(check_label_values(volumes, TrainingConfig(**settings)))
 
 
-def said(*volumes: VolumeFacts, **settings: Any) -> tuple[Severity, str]:
+def said(*volumes: VolumeStatistics, **settings: Any) -> tuple[Severity, str]:
     """The only thing that is said beside the table of values."""
     (_, finding) = found(*volumes, **settings)
     return finding.severity, finding.message
@@ -42,10 +42,10 @@ def said(*volumes: VolumeFacts, **settings: Any) -> tuple[Severity, str]:
 
 def test_sound_labels_are_only_listed():
     assert found(facts(BOX), facts(BOX, name="b")) == [
-        Finding(INFO, "Label values and their part of all voxels: 0 (96.5 %), 1 (3.5 %); 0 is background.")
+        Issue(INFO, "Label values and their part of all voxels: 0 (96.5 %), 1 (3.5 %); 0 is background.")
     ]
     assert found(facts(BOX, OTHER), task="classes") == [
-        Finding(INFO, "Label values and their part of all voxels: 0 (93.8 %), 1 (3.5 %), 2 (2.67 %); 0 is background.")
+        Issue(INFO, "Label values and their part of all voxels: 0 (93.8 %), 1 (3.5 %), 2 (2.67 %); 0 is background.")
     ]
 
 
@@ -57,7 +57,7 @@ def test_many_values_are_summed_up():
 
 
 def test_without_labels_nothing_is_said_here():
-    assert not found(survey(Sample("a", np.zeros(SHAPE))))
+    assert not found(compute_statistics(Sample("a", np.zeros(SHAPE))))
 
 
 def test_no_foreground_in_any_volume():
@@ -82,7 +82,7 @@ def test_annotated_part():
     volume = facts((1, (5, 10, 10)), (2, (2, 10, 10)))
     listed, annotated = found(volume, zero_is="unlabelled")
     assert listed.message.endswith("0 (88.3 %), 1 (8.33 %), 2 (3.33 %); 0 is not annotated, 1 is background.")
-    assert annotated == Finding(INFO, "700 voxels (11.7 %) are annotated; the others neither train nor validate.")
+    assert annotated == Issue(INFO, "700 voxels (11.7 %) are annotated; the others neither train nor validate.")
 
 
 def test_hardly_anything_is_annotated():
@@ -99,7 +99,7 @@ def test_no_background_is_annotated():
 
 def test_nothing_is_annotated_in_one_volume():
     findings = found(facts((1, (8, 15, 20)), OTHER), facts(name="b"), zero_is="unlabelled")
-    assert any(f == Finding(WARNING, "Nothing is annotated in 'b'; paint in it, or leave it out.") for f in findings)
+    assert any(f == Issue(WARNING, "Nothing is annotated in 'b'; paint in it, or leave it out.") for f in findings)
 
 
 def test_no_background_at_all():

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_unet3d.data.dataset import Part, add_sample, read_samples
-from napari_unet3d.data.memmap import Shelf
+from napari_unet3d.data.dataset import Subset, add_sample, read_samples
+from napari_unet3d.data.memmap import MemmapStore
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 
@@ -22,7 +22,7 @@ BYTES = 3 * 4 * 5  # of an image or labels in uint8
 def dataset(tmp_path: Path) -> Path:
     for seed in (1, 2, 3):
         image = np.random.default_rng(seed).integers(0, 255, (3, 4, 5), dtype=np.uint8)
-        add_sample(tmp_path / "data", Sample(str(seed), image, image > 99, (2.0, 0.5, 0.25)), Part.TRAIN)
+        add_sample(tmp_path / "data", Sample(str(seed), image, image > 99, (2.0, 0.5, 0.25)), Subset.TRAIN)
     return tmp_path / "data"
 
 
@@ -38,8 +38,8 @@ def is_on_disk(array: np.ndarray) -> bool:
 )
 def test_what_is_too_much_lies_on_disk(dataset: Path, tmp_path: Path, budget: int, on_disk: list[str] | str) -> None:
     whole = read_samples(dataset)
-    with Shelf(tmp_path / "run", budget) as shelf:
-        kept = read_samples(dataset, Part.TRAIN, shelf)
+    with MemmapStore(tmp_path / "run", budget) as shelf:
+        kept = read_samples(dataset, Subset.TRAIN, shelf)
         arrays = {f"{sample.name} {kind}": getattr(sample, kind) for sample in kept for kind in ("labels", "image")}
         found = [name for name, array in arrays.items() if is_on_disk(array)]
         assert found == (on_disk if on_disk != "all" else list(arrays))
@@ -54,30 +54,30 @@ def test_what_is_too_much_lies_on_disk(dataset: Path, tmp_path: Path, budget: in
 
 
 def test_nothing_is_made_when_all_fits(dataset: Path, tmp_path: Path) -> None:
-    with Shelf(tmp_path / "run") as shelf:
-        assert len(read_samples(dataset, Part.TRAIN, shelf)) == 3
+    with MemmapStore(tmp_path / "run") as shelf:
+        assert len(read_samples(dataset, Subset.TRAIN, shelf)) == 3
     assert not (tmp_path / "run").exists()
 
 
 def test_the_files_go_when_reading_fails(dataset: Path, tmp_path: Path) -> None:
     (dataset / "train/images/3.tif").write_bytes(b"no volume")
-    with pytest.raises(UserError, match=r"3\.tif"), Shelf(tmp_path / "run", 0) as shelf:
-        read_samples(dataset, Part.TRAIN, shelf)
+    with pytest.raises(UserError, match=r"3\.tif"), MemmapStore(tmp_path / "run", 0) as shelf:
+        read_samples(dataset, Subset.TRAIN, shelf)
     assert not (tmp_path / "run").exists()
 
 
 def test_a_shelf_that_nobody_holds_empties_itself_and_leaves_the_rest(tmp_path: Path) -> None:
     (tmp_path / "model").touch()
-    shelf = Shelf(tmp_path, 0)
-    shelf.keep(np.ones(9))
+    shelf = MemmapStore(tmp_path, 0)
+    shelf.store(np.ones(9))
     assert len(list(tmp_path.iterdir())) == 2
     del shelf
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 def test_the_notice_says_how_much_and_where(tmp_path: Path) -> None:
-    with Shelf(tmp_path, 0) as shelf:
-        shelf.keep(np.zeros((40, 50, 60), np.uint8))
+    with MemmapStore(tmp_path, 0) as shelf:
+        shelf.store(np.zeros((40, 50, 60), np.uint8))
         shelf.n_bytes_on_disk = 12_345_678_901
         assert shelf.notice.startswith(
             "12.3 GB of the volumes do not fit into memory and are read from temporary files"
@@ -87,8 +87,8 @@ def test_the_notice_says_how_much_and_where(tmp_path: Path) -> None:
 
 def test_a_view_that_is_kept_has_its_own_values(tmp_path: Path) -> None:
     image = np.arange(2 * 3 * 4, dtype=np.float32).reshape(2, 3, 4)
-    with Shelf(tmp_path, 0) as shelf:
-        np.testing.assert_array_equal(shelf.keep(image[:, ::-1, 1:]), image[:, ::-1, 1:])
+    with MemmapStore(tmp_path, 0) as shelf:
+        np.testing.assert_array_equal(shelf.store(image[:, ::-1, 1:]), image[:, ::-1, 1:])
 
 
 FULL_DISK = """

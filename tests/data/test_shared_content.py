@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_unet3d.data.dataset import Part, add_sample
+from napari_unet3d.data.dataset import Subset, add_sample
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.shared_content import matching_test_volumes, shares_content, trained_content
@@ -51,10 +51,10 @@ def test_only_what_is_annotated_counts():
     scene = noise(4, (24, 30, 72))
     mask = np.zeros((24, 30, 40), bool)
     mask[5:12, 5:15, 2:12] = True
-    assert not shares_content(Sample("left", scene[..., :40], annotated=mask), scene[..., 30:])
+    assert not shares_content(Sample("left", scene[..., :40], label_mask=mask), scene[..., 30:])
     mask[5:12, 5:15, 30:40] = True
-    assert shares_content(Sample("left", scene[..., :40], annotated=mask), scene[..., 30:])
-    assert not shares_content(Sample("left", scene[..., :40], annotated=0 * mask > 0), scene)
+    assert shares_content(Sample("left", scene[..., :40], label_mask=mask), scene[..., 30:])
+    assert not shares_content(Sample("left", scene[..., :40], label_mask=0 * mask > 0), scene)
 
 
 def test_few_grey_values_are_no_proof_unless_all_of_it_is_found():
@@ -70,14 +70,14 @@ def test_few_grey_values_are_no_proof_unless_all_of_it_is_found():
 def test_test_volumes_are_named_and_training_volumes_remembered(tmp_path):
     labels = np.ones(SHAPE, np.uint8)
     for seed, name in enumerate("ab"):
-        add_sample(tmp_path, Sample(name, noise(seed), labels), Part.TEST)
-    add_sample(tmp_path, Sample("c", noise(2), labels), Part.TRAIN)
+        add_sample(tmp_path, Sample(name, noise(seed), labels), Subset.TEST)
+    add_sample(tmp_path, Sample("c", noise(2), labels), Subset.TRAIN)
     mask = np.zeros(SHAPE, bool)
     mask[4:14, 4:14, 4:14] = True
-    corrected = Sample("b", noise(0), labels, annotated=mask, origin=Provenance(volume="b"))
+    corrected = Sample("b", noise(0), labels, label_mask=mask, provenance=Provenance(volume="b"))
     assert matching_test_volumes(tmp_path, corrected) == ("a",)
     assert matching_test_volumes(tmp_path / "new", corrected) == ()
     before = trained_content(tmp_path)
     assert [before.shows(noise(seed)) for seed in range(4)] == [False, False, True, False]
-    add_sample(tmp_path, corrected, Part.TRAIN)
+    add_sample(tmp_path, corrected, Subset.TRAIN)
     assert [trained_content(tmp_path).shows(noise(seed)) for seed in range(4)] == [True, False, True, False]

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_unet3d.configs import ZeroIs
-from napari_unet3d.data.corrected_regions import let_corrections_count, without_corrected_places
+from napari_unet3d.data.corrected_regions import apply_corrections, mask_corrected
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.split import Block, Role, Split, learnt_from_validation, split_samples
+from napari_unet3d.data.split import Block, Role, Split, find_validation_leaks, split_samples
 from napari_unet3d.errors import UserError
 
 
@@ -122,7 +122,7 @@ def test_the_mask_and_the_meaning_of_zero_count_for_the_draw():
     ones, twos = np.ones((4, 4, 4), np.uint8), np.full((4, 4, 4), 2, np.uint8)
     image, nowhere = np.zeros((4, 4, 4)), np.zeros((4, 4, 4), bool)
     sparse = [Sample("a", image, ones), Sample("b", image, twos), Sample("c", image, twos)]
-    masked = [Sample("a", image, ones, annotated=nowhere), *sparse[1:]]
+    masked = [Sample("a", image, ones, label_mask=nowhere), *sparse[1:]]
     for seed in range(9):
         drawn = split_samples(sparse, 0.34, seed, gap_zyx=(1, 1, 1), zero_is=ZeroIs.UNLABELLED)
         assert names(drawn.val)[0] in "bc"
@@ -228,7 +228,7 @@ def test_a_volume_that_is_too_small_says_by_how_much():
 def corrected(source: str, made: str = "1", start=(0, 0, 0), mask=None, part="train", name=None) -> Sample:
     shape = (2, 3, 4) if mask is None else mask.shape
     labels = np.ones(shape, np.uint8)
-    origin = Provenance(volume=source, part=part, start_zyx=start, made=made)
+    origin = Provenance(volume=source, subset=part, start_zyx=start, made=made)
     return Sample(name or f"{source} corrected", np.zeros(shape, np.uint8), labels, (1.0, 1.0, 1.0), mask, origin)
 
 
@@ -252,7 +252,7 @@ def test_beside_corrected_volumes_a_single_one_is_still_cut():
 def test_what_a_corrected_validation_volume_leaks_is_found():
     parts = split([*samples(3), corrected("1"), corrected("2"), corrected("3"), corrected("9", part="")], 0.34, 0)
     (judge,) = names(parts.val)
-    found = learnt_from_validation(parts.train, parts.val, parts.blocks)
+    found = find_validation_leaks(parts.train, parts.val, parts.blocks)
     assert found == [(judge, f"{judge} corrected")]
 
 
@@ -261,7 +261,7 @@ def test_a_leak_from_a_block_depends_on_where_the_correction_lies():
     training, validation = split([one], 0.2, 0).blocks
     for block, found in ((validation, ["one"]), (training, [])):
         parts = split([one, corrected("one", start=block.start_zyx)], 0.2, 0)
-        assert [source for source, _ in learnt_from_validation(parts.train, parts.val, parts.blocks)] == found
+        assert [source for source, _ in find_validation_leaks(parts.train, parts.val, parts.blocks)] == found
 
 
 def test_later_corrections_replace_what_other_volumes_say_there():
@@ -271,18 +271,18 @@ def test_later_corrections_replace_what_other_volumes_say_there():
     first = corrected("a", "1", (1, 1, 1), mask)
     second = corrected("a", "2", (2, 2, 2), np.ones((2, 3, 4), bool), name="a corrected 2")
     other = Sample("b", np.zeros((4, 5, 6), np.uint8), np.ones((4, 5, 6), np.uint8))
-    left = without_corrected_places([whole, other, first, second])
+    left = mask_corrected([whole, other, first, second])
     expected = np.ones((4, 5, 6), bool)
     expected[1, 2:4, 1:3] = False
     expected[2:4, 2:5, 2:6] = False
-    np.testing.assert_array_equal(left[0].annotated, expected)
-    assert left[1].annotated is None
-    np.testing.assert_array_equal(left[2].annotated, mask)  # the second begins one voxel further in z
-    assert left[3].annotated.all()
+    np.testing.assert_array_equal(left[0].label_mask, expected)
+    assert left[1].label_mask is None
+    np.testing.assert_array_equal(left[2].label_mask, mask)  # the second begins one voxel further in z
+    assert left[3].label_mask.all()
 
 
 def test_a_volume_that_was_corrected_throughout_trains_no_more():
     volumes = [Sample(name, np.zeros((2, 3, 4), np.uint8), np.ones((2, 3, 4), np.uint8)) for name in "ab"]
     everywhere = corrected("a", mask=np.ones((2, 3, 4), bool))
     parts = split([*volumes, everywhere], 0, 0)
-    assert names(let_corrections_count(parts, [*volumes, everywhere]).train) == ["b", "a corrected"]
+    assert names(apply_corrections(parts, [*volumes, everywhere]).train) == ["b", "a corrected"]

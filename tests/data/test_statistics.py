@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
-from napari_unet3d.data.pairs import Part
+from napari_unet3d.data.pairs import Subset
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.statistics import count_values, fingerprint, survey
+from napari_unet3d.data.statistics import count_values, fingerprint, compute_statistics
 
 IMAGE = np.arange(5 * 6 * 7, dtype=np.uint8).reshape(5, 6, 7)
 
@@ -40,12 +40,12 @@ def test_facts_by_hand():
     labels = np.zeros((5, 6, 7), np.uint8)
     labels[1, 2, :3] = 2
     labels[4] = 1
-    facts = survey(Sample("a", IMAGE, labels, (2.0, 0.5, 0.25)), Part.TEST)
-    assert (facts.name, facts.part, facts.shape, facts.voxel_size_um) == ("a", Part.TEST, (5, 6, 7), (2.0, 0.5, 0.25))
-    assert (facts.grey_range, facts.grey_mean) == ((0.0, 209.0), pytest.approx(104.5))
+    facts = compute_statistics(Sample("a", IMAGE, labels, (2.0, 0.5, 0.25)), Subset.TEST)
+    assert (facts.name, facts.subset, facts.shape, facts.voxel_size_um) == ("a", Subset.TEST, (5, 6, 7), (2.0, 0.5, 0.25))
+    assert (facts.intensity_range, facts.intensity_mean) == ((0.0, 209.0), pytest.approx(104.5))
     assert facts.label_counts == {0: 165, 1: 42, 2: 3}
     assert (facts.n_above(0), facts.n_above(1)) == (45, 3)
-    assert survey(Sample("a", IMAGE)).label_counts == {}
+    assert compute_statistics(Sample("a", IMAGE)).label_counts == {}
 
 
 @pytest.mark.parametrize("axis", range(3))
@@ -54,13 +54,13 @@ def test_painted_slices_are_thin_and_objects_are_not(axis):
     for place in (0, 4, 7):
         painted[(slice(None),) * axis + (place,)] = 1
     blocks[2:5, 3:7, 4:6] = 1
-    assert survey(Sample("a", np.ones((9, 10, 11)), painted)).thin_share == 1
-    assert survey(Sample("a", np.ones((9, 10, 11)), blocks)).thin_share == 0
+    assert compute_statistics(Sample("a", np.ones((9, 10, 11)), painted)).single_slice_fraction == 1
+    assert compute_statistics(Sample("a", np.ones((9, 10, 11)), blocks)).single_slice_fraction == 0
     blocks[7, :4, :4] = 1  # 16 thin voxels beside 24 others
-    assert survey(Sample("a", np.ones((9, 10, 11)), blocks)).thin_share == pytest.approx(16 / 40)
+    assert compute_statistics(Sample("a", np.ones((9, 10, 11)), blocks)).single_slice_fraction == pytest.approx(16 / 40)
 
 
 def test_slices_painted_along_all_three_axes_are_thin():
     painted = np.zeros((30, 31, 32), np.uint8)
     painted[10], painted[:, 20], painted[:, :, 5] = 1, 2, 1
-    assert survey(Sample("a", np.ones((30, 31, 32)), painted)).thin_share > 0.9
+    assert compute_statistics(Sample("a", np.ones((30, 31, 32)), painted)).single_slice_fraction > 0.9

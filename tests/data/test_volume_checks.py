@@ -10,19 +10,19 @@ import pytest
 
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.checks import Severity
-from napari_unet3d.data.pairs import Part
+from napari_unet3d.data.pairs import Subset
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.split import Block, Role
-from napari_unet3d.data.statistics import VolumeFacts, survey
-from napari_unet3d.data.volume_checks import check_blocks, check_grey_values, check_leaks, check_voxel_sizes
+from napari_unet3d.data.statistics import VolumeStatistics, compute_statistics
+from napari_unet3d.data.volume_checks import check_blocks, check_intensities, check_leaks, check_voxel_sizes
 
 NOISE = np.random.default_rng(0).integers(0, 90, (12, 6, 7)).astype(np.uint16)
 VOXEL_SIZE = (2.0, 0.5, 0.25)
 
 
-def facts(name: str, image: np.ndarray, part: Part = Part.TRAIN, voxel_size_um=VOXEL_SIZE) -> VolumeFacts:
-    return survey(Sample(name, image, voxel_size_um=voxel_size_um), part)
+def facts(name: str, image: np.ndarray, part: Subset = Subset.TRAIN, voxel_size_um=VOXEL_SIZE) -> VolumeStatistics:
+    return compute_statistics(Sample(name, image, voxel_size_um=voxel_size_um), part)
 
 
 def only(findings: Any) -> str:
@@ -35,7 +35,7 @@ A, COPY, OTHER = facts("a", NOISE), facts("copy", NOISE.astype(np.float32)), fac
 
 
 def test_different_volumes_are_no_leak():
-    assert not list(check_leaks([A, OTHER, facts("t", NOISE + 2, Part.TEST)], {"other"}))
+    assert not list(check_leaks([A, OTHER, facts("t", NOISE + 2, Subset.TEST)], {"other"}))
 
 
 def test_one_volume_twice():
@@ -48,7 +48,7 @@ def test_one_volume_twice():
 
 
 def test_a_training_volume_in_the_test_set():
-    copy = facts("t", NOISE, Part.TEST)
+    copy = facts("t", NOISE, Subset.TEST)
     assert "'a' and 't' are the same volume, which trains and tests, so the result would flatter the model" in only(
         check_leaks([A, copy], set())
     )
@@ -96,34 +96,34 @@ def test_mixed_voxel_sizes():
 
 
 def test_one_grey_value():
-    message = only(check_grey_values([A, facts("flat", np.full((3, 4, 5), 7))], TrainingConfig()))
+    message = only(check_intensities([A, facts("flat", np.full((3, 4, 5), 7))], TrainingConfig()))
     assert message == "'flat' has one grey value everywhere; export it again."
 
 
 def test_large_grey_values_that_are_not_normalised():
     bright = facts("bright", NOISE + 40)
-    message = only(check_grey_values([bright], TrainingConfig(normalisation="none")))
+    message = only(check_intensities([bright], TrainingConfig(normalisation="none")))
     assert message.startswith("Grey values go from 40 to 129 and are not normalised")
-    assert not list(check_grey_values([bright], TrainingConfig()))
-    assert not list(check_grey_values([A], TrainingConfig(normalisation="none")))
+    assert not list(check_intensities([bright], TrainingConfig()))
+    assert not list(check_intensities([A], TrainingConfig(normalisation="none")))
 
 
 def test_different_grey_values_that_are_not_normalised():
     dark = facts("dark", NOISE // 10)
-    message = only(check_grey_values([A, dark], TrainingConfig(normalisation="none")))
+    message = only(check_intensities([A, dark], TrainingConfig(normalisation="none")))
     assert f"the mean of 'dark' is {(NOISE // 10).mean():.4g}, that of 'a' {NOISE.mean():.4g}. Set the" in message
-    assert not list(check_grey_values([A, dark], TrainingConfig()))
-    assert not list(check_grey_values([], TrainingConfig(normalisation="none")))
+    assert not list(check_intensities([A, dark], TrainingConfig()))
+    assert not list(check_intensities([], TrainingConfig(normalisation="none")))
 
 
-def corrected(source: str, part: str) -> VolumeFacts:
+def corrected(source: str, part: str) -> VolumeStatistics:
     mask = np.ones(NOISE.shape, bool)
     sample = Sample(f"{source} corrected", NOISE, np.ones_like(mask, np.uint8), VOXEL_SIZE, mask)
-    return survey(replace(sample, origin=Provenance(volume=source, part=part)))
+    return compute_statistics(replace(sample, origin=Provenance(volume=source, subset=part)))
 
 
 def test_a_corrected_volume_is_no_copy_of_its_source_but_must_not_be_a_test_volume():
-    test = facts("test/t", NOISE, Part.TEST)
+    test = facts("test/t", NOISE, Subset.TEST)
     assert not list(check_leaks([A, corrected("a", "train")], set()))
     assert only(check_leaks([OTHER, test, corrected("t", "test")], set())) == (
         "'t corrected' trains and was cut from the test volume 'test/t', whose score is not to be trusted any more. "
@@ -132,5 +132,5 @@ def test_a_corrected_volume_is_no_copy_of_its_source_but_must_not_be_a_test_volu
 
 
 def test_a_correction_of_another_volume_is_no_excuse_for_a_copy():
-    test = facts("test/t", NOISE, Part.TEST)
+    test = facts("test/t", NOISE, Subset.TEST)
     assert "are the same volume, which tests and trains" in only(check_leaks([test, corrected("b", "train")], set()))

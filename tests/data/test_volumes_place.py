@@ -10,7 +10,7 @@ import pytest
 import SimpleITK
 
 from napari_unet3d.data.checks import Severity, check_dataset
-from napari_unet3d.data.dataset import Part, read_samples
+from napari_unet3d.data.dataset import Subset, read_samples
 from napari_unet3d.data.volumes import read_sample, read_volume, write_volume
 from napari_unet3d.errors import UserError
 
@@ -117,7 +117,7 @@ def test_the_check_and_reading_refuse_other_directions(tmp_path, suffix):
     )
     with pytest.raises(UserError, match="runs in other directions"):
         read_samples(folder)
-    assert len(read_samples(folder, Part.TEST)) == 1
+    assert len(read_samples(folder, Subset.TEST)) == 1
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

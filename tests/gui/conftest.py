@@ -7,7 +7,7 @@ import pytest
 from qtpy.QtCore import Qt
 
 from napari_unet3d.configs import TrainingConfig
-from napari_unet3d.data.dataset import Part, add_sample, create_dataset
+from napari_unet3d.data.dataset import Subset, add_sample, create_dataset
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.session import preferences as memory
 from napari_unet3d.training.events import EpochFinished
@@ -52,7 +52,7 @@ def ball():
 def dataset(tmp_path, ball):
     folder = create_dataset(tmp_path / "my dataset")
     for name in ("1", "2", "3"):
-        add_sample(folder, ball(name), Part.TRAIN)
+        add_sample(folder, ball(name), Subset.TRAIN)
     return folder
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_unet3d.configs import TrainingConfig, ZeroIs
-from napari_unet3d.data.dataset import Part, add_sample, create_dataset
+from napari_unet3d.data.dataset import Subset, add_sample, create_dataset
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.session.recent_runs import remember_run
 from napari_unet3d.training.loop import train
@@ -29,7 +29,7 @@ def volume(name, seed, zero_is=ZeroIs.BACKGROUND):
 
 def make_run(folder, name, zero_is=ZeroIs.BACKGROUND):
     dataset = create_dataset(folder / f"{name} dataset")
-    for number, part in enumerate((Part.TRAIN, Part.TRAIN, Part.TEST)):
+    for number, part in enumerate((Subset.TRAIN, Subset.TRAIN, Subset.TEST)):
         add_sample(dataset, volume(f"v{number}", number, zero_is), part)
     config = TrainingConfig(epochs=1, steps_per_epoch=1, val_fraction=0.5, device="cpu", zero_is=zero_is)
     list(train(dataset, folder / name, config))
@@ -275,7 +275,7 @@ def test_a_volume_of_a_test_set_is_inspected_with_its_truth(zero_is, folder, ope
     dock = inspect_errors(predict)
     inspection = dock.inspection
     assert inspection.origin.run == run
-    assert (inspection.dataset, inspection.part) == (folder / f"{name} dataset", Part.TEST)
+    assert (inspection.dataset, inspection.part) == (folder / f"{name} dataset", Subset.TEST)
     painted, labels = volume("v2", 2, zero_is).labels, inspection.outcome.prediction.labels
     if zero_is is ZeroIs.UNLABELLED:
         labels, painted = np.where(painted > 0, labels, 0), np.maximum(painted, 1) - 1

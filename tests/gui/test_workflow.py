@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from napari.layers import Image, Labels
 
-from napari_unet3d.data.dataset import Part, list_pairs, read_samples
-from napari_unet3d.data.ground_truth import Truth
+from napari_unet3d.data.dataset import Subset, list_pairs, read_samples
+from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.inference.events import Prediction
 from napari_unet3d.session.comparison import compare
@@ -42,7 +42,7 @@ def test_from_nothing_to_the_difference(viewer, open_dock, wait_for_end, qtbot, 
     generate.folder.value = tmp_path / "dataset"
     generate.n_train.value, generate.n_test.value = 2, 1
     wait_for_end(generate, generate.run_bar.start_button.click)
-    assert len(list_pairs(tmp_path / "dataset", Part.TRAIN)) == 2
+    assert len(list_pairs(tmp_path / "dataset", Subset.TRAIN)) == 2
 
     train = open_dock("Train")
     assert train.source.dataset == tmp_path / "dataset", "the docks meet in the dataset folder"
@@ -60,7 +60,7 @@ def test_from_nothing_to_the_difference(viewer, open_dock, wait_for_end, qtbot, 
 
     predict = open_dock("Predict")
     assert predict.model.value == train.record.run_folder
-    volume = read_samples(tmp_path / "dataset", Part.TEST)[0]
+    volume = read_samples(tmp_path / "dataset", Subset.TEST)[0]
     image = viewer.add_image(volume.image, name="mine", scale=(2, 1, 1), translate=(5, 6, 7))
     viewer.add_labels(volume.labels, name="mine labels", scale=(2, 1, 1), translate=(5, 6, 7))
     predict.target.image.value = image
@@ -87,7 +87,7 @@ def test_mistakes_are_red_and_blue_in_3d_and_in_2d(viewer):
     predicted[4:12, 4:14, 8:18] = 1
     grey = (truth > 0) * 150.0 + 20
     prediction = Prediction("cube", predicted.astype(np.uint8), predicted.astype(np.float32), (2.0, 1.0, 1.0))
-    show_volume(viewer, Sample("cube", grey, truth, (2.0, 1.0, 1.0)), compare(prediction, Truth(truth)))
+    show_volume(viewer, Sample("cube", grey, truth, (2.0, 1.0, 1.0)), compare(prediction, GroundTruth(truth)))
     viewer.dims.set_point(0, 16)
     for ndisplay in (2, 3):
         viewer.dims.ndisplay = ndisplay

@@ -14,29 +14,29 @@ import torch
 from scipy import ndimage
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from napari_unet3d.configs import Fit, Normalisation, PredictionConfig, Task, TrainingConfig
+from napari_unet3d.configs import ResizeMode, Normalisation, PredictionConfig, Task, TrainingConfig
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.volumes import read_volume, write_volume
 from napari_unet3d.errors import OutOfMemory
 from napari_unet3d.inference import memory_budget as memory
 from napari_unet3d.inference.events import Prediction, PredictionWritten, TilesPredicted
-from napari_unet3d.inference.memory_budget import Budget, bytes_per_voxel, largest_tile
+from napari_unet3d.inference.memory_budget import MemoryBudget, bytes_per_voxel, largest_tile
 from napari_unet3d.inference.predict import predict, predict_files
 from napari_unet3d.inference.tiling import gaussian_window, tile_grid
 from napari_unet3d.model.checkpoint import Checkpoint
 from napari_unet3d.model.network import build_unet
 from napari_unet3d.model.plan import LabelClass, Plan
-from napari_unet3d.transforms.pad import halved
+from napari_unet3d.transforms.pad import halve_longest_side
 
 VOXEL_SIZE = (2.0, 0.5, 1.0)
 CPU = torch.device("cpu")
 PATCH = (4, 12, 14)
 
 
-def model(fit: Fit = Fit.PAD, normalisation: Normalisation = Normalisation.NONE, **plan: Any) -> Checkpoint:
+def model(fit: ResizeMode = ResizeMode.PAD, normalisation: Normalisation = Normalisation.NONE, **plan: Any) -> Checkpoint:
     """Make a small network with random weights, whose last layer is scaled so that its answers differ."""
-    config = TrainingConfig(preset="xxsmall", fit=fit, normalisation=normalisation, task=plan.get("task", "foreground"))
+    config = TrainingConfig(preset="xxsmall", resize_mode=fit, normalisation=normalisation, task=plan.get("task", "foreground"))
     made = Plan(**{"strides": ((1, 2, 2),), **plan})
     weights = build_unet(config, made).state_dict()
     return Checkpoint(config, weights, 1, plan=made)
@@ -58,7 +58,7 @@ def outputs(checkpoint: Checkpoint, grey: np.ndarray) -> np.ndarray:
     """Ask the network itself for its probabilities (channel, z, y, x)."""
     with torch.no_grad():
         logits = checkpoint.network()(torch.from_numpy(np.ascontiguousarray(grey))[None, None])
-    is_classes = checkpoint.plan.task is Task.CLASSES
+    is_classes = checkpoint.plan.task is Task.SEMANTIC
     answer: np.ndarray = (logits.softmax(1) if is_classes else logits.sigmoid())[0].numpy()
     return answer
 
@@ -67,7 +67,7 @@ def blended(checkpoint: Checkpoint, grey: np.ndarray, patch: tuple[int, int, int
     """Blend the network's answers for all tiles of a volume that fits it, in float64."""
     windows = [gaussian_window(min(side, whole)) for side, whole in zip(patch, grey.shape, strict=True)]
     window = windows[0][:, None, None] * windows[1][:, None] * windows[2]
-    sums, weights = np.zeros((checkpoint.plan.n_outputs, *grey.shape)), np.zeros(grey.shape)
+    sums, weights = np.zeros((checkpoint.plan.out_channels, *grey.shape)), np.zeros(grey.shape)
     for row in tile_grid(grey.shape, patch, 0.5, checkpoint.plan.total_stride).rows():
         for corner in row:
             box = tuple(slice(start, start + side) for start, side in zip(corner, window.shape, strict=True))
@@ -135,7 +135,7 @@ def test_stopping_between_tiles_leaves_torch_as_it_was() -> None:
 @pytest.mark.parametrize("patch", [None, PATCH])
 def test_classes_keep_their_values_and_probabilities(patch: tuple[int, int, int] | None) -> None:
     classes = (LabelClass(value=3, name="wall"), LabelClass(value=300, name="cell"))
-    checkpoint = model(task=Task.CLASSES, classes=classes, patch_zyx=patch)
+    checkpoint = model(task=Task.SEMANTIC, classes=classes, patch_zyx=patch)
     sample = volume()
     _, result = run(checkpoint, sample, uncertainty=False)
     expected = blended(checkpoint, padded(sample.image), patch or (9, 22, 30))
@@ -153,7 +153,7 @@ def test_classes_keep_their_values_and_probabilities(patch: tuple[int, int, int]
 
 
 def test_objects_have_three_maps_and_ids() -> None:
-    checkpoint, sample = model(task=Task.OBJECTS, patch_zyx=PATCH), volume()
+    checkpoint, sample = model(task=Task.INSTANCE, patch_zyx=PATCH), volume()
     _, result = run(checkpoint, sample)
     expected = blended(checkpoint, padded(sample.image), PATCH)
     assert result.maps is not None
@@ -181,7 +181,7 @@ def test_the_voxel_size_of_the_model_is_used_and_the_answer_lies_on_the_image() 
 
 
 def test_maps_come_back_to_the_image_too() -> None:
-    checkpoint = model(task=Task.OBJECTS, spacing_um=(3.0, 0.7, 0.6), patch_zyx=(4, 8, 8))
+    checkpoint = model(task=Task.INSTANCE, spacing_um=(3.0, 0.7, 0.6), patch_zyx=(4, 8, 8))
     _, result = run(checkpoint, volume((7, 19, 25)), uncertainty=True)
     assert result.maps is not None
     assert result.uncertainty is not None
@@ -225,7 +225,7 @@ def test_uncertainty_is_the_entropy_of_the_mean_over_mirror_images() -> None:
 
 def test_the_uncertainty_of_classes_goes_up_to_one() -> None:
     classes = tuple(LabelClass(value=value, name=str(value)) for value in (1, 2, 3))
-    checkpoint = model(task=Task.CLASSES, classes=classes)
+    checkpoint = model(task=Task.SEMANTIC, classes=classes)
     for weight in checkpoint.weights.values():
         weight.zero_()  # all four are equally probable
     _, result = run(checkpoint, volume((4, 8, 8)), uncertainty=True)
@@ -315,9 +315,9 @@ def test_the_last_rung_is_an_error_that_says_what_to_do() -> None:
 
 def test_the_rungs_of_a_gpu_in_their_order() -> None:
     gpu = torch.device("cuda")
-    budget, tile, words = Budget(gpu, gpu, 4), (96, 64, 96), []
+    budget, tile, words = MemoryBudget(gpu, gpu, 4), (96, 64, 96), []
     for _ in range(20):
-        step = budget.next_smaller(budget.n_tiles, tile, (4, 8, 8))
+        step = budget.reduce(budget.n_tiles, tile, (4, 8, 8))
         if step is None:
             break
         budget, said = step
@@ -337,10 +337,10 @@ def test_the_rungs_of_a_gpu_in_their_order() -> None:
 
 
 def test_halving_by_hand() -> None:
-    assert halved((40, 96, 64), (4, 4, 4), 32) == (40, 48, 64)
-    assert halved((40, 36, 12), (1, 4, 4), 32) == (32, 36, 12)
-    assert halved((32, 32, 12), (1, 4, 4), 32) is None
-    assert halved((96, 128, 96), (64, 64, 64), 32) is None
+    assert halve_longest_side((40, 96, 64), (4, 4, 4), 32) == (40, 48, 64)
+    assert halve_longest_side((40, 36, 12), (1, 4, 4), 32) == (32, 36, 12)
+    assert halve_longest_side((32, 32, 12), (1, 4, 4), 32) is None
+    assert halve_longest_side((96, 128, 96), (64, 64, 64), 32) is None
 
 
 def test_a_volume_that_is_larger_than_the_free_memory_starts_in_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -361,7 +361,7 @@ def test_memory_is_counted_by_the_largest_layer() -> None:
 
 
 def test_the_batch_is_as_large_as_the_memory_allows() -> None:
-    budget = memory.suited_batch(Budget(CPU, CPU, 16), bytes_per_tile=1, sums_zyx=(1, 1, 1), n_channels=1)
-    assert budget == Budget(CPU, CPU, 16)
-    tight = memory.suited_batch(Budget(CPU, CPU, 16), 10**15, (1, 1, 1), 1)
+    budget = memory.fit_batch_size(MemoryBudget(CPU, CPU, 16), bytes_per_tile=1, sums_zyx=(1, 1, 1), n_channels=1)
+    assert budget == MemoryBudget(CPU, CPU, 16)
+    tight = memory.fit_batch_size(MemoryBudget(CPU, CPU, 16), 10**15, (1, 1, 1), 1)
     assert tight.n_tiles == 1

@@ -11,13 +11,13 @@ import pytest
 from matplotlib.image import imread
 
 from napari_unet3d.configs import Axis, EvaluationConfig, Task, TrainingConfig, ZeroIs
-from napari_unet3d.data.dataset import Part, add_sample, create_dataset
+from napari_unet3d.data.dataset import Subset, add_sample, create_dataset
 from napari_unet3d.data.events import Notice
-from napari_unet3d.data.ground_truth import Truth, read_truth
+from napari_unet3d.data.ground_truth import GroundTruth, decode_labels
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.volumes import read_volume, write_volume
 from napari_unet3d.errors import UserError
-from napari_unet3d.evaluation.metrics.score import ScoringRules, score
+from napari_unet3d.evaluation.metrics.score import MetricOptions, score
 from napari_unet3d.inference.evaluate import evaluate
 from napari_unet3d.inference.events import EvaluationFinished, ModelLoaded, TilesPredicted, VolumeEvaluated
 from napari_unet3d.inference.predict import predict
@@ -34,8 +34,8 @@ CPU = EvaluationConfig(device="cpu")
 def dataset(textured: Textured, tmp_path: Path) -> Path:
     for number, voxel_size_um in enumerate([(1.0, 1.0, 1.0), (2.0, 0.5, 1.0), (0.3, 0.2, 0.1)], start=1):
         sample = textured(f"scan {number}", (4 + number, 9, 12), voxel_size_um, seed=number)
-        add_sample(tmp_path / "dataset", sample, Part.TEST)
-    add_sample(tmp_path / "dataset", textured("never tested"), Part.TRAIN)
+        add_sample(tmp_path / "dataset", sample, Subset.TEST)
+    add_sample(tmp_path / "dataset", textured("never tested"), Subset.TRAIN)
     return tmp_path / "dataset"
 
 
@@ -65,7 +65,7 @@ def test_every_file_agrees_with_prediction_and_truth(
         assert difference.array.dtype == labels.array.dtype == np.uint8
         expected_size = read_volume(source).voxel_size_um
         assert labels.voxel_size_um == difference.voxel_size_um == expected_size
-        expected = score(labels.array, Truth(truth.astype(np.uint8)), f"scan {number}", expected_size)
+        expected = score(labels.array, GroundTruth(truth.astype(np.uint8)), f"scan {number}", expected_size)
         assert event.scores == expected
         assert metrics["volumes"][number - 1] == expected.as_dict()
         assert imread(tmp_path / "out" / "figures" / f"scan {number}.png").std() > 0.1
@@ -205,7 +205,7 @@ def of_task(task: Task, zero_is: ZeroIs = ZeroIs.BACKGROUND) -> Checkpoint:
     """A model with initial weights whose task and label convention are given; classes are 7, 300 and one more."""
     config = TrainingConfig(task=task, zero_is=zero_is)
     classes = (LabelClass(value=7, name="core"), LabelClass(value=300, name="shell"), LabelClass(value=301, name="x"))
-    plan = Plan(task=task, zero_is=zero_is, strides=((2, 2, 2),), classes=classes if task is Task.CLASSES else ())
+    plan = Plan(task=task, zero_is=zero_is, strides=((2, 2, 2),), classes=classes if task is Task.SEMANTIC else ())
     return Checkpoint(config, build_unet(config, plan).state_dict(), 1, plan=plan)
 
 
@@ -222,9 +222,9 @@ def test_labels_are_read_and_scored_as_the_model_means_them(
     _, *_, event, finished = evaluate(of_task(task, zero_is), [sample], out=tmp_path / "out", config=config)
     assert isinstance(event, VolumeEvaluated)
     assert isinstance(finished, EvaluationFinished)
-    truth = read_truth(labels, task, zero_is)
-    names = {7: "core", 300: "shell", 301: "x"} if task is Task.CLASSES else {}
-    rules = ScoringRules(task, names, tolerance_um=0.6)
+    truth = decode_labels(labels, task, zero_is)
+    names = {7: "core", 300: "shell", 301: "x"} if task is Task.SEMANTIC else {}
+    rules = MetricOptions(task, names, tolerance_um=0.6)
     found = event.prediction.labels
     assert event.scores == score(found, truth, "painted", sample.voxel_size_um, rules)
     np.testing.assert_array_equal(event.truth.labels, truth.labels)
@@ -233,11 +233,11 @@ def test_labels_are_read_and_scored_as_the_model_means_them(
     np.testing.assert_array_equal(difference == 1, known & (found > 0) & (truth.labels == 0))
     np.testing.assert_array_equal(difference == 2, known & (found == 0) & (truth.labels > 0))
     wrong = known & (found > 0) & (truth.labels > 0) & (found != truth.labels)
-    np.testing.assert_array_equal(difference == 3, wrong & (task is Task.CLASSES))
+    np.testing.assert_array_equal(difference == 3, wrong & (task is Task.SEMANTIC))
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text(), parse_constant=pytest.fail)
     assert metrics["mean"] == finished.mean.numbers()
-    assert ("objects" in metrics["mean"]) == (task is Task.OBJECTS)
-    assert ("classes" in metrics["mean"]) == (task is Task.CLASSES)
+    assert ("objects" in metrics["mean"]) == (task is Task.INSTANCE)
+    assert ("classes" in metrics["mean"]) == (task is Task.SEMANTIC)
 
 
 def test_augmentation_moves_ids_and_annotation_together(textured: Textured) -> None:
@@ -247,11 +247,11 @@ def test_augmentation_moves_ids_and_annotation_together(textured: Textured) -> N
     labels[1:4, 2:7, :3] = 1
     sample = Sample("few", np.where(labels > 0, 1000 + labels % 1000, 0).astype(np.uint16), labels)
     config = EvaluationConfig(device="cpu", test_augmentation="light", seed=3)
-    model = of_task(Task.OBJECTS, ZeroIs.UNLABELLED)
+    model = of_task(Task.INSTANCE, ZeroIs.UNLABELLED)
     [event] = [event for event in evaluate(model, [sample], config=config) if isinstance(event, VolumeEvaluated)]
     assert not np.array_equal(event.image, sample.image), "the seed changes nothing; take another one"
-    assert event.truth.annotated is not None
-    np.testing.assert_array_equal(event.truth.annotated, event.image > 0)
+    assert event.truth.label_mask is not None
+    np.testing.assert_array_equal(event.truth.label_mask, event.image > 0)
     grey = {0: 0, 1: 1001, 7: 1007, 2**40: 1000 + 2**40 % 1000}
     for value in (7, 2**40):
         np.testing.assert_array_equal(event.truth.labels == value, event.image == grey[value])

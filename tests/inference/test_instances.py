@@ -12,15 +12,15 @@ from skimage.segmentation import relabel_sequential
 from napari_unet3d.configs import PostProcessing, SyntheticConfig
 from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.data.synthetic.generate import generate_volume
-from napari_unet3d.inference.instances import separate_objects
-from napari_unet3d.training.loading.instance_targets import object_targets
+from napari_unet3d.inference.instances import split_instances
+from napari_unet3d.training.loading.instance_targets import instance_targets
 
 VOXEL = (2.0, 1.0, 0.5)
 
 
 def perfect(ids: np.ndarray, voxel_size_um: VoxelSize) -> tuple[np.ndarray, np.ndarray]:
     """What a network without errors answers."""
-    boundary, distance = object_targets(ids, voxel_size_um)
+    boundary, distance = instance_targets(ids, voxel_size_um)
     return (ids > 0).astype(np.float32), np.stack([boundary, distance / 255]).astype(np.float16)
 
 
@@ -51,7 +51,7 @@ def test_touching_objects_of_the_generator_come_back(
     n_objects, n_connected = len(np.unique(ids)) - 1, ndimage.label(ids)[1]
     assert n_connected < 0.6 * n_objects  # they do touch
 
-    labels = separate_objects(*perfect(ids, voxel_size_um), PostProcessing(), voxel_size_um)
+    labels = split_instances(*perfect(ids, voxel_size_um), PostProcessing(), voxel_size_um)
 
     assert object_f1(labels, ids) >= 0.97
     np.testing.assert_array_equal(labels > 0, ids > 0)
@@ -64,8 +64,8 @@ def test_two_halves_of_a_block_are_two_objects_by_their_boundary_alone() -> None
     probability, maps = perfect(ids, VOXEL)
     maps[1] = (ids > 0) * np.float16(0.5)  # nothing is known of the distance
 
-    with_boundary = separate_objects(probability, maps, PostProcessing(), VOXEL)
-    without = separate_objects(probability, maps, PostProcessing(boundary_weight=0), VOXEL)
+    with_boundary = split_instances(probability, maps, PostProcessing(), VOXEL)
+    without = split_instances(probability, maps, PostProcessing(boundary_weight=0), VOXEL)
 
     assert object_f1(with_boundary, ids, 0.9) == 1
     assert without.max() == 1
@@ -73,24 +73,24 @@ def test_two_halves_of_a_block_are_two_objects_by_their_boundary_alone() -> None
 
 @pytest.mark.parametrize(("valley", "n_objects"), [(0.25, 1), (0.35, 2)])
 def test_a_valley_of_the_distance_divides_from_a_depth_on(valley: float, n_objects: int) -> None:
-    settings = PostProcessing(separation_depth=0.3, boundary_weight=0)
+    settings = PostProcessing(seed_prominence=0.3, boundary_weight=0)
 
-    assert separate_objects(*two_hills(valley), settings, (1.0, 1.2, 0.9)).max() == n_objects
+    assert split_instances(*two_hills(valley), settings, (1.0, 1.2, 0.9)).max() == n_objects
 
 
 def test_the_boundary_weight_takes_from_the_distance() -> None:
     answer = two_hills(0.5)
 
-    assert separate_objects(*answer, PostProcessing(boundary_weight=0.5), VOXEL).max() == 2  # 0.25 of 0.2
-    assert separate_objects(*answer, PostProcessing(boundary_weight=0.7), VOXEL).max() == 1  # 0.15 of 0.2
+    assert split_instances(*answer, PostProcessing(boundary_weight=0.5), VOXEL).max() == 2  # 0.25 of 0.2
+    assert split_instances(*answer, PostProcessing(boundary_weight=0.7), VOXEL).max() == 1  # 0.15 of 0.2
 
 
 def test_the_threshold_is_the_least_probability_of_an_object() -> None:
     probability, maps = two_hills(0)
     probability *= np.float32(0.5)
 
-    assert separate_objects(probability, maps, PostProcessing(threshold=0.5), VOXEL).any()
-    assert not separate_objects(probability, maps, PostProcessing(threshold=0.51), VOXEL).any()
+    assert split_instances(probability, maps, PostProcessing(threshold=0.5), VOXEL).any()
+    assert not split_instances(probability, maps, PostProcessing(threshold=0.51), VOXEL).any()
 
 
 @pytest.mark.parametrize(("smallest", "expected"), [(0, [1, 2]), (24, [1, 2]), (24.1, [0, 1]), (61, [0, 0])])
@@ -100,7 +100,7 @@ def test_objects_below_a_volume_are_removed_and_the_others_numbered_again(smalle
     ids[3:8, 3:7, 10:13] = 3  # 60
     settings = PostProcessing(min_volume_um3=smallest)
 
-    labels = separate_objects(*perfect(ids, VOXEL), settings, VOXEL)
+    labels = split_instances(*perfect(ids, VOXEL), settings, VOXEL)
 
     assert [labels[2, 2, 2], labels[5, 5, 11]] == expected
     assert len(np.unique(labels)) == 1 + len(set(expected) - {0})
@@ -111,8 +111,8 @@ def test_a_volume_is_in_um3_whatever_the_rounding_of_the_voxel_size() -> None:
     ids[1:4, 1:4, 1:4] = 1
     voxel = (0.1, 0.3, 0.7)  # 27 voxels of 0.021 µm³ are 0.567 µm³
 
-    kept = separate_objects(*perfect(ids, voxel), PostProcessing(min_volume_um3=0.567), voxel)
-    removed = separate_objects(*perfect(ids, voxel), PostProcessing(min_volume_um3=0.568), voxel)
+    kept = split_instances(*perfect(ids, voxel), PostProcessing(min_volume_um3=0.567), voxel)
+    removed = split_instances(*perfect(ids, voxel), PostProcessing(min_volume_um3=0.568), voxel)
 
     assert kept.max() == 1
     assert removed.max() == 0
@@ -124,11 +124,11 @@ def test_specks_without_a_middle_are_removed_and_small_objects_with_one_stay() -
     maps = np.stack([np.zeros_like(probability), 0.3 * probability]).astype(np.float16)
     maps[1, 2, 4, 15] = 0.45
 
-    labels = separate_objects(probability, maps, PostProcessing(middle_certainty=0.4), VOXEL)
+    labels = split_instances(probability, maps, PostProcessing(seed_confidence=0.4), VOXEL)
 
     assert np.argwhere(labels).tolist() == [[2, 4, 15]]
-    assert separate_objects(probability, maps, PostProcessing(middle_certainty=0.25), VOXEL).max() == 2
-    assert not separate_objects(probability, maps, PostProcessing(middle_certainty=0.5), VOXEL).any()
+    assert split_instances(probability, maps, PostProcessing(seed_confidence=0.25), VOXEL).max() == 2
+    assert not split_instances(probability, maps, PostProcessing(seed_confidence=0.5), VOXEL).any()
 
 
 def test_broken_numbers_break_no_labels() -> None:
@@ -137,7 +137,7 @@ def test_broken_numbers_break_no_labels() -> None:
     maps[1, 3, 4, 30] = np.nan
     probability[0, 0, 0] = np.nan
 
-    labels = separate_objects(probability, maps, PostProcessing(), VOXEL)
+    labels = split_instances(probability, maps, PostProcessing(), VOXEL)
 
     np.testing.assert_array_equal(labels > 0, probability >= 0.5)
 
@@ -146,7 +146,7 @@ def test_more_than_255_objects_get_a_wider_type() -> None:
     ids = np.zeros((18, 24, 30), np.uint16)
     ids[::3, ::3, ::3] = np.arange(1, 481).reshape(6, 8, 10)
 
-    labels = separate_objects(*perfect(ids, VOXEL), PostProcessing(), VOXEL)
+    labels = split_instances(*perfect(ids, VOXEL), PostProcessing(), VOXEL)
 
     assert labels.dtype == np.uint16
     np.testing.assert_array_equal(labels, ids)
@@ -155,7 +155,7 @@ def test_more_than_255_objects_get_a_wider_type() -> None:
 def test_a_volume_without_background_is_one_object() -> None:
     flat = np.ones((2, 4, 5, 6), np.float16)
 
-    assert (separate_objects(np.ones((4, 5, 6), np.float32), flat, PostProcessing(), VOXEL) == 1).all()
+    assert (split_instances(np.ones((4, 5, 6), np.float32), flat, PostProcessing(), VOXEL) == 1).all()
 
 
 def random_answer(seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -181,8 +181,8 @@ def test_every_voxel_of_the_foreground_has_an_id_unless_it_is_removed(seed: int,
     probability, maps = random_answer(seed)
     options = {"threshold": 0.5, "separation_depth": depth, "middle_certainty": 0}
 
-    everything = separate_objects(probability, maps, PostProcessing(**options), VOXEL)
-    large = separate_objects(probability, maps, PostProcessing(**options, min_volume_um3=smallest), VOXEL)
+    everything = split_instances(probability, maps, PostProcessing(**options), VOXEL)
+    large = split_instances(probability, maps, PostProcessing(**options, min_volume_um3=smallest), VOXEL)
 
     np.testing.assert_array_equal(everything > 0, probability >= 0.5)
     counts = np.bincount(everything.ravel())  # voxels of 1 µm³
@@ -198,10 +198,10 @@ def test_every_voxel_of_the_foreground_has_an_id_unless_it_is_removed(seed: int,
 @example(1, 0.05, 0)  # three basins meet in one voxel
 def test_a_mirrored_answer_gives_mirrored_objects(seed: int, depth: float, axis: int) -> None:
     probability, maps = random_answer(seed)
-    options = PostProcessing(separation_depth=depth, middle_certainty=0)
+    options = PostProcessing(seed_prominence=depth, seed_confidence=0)
 
-    labels = separate_objects(probability, maps, options, VOXEL)
-    mirrored = separate_objects(np.flip(probability, axis), np.flip(maps, axis + 1), options, VOXEL)
+    labels = split_instances(probability, maps, options, VOXEL)
+    mirrored = split_instances(np.flip(probability, axis), np.flip(maps, axis + 1), options, VOXEL)
 
     assert are_one_partition(labels, np.flip(mirrored, axis))
 
@@ -216,8 +216,8 @@ def test_there_are_as_many_objects_as_scikit_images_h_maxima(seed: int, depth: f
     slightly_less, expected = (ndimage.label(h_maxima(landscape, h, faces))[1] for h in (depth * 0.99, depth))
     assume(slightly_less == expected)  # scikit-image rounds floats to a part of the depth
 
-    labels = separate_objects(
-        everywhere, maps, PostProcessing(separation_depth=depth, boundary_weight=0, middle_certainty=0), VOXEL
+    labels = split_instances(
+        everywhere, maps, PostProcessing(seed_prominence=depth, boundary_weight=0, seed_confidence=0), VOXEL
     )
 
     assert labels.max() == expected

@@ -5,8 +5,8 @@ import pytest
 from scipy import ndimage
 
 from napari_unet3d.configs import PostProcessing, Task
-from napari_unet3d.inference.instances import separate_objects
-from napari_unet3d.inference.postprocess import labels_of, remove_small
+from napari_unet3d.inference.instances import split_instances
+from napari_unet3d.inference.postprocess import postprocess, remove_small
 from napari_unet3d.model.plan import LabelClass, Plan
 
 VOXEL = (2.0, 1.0, 0.5)
@@ -20,8 +20,8 @@ def plan(task: Task, *values: int) -> Plan:
 def test_foreground_is_what_reaches_the_threshold() -> None:
     probability = np.array([0.2, 0.5, 0.7, np.nan], np.float32).reshape(1, 2, 2)
 
-    for which in (None, plan(Task.FOREGROUND)):
-        labels = labels_of(probability, None, VOXEL, which, PostProcessing(threshold=0.6))
+    for which in (None, plan(Task.BINARY)):
+        labels = postprocess(probability, None, VOXEL, which, PostProcessing(threshold=0.6))
         assert labels.ravel().tolist() == [0, 0, 1, 0]
         assert labels.dtype == np.uint8
 
@@ -40,7 +40,7 @@ def test_the_most_likely_class_wins_and_the_threshold_shifts_its_odds(threshold:
     probability = np.array([0.6, 0.9, 0.5, 0.2], np.float32).reshape(1, 2, 2)
     maps = np.array([[0.3, 0.3, 0.5, 0.09], [0.29, 0.6, 0, 0.11]], np.float16).reshape(2, 1, 2, 2)
 
-    labels = labels_of(probability, maps, VOXEL, plan(Task.CLASSES, 4, 300), PostProcessing(threshold=threshold))
+    labels = postprocess(probability, maps, VOXEL, plan(Task.SEMANTIC, 4, 300), PostProcessing(threshold=threshold))
 
     assert labels.ravel().tolist() == expected
     assert labels.dtype == np.uint16
@@ -52,9 +52,9 @@ def test_objects_are_separated() -> None:
     maps = np.stack([np.zeros_like(probability), probability]).astype(np.float16)
     settings = PostProcessing(min_volume_um3=150)
 
-    labels = labels_of(probability, maps, VOXEL, plan(Task.OBJECTS), settings)
+    labels = postprocess(probability, maps, VOXEL, plan(Task.INSTANCE), settings)
 
-    np.testing.assert_array_equal(labels, separate_objects(probability, maps, settings, VOXEL))
+    np.testing.assert_array_equal(labels, split_instances(probability, maps, settings, VOXEL))
     assert labels[2, 3, 4] == 1
     assert labels[2, 3, 14] == 0  # 144 voxels of 1 µm³
 
@@ -88,12 +88,12 @@ def test_settings_reach_every_task() -> None:
     probability = np.zeros((4, 6, 8), np.float32)
     probability[1:3, 1:3, 1:3] = 0.9
     maps = np.stack([probability, probability]).astype(np.float16)
-    for which in (plan(Task.FOREGROUND), plan(Task.CLASSES, 2, 5), plan(Task.OBJECTS)):
+    for which in (plan(Task.BINARY), plan(Task.SEMANTIC, 2, 5), plan(Task.INSTANCE)):
         for settings, n_voxels in (
             (PostProcessing(), 8),
             (PostProcessing(min_volume_um3=8), 8),
             (PostProcessing(min_volume_um3=9), 0),
             (PostProcessing(threshold=0.95), 0),
         ):
-            labels = labels_of(probability, maps, VOXEL, which, settings)
+            labels = postprocess(probability, maps, VOXEL, which, settings)
             assert np.count_nonzero(labels) == n_voxels, (which.task, settings)

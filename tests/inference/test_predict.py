@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_unet3d.configs import Fit, Normalisation, PredictionConfig
+from napari_unet3d.configs import ResizeMode, Normalisation, PredictionConfig
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.volumes import write_volume
@@ -36,9 +36,9 @@ def network_on(checkpoint: Checkpoint, fitted: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("voxel_size_um", [(1.0, 1.0, 1.0), (2.0, 0.5, 0.25), (0.01, 3.0, 40.0)])
-@pytest.mark.parametrize("fit", [Fit.PAD, Fit.CROP])
+@pytest.mark.parametrize("fit", [ResizeMode.PAD, ResizeMode.CROP])
 def test_the_whole_volume_is_predicted_as_by_the_network_itself(
-    fit: Fit, voxel_size_um: tuple[float, float, float], untrained: Untrained, textured: Textured
+    fit: ResizeMode, voxel_size_um: tuple[float, float, float], untrained: Untrained, textured: Textured
 ) -> None:
     checkpoint, sample = untrained(fit=fit), textured(voxel_size_um=voxel_size_um)
     image = sample.image.astype(np.float64)
@@ -63,7 +63,7 @@ def test_a_volume_that_fits_is_predicted_as_it_is(untrained: Untrained, textured
 
 
 def test_a_model_trained_on_resized_volumes_sees_resized_ones(untrained: Untrained, textured: Textured) -> None:
-    checkpoint, sample = untrained(preset="small", fit=Fit.RESIZE), textured(shape=(9, 11, 18))
+    checkpoint, sample = untrained(preset="small", fit=ResizeMode.RESIZE), textured(shape=(9, 11, 18))
     result = predicted(checkpoint, sample)
     assert result.probability.shape == (9, 11, 18)
     # The network sees 8 × 12 × 20 voxels; a constant volume stays constant on either grid.

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from monai.inferers.utils import sliding_window_inference
 
-from napari_unet3d.inference.tiling import Blend, TileGrid, Tiling, gaussian_window, mirror_flips, tile_grid
+from napari_unet3d.inference.tiling import GaussianBlend, TileGrid, Tiling, gaussian_window, mirror_flips, tile_grid
 
 CPU = torch.device("cpu")
 Network = Callable[[torch.Tensor], torch.Tensor]
@@ -28,7 +28,7 @@ def blended(
 ) -> np.ndarray:
     """Predict all tiles, and give the slices in the order in which they are handed out."""
     slices: list[tuple[int, np.ndarray]] = []
-    tiling = Tiling(volume, grid, flips, Blend(grid, n_channels, CPU), lambda z, answer: slices.append((z, answer)))
+    tiling = Tiling(volume, grid, flips, GaussianBlend(grid, n_channels, CPU), lambda z, answer: slices.append((z, answer)))
     while tiling.n_done < tiling.n_total:
         tiling.step(network, CPU, n_tiles)
     assert [z for z, _ in slices] == list(range(volume.shape[0]))
@@ -179,7 +179,7 @@ def test_a_failed_batch_is_tried_again_and_counts_once() -> None:
         return of_its_place(tiles)
 
     slices = []
-    tiling = Tiling(volume, grid, NO_FLIP, Blend(grid, 2, CPU), lambda _, answer: slices.append(answer))
+    tiling = Tiling(volume, grid, NO_FLIP, GaussianBlend(grid, 2, CPU), lambda _, answer: slices.append(answer))
     n_tried, n_tiles = 0, 2
     while tiling.n_done < tiling.n_total:
         n_tried += 1
@@ -195,7 +195,7 @@ def test_a_failed_batch_is_tried_again_and_counts_once() -> None:
 def test_memory_is_taken_for_a_slab_only() -> None:
     shape, tile = (240, 32, 40), (8, 16, 16)
     grid = tile_grid(shape, tile, 0.5, (2, 2, 2))
-    blend = Blend(grid, 3, CPU)
+    blend = GaussianBlend(grid, 3, CPU)
     assert blend._sums.shape == (3, 8, 32, 40)
     volume, result = noise(shape), np.empty(shape, np.float16)
 

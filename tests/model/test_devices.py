@@ -9,8 +9,8 @@ import torch
 from napari_unet3d.configs import Device, Precision
 from napari_unet3d.errors import OutOfMemory, UserError
 from napari_unet3d.model.devices import (
-    TorchSettings,
-    choose_hardware,
+    TorchState,
+    choose_device,
     cudnn_notices,
     explain_memory_errors,
     policy_for,
@@ -37,10 +37,10 @@ def test_precision_by_device(device_type: str, capability: tuple[int, int], auto
 
 
 def test_cpu_is_named_with_threads_and_precision() -> None:
-    hardware = choose_hardware(Device.CPU)
+    hardware = choose_device(Device.CPU)
 
     assert hardware.device.type == "cpu"
-    assert hardware.words == f"CPU ({hardware.n_threads} thread{'s' * (hardware.n_threads > 1)}), fp32"
+    assert hardware.description == f"CPU ({hardware.n_threads} thread{'s' * (hardware.n_threads > 1)}), fp32"
 
 
 @pytest.mark.parametrize("device", [Device.CUDA, Device.MPS])
@@ -48,18 +48,18 @@ def test_a_device_that_is_not_there_is_refused(device: Device) -> None:
     if getattr(torch, device.value).is_available():
         pytest.skip(f"this machine has {device.value}")
     with pytest.raises(UserError, match=rf"{device.value} was asked for.*choose auto or cpu"):
-        choose_hardware(device)
+        choose_device(device)
 
 
 @pytest.mark.parametrize("precision", [Precision.BF16, Precision.FP16])
 def test_half_precision_on_the_cpu_is_refused(precision: Precision) -> None:
     with pytest.raises(UserError, match="choose auto or fp32"):
-        choose_hardware(Device.CPU, precision)
+        choose_device(Device.CPU, precision)
 
 
 def test_a_worker_thread_leaves_a_core_to_the_viewer() -> None:
     with ThreadPoolExecutor(1) as pool:
-        n_threads = pool.submit(choose_hardware, Device.CPU).result().n_threads
+        n_threads = pool.submit(choose_device, Device.CPU).result().n_threads
 
     assert n_threads == max(1, torch.get_num_threads() - 1)
 
@@ -92,7 +92,7 @@ def test_others_keep_the_precision_of_their_convolutions() -> None:
     before = convolution.fp32_precision
     convolution.fp32_precision = "ieee"
     try:
-        with TorchSettings(choose_hardware(Device.CPU), seed=1).lent():
+        with TorchState(choose_device(Device.CPU), seed=1).applied():
             assert convolution.fp32_precision == "tf32"
         assert convolution.fp32_precision == "ieee"
     finally:
@@ -100,12 +100,12 @@ def test_others_keep_the_precision_of_their_convolutions() -> None:
 
 
 def test_settings_are_lent_and_given_back() -> None:
-    settings = TorchSettings(choose_hardware(Device.CPU), seed=1)
+    settings = TorchState(choose_device(Device.CPU), seed=1)
     threads, state = torch.get_num_threads(), torch.get_rng_state()
 
     draws = []
     for _ in range(2):
-        with settings.lent():
+        with settings.applied():
             draws.append(torch.rand(3))
         assert torch.get_num_threads() == threads
         assert torch.equal(torch.get_rng_state(), state)

@@ -10,12 +10,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from napari_unet3d.configs import Activation, Optimizer, Preset, TrainingConfig
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.cpu.convolution import SingleVolumeConv3d
-from napari_unet3d.model.devices import choose_hardware
+from napari_unet3d.model.devices import choose_device
 from napari_unet3d.model.network import (
     build_unet,
-    expect_fractions,
+    init_output_bias,
     operations_per_voxel,
-    place_network,
+    to_device,
     summarise,
 )
 from napari_unet3d.model.plan import Plan, strides_for
@@ -131,7 +131,7 @@ def test_memory_grows_with_the_batch() -> None:
 @pytest.mark.parametrize("shape", [(1, 1, 64, 32, 48), (2, 1, 16, 8, 12), (1, 1, 8, 10, 6)])
 def test_a_placed_network_computes_what_the_plain_one_does(shape: tuple[int, ...]) -> None:
     config = TrainingConfig(device="cpu")
-    plain, placed = build_unet(config), place_network(build_unet(config), choose_hardware(config.device))
+    plain, placed = build_unet(config), to_device(build_unet(config), choose_device(config.device))
     volume = torch.randn(shape, generator=torch.Generator().manual_seed(0))
 
     answers = [network(volume) for network in (plain, placed)]
@@ -149,7 +149,7 @@ def test_an_untrained_network_answers_with_the_part_that_is_foreground() -> None
     plain, rare = build_unet(TrainingConfig()), build_unet(TrainingConfig())
     volume = torch.randn(1, 1, 12, 14, 16, generator=torch.Generator().manual_seed(0))
 
-    expect_fractions(rare, [0.2], is_softmax=False)
+    init_output_bias(rare, [0.2], is_softmax=False)
 
     moved = rare(volume) - plain(volume)
     bias = dict(plain.named_parameters())["model.2.1.conv.unit0.conv.bias"].item()
@@ -160,7 +160,7 @@ def test_an_untrained_network_answers_with_the_part_that_is_foreground() -> None
 def test_no_foreground_at_all_is_not_taken_for_certain(fraction: float) -> None:
     network = build_unet(TrainingConfig())
 
-    expect_fractions(network, [fraction], is_softmax=False)
+    init_output_bias(network, [fraction], is_softmax=False)
 
     assert list(network.parameters())[-1].abs().item() == pytest.approx(math.log(99), abs=1e-4)
 
@@ -169,7 +169,7 @@ def test_a_network_without_bias_stays_as_it_is() -> None:
     network = build_unet(TrainingConfig(bias=False))
     before = {name: weights.clone() for name, weights in network.state_dict().items()}
 
-    expect_fractions(network, [0.1], is_softmax=False)
+    init_output_bias(network, [0.1], is_softmax=False)
 
     assert all(torch.equal(weights, before[name]) for name, weights in network.state_dict().items())
 

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from monai.networks.nets import UNet
 
-from napari_unet3d.configs import Fit, Normalisation, PredictionConfig, Preset
+from napari_unet3d.configs import ResizeMode, Normalisation, PredictionConfig, Preset
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.inference.events import Prediction
@@ -69,7 +69,7 @@ def test_the_network_answers_as_that_of_qim3d(size: str, options: dict[str, Any]
     with torch.no_grad():
         assert torch.equal(model.network()(image), network(image))
     assert model.config.preset.value == size
-    assert (model.config.normalisation, model.config.fit) == (Normalisation.NONE, Fit.PAD)
+    assert (model.config.normalisation, model.config.resize_mode) == (Normalisation.NONE, ResizeMode.PAD)
 
 
 def test_the_presets_are_those_of_qim3d() -> None:

@@ -10,7 +10,7 @@ from monai.networks.nets import UNet
 
 from napari_unet3d.configs import Preset, TrainingConfig
 from napari_unet3d.model.network import build_unet
-from napari_unet3d.model.plan import Plan, plain_plan, strides_for
+from napari_unet3d.model.plan import Plan, default_plan, strides_for
 from napari_unet3d.model.receptive_field import receptive_field, separating_gap
 
 
@@ -45,7 +45,7 @@ def measured(network: UNet, shape: tuple[int, ...], total_stride: tuple[int, ...
 @pytest.mark.parametrize(("preset", "field"), [("xxsmall", 19), ("xsmall", 19), ("small", 47), ("large", 203)])
 def test_known_fields(preset: str, field: int) -> None:
     config = TrainingConfig(preset=preset)
-    assert receptive_field(config, plain_plan(config)) == (field, field, field)
+    assert receptive_field(config, default_plan(config)) == (field, field, field)
 
 
 @pytest.mark.parametrize(("kernel", "up_kernel"), [(3, 3), (5, 3), (1, 7)])

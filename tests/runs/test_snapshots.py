@@ -11,17 +11,17 @@ import pytest
 import torch
 
 from napari_unet3d.configs import PredictionConfig, Task, TrainingConfig
-from napari_unet3d.data.ground_truth import read_truth
+from napari_unet3d.data.ground_truth import decode_labels
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import OutOfMemory, UserError
 from napari_unet3d.evaluation.metrics.score import score
 from napari_unet3d.inference.predict import predict
 from napari_unet3d.model.checkpoint import load_checkpoint
-from napari_unet3d.runs.snapshot_files import KeptPrediction, epoch_file
-from napari_unet3d.runs.snapshots import WatchedRun, watched_run
+from napari_unet3d.runs.snapshot_files import SnapshotPrediction, epoch_file
+from napari_unet3d.runs.snapshots import SnapshotRun, open_snapshots
 from napari_unet3d.training import snapshot_grid as watch_grid
 from napari_unet3d.training import watch as watch_module
-from napari_unet3d.training.events import EpochFinished, Notice, PredictionsKept, RunStarted, Validating
+from napari_unet3d.training.events import EpochFinished, Notice, SnapshotSaved, RunStarted, Validating
 from napari_unet3d.training.loop import train
 from napari_unet3d.training.optim.learner import Learner
 from napari_unet3d.training.snapshot_writer import thinned
@@ -33,9 +33,9 @@ def config(**values: Any) -> TrainingConfig:
     return TrainingConfig(**{"epochs": 2, "device": "cpu", "val_fraction": 0.34, "learning_rate": 0.03, **values})
 
 
-def trained(samples: list[Sample], folder: Path, **values: Any) -> tuple[WatchedRun, list[Any]]:
+def trained(samples: list[Sample], folder: Path, **values: Any) -> tuple[SnapshotRun, list[Any]]:
     events = list(train(samples, folder, config(**values)))
-    run = watched_run(folder)
+    run = open_snapshots(folder)
     assert run is not None
     return run, events
 
@@ -44,7 +44,7 @@ def epochs_in(events: list[Any]) -> list[EpochFinished]:
     return [event for event in events if isinstance(event, EpochFinished)]
 
 
-def kept_dice(run: WatchedRun, epoch: int, number: int = 0) -> float | None:
+def kept_dice(run: SnapshotRun, epoch: int, number: int = 0) -> float | None:
     truth, kept = run.volume(number).truth, run.prediction(epoch, number)
     return score(kept.labels, kept.judged(truth), "kept").dice
 
@@ -69,7 +69,7 @@ def test_the_kept_prediction_has_the_dice_of_the_curve(
 
 def test_it_is_what_the_kept_model_predicts(even_samples: list[Sample], tmp_path: Path) -> None:
     run, _ = trained(even_samples, tmp_path, patch="whole", epochs=3, steps_per_epoch=4)
-    sample = next(each for each in even_samples if each.name == run.card.volumes[0].name)
+    sample = next(each for each in even_samples if each.name == run.manifest.volumes[0].name)
 
     for epoch in run.epochs():
         assert load_checkpoint(run.model(epoch)).epoch == epoch
@@ -79,7 +79,7 @@ def test_it_is_what_the_kept_model_predicts(even_samples: list[Sample], tmp_path
     np.testing.assert_array_equal(volume.image, sample.image)
     assert sample.labels is not None
     np.testing.assert_array_equal(volume.truth.labels, sample.labels > 0)
-    assert (run.card.volumes[0].offset_um, run.card.volumes[0].own_voxel_size_um) == ((0, 0, 0), (2.0, 1.0, 1.0))
+    assert (run.manifest.volumes[0].offset_um, run.manifest.volumes[0].own_voxel_size_um) == ((0, 0, 0), (2.0, 1.0, 1.0))
 
 
 def test_watching_changes_no_bit_of_the_model(even_samples: list[Sample], tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_watching_changes_no_bit_of_the_model(even_samples: list[Sample], tmp_pa
     trained(even_samples, tmp_path / "watched", **values)
     list(train(even_samples, tmp_path / "alone", config(watch=False, **values)))
 
-    assert watched_run(tmp_path / "alone") is None
+    assert open_snapshots(tmp_path / "alone") is None
     for file in ("model.safetensors", "last.safetensors"):
         one, other = (load_checkpoint(tmp_path / name / file) for name in ("watched", "alone"))
         assert one.history == other.history
@@ -96,7 +96,7 @@ def test_watching_changes_no_bit_of_the_model(even_samples: list[Sample], tmp_pa
 
 def test_of_an_averaged_run_the_average_is_watched(even_samples: list[Sample], tmp_path: Path) -> None:
     run, events = trained(even_samples, tmp_path, ema=0.9, patch="whole", steps_per_epoch=4)
-    sample = next(each for each in even_samples if each.name == run.card.volumes[0].name)
+    sample = next(each for each in even_samples if each.name == run.manifest.volumes[0].name)
 
     *_, answer = predict(run.model(2), sample, PredictionConfig(device="cpu"))
     np.testing.assert_array_equal(run.prediction(2, 0).labels, answer.labels)
@@ -129,18 +129,18 @@ def test_sparse_labels_are_compared_where_they_are_annotated(sample_of: Any, tmp
     run, events = trained(samples, tmp_path, zero_is="unlabelled", patch=(4, 18, 20), steps_per_epoch=4)
 
     kept, truth = run.prediction(2, 0), run.volume(0).truth
-    assert truth.annotated is not None
+    assert truth.label_mask is not None
     assert kept.predicted is not None
     assert kept.predicted.any(axis=(1, 2)).tolist() == [4 <= z < 8 for z in range(16)], (
         "tiles without labels are left out"
     )
     assert not kept.labels[~kept.predicted].any()
-    judged = kept.judged(truth).annotated
+    judged = kept.judged(truth).label_mask
     assert judged is not None
     assert judged.any(axis=(1, 2)).tolist() == [5 <= z < 8 for z in range(16)]
     assert kept_dice(run, 2) == pytest.approx(epochs_in(events)[1].val_dice, abs=1e-12)
-    expected = read_truth(samples[0].labels, Task.FOREGROUND, config(zero_is="unlabelled").zero_is)
-    assert expected.annotated is not None
+    expected = decode_labels(samples[0].labels, Task.BINARY, config(zero_is="unlabelled").zero_is)
+    assert expected.label_mask is not None
 
 
 def test_a_block_lies_where_it_was_cut(sample_of: Any, tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_a_block_lies_where_it_was_cut(sample_of: Any, tmp_path: Path) -> None:
     started = next(event for event in events if isinstance(event, RunStarted))
     block = next(block for block in started.blocks if block.role == "validation")
 
-    card = run.card.volumes[0]
+    card = run.manifest.volumes[0]
     assert (card.volume, card.volume_shape_zyx) == ("one", (80, 18, 20))
     assert card.first_zyx == tuple(map(float, block.start_zyx))
     assert card.offset_um == (2.0 * block.start_zyx[0], 0, 0)
@@ -177,7 +177,7 @@ def test_grids_that_are_not_the_volumes_own_lie_in_its_box(
 ) -> None:
     run, _ = trained(even_samples, tmp_path, epochs=1, steps_per_epoch=1, **values)
 
-    card = run.card.volumes[0]
+    card = run.manifest.volumes[0]
     assert card.shape_zyx == shape
     assert card.first_zyx == pytest.approx(first)
     assert card.step_zyx == pytest.approx(step)
@@ -188,7 +188,7 @@ def test_a_resumed_run_goes_on_being_watched(even_samples: list[Sample], tmp_pat
     values = {"patch": (8, 6, 10), "steps_per_epoch": 3, "epochs": 3}
     whole, _ = trained(even_samples, tmp_path / "whole", **values)
     events = train(even_samples, tmp_path / "parts", config(**values))
-    while not isinstance(next(events), PredictionsKept):
+    while not isinstance(next(events), SnapshotSaved):
         pass
     events.close()  # type: ignore[attr-defined]
     stray = epoch_file(tmp_path / "parts" / "watch", 7)  # of an epoch that was never finished
@@ -198,9 +198,9 @@ def test_a_resumed_run_goes_on_being_watched(even_samples: list[Sample], tmp_pat
     assert not stray.exists()
     list(resumed)
 
-    parts = watched_run(tmp_path / "parts")
+    parts = open_snapshots(tmp_path / "parts")
     assert parts is not None
-    assert parts.card == whole.card
+    assert parts.manifest == whole.manifest
     assert parts.epochs() == whole.epochs() == (1, 2, 3)
     for epoch in parts.epochs():
         np.testing.assert_array_equal(parts.prediction(epoch, 0).labels, whole.prediction(epoch, 0).labels)
@@ -209,7 +209,7 @@ def test_a_resumed_run_goes_on_being_watched(even_samples: list[Sample], tmp_pat
 def test_a_new_run_in_the_same_folder_forgets_the_old_one(even_samples: list[Sample], tmp_path: Path) -> None:
     trained(even_samples, tmp_path, epochs=3, steps_per_epoch=1)
     list(train(even_samples, tmp_path, config(watch=False, epochs=1), overwrite=True))
-    assert watched_run(tmp_path) is None
+    assert open_snapshots(tmp_path) is None
 
 
 def test_only_the_newest_epochs_and_an_even_choice_stay(
@@ -240,10 +240,10 @@ def test_volumes_that_are_too_many_are_named(sample_of: Any, tmp_path: Path, mon
     samples = [sample_of(str(number), number, SHAPE) for number in range(1, 5)]
     run, events = trained(samples, tmp_path, val_fraction=0.5, epochs=1, steps_per_epoch=1)
 
-    assert len(run.card.volumes) == 1
-    assert len(run.card.left_out) == 1
-    assert any(isinstance(event, Notice) and run.card.left_out[0] in event.message for event in events)
-    assert {run.card.volumes[0].name, *run.card.left_out} == set(
+    assert len(run.manifest.volumes) == 1
+    assert len(run.manifest.left_out) == 1
+    assert any(isinstance(event, Notice) and run.manifest.left_out[0] in event.message for event in events)
+    assert {run.manifest.volumes[0].name, *run.manifest.left_out} == set(
         next(event for event in events if isinstance(event, RunStarted)).val_names
     )
 
@@ -252,7 +252,7 @@ def test_varied_validation_is_not_shown_as_if_it_lay_in_its_place(even_samples: 
     events = list(train(even_samples, tmp_path, config(val_augmentation="light", epochs=1, steps_per_epoch=1)))
 
     assert any(isinstance(event, Notice) and "do not lie in their place" in event.message for event in events)
-    assert watched_run(tmp_path) is None
+    assert open_snapshots(tmp_path) is None
 
 
 def test_validation_says_how_far_it_is(even_samples: list[Sample], tmp_path: Path) -> None:
@@ -273,7 +273,7 @@ def test_a_stop_during_validation_leaves_the_weights_as_they_were(even_samples: 
 def test_too_little_memory_in_a_validation_begins_it_again(
     even_samples: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answer, calls = Learner.answer, []
+    answer, calls = Learner.forward, []
 
     def scarce(self: Learner, *batch: torch.Tensor) -> Any:
         calls.append(batch[0].shape)
@@ -306,7 +306,7 @@ def test_too_little_memory_in_a_step_is_followed_by_what_is_watched(
     run, events = trained(even_samples, tmp_path, **values)
 
     assert any(isinstance(event, Notice) and "Memory ran out" in event.message for event in events)
-    assert run.card.volumes[0].shape_zyx == run.card.volumes[0].volume_shape_zyx == SHAPE  # patches fit nothing
+    assert run.manifest.volumes[0].shape_zyx == run.manifest.volumes[0].volume_shape_zyx == SHAPE  # patches fit nothing
     for event in epochs_in(events):
         assert run.prediction(event.epoch, 0).predicted is None
         assert kept_dice(run, event.epoch) == pytest.approx(event.val_dice, abs=1e-12)
@@ -324,7 +324,7 @@ def test_a_folder_that_cannot_be_written_costs_the_watching_not_the_run(
     said = [event.message for event in events if isinstance(event, Notice)]
     assert sum("cannot be watched" in message for message in said) == 1
     assert len(epochs_in(events)) == 2
-    assert not [event for event in events if isinstance(event, PredictionsKept)]
+    assert not [event for event in events if isinstance(event, SnapshotSaved)]
 
 
 def test_a_damaged_file_is_explained(even_samples: list[Sample], tmp_path: Path) -> None:
@@ -339,12 +339,12 @@ def test_a_damaged_file_is_explained(even_samples: list[Sample], tmp_path: Path)
     assert run.prediction(2, 0).labels.shape == SHAPE
     (run.folder / "watch.json").write_text("{}")
     with pytest.raises(UserError, match="damaged"):
-        watched_run(tmp_path)
+        open_snapshots(tmp_path)
 
 
 def test_where_nothing_was_predicted_nothing_is_judged() -> None:
-    truth = read_truth(np.ones((2, 2, 2), np.uint8), Task.FOREGROUND, TrainingConfig().zero_is)
+    truth = decode_labels(np.ones((2, 2, 2), np.uint8), Task.BINARY, TrainingConfig().zero_is)
     predicted = np.zeros((2, 2, 2), bool)
     predicted[0] = True
-    judged = KeptPrediction(np.zeros((2, 2, 2), np.uint8), predicted).judged(truth)
-    assert judged.annotated is predicted
+    judged = SnapshotPrediction(np.zeros((2, 2, 2), np.uint8), predicted).judged(truth)
+    assert judged.label_mask is predicted

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from napari_unet3d.configs import PostProcessing, Task, ZeroIs
-from napari_unet3d.data.ground_truth import Truth
+from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.inference.events import Prediction, VolumeEvaluated
 from napari_unet3d.model.plan import LabelClass, Plan
-from napari_unet3d.session.comparison import compare, read_painted, relabel
+from napari_unet3d.session.comparison import compare, decode, repostprocess
 
 VOXEL_SIZE = (2.0, 1.0, 0.5)
 
@@ -21,13 +21,13 @@ def test_comparing_by_hand():
     truth = np.array([[[0, 0, 5, 5]]], np.uint16)
     probability = np.array([[[0.1, 0.8, 0.6, 0.4]]], np.float32)
     prediction = Prediction("x", (probability >= 0.5).astype(np.uint8), probability, (1.0, 1.0, 1.0))
-    outcome = compare(prediction, Truth(truth))
+    outcome = compare(prediction, GroundTruth(truth))
     assert outcome.difference.tolist() == [[[0, 1, 0, 2]]]
     assert outcome.scores.dice == 0.5
-    (higher,) = relabel(outcome, PostProcessing(threshold=0.7))
+    (higher,) = repostprocess(outcome, PostProcessing(threshold=0.7))
     assert higher.difference.tolist() == [[[0, 1, 2, 2]]]
     assert higher.scores.dice == 0
-    assert next(relabel(outcome, PostProcessing(threshold=0.45))) is outcome, "no label changes, so its scores hold"
+    assert next(repostprocess(outcome, PostProcessing(threshold=0.45))) is outcome, "no label changes, so its scores hold"
     assert compare(prediction, None).scores is None
 
 
@@ -41,7 +41,7 @@ def answer(labels, plan, name="mine"):
 
 def evaluated(prediction, painted):
     """The event of a test volume whose labels were painted in the convention of the model."""
-    outcome = compare(prediction, read_painted(painted, prediction))
+    outcome = compare(prediction, decode(painted, prediction))
     image = np.zeros(prediction.labels.shape, np.uint8)
     return VolumeEvaluated(outcome.scores, image, outcome.truth, prediction, 1, 1)
 
@@ -54,16 +54,16 @@ def test_painted_labels_mean_what_they_meant_to_the_model():
     painted = np.array([[[0, 0, 1, 1, 2, 2, 3, 3]]], np.uint16)
     labels = [[[0, 5, 0, 2, 2, 0, 3, 2]]]
     classes = (LabelClass(value=2, name="core"), LabelClass(value=3, name="shell"))
-    plan = Plan(task=Task.CLASSES, zero_is=ZeroIs.UNLABELLED, strides=STRIDES, classes=classes)
+    plan = Plan(task=Task.SEMANTIC, zero_is=ZeroIs.UNLABELLED, strides=STRIDES, classes=classes)
     prediction = answer(labels, plan)
-    outcome = compare(prediction, read_painted(painted, prediction))
+    outcome = compare(prediction, decode(painted, prediction))
     assert outcome.difference.tolist() == [[[0, 0, 0, 1, 0, 2, 0, 3]]]
     assert [(each.name, each.dice) for each in outcome.scores.classes] == [("core", 2 / 5), ("shell", 2 / 3)]
 
 
 def test_classes_have_a_row_each_and_a_colour_for_the_wrong_one(dock, viewer):
     classes = (LabelClass(value=1, name="core"), LabelClass(value=4, name="shell"), LabelClass(value=5, name="none"))
-    plan = Plan(task=Task.CLASSES, strides=STRIDES, classes=classes)
+    plan = Plan(task=Task.SEMANTIC, strides=STRIDES, classes=classes)
     painted = np.zeros((3, 4, 5), np.uint8)
     painted[1, 1:3, 1:4], painted[2, 2, 2:4] = 1, 4
     predicted = painted.copy()
@@ -87,7 +87,7 @@ def test_objects_are_counted_in_the_table(dock, viewer):
     predicted = painted.copy()
     predicted[1, 1, 2:4] = 40
     predicted[2, 3, 5:8] = 0
-    dock.results.add_evaluated(evaluated(answer(predicted, Plan(task=Task.OBJECTS, strides=STRIDES)), painted))
+    dock.results.add_evaluated(evaluated(answer(predicted, Plan(task=Task.INSTANCE, strides=STRIDES)), painted))
     table = dock.results.table
     headings = [table.horizontalHeaderItem(column).text() for column in range(table.columnCount())]
     assert dict(zip(headings, texts(table, 0), strict=True)) == {
@@ -106,7 +106,7 @@ def test_objects_are_counted_in_the_table(dock, viewer):
 
 @pytest.mark.parametrize("task", list(Task))
 def test_the_table_fits_into_a_narrow_dock(dock, qtbot, task):
-    plan = Plan(task=task, strides=STRIDES, classes=(LabelClass(value=1, name="core"),) * (task is Task.CLASSES))
+    plan = Plan(task=task, strides=STRIDES, classes=(LabelClass(value=1, name="core"),) * (task is Task.SEMANTIC))
     painted, predicted = np.zeros((3, 40, 90), np.uint8), np.zeros((3, 40, 90), np.uint8)
     painted[1, 2, 3:30] = predicted[1, 2, 20:30] = predicted[0, 39, 89] = 1
     dock.results.add_evaluated(evaluated(answer(predicted, plan, "6"), painted))

@@ -12,8 +12,8 @@ import pytest
 
 from napari_unet3d.errors import UserError
 from napari_unet3d.training import background as heartbeat
-from napari_unet3d.training.background import beating, beating_each, go_on_if_wanted
-from napari_unet3d.training.events import Working
+from napari_unet3d.training.background import run_in_background, iterate_in_background, raise_if_cancelled
+from napari_unet3d.training.events import Busy
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +21,7 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heartbeat, "_EVERY_SECONDS", 0.01)
 
 
-def result_of(events: Generator[Working, None, Any]) -> Any:
+def result_of(events: Generator[Busy, None, Any]) -> Any:
     while True:
         try:
             next(events)
@@ -31,8 +31,8 @@ def result_of(events: Generator[Working, None, Any]) -> Any:
 
 def test_long_work_gives_events_until_its_result() -> None:
     gate = threading.Event()
-    events = beating(lambda: gate.wait(10), "Waiting")
-    assert [next(events), next(events)] == [Working("Waiting")] * 2
+    events = run_in_background(lambda: gate.wait(10), "Waiting")
+    assert [next(events), next(events)] == [Busy("Waiting")] * 2
     gate.set()
     assert result_of(events) is True
 
@@ -49,7 +49,7 @@ def test_what_the_work_raises_is_raised_and_frees_what_it_held() -> None:
         raise UserError("Too dark.")
 
     with pytest.raises(UserError, match=r"Too dark\."):
-        result_of(beating(fail, "Reading"))
+        result_of(run_in_background(fail, "Reading"))
     gc.disable()
     try:
         assert held[0]() is None
@@ -65,10 +65,10 @@ def test_abandoned_work_ends_at_its_next_question() -> None:
         threads.append(threading.current_thread())
         begun.set()
         gate.wait(10)
-        go_on_if_wanted()
+        raise_if_cancelled()
         after.set()
 
-    events = beating(work, "Preparing")
+    events = run_in_background(work, "Preparing")
     next(events)
     assert begun.wait(10)
     events.close()
@@ -76,7 +76,7 @@ def test_abandoned_work_ends_at_its_next_question() -> None:
     threads[0].join(10)
     assert not threads[0].is_alive()
     assert not after.is_set()
-    go_on_if_wanted()  # here nothing was abandoned
+    raise_if_cancelled()  # here nothing was abandoned
 
 
 def test_an_iterator_is_read_step_by_step() -> None:
@@ -86,6 +86,6 @@ def test_an_iterator_is_read_step_by_step() -> None:
             yield number
 
     seen: list[int] = []
-    assert result_of(beating_each(volumes(3, seen.append), "Reading")) == [0, 1, 2]
+    assert result_of(iterate_in_background(volumes(3, seen.append), "Reading")) == [0, 1, 2]
     assert seen == [0, 1, 2]
-    assert result_of(beating_each(iter([None, 0]), "Reading")) == [None, 0]
+    assert result_of(iterate_in_background(iter([None, 0]), "Reading")) == [None, 0]

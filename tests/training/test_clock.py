@@ -4,7 +4,7 @@ from collections.abc import Generator
 
 import pytest
 
-from napari_unet3d.training.pace import Clock
+from napari_unet3d.training.pace import ActiveTimer
 
 
 class Hands:
@@ -19,7 +19,7 @@ class Hands:
 
 def test_only_the_time_of_work_counts() -> None:
     hands = Hands()
-    clock = Clock(hands)
+    clock = ActiveTimer(hands)
     seen = []
 
     def work() -> Generator[int]:
@@ -39,7 +39,7 @@ def test_only_the_time_of_work_counts() -> None:
 
 def test_earlier_sittings_count() -> None:
     hands = Hands()
-    clock = Clock(hands)
+    clock = ActiveTimer(hands)
     clock.add(60.5)
 
     def work() -> Generator[None]:
@@ -54,7 +54,7 @@ def test_earlier_sittings_count() -> None:
 
 @pytest.mark.parametrize("ending", ["close", "throw"])
 def test_the_work_is_closed_with_its_measuring(ending: str) -> None:
-    clock, closed = Clock(Hands()), []
+    clock, closed = ActiveTimer(Hands()), []
 
     def work() -> Generator[int]:
         try:

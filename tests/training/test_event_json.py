@@ -18,16 +18,16 @@ from napari_unet3d.data.split import Block, Role
 from napari_unet3d.model.plan import LabelClass, Plan
 from napari_unet3d.runs.history import EpochRecord
 from napari_unet3d.training import events
-from napari_unet3d.training.event_json import RunEvent, RunFailed, event_of, line_of
+from napari_unet3d.training.event_json import RunEvent, RunFailed, load, dump
 from napari_unet3d.training.events import EpochFinished, PreflightEvent, RunStarted, TrainEvent, TrainingFinished
-from napari_unet3d.training.preflight import train_checked
+from napari_unet3d.training.preflight import check_then_train
 
 KINDS = get_args(RunEvent)
 
 st.register_type_strategy(Path, st.text(st.characters(exclude_characters="\x00"), min_size=1).map(Path))
 PLANS = st.builds(
     Plan,
-    task=st.just(Task.CLASSES),
+    task=st.just(Task.SEMANTIC),
     strides=st.lists(st.tuples(*[st.integers(1, 2)] * 3), min_size=1, max_size=3).map(tuple),
     patch_zyx=st.none() | st.tuples(*[st.integers(8, 512)] * 3),
     batch_size=st.integers(1, 64),
@@ -54,10 +54,10 @@ def same(one: Any, other: Any) -> bool:
 @given(data=st.data())
 def test_every_event_comes_back_exactly(kind: type[Any], data: st.DataObject) -> None:
     event = data.draw(st.from_type(kind))
-    line = line_of(event)
+    line = dump(event)
     assert "\n" not in line
     assert line.isascii()
-    assert same(event_of(line), event)
+    assert same(load(line), event)
 
 
 def test_every_event_of_a_training_has_a_line() -> None:
@@ -71,7 +71,7 @@ def test_every_event_of_a_training_has_a_line() -> None:
 
 def test_a_loss_that_is_no_number_stays_strict_json() -> None:
     event = EpochFinished(3, math.nan, math.inf, -math.inf, True, 0.1)
-    line = line_of(event)
+    line = dump(event)
     assert json.loads(line, parse_constant=pytest.fail) == {
         "event": "EpochFinished",
         "epoch": 3,
@@ -81,7 +81,7 @@ def test_a_loss_that_is_no_number_stays_strict_json() -> None:
         "is_best": True,
         "seconds_left": 0.1,
     }
-    assert same(event_of(line), event)
+    assert same(load(line), event)
 
 
 def test_a_cut_volume_and_an_unreadable_file_name_come_back() -> None:
@@ -98,7 +98,7 @@ def test_a_cut_volume_and_an_unreadable_file_name_come_back() -> None:
         (EpochRecord(1, 0.1),),
         (block,),
     )
-    assert event_of(line_of(start)) == start
+    assert load(dump(start)) == start
 
 
 @pytest.mark.parametrize(
@@ -106,11 +106,11 @@ def test_a_cut_volume_and_an_unreadable_file_name_come_back() -> None:
 )
 def test_other_text_is_no_event(line: str) -> None:
     with pytest.raises(ValueError, match=r"event|StepFinished"):
-        event_of(line)
+        load(line)
 
 
 def test_the_events_of_a_real_run_come_back(samples: list[Sample], tmp_path: Path) -> None:
-    told = list(train_checked(samples, tmp_path, TrainingConfig(epochs=2, device="cpu", val_fraction=0.34)))
+    told = list(check_then_train(samples, tmp_path, TrainingConfig(epochs=2, device="cpu", val_fraction=0.34)))
     assert isinstance(told[-1], TrainingFinished)
-    assert [event_of(line_of(event)) for event in told] == told
-    assert event_of(line_of(RunFailed("Mind\nthis."))) == RunFailed("Mind\nthis.")
+    assert [load(dump(event)) for event in told] == told
+    assert load(dump(RunFailed("Mind\nthis."))) == RunFailed("Mind\nthis.")

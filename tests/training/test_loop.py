@@ -13,19 +13,19 @@ import torch
 from monai.networks.nets import UNet
 
 from napari_unet3d.configs import Normalisation, TrainingConfig
-from napari_unet3d.data.dataset import Part, add_sample
+from napari_unet3d.data.dataset import Subset, add_sample
 from napari_unet3d.data.events import Notice
-from napari_unet3d.data.ground_truth import Truth
+from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics.score import score
 from napari_unet3d.model.checkpoint import load_checkpoint
-from napari_unet3d.model.devices import STEPS_AHEAD
+from napari_unet3d.model.devices import PREFETCH_STEPS
 from napari_unet3d.runs.history import best_record, read_history
 from napari_unet3d.training.events import (
     EpochFinished,
-    Pace,
-    PredictionsKept,
+    Throughput,
+    SnapshotSaved,
     RunStarted,
     StepFinished,
     TrainingFinished,
@@ -55,7 +55,7 @@ def test_events_come_in_order_and_what_they_announce_is_on_disk(samples: list[Sa
     run = tmp_path / "new" / "run"
     kinds = []
     for event in train(samples, run, config()):
-        if not isinstance(event, Pace):  # which comes by the clock
+        if not isinstance(event, Throughput):  # which comes by the clock
             kinds.append(type(event))
         match event:
             case RunStarted():
@@ -72,7 +72,7 @@ def test_events_come_in_order_and_what_they_announce_is_on_disk(samples: list[Sa
                 assert event.model == run / "model.safetensors"
     assert kinds == [
         RunStarted,
-        *[StepFinished, StepFinished, Validating, EpochFinished, PredictionsKept] * 2,
+        *[StepFinished, StepFinished, Validating, EpochFinished, SnapshotSaved] * 2,
         TrainingFinished,
     ]
     assert {path.name for path in run.iterdir()} == FILES | {"resume.safetensors", "watch"}
@@ -87,7 +87,7 @@ def test_a_small_volume_is_learnt(sample_of: Any, tmp_path: Path) -> None:
     with torch.no_grad():
         image = torch.from_numpy(normalise(sample.image, Normalisation.Z_SCORE))[None, None]
         answer = load_checkpoint(tmp_path).network()(image)[0, 0].numpy()
-    assert score((answer > 0).astype(np.uint8), Truth(sample.labels), "one").dice > 0.95
+    assert score((answer > 0).astype(np.uint8), GroundTruth(sample.labels), "one").dice > 0.95
 
 
 def test_same_seed_same_bits_in_the_model(samples: list[Sample], tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_an_existing_run_is_kept_unless_it_may_be_overwritten(samples: list[Samp
 
     list(train(samples, tmp_path, config(seed=1), overwrite=True))
     assert load_checkpoint(tmp_path).config.seed == 1
-    assert load_run_state(tmp_path / "resume.safetensors").card.config.seed == 1
+    assert load_run_state(tmp_path / "resume.safetensors").header.config.seed == 1
 
 
 def test_a_run_that_cannot_start_leaves_the_older_one_as_it_was(samples: list[Sample], tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_a_file_in_the_place_of_the_run_folder_is_refused(samples: list[Sample],
 
 def test_a_dataset_folder_is_trained_on(samples: list[Sample], tmp_path: Path) -> None:
     for sample in samples:
-        add_sample(tmp_path / "data", sample, Part.TRAIN)
+        add_sample(tmp_path / "data", sample, Subset.TRAIN)
 
     started, *_ = train(tmp_path / "data", tmp_path / "run", config())
 
@@ -273,7 +273,7 @@ def test_validation_loss_is_that_of_the_saved_model(samples: list[Sample], tmp_p
 
     [*_, epoch] = (event for event in events if isinstance(event, EpochFinished))
     assert epoch.val_loss == pytest.approx(DiceCELoss(sigmoid=True)(logits, truth).item(), abs=1e-5)
-    assert epoch.val_dice == pytest.approx(score((logits > 0).numpy()[0, 0], Truth(truth.numpy()[0, 0]), "").dice)
+    assert epoch.val_dice == pytest.approx(score((logits > 0).numpy()[0, 0], GroundTruth(truth.numpy()[0, 0]), "").dice)
 
 
 def far_too_bright(sample: Sample) -> Sample:
@@ -306,7 +306,7 @@ def test_events_and_weights_are_the_same_when_steps_run_ahead(
         return [repr(event) for event in events if isinstance(event, StepFinished | EpochFinished | Notice)]
 
     at_once = told(tmp_path / "at_once")
-    monkeypatch.setitem(STEPS_AHEAD, "cpu", 1)
+    monkeypatch.setitem(PREFETCH_STEPS, "cpu", 1)
     ahead = told(tmp_path / "ahead")
 
     def numbers(lines: list[str]) -> list[str]:
@@ -315,14 +315,14 @@ def test_events_and_weights_are_the_same_when_steps_run_ahead(
     assert len(ahead) == 3 * 5 + 2  # a notice of the missing validation, and one of the first step left out
     assert numbers(ahead) == numbers(at_once)
     first, second = (load_run_state(tmp_path / name / "resume.safetensors") for name in ("at_once", "ahead"))
-    assert (first.card.n_steps, second.card.n_steps) == (9, 9)
+    assert (first.header.n_steps, second.header.n_steps) == (9, 9)
     for name in ("weights", "average", "moments"):
         expected = getattr(first, name)
         assert all(torch.equal(tensor, expected[key]) for key, tensor in getattr(second, name).items())
 
 
 def test_one_step_at_most_runs_ahead(samples: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(STEPS_AHEAD, "cpu", 1)
+    monkeypatch.setitem(PREFETCH_STEPS, "cpu", 1)
     n_made, heard = 0, []
 
     def count(module: torch.nn.Module, *_: object) -> None:

@@ -12,13 +12,13 @@ import torch
 
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.events import Notice
-from napari_unet3d.data.ground_truth import Truth
+from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics.score import score
 from napari_unet3d.inference.predict import predict
 from napari_unet3d.model.checkpoint import load_checkpoint
-from napari_unet3d.model.devices import STEPS_AHEAD
+from napari_unet3d.model.devices import PREFETCH_STEPS
 from napari_unet3d.training.events import EpochFinished, StepFinished, TrainingFinished
 from napari_unet3d.training.loop import train
 
@@ -50,7 +50,7 @@ class TestOutOfMemory:
     def test_the_run_goes_on_with_less(
         self, samples: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_ahead: int
     ) -> None:
-        monkeypatch.setitem(STEPS_AHEAD, "cpu", n_ahead)
+        monkeypatch.setitem(PREFETCH_STEPS, "cpu", n_ahead)
         events = train(samples, tmp_path, config(patch=(8, 12, 16), batch_size=3, epochs=3, steps_per_epoch=4))
         before = [next(events) for _ in range(3)]
 
@@ -115,7 +115,7 @@ class TestSparseLabels:
 
         def dice(run: str) -> float:
             *_, prediction = predict(tmp_path / run, test)
-            return float(score(prediction.labels, Truth((test.labels > 0).astype(np.uint8)), "").dice)
+            return float(score(prediction.labels, GroundTruth((test.labels > 0).astype(np.uint8)), "").dice)
 
         assert dice("sparse") > 0.9 * dice("full") > 0.7
 
@@ -145,4 +145,4 @@ def test_every_task_learns(samples: list[Sample], tmp_path: Path, task: str, pat
     dice = [event.val_dice for event in events if isinstance(event, EpochFinished)]
 
     assert max(dice) > 0.7
-    assert load_checkpoint(finished.model).plan.n_outputs == 3
+    assert load_checkpoint(finished.model).plan.out_channels == 3

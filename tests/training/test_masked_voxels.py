@@ -9,17 +9,17 @@ import pytest
 import torch
 
 from napari_unet3d.configs import EvaluationConfig, Loss, Task, TrainingConfig, ZeroIs
-from napari_unet3d.data.ground_truth import read_truth
+from napari_unet3d.data.ground_truth import decode_labels
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.split import Block, Role
 from napari_unet3d.evaluation.metrics.differences import difference_labels
-from napari_unet3d.evaluation.metrics.score import ScoringRules, score
+from napari_unet3d.evaluation.metrics.score import MetricOptions, score
 from napari_unet3d.inference.evaluate import evaluate
 from napari_unet3d.model.checkpoint import load_checkpoint
 from napari_unet3d.model.plan import LabelClass, Plan
 from napari_unet3d.training.loading.batches import Batches
-from napari_unet3d.training.loading.targets import IGNORED, make_targets
-from napari_unet3d.training.loading.volumes import make_ready
+from napari_unet3d.training.loading.targets import IGNORE_INDEX, make_targets
+from napari_unet3d.training.loading.volumes import prepare_volume
 from napari_unet3d.training.loop import train
 from napari_unet3d.training.optim.losses import make_loss
 from napari_unet3d.training.planning import make_plan
@@ -43,7 +43,7 @@ def labelled(name: str, seed: int = 1) -> Sample:
 def otherwise_outside(sample: Sample) -> Sample:
     """The same volume with other labels where nothing is annotated."""
     labels = np.random.default_rng(7).integers(0, 6, SHAPE).astype(np.uint8)
-    labels[sample.annotated] = sample.labels[sample.annotated]
+    labels[sample.label_mask] = sample.labels[sample.label_mask]
     return replace(sample, labels=labels)
 
 
@@ -70,13 +70,13 @@ def test_a_run_ends_with_the_same_bits(task, zero_is, tmp_path):
 @pytest.mark.parametrize("loss", list(Loss))
 @pytest.mark.parametrize(("task", "zero_is"), EVERY_TASK)
 def test_loss_and_gradient_are_blind_outside_of_the_mask(loss, task, zero_is):
-    classes = (LabelClass(value=2, name="a"), LabelClass(value=3, name="b")) if task is Task.CLASSES else ()
+    classes = (LabelClass(value=2, name="a"), LabelClass(value=3, name="b")) if task is Task.SEMANTIC else ()
     plan = Plan(task=task, strides=((2, 2, 2),), classes=classes, zero_is=zero_is, patch_zyx=SHAPE)
     results = []
     for sample in (labelled("a"), otherwise_outside(labelled("a"))):
-        truth = read_truth(sample.labels, task, zero_is, sample.annotated)
+        truth = decode_labels(sample.labels, task, zero_is, sample.label_mask)
         targets = torch.from_numpy(make_targets(truth, plan, sample.voxel_size_um))[None]
-        logits = torch.randn(1, plan.n_outputs, *SHAPE, generator=torch.Generator().manual_seed(0), requires_grad=True)
+        logits = torch.randn(1, plan.out_channels, *SHAPE, generator=torch.Generator().manual_seed(0), requires_grad=True)
         value = make_loss(settings(task, zero_is, loss=loss), plan)(logits, targets)
         value.backward()
         results.append((value.item(), logits.grad))
@@ -90,8 +90,8 @@ def test_loss_and_gradient_are_blind_outside_of_the_mask(loss, task, zero_is):
 def test_scores_and_difference_are_blind_outside_of_the_mask(task, zero_is):
     prediction = np.random.default_rng(5).integers(0, 4, SHAPE).astype(np.uint8)
     sample = labelled("a")
-    truths = [read_truth(each.labels, task, zero_is, MASK) for each in (sample, otherwise_outside(sample))]
-    rules = ScoringRules(task, {2: "a", 3: "b"})
+    truths = [decode_labels(each.labels, task, zero_is, MASK) for each in (sample, otherwise_outside(sample))]
+    rules = MetricOptions(task, {2: "a", 3: "b"})
     one, other = (score(prediction, truth, "a", sample.voxel_size_um, rules) for truth in truths)
     assert one.numbers() == other.numbers()
     differences = [difference_labels(prediction, truth, task) for truth in truths]
@@ -103,9 +103,9 @@ def test_scores_and_difference_are_blind_outside_of_the_mask(task, zero_is):
 def test_both_the_mask_and_label_0_can_say_that_nothing_is_annotated():
     labels = np.array([[[0, 1, 2, 3]]], np.uint8)
     mask = np.array([[[True, True, False, True]]])
-    truth = read_truth(labels, Task.OBJECTS, ZeroIs.UNLABELLED, mask)
+    truth = decode_labels(labels, Task.INSTANCE, ZeroIs.UNLABELLED, mask)
     assert truth.labels.tolist() == [[[0, 0, 0, 3]]]
-    assert truth.annotated.tolist() == [[[False, True, False, True]]]
+    assert truth.label_mask.tolist() == [[[False, True, False, True]]]
 
 
 def test_patches_are_drawn_where_something_is_annotated():
@@ -113,36 +113,36 @@ def test_patches_are_drawn_where_something_is_annotated():
     small = np.zeros(SHAPE, bool)
     small[12:15, 13:17, 14:19] = True
     sample = replace(volume, annotated=small)
-    config = settings(Task.FOREGROUND, ZeroIs.BACKGROUND, foreground_share=0.0, steps_per_epoch=30)
-    plan = Plan(task=Task.FOREGROUND, strides=((2, 2, 2),), patch_zyx=(8, 8, 8), batch_size=2)
-    batches = Batches([make_ready(sample, config, plan)], config, plan)
-    assert all((targets[:, 0] != IGNORED).flatten(1).any(1).all() for _, targets in batches.epoch(1))
+    config = settings(Task.BINARY, ZeroIs.BACKGROUND, foreground_share=0.0, steps_per_epoch=30)
+    plan = Plan(task=Task.BINARY, strides=((2, 2, 2),), patch_zyx=(8, 8, 8), batch_size=2)
+    batches = Batches([prepare_volume(sample, config, plan)], config, plan)
+    assert all((targets[:, 0] != IGNORE_INDEX).flatten(1).any(1).all() for _, targets in batches.epoch(1))
 
 
 def test_a_mask_keeps_its_place_in_blocks_and_at_another_voxel_size():
     sample = labelled("a")
     block = Block("a", Role.TRAINING, (2, 0, 4), (9, 18, 20)).cut(sample)
-    np.testing.assert_array_equal(block.annotated, MASK[2:9, :, 4:])
-    config = settings(Task.FOREGROUND, ZeroIs.BACKGROUND, spacing=(1.0, 1.0, 1.0), patch=(8, 8, 8))
-    plan = Plan(task=Task.FOREGROUND, strides=((2, 2, 2),), patch_zyx=(8, 8, 8), spacing_um=(1.0, 1.0, 1.0))
-    ready = make_ready(sample, config, plan)
+    np.testing.assert_array_equal(block.label_mask, MASK[2:9, :, 4:])
+    config = settings(Task.BINARY, ZeroIs.BACKGROUND, spacing=(1.0, 1.0, 1.0), patch=(8, 8, 8))
+    plan = Plan(task=Task.BINARY, strides=((2, 2, 2),), patch_zyx=(8, 8, 8), spacing_um=(1.0, 1.0, 1.0))
+    ready = prepare_volume(sample, config, plan)
     assert ready.shape == (32, 18, 10)
-    known = ready.targets[0] != IGNORED
+    known = ready.targets[0] != IGNORE_INDEX
     np.testing.assert_array_equal(known, MASK.repeat(2, axis=0)[:, :, 1::2])
 
 
 def test_a_class_that_stands_only_outside_of_the_mask_is_none():
     sample = otherwise_outside(labelled("a"))
-    from napari_unet3d.model.devices import choose_hardware
+    from napari_unet3d.model.devices import choose_device
 
-    config = settings(Task.CLASSES, ZeroIs.BACKGROUND)
-    plan = make_plan([sample], [], config, choose_hardware(config.device, config.precision))
+    config = settings(Task.SEMANTIC, ZeroIs.BACKGROUND)
+    plan = make_plan([sample], [], config, choose_device(config.device, config.precision))
     assert [each.value for each in plan.classes] == [1, 2, 3]
 
 
 def test_the_test_set_is_judged_inside_of_the_mask(tmp_path):
     sample = labelled("a")
-    list(train([labelled(name) for name in "ab"], tmp_path, settings(Task.FOREGROUND, ZeroIs.UNLABELLED)))
+    list(train([labelled(name) for name in "ab"], tmp_path, settings(Task.BINARY, ZeroIs.UNLABELLED)))
     ends = []
     for each in (sample, otherwise_outside(sample)):
         *_, finished = evaluate(tmp_path, [each], config=EvaluationConfig(device="cpu"))

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import torch
 
-from napari_unet3d.training.events import Pace
-from napari_unet3d.training.pace import PaceMeter, gpu_memory
+from napari_unet3d.training.events import Throughput
+from napari_unet3d.training.pace import ThroughputMeter, gpu_memory
 
 
 class HandClock:
@@ -18,7 +18,7 @@ class HandClock:
 
 def test_steps_and_waiting_are_told_once_a_second() -> None:
     clock = HandClock()
-    meter = PaceMeter(clock, torch.device("cpu"))
+    meter = ThroughputMeter(clock, torch.device("cpu"))
 
     def batches():
         while True:
@@ -35,14 +35,14 @@ def test_steps_and_waiting_are_told_once_a_second() -> None:
         told.append(meter.report(3))
     assert [pace is not None for pace in told] == [False, False, True] * 3 + [False]
     first = told[2]
-    assert isinstance(first, Pace)
+    assert isinstance(first, Throughput)
     assert (first.epoch, round(first.steps_per_second, 6), round(first.waiting, 6)) == (3, 2.5, 0.25)
     assert first.gpu_bytes is None
 
 
 def test_what_lies_between_steps_does_not_count() -> None:
     clock = HandClock()
-    meter = PaceMeter(clock, torch.device("cpu"))
+    meter = ThroughputMeter(clock, torch.device("cpu"))
 
     def learn(_: int) -> float:
         clock.seconds += 0.5
@@ -62,7 +62,7 @@ def test_what_lies_between_steps_does_not_count() -> None:
 def test_a_device_that_is_still_at_work_does_not_wait_for_data() -> None:
     """The batch takes 1 s, queueing 0 s and hearing of the last step 3 s; every second batch comes too late."""
     clock = HandClock()
-    meter = PaceMeter(clock, torch.device("cpu"))
+    meter = ThroughputMeter(clock, torch.device("cpu"))
 
     def batches():
         while True:
@@ -76,7 +76,7 @@ def test_a_device_that_is_still_at_work_does_not_wait_for_data() -> None:
     data = batches()
     for is_idle in (False, True) * 2:
         assert meter.step(data, lambda batch: batch * 2, lambda is_idle=is_idle: is_idle) == "batchbatch"
-        assert meter.hear(read) == 0.5
+        assert meter.read(read) == 0.5
     pace = meter.report(1)
     assert pace is not None
     assert (pace.steps_per_second, pace.waiting) == (1 / 4, 2 / 16)

@@ -12,22 +12,22 @@ from hypothesis import strategies as st
 from napari_unet3d.configs import Preset, TrainingConfig
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
-from napari_unet3d.model.devices import Hardware, choose_hardware
+from napari_unet3d.model.devices import ComputeDevice, choose_device
 from napari_unet3d.model.network import build_unet
 from napari_unet3d.model.plan import Plan, strides_for
 from napari_unet3d.training.planning import check_patch, make_plan, patch_for, smaller_plan
 from napari_unet3d.training.probe import fit_to_memory, measure_step
 
 SIDES, SIZES = st.integers(2, 700), st.floats(0.05, 20)
-GPU = Hardware(torch.device("cuda"), torch.bfloat16, 1, "GPU")
+GPU = ComputeDevice(torch.device("cuda"), torch.bfloat16, 1, "GPU")
 
 
 def sample(shape: tuple[int, int, int], voxel_size_um: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> Sample:
     return Sample("a", np.zeros(shape, np.uint8), np.zeros(shape, np.uint8), voxel_size_um)
 
 
-def plan_of(*samples: Sample, hardware: Hardware | None = None, **values: object) -> Plan:
-    return make_plan(samples, (), TrainingConfig(**values), hardware or choose_hardware())
+def plan_of(*samples: Sample, hardware: ComputeDevice | None = None, **values: object) -> Plan:
+    return make_plan(samples, (), TrainingConfig(**values), hardware or choose_device())
 
 
 class TestStrides:
@@ -139,7 +139,7 @@ class TestSmaller:
 
     def test_a_step_that_does_not_fit_is_made_smaller_before_the_run(self) -> None:
         """A network whose inputs may not hold more than 5000 voxels stands for a small memory."""
-        config, hardware = TrainingConfig(), choose_hardware()
+        config, hardware = TrainingConfig(), choose_device()
         plan = Plan(strides=((2, 2, 2),), patch_zyx=(16, 20, 24), batch_size=2)
 
         def refuse(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
@@ -161,7 +161,7 @@ def test_a_probe_measures_memory_and_time_of_a_step() -> None:
     plan = Plan(strides=((2, 2, 2),), patch_zyx=(64, 64, 64), batch_size=2)
 
     for _ in range(2):  # the second finds memory that the first has freed
-        probe = measure_step(plan, (64, 64, 64), TrainingConfig(), choose_hardware())
+        probe = measure_step(plan, (64, 64, 64), TrainingConfig(), choose_device())
 
         assert probe.memory_bytes > 2 * 4 * 64**3  # the batch itself, at least
         assert probe.seconds > 0

@@ -14,18 +14,18 @@ import pytest
 from box_samples import make_sample
 
 from napari_unet3d.configs import Device, TrainingConfig
-from napari_unet3d.data.checks import Finding, Severity
-from napari_unet3d.data.dataset import Part, add_sample, read_samples
+from napari_unet3d.data.checks import Issue, Severity
+from napari_unet3d.data.dataset import Subset, add_sample, read_samples
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.pairs import natural_order
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.split import split_samples
 from napari_unet3d.data.volumes import write_volume
-from napari_unet3d.model.devices import choose_hardware
+from napari_unet3d.model.devices import choose_device
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.model.receptive_field import separating_gap
-from napari_unet3d.training.events import Preflight, VolumeExamined
+from napari_unet3d.training.events import Preflight, VolumeChecked
 from napari_unet3d.training.loop import train
 from napari_unet3d.training.preflight import preflight
 from napari_unet3d.training.step_checks import check_memory
@@ -36,8 +36,8 @@ ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
 @pytest.fixture
 def dataset(tmp_path: Path) -> Path:
     for name in "123":
-        add_sample(tmp_path / "data", make_sample(name, int(name)), Part.TRAIN)
-    add_sample(tmp_path / "data", make_sample("4", 4), Part.TEST)
+        add_sample(tmp_path / "data", make_sample(name, int(name)), Subset.TRAIN)
+    add_sample(tmp_path / "data", make_sample("4", 4), Subset.TEST)
     return tmp_path / "data"
 
 
@@ -72,11 +72,11 @@ def test_a_sound_dataset_has_no_problems(dataset: Path, tmp_path: Path) -> None:
 def test_events_come_volume_by_volume_and_the_result_last(dataset: Path) -> None:
     events = list(preflight(dataset, TrainingConfig(), timed=False))
 
-    read = [event for event in events if isinstance(event, VolumeExamined)]
-    assert [(event.name, event.n_examined, event.n_volumes) for event in read] == [
+    read = [event for event in events if isinstance(event, VolumeChecked)]
+    assert [(event.name, event.n_checked, event.n_volumes) for event in read] == [
         (name, number, 4) for number, name in enumerate(["1", "2", "3", "test/4"], start=1)
     ]
-    assert events[-1] == Preflight(tuple(event for event in events if isinstance(event, Finding)))
+    assert events[-1] == Preflight(tuple(event for event in events if isinstance(event, Issue)))
 
 
 def test_layers_are_examined_without_a_clock(samples: list[Sample]) -> None:
@@ -155,7 +155,7 @@ def test_a_copy_is_found_on_the_other_side_of_the_split_and_in_the_test_set(data
 
 def test_mixed_voxel_sizes_and_grey_values_are_looked_at_in_all_volumes(dataset: Path) -> None:
     sample = make_sample("4", 4)
-    add_sample(dataset, Sample("4", sample.image, sample.labels, (4, 1, 1)), Part.TEST, overwrite=True)
+    add_sample(dataset, Sample("4", sample.image, sample.labels, (4, 1, 1)), Subset.TEST, overwrite=True)
     grey, voxel_sizes = messages(examined(dataset, normalisation="none"), WARNING)
     assert "'1' has 2 × 1 × 1 µm and 'test/4' has 4 × 1 × 1 µm" in voxel_sizes
     assert grey.startswith("Grey values go from ")
@@ -211,7 +211,7 @@ def test_a_run_that_ends_by_the_clock_says_so(samples: list[Sample]) -> None:
 
 
 def test_a_step_that_needs_more_memory_than_there_is() -> None:
-    hardware = choose_hardware(Device.CPU)
+    hardware = choose_device(Device.CPU)
     plan = Plan(strides=((2, 2, 2),), patch_zyx=(4096, 2048, 2048))
     by_hand, auto = TrainingConfig(patch=(4096, 2048, 2048)), TrainingConfig()
     (finding,) = check_memory(plan, [(4, 4, 4)], by_hand, hardware)
@@ -234,7 +234,7 @@ def test_a_full_disk(samples: list[Sample], tmp_path: Path, monkeypatch: pytest.
 
 def test_the_check_can_be_stopped_between_two_volumes(dataset: Path) -> None:
     events = preflight(dataset, TrainingConfig())
-    assert isinstance(next(events), VolumeExamined)
+    assert isinstance(next(events), VolumeChecked)
     events.close()
     assert list(events) == []
 
@@ -245,10 +245,10 @@ def test_a_corrected_validation_volume_is_said_by_check_and_run(dataset, tmp_pat
     source = next(sample for sample in read_samples(dataset) if sample.name == judge)
     mask = np.zeros(source.shape, bool)
     mask[2:6, 3:9, 4:12] = True
-    origin = Provenance(volume=judge, part="train", made="2026")
-    add_sample(dataset, replace(source, name=f"{judge} corrected", annotated=mask, origin=origin), Part.TRAIN)
+    origin = Provenance(volume=judge, subset="train", made="2026")
+    add_sample(dataset, replace(source, name=f"{judge} corrected", annotated=mask, origin=origin), Subset.TRAIN)
     words = f"'{judge} corrected' trains and was cut from '{judge}', which validates, so validation flatters the model."
-    found = examined(dataset, val_fraction=0.34).findings
+    found = examined(dataset, val_fraction=0.34).issues
     assert sum(finding.message.startswith(words) for finding in found) == 1
     events = [*train(dataset, tmp_path / "again", config)]
     assert events[0].val_names == (judge,)
@@ -256,15 +256,15 @@ def test_a_corrected_validation_volume_is_said_by_check_and_run(dataset, tmp_pat
 
 
 def test_a_corrected_piece_of_a_test_volume_is_found_by_its_content(dataset):
-    (test,) = read_samples(dataset, Part.TEST)
+    (test,) = read_samples(dataset, Subset.TEST)
     piece = (slice(2, 12), slice(3, 16), slice(4, 19))
     mask = np.ones(test.image[piece].shape, bool)
     for name, volume, part in (("one", "another name", ""), ("two", test.name, "test")):
-        origin = Provenance(volume=volume, part=part, made="2026")
+        origin = Provenance(volume=volume, subset=part, made="2026")
         add_sample(
-            dataset, Sample(name, test.image[piece], test.labels[piece], annotated=mask, origin=origin), Part.TRAIN
+            dataset, Sample(name, test.image[piece], test.labels[piece], label_mask=mask, provenance=origin), Subset.TRAIN
         )
-    found = [finding.message for finding in examined(dataset, val_fraction=0.34).findings]
+    found = [finding.message for finding in examined(dataset, val_fraction=0.34).issues]
     for name in ("one", "two"):
         words = f"'{name}' trains and was cut from the test volume 'test/{test.name}'"
         assert sum(message.startswith(words) for message in found) == 1

@@ -55,10 +55,10 @@ def assert_same_end(found: Path, expected: Path) -> None:
     assert rows(found) == rows(expected)
     ours, theirs = (load_run_state(folder / "resume.safetensors") for folder in (found, expected))
     times = {"seconds": (), "seconds_spent": 0.0}
-    assert ours.card.model_copy(update=times) == theirs.card.model_copy(update=times)
+    assert ours.header.model_copy(update=times) == theirs.header.model_copy(update=times)
     assert torch.equal(ours.random_state, theirs.random_state)
     assert_same_tensors(ours.weights, theirs.weights)
-    assert_same_tensors(ours.average, theirs.average)
+    assert_same_tensors(ours.ema, theirs.ema)
     assert_same_tensors(ours.moments, theirs.moments)
 
 
@@ -234,7 +234,7 @@ class TestStartingFromAModel:
 
     def test_weights_and_network_are_taken_over(self, samples: list[Sample], tmp_path: Path) -> None:
         list(train(samples, tmp_path / "first", config(epochs=2, preset="xsmall", normalisation="percentile")))
-        given = TrainingConfig(epochs=1, device="cpu", learning_rate=1e-8, val_fraction=0, schedule="constant")
+        given = TrainingConfig(epochs=1, device="cpu", learning_rate=1e-8, val_fraction=0, lr_schedule="constant")
 
         events = list(train(samples, tmp_path / "second", given, start_from=tmp_path / "first"))
 
@@ -243,7 +243,7 @@ class TestStartingFromAModel:
         assert (after.config.preset.value, after.config.normalisation.value) == ("xsmall", "percentile")
         for name, tensor in before.weights.items():
             torch.testing.assert_close(after.weights[name], tensor, atol=1e-6, rtol=0)
-        assert load_run_state(tmp_path / "second" / "resume.safetensors").card.epoch == 1
+        assert load_run_state(tmp_path / "second" / "resume.safetensors").header.epoch == 1
 
     def test_the_average_starts_from_the_model_too(self, samples: list[Sample], tmp_path: Path) -> None:
         list(train(samples, tmp_path / "first", config(epochs=1)))

@@ -20,13 +20,13 @@ from napari_unet3d.configs import Device, Optimizer, TrainingConfig
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from napari_unet3d.model.devices import TorchSettings, choose_hardware
-from napari_unet3d.model.network import build_unet, place_network
-from napari_unet3d.model.plan import plain_plan
+from napari_unet3d.model.devices import TorchState, choose_device
+from napari_unet3d.model.network import build_unet, to_device
+from napari_unet3d.model.plan import default_plan
 from napari_unet3d.runs.history import EpochRecord
 from napari_unet3d.training.optim.step import make_optimizer
 from napari_unet3d.training.resume_state import (
-    RunCard,
+    RunHeader,
     RunState,
     check_same_volumes,
     load_run_state,
@@ -37,7 +37,7 @@ from napari_unet3d.training.resume_state import (
     volumes_of,
 )
 
-HARDWARE = choose_hardware(Device.CPU)
+HARDWARE = choose_device(Device.CPU)
 
 
 class Training:
@@ -45,15 +45,15 @@ class Training:
 
     def __init__(self, config: TrainingConfig, make: Callable[[Any], torch.optim.Optimizer]) -> None:
         self.config = config
-        self.network = place_network(build_unet(config), HARDWARE)
+        self.network = to_device(build_unet(config), HARDWARE)
         self.optimizer = make(self.network.parameters())
-        self.settings = TorchSettings(HARDWARE, config.seed)
+        self.settings = TorchState(HARDWARE, config.seed)
 
     def go(self, steps: range) -> None:
         for step in steps:
             generator = torch.Generator().manual_seed(step)
             image, truth = (torch.randn((1, 1, 8, 12, 16), generator=generator) for _ in range(2))
-            with self.settings.lent():
+            with self.settings.applied():
                 loss = (self.network.train()(image) - truth).square().mean()
                 self.optimizer.zero_grad()
                 loss.backward()
@@ -61,7 +61,7 @@ class Training:
 
     def state(self) -> RunState:
         return RunState(
-            card=card_of(self.config, groups=optimizer_groups(self.optimizer)),
+            header=card_of(self.config, groups=optimizer_groups(self.optimizer)),
             weights=self.network.state_dict(),
             random_state=self.settings.random_state,
             moments=optimizer_moments(self.optimizer),
@@ -70,15 +70,15 @@ class Training:
     def restore(self, state: RunState) -> None:
         for name, tensor in self.network.state_dict().items():
             tensor.copy_(state.weights[name])
-        restore_optimizer(self.optimizer, state.card.groups, state.moments)
+        restore_optimizer(self.optimizer, state.header.groups, state.moments)
         self.settings.random_state = state.random_state
 
 
-def card_of(config: TrainingConfig, **values: Any) -> RunCard:
-    return RunCard(
+def card_of(config: TrainingConfig, **values: Any) -> RunHeader:
+    return RunHeader(
         **{
             "config": config,
-            "plan": plain_plan(config),
+            "plan": default_plan(config),
             "volumes": [{"name": "a", "shape": (4, 6, 8)}],
             "train_names": ("a",),
             "val_names": (),
@@ -136,11 +136,11 @@ def test_a_state_that_is_replaced_while_it_is_read_is_the_old_or_the_new_one(
     for n_steps, file in enumerate(files, 1):
         state = training.state()
         weights = {name: torch.full_like(tensor, n_steps) for name, tensor in state.weights.items()}
-        save_run_state(file, replace(state, card=state.card.model_copy(update={"n_steps": n_steps}), weights=weights))
+        save_run_state(file, replace(state, card=state.header.model_copy(update={"n_steps": n_steps}), weights=weights))
     with replacing(tmp_path / "resume.safetensors", *files):
         loaded = [load_run_state(tmp_path / "resume.safetensors") for _ in range(200)]
     mixed = [
-        n for n, state in enumerate(loaded) if any((w != state.card.n_steps).any() for w in state.weights.values())
+        n for n, state in enumerate(loaded) if any((w != state.header.n_steps).any() for w in state.weights.values())
     ]
     assert mixed == []
 
@@ -209,7 +209,7 @@ def test_the_text_comes_back_to_the_last_digit(
         seconds_spent=seconds,
     )
 
-    again = RunCard.model_validate_json(card.model_dump_json())
+    again = RunHeader.model_validate_json(card.model_dump_json())
 
     assert repr(again) == repr(card)  # which tells 1 from 1.0 and True, and equals itself for NaN
 
@@ -243,8 +243,8 @@ def written(tmp_path: Path) -> Callable[[bytes], Path]:
 def test_the_average_comes_back(state: RunState, tmp_path: Path) -> None:
     save_run_state(tmp_path / "resume.safetensors", state)
     loaded = load_run_state(tmp_path / "resume.safetensors")
-    assert loaded.average.keys() == loaded.weights.keys() == state.weights.keys()
-    assert all(torch.equal(loaded.average[name], tensor) for name, tensor in state.average.items())
+    assert loaded.ema.keys() == loaded.weights.keys() == state.weights.keys()
+    assert all(torch.equal(loaded.ema[name], tensor) for name, tensor in state.ema.items())
 
 
 def changed(content: bytes, change: Callable[[dict[str, Any]], None]) -> bytes:
@@ -311,7 +311,7 @@ def test_a_newer_state_asks_for_an_update(state_bytes: bytes, written: Callable[
 
 
 def test_models_and_states_are_told_apart(state: RunState, tmp_path: Path) -> None:
-    save_checkpoint(tmp_path / "model.safetensors", Checkpoint(state.card.config, state.weights, 1))
+    save_checkpoint(tmp_path / "model.safetensors", Checkpoint(state.header.config, state.weights, 1))
     save_run_state(tmp_path / "resume.safetensors", state)
     with pytest.raises(UserError, match=r"with another purpose.*Choose a run folder with a resume"):
         load_run_state(tmp_path / "model.safetensors")

@@ -14,8 +14,8 @@ from monai.transforms.spatial.array import Affine, Flip, Rotate90
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from napari_unet3d.configs import Augmentation
-from napari_unet3d.transforms.augment import Augmenter, Variation
-from napari_unet3d.transforms.functional import blur, change_contrast, move, turn
+from napari_unet3d.transforms.augment import Augmenter, AugmentationParams
+from napari_unet3d.transforms.functional import blur, adjust_gamma, affine, flip_permute
 
 SHAPE = (7, 9, 12)
 CUBIC = (1.0, 1.0, 1.0)
@@ -34,9 +34,9 @@ def some_ids(shape: tuple[int, ...], n_channels: int = 1) -> torch.Tensor:
     return torch.randint(0, 256, (n_channels, *shape), generator=generator, dtype=torch.uint8)
 
 
-def drawn(level: Augmentation, voxel_size_um: Any = CUBIC, shape: Any = (32, 32, 32), n: int = 600) -> list[Variation]:
+def drawn(level: Augmentation, voxel_size_um: Any = CUBIC, shape: Any = (32, 32, 32), n: int = 600) -> list[AugmentationParams]:
     augment = Augmenter(level, voxel_size_um, shape)
-    return [augment.draw(seed) for seed in range(n)]
+    return [augment.sample_params(seed) for seed in range(n)]
 
 
 def matrices(level: Augmentation, **given: Any) -> np.ndarray:
@@ -50,8 +50,8 @@ def test_a_quarter_turn_and_a_mirror_are_those_of_monai(plane: tuple[int, int], 
     axes = [0, 1, 2]
     axes[plane[0]], axes[plane[1]] = plane[1], plane[0]
 
-    turned = turn(volume, axes, (plane[1],))
-    mirrored = turn(volume, (0, 1, 2), (axis,))
+    turned = flip_permute(volume, axes, (plane[1],))
+    mirrored = flip_permute(volume, (0, 1, 2), (axis,))
 
     assert torch.equal(turned, Rotate90(k=1, spatial_axes=plane)(volume).as_tensor())
     assert torch.equal(mirrored, Flip(axis)(volume).as_tensor())
@@ -63,7 +63,7 @@ def test_moved_volumes_are_those_of_monai(shape: tuple[int, int, int]) -> None:
     """Also where a place lies several volumes away, and where a volume is looked up in several parts."""
     image, labels = smooth(shape), some_ids(shape, n_channels=3)
     for matrix in matrices(Augmentation.HEAVY, shape=shape, n=6):
-        moved, moved_labels = move(image, labels, matrix.tolist())
+        moved, moved_labels = affine(image, labels, matrix.tolist())
 
         monai = Affine(affine=np.vstack([matrix, [0, 0, 0, 1]]), padding_mode="reflection", image_only=True)
         torch.testing.assert_close(moved, monai(image).as_tensor(), rtol=0, atol=2e-3)
@@ -76,7 +76,7 @@ def test_what_comes_from_beyond_the_border_is_mirrored_in() -> None:
     image = torch.arange(5.0).expand(1, 2, 3, 5).contiguous()
     by_two = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 2]]
 
-    moved, labels = move(image, image.to(torch.int64) + 2**40, by_two)
+    moved, labels = affine(image, image.to(torch.int64) + 2**40, by_two)
 
     torch.testing.assert_close(moved, torch.tensor([2.0, 3, 4, 4, 3]).expand(1, 2, 3, 5))
     assert torch.equal(labels - 2**40, torch.tensor([2, 3, 4, 4, 3]).expand(1, 2, 3, 5))
@@ -98,10 +98,10 @@ def test_the_contrast_is_that_of_monai(gamma: float) -> None:
     image = noise()
     before = image.clone()
 
-    torch.testing.assert_close(change_contrast(image, gamma), AdjustContrast(gamma)(image).as_tensor())
+    torch.testing.assert_close(adjust_gamma(image, gamma), AdjustContrast(gamma)(image).as_tensor())
 
     assert torch.equal(image, before)
-    assert torch.equal(change_contrast(torch.full_like(image, 2), gamma), torch.full_like(image, 2))
+    assert torch.equal(adjust_gamma(torch.full_like(image, 2), gamma), torch.full_like(image, 2))
 
 
 def test_all_orientations_are_equally_likely() -> None:

@@ -14,7 +14,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from napari_unet3d import __version__
 from napari_unet3d.cli import commands
-from napari_unet3d.cli.progress import note
+from napari_unet3d.cli.progress import print_status
 from napari_unet3d.errors import UserError
 
 FAILED, MISUSED, INTERRUPTED, TERMINATED = 1, 2, 130, 143
@@ -76,7 +76,7 @@ def main(tokens: Sequence[str] | None = None) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    note(f"napari-unet3d: {message.replace(chr(10), ' ')}")
+    print_status(f"napari-unet3d: {message.replace(chr(10), ' ')}")
     return code
 
 

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from napari_unet3d.cli import progress_loops as follow
 from napari_unet3d.cli.json_lines import train_in_lines
-from napari_unet3d.cli.progress import say
+from napari_unet3d.cli.progress import print_result
 from napari_unet3d.cli.score_table import score_table
 from napari_unet3d.cli.settings_file import merge, read_positions
 from napari_unet3d.configs import EvaluationConfig, PredictionConfig, SyntheticConfig, TrainingConfig
@@ -71,8 +71,8 @@ def generate(  # noqa: PLR0913 - one argument per option
         positions=read_positions(positions) if positions else None,
         overwrite=overwrite,
     )
-    written = follow.generation(events)
-    say(f"{written.folder}: {written.n_train} volumes to train, {written.n_test} to test")
+    written = follow.follow_generate(events)
+    print_result(f"{written.folder}: {written.n_train} volumes to train, {written.n_test} to test")
 
 
 def train(  # noqa: PLR0913 - one argument per option
@@ -122,32 +122,32 @@ def train(  # noqa: PLR0913 - one argument per option
             raise UserError("--json-lines goes with neither --check nor --summary. Leave these out.")
         train_in_lines(lambda: _checked_run(dataset, run, merge(settings, config), begins))
         return 0
-    from napari_unet3d.data.dataset import Part, list_pairs, read_pair
+    from napari_unet3d.data.dataset import Subset, list_pairs, read_pair
     from napari_unet3d.training.loop import train as training
     from napari_unet3d.training.preflight import preflight
-    from napari_unet3d.training.resume import begin
+    from napari_unet3d.training.resume import resolve_start
 
     chosen = merge(settings, config)
-    settled = begin(run, chosen, resume=resume, start_from=start_from).config
-    examined = follow.examination(preflight(dataset, settled, run, timed=check))
+    settled = resolve_start(run, chosen, resume=resume, start_from=start_from).config
+    examined = follow.follow_preflight(preflight(dataset, settled, run, timed=check))
     if check:
-        say(follow.findings(examined))
+        print_result(follow.print_issues(examined))
         return 0 if examined.can_train else 1
-    said = follow.warnings(examined)
-    pairs = list_pairs(dataset, Part.TRAIN)
-    finished = follow.training(
+    said = follow.print_warnings(examined)
+    pairs = list_pairs(dataset, Subset.TRAIN)
+    finished = follow.follow_train(
         training(dataset, run, chosen, **begins),
         follow.describer(settled, read_pair(pairs[0]).shape if pairs else None, layers=summary),
         said=said,
     )
-    follow.say_end(finished)
+    follow.print_end(finished)
     return 0
 
 
 def _checked_run(dataset: Path, run: Path, chosen: TrainingConfig, begins: dict[str, Any]) -> Iterator[RunEvent]:
-    from napari_unet3d.training.preflight import train_checked
+    from napari_unet3d.training.preflight import check_then_train
 
-    return train_checked(dataset, run, chosen, **begins)
+    return check_then_train(dataset, run, chosen, **begins)
 
 
 def predict(
@@ -178,8 +178,8 @@ def predict(
     """
     if not images:
         raise UserError("No image is given; name one volume or more after the run folder.")
-    for file in follow.predictions(run, images, out, merge(settings, config), probability=probability):
-        say(str(file))
+    for file in follow.follow_predict(run, images, out, merge(settings, config), probability=probability):
+        print_result(str(file))
 
 
 def evaluate(
@@ -206,9 +206,9 @@ def evaluate(
     """
     from napari_unet3d.inference.evaluate import evaluate as evaluation
 
-    finished = follow.evaluation(evaluation(run, dataset, out=out, config=merge(settings, config)))
-    say(score_table(finished.volumes, finished.mean))
-    say(f"metrics: {finished.metrics_file}")
+    finished = follow.follow_evaluate(evaluation(run, dataset, out=out, config=merge(settings, config)))
+    print_result(score_table(finished.volumes, finished.mean))
+    print_result(f"metrics: {finished.metrics_file}")
 
 
 def report(
@@ -244,9 +244,9 @@ def report(
         from napari_unet3d.inference.evaluate import evaluate as evaluation_of
 
         evaluation = evaluation or run / EVALUATION_FOLDER
-        follow.evaluation(evaluation_of(run, dataset, out=evaluation, config=EVALUATION))
+        follow.follow_evaluate(evaluation_of(run, dataset, out=evaluation, config=EVALUATION))
     write_report(run, out, evaluation)
-    say(f"report: {out}")
+    print_result(f"report: {out}")
 
 
 def demo(
@@ -279,15 +279,15 @@ def demo(
         place.check_new()
     if viewer:
         tutorial.check_display()  # before minutes of training
-    follow.tutorial(place)
+    follow.follow_demo(place)
     if viewer and (picture := tutorial.show(place, screenshot)):
-        say(str(picture))
+        print_result(str(picture))
 
 
 def doctor() -> int:
     """Print versions, device, cuDNN, Qt and OpenGL, and what is wrong with them."""
-    from napari_unet3d.doctor import examine
+    from napari_unet3d.doctor import run_checks
 
-    report = examine()
-    say(report.text)
+    report = run_checks()
+    print_result(report.text)
     return 1 if report.prevents_work else 0

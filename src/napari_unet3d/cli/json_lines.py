@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import TextIO
 
-from napari_unet3d.cli.progress import note
+from napari_unet3d.cli.progress import print_status
 from napari_unet3d.cli.progress_loops import as_generator
 from napari_unet3d.errors import UserError
-from napari_unet3d.training.event_json import RunEvent, RunFailed, line_of
+from napari_unet3d.training.event_json import RunEvent, RunFailed, dump
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 
@@ -35,7 +35,7 @@ def train_in_lines(events: Callable[[], Iterator[RunEvent]]) -> None:
     KeyboardInterrupt
         When the run was stopped.
     """
-    orders = _Orders()
+    orders = _CommandReader()
     threading.Thread(target=orders.listen, daemon=True).start()
     with _stdout_for_lines() as lines:
         run = _Run(events, orders, lines)
@@ -43,7 +43,7 @@ def train_in_lines(events: Callable[[], Iterator[RunEvent]]) -> None:
         try:
             run.wait()
         except KeyboardInterrupt:
-            orders.obey("stop")
+            orders.handle("stop")
             run.wait()
             raise
     if run.error is not None:
@@ -52,7 +52,7 @@ def train_in_lines(events: Callable[[], Iterator[RunEvent]]) -> None:
         raise KeyboardInterrupt("Stopped.")
 
 
-class _Orders:
+class _CommandReader:
     """What the words on stdin ask for."""
 
     def __init__(self) -> None:
@@ -66,10 +66,10 @@ class _Orders:
         while part := _read_stdin():
             *lines, left = (left + part).split(b"\n")
             for line in lines:
-                self.obey(line.decode("utf-8", errors="replace").strip())
-        self.obey("stop")
+                self.handle(line.decode("utf-8", errors="replace").strip())
+        self.handle("stop")
 
-    def obey(self, word: str) -> None:
+    def handle(self, word: str) -> None:
         """Take one order."""
         with self._changed:
             match word:
@@ -78,10 +78,10 @@ class _Orders:
                 case "pause" | "resume":
                     self._is_paused = word == "pause"
                 case _:
-                    note(f"The word {word[:40]!r} is no order; write stop, pause or resume.")
+                    print_status(f"The word {word[:40]!r} is no order; write stop, pause or resume.")
             self._changed.notify_all()
 
-    def let_go_on(self) -> bool:
+    def wait_if_paused(self) -> bool:
         """Wait while the run is paused, and say whether it is to go on."""
         with self._changed:
             self._changed.wait_for(lambda: self._is_stopped or not self._is_paused)
@@ -98,7 +98,7 @@ def _read_stdin() -> bytes:
 class _Run(threading.Thread):
     """Goes through the events of a run until it ends or is to stop."""
 
-    def __init__(self, events: Callable[[], Iterator[RunEvent]], orders: _Orders, lines: TextIO) -> None:
+    def __init__(self, events: Callable[[], Iterator[RunEvent]], orders: _CommandReader, lines: TextIO) -> None:
         super().__init__(name="training", daemon=True)
         self._events, self._orders, self._lines = events, orders, lines
         self.error: BaseException | None = None
@@ -119,9 +119,9 @@ class _Run(threading.Thread):
             self._has_ended.set()
 
     def _tell(self, event: RunEvent) -> bool:
-        self._lines.write(f"{line_of(event)}\n")
+        self._lines.write(f"{dump(event)}\n")
         self._lines.flush()
-        return self._orders.let_go_on()
+        return self._orders.wait_if_paused()
 
     def wait(self) -> None:
         """Wait for the end; a signal is answered meanwhile, on Windows within a second."""

@@ -9,13 +9,13 @@ from typing import Self
 from tqdm import tqdm
 
 
-def say(text: str) -> None:
+def print_result(text: str) -> None:
     """Write a result to stdout, where another program may read it."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
 
-def note(text: str) -> None:
+def print_status(text: str) -> None:
     """Write a message to stderr, above a progress bar if there is one."""
     tqdm.write(text, file=sys.stderr)
     sys.stderr.flush()

@@ -10,13 +10,13 @@ from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar, assert_never
 
-from napari_unet3d.cli.progress import Bar, is_terminal, note, say
+from napari_unet3d.cli.progress import Bar, is_terminal, print_status, print_result
 from napari_unet3d.cli.score_table import score_table
-from napari_unet3d.data.checks import Finding, Severity
+from napari_unet3d.data.checks import Issue, Severity
 from napari_unet3d.data.events import DatasetEvent, DatasetWritten, Notice, ObjectPlaced, SlicesImaged, VolumeWritten
 from napari_unet3d.errors import UserError
 from napari_unet3d.files import MODEL_FILE
-from napari_unet3d.formatting import duration_words
+from napari_unet3d.formatting import format_duration
 from napari_unet3d.inference.events import (
     EvaluateEvent,
     EvaluationFinished,
@@ -34,8 +34,8 @@ from napari_unet3d.training.events import (
     StepFinished,
     TrainEvent,
     TrainingFinished,
-    VolumeExamined,
-    Working,
+    VolumeChecked,
+    Busy,
 )
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 E = TypeVar("E")
 
 
-def generation(events: Iterator[DatasetEvent]) -> DatasetWritten:
+def follow_generate(events: Iterator[DatasetEvent]) -> DatasetWritten:
     """Follow the writing of a synthetic dataset; objects that found no room are said on stderr."""
     with Bar("volume") as bar, closing(as_generator(events)) as running:
         for event in running:
@@ -58,7 +58,7 @@ def generation(events: Iterator[DatasetEvent]) -> DatasetWritten:
                 case VolumeWritten():
                     bar.show(event.n_written, event.n_volumes)
                     if event.shortfall:
-                        note(event.shortfall)
+                        print_status(event.shortfall)
                 case DatasetWritten():
                     return event
                 case _:
@@ -66,15 +66,15 @@ def generation(events: Iterator[DatasetEvent]) -> DatasetWritten:
     raise AssertionError("the generator ended without a result")
 
 
-def examination(events: Iterator[PreflightEvent]) -> Preflight:
+def follow_preflight(events: Iterator[PreflightEvent]) -> Preflight:
     """Follow the check before a training."""
     with Bar("volume") as bar, closing(as_generator(events)) as running:
         for event in running:
             match event:
-                case Finding() | Working():
+                case Issue() | Busy():
                     pass
-                case VolumeExamined():
-                    bar.show(event.n_examined, event.n_volumes)
+                case VolumeChecked():
+                    bar.show(event.n_checked, event.n_volumes)
                 case Preflight():
                     return event
                 case _:
@@ -82,16 +82,16 @@ def examination(events: Iterator[PreflightEvent]) -> Preflight:
     raise AssertionError("the generator ended without a result")
 
 
-def findings(examined: Preflight) -> str:
+def print_issues(examined: Preflight) -> str:
     """List what a check has found, and how much of each kind."""
-    lines = [f"{finding.severity}: {finding.message}" for finding in examined.findings]
+    lines = [f"{finding.severity}: {finding.message}" for finding in examined.issues]
     counts = [(len(examined.of(severity)), severity) for severity in (Severity.ERROR, Severity.WARNING)]
     return "\n".join(
         [*lines, ", ".join(f"{count} {severity}{'' if count == 1 else 's'}" for count, severity in counts)]
     )
 
 
-def warnings(examined: Preflight) -> frozenset[str]:
+def print_warnings(examined: Preflight) -> frozenset[str]:
     """Write the warnings of a check to stderr and give them back.
 
     Raises
@@ -105,14 +105,14 @@ def warnings(examined: Preflight) -> frozenset[str]:
         raise UserError(f"{errors[0]}{others}")
     messages = [finding.message for finding in examined.of(Severity.WARNING)]
     for message in messages:
-        note(f"warning: {message}")
+        print_status(f"warning: {message}")
     return frozenset(messages)
 
 
 Describe = Callable[[RunStarted], str]
 
 
-def training(
+def follow_train(
     events: Iterator[TrainEvent], describe: Describe | None = None, said: Collection[str] = frozenset()
 ) -> TrainingFinished:
     """Follow a run; without a terminal each epoch is a line on stderr.
@@ -143,13 +143,13 @@ def training(
     raise AssertionError("the generator ended without a result")
 
 
-def say_end(finished: TrainingFinished) -> None:
+def print_end(finished: TrainingFinished) -> None:
     """Print what a run has reached, and why it ended early."""
     if finished.reason is not EndReason.EPOCHS:
-        note(f"Ended before the last epoch: {finished.reason}.")
+        print_status(f"Ended before the last epoch: {finished.reason}.")
     if finished.best_val_dice is not None and not math.isnan(finished.best_val_dice):
-        say(f"best epoch {finished.best_epoch}: validation Dice {finished.best_val_dice:.4f}")
-    say(f"model: {finished.model}")
+        print_result(f"best epoch {finished.best_epoch}: validation Dice {finished.best_val_dice:.4f}")
+    print_result(f"model: {finished.model}")
 
 
 class _TrainingLog:
@@ -166,10 +166,10 @@ class _TrainingLog:
         match event:
             case RunStarted():
                 self._started, self._epoch = event, len(event.history)
-                note("\n".join([*([self._describe(event)] if self._describe else []), _split_in_words(event)]))
+                print_status("\n".join([*([self._describe(event)] if self._describe else []), _split_in_words(event)]))
             case Notice():
                 if event.message not in self._said:
-                    note(event.message)
+                    print_status(event.message)
             case StepFinished():
                 n_steps = self._started.n_steps_per_epoch if self._started else 1
                 bar.show(round(event.epoch - 1 + event.step / n_steps, 2), n_epochs)
@@ -178,8 +178,8 @@ class _TrainingLog:
                 words = _epoch_in_words(event)
                 bar.show(event.epoch, n_epochs, words)
                 if not is_terminal():
-                    left = f", {duration_words(event.seconds_left)} left" if event.epoch < n_epochs else ""
-                    note(f"epoch {event.epoch}/{n_epochs}: {words}{left}")
+                    left = f", {format_duration(event.seconds_left)} left" if event.epoch < n_epochs else ""
+                    print_status(f"epoch {event.epoch}/{n_epochs}: {words}{left}")
 
     def stopped_in_words(self) -> str:
         """Say how far the run came and where its model is, once the generator is closed."""
@@ -192,7 +192,7 @@ class _TrainingLog:
 
 def _split_in_words(event: RunStarted) -> str:
     parts = [f"goes on after epoch {len(event.history)}"] if event.history else []
-    parts += [event.device, f"{event.plan.words} per step", f"trains on {', '.join(event.train_names)}"]
+    parts += [event.device, f"{event.plan.description} per step", f"trains on {', '.join(event.train_names)}"]
     parts.append(f"validates on {', '.join(event.val_names)}" if event.val_names else "no validation")
     return "; ".join(parts)
 
@@ -206,7 +206,7 @@ def _epoch_in_words(event: EpochFinished) -> str:
     return words
 
 
-def predictions(
+def follow_predict(
     model: Path, images: Sequence[Path], out: Path, config: PredictionConfig, *, probability: bool
 ) -> Iterator[Path]:
     """Predict volumes one after another with a model that is loaded once, and give the files as they are written."""
@@ -217,9 +217,9 @@ def predictions(
         for event in running:
             match event:
                 case ModelLoaded():
-                    note(event.device)
+                    print_status(event.device)
                 case Notice():
-                    note(event.message)
+                    print_status(event.message)
                 case TilesPredicted():
                     _show_tiles(event, bar)
                 case PredictionWritten():
@@ -234,15 +234,15 @@ def _show_tiles(event: TilesPredicted, bar: Bar) -> None:
     bar.show(round(event.n_volumes_done, 2), event.n_volumes, words)
 
 
-def evaluation(events: Iterator[EvaluateEvent]) -> EvaluationFinished:
+def follow_evaluate(events: Iterator[EvaluateEvent]) -> EvaluationFinished:
     """Follow the evaluation of a test set."""
     with Bar("volume") as bar, closing(as_generator(events)) as running:
         for event in running:
             match event:
                 case ModelLoaded():
-                    note(event.device)
+                    print_status(event.device)
                 case Notice():
-                    note(event.message)
+                    print_status(event.message)
                 case TilesPredicted():
                     _show_tiles(event, bar)
                 case VolumeEvaluated():
@@ -254,23 +254,23 @@ def evaluation(events: Iterator[EvaluateEvent]) -> EvaluationFinished:
     raise AssertionError("the generator ended without a result")
 
 
-def tutorial(demo: Demo) -> None:
+def follow_demo(demo: Demo) -> None:
     """Follow the steps of a demo and print its scores and its files."""
     from napari_unet3d.evaluation.reports.figure import write_curves
     from napari_unet3d.model.checkpoint import load_checkpoint
 
-    note(f"1 of 3: generating {demo.n_volumes} volumes of {' × '.join(map(str, demo.volumes.shape))} voxels")
-    generation(demo.generate())
-    note(f"2 of 3: training for {demo.training.epochs} epochs")
-    finished = training(demo.train(), describer(demo.training, demo.volumes.shape))
+    print_status(f"1 of 3: generating {demo.n_volumes} volumes of {' × '.join(map(str, demo.volumes.shape))} voxels")
+    follow_generate(demo.generate())
+    print_status(f"2 of 3: training for {demo.training.epochs} epochs")
+    finished = follow_train(demo.train(), describer(demo.training, demo.volumes.shape))
     write_curves(demo.curves, load_checkpoint(demo.run / "last.safetensors").history)
-    note("3 of 3: testing")
-    scores = evaluation(demo.evaluate())
-    say(score_table(scores.volumes, scores.mean))
+    print_status("3 of 3: testing")
+    scores = follow_evaluate(demo.evaluate())
+    print_result(score_table(scores.volumes, scores.mean))
     for path in (finished.model, demo.curves, demo.evaluation / "predictions", demo.evaluation / "differences"):
-        say(str(path))
+        print_result(str(path))
     for figure in scores.figures:
-        say(str(figure))
+        print_result(str(figure))
 
 
 def describer(config: TrainingConfig, shape_zyx: Shape3D | None, *, layers: bool = False) -> Describe:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from napari_unet3d.evaluation.metrics.types import ClassScores, ObjectScores, Scores
+    from napari_unet3d.evaluation.metrics.types import ClassScores, InstanceScores, Scores
 
 _WIDEST = 100
 _NARROWEST_COLUMN = 6
@@ -47,13 +47,13 @@ def score_table(volumes: Sequence[Scores], mean: Scores) -> str:
     str
         Lines without a line break at the end. Found and extra objects are those at IoU 0.5.
     """
-    with_objects = mean.objects is not None
+    with_objects = mean.instances is not None
     columns = _FOREGROUND_OF_OBJECTS if with_objects else _FOREGROUND
     headings = [*columns, *(_OBJECTS if with_objects else ())]
     widths = [max(len(heading), _NARROWEST_COLUMN) for heading in headings]
     rows = [("volume", headings)]
     for scores in (*volumes, mean):
-        of_objects = _cells(scores.objects, _OBJECTS) if scores.objects else []
+        of_objects = _cells(scores.instances, _OBJECTS) if scores.instances else []
         rows.append((scores.name, _cells(scores, columns) + of_objects))
         rows += [(f"  {each.name}", _cells(each, columns)) for each in scores.classes]
     room = _WIDEST - sum(len(_GAP) + width for width in widths)
@@ -65,7 +65,7 @@ def score_table(volumes: Sequence[Scores], mean: Scores) -> str:
     return "\n".join(lines)
 
 
-def _cells(scores: Scores | ClassScores | ObjectScores, columns: _Columns) -> list[str]:
+def _cells(scores: Scores | ClassScores | InstanceScores, columns: _Columns) -> list[str]:
     numbers = [(getattr(scores, attribute), form) for attribute, form in columns.values()]
     return ["–" if number is None else format(number, form) for number, form in numbers]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeVar
 
-from napari_unet3d.configs import Settings
+from napari_unet3d.configs import Config
 from napari_unet3d.errors import UserError, explain_os_errors
 from napari_unet3d.files import read_settings
 
-S = TypeVar("S", bound=Settings)
+S = TypeVar("S", bound=Config)
 Position = tuple[int, int, int]
 
 

@@ -4,8 +4,8 @@ A field's description is its tooltip, its ``--help`` text and its documentation;
 form's box and of the command's option. Inputs (folders, layers, samples) are arguments of functions, not settings.
 """
 
-from napari_unet3d.configs.base import Choice, Settings, setting
-from napari_unet3d.configs.correction import CorrectionConfig, Elsewhere
+from napari_unet3d.configs.base import ChoiceEnum, Config, setting
+from napari_unet3d.configs.correction import CorrectionConfig, UneditedRegions
 from napari_unet3d.configs.prediction import EvaluationConfig, PostProcessing, PredictionConfig
 from napari_unet3d.configs.synthetic import SyntheticConfig
 from napari_unet3d.configs.synthetic_enums import (
@@ -23,16 +23,16 @@ from napari_unet3d.configs.training import NETWORK_SETTINGS, TrainingConfig
 from napari_unet3d.configs.training_enums import (
     Activation,
     Augmentation,
-    Balance,
+    ClassWeighting,
     Device,
-    Fit,
+    ResizeMode,
     Loss,
     Normalisation,
     Optimizer,
     PatchMode,
     Precision,
     Preset,
-    Schedule,
+    LRSchedule,
     SpacingMode,
     Task,
     ZeroIs,
@@ -44,14 +44,14 @@ __all__ = [
     "Augmentation",
     "Axis",
     "BackgroundMethod",
-    "Balance",
-    "Choice",
+    "ClassWeighting",
+    "ChoiceEnum",
     "CorrectionConfig",
     "Device",
     "Difficulty",
-    "Elsewhere",
+    "UneditedRegions",
     "EvaluationConfig",
-    "Fit",
+    "ResizeMode",
     "LabelKind",
     "Loss",
     "NoiseType",
@@ -66,8 +66,8 @@ __all__ = [
     "PredictionConfig",
     "Preset",
     "RotationPlane",
-    "Schedule",
-    "Settings",
+    "LRSchedule",
+    "Config",
     "SpacingMode",
     "SyntheticConfig",
     "Task",

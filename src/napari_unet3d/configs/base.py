@@ -22,14 +22,14 @@ def setting(  # noqa: PLR0913 - one argument per column of a form's row
     default: T,
     description: str,
     *,
-    low: float | None = None,
-    high: float | None = None,
+    minimum: float | None = None,
+    maximum: float | None = None,
     step: float | None = None,
     label: str | None = None,
     group: str | None = None,
-    zero: str | None = None,
-    first: float | None = None,
-    only_for: Mapping[str, tuple[str, ...]] | None = None,
+    zero_text: str | None = None,
+    initial: float | None = None,
+    visible_if: Mapping[str, tuple[str, ...]] | None = None,
 ) -> T:
     """Declare a field: default, one sentence of description, bounds (both allowed), step and group of its form.
 
@@ -55,26 +55,26 @@ def setting(  # noqa: PLR0913 - one argument per column of a form's row
         Other settings and those of their choices with which this one has a meaning, such as
         ``{"task": ("classes",)}``; `NUMBERS` stands for any number. The description says it, forms hide the row.
     """
-    extra: dict[str, Any] = {"low": low, "high": high, "step": step, "label": label, "group": group, "zero": zero}
-    extra["first"] = first
-    if only_for:
-        extra["only_for"] = {name: list(choices) for name, choices in only_for.items()}
-        conditions = (f"{name.replace('_', ' ')} {' or '.join(choices)}" for name, choices in only_for.items())
+    extra: dict[str, Any] = {"low": minimum, "high": maximum, "step": step, "label": label, "group": group, "zero": zero_text}
+    extra["first"] = initial
+    if visible_if:
+        extra["only_for"] = {name: list(choices) for name, choices in visible_if.items()}
+        conditions = (f"{name.replace('_', ' ')} {' or '.join(choices)}" for name, choices in visible_if.items())
         description = f"{description} Only for {' and '.join(conditions)}."
     field: T = Field(default, description=description, json_schema_extra=extra)
     return field
 
 
-class Choice(StrEnum):
+class ChoiceEnum(StrEnum):
     """An enum whose value is what is written in files and commands, and which knows its words for a form."""
 
     @property
-    def words(self) -> str:
+    def label(self) -> str:
         """The words for a menu, such as ``Dice + CE``."""
         return str(self.value).replace("-", " ").capitalize()
 
 
-class Settings(BaseModel):
+class Config(BaseModel):
     """Base of all settings: frozen, without unknown names, and with messages that a user understands.
 
     Raises
@@ -92,7 +92,7 @@ class Settings(BaseModel):
             raise UserError(explain_validation(error)) from None
 
     @classmethod
-    def matters(cls, name: str, values: Mapping[str, Any]) -> bool:
+    def is_relevant(cls, name: str, values: Mapping[str, Any]) -> bool:
         """Tell whether a setting has a meaning beside the values of the others, as its declaration says.
 
         Parameters
@@ -135,7 +135,7 @@ def _word_of(value: Any) -> str:
     return str(only) if isinstance(only, str) else NUMBERS
 
 
-def _check_between(name: str, value: Any, low: Any, high: Any) -> None:
-    if (low is not None and not value >= low) or (high is not None and not value <= high):
-        bounds = f"from {low:g} to {high:g}" if None not in (low, high) else f"of at least {low:g}"
+def _check_between(name: str, value: Any, minimum: Any, maximum: Any) -> None:
+    if (minimum is not None and not value >= minimum) or (maximum is not None and not value <= maximum):
+        bounds = f"from {minimum:g} to {maximum:g}" if None not in (minimum, maximum) else f"of at least {minimum:g}"
         raise ValueError(f"The setting '{name}' is {value:g}; choose a value {bounds}")

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from napari_unet3d.configs.base import Choice, Settings, setting
+from napari_unet3d.configs.base import ChoiceEnum, Config, setting
 
 
-class Elsewhere(Choice):
+class UneditedRegions(ChoiceEnum):
     """What the prediction counts as away from the corrected places."""
 
-    NOT_ANNOTATED = "not-annotated"
-    ACCEPTED = "accepted"
+    IGNORE = "not-annotated"
+    ACCEPT = "accepted"
 
 
-class CorrectionConfig(Settings):
+class CorrectionConfig(Config):
     """How corrections become a training volume."""
 
-    elsewhere: Elsewhere = setting(
-        Elsewhere.NOT_ANNOTATED,
+    unedited_regions: UneditedRegions = setting(
+        UneditedRegions.IGNORE,
         "What the prediction is away from the corrected places: not annotated, so that nothing is learnt from it, or "
         "accepted as right everywhere.",
     )
@@ -24,9 +24,9 @@ class CorrectionConfig(Settings):
         0.0,
         "How far around a corrected place its labels hold as well, in µm, so that the network learns both sides of a "
         "boundary. Auto takes 6 voxels.",
-        low=0,
-        high=1e6,
+        minimum=0,
+        maximum=1e6,
         step=0.1,
-        zero="auto",
+        zero_text="auto",
         label="margin (µm)",
     )

@@ -8,7 +8,7 @@ _SHARE_OF_EPOCHS = 0.5
 _SHARE_OF_RATE = 0.3
 
 
-def fine_tuning(config: TrainingConfig) -> TrainingConfig:
+def fine_tuning_config(config: TrainingConfig) -> TrainingConfig:
     """Give settings to train a model on, from those that it was trained with.
 
     Task, meaning of label 0, network, normalisation, split and all else stay, so that both runs can be compared. Half

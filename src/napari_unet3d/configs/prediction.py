@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-from napari_unet3d.configs.base import Settings, setting
+from napari_unet3d.configs.base import Config, setting
 from napari_unet3d.configs.synthetic_enums import Axis
 from napari_unet3d.configs.training_enums import Augmentation, Device, Precision
 
 _OBJECTS = "Single objects"
 
 
-class PostProcessing(Settings):
+class PostProcessing(Config):
     """How labels are made of the network's answer; these can be changed without predicting again."""
 
-    threshold: float = setting(0.5, "Probability from which a voxel counts as foreground.", low=0, high=1, step=0.01)
+    threshold: float = setting(0.5, "Probability from which a voxel counts as foreground.", minimum=0, maximum=1, step=0.01)
     min_volume_um3: float = setting(
         0.0,
         "Connected regions or objects with a smaller volume are removed, in µm³.",
-        low=0,
-        high=1e12,
+        minimum=0,
+        maximum=1e12,
         step=0.01,
-        zero="keep all",
+        zero_text="keep all",
         label="smallest volume (µm³)",
     )
-    separation_depth: float = setting(
+    seed_prominence: float = setting(
         0.2,
         "How deep the valley between two parts must be for two objects, from 0 to 1; more separates less. Raise it "
         "when objects fall apart, lower it when neighbours stay joined.",
-        low=0,
-        high=1,
+        minimum=0,
+        maximum=1,
         step=0.01,
         group=_OBJECTS,
     )
@@ -35,19 +35,19 @@ class PostProcessing(Settings):
         0.5,
         "What makes a valley: only that the shape narrows (0), only the boundaries that the network sees between "
         "objects (1), or both.",
-        low=0,
-        high=1,
+        minimum=0,
+        maximum=1,
         step=0.01,
         group=_OBJECTS,
     )
-    middle_certainty: float = setting(
+    seed_confidence: float = setting(
         0.4,
         "How sure the network must be of an object's middle, from 0 to 1. What stays below it everywhere is removed as "
         "noise; lower it when faint objects are missing.",
-        low=0,
-        high=1,
+        minimum=0,
+        maximum=1,
         step=0.01,
-        zero="keep all",
+        zero_text="keep all",
         label="certainty of the middle",
         group=_OBJECTS,
     )
@@ -59,8 +59,8 @@ class PredictionConfig(PostProcessing):
     overlap: float = setting(
         0.5,
         "Part of its side that a tile shares with the next one; more gives smoother seams and takes longer.",
-        low=0,
-        high=0.9,
+        minimum=0,
+        maximum=0.9,
         step=0.05,
     )
     tta: bool = setting(
@@ -81,8 +81,8 @@ class EvaluationConfig(PredictionConfig):
     tolerance_um: float = setting(
         1.0,
         "Distance in µm within which two surfaces count as the same, for the normalised surface Dice.",
-        low=0,
-        high=1e6,
+        minimum=0,
+        maximum=1e6,
         step=0.01,
         label="surface tolerance (µm)",
     )
@@ -91,8 +91,8 @@ class EvaluationConfig(PredictionConfig):
         "Augmentation of test volumes; leave at none for numbers that can be compared.",
         group="Figure and test set",
     )
-    seed: int = setting(0, "Seed of the test augmentation.", low=0, high=2**31 - 1, group="Figure and test set")
+    seed: int = setting(0, "Seed of the test augmentation.", minimum=0, maximum=2**31 - 1, group="Figure and test set")
     figure_axis: Axis = setting(
         Axis.Z, "Axis that the slices of the figure are cut along.", group="Figure and test set"
     )
-    figure_slices: int = setting(5, "How many slices the figure shows.", low=1, high=20, group="Figure and test set")
+    figure_slices: int = setting(5, "How many slices the figure shows.", minimum=1, maximum=20, group="Figure and test set")

@@ -9,7 +9,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from napari_unet3d.configs.base import Settings
+from napari_unet3d.configs.base import Config
 from napari_unet3d.configs.prediction import EvaluationConfig, PredictionConfig
 from napari_unet3d.configs.synthetic import SyntheticConfig
 from napari_unet3d.configs.training import TrainingConfig
@@ -20,7 +20,7 @@ _LINE = 100  # characters, above which a call gets a line per argument
 
 
 @dataclass(frozen=True, slots=True)
-class RunText:
+class RunSnippet:
     """One run as text; paths are absolute, so that it does not matter where the text is used.
 
     Attributes
@@ -31,7 +31,7 @@ class RunText:
         A whole program.
     """
 
-    words: tuple[str, ...]
+    title: tuple[str, ...]
     python: str
 
     @property
@@ -43,12 +43,12 @@ class RunText:
         UserError
             If no command can do it.
         """
-        if not self.words:
+        if not self.title:
             raise UserError("The command needs a folder for its results; let them be written to one, or copy Python.")
-        return shlex.join(self.words)
+        return shlex.join(self.title)
 
 
-def changed_settings(config: Settings) -> dict[str, Any]:
+def changed_settings(config: Config) -> dict[str, Any]:
     """Give the settings that make a config: those that differ from what they are when they are left out.
 
     A choice that carries values of other settings, such as a difficulty, stands for these.
@@ -69,7 +69,7 @@ def changed_settings(config: Settings) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name in carrying or value != getattr(base, name)}
 
 
-def options(config: Settings) -> list[str]:
+def options(config: Config) -> list[str]:
     """Give the options of the command that stand for the changed settings, such as ``["--epochs", "5"]``."""
     words: list[str] = []
     for name, value in changed_settings(config).items():
@@ -85,7 +85,7 @@ def options(config: Settings) -> list[str]:
     return words
 
 
-def generation_text(dataset: Path, config: SyntheticConfig, *, n_train: int, n_test: int) -> RunText:
+def generation_snippet(dataset: Path, config: SyntheticConfig, *, n_train: int, n_test: int) -> RunSnippet:
     """Write down the generation of a dataset of synthetic volumes.
 
     Parameters
@@ -99,20 +99,20 @@ def generation_text(dataset: Path, config: SyntheticConfig, *, n_train: int, n_t
     """
     counts = ["--train", str(n_train), "--test", str(n_test)]
     arguments = [_path(dataset), _call(config), f"n_train={n_train}", f"n_test={n_test}"]
-    return RunText(
+    return RunSnippet(
         (_PROGRAM, "generate", _absolute(dataset), *counts, *options(config)),
         _program("generate", arguments, config),
     )
 
 
-def training_text(
+def training_snippet(
     dataset: Path,
     run_folder: Path,
     config: TrainingConfig | None,
     *,
     start_from: Path | None = None,
     resume: bool = False,
-) -> RunText:
+) -> RunSnippet:
     """Write down a training on a dataset folder.
 
     Parameters
@@ -136,15 +136,15 @@ def training_text(
     if resume:
         words.append("--resume")
         arguments.append("resume=True")
-    return RunText(
+    return RunSnippet(
         (*words, *([] if config is None else options(config))),
         _program("train", arguments, config),
     )
 
 
-def prediction_text(
+def prediction_snippet(
     model: Path, files: Sequence[Path], out: Path, config: PredictionConfig, *, probability: bool = False
-) -> RunText:
+) -> RunSnippet:
     """Write down the prediction of files.
 
     Parameters
@@ -166,10 +166,10 @@ def prediction_text(
         words.append("--probability")
         arguments.append("probability=True")
     python = _program("predict_files", arguments, config, home="napari_unet3d.inference.predict")
-    return RunText((*words, *options(config)), python)
+    return RunSnippet((*words, *options(config)), python)
 
 
-def evaluation_text(model: Path, dataset: Path, out: Path | None, config: EvaluationConfig) -> RunText:
+def evaluation_snippet(model: Path, dataset: Path, out: Path | None, config: EvaluationConfig) -> RunSnippet:
     """Write down the evaluation of a test set.
 
     Parameters
@@ -188,10 +188,10 @@ def evaluation_text(model: Path, dataset: Path, out: Path | None, config: Evalua
     if out is not None:
         words = (_PROGRAM, "evaluate", _absolute(model), _absolute(dataset), "--out", _absolute(out), *options(config))
         arguments.insert(2, f"out={_path(out)}")
-    return RunText(words, _program("evaluate", arguments, config))
+    return RunSnippet(words, _program("evaluate", arguments, config))
 
 
-def _program(function: str, arguments: Sequence[str], config: Settings | None, home: str = "napari_unet3d") -> str:
+def _program(function: str, arguments: Sequence[str], config: Config | None, home: str = "napari_unet3d") -> str:
     """Write a program that goes through the events of a function; its last event is the result."""
     names = [function] if config is None or home != "napari_unet3d" else [type(config).__name__, function]
     imports = [f"from {home} import {', '.join(names)}"]
@@ -203,7 +203,7 @@ def _program(function: str, arguments: Sequence[str], config: Settings | None, h
     return "\n".join(["from pathlib import Path", "", *imports, "", main])
 
 
-def _call(config: Settings) -> str:
+def _call(config: Config) -> str:
     values = [f"{name}={_literal(value)}" for name, value in changed_settings(config).items()]
     name = type(config).__name__
     line = f"{name}({', '.join(values)})"

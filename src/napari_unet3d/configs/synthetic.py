@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, model_validator
 
-from napari_unet3d.configs.base import Settings, setting
+from napari_unet3d.configs.base import Config, setting
 from napari_unet3d.configs.synthetic_enums import (
     Axis,
     BackgroundMethod,
@@ -33,7 +33,7 @@ Shape = tuple[int, int, int]
 _LOOK, _PLACE, _BACKGROUND, _IMAGING = "Shape and texture", "Placement", "Background noise", "Imaging"
 
 
-class SyntheticConfig(Settings):
+class SyntheticConfig(Config):
     """How to generate one synthetic volume with exact labels.
 
     The object model (radial fading times gradient noise, gamma, threshold) is that of ``qim3d.generate``;
@@ -44,57 +44,57 @@ class SyntheticConfig(Settings):
     difficulty: Difficulty = setting(
         Difficulty.TUTORIAL, "Ready-made values for noise, blur and spacing; each can still be changed."
     )
-    objects: int = setting(10, "Number of objects to place in a volume.", low=1, high=1_000_000)
-    shape: Shape = setting((128, 128, 128), "Size of the volume along z, y, x in voxels.", low=4, high=8192)
+    objects: int = setting(10, "Number of objects to place in a volume.", minimum=1, maximum=1_000_000)
+    shape: Shape = setting((128, 128, 128), "Size of the volume along z, y, x in voxels.", minimum=4, maximum=8192)
     object_shape_min: Shape = setting(
-        (30, 30, 30), "Smallest size of an object along z, y, x in voxels.", low=2, high=4096
+        (30, 30, 30), "Smallest size of an object along z, y, x in voxels.", minimum=2, maximum=4096
     )
     object_shape_max: Shape = setting(
-        (40, 40, 40), "Largest size of an object along z, y, x in voxels.", low=2, high=4096
+        (40, 40, 40), "Largest size of an object along z, y, x in voxels.", minimum=2, maximum=4096
     )
-    seed: int = setting(0, "The same seed gives the same volume.", low=0, high=2**31 - 1)
+    seed: int = setting(0, "The same seed gives the same volume.", minimum=0, maximum=2**31 - 1)
     labels: LabelKind = setting(LabelKind.OBJECTS, "One id per object, or 1 for every object.")
     voxel_size_um: tuple[float, float, float] = setting(
-        (1.0, 1.0, 1.0), "Voxel size along z, y, x in µm.", low=0.0001, high=1e6, step=0.001
+        (1.0, 1.0, 1.0), "Voxel size along z, y, x in µm.", minimum=0.0001, maximum=1e6, step=0.001
     )
     pixel_type: PixelType = setting(PixelType.UINT8, "Number type of the image.")
 
     object_shape: ObjectShape = setting(ObjectShape.BLOB, "Blob, cylinder or tube.", group=_LOOK)
     axis: Axis = setting(Axis.Z, "Axis of cylinders and tubes.", group=_LOOK)
     tube_hole_ratio: float = setting(
-        0.5, "Radius of a tube's hole as a part of its radius.", low=0, high=0.95, step=0.01, group=_LOOK
+        0.5, "Radius of a tube's hole as a part of its radius.", minimum=0, maximum=0.95, step=0.01, group=_LOOK
     )
-    hollow: int = setting(
-        0, "Wall thickness of hollow objects in voxels; 0 leaves them solid.", low=0, high=1000, group=_LOOK
+    shell_thickness: int = setting(
+        0, "Wall thickness of hollow objects in voxels; 0 leaves them solid.", minimum=0, maximum=1000, group=_LOOK
     )
     noise_type: NoiseType = setting(NoiseType.PERLIN, "Gradient noise that roughens the objects.", group=_LOOK)
     noise_scale: FloatRange = setting(
         (0.04, 0.08),
         "Range of the noise frequency in cycles per voxel; 0 is smooth.",
-        low=0,
-        high=1,
+        minimum=0,
+        maximum=1,
         step=0.001,
         group=_LOOK,
     )
     magnification: FloatRange = setting(
-        (1.0, 1.0), "Range of a factor on the size of each object.", low=0.05, high=20, step=0.01, group=_LOOK
+        (1.0, 1.0), "Range of a factor on the size of each object.", minimum=0.05, maximum=20, step=0.01, group=_LOOK
     )
     gamma: FloatRange = setting(
-        (0.9, 1.0), "Range of the gamma correction of an object's intensity.", low=0.01, high=10, step=0.01, group=_LOOK
+        (0.9, 1.0), "Range of the gamma correction of an object's intensity.", minimum=0.01, maximum=10, step=0.01, group=_LOOK
     )
     intensity: IntRange = setting(
-        (128, 255), "Range of the brightest value of an object.", low=1, high=65535, group=_LOOK
+        (128, 255), "Range of the brightest value of an object.", minimum=1, maximum=65535, group=_LOOK
     )
     threshold: FloatRange = setting(
         (0.5, 0.55),
         "Range of the part of the brightest value below which an object ends.",
-        low=0,
-        high=0.99,
+        minimum=0,
+        maximum=0.99,
         step=0.01,
         group=_LOOK,
     )
     decay: FloatRange = setting(
-        (5.0, 10.0), "Range of the steepness of an object's edge.", low=0.1, high=100, step=0.1, group=_LOOK
+        (5.0, 10.0), "Range of the steepness of an object's edge.", minimum=0.1, maximum=100, step=0.1, group=_LOOK
     )
     identical_objects: bool = setting(False, "Use the same noise for every object.", group=_LOOK)
 
@@ -104,18 +104,18 @@ class SyntheticConfig(Settings):
         group=_PLACE,
     )
     minimum_gap: int = setting(
-        1, "Smallest number of empty voxels between two objects; 0 lets them touch.", low=0, high=1000, group=_PLACE
+        1, "Smallest number of empty voxels between two objects; 0 lets them touch.", minimum=0, maximum=1000, group=_PLACE
     )
-    touching: float = setting(
+    touching_fraction: float = setting(
         0.0,
         "Part of the objects that are moved up against another one; the smallest gap is kept.",
-        low=0,
-        high=1,
+        minimum=0,
+        maximum=1,
         step=0.01,
         group=_PLACE,
     )
     rotation_degrees: FloatRange = setting(
-        (0.0, 360.0), "Range of the angle that an object is turned by.", low=-360, high=360, step=1, group=_PLACE
+        (0.0, 360.0), "Range of the angle that an object is turned by.", minimum=-360, maximum=360, step=1, group=_PLACE
     )
     rotation_planes: tuple[RotationPlane, ...] = setting(
         tuple(RotationPlane), "Planes to turn in; one is drawn for each object.", group=_PLACE
@@ -128,31 +128,31 @@ class SyntheticConfig(Settings):
         BackgroundMethod.ADD, "How the noise joins the baseline.", group=_BACKGROUND
     )
     background_baseline: float = setting(
-        0.0, "Constant grey value of the background.", low=0, high=65535, step=0.1, group=_BACKGROUND
+        0.0, "Constant grey value of the background.", minimum=0, maximum=65535, step=0.1, group=_BACKGROUND
     )
     background_noise: FloatRange = setting(
-        (0.0, 20.0), "Range of the uniform noise.", low=0, high=65535, step=0.1, group=_BACKGROUND
+        (0.0, 20.0), "Range of the uniform noise.", minimum=0, maximum=65535, step=0.1, group=_BACKGROUND
     )
 
     blur_um: float = setting(
-        0.0, "Standard deviation of the Gaussian blur in µm.", low=0, high=1000, step=0.01, group=_IMAGING
+        0.0, "Standard deviation of the Gaussian blur in µm.", minimum=0, maximum=1000, step=0.01, group=_IMAGING
     )
-    photons: float = setting(
-        0.0, "Photons at the brightest voxel, for Poisson noise; 0 is without.", low=0, high=1e9, step=1, group=_IMAGING
+    photon_count: float = setting(
+        0.0, "Photons at the brightest voxel, for Poisson noise; 0 is without.", minimum=0, maximum=1e9, step=1, group=_IMAGING
     )
     read_noise: float = setting(
         0.0,
         "Standard deviation of Gaussian noise as a part of the brightest value.",
-        low=0,
-        high=10,
+        minimum=0,
+        maximum=10,
         step=0.001,
         group=_IMAGING,
     )
     uneven_background: float = setting(
         0.0,
         "Height of a slowly varying background as a part of the brightest value.",
-        low=0,
-        high=10,
+        minimum=0,
+        maximum=10,
         step=0.01,
         group=_IMAGING,
     )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from napari_unet3d.configs.base import Choice
+from napari_unet3d.configs.base import ChoiceEnum
 
 
-class Axis(Choice):
+class Axis(ChoiceEnum):
     """An axis of a volume; its index in `(z, y, x)` is `index`."""
 
     Z = "z"
@@ -20,7 +20,7 @@ class Axis(Choice):
         return "zyx".index(self.value)
 
 
-class RotationPlane(Choice):
+class RotationPlane(ChoiceEnum):
     """Two axes that an object may be turned in; `axes` are their positions in (z, y, x)."""
 
     ZY = "zy"
@@ -33,7 +33,7 @@ class RotationPlane(Choice):
         return "zyx".index(self.value[0]), "zyx".index(self.value[1])
 
 
-class NoiseType(Choice):
+class NoiseType(ChoiceEnum):
     """The gradient noise that roughens an object; mixed draws one of the two for each object."""
 
     PERLIN = "perlin"
@@ -41,7 +41,7 @@ class NoiseType(Choice):
     MIXED = "mixed"
 
 
-class ObjectShape(Choice):
+class ObjectShape(ChoiceEnum):
     """The form of an object before noise and rotation."""
 
     BLOB = "blob"
@@ -49,14 +49,14 @@ class ObjectShape(Choice):
     TUBE = "tube"
 
 
-class Placement(Choice):
+class Placement(ChoiceEnum):
     """What two objects may not share: voxels, or any part of their bounding boxes (as qim3d does)."""
 
     TRUE_SHAPE = "true-shape"
     BOUNDING_BOX = "bounding-box"
 
 
-class BackgroundMethod(Choice):
+class BackgroundMethod(ChoiceEnum):
     """An arithmetic operation that joins two images."""
 
     NONE = "none"
@@ -66,14 +66,14 @@ class BackgroundMethod(Choice):
     DIVIDE = "divide"
 
 
-class LabelKind(Choice):
+class LabelKind(ChoiceEnum):
     """One id per object, or 1 wherever there is any object."""
 
     OBJECTS = "objects"
     FOREGROUND = "foreground"
 
 
-class PixelType(Choice):
+class PixelType(ChoiceEnum):
     """The numpy type of the image; integer images are rounded and clipped to its range."""
 
     UINT8 = "uint8"
@@ -81,12 +81,12 @@ class PixelType(Choice):
     FLOAT32 = "float32"
 
     @property
-    def words(self) -> str:
+    def label(self) -> str:
         """The words for a menu: numpy's own name."""
         return str(self.value)
 
 
-class Difficulty(Choice):
+class Difficulty(ChoiceEnum):
     """Ready-made settings from the tutorial's clean volumes to touching objects in a noisy stack; see `settings`."""
 
     TUTORIAL = "tutorial"

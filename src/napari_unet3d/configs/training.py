@@ -6,20 +6,20 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, model_validator
 
-from napari_unet3d.configs.base import NUMBERS, Settings, setting
+from napari_unet3d.configs.base import NUMBERS, Config, setting
 from napari_unet3d.configs.training_enums import (
     Activation,
     Augmentation,
-    Balance,
+    ClassWeighting,
     Device,
-    Fit,
+    ResizeMode,
     Loss,
     Normalisation,
     Optimizer,
     PatchMode,
     Precision,
     Preset,
-    Schedule,
+    LRSchedule,
     SpacingMode,
     Task,
     ZeroIs,
@@ -62,11 +62,11 @@ _FOR_CLASSES = {"task": ("classes",)}
 _FOR_PATCHES, _FOR_WHOLE = {"patch": ("auto", NUMBERS)}, {"patch": ("auto", "whole")}  # auto may choose either
 
 
-class TrainingConfig(Settings):
+class TrainingConfig(Config):
     """One training run. The defaults are those of the qim3d tutorial."""
 
     task: Task = setting(
-        Task.FOREGROUND,
+        Task.BINARY,
         "What to learn: all that is labelled as one foreground, a class per label value, or single objects by ids.",
     )
     zero_is: ZeroIs = setting(
@@ -80,38 +80,38 @@ class TrainingConfig(Settings):
         (PatchMode.AUTO,),
         "What one step sees: patches of a size chosen from voxel size, network and memory (auto), whole volumes, or "
         "patches of a size in voxels along z, y and x.",
-        low=4,
-        high=4096,
+        minimum=4,
+        maximum=4096,
         step=1,
-        first=32,
+        initial=32,
     )
-    epochs: int = setting(30, "Passes over the training volumes.", low=1, high=1_000_000)
-    learning_rate: float = setting(1e-2, "Step size of the optimiser.", low=1e-8, high=10, step=1e-6)
+    epochs: int = setting(30, "Passes over the training volumes.", minimum=1, maximum=1_000_000)
+    learning_rate: float = setting(1e-2, "Step size of the optimiser.", minimum=1e-8, maximum=10, step=1e-6)
     loss: Loss = setting(Loss.DICE_CE, "What training makes small.")
     augmentation: Augmentation = setting(Augmentation.LIGHT, "How strongly training volumes are varied.")
     batch_size: int = setting(
-        0, "Patches or volumes per step of the optimiser; 0 chooses it from memory.", low=0, high=1024, zero="auto"
+        0, "Patches or volumes per step of the optimiser; 0 chooses it from memory.", minimum=0, maximum=1024, zero_text="auto"
     )
     val_fraction: float = setting(
         0.2,
         "Part of the training volumes that is kept for validation, or of a single volume, at one end of it; 0 trains "
         "without.",
-        low=0,
-        high=0.9,
+        minimum=0,
+        maximum=0.9,
         step=0.01,
         label="validation fraction",
     )
-    seed: int = setting(0, "The same seed gives the same split, start and order.", low=0, high=2**31 - 1)
+    seed: int = setting(0, "The same seed gives the same split, start and order.", minimum=0, maximum=2**31 - 1)
     device: Device = setting(Device.AUTO, "Where to train: auto takes a GPU when there is one.")
 
     class_names: Annotated[tuple[str, ...], BeforeValidator(_listed)] = setting(
         (),
         "Names of the classes in the order of their label values, without background.",
         group=_LABELS,
-        only_for=_FOR_CLASSES,
+        visible_if=_FOR_CLASSES,
     )
-    balance: Balance = setting(
-        Balance.NONE,
+    class_weighting: ClassWeighting = setting(
+        ClassWeighting.NONE,
         "Class weights in the loss: all the same (none), or the rarer a class, the more it counts (auto).",
         label="class balance",
         group=_LABELS,
@@ -119,18 +119,18 @@ class TrainingConfig(Settings):
     class_weights: Annotated[tuple[float, ...], BeforeValidator(_listed)] = setting(
         (),
         "Class weights in the loss by hand, background first; they replace the class balance.",
-        low=0,
-        high=1000,
+        minimum=0,
+        maximum=1000,
         group=_LABELS,
-        only_for=_FOR_CLASSES,
+        visible_if=_FOR_CLASSES,
     )
 
     dropout: float = setting(
-        0.0, "Part of the features that is dropped at random in training.", low=0, high=0.95, step=0.01, group=_NETWORK
+        0.0, "Part of the features that is dropped at random in training.", minimum=0, maximum=0.95, step=0.01, group=_NETWORK
     )
-    kernel_size: int = setting(3, "Side of the convolution kernel in voxels; odd.", low=1, high=11, group=_NETWORK)
+    kernel_size: int = setting(3, "Side of the convolution kernel in voxels; odd.", minimum=1, maximum=11, group=_NETWORK)
     up_kernel_size: int = setting(
-        3, "Side of the up-convolution kernel in voxels; odd.", low=3, high=11, group=_NETWORK
+        3, "Side of the up-convolution kernel in voxels; odd.", minimum=3, maximum=11, group=_NETWORK
     )
     activation: Activation = setting(Activation.PRELU, "Non-linearity of the network.", group=_NETWORK)
     bias: bool = setting(True, "Give convolutions a bias term.", group=_NETWORK)
@@ -147,38 +147,38 @@ class TrainingConfig(Settings):
         group=_LOADING,
     )
     spacing: Spacing = setting(
-        (SpacingMode.OWN,),
+        (SpacingMode.ORIGINAL,),
         "Voxel size that the network works at: each volume's own, the median of the training volumes (common), or one "
         "in µm along z, y and x. Predictions come back on the grid of their image.",
-        low=0.001,
-        high=10_000,
+        minimum=0.001,
+        maximum=10_000,
         step=0.001,
-        first=1.0,
+        initial=1.0,
         label="voxel size",
         group=_LOADING,
     )
-    foreground_share: float = setting(
+    foreground_fraction: float = setting(
         0.5,
         "Part of the patches that is placed on foreground, the classes in turn; the others lie anywhere.",
-        low=0,
-        high=1,
+        minimum=0,
+        maximum=1,
         step=0.01,
         group=_LOADING,
-        only_for=_FOR_PATCHES,
+        visible_if=_FOR_PATCHES,
     )
     steps_per_epoch: int = setting(
         0,
         "Steps of the optimiser per epoch; 0 takes as many as see each voxel once, of patches 8 at least.",
-        low=0,
-        high=1_000_000,
-        zero="auto",
+        minimum=0,
+        maximum=1_000_000,
+        zero_text="auto",
         group=_LOADING,
     )
-    fit: Fit = setting(
-        Fit.PAD,
+    resize_mode: ResizeMode = setting(
+        ResizeMode.PAD,
         "How whole volumes are made to fit the network when their sides do not.",
         group=_LOADING,
-        only_for=_FOR_WHOLE,
+        visible_if=_FOR_WHOLE,
     )
     val_augmentation: Augmentation = setting(
         Augmentation.NONE,
@@ -187,15 +187,15 @@ class TrainingConfig(Settings):
         group=_LOADING,
     )
     shuffle: bool = setting(
-        True, "Draw whole training volumes in a new order in every epoch.", group=_LOADING, only_for=_FOR_WHOLE
+        True, "Draw whole training volumes in a new order in every epoch.", group=_LOADING, visible_if=_FOR_WHOLE
     )
-    workers: int = setting(
-        0, "Processes that load data beside the training; always 0 inside the viewer.", low=0, high=64, group=_LOADING
+    num_workers: int = setting(
+        0, "Processes that load data beside the training; always 0 inside the viewer.", minimum=0, maximum=64, group=_LOADING
     )
 
     optimizer: Optimizer = setting(Optimizer.ADAM, "Rule that turns gradients into steps.", group=_OPTIMISATION)
-    schedule: Schedule = setting(
-        Schedule.COOLDOWN,
+    lr_schedule: LRSchedule = setting(
+        LRSchedule.COOLDOWN,
         "How the learning rate goes: constant, falling in the last third of the run (cooldown), which steadies its "
         "end, along a cosine, along a power (poly), up and down (one-cycle), or falling when validation stalls "
         "(plateau).",
@@ -203,40 +203,40 @@ class TrainingConfig(Settings):
         group=_OPTIMISATION,
     )
     weight_decay: float = setting(
-        1e-3, "Pull of the weights towards zero.", low=0, high=1, step=1e-6, group=_OPTIMISATION
+        1e-3, "Pull of the weights towards zero.", minimum=0, maximum=1, step=1e-6, group=_OPTIMISATION
     )
     momentum: float = setting(
         0.0,
         "How much of a step goes into the next one; Adam and AdamW have a momentum of their own.",
-        low=0,
-        high=0.9999,
+        minimum=0,
+        maximum=0.9999,
         step=1e-4,
         group=_OPTIMISATION,
-        only_for={"optimizer": ("sgd", "rmsprop")},
+        visible_if={"optimizer": ("sgd", "rmsprop")},
     )
-    clip_gradient: float = setting(
+    max_grad_norm: float = setting(
         12.0,
         "Largest norm of the gradient of a step; longer ones are shortened to it. 0 leaves them as they are.",
-        low=0,
-        high=1e6,
+        minimum=0,
+        maximum=1e6,
         step=0.1,
-        zero="off",
+        zero_text="off",
         group=_OPTIMISATION,
     )
-    ema: float = setting(
+    ema_decay: float = setting(
         0.0,
         "Memory of the weights' moving average, which is validated and kept as the model; 0.99 spans about 100 steps, "
         "0 is without.",
-        low=0,
-        high=0.9999,
+        minimum=0,
+        maximum=0.9999,
         step=1e-4,
-        zero="off",
+        zero_text="off",
         label="weight averaging (EMA)",
         group=_OPTIMISATION,
     )
 
-    evaluate_every: int = setting(1, "Validate after every so many epochs.", low=1, high=100_000, group=_LENGTH)
-    watch: bool = setting(
+    validate_every: int = setting(1, "Validate after every so many epochs.", minimum=1, maximum=100_000, group=_LENGTH)
+    save_snapshots: bool = setting(
         True,
         "Keep what the network predicts for the validation volumes after each evaluation, and the model of the epoch, "
         "to watch how it learns and to go back to any epoch; takes up to 1 GiB in the run folder.",
@@ -246,19 +246,19 @@ class TrainingConfig(Settings):
     patience: int = setting(
         0,
         "Stop early when the validation loss has not improved for so many epochs; 0 never does.",
-        low=0,
-        high=100_000,
-        zero="off",
+        minimum=0,
+        maximum=100_000,
+        zero_text="off",
         group=_LENGTH,
     )
     max_minutes: float = setting(
         0.0,
         "Most minutes that the run may take; the learning rate falls in time for it, and the model is kept. 0 sets no "
         "limit.",
-        low=0,
-        high=1_000_000,
+        minimum=0,
+        maximum=1_000_000,
         step=0.1,
-        zero="no limit",
+        zero_text="no limit",
         group=_LENGTH,
     )
 
@@ -281,7 +281,7 @@ class TrainingConfig(Settings):
 
     @model_validator(mode="after")
     def _check_belong_together(self) -> Self:
-        if (self.class_names or self.class_weights) and self.task is not Task.CLASSES:
+        if (self.class_names or self.class_weights) and self.task is not Task.SEMANTIC:
             name = "class_names" if self.class_names else "class_weights"
             raise ValueError(f"The setting '{name}' belongs to the task classes; choose that task or leave it empty")
         if len(set(self.class_names)) < len(self.class_names) or not all(map(str.strip, self.class_names)):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Self
 
-from napari_unet3d.configs.base import Choice
+from napari_unet3d.configs.base import ChoiceEnum
 
 
-class Preset(Choice):
+class Preset(ChoiceEnum):
     """Size of the U-Net; `channels` are the feature channels per level, each level halving the resolution."""
 
     channels: tuple[int, ...]
@@ -28,7 +28,7 @@ class Preset(Choice):
     XXLARGE = ("xxlarge", 64, 128, 256, 512, 1024, 2048, 4096)
 
     @property
-    def words(self) -> str:
+    def label(self) -> str:
         """The words for a menu."""
         return f"{self.value} ({', '.join(map(str, self.channels))})"
 
@@ -38,21 +38,21 @@ class Preset(Choice):
         return int(2 ** (len(self.channels) - 1))
 
 
-class Task(Choice):
+class Task(ChoiceEnum):
     """What the network learns: one foreground, a class per label value, or single objects with an id each."""
 
-    FOREGROUND = "foreground"
-    CLASSES = "classes"
-    OBJECTS = "objects"
+    BINARY = "foreground"
+    SEMANTIC = "classes"
+    INSTANCE = "objects"
 
     @property
-    def words(self) -> str:
+    def label(self) -> str:
         """The words for a menu."""
         spellings = {"foreground": "Foreground", "classes": "Classes", "objects": "Single objects"}
         return spellings[self.value]
 
 
-class ZeroIs(Choice):
+class ZeroIs(ChoiceEnum):
     """What voxels with label 0 are.
 
     Background, or not annotated: then 1 is background and the values above it are foreground, classes or objects,
@@ -63,33 +63,33 @@ class ZeroIs(Choice):
     UNLABELLED = "unlabelled"
 
     @property
-    def words(self) -> str:
+    def label(self) -> str:
         """The words for a menu."""
         return "background" if self is ZeroIs.BACKGROUND else "not annotated"
 
 
-class PatchMode(Choice):
+class PatchMode(ChoiceEnum):
     """Patches of a size chosen from volumes, network and memory, or whole volumes."""
 
     AUTO = "auto"
     WHOLE = "whole"
 
 
-class SpacingMode(Choice):
+class SpacingMode(ChoiceEnum):
     """Volumes keep their own voxel size, or are all brought to the median one of the training volumes."""
 
-    OWN = "own"
-    COMMON = "common"
+    ORIGINAL = "own"
+    MEDIAN = "common"
 
 
-class Balance(Choice):
+class ClassWeighting(ChoiceEnum):
     """How much the classes count in the loss: all the same, or rare ones more."""
 
     NONE = "none"
     AUTO = "auto"
 
 
-class Activation(Choice):
+class Activation(ChoiceEnum):
     """The non-linearity of the network; `monai_name` is its name in MONAI."""
 
     PRELU = "prelu"
@@ -99,7 +99,7 @@ class Activation(Choice):
     SIGMOID = "sigmoid"
 
     @property
-    def words(self) -> str:
+    def label(self) -> str:
         """The words for a menu."""
         spellings = {"prelu": "PReLU", "relu": "ReLU", "leaky-relu": "Leaky ReLU", "elu": "ELU", "sigmoid": "Sigmoid"}
         return spellings[self.value]
@@ -110,7 +110,7 @@ class Activation(Choice):
         return str(self.value).replace("-", "")
 
 
-class Augmentation(Choice):
+class Augmentation(ChoiceEnum):
     """How strongly training volumes are varied."""
 
     NONE = "none"
@@ -119,7 +119,7 @@ class Augmentation(Choice):
     HEAVY = "heavy"
 
 
-class Fit(Choice):
+class ResizeMode(ChoiceEnum):
     """How a volume whose sides the network cannot halve often enough is made to fit."""
 
     CROP = "crop"
@@ -127,7 +127,7 @@ class Fit(Choice):
     PAD = "pad"
 
 
-class Normalisation(Choice):
+class Normalisation(ChoiceEnum):
     """How grey values are brought to one scale, per volume; see `napari_unet3d.transforms.normalise`."""
 
     Z_SCORE = "z-score"
@@ -136,7 +136,7 @@ class Normalisation(Choice):
     NONE = "none"
 
 
-class Loss(Choice):
+class Loss(ChoiceEnum):
     """What training makes small."""
 
     BCE = "bce"
@@ -145,12 +145,12 @@ class Loss(Choice):
     DICE_CE = "dice-ce"
 
     @property
-    def words(self) -> str:
+    def label(self) -> str:
         """The words for a menu."""
         return {"bce": "BCE", "dice": "Dice", "focal": "Focal", "dice-ce": "Dice + CE"}[self.value]
 
 
-class Optimizer(Choice):
+class Optimizer(ChoiceEnum):
     """The rule that turns gradients into steps."""
 
     ADAM = "adam"
@@ -159,12 +159,12 @@ class Optimizer(Choice):
     RMSPROP = "rmsprop"
 
     @property
-    def words(self) -> str:
+    def label(self) -> str:
         """The words for a menu."""
         return {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD", "rmsprop": "RMSprop"}[self.value]
 
 
-class Schedule(Choice):
+class LRSchedule(ChoiceEnum):
     """How the learning rate goes over a run; see `napari_unet3d.training.optim.schedules`."""
 
     CONSTANT = "constant"
@@ -175,7 +175,7 @@ class Schedule(Choice):
     PLATEAU = "plateau"
 
 
-class Device(Choice):
+class Device(ChoiceEnum):
     """Where the network runs; auto takes CUDA, then MPS, then the CPU."""
 
     AUTO = "auto"
@@ -184,12 +184,12 @@ class Device(Choice):
     CPU = "cpu"
 
     @property
-    def words(self) -> str:
+    def label(self) -> str:
         """The words for a menu."""
         return "Auto" if self is Device.AUTO else str(self.value).upper()
 
 
-class Precision(Choice):
+class Precision(ChoiceEnum):
     """Number type of the heavy arithmetic; auto takes the fastest that the device does well."""
 
     AUTO = "auto"
@@ -198,6 +198,6 @@ class Precision(Choice):
     FP16 = "fp16"
 
     @property
-    def words(self) -> str:
+    def label(self) -> str:
         """The words for a menu."""
         return "Auto" if self is Precision.AUTO else str(self.value)

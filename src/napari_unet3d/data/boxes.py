@@ -12,7 +12,7 @@ Box = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Region:
+class MaskedBox:
     """A region of a volume, such as an error.
 
     Attributes
@@ -27,16 +27,16 @@ class Region:
     mask: NDArray[np.bool_]
 
 
-def in_box(box: Box, *regions: Region) -> NDArray[np.bool_]:
+def rasterize(box: Box, *regions: MaskedBox) -> NDArray[np.bool_]:
     """Give the voxels of regions that lie in a box, as a mask (z, y, x) of that box."""
     mask = np.zeros(tuple(side.stop - side.start for side in box), bool)
     for region in regions:
-        here, there = shared(box, region.box)
+        here, there = intersection(box, region.box)
         mask[here] |= region.mask[there]
     return mask
 
 
-def shared(box: Box, other: Box) -> tuple[Box, Box]:
+def intersection(box: Box, other: Box) -> tuple[Box, Box]:
     """Give what two boxes share, in voxels of the one and of the other; empty when they share nothing."""
     common = [
         slice(max(a.start, b.start), max(a.start, b.start, min(a.stop, b.stop)))
@@ -50,13 +50,13 @@ def _within(part: Sequence[slice], box: Box) -> Box:
     return z, y, x
 
 
-def joined(box: Box, other: Box) -> Box:
+def union(box: Box, other: Box) -> Box:
     """Give the smallest box that holds two boxes."""
     z, y, x = (slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(box, other, strict=True))
     return z, y, x
 
 
-def hull(mask: NDArray[np.bool_]) -> Box | None:
+def bounding_box(mask: NDArray[np.bool_]) -> Box | None:
     """Give the smallest box that holds all of a mask; None when it is empty."""
     sides = []
     for axis in range(3):
@@ -68,7 +68,7 @@ def hull(mask: NDArray[np.bool_]) -> Box | None:
     return z, y, x
 
 
-def grown(box: Box, n_voxels: Sequence[int], shape: Sequence[int]) -> Box:
+def expand(box: Box, n_voxels: Sequence[int], shape: Sequence[int]) -> Box:
     """Make a box longer by voxels (z, y, x) at every side, within a volume of a shape."""
     z, y, x = (
         slice(max(0, own.start - more), min(side, own.stop + more))
@@ -77,7 +77,7 @@ def grown(box: Box, n_voxels: Sequence[int], shape: Sequence[int]) -> Box:
     return z, y, x
 
 
-def at_least(box: Box, least: Sequence[int], shape: Sequence[int]) -> Box:
+def expand_to(box: Box, least: Sequence[int], shape: Sequence[int]) -> Box:
     """Make a box at least of some shape (z, y, x) about its middle, within a volume of a shape."""
     z, y, x = (_longer(*each) for each in zip(box, least, shape, strict=True))
     return z, y, x

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.configs import Elsewhere, Task, ZeroIs
-from napari_unet3d.configs.base import Choice
-from napari_unet3d.data.boxes import Box, Region, at_least, grown, hull, in_box, joined
-from napari_unet3d.data.ground_truth import Truth
-from napari_unet3d.data.label_merging import number_type, paste
-from napari_unet3d.data.provenance import CorrectedPlace, Provenance
+from napari_unet3d.configs import UneditedRegions, Task, ZeroIs
+from napari_unet3d.configs.base import ChoiceEnum
+from napari_unet3d.data.boxes import Box, MaskedBox, expand_to, expand, bounding_box, rasterize, union
+from napari_unet3d.data.ground_truth import GroundTruth
+from napari_unet3d.data.label_merging import label_dtype, merge_labels
+from napari_unet3d.data.provenance import CorrectionRecord, Provenance
 from napari_unet3d.data.sample import Sample, Shape3D, VoxelSize
 from napari_unet3d.errors import UserError
 
@@ -24,7 +24,7 @@ _AUTO_MARGIN = 6  # voxels of the longest side
 _WORTH_CUTTING = 0.5  # part of the volume, up to which a smaller one is cut out
 
 
-class Taken(Choice):
+class CorrectionSource(ChoiceEnum):
     """Whose labels hold at a corrected place."""
 
     TRUTH = "truth"
@@ -50,11 +50,11 @@ class Correction:
         Where labels are known: what was decided and what lies around it.
     """
 
-    place: CorrectedPlace
+    record: CorrectionRecord
     box: Box
     before: NDArray[Any]
     after: NDArray[Any]
-    decided: NDArray[np.bool_]
+    edited: NDArray[np.bool_]
     annotated: NDArray[np.bool_]
 
 
@@ -83,15 +83,15 @@ class Corrections:
         In the order of correcting, and in that of undoing.
     """
 
-    def __init__(self, prediction: NDArray[Any], truth: Truth | None, task: Task, voxel_size_um: VoxelSize) -> None:
+    def __init__(self, prediction: NDArray[Any], truth: GroundTruth | None, task: Task, voxel_size_um: VoxelSize) -> None:
         self._prediction, self._truth, self._task, self._voxel_size_um = prediction, truth, task, voxel_size_um
         sources = [prediction] if truth is None else [prediction, truth.labels]
-        self.labels: NDArray[Any] = prediction.astype(number_type(sources, are_ids=task is Task.OBJECTS))
+        self.labels: NDArray[Any] = prediction.astype(label_dtype(sources, are_ids=task is Task.INSTANCE))
         self._painted_from: NDArray[Any] | None = None
         self.done: list[Correction] = []
         self.undone: list[Correction] = []
 
-    def take(self, region: Region, taken: Taken, place: CorrectedPlace, margin_um: float) -> Correction:
+    def accept(self, region: MaskedBox, taken: CorrectionSource, place: CorrectionRecord, margin_um: float) -> Correction:
         """Let the truth or the prediction hold in a region.
 
         Parameters
@@ -110,11 +110,11 @@ class Corrections:
         UserError
             When there is no truth to take.
         """
-        if taken is Taken.TRUTH and self._truth is None:
+        if taken is CorrectionSource.TRUTH and self._truth is None:
             raise UserError("There is no truth to take here. Paint what is right, or take the prediction.")
         box = self._grown(region.box, margin_um)
-        before, decided = self.labels[box].copy(), in_box(box, region)
-        if taken is Taken.PREDICTION:
+        before, decided = self.labels[box].copy(), rasterize(box, region)
+        if taken is CorrectionSource.PREDICTION:
             self._paste(box, decided, self._prediction)
         return self._add(place, taken, box, before, decided)
 
@@ -127,7 +127,7 @@ class Corrections:
         """Whether painting has begun and is not finished."""
         return self._painted_from is not None
 
-    def finish_painting(self, region: Region, place: CorrectedPlace, margin_um: float) -> Correction | None:
+    def finish_painting(self, region: MaskedBox, place: CorrectionRecord, margin_um: float) -> Correction | None:
         """Let what was painted since `begin_painting` hold, in the region and wherever else something was painted.
 
         Returns
@@ -136,12 +136,12 @@ class Corrections:
             None when nothing was painted.
         """
         old, self._painted_from = self._painted_from, None
-        if old is None or (painted := hull(self.labels != old)) is None:
+        if old is None or (painted := bounding_box(self.labels != old)) is None:
             return None
-        box = self._grown(joined(region.box, painted), margin_um)
+        box = self._grown(union(region.box, painted), margin_um)
         before = old[box].copy()
-        decided = (self.labels[box] != before) | in_box(box, region)
-        return self._add(place, Taken.PAINTED, box, before, decided)
+        decided = (self.labels[box] != before) | rasterize(box, region)
+        return self._add(place, CorrectionSource.PAINTED, box, before, decided)
 
     def undo(self) -> Correction | None:
         """Take the last correction back and give it; None when there is none."""
@@ -162,7 +162,7 @@ class Corrections:
         return last
 
     def sample(
-        self, image: NDArray[Any], origin: Provenance, elsewhere: Elsewhere, zero_is: ZeroIs, least_zyx: Shape3D
+        self, image: NDArray[Any], origin: Provenance, elsewhere: UneditedRegions, zero_is: ZeroIs, least_zyx: Shape3D
     ) -> Sample:
         """Make a training volume of all corrections, cut out of the volume where that saves at least half of it.
 
@@ -186,27 +186,27 @@ class Corrections:
         """
         if not self.done:
             raise UserError("Nothing is corrected yet. Correct an error first.")
-        is_accepted = elsewhere is Elsewhere.ACCEPTED
+        is_accepted = elsewhere is UneditedRegions.ACCEPT
         cut = self._whole if is_accepted else self._worth_cutting(least_zyx)
         labels = _as_painted(self.labels[cut], self._task, zero_is)
-        known = np.ones(labels.shape, bool) if is_accepted else self.known_in(cut)
+        known = np.ones(labels.shape, bool) if is_accepted else self.annotated_mask(cut)
         start = tuple(side.start for side in cut)
-        places = tuple(correction.place for correction in self.done)
+        places = tuple(correction.record for correction in self.done)
         origin = origin.model_copy(update={"start_zyx": start, "elsewhere": elsewhere.value, "places": places})
         name = f"{origin.volume} corrected"
         return Sample(name, image[cut].copy(), np.where(known, labels, 0), self._voxel_size_um, known, origin)
 
-    def reference(self) -> Truth:
+    def ground_truth(self) -> GroundTruth:
         """Give what is right as far as it is known: the truth with the corrections, or these alone."""
-        truth = self._truth or Truth(np.zeros_like(self.labels), np.zeros(self.labels.shape, bool))
+        truth = self._truth or GroundTruth(np.zeros_like(self.labels), np.zeros(self.labels.shape, bool))
         labels = truth.labels.astype(self.labels.dtype)
         for correction in self.done:
-            paste(labels, correction.box, correction.annotated, self.labels, are_ids=self._task is Task.OBJECTS)
-        return Truth(labels, None if truth.annotated is None else truth.annotated | self.known_in(self._whole))
+            merge_labels(labels, correction.box, correction.annotated, self.labels, are_ids=self._task is Task.INSTANCE)
+        return GroundTruth(labels, None if truth.label_mask is None else truth.label_mask | self.annotated_mask(self._whole))
 
-    def known_in(self, box: Box) -> NDArray[np.bool_]:
+    def annotated_mask(self, box: Box) -> NDArray[np.bool_]:
         """Give the voxels of a box whose labels are known by corrections, as a mask (z, y, x) of that box."""
-        return in_box(box, *(Region(each.box, each.annotated) for each in self.done))
+        return rasterize(box, *(MaskedBox(each.box, each.annotated) for each in self.done))
 
     @property
     def _whole(self) -> Box:
@@ -214,27 +214,27 @@ class Corrections:
         return z, y, x
 
     def _worth_cutting(self, least_zyx: Shape3D) -> Box:
-        whole = reduce(joined, (correction.box for correction in self.done))
-        cut = at_least(whole, least_zyx, self.labels.shape)
+        whole = reduce(union, (correction.box for correction in self.done))
+        cut = expand_to(whole, least_zyx, self.labels.shape)
         n_voxels = prod(side.stop - side.start for side in cut)
         return cut if n_voxels <= _WORTH_CUTTING * self.labels.size else self._whole
 
     def _grown(self, box: Box, margin_um: float) -> Box:
         margin_um = margin_um or auto_margin_um(self._voxel_size_um)
-        return grown(box, [round(margin_um / size) for size in self._voxel_size_um], self.labels.shape)
+        return expand(box, [round(margin_um / size) for size in self._voxel_size_um], self.labels.shape)
 
     def _add(
-        self, place: CorrectedPlace, taken: Taken, box: Box, before: NDArray[Any], decided: NDArray[np.bool_]
+        self, place: CorrectionRecord, taken: CorrectionSource, box: Box, before: NDArray[Any], decided: NDArray[np.bool_]
     ) -> Correction:
         """Let the truth hold around what was decided, and note the correction."""
         annotated = np.ones_like(decided)
         if self._truth is not None:
-            earlier = in_box(box, *(Region(each.box, each.decided) for each in self.done)) & ~decided
+            earlier = rasterize(box, *(MaskedBox(each.box, each.edited) for each in self.done)) & ~decided
             around = ~decided & ~earlier
-            if self._truth.annotated is not None:
-                around &= self._truth.annotated[box]
+            if self._truth.label_mask is not None:
+                around &= self._truth.label_mask[box]
             # In one go with what is around it, so that an object on both sides is one.
-            self._paste(box, around | decided if taken is Taken.TRUTH else around, self._truth.labels)
+            self._paste(box, around | decided if taken is CorrectionSource.TRUTH else around, self._truth.labels)
             annotated = decided | earlier | around
         place = place.model_copy(update={"taken": taken.value})
         correction = Correction(place, box, before, self.labels[box].copy(), decided, annotated)
@@ -243,7 +243,7 @@ class Corrections:
         return correction
 
     def _paste(self, box: Box, mask: NDArray[np.bool_], source: NDArray[Any]) -> None:
-        paste(self.labels, box, mask, source, are_ids=self._task is Task.OBJECTS)
+        merge_labels(self.labels, box, mask, source, are_ids=self._task is Task.INSTANCE)
 
 
 def auto_margin_um(voxel_size_um: VoxelSize) -> float:
@@ -251,9 +251,9 @@ def auto_margin_um(voxel_size_um: VoxelSize) -> float:
     return _AUTO_MARGIN * max(voxel_size_um)
 
 
-def count_words(corrections: Sequence[Correction]) -> str:
+def describe_count(corrections: Sequence[Correction]) -> str:
     """Count corrections in words, such as ``5 corrections: 3 truth, 1 prediction, 1 painted``."""
-    counts = {taken: sum(each.place.taken == taken.value for each in corrections) for taken in Taken}
+    counts = {taken: sum(each.record.source == taken.value for each in corrections) for taken in CorrectionSource}
     parts = ", ".join(f"{count} {taken.value}" for taken, count in counts.items() if count)
     return f"{len(corrections)} correction{'' if len(corrections) == 1 else 's'}: {parts}" if parts else ""
 
@@ -262,6 +262,6 @@ def _as_painted(labels: NDArray[Any], task: Task, zero_is: ZeroIs) -> NDArray[An
     """Write labels in the convention of a dataset: where 0 is not annotated, 1 is background."""
     if zero_is is ZeroIs.BACKGROUND:
         return labels
-    if task is Task.CLASSES:  # whose values are those of the dataset already
+    if task is Task.SEMANTIC:  # whose values are those of the dataset already
         return np.where(labels > 0, labels, 1)
     return labels.astype(np.min_scalar_type(int(labels.max(initial=0)) + 1)) + 1

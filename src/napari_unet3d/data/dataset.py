@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_unet3d.data.memmap import Shelf
+from napari_unet3d.data.memmap import MemmapStore
 from napari_unet3d.data.pairs import (
     Pair,
-    Part,
+    Subset,
     check_is_dataset,
-    free_name,
+    unique_name,
     list_pairs,
     missing_partner,
     pairing_notice,
@@ -28,18 +28,18 @@ from napari_unet3d.data.pairs import (
     volumes_in,
 )
 from napari_unet3d.data.provenance import read_provenance
-from napari_unet3d.data.sample import Sample, whole_numbers
+from napari_unet3d.data.sample import Sample, to_label_dtype
 from napari_unet3d.data.volumes import is_volume, read_sample, volume_name, volume_suffix, write_volume
 from napari_unet3d.errors import UserError, explain_os_errors
-from napari_unet3d.files import written_beside
+from napari_unet3d.files import atomic_write
 
 __all__ = [
     "Pair",
-    "Part",
+    "Subset",
     "add_sample",
     "clean_dataset",
     "create_dataset",
-    "each_sample",
+    "iter_samples",
     "file_name",
     "files_to_clean",
     "files_to_keep",
@@ -63,7 +63,7 @@ def create_dataset(folder: Path | str) -> Path:
     """
     folder = Path(folder)
     with explain_os_errors(folder, "create"):
-        for part in Part:
+        for part in Subset:
             for kind in _KINDS[:2]:  # masks are rare, and the third folder comes with the first of them
                 (folder / part / kind).mkdir(parents=True, exist_ok=True)
     return folder
@@ -79,11 +79,11 @@ def read_pair(pair: Pair) -> Sample:
     """
     if pair.image is None or pair.labels is None:
         raise UserError(missing_partner(pair))
-    origin = None if pair.annotated is None else read_provenance(provenance_file(pair.annotated))
-    return read_sample(pair.image, pair.labels, pair.annotated, origin)
+    origin = None if pair.label_mask is None else read_provenance(provenance_file(pair.label_mask))
+    return read_sample(pair.image, pair.labels, pair.label_mask, origin)
 
 
-def read_samples(folder: Path | str, part: Part = Part.TRAIN, shelf: Shelf | None = None) -> list[Sample]:
+def read_samples(folder: Path | str, subset: Subset = Subset.TRAIN, shelf: MemmapStore | None = None) -> list[Sample]:
     """Read all volumes of one part, one after another, in natural order of their names.
 
     Parameters
@@ -100,24 +100,24 @@ def read_samples(folder: Path | str, part: Part = Part.TRAIN, shelf: Shelf | Non
     UserError
         If there are none, a partner is missing, or a file cannot be read; the first problem is named.
     """
-    return list(each_sample(folder, part, shelf))
+    return list(iter_samples(folder, subset, shelf))
 
 
-def each_sample(folder: Path | str, part: Part = Part.TRAIN, shelf: Shelf | None = None) -> Iterator[Sample]:
+def iter_samples(folder: Path | str, subset: Subset = Subset.TRAIN, shelf: MemmapStore | None = None) -> Iterator[Sample]:
     """Read the volumes of one part as they are asked for; see `read_samples`."""
-    pairs = list_pairs(folder, part)
+    pairs = list_pairs(folder, subset)
     if not pairs:
         raise UserError(
-            f"{Path(folder) / part} holds no volumes. Add images to {part}/images and their labels to {part}/labels."
+            f"{Path(folder) / subset} holds no volumes. Add images to {subset}/images and their labels to {subset}/labels."
         )
     for pair in pairs:
         if pair.image is None or pair.labels is None:  # found before hours of reading
             raise UserError(missing_partner(pair))
     for pair in pairs:
-        yield read_pair(pair) if shelf is None else shelf.keep_sample(read_pair(pair))
+        yield read_pair(pair) if shelf is None else shelf.store_sample(read_pair(pair))
 
 
-def add_sample(folder: Path | str, sample: Sample, part: Part, *, overwrite: bool = False) -> Pair:
+def add_sample(folder: Path | str, sample: Sample, subset: Subset, *, overwrite: bool = False) -> Pair:
     """Write a sample into a dataset as ``images/NAME.tif`` and ``labels/NAME.tif``; the folders are made if missing.
 
     A mask of what is annotated goes into ``annotated/NAME.tif``, and the origin of a corrected volume into
@@ -147,27 +147,27 @@ def add_sample(folder: Path | str, sample: Sample, part: Part, *, overwrite: boo
     if sample.labels is None:
         raise UserError(f"'{sample.name}' has no labels. Choose a Labels layer for it.")
     folder, name = create_dataset(folder), file_name(sample.name)
-    image, labels, mask = (folder / part / kind / f"{name}.tif" for kind in _KINDS)
+    image, labels, mask = (folder / subset / kind / f"{name}.tif" for kind in _KINDS)
     taken = [path for target in (image, labels, mask) for path in _namesakes(target.parent, name)]
     if taken and not overwrite:
         raise UserError(f"{taken[0]} exists already. Choose another name, or allow overwriting.")
     for path in taken:
         if not _may_be_cleaned(path):
             raise UserError(f"{path} is no volume, so it is not replaced. Move it elsewhere, or choose another name.")
-    arrays = {image: sample.image, labels: whole_numbers(sample.name, sample.labels)}
-    if sample.annotated is not None:
-        arrays[mask] = sample.annotated.astype(np.uint8)
+    arrays = {image: sample.image, labels: to_label_dtype(sample.name, sample.labels)}
+    if sample.label_mask is not None:
+        arrays[mask] = sample.label_mask.astype(np.uint8)
     # All files are complete before one takes its place, so that a full disk leaves no half pair.
     with ExitStack() as places:
         for path, array in arrays.items():
-            write_volume(places.enter_context(written_beside(path)), array, sample.voxel_size_um)
-        if sample.origin is not None:
-            beside = places.enter_context(written_beside(provenance_file(mask)))
-            beside.write_text(sample.origin.model_dump_json(indent=2), encoding="utf-8")
+            write_volume(places.enter_context(atomic_write(path)), array, sample.voxel_size_um)
+        if sample.provenance is not None:
+            beside = places.enter_context(atomic_write(provenance_file(mask)))
+            beside.write_text(sample.provenance.model_dump_json(indent=2), encoding="utf-8")
     for path in taken:
-        if path not in arrays and not (sample.origin is not None and path == provenance_file(mask)):
+        if path not in arrays and not (sample.provenance is not None and path == provenance_file(mask)):
             _remove(path)
-    return Pair(name, part, image, labels, annotated=mask if mask in arrays else None)
+    return Pair(name, subset, image, labels, label_mask=mask if mask in arrays else None)
 
 
 def _namesakes(folder: Path, name: str) -> list[Path]:
@@ -212,7 +212,7 @@ def _entries(folder: Path | str) -> list[Path]:
 
 def _own_folders(folder: Path) -> Iterator[Path]:
     """Yield those of the six folders that really stand inside the dataset; this also keeps out Windows' junctions."""
-    for part in Part:
+    for part in Subset:
         for kind in _KINDS:
             own = folder / part / kind
             if own.is_dir() and own.resolve() == folder.resolve() / part / kind:
@@ -285,7 +285,7 @@ def _remove(path: Path) -> None:
         delete(path)
 
 
-def write_exactly(folder: Path, samples: Sequence[Sample]) -> None:
+def write_lossless(folder: Path, samples: Sequence[Sample]) -> None:
     """Write volumes as the training part of a dataset, with their very values, number types and voxel sizes.
 
     Parameters
@@ -300,14 +300,14 @@ def write_exactly(folder: Path, samples: Sequence[Sample]) -> None:
     UserError
         If a volume has no labels, or the disk is full.
     """
-    part = create_dataset(folder) / Part.TRAIN.value
+    part = create_dataset(folder) / Subset.TRAIN.value
     taken: list[str] = []
     for sample in samples:
         if sample.labels is None:
             raise UserError(f"The volume '{sample.name}' has no labels; label it, or leave it out of training.")
-        name = free_name(file_name(sample.name), taken)
+        name = unique_name(file_name(sample.name), taken)
         taken.append(name)
-        arrays = {"images": sample.image, "labels": sample.labels, "annotated": sample.annotated}
+        arrays = {"images": sample.image, "labels": sample.labels, "annotated": sample.label_mask}
         for kind, array in arrays.items():
             if array is not None:
                 write_volume(part / kind / f"{name}.npy", array, sample.voxel_size_um)

@@ -12,7 +12,7 @@ from napari_unet3d.configs import Task, ZeroIs
 
 
 @dataclass(frozen=True, slots=True)
-class Truth:
+class GroundTruth:
     """Labels with one meaning, whatever convention they were painted in.
 
     Attributes
@@ -25,7 +25,7 @@ class Truth:
     """
 
     labels: NDArray[np.unsignedinteger[Any]]
-    annotated: NDArray[np.bool_] | None = None
+    label_mask: NDArray[np.bool_] | None = None
 
 
 def background_value(zero_is: ZeroIs) -> int:
@@ -51,7 +51,7 @@ def has_foreground(labels: NDArray[Any], zero_is: ZeroIs, annotated: NDArray[np.
     return any(bool((plane > lowest)[mask].any()) for plane, mask in zip(labels, annotated, strict=True))
 
 
-def read_truth(labels: NDArray[Any], task: Task, zero_is: ZeroIs, annotated: NDArray[np.bool_] | None = None) -> Truth:
+def decode_labels(labels: NDArray[Any], task: Task, zero_is: ZeroIs, annotated: NDArray[np.bool_] | None = None) -> GroundTruth:
     """Tell what labels mean.
 
     Parameters
@@ -77,11 +77,11 @@ def read_truth(labels: NDArray[Any], task: Task, zero_is: ZeroIs, annotated: NDA
     is_object = np.asarray(labels > lowest)
     if known is not None:
         is_object &= known
-    if task is Task.FOREGROUND:
-        return Truth(is_object.view(np.uint8), known)
+    if task is Task.BINARY:
+        return GroundTruth(is_object.view(np.uint8), known)
     values = np.where(is_object, labels, 0)
     highest = int(values.max()) if values.size else 0
-    return Truth(
+    return GroundTruth(
         labels=values.astype(np.min_scalar_type(highest), copy=False),
-        annotated=known,
+        label_mask=known,
     )

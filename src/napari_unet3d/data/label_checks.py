@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from napari_unet3d.configs import Balance, Task, TrainingConfig, ZeroIs
-from napari_unet3d.data.checks import Finding
+from napari_unet3d.configs import ClassWeighting, Task, TrainingConfig, ZeroIs
+from napari_unet3d.data.checks import Issue
 from napari_unet3d.data.ground_truth import background_value
-from napari_unet3d.data.statistics import VolumeFacts, total_label_counts
+from napari_unet3d.data.statistics import VolumeStatistics, total_label_counts
 
 _MOST_LISTED = 10  # label values in one sentence
 _MOST_CLASSES = 20  # that people tell apart; more values are rather ids
@@ -16,7 +16,7 @@ _FEW_VOXELS = 500
 _PAINTED_SLICES = 0.5  # part of the labels that is one slice thick, from which it looks like painted slices
 
 
-def check_label_values(volumes: Sequence[VolumeFacts], config: TrainingConfig) -> Iterator[Finding]:
+def check_label_values(volumes: Sequence[VolumeStatistics], config: TrainingConfig) -> Iterator[Issue]:
     """Say which label values there are, and whether they suit the task and what label 0 is said to be.
 
     Parameters
@@ -29,29 +29,29 @@ def check_label_values(volumes: Sequence[VolumeFacts], config: TrainingConfig) -
     counts = total_label_counts(volumes)
     if not counts:
         return
-    yield Finding.info(_table(counts, config))
+    yield Issue.info(_table(counts, config))
     background = background_value(config.zero_is)
     if not any(value > background for value in counts):
-        yield Finding.error(no_foreground_at_all(len(volumes), config.zero_is, has_background=any(counts)))
+        yield Issue.error(no_foreground_at_all(len(volumes), config.zero_is, has_background=any(counts)))
         return
     yield from _check_masks(volumes)
     yield from _check_meaning_of_zero(counts, volumes, config)
     yield from _check_task(counts, volumes, config)
     yield from _check_balance(counts, config)
     for volume in volumes:
-        if not volume.n_above(background) and volume.origin is None:  # a correction may take an extra object away
-            yield Finding.warning(no_foreground(volume.name))
+        if not volume.n_above(background) and volume.provenance is None:  # a correction may take an extra object away
+            yield Issue.warning(no_foreground(volume.name))
 
 
-def _check_masks(volumes: Sequence[VolumeFacts]) -> Iterator[Finding]:
+def _check_masks(volumes: Sequence[VolumeStatistics]) -> Iterator[Issue]:
     masked = [volume for volume in volumes if volume.n_masked]
     if not masked:
         return
     n_annotated = sum(sum(volume.label_counts.values()) for volume in masked)
     part = _percent(n_annotated / sum(volume.n_masked + sum(volume.label_counts.values()) for volume in masked))
-    n_corrected = sum(volume.origin is not None for volume in masked)
+    n_corrected = sum(volume.provenance is not None for volume in masked)
     corrected = f", {n_corrected} of them corrected ones" if n_corrected else ""
-    yield Finding.info(
+    yield Issue.info(
         f"{len(masked)} of {len(volumes)} volumes are annotated in a part only, as their masks say{corrected}: "
         f"{n_annotated:,} voxels ({part}) of them train or validate."
     )
@@ -97,99 +97,99 @@ def _table(counts: Mapping[int, int], config: TrainingConfig) -> str:
 
 
 def _check_meaning_of_zero(
-    counts: Mapping[int, int], volumes: Sequence[VolumeFacts], config: TrainingConfig
-) -> Iterator[Finding]:
+    counts: Mapping[int, int], volumes: Sequence[VolumeStatistics], config: TrainingConfig
+) -> Iterator[Issue]:
     if config.zero_is is ZeroIs.UNLABELLED:
         yield from _check_annotation(counts, volumes)
         return
     if not counts.get(0):
-        yield Finding.warning(
+        yield Issue.warning(
             "No voxel has label 0, so there is no background to learn. If 1 is background, say that label 0 is not "
             "annotated (zero-is unlabelled)."
         )
     n_labelled = [volume.n_above(0) for volume in volumes]
-    n_thin = sum(volume.thin_share * count for volume, count in zip(volumes, n_labelled, strict=True))
+    n_thin = sum(volume.single_slice_fraction * count for volume, count in zip(volumes, n_labelled, strict=True))
     if n_thin > _PAINTED_SLICES * sum(n_labelled):
-        yield Finding.warning(
+        yield Issue.warning(
             "Most labels are one slice thick, as if only some slices had been painted, and all the rest counts as "
             "background. If it is only not painted, mark background with 1 and objects from 2 on, and say that label 0 "
             "is not annotated (zero-is unlabelled)."
         )
 
 
-def _check_annotation(counts: Mapping[int, int], volumes: Sequence[VolumeFacts]) -> Iterator[Finding]:
+def _check_annotation(counts: Mapping[int, int], volumes: Sequence[VolumeStatistics]) -> Iterator[Issue]:
     n_annotated = sum(count for value, count in counts.items() if value > 0)
     part = _percent(n_annotated / sum(counts.values()))
     if not counts.get(1):
-        yield Finding.warning(
+        yield Issue.warning(
             "No voxel is labelled 1, which is background when label 0 is not annotated, so the network would call "
             "everything foreground. Paint some background with 1, or say that label 0 is background."
         )
     if n_annotated < _FEW_VOXELS:
-        yield Finding.warning(
+        yield Issue.warning(
             f"Only {n_annotated} voxels ({part}) are annotated, which is hardly enough to learn from. Paint some "
             "slices more."
         )
     else:
-        yield Finding.info(f"{n_annotated:,} voxels ({part}) are annotated; the others neither train nor validate.")
+        yield Issue.info(f"{n_annotated:,} voxels ({part}) are annotated; the others neither train nor validate.")
     for volume in volumes:
         if not volume.n_above(0):
-            yield Finding.warning(f"Nothing is annotated in '{volume.name}'; paint in it, or leave it out.")
+            yield Issue.warning(f"Nothing is annotated in '{volume.name}'; paint in it, or leave it out.")
 
 
-def _check_task(counts: Mapping[int, int], volumes: Sequence[VolumeFacts], config: TrainingConfig) -> Iterator[Finding]:
+def _check_task(counts: Mapping[int, int], volumes: Sequence[VolumeStatistics], config: TrainingConfig) -> Iterator[Issue]:
     background = background_value(config.zero_is)
     values = sorted(value for value in counts if value > background)
     listed = ", ".join(map(str, values)) if len(values) <= _MOST_LISTED else f"{values[0]} to {values[-1]}"
     match config.task:
-        case Task.FOREGROUND if len(values) > 1:
+        case Task.BINARY if len(values) > 1:
             hint = (
                 "Choose the task classes if they are kinds of things, or objects if each is the id of one object."
                 if len(values) <= _MOST_CLASSES
                 else "They look like ids: choose the task objects to keep objects that touch apart."
             )
-            yield Finding.info(f"{len(values)} label values ({listed}) are learnt as one foreground. {hint}")
-        case Task.CLASSES if len(values) > _MOST_CLASSES:
-            yield Finding.warning(
+            yield Issue.info(f"{len(values)} label values ({listed}) are learnt as one foreground. {hint}")
+        case Task.SEMANTIC if len(values) > _MOST_CLASSES:
+            yield Issue.warning(
                 f"The labels hold {len(values)} values up to {values[-1]}, which look like ids of single objects, and "
                 "each becomes a class. Choose the task objects if they are ids."
             )
-        case Task.CLASSES if len(values) == 1:
-            yield Finding.info(
+        case Task.SEMANTIC if len(values) == 1:
+            yield Issue.info(
                 f"There is a single class, label {values[0]}; the task foreground learns the same with less."
             )
-        case Task.OBJECTS if all(_n_values(volume, background) <= 1 for volume in volumes):
-            yield Finding.warning(
+        case Task.INSTANCE if all(_n_values(volume, background) <= 1 for volume in volumes):
+            yield Issue.warning(
                 "No volume has more than one label value, so that all its foreground is one object. Give each object "
                 "an id of its own, or choose the task foreground."
             )
 
 
-def _n_values(volume: VolumeFacts, background: int) -> int:
+def _n_values(volume: VolumeStatistics, background: int) -> int:
     return sum(value > background for value in volume.label_counts)
 
 
-def _check_balance(counts: Mapping[int, int], config: TrainingConfig) -> Iterator[Finding]:
+def _check_balance(counts: Mapping[int, int], config: TrainingConfig) -> Iterator[Issue]:
     background = background_value(config.zero_is)
     n_annotated = sum(count for value, count in counts.items() if value > 0 or background == 0)
     classes = {value: count for value, count in counts.items() if value > background}
-    if config.task is not Task.CLASSES:
+    if config.task is not Task.SEMANTIC:
         parts = {"Foreground": sum(classes.values()) / n_annotated}
     else:
         parts = {f"Label {value}": count / n_annotated for value, count in sorted(classes.items())}
-    if config.balance is Balance.AUTO or config.class_weights or len(parts) > _MOST_CLASSES:
+    if config.class_weighting is ClassWeighting.AUTO or config.class_weights or len(parts) > _MOST_CLASSES:
         return
     for name, part in parts.items():
         if part < _RARE:
-            yield Finding.warning(
+            yield Issue.warning(
                 f"{name} is {_percent(part)} of the annotated voxels, so rare that it may not be learnt. Set the class "
                 "balance to auto, or leave out parts of the volumes without it."
             )
 
 
 def check_roles(
-    trains: Sequence[VolumeFacts], validates: Sequence[VolumeFacts], config: TrainingConfig
-) -> Iterator[Finding]:
+    trains: Sequence[VolumeStatistics], validates: Sequence[VolumeStatistics], config: TrainingConfig
+) -> Iterator[Issue]:
     """Find classes that only validation volumes hold.
 
     Parameters
@@ -201,8 +201,8 @@ def check_roles(
     """
     background, learnt = background_value(config.zero_is), total_label_counts(trains)
     missing = sorted(value for value in total_label_counts(validates) if value > background and value not in learnt)
-    if config.task is Task.CLASSES and missing:
-        yield Finding.warning(
+    if config.task is Task.SEMANTIC and missing:
+        yield Issue.warning(
             f"Only validation volumes hold the label values {', '.join(map(str, missing))}, so they are never learnt. "
             "Label more volumes, or choose another seed for another split."
         )

@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.data.boxes import Box, grown, shared
+from napari_unet3d.data.boxes import Box, expand, intersection
 
 _SPARE_IDS = 10_000  # for objects that are added
 
 
-def number_type(sources: Sequence[NDArray[Any]], *, are_ids: bool) -> np.dtype[Any]:
+def label_dtype(sources: Sequence[NDArray[Any]], *, are_ids: bool) -> np.dtype[Any]:
     """Give the smallest type that holds the labels of all sources, and the ids of objects that they may bring."""
     highest = [int(each.max(initial=0)) for each in sources]
     return np.min_scalar_type(sum(highest) + _SPARE_IDS if are_ids else max(highest))
 
 
-def paste(into: NDArray[Any], box: Box, mask: NDArray[np.bool_], source: NDArray[Any], *, are_ids: bool) -> None:
+def merge_labels(into: NDArray[Any], box: Box, mask: NDArray[np.bool_], source: NDArray[Any], *, are_ids: bool) -> None:
     """Put labels into others in place.
 
     The id of an object has no meaning in another volume. An object that goes on just outside of the mask takes the
@@ -59,8 +59,8 @@ def _going_on(
     into: NDArray[Any], box: Box, mask: NDArray[np.bool_], source: NDArray[Any], ids: set[int]
 ) -> dict[int, int]:
     """Find the objects of the source that go on outside of a mask, and the ids that they have there."""
-    wide = grown(box, (1, 1, 1), into.shape)
-    inner, _ = shared(wide, box)
+    wide = expand(box, (1, 1, 1), into.shape)
+    inner, _ = intersection(wide, box)
     outside = np.ones(into[wide].shape, bool)
     outside[inner] = ~mask
     there, known = source[wide][outside], into[wide][outside]

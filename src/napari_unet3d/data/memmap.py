@@ -22,7 +22,7 @@ from napari_unet3d.errors import explain_os_errors
 _SHARE_OF_MEMORY = 0.4
 
 
-class Shelf:
+class MemmapStore:
     """Keeps arrays in memory as long as they fit, and the others in temporary files.
 
     The files go when the shelf is closed, when nobody holds it any more, and when the process ends, however it does.
@@ -43,7 +43,7 @@ class Shelf:
         self._left = available if budget_bytes is None else budget_bytes
         self._folder = folder
         self._files: Path | None = None
-        self._empty: weakref.finalize[..., Shelf] | None = None
+        self._empty: weakref.finalize[..., MemmapStore] | None = None
         self.n_bytes_on_disk = 0
 
     def __enter__(self) -> Self:
@@ -56,7 +56,7 @@ class Shelf:
         """Empty the shelf, whatever has happened."""
         self.close()
 
-    def keep(self, array: NDArray[Any]) -> NDArray[Any]:
+    def store(self, array: NDArray[Any]) -> NDArray[Any]:
         """Give an array back as it is, or a read-only one of the same values that lies on disk.
 
         Parameters
@@ -75,10 +75,10 @@ class Shelf:
         self.n_bytes_on_disk += array.nbytes
         return self._on_disk(array)
 
-    def keep_sample(self, sample: Sample) -> Sample:
+    def store_sample(self, sample: Sample) -> Sample:
         """Keep image, labels and mask of a sample; see `keep`."""
-        own = sample.labels, sample.annotated, sample.image
-        labels, annotated, image = (None if array is None else self.keep(array) for array in own)
+        own = sample.labels, sample.label_mask, sample.image
+        labels, annotated, image = (None if array is None else self.store(array) for array in own)
         if all(kept is array for kept, array in zip((labels, annotated, image), own, strict=True)):
             return sample
         assert image is not None  # every sample has one

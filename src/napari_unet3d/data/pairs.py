@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from napari_unet3d.configs.base import Choice
+from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.volumes import is_volume, volume_name
 from napari_unet3d.errors import UserError, explain_os_errors
@@ -17,7 +17,7 @@ from napari_unet3d.errors import UserError, explain_os_errors
 _ROLE = re.compile(r"[_\-. ](images?|img|raw|vol|volume|labels?|masks?|annotated|seg|segmentation|gt)$", re.IGNORECASE)
 
 
-class Part(Choice):
+class Subset(ChoiceEnum):
     """The part of a dataset that a volume belongs to."""
 
     TRAIN = "train"
@@ -43,14 +43,14 @@ class Pair:
     """
 
     name: str
-    part: Part
+    subset: Subset
     image: Path | None
     labels: Path | None
     matched_by_order: bool = False
-    annotated: Path | None = None
+    label_mask: Path | None = None
 
     @property
-    def is_whole(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether image and labels are both there."""
         return self.image is not None and self.labels is not None
 
@@ -79,7 +79,7 @@ def check_is_dataset(folder: Path | str) -> Path:
 
 
 def _is_dataset(folder: Path) -> bool:
-    return any(os.path.isdir(folder / part / "images") for part in Part)  # Path.is_dir raises where reading is denied
+    return any(os.path.isdir(folder / part / "images") for part in Subset)  # Path.is_dir raises where reading is denied
 
 
 def natural_order(name: str) -> tuple[tuple[int, int | str], ...]:
@@ -88,7 +88,7 @@ def natural_order(name: str) -> tuple[tuple[int, int | str], ...]:
     return tuple((0, int(part)) if part.isdecimal() else (1, part) for part in parts if part)
 
 
-def list_pairs(folder: Path | str, part: Part | None = None) -> list[Pair]:
+def list_pairs(folder: Path | str, subset: Subset | None = None) -> list[Pair]:
     """List the volumes of a dataset, train first, each with its partner or without one.
 
     Partners have the same name; a word such as ``_image``, ``_label``, ``_mask`` or ``_seg`` at its end does not
@@ -113,11 +113,11 @@ def list_pairs(folder: Path | str, part: Part | None = None) -> list[Pair]:
         If the folder is no dataset or cannot be read.
     """
     folder = check_is_dataset(folder)
-    parts = list(Part) if part is None else [part]
+    parts = list(Subset) if subset is None else [subset]
     return [pair for each in parts for pair in _pairs_of(folder, each)]
 
 
-def _pairs_of(folder: Path, part: Part) -> list[Pair]:
+def _pairs_of(folder: Path, part: Subset) -> list[Pair]:
     images, labels = (volumes_in(folder / part / kind) for kind in ("images", "labels"))
     matched: list[tuple[Path, Path]] = []
     for key in (volume_name, _bare_name):
@@ -139,17 +139,17 @@ def _pairs_of(folder: Path, part: Part) -> list[Pair]:
     return _with_masks(pairs, volumes_in(folder / part / "annotated"), part)
 
 
-def _with_masks(pairs: list[Pair], masks: list[Path], part: Part) -> list[Pair]:
+def _with_masks(pairs: list[Pair], masks: list[Path], part: Subset) -> list[Pair]:
     """Give each pair the mask of its name; one without a volume stands alone, so that it is not passed over."""
     for key in (volume_name, _bare_name):
         waiting = {key(path): path for path in reversed(masks)}
         for number, pair in enumerate(pairs):
-            names = [] if pair.annotated else [key(path) for path in (pair.image, pair.labels) if path is not None]
+            names = [] if pair.label_mask else [key(path) for path in (pair.image, pair.labels) if path is not None]
             mask = next((waiting.pop(name) for name in names if name in waiting), None)
             if mask is not None:
                 pairs[number] = replace(pair, annotated=mask)
                 masks.remove(mask)
-    pairs += [Pair(volume_name(path), part, None, None, annotated=path) for path in masks]
+    pairs += [Pair(volume_name(path), part, None, None, label_mask=path) for path in masks]
     return sorted(pairs, key=lambda pair: natural_order(pair.name))
 
 
@@ -165,43 +165,43 @@ def volumes_in(folder: Path) -> list[Path]:
         return sorted(filter(is_volume, folder.iterdir()), key=lambda path: natural_order(path.name))
 
 
-def pairing_notice(folder: Path | str, part: Part | None = None) -> str | None:
+def pairing_notice(folder: Path | str, subset: Subset | None = None) -> str | None:
     """Give a sentence that names a pair which was matched by sorted order, or None when all names fit."""
-    by_order = [pair for pair in list_pairs(folder, part) if pair.matched_by_order]
+    by_order = [pair for pair in list_pairs(folder, subset) if pair.matched_by_order]
     if not by_order:
         return None
     first = by_order[0]
     image, labels = (path.name for path in (first.image, first.labels) if path is not None)
     return (
         f"{len(by_order)} volumes were matched by sorted order, since names of images and labels differ: "
-        f"{first.part}/images/{image} with {labels}, and so on. Check them, or give partners the same name."
+        f"{first.subset}/images/{image} with {labels}, and so on. Check them, or give partners the same name."
     )
 
 
 def missing_partner(pair: Pair) -> str:
     """Say which file a pair lacks and what to do."""
-    if pair.annotated is not None and pair.image is None and pair.labels is None:
+    if pair.label_mask is not None and pair.image is None and pair.labels is None:
         return (
-            f"{pair.part}/annotated/{pair.annotated.name} is a mask without a volume. Add {pair.part}/images/"
-            f"{pair.annotated.name} and its labels, or remove the mask."
+            f"{pair.subset}/annotated/{pair.label_mask.name} is a mask without a volume. Add {pair.subset}/images/"
+            f"{pair.label_mask.name} and its labels, or remove the mask."
         )
     found, folder = (pair.labels, "images") if pair.image is None else (pair.image, "labels")
     name = found.name if found else pair.name
     return (
-        f"{pair.part}/{folder} has no partner for {name}. Add {pair.part}/{folder}/{name} or remove the file "
+        f"{pair.subset}/{folder} has no partner for {name}. Add {pair.subset}/{folder}/{name} or remove the file "
         "that stands alone."
     )
 
 
-def free_name(name: str, taken: Sequence[str]) -> str:
+def unique_name(name: str, taken: Sequence[str]) -> str:
     """Give the first of ``NAME``, ``NAME 2``, ``NAME 3``, … that is not taken, in whatever case."""
     lower = {each.casefold() for each in taken}
     return next(each for each in _numbered(name) if each.casefold() not in lower)
 
 
-def renamed(sample: Sample, taken: Sequence[str]) -> Sample:
+def with_unique_name(sample: Sample, taken: Sequence[str]) -> Sample:
     """Give a sample a name that no other volume has."""
-    return replace(sample, name=free_name(sample.name, taken))
+    return replace(sample, name=unique_name(sample.name, taken))
 
 
 def _numbered(name: str) -> Iterator[str]:

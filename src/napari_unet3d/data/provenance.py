@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from napari_unet3d.errors import UserError, explain_os_errors
 
 
-class CorrectedPlace(BaseModel):
+class CorrectionRecord(BaseModel):
     """One place that was corrected.
 
     Attributes
@@ -31,7 +31,7 @@ class CorrectedPlace(BaseModel):
 
     kind: str = ""
     number: int = 0
-    taken: str = ""
+    source: str = ""
     position_zyx: tuple[int, int, int] = (0, 0, 0)
     volume_um3: float = 0.0
 
@@ -60,12 +60,12 @@ class Provenance(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     volume: str
-    part: str = ""
+    subset: str = ""
     start_zyx: tuple[int, int, int] = (0, 0, 0)
     run: str = ""
     made: str = ""
-    elsewhere: str = ""
-    places: tuple[CorrectedPlace, ...] = ()
+    unedited_regions: str = ""
+    corrections: tuple[CorrectionRecord, ...] = ()
 
 
 def read_provenance(file: Path) -> Provenance | None:

@@ -16,12 +16,12 @@ VoxelSize = tuple[float, float, float]
 Shape3D = tuple[int, int, int]
 
 
-def shape_words(shape: Sequence[int]) -> str:
+def format_shape(shape: Sequence[int]) -> str:
     """Write a shape or a place in voxels, such as ``64 × 64 × 32``."""
     return " × ".join(map(str, shape))
 
 
-def um_words(sizes_um: VoxelSize) -> str:
+def format_um(sizes_um: VoxelSize) -> str:
     """Write sizes along z, y, x, such as ``2 × 0.5 × 0.5 µm``."""
     return " × ".join(f"{size:.4g}" for size in sizes_um) + " µm"
 
@@ -56,8 +56,8 @@ class Sample:
     image: NDArray[Any]
     labels: NDArray[Any] | None = None
     voxel_size_um: VoxelSize = field(default=(1.0, 1.0, 1.0))
-    annotated: NDArray[np.bool_] | None = None
-    origin: Provenance | None = None
+    label_mask: NDArray[np.bool_] | None = None
+    provenance: Provenance | None = None
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3:
@@ -79,8 +79,8 @@ class Sample:
             raise UserError(f"The voxel size of '{self.name}' is {self.voxel_size_um} µm; every side must be above 0.")
         if self.labels is not None:
             check_labels(self.name, self.labels, self.shape)
-        if self.annotated is not None:
-            check_mask(self.name, self.annotated, self.shape)
+        if self.label_mask is not None:
+            check_mask(self.name, self.label_mask, self.shape)
 
     @property
     def shape(self) -> Shape3D:
@@ -151,7 +151,7 @@ def check_same_shape(prediction: NDArray[Any], truth: NDArray[Any], name: str) -
         )
 
 
-def whole_numbers(name: str, labels: NDArray[Any]) -> NDArray[np.unsignedinteger[Any]]:
+def to_label_dtype(name: str, labels: NDArray[Any]) -> NDArray[np.unsignedinteger[Any]]:
     """Give labels in the smallest unsigned type that holds them.
 
     Parameters

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from napari_unet3d.data.boxes import at_least, hull
-from napari_unet3d.data.dataset import Part, list_pairs, read_pair
+from napari_unet3d.data.boxes import expand_to, bounding_box
+from napari_unet3d.data.dataset import Subset, list_pairs, read_pair
 from napari_unet3d.data.pairs import provenance_file
 from napari_unet3d.data.sample import Sample, Shape3D
 from napari_unet3d.data.statistics import Fingerprint, fingerprint
@@ -43,13 +43,13 @@ def shares_content(sample: Sample, image: NDArray[Any]) -> bool:
         Grey values; the number type does not count.
     """
     whole = slice(0, sample.shape[0]), slice(0, sample.shape[1]), slice(0, sample.shape[2])
-    box = whole if sample.annotated is None else hull(sample.annotated)
+    box = whole if sample.label_mask is None else bounding_box(sample.label_mask)
     if box is None:
         return False
-    box = at_least(box, (_SIDE,) * 3, sample.shape)
+    box = expand_to(box, (_SIDE,) * 3, sample.shape)
     part = sample.image[box]
     side = _smallest(part.shape, image.shape, (_SIDE,) * 3)
-    sought = _hashes_of_boxes(part, None if sample.annotated is None else sample.annotated[box], side)
+    sought = _hashes_of_boxes(part, None if sample.label_mask is None else sample.label_mask[box], side)
     if not sought.size and _smallest(part.shape, image.shape) == part.shape and part.min() < part.max():
         side = _smallest(part.shape)
         sought = np.concatenate([hashes.ravel() for _, hashes in _hashes(part, side)])
@@ -88,10 +88,10 @@ def trained_content(dataset: Path) -> TrainedContent:
         If the folder is no dataset, or a volume cannot be read.
     """
     corrected, others = [], []
-    for pair in list_pairs(dataset, Part.TRAIN):
-        if pair.annotated is not None and provenance_file(pair.annotated).exists():
+    for pair in list_pairs(dataset, Subset.TRAIN):
+        if pair.label_mask is not None and provenance_file(pair.label_mask).exists():
             corrected.append(read_pair(pair))
-        elif pair.is_whole and pair.image is not None:
+        elif pair.is_complete and pair.image is not None:
             others.append(fingerprint(read_volume(pair.image).array))
     return TrainedContent(tuple(corrected), tuple(others))
 
@@ -112,7 +112,7 @@ def matching_test_volumes(dataset: Path, sample: Sample) -> tuple[str, ...]:
         If a test volume cannot be read.
     """
     try:
-        pairs = list_pairs(dataset, Part.TEST)
+        pairs = list_pairs(dataset, Subset.TEST)
     except UserError:
         return ()
     images = ((pair.name, pair.image) for pair in pairs)

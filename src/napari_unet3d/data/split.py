@@ -10,11 +10,11 @@ from typing import Protocol
 import numpy as np
 
 from napari_unet3d.configs import ZeroIs
-from napari_unet3d.configs.base import Choice
+from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.data.ground_truth import has_foreground
 from napari_unet3d.data.pairs import natural_order
 from napari_unet3d.data.provenance import Provenance
-from napari_unet3d.data.sample import Sample, Shape3D, shape_words
+from napari_unet3d.data.sample import Sample, Shape3D, format_shape
 from napari_unet3d.errors import UserError
 
 # Of the axis that a single volume is cut along; with less, training loses more than validation tells.
@@ -22,7 +22,7 @@ _LEAST_TRAINING_SHARE = 0.4
 _LEAST_SIDE = 2  # of a sample
 
 
-class Role(Choice):
+class Role(ChoiceEnum):
     """What a part of the data is for."""
 
     TRAINING = "training"
@@ -42,7 +42,7 @@ class Block:
         """Give this part of its volume as a sample of its own, whose arrays are views."""
         place = tuple(slice(start, stop) for start, stop in zip(self.start_zyx, self.stop_zyx, strict=True))
         labels = None if sample.labels is None else sample.labels[place]
-        annotated = None if sample.annotated is None else sample.annotated[place]
+        annotated = None if sample.label_mask is None else sample.label_mask[place]
         name = f"{self.name} [{self.role}]"
         return replace(sample, name=name, image=sample.image[place], labels=labels, annotated=annotated)
 
@@ -116,8 +116,8 @@ def split_samples(
     if not samples:
         raise UserError("There is no volume to train on. Add at least one.")
     ordered = sorted(samples, key=lambda sample: (natural_order(sample.name), sample.name))
-    corrected = tuple(sample for sample in ordered if sample.origin is not None)
-    originals = [sample for sample in ordered if sample.origin is None]
+    corrected = tuple(sample for sample in ordered if sample.provenance is not None)
+    originals = [sample for sample in ordered if sample.provenance is None]
     if len(originals) == 1 and val_fraction > 0:
         split = _split_volume(originals[0], val_fraction, seed, gap_zyx, zero_is)
         return replace(split, train=split.train + corrected)
@@ -133,10 +133,10 @@ def split_samples(
 
 
 def _holds_foreground(sample: Sample, zero_is: ZeroIs) -> bool:
-    return sample.labels is not None and has_foreground(sample.labels, zero_is, sample.annotated)
+    return sample.labels is not None and has_foreground(sample.labels, zero_is, sample.label_mask)
 
 
-class Described(Protocol):
+class HasProvenance(Protocol):
     """What must be known of a volume to find what it was cut from; samples and their facts both tell it."""
 
     @property
@@ -148,12 +148,12 @@ class Described(Protocol):
         """Number of voxels along z, y, x."""
 
     @property
-    def origin(self) -> Provenance | None:
+    def provenance(self) -> Provenance | None:
         """The volume that it is a corrected part of."""
 
 
-def learnt_from_validation(
-    train: Sequence[Described], val: Sequence[Described], blocks: Sequence[Block]
+def find_validation_leaks(
+    train: Sequence[HasProvenance], val: Sequence[HasProvenance], blocks: Sequence[Block]
 ) -> list[tuple[str, str]]:
     """Find corrected volumes that train although the volume or block that they were cut from validates.
 
@@ -172,8 +172,8 @@ def learnt_from_validation(
     judging = [block for block in blocks if block.role is Role.VALIDATION]
     found = []
     for corrected in train:
-        own = corrected.origin
-        if own is None or own.part != "train":
+        own = corrected.provenance
+        if own is None or own.subset != "train":
             continue
         in_block = any(each.name == own.volume and _overlap(each, own.start_zyx, corrected.shape) for each in judging)
         if in_block or any(own.volume == each.name for each in val):
@@ -217,7 +217,7 @@ def draw_validation(foreground: Sequence[bool], val_fraction: float, seed: int) 
 
 
 def validation_without_foreground(
-    volumes: Sequence[Described], foreground: Sequence[bool], chosen: Collection[int]
+    volumes: Sequence[HasProvenance], foreground: Sequence[bool], chosen: Collection[int]
 ) -> str | None:
     """Return a sentence when volumes validate and none of them has foreground, None otherwise.
 
@@ -279,7 +279,7 @@ def _block(sample: Sample, role: Role, axis: int, extent: tuple[int, int]) -> Bl
 
 def _no_validation(sample: Sample, gap_zyx: Shape3D, *, is_too_small: bool) -> str:
     if is_too_small:
-        sides, gaps = map(shape_words, (sample.shape, gap_zyx))
+        sides, gaps = map(format_shape, (sample.shape, gap_zyx))
         return (
             f"'{sample.name}' of {sides} voxels is too small for a validation block, which must lie {gaps} voxels away "
             "from what trains, as far as the network sees; there is no validation. Add a second volume, or choose a "

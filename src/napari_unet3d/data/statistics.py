@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.data.pairs import Part
+from napari_unet3d.data.pairs import Subset
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.sample import Sample, Shape3D, VoxelSize
 
@@ -52,7 +52,7 @@ def fingerprint(image: NDArray[Any]) -> Fingerprint:
 
 
 @dataclass(frozen=True, slots=True)
-class VolumeFacts:
+class VolumeStatistics:
     """What a check knows of one volume.
 
     Attributes
@@ -83,42 +83,42 @@ class VolumeFacts:
     """
 
     name: str
-    part: Part
+    subset: Subset
     shape: Shape3D
     voxel_size_um: VoxelSize
     fingerprint: Fingerprint
-    grey_range: tuple[float, float]
-    grey_mean: float
+    intensity_range: tuple[float, float]
+    intensity_mean: float
     label_counts: Mapping[int, int]
-    thin_share: float
+    single_slice_fraction: float
     n_masked: int = 0
-    origin: Provenance | None = None
+    provenance: Provenance | None = None
 
     def n_above(self, background: int) -> int:
         """Count the voxels whose label is above that of background."""
         return sum(count for value, count in self.label_counts.items() if value > background)
 
 
-def survey(sample: Sample, part: Part = Part.TRAIN) -> VolumeFacts:
+def compute_statistics(sample: Sample, subset: Subset = Subset.TRAIN) -> VolumeStatistics:
     """Gather what checks need of a volume, slice by slice."""
-    image, labels, mask = sample.image, sample.labels, sample.annotated
-    return VolumeFacts(
+    image, labels, mask = sample.image, sample.labels, sample.label_mask
+    return VolumeStatistics(
         name=sample.name,
-        part=part,
+        subset=subset,
         shape=sample.shape,
         voxel_size_um=sample.voxel_size_um,
         fingerprint=fingerprint(image),
-        grey_range=(float(image.min()), float(image.max())),
-        grey_mean=sum(float(plane.mean(dtype=np.float64)) for plane in image) / len(image),
+        intensity_range=(float(image.min()), float(image.max())),
+        intensity_mean=sum(float(plane.mean(dtype=np.float64)) for plane in image) / len(image),
         label_counts={} if labels is None else count_values(labels, mask),
         # Of what a mask cuts out nothing can be told.
-        thin_share=0.0 if labels is None or mask is not None else _thin_share(labels),
+        single_slice_fraction=0.0 if labels is None or mask is not None else _single_slice_fraction(labels),
         n_masked=0 if mask is None else mask.size - sum(int(np.count_nonzero(plane)) for plane in mask),
-        origin=sample.origin,
+        provenance=sample.provenance,
     )
 
 
-def total_label_counts(volumes: Iterable[VolumeFacts]) -> Counter[int]:
+def total_label_counts(volumes: Iterable[VolumeStatistics]) -> Counter[int]:
     """Count how many voxels of all volumes together each label value has."""
     counts: Counter[int] = Counter()
     for volume in volumes:
@@ -148,7 +148,7 @@ def count_values(labels: NDArray[Any], annotated: NDArray[np.bool_] | None = Non
     return dict(sorted(counts.items()))
 
 
-def _thin_share(labels: NDArray[Any]) -> float:
+def _single_slice_fraction(labels: NDArray[Any]) -> float:
     n_thin = n_labelled = 0
     nothing = np.zeros(labels.shape[1:], dtype=bool)
     for z, plane in enumerate(labels):

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from napari_unet3d.data.formats.base import Format, VolumeData, voxel_size_file
 from napari_unet3d.data.formats.place import check_same_directions
 from napari_unet3d.data.provenance import Provenance
-from napari_unet3d.data.sample import Sample, VoxelSize, read_mask, whole_numbers
+from napari_unet3d.data.sample import Sample, VoxelSize, read_mask, to_label_dtype
 from napari_unet3d.errors import UserError, explain_os_errors
-from napari_unet3d.files import write_json, written_beside
+from napari_unet3d.files import write_json, atomic_write
 
 __all__ = [
     "READABLE_SUFFIXES",
@@ -116,9 +116,9 @@ def read_volume(path: Path | str) -> VolumeData:
             volume = file_format.read_file(path)
         except MemoryError:
             raise UserError(f"{path} does not fit into memory. Close other programs or crop the volume.") from None
-        except file_format.DAMAGE as error:
+        except file_format.READ_ERRORS as error:
             raise UserError(
-                f"Cannot read {path}: it is damaged or no {file_format.WORDS} file ({_first_line(error)}). "
+                f"Cannot read {path}: it is damaged or no {file_format.NAME} file ({_first_line(error)}). "
                 "Copy or export it again."
             ) from error
     native = volume.array.dtype.newbyteorder("=")  # torch knows no other byte order
@@ -164,7 +164,7 @@ def write_volume(
     if array.ndim != 3:
         raise UserError(f"A volume of shape {array.shape} was to be written to {path.name}; it must be 3D (z, y, x).")
     values = array.astype(np.uint8) if array.dtype == bool else array
-    with written_beside(path) as beside:
+    with atomic_write(path) as beside:
         source = Path(like) if like is not None and is_volume(like) and _format_of(Path(like)) is file_format else None
         file_format.write_file(beside, np.ascontiguousarray(values), voxel_size_um, source)
         if volume_suffix(path) == ".npy":  # its second file goes first, so that no full disk parts them
@@ -180,7 +180,7 @@ def read_labels(path: Path | str) -> VolumeData:
         As `read_volume`, and if the values are no whole numbers from 0 up.
     """
     volume = read_volume(path)
-    return replace(volume, array=whole_numbers(volume_name(path), volume.array))
+    return replace(volume, array=to_label_dtype(volume_name(path), volume.array))
 
 
 def read_sample(

@@ -13,14 +13,14 @@ import torch
 from napari_unet3d.configs import Augmentation, EvaluationConfig
 from napari_unet3d.data.dataset import read_pair
 from napari_unet3d.data.events import Notice
-from napari_unet3d.data.ground_truth import Truth, read_truth
-from napari_unet3d.data.pairs import Pair, Part, list_pairs, missing_partner, pairing_notice
+from napari_unet3d.data.ground_truth import GroundTruth, decode_labels
+from napari_unet3d.data.pairs import Pair, Subset, list_pairs, missing_partner, pairing_notice
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.inference.events import EvaluateEvent, VolumeEvaluated
 from napari_unet3d.inference.predict import as_checkpoint
-from napari_unet3d.inference.predictor import LoadedModel
-from napari_unet3d.inference.results_folder import EvaluationFolder
+from napari_unet3d.inference.predictor import Predictor
+from napari_unet3d.inference.results_folder import ResultsFolder
 from napari_unet3d.inference.write import check_distinct
 from napari_unet3d.model.checkpoint import Checkpoint
 from napari_unet3d.transforms.augment import Augmenter
@@ -79,15 +79,15 @@ def evaluate(
         "model": str(Path(model).absolute()) if isinstance(model, Path | str) else "",
         "dataset": str(Path(data).absolute()) if isinstance(data, Path | str) else "",
     }
-    results = EvaluationFolder(None if out is None else Path(out), config, checkpoint, about)
-    with closing(LoadedModel(checkpoint, config)) as loaded:
-        yield from loaded.announce()
-        if isinstance(data, Path | str) and (by_order := pairing_notice(data, Part.TEST)):
+    results = ResultsFolder(None if out is None else Path(out), config, checkpoint, about)
+    with closing(Predictor(checkpoint, config)) as loaded:
+        yield from loaded.device_events()
+        if isinstance(data, Path | str) and (by_order := pairing_notice(data, Subset.TEST)):
             yield Notice(by_order)
         for index, volume in enumerate(volumes):
             sample = volume if isinstance(volume, Sample) else read_pair(volume)
             labels, trained = np.asarray(sample.labels), checkpoint.config
-            truth = read_truth(labels, trained.task, trained.zero_is, sample.annotated)
+            truth = decode_labels(labels, trained.task, trained.zero_is, sample.label_mask)
             if config.test_augmentation is not Augmentation.NONE:
                 sample, truth = _augmented(sample, truth, config, index)
             yield from loaded.notices_for(sample)
@@ -99,7 +99,7 @@ def evaluate(
 
 def _test_volumes(data: Path | str | Sequence[Sample | Pair]) -> Sequence[Pair | Sample]:
     """Find the test volumes and refuse what has no labels, before the first is predicted."""
-    volumes = list_pairs(data, Part.TEST) if isinstance(data, Path | str) else data
+    volumes = list_pairs(data, Subset.TEST) if isinstance(data, Path | str) else data
     if not volumes and isinstance(data, Path | str):
         raise UserError(
             f"{Path(data) / 'test'} holds no volumes. Add images to test/images and their labels to test/labels."
@@ -107,21 +107,21 @@ def _test_volumes(data: Path | str | Sequence[Sample | Pair]) -> Sequence[Pair |
     if not volumes:
         raise UserError("There are no test volumes. Give one sample with labels at least.")
     for volume in volumes:
-        if isinstance(volume, Pair) and not volume.is_whole:
+        if isinstance(volume, Pair) and not volume.is_complete:
             raise UserError(missing_partner(volume))
         if volume.labels is None:
             raise UserError(f"The test volume '{volume.name}' has no labels to compare with. Add them, or use predict.")
     return volumes
 
 
-def _augmented(sample: Sample, truth: Truth, config: EvaluationConfig, index: int) -> tuple[Sample, Truth]:
+def _augmented(sample: Sample, truth: GroundTruth, config: EvaluationConfig, index: int) -> tuple[Sample, GroundTruth]:
     """Vary a test volume together with its truth."""
     vary = Augmenter(config.test_augmentation, sample.voxel_size_um, sample.shape)
-    channels = [truth.labels] if truth.annotated is None else [truth.labels, truth.annotated]
+    channels = [truth.labels] if truth.label_mask is None else [truth.labels, truth.label_mask]
     numbers = torch.from_numpy(np.stack([channel.astype(np.int64) for channel in channels]))
     varied_image, varied_numbers = vary(
         torch.from_numpy(sample.image.astype(np.float32))[None], numbers, seed=config.seed + index
     )
     labels, *annotated = varied_numbers.numpy()
-    truth = Truth(labels.astype(truth.labels.dtype), annotated[0] > 0 if annotated else None)
-    return replace(sample, image=varied_image[0].numpy(), labels=truth.labels, annotated=truth.annotated), truth
+    truth = GroundTruth(labels.astype(truth.labels.dtype), annotated[0] > 0 if annotated else None)
+    return replace(sample, image=varied_image[0].numpy(), labels=truth.labels, annotated=truth.label_mask), truth

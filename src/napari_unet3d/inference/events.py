@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_unet3d.configs import Task
 from napari_unet3d.data.events import Notice
-from napari_unet3d.data.ground_truth import Truth
+from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.evaluation.metrics.types import Scores
 from napari_unet3d.model.plan import Plan
@@ -82,7 +82,7 @@ class Prediction:
     @property
     def task(self) -> Task:
         """What the labels are."""
-        return Task.FOREGROUND if self.plan is None else self.plan.task
+        return Task.BINARY if self.plan is None else self.plan.task
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ class VolumeEvaluated:
 
     scores: Scores
     image: NDArray[Any]
-    truth: Truth
+    truth: GroundTruth
     prediction: Prediction
     n_evaluated: int
     n_volumes: int

@@ -16,7 +16,7 @@ from napari_unet3d.data.sample import VoxelSize
 _OUTSIDE = np.float32(-2)  # below any height of the landscape, which goes from -1 to 1
 
 
-def separate_objects(
+def split_instances(
     probability: NDArray[np.float32],
     maps: NDArray[np.floating[Any]],
     settings: PostProcessing,
@@ -64,7 +64,7 @@ def separate_objects(
     basins = watershed(-landscape, summits, connectivity=1, mask=inside)
     heights = np.full(n_summits + 1, _OUTSIDE)
     heights[summits[summits > 0]] = landscape[summits > 0]  # a summit of several voxels is flat
-    owners = _join_shallow(basins, landscape, heights, settings.separation_depth)
+    owners = _join_shallow(basins, landscape, heights, settings.seed_prominence)
     objects = _without_noise(owners[basins][1:-1, 1:-1, 1:-1], distance, settings, voxel_size_um)
     labels = labels.astype(objects.dtype)
     labels[box] = objects
@@ -134,7 +134,7 @@ def _without_noise(
     objects: NDArray[np.int32], distance: NDArray[np.float32], settings: PostProcessing, voxel_size_um: VoxelSize
 ) -> NDArray[np.unsignedinteger[Any]]:
     counts = np.bincount(objects.ravel())
-    has_middle = np.bincount(objects[distance >= settings.middle_certainty], minlength=len(counts)) > 0
+    has_middle = np.bincount(objects[distance >= settings.seed_confidence], minlength=len(counts)) > 0
     keep = has_middle & (counts >= smallest_count(settings.min_volume_um3, voxel_size_um))
     keep[0] = False
     numbers = np.where(keep, np.cumsum(keep), 0)

@@ -7,9 +7,9 @@ from math import prod
 
 import torch
 
-from napari_unet3d.data.sample import Shape3D, shape_words
+from napari_unet3d.data.sample import Shape3D, format_shape
 from napari_unet3d.model.devices import free_memory
-from napari_unet3d.transforms.pad import halved, least_shape
+from napari_unet3d.transforms.pad import halve_longest_side, minimum_shape
 
 _CPU = torch.device("cpu")
 _MOST_TILES = {"cpu": 2}  # a CPU gains nothing beyond, and Stop waits for the end of a batch
@@ -22,7 +22,7 @@ _BATCH_SHARE = 0.5  # of the free memory; the rest is for sums and other program
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
+class MemoryBudget:
     """How much is worked on at once, and where.
 
     Attributes
@@ -47,7 +47,7 @@ class Budget:
         z, y, x = (min(sides) for sides in zip(tile_zyx, self.limit_zyx or tile_zyx, strict=True))
         return z, y, x
 
-    def next_smaller(self, n_tried: int, tile_zyx: Shape3D, total_stride: Shape3D) -> tuple[Budget, str] | None:
+    def reduce(self, n_tried: int, tile_zyx: Shape3D, total_stride: Shape3D) -> tuple[MemoryBudget, str] | None:
         """Give the next budget to try after this one was too large, and what changes in words; None after the last.
 
         The order is: half the batch, the open slab in main memory, a smaller tile, the CPU.
@@ -66,17 +66,17 @@ class Budget:
             return replace(self, n_tiles=fewer), f"{fewer} tile{'s' if fewer > 1 else ''} at a time"
         if self.sums_device != _CPU:
             return replace(self, sums_device=_CPU), "with the sums in main memory"
-        if (smaller := halved(tile_zyx, total_stride, _LEAST_TILE_SIDE)) is not None:
-            words = f"in tiles of {shape_words(smaller)} voxels, which see less around them"
+        if (smaller := halve_longest_side(tile_zyx, total_stride, _LEAST_TILE_SIDE)) is not None:
+            words = f"in tiles of {format_shape(smaller)} voxels, which see less around them"
             return replace(self, limit_zyx=smaller), words
         if self.device != _CPU:
             return first_budget(_CPU), "on the CPU, which takes longer"
         return None
 
 
-def first_budget(device: torch.device) -> Budget:
+def first_budget(device: torch.device) -> MemoryBudget:
     """Give the budget that a device starts with."""
-    return Budget(device, device, _MOST_TILES.get(device.type, _MOST_TILES_ELSEWHERE))
+    return MemoryBudget(device, device, _MOST_TILES.get(device.type, _MOST_TILES_ELSEWHERE))
 
 
 def largest_tile(bytes_per_voxel: float, tile_zyx: Shape3D, total_stride: Shape3D, free: int) -> Shape3D:
@@ -94,7 +94,7 @@ def largest_tile(bytes_per_voxel: float, tile_zyx: Shape3D, total_stride: Shape3
         What `free_memory` says.
     """
     while bytes_per_voxel * prod(tile_zyx) > free:
-        smaller = halved(tile_zyx, total_stride, _LEAST_TILE_SIDE)
+        smaller = halve_longest_side(tile_zyx, total_stride, _LEAST_TILE_SIDE)
         if smaller is None:
             break
         tile_zyx = smaller
@@ -119,7 +119,7 @@ def bytes_per_voxel(network: torch.nn.Module, total_stride: Shape3D) -> float:
 
     leaves = [module for module in network.modules() if not any(True for _ in module.children())]
     hooks = [leaf.register_forward_hook(compare) for leaf in leaves]
-    tiny = least_shape(total_stride)
+    tiny = minimum_shape(total_stride)
     # Not on the device "meta": torch loads a second's worth of modules for it.
     with torch.no_grad():
         network(torch.zeros(1, 1, *tiny))
@@ -128,7 +128,7 @@ def bytes_per_voxel(network: torch.nn.Module, total_stride: Shape3D) -> float:
     return _BYTES_PER_NUMBER * largest / prod(tiny)
 
 
-def suited_batch(budget: Budget, bytes_per_tile: float, sums_zyx: Shape3D, n_channels: int) -> Budget:
+def fit_batch_size(budget: MemoryBudget, bytes_per_tile: float, sums_zyx: Shape3D, n_channels: int) -> MemoryBudget:
     """Take no more tiles at a time than fit, and the open slab into main memory when it is large.
 
     Parameters

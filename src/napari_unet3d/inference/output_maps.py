@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.configs import Fit, Task
+from napari_unet3d.configs import ResizeMode, Task
 from napari_unet3d.data.sample import Shape3D
-from napari_unet3d.transforms.pad import kept_part
+from napari_unet3d.transforms.pad import valid_region
 from napari_unet3d.transforms.resample import to_shape
 
 
-class Maps:
+class OutputMaps:
     """What the network says about a volume.
 
     Parameters
@@ -37,17 +37,17 @@ class Maps:
         Whether all numbers so far are.
     """
 
-    def __init__(self, task: Task, n_channels: int, shape: Shape3D, fitted: Shape3D, fit: Fit) -> None:
+    def __init__(self, task: Task, n_channels: int, shape: Shape3D, fitted: Shape3D, fit: ResizeMode) -> None:
         self._task = task
-        self._planes, *self._inside = kept_part(shape, fitted, fit)
+        self._planes, *self._inside = valid_region(shape, fitted, fit)
         kept = tuple(part.stop - part.start for part in (self._planes, *self._inside))
         self.probability: NDArray[np.float32] = np.empty(kept, np.float32)
-        self.others: NDArray[np.float16] | None = None
-        if task is not Task.FOREGROUND:
-            self.others = np.empty((n_channels - 1, *kept), np.float16)
+        self.channels: NDArray[np.float16] | None = None
+        if task is not Task.BINARY:
+            self.channels = np.empty((n_channels - 1, *kept), np.float16)
         self.is_finite = True
 
-    def take(self, z: int, answer: NDArray[np.float32]) -> None:
+    def write_slice(self, z: int, answer: NDArray[np.float32]) -> None:
         """Keep a slice of the fitted volume.
 
         Parameters
@@ -62,17 +62,17 @@ class Maps:
             return
         z -= self._planes.start
         answer = answer[:, *self._inside]
-        self.probability[z] = 1 - answer[0] if self._task is Task.CLASSES else answer[0]
-        if self.others is not None:
-            self.others[:, z] = answer[1:]
+        self.probability[z] = 1 - answer[0] if self._task is Task.SEMANTIC else answer[0]
+        if self.channels is not None:
+            self.channels[:, z] = answer[1:]
 
-    def bring_to(self, shape: Shape3D) -> None:
+    def resample_to(self, shape: Shape3D) -> None:
         """Bring all to the grid of the image, which has another shape (z, y, x) when the volume was resampled."""
         if self.probability.shape == shape:
             return
         self.probability = to_shape(self.probability, shape, is_labels=False)
-        if self.others is not None:
-            resampled = np.empty((len(self.others), *shape), np.float16)
-            for channel, other in zip(resampled, self.others, strict=True):
+        if self.channels is not None:
+            resampled = np.empty((len(self.channels), *shape), np.float16)
+            for channel, other in zip(resampled, self.channels, strict=True):
                 channel[...] = to_shape(other, shape, is_labels=False)
-            self.others = resampled
+            self.channels = resampled

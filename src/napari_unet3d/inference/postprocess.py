@@ -10,11 +10,11 @@ from skimage.measure import label as number_regions
 
 from napari_unet3d.configs import PostProcessing, Task
 from napari_unet3d.data.sample import VoxelSize
-from napari_unet3d.inference.instances import separate_objects, smallest_count
+from napari_unet3d.inference.instances import split_instances, smallest_count
 from napari_unet3d.model.plan import LabelClass, Plan
 
 
-def labels_of(
+def postprocess(
     probability: NDArray[np.float32],
     maps: NDArray[np.floating[Any]] | None,
     voxel_size_um: VoxelSize,
@@ -41,11 +41,11 @@ def labels_of(
     ndarray of unsigned integers, shape (z, y, x)
         0 is background; 1 is foreground, or the values are those of the classes, or ids of single objects.
     """
-    task = Task.FOREGROUND if plan is None else plan.task
-    if plan is None or maps is None or task is Task.FOREGROUND:
+    task = Task.BINARY if plan is None else plan.task
+    if plan is None or maps is None or task is Task.BINARY:
         labels = (probability >= settings.threshold).astype(np.uint8)
-    elif task is Task.OBJECTS:
-        return separate_objects(probability, maps, settings, voxel_size_um)
+    elif task is Task.INSTANCE:
+        return split_instances(probability, maps, settings, voxel_size_um)
     else:
         labels = _most_likely(probability, maps, plan.classes, settings.threshold)
     return remove_small(labels, settings.min_volume_um3, voxel_size_um)

@@ -10,7 +10,7 @@ from napari_unet3d.configs import PredictionConfig
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.volumes import read_sample
 from napari_unet3d.inference.events import PredictEvent, PredictFilesEvent, PredictionWritten
-from napari_unet3d.inference.predictor import LoadedModel
+from napari_unet3d.inference.predictor import Predictor
 from napari_unet3d.inference.write import (
     check_distinct,
     check_keeps_own_files,
@@ -54,8 +54,8 @@ def predict(
     """
     checkpoint = as_checkpoint(model)
     sample = image if isinstance(image, Sample) else read_sample(image)
-    with closing(LoadedModel(checkpoint, config)) as loaded:
-        yield from loaded.announce()
+    with closing(Predictor(checkpoint, config)) as loaded:
+        yield from loaded.device_events()
         yield from loaded.notices_for(sample)
         yield (yield from loaded.predict(sample))
 
@@ -104,8 +104,8 @@ def predict_files(
     check_distinct([prediction_files(source, folder)[0].name for source in images], "results")
     for source in images:
         check_keeps_own_files(source, prediction_files(source, folder, probability, config.uncertainty))
-    with closing(LoadedModel(as_checkpoint(model), config)) as loaded:
-        yield from loaded.announce()
+    with closing(Predictor(as_checkpoint(model), config)) as loaded:
+        yield from loaded.device_events()
         for n_written, source in enumerate(images, start=1):
             sample = read_sample(source)
             yield from loaded.notices_for(sample)

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 
-from napari_unet3d.configs import Fit, PredictionConfig, Task
+from napari_unet3d.configs import ResizeMode, PredictionConfig, Task
 from napari_unet3d.data.events import Notice
-from napari_unet3d.data.sample import Sample, Shape3D, um_words
+from napari_unet3d.data.sample import Sample, Shape3D, format_um
 from napari_unet3d.evaluation.metrics.uncertainty import class_entropy, foreground_entropy
 from napari_unet3d.inference.events import ModelLoaded, Prediction, TilesPredicted
-from napari_unet3d.inference.output_maps import Maps
-from napari_unet3d.inference.postprocess import labels_of
-from napari_unet3d.inference.sliding_window import MEMORY_REMEDY, Job, TilePredictor
+from napari_unet3d.inference.output_maps import OutputMaps
+from napari_unet3d.inference.postprocess import postprocess
+from napari_unet3d.inference.sliding_window import MEMORY_REMEDY, TileTask, SlidingWindow
 from napari_unet3d.inference.tiling import mirror_flips
 from napari_unet3d.model.checkpoint import Checkpoint
-from napari_unet3d.model.devices import choose_hardware, explain_memory_errors
+from napari_unet3d.model.devices import choose_device, explain_memory_errors
 from napari_unet3d.transforms.normalise import normalise
-from napari_unet3d.transforms.pad import fit_volume, fitted_shape
+from napari_unet3d.transforms.pad import to_divisible, divisible_shape
 from napari_unet3d.transforms.resample import to_spacing
 
 _SAME_VOXEL_SIZE = 0.05  # relative; calibrations differ by a few per cent without meaning anything by it
 
 
-class LoadedModel:
+class Predictor:
     """A model on its device, which predicts one volume after another; close it to give the memory back.
 
     A volume goes through what the training volumes went through: brought to the voxel size of the model if it has
@@ -48,13 +48,13 @@ class LoadedModel:
         self._plan, self._config = checkpoint.plan, config
         self._normalisation = checkpoint.config.normalisation
         self._trained_voxel_size_um = checkpoint.voxel_size_um
-        sees_patches = self._plan.patch_zyx is not None or checkpoint.config.fit is Fit.CROP
-        self._fit = Fit.PAD if sees_patches else checkpoint.config.fit
-        self._predictor = TilePredictor(checkpoint, choose_hardware(config.device, config.precision))
+        sees_patches = self._plan.patch_zyx is not None or checkpoint.config.resize_mode is ResizeMode.CROP
+        self._fit = ResizeMode.PAD if sees_patches else checkpoint.config.resize_mode
+        self._predictor = SlidingWindow(checkpoint, choose_device(config.device, config.precision))
 
-    def announce(self) -> Iterator[ModelLoaded | Notice]:
+    def device_events(self) -> Iterator[ModelLoaded | Notice]:
         """Give the events that tell where the model runs and what is wrong there."""
-        yield ModelLoaded(self._predictor.hardware.words)
+        yield ModelLoaded(self._predictor.hardware.description)
         yield from map(Notice, self._predictor.hardware.notices)
 
     def notices_for(self, sample: Sample) -> Iterator[Notice]:
@@ -64,8 +64,8 @@ class LoadedModel:
             return
         if any(abs(new / old - 1) > _SAME_VOXEL_SIZE for new, old in zip(sample.voxel_size_um, trained, strict=True)):
             yield Notice(
-                f"The voxels of '{sample.name}' measure {um_words(sample.voxel_size_um)} (z × y × x), those of the "
-                f"training volumes {um_words(trained)}. The network sees objects in voxels: resample the volume to "
+                f"The voxels of '{sample.name}' measure {format_um(sample.voxel_size_um)} (z × y × x), those of the "
+                f"training volumes {format_um(trained)}. The network sees objects in voxels: resample the volume to "
                 "that voxel size if the prediction is poor."
             )
 
@@ -100,42 +100,42 @@ class LoadedModel:
         """
         with explain_memory_errors(MEMORY_REMEDY):
             job = self._prepare(sample)
-        for event in self._predictor.fill(job):
+        for event in self._predictor.run(job):
             yield event if isinstance(event, Notice) else TilesPredicted(*event, n_finished, n_volumes)
         with explain_memory_errors(MEMORY_REMEDY):
             maps = job.maps
             del job  # the grey values, so that there is room for the rest
-            maps.bring_to(sample.shape)
+            maps.resample_to(sample.shape)
             return self._result(sample, maps)
 
     def close(self) -> None:
         """Let go of the network and hand its memory back to the device."""
         self._predictor.close()
 
-    def _prepare(self, sample: Sample) -> Job:
+    def _prepare(self, sample: Sample) -> TileTask:
         image = sample.image
         if self._plan.spacing_um is not None:
             image = to_spacing(image, sample.voxel_size_um, self._plan.spacing_um, is_labels=False)
         z, y, x = image.shape
         shape = self._shape_to_predict((z, y, x))
-        grey = fit_volume(normalise(image, self._normalisation), shape, self._fit, is_labels=False)
-        maps = Maps(self._plan.task, self._plan.n_outputs, (z, y, x), shape, self._fit)
+        grey = to_divisible(normalise(image, self._normalisation), shape, self._fit, is_labels=False)
+        maps = OutputMaps(self._plan.task, self._plan.out_channels, (z, y, x), shape, self._fit)
         mirrors = mirror_flips() if self._config.tta or self._config.uncertainty else ((),)
-        return Job(sample.name, grey, maps, self._config.overlap, mirrors)
+        return TileTask(sample.name, grey, maps, self._config.overlap, mirrors)
 
     def _shape_to_predict(self, shape: Shape3D) -> Shape3D:
-        fitted = fitted_shape(shape, self._plan.total_stride, self._fit)
+        fitted = divisible_shape(shape, self._plan.total_stride, self._fit)
         # Training pads volumes that are smaller than a patch to its size, too.
         z, y, x = map(max, fitted, self._plan.patch_zyx or fitted)
         return z, y, x
 
-    def _result(self, sample: Sample, maps: Maps) -> Prediction:
+    def _result(self, sample: Sample, maps: OutputMaps) -> Prediction:
         uncertainty = None
-        if self._config.uncertainty and maps.others is not None and self._plan.task is Task.CLASSES:
-            uncertainty = class_entropy(maps.probability, maps.others)
+        if self._config.uncertainty and maps.channels is not None and self._plan.task is Task.SEMANTIC:
+            uncertainty = class_entropy(maps.probability, maps.channels)
         elif self._config.uncertainty:
             uncertainty = foreground_entropy(maps.probability)
-        labels = labels_of(maps.probability, maps.others, sample.voxel_size_um, self._plan, self._config)
+        labels = postprocess(maps.probability, maps.channels, sample.voxel_size_um, self._plan, self._config)
         return Prediction(
-            sample.name, labels, maps.probability, sample.voxel_size_um, self._plan, maps.others, uncertainty
+            sample.name, labels, maps.probability, sample.voxel_size_um, self._plan, maps.channels, uncertainty
         )

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from napari_unet3d.configs import EvaluationConfig
 from napari_unet3d.data.dataset import file_name
-from napari_unet3d.data.ground_truth import Truth
+from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.volumes import write_volume
-from napari_unet3d.evaluation.errors.find import find_error_objects
+from napari_unet3d.evaluation.errors.find import list_errors
 from napari_unet3d.evaluation.metrics.differences import difference_labels
-from napari_unet3d.evaluation.metrics.score import ScoringRules, score
+from napari_unet3d.evaluation.metrics.score import MetricOptions, score
 from napari_unet3d.evaluation.metrics.types import Scores, mean_scores
 from napari_unet3d.evaluation.reports.error_files import ErrorFiles
 from napari_unet3d.evaluation.reports.figure import slices_figure, write_figure
@@ -24,7 +24,7 @@ from napari_unet3d.inference.events import EvaluationFinished, Prediction
 from napari_unet3d.model.checkpoint import Checkpoint, package_versions
 
 
-class EvaluationFolder:
+class ResultsFolder:
     """Compares volumes with their truth, one after another, and writes what shows the difference.
 
     Parameters
@@ -43,7 +43,7 @@ class EvaluationFolder:
         self, out: Path | None, config: EvaluationConfig, checkpoint: Checkpoint, about: dict[str, str]
     ) -> None:
         self._out, self._config = out, config
-        self._rules = ScoringRules(
+        self._rules = MetricOptions(
             task=checkpoint.config.task,
             classes={each.value: each.name for each in checkpoint.plan.classes},
             tolerance_um=config.tolerance_um,
@@ -59,7 +59,7 @@ class EvaluationFolder:
         self._figures: list[Path] = []
         self._errors = None if out is None else ErrorFiles(out)
 
-    def add(self, image: NDArray[Any], prediction: Prediction, truth: Truth) -> Scores:
+    def add(self, image: NDArray[Any], prediction: Prediction, truth: GroundTruth) -> Scores:
         """Compare one volume with its truth and write what shows the difference.
 
         Parameters
@@ -78,7 +78,7 @@ class EvaluationFolder:
             self._write_errors(image, prediction, truth)
         return scores
 
-    def _write(self, out: Path, prediction: Prediction, truth: Truth, scores: Scores) -> None:
+    def _write(self, out: Path, prediction: Prediction, truth: GroundTruth, scores: Scores) -> None:
         name, voxel_size_um = file_name(prediction.name), prediction.voxel_size_um
         difference = difference_labels(prediction.labels, truth, self._rules.task)
         write_volume(out / "predictions" / f"{name}_labels.tif", prediction.labels, voxel_size_um)
@@ -99,9 +99,9 @@ class EvaluationFolder:
             write_metrics(out / metrics, self._scores, mean_scores(self._scores))
         write_json(out / EVALUATION_FILE, self._about)
 
-    def _write_errors(self, image: NDArray[Any], prediction: Prediction, truth: Truth) -> None:
+    def _write_errors(self, image: NDArray[Any], prediction: Prediction, truth: GroundTruth) -> None:
         assert self._errors is not None
-        errors = find_error_objects(
+        errors = list_errors(
             prediction.labels, truth, self._rules.task, prediction.voxel_size_um, self._config.tolerance_um
         )
         self._errors.add(prediction.name, image, prediction.labels, truth, errors)

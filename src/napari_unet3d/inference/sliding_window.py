@@ -12,20 +12,20 @@ from numpy.typing import NDArray
 
 from napari_unet3d.configs import Device, Task
 from napari_unet3d.data.events import Notice
-from napari_unet3d.data.sample import Shape3D, shape_words
+from napari_unet3d.data.sample import Shape3D, format_shape
 from napari_unet3d.errors import OutOfMemory, UserError
-from napari_unet3d.inference.memory_budget import bytes_per_voxel, first_budget, largest_tile, suited_batch
-from napari_unet3d.inference.output_maps import Maps
-from napari_unet3d.inference.tiling import Blend, Flip, Tiling, tile_grid
+from napari_unet3d.inference.memory_budget import bytes_per_voxel, first_budget, largest_tile, fit_batch_size
+from napari_unet3d.inference.output_maps import OutputMaps
+from napari_unet3d.inference.tiling import GaussianBlend, Flip, Tiling, tile_grid
 from napari_unet3d.model.checkpoint import Checkpoint
-from napari_unet3d.model.devices import Hardware, TorchSettings, choose_hardware, explain_memory_errors, free_memory
-from napari_unet3d.model.network import place_network
+from napari_unet3d.model.devices import ComputeDevice, TorchState, choose_device, explain_memory_errors, free_memory
+from napari_unet3d.model.network import to_device
 
 MEMORY_REMEDY = "Predict a part of the volume, or on the device cpu if it was the GPU's memory"
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class TileTask:
     """One volume to predict.
 
     Attributes
@@ -43,13 +43,13 @@ class Job:
     """
 
     name: str
-    grey: NDArray[np.float32]
-    maps: Maps
+    image: NDArray[np.float32]
+    maps: OutputMaps
     overlap: float
     flips: tuple[Flip, ...]
 
 
-class TilePredictor:
+class SlidingWindow:
     """Predicts one volume after another; close it to give the memory back.
 
     When the memory is too small, half as many tiles are predicted at a time, then the sums are kept in main memory,
@@ -68,18 +68,18 @@ class TilePredictor:
         If there is not enough memory for the network.
     """
 
-    def __init__(self, checkpoint: Checkpoint, hardware: Hardware) -> None:
+    def __init__(self, checkpoint: Checkpoint, hardware: ComputeDevice) -> None:
         self._checkpoint, self._plan = checkpoint, checkpoint.plan
         self._bytes_per_voxel = bytes_per_voxel(checkpoint.network(), checkpoint.plan.total_stride)
         self._budget = first_budget(hardware.device)
         self._move_to(hardware)
 
     @property
-    def hardware(self) -> Hardware:
+    def hardware(self) -> ComputeDevice:
         """Where the network runs now."""
         return self._hardware
 
-    def fill(self, job: Job) -> Generator[tuple[int, int] | Notice, None, None]:
+    def run(self, job: TileTask) -> Generator[tuple[int, int] | Notice, None, None]:
         """Predict all tiles of a volume into its maps.
 
         Yields
@@ -107,35 +107,35 @@ class TilePredictor:
         if self._hardware.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _choose_tile(self, job: Job) -> Generator[Notice, None, Shape3D]:
-        z, y, x = job.grey.shape
+    def _choose_tile(self, job: TileTask) -> Generator[Notice, None, Shape3D]:
+        z, y, x = job.image.shape
         wanted = self._budget.limited(self._plan.patch_zyx or (z, y, x))
         wanted = tile_grid((z, y, x), wanted, 0, self._plan.total_stride).tile_zyx
         free = free_memory(self._hardware.device)
         tile = largest_tile(self._bytes_per_voxel, wanted, self._plan.total_stride, free)
         if tile != wanted:
             yield Notice(
-                f"'{job.name}' cannot be predicted {shape_words(wanted)} voxels at a time in the "
+                f"'{job.name}' cannot be predicted {format_shape(wanted)} voxels at a time in the "
                 f"{free / 2**30:.1f} GiB of memory that are free. It is predicted in overlapping tiles of "
-                f"{shape_words(tile)} voxels."
+                f"{format_shape(tile)} voxels."
             )
         return tile
 
-    def _start(self, job: Job, tile: Shape3D) -> Tiling:
-        z, y, x = job.grey.shape
+    def _start(self, job: TileTask, tile: Shape3D) -> Tiling:
+        z, y, x = job.image.shape
         grid = tile_grid((z, y, x), tile, job.overlap, self._plan.total_stride)
-        n_channels = self._plan.n_outputs
-        self._budget = suited_batch(self._budget, self._bytes_per_voxel * prod(tile), (tile[0], y, x), n_channels)
-        blend = Blend(grid, n_channels, self._budget.sums_device)
-        return Tiling(job.grey, grid, job.flips, blend, job.maps.take)
+        n_channels = self._plan.out_channels
+        self._budget = fit_batch_size(self._budget, self._bytes_per_voxel * prod(tile), (tile[0], y, x), n_channels)
+        blend = GaussianBlend(grid, n_channels, self._budget.sums_device)
+        return Tiling(job.image, grid, job.flips, blend, job.maps.write_slice)
 
-    def _run(self, tiling: Tiling, job: Job) -> Generator[tuple[int, int] | Notice, None, bool]:
+    def _run(self, tiling: Tiling, job: TileTask) -> Generator[tuple[int, int] | Notice, None, bool]:
         """Predict tile after tile; False when the tiles must change, so that all has to start again."""
         while tiling.n_done < tiling.n_total:
             if self._step(tiling):
                 if not job.maps.is_finite:
                     raise UserError(
-                        f"The network's numbers overflowed on '{job.name}' ({self._hardware.words}). "
+                        f"The network's numbers overflowed on '{job.name}' ({self._hardware.description}). "
                         "Choose precision fp32, or train the model again."
                     )
                 yield tiling.n_done, tiling.n_total
@@ -150,7 +150,7 @@ class TilePredictor:
     def _step(self, tiling: Tiling) -> bool:
         """Predict the next batch, and tell whether the memory was enough for it."""
         try:
-            with self._settings.lent(MEMORY_REMEDY), torch.inference_mode():
+            with self._settings.applied(MEMORY_REMEDY), torch.inference_mode():
                 tiling.step(self._probabilities, self._budget.device, self._budget.n_tiles)
         except OutOfMemory:
             return False
@@ -158,7 +158,7 @@ class TilePredictor:
 
     def _step_down(self, tiling: Tiling) -> str:
         n_tried = tiling.n_next(self._budget.n_tiles)
-        smaller = self._budget.next_smaller(n_tried, tiling.grid.tile_zyx, self._plan.total_stride)
+        smaller = self._budget.reduce(n_tried, tiling.grid.tile_zyx, self._plan.total_stride)
         if smaller is None:
             raise OutOfMemory(
                 f"There is not enough memory for this. {MEMORY_REMEDY}, or close other programs that use the same "
@@ -167,21 +167,21 @@ class TilePredictor:
         budget, words = smaller
         if budget.device != self._budget.device:
             self.close()
-            self._move_to(choose_hardware(Device.CPU))
+            self._move_to(choose_device(Device.CPU))
         elif self._hardware.device.type == "cuda":
             torch.cuda.empty_cache()  # what is left in small pieces may be enough in one
         self._budget = budget
         return words
 
-    def _move_to(self, hardware: Hardware) -> None:
+    def _move_to(self, hardware: ComputeDevice) -> None:
         self._hardware = hardware
-        self._settings = TorchSettings(hardware, seed=0)
+        self._settings = TorchState(hardware, seed=0)
         with explain_memory_errors(MEMORY_REMEDY):
-            self._network = place_network(self._checkpoint.network(), hardware)
+            self._network = to_device(self._checkpoint.network(), hardware)
 
     def _probabilities(self, tiles: torch.Tensor) -> torch.Tensor:
         """Give probabilities (tile, channel, z, y, x) for grey values (tile, 1, z, y, x)."""
         with self._hardware.autocast():
             logits: torch.Tensor = self._network(tiles)
         logits = logits.float()
-        return logits.softmax(1) if self._plan.task is Task.CLASSES else logits.sigmoid()
+        return logits.softmax(1) if self._plan.task is Task.SEMANTIC else logits.sigmoid()

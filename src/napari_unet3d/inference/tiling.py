@@ -101,7 +101,7 @@ def gaussian_window(side: int) -> NDArray[np.float64]:
     return np.exp(-0.5 * (from_middle * _SIGMAS_PER_SIDE / side) ** 2)
 
 
-class Blend:
+class GaussianBlend:
     """The open slab: weighted sums of the tiles' answers for as many slices as a tile has.
 
     The sums form a ring along z: slice z of the volume is kept at z modulo the tile's side, until no further tile
@@ -213,11 +213,11 @@ class Tiling:
         volume: NDArray[np.float32],
         grid: TileGrid,
         flips: Sequence[Flip],
-        blend: Blend,
-        take: Callable[[int, NDArray[np.float32]], Any],
+        blend: GaussianBlend,
+        on_slice: Callable[[int, NDArray[np.float32]], Any],
     ) -> None:
         self._volume = torch.from_numpy(volume)
-        self.grid, self.blend, self._take = grid, blend, take
+        self.grid, self.blend, self._take = grid, blend, on_slice
         self._share = 1 / len(flips)
         self._waiting = deque((flip, deque(row)) for row in grid.rows() for flip in flips)
         self._n_open_flips = self._n_flips = len(flips)

@@ -20,13 +20,13 @@ from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.errors import UserError
 from napari_unet3d.files import MODEL_FILE
 from napari_unet3d.model.network import build_unet
-from napari_unet3d.model.plan import Plan, plain_plan
+from napari_unet3d.model.plan import Plan, default_plan
 from napari_unet3d.model.qim3d import SUFFIXES as QIM3D_SUFFIXES
 from napari_unet3d.model.qim3d import read_qim3d
 from napari_unet3d.model.tensor_file import (
     PROGRAM,
     FileKind,
-    opened_tensors,
+    open_tensors,
     read_tensors,
     shapes_in,
     types_in,
@@ -79,7 +79,7 @@ class Checkpoint:
 
     def __post_init__(self) -> None:
         if self.plan is None:
-            object.__setattr__(self, "plan", plain_plan(self.config))
+            object.__setattr__(self, "plan", default_plan(self.config))
 
     def network(self) -> UNet:
         """Build the network with these weights, on the CPU and in evaluation mode."""
@@ -88,7 +88,7 @@ class Checkpoint:
         return network.eval()
 
 
-class _Card(BaseModel):
+class _Header(BaseModel):
     """The text in the header, checked as it is read."""
 
     # The loss of an epoch may be NaN; JSON's null would not come back as a number.
@@ -117,7 +117,7 @@ def save_checkpoint(path: Path | str, checkpoint: Checkpoint) -> None:
     UserError
         If the disk is full or the folder cannot be written to.
     """
-    card = _Card(
+    card = _Header(
         config=checkpoint.config,
         epoch=checkpoint.epoch,
         history=checkpoint.history,
@@ -154,7 +154,7 @@ def _from_qim3d(path: Path) -> Checkpoint:
 
 
 def _from_tensors(path: Path) -> Checkpoint:
-    with opened_tensors(path, _KIND, _Card) as (card, file):
+    with open_tensors(path, _KIND, _Header) as (card, file):
         _check_tensors(path, file, card)
         weights = read_tensors(file)
     return Checkpoint(
@@ -164,7 +164,7 @@ def _from_tensors(path: Path) -> Checkpoint:
         history=card.history,
         voxel_size_um=card.voxel_size_um,
         versions=card.versions,
-        plan=card.plan or plain_plan(card.config),
+        plan=card.plan or default_plan(card.config),
     )
 
 
@@ -178,9 +178,9 @@ def _model_file(path: Path) -> Path:
     return path / MODEL_FILE
 
 
-def _check_tensors(path: Path, file: Any, card: _Card) -> None:
+def _check_tensors(path: Path, file: Any, card: _Header) -> None:
     """Compare names, shapes and types with the network of the card before any memory is taken for weights."""
-    plan = card.plan or plain_plan(card.config)
+    plan = card.plan or default_plan(card.config)
     fits = len(plan.strides) == len(card.config.preset.channels) - 1 and plan.task is card.config.task
     network = build_unet(card.config, plan, device="meta") if fits else None
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()} if network else None

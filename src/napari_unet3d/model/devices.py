@@ -50,7 +50,7 @@ POLICIES = (
 )
 
 
-STEPS_AHEAD = {"cuda": 1}
+PREFETCH_STEPS = {"cuda": 1}
 """How many steps of training a kind of device is given before the loss of the first is read; else none.
 
 One is enough for it never to wait, and Stop, pauses and time limits take effect a step later at most.
@@ -58,7 +58,7 @@ One is enough for it never to wait, and Stop, pauses and time limits take effect
 
 
 @dataclass(frozen=True, slots=True)
-class Hardware:
+class ComputeDevice:
     """A chosen device and number type.
 
     Attributes
@@ -79,7 +79,7 @@ class Hardware:
     device: torch.device
     dtype: torch.dtype
     n_threads: int
-    words: str
+    description: str
     notices: tuple[str, ...] = ()
 
     def autocast(self) -> torch.autocast:
@@ -87,7 +87,7 @@ class Hardware:
         return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype is not torch.float32)
 
 
-def choose_hardware(device: Device = Device.AUTO, precision: Precision = Precision.AUTO) -> Hardware:
+def choose_device(device: Device = Device.AUTO, precision: Precision = Precision.AUTO) -> ComputeDevice:
     """Choose device, number type and threads from what this machine has.
 
     A caller outside the main thread is taken for a viewer's worker and leaves one core to the viewer.
@@ -117,11 +117,11 @@ def choose_hardware(device: Device = Device.AUTO, precision: Precision = Precisi
     if threading.current_thread() is not threading.main_thread():
         n_threads = max(1, n_threads - 1)
     threads = f" ({n_threads} thread{'s' if n_threads > 1 else ''})" if device_type == "cpu" else ""
-    return Hardware(
+    return ComputeDevice(
         device=torch.device(device_type),
         dtype=_DTYPES[number_type],
         n_threads=n_threads,
-        words=f"{name}{threads}, {number_type}",
+        description=f"{name}{threads}, {number_type}",
         notices=cudnn_notices(cudnn_version()) if device_type == "cuda" else (),
     )
 
@@ -143,7 +143,7 @@ def _device_type(device: Device) -> str:
     return device.value
 
 
-def moved(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+def to(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     """Give a tensor on a device; it is copied there without a wait for what a GPU has still to do."""
     if device.type != "cuda" or tensor.device.type != "cpu":
         return tensor.to(device)
@@ -214,7 +214,7 @@ def _is_memory_error(error: MemoryError | RuntimeError) -> bool:
     return any(sign in words for sign in ("out of memory", "can't allocate memory", "not enough memory"))
 
 
-class TorchSettings:
+class TorchState:
     """Torch's process-wide settings as one run wants them: threads, cuDNN's search, TF32, random numbers of dropout.
 
     They are put in place for one step at a time and put back after it, so that between two events of a
@@ -228,7 +228,7 @@ class TorchSettings:
         Seed of the random numbers that layers draw.
     """
 
-    def __init__(self, hardware: Hardware, seed: int) -> None:
+    def __init__(self, hardware: ComputeDevice, seed: int) -> None:
         self._hardware = hardware
         self._random: Any = torch if hardware.device.type == "cpu" else getattr(torch, hardware.device.type)
         self._random_state = torch.Generator(hardware.device).manual_seed(seed).get_state()
@@ -248,7 +248,7 @@ class TorchSettings:
         self._random_state = state.clone()
 
     @contextmanager
-    def lent(self, remedy: str = _TRAINING_REMEDY) -> Iterator[None]:
+    def applied(self, remedy: str = _TRAINING_REMEDY) -> Iterator[None]:
         """Put the settings in place for the length of a block without a yield of events in it.
 
         Too little memory within it is explained with `remedy`, as by `explain_memory_errors`.

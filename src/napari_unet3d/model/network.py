@@ -14,8 +14,8 @@ from napari_unet3d.configs import Optimizer, TrainingConfig
 from napari_unet3d.data.sample import Shape3D
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.cpu.speed_up import speed_up
-from napari_unet3d.model.devices import Hardware
-from napari_unet3d.model.plan import Plan, plain_plan
+from napari_unet3d.model.devices import ComputeDevice
+from napari_unet3d.model.plan import Plan, default_plan
 
 _GIB = 2**30
 # How many numbers an optimiser keeps for each weight.
@@ -43,14 +43,14 @@ def build_unet(config: TrainingConfig, plan: Plan | None = None, device: str = "
         If a kernel size is even, or dropout is asked for but left out of the order of layers.
     """
     _check_network(config)
-    plan = plan or plain_plan(config)
+    plan = plan or default_plan(config)
     # The default generator is seeded by hand: torch.manual_seed would also reseed every GPU of the process.
     with torch.random.fork_rng(devices=[]), torch.device(device):
         torch.default_generator.manual_seed(config.seed)
         return UNet(
             spatial_dims=3,
             in_channels=1,
-            out_channels=plan.n_outputs,
+            out_channels=plan.out_channels,
             channels=config.preset.channels,
             strides=plan.strides,  # type: ignore[arg-type]  # MONAI also takes a triple per level
             num_res_units=2,
@@ -63,7 +63,7 @@ def build_unet(config: TrainingConfig, plan: Plan | None = None, device: str = "
         )
 
 
-def expect_fractions(network: UNet, fractions: Sequence[float], *, is_softmax: bool) -> None:
+def init_output_bias(network: UNet, fractions: Sequence[float], *, is_softmax: bool) -> None:
     """Let an untrained network answer with how frequent each output is, instead of with one half.
 
     Without it, a large part of a short training goes into the biases that say how rare foreground is
@@ -86,7 +86,7 @@ def expect_fractions(network: UNet, fractions: Sequence[float], *, is_softmax: b
         last.bias.copy_(parts.log() if is_softmax else parts.logit())
 
 
-def place_network(network: UNet, hardware: Hardware) -> UNet:
+def to_device(network: UNet, hardware: ComputeDevice) -> UNet:
     """Move a network to its device, in the layout that is fastest there; it computes the same.
 
     Parameters
@@ -163,7 +163,7 @@ def summarise(config: TrainingConfig, shape_zyx: Shape3D | None = None, plan: Pl
     UserError
         If the network cannot be built.
     """
-    plan = plan or plain_plan(config)
+    plan = plan or default_plan(config)
     network = build_unet(config, plan, device="meta")
     shape_zyx = shape_zyx or plan.patch_zyx or (128, 128, 128)
     z, y, x = (_round_up(side, stride) for side, stride in zip(shape_zyx, plan.total_stride, strict=True))

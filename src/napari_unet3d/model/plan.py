@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from napari_unet3d.configs import Preset, Task, TrainingConfig, ZeroIs
-from napari_unet3d.data.sample import Shape3D, VoxelSize, shape_words
+from napari_unet3d.data.sample import Shape3D, VoxelSize, format_shape
 
 _Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _Stride = Annotated[int, Field(ge=1, le=2)]
@@ -46,7 +46,7 @@ class Plan(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    task: Task = Task.FOREGROUND
+    task: Task = Task.BINARY
     zero_is: ZeroIs = ZeroIs.BACKGROUND
     strides: tuple[tuple[_Stride, _Stride, _Stride], ...]
     patch_zyx: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
@@ -61,25 +61,25 @@ class Plan(BaseModel):
         return z, y, x
 
     @property
-    def words(self) -> str:
+    def description(self) -> str:
         """What one step sees, such as ``2 × 64 × 64 × 64 voxels``."""
         if self.patch_zyx is None:
             return f"{self.batch_size} whole volume{'s' if self.batch_size > 1 else ''}"
-        return f"{shape_words((self.batch_size, *self.patch_zyx))} voxels"
+        return f"{format_shape((self.batch_size, *self.patch_zyx))} voxels"
 
     @property
-    def n_outputs(self) -> int:
+    def out_channels(self) -> int:
         """Channels of the network's answer.
 
         One logit for foreground; background and the classes for classes; foreground, boundary and distance for
         objects.
         """
         match self.task:
-            case Task.FOREGROUND:
+            case Task.BINARY:
                 return 1
-            case Task.CLASSES:
+            case Task.SEMANTIC:
                 return 1 + len(self.classes)
-            case Task.OBJECTS:
+            case Task.INSTANCE:
                 return 3
 
 
@@ -111,7 +111,7 @@ def strides_for(preset: Preset, voxel_size_um: VoxelSize) -> tuple[Shape3D, ...]
     return tuple(strides)
 
 
-def plain_plan(config: TrainingConfig) -> Plan:
+def default_plan(config: TrainingConfig) -> Plan:
     """Give the plan of a network that halves all axes at every level, has one logit and sees whole volumes."""
     strides = ((2, 2, 2),) * (len(config.preset.channels) - 1)
     return Plan(strides=strides, batch_size=max(1, config.batch_size), zero_is=config.zero_is)

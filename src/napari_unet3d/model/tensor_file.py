@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from safetensors.torch import save_file
 
 from napari_unet3d.errors import UserError, explain_os_errors, explain_validation
-from napari_unet3d.files import written_beside
+from napari_unet3d.files import atomic_write
 
 PROGRAM = "napari-unet3d"
 UNFINISHED = ".part"  # at the end of a file that is being written
@@ -39,7 +39,7 @@ class FileKind:
 
     name: str
     version: int
-    words: str
+    description: str
     remedy: str
 
 
@@ -64,7 +64,7 @@ def write_tensors(path: Path, kind: FileKind, card: BaseModel, tensors: Mapping[
     """
     header = {"format": kind.name, "format_version": str(kind.version), "card": card.model_dump_json()}
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with written_beside(path, UNFINISHED) as beside:
+    with atomic_write(path, UNFINISHED) as beside:
         beside.touch()
         mode = beside.stat().st_mode
         try:
@@ -75,7 +75,7 @@ def write_tensors(path: Path, kind: FileKind, card: BaseModel, tensors: Mapping[
 
 
 @contextmanager
-def opened_tensors(path: Path, kind: FileKind, card: type[C]) -> Iterator[tuple[C, Any]]:
+def open_tensors(path: Path, kind: FileKind, card: type[C]) -> Iterator[tuple[C, Any]]:
     """Open a file of tensors and check its text; tensors are read when they are asked for.
 
     Yields
@@ -96,7 +96,7 @@ def opened_tensors(path: Path, kind: FileKind, card: type[C]) -> Iterator[tuple[
         with explain_os_errors(path, "read"), safetensors.safe_open(path, framework="np") as file:
             yield _read_card(path, kind, file.metadata() or {}, card), file
     except safetensors.SafetensorError as error:
-        raise UserError(f"{path} is no {kind.words} of {PROGRAM}, or it is damaged ({error}). {kind.remedy}") from None
+        raise UserError(f"{path} is no {kind.description} of {PROGRAM}, or it is damaged ({error}). {kind.remedy}") from None
 
 
 def _read_card(path: Path, kind: FileKind, header: dict[str, str], card: type[C]) -> C:
@@ -106,7 +106,7 @@ def _read_card(path: Path, kind: FileKind, header: dict[str, str], card: type[C]
         raise UserError(f"{path} is a safetensors file, but {other}. {kind.remedy}")
     if header.get("format_version") != str(kind.version):
         raise UserError(
-            f"The {kind.words} {path} has format version {header.get('format_version')}, this program knows "
+            f"The {kind.description} {path} has format version {header.get('format_version')}, this program knows "
             f"{kind.version}. Update {PROGRAM}."
         )
     try:
@@ -116,7 +116,7 @@ def _read_card(path: Path, kind: FileKind, header: dict[str, str], card: type[C]
     except UserError as error:  # from a setting that is out of its bounds
         reason = str(error)
     raise UserError(
-        f"The settings in the {kind.words} {path} cannot be read. {reason} Update {PROGRAM}, or train the model again."
+        f"The settings in the {kind.description} {path} cannot be read. {reason} Update {PROGRAM}, or train the model again."
     )
 
 

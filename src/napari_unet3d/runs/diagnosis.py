@@ -17,7 +17,7 @@ _EXPLODED = 3.0  # times the best loss so far, and by at least
 _LEAST_EXPLOSION = 0.3
 
 
-class Trouble(StrEnum):
+class Diagnosis(StrEnum):
     """What is wrong with a run."""
 
     OVERFITS = "overfits"
@@ -29,11 +29,11 @@ class Trouble(StrEnum):
 class Hint:
     """What is wrong, and in `words` how it shows and what to do."""
 
-    trouble: Trouble
-    words: str
+    diagnosis: Diagnosis
+    message: str
 
 
-def hint_for(history: Sequence[EpochRecord]) -> Hint | None:
+def diagnose(history: Sequence[EpochRecord]) -> Hint | None:
     """Say what the losses of a run tell, if they tell anything bad.
 
     Parameters
@@ -58,7 +58,7 @@ def _diverges(history: Sequence[EpochRecord], best: EpochRecord) -> Hint | None:
     model = f"; the model of epoch {best.epoch} is kept." if best is not newest else "."
     if not math.isfinite(newest.train_loss):
         words = f"The training loss of epoch {newest.epoch} is not a number. {advice}{model}"
-        return Hint(Trouble.DIVERGES, words)
+        return Hint(Diagnosis.DIVERGES, words)
     losses = [record.train_loss for record in history if math.isfinite(record.train_loss)]
     lowest = min(losses)
     recent = losses[-2:]
@@ -67,7 +67,7 @@ def _diverges(history: Sequence[EpochRecord], best: EpochRecord) -> Hint | None:
             f"The training loss has gone up from {lowest:.3g} to {newest.train_loss:.3g}: the steps are too long. "
             f"{advice}{model}"
         )
-        return Hint(Trouble.DIVERGES, words)
+        return Hint(Diagnosis.DIVERGES, words)
     return None
 
 
@@ -88,7 +88,7 @@ def _overfits(history: Sequence[EpochRecord], best: EpochRecord) -> Hint | None:
         f"volumes by heart. Stop and keep the model of epoch {best.epoch}, use stronger augmentation, or add labelled "
         "data."
     )
-    return Hint(Trouble.OVERFITS, words)
+    return Hint(Diagnosis.OVERFITS, words)
 
 
 def _stalls(history: Sequence[EpochRecord], best: EpochRecord) -> Hint | None:
@@ -108,7 +108,7 @@ def _stalls(history: Sequence[EpochRecord], best: EpochRecord) -> Hint | None:
     )
     what = "Validation" if best.val_loss is not None else "The training loss"
     words = f"{what} has not improved for {n_waited} epochs, and training stands still, too. {advice}"
-    return Hint(Trouble.STALLS, words)
+    return Hint(Diagnosis.STALLS, words)
 
 
 def _long(history: Sequence[EpochRecord]) -> int:

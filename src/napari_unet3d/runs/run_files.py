@@ -43,7 +43,7 @@ class RunFiles:
     environment: dict[str, Any] = field(default_factory=dict)
     history: tuple[EpochRecord, ...] = ()
     seconds: float = 0.0
-    gaps: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
 
     @property
     def dataset(self) -> Path | None:
@@ -77,7 +77,7 @@ class EvaluationFiles:
     volumes: tuple[dict[str, Any], ...]
     mean: dict[str, Any]
     errors: tuple[dict[str, str], ...]
-    gaps: tuple[str, ...]
+    problems: tuple[str, ...]
 
 
 def read_run_files(folder: Path) -> RunFiles:

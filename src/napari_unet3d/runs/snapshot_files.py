@@ -29,19 +29,19 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
 
 from napari_unet3d.configs import Task
-from napari_unet3d.data.ground_truth import Truth
+from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.errors import explain_os_errors
-from napari_unet3d.files import write_json, written_beside
+from napari_unet3d.files import write_json, atomic_write
 
-WATCH_FOLDER = "watch"
-CARD_FILE = "watch.json"
+SNAPSHOT_FOLDER = "watch"
+MANIFEST_FILE = "watch.json"
 _EPOCH_FILE = re.compile(r"epoch-(\d+)\.npz")
 _FORMAT = 1
 _FAST = 1  # level of compression: higher ones take several times longer for hardly smaller files
 
 
-class VolumeCard(BaseModel):
+class SnapshotVolume(BaseModel):
     """Where a watched volume lies.
 
     Attributes
@@ -85,7 +85,7 @@ class VolumeCard(BaseModel):
         return z, y, x
 
 
-class WatchCard(BaseModel):
+class SnapshotManifest(BaseModel):
     """What is watched.
 
     Attributes
@@ -103,13 +103,13 @@ class WatchCard(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     task: Task
-    volumes: tuple[VolumeCard, ...]
+    volumes: tuple[SnapshotVolume, ...]
     left_out: tuple[str, ...] = ()
     version: int = _FORMAT
 
 
 @dataclass(frozen=True, slots=True)
-class WatchedVolume:
+class SnapshotData:
     """A watched volume.
 
     Attributes
@@ -122,13 +122,13 @@ class WatchedVolume:
         What is compared with the prediction: 1 is foreground, or the values are those of the classes.
     """
 
-    card: VolumeCard
+    info: SnapshotVolume
     image: NDArray[Any]
-    truth: Truth
+    truth: GroundTruth
 
 
 @dataclass(frozen=True, slots=True)
-class KeptPrediction:
+class SnapshotPrediction:
     """What the network answered for a volume after an epoch.
 
     Attributes
@@ -142,34 +142,34 @@ class KeptPrediction:
     labels: NDArray[np.unsignedinteger[Any]]
     predicted: NDArray[np.bool_] | None = None
 
-    def judged(self, truth: Truth) -> Truth:
+    def judged(self, truth: GroundTruth) -> GroundTruth:
         """Give the truth with all that was not predicted as not annotated."""
         if self.predicted is None:
             return truth
-        annotated = self.predicted if truth.annotated is None else self.predicted & truth.annotated
-        return Truth(truth.labels, annotated)
+        annotated = self.predicted if truth.label_mask is None else self.predicted & truth.label_mask
+        return GroundTruth(truth.labels, annotated)
 
 
-def write_card(folder: Path, card: WatchCard) -> None:
+def write_manifest(folder: Path, card: SnapshotManifest) -> None:
     """Write what is watched."""
-    write_json(folder / CARD_FILE, json.loads(card.model_dump_json()))
+    write_json(folder / MANIFEST_FILE, json.loads(card.model_dump_json()))
 
 
-def write_volume(folder: Path, number: int, volume: WatchedVolume) -> None:
+def write_volume(folder: Path, number: int, volume: SnapshotData) -> None:
     """Write a watched volume, counted from 0."""
     truth = volume.truth
     arrays = {"image": np.asarray(volume.image), "truth": truth.labels}
-    if truth.annotated is not None:
-        arrays["annotated"] = np.packbits(truth.annotated)
+    if truth.label_mask is not None:
+        arrays["annotated"] = np.packbits(truth.label_mask)
     _write_arrays(volume_file(folder, number), arrays)
 
 
-def write_predictions(folder: Path, epoch: int, predictions: Sequence[KeptPrediction], task: Task) -> None:
+def write_predictions(folder: Path, epoch: int, predictions: Sequence[SnapshotPrediction], task: Task) -> None:
     """Write the predictions of all volumes after an epoch, foreground as bits."""
     arrays: dict[str, NDArray[Any]] = {}
     for number, prediction in enumerate(predictions):
         labels = prediction.labels
-        arrays[f"labels_{number}"] = labels if task is Task.CLASSES else np.packbits(labels.astype(bool, copy=False))
+        arrays[f"labels_{number}"] = labels if task is Task.SEMANTIC else np.packbits(labels.astype(bool, copy=False))
         if prediction.predicted is not None:
             arrays[f"predicted_{number}"] = np.packbits(prediction.predicted)
     _write_arrays(epoch_file(folder, epoch), arrays)
@@ -190,7 +190,7 @@ def model_file(folder: Path, epoch: int) -> Path:
     return folder / f"epoch-{epoch:04d}.safetensors"
 
 
-def kept_epochs(folder: Path) -> tuple[int, ...]:
+def saved_epochs(folder: Path) -> tuple[int, ...]:
     """List the epochs whose predictions are in a folder ``watch``, in order; none when there is no such folder."""
     if not folder.is_dir():
         return ()
@@ -199,9 +199,9 @@ def kept_epochs(folder: Path) -> tuple[int, ...]:
     return tuple(sorted(int(match[1]) for match in names if match))
 
 
-def remove_watch(run_folder: Path) -> None:
+def remove_snapshots(run_folder: Path) -> None:
     """Remove what a run has kept to be watched."""
-    folder = run_folder / WATCH_FOLDER
+    folder = run_folder / SNAPSHOT_FOLDER
     if folder.is_dir() and not folder.is_symlink():
         with explain_os_errors(folder, "remove"):
             shutil.rmtree(folder)
@@ -209,7 +209,7 @@ def remove_watch(run_folder: Path) -> None:
 
 def _write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     with (
-        written_beside(path) as beside,
+        atomic_write(path) as beside,
         zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED, compresslevel=_FAST) as archive,
     ):
         for name, array in arrays.items():

@@ -14,23 +14,23 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from napari_unet3d.configs import Task
-from napari_unet3d.data.ground_truth import Truth
+from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.sample import Shape3D
 from napari_unet3d.errors import UserError, explain_os_errors
 from napari_unet3d.runs.snapshot_files import (
-    CARD_FILE,
-    WATCH_FOLDER,
-    KeptPrediction,
-    WatchCard,
-    WatchedVolume,
+    MANIFEST_FILE,
+    SNAPSHOT_FOLDER,
+    SnapshotPrediction,
+    SnapshotManifest,
+    SnapshotData,
     epoch_file,
-    kept_epochs,
+    saved_epochs,
     model_file,
     volume_file,
 )
 
 
-class WatchedRun:
+class SnapshotRun:
     """Reads what a run has kept; made by `watched_run`. It may still be written by another process.
 
     Parameters
@@ -41,18 +41,18 @@ class WatchedRun:
         What is watched.
     """
 
-    def __init__(self, folder: Path, card: WatchCard) -> None:
-        self.folder, self.card = folder, card
+    def __init__(self, folder: Path, card: SnapshotManifest) -> None:
+        self.folder, self.manifest = folder, card
 
     def epochs(self) -> tuple[int, ...]:
         """List the epochs that are kept, in order."""
-        return kept_epochs(self.folder)
+        return saved_epochs(self.folder)
 
     def model(self, epoch: int) -> Path:
         """Give the file of the model of an epoch."""
         return model_file(self.folder, epoch)
 
-    def volume(self, number: int) -> WatchedVolume:
+    def volume(self, number: int) -> SnapshotData:
         """Read a volume, counted from 0.
 
         Raises
@@ -60,14 +60,14 @@ class WatchedRun:
         UserError
             If the file is gone or damaged.
         """
-        card = self.card.volumes[number]
+        card = self.manifest.volumes[number]
         arrays = _read_arrays(volume_file(self.folder, number))
         with _explaining(volume_file(self.folder, number)):
             annotated = _unpacked(arrays.get("annotated"), card.shape_zyx)
             image, labels = (_of_shape(arrays[name], card.shape_zyx) for name in ("image", "truth"))
-            return WatchedVolume(card, image, Truth(labels, annotated))
+            return SnapshotData(card, image, GroundTruth(labels, annotated))
 
-    def prediction(self, epoch: int, number: int) -> KeptPrediction:
+    def prediction(self, epoch: int, number: int) -> SnapshotPrediction:
         """Read what the network answered for a volume, counted from 0, after an epoch.
 
         Raises
@@ -75,16 +75,16 @@ class WatchedRun:
         UserError
             If the epoch is not kept, or its file is damaged.
         """
-        path, shape = epoch_file(self.folder, epoch), self.card.volumes[number].shape_zyx
+        path, shape = epoch_file(self.folder, epoch), self.manifest.volumes[number].shape_zyx
         arrays = _read_arrays(path, f"labels_{number}", f"predicted_{number}")
         with _explaining(path):
             labels = arrays[f"labels_{number}"]
-            is_packed = self.card.task is not Task.CLASSES
+            is_packed = self.manifest.task is not Task.SEMANTIC
             whole = _unpacked(labels, shape).view(np.uint8) if is_packed else _of_shape(labels, shape)
-            return KeptPrediction(whole, _unpacked(arrays.get(f"predicted_{number}"), shape))
+            return SnapshotPrediction(whole, _unpacked(arrays.get(f"predicted_{number}"), shape))
 
 
-def watched_run(run_folder: Path) -> WatchedRun | None:
+def open_snapshots(run_folder: Path) -> SnapshotRun | None:
     """Find what a run has kept.
 
     Parameters
@@ -102,14 +102,14 @@ def watched_run(run_folder: Path) -> WatchedRun | None:
     UserError
         If the files are damaged, or of a newer version of this program.
     """
-    folder = run_folder / WATCH_FOLDER
-    path = folder / CARD_FILE
+    folder = run_folder / SNAPSHOT_FOLDER
+    path = folder / MANIFEST_FILE
     if not path.is_file():
         return None
     with explain_os_errors(path, "read"):
         text = path.read_bytes()
     try:
-        return WatchedRun(folder, WatchCard.model_validate_json(text))
+        return SnapshotRun(folder, SnapshotManifest.model_validate_json(text))
     except ValidationError:
         raise UserError(f"{path} is damaged, or was written by a newer version. The run itself is whole.") from None
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.configs import EvaluationConfig, PostProcessing, ZeroIs
-from napari_unet3d.data.ground_truth import Truth, read_truth
+from napari_unet3d.data.ground_truth import GroundTruth, decode_labels
 from napari_unet3d.evaluation.metrics.differences import difference_labels
-from napari_unet3d.evaluation.metrics.score import ScoringRules, score
+from napari_unet3d.evaluation.metrics.score import MetricOptions, score
 from napari_unet3d.evaluation.metrics.types import Scores
 from napari_unet3d.inference.events import Prediction, VolumeEvaluated
 
@@ -20,7 +20,7 @@ DEFAULT_TOLERANCE_UM = EvaluationConfig().tolerance_um
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Comparison:
     """A prediction and, when the truth is known, how it compares.
 
     Attributes
@@ -38,7 +38,7 @@ class Outcome:
     """
 
     prediction: Prediction
-    truth: Truth | None = None
+    truth: GroundTruth | None = None
     difference: NDArray[np.uint8] | None = None
     scores: Scores | None = None
     tolerance_um: float = DEFAULT_TOLERANCE_UM
@@ -54,62 +54,62 @@ class Outcome:
         answer, truth = self.prediction, self.truth
         arrays: list[NDArray[Any] | None]
         arrays = [answer.labels, answer.probability, answer.maps, answer.uncertainty, self.difference]
-        arrays += [] if truth is None else [truth.labels, truth.annotated]
+        arrays += [] if truth is None else [truth.labels, truth.label_mask]
         return sum(array.nbytes for array in arrays if array is not None)
 
 
-def read_painted(
+def decode(
     labels: NDArray[Any] | None, prediction: Prediction, annotated: NDArray[np.bool_] | None = None
-) -> Truth | None:
+) -> GroundTruth | None:
     """Read labels, if there are any, with the meaning that they had for the model of a prediction."""
     if labels is None:
         return None
     zero_is = prediction.plan.zero_is if prediction.plan else ZeroIs.BACKGROUND
-    return read_truth(labels, prediction.task, zero_is, annotated)
+    return decode_labels(labels, prediction.task, zero_is, annotated)
 
 
 def compare(
     prediction: Prediction,
-    truth: Truth | None,
+    truth: GroundTruth | None,
     tolerance_um: float = DEFAULT_TOLERANCE_UM,
     *,
-    only_voxels: bool = False,
-) -> Outcome:
+    fast: bool = False,
+) -> Comparison:
     """Compare a prediction with the truth, if there is one; `only_voxels` leaves out the scores that take long."""
     if truth is None:
-        return Outcome(prediction)
+        return Comparison(prediction)
     task, classes = prediction.task, prediction.plan.classes if prediction.plan else ()
-    rules = ScoringRules(task, {each.value: each.name for each in classes}, tolerance_um, only_voxels)
+    rules = MetricOptions(task, {each.value: each.name for each in classes}, tolerance_um, fast)
     difference = difference_labels(prediction.labels, truth, task)
     scores = score(prediction.labels, truth, prediction.name, prediction.voxel_size_um, rules)
-    return Outcome(prediction, truth, difference, scores, tolerance_um)
+    return Comparison(prediction, truth, difference, scores, tolerance_um)
 
 
-def from_evaluation(event: VolumeEvaluated, tolerance_um: float) -> Outcome:
+def from_evaluation(event: VolumeEvaluated, tolerance_um: float) -> Comparison:
     """Give the outcome of a volume of a test set, whose scores are there already."""
     prediction, truth = event.prediction, event.truth
     difference = difference_labels(prediction.labels, truth, prediction.task)
-    return Outcome(prediction, truth, difference, event.scores, tolerance_um)
+    return Comparison(prediction, truth, difference, event.scores, tolerance_um)
 
 
-def relabel(outcome: Outcome, settings: PostProcessing) -> Iterator[Outcome]:
+def repostprocess(outcome: Comparison, settings: PostProcessing) -> Iterator[Comparison]:
     """Make labels again from what the network answered, with other settings; the only event is the new outcome.
 
     Of the scores only those that are ready at once are there, see `measure`; it is the same outcome when no label
     changes.
     """
     from napari_unet3d.inference.postprocess import (
-        labels_of,  # scikit-image takes its time, so not in the viewer's thread
+        postprocess,  # scikit-image takes its time, so not in the viewer's thread
     )
 
     old = outcome.prediction
-    labels = labels_of(old.probability, old.maps, old.voxel_size_um, old.plan, settings)
+    labels = postprocess(old.probability, old.maps, old.voxel_size_um, old.plan, settings)
     if np.array_equal(labels, old.labels):
         yield outcome
     else:
-        yield compare(replace(old, labels=labels), outcome.truth, outcome.tolerance_um, only_voxels=True)
+        yield compare(replace(old, labels=labels), outcome.truth, outcome.tolerance_um, fast=True)
 
 
-def measure(outcome: Outcome) -> Iterator[Outcome]:
+def add_slow_metrics(outcome: Comparison) -> Iterator[Comparison]:
     """Give the outcome with all of its scores."""
     yield compare(outcome.prediction, outcome.truth, outcome.tolerance_um)

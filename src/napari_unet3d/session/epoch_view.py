@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from napari_unet3d.configs import Task
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics.differences import difference_labels
-from napari_unet3d.files import written_beside
-from napari_unet3d.runs.snapshot_files import WatchedVolume
-from napari_unet3d.runs.snapshots import WatchedRun
+from napari_unet3d.files import atomic_write
+from napari_unet3d.runs.snapshot_files import SnapshotData
+from napari_unet3d.runs.snapshots import SnapshotRun
 
 MODEL_SUFFIX = ".safetensors"
 
@@ -40,13 +40,13 @@ class EpochView:
     """
 
     epoch: int
-    volume: WatchedVolume
+    volume: SnapshotData
     labels: NDArray[np.unsignedinteger[Any]]
     difference: NDArray[np.uint8]
     predicted: float = 1.0
 
 
-def look(run: WatchedRun, epoch: int, number: int, known: WatchedVolume | None) -> Iterator[EpochView]:
+def load_epoch(run: SnapshotRun, epoch: int, number: int, known: SnapshotData | None) -> Iterator[EpochView]:
     """Read what is shown of an epoch; the only event is the view.
 
     Parameters
@@ -60,7 +60,7 @@ def look(run: WatchedRun, epoch: int, number: int, known: WatchedVolume | None) 
     """
     volume = known or run.volume(number)
     kept = run.prediction(epoch, number)
-    task = Task.CLASSES if run.card.task is Task.CLASSES else Task.FOREGROUND
+    task = Task.SEMANTIC if run.manifest.task is Task.SEMANTIC else Task.BINARY
     yield EpochView(
         epoch=epoch,
         volume=volume,
@@ -70,7 +70,7 @@ def look(run: WatchedRun, epoch: int, number: int, known: WatchedVolume | None) 
     )
 
 
-def keep_model(run: WatchedRun, epoch: int, target: Path) -> None:
+def keep_model(run: SnapshotRun, epoch: int, target: Path) -> None:
     """Copy the model of an epoch.
 
     Raises
@@ -83,5 +83,5 @@ def keep_model(run: WatchedRun, epoch: int, target: Path) -> None:
     source = run.model(epoch)
     if not source.is_file():
         raise UserError(f"The model of epoch {epoch} is no longer kept. Choose another epoch.")
-    with written_beside(target) as beside:
+    with atomic_write(target) as beside:
         shutil.copyfile(source, beside)

@@ -11,18 +11,18 @@ from typing import Any
 import numpy as np
 
 from napari_unet3d.configs import EvaluationConfig, PostProcessing, PredictionConfig
-from napari_unet3d.configs.fine_tuning import fine_tuning
+from napari_unet3d.configs.fine_tuning import fine_tuning_config
 from napari_unet3d.data.corrections import Correction
 from napari_unet3d.data.dataset import add_sample, clean_dataset
-from napari_unet3d.data.ground_truth import Truth
-from napari_unet3d.data.pairs import Pair, Part, list_pairs, provenance_file, renamed
+from napari_unet3d.data.ground_truth import GroundTruth
+from napari_unet3d.data.pairs import Pair, Subset, list_pairs, provenance_file, with_unique_name
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.shared_content import trained_content
 from napari_unet3d.errors import UserError
-from napari_unet3d.evaluation.metrics.score import ScoringRules, score
+from napari_unet3d.evaluation.metrics.score import MetricOptions, score
 from napari_unet3d.inference.events import Prediction, VolumeEvaluated
 from napari_unet3d.runs.run_files import read_run_files
-from napari_unet3d.session.training_job import Order, train_on
+from napari_unet3d.session.training_job import TrainingRequest, train_on
 from napari_unet3d.widgets.inspect.add_to_dataset import Adding, CorrectedTestVolumes
 
 
@@ -46,7 +46,7 @@ class CorrectionsAdded:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ModelScore:
     """How good a model is.
 
     Attributes
@@ -65,7 +65,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class GainFound:
+class ModelsCompared:
     """Both models were applied to the corrected volume and to the test set.
 
     Attributes
@@ -82,15 +82,15 @@ class GainFound:
         Those of them that the new model has learnt from: what trains shows them, in whole or in part.
     """
 
-    before: Standing
-    after: Standing
+    before: ModelScore
+    after: ModelScore
     prediction: Prediction
     run: Path
     n_test: int
     learnt: tuple[str, ...] = ()
 
     @property
-    def words(self) -> str:
+    def summary(self) -> str:
         """The gain in a few sentences."""
         before, after = self.before, self.after
         sentences = [
@@ -122,7 +122,7 @@ class GainFound:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Judged:
+class ComparisonInput:
     """By what two models are compared.
 
     Attributes
@@ -142,7 +142,7 @@ class Judged:
     """
 
     sample: Sample
-    truth: Truth
+    truth: GroundTruth
     old: Path
     new: Path
     dataset: Path | None
@@ -182,7 +182,7 @@ def add_corrections(
         _delete(adding.earlier)
     dataset, sample = adding.dataset, adding.sample_of_part(test_volumes)
     names = [pair.name for pair in list_pairs(dataset)] if _is_dataset(dataset) else []
-    pair = add_sample(dataset, renamed(sample, names), Part.TRAIN)
+    pair = add_sample(dataset, with_unique_name(sample, names), Subset.TRAIN)
     yield CorrectionsAdded(pair, adding.corrections, test_volumes)
 
 
@@ -196,11 +196,11 @@ def train_with_corrections(dataset: Path, model: Path, run_folder: Path) -> Iter
     """Train a model on with the corrections in a dataset and with settings for them; gives events as `train_on`."""
     from napari_unet3d.model.checkpoint import load_checkpoint
 
-    config = fine_tuning(load_checkpoint(model).config)
-    yield from train_on(Order(dataset, run_folder, config, start_from=model))
+    config = fine_tuning_config(load_checkpoint(model).config)
+    yield from train_on(TrainingRequest(dataset, run_folder, config, start_from=model))
 
 
-def find_gain(judged: Judged) -> Iterator[Any]:
+def compare_models(judged: ComparisonInput) -> Iterator[Any]:
     """Apply both models to the corrected volume and to the test set.
 
     Yields
@@ -213,8 +213,8 @@ def find_gain(judged: Judged) -> Iterator[Any]:
     from napari_unet3d.inference.evaluate import evaluate
     from napari_unet3d.inference.predict import predict
 
-    pairs = list_pairs(judged.dataset, Part.TEST) if judged.dataset is not None else []
-    n_test = sum(pair.is_whole for pair in pairs)
+    pairs = list_pairs(judged.dataset, Subset.TEST) if judged.dataset is not None else []
+    n_test = sum(pair.is_complete for pair in pairs)
     trained = trained_content(judged.dataset) if n_test and judged.dataset is not None else None
     learnt: list[str] = []
     standings, prediction = [], None
@@ -226,7 +226,7 @@ def find_gain(judged: Judged) -> Iterator[Any]:
             else:
                 yield event
         assert prediction is not None  # the last event of every prediction
-        n_errors, dice = _stand(prediction, judged)
+        n_errors, dice = _score_model(prediction, judged)
         test_dices = []
         if n_test and judged.dataset is not None:
             for each in evaluate(model, judged.dataset, config=EvaluationConfig(**values)):
@@ -235,21 +235,21 @@ def find_gain(judged: Judged) -> Iterator[Any]:
                     if model is judged.new and trained is not None and trained.shows(each.image):
                         learnt.append(each.scores.name)
                 yield each
-        standings.append(Standing(n_errors, dice, float(np.mean(test_dices)) if test_dices else None))
+        standings.append(ModelScore(n_errors, dice, float(np.mean(test_dices)) if test_dices else None))
     assert prediction is not None
-    yield GainFound(standings[0], standings[1], prediction, judged.new, n_test, tuple(learnt))
+    yield ModelsCompared(standings[0], standings[1], prediction, judged.new, n_test, tuple(learnt))
 
 
-def _stand(prediction: Prediction, judged: Judged) -> tuple[int, float]:
-    from napari_unet3d.evaluation.errors.find import find_error_objects
+def _score_model(prediction: Prediction, judged: ComparisonInput) -> tuple[int, float]:
+    from napari_unet3d.evaluation.errors.find import list_errors
 
     plan = prediction.plan
-    rules = ScoringRules(prediction.task, {each.value: each.name for each in plan.classes} if plan else {}, 1.0, True)
-    errors = find_error_objects(
+    rules = MetricOptions(prediction.task, {each.value: each.name for each in plan.classes} if plan else {}, 1.0, True)
+    errors = list_errors(
         prediction.labels, judged.truth, prediction.task, prediction.voxel_size_um, judged.tolerance_um
     )
     scores = score(prediction.labels, judged.truth, prediction.name, prediction.voxel_size_um, rules)
-    return len(errors.objects) + errors.n_left_out, scores.dice
+    return len(errors.errors) + errors.n_left_out, scores.dice
 
 
 def dataset_of_run(run: Path | None) -> Path | None:
@@ -274,11 +274,11 @@ def _is_dataset(folder: Path) -> bool:
 def _delete(pair: Pair) -> None:
     dataset = pair.image.parents[2] if pair.image is not None else None
     assert dataset is not None  # written by us
-    files = [path for path in (pair.image, pair.labels, pair.annotated) if path is not None]
-    if pair.annotated is not None:
-        files.append(provenance_file(pair.annotated))
+    files = [path for path in (pair.image, pair.labels, pair.label_mask) if path is not None]
+    if pair.label_mask is not None:
+        files.append(provenance_file(pair.label_mask))
     there = [path for path in files if path.exists()]
     clean_dataset(dataset, there)
-    if pair.annotated is not None:
+    if pair.label_mask is not None:
         with suppress(OSError):  # it holds other masks
-            pair.annotated.parent.rmdir()
+            pair.label_mask.parent.rmdir()

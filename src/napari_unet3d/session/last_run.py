@@ -11,9 +11,9 @@ from typing import Any
 
 import psutil
 
-from napari_unet3d.session.preferences import recall, remember
+from napari_unet3d.session.preferences import load_preference, save_preference
 from napari_unet3d.training.events import RunStarted, TrainingFinished
-from napari_unet3d.training.unfinished import RunProgress, how_far
+from napari_unet3d.training.unfinished import RunProgress, run_progress
 
 _KEY = "last-training"
 
@@ -37,7 +37,7 @@ class UnfinishedRun:
     progress: RunProgress
 
 
-def noted(events: Iterator[Any], dataset: Path | None) -> Iterator[Any]:
+def track_last_run(events: Iterator[Any], dataset: Path | None) -> Iterator[Any]:
     """Pass on the events of a training, and note how it stands: as going on, left or finished.
 
     Parameters
@@ -53,7 +53,7 @@ def noted(events: Iterator[Any], dataset: Path | None) -> Iterator[Any]:
             if isinstance(event, RunStarted):
                 folder = None if dataset is None else str(dataset)
                 note = {"run_folder": str(event.run_folder), "dataset": folder, "is_finished": False}
-                remember(_KEY, note | {"process": [os.getpid(), psutil.Process().create_time()]})
+                save_preference(_KEY, note | {"process": [os.getpid(), psutil.Process().create_time()]})
             elif isinstance(event, TrainingFinished):
                 note["is_finished"] = True
             yield event
@@ -61,18 +61,18 @@ def noted(events: Iterator[Any], dataset: Path | None) -> Iterator[Any]:
         if (close := getattr(events, "close", None)) is not None:
             close()
         if note:
-            remember(_KEY, note)
+            save_preference(_KEY, note)
 
 
 def unfinished_run() -> UnfinishedRun | None:
     """Give the last training when it did not reach its end, is not going on, and can be resumed."""
-    note = recall(_KEY)
+    note = load_preference(_KEY)
     if not isinstance(note, dict) or note.get("is_finished") or _is_alive(note.get("process")):
         return None
     folder, dataset = note.get("run_folder"), note.get("dataset")
     if not isinstance(folder, str):
         return None
-    progress = how_far(Path(folder))
+    progress = run_progress(Path(folder))
     if progress is None or progress.n_done >= progress.n_epochs:
         return None
     return UnfinishedRun(Path(folder), Path(dataset) if isinstance(dataset, str) else None, progress)

@@ -15,12 +15,12 @@ from napari_unet3d.files import write_json
 logger = logging.getLogger(__name__)
 
 
-def memory_folder() -> Path:
+def preferences_folder() -> Path:
     """Give the folder that belongs to the plugin among the user's settings; it need not exist yet."""
     return user_config_path("napari-unet3d", appauthor=False)
 
 
-def remember(key: str, value: Any) -> None:
+def save_preference(key: str, value: Any) -> None:
     """Keep a JSON value under a key; a folder that cannot be written to costs the memory, not the work.
 
     Parameters
@@ -31,14 +31,14 @@ def remember(key: str, value: Any) -> None:
         Anything that `json` writes.
     """
     try:
-        write_json(memory_folder() / f"{key}.json", value)
+        write_json(preferences_folder() / f"{key}.json", value)
     except UserError as error:
         logger.info("Settings are not remembered: %s", error)
 
 
-def recall(key: str) -> Any:
+def load_preference(key: str) -> Any:
     """Give what was remembered under a key, or None when there is nothing or the file is broken."""
     try:
-        return json.loads((memory_folder() / f"{key}.json").read_text(encoding="utf-8"))
+        return json.loads((preferences_folder() / f"{key}.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):  # ValueError: no JSON, or no UTF-8
         return None

@@ -8,7 +8,7 @@ from pathlib import Path
 from platformdirs import user_data_path
 
 from napari_unet3d.files import MODEL_FILE
-from napari_unet3d.session.preferences import recall, remember
+from napari_unet3d.session.preferences import load_preference, save_preference
 
 _MOST_RECENT = 10
 _KEY = "recent-runs"
@@ -16,7 +16,7 @@ _KEY = "recent-runs"
 
 def recent_runs() -> list[Path]:
     """Give the models used or made last, newest first; those that are gone are left out."""
-    known = recall(_KEY)
+    known = load_preference(_KEY)
     paths = [Path(path) for path in known if isinstance(path, str)] if isinstance(known, list) else []
     return [path for path in paths if path.is_file() or (path / MODEL_FILE).is_file()]
 
@@ -24,7 +24,7 @@ def recent_runs() -> list[Path]:
 def remember_run(run: Path) -> None:
     """Put a run folder or model file first among the recent ones."""
     others = [path for path in recent_runs() if path != run]
-    remember(_KEY, [str(path) for path in [run, *others][:_MOST_RECENT]])
+    save_preference(_KEY, [str(path) for path in [run, *others][:_MOST_RECENT]])
 
 
 def new_run_folder(dataset: Path | None) -> Path:

@@ -18,22 +18,22 @@ from shutil import rmtree
 from tempfile import TemporaryDirectory
 from typing import IO, Any
 
-from napari_unet3d.data.dataset import write_exactly
+from napari_unet3d.data.dataset import write_lossless
 from napari_unet3d.errors import UserError
 from napari_unet3d.files import write_json
-from napari_unet3d.session.last_run import noted
+from napari_unet3d.session.last_run import track_last_run
 from napari_unet3d.session.recent_runs import free_folder
-from napari_unet3d.session.training_job import Order
-from napari_unet3d.training.background import beating
-from napari_unet3d.training.event_json import RunFailed, event_of
-from napari_unet3d.training.events import EpochFinished, RunStarted, TrainingFinished, Working
+from napari_unet3d.session.training_job import TrainingRequest
+from napari_unet3d.training.background import run_in_background
+from napari_unet3d.training.event_json import RunFailed, load
+from napari_unet3d.training.events import EpochFinished, RunStarted, TrainingFinished, Busy
 
 # For the step that it makes when it is asked to end. Before the first epoch nothing is on disk to go on from.
 _SECONDS_TO_STOP, _SECONDS_TO_STOP_AT_FIRST = 3.0, 30.0
 _SECONDS_TO_END = 2.0
 
 
-class ChildTraining:
+class SubprocessTraining:
     """One training in a process of its own. `events` is for the job's thread, the other methods are its `Control`.
 
     Parameters
@@ -42,7 +42,7 @@ class ChildTraining:
         What is to be trained; volumes that lie in memory are written into the run folder first.
     """
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, order: TrainingRequest) -> None:
         self._order = order
         self._lock = threading.Lock()
         self._is_paused = False
@@ -85,34 +85,34 @@ class ChildTraining:
         with TemporaryDirectory(prefix="napari-unet3d-", ignore_cleanup_errors=True) as folder:
             data, written = yield from self._data()
             try:
-                yield from noted(self._run(python, data, Path(folder)), data)
+                yield from track_last_run(self._run(python, data, Path(folder)), data)
             finally:
                 if written is not None and not self._has_started:
                     rmtree(written, ignore_errors=True)
                     with suppress(OSError):
                         self._order.run_folder.rmdir()
 
-    def _data(self) -> Generator[Working, None, tuple[Path, Path | None]]:
+    def _data(self) -> Generator[Busy, None, tuple[Path, Path | None]]:
         """Give the dataset folder, and once more when it was written for this run."""
         data = self._order.data
         if isinstance(data, Path):
             return data, None
         folder = free_folder(self._order.run_folder, "data")
         words = f"Writing the layers to {folder}, from where the process reads them"
-        yield Working(words)
-        yield from beating(partial(write_exactly, folder, data), words)
+        yield Busy(words)
+        yield from run_in_background(partial(write_lossless, folder, data), words)
         self._order = replace(self._order, data=folder)  # the volumes need not stay in memory
         return folder, folder
 
     def _run(self, python: str, data: Path, folder: Path) -> Iterator[Any]:
-        yield Working("Starting a process of its own")
+        yield Busy("Starting a process of its own")
         errors = folder / "errors.txt"
         with errors.open("wb") as told:
             process = self._start(command_for(python, self._order, data, folder), told)
         failure, is_finished = None, False
         try:
             for line in lines_of(process):
-                event = event_of(line) if line else None
+                event = load(line) if line else None
                 if isinstance(event, RunFailed):
                     failure = event.message
                     continue
@@ -131,7 +131,7 @@ class ChildTraining:
         if failure is not None:
             raise UserError(failure)
         if not is_finished and self._stopped_at is None:
-            raise UserError(how_it_ended(process.returncode, errors.read_text("utf-8", errors="replace")))
+            raise UserError(explain_exit(process.returncode, errors.read_text("utf-8", errors="replace")))
 
     def _start(self, command: Sequence[str], errors: IO[bytes]) -> subprocess.Popen[bytes]:
         pipe = subprocess.PIPE
@@ -166,7 +166,7 @@ _SECONDS_TO_TERMINATE = 0.5
 _MOST_WORDS = 300
 
 
-def command_for(python: str, order: Order, data: Path, folder: Path) -> list[str]:
+def command_for(python: str, order: TrainingRequest, data: Path, folder: Path) -> list[str]:
     """Give the command of a training, with its settings in a file.
 
     Parameters
@@ -213,7 +213,7 @@ def find_python() -> str:
     )
 
 
-def how_it_ended(code: int, errors: str) -> str:
+def explain_exit(code: int, errors: str) -> str:
     """Say in a sentence or two how a process ended that nobody had asked to, and what to do.
 
     Parameters

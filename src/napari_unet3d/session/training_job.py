@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_unet3d.configs import Difficulty, SyntheticConfig, TrainingConfig
-from napari_unet3d.data.dataset import Part, list_pairs, read_samples
+from napari_unet3d.data.dataset import Subset, list_pairs, read_samples
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
-from napari_unet3d.session.last_run import noted
-from napari_unet3d.training.background import beating
+from napari_unet3d.session.last_run import track_last_run
+from napari_unet3d.training.background import run_in_background
 
 if TYPE_CHECKING:
     from napari_unet3d.model.network import ModelSummary
     from napari_unet3d.training.augmented_events import AugmentedPatches
-    from napari_unet3d.training.events import Working
+    from napari_unet3d.training.events import Busy
 
 SAMPLE_CONFIG = SyntheticConfig(
     difficulty=Difficulty.MEDIUM,
@@ -39,7 +39,7 @@ class SampleReady:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class TrainingRequest:
     """What is to be trained.
 
     Attributes
@@ -63,7 +63,7 @@ class Order:
     resume: bool = False
 
 
-def train_on(order: Order) -> Iterator[Any]:
+def train_on(order: TrainingRequest) -> Iterator[Any]:
     """Check the data, then train; what makes training impossible is said before anything is written.
 
     Yields
@@ -76,11 +76,11 @@ def train_on(order: Order) -> Iterator[Any]:
     UserError
         As `train_checked`.
     """
-    yield from beating(lambda: import_module("napari_unet3d.training.preflight"), "Loading PyTorch")
-    from napari_unet3d.training.preflight import train_checked
+    yield from run_in_background(lambda: import_module("napari_unet3d.training.preflight"), "Loading PyTorch")
+    from napari_unet3d.training.preflight import check_then_train
 
-    events = train_checked(order.data, order.run_folder, order.config, resume=order.resume, start_from=order.start_from)
-    yield from noted(events, order.data if isinstance(order.data, Path) else None)
+    events = check_then_train(order.data, order.run_folder, order.config, resume=order.resume, start_from=order.start_from)
+    yield from track_last_run(events, order.data if isinstance(order.data, Path) else None)
 
 
 def train_on_sample(folder: Path, training: Callable[[], Iterator[Any]]) -> Iterator[Any]:
@@ -102,7 +102,7 @@ def train_on_sample(folder: Path, training: Callable[[], Iterator[Any]]) -> Iter
         from napari_unet3d.data.synthetic.dataset import generate
 
         yield from generate(folder, SAMPLE_CONFIG, n_train=_N_TRAIN, n_test=_N_TEST, overwrite=True)
-    yield SampleReady(folder, read_samples(folder, Part.TEST)[0])
+    yield SampleReady(folder, read_samples(folder, Subset.TEST)[0])
     yield from training()
 
 
@@ -111,18 +111,18 @@ def _is_whole(folder: Path) -> bool:
         pairs = list_pairs(folder)
     except UserError:
         return False
-    whole = [pair.part for pair in pairs if None not in (pair.image, pair.labels)]
-    return whole.count(Part.TRAIN) >= _N_TRAIN and whole.count(Part.TEST) >= _N_TEST
+    whole = [pair.subset for pair in pairs if None not in (pair.image, pair.labels)]
+    return whole.count(Subset.TRAIN) >= _N_TRAIN and whole.count(Subset.TEST) >= _N_TEST
 
 
-def check(order: Order) -> Iterator[Any]:
+def check(order: TrainingRequest) -> Iterator[Any]:
     """Give all that `preflight` finds, with the time of a real step."""
     from napari_unet3d.training.preflight import preflight
 
     yield from preflight(order.data, _settled(order), order.run_folder)
 
 
-def draw_patches(order: Order, n_before: int) -> Iterator[Working | AugmentedPatches]:
+def draw_patches(order: TrainingRequest, n_before: int) -> Iterator[Busy | AugmentedPatches]:
     """Give eight patches as the training would draw them, those after the first `n_before`."""
     from napari_unet3d.training.augmented_patches import augmented_patches
 
@@ -130,7 +130,7 @@ def draw_patches(order: Order, n_before: int) -> Iterator[Working | AugmentedPat
     yield from augmented_patches(order.data, order.config, n_before=n_before, start_from=order.start_from)
 
 
-def summarise_for(order: Order) -> Iterator[ModelSummary]:
+def summarise_for(order: TrainingRequest) -> Iterator[ModelSummary]:
     """Summarise the network and a step of the training, or of the summary's own size when there is no data.
 
     Raises
@@ -138,7 +138,7 @@ def summarise_for(order: Order) -> Iterator[ModelSummary]:
     UserError
         When data or model cannot be read, do not go with the settings, or the network cannot be built.
     """
-    from napari_unet3d.model.devices import choose_hardware
+    from napari_unet3d.model.devices import choose_device
     from napari_unet3d.model.network import summarise
     from napari_unet3d.training.planning import make_plan
 
@@ -147,11 +147,11 @@ def summarise_for(order: Order) -> Iterator[ModelSummary]:
     if not samples:
         yield summarise(config)
         return
-    plan = make_plan(samples, (), config, choose_hardware(config.device, config.precision))
+    plan = make_plan(samples, (), config, choose_device(config.device, config.precision))
     yield summarise(config, plan.patch_zyx or samples[0].shape, plan)
 
 
-def _settled(order: Order) -> TrainingConfig:
-    from napari_unet3d.training.resume import begin
+def _settled(order: TrainingRequest) -> TrainingConfig:
+    from napari_unet3d.training.resume import resolve_start
 
-    return begin(order.run_folder, order.config, resume=False, start_from=order.start_from).config
+    return resolve_start(order.run_folder, order.config, resume=False, start_from=order.start_from).config

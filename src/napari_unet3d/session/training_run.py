@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from napari_unet3d.data.checks import Finding, Severity
+from napari_unet3d.data.checks import Issue, Severity
 from napari_unet3d.data.events import DatasetWritten, Notice, ObjectPlaced, VolumeWritten
 from napari_unet3d.errors import UserError
 from napari_unet3d.files import CONFIG_FILE, HISTORY_FILE, MODEL_FILE, read_settings
@@ -17,20 +17,20 @@ from napari_unet3d.session.progress import Progress
 from napari_unet3d.training.events import (
     EndReason,
     EpochFinished,
-    Pace,
+    Throughput,
     Preflight,
     RunStarted,
     StepFinished,
     TrainingFinished,
-    VolumeExamined,
-    Working,
+    VolumeChecked,
+    Busy,
 )
 
 _MOST_NOTICES = 3
 
 
 @dataclass(eq=False)
-class TrainingRecord:
+class TrainingRun:
     """What a dock shows of one run. It is kept by the run's job, so that a reopened dock shows all of it.
 
     Attributes
@@ -67,13 +67,13 @@ class TrainingRecord:
     status: str = "Loading PyTorch …"
     notices: list[str] = field(default_factory=list)
     start_from: Path | None = None
-    pace: Pace | None = None
+    pace: Throughput | None = None
     is_opened: bool = False
 
     def add(self, event: Any) -> Progress | None:
         """Take note of an event and say how far the run is; None when the event does not tell."""
         match event:
-            case Notice(message=message) | Finding(severity=Severity.WARNING, message=message):
+            case Notice(message=message) | Issue(severity=Severity.WARNING, message=message):
                 if message not in self.notices:  # the check and the run may say the same
                     self.notices.append(message)
             case RunStarted():
@@ -81,7 +81,7 @@ class TrainingRecord:
             case StepFinished(epoch=epoch, step=step, loss=loss):
                 self.history.add_step(epoch, step, loss)
                 return self._progress(epoch - 1, step, self._seconds_left_after(step))
-            case Pace():
+            case Throughput():
                 self.pace = event
             case EpochFinished():
                 return self._add_epoch(event)
@@ -123,7 +123,7 @@ class TrainingRecord:
         return Progress(epochs * n_steps + steps, self.started.n_epochs * n_steps, seconds_left)
 
     @property
-    def setting_words(self) -> str:
+    def setup_text(self) -> str:
         """Device, precision, what a step sees and the volumes of the run; empty before they are known."""
         if self.started is None:
             return ""
@@ -131,11 +131,11 @@ class TrainingRecord:
         volumes = f"{train} training, {val} validation volume{'' if val == 1 else 's'}"
         if self.started.blocks:
             volumes = "of the one volume a block trains (blue) and another validates (orange)"
-        words = f"{self.started.device} · {self.started.plan.words} per step · {volumes}"
+        words = f"{self.started.device} · {self.started.plan.description} per step · {volumes}"
         return words if self.start_from is None else f"{words} · trains on from {self.start_from.name}"
 
     @property
-    def notice_words(self) -> str:
+    def notices_text(self) -> str:
         """The first notices, a line each, and how many more there are."""
         n_more = len(self.notices) - _MOST_NOTICES
         more = [f"… and {n_more} more; press Check to read them all."] if n_more > 0 else []
@@ -162,7 +162,7 @@ class TrainingRecord:
         return f"{how} The {which}, of epoch {self.best_epoch}, is in {self.run_folder}"
 
 
-def opened_record(run_folder: Path) -> TrainingRecord:
+def load_run(run_folder: Path) -> TrainingRun:
     """Read what is known of a run that this viewer has not made, or not in this session; it may still be going on.
 
     Raises
@@ -173,7 +173,7 @@ def opened_record(run_folder: Path) -> TrainingRecord:
     if not (run_folder / HISTORY_FILE).is_file():
         raise UserError(f"{run_folder} holds no run with an epoch. Choose a folder with a {HISTORY_FILE}.")
     records = read_history(run_folder / HISTORY_FILE)
-    record = TrainingRecord(run_folder, history_of(records), n_epochs_done=len(records), is_opened=True)
+    record = TrainingRun(run_folder, history_of(records), n_epochs_done=len(records), is_opened=True)
     best = best_record(records)
     record.best_epoch = None if best is None else best.epoch
     n_epochs = None
@@ -203,10 +203,10 @@ def _preparation_words(event: Any) -> str:
             return f"Generated sample volume {n} of {of}."
         case DatasetWritten():
             return "Loading PyTorch …"
-        case VolumeExamined(n_examined=n, n_volumes=of):
+        case VolumeChecked(n_checked=n, n_volumes=of):
             return f"Checking volume {n} of {of} …"
         case Preflight():
             return "Preparing the volumes …"
-        case Working(words=words):
+        case Busy(message=words):
             return f"{words} …"
     return ""

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.data.sample import Shape3D, VoxelSize
-from napari_unet3d.training.loading.targets import IGNORED
+from napari_unet3d.training.loading.targets import IGNORE_INDEX
 
 BOUNDARY = 2
 """Label of the voxels where two objects meet, of the task objects; their other voxels are 1."""
-NOT_ANNOTATED = IGNORED
+NOT_ANNOTATED = IGNORE_INDEX
 """Label of voxels that nothing is learnt from."""
 
 

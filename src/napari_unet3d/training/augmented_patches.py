@@ -14,20 +14,20 @@ import torch
 from numpy.typing import NDArray
 
 from napari_unet3d.configs import Task, TrainingConfig
-from napari_unet3d.data.memmap import Shelf
+from napari_unet3d.data.memmap import MemmapStore
 from napari_unet3d.data.sample import Sample, Shape3D
 from napari_unet3d.data.split import Split
-from napari_unet3d.model.devices import Hardware, choose_hardware
+from napari_unet3d.model.devices import ComputeDevice, choose_device
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.training.augmented_events import BOUNDARY, NOT_ANNOTATED, AugmentedPatch, AugmentedPatches
-from napari_unet3d.training.background import beating
-from napari_unet3d.training.events import Working
-from napari_unet3d.training.loading.batches import DrawnPart
-from napari_unet3d.training.loading.targets import IGNORED
+from napari_unet3d.training.background import run_in_background
+from napari_unet3d.training.events import Busy
+from napari_unet3d.training.loading.batches import DrawnPatch
+from napari_unet3d.training.loading.targets import IGNORE_INDEX
 from napari_unet3d.training.loop import read_split
-from napari_unet3d.training.prepare import Workload, plan_for, prepare
-from napari_unet3d.training.resume import begin
-from napari_unet3d.transforms.augment import words_for_level
+from napari_unet3d.training.prepare import TrainingData, plan_for, prepare
+from napari_unet3d.training.resume import resolve_start
+from napari_unet3d.transforms.augment import describe_level
 
 _MOST_VOXELS = 2**27  # of all patches together
 
@@ -39,7 +39,7 @@ def augmented_patches(
     n: int = 8,
     n_before: int = 0,
     start_from: Path | None = None,
-) -> Iterator[Working | AugmentedPatches]:
+) -> Iterator[Busy | AugmentedPatches]:
     """Draw the patches of a training, those of its first epoch first; nothing is trained or written.
 
     Parameters
@@ -67,11 +67,11 @@ def augmented_patches(
     UserError
         As `train`, for data and settings that it cannot work with.
     """
-    settled = begin(Path(), config, resume=False, start_from=start_from).config
-    with Shelf(Path(gettempdir())) as shelf:
+    settled = resolve_start(Path(), config, resume=False, start_from=start_from).config
+    with MemmapStore(Path(gettempdir())) as shelf:
         _, split = yield from read_split(data, settled, shelf)
-        hardware = choose_hardware(settled.device, settled.precision)
-        work = yield from beating(partial(_workload, split, settled, hardware, shelf), "Preparing the volumes")
+        hardware = choose_device(settled.device, settled.precision)
+        work = yield from run_in_background(partial(_workload, split, settled, hardware, shelf), "Preparing the volumes")
         parts = list(islice(_parts(work, n_before), n))
         largest = max(prod(part.image.shape) for part in parts)
         shown = parts[: max(1, _MOST_VOXELS // largest)]
@@ -80,29 +80,29 @@ def augmented_patches(
             patches=tuple(_patch(part, work.plan) for part in shown),
             n_before=n_before,
             label_words=_label_words(work.plan),
-            level_words=words_for_level(settled.augmentation, first.voxel_size_um, _shape_of(first)),
+            level_words=describe_level(settled.augmentation, first.voxel_size_um, _shape_of(first)),
         )
 
 
-def _workload(split: Split, config: TrainingConfig, hardware: Hardware, shelf: Shelf) -> Workload:
+def _workload(split: Split, config: TrainingConfig, hardware: ComputeDevice, shelf: MemmapStore) -> TrainingData:
     # As the run plans it, but where the patches are looked at: on a GPU the volumes would only take its memory.
     return prepare(split, config, plan_for(split, config, hardware), torch.device("cpu"), shelf=shelf)
 
 
-def _parts(work: Workload, n_before: int) -> Iterator[DrawnPart]:
+def _parts(work: TrainingData, n_before: int) -> Iterator[DrawnPatch]:
     """Give the parts of all epochs one after the other; patches that are passed over need not be cut."""
     steps, left = (0, n_before) if work.plan.patch_zyx is None else divmod(n_before, work.plan.batch_size)
     epochs, steps = divmod(steps, len(work.training))
 
-    def all_parts() -> Iterator[DrawnPart]:
-        yield from work.training.parts(1 + epochs, 1 + steps)
+    def all_parts() -> Iterator[DrawnPatch]:
+        yield from work.training.patches(1 + epochs, 1 + steps)
         for epoch in count(2 + epochs):
-            yield from work.training.parts(epoch)
+            yield from work.training.patches(epoch)
 
     return islice(all_parts(), left, None)
 
 
-def _patch(part: DrawnPart, plan: Plan) -> AugmentedPatch:
+def _patch(part: DrawnPatch, plan: Plan) -> AugmentedPatch:
     return AugmentedPatch(
         name=part.name,
         start_zyx=part.start_zyx,
@@ -116,22 +116,22 @@ def _patch(part: DrawnPart, plan: Plan) -> AugmentedPatch:
 
 def _labels(targets: NDArray[np.uint8], plan: Plan) -> NDArray[np.uint8]:
     labels: NDArray[np.uint8] = targets[0].copy()
-    if plan.task is Task.OBJECTS:
-        labels[(targets[1] > 0) & (labels != IGNORED)] = BOUNDARY
+    if plan.task is Task.INSTANCE:
+        labels[(targets[1] > 0) & (labels != IGNORE_INDEX)] = BOUNDARY
     return labels
 
 
 def _label_words(plan: Plan) -> dict[int, str]:
     match plan.task:
-        case Task.FOREGROUND:
+        case Task.BINARY:
             words = {1: "foreground"}
-        case Task.CLASSES:
+        case Task.SEMANTIC:
             words = {number: each.name for number, each in enumerate(plan.classes, start=1)}
-        case Task.OBJECTS:
+        case Task.INSTANCE:
             words = {1: "object", BOUNDARY: "where two objects meet"}
     return {0: "background", **words, NOT_ANNOTATED: "not annotated"}
 
 
-def _shape_of(part: DrawnPart) -> Shape3D:
+def _shape_of(part: DrawnPatch) -> Shape3D:
     z, y, x = part.image.shape[1:]
     return z, y, x

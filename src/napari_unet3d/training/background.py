@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator
 from typing import TypeVar
 
-from napari_unet3d.training.events import Working
+from napari_unet3d.training.events import Busy
 
 T = TypeVar("T")
 
@@ -14,11 +14,11 @@ _EVERY_SECONDS = 0.5
 _here = threading.local()
 
 
-class _Abandoned(Exception):
+class _Cancelled(Exception):
     """Nobody waits for the work of this thread any more."""
 
 
-def beating(work: Callable[[], T], words: str) -> Generator[Working, None, T]:
+def run_in_background(work: Callable[[], T], words: str) -> Generator[Busy, None, T]:
     """Do some work in a thread, and give an event twice a second for as long as it lasts.
 
     When the generator is closed meanwhile, the work is abandoned: it ends at its next `go_on_if_wanted`, or by itself,
@@ -53,7 +53,7 @@ def beating(work: Callable[[], T], words: str) -> Generator[Working, None, T]:
     threading.Thread(target=run, name=words, daemon=True).start()
     try:
         while not done.wait(_EVERY_SECONDS):
-            yield Working(words)
+            yield Busy(words)
     finally:
         wanted.clear()
     if errors:
@@ -62,17 +62,17 @@ def beating(work: Callable[[], T], words: str) -> Generator[Working, None, T]:
     return results.pop()
 
 
-def beating_each(items: Iterator[T], words: str) -> Generator[Working, None, list[T]]:
+def iterate_in_background(items: Iterator[T], words: str) -> Generator[Busy, None, list[T]]:
     """Go through an iterator whose steps take long, with events as those of `beating`, and list what it gives."""
     nothing = object()
     found: list[T] = []
-    while (item := (yield from beating(lambda: next(items, nothing), words))) is not nothing:
+    while (item := (yield from run_in_background(lambda: next(items, nothing), words))) is not nothing:
         found.append(item)  # type: ignore[arg-type]
     return found
 
 
-def go_on_if_wanted() -> None:
+def raise_if_cancelled() -> None:
     """End the work of `beating` here when it was abandoned; elsewhere it does nothing."""
     wanted = getattr(_here, "wanted", None)
     if wanted is not None and not wanted.is_set():
-        raise _Abandoned
+        raise _Cancelled

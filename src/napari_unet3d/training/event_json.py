@@ -29,7 +29,7 @@ RunEvent = TrainEvent | PreflightEvent | RunFailed
 _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(RunEvent)}
 
 
-def line_of(event: RunEvent) -> str:
+def dump(event: RunEvent) -> str:
     """Write an event as one line, without the end of the line; `event_of` gives an equal event back.
 
     Raises
@@ -42,7 +42,7 @@ def line_of(event: RunEvent) -> str:
     return json.dumps(_strict({"event": name, **fields}), allow_nan=False)
 
 
-def event_of(line: str) -> RunEvent:
+def load(line: str) -> RunEvent:
     """Read what `line_of` has written.
 
     Raises

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from napari_unet3d.data.checks import Finding, Severity
+from napari_unet3d.data.checks import Issue, Severity
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.split import Block
 from napari_unet3d.model.plan import Plan
@@ -48,7 +48,7 @@ class RunStarted:
 
 
 @dataclass(frozen=True, slots=True)
-class Working:
+class Busy:
     """Something that takes long still goes on; it may come at any time, so that a caller can stop there.
 
     Attributes
@@ -57,7 +57,7 @@ class Working:
         What goes on, such as ``"Reading the volumes"``.
     """
 
-    words: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class StepFinished:
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class Throughput:
     """How the steps go, at most once a second.
 
     Attributes
@@ -126,7 +126,7 @@ class EpochFinished:
 
 
 @dataclass(frozen=True, slots=True)
-class PredictionsKept:
+class SnapshotSaved:
     """What the network answers after an epoch can be looked at: `evaluation.watched` reads it from the run folder."""
 
     run_folder: Path
@@ -158,11 +158,11 @@ class TrainingFinished:
 
 
 @dataclass(frozen=True, slots=True)
-class VolumeExamined:
+class VolumeChecked:
     """One more volume has been read."""
 
     name: str
-    n_examined: int
+    n_checked: int
     n_volumes: int
 
 
@@ -170,27 +170,27 @@ class VolumeExamined:
 class Preflight:
     """All that was found, in the order in which it was."""
 
-    findings: tuple[Finding, ...]
+    issues: tuple[Issue, ...]
 
     @property
     def can_train(self) -> bool:
         """Whether nothing makes training impossible."""
         return not self.of(Severity.ERROR)
 
-    def of(self, severity: Severity) -> tuple[Finding, ...]:
+    def of(self, severity: Severity) -> tuple[Issue, ...]:
         """Give the findings of one severity."""
-        return tuple(finding for finding in self.findings if finding.severity is severity)
+        return tuple(finding for finding in self.issues if finding.severity is severity)
 
 
 TrainEvent = (
     RunStarted
-    | Working
+    | Busy
     | Notice
     | StepFinished
-    | Pace
+    | Throughput
     | Validating
     | EpochFinished
-    | PredictionsKept
+    | SnapshotSaved
     | TrainingFinished
 )
-PreflightEvent = Finding | Working | VolumeExamined | Preflight
+PreflightEvent = Issue | Busy | VolumeChecked | Preflight

@@ -11,30 +11,30 @@ from functools import partial
 from pathlib import Path
 
 from napari_unet3d.configs import Augmentation, Optimizer, TrainingConfig
-from napari_unet3d.data.corrected_regions import let_corrections_count
-from napari_unet3d.data.dataset import Part, each_sample
+from napari_unet3d.data.corrected_regions import apply_corrections
+from napari_unet3d.data.dataset import Subset, iter_samples
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.ground_truth import has_foreground
 from napari_unet3d.data.label_checks import no_foreground, no_foreground_at_all
-from napari_unet3d.data.memmap import Shelf
+from napari_unet3d.data.memmap import MemmapStore
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.split import Split, learnt_from_validation, split_samples
+from napari_unet3d.data.split import Split, find_validation_leaks, split_samples
 from napari_unet3d.data.volume_checks import corrected_validation_volume
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.checkpoint import Checkpoint
-from napari_unet3d.model.devices import Hardware, TorchSettings, choose_hardware
+from napari_unet3d.model.devices import ComputeDevice, TorchState, choose_device
 from napari_unet3d.model.receptive_field import separating_gap
-from napari_unet3d.training.background import beating, beating_each
-from napari_unet3d.training.events import RunStarted, TrainEvent, Working
+from napari_unet3d.training.background import run_in_background, iterate_in_background
+from napari_unet3d.training.events import RunStarted, TrainEvent, Busy
 from napari_unet3d.training.optim.learner import Learner
-from napari_unet3d.training.pace import Clock
-from napari_unet3d.training.prepare import Workload
-from napari_unet3d.training.resume import Beginning, begin, take_up, workload_of
+from napari_unet3d.training.pace import ActiveTimer
+from napari_unet3d.training.prepare import TrainingData
+from napari_unet3d.training.resume import RunStart, resolve_start, restore, prepare_data
 from napari_unet3d.training.resume_state import volumes_of
 from napari_unet3d.training.run_folder import RunFolder
 from napari_unet3d.training.run_lock import locked
-from napari_unet3d.training.snapshot_writer import Watch
-from napari_unet3d.training.trainer import Sitting
+from napari_unet3d.training.snapshot_writer import SnapshotWriter
+from napari_unet3d.training.trainer import Trainer
 
 
 def train(
@@ -84,12 +84,12 @@ def train(
         For data, settings, hardware or folders that training cannot work with, when another training writes into
         the run folder, and when the loss is not a number for many steps.
     """
-    clock, folder = Clock(), Path(run_folder)
+    clock, folder = ActiveTimer(), Path(run_folder)
 
     def events() -> Generator[TrainEvent]:
-        with locked(folder), Shelf(folder) as shelf:
-            beginning = begin(folder, config, resume=resume, start_from=start_from)
-            earlier = beginning.state.card if beginning.state else None
+        with locked(folder), MemmapStore(folder) as shelf:
+            beginning = resolve_start(folder, config, resume=resume, start_from=start_from)
+            earlier = beginning.state.header if beginning.state else None
             run = RunFolder(folder, beginning.config, overwrite=overwrite or resume, earlier=earlier)
             yield from _train(data, beginning, run, clock, shelf)
 
@@ -97,25 +97,25 @@ def train(
 
 
 def _train(
-    data: Path | str | Sequence[Sample], beginning: Beginning, run: RunFolder, clock: Clock, shelf: Shelf
+    data: Path | str | Sequence[Sample], beginning: RunStart, run: RunFolder, clock: ActiveTimer, shelf: MemmapStore
 ) -> Iterator[TrainEvent]:
     config = beginning.config
-    hardware = choose_hardware(config.device, config.precision)
+    hardware = choose_device(config.device, config.precision)
     samples, split = yield from read_split(data, config, shelf)
-    settings = TorchSettings(hardware, config.seed)
-    prepare = partial(workload_of, beginning, split, samples, hardware, shelf)
-    work = yield from beating(prepare, "Preparing the volumes")
-    with settings.lent():
-        learner = Learner(config, work.plan, hardware, work.facts)
-    told = take_up(beginning, learner, work.plan, settings)
+    settings = TorchState(hardware, config.seed)
+    prepare = partial(prepare_data, beginning, split, samples, hardware, shelf)
+    work = yield from run_in_background(prepare, "Preparing the volumes")
+    with settings.applied():
+        learner = Learner(config, work.plan, hardware, work.statistics)
+    told = restore(beginning, learner, work.plan, settings)
     if beginning.state:
-        clock.add(beginning.state.card.seconds_spent)
+        clock.add(beginning.state.header.seconds_spent)
 
     dataset = str(Path(data).absolute()) if isinstance(data, Path | str) else "layers"
     run.start(split, work.plan, hardware, dataset, beginning.start_from)
     yield RunStarted(
         run_folder=run.path,
-        device=hardware.words,
+        device=hardware.description,
         train_names=tuple(sample.name for sample in split.train),
         val_names=tuple(sample.name for sample in split.val),
         n_epochs=config.epochs,
@@ -128,14 +128,14 @@ def _train(
     for message in (*beginning.notices, *told):
         yield Notice(message)
     yield from _notices(config, hardware, split, work)
-    is_watched = config.watch and split.val and config.val_augmentation is Augmentation.NONE
-    watch = Watch(run.path, config.evaluate_every) if is_watched else None
-    yield from Sitting(config, volumes_of(samples), run, work, learner, settings, clock, watch).events()
+    is_watched = config.save_snapshots and split.val and config.val_augmentation is Augmentation.NONE
+    watch = SnapshotWriter(run.path, config.validate_every) if is_watched else None
+    yield from Trainer(config, volumes_of(samples), run, work, learner, settings, clock, watch).events()
 
 
 def read_split(
-    data: Path | str | Sequence[Sample], config: TrainingConfig, shelf: Shelf
-) -> Generator[Working, None, tuple[list[Sample], Split]]:
+    data: Path | str | Sequence[Sample], config: TrainingConfig, shelf: MemmapStore
+) -> Generator[Busy, None, tuple[list[Sample], Split]]:
     """Read the volumes of a training and put some aside for validation.
 
     Parameters
@@ -165,27 +165,27 @@ def read_split(
     samples = yield from _labelled_samples(data, config, shelf)
     gap_zyx = separating_gap(config, samples[0].voxel_size_um)
     divide = partial(split_samples, samples, config.val_fraction, config.seed, gap_zyx=gap_zyx, zero_is=config.zero_is)
-    split = yield from beating(divide, "Dividing the volumes")
-    return samples, let_corrections_count(split, samples)
+    split = yield from run_in_background(divide, "Dividing the volumes")
+    return samples, apply_corrections(split, samples)
 
 
 def _labelled_samples(
-    data: Path | str | Sequence[Sample], config: TrainingConfig, shelf: Shelf
-) -> Generator[Working, None, list[Sample]]:
+    data: Path | str | Sequence[Sample], config: TrainingConfig, shelf: MemmapStore
+) -> Generator[Busy, None, list[Sample]]:
     if isinstance(data, Path | str):
-        samples = yield from beating_each(each_sample(Path(data), Part.TRAIN, shelf), "Reading the volumes")
+        samples = yield from iterate_in_background(iter_samples(Path(data), Subset.TRAIN, shelf), "Reading the volumes")
     else:
         samples = list(data)
     if not samples:
         raise UserError("There is no volume to train on; give at least one image with labels.")
-    labelled = [(sample.labels, sample.annotated) for sample in samples if sample.labels is not None]
+    labelled = [(sample.labels, sample.label_mask) for sample in samples if sample.labels is not None]
     if not any(has_foreground(labels, config.zero_is, annotated) for labels, annotated in labelled):
         has_background = any(labels.any() for labels, _ in labelled)
         raise UserError(no_foreground_at_all(len(samples), config.zero_is, has_background=has_background))
     return samples
 
 
-def _notices(config: TrainingConfig, hardware: Hardware, split: Split, work: Workload) -> Iterator[Notice]:
+def _notices(config: TrainingConfig, hardware: ComputeDevice, split: Split, work: TrainingData) -> Iterator[Notice]:
     """Say what is allowed but may not be what was meant."""
     for message in (*hardware.notices, split.notice, work.shelf and work.shelf.notice):
         if message:
@@ -194,7 +194,7 @@ def _notices(config: TrainingConfig, hardware: Hardware, split: Split, work: Wor
         yield Notice("There is no validation: the best model is the one with the lowest training loss.")
     if config.patience and not (split.val and split.tells_best):
         yield Notice("Without foreground to validate on nothing tells when to stop early; all epochs are gone through.")
-    if config.watch and split.val and config.val_augmentation is not Augmentation.NONE:
+    if config.save_snapshots and split.val and config.val_augmentation is not Augmentation.NONE:
         yield Notice("Validation volumes are varied, so that predictions do not lie in their place: none are kept.")
     if work.plan.patch_zyx is None and config.batch_size > len(split.train):
         yield Notice(
@@ -202,15 +202,15 @@ def _notices(config: TrainingConfig, hardware: Hardware, split: Split, work: Wor
             f"each step takes {len(split.train)}."
         )
     if config.momentum > 0 and config.optimizer in (Optimizer.ADAM, Optimizer.ADAMW):
-        yield Notice(f"{config.optimizer.words} does not use the momentum of {config.momentum:g}; it has its own.")
+        yield Notice(f"{config.optimizer.label} does not use the momentum of {config.momentum:g}; it has its own.")
     yield from _notices_on_volumes(config, split)
 
 
 def _notices_on_volumes(config: TrainingConfig, split: Split) -> Iterator[Notice]:
-    for source, corrected in learnt_from_validation(split.train, split.val, split.blocks):
+    for source, corrected in find_validation_leaks(split.train, split.val, split.blocks):
         yield Notice(corrected_validation_volume(corrected, source))
     for sample in (*split.train, *split.val):
-        if sample.labels is None or sample.origin is not None:  # a correction may take an extra object away
+        if sample.labels is None or sample.provenance is not None:  # a correction may take an extra object away
             continue
-        if not has_foreground(sample.labels, config.zero_is, sample.annotated):
+        if not has_foreground(sample.labels, config.zero_is, sample.label_mask):
             yield Notice(no_foreground(sample.name))

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import torch
 
-from napari_unet3d.training.events import Pace
+from napari_unet3d.training.events import Throughput
 
 B = TypeVar("B")
 T = TypeVar("T")
@@ -17,7 +17,7 @@ T = TypeVar("T")
 _SECONDS_BETWEEN = 1.0  # two reports
 
 
-class PaceMeter:
+class ThroughputMeter:
     """Measures steps by the clock of the run, which stands still while the run is paused.
 
     It never lets the GPU wait: that a step is over, its loss tells, which training reads anyhow.
@@ -63,19 +63,19 @@ class PaceMeter:
         self._n_steps += 1
         return made
 
-    def hear(self, read: Callable[[], float]) -> float:
+    def read(self, read: Callable[[], float]) -> float:
         """Give what `read` gives, and count the time that it takes as work."""
         asked = self._now()
         loss = read()
         self._seconds += self._now() - asked
         return loss
 
-    def report(self, epoch: int) -> Pace | None:
+    def report(self, epoch: int) -> Throughput | None:
         """Give what was measured since the last report, if that is a second ago."""
         now, seconds = self._now(), self._seconds
         if now - self._reported < _SECONDS_BETWEEN or seconds <= 0:
             return None
-        pace = Pace(epoch, self._n_steps / seconds, self._waited / seconds, gpu_memory(self._device))
+        pace = Throughput(epoch, self._n_steps / seconds, self._waited / seconds, gpu_memory(self._device))
         self._reported, self._n_steps, self._waited, self._seconds = now, 0, 0.0, 0.0
         return pace
 
@@ -94,7 +94,7 @@ def gpu_memory(device: torch.device) -> int | None:
 E = TypeVar("E")
 
 
-class Clock:
+class ActiveTimer:
     """Counts the seconds in which a generator works; a run that is paused by not being asked takes none.
 
     Parameters

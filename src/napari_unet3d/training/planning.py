@@ -12,15 +12,15 @@ from typing import Protocol
 
 import numpy as np
 
-from napari_unet3d.configs import Fit, SpacingMode, TrainingConfig, ZeroIs
-from napari_unet3d.data.ground_truth import read_truth
+from napari_unet3d.configs import ResizeMode, SpacingMode, TrainingConfig, ZeroIs
+from napari_unet3d.data.ground_truth import decode_labels
 from napari_unet3d.data.sample import Sample, Shape3D, VoxelSize
 from napari_unet3d.errors import UserError
-from napari_unet3d.model.devices import Hardware
+from napari_unet3d.model.devices import ComputeDevice
 from napari_unet3d.model.network import operations_per_voxel
 from napari_unet3d.model.plan import LabelClass, Plan, strides_for
 from napari_unet3d.training.loading.targets import find_classes
-from napari_unet3d.transforms.pad import fitted_shape, halved, least_shape
+from napari_unet3d.transforms.pad import divisible_shape, halve_longest_side, minimum_shape
 from napari_unet3d.transforms.resample import shape_at_spacing
 
 _CPU_VOXELS, _GPU_VOXELS = 64**3, 128**3  # of a patch
@@ -29,7 +29,7 @@ _SPARSE_PART = 2 / 3  # of a volume's side, at the most, where only a part of it
 _PATCHES_PER_STEP = 2  # a single one is several times slower per voxel on a CPU, and its gradient is rough
 
 
-def make_plan(train: Sequence[Sample], val: Sequence[Sample], config: TrainingConfig, hardware: Hardware) -> Plan:
+def make_plan(train: Sequence[Sample], val: Sequence[Sample], config: TrainingConfig, hardware: ComputeDevice) -> Plan:
     """Settle what a run works with.
 
     Parameters
@@ -47,7 +47,7 @@ def make_plan(train: Sequence[Sample], val: Sequence[Sample], config: TrainingCo
         If patch, classes or names cannot be used.
     """
     truths = (
-        read_truth(sample.labels, config.task, config.zero_is, sample.annotated)
+        decode_labels(sample.labels, config.task, config.zero_is, sample.label_mask)
         for sample in (*train, *val)
         if sample.labels is not None
     )
@@ -55,7 +55,7 @@ def make_plan(train: Sequence[Sample], val: Sequence[Sample], config: TrainingCo
     return plan_for(train, classes, config, hardware)
 
 
-class Sized(Protocol):
+class HasShape(Protocol):
     """A volume of which only the size is known; samples are that, too."""
 
     @property
@@ -68,7 +68,7 @@ class Sized(Protocol):
 
 
 def plan_for(
-    train: Sequence[Sized], classes: tuple[LabelClass, ...], config: TrainingConfig, hardware: Hardware
+    train: Sequence[HasShape], classes: tuple[LabelClass, ...], config: TrainingConfig, hardware: ComputeDevice
 ) -> Plan:
     """Settle what a run works with, from the sizes of the training volumes.
 
@@ -104,23 +104,23 @@ def plan_for(
     return plan.model_copy(update={"patch_zyx": patch, "batch_size": batch_size})
 
 
-def _common_spacing(train: Sequence[Sized], config: TrainingConfig) -> VoxelSize | None:
-    return median_voxel_size(train) if config.spacing == (SpacingMode.COMMON,) else config.spacing_um
+def _common_spacing(train: Sequence[HasShape], config: TrainingConfig) -> VoxelSize | None:
+    return median_voxel_size(train) if config.spacing == (SpacingMode.MEDIAN,) else config.spacing_um
 
 
-def median_voxel_size(samples: Sequence[Sized]) -> VoxelSize:
+def median_voxel_size(samples: Sequence[HasShape]) -> VoxelSize:
     """Give the median voxel size along z, y, x in µm."""
     z, y, x = np.median([sample.voxel_size_um for sample in samples], axis=0).tolist()
     return z, y, x
 
 
-def shape_at(sample: Sized, spacing_um: VoxelSize | None) -> Shape3D:
+def shape_at(sample: HasShape, spacing_um: VoxelSize | None) -> Shape3D:
     """Give the shape (z, y, x) of a volume that is brought to a voxel size in µm; its own shape for None."""
     return sample.shape if spacing_um is None else shape_at_spacing(sample.shape, sample.voxel_size_um, spacing_um)
 
 
 def _patch(
-    shapes: Sequence[Shape3D], voxel_size_um: VoxelSize, config: TrainingConfig, plan: Plan, hardware: Hardware
+    shapes: Sequence[Shape3D], voxel_size_um: VoxelSize, config: TrainingConfig, plan: Plan, hardware: ComputeDevice
 ) -> Shape3D | None:
     if config.patch_shape is not None:
         check_patch(config.patch_shape, plan)
@@ -129,7 +129,7 @@ def _patch(
         return None
     most = _most_voxels(config, plan, hardware)
     is_sparse = config.zero_is is ZeroIs.UNLABELLED
-    fitted = {fitted_shape(shape, plan.total_stride, config.fit) for shape in shapes}
+    fitted = {divisible_shape(shape, plan.total_stride, config.resize_mode) for shape in shapes}
     if not is_sparse and len(shapes) > 1 and len(fitted) == 1 and prod(next(iter(fitted))) <= most:
         return None  # small volumes of one shape lose nothing by being seen whole
     # Painted slices must also come to lie at the borders of patches, where a network sees the zeros that it pads with.
@@ -138,7 +138,7 @@ def _patch(
     return patch_for((z, y, x), voxel_size_um, plan.total_stride, most)
 
 
-def _most_voxels(config: TrainingConfig, plan: Plan, hardware: Hardware) -> int:
+def _most_voxels(config: TrainingConfig, plan: Plan, hardware: ComputeDevice) -> int:
     """Say how many voxels a patch may have.
 
     On a CPU a step of two patches takes about as long as with preset small, half a second on two cores: Stop answers
@@ -174,7 +174,7 @@ def patch_for(shape: Shape3D, voxel_size_um: VoxelSize, total_stride: Shape3D, n
         free = [axis for axis in free if axis not in short] if short else []
     z, y, x = (
         max(least, _to_multiple(side, stride, short=side >= full))
-        for side, stride, least, full in zip(sides, total_stride, least_shape(total_stride), shape, strict=True)
+        for side, stride, least, full in zip(sides, total_stride, minimum_shape(total_stride), shape, strict=True)
     )
     return z, y, x
 
@@ -186,7 +186,7 @@ def _to_multiple(side: float, stride: int, *, short: bool) -> int:
 
 def check_patch(patch: Shape3D, plan: Plan) -> None:
     """Raise a `UserError` when the network cannot halve a patch (z, y, x) as often as it has to."""
-    for axis, side, stride, least in zip("zyx", patch, plan.total_stride, least_shape(plan.total_stride), strict=True):
+    for axis, side, stride, least in zip("zyx", patch, plan.total_stride, minimum_shape(plan.total_stride), strict=True):
         if side % stride or side < least:
             below, above = max(least, side // stride * stride), max(least, -(-side // stride) * stride)
             raise UserError(
@@ -212,10 +212,10 @@ def smaller_plan(plan: Plan, shapes: Sequence[Shape3D]) -> Plan | None:
     """
     if plan.batch_size > 1:
         return plan.model_copy(update={"batch_size": plan.batch_size // 2})
-    smaller = halved(plan.patch_zyx or largest_shape(shapes, plan), plan.total_stride)
+    smaller = halve_longest_side(plan.patch_zyx or largest_shape(shapes, plan), plan.total_stride)
     return None if smaller is None else plan.model_copy(update={"patch_zyx": smaller})
 
 
 def largest_shape(shapes: Sequence[Shape3D], plan: Plan) -> Shape3D:
     """Give the shape (z, y, x) of the largest volume, padded to what the network can halve."""
-    return max((fitted_shape(shape, plan.total_stride, Fit.PAD) for shape in shapes), key=prod)
+    return max((divisible_shape(shape, plan.total_stride, ResizeMode.PAD) for shape in shapes), key=prod)

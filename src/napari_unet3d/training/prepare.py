@@ -11,19 +11,19 @@ import torch
 from numpy.typing import NDArray
 
 from napari_unet3d.configs import Task, TrainingConfig
-from napari_unet3d.data.memmap import Shelf
+from napari_unet3d.data.memmap import MemmapStore
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.split import Split
 from napari_unet3d.errors import OutOfMemory
-from napari_unet3d.model.devices import Hardware, explain_memory_errors
+from napari_unet3d.model.devices import ComputeDevice, explain_memory_errors
 from napari_unet3d.model.plan import Plan
-from napari_unet3d.training.background import go_on_if_wanted
+from napari_unet3d.training.background import raise_if_cancelled
 from napari_unet3d.training.loading.batches import Batches
-from napari_unet3d.training.loading.gpu_cache import fits, settle
+from napari_unet3d.training.loading.gpu_cache import fits_on_gpu, cache_on_gpu
 from napari_unet3d.training.loading.targets import FULL_DISTANCE
 from napari_unet3d.training.loading.validation import Validation
-from napari_unet3d.training.loading.volumes import ReadyVolume, make_ready
-from napari_unet3d.training.optim.learner import TrainingFacts
+from napari_unet3d.training.loading.volumes import PreparedVolume, prepare_volume
+from napari_unet3d.training.optim.learner import DataStatistics
 from napari_unet3d.training.optim.losses import class_weights
 from napari_unet3d.training.planning import make_plan, shape_at, smaller_plan
 from napari_unet3d.training.probe import fit_to_memory
@@ -32,7 +32,7 @@ _OWN_MEMORY = torch.device("cpu")
 
 
 @dataclass(frozen=True, slots=True)
-class Workload:
+class TrainingData:
     """What a run works on; made by `make_workload`.
 
     Attributes
@@ -58,10 +58,10 @@ class Workload:
     plan: Plan
     training: Batches
     validation: Validation
-    facts: TrainingFacts
-    shelf: Shelf | None = None
+    statistics: DataStatistics
+    shelf: MemmapStore | None = None
 
-    def made_smaller(self) -> Workload:
+    def with_less_memory(self) -> TrainingData:
         """Give the same work with less memory: with volumes in the machine's own, or else with about half per step.
 
         There are as many steps as before; in the second case, each sees less.
@@ -77,13 +77,13 @@ class Workload:
         smaller = smaller_plan(self.plan, shapes)
         if smaller is None:
             raise OutOfMemory(
-                f"There is not enough memory for a single patch of {self.plan.words}. "
+                f"There is not enough memory for a single patch of {self.plan.description}. "
                 "Choose a smaller preset, or close other programs that use the same memory."
             )
         return prepare(self.split, self.config, smaller, _OWN_MEMORY, len(self.training), self.shelf)
 
 
-def make_workload(split: Split, config: TrainingConfig, hardware: Hardware, shelf: Shelf | None = None) -> Workload:
+def plan_and_prepare(split: Split, config: TrainingConfig, hardware: ComputeDevice, shelf: MemmapStore | None = None) -> TrainingData:
     """Plan a run and prepare its volumes.
 
     Raises
@@ -94,7 +94,7 @@ def make_workload(split: Split, config: TrainingConfig, hardware: Hardware, shel
     return prepare(split, config, plan_for(split, config, hardware), hardware.device, shelf=shelf)
 
 
-def plan_for(split: Split, config: TrainingConfig, hardware: Hardware) -> Plan:
+def plan_for(split: Split, config: TrainingConfig, hardware: ComputeDevice) -> Plan:
     """Plan a run whose steps fit into the memory.
 
     Raises
@@ -112,8 +112,8 @@ def prepare(
     plan: Plan,
     device: torch.device,
     n_steps_per_epoch: int = 0,
-    shelf: Shelf | None = None,
-) -> Workload:
+    shelf: MemmapStore | None = None,
+) -> TrainingData:
     """Make the volumes of a split ready for a plan.
 
     Parameters
@@ -133,46 +133,46 @@ def prepare(
     """
     with explain_memory_errors():
         train, val = (_ready(samples, config, plan, shelf) for samples in (split.train, split.val))
-    if fits((*train, *val), config, plan, device):
+    if fits_on_gpu((*train, *val), config, plan, device):
         with suppress(OutOfMemory), explain_memory_errors():  # then there is less in one piece than in all
-            train, val = (settle(volumes, device) for volumes in (train, val))
+            train, val = (cache_on_gpu(volumes, device) for volumes in (train, val))
     # Each worker process would be given volumes on disk as copies in memory.
     alone = shelf is not None and shelf.n_bytes_on_disk > 0
     training = Batches(train, config.model_copy(update={"workers": 0}) if alone else config, plan, n_steps_per_epoch)
     n_voxels = _voxels_per_class(train, plan)
-    facts = TrainingFacts(
+    facts = DataStatistics(
         fractions=_output_fractions(train, n_voxels, plan.task),
         weights=class_weights(config, n_voxels.tolist()),
         n_steps=config.epochs * len(training),
     )
-    return Workload(config, split, plan, training, Validation(val, plan, config.val_augmentation), facts, shelf)
+    return TrainingData(config, split, plan, training, Validation(val, plan, config.val_augmentation), facts, shelf)
 
 
-def _ready(samples: Sequence[Sample], config: TrainingConfig, plan: Plan, shelf: Shelf | None) -> list[ReadyVolume]:
+def _ready(samples: Sequence[Sample], config: TrainingConfig, plan: Plan, shelf: MemmapStore | None) -> list[PreparedVolume]:
     ready = []
     for sample in samples:
-        go_on_if_wanted()
-        ready.append(make_ready(sample, config, plan, shelf))
+        raise_if_cancelled()
+        ready.append(prepare_volume(sample, config, plan, shelf))
     return ready
 
 
-def _voxels_per_class(volumes: list[ReadyVolume], plan: Plan) -> NDArray[np.int64]:
+def _voxels_per_class(volumes: list[PreparedVolume], plan: Plan) -> NDArray[np.int64]:
     """Count the annotated voxels of background and of each class."""
-    n_classes = 1 + (len(plan.classes) if plan.task is Task.CLASSES else 1)
-    counts: NDArray[np.int64] = np.sum([volume.places.n_voxels_of[:n_classes] for volume in volumes], axis=0)
+    n_classes = 1 + (len(plan.classes) if plan.task is Task.SEMANTIC else 1)
+    counts: NDArray[np.int64] = np.sum([volume.patch_sampler.n_voxels_of[:n_classes] for volume in volumes], axis=0)
     return counts
 
 
-def _output_fractions(volumes: list[ReadyVolume], n_voxels: NDArray[np.int64], task: Task) -> tuple[float, ...]:
+def _output_fractions(volumes: list[PreparedVolume], n_voxels: NDArray[np.int64], task: Task) -> tuple[float, ...]:
     """Give the part of the annotated voxels that each output of the network stands for."""
     total = max(1, int(n_voxels.sum()))
     foreground = float(n_voxels[1:].sum()) / total
     match task:
-        case Task.FOREGROUND:
+        case Task.BINARY:
             return (foreground,)
-        case Task.CLASSES:
+        case Task.SEMANTIC:
             return tuple((n_voxels / total).tolist())
-        case Task.OBJECTS:
+        case Task.INSTANCE:
             boundary, distance = (
                 sum(float(volume.targets[channel].sum()) for volume in volumes) / total for channel in (1, 2)
             )

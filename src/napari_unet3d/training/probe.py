@@ -14,10 +14,10 @@ import torch
 from napari_unet3d.configs import Task, TrainingConfig
 from napari_unet3d.data.sample import Shape3D
 from napari_unet3d.errors import OutOfMemory
-from napari_unet3d.model.devices import Hardware, TorchSettings, free_memory
+from napari_unet3d.model.devices import ComputeDevice, TorchState, free_memory
 from napari_unet3d.model.network import training_memory
 from napari_unet3d.model.plan import Plan
-from napari_unet3d.training.optim.learner import Learner, TrainingFacts
+from napari_unet3d.training.optim.learner import Learner, DataStatistics
 from napari_unet3d.training.planning import largest_shape, smaller_plan
 
 _USABLE = 0.8  # of the free memory: a viewer, other programs and validation need some, too
@@ -40,7 +40,7 @@ class Probe:
     seconds: float
 
 
-def fit_to_memory(plan: Plan, shapes: Sequence[Shape3D], config: TrainingConfig, hardware: Hardware) -> Plan:
+def fit_to_memory(plan: Plan, shapes: Sequence[Shape3D], config: TrainingConfig, hardware: ComputeDevice) -> Plan:
     """Make batch and patch smaller until a step takes a part of the free memory only.
 
     A size that is asked for by hand is not made smaller, and neither is the smallest one: the run finds out by itself
@@ -70,7 +70,7 @@ def _is_auto(config: TrainingConfig) -> bool:
     return config.patch_shape is None and not config.wants_whole_volumes
 
 
-def _fits(plan: Plan, shapes: Sequence[Shape3D], config: TrainingConfig, hardware: Hardware) -> bool:
+def _fits(plan: Plan, shapes: Sequence[Shape3D], config: TrainingConfig, hardware: ComputeDevice) -> bool:
     free = free_memory(hardware.device)
     shape = plan.patch_zyx or largest_shape(shapes, plan)
     if training_memory(config, plan, shape) > _USABLE * free:
@@ -81,7 +81,7 @@ def _fits(plan: Plan, shapes: Sequence[Shape3D], config: TrainingConfig, hardwar
         return False
 
 
-def measure_step(plan: Plan, shape: Shape3D, config: TrainingConfig, hardware: Hardware) -> Probe:
+def measure_step(plan: Plan, shape: Shape3D, config: TrainingConfig, hardware: ComputeDevice) -> Probe:
     """Make one step of a throw-away network on random numbers.
 
     Parameters
@@ -100,15 +100,15 @@ def measure_step(plan: Plan, shape: Shape3D, config: TrainingConfig, hardware: H
     OutOfMemory
         When the step does not fit.
     """
-    n_channels = 3 if plan.task is Task.OBJECTS else 1
-    fractions = (0.5,) * plan.n_outputs
-    settings = TorchSettings(hardware, config.seed)
-    with settings.lent(), _peak_memory(hardware) as peak:
-        learner = Learner(config, plan, hardware, TrainingFacts(fractions, None, n_steps=1))
+    n_channels = 3 if plan.task is Task.INSTANCE else 1
+    fractions = (0.5,) * plan.out_channels
+    settings = TorchState(hardware, config.seed)
+    with settings.applied(), _peak_memory(hardware) as peak:
+        learner = Learner(config, plan, hardware, DataStatistics(fractions, None, n_steps=1))
         began = time.monotonic()
         images = torch.rand(plan.batch_size, 1, *shape, generator=torch.Generator().manual_seed(0))
         targets = (images > 0.5).byte().expand(-1, n_channels, -1, -1, -1)
-        learner.hear(learner.step(images, targets))  # which waits for a GPU
+        learner.wait(learner.step(images, targets))  # which waits for a GPU
         seconds = time.monotonic() - began
     # What a process has freed before it takes again without growing, so growth alone may say too little.
     least = training_memory(config, plan, shape) if hardware.device.type == "cpu" else 0
@@ -116,7 +116,7 @@ def measure_step(plan: Plan, shape: Shape3D, config: TrainingConfig, hardware: H
 
 
 @contextmanager
-def _peak_memory(hardware: Hardware) -> Iterator[list[int]]:
+def _peak_memory(hardware: ComputeDevice) -> Iterator[list[int]]:
     """Measure the most memory that is taken within a block; the number stands in the list after it."""
     peak = [0]
     if hardware.device.type == "cuda":

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_unet3d.configs import NETWORK_SETTINGS, TrainingConfig
-from napari_unet3d.data.memmap import Shelf
+from napari_unet3d.data.memmap import MemmapStore
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.split import Split
 from napari_unet3d.errors import UserError, explain_os_errors
 from napari_unet3d.files import CONFIG_FILE, HISTORY_FILE, MODEL_FILE, RESUME_FILE
 from napari_unet3d.model.checkpoint import Checkpoint, load_checkpoint
-from napari_unet3d.model.devices import Hardware, TorchSettings
+from napari_unet3d.model.devices import ComputeDevice, TorchState
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.training.optim.learner import Learner
 from napari_unet3d.training.planning import make_plan
-from napari_unet3d.training.prepare import Workload, make_workload, prepare
+from napari_unet3d.training.prepare import TrainingData, plan_and_prepare, prepare
 from napari_unet3d.training.resume_state import (
     RunState,
     check_same_volumes,
@@ -31,7 +31,7 @@ LENGTH_SETTINGS = frozenset({"epochs", "max_minutes", "patience", "watch"})  # w
 
 
 @dataclass(frozen=True, slots=True)
-class Beginning:
+class RunStart:
     """What a run begins with.
 
     Attributes
@@ -55,9 +55,9 @@ class Beginning:
     start_from: Path | None = None
 
 
-def begin(
+def resolve_start(
     run_folder: Path, config: TrainingConfig | None, *, resume: bool, start_from: Checkpoint | Path | str | None
-) -> Beginning:
+) -> RunStart:
     """Find out how a run begins; nothing is written.
 
     Of the settings only those count that were given by hand (``config.model_fields_set``). The others are those of
@@ -83,7 +83,7 @@ def begin(
         state = load_run_state(run_folder / RESUME_FILE)
         if not (run_folder / MODEL_FILE).exists():  # only an epoch that is better still would write it again
             raise UserError(f"The run in {run_folder} has lost its {MODEL_FILE}. Put it back, or train anew.")
-        return Beginning(_with_new_length(state.card.config, config), state)
+        return RunStart(_with_new_length(state.header.config, config), state)
     notices: tuple[str, ...] = ()
     if resume:
         _check_nothing_is_lost(run_folder)
@@ -91,10 +91,10 @@ def begin(
         notices = (f"There is no {RESUME_FILE} in {run_folder} yet: the run begins anew.",)
     config = config or TrainingConfig()
     if start_from is None:
-        return Beginning(config, notices=notices)
+        return RunStart(config, notices=notices)
     model = start_from if isinstance(start_from, Checkpoint) else load_checkpoint(start_from)
     path = None if isinstance(start_from, Checkpoint) else Path(start_from).absolute()
-    return Beginning(_with_network_of(model, config), model=model, notices=notices, start_from=path)
+    return RunStart(_with_network_of(model, config), model=model, notices=notices, start_from=path)
 
 
 def _with_new_length(settled: TrainingConfig, given: TrainingConfig | None) -> TrainingConfig:
@@ -155,9 +155,9 @@ def _settings_of_folder(run_folder: Path, given: TrainingConfig | None) -> Train
     return _with_new_length(settled, given)
 
 
-def workload_of(
-    beginning: Beginning, split: Split, samples: Sequence[Sample], hardware: Hardware, shelf: Shelf
-) -> Workload:
+def prepare_data(
+    beginning: RunStart, split: Split, samples: Sequence[Sample], hardware: ComputeDevice, shelf: MemmapStore
+) -> TrainingData:
     """Prepare the volumes as the run needs them; a run that goes on keeps its plan.
 
     Raises
@@ -167,8 +167,8 @@ def workload_of(
     """
     config, state = beginning.config, beginning.state
     if state is None:
-        return make_workload(split, config, hardware, shelf)
-    card = state.card
+        return plan_and_prepare(split, config, hardware, shelf)
+    card = state.header
     check_same_volumes(card, samples)
     fresh = make_plan(split.train, split.val, config, hardware)
     sizes = {"patch_zyx": card.plan.patch_zyx, "batch_size": card.plan.batch_size}
@@ -182,7 +182,7 @@ def workload_of(
     return prepare(split, config, card.plan, hardware.device, card.n_steps_per_epoch, shelf)
 
 
-def take_up(beginning: Beginning, learner: Learner, plan: Plan, settings: TorchSettings) -> list[str]:
+def restore(beginning: RunStart, learner: Learner, plan: Plan, settings: TorchState) -> list[str]:
     """Bring a new learner to where the run begins, and say what could not be taken over.
 
     Raises
@@ -194,13 +194,13 @@ def take_up(beginning: Beginning, learner: Learner, plan: Plan, settings: TorchS
         return _start_from(beginning.model, learner, plan)
     if beginning.state is None:
         return []
-    state, card = beginning.state, beginning.state.card
-    learner.adopt(state.weights)
-    if learner.average is not None and state.average:
-        learner.average.restore(state.average, card.n_averaged_steps)
+    state, card = beginning.state, beginning.state.header
+    learner.load_weights(state.weights)
+    if learner.ema is not None and state.ema:
+        learner.ema.restore(state.ema, card.n_averaged_steps)
     restore_optimizer(learner.optimizer, card.groups, state.moments)
-    if card.scaler and learner.descent.is_scaled:
-        learner.descent.scaler.load_state_dict(dict(card.scaler))
+    if card.scaler and learner.stepper.is_scaled:
+        learner.stepper.scaler.load_state_dict(dict(card.scaler))
     learner.n_steps = card.n_steps
     if card.device_type != settings.device_type:
         return [
@@ -221,7 +221,7 @@ def _start_from(model: Checkpoint, learner: Learner, plan: Plan) -> list[str]:
             "The weights of the model to start from do not fit the network of this run, which halves other axes or "
             "has other kernels. Choose another model, or bring the volumes to its voxel size."
         )
-    learner.adopt({**own, **fitting})
+    learner.load_weights({**own, **fitting})
     told = []
     if missing or (model.plan.task, model.plan.classes) != (plan.task, plan.classes):
         told.append(

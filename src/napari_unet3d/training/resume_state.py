@@ -22,7 +22,7 @@ from napari_unet3d.model.network import build_unet
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.model.tensor_file import (
     FileKind,
-    opened_tensors,
+    open_tensors,
     read_tensors,
     shapes_in,
     types_in,
@@ -42,7 +42,7 @@ _Number = bool | int | float | None
 _MOST_VOLUMES_NAMED = 3
 
 
-class VolumeSeen(BaseModel):
+class VolumeInfo(BaseModel):
     """A volume that the run was given: its name and its shape (z, y, x)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,7 +51,7 @@ class VolumeSeen(BaseModel):
     shape: tuple[PositiveInt, PositiveInt, PositiveInt]
 
 
-class RunCard(BaseModel):
+class RunHeader(BaseModel):
     """The part of a run's state that is text.
 
     Attributes
@@ -89,7 +89,7 @@ class RunCard(BaseModel):
 
     config: TrainingConfig
     plan: Plan
-    volumes: tuple[VolumeSeen, ...]
+    volumes: tuple[VolumeInfo, ...]
     train_names: tuple[str, ...]
     val_names: tuple[str, ...]
     blocks: tuple[Block, ...] = ()
@@ -124,19 +124,19 @@ class RunState:
         State of torch's random numbers.
     """
 
-    card: RunCard
+    header: RunHeader
     weights: dict[str, torch.Tensor]
     random_state: torch.Tensor
-    average: dict[str, torch.Tensor] = field(default_factory=dict)
+    ema: dict[str, torch.Tensor] = field(default_factory=dict)
     moments: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
-def volumes_of(samples: Sequence[Sample]) -> tuple[VolumeSeen, ...]:
+def volumes_of(samples: Sequence[Sample]) -> tuple[VolumeInfo, ...]:
     """Note which volumes a run is given."""
-    return tuple(VolumeSeen(name=sample.name, shape=sample.shape) for sample in samples)
+    return tuple(VolumeInfo(name=sample.name, shape=sample.shape) for sample in samples)
 
 
-def check_same_volumes(card: RunCard, samples: Sequence[Sample]) -> None:
+def check_same_volumes(card: RunHeader, samples: Sequence[Sample]) -> None:
     """Refuse to go on with other data than the run began with.
 
     Raises
@@ -153,7 +153,7 @@ def check_same_volumes(card: RunCard, samples: Sequence[Sample]) -> None:
     )
 
 
-def _volumes_in_words(volumes: Sequence[VolumeSeen]) -> str:
+def _volumes_in_words(volumes: Sequence[VolumeInfo]) -> str:
     words = [f"'{volume.name}' {volume.shape}" for volume in volumes[:_MOST_VOLUMES_NAMED]]
     more = len(volumes) - len(words)
     return ", ".join(words) + (f" and {more} more" if more else "")
@@ -214,11 +214,11 @@ def save_run_state(path: Path, state: RunState) -> None:
     """
     tensors = {
         **{_WEIGHTS + name: tensor for name, tensor in state.weights.items()},
-        **{_AVERAGE + name: tensor for name, tensor in state.average.items()},
+        **{_AVERAGE + name: tensor for name, tensor in state.ema.items()},
         **{_OPTIMIZER + name: tensor for name, tensor in state.moments.items()},
         _RANDOM: state.random_state,
     }
-    write_tensors(path, _KIND, state.card, tensors)
+    write_tensors(path, _KIND, state.header, tensors)
 
 
 def load_run_state(path: Path) -> RunState:
@@ -229,7 +229,7 @@ def load_run_state(path: Path) -> RunState:
     UserError
         When there is no such file, or it is no whole state that this version understands.
     """
-    with opened_tensors(path, _KIND, RunCard) as (card, file):
+    with open_tensors(path, _KIND, RunHeader) as (card, file):
         fits = _fits(card, shapes_in(file), types_in(file))
         tensors = read_tensors(file) if fits else {}
     if not fits or not _is_random_state(tensors[_RANDOM], card.device_type):
@@ -238,9 +238,9 @@ def load_run_state(path: Path) -> RunState:
             "Train again from the beginning, or from the run's model."
         )
     return RunState(
-        card=card,
+        header=card,
         weights=_part(tensors, _WEIGHTS),
-        average=_part(tensors, _AVERAGE),
+        ema=_part(tensors, _AVERAGE),
         moments=_part(tensors, _OPTIMIZER),
         random_state=tensors[_RANDOM],
     )
@@ -250,7 +250,7 @@ def _part(tensors: dict[str, Any], prefix: str) -> dict[str, Any]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def _fits(card: RunCard, shapes: dict[str, tuple[int, ...]], types: dict[str, str]) -> bool:
+def _fits(card: RunHeader, shapes: dict[str, tuple[int, ...]], types: dict[str, str]) -> bool:
     """Compare names, shapes and types with the network of the card before any memory is taken for them."""
     if len(card.plan.strides) != len(card.config.preset.channels) - 1 or card.plan.task is not card.config.task:
         return False

@@ -27,12 +27,12 @@ from napari_unet3d.files import (
     write_text,
 )
 from napari_unet3d.model.checkpoint import Checkpoint, package_versions, save_checkpoint
-from napari_unet3d.model.devices import Hardware, cudnn_version
+from napari_unet3d.model.devices import ComputeDevice, cudnn_version
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.model.tensor_file import UNFINISHED
 from napari_unet3d.runs.history import EpochRecord, best_record
-from napari_unet3d.runs.snapshot_files import remove_watch
-from napari_unet3d.training.resume_state import RunCard
+from napari_unet3d.runs.snapshot_files import remove_snapshots
+from napari_unet3d.training.resume_state import RunHeader
 
 if TYPE_CHECKING:
     import torch
@@ -62,7 +62,7 @@ class RunFolder:
         If it holds a run that may not be replaced.
     """
 
-    def __init__(self, path: Path, config: TrainingConfig, *, overwrite: bool, earlier: RunCard | None = None) -> None:
+    def __init__(self, path: Path, config: TrainingConfig, *, overwrite: bool, earlier: RunHeader | None = None) -> None:
         self.path, self.model = path, path / MODEL_FILE
         self._config, self._earlier = config, earlier
         self.plan: Plan
@@ -77,7 +77,7 @@ class RunFolder:
                 "choose another run folder, or allow this one to be overwritten."
             )
 
-    def start(self, split: Split, plan: Plan, hardware: Hardware, dataset: str, start_from: Path | None = None) -> None:
+    def start(self, split: Split, plan: Plan, hardware: ComputeDevice, dataset: str, start_from: Path | None = None) -> None:
         """Write settings and environment, and remove the results of a run that is replaced.
 
         Parameters
@@ -103,7 +103,7 @@ class RunFolder:
             "versions": package_versions(),
             "platform": platform.platform(),
             "plan": plan.model_dump(mode="json"),
-            "device": hardware.words,
+            "device": hardware.description,
             "cudnn": cudnn_version() if hardware.device.type == "cuda" else None,
             "dataset": dataset,
             "start_from": self._began_with() if self._earlier else start_from and str(start_from),
@@ -118,7 +118,7 @@ class RunFolder:
         for name in _RESULTS:
             with explain_os_errors(self.path / name, "remove"):
                 (self.path / name).unlink(missing_ok=True)
-        remove_watch(self.path)
+        remove_snapshots(self.path)
 
     def _began_with(self) -> str | None:
         try:

@@ -9,66 +9,66 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.configs import Fit, Task, TrainingConfig
-from napari_unet3d.data.ground_truth import Truth
+from napari_unet3d.configs import ResizeMode, Task, TrainingConfig
+from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.sample import Sample, Shape3D
 from napari_unet3d.data.split import Block, Role
 from napari_unet3d.model.plan import Plan
-from napari_unet3d.runs.snapshot_files import KeptPrediction, VolumeCard, WatchedVolume
+from napari_unet3d.runs.snapshot_files import SnapshotPrediction, SnapshotVolume, SnapshotData
 from napari_unet3d.training.loading.patch_sampler import Tile
-from napari_unet3d.training.loading.targets import IGNORED
-from napari_unet3d.training.loading.volumes import ReadyVolume
+from napari_unet3d.training.loading.targets import IGNORE_INDEX
+from napari_unet3d.training.loading.volumes import PreparedVolume
 from napari_unet3d.training.planning import shape_at
-from napari_unet3d.training.prepare import Workload
-from napari_unet3d.transforms.pad import kept_part
+from napari_unet3d.training.prepare import TrainingData
+from napari_unet3d.transforms.pad import valid_region
 
 MOST_VOXELS = 2**26
 """Of all watched volumes together; those that no longer fit are not watched."""
 
 
-class Grid:
+class SnapshotGrid:
     """The grid of one watched volume, and what was seen of it since `forget`.
 
     Of a padded volume it is the part without the padding; of one that is cropped or resized, all that the network sees.
     """
 
-    def __init__(self, number: int, card: VolumeCard, ready: ReadyVolume, part: tuple[slice, ...]) -> None:
+    def __init__(self, number: int, card: SnapshotVolume, ready: PreparedVolume, part: tuple[slice, ...]) -> None:
         self.number, self.card = number, card
         self._ready, self._part = ready, part
-        self.forget()
+        self.reset()
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Begin with another evaluation."""
         self._labels = np.zeros(self._ready.shape, np.uint8)
         self._predicted = np.zeros(self._ready.shape, np.bool_)
 
-    def see(self, tile: Tile, labels: NDArray[np.uint8]) -> None:
+    def add(self, tile: Tile, labels: NDArray[np.uint8]) -> None:
         """Take in labels of shape (z, y, x) at a place; only its fresh part counts."""
-        fresh = tuple(slice(first, None) for first in tile.fresh)
+        fresh = tuple(slice(first, None) for first in tile.first_uncovered)
         place = tuple(
             slice(start + first, start + side)
-            for start, first, side in zip(tile.start, tile.fresh, labels.shape, strict=True)
+            for start, first, side in zip(tile.start, tile.first_uncovered, labels.shape, strict=True)
         )
         self._labels[place] = labels[fresh]
         self._predicted[place] = True
 
-    def prediction(self, plan: Plan) -> KeptPrediction:
+    def prediction(self, plan: Plan) -> SnapshotPrediction:
         """Give what was predicted, as label values."""
         predicted = self._predicted[self._part]
-        return KeptPrediction(_values(self._labels[self._part], plan), None if predicted.all() else predicted)
+        return SnapshotPrediction(_values(self._labels[self._part], plan), None if predicted.all() else predicted)
 
-    def volume(self, plan: Plan) -> WatchedVolume:
+    def volume(self, plan: Plan) -> SnapshotData:
         """Give grey values and truth."""
         targets = np.asarray(self._ready.targets[0][self._part])
-        annotated = targets != IGNORED
+        annotated = targets != IGNORE_INDEX
         labels = _values(np.where(annotated, targets, 0), plan)
-        truth = Truth(labels, None if annotated.all() else annotated)
-        return WatchedVolume(self.card, np.asarray(self._ready.image[self._part]), truth)
+        truth = GroundTruth(labels, None if annotated.all() else annotated)
+        return SnapshotData(self.card, np.asarray(self._ready.image[self._part]), truth)
 
 
-def choose_grids(work: Workload) -> tuple[list[Grid], tuple[str, ...]]:
+def choose_grids(work: TrainingData) -> tuple[list[SnapshotGrid], tuple[str, ...]]:
     """Choose the volumes that are watched, the first ones that fit, and name the others."""
-    grids: list[Grid] = []
+    grids: list[SnapshotGrid] = []
     left_out: list[str] = []
     room = MOST_VOXELS
     blocks = work.split.blocks
@@ -80,13 +80,13 @@ def choose_grids(work: Workload) -> tuple[list[Grid], tuple[str, ...]]:
             left_out.append(sample.name)
             continue
         room -= size
-        grids.append(Grid(number, card, ready, part))
+        grids.append(SnapshotGrid(number, card, ready, part))
     return grids, tuple(left_out)
 
 
 def _place(
-    sample: Sample, blocks: Sequence[Block], ready: ReadyVolume, config: TrainingConfig, plan: Plan
-) -> tuple[VolumeCard, tuple[slice, ...]]:
+    sample: Sample, blocks: Sequence[Block], ready: PreparedVolume, config: TrainingConfig, plan: Plan
+) -> tuple[SnapshotVolume, tuple[slice, ...]]:
     """Find where the grid of a ready volume lies in the volume of the user, and which part of it is no padding.
 
     Grids of one volume fill the same box, see `prediction.resample`: with voxels of another size, the middle of the
@@ -94,17 +94,17 @@ def _place(
     """
     block = next((block for block in blocks if block.role is Role.VALIDATION), None)
     spaced = shape_at(sample, plan.spacing_um)
-    fit = config.fit if plan.patch_zyx is None else Fit.PAD
-    part = kept_part(spaced, ready.shape, fit)
-    shape = spaced if fit is Fit.PAD else ready.shape
-    filling = spaced if fit is not Fit.RESIZE else ready.shape  # of the box
-    cropped = [(old - new) // 2 for old, new in zip(spaced, shape, strict=True)] if fit is Fit.CROP else [0, 0, 0]
+    fit = config.resize_mode if plan.patch_zyx is None else ResizeMode.PAD
+    part = valid_region(spaced, ready.shape, fit)
+    shape = spaced if fit is ResizeMode.PAD else ready.shape
+    filling = spaced if fit is not ResizeMode.RESIZE else ready.shape  # of the box
+    cropped = [(old - new) // 2 for old, new in zip(spaced, shape, strict=True)] if fit is ResizeMode.CROP else [0, 0, 0]
     steps = [old / new for old, new in zip(sample.shape, filling, strict=True)]
     firsts = [
         (step - 1) / 2 + start * step + corner
         for step, start, corner in zip(steps, cropped, block.start_zyx if block else (0, 0, 0), strict=True)
     ]
-    card = VolumeCard(
+    card = SnapshotVolume(
         name=sample.name,
         volume=block.name if block else sample.name,
         volume_shape_zyx=_whole_shape(sample, blocks),
@@ -124,7 +124,7 @@ def _whole_shape(sample: Sample, blocks: Sequence[Block]) -> Shape3D:
 
 def _values(numbers: NDArray[np.uint8], plan: Plan) -> NDArray[np.unsignedinteger[Any]]:
     """Turn numbers of classes into their label values; those of foreground stay."""
-    if plan.task is not Task.CLASSES:
+    if plan.task is not Task.SEMANTIC:
         return numbers
     values = np.array([0, *(each.value for each in plan.classes)])
     small = values.astype(np.min_scalar_type(int(values.max())))

@@ -16,32 +16,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.errors import UserError, explain_os_errors
-from napari_unet3d.files import written_beside
+from napari_unet3d.files import atomic_write
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.runs.snapshot_files import (
-    WATCH_FOLDER,
-    WatchCard,
+    SNAPSHOT_FOLDER,
+    SnapshotManifest,
     epoch_file,
-    kept_epochs,
+    saved_epochs,
     model_file,
-    remove_watch,
-    write_card,
+    remove_snapshots,
+    write_manifest,
     write_predictions,
     write_volume,
 )
-from napari_unet3d.runs.snapshots import watched_run
-from napari_unet3d.training.background import beating
-from napari_unet3d.training.events import Working
+from napari_unet3d.runs.snapshots import open_snapshots
+from napari_unet3d.training.background import run_in_background
+from napari_unet3d.training.events import Busy
 from napari_unet3d.training.loading.patch_sampler import Tile
-from napari_unet3d.training.prepare import Workload
-from napari_unet3d.training.snapshot_grid import Grid, choose_grids
+from napari_unet3d.training.prepare import TrainingData
+from napari_unet3d.training.snapshot_grid import SnapshotGrid, choose_grids
 
 MOST_BYTES = 2**30
 """On the disk, of the epochs of a run; with more, every 2nd, 4th, … epoch is kept."""
 _LEAST_EPOCHS = 8
 
 
-class Watch:
+class SnapshotWriter:
     """Writes the folder ``watch`` of a run.
 
     Parameters
@@ -53,12 +53,12 @@ class Watch:
     """
 
     def __init__(self, run_folder: Path, every: int = 1) -> None:
-        self.folder = run_folder / WATCH_FOLDER
+        self.folder = run_folder / SNAPSHOT_FOLDER
         self._every = every
-        self._grids: list[Grid]
-        self._card: WatchCard
+        self._grids: list[SnapshotGrid]
+        self._card: SnapshotManifest
 
-    def prepare(self, work: Workload, n_epochs_done: int) -> Iterator[Working]:
+    def prepare(self, work: TrainingData, n_epochs_done: int) -> Iterator[Busy]:
         """Write what is watched; epochs that are there already stay when they are of this run and of these grids.
 
         Parameters
@@ -79,34 +79,34 @@ class Watch:
             If the folder cannot be written to.
         """
         self._grids, left_out = choose_grids(work)
-        self._card = WatchCard(
+        self._card = SnapshotManifest(
             task=work.plan.task,
             volumes=tuple(grid.card for grid in self._grids),
             left_out=left_out,
         )
         if self._is_going_on():
-            for epoch in kept_epochs(self.folder):
+            for epoch in saved_epochs(self.folder):
                 if epoch > n_epochs_done:
                     self._remove(epoch)
             return
-        remove_watch(self.folder.parent)
+        remove_snapshots(self.folder.parent)
         for number, grid in enumerate(self._grids):
             write = partial(write_volume, self.folder, number, grid.volume(work.plan))
-            yield from beating(write, f"Keeping {grid.card.name} to be watched")
-        write_card(self.folder, self._card)
+            yield from run_in_background(write, f"Keeping {grid.card.name} to be watched")
+        write_manifest(self.folder, self._card)
 
     def _is_going_on(self) -> bool:
         with suppress(UserError):
-            earlier = watched_run(self.folder.parent)
-            return earlier is not None and earlier.card == self._card
+            earlier = open_snapshots(self.folder.parent)
+            return earlier is not None and earlier.manifest == self._card
         return False
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Begin with another evaluation."""
         for grid in self._grids:
-            grid.forget()
+            grid.reset()
 
-    def see(self, number: int, tiles: Sequence[Tile], labels: NDArray[np.uint8]) -> None:
+    def add(self, number: int, tiles: Sequence[Tile], labels: NDArray[np.uint8]) -> None:
         """Take in what the network answered at some places of a validation volume.
 
         Parameters
@@ -121,9 +121,9 @@ class Watch:
         for grid in self._grids:
             if grid.number == number:
                 for tile, part in zip(tiles, labels, strict=True):
-                    grid.see(tile, part)
+                    grid.add(tile, part)
 
-    def keep(self, epoch: int, best: int, model: Path, plan: Plan) -> None:
+    def save(self, epoch: int, best: int, model: Path, plan: Plan) -> None:
         """Write what was seen since `forget`, and the model; make room by leaving out other epochs.
 
         Parameters
@@ -145,7 +145,7 @@ class Watch:
         _link(model, model_file(self.folder, epoch))
         write_predictions(self.folder, epoch, [grid.prediction(plan) for grid in self._grids], plan.task)
         size = sum(file(self.folder, epoch).stat().st_size for file in (epoch_file, model_file))
-        epochs = kept_epochs(self.folder)
+        epochs = saved_epochs(self.folder)
         stay = thinned(epochs, max(_LEAST_EPOCHS, MOST_BYTES // size), best, self._every)
         for other in set(epochs) - stay:
             self._remove(other)
@@ -194,7 +194,7 @@ def thinned(epochs: Sequence[int], most: int, best: int, every: int = 1) -> froz
 
 def _link(source: Path, target: Path) -> None:
     """Give a file a second name, which costs nothing; where the disk knows no such links, copy it."""
-    with written_beside(target, ".part") as beside:
+    with atomic_write(target, ".part") as beside:
         try:
             os.link(source, beside)
         except OSError:

@@ -8,18 +8,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from napari_unet3d.configs import Task, TrainingConfig
-from napari_unet3d.data.checks import Finding
+from napari_unet3d.data.checks import Issue
 from napari_unet3d.data.ground_truth import background_value
-from napari_unet3d.data.sample import Shape3D, shape_words, um_words
-from napari_unet3d.data.statistics import VolumeFacts, total_label_counts
+from napari_unet3d.data.sample import Shape3D, format_shape, format_um
+from napari_unet3d.data.statistics import VolumeStatistics, total_label_counts
 from napari_unet3d.errors import OutOfMemory
-from napari_unet3d.model.devices import Hardware, choose_hardware, free_memory
+from napari_unet3d.model.devices import ComputeDevice, choose_device, free_memory
 from napari_unet3d.model.network import build_unet, training_memory
-from napari_unet3d.model.plan import Plan, plain_plan
+from napari_unet3d.model.plan import Plan, default_plan
 from napari_unet3d.model.receptive_field import receptive_field
 from napari_unet3d.training.loading.batches import steps_of_one_pass
 from napari_unet3d.training.loading.targets import name_classes
-from napari_unet3d.training.loading.volumes import ready_shape
+from napari_unet3d.training.loading.volumes import prepared_shape
 from napari_unet3d.training.optim.losses import class_weights
 from napari_unet3d.training.planning import largest_shape, median_voxel_size, patch_for, plan_for, shape_at
 from napari_unet3d.training.probe import fit_to_memory, measure_step
@@ -30,8 +30,8 @@ _COPIES_ON_DISK = 10
 
 
 def check_step(
-    trains: Sequence[VolumeFacts], validates: Sequence[VolumeFacts], config: TrainingConfig, *, timed: bool
-) -> Iterator[Finding]:
+    trains: Sequence[VolumeStatistics], validates: Sequence[VolumeStatistics], config: TrainingConfig, *, timed: bool
+) -> Iterator[Issue]:
     """Plan a run and say what its steps see and cost.
 
     Parameters
@@ -48,35 +48,35 @@ def check_step(
     UserError
         As `train` would for settings, volumes and hardware that it cannot work with.
     """
-    hardware = choose_hardware(config.device, config.precision)
+    hardware = choose_device(config.device, config.precision)
     background = background_value(config.zero_is)
     counts = total_label_counts((*trains, *validates))
     plan = plan_for(trains, name_classes([v for v in counts if v > background], config), config, hardware)
     class_weights(config, _voxels_per_class(trains, plan))
     sizes = [shape_at(volume, plan.spacing_um) for volume in trains]
-    shapes = [ready_shape(shape_at(volume, plan.spacing_um), config, plan) for volume in (*trains, *validates)]
+    shapes = [prepared_shape(shape_at(volume, plan.spacing_um), config, plan) for volume in (*trains, *validates)]
     yield from check_patch_size(plan, trains, config)
     yield from check_memory(plan, sizes, config, hardware)
     if timed:
         plan = fit_to_memory(plan, sizes, config, hardware)
     n_steps = config.steps_per_epoch or steps_of_one_pass(shapes[: len(trains)], plan)
-    seen = shape_words(receptive_field(config, plan))
-    yield Finding.info(
-        f"Each step sees {plan.words}, an epoch has {n_steps} step{'s' if n_steps > 1 else ''}, and the network "
-        f"sees {seen} voxels around each one, on {hardware.words}."
+    seen = format_shape(receptive_field(config, plan))
+    yield Issue.info(
+        f"Each step sees {plan.description}, an epoch has {n_steps} step{'s' if n_steps > 1 else ''}, and the network "
+        f"sees {seen} voxels around each one, on {hardware.description}."
     )
     if timed:
         yield _time(plan, sizes, config, hardware, n_steps)
 
 
-def _voxels_per_class(volumes: Sequence[VolumeFacts], plan: Plan) -> list[int]:
+def _voxels_per_class(volumes: Sequence[VolumeStatistics], plan: Plan) -> list[int]:
     background, counts = background_value(plan.zero_is), total_label_counts(volumes)
-    if plan.task is Task.CLASSES:
+    if plan.task is Task.SEMANTIC:
         return [counts[background], *(counts[each.value] for each in plan.classes)]
     return [counts[background], sum(count for value, count in counts.items() if value > background)]
 
 
-def check_patch_size(plan: Plan, volumes: Sequence[VolumeFacts], config: TrainingConfig) -> Iterator[Finding]:
+def check_patch_size(plan: Plan, volumes: Sequence[VolumeStatistics], config: TrainingConfig) -> Iterator[Issue]:
     """Compare a patch that is asked for with the volumes and their voxels.
 
     Parameters
@@ -96,7 +96,7 @@ def check_patch_size(plan: Plan, volumes: Sequence[VolumeFacts], config: Trainin
     for name, side, most, stride in zip("zyx", patch, longest, plan.total_stride, strict=True):
         enough = max(2, -(-most // stride)) * stride
         if side > enough:
-            yield Finding.warning(
+            yield Issue.warning(
                 f"The patch has {side} voxels along {name}, but no volume has more than {most}, so the rest is "
                 f"mirrored filling. Choose {enough} along {name}."
             )
@@ -106,16 +106,16 @@ def check_patch_size(plan: Plan, volumes: Sequence[VolumeFacts], config: Trainin
     if max(lengths) > _LONG_PATCH * lengths[shortest] and patch[shortest] < longest[shortest]:
         typical = (longest[0], longest[1], longest[2])
         better = patch_for(typical, voxel_size_um, plan.total_stride, math.prod(patch))
-        yield Finding.warning(
-            f"The patch is {um_words((lengths[0], lengths[1], lengths[2]))} large, so a step sees little along "
-            f"{'zyx'[shortest]}. Set the patch to auto, or to {shape_words(better)} voxels, which is as long "
+        yield Issue.warning(
+            f"The patch is {format_um((lengths[0], lengths[1], lengths[2]))} large, so a step sees little along "
+            f"{'zyx'[shortest]}. Set the patch to auto, or to {format_shape(better)} voxels, which is as long "
             "as it is wide."
         )
 
 
 def check_memory(
-    plan: Plan, shapes: Sequence[Shape3D], config: TrainingConfig, hardware: Hardware
-) -> Iterator[Finding]:
+    plan: Plan, shapes: Sequence[Shape3D], config: TrainingConfig, hardware: ComputeDevice
+) -> Iterator[Issue]:
     """Compare the estimated memory of a step with what is free, where the size was chosen by hand.
 
     Parameters
@@ -135,25 +135,25 @@ def check_memory(
     )
     by_hand = config.patch_shape or config.wants_whole_volumes or config.batch_size
     if needed > free and by_hand:
-        yield Finding.warning(
-            f"One step of {plan.words} needs about {needed / 1e9:.1f} GB of memory, but {free / 1e9:.1f} GB are "
+        yield Issue.warning(
+            f"One step of {plan.description} needs about {needed / 1e9:.1f} GB of memory, but {free / 1e9:.1f} GB are "
             "free, so the run would have to make it smaller. Set patch and batch size to auto, or choose a smaller "
             "preset."
         )
 
 
-def _time(plan: Plan, shapes: Sequence[Shape3D], config: TrainingConfig, hardware: Hardware, n_steps: int) -> Finding:
+def _time(plan: Plan, shapes: Sequence[Shape3D], config: TrainingConfig, hardware: ComputeDevice, n_steps: int) -> Issue:
     try:
         probe = measure_step(plan, plan.patch_zyx or largest_shape(shapes, plan), config, hardware)
     except OutOfMemory:
-        return Finding.warning(
-            f"One step of {plan.words} does not fit into memory, so the run would have to make it smaller. Set "
+        return Issue.warning(
+            f"One step of {plan.description} does not fit into memory, so the run would have to make it smaller. Set "
             "patch and batch size to auto, or choose a smaller preset."
         )
     whole = probe.seconds * n_steps * config.epochs
     limit = f", but the run ends after {config.max_minutes:g} min" if 0 < config.max_minutes * 60 < whole else ""
     memory = f"{probe.memory_bytes / 1e9:.2f}" if probe.memory_bytes >= 1e7 else "less than 0.01"
-    return Finding.info(
+    return Issue.info(
         f"One step takes {_duration(probe.seconds)} and {memory} GB of memory, so "
         f"{config.epochs} epochs of {n_steps} take about {_duration(whole)} and validation{limit}."
     )
@@ -166,7 +166,7 @@ def _duration(seconds: float) -> str:
     return f"{1000 * seconds:.0f} ms"
 
 
-def check_disk(run_folder: Path, config: TrainingConfig) -> Iterator[Finding]:
+def check_disk(run_folder: Path, config: TrainingConfig) -> Iterator[Issue]:
     """Compare the free space with what the models of a run take.
 
     Parameters
@@ -176,12 +176,12 @@ def check_disk(run_folder: Path, config: TrainingConfig) -> Iterator[Finding]:
     config : TrainingConfig
         The network.
     """
-    network = build_unet(config, plain_plan(config), device="meta")
+    network = build_unet(config, default_plan(config), device="meta")
     needed = 4 * _COPIES_ON_DISK * sum(weights.numel() for weights in network.parameters())
     place = next(place for place in (run_folder.absolute(), *run_folder.absolute().parents) if place.exists())
     free = shutil.disk_usage(place).free
     if free < needed:
-        yield Finding.error(
+        yield Issue.error(
             f"There are {_megabytes(free)} free in {place}, but the models of the run take about "
             f"{_megabytes(needed)}. Free some space, or choose another run folder."
         )

@@ -19,7 +19,7 @@ class RunProgress:
     n_epochs: int
 
 
-def how_far(run_folder: Path) -> RunProgress | None:
+def run_progress(run_folder: Path) -> RunProgress | None:
     """Tell how far a run has come.
 
     Parameters

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-from napari_unet3d.model.devices import TorchSettings
+from napari_unet3d.model.devices import TorchState
 from napari_unet3d.training.events import Validating
 from napari_unet3d.training.loading.validation import Validation
-from napari_unet3d.training.optim.learner import Answer, Learner
+from napari_unet3d.training.optim.learner import Outputs, Learner
 from napari_unet3d.training.optim.losses import predicted_labels
-from napari_unet3d.training.snapshot_writer import Watch
+from napari_unet3d.training.snapshot_writer import SnapshotWriter
 
 Scores = tuple[float | None, float | None]
 
 
-def evaluate_epoch(
-    epoch: int, learner: Learner, validation: Validation, settings: TorchSettings, watch: Watch | None = None
+def validate(
+    epoch: int, learner: Learner, validation: Validation, settings: TorchState, watch: SnapshotWriter | None = None
 ) -> Generator[Validating, None, Scores]:
     """Judge a learner, and let its answers be watched.
 
@@ -43,24 +43,24 @@ def evaluate_epoch(
         Mean loss and mean Dice over the volumes; None for both where nothing is annotated in any volume.
     """
     if watch is not None:
-        watch.forget()
+        watch.reset()
     scores: list[tuple[float, float]] = []
     n_done, n_total = 0, len(validation)
-    with learner.as_model():
+    with learner.eval_mode():
         for number, batches in enumerate(validation):
-            answers: list[Answer] = []
+            answers: list[Outputs] = []
             while True:
-                with settings.lent():
+                with settings.applied():
                     if (batch := next(batches, None)) is None:
                         break
-                    answers.append(learner.answer(batch.images, batch.targets))
+                    answers.append(learner.forward(batch.images, batch.targets))
                     if watch is not None:
                         labels = predicted_labels(answers[-1][0], learner.task)
-                        watch.see(number, batch.tiles, labels.cpu().numpy())
+                        watch.add(number, batch.tiles, labels.cpu().numpy())
                 n_done += 1
                 yield Validating(epoch, n_done, n_total)
-            with settings.lent():
-                if (score := learner.judge(answers)) is not None:
+            with settings.applied():
+                if (score := learner.score(answers)) is not None:
                     scores.append(score)
     if not scores:
         return None, None

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from napari_unet3d.configs import Augmentation
 from napari_unet3d.data.sample import Shape3D, VoxelSize
-from napari_unet3d.transforms.functional import blur, change_contrast, move, turn
+from napari_unet3d.transforms.functional import blur, adjust_gamma, affine, flip_permute
 
 _PLANES = ((0, 1), (0, 2), (1, 2))
 
 
 @dataclass(frozen=True, slots=True)
-class Strength:
+class AugmentationStrength:
     """How far a level goes; the moving parts are drawn uniformly from minus to plus the value."""
 
     probability: float
@@ -31,13 +31,13 @@ class Strength:
 
 
 STRENGTHS = {
-    Augmentation.MODERATE: Strength(0.5, 15.0, 0.1, 0.0, 0.05, 0.7, (0.8, 1.25)),
-    Augmentation.HEAVY: Strength(0.7, 30.0, 0.2, 0.1, 0.1, 1.2, (0.65, 1.5)),
+    Augmentation.MODERATE: AugmentationStrength(0.5, 15.0, 0.1, 0.0, 0.05, 0.7, (0.8, 1.25)),
+    Augmentation.HEAVY: AugmentationStrength(0.7, 30.0, 0.2, 0.1, 0.1, 1.2, (0.65, 1.5)),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Variation:
+class AugmentationParams:
     """What is done to a volume, in this order; see `napari_unet3d.transforms.functional`.
 
     Attributes
@@ -105,28 +105,28 @@ class Augmenter:
         tuple of Tensor
             Image and labels, types and shapes as given; no id is in the labels that was not there before.
         """
-        drawn = self.draw(seed)
-        image, labels = (turn(volume, drawn.axes, drawn.mirrored) for volume in (image, labels))
+        drawn = self.sample_params(seed)
+        image, labels = (flip_permute(volume, drawn.axes, drawn.mirrored) for volume in (image, labels))
         if drawn.matrix is not None:
-            image, labels = move(image, labels, drawn.matrix)
+            image, labels = affine(image, labels, drawn.matrix)
         if drawn.sigma_zyx is not None:
             image = blur(image, drawn.sigma_zyx)
         if drawn.gamma is not None:
-            image = change_contrast(image, drawn.gamma)
+            image = adjust_gamma(image, drawn.gamma)
         return image, labels
 
-    def draw(self, seed: int) -> Variation:
+    def sample_params(self, seed: int) -> AugmentationParams:
         """Draw what is done to a volume for a seed."""
         if self._level is Augmentation.NONE:
-            return Variation()
+            return AugmentationParams()
         rng = np.random.default_rng(seed)
         axes = self._orders[rng.integers(len(self._orders))]
         mirrored = tuple(axis for axis in range(3) if rng.random() < 0.5)
         if self._level is Augmentation.LIGHT:
-            return Variation(axes, mirrored)
+            return AugmentationParams(axes, mirrored)
         strength = STRENGTHS[self._level]
         moves, blurs, changes = rng.random(3) < strength.probability * np.array([1, 0.5, 0.5])
-        return Variation(
+        return AugmentationParams(
             axes,
             mirrored,
             self._draw_matrix(rng, strength).tolist() if moves else None,
@@ -134,7 +134,7 @@ class Augmenter:
             rng.uniform(*strength.gamma) if changes else None,
         )
 
-    def _draw_matrix(self, rng: np.random.Generator, strength: Strength) -> NDArray[np.float64]:
+    def _draw_matrix(self, rng: np.random.Generator, strength: AugmentationStrength) -> NDArray[np.float64]:
         angle = math.radians(strength.rotation_degrees)
         linear, shear = np.eye(3), np.eye(3)
         for plane in self._alike:
@@ -145,13 +145,13 @@ class Augmenter:
         scale = 1 + strength.scale * rng.uniform(-1, 1, 3)
         return np.column_stack([linear @ shear * scale, linear @ shear @ shift])
 
-    def _draw_sigma(self, rng: np.random.Generator, strength: Strength) -> tuple[float, ...]:
+    def _draw_sigma(self, rng: np.random.Generator, strength: AugmentationStrength) -> tuple[float, ...]:
         # The blur is round in µm: a coarse axis is blurred over fewer voxels.
         finest = min(self._voxel_size_um)
         return tuple(rng.uniform(0, strength.blur_voxels * finest / size) for size in self._voxel_size_um)
 
 
-def words_for_level(level: Augmentation, voxel_size_um: VoxelSize, shape_zyx: Shape3D) -> str:
+def describe_level(level: Augmentation, voxel_size_um: VoxelSize, shape_zyx: Shape3D) -> str:
     """Say what `Augmenter` does with volumes of one voxel size and shape, as a part of a sentence."""
     if level is Augmentation.NONE:
         return "not varied"

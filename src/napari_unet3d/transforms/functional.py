@@ -14,7 +14,7 @@ import torch
 _PART = 2**20
 
 
-def turn(volume: torch.Tensor, axes: Sequence[int], mirrored: Sequence[int]) -> torch.Tensor:
+def flip_permute(volume: torch.Tensor, axes: Sequence[int], mirrored: Sequence[int]) -> torch.Tensor:
     """Mirror a volume, then exchange its axes; together these are all turns by multiples of 90°, and their mirrors.
 
     Parameters
@@ -35,7 +35,7 @@ def turn(volume: torch.Tensor, axes: Sequence[int], mirrored: Sequence[int]) -> 
     return flipped.permute(0, *(1 + axis for axis in axes)).contiguous()
 
 
-def move(
+def affine(
     image: torch.Tensor, labels: torch.Tensor, matrix: Sequence[Sequence[float]]
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Move image and labels by one affine transformation; what lies beyond the border is mirrored in.
@@ -116,7 +116,7 @@ def _gaussian_weights(side: int, sigma: float, device: torch.device) -> torch.Te
     return below.diff(dim=1)
 
 
-def change_contrast(image: torch.Tensor, gamma: float) -> torch.Tensor:
+def adjust_gamma(image: torch.Tensor, gamma: float) -> torch.Tensor:
     """Raise grey values to a power, between the least and the greatest of them, which stay.
 
     Parameters

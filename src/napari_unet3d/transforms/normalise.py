@@ -16,11 +16,11 @@ _LOW_PERCENTILE, _HIGH_PERCENTILE = 1, 99
 
 
 @dataclass(frozen=True, slots=True)
-class GreyScale:
+class IntensityScale:
     """How grey values of one volume are brought to one scale: ``(value - offset) / spread``."""
 
-    offset: float
-    spread: float
+    shift: float
+    scale: float
 
     def apply(self, image: NDArray[Any]) -> NDArray[np.float32]:
         """Bring grey values of the volume, or of a part of it, to the scale.
@@ -36,28 +36,28 @@ class GreyScale:
             A new array.
         """
         if image.dtype.kind in "ui" and image.dtype.itemsize <= 2:
-            narrow: NDArray[np.float32] = np.subtract(image, np.float32(self.offset), dtype=np.float32)
-            narrow *= np.float32(1 / self.spread)
+            narrow: NDArray[np.float32] = np.subtract(image, np.float32(self.shift), dtype=np.float32)
+            narrow *= np.float32(1 / self.scale)
             return narrow
         # Slice by slice in float64: wide numbers keep their differences, and no second copy of a volume is made.
         result = np.empty(image.shape, dtype=np.float32)
         with np.errstate(over="ignore", invalid="ignore"):
             for plane, scaled in zip(image, result, strict=True):
-                scaled[...] = (plane.astype(np.float64) - self.offset) / self.spread
+                scaled[...] = (plane.astype(np.float64) - self.shift) / self.scale
         return result
 
     def apply_on_device(self, image: torch.Tensor) -> torch.Tensor:
         """Do the same as `apply` on the device of a tensor, which must know float64 for numbers wider than 16 bits."""
         if not image.dtype.is_floating_point and image.dtype is not torch.bool and image.dtype.itemsize <= 2:
             # As float32, like numpy: torch would compute with Python's own numbers.
-            offset, factor = float(np.float32(self.offset)), float(np.float32(1 / self.spread))
+            offset, factor = float(np.float32(self.shift)), float(np.float32(1 / self.scale))
             return image.to(torch.float32).sub_(offset).mul_(factor)
         # By a tensor: CUDA would multiply by the reciprocal of a number, which may round otherwise.
-        spread = torch.full((), self.spread, dtype=torch.float64, device=image.device)
-        return image.to(torch.float64, copy=True).sub_(self.offset).div_(spread).to(torch.float32)
+        spread = torch.full((), self.scale, dtype=torch.float64, device=image.device)
+        return image.to(torch.float64, copy=True).sub_(self.shift).div_(spread).to(torch.float32)
 
 
-def measure_scale(image: NDArray[Any], method: Normalisation) -> GreyScale:
+def fit_scale(image: NDArray[Any], method: Normalisation) -> IntensityScale:
     """Find how the grey values of one volume are brought to one scale.
 
     Parameters
@@ -83,14 +83,14 @@ def measure_scale(image: NDArray[Any], method: Normalisation) -> GreyScale:
     """
     low, high = float(image.min()), float(image.max())
     with np.errstate(over="ignore", invalid="ignore"):
-        offset, spread = _offset_and_spread(image, method)
+        offset, spread = _shift_and_scale(image, method)
         scaled = (np.array([low, high]) - offset) / (spread or 1.0)
     if not (np.isfinite(spread) and (np.abs(scaled) <= np.finfo(np.float32).max).all()):
         raise UserError(
             f"The grey values go from {low:g} to {high:g}, too far to be brought to one scale "
             f"({method.value}); replace fill values by ordinary grey values first."
         )
-    return GreyScale(offset, spread or 1.0)
+    return IntensityScale(offset, spread or 1.0)
 
 
 def normalise(image: NDArray[Any], method: Normalisation) -> NDArray[np.float32]:
@@ -106,10 +106,10 @@ def normalise(image: NDArray[Any], method: Normalisation) -> NDArray[np.float32]
     UserError
         As `measure_scale`.
     """
-    return measure_scale(image, method).apply(image)
+    return fit_scale(image, method).apply(image)
 
 
-def _offset_and_spread(image: NDArray[Any], method: Normalisation) -> tuple[float, float]:
+def _shift_and_scale(image: NDArray[Any], method: Normalisation) -> tuple[float, float]:
     match method:
         case Normalisation.Z_SCORE:
             return _mean_and_deviation(image)

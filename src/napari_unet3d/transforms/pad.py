@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.configs import Fit
+from napari_unet3d.configs import ResizeMode
 from napari_unet3d.data.sample import Shape3D
 from napari_unet3d.errors import UserError
 from napari_unet3d.transforms.resample import resize_linearly, resize_to_nearest
@@ -15,7 +15,7 @@ from napari_unet3d.transforms.resample import resize_linearly, resize_to_nearest
 _LEAST_AT_BOTTOM = 2  # instance norm has no spread to divide by when a single voxel is left
 
 
-def fitted_shape(shape: Shape3D, total_stride: Shape3D, fit: Fit) -> Shape3D:
+def divisible_shape(shape: Shape3D, total_stride: Shape3D, mode: ResizeMode) -> Shape3D:
     """Find the shape that a volume takes on for the network.
 
     Parameters
@@ -37,30 +37,30 @@ def fitted_shape(shape: Shape3D, total_stride: Shape3D, fit: Fit) -> Shape3D:
     UserError
         When a volume to be cropped is smaller than that.
     """
-    least = least_shape(total_stride)
-    if fit is Fit.CROP and any(side < needed for side, needed in zip(shape, least, strict=True)):
+    least = minimum_shape(total_stride)
+    if mode is ResizeMode.CROP and any(side < needed for side, needed in zip(shape, least, strict=True)):
         raise UserError(
             f"The volume {shape} is too small to be cropped: this network needs at least {least} voxels. "
             "Choose pad or resize, or a network with fewer levels."
         )
     z, y, x = (
-        max(needed, (side + _added_before_rounding(stride, fit)) // stride * stride)
+        max(needed, (side + _added_before_rounding(stride, mode)) // stride * stride)
         for side, stride, needed in zip(shape, total_stride, least, strict=True)
     )
     return z, y, x
 
 
-def _added_before_rounding(stride: int, fit: Fit) -> int:
-    return {Fit.CROP: 0, Fit.RESIZE: stride // 2, Fit.PAD: stride - 1}[fit]
+def _added_before_rounding(stride: int, fit: ResizeMode) -> int:
+    return {ResizeMode.CROP: 0, ResizeMode.RESIZE: stride // 2, ResizeMode.PAD: stride - 1}[fit]
 
 
-def least_shape(total_stride: Shape3D) -> Shape3D:
+def minimum_shape(total_stride: Shape3D) -> Shape3D:
     """Give the smallest shape (z, y, x) that leaves 2 voxels per axis at the bottom of the network."""
     z, y, x = (_LEAST_AT_BOTTOM * stride for stride in total_stride)
     return z, y, x
 
 
-def halved(shape: Shape3D, total_stride: Shape3D, least_side: int = 0) -> Shape3D | None:
+def halve_longest_side(shape: Shape3D, total_stride: Shape3D, least_side: int = 0) -> Shape3D | None:
     """Halve the longest side of a patch or tile that can be made shorter.
 
     Parameters
@@ -79,7 +79,7 @@ def halved(shape: Shape3D, total_stride: Shape3D, least_side: int = 0) -> Shape3
     """
     shorter = [
         max(needed, least_side, side // 2 // stride * stride)
-        for side, stride, needed in zip(shape, total_stride, least_shape(total_stride), strict=True)
+        for side, stride, needed in zip(shape, total_stride, minimum_shape(total_stride), strict=True)
     ]
     axis = max((axis for axis in range(3) if shorter[axis] < shape[axis]), key=lambda axis: shape[axis], default=None)
     if axis is None:
@@ -88,7 +88,7 @@ def halved(shape: Shape3D, total_stride: Shape3D, least_side: int = 0) -> Shape3
     return z, y, x
 
 
-def fit_volume(array: NDArray[Any], shape: Shape3D, fit: Fit, *, is_labels: bool) -> NDArray[Any]:
+def to_divisible(array: NDArray[Any], shape: Shape3D, mode: ResizeMode, *, is_labels: bool) -> NDArray[Any]:
     """Bring a volume to the shape that `fitted_shape` gave.
 
     Crop keeps the middle and pad adds the same on both sides (at an odd number one more behind). Padding
@@ -113,18 +113,18 @@ def fit_volume(array: NDArray[Any], shape: Shape3D, fit: Fit, *, is_labels: bool
     """
     if array.shape == shape:
         return array
-    match fit:
-        case Fit.CROP:
+    match mode:
+        case ResizeMode.CROP:
             return array[_middle(array.shape, shape)]
-        case Fit.PAD:
+        case ResizeMode.PAD:
             before = [(new - old) // 2 for old, new in zip(array.shape, shape, strict=True)]
             after = [new - old - left for old, new, left in zip(array.shape, shape, before, strict=True)]
             return np.pad(array, list(zip(before, after, strict=True)), mode="symmetric")
-        case Fit.RESIZE:
+        case ResizeMode.RESIZE:
             return resize_to_nearest(array, shape) if is_labels else resize_linearly(array, shape)
 
 
-def kept_part(shape: Shape3D, fitted: Shape3D, fit: Fit) -> tuple[slice, ...]:
+def valid_region(shape: Shape3D, fitted: Shape3D, mode: ResizeMode) -> tuple[slice, ...]:
     """Give the part of a fitted volume that comes from the volume, and not from padding.
 
     Parameters
@@ -136,7 +136,7 @@ def kept_part(shape: Shape3D, fitted: Shape3D, fit: Fit) -> tuple[slice, ...]:
     fit : Fit
         How it was fitted; a cropped or resized volume has no padding.
     """
-    return _middle(fitted, shape) if fit is Fit.PAD else tuple(slice(0, side) for side in fitted)
+    return _middle(fitted, shape) if mode is ResizeMode.PAD else tuple(slice(0, side) for side in fitted)
 
 
 def _middle(outer: tuple[int, ...], inner: tuple[int, ...]) -> tuple[slice, ...]:

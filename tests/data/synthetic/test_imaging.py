@@ -8,9 +8,9 @@ from napari_unet3d.data.synthetic import imaging
 from napari_unet3d.data.synthetic.imaging import (
     UnevenBackground,
     background_noise,
-    blurred,
-    changes_the_image,
-    imaged_slabs,
+    blur,
+    has_imaging,
+    image_slabs,
     to_pixels,
 )
 
@@ -23,7 +23,7 @@ def config(**changes):
 
 def image_of(clean, settings, seed=0):
     result = np.full(clean.shape, np.nan, np.float32)
-    for slices, finished in imaged_slabs(clean, settings, np.random.SeedSequence(seed)):
+    for slices, finished in image_slabs(clean, settings, np.random.SeedSequence(seed)):
         assert finished.dtype == settings.pixel_type.value
         result[slices] = finished
     assert np.isfinite(result).all()
@@ -38,7 +38,7 @@ def test_the_blur_has_its_width_in_micrometres_on_every_axis():
     point = np.zeros((21, 41, 61), np.float32)
     point[10, 20, 30] = 1
     settings = config(shape=point.shape, blur_um=3.0, voxel_size_um=(2.0, 1.0, 0.5))
-    result = blurred(point, slice(0, 21), settings)
+    result = blur(point, slice(0, 21), settings)
     assert result.sum() == pytest.approx(1, rel=1e-4)
     for axis, size in enumerate(settings.voxel_size_um):
         place = (np.arange(point.shape[axis]) - point.shape[axis] // 2) * size
@@ -139,5 +139,5 @@ def test_the_clean_image_is_never_changed():
     [{"blur_um": 1}, {"photons": 5}, {"read_noise": 0.1}, {"uneven_background": 0.1}, {"background_apply": "add"}],
 )
 def test_every_effect_counts_as_one(effect):
-    assert changes_the_image(config(**effect))
-    assert not changes_the_image(config())
+    assert has_imaging(config(**effect))
+    assert not has_imaging(config())

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_unet3d.configs import SyntheticConfig
-from napari_unet3d.data.dataset import Part, list_pairs, read_pair, read_samples
+from napari_unet3d.data.dataset import Subset, list_pairs, read_pair, read_samples
 from napari_unet3d.data.events import DatasetWritten, VolumeWritten
 from napari_unet3d.data.synthetic.dataset import generate
 from napari_unet3d.data.synthetic.generate import generate_volume
@@ -42,7 +42,7 @@ def test_the_folder_is_that_of_the_tutorial(tmp_path):
 
 def test_each_volume_has_the_next_seed_and_survives_the_file(tmp_path):
     list(generate(tmp_path, CONFIG, n_train=1, n_test=1))
-    for number, part in enumerate(Part):
+    for number, part in enumerate(Subset):
         [pair] = list_pairs(tmp_path, part)
         *_, expected = generate_volume(CONFIG.model_copy(update={"seed": 40 + number}))
         read = read_pair(pair)
@@ -67,7 +67,7 @@ def test_closing_the_generator_leaves_only_whole_pairs(tmp_path):
     next(events)  # the second volume has begun
     events.close()
     assert files(tmp_path) == ["train/images/1.tif", "train/labels/1.tif"]
-    assert len(read_samples(tmp_path, Part.TRAIN)) == 1
+    assert len(read_samples(tmp_path, Subset.TRAIN)) == 1
 
 
 def test_a_dataset_that_holds_volumes_is_left_alone(tmp_path):
@@ -81,10 +81,10 @@ def test_a_dataset_that_holds_volumes_is_left_alone(tmp_path):
 def test_overwriting_replaces_volumes_of_the_same_name_in_both_parts(tmp_path):
     list(generate(tmp_path, CONFIG, n_train=1, n_test=3))
     list(generate(tmp_path, CONFIG.model_copy(update={"seed": 7}), n_train=2, n_test=1, overwrite=True))
-    names = {part: [pair.name for pair in list_pairs(tmp_path, part)] for part in Part}
-    assert names == {Part.TRAIN: ["1", "2"], Part.TEST: ["3", "4"]}
+    names = {part: [pair.name for pair in list_pairs(tmp_path, part)] for part in Subset}
+    assert names == {Subset.TRAIN: ["1", "2"], Subset.TEST: ["3", "4"]}
     *_, expected = generate_volume(CONFIG.model_copy(update={"seed": 8}))
-    np.testing.assert_array_equal(read_samples(tmp_path, Part.TRAIN)[1].image, expected.sample.image)
+    np.testing.assert_array_equal(read_samples(tmp_path, Subset.TRAIN)[1].image, expected.sample.image)
 
 
 def test_too_few_objects_are_said_for_the_volume(tmp_path):
@@ -96,7 +96,7 @@ def test_too_few_objects_are_said_for_the_volume(tmp_path):
 def test_given_objects_and_positions_reach_every_volume(tmp_path):
     cube = np.ones((4, 4, 4), np.uint8)
     list(generate(tmp_path, CONFIG, n_train=2, n_test=0, objects=[cube], positions=[(8, 10, 12)]))
-    for sample in read_samples(tmp_path, Part.TRAIN):
+    for sample in read_samples(tmp_path, Subset.TRAIN):
         assert sample.labels[8, 10, 12] == 1
 
 

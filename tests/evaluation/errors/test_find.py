@@ -8,13 +8,13 @@ from hypothesis.extra import numpy as st_numpy
 from scipy import ndimage
 
 from napari_unet3d.configs import Task, ZeroIs
-from napari_unet3d.data.ground_truth import Truth, read_truth
+from napari_unet3d.data.ground_truth import GroundTruth, decode_labels
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.errors import find as error_objects
-from napari_unet3d.evaluation.errors.find import find_error_objects, search_errors
-from napari_unet3d.evaluation.errors.types import ErrorKind, ErrorObject, ErrorsSearched
+from napari_unet3d.evaluation.errors.find import list_errors, find_errors
+from napari_unet3d.evaluation.errors.types import ErrorKind, SegmentationError, SearchProgress
 from napari_unet3d.evaluation.metrics.differences import EXTRA, MISSED, WRONG_CLASS, difference_labels
-from napari_unet3d.evaluation.metrics.instances import score_objects
+from napari_unet3d.evaluation.metrics.instances import score_instances
 
 SHAPE = (16, 20, 24)
 VOXEL = (2.0, 1.0, 0.5)  # one cubic micrometre
@@ -28,7 +28,7 @@ def volume(*boxes: tuple[int, tuple[slice, slice, slice]]) -> np.ndarray:
     return labels
 
 
-def summary(error: ErrorObject) -> tuple[ErrorKind, int, bool]:
+def summary(error: SegmentationError) -> tuple[ErrorKind, int, bool]:
     return error.kind, error.n_voxels, error.is_whole
 
 
@@ -36,21 +36,21 @@ BOX = np.s_[4:10, 5:13, 6:18]
 
 
 def test_a_missed_box_is_a_whole_error_as_deep_as_its_middle():
-    (error,) = find_error_objects(volume(), Truth(volume((1, BOX))), voxel_size_um=VOXEL).objects
+    (error,) = list_errors(volume(), GroundTruth(volume((1, BOX))), voxel_size_um=VOXEL).errors
     assert summary(error) == (ErrorKind.MISSED, 6 * 8 * 12, True)
     assert error.volume_um3 == pytest.approx(6 * 8 * 12 * 2.0 * 1.0 * 0.5)
     # To the nearest voxel outside it is 3 voxels of 2 µm along z, 4 of 1 µm along y and 6 of 0.5 µm along x.
     assert error.depth_um == pytest.approx(3.0)
     assert error.position_zyx[2] in (11, 12)
     assert error.box_zyx == ((4, 10), (5, 13), (6, 18))
-    assert (error.found, error.wanted) == ((), (1,))
+    assert (error.predicted, error.target) == ((), (1,))
 
 
 def test_what_is_extra_beside_an_object_is_as_deep_as_it_reaches_away_from_it():
     truth = volume((1, BOX))
     found = truth.copy()
     found[5, 6, 18:23] = 1  # a spike of 5 voxels of 0.5 µm
-    (error,) = find_error_objects(found, Truth(truth), voxel_size_um=VOXEL).objects
+    (error,) = list_errors(found, GroundTruth(truth), voxel_size_um=VOXEL).errors
     assert summary(error) == (ErrorKind.EXTRA, 5, False)
     assert error.depth_um == pytest.approx(2.5)
     assert error.position_zyx == (5, 6, 22)
@@ -58,7 +58,7 @@ def test_what_is_extra_beside_an_object_is_as_deep_as_it_reaches_away_from_it():
 
 def test_something_extra_on_its_own_is_as_deep_as_it_is_thick():
     found = volume((1, BOX), (1, np.s_[12:15, 1:4, 1:4]))
-    (error,) = find_error_objects(found, Truth(volume((1, BOX))), voxel_size_um=VOXEL).objects
+    (error,) = list_errors(found, GroundTruth(volume((1, BOX))), voxel_size_um=VOXEL).errors
     assert summary(error) == (ErrorKind.EXTRA, 27, True)
     assert error.depth_um == pytest.approx(1.0)  # two voxels of 0.5 µm along x
     assert error.position_zyx == (13, 2, 2)
@@ -66,42 +66,42 @@ def test_something_extra_on_its_own_is_as_deep_as_it_is_thick():
 
 def test_without_any_surface_depth_counts_from_the_own_one():
     everything = np.ones(SHAPE, np.uint8)
-    (error,) = find_error_objects(np.zeros(SHAPE, int), Truth(everything), voxel_size_um=(1, 1, 1)).objects
+    (error,) = list_errors(np.zeros(SHAPE, int), GroundTruth(everything), voxel_size_um=(1, 1, 1)).errors
     assert (error.n_voxels, error.depth_um) == (everything.size, 8.0)
 
 
 def test_pieces_that_touch_with_a_corner_are_one_error_others_are_two():
     truth = volume((1, np.s_[2:4, 2:4, 2:4]), (1, np.s_[4:6, 4:6, 4:6]), (1, np.s_[8:9, 8:9, 8:9]))
-    errors = find_error_objects(volume(), Truth(truth)).objects
+    errors = list_errors(volume(), GroundTruth(truth)).errors
     assert [error.n_voxels for error in errors] == [16, 1]
     assert [error.number for error in errors] == [1, 2]
 
 
 def test_missed_and_extra_that_touch_are_two_errors():
     truth, found = volume((1, np.s_[2:4, 2:6, 2:4])), volume((1, np.s_[4:6, 2:6, 2:4]))
-    kinds = {error.kind for error in find_error_objects(found, Truth(truth)).objects}
+    kinds = {error.kind for error in list_errors(found, GroundTruth(truth)).errors}
     assert kinds == {ErrorKind.MISSED, ErrorKind.EXTRA}
 
 
 def test_merge_and_split_tell_the_objects_and_where_they_meet():
     truth = volume((1, np.s_[2:6, 2:8, 2:8]), (2, np.s_[2:6, 2:8, 8:12]), (3, np.s_[8:14, 4:16, 4:10]))
     found = volume((7, np.s_[2:6, 2:8, 2:12]), (8, np.s_[8:14, 4:12, 4:10]), (9, np.s_[8:14, 12:16, 4:10]))
-    errors = find_error_objects(found, Truth(truth), Task.OBJECTS).objects
+    errors = list_errors(found, GroundTruth(truth), Task.INSTANCE).errors
     split, merge = errors
     assert summary(split) == (ErrorKind.SPLIT, 6 * 12 * 6, False)
-    assert (split.found, split.wanted) == ((8, 9), (3,))
+    assert (split.predicted, split.target) == ((8, 9), (3,))
     assert split.position_zyx[1] == 12  # the first voxel of the smaller part
     assert split.depth_um == 2.0  # which is four voxels wide
     assert summary(merge) == (ErrorKind.MERGE, 4 * 6 * 10, False)
-    assert (merge.found, merge.wanted) == ((7,), (1, 2))
+    assert (merge.predicted, merge.target) == ((7,), (1, 2))
     assert merge.position_zyx[2] == 8
 
 
 def test_objects_are_missed_and_extra_one_by_one_though_they_touch():
     truth = volume((1, np.s_[2:6, 2:8, 2:8]), (2, np.s_[2:6, 2:8, 8:12]), (5, np.s_[10:14, 2:8, 2:8]))
     found = volume((4, np.s_[10:14, 2:8, 2:6]), (6, np.s_[10:14, 12:16, 12:16]))
-    errors = find_error_objects(found, Truth(truth), Task.OBJECTS).objects
-    told = [(error.kind, error.wanted, error.found, error.is_whole) for error in errors]
+    errors = list_errors(found, GroundTruth(truth), Task.INSTANCE).errors
+    told = [(error.kind, error.target, error.predicted, error.is_whole) for error in errors]
     assert told == [
         (ErrorKind.MISSED, (1,), (), True),
         (ErrorKind.MISSED, (2,), (), True),
@@ -114,9 +114,9 @@ def test_a_gap_between_touching_objects_is_no_deeper_than_it_is_wide():
     truth = volume((1, np.s_[2:14, 2:18, 2:10]), (2, np.s_[2:14, 2:18, 10:20]))
     found = truth.copy()
     found[:, :, 9] = 0  # what separates objects: one voxel, deep inside the foreground
-    assert [error.depth_um for error in find_error_objects(found, Truth(truth), Task.OBJECTS).objects] == [1.0]
-    hidden = find_error_objects(found, Truth(truth), Task.OBJECTS, tolerance_um=1.0)
-    assert (hidden.objects, hidden.n_hidden) == ((), 1)
+    assert [error.depth_um for error in list_errors(found, GroundTruth(truth), Task.INSTANCE).errors] == [1.0]
+    hidden = list_errors(found, GroundTruth(truth), Task.INSTANCE, tolerance_um=1.0)
+    assert (hidden.errors, hidden.n_hidden) == ((), 1)
 
 
 def test_a_wrong_class_tells_which_for_which():
@@ -124,17 +124,17 @@ def test_a_wrong_class_tells_which_for_which():
     found = truth.copy()
     found[6:8, 2:8, 2:8] = 2
     found[8:12, 2:8, 2:4] = 3
-    wide, narrow = find_error_objects(found, Truth(truth), Task.CLASSES).objects
-    assert (wide.kind, wide.wanted, wide.found, wide.n_voxels) == (ErrorKind.WRONG_CLASS, (1,), (2,), 72)
+    wide, narrow = list_errors(found, GroundTruth(truth), Task.SEMANTIC).errors
+    assert (wide.kind, wide.target, wide.predicted, wide.n_voxels) == (ErrorKind.WRONG_CLASS, (1,), (2,), 72)
     assert wide.depth_um == 2.0
-    assert (narrow.kind, narrow.wanted, narrow.found, narrow.n_voxels) == (ErrorKind.WRONG_CLASS, (2,), (3,), 48)
+    assert (narrow.kind, narrow.target, narrow.predicted, narrow.n_voxels) == (ErrorKind.WRONG_CLASS, (2,), (3,), 48)
 
 
 def test_what_is_not_annotated_is_no_error():
     painted = volume((1, np.s_[4:12, 2:18, 2:20]), (2, np.s_[5:9, 4:10, 4:10]))
     found = volume((1, np.s_[5:9, 4:10, 7:10]), (1, np.s_[13:16, :, :]))
-    truth = read_truth(painted, Task.FOREGROUND, ZeroIs.UNLABELLED)
-    (error,) = find_error_objects(found, truth).objects
+    truth = decode_labels(painted, Task.BINARY, ZeroIs.UNLABELLED)
+    (error,) = list_errors(found, truth).errors
     assert summary(error) == (ErrorKind.MISSED, 4 * 6 * 3, False)
 
 
@@ -143,25 +143,25 @@ def test_tolerance_hides_noise_at_surfaces_and_nothing_else():
     found = volume((1, np.s_[3:11, 5:13, 6:18]))  # two slices of 2 µm too many
     found[12:14, 1, 1] = 1  # a speck of two voxels
     found[1, 1, 2:22] = 1  # long and thin
-    errors = find_error_objects(found, Truth(truth), voxel_size_um=VOXEL, tolerance_um=2.0)
-    assert [summary(error) for error in errors.objects] == [(ErrorKind.EXTRA, 20, True)]
+    errors = list_errors(found, GroundTruth(truth), voxel_size_um=VOXEL, tolerance_um=2.0)
+    assert [summary(error) for error in errors.errors] == [(ErrorKind.EXTRA, 20, True)]
     assert (errors.n_hidden, errors.tolerance_um) == (3, 2.0)
     assert np.count_nonzero(errors.regions) == 20
-    shallower = find_error_objects(found, Truth(truth), voxel_size_um=VOXEL, tolerance_um=1.9)
-    assert len(shallower.objects) == 4
+    shallower = list_errors(found, GroundTruth(truth), voxel_size_um=VOXEL, tolerance_um=1.9)
+    assert len(shallower.errors) == 4
 
 
 def test_errors_that_noise_joins_are_told_apart_with_a_tolerance():
     truth, found = volume((1, np.s_[3:13, 4:16, 4:20])), volume((1, np.s_[2:14, 3:17, 3:21]))  # too wide by a voxel
     for corner in (np.s_[0:3, 4:7, 4:7], np.s_[0:3, 12:15, 16:19]):
         found[corner] = 1
-    (joined,) = find_error_objects(found, Truth(truth)).objects
+    (joined,) = list_errors(found, GroundTruth(truth)).errors
     assert joined.n_voxels == (found > truth).sum()
-    errors = find_error_objects(found, Truth(truth), tolerance_um=1.8)
-    assert [error.depth_um for error in errors.objects] == [3.0, 3.0]
-    assert {error.box_zyx[0][0] for error in errors.objects} == {0}
-    assert {error.position_zyx[1] < 10 for error in errors.objects} == {True, False}
-    for error in errors.objects:
+    errors = list_errors(found, GroundTruth(truth), tolerance_um=1.8)
+    assert [error.depth_um for error in errors.errors] == [3.0, 3.0]
+    assert {error.box_zyx[0][0] for error in errors.errors} == {0}
+    assert {error.position_zyx[1] < 10 for error in errors.errors} == {True, False}
+    for error in errors.errors:
         assert 18 <= error.n_voxels < 100  # the two slices above the noise, and some of that
 
 
@@ -170,16 +170,16 @@ def test_noise_of_one_object_does_not_become_a_part_of_an_error_of_another():
     found = volume((1, np.s_[5:10, 4:16, 2:22]))  # too high by a slice, which is noise
     found[3:6, 4:7, 2:5] = 1  # and by three in one corner, which is not
     found[2:5, 8:16, 12:22] = 2  # on top of the noise
-    larger, smaller = find_error_objects(found, Truth(truth), Task.OBJECTS, tolerance_um=1.5).objects
-    assert (larger.found, larger.n_voxels) == ((2,), 3 * 8 * 10)
-    assert smaller.found == (1,)
+    larger, smaller = list_errors(found, GroundTruth(truth), Task.INSTANCE, tolerance_um=1.5).errors
+    assert (larger.predicted, larger.n_voxels) == ((2,), 3 * 8 * 10)
+    assert smaller.predicted == (1,)
 
 
 @pytest.mark.parametrize(("tolerance_um", "n_errors"), [(0.3, 0), (0.29, 1)])
 def test_a_merge_exactly_as_deep_as_the_tolerance_is_noise(tolerance_um, n_errors):
     truth = volume((1, np.s_[2:12, 2:8, 2:8]), (2, np.s_[2:12, 2:8, 8:9]))
-    errors = find_error_objects((truth > 0).astype(int), Truth(truth), Task.OBJECTS, (0.3, 0.3, 0.3), tolerance_um)
-    assert len(errors.objects) == n_errors
+    errors = list_errors((truth > 0).astype(int), GroundTruth(truth), Task.INSTANCE, (0.3, 0.3, 0.3), tolerance_um)
+    assert len(errors.errors) == n_errors
 
 
 def test_only_the_largest_errors_are_kept(monkeypatch):
@@ -187,8 +187,8 @@ def test_only_the_largest_errors_are_kept(monkeypatch):
     truth = np.zeros((10, 12, 60), np.uint8)
     for number in range(1, 8):
         truth[5, 5, 8 * number - 8 : 9 * number - 8] = 1
-    errors = find_error_objects(np.zeros_like(truth), Truth(truth))
-    assert [error.n_voxels for error in errors.objects] == [7, 6, 5]
+    errors = list_errors(np.zeros_like(truth), GroundTruth(truth))
+    assert [error.n_voxels for error in errors.errors] == [7, 6, 5]
     assert errors.n_left_out == 4
     assert np.unique(errors.regions).tolist() == [0, 1, 2, 3]
 
@@ -198,28 +198,28 @@ def test_noise_is_not_counted_among_the_errors_that_were_left_out(monkeypatch):
     truth = np.zeros((10, 12, 60), np.uint8)
     for number in range(1, 8):
         truth[5, 5, 8 * number - 8 : 9 * number - 8] = 1
-    errors = find_error_objects(np.zeros_like(truth), Truth(truth), tolerance_um=2.0)
-    assert [error.n_voxels for error in errors.objects] == [7, 6]
+    errors = list_errors(np.zeros_like(truth), GroundTruth(truth), tolerance_um=2.0)
+    assert [error.n_voxels for error in errors.errors] == [7, 6]
     assert (errors.n_hidden, errors.n_left_out) == (4, 1)  # those of four voxels and fewer are noise
 
 
 def test_large_ids_come_back_as_they_were():
     truth = volume((1, BOX)).astype(np.uint64) * 2**40
-    (error,) = find_error_objects(volume(), Truth(truth), Task.OBJECTS).objects
-    assert error.wanted == (2**40,)
+    (error,) = list_errors(volume(), GroundTruth(truth), Task.INSTANCE).errors
+    assert error.target == (2**40,)
 
 
 def test_the_search_says_how_far_it_is_and_can_be_left():
     rng = np.random.default_rng(3)
     truth, found = (rng.integers(0, 2, SHAPE, np.uint8) for _ in range(2))
-    events = search_errors(found, Truth(truth))
-    assert next(events) == ErrorsSearched(0, int((truth != found).sum()))
+    events = find_errors(found, GroundTruth(truth))
+    assert next(events) == SearchProgress(0, int((truth != found).sum()))
     events.close()
 
 
 def test_volumes_of_different_shapes_are_refused():
     with pytest.raises(UserError, match=r"\(16, 20, 24\).*\(16, 20, 23\)"):
-        find_error_objects(volume(), Truth(volume()[..., 1:]))
+        list_errors(volume(), GroundTruth(volume()[..., 1:]))
 
 
 TASKS = st.sampled_from(list(Task))
@@ -232,20 +232,20 @@ def pairs(draw):
     values = st_numpy.arrays(np.uint8, shape, elements=st.integers(0, 3))
     annotated = draw(st.none() | st_numpy.arrays(bool, shape))
     truth = draw(values)
-    return draw(values), Truth(truth if annotated is None else truth * annotated, annotated)
+    return draw(values), GroundTruth(truth if annotated is None else truth * annotated, annotated)
 
 
 @given(pairs(), TASKS)
 @settings(deadline=None)
 def test_regions_are_the_difference_with_each_voxel_once(pair, task):
     found, truth = pair
-    if task is Task.FOREGROUND:
-        truth = Truth((truth.labels > 0).astype(np.uint8), truth.annotated)
+    if task is Task.BINARY:
+        truth = GroundTruth((truth.labels > 0).astype(np.uint8), truth.annotated)
     difference = difference_labels(found, truth, task)
-    errors = find_error_objects(found, truth, task, VOXEL)
+    errors = list_errors(found, truth, task, VOXEL)
     marks = {ErrorKind.EXTRA: EXTRA, ErrorKind.MISSED: MISSED, ErrorKind.WRONG_CLASS: WRONG_CLASS}
     drawn = np.zeros_like(difference)
-    for error in errors.objects:
+    for error in errors.errors:
         mask = errors.regions == error.number
         if error.kind in marks:
             assert mask.sum() == error.n_voxels
@@ -263,15 +263,15 @@ def test_regions_are_the_difference_with_each_voxel_once(pair, task):
 @settings(deadline=None)
 def test_foreground_errors_are_those_that_scipy_counts_and_measures(pair):
     found, truth = pair
-    truth = Truth((truth.labels > 0).astype(np.uint8), truth.annotated)
+    truth = GroundTruth((truth.labels > 0).astype(np.uint8), truth.annotated)
     difference = difference_labels(found, truth)
-    errors = find_error_objects(found, truth, voxel_size_um=VOXEL).objects
+    errors = list_errors(found, truth, voxel_size_um=VOXEL).errors
     for kind, mark, inside in ((ErrorKind.MISSED, MISSED, 1), (ErrorKind.EXTRA, EXTRA, 0)):
         ours = [error for error in errors if error.kind is kind]
         assert len(ours) == ndimage.label(difference == mark, DIAGONALLY)[1]
         other = truth.labels != inside
-        if truth.annotated is not None:
-            other &= truth.annotated
+        if truth.label_mask is not None:
+            other &= truth.label_mask
         if other.any():
             depths = ndimage.distance_transform_edt(~other, sampling=VOXEL)
             for error in ours:
@@ -283,8 +283,8 @@ def test_foreground_errors_are_those_that_scipy_counts_and_measures(pair):
 @settings(deadline=None)
 def test_merges_and_splits_are_those_of_the_scores(pair):
     found, truth = pair
-    scores = score_objects(found, truth.labels, truth.annotated)
-    errors = find_error_objects(found, truth, Task.OBJECTS).objects
+    scores = score_instances(found, truth.labels, truth.annotated)
+    errors = list_errors(found, truth, Task.INSTANCE).errors
     kinds = [error.kind for error in errors]
     assert kinds.count(ErrorKind.MERGE) == scores.n_merged
     assert kinds.count(ErrorKind.SPLIT) == scores.n_split
@@ -294,12 +294,12 @@ def test_merges_and_splits_are_those_of_the_scores(pair):
 @settings(deadline=None)
 def test_no_error_in_the_table_is_boundary_noise(pair, tolerance_um):
     found, truth = pair
-    truth = Truth((truth.labels > 0).astype(np.uint8), truth.annotated)
-    everything = find_error_objects(found, truth, voxel_size_um=VOXEL)
-    errors = find_error_objects(found, truth, voxel_size_um=VOXEL, tolerance_um=tolerance_um)
-    assert all(error.depth_um > tolerance_um or error.is_whole for error in errors.objects)
-    assert np.isin(everything.regions[errors.regions > 0], [error.number for error in everything.objects]).all()
-    deepest = {error.number: error.depth_um for error in everything.objects if not error.is_whole}
+    truth = GroundTruth((truth.labels > 0).astype(np.uint8), truth.annotated)
+    everything = list_errors(found, truth, voxel_size_um=VOXEL)
+    errors = list_errors(found, truth, voxel_size_um=VOXEL, tolerance_um=tolerance_um)
+    assert all(error.depth_um > tolerance_um or error.is_whole for error in errors.errors)
+    assert np.isin(everything.regions[errors.regions > 0], [error.number for error in everything.errors]).all()
+    deepest = {error.number: error.depth_um for error in everything.errors if not error.is_whole}
     n_noise = sum(depth <= tolerance_um for depth in deepest.values())
     n_specks = errors.n_hidden - n_noise
-    assert 0 <= n_specks <= sum(error.is_whole for error in everything.objects)
+    assert 0 <= n_specks <= sum(error.is_whole for error in everything.errors)

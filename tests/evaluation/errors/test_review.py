@@ -5,60 +5,60 @@ import json
 import numpy as np
 import pytest
 
-from napari_unet3d.data.ground_truth import Truth
+from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.errors import UserError
-from napari_unet3d.evaluation.errors.find import find_error_objects
-from napari_unet3d.evaluation.errors.review import Remark, match_remarks, read_remarks, updated_remarks, write_remarks
-from napari_unet3d.evaluation.errors.types import ErrorKind, ErrorObjects
+from napari_unet3d.evaluation.errors.find import list_errors
+from napari_unet3d.evaluation.errors.review import ReviewNote, match_notes, read_notes, updated_notes, write_notes
+from napari_unet3d.evaluation.errors.types import ErrorKind, ErrorSet
 
 SHAPE = (12, 16, 20)
 
 
-def errors_of(*missed: tuple[slice, slice, slice]) -> ErrorObjects:
+def errors_of(*missed: tuple[slice, slice, slice]) -> ErrorSet:
     truth = np.zeros(SHAPE, np.uint8)
     for box in missed:
         truth[box] = 1
-    return find_error_objects(np.zeros(SHAPE, np.uint8), Truth(truth))
+    return list_errors(np.zeros(SHAPE, np.uint8), GroundTruth(truth))
 
 
 BEFORE = errors_of(np.s_[1:5, 1:6, 1:7], np.s_[8:11, 10:14, 12:18])
-LARGE, SMALL = BEFORE.objects
+LARGE, SMALL = BEFORE.errors
 
 
 def test_remarks_come_back_from_the_file(tmp_path):
     path = tmp_path / "run" / "inspection" / "v.json"
-    remarks = updated_remarks(BEFORE, {LARGE.number: (True, "cell in mitosis – ask Ana")}, ())
-    write_remarks(path, "v", SHAPE, remarks)
-    assert read_remarks(path, SHAPE) == (Remark.on(LARGE, is_seen=True, note="cell in mitosis – ask Ana"),)
-    assert read_remarks(path.with_name("other.json"), SHAPE) == ()
+    remarks = updated_notes(BEFORE, {LARGE.number: (True, "cell in mitosis – ask Ana")}, ())
+    write_notes(path, "v", SHAPE, remarks)
+    assert read_notes(path, SHAPE) == (ReviewNote.on(LARGE, is_seen=True, note="cell in mitosis – ask Ana"),)
+    assert read_notes(path.with_name("other.json"), SHAPE) == ()
 
 
 def test_an_error_is_known_again_in_another_prediction():
-    remarks = [Remark.on(LARGE, note="large"), Remark.on(SMALL, is_seen=True)]
+    remarks = [ReviewNote.on(LARGE, note="large"), ReviewNote.on(SMALL, is_seen=True)]
     after = errors_of(np.s_[2:5, 1:6, 1:5], np.s_[8:11, 9:14, 12:19], np.s_[1:3, 10:13, 15:17])
-    known, absent = match_remarks(after, remarks)
+    known, absent = match_notes(after, remarks)
     assert absent == ()
-    assert {after.objects[number - 1].box_zyx: remark for number, remark in known.items()} == {
+    assert {after.errors[number - 1].box_zyx: remark for number, remark in known.items()} == {
         ((2, 5), (1, 6), (1, 5)): remarks[0],
         ((8, 11), (9, 14), (12, 19)): remarks[1],
     }
 
 
 def test_what_lies_elsewhere_or_is_of_another_kind_is_not_known():
-    remarks = [Remark.on(LARGE, is_seen=True), Remark(ErrorKind.EXTRA, SMALL.position_zyx, SMALL.box_zyx, True)]
+    remarks = [ReviewNote.on(LARGE, is_seen=True), ReviewNote(ErrorKind.EXTRA, SMALL.position_zyx, SMALL.box_zyx, True)]
     after = errors_of(np.s_[6:8, 1:6, 1:7], np.s_[8:11, 10:14, 12:18])
-    assert match_remarks(after, remarks) == ({}, tuple(remarks))
+    assert match_notes(after, remarks) == ({}, tuple(remarks))
 
 
 def test_one_remark_is_about_one_error():
-    known, _ = match_remarks(errors_of(np.s_[1:5, 1:6, 1:3], np.s_[1:5, 1:6, 4:7]), [Remark.on(LARGE, is_seen=True)])
+    known, _ = match_notes(errors_of(np.s_[1:5, 1:6, 1:3], np.s_[1:5, 1:6, 4:7]), [ReviewNote.on(LARGE, is_seen=True)])
     assert len(known) == 1
 
 
 def test_remarks_on_errors_that_are_gone_are_kept():
     said = {SMALL.number: (True, ""), LARGE.number: (False, "")}
-    gone = Remark.on(LARGE, note="was here")
-    assert updated_remarks(BEFORE, said, [gone]) == (Remark.on(SMALL, is_seen=True), gone)
+    gone = ReviewNote.on(LARGE, note="was here")
+    assert updated_notes(BEFORE, said, [gone]) == (ReviewNote.on(SMALL, is_seen=True), gone)
 
 
 @pytest.mark.parametrize(
@@ -76,11 +76,11 @@ def test_a_damaged_file_is_told_from_an_empty_one(tmp_path, content):
     path = tmp_path / "v.json"
     path.write_text(content)
     with pytest.raises(UserError, match="damaged"):
-        read_remarks(path, SHAPE)
+        read_notes(path, SHAPE)
 
 
 def test_a_volume_of_another_shape_has_other_errors(tmp_path):
-    write_remarks(tmp_path / "v.json", "v", (9, 9, 9), ())
+    write_notes(tmp_path / "v.json", "v", (9, 9, 9), ())
     with pytest.raises(UserError, match=r"\[9, 9, 9\].*\[12, 16, 20\]"):
-        read_remarks(tmp_path / "v.json", SHAPE)
+        read_notes(tmp_path / "v.json", SHAPE)
     assert json.loads((tmp_path / "v.json").read_text())["volume"] == "v"

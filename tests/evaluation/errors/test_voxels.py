@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 from scipy import ndimage
 
-from napari_unet3d.evaluation.errors.voxels import connected
+from napari_unet3d.evaluation.errors.voxels import connected_components
 
 SHAPES = st_numpy.array_shapes(min_dims=3, max_dims=3, max_side=7)
 VALUES = st_numpy.arrays(np.uint8, SHAPES, elements=st.integers(0, 2))
@@ -17,7 +17,7 @@ VALUES = st_numpy.arrays(np.uint8, SHAPES, elements=st.integers(0, 2))
 @settings(deadline=None)
 def test_regions_are_those_that_scipy_labels_value_by_value(values):
     places = np.flatnonzero(values)
-    numbers, n_regions = connected(places, values.ravel()[places], values.shape)
+    numbers, n_regions = connected_components(places, values.ravel()[places], values.shape)
     drawn = np.zeros(values.shape, int)
     drawn.ravel()[places] = numbers + 1
     n_expected = 0
@@ -37,4 +37,4 @@ def test_what_only_follows_in_memory_does_not_touch(one, other):
     mask = np.zeros((2, 3, 5), bool)
     mask[one] = mask[other] = True
     places = np.flatnonzero(mask)
-    assert connected(places, np.ones(2), mask.shape)[1] == 2
+    assert connected_components(places, np.ones(2), mask.shape)[1] == 2

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_unet3d.configs import Task
-from napari_unet3d.data.ground_truth import Truth
+from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics.disagreement import BOTH, FIRST, SECOND, compare_predictions
 
@@ -25,7 +25,7 @@ def test_who_has_something_without_a_truth():
 
 
 def test_who_is_right_when_the_truth_is_known():
-    truth = Truth(row(0, 1, 1, 1, 0, 0))
+    truth = GroundTruth(row(0, 1, 1, 1, 0, 0))
     found = compare_predictions(row(0, 1, 1, 0, 1, 0), row(0, 1, 0, 1, 0, 1), truth=truth)
     assert found.labels.tolist() == [[[0, 0, FIRST, SECOND, SECOND, FIRST]]]
     assert (found.first_dice, found.second_dice) == (2 * 2 / (3 + 3), 2 * 2 / (3 + 3))
@@ -34,22 +34,22 @@ def test_who_is_right_when_the_truth_is_known():
 
 def test_classes_are_compared_by_value():
     first, second = row(1, 1, 2, 2, 0, 3), row(1, 2, 2, 0, 0, 1)
-    assert compare_predictions(first, second, Task.CLASSES).labels.tolist() == [[[0, BOTH, 0, FIRST, 0, BOTH]]]
-    found = compare_predictions(first, second, Task.CLASSES, Truth(row(1, 2, 1, 2, 0, 2)))
+    assert compare_predictions(first, second, Task.SEMANTIC).labels.tolist() == [[[0, BOTH, 0, FIRST, 0, BOTH]]]
+    found = compare_predictions(first, second, Task.SEMANTIC, GroundTruth(row(1, 2, 1, 2, 0, 2)))
     assert found.labels.tolist() == [[[0, SECOND, 0, FIRST, 0, BOTH]]]  # where both say 2 they agree, though wrong
     # class 1: 2 of 2 + 2, one shared; class 2: 2 of 2 + 2, one shared; class 3 is in the first alone
     assert found.dice == pytest.approx((1 / 2 + 1 / 2 + 0) / 3)
 
 
 def test_ids_of_objects_are_not_compared():
-    found = compare_predictions(row(5, 5, 0, 9), row(1, 1, 0, 2), Task.OBJECTS)
+    found = compare_predictions(row(5, 5, 0, 9), row(1, 1, 0, 2), Task.INSTANCE)
     assert not found.labels.any()
     assert found.dice == 1
 
 
 def test_only_annotated_voxels_count_beside_a_truth():
     annotated = np.array([[[True, True, False, False]]])
-    found = compare_predictions(row(1, 0, 1, 0), row(0, 0, 0, 1), truth=Truth(row(1, 0, 0, 0), annotated))
+    found = compare_predictions(row(1, 0, 1, 0), row(0, 0, 0, 1), truth=GroundTruth(row(1, 0, 0, 0), annotated))
     assert found.labels.tolist() == [[[FIRST, 0, 0, 0]]]
     assert (found.n_compared, found.fraction) == (2, 0.5)
     assert (found.first_dice, found.second_dice, found.dice) == (1, 0, 0)
@@ -59,7 +59,7 @@ def test_volumes_of_different_shapes_are_explained():
     with pytest.raises(UserError, match=r"\(1, 1, 2\) and \(1, 1, 3\)"):
         compare_predictions(row(0, 1), row(0, 1, 1))
     with pytest.raises(UserError, match=r"\(1, 1, 3\)"):
-        compare_predictions(row(0, 1), row(0, 1), truth=Truth(row(0, 1, 1)))
+        compare_predictions(row(0, 1), row(0, 1), truth=GroundTruth(row(0, 1, 1)))
 
 
 LABELS = st.lists(st.integers(0, 3), min_size=12, max_size=12).map(lambda v: np.array(v, np.uint8).reshape(2, 2, 3))
@@ -68,11 +68,11 @@ LABELS = st.lists(st.integers(0, 3), min_size=12, max_size=12).map(lambda v: np.
 @settings(max_examples=50)
 @given(first=LABELS, second=LABELS, truth=LABELS, task=st.sampled_from(Task), is_known=st.booleans())
 def test_changing_sides_changes_only_the_sides(first, second, truth, task, is_known):
-    known = Truth(truth) if is_known else None
+    known = GroundTruth(truth) if is_known else None
     one, other = compare_predictions(first, second, task, known), compare_predictions(second, first, task, known)
     swapped = np.array([0, SECOND, FIRST, BOTH], np.uint8)
     np.testing.assert_array_equal(swapped[one.labels], other.labels)
     assert one.dice == pytest.approx(other.dice)
     assert (one.first_dice, one.n_first) == (other.second_dice, other.n_second)
-    if known and task is not Task.CLASSES:
+    if known and task is not Task.SEMANTIC:
         assert one.n_both == 0, "of two that differ in the foreground, one is right"

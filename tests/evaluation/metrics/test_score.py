@@ -11,10 +11,10 @@ from hypothesis.extra import numpy as st_numpy
 from monai.metrics import compute_dice, compute_iou
 
 from napari_unet3d.configs import Task, ZeroIs
-from napari_unet3d.data.ground_truth import Truth, read_truth
+from napari_unet3d.data.ground_truth import GroundTruth, decode_labels
 from napari_unet3d.errors import UserError
-from napari_unet3d.evaluation.metrics.instances import score_objects
-from napari_unet3d.evaluation.metrics.score import ScoringRules, score
+from napari_unet3d.evaluation.metrics.instances import score_instances
+from napari_unet3d.evaluation.metrics.score import MetricOptions, score
 from napari_unet3d.evaluation.metrics.types import ClassScores, Scores, mean_scores
 
 SHAPES = st_numpy.array_shapes(min_dims=3, max_dims=3, max_side=5)
@@ -26,7 +26,7 @@ def test_scores_by_hand() -> None:
     prediction = np.zeros((2, 3, 4), np.uint8)
     prediction[0, 0, 2:4] = 1  # two shared voxels
     prediction[1, 2, 3] = 1  # one extra; two are missed
-    result = score(prediction, Truth(truth), "bone")
+    result = score(prediction, GroundTruth(truth), "bone")
     assert result.as_dict() == {
         "name": "bone",
         "dice": pytest.approx(4 / 7),
@@ -41,18 +41,18 @@ def test_scores_by_hand() -> None:
 
 def test_both_empty_agree() -> None:
     empty = np.zeros((2, 3, 4), bool)
-    assert score(empty, Truth(empty), "e") == Scores("e", 1.0, 1.0, 1.0, 1.0, 0.0, 1.0)
+    assert score(empty, GroundTruth(empty), "e") == Scores("e", 1.0, 1.0, 1.0, 1.0, 0.0, 1.0)
 
 
 def test_one_empty_scores_nothing() -> None:
     empty, full = np.zeros((2, 3, 4), np.uint8), np.ones((2, 3, 4), np.uint8)
-    assert score(empty, Truth(full), "missed") == Scores("missed", 0.0, 0.0, 0.0, 0.0, None, 0.0)
-    assert score(full, Truth(empty), "invented") == Scores("invented", 0.0, 0.0, 0.0, 0.0, None, 0.0)
+    assert score(empty, GroundTruth(full), "missed") == Scores("missed", 0.0, 0.0, 0.0, 0.0, None, 0.0)
+    assert score(full, GroundTruth(empty), "invented") == Scores("invented", 0.0, 0.0, 0.0, 0.0, None, 0.0)
 
 
 def test_other_shapes_are_named() -> None:
     with pytest.raises(UserError, match=r"'v' has shape \(2, 3, 4\), its truth \(4, 3, 2\)"):
-        score(np.zeros((2, 3, 4)), Truth(np.zeros((4, 3, 2), np.uint8)), "v")
+        score(np.zeros((2, 3, 4)), GroundTruth(np.zeros((4, 3, 2), np.uint8)), "v")
 
 
 @given(data=st.data(), shape=SHAPES)
@@ -61,7 +61,7 @@ def test_dice_and_iou_are_those_of_monai(data: st.DataObject, shape: tuple[int, 
     if not truth.any():
         return  # monai leaves them undefined
     found, wanted = (torch.from_numpy(mask[None, None].astype(np.float32)) for mask in (prediction, truth))
-    result = score(prediction, Truth(truth), "v")
+    result = score(prediction, GroundTruth(truth), "v")
     assert result.dice == pytest.approx(compute_dice(found, wanted).item(), abs=1e-6)
     assert result.iou == pytest.approx(compute_iou(found, wanted).item(), abs=1e-6)
 
@@ -69,7 +69,7 @@ def test_dice_and_iou_are_those_of_monai(data: st.DataObject, shape: tuple[int, 
 @given(data=st.data(), shape=SHAPES)
 def test_swapping_prediction_and_truth_swaps_precision_and_recall(data: st.DataObject, shape: tuple[int, ...]) -> None:
     prediction, truth = (data.draw(st_numpy.arrays(bool, shape)) for _ in range(2))
-    one, other = score(prediction, Truth(truth), "v"), score(truth, Truth(prediction), "v")
+    one, other = score(prediction, GroundTruth(truth), "v"), score(truth, GroundTruth(prediction), "v")
     assert (one.precision, one.recall) == (other.recall, other.precision)
     assert (one.dice, one.iou) == (other.dice, other.iou)
 
@@ -83,7 +83,7 @@ def test_the_mean_weighs_volumes_equally() -> None:
 def test_voxels_that_are_not_annotated_do_not_count() -> None:
     painted = np.array([[[1, 2, 2, 0, 0, 0], [1, 1, 2, 0, 0, 0]]], np.uint8)
     prediction = np.array([[[0, 1, 0, 1, 0, 1], [1, 0, 1, 1, 1, 1]]], np.uint8)
-    truth = read_truth(painted, Task.FOREGROUND, ZeroIs.UNLABELLED)
+    truth = decode_labels(painted, Task.BINARY, ZeroIs.UNLABELLED)
     result = score(prediction, truth, "few")
     assert (result.dice, result.iou, result.precision, result.recall) == (4 / 6, 2 / 4, 2 / 3, 2 / 3)
     prediction[painted == 0] = 0
@@ -93,20 +93,20 @@ def test_voxels_that_are_not_annotated_do_not_count() -> None:
 def test_surfaces_are_measured_in_micrometres() -> None:
     truth, prediction = np.zeros((6, 7, 8), np.uint8), np.zeros((6, 7, 8), np.uint8)
     truth[2, 2:4, 2:5] = prediction[3, 2:4, 2:5] = 1
-    result = score(prediction, Truth(truth), "v", (3.0, 0.5, 0.7), ScoringRules(tolerance_um=2.9))
+    result = score(prediction, GroundTruth(truth), "v", (3.0, 0.5, 0.7), MetricOptions(tolerance_um=2.9))
     assert (result.hd95_um, result.nsd) == (3.0, 0.0)
-    assert score(prediction, Truth(truth), "v", (3.0, 0.5, 0.7), ScoringRules(tolerance_um=3.0)).nsd == 1
-    quick = score(prediction, Truth(truth), "v", rules=ScoringRules(only_voxels=True))
+    assert score(prediction, GroundTruth(truth), "v", (3.0, 0.5, 0.7), MetricOptions(tolerance_um=3.0)).nsd == 1
+    quick = score(prediction, GroundTruth(truth), "v", rules=MetricOptions(fast=True))
     assert (quick.dice, quick.hd95_um, quick.nsd) == (0.0, None, None)
 
 
-CLASSES = ScoringRules(task=Task.CLASSES, classes={1: "wall", 2: "lumen", 5: "nucleus"})
+CLASSES = MetricOptions(task=Task.SEMANTIC, classes={1: "wall", 2: "lumen", 5: "nucleus"})
 
 
 def test_classes_by_hand() -> None:
     truth = np.array([[[1, 1, 1, 1, 2, 2, 0, 0]]], np.uint8)
     prediction = np.array([[[1, 1, 2, 2, 2, 2, 2, 0]]], np.uint8)
-    result = score(prediction, Truth(truth), "v", rules=CLASSES)
+    result = score(prediction, GroundTruth(truth), "v", rules=CLASSES)
     wall, lumen, nucleus = result.classes
     assert (wall.name, wall.value, wall.dice, wall.precision, wall.recall) == ("wall", 1, 4 / 6, 1.0, 0.5)
     assert (lumen.name, lumen.dice, lumen.precision, lumen.recall) == ("lumen", 4 / 7, 2 / 5, 1.0)
@@ -117,7 +117,7 @@ def test_classes_by_hand() -> None:
 
 def test_a_class_that_the_model_does_not_know_counts_as_missed() -> None:
     truth, prediction = np.array([[[1, 1, 9]]], np.uint8), np.array([[[1, 1, 0]]], np.uint8)
-    result = score(prediction, Truth(truth), "v", rules=CLASSES)
+    result = score(prediction, GroundTruth(truth), "v", rules=CLASSES)
     assert [(each.name, each.dice) for each in result.classes] == [
         ("wall", 1.0),
         ("lumen", None),
@@ -129,14 +129,14 @@ def test_a_class_that_the_model_does_not_know_counts_as_missed() -> None:
 
 def test_volumes_without_any_class_agree() -> None:
     empty = np.zeros((2, 3, 4), np.uint8)
-    result = score(empty, Truth(empty), "v", rules=CLASSES)
+    result = score(empty, GroundTruth(empty), "v", rules=CLASSES)
     assert (result.dice, result.hd95_um, result.nsd) == (1.0, 0.0, 1.0)
     assert all(each.dice is None for each in result.classes)
 
 
 def test_the_mean_of_a_class_is_over_the_volumes_that_have_it() -> None:
-    one = score(np.array([[[1, 1]]]), Truth(np.array([[[1, 1]]], np.uint8)), "one", rules=CLASSES)
-    two = score(np.array([[[1, 2]]]), Truth(np.array([[[0, 2]]], np.uint8)), "two", rules=CLASSES)
+    one = score(np.array([[[1, 1]]]), GroundTruth(np.array([[[1, 1]]], np.uint8)), "one", rules=CLASSES)
+    two = score(np.array([[[1, 2]]]), GroundTruth(np.array([[[0, 2]]], np.uint8)), "two", rules=CLASSES)
     wall, lumen, nucleus = mean_scores([one, two]).classes
     assert (wall.dice, lumen.dice, nucleus.dice) == (0.5, 1.0, None)
     assert mean_scores([one, two]).dice == 0.75
@@ -144,18 +144,18 @@ def test_the_mean_of_a_class_is_over_the_volumes_that_have_it() -> None:
 
 def test_objects_have_scores_of_their_own_and_foreground_scores() -> None:
     truth, prediction = np.array([[[1, 1, 2, 2, 0]]], np.uint16), np.array([[[7, 7, 7, 7, 7]]], np.uint16)
-    result = score(prediction, Truth(truth), "v", rules=ScoringRules(task=Task.OBJECTS))
-    assert result.objects == score_objects(prediction, truth)
-    assert result.objects.n_merged == 1
+    result = score(prediction, GroundTruth(truth), "v", rules=MetricOptions(task=Task.INSTANCE))
+    assert result.instances == score_instances(prediction, truth)
+    assert result.instances.n_merged == 1
     assert result.dice == 8 / 9
     assert result.as_dict()["objects"]["n_merged"] == 1
-    assert mean_scores([result, result]).objects == result.objects
-    assert score(prediction, Truth(truth), "v").objects is None
+    assert mean_scores([result, result]).instances == result.instances
+    assert score(prediction, GroundTruth(truth), "v").instances is None
 
 
 @pytest.mark.parametrize("task", list(Task))
 def test_all_numbers_can_be_written_as_json(task: Task) -> None:
     truth, prediction = np.zeros((2, 3, 4), np.uint8), np.ones((2, 3, 4), np.uint8)
-    result = score(prediction, Truth(truth), "v", rules=ScoringRules(task=task, classes={1: "a", 3: "b"}))
+    result = score(prediction, GroundTruth(truth), "v", rules=MetricOptions(task=task, classes={1: "a", 3: "b"}))
     written = json.dumps(result.as_dict(), allow_nan=False)
     assert json.loads(written)["hd95_um"] is None

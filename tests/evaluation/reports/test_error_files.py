@@ -9,20 +9,20 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from napari_unet3d.data.ground_truth import Truth
-from napari_unet3d.evaluation.errors.find import find_error_objects
+from napari_unet3d.data.ground_truth import GroundTruth
+from napari_unet3d.evaluation.errors.find import list_errors
 from napari_unet3d.evaluation.reports.error_files import N_WORST, ErrorFiles, write_errors
 from napari_unet3d.evaluation.reports.error_picture import error_picture, scale_bar_length
 
 VOXEL_SIZE = (3.0, 0.5, 1.0)
 
 
-def one_missed_one_extra() -> tuple[np.ndarray, Truth]:
+def one_missed_one_extra() -> tuple[np.ndarray, GroundTruth]:
     """A bar of 2 × 4 × 6 voxels that was missed and a cube of 3 × 3 × 3 that is extra; each is alone."""
     prediction, truth = np.zeros((2, 9, 30, 40), np.uint8)
     truth[1:3, 4:8, 5:11] = 1
     prediction[5:8, 20:23, 30:33] = 1
-    return prediction, Truth(truth)
+    return prediction, GroundTruth(truth)
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -32,7 +32,7 @@ def read(path: Path) -> list[dict[str, str]]:
 
 def test_rows_are_counted_by_hand(tmp_path: Path) -> None:
     prediction, truth = one_missed_one_extra()
-    write_errors(tmp_path / "e.csv", "scan, 1", find_error_objects(prediction, truth, voxel_size_um=VOXEL_SIZE))
+    write_errors(tmp_path / "e.csv", "scan, 1", list_errors(prediction, truth, voxel_size_um=VOXEL_SIZE))
     missed, extra = read(tmp_path / "e.csv")
     assert [row["volume"] for row in (missed, extra)] == ["scan, 1", "scan, 1"]
     assert (missed["kind"], float(missed["volume_um3"]), missed["n_voxels"]) == ("missed", 2 * 4 * 6 * 1.5, "48")
@@ -53,9 +53,9 @@ def test_only_the_largest_of_all_volumes_have_pictures(tmp_path: Path) -> None:
             y, x = 6 * (number // 6), 8 * (number % 6)
             truth[1 : 1 + side, y : y + side, x : x + side + number % 3] = 1
         nothing, image = np.zeros_like(truth), rng.integers(0, 99, truth.shape)
-        errors = find_error_objects(nothing, Truth(truth), voxel_size_um=VOXEL_SIZE)
-        sizes += [each.volume_um3 for each in errors.objects]
-        files.add(name, image, nothing, Truth(truth), errors)
+        errors = list_errors(nothing, GroundTruth(truth), voxel_size_um=VOXEL_SIZE)
+        sizes += [each.volume_um3 for each in errors.errors]
+        files.add(name, image, nothing, GroundTruth(truth), errors)
     rows = read(tmp_path / "errors.csv")
     assert len(rows) == len(sizes) == 2 * (N_WORST - 2)
     drawn = {row["picture"]: float(row["volume_um3"]) for row in rows if row["picture"]}
@@ -66,10 +66,10 @@ def test_only_the_largest_of_all_volumes_have_pictures(tmp_path: Path) -> None:
 
 def test_a_picture_shows_the_error_in_its_colour_at_its_place(tmp_path: Path) -> None:
     prediction, truth = one_missed_one_extra()
-    errors = find_error_objects(prediction, truth, voxel_size_um=VOXEL_SIZE)
+    errors = list_errors(prediction, truth, voxel_size_um=VOXEL_SIZE)
     image = np.full(prediction.shape, 50)
     image[:, :, 20:] = 70
-    for error, channel in zip(errors.objects, (2, 0), strict=True):
+    for error, channel in zip(errors.errors, (2, 0), strict=True):
         error_picture(image, prediction, truth, errors, error).savefig(tmp_path / "e.png")
         pixels = imread(tmp_path / "e.png")[..., :3]
         assert pixels.shape[0] == pixels.shape[1]

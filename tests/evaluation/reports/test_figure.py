@@ -13,7 +13,7 @@ from matplotlib.image import imread
 from matplotlib.text import Text
 
 from napari_unet3d.configs import Axis
-from napari_unet3d.data.ground_truth import Truth
+from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.reports.figure import (
     curves_figure,
@@ -52,7 +52,7 @@ def test_positions_are_rising_and_inside(n_voxels: int, n_slices: int) -> None:
 @pytest.mark.parametrize("axis", list(Axis))
 def test_panels_show_the_slices_of_truth_prediction_and_difference(axis: Axis) -> None:
     truth, prediction = volumes()
-    figure = slices_figure(Truth(truth), prediction, axis=axis)
+    figure = slices_figure(GroundTruth(truth), prediction, axis=axis)
     shown = [np.asarray(panel.get_images()[0].get_array()) for panel in figure.axes[:15]]
     for column, position in enumerate(slice_positions(truth.shape[axis.number])):
         wanted = np.take(truth, position, axis.number) > 0
@@ -67,7 +67,7 @@ def test_what_is_not_annotated_is_grey_and_no_difference() -> None:
     truth, prediction = volumes()
     annotated = np.zeros(truth.shape, bool)
     annotated[:, :10] = True
-    figure = slices_figure(Truth(truth * annotated, annotated), prediction)
+    figure = slices_figure(GroundTruth(truth * annotated, annotated), prediction)
     shown = [np.asarray(panel.get_images()[0].get_array()) for panel in figure.axes[:15]]
     assert np.all(shown[2][10:] == np.float32(0.4))
     assert set(np.unique(shown[2][:10])) == {0, 1}
@@ -78,7 +78,7 @@ def test_what_is_not_annotated_is_grey_and_no_difference() -> None:
 
 def test_extra_is_red_and_missed_is_blue_at_their_places(tmp_path: Path) -> None:
     truth, prediction = volumes()
-    figure = slices_figure(Truth(truth), prediction)
+    figure = slices_figure(GroundTruth(truth), prediction)
     write_figure(tmp_path / "figure.png", figure)
     picture = imread(tmp_path / "figure.png")
     height, width = picture.shape[:2]
@@ -96,7 +96,7 @@ def test_extra_is_red_and_missed_is_blue_at_their_places(tmp_path: Path) -> None
 
 def test_panels_have_the_proportions_of_the_object() -> None:
     truth, prediction = volumes()
-    figure = slices_figure(Truth(truth), prediction, axis=Axis.X, voxel_size_um=(3.0, 0.9, 10.0))
+    figure = slices_figure(GroundTruth(truth), prediction, axis=Axis.X, voxel_size_um=(3.0, 0.9, 10.0))
     panel = figure.axes[0].get_window_extent()
     assert panel.height / panel.width == pytest.approx(12 * 3.0 / (20 * 0.9), rel=1e-3)
 
@@ -104,7 +104,7 @@ def test_panels_have_the_proportions_of_the_object() -> None:
 @pytest.mark.parametrize("shape", [(1, 40, 6), (12, 5, 90), (3, 8, 8)])
 def test_no_words_are_cut_off_or_laid_over_others(shape: tuple[int, int, int]) -> None:
     empty = np.zeros(shape, np.uint8)
-    figure = slices_figure(Truth(empty), empty, title="2026-01-01_scan_$of$_a_very_long_name · Dice 0.970")
+    figure = slices_figure(GroundTruth(empty), empty, title="2026-01-01_scan_$of$_a_very_long_name · Dice 0.970")
     boxes = {text.get_text(): text.get_window_extent() for text in words_of(figure)}
     for words, box in boxes.items():
         assert figure.bbox.x0 <= box.x0, words
@@ -125,7 +125,7 @@ def words_of(figure: Figure) -> list[Text]:
 def test_shapes_must_be_the_same() -> None:
     truth, prediction = volumes()
     with pytest.raises(UserError, match=r"\(12, 20, 29\)"):
-        slices_figure(Truth(truth), prediction[..., 1:])
+        slices_figure(GroundTruth(truth), prediction[..., 1:])
 
 
 def test_the_best_epoch_has_the_lowest_validation_loss() -> None:

@@ -15,10 +15,10 @@ import pytest
 from PIL import Image
 
 from napari_unet3d.configs import Task, TrainingConfig
-from napari_unet3d.data.ground_truth import Truth
+from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.errors import UserError
-from napari_unet3d.evaluation.errors.find import find_error_objects
-from napari_unet3d.evaluation.metrics.score import ScoringRules, score
+from napari_unet3d.evaluation.errors.find import list_errors
+from napari_unet3d.evaluation.metrics.score import MetricOptions, score
 from napari_unet3d.evaluation.metrics.types import mean_scores
 from napari_unet3d.evaluation.reports.error_files import ErrorFiles
 from napari_unet3d.evaluation.reports.figure import slices_figure, write_figure
@@ -98,19 +98,19 @@ def write_run(folder: Path, **config: Any) -> Path:
     return folder
 
 
-def write_evaluation(folder: Path, task: Task = Task.FOREGROUND) -> Path:
+def write_evaluation(folder: Path, task: Task = Task.BINARY) -> Path:
     rng = np.random.default_rng(0)
-    rules = ScoringRules(task, {1: "wall", 2: EVIL} if task is Task.CLASSES else {})
+    rules = MetricOptions(task, {1: "wall", 2: EVIL} if task is Task.SEMANTIC else {})
     scores, files = [], ErrorFiles(folder)
     for number, name in enumerate(("good", EVIL)):
         truth = np.zeros((6, 20, 30), np.uint8)
-        truth[1:4, 3:9, 4:12], truth[2:5, 12:18, 16:26] = 1, 1 if task is Task.FOREGROUND else 2
+        truth[1:4, 3:9, 4:12], truth[2:5, 12:18, 16:26] = 1, 1 if task is Task.BINARY else 2
         prediction = np.roll(truth, 1 + 3 * number, 2)
-        scores.append(score(prediction, Truth(truth), name, (3, 1, 0.5), rules))
+        scores.append(score(prediction, GroundTruth(truth), name, (3, 1, 0.5), rules))
         clean = re.sub(r'[<>:"/\\|?*]+', "_", name)
-        write_figure(folder / "figures" / f"{clean}.png", slices_figure(Truth(truth), prediction))
-        errors = find_error_objects(prediction, Truth(truth), task, (3, 1, 0.5))
-        files.add(name, rng.integers(0, 99, truth.shape), prediction, Truth(truth), errors)
+        write_figure(folder / "figures" / f"{clean}.png", slices_figure(GroundTruth(truth), prediction))
+        errors = list_errors(prediction, GroundTruth(truth), task, (3, 1, 0.5))
+        files.add(name, rng.integers(0, 99, truth.shape), prediction, GroundTruth(truth), errors)
     for suffix in ("csv", "json"):
         write_metrics(folder / f"metrics.{suffix}", scores, mean_scores(scores))
     write_json(
@@ -162,7 +162,7 @@ def test_every_number_is_that_of_the_metrics(task: Task, tmp_path: Path) -> None
         assert row[0][0] == name
         for (words, exact), number, decimals in zip(row[1:], numbers, (4, 4, 4, 4, 2, 4), strict=True):
             assert (words, exact) == ("–", "") if number is None else (f"{number:.{decimals}f}", repr(number))
-    if task is Task.OBJECTS:
+    if task is Task.INSTANCE:
         found = [row for row in page.cells if row and row[0][0] == "mean"][1]
         assert found[1][1] == repr(metrics["mean"]["objects"]["f1"])
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from napari_unet3d.configs import Task
-from napari_unet3d.data.ground_truth import Truth
+from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.errors import UserError
-from napari_unet3d.evaluation.metrics.score import ScoringRules, score
+from napari_unet3d.evaluation.metrics.score import MetricOptions, score
 from napari_unet3d.evaluation.metrics.types import Scores, mean_scores
 from napari_unet3d.evaluation.reports.score_files import write_metrics
 
@@ -35,8 +35,8 @@ def test_numbers_by_hand(tmp_path: Path) -> None:
     half = bars(1)
     half[1, 1, 2:] = 0
     volumes = [
-        score(bars(1), Truth(bars(1)), "Zellkern, ä", (3, 2, 1)),
-        score(half, Truth(bars(1)), "half", (3, 2, 1)),
+        score(bars(1), GroundTruth(bars(1)), "Zellkern, ä", (3, 2, 1)),
+        score(half, GroundTruth(bars(1)), "half", (3, 2, 1)),
     ]
     write_metrics(tmp_path / "m.csv", volumes, mean_scores(volumes))
     whole, found_half, mean = read(tmp_path / "m.csv")
@@ -54,8 +54,8 @@ def test_numbers_by_hand(tmp_path: Path) -> None:
 
 
 def test_a_class_has_a_row_below_its_volume_and_what_is_missing_is_empty(tmp_path: Path) -> None:
-    rules = ScoringRules(Task.CLASSES, {1: "wall", 2: "nucleus", 3: "vacuole"})
-    volumes = [score(bars(1, 1), Truth(bars(1, 2)), "cell", (1, 1, 1), rules)]
+    rules = MetricOptions(Task.SEMANTIC, {1: "wall", 2: "nucleus", 3: "vacuole"})
+    volumes = [score(bars(1, 1), GroundTruth(bars(1, 2)), "cell", (1, 1, 1), rules)]
     write_metrics(tmp_path / "m.csv", volumes, mean_scores(volumes))
     rows = read(tmp_path / "m.csv")
     assert [(row["volume"], row["class"]) for row in rows[:4]] == [
@@ -72,8 +72,8 @@ def test_a_class_has_a_row_below_its_volume_and_what_is_missing_is_empty(tmp_pat
 
 
 def test_objects_have_columns_of_their_own(tmp_path: Path) -> None:
-    rules = ScoringRules(Task.OBJECTS)
-    volumes = [score(bars(7, 0, 9, 4), Truth(bars(1, 2, 3, 0)), "beads", (1, 1, 1), rules)]
+    rules = MetricOptions(Task.INSTANCE)
+    volumes = [score(bars(7, 0, 9, 4), GroundTruth(bars(1, 2, 3, 0)), "beads", (1, 1, 1), rules)]
     write_metrics(tmp_path / "m.csv", volumes)
     (row,) = read(tmp_path / "m.csv")
     numbers = {name: float(row[f"objects_{name}"]) for name in ("true", "predicted", "found", "extra", "split")}
@@ -86,7 +86,7 @@ def test_pandas_reads_the_numbers_of_the_json(tmp_path: Path) -> None:
     pandas = pytest.importorskip("pandas")
     rng = np.random.default_rng(0)
     volumes = [
-        score(rng.random((4, 5, 6)) > 0.4, Truth((rng.random((4, 5, 6)) > 0.5).astype(np.uint8)), name, (3, 2, 1))
+        score(rng.random((4, 5, 6)) > 0.4, GroundTruth((rng.random((4, 5, 6)) > 0.5).astype(np.uint8)), name, (3, 2, 1))
         for name in ("1", "2", "3")
     ]
     volumes[1] = replace(volumes[1], hd95_um=None)

@@ -119,7 +119,7 @@ def test_the_copied_command_generates_the_same_dataset(open_dock, tmp_path, wait
     mine, theirs = (list_pairs(tmp_path / name) for name in ("of the dock", "of the command"))
     assert len(mine) == len(theirs) == 3
     for a, b in zip(mine, theirs, strict=True):
-        assert (a.name, a.part) == (b.name, b.part)
+        assert (a.name, a.subset) == (b.name, b.subset)
         assert (read_volume(a.image).array == read_volume(b.image).array).all()
         assert (read_volume(a.labels).array == read_volume(b.labels).array).all()
 

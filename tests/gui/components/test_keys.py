@@ -51,7 +51,7 @@ def test_the_window_lists_all_keys(docks, viewer, make_key_mine):
     told = window.text.toPlainText()
     window.close()
     for key in bound_keys(viewer):
-        assert f"{key.words} ({key.dock})" in told
+        assert f"{key.description} ({key.dock})" in told
     lines = told.splitlines()
     assert lines[lines.index("Change between slices and 3D") - 1] == "Ctrl+J"
     assert lines[lines.index("Erase") - 1] == "1 or E"
@@ -95,7 +95,7 @@ def test_a_key_goes_back_to_the_dock_that_is_left(open_dock, close_dock, viewer)
     close_dock(second)
     viewer.keymap[action](viewer)
     assert pressed == ["second", "first"]
-    assert [key.words for key in bound_keys(viewer) if key.key == "Shift-J"] == ["Say first"]
+    assert [key.description for key in bound_keys(viewer) if key.key == "Shift-J"] == ["Say first"]
     close_dock(first)
     assert action not in viewer.keymap
     assert bound_keys(viewer) == []

@@ -8,7 +8,7 @@ import pytest
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QApplication, QDialog, QLabel, QMessageBox
 
-from napari_unet3d.data.dataset import Part, add_sample, list_pairs, read_pair, read_samples
+from napari_unet3d.data.dataset import Subset, add_sample, list_pairs, read_pair, read_samples
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.widgets.dataset.dock import DatasetDock
@@ -25,7 +25,7 @@ def sample(name: str, seed: int = 0) -> Sample:
 
 @pytest.fixture
 def folder(tmp_path):
-    for number, part in enumerate((Part.TRAIN, Part.TRAIN, Part.TEST), start=1):
+    for number, part in enumerate((Subset.TRAIN, Subset.TRAIN, Subset.TEST), start=1):
         add_sample(tmp_path / "data", sample(str(number), number), part)
     return tmp_path / "data"
 
@@ -84,7 +84,7 @@ def test_corrected_labels_replace_those_of_the_dataset_after_a_question(viewer, 
     wait_for_end(dock, click(qtbot, dock.train_button))
     assert "'1' already" in asked[0][0]
     pair = list_pairs(folder)[0]
-    assert (pair.name, pair.part) == ("1", Part.TRAIN)
+    assert (pair.name, pair.subset) == ("1", Subset.TRAIN)
     assert read_pair(pair).labels.min() == 7
     assert len(list_pairs(folder)) == 3
 
@@ -113,7 +113,7 @@ def test_adding_without_layers_is_explained(dock, qtbot, tmp_path):
 
 def test_check_lists_what_is_wrong(dock, qtbot, folder, wait_for_end):
     (folder / "train" / "labels" / "2.tif").unlink()
-    add_sample(folder, sample("copy", 1), Part.TEST)
+    add_sample(folder, sample("copy", 1), Subset.TEST)
     dock.folder.value = folder
     assert ("2", "train", "missing") in rows(dock)
     wait_for_end(dock, click(qtbot, dock.run_bar.start_button))
@@ -214,8 +214,8 @@ def test_a_masked_volume_keeps_mask_and_origin_through_the_viewer(
     sample = ball("4")
     mask = np.zeros(sample.shape, bool)
     mask[2:9, 3:14, 4:15] = True
-    origin = Provenance(volume="1", part="train")
-    add_sample(dataset, replace(sample, annotated=mask, origin=origin), Part.TRAIN)
+    origin = Provenance(volume="1", subset="train")
+    add_sample(dataset, replace(sample, annotated=mask, origin=origin), Subset.TRAIN)
     dock = open_dock("Dataset")
     dock.folder.value = dataset
     (row,) = dock.list.findItems("4", Qt.MatchFlag.MatchExactly)
@@ -228,8 +228,8 @@ def test_a_masked_volume_keeps_mask_and_origin_through_the_viewer(
     wait_for_end(dock, dock.train_button.click)
     (read,) = [each for each in read_samples(dataset) if each.name == "4"]
     mask[0, 0, 0] = True
-    np.testing.assert_array_equal(read.annotated, mask)
-    assert read.origin == origin
+    np.testing.assert_array_equal(read.label_mask, mask)
+    assert read.provenance == origin
 
 
 def test_a_mask_does_not_stay_for_a_volume_without(viewer, ball):
@@ -238,5 +238,5 @@ def test_a_mask_does_not_stay_for_a_volume_without(viewer, ball):
     mask[2] = True
     show_sample(viewer, replace(sample, annotated=mask))
     image, labels = show_sample(viewer, sample)
-    assert sample_from_layers(image, labels).annotated is None
+    assert sample_from_layers(image, labels).label_mask is None
     assert "4 annotated" not in viewer.layers

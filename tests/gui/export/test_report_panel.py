@@ -11,7 +11,7 @@ from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QFileDialog
 
 from napari_unet3d.configs import TrainingConfig
-from napari_unet3d.data.dataset import Part, add_sample
+from napari_unet3d.data.dataset import Subset, add_sample
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def write(qtbot, dock, part):
 
 @pytest.fixture
 def trained(open_dock, dataset, ball, wait_for_end):
-    add_sample(dataset, ball("t", (7, 8, 11)), Part.TEST)
+    add_sample(dataset, ball("t", (7, 8, 11)), Subset.TEST)
     dock = open_dock("Train")
     assert not dock.report.isVisibleTo(dock)
     dock.source.use_folder(dataset)

@@ -12,7 +12,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
 from napari_unet3d.configs import TrainingConfig
-from napari_unet3d.data.dataset import Part, add_sample
+from napari_unet3d.data.dataset import Subset, add_sample
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.session.recent_runs import remember_run
 from napari_unet3d.widgets.predict.target import Target
@@ -113,7 +113,7 @@ def test_a_name_that_no_figure_can_have_is_explained(dock, wait_for_end, choose,
 
 def test_metrics_of_a_test_set_are_those_of_the_table(dock, dataset, wait_for_end, choose, qtbot, tmp_path):
     for number in range(2):
-        add_sample(dataset, volume(f"t{number}", number), Part.TEST)
+        add_sample(dataset, volume(f"t{number}", number), Subset.TEST)
     dock.target.buttons[Target.TEST_SET].click()
     dock.target.dataset.value = dataset
     wait_for_end(dock, dock.run_bar.start_button.click, 60_000)

@@ -9,7 +9,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
 from napari_unet3d.errors import UserError
-from napari_unet3d.widgets.export.screenshots import Turn, take_picture, turned
+from napari_unet3d.widgets.export.screenshots import TurntableSettings, render, turned
 from napari_unet3d.widgets.predict.dock import PredictDock
 from napari_unet3d.widgets.viewer.compat import canvas_size
 from napari_unet3d.widgets.viewer.navigation import camera_of
@@ -64,15 +64,15 @@ def click(qtbot, button):
 def test_a_picture_of_the_canvas_size_is_what_is_on_the_canvas(viewer, volume):
     height, width = canvas_size(viewer)
     shown = viewer.screenshot(flash=False)[..., :3]
-    np.testing.assert_array_equal(take_picture(viewer, width, height), shown)
+    np.testing.assert_array_equal(render(viewer, width, height), shown)
     assert shown.std() > 1
 
 
 def test_a_picture_of_another_size_shows_the_same_part(viewer, volume):
     before = CameraState.of(viewer)
     height, width = canvas_size(viewer)
-    small = take_picture(viewer, width // 2, height // 2).mean(-1)
-    large = np.asarray(Image.fromarray(take_picture(viewer, width, height)).resize((width // 2, height // 2))).mean(-1)
+    small = render(viewer, width // 2, height // 2).mean(-1)
+    large = np.asarray(Image.fromarray(render(viewer, width, height)).resize((width // 2, height // 2))).mean(-1)
     assert small.shape == (height // 2, width // 2)
     assert np.corrcoef(small.ravel(), large.ravel())[0, 1] > 0.95
     assert CameraState.of(viewer) == before
@@ -95,7 +95,7 @@ def test_a_screenshot_has_the_chosen_size(saving, volume, viewer, choose, qtbot,
     click(qtbot, view.screenshot_button)
     with Image.open(tmp_path / "shot.png") as picture:
         pixels = np.asarray(picture)
-    np.testing.assert_array_equal(pixels, take_picture(viewer, 200, 130))
+    np.testing.assert_array_equal(pixels, render(viewer, 200, 130))
     assert pixels.shape == (130, 200, 3)
     assert dock.message.text() == f"The screenshot is in {tmp_path / 'shot.png'}"
 
@@ -122,7 +122,7 @@ def start_turn(saving, choose, qtbot, path):
 def test_a_turntable_turns_the_view_and_leaves_the_camera(saving, volume, viewer, choose, qtbot, tmp_path):
     dock, view = saving
     before = CameraState.of(viewer)
-    expected = take_picture(viewer, 120, 90).astype(int)
+    expected = render(viewer, 120, 90).astype(int)
     with qtbot.waitSignal(view.turntable.ended, timeout=60_000):
         start_turn(saving, choose, qtbot, tmp_path / "turn.gif")
         assert view.cancel_button.isVisibleTo(view)
@@ -151,7 +151,7 @@ def test_the_viewer_can_be_used_while_it_turns(saving, volume, viewer, choose, q
             camera.angles = (80, 0, 0)
 
     view.turntable.progressed.connect(look_elsewhere)
-    expected = take_picture(viewer, 120, 90, 180).astype(int)
+    expected = render(viewer, 120, 90, 180).astype(int)
     with qtbot.waitSignal(view.turntable.ended, timeout=60_000):
         start_turn(saving, choose, qtbot, tmp_path / "turn.gif")
     assert camera.angles == pytest.approx((80, 0, 0))
@@ -185,9 +185,9 @@ def test_in_2d_the_way_out_is_named(saving, viewer, volume, choose, qtbot, tmp_p
 
 def test_too_many_frames_are_refused_before_they_are_taken():
     with pytest.raises(UserError, match=r"1500 frames of 4096 × 4096 pixels are more than a gigabyte"):
-        Turn(60, 25, 4096, 4096).check_memory()
-    assert Turn(4, 12, 600, 600).n_frames == 48
-    assert Turn(1, 4, 64, 64).degrees == [0, 90, 180, 270]
+        TurntableSettings(60, 25, 4096, 4096).check_memory()
+    assert TurntableSettings(4, 12, 600, 600).n_frames == 48
+    assert TurntableSettings(1, 4, 64, 64).degrees == [0, 90, 180, 270]
 
 
 def test_sizes_are_remembered(saving, open_dock, close_dock):

@@ -20,7 +20,7 @@ from napari_unet3d.configs import (
     TrainingConfig,
 )
 from napari_unet3d.errors import UserError
-from napari_unet3d.widgets.forms.form import SettingsForm
+from napari_unet3d.widgets.forms.form import ConfigForm
 
 CONFIGS = (SyntheticConfig, TrainingConfig, PredictionConfig, EvaluationConfig)
 
@@ -55,7 +55,7 @@ DRAWN = st.one_of(
 
 
 def make(qtbot, config_class, **options):
-    form = SettingsForm(config_class, **options)
+    form = ConfigForm(config_class, **options)
     qtbot.add_widget(form)
     return form
 
@@ -86,7 +86,7 @@ def test_form_gives_back_what_it_was_given(qtbot, config):
 )
 def test_learning_rate_can_be_typed_and_shows_no_trailing_zeros(qtbot, typed, value, shown):
     form = make(qtbot, TrainingConfig)
-    box = form.boxes["learning_rate"]
+    box = form.editors["learning_rate"]
     assert box.native.text() == "0.01"
     type_into(qtbot, box, typed)
     assert form.value.learning_rate == value
@@ -95,17 +95,17 @@ def test_learning_rate_can_be_typed_and_shows_no_trailing_zeros(qtbot, typed, va
 
 def test_number_out_of_bounds_is_not_taken(qtbot):
     form = make(qtbot, TrainingConfig)
-    type_into(qtbot, form.boxes["val_fraction"], "0.95")  # at most 0.9
+    type_into(qtbot, form.editors["val_fraction"], "0.95")  # at most 0.9
     assert form.value.val_fraction <= 0.9
 
 
 def test_difficulty_sets_its_rows_and_going_back_resets_them(qtbot):
     form = make(qtbot, SyntheticConfig)
-    form.boxes["shape"].value = (64, 96, 80)
-    combo = form.boxes["difficulty"].native
+    form.editors["shape"].value = (64, 96, 80)
+    combo = form.editors["difficulty"].native
     with qtbot.wait_signal(form.changed):
         qtbot.keyClicks(combo, "Hard")
-    assert form.boxes["photons"].native.text() == f"{SyntheticConfig(difficulty='hard').photons:g}"
+    assert form.editors["photons"].native.text() == f"{SyntheticConfig(difficulty='hard').photon_count:g}"
     assert form.value == SyntheticConfig(difficulty="hard", shape=(64, 96, 80))
     assert "changed" in form.section("Imaging").text()
     qtbot.keyClick(combo, Qt.Key.Key_Home)
@@ -115,28 +115,28 @@ def test_difficulty_sets_its_rows_and_going_back_resets_them(qtbot):
 
 def test_settings_that_do_not_go_together_are_explained(qtbot):
     form = make(qtbot, SyntheticConfig)
-    form.boxes["object_shape_min"].value = (50, 50, 50)
+    form.editors["object_shape_min"].value = (50, 50, 50)
     with pytest.raises(UserError, match="smallest object shape"):
         _ = form.value
 
 
 def test_reset_brings_the_defaults_back(qtbot):
     form = make(qtbot, TrainingConfig)
-    form.boxes["epochs"].value = 3
+    form.editors["epochs"].value = 3
     qtbot.mouseClick(form.reset_button, Qt.MouseButton.LeftButton)
     assert form.value == TrainingConfig()
 
 
 def test_rows_can_be_left_out_and_keep_their_default(qtbot):
     form = make(qtbot, TrainingConfig, without=("workers",))
-    assert "workers" not in form.boxes
+    assert "workers" not in form.editors
     assert form.value == TrainingConfig()
 
 
 def test_values_are_remembered_for_the_next_form(qtbot, memory_folder):
     form = make(qtbot, TrainingConfig, remember_as="train")
-    form.boxes["epochs"].value = 77
-    form.boxes["loss"].value = Loss.FOCAL
+    form.editors["epochs"].value = 77
+    form.editors["loss"].value = Loss.FOCAL
     assert make(qtbot, TrainingConfig, remember_as="train").value == TrainingConfig(epochs=77, loss=Loss.FOCAL)
     assert make(qtbot, TrainingConfig, remember_as="other").value == TrainingConfig()
     assert [path.name for path in memory_folder.iterdir()] == ["train.json"]
@@ -154,20 +154,20 @@ def test_broken_or_older_memory_falls_back_to_defaults(qtbot, memory_folder, wri
 def test_memory_that_cannot_be_written_does_not_disturb(qtbot, memory_folder):
     memory_folder.write_text("a file where the folder should be")
     form = make(qtbot, TrainingConfig, remember_as="train")
-    form.boxes["epochs"].value = 77
+    form.editors["epochs"].value = 77
     assert form.value.epochs == 77
 
 
 def test_remembered_file_is_plain_json(qtbot, memory_folder):
     form = make(qtbot, SyntheticConfig, remember_as="generate")
-    form.boxes["shape"].value = (16, 24, 32)
+    form.editors["shape"].value = (16, 24, 32)
     assert json.loads((memory_folder / "generate.json").read_text())["shape"] == [16, 24, 32]
 
 
 def test_wheel_over_a_box_without_focus_changes_nothing(qtbot):
     form = make(qtbot, TrainingConfig)
     form.show()
-    box = form.boxes["epochs"].native
+    box = form.editors["epochs"].native
     wheel = QWheelEvent(
         QPointF(5, 5),
         box.mapToGlobal(QPointF(5, 5)),
@@ -186,7 +186,7 @@ def test_wheel_over_a_box_without_focus_changes_nothing(qtbot):
 def test_every_row_explains_itself(qtbot):
     for config_class in CONFIGS:
         form = make(qtbot, config_class)
-        assert all(len(box.native.toolTip()) > 12 for box in form.boxes.values())
+        assert all(len(box.native.toolTip()) > 12 for box in form.editors.values())
 
 
 def test_form_fits_a_narrow_dock_with_every_part_open(qtbot):
@@ -207,15 +207,15 @@ def test_rows_without_a_meaning_are_hidden_and_count_as_their_default(qtbot):
         form.section(group).expand(False)
     always = shown(form)
     assert not always & {"class_names", "class_weights", "momentum"}
-    form.boxes["task"].value = Task.CLASSES
+    form.editors["task"].value = Task.SEMANTIC
     assert shown(form) - always == {"class_names", "class_weights"}
-    qtbot.keyClicks(form.boxes["class_names"].native, "wall, cell")
+    qtbot.keyClicks(form.editors["class_names"].native, "wall, cell")
     assert form.value.class_names == ("wall", "cell"), "without leaving the line"
     assert "1 changed" in form.section("Labels and classes").text()
-    form.boxes["task"].value = Task.FOREGROUND
+    form.editors["task"].value = Task.BINARY
     assert form.value == TrainingConfig(), "names of classes would be refused for another task"
     assert "changed" not in form.section("Labels and classes").text()
-    form.boxes["task"].value = Task.CLASSES
+    form.editors["task"].value = Task.SEMANTIC
     assert form.value.class_names == ("wall", "cell"), "they come back with the task"
 
 
@@ -234,7 +234,7 @@ def test_patches_and_whole_volumes_have_rows_of_their_own(qtbot, patch, hidden):
 
 def test_numbers_begin_with_something_sensible_when_they_are_chosen(qtbot):
     form = make(qtbot, TrainingConfig)
-    combos = {name: form.boxes[name].native.findChild(QComboBox) for name in ("patch", "spacing")}
+    combos = {name: form.editors[name].native.findChild(QComboBox) for name in ("patch", "spacing")}
     for combo in combos.values():
         combo.setCurrentText("z y x")
     assert (form.value.patch, form.value.spacing) == ((32, 32, 32), (1.0, 1.0, 1.0))
@@ -243,15 +243,15 @@ def test_numbers_begin_with_something_sensible_when_they_are_chosen(qtbot):
 def test_zero_is_shown_in_words(qtbot):
     form = make(qtbot, TrainingConfig)
     words = {"batch_size": "auto", "steps_per_epoch": "auto", "ema": "off", "clip_gradient": "off"}
-    form.value = TrainingConfig(clip_gradient=0)
-    assert {name: form.boxes[name].native.text() for name in words} == words
-    assert form.boxes["max_minutes"].native.text() == "no limit"
+    form.value = TrainingConfig(max_grad_norm=0)
+    assert {name: form.editors[name].native.text() for name in words} == words
+    assert form.editors["max_minutes"].native.text() == "no limit"
 
 
 def test_a_list_takes_numbers_as_they_are_typed_and_drops_what_is_none(qtbot):
     form = make(qtbot, TrainingConfig)
-    form.boxes["task"].value = Task.CLASSES
-    line = form.boxes["class_weights"].native
+    form.editors["task"].value = Task.SEMANTIC
+    line = form.editors["class_weights"].native
     qtbot.keyClicks(line, "0.5, 2, x")
     assert form.value.class_weights == (0.5, 2.0)
     qtbot.keyClick(line, Qt.Key.Key_Return)
@@ -261,10 +261,10 @@ def test_a_list_takes_numbers_as_they_are_typed_and_drops_what_is_none(qtbot):
 def test_locked_rows_are_left_to_something_else(qtbot):
     form = make(qtbot, TrainingConfig)
     form.value = TrainingConfig(preset="small", epochs=7)
-    form.lock({"preset"})
-    assert not form.boxes["preset"].native.isEnabled()
-    assert form.free_values.model_fields_set.isdisjoint({"preset"})
-    assert form.free_values.epochs == 7
-    form.lock(())
-    assert form.boxes["preset"].native.isEnabled()
-    assert form.free_values == TrainingConfig(preset="small", epochs=7)
+    form.set_locked({"preset"})
+    assert not form.editors["preset"].native.isEnabled()
+    assert form.unlocked_values.model_fields_set.isdisjoint({"preset"})
+    assert form.unlocked_values.epochs == 7
+    form.set_locked(())
+    assert form.editors["preset"].native.isEnabled()
+    assert form.unlocked_values == TrainingConfig(preset="small", epochs=7)

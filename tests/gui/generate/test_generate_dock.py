@@ -6,7 +6,7 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QApplication, QMessageBox
 
 from napari_unet3d.configs import SyntheticConfig
-from napari_unet3d.data.dataset import Part, list_pairs, read_pair
+from napari_unet3d.data.dataset import Subset, list_pairs, read_pair
 from napari_unet3d.widgets.generate.dock import GenerateDock
 
 SMALL = {
@@ -99,7 +99,7 @@ def test_dataset_is_written_and_the_next_step_offered(viewer, dock, qtbot, wait_
     job = wait_for_end(dock, click(qtbot, dock.run_bar.start_button))
     assert job.message is None
     pairs = list_pairs(tmp_path / "data")
-    assert [(pair.part, pair.name) for pair in pairs] == [(Part.TRAIN, "1"), (Part.TRAIN, "2"), (Part.TEST, "3")]
+    assert [(pair.subset, pair.name) for pair in pairs] == [(Subset.TRAIN, "1"), (Subset.TRAIN, "2"), (Subset.TEST, "3")]
     sample = read_pair(pairs[0])
     assert sample.shape == (20, 24, 28)
     assert sample.voxel_size_um == pytest.approx((2, 1, 0.5))

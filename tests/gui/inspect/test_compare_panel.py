@@ -6,10 +6,10 @@ import pytest
 from napari_unet3d.configs import Task
 from napari_unet3d.inference.events import Prediction
 from napari_unet3d.model.plan import LabelClass, Plan
-from napari_unet3d.session.comparison import Outcome
-from napari_unet3d.widgets.predict.dock import _Order
+from napari_unet3d.session.comparison import Comparison
+from napari_unet3d.widgets.predict.dock import PredictionRequest
 from napari_unet3d.widgets.viewer.compat import grid_of
-from napari_unet3d.widgets.viewer.layer_metadata import Origin, mark_origin, origin_of
+from napari_unet3d.widgets.viewer.layer_metadata import VolumeOrigin, mark_origin, origin_of
 
 SHAPE = (4, 12, 20)
 PLACE = {"scale": (3.0, 1.0, 0.5), "translate": (5.0, -4.0, 20.0), "units": ("um",) * 3}
@@ -93,8 +93,8 @@ def test_they_are_shown_side_by_side_with_the_truth(dock, viewer, qtbot):
 
 
 def test_what_labels_mean_comes_with_the_layer(dock, viewer, qtbot):
-    plan = Plan(task=Task.CLASSES, strides=(), classes=(LabelClass(value=1, name="core"),))
-    mark_origin([viewer.layers["v epoch 30"]], Origin("v", plan))
+    plan = Plan(task=Task.SEMANTIC, strides=(), classes=(LabelClass(value=1, name="core"),))
+    mark_origin([viewer.layers["v epoch 30"]], VolumeOrigin("v", plan))
     viewer.layers["v epoch 30"].data[:, 2:10, 6:14] = 2
     assert "different classes: 13.33%" in compare(dock, qtbot)
 
@@ -112,9 +112,9 @@ def test_a_kept_prediction_survives_the_next_one(open_dock, viewer, tmp_path):
     assert dock.keep_button.isHidden()
 
     def predict(model, value):
-        dock.on_event(_Order(tmp_path / model, dock.labels_form.value, image))
+        dock.on_event(PredictionRequest(tmp_path / model, dock.labels_form.value, image))
         labels = np.full(SHAPE, value, np.uint8)
-        dock.on_event(Outcome(Prediction("v", labels, labels.astype(np.float32), (3.0, 1.0, 0.5))))
+        dock.on_event(Comparison(Prediction("v", labels, labels.astype(np.float32), (3.0, 1.0, 0.5))))
 
     predict("small run", 1)
     dock.keep_button.click()

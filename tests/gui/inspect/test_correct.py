@@ -10,11 +10,11 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QMessageBox
 
-from napari_unet3d.configs import CorrectionConfig, Elsewhere
-from napari_unet3d.data.dataset import Part, add_sample, list_pairs, read_samples
+from napari_unet3d.configs import CorrectionConfig, UneditedRegions
+from napari_unet3d.data.dataset import Subset, add_sample, list_pairs, read_samples
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.widgets.inspect.error_model import ErrorList
-from napari_unet3d.widgets.viewer.layer_metadata import Origin, mark_origin
+from napari_unet3d.widgets.viewer.layer_metadata import VolumeOrigin, mark_origin
 
 VOXEL = (2.0, 1.0, 0.5)
 SHAPE = (20, 24, 30)
@@ -211,11 +211,11 @@ def test_corrections_become_a_training_volume_and_go_again_to_the_last_byte(dock
     dock.go_on()
     dock.correct.controls.truth_button.click()
     wait_for_job(dock, "correct", dock.train_on.add_button.click)
-    pair = next(pair for pair in list_pairs(dataset, Part.TRAIN) if pair.name == "v corrected")
+    pair = next(pair for pair in list_pairs(dataset, Subset.TRAIN) if pair.name == "v corrected")
     sample = next(sample for sample in read_samples(dataset) if sample.name == "v corrected")
     assert sample.voxel_size_um == VOXEL
     assert sample.image.dtype == np.uint16
-    assert 0 < sample.annotated.mean() < 1
+    assert 0 < sample.label_mask.mean() < 1
     story = json.loads((dataset / "train/annotated/v corrected.json").read_text())
     assert (story["volume"], story["part"], story["elsewhere"]) == ("v", "", "not-annotated")
     assert [(place["kind"], place["taken"]) for place in story["places"]] == [("missed", "truth")]
@@ -224,7 +224,7 @@ def test_corrections_become_a_training_volume_and_go_again_to_the_last_byte(dock
     dock.go_on()
     dock.correct.controls.prediction_button.click()
     wait_for_job(dock, "correct", dock.train_on.add_button.click)  # again, with one more: in the place of the first
-    assert sum("corrected" in pair.name for pair in list_pairs(dataset, Part.TRAIN)) == 1
+    assert sum("corrected" in pair.name for pair in list_pairs(dataset, Subset.TRAIN)) == 1
 
     wait_for_job(dock, "correct", dock.train_on.remove_button.click)
     assert not pair.image.exists()
@@ -250,7 +250,7 @@ def test_corrections_of_a_test_volume_are_added_only_when_the_person_wants_it(
 ):
     """The test volume is larger, of another number type and has another name."""
     image = np.pad(viewer.layers["v"].data.astype(np.float32), ((3, 0), (2, 5), (0, 4)), mode="symmetric")
-    add_sample(dataset, Sample("other", image, np.ones(image.shape, np.uint8)), Part.TEST)
+    add_sample(dataset, Sample("other", image, np.ones(image.shape, np.uint8)), Subset.TEST)
     before = {path: path.read_bytes() for path in dataset.rglob("*") if path.is_file()}
     dock.train_on.dataset.value = dataset
     dock.go_on()
@@ -277,7 +277,7 @@ def test_corrections_of_a_test_volume_are_added_only_when_the_person_wants_it(
 def test_another_volume_with_the_name_of_a_test_volume_is_added_without_a_question(
     dock, dataset, ball, answer, wait_for_job
 ):
-    add_sample(dataset, ball("v"), Part.TEST)
+    add_sample(dataset, ball("v"), Subset.TEST)
     dock.train_on.dataset.value = dataset
     dock.go_on()
     dock.correct.controls.truth_button.click()
@@ -293,7 +293,7 @@ def test_a_volume_that_is_known_to_come_from_the_test_part_is_asked_about(
 ):
     """Though its grey values were changed, and only when it is of the dataset that it is to be added to."""
     folder = tmp_path / "elsewhere" if is_elsewhere else dataset
-    mark_origin([viewer.layers["v prediction"]], Origin("v", dataset=folder, part=Part.TEST))
+    mark_origin([viewer.layers["v prediction"]], VolumeOrigin("v", dataset=folder, subset=Subset.TEST))
     dock = open_dock("Inspect")
     dock.tolerance_box.setValue(0)
     wait_for_end(dock, dock.run_bar.start_button.click)
@@ -318,13 +318,13 @@ def test_what_is_missing_is_said(dock, viewer, dataset):
 
 def test_accepting_the_rest_annotates_the_whole_volume(dock, dataset, wait_for_job):
     dock.train_on.dataset.value = dataset
-    dock.correct.controls.form.value = CorrectionConfig(elsewhere=Elsewhere.ACCEPTED)
+    dock.correct.controls.form.value = CorrectionConfig(unedited_regions=UneditedRegions.ACCEPT)
     dock.go_on()
     dock.correct.controls.truth_button.click()
     wait_for_job(dock, "correct", dock.train_on.add_button.click)
     (sample,) = [each for each in read_samples(dataset) if each.name == "v corrected"]
     assert sample.shape == SHAPE
-    assert sample.annotated.all()
+    assert sample.label_mask.all()
     np.testing.assert_array_equal(sample.labels, dock.correct.correcting.corrections.labels)
 
 

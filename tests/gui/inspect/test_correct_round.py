@@ -11,16 +11,16 @@ from qtpy.QtWidgets import QMessageBox
 
 from napari_unet3d import predict, train
 from napari_unet3d.configs import PredictionConfig, TrainingConfig
-from napari_unet3d.data.dataset import Part, add_sample, list_pairs
+from napari_unet3d.data.dataset import Subset, add_sample, list_pairs
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.model.checkpoint import load_checkpoint
-from napari_unet3d.widgets.viewer.layer_metadata import Origin, mark_origin
+from napari_unet3d.widgets.viewer.layer_metadata import VolumeOrigin, mark_origin
 
 
 @pytest.fixture
 def predicted(viewer, dataset, ball, tmp_path):
     """A hardly trained model of the dataset, which has a test volume, and its prediction of another volume."""
-    add_sample(dataset, ball("t", (7, 8, 11)), Part.TEST)
+    add_sample(dataset, ball("t", (7, 8, 11)), Subset.TEST)
     run = tmp_path / "run"
     config = TrainingConfig(epochs=4, steps_per_epoch=2, device="cpu", patch=(16, 16, 16), val_fraction=0.34)
     list(train(dataset, run, config))
@@ -30,7 +30,7 @@ def predicted(viewer, dataset, ball, tmp_path):
     viewer.add_image(extra.image, name="extra", **place)
     viewer.add_labels(extra.labels, name="extra labels", **place)
     layer = viewer.add_labels(prediction.labels, name="extra prediction", **place)
-    mark_origin([layer], Origin("extra", prediction.plan, run))
+    mark_origin([layer], VolumeOrigin("extra", prediction.plan, run))
     return run, config
 
 
@@ -61,7 +61,7 @@ def test_a_whole_round(predicted, open_dock, viewer, dataset, wait_for_end, wait
     assert about["start_from"] == str(run)
     assert f"trains on from {run.name}" in curves.record.setting_words
     assert (model.config.seed, model.config.normalisation) == (config.seed, config.normalisation)
-    assert "extra corrected" in [pair.name for pair in list_pairs(dataset, Part.TRAIN)]
+    assert "extra corrected" in [pair.name for pair in list_pairs(dataset, Subset.TRAIN)]
 
     comparing = dock.jobs.latest("correct")
     if comparing.is_running:
@@ -88,7 +88,7 @@ def test_the_gain_on_a_test_volume_that_was_corrected_is_said_to_be_optimistic(
 ):
     """It has another name in the viewer, and a piece of it trains."""
     larger = Sample("t2", *(np.pad(viewer.layers[name].data, 3, mode="reflect") for name in ("extra", "extra labels")))
-    add_sample(dataset, larger, Part.TEST)
+    add_sample(dataset, larger, Subset.TEST)
     monkeypatch.setattr(QMessageBox, "question", lambda *_: QMessageBox.StandardButton.Ok)
     dock = open_dock("Inspect")
     dock.tolerance_box.setValue(0)

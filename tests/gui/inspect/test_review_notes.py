@@ -10,7 +10,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLineEdit
 
 from napari_unet3d.widgets.inspect.error_model import ErrorList
-from napari_unet3d.widgets.viewer.layer_metadata import Origin, mark_origin
+from napari_unet3d.widgets.viewer.layer_metadata import VolumeOrigin, mark_origin
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def run(tmp_path, boxes):
     """A run folder that the prediction is from."""
     folder = tmp_path / "run"
     folder.mkdir()
-    mark_origin(boxes[2:], Origin("v", run=folder))
+    mark_origin(boxes[2:], VolumeOrigin("v", run=folder))
     return folder
 
 
@@ -80,7 +80,7 @@ def test_they_are_known_when_another_model_has_predicted_the_volume(
     click_row(dock.table.view, 0)
     other = run.with_name("other run")
     other.mkdir()
-    mark_origin(boxes[2:], Origin("v", run=other))
+    mark_origin(boxes[2:], VolumeOrigin("v", run=other))
     boxes[2].data = np.where(boxes[1].data == 0, boxes[2].data, 0)  # it finds nothing that is true
     wait_for_end(dock, dock.run_bar.start_button.click)
     assert table_of(dock)[1:] == [(True, ""), (False, ""), (False, "")]

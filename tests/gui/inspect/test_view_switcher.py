@@ -8,7 +8,7 @@ from qtpy.QtTest import QTest
 from napari_unet3d.configs import Task
 from napari_unet3d.model.plan import LabelClass, Plan
 from napari_unet3d.widgets.viewer.compat import grid_of, text_of
-from napari_unet3d.widgets.viewer.layer_metadata import Origin, mark_origin
+from napari_unet3d.widgets.viewer.layer_metadata import VolumeOrigin, mark_origin
 from napari_unet3d.widgets.viewer.mask_layer import keep_mask
 from napari_unet3d.widgets.viewer.navigation import camera_of
 
@@ -41,7 +41,7 @@ def layers(viewer):
         viewer.add_labels(truth, name="v labels", colormap={None: "transparent", 1: "lime"}, **looks),
         viewer.add_labels(found, name="v prediction", colormap={None: "transparent", 1: "cyan", 2: "cyan"}, **looks),
     ]
-    mark_origin(labels[1:], Origin("v", Plan(task=Task.CLASSES, strides=(), classes=CLASSES)))
+    mark_origin(labels[1:], VolumeOrigin("v", Plan(task=Task.SEMANTIC, strides=(), classes=CLASSES)))
     return image, *labels
 
 
@@ -174,7 +174,7 @@ def test_corrections_get_a_cell_of_their_own(dock, viewer, qtbot):
 
 
 def test_corrections_of_a_volume_that_is_called_after_its_part_get_a_cell(dock, viewer, layers, qtbot, wait_for_end):
-    mark_origin(layers[2:], Origin("v (test)", Plan(task=Task.CLASSES, strides=(), classes=CLASSES)))
+    mark_origin(layers[2:], VolumeOrigin("v (test)", Plan(task=Task.SEMANTIC, strides=(), classes=CLASSES)))
     wait_for_end(dock, dock.run_bar.start_button.click)
     dock.select(dock.inspection.errors.objects[0])
     dock.what_is_shown.side_button.click()

@@ -10,7 +10,7 @@ from qtpy.QtCore import Qt
 
 from napari_unet3d import train
 from napari_unet3d.configs import TrainingConfig
-from napari_unet3d.data.dataset import Part, add_sample
+from napari_unet3d.data.dataset import Subset, add_sample
 from napari_unet3d.widgets.inspect.source import SourceKind
 
 
@@ -22,10 +22,10 @@ def viewer(make_napari_viewer):
 @pytest.fixture
 def run(dataset, ball, tmp_path):
     """A hardly trained model of a dataset, of whose test volumes one has a truth that no model could guess."""
-    add_sample(dataset, ball("a good one", (7, 8, 11)), Part.TEST)
+    add_sample(dataset, ball("a good one", (7, 8, 11)), Subset.TEST)
     elsewhere = np.zeros((16, 18, 20), np.uint8)
     elsewhere[:2, :2, :2] = 1
-    add_sample(dataset, replace(ball("wrong truth"), labels=elsewhere), Part.TEST)
+    add_sample(dataset, replace(ball("wrong truth"), labels=elsewhere), Subset.TEST)
     config = TrainingConfig(epochs=4, steps_per_epoch=4, device="cpu", patch=(16, 16, 16), val_fraction=0.34)
     list(train(dataset, tmp_path / "run", config))
     return tmp_path / "run"
@@ -70,7 +70,7 @@ def test_the_worst_volume_of_a_set_is_opened_and_others_by_a_click(
     assert dock.scores.names == ["wrong truth", "a good one", "mean"]
     assert dock.scores.currentRow() == 0
     seen = dock.inspection
-    assert (seen.run, seen.dataset, seen.part) == (run, dataset, Part.TEST)
+    assert (seen.run, seen.dataset, seen.part) == (run, dataset, Subset.TEST)
     assert dock.save.report.isVisibleTo(dock)
     assert viewer.layers["wrong truth difference"].visible
     dock.steps.next_button.click()

@@ -204,7 +204,7 @@ def test_progress_shows_in_the_activity_dock_with_time_left(viewer, qtbot):
         gate.wait(10)
         yield 4
 
-    job = jobs_of(viewer).start("test", "Counting", engine, measure=lambda n: Progress(n, 4))
+    job = jobs_of(viewer).start("test", "Counting", engine, progress=lambda n: Progress(n, 4))
     with qtbot.wait_signal(job.progressed, timeout=10_000):
         pass
     qtbot.wait_until(lambda: job.progress.done == 2)
@@ -243,7 +243,7 @@ def test_job_belongs_to_the_viewer_also_through_a_proxy(viewer, qtbot):
 
 def test_kept_events_can_be_seen_again(owner, qtbot):
     job, _ = run(qtbot, owner, lambda: iter(["a", 1, "b", 2]), keep=(int,))
-    assert job.kept == [1, 2]
+    assert job.replayed == [1, 2]
 
 
 def test_closing_the_window_ends_a_running_job(make_napari_viewer, qtbot):

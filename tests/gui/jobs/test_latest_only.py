@@ -6,12 +6,12 @@ import pytest
 
 from napari_unet3d.errors import UserError
 from napari_unet3d.widgets.jobs.jobs import jobs_of
-from napari_unet3d.widgets.jobs.latest_only import NewestOnly
+from napari_unet3d.widgets.jobs.latest_only import LatestOnly
 
 
 @pytest.fixture
 def work(viewer):
-    work = NewestOnly(viewer.window._qt_window, jobs_of(viewer), "labels")
+    work = LatestOnly(viewer.window._qt_window, jobs_of(viewer), "labels")
     yield work
     work.setParent(None)
 

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from napari_unet3d.configs import PostProcessing, Task, TrainingConfig
-from napari_unet3d.data.dataset import Part, add_sample, create_dataset
+from napari_unet3d.data.dataset import Subset, add_sample, create_dataset
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.volumes import read_volume, write_volume
-from napari_unet3d.evaluation.metrics.instances import score_objects
+from napari_unet3d.evaluation.metrics.instances import score_instances
 from napari_unet3d.inference.events import Prediction, PredictionWritten
-from napari_unet3d.inference.postprocess import labels_of
+from napari_unet3d.inference.postprocess import postprocess
 from napari_unet3d.model.plan import LabelClass, Plan
-from napari_unet3d.session.comparison import compare, read_painted
+from napari_unet3d.session.comparison import compare, decode
 from napari_unet3d.widgets.predict.target import Target
 
 VOXEL_SIZE = (2.0, 1.0, 0.5)
@@ -28,7 +28,7 @@ def volume(name, seed=0):
     return Sample(name, image.astype(np.uint8), labels, VOXEL_SIZE)
 
 
-@pytest.fixture(scope="module", params=[Task.OBJECTS, Task.CLASSES])
+@pytest.fixture(scope="module", params=[Task.INSTANCE, Task.SEMANTIC])
 def run_folder(request, tmp_path_factory):
     """A run of two epochs, made once for each task."""
     from napari_unet3d.training.loop import train
@@ -57,14 +57,14 @@ def two_hills(name="mine", plan=None):
     maps[1][probability > 0] = 0.6
     maps[1, 2:6, 3:7, 2:4] = maps[1, 2:6, 3:7, 6:8] = 1
     maps[0, 2:6, 3:7, 4:6] = 0.8
-    plan = plan or Plan(task=Task.OBJECTS, strides=STRIDES)
-    labels = labels_of(probability, maps, VOXEL_SIZE, plan, PostProcessing())
+    plan = plan or Plan(task=Task.INSTANCE, strides=STRIDES)
+    labels = postprocess(probability, maps, VOXEL_SIZE, plan, PostProcessing())
     return Prediction(name, labels, probability, VOXEL_SIZE, plan, maps)
 
 
 def show(dock, prediction, image, truth=None):
     painted = None if truth is None else truth.data
-    dock.results.show_layer(compare(prediction, read_painted(painted, prediction)), image, truth)
+    dock.results.show_layer(compare(prediction, decode(painted, prediction)), image, truth)
 
 
 def settle(dock, qtbot, change):
@@ -93,7 +93,7 @@ def test_every_setting_of_labels_is_live(dock, viewer, image, qtbot):
     settle(dock, qtbot, lambda: boxes["boundary_weight"].native.setValue(0.05))
     expected = dock.labels_form.value
     np.testing.assert_array_equal(
-        layer.data, labels_of(prediction.probability, prediction.maps, VOXEL_SIZE, prediction.plan, expected)
+        layer.data, postprocess(prediction.probability, prediction.maps, VOXEL_SIZE, prediction.plan, expected)
     )
     assert dock.jobs.latest("predict") is None, "nothing was predicted"
 
@@ -116,7 +116,7 @@ def test_the_newest_settings_win_and_scores_follow(dock, viewer, image, qtbot):
     headings = [table.horizontalHeaderItem(column).text() for column in range(table.columnCount())]
     assert "F1" in headings, "the columns stay while objects are measured"
     qtbot.waitUntil(lambda: table.item(0, headings.index("F1")).text() != "–")
-    f1 = score_objects(viewer.layers["mine prediction"].data, painted.data).f1
+    f1 = score_instances(viewer.layers["mine prediction"].data, painted.data).f1
     assert table.item(0, headings.index("F1")).text() == f"{f1:.3f}"
     settle(dock, qtbot, lambda: dock.labels_form.boxes["min_volume_um3"].native.setValue(3))
     assert not viewer.layers["mine difference"].data.any(), "the speck was all that was extra"
@@ -133,7 +133,7 @@ def test_the_settings_of_objects_are_there_while_the_task_is_unknown_or_objects(
 
 
 def test_classes_tell_their_names_under_the_pointer_and_in_the_legend(dock, viewer, image):
-    plan = Plan(task=Task.CLASSES, strides=STRIDES, classes=CLASSES)
+    plan = Plan(task=Task.SEMANTIC, strides=STRIDES, classes=CLASSES)
     show(dock, two_hills(plan=plan), image)
     layer = viewer.layers["mine prediction"]
     z, y, x = np.argwhere(layer.data == 2)[0]
@@ -149,7 +149,7 @@ def predicted_again(dock, layer, name="mine"):
     """Make the labels of the outcome in view by hand, with the settings in the dock."""
     prediction = dock.results.live.shown.outcome.prediction
     assert prediction.name == name
-    return labels_of(
+    return postprocess(
         prediction.probability, prediction.maps, prediction.voxel_size_um, prediction.plan, dock.labels_form.value
     )
 
@@ -163,7 +163,7 @@ def test_a_layer_end_to_end(run_folder, dock, viewer, image, wait_for_end, qtbot
     layer = viewer.layers["mine prediction"]
     before = layer.data.copy()
     section = dock.labels_form.section("Single objects")
-    is_objects = dock.results.live.shown.outcome.prediction.task is Task.OBJECTS
+    is_objects = dock.results.live.shown.outcome.prediction.task is Task.INSTANCE
     assert section.isVisibleTo(dock) == section.isExpanded() == is_objects
 
     def change():
@@ -199,7 +199,7 @@ def test_files_follow_the_settings_when_they_are_shown(run_folder, dock, viewer,
 def test_a_test_set_follows_the_settings(run_folder, dock, viewer, wait_for_end, qtbot, tmp_path):
     dataset = create_dataset(tmp_path / "dataset")
     for number, name in enumerate(("one", "two")):
-        add_sample(dataset, volume(name, number), Part.TEST)
+        add_sample(dataset, volume(name, number), Subset.TEST)
     dock.model.value = run_folder
     dock.target.buttons[Target.TEST_SET].click()
     dock.target.dataset.value = dataset

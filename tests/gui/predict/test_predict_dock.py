@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from napari_unet3d.configs import TrainingConfig
-from napari_unet3d.data.dataset import Part, add_sample, create_dataset
-from napari_unet3d.data.ground_truth import Truth
+from napari_unet3d.data.dataset import Subset, add_sample, create_dataset
+from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.volumes import read_volume, write_volume
 from napari_unet3d.evaluation.metrics.score import score
@@ -128,7 +128,7 @@ def test_another_threshold_redraws_without_the_model(dock, viewer, layers, wait_
     table = dock.results.table
     assert table.item(0, 3).text() == f"{precision:.3f}"
     qtbot.waitUntil(lambda: table.item(0, 6).text() != "–")  # surfaces are measured in a thread
-    scores = score(expected, Truth((layers[1].data > 0).astype(np.uint8)), "mine", VOXEL_SIZE)
+    scores = score(expected, GroundTruth((layers[1].data > 0).astype(np.uint8)), "mine", VOXEL_SIZE)
     assert [table.item(0, column).text() for column in (3, 6)] == [f"{precision:.3f}", f"{scores.nsd:.3f}"]
     assert dock.message.kind == "info"
 
@@ -187,8 +187,8 @@ def test_files_are_predicted_into_a_folder_and_opened(dock, viewer, wait_for_end
 def test_a_test_set_shows_its_worst_volume_and_any_other_on_double_click(dock, viewer, wait_for_end, tmp_path):
     dataset = create_dataset(tmp_path / "dataset")
     good, bad = volume("good", 5), volume("bad", 6)
-    add_sample(dataset, good, Part.TEST)
-    add_sample(dataset, Sample("bad", bad.image, np.where(bad.labels, 0, 1).astype(np.uint8), VOXEL_SIZE), Part.TEST)
+    add_sample(dataset, good, Subset.TEST)
+    add_sample(dataset, Sample("bad", bad.image, np.where(bad.labels, 0, 1).astype(np.uint8), VOXEL_SIZE), Subset.TEST)
     dock.target.buttons[Target.TEST_SET].click()
     dock.target.dataset.value = dataset
     dock.target.save.click()
@@ -263,7 +263,7 @@ def test_a_dock_opened_after_the_end_shows_the_result(dock, viewer, layers, wait
 def test_a_volume_too_big_to_keep_is_explained(dock, monkeypatch, wait_for_end, tmp_path):
     monkeypatch.setattr("napari_unet3d.widgets.predict.results_panel._MOST_KEPT_BYTES", 10)
     dataset = create_dataset(tmp_path / "dataset")
-    add_sample(dataset, volume("big", 5), Part.TEST)
+    add_sample(dataset, volume("big", 5), Subset.TEST)
     dock.target.buttons[Target.TEST_SET].click()
     dock.target.dataset.value = dataset
     wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
@@ -277,7 +277,7 @@ def test_a_second_round_replaces_the_layers_of_the_first_and_shows_one_volume(
     dock, viewer, layers, wait_for_end, tmp_path
 ):
     dataset = create_dataset(tmp_path / "dataset")
-    add_sample(dataset, volume("other", 5), Part.TEST)
+    add_sample(dataset, volume("other", 5), Subset.TEST)
     dock.target.dataset.value = dataset
     of_each = {}
     for name, target in [("mine", Target.LAYER), ("other", Target.TEST_SET)] * 2:

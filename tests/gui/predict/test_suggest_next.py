@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from napari_unet3d.configs import ZeroIs
-from napari_unet3d.evaluation.metrics.uncertainty import uncertain_places
+from napari_unet3d.evaluation.metrics.uncertainty import uncertain_locations
 from napari_unet3d.inference.events import Prediction
 from napari_unet3d.model.plan import Plan
-from napari_unet3d.session.comparison import Outcome
+from napari_unet3d.session.comparison import Comparison
 from napari_unet3d.widgets.predict.dock import PredictDock
 from napari_unet3d.widgets.viewer.navigation import jump_to
 
@@ -56,12 +56,12 @@ def test_without_uncertainty_there_is_nowhere_to_go(dock, image):
     button = dock.results.annotate_button
     prediction = unsure()
     dock.results.show_layer(
-        Outcome(Prediction("mine", prediction.labels, prediction.probability, VOXEL_SIZE)), image, None
+        Comparison(Prediction("mine", prediction.labels, prediction.probability, VOXEL_SIZE)), image, None
     )
     assert button.isVisibleTo(dock)
     assert not button.isEnabled()
     assert "Tick 'Uncertainty'" in button.toolTip()
-    dock.results.show_layer(Outcome(prediction), image, None)
+    dock.results.show_layer(Comparison(prediction), image, None)
     assert button.isEnabled()
     assert "Key: N" in button.toolTip()
     dock.results.clear()
@@ -71,7 +71,7 @@ def test_without_uncertainty_there_is_nowhere_to_go(dock, image):
 @pytest.mark.parametrize("ndisplay", [2, 3])
 def test_the_least_sure_place_comes_first_and_again_after_the_last(dock, viewer, image, qtbot, ndisplay):
     viewer.dims.ndisplay = ndisplay
-    dock.results.show_layer(Outcome(unsure()), image, None)
+    dock.results.show_layer(Comparison(unsure()), image, None)
     active = viewer.layers.selection.active
     zoom = camera(viewer).zoom
     for number in (0, 1, 2, 0, 1):
@@ -97,7 +97,7 @@ def test_the_least_sure_place_comes_first_and_again_after_the_last(dock, viewer,
 def test_what_is_painted_meanwhile_is_left_out(dock, viewer, image, qtbot):
     prediction = unsure()
     painted = viewer.add_labels(np.zeros(SHAPE, np.uint8), name="mine labels", **PLACE)
-    dock.results.show_layer(Outcome(prediction), image, painted)
+    dock.results.show_layer(Comparison(prediction), image, painted)
     painted.visible = False
     go_on(dock, qtbot)
     assert viewer.dims.current_step == PEAKS[0][0]
@@ -108,7 +108,7 @@ def test_what_is_painted_meanwhile_is_left_out(dock, viewer, image, qtbot):
     assert viewer.dims.current_step == PEAKS[2][0]
     painted.data[9, 3:6, 5:8] = 1
     go_on(dock, qtbot)
-    (first, *_) = uncertain_places(prediction.uncertainty, VOXEL_SIZE, annotated=painted.data > 0)
+    (first, *_) = uncertain_locations(prediction.uncertainty, VOXEL_SIZE, annotated=painted.data > 0)
     assert viewer.dims.current_step == first.position_zyx != PEAKS[0][0]
     painted.data[:] = 1
     go_on(dock, qtbot)
@@ -117,7 +117,7 @@ def test_what_is_painted_meanwhile_is_left_out(dock, viewer, image, qtbot):
 
 
 def test_labels_that_were_added_after_the_prediction_count_too(dock, viewer, image, qtbot):
-    dock.results.show_layer(Outcome(unsure()), image, None)
+    dock.results.show_layer(Comparison(unsure()), image, None)
     painted = viewer.add_labels(np.zeros(SHAPE, np.uint8), name="mine labels", **PLACE)
     painted.data[PEAKS[0][0]] = painted.data[9, 3:6, 5:8] = 1
     go_on(dock, qtbot)
@@ -126,7 +126,7 @@ def test_labels_that_were_added_after_the_prediction_count_too(dock, viewer, ima
 
 def test_labels_whose_zero_is_background_leave_nothing_out(dock, viewer, image, qtbot):
     painted = viewer.add_labels(np.ones(SHAPE, np.uint8), name="mine labels", **PLACE)
-    dock.results.show_layer(Outcome(unsure(ZeroIs.BACKGROUND)), image, painted)
+    dock.results.show_layer(Comparison(unsure(ZeroIs.BACKGROUND)), image, painted)
     go_on(dock, qtbot)
     assert viewer.dims.current_step == PEAKS[0][0]
 
@@ -135,7 +135,7 @@ def test_the_key_leads_on_for_as_long_as_a_dock_is_there(dock, viewer, image, qt
     def press():
         viewer.keymap[next(key for key in viewer.keymap if str(key) == "N")](viewer)
 
-    dock.results.show_layer(Outcome(unsure()), image, None)
+    dock.results.show_layer(Comparison(unsure()), image, None)
     press()
     qtbot.waitUntil(lambda: dock.message.text().startswith("Place 1"))
     press()
@@ -143,7 +143,7 @@ def test_the_key_leads_on_for_as_long_as_a_dock_is_there(dock, viewer, image, qt
     again = PredictDock(viewer)
     viewer.window.add_dock_widget(again, name="again")
     close_dock(dock)
-    again.results.show_layer(Outcome(unsure()), image, None)
+    again.results.show_layer(Comparison(unsure()), image, None)
     press()
     qtbot.waitUntil(lambda: again.message.text().startswith("Place 1"))
     close_dock(again)
@@ -151,7 +151,7 @@ def test_the_key_leads_on_for_as_long_as_a_dock_is_there(dock, viewer, image, qt
 
 
 def test_new_labels_of_the_same_prediction_do_not_start_again(dock, viewer, image, qtbot):
-    dock.results.show_layer(Outcome(unsure()), image, None)
+    dock.results.show_layer(Comparison(unsure()), image, None)
     go_on(dock, qtbot)
     with qtbot.wait_signal(dock.results.live.relabelled):
         dock.labels_form.boxes["threshold"].native.setValue(0)
@@ -162,11 +162,11 @@ def test_new_labels_of_the_same_prediction_do_not_start_again(dock, viewer, imag
 
 def test_a_prediction_without_uncertainty_leaves_no_marks_of_the_one_before(dock, viewer, image, qtbot):
     prediction = unsure()
-    dock.results.show_layer(Outcome(prediction), image, None)
+    dock.results.show_layer(Comparison(prediction), image, None)
     go_on(dock, qtbot)
     assert {"mine to annotate", "mine uncertainty"} <= {layer.name for layer in viewer.layers}
     dock.results.show_layer(
-        Outcome(Prediction("mine", prediction.labels, prediction.probability, VOXEL_SIZE)), image, None
+        Comparison(Prediction("mine", prediction.labels, prediction.probability, VOXEL_SIZE)), image, None
     )
     assert {layer.name for layer in viewer.layers} == {"mine", "mine prediction", "mine probability"}
 

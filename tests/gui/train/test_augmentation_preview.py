@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_unet3d.configs import TrainingConfig
-from napari_unet3d.data.dataset import Part, add_sample, create_dataset
+from napari_unet3d.data.dataset import Subset, add_sample, create_dataset
 from napari_unet3d.training.augmented_patches import augmented_patches
 from napari_unet3d.widgets.viewer.patch_layers import tile
 
@@ -28,7 +28,7 @@ def sparse(tmp_path, ball):
         sample = ball(name)
         sample.labels[:] = sample.labels + 1
         sample.labels[::4] = 0
-        add_sample(folder, sample, Part.TRAIN)
+        add_sample(folder, sample, Subset.TRAIN)
     return folder
 
 

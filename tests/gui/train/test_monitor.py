@@ -14,21 +14,21 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog
 
 from napari_unet3d.configs import PredictionConfig, Task, TrainingConfig
-from napari_unet3d.data.ground_truth import Truth
+from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.inference.predict import predict
 from napari_unet3d.runs.snapshot_files import (
-    KeptPrediction,
-    VolumeCard,
-    WatchCard,
-    WatchedVolume,
-    kept_epochs,
-    write_card,
+    SnapshotPrediction,
+    SnapshotVolume,
+    SnapshotManifest,
+    SnapshotData,
+    saved_epochs,
+    write_manifest,
     write_predictions,
     write_volume,
 )
 from napari_unet3d.session.recent_runs import recent_runs
-from napari_unet3d.training.events import Pace
+from napari_unet3d.training.events import Throughput
 from napari_unet3d.widgets.train.dock import TrainDock
 from napari_unet3d.widgets.train.monitor_panel import pace_words
 from napari_unet3d.widgets.viewer.layers import show_labels
@@ -50,7 +50,7 @@ TRUTH = blob(3)
 def write_epoch(run: Path, epoch: int) -> None:
     rows = [["epoch", "train_loss", "val_loss", "val_dice", "learning_rate", "seconds"]]
     rows += [[n, 1 / n, 1.2 / n, n / 10, 0.01, 1.0] for n in range(1, epoch + 1)]
-    write_predictions(run / "watch", epoch, [KeptPrediction(blob(epoch))] * 2, Task.FOREGROUND)
+    write_predictions(run / "watch", epoch, [SnapshotPrediction(blob(epoch))] * 2, Task.BINARY)
     (run / "watch" / f"epoch-{epoch:04d}.safetensors").write_bytes(b"model of epoch %d" % epoch)
     with (run / "history.csv").open("w", newline="") as file:
         csv.writer(file).writerows(rows)
@@ -61,8 +61,8 @@ def run(tmp_path: Path) -> Path:
     """The folder of a run of five epochs, with a whole volume and a block that begins in slice 3 of another."""
     folder = tmp_path / "some run"
     cards = (
-        VolumeCard(name="one", volume="one", volume_shape_zyx=SHAPE, voxel_size_um=SIZE, shape_zyx=SHAPE),
-        VolumeCard(
+        SnapshotVolume(name="one", volume="one", volume_shape_zyx=SHAPE, voxel_size_um=SIZE, shape_zyx=SHAPE),
+        SnapshotVolume(
             name="two [validation]",
             volume="two",
             volume_shape_zyx=(19, 18, 20),
@@ -72,8 +72,8 @@ def run(tmp_path: Path) -> Path:
         ),
     )
     for number, card in enumerate(cards):
-        write_volume(folder / "watch", number, WatchedVolume(card, image_of(number), Truth(TRUTH)))
-    write_card(folder / "watch", WatchCard(task=Task.FOREGROUND, volumes=cards))
+        write_volume(folder / "watch", number, SnapshotData(card, image_of(number), GroundTruth(TRUTH)))
+    write_manifest(folder / "watch", SnapshotManifest(task=Task.BINARY, volumes=cards))
     for epoch in range(1, N_EPOCHS + 1):
         write_epoch(folder, epoch)
     return folder
@@ -298,7 +298,7 @@ def test_what_is_wrong_is_said_in_plain_words(dock, run):
 def test_how_the_steps_go_is_told(dock, long_run, qtbot):
     qtbot.waitUntil(lambda: "steps/s" in dock.watch.pace.text(), timeout=20_000)
     assert "waits for data" in dock.watch.pace.text()
-    assert pace_words(Pace(1, 2.345, 0.031, 3 * 2**30)) == "2.35 steps/s · waits for data 3% of the time · GPU 3.0 GiB"
+    assert pace_words(Throughput(1, 2.345, 0.031, 3 * 2**30)) == "2.35 steps/s · waits for data 3% of the time · GPU 3.0 GiB"
 
 
 @pytest.mark.parametrize("wrong", ["nothing", "damaged"])
@@ -329,7 +329,7 @@ def test_mistakes_are_seen_in_red_and_blue(make_napari_viewer, run, qtbot):
 
     wait_for_epoch(qtbot, viewer, 5)
     assert pixels(red=True) > 100 > pixels(red=False), "the newest epoch finds too much"
-    dock.watch.scrub.go_to(1)
+    dock.monitor.scrub.go_to(1)
     wait_for_epoch(qtbot, viewer, 1)
     assert pixels(red=False) > 100 > pixels(red=True), "the first one misses most"
 
@@ -347,7 +347,7 @@ def test_a_run_is_watched_while_it_goes_on(dock, dataset, viewer, qtbot):
     assert not dock.settings_area.is_folded
     name = dock.record.started.val_names[0]
     qtbot.waitUntil(lambda: f"{name} watched difference" in viewer.layers, timeout=10_000)
-    assert dock.watch.scrub.epochs == kept_epochs(run_folder / "watch") == (1, 2, 3, 4)
+    assert dock.watch.scrub.epochs == saved_epochs(run_folder / "watch") == (1, 2, 3, 4)
     assert len(dock.curves.history.dice) == 4
 
     dock.watch.scrub.go_to(3)
@@ -361,10 +361,10 @@ def test_a_run_is_watched_while_it_goes_on(dock, dataset, viewer, qtbot):
 
     again = TrainDock(viewer)
     viewer.window.add_dock_widget(again, name="again")
-    assert again.watch.scrub.epochs == (1, 2, 3, 4), "a dock that is opened later shows the run again"
+    assert again.monitor.scrub.epochs == (1, 2, 3, 4), "a dock that is opened later shows the run again"
     n_layers = len(viewer.layers)
-    again.watch.scrub.go_to(2)
-    qtbot.waitUntil(again.watch.keep.layer_button.isEnabled, timeout=10_000)
+    again.monitor.scrub.go_to(2)
+    qtbot.waitUntil(again.monitor.keep.layer_button.isEnabled, timeout=10_000)
     assert len(viewer.layers) == n_layers
 
 

@@ -12,16 +12,16 @@ import psutil
 import pytest
 
 from napari_unet3d.configs import TrainingConfig
-from napari_unet3d.data.dataset import read_samples, write_exactly
+from napari_unet3d.data.dataset import read_samples, write_lossless
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.display import is_software_renderer
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.checkpoint import load_checkpoint
-from napari_unet3d.session.subprocess_training import ChildTraining, find_python, how_it_ended
-from napari_unet3d.session.training_job import Order
+from napari_unet3d.session.subprocess_training import SubprocessTraining, find_python, explain_exit
+from napari_unet3d.session.training_job import TrainingRequest
 from napari_unet3d.training.events import EpochFinished, StepFinished
 from napari_unet3d.training.run_lock import locked
-from napari_unet3d.widgets.train.run_options import OwnProcess, renderer
+from napari_unet3d.widgets.train.run_options import SubprocessOption, renderer
 
 SETTINGS = {"epochs": 3, "val_fraction": 0.34, "dropout": 0.2, "device": "cpu"}
 LONG = {**SETTINGS, "epochs": 100_000}
@@ -174,7 +174,7 @@ def test_a_folder_of_another_training_is_refused_and_left_as_it_is(ball, tmp_pat
     with locked(tmp_path):
         before = set(tmp_path.iterdir())
         with pytest.raises(UserError, match=rf"in use by another training \(process {os.getpid()}\)"):
-            list(ChildTraining(Order([ball("one")], tmp_path, TrainingConfig(**SETTINGS))).events())
+            list(SubprocessTraining(TrainingRequest([ball("one")], tmp_path, TrainingConfig(**SETTINGS))).events())
         assert set(tmp_path.iterdir()) == before, "the layers that were written for it are gone"
 
 
@@ -187,7 +187,7 @@ def test_closing_the_viewer_ends_the_process(long_child, viewer, qtbot):
 
 
 def test_the_choice_is_remembered_and_suggested_where_it_helps(qtbot):
-    parts = [OwnProcess(), OwnProcess()]
+    parts = [SubprocessOption(), SubprocessOption()]
     for part in parts:
         qtbot.add_widget(part)
     assert not parts[0].box.isChecked()
@@ -197,7 +197,7 @@ def test_the_choice_is_remembered_and_suggested_where_it_helps(qtbot):
     assert parts[0].hint.isVisibleTo(parts[0])
     parts[0].box.click()
     assert not parts[0].hint.isVisibleTo(parts[0])
-    again = OwnProcess()
+    again = SubprocessOption()
     qtbot.add_widget(again)
     assert again.box.isChecked()
 
@@ -225,9 +225,9 @@ def test_a_bundled_napari_is_not_taken_for_python(tmp_path, monkeypatch):
 
 
 def test_the_last_words_of_a_process_are_quoted():
-    told = how_it_ended(1, "Traceback\n  x\nModuleNotFoundError: No module named 'napari_unet3d'\n\n")
+    told = explain_exit(1, "Traceback\n  x\nModuleNotFoundError: No module named 'napari_unet3d'\n\n")
     assert "with exit code 1. Its last words were: ModuleNotFoundError: No module named 'napari_unet3d'." in told
-    assert "by signal 11. Train in the viewer" in how_it_ended(-11, "")
+    assert "by signal 11. Train in the viewer" in explain_exit(-11, "")
 
 
 def test_volumes_of_one_file_name_are_all_handed_over(tmp_path):
@@ -235,12 +235,12 @@ def test_volumes_of_one_file_name_are_all_handed_over(tmp_path):
     mask = np.ones(image.shape, bool)
     mask[0] = False
     labels = image.astype(np.int64)
-    write_exactly(
+    write_lossless(
         tmp_path / "data",
         [Sample("a/b", image, labels, (0.1, 0.2, 1 / 3), mask), Sample("a:b", image.astype(np.float16), labels)],
     )
     first, second = read_samples(tmp_path / "data")
     assert np.array_equal(first.image, image)
     assert (first.voxel_size_um, second.voxel_size_um) == ((0.1, 0.2, 1 / 3), (1.0, 1.0, 1.0))
-    assert np.array_equal(first.annotated, mask)
+    assert np.array_equal(first.label_mask, mask)
     assert second.image.dtype == np.float16

@@ -5,8 +5,8 @@ import pytest
 from qtpy.QtWidgets import QLabel
 
 from napari_unet3d.configs import TrainingConfig
-from napari_unet3d.data.checks import Finding, Severity
-from napari_unet3d.data.dataset import Part, add_sample
+from napari_unet3d.data.checks import Issue, Severity
+from napari_unet3d.data.dataset import Subset, add_sample
 from napari_unet3d.training.events import Preflight
 from napari_unet3d.widgets.train.report_windows import FindingsWindow, SummaryWindow
 
@@ -24,7 +24,7 @@ def empty_volume(ball, dataset):
     """A volume without any label, which trains with the others."""
     volume = ball("4")
     volume.labels[:] = 0
-    add_sample(dataset, volume, Part.TRAIN)
+    add_sample(dataset, volume, Subset.TRAIN)
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_check_says_what_is_missing(open_dock):
 def test_errors_come_first_and_every_line_says_how_serious_it_is(qtbot):
     parent = QLabel()
     qtbot.add_widget(parent)
-    findings = Finding.info("All <b>volumes</b> are read."), Finding.warning("Mind this."), Finding.error("Not so.")
+    findings = Issue.info("All <b>volumes</b> are read."), Issue.warning("Mind this."), Issue.error("Not so.")
     window = FindingsWindow(parent, Preflight(findings))
     assert window.verdict.text() == "Training cannot start: 1 error, 1 warning."
     assert [finding.severity for finding in window.findings] == [Severity.ERROR, Severity.WARNING, Severity.INFO]

@@ -9,13 +9,13 @@ import pytest
 
 from napari_unet3d.configs import NETWORK_SETTINGS, TrainingConfig
 from napari_unet3d.model.checkpoint import load_checkpoint
-from napari_unet3d.session.last_run import noted, unfinished_run
-from napari_unet3d.session.preferences import recall, remember
+from napari_unet3d.session.last_run import track_last_run, unfinished_run
+from napari_unet3d.session.preferences import load_preference, save_preference
 from napari_unet3d.training.loop import train
-from napari_unet3d.training.unfinished import RunProgress, how_far
+from napari_unet3d.training.unfinished import RunProgress, run_progress
 from napari_unet3d.widgets.train.dock import TrainDock
 
-SETTINGS = TrainingConfig(epochs=4, val_fraction=0.34, workers=0)
+SETTINGS = TrainingConfig(epochs=4, val_fraction=0.34, num_workers=0)
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def left_run(tmp_path, dataset):
 
 
 def leave(events, dataset, n_epochs=2):
-    events = noted(events, dataset)
+    events = track_last_run(events, dataset)
     for event in events:
         if getattr(event, "val_dice", None) is not None:
             n_epochs -= 1
@@ -37,10 +37,10 @@ def leave(events, dataset, n_epochs=2):
 
 
 def test_how_far_a_run_has_come_is_told_without_torch(left_run):
-    assert how_far(left_run) == RunProgress(2, 4)
+    assert run_progress(left_run) == RunProgress(2, 4)
     (left_run / "resume.safetensors").write_bytes(b"damaged")
-    assert how_far(left_run) is None
-    assert how_far(left_run.parent / "none") is None
+    assert run_progress(left_run) is None
+    assert run_progress(left_run.parent / "none") is None
 
 
 def test_a_left_run_is_offered_and_goes_on_to_its_end(left_run, dataset, open_dock, wait_for_end):
@@ -88,11 +88,11 @@ def test_a_run_that_is_stopped_is_offered_in_the_same_dock(long_run, viewer, qtb
 
 
 def test_a_killed_run_is_offered_and_one_of_a_living_process_is_not(left_run, open_dock):
-    note = recall("last-training")
-    remember("last-training", note | {"process": [1, 0.0]})  # another process has this number by now
+    note = load_preference("last-training")
+    save_preference("last-training", note | {"process": [1, 0.0]})  # another process has this number by now
     assert unfinished_run().folder == left_run
     me = psutil.Process()
-    remember("last-training", note | {"process": [me.pid, me.create_time()]})
+    save_preference("last-training", note | {"process": [me.pid, me.create_time()]})
     assert unfinished_run() is None
     dock = open_dock("Train")
     assert not dock.continue_offer.isVisibleTo(dock)
@@ -104,7 +104,7 @@ def test_not_now_is_asked_again_in_the_next_session(left_run, viewer, open_dock)
     assert not dock.continue_offer.isVisibleTo(dock)
     again = TrainDock(viewer)
     viewer.window.add_dock_widget(again, name="again")
-    assert again.continue_offer.isVisibleTo(again)
+    assert again.resume_prompt.isVisibleTo(again)
 
 
 @pytest.mark.parametrize(
@@ -119,10 +119,10 @@ def test_what_cannot_go_on_is_not_offered(left_run, dataset, memory_folder, dama
         case "no folder":
             shutil.rmtree(left_run)
         case "finished":
-            list(noted(train(dataset, left_run, resume=True), dataset))
+            list(track_last_run(train(dataset, left_run, resume=True), dataset))
         case "out of time":
-            list(noted(train(dataset, left_run, TrainingConfig(max_minutes=1e-4), resume=True), dataset))
-            assert how_far(left_run) == RunProgress(2, 4)
+            list(track_last_run(train(dataset, left_run, TrainingConfig(max_minutes=1e-4), resume=True), dataset))
+            assert run_progress(left_run) == RunProgress(2, 4)
         case "older memory":
             (memory_folder / "last-training.json").write_text(json.dumps([1, 2]))
         case "no json":
@@ -147,7 +147,7 @@ def test_training_starts_from_a_model_and_takes_its_network(left_run, dataset, o
     dock = open_dock("Train")
     dock.source.use_folder(dataset)
     dock.form.value = TrainingConfig(
-        epochs=1, preset="small", learning_rate=1e-8, val_fraction=0.34, schedule="constant"
+        epochs=1, preset="small", learning_rate=1e-8, val_fraction=0.34, lr_schedule="constant"
     )
     dock.place.start_from.value = left_run
     assert not any(dock.form.boxes[name].native.isEnabled() for name in (*NETWORK_SETTINGS, "normalisation"))

@@ -9,11 +9,11 @@ import pytest
 from napari.layers import Labels
 
 from napari_unet3d.configs import TrainingConfig
-from napari_unet3d.data.checks import Finding
+from napari_unet3d.data.checks import Issue
 from napari_unet3d.data.events import Notice
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.session.recent_runs import new_run_folder, recent_runs, remember_run
-from napari_unet3d.session.training_run import TrainingRecord
+from napari_unet3d.session.training_run import TrainingRun
 from napari_unet3d.training.events import EndReason, EpochFinished, RunStarted, StepFinished, TrainingFinished
 from napari_unet3d.widgets.train.dock import TrainDock
 from napari_unet3d.widgets.train.report_windows import SummaryWindow
@@ -151,7 +151,7 @@ def test_a_reopened_dock_shows_the_running_job_and_its_curve(dock, viewer, long_
     record = dock.record
     again = TrainDock(viewer)
     viewer.window.add_dock_widget(again, name="again")
-    assert again.record is record
+    assert again.run is record
     assert again.curves.history is record.history
     assert again.run_bar.stop_button.isVisibleTo(again)
     with qtbot.waitSignal(long_run.ended, timeout=20_000):
@@ -185,7 +185,7 @@ def test_the_summary_names_parameters_and_memory(dock, dataset, qtbot):
 
 
 def test_the_record_counts_steps_and_takes_the_engines_estimate(tmp_path):
-    record = TrainingRecord(tmp_path)
+    record = TrainingRun(tmp_path)
     plan = Plan(strides=((2, 2, 2),))
     assert record.add(RunStarted(tmp_path, "CPU (1 thread), fp32", ("a", "b"), ("c",), 5, 2, 100, plan)) is None
     assert record.add(StepFinished(1, 1, 0.9)).fraction == pytest.approx(0.1)
@@ -198,7 +198,7 @@ def test_the_record_counts_steps_and_takes_the_engines_estimate(tmp_path):
 
 
 def test_how_a_run_ended_is_said_with_the_place_of_its_model(tmp_path):
-    record = TrainingRecord(tmp_path)
+    record = TrainingRun(tmp_path)
     assert "no model" in record.outcome(stopped=True, failed=False)
     assert record.outcome(stopped=False, failed=True) == ""
     (tmp_path / "model.safetensors").touch()
@@ -216,7 +216,7 @@ def test_how_a_run_ended_is_said_with_the_place_of_its_model(tmp_path):
 
 @pytest.mark.parametrize(("reason", "words"), [(EndReason.STALLED, "not improved"), (EndReason.TIME, "time is over")])
 def test_why_a_run_ended_early_is_said(tmp_path, reason, words):
-    record = TrainingRecord(tmp_path)
+    record = TrainingRun(tmp_path)
     (tmp_path / "model.safetensors").touch()
     for epoch in (1, 2, 3):
         record.add(EpochFinished(epoch, 0.8, 0.7 + epoch / 10, 0.6, epoch == 1, 1.0))
@@ -227,12 +227,12 @@ def test_why_a_run_ended_early_is_said(tmp_path, reason, words):
 
 
 def test_many_warnings_are_shortened(tmp_path):
-    record = TrainingRecord(tmp_path)
+    record = TrainingRun(tmp_path)
     for number in range(7):
-        record.add(Finding.warning(f"Warning {number}."))
+        record.add(Issue.warning(f"Warning {number}."))
         record.add(Notice(f"Warning {number}."))
-        record.add(Finding.info("Good to know."))
-    lines = record.notice_words.split("\n")
+        record.add(Issue.info("Good to know."))
+    lines = record.notices_text.split("\n")
     assert lines == [*(f"Warning {n}." for n in range(3)), "… and 4 more; press Check to read them all."]
 
 

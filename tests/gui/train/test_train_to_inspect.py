@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 from napari_unet3d.configs import TrainingConfig
-from napari_unet3d.data.dataset import Part, add_sample
+from napari_unet3d.data.dataset import Subset, add_sample
 
 
 def test_one_click_leads_from_a_run_to_its_errors(ball, open_dock, dataset, wait_for_end, viewer, qtbot):
-    add_sample(dataset, ball("unseen"), Part.TEST)
+    add_sample(dataset, ball("unseen"), Subset.TEST)
     train = open_dock("Train")
     train.source.use_folder(dataset)
     train.form.value = TrainingConfig(epochs=1, val_fraction=0.34)
@@ -14,7 +14,7 @@ def test_one_click_leads_from_a_run_to_its_errors(ball, open_dock, dataset, wait
     inspect = next(dock for name, dock in viewer.window.dock_widgets.items() if name.startswith("Inspect"))
     qtbot.waitUntil(lambda: inspect.inspection is not None, timeout=60_000)
     origin = inspect.inspection.origin
-    assert (origin.name, origin.part, origin.dataset) == ("unseen", Part.TEST, dataset)
+    assert (origin.name, origin.part, origin.dataset) == ("unseen", Subset.TEST, dataset)
     assert inspect.inspection.run == train.record.run_folder
     qtbot.waitUntil(lambda: inspect.jobs.running("inspect") is None, timeout=20_000)
 

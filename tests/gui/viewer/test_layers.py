@@ -187,7 +187,7 @@ def test_the_controls_are_those_of_a_layer_that_is_seen(viewer):
         layers.show_labels(viewer, "a", np.ones(SHAPE, int), (3.0, 2.0, 1.0)),
         viewer.add_labels(np.ones(SHAPE, int)),
     )
-    layers.bring_out(viewer, shown)
+    layers.show_on_top(viewer, shown)
     assert viewer.layers.selection.active is other, "somebody may be painting in it"
-    layers.bring_out(viewer, shown, instead_of=[other])
+    layers.show_on_top(viewer, shown, instead_of=[other])
     assert viewer.layers.selection.active is shown

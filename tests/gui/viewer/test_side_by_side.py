@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_unet3d.widgets.viewer.compat import grid_of, text_of
-from napari_unet3d.widgets.viewer.layers import show_difference, show_piece
+from napari_unet3d.widgets.viewer.layers import show_difference, show_crop
 from napari_unet3d.widgets.viewer.navigation import camera_of
 from napari_unet3d.widgets.viewer.side_by_side import Arrangement, Cell, SideBySide
 
@@ -135,7 +135,7 @@ def test_what_the_person_did_meanwhile_stays(viewer, side_by_side, scene, qtbot)
 def test_the_mark_of_an_error_is_in_every_cell(viewer, side_by_side, scene, qtbot):
     image, _ = scene
     side_by_side.begin()
-    mark = show_piece(
+    mark = show_crop(
         viewer,
         "brain error",
         np.ones((2, 4, 5), np.uint8),
@@ -147,7 +147,7 @@ def test_the_mark_of_an_error_is_in_every_cell(viewer, side_by_side, scene, qtbo
     qtbot.waitUntil(lambda: all(name in viewer.layers for name in copies) and not mark.visible)
     assert [layer.name for layer in viewer.layers][2:9:3] == copies
     assert grid_of(viewer).stride == 3
-    show_piece(viewer, "brain error", np.ones((1, 3, 3), np.uint8), (2, 20, 20), image)
+    show_crop(viewer, "brain error", np.ones((1, 3, 3), np.uint8), (2, 20, 20), image)
     mark.visible = True
     qtbot.waitUntil(lambda: not mark.visible)
     for name in copies:

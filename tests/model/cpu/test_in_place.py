@@ -8,8 +8,8 @@ from monai.networks.blocks.acti_norm import ADN
 
 from napari_unet3d.configs import Activation, Device, TrainingConfig
 from napari_unet3d.model.cpu.in_place import InPlaceADN, InPlaceResidualUnit, work_in_place
-from napari_unet3d.model.devices import choose_hardware
-from napari_unet3d.model.network import build_unet, place_network
+from napari_unet3d.model.devices import choose_device
+from napari_unet3d.model.network import build_unet, to_device
 
 N_CHANNELS = 5
 
@@ -75,7 +75,7 @@ def test_a_placed_network_answers_as_before(preset: str, options: dict[str, obje
     before = grey.clone()
     with torch.inference_mode():
         expected = build_unet(config).eval()(grey)
-        network = place_network(build_unet(config).eval(), choose_hardware(Device.CPU))
+        network = to_device(build_unet(config).eval(), choose_device(Device.CPU))
         assert any(type(layer) is InPlaceResidualUnit for layer in network.modules())
         result = network(grey)
     torch.testing.assert_close(result, expected, atol=1e-4, rtol=0)

@@ -8,8 +8,8 @@ from monai.networks.blocks.convolutions import Convolution
 
 from napari_unet3d.configs import Device, TrainingConfig
 from napari_unet3d.model.cpu.up_convolution import SingleOutputConvTranspose3d, speed_up_single_output
-from napari_unet3d.model.devices import choose_hardware
-from napari_unet3d.model.network import build_unet, place_network
+from napari_unet3d.model.devices import choose_device
+from napari_unet3d.model.network import build_unet, to_device
 
 
 def up_convolution(kernel: int, strides: tuple[int, int, int], *, bias: bool = True) -> torch.nn.ConvTranspose3d:
@@ -62,6 +62,6 @@ def test_a_placed_network_answers_as_before(preset: str) -> None:
     grey = torch.randn(2, 1, 8, 16, 20, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         expected = build_unet(config).eval()(grey)
-        network = place_network(build_unet(config).eval(), choose_hardware(Device.CPU))
+        network = to_device(build_unet(config).eval(), choose_device(Device.CPU))
         assert any(type(layer) is SingleOutputConvTranspose3d for layer in network.modules())
         torch.testing.assert_close(network(grey), expected, atol=1e-5, rtol=1e-5)

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from napari_unet3d.configs import Device, TrainingConfig
 from napari_unet3d.model.cpu.convolution import SingleVolumeConv3d, speed_up_single_volumes
 from napari_unet3d.model.cpu.winograd import WinogradConv3d, speed_up_cubic_kernels
-from napari_unet3d.model.devices import choose_hardware
-from napari_unet3d.model.network import build_unet, place_network
+from napari_unet3d.model.devices import choose_device
+from napari_unet3d.model.network import build_unet, to_device
 
 
 def convolution(n_in: int = 64, n_out: int = 65, *, is_fast: bool = True, **settings_: object) -> torch.nn.Conv3d:
@@ -84,7 +84,7 @@ def test_other_layers_stay_as_they_are(settings_: dict[str, object]) -> None:
 def test_a_placed_network_answers_as_before() -> None:
     config = TrainingConfig(preset="small")
     image = volumes(1, 1, 32, 24, 40)
-    placed = place_network(build_unet(config).eval(), choose_hardware(Device.CPU))
+    placed = to_device(build_unet(config).eval(), choose_device(Device.CPU))
     assert any(type(layer) is WinogradConv3d for layer in placed.modules())
     with torch.inference_mode():
         probability = placed(image).sigmoid()

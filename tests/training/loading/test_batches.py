@@ -11,9 +11,9 @@ import torch
 from napari_unet3d.configs import Augmentation, Task, TrainingConfig
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
-from napari_unet3d.model.plan import LabelClass, Plan, plain_plan
+from napari_unet3d.model.plan import LabelClass, Plan, default_plan
 from napari_unet3d.training.loading.batches import Batches
-from napari_unet3d.training.loading.volumes import make_ready
+from napari_unet3d.training.loading.volumes import prepare_volume
 
 PATCH = (6, 8, 10)
 
@@ -30,8 +30,8 @@ def samples() -> list[Sample]:
 
 def batches_of(samples: list[Sample], plan: Plan | None = None, n_steps: int = 0, **values: Any) -> Batches:
     config = TrainingConfig(**{"normalisation": "none", "augmentation": "none", **values})
-    plan = plan or plain_plan(config)
-    return Batches([make_ready(sample, config, plan) for sample in samples], config, plan, n_steps)
+    plan = plan or default_plan(config)
+    return Batches([prepare_volume(sample, config, plan) for sample in samples], config, plan, n_steps)
 
 
 def patch_plan(batch_size: int = 2, **values: Any) -> Plan:
@@ -121,7 +121,7 @@ class TestPatches:
         labels[:15] = 2
         labels[25:27, 25:27, 25:27] = 7
         sample = Sample("a", np.zeros(labels.shape, np.uint8), labels)
-        plan = patch_plan(4, task=Task.CLASSES, classes=tuple(LabelClass(value=v, name=str(v)) for v in (2, 7)))
+        plan = patch_plan(4, task=Task.SEMANTIC, classes=tuple(LabelClass(value=v, name=str(v)) for v in (2, 7)))
         batches = batches_of([sample], plan, task="classes", steps_per_epoch=50, foreground_share=1)
 
         n_rare = sum(int((targets == 2).flatten(1).any(1).sum()) for _, targets in batches.epoch(1))
@@ -160,13 +160,13 @@ class TestReadyVolumes:
         rng = np.random.default_rng(0)
         image = rng.integers(0, 1000, (7, 9, 12)).astype(np.uint16)
         sample = Sample("a", image, (image > 500).astype(np.int16) * 300)
-        config = TrainingConfig(fit="crop")
+        config = TrainingConfig(resize_mode="crop")
 
-        volume = make_ready(sample, config, plain_plan(config))
+        volume = prepare_volume(sample, config, default_plan(config))
 
         expected = (image - image.mean()) / image.std()
         assert volume.shape == (6, 8, 12)
-        cut, targets = volume.cut((1, 2, 3), (4, 5, 6))
+        cut, targets = volume.crop((1, 2, 3), (4, 5, 6))
         np.testing.assert_allclose(cut[0], expected[1:5, 2:7, 3:9], atol=1e-5)
         np.testing.assert_array_equal(targets[0], image[1:5, 2:7, 3:9] > 500)
         assert (cut.dtype, targets.dtype) == (torch.float32, torch.uint8)
@@ -174,9 +174,9 @@ class TestReadyVolumes:
     def test_a_resized_volume_has_another_voxel_size(self) -> None:
         """12 slices of 2 µm, resized to 32, lie 0.75 µm apart, but columns of 16 lie 1 µm apart."""
         sample = Sample("a", np.zeros((12, 16, 16)), np.ones((12, 16, 16), np.uint8), (2.0, 2.0, 2.0))
-        config = TrainingConfig(preset="large", fit="resize")
+        config = TrainingConfig(preset="large", resize_mode="resize")
 
-        volume = make_ready(sample, config, plain_plan(config))
+        volume = prepare_volume(sample, config, default_plan(config))
 
         assert volume.shape == (32, 32, 32)
         assert volume.voxel_size_um == (0.75, 1.0, 1.0)
@@ -188,7 +188,7 @@ class TestReadyVolumes:
         config = TrainingConfig(normalisation="none")
         plan = Plan(strides=((2, 2, 2),), patch_zyx=(8, 8, 4), spacing_um=(1.0, 1.0, 1.0))
 
-        volume = make_ready(sample, config, plan)
+        volume = prepare_volume(sample, config, plan)
 
         assert volume.shape == (12, 10, 6)
         assert volume.voxel_size_um == (1.0, 1.0, 1.0)
@@ -201,7 +201,7 @@ class TestReadyVolumes:
     def test_labels_are_asked_for(self) -> None:
         config = TrainingConfig()
         with pytest.raises(UserError, match="'a' has no labels"):
-            make_ready(Sample("a", np.zeros((8, 8, 8))), config, plain_plan(config))
+            prepare_volume(Sample("a", np.zeros((8, 8, 8))), config, default_plan(config))
 
 
 def test_worker_processes_load_the_same_batches(sample_of: Any) -> None:

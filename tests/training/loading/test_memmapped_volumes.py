@@ -11,7 +11,7 @@ import torch
 from box_samples import make_sample
 
 from napari_unet3d.configs import TrainingConfig
-from napari_unet3d.data.dataset import Part, add_sample
+from napari_unet3d.data.dataset import Subset, add_sample
 from napari_unet3d.data.events import Notice
 from napari_unet3d.model.checkpoint import load_checkpoint
 from napari_unet3d.training.events import StepFinished
@@ -21,7 +21,7 @@ from napari_unet3d.training.loop import train
 @pytest.fixture
 def dataset(tmp_path: Path) -> Path:
     for number, shape in enumerate([(17, 18, 20), (24, 18, 22), (16, 30, 20)]):
-        add_sample(tmp_path / "data", make_sample(str(number), number, shape), Part.TRAIN)
+        add_sample(tmp_path / "data", make_sample(str(number), number, shape), Subset.TRAIN)
     return tmp_path / "data"
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_unet3d.configs import Task, TrainingConfig, ZeroIs
-from napari_unet3d.data.ground_truth import read_truth
+from napari_unet3d.data.ground_truth import decode_labels
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.plan import LabelClass, Plan
 from napari_unet3d.training.loading.targets import find_classes, make_targets
@@ -30,7 +30,7 @@ def plan(task: str, *values: int) -> Plan:
     ],
 )
 def test_what_each_value_means(task: str, zero_is: str, values: tuple[int, ...], expected: list[int]) -> None:
-    targets = make_targets(read_truth(LABELS, Task(task), ZeroIs(zero_is)), plan(task, *values), VOXEL)
+    targets = make_targets(decode_labels(LABELS, Task(task), ZeroIs(zero_is)), plan(task, *values), VOXEL)
 
     assert targets[0].ravel().tolist() == expected
     assert targets.dtype == np.uint8
@@ -39,7 +39,7 @@ def test_what_each_value_means(task: str, zero_is: str, values: tuple[int, ...],
 
 def test_classes_are_all_values_of_all_volumes_with_their_names() -> None:
     config = TrainingConfig(task="classes", class_names=("wall", "lumen", "fibre"))
-    truths = [read_truth(labels, Task.CLASSES, ZeroIs.BACKGROUND) for labels in (LABELS, LABELS * 0 + 2)]
+    truths = [decode_labels(labels, Task.SEMANTIC, ZeroIs.BACKGROUND) for labels in (LABELS, LABELS * 0 + 2)]
 
     named = find_classes(truths, config)
     assert [(each.value, each.name) for each in named] == [(1, "wall"), (2, "lumen"), (5, "fibre")]
@@ -49,7 +49,7 @@ def test_classes_are_all_values_of_all_volumes_with_their_names() -> None:
 
 
 def test_names_that_do_not_match_the_values_are_counted_out() -> None:
-    truths = [read_truth(LABELS, Task.CLASSES, ZeroIs.UNLABELLED)]
+    truths = [decode_labels(LABELS, Task.SEMANTIC, ZeroIs.UNLABELLED)]
     with pytest.raises(UserError, match=r"3 class names are given \(a, b, c\), but the labels hold 2 classes \(2, 5\)"):
         find_classes(truths, TrainingConfig(task="classes", class_names=("a", "b", "c")))
 
@@ -57,4 +57,4 @@ def test_names_that_do_not_match_the_values_are_counted_out() -> None:
 def test_ids_of_objects_are_no_classes() -> None:
     ids = np.arange(1000, dtype=np.uint16).reshape(10, 10, 10)
     with pytest.raises(UserError, match=r"999 different values up to 999, which are hardly classes\. Choose the task"):
-        find_classes([read_truth(ids, Task.CLASSES, ZeroIs.BACKGROUND)], TrainingConfig(task="classes"))
+        find_classes([decode_labels(ids, Task.SEMANTIC, ZeroIs.BACKGROUND)], TrainingConfig(task="classes"))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from napari_unet3d.training.optim.ema import WeightAverage
+from napari_unet3d.training.optim.ema import EMA
 
 
 def test_the_first_steps_count_more_than_the_decay_says() -> None:
@@ -11,7 +11,7 @@ def test_the_first_steps_count_more_than_the_decay_says() -> None:
     layer = torch.nn.Linear(1, 1, bias=False)
     with torch.no_grad():
         layer.weight.fill_(10.0)
-    average = WeightAverage(layer, 0.2)
+    average = EMA(layer, 0.2)
 
     found = []
     for value in (1.0, 1.0, 4.0):
@@ -29,7 +29,7 @@ def test_long_runs_agree_with_torch() -> None:
     """Torch's own average has no warm-up, so it is asked from a point on where the decay rules."""
     torch.manual_seed(0)
     network = torch.nn.Sequential(torch.nn.Conv3d(1, 2, 3), torch.nn.BatchNorm3d(2))
-    average = WeightAverage(network, 0.5)
+    average = EMA(network, 0.5)
     for _ in range(10):
         average.update()
     oracle = torch.optim.swa_utils.AveragedModel(
@@ -54,14 +54,14 @@ def test_long_runs_agree_with_torch() -> None:
 
 def test_the_network_has_its_own_weights_back_after_use() -> None:
     network = torch.nn.Conv3d(2, 3, (1, 2, 3)).to(memory_format=torch.channels_last_3d)
-    average = WeightAverage(network, 0.9)
+    average = EMA(network, 0.9)
     with torch.no_grad():
         network.weight.add_(1)
     average.update()
     own, address, strides = network.weight.detach().clone(), network.weight.data_ptr(), network.weight.stride()
 
     def fail() -> None:
-        with average.in_use():
+        with average.applied():
             assert torch.equal(network.weight, average.weights()["weight"])
             raise RuntimeError("of the block")
 
@@ -75,14 +75,14 @@ def test_the_network_has_its_own_weights_back_after_use() -> None:
 
 
 def test_a_restored_average_goes_on_with_the_same_bits() -> None:
-    def move(network: torch.nn.Linear, average: WeightAverage, steps: range) -> None:
+    def move(network: torch.nn.Linear, average: EMA, steps: range) -> None:
         for step in steps:
             with torch.no_grad():
                 network.weight.copy_(torch.randn((2, 3), generator=torch.Generator().manual_seed(step)))
             average.update()
 
     network, other = torch.nn.Linear(3, 2), torch.nn.Linear(3, 2)
-    average, restored = WeightAverage(network, 0.99), WeightAverage(other, 0.99)
+    average, restored = EMA(network, 0.99), EMA(other, 0.99)
     move(network, average, range(4))
     restored.restore(average.weights(), average.n_steps)
     other.load_state_dict(network.state_dict())

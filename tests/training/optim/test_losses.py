@@ -9,11 +9,11 @@ import torch
 from monai.losses import DiceCELoss, DiceLoss, FocalLoss
 
 from napari_unet3d.configs import Loss, Task, TrainingConfig
-from napari_unet3d.data.ground_truth import Truth
+from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics.score import score
 from napari_unet3d.model.plan import LabelClass, Plan
-from napari_unet3d.training.loading.targets import IGNORED
+from napari_unet3d.training.loading.targets import IGNORE_INDEX
 from napari_unet3d.training.optim.losses import class_weights, dice_of_counts, make_loss, overlap_counts
 
 # Two voxels with probabilities 0.75 and 0.25, of which the first is foreground.
@@ -24,8 +24,8 @@ DICE = 1 - 2 * 0.75 / (1 + 1)  # the sum of probabilities is 1, that of the trut
 TWO_CLASSES = tuple(LabelClass(value=value, name=str(value)) for value in (3, 5))
 
 
-def loss_of(loss: Loss | str, task: Task = Task.FOREGROUND, weights: Any = None, patch: Any = None) -> Any:
-    classes = TWO_CLASSES if task is Task.CLASSES else ()
+def loss_of(loss: Loss | str, task: Task = Task.BINARY, weights: Any = None, patch: Any = None) -> Any:
+    classes = TWO_CLASSES if task is Task.SEMANTIC else ()
     plan = Plan(task=task, strides=((2, 2, 2),), patch_zyx=patch, classes=classes)
     return make_loss(TrainingConfig(loss=loss), plan, weights)
 
@@ -60,24 +60,24 @@ def test_dice_and_entropy_are_those_of_monai() -> None:
     logits, classes = random_case(3)
     dice = DiceLoss(softmax=True, to_onehot_y=True, include_background=False)(logits, classes)
     entropy = torch.nn.functional.cross_entropy(logits, classes[:, 0].long())
-    assert loss_of("bce", Task.CLASSES)(logits, classes).item() == pytest.approx(entropy.item(), abs=1e-6)
-    assert loss_of("dice", Task.CLASSES)(logits, classes).item() == pytest.approx(dice.item(), abs=1e-6)
+    assert loss_of("bce", Task.SEMANTIC)(logits, classes).item() == pytest.approx(entropy.item(), abs=1e-6)
+    assert loss_of("dice", Task.SEMANTIC)(logits, classes).item() == pytest.approx(dice.item(), abs=1e-6)
     focal = FocalLoss(to_onehot_y=True, use_softmax=True)(logits, classes)
-    assert loss_of("focal", Task.CLASSES)(logits, classes).item() == pytest.approx(focal.item(), abs=1e-6)
+    assert loss_of("focal", Task.SEMANTIC)(logits, classes).item() == pytest.approx(focal.item(), abs=1e-6)
 
 
 @pytest.mark.parametrize("loss", list(Loss))
 @pytest.mark.parametrize("task", list(Task))
 @pytest.mark.parametrize("weights", [None, (0.5, 2.0, 1.5)])
 def test_what_is_not_annotated_changes_neither_loss_nor_gradient(loss: Loss, task: Task, weights: Any) -> None:
-    n_outputs = {Task.FOREGROUND: 1, Task.CLASSES: 3, Task.OBJECTS: 3}[task]
+    n_outputs = {Task.BINARY: 1, Task.SEMANTIC: 3, Task.INSTANCE: 3}[task]
     logits, truth = random_case(n_outputs)
-    if task is Task.OBJECTS:
+    if task is Task.INSTANCE:
         truth = torch.cat([truth.clamp(max=1), truth.clamp(max=1), truth * 100], dim=1)
-    truth[:, 0, :2] = IGNORED
+    truth[:, 0, :2] = IGNORE_INDEX
     other = logits.clone()
     other[:, :, :2] = torch.randn(other[:, :, :2].shape, generator=torch.Generator().manual_seed(1))
-    function = loss_of(loss, task, weights if task is Task.CLASSES or weights is None else weights[:2])
+    function = loss_of(loss, task, weights if task is Task.SEMANTIC or weights is None else weights[:2])
 
     once, again = logits.requires_grad_(), other.requires_grad_()
     assert function(once, truth).item() == pytest.approx(function(again, truth).item(), abs=1e-6)
@@ -89,9 +89,9 @@ def test_what_is_not_annotated_changes_neither_loss_nor_gradient(loss: Loss, tas
 @pytest.mark.parametrize("loss", list(Loss))
 @pytest.mark.parametrize("task", list(Task))
 def test_a_batch_without_annotation_teaches_nothing(loss: Loss, task: Task) -> None:
-    n_outputs = {Task.FOREGROUND: 1, Task.CLASSES: 3, Task.OBJECTS: 3}[task]
+    n_outputs = {Task.BINARY: 1, Task.SEMANTIC: 3, Task.INSTANCE: 3}[task]
     logits = torch.randn(1, n_outputs, 4, 4, 4, requires_grad=True)
-    truth = torch.full((1, 3 if task is Task.OBJECTS else 1, 4, 4, 4), IGNORED, dtype=torch.uint8)
+    truth = torch.full((1, 3 if task is Task.INSTANCE else 1, 4, 4, 4), IGNORE_INDEX, dtype=torch.uint8)
 
     value = loss_of(loss, task, patch=(4, 4, 4))(logits, truth)
     value.backward()
@@ -124,15 +124,15 @@ def test_objects_add_boundary_and_distance() -> None:
     targets = torch.tensor([[1, 0], [0, 1], [255, 0]], dtype=torch.uint8).reshape(1, 3, 1, 1, 2)
 
     # all probabilities are one half: twice the entropy of one half, and a mean error of one half
-    assert loss_of("bce", Task.OBJECTS)(logits, targets).item() == pytest.approx(2 * math.log(2) + 0.5)
+    assert loss_of("bce", Task.INSTANCE)(logits, targets).item() == pytest.approx(2 * math.log(2) + 0.5)
 
 
 def test_dice_agrees_with_the_evaluation() -> None:
     rng = np.random.default_rng(0)
     logits, truth = rng.normal(size=(1, 1, 4, 5, 6)), rng.integers(0, 2, (1, 1, 4, 5, 6)).astype(np.uint8)
-    expected = score((logits[0, 0] >= 0).astype(np.uint8), Truth(truth[0, 0]), "").dice
+    expected = score((logits[0, 0] >= 0).astype(np.uint8), GroundTruth(truth[0, 0]), "").dice
 
-    counts = overlap_counts(torch.from_numpy(logits), torch.from_numpy(truth), Task.FOREGROUND)
+    counts = overlap_counts(torch.from_numpy(logits), torch.from_numpy(truth), Task.BINARY)
 
     assert dice_of_counts(counts) == pytest.approx(expected)
 
@@ -140,22 +140,22 @@ def test_dice_agrees_with_the_evaluation() -> None:
 def test_dice_of_classes_is_the_mean_of_those_that_are_there() -> None:
     logits = torch.zeros(1, 4, 1, 1, 5)
     logits[0, [1, 1, 0, 2, 0], 0, 0, range(5)] = 1  # predicted: 1 1 0 2 0
-    truth = torch.tensor([1, 0, 0, 2, IGNORED], dtype=torch.uint8).reshape(1, 1, 1, 1, 5)
+    truth = torch.tensor([1, 0, 0, 2, IGNORE_INDEX], dtype=torch.uint8).reshape(1, 1, 1, 1, 5)
 
-    counts = overlap_counts(logits, truth, Task.CLASSES)
+    counts = overlap_counts(logits, truth, Task.SEMANTIC)
 
     assert counts.tolist() == [[1, 1, 0], [2, 1, 0], [1, 1, 0]]  # the third class is nowhere
     assert dice_of_counts(counts) == pytest.approx((2 / 3 + 1) / 2)
 
 
 def test_nothing_found_where_nothing_is_counts_as_perfect() -> None:
-    counts = overlap_counts(torch.full((2, 1, 3, 4, 5), -1.0), torch.zeros(2, 1, 3, 4, 5), Task.FOREGROUND)
+    counts = overlap_counts(torch.full((2, 1, 3, 4, 5), -1.0), torch.zeros(2, 1, 3, 4, 5), Task.BINARY)
     assert dice_of_counts(counts) == 1
 
 
 class TestClassWeights:
     def test_automatic_ones_let_rare_classes_count_more(self) -> None:
-        weights = class_weights(TrainingConfig(balance="auto"), [900, 100, 25])
+        weights = class_weights(TrainingConfig(class_weighting="auto"), [900, 100, 25])
 
         # the roots of 100/900, 1 and 100/25 are 1/3, 1 and 2, whose mean is 10/9
         assert weights == pytest.approx((0.3, 0.9, 1.8))

@@ -5,25 +5,25 @@ import math
 import pytest
 import torch
 
-from napari_unet3d.configs import Schedule
+from napari_unet3d.configs import LRSchedule
 from napari_unet3d.runs.history import EpochRecord
-from napari_unet3d.training.optim.schedules import PLATEAU_PATIENCE, count_plateaus, rate_factor
+from napari_unet3d.training.optim.schedules import PLATEAU_PATIENCE, count_plateaus, lr_factor
 
 
 @pytest.mark.parametrize(
     ("schedule", "expected"),
     [
-        (Schedule.CONSTANT, [1, 1, 1, 1]),
-        (Schedule.COOLDOWN, [1, 1, 0.75, 0.3]),
-        (Schedule.COSINE, [1, 0.5, 0.146447, 0.024472]),
-        (Schedule.POLY, [1, 0.535887, 0.287175, 0.125893]),
-        (Schedule.PLATEAU, [1, 1, 1, 1]),
+        (LRSchedule.CONSTANT, [1, 1, 1, 1]),
+        (LRSchedule.COOLDOWN, [1, 1, 0.75, 0.3]),
+        (LRSchedule.COSINE, [1, 0.5, 0.146447, 0.024472]),
+        (LRSchedule.POLY, [1, 0.535887, 0.287175, 0.125893]),
+        (LRSchedule.PLATEAU, [1, 1, 1, 1]),
     ],
 )
 def test_rates_by_hand_at_the_start_the_half_three_quarters_and_nine_tenths(
-    schedule: Schedule, expected: list[float]
+    schedule: LRSchedule, expected: list[float]
 ) -> None:
-    assert [rate_factor(schedule, part) for part in (0, 0.5, 0.75, 0.9)] == pytest.approx(expected, abs=1e-5)
+    assert [lr_factor(schedule, part) for part in (0, 0.5, 0.75, 0.9)] == pytest.approx(expected, abs=1e-5)
 
 
 def test_one_cycle_is_that_of_torch() -> None:
@@ -37,11 +37,11 @@ def test_one_cycle_is_that_of_torch() -> None:
             cycle.step()
 
     # torch's rise ends one step early, at step 299.3 of 1000
-    assert [rate_factor(Schedule.ONE_CYCLE, n / 1000) for n in range(1000)] == pytest.approx(expected[:-1], abs=5e-3)
+    assert [lr_factor(LRSchedule.ONE_CYCLE, n / 1000) for n in range(1000)] == pytest.approx(expected[:-1], abs=5e-3)
 
 
 def test_every_plateau_halves_the_rate() -> None:
-    assert [rate_factor(Schedule.PLATEAU, 0.5, n) for n in range(4)] == [1, 0.5, 0.25, 0.125]
+    assert [lr_factor(LRSchedule.PLATEAU, 0.5, n) for n in range(4)] == [1, 0.5, 0.25, 0.125]
 
 
 def history_of(*val_losses: float | None) -> list[EpochRecord]:

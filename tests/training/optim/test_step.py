@@ -10,13 +10,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from napari_unet3d.configs import Device, Loss, Optimizer, Task, TrainingConfig
 from napari_unet3d.model.cpu.shared_slope import SharedSlopePReLU
-from napari_unet3d.model.devices import Hardware, choose_hardware
+from napari_unet3d.model.devices import ComputeDevice, choose_device
 from napari_unet3d.model.plan import LabelClass, Plan
-from napari_unet3d.training.optim.learner import Learner, TrainingFacts
-from napari_unet3d.training.optim.step import Descent
+from napari_unet3d.training.optim.learner import Learner, DataStatistics
+from napari_unet3d.training.optim.step import OptimizerStep
 
-HARDWARE = choose_hardware(Device.CPU)
-HALF = Hardware(HARDWARE.device, torch.float16, 1, "half precision")
+HARDWARE = choose_device(Device.CPU)
+HALF = ComputeDevice(HARDWARE.device, torch.float16, 1, "half precision")
 SHAPE = (8, 12, 16)
 WAITING = {"_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero", "item", "unique2"}
 
@@ -36,19 +36,19 @@ class Reads(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def learner_of(task: Task = Task.FOREGROUND, **values: Any) -> Learner:
-    classes = tuple(LabelClass(value=n, name=str(n)) for n in (3, 5)) if task is Task.CLASSES else ()
+def learner_of(task: Task = Task.BINARY, **values: Any) -> Learner:
+    classes = tuple(LabelClass(value=n, name=str(n)) for n in (3, 5)) if task is Task.SEMANTIC else ()
     config = TrainingConfig(task=task, preset="xxsmall", learning_rate=0.01, **values)
     plan = Plan(task=task, strides=((2, 2, 2),), patch_zyx=SHAPE, classes=classes)
-    n_weights = 3 if task is Task.CLASSES else 2
-    facts = TrainingFacts((1 / plan.n_outputs,) * plan.n_outputs, (0.5, 2.0, 1.5)[:n_weights], n_steps=100)
+    n_weights = 3 if task is Task.SEMANTIC else 2
+    facts = DataStatistics((1 / plan.out_channels,) * plan.out_channels, (0.5, 2.0, 1.5)[:n_weights], n_steps=100)
     torch.manual_seed(0)
     return Learner(config, plan, HARDWARE, facts)
 
 
-def batch(task: Task = Task.FOREGROUND, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+def batch(task: Task = Task.BINARY, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
-    n_channels = 3 if task is Task.OBJECTS else 1
+    n_channels = 3 if task is Task.INSTANCE else 1
     images = torch.randn((2, 1, *SHAPE), generator=generator)
     return images, torch.randint(0, 2, (2, n_channels, *SHAPE), generator=generator).byte()
 
@@ -73,7 +73,7 @@ def test_nothing_is_asked_of_the_device_within_a_step(task: Task, loss: Loss, op
 
     # RMSprop has no fused form, so that the scaler itself asks once whether to make a step.
     assert reads.found == ({"_local_scalar_dense": 2} if optimizer is Optimizer.RMSPROP else {})
-    assert all(map(math.isfinite, (learner.hear(made[0]), learner.hear(made[1]))))
+    assert all(map(math.isfinite, (learner.wait(made[0]), learner.wait(made[1]))))
     assert learner.n_steps == 2
 
 
@@ -84,12 +84,12 @@ def test_a_step_into_nan_is_as_if_it_had_never_been(optimizer: Optimizer, moment
     tried, spared = learner_of(**values), learner_of(**values)
     before = tried.own_weights()
 
-    assert not math.isfinite(tried.hear(tried.step(*far_too_bright())))
+    assert not math.isfinite(tried.wait(tried.step(*far_too_bright())))
     assert all(torch.equal(tensor, before[name]) for name, tensor in tried.own_weights().items())
     for seed in (1, 2):
-        assert tried.hear(tried.step(*batch(seed=seed))) == spared.hear(spared.step(*batch(seed=seed)))
-    assert not math.isfinite(tried.hear(tried.step(*far_too_bright())))
-    assert tried.hear(tried.step(*batch(seed=3))) == spared.hear(spared.step(*batch(seed=3)))
+        assert tried.wait(tried.step(*batch(seed=seed))) == spared.wait(spared.step(*batch(seed=seed)))
+    assert not math.isfinite(tried.wait(tried.step(*far_too_bright())))
+    assert tried.wait(tried.step(*batch(seed=3))) == spared.wait(spared.step(*batch(seed=3)))
 
     expected = spared.own_weights()
     assert all(torch.equal(tensor, expected[name]) for name, tensor in tried.own_weights().items())
@@ -108,8 +108,8 @@ def test_finite_gradients_alone_do_not_make_a_step(
     optimizer: Optimizer, clip: float, factor: float, extra: float
 ) -> None:
     weights = torch.nn.Parameter(torch.zeros(2, 3))
-    config = TrainingConfig(optimizer=optimizer, clip_gradient=clip, weight_decay=0.1)
-    descent = Descent([weights], config, HARDWARE, 100)
+    config = TrainingConfig(optimizer=optimizer, max_grad_norm=clip, weight_decay=0.1)
+    descent = OptimizerStep([weights], config, HARDWARE, 100)
 
     _, length = descent.step((weights * factor).sum() + extra).read()
 
@@ -124,11 +124,11 @@ def test_finite_gradients_alone_do_not_make_a_step(
 @pytest.mark.parametrize("optimizer", list(Optimizer))
 def test_half_precision_makes_the_same_step_by_a_larger_loss(clip: float, optimizer: Optimizer) -> None:
     slope = torch.tensor([3.0, -4.0])
-    config = TrainingConfig(optimizer=optimizer, clip_gradient=clip, learning_rate=0.5)
+    config = TrainingConfig(optimizer=optimizer, max_grad_norm=clip, learning_rate=0.5)
     ends = []
     for hardware in (HARDWARE, HALF):
         weights = torch.nn.Parameter(torch.ones(2))
-        made = Descent([weights], config, hardware, 100).step((weights * slope).sum())
+        made = OptimizerStep([weights], config, hardware, 100).step((weights * slope).sum())
         assert made.read() == (-1.0, 5.0)
         ends.append(weights.detach())
     torch.testing.assert_close(ends[1], ends[0])
@@ -136,7 +136,7 @@ def test_half_precision_makes_the_same_step_by_a_larger_loss(clip: float, optimi
 
 def test_half_precision_scales_less_after_an_overflow() -> None:
     weights = torch.nn.Parameter(torch.ones(2))
-    descent = Descent([weights], TrainingConfig(), HALF, 100)
+    descent = OptimizerStep([weights], TrainingConfig(), HALF, 100)
 
     descent.step((weights * 1e35).sum())
 
@@ -146,10 +146,10 @@ def test_half_precision_scales_less_after_an_overflow() -> None:
 
 def test_an_overflow_of_the_scaled_gradient_is_nothing_to_be_told() -> None:
     learner = learner_of()
-    learner.descent = Descent(learner.network.parameters(), TrainingConfig(), HALF, 100)
-    learner.descent.scaler.scale(torch.ones(()))
-    learner.descent.scaler.update(3e38)  # so that any gradient overflows
+    learner.stepper = OptimizerStep(learner.network.parameters(), TrainingConfig(), HALF, 100)
+    learner.stepper.scaler.scale(torch.ones(()))
+    learner.stepper.scaler.update(3e38)  # so that any gradient overflows
 
-    assert math.isfinite(learner.hear(learner.step(*batch())))
+    assert math.isfinite(learner.wait(learner.step(*batch())))
 
-    assert learner.first_skip(1, 1) is None
+    assert learner.skip_notice(1, 1) is None

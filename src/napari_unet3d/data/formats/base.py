@@ -69,8 +69,8 @@ class VolumeData:
 class Format(Protocol):
     """What a module in this folder offers."""
 
-    WORDS: str
-    DAMAGE: tuple[type[Exception], ...]
+    NAME: str
+    READ_ERRORS: tuple[type[Exception], ...]
 
     def read_file(self, path: Path) -> VolumeData:
         """Read a volume and its voxel size."""

@@ -19,8 +19,8 @@ from napari_unet3d.data.formats.place import Place, make_place
 from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.errors import UserError
 
-WORDS = "NRRD, MetaImage or MRC"
-DAMAGE = (RuntimeError, ValueError, zlib.error)  # SimpleITK passes every error of ITK on as RuntimeError
+NAME = "NRRD, MetaImage or MRC"
+READ_ERRORS = (RuntimeError, ValueError, zlib.error)  # SimpleITK passes every error of ITK on as RuntimeError
 _MRC_HEADER_BYTES, _MRC_CELL_OFFSET = 1024, 40
 _UM_PER_ANGSTROM, _UM_PER_MM = 1e-4, 1e3
 _DIRECTIONS = {"spacedirections", "transformmatrix", "rotation", "orientation"}
@@ -133,8 +133,8 @@ def write_file(path: Path, array: NDArray[Any], voxel_size_um: VoxelSize, like: 
             image.SetDirection(source.GetDirection())
         itk.WriteImage(image, str(path))
     except (TypeError, KeyError) as error:
-        raise unknown_type(array, WORDS) from error
-    except DAMAGE as error:
+        raise unknown_type(array, NAME) from error
+    except READ_ERRORS as error:
         _explain_writing(str(error), array)
 
 

@@ -16,8 +16,8 @@ from napari_unet3d.data.formats.base import VolumeData, check_header, um_per_uni
 from napari_unet3d.data.formats.place import Place, make_place
 from napari_unet3d.data.sample import VoxelSize
 
-WORDS = "NIfTI"
-DAMAGE = (ImageFileError, HeaderDataError, ValueError, TypeError, KeyError, ArithmeticError, EOFError, zlib.error)
+NAME = "NIfTI"
+READ_ERRORS = (ImageFileError, HeaderDataError, ValueError, TypeError, KeyError, ArithmeticError, EOFError, zlib.error)
 
 _NIFTI1: Any = nibabel.Nifti1Image  # without types in nibabel
 _TYPES = {"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64"}
@@ -45,7 +45,7 @@ def _place(image: Any, um: float) -> Place | None:
 def write_file(path: Path, array: NDArray[Any], voxel_size_um: VoxelSize, like: Path | None = None) -> None:
     """Write a volume with its voxel size in mm, its first voxel at the origin; or placed and turned as `like`."""
     if array.dtype.name not in _TYPES:
-        raise unknown_type(array, WORDS)
+        raise unknown_type(array, NAME)
     z, y, x = (size / 1000 for size in voxel_size_um)
     image = _NIFTI1(array.transpose(), np.diag([x, y, z, 1.0]), dtype=array.dtype)
     image.header.set_xyzt_units("mm")

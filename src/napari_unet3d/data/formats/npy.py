@@ -14,8 +14,8 @@ from napari_unet3d.data.formats.base import VolumeData, check_header, valid_voxe
 from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.errors import UserError
 
-WORDS = "NumPy"
-DAMAGE = (ValueError, EOFError, SyntaxError, TypeError, tokenize.TokenError)
+NAME = "NumPy"
+READ_ERRORS = (ValueError, EOFError, SyntaxError, TypeError, tokenize.TokenError)
 
 
 def read_file(path: Path) -> VolumeData:

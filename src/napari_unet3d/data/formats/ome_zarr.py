@@ -19,8 +19,8 @@ from napari_unet3d.data.formats.base import VolumeData, check_header, um_per_uni
 from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.errors import UserError
 
-WORDS = "OME-Zarr"
-DAMAGE = (
+NAME = "OME-Zarr"
+READ_ERRORS = (
     zarr.errors.BaseZarrError,
     FileNotFoundError,
     NotADirectoryError,

@@ -22,9 +22,9 @@ from napari_unet3d.data.formats.base import VolumeData, check_header, um_per_uni
 from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.errors import UserError
 
-WORDS = "TIFF"
+NAME = "TIFF"
 # tifffile checks little of what a header says before it computes with it; these came up on cut and garbled files.
-DAMAGE = (
+READ_ERRORS = (
     tifffile.TiffFileError,
     ValueError,
     KeyError,

@@ -9,7 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from napari_unet3d.configs import SyntheticConfig
-from napari_unet3d.data.dataset import Part, add_sample, clean_dataset, create_dataset, list_pairs
+from napari_unet3d.data.dataset import Subset, add_sample, clean_dataset, create_dataset, list_pairs
 from napari_unet3d.data.events import DatasetEvent, DatasetWritten, VolumeGenerated, VolumeWritten
 from napari_unet3d.data.pairs import volumes_in
 from napari_unet3d.data.synthetic.generate import Position, generate_volume
@@ -70,7 +70,7 @@ def generate(  # noqa: PLR0913 - what is generated, where to, and how often
         raise UserError(
             f"{folder} holds {len(existing)} volumes already. Choose an empty folder, or allow overwriting."
         )
-    parts = [Part.TRAIN] * n_train + [Part.TEST] * n_test
+    parts = [Subset.TRAIN] * n_train + [Subset.TEST] * n_test
     for number, part in enumerate(parts, start=1):
         own_seed = config.model_copy(update={"seed": config.seed + number - 1})
         for event in generate_volume(own_seed, name=str(number), objects=objects, positions=positions):
@@ -84,9 +84,9 @@ def generate(  # noqa: PLR0913 - what is generated, where to, and how often
     yield DatasetWritten(folder, n_train, n_test)
 
 
-def _remove_from_other_part(folder: Path, name: str, part: Part) -> None:
+def _remove_from_other_part(folder: Path, name: str, part: Subset) -> None:
     """Remove the volume of the same name from the other part: made from the same seed, it would be the same one."""
-    other = Part.TEST if part is Part.TRAIN else Part.TRAIN
+    other = Subset.TEST if part is Subset.TRAIN else Subset.TRAIN
     folders = (folder / other / kind for kind in ("images", "labels"))
     files = [path for own in folders for path in volumes_in(own) if volume_name(path) == name]
     if files:

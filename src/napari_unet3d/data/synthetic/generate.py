@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from napari_unet3d.configs import LabelKind, Placement, SyntheticConfig
 from napari_unet3d.data.events import GenerateEvent, ObjectPlaced, SlicesImaged, VolumeGenerated
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.synthetic.imaging import changes_the_image, imaged_slabs, to_pixels
-from napari_unet3d.data.synthetic.placement import Room
+from napari_unet3d.data.synthetic.imaging import has_imaging, image_slabs, to_pixels
+from napari_unet3d.data.synthetic.placement import OccupancyGrid
 from napari_unet3d.data.synthetic.shapes import SyntheticObject, check_objects_fit, make_object
 from napari_unet3d.errors import UserError
 
@@ -94,7 +94,7 @@ class _Canvas:
         _check_memory(config, label_type.itemsize)
         self.image = np.zeros(config.shape, config.pixel_type.value)
         self.labels = np.zeros(config.shape, label_type)
-        self._room = Room(config.shape, config.minimum_gap, cell_edge=int(np.clip(smallest // 8, 2, 8)))
+        self._room = OccupancyGrid(config.shape, config.minimum_gap, cell_edge=int(np.clip(smallest // 8, 2, 8)))
         self.positions: list[Position] = []
 
     def place(self, made: SyntheticObject, middle: Position | None) -> bool:
@@ -104,7 +104,7 @@ class _Canvas:
         start = self._find(needed) if middle is None else self._start_at(middle, needed)
         if start is None:
             return False
-        self._room.take(start, needed)
+        self._room.occupy(start, needed)
         box = tuple(slice(low, low + size) for low, size in zip(start.tolist(), made.shape, strict=True))
         z, y, x = (start + np.array(made.shape) // 2).tolist()
         self.positions.append((z, y, x))
@@ -114,8 +114,8 @@ class _Canvas:
         return True
 
     def _find(self, needed: NDArray[np.bool_]) -> NDArray[np.int64] | None:
-        if self._rng.random() < self._config.touching:
-            beside = self._room.find_beside(needed, self._rng)
+        if self._rng.random() < self._config.touching_fraction:
+            beside = self._room.find_adjacent(needed, self._rng)
             if beside is not None:
                 return beside
         return self._room.find(needed, self._rng)
@@ -137,10 +137,10 @@ def _make(config: SyntheticConfig, number: int, given: Sequence[NDArray[Any]]) -
 
 def _image(canvas: _Canvas, config: SyntheticConfig) -> Iterator[SlicesImaged]:
     """Replace the clean image by the imaged one; slabs read their neighbours, so it is not done in place."""
-    if not changes_the_image(config):
+    if not has_imaging(config):
         return
     image = np.empty_like(canvas.image)
-    for slices, finished in imaged_slabs(canvas.image, config, _stream(config, _IMAGING)):
+    for slices, finished in image_slabs(canvas.image, config, _stream(config, _IMAGING)):
         image[slices] = finished
         yield SlicesImaged(slices.stop, len(image))
     canvas.image = image
@@ -148,7 +148,7 @@ def _image(canvas: _Canvas, config: SyntheticConfig) -> Iterator[SlicesImaged]:
 
 def _check_memory(config: SyntheticConfig, label_bytes: int) -> None:
     """Raise a `UserError` for a volume that no swapping could save, before half of the machine is busy with it."""
-    images = 2 if changes_the_image(config) else 1  # the clean one and the imaged one
+    images = 2 if has_imaging(config) else 1  # the clean one and the imaged one
     per_voxel = images * np.dtype(config.pixel_type.value).itemsize + label_bytes + 1  # 1: where objects are
     needed, memory = math.prod(config.shape) * per_voxel, psutil.virtual_memory().total
     if needed > memory:

@@ -25,13 +25,13 @@ _BACKGROUND_CYCLES = 1.5  # of the uneven background, along the longest side of 
 _SMALLEST_DIVISOR = 1e-6
 
 
-def changes_the_image(config: SyntheticConfig) -> bool:
+def has_imaging(config: SyntheticConfig) -> bool:
     """Tell whether these settings do anything to the clean objects."""
-    effects = (config.blur_um, config.photons, config.read_noise, config.uneven_background)
+    effects = (config.blur_um, config.photon_count, config.read_noise, config.uneven_background)
     return any(effects) or config.background_apply is not BackgroundMethod.NONE
 
 
-def imaged_slabs(
+def image_slabs(
     clean: NDArray[Any], config: SyntheticConfig, seeds: np.random.SeedSequence
 ) -> Iterator[tuple[slice, NDArray[Any]]]:
     """Image the clean objects slab by slab.
@@ -61,20 +61,20 @@ def imaged_slabs(
     thickness = max(1, _SLAB_VOXELS // (clean.shape[1] * clean.shape[2]))
     for first in range(0, len(clean), thickness):
         slices = slice(first, min(first + thickness, len(clean)))
-        image = blurred(clean, slices, config)
+        image = blur(clean, slices, config)
         if uneven is not None:
             image += np.float32(config.uneven_background * brightest) * uneven.slices(slices)
-        if config.photons > 0:
-            image = photon_rng.poisson(image * np.float32(config.photons / brightest)).astype(np.float32)
-            image *= np.float32(brightest / config.photons)
+        if config.photon_count > 0:
+            image = photon_rng.poisson(image * np.float32(config.photon_count / brightest)).astype(np.float32)
+            image *= np.float32(brightest / config.photon_count)
         if config.read_noise > 0:
             image += np.float32(config.read_noise * brightest) * read_rng.standard_normal(image.shape, np.float32)
         if config.background_apply is not BackgroundMethod.NONE:
-            image = join(image, background_noise(image.shape, config, background_rng), config.background_apply)
+            image = combine(image, background_noise(image.shape, config, background_rng), config.background_apply)
         yield slices, to_pixels(image, config.pixel_type)
 
 
-def blurred(clean: NDArray[Any], slices: slice, config: SyntheticConfig) -> Image:
+def blur(clean: NDArray[Any], slices: slice, config: SyntheticConfig) -> Image:
     """Blur some slices of a volume, reading as many neighbours as the blur reaches; σ is the same in µm on each axis.
 
     Returns
@@ -111,10 +111,10 @@ def background_noise(shape: Shape3D | tuple[int, ...], config: SyntheticConfig, 
     """
     low, high = config.background_noise
     noise = np.float32(low) + np.float32(high - low) * rng.random(shape, np.float32)
-    return join(np.full(shape, config.background_baseline, np.float32), noise, config.background_generate)
+    return combine(np.full(shape, config.background_baseline, np.float32), noise, config.background_generate)
 
 
-def join(image: Image, other: Image, method: BackgroundMethod) -> Image:
+def combine(image: Image, other: Image, method: BackgroundMethod) -> Image:
     """Add, subtract, multiply by or divide by another image of the same shape; `NONE` gives the first."""
     match method:
         case BackgroundMethod.ADD:

@@ -56,7 +56,7 @@ class Footprint:
         return cls(mask, anchor, bool(core.all()), voxels[:: max(1, len(voxels) // _PROBES)])
 
 
-class Room:
+class OccupancyGrid:
     """The free space of a volume.
 
     Parameters
@@ -87,7 +87,7 @@ class Room:
         window = self._taken[tuple(map(slice, start.tolist(), stop.tolist()))]
         return not np.logical_and(window, mask).any()
 
-    def take(self, start: NDArray[np.int64], mask: Mask) -> None:
+    def occupy(self, start: NDArray[np.int64], mask: Mask) -> None:
         """Mark the voxels of `mask` and the gap around them as taken."""
         low = np.maximum(start - self._gap, 0)
         high = np.minimum(start + mask.shape + self._gap, self.shape)
@@ -122,7 +122,7 @@ class Room:
                 return found
         return None
 
-    def find_beside(self, mask: Mask, rng: np.random.Generator) -> NDArray[np.int64] | None:
+    def find_adjacent(self, mask: Mask, rng: np.random.Generator) -> NDArray[np.int64] | None:
         """Move `mask` up against an object that is there already; None if no try ended inside the volume."""
         half = (np.array(mask.shape) - 1) / 2
         for _ in range(_TRIES_BESIDE if self._middles else 0):

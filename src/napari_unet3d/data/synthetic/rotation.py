@@ -16,7 +16,7 @@ _ROUNDING = 1e-6  # keeps a voxel that lies on the rim of a box but for rounding
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class Rotation:
     """A rotation in the plane of two axes.
 
     Attributes
@@ -34,7 +34,7 @@ class Turn:
     voxel_size_um: VoxelSize
 
     @classmethod
-    def draw(cls, config: SyntheticConfig, rng: np.random.Generator) -> Turn:
+    def draw(cls, config: SyntheticConfig, rng: np.random.Generator) -> Rotation:
         """Draw the plane and the angle from the ranges of `config`."""
         first, second = sorted(config.rotation_planes[rng.integers(len(config.rotation_planes))].axes)
         return cls((first, second), rng.uniform(*config.rotation_degrees), config.voxel_size_um)
@@ -77,8 +77,8 @@ class Turn:
         return box.transpose(np.argsort((self.line_axis, *self.axes)))
 
 
-def turned_array(
-    array: NDArray[Any], turn: Turn, magnification: float
+def rotate_array(
+    array: NDArray[Any], turn: Rotation, magnification: float
 ) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
     """Turn and magnify a given array by linear interpolation.
 

@@ -18,7 +18,7 @@ from scipy import ndimage
 from napari_unet3d.configs import NoiseType, ObjectShape, SyntheticConfig
 from napari_unet3d.data.sample import Shape3D
 from napari_unet3d.data.synthetic.noise import Points, noise_table, perlin, simplex
-from napari_unet3d.data.synthetic.rotation import Turn, turned_array
+from napari_unet3d.data.synthetic.rotation import Rotation, rotate_array
 from napari_unet3d.errors import UserError
 
 _TRIES_TO_TURN = 24
@@ -91,13 +91,13 @@ def make_object(
     recipe = _draw_recipe(config, rng, noise_rng or rng)
     template = given[int(rng.integers(len(given)))] if given else None
     for _ in range(_TRIES_TO_TURN):
-        turn = Turn.draw(config, rng)
+        turn = Rotation.draw(config, rng)
         if template is None:
             mask, values = _field(config, recipe, turn)
             mask = _largest_piece(mask)
         else:
-            mask, values = turned_array(template, turn, recipe.magnification)
-        made = _cut_out(mask, values, config.hollow, recipe.brightest)
+            mask, values = rotate_array(template, turn, recipe.magnification)
+        made = _cut_out(mask, values, config.shell_thickness, recipe.brightest)
         if all(size <= room for size, room in zip(made.shape, config.shape, strict=True)):
             return made
     raise UserError(
@@ -143,7 +143,7 @@ def _draw_recipe(config: SyntheticConfig, rng: np.random.Generator, noise_rng: n
     )
 
 
-def _field(config: SyntheticConfig, recipe: _Recipe, turn: Turn) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+def _field(config: SyntheticConfig, recipe: _Recipe, turn: Rotation) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
     """Mask and brightness (up to any factor), shape (z, y, x), in the box of the turned object."""
     half = (np.array(recipe.shape) - 1) / 2
     line_axis = turn.line_axis

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import KDTree
 
-from napari_unet3d.data.boxes import grown
-from napari_unet3d.data.ground_truth import Truth
+from napari_unet3d.data.boxes import expand
+from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.evaluation.errors.voxels import Places
 
@@ -20,7 +20,7 @@ _PLANES = 16  # that are looked at in one go
 _MOST_STEPS = 250  # that are looked along before a tree of points is asked
 
 
-class TrueSurfaces:
+class TruthDistance:
     """Measures distances from the surfaces of the truth, around the voxels rather than in whole volumes.
 
     Most wrong voxels lie beside a surface: looking along all short steps, the shorter first, finds it. A tree of points
@@ -34,7 +34,7 @@ class TrueSurfaces:
         Voxel size along z, y, x in µm.
     """
 
-    def __init__(self, truth: Truth, voxel_size_um: VoxelSize) -> None:
+    def __init__(self, truth: GroundTruth, voxel_size_um: VoxelSize) -> None:
         self._truth, self._voxel_size_um = truth, voxel_size_um
         self._boxes = ndimage.find_objects(truth.labels) if truth.labels.max(initial=0) > 1 else []
         self._trees: dict[int, KDTree | None] = {}
@@ -70,7 +70,7 @@ class TrueSurfaces:
         self, value: int, places: Places, voxels: NDArray[np.int64], distances: NDArray[np.float32]
     ) -> NDArray[np.int64]:
         """Fill in the distances that are short, and give which are left."""
-        shape, labels, annotated = self._truth.labels.shape, self._truth.labels.reshape(-1), self._truth.annotated
+        shape, labels, annotated = self._truth.labels.shape, self._truth.labels.reshape(-1), self._truth.label_mask
         strides = np.array((shape[1] * shape[2], shape[2], 1))
         margin = np.abs([step for _, steps in self._steps for step in steps] or [(0, 0, 0)]).max(axis=0)
         is_inside = ((voxels >= margin) & (voxels < np.array(shape) - margin)).all(axis=1)
@@ -92,7 +92,7 @@ class TrueSurfaces:
 
     def _make_tree(self, value: int) -> KDTree | None:
         box = self._box_of(value)
-        annotated = None if self._truth.annotated is None else self._truth.annotated[box]
+        annotated = None if self._truth.label_mask is None else self._truth.label_mask[box]
         places = _outermost_others(self._truth.labels[box], annotated, value)
         if not len(places):
             return None
@@ -103,9 +103,9 @@ class TrueSurfaces:
     def _box_of(self, value: int) -> tuple[slice, ...]:
         """Give the box of a value, one voxel wider, beyond which no other value can be nearer."""
         box = self._boxes[value - 1] if 0 < value <= len(self._boxes) else None
-        if box is None or self._truth.annotated is not None:  # what is beside it may not be annotated
+        if box is None or self._truth.label_mask is not None:  # what is beside it may not be annotated
             return tuple(slice(0, side) for side in self._truth.labels.shape)
-        return grown(box, (1, 1, 1), self._truth.labels.shape)
+        return expand(box, (1, 1, 1), self._truth.labels.shape)
 
 
 def short_steps(voxel_size_um: VoxelSize, shape: Sequence[int]) -> list[tuple[float, NDArray[np.int64]]]:
@@ -140,13 +140,13 @@ def _outermost_others(labels: NDArray[Any], annotated: NDArray[np.bool_] | None,
         other = labels[some] != value
         if annotated is not None:
             other &= annotated[some]
-        places = np.argwhere(outermost(other)[before : before + _PLANES])
+        places = np.argwhere(boundary_voxels(other)[before : before + _PLANES])
         places[:, 0] += start
         found.append(places)
     return np.concatenate(found)
 
 
-def thickness(mask: NDArray[np.bool_], voxel_size_um: VoxelSize) -> NDArray[np.float64]:
+def inner_distance(mask: NDArray[np.bool_], voxel_size_um: VoxelSize) -> NDArray[np.float64]:
     """Measure from each voxel of a mask to the nearest one that is not in it; beyond its box nothing is in it.
 
     Parameters
@@ -160,7 +160,7 @@ def thickness(mask: NDArray[np.bool_], voxel_size_um: VoxelSize) -> NDArray[np.f
     return distances[1:-1, 1:-1, 1:-1]
 
 
-def outermost(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def boundary_voxels(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Find the voxels of a mask that have a neighbour beyond one of their faces that is not in it.
 
     From outside, the nearest voxel of a mask is always one of them: otherwise its neighbour on the way would be nearer.

@@ -10,53 +10,53 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.configs import Task
-from napari_unet3d.data.ground_truth import Truth
+from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.sample import VoxelSize, check_same_shape
-from napari_unet3d.evaluation.errors.distances import TrueSurfaces
-from napari_unet3d.evaluation.errors.merges_splits import Confusion, find_confusions
+from napari_unet3d.evaluation.errors.distances import TruthDistance
+from napari_unet3d.evaluation.errors.merges_splits import MergeSplit, find_merges_splits
 from napari_unet3d.evaluation.errors.regions import (
-    Connected,
+    ErrorComponents,
     Numbers,
-    Region,
+    ErrorRegion,
     by_number,
     deepest_noise,
     find_cores,
     make_region,
     measure_thickness,
-    separate,
+    split_components,
     steps_of,
-    touching,
+    adjacent,
 )
-from napari_unet3d.evaluation.errors.types import ErrorKind, ErrorObject, ErrorObjects, ErrorsSearched
-from napari_unet3d.evaluation.errors.voxels import Mistake, Places, WrongVoxels, connected, wrong_voxels
+from napari_unet3d.evaluation.errors.types import ErrorKind, SegmentationError, ErrorSet, SearchProgress
+from napari_unet3d.evaluation.errors.voxels import VoxelError, Places, ErrorVoxels, connected_components, find_error_voxels
 from napari_unet3d.evaluation.metrics.overlaps import Overlaps, narrow_ids
 
-__all__ = ["ErrorKind", "ErrorObject", "ErrorObjects", "ErrorsSearched", "find_error_objects", "search_errors"]
+__all__ = ["ErrorKind", "SegmentationError", "ErrorSet", "SearchProgress", "list_errors", "find_errors"]
 
 _MOST_KEPT = 2000
 _VOXELS_PER_EVENT = 200_000
 _MOST_IDS = 2**20  # above it objects are numbered anew, since boxes are kept for every id
 
-ErrorEvent = ErrorsSearched | ErrorObjects
+ErrorEvent = SearchProgress | ErrorSet
 
 
-def find_error_objects(
+def list_errors(
     prediction: NDArray[Any],
-    truth: Truth,
-    task: Task = Task.FOREGROUND,
+    truth: GroundTruth,
+    task: Task = Task.BINARY,
     voxel_size_um: VoxelSize = (1.0, 1.0, 1.0),
     tolerance_um: float = 0.0,
-) -> ErrorObjects:
+) -> ErrorSet:
     """Find the errors of a prediction; see `search_errors`, of which this is the last event."""
-    *_, found = search_errors(prediction, truth, task, voxel_size_um, tolerance_um)
-    assert isinstance(found, ErrorObjects)
+    *_, found = find_errors(prediction, truth, task, voxel_size_um, tolerance_um)
+    assert isinstance(found, ErrorSet)
     return found
 
 
-def search_errors(
+def find_errors(
     prediction: NDArray[Any],
-    truth: Truth,
-    task: Task = Task.FOREGROUND,
+    truth: GroundTruth,
+    task: Task = Task.BINARY,
     voxel_size_um: VoxelSize = (1.0, 1.0, 1.0),
     tolerance_um: float = 0.0,
 ) -> Iterator[ErrorEvent]:
@@ -93,17 +93,17 @@ def search_errors(
         When the shapes differ.
     """
     check_same_shape(prediction, truth.labels, "errors")
-    found = (prediction > 0).astype(np.uint8) if task is Task.FOREGROUND else prediction
+    found = (prediction > 0).astype(np.uint8) if task is Task.BINARY else prediction
     (found, ids), (wanted, true_ids) = narrow_ids(found, _MOST_IDS), narrow_ids(truth.labels, _MOST_IDS)
-    search = _Search(found, Truth(wanted, truth.annotated), task, voxel_size_um, tolerance_um)
+    search = _Search(found, GroundTruth(wanted, truth.label_mask), task, voxel_size_um, tolerance_um)
     yield from search.look()
     yield search.result(ids, true_ids)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Found:
-    what: Mistake | Confusion
-    region: Region
+    what: VoxelError | MergeSplit
+    region: ErrorRegion
     is_whole: bool
 
 
@@ -113,7 +113,7 @@ class _Search:
     def __init__(
         self,
         prediction: NDArray[Any],
-        truth: Truth,
+        truth: GroundTruth,
         task: Task,
         voxel_size_um: VoxelSize,
         tolerance_um: float,
@@ -124,36 +124,36 @@ class _Search:
         self._n_hidden = self._n_left_out = 0
         self._without_partner: tuple[set[int], set[int]] = set(), set()
 
-    def look(self) -> Iterator[ErrorsSearched]:
+    def look(self) -> Iterator[SearchProgress]:
         """Look at merges and splits, then at all wrong voxels."""
-        if self._task is Task.OBJECTS:
+        if self._task is Task.INSTANCE:
             self._look_at_objects()
-        wrong, shape = wrong_voxels(self._prediction, self._truth, self._task), self._prediction.shape
-        yield ErrorsSearched(0, len(wrong.places))
+        wrong, shape = find_error_voxels(self._prediction, self._truth, self._task), self._prediction.shape
+        yield SearchProgress(0, len(wrong.places))
         if not len(wrong.places):
             return
-        numbers, n_regions = connected(wrong.places, wrong.mistakes, shape)
-        mistakes = np.empty(n_regions, wrong.mistakes.dtype)
-        mistakes[numbers] = wrong.mistakes
-        regions = Connected(wrong.places, numbers, self._are_whole(wrong, numbers, mistakes), shape)
+        numbers, n_regions = connected_components(wrong.places, wrong.errors, shape)
+        mistakes = np.empty(n_regions, wrong.errors.dtype)
+        mistakes[numbers] = wrong.errors
+        regions = ErrorComponents(wrong.places, numbers, self._are_whole(wrong, numbers, mistakes), shape)
         depths = yield from self._depths(wrong, numbers, regions.is_whole & (mistakes < wrong.n_values))
         is_core = find_cores(regions, depths, self._voxel_size_um, self._tolerance_um)
-        parts, n_parts = separate(regions, is_core, steps_of(self._tolerance_um, self._voxel_size_um))
+        parts, n_parts = split_components(regions, is_core, steps_of(self._tolerance_um, self._voxel_size_um))
         self._n_hidden += n_regions - int(np.count_nonzero(np.bincount(numbers[is_core], minlength=n_regions)))
         self._n_left_out += max(0, n_parts - _MOST_KEPT)
         for mine in _largest(parts, n_parts):
             region = make_region(wrong.places[mine], depths[mine], shape)
             number = numbers[mine[0]]
-            self._found.append(_Found(wrong.mistake(mistakes[number]), region, bool(regions.is_whole[number])))
+            self._found.append(_Found(wrong.error(mistakes[number]), region, bool(regions.is_whole[number])))
 
     def _depths(
-        self, wrong: WrongVoxels, numbers: Numbers, is_extra: NDArray[np.bool_]
-    ) -> Generator[ErrorsSearched, None, NDArray[np.float32]]:
+        self, wrong: ErrorVoxels, numbers: Numbers, is_extra: NDArray[np.bool_]
+    ) -> Generator[SearchProgress, None, NDArray[np.float32]]:
         """Measure the depth of each voxel; of what has no true surface to keep to, from its own surface."""
-        surfaces = TrueSurfaces(self._truth, self._voxel_size_um)
+        surfaces = TruthDistance(self._truth, self._voxel_size_um)
         depths = np.full(len(numbers), np.inf, np.float32)
         measured = np.flatnonzero(~is_extra[numbers])
-        values = (wrong.mistakes[measured] // wrong.n_values).astype(np.int32)
+        values = (wrong.errors[measured] // wrong.n_values).astype(np.int32)
         n_done = n_told = 0
         for mine in by_number(values):
             for start in range(0, len(mine), _VOXELS_PER_EVENT):
@@ -163,14 +163,14 @@ class _Search:
                 n_done += len(here)
                 if n_done - n_told >= _VOXELS_PER_EVENT:
                     n_told = n_done
-                    yield ErrorsSearched(n_done, len(numbers))
+                    yield SearchProgress(n_done, len(numbers))
         alone = np.flatnonzero(np.isinf(depths))
         for mine in by_number(numbers[alone]):
             here = alone[mine]
             depths[here] = measure_thickness(wrong.places[here], self._prediction.shape, self._voxel_size_um)
         return depths
 
-    def result(self, ids: NDArray[Any] | None, true_ids: NDArray[Any] | None) -> ErrorObjects:
+    def result(self, ids: NDArray[Any] | None, true_ids: NDArray[Any] | None) -> ErrorSet:
         """Give numbers to what was found, the largest first, in the ids that were given."""
         self._found.sort(key=lambda each: -len(each.region.places))
         regions = np.zeros(self._prediction.shape, np.uint16)
@@ -179,8 +179,8 @@ class _Search:
         for number, found in enumerate(self._found[:_MOST_KEPT], start=1):
             regions.reshape(-1)[found.region.places] = number
             objects.append(self._object(number, found, ids, true_ids))
-        return ErrorObjects(
-            objects=tuple(objects),
+        return ErrorSet(
+            errors=tuple(objects),
             regions=regions,
             n_hidden=self._n_hidden,
             n_left_out=self._n_left_out + max(0, len(self._found) - _MOST_KEPT),
@@ -190,18 +190,18 @@ class _Search:
         )
 
     def _look_at_objects(self) -> None:
-        overlaps = Overlaps.count(self._prediction, self._truth.labels, self._truth.annotated)
+        overlaps = Overlaps.count(self._prediction, self._truth.labels, self._truth.label_mask)
         self._without_partner = overlaps.without_partner()
-        for confusion in find_confusions(self._prediction, self._truth, overlaps, self._voxel_size_um):
+        for confusion in find_merges_splits(self._prediction, self._truth, overlaps, self._voxel_size_um):
             if confusion.region.depth_um > deepest_noise(self._tolerance_um):
                 self._found.append(_Found(confusion, confusion.region, is_whole=False))
             else:
                 self._n_hidden += 1
 
-    def _are_whole(self, wrong: WrongVoxels, numbers: Numbers, mistakes: NDArray[Any]) -> NDArray[np.bool_]:
+    def _are_whole(self, wrong: ErrorVoxels, numbers: Numbers, mistakes: NDArray[Any]) -> NDArray[np.bool_]:
         """Say of each region whether it is a whole thing; `mistakes` tells what is wrong with it."""
         found, wanted = mistakes % wrong.n_values, mistakes // wrong.n_values
-        if self._task is Task.OBJECTS:
+        if self._task is Task.INSTANCE:
             predicted, true = (np.array(sorted(ids), np.int64) for ids in self._without_partner)
             return np.where(found == 0, np.isin(wanted, true), np.isin(found, predicted))
         prediction, labels = self._prediction.reshape(-1), self._truth.labels.reshape(-1)
@@ -217,15 +217,15 @@ class _Search:
             )
             return right
 
-        return ~touching(wrong.places, numbers, len(mistakes), is_right, self._prediction.shape)
+        return ~adjacent(wrong.places, numbers, len(mistakes), is_right, self._prediction.shape)
 
     def _object(
         self, number: int, found: _Found, ids: NDArray[Any] | None, true_ids: NDArray[Any] | None
-    ) -> ErrorObject:
+    ) -> SegmentationError:
         what, region = found.what, found.region
-        predicted = (what.found,) if isinstance(what, Mistake) else what.found
-        wanted = (what.wanted,) if isinstance(what, Mistake) else what.wanted
-        return ErrorObject(
+        predicted = (what.predicted,) if isinstance(what, VoxelError) else what.predicted
+        wanted = (what.target,) if isinstance(what, VoxelError) else what.target
+        return SegmentationError(
             number=number,
             kind=what.kind,
             n_voxels=len(region.places),
@@ -233,8 +233,8 @@ class _Search:
             depth_um=region.depth_um,
             position_zyx=region.position_zyx,
             box_zyx=region.box_zyx,
-            found=tuple(value if ids is None else int(ids[value]) for value in predicted if value),
-            wanted=tuple(value if true_ids is None else int(true_ids[value]) for value in wanted if value),
+            predicted=tuple(value if ids is None else int(ids[value]) for value in predicted if value),
+            target=tuple(value if true_ids is None else int(true_ids[value]) for value in wanted if value),
             is_whole=found.is_whole,
         )
 

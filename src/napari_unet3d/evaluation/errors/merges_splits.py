@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import KDTree
 
-from napari_unet3d.data.boxes import Box, grown
-from napari_unet3d.data.ground_truth import Truth
+from napari_unet3d.data.boxes import Box, expand
+from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.sample import VoxelSize
-from napari_unet3d.evaluation.errors.distances import outermost, thickness
-from napari_unet3d.evaluation.errors.regions import Region
+from napari_unet3d.evaluation.errors.distances import boundary_voxels, inner_distance
+from napari_unet3d.evaluation.errors.regions import ErrorRegion
 from napari_unet3d.evaluation.errors.types import ErrorKind
 from napari_unet3d.evaluation.errors.voxels import Places
 from napari_unet3d.evaluation.metrics.overlaps import Overlaps
@@ -24,7 +24,7 @@ _REACH = 4  # voxels around an object in which the other one is looked for first
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Confusion:
+class MergeSplit:
     """A merge or a split.
 
     Attributes
@@ -39,14 +39,14 @@ class Confusion:
     """
 
     kind: ErrorKind
-    found: tuple[int, ...]
-    wanted: tuple[int, ...]
-    region: Region
+    predicted: tuple[int, ...]
+    target: tuple[int, ...]
+    region: ErrorRegion
 
 
-def find_confusions(
-    prediction: NDArray[Any], truth: Truth, overlaps: Overlaps, voxel_size_um: VoxelSize
-) -> Iterator[Confusion]:
+def find_merges_splits(
+    prediction: NDArray[Any], truth: GroundTruth, overlaps: Overlaps, voxel_size_um: VoxelSize
+) -> Iterator[MergeSplit]:
     """Find merges and splits.
 
     Parameters
@@ -69,11 +69,11 @@ def find_confusions(
         for one, several in groups.items():
             box = boxes[one - 1]
             mask = owners[box] == one
-            if truth.annotated is not None:
-                mask &= truth.annotated[box]
+            if truth.label_mask is not None:
+                mask &= truth.label_mask[box]
             region = _shared(box, mask, several, parts[box], shape, voxel_size_um)
             found, wanted = ((one,), several) if kind is ErrorKind.MERGE else (several, (one,))
-            yield Confusion(kind, found, wanted, region)
+            yield MergeSplit(kind, found, wanted, region)
 
 
 def _shared(
@@ -83,7 +83,7 @@ def _shared(
     ids: NDArray[Any],
     shape: tuple[int, ...],
     voxel_size_um: VoxelSize,
-) -> Region:
+) -> ErrorRegion:
     """Give what one object shares with several; `mask` is where it is in its box, and `ids` what is there."""
     number_of = np.zeros(max(int(ids.max()), *several) + 1, np.min_scalar_type(len(several)))
     number_of[list(several)] = np.arange(1, len(several) + 1)
@@ -93,26 +93,26 @@ def _shared(
     largest, second = np.argsort(-sizes[1:], kind="stable")[:2] + 1
     smaller = _box_within(parts == second)
     mask = parts[smaller] == second
-    depth = float(thickness(mask, voxel_size_um).max())
+    depth = float(inner_distance(mask, voxel_size_um).max())
     start = [side.start for side in box]
     z, y, x = np.add(_seam(mask, smaller, parts == largest, voxel_size_um), start).tolist()
     around = (
         (side.start + first, side.stop + first) for side, first in zip(_box_within(parts > 0), start, strict=True)
     )
     z_range, y_range, x_range = around
-    return Region(_places(parts > 0, box, shape), (z_range, y_range, x_range), depth, (z, y, x))
+    return ErrorRegion(_places(parts > 0, box, shape), (z_range, y_range, x_range), depth, (z, y, x))
 
 
 def _seam(mask: NDArray[np.bool_], box: Box, largest: NDArray[np.bool_], voxel_size_um: VoxelSize) -> tuple[int, ...]:
     """Give the voxel of a part, the mask in a box, that is nearest to the largest part, looked for close by first."""
     size = np.asarray(voxel_size_um)
     start = np.array([side.start for side in box])
-    second = np.argwhere(outermost(np.pad(mask, 1))) - 1 + start
+    second = np.argwhere(boundary_voxels(np.pad(mask, 1))) - 1 + start
     reach = _REACH * min(voxel_size_um)
     while True:
         margin = np.ceil(reach / size).astype(int) + 1  # what ends at the border of the view may not end there
-        view = grown(box, margin.tolist(), largest.shape)
-        there = np.argwhere(outermost(largest[view])) + [side.start for side in view]
+        view = expand(box, margin.tolist(), largest.shape)
+        there = np.argwhere(boundary_voxels(largest[view])) + [side.start for side in view]
         if len(there):
             distances, _ = KDTree(there * size).query(second * size)
             if distances.min() <= reach:

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.data.sample import VoxelSize
-from napari_unet3d.evaluation.errors.distances import thickness
+from napari_unet3d.evaluation.errors.distances import inner_distance
 from napari_unet3d.evaluation.errors.types import Box, Position
-from napari_unet3d.evaluation.errors.voxels import Places, connected
+from napari_unet3d.evaluation.errors.voxels import Places, connected_components
 
 Numbers = NDArray[np.int32]
 
@@ -25,7 +25,7 @@ _SOME = 32  # voxels of a region that are looked at before all are
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Region:
+class ErrorRegion:
     """Wrong voxels that hang together.
 
     Attributes
@@ -47,7 +47,7 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Connected:
+class ErrorComponents:
     """All regions of wrong voxels that hang together, before noise is told from what is deeper.
 
     Attributes
@@ -68,14 +68,14 @@ class Connected:
     shape: tuple[int, ...]
 
 
-def make_region(places: Places, depths: NDArray[np.float32], shape: Sequence[int]) -> Region:
+def make_region(places: Places, depths: NDArray[np.float32], shape: Sequence[int]) -> ErrorRegion:
     """Find out what a region of voxels is like from the depth of each."""
     voxels = np.unravel_index(places, tuple(shape))
     deepest = np.flatnonzero(depths >= depths.max() * (1 - _RELATIVE_ERROR))
     from_middle = sum(np.abs(along[deepest] - along.mean()) for along in voxels)
     most_central = deepest[np.argmin(from_middle)]
     z, y, x = (int(along[most_central]) for along in voxels)
-    return Region(places, box_of(voxels), float(depths[most_central]), (z, y, x))
+    return ErrorRegion(places, box_of(voxels), float(depths[most_central]), (z, y, x))
 
 
 def box_of(voxels: Sequence[NDArray[np.int64]]) -> Box:
@@ -84,7 +84,7 @@ def box_of(voxels: Sequence[NDArray[np.int64]]) -> Box:
     return z, y, x
 
 
-def touching(
+def adjacent(
     places: Places, numbers: Numbers, n_regions: int, is_right: Callable[..., Any], shape: Sequence[int]
 ) -> NDArray[np.bool_]:
     """Say which regions touch something that is right.
@@ -145,12 +145,12 @@ def measure_thickness(places: Places, shape: Sequence[int], voxel_size_um: Voxel
     inside = tuple(along - along.min() for along in voxels)
     mask = np.zeros([int(along.max()) + 1 for along in inside], bool)
     mask[inside] = True
-    depths: NDArray[np.float32] = thickness(mask, voxel_size_um)[inside].astype(np.float32)
+    depths: NDArray[np.float32] = inner_distance(mask, voxel_size_um)[inside].astype(np.float32)
     return depths
 
 
 def find_cores(
-    regions: Connected, depths: NDArray[np.float32], voxel_size_um: VoxelSize, tolerance_um: float
+    regions: ErrorComponents, depths: NDArray[np.float32], voxel_size_um: VoxelSize, tolerance_um: float
 ) -> NDArray[np.bool_]:
     """Tell mistakes from boundary noise, which is what never goes deeper than the tolerance.
 
@@ -188,7 +188,7 @@ def find_cores(
     return is_core
 
 
-def separate(regions: Connected, is_core: NDArray[np.bool_], n_steps: int) -> tuple[Numbers, int]:
+def split_components(regions: ErrorComponents, is_core: NDArray[np.bool_], n_steps: int) -> tuple[Numbers, int]:
     """Give one region for each mistake.
 
     Where noise joins deeper parts, as when a prediction is a little too wide everywhere, each of these is a region of
@@ -209,7 +209,7 @@ def separate(regions: Connected, is_core: NDArray[np.bool_], n_steps: int) -> tu
         Numbers from 1 of the mistakes, 0 for what else is noise, and how many mistakes there are.
     """
     places, numbers = regions.places, regions.numbers
-    cores, n_cores = connected(places[is_core], numbers[is_core], regions.shape)
+    cores, n_cores = connected_components(places[is_core], numbers[is_core], regions.shape)
     rank = np.empty(n_cores, np.int32)
     by_size = np.argsort(np.bincount(cores, minlength=n_cores), kind="stable")
     rank[by_size] = np.arange(1, n_cores + 1)  # the largest is stronger
@@ -225,7 +225,7 @@ def separate(regions: Connected, is_core: NDArray[np.bool_], n_steps: int) -> tu
     return parts, n_cores
 
 
-def _grow(parts: Numbers, noise: NDArray[np.int64], region_of: Numbers, regions: Connected, n_steps: int) -> None:
+def _grow(parts: Numbers, noise: NDArray[np.int64], region_of: Numbers, regions: ErrorComponents, n_steps: int) -> None:
     """Give the noise around each part to it, the strongest first, step by step, in place."""
     wide = tuple(side + 2 for side in regions.shape)
     at = np.ravel_multi_index(tuple(along + 1 for along in np.unravel_index(regions.places, regions.shape)), wide)

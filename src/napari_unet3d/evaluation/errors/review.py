@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.errors import UserError, explain_os_errors
-from napari_unet3d.evaluation.errors.types import Box, ErrorKind, ErrorObject, ErrorObjects, Position
+from napari_unet3d.evaluation.errors.types import Box, ErrorKind, SegmentationError, ErrorSet, Position
 from napari_unet3d.files import write_json
 
 _LEAST_OVERLAP = 0.1  # of two boxes, by which an error is known again although its old place is right now
@@ -20,7 +20,7 @@ _AT_PLACE = 1.0  # what it counts that the old place lies in the error
 
 
 @dataclass(frozen=True, slots=True)
-class Remark:
+class ReviewNote:
     """What a person said about one error.
 
     Attributes
@@ -44,12 +44,12 @@ class Remark:
     note: str = ""
 
     @classmethod
-    def on(cls, error: ErrorObject, *, is_seen: bool = False, note: str = "") -> Remark:
+    def on(cls, error: SegmentationError, *, is_seen: bool = False, note: str = "") -> ReviewNote:
         """Make a remark on an error."""
         return cls(error.kind, error.position_zyx, error.box_zyx, is_seen, note)
 
 
-def write_remarks(path: Path, name: str, shape_zyx: Sequence[int], remarks: Sequence[Remark]) -> None:
+def write_notes(path: Path, name: str, shape_zyx: Sequence[int], remarks: Sequence[ReviewNote]) -> None:
     """Write remarks on the errors of one volume, all of them or nothing.
 
     Parameters
@@ -81,7 +81,7 @@ def write_remarks(path: Path, name: str, shape_zyx: Sequence[int], remarks: Sequ
     write_json(path, {"volume": name, "shape_zyx": list(shape_zyx), "errors": errors})
 
 
-def read_remarks(path: Path, shape_zyx: Sequence[int]) -> tuple[Remark, ...]:
+def read_notes(path: Path, shape_zyx: Sequence[int]) -> tuple[ReviewNote, ...]:
     """Read remarks; none when there is no file.
 
     Parameters
@@ -116,7 +116,7 @@ def read_remarks(path: Path, shape_zyx: Sequence[int]) -> tuple[Remark, ...]:
     return remarks
 
 
-def match_remarks(errors: ErrorObjects, remarks: Sequence[Remark]) -> tuple[dict[int, Remark], tuple[Remark, ...]]:
+def match_notes(errors: ErrorSet, remarks: Sequence[ReviewNote]) -> tuple[dict[int, ReviewNote], tuple[ReviewNote, ...]]:
     """Find out which errors the remarks are about, also when another model made the prediction.
 
     An error is known when it is of the same kind and the place that was looked at lies in it, or its box and the old
@@ -135,20 +135,20 @@ def match_remarks(errors: ErrorObjects, remarks: Sequence[Remark]) -> tuple[dict
         The remarks by the number of the error, and those on errors that are not there.
     """
     scores = _scores(errors, remarks)
-    known: dict[int, Remark] = {}
+    known: dict[int, ReviewNote] = {}
     left = set(range(len(remarks)))
     rows, columns = np.nonzero(scores)
     for place in np.argsort(-scores[rows, columns], kind="stable"):
-        number, remark = errors.objects[rows[place]].number, int(columns[place])
+        number, remark = errors.errors[rows[place]].number, int(columns[place])
         if number not in known and remark in left:
             known[number] = remarks[remark]
             left.discard(remark)
     return known, tuple(remarks[place] for place in sorted(left))
 
 
-def updated_remarks(
-    errors: ErrorObjects, said: Mapping[int, tuple[bool, str]], absent: Sequence[Remark]
-) -> tuple[Remark, ...]:
+def updated_notes(
+    errors: ErrorSet, said: Mapping[int, tuple[bool, str]], absent: Sequence[ReviewNote]
+) -> tuple[ReviewNote, ...]:
     """Give all remarks to write: those on the errors that are there, and those on others.
 
     Parameters
@@ -161,33 +161,33 @@ def updated_remarks(
         Remarks on errors that are not there, because they were corrected or are hidden now.
     """
     remarks = [
-        Remark.on(error, is_seen=said[error.number][0], note=said[error.number][1])
-        for error in errors.objects
+        ReviewNote.on(error, is_seen=said[error.number][0], note=said[error.number][1])
+        for error in errors.errors
         if said.get(error.number, (False, "")) != (False, "")
     ]
     return (*remarks, *absent)
 
 
-def _scores(errors: ErrorObjects, remarks: Sequence[Remark]) -> NDArray[np.float64]:
+def _scores(errors: ErrorSet, remarks: Sequence[ReviewNote]) -> NDArray[np.float64]:
     """Say how well each error (rows) fits each remark (columns); 0 where it does not at all."""
-    if not errors.objects or not remarks:
-        return np.zeros((len(errors.objects), len(remarks)))
-    boxes, old_boxes = (np.array([each.box_zyx for each in some]) for some in (errors.objects, remarks))
+    if not errors.errors or not remarks:
+        return np.zeros((len(errors.errors), len(remarks)))
+    boxes, old_boxes = (np.array([each.box_zyx for each in some]) for some in (errors.errors, remarks))
     shared = np.minimum(boxes[:, None, :, 1], old_boxes[None, :, :, 1]) - np.maximum(
         boxes[:, None, :, 0], old_boxes[None, :, :, 0]
     )
     both = np.clip(shared, 0, None).prod(axis=2)
     sizes, old_sizes = (np.diff(each, axis=2).prod(axis=(1, 2)) for each in (boxes, old_boxes))
     overlap = both / (sizes[:, None] + old_sizes[None] - both)
-    numbers = np.array([error.number for error in errors.objects])
+    numbers = np.array([error.number for error in errors.errors])
     at_place = _numbers_at(errors, remarks)[None] == numbers[:, None]
-    same_kind = np.equal.outer([error.kind for error in errors.objects], [remark.kind for remark in remarks])
+    same_kind = np.equal.outer([error.kind for error in errors.errors], [remark.kind for remark in remarks])
     scores: NDArray[np.float64] = same_kind * (at_place * _AT_PLACE + overlap)
     scores[scores < _LEAST_OVERLAP] = 0
     return scores
 
 
-def _numbers_at(errors: ErrorObjects, remarks: Sequence[Remark]) -> NDArray[np.int64]:
+def _numbers_at(errors: ErrorSet, remarks: Sequence[ReviewNote]) -> NDArray[np.int64]:
     places = np.array([remark.position_zyx for remark in remarks])
     inside = ((places >= 0) & (places < errors.regions.shape)).all(axis=1)
     numbers = np.zeros(len(places), np.int64)
@@ -195,9 +195,9 @@ def _numbers_at(errors: ErrorObjects, remarks: Sequence[Remark]) -> NDArray[np.i
     return numbers
 
 
-def _read(value: Any) -> Remark:
+def _read(value: Any) -> ReviewNote:
     z, y, x = (int(index) for index in value["position_zyx"])
     box_z, box_y, box_x = ((int(first), int(end)) for first, end in value["box_zyx"])
     if not isinstance(value["seen"], bool) or not isinstance(value["note"], str):
         raise TypeError
-    return Remark(ErrorKind(value["kind"]), (z, y, x), (box_z, box_y, box_x), value["seen"], value["note"])
+    return ReviewNote(ErrorKind(value["kind"]), (z, y, x), (box_z, box_y, box_x), value["seen"], value["note"])

@@ -26,13 +26,13 @@ class ErrorKind(StrEnum):
     WRONG_CLASS = "wrong-class"
 
     @property
-    def words(self) -> str:
+    def label(self) -> str:
         """The words for a table."""
         return self.value.replace("-", " ")
 
 
 @dataclass(frozen=True, slots=True)
-class ErrorObject:
+class SegmentationError:
     """One error: voxels that hang together and are wrong in the same way.
 
     Attributes
@@ -68,8 +68,8 @@ class ErrorObject:
     depth_um: float
     position_zyx: Position
     box_zyx: Box
-    found: tuple[int, ...] = ()
-    wanted: tuple[int, ...] = ()
+    predicted: tuple[int, ...] = ()
+    target: tuple[int, ...] = ()
     is_whole: bool = False
 
     @property
@@ -80,7 +80,7 @@ class ErrorObject:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ErrorObjects:
+class ErrorSet:
     """The errors of a prediction.
 
     Attributes
@@ -101,15 +101,15 @@ class ErrorObjects:
         What the labels are.
     """
 
-    objects: tuple[ErrorObject, ...]
+    errors: tuple[SegmentationError, ...]
     regions: NDArray[np.uint16]
     n_hidden: int
     n_left_out: int
     tolerance_um: float
     voxel_size_um: VoxelSize
-    task: Task = Task.FOREGROUND
+    task: Task = Task.BINARY
 
-    def mask_of(self, error: ErrorObject) -> NDArray[np.bool_]:
+    def mask_of(self, error: SegmentationError) -> NDArray[np.bool_]:
         """Give the voxels of an error inside its box.
 
         Returns
@@ -122,7 +122,7 @@ class ErrorObjects:
 
 
 @dataclass(frozen=True, slots=True)
-class ErrorsSearched:
+class SearchProgress:
     """How far a search for errors is: wrong voxels that were looked at, and all."""
 
     n_done: int

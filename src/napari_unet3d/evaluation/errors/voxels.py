@@ -12,12 +12,12 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from napari_unet3d.configs import Task
-from napari_unet3d.data.ground_truth import Truth
+from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.evaluation.errors.types import ErrorKind
 
 
 @dataclass(frozen=True, slots=True)
-class Mistake:
+class VoxelError:
     """What is wrong with a voxel.
 
     Attributes
@@ -26,19 +26,19 @@ class Mistake:
         The predicted and the true value; 0 is background.
     """
 
-    found: int
-    wanted: int
+    predicted: int
+    target: int
 
     @property
     def kind(self) -> ErrorKind:
         """Missed, extra, or of a wrong class."""
-        if self.found == 0:
+        if self.predicted == 0:
             return ErrorKind.MISSED
-        return ErrorKind.EXTRA if self.wanted == 0 else ErrorKind.WRONG_CLASS
+        return ErrorKind.EXTRA if self.target == 0 else ErrorKind.WRONG_CLASS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class WrongVoxels:
+class ErrorVoxels:
     """All voxels that are wrong.
 
     Attributes
@@ -52,16 +52,16 @@ class WrongVoxels:
     """
 
     places: Places
-    mistakes: NDArray[np.unsignedinteger[Any]]
+    errors: NDArray[np.unsignedinteger[Any]]
     n_values: int
 
-    def mistake(self, number: int) -> Mistake:
+    def error(self, number: int) -> VoxelError:
         """Take one of `mistakes` apart."""
         wanted, found = divmod(int(number), self.n_values)
-        return Mistake(found, wanted)
+        return VoxelError(found, wanted)
 
 
-def wrong_voxels(prediction: NDArray[Any], truth: Truth, task: Task) -> WrongVoxels:
+def find_error_voxels(prediction: NDArray[Any], truth: GroundTruth, task: Task) -> ErrorVoxels:
     """Find the voxels where prediction and truth differ, as `difference_labels` does.
 
     Parameters
@@ -77,13 +77,13 @@ def wrong_voxels(prediction: NDArray[Any], truth: Truth, task: Task) -> WrongVox
     kind = np.min_scalar_type(n_values**2)
     places, mistakes = [np.zeros(0, np.int64)], [np.zeros(0, kind)]
     for index, (found, wanted) in enumerate(zip(prediction, truth.labels, strict=True)):
-        differs = found != wanted if task is Task.CLASSES else (found > 0) != (wanted > 0)
-        if truth.annotated is not None:
-            differs &= truth.annotated[index]
+        differs = found != wanted if task is Task.SEMANTIC else (found > 0) != (wanted > 0)
+        if truth.label_mask is not None:
+            differs &= truth.label_mask[index]
         there = np.flatnonzero(differs)
         places.append(there + index * found.size)
         mistakes.append(wanted.ravel()[there].astype(kind) * kind.type(n_values) + found.ravel()[there].astype(kind))
-    return WrongVoxels(np.concatenate(places), np.concatenate(mistakes), n_values)
+    return ErrorVoxels(np.concatenate(places), np.concatenate(mistakes), n_values)
 
 
 Places = NDArray[np.int64]
@@ -91,7 +91,7 @@ Places = NDArray[np.int64]
 _LATER_ROWS = ((0, 1), (1, -1), (1, 0), (1, 1))  # along z and y; the others are seen from there
 
 
-def connected(places: Places, values: NDArray[Any], shape: Sequence[int]) -> tuple[NDArray[np.int32], int]:
+def connected_components(places: Places, values: NDArray[Any], shape: Sequence[int]) -> tuple[NDArray[np.int32], int]:
     """Give numbers to regions of voxels of equal value that touch with a face, an edge or a corner.
 
     Voxels are joined to runs along x, and runs of neighbouring rows to regions (L. He, Y. Chao, K. Suzuki, "A

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.configs import Task
-from napari_unet3d.data.ground_truth import Truth
+from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.sample import check_same_shape
 
 EXTRA = 1
@@ -19,7 +19,7 @@ WRONG_CLASS = 3
 """Label of voxels that both have, but of another class; shown in yellow."""
 
 
-def difference_labels(prediction: NDArray[Any], truth: Truth, task: Task = Task.FOREGROUND) -> NDArray[np.uint8]:
+def difference_labels(prediction: NDArray[Any], truth: GroundTruth, task: Task = Task.BINARY) -> NDArray[np.uint8]:
     """Mark where prediction and truth differ.
 
     Parameters
@@ -47,10 +47,10 @@ def difference_labels(prediction: NDArray[Any], truth: Truth, task: Task = Task.
     difference = np.zeros(wanted.shape, dtype=np.uint8)
     np.copyto(difference, EXTRA, where=found > wanted)
     np.copyto(difference, MISSED, where=wanted > found)
-    if task is Task.CLASSES:
+    if task is Task.SEMANTIC:
         difference[found & wanted & (prediction != truth.labels)] = WRONG_CLASS
-    if truth.annotated is not None:
-        difference[~truth.annotated] = 0
+    if truth.label_mask is not None:
+        difference[~truth.label_mask] = 0
     return difference
 
 

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.configs import Task
-from napari_unet3d.data.ground_truth import Truth
+from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.sample import check_same_shape
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics.differences import EXTRA, MISSED, WRONG_CLASS, difference_labels
-from napari_unet3d.evaluation.metrics.score import ScoringRules, score
+from napari_unet3d.evaluation.metrics.score import MetricOptions, score
 
 FIRST = EXTRA
 """Label of voxels where only the first prediction has something or, with a truth, only the first is right."""
@@ -57,7 +57,7 @@ class Disagreement:
 
 
 def compare_predictions(
-    first: NDArray[Any], second: NDArray[Any], task: Task = Task.FOREGROUND, truth: Truth | None = None
+    first: NDArray[Any], second: NDArray[Any], task: Task = Task.BINARY, truth: GroundTruth | None = None
 ) -> Disagreement:
     """Find the voxels on which two predictions disagree.
 
@@ -82,29 +82,29 @@ def compare_predictions(
     if truth is not None:
         check_same_shape(first, truth.labels, "the two predictions")
     if truth is None:
-        labels = difference_labels(first, Truth(second), task)
+        labels = difference_labels(first, GroundTruth(second), task)
     else:
         labels = _only_one_is_right(first, second, task, truth)
-    annotated = None if truth is None else truth.annotated
+    annotated = None if truth is None else truth.label_mask
     n_first, n_second, n_both = (int(np.count_nonzero(labels == kind)) for kind in (FIRST, SECOND, BOTH))
-    rules = ScoringRules(task, only_voxels=True)
+    rules = MetricOptions(task, fast=True)
     return Disagreement(
         labels,
         labels.size if annotated is None else int(np.count_nonzero(annotated)),
         n_first,
         n_second,
         n_both,
-        dice=score(first, Truth(second, annotated), "", rules=rules).dice,
+        dice=score(first, GroundTruth(second, annotated), "", rules=rules).dice,
         first_dice=None if truth is None else score(first, truth, "", rules=rules).dice,
         second_dice=None if truth is None else score(second, truth, "", rules=rules).dice,
     )
 
 
-def _only_one_is_right(first: NDArray[Any], second: NDArray[Any], task: Task, truth: Truth) -> NDArray[np.uint8]:
-    one, other, wanted = (labels if task is Task.CLASSES else labels > 0 for labels in (first, second, truth.labels))
+def _only_one_is_right(first: NDArray[Any], second: NDArray[Any], task: Task, truth: GroundTruth) -> NDArray[np.uint8]:
+    one, other, wanted = (labels if task is Task.SEMANTIC else labels > 0 for labels in (first, second, truth.labels))
     differ = one != other
-    if truth.annotated is not None:
-        differ &= truth.annotated
+    if truth.label_mask is not None:
+        differ &= truth.label_mask
     labels = np.zeros(first.shape, np.uint8)
     labels[differ] = BOTH
     labels[differ & (one == wanted)] = FIRST

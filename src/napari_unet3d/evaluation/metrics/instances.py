@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.evaluation.metrics.overlaps import Overlaps
-from napari_unet3d.evaluation.metrics.types import IOU_THRESHOLDS, ObjectScores
+from napari_unet3d.evaluation.metrics.types import IOU_THRESHOLDS, InstanceScores
 
 
-def score_objects(
+def score_instances(
     prediction: NDArray[Any], truth: NDArray[Any], annotated: NDArray[np.bool_] | None = None
-) -> ObjectScores:
+) -> InstanceScores:
     """Match predicted objects with true ones and count.
 
     At each threshold as many pairs as possible with at least that IoU are matched, each object in one pair at most;
@@ -43,14 +43,14 @@ def score_objects(
     ap_at_iou = tuple(_ratio(tp, tp + fp + fn) for tp, fp, fn in counts)
     tp, fp, fn = counts[0]
     nothing = tp + fp + fn == 0
-    return ObjectScores(
+    return InstanceScores(
         f1=f1_at_iou[0],
         precision=1.0 if nothing else tp / max(1, tp + fp),
         recall=1.0 if nothing else tp / max(1, tp + fn),
         ap=fmean(ap_at_iou),
         n_true=n_true,
         n_predicted=tp + fp,
-        n_found=tp,
+        n_matched=tp,
         n_split=len(overlaps.splits()),
         n_merged=len(overlaps.merges()),
         f1_at_iou=f1_at_iou,

@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.configs import Task
-from napari_unet3d.data.ground_truth import Truth
+from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.sample import VoxelSize, check_same_shape
-from napari_unet3d.evaluation.metrics.instances import score_objects
+from napari_unet3d.evaluation.metrics.instances import score_instances
 from napari_unet3d.evaluation.metrics.surfaces import compare_surfaces
 from napari_unet3d.evaluation.metrics.types import ClassScores, Scores, means
 
 
 @dataclass(frozen=True, slots=True)
-class ScoringRules:
+class MetricOptions:
     """What is compared, and how.
 
     Attributes
@@ -34,21 +34,21 @@ class ScoringRules:
         Leave out surfaces and objects, which take longer than the rest.
     """
 
-    task: Task = Task.FOREGROUND
+    task: Task = Task.BINARY
     classes: dict[int, str] = field(default_factory=dict)
     tolerance_um: float = 1.0
-    only_voxels: bool = False
+    fast: bool = False
 
 
-_DEFAULTS = ScoringRules()
+_DEFAULTS = MetricOptions()
 
 
 def score(
     prediction: NDArray[Any],
-    truth: Truth,
+    truth: GroundTruth,
     name: str,
     voxel_size_um: VoxelSize = (1.0, 1.0, 1.0),
-    rules: ScoringRules = _DEFAULTS,
+    rules: MetricOptions = _DEFAULTS,
 ) -> Scores:
     """Compare a prediction with the truth, where that is annotated.
 
@@ -77,18 +77,18 @@ def score(
         When the shapes differ.
     """
     check_same_shape(prediction, truth.labels, name)
-    if rules.task is Task.CLASSES:
+    if rules.task is Task.SEMANTIC:
         return _score_classes(prediction, truth, name, voxel_size_um, rules)
     objects = None
-    if rules.task is Task.OBJECTS and not rules.only_voxels:
-        objects = score_objects(prediction, truth.labels, truth.annotated)
-    return Scores(name, **_compare(prediction, truth, None, voxel_size_um, rules), objects=objects)
+    if rules.task is Task.INSTANCE and not rules.fast:
+        objects = score_instances(prediction, truth.labels, truth.label_mask)
+    return Scores(name, **_compare(prediction, truth, None, voxel_size_um, rules), instances=objects)
 
 
 def _score_classes(
-    prediction: NDArray[Any], truth: Truth, name: str, voxel_size_um: VoxelSize, rules: ScoringRules
+    prediction: NDArray[Any], truth: GroundTruth, name: str, voxel_size_um: VoxelSize, rules: MetricOptions
 ) -> Scores:
-    found, true = (_values_in(labels, truth.annotated) for labels in (prediction, truth.labels))
+    found, true = (_values_in(labels, truth.label_mask) for labels in (prediction, truth.labels))
     classes = []
     for value in sorted({*rules.classes, *found, *true}):
         class_name = rules.classes.get(value, str(value))
@@ -103,7 +103,7 @@ def _score_classes(
 
 
 def _compare(
-    prediction: NDArray[Any], truth: Truth, value: int | None, voxel_size_um: VoxelSize, rules: ScoringRules
+    prediction: NDArray[Any], truth: GroundTruth, value: int | None, voxel_size_um: VoxelSize, rules: MetricOptions
 ) -> dict[str, Any]:
     """Give the six numbers for one label value, or for everything above 0."""
     n_shared = n_predicted = n_true = 0
@@ -120,10 +120,10 @@ def _compare(
             "precision": n_shared / n_predicted if n_predicted else 0.0,
             "recall": n_shared / n_true if n_true else 0.0,
         }
-    if rules.only_voxels:
+    if rules.fast:
         return numbers
     predicted, true = _mask(prediction, value), _mask(truth.labels, value)
-    surfaces = compare_surfaces(predicted, true, voxel_size_um, rules.tolerance_um, truth.annotated)
+    surfaces = compare_surfaces(predicted, true, voxel_size_um, rules.tolerance_um, truth.label_mask)
     return {
         **numbers,
         "hd95_um": None if isnan(surfaces.hd95_um) else surfaces.hd95_um,
@@ -132,12 +132,12 @@ def _compare(
 
 
 def _planes(
-    prediction: NDArray[Any], truth: Truth, value: int | None
+    prediction: NDArray[Any], truth: GroundTruth, value: int | None
 ) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
     for index, (found, wanted) in enumerate(zip(prediction, truth.labels, strict=True)):
         masks = _mask(found, value), _mask(wanted, value)
-        if truth.annotated is not None:
-            masks = masks[0] & truth.annotated[index], masks[1] & truth.annotated[index]
+        if truth.label_mask is not None:
+            masks = masks[0] & truth.label_mask[index], masks[1] & truth.label_mask[index]
         yield masks
 
 

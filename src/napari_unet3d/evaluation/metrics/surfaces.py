@@ -35,7 +35,7 @@ class SurfaceScores:
 
 
 def compare_surfaces(
-    found: Mask, wanted: Mask, voxel_size_um: VoxelSize, tolerance_um: float, annotated: Mask | None = None
+    predicted: Mask, target: Mask, voxel_size_um: VoxelSize, tolerance_um: float, annotated: Mask | None = None
 ) -> SurfaceScores:
     """Compare the surfaces of two masks.
 
@@ -61,11 +61,11 @@ def compare_surfaces(
         Where the truth is known; without it, everywhere.
     """
     if annotated is not None:
-        found, wanted = found & annotated, wanted & annotated
-    box = _common_box(found, wanted)
-    if box is None or np.array_equal(found, wanted):
+        predicted, target = predicted & annotated, target & annotated
+    box = _common_box(predicted, target)
+    if box is None or np.array_equal(predicted, target):
         return SurfaceScores(hd95_um=0.0, nsd=1.0)
-    one, other = (_surface_in(box, mask, annotated) for mask in (found, wanted))
+    one, other = (_surface_in(box, mask, annotated) for mask in (predicted, target))
     if not one.any() or not other.any():
         return SurfaceScores(hd95_um=nan, nsd=0.0)
     there, back = _distances(one, other, voxel_size_um), _distances(other, one, voxel_size_um)

@@ -12,12 +12,12 @@ from typing import Any
 
 IOU_THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
 """The thresholds that AP is averaged over: 0.5, 0.55, …, 0.95."""
-NUMBERS = ("dice", "iou", "precision", "recall", "hd95_um", "nsd")
+METRIC_NAMES = ("dice", "iou", "precision", "recall", "hd95_um", "nsd")
 """The six numbers of a volume, and of a class."""
 
 
 @dataclass(frozen=True, slots=True)
-class ObjectScores:
+class InstanceScores:
     """Agreement of predicted and true objects; in a mean, each number is the mean over the volumes.
 
     Attributes
@@ -46,7 +46,7 @@ class ObjectScores:
     ap: float
     n_true: float
     n_predicted: float
-    n_found: float
+    n_matched: float
     n_split: float
     n_merged: float
     f1_at_iou: tuple[float, ...]
@@ -55,7 +55,7 @@ class ObjectScores:
     @property
     def n_extra(self) -> float:
         """How many predicted objects match no true one at IoU 0.5."""
-        return self.n_predicted - self.n_found
+        return self.n_predicted - self.n_matched
 
     def as_dict(self) -> dict[str, Any]:
         """Give the numbers by their names, the thresholds as text, as they stand in `metrics.json`."""
@@ -125,7 +125,7 @@ class Scores:
     recall: float
     hd95_um: float | None = None
     nsd: float | None = None
-    objects: ObjectScores | None = None
+    instances: InstanceScores | None = None
     classes: tuple[ClassScores, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
@@ -134,9 +134,9 @@ class Scores:
 
     def numbers(self) -> dict[str, Any]:
         """Give the numbers by their names, and those of the classes and of the objects if there are any."""
-        numbers: dict[str, Any] = {name: getattr(self, name) for name in NUMBERS}
-        if self.objects is not None:
-            numbers["objects"] = self.objects.as_dict()
+        numbers: dict[str, Any] = {name: getattr(self, name) for name in METRIC_NAMES}
+        if self.instances is not None:
+            numbers["objects"] = self.instances.as_dict()
         if self.classes:
             numbers["classes"] = [asdict(each) for each in self.classes]
         return numbers
@@ -147,7 +147,7 @@ def mean_scores(scores: Sequence[Scores]) -> Scores:
 
     HD95 is averaged over the volumes that have one, and a class over those with the class in prediction or truth.
     """
-    objects = [each.objects for each in scores if each.objects is not None]
+    objects = [each.instances for each in scores if each.instances is not None]
     by_value: dict[int, list[ClassScores]] = {}
     for each in scores:
         for of_class in each.classes:
@@ -155,29 +155,29 @@ def mean_scores(scores: Sequence[Scores]) -> Scores:
     return Scores(
         "mean",
         **means(scores),
-        objects=mean_object_scores(objects) if objects else None,
+        instances=mean_instance_scores(objects) if objects else None,
         classes=tuple(
             ClassScores(value, by_value[value][0].name, **means(by_value[value])) for value in sorted(by_value)
         ),
     )
 
 
-def mean_object_scores(scores: Sequence[ObjectScores]) -> ObjectScores:
+def mean_instance_scores(scores: Sequence[InstanceScores]) -> InstanceScores:
     """Average each number over the volumes, every volume with the same weight; there must be one at least."""
     means: dict[str, Any] = {}
-    for each in fields(ObjectScores):
+    for each in fields(InstanceScores):
         values = [getattr(score, each.name) for score in scores]
         if isinstance(values[0], tuple):
             means[each.name] = tuple(fmean(column) for column in zip(*values, strict=True))
         else:
             means[each.name] = fmean(values)
-    return ObjectScores(**means)
+    return InstanceScores(**means)
 
 
 def means(scores: Sequence[Scores] | Sequence[ClassScores]) -> dict[str, Any]:
     """Average each of the six numbers over those that have it; None when none has."""
     means: dict[str, Any] = {}
-    for name in NUMBERS:
+    for name in METRIC_NAMES:
         numbers = [getattr(each, name) for each in scores if getattr(each, name) is not None]
         means[name] = fmean(numbers) if numbers else None
     return means

@@ -60,20 +60,20 @@ def _entropy(probability: NDArray[np.float32], classes: NDArray[Any] | None) -> 
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class UncertainLocation:
     """A place worth looking at: a voxel and how unsure the prediction is around it, from 0 to 1."""
 
     position_zyx: tuple[int, int, int]
     score: float
 
 
-def uncertain_places(
+def uncertain_locations(
     uncertainty: NDArray[np.floating[Any]],
     voxel_size_um: tuple[float, float, float],
     n: int = 20,
     min_distance_um: float | None = None,
     annotated: NDArray[np.bool_] | None = None,
-) -> tuple[Place, ...]:
+) -> tuple[UncertainLocation, ...]:
     """Find the places where annotating would help most: the most uncertain ones, apart from each other.
 
     Single unsure voxels lie along every border; what counts is the mean around a voxel. So the uncertainty is averaged
@@ -115,10 +115,10 @@ def uncertain_places(
     order = np.argsort(-scores, kind="stable")  # argwhere lists z, y, x ascending
     positions, scores = positions[order], scores[order]
 
-    places: list[Place] = []
+    places: list[UncertainLocation] = []
     while len(positions) and len(places) < n:
         z, y, x = positions[0].tolist()
-        places.append(Place((z, y, x), float(scores[0])))
+        places.append(UncertainLocation((z, y, x), float(scores[0])))
         is_far = (np.square((positions - positions[0]) * sizes).sum(1)) >= distance**2
         is_far[0] = False  # it is taken itself, also when the distance is 0
         positions, scores = positions[is_far], scores[is_far]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from napari_unet3d.errors import UserError
-from napari_unet3d.files import written_beside
+from napari_unet3d.files import atomic_write
 
 SUFFIXES = (".gif", ".webp")
 """The kinds of animation that can be written; GIF goes everywhere, WebP has all colours and is smaller."""
@@ -77,7 +77,7 @@ def write_animation(
     options: dict[str, Any] = {"quality": _WEBP_QUALITY}
     if colours is not None:  # given once, so that no frame has a palette of its own
         options = {"palette": bytes(colours.getpalette() or ()), "optimize": False}
-    with written_beside(path) as beside:
+    with atomic_write(path) as beside:
         pictures[0].save(
             beside,
             save_all=True,

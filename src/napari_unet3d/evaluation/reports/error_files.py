@@ -10,9 +10,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from napari_unet3d.data.dataset import file_name
-from napari_unet3d.data.ground_truth import Truth
+from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.errors import explain_os_errors
-from napari_unet3d.evaluation.errors.types import ErrorObject, ErrorObjects
+from napari_unet3d.evaluation.errors.types import SegmentationError, ErrorSet
 from napari_unet3d.evaluation.reports.score_files import write_table
 
 PICTURES = "errors"
@@ -33,7 +33,7 @@ class _Row:
     """One error, with what is needed to write it down."""
 
     volume: str
-    error: ErrorObject
+    error: SegmentationError
     cells: list[Any]
 
     @property
@@ -55,7 +55,7 @@ class ErrorFiles:
         self._rows: list[_Row] = []
         self._drawn: set[str] = set()
 
-    def add(self, name: str, image: NDArray[Any], prediction: NDArray[Any], truth: Truth, errors: ErrorObjects) -> None:
+    def add(self, name: str, image: NDArray[Any], prediction: NDArray[Any], truth: GroundTruth, errors: ErrorSet) -> None:
         """Write the errors of one more volume.
 
         Parameters
@@ -79,7 +79,7 @@ class ErrorFiles:
         from napari_unet3d.evaluation.reports.error_picture import error_picture  # matplotlib takes its time
         from napari_unet3d.evaluation.reports.figure import write_figure
 
-        self._rows += [_Row(name, error, _cells(name, error, errors)) for error in errors.objects]
+        self._rows += [_Row(name, error, _cells(name, error, errors)) for error in errors.errors]
         worst = sorted(self._rows, key=lambda row: -row.error.volume_um3)[:N_WORST]
         pictures = {row.picture for row in worst}
         for row in worst:
@@ -94,7 +94,7 @@ class ErrorFiles:
         write_table(self._folder / "errors.csv", ERROR_HEADING, rows)
 
 
-def write_errors(path: Path, name: str, errors: ErrorObjects) -> None:
+def write_errors(path: Path, name: str, errors: ErrorSet) -> None:
     """Write the errors of one volume as CSV for a spreadsheet.
 
     Raises
@@ -102,16 +102,16 @@ def write_errors(path: Path, name: str, errors: ErrorObjects) -> None:
     UserError
         If the disk is full or the folder cannot be written to.
     """
-    write_table(path, ERROR_HEADING[:-1], [_cells(name, error, errors) for error in errors.objects])
+    write_table(path, ERROR_HEADING[:-1], [_cells(name, error, errors) for error in errors.errors])
 
 
-def _cells(name: str, error: ErrorObject, errors: ErrorObjects) -> list[Any]:
+def _cells(name: str, error: SegmentationError, errors: ErrorSet) -> list[Any]:
     position_um = [place * size for place, size in zip(error.position_zyx, errors.voxel_size_um, strict=True)]
     return [
         *(name, error.number, error.kind.value, error.volume_um3, error.depth_um, error.n_voxels),
         *error.position_zyx,
         *position_um,
-        *(_values(error.found), _values(error.wanted), "yes" if error.is_whole else "no"),
+        *(_values(error.predicted), _values(error.target), "yes" if error.is_whole else "no"),
     ]
 
 

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-from napari_unet3d.data.ground_truth import Truth
-from napari_unet3d.evaluation.errors.types import ErrorObject, ErrorObjects
+from napari_unet3d.data.ground_truth import GroundTruth
+from napari_unet3d.evaluation.errors.types import SegmentationError, ErrorSet
 from napari_unet3d.evaluation.metrics.colours import KIND_COLOURS, PREDICTION_COLOUR, TRUTH_COLOUR
 
 _INCHES, _DOTS_PER_INCH = 2.0, 160
@@ -24,7 +24,7 @@ _PARTS = 6  # of a voxel's side
 
 
 def error_picture(
-    image: NDArray[Any], prediction: NDArray[Any], truth: Truth, errors: ErrorObjects, error: ErrorObject
+    image: NDArray[Any], prediction: NDArray[Any], truth: GroundTruth, errors: ErrorSet, error: SegmentationError
 ) -> Figure:
     """Draw the slice along z through an error.
 
@@ -76,7 +76,7 @@ def scale_bar_length(side_um: float) -> float:
     return max(step * power for step in (1, 2, 5) if step * power <= target * 1.0001)
 
 
-def _window(errors: ErrorObjects, error: ErrorObject) -> tuple[slice, slice]:
+def _window(errors: ErrorSet, error: SegmentationError) -> tuple[slice, slice]:
     """Choose a square of µm around the error within the slice."""
     sizes = np.asarray(errors.voxel_size_um[1:])
     box = np.asarray(error.box_zyx[1:], float)

@@ -18,11 +18,11 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from napari_unet3d.configs import Axis
-from napari_unet3d.data.ground_truth import Truth
+from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.sample import VoxelSize, check_same_shape
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics.differences import signed_difference
-from napari_unet3d.files import written_beside
+from napari_unet3d.files import atomic_write
 from napari_unet3d.runs.history import EpochRecord, best_record
 
 _ROWS = ("Truth", "Prediction", "Difference")
@@ -60,7 +60,7 @@ def slice_positions(n_voxels: int, n_slices: int = 5) -> list[int]:
 
 
 def slices_figure(
-    truth: Truth,
+    truth: GroundTruth,
     prediction: NDArray[Any],
     axis: Axis = Axis.Z,
     n_slices: int = 5,
@@ -99,8 +99,8 @@ def slices_figure(
     for column, position in zip(panels.T, positions, strict=True):
         wanted, found = (np.take(volume, position, axis.number) > 0 for volume in (truth.labels, prediction))
         difference, shown = signed_difference(found, wanted), wanted.astype(np.float32)
-        if truth.annotated is not None:
-            unknown = ~np.take(truth.annotated, position, axis.number)
+        if truth.label_mask is not None:
+            unknown = ~np.take(truth.label_mask, position, axis.number)
             difference[unknown], shown[unknown] = 0, _UNKNOWN_GREY
         column[0].set_title(f"{axis.value} = {position}", fontsize=10)
         for panel, mask in zip(column, (shown, found), strict=False):
@@ -218,7 +218,7 @@ def write_figure(path: Path | str, figure: Figure) -> None:
     path = Path(path)
     if path.suffix[1:].lower() not in FigureCanvasBase.get_supported_filetypes():
         raise UserError(f"A figure cannot be written as '{path.name}'; choose a name that ends in .png, .pdf or .svg.")
-    with written_beside(path) as beside:
+    with atomic_write(path) as beside:
         figure.savefig(beside)
 
 

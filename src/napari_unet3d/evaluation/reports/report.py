@@ -95,7 +95,7 @@ def report_page(run: RunFiles, evaluation: EvaluationFiles | None) -> str:
     else:
         sections += [metrics_section(evaluation), figures_section(evaluation), errors_section(evaluation)]
     sections += [settings_section(run), data_section(run), command_section(run, evaluation)]
-    gaps = [*run.gaps, *(evaluation.gaps if evaluation else ())]
+    gaps = [*run.problems, *(evaluation.problems if evaluation else ())]
     sections += [paragraph(f"Left out: {gap}", "gap") for gap in gaps]
     style = files("napari_unet3d.evaluation.reports").joinpath("report.css").read_text(encoding="utf-8")
     return _PAGE.format(

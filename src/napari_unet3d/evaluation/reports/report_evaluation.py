@@ -73,7 +73,7 @@ def figures_section(evaluation: EvaluationFiles) -> str:
 def errors_section(evaluation: EvaluationFiles) -> str:
     """Show the largest errors, with their pictures."""
     if not evaluation.errors:
-        return section("Errors", paragraph("There are none.")) if evaluation.volumes and not evaluation.gaps else ""
+        return section("Errors", paragraph("There are none.")) if evaluation.volumes and not evaluation.problems else ""
     n = len(evaluation.errors)
     shown = evaluation.errors[:N_WORST]
     tolerance = (evaluation.about.get("settings") or {}).get("tolerance_um")
@@ -86,7 +86,7 @@ def errors_section(evaluation: EvaluationFiles) -> str:
     return section(
         "Errors",
         paragraph(words),
-        table(["Kind", "Number"], [[kind.words, number(counts[kind], "d")] for kind in there]),
+        table(["Kind", "Number"], [[kind.label, number(counts[kind], "d")] for kind in there]),
         _legend(there),
         f'<div class="errors">{"".join(cards)}</div>',
     )
@@ -135,7 +135,7 @@ def _card(evaluation: EvaluationFiles, place: int, row: dict[str, str]) -> str:
 
 def _legend(kinds: Sequence[ErrorKind]) -> str:
     boxes = "".join(
-        f'<span class="key" style="background:{KIND_COLOURS[kind]}"></span>{text(kind.words)}' for kind in kinds
+        f'<span class="key" style="background:{KIND_COLOURS[kind]}"></span>{text(kind.label)}' for kind in kinds
     )
     lines = (
         f'<span class="key line" style="border-color:{TRUTH_COLOUR}"></span>truth'

@@ -8,12 +8,12 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from napari_unet3d.configs import EvaluationConfig, Settings, TrainingConfig
-from napari_unet3d.configs.snippets import changed_settings, evaluation_text, training_text
+from napari_unet3d.configs import EvaluationConfig, Config, TrainingConfig
+from napari_unet3d.configs.snippets import changed_settings, evaluation_snippet, training_snippet
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.reports.figure import history_figure
 from napari_unet3d.evaluation.reports.html_parts import Html, paragraph, picture, section, table, text
-from napari_unet3d.formatting import duration_words
+from napari_unet3d.formatting import format_duration
 from napari_unet3d.runs.run_files import EvaluationFiles, RunFiles
 
 _MOST_NAMES = 30
@@ -22,7 +22,7 @@ _MOST_NAMES = 30
 def curves_section(run: RunFiles) -> str:
     """Show losses and Dice over the epochs."""
     if not run.history:
-        return section("Training", paragraph("No epoch was finished.", "soft")) if not run.gaps else ""
+        return section("Training", paragraph("No epoch was finished.", "soft")) if not run.problems else ""
     drawing = io.BytesIO()
     history_figure(run.history).savefig(drawing, format="svg", metadata={"Date": None})
     words = "Training and validation loss, and validation Dice, over the epochs"
@@ -63,7 +63,7 @@ def data_section(run: RunFiles) -> str:
         rows.append(("Split", "one block of the single volume trained, another validated"))
     rows += [("Device", environment.get("device")), ("System", environment.get("platform"))]
     if run.seconds:
-        rows.append(("Time of all epochs", duration_words(run.seconds)))
+        rows.append(("Time of all epochs", format_duration(run.seconds)))
     rows.append(("Started", environment.get("started")))
     if isinstance(versions := environment.get("versions"), dict):
         rows.append(("Versions", ", ".join(f"{name} {version}" for name, version in versions.items())))
@@ -81,10 +81,10 @@ def command_section(run: RunFiles, evaluation: EvaluationFiles | None) -> str:
     again = run.folder.with_name(f"{run.folder.absolute().name}-again")
     model = run.environment.get("start_from")
     start_from = Path(model) if isinstance(model, str) and model else None
-    commands = [training_text(run.dataset, again, run.config, start_from=start_from).command]
+    commands = [training_snippet(run.dataset, again, run.config, start_from=start_from).command]
     if (dataset := _text(evaluation, "dataset")) and evaluation is not None:
         config = _evaluation_config(evaluation)
-        commands.append(evaluation_text(again, Path(dataset), again / "evaluation", config).command)
+        commands.append(evaluation_snippet(again, Path(dataset), again / "evaluation", config).command)
     words = "The paths are those of the computer that it was made on."
     return section("Do it again", f"<pre>{text(chr(10).join(commands))}</pre>", paragraph(words, "soft"))
 
@@ -124,7 +124,7 @@ def _names(names: list[Any]) -> str:
     return f"{len(names)}: {shown}{more}" if names else "none"
 
 
-def _label(config: Settings, name: str) -> Html:
+def _label(config: Config, name: str) -> Html:
     words = type(config).label_of(name)
     return Html(f'<span title="{text(type(config).model_fields[name].description or "")}">{text(words)}</span>')
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_unet3d.errors import UserError
-from napari_unet3d.evaluation.metrics.types import NUMBERS, ClassScores, ObjectScores, Scores
+from napari_unet3d.evaluation.metrics.types import METRIC_NAMES, ClassScores, InstanceScores, Scores
 from napari_unet3d.files import write_json, write_text
 
 _SPREADSHEET_MARK = "\ufeff"  # without it Excel takes UTF-8 for the encoding of the country
@@ -63,11 +63,11 @@ def metrics_table(volumes: Sequence[Scores], mean: Scores | None = None) -> tupl
     """Lay scores out as the heading and the rows of `write_metrics`; what is missing is None."""
     every = [*volumes, *([] if mean is None else [mean])]
     with_classes = any(each.classes for each in every)
-    with_objects = any(each.objects is not None for each in every)
-    heading = ["volume", *(["class"] if with_classes else []), *NUMBERS, *(_OBJECTS if with_objects else [])]
+    with_objects = any(each.instances is not None for each in every)
+    heading = ["volume", *(["class"] if with_classes else []), *METRIC_NAMES, *(_OBJECTS if with_objects else [])]
     rows: list[list[Any]] = []
     for scores in every:
-        of_objects = _object_numbers(scores.objects) if with_objects else []
+        of_objects = _object_numbers(scores.instances) if with_objects else []
         rows.append([scores.name, *([None] if with_classes else []), *_numbers(scores), *of_objects])
         rows += [[scores.name, each.name, *_numbers(each), *([None] * len(of_objects))] for each in scores.classes]
     return heading, rows
@@ -89,8 +89,8 @@ def write_table(path: Path, heading: Sequence[str], rows: Iterable[Sequence[Any]
 
 
 def _numbers(scores: Scores | ClassScores) -> list[float | None]:
-    return [getattr(scores, name) for name in NUMBERS]
+    return [getattr(scores, name) for name in METRIC_NAMES]
 
 
-def _object_numbers(scores: ObjectScores | None) -> list[float | None]:
+def _object_numbers(scores: InstanceScores | None) -> list[float | None]:
     return [None if scores is None else getattr(scores, name) for name in _OBJECTS.values()]

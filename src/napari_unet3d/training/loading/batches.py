@@ -17,14 +17,14 @@ from napari_unet3d.configs import Augmentation, TrainingConfig
 from napari_unet3d.data.sample import Shape3D, VoxelSize
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.plan import Plan
-from napari_unet3d.training.loading.volumes import ReadyVolume
+from napari_unet3d.training.loading.volumes import PreparedVolume
 from napari_unet3d.transforms.augment import Augmenter
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True)
-class DrawnPart:
+class DrawnPatch:
     """A part of a volume as it comes into a batch, and as it was before it was varied.
 
     Attributes
@@ -72,14 +72,14 @@ class Batches:
         Batches of an epoch; 0 for what the settings say.
     """
 
-    def __init__(self, volumes: Sequence[ReadyVolume], config: TrainingConfig, plan: Plan, n_steps: int = 0) -> None:
-        self._order, self._volumes = _Order(volumes, config, plan, n_steps), tuple(volumes)
-        self._varied = _VariedParts(volumes, config.augmentation)
-        self._loader = _Loader(self._varied, self._order, config.workers) if config.workers else None
+    def __init__(self, volumes: Sequence[PreparedVolume], config: TrainingConfig, plan: Plan, n_steps: int = 0) -> None:
+        self._sampler, self._volumes = _BatchSampler(volumes, config, plan, n_steps), tuple(volumes)
+        self._dataset = _PatchDataset(volumes, config.augmentation)
+        self._loader = _Loader(self._dataset, self._sampler, config.num_workers) if config.num_workers else None
 
     def __len__(self) -> int:
         """Count the batches of an epoch."""
-        return len(self._order)
+        return len(self._sampler)
 
     @property
     def device(self) -> torch.device:
@@ -101,15 +101,15 @@ class Batches:
         UserError
             If a worker process cannot start or dies.
         """
-        self._order.epoch, self._order.first_step = epoch, first_step
+        self._sampler.epoch, self._sampler.first_step = epoch, first_step
         if self._loader is not None:
             yield from self._loader.batches()
             return
-        for draws in self._order:
-            images, targets = zip(*map(self._varied.__getitem__, draws), strict=True)
+        for draws in self._sampler:
+            images, targets = zip(*map(self._dataset.__getitem__, draws), strict=True)
             yield torch.stack(images), torch.stack(targets)
 
-    def parts(self, epoch: int, first_step: int = 1) -> Iterator[DrawnPart]:
+    def patches(self, epoch: int, first_step: int = 1) -> Iterator[DrawnPatch]:
         """Give what the batches of an epoch are made of, one by one, without worker processes.
 
         Parameters
@@ -119,11 +119,11 @@ class Batches:
         first_step : int
             The step to begin with, counted from 1.
         """
-        self._order.epoch, self._order.first_step = epoch, first_step
-        for draw in chain.from_iterable(self._order):
+        self._sampler.epoch, self._sampler.first_step = epoch, first_step
+        for draw in chain.from_iterable(self._sampler):
             number, _, start, shape = draw
             volume = self._volumes[number]
-            yield DrawnPart(volume.name, start, volume.voxel_size_um, *self._varied[draw], *volume.cut(start, shape))
+            yield DrawnPatch(volume.name, start, volume.voxel_size_um, *self._dataset[draw], *volume.crop(start, shape))
 
 
 def steps_of_one_pass(shapes: Sequence[Shape3D], plan: Plan) -> int:
@@ -142,22 +142,22 @@ def steps_of_one_pass(shapes: Sequence[Shape3D], plan: Plan) -> int:
     return max(_LEAST_STEPS, round(n_voxels / (prod(plan.patch_zyx) * plan.batch_size)))
 
 
-class _VariedParts(Dataset[Batch]):
+class _PatchDataset(Dataset[Batch]):
     """A part of a volume, varied by the seed that comes with it; so it is the same in every worker process."""
 
-    def __init__(self, volumes: Sequence[ReadyVolume], level: Augmentation) -> None:
+    def __init__(self, volumes: Sequence[PreparedVolume], level: Augmentation) -> None:
         self._volumes, self._level = tuple(volumes), level
 
     def __getitem__(self, draw: _Draw) -> Batch:
         number, seed, start, shape = draw
         volume = self._volumes[number]
-        return Augmenter(self._level, volume.voxel_size_um, shape)(*volume.cut(start, shape), seed)
+        return Augmenter(self._level, volume.voxel_size_um, shape)(*volume.crop(start, shape), seed)
 
 
 class _Loader:
     """Worker processes that draw the same batches ahead."""
 
-    def __init__(self, parts: _VariedParts, order: _Order, n_workers: int) -> None:
+    def __init__(self, parts: _PatchDataset, order: _BatchSampler, n_workers: int) -> None:
         self._loader: DataLoader[Batch] = DataLoader(
             parts,
             batch_sampler=order,
@@ -185,13 +185,13 @@ class _Loader:
             ) from error
 
 
-class _Order(Sampler[list[_Draw]]):
+class _BatchSampler(Sampler[list[_Draw]]):
     """Which parts of which volumes make up which batch of the current `epoch`, from `first_step` on."""
 
-    def __init__(self, volumes: Sequence[ReadyVolume], config: TrainingConfig, plan: Plan, n_steps: int) -> None:
+    def __init__(self, volumes: Sequence[PreparedVolume], config: TrainingConfig, plan: Plan, n_steps: int) -> None:
         self.epoch = self.first_step = 1
         self._volumes, self._config, self._plan = tuple(volumes), config, plan
-        n_annotated = np.array([volume.places.n_annotated for volume in volumes], dtype=float)
+        n_annotated = np.array([volume.patch_sampler.n_annotated for volume in volumes], dtype=float)
         self._shares = n_annotated / n_annotated.sum() if n_annotated.any() else np.ones(len(volumes)) / len(volumes)
         self._groups: dict[Shape3D, list[int]] = {}
         for number, volume in enumerate(volumes):
@@ -216,8 +216,8 @@ class _Order(Sampler[list[_Draw]]):
         draws: list[_Draw] = []
         for _ in range(self._plan.batch_size):
             number = int(rng.choice(len(self._volumes), p=self._shares))
-            on_foreground = bool(rng.random() < self._config.foreground_share)
-            start = self._volumes[number].places.draw(rng, patch, on_foreground=on_foreground)
+            on_foreground = bool(rng.random() < self._config.foreground_fraction)
+            start = self._volumes[number].patch_sampler.draw(rng, patch, on_foreground=on_foreground)
             draws.append((number, int(rng.integers(2**32)), start, patch))
         return draws
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_unet3d.data.sample import VoxelSize
 
 
-def object_targets(
+def instance_targets(
     ids: NDArray[np.unsignedinteger[Any]], voxel_size_um: VoxelSize, annotated: NDArray[np.bool_] | None = None
 ) -> NDArray[np.uint8]:
     """Turn ids of objects into a boundary and a distance map, the second and third output of the network.

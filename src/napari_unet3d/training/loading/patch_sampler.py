@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.data.sample import Shape3D
-from napari_unet3d.training.loading.targets import IGNORED
+from napari_unet3d.training.loading.targets import IGNORE_INDEX
 
 _MOST_PLACES = 20_000  # per class and volume; more would not make the draw any more even
 
@@ -30,10 +30,10 @@ class Tile:
     """
 
     start: Shape3D
-    fresh: Shape3D
+    first_uncovered: Shape3D
 
 
-def tiles_over(shape: Shape3D, patch: Shape3D) -> list[Tile]:
+def grid_tiles(shape: Shape3D, patch: Shape3D) -> list[Tile]:
     """Cover a volume with tiles of one shape that touch; the last of an axis is moved inwards and overlaps.
 
     Parameters
@@ -50,7 +50,7 @@ def tiles_over(shape: Shape3D, patch: Shape3D) -> list[Tile]:
     return [Tile((z[0], y[0], x[0]), (z[1], y[1], x[1])) for z, y, x in places]
 
 
-class PatchPlaces:
+class PatchSampler:
     """Draws the places of patches in one volume.
 
     Parameters
@@ -69,16 +69,16 @@ class PatchPlaces:
         self._shape = targets.shape
         self._foreground = [
             _some_voxels(targets, partial(np.equal, value), rng)
-            for value in range(1, IGNORED)
+            for value in range(1, IGNORE_INDEX)
             if self.n_voxels_of[value]
         ]
-        is_sparse = self.n_voxels_of[IGNORED] > 0
-        self._annotated = _some_voxels(targets, partial(np.not_equal, IGNORED), rng) if is_sparse else None
+        is_sparse = self.n_voxels_of[IGNORE_INDEX] > 0
+        self._annotated = _some_voxels(targets, partial(np.not_equal, IGNORE_INDEX), rng) if is_sparse else None
 
     @property
     def n_annotated(self) -> int:
         """How many voxels hold a label."""
-        return int(self.n_voxels_of[:IGNORED].sum())
+        return int(self.n_voxels_of[:IGNORE_INDEX].sum())
 
     def draw(self, rng: np.random.Generator, patch: Shape3D, *, on_foreground: bool) -> Shape3D:
         """Draw the first voxel (z, y, x) of a patch.

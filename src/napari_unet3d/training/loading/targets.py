@@ -8,19 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.configs import Task, TrainingConfig
-from napari_unet3d.data.ground_truth import Truth
+from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.plan import LabelClass, Plan
-from napari_unet3d.training.loading.instance_targets import object_targets
+from napari_unet3d.training.loading.instance_targets import instance_targets
 
-IGNORED = 255
+IGNORE_INDEX = 255
 """Value in the first channel of targets where nothing is learnt or judged."""
 FULL_DISTANCE = 255
 """Value of the distance channel that stands for 1, the middle of an object."""
 
 
-def make_targets(truth: Truth, plan: Plan, voxel_size_um: VoxelSize) -> NDArray[np.uint8]:
+def make_targets(truth: GroundTruth, plan: Plan, voxel_size_um: VoxelSize) -> NDArray[np.uint8]:
     """Turn labels into what the network's outputs are compared with.
 
     Parameters
@@ -40,19 +40,19 @@ def make_targets(truth: Truth, plan: Plan, voxel_size_um: VoxelSize) -> NDArray[
         nothing is annotated.
     """
     match plan.task:
-        case Task.FOREGROUND:
+        case Task.BINARY:
             targets = (truth.labels > 0).astype(np.uint8)[None]
-        case Task.CLASSES:
+        case Task.SEMANTIC:
             targets = _class_numbers(truth, plan)[None]
-        case Task.OBJECTS:
+        case Task.INSTANCE:
             foreground = (truth.labels > 0).astype(np.uint8)
-            targets = np.concatenate([foreground[None], object_targets(truth.labels, voxel_size_um, truth.annotated)])
-    if truth.annotated is not None:
-        targets[0][~truth.annotated] = IGNORED
+            targets = np.concatenate([foreground[None], instance_targets(truth.labels, voxel_size_um, truth.label_mask)])
+    if truth.label_mask is not None:
+        targets[0][~truth.label_mask] = IGNORE_INDEX
     return targets
 
 
-def _class_numbers(truth: Truth, plan: Plan) -> NDArray[np.uint8]:
+def _class_numbers(truth: GroundTruth, plan: Plan) -> NDArray[np.uint8]:
     numbers = np.zeros(int(max(truth.labels.max(), *(each.value for each in plan.classes))) + 1, np.uint8)
     for number, each in enumerate(plan.classes, start=1):
         numbers[each.value] = number
@@ -60,7 +60,7 @@ def _class_numbers(truth: Truth, plan: Plan) -> NDArray[np.uint8]:
     return per_voxel
 
 
-def find_classes(truths: Iterable[Truth], config: TrainingConfig) -> tuple[LabelClass, ...]:
+def find_classes(truths: Iterable[GroundTruth], config: TrainingConfig) -> tuple[LabelClass, ...]:
     """Find the classes of the task classes; other tasks have none.
 
     Parameters
@@ -75,14 +75,14 @@ def find_classes(truths: Iterable[Truth], config: TrainingConfig) -> tuple[Label
     UserError
         If there are more classes than a softmax is good for, or names are given for another number of them.
     """
-    if config.task is not Task.CLASSES:
+    if config.task is not Task.SEMANTIC:
         return ()
     return name_classes({int(value) for truth in truths for value in np.unique(truth.labels)} - {0}, config)
 
 
 def name_classes(found: Iterable[int], config: TrainingConfig) -> tuple[LabelClass, ...]:
     """Make classes of the label values that were found, none of them background; see `find_classes`."""
-    if config.task is not Task.CLASSES:
+    if config.task is not Task.SEMANTIC:
         return ()
     values = sorted(found)
     if len(values) > 100 or (values and values[-1] > 65_535):

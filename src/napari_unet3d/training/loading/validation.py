@@ -14,9 +14,9 @@ from napari_unet3d.configs import Augmentation
 from napari_unet3d.data.sample import Shape3D
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.training.loading.batches import Batch
-from napari_unet3d.training.loading.patch_sampler import Tile, tiles_over
-from napari_unet3d.training.loading.targets import IGNORED
-from napari_unet3d.training.loading.volumes import ReadyVolume
+from napari_unet3d.training.loading.patch_sampler import Tile, grid_tiles
+from napari_unet3d.training.loading.targets import IGNORE_INDEX
+from napari_unet3d.training.loading.volumes import PreparedVolume
 from napari_unet3d.transforms.augment import Augmenter
 
 # Per volume, and fewer for networks with several outputs, whose answers are kept together until the volume is judged;
@@ -60,7 +60,7 @@ class Validation:
     volumes : tuple of ReadyVolume
     """
 
-    def __init__(self, volumes: Sequence[ReadyVolume], plan: Plan, level: Augmentation) -> None:
+    def __init__(self, volumes: Sequence[PreparedVolume], plan: Plan, level: Augmentation) -> None:
         self.volumes, self._plan, self._level = tuple(volumes), plan, level
 
     def __len__(self) -> int:
@@ -77,16 +77,16 @@ class Validation:
         """The tiles of each volume, by the seed of their variation."""
         return [self._choose(volume, number) for number, volume in enumerate(self.volumes)]
 
-    def _choose(self, volume: ReadyVolume, number: int) -> dict[int, Tile]:
+    def _choose(self, volume: PreparedVolume, number: int) -> dict[int, Tile]:
         shape = self._shape(volume)
-        tiles = _annotated(volume, tiles_over(volume.shape, shape), shape)
+        tiles = _annotated(volume, grid_tiles(volume.shape, shape), shape)
         if not tiles:
             return {}
-        most = max(1, _MOST_VOXELS // (prod(shape) * self._plan.n_outputs))
+        most = max(1, _MOST_VOXELS // (prod(shape) * self._plan.out_channels))
         spread = np.linspace(0, len(tiles) - 1, most).round().astype(int)
         return {number * len(tiles) + index: tiles[index] for index in np.unique(spread).tolist()}
 
-    def _batches(self, volume: ReadyVolume, tiles: dict[int, Tile]) -> Iterator[ValidationBatch]:
+    def _batches(self, volume: PreparedVolume, tiles: dict[int, Tile]) -> Iterator[ValidationBatch]:
         chosen, size = list(tiles.items()), self._plan.batch_size
         for first in range(0, len(chosen), size):
             some = chosen[first : first + size]
@@ -94,21 +94,21 @@ class Validation:
             images, targets = zip(*parts, strict=True)
             yield ValidationBatch(torch.stack(images), torch.stack(targets), tuple(tile for _, tile in some))
 
-    def _shape(self, volume: ReadyVolume) -> Shape3D:
+    def _shape(self, volume: PreparedVolume) -> Shape3D:
         return self._plan.patch_zyx or volume.shape
 
-    def _part(self, volume: ReadyVolume, tile: Tile, shape: Shape3D, seed: int) -> Batch:
-        image, targets = volume.cut(tile.start, shape)
-        for axis, fresh in enumerate(tile.fresh, start=1):  # what an earlier tile covers counts once
-            targets[:1].narrow(axis, 0, fresh).fill_(IGNORED)
+    def _part(self, volume: PreparedVolume, tile: Tile, shape: Shape3D, seed: int) -> Batch:
+        image, targets = volume.crop(tile.start, shape)
+        for axis, fresh in enumerate(tile.first_uncovered, start=1):  # what an earlier tile covers counts once
+            targets[:1].narrow(axis, 0, fresh).fill_(IGNORE_INDEX)
         return Augmenter(self._level, volume.voxel_size_um, shape)(image, targets, seed)
 
 
-def _annotated(volume: ReadyVolume, tiles: list[Tile], shape: Shape3D) -> list[Tile]:
+def _annotated(volume: PreparedVolume, tiles: list[Tile], shape: Shape3D) -> list[Tile]:
     """Leave out tiles in which nothing is annotated."""
 
     def holds_any(tile: Tile) -> bool:
         box = tuple(slice(start, start + side) for start, side in zip(tile.start, shape, strict=True))
-        return bool((volume.targets[0][box] != IGNORED).any())
+        return bool((volume.targets[0][box] != IGNORE_INDEX).any())
 
     return [tile for tile in tiles if holds_any(tile)]

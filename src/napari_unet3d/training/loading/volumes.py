@@ -9,21 +9,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_unet3d.configs import Fit, TrainingConfig
-from napari_unet3d.data.ground_truth import Truth, read_truth
-from napari_unet3d.data.memmap import Shelf
+from napari_unet3d.configs import ResizeMode, TrainingConfig
+from napari_unet3d.data.ground_truth import GroundTruth, decode_labels
+from napari_unet3d.data.memmap import MemmapStore
 from napari_unet3d.data.sample import Sample, Shape3D, VoxelSize
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.plan import Plan
-from napari_unet3d.training.loading.patch_sampler import PatchPlaces
+from napari_unet3d.training.loading.patch_sampler import PatchSampler
 from napari_unet3d.training.loading.targets import make_targets
-from napari_unet3d.transforms.normalise import GreyScale, measure_scale
-from napari_unet3d.transforms.pad import fit_volume, fitted_shape
+from napari_unet3d.transforms.normalise import IntensityScale, fit_scale
+from napari_unet3d.transforms.pad import to_divisible, divisible_shape
 from napari_unet3d.transforms.resample import to_spacing
 
 
 @dataclass(frozen=True, slots=True)
-class ReadyVolume:
+class PreparedVolume:
     """A volume from which steps take patches, or which they take whole.
 
     Attributes
@@ -44,10 +44,10 @@ class ReadyVolume:
 
     name: str
     image: NDArray[Any]
-    scale: GreyScale
+    scale: IntensityScale
     targets: NDArray[np.uint8]
     voxel_size_um: VoxelSize
-    places: PatchPlaces
+    patch_sampler: PatchSampler
 
     @property
     def shape(self) -> Shape3D:
@@ -60,7 +60,7 @@ class ReadyVolume:
         """Where its parts are taken."""
         return torch.device("cpu")
 
-    def cut(self, start: Shape3D, shape: Shape3D) -> tuple[torch.Tensor, torch.Tensor]:
+    def crop(self, start: Shape3D, shape: Shape3D) -> tuple[torch.Tensor, torch.Tensor]:
         """Take a part of the volume.
 
         Parameters
@@ -78,7 +78,7 @@ class ReadyVolume:
         return image[None], torch.from_numpy(self.targets[(slice(None), *box)].copy())
 
 
-def make_ready(sample: Sample, config: TrainingConfig, plan: Plan, shelf: Shelf | None = None) -> ReadyVolume:
+def prepare_volume(sample: Sample, config: TrainingConfig, plan: Plan, shelf: MemmapStore | None = None) -> PreparedVolume:
     """Prepare a sample for training or validation.
 
     Parameters
@@ -101,25 +101,25 @@ def make_ready(sample: Sample, config: TrainingConfig, plan: Plan, shelf: Shelf 
         raise UserError(f"The volume '{sample.name}' has no labels; label it, or leave it out of training.")
     own_image = sample.image
     sample = at_spacing(sample, plan.spacing_um)
-    truth = read_truth(np.asarray(sample.labels), config.task, config.zero_is, sample.annotated)
-    shape = ready_shape(sample.shape, config, plan)
-    fit = config.fit if plan.patch_zyx is None else Fit.PAD
-    voxel_size_um = _fitted_voxel_size(sample, shape, fit)
-    fitted = Truth(
-        fit_volume(truth.labels, shape, fit, is_labels=True),
-        None if truth.annotated is None else fit_volume(truth.annotated, shape, fit, is_labels=True),
+    truth = decode_labels(np.asarray(sample.labels), config.task, config.zero_is, sample.label_mask)
+    shape = prepared_shape(sample.shape, config, plan)
+    fit = config.resize_mode if plan.patch_zyx is None else ResizeMode.PAD
+    voxel_size_um = _resized_voxel_size(sample, shape, fit)
+    fitted = GroundTruth(
+        to_divisible(truth.labels, shape, fit, is_labels=True),
+        None if truth.label_mask is None else to_divisible(truth.label_mask, shape, fit, is_labels=True),
     )
     targets = make_targets(fitted, plan, voxel_size_um)
-    image = fit_volume(sample.image, shape, fit, is_labels=False)
+    image = to_divisible(sample.image, shape, fit, is_labels=False)
     if shelf is not None:
-        targets, image = shelf.keep(targets), image if image is own_image else shelf.keep(image)
-    return ReadyVolume(
+        targets, image = shelf.store(targets), image if image is own_image else shelf.store(image)
+    return PreparedVolume(
         name=sample.name,
         image=image,
-        scale=measure_scale(sample.image, config.normalisation),
+        scale=fit_scale(sample.image, config.normalisation),
         targets=targets,
         voxel_size_um=voxel_size_um,
-        places=PatchPlaces(targets[0], config.seed),
+        patch_sampler=PatchSampler(targets[0], config.seed),
     )
 
 
@@ -130,12 +130,12 @@ def at_spacing(sample: Sample, spacing_um: VoxelSize | None) -> Sample:
     image = to_spacing(sample.image, sample.voxel_size_um, spacing_um, is_labels=False)
     labels, annotated = (
         None if array is None else to_spacing(array, sample.voxel_size_um, spacing_um, is_labels=True)
-        for array in (sample.labels, sample.annotated)
+        for array in (sample.labels, sample.label_mask)
     )
     return replace(sample, image=image, labels=labels, annotated=annotated, voxel_size_um=spacing_um)
 
 
-def ready_shape(shape: Shape3D, config: TrainingConfig, plan: Plan) -> Shape3D:
+def prepared_shape(shape: Shape3D, config: TrainingConfig, plan: Plan) -> Shape3D:
     """Give the shape that a volume of some shape (z, y, x) takes on for a plan.
 
     Raises
@@ -144,13 +144,13 @@ def ready_shape(shape: Shape3D, config: TrainingConfig, plan: Plan) -> Shape3D:
         If it is too small to be cropped.
     """
     if plan.patch_zyx is None:
-        return fitted_shape(shape, plan.total_stride, config.fit)
+        return divisible_shape(shape, plan.total_stride, config.resize_mode)
     z, y, x = map(max, shape, plan.patch_zyx)
     return z, y, x
 
 
-def _fitted_voxel_size(sample: Sample, shape: Shape3D, fit: Fit) -> VoxelSize:
-    if fit is not Fit.RESIZE:
+def _resized_voxel_size(sample: Sample, shape: Shape3D, fit: ResizeMode) -> VoxelSize:
+    if fit is not ResizeMode.RESIZE:
         return sample.voxel_size_um
     z, y, x = (
         size * before / after for size, before, after in zip(sample.voxel_size_um, sample.shape, shape, strict=True)

@@ -9,7 +9,7 @@ import torch
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
-class WeightAverage:
+class EMA:
     """The exponential moving average of the weights and floating buffers of a network.
 
     After step n the average moves towards the weights by ``1 - min(decay, (1 + n) / (10 + n))``: with a fixed decay it
@@ -54,7 +54,7 @@ class WeightAverage:
         self.n_steps = n_steps
 
     @contextmanager
-    def in_use(self) -> Iterator[None]:
+    def applied(self) -> Iterator[None]:
         """Let the network compute with the average for the length of a block; then its own weights are back."""
         with torch.no_grad():
             own = {name: tensor.clone() for name, tensor in self._network.state_dict().items()}

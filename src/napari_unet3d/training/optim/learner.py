@@ -12,21 +12,21 @@ import torch
 from napari_unet3d.configs import Task, TrainingConfig
 from napari_unet3d.data.events import Notice
 from napari_unet3d.errors import UserError
-from napari_unet3d.model.devices import Hardware, moved
-from napari_unet3d.model.network import build_unet, expect_fractions, place_network
+from napari_unet3d.model.devices import ComputeDevice, to
+from napari_unet3d.model.network import build_unet, init_output_bias, to_device
 from napari_unet3d.model.plan import Plan
-from napari_unet3d.training.loading.targets import IGNORED
-from napari_unet3d.training.optim.ema import WeightAverage
+from napari_unet3d.training.loading.targets import IGNORE_INDEX
+from napari_unet3d.training.optim.ema import EMA
 from napari_unet3d.training.optim.losses import dice_of_counts, make_loss, overlap_counts
-from napari_unet3d.training.optim.step import Descent, MadeStep
+from napari_unet3d.training.optim.step import OptimizerStep, PendingStep
 
 _MOST_SKIPPED_STEPS = 10
-Answer = tuple[torch.Tensor, torch.Tensor]
+Outputs = tuple[torch.Tensor, torch.Tensor]
 """Logits (n, output, z, y, x) and targets (n, channel, z, y, x), on the device of the network."""
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingFacts:
+class DataStatistics:
     """What the start of a run depends on beside its settings.
 
     Attributes
@@ -68,29 +68,29 @@ class Learner:
         Steps that were made and heard of.
     """
 
-    def __init__(self, config: TrainingConfig, plan: Plan, hardware: Hardware, facts: TrainingFacts) -> None:
+    def __init__(self, config: TrainingConfig, plan: Plan, hardware: ComputeDevice, facts: DataStatistics) -> None:
         network = build_unet(config, plan)
-        expect_fractions(network, facts.fractions, is_softmax=plan.task is Task.CLASSES)
-        self._config, self._facts, self.task = config, facts, plan.task
+        init_output_bias(network, facts.fractions, is_softmax=plan.task is Task.SEMANTIC)
+        self._config, self._statistics, self.task = config, facts, plan.task
         self._hardware = hardware
-        self.network = place_network(network, hardware)
-        self.follow(plan)
-        self.descent = Descent(self.network.parameters(), config, hardware, facts.n_steps)
-        self.average = WeightAverage(self.network, config.ema) if config.ema else None
+        self.network = to_device(network, hardware)
+        self.set_plan(plan)
+        self.stepper = OptimizerStep(self.network.parameters(), config, hardware, facts.n_steps)
+        self.ema = EMA(self.network, config.ema_decay) if config.ema_decay else None
         self._n_skipped = self._n_skipped_in_a_row = self.n_steps = 0
         self.n_parameters = sum(weights.numel() for weights in self.network.parameters())
 
-    def follow(self, plan: Plan) -> None:
+    def set_plan(self, plan: Plan) -> None:
         """Go on with patches and batches of another size."""
-        self._loss = make_loss(self._config, plan, self._facts.weights, self.device)
+        self._loss = make_loss(self._config, plan, self._statistics.weights, self.device)
 
-    def adopt(self, weights: Mapping[str, torch.Tensor]) -> None:
+    def load_weights(self, weights: Mapping[str, torch.Tensor]) -> None:
         """Take the weights of another network of the same shapes; the moving average begins with them."""
         with torch.no_grad():
             for name, tensor in self.network.state_dict().items():
                 tensor.copy_(weights[name])  # into its place: the layout of the weights stays
-        if self.average is not None:
-            self.average = WeightAverage(self.network, self._config.ema)
+        if self.ema is not None:
+            self.ema = EMA(self.network, self._config.ema_decay)
 
     @property
     def device(self) -> torch.device:
@@ -100,7 +100,7 @@ class Learner:
     @property
     def optimizer(self) -> torch.optim.Optimizer:
         """The rule of the steps."""
-        return self.descent.optimizer
+        return self.stepper.optimizer
 
     @property
     def learning_rate(self) -> float:
@@ -111,7 +111,7 @@ class Learner:
     def learning_rate(self, value: float) -> None:
         self.optimizer.param_groups[0]["lr"] = value
 
-    def step(self, images: torch.Tensor, targets: torch.Tensor) -> MadeStep:
+    def step(self, images: torch.Tensor, targets: torch.Tensor) -> PendingStep:
         """Move the weights a step downhill on one batch; a step into NaN is not made. A GPU is not waited for.
 
         Parameters
@@ -122,12 +122,12 @@ class Learner:
             See `make_targets`.
         """
         self.network.train()
-        made = self.descent.step(self._loss(*self._answer(images, targets)))
-        if self.average is not None:
-            self.average.update()
+        made = self.stepper.step(self._loss(*self._forward(images, targets)))
+        if self.ema is not None:
+            self.ema.update()
         return made
 
-    def hear(self, made: MadeStep) -> float:
+    def wait(self, made: PendingStep) -> float:
         """Wait until a step is made, and give its loss; steps are heard of in their order.
 
         Raises
@@ -137,7 +137,7 @@ class Learner:
         """
         loss, length = made.read()
         # With fp16 the scaler finds its scale by gradients that overflow.
-        is_number = math.isfinite(loss) and (self.descent.is_scaled or math.isfinite(length))
+        is_number = math.isfinite(loss) and (self.stepper.is_scaled or math.isfinite(length))
         self.n_steps += is_number
         self._n_skipped += not is_number
         self._n_skipped_in_a_row = 0 if is_number else self._n_skipped_in_a_row + 1
@@ -150,40 +150,40 @@ class Learner:
         return loss
 
     @contextmanager
-    def as_model(self) -> Iterator[None]:
+    def eval_mode(self) -> Iterator[None]:
         """Let the network answer as the model would, for the length of a block.
 
         It is the model that is evaluated: the average of the weights, if there is one. Then its own weights are back.
         """
         self.network.eval()
-        with self.average.in_use() if self.average is not None else nullcontext():
+        with self.ema.applied() if self.ema is not None else nullcontext():
             yield
 
-    def answer(self, images: torch.Tensor, targets: torch.Tensor) -> Answer:
+    def forward(self, images: torch.Tensor, targets: torch.Tensor) -> Outputs:
         """Give logits for images (n, 1, z, y, x), and their targets, both on the device; nothing is learnt."""
         with torch.no_grad():
-            return self._answer(images, targets)
+            return self._forward(images, targets)
 
-    def judge(self, answers: Sequence[Answer]) -> tuple[float, float] | None:
+    def score(self, answers: Sequence[Outputs]) -> tuple[float, float] | None:
         """Give loss and Dice over all parts of a volume; None where nothing is annotated."""
         if not answers:
             return None
         # All parts at once: the Dice of a part with little foreground says nothing about its volume.
         logits, targets = (torch.cat(parts) for parts in zip(*answers, strict=True))
-        if not (targets[:, 0] != IGNORED).any():
+        if not (targets[:, 0] != IGNORE_INDEX).any():
             return None
         counts = overlap_counts(logits, targets, self.task)
         return self._loss(logits, targets).item(), dice_of_counts(counts)
 
     def weights(self) -> dict[str, torch.Tensor]:
         """Give what is the model now, the average if there is one, on the CPU; later steps do not change it."""
-        return self.own_weights() if self.average is None else self.average.weights()
+        return self.own_weights() if self.ema is None else self.ema.weights()
 
     def own_weights(self) -> dict[str, torch.Tensor]:
         """Give the weights that the next step starts from, on the CPU; it does not change them."""
         return {name: tensor.detach().cpu().clone() for name, tensor in self.network.state_dict().items()}
 
-    def first_skip(self, epoch: int, step: int) -> Notice | None:
+    def skip_notice(self, epoch: int, step: int) -> Notice | None:
         """Give a notice when the step just heard of is the first of the run that was left out."""
         if self._n_skipped != 1 or self._n_skipped_in_a_row != 1:
             return None
@@ -192,8 +192,8 @@ class Learner:
             "If this goes on, choose a lower learning rate."
         )
 
-    def _answer(self, images: torch.Tensor, targets: torch.Tensor) -> Answer:
+    def _forward(self, images: torch.Tensor, targets: torch.Tensor) -> Outputs:
         device = self._hardware.device
         with self._hardware.autocast():
-            logits = self.network(moved(images, device))
-        return logits, moved(targets, device)
+            logits = self.network(to(images, device))
+        return logits, to(targets, device)

@@ -10,10 +10,10 @@ from monai.losses.dice import DiceLoss
 from monai.losses.focal_loss import FocalLoss
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from napari_unet3d.configs import Balance, Loss, Task, TrainingConfig
+from napari_unet3d.configs import ClassWeighting, Loss, Task, TrainingConfig
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.plan import Plan
-from napari_unet3d.training.loading.targets import FULL_DISTANCE, IGNORED
+from napari_unet3d.training.loading.targets import FULL_DISTANCE, IGNORE_INDEX
 
 LossFunction = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -47,13 +47,13 @@ def make_loss(
     """
     # On the device once and for all: a copy in each step would let the CPU wait for the GPU.
     counting = None if weights is None else torch.tensor(weights, device=device)
-    parts = _parts(config.loss, plan.task is Task.CLASSES, counting, sum_over_batch=plan.patch_zyx is not None)
+    parts = _parts(config.loss, plan.task is Task.SEMANTIC, counting, sum_over_batch=plan.patch_zyx is not None)
 
     def total(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         return torch.stack([part(logits, target) for part in parts]).sum()
 
-    if plan.task is Task.OBJECTS:
-        return lambda logits, targets: _object_loss(total, logits.float(), targets)
+    if plan.task is Task.INSTANCE:
+        return lambda logits, targets: _instance_loss(total, logits.float(), targets)
     return lambda logits, targets: total(logits.float(), targets)
 
 
@@ -64,7 +64,7 @@ def _parts(loss: Loss, is_softmax: bool, weights: torch.Tensor | None, *, sum_ov
         to_onehot_y=is_softmax,
         include_background=not is_softmax,
         batch=sum_over_batch,
-        ignore_index=IGNORED,
+        ignore_index=IGNORE_INDEX,
     )
     entropy = _softmax_entropy(weights) if is_softmax else _sigmoid_entropy(weights)
     match loss:
@@ -82,7 +82,7 @@ def _sigmoid_entropy(weights: torch.Tensor | None) -> LossFunction:
     background, foreground = (1.0, 1.0) if weights is None else weights
 
     def entropy(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        holds = target != IGNORED
+        holds = target != IGNORE_INDEX
         truth = torch.where(holds, target, 0).float()
         each = binary_cross_entropy_with_logits(logits, truth, reduction="none")
         counts = holds * (background + (foreground - background) * truth)
@@ -94,8 +94,8 @@ def _sigmoid_entropy(weights: torch.Tensor | None) -> LossFunction:
 def _softmax_entropy(weights: torch.Tensor | None) -> LossFunction:
     def entropy(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         classes = target[:, 0].long()
-        total = cross_entropy(logits, classes, weights, ignore_index=IGNORED, reduction="sum")
-        holds = classes != IGNORED
+        total = cross_entropy(logits, classes, weights, ignore_index=IGNORE_INDEX, reduction="sum")
+        holds = classes != IGNORE_INDEX
         counts = holds if weights is None else holds * weights[torch.where(holds, classes, 0)]
         return total / counts.sum().clamp(min=1e-6)  # torch's own mean is NaN where nothing is annotated
 
@@ -105,22 +105,22 @@ def _softmax_entropy(weights: torch.Tensor | None) -> LossFunction:
 def _focal(is_softmax: bool, weights: torch.Tensor | None) -> LossFunction:
     if not is_softmax:
         alpha: Any = None if weights is None else weights[1] / weights.sum()  # MONAI takes tensors, but does not say so
-        return FocalLoss(alpha=alpha, ignore_index=IGNORED)
-    each = FocalLoss(to_onehot_y=True, use_softmax=True, ignore_index=IGNORED, reduction="none")
+        return FocalLoss(alpha=alpha, ignore_index=IGNORE_INDEX)
+    each = FocalLoss(to_onehot_y=True, use_softmax=True, ignore_index=IGNORE_INDEX, reduction="none")
     scale = 1.0 if weights is None else (weights / weights.max()).view(1, -1, 1, 1, 1)
 
     def focal(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         # MONAI weighs the same way, but asks the device in each step whether a weight is negative.
         total: torch.Tensor = (each(logits, target) * scale).sum()
-        return total / (target != IGNORED).sum().clamp(min=1e-6) / logits.shape[1]
+        return total / (target != IGNORE_INDEX).sum().clamp(min=1e-6) / logits.shape[1]
 
     return focal
 
 
-def _object_loss(foreground_loss: LossFunction, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+def _instance_loss(foreground_loss: LossFunction, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Add the losses of foreground, boundary and distance, in the way of NucMM (arXiv 2107.05840)."""
-    holds = targets[:, :1] != IGNORED
-    boundary = torch.where(holds, targets[:, 1:2], IGNORED)
+    holds = targets[:, :1] != IGNORE_INDEX
+    boundary = torch.where(holds, targets[:, 1:2], IGNORE_INDEX)
     distance_error = (torch.sigmoid(logits[:, 2:]) - targets[:, 2:].float() / FULL_DISTANCE).abs()
     return (
         foreground_loss(logits[:, :1], targets[:, :1])
@@ -157,7 +157,7 @@ def class_weights(config: TrainingConfig, n_voxels: Sequence[int]) -> tuple[floa
                 f"but there are {len(n_voxels)} classes with background. Give one for each, at least one above 0."
             )
         return config.class_weights
-    if config.balance is Balance.NONE:
+    if config.class_weighting is ClassWeighting.NONE:
         return None
     counts = torch.tensor(n_voxels, dtype=torch.float64).clamp(min=1)
     weights = (counts.median() / counts).sqrt()
@@ -179,7 +179,7 @@ def predicted_labels(logits: torch.Tensor, task: Task) -> torch.Tensor:
     Tensor of uint8, shape (n, z, y, x)
         On the device of the logits.
     """
-    return (logits.argmax(1) if task is Task.CLASSES else logits[:, 0] >= 0).byte()
+    return (logits.argmax(1) if task is Task.SEMANTIC else logits[:, 0] >= 0).byte()
 
 
 def overlap_counts(logits: torch.Tensor, targets: torch.Tensor, task: Task) -> torch.Tensor:
@@ -199,9 +199,9 @@ def overlap_counts(logits: torch.Tensor, targets: torch.Tensor, task: Task) -> t
     Tensor of int64, shape (3, class)
         Without background.
     """
-    true, holds = targets[:, 0], targets[:, 0] != IGNORED
+    true, holds = targets[:, 0], targets[:, 0] != IGNORE_INDEX
     predicted = predicted_labels(logits, task)
-    n_classes = logits.shape[1] - 1 if task is Task.CLASSES else 1
+    n_classes = logits.shape[1] - 1 if task is Task.SEMANTIC else 1
     rows = [
         torch.stack([((predicted == n) & (true == n)).sum(), ((predicted == n) & holds).sum(), (true == n).sum()])
         for n in range(1, n_classes + 1)

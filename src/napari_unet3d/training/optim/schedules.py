@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from napari_unet3d.configs import Schedule
+from napari_unet3d.configs import LRSchedule
 from napari_unet3d.runs.history import EpochRecord
 
 _WARM_UP = 0.3  # part of a one-cycle run in which the learning rate rises
@@ -14,7 +14,7 @@ _POLY_POWER = 0.9
 PLATEAU_PATIENCE, PLATEAU_FACTOR = 10, 0.5
 
 
-def rate_factor(schedule: Schedule, progress: float, n_plateaus: int = 0) -> float:
+def lr_factor(schedule: LRSchedule, progress: float, n_plateaus: int = 0) -> float:
     """Give the learning rate at one point of a run, as a part of the one in the settings.
 
     - constant: 1.
@@ -36,19 +36,19 @@ def rate_factor(schedule: Schedule, progress: float, n_plateaus: int = 0) -> flo
         How often the validation loss has stalled for `PLATEAU_PATIENCE` validations.
     """
     match schedule:
-        case Schedule.CONSTANT:
+        case LRSchedule.CONSTANT:
             return 1.0
-        case Schedule.COOLDOWN:
+        case LRSchedule.COOLDOWN:
             return min(1.0, 3 * (1 - progress))
-        case Schedule.COSINE:
+        case LRSchedule.COSINE:
             return (1 + math.cos(math.pi * progress)) / 2
-        case Schedule.POLY:
+        case LRSchedule.POLY:
             return float((1 - progress) ** _POLY_POWER)
-        case Schedule.ONE_CYCLE:
+        case LRSchedule.ONE_CYCLE:
             if progress < _WARM_UP:
                 return _half_cosine(_CYCLE_START, 1.0, progress / _WARM_UP)
             return _half_cosine(1.0, _CYCLE_END, (progress - _WARM_UP) / (1 - _WARM_UP))
-        case Schedule.PLATEAU:
+        case LRSchedule.PLATEAU:
             return float(PLATEAU_FACTOR**n_plateaus)
 
 

@@ -10,11 +10,11 @@ import torch
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from napari_unet3d.configs import Optimizer, TrainingConfig
-from napari_unet3d.model.devices import Hardware
+from napari_unet3d.model.devices import ComputeDevice
 
 
 @dataclass(frozen=True, slots=True)
-class MadeStep:
+class PendingStep:
     """A step that was queued, and what it will say.
 
     Attributes
@@ -41,7 +41,7 @@ class MadeStep:
         return loss, length
 
 
-class Descent:
+class OptimizerStep:
     """Moves weights against their gradients; a step whose loss or gradient is not a number is left out.
 
     The device leaves it out by itself: such a loss or gradient makes every gradient NaN, which torch's `GradScaler`
@@ -70,16 +70,16 @@ class Descent:
     """
 
     def __init__(
-        self, weights: Iterable[torch.nn.Parameter], config: TrainingConfig, hardware: Hardware, n_steps: int
+        self, weights: Iterable[torch.nn.Parameter], config: TrainingConfig, hardware: ComputeDevice, n_steps: int
     ) -> None:
         self._weights = list(weights)
-        self._clip = config.clip_gradient or math.inf
+        self._clip = config.max_grad_norm or math.inf
         self._one = torch.ones((), device=hardware.device)
         self.optimizer = make_optimizer(self._weights, config, n_steps)
         self.is_scaled = hardware.dtype is torch.float16
         self.scaler = torch.amp.GradScaler(hardware.device.type, init_scale=2.0**16 if self.is_scaled else 1.0)
 
-    def step(self, loss: torch.Tensor) -> MadeStep:
+    def step(self, loss: torch.Tensor) -> PendingStep:
         """Queue a step down the gradient of a loss, a number."""
         scale = self.scaler.scale(self._one)
         self.optimizer.zero_grad(set_to_none=True)
@@ -89,14 +89,14 @@ class Descent:
         clip_grads_with_norm_(self._weights, self._clip, length)
         self.scaler.step(self.optimizer)
         self.scaler.update(None if self.is_scaled else 1.0)
-        return _sent(torch.stack([loss.detach(), length]))
+        return _to_host(torch.stack([loss.detach(), length]))
 
 
-def _sent(numbers: torch.Tensor) -> MadeStep:
+def _to_host(numbers: torch.Tensor) -> PendingStep:
     if numbers.device.type != "cuda":
-        return MadeStep(numbers.cpu(), None)
+        return PendingStep(numbers.cpu(), None)
     there = numbers.to("cpu", non_blocking=True)  # into pinned memory, which torch takes by itself
-    return MadeStep(there, torch.cuda.current_stream().record_event())
+    return PendingStep(there, torch.cuda.current_stream().record_event())
 
 
 _FUSED_ON = ("cpu", "cuda")  # where fused optimisers can leave out a step

@@ -12,7 +12,7 @@ _HEADING = """QPushButton {
 }"""
 
 
-class Folded(QCollapsible):
+class CollapsibleSection(QCollapsible):
     """A heading with an arrow that shows and hides what is below it.
 
     Parameters

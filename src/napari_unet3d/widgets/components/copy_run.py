@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtGui import QAction, QGuiApplication
 from qtpy.QtWidgets import QMenu, QPushButton
 
-from napari_unet3d.configs.snippets import RunText
+from napari_unet3d.configs.snippets import RunSnippet
 
 if TYPE_CHECKING:
     from napari_unet3d.widgets.components.dock import Dock
@@ -25,7 +25,7 @@ class CopyButton(QPushButton):
         Gives the run in the form; it raises a `UserError` when something is missing or has no path.
     """
 
-    def __init__(self, dock: Dock, text: Callable[[], RunText]) -> None:
+    def __init__(self, dock: Dock, text: Callable[[], RunSnippet]) -> None:
         super().__init__("Copy")
         self.setToolTip("Copy exactly this run as a command, for a terminal or a cluster, or as Python code.")
         self.setStyleSheet("QPushButton { padding-right: 16px; }")  # for the arrow, which napari draws over the word

@@ -19,10 +19,10 @@ from qtpy.QtWidgets import (
 
 from napari_unet3d.data.dataset import file_name
 from napari_unet3d.errors import UserError
-from napari_unet3d.session.preferences import recall, remember
+from napari_unet3d.session.preferences import load_preference, save_preference
 
 
-def is_wanted(parent: QWidget, title: str, question: str, *, by_default: bool = False) -> bool:
+def confirm(parent: QWidget, title: str, question: str, *, by_default: bool = False) -> bool:
     """Ask with OK and Cancel whether to go on.
 
     Parameters
@@ -106,7 +106,7 @@ def ask_for_file(
     UserError
         When a file would be replaced that the dialog has not asked about.
     """
-    known = recall(_KEY)
+    known = load_preference(_KEY)
     start = folder or (Path(known) if isinstance(known, str) else Path.home())
     pattern = " ".join(f"*{suffix}" for suffix in suffixes)
     chosen, _ = QFileDialog.getSaveFileName(parent, title, str(start / f"{file_name(name)}{suffixes[0]}"), pattern)
@@ -117,5 +117,5 @@ def ask_for_file(
         path = path.with_name(f"{path.name}{suffixes[0]}")
         if path.exists():
             raise UserError(f"{path} exists already. Give its name with the ending to replace it.")
-    remember(_KEY, str(path.parent))
+    save_preference(_KEY, str(path.parent))
     return path

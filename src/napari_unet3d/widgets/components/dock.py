@@ -18,7 +18,7 @@ from napari_unet3d.widgets.components.footer import Footer
 from napari_unet3d.widgets.components.run_bar import MessageLine, RunBar
 from napari_unet3d.widgets.jobs.close_guard import guard_closing
 from napari_unet3d.widgets.jobs.jobs import Job, jobs_of
-from napari_unet3d.widgets.viewer.helper_layers import is_aid
+from napari_unet3d.widgets.viewer.helper_layers import is_helper
 
 
 class ScrollDock(QScrollArea):
@@ -103,7 +103,7 @@ class Dock(ScrollDock):
         kinds = get_args(annotation) or (annotation,)
         # Magicgui's own menus know one type of layer only.
         box = ComboBox(
-            choices=lambda _: [layer for layer in self.viewer.layers if isinstance(layer, kinds) and not is_aid(layer)],
+            choices=lambda _: [layer for layer in self.viewer.layers if isinstance(layer, kinds) and not is_helper(layer)],
             nullable=NoneType in kinds,
             tooltip=tooltip,
         )
@@ -162,7 +162,7 @@ class Dock(ScrollDock):
         dock.come_forward()
         return dock
 
-    def come_forward(self) -> None:
+    def raise_tab(self) -> None:
         """Bring the dock before others that share its place as tabs."""
         if (mine := _dock_widget_of(self)) is not None:
             mine.show()
@@ -182,12 +182,12 @@ class Dock(ScrollDock):
         """Give the first selected layer of a type in the viewer, or None."""
         return next((layer for layer in self.viewer.layers.selection if isinstance(layer, kind)), None)
 
-    def follow(self, emitter: Any, slot: Callable[[], None]) -> None:
+    def connect_viewer(self, emitter: Any, slot: Callable[[], None]) -> None:
         """Connect a slot to an event of the viewer for as long as the dock exists."""
         emitter.connect(slot)
         self.destroyed.connect(lambda: emitter.disconnect(slot))
 
-    def find_job(self, *, ended_too: bool = False) -> None:
+    def attach_to_job(self, *, ended_too: bool = False) -> None:
         """Show the job that another copy of this dock started, now or later.
 
         Parameters
@@ -199,7 +199,7 @@ class Dock(ScrollDock):
         job = self.jobs.latest(self.kind)
         if job is None or not (job.is_running or ended_too):
             return
-        for event in job.kept:
+        for event in job.replayed:
             self.on_event(event)
         if job.is_running:
             self._on_started(job)

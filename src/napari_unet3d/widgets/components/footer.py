@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
-from napari_unet3d.widgets.components.dialogs import is_wanted
+from napari_unet3d.widgets.components.dialogs import confirm
 from napari_unet3d.widgets.components.keys import bind_key
 from napari_unet3d.widgets.components.keys_window import KeysWindow
 from napari_unet3d.widgets.viewer.helper_layers import layers_to_tidy
@@ -64,7 +64,7 @@ class Footer(QWidget):
         names = [layer.name for layer in layers[:_MOST_NAMES]] + ["…"] * (len(layers) > _MOST_NAMES)
         count = f"{len(layers)} hidden layer{'' if len(layers) == 1 else 's'}"
         question = f"Remove {count} of earlier volumes?\n\n" + "\n".join(names)
-        if is_wanted(self, "Tidy layers?", question, by_default=True):
+        if confirm(self, "Tidy layers?", question, by_default=True):
             for layer in layers:
                 self._dock.viewer.layers.remove(layer)
             self._dock.message.show_message(f"Removed {count}.")

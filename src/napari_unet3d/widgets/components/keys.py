@@ -26,7 +26,7 @@ class BoundKey:
     """
 
     key: str
-    words: str
+    description: str
     dock: str
 
 

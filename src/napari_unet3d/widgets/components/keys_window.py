@@ -10,7 +10,7 @@ from napari.settings import get_settings
 from qtpy.QtWidgets import QTextBrowser, QWidget
 
 from napari_unet3d.widgets.components.keys import bound_keys
-from napari_unet3d.widgets.components.window import SideWindow
+from napari_unet3d.widgets.components.window import PluginWindow
 
 # Napari's names of actions, what they do in the words of our docks, and the keys of napari 0.9.
 _VIEW = (
@@ -37,7 +37,7 @@ _LABELS = (
 )
 
 
-class KeysWindow(SideWindow):
+class KeysWindow(PluginWindow):
     """Lists keys and what they do while the image has the focus.
 
     Parameters
@@ -66,7 +66,7 @@ def napari_key(action: str | None, usual: str) -> str:
 
 
 def _page(viewer: Any) -> str:
-    ours = [(key.key.replace("-", "+"), f"{key.words} ({key.dock})") for key in bound_keys(viewer)]
+    ours = [(key.key.replace("-", "+"), f"{key.description} ({key.dock})") for key in bound_keys(viewer)]
     sections = {
         "Open docks": ours,
         "View": [(napari_key(action, usual), words) for action, words, usual in _VIEW],

@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_unet3d.errors import UserError
-from napari_unet3d.formatting import duration_words
+from napari_unet3d.formatting import format_duration
 from napari_unet3d.session.progress import Progress
 from napari_unet3d.widgets.jobs.jobs import Job
 
@@ -213,7 +213,7 @@ class RunBar(QWidget):
         if self._job is not None and self._job.is_paused:
             self.bar.setFormat("paused" if progress is None else "%p % · paused")
         elif progress is not None:
-            left = "" if progress.seconds_left is None else f" · {duration_words(progress.seconds_left)} left"
+            left = "" if progress.seconds_left is None else f" · {format_duration(progress.seconds_left)} left"
             self.bar.setFormat(f"%p %{left}")
 
     def _on_ended(self) -> None:
@@ -240,7 +240,7 @@ def heading(text: str) -> QLabel:
     return label
 
 
-def line() -> QLabel:
+def wrapping_label() -> QLabel:
     """Make a line of words that wraps and never widens its dock."""
     label = QLabel()
     label.setWordWrap(True)

@@ -139,7 +139,7 @@ class ScoresTable(QTableWidget):
         """Add a row and one for each class, or replace those of the same volume."""
         if not bold:
             self._scores[scores.name] = scores
-        if scores.objects is not None:  # they are measured last: until then their columns stay, with dashes
+        if scores.instances is not None:  # they are measured last: until then their columns stay, with dashes
             self._set_columns(_OBJECTS)
         first = self._rows_for(scores.name, 1 + len(scores.classes))
         self._fill(first, scores.name, scores, bold=bold)

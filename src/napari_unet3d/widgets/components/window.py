@@ -6,7 +6,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDialog, QPushButton, QVBoxLayout, QWidget
 
 
-class SideWindow(QDialog):
+class PluginWindow(QDialog):
     """What is shown, and below it the button that closes the window for good.
 
     Parameters

@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_unet3d.data.checks import CheckEvent, Finding, PairChecked, Severity, check_events
+from napari_unet3d.data.checks import CheckEvent, Issue, PairChecked, Severity, check_events
 from napari_unet3d.data.dataset import (
     add_sample,
     clean_dataset,
@@ -31,16 +31,16 @@ from napari_unet3d.data.dataset import (
     files_to_keep,
     read_pair,
 )
-from napari_unet3d.data.pairs import Pair, Part, list_pairs, pairing_notice, provenance_file
+from napari_unet3d.data.pairs import Pair, Subset, list_pairs, pairing_notice, provenance_file
 from napari_unet3d.data.provenance import read_provenance
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.session.progress import Progress
-from napari_unet3d.widgets.components.dialogs import CleanDialog, is_wanted, kept_words
+from napari_unet3d.widgets.components.dialogs import CleanDialog, confirm, kept_words
 from napari_unet3d.widgets.components.dock import Dock
 from napari_unet3d.widgets.components.run_bar import RunBar, add_row, heading
 from napari_unet3d.widgets.forms.form import compact_form_layout
-from napari_unet3d.widgets.forms.path_edit import PathBox
+from napari_unet3d.widgets.forms.path_edit import PathEdit
 from napari_unet3d.widgets.jobs.jobs import Job
 from napari_unet3d.widgets.viewer import layers
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
@@ -65,16 +65,16 @@ class DatasetDock(Dock):
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(napari_viewer)
-        self.folder = PathBox("d", "dataset", "Folder that holds train|test/images|labels.")
+        self.folder = PathEdit("d", "dataset", "Folder that holds train|test/images|labels.")
         self.create_button = _button("Create folders", "Make train|test/images|labels in this folder.", self._create)
         self.column.addWidget(heading("Dataset folder"))
         self.column.addWidget(self.folder)
         self._add_list()
         self._add_adding()
         self.folder.changed.connect(self.refresh)
-        self.follow(self.viewer.layers.selection.events.changed, self._choose_selected)
+        self.connect_viewer(self.viewer.layers.selection.events.changed, self._choose_selected)
         self.refresh()
-        self.find_job()
+        self.attach_to_job()
 
     def _add_list(self) -> None:
         self.list = QTreeWidget()
@@ -112,8 +112,8 @@ class DatasetDock(Dock):
     def _add_adding(self) -> None:
         self.image_layer = self.layer_box(Image, "The image of the new volume; its name becomes the file's.")
         self.labels_layer = self.layer_box(Labels, "The labels of the new volume, of the same shape.")
-        self.train_button = _button("Add as train", "Write both layers to train/.", lambda: self._add(Part.TRAIN))
-        self.test_button = _button("Add as test", "Write both layers to test/.", lambda: self._add(Part.TEST))
+        self.train_button = _button("Add as train", "Write both layers to train/.", lambda: self._add(Subset.TRAIN))
+        self.test_button = _button("Add as test", "Write both layers to test/.", lambda: self._add(Subset.TEST))
         rows = compact_form_layout()
         rows.addRow("Image", self.image_layer.native)
         rows.addRow("Labels", self.labels_layer.native)
@@ -162,7 +162,7 @@ class DatasetDock(Dock):
         with self.message.explaining():
             self.jobs.start(self.kind, f"Open {pair.name}", lambda: _read(pair))
 
-    def _add(self, part: Part) -> None:
+    def _add(self, part: Subset) -> None:
         with self.message.explaining():
             folder = self.folder.require("a folder for the dataset")
             if (labels := self.labels_layer.value) is None:
@@ -173,15 +173,15 @@ class DatasetDock(Dock):
                 return
             self.jobs.start(self.kind, f"Add {sample.name}", lambda: _write(folder, sample, part, overwrite))
 
-    def _may_replace(self, part: Part, name: str) -> bool:
-        return is_wanted(self, "Replace volume?", f"The {part} part has a volume '{name}' already. Replace it?")
+    def _may_replace(self, part: Subset, name: str) -> bool:
+        return confirm(self, "Replace volume?", f"The {part} part has a volume '{name}' already. Replace it?")
 
     def _check(self) -> None:
         with self.message.explaining():
             folder = self.folder.require("a dataset folder")
             self.findings.clear()
             self.jobs.start(
-                self.kind, "Check the dataset", lambda: check_events(folder), measure=_measure, keep=(Finding,)
+                self.kind, "Check the dataset", lambda: check_events(folder), progress=_measure, replay=(Issue,)
             )
 
     def _clean(self) -> None:
@@ -202,10 +202,10 @@ class DatasetDock(Dock):
         match event:
             case Sample():
                 self.image_layer.value, self.labels_layer.value = layers.show_sample(self.viewer, event)
-            case Pair(name=name, part=part):
+            case Pair(name=name, subset=part):
                 self.refresh()
                 self.message.show_message(f"Added '{name}' to {part}.")
-            case Finding():
+            case Issue():
                 self.findings.addItem(_finding_item(self, event))
                 self.findings.show()
             case PairChecked():
@@ -216,11 +216,11 @@ class DatasetDock(Dock):
         self._enable_buttons()
         if job.message or not job.title.startswith("Check"):
             return
-        n_errors = sum(finding.severity is Severity.ERROR for finding in job.kept)
-        n_warnings = len(job.kept) - n_errors
+        n_errors = sum(finding.severity is Severity.ERROR for finding in job.replayed)
+        n_warnings = len(job.replayed) - n_errors
         if job.stopped:
             self.message.show_message("The check was stopped; the list below is not complete.", "warning")
-        elif not job.kept:
+        elif not job.replayed:
             self.message.show_message("The check found no problems; the dataset is ready for training.")
         else:
             self.message.show_message(
@@ -241,17 +241,17 @@ def _row(pair: Pair) -> QTreeWidgetItem:
         state = "no image"
     elif pair.labels is None:
         state = "missing"
-    elif pair.annotated is not None:
+    elif pair.label_mask is not None:
         state = "✓ in part"
     else:
         state = "by order" if pair.matched_by_order else "✓"
-    row = QTreeWidgetItem([pair.name, str(pair.part.value), state])
+    row = QTreeWidgetItem([pair.name, str(pair.subset.value), state])
     row.setData(0, Qt.ItemDataRole.UserRole, pair)
-    row.setToolTip(0, "\n".join(str(path) for path in (pair.image, pair.labels, pair.annotated) if path is not None))
+    row.setToolTip(0, "\n".join(str(path) for path in (pair.image, pair.labels, pair.label_mask) if path is not None))
     return row
 
 
-def _finding_item(widget: QWidget, finding: Finding) -> QListWidgetItem:
+def _finding_item(widget: QWidget, finding: Issue) -> QListWidgetItem:
     is_error = finding.severity is Severity.ERROR
     pixmap = QStyle.StandardPixmap.SP_MessageBoxCritical if is_error else QStyle.StandardPixmap.SP_MessageBoxWarning
     style = widget.style()
@@ -271,24 +271,24 @@ def _measure(event: CheckEvent) -> Progress | None:
 
 def _read(pair: Pair) -> Iterator[Sample]:
     # The same name may stand in both parts; the layer says which it is.
-    yield replace(read_pair(pair), name=f"{pair.name} ({pair.part})")
+    yield replace(read_pair(pair), name=f"{pair.name} ({pair.subset})")
 
 
-def _named_for(part: Part, sample: Sample) -> Sample:
+def _named_for(part: Subset, sample: Sample) -> Sample:
     """Take the part off the name of a volume that was opened from it, so that a corrected one replaces it."""
     return replace(sample, name=sample.name.removesuffix(f" ({part})"))
 
 
-def _write(folder: Path, sample: Sample, part: Part, overwrite: bool) -> Iterator[Pair]:
-    if overwrite and sample.annotated is not None:  # a corrected volume stays one
+def _write(folder: Path, sample: Sample, part: Subset, overwrite: bool) -> Iterator[Pair]:
+    if overwrite and sample.label_mask is not None:  # a corrected volume stays one
         name = file_name(sample.name).casefold()
         old = next(pair for pair in list_pairs(folder, part) if pair.name.casefold() == name)
-        known = None if old.annotated is None else read_provenance(provenance_file(old.annotated))
+        known = None if old.label_mask is None else read_provenance(provenance_file(old.label_mask))
         sample = replace(sample, origin=known)
     yield add_sample(folder, sample, part, overwrite=overwrite)
 
 
-def _is_taken(folder: Path, part: Part, name: str) -> bool:
+def _is_taken(folder: Path, part: Subset, name: str) -> bool:
     if not (folder / part / "images").is_dir():
         return False
     return any(pair.name.casefold() == file_name(name).casefold() for pair in list_pairs(folder, part))

@@ -12,11 +12,11 @@ from qtpy.QtCore import QUrl
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from napari_unet3d.data.pairs import Part, list_pairs
+from napari_unet3d.data.pairs import Subset, list_pairs
 from napari_unet3d.errors import UserError
 from napari_unet3d.inference.events import ModelLoaded
 from napari_unet3d.runs.run_files import read_run_files
-from napari_unet3d.session.preferences import recall, remember
+from napari_unet3d.session.preferences import load_preference, save_preference
 from napari_unet3d.session.progress import prediction_progress
 from napari_unet3d.widgets.components.dialogs import ask_for_file
 from napari_unet3d.widgets.components.run_bar import RunBar
@@ -35,7 +35,7 @@ class ReportWritten:
     path: Path
 
 
-class ReportPart(QWidget):
+class ReportPanel(QWidget):
     """Writes the page about a run as a job, and opens it in the browser; hidden while there is no run.
 
     Parameters
@@ -64,8 +64,8 @@ class ReportPart(QWidget):
         self.with_test_set.setToolTip(
             "Predict the test volumes of the dataset first; metrics, figures and errors stay in the run folder."
         )
-        self.with_test_set.setChecked(recall(_KEY) is not False)
-        self.with_test_set.toggled.connect(lambda checked: remember(_KEY, checked))
+        self.with_test_set.setChecked(load_preference(_KEY) is not False)
+        self.with_test_set.toggled.connect(lambda checked: save_preference(_KEY, checked))
         self.run_bar = RunBar("Report…", also=[self.with_test_set], stop_text="Cancel")
         self.run_bar.start_button.setToolTip(
             "Write one page about this run: curves, settings, metrics, slices and the worst errors."
@@ -114,7 +114,7 @@ class ReportPart(QWidget):
                 return
             dataset = self._dataset if self.with_test_set.isChecked() else None
             events = partial(_write, run, dataset, path)
-            job = self._dock.jobs.start("report", f"Report on {run.name}", events, measure=prediction_progress)
+            job = self._dock.jobs.start("report", f"Report on {run.name}", events, progress=prediction_progress)
             self._written = None
             self.open_button.hide()
             self.run_bar.watch(job)
@@ -147,7 +147,7 @@ def _dataset_with_test_set(run: Path) -> Path | None:
     if dataset is None or not dataset.is_dir():
         return None
     try:
-        pairs = list_pairs(dataset, Part.TEST)
+        pairs = list_pairs(dataset, Subset.TEST)
     except UserError:
         return None
     return dataset if pairs and all(pair.image and pair.labels for pair in pairs) else None

@@ -13,8 +13,8 @@ from qtpy.QtWidgets import QAbstractSpinBox, QComboBox, QHBoxLayout, QLabel, QPu
 from napari_unet3d.configs import Axis
 from napari_unet3d.evaluation.metrics.types import Scores, mean_scores
 from napari_unet3d.evaluation.reports.score_files import write_metrics
-from napari_unet3d.session.comparison import Outcome, measure
-from napari_unet3d.session.preferences import recall, remember
+from napari_unet3d.session.comparison import Comparison, add_slow_metrics
+from napari_unet3d.session.preferences import load_preference, save_preference
 from napari_unet3d.widgets.components.dialogs import ask_for_file
 from napari_unet3d.widgets.components.run_bar import add_row
 
@@ -49,7 +49,7 @@ class SaveResults(QWidget):
     def __init__(self, dock: Dock) -> None:
         super().__init__()
         self._dock = dock
-        self._outcome: Outcome | None = None
+        self._outcome: Comparison | None = None
         self._scores: tuple[Scores, ...] = ()
         self.metrics_button = QPushButton("Save metrics…")
         self.metrics_button.setToolTip("Save the scores as a table for spreadsheets (CSV), or for programs (JSON).")
@@ -69,7 +69,7 @@ class SaveResults(QWidget):
         self._scores = tuple(volumes)
         self.metrics_button.setEnabled(bool(volumes))
 
-    def show_outcome(self, outcome: Outcome | None) -> None:
+    def show_outcome(self, outcome: Comparison | None) -> None:
         """Offer to save a figure of the volume in view; without a truth there is nothing to compare."""
         self._outcome = outcome
         self.figure_button.setEnabled(outcome is not None and outcome.truth is not None)
@@ -106,7 +106,7 @@ class SaveResults(QWidget):
         for axis in Axis:
             self.axis.addItem(axis.value, axis.value)
         self.axis.setToolTip("The axis that the slices are cut along.")
-        known = recall(_KEY)
+        known = load_preference(_KEY)
         known = known if isinstance(known, dict) else {}
         n_slices = known.get("slices")
         if isinstance(n_slices, int):
@@ -116,26 +116,26 @@ class SaveResults(QWidget):
         self.axis.currentIndexChanged.connect(self._remember)
 
     def _remember(self, *_: object) -> None:
-        remember(_KEY, {"slices": self.n_slices.value(), "axis": self.axis.currentData()})
+        save_preference(_KEY, {"slices": self.n_slices.value(), "axis": self.axis.currentData()})
 
     def _lay_out(self) -> None:
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        add_words(column, self.n_slices, "slices along", self.axis, "in the figure")
+        sentence_row(column, self.n_slices, "slices along", self.axis, "in the figure")
         add_row(column, self.metrics_button, self.figure_button)
 
 
-def _measure_and_write(scores: Sequence[Scores], outcome: Outcome | None, path: Path) -> Iterator[_Saved]:
+def _measure_and_write(scores: Sequence[Scores], outcome: Comparison | None, path: Path) -> Iterator[_Saved]:
     volumes = list(scores)
     for place, each in enumerate(volumes):
         if each.nsd is None and outcome is not None and outcome.prediction.name == each.name:
-            for measured in measure(outcome):
+            for measured in add_slow_metrics(outcome):
                 volumes[place] = measured.scores or each
     write_metrics(path, volumes, mean_scores(volumes) if len(volumes) > 1 else None)
     yield _Saved("metrics are", path)
 
 
-def _draw(outcome: Outcome, axis: Axis, n_slices: int, path: Path) -> Iterator[_Saved]:
+def _draw(outcome: Comparison, axis: Axis, n_slices: int, path: Path) -> Iterator[_Saved]:
     from napari_unet3d.evaluation.reports.figure import slices_figure, write_figure  # matplotlib takes its time
 
     assert outcome.truth is not None
@@ -164,7 +164,7 @@ def number_box(tooltip: str, low: int, high: int, value: int) -> QSpinBox:
     return box
 
 
-def add_words(column: QVBoxLayout, *items: QWidget | str) -> None:
+def sentence_row(column: QVBoxLayout, *items: QWidget | str) -> None:
     """Add a row of words and boxes to a column, one after the other like a sentence."""
     row = QHBoxLayout()
     row.setSpacing(6)

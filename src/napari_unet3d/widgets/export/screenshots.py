@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from napari_unet3d.errors import UserError
-from napari_unet3d.files import written_beside
+from napari_unet3d.files import atomic_write
 from napari_unet3d.widgets.viewer.compat import canvas_size
 from napari_unet3d.widgets.viewer.navigation import camera_of
 from napari_unet3d.widgets.viewer.view_state import CameraState
@@ -24,7 +24,7 @@ _MOST_BYTES = 2**30  # of the frames of a turntable
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class TurntableSettings:
     """A full turn about the vertical of the view.
 
     Attributes
@@ -61,7 +61,7 @@ class Turn:
             )
 
 
-def take_picture(
+def render(
     viewer: Any, width: int, height: int, degrees: float = 0.0, view: CameraState | None = None
 ) -> NDArray[Any]:
     """Take a picture of the canvas in a size of its own; what is in view is in the picture, too.
@@ -127,5 +127,5 @@ def write_picture(path: Path, pixels: NDArray[Any]) -> None:
     """
     if path.suffix.lower() not in PICTURE_SUFFIXES:
         raise UserError(f"A picture cannot be written as '{path.name}'; choose a name that ends in .png, .jpg or .tif.")
-    with written_beside(path) as beside:
+    with atomic_write(path) as beside:
         Image.fromarray(pixels).save(beside)

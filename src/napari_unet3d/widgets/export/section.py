@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_unet3d.widgets.components.containers import Folded
+from napari_unet3d.widgets.components.containers import CollapsibleSection
 from napari_unet3d.widgets.export.results import SaveResults
 from napari_unet3d.widgets.export.view import SaveView
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from napari_unet3d.widgets.components.dock import Dock
 
 
-class SaveSection(Folded):
+class SaveSection(CollapsibleSection):
     """Metrics, figure, screenshot and turntable below one heading.
 
     Parameters

@@ -17,7 +17,7 @@ from napari_unet3d.evaluation.reports.animation import (
     check_animation_name,
     write_animation,
 )
-from napari_unet3d.widgets.export.screenshots import Turn, take_picture
+from napari_unet3d.widgets.export.screenshots import TurntableSettings, render
 from napari_unet3d.widgets.viewer.view_state import CameraState
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Turntable(QObject):
     def __init__(self, dock: Dock) -> None:
         super().__init__(dock)
         self._viewer, self._jobs = dock.viewer, dock.jobs
-        self._turn: Turn | None = None
+        self._turn: TurntableSettings | None = None
         self._path = Path()
         self._base: CameraState | None = None
         self._frames: list[NDArray[np.uint8]] = []
@@ -67,7 +67,7 @@ class Turntable(QObject):
         """Whether a turn is being taken or written."""
         return self._turn is not None
 
-    def start(self, path: Path, turn: Turn) -> None:
+    def start(self, path: Path, turn: TurntableSettings) -> None:
         """Begin a turn about the present view.
 
         Parameters
@@ -88,7 +88,7 @@ class Turntable(QObject):
         self._base = CameraState.of(self._viewer)
         self._timer.start()
 
-    def check(self, turn: Turn) -> None:
+    def check(self, turn: TurntableSettings) -> None:
         """Raise a `UserError` when the present view cannot be turned, or not in so many frames."""
         turn.check_memory()
         if self._viewer.dims.ndisplay != 3:
@@ -111,7 +111,7 @@ class Turntable(QObject):
             self._end("The turntable ended when the viewer was switched to 2D; no file was written.", failed=True)
             return
         degrees = turn.degrees[len(self._frames)]
-        self._frames.append(take_picture(self._viewer, turn.width, turn.height, degrees, self._base))
+        self._frames.append(render(self._viewer, turn.width, turn.height, degrees, self._base))
         self.progressed.emit(len(self._frames), 2 * turn.n_frames)
         if self._turn is None:  # cancelled by who heard of it
             return
@@ -120,7 +120,7 @@ class Turntable(QObject):
         else:
             self._write(turn)
 
-    def _write(self, turn: Turn) -> None:
+    def _write(self, turn: TurntableSettings) -> None:
         frames, self._frames = self._frames, []
         events = partial(write_animation, self._path, frames, turn.seconds)
         try:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_unet3d.evaluation.reports.animation import SUFFIXES
-from napari_unet3d.session.preferences import recall, remember
+from napari_unet3d.session.preferences import load_preference, save_preference
 from napari_unet3d.widgets.components.dialogs import ask_for_file
 from napari_unet3d.widgets.components.run_bar import add_row
-from napari_unet3d.widgets.export.results import add_words, number_box
-from napari_unet3d.widgets.export.screenshots import PICTURE_SUFFIXES, Turn, take_picture, write_picture
+from napari_unet3d.widgets.export.results import sentence_row, number_box
+from napari_unet3d.widgets.export.screenshots import PICTURE_SUFFIXES, TurntableSettings, render, write_picture
 from napari_unet3d.widgets.export.turntable import Turntable
 
 if TYPE_CHECKING:
@@ -69,12 +69,12 @@ class SaveView(QWidget):
         with self._dock.message.explaining():
             path = ask_for_file(self, "Save screenshot", "screenshot", PICTURE_SUFFIXES)
             if path is not None:
-                write_picture(path, take_picture(self._dock.viewer, self.width_box.value(), self.height_box.value()))
+                write_picture(path, render(self._dock.viewer, self.width_box.value(), self.height_box.value()))
                 self._dock.message.show_message(f"The screenshot is in {path}")
 
     def _save_turntable(self) -> None:
         with self._dock.message.explaining():
-            turn = Turn(
+            turn = TurntableSettings(
                 self.seconds_box.value(), self.rate_box.value(), self.width_box.value(), self.height_box.value()
             )
             self.turntable.check(turn)
@@ -95,14 +95,14 @@ class SaveView(QWidget):
         self.cancel_button.setVisible(running)
 
     def _recall(self) -> None:
-        known = recall(_KEY)
+        known = load_preference(_KEY)
         for name, box in self._boxes.items():
             value = known.get(name) if isinstance(known, dict) else None
             if isinstance(value, int):
                 box.setValue(value)
 
     def _remember(self, *_: object) -> None:
-        remember(_KEY, {name: box.value() for name, box in self._boxes.items()})
+        save_preference(_KEY, {name: box.value() for name, box in self._boxes.items()})
 
     def _connect(self) -> None:
         for box in self._boxes.values():
@@ -116,8 +116,8 @@ class SaveView(QWidget):
     def _lay_out(self) -> None:
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        add_words(column, self.width_box, "×", self.height_box, "pixels")
-        add_words(column, "A turn in", self.seconds_box, "s at", self.rate_box, "frames per s")
+        sentence_row(column, self.width_box, "×", self.height_box, "pixels")
+        sentence_row(column, "A turn in", self.seconds_box, "s at", self.rate_box, "frames per s")
         add_row(column, self.screenshot_button, self.turntable_button)
         below = QHBoxLayout()
         below.addWidget(self.bar, 1)

@@ -9,11 +9,11 @@ from typing import Any, get_args, get_origin
 from magicgui.widgets import CheckBox, LineEdit
 from qtpy.QtWidgets import QAbstractSpinBox
 
-from napari_unet3d.widgets.forms.editors import Box, ChoiceBox, FloatBox, IntBox
-from napari_unet3d.widgets.forms.tuple_editors import ChecksBox, ListBox, ModeOrTripleBox, RowBox
+from napari_unet3d.widgets.forms.editors import FieldEditor, ChoiceEditor, FloatEditor, IntEditor
+from napari_unet3d.widgets.forms.tuple_editors import CheckListEditor, ListEditor, ModeOrTripleEditor, RowEditor
 
 
-def box_for(annotation: Any, bounds: Mapping[str, Any]) -> Box:
+def create_editor(annotation: Any, bounds: Mapping[str, Any]) -> FieldEditor:
     """Make the box for one setting.
 
     Parameters
@@ -34,35 +34,35 @@ def box_for(annotation: Any, bounds: Mapping[str, Any]) -> Box:
         elements = get_args(annotation)
         if elements[-1] is Ellipsis:
             return _list_box(elements[0], bounds)
-        return RowBox([box_for(element, bounds) for element in elements])
+        return RowEditor([create_editor(element, bounds) for element in elements])
     if annotation is bool:
         return _of_magicgui(CheckBox())
     if annotation is float:
-        return _zero_in_words(FloatBox(bounds.get("low"), bounds.get("high"), bounds.get("step")), bounds)
+        return _zero_in_words(FloatEditor(bounds.get("low"), bounds.get("high"), bounds.get("step")), bounds)
     if annotation is int:
-        return _zero_in_words(IntBox(bounds.get("low"), bounds.get("high")), bounds)
+        return _zero_in_words(IntEditor(bounds.get("low"), bounds.get("high")), bounds)
     if annotation is str:
         return _of_magicgui(LineEdit())
     if isinstance(annotation, type) and issubclass(annotation, Enum):
-        return ChoiceBox(tuple(annotation))
+        return ChoiceEditor(tuple(annotation))
     raise TypeError(f"There is no box for settings of type {annotation}")
 
 
-def _list_box(element: Any, bounds: Mapping[str, Any]) -> Box:
+def _list_box(element: Any, bounds: Mapping[str, Any]) -> FieldEditor:
     if get_origin(element) is not None:  # a mode or three numbers
         modes, number = get_args(element)
-        box = ModeOrTripleBox(tuple(modes), [box_for(number, bounds) for _ in range(3)])
+        box = ModeOrTripleEditor(tuple(modes), [create_editor(number, bounds) for _ in range(3)])
         if bounds.get("first") is not None:
             box.numbers = (bounds["first"],) * 3
         return box
-    return ListBox(element) if element in (str, float) else ChecksBox(tuple(element))
+    return ListEditor(element) if element in (str, float) else CheckListEditor(tuple(element))
 
 
-def _zero_in_words(box: Box, bounds: Mapping[str, Any]) -> Box:
+def _zero_in_words(box: FieldEditor, bounds: Mapping[str, Any]) -> FieldEditor:
     if isinstance(words := bounds.get("zero"), str) and isinstance(box.native, QAbstractSpinBox):
         box.native.setSpecialValueText(words)  # Qt shows it for the lowest value, which is 0
     return box
 
 
-def _of_magicgui(box: Any) -> Box:
+def _of_magicgui(box: Any) -> FieldEditor:
     return box  # type: ignore[no-any-return]  # its types are wider than those of `Box`

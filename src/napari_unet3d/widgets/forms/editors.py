@@ -16,7 +16,7 @@ from qtpy.QtWidgets import QAbstractSpinBox, QComboBox, QDoubleSpinBox, QSizePol
 _LARGEST_INT = 2**31 - 1  # of a Qt box
 
 
-class Box(Protocol):
+class FieldEditor(Protocol):
     """What a form needs of a box: a widget, a value that can be read and set, and a signal for changes."""
 
     value: Any
@@ -49,7 +49,7 @@ def ignore_stray_wheel(widget: QWidget) -> None:
         widget.installEventFilter(_WheelNeedsFocus(widget))
 
 
-class ChoiceBox:
+class ChoiceEditor:
     """A menu of an enum's members, shown by their `words`."""
 
     changed = Signal(object)
@@ -74,7 +74,7 @@ class ChoiceBox:
         self._combo.value = self._members.index(member)
 
 
-class IntBox:
+class IntEditor:
     """A whole number, in a box of Qt: the one of magicgui has no words for 0."""
 
     changed = Signal(int)
@@ -126,7 +126,7 @@ class PlainDoubleSpinBox(QDoubleSpinBox):
         return (QValidator.State.Acceptable if fits else QValidator.State.Intermediate), text, position
 
 
-class FloatBox:
+class FloatEditor:
     """A decimal number; it keeps the exact value that it was given until the user changes it."""
 
     changed = Signal(float)

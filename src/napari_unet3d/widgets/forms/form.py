@@ -11,18 +11,18 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
-from napari_unet3d.configs import Settings
+from napari_unet3d.configs import Config
 from napari_unet3d.errors import UserError
-from napari_unet3d.session.preferences import recall, remember
-from napari_unet3d.widgets.components.containers import Folded
-from napari_unet3d.widgets.forms.create_editor import box_for
-from napari_unet3d.widgets.forms.editors import Box
+from napari_unet3d.session.preferences import load_preference, save_preference
+from napari_unet3d.widgets.components.containers import CollapsibleSection
+from napari_unet3d.widgets.forms.create_editor import create_editor
+from napari_unet3d.widgets.forms.editors import FieldEditor
 
-Config = TypeVar("Config", bound=Settings)
+ConfigT = TypeVar("Config", bound=Config)
 _LABEL_WIDTH = 110  # about that of the longest common label, so that the boxes of all sections stand in line
 
 
-class SettingsForm(QWidget, Generic[Config]):
+class ConfigForm(QWidget, Generic[ConfigT]):
     """A form with one row per setting; folded sections hold what is rarely changed.
 
     Read `value` when the user starts something; it is a checked, frozen config. A choice that carries settings
@@ -47,13 +47,13 @@ class SettingsForm(QWidget, Generic[Config]):
     changed = Signal()
 
     def __init__(
-        self, config_class: type[Config], remember_as: str | None = None, *, without: Collection[str] = ()
+        self, config_class: type[ConfigT], remember_as: str | None = None, *, without: Collection[str] = ()
     ) -> None:
         super().__init__()
         self.config_class = config_class
         self._remember_as = remember_as
         self._quiet = False
-        self.boxes: dict[str, Box] = {}
+        self.editors: dict[str, FieldEditor] = {}
         self._labels: dict[str, QLabel] = {}
         self._locked: frozenset[str] = frozenset()
         self._sections: dict[str, _Section] = {}
@@ -72,11 +72,11 @@ class SettingsForm(QWidget, Generic[Config]):
         self.reset_button.clicked.connect(self.reset)
         column.addWidget(self.reset_button, alignment=Qt.AlignmentFlag.AlignRight)
         self._show(self._remembered() or config_class())
-        for name, box in self.boxes.items():
+        for name, box in self.editors.items():
             box.changed.connect(lambda *_, name=name: self._on_change(name))
 
     @property
-    def value(self) -> Config:
+    def value(self) -> ConfigT:
         """The settings as they stand in the form.
 
         Raises
@@ -87,7 +87,7 @@ class SettingsForm(QWidget, Generic[Config]):
         return self.config_class(**self._values())
 
     @value.setter
-    def value(self, config: Config) -> None:
+    def value(self, config: ConfigT) -> None:
         self._show(config)
         self._announce()
 
@@ -95,7 +95,7 @@ class SettingsForm(QWidget, Generic[Config]):
         """Set every row to its default."""
         self.value = self.config_class()
 
-    def lock(self, names: Collection[str]) -> None:
+    def set_locked(self, names: Collection[str]) -> None:
         """Leave some rows to something else, such as a model whose network is given; all others can be changed.
 
         Parameters
@@ -104,12 +104,12 @@ class SettingsForm(QWidget, Generic[Config]):
             Fields whose rows are disabled. Their values in the form stay as they are, see `free_values`.
         """
         self._locked = frozenset(names)
-        for name, box in self.boxes.items():
+        for name, box in self.editors.items():
             for widget in (self._labels[name], box.native):
                 widget.setEnabled(name not in self._locked)
 
     @property
-    def free_values(self) -> Config:
+    def unlocked_values(self) -> ConfigT:
         """The settings without those that are locked: these have their default and do not count as given by hand.
 
         Raises
@@ -127,8 +127,8 @@ class SettingsForm(QWidget, Generic[Config]):
         field = self.config_class.model_fields[name]
         extra = field.json_schema_extra
         assert isinstance(extra, dict)  # `setting` always writes one
-        box = box_for(field.annotation, extra)
-        self.boxes[name] = box
+        box = create_editor(field.annotation, extra)
+        self.editors[name] = box
         words = self.config_class.label_of(name)
         label = QLabel(words[0].upper() + words[1:])
         label.setMinimumWidth(_LABEL_WIDTH)
@@ -141,19 +141,19 @@ class SettingsForm(QWidget, Generic[Config]):
 
     def _values(self) -> dict[str, Any]:
         """Give what the rows in view say."""
-        values = {name: box.value for name, box in self.boxes.items()}
-        return {name: value for name, value in values.items() if self.config_class.matters(name, values)}
+        values = {name: box.value for name, box in self.editors.items()}
+        return {name: value for name, value in values.items() if self.config_class.is_relevant(name, values)}
 
-    def _show(self, config: Config) -> None:
+    def _show(self, config: ConfigT) -> None:
         with self._quietly():
-            for name, box in self.boxes.items():
+            for name, box in self.editors.items():
                 box.value = getattr(config, name)
         self._tell_changes()
 
     def _on_change(self, name: str) -> None:
         if self._quiet:
             return
-        chosen = self.boxes[name].value
+        chosen = self.editors[name].value
         if isinstance(chosen, Enum):
             self._show_settings_of(name, chosen)
         self._announce()
@@ -164,8 +164,8 @@ class SettingsForm(QWidget, Generic[Config]):
             return
         fresh = self.config_class(**{name: chosen})  # what another choice had set goes back to its default
         with self._quietly():
-            for key in carried & self.boxes.keys():
-                self.boxes[key].value = getattr(fresh, key)
+            for key in carried & self.editors.keys():
+                self.editors[key].value = getattr(fresh, key)
 
     def _announce(self) -> None:
         self._tell_changes()
@@ -175,7 +175,7 @@ class SettingsForm(QWidget, Generic[Config]):
     def _tell_changes(self) -> None:
         """Show the rows that have a meaning, and count in the headings those that are not at their default."""
         values, defaults = self._values(), self.config_class()
-        for name, box in self.boxes.items():
+        for name, box in self.editors.items():
             for widget in (self._labels[name], box.native):
                 widget.setVisible(name in values)
         for group, section in self._sections.items():
@@ -186,12 +186,12 @@ class SettingsForm(QWidget, Generic[Config]):
         if self._remember_as is None:
             return
         try:
-            remember(self._remember_as, self.value.model_dump(mode="json"))
+            save_preference(self._remember_as, self.value.model_dump(mode="json"))
         except UserError:  # half-way between two values that go together; the next change is kept again
             return
 
-    def _remembered(self) -> Config | None:
-        values = recall(self._remember_as) if self._remember_as is not None else None
+    def _remembered(self) -> ConfigT | None:
+        values = load_preference(self._remember_as) if self._remember_as is not None else None
         if not isinstance(values, dict):
             return None
         try:
@@ -208,7 +208,7 @@ class SettingsForm(QWidget, Generic[Config]):
             self._quiet = False
 
 
-class _Section(Folded):
+class _Section(CollapsibleSection):
     """A folded part of a form; its heading counts the values that are not the defaults."""
 
     def __init__(self, heading: str) -> None:
@@ -233,7 +233,7 @@ def compact_form_layout() -> QFormLayout:
     return rows
 
 
-def _group_of(config_class: type[Settings], name: str) -> Any:
+def _group_of(config_class: type[Config], name: str) -> Any:
     extra = config_class.model_fields[name].json_schema_extra
     return extra.get("group") if isinstance(extra, dict) else None
 

@@ -11,7 +11,7 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.session.recent_runs import recent_runs
 
 
-class ModelBox(QWidget):
+class ModelPicker(QWidget):
     """A line for the path of a model or run folder; its menu holds the recent ones, the newest first.
 
     Parameters

@@ -11,7 +11,7 @@ from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QHBoxLayout, QWidget
 
 from napari_unet3d.errors import UserError
-from napari_unet3d.session.preferences import recall, remember
+from napari_unet3d.session.preferences import load_preference, save_preference
 
 
 class _Changes(QObject):
@@ -23,7 +23,7 @@ class _Changes(QObject):
 _changes = _Changes()
 
 
-class PathBox(QWidget):
+class PathEdit(QWidget):
     """A line for a path and a button that opens the system's chooser; the last path is remembered.
 
     Parameters
@@ -52,7 +52,7 @@ class PathBox(QWidget):
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self._edit.native)
-        if isinstance(path := recall(remember_as), str):
+        if isinstance(path := load_preference(remember_as), str):
             self._edit.value = Path(path)
         self._edit.changed.connect(self._on_change)
         _changes.happened.connect(self._follow)
@@ -86,7 +86,7 @@ class PathBox(QWidget):
 
     def _on_change(self) -> None:
         if self.value is not None:
-            remember(self._remember_as, str(self.value))
+            save_preference(self._remember_as, str(self.value))
             _changes.happened.emit(self._remember_as, str(self.value))
         self.changed.emit()
 

@@ -8,13 +8,13 @@ from typing import Generic, TypeVar
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QRadioButton, QWidget
 
-from napari_unet3d.configs.base import Choice
-from napari_unet3d.session.preferences import recall, remember
+from napari_unet3d.configs.base import ChoiceEnum
+from napari_unet3d.session.preferences import load_preference, save_preference
 
-Kind = TypeVar("Kind", bound=Choice)
+Kind = TypeVar("Kind", bound=ChoiceEnum)
 
 
-class ChoiceRow(QWidget, Generic[Kind]):
+class RadioRow(QWidget, Generic[Kind]):
     """One radio button for each kind, side by side; at first the one that a person chose last.
 
     Parameters
@@ -36,7 +36,7 @@ class ChoiceRow(QWidget, Generic[Kind]):
     def __init__(self, kinds: Mapping[Kind, str], remember_as: str) -> None:
         super().__init__()
         self._remember_as = remember_as
-        self.buttons = {kind: QRadioButton(kind.words) for kind in kinds}
+        self.buttons = {kind: QRadioButton(kind.label) for kind in kinds}
         row, group = QHBoxLayout(self), QButtonGroup(self)
         row.setContentsMargins(0, 0, 0, 0)
         for kind, button in self.buttons.items():
@@ -45,7 +45,7 @@ class ChoiceRow(QWidget, Generic[Kind]):
             row.addWidget(button)
         row.addStretch(1)
         group.buttonClicked.connect(self._on_click)
-        known = recall(remember_as)
+        known = load_preference(remember_as)
         self.value = next((kind for kind in kinds if kind == known), next(iter(kinds)))
 
     @property
@@ -59,7 +59,7 @@ class ChoiceRow(QWidget, Generic[Kind]):
 
     def keep(self) -> None:
         """Remember what is chosen."""
-        remember(self._remember_as, self.value.value)
+        save_preference(self._remember_as, self.value.value)
 
     def _on_click(self) -> None:
         self.keep()

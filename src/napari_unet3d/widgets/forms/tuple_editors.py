@@ -9,17 +9,17 @@ from magicgui.widgets import CheckBox, ComboBox
 from psygnal import Signal
 from qtpy.QtWidgets import QAbstractSpinBox, QHBoxLayout, QLineEdit, QSizePolicy, QWidget
 
-from napari_unet3d.widgets.forms.editors import Box, ignore_stray_wheel
+from napari_unet3d.widgets.forms.editors import FieldEditor, ignore_stray_wheel
 
 _NARROW = "QAbstractSpinBox { min-width: 0px; padding: 1px 4px; }"  # napari's style asks for 70 px and two buttons
 
 
-class RowBox:
+class RowEditor:
     """Small boxes side by side, for (z, y, x) or (from, to)."""
 
     changed = Signal(tuple)
 
-    def __init__(self, boxes: Sequence[Box]) -> None:
+    def __init__(self, boxes: Sequence[FieldEditor]) -> None:
         self._boxes = tuple(boxes)
         self.native = QWidget()
         layout = QHBoxLayout(self.native)
@@ -46,7 +46,7 @@ class RowBox:
             box.value = value
 
 
-class ModeOrTripleBox:
+class ModeOrTripleEditor:
     """A menu of modes and, while its last entry is chosen, three small boxes for z, y, x.
 
     The value is a tuple of one mode or of three numbers, as the settings have it.
@@ -54,9 +54,9 @@ class ModeOrTripleBox:
 
     changed = Signal(tuple)
 
-    def __init__(self, modes: Sequence[Any], boxes: Sequence[Box]) -> None:
+    def __init__(self, modes: Sequence[Any], boxes: Sequence[FieldEditor]) -> None:
         self._modes = tuple(modes)
-        self._row = RowBox(boxes)
+        self._row = RowEditor(boxes)
         texts = [*(mode.words for mode in self._modes), "z y x"]
         self._combo = ComboBox(choices=[(text, index) for index, text in enumerate(texts)])
         self.native = QWidget()
@@ -100,7 +100,7 @@ class ModeOrTripleBox:
         self.changed.emit(self.value)
 
 
-class ListBox:
+class ListEditor:
     """A line of texts or numbers with commas between them; the value is the tuple of them."""
 
     changed = Signal(tuple)
@@ -138,7 +138,7 @@ class ListBox:
             self.changed.emit(value)
 
 
-class ChecksBox:
+class CheckListEditor:
     """A check box per member of an enum; the value are the checked members in their order."""
 
     changed = Signal(tuple)

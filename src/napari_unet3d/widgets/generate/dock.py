@@ -12,7 +12,7 @@ from napari.layers import Image, Labels, Points
 from qtpy.QtWidgets import QPushButton
 
 from napari_unet3d.configs import SyntheticConfig
-from napari_unet3d.configs.snippets import RunText, generation_text
+from napari_unet3d.configs.snippets import RunSnippet, generation_snippet
 from napari_unet3d.data.events import (
     DatasetEvent,
     DatasetWritten,
@@ -25,11 +25,11 @@ from napari_unet3d.data.events import (
 from napari_unet3d.errors import UserError
 from napari_unet3d.session.progress import Progress
 from napari_unet3d.widgets.components.copy_run import CopyButton
-from napari_unet3d.widgets.components.dialogs import is_wanted
+from napari_unet3d.widgets.components.dialogs import confirm
 from napari_unet3d.widgets.components.dock import Dock
 from napari_unet3d.widgets.components.run_bar import RunBar, add_row, heading
-from napari_unet3d.widgets.forms.form import SettingsForm, compact_form_layout
-from napari_unet3d.widgets.forms.path_edit import PathBox
+from napari_unet3d.widgets.forms.form import ConfigForm, compact_form_layout
+from napari_unet3d.widgets.forms.path_edit import PathEdit
 from napari_unet3d.widgets.jobs.jobs import Job
 from napari_unet3d.widgets.viewer import layers
 from napari_unet3d.widgets.viewer.from_layers import objects_from_layer, positions_from_points
@@ -54,13 +54,13 @@ class GenerateDock(Dock):
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(napari_viewer)
-        self.form = SettingsForm(SyntheticConfig, "generate")
+        self.form = ConfigForm(SyntheticConfig, "generate")
         self.column.addWidget(self.form)
         self._add_inputs()
         self._add_preview()
         self._add_dataset()
         self._shortfalls: list[str] = []
-        self.find_job()
+        self.attach_to_job()
 
     def _add_inputs(self) -> None:
         self.objects_layer = self.layer_box(
@@ -85,7 +85,7 @@ class GenerateDock(Dock):
 
     def _add_dataset(self) -> None:
         self.column.addWidget(heading("Write a dataset"))
-        self.folder = PathBox("d", "dataset", "Folder of the dataset: train|test/images|labels are made in it.")
+        self.folder = PathEdit("d", "dataset", "Folder of the dataset: train|test/images|labels are made in it.")
         self.n_train = SpinBox(value=5, min=0, max=9999, tooltip="Number of training volumes.")
         self.n_test = SpinBox(value=1, min=0, max=9999, tooltip="Number of test volumes.")
         rows = compact_form_layout()
@@ -107,7 +107,7 @@ class GenerateDock(Dock):
         self.column.addWidget(self.train_button)
 
     def _draw_seed(self) -> None:
-        self.form.boxes["seed"].value = random.randrange(2**31)
+        self.form.editors["seed"].value = random.randrange(2**31)
 
     def _inputs(self, config: SyntheticConfig) -> dict[str, Any]:
         objects, points = self.objects_layer.value, self.positions_layer.value
@@ -125,7 +125,7 @@ class GenerateDock(Dock):
                 self.kind,
                 "Generate a preview",
                 lambda: _preview(config, inputs),
-                measure=_Measure(1),
+                progress=_Measure(1),
             )
 
     def _start_dataset(self) -> None:
@@ -141,25 +141,25 @@ class GenerateDock(Dock):
                 self.kind,
                 "Write a synthetic dataset",
                 lambda: _dataset(folder, config, n_train, n_test, overwrite, inputs),
-                measure=_Measure(n_train + n_test),
-                keep=(VolumeWritten,),
+                progress=_Measure(n_train + n_test),
+                replay=(VolumeWritten,),
             )
 
-    def _as_text(self) -> RunText:
+    def _as_text(self) -> RunSnippet:
         if self.objects_layer.value is not None or self.positions_layer.value is not None:
             raise UserError(
                 "A text cannot name layers. Choose no layers for objects and positions, or save them and give their "
                 "files to the command with --objects-from and --positions."
             )
         folder = self.folder.require("a folder for the dataset")
-        return generation_text(folder, self.form.value, n_train=self.n_train.value, n_test=self.n_test.value)
+        return generation_snippet(folder, self.form.value, n_train=self.n_train.value, n_test=self.n_test.value)
 
     def _forget_last(self) -> None:
         self._shortfalls.clear()
         self.train_button.hide()
 
     def _may_overwrite(self, folder: Path) -> bool:
-        return is_wanted(
+        return confirm(
             self,
             "Replace volumes?",
             f"{folder} holds volumes already. Those with the names of the new ones (1, 2, …) will be replaced.",

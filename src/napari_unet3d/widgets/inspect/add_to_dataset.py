@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from napari_unet3d.data.corrections import Correction
-from napari_unet3d.data.pairs import Pair, Part, list_pairs
+from napari_unet3d.data.pairs import Pair, Subset, list_pairs
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.shared_content import matching_test_volumes
 from napari_unet3d.errors import UserError
-from napari_unet3d.widgets.viewer.layer_metadata import Origin, without_part
+from napari_unet3d.widgets.viewer.layer_metadata import VolumeOrigin, without_subset
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,7 +35,7 @@ class Adding:
     sample: Sample
     corrections: tuple[Correction, ...]
     earlier: Pair | None
-    origin: Origin
+    origin: VolumeOrigin
 
     def find_test_volumes(self) -> tuple[str, ...]:
         """Name the test volumes of the dataset that were corrected: by where the volume is from, and by content.
@@ -45,32 +45,32 @@ class Adding:
         UserError
             If a test volume cannot be read.
         """
-        name, _ = without_part(self.origin.name)
-        own = (name,) if self._known_part() is Part.TEST else ()
+        name, _ = without_subset(self.origin.name)
+        own = (name,) if self._known_part() is Subset.TEST else ()
         return own + tuple(each for each in matching_test_volumes(self.dataset, self.sample) if each not in own)
 
     def sample_of_part(self, test_volumes: tuple[str, ...]) -> Sample:
         """Return the corrected volume with the part of the dataset that it is from, as far as that is known."""
-        part = self._known_part() or (Part.TEST if test_volumes else self._part_by_name())
-        origin = self.sample.origin
+        part = self._known_part() or (Subset.TEST if test_volumes else self._part_by_name())
+        origin = self.sample.provenance
         if origin is None or part is None:
             return self.sample
         return replace(self.sample, origin=origin.model_copy(update={"part": part.value}))
 
-    def _known_part(self) -> Part | None:
+    def _known_part(self) -> Subset | None:
         folder = self.origin.dataset
         if folder is not None and folder.resolve() != self.dataset.resolve():
             return None
-        return self.origin.part or without_part(self.origin.name)[1]
+        return self.origin.subset or without_subset(self.origin.name)[1]
 
-    def _part_by_name(self) -> Part | None:
+    def _part_by_name(self) -> Subset | None:
         """Return the training part when it has a volume of that name; of the test part, content alone decides."""
-        name = without_part(self.origin.name)[0].casefold()
+        name = without_subset(self.origin.name)[0].casefold()
         try:
-            pairs = list_pairs(self.dataset, Part.TRAIN)
+            pairs = list_pairs(self.dataset, Subset.TRAIN)
         except UserError:  # no dataset yet
             return None
-        return Part.TRAIN if any(pair.name.casefold() == name for pair in pairs) else None
+        return Subset.TRAIN if any(pair.name.casefold() == name for pair in pairs) else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject
 
-from napari_unet3d.session.comparison import Outcome, measure
-from napari_unet3d.widgets.inspect.inspection import Inspected, inspect_outcome
-from napari_unet3d.widgets.jobs.latest_only import NewestOnly
+from napari_unet3d.session.comparison import Comparison, add_slow_metrics
+from napari_unet3d.widgets.inspect.inspection import InspectionResult, inspect_comparison
+from napari_unet3d.widgets.jobs.latest_only import LatestOnly
 
 if TYPE_CHECKING:
     from napari_unet3d.widgets.inspect.dock import InspectDock
 
 
-class Refining(QObject):
+class BackgroundAnalysis(QObject):
     """Works on the inspection of a dock in the background; what is newer replaces what is not done yet.
 
     Parameters
@@ -28,8 +28,8 @@ class Refining(QObject):
     def __init__(self, dock: InspectDock) -> None:
         super().__init__(dock)
         self._dock = dock
-        self._search = NewestOnly(dock, dock.jobs, "inspect-errors", stops=True)
-        self._scores = NewestOnly(dock, dock.jobs, "inspect-scores", stops=True)
+        self._search = LatestOnly(dock, dock.jobs, "inspect-errors", stops=True)
+        self._scores = LatestOnly(dock, dock.jobs, "inspect-scores", stops=True)
         for work in (self._search, self._scores):
             work.failed.connect(dock.show_failure)
         dock.tolerance_box.valueChanged.connect(self.search_again)
@@ -48,23 +48,23 @@ class Refining(QObject):
         if tolerance_um == inspection.errors.tolerance_um:
             self._search.cancel()
             return
-        events = partial(inspect_outcome, inspection.outcome, tolerance_um)
+        events = partial(inspect_comparison, inspection.comparison, tolerance_um)
         self._search.request(f"Errors of {inspection.name}", events, self._take_errors)
 
     def measure(self) -> None:
         """Measure what was not ready at once."""
         inspection = self._dock.inspection
         assert inspection is not None
-        if not inspection.outcome.is_measured:
-            work = partial(measure, inspection.outcome)
+        if not inspection.comparison.is_measured:
+            work = partial(add_slow_metrics, inspection.comparison)
             self._scores.request(f"Measuring {inspection.name}", work, self._take_scores)
 
     def _take_errors(self, event: Any) -> None:
         inspection = self._dock.inspection
-        if isinstance(event, Inspected) and inspection is not None:
-            self._dock.show_inspected(replace(event, outcome=inspection.outcome), inspection)
+        if isinstance(event, InspectionResult) and inspection is not None:
+            self._dock.show_inspected(replace(event, outcome=inspection.comparison), inspection)
 
-    def _take_scores(self, outcome: Outcome) -> None:
+    def _take_scores(self, outcome: Comparison) -> None:
         dock = self._dock
         if dock.inspection is not None and outcome.scores is not None:
             dock.inspection = replace(dock.inspection, outcome=outcome)

@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_unet3d.configs import Task, ZeroIs
-from napari_unet3d.data.ground_truth import read_truth
+from napari_unet3d.data.ground_truth import decode_labels
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics.disagreement import BOTH, FIRST, SECOND, Disagreement, compare_predictions
 from napari_unet3d.widgets.components.run_bar import add_row
 from napari_unet3d.widgets.forms.form import compact_form_layout
 from napari_unet3d.widgets.inspect.view_switcher import SideBySideButton
-from napari_unet3d.widgets.jobs.latest_only import NewestOnly
+from napari_unet3d.widgets.jobs.latest_only import LatestOnly
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
 from napari_unet3d.widgets.viewer.layer_metadata import origin_of
-from napari_unet3d.widgets.viewer.layers import bring_out, show_labels
+from napari_unet3d.widgets.viewer.layers import show_on_top, show_labels
 from napari_unet3d.widgets.viewer.side_by_side import Arrangement, Cell
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class _Pair:
         return first, second
 
 
-class TwoPredictions(QWidget):
+class ComparePanel(QWidget):
     """Chooses two predictions of one volume, and shows in numbers and in a layer ``A ≠ B`` where they disagree.
 
     Parameters
@@ -83,12 +83,12 @@ class TwoPredictions(QWidget):
         )
         self.result = QLabel()
         self.result.setWordWrap(True)
-        self._work = NewestOnly(self, dock.jobs, "disagreement")
+        self._work = LatestOnly(self, dock.jobs, "disagreement")
         self._shown: tuple[_Pair, Labels] | None = None
         self._lay_out()
         self.compare_button.clicked.connect(self._compare)
         self._work.failed.connect(self._on_failed)
-        dock.follow(dock.viewer.layers.events.removed, self._forget_removed)
+        dock.connect_viewer(dock.viewer.layers.events.removed, self._forget_removed)
         dock.inspection_changed.connect(self._choose_inspected)
 
     def _compare(self, *_: object) -> None:
@@ -126,7 +126,7 @@ class TwoPredictions(QWidget):
         layer = show_labels(viewer, name, found.labels, pair.first, colormap=_LAYER_COLOURS, opacity=0.9)
         layer.features = {"index": [0, *_COLOURS], "who": ["", *_meanings(pair)]}
         if not self.side_button.is_on:
-            bring_out(viewer, layer, instead_of=there)
+            show_on_top(viewer, layer, instead_of=there)
         self._shown = (pair, layer)
         self.side_button.setEnabled(len(there) == len([each for each in pair.layers if each is not None]))
         self.result.setText(_words(pair, found))
@@ -179,7 +179,7 @@ def _find(arrays: Sequence[NDArray[Any] | None], task: Task, zero_is: ZeroIs) ->
     first, second, painted = arrays
     assert first is not None
     assert second is not None
-    truth = None if painted is None else read_truth(painted, task, zero_is)
+    truth = None if painted is None else decode_labels(painted, task, zero_is)
     yield compare_predictions(first, second, task, truth)
 
 

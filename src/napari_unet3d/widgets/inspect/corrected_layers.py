@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels
 
-from napari_unet3d.widgets.viewer.layers import bring_out, existing, hide_own_layers, show_labels
+from napari_unet3d.widgets.viewer.layers import show_on_top, find_layer, hide_own_layers, show_labels
 from napari_unet3d.widgets.viewer.view_state import kept_selection
 
 if TYPE_CHECKING:
     from napari_unet3d.data.corrections import Correction, Corrections
-    from napari_unet3d.widgets.inspect.inspection import Shown
+    from napari_unet3d.widgets.inspect.inspection import VolumeLayers
 
 _OPACITY = 0.6
 
 
-def corrected_layer_name(shown: Shown) -> str:
+def corrected_layer_name(shown: VolumeLayers) -> str:
     """Give the name of the layer with the corrected state."""
     return f"{shown.origin.name} corrected"
 
@@ -34,12 +34,12 @@ class CorrectedLayers:
         What is corrected.
     """
 
-    def __init__(self, viewer: Any, shown: Shown, corrections: Corrections) -> None:
+    def __init__(self, viewer: Any, shown: VolumeLayers, corrections: Corrections) -> None:
         self._viewer, self._corrections = viewer, corrections
         self._n_displayed = 3
         self.follow(shown, None)
 
-    def follow(self, shown: Shown, difference: Labels | None) -> None:
+    def follow(self, shown: VolumeLayers, difference: Labels | None) -> None:
         """Take over other layers of the same prediction, and show in the new difference what is left of the errors."""
         self.shown, self._difference = shown, difference
         self._as_predicted = None if difference is None else difference.data
@@ -49,7 +49,7 @@ class CorrectedLayers:
     def show(self) -> Labels:
         """Show the corrected state in the Labels layer ``NAME corrected``; it shares its memory with the layer."""
         name, labels = corrected_layer_name(self.shown), self._corrections.labels
-        layer = existing(self._viewer, name, Labels)
+        layer = find_layer(self._viewer, name, Labels)
         if layer is not None and layer.data is labels:
             layer.refresh()
             return layer
@@ -67,7 +67,7 @@ class CorrectedLayers:
             if layer.data is original:  # others look at that array, too
                 layer.data = original.copy()
             left = original[changed.box].copy()
-            left[self._corrections.known_in(changed.box)] = 0
+            left[self._corrections.annotated_mask(changed.box)] = 0
             layer.data[changed.box] = left
             layer.refresh()
         return self.show()
@@ -75,7 +75,7 @@ class CorrectedLayers:
     def begin_painting(self, label: int, brush_size: int) -> None:
         """Let the user paint a label in slices, or erase when it is 0."""
         layer = self.show()
-        bring_out(self._viewer, layer)  # so that nothing covers what is painted
+        show_on_top(self._viewer, layer)  # so that nothing covers what is painted
         self._n_displayed = self._viewer.dims.ndisplay
         self._viewer.dims.ndisplay = 2
         self._viewer.layers.selection.active = layer
@@ -96,7 +96,7 @@ class CorrectedLayers:
         image = self.shown.image
         if image is not None and image in self._viewer.layers:
             image.visible = True
-        bring_out(self._viewer, prediction)
+        show_on_top(self._viewer, prediction)
 
     def _lower(self, layer: Labels) -> None:
         """Put the corrected state below the difference, which tells what is left to correct."""

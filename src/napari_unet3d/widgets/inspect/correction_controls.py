@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QDoubleSpinBox, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_unet3d.configs import CorrectionConfig
-from napari_unet3d.session.preferences import recall, remember
+from napari_unet3d.session.preferences import load_preference, save_preference
 from napari_unet3d.widgets.components.run_bar import MessageLine, add_row
-from napari_unet3d.widgets.forms.form import SettingsForm
+from napari_unet3d.widgets.forms.form import ConfigForm
 
 if TYPE_CHECKING:
-    from napari_unet3d.evaluation.errors.types import ErrorObject
+    from napari_unet3d.evaluation.errors.types import SegmentationError
 
 # Letters that napari's Labels layers leave free: what is wanted, keep, quill, here, undo.
 _TRUTH, _PREDICTION, PAINT_KEY, _HERE, _UNDO, _REDO = "W", "K", "Q", "H", "U", "Shift-U"
@@ -21,7 +21,7 @@ _SIZE_KEY = "correct-here-um"
 _SIZE_UM = 10.0
 
 
-class CorrectControls(QWidget):
+class CorrectionControls(QWidget):
     """Buttons to correct, the size of a place that is chosen by hand, and settings; it knows no layers.
 
     Attributes
@@ -63,14 +63,14 @@ class CorrectControls(QWidget):
         self.undo_button = self._button("Undo", _UNDO, "Take the last correction back.")
         self.redo_button = self._button("Redo", _REDO, "Make the correction again.")
         self.size_box = QDoubleSpinBox()
-        self.form = SettingsForm(CorrectionConfig, "correction")
+        self.form = ConfigForm(CorrectionConfig, "correction")
         self._set_up_size()
         self._lay_out()
 
     def show_state(
         self,
         count: str,
-        error: ErrorObject | None,
+        error: SegmentationError | None,
         *,
         is_painting: bool,
         has_truth: bool,
@@ -90,7 +90,7 @@ class CorrectControls(QWidget):
         """
         words = "a box in the middle of the view"
         if error is not None:
-            words = f"error {error.number}, {error.kind.words}, {error.volume_um3:.4g} µm³"
+            words = f"error {error.number}, {error.kind.label}, {error.volume_um3:.4g} µm³"
         self.where.setText(f"At: {words}")
         self.count.setText(count or "Nothing is corrected yet.")
         self.size_box.setEnabled(error is None)
@@ -111,9 +111,9 @@ class CorrectControls(QWidget):
         self.size_box.setDecimals(2)
         self.size_box.setSuffix(" µm")
         self.size_box.setToolTip("Side of the box that is corrected when no error is chosen.")
-        known = recall(_SIZE_KEY)
+        known = load_preference(_SIZE_KEY)
         self.size_box.setValue(float(known) if isinstance(known, int | float) else _SIZE_UM)
-        self.size_box.valueChanged.connect(partial(remember, _SIZE_KEY))
+        self.size_box.valueChanged.connect(partial(save_preference, _SIZE_KEY))
 
     def _lay_out(self) -> None:
         column = QVBoxLayout(self)

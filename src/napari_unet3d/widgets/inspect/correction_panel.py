@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_unet3d.data.corrections import Taken, count_words
+from napari_unet3d.data.corrections import CorrectionSource, describe_count
 from napari_unet3d.errors import UserError
 from napari_unet3d.widgets.components.keys import bind_key
-from napari_unet3d.widgets.inspect.correction_controls import PAINT_KEY, CorrectControls
-from napari_unet3d.widgets.inspect.correction_session import Correcting
-from napari_unet3d.widgets.inspect.correction_target import Spot, spot_around, spot_of_error
+from napari_unet3d.widgets.inspect.correction_controls import PAINT_KEY, CorrectionControls
+from napari_unet3d.widgets.inspect.correction_session import CorrectionSession
+from napari_unet3d.widgets.inspect.correction_target import CorrectionTarget, target_around, target_of_error
 from napari_unet3d.widgets.inspect.error_outline import unmark_error
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
-from napari_unet3d.widgets.viewer.navigation import looked_at
+from napari_unet3d.widgets.viewer.navigation import view_center
 
 if TYPE_CHECKING:
     from napari_unet3d.widgets.inspect.dock import InspectDock
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _MOST_KEPT = 3  # predictions whose corrections are kept while others are looked at
 
 
-class CorrectPart(QWidget):
+class CorrectionPanel(QWidget):
     """Corrects the chosen error, or a box in the middle of the view when none is chosen.
 
     The layer ``NAME corrected`` shows the corrected state. Corrections of a prediction are kept while another one is
@@ -54,9 +54,9 @@ class CorrectPart(QWidget):
     def __init__(self, dock: InspectDock) -> None:
         super().__init__()
         self._dock = dock
-        self._kept: list[Correcting] = []
-        self.correcting: Correcting | None = None
-        self.controls = CorrectControls()
+        self._kept: list[CorrectionSession] = []
+        self.correcting: CorrectionSession | None = None
+        self.controls = CorrectionControls()
         self.message = self.controls.message
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -71,7 +71,7 @@ class CorrectPart(QWidget):
         """Whether something is corrected in what is in view."""
         return self.correcting is not None and bool(self.correcting.corrections.done)
 
-    def take(self, taken: Taken) -> None:
+    def take(self, taken: CorrectionSource) -> None:
         """Let the truth or the prediction hold at the error or place."""
         with self.message.explaining():
             self._finish_painting()
@@ -128,7 +128,7 @@ class CorrectPart(QWidget):
         self.message.show_message("Nothing was painted, so nothing is corrected.", "warning")
         return False
 
-    def _opened(self) -> Correcting:
+    def _opened(self) -> CorrectionSession:
         """Give what is corrected; without an inspection it is what the dock's layers show."""
         if self.correcting is not None:
             return self.correcting
@@ -136,21 +136,21 @@ class CorrectPart(QWidget):
         if source.prediction.value is None:
             raise UserError("No prediction is chosen; predict a volume, or choose the layer of predicted labels.")
         sample = sample_from_layers(source.prediction.value)
-        return self._keep(Correcting(self._dock.viewer, source.shown(), sample.image, None, sample.voxel_size_um))
+        return self._keep(CorrectionSession(self._dock.viewer, source.shown(), sample.image, None, sample.voxel_size_um))
 
     def _on_inspection(self, inspection: Inspection) -> None:
         self._finish_painting()
-        prediction, truth = inspection.outcome.prediction, inspection.outcome.truth
+        prediction, truth = inspection.comparison.prediction, inspection.comparison.truth
         touched = [old for old in self._kept if old.corrections.done or old.corrections.undone]
         known = next((old for old in touched if old.is_of(prediction.labels, inspection.origin)), None)
-        correcting = known or Correcting(
+        correcting = known or CorrectionSession(
             self._dock.viewer, inspection, prediction.labels, truth, prediction.voxel_size_um
         )
         correcting.follow(inspection)
         self._keep(correcting)
         self._refresh()
 
-    def _keep(self, correcting: Correcting) -> Correcting:
+    def _keep(self, correcting: CorrectionSession) -> CorrectionSession:
         self.correcting = correcting
         others = [old for old in self._kept if old is not correcting]
         self._kept = [*others, correcting][-_MOST_KEPT:]
@@ -160,12 +160,12 @@ class CorrectPart(QWidget):
         self._finish_painting()
         self._refresh()
 
-    def _spot(self, correcting: Correcting) -> Spot:
+    def _spot(self, correcting: CorrectionSession) -> CorrectionTarget:
         error, inspection = self._dock.selected_error, self._dock.inspection
         if error is not None and inspection is not None:
-            return spot_of_error(error, inspection.errors.mask_of(error))
-        position = looked_at(self._dock.viewer, correcting.layers.show())
-        return spot_around(position, self.controls.size_box.value(), correcting.voxel_size_um, correcting.shape)
+            return target_of_error(error, inspection.errors.mask_of(error))
+        position = view_center(self._dock.viewer, correcting.layers.show())
+        return target_around(position, self.controls.size_box.value(), correcting.voxel_size_um, correcting.shape)
 
     def _unmark(self) -> None:
         """Take away the mark of the error, which would hide what is corrected."""
@@ -178,7 +178,7 @@ class CorrectPart(QWidget):
         done = [] if correcting is None else correcting.corrections.done
         is_painting = correcting is not None and correcting.is_painting
         self.controls.show_state(
-            count_words(done),
+            describe_count(done),
             error,
             is_painting=is_painting,
             has_truth=correcting is not None and correcting.truth is not None,
@@ -192,13 +192,13 @@ class CorrectPart(QWidget):
         inspection, correcting = self._dock.inspection, self.correcting
         if inspection is None or correcting is None:
             return
-        taken = {error.number: correcting.taken_at(error) for error in inspection.errors.objects}
+        taken = {error.number: correcting.taken_at(error) for error in inspection.errors.errors}
         self._dock.table.rows.show_corrected({number: words for number, words in taken.items() if words})
 
     def _connect(self) -> None:
         for button, action in (
-            (self.controls.truth_button, partial(self.take, Taken.TRUTH)),
-            (self.controls.prediction_button, partial(self.take, Taken.PREDICTION)),
+            (self.controls.truth_button, partial(self.take, CorrectionSource.TRUTH)),
+            (self.controls.prediction_button, partial(self.take, CorrectionSource.PREDICTION)),
             (self.controls.paint_button, self.paint),
             (self.controls.here_button, self.correct_here),
             (self.controls.undo_button, self.undo),

@@ -9,25 +9,25 @@ import numpy as np
 from napari.layers import Image
 from numpy.typing import NDArray
 
-from napari_unet3d.configs import Elsewhere, Task, ZeroIs
-from napari_unet3d.data.corrections import Correction, Corrections, Taken
-from napari_unet3d.data.ground_truth import Truth
+from napari_unet3d.configs import UneditedRegions, Task, ZeroIs
+from napari_unet3d.data.corrections import Correction, Corrections, CorrectionSource
+from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.sample import Sample, Shape3D, VoxelSize
 from napari_unet3d.errors import UserError
 from napari_unet3d.widgets.inspect.corrected_layers import CorrectedLayers
-from napari_unet3d.widgets.inspect.correction_target import Spot, brush_size
-from napari_unet3d.widgets.viewer.layer_metadata import Origin, without_part
+from napari_unet3d.widgets.inspect.correction_target import CorrectionTarget, brush_size
+from napari_unet3d.widgets.viewer.layer_metadata import VolumeOrigin, without_subset
 
 if TYPE_CHECKING:
     from napari_unet3d.data.pairs import Pair
-    from napari_unet3d.evaluation.errors.types import ErrorObject
-    from napari_unet3d.widgets.inspect.inspection import Inspection, Shown
+    from napari_unet3d.evaluation.errors.types import SegmentationError
+    from napari_unet3d.widgets.inspect.inspection import Inspection, VolumeLayers
 
 _LEAST_SAMPLE: Shape3D = (64, 64, 64)  # where the model has seen whole volumes
 
 
-class Correcting:
+class CorrectionSession:
     """One prediction that is corrected; it outlives the choice of another one in the dock.
 
     Parameters
@@ -56,26 +56,26 @@ class Correcting:
     """
 
     def __init__(
-        self, viewer: Any, shown: Shown, prediction: NDArray[Any], truth: Truth | None, voxel_size_um: VoxelSize
+        self, viewer: Any, shown: VolumeLayers, prediction: NDArray[Any], truth: GroundTruth | None, voxel_size_um: VoxelSize
     ) -> None:
         self._prediction, self.truth, self.voxel_size_um = prediction, truth, voxel_size_um
         plan = shown.origin.plan
-        self._task = plan.task if plan else Task.FOREGROUND
+        self._task = plan.task if plan else Task.BINARY
         self.corrections = Corrections(prediction, truth, self._task, voxel_size_um)
         self.layers = CorrectedLayers(viewer, shown, self.corrections)
         self.added: Pair | None = None
         self.held: tuple[Correction, ...] = ()
-        self._spot: Spot | None = None
+        self._spot: CorrectionTarget | None = None
 
     @property
-    def origin(self) -> Origin:
+    def origin(self) -> VolumeOrigin:
         """Name of the volume, and as far as they are known its model and dataset."""
         return self.layers.shown.origin
 
     @property
     def name(self) -> str:
         """Name of the volume, without the part of the dataset that the Dataset dock adds to it."""
-        return without_part(self.origin.name)[0]
+        return without_subset(self.origin.name)[0]
 
     @property
     def shape(self) -> Shape3D:
@@ -93,7 +93,7 @@ class Correcting:
         """Whether there is something that the dataset does not hold yet."""
         return bool(self.corrections.done) and tuple(self.corrections.done) != self.held
 
-    def is_of(self, prediction: NDArray[Any], origin: Origin) -> bool:
+    def is_of(self, prediction: NDArray[Any], origin: VolumeOrigin) -> bool:
         """Tell whether it corrects this very prediction."""
         is_same_volume = (origin.name, origin.run) == (self.origin.name, self.origin.run)
         return is_same_volume and np.array_equal(prediction, self._prediction)
@@ -102,11 +102,11 @@ class Correcting:
         """Take over the layers of another inspection of the same prediction."""
         self.layers.follow(inspection, inspection.difference)
 
-    def take(self, spot: Spot, taken: Taken, margin_um: float) -> None:
+    def take(self, spot: CorrectionTarget, taken: CorrectionSource, margin_um: float) -> None:
         """Let the truth or the prediction hold at a place."""
-        self.layers.show_left(self.corrections.take(spot.region, taken, spot.place, margin_um))
+        self.layers.show_left(self.corrections.accept(spot.region, taken, spot.place, margin_um))
 
-    def begin_painting(self, spot: Spot) -> None:
+    def begin_painting(self, spot: CorrectionTarget) -> None:
         """Let the user paint at a place, with the right label and a brush of its size, in slices."""
         self._spot = spot
         self.layers.begin_painting(self._label_for(spot), brush_size(spot.region))
@@ -151,7 +151,7 @@ class Correcting:
             raise UserError("The image of the prediction is not in the viewer. Open it and choose its layer above.")
         return Sample(self.name, np.asarray(layer.data), voxel_size_um=self.voxel_size_um)
 
-    def sample(self, elsewhere: Elsewhere, chosen: Image | None) -> Sample:
+    def sample(self, elsewhere: UneditedRegions, chosen: Image | None) -> Sample:
         """Make a training volume of the corrections, whose origin does not tell the part of the dataset yet.
 
         Parameters
@@ -168,18 +168,18 @@ class Correcting:
         zero_is = plan.zero_is if plan else ZeroIs.BACKGROUND
         return self.corrections.sample(self.image_sample(chosen).image, origin, elsewhere, zero_is, least)
 
-    def taken_at(self, error: ErrorObject) -> str:
+    def taken_at(self, error: SegmentationError) -> str:
         """Say how an error was corrected: ``truth``, ``prediction`` or ``painted``; empty when it was not."""
         for correction in reversed(self.corrections.done):
             inside = [at - side.start for at, side in zip(error.position_zyx, correction.box, strict=True)]
-            within = all(0 <= at < side for at, side in zip(inside, correction.decided.shape, strict=True))
-            if within and correction.decided[tuple(inside)]:
-                return correction.place.taken
+            within = all(0 <= at < side for at, side in zip(inside, correction.edited.shape, strict=True))
+            if within and correction.edited[tuple(inside)]:
+                return correction.record.source
         return ""
 
-    def _label_for(self, spot: Spot) -> int:
+    def _label_for(self, spot: CorrectionTarget) -> int:
         labels = self.corrections.labels
-        if self._task is Task.OBJECTS and spot.wanted != 0:
+        if self._task is Task.INSTANCE and spot.wanted != 0:
             near = labels[spot.region.box]
             around = near[(near > 0) & ~spot.region.mask]
             if spot.place.kind == "missed" and around.size:  # the rest of an object that was found in part

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.data.boxes import Region
-from napari_unet3d.data.provenance import CorrectedPlace
+from napari_unet3d.data.boxes import MaskedBox
+from napari_unet3d.data.provenance import CorrectionRecord
 from napari_unet3d.data.sample import Shape3D, VoxelSize
 
 if TYPE_CHECKING:
-    from napari_unet3d.evaluation.errors.types import ErrorObject
+    from napari_unet3d.evaluation.errors.types import SegmentationError
 
 _MOST_BRUSH = 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Spot:
+class CorrectionTarget:
     """A place to correct: an error, or a box that was chosen by hand.
 
     Attributes
@@ -32,18 +32,18 @@ class Spot:
         The label that is missing there; 0 for background, None when that is not known.
     """
 
-    region: Region
-    place: CorrectedPlace
+    region: MaskedBox
+    place: CorrectionRecord
     wanted: int | None = None
 
 
-def brush_size(region: Region) -> int:
+def brush_size(region: MaskedBox) -> int:
     """Give the diameter of a brush in voxels that suits a region."""
     sides = sorted(side.stop - side.start for side in region.box)
     return int(np.clip(sides[1] // 2, 1, _MOST_BRUSH))
 
 
-def spot_of_error(error: ErrorObject, mask: NDArray[np.bool_]) -> Spot:
+def target_of_error(error: SegmentationError, mask: NDArray[np.bool_]) -> CorrectionTarget:
     """Give the place of an error.
 
     Parameters
@@ -53,19 +53,19 @@ def spot_of_error(error: ErrorObject, mask: NDArray[np.bool_]) -> Spot:
     mask : ndarray of bool, shape (z, y, x) of its box
         Its voxels.
     """
-    place = CorrectedPlace(
+    place = CorrectionRecord(
         kind=error.kind.value,
         number=error.number,
         position_zyx=error.position_zyx,
         volume_um3=error.volume_um3,
     )
-    wanted = error.wanted[0] if error.wanted else 0
-    return Spot(Region(error.slices, mask), place, wanted)
+    wanted = error.target[0] if error.target else 0
+    return CorrectionTarget(MaskedBox(error.slices, mask), place, wanted)
 
 
-def spot_around(
+def target_around(
     position_zyx: tuple[float, float, float], size_um: float, voxel_size_um: VoxelSize, shape: Shape3D
-) -> Spot:
+) -> CorrectionTarget:
     """Give a box around a voxel as a place to correct.
 
     Parameters
@@ -86,4 +86,4 @@ def spot_around(
         for at, reach, side in zip(middle, half, shape, strict=True)
     )
     mask = np.ones(tuple(side.stop - side.start for side in (z, y, x)), bool)
-    return Spot(Region((z, y, x), mask), CorrectedPlace(position_zyx=(middle[0], middle[1], middle[2])))
+    return CorrectionTarget(MaskedBox((z, y, x), mask), CorrectionRecord(position_zyx=(middle[0], middle[1], middle[2])))

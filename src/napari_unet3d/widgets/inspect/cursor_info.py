@@ -24,7 +24,7 @@ _INTERVAL_MS = 33  # at most thirty times per second
 _NOTHING = "Point at the volume: truth, prediction and probability are told here."
 
 
-class Hover(QLabel):
+class CursorInfo(QLabel):
     """Three lines about the voxel under the pointer; hidden while nothing is inspected.
 
     Napari's status bar, which it writes itself in a thread of its own, goes on telling the value of the active layer.
@@ -92,22 +92,22 @@ def describe(seen: Inspection, voxel: Position) -> str:
     voxel : tuple of int
         The voxel (z, y, x).
     """
-    prediction = seen.outcome.prediction
+    prediction = seen.comparison.prediction
     labels = f"Truth {_truth_words(seen, voxel)} · prediction {_prediction_words(seen, voxel)}"
     numbers = [f"probability {prediction.probability[voxel]:.2f}"] if seen.has_probability else []
     if prediction.uncertainty is not None:
         numbers.append(f"uncertainty {prediction.uncertainty[voxel]:.2f}")
     number = int(seen.errors.regions[voxel])
     if number:
-        kind = next(error.kind for error in seen.errors.objects if error.number == number)
-        numbers.append(f"{kind.words} (error {number})")
+        kind = next(error.kind for error in seen.errors.errors if error.number == number)
+        numbers.append(f"{kind.label} (error {number})")
     z, y, x = voxel
     place = f"Voxel z {z}, y {y}, x {x}"
     return "\n".join([labels, _sentence(numbers), place] if numbers else [labels, place])
 
 
 def _truth_words(seen: Inspection, voxel: Position) -> str:
-    truth, prediction = seen.outcome.truth, seen.outcome.prediction
+    truth, prediction = seen.comparison.truth, seen.comparison.prediction
     if seen.truth is not None:
         mask = mask_layer_of(seen.truth)
         if mask is not None and not _value_in(mask, voxel):
@@ -119,13 +119,13 @@ def _truth_words(seen: Inspection, voxel: Position) -> str:
         return _meaning(value if value > lowest else 0, prediction)
     if truth is None:
         return "unknown"
-    if truth.annotated is not None and not truth.annotated[voxel]:
+    if truth.label_mask is not None and not truth.label_mask[voxel]:
         return "not annotated"
     return _meaning(int(truth.labels[voxel]), prediction)
 
 
 def _prediction_words(seen: Inspection, voxel: Position) -> str:
-    prediction = seen.outcome.prediction
+    prediction = seen.comparison.prediction
     value = int(prediction.labels[voxel]) if seen.prediction is None else _value_in(seen.prediction, voxel)
     return _meaning(value, prediction)
 
@@ -137,9 +137,9 @@ def _value_in(layer: Labels, voxel: Position) -> int:
 def _meaning(value: int, prediction: Prediction) -> str:
     if value == 0:
         return "background"
-    if prediction.task is Task.OBJECTS:
+    if prediction.task is Task.INSTANCE:
         return f"object {value}"
-    if prediction.task is Task.FOREGROUND:
+    if prediction.task is Task.BINARY:
         return "foreground"
     classes = prediction.plan.classes if prediction.plan is not None else ()
     return next((each.name for each in classes if each.value == value), f"class {value}")

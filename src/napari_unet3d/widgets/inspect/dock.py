@@ -10,33 +10,33 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
 
-from napari_unet3d.evaluation.errors.types import ErrorObject
+from napari_unet3d.evaluation.errors.types import SegmentationError
 from napari_unet3d.inference.events import EvaluationFinished, ModelLoaded, VolumeEvaluated
-from napari_unet3d.widgets.components.containers import Folded
+from napari_unet3d.widgets.components.containers import CollapsibleSection
 from napari_unet3d.widgets.components.dock import Dock
 from napari_unet3d.widgets.components.run_bar import RunBar
 from napari_unet3d.widgets.components.scores_table import ScoresTable
-from napari_unet3d.widgets.inspect.background_analysis import Refining
-from napari_unet3d.widgets.inspect.compare_panel import TwoPredictions
-from napari_unet3d.widgets.inspect.correction_panel import CorrectPart
-from napari_unet3d.widgets.inspect.cursor_info import Hover
-from napari_unet3d.widgets.inspect.error_navigator import ErrorsPart
+from napari_unet3d.widgets.inspect.background_analysis import BackgroundAnalysis
+from napari_unet3d.widgets.inspect.compare_panel import ComparePanel
+from napari_unet3d.widgets.inspect.correction_panel import CorrectionPanel
+from napari_unet3d.widgets.inspect.cursor_info import CursorInfo
+from napari_unet3d.widgets.inspect.error_navigator import ErrorsPanel
 from napari_unet3d.widgets.inspect.error_outline import unmark_error
-from napari_unet3d.widgets.inspect.export_panel import InspectSavePart
-from napari_unet3d.widgets.inspect.fine_tune_panel import TrainOnPart
+from napari_unet3d.widgets.inspect.export_panel import ExportPanel
+from napari_unet3d.widgets.inspect.fine_tune_panel import FineTunePanel
 from napari_unet3d.widgets.inspect.inspection import (
-    Inspected,
+    InspectionResult,
     Inspection,
-    Shown,
-    inspect_outcome,
-    inspect_subject,
+    VolumeLayers,
+    inspect_comparison,
+    inspect_input,
     show_difference_of,
 )
-from napari_unet3d.widgets.inspect.requests import Order, events_of, measure_progress
-from napari_unet3d.widgets.inspect.review_store import RemarksKeeper
+from napari_unet3d.widgets.inspect.requests import InspectionRequest, with_request, measure_progress
+from napari_unet3d.widgets.inspect.review_store import ReviewStore
 from napari_unet3d.widgets.inspect.source import InspectSource, SourceKind
-from napari_unet3d.widgets.inspect.view_switcher import WhatIsShown
-from napari_unet3d.widgets.inspect.volume_list import InspectedSet, predict_volumes, remembered_config
+from napari_unet3d.widgets.inspect.view_switcher import ViewSwitcher
+from napari_unet3d.widgets.inspect.volume_list import VolumeList, predict_volumes, remembered_config
 from napari_unet3d.widgets.jobs.jobs import Job
 from napari_unet3d.widgets.viewer.from_layers import voxel_size_um
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from napari.layers import Labels
     from qtpy.QtGui import QShowEvent
 
-    from napari_unet3d.session.comparison import Outcome
+    from napari_unet3d.session.comparison import Comparison
 
 _MOST_SCORES = 4  # rows in view, so that the errors below are, too
 
@@ -83,33 +83,33 @@ class InspectDock(Dock):
         self.source = self.choice.layers
         self.run_bar = RunBar("Inspect", also=[self.choice], stop_text="Cancel")
         self.run_bar.start_button.setToolTip("Compare the prediction with the truth and list its errors.")
-        self.scores, self.errors = ScoresTable(most_rows=_MOST_SCORES), ErrorsPart(self)
+        self.scores, self.errors = ScoresTable(most_rows=_MOST_SCORES), ErrorsPanel(self)
         self.tolerance_box, self.table, self.steps = self.errors.tolerance_box, self.errors.table, self.errors.steps
         self.scores.setToolTip("The scores of the prediction; what one means stands in the tooltip of its heading.")
-        self.set = InspectedSet(self.scores)
-        self.keeper = RemarksKeeper(self.table.rows)
-        self.what_is_shown, self.hover = WhatIsShown(self), Hover(self)
-        self.correct = CorrectPart(self)
-        self.train_on = TrainOnPart(self, self.correct)
-        self.save = InspectSavePart(self)
-        self.two_predictions = TwoPredictions(self)
-        self.refining = Refining(self)
-        self._order, self._opens = Order(), ""
+        self.set = VolumeList(self.scores)
+        self.keeper = ReviewStore(self.table.rows)
+        self.what_is_shown, self.hover = ViewSwitcher(self), CursorInfo(self)
+        self.correct = CorrectionPanel(self)
+        self.train_on = FineTunePanel(self, self.correct)
+        self.save = ExportPanel(self)
+        self.two_predictions = ComparePanel(self)
+        self.refining = BackgroundAnalysis(self)
+        self._order, self._opens = InspectionRequest(), ""
         self._lay_out()
         self._connect()
         self.source.find_prediction()
-        self.find_job()
+        self.attach_to_job()
 
     @property
-    def selected_error(self) -> ErrorObject | None:
+    def selected_error(self) -> SegmentationError | None:
         """The error that is chosen."""
         return self.table.selected
 
-    def select(self, error: ErrorObject | None) -> None:
+    def select(self, error: SegmentationError | None) -> None:
         """Choose an error and go to it."""
         self.table.choose(error)
 
-    def go_on(self, step: int = 1) -> None:
+    def go_to_next(self, step: int = 1) -> None:
         """Go to the next error, or with -1 to the previous one."""
         error = self.table.following(step)
         if error is None:
@@ -117,7 +117,7 @@ class InspectDock(Dock):
         else:
             self.select(error)
 
-    def inspect_prediction(self, prediction: Labels, outcome: Outcome | None = None) -> None:
+    def inspect_prediction(self, prediction: Labels, outcome: Comparison | None = None) -> None:
         """Inspect the prediction in a layer, with the layers that belong to it.
 
         Parameters
@@ -131,14 +131,14 @@ class InspectDock(Dock):
         self.choice.choose(SourceKind.LAYERS)
         self.source.choose(prediction)
         origin = self.source.origin
-        self.choice.volumes.offer(origin.run, origin.dataset, origin.part)
+        self.choice.volumes.offer(origin.run, origin.dataset, origin.subset)
         if outcome is None:
             self._start()
             return
         with self.message.explaining():
             self.tolerance_box.suit(outcome.prediction.voxel_size_um)
-            search = partial(inspect_outcome, outcome, self.tolerance_box.value())
-            self._run(f"Inspecting {origin.name}", Order(shown=replace(self.source.shown(), origin=origin)), search)
+            search = partial(inspect_comparison, outcome, self.tolerance_box.value())
+            self._run(f"Inspecting {origin.name}", InspectionRequest(layers=replace(self.source.shown(), origin=origin)), search)
 
     def inspect_run(self, run: Path) -> None:
         """Inspect what the model of a run makes of its test volumes, or of those that it learnt from."""
@@ -156,7 +156,7 @@ class InspectDock(Dock):
     def on_event(self, event: Any) -> None:
         """Show one event of a search or a prediction."""
         match event:
-            case Order():
+            case InspectionRequest():
                 self._begin(event)
             case ModelLoaded(device=device):
                 self.message.show_message(f"Predicting on {device} …")
@@ -164,9 +164,9 @@ class InspectDock(Dock):
                 self.set.add(event)
             case EvaluationFinished():
                 self._opens = event.volumes[0].name if self._order.is_of_set else self.set.finish(event)
-            case Inspected(outcome=outcome):
-                assert self._order.shown is not None
-                self.show_inspected(event, self._order.shown)
+            case InspectionResult(comparison=outcome):
+                assert self._order.layers is not None
+                self.show_inspected(event, self._order.layers)
                 if self.set.chosen is None and outcome.scores is not None:
                     self.scores.show_scores(outcome.scores)
                 self.refining.measure()
@@ -184,23 +184,23 @@ class InspectDock(Dock):
     def _start(self, *_: Any) -> None:
         with self.message.explaining():
             if self.choice.kind is SourceKind.LAYERS:
-                subject, order = self.source.subject(), Order(shown=self.source.shown())
+                subject, order = self.source.subject(), InspectionRequest(layers=self.source.shown())
                 self.tolerance_box.suit(subject.voxel_size_um)
                 name = subject.origin.name
-                self._run(f"Inspecting {name}", order, partial(inspect_subject, subject, self.tolerance_box.value()))
+                self._run(f"Inspecting {name}", order, partial(inspect_input, subject, self.tolerance_box.value()))
             else:
                 chosen = self.choice.volumes.chosen()
-                self._run("Predicting", Order(chosen=chosen), partial(predict_volumes, chosen, remembered_config()))
+                self._run("Predicting", InspectionRequest(chosen=chosen), partial(predict_volumes, chosen, remembered_config()))
 
     def _suit_tolerance(self, layer: Any) -> None:
         if layer is not None and layer.ndim == 3:
             self.tolerance_box.suit(voxel_size_um(layer))
 
-    def _run(self, title: str, order: Order, events: Callable[[], Iterator[Any]]) -> None:
-        work = partial(events_of, order, events)
-        self.jobs.start(self.kind, title, work, measure=measure_progress, keep=(Order,))
+    def _run(self, title: str, order: InspectionRequest, events: Callable[[], Iterator[Any]]) -> None:
+        work = partial(with_request, order, events)
+        self.jobs.start(self.kind, title, work, progress=measure_progress, replay=(InspectionRequest,))
 
-    def _begin(self, order: Order) -> None:
+    def _begin(self, order: InspectionRequest) -> None:
         if order.chosen is not None:
             self.message.show_message("Loading PyTorch and the model …")
         if not order.is_of_set:
@@ -217,21 +217,21 @@ class InspectDock(Dock):
             if kept is None:
                 chosen = replace(self.set.chosen, pairs=(self.set.pair(name),))
                 events = partial(predict_volumes, chosen, remembered_config())
-                self._run(f"Predicting {name}", Order(chosen=chosen, is_of_set=True), events)
+                self._run(f"Predicting {name}", InspectionRequest(chosen=chosen, is_of_set=True), events)
                 return
             shown, outcome = self.set.show(self.viewer, kept, remembered_config().tolerance_um)
             self.tolerance_box.suit(outcome.prediction.voxel_size_um)
-            search = partial(inspect_outcome, outcome, self.tolerance_box.value())
-            self._run(f"Inspecting {name}", Order(shown=shown, is_of_set=True), search)
+            search = partial(inspect_comparison, outcome, self.tolerance_box.value())
+            self._run(f"Inspecting {name}", InspectionRequest(layers=shown, is_of_set=True), search)
 
-    def show_inspected(self, event: Inspected, shown: Shown) -> None:
+    def show_inspected(self, event: InspectionResult, shown: VolumeLayers) -> None:
         """Show what was found; of the same outcome, what the layers show stays."""
         old, layers = self.inspection, self.viewer.layers
         if old is not None:
             self.keeper.flush()
             unmark_error(self.viewer, old)
-        place = shown.place if shown.place in layers else event.outcome.prediction.voxel_size_um
-        is_new = old is None or old.outcome is not event.outcome  # else another tolerance was asked for
+        place = shown.place if shown.place in layers else event.comparison.prediction.voxel_size_um
+        is_new = old is None or old.comparison is not event.comparison  # else another tolerance was asked for
         difference = show_difference_of(self.viewer, event, shown, place, is_new=is_new)
         self.inspection = Inspection.of(shown, place, event, difference)
         self.table.show_errors(event.errors, self.keeper.open(self.inspection), self.inspection.value_names)
@@ -254,12 +254,12 @@ class InspectDock(Dock):
         self.destroyed.connect(self.keeper.flush)
 
     def _lay_out(self) -> None:
-        self.section = Folded("What to inspect", self.choice)
-        correct = Folded("Correct", self.correct)
+        self.section = CollapsibleSection("What to inspect", self.choice)
+        correct = CollapsibleSection("Correct", self.correct)
         for section in (self.section, correct):
             section.expand(False)
-        self.train_section = Folded("Train on with the corrections", self.train_on)
+        self.train_section = CollapsibleSection("Train on with the corrections", self.train_on)
         above = (self.section, self.run_bar, self.message, self.scores, self.what_is_shown, self.errors, self.hover)
-        compare = Folded("Compare two predictions", self.two_predictions)
+        compare = CollapsibleSection("Compare two predictions", self.two_predictions)
         for widget in (*above, correct, self.train_section, self.save, compare):
             self.column.addWidget(widget)

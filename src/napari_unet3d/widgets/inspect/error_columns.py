@@ -10,7 +10,7 @@ import numpy as np
 from qtpy.QtCore import QLineF, Qt
 from qtpy.QtGui import QColor, QIcon, QPainter, QPen, QPixmap
 
-from napari_unet3d.evaluation.errors.types import ErrorKind, ErrorObject
+from napari_unet3d.evaluation.errors.types import ErrorKind, SegmentationError
 
 
 class Column(NamedTuple):
@@ -18,8 +18,8 @@ class Column(NamedTuple):
 
     heading: str
     explanation: str
-    words: Callable[[ErrorObject], str]
-    sort: Callable[[ErrorObject], Any]
+    words: Callable[[SegmentationError], str]
+    sort: Callable[[SegmentationError], Any]
 
 
 def columns_for(names: Mapping[int, str] | None) -> tuple[Column, ...]:
@@ -76,24 +76,24 @@ def number_words(number: float) -> str:
     return f"{number:.3g}"
 
 
-def _what(names: Mapping[int, str] | None) -> Callable[[ErrorObject], str]:
+def _what(names: Mapping[int, str] | None) -> Callable[[SegmentationError], str]:
     """Give what says which classes or objects an error is about."""
 
     def values(numbers: tuple[int, ...]) -> str:
         return " + ".join((names or {}).get(number, str(number)) for number in numbers)
 
-    def words(error: ErrorObject) -> str:
+    def words(error: SegmentationError) -> str:
         whole = "whole " if error.is_whole else ""
         match error.kind:
             case ErrorKind.WRONG_CLASS:
-                return f"{whole}{values(error.wanted)} as {values(error.found)}"
+                return f"{whole}{values(error.target)} as {values(error.predicted)}"
             case ErrorKind.MERGE:
-                return f"{values(error.wanted)} as one"
+                return f"{values(error.target)} as one"
             case ErrorKind.SPLIT:
-                return f"{values(error.wanted)} as {len(error.found)}"
+                return f"{values(error.target)} as {len(error.predicted)}"
             case ErrorKind.MISSED:
-                return whole + ("" if names is None else values(error.wanted))
-        return whole + ("" if names is None else values(error.found))
+                return whole + ("" if names is None else values(error.target))
+        return whole + ("" if names is None else values(error.predicted))
 
     return words
 

@@ -9,7 +9,7 @@ from typing import Any
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, QSortFilterProxyModel, Qt, Signal
 from qtpy.QtGui import QFont
 
-from napari_unet3d.evaluation.errors.types import ErrorKind, ErrorObject
+from napari_unet3d.evaluation.errors.types import ErrorKind, SegmentationError
 from napari_unet3d.evaluation.metrics.colours import KIND_COLOURS
 from napari_unet3d.widgets.inspect.error_columns import columns_for, dot, tick
 
@@ -17,7 +17,7 @@ _SORT = Qt.ItemDataRole.UserRole
 
 
 @dataclass(frozen=True, slots=True)
-class Remarks:
+class Notes:
     """What a person said about an error: whether it was looked at, and a note."""
 
     is_seen: bool = False
@@ -37,19 +37,19 @@ class ErrorList(QAbstractTableModel):
 
     SEEN, KIND, VOLUME, DEPTH, PLACE, WHAT, NOTE = range(7)
 
-    remarked = Signal()
+    note_changed = Signal()
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
-        self.errors: tuple[ErrorObject, ...] = ()
-        self._remarks: dict[int, Remarks] = {}  # by the number of the error
+        self.errors: tuple[SegmentationError, ...] = ()
+        self._remarks: dict[int, Notes] = {}  # by the number of the error
         self._corrected: Mapping[int, str] = {}  # likewise
         self._columns = columns_for(None)
         self._tick = tick()
         self._dots = {kind: dot(colour) for kind, colour in KIND_COLOURS.items()}
 
     def show_errors(
-        self, errors: tuple[ErrorObject, ...], remarks: Mapping[int, Remarks], names: Mapping[int, str] | None
+        self, errors: tuple[SegmentationError, ...], remarks: Mapping[int, Notes], names: Mapping[int, str] | None
     ) -> None:
         """Replace all rows.
 
@@ -67,13 +67,13 @@ class ErrorList(QAbstractTableModel):
         self._corrected = {}
         self.endResetModel()
 
-    def remarks_on(self, error: ErrorObject) -> Remarks:
+    def note_on(self, error: SegmentationError) -> Notes:
         """Give what a person said about an error."""
-        return self._remarks.get(error.number, Remarks())
+        return self._remarks.get(error.number, Notes())
 
-    def mark_seen(self, error: ErrorObject, is_seen: bool = True) -> None:
+    def mark_seen(self, error: SegmentationError, is_seen: bool = True) -> None:
         """Mark an error as looked at, or not."""
-        self._remark(error, Remarks(is_seen, self.remarks_on(error).note))
+        self._remark(error, Notes(is_seen, self.note_on(error).note))
 
     def show_corrected(self, taken: Mapping[int, str]) -> None:
         """Say which errors were corrected, by a green tick at their kind, and how, in the column of notes.
@@ -93,17 +93,17 @@ class ErrorList(QAbstractTableModel):
             if error.number in taken and error.number not in before:
                 self.mark_seen(error)
 
-    def words(self, error: ErrorObject, column: int) -> str:
+    def words(self, error: SegmentationError, column: int) -> str:
         """Give the text of a cell."""
         if column == self.NOTE:
-            taken, note = self._corrected.get(error.number, ""), self.remarks_on(error).note
+            taken, note = self._corrected.get(error.number, ""), self.note_on(error).note
             return "; ".join(words for words in (taken and f"corrected: {taken}", note) if words)
         return self._columns[column].words(error)
 
     @property
     def n_seen(self) -> int:
         """How many errors were looked at."""
-        return sum(self.remarks_on(error).is_seen for error in self.errors)
+        return sum(self.note_on(error).is_seen for error in self.errors)
 
     def rowCount(self, parent: QModelIndex = QModelIndex()) -> int:  # noqa: B008 - Qt's signature
         """Give the number of errors."""
@@ -128,11 +128,11 @@ class ErrorList(QAbstractTableModel):
         error, column = self.errors[index.row()], index.column()
         match role:
             case Qt.ItemDataRole.EditRole if column == self.NOTE:
-                return self.remarks_on(error).note
+                return self.note_on(error).note
             case Qt.ItemDataRole.DisplayRole | Qt.ItemDataRole.EditRole:
                 return self.words(error, column)
             case Qt.ItemDataRole.CheckStateRole if column == self.SEEN:
-                return Qt.CheckState.Checked if self.remarks_on(error).is_seen else Qt.CheckState.Unchecked
+                return Qt.CheckState.Checked if self.note_on(error).is_seen else Qt.CheckState.Unchecked
             case Qt.ItemDataRole.DecorationRole if column == self.KIND:
                 return self._tick if error.number in self._corrected else self._dots[error.kind]
             case Qt.ItemDataRole.ToolTipRole if column == self.KIND and error.number in self._corrected:
@@ -141,7 +141,7 @@ class ErrorList(QAbstractTableModel):
                 return self.words(error, column) or None
             case Qt.ItemDataRole.TextAlignmentRole if column in (self.VOLUME, self.DEPTH):
                 return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-            case Qt.ItemDataRole.FontRole if not self.remarks_on(error).is_seen and column == self.KIND:
+            case Qt.ItemDataRole.FontRole if not self.note_on(error).is_seen and column == self.KIND:
                 font = QFont()
                 font.setBold(True)
                 return font
@@ -156,7 +156,7 @@ class ErrorList(QAbstractTableModel):
             self.mark_seen(error, Qt.CheckState(value) is Qt.CheckState.Checked)
             return True
         if role == Qt.ItemDataRole.EditRole and column == self.NOTE:
-            self._remark(error, Remarks(self.remarks_on(error).is_seen, str(value).strip()))
+            self._remark(error, Notes(self.note_on(error).is_seen, str(value).strip()))
             return True
         return False
 
@@ -167,17 +167,17 @@ class ErrorList(QAbstractTableModel):
             return flags | Qt.ItemFlag.ItemIsUserCheckable
         return flags | Qt.ItemFlag.ItemIsEditable if index.column() == self.NOTE else flags
 
-    def _remark(self, error: ErrorObject, remarks: Remarks) -> None:
-        if remarks == self.remarks_on(error):
+    def _remark(self, error: SegmentationError, remarks: Notes) -> None:
+        if remarks == self.note_on(error):
             return
         self._remarks[error.number] = remarks
         row = self.errors.index(error)
         self.dataChanged.emit(self.index(row, 0), self.index(row, self.NOTE))
-        self.remarked.emit()
+        self.note_changed.emit()
 
-    def _sort_value(self, error: ErrorObject, column: int) -> Any:
+    def _sort_value(self, error: SegmentationError, column: int) -> Any:
         if column == self.SEEN:
-            return int(self.remarks_on(error).is_seen)
+            return int(self.note_on(error).is_seen)
         return self.words(error, column).lower() if column == self.NOTE else self._columns[column].sort(error)
 
 
@@ -202,7 +202,7 @@ class ErrorsInView(QSortFilterProxyModel):
         super().__init__(errors)
         self.kinds = set(ErrorKind)
         self.least_um3, self.text, self.only_unseen = 0.0, "", False
-        self.looked_at: ErrorObject | None = None
+        self.looked_at: SegmentationError | None = None
         self._errors = errors
         self.setSourceModel(errors)
         self.setSortRole(_SORT)
@@ -212,20 +212,20 @@ class ErrorsInView(QSortFilterProxyModel):
         error = self._errors.errors[row]
         if error.kind not in self.kinds or error.volume_um3 < self.least_um3:
             return False
-        if self.only_unseen and self._errors.remarks_on(error).is_seen and error != self.looked_at:
+        if self.only_unseen and self._errors.note_on(error).is_seen and error != self.looked_at:
             return False
         words = (self._errors.words(error, column) for column in range(self._errors.columnCount()))
         return not self.text or self.text.lower() in " ".join(words).lower()
 
-    def in_order(self) -> list[ErrorObject]:
+    def in_order(self) -> list[SegmentationError]:
         """Give the errors that are shown, in the order of the table."""
         return [self.at(row) for row in range(self.rowCount())]
 
-    def at(self, row: int) -> ErrorObject:
+    def at(self, row: int) -> SegmentationError:
         """Give the error in a row of the table."""
         return self._errors.errors[self.mapToSource(self.index(row, 0)).row()]
 
-    def row_of(self, error: ErrorObject | None) -> int | None:
+    def row_of(self, error: SegmentationError | None) -> int | None:
         """Give the row of an error in the table, or None when it is not shown."""
         if error is None or error not in self._errors.errors:
             return None

@@ -11,8 +11,8 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_unet3d.data.sample import VoxelSize
-from napari_unet3d.evaluation.errors.types import ErrorObject
-from napari_unet3d.session.preferences import recall, remember
+from napari_unet3d.evaluation.errors.types import SegmentationError
+from napari_unet3d.session.preferences import load_preference, save_preference
 from napari_unet3d.widgets.components.keys import bind_key
 from napari_unet3d.widgets.components.run_bar import add_row
 from napari_unet3d.widgets.inspect.error_outline import fit_mark, go_to_error
@@ -29,7 +29,7 @@ _NEXT, _PREVIOUS = "J", "Shift-J"  # E, which would say it better, is the eraser
 _KEY = "inspect-zoom"
 
 
-class ErrorSteps(QWidget):
+class ErrorNavigator(QWidget):
     """Goes to errors: by buttons, by keys, and by a double click on an error in the view.
 
     Parameters
@@ -49,25 +49,25 @@ class ErrorSteps(QWidget):
         )
         self.previous_button.setToolTip(f"Go back in the table. Key: {_PREVIOUS}")
         self.zoom_box.setToolTip("Zoom so that the error fills a good part of the view; without it the zoom stays.")
-        self.zoom_box.setChecked(recall(_KEY) is not False)
+        self.zoom_box.setChecked(load_preference(_KEY) is not False)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.previous_button, 1)
         row.addWidget(self.next_button, 1)
         row.addWidget(self.zoom_box)
-        self.zoom_box.toggled.connect(lambda is_on: remember(_KEY, is_on))
-        self.next_button.clicked.connect(lambda: dock.go_on())
-        self.previous_button.clicked.connect(lambda: dock.go_on(-1))
-        bind_key(dock, _NEXT, "Go to the next error that was not seen yet", dock.go_on)
-        bind_key(dock, _PREVIOUS, "Go back to the previous error", partial(dock.go_on, -1))
-        self._clicked: ErrorObject | None = None
+        self.zoom_box.toggled.connect(lambda is_on: save_preference(_KEY, is_on))
+        self.next_button.clicked.connect(lambda: dock.go_to_next())
+        self.previous_button.clicked.connect(lambda: dock.go_to_next(-1))
+        bind_key(dock, _NEXT, "Go to the next error that was not seen yet", dock.go_to_next)
+        bind_key(dock, _PREVIOUS, "Go back to the previous error", partial(dock.go_to_next, -1))
+        self._clicked: SegmentationError | None = None
         self._after_click = QTimer(self)
         self._after_click.setSingleShot(True)
         self._after_click.timeout.connect(lambda: dock.select(self._clicked))
         self._follow_double_clicks()
-        dock.follow(dock.viewer.dims.events.ndisplay, self._fit_mark)
+        dock.connect_viewer(dock.viewer.dims.events.ndisplay, self._fit_mark)
 
-    def go_to(self, error: ErrorObject | None) -> None:
+    def go_to(self, error: SegmentationError | None) -> None:
         """Move the view to an error, mark it there, and then as seen."""
         dock = self._dock
         if dock.inspection is not None and error is not None:
@@ -91,7 +91,7 @@ class ErrorSteps(QWidget):
         callbacks.append(on_double_click)
         self._dock.destroyed.connect(lambda: callbacks.remove(on_double_click))
 
-    def _error_at(self, event: Any) -> ErrorObject | None:
+    def _error_at(self, event: Any) -> SegmentationError | None:
         inspection = self._dock.inspection
         if inspection is None:
             return None
@@ -103,10 +103,10 @@ class ErrorSteps(QWidget):
         voxels = voxels_along_ray(Pointer.of_event(event), layer)
         numbers = regions[tuple(voxels.T)]
         hits = numbers[np.isin(numbers, [each.number for each in self._dock.table.in_view.in_order()])]
-        return next((each for each in inspection.errors.objects if len(hits) and each.number == hits[0]), None)
+        return next((each for each in inspection.errors.errors if len(hits) and each.number == hits[0]), None)
 
 
-class ErrorsPart(QWidget):
+class ErrorsPanel(QWidget):
     """Lists the errors of what is inspected; hidden until something is.
 
     Parameters
@@ -126,7 +126,7 @@ class ErrorsPart(QWidget):
 
     def __init__(self, dock: InspectDock) -> None:
         super().__init__()
-        self.tolerance_box, self.table, self.steps = ToleranceBox(), ErrorTable(), ErrorSteps(dock)
+        self.tolerance_box, self.table, self.steps = ToleranceBox(), ErrorTable(), ErrorNavigator(dock)
         label = QLabel("<b>Errors</b> · hide noise up to")
         label.setBuddy(self.tolerance_box)
         label.setToolTip(self.tolerance_box.toolTip())
@@ -165,7 +165,7 @@ class ToleranceBox(QDoubleSpinBox):
         if voxel_size_um == self._voxel_size_um:
             return
         self._voxel_size_um = None  # so that nothing is kept yet
-        known = recall(_KEY)
+        known = load_preference(_KEY)
         kept = known.get(_words(voxel_size_um)) if isinstance(known, dict) else None
         tolerance_um = kept if isinstance(kept, float | int) else ceil(100 * hypot(*voxel_size_um)) / 100
         self.setSingleStep(max(0.01, round(min(voxel_size_um) / 2, 2)))
@@ -174,8 +174,8 @@ class ToleranceBox(QDoubleSpinBox):
 
     def _keep(self, value: float) -> None:
         if self._voxel_size_um is not None:
-            known = recall(_KEY)
-            remember(_KEY, {**(known if isinstance(known, dict) else {}), _words(self._voxel_size_um): value})
+            known = load_preference(_KEY)
+            save_preference(_KEY, {**(known if isinstance(known, dict) else {}), _words(self._voxel_size_um): value})
 
 
 def _words(voxel_size_um: VoxelSize) -> str:

@@ -10,12 +10,12 @@ from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 
-from napari_unet3d.widgets.viewer.layers import existing, remove_own, show_piece
+from napari_unet3d.widgets.viewer.layers import find_layer, remove_own, show_crop
 from napari_unet3d.widgets.viewer.navigation import jump_to, zoom_to
 from napari_unet3d.widgets.viewer.view_state import kept_selection
 
 if TYPE_CHECKING:
-    from napari_unet3d.evaluation.errors.types import ErrorObject
+    from napari_unet3d.evaluation.errors.types import SegmentationError
     from napari_unet3d.widgets.inspect.inspection import Inspection
 
 _COLOUR = "#40ff40"  # neither red, blue nor yellow, which say what is wrong
@@ -23,7 +23,7 @@ _MARGIN = 1
 _OUTLINE, _INSIDE = 1, 2  # values of the layer
 
 
-def mark_error(viewer: Any, inspection: Inspection, error: ErrorObject) -> Labels:
+def mark_error(viewer: Any, inspection: Inspection, error: SegmentationError) -> Labels:
     """Show the outline of an error in a Labels layer ``NAME error``, as large as its box, above all others.
 
     In 3D it is filled, and drawn over what lies before it. (Napari's own contours warn whenever 3D is in view.)
@@ -42,7 +42,7 @@ def mark_error(viewer: Any, inspection: Inspection, error: ErrorObject) -> Label
     stop = [min(side, end + _MARGIN) for (_, end), side in zip(error.box_zyx, regions.shape, strict=True)]
     around = tuple(slice(first, end) for first, end in zip(start, stop, strict=True))
     piece = _outlined(regions[around] == error.number, viewer.dims.displayed[-2:])
-    layer = show_piece(
+    layer = show_crop(
         viewer,
         error_layer_name(inspection),
         piece,
@@ -58,7 +58,7 @@ def mark_error(viewer: Any, inspection: Inspection, error: ErrorObject) -> Label
 
 def fit_mark(viewer: Any, inspection: Inspection) -> None:
     """Give the mark the looks that suit slices or 3D, whichever is in view."""
-    layer = existing(viewer, error_layer_name(inspection), Labels)
+    layer = find_layer(viewer, error_layer_name(inspection), Labels)
     if layer is not None:
         layer.colormap = _colours(viewer)
         viewer.layers.events.reordered()  # napari forgets that it is above the others when it comes from 3D
@@ -69,7 +69,7 @@ def unmark_error(viewer: Any, inspection: Inspection) -> None:
     remove_own(viewer, error_layer_name(inspection))
 
 
-def go_to_error(viewer: Any, inspection: Inspection, error: ErrorObject, *, zoom: bool) -> None:
+def go_to_error(viewer: Any, inspection: Inspection, error: SegmentationError, *, zoom: bool) -> None:
     """Mark an error and move slices and camera to it; the angle of the camera and the selected layer stay.
 
     Parameters

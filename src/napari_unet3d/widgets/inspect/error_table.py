@@ -20,8 +20,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_unet3d.evaluation.errors.types import ErrorKind, ErrorObject, ErrorObjects
-from napari_unet3d.widgets.inspect.error_model import ErrorList, ErrorsInView, Remarks
+from napari_unet3d.evaluation.errors.types import ErrorKind, SegmentationError, ErrorSet
+from napari_unet3d.widgets.inspect.error_model import ErrorList, ErrorsInView, Notes
 
 _ROW_HEIGHT = 22
 _N_ROWS = 8
@@ -85,18 +85,18 @@ class ErrorTable(QWidget):
         self.text_box.setToolTip("List errors whose row holds this text only: a class, an id, a word of your notes.")
         self.unseen_box = QCheckBox("Only unseen")
         self.unseen_box.setToolTip("List only what you have not seen yet.")
-        self._errors: ErrorObjects | None = None
+        self._errors: ErrorSet | None = None
         self._set_up_view()
         self._lay_out()
         self._connect()
 
     @property
-    def selected(self) -> ErrorObject | None:
+    def selected(self) -> SegmentationError | None:
         """The error that is chosen."""
         return self.in_view.looked_at
 
     def show_errors(
-        self, errors: ErrorObjects, remarks: Mapping[int, Remarks], names: Mapping[int, str] | None
+        self, errors: ErrorSet, remarks: Mapping[int, Notes], names: Mapping[int, str] | None
     ) -> None:
         """Replace the rows; none is chosen.
 
@@ -111,12 +111,12 @@ class ErrorTable(QWidget):
         """
         self._errors = errors
         self.in_view.looked_at = None
-        self.rows.show_errors(errors.objects, remarks, names)
+        self.rows.show_errors(errors.errors, remarks, names)
         self._list_kinds()
         self.view.setColumnHidden(ErrorList.WHAT, names is None and not any(each.is_whole for each in self.rows.errors))
         self.view.share_width()
 
-    def choose(self, error: ErrorObject | None) -> None:
+    def choose(self, error: SegmentationError | None) -> None:
         """Choose an error, which need not be listed."""
         if error == self.in_view.looked_at:
             return
@@ -131,7 +131,7 @@ class ErrorTable(QWidget):
             self.view.clearSelection()
         self.chosen.emit(error)
 
-    def following(self, step: int) -> ErrorObject | None:
+    def following(self, step: int) -> SegmentationError | None:
         """Give the error to go to from the chosen one, or None when none is listed.
 
         Forwards it is the next one in the table that was not seen, from the top again after the last one; when all
@@ -145,7 +145,7 @@ class ErrorTable(QWidget):
             here = -1 if step > 0 else 0
         if step > 0:
             around = (self.in_view.at((here + n) % n_listed) for n in range(1, n_listed + 1))
-            unseen = next((error for error in around if not self.rows.remarks_on(error).is_seen), None)
+            unseen = next((error for error in around if not self.rows.note_on(error).is_seen), None)
             if unseen is not None:
                 return unseen
         return self.in_view.at((here + step) % n_listed)
@@ -171,7 +171,7 @@ class ErrorTable(QWidget):
         for kind in ErrorKind:
             n_errors = sum(error.kind is kind for error in self.rows.errors)
             if n_errors:
-                self.kind_box.addItem(f"{kind.words} ({n_errors})", kind)
+                self.kind_box.addItem(f"{kind.label} ({n_errors})", kind)
         self.kind_box.setCurrentIndex(max(0, self.kind_box.findData(known)))
         self.kind_box.blockSignals(False)
         self._refilter()
@@ -181,7 +181,7 @@ class ErrorTable(QWidget):
         if errors is None:
             self.count.setText("")
             return
-        n_errors, n_listed = len(errors.objects), self.in_view.rowCount()
+        n_errors, n_listed = len(errors.errors), self.in_view.rowCount()
         words = f"{n_errors} error{'' if n_errors == 1 else 's'}, {self.rows.n_seen} seen"
         if n_listed != n_errors:
             words += f", {n_listed} listed"
@@ -237,4 +237,4 @@ class ErrorTable(QWidget):
         self.least_box.valueChanged.connect(self._refilter)
         self.text_box.textChanged.connect(self._refilter)
         self.unseen_box.toggled.connect(self._refilter)
-        self.rows.remarked.connect(self._count)
+        self.rows.note_changed.connect(self._count)

@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from napari_unet3d.evaluation.reports.error_files import write_errors
 from napari_unet3d.widgets.components.dialogs import ask_for_file
-from napari_unet3d.widgets.export.report_panel import ReportPart
+from napari_unet3d.widgets.export.report_panel import ReportPanel
 from napari_unet3d.widgets.export.section import SaveSection
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari_unet3d.widgets.inspect.inspection import Inspection
 
 
-class InspectSavePart(QWidget):
+class ExportPanel(QWidget):
     """Follows the inspection in view; hidden while there is none.
 
     Parameters
@@ -37,7 +37,7 @@ class InspectSavePart(QWidget):
     def __init__(self, dock: InspectDock) -> None:
         super().__init__()
         self._dock = dock
-        self.section, self.report = SaveSection(dock), ReportPart(dock)
+        self.section, self.report = SaveSection(dock), ReportPanel(dock)
         self.errors_button = QPushButton("Save table of errors…")
         self.errors_button.setToolTip(
             "Save every error as a table for spreadsheets (CSV): kind, volume in µm³, depth and place."
@@ -53,7 +53,7 @@ class InspectSavePart(QWidget):
 
     def _follow(self, inspection: Inspection | None) -> None:
         self.setVisible(inspection is not None)
-        outcome = None if inspection is None else inspection.outcome
+        outcome = None if inspection is None else inspection.comparison
         self.section.results.show_outcome(outcome)
         self.section.results.show_scores(() if outcome is None or outcome.scores is None else (outcome.scores,))
         self.report.offer(None if inspection is None else inspection.run)

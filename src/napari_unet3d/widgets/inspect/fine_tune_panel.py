@@ -15,19 +15,19 @@ from napari_unet3d.data.pairs import Pair
 from napari_unet3d.errors import UserError
 from napari_unet3d.session.fine_tuning import (
     CorrectionsAdded,
-    GainFound,
-    Judged,
+    ModelsCompared,
+    ComparisonInput,
     add_corrections,
     dataset_of_run,
-    find_gain,
+    compare_models,
     remove_corrections,
     train_with_corrections,
 )
 from napari_unet3d.session.progress import prediction_progress
 from napari_unet3d.session.recent_runs import new_run_folder, remember_run
-from napari_unet3d.widgets.components.dialogs import is_wanted
+from napari_unet3d.widgets.components.dialogs import confirm
 from napari_unet3d.widgets.components.run_bar import MessageLine, RunBar, add_row
-from napari_unet3d.widgets.forms.path_edit import PathBox
+from napari_unet3d.widgets.forms.path_edit import PathEdit
 from napari_unet3d.widgets.inspect.add_to_dataset import Adding, CorrectedTestVolumes
 from napari_unet3d.widgets.inspect.volume_list import remembered_config
 from napari_unet3d.widgets.train.start_training import TRAIN, begin_training
@@ -36,16 +36,16 @@ from napari_unet3d.widgets.viewer.layers import show_labels
 from napari_unet3d.widgets.viewer.view_state import kept_selection
 
 if TYPE_CHECKING:
-    from napari_unet3d.session.training_run import TrainingRecord
-    from napari_unet3d.widgets.inspect.correction_panel import CorrectPart
-    from napari_unet3d.widgets.inspect.correction_session import Correcting
+    from napari_unet3d.session.training_run import TrainingRun
+    from napari_unet3d.widgets.inspect.correction_panel import CorrectionPanel
+    from napari_unet3d.widgets.inspect.correction_session import CorrectionSession
     from napari_unet3d.widgets.inspect.dock import InspectDock
     from napari_unet3d.widgets.jobs.jobs import Job
 
 _KIND = "correct"
 
 
-class TrainOnPart(QWidget):
+class FineTunePanel(QWidget):
     """Adds corrections to a dataset, takes them out again, trains on, and says what that gained.
 
     Parameters
@@ -56,18 +56,18 @@ class TrainOnPart(QWidget):
         What is corrected.
     """
 
-    def __init__(self, dock: InspectDock, part: CorrectPart) -> None:
+    def __init__(self, dock: InspectDock, part: CorrectionPanel) -> None:
         super().__init__()
         self._dock, self._part = dock, part
-        self.dataset = PathBox("d", "dataset", "The dataset folder that corrections go into, as training volumes.")
+        self.dataset = PathEdit("d", "dataset", "The dataset folder that corrections go into, as training volumes.")
         self.add_button = QPushButton("Add to dataset")
         self.remove_button = QPushButton("Take out again")
         self.run_bar = RunBar("Train on", also=[self.add_button, self.remove_button, self.dataset], stop_text="Stop")
         self.message = MessageLine()
         self._trains_next = False  # after adding
         self._asks: CorrectedTestVolumes | None = None
-        self._about: Correcting | None = None  # what the latest job is about; another prediction may be in view
-        self._trained: tuple[Path, TrainingRecord] | None = None
+        self._about: CorrectionSession | None = None  # what the latest job is about; another prediction may be in view
+        self._trained: tuple[Path, TrainingRun] | None = None
         self._job: Job | None = None
         self._lay_out()
         self._connect()
@@ -85,7 +85,7 @@ class TrainOnPart(QWidget):
             with self.message.explaining():
                 self._run("Taking corrections out", partial(remove_corrections, correcting.added), correcting)
 
-    def train_on(self) -> None:
+    def fine_tune(self) -> None:
         """Add what is not in the dataset yet, and train the model on with it."""
         with self.message.explaining():
             correcting = self._required()
@@ -95,7 +95,7 @@ class TrainOnPart(QWidget):
             else:
                 self._train(correcting)
 
-    def _train(self, correcting: Correcting) -> None:
+    def _train(self, correcting: CorrectionSession) -> None:
         dataset, model = self.dataset.require("a dataset folder"), self._model(correcting)
         run_folder = new_run_folder(dataset)
         work = partial(train_with_corrections, dataset, model, run_folder)
@@ -107,14 +107,14 @@ class TrainOnPart(QWidget):
         job.ended.connect(self._on_trained)  # no partial: PySide would call that for a closed dock, too
         self._dock.viewer.window.add_plugin_dock_widget("napari-unet3d", "Train")
 
-    def _add(self, correcting: Correcting, *, trains_next: bool) -> None:
-        elsewhere, image = self._part.controls.form.value.elsewhere, self._dock.source.image.value
+    def _add(self, correcting: CorrectionSession, *, trains_next: bool) -> None:
+        elsewhere, image = self._part.controls.form.value.unedited_regions, self._dock.source.image.value
         dataset, done = self.dataset.require("a dataset folder"), tuple(correcting.corrections.done)
         sample = correcting.sample(elsewhere, image)
         self._trains_next = trains_next
         self._write(correcting, Adding(dataset, sample, done, correcting.added, correcting.origin))
 
-    def _write(self, correcting: Correcting, adding: Adding, accepted: CorrectedTestVolumes | None = None) -> None:
+    def _write(self, correcting: CorrectionSession, adding: Adding, accepted: CorrectedTestVolumes | None = None) -> None:
         self._asks = None
         job = self._run("Adding corrections", partial(add_corrections, adding, accepted), correcting)
         job.ended.connect(self._on_added)
@@ -126,18 +126,18 @@ class TrainOnPart(QWidget):
         if job.stopped or job.message is not None:
             return
         with self.message.explaining():
-            if asks is not None and is_wanted(self, "Train on a test volume?", asks.question):
+            if asks is not None and confirm(self, "Train on a test volume?", asks.question):
                 self._write(correcting, asks.adding, asks)
             elif asks is None and self._trains_next and not correcting.is_changed:
                 self._train(correcting)
 
-    def _required(self) -> Correcting:
+    def _required(self) -> CorrectionSession:
         correcting = self._part.correcting
         if correcting is None or not correcting.corrections.done:
             raise UserError("Nothing is corrected yet. Correct an error first.")
         return correcting
 
-    def _model(self, correcting: Correcting) -> Path:
+    def _model(self, correcting: CorrectionSession) -> Path:
         if correcting.origin.run is None:
             raise UserError(
                 "It is not known which model made this prediction. Predict the volume in the dock Predict, and "
@@ -145,13 +145,13 @@ class TrainOnPart(QWidget):
             )
         return correcting.origin.run
 
-    def _run(self, title: str, events: Callable[[], Iterator[Any]], about: Correcting) -> Job:
-        job = self._dock.jobs.start(_KIND, title, events, measure=prediction_progress)
+    def _run(self, title: str, events: Callable[[], Iterator[Any]], about: CorrectionSession) -> Job:
+        job = self._dock.jobs.start(_KIND, title, events, progress=prediction_progress)
         self._watch(job, about)
         job.ended.connect(self._refresh)
         return job
 
-    def _watch(self, job: Job, about: Correcting) -> None:
+    def _watch(self, job: Job, about: CorrectionSession) -> None:
         self._job, self._about = job, about
         self.run_bar.watch(job)
         job.reported.connect(self._on_event)
@@ -169,7 +169,7 @@ class TrainOnPart(QWidget):
             case Pair() if correcting is not None:
                 correcting.added, correcting.held = None, ()
                 self.message.show_message(f"'{event.name}' is out of the dataset again.")
-            case GainFound():
+            case ModelsCompared():
                 self._show_gain(event)
         self._refresh()
 
@@ -188,22 +188,22 @@ class TrainOnPart(QWidget):
         with self.message.explaining():
             sample = correcting.image_sample(self._dock.source.image.value)
             inspection = self._dock.inspection
-            judged = Judged(
+            judged = ComparisonInput(
                 sample,
-                correcting.corrections.reference(),
+                correcting.corrections.ground_truth(),
                 self._model(correcting),
                 record.run_folder,
                 dataset,
                 inspection.errors.tolerance_um if inspection is not None else 0.0,
                 PostProcessing(**remembered_config().model_dump(include=set(PostProcessing.model_fields))),
             )
-            self._run("Comparing both models", partial(find_gain, judged), correcting)
+            self._run("Comparing both models", partial(compare_models, judged), correcting)
             self.message.show_message("Training is done. Comparing both models …")
 
-    def _show_gain(self, event: GainFound) -> None:
+    def _show_gain(self, event: ModelsCompared) -> None:
         correcting = self._about
         assert correcting is not None
-        self.message.show_message(f"{event.words}\nPress Inspect to see the errors that are left.")
+        self.message.show_message(f"{event.summary}\nPress Inspect to see the errors that are left.")
         origin = replace(correcting.origin, plan=event.prediction.plan, run=event.run)
         name, labels = f"{origin.name} new prediction", event.prediction.labels
         with kept_selection(self._dock.viewer):
@@ -213,7 +213,7 @@ class TrainOnPart(QWidget):
         shown = correcting.layers.shown
         mark_companions(layer, image=shown.image, truth=shown.truth)
         self._dock.source.prediction.value = layer
-        self._dock.come_forward()
+        self._dock.raise_tab()
         self._dock.ensureWidgetVisible(self.message)
 
     def _refresh(self, *_: Any) -> None:
@@ -236,7 +236,7 @@ class TrainOnPart(QWidget):
     def _connect(self) -> None:
         self.add_button.clicked.connect(self.add)
         self.remove_button.clicked.connect(self.remove)
-        self.run_bar.start_button.clicked.connect(self.train_on)
+        self.run_bar.start_button.clicked.connect(self.fine_tune)
         self._part.changed.connect(self._refresh)
         self._dock.inspection_changed.connect(self._on_inspection)
 

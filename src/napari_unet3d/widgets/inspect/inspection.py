@@ -12,20 +12,20 @@ from napari.layers import Image, Labels, Layer
 from numpy.typing import NDArray
 
 from napari_unet3d.configs import Task, ZeroIs
-from napari_unet3d.data.ground_truth import read_truth
-from napari_unet3d.data.pairs import Part
+from napari_unet3d.data.ground_truth import decode_labels
+from napari_unet3d.data.pairs import Subset
 from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.errors import UserError
-from napari_unet3d.evaluation.errors.types import ErrorObjects, ErrorsSearched
+from napari_unet3d.evaluation.errors.types import ErrorSet, SearchProgress
 from napari_unet3d.inference.events import Prediction
 from napari_unet3d.model.plan import LabelClass, Plan
-from napari_unet3d.session.comparison import Outcome, compare
-from napari_unet3d.widgets.viewer.layer_metadata import Origin, mark_origin
-from napari_unet3d.widgets.viewer.layers import Place, bring_out, show_difference
+from napari_unet3d.session.comparison import Comparison, compare
+from napari_unet3d.widgets.viewer.layer_metadata import VolumeOrigin, mark_origin
+from napari_unet3d.widgets.viewer.layers import Reference, show_on_top, show_difference
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Shown:
+class VolumeLayers:
     """The layers that show a prediction and what belongs to it.
 
     Attributes
@@ -38,15 +38,15 @@ class Shown:
         The napari layers; None where there is none. They may have been removed from the viewer since.
     """
 
-    origin: Origin
-    place: Place
+    origin: VolumeOrigin
+    place: Reference
     image: Image | None
     truth: Labels | None
     prediction: Labels | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Inspection(Shown):
+class Inspection(VolumeLayers):
     """A prediction that is looked through: what shows it, and its errors.
 
     Attributes
@@ -60,12 +60,12 @@ class Inspection(Shown):
         The layer that shows where it is wrong; it may have been removed from the viewer since.
     """
 
-    outcome: Outcome
-    errors: ErrorObjects
+    comparison: Comparison
+    errors: ErrorSet
     difference: Labels
 
     @classmethod
-    def of(cls, shown: Shown, place: Place, found: Inspected, difference: Labels) -> Inspection:
+    def of(cls, shown: VolumeLayers, place: Reference, found: InspectionResult, difference: Labels) -> Inspection:
         """Put the layers, and where they lie now, together with what was found."""
         return cls(
             shown.origin,
@@ -73,7 +73,7 @@ class Inspection(Shown):
             shown.image,
             shown.truth,
             shown.prediction,
-            outcome=found.outcome,
+            outcome=found.comparison,
             errors=found.errors,
             difference=difference,
         )
@@ -94,9 +94,9 @@ class Inspection(Shown):
         return self.origin.dataset
 
     @property
-    def part(self) -> Part | None:
+    def subset(self) -> Subset | None:
         """The part of the dataset that it is from, if that is known."""
-        return self.origin.part
+        return self.origin.subset
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -107,20 +107,20 @@ class Inspection(Shown):
     @property
     def value_names(self) -> dict[int, str] | None:
         """What values of labels are called, where they are called anything; None when foreground is all there is."""
-        prediction = self.outcome.prediction
-        if prediction.task is Task.FOREGROUND:
+        prediction = self.comparison.prediction
+        if prediction.task is Task.BINARY:
             return None
         return {} if prediction.plan is None else {each.value: each.name for each in prediction.plan.classes}
 
     @property
     def has_probability(self) -> bool:
         """Whether the probability is known."""
-        probability = self.outcome.prediction.probability
+        probability = self.comparison.prediction.probability
         return bool(probability.size) and not np.isnan(probability.flat[0])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Subject:
+class InspectionInput:
     """Arrays of layers that shall be compared.
 
     Attributes
@@ -137,7 +137,7 @@ class Subject:
         Where the truth holds, if a mask says so.
     """
 
-    origin: Origin
+    origin: VolumeOrigin
     prediction: NDArray[Any]
     truth: NDArray[Any]
     voxel_size_um: VoxelSize
@@ -153,7 +153,7 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Inspected:
+class InspectionResult:
     """A prediction was compared and its errors were found.
 
     Attributes
@@ -166,8 +166,8 @@ class Inspected:
         That of the outcome, without the boundary noise that the tolerance hides.
     """
 
-    outcome: Outcome
-    errors: ErrorObjects
+    comparison: Comparison
+    errors: ErrorSet
     difference: NDArray[np.uint8]
 
 
@@ -176,7 +176,7 @@ def plan_for(task: Task, zero_is: ZeroIs, classes: tuple[LabelClass, ...] = ()) 
     return Plan(task=task, zero_is=zero_is, strides=(), classes=classes)
 
 
-def inspect_subject(subject: Subject, tolerance_um: float) -> Iterator[ErrorsSearched | Inspected]:
+def inspect_input(subject: InspectionInput, tolerance_um: float) -> Iterator[SearchProgress | InspectionResult]:
     """Compare labels of two layers and find the errors.
 
     Yields
@@ -187,34 +187,34 @@ def inspect_subject(subject: Subject, tolerance_um: float) -> Iterator[ErrorsSea
         The result; always the last event. Of its scores only those that are ready at once are there.
     """
     plan = subject.origin.plan
-    task, zero_is = (Task.FOREGROUND, ZeroIs.BACKGROUND) if plan is None else (plan.task, plan.zero_is)
+    task, zero_is = (Task.BINARY, ZeroIs.BACKGROUND) if plan is None else (plan.task, plan.zero_is)
     labels = np.maximum(subject.prediction, 0) if subject.prediction.dtype.kind == "i" else subject.prediction
     labels = labels.astype(np.min_scalar_type(int(labels.max(initial=0))), copy=False)
     probability = subject.probability
     if probability is None:
         probability = np.broadcast_to(np.float32(np.nan), labels.shape)  # takes no memory
     prediction = Prediction(subject.origin.name, labels, probability, subject.voxel_size_um, plan)
-    outcome = compare(prediction, read_truth(subject.truth, task, zero_is, subject.annotated), only_voxels=True)
-    yield from inspect_outcome(outcome, tolerance_um)
+    outcome = compare(prediction, decode_labels(subject.truth, task, zero_is, subject.annotated), fast=True)
+    yield from inspect_comparison(outcome, tolerance_um)
 
 
-def inspect_outcome(outcome: Outcome, tolerance_um: float) -> Iterator[ErrorsSearched | Inspected]:
+def inspect_comparison(outcome: Comparison, tolerance_um: float) -> Iterator[SearchProgress | InspectionResult]:
     """Find the errors of a prediction that was compared; the events are those of `inspect_subject`."""
-    from napari_unet3d.evaluation.errors.find import search_errors  # its trees take their time to be imported
+    from napari_unet3d.evaluation.errors.find import find_errors  # its trees take their time to be imported
 
     assert outcome.truth is not None
     assert outcome.difference is not None
     prediction = outcome.prediction
-    for event in search_errors(
+    for event in find_errors(
         prediction.labels, outcome.truth, prediction.task, prediction.voxel_size_um, tolerance_um
     ):
-        if isinstance(event, ErrorObjects):
-            yield Inspected(outcome, event, outcome.difference * (event.regions > 0))
+        if isinstance(event, ErrorSet):
+            yield InspectionResult(outcome, event, outcome.difference * (event.regions > 0))
         else:
             yield event
 
 
-def show_difference_of(viewer: Any, event: Inspected, shown: Shown, place: Place, *, is_new: bool) -> Labels:
+def show_difference_of(viewer: Any, event: InspectionResult, shown: VolumeLayers, place: Reference, *, is_new: bool) -> Labels:
     """Show where a prediction is wrong.
 
     Parameters
@@ -234,7 +234,7 @@ def show_difference_of(viewer: Any, event: Inspected, shown: Shown, place: Place
     mark_origin([difference], shown.origin)
     if is_new:
         hidden = [each for each in (shown.prediction, shown.truth) if each is not None]
-        bring_out(viewer, difference, instead_of=hidden)
+        show_on_top(viewer, difference, instead_of=hidden)
     return difference
 
 

@@ -12,9 +12,9 @@ from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 from napari_unet3d.configs import Task, ZeroIs
 from napari_unet3d.errors import UserError
 from napari_unet3d.widgets.forms.form import compact_form_layout
-from napari_unet3d.widgets.inspect.inspection import Shown, Subject, plan_for
+from napari_unet3d.widgets.inspect.inspection import VolumeLayers, InspectionInput, plan_for
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
-from napari_unet3d.widgets.viewer.layer_metadata import Origin, companion_of, origin_of
+from napari_unet3d.widgets.viewer.layer_metadata import VolumeOrigin, companion_of, origin_of
 from napari_unet3d.widgets.viewer.mask_layer import mask_of
 
 if TYPE_CHECKING:
@@ -44,11 +44,11 @@ class LayerSource(QWidget):
         self.task = QComboBox()
         self.task.setToolTip("What the labels are: one foreground, classes by their value, or single objects by ids.")
         for task in Task:
-            self.task.addItem(task.words, task)
+            self.task.addItem(task.label, task)
         self.zero_is = QComboBox()
         self.zero_is.setToolTip("What voxels with 0 are in the truth; nothing is judged where it is not annotated.")
         for zero_is in ZeroIs:
-            self.zero_is.addItem(zero_is.words, zero_is)
+            self.zero_is.addItem(zero_is.label, zero_is)
         rows = compact_form_layout()
         for words, widget in (
             ("Prediction", self.prediction.native),
@@ -98,24 +98,24 @@ class LayerSource(QWidget):
             if (found := known if known in choices else named) is not None:
                 box.value = found
         if plan is None and origin_of(layer) is not None:
-            plan = plan_for(Task.FOREGROUND, ZeroIs.BACKGROUND)  # of a model that says nothing else
+            plan = plan_for(Task.BINARY, ZeroIs.BACKGROUND)  # of a model that says nothing else
         if plan is not None:
             self.task.setCurrentIndex(self.task.findData(plan.task))
             self.zero_is.setCurrentIndex(self.zero_is.findData(plan.zero_is))
 
     @property
-    def origin(self) -> Origin:
+    def origin(self) -> VolumeOrigin:
         """Where the chosen prediction comes from."""
         layer = self.prediction.value
         known = None if layer is None else origin_of(layer)
-        return known or Origin("" if layer is None else layer.name.removesuffix(_PREDICTION))
+        return known or VolumeOrigin("" if layer is None else layer.name.removesuffix(_PREDICTION))
 
-    def shown(self) -> Shown:
+    def shown(self) -> VolumeLayers:
         """Give the chosen layers; `subject` says whether they can be used."""
         origin, prediction = self.origin_as_chosen(), self.prediction.value
-        return Shown(origin, prediction, self.image.value, self.truth.value, prediction)
+        return VolumeLayers(origin, prediction, self.image.value, self.truth.value, prediction)
 
-    def subject(self) -> Subject:
+    def subject(self) -> InspectionInput:
         """Read the layers.
 
         Raises
@@ -133,7 +133,7 @@ class LayerSource(QWidget):
                 f"The layer '{truth.name}' is chosen as prediction and as truth; choose two different layers."
             )
         sample, true = sample_from_layers(prediction), sample_from_layers(truth)
-        return Subject(
+        return InspectionInput(
             origin=self.origin_as_chosen(),
             prediction=sample.image,
             truth=true.image,
@@ -142,7 +142,7 @@ class LayerSource(QWidget):
             annotated=mask_of(truth),
         )
 
-    def origin_as_chosen(self) -> Origin:
+    def origin_as_chosen(self) -> VolumeOrigin:
         """Give where the chosen prediction comes from, with what the menus say about its labels."""
         origin, task, zero_is = self.origin, self.task.currentData(), self.zero_is.currentData()
         plan = origin.plan

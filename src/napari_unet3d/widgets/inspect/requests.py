@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from napari_unet3d.evaluation.errors.types import ErrorsSearched
+from napari_unet3d.evaluation.errors.types import SearchProgress
 from napari_unet3d.session.progress import Progress, prediction_progress
-from napari_unet3d.widgets.inspect.inspection import Shown
+from napari_unet3d.widgets.inspect.inspection import VolumeLayers
 from napari_unet3d.widgets.inspect.source import ChosenVolumes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Order:
+class InspectionRequest:
     """What a job works on, told as its first event to every dock that shows the job.
 
     Attributes
@@ -26,12 +26,12 @@ class Order:
         Whether they are of the set that is in the table of scores already.
     """
 
-    shown: Shown | None = None
+    layers: VolumeLayers | None = None
     chosen: ChosenVolumes | None = None
     is_of_set: bool = False
 
 
-def events_of(order: Order, events: Callable[[], Iterator[Any]]) -> Iterator[Any]:
+def with_request(order: InspectionRequest, events: Callable[[], Iterator[Any]]) -> Iterator[Any]:
     """Give an order, and then the events of the work on it."""
     yield order
     yield from events()
@@ -39,6 +39,6 @@ def events_of(order: Order, events: Callable[[], Iterator[Any]]) -> Iterator[Any
 
 def measure_progress(event: Any) -> Progress | None:
     """Say how far a search for errors or a prediction has come."""
-    if isinstance(event, ErrorsSearched):
+    if isinstance(event, SearchProgress):
         return Progress(event.n_done, event.n_total)
     return prediction_progress(event)

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
-from napari_unet3d.configs.base import Choice
-from napari_unet3d.data.pairs import Pair, Part, list_pairs
+from napari_unet3d.configs.base import ChoiceEnum
+from napari_unet3d.data.pairs import Pair, Subset, list_pairs
 from napari_unet3d.errors import UserError
 from napari_unet3d.runs.run_files import read_run_files
 from napari_unet3d.widgets.forms.form import compact_form_layout
-from napari_unet3d.widgets.forms.model_picker import ModelBox
-from napari_unet3d.widgets.forms.path_edit import PathBox
-from napari_unet3d.widgets.forms.radio_row import ChoiceRow
+from napari_unet3d.widgets.forms.model_picker import ModelPicker
+from napari_unet3d.widgets.forms.path_edit import PathEdit
+from napari_unet3d.widgets.forms.radio_row import RadioRow
 from napari_unet3d.widgets.inspect.layer_source import LayerSource
 
 if TYPE_CHECKING:
     from napari_unet3d.widgets.components.dock import Dock
 
 
-class SourceKind(Choice):
+class SourceKind(ChoiceEnum):
     """What is inspected."""
 
     LAYERS = "layers"
@@ -53,8 +53,8 @@ class InspectSource(QWidget):
 
     def __init__(self, dock: Dock) -> None:
         super().__init__()
-        self.layers, self.volumes = LayerSource(dock), SetSource()
-        self._choice = ChoiceRow(_TOOLTIPS, "inspect-source")
+        self.layers, self.volumes = LayerSource(dock), DatasetSource()
+        self._choice = RadioRow(_TOOLTIPS, "inspect-source")
         self.buttons = self._choice.buttons
         self._choice.chosen.connect(self._show_chosen)
         column = QVBoxLayout(self)
@@ -80,7 +80,7 @@ class InspectSource(QWidget):
         self.volumes.setVisible(self.kind is SourceKind.DATASET)
 
 
-_PARTS = {Part.TEST: "Test set", Part.TRAIN: "Training set"}
+_PARTS = {Subset.TEST: "Test set", Subset.TRAIN: "Training set"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,17 +99,17 @@ class ChosenVolumes:
 
     model: Path
     dataset: Path
-    part: Part
+    subset: Subset
     pairs: tuple[Pair, ...]
 
 
-class SetSource(QWidget):
+class DatasetSource(QWidget):
     """The choice of a model, a dataset, a part of it, and one of its volumes or all of them."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.model = ModelBox()
-        self.dataset = PathBox("d", "dataset", "The folder of a dataset.")
+        self.model = ModelPicker()
+        self.dataset = PathEdit("d", "dataset", "The folder of a dataset.")
         self.part, self.volume = QComboBox(), QComboBox()
         self.part.setToolTip("Test volumes, which the model has never seen, or those that it was trained with.")
         for part, words in _PARTS.items():
@@ -143,11 +143,11 @@ class SetSource(QWidget):
         dataset = read_run_files(run).dataset
         if dataset is None:
             raise UserError(f"{run} did not learn from a dataset folder. Choose the volumes to inspect.")
-        has_test = bool(_pairs_in(dataset, Part.TEST))
-        self.offer(run, dataset, Part.TEST if has_test else Part.TRAIN)
+        has_test = bool(_pairs_in(dataset, Subset.TEST))
+        self.offer(run, dataset, Subset.TEST if has_test else Subset.TRAIN)
         self.volume.setCurrentIndex(0)  # all of them
 
-    def offer(self, run: Path | None, dataset: Path | None, part: Part | None) -> None:
+    def offer(self, run: Path | None, dataset: Path | None, part: Subset | None) -> None:
         """Choose what is known of a model and its volumes; what is None stays as it is."""
         if run is not None:
             self.model.choose(run)
@@ -174,7 +174,7 @@ class SetSource(QWidget):
             When there is no model or no dataset, or this part of it holds nothing.
         """
         model, dataset = self.model.require(), self.dataset.require("the folder of a dataset")
-        part: Part = self.part.currentData()
+        part: Subset = self.part.currentData()
         pair: Pair | None = self.volume.currentData()
         pairs = list_pairs(dataset, part) if pair is None else [pair]
         if not pairs:
@@ -184,7 +184,7 @@ class SetSource(QWidget):
         return ChosenVolumes(model, dataset, part, tuple(pairs))
 
 
-def _pairs_in(folder: Path | None, part: Part) -> list[Pair]:
+def _pairs_in(folder: Path | None, part: Subset) -> list[Pair]:
     if folder is None:
         return []
     try:

@@ -14,8 +14,8 @@ from napari_unet3d.widgets.components.keys import bind_key
 from napari_unet3d.widgets.inspect.corrected_layers import corrected_layer_name
 from napari_unet3d.widgets.inspect.error_outline import error_layer_name
 from napari_unet3d.widgets.viewer.compat import CanvasText
-from napari_unet3d.widgets.viewer.layers import existing
-from napari_unet3d.widgets.viewer.side_by_side import Arrangement, Cell, show_one_of, side_by_side_of, the_one_in_view
+from napari_unet3d.widgets.viewer.layers import find_layer
+from napari_unet3d.widgets.viewer.side_by_side import Arrangement, Cell, show_one_of, side_by_side_of, only_visible
 
 if TYPE_CHECKING:
     from napari_unet3d.widgets.components.dock import Dock
@@ -32,7 +32,7 @@ _TOOLTIPS = {
 }
 
 
-class WhatIsShown(QWidget):
+class ViewSwitcher(QWidget):
     """Three buttons of which one is down, and one for all side by side; a key steps from one to the next.
 
     Nothing but the visibility of layers changes, also when they are shown or hidden in napari's own list. A corner of
@@ -81,8 +81,8 @@ class WhatIsShown(QWidget):
         bind_key(dock, _SIDE_BY_SIDE, "Show truth, prediction and difference side by side", self.side_button.click)
         self.setStyleSheet("QPushButton { padding: 4px 2px; }")  # so that the words fit with larger fonts, too
         dock.inspection_changed.connect(self._take_inspection)
-        dock.follow(dock.viewer.layers.events.removed, self._show_state)
-        dock.follow(dock.viewer.layers.events.inserted, lambda: self._soon.start(0))
+        dock.connect_viewer(dock.viewer.layers.events.removed, self._show_state)
+        dock.connect_viewer(dock.viewer.layers.events.inserted, lambda: self._soon.start(0))
         dock.destroyed.connect(lambda: self._end())
         self._take_inspection()
 
@@ -117,7 +117,7 @@ class WhatIsShown(QWidget):
 
     def _corrected(self) -> dict[str, Labels]:
         seen = self._dock.inspection
-        layer = None if seen is None else existing(self._dock.viewer, corrected_layer_name(seen), Labels)
+        layer = None if seen is None else find_layer(self._dock.viewer, corrected_layer_name(seen), Labels)
         return {} if layer is None else {"corrected": layer}
 
     def _take_corrected(self) -> None:
@@ -144,7 +144,7 @@ class WhatIsShown(QWidget):
         if self._is_gone:
             return
         layers = self._present()
-        shown = None if self.side_button.is_on else the_one_in_view(layers.values())
+        shown = None if self.side_button.is_on else only_visible(layers.values())
         for words, button in self.buttons.items():
             button.setEnabled(words in layers)
             button.setChecked(words in layers and layers[words] is shown)

@@ -13,18 +13,18 @@ from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics.types import Scores
 from napari_unet3d.inference.events import EvaluateEvent, EvaluationFinished, VolumeEvaluated
-from napari_unet3d.session.comparison import Outcome, from_evaluation
-from napari_unet3d.session.preferences import recall
+from napari_unet3d.session.comparison import Comparison, from_evaluation
+from napari_unet3d.session.preferences import load_preference
 from napari_unet3d.widgets.components.scores_table import ScoresTable
-from napari_unet3d.widgets.inspect.inspection import Shown
+from napari_unet3d.widgets.inspect.inspection import VolumeLayers
 from napari_unet3d.widgets.inspect.source import ChosenVolumes
 from napari_unet3d.widgets.predict.show import show_volume
-from napari_unet3d.widgets.viewer.layer_metadata import Origin
+from napari_unet3d.widgets.viewer.layer_metadata import VolumeOrigin
 
 _MOST_KEPT_BYTES = 2**30
 
 
-class InspectedSet(QObject):
+class VolumeList(QObject):
     """Keeps the predictions of a set until they fill a gigabyte, and lists the volumes, the worst first.
 
     Parameters
@@ -79,17 +79,17 @@ class InspectedSet(QObject):
         assert self.chosen is not None
         return next(pair for pair in self.chosen.pairs if pair.name == name)
 
-    def show(self, viewer: Any, event: VolumeEvaluated, tolerance_um: float) -> tuple[Shown, Outcome]:
+    def show(self, viewer: Any, event: VolumeEvaluated, tolerance_um: float) -> tuple[VolumeLayers, Comparison]:
         """Show a volume in the viewer; give its layers and its outcome."""
         assert self.chosen is not None
         name, prediction = event.scores.name, event.prediction
         outcome = from_evaluation(event, tolerance_um)
-        origin = Origin(name, prediction.plan, self.chosen.model, self.chosen.dataset, self.chosen.part)
+        origin = VolumeOrigin(name, prediction.plan, self.chosen.model, self.chosen.dataset, self.chosen.subset)
         sample = Sample(name, event.image, event.truth.labels, prediction.voxel_size_um)
         image, truth, labels = show_volume(viewer, sample, outcome, origin)
         row = self._table.names.index(name)
         self._table.selectRow(row)
-        return Shown(origin, image, image, truth, labels), outcome
+        return VolumeLayers(origin, image, image, truth, labels), outcome
 
     def _on_click(self, row: int, _column: int) -> None:
         name = self._table.names[row]
@@ -108,7 +108,7 @@ def remembered_config() -> EvaluationConfig:
     """Give the settings that the Predict dock was left with."""
     values: dict[str, Any] = {}
     for key in ("test", "labels"):
-        known = recall(key)
+        known = load_preference(key)
         values |= known if isinstance(known, dict) else {}
     known_fields = EvaluationConfig.model_fields.keys() - {"test_augmentation"}
     try:
@@ -118,8 +118,8 @@ def remembered_config() -> EvaluationConfig:
 
 
 def _n_bytes(event: VolumeEvaluated) -> int:
-    return event.image.nbytes + Outcome(event.prediction, event.truth).nbytes
+    return event.image.nbytes + Comparison(event.prediction, event.truth).nbytes
 
 
 def _quality(scores: Scores) -> float:
-    return scores.dice if scores.objects is None else scores.objects.f1
+    return scores.dice if scores.instances is None else scores.instances.f1

@@ -22,12 +22,12 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.session.progress import Progress
 from napari_unet3d.widgets.jobs.worker import (
     ClosingWorker,
-    Control,
-    Engine,
+    JobControl,
+    GeneratorThread,
     Failed,
-    StoodStill,
+    PauseChanged,
     TitledCall,
-    wait_for,
+    run_to_end,
 )
 
 _DELIVERIES_PER_SECOND = 10  # more would make the viewer late, see `Job`
@@ -79,7 +79,7 @@ class Job(QObject):
     ) -> None:
         super().__init__()
         self.title, self.kind = title, kind
-        self.kept: list[Any] = []
+        self.replayed: list[Any] = []
         self.progress: Progress | None = None
         self.message: str | None = None
         self.stopped = False
@@ -97,20 +97,20 @@ class Job(QObject):
     def stop(self) -> None:
         """Ask the work to end at the engine's next event; `ended` follows when it has."""
         self.stopped = True
-        self._engine.order("stop")
+        self._engine.send("stop")
 
     def pause(self) -> None:
         """Ask the work to stand still at the engine's next event; `paused` follows when it does."""
-        self._engine.order("pause")
+        self._engine.send("pause")
 
     def resume(self) -> None:
         """Let paused work go on; `resumed` follows."""
-        self._engine.order("resume")
+        self._engine.send("resume")
 
-    def _prepare(self, events: Callable[[], Iterator[Any]], control: Control | None) -> None:
-        self._engine = Engine(events, self._arrived, control)
+    def _prepare(self, events: Callable[[], Iterator[Any]], control: JobControl | None) -> None:
+        self._engine = GeneratorThread(events, self._arrived, control)
         self.is_running = True
-        work = TitledCall(wait_for, self._engine)
+        work = TitledCall(run_to_end, self._engine)
         work.title = self.title
         self._worker = create_worker(work, _worker_class=ClosingWorker)
         self._worker.finished.connect(self._on_finished)
@@ -152,11 +152,11 @@ class Job(QObject):
         if isinstance(event, Failed):
             self._report(event.error)
             return
-        if isinstance(event, StoodStill):
+        if isinstance(event, PauseChanged):
             self._on_paused() if event.is_paused else self._on_resumed()
             return
         if isinstance(event, self._keep):
-            self.kept.append(event)
+            self.replayed.append(event)
         if self._measure is not None and (progress := self._measure(event)) is not None:
             self._show_progress(progress)
         self.reported.emit(event)
@@ -237,9 +237,9 @@ class Jobs(QObject):
         title: str,
         events: Callable[[], Iterator[Any]],
         *,
-        measure: Callable[[Any], Progress | None] | None = None,
-        keep: tuple[type, ...] = (),
-        control: Control | None = None,
+        progress: Callable[[Any], Progress | None] | None = None,
+        replay: tuple[type, ...] = (),
+        control: JobControl | None = None,
     ) -> Job:
         """Run an engine in a thread. Connect to the job's signals right away: nothing arrives before you return.
 
@@ -267,7 +267,7 @@ class Jobs(QObject):
         """
         if (running := self.running(kind)) is not None:
             raise UserError(f"'{running.title}' is still running; stop it or wait for its end.")
-        job = Job(title, kind, measure, keep)
+        job = Job(title, kind, progress, replay)
         self._latest[kind] = job
         job._prepare(events, control)
         self.started.emit(job)

@@ -18,7 +18,7 @@ class _Request:
     take: Callable[[Any], None]
 
 
-class NewestOnly(QObject):
+class LatestOnly(QObject):
     """Runs requests of one kind as jobs, never two at once; of those that come meanwhile only the newest is run.
 
     Parameters

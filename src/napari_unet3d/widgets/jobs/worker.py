@@ -34,13 +34,13 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
-class StoodStill:
+class PauseChanged:
     """The engine stands still from here on, or goes on again."""
 
     is_paused: bool
 
 
-class Control(Protocol):
+class JobControl(Protocol):
     """Orders to an engine that works elsewhere, such as in another process; each returns at once.
 
     After `stop` the engine's generator ends by itself, with what there is still to tell.
@@ -56,7 +56,7 @@ class Control(Protocol):
         """Let it go on."""
 
 
-class Engine(threading.Thread):
+class GeneratorThread(threading.Thread):
     """Runs an engine's generator, and puts its events and its failure into a queue.
 
     The thread does not keep the process alive: whoever closes the viewer need not wait for the end of a long step.
@@ -72,14 +72,14 @@ class Engine(threading.Thread):
         Where orders go, too, when the engine works elsewhere.
     """
 
-    def __init__(self, events: Callable[[], Iterator[Any]], arrived: deque[Any], control: Control | None) -> None:
+    def __init__(self, events: Callable[[], Iterator[Any]], arrived: deque[Any], control: JobControl | None) -> None:
         super().__init__(name="napari-unet3d", daemon=True)
         self._events, self._arrived, self._control = events, arrived, control
         self._changed = threading.Condition()
         self._is_paused = self._is_stopped = self._is_abandoned = False
         self.has_ended = threading.Event()
 
-    def order(self, word: str) -> None:
+    def send(self, word: str) -> None:
         """Ask the engine to ``stop``, ``pause`` or ``resume``; it does at its next event."""
         with self._changed:
             if word == "stop":
@@ -90,7 +90,7 @@ class Engine(threading.Thread):
         if self._control is not None:
             {"stop": self._control.stop, "pause": self._control.pause, "resume": self._control.resume}[word]()
 
-    def abandon(self) -> None:
+    def cancel(self) -> None:
         """Ask the engine to end as soon as it can, with nobody who listens any more."""
         with self._changed:
             self._is_abandoned = True
@@ -119,9 +119,9 @@ class Engine(threading.Thread):
             time.sleep(0.01)
         with self._changed:
             if self._is_paused and not self._is_wanted_to_end():
-                self._arrived.append(StoodStill(True))
+                self._arrived.append(PauseChanged(True))
                 self._changed.wait_for(lambda: self._is_wanted_to_end() or not self._is_paused)
-                self._arrived.append(StoodStill(False))
+                self._arrived.append(PauseChanged(False))
             ends_by_itself = self._control is not None and not self._is_abandoned
             return ends_by_itself or not self._is_wanted_to_end()
 
@@ -149,7 +149,7 @@ class TitledCall(partial[Any]):
         return self.title
 
 
-def wait_for(engine: Engine) -> Generator[None, None, None]:
+def run_to_end(engine: GeneratorThread) -> Generator[None, None, None]:
     """Run an engine until it has ended; when the worker is told to quit before, the engine is abandoned.
 
     Yields
@@ -162,14 +162,14 @@ def wait_for(engine: Engine) -> Generator[None, None, None]:
         while not engine.has_ended.wait(_LOOK_EVERY_SECONDS):
             yield
     finally:
-        engine.abandon()
+        engine.cancel()
 
 
 def _as_generator(events: Callable[[], Iterator[Any]]) -> Generator[Any, None, None]:
     yield from events()
 
 
-_at_work: set[Engine] = set()
+_at_work: set[GeneratorThread] = set()
 
 
 @atexit.register
@@ -181,7 +181,7 @@ def _let_engines_end() -> None:
     """
     engines, latest = list(_at_work), time.monotonic() + _SECONDS_TO_END
     for engine in engines:
-        engine.abandon()
+        engine.cancel()
     if all(engine.has_ended.wait(max(0.0, latest - time.monotonic())) for engine in engines):
         return
     logging.shutdown()

@@ -19,19 +19,19 @@ from napari_unet3d.inference.events import (
     PredictionWritten,
     VolumeEvaluated,
 )
-from napari_unet3d.session.comparison import DEFAULT_TOLERANCE_UM, Outcome
+from napari_unet3d.session.comparison import DEFAULT_TOLERANCE_UM, Comparison
 from napari_unet3d.session.progress import prediction_progress
 from napari_unet3d.widgets.components.copy_run import CopyButton
 from napari_unet3d.widgets.components.dock import Dock
 from napari_unet3d.widgets.components.run_bar import Kind, RunBar, heading
-from napari_unet3d.widgets.forms.form import SettingsForm
-from napari_unet3d.widgets.forms.model_picker import ModelBox
+from napari_unet3d.widgets.forms.form import ConfigForm
+from napari_unet3d.widgets.forms.model_picker import ModelPicker
 from napari_unet3d.widgets.predict.keep_prediction import KeepPrediction
-from napari_unet3d.widgets.predict.results_panel import Results
+from napari_unet3d.widgets.predict.results_panel import ResultsPanel
 from napari_unet3d.widgets.predict.show import evaluate_dataset, predict_paths, predict_sample
 from napari_unet3d.widgets.predict.target import PredictionTarget, Target
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
-from napari_unet3d.widgets.viewer.layers import Place
+from napari_unet3d.widgets.viewer.layers import Reference
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QShowEvent
@@ -43,7 +43,7 @@ _OBJECTS = "Single objects"  # the section of the settings that only they have
 
 
 @dataclass(frozen=True, slots=True)
-class _Order:
+class PredictionRequest:
     """What a job works on, for the dock that shows its end.
 
     Attributes
@@ -64,7 +64,7 @@ class _Order:
 
     model: Path
     made_with: PostProcessing
-    image: Place | None = None
+    image: Reference | None = None
     truth: Labels | None = None
     files: tuple[Path, ...] = ()
     out: Path | None = None
@@ -85,13 +85,13 @@ class PredictDock(Dock):
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
         self.setMinimumWidth(350)
-        self.model = ModelBox()
+        self.model = ModelPicker()
         self.target = PredictionTarget(self)
         live = PostProcessing.model_fields
-        for_volumes = SettingsForm(PredictionConfig, "prediction", without=live)
-        for_test_set = SettingsForm(EvaluationConfig, "test", without=live)
-        self.labels_form = SettingsForm(PostProcessing, "labels")
-        self.forms: dict[Target, SettingsForm[Any]] = {
+        for_volumes = ConfigForm(PredictionConfig, "prediction", without=live)
+        for_test_set = ConfigForm(EvaluationConfig, "test", without=live)
+        self.labels_form = ConfigForm(PostProcessing, "labels")
+        self.forms: dict[Target, ConfigForm[Any]] = {
             Target.LAYER: for_volumes,
             Target.FILES: for_volumes,
             Target.TEST_SET: for_test_set,
@@ -100,8 +100,8 @@ class PredictDock(Dock):
         self.copy_button = CopyButton(self, lambda: self.target.as_text(self.model.require(), self._config()))
         self.run_bar = RunBar("Predict", also=not_meanwhile, stop_text="Cancel", beside=self.copy_button)
         self.run_bar.start_button.setToolTip("Apply the model; results come into the viewer, or into the folder.")
-        self.results = Results(self)
-        self._order: _Order | None = None
+        self.results = ResultsPanel(self)
+        self._order: PredictionRequest | None = None
         self.keep_button = KeepPrediction(self, self.results.live, lambda: self._order.model if self._order else None)
         self._done = "Done."
         self._notices: list[str] = []
@@ -113,10 +113,10 @@ class PredictDock(Dock):
         self.target.find_truth()
         self._show_form()
         self._apply_settings()
-        self.find_job(ended_too=True)
+        self.attach_to_job(ended_too=True)
 
     @property
-    def form(self) -> SettingsForm[Any]:
+    def form(self) -> ConfigForm[Any]:
         """The settings of a prediction for the chosen target."""
         return self.forms[self.target.kind]
 
@@ -137,13 +137,13 @@ class PredictDock(Dock):
     def on_event(self, event: Any) -> None:
         """Show one event of a prediction or an evaluation."""
         match event:
-            case _Order():
+            case PredictionRequest():
                 self._begin(event)
             case ModelLoaded(device=device):
                 self.message.show_message(f"Predicting on {device} …")
             case Notice(message=message):
                 self._notices.append(message)
-            case Outcome():
+            case Comparison():
                 self._show_outcome(event)
             case PredictionWritten(n_written=n, n_volumes=of, files=files):
                 assert self._order is not None
@@ -153,7 +153,7 @@ class PredictDock(Dock):
                 self.results.add_evaluated(event)
             case EvaluationFinished():
                 worst = self.results.finish_evaluation(event)
-                f1 = f", mean F1 of objects {event.mean.objects.f1:.3f}" if event.mean.objects else ""
+                f1 = f", mean F1 of objects {event.mean.instances.f1:.3f}" if event.mean.instances else ""
                 self._done = f"Mean Dice {event.mean.dice:.3f}{f1}; the lowest Dice is that of '{worst.name}'."
                 if event.metrics_file is not None:
                     self._done += f" Predictions, differences, figures and metrics are in {event.metrics_file.parent}"
@@ -176,10 +176,10 @@ class PredictDock(Dock):
                 yield order
                 yield from events()
 
-            keep = (_Order, Outcome, EvaluationFinished)
-            self.jobs.start(self.kind, "Predicting", with_order, measure=prediction_progress, keep=keep)
+            keep = (PredictionRequest, Comparison, EvaluationFinished)
+            self.jobs.start(self.kind, "Predicting", with_order, progress=prediction_progress, replay=keep)
 
-    def _plan(self) -> tuple[_Order, Callable[[], Iterator[Any]]]:
+    def _plan(self) -> tuple[PredictionRequest, Callable[[], Iterator[Any]]]:
         model, out, made_with = self.model.require(), self.target.folder(), self.labels_form.value
         config = self._config()
         self.results.tolerance_um = getattr(config, "tolerance_um", DEFAULT_TOLERANCE_UM)
@@ -187,22 +187,22 @@ class PredictDock(Dock):
             case Target.LAYER:
                 image, truth = self.target.image.value, self.target.truth.value
                 sample = sample_from_layers(image, truth)
-                order = _Order(model, made_with, image, truth, out=out)
+                order = PredictionRequest(model, made_with, image, truth, out=out)
                 return order, partial(predict_sample, model, sample, config, out)
             case Target.FILES:
                 files, probability = self.target.files(), self.target.probability.isChecked()
                 assert out is not None
                 events = partial(predict_paths, model, files, out, config, probability)
-                return _Order(model, made_with, files=files, out=out), events
+                return PredictionRequest(model, made_with, files=files, out=out), events
             case Target.TEST_SET:
                 dataset = self.target.dataset.require("the folder of a dataset")
-                order = _Order(model, made_with, out=out, dataset=dataset)
+                order = PredictionRequest(model, made_with, out=out, dataset=dataset)
                 return order, partial(evaluate_dataset, model, dataset, out, config)
 
     def _config(self) -> Any:
         return self.form.value.model_copy(update=self.labels_form.value.model_dump())
 
-    def _begin(self, order: _Order) -> None:
+    def _begin(self, order: PredictionRequest) -> None:
         self._order, self._done = order, "Done."
         self._notices.clear()
         self.results.clear()
@@ -211,7 +211,7 @@ class PredictDock(Dock):
         self.results.model, self.results.dataset = order.model, order.dataset
         self.message.show_message("Loading PyTorch and the model …")
 
-    def _show_outcome(self, outcome: Outcome) -> None:
+    def _show_outcome(self, outcome: Comparison) -> None:
         assert self._order is not None
         assert self._order.image is not None
         self.results.show_layer(outcome, self._order.image, self._order.truth)
@@ -240,9 +240,9 @@ class PredictDock(Dock):
         """Show the settings of single objects unless the model in question is known to have none."""
         shown, section = self.results.live.shown, self.labels_form.section(_OBJECTS)
         is_known = shown is not None and self._order is not None and self._order.model == self.model.value
-        task = shown.outcome.prediction.task if shown is not None and is_known else None
-        section.setVisible(task in (None, Task.OBJECTS))
-        if task is Task.OBJECTS and not section.isExpanded():
+        task = shown.comparison.prediction.task if shown is not None and is_known else None
+        section.setVisible(task in (None, Task.INSTANCE))
+        if task is Task.INSTANCE and not section.isExpanded():
             section.expand(False)
 
     def _show_form(self) -> None:

@@ -10,8 +10,8 @@ import numpy as np
 from napari.layers import Labels
 from qtpy.QtWidgets import QPushButton
 
-from napari_unet3d.widgets.viewer.layer_metadata import Origin, copy_origin, mark_origin
-from napari_unet3d.widgets.viewer.layers import existing, show_labels
+from napari_unet3d.widgets.viewer.layer_metadata import VolumeOrigin, copy_origin, mark_origin
+from napari_unet3d.widgets.viewer.layers import find_layer, show_labels
 from napari_unet3d.widgets.viewer.view_state import select
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ class KeepPrediction(QPushButton):
     def _keep(self, *_: object) -> None:
         if self._live.shown is None:
             return
-        viewer, prediction = self._dock.viewer, self._live.shown.outcome.prediction
-        shown: Labels | None = existing(viewer, f"{prediction.name} prediction", Labels)
+        viewer, prediction = self._dock.viewer, self._live.shown.comparison.prediction
+        shown: Labels | None = find_layer(viewer, f"{prediction.name} prediction", Labels)
         if shown is None:  # the user took it away
             self._dock.message.show_message(
                 f"The layer '{prediction.name} prediction' is not there any more; predict again.", "error"
@@ -63,7 +63,7 @@ class KeepPrediction(QPushButton):
         name = _free_name(f"{prediction.name} – {_model_name(model)}", {layer.name for layer in viewer.layers})
         kept = show_labels(viewer, name, np.array(shown.data), shown, opacity=shown.opacity, visible=False)
         kept.features = shown.features
-        mark_origin([kept], Origin(prediction.name, prediction.plan, model))  # unless the layer knows more
+        mark_origin([kept], VolumeOrigin(prediction.name, prediction.plan, model))  # unless the layer knows more
         copy_origin(shown, kept)
         select(viewer, selected)
         self._dock.message.show_message(f"The prediction is kept as '{name}'; compare it with another in Inspect.")

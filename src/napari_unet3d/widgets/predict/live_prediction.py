@@ -10,21 +10,21 @@ from napari.layers import Labels
 from qtpy.QtCore import QObject, Signal
 
 from napari_unet3d.configs import PostProcessing
-from napari_unet3d.session.comparison import Outcome, measure, relabel
-from napari_unet3d.widgets.jobs.latest_only import NewestOnly
-from napari_unet3d.widgets.predict.show import update_outcome
-from napari_unet3d.widgets.viewer.layers import Place
+from napari_unet3d.session.comparison import Comparison, add_slow_metrics, repostprocess
+from napari_unet3d.widgets.jobs.latest_only import LatestOnly
+from napari_unet3d.widgets.predict.show import update_comparison
+from napari_unet3d.widgets.viewer.layers import Reference
 
 if TYPE_CHECKING:
     from napari_unet3d.widgets.components.dock import Dock
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class VisiblePrediction:
     """What is in view: an outcome, where it lies, the layer with its truth, and that of its labels."""
 
-    outcome: Outcome
-    place: Place
+    comparison: Comparison
+    place: Reference
     truth: Labels | None
     labels: Labels
 
@@ -55,10 +55,10 @@ class LivePrediction(QObject):
 
     def __init__(self, dock: Dock) -> None:
         super().__init__(dock)
-        self.shown: Shown | None = None
+        self.shown: VisiblePrediction | None = None
         self._viewer = dock.viewer
         self._settings = PostProcessing()
-        self._labels, self._scores = NewestOnly(self, dock.jobs, "labels"), NewestOnly(self, dock.jobs, "measure")
+        self._labels, self._scores = LatestOnly(self, dock.jobs, "labels"), LatestOnly(self, dock.jobs, "measure")
         for work in (self._labels, self._scores):
             work.failed.connect(dock.show_failure)
         self._labels.settled.connect(self._on_settled)
@@ -74,7 +74,7 @@ class LivePrediction(QObject):
         self._scores.cancel()
         self.shown = None
 
-    def show(self, shown: Shown, made_with: PostProcessing) -> None:
+    def show(self, shown: VisiblePrediction, made_with: PostProcessing) -> None:
         """Follow another outcome, which is in the viewer already.
 
         Parameters
@@ -86,7 +86,7 @@ class LivePrediction(QObject):
         """
         self.forget()
         self.shown = shown
-        self.changed.emit(shown.outcome)
+        self.changed.emit(shown.comparison)
         if self._settings != made_with:
             self._relabel()
 
@@ -98,16 +98,16 @@ class LivePrediction(QObject):
 
     def _relabel(self) -> None:
         assert self.shown is not None
-        outcome = self.shown.outcome
+        outcome = self.shown.comparison
         title = f"Labels of {outcome.prediction.name}"
-        self._labels.request(title, partial(relabel, outcome, self._settings), self._take_labels)
+        self._labels.request(title, partial(repostprocess, outcome, self._settings), self._take_labels)
         self.changed.emit(outcome)
 
-    def _take_labels(self, outcome: Outcome) -> None:
+    def _take_labels(self, outcome: Comparison) -> None:
         assert self.shown is not None  # else it would have been cancelled
-        if outcome.prediction is self.shown.outcome.prediction:  # which may have got its scores meanwhile
+        if outcome.prediction is self.shown.comparison.prediction:  # which may have got its scores meanwhile
             return
-        labels = update_outcome(self._viewer, outcome, self.shown.place, self.shown.labels)
+        labels = update_comparison(self._viewer, outcome, self.shown.place, self.shown.labels)
         self.shown = replace(self.shown, outcome=outcome, labels=labels)
         self.changed.emit(outcome)
 
@@ -115,21 +115,21 @@ class LivePrediction(QObject):
         """Return the layer of the labels in view, which is made again when the user has removed it."""
         assert self.shown is not None
         if self.shown.labels not in self._viewer.layers:
-            labels = update_outcome(self._viewer, self.shown.outcome, self.shown.place, self.shown.labels)
+            labels = update_comparison(self._viewer, self.shown.comparison, self.shown.place, self.shown.labels)
             self.shown = replace(self.shown, labels=labels)
         return self.shown.labels
 
     def _on_settled(self) -> None:
         if self.shown is None:
             return
-        outcome = self.shown.outcome
+        outcome = self.shown.comparison
         self.changed.emit(outcome)
         self.relabelled.emit()
         if not outcome.is_measured:
             title = f"Measuring {outcome.prediction.name}"
-            self._scores.request(title, partial(measure, outcome), partial(self._take_scores, outcome))
+            self._scores.request(title, partial(add_slow_metrics, outcome), partial(self._take_scores, outcome))
 
-    def _take_scores(self, of: Outcome, measured: Outcome) -> None:
-        if self.shown is not None and self.shown.outcome is of:  # else the labels were made again meanwhile
+    def _take_scores(self, of: Comparison, measured: Comparison) -> None:
+        if self.shown is not None and self.shown.comparison is of:  # else the labels were made again meanwhile
             self.shown = replace(self.shown, outcome=measured)
             self.changed.emit(measured)

@@ -13,24 +13,24 @@ from napari.layers import Labels
 from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_unet3d.configs import PostProcessing, Task
-from napari_unet3d.data.pairs import Part
+from napari_unet3d.data.pairs import Subset
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics.colours import EXTRA_COLOUR, MISSED_COLOUR, WRONG_CLASS_COLOUR
-from napari_unet3d.session.comparison import DEFAULT_TOLERANCE_UM, Outcome, from_evaluation
+from napari_unet3d.session.comparison import DEFAULT_TOLERANCE_UM, Comparison, from_evaluation
 from napari_unet3d.widgets.components.scores_table import ScoresTable
 from napari_unet3d.widgets.export.section import SaveSection
-from napari_unet3d.widgets.predict.live_prediction import LivePrediction, Shown
+from napari_unet3d.widgets.predict.live_prediction import LivePrediction, VisiblePrediction
 from napari_unet3d.widgets.predict.show import (
     FileOpened,
     open_file,
     show_labels_of_file,
-    show_outcome_of_layer,
+    show_comparison_of_layer,
     show_volume,
 )
-from napari_unet3d.widgets.predict.suggest_next import AnnotateNext
-from napari_unet3d.widgets.viewer.layer_metadata import Origin
-from napari_unet3d.widgets.viewer.layers import Place, colour_of
+from napari_unet3d.widgets.predict.suggest_next import SuggestNextAnnotation
+from napari_unet3d.widgets.viewer.layer_metadata import VolumeOrigin
+from napari_unet3d.widgets.viewer.layers import Reference, colour_of
 
 if TYPE_CHECKING:
     from napari_unet3d.evaluation.metrics.types import Scores
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 _MOST_KEPT_BYTES = 2**30
 
 
-class Results(QWidget):
+class ResultsPanel(QWidget):
     """Shows results in a table, and in the viewer the one that the user asks for.
 
     Parameters
@@ -77,7 +77,7 @@ class Results(QWidget):
         self.legend = QLabel()
         self.legend.setWordWrap(True)
         self.live = LivePrediction(dock)
-        self.annotate_button = AnnotateNext(dock, self.live)
+        self.annotate_button = SuggestNextAnnotation(dock, self.live)
         self.made_with, self.tolerance_um = PostProcessing(), DEFAULT_TOLERANCE_UM
         self.model: Path | None = None
         self.dataset: Path | None = None
@@ -107,26 +107,26 @@ class Results(QWidget):
         for widget in (self.show_button, self.inspect_button, self.legend, self.annotate_button, self.save):
             widget.hide()
 
-    def show_layer(self, outcome: Outcome, image: Place, truth: Labels | None) -> None:
+    def show_layer(self, outcome: Comparison, image: Reference, truth: Labels | None) -> None:
         """Show the prediction of a layer in its place, or at the origin when the layer left the viewer."""
         layers = self._dock.viewer.layers
         place = image if image in layers else outcome.prediction.voxel_size_um
         truth = truth if truth in layers else None
-        labels = show_outcome_of_layer(self._dock.viewer, outcome, place, truth, self._origin(outcome))
-        self.live.show(Shown(outcome, place, truth, labels), self.made_with)
+        labels = show_comparison_of_layer(self._dock.viewer, outcome, place, truth, self._origin(outcome))
+        self.live.show(VisiblePrediction(outcome, place, truth, labels), self.made_with)
 
     def add_file(self, event: PredictionWritten, source: Path) -> None:
         """Add a file whose prediction is written; its arrays are kept until they fill a gigabyte."""
         name = event.prediction.name
         self.table.show_name(name)
-        kept = event.prediction if self._has_room(Outcome(event.prediction).nbytes) else None
+        kept = event.prediction if self._has_room(Comparison(event.prediction).nbytes) else None
         self._rows[name] = partial(self._open_file, source, event.files[0], event.prediction.plan, kept)
         self.show_button.show()
 
     def add_evaluated(self, event: VolumeEvaluated) -> None:
         """Add a volume of a test set; its arrays are kept until they fill a gigabyte."""
         self.table.show_scores(event.scores)
-        if self._has_room(event.image.nbytes + Outcome(event.prediction, event.truth).nbytes):
+        if self._has_room(event.image.nbytes + Comparison(event.prediction, event.truth).nbytes):
             self._rows[event.scores.name] = partial(self._show_evaluated, event)
 
     def finish_evaluation(self, event: EvaluationFinished) -> Scores:
@@ -166,7 +166,7 @@ class Results(QWidget):
 
     def _show_evaluated(self, event: VolumeEvaluated) -> None:
         truth, voxel_size_um = event.truth, event.prediction.voxel_size_um
-        sample = Sample(event.scores.name, event.image, truth.labels, voxel_size_um, truth.annotated)
+        sample = Sample(event.scores.name, event.image, truth.labels, voxel_size_um, truth.label_mask)
         self._show_volume(sample, from_evaluation(event, self.tolerance_um))
 
     def _open_file(self, source: Path, result: Path, plan: Plan | None, kept: Prediction | None) -> None:
@@ -177,24 +177,24 @@ class Results(QWidget):
 
     def _show_opened(self, opened: FileOpened) -> None:
         if opened.prediction is not None:
-            self._show_volume(opened.sample, Outcome(opened.prediction))
+            self._show_volume(opened.sample, Comparison(opened.prediction))
             return
         self.live.forget()
         self._offer_to_save(None)
         self.annotate_button.refresh()
         self.legend.hide()
         self.inspect_button.hide()
-        show_labels_of_file(self._dock.viewer, opened, Origin(opened.sample.name, opened.plan, self.model))
+        show_labels_of_file(self._dock.viewer, opened, VolumeOrigin(opened.sample.name, opened.plan, self.model))
         self._dock.message.show_message(
             f"'{opened.sample.name}' is shown with the labels of its file. More was not kept, since the volumes "
             "before it fill a gigabyte of memory; predict it alone to change its labels with the settings."
         )
 
-    def _show_volume(self, sample: Sample, outcome: Outcome) -> None:
+    def _show_volume(self, sample: Sample, outcome: Comparison) -> None:
         place, truth, labels = show_volume(self._dock.viewer, sample, outcome, self._origin(outcome))
-        self.live.show(Shown(outcome, place, truth, labels), self.made_with)
+        self.live.show(VisiblePrediction(outcome, place, truth, labels), self.made_with)
 
-    def _on_changed(self, outcome: Outcome) -> None:
+    def _on_changed(self, outcome: Comparison) -> None:
         if outcome.scores is not None:
             self.table.show_scores(outcome.scores)
         lines = [_difference_words(outcome)] if outcome.difference is not None else []
@@ -206,26 +206,26 @@ class Results(QWidget):
         self._offer_to_save(outcome)
         self.save.show()
 
-    def _origin(self, outcome: Outcome) -> Origin:
-        prediction, part = outcome.prediction, None if self.dataset is None else Part.TEST
-        return Origin(prediction.name, prediction.plan, self.model, self.dataset, part)
+    def _origin(self, outcome: Comparison) -> VolumeOrigin:
+        prediction, part = outcome.prediction, None if self.dataset is None else Subset.TEST
+        return VolumeOrigin(prediction.name, prediction.plan, self.model, self.dataset, part)
 
     def _inspect(self, *_: object) -> None:
         labels, shown = self.live.labels_layer(), self.live.shown
         assert shown is not None
         is_painted = self.dataset is None and shown.truth in self._dock.viewer.layers  # else it was read from a file
-        self._dock.open_dock("Inspect").inspect_prediction(labels, None if is_painted else shown.outcome)
+        self._dock.open_dock("Inspect").inspect_prediction(labels, None if is_painted else shown.comparison)
 
-    def _offer_to_save(self, outcome: Outcome | None) -> None:
+    def _offer_to_save(self, outcome: Comparison | None) -> None:
         self.save.results.show_outcome(outcome)
         self.save.results.show_scores(self.table.volumes)
 
-    def _labels_words(self, outcome: Outcome) -> str:
+    def _labels_words(self, outcome: Comparison) -> str:
         labels, plan = outcome.prediction.labels, outcome.prediction.plan
-        if outcome.prediction.task is Task.OBJECTS:
+        if outcome.prediction.task is Task.INSTANCE:
             n_objects = int(labels.max(initial=0))
             return f"{n_objects} object{'' if n_objects == 1 else 's'}"
-        if outcome.prediction.task is Task.CLASSES and plan is not None:
+        if outcome.prediction.task is Task.SEMANTIC and plan is not None:
             layers, name = self._dock.viewer.layers, f"{outcome.prediction.name} prediction"
             if name not in layers or not isinstance(layers[name], Labels):  # removed or renamed by the user
                 return ", ".join(each.name for each in plan.classes)
@@ -233,8 +233,8 @@ class Results(QWidget):
         return f"Foreground: {np.count_nonzero(labels) / max(1, labels.size):.1%} of the volume"
 
 
-def _difference_words(outcome: Outcome) -> str:
-    if outcome.prediction.task is Task.CLASSES:
+def _difference_words(outcome: Comparison) -> str:
+    if outcome.prediction.task is Task.SEMANTIC:
         return _in_colours({EXTRA_COLOUR: "extra", MISSED_COLOUR: "missed", WRONG_CLASS_COLOUR: "wrong class"})
     return _in_colours({EXTRA_COLOUR: "extra voxels", MISSED_COLOUR: "missed voxels"})
 

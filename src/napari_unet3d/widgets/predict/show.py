@@ -16,12 +16,12 @@ from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.volumes import read_sample, read_volume, write_volume
 from napari_unet3d.inference.events import EvaluateEvent, PredictFilesEvent, Prediction
 from napari_unet3d.model.plan import Plan
-from napari_unet3d.session.comparison import Outcome, compare, read_painted
+from napari_unet3d.session.comparison import Comparison, compare, decode
 from napari_unet3d.widgets.viewer.helper_layers import raise_volume
-from napari_unet3d.widgets.viewer.layer_metadata import Origin, copy_origin, mark_companions, mark_origin
+from napari_unet3d.widgets.viewer.layer_metadata import VolumeOrigin, copy_origin, mark_companions, mark_origin
 from napari_unet3d.widgets.viewer.layers import (
-    Place,
-    bring_out,
+    Reference,
+    show_on_top,
     hide_own_layers,
     remove_own,
     show_difference,
@@ -71,7 +71,7 @@ def predict_sample(model: Path, sample: Sample, config: PredictionConfig, out: P
         if not isinstance(event, Prediction):
             yield event
             continue
-        outcome = compare(event, read_painted(sample.labels, event, sample.annotated))
+        outcome = compare(event, decode(sample.labels, event, sample.label_mask))
         if out is not None:
             _write(outcome, out)
         yield outcome
@@ -98,8 +98,8 @@ def open_file(source: Path, result: Path, plan: Plan | None, kept: Prediction | 
     yield FileOpened(read_sample(source), kept, read_volume(result).array if kept is None else None, plan)
 
 
-def show_outcome(
-    viewer: Any, outcome: Outcome, like: Place, truth_layer: Labels | None, origin: Origin | None = None
+def show_comparison(
+    viewer: Any, outcome: Comparison, like: Reference, truth_layer: Labels | None, origin: VolumeOrigin | None = None
 ) -> Labels:
     """Show a prediction in the place of its image, so that mistakes are what is seen first; return its labels.
 
@@ -123,7 +123,7 @@ def show_outcome(
         probability, too.
     """
     name, prediction = outcome.prediction.name, outcome.prediction
-    origin = origin or Origin(name, prediction.plan)
+    origin = origin or VolumeOrigin(name, prediction.plan)
     raise_volume(viewer, name)
     probability = show_image(
         viewer,
@@ -154,15 +154,15 @@ def show_outcome(
     mark_origin([probability, labels], origin)
     mark_companions(labels, image=like, truth=truth_layer, probability=probability)
     if outcome.difference is None:
-        bring_out(viewer, labels)
+        show_on_top(viewer, labels)
         return labels
     difference = show_difference(viewer, f"{name} difference", outcome.difference, like)
     mark_origin([difference], origin)
-    bring_out(viewer, difference, instead_of=[labels] if truth_layer is None else [labels, truth_layer])
+    show_on_top(viewer, difference, instead_of=[labels] if truth_layer is None else [labels, truth_layer])
     return labels
 
 
-def update_outcome(viewer: Any, outcome: Outcome, like: Place, before: Labels) -> Labels:
+def update_comparison(viewer: Any, outcome: Comparison, like: Reference, before: Labels) -> Labels:
     """Show other labels for the same probability; what is in view stays in view.
 
     Parameters
@@ -187,48 +187,48 @@ def update_outcome(viewer: Any, outcome: Outcome, like: Place, before: Labels) -
     return labels
 
 
-def show_outcome_of_layer(
-    viewer: Any, outcome: Outcome, image: Place, truth: Labels | None, origin: Origin | None = None
+def show_comparison_of_layer(
+    viewer: Any, outcome: Comparison, image: Reference, truth: Labels | None, origin: VolumeOrigin | None = None
 ) -> Labels:
     """Show the prediction of a layer that is in the viewer, without what was made for other volumes before."""
     if isinstance(image, Layer):
         hide_own_layers(viewer)
         image.visible = True
-    return show_outcome(viewer, outcome, image, truth, origin)
+    return show_comparison(viewer, outcome, image, truth, origin)
 
 
 def show_volume(
-    viewer: Any, sample: Sample, outcome: Outcome, origin: Origin | None = None
+    viewer: Any, sample: Sample, outcome: Comparison, origin: VolumeOrigin | None = None
 ) -> tuple[Image, Labels | None, Labels]:
     """Show a volume that is not in the viewer yet; return the layers of image, truth and prediction."""
     hide_own_layers(viewer)
     image, truth = show_sample(viewer, sample)
     image.visible = True
-    return image, truth, show_outcome(viewer, outcome, image, truth, origin)
+    return image, truth, show_comparison(viewer, outcome, image, truth, origin)
 
 
-def show_labels_of_file(viewer: Any, opened: FileOpened, origin: Origin) -> None:
+def show_labels_of_file(viewer: Any, opened: FileOpened, origin: VolumeOrigin) -> None:
     """Show a volume from a file and its predicted labels, of which nothing else was kept."""
     assert opened.labels is not None
     hide_own_layers(viewer)
     image, _ = show_sample(viewer, opened.sample)
-    bring_out(viewer, image)
+    show_on_top(viewer, image)
     labels = show_labels(viewer, f"{opened.sample.name} prediction", opened.labels, image, opacity=0.5)
     mark_origin([labels], origin)
     mark_companions(labels, image=image)
-    bring_out(viewer, labels)
+    show_on_top(viewer, labels)
 
 
-def _names_of_values(outcome: Outcome) -> dict[str, list[Any]]:
+def _names_of_values(outcome: Comparison) -> dict[str, list[Any]]:
     """Give what napari's status bar says under the pointer; its table of features takes row numbers for values."""
-    if outcome.prediction.task is not Task.CLASSES or outcome.prediction.plan is None:
+    if outcome.prediction.task is not Task.SEMANTIC or outcome.prediction.plan is None:
         return {}
     named = {each.value: each.name for each in outcome.prediction.plan.classes}
     values = range(max(named, default=0) + 1) if max(named, default=0) < _MOST_ROWS else [0, *sorted(named)]
     return {"index": list(values), "class": ["background", *(named.get(value, "") for value in [*values][1:])]}
 
 
-def _write(outcome: Outcome, folder: Path) -> None:
+def _write(outcome: Comparison, folder: Path) -> None:
     prediction, voxel_size_um = outcome.prediction, outcome.prediction.voxel_size_um
     name = file_name(prediction.name)
     write_volume(folder / f"{name}_labels.tif", prediction.labels, voxel_size_um)

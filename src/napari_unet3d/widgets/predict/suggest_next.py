@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from qtpy.QtWidgets import QPushButton
 
 from napari_unet3d.configs import ZeroIs
-from napari_unet3d.evaluation.metrics.uncertainty import Place, uncertain_places
+from napari_unet3d.evaluation.metrics.uncertainty import UncertainLocation, uncertain_locations
 from napari_unet3d.widgets.components.keys import bind_key
-from napari_unet3d.widgets.jobs.latest_only import NewestOnly
-from napari_unet3d.widgets.viewer.navigation import jump_to, mark_places
+from napari_unet3d.widgets.jobs.latest_only import LatestOnly
+from napari_unet3d.widgets.viewer.navigation import jump_to, mark_points
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,7 @@ _NOTHING_YET = (
 )
 
 
-class AnnotateNext(QPushButton):
+class SuggestNextAnnotation(QPushButton):
     """Moves slices and camera to the most uncertain place of the prediction in view, worst first.
 
     The places are found once for each prediction. After the last one they are looked for again, around what was
@@ -53,10 +53,10 @@ class AnnotateNext(QPushButton):
     def __init__(self, dock: Dock, live: LivePrediction) -> None:
         super().__init__("Annotate here next")
         self._dock, self._live = dock, live
-        self._search = NewestOnly(self, dock.jobs, "places")
+        self._search = LatestOnly(self, dock.jobs, "places")
         self._search.failed.connect(self._on_failed)
         self._uncertainty: NDArray[np.float32] | None = None
-        self._places: tuple[Place, ...] = ()
+        self._places: tuple[UncertainLocation, ...] = ()
         self._n_visited = 0
         self.clicked.connect(self.go_on)
         live.changed.connect(self._on_shown)
@@ -66,7 +66,7 @@ class AnnotateNext(QPushButton):
     def refresh(self) -> None:
         """Start again with the prediction in view, if there is one."""
         shown = self._live.shown
-        self._uncertainty = None if shown is None else shown.outcome.prediction.uncertainty
+        self._uncertainty = None if shown is None else shown.comparison.prediction.uncertainty
         self._places, self._n_visited = (), 0
         self._search.cancel()
         self.setEnabled(self._uncertainty is not None)
@@ -87,13 +87,13 @@ class AnnotateNext(QPushButton):
 
     def _look_for_places(self, annotated: NDArray[np.bool_] | None) -> None:
         assert self._live.shown is not None
-        prediction = self._live.shown.outcome.prediction
+        prediction = self._live.shown.comparison.prediction
         self.setEnabled(False)
         self._search.request(
             f"Uncertain places of {prediction.name}", partial(_find_places, prediction, annotated), self._take
         )
 
-    def _take(self, places: tuple[Place, ...]) -> None:
+    def _take(self, places: tuple[UncertainLocation, ...]) -> None:
         self.setEnabled(True)
         self._places, self._n_visited = places, 0
         if places:
@@ -101,12 +101,12 @@ class AnnotateNext(QPushButton):
         else:
             self._dock.message.show_message("There is no uncertain place that is not annotated.")
 
-    def _go_to(self, place: Place) -> None:
+    def _go_to(self, place: UncertainLocation) -> None:
         assert self._live.shown is not None
-        viewer, prediction = self._dock.viewer, self._live.shown.outcome.prediction
+        viewer, prediction = self._dock.viewer, self._live.shown.comparison.prediction
         painted, active = self._annotation(), self._dock.viewer.layers.selection.active
         positions = [each.position_zyx for each in self._places]
-        marks = mark_places(
+        marks = mark_points(
             viewer,
             f"{prediction.name} to annotate",
             positions,
@@ -128,10 +128,10 @@ class AnnotateNext(QPushButton):
     def _annotation(self) -> Labels | None:
         """Give the layer that the truth is painted in, when voxels with 0 in it are not annotated."""
         shown, layers = self._live.shown, list(self._dock.viewer.layers)
-        plan = None if shown is None else shown.outcome.prediction.plan
+        plan = None if shown is None else shown.comparison.prediction.plan
         if shown is None or plan is None or plan.zero_is is not ZeroIs.UNLABELLED:
             return None
-        prediction = shown.outcome.prediction
+        prediction = shown.comparison.prediction
         painted = [
             layer
             for layer in layers
@@ -147,7 +147,7 @@ class AnnotateNext(QPushButton):
 
     def _on_shown(self) -> None:
         shown = self._live.shown
-        if shown is not None and shown.outcome.prediction.uncertainty is not self._uncertainty:
+        if shown is not None and shown.comparison.prediction.uncertainty is not self._uncertainty:
             self.refresh()
 
     def _on_failed(self, message: str) -> None:
@@ -155,7 +155,7 @@ class AnnotateNext(QPushButton):
         self._dock.message.show_message(message, "error")
 
 
-def _find_places(prediction: Prediction, annotated: NDArray[np.bool_] | None) -> Iterator[tuple[Place, ...]]:
+def _find_places(prediction: Prediction, annotated: NDArray[np.bool_] | None) -> Iterator[tuple[UncertainLocation, ...]]:
     assert prediction.uncertainty is not None
     voxel_size_um: VoxelSize = prediction.voxel_size_um
-    yield uncertain_places(prediction.uncertainty, voxel_size_um, annotated=annotated)
+    yield uncertain_locations(prediction.uncertainty, voxel_size_um, annotated=annotated)

@@ -18,19 +18,19 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_unet3d.configs.base import Choice
-from napari_unet3d.configs.snippets import RunText, evaluation_text, prediction_text
+from napari_unet3d.configs.base import ChoiceEnum
+from napari_unet3d.configs.snippets import RunSnippet, evaluation_snippet, prediction_snippet
 from napari_unet3d.data.volumes import READABLE_SUFFIXES
 from napari_unet3d.errors import UserError
 from napari_unet3d.widgets.forms.form import compact_form_layout
-from napari_unet3d.widgets.forms.path_edit import PathBox
-from napari_unet3d.widgets.forms.radio_row import ChoiceRow
+from napari_unet3d.widgets.forms.path_edit import PathEdit
+from napari_unet3d.widgets.forms.radio_row import RadioRow
 
 if TYPE_CHECKING:
     from napari_unet3d.widgets.components.dock import Dock
 
 
-class Target(Choice):
+class Target(ChoiceEnum):
     """What a model is applied to."""
 
     LAYER = "layer"
@@ -65,16 +65,16 @@ class PredictionTarget(QWidget):
         super().__init__()
         self.image = dock.layer_box(Image, "The volume to predict.")
         self.truth = dock.layer_box(Labels | None, "The true labels, if you have them: the difference is shown.")
-        self.dataset = PathBox("d", "dataset", "The folder with test/images and test/labels.")
+        self.dataset = PathEdit("d", "dataset", "The folder with test/images and test/labels.")
         self.paths: list[Path] = []
         self.save = QCheckBox("Write the results to a folder")
         self.save.setToolTip(
             "Labels, and with a truth the difference, as files; a test set also gets figures and scores."
         )
-        self.out = PathBox("d", "predictions", "The folder that results are written to.")
+        self.out = PathEdit("d", "predictions", "The folder that results are written to.")
         self.probability = QCheckBox("Write the probability, too")
         self.probability.setToolTip("Also a file NAME_probability: how likely each voxel is foreground, from 0 to 1.")
-        self._choice = ChoiceRow(_TOOLTIPS, "predict-target")
+        self._choice = RadioRow(_TOOLTIPS, "predict-target")
         self.buttons = self._choice.buttons
         self._pages = {
             Target.LAYER: self._make_layer_page(),
@@ -120,7 +120,7 @@ class PredictionTarget(QWidget):
             raise UserError("No files are chosen; add at least one volume to the list.")
         return tuple(self.paths)
 
-    def as_text(self, model: Path, config: Any) -> RunText:
+    def as_text(self, model: Path, config: Any) -> RunSnippet:
         """Write down what is done with the target.
 
         Parameters
@@ -140,10 +140,10 @@ class PredictionTarget(QWidget):
                 raise UserError("A text cannot name a layer. Save it to a file, then choose 'Files' and copy again.")
             case Target.FILES:
                 out = self.out.require("a folder for the results")
-                return prediction_text(model, self.files(), out, config, probability=self.probability.isChecked())
+                return prediction_snippet(model, self.files(), out, config, probability=self.probability.isChecked())
             case Target.TEST_SET:
                 dataset = self.dataset.require("the folder of a dataset")
-                return evaluation_text(model, dataset, self.folder(), config)
+                return evaluation_snippet(model, dataset, self.folder(), config)
 
     def add_files(self, paths: Sequence[Path]) -> None:
         """Add files to the list; results go beside the first one unless a folder was chosen before."""

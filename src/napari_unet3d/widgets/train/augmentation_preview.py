@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Layer
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
-from napari_unet3d.data.sample import shape_words
-from napari_unet3d.session.training_job import Order, draw_patches
+from napari_unet3d.data.sample import format_shape
+from napari_unet3d.session.training_job import TrainingRequest, draw_patches
 from napari_unet3d.training.augmented_events import NOT_ANNOTATED, AugmentedPatches
 from napari_unet3d.widgets.viewer.patch_layers import NAME, is_of_patches, show_patches
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _FIRST_WORDS = "Show augmented patches"
 
 
-class AugmentedView(QWidget):
+class AugmentationPreview(QWidget):
     """Shows eight augmented patches as the training would draw them, then the next eight.
 
     Parameters
@@ -31,7 +31,7 @@ class AugmentedView(QWidget):
         Gives what would be trained; it raises a `UserError` when something is missing.
     """
 
-    def __init__(self, dock: Dock, order: Callable[[], Order]) -> None:
+    def __init__(self, dock: Dock, order: Callable[[], TrainingRequest]) -> None:
         super().__init__()
         self._dock, self._order = dock, order
         self._n_seen = 0
@@ -51,7 +51,7 @@ class AugmentedView(QWidget):
         self.show_button.clicked.connect(lambda: self._draw(0))
         self.more_button.clicked.connect(lambda: self._draw(self._n_seen))
         self.away_button.clicked.connect(self.put_away)
-        dock.follow(dock.viewer.layers.events.removed, self._refresh)
+        dock.connect_viewer(dock.viewer.layers.events.removed, self._refresh)
         self._refresh()
 
     def put_away(self, *_: object) -> None:
@@ -99,7 +99,7 @@ def words_for(found: AugmentedPatches) -> str:
     first = found.patches[0]
     n, n_before = len(found.patches), found.n_before
     which = f"The first {n}" if n_before == 0 else f"Numbers {n_before + 1} to {n_before + n} of the"
-    words = f"{which} patches of {shape_words(first.image.shape)} that this training sees: {found.level_words}."
+    words = f"{which} patches of {format_shape(first.image.shape)} that this training sees: {found.level_words}."
     if any((patch.labels == NOT_ANNOTATED).any() for patch in found.patches):
         words += " Grey in slices is not annotated."
     if len({patch.voxel_size_um for patch in found.patches}) > 1:

@@ -15,21 +15,21 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_unet3d.configs.base import Choice
-from napari_unet3d.data.dataset import Part, list_pairs
+from napari_unet3d.configs.base import ChoiceEnum
+from napari_unet3d.data.dataset import Subset, list_pairs
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
-from napari_unet3d.widgets.components.run_bar import line
+from napari_unet3d.widgets.components.run_bar import wrapping_label
 from napari_unet3d.widgets.forms.form import compact_form_layout
-from napari_unet3d.widgets.forms.path_edit import PathBox
-from napari_unet3d.widgets.forms.radio_row import ChoiceRow
+from napari_unet3d.widgets.forms.path_edit import PathEdit
+from napari_unet3d.widgets.forms.radio_row import RadioRow
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
 
 if TYPE_CHECKING:
     from napari_unet3d.widgets.components.dock import Dock
 
 
-class SourceKind(Choice):
+class SourceKind(ChoiceEnum):
     """What is trained on."""
 
     FOLDER = "folder"
@@ -38,7 +38,7 @@ class SourceKind(Choice):
     @property
     def words(self) -> str:
         """The words on its button."""
-        return "Dataset folder" if self is SourceKind.FOLDER else super().words
+        return "Dataset folder" if self is SourceKind.FOLDER else super().label
 
 
 _TOOLTIPS = {
@@ -65,10 +65,10 @@ class TrainingSource(QWidget):
 
     def __init__(self, dock: Dock) -> None:
         super().__init__()
-        self._choice = ChoiceRow(_TOOLTIPS, "train-source")
+        self._choice = RadioRow(_TOOLTIPS, "train-source")
         self.layers_button = self._choice.buttons[SourceKind.LAYERS]
-        self.folder = PathBox("d", "dataset", "The folder with train/images and train/labels.")
-        self.found = line()
+        self.folder = PathEdit("d", "dataset", "The folder with train/images and train/labels.")
+        self.found = wrapping_label()
         self.image = dock.layer_box(Image, "The volume to learn from.")
         self.labels = dock.layer_box(Labels, "What is to be found in it; the settings say what its values mean.")
         self.pairs: list[tuple[Image, Labels]] = []
@@ -93,7 +93,7 @@ class TrainingSource(QWidget):
     def is_empty(self) -> bool:
         """Whether neither the folder nor the viewer holds anything to train on."""
         no_layers = self.image.value is None or self.labels.value is None
-        return no_layers and not self.pairs and not self._n_volumes(Part.TRAIN)
+        return no_layers and not self.pairs and not self._n_volumes(Subset.TRAIN)
 
     def data(self) -> Path | tuple[Sample, ...]:
         """Give what `train` takes.
@@ -127,7 +127,7 @@ class TrainingSource(QWidget):
     def prefer_what_is_there(self) -> None:
         """Choose layers while only the viewer, or the folder while only it, holds something to train on."""
         has_layers = self.image.value is not None and self.labels.value is not None
-        has_folder = self._n_volumes(Part.TRAIN) > 0
+        has_folder = self._n_volumes(Subset.TRAIN) > 0
         if has_layers != has_folder:
             self._choice.value = SourceKind.LAYERS if has_layers else SourceKind.FOLDER
             self._on_change()
@@ -143,7 +143,7 @@ class TrainingSource(QWidget):
             raise UserError("No labels layer is chosen; label some objects in a new Labels layer, then choose it.")
         return sample_from_layers(self.image.value, self.labels.value)
 
-    def _n_volumes(self, part: Part) -> int:
+    def _n_volumes(self, part: Subset) -> int:
         if (folder := self.folder.value) is None:
             return 0
         try:
@@ -192,8 +192,8 @@ class TrainingSource(QWidget):
             list_pairs(folder)
         except UserError as error:
             return str(error)
-        n_test = self._n_volumes(Part.TEST)
-        return f"{self._n_volumes(Part.TRAIN)} training, {n_test} test volume{'' if n_test == 1 else 's'}"
+        n_test = self._n_volumes(Subset.TEST)
+        return f"{self._n_volumes(Subset.TRAIN)} training, {n_test} test volume{'' if n_test == 1 else 's'}"
 
     def _make_folder_page(self) -> QWidget:
         page = QWidget()

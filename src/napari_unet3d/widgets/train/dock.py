@@ -13,20 +13,20 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from napari_unet3d.configs import NETWORK_SETTINGS, TrainingConfig
 from napari_unet3d.session.last_run import UnfinishedRun, unfinished_run
 from napari_unet3d.session.recent_runs import new_run_folder, plugin_data_folder
-from napari_unet3d.session.training_job import Order, SampleReady, train_on_sample
-from napari_unet3d.session.training_run import TrainingRecord
+from napari_unet3d.session.training_job import TrainingRequest, SampleReady, train_on_sample
+from napari_unet3d.session.training_run import TrainingRun
 from napari_unet3d.training.events import RunStarted
 from napari_unet3d.widgets.components.dock import Dock
-from napari_unet3d.widgets.components.run_bar import Kind, RunBar, heading, line
-from napari_unet3d.widgets.export.report_panel import ReportPart
-from napari_unet3d.widgets.forms.form import SettingsForm
+from napari_unet3d.widgets.components.run_bar import Kind, RunBar, heading, wrapping_label
+from napari_unet3d.widgets.export.report_panel import ReportPanel
+from napari_unet3d.widgets.forms.form import ConfigForm
 from napari_unet3d.widgets.train.data_source import TrainingSource
 from napari_unet3d.widgets.train.loss_curves import LossCurves
-from napari_unet3d.widgets.train.monitor_panel import WatchPart
-from napari_unet3d.widgets.train.pre_run_actions import Looks
-from napari_unet3d.widgets.train.prompts import ContinueOffer, SampleOffer
+from napari_unet3d.widgets.train.monitor_panel import MonitorPanel
+from napari_unet3d.widgets.train.pre_run_actions import PreRunActions
+from napari_unet3d.widgets.train.prompts import ResumePrompt, SamplePrompt
 from napari_unet3d.widgets.train.run_actions import ModelActions, OpenRunButton
-from napari_unet3d.widgets.train.run_options import OwnProcess, RunPlace, Training
+from napari_unet3d.widgets.train.run_options import SubprocessOption, RunFolderRow, TrainingBackend
 from napari_unet3d.widgets.train.settings_area import SettingsArea
 from napari_unet3d.widgets.train.start_training import begin_training
 from napari_unet3d.widgets.viewer.layers import show_sample
@@ -50,39 +50,39 @@ class TrainDock(Dock):
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
         self.setMinimumWidth(350)
-        self.record: TrainingRecord | None = None
+        self.run: TrainingRun | None = None
         self.source = TrainingSource(self)
-        self.place, self.own_process = RunPlace(), OwnProcess()
-        self.form = SettingsForm(TrainingConfig, "training", without=("workers",))
-        self.looks = Looks(self, self._order, self._sketch)
-        self.model_actions, self.report = ModelActions(self), ReportPart(self)
-        self.sample_offer, self.continue_offer = SampleOffer(), ContinueOffer(self)
-        self.watch = WatchPart(self, self.source.labels_of)
+        self.run_folder, self.subprocess_option = RunFolderRow(), SubprocessOption()
+        self.form = ConfigForm(TrainingConfig, "training", without=("workers",))
+        self.pre_run = PreRunActions(self, self._request, self._draft_request)
+        self.model_actions, self.report = ModelActions(self), ReportPanel(self)
+        self.sample_prompt, self.resume_prompt = SamplePrompt(), ResumePrompt(self)
+        self.monitor = MonitorPanel(self, self.source.labels_of)
         self.open_run = OpenRunButton(self)
-        self.hardware, self.status = line(), line()
+        self.hardware, self.status = wrapping_label(), wrapping_label()
         self._setup = QWidget()
         self.settings_area = SettingsArea(self._setup)
         self.run_bar = RunBar("Train", also=[self._setup], stop_text="Stop and keep model", can_pause=True)
         self.run_bar.start_button.setToolTip("Train with these settings; the best model so far is always kept.")
         self._lay_out()
         self._connect()
-        self.place.suggest(self.source.dataset)
+        self.run_folder.suggest(self.source.dataset)
         self.source.prefer_what_is_there()
         self._show_offers(unfinished_run())
-        self.find_job(ended_too=True)
+        self.attach_to_job(ended_too=True)
 
     def follow_layers(self) -> None:
         """Bring the layer menus up to date, and offer what can be trained on."""
         super().follow_layers()
         self.source.forget_lost_layers()
-        if self.record is None:
+        if self.run is None:
             self.source.prefer_what_is_there()
-        self._show_offers(self.continue_offer.run)
+        self._show_offers(self.resume_prompt.run)
 
     def on_event(self, event: Any) -> None:
         """Show one event of the run; its record has noted it already."""
         match event:
-            case TrainingRecord():
+            case TrainingRun():
                 self._show_record(event)
             case SampleReady(folder=folder, test=test):
                 self.source.use_folder(folder)
@@ -90,147 +90,147 @@ class TrainDock(Dock):
             case RunStarted(blocks=blocks):
                 show_blocks(self.viewer, blocks)
         self._show_status()
-        self.watch.on_event(event)
+        self.monitor.on_event(event)
 
     def on_ended(self, job: Job) -> None:
         """Say how the run ended and offer to predict with its model."""
-        self.place.suggest(self.source.dataset)
+        self.run_folder.suggest(self.source.dataset)
         self._show_offers(unfinished_run())
         self._set_aside(False)
-        if self.record is None:
+        if self.run is None:
             return
-        if self.record.started is None:
-            self.record.status = ""  # nothing goes on any more, and nothing was reached
+        if self.run.started is None:
+            self.run.status = ""  # nothing goes on any more, and nothing was reached
         self._show_status()
-        self.watch.refresh()
-        if self.record.has_model:
-            self.remember_model(job, self.record.run_folder)
-            self.place.start_from.refresh()
-        self._offer_model(self.record)
-        outcome = self.record.outcome(stopped=job.stopped, failed=job.message is not None)
-        sentences = [sentence for sentence in (job.message, outcome, self.record.notice_words) if sentence]
-        kind: Kind = "error" if job.message else "warning" if self.record.notices else "info"
+        self.monitor.refresh()
+        if self.run.has_model:
+            self.remember_model(job, self.run.run_folder)
+            self.run_folder.start_from.refresh()
+        self._offer_model(self.run)
+        outcome = self.run.outcome(stopped=job.stopped, failed=job.message is not None)
+        sentences = [sentence for sentence in (job.message, outcome, self.run.notices_text) if sentence]
+        kind: Kind = "error" if job.message else "warning" if self.run.notices else "info"
         self.message.show_message("\n".join(sentences), kind)
 
     def _start(self) -> None:
         with self.message.explaining():
-            order = self._order()
-            self._begin(self.own_process.training(order), order.run_folder)
+            order = self._request()
+            self._begin(self.subprocess_option.training(order), order.run_folder)
 
     def _start_with_sample(self) -> None:
         with self.message.explaining():
             folder = plugin_data_folder() / "sample-dataset"
             run_folder = new_run_folder(folder)
-            training = self.own_process.training(Order(folder, run_folder, self._config()))
+            training = self.subprocess_option.training(TrainingRequest(folder, run_folder, self._config()))
             self._begin(replace(training, events=partial(train_on_sample, folder, training.events)), run_folder)
 
     def _continue(self) -> None:
-        if (run := self.continue_offer.run) is None:
+        if (run := self.resume_prompt.run) is None:
             return
         with self.message.explaining():
             if run.dataset is None:
                 self.source.use_layers()
             else:
                 self.source.use_folder(run.dataset)
-            order = Order(self.source.data(), run.folder, None, resume=True)  # with the settings of the run
-            self._begin(self.own_process.training(order), run.folder)
+            order = TrainingRequest(self.source.data(), run.folder, None, resume=True)  # with the settings of the run
+            self._begin(self.subprocess_option.training(order), run.folder)
 
-    def _begin(self, training: Training, run_folder: Path) -> None:
+    def _begin(self, training: TrainingBackend, run_folder: Path) -> None:
         self._show_record(begin_training(self.jobs, training.events, run_folder, training.control))
 
-    def _order(self) -> Order:
-        data, run_folder = self.source.data(), self.place.folder.require("a folder for the run")
-        return Order(data, run_folder, self._config(), self.place.start_from.value)
+    def _request(self) -> TrainingRequest:
+        data, run_folder = self.source.data(), self.run_folder.folder.require("a folder for the run")
+        return TrainingRequest(data, run_folder, self._config(), self.run_folder.start_from.value)
 
-    def _sketch(self) -> Order:
+    def _draft_request(self) -> TrainingRequest:
         data = () if self.source.is_empty else self.source.data()
-        return Order(data, self.place.folder.value or Path(), self._config(), self.place.start_from.value)
+        return TrainingRequest(data, self.run_folder.folder.value or Path(), self._config(), self.run_folder.start_from.value)
 
     def _config(self) -> TrainingConfig:
-        return self.form.free_values.model_copy(update={"workers": 0})  # a viewer must not be forked
+        return self.form.unlocked_values.model_copy(update={"workers": 0})  # a viewer must not be forked
 
     @property
     def curves(self) -> LossCurves:
         """The curves of the run that is shown."""
-        return self.watch.curves
+        return self.monitor.curves
 
-    def _show_record(self, record: TrainingRecord) -> None:
-        self.record = record
-        self.sample_offer.hide()
-        self.continue_offer.offer(None)
+    def _show_record(self, record: TrainingRun) -> None:
+        self.run = record
+        self.sample_prompt.hide()
+        self.resume_prompt.offer(None)
         self._set_aside(True)
         self._offer_model(None)
         self._show_status()
-        self.watch.show_record(record)
+        self.monitor.show_record(record)
 
-    def _show_opened(self, record: TrainingRecord) -> None:
-        self.record = record
+    def _show_opened(self, record: TrainingRun) -> None:
+        self.run = record
         self._show_status()
-        self.watch.show_record(record)
+        self.monitor.show_record(record)
         self._offer_model(record)
 
     def _set_aside(self, aside: bool) -> None:
         """Give the room of what is not needed during a run to the curves."""
         self.settings_area.set_folded(aside)
         self.column.setStretchFactor(self.settings_area, 0 if aside else 1)
-        self.looks.setHidden(aside)
+        self.pre_run.setHidden(aside)
         self.open_run.setHidden(aside)
 
     def _show_status(self) -> None:
-        if self.record is None:
+        if self.run is None:
             return
-        self.watch.setVisible(self.record.started is not None or self.record.is_opened)
+        self.monitor.setVisible(self.run.started is not None or self.run.is_opened)
         is_going_on = self.jobs.running(self.kind) is not None
-        for label, words in ((self.hardware, self.record.setting_words), (self.status, self.record.status)):
+        for label, words in ((self.hardware, self.run.setup_text), (self.status, self.run.status)):
             label.setText(words)
             label.setVisible(bool(words) and (label is self.status or is_going_on))  # results need its room later
-        if self.record.notices and self.jobs.running(self.kind):
-            self.message.show_message(self.record.notice_words, "warning")
+        if self.run.notices and self.jobs.running(self.kind):
+            self.message.show_message(self.run.notices_text, "warning")
 
     def _show_offers(self, unfinished: UnfinishedRun | None) -> None:
         is_idle = self.jobs.running(self.kind) is None
-        self.continue_offer.offer(unfinished if is_idle else None)
-        self.sample_offer.setVisible(is_idle and self.source.is_empty and unfinished is None)
+        self.resume_prompt.offer(unfinished if is_idle else None)
+        self.sample_prompt.setVisible(is_idle and self.source.is_empty and unfinished is None)
 
-    def _offer_model(self, record: TrainingRecord | None) -> None:
+    def _offer_model(self, record: TrainingRun | None) -> None:
         run = record.run_folder if record is not None and record.has_model else None
         for part in (self.model_actions, self.report):
             part.offer(run)
 
     def _on_source(self) -> None:
-        self.place.suggest(self.source.dataset)
-        self._show_offers(self.continue_offer.run)
+        self.run_folder.suggest(self.source.dataset)
+        self._show_offers(self.resume_prompt.run)
 
     def _on_start_from(self) -> None:
-        has_model = self.place.start_from.value is not None
-        self.form.lock((*NETWORK_SETTINGS, "normalisation") if has_model else ())
+        has_model = self.run_folder.start_from.value is not None
+        self.form.set_locked((*NETWORK_SETTINGS, "normalisation") if has_model else ())
 
     def _connect(self) -> None:
         self.source.changed.connect(self._on_source)
-        self.place.start_from.changed.connect(self._on_start_from)
+        self.run_folder.start_from.changed.connect(self._on_start_from)
         self.run_bar.start_button.clicked.connect(self._start)
-        self.sample_offer.start_button.clicked.connect(self._start_with_sample)
-        self.continue_offer.continue_button.clicked.connect(self._continue)
-        self.continue_offer.later_button.clicked.connect(lambda: self._show_offers(None))
+        self.sample_prompt.start_button.clicked.connect(self._start_with_sample)
+        self.resume_prompt.continue_button.clicked.connect(self._continue)
+        self.resume_prompt.later_button.clicked.connect(lambda: self._show_offers(None))
         self.open_run.opened.connect(self._show_opened)
-        self.watch.reloaded.connect(self._show_opened)
-        self.watch.keep.model_kept.connect(self.place.start_from.refresh)
+        self.monitor.reloaded.connect(self._show_opened)
+        self.monitor.keep.model_kept.connect(self.run_folder.start_from.refresh)
 
     def _lay_out(self) -> None:
-        data = self.continue_offer, self.sample_offer, heading("Train on"), self.source
-        _stack(self._setup, *data, heading("Run"), self.place, self.own_process, heading("Settings"), self.form)
+        data = self.resume_prompt, self.sample_prompt, heading("Train on"), self.source
+        _stack(self._setup, *data, heading("Run"), self.run_folder, self.subprocess_option, heading("Settings"), self.form)
         content = self.widget()
         around = None if content is None else content.layout()
         assert isinstance(around, QVBoxLayout)
         around.setStretch(0, 1)  # the settings scroll in the room that is left, so that the curves never do
         around.setStretch(1, 0)
         self.column.addWidget(self.settings_area, 1)
-        for part in (self.message, self.looks, self.run_bar, self.hardware, self.status, self.watch):
+        for part in (self.message, self.pre_run, self.run_bar, self.hardware, self.status, self.monitor):
             self.column.addWidget(part)
-        self.column.setStretchFactor(self.watch, 2)
+        self.column.setStretchFactor(self.monitor, 2)
         for below in (self.model_actions, self.open_run, self.report):
             self.column.addWidget(below)
-        for hidden in (self.hardware, self.status, self.watch):
+        for hidden in (self.hardware, self.status, self.monitor):
             hidden.hide()
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QSlider, QToolButton, QWidget
 
-from napari_unet3d.runs.snapshots import WatchedRun
+from napari_unet3d.runs.snapshots import SnapshotRun
 from napari_unet3d.session.epoch_view import MODEL_SUFFIX, keep_model
 from napari_unet3d.session.recent_runs import remember_run
 from napari_unet3d.widgets.components.dialogs import ask_for_file
@@ -22,7 +22,7 @@ _FILM_MS = 8000  # of a whole run, with pictures neither faster nor slower than
 _SHORTEST_MS, _LONGEST_MS = 100, 600
 
 
-class ScrubBar(QWidget):
+class EpochSlider(QWidget):
     """Chooses one of the epochs that are kept.
 
     While it is live, it goes to the newest one by itself. Going back ends that; going to the newest begins it again.
@@ -147,7 +147,7 @@ class ScrubBar(QWidget):
         self.setEnabled(False)
 
 
-class KeepRow(QWidget):
+class EpochActions(QWidget):
     """Keeps the model of the shown epoch in the run folder or elsewhere; what a layer is made of, others know.
 
     Parameters
@@ -167,7 +167,7 @@ class KeepRow(QWidget):
     def __init__(self, dock: Dock) -> None:
         super().__init__()
         self._dock = dock
-        self._run: WatchedRun | None = None
+        self._run: SnapshotRun | None = None
         self._epoch: int | None = None
         self.model_button, self.layer_button = QPushButton("Keep this model"), QPushButton("Keep as layer")
         self.elsewhere_button = QPushButton("…")
@@ -186,7 +186,7 @@ class KeepRow(QWidget):
         self.elsewhere_button.clicked.connect(self._keep_elsewhere)
         self.show_epoch(None, None)
 
-    def show_epoch(self, run: WatchedRun | None, epoch: int | None) -> None:
+    def show_epoch(self, run: SnapshotRun | None, epoch: int | None) -> None:
         """Offer to keep an epoch of a run; nothing without one."""
         self._run, self._epoch = run, epoch
         self.setEnabled(run is not None and epoch is not None)

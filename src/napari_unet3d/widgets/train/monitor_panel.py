@@ -12,19 +12,19 @@ from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_unet3d.errors import UserError
-from napari_unet3d.runs.diagnosis import hint_for
-from napari_unet3d.runs.snapshot_files import WatchedVolume
-from napari_unet3d.runs.snapshots import WatchedRun, watched_run
-from napari_unet3d.session.epoch_view import EpochView, look
-from napari_unet3d.session.preferences import recall, remember
-from napari_unet3d.session.training_run import TrainingRecord, opened_record
-from napari_unet3d.training.events import EpochFinished, Pace, PredictionsKept, RunStarted
+from napari_unet3d.runs.diagnosis import diagnose
+from napari_unet3d.runs.snapshot_files import SnapshotData
+from napari_unet3d.runs.snapshots import SnapshotRun, open_snapshots
+from napari_unet3d.session.epoch_view import EpochView, load_epoch
+from napari_unet3d.session.preferences import load_preference, save_preference
+from napari_unet3d.session.training_run import TrainingRun, load_run
+from napari_unet3d.training.events import EpochFinished, Throughput, SnapshotSaved, RunStarted
 from napari_unet3d.widgets.components.keys import bind_key
-from napari_unet3d.widgets.components.run_bar import line
-from napari_unet3d.widgets.jobs.latest_only import NewestOnly
-from napari_unet3d.widgets.train.epoch_slider import PLAY_KEY, KeepRow, ScrubBar
+from napari_unet3d.widgets.components.run_bar import wrapping_label
+from napari_unet3d.widgets.jobs.latest_only import LatestOnly
+from napari_unet3d.widgets.train.epoch_slider import PLAY_KEY, EpochActions, EpochSlider
 from napari_unet3d.widgets.train.loss_curves import LossCurves
-from napari_unet3d.widgets.train.snapshot_layers import WatchLayers
+from napari_unet3d.widgets.train.snapshot_layers import SnapshotLayers
 
 if TYPE_CHECKING:
     from napari_unet3d.widgets.components.dock import Dock
@@ -35,7 +35,7 @@ _NOTHING = "Nothing"
 _HINT = "QLabel { background-color: #6b4e00; color: white; border-radius: 3px; padding: 4px; }"
 
 
-class WatchPart(QWidget):
+class MonitorPanel(QWidget):
     """Shows a run: its curves, and in the viewer what it predicted after each epoch.
 
     Parameters
@@ -65,28 +65,28 @@ class WatchPart(QWidget):
     def __init__(self, dock: Dock, truths: Callable[[str], Sequence[Labels]]) -> None:
         super().__init__(dock)
         self._dock = dock
-        self.curves, self.scrub, self.keep = LossCurves(dock.viewer), ScrubBar(), KeepRow(dock)
+        self.curves, self.scrub, self.keep = LossCurves(dock.viewer), EpochSlider(), EpochActions(dock)
         self._watched = QWidget()  # what is there when predictions are kept
-        self.volume_box, self.pace, self.hint, self.words = QComboBox(), line(), line(), QLabel()
+        self.volume_box, self.pace, self.hint, self.words = QComboBox(), wrapping_label(), wrapping_label(), QLabel()
         self.volume_box.setToolTip("The validation volume whose prediction and mistakes are shown in the viewer.")
         self.hint.setStyleSheet(_HINT)
         self.words.setToolTip(
             "The epoch that is shown, and its Dice over all validation volumes. Of a volume that is seen in part, "
             "validation looks at that part alone; elsewhere nothing is compared."
         )
-        self.record: TrainingRecord | None = None
-        self._run: WatchedRun | None = None
-        self._volume: WatchedVolume | None = None
+        self.record: TrainingRun | None = None
+        self._run: SnapshotRun | None = None
+        self._volume: SnapshotData | None = None
         self._view: EpochView | None = None
-        self._layers = WatchLayers(dock.viewer, truths)
-        self._work = NewestOnly(self, dock.jobs, "watch")
+        self._layers = SnapshotLayers(dock.viewer, truths)
+        self._work = LatestOnly(self, dock.jobs, "watch")
         self._poll = QTimer(self)
         self._poll.setInterval(_POLL_MS)
         self._lay_out()
         self._connect()
         self._show_words()
 
-    def show_record(self, record: TrainingRecord) -> None:
+    def show_record(self, record: TrainingRun) -> None:
         """Watch another run, or the same one again."""
         if self.record is None or self.record.run_folder != record.run_folder:
             self._layers.note_what_is_there()
@@ -110,9 +110,9 @@ class WatchPart(QWidget):
             case RunStarted():
                 self._layers.note_what_is_there()
                 self.refresh()
-            case PredictionsKept():
+            case SnapshotSaved():
                 self.refresh()
-            case EpochFinished() | Pace():
+            case EpochFinished() | Throughput():
                 if self._run is None:
                     self._layers.remove()  # of an earlier run
                 self._show_words()
@@ -125,12 +125,12 @@ class WatchPart(QWidget):
         if self.record is None:
             return
         try:
-            found = watched_run(self.record.run_folder)
+            found = open_snapshots(self.record.run_folder)
             epochs = () if found is None else tuple(filter(self._is_told, found.epochs()))
         except UserError as error:
             self._dock.message.show_message(str(error), "warning")
             return
-        if found is None or self._run is None or found.card != self._run.card:
+        if found is None or self._run is None or found.manifest != self._run.manifest:
             self._run, self._volume = found, None
             self._offer_volumes()
         self._watched.setVisible(found is not None)
@@ -145,7 +145,7 @@ class WatchPart(QWidget):
         if self.record is None:
             return
         with suppress(UserError):  # the folder may be gone
-            newest = opened_record(self.record.run_folder)
+            newest = load_run(self.record.run_folder)
             if newest.history.records == self.record.history.records:
                 self.refresh()
             else:
@@ -154,13 +154,13 @@ class WatchPart(QWidget):
     def _offer_volumes(self) -> None:
         self.volume_box.blockSignals(True)
         self.volume_box.clear()
-        names = [] if self._run is None else [card.name for card in self._run.card.volumes]
+        names = [] if self._run is None else [card.name for card in self._run.manifest.volumes]
         self.volume_box.addItems([_NOTHING, *names])
-        self.volume_box.setCurrentIndex(1 if names and recall(_KEY) != "nothing" else 0)
+        self.volume_box.setCurrentIndex(1 if names and load_preference(_KEY) != "nothing" else 0)
         self.volume_box.blockSignals(False)
 
     def _choose_volume(self, index: int) -> None:
-        remember(_KEY, "nothing" if index == 0 else "something")
+        save_preference(_KEY, "nothing" if index == 0 else "something")
         self._work.cancel()
         self._layers.remove()
         self._volume = self._view = None
@@ -174,7 +174,7 @@ class WatchPart(QWidget):
         if self._run is None or number < 0:
             self.scrub.note_drawn(epoch)
             return
-        events = partial(look, self._run, epoch, number, self._volume)
+        events = partial(load_epoch, self._run, epoch, number, self._volume)
         self._work.request(f"Epoch {epoch}", events, self._take)
 
     def _take(self, view: EpochView) -> None:
@@ -193,9 +193,9 @@ class WatchPart(QWidget):
         record, epoch = self.record, self.scrub.epoch
         is_going_on = self._dock.jobs.running(self._dock.kind) is not None
         pace = "" if record is None or record.pace is None or not is_going_on else pace_words(record.pace)
-        hint = None if record is None else hint_for(record.history.records)
+        hint = None if record is None else diagnose(record.history.records)
         self.scrub.live_button.setVisible(is_going_on or (record is not None and record.is_opened))
-        for label, words in ((self.pace, pace), (self.hint, "" if hint is None else hint.words)):
+        for label, words in ((self.pace, pace), (self.hint, "" if hint is None else hint.message)):
             label.setText(words)
             label.setVisible(bool(words))
         self.keep.show_epoch(self._run, epoch)
@@ -241,7 +241,7 @@ class WatchPart(QWidget):
         self._watched.hide()
 
 
-def epoch_words(record: TrainingRecord, epoch: int, view: EpochView | None) -> str:
+def epoch_words(record: TrainingRun, epoch: int, view: EpochView | None) -> str:
     """Write which epoch is shown, such as ``Epoch 12 · Dice 0.831 · best``."""
     dice = record.history.dice_of(epoch)
     words = f"Epoch {epoch}" + ("" if dice is None else f" · Dice {dice:.3f}")
@@ -252,7 +252,7 @@ def epoch_words(record: TrainingRecord, epoch: int, view: EpochView | None) -> s
     return words
 
 
-def pace_words(pace: Pace) -> str:
+def pace_words(pace: Throughput) -> str:
     """Write how the steps go, such as ``2.4 steps/s · waits for data 3 % of the time · GPU 3.1 GiB``."""
     words = f"{pace.steps_per_second:.3g} steps/s · waits for data {pace.waiting:.0%} of the time"
     return words if pace.gpu_bytes is None else f"{words} · GPU {pace.gpu_bytes / 2**30:.1f} GiB"

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from napari_unet3d.configs.snippets import RunText, training_text
+from napari_unet3d.configs.snippets import RunSnippet, training_snippet
 from napari_unet3d.errors import UserError
-from napari_unet3d.session.training_job import Order, check, summarise_for
+from napari_unet3d.session.training_job import TrainingRequest, check, summarise_for
 from napari_unet3d.training.events import Preflight
 from napari_unet3d.widgets.components.copy_run import CopyButton
-from napari_unet3d.widgets.train.augmentation_preview import AugmentedView
+from napari_unet3d.widgets.train.augmentation_preview import AugmentationPreview
 from napari_unet3d.widgets.train.report_windows import FindingsWindow, SummaryWindow
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _CHECK, _SUMMARY = "Check", "Model summary"
 
 
-class Looks(QWidget):
+class PreRunActions(QWidget):
     """Buttons: two run a job that ends in a window, one copies the run as text, one shows augmented patches.
 
     Parameters
@@ -37,14 +37,14 @@ class Looks(QWidget):
         Gives the same, but with no data where there is none.
     """
 
-    def __init__(self, dock: Dock, order: Callable[[], Order], sketch: Callable[[], Order]) -> None:
+    def __init__(self, dock: Dock, order: Callable[[], TrainingRequest], sketch: Callable[[], TrainingRequest]) -> None:
         super().__init__()
         self._dock, self._order, self._sketch = dock, order, sketch
         self.check_button, self.summary_button = QPushButton(_CHECK), QPushButton(_SUMMARY)
         self.check_button.setToolTip("What goes wrong or could be better, what a step sees, and how long it takes.")
         self.summary_button.setToolTip("Layers, shapes, parameters and memory of this network.")
         self.copy_button = CopyButton(dock, self._as_text)
-        self.augmented = AugmentedView(dock, order)
+        self.augmented = AugmentationPreview(dock, order)
         column, row = QVBoxLayout(self), QHBoxLayout()
         column.setContentsMargins(0, 0, 0, 0)
         column.addLayout(row)
@@ -55,14 +55,14 @@ class Looks(QWidget):
         self.check_button.clicked.connect(self._check)
         self.summary_button.clicked.connect(self._summarise)
 
-    def _as_text(self) -> RunText:
+    def _as_text(self) -> RunSnippet:
         order = self._order()
         if not isinstance(order.data, Path):
             raise UserError(
                 "A text cannot name layers. Add them to a dataset folder (dock Dataset, 'Add as train'), "
                 "choose that folder above, and copy again."
             )
-        return training_text(order.data, order.run_folder, order.config, start_from=order.start_from)
+        return training_snippet(order.data, order.run_folder, order.config, start_from=order.start_from)
 
     def _check(self) -> None:
         with self._dock.message.explaining():

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout
 
-from napari_unet3d.configs.snippets import RunText, training_text
+from napari_unet3d.configs.snippets import RunSnippet, training_snippet
 from napari_unet3d.errors import UserError
 from napari_unet3d.session.last_run import UnfinishedRun
 from napari_unet3d.widgets.components.copy_run import CopyButton
-from napari_unet3d.widgets.components.run_bar import line
+from napari_unet3d.widgets.components.run_bar import wrapping_label
 
 if TYPE_CHECKING:
     from napari_unet3d.widgets.components.dock import Dock
 
 
-class Offer(QFrame):
+class Prompt(QFrame):
     """A frame with a sentence or two and buttons.
 
     Parameters
@@ -29,7 +29,7 @@ class Offer(QFrame):
         super().__init__()
         self.setObjectName("offer")
         self.setStyleSheet("QFrame#offer { border: 1px solid rgba(128, 128, 128, 120); border-radius: 4px; }")
-        self.words = line()
+        self.words = wrapping_label()
         column = QVBoxLayout(self)
         column.addWidget(self.words)
         row = QHBoxLayout()
@@ -39,7 +39,7 @@ class Offer(QFrame):
         column.addLayout(row)
 
 
-class SampleOffer(Offer):
+class SamplePrompt(Prompt):
     """Offers sample data to those who have none."""
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class SampleOffer(Offer):
         self.words.setText("No data yet? See how it works on a small generated dataset; it takes less than a minute.")
 
 
-class ContinueOffer(Offer):
+class ResumePrompt(Prompt):
     """Offers to go on with the last run when it did not reach its end.
 
     Parameters
@@ -83,8 +83,8 @@ class ContinueOffer(Offer):
             self.setToolTip(str(run.folder))
         self.setVisible(run is not None)
 
-    def _as_text(self) -> RunText:
+    def _as_text(self) -> RunSnippet:
         assert self.run is not None  # else nothing is offered
         if self.run.dataset is None:
             raise UserError("The run learnt from layers, which a text cannot name; continue it here.")
-        return training_text(self.run.dataset, self.run.folder, None, resume=True)
+        return training_snippet(self.run.dataset, self.run.folder, None, resume=True)

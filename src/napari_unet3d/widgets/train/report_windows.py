@@ -8,9 +8,9 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QFontDatabase, QFontMetrics
 from qtpy.QtWidgets import QGridLayout, QLabel, QPlainTextEdit, QScrollArea, QWidget
 
-from napari_unet3d.data.checks import Finding, Severity
+from napari_unet3d.data.checks import Issue, Severity
 from napari_unet3d.training.events import Preflight
-from napari_unet3d.widgets.components.window import SideWindow
+from napari_unet3d.widgets.components.window import PluginWindow
 
 _CHIP = "QLabel {{ border-radius: 3px; padding: 2px 6px; color: white; background-color: {ground}; }}"
 # With white words, each of them can be read in every theme.
@@ -18,7 +18,7 @@ _GROUNDS = {Severity.ERROR: "#8c1d18", Severity.WARNING: "#6b4e00", Severity.INF
 _ORDER = (Severity.ERROR, Severity.WARNING, Severity.INFO)
 
 
-class FindingsWindow(SideWindow):
+class FindingsWindow(PluginWindow):
     """Shows a `Preflight`: the errors first, then the warnings, then what is good to know.
 
     Parameters
@@ -54,13 +54,13 @@ def _count(number: int, noun: str) -> str:
     return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
 
 
-def _table(findings: Sequence[Finding]) -> QWidget:
+def _table(findings: Sequence[Issue]) -> QWidget:
     table = QWidget()
     grid = QGridLayout(table)
     grid.setVerticalSpacing(10)
     grid.setColumnStretch(1, 1)
     for row, finding in enumerate(findings):
-        chip, message = QLabel(finding.severity.words), QLabel(finding.message)
+        chip, message = QLabel(finding.severity.label), QLabel(finding.message)
         chip.setStyleSheet(_CHIP.format(ground=_GROUNDS[finding.severity]))
         chip.setAlignment(Qt.AlignmentFlag.AlignCenter)
         message.setWordWrap(True)
@@ -72,7 +72,7 @@ def _table(findings: Sequence[Finding]) -> QWidget:
     return table
 
 
-class SummaryWindow(SideWindow):
+class SummaryWindow(PluginWindow):
     """Shows a `ModelSummary` in a font whose columns stand in line, beside the viewer.
 
     Parameters

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QWidget
 from napari_unet3d.errors import UserError
 from napari_unet3d.runs.run_files import read_run_files
 from napari_unet3d.session.recent_runs import recent_runs, remember_run
-from napari_unet3d.session.training_run import opened_record
+from napari_unet3d.session.training_run import load_run
 
 if TYPE_CHECKING:
     from napari_unet3d.widgets.components.dock import Dock
@@ -47,7 +47,7 @@ class OpenRunButton(QPushButton):
     def open(self, run_folder: Path) -> None:
         """Show the run in a folder; what is wrong with it is said in the message line."""
         with self._dock.message.explaining():
-            record = opened_record(run_folder)
+            record = load_run(run_folder)
             if record.has_model:
                 remember_run(run_folder)
             self.opened.emit(record)

@@ -13,29 +13,29 @@ from qtpy.QtGui import QOffscreenSurface, QOpenGLContext, QShowEvent
 from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
 from napari_unet3d.display import is_software_renderer
-from napari_unet3d.session.preferences import recall, remember
+from napari_unet3d.session.preferences import load_preference, save_preference
 from napari_unet3d.session.recent_runs import new_run_folder
-from napari_unet3d.session.subprocess_training import ChildTraining
-from napari_unet3d.session.training_job import Order, train_on
-from napari_unet3d.widgets.components.run_bar import line
+from napari_unet3d.session.subprocess_training import SubprocessTraining
+from napari_unet3d.session.training_job import TrainingRequest, train_on
+from napari_unet3d.widgets.components.run_bar import wrapping_label
 from napari_unet3d.widgets.forms.form import compact_form_layout
-from napari_unet3d.widgets.forms.model_picker import ModelBox
-from napari_unet3d.widgets.forms.path_edit import PathBox
-from napari_unet3d.widgets.jobs.worker import Control
+from napari_unet3d.widgets.forms.model_picker import ModelPicker
+from napari_unet3d.widgets.forms.path_edit import PathEdit
+from napari_unet3d.widgets.jobs.worker import JobControl
 
 _KEY = "train-own-process"
 _GL_RENDERER = 0x1F01
 
 
 @dataclass(frozen=True, slots=True)
-class Training:
+class TrainingBackend:
     """How a training is carried out: its generator, and where orders go when it works elsewhere."""
 
     events: Callable[[], Iterator[Any]]
-    control: Control | None = None
+    control: JobControl | None = None
 
 
-class OwnProcess(QWidget):
+class SubprocessOption(QWidget):
     """A box to tick, remembered, with a hint where it helps.
 
     Attributes
@@ -54,8 +54,8 @@ class OwnProcess(QWidget):
             "viewer. Curves, Pause and Stop are the same, and so is the model. The process takes a few seconds to "
             "start and needs more memory; layers are written to the run folder for it first."
         )
-        self.box.setChecked(recall(_KEY) is True)
-        self.hint = line()
+        self.box.setChecked(load_preference(_KEY) is True)
+        self.hint = wrapping_label()
         self.hint.hide()
         self._suggests = False
         column = QVBoxLayout(self)
@@ -67,12 +67,12 @@ class OwnProcess(QWidget):
         self._once_shown.setSingleShot(True)
         self._once_shown.timeout.connect(lambda: self.suggest_for(renderer()))
 
-    def training(self, order: Order) -> Training:
+    def training(self, order: TrainingRequest) -> TrainingBackend:
         """Give a training the way it is chosen."""
         if not self.box.isChecked():
-            return Training(partial(train_on, order))
-        child = ChildTraining(order)
-        return Training(child.events, child)
+            return TrainingBackend(partial(train_on, order))
+        child = SubprocessTraining(order)
+        return TrainingBackend(child.events, child)
 
     def suggest_for(self, renderer: str | None) -> None:
         """Suggest a process of its own where OpenGL is software.
@@ -95,7 +95,7 @@ class OwnProcess(QWidget):
             self._once_shown.start(200)
 
     def _on_toggled(self, is_on: bool) -> None:
-        remember(_KEY, is_on)
+        save_preference(_KEY, is_on)
         self._show_hint()
 
     def _show_hint(self) -> None:
@@ -122,7 +122,7 @@ def renderer() -> str | None:
     return str(name)
 
 
-class RunPlace(QWidget):
+class RunFolderRow(QWidget):
     """The rows for the run folder and for the model to start from.
 
     Attributes
@@ -135,11 +135,11 @@ class RunPlace(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = PathBox("d", "run-folder", "Where the model, its settings and the loss history are written.")
-        self.start_from = ModelBox("New network", takes_newest=False)
+        self.folder = PathEdit("d", "run-folder", "Where the model, its settings and the loss history are written.")
+        self.start_from = ModelPicker("New network", takes_newest=False)
         words = "A model whose weights the training begins with, also one of qim3d (.pth); empty for a new network."
         self.start_from.setToolTip(words)
-        self._hint = line()
+        self._hint = wrapping_label()
         self._hint.setText("Network and normalisation are those of the model.")
         self._hint.hide()
         self._suggested: Path | None = None

@@ -10,23 +10,23 @@ import numpy as np
 from napari.layers import Image, Labels, Layer
 from numpy.typing import NDArray
 
-from napari_unet3d.runs.snapshot_files import VolumeCard, WatchedVolume
+from napari_unet3d.runs.snapshot_files import SnapshotVolume, SnapshotData
 from napari_unet3d.session.epoch_view import EpochView
 from napari_unet3d.widgets.viewer.layers import (
     DIFFERENCE_COLOURS,
     OWNED,
-    existing,
+    find_layer,
     hide_own_layers,
     remove_own,
     shifted,
-    spatial,
+    spatial_kwargs,
 )
 
 _Place = dict[str, Any]
 _IMAGE, _PREDICTION, _DIFFERENCE = "watched", "watched prediction", "watched difference"
 
 
-class WatchLayers:
+class SnapshotLayers:
     """Shows epochs of a run, one after another, in the same layers.
 
     Nothing else in the viewer moves: not the camera, not the slices, not the selection. What the person hides stays
@@ -42,14 +42,14 @@ class WatchLayers:
 
     def __init__(self, viewer: Any, truths: Callable[[str], Sequence[Labels]]) -> None:
         self._viewer, self._truths = viewer, truths
-        self._volume: WatchedVolume | None = None
+        self._volume: SnapshotData | None = None
         self._made: set[str] = set()  # names of layers; those that are gone were removed by the person
         self._introduced: set[str] = set()  # volumes whose truth was hidden once
         self._earlier: set[str] = set()  # names of layers that were there before the run
 
     def show(self, view: EpochView) -> None:
         """Show an epoch."""
-        name = view.volume.card.volume
+        name = view.volume.info.volume
         if self._volume is not view.volume:
             self._leave(name)
             self._volume = view.volume
@@ -78,7 +78,7 @@ class WatchLayers:
 
     def keep(self, view: EpochView) -> Labels:
         """Make a Labels layer ``NAME epoch 12`` of an epoch, which stays; hidden, as it would cover the mistakes."""
-        card = view.volume.card
+        card = view.volume.info
         name = f"{card.volume} epoch {view.epoch}"
         place = _place_of(card, _image_of(self._viewer, view.volume))
         with _unmoved(self._viewer):
@@ -92,24 +92,24 @@ class WatchLayers:
             remove_own(self._viewer, other)
         self._made = set()
 
-    def _show_volume(self, volume: WatchedVolume) -> _Place:
+    def _show_volume(self, volume: SnapshotData) -> _Place:
         image = _image_of(self._viewer, volume)
         if image is not None:
-            if existing(self._viewer, f"{image.name} {_DIFFERENCE}", Labels) is None:
+            if find_layer(self._viewer, f"{image.name} {_DIFFERENCE}", Labels) is None:
                 for truth in self._truths(image.name) if image.name not in self._introduced else ():
                     truth.visible = False
                 self._introduced.add(image.name)
-            return _place_of(volume.card, image)
-        place = _place_of(volume.card, None)
-        name = f"{volume.card.volume} {_IMAGE}"
+            return _place_of(volume.info, image)
+        place = _place_of(volume.info, None)
+        name = f"{volume.info.volume} {_IMAGE}"
         if name not in self._made:
-            if existing(self._viewer, name, Image) is None:
+            if find_layer(self._viewer, name, Image) is None:
                 hide_own_layers(self._viewer, self._earlier)  # another volume may lie in the same place
             self._put(Image, name, volume.image, place)
         return place
 
     def _put(self, kind: type[Layer], name: str, data: NDArray[Any], place: _Place, **looks: Any) -> Any:
-        layer = existing(self._viewer, name, kind)
+        layer = find_layer(self._viewer, name, kind)
         if layer is None:
             if name in self._made:
                 return None
@@ -128,9 +128,9 @@ class WatchLayers:
 _KINDS = (_IMAGE, _PREDICTION, _DIFFERENCE)
 
 
-def _image_of(viewer: Any, volume: WatchedVolume) -> Image | None:
+def _image_of(viewer: Any, volume: SnapshotData) -> Image | None:
     """Find the layer of the person's own that shows the volume."""
-    card = volume.card
+    card = volume.info
     for layer in viewer.layers:
         is_plain = isinstance(layer, Image) and layer.ndim == 3 and not layer.rgb and not layer.multiscale
         is_alike = is_plain and layer.name == card.volume and layer.data.shape == card.volume_shape_zyx
@@ -139,9 +139,9 @@ def _image_of(viewer: Any, volume: WatchedVolume) -> Image | None:
     return None
 
 
-def _shows(layer: Image, volume: WatchedVolume) -> bool:
+def _shows(layer: Image, volume: SnapshotData) -> bool:
     """Compare a slice, unless the run has brought the volume to other voxels: names like ``1`` are common."""
-    card = volume.card
+    card = volume.info
     if card.step_zyx != (1.0, 1.0, 1.0):
         return True
     z, y, x = (round(first) for first in card.first_zyx)
@@ -151,11 +151,11 @@ def _shows(layer: Image, volume: WatchedVolume) -> bool:
     return bool(np.array_equal(own, volume.image[middle]))
 
 
-def _place_of(card: VolumeCard, image: Image | None) -> _Place:
+def _place_of(card: SnapshotVolume, image: Image | None) -> _Place:
     if image is None:
-        return spatial(card.own_voxel_size_um) | {"translate": card.offset_um}
+        return spatial_kwargs(card.own_voxel_size_um) | {"translate": card.offset_um}
     scale = np.multiply(image.scale, card.step_zyx)
-    return spatial(image) | {"scale": scale, "translate": shifted(image, card.first_zyx)}
+    return spatial_kwargs(image) | {"scale": scale, "translate": shifted(image, card.first_zyx)}
 
 
 def _is_same(one: Any, other: Any) -> bool:

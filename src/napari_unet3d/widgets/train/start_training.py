@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from napari_unet3d.session.training_run import TrainingRecord
+from napari_unet3d.session.training_run import TrainingRun
 from napari_unet3d.widgets.jobs.jobs import Jobs
-from napari_unet3d.widgets.jobs.worker import Control
+from napari_unet3d.widgets.jobs.worker import JobControl
 
 TRAIN = "train"
 
@@ -17,9 +17,9 @@ def begin_training(
     jobs: Jobs,
     events: Callable[[], Iterator[Any]],
     run_folder: Path,
-    control: Control | None = None,
+    control: JobControl | None = None,
     start_from: Path | None = None,
-) -> TrainingRecord:
+) -> TrainingRun:
     """Start a training; an open Train dock shows it at once, and one that is opened later does so then.
 
     Parameters
@@ -45,12 +45,12 @@ def begin_training(
     UserError
         When another training is running.
     """
-    record = TrainingRecord(run_folder, start_from=start_from)
+    record = TrainingRun(run_folder, start_from=start_from)
 
     def with_record() -> Iterator[Any]:
         yield record
         yield from events()
 
     title = f"Training {run_folder.name}"
-    jobs.start(TRAIN, title, with_record, measure=record.add, keep=(TrainingRecord,), control=control)
+    jobs.start(TRAIN, title, with_record, progress=record.add, replay=(TrainingRun,), control=control)
     return record

@@ -44,7 +44,7 @@ def sample_from_layers(image: Image | Labels | None, labels: Labels | None = Non
         image=array,
         labels=None if labels is None else _single_array(labels),
         voxel_size_um=voxel_size_um(image) if array.ndim == 3 else (1.0, 1.0, 1.0),  # Sample explains 2D and 4D
-        annotated=None if labels is None else mask_of(labels),
+        label_mask=None if labels is None else mask_of(labels),
     )
 
 

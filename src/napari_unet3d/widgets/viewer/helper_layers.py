@@ -8,16 +8,16 @@ from napari.layers import Image, Layer
 
 from napari_unet3d.widgets.viewer.layers import is_ours
 
-AID = "napari-unet3d aid"
+HELPER = "napari-unet3d aid"
 """Key of the metadata of layers that only help to look; no dock offers them as a volume to work on."""
 
 # How Image layers end that show something of another one.
 _MADE_OF_VOLUMES = (" probability", " uncertainty", " before")
 
 
-def is_aid(layer: Layer) -> bool:
+def is_helper(layer: Layer) -> bool:
     """Tell whether a layer only helps to look."""
-    return bool(layer.metadata.get(AID))
+    return bool(layer.metadata.get(HELPER))
 
 
 def layers_to_tidy(viewer: Any) -> list[Layer]:

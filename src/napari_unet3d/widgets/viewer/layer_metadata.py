@@ -10,7 +10,7 @@ from weakref import ref
 
 from napari.layers import Layer
 
-from napari_unet3d.data.pairs import Part
+from napari_unet3d.data.pairs import Subset
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.widgets.viewer.layers import OWNED
 
@@ -18,7 +18,7 @@ _KEY, _COMPANIONS = f"{OWNED} origin", f"{OWNED} companions"  # of the layers' m
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class VolumeOrigin:
     """What a layer of a prediction shows.
 
     Attributes
@@ -39,27 +39,27 @@ class Origin:
     plan: Plan | None = None
     run: Path | None = None
     dataset: Path | None = None
-    part: Part | None = None
+    subset: Subset | None = None
 
 
-def without_part(name: str) -> tuple[str, Part | None]:
+def without_subset(name: str) -> tuple[str, Subset | None]:
     """Give the name of a volume in its dataset, and the part that the Dataset dock adds to it, as in ``1 (train)``."""
-    for part in Part:
+    for part in Subset:
         if name.endswith(suffix := f" ({part})"):
             return name.removesuffix(suffix), part
     return name, None
 
 
-def mark_origin(layers: Iterable[Layer], origin: Origin) -> None:
+def mark_origin(layers: Iterable[Layer], origin: VolumeOrigin) -> None:
     """Keep where layers come from in their metadata."""
     for layer in layers:
         layer.metadata[_KEY] = origin
 
 
-def origin_of(layer: Layer) -> Origin | None:
+def origin_of(layer: Layer) -> VolumeOrigin | None:
     """Give where a layer comes from, or None when nobody kept it."""
     origin = layer.metadata.get(_KEY)
-    return origin if isinstance(origin, Origin) else None
+    return origin if isinstance(origin, VolumeOrigin) else None
 
 
 def mark_companions(prediction: Layer, **companions: Any) -> None:

@@ -27,7 +27,7 @@ DIFFERENCE_COLOURS: dict[int | None, str] = {
     WRONG_CLASS: WRONG_CLASS_COLOUR,
 }
 
-Place: TypeAlias = "Layer | VoxelSize"
+Reference: TypeAlias = "Layer | VoxelSize"
 """Where a new layer lies: as another layer does, or at the origin with a voxel size (z, y, x) in µm."""
 
 
@@ -46,12 +46,12 @@ def show_sample(viewer: Any, sample: Sample, name: str | None = None) -> tuple[I
         Name of the image layer; without it the sample's.
     """
     name = name or sample.name
-    old = existing(viewer, name, Image)
+    old = find_layer(viewer, name, Image)
     extent = None if old is None else old.extent.world
     image = show_image(viewer, name, sample.image, sample.voxel_size_um)
     labels = None if sample.labels is None else show_labels(viewer, f"{name} labels", sample.labels, image)
     if labels is not None:
-        keep_mask(labels, _show_mask(viewer, f"{name} annotated", sample.annotated, image))
+        keep_mask(labels, _show_mask(viewer, f"{name} annotated", sample.label_mask, image))
     if extent is None or not np.array_equal(extent, image.extent.world):
         viewer.reset_view()
     return image, labels
@@ -64,7 +64,7 @@ def _show_mask(viewer: Any, name: str, annotated: NDArray[np.bool_] | None, imag
     return show_labels(viewer, name, annotated, image, opacity=0.2, visible=False)
 
 
-def show_image(viewer: Any, name: str, data: NDArray[Any], like: Place, **options: Any) -> Image:
+def show_image(viewer: Any, name: str, data: NDArray[Any], like: Reference, **options: Any) -> Image:
     """Show grey values as an Image layer; a layer of this name that we made is updated in place.
 
     Parameters
@@ -80,39 +80,39 @@ def show_image(viewer: Any, name: str, data: NDArray[Any], like: Place, **option
     **options
         Looks of a new layer, such as ``colormap``; a layer that exists keeps what the user chose.
     """
-    layer = existing(viewer, name, Image)
+    layer = find_layer(viewer, name, Image)
     if layer is None:
-        return viewer.add_image(data, name=name, metadata={OWNED: True}, **spatial(like), **options)
+        return viewer.add_image(data, name=name, metadata={OWNED: True}, **spatial_kwargs(like), **options)
     _update(layer, data, like)
     if "contrast_limits" not in options:
         layer.reset_contrast_limits(mode="data")  # napari keeps the limits of the old data otherwise
     return layer
 
 
-def show_labels(viewer: Any, name: str, data: NDArray[Any], like: Place, **options: Any) -> Labels:
+def show_labels(viewer: Any, name: str, data: NDArray[Any], like: Reference, **options: Any) -> Labels:
     """Show ids as a Labels layer; a layer of this name that we made is updated in place.
 
     Parameters are those of `show_image`; `data` holds integers or booleans.
     """
     if data.dtype == bool:
         data = data.astype(np.uint8)
-    layer = existing(viewer, name, Labels)
+    layer = find_layer(viewer, name, Labels)
     if layer is None:
-        return viewer.add_labels(data, name=name, metadata={OWNED: True}, **spatial(like), **options)
+        return viewer.add_labels(data, name=name, metadata={OWNED: True}, **spatial_kwargs(like), **options)
     _update(layer, data, like)
     return layer
 
 
-def show_piece(
-    viewer: Any, name: str, data: NDArray[Any], start_zyx: Sequence[int], like: Place, **options: Any
+def show_crop(
+    viewer: Any, name: str, data: NDArray[Any], start_zyx: Sequence[int], like: Reference, **options: Any
 ) -> Labels:
     """Show a small part of a volume as a Labels layer where it belongs, so that no large array is touched.
 
     Parameters are those of `show_image`; `data` holds integers, and `start_zyx` is its first voxel in the volume,
     which the layer keeps in its metadata as ``start``.
     """
-    layer = existing(viewer, name, Labels)
-    place = spatial(like) | {"translate": shifted(like, start_zyx)}
+    layer = find_layer(viewer, name, Labels)
+    place = spatial_kwargs(like) | {"translate": shifted(like, start_zyx)}
     if layer is None:
         layer = viewer.add_labels(data, name=name, metadata={OWNED: True}, **place, **options)
     else:
@@ -122,7 +122,7 @@ def show_piece(
     return layer
 
 
-def show_difference(viewer: Any, name: str, difference: NDArray[np.uint8], like: Place) -> Labels:
+def show_difference(viewer: Any, name: str, difference: NDArray[np.uint8], like: Reference) -> Labels:
     """Show where a prediction differs from the truth: extra voxels red, missed ones blue, of another class yellow.
 
     Agreement and what is not annotated are transparent.
@@ -142,14 +142,14 @@ def show_difference(viewer: Any, name: str, difference: NDArray[np.uint8], like:
     return show_labels(viewer, name, small, like, colormap=DIFFERENCE_COLOURS, opacity=0.9)
 
 
-def show_points(viewer: Any, name: str, positions: NDArray[Any], like: Place, **options: Any) -> Points:
+def show_points(viewer: Any, name: str, positions: NDArray[Any], like: Reference, **options: Any) -> Points:
     """Show voxels as a Points layer; a layer of this name that we made is updated in place.
 
     Parameters are those of `show_image`; `positions` has shape (point, 3) and holds voxels z, y, x.
     """
-    layer = existing(viewer, name, Points)
+    layer = find_layer(viewer, name, Points)
     if layer is None:
-        return viewer.add_points(positions, name=name, metadata={OWNED: True}, **spatial(like), **options)
+        return viewer.add_points(positions, name=name, metadata={OWNED: True}, **spatial_kwargs(like), **options)
     _update(layer, positions, like)
     return layer
 
@@ -182,11 +182,11 @@ def hide_own_layers(viewer: Any, among: Collection[str] | None = None) -> None:
 
 def remove_own(viewer: Any, name: str) -> None:
     """Remove the layer of a name that the plugin made, if there is one."""
-    if (layer := existing(viewer, name, Layer)) is not None:
+    if (layer := find_layer(viewer, name, Layer)) is not None:
         viewer.layers.remove(layer)
 
 
-def bring_out(viewer: Any, layer: Layer, instead_of: Sequence[Layer] = ()) -> None:
+def show_on_top(viewer: Any, layer: Layer, instead_of: Sequence[Layer] = ()) -> None:
     """Make a layer the one that is seen: visible, above the others, and without those that would cover it.
 
     Parameters
@@ -206,14 +206,14 @@ def bring_out(viewer: Any, layer: Layer, instead_of: Sequence[Layer] = ()) -> No
     viewer.layers.move(viewer.layers.index(layer), len(viewer.layers))
 
 
-def spatial(like: Place) -> dict[str, Any]:
+def spatial_kwargs(like: Reference) -> dict[str, Any]:
     """Give the properties by which a layer lies in the place of another one, or at the origin."""
     if isinstance(like, tuple):
         return {"scale": like, "units": ("um", "um", "um"), "axis_labels": ("z", "y", "x")}
     return {key: getattr(like, key) for key in _SPATIAL}
 
 
-def shifted(like: Place, start_zyx: Sequence[float]) -> NDArray[np.float64]:
+def shifted(like: Reference, start_zyx: Sequence[float]) -> NDArray[np.float64]:
     """Give the translation of a layer whose first voxel lies where another one of `like` does."""
     if isinstance(like, tuple):
         return np.multiply(start_zyx, like, dtype=float)
@@ -221,7 +221,7 @@ def shifted(like: Place, start_zyx: Sequence[float]) -> NDArray[np.float64]:
     return np.asarray(like.translate) + np.linalg.solve(like.affine.linear_matrix, world)
 
 
-def existing(viewer: Any, name: str, kind: type[Layer]) -> Any:
+def find_layer(viewer: Any, name: str, kind: type[Layer]) -> Any:
     """Give the 3D layer of a name and type that we made, or None."""
     for layer in viewer.layers:
         if layer.name == name and isinstance(layer, kind) and is_ours(layer) and layer.ndim == 3:
@@ -229,7 +229,7 @@ def existing(viewer: Any, name: str, kind: type[Layer]) -> Any:
     return None
 
 
-def while_there(viewer: Any, layer: Layer, emitters: Iterable[Any], action: Callable[[Any], None]) -> None:
+def connect_until_removed(viewer: Any, layer: Layer, emitters: Iterable[Any], action: Callable[[Any], None]) -> None:
     """Do something for a layer at events of the viewer, until it is removed.
 
     Parameters
@@ -256,9 +256,9 @@ def while_there(viewer: Any, layer: Layer, emitters: Iterable[Any], action: Call
     viewer.layers.events.removed.connect(on_removed)
 
 
-def _update(layer: Any, data: NDArray[Any], like: Place) -> None:
+def _update(layer: Any, data: NDArray[Any], like: Reference) -> None:
     layer.data = data
-    place = spatial(like)
+    place = spatial_kwargs(like)
     if isinstance(like, tuple):  # the layer may have lain elsewhere before
         place |= {"translate": (0.0, 0.0, 0.0), "rotate": np.eye(3), "shear": (0.0, 0.0, 0.0), "affine": np.eye(4)}
     _put(layer, place)

@@ -10,7 +10,7 @@ from napari.layers import Layer, Points
 
 from napari_unet3d.data.sample import Shape3D
 from napari_unet3d.widgets.viewer.compat import canvas_size, grid_of
-from napari_unet3d.widgets.viewer.layers import Place, show_points
+from napari_unet3d.widgets.viewer.layers import Reference, show_points
 
 Position = tuple[int, int, int]
 
@@ -57,7 +57,7 @@ def zoom_to(viewer: Any, size: Sequence[float], voxel_size: Sequence[float]) -> 
     camera_of(viewer).zoom = min(_view_size(viewer)) / max(longest / _PART_OF_VIEW, least)
 
 
-def looked_at(viewer: Any, layer: Layer) -> tuple[float, float, float]:
+def view_center(viewer: Any, layer: Layer) -> tuple[float, float, float]:
     """Give the voxel (z, y, x) of a 3D layer in the middle of the view; it may lie outside of the layer."""
     point, displayed = list(viewer.dims.point), viewer.dims.displayed
     for axis, at in zip(displayed, camera_of(viewer).center[-len(displayed) :], strict=True):
@@ -79,8 +79,8 @@ def _view_size(viewer: Any) -> tuple[float, float]:
     return height / max(1, rows), width / max(1, columns)
 
 
-def mark_places(
-    viewer: Any, name: str, positions: Sequence[Position], here: int, like: Place, shape_zyx: Shape3D
+def mark_points(
+    viewer: Any, name: str, positions: Sequence[Position], here: int, like: Reference, shape_zyx: Shape3D
 ) -> Points:
     """Mark voxels with rings, the one that is looked at in yellow; a layer of this name is updated in place.
 

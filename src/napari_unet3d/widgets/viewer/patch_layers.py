@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.training.augmented_events import NOT_ANNOTATED, AugmentedPatches
-from napari_unet3d.widgets.viewer.helper_layers import AID, is_aid
-from napari_unet3d.widgets.viewer.layers import OWNED, existing, spatial, while_there
+from napari_unet3d.widgets.viewer.helper_layers import HELPER, is_helper
+from napari_unet3d.widgets.viewer.layers import OWNED, find_layer, spatial_kwargs, connect_until_removed
 
 NAME, LABELS_NAME = "augmented patches", "augmented patches labels"
 ORIGINALS_NAME, ORIGINALS_LABELS_NAME = f"{NAME} before", f"{NAME} before labels"
@@ -40,7 +40,7 @@ def show_patches(viewer: Any, found: AugmentedPatches) -> list[Layer]:
         The patches.
     """
     patches = found.patches
-    old = existing(viewer, NAME, Image)
+    old = find_layer(viewer, NAME, Image)
     before = None if old is None else old.extent.world
     hidden = [layer for layer in viewer.layers if layer.visible and not is_of_patches(layer)]
     for layer in hidden:
@@ -57,7 +57,7 @@ def show_patches(viewer: Any, found: AugmentedPatches) -> list[Layer]:
 
 def is_of_patches(layer: Layer) -> bool:
     """Tell whether a layer shows patches, augmented or not."""
-    return is_aid(layer) and layer.name in (NAME, LABELS_NAME, ORIGINALS_NAME, ORIGINALS_LABELS_NAME)
+    return is_helper(layer) and layer.name in (NAME, LABELS_NAME, ORIGINALS_NAME, ORIGINALS_LABELS_NAME)
 
 
 def tile(patches: Sequence[NDArray[Any]], voxel_size_um: VoxelSize, empty: float) -> NDArray[Any]:
@@ -106,8 +106,8 @@ def _show(
     low, high = np.percentile(np.concatenate([each.ravel() for each in grey]), (0, 99.8)).tolist()
     image_data = tile(grey, voxel_size_um, low + _FRAME * (high - low))
     label_data = tile([labels for _, labels in pairs], voxel_size_um, 0)
-    options = {"metadata": {OWNED: True, AID: True}, "visible": name == NAME, **spatial(voxel_size_um)}
-    image, labels = existing(viewer, name, Image), existing(viewer, labels_name, Labels)
+    options = {"metadata": {OWNED: True, HELPER: True}, "visible": name == NAME, **spatial_kwargs(voxel_size_um)}
+    image, labels = find_layer(viewer, name, Image), find_layer(viewer, labels_name, Labels)
     if image is None:
         image = viewer.add_image(image_data, name=name, **options)
     if labels is None:
@@ -128,7 +128,7 @@ def _clear_in_3d(viewer: Any, labels: Labels) -> None:
     def recolour(_: Any = None) -> None:
         labels.colormap = _colours(labels.metadata[_WORDS], is_3d=viewer.dims.ndisplay == 3)
 
-    while_there(viewer, labels, [viewer.dims.events.ndisplay], recolour)
+    connect_until_removed(viewer, labels, [viewer.dims.events.ndisplay], recolour)
 
 
 def _colours(label_words: dict[int, str], *, is_3d: bool) -> dict[int | None, Any]:

@@ -13,8 +13,8 @@ from napari.layers import Image, Labels, Layer
 from qtpy.QtCore import QTimer
 
 from napari_unet3d.widgets.viewer.compat import CanvasText, grid_of
-from napari_unet3d.widgets.viewer.helper_layers import AID
-from napari_unet3d.widgets.viewer.layers import OWNED, existing
+from napari_unet3d.widgets.viewer.helper_layers import HELPER
+from napari_unet3d.widgets.viewer.layers import OWNED, find_layer
 from napari_unet3d.widgets.viewer.navigation import camera_of
 from napari_unet3d.widgets.viewer.view_state import (
     CameraState,
@@ -39,7 +39,7 @@ def show_one_of(layers: Iterable[Layer], shown: Layer) -> None:
     shown.visible = True
 
 
-def the_one_in_view(layers: Iterable[Layer]) -> Layer | None:
+def only_visible(layers: Iterable[Layer]) -> Layer | None:
     """Give the layer that alone of several is visible, or None when there are more, or none."""
     visible = [layer for layer in layers if layer.visible]
     return visible[0] if len(visible) == 1 else None
@@ -223,7 +223,7 @@ class SideBySide:
         """Let the copies of the mark follow it."""
         assert self._showing is not None
         viewer, marks = self._viewer, [layer for layer in self._showing.marks if layer in self._viewer.layers]
-        mark: Labels | None = existing(viewer, self._showing.wanted.mark, Labels)
+        mark: Labels | None = find_layer(viewer, self._showing.wanted.mark, Labels)
         if mark is None or len(marks) < len(self._showing.marks):
             _remove(viewer, marks)
             marks = []
@@ -255,7 +255,7 @@ def side_by_side_of(viewer: Any) -> SideBySide:
 
 def _add_copies(viewer: Any, layer: Layer, names: Sequence[str], **other_looks: Any) -> tuple[Layer, ...]:
     data, looks, kind = layer.as_layer_data_tuple()
-    looks = {**looks, "metadata": {OWNED: True, AID: True}, "visible": True, **other_looks}
+    looks = {**looks, "metadata": {OWNED: True, HELPER: True}, "visible": True, **other_looks}
     copies = tuple(Layer.create(data, {**looks, "name": name}, kind) for name in names)
     with kept_selection(viewer):
         for copy in copies:

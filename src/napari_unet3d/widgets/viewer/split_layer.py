@@ -10,7 +10,7 @@ from napari.layers import Image, Shapes
 from numpy.typing import NDArray
 
 from napari_unet3d.data.split import Block, Role
-from napari_unet3d.widgets.viewer.layers import OWNED, existing, spatial, while_there
+from napari_unet3d.widgets.viewer.layers import OWNED, find_layer, spatial_kwargs, connect_until_removed
 from napari_unet3d.widgets.viewer.view_state import kept_selection
 
 # Blue and orange of Okabe and Ito (2008), as in the curves.
@@ -44,8 +44,8 @@ def show_blocks(viewer: Any, blocks: Sequence[Block]) -> Shapes | None:
     image = _image_of(viewer, blocks)
     if image is None:
         return None
-    name, place = f"{image.name} split", spatial(image)
-    layer: Shapes | None = existing(viewer, name, Shapes)
+    name, place = f"{image.name} split", spatial_kwargs(image)
+    layer: Shapes | None = find_layer(viewer, name, Shapes)
     if layer is None:
         with kept_selection(viewer):  # the person goes on with the layer at hand, such as labels to paint
             layer = viewer.add_shapes(ndim=3, name=name, metadata={OWNED: True}, **place)
@@ -79,7 +79,7 @@ def _follow_slices(viewer: Any, layer: Shapes) -> None:
         _draw(viewer, layer)
 
     dims = viewer.dims.events
-    while_there(viewer, layer, [dims.point, dims.order, dims.ndisplay], redraw)
+    connect_until_removed(viewer, layer, [dims.point, dims.order, dims.ndisplay], redraw)
 
 
 def _draw(viewer: Any, layer: Shapes) -> None:
