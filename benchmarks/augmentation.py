@@ -29,7 +29,7 @@ Vary = Callable[[torch.Tensor, torch.Tensor, int], object]
 
 
 def monai(level: Augmentation, side: int) -> Vary:
-    """Give MONAI's variation of cubes with cubic voxels."""
+    """Return MONAI's variation of cubes with cubic voxels."""
     transforms: list[object] = [
         RandRotate90d(_BOTH, prob=0.75, max_k=3, spatial_axes=plane) for plane in ((0, 1), (0, 2), (1, 2))
     ]
@@ -81,7 +81,7 @@ def rows(sides: Sequence[int] = (64, 96, 128), repeats: int = 5) -> list[Row]:
 
 
 def _patches(vary: Vary, image: torch.Tensor, labels: torch.Tensor) -> Callable[[], None]:
-    """Give what varies some patches, by seeds that go on from call to call."""
+    """Return what varies some patches, by seeds that go on from call to call."""
     seeds = count()
 
     def some() -> None:

@@ -146,7 +146,7 @@ class Watch:
                 self._steps.append(time.perf_counter())
 
     def figures(self) -> dict[str, float]:
-        """Give lateness in ms, and steps per second."""
+        """Return lateness in ms, and steps per second."""
         p50, p99 = np.percentile(self._late, (50, 99))
         n_steps = len(self._steps) / self._seconds
         figures = {"p50": p50, "p99": p99, "max": max(self._late), "ticks": len(self._late), "steps": n_steps}

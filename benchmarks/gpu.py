@@ -34,7 +34,7 @@ from napari_unet3d.data.synthetic.generate import generate_volume
 from napari_unet3d.model.devices import choose_device
 from napari_unet3d.model.network import build_unet
 from napari_unet3d.model.plan import default_plan
-from napari_unet3d.training.events import EpochFinished, Throughput, RunStarted, StepFinished
+from napari_unet3d.training.events import EpochFinished, RunStarted, StepFinished, Throughput
 from napari_unet3d.training.optim.losses import make_loss
 
 # Milliseconds of one step on 1 × 128³ in bf16 that the card cannot beat: max(FLOP time, traffic of convolutions).
@@ -60,7 +60,7 @@ class Case:
 
 
 def make_step(case: Case, device: torch.device) -> Callable[[], None]:
-    """Give a step of the case."""
+    """Return a step of the case."""
     config = TrainingConfig(preset=case.preset)
     network = build_unet(config).to(device)
     shape = (_BATCH, 1, case.side, case.side, case.side)
@@ -101,7 +101,7 @@ def captured(step: Callable[[], None]) -> Callable[[], None]:
 
 
 def time_steps(step: Callable[[], None], device: torch.device, n_steps: int) -> list[float]:
-    """Give milliseconds per step of each round."""
+    """Return milliseconds per step of each round."""
     wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
     for _ in range(_WARM_UP if device.type == "cuda" else 1):
         step()
@@ -117,7 +117,7 @@ def time_steps(step: Callable[[], None], device: torch.device, n_steps: int) -> 
 
 
 def cases(device: torch.device, *, quick: bool) -> Iterator[Case]:
-    """Give what is measured: all ways for some sizes, and the sizes with the likely best ways."""
+    """Return what is measured: all ways for some sizes, and the sizes with the likely best ways."""
     if device.type != "cuda":
         yield from (
             Case(Preset.XXSMALL, 16, numbers, layout, "eager") for numbers in NUMBERS[::2] for layout in LAYOUTS
@@ -130,7 +130,7 @@ def cases(device: torch.device, *, quick: bool) -> Iterator[Case]:
 
 
 def sweep(device: torch.device, *, quick: bool) -> Iterator[str]:
-    """Give a row of Markdown per case; a way that does not work says why."""
+    """Return a row of Markdown per case; a way that does not work says why."""
     yield "| preset | patch | numbers | layout | launch | a step | steps/s | share of the floor | peak GiB |"
     yield "|---|---|---|---|---|---|---|---|---|"
     for case in cases(device, quick=quick):
@@ -150,7 +150,7 @@ def sweep(device: torch.device, *, quick: bool) -> Iterator[str]:
 
 
 def engine_steps(device: torch.device, *, quick: bool) -> Iterator[str]:
-    """Give a row of Markdown per preset: what `train` says of its own pace, and the bare step."""
+    """Return a row of Markdown per preset: what `train` says of its own pace, and the bare step."""
     is_cuda = device.type == "cuda"
     presets = (Preset.XXSMALL, Preset.SMALL, Preset.MEDIUM) if is_cuda else (Preset.XXSMALL,)
     side, seconds = (96 if is_cuda else 16), (4 if quick or not is_cuda else 20)
@@ -169,7 +169,9 @@ def engine_steps(device: torch.device, *, quick: bool) -> Iterator[str]:
         yield f"| {preset} | {_BATCH} × {side}³ | {numbers} | {engine:.3g} | {bare:.3g} | {waiting:.1%} |"
 
 
-def engine_pace(samples: list[Sample], preset: Preset, side: int, device: torch.device, seconds: float) -> list[Throughput]:
+def engine_pace(
+    samples: list[Sample], preset: Preset, side: int, device: torch.device, seconds: float
+) -> list[Throughput]:
     """Train for some seconds, of which the first is left out."""
     config = TrainingConfig(
         preset=preset, patch=(side,) * 3, batch_size=_BATCH, val_fraction=0, epochs=1_000_000, device=device.type
@@ -190,7 +192,9 @@ def whole_tasks(device: torch.device, *, quick: bool) -> Iterator[str]:
     is_large = device.type == "cuda" and not quick
     side, edge = (128, 512) if is_large else (64, 64)
     samples = [sample(seed, side) for seed in range(5)]
-    config = TrainingConfig(**{**FAST, "evaluate_every": 1, "epochs": 20, "schedule": "constant"}, device=device.type)
+    config = TrainingConfig(
+        **{**FAST, "validate_every": 1, "epochs": 20, "lr_schedule": "constant"}, device=device.type
+    )
     with tempfile.TemporaryDirectory() as run:
         started, n_steps, reached = time.perf_counter(), 0, 0.0
         for event in train(samples, run, config):

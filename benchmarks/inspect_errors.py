@@ -145,7 +145,7 @@ def walk(title: str, truth: Labels, prediction: Labels, tolerance_um: float) -> 
 
     with (
         TemporaryDirectory() as folder,
-        mock.patch("napari_unet3d.session.preferences.memory_folder", return_value=Path(folder)),
+        mock.patch("napari_unet3d.session.preferences.preferences_folder", return_value=Path(folder)),
         mock.patch("napari_unet3d.session.recent_runs.plugin_data_folder", return_value=Path(folder)),
     ):
         viewer = napari.Viewer()

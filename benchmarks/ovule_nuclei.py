@@ -77,7 +77,7 @@ def ours(trained_on: Sample, test: Sample, minutes: float, seed: int) -> Outcome
     return judge(prediction.labels, test)
 
 
-OURS: dict[str, object] = {"learning_rate": 3e-3, "augmentation": "moderate", "ema": 0.99}
+OURS: dict[str, object] = {"learning_rate": 3e-3, "augmentation": "moderate", "ema_decay": 0.99}
 OURS_PREDICTION: dict[str, object] = {"min_volume_um3": 0.5}
 
 

@@ -52,7 +52,7 @@ def dice_on(trained_on: Sample, test: Sample, epochs: int, seed: int, zero_is: s
 
 
 def rows(edge: int, difficulty: str, epochs: int, seeds: list[int]) -> Iterator[str]:
-    """Give the lines of the table as they are measured."""
+    """Return the lines of the table as they are measured."""
     yield f"| {difficulty} {edge}³, {epochs} epochs | painted | full labels | nine slices | ratio |"
     yield "| --- | --- | --- | --- | --- |"
     for seed in seeds:

@@ -36,7 +36,7 @@ Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 def make_monai(preset: Preset, window: int) -> Predict:
-    """Give MONAI's prediction with its network as it comes."""
+    """Return MONAI's prediction with its network as it comes."""
     network = build_unet(TrainingConfig(preset=preset)).eval()
     side = gaussian_window(window)
     weights = torch.from_numpy(np.multiply.outer(np.multiply.outer(side, side), side).astype(np.float32))
@@ -59,7 +59,7 @@ def make_monai(preset: Preset, window: int) -> Predict:
 
 
 def make_ours(preset: Preset, window: int) -> Predict:
-    """Give ours."""
+    """Return ours."""
     hardware = choose_device(Device.CPU)
     network = to_device(build_unet(TrainingConfig(preset=preset)).eval(), hardware)
 

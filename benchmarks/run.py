@@ -34,7 +34,7 @@ _PACKAGES = ("napari-unet3d", "torch", "monai", "numpy", "napari", "pyqt6")
 
 
 def benchmarks(python: str, scratch: Path, *, short: bool) -> dict[str, Callable[[], list[Row]]]:
-    """Give what measures the rows of each part."""
+    """Return what measures the rows of each part."""
 
     def on_qim3d_volumes() -> list[Row]:
         dataset = scratch / "dataset"

@@ -2,7 +2,7 @@
 
 Run it on a quiet machine: ``python benchmarks/training_step.py [--side 128] [--repeats 5]``.
 
-A single volume or patch: ours is `napari_unet3d.model.network.place_network`, with halves that let torch choose oneDNN
+A single volume or patch: ours is `napari_unet3d.model.network.to_device`, with halves that let torch choose oneDNN
 for one volume (see `napari_unet3d.model.cpu.convolution`) and weights laid out channels last. The loop: `train`
 draws, varies, steps, counts and reports; the bare step is forward, backward and optimiser of the same network on
 batches that were drawn before.
@@ -39,7 +39,7 @@ _N_BATCHES = 8
 
 
 def single_volume(preset: Preset, side: int, *, ours: bool) -> Callable[[], object]:
-    """Give a step of a network on one volume of the given side."""
+    """Return a step of a network on one volume of the given side."""
     config = TrainingConfig(preset=preset, device=Device.CPU)
     network = build_unet(config)
     if ours:
@@ -57,7 +57,7 @@ def bare_step(
     optimizer: torch.optim.Optimizer,
     batches: Iterator[tuple[torch.Tensor, torch.Tensor]],
 ) -> Callable[[], object]:
-    """Give forward, backward and optimiser on the next batch."""
+    """Return forward, backward and optimiser on the next batch."""
 
     def step() -> float:
         images, targets = next(batches)

@@ -28,20 +28,20 @@ from napari_unet3d.training.events import RunStarted
 WANTED_DICE = 0.97
 _REPEATS, _THEIR_EPOCHS = 5, 30
 _PEER = Path(__file__).with_name("qim3d_tutorial.py")
-_SHARED = {"preset": "xxsmall", "loss": "dice-ce", "weight_decay": 1e-3, "val_fraction": 0.2, "watch": False}
+_SHARED = {"preset": "xxsmall", "loss": "dice-ce", "weight_decay": 1e-3, "val_fraction": 0.2, "save_snapshots": False}
 # Patches instead of whole volumes, and a high rate that falls at the end; validation once, at the end. Grey values stay
 # as they are, as in the tutorial.
 FAST = {
     **_SHARED,
     "patch": (64, 64, 64),
     "batch_size": 1,
-    "foreground_share": 0.8,
+    "foreground_fraction": 0.8,
     "normalisation": "none",
     "learning_rate": 2e-2,
-    "schedule": "cooldown",
+    "lr_schedule": "cooldown",
     "augmentation": "none",
     "epochs": 5,
-    "evaluate_every": 1000,
+    "validate_every": 1000,
 }
 THEIRS = {
     **_SHARED,

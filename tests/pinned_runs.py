@@ -41,26 +41,26 @@ from napari_unet3d.training.events import EpochFinished, RunStarted, StepFinishe
 
 SMALL = {"objects": 3, "shape": (21, 28, 37), "object_shape_min": (9, 9, 9), "object_shape_max": (12, 14, 15)}
 FLAT = {"objects": 14, "shape": (18, 40, 44), "object_shape_min": (6, 10, 10), "object_shape_max": (8, 14, 14)}
-TUBES = {"object_shape": "tube", "axis": "x", "noise_type": "mixed", "magnification": (0.8, 1.2), "hollow": 2}
-NOISE = {"background_apply": "add", "background_baseline": 10, "photons": 50, "pixel_type": "uint16"}
+TUBES = {"object_shape": "tube", "axis": "x", "noise_type": "mixed", "magnification": (0.8, 1.2), "shell_thickness": 2}
+NOISE = {"background_apply": "add", "background_baseline": 10, "photon_count": 50, "pixel_type": "uint16"}
 
 NETWORK = {"preset": "xxsmall", "loss": "dice-ce", "learning_rate": 1e-2, "weight_decay": 1e-3, "device": "cpu"}
 TUTORIAL = {**NETWORK, "patch": "whole", "augmentation": "light", "val_fraction": 0.2, "batch_size": 1, "seed": 0}
-PATCHES = {"patch": (8, 16, 16), "batch_size": 2, "steps_per_epoch": 3, "augmentation": "heavy", "ema": 0.9}
+PATCHES = {"patch": (8, 16, 16), "batch_size": 2, "steps_per_epoch": 3, "augmentation": "heavy", "ema_decay": 0.9}
 CLASSES = {"task": "classes", "class_names": ("odd", "even"), "class_weights": (1, 2, 3)}
 OBJECTS = {"task": "objects", "preset": "xsmall", "patch": (8, 24, 24), "batch_size": 2}
 # A few steps with each of the other choices.
 VARIANTS: dict[str, dict[str, Any]] = {
-    "bce": {"loss": "bce", "augmentation": "moderate", "schedule": "cosine", "fit": "crop"},
-    "dice": {"loss": "dice", "balance": "auto", "schedule": "poly", "fit": "resize"},
-    "focal": {"loss": "focal", "clip_gradient": 0.1, "schedule": "one-cycle"},
-    "plateau": {"schedule": "plateau", "shuffle": False, "batch_size": 2, "evaluate_every": 2},
-    "no validation": {"schedule": "constant", "val_fraction": 0, "preset": "small", "watch": False},
+    "bce": {"loss": "bce", "augmentation": "moderate", "lr_schedule": "cosine", "resize_mode": "crop"},
+    "dice": {"loss": "dice", "class_weighting": "auto", "lr_schedule": "poly", "resize_mode": "resize"},
+    "focal": {"loss": "focal", "max_grad_norm": 0.1, "lr_schedule": "one-cycle"},
+    "plateau": {"lr_schedule": "plateau", "shuffle": False, "batch_size": 2, "validate_every": 2},
+    "no validation": {"lr_schedule": "constant", "val_fraction": 0, "preset": "small", "save_snapshots": False},
     "sgd": {"optimizer": "sgd", "momentum": 0.9, "normalisation": "min-max", "activation": "elu"},
     "rmsprop": {"optimizer": "rmsprop", "normalisation": "percentile", "activation": "leaky-relu"},
     "adamw": {"optimizer": "adamw", "normalisation": "none", "activation": "relu", "adn_order": "AND"},
     "kernels": {"kernel_size": 5, "up_kernel_size": 5, "bias": False, "dropout": 0.2, "val_augmentation": "light"},
-    "auto": {"patch": "auto", "batch_size": 0, "steps_per_epoch": 2, "foreground_share": 0.8, "seed": 1},
+    "auto": {"patch": "auto", "batch_size": 0, "steps_per_epoch": 2, "foreground_fraction": 0.8, "seed": 1},
 }
 
 
@@ -168,7 +168,7 @@ def half_annotated(sample: Sample) -> Sample:
     """Mark one half of a volume as annotated."""
     annotated = np.zeros(sample.shape, bool)
     annotated[:, : sample.shape[1] // 2] = True
-    return replace(sample, annotated=annotated)
+    return replace(sample, label_mask=annotated)
 
 
 def run_generation(results: Results, folder: Path) -> None:
@@ -245,7 +245,7 @@ def run_objects(results: Results, folder: Path) -> None:
     image = data / "test" / "images" / "4.tif"
     add_training(results, "objects", data, run, {**TUTORIAL, **OBJECTS, "epochs": 5})
     add_prediction(results, "objects", run, image, overlap=0.25)
-    other = {"separation_depth": 0.05, "boundary_weight": 0.8, "middle_certainty": 0.2, "min_volume_um3": 20}
+    other = {"seed_prominence": 0.05, "boundary_weight": 0.8, "seed_confidence": 0.2, "min_volume_um3": 20}
     add_prediction(results, "objects, other separation", run, image, **other)
     add_evaluation(results, "objects", run, data, folder / "evaluation of objects", tolerance_um=1)
 

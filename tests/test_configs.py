@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from napari_unet3d.configs import (
     BackgroundMethod,
+    Config,
     Difficulty,
     EvaluationConfig,
     Optimizer,
@@ -20,7 +21,6 @@ from napari_unet3d.configs import (
     PredictionConfig,
     Preset,
     RotationPlane,
-    Config,
     SyntheticConfig,
     Task,
     TrainingConfig,
@@ -217,10 +217,10 @@ def test_planes_and_axes_know_their_places():
     [
         ("class_names", {"task": Task.SEMANTIC}, True),
         ("class_names", {"task": Task.INSTANCE}, False),
-        ("foreground_share", {"patch": (PatchMode.AUTO,)}, True),
-        ("foreground_share", {"patch": (8, 16, 32)}, True),
-        ("foreground_share", {"patch": (PatchMode.WHOLE,)}, False),
-        ("fit", {"patch": (8, 16, 32)}, False),
+        ("foreground_fraction", {"patch": (PatchMode.AUTO,)}, True),
+        ("foreground_fraction", {"patch": (8, 16, 32)}, True),
+        ("foreground_fraction", {"patch": (PatchMode.WHOLE,)}, False),
+        ("resize_mode", {"patch": (8, 16, 32)}, False),
         ("momentum", {"optimizer": Optimizer.SGD}, True),
         ("momentum", {"optimizer": Optimizer.ADAM}, False),
         ("momentum", {}, True),
@@ -232,15 +232,15 @@ def test_settings_matter_beside_the_choices_that_they_are_declared_for(name, val
 
 
 def test_what_a_setting_is_for_names_settings_and_their_choices_and_is_told():
-    conditional = {n: f for n, f in TrainingConfig.model_fields.items() if "only_for" in f.json_schema_extra}
+    conditional = {n: f for n, f in TrainingConfig.model_fields.items() if "visible_if" in f.json_schema_extra}
     assert len(conditional) >= 5
     for field in conditional.values():
-        for other, choices in field.json_schema_extra["only_for"].items():
+        for other, choices in field.json_schema_extra["visible_if"].items():
             known = {str(member.value) for member in (*Task, *PatchMode, *Optimizer)} | {NUMBERS}
             assert other in TrainingConfig.model_fields
             assert set(choices) <= known
     assert conditional["class_names"].description.endswith("Only for task classes.")
-    assert conditional["fit"].description.endswith("Only for patch auto or whole.")
+    assert conditional["resize_mode"].description.endswith("Only for patch auto or whole.")
 
 
 def test_a_class_name_is_no_list() -> None:

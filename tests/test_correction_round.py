@@ -71,16 +71,20 @@ def worst_errors_corrected(model: Path, extra: Sample, n_errors: int = 5) -> tup
     corrections = Corrections(prediction.labels, truth, Task.BINARY, extra.voxel_size_um)
     for error in errors.errors[:n_errors]:
         place = CorrectionRecord(kind=error.kind.value, number=error.number)
-        corrections.accept(MaskedBox(error.slices, errors.mask_of(error)), CorrectionSource.TRUTH, place, CorrectionConfig().margin_um)
+        corrections.accept(
+            MaskedBox(error.slices, errors.mask_of(error)), CorrectionSource.TRUTH, place, CorrectionConfig().margin_um
+        )
     assert len(corrections.done) == n_errors
     origin = Provenance(volume=extra.name, run=str(model))
     sample = corrections.sample(extra.image, origin, CorrectionConfig().unedited_regions, ZeroIs.BACKGROUND, PATCH)
-    place = tuple(slice(start, start + side) for start, side in zip(sample.provenance.start_zyx, sample.shape, strict=True))
+    place = tuple(
+        slice(start, start + side) for start, side in zip(sample.provenance.start_zyx, sample.shape, strict=True)
+    )
     return sample, replace(sample, labels=np.where(sample.label_mask, prediction.labels[place], 0))
 
 
 def one_round(folder: Path, seed: int) -> tuple[float, float, float, float]:
-    """Give the Dice of the test volume before, and after the same few epochs more: without the other hard volume, with
+    """Return the Dice of the test volume before, and after the same few epochs more: without the other hard volume, with
     what the prediction says at five places of it, and with these places corrected.
     """
     dataset, config = folder / "data", TrainingConfig(epochs=10, steps_per_epoch=8, patch=PATCH, val_fraction=0, **CPU)

@@ -10,8 +10,8 @@ import pytest
 from skimage.io import imread
 
 from napari_unet3d import SyntheticConfig, TrainingConfig, UserError
-from napari_unet3d.cli import follow, main
-from napari_unet3d.configs import ResizeMode, LabelKind
+from napari_unet3d.cli import main, progress_loops
+from napari_unet3d.configs import LabelKind, ResizeMode
 from napari_unet3d.demo import Demo, check_display, show
 
 VOLUMES = SyntheticConfig(
@@ -26,7 +26,7 @@ VOLUMES = SyntheticConfig(
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     demo = Demo(tmp_path_factory.mktemp("demo"), VOLUMES, TrainingConfig(epochs=4, resize_mode=ResizeMode.CROP))
-    follow.tutorial(demo)
+    progress_loops.follow_demo(demo)
     return demo
 
 

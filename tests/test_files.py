@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from napari_unet3d.errors import UserError
-from napari_unet3d.files import remove_leftovers, write_json, write_text, atomic_write
+from napari_unet3d.files import atomic_write, remove_leftovers, write_json, write_text
 
 
 def test_the_file_appears_when_it_is_complete(tmp_path):

@@ -25,7 +25,7 @@ from napari_unet3d import SyntheticConfig, TrainingConfig, generate, train
 from napari_unet3d.model.checkpoint import load_checkpoint
 from napari_unet3d.training.resume_state import load_run_state
 
-_SETTINGS = {"preset": "xsmall", "dropout": 0.1, "augmentation": "moderate", "ema": 0.9, "device": "cpu"}
+_SETTINGS = {"preset": "xsmall", "dropout": 0.1, "augmentation": "moderate", "ema_decay": 0.9, "device": "cpu"}
 _EPOCHS_PER_KILL = 3  # at most, so that the run is not over before the last kill
 
 

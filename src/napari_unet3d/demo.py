@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_unet3d.configs import EvaluationConfig, ResizeMode, LabelKind, SyntheticConfig, TrainingConfig
+from napari_unet3d.configs import EvaluationConfig, LabelKind, ResizeMode, SyntheticConfig, TrainingConfig
 from napari_unet3d.display import has_display, with_display
 from napari_unet3d.errors import UserError
 from napari_unet3d.files import atomic_write

@@ -18,7 +18,7 @@ def has_display() -> bool:
 
 
 def with_display(command: list[str]) -> list[str]:
-    """Give the command as it is where there is a display, otherwise one that runs it under a virtual display.
+    """Return the command as it is where there is a display, otherwise one that runs it under a virtual display.
 
     Raises
     ------

@@ -22,7 +22,7 @@ RESUME_FILE = "resume.safetensors"  # what a run needs to go on where it was lef
 
 @contextmanager
 def atomic_write(path: Path, ending: str = "") -> Iterator[Path]:
-    """Give a temporary path in the folder of `path`; rename it to `path` when the block ends well.
+    """Return a temporary path in the folder of `path`; rename it to `path` when the block ends well.
 
     The temporary name ends like `path` (``.volume-1a2b.ome.tif``), since writers choose a format by it.
     Whatever was written is removed when the block raises. A folder (OME-Zarr) replaces a folder and a file a file;
@@ -80,7 +80,7 @@ def _remove(path: Path) -> None:
 
 
 def remove_leftovers(path: Path, ending: str = "") -> None:
-    """Remove what processes that were killed while they wrote `path` with `written_beside` have left beside it."""
+    """Remove what processes that were killed while they wrote `path` with `atomic_write` have left beside it."""
     stem, *suffixes = path.name.split(".")
     for left in path.parent.glob(".".join([f".{stem}-{'[0-9a-f]' * 8}", *suffixes]) + ending):
         _remove(left)

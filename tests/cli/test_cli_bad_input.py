@@ -91,7 +91,7 @@ class TestBadInput:
         assert_one_message(capfd, "foreground")
 
     def test_volume_smaller_than_the_network_allows(self, dataset: Path, capfd: pytest.CaptureFixture[str]) -> None:
-        assert self.train(dataset, "--preset", "large", "--fit", "crop") == 1
+        assert self.train(dataset, "--preset", "large", "--resize-mode", "crop") == 1
         assert_one_message(capfd, "(12, 16, 20)", "pad")
 
     def test_no_validation_volume(self, dataset: Path, capfd: pytest.CaptureFixture[str]) -> None:

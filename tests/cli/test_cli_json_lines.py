@@ -19,7 +19,7 @@ from napari_unet3d import TrainingConfig, train
 from napari_unet3d.cli import json_lines
 from napari_unet3d.model.checkpoint import load_checkpoint
 from napari_unet3d.training.event_json import RunFailed, load
-from napari_unet3d.training.events import EpochFinished, StepFinished, TrainingFinished, Busy
+from napari_unet3d.training.events import Busy, EpochFinished, StepFinished, TrainingFinished
 from napari_unet3d.training.preflight import check_then_train
 
 SETTINGS = {"epochs": 3, "val_fraction": 0.4, "device": "cpu", "seed": 5, "dropout": 0.2, "augmentation": "moderate"}
@@ -175,17 +175,17 @@ def test_what_others_print_does_not_stand_between_the_lines(dataset: Path) -> No
     program = (
         "import os, sys\n"
         "from napari_unet3d.cli import json_lines\n"
-        "from napari_unet3d.training.events import Working\n"
+        "from napari_unet3d.training.events import Busy\n"
         "def events():\n"
         "    print('from Python'); os.write(1, b'from C\\n')\n"
-        "    yield Working('x')\n"
+        "    yield Busy('x')\n"
         "json_lines.train_in_lines(events)\n"
         "print('after')\n"
     )
     pipe = subprocess.PIPE
     with subprocess.Popen([sys.executable, "-c", program], stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
         assert process.stdout is not None
-        assert process.stdout.read() == '{"event": "Working", "words": "x"}\nafter\n'
+        assert process.stdout.read() == '{"event": "Busy", "words": "x"}\nafter\n'
         assert process.stderr is not None
         assert sorted(process.stderr) == ["from C\n", "from Python\n"]
 

@@ -18,7 +18,9 @@ def of_task(task: Task, name: str = "bone") -> Scores:
     truth, prediction = np.zeros((3, 4, 9), np.uint8), np.zeros((3, 4, 9), np.uint8)
     truth[1, 1, :4], truth[2, 2, 3:9] = 1, 3
     prediction[1, 1, :4], prediction[2, 2, 3:7] = 1, 3
-    return score(prediction, GroundTruth(truth), name, rules=MetricOptions(task, {1: "cortex", 2: "canal", 3: "marrow"}))
+    return score(
+        prediction, GroundTruth(truth), name, rules=MetricOptions(task, {1: "cortex", 2: "canal", 3: "marrow"})
+    )
 
 
 def cells(line: str) -> list[str]:

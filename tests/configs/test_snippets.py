@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from napari_unet3d.cli.app import app
 from napari_unet3d.configs import (
     ChoiceEnum,
+    Config,
     EvaluationConfig,
     PredictionConfig,
-    Config,
     SyntheticConfig,
     TrainingConfig,
 )

@@ -19,7 +19,7 @@ def test_what_is_given_counts_more_than_the_difficulty():
     config = SyntheticConfig(difficulty="hard", objects=12, photon_count=0)
     assert config.objects == 12
     assert config.photon_count == 0
-    assert config.touching_fraction == Difficulty.HARD.settings["touching"]
+    assert config.touching_fraction == Difficulty.HARD.settings["touching_fraction"]
 
 
 def test_the_defaults_are_the_tutorial():
@@ -38,7 +38,7 @@ def test_the_defaults_are_the_tutorial():
         ({"rotation_planes": ()}, "at least one rotation plane"),
         ({"background_apply": "add", "background_generate": "multiply"}, "baseline of 0 cannot be multiplied"),
         ({"background_apply": "divide", "background_noise": (0, 0)}, "divided by noise of 0"),
-        ({"touching": 1.2}, "'touching' is 1.2; choose a value from 0 to 1"),
+        ({"touching_fraction": 1.2}, "'touching_fraction' is 1.2; choose a value from 0 to 1"),
         ({"colour": 3}, "no setting called 'colour'"),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_unet3d.configs import UneditedRegions, Task, ZeroIs
+from napari_unet3d.configs import Task, UneditedRegions, ZeroIs
 from napari_unet3d.data.boxes import MaskedBox
 from napari_unet3d.data.corrections import Corrections, CorrectionSource, auto_margin_um, describe_count
 from napari_unet3d.data.dataset import Subset, add_sample, read_samples
@@ -74,7 +74,9 @@ def test_around_an_error_a_truth_that_is_known_in_parts_annotates_those_only():
 def test_a_decision_outlives_the_margin_of_the_next_one():
     prediction, _, corrections = two(3)
     corrections.accept(region(4, 4, 5), CorrectionSource.PREDICTION, PLACE, margin_um=2.0)
-    corrections.accept(region(4, 4, 8), CorrectionSource.TRUTH, PLACE, margin_um=0.5)  # a voxel of margin reaches the first one
+    corrections.accept(
+        region(4, 4, 8), CorrectionSource.TRUTH, PLACE, margin_um=0.5
+    )  # a voxel of margin reaches the first one
     np.testing.assert_array_equal(corrections.labels[4:6, 4:7, 5:7], prediction[4:6, 4:7, 5:7])
 
 
@@ -158,7 +160,9 @@ def test_a_sample_says_what_is_in_view_where_something_was_corrected_and_nothing
     _, _, corrections = two(seed, task)
     follow(corrections, [*plan, ("truth", (3, 3, 3), 0.5)])
     sample = corrections.sample(IMAGE, HERE, UneditedRegions.IGNORE, zero_is, SMALLEST)
-    place = tuple(slice(start, start + side) for start, side in zip(sample.provenance.start_zyx, sample.shape, strict=True))
+    place = tuple(
+        slice(start, start + side) for start, side in zip(sample.provenance.start_zyx, sample.shape, strict=True)
+    )
     known = np.zeros(SHAPE, bool)
     for correction in corrections.done:
         known[correction.box] |= correction.annotated

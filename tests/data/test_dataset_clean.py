@@ -160,7 +160,9 @@ def test_a_folder_is_a_volume_by_its_zarr_metadata(dataset, metadata):
 def test_clean_takes_the_json_files_of_volumes_along(dataset):
     mask = np.ones(IMAGE.shape, bool)
     add_sample(
-        dataset, Sample("1", IMAGE, IMAGE, label_mask=mask, provenance=Provenance(volume="2", subset="train")), Subset.TRAIN
+        dataset,
+        Sample("1", IMAGE, IMAGE, label_mask=mask, provenance=Provenance(volume="2", subset="train")),
+        Subset.TRAIN,
     )
     (pair,) = list_pairs(dataset)
     assert provenance_file(pair.label_mask) in files_to_clean(dataset)

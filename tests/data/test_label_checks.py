@@ -154,7 +154,7 @@ def test_one_object_per_volume():
 
 @pytest.mark.parametrize(
     ("settings", "words"),
-    [({"task": "classes"}, "Label 2 is 0.0667 %"), ({"task": "foreground"}, None), ({"balance": "auto"}, None)],
+    [({"task": "classes"}, "Label 2 is 0.0667 %"), ({"task": "foreground"}, None), ({"class_weighting": "auto"}, None)],
 )
 def test_a_rare_class(settings: dict[str, str], words: str | None):
     findings = [f.message for f in found(facts(BOX, (2, (2, 2, 1))), **{"task": "classes", **settings})]

@@ -42,7 +42,7 @@ def masked(name: str = "a", origin: Provenance | None = None) -> Sample:
 
 
 def plain(name: str = "a") -> Sample:
-    return replace(masked(name), annotated=None)
+    return replace(masked(name), label_mask=None)
 
 
 def messages(folder: Path) -> list[str]:
@@ -148,9 +148,9 @@ def test_cleaning_takes_masks_and_origins_too(tmp_path):
 def test_a_sample_refuses_a_mask_that_is_none():
     sample = plain()
     with pytest.raises(UserError, match="holds uint8"):
-        replace(sample, annotated=np.ones(SHAPE, np.uint8))
+        replace(sample, label_mask=np.ones(SHAPE, np.uint8))
     with pytest.raises(UserError, match=r"mask of what is annotated in 'a' has shape"):
-        replace(sample, annotated=np.ones((4, 5), bool))
+        replace(sample, label_mask=np.ones((4, 5), bool))
 
 
 def test_the_shelf_puts_masks_on_disk_as_well(tmp_path):
@@ -171,7 +171,11 @@ def test_what_is_counted_lies_in_the_mask():
 
 
 def test_the_preflight_says_how_much_is_annotated():
-    found = list(check_label_values([compute_statistics(masked(origin=ORIGIN)), compute_statistics(plain("b"))], TrainingConfig()))
+    found = list(
+        check_label_values(
+            [compute_statistics(masked(origin=ORIGIN)), compute_statistics(plain("b"))], TrainingConfig()
+        )
+    )
     words = (
         "1 of 2 volumes are annotated in a part only, as their masks say, 1 of them corrected ones: 24 voxels (20 %)"
     )

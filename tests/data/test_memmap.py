@@ -93,9 +93,9 @@ def test_a_view_that_is_kept_has_its_own_values(tmp_path: Path) -> None:
 
 FULL_DISK = """
 import sys, pathlib, numpy as np
-from napari_unet3d.data.memmap import Shelf
+from napari_unet3d.data.memmap import MemmapStore
 from napari_unet3d.errors import UserError
-with Shelf(pathlib.Path(sys.argv[1]), 0) as shelf:
+with MemmapStore(pathlib.Path(sys.argv[1]), 0) as shelf:
     shelf.keep(np.ones(90_000, np.uint8))
     try:
         shelf.keep(np.ones(200_000, np.uint8))
@@ -104,8 +104,8 @@ with Shelf(pathlib.Path(sys.argv[1]), 0) as shelf:
 """
 KILLED = """
 import os, sys, pathlib, numpy as np
-from napari_unet3d.data.memmap import Shelf
-kept = Shelf(pathlib.Path(sys.argv[1]), 0).keep(np.ones(90_000, np.uint8))
+from napari_unet3d.data.memmap import MemmapStore
+kept = MemmapStore(pathlib.Path(sys.argv[1]), 0).keep(np.ones(90_000, np.uint8))
 assert kept.sum() == 90_000
 os.kill(os.getpid(), 9)
 """

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as st_numpy
 
 from napari_unet3d.data.pairs import Subset
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.statistics import count_values, fingerprint, compute_statistics
+from napari_unet3d.data.statistics import compute_statistics, count_values, fingerprint
 
 IMAGE = np.arange(5 * 6 * 7, dtype=np.uint8).reshape(5, 6, 7)
 
@@ -41,7 +41,12 @@ def test_facts_by_hand():
     labels[1, 2, :3] = 2
     labels[4] = 1
     facts = compute_statistics(Sample("a", IMAGE, labels, (2.0, 0.5, 0.25)), Subset.TEST)
-    assert (facts.name, facts.subset, facts.shape, facts.voxel_size_um) == ("a", Subset.TEST, (5, 6, 7), (2.0, 0.5, 0.25))
+    assert (facts.name, facts.subset, facts.shape, facts.voxel_size_um) == (
+        "a",
+        Subset.TEST,
+        (5, 6, 7),
+        (2.0, 0.5, 0.25),
+    )
     assert (facts.intensity_range, facts.intensity_mean) == ((0.0, 209.0), pytest.approx(104.5))
     assert facts.label_counts == {0: 165, 1: 42, 2: 3}
     assert (facts.n_above(0), facts.n_above(1)) == (45, 3)

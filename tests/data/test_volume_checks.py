@@ -119,7 +119,7 @@ def test_different_grey_values_that_are_not_normalised():
 def corrected(source: str, part: str) -> VolumeStatistics:
     mask = np.ones(NOISE.shape, bool)
     sample = Sample(f"{source} corrected", NOISE, np.ones_like(mask, np.uint8), VOXEL_SIZE, mask)
-    return compute_statistics(replace(sample, origin=Provenance(volume=source, subset=part)))
+    return compute_statistics(replace(sample, provenance=Provenance(volume=source, subset=part)))
 
 
 def test_a_corrected_volume_is_no_copy_of_its_source_but_must_not_be_a_test_volume():

@@ -20,7 +20,7 @@ PLUGIN = "napari-unet3d"
 def memory_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """No test reads or writes the settings of the person who runs it."""
     folder = tmp_path_factory.mktemp("settings") / "napari-unet3d"
-    monkeypatch.setattr(memory, "memory_folder", lambda: folder)
+    monkeypatch.setattr(memory, "preferences_folder", lambda: folder)
     return folder
 
 

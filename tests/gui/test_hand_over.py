@@ -53,7 +53,7 @@ def other_run(folder):
 
 @pytest.fixture
 def dock_of(viewer):
-    """Give the widget of a dock that is open, whoever opened it."""
+    """Return the widget of a dock that is open, whoever opened it."""
     return lambda name: viewer.window.dock_widgets[f"{name} (napari-unet3d)"]
 
 
@@ -148,7 +148,7 @@ def test_a_new_train_dock_does_not_take_the_run_away_from_predict(
     dock.source.use_folder(dataset)
     dock.form.value = TrainingConfig(epochs=1, steps_per_epoch=1, val_fraction=0.34)
     wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
-    trained = dock.record.run_folder
+    trained = dock.run.run_folder
     dock.model_actions.predict_button.click()
     assert dock_of("Predict").model.value == trained
     dock.open_run.open(run)
@@ -156,7 +156,7 @@ def test_a_new_train_dock_does_not_take_the_run_away_from_predict(
     settle()
     close_dock(dock)
     dock = open_dock("Train")
-    assert dock.record.run_folder == trained
+    assert dock.run.run_folder == trained
     settle()
     dock_of("Predict").come_forward()
     settle()
@@ -175,7 +175,7 @@ def test_a_predict_dock_that_is_open_offers_a_run_when_it_ends(run, dataset, ope
     dock.source.use_folder(dataset)
     dock.form.value = TrainingConfig(epochs=1, steps_per_epoch=1, val_fraction=0.34)
     wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
-    qtbot.waitUntil(lambda: predict.model.value == dock.record.run_folder)
+    qtbot.waitUntil(lambda: predict.model.value == dock.run.run_folder)
 
 
 def test_inspect_compares_with_the_truth_chosen_in_predict_and_can_train_on(
@@ -235,7 +235,7 @@ def test_renamed_layers_are_handed_over(predicted, layers, viewer, run, inspect_
 def test_labels_made_again_after_a_new_name_know_the_run(predicted, layers, viewer, run, inspect_errors, qtbot):
     viewer.layers["mine prediction"].name = "first try"
     threshold = round(float(np.median(viewer.layers["mine probability"].data)), 2)
-    predicted.labels_form.boxes["threshold"].native.setValue(threshold)
+    predicted.labels_form.editors["threshold"].native.setValue(threshold)
     qtbot.waitUntil(lambda: "mine prediction" in viewer.layers)
     inspection = inspect_errors(predicted).inspection
     assert inspection.prediction is viewer.layers["mine prediction"]

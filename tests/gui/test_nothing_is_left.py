@@ -30,7 +30,7 @@ def layers(viewer):
 
 
 def owner(callback):
-    """Give the module of what is called; of a method, of which napari keeps a weak reference, that of its object."""
+    """Return the module of what is called; of a method, of which napari keeps a weak reference, that of its object."""
     if isinstance(callback, tuple):
         return type(callback[0]()).__module__
     return getattr(callback, "__module__", "")

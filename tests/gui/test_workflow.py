@@ -21,7 +21,7 @@ def viewer(make_napari_viewer):
 
 
 def columns_of(screenshot, colour):
-    """Give the x of every pixel in which one of red, green, blue is far above the two others."""
+    """Return the x of every pixel in which one of red, green, blue is far above the two others."""
     channel = ["red", "green", "blue"].index(colour)
     rgb = screenshot[..., :3].astype(int)
     others = np.delete(rgb, channel, axis=-1).max(axis=-1)
@@ -46,8 +46,8 @@ def test_from_nothing_to_the_difference(viewer, open_dock, wait_for_end, qtbot, 
 
     train = open_dock("Train")
     assert train.source.dataset == tmp_path / "dataset", "the docks meet in the dataset folder"
-    train.form.boxes["epochs"].value = 1000
-    train.form.boxes["val_fraction"].value = 0.5
+    train.form.editors["epochs"].value = 1000
+    train.form.editors["val_fraction"].value = 0.5
     train.run_bar.start_button.click()
     job = train.jobs.running("train")
     with qtbot.waitSignal(job.reported, timeout=60_000, check_params_cb=lambda e: isinstance(e, EpochFinished)):

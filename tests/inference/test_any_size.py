@@ -14,7 +14,7 @@ import torch
 from scipy import ndimage
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from napari_unet3d.configs import ResizeMode, Normalisation, PredictionConfig, Task, TrainingConfig
+from napari_unet3d.configs import Normalisation, PredictionConfig, ResizeMode, Task, TrainingConfig
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.volumes import read_volume, write_volume
@@ -34,9 +34,13 @@ CPU = torch.device("cpu")
 PATCH = (4, 12, 14)
 
 
-def model(fit: ResizeMode = ResizeMode.PAD, normalisation: Normalisation = Normalisation.NONE, **plan: Any) -> Checkpoint:
+def model(
+    fit: ResizeMode = ResizeMode.PAD, normalisation: Normalisation = Normalisation.NONE, **plan: Any
+) -> Checkpoint:
     """Make a small network with random weights, whose last layer is scaled so that its answers differ."""
-    config = TrainingConfig(preset="xxsmall", resize_mode=fit, normalisation=normalisation, task=plan.get("task", "foreground"))
+    config = TrainingConfig(
+        preset="xxsmall", resize_mode=fit, normalisation=normalisation, task=plan.get("task", "foreground")
+    )
     made = Plan(**{"strides": ((1, 2, 2),), **plan})
     weights = build_unet(config, made).state_dict()
     return Checkpoint(config, weights, 1, plan=made)

@@ -179,7 +179,7 @@ DEPTHS = st.sampled_from([0.0, 0.02, 0.05, 0.1])
 @given(SEEDS, DEPTHS, st.sampled_from([0.0, 30.0, 200.0]))
 def test_every_voxel_of_the_foreground_has_an_id_unless_it_is_removed(seed: int, depth: float, smallest: float) -> None:
     probability, maps = random_answer(seed)
-    options = {"threshold": 0.5, "separation_depth": depth, "middle_certainty": 0}
+    options = {"threshold": 0.5, "seed_prominence": depth, "seed_confidence": 0}
 
     everything = split_instances(probability, maps, PostProcessing(**options), VOXEL)
     large = split_instances(probability, maps, PostProcessing(**options, min_volume_um3=smallest), VOXEL)

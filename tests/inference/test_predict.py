@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_unet3d.configs import ResizeMode, Normalisation, PredictionConfig
+from napari_unet3d.configs import Normalisation, PredictionConfig, ResizeMode
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.volumes import write_volume
@@ -28,7 +28,7 @@ def predicted(model: Checkpoint | Path | str, image: Sample | Path | str, config
 
 
 def network_on(checkpoint: Checkpoint, fitted: np.ndarray) -> np.ndarray:
-    """Give the probability that the network itself computes for a volume that fits it."""
+    """Return the probability that the network itself computes for a volume that fits it."""
     network = checkpoint.network()
     with torch.no_grad():
         logits = network(torch.from_numpy(fitted.astype(np.float32))[None, None])

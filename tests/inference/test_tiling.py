@@ -28,7 +28,9 @@ def blended(
 ) -> np.ndarray:
     """Predict all tiles, and give the slices in the order in which they are handed out."""
     slices: list[tuple[int, np.ndarray]] = []
-    tiling = Tiling(volume, grid, flips, GaussianBlend(grid, n_channels, CPU), lambda z, answer: slices.append((z, answer)))
+    tiling = Tiling(
+        volume, grid, flips, GaussianBlend(grid, n_channels, CPU), lambda z, answer: slices.append((z, answer))
+    )
     while tiling.n_done < tiling.n_total:
         tiling.step(network, CPU, n_tiles)
     assert [z for z, _ in slices] == list(range(volume.shape[0]))

@@ -16,14 +16,18 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from napari_unet3d.configs import Augmentation, ResizeMode, Normalisation, Preset, TrainingConfig
+from napari_unet3d.configs import Augmentation, Normalisation, Preset, ResizeMode, TrainingConfig
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from napari_unet3d.model.network import build_unet
 from napari_unet3d.runs.history import EpochRecord
 
 CONFIG = TrainingConfig(
-    seed=5, resize_mode=ResizeMode.RESIZE, normalisation=Normalisation.PERCENTILE, augmentation=Augmentation.HEAVY, adn_order="AN"
+    seed=5,
+    resize_mode=ResizeMode.RESIZE,
+    normalisation=Normalisation.PERCENTILE,
+    augmentation=Augmentation.HEAVY,
+    adn_order="AN",
 )
 HISTORY = (EpochRecord(1, 0.75, None, None), EpochRecord(2, math.inf, 0.5, 0.25))
 

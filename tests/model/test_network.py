@@ -15,8 +15,8 @@ from napari_unet3d.model.network import (
     build_unet,
     init_output_bias,
     operations_per_voxel,
-    to_device,
     summarise,
+    to_device,
 )
 from napari_unet3d.model.plan import Plan, strides_for
 

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from monai.networks.nets import UNet
 
-from napari_unet3d.configs import ResizeMode, Normalisation, PredictionConfig, Preset
+from napari_unet3d.configs import Normalisation, PredictionConfig, Preset, ResizeMode
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.inference.events import Prediction

@@ -20,8 +20,8 @@ from napari_unet3d.model.checkpoint import load_checkpoint
 from napari_unet3d.runs.snapshot_files import SnapshotPrediction, epoch_file
 from napari_unet3d.runs.snapshots import SnapshotRun, open_snapshots
 from napari_unet3d.training import snapshot_grid as watch_grid
-from napari_unet3d.training import watch as watch_module
-from napari_unet3d.training.events import EpochFinished, Notice, SnapshotSaved, RunStarted, Validating
+from napari_unet3d.training import snapshot_writer as watch_module
+from napari_unet3d.training.events import EpochFinished, Notice, RunStarted, SnapshotSaved, Validating
 from napari_unet3d.training.loop import train
 from napari_unet3d.training.optim.learner import Learner
 from napari_unet3d.training.snapshot_writer import thinned
@@ -79,13 +79,16 @@ def test_it_is_what_the_kept_model_predicts(even_samples: list[Sample], tmp_path
     np.testing.assert_array_equal(volume.image, sample.image)
     assert sample.labels is not None
     np.testing.assert_array_equal(volume.truth.labels, sample.labels > 0)
-    assert (run.manifest.volumes[0].offset_um, run.manifest.volumes[0].own_voxel_size_um) == ((0, 0, 0), (2.0, 1.0, 1.0))
+    assert (run.manifest.volumes[0].offset_um, run.manifest.volumes[0].own_voxel_size_um) == (
+        (0, 0, 0),
+        (2.0, 1.0, 1.0),
+    )
 
 
 def test_watching_changes_no_bit_of_the_model(even_samples: list[Sample], tmp_path: Path) -> None:
-    values = {"dropout": 0.2, "augmentation": "moderate", "ema": 0.9, "patch": (8, 6, 10), "steps_per_epoch": 3}
+    values = {"dropout": 0.2, "augmentation": "moderate", "ema_decay": 0.9, "patch": (8, 6, 10), "steps_per_epoch": 3}
     trained(even_samples, tmp_path / "watched", **values)
-    list(train(even_samples, tmp_path / "alone", config(watch=False, **values)))
+    list(train(even_samples, tmp_path / "alone", config(save_snapshots=False, **values)))
 
     assert open_snapshots(tmp_path / "alone") is None
     for file in ("model.safetensors", "last.safetensors"):
@@ -166,9 +169,9 @@ def test_a_block_lies_where_it_was_cut(sample_of: Any, tmp_path: Path) -> None:
         # 16 × 18 × 20 voxels of 2 × 1 × 1 µm become 32 × 18 × 20 of 1 µm; the box stays the same.
         ({"spacing": (1.0, 1.0, 1.0)}, (32, 18, 20), (-0.25, 0, 0), (0.5, 1, 1)),
         # Four voxels along y and x become one; padding is cut off again, cropping is not.
-        ({"patch": "whole", "preset": "small", "fit": "pad"}, SHAPE, (0, 0, 0), (1, 1, 1)),
-        ({"patch": "whole", "preset": "small", "fit": "crop"}, (16, 16, 20), (0, 1, 0), (1, 1, 1)),
-        ({"patch": "whole", "preset": "small", "fit": "resize"}, (16, 20, 20), (0, -0.05, 0), (1, 0.9, 1)),
+        ({"patch": "whole", "preset": "small", "resize_mode": "pad"}, SHAPE, (0, 0, 0), (1, 1, 1)),
+        ({"patch": "whole", "preset": "small", "resize_mode": "crop"}, (16, 16, 20), (0, 1, 0), (1, 1, 1)),
+        ({"patch": "whole", "preset": "small", "resize_mode": "resize"}, (16, 20, 20), (0, -0.05, 0), (1, 0.9, 1)),
     ],
     ids=["another voxel size", "pad", "crop", "resize"],
 )
@@ -191,8 +194,8 @@ def test_a_resumed_run_goes_on_being_watched(even_samples: list[Sample], tmp_pat
     while not isinstance(next(events), SnapshotSaved):
         pass
     events.close()  # type: ignore[attr-defined]
-    stray = epoch_file(tmp_path / "parts" / "watch", 7)  # of an epoch that was never finished
-    shutil.copy(epoch_file(tmp_path / "parts" / "watch", 1), stray)
+    stray = epoch_file(tmp_path / "parts" / "snapshots", 7)  # of an epoch that was never finished
+    shutil.copy(epoch_file(tmp_path / "parts" / "snapshots", 1), stray)
     resumed = train(even_samples, tmp_path / "parts", resume=True)
     next(resumed), next(resumed)
     assert not stray.exists()
@@ -208,7 +211,7 @@ def test_a_resumed_run_goes_on_being_watched(even_samples: list[Sample], tmp_pat
 
 def test_a_new_run_in_the_same_folder_forgets_the_old_one(even_samples: list[Sample], tmp_path: Path) -> None:
     trained(even_samples, tmp_path, epochs=3, steps_per_epoch=1)
-    list(train(even_samples, tmp_path, config(watch=False, epochs=1), overwrite=True))
+    list(train(even_samples, tmp_path, config(save_snapshots=False, epochs=1), overwrite=True))
     assert open_snapshots(tmp_path) is None
 
 
@@ -302,7 +305,7 @@ def test_too_little_memory_in_a_step_is_followed_by_what_is_watched(
         return step(self, *batch)
 
     monkeypatch.setattr(Learner, "step", scarce)
-    values = {"patch": "whole", "batch_size": 1, "preset": "small", "fit": fit, "steps_per_epoch": 2}
+    values = {"patch": "whole", "batch_size": 1, "preset": "small", "resize_mode": fit, "steps_per_epoch": 2}
     run, events = trained(even_samples, tmp_path, **values)
 
     assert any(isinstance(event, Notice) and "Memory ran out" in event.message for event in events)

@@ -27,7 +27,9 @@ def test_comparing_by_hand():
     (higher,) = repostprocess(outcome, PostProcessing(threshold=0.7))
     assert higher.difference.tolist() == [[[0, 1, 2, 2]]]
     assert higher.scores.dice == 0
-    assert next(repostprocess(outcome, PostProcessing(threshold=0.45))) is outcome, "no label changes, so its scores hold"
+    assert next(repostprocess(outcome, PostProcessing(threshold=0.45))) is outcome, (
+        "no label changes, so its scores hold"
+    )
     assert compare(prediction, None).scores is None
 
 

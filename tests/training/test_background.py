@@ -12,7 +12,7 @@ import pytest
 
 from napari_unet3d.errors import UserError
 from napari_unet3d.training import background as heartbeat
-from napari_unet3d.training.background import run_in_background, iterate_in_background, raise_if_cancelled
+from napari_unet3d.training.background import iterate_in_background, raise_if_cancelled, run_in_background
 from napari_unet3d.training.events import Busy
 
 

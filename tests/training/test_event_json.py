@@ -18,7 +18,7 @@ from napari_unet3d.data.split import Block, Role
 from napari_unet3d.model.plan import LabelClass, Plan
 from napari_unet3d.runs.history import EpochRecord
 from napari_unet3d.training import events
-from napari_unet3d.training.event_json import RunEvent, RunFailed, load, dump
+from napari_unet3d.training.event_json import RunEvent, RunFailed, dump, load
 from napari_unet3d.training.events import EpochFinished, PreflightEvent, RunStarted, TrainEvent, TrainingFinished
 from napari_unet3d.training.preflight import check_then_train
 

@@ -24,10 +24,10 @@ from napari_unet3d.model.devices import PREFETCH_STEPS
 from napari_unet3d.runs.history import best_record, read_history
 from napari_unet3d.training.events import (
     EpochFinished,
-    Throughput,
-    SnapshotSaved,
     RunStarted,
+    SnapshotSaved,
     StepFinished,
+    Throughput,
     TrainingFinished,
     Validating,
 )
@@ -75,7 +75,7 @@ def test_events_come_in_order_and_what_they_announce_is_on_disk(samples: list[Sa
         *[StepFinished, StepFinished, Validating, EpochFinished, SnapshotSaved] * 2,
         TrainingFinished,
     ]
-    assert {path.name for path in run.iterdir()} == FILES | {"resume.safetensors", "watch"}
+    assert {path.name for path in run.iterdir()} == FILES | {"resume.safetensors", "snapshots"}
 
 
 def test_a_small_volume_is_learnt(sample_of: Any, tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_stopping_keeps_a_model_and_its_history(samples: list[Sample], tmp_path:
     assert len(load_checkpoint(tmp_path).history) == n_epochs
     assert len(rows(tmp_path)) == n_epochs
     state = {"resume.safetensors"} if n_epochs else set()
-    assert {path.name for path in tmp_path.iterdir()} == FILES | state | {"watch"}
+    assert {path.name for path in tmp_path.iterdir()} == FILES | state | {"snapshots"}
 
 
 def test_an_interrupt_in_the_first_epoch_keeps_the_steps_so_far(samples: list[Sample], tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_without_validation_the_training_loss_decides(samples: list[Sample], tmp
 def test_validation_without_foreground_keeps_the_last_epoch(samples: list[Sample], tmp_path: Path) -> None:
     """Its loss falls and rises with the learning rate, and would take an early epoch for the best."""
     empty = [samples[0], *(replace(sample, labels=0 * sample.labels) for sample in samples[1:])]
-    settings = config(epochs=6, patience=2, seed=0, watch=False)
+    settings = config(epochs=6, patience=2, seed=0, save_snapshots=False)
     started, *events = train(empty, tmp_path, settings)
 
     assert set(started.val_names) < {"2", "3"}

@@ -76,7 +76,9 @@ def test_loss_and_gradient_are_blind_outside_of_the_mask(loss, task, zero_is):
     for sample in (labelled("a"), otherwise_outside(labelled("a"))):
         truth = decode_labels(sample.labels, task, zero_is, sample.label_mask)
         targets = torch.from_numpy(make_targets(truth, plan, sample.voxel_size_um))[None]
-        logits = torch.randn(1, plan.out_channels, *SHAPE, generator=torch.Generator().manual_seed(0), requires_grad=True)
+        logits = torch.randn(
+            1, plan.out_channels, *SHAPE, generator=torch.Generator().manual_seed(0), requires_grad=True
+        )
         value = make_loss(settings(task, zero_is, loss=loss), plan)(logits, targets)
         value.backward()
         results.append((value.item(), logits.grad))
@@ -112,7 +114,7 @@ def test_patches_are_drawn_where_something_is_annotated():
     volume = labelled("a")
     small = np.zeros(SHAPE, bool)
     small[12:15, 13:17, 14:19] = True
-    sample = replace(volume, annotated=small)
+    sample = replace(volume, label_mask=small)
     config = settings(Task.BINARY, ZeroIs.BACKGROUND, foreground_share=0.0, steps_per_epoch=30)
     plan = Plan(task=Task.BINARY, strides=((2, 2, 2),), patch_zyx=(8, 8, 8), batch_size=2)
     batches = Batches([prepare_volume(sample, config, plan)], config, plan)

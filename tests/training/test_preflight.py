@@ -91,8 +91,8 @@ def test_layers_are_examined_without_a_clock(samples: list[Sample]) -> None:
         ({"kernel_size": 4}, "The kernel size is 4, which is even"),
         ({"patch": (30, 31, 32)}, "The patch has 31 voxels along y, which this network cannot halve often enough"),
         ({"preset": "small", "patch": (8, 4, 8)}, "The patch has 4 voxels along y"),
-        ({"preset": "large", "fit": "crop"}, "(17, 18, 20) is too small to be cropped"),
-        ({"preset": "large", "fit": "crop", "patch": "whole"}, "(17, 18, 20) is too small to be cropped"),
+        ({"preset": "large", "resize_mode": "crop"}, "(17, 18, 20) is too small to be cropped"),
+        ({"preset": "large", "resize_mode": "crop", "patch": "whole"}, "(17, 18, 20) is too small to be cropped"),
         ({"task": "classes", "class_names": ("cell",)}, "1 class names are given (cell), but the labels hold 2"),
         ({"task": "classes", "class_weights": (1, 2)}, "2 class weights are given (1.0, 2.0), but there are 3 classes"),
         ({"precision": "fp16"}, "CPU cannot train reliably in fp16"),
@@ -246,7 +246,7 @@ def test_a_corrected_validation_volume_is_said_by_check_and_run(dataset, tmp_pat
     mask = np.zeros(source.shape, bool)
     mask[2:6, 3:9, 4:12] = True
     origin = Provenance(volume=judge, subset="train", made="2026")
-    add_sample(dataset, replace(source, name=f"{judge} corrected", annotated=mask, origin=origin), Subset.TRAIN)
+    add_sample(dataset, replace(source, name=f"{judge} corrected", label_mask=mask, provenance=origin), Subset.TRAIN)
     words = f"'{judge} corrected' trains and was cut from '{judge}', which validates, so validation flatters the model."
     found = examined(dataset, val_fraction=0.34).issues
     assert sum(finding.message.startswith(words) for finding in found) == 1
@@ -262,7 +262,9 @@ def test_a_corrected_piece_of_a_test_volume_is_found_by_its_content(dataset):
     for name, volume, part in (("one", "another name", ""), ("two", test.name, "test")):
         origin = Provenance(volume=volume, subset=part, made="2026")
         add_sample(
-            dataset, Sample(name, test.image[piece], test.labels[piece], label_mask=mask, provenance=origin), Subset.TRAIN
+            dataset,
+            Sample(name, test.image[piece], test.labels[piece], label_mask=mask, provenance=origin),
+            Subset.TRAIN,
         )
     found = [finding.message for finding in examined(dataset, val_fraction=0.34).issues]
     for name in ("one", "two"):

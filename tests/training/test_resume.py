@@ -70,8 +70,8 @@ def assert_same_tensors(found: dict[str, torch.Tensor], expected: dict[str, torc
 RUNS: dict[str, dict[str, Any]] = {
     "whole volumes": {"patch": "whole", "dropout": 0.2, "augmentation": "heavy"},
     "patches": {"patch": (8, 6, 10), "steps_per_epoch": 3, "dropout": 0.2, "augmentation": "moderate"},
-    "averaged": {"patch": "whole", "ema": 0.9, "schedule": "one-cycle", "optimizer": "adamw"},
-    "momentum": {"patch": "whole", "optimizer": "sgd", "momentum": 0.9, "schedule": "poly"},
+    "averaged": {"patch": "whole", "ema_decay": 0.9, "lr_schedule": "one-cycle", "optimizer": "adamw"},
+    "momentum": {"patch": "whole", "optimizer": "sgd", "momentum": 0.9, "lr_schedule": "poly"},
     "objects": {"patch": (8, 6, 10), "steps_per_epoch": 2, "task": "objects", "optimizer": "rmsprop"},
 }
 
@@ -112,7 +112,7 @@ def test_stalled_schedules_go_on_from_where_they_were(samples: list[Sample], tmp
 
 
 def test_a_finished_run_trains_on_with_more_epochs(samples: list[Sample], tmp_path: Path) -> None:
-    settings: dict[str, Any] = {"schedule": "constant", "optimizer": "sgd"}
+    settings: dict[str, Any] = {"lr_schedule": "constant", "optimizer": "sgd"}
     list(train(samples, tmp_path / "whole", config(epochs=5, **settings)))
     list(train(samples, tmp_path / "parts", config(epochs=2, **settings)))
 

@@ -114,7 +114,7 @@ class TestAnotherHolder:
             assert json.loads((tmp_path / LOCK_FILE).read_text())["process"] == os.getpid()
 
     def test_another_computer_is_named_with_the_way_out(self, tmp_path: Path) -> None:
-        write_lock(tmp_path, host="elsewhere")
+        write_lock(tmp_path, host="unedited_regions")
         before = contents(tmp_path)
         with pytest.raises(UserError) as caught, locked(tmp_path):
             pass

@@ -33,27 +33,27 @@ CHANGES: dict[str, tuple[Any, dict[str, Any]]] = {
     "bias": (False, {}),
     "adn_order": ("AND", {}),
     "normalisation": ("percentile", {}),
-    "fit": ("crop", {"preset": "small"}),
+    "resize_mode": ("crop", {"preset": "small"}),
     "val_augmentation": ("heavy", {"seed": 1}),  # seed 0 happens to draw no change at all
     "shuffle": (False, {}),
     "optimizer": ("adamw", {}),
     "task": ("objects", {}),
     "zero_is": ("unlabelled", {}),
     "patch": ((8, 8, 8), {}),
-    "foreground_share": (0.0, {"patch": 8}),
+    "foreground_fraction": (0.0, {"patch": 8}),
     "steps_per_epoch": (2, {}),
     "spacing": ((2.0, 2.0, 2.0), {}),
     "class_names": (("a", "b"), {"task": "classes"}),
-    "balance": ("auto", {}),
+    "class_weighting": ("auto", {}),
     "class_weights": ((1.0, 2.0, 3.0), {"task": "classes"}),
-    "clip_gradient": (0.001, {}),
-    "ema": (0.9, {}),
+    "max_grad_norm": (0.001, {}),
+    "ema_decay": (0.9, {}),
     "patience": (1, {"epochs": 5, "learning_rate": 3.0, "optimizer": "rmsprop"}),  # the second epoch is worse
     "max_minutes": (1e-4, {"epochs": 30}),
-    "schedule": ("cosine", {}),
+    "lr_schedule": ("cosine", {}),
     "weight_decay": (0.1, {}),
     "momentum": (0.9, {"optimizer": "sgd"}),
-    "evaluate_every": (2, {}),
+    "validate_every": (2, {}),
     "precision": ("bf16", {}),
 }
 BASE = {"epochs": 2, "device": "cpu", "val_fraction": 0.25}
@@ -73,7 +73,7 @@ def outcome(**changes: Any) -> tuple[Any, ...] | str:
 
 
 def test_every_field_is_tried() -> None:
-    assert set(CHANGES) | {"workers", "watch"} == set(TrainingConfig.model_fields)
+    assert set(CHANGES) | {"num_workers", "save_snapshots"} == set(TrainingConfig.model_fields)
 
 
 @pytest.mark.parametrize("field", list(CHANGES))

@@ -14,8 +14,8 @@ from monai.transforms.spatial.array import Affine, Flip, Rotate90
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from napari_unet3d.configs import Augmentation
-from napari_unet3d.transforms.augment import Augmenter, AugmentationParams
-from napari_unet3d.transforms.functional import blur, adjust_gamma, affine, flip_permute
+from napari_unet3d.transforms.augment import AugmentationParams, Augmenter
+from napari_unet3d.transforms.functional import adjust_gamma, affine, blur, flip_permute
 
 SHAPE = (7, 9, 12)
 CUBIC = (1.0, 1.0, 1.0)
@@ -34,7 +34,9 @@ def some_ids(shape: tuple[int, ...], n_channels: int = 1) -> torch.Tensor:
     return torch.randint(0, 256, (n_channels, *shape), generator=generator, dtype=torch.uint8)
 
 
-def drawn(level: Augmentation, voxel_size_um: Any = CUBIC, shape: Any = (32, 32, 32), n: int = 600) -> list[AugmentationParams]:
+def drawn(
+    level: Augmentation, voxel_size_um: Any = CUBIC, shape: Any = (32, 32, 32), n: int = 600
+) -> list[AugmentationParams]:
     augment = Augmenter(level, voxel_size_um, shape)
     return [augment.sample_params(seed) for seed in range(n)]
 

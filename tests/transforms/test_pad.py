@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from napari_unet3d.configs import ResizeMode
 from napari_unet3d.errors import UserError
-from napari_unet3d.transforms.pad import to_divisible, divisible_shape, valid_region
+from napari_unet3d.transforms.pad import divisible_shape, to_divisible, valid_region
 
 SIDES = st.tuples(st.integers(4, 40), st.integers(4, 40), st.integers(4, 40))
 STRIDES = st.sampled_from([2, 4, 8, 16])
@@ -21,7 +21,8 @@ def counted(shape: tuple[int, int, int]) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("fit", "expected"), [(ResizeMode.CROP, (16, 16, 40)), (ResizeMode.PAD, (16, 24, 48)), (ResizeMode.RESIZE, (16, 16, 40))]
+    ("fit", "expected"),
+    [(ResizeMode.CROP, (16, 16, 40)), (ResizeMode.PAD, (16, 24, 48)), (ResizeMode.RESIZE, (16, 16, 40))],
 )
 def test_shapes_by_hand(fit: ResizeMode, expected: tuple[int, int, int]) -> None:
     assert divisible_shape((16, 19, 43), (8,) * 3, fit) == expected
@@ -56,7 +57,9 @@ def test_the_network_can_halve_every_fitted_shape(shape: tuple[int, int, int], s
 @given(shape=SIDES, stride=STRIDES)
 def test_padding_is_undone_exactly(shape: tuple[int, int, int], stride: int) -> None:
     volume = counted(shape)
-    padded = to_divisible(volume, divisible_shape(shape, (stride,) * 3, ResizeMode.PAD), ResizeMode.PAD, is_labels=False)
+    padded = to_divisible(
+        volume, divisible_shape(shape, (stride,) * 3, ResizeMode.PAD), ResizeMode.PAD, is_labels=False
+    )
     np.testing.assert_array_equal(padded[valid_region(shape, padded.shape, ResizeMode.PAD)], volume)
 
 
@@ -73,7 +76,9 @@ def test_cropping_keeps_the_middle(shape: tuple[int, int, int], stride: int) -> 
     if min(shape) < 2 * stride:
         return
     volume = counted(shape)
-    cropped = to_divisible(volume, divisible_shape(shape, (stride,) * 3, ResizeMode.CROP), ResizeMode.CROP, is_labels=False)
+    cropped = to_divisible(
+        volume, divisible_shape(shape, (stride,) * 3, ResizeMode.CROP), ResizeMode.CROP, is_labels=False
+    )
     first = tuple((old - new) // 2 for old, new in zip(shape, cropped.shape, strict=True))
     np.testing.assert_array_equal(
         cropped, volume[tuple(slice(start, start + side) for start, side in zip(first, cropped.shape, strict=True))]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar, assert_never
 
-from napari_unet3d.cli.progress import Bar, is_terminal, print_status, print_result
+from napari_unet3d.cli.progress import Bar, is_terminal, print_result, print_status
 from napari_unet3d.cli.score_table import score_table
 from napari_unet3d.data.checks import Issue, Severity
 from napari_unet3d.data.events import DatasetEvent, DatasetWritten, Notice, ObjectPlaced, SlicesImaged, VolumeWritten
@@ -26,6 +26,7 @@ from napari_unet3d.inference.events import (
     VolumeEvaluated,
 )
 from napari_unet3d.training.events import (
+    Busy,
     EndReason,
     EpochFinished,
     Preflight,
@@ -35,7 +36,6 @@ from napari_unet3d.training.events import (
     TrainEvent,
     TrainingFinished,
     VolumeChecked,
-    Busy,
 )
 
 if TYPE_CHECKING:
@@ -296,5 +296,5 @@ def describer(config: TrainingConfig, shape_zyx: Shape3D | None, *, layers: bool
 
 
 def as_generator(events: Iterator[E]) -> Generator[E]:
-    """Give an iterator as a generator, which can be closed and closes the engine's then."""
+    """Return an iterator as a generator, which can be closed and closes the engine's then."""
     yield from events

@@ -15,7 +15,7 @@ T = TypeVar("T")
 _UNITS = {"um": "(µm)", "degrees": "(°)"}
 
 NUMBERS = "numbers"
-"""Stands in `only_for` for a value that is given in numbers where it could have been a word."""
+"""Stands in `visible_if` for a value that is given in numbers where it could have been a word."""
 
 
 def setting(  # noqa: PLR0913 - one argument per column of a form's row
@@ -51,14 +51,21 @@ def setting(  # noqa: PLR0913 - one argument per column of a form's row
         What the form's box shows for 0 when that stands for something else, such as ``auto`` or ``off``.
     first : float, optional
         Where a word may be replaced by three numbers: what these are in the form when they are chosen.
-    only_for : mapping of str to tuple of str, optional
+    visible_if : mapping of str to tuple of str, optional
         Other settings and those of their choices with which this one has a meaning, such as
         ``{"task": ("classes",)}``; `NUMBERS` stands for any number. The description says it, forms hide the row.
     """
-    extra: dict[str, Any] = {"low": minimum, "high": maximum, "step": step, "label": label, "group": group, "zero": zero_text}
+    extra: dict[str, Any] = {
+        "low": minimum,
+        "high": maximum,
+        "step": step,
+        "label": label,
+        "group": group,
+        "zero": zero_text,
+    }
     extra["first"] = initial
     if visible_if:
-        extra["only_for"] = {name: list(choices) for name, choices in visible_if.items()}
+        extra["visible_if"] = {name: list(choices) for name, choices in visible_if.items()}
         conditions = (f"{name.replace('_', ' ')} {' or '.join(choices)}" for name, choices in visible_if.items())
         description = f"{description} Only for {' and '.join(conditions)}."
     field: T = Field(default, description=description, json_schema_extra=extra)
@@ -93,7 +100,7 @@ class Config(BaseModel):
 
     @classmethod
     def is_relevant(cls, name: str, values: Mapping[str, Any]) -> bool:
-        """Tell whether a setting has a meaning beside the values of the others, as its declaration says.
+        """Return whether a setting has a meaning beside the values of the others, as its declaration says.
 
         Parameters
         ----------
@@ -103,7 +110,7 @@ class Config(BaseModel):
             The other settings; one that is missing forbids nothing.
         """
         extra = cls.model_fields[name].json_schema_extra
-        conditions = extra.get("only_for") if isinstance(extra, dict) else None
+        conditions = extra.get("visible_if") if isinstance(extra, dict) else None
         if not isinstance(conditions, dict):
             return True
         given = {other: _word_of(values[other]) for other in conditions if other in values}
@@ -111,7 +118,7 @@ class Config(BaseModel):
 
     @classmethod
     def label_of(cls, name: str) -> str:
-        """Give the words that stand beside a setting, with its unit, such as ``margin (µm)``."""
+        """Return the words that stand beside a setting, with its unit, such as ``margin (µm)``."""
         extra = cls.model_fields[name].json_schema_extra
         label = extra.get("label") if isinstance(extra, dict) else None
         return str(label or " ".join(_UNITS.get(part, part) for part in name.split("_")))

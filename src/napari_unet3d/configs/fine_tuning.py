@@ -9,7 +9,7 @@ _SHARE_OF_RATE = 0.3
 
 
 def fine_tuning_config(config: TrainingConfig) -> TrainingConfig:
-    """Give settings to train a model on, from those that it was trained with.
+    """Return settings to train a model on, from those that it was trained with.
 
     Task, meaning of label 0, network, normalisation, split and all else stay, so that both runs can be compared. Half
     the epochs at 0.3 times the learning rate are enough to learn the corrections, and few and slow enough not to
@@ -23,6 +23,6 @@ def fine_tuning_config(config: TrainingConfig) -> TrainingConfig:
     changes = {
         "epochs": max(1, round(config.epochs * _SHARE_OF_EPOCHS)),
         "learning_rate": config.learning_rate * _SHARE_OF_RATE,
-        "workers": 0,
+        "num_workers": 0,
     }
     return config.model_copy(update=changes)

@@ -12,7 +12,9 @@ _OBJECTS = "Single objects"
 class PostProcessing(Config):
     """How labels are made of the network's answer; these can be changed without predicting again."""
 
-    threshold: float = setting(0.5, "Probability from which a voxel counts as foreground.", minimum=0, maximum=1, step=0.01)
+    threshold: float = setting(
+        0.5, "Probability from which a voxel counts as foreground.", minimum=0, maximum=1, step=0.01
+    )
     min_volume_um3: float = setting(
         0.0,
         "Connected regions or objects with a smaller volume are removed, in µm³.",
@@ -95,4 +97,6 @@ class EvaluationConfig(PredictionConfig):
     figure_axis: Axis = setting(
         Axis.Z, "Axis that the slices of the figure are cut along.", group="Figure and test set"
     )
-    figure_slices: int = setting(5, "How many slices the figure shows.", minimum=1, maximum=20, group="Figure and test set")
+    figure_slices: int = setting(
+        5, "How many slices the figure shows.", minimum=1, maximum=20, group="Figure and test set"
+    )

@@ -49,7 +49,7 @@ class RunSnippet:
 
 
 def changed_settings(config: Config) -> dict[str, Any]:
-    """Give the settings that make a config: those that differ from what they are when they are left out.
+    """Return the settings that make a config: those that differ from what they are when they are left out.
 
     A choice that carries values of other settings, such as a difficulty, stands for these.
 
@@ -70,7 +70,7 @@ def changed_settings(config: Config) -> dict[str, Any]:
 
 
 def options(config: Config) -> list[str]:
-    """Give the options of the command that stand for the changed settings, such as ``["--epochs", "5"]``."""
+    """Return the options of the command that stand for the changed settings, such as ``["--epochs", "5"]``."""
     words: list[str] = []
     for name, value in changed_settings(config).items():
         option = f"--{name.replace('_', '-')}"

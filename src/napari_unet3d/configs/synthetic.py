@@ -80,7 +80,12 @@ class SyntheticConfig(Config):
         (1.0, 1.0), "Range of a factor on the size of each object.", minimum=0.05, maximum=20, step=0.01, group=_LOOK
     )
     gamma: FloatRange = setting(
-        (0.9, 1.0), "Range of the gamma correction of an object's intensity.", minimum=0.01, maximum=10, step=0.01, group=_LOOK
+        (0.9, 1.0),
+        "Range of the gamma correction of an object's intensity.",
+        minimum=0.01,
+        maximum=10,
+        step=0.01,
+        group=_LOOK,
     )
     intensity: IntRange = setting(
         (128, 255), "Range of the brightest value of an object.", minimum=1, maximum=65535, group=_LOOK
@@ -104,7 +109,11 @@ class SyntheticConfig(Config):
         group=_PLACE,
     )
     minimum_gap: int = setting(
-        1, "Smallest number of empty voxels between two objects; 0 lets them touch.", minimum=0, maximum=1000, group=_PLACE
+        1,
+        "Smallest number of empty voxels between two objects; 0 lets them touch.",
+        minimum=0,
+        maximum=1000,
+        group=_PLACE,
     )
     touching_fraction: float = setting(
         0.0,
@@ -138,7 +147,12 @@ class SyntheticConfig(Config):
         0.0, "Standard deviation of the Gaussian blur in µm.", minimum=0, maximum=1000, step=0.01, group=_IMAGING
     )
     photon_count: float = setting(
-        0.0, "Photons at the brightest voxel, for Poisson noise; 0 is without.", minimum=0, maximum=1e9, step=1, group=_IMAGING
+        0.0,
+        "Photons at the brightest voxel, for Poisson noise; 0 is without.",
+        minimum=0,
+        maximum=1e9,
+        step=1,
+        group=_IMAGING,
     )
     read_noise: float = setting(
         0.0,

@@ -12,14 +12,14 @@ from napari_unet3d.configs.training_enums import (
     Augmentation,
     ClassWeighting,
     Device,
-    ResizeMode,
     Loss,
+    LRSchedule,
     Normalisation,
     Optimizer,
     PatchMode,
     Precision,
     Preset,
-    LRSchedule,
+    ResizeMode,
     SpacingMode,
     Task,
     ZeroIs,
@@ -90,7 +90,11 @@ class TrainingConfig(Config):
     loss: Loss = setting(Loss.DICE_CE, "What training makes small.")
     augmentation: Augmentation = setting(Augmentation.LIGHT, "How strongly training volumes are varied.")
     batch_size: int = setting(
-        0, "Patches or volumes per step of the optimiser; 0 chooses it from memory.", minimum=0, maximum=1024, zero_text="auto"
+        0,
+        "Patches or volumes per step of the optimiser; 0 chooses it from memory.",
+        minimum=0,
+        maximum=1024,
+        zero_text="auto",
     )
     val_fraction: float = setting(
         0.2,
@@ -126,9 +130,16 @@ class TrainingConfig(Config):
     )
 
     dropout: float = setting(
-        0.0, "Part of the features that is dropped at random in training.", minimum=0, maximum=0.95, step=0.01, group=_NETWORK
+        0.0,
+        "Part of the features that is dropped at random in training.",
+        minimum=0,
+        maximum=0.95,
+        step=0.01,
+        group=_NETWORK,
     )
-    kernel_size: int = setting(3, "Side of the convolution kernel in voxels; odd.", minimum=1, maximum=11, group=_NETWORK)
+    kernel_size: int = setting(
+        3, "Side of the convolution kernel in voxels; odd.", minimum=1, maximum=11, group=_NETWORK
+    )
     up_kernel_size: int = setting(
         3, "Side of the up-convolution kernel in voxels; odd.", minimum=3, maximum=11, group=_NETWORK
     )
@@ -190,7 +201,11 @@ class TrainingConfig(Config):
         True, "Draw whole training volumes in a new order in every epoch.", group=_LOADING, visible_if=_FOR_WHOLE
     )
     num_workers: int = setting(
-        0, "Processes that load data beside the training; always 0 inside the viewer.", minimum=0, maximum=64, group=_LOADING
+        0,
+        "Processes that load data beside the training; always 0 inside the viewer.",
+        minimum=0,
+        maximum=64,
+        group=_LOADING,
     )
 
     optimizer: Optimizer = setting(Optimizer.ADAM, "Rule that turns gradients into steps.", group=_OPTIMISATION)

@@ -28,7 +28,7 @@ class MaskedBox:
 
 
 def rasterize(box: Box, *regions: MaskedBox) -> NDArray[np.bool_]:
-    """Give the voxels of regions that lie in a box, as a mask (z, y, x) of that box."""
+    """Return the voxels of regions that lie in a box, as a mask (z, y, x) of that box."""
     mask = np.zeros(tuple(side.stop - side.start for side in box), bool)
     for region in regions:
         here, there = intersection(box, region.box)
@@ -37,7 +37,7 @@ def rasterize(box: Box, *regions: MaskedBox) -> NDArray[np.bool_]:
 
 
 def intersection(box: Box, other: Box) -> tuple[Box, Box]:
-    """Give what two boxes share, in voxels of the one and of the other; empty when they share nothing."""
+    """Return what two boxes share, in voxels of the one and of the other; empty when they share nothing."""
     common = [
         slice(max(a.start, b.start), max(a.start, b.start, min(a.stop, b.stop)))
         for a, b in zip(box, other, strict=True)
@@ -51,13 +51,13 @@ def _within(part: Sequence[slice], box: Box) -> Box:
 
 
 def union(box: Box, other: Box) -> Box:
-    """Give the smallest box that holds two boxes."""
+    """Return the smallest box that holds two boxes."""
     z, y, x = (slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(box, other, strict=True))
     return z, y, x
 
 
 def bounding_box(mask: NDArray[np.bool_]) -> Box | None:
-    """Give the smallest box that holds all of a mask; None when it is empty."""
+    """Return the smallest box that holds all of a mask; None when it is empty."""
     sides = []
     for axis in range(3):
         there = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))

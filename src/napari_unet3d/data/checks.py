@@ -19,8 +19,8 @@ from napari_unet3d.data.sample import (
     VoxelSize,
     check_labels,
     check_mask,
-    read_mask,
     format_um,
+    read_mask,
     to_label_dtype,
 )
 from napari_unet3d.data.statistics import fingerprint
@@ -198,7 +198,7 @@ def _check_same_grid(
 
 
 def _read_mask(pair: Pair, shape: Shape3D, place: Place | None) -> tuple[NDArray[np.bool_] | None, bool]:
-    """Give the mask of a pair, if it has one, and whether the pair is a corrected volume."""
+    """Return the mask of a pair, if it has one, and whether the pair is a corrected volume."""
     if pair.label_mask is None:
         return None, False
     words = f"{pair.subset}/annotated/{pair.label_mask.name}"
@@ -253,5 +253,5 @@ def _check_voxel_sizes(facts: Sequence[_Facts]) -> Iterator[Issue]:
 
 
 def similar_voxel_sizes(a: VoxelSize, b: VoxelSize) -> bool:
-    """Tell whether two voxel sizes are the same but for the rounding of formats."""
+    """Return whether two voxel sizes are the same but for the rounding of formats."""
     return bool(np.allclose(a, b, rtol=1e-3, atol=0))

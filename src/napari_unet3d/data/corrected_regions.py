@@ -13,7 +13,7 @@ from napari_unet3d.data.split import Role, Split
 
 
 def apply_corrections(split: Split, samples: Sequence[Sample]) -> Split:
-    """Take out of the training volumes of a split what later corrections annotate; see `without_corrected_places`.
+    """Take out of the training volumes of a split what later corrections annotate; see `mask_corrected`.
 
     What validates stays as it is, so that its numbers can be compared with those of earlier runs. A volume of which
     nothing is left does not train.
@@ -69,16 +69,16 @@ def _replaces(corrected: Sample, other: Sample) -> bool:
 
 
 def _without(corrected: Sample, sample: Sample) -> Sample:
-    """Give a sample without what is annotated in a corrected one, itself when that is nothing."""
+    """Return a sample without what is annotated in a corrected one, itself when that is nothing."""
     mask = np.ones(corrected.shape, bool) if corrected.label_mask is None else corrected.label_mask
     taken = rasterize(_box_of(sample), MaskedBox(_box_of(corrected), mask))
     if not taken.any():
         return sample
-    return replace(sample, annotated=~taken if sample.label_mask is None else sample.label_mask & ~taken)
+    return replace(sample, label_mask=~taken if sample.label_mask is None else sample.label_mask & ~taken)
 
 
 def _box_of(sample: Sample) -> Box:
-    """Give where a sample lies in the volume that it is cut from or is."""
+    """Return where a sample lies in the volume that it is cut from or is."""
     start = (0, 0, 0) if sample.provenance is None else sample.provenance.start_zyx
     z, y, x = (slice(first, first + side) for first, side in zip(start, sample.shape, strict=True))
     return z, y, x

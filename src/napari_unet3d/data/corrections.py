@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.configs import UneditedRegions, Task, ZeroIs
+from napari_unet3d.configs import Task, UneditedRegions, ZeroIs
 from napari_unet3d.configs.base import ChoiceEnum
-from napari_unet3d.data.boxes import Box, MaskedBox, expand_to, expand, bounding_box, rasterize, union
+from napari_unet3d.data.boxes import Box, MaskedBox, bounding_box, expand, expand_to, rasterize, union
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.label_merging import label_dtype, merge_labels
 from napari_unet3d.data.provenance import CorrectionRecord, Provenance
@@ -38,7 +38,7 @@ class Correction:
 
     Attributes
     ----------
-    place : CorrectedPlace
+    place : CorrectionRecord
         What was corrected there, for the record.
     box : tuple of slice
         Where it lies.
@@ -83,7 +83,9 @@ class Corrections:
         In the order of correcting, and in that of undoing.
     """
 
-    def __init__(self, prediction: NDArray[Any], truth: GroundTruth | None, task: Task, voxel_size_um: VoxelSize) -> None:
+    def __init__(
+        self, prediction: NDArray[Any], truth: GroundTruth | None, task: Task, voxel_size_um: VoxelSize
+    ) -> None:
         self._prediction, self._truth, self._task, self._voxel_size_um = prediction, truth, task, voxel_size_um
         sources = [prediction] if truth is None else [prediction, truth.labels]
         self.labels: NDArray[Any] = prediction.astype(label_dtype(sources, are_ids=task is Task.INSTANCE))
@@ -91,7 +93,9 @@ class Corrections:
         self.done: list[Correction] = []
         self.undone: list[Correction] = []
 
-    def accept(self, region: MaskedBox, taken: CorrectionSource, place: CorrectionRecord, margin_um: float) -> Correction:
+    def accept(
+        self, region: MaskedBox, taken: CorrectionSource, place: CorrectionRecord, margin_um: float
+    ) -> Correction:
         """Let the truth or the prediction hold in a region.
 
         Parameters
@@ -100,7 +104,7 @@ class Corrections:
             Such as an error.
         taken : Taken
             Truth or prediction.
-        place : CorrectedPlace
+        place : CorrectionRecord
             For the record.
         margin_um : float
             How far around the region labels are known, too, in µm; 0 for `auto_margin_um`.
@@ -192,20 +196,22 @@ class Corrections:
         known = np.ones(labels.shape, bool) if is_accepted else self.annotated_mask(cut)
         start = tuple(side.start for side in cut)
         places = tuple(correction.record for correction in self.done)
-        origin = origin.model_copy(update={"start_zyx": start, "elsewhere": elsewhere.value, "places": places})
+        origin = origin.model_copy(update={"start_zyx": start, "unedited_regions": elsewhere.value, "places": places})
         name = f"{origin.volume} corrected"
         return Sample(name, image[cut].copy(), np.where(known, labels, 0), self._voxel_size_um, known, origin)
 
     def ground_truth(self) -> GroundTruth:
-        """Give what is right as far as it is known: the truth with the corrections, or these alone."""
+        """Return what is right as far as it is known: the truth with the corrections, or these alone."""
         truth = self._truth or GroundTruth(np.zeros_like(self.labels), np.zeros(self.labels.shape, bool))
         labels = truth.labels.astype(self.labels.dtype)
         for correction in self.done:
             merge_labels(labels, correction.box, correction.annotated, self.labels, are_ids=self._task is Task.INSTANCE)
-        return GroundTruth(labels, None if truth.label_mask is None else truth.label_mask | self.annotated_mask(self._whole))
+        return GroundTruth(
+            labels, None if truth.label_mask is None else truth.label_mask | self.annotated_mask(self._whole)
+        )
 
     def annotated_mask(self, box: Box) -> NDArray[np.bool_]:
-        """Give the voxels of a box whose labels are known by corrections, as a mask (z, y, x) of that box."""
+        """Return the voxels of a box whose labels are known by corrections, as a mask (z, y, x) of that box."""
         return rasterize(box, *(MaskedBox(each.box, each.annotated) for each in self.done))
 
     @property
@@ -224,7 +230,12 @@ class Corrections:
         return expand(box, [round(margin_um / size) for size in self._voxel_size_um], self.labels.shape)
 
     def _add(
-        self, place: CorrectionRecord, taken: CorrectionSource, box: Box, before: NDArray[Any], decided: NDArray[np.bool_]
+        self,
+        place: CorrectionRecord,
+        taken: CorrectionSource,
+        box: Box,
+        before: NDArray[Any],
+        decided: NDArray[np.bool_],
     ) -> Correction:
         """Let the truth hold around what was decided, and note the correction."""
         annotated = np.ones_like(decided)
@@ -247,7 +258,7 @@ class Corrections:
 
 
 def auto_margin_um(voxel_size_um: VoxelSize) -> float:
-    """Give the room around a corrected place in µm: enough to see both sides of a boundary along every axis."""
+    """Return the room around a corrected place in µm: enough to see both sides of a boundary along every axis."""
     return _AUTO_MARGIN * max(voxel_size_um)
 
 

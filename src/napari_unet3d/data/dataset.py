@@ -20,11 +20,11 @@ from napari_unet3d.data.pairs import (
     Pair,
     Subset,
     check_is_dataset,
-    unique_name,
     list_pairs,
     missing_partner,
     pairing_notice,
     provenance_file,
+    unique_name,
     volumes_in,
 )
 from napari_unet3d.data.provenance import read_provenance
@@ -39,10 +39,10 @@ __all__ = [
     "add_sample",
     "clean_dataset",
     "create_dataset",
-    "iter_samples",
     "file_name",
     "files_to_clean",
     "files_to_keep",
+    "iter_samples",
     "list_pairs",
     "pairing_notice",
     "read_pair",
@@ -92,7 +92,7 @@ def read_samples(folder: Path | str, subset: Subset = Subset.TRAIN, shelf: Memma
         The dataset.
     part : Part
         Train or test.
-    shelf : Shelf, optional
+    shelf : MemmapStore, optional
         Where those volumes go that do not fit into memory together; without it all stay in memory.
 
     Raises
@@ -103,7 +103,9 @@ def read_samples(folder: Path | str, subset: Subset = Subset.TRAIN, shelf: Memma
     return list(iter_samples(folder, subset, shelf))
 
 
-def iter_samples(folder: Path | str, subset: Subset = Subset.TRAIN, shelf: MemmapStore | None = None) -> Iterator[Sample]:
+def iter_samples(
+    folder: Path | str, subset: Subset = Subset.TRAIN, shelf: MemmapStore | None = None
+) -> Iterator[Sample]:
     """Read the volumes of one part as they are asked for; see `read_samples`."""
     pairs = list_pairs(folder, subset)
     if not pairs:

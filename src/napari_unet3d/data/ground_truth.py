@@ -29,12 +29,12 @@ class GroundTruth:
 
 
 def background_value(zero_is: ZeroIs) -> int:
-    """Give the label value that means background; those above it are foreground, classes or objects."""
+    """Return the label value that means background; those above it are foreground, classes or objects."""
     return 1 if zero_is is ZeroIs.UNLABELLED else 0
 
 
 def has_foreground(labels: NDArray[Any], zero_is: ZeroIs, annotated: NDArray[np.bool_] | None = None) -> bool:
-    """Tell whether labels hold anything but background, slice by slice, for volumes that lie on disk.
+    """Return whether labels hold anything but background, slice by slice, for volumes that lie on disk.
 
     Parameters
     ----------
@@ -51,7 +51,9 @@ def has_foreground(labels: NDArray[Any], zero_is: ZeroIs, annotated: NDArray[np.
     return any(bool((plane > lowest)[mask].any()) for plane, mask in zip(labels, annotated, strict=True))
 
 
-def decode_labels(labels: NDArray[Any], task: Task, zero_is: ZeroIs, annotated: NDArray[np.bool_] | None = None) -> GroundTruth:
+def decode_labels(
+    labels: NDArray[Any], task: Task, zero_is: ZeroIs, annotated: NDArray[np.bool_] | None = None
+) -> GroundTruth:
     """Tell what labels mean.
 
     Parameters

@@ -21,7 +21,7 @@ def check_label_values(volumes: Sequence[VolumeStatistics], config: TrainingConf
 
     Parameters
     ----------
-    volumes : sequence of VolumeFacts
+    volumes : sequence of VolumeStatistics
         The training volumes.
     config : TrainingConfig
         Task, what label 0 is, and balance of the classes.
@@ -137,7 +137,9 @@ def _check_annotation(counts: Mapping[int, int], volumes: Sequence[VolumeStatist
             yield Issue.warning(f"Nothing is annotated in '{volume.name}'; paint in it, or leave it out.")
 
 
-def _check_task(counts: Mapping[int, int], volumes: Sequence[VolumeStatistics], config: TrainingConfig) -> Iterator[Issue]:
+def _check_task(
+    counts: Mapping[int, int], volumes: Sequence[VolumeStatistics], config: TrainingConfig
+) -> Iterator[Issue]:
     background = background_value(config.zero_is)
     values = sorted(value for value in counts if value > background)
     listed = ", ".join(map(str, values)) if len(values) <= _MOST_LISTED else f"{values[0]} to {values[-1]}"
@@ -194,7 +196,7 @@ def check_roles(
 
     Parameters
     ----------
-    trains, validates : sequence of VolumeFacts
+    trains, validates : sequence of VolumeStatistics
         The two sides of the split.
     config : TrainingConfig
         The task, and what label 0 is.

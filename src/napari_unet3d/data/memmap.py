@@ -47,7 +47,7 @@ class MemmapStore:
         self.n_bytes_on_disk = 0
 
     def __enter__(self) -> Self:
-        """Give the shelf, which is emptied at the end of the block."""
+        """Return the shelf, which is emptied at the end of the block."""
         return self
 
     def __exit__(
@@ -57,7 +57,7 @@ class MemmapStore:
         self.close()
 
     def store(self, array: NDArray[Any]) -> NDArray[Any]:
-        """Give an array back as it is, or a read-only one of the same values that lies on disk.
+        """Return an array back as it is, or a read-only one of the same values that lies on disk.
 
         Parameters
         ----------
@@ -82,7 +82,7 @@ class MemmapStore:
         if all(kept is array for kept, array in zip((labels, annotated, image), own, strict=True)):
             return sample
         assert image is not None  # every sample has one
-        return replace(sample, image=image, labels=labels, annotated=annotated)
+        return replace(sample, image=image, labels=labels, label_mask=annotated)
 
     @property
     def notice(self) -> str | None:

@@ -56,12 +56,12 @@ class Pair:
 
 
 def provenance_file(mask: Path) -> Path:
-    """Give the file that tells the origin of the volume of a mask: ``NAME.json`` beside it."""
+    """Return the file that tells the origin of the volume of a mask: ``NAME.json`` beside it."""
     return mask.with_name(f"{volume_name(mask)}.json")
 
 
 def check_is_dataset(folder: Path | str) -> Path:
-    """Give the folder back if it holds ``train/images`` or ``test/images``.
+    """Return the folder back if it holds ``train/images`` or ``test/images``.
 
     Raises
     ------
@@ -140,14 +140,14 @@ def _pairs_of(folder: Path, part: Subset) -> list[Pair]:
 
 
 def _with_masks(pairs: list[Pair], masks: list[Path], part: Subset) -> list[Pair]:
-    """Give each pair the mask of its name; one without a volume stands alone, so that it is not passed over."""
+    """Return each pair the mask of its name; one without a volume stands alone, so that it is not passed over."""
     for key in (volume_name, _bare_name):
         waiting = {key(path): path for path in reversed(masks)}
         for number, pair in enumerate(pairs):
             names = [] if pair.label_mask else [key(path) for path in (pair.image, pair.labels) if path is not None]
             mask = next((waiting.pop(name) for name in names if name in waiting), None)
             if mask is not None:
-                pairs[number] = replace(pair, annotated=mask)
+                pairs[number] = replace(pair, label_mask=mask)
                 masks.remove(mask)
     pairs += [Pair(volume_name(path), part, None, None, label_mask=path) for path in masks]
     return sorted(pairs, key=lambda pair: natural_order(pair.name))
@@ -166,7 +166,7 @@ def volumes_in(folder: Path) -> list[Path]:
 
 
 def pairing_notice(folder: Path | str, subset: Subset | None = None) -> str | None:
-    """Give a sentence that names a pair which was matched by sorted order, or None when all names fit."""
+    """Return a sentence that names a pair which was matched by sorted order, or None when all names fit."""
     by_order = [pair for pair in list_pairs(folder, subset) if pair.matched_by_order]
     if not by_order:
         return None
@@ -194,13 +194,13 @@ def missing_partner(pair: Pair) -> str:
 
 
 def unique_name(name: str, taken: Sequence[str]) -> str:
-    """Give the first of ``NAME``, ``NAME 2``, ``NAME 3``, … that is not taken, in whatever case."""
+    """Return the first of ``NAME``, ``NAME 2``, ``NAME 3``, … that is not taken, in whatever case."""
     lower = {each.casefold() for each in taken}
     return next(each for each in _numbered(name) if each.casefold() not in lower)
 
 
 def with_unique_name(sample: Sample, taken: Sequence[str]) -> Sample:
-    """Give a sample a name that no other volume has."""
+    """Return a sample a name that no other volume has."""
     return replace(sample, name=unique_name(sample.name, taken))
 
 

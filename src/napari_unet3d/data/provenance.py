@@ -53,7 +53,7 @@ class Provenance(BaseModel):
         When, in ISO 8601.
     elsewhere : str
         What the prediction counts as away from the corrected places: ``not-annotated`` or ``accepted``.
-    places : tuple of CorrectedPlace
+    places : tuple of CorrectionRecord
         What was corrected.
     """
 

@@ -152,7 +152,7 @@ def check_same_shape(prediction: NDArray[Any], truth: NDArray[Any], name: str) -
 
 
 def to_label_dtype(name: str, labels: NDArray[Any]) -> NDArray[np.unsignedinteger[Any]]:
-    """Give labels in the smallest unsigned type that holds them.
+    """Return labels in the smallest unsigned type that holds them.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from napari_unet3d.data.boxes import expand_to, bounding_box
+from napari_unet3d.data.boxes import bounding_box, expand_to
 from napari_unet3d.data.dataset import Subset, list_pairs, read_pair
 from napari_unet3d.data.pairs import provenance_file
 from napari_unet3d.data.sample import Sample, Shape3D
@@ -28,7 +28,7 @@ _TABLE_BITS = 20
 
 
 def shares_content(sample: Sample, image: NDArray[Any]) -> bool:
-    """Tell whether what is annotated in a volume is also seen in an image, in whole or in part.
+    """Return whether what is annotated in a volume is also seen in an image, in whole or in part.
 
     Boxes of 8 × 8 × 8 voxels are looked for at every place of the image; a part that both show is found if it is at
     least 11 voxels long along each axis, or as long as one of them. Where grey values are so few that boxes may be
@@ -72,7 +72,7 @@ class TrainedContent:
     others: tuple[Fingerprint, ...]
 
     def shows(self, image: NDArray[Any]) -> bool:
-        """Tell whether an image (z, y, x), or one of its z-slices or a corrected part of it, is among what trains."""
+        """Return whether an image (z, y, x), or one of its z-slices or a corrected part of it, is among what trains."""
         own = fingerprint(image)
         if any(own.volume == other.volume or own.slices & other.slices for other in self.others):
             return True
@@ -142,7 +142,7 @@ def _hashes_of_boxes(image: NDArray[Any], annotated: NDArray[np.bool_] | None, s
 
 
 def _has_any(image: NDArray[Any], side: Shape3D, sought: NDArray[np.uint64]) -> bool:
-    """Tell whether one of the hashes is that of a box at any place of an image."""
+    """Return whether one of the hashes is that of a box at any place of an image."""
     shift = np.uint64(64 - _TABLE_BITS)
     table = np.zeros(2**_TABLE_BITS, bool)  # looks most places up at once
     table[sought >> shift] = True

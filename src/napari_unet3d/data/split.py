@@ -39,12 +39,12 @@ class Block:
     stop_zyx: Shape3D
 
     def cut(self, sample: Sample) -> Sample:
-        """Give this part of its volume as a sample of its own, whose arrays are views."""
+        """Return this part of its volume as a sample of its own, whose arrays are views."""
         place = tuple(slice(start, stop) for start, stop in zip(self.start_zyx, self.stop_zyx, strict=True))
         labels = None if sample.labels is None else sample.labels[place]
         annotated = None if sample.label_mask is None else sample.label_mask[place]
         name = f"{self.name} [{self.role}]"
-        return replace(sample, name=name, image=sample.image[place], labels=labels, annotated=annotated)
+        return replace(sample, name=name, image=sample.image[place], labels=labels, label_mask=annotated)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,7 @@ def find_validation_leaks(
 
     Parameters
     ----------
-    train, val : sequence of Sample or VolumeFacts
+    train, val : sequence of Sample or VolumeStatistics
         What trains and what validates.
     blocks : sequence of Block
         Where the only volume was cut; empty for whole volumes.
@@ -223,7 +223,7 @@ def validation_without_foreground(
 
     Parameters
     ----------
-    volumes : sequence of Sample or VolumeFacts
+    volumes : sequence of Sample or VolumeStatistics
         The volumes that were drawn from.
     foreground : sequence of bool
         Which of them have foreground.

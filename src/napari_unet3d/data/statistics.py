@@ -67,13 +67,13 @@ class VolumeStatistics:
         Size of a voxel along z, y, x in µm.
     fingerprint : Fingerprint
         Of the image.
-    grey_range : tuple of float
+    intensity_range : tuple of float
         Smallest and largest grey value.
-    grey_mean : float
+    intensity_mean : float
         Their mean.
     label_counts : mapping of int to int
         How many voxels each label value has; empty without labels. What a mask leaves out is not counted.
-    thin_share : float
+    single_slice_fraction : float
         Part of the voxels with a label that have none on both sides along one axis at least: nearly all of them
         where single slices are painted, few where objects are labelled whole.
     n_masked : int

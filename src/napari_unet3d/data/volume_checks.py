@@ -23,7 +23,7 @@ def check_leaks(volumes: Sequence[VolumeStatistics], validates: Collection[str])
 
     Parameters
     ----------
-    volumes : sequence of VolumeFacts
+    volumes : sequence of VolumeStatistics
         Training and test volumes.
     validates : collection of str
         Names of the training volumes that validate.
@@ -59,7 +59,7 @@ def check_leaks(volumes: Sequence[VolumeStatistics], validates: Collection[str])
 
 
 def _is_correction_of(corrected: VolumeStatistics, other: VolumeStatistics) -> bool:
-    """Tell whether a volume was cut from another one, or from the same third one."""
+    """Return whether a volume was cut from another one, or from the same third one."""
     own = corrected.provenance
     if own is None:
         return False
@@ -124,7 +124,7 @@ def check_voxel_sizes(volumes: Sequence[VolumeStatistics], config: TrainingConfi
 
     Parameters
     ----------
-    volumes : sequence of VolumeFacts
+    volumes : sequence of VolumeStatistics
         Training and test volumes.
     config : TrainingConfig
         The voxel size that the network works at.
@@ -147,7 +147,7 @@ def check_intensities(volumes: Sequence[VolumeStatistics], config: TrainingConfi
 
     Parameters
     ----------
-    volumes : sequence of VolumeFacts
+    volumes : sequence of VolumeStatistics
         Training and test volumes.
     config : TrainingConfig
         The normalisation.
@@ -157,7 +157,10 @@ def check_intensities(volumes: Sequence[VolumeStatistics], config: TrainingConfi
             yield Issue.warning(f"'{volume.name}' has one grey value everywhere; export it again.")
     if config.normalisation is not Normalisation.NONE or not volumes:
         return
-    low, high = min(volume.intensity_range[0] for volume in volumes), max(volume.intensity_range[1] for volume in volumes)
+    low, high = (
+        min(volume.intensity_range[0] for volume in volumes),
+        max(volume.intensity_range[1] for volume in volumes),
+    )
     if max(abs(low), abs(high)) > _LARGE_INTENSITY:
         yield Issue.warning(
             f"Grey values go from {low:g} to {high:g} and are not normalised, which trains badly. Set the "

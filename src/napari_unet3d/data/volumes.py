@@ -15,7 +15,7 @@ from napari_unet3d.data.formats.place import check_same_directions
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.sample import Sample, VoxelSize, read_mask, to_label_dtype
 from napari_unet3d.errors import UserError, explain_os_errors
-from napari_unet3d.files import write_json, atomic_write
+from napari_unet3d.files import atomic_write, write_json
 
 __all__ = [
     "READABLE_SUFFIXES",
@@ -55,7 +55,7 @@ READABLE_SUFFIXES: tuple[str, ...] = tuple(_MODULES)
 
 
 def volume_suffix(path: Path | str) -> str:
-    """Give the suffix that names the format, in lower case: ``.ome.tif`` of ``brain.v2.OME.TIF``.
+    """Return the suffix that names the format, in lower case: ``.ome.tif`` of ``brain.v2.OME.TIF``.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def volume_suffix(path: Path | str) -> str:
 
 
 def volume_name(path: Path | str) -> str:
-    """Give the name of a volume: its file name without the suffix of the format."""
+    """Return the name of a volume: its file name without the suffix of the format."""
     return Path(path).name[: -len(volume_suffix(path))]
 
 
@@ -81,7 +81,7 @@ def is_volume(path: Path | str) -> bool:
 
 
 def writable_suffix(path: Path | str) -> str:
-    """Give the suffix to write in for a result that shall have the format of `path` (``.mha`` for ``.mhd``)."""
+    """Return the suffix to write in for a result that shall have the format of `path` (``.mha`` for ``.mhd``)."""
     suffix = volume_suffix(path)
     return _ONE_FILE.get(suffix, suffix)
 

@@ -124,4 +124,4 @@ def _augmented(sample: Sample, truth: GroundTruth, config: EvaluationConfig, ind
     )
     labels, *annotated = varied_numbers.numpy()
     truth = GroundTruth(labels.astype(truth.labels.dtype), annotated[0] > 0 if annotated else None)
-    return replace(sample, image=varied_image[0].numpy(), labels=truth.labels, annotated=truth.label_mask), truth
+    return replace(sample, image=varied_image[0].numpy(), labels=truth.labels, label_mask=truth.label_mask), truth

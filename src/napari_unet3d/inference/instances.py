@@ -22,16 +22,16 @@ def split_instances(
     settings: PostProcessing,
     voxel_size_um: VoxelSize,
 ) -> NDArray[np.unsignedinteger[Any]]:
-    """Give each object of a prediction an id.
+    """Return each object of a prediction an id.
 
     Distance and boundary make a landscape in which objects are hills: ``(1 - w) * distance - w * boundary`` with
     ``w = settings.boundary_weight``, smoothed by a Gaussian as wide as the shortest side of a voxel. A watershed
     (scikit-image) divides the foreground among its summits. Then hills that no valley of
-    ``settings.separation_depth`` divides are joined, the highest pass first. That gives the objects that h-maxima as
+    ``settings.seed_prominence`` divides are joined, the highest pass first. That gives the objects that h-maxima as
     seeds would give (both keep summits by their dynamics, Grimaud 1992), without the slow reconstruction.
 
     Every voxel of the foreground goes to an object, and every connected part of it holds at least one. Objects that
-    are too small are removed, and those whose distance reaches ``settings.middle_certainty`` nowhere: an object of
+    are too small are removed, and those whose distance reaches ``settings.seed_confidence`` nowhere: an object of
     any size has a distance of 1 in its middle, where a speck of noise in the foreground has hardly any.
 
     Parameters
@@ -72,7 +72,7 @@ def split_instances(
 
 
 def smallest_count(min_volume_um3: float, voxel_size_um: VoxelSize) -> float:
-    """Give how many voxels a volume is; a count below it is smaller, also where the product is rounded."""
+    """Return how many voxels a volume is; a count below it is smaller, also where the product is rounded."""
     return min_volume_um3 / float(np.prod(voxel_size_um)) * (1 - 1e-9)
 
 
@@ -107,7 +107,7 @@ def _join_shallow(
 
 
 def _passes(basins: NDArray[np.int32], landscape: NDArray[np.float32]) -> tuple[list[int], list[int], list[float]]:
-    """Give the pairs of neighbouring basins with the highest pass between them, highest first.
+    """Return the pairs of neighbouring basins with the highest pass between them, highest first.
 
     A pass is the lower voxel of a face. Where three basins meet, two passes are the same voxel; the higher voxel on
     the other side decides then, as the numbers of the basins would treat a mirrored volume differently.

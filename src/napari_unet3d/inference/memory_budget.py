@@ -48,7 +48,7 @@ class MemoryBudget:
         return z, y, x
 
     def reduce(self, n_tried: int, tile_zyx: Shape3D, total_stride: Shape3D) -> tuple[MemoryBudget, str] | None:
-        """Give the next budget to try after this one was too large, and what changes in words; None after the last.
+        """Return the next budget to try after this one was too large, and what changes in words; None after the last.
 
         The order is: half the batch, the open slab in main memory, a smaller tile, the CPU.
 
@@ -75,7 +75,7 @@ class MemoryBudget:
 
 
 def first_budget(device: torch.device) -> MemoryBudget:
-    """Give the budget that a device starts with."""
+    """Return the budget that a device starts with."""
     return MemoryBudget(device, device, _MOST_TILES.get(device.type, _MOST_TILES_ELSEWHERE))
 
 

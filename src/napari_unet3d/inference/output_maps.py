@@ -17,7 +17,7 @@ class OutputMaps:
     Parameters
     ----------
     task : Task
-        What the channels mean; see `Plan.n_outputs`.
+        What the channels mean; see `Plan.out_channels`.
     n_channels : int
         Channels of the network's answer.
     shape : tuple of int

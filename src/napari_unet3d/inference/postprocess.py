@@ -10,7 +10,7 @@ from skimage.measure import label as number_regions
 
 from napari_unet3d.configs import PostProcessing, Task
 from napari_unet3d.data.sample import VoxelSize
-from napari_unet3d.inference.instances import split_instances, smallest_count
+from napari_unet3d.inference.instances import smallest_count, split_instances
 from napari_unet3d.model.plan import LabelClass, Plan
 
 
@@ -86,7 +86,7 @@ def _most_likely(
     classes: tuple[LabelClass, ...],
     threshold: float,
 ) -> NDArray[np.unsignedinteger[Any]]:
-    """Give the value of the most likely class.
+    """Return the value of the most likely class.
 
     A class wins over background when its odds against it are at least ``threshold / (1 - threshold)``: at one half
     the most likely of all wins, and with a single class it is the threshold of foreground.

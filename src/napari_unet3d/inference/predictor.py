@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 
-from napari_unet3d.configs import ResizeMode, PredictionConfig, Task
+from napari_unet3d.configs import PredictionConfig, ResizeMode, Task
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.sample import Sample, Shape3D, format_um
 from napari_unet3d.evaluation.metrics.uncertainty import class_entropy, foreground_entropy
 from napari_unet3d.inference.events import ModelLoaded, Prediction, TilesPredicted
 from napari_unet3d.inference.output_maps import OutputMaps
 from napari_unet3d.inference.postprocess import postprocess
-from napari_unet3d.inference.sliding_window import MEMORY_REMEDY, TileTask, SlidingWindow
+from napari_unet3d.inference.sliding_window import MEMORY_REMEDY, SlidingWindow, TileTask
 from napari_unet3d.inference.tiling import mirror_flips
 from napari_unet3d.model.checkpoint import Checkpoint
 from napari_unet3d.model.devices import choose_device, explain_memory_errors
 from napari_unet3d.transforms.normalise import normalise
-from napari_unet3d.transforms.pad import to_divisible, divisible_shape
+from napari_unet3d.transforms.pad import divisible_shape, to_divisible
 from napari_unet3d.transforms.resample import to_spacing
 
 _SAME_VOXEL_SIZE = 0.05  # relative; calibrations differ by a few per cent without meaning anything by it
@@ -53,12 +53,12 @@ class Predictor:
         self._predictor = SlidingWindow(checkpoint, choose_device(config.device, config.precision))
 
     def device_events(self) -> Iterator[ModelLoaded | Notice]:
-        """Give the events that tell where the model runs and what is wrong there."""
+        """Return the events that tell where the model runs and what is wrong there."""
         yield ModelLoaded(self._predictor.hardware.description)
         yield from map(Notice, self._predictor.hardware.notices)
 
     def notices_for(self, sample: Sample) -> Iterator[Notice]:
-        """Give a notice when the network will see voxels of another size than those of the training volumes."""
+        """Return a notice when the network will see voxels of another size than those of the training volumes."""
         trained = self._trained_voxel_size_um
         if trained is None or self._plan.spacing_um is not None:
             return

@@ -107,7 +107,7 @@ class ResultsFolder:
         self._errors.add(prediction.name, image, prediction.labels, truth, errors)
 
     def finished(self) -> EvaluationFinished:
-        """Give the last event."""
+        """Return the last event."""
         return EvaluationFinished(
             volumes=tuple(self._scores),
             mean=mean_scores(self._scores),

@@ -14,9 +14,9 @@ from napari_unet3d.configs import Device, Task
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.sample import Shape3D, format_shape
 from napari_unet3d.errors import OutOfMemory, UserError
-from napari_unet3d.inference.memory_budget import bytes_per_voxel, first_budget, largest_tile, fit_batch_size
+from napari_unet3d.inference.memory_budget import bytes_per_voxel, first_budget, fit_batch_size, largest_tile
 from napari_unet3d.inference.output_maps import OutputMaps
-from napari_unet3d.inference.tiling import GaussianBlend, Flip, Tiling, tile_grid
+from napari_unet3d.inference.tiling import Flip, GaussianBlend, Tiling, tile_grid
 from napari_unet3d.model.checkpoint import Checkpoint
 from napari_unet3d.model.devices import ComputeDevice, TorchState, choose_device, explain_memory_errors, free_memory
 from napari_unet3d.model.network import to_device
@@ -180,7 +180,7 @@ class SlidingWindow:
             self._network = to_device(self._checkpoint.network(), hardware)
 
     def _probabilities(self, tiles: torch.Tensor) -> torch.Tensor:
-        """Give probabilities (tile, channel, z, y, x) for grey values (tile, 1, z, y, x)."""
+        """Return probabilities (tile, channel, z, y, x) for grey values (tile, 1, z, y, x)."""
         with self._hardware.autocast():
             logits: torch.Tensor = self._network(tiles)
         logits = logits.float()

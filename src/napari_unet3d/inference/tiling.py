@@ -54,7 +54,7 @@ class TileGrid:
         return prod(map(len, self.starts))
 
     def rows(self) -> Iterator[tuple[Corner, ...]]:
-        """Give the first voxels (z, y, x) of the tiles of each slab, from the first z to the last."""
+        """Return the first voxels (z, y, x) of the tiles of each slab, from the first z to the last."""
         for z in self.starts[0]:
             yield tuple((z, y, x) for y, x in product(*self.starts[1:]))
 
@@ -88,7 +88,7 @@ def _starts(whole: int, side: int, overlap: float, stride: int) -> tuple[int, ..
 
 
 def mirror_flips() -> tuple[Flip, ...]:
-    """Give the axes of a batch (tile, channel, z, y, x) to flip for each of the eight mirror images; the first none."""
+    """Return the axes of a batch (tile, channel, z, y, x) to flip for each of the eight mirror images; the first none."""
     return tuple(
         tuple(axis for axis, is_flipped in zip((2, 3, 4), flipped, strict=True) if is_flipped)
         for flipped in product((False, True), repeat=3)
@@ -96,7 +96,7 @@ def mirror_flips() -> tuple[Flip, ...]:
 
 
 def gaussian_window(side: int) -> NDArray[np.float64]:
-    """Give the weights of a tile along one axis: 1 in its middle, above 0 at its ends."""
+    """Return the weights of a tile along one axis: 1 in its middle, above 0 at its ends."""
     from_middle = np.arange(side) - (side - 1) / 2
     return np.exp(-0.5 * (from_middle * _SIGMAS_PER_SIDE / side) ** 2)
 
@@ -164,7 +164,7 @@ class GaussianBlend:
         columns[:, :first].addcmul_(answer[:, n_behind:], self._window[n_behind:], value=share)
 
     def close(self, first: int, end: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """Give the slices from `first` to before `end` with their mean answers (channel, y, x), and forget them."""
+        """Return the slices from `first` to before `end` with their mean answers (channel, y, x), and forget them."""
         for z in range(first, end):
             sums = self._sums[:, z % self._grid.tile_zyx[0]]
             mean = sums / (self._total_yx * self._total_z[z].item())

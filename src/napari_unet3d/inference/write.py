@@ -17,7 +17,7 @@ from napari_unet3d.inference.events import Prediction
 def prediction_files(
     source: Path | str, folder: Path | str, probability: bool = False, uncertainty: bool = False
 ) -> list[Path]:
-    """Give the files that `write_prediction` writes for a source: labels, and the others if asked for."""
+    """Return the files that `write_prediction` writes for a source: labels, and the others if asked for."""
     asked = {"labels": True, "probability": probability, "uncertainty": uncertainty}
     kinds = [kind for kind, is_asked in asked.items() if is_asked]
     name, suffix = volume_name(source), writable_suffix(source)

@@ -66,7 +66,7 @@ class Checkpoint:
     versions : dict of str to str
         Python and packages that trained it.
     plan : Plan
-        Strides, patch, voxel size and classes of the network; without it those of `plain_plan`.
+        Strides, patch, voxel size and classes of the network; without it those of `default_plan`.
     """
 
     config: TrainingConfig

@@ -83,7 +83,7 @@ class ComputeDevice:
     notices: tuple[str, ...] = ()
 
     def autocast(self) -> torch.autocast:
-        """Give the context in which a network computes in `dtype`; leave it before a yield, it is thread-local."""
+        """Return the context in which a network computes in `dtype`; leave it before a yield, it is thread-local."""
         return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype is not torch.float32)
 
 
@@ -144,14 +144,14 @@ def _device_type(device: Device) -> str:
 
 
 def to(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Give a tensor on a device; it is copied there without a wait for what a GPU has still to do."""
+    """Return a tensor on a device; it is copied there without a wait for what a GPU has still to do."""
     if device.type != "cuda" or tensor.device.type != "cpu":
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def free_memory(device: torch.device) -> int:
-    """Give the memory in bytes that a device has left; that of the machine for CPU and MPS, which share it."""
+    """Return the memory in bytes that a device has left; that of the machine for CPU and MPS, which share it."""
     if device.type != "cuda":
         return int(psutil.virtual_memory().available)
     free, _ = torch.cuda.mem_get_info(device)
@@ -160,7 +160,7 @@ def free_memory(device: torch.device) -> int:
 
 
 def cudnn_version() -> int | None:
-    """Give the version of cuDNN, such as 91002 for 9.10.2; None without it."""
+    """Return the version of cuDNN, such as 91002 for 9.10.2; None without it."""
     version: int | None = torch.backends.cudnn.version()
     return version
 

@@ -151,7 +151,7 @@ def summarise(config: TrainingConfig, shape_zyx: Shape3D | None = None, plan: Pl
         Size of a patch or volume in voxels, rounded up to what the network can halve; that of the plan's patches, or
         128 × 128 × 128, without it.
     plan : Plan, optional
-        Strides, outputs and batch size; those of `plain_plan` without it.
+        Strides, outputs and batch size; those of `default_plan` without it.
 
     Returns
     -------

@@ -29,7 +29,7 @@ class Plan(BaseModel):
     Attributes
     ----------
     task : Task
-        What the outputs mean; see `n_outputs`.
+        What the outputs mean; see `out_channels`.
     zero_is : ZeroIs
         What voxels with label 0 are in the labels that the network learnt from, and so in those it is compared with.
     strides : tuple of tuple of int
@@ -112,6 +112,6 @@ def strides_for(preset: Preset, voxel_size_um: VoxelSize) -> tuple[Shape3D, ...]
 
 
 def default_plan(config: TrainingConfig) -> Plan:
-    """Give the plan of a network that halves all axes at every level, has one logit and sees whole volumes."""
+    """Return the plan of a network that halves all axes at every level, has one logit and sees whole volumes."""
     strides = ((2, 2, 2),) * (len(config.preset.channels) - 1)
     return Plan(strides=strides, batch_size=max(1, config.batch_size), zero_is=config.zero_is)

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from napari_unet3d.configs import ResizeMode, Normalisation, Preset, TrainingConfig
+from napari_unet3d.configs import Normalisation, Preset, ResizeMode, TrainingConfig
 from napari_unet3d.errors import UserError, explain_os_errors
 from napari_unet3d.files import read_settings
 from napari_unet3d.model.network import build_unet
@@ -155,7 +155,7 @@ def _config_for(path: Path, shapes: Mapping[str, torch.Tensor]) -> TrainingConfi
         "up_kernel_size": shapes[_UP].shape[-1],
         "bias": _FIRST.replace("weight", "bias") in shapes,
         "normalisation": Normalisation.NONE,
-        "fit": ResizeMode.PAD,
+        "resize_mode": ResizeMode.PAD,
     }
     try:
         return TrainingConfig(**{**told, **given})

@@ -37,7 +37,7 @@ def receptive_field(config: TrainingConfig, plan: Plan) -> Shape3D:
 
 
 def separating_gap(config: TrainingConfig, voxel_size_um: VoxelSize) -> Shape3D:
-    """Give the gap between two blocks of a single volume over which no voxel is seen from both of them.
+    """Return the gap between two blocks of a single volume over which no voxel is seen from both of them.
 
     Parameters
     ----------

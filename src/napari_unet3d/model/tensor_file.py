@@ -96,7 +96,9 @@ def open_tensors(path: Path, kind: FileKind, card: type[C]) -> Iterator[tuple[C,
         with explain_os_errors(path, "read"), safetensors.safe_open(path, framework="np") as file:
             yield _read_card(path, kind, file.metadata() or {}, card), file
     except safetensors.SafetensorError as error:
-        raise UserError(f"{path} is no {kind.description} of {PROGRAM}, or it is damaged ({error}). {kind.remedy}") from None
+        raise UserError(
+            f"{path} is no {kind.description} of {PROGRAM}, or it is damaged ({error}). {kind.remedy}"
+        ) from None
 
 
 def _read_card(path: Path, kind: FileKind, header: dict[str, str], card: type[C]) -> C:
@@ -121,12 +123,12 @@ def _read_card(path: Path, kind: FileKind, header: dict[str, str], card: type[C]
 
 
 def shapes_in(file: Any) -> dict[str, tuple[int, ...]]:
-    """Give the shape of each tensor without reading any."""
+    """Return the shape of each tensor without reading any."""
     return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - not a dict
 
 
 def types_in(file: Any) -> dict[str, str]:
-    """Give the number type of each tensor, such as ``"F32"``, without reading any."""
+    """Return the number type of each tensor, such as ``"F32"``, without reading any."""
     return {name: str(file.get_slice(name).get_dtype()) for name in file.keys()}  # noqa: SIM118 - not a dict
 
 

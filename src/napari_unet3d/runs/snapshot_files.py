@@ -1,7 +1,7 @@
 """What a run keeps in its folder ``watch`` so that one can see it learn: the files, and how they are read.
 
 ``watch.json``
-    A `WatchCard`: the task, and which validation volumes are watched and where they lie.
+    A `SnapshotManifest`: the task, and which validation volumes are watched and where they lie.
 ``volume-1.npz``, ``volume-2.npz``, …
     Grey values, truth and annotated voxels of a volume; written once.
 ``epoch-0012.npz``
@@ -32,9 +32,9 @@ from napari_unet3d.configs import Task
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.errors import explain_os_errors
-from napari_unet3d.files import write_json, atomic_write
+from napari_unet3d.files import atomic_write, write_json
 
-SNAPSHOT_FOLDER = "watch"
+SNAPSHOT_FOLDER = "snapshots"
 MANIFEST_FILE = "watch.json"
 _EPOCH_FILE = re.compile(r"epoch-(\d+)\.npz")
 _FORMAT = 1
@@ -92,7 +92,7 @@ class SnapshotManifest(BaseModel):
     ----------
     task : Task
         Of objects only the foreground is watched.
-    volumes : tuple of VolumeCard
+    volumes : tuple of SnapshotVolume
         The watched volumes, in the order of their files.
     left_out : tuple of str
         Validation samples that are too large to be kept.
@@ -114,7 +114,7 @@ class SnapshotData:
 
     Attributes
     ----------
-    card : VolumeCard
+    card : SnapshotVolume
         Its name and place.
     image : ndarray of any real number type, shape (z, y, x)
         Grey values on the grid that the network works on.
@@ -143,7 +143,7 @@ class SnapshotPrediction:
     predicted: NDArray[np.bool_] | None = None
 
     def judged(self, truth: GroundTruth) -> GroundTruth:
-        """Give the truth with all that was not predicted as not annotated."""
+        """Return the truth with all that was not predicted as not annotated."""
         if self.predicted is None:
             return truth
         annotated = self.predicted if truth.label_mask is None else self.predicted & truth.label_mask

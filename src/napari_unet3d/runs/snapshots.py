@@ -20,24 +20,24 @@ from napari_unet3d.errors import UserError, explain_os_errors
 from napari_unet3d.runs.snapshot_files import (
     MANIFEST_FILE,
     SNAPSHOT_FOLDER,
-    SnapshotPrediction,
-    SnapshotManifest,
     SnapshotData,
+    SnapshotManifest,
+    SnapshotPrediction,
     epoch_file,
-    saved_epochs,
     model_file,
+    saved_epochs,
     volume_file,
 )
 
 
 class SnapshotRun:
-    """Reads what a run has kept; made by `watched_run`. It may still be written by another process.
+    """Reads what a run has kept; made by `open_snapshots`. It may still be written by another process.
 
     Parameters
     ----------
     folder : Path
         The folder ``watch`` of a run.
-    card : WatchCard
+    card : SnapshotManifest
         What is watched.
     """
 
@@ -49,7 +49,7 @@ class SnapshotRun:
         return saved_epochs(self.folder)
 
     def model(self, epoch: int) -> Path:
-        """Give the file of the model of an epoch."""
+        """Return the file of the model of an epoch."""
         return model_file(self.folder, epoch)
 
     def volume(self, number: int) -> SnapshotData:
@@ -94,7 +94,7 @@ def open_snapshots(run_folder: Path) -> SnapshotRun | None:
 
     Returns
     -------
-    WatchedRun or None
+    SnapshotRun or None
         None when nothing is kept.
 
     Raises

@@ -75,7 +75,7 @@ def compare(
     *,
     fast: bool = False,
 ) -> Comparison:
-    """Compare a prediction with the truth, if there is one; `only_voxels` leaves out the scores that take long."""
+    """Compare a prediction with the truth, if there is one; `fast` leaves out the scores that take long."""
     if truth is None:
         return Comparison(prediction)
     task, classes = prediction.task, prediction.plan.classes if prediction.plan else ()
@@ -86,7 +86,7 @@ def compare(
 
 
 def from_evaluation(event: VolumeEvaluated, tolerance_um: float) -> Comparison:
-    """Give the outcome of a volume of a test set, whose scores are there already."""
+    """Return the outcome of a volume of a test set, whose scores are there already."""
     prediction, truth = event.prediction, event.truth
     difference = difference_labels(prediction.labels, truth, prediction.task)
     return Comparison(prediction, truth, difference, event.scores, tolerance_um)
@@ -111,5 +111,5 @@ def repostprocess(outcome: Comparison, settings: PostProcessing) -> Iterator[Com
 
 
 def add_slow_metrics(outcome: Comparison) -> Iterator[Comparison]:
-    """Give the outcome with all of its scores."""
+    """Return the outcome with all of its scores."""
     yield compare(outcome.prediction, outcome.truth, outcome.tolerance_um)

@@ -29,7 +29,7 @@ class EpochView:
     ----------
     epoch : int
         The epoch.
-    volume : WatchedVolume
+    volume : SnapshotData
         Its image and truth.
     labels : ndarray of unsigned integers, shape (z, y, x)
         The prediction.
@@ -51,11 +51,11 @@ def load_epoch(run: SnapshotRun, epoch: int, number: int, known: SnapshotData | 
 
     Parameters
     ----------
-    run : WatchedRun
+    run : SnapshotRun
         The run.
     epoch, number : int
         The epoch, and the number of the volume, from 0.
-    known : WatchedVolume, optional
+    known : SnapshotData, optional
         The volume, when it was read before.
     """
     volume = known or run.volume(number)

@@ -193,7 +193,7 @@ def remove_corrections(pair: Pair) -> Iterator[Pair]:
 
 
 def train_with_corrections(dataset: Path, model: Path, run_folder: Path) -> Iterator[Any]:
-    """Train a model on with the corrections in a dataset and with settings for them; gives events as `train_on`."""
+    """Train a model on with the corrections in a dataset and with settings for them; gives events as `fine_tune`."""
     from napari_unet3d.model.checkpoint import load_checkpoint
 
     config = fine_tuning_config(load_checkpoint(model).config)
@@ -207,7 +207,7 @@ def compare_models(judged: ComparisonInput) -> Iterator[Any]:
     ------
     ModelLoaded, Notice, TilesPredicted, VolumeEvaluated
         As prediction and evaluation give them.
-    GainFound
+    ModelsCompared
         The result; always the last event.
     """
     from napari_unet3d.inference.evaluate import evaluate
@@ -253,7 +253,7 @@ def _score_model(prediction: Prediction, judged: ComparisonInput) -> tuple[int, 
 
 
 def dataset_of_run(run: Path | None) -> Path | None:
-    """Give the dataset folder that a run was trained on, if it was one and is still there."""
+    """Return the dataset folder that a run was trained on, if it was one and is still there."""
     if run is None:
         return None
     try:

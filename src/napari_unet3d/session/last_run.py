@@ -65,7 +65,7 @@ def track_last_run(events: Iterator[Any], dataset: Path | None) -> Iterator[Any]
 
 
 def unfinished_run() -> UnfinishedRun | None:
-    """Give the last training when it did not reach its end, is not going on, and can be resumed."""
+    """Return the last training when it did not reach its end, is not going on, and can be resumed."""
     note = load_preference(_KEY)
     if not isinstance(note, dict) or note.get("is_finished") or _is_alive(note.get("process")):
         return None
@@ -79,7 +79,7 @@ def unfinished_run() -> UnfinishedRun | None:
 
 
 def _is_alive(process: Any) -> bool:
-    """Tell whether the process that trains still runs; its number alone may belong to another one by now."""
+    """Return whether the process that trains still runs; its number alone may belong to another one by now."""
     match process:
         case [int(number), float(began)]:
             with suppress(psutil.Error):

@@ -97,7 +97,7 @@ class LossHistory:
             self.best = (record.epoch, record.loss)
 
     def dice_of(self, epoch: int) -> float | None:
-        """Give the validation Dice of an epoch; None where there is none."""
+        """Return the validation Dice of an epoch; None where there is none."""
         return next((record.dice for record in reversed(self.records) if record.epoch == epoch), None)
 
 

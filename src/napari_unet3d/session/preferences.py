@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 def preferences_folder() -> Path:
-    """Give the folder that belongs to the plugin among the user's settings; it need not exist yet."""
+    """Return the folder that belongs to the plugin among the user's settings; it need not exist yet."""
     return user_config_path("napari-unet3d", appauthor=False)
 
 
@@ -37,7 +37,7 @@ def save_preference(key: str, value: Any) -> None:
 
 
 def load_preference(key: str) -> Any:
-    """Give what was remembered under a key, or None when there is nothing or the file is broken."""
+    """Return what was remembered under a key, or None when there is nothing or the file is broken."""
     try:
         return json.loads((preferences_folder() / f"{key}.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):  # ValueError: no JSON, or no UTF-8

@@ -15,7 +15,7 @@ _KEY = "recent-runs"
 
 
 def recent_runs() -> list[Path]:
-    """Give the models used or made last, newest first; those that are gone are left out."""
+    """Return the models used or made last, newest first; those that are gone are left out."""
     known = load_preference(_KEY)
     paths = [Path(path) for path in known if isinstance(path, str)] if isinstance(known, list) else []
     return [path for path in paths if path.is_file() or (path / MODEL_FILE).is_file()]
@@ -40,11 +40,11 @@ def new_run_folder(dataset: Path | None) -> Path:
 
 
 def free_folder(parent: Path, name: str) -> Path:
-    """Give a folder that does not exist yet: of that name, or else with ``_2``, ``_3``, … after it."""
+    """Return a folder that does not exist yet: of that name, or else with ``_2``, ``_3``, … after it."""
     names = (f"{name}{'' if n == 1 else f'_{n}'}" for n in range(1, 1_000_000))
     return next(parent / name for name in names if not (parent / name).exists())
 
 
 def plugin_data_folder() -> Path:
-    """Give the plugin's folder among the user's data, where samples and runs lie without a better place."""
+    """Return the plugin's folder among the user's data, where samples and runs lie without a better place."""
     return user_data_path("napari-unet3d", appauthor=False)

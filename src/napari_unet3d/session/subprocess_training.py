@@ -26,7 +26,7 @@ from napari_unet3d.session.recent_runs import free_folder
 from napari_unet3d.session.training_job import TrainingRequest
 from napari_unet3d.training.background import run_in_background
 from napari_unet3d.training.event_json import RunFailed, load
-from napari_unet3d.training.events import EpochFinished, RunStarted, TrainingFinished, Busy
+from napari_unet3d.training.events import Busy, EpochFinished, RunStarted, TrainingFinished
 
 # For the step that it makes when it is asked to end. Before the first epoch nothing is on disk to go on from.
 _SECONDS_TO_STOP, _SECONDS_TO_STOP_AT_FIRST = 3.0, 30.0
@@ -74,7 +74,7 @@ class SubprocessTraining:
         Yields
         ------
         PreflightEvent, TrainEvent or None
-            Those of `train_checked`; None while there is nothing new.
+            Those of `check_then_train`; None while there is nothing new.
 
         Raises
         ------
@@ -93,7 +93,7 @@ class SubprocessTraining:
                         self._order.run_folder.rmdir()
 
     def _data(self) -> Generator[Busy, None, tuple[Path, Path | None]]:
-        """Give the dataset folder, and once more when it was written for this run."""
+        """Return the dataset folder, and once more when it was written for this run."""
         data = self._order.data
         if isinstance(data, Path):
             return data, None
@@ -167,7 +167,7 @@ _MOST_WORDS = 300
 
 
 def command_for(python: str, order: TrainingRequest, data: Path, folder: Path) -> list[str]:
-    """Give the command of a training, with its settings in a file.
+    """Return the command of a training, with its settings in a file.
 
     Parameters
     ----------
@@ -194,7 +194,7 @@ def command_for(python: str, order: TrainingRequest, data: Path, folder: Path) -
 
 
 def find_python() -> str:
-    """Give the Python program of this environment; in a bundled application `sys.executable` may be another one.
+    """Return the Python program of this environment; in a bundled application `sys.executable` may be another one.
 
     Raises
     ------
@@ -235,7 +235,7 @@ def explain_exit(code: int, errors: str) -> str:
 
 
 def lines_of(process: subprocess.Popen[bytes]) -> Iterator[str]:
-    """Give the lines of a process as they come, and an empty text now and then while none comes."""
+    """Return the lines of a process as they come, and an empty text now and then while none comes."""
     arrived: SimpleQueue[bytes | None] = SimpleQueue()
     stdout = process.stdout
     assert stdout is not None

@@ -69,17 +69,19 @@ def train_on(order: TrainingRequest) -> Iterator[Any]:
     Yields
     ------
     PreflightEvent, TrainEvent
-        Those of `train_checked`.
+        Those of `check_then_train`.
 
     Raises
     ------
     UserError
-        As `train_checked`.
+        As `check_then_train`.
     """
     yield from run_in_background(lambda: import_module("napari_unet3d.training.preflight"), "Loading PyTorch")
     from napari_unet3d.training.preflight import check_then_train
 
-    events = check_then_train(order.data, order.run_folder, order.config, resume=order.resume, start_from=order.start_from)
+    events = check_then_train(
+        order.data, order.run_folder, order.config, resume=order.resume, start_from=order.start_from
+    )
     yield from track_last_run(events, order.data if isinstance(order.data, Path) else None)
 
 
@@ -116,14 +118,14 @@ def _is_whole(folder: Path) -> bool:
 
 
 def check(order: TrainingRequest) -> Iterator[Any]:
-    """Give all that `preflight` finds, with the time of a real step."""
+    """Return all that `preflight` finds, with the time of a real step."""
     from napari_unet3d.training.preflight import preflight
 
     yield from preflight(order.data, _settled(order), order.run_folder)
 
 
 def draw_patches(order: TrainingRequest, n_before: int) -> Iterator[Busy | AugmentedPatches]:
-    """Give eight patches as the training would draw them, those after the first `n_before`."""
+    """Return eight patches as the training would draw them, those after the first `n_before`."""
     from napari_unet3d.training.augmented_patches import augmented_patches
 
     assert order.config is not None  # only a run that goes on has none

@@ -15,15 +15,15 @@ from napari_unet3d.runs.history import EpochRecord, best_record, read_history
 from napari_unet3d.session.loss_history import LossHistory, history_of
 from napari_unet3d.session.progress import Progress
 from napari_unet3d.training.events import (
+    Busy,
     EndReason,
     EpochFinished,
-    Throughput,
     Preflight,
     RunStarted,
     StepFinished,
+    Throughput,
     TrainingFinished,
     VolumeChecked,
-    Busy,
 )
 
 _MOST_NOTICES = 3
@@ -54,7 +54,7 @@ class TrainingRun:
     pace : Pace or None
         How the steps go.
     is_opened : bool
-        Whether it was read from a run folder, see `opened_record`; nothing is reported then.
+        Whether it was read from a run folder, see `load_run`; nothing is reported then.
     """
 
     run_folder: Path

@@ -32,7 +32,7 @@ class AugmentedPatch:
         Normalised grey values as the network is given them, and without augmentation.
     labels, original_labels : ndarray of uint8, shape (z, y, x)
         What is to be learnt: 0 background, 1 foreground, or the number of the class, or `BOUNDARY`, or
-        `NOT_ANNOTATED`.
+        `IGNORE`.
     """
 
     name: str

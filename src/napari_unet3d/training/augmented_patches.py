@@ -57,7 +57,7 @@ def augmented_patches(
 
     Yields
     ------
-    Working
+    Busy
         While reading takes long.
     AugmentedPatches
         Once, as the last event.
@@ -71,7 +71,9 @@ def augmented_patches(
     with MemmapStore(Path(gettempdir())) as shelf:
         _, split = yield from read_split(data, settled, shelf)
         hardware = choose_device(settled.device, settled.precision)
-        work = yield from run_in_background(partial(_workload, split, settled, hardware, shelf), "Preparing the volumes")
+        work = yield from run_in_background(
+            partial(_workload, split, settled, hardware, shelf), "Preparing the volumes"
+        )
         parts = list(islice(_parts(work, n_before), n))
         largest = max(prod(part.image.shape) for part in parts)
         shown = parts[: max(1, _MOST_VOXELS // largest)]
@@ -90,7 +92,7 @@ def _workload(split: Split, config: TrainingConfig, hardware: ComputeDevice, she
 
 
 def _parts(work: TrainingData, n_before: int) -> Iterator[DrawnPatch]:
-    """Give the parts of all epochs one after the other; patches that are passed over need not be cut."""
+    """Return the parts of all epochs one after the other; patches that are passed over need not be cut."""
     steps, left = (0, n_before) if work.plan.patch_zyx is None else divmod(n_before, work.plan.batch_size)
     epochs, steps = divmod(steps, len(work.training))
 

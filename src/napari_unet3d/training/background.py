@@ -21,7 +21,7 @@ class _Cancelled(Exception):
 def run_in_background(work: Callable[[], T], words: str) -> Generator[Busy, None, T]:
     """Do some work in a thread, and give an event twice a second for as long as it lasts.
 
-    When the generator is closed meanwhile, the work is abandoned: it ends at its next `go_on_if_wanted`, or by itself,
+    When the generator is closed meanwhile, the work is abandoned: it ends at its next `raise_if_cancelled`, or by itself,
     and what comes of it is dropped. So it may read and compute, but must not change what others see.
 
     Parameters

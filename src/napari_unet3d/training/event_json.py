@@ -30,7 +30,7 @@ _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(RunEven
 
 
 def dump(event: RunEvent) -> str:
-    """Write an event as one line, without the end of the line; `event_of` gives an equal event back.
+    """Write an event as one line, without the end of the line; `load` gives an equal event back.
 
     Raises
     ------

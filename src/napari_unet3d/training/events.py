@@ -178,7 +178,7 @@ class Preflight:
         return not self.of(Severity.ERROR)
 
     def of(self, severity: Severity) -> tuple[Issue, ...]:
-        """Give the findings of one severity."""
+        """Return the findings of one severity."""
         return tuple(finding for finding in self.issues if finding.severity is severity)
 
 

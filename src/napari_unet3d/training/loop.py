@@ -24,12 +24,12 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.model.checkpoint import Checkpoint
 from napari_unet3d.model.devices import ComputeDevice, TorchState, choose_device
 from napari_unet3d.model.receptive_field import separating_gap
-from napari_unet3d.training.background import run_in_background, iterate_in_background
-from napari_unet3d.training.events import RunStarted, TrainEvent, Busy
+from napari_unet3d.training.background import iterate_in_background, run_in_background
+from napari_unet3d.training.events import Busy, RunStarted, TrainEvent
 from napari_unet3d.training.optim.learner import Learner
 from napari_unet3d.training.pace import ActiveTimer
 from napari_unet3d.training.prepare import TrainingData
-from napari_unet3d.training.resume import RunStart, resolve_start, restore, prepare_data
+from napari_unet3d.training.resume import RunStart, prepare_data, resolve_start, restore
 from napari_unet3d.training.resume_state import volumes_of
 from napari_unet3d.training.run_folder import RunFolder
 from napari_unet3d.training.run_lock import locked
@@ -75,7 +75,7 @@ def train(
     ------
     TrainEvent
         One `RunStarted`, a `StepFinished` per step, a `Pace` now and then, a `Validating` per part of an evaluation,
-        an `EpochFinished` per epoch, `PredictionsKept` after it when the run is watched, notices, `Working` while
+        an `EpochFinished` per epoch, `SnapshotSaved` after it when the run is watched, notices, `Busy` while
         something takes long, and `TrainingFinished` at the end.
 
     Raises
@@ -144,12 +144,12 @@ def read_split(
         As for `train`.
     config : TrainingConfig
         Part that validates, seed, and what labels mean.
-    shelf : Shelf
+    shelf : MemmapStore
         Where that goes which does not fit into memory.
 
     Yields
     ------
-    Working
+    Busy
         While it takes long.
 
     Returns

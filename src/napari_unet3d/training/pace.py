@@ -64,14 +64,14 @@ class ThroughputMeter:
         return made
 
     def read(self, read: Callable[[], float]) -> float:
-        """Give what `read` gives, and count the time that it takes as work."""
+        """Return what `read` gives, and count the time that it takes as work."""
         asked = self._now()
         loss = read()
         self._seconds += self._now() - asked
         return loss
 
     def report(self, epoch: int) -> Throughput | None:
-        """Give what was measured since the last report, if that is a second ago."""
+        """Return what was measured since the last report, if that is a second ago."""
         now, seconds = self._now(), self._seconds
         if now - self._reported < _SECONDS_BETWEEN or seconds <= 0:
             return None
@@ -81,7 +81,7 @@ class ThroughputMeter:
 
 
 def gpu_memory(device: torch.device) -> int | None:
-    """Give the bytes that this process has taken of a GPU; None for the CPU."""
+    """Return the bytes that this process has taken of a GPU; None for the CPU."""
     match device.type:
         case "cuda":
             return int(torch.cuda.memory_reserved(device))
@@ -118,7 +118,7 @@ class ActiveTimer:
         self._earlier += seconds
 
     def measure(self, events: Generator[E]) -> Iterator[E]:
-        """Give the events of a generator, counting while it works on the next one."""
+        """Return the events of a generator, counting while it works on the next one."""
         with closing(events):
             while True:
                 self._since = self._now()

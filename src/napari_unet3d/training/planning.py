@@ -109,13 +109,13 @@ def _common_spacing(train: Sequence[HasShape], config: TrainingConfig) -> VoxelS
 
 
 def median_voxel_size(samples: Sequence[HasShape]) -> VoxelSize:
-    """Give the median voxel size along z, y, x in µm."""
+    """Return the median voxel size along z, y, x in µm."""
     z, y, x = np.median([sample.voxel_size_um for sample in samples], axis=0).tolist()
     return z, y, x
 
 
 def shape_at(sample: HasShape, spacing_um: VoxelSize | None) -> Shape3D:
-    """Give the shape (z, y, x) of a volume that is brought to a voxel size in µm; its own shape for None."""
+    """Return the shape (z, y, x) of a volume that is brought to a voxel size in µm; its own shape for None."""
     return sample.shape if spacing_um is None else shape_at_spacing(sample.shape, sample.voxel_size_um, spacing_um)
 
 
@@ -186,7 +186,9 @@ def _to_multiple(side: float, stride: int, *, short: bool) -> int:
 
 def check_patch(patch: Shape3D, plan: Plan) -> None:
     """Raise a `UserError` when the network cannot halve a patch (z, y, x) as often as it has to."""
-    for axis, side, stride, least in zip("zyx", patch, plan.total_stride, minimum_shape(plan.total_stride), strict=True):
+    for axis, side, stride, least in zip(
+        "zyx", patch, plan.total_stride, minimum_shape(plan.total_stride), strict=True
+    ):
         if side % stride or side < least:
             below, above = max(least, side // stride * stride), max(least, -(-side // stride) * stride)
             raise UserError(
@@ -196,7 +198,7 @@ def check_patch(patch: Shape3D, plan: Plan) -> None:
 
 
 def smaller_plan(plan: Plan, shapes: Sequence[Shape3D]) -> Plan | None:
-    """Give a plan whose steps take about half the memory: half the batch, then half the longest side of the patch.
+    """Return a plan whose steps take about half the memory: half the batch, then half the longest side of the patch.
 
     Parameters
     ----------
@@ -217,5 +219,5 @@ def smaller_plan(plan: Plan, shapes: Sequence[Shape3D]) -> Plan | None:
 
 
 def largest_shape(shapes: Sequence[Shape3D], plan: Plan) -> Shape3D:
-    """Give the shape (z, y, x) of the largest volume, padded to what the network can halve."""
+    """Return the shape (z, y, x) of the largest volume, padded to what the network can halve."""
     return max((divisible_shape(shape, plan.total_stride, ResizeMode.PAD) for shape in shapes), key=prod)

@@ -34,8 +34,8 @@ from napari_unet3d.data.volume_checks import (
 )
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.receptive_field import separating_gap
-from napari_unet3d.training.background import run_in_background, iterate_in_background
-from napari_unet3d.training.events import Preflight, PreflightEvent, TrainEvent, VolumeChecked, Busy
+from napari_unet3d.training.background import iterate_in_background, run_in_background
+from napari_unet3d.training.events import Busy, Preflight, PreflightEvent, TrainEvent, VolumeChecked
 from napari_unet3d.training.loop import train
 from napari_unet3d.training.resume import resolve_start
 from napari_unet3d.training.step_checks import check_disk, check_step
@@ -65,9 +65,9 @@ def preflight(
     ------
     Finding
         An error makes training impossible, a warning deserves a look, an info is good to know; each says what to do.
-    VolumeExamined
+    VolumeChecked
         After each volume.
-    Working
+    Busy
         While something takes long.
     Preflight
         All findings; always the last event. Nothing that a user can solve is raised.

@@ -19,7 +19,7 @@ from napari_unet3d.model.devices import ComputeDevice, explain_memory_errors
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.training.background import raise_if_cancelled
 from napari_unet3d.training.loading.batches import Batches
-from napari_unet3d.training.loading.gpu_cache import fits_on_gpu, cache_on_gpu
+from napari_unet3d.training.loading.gpu_cache import cache_on_gpu, fits_on_gpu
 from napari_unet3d.training.loading.targets import FULL_DISTANCE
 from napari_unet3d.training.loading.validation import Validation
 from napari_unet3d.training.loading.volumes import PreparedVolume, prepare_volume
@@ -33,7 +33,7 @@ _OWN_MEMORY = torch.device("cpu")
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """What a run works on; made by `make_workload`.
+    """What a run works on; made by `plan_and_prepare`.
 
     Attributes
     ----------
@@ -47,9 +47,9 @@ class TrainingData:
         Batches of the training volumes.
     validation : Validation
         Fixed parts of the validation volumes.
-    facts : TrainingFacts
+    facts : DataStatistics
         Frequencies, class weights and length of the run.
-    shelf : Shelf or None
+    shelf : MemmapStore or None
         Where that lies which does not fit into memory.
     """
 
@@ -62,7 +62,7 @@ class TrainingData:
     shelf: MemmapStore | None = None
 
     def with_less_memory(self) -> TrainingData:
-        """Give the same work with less memory: with volumes in the machine's own, or else with about half per step.
+        """Return the same work with less memory: with volumes in the machine's own, or else with about half per step.
 
         There are as many steps as before; in the second case, each sees less.
 
@@ -83,7 +83,9 @@ class TrainingData:
         return prepare(self.split, self.config, smaller, _OWN_MEMORY, len(self.training), self.shelf)
 
 
-def plan_and_prepare(split: Split, config: TrainingConfig, hardware: ComputeDevice, shelf: MemmapStore | None = None) -> TrainingData:
+def plan_and_prepare(
+    split: Split, config: TrainingConfig, hardware: ComputeDevice, shelf: MemmapStore | None = None
+) -> TrainingData:
     """Plan a run and prepare its volumes.
 
     Raises
@@ -128,7 +130,7 @@ def prepare(
         Where the network is; the volumes come there, too, when they fit beside it.
     n_steps_per_epoch : int
         Length of an epoch; 0 for what settings and volumes say.
-    shelf : Shelf, optional
+    shelf : MemmapStore, optional
         Where that goes which does not fit into memory; without it all stays there.
     """
     with explain_memory_errors():
@@ -138,7 +140,9 @@ def prepare(
             train, val = (cache_on_gpu(volumes, device) for volumes in (train, val))
     # Each worker process would be given volumes on disk as copies in memory.
     alone = shelf is not None and shelf.n_bytes_on_disk > 0
-    training = Batches(train, config.model_copy(update={"workers": 0}) if alone else config, plan, n_steps_per_epoch)
+    training = Batches(
+        train, config.model_copy(update={"num_workers": 0}) if alone else config, plan, n_steps_per_epoch
+    )
     n_voxels = _voxels_per_class(train, plan)
     facts = DataStatistics(
         fractions=_output_fractions(train, n_voxels, plan.task),
@@ -148,7 +152,9 @@ def prepare(
     return TrainingData(config, split, plan, training, Validation(val, plan, config.val_augmentation), facts, shelf)
 
 
-def _ready(samples: Sequence[Sample], config: TrainingConfig, plan: Plan, shelf: MemmapStore | None) -> list[PreparedVolume]:
+def _ready(
+    samples: Sequence[Sample], config: TrainingConfig, plan: Plan, shelf: MemmapStore | None
+) -> list[PreparedVolume]:
     ready = []
     for sample in samples:
         raise_if_cancelled()
@@ -164,7 +170,7 @@ def _voxels_per_class(volumes: list[PreparedVolume], plan: Plan) -> NDArray[np.i
 
 
 def _output_fractions(volumes: list[PreparedVolume], n_voxels: NDArray[np.int64], task: Task) -> tuple[float, ...]:
-    """Give the part of the annotated voxels that each output of the network stands for."""
+    """Return the part of the annotated voxels that each output of the network stands for."""
     total = max(1, int(n_voxels.sum()))
     foreground = float(n_voxels[1:].sum()) / total
     match task:

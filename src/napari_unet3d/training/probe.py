@@ -17,7 +17,7 @@ from napari_unet3d.errors import OutOfMemory
 from napari_unet3d.model.devices import ComputeDevice, TorchState, free_memory
 from napari_unet3d.model.network import training_memory
 from napari_unet3d.model.plan import Plan
-from napari_unet3d.training.optim.learner import Learner, DataStatistics
+from napari_unet3d.training.optim.learner import DataStatistics, Learner
 from napari_unet3d.training.planning import largest_shape, smaller_plan
 
 _USABLE = 0.8  # of the free memory: a viewer, other programs and validation need some, too

@@ -27,7 +27,9 @@ from napari_unet3d.training.resume_state import (
     restore_optimizer,
 )
 
-LENGTH_SETTINGS = frozenset({"epochs", "max_minutes", "patience", "watch"})  # which may differ when a run goes on
+LENGTH_SETTINGS = frozenset(
+    {"epochs", "max_minutes", "patience", "save_snapshots"}
+)  # which may differ when a run goes on
 
 
 @dataclass(frozen=True, slots=True)

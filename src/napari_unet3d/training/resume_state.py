@@ -60,7 +60,7 @@ class RunHeader(BaseModel):
         The settings of the run.
     plan : Plan
         What the run settled; batch and patch may have become smaller on the way.
-    volumes : tuple of VolumeSeen
+    volumes : tuple of VolumeInfo
         The data, by which other data is told apart.
     train_names, val_names : tuple of str
         The split.
@@ -112,7 +112,7 @@ class RunState:
 
     Attributes
     ----------
-    card : RunCard
+    card : RunHeader
         What is text.
     weights : dict of str to Tensor
         State of the network.
@@ -160,13 +160,13 @@ def _volumes_in_words(volumes: Sequence[VolumeInfo]) -> str:
 
 
 def optimizer_groups(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Any], ...]:
-    """Give the numbers of an optimiser's parameter groups, such as rate and decay."""
+    """Return the numbers of an optimiser's parameter groups, such as rate and decay."""
     groups = optimizer.state_dict()["param_groups"]
     return tuple({name: value for name, value in group.items() if name != "params"} for group in groups)
 
 
 def optimizer_moments(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """Give what an optimiser remembers of each parameter, on the CPU; later steps do not change it."""
+    """Return what an optimiser remembers of each parameter, on the CPU; later steps do not change it."""
     return {
         f"{number}.{name}": tensor.detach().cpu().clone()
         for number, memory in optimizer.state_dict()["state"].items()

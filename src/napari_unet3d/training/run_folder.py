@@ -53,7 +53,7 @@ class RunFolder:
         The settings of the run.
     overwrite : bool
         Whether an older run in it may be replaced.
-    earlier : RunCard, optional
+    earlier : RunHeader, optional
         What a run in it has reached, to go on with it.
 
     Raises
@@ -62,7 +62,9 @@ class RunFolder:
         If it holds a run that may not be replaced.
     """
 
-    def __init__(self, path: Path, config: TrainingConfig, *, overwrite: bool, earlier: RunHeader | None = None) -> None:
+    def __init__(
+        self, path: Path, config: TrainingConfig, *, overwrite: bool, earlier: RunHeader | None = None
+    ) -> None:
         self.path, self.model = path, path / MODEL_FILE
         self._config, self._earlier = config, earlier
         self.plan: Plan
@@ -77,7 +79,9 @@ class RunFolder:
                 "choose another run folder, or allow this one to be overwritten."
             )
 
-    def start(self, split: Split, plan: Plan, hardware: ComputeDevice, dataset: str, start_from: Path | None = None) -> None:
+    def start(
+        self, split: Split, plan: Plan, hardware: ComputeDevice, dataset: str, start_from: Path | None = None
+    ) -> None:
         """Write settings and environment, and remove the results of a run that is replaced.
 
         Parameters

@@ -14,7 +14,7 @@ from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.sample import Sample, Shape3D
 from napari_unet3d.data.split import Block, Role
 from napari_unet3d.model.plan import Plan
-from napari_unet3d.runs.snapshot_files import SnapshotPrediction, SnapshotVolume, SnapshotData
+from napari_unet3d.runs.snapshot_files import SnapshotData, SnapshotPrediction, SnapshotVolume
 from napari_unet3d.training.loading.patch_sampler import Tile
 from napari_unet3d.training.loading.targets import IGNORE_INDEX
 from napari_unet3d.training.loading.volumes import PreparedVolume
@@ -53,12 +53,12 @@ class SnapshotGrid:
         self._predicted[place] = True
 
     def prediction(self, plan: Plan) -> SnapshotPrediction:
-        """Give what was predicted, as label values."""
+        """Return what was predicted, as label values."""
         predicted = self._predicted[self._part]
         return SnapshotPrediction(_values(self._labels[self._part], plan), None if predicted.all() else predicted)
 
     def volume(self, plan: Plan) -> SnapshotData:
-        """Give grey values and truth."""
+        """Return grey values and truth."""
         targets = np.asarray(self._ready.targets[0][self._part])
         annotated = targets != IGNORE_INDEX
         labels = _values(np.where(annotated, targets, 0), plan)
@@ -98,7 +98,9 @@ def _place(
     part = valid_region(spaced, ready.shape, fit)
     shape = spaced if fit is ResizeMode.PAD else ready.shape
     filling = spaced if fit is not ResizeMode.RESIZE else ready.shape  # of the box
-    cropped = [(old - new) // 2 for old, new in zip(spaced, shape, strict=True)] if fit is ResizeMode.CROP else [0, 0, 0]
+    cropped = (
+        [(old - new) // 2 for old, new in zip(spaced, shape, strict=True)] if fit is ResizeMode.CROP else [0, 0, 0]
+    )
     steps = [old / new for old, new in zip(sample.shape, filling, strict=True)]
     firsts = [
         (step - 1) / 2 + start * step + corner
@@ -117,7 +119,7 @@ def _place(
 
 
 def _whole_shape(sample: Sample, blocks: Sequence[Block]) -> Shape3D:
-    """Give the shape of the volume that a sample is, or is a block of: its last block ends where it does."""
+    """Return the shape of the volume that a sample is, or is a block of: its last block ends where it does."""
     z, y, x = map(max, zip(sample.shape, *(block.stop_zyx for block in blocks), strict=True))
     return z, y, x
 

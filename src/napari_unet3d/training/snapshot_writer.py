@@ -22,9 +22,9 @@ from napari_unet3d.runs.snapshot_files import (
     SNAPSHOT_FOLDER,
     SnapshotManifest,
     epoch_file,
-    saved_epochs,
     model_file,
     remove_snapshots,
+    saved_epochs,
     write_manifest,
     write_predictions,
     write_volume,
@@ -63,14 +63,14 @@ class SnapshotWriter:
 
         Parameters
         ----------
-        work : Workload
+        work : TrainingData
             Its validation volumes and its plan.
         n_epochs_done : int
             Epochs of earlier sittings; later ones in the folder were begun and left.
 
         Yields
         ------
-        Working
+        Busy
             While large volumes are written.
 
         Raises
@@ -193,7 +193,7 @@ def thinned(epochs: Sequence[int], most: int, best: int, every: int = 1) -> froz
 
 
 def _link(source: Path, target: Path) -> None:
-    """Give a file a second name, which costs nothing; where the disk knows no such links, copy it."""
+    """Return a file a second name, which costs nothing; where the disk knows no such links, copy it."""
     with atomic_write(target, ".part") as beside:
         try:
             os.link(source, beside)

@@ -36,7 +36,7 @@ def check_step(
 
     Parameters
     ----------
-    trains, validates : sequence of VolumeFacts
+    trains, validates : sequence of VolumeStatistics
         The two sides of the split.
     config : TrainingConfig
         All settings.
@@ -83,7 +83,7 @@ def check_patch_size(plan: Plan, volumes: Sequence[VolumeStatistics], config: Tr
     ----------
     plan : Plan
         Strides and voxel size of the run.
-    volumes : sequence of VolumeFacts
+    volumes : sequence of VolumeStatistics
         The training volumes.
     config : TrainingConfig
         The patch.
@@ -142,7 +142,9 @@ def check_memory(
         )
 
 
-def _time(plan: Plan, shapes: Sequence[Shape3D], config: TrainingConfig, hardware: ComputeDevice, n_steps: int) -> Issue:
+def _time(
+    plan: Plan, shapes: Sequence[Shape3D], config: TrainingConfig, hardware: ComputeDevice, n_steps: int
+) -> Issue:
     try:
         probe = measure_step(plan, plan.patch_zyx or largest_shape(shapes, plan), config, hardware)
     except OutOfMemory:

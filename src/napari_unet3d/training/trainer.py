@@ -15,6 +15,7 @@ from napari_unet3d.files import RESUME_FILE
 from napari_unet3d.model.devices import PREFETCH_STEPS, TorchState
 from napari_unet3d.runs.history import EpochRecord
 from napari_unet3d.training.events import (
+    Busy,
     EndReason,
     EpochFinished,
     SnapshotSaved,
@@ -22,7 +23,6 @@ from napari_unet3d.training.events import (
     TrainEvent,
     TrainingFinished,
     Validating,
-    Busy,
 )
 from napari_unet3d.training.loading.batches import Batch
 from napari_unet3d.training.optim.learner import Learner
@@ -51,15 +51,15 @@ class Trainer:
     ----------
     config : TrainingConfig
         The settings.
-    volumes : tuple of VolumeSeen
+    volumes : tuple of VolumeInfo
         The data, by which a resumed run tells other data apart.
     run : RunFolder
         Where results are written, and what the run has reached.
-    work : Workload
+    work : TrainingData
         The volumes; memory may make its plan smaller.
     learner : Learner
         Network and optimiser.
-    settings : TorchSettings
+    settings : TorchState
         Threads and random numbers of the run.
     clock : Clock
         Time that the run has taken, over all its sittings.
@@ -167,7 +167,9 @@ class Trainer:
             return None, None
         while True:
             with suppress(OutOfMemory):
-                scores = yield from validate(epoch, self.learner, self.data.validation, self.torch_state, self.snapshots)
+                scores = yield from validate(
+                    epoch, self.learner, self.data.validation, self.torch_state, self.snapshots
+                )
                 return scores if self.data.split.tells_best else (scores[0], math.nan)
             yield from self._retry_with_less()
 
@@ -189,7 +191,11 @@ class Trainer:
         self.run.plan = self.data.plan
         self.learner.set_plan(self.data.plan)
         is_same = self.data.plan == before.plan
-        words = "the volumes now lie in the machine's own" if is_same else f"each step now sees {self.data.plan.description}"
+        words = (
+            "the volumes now lie in the machine's own"
+            if is_same
+            else f"each step now sees {self.data.plan.description}"
+        )
         yield Notice(f"Memory ran out; {words}.")
         yield from self._prepare_snapshots()  # volumes may be of another shape now
 

@@ -7,7 +7,7 @@ from collections.abc import Generator
 from napari_unet3d.model.devices import TorchState
 from napari_unet3d.training.events import Validating
 from napari_unet3d.training.loading.validation import Validation
-from napari_unet3d.training.optim.learner import Outputs, Learner
+from napari_unet3d.training.optim.learner import Learner, Outputs
 from napari_unet3d.training.optim.losses import predicted_labels
 from napari_unet3d.training.snapshot_writer import SnapshotWriter
 
@@ -27,7 +27,7 @@ def validate(
         Who answers.
     validation : Validation
         Where.
-    settings : TorchSettings
+    settings : TorchState
         Threads of the run.
     watch : Watch, optional
         Takes in the predicted labels.

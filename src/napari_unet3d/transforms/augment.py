@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_unet3d.configs import Augmentation
 from napari_unet3d.data.sample import Shape3D, VoxelSize
-from napari_unet3d.transforms.functional import blur, adjust_gamma, affine, flip_permute
+from napari_unet3d.transforms.functional import adjust_gamma, affine, blur, flip_permute
 
 _PLANES = ((0, 1), (0, 2), (1, 2))
 
@@ -175,7 +175,7 @@ def _planes_words(planes: list[tuple[int, int]]) -> str:
 def _planes_to_turn_in(
     voxel_size_um: VoxelSize, shape_zyx: Shape3D
 ) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """Give the planes with voxels of equal sides, and those among them in which the shape stays at a quarter turn."""
+    """Return the planes with voxels of equal sides, and those among them in which the shape stays at a quarter turn."""
     alike = [plane for plane in _PLANES if _equal(voxel_size_um, plane)]
     return alike, [plane for plane in alike if shape_zyx[plane[0]] == shape_zyx[plane[1]]]
 

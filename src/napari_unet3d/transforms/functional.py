@@ -109,7 +109,7 @@ def blur(image: torch.Tensor, sigma_zyx: Sequence[float]) -> torch.Tensor:
 
 
 def _gaussian_weights(side: int, sigma: float, device: torch.device) -> torch.Tensor:
-    """Give the share (new voxel, old voxel) that each voxel has in each of the blurred ones along an axis."""
+    """Return the share (new voxel, old voxel) that each voxel has in each of the blurred ones along an axis."""
     edges = torch.arange(side + 1, device=device) - 0.5
     edges[0], edges[-1] = -torch.inf, torch.inf  # the outermost voxels go on without end
     below: torch.Tensor = torch.special.ndtr((edges - torch.arange(side, device=device)[:, None]) / sigma)

@@ -73,7 +73,7 @@ def fit_scale(image: NDArray[Any], method: Normalisation) -> IntensityScale:
 
     Returns
     -------
-    GreyScale
+    IntensityScale
         A volume of one single grey value becomes 0 everywhere, except with none.
 
     Raises
@@ -94,7 +94,7 @@ def fit_scale(image: NDArray[Any], method: Normalisation) -> IntensityScale:
 
 
 def normalise(image: NDArray[Any], method: Normalisation) -> NDArray[np.float32]:
-    """Bring the grey values of one volume, shape (z, y, x), to one scale; see `measure_scale`.
+    """Bring the grey values of one volume, shape (z, y, x), to one scale; see `fit_scale`.
 
     Returns
     -------
@@ -104,7 +104,7 @@ def normalise(image: NDArray[Any], method: Normalisation) -> NDArray[np.float32]
     Raises
     ------
     UserError
-        As `measure_scale`.
+        As `fit_scale`.
     """
     return fit_scale(image, method).apply(image)
 

@@ -55,7 +55,7 @@ def _added_before_rounding(stride: int, fit: ResizeMode) -> int:
 
 
 def minimum_shape(total_stride: Shape3D) -> Shape3D:
-    """Give the smallest shape (z, y, x) that leaves 2 voxels per axis at the bottom of the network."""
+    """Return the smallest shape (z, y, x) that leaves 2 voxels per axis at the bottom of the network."""
     z, y, x = (_LEAST_AT_BOTTOM * stride for stride in total_stride)
     return z, y, x
 
@@ -89,7 +89,7 @@ def halve_longest_side(shape: Shape3D, total_stride: Shape3D, least_side: int = 
 
 
 def to_divisible(array: NDArray[Any], shape: Shape3D, mode: ResizeMode, *, is_labels: bool) -> NDArray[Any]:
-    """Bring a volume to the shape that `fitted_shape` gave.
+    """Bring a volume to the shape that `divisible_shape` gave.
 
     Crop keeps the middle and pad adds the same on both sides (at an odd number one more behind). Padding
     mirrors image and labels at the border, which looks like data and keeps them true to each other, where a
@@ -125,14 +125,14 @@ def to_divisible(array: NDArray[Any], shape: Shape3D, mode: ResizeMode, *, is_la
 
 
 def valid_region(shape: Shape3D, fitted: Shape3D, mode: ResizeMode) -> tuple[slice, ...]:
-    """Give the part of a fitted volume that comes from the volume, and not from padding.
+    """Return the part of a fitted volume that comes from the volume, and not from padding.
 
     Parameters
     ----------
     shape : tuple of int
         Shape (z, y, x) of the volume.
     fitted : tuple of int
-        Shape (z, y, x) that `fitted_shape` gave for it.
+        Shape (z, y, x) that `divisible_shape` gave for it.
     fit : Fit
         How it was fitted; a cropped or resized volume has no padding.
     """

@@ -19,12 +19,12 @@ LayerData = tuple[Any, dict[str, Any], str]
 
 
 def synthetic_blobs() -> list[LayerData]:
-    """Give clean blobs, 64³ voxels of 0.5 µm: an image and its labels."""
+    """Return clean blobs, 64³ voxels of 0.5 µm: an image and its labels."""
     return _layers("Synthetic blobs", SyntheticConfig(objects=12, **_SIZE))
 
 
 def synthetic_noisy_blobs() -> list[LayerData]:
-    """Give noisy, blurred blobs that nearly touch, 64³ voxels of 0.5 µm: an image and its labels."""
+    """Return noisy, blurred blobs that nearly touch, 64³ voxels of 0.5 µm: an image and its labels."""
     return _layers("Synthetic noisy blobs", SyntheticConfig(objects=30, difficulty=Difficulty.HARD, **_SIZE))
 
 

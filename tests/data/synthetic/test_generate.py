@@ -20,7 +20,7 @@ SMALL = {
     "objects": 6,
     "noise_scale": (0.05, 0.1),
 }
-NOISY = {"blur_um": 0.8, "photons": 50, "read_noise": 0.02, "uneven_background": 0.2, "background_apply": "add"}
+NOISY = {"blur_um": 0.8, "photon_count": 50, "read_noise": 0.02, "uneven_background": 0.2, "background_apply": "add"}
 
 
 def generated(*, arrays=None, positions=None, **changes) -> VolumeGenerated:
@@ -38,7 +38,7 @@ def assert_bookkeeping(event):
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, NOISY, {"noise_type": "mixed", "touching": 0.5}], ids=["clean", "noisy", "mixed"]
+    "changes", [{}, NOISY, {"noise_type": "mixed", "touching_fraction": 0.5}], ids=["clean", "noisy", "mixed"]
 )
 def test_the_same_seed_gives_the_same_bytes(changes):
     first, again, other = generated(**changes), generated(**changes), generated(**changes, seed=1)

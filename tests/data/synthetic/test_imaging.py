@@ -136,7 +136,7 @@ def test_the_clean_image_is_never_changed():
 
 @pytest.mark.parametrize(
     "effect",
-    [{"blur_um": 1}, {"photons": 5}, {"read_noise": 0.1}, {"uneven_background": 0.1}, {"background_apply": "add"}],
+    [{"blur_um": 1}, {"photon_count": 5}, {"read_noise": 0.1}, {"uneven_background": 0.1}, {"background_apply": "add"}],
 )
 def test_every_effect_counts_as_one(effect):
     assert has_imaging(config(**effect))

@@ -11,8 +11,8 @@ from napari_unet3d.configs import Task, ZeroIs
 from napari_unet3d.data.ground_truth import GroundTruth, decode_labels
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.errors import find as error_objects
-from napari_unet3d.evaluation.errors.find import list_errors, find_errors
-from napari_unet3d.evaluation.errors.types import ErrorKind, SegmentationError, SearchProgress
+from napari_unet3d.evaluation.errors.find import find_errors, list_errors
+from napari_unet3d.evaluation.errors.types import ErrorKind, SearchProgress, SegmentationError
 from napari_unet3d.evaluation.metrics.differences import EXTRA, MISSED, WRONG_CLASS, difference_labels
 from napari_unet3d.evaluation.metrics.instances import score_instances
 

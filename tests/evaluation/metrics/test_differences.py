@@ -48,6 +48,9 @@ def test_what_is_not_annotated_is_no_difference() -> None:
 
 def test_shapes_that_numpy_would_stretch_are_refused() -> None:
     other = np.zeros((4, 2, 3), np.uint8)
-    for compare in (lambda: difference_labels(PREDICTION, GroundTruth(other)), lambda: signed_difference(PREDICTION, other)):
+    for compare in (
+        lambda: difference_labels(PREDICTION, GroundTruth(other)),
+        lambda: signed_difference(PREDICTION, other),
+    ):
         with pytest.raises(UserError, match=r"\(1, 2, 3\)"):
             compare()

@@ -159,7 +159,9 @@ def test_annotating_everything_changes_nothing(data: st.DataObject, shape: tuple
 
 
 def test_the_mean_of_counts_and_thresholds() -> None:
-    mean = mean_instance_scores([score_instances(lines("1122"), lines("3333")), score_instances(lines("12"), lines("12"))])
+    mean = mean_instance_scores(
+        [score_instances(lines("1122"), lines("3333")), score_instances(lines("12"), lines("12"))]
+    )
     assert (mean.n_true, mean.n_predicted, mean.n_split) == (1.5, 2.0, 0.5)
     assert mean.f1 == pytest.approx((2 / 3 + 1) / 2)
     assert mean.ap_at_iou[-1] == 0.5

@@ -44,7 +44,7 @@ def run_in_shell(line, n_threads):
 def train_dock(open_dock, dataset):
     dock = open_dock("Train")
     dock.source.use_folder(dataset)
-    dock.place.folder.value = dataset.parent / "it's a run"
+    dock.run_folder.folder.value = dataset.parent / "it's a run"
     dock.form.value = TrainingConfig(
         epochs=2, val_fraction=0.34, seed=3, patch=(8, 8, 12), steps_per_epoch=3, augmentation="moderate", device="cpu"
     )
@@ -102,9 +102,9 @@ def test_the_unfinished_run_can_be_continued_elsewhere(long_run, open_dock, data
     dock = open_dock("Train")
     with qtbot.waitSignal(long_run.ended, timeout=60_000):
         long_run.stop()
-    assert dock.continue_offer.isVisibleTo(dock)
-    words = shlex.split(copied(dock.continue_offer.copy_button))
-    assert words == ["napari-unet3d", "train", str(dataset), "--run", str(dock.record.run_folder), "--resume"]
+    assert dock.resume_prompt.isVisibleTo(dock)
+    words = shlex.split(copied(dock.resume_prompt.copy_button))
+    assert words == ["napari-unet3d", "train", str(dataset), "--run", str(dock.run.run_folder), "--resume"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="quoted for POSIX shells")
@@ -145,7 +145,7 @@ def test_a_test_set_is_copied_with_the_settings_of_both_forms(predict_dock, tmp_
     dock.target.choose(Target.TEST_SET)
     dock.target.dataset.value = tmp_path / "set"
     dock.forms[Target.TEST_SET].value = EvaluationConfig(tolerance_um=0.5)
-    dock.labels_form.boxes["min_volume_um3"].value = 4.0
+    dock.labels_form.editors["min_volume_um3"].value = 4.0
     assert copied(dock.copy_button) == "what was there before"
     assert "folder for its results" in dock.message.text()
     assert "EvaluationConfig(min_volume_um3=4.0, tolerance_um=0.5)" in copied(dock.copy_button, "python_action")

@@ -215,7 +215,7 @@ def test_a_masked_volume_keeps_mask_and_origin_through_the_viewer(
     mask = np.zeros(sample.shape, bool)
     mask[2:9, 3:14, 4:15] = True
     origin = Provenance(volume="1", subset="train")
-    add_sample(dataset, replace(sample, annotated=mask, origin=origin), Subset.TRAIN)
+    add_sample(dataset, replace(sample, label_mask=mask, provenance=origin), Subset.TRAIN)
     dock = open_dock("Dataset")
     dock.folder.value = dataset
     (row,) = dock.list.findItems("4", Qt.MatchFlag.MatchExactly)
@@ -236,7 +236,7 @@ def test_a_mask_does_not_stay_for_a_volume_without(viewer, ball):
     sample = ball("4")
     mask = np.zeros(sample.shape, bool)
     mask[2] = True
-    show_sample(viewer, replace(sample, annotated=mask))
+    show_sample(viewer, replace(sample, label_mask=mask))
     image, labels = show_sample(viewer, sample)
     assert sample_from_layers(image, labels).label_mask is None
     assert "4 annotated" not in viewer.layers

@@ -62,7 +62,7 @@ def test_a_trained_run_is_evaluated_written_and_opened(trained, choose, qtbot, t
     page, opened = tmp_path / "page.html", []
     suggested = choose(page)
     write(qtbot, dock, part)
-    run = dock.record.run_folder
+    run = dock.run.run_folder
     assert suggested == [str(run / "report.html")]
     assert dock.message.text() == f"The report is in {page}"
     assert "The lowest Dice has &#x27;t&#x27;" in page.read_text(encoding="utf-8")
@@ -78,7 +78,7 @@ def test_without_the_test_set_nothing_is_predicted(trained, choose, qtbot, tmp_p
     choose(tmp_path / "page.html")
     write(qtbot, dock, part)
     assert "was not evaluated" in (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert not (dock.record.run_folder / "evaluation").exists()
+    assert not (dock.run.run_folder / "evaluation").exists()
     close_dock(dock)
     again = open_dock("Train")
     assert again.report.isVisibleTo(again), "the end of the run is shown again"

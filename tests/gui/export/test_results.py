@@ -137,7 +137,7 @@ def test_metrics_follow_the_settings_of_labels(dock, viewer, wait_for_end, choos
     save = dock.results.save.results
     probability = viewer.layers["mine probability"].data
     threshold = round(float(np.quantile(probability, 0.9)), 2)
-    dock.labels_form.boxes["threshold"].native.setValue(threshold)
+    dock.labels_form.editors["threshold"].native.setValue(threshold)
     expected = probability >= threshold
     qtbot.waitUntil(lambda: np.array_equal(viewer.layers["mine prediction"].data > 0, expected))
     choose(tmp_path / "m.json")

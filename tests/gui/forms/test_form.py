@@ -105,7 +105,7 @@ def test_difficulty_sets_its_rows_and_going_back_resets_them(qtbot):
     combo = form.editors["difficulty"].native
     with qtbot.wait_signal(form.changed):
         qtbot.keyClicks(combo, "Hard")
-    assert form.editors["photons"].native.text() == f"{SyntheticConfig(difficulty='hard').photon_count:g}"
+    assert form.editors["photon_count"].native.text() == f"{SyntheticConfig(difficulty='hard').photon_count:g}"
     assert form.value == SyntheticConfig(difficulty="hard", shape=(64, 96, 80))
     assert "changed" in form.section("Imaging").text()
     qtbot.keyClick(combo, Qt.Key.Key_Home)
@@ -128,8 +128,8 @@ def test_reset_brings_the_defaults_back(qtbot):
 
 
 def test_rows_can_be_left_out_and_keep_their_default(qtbot):
-    form = make(qtbot, TrainingConfig, without=("workers",))
-    assert "workers" not in form.editors
+    form = make(qtbot, TrainingConfig, without=("num_workers",))
+    assert "num_workers" not in form.editors
     assert form.value == TrainingConfig()
 
 
@@ -221,14 +221,14 @@ def test_rows_without_a_meaning_are_hidden_and_count_as_their_default(qtbot):
 
 @pytest.mark.parametrize(
     ("patch", "hidden"),
-    [(("auto",), set()), (("whole",), {"foreground_share"}), ((16, 32, 64), {"fit", "shuffle"})],
+    [(("auto",), set()), (("whole",), {"foreground_fraction"}), ((16, 32, 64), {"resize_mode", "shuffle"})],
 )
 def test_patches_and_whole_volumes_have_rows_of_their_own(qtbot, patch, hidden):
     form = make(qtbot, TrainingConfig)
     for group in form._sections:
         form.section(group).expand(False)
     form.value = TrainingConfig(patch=patch)
-    assert {"foreground_share", "fit", "shuffle", "steps_per_epoch"} - shown(form) == hidden
+    assert {"foreground_fraction", "resize_mode", "shuffle", "steps_per_epoch"} - shown(form) == hidden
     assert form.value.patch == patch
 
 
@@ -242,7 +242,7 @@ def test_numbers_begin_with_something_sensible_when_they_are_chosen(qtbot):
 
 def test_zero_is_shown_in_words(qtbot):
     form = make(qtbot, TrainingConfig)
-    words = {"batch_size": "auto", "steps_per_epoch": "auto", "ema": "off", "clip_gradient": "off"}
+    words = {"batch_size": "auto", "steps_per_epoch": "auto", "ema_decay": "off", "max_grad_norm": "off"}
     form.value = TrainingConfig(max_grad_norm=0)
     assert {name: form.editors[name].native.text() for name in words} == words
     assert form.editors["max_minutes"].native.text() == "no limit"

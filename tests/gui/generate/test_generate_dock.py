@@ -63,14 +63,14 @@ def test_preview_shows_image_and_labels_and_updates_them(viewer, dock, qtbot, wa
 
 
 def test_too_many_objects_are_said_with_both_numbers(dock, qtbot, wait_for_end):
-    dock.form.boxes["objects"].value = 500
+    dock.form.editors["objects"].value = 500
     wait_for_end(dock, click(qtbot, dock.preview_button))
     assert "of 500 objects" in dock.message.text()
     assert dock.message.kind == "warning"
 
 
 def test_settings_that_do_not_go_together_are_said_and_nothing_starts(dock, qtbot):
-    dock.form.boxes["object_shape_min"].value = (9, 9, 9)
+    dock.form.editors["object_shape_min"].value = (9, 9, 9)
     click(qtbot, dock.preview_button)()
     assert dock.jobs.latest("generate") is None
     assert dock.message.kind == "error"
@@ -99,7 +99,11 @@ def test_dataset_is_written_and_the_next_step_offered(viewer, dock, qtbot, wait_
     job = wait_for_end(dock, click(qtbot, dock.run_bar.start_button))
     assert job.message is None
     pairs = list_pairs(tmp_path / "data")
-    assert [(pair.subset, pair.name) for pair in pairs] == [(Subset.TRAIN, "1"), (Subset.TRAIN, "2"), (Subset.TEST, "3")]
+    assert [(pair.subset, pair.name) for pair in pairs] == [
+        (Subset.TRAIN, "1"),
+        (Subset.TRAIN, "2"),
+        (Subset.TEST, "3"),
+    ]
     sample = read_pair(pairs[0])
     assert sample.shape == (20, 24, 28)
     assert sample.voxel_size_um == pytest.approx((2, 1, 0.5))
@@ -123,7 +127,7 @@ def test_writing_over_a_dataset_asks_first(dock, qtbot, wait_for_end, tmp_path):
     wait_for_end(dock, click(qtbot, dock.run_bar.start_button))
     written = tmp_path / "train" / "images" / "1.tif"
     before = written.read_bytes()
-    dock.form.boxes["seed"].value = 99
+    dock.form.editors["seed"].value = 99
 
     asked = answer(QMessageBox.StandardButton.Cancel)
     click(qtbot, dock.run_bar.start_button)()
@@ -150,7 +154,7 @@ def test_objects_and_positions_come_from_layers(viewer, dock, qtbot, wait_for_en
     brick[2:6, 2:6, 2:6] = 1
     viewer.add_labels(brick, name="brick")
     viewer.add_points([[20, 12, 7]], name="place", scale=(1, 1, 1), units=("um",) * 3)  # voxel (10, 12, 14)
-    dock.form.boxes["rotation_degrees"].value = (0.0, 0.0)
+    dock.form.editors["rotation_degrees"].value = (0.0, 0.0)
     for box, name in ((dock.objects_layer, "brick"), (dock.positions_layer, "place")):
         box.value = viewer.layers[name]
     job = wait_for_end(dock, click(qtbot, dock.preview_button))
@@ -175,7 +179,7 @@ def test_reopened_dock_shows_the_running_job(viewer, dock, qtbot, close_dock):
 
 
 def test_settings_come_back_with_the_dock(viewer, dock, close_dock):
-    dock.form.boxes["objects"].value = 17
+    dock.form.editors["objects"].value = 17
     close_dock(dock)
     _, again = viewer.window.add_plugin_dock_widget("napari-unet3d", "Generate data")
     assert again.form.value == SyntheticConfig(**{**SMALL, "objects": 17})

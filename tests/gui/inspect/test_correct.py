@@ -13,8 +13,9 @@ from qtpy.QtWidgets import QApplication, QMessageBox
 from napari_unet3d.configs import CorrectionConfig, UneditedRegions
 from napari_unet3d.data.dataset import Subset, add_sample, list_pairs, read_samples
 from napari_unet3d.data.sample import Sample
+from napari_unet3d.session.origin import VolumeOrigin
 from napari_unet3d.widgets.inspect.error_model import ErrorList
-from napari_unet3d.widgets.viewer.layer_metadata import VolumeOrigin, mark_origin
+from napari_unet3d.widgets.viewer.layer_metadata import mark_origin
 
 VOXEL = (2.0, 1.0, 0.5)
 SHAPE = (20, 24, 30)
@@ -217,7 +218,7 @@ def test_corrections_become_a_training_volume_and_go_again_to_the_last_byte(dock
     assert sample.image.dtype == np.uint16
     assert 0 < sample.label_mask.mean() < 1
     story = json.loads((dataset / "train/annotated/v corrected.json").read_text())
-    assert (story["volume"], story["part"], story["elsewhere"]) == ("v", "", "not-annotated")
+    assert (story["volume"], story["part"], story["unedited_regions"]) == ("v", "", "not-annotated")
     assert [(place["kind"], place["taken"]) for place in story["places"]] == [("missed", "truth")]
     assert not dock.train_on.add_button.isEnabled()
 
@@ -292,7 +293,7 @@ def test_a_volume_that_is_known_to_come_from_the_test_part_is_asked_about(
     open_dock, volume, viewer, dataset, tmp_path, answer, wait_for_job, wait_for_end, is_elsewhere
 ):
     """Though its grey values were changed, and only when it is of the dataset that it is to be added to."""
-    folder = tmp_path / "elsewhere" if is_elsewhere else dataset
+    folder = tmp_path / "unedited_regions" if is_elsewhere else dataset
     mark_origin([viewer.layers["v prediction"]], VolumeOrigin("v", dataset=folder, subset=Subset.TEST))
     dock = open_dock("Inspect")
     dock.tolerance_box.setValue(0)

@@ -14,7 +14,8 @@ from napari_unet3d.configs import PredictionConfig, TrainingConfig
 from napari_unet3d.data.dataset import Subset, add_sample, list_pairs
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.model.checkpoint import load_checkpoint
-from napari_unet3d.widgets.viewer.layer_metadata import VolumeOrigin, mark_origin
+from napari_unet3d.session.origin import VolumeOrigin
+from napari_unet3d.widgets.viewer.layer_metadata import mark_origin
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLineEdit
 
+from napari_unet3d.session.origin import VolumeOrigin
 from napari_unet3d.widgets.inspect.error_model import ErrorList
-from napari_unet3d.widgets.viewer.layer_metadata import VolumeOrigin, mark_origin
+from napari_unet3d.widgets.viewer.layer_metadata import mark_origin
 
 
 @pytest.fixture

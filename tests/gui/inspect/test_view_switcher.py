@@ -7,8 +7,9 @@ from qtpy.QtTest import QTest
 
 from napari_unet3d.configs import Task
 from napari_unet3d.model.plan import LabelClass, Plan
+from napari_unet3d.session.origin import VolumeOrigin
 from napari_unet3d.widgets.viewer.compat import grid_of, text_of
-from napari_unet3d.widgets.viewer.layer_metadata import VolumeOrigin, mark_origin
+from napari_unet3d.widgets.viewer.layer_metadata import mark_origin
 from napari_unet3d.widgets.viewer.mask_layer import keep_mask
 from napari_unet3d.widgets.viewer.navigation import camera_of
 

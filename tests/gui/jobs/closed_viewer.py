@@ -49,9 +49,9 @@ def main(how: str, dataset: Path, run: Path) -> None:
         make_steps_slow()
     _, dock = viewer.window.add_plugin_dock_widget("napari-unet3d", "Train")
     dock.source.use_folder(dataset)
-    dock.place.folder.value = run
+    dock.run_folder.folder.value = run
     dock.form.value = TrainingConfig(epochs=100_000, val_fraction=0.34)
-    dock.own_process.box.setChecked(how == "child")
+    dock.subprocess_option.box.setChecked(how == "child")
     has_epoch = False
 
     def close():

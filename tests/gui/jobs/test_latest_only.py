@@ -33,7 +33,7 @@ def test_of_many_requests_the_first_and_the_newest_are_run_one_after_the_other(w
     gate, taken = Gate(), []
     with qtbot.wait_signal(work.settled):
         for number in range(10):
-            work.request("Working", lambda number=number: gate.run(number), taken.append)
+            work.request("Busy", lambda number=number: gate.run(number), taken.append)
             assert work.is_busy
         gate.open.set()
     assert taken == gate.began == [0, 9]
@@ -42,12 +42,12 @@ def test_of_many_requests_the_first_and_the_newest_are_run_one_after_the_other(w
 
 def test_what_was_cancelled_is_not_taken_and_the_next_request_is(work, qtbot):
     gate, taken = Gate(), []
-    work.request("Working", lambda: gate.run(1), taken.append)
-    work.request("Working", lambda: gate.run(2), taken.append)
+    work.request("Busy", lambda: gate.run(1), taken.append)
+    work.request("Busy", lambda: gate.run(2), taken.append)
     work.cancel()
     assert not work.is_busy
     with qtbot.wait_signal(work.settled):
-        work.request("Working", lambda: gate.run(3), taken.append)
+        work.request("Busy", lambda: gate.run(3), taken.append)
         gate.open.set()
     assert taken == [3]
 
@@ -56,7 +56,7 @@ def test_a_job_of_another_dock_is_waited_for(work, viewer, qtbot):
     gate, taken = Gate(), []
     jobs_of(viewer).start("labels", "Another dock's", lambda: gate.run(1))
     with qtbot.wait_signal(work.settled):
-        work.request("Working", lambda: gate.run(2), taken.append)
+        work.request("Busy", lambda: gate.run(2), taken.append)
         gate.open.set()
     assert taken == [2]
 
@@ -67,9 +67,9 @@ def test_a_failure_is_told_and_the_next_request_runs(work, qtbot):
         yield
 
     with qtbot.wait_signals([work.failed, work.settled]) as told:
-        work.request("Working", fail, lambda _: None)
+        work.request("Busy", fail, lambda _: None)
     assert told.all_signals_and_args[0].args == ("The disk is full; make room.",)
     taken = []
     with qtbot.wait_signal(work.settled):
-        work.request("Working", lambda: iter([4]), taken.append)
+        work.request("Busy", lambda: iter([4]), taken.append)
     assert taken == [4]

@@ -79,8 +79,8 @@ def test_every_setting_of_labels_is_live(dock, viewer, image, qtbot):
     assert boxes.keys() == PostProcessing.model_fields.keys()
     assert layer.data.max() == 3
     assert dock.results.legend.text() == "3 objects"
-    steps = [("separation_depth", 0.9, 2), ("separation_depth", 0.2, 3), ("min_volume_um3", 3.0, 2)]
-    steps += [("min_volume_um3", 0.0, 3), ("middle_certainty", 0.7, 2), ("middle_certainty", 0.4, 3)]
+    steps = [("seed_prominence", 0.9, 2), ("seed_prominence", 0.2, 3), ("min_volume_um3", 3.0, 2)]
+    steps += [("min_volume_um3", 0.0, 3), ("seed_confidence", 0.7, 2), ("seed_confidence", 0.4, 3)]
     steps += [("threshold", 0.8, 2), ("threshold", 0.95, 0)]
     for name, value, n_objects in steps:
         settle(dock, qtbot, lambda name=name, value=value: boxes[name].native.setValue(value))
@@ -108,7 +108,7 @@ def test_the_newest_settings_win_and_scores_follow(dock, viewer, image, qtbot):
 
     def drag():
         for depth in np.linspace(0.2, 0.95, 40):
-            dock.labels_form.boxes["separation_depth"].native.setValue(float(depth))
+            dock.labels_form.editors["seed_prominence"].native.setValue(float(depth))
 
     settle(dock, qtbot, drag)
     assert 1 <= started.count("labels") <= 2, "of many changes the newest is computed after the running one"
@@ -118,7 +118,7 @@ def test_the_newest_settings_win_and_scores_follow(dock, viewer, image, qtbot):
     qtbot.waitUntil(lambda: table.item(0, headings.index("F1")).text() != "–")
     f1 = score_instances(viewer.layers["mine prediction"].data, painted.data).f1
     assert table.item(0, headings.index("F1")).text() == f"{f1:.3f}"
-    settle(dock, qtbot, lambda: dock.labels_form.boxes["min_volume_um3"].native.setValue(3))
+    settle(dock, qtbot, lambda: dock.labels_form.editors["min_volume_um3"].native.setValue(3))
     assert not viewer.layers["mine difference"].data.any(), "the speck was all that was extra"
     assert not painted.visible, "what is in view stays in view"
 
@@ -167,8 +167,8 @@ def test_a_layer_end_to_end(run_folder, dock, viewer, image, wait_for_end, qtbot
     assert section.isVisibleTo(dock) == section.isExpanded() == is_objects
 
     def change():
-        dock.labels_form.boxes["threshold"].native.setValue(0.41)
-        dock.labels_form.boxes["middle_certainty"].native.setValue(0)
+        dock.labels_form.editors["threshold"].native.setValue(0.41)
+        dock.labels_form.editors["seed_confidence"].native.setValue(0)
 
     settle(dock, qtbot, change)
     np.testing.assert_array_equal(layer.data, predicted_again(dock, layer))
@@ -188,7 +188,7 @@ def test_files_follow_the_settings_when_they_are_shown(run_folder, dock, viewer,
     dock.target.add_files(files)
     job = wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
     assert job.message is None
-    dock.labels_form.boxes["threshold"].native.setValue(0.41)
+    dock.labels_form.editors["threshold"].native.setValue(0.41)
     settle(dock, qtbot, lambda: dock.results.table.cellDoubleClicked.emit(1, 0))
     layer = viewer.layers["vol2 prediction"]
     np.testing.assert_array_equal(layer.data, predicted_again(dock, layer, "vol2"))
@@ -206,7 +206,7 @@ def test_a_test_set_follows_the_settings(run_folder, dock, viewer, wait_for_end,
     job = wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
     assert job.message is None
     first = dock.results.live.shown.outcome.prediction.name
-    settle(dock, qtbot, lambda: dock.labels_form.boxes["threshold"].native.setValue(0.41))
+    settle(dock, qtbot, lambda: dock.labels_form.editors["threshold"].native.setValue(0.41))
     assert "other volumes" in dock.message.text()
     other = {"one": "two", "two": "one"}[first]
     row = dock.results.table.names.index(other)
@@ -225,7 +225,7 @@ def test_a_file_that_was_not_kept_shows_the_labels_of_its_results(dock, viewer, 
     qtbot.waitUntil(lambda: "vol prediction" in viewer.layers, timeout=20_000)
     np.testing.assert_array_equal(viewer.layers["vol prediction"].data, prediction.labels)
     assert "was not kept" in dock.message.text()
-    dock.labels_form.boxes["threshold"].native.setValue(0.95)
+    dock.labels_form.editors["threshold"].native.setValue(0.95)
     assert dock.jobs.latest("labels") is None
     assert not dock.results.annotate_button.isEnabled()
 
@@ -236,8 +236,8 @@ def test_cancel_ends_within_the_tiles(dock, viewer, run_folder, image, qtbot):
     dock.reset_choices()
     dock.target.image.value = viewer.layers["big"]
     dock.model.value = run_folder
-    dock.form.boxes["overlap"].native.setValue(0.9)
-    dock.form.boxes["tta"].value = True
+    dock.form.editors["overlap"].native.setValue(0.9)
+    dock.form.editors["tta"].value = True
     dock.run_bar.start_button.click()
     job = dock.jobs.latest("predict")
     with qtbot.wait_signal(job.progressed, timeout=60_000):

@@ -119,7 +119,7 @@ def test_another_threshold_redraws_without_the_model(dock, viewer, layers, wait_
     job = dock.jobs.latest("predict")
     probability = viewer.layers["mine probability"].data
     threshold = round(float(np.median(probability)), 2)
-    dock.labels_form.boxes["threshold"].native.setValue(threshold)
+    dock.labels_form.editors["threshold"].native.setValue(threshold)
     expected = probability >= threshold
     qtbot.waitUntil(lambda: np.array_equal(on(viewer.layers["mine prediction"].data), expected))
     np.testing.assert_array_equal(on(viewer.layers["mine difference"].data), expected != on(layers[1].data))
@@ -135,7 +135,7 @@ def test_another_threshold_redraws_without_the_model(dock, viewer, layers, wait_
 
 def test_the_uncertainty_lies_in_the_place_of_its_image_and_waits_to_be_shown(dock, viewer, layers, wait_for_end):
     dock.reset_choices()
-    dock.form.boxes["uncertainty"].value = True
+    dock.form.editors["uncertainty"].value = True
     fractions = []
     job = wait_for_end(
         dock,
@@ -218,7 +218,7 @@ def test_a_test_set_shows_its_worst_volume_and_any_other_on_double_click(dock, v
         (lambda dock, path: dock.target.buttons[Target.TEST_SET].click(), "folder of a dataset"),
         (lambda dock, path: setattr(dock.target.image, "value", dock.viewer.layers["flat"]), "2 dimensions"),
         (lambda dock, path: setattr(dock.target.truth, "value", dock.viewer.layers["small"]), "shape"),
-        (lambda dock, path: setattr(dock.form.boxes["device"], "value", "cuda"), "cuda was asked for"),
+        (lambda dock, path: setattr(dock.form.editors["device"], "value", "cuda"), "cuda was asked for"),
     ],
     ids=["no file", "no model file", "no model", "no files", "no dataset", "2D", "wrong truth", "no GPU"],
 )

@@ -154,7 +154,7 @@ def test_new_labels_of_the_same_prediction_do_not_start_again(dock, viewer, imag
     dock.results.show_layer(Comparison(unsure()), image, None)
     go_on(dock, qtbot)
     with qtbot.wait_signal(dock.results.live.relabelled):
-        dock.labels_form.boxes["threshold"].native.setValue(0)
+        dock.labels_form.editors["threshold"].native.setValue(0)
     assert viewer.layers["mine prediction"].data.all()
     go_on(dock, qtbot)
     assert dock.message.text().startswith("Place 2")

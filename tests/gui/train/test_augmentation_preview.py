@@ -50,7 +50,7 @@ def draw(dock, qtbot):
         button.click()
         job = dock.jobs.latest("patches")
         assert job is not None, dock.message.text()
-        assert not dock.looks.augmented.show_button.isEnabled()
+        assert not dock.pre_run.augmented.show_button.isEnabled()
         if job.is_running:
             with qtbot.waitSignal(job.ended, timeout=60_000):
                 pass
@@ -68,7 +68,7 @@ def place_of(number, shape=SHAPE, gap=(0, 2, 2)):
 
 def test_the_patches_of_the_training_lie_in_two_rows(dock, draw, sparse):
     viewer = dock.viewer
-    draw(dock.looks.augmented.show_button)
+    draw(dock.pre_run.augmented.show_button)
     assert [layer.name for layer in viewer.layers] == NAMES
     assert [layer.visible for layer in viewer.layers] == [False, False, True, True]
     image, labels = viewer.layers["augmented patches"], viewer.layers["augmented patches labels"]
@@ -88,32 +88,32 @@ def test_the_patches_of_the_training_lie_in_two_rows(dock, draw, sparse):
 
 def test_the_next_eight_replace_them_in_place(dock, draw, sparse):
     viewer = dock.viewer
-    draw(dock.looks.augmented.show_button)
+    draw(dock.pre_run.augmented.show_button)
     layers = list(viewer.layers)
     viewer.dims.ndisplay = 3
     viewer.scene.camera.zoom = 3.21
-    draw(dock.looks.augmented.more_button)
+    draw(dock.pre_run.augmented.more_button)
     assert list(viewer.layers) == layers
     assert viewer.scene.camera.zoom == 3.21
     *_, expected = augmented_patches(sparse, CONFIG, n_before=8)
     assert np.array_equal(viewer.layers["augmented patches"].data[place_of(5)], expected.patches[5].image)
     assert "Numbers 9 to 16" in dock.message.text()
-    draw(dock.looks.augmented.show_button)
+    draw(dock.pre_run.augmented.show_button)
     assert "The first 8" in dock.message.text()
 
 
 def test_what_was_in_view_comes_back(dock, draw, viewer_image):
     viewer = dock.viewer
     hidden = viewer.add_labels(np.zeros((4, 5, 6), int), name="hidden before", visible=False)
-    draw(dock.looks.augmented.show_button)
+    draw(dock.pre_run.augmented.show_button)
     assert not viewer_image.visible
-    draw(dock.looks.augmented.more_button)
-    dock.looks.augmented.away_button.click()
+    draw(dock.pre_run.augmented.more_button)
+    dock.pre_run.augmented.away_button.click()
     assert list(viewer.layers) == [viewer_image, hidden]
     assert viewer_image.visible
     assert not hidden.visible
-    assert dock.looks.augmented.show_button.text() == "Show augmented patches"
-    assert not dock.looks.augmented.more_button.isVisibleTo(dock)
+    assert dock.pre_run.augmented.show_button.text() == "Show augmented patches"
+    assert not dock.pre_run.augmented.more_button.isVisibleTo(dock)
 
 
 @pytest.fixture
@@ -122,14 +122,14 @@ def viewer_image(dock):
 
 
 def test_no_dock_takes_patches_for_a_volume(dock, draw, viewer_image):
-    draw(dock.looks.augmented.show_button)
+    draw(dock.pre_run.augmented.show_button)
     assert [layer.name for layer in dock.source.image.choices] == ["mine"]
     assert not dock.source.labels.choices
 
 
 def test_grey_is_not_annotated_in_slices_and_clear_in_3d(dock, draw):
     viewer = dock.viewer
-    draw(dock.looks.augmented.show_button)
+    draw(dock.pre_run.augmented.show_button)
     viewer.layers["augmented patches"].visible = False
     labels = viewer.layers["augmented patches labels"]
     labels.data = np.full_like(labels.data, 255)

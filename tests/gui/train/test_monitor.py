@@ -18,10 +18,10 @@ from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.inference.predict import predict
 from napari_unet3d.runs.snapshot_files import (
+    SnapshotData,
+    SnapshotManifest,
     SnapshotPrediction,
     SnapshotVolume,
-    SnapshotManifest,
-    SnapshotData,
     saved_epochs,
     write_manifest,
     write_predictions,
@@ -50,8 +50,8 @@ TRUTH = blob(3)
 def write_epoch(run: Path, epoch: int) -> None:
     rows = [["epoch", "train_loss", "val_loss", "val_dice", "learning_rate", "seconds"]]
     rows += [[n, 1 / n, 1.2 / n, n / 10, 0.01, 1.0] for n in range(1, epoch + 1)]
-    write_predictions(run / "watch", epoch, [SnapshotPrediction(blob(epoch))] * 2, Task.BINARY)
-    (run / "watch" / f"epoch-{epoch:04d}.safetensors").write_bytes(b"model of epoch %d" % epoch)
+    write_predictions(run / "snapshots", epoch, [SnapshotPrediction(blob(epoch))] * 2, Task.BINARY)
+    (run / "snapshots" / f"epoch-{epoch:04d}.safetensors").write_bytes(b"model of epoch %d" % epoch)
     with (run / "history.csv").open("w", newline="") as file:
         csv.writer(file).writerows(rows)
 
@@ -72,8 +72,8 @@ def run(tmp_path: Path) -> Path:
         ),
     )
     for number, card in enumerate(cards):
-        write_volume(folder / "watch", number, SnapshotData(card, image_of(number), GroundTruth(TRUTH)))
-    write_manifest(folder / "watch", SnapshotManifest(task=Task.BINARY, volumes=cards))
+        write_volume(folder / "snapshots", number, SnapshotData(card, image_of(number), GroundTruth(TRUTH)))
+    write_manifest(folder / "snapshots", SnapshotManifest(task=Task.BINARY, volumes=cards))
     for epoch in range(1, N_EPOCHS + 1):
         write_epoch(folder, epoch)
     return folder
@@ -93,7 +93,7 @@ def shown(dock, run, qtbot, viewer):
     """The run, opened, with its newest epoch in view."""
     dock.open_run.open(run)
     qtbot.waitUntil(lambda: "one watched difference" in viewer.layers, timeout=10_000)
-    return dock.watch
+    return dock.monitor
 
 
 def epoch_in_view(viewer, name: str = "one") -> int:
@@ -190,7 +190,7 @@ def test_the_image_layer_that_is_there_is_used(dock, run, viewer, qtbot):
     assert "one watched" in viewer.layers
     assert set(viewer.layers.selection) == {viewer.layers["two"]}
     assert viewer.dims.point == point
-    dock.watch.volume_box.setCurrentIndex(2)
+    dock.monitor.volume_box.setCurrentIndex(2)
     qtbot.waitUntil(lambda: "two watched difference" in viewer.layers, timeout=10_000)
     assert "two watched" not in viewer.layers
     difference = viewer.layers["two watched difference"]
@@ -222,7 +222,7 @@ def test_a_model_is_kept_and_offered(shown, dock, run, viewer, qtbot):
     assert kept.read_bytes() == b"model of epoch 2"
     assert recent_runs()[0] == kept
     assert "epoch 2" in dock.message.text()
-    (run / "watch" / "epoch-0002.safetensors").unlink()
+    (run / "snapshots" / "epoch-0002.safetensors").unlink()
     kept.unlink()
     shown.keep.model_button.click()
     assert dock.message.kind == "error"
@@ -262,7 +262,7 @@ def test_a_run_that_another_process_writes_is_followed(shown, dock, run, viewer,
 
 def test_an_epoch_that_was_left_out_meanwhile_is_passed_over(shown, dock, run, viewer, qtbot):
     wait_for_epoch(qtbot, viewer, 5)
-    (run / "watch" / "epoch-0002.npz").unlink()
+    (run / "snapshots" / "epoch-0002.npz").unlink()
     shown.scrub.go_to(2)
     qtbot.waitUntil(lambda: shown.scrub.epochs == (1, 3, 4, 5), timeout=10_000)
     wait_for_epoch(qtbot, viewer, shown.scrub.epoch)
@@ -285,20 +285,23 @@ def test_another_run_of_the_same_volumes_goes_on_in_the_same_layers(shown, dock,
 
 def test_what_is_wrong_is_said_in_plain_words(dock, run):
     dock.open_run.open(run)
-    assert not dock.watch.hint.isVisibleTo(dock)
+    assert not dock.monitor.hint.isVisibleTo(dock)
     rows = ["epoch,train_loss,val_loss,val_dice,learning_rate,seconds"]
     rows += [f"{n},{1 / n},{1 / n if n <= 18 else n / 300},0.8,0.01,1" for n in range(1, 31)]
     (run / "history.csv").write_text("\n".join(rows))
     dock.open_run.open(run)
-    assert dock.watch.hint.isVisibleTo(dock)
-    assert "learn the training volumes by heart" in dock.watch.hint.text()
-    assert "model of epoch 18" in dock.watch.hint.text()
+    assert dock.monitor.hint.isVisibleTo(dock)
+    assert "learn the training volumes by heart" in dock.monitor.hint.text()
+    assert "model of epoch 18" in dock.monitor.hint.text()
 
 
 def test_how_the_steps_go_is_told(dock, long_run, qtbot):
-    qtbot.waitUntil(lambda: "steps/s" in dock.watch.pace.text(), timeout=20_000)
-    assert "waits for data" in dock.watch.pace.text()
-    assert pace_words(Throughput(1, 2.345, 0.031, 3 * 2**30)) == "2.35 steps/s · waits for data 3% of the time · GPU 3.0 GiB"
+    qtbot.waitUntil(lambda: "steps/s" in dock.monitor.pace.text(), timeout=20_000)
+    assert "waits for data" in dock.monitor.pace.text()
+    assert (
+        pace_words(Throughput(1, 2.345, 0.031, 3 * 2**30))
+        == "2.35 steps/s · waits for data 3% of the time · GPU 3.0 GiB"
+    )
 
 
 @pytest.mark.parametrize("wrong", ["nothing", "damaged"])
@@ -337,7 +340,7 @@ def test_mistakes_are_seen_in_red_and_blue(make_napari_viewer, run, qtbot):
 def test_a_run_is_watched_while_it_goes_on(dock, dataset, viewer, qtbot):
     dock.source.use_folder(dataset)
     dock.form.value = TrainingConfig(epochs=4, val_fraction=0.34, steps_per_epoch=3, learning_rate=0.03)
-    run_folder = dock.place.folder.value
+    run_folder = dock.run_folder.folder.value
     dock.run_bar.start_button.click()
     assert dock.settings_area.is_folded
     job = dock.jobs.running("train")
@@ -345,14 +348,14 @@ def test_a_run_is_watched_while_it_goes_on(dock, dataset, viewer, qtbot):
         pass
     assert job.message is None
     assert not dock.settings_area.is_folded
-    name = dock.record.started.val_names[0]
+    name = dock.run.started.val_names[0]
     qtbot.waitUntil(lambda: f"{name} watched difference" in viewer.layers, timeout=10_000)
-    assert dock.watch.scrub.epochs == saved_epochs(run_folder / "watch") == (1, 2, 3, 4)
+    assert dock.monitor.scrub.epochs == saved_epochs(run_folder / "snapshots") == (1, 2, 3, 4)
     assert len(dock.curves.history.dice) == 4
 
-    dock.watch.scrub.go_to(3)
-    qtbot.waitUntil(dock.watch.keep.layer_button.isEnabled, timeout=10_000)
-    dock.watch.keep.model_button.click()
+    dock.monitor.scrub.go_to(3)
+    qtbot.waitUntil(dock.monitor.keep.layer_button.isEnabled, timeout=10_000)
+    dock.monitor.keep.model_button.click()
     kept = run_folder / "kept" / "epoch-0003.safetensors"
     image = viewer.layers[f"{name} watched"]
     sample = Sample(name, image.data, None, (2.0, 1.0, 1.0))
@@ -371,12 +374,12 @@ def test_a_run_is_watched_while_it_goes_on(dock, dataset, viewer, qtbot):
 def test_a_run_in_a_process_of_its_own_is_watched(dock, dataset, viewer, wait_for_end, qtbot):
     dock.source.use_folder(dataset)
     dock.form.value = TrainingConfig(epochs=2, val_fraction=0.34, steps_per_epoch=1, device="cpu")
-    dock.own_process.box.click()
+    dock.subprocess_option.box.click()
     job = wait_for_end(dock, dock.run_bar.start_button.click, 90_000)
     assert job.message is None
-    name = dock.record.started.val_names[0]
+    name = dock.run.started.val_names[0]
     qtbot.waitUntil(lambda: f"{name} watched difference" in viewer.layers, timeout=10_000)
-    assert dock.watch.scrub.epochs == (1, 2)
+    assert dock.monitor.scrub.epochs == (1, 2)
 
 
 def test_layers_that_train_are_watched_in_their_place(dock, ball, viewer, qtbot, wait_for_end):
@@ -391,15 +394,15 @@ def test_layers_that_train_are_watched_in_their_place(dock, ball, viewer, qtbot,
         dock.source.add_button.click()
     dock.form.value = TrainingConfig(epochs=2, val_fraction=0.5, steps_per_epoch=1)
     wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
-    name = dock.record.started.val_names[0]
+    name = dock.run.started.val_names[0]
     other = "second" if name == "first" else "first"
     qtbot.waitUntil(lambda: f"{name} watched difference" in viewer.layers, timeout=10_000)
     assert f"{name} watched" not in viewer.layers, "the image is there already"
     assert not viewer.layers[f"{name} labels"].visible, "they would cover the mistakes"
     assert viewer.layers[f"{other} labels"].visible
     viewer.layers[f"{name} labels"].visible = True
-    dock.watch.scrub.go_to(1)
-    qtbot.waitUntil(dock.watch.keep.layer_button.isEnabled, timeout=10_000)
+    dock.monitor.scrub.go_to(1)
+    qtbot.waitUntil(dock.monitor.keep.layer_button.isEnabled, timeout=10_000)
     assert viewer.layers[f"{name} labels"].visible, "what the person shows stays"
 
 

@@ -17,7 +17,7 @@ from napari_unet3d.data.sample import Sample
 from napari_unet3d.display import is_software_renderer
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.checkpoint import load_checkpoint
-from napari_unet3d.session.subprocess_training import SubprocessTraining, find_python, explain_exit
+from napari_unet3d.session.subprocess_training import SubprocessTraining, explain_exit, find_python
 from napari_unet3d.session.training_job import TrainingRequest
 from napari_unet3d.training.events import EpochFinished, StepFinished
 from napari_unet3d.training.run_lock import locked
@@ -37,7 +37,7 @@ def in_a_child(dock, dataset):
     """Set the dock to train on a dataset in a process of its own."""
     dock.source.use_folder(dataset)
     dock.form.value = TrainingConfig(**LONG)
-    dock.own_process.box.click()
+    dock.subprocess_option.box.click()
     return dock
 
 
@@ -59,7 +59,7 @@ def long_child(in_a_child, qtbot):
 
 
 def curves(dock):
-    history = dock.record.history
+    history = dock.run.history
     return [np.stack(series.xy) for series in (history.steps, history.train, history.val)]
 
 
@@ -67,13 +67,13 @@ def test_curves_and_model_are_those_of_the_same_run_in_the_viewer(dock, dataset,
     dock.source.use_folder(dataset)
     seen, weights, words = [], [], []
     for own in (False, True):
-        dock.own_process.box.setChecked(own)
+        dock.subprocess_option.box.setChecked(own)
         dock.form.value = TrainingConfig(**SETTINGS)
         job = wait_for_end(dock, dock.run_bar.start_button.click, 90_000)
         assert job.message is None
         assert "Training is done." in dock.message.text()
         seen.append(curves(dock))
-        weights.append(load_checkpoint(dock.record.run_folder).weights)
+        weights.append(load_checkpoint(dock.run.run_folder).weights)
         words.append(dock.hardware.text())
     assert all(np.array_equal(*series) for series in zip(*seen, strict=True))
     assert len(seen[0][1][0]) == 3
@@ -92,15 +92,15 @@ def test_layers_are_written_exactly_and_trained_on(ball, dock, viewer, wait_for_
         dock.source.labels.value = viewer.layers[f"{name} labels"]
         dock.source.add_button.click()
     dock.form.value = TrainingConfig(**SETTINGS | {"epochs": 2})
-    dock.own_process.box.click()
+    dock.subprocess_option.box.click()
     job = wait_for_end(dock, dock.run_bar.start_button.click, 90_000)
     assert job.message is None, job.message
-    run = dock.record.run_folder
+    run = dock.run.run_folder
     written = read_samples(run / "data")
     assert [sample.name for sample in written] == ["one", "two"]
     assert {sample.voxel_size_um for sample in written} == {(0.3, 1 / 7, 0.1)}
     assert np.array_equal(written[0].image, ball("one").image)
-    assert {*dock.record.started.train_names, *dock.record.started.val_names} == {"one", "two"}
+    assert {*dock.run.started.train_names, *dock.run.started.val_names} == {"one", "two"}
 
 
 def test_a_paused_and_stopped_run_keeps_its_model_and_goes_on(long_child, in_a_child, qtbot, wait_for_end):
@@ -108,7 +108,7 @@ def test_a_paused_and_stopped_run_keeps_its_model_and_goes_on(long_child, in_a_c
     with qtbot.waitSignal(long_child.paused, timeout=20_000):
         dock.run_bar.pause_button.click()
     assert dock.run_bar.pause_button.text() == "Continue"
-    model = dock.record.run_folder / "last.safetensors"
+    model = dock.run.run_folder / "last.safetensors"
     qtbot.wait(300)  # the step that was on its way
     before = model.read_bytes()
     with qtbot.assertNotEmitted(long_child.reported, wait=500):
@@ -124,13 +124,13 @@ def test_a_paused_and_stopped_run_keeps_its_model_and_goes_on(long_child, in_a_c
     assert not child.is_running()
     assert "Stopped after epoch" in dock.message.text()
     n_done = load_checkpoint(model).epoch
-    assert dock.record.n_epochs_done == n_done, "what it told last has arrived"
-    assert dock.continue_offer.isVisibleTo(dock)
-    dock.own_process.box.click()
-    dock.continue_offer.continue_button.click()
+    assert dock.run.n_epochs_done == n_done, "what it told last has arrived"
+    assert dock.resume_prompt.isVisibleTo(dock)
+    dock.subprocess_option.box.click()
+    dock.resume_prompt.continue_button.click()
     again = dock.jobs.running("train")
-    qtbot.waitUntil(lambda: dock.record.started is not None, timeout=60_000)
-    assert len(dock.record.started.history) == n_done
+    qtbot.waitUntil(lambda: dock.run.started is not None, timeout=60_000)
+    assert len(dock.run.started.history) == n_done
     with qtbot.waitSignal(again.ended, timeout=20_000):
         again.stop()
 
@@ -162,11 +162,11 @@ def test_bad_layers_are_explained_and_leave_nothing_behind(ball, dock, viewer, w
     viewer.add_image(volume.image)
     viewer.add_labels(np.zeros_like(volume.labels))
     dock.source.layers_button.click()
-    dock.own_process.box.click()
+    dock.subprocess_option.box.click()
     job = wait_for_end(dock, dock.run_bar.start_button.click, 90_000)
     assert dock.message.kind == "error"
     assert "foreground" in job.message
-    assert not dock.record.run_folder.exists()
+    assert not dock.run.run_folder.exists()
 
 
 def test_a_folder_of_another_training_is_refused_and_left_as_it_is(ball, tmp_path):
@@ -206,10 +206,10 @@ def test_opengl_is_asked_for_its_name_once_the_dock_is_seen(make_napari_viewer, 
     viewer = make_napari_viewer(show=True)
     viewer.add_image(np.random.default_rng(0).random((8, 9, 10)))
     _, dock = viewer.window.add_plugin_dock_widget("napari-unet3d", "Train")
-    qtbot.waitUntil(lambda: dock.own_process.hint.text() != "", timeout=20_000)
+    qtbot.waitUntil(lambda: dock.subprocess_option.hint.text() != "", timeout=20_000)
     name = renderer()
     assert name
-    assert dock.own_process.hint.isVisibleTo(dock) is is_software_renderer(name)
+    assert dock.subprocess_option.hint.isVisibleTo(dock) is is_software_renderer(name)
     assert viewer.screenshot(flash=False)[..., :3].std() > 1, "the canvas is drawn as before"
 
 

@@ -30,13 +30,13 @@ def empty_volume(ball, dataset):
 @pytest.fixture
 def check(dock, qtbot):
     def _check():
-        dock.looks.check_button.click()
+        dock.pre_run.check_button.click()
         job = dock.jobs.latest("check")
-        assert not dock.looks.check_button.isEnabled()
+        assert not dock.pre_run.check_button.isEnabled()
         if job.is_running:
             with qtbot.waitSignal(job.ended, timeout=60_000):
                 pass
-        assert dock.looks.check_button.text() == "Check"
+        assert dock.pre_run.check_button.text() == "Check"
         return dock.findChild(FindingsWindow)
 
     return _check
@@ -70,17 +70,17 @@ def test_the_summary_is_of_the_network_of_the_model_to_start_from(dock, wait_for
     dock.form.value = TrainingConfig(epochs=1, val_fraction=0.34, preset="xsmall")
     wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
     dock.form.value = TrainingConfig(epochs=1, val_fraction=0.34, preset="xxsmall")
-    dock.place.start_from.value = dock.record.run_folder
-    dock.looks.summary_button.click()
+    dock.run_folder.start_from.value = dock.run.run_folder
+    dock.pre_run.summary_button.click()
     with qtbot.waitSignal(dock.jobs.latest("summary").reported, timeout=60_000) as told:
         pass
     dock.findChild(SummaryWindow).close()
-    assert told.args[0].n_parameters == dock.record.started.n_parameters
+    assert told.args[0].n_parameters == dock.run.started.n_parameters
 
 
 def test_check_says_what_is_missing(open_dock):
     dock = open_dock("Train")
-    dock.looks.check_button.click()
+    dock.pre_run.check_button.click()
     assert dock.message.kind == "error"
     assert "choose the folder of a dataset" in dock.message.text().lower()
     assert dock.jobs.latest("check") is None
@@ -109,7 +109,7 @@ def test_errors_of_the_check_stop_the_training_before_anything_is_written(dock, 
     for number in (1, 3):
         (dataset / f"train/labels/{number}.tif").unlink()
         np.save(dataset / f"train/labels/{number}.npy", np.zeros((16, 18, 21), np.uint8))
-    folder = dock.place.folder.value
+    folder = dock.run_folder.folder.value
     wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
     assert dock.message.kind == "error"
     assert dock.message.text().count("(16, 18, 21)") == 2, "all of them, not the first one only"

@@ -45,19 +45,19 @@ def test_how_far_a_run_has_come_is_told_without_torch(left_run):
 
 def test_a_left_run_is_offered_and_goes_on_to_its_end(left_run, dataset, open_dock, wait_for_end):
     dock = open_dock("Train")
-    assert dock.continue_offer.isVisibleTo(dock)
-    assert not dock.sample_offer.isVisibleTo(dock), "one offer at a time"
-    assert "2 of 4 epochs are done in 'left'" in dock.continue_offer.words.text()
-    assert "'my dataset'" in dock.continue_offer.words.text()
+    assert dock.resume_prompt.isVisibleTo(dock)
+    assert not dock.sample_prompt.isVisibleTo(dock), "one offer at a time"
+    assert "2 of 4 epochs are done in 'left'" in dock.resume_prompt.words.text()
+    assert "'my dataset'" in dock.resume_prompt.words.text()
     dock.form.value = TrainingConfig(epochs=9, preset="small")  # those of the run count, not these
-    job = wait_for_end(dock, dock.continue_offer.continue_button.click, 60_000)
+    job = wait_for_end(dock, dock.resume_prompt.continue_button.click, 60_000)
     assert job.message is None
-    assert dock.record.run_folder == left_run
+    assert dock.run.run_folder == left_run
     assert dock.source.dataset == dataset
     assert "Training is done." in dock.message.text()
     epochs, _ = dock.curves.history.val.xy
     assert epochs.tolist() == [1, 2, 3, 4], "the curve begins where the run began"
-    assert not dock.continue_offer.isVisibleTo(dock)
+    assert not dock.resume_prompt.isVisibleTo(dock)
     assert unfinished_run() is None
 
     straight = left_run.parent / "straight"
@@ -68,20 +68,20 @@ def test_a_left_run_is_offered_and_goes_on_to_its_end(left_run, dataset, open_do
 
 def test_a_run_that_is_stopped_is_offered_in_the_same_dock(long_run, viewer, qtbot):
     dock = viewer.window.dock_widgets["Train (napari-unet3d)"]
-    assert not dock.continue_offer.isVisibleTo(dock)
+    assert not dock.resume_prompt.isVisibleTo(dock)
     assert unfinished_run() is None, "it is going on"
     with qtbot.waitSignal(long_run.ended, timeout=20_000):
         dock.run_bar.stop_button.click()
-    assert dock.continue_offer.isVisibleTo(dock)
-    n_done = dock.continue_offer.run.progress.n_done
-    assert n_done == dock.record.n_epochs_done
-    dock.continue_offer.continue_button.click()
+    assert dock.resume_prompt.isVisibleTo(dock)
+    n_done = dock.resume_prompt.run.progress.n_done
+    assert n_done == dock.run.n_epochs_done
+    dock.resume_prompt.continue_button.click()
     again = dock.jobs.running("train")
     viewer.add_labels(np.zeros((4, 5, 6), np.uint8))
-    assert not dock.continue_offer.isVisibleTo(dock), "it goes on"
-    qtbot.waitUntil(lambda: dock.record.started is not None, timeout=60_000)
-    assert dock.record.n_epochs_done >= n_done
-    assert len(dock.record.started.history) == n_done
+    assert not dock.resume_prompt.isVisibleTo(dock), "it goes on"
+    qtbot.waitUntil(lambda: dock.run.started is not None, timeout=60_000)
+    assert dock.run.n_epochs_done >= n_done
+    assert len(dock.run.started.history) == n_done
     with qtbot.waitSignal(again.ended, timeout=20_000):
         again.stop()
     assert "Stopped after epoch" in dock.message.text()
@@ -95,13 +95,13 @@ def test_a_killed_run_is_offered_and_one_of_a_living_process_is_not(left_run, op
     save_preference("last-training", note | {"process": [me.pid, me.create_time()]})
     assert unfinished_run() is None
     dock = open_dock("Train")
-    assert not dock.continue_offer.isVisibleTo(dock)
+    assert not dock.resume_prompt.isVisibleTo(dock)
 
 
 def test_not_now_is_asked_again_in_the_next_session(left_run, viewer, open_dock):
     dock = open_dock("Train")
-    dock.continue_offer.later_button.click()
-    assert not dock.continue_offer.isVisibleTo(dock)
+    dock.resume_prompt.later_button.click()
+    assert not dock.resume_prompt.isVisibleTo(dock)
     again = TrainDock(viewer)
     viewer.window.add_dock_widget(again, name="again")
     assert again.resume_prompt.isVisibleTo(again)
@@ -136,11 +136,11 @@ def test_a_run_on_other_layers_is_refused_with_the_reason(ball, tmp_path, viewer
     viewer.add_image(volumes[0].image, name="other")
     viewer.add_labels(volumes[0].labels)
     dock = open_dock("Train")
-    assert "layers" in dock.continue_offer.words.text()
-    wait_for_end(dock, dock.continue_offer.continue_button.click, 60_000)
+    assert "layers" in dock.resume_prompt.words.text()
+    wait_for_end(dock, dock.resume_prompt.continue_button.click, 60_000)
     assert dock.message.kind == "error"
     assert "was trained on 'one' (16, 18, 20), 'second'" in dock.message.text()
-    assert dock.continue_offer.isVisibleTo(dock), "it can be tried again with the right ones"
+    assert dock.resume_prompt.isVisibleTo(dock), "it can be tried again with the right ones"
 
 
 def test_training_starts_from_a_model_and_takes_its_network(left_run, dataset, open_dock, wait_for_end):
@@ -149,21 +149,21 @@ def test_training_starts_from_a_model_and_takes_its_network(left_run, dataset, o
     dock.form.value = TrainingConfig(
         epochs=1, preset="small", learning_rate=1e-8, val_fraction=0.34, lr_schedule="constant"
     )
-    dock.place.start_from.value = left_run
-    assert not any(dock.form.boxes[name].native.isEnabled() for name in (*NETWORK_SETTINGS, "normalisation"))
+    dock.run_folder.start_from.value = left_run
+    assert not any(dock.form.editors[name].native.isEnabled() for name in (*NETWORK_SETTINGS, "normalisation"))
     wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
     assert "Training is done." in dock.message.text()
-    before, after = load_checkpoint(left_run), load_checkpoint(dock.record.run_folder)
+    before, after = load_checkpoint(left_run), load_checkpoint(dock.run.run_folder)
     assert after.config.preset is before.config.preset
     assert all(np.allclose(after.weights[name], before.weights[name], atol=1e-4) for name in before.weights)
-    dock.place.start_from.line.setText("")
-    assert dock.form.boxes["preset"].native.isEnabled()
+    dock.run_folder.start_from.line.setText("")
+    assert dock.form.editors["preset"].native.isEnabled()
 
 
 def test_a_model_that_is_none_is_explained(dataset, open_dock, wait_for_end, tmp_path):
     dock = open_dock("Train")
     dock.source.use_folder(dataset)
-    dock.place.start_from.value = tmp_path / "nothing.safetensors"
+    dock.run_folder.start_from.value = tmp_path / "nothing.safetensors"
     wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
     assert dock.message.kind == "error"
     assert "nothing.safetensors" in dock.message.text()

@@ -37,21 +37,21 @@ def test_opening_the_dock_loads_no_torch(dock):
 def test_training_on_a_dataset_writes_the_run_beside_it(dock, dataset, wait_for_end):
     dock.source.use_folder(dataset)
     assert dock.source.found.text() == "3 training, 0 test volumes"
-    assert not dock.sample_offer.isVisibleTo(dock)
-    run_folder = dock.place.folder.value
+    assert not dock.sample_prompt.isVisibleTo(dock)
+    run_folder = dock.run_folder.folder.value
     assert run_folder.parent == dataset.parent / "runs"
     settings(dock, val_fraction=0.34)
     job = wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
     assert job.message is None
     assert (run_folder / "model.safetensors").is_file()
-    assert json.loads((run_folder / "config.json").read_text())["workers"] == 0
+    assert json.loads((run_folder / "config.json").read_text())["num_workers"] == 0
     assert "2 training, 1 validation volume" in dock.hardware.text()
     assert "CPU" in dock.hardware.text() or "fp" in dock.hardware.text()
     assert dock.status.text().startswith("Epoch 2 of 2")
     assert "Training is done." in dock.message.text()
     assert dock.model_actions.predict_button.isVisibleTo(dock)
     assert recent_runs() == [run_folder]
-    assert dock.place.folder.value != run_folder, "a second run must not fall on the first"
+    assert dock.run_folder.folder.value != run_folder, "a second run must not fall on the first"
     assert len(dock.curves.history.val) == 2
 
 
@@ -69,7 +69,7 @@ def test_training_on_two_pairs_of_layers(ball, dock, viewer, wait_for_end):
     settings(dock, val_fraction=0.5)
     job = wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
     assert job.message is None, job.message
-    assert {*dock.record.started.train_names, *dock.record.started.val_names} == {"one", "second"}
+    assert {*dock.run.started.train_names, *dock.run.started.val_names} == {"one", "second"}
 
 
 def test_a_pair_goes_with_its_layer(ball, dock, viewer):
@@ -90,7 +90,7 @@ def test_layers_are_chosen_when_only_they_are_there(ball, viewer, open_dock):
     viewer.add_labels(volume.labels)
     dock = open_dock("Train")
     assert dock.source.from_layers
-    assert not dock.sample_offer.isVisibleTo(dock)
+    assert not dock.sample_prompt.isVisibleTo(dock)
 
 
 def test_one_volume_too_small_for_validation_trains_and_says_so(ball, dock, viewer, wait_for_end):
@@ -148,7 +148,7 @@ def test_a_second_run_is_refused_while_one_runs(dock, long_run):
 
 
 def test_a_reopened_dock_shows_the_running_job_and_its_curve(dock, viewer, long_run, qtbot):
-    record = dock.record
+    record = dock.run
     again = TrainDock(viewer)
     viewer.window.add_dock_widget(again, name="again")
     assert again.run is record
@@ -171,7 +171,7 @@ def test_closing_the_viewer_ends_the_training(dock, viewer, long_run, qtbot):
 
 def test_the_summary_names_parameters_and_memory(dock, dataset, qtbot):
     dock.source.use_folder(dataset)
-    dock.looks.summary_button.click()
+    dock.pre_run.summary_button.click()
     job = dock.jobs.latest("summary")
     if job.is_running:
         with qtbot.waitSignal(job.ended, timeout=60_000):

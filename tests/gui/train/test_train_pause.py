@@ -36,7 +36,7 @@ def test_a_paused_run_can_be_stopped_and_keeps_its_model(paused, dock, qtbot):
     with qtbot.waitSignal(paused.ended, timeout=20_000):
         dock.run_bar.stop_button.click()
     assert "Stopped after epoch" in dock.message.text()
-    assert (dock.record.run_folder / "model.safetensors").is_file()
+    assert (dock.run.run_folder / "model.safetensors").is_file()
     assert not dock.run_bar.pause_button.isVisibleTo(dock)
 
 

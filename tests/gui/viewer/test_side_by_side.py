@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_unet3d.widgets.viewer.compat import grid_of, text_of
-from napari_unet3d.widgets.viewer.layers import show_difference, show_crop
+from napari_unet3d.widgets.viewer.layers import show_crop, show_difference
 from napari_unet3d.widgets.viewer.navigation import camera_of
 from napari_unet3d.widgets.viewer.side_by_side import Arrangement, Cell, SideBySide
 

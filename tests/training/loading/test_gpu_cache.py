@@ -15,7 +15,7 @@ from napari_unet3d.data.split import Split
 from napari_unet3d.model.network import training_memory
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.training.loading.batches import Batches
-from napari_unet3d.training.loading.gpu_cache import bytes_of, fits_on_gpu, room_for_volumes, cache_on_gpu
+from napari_unet3d.training.loading.gpu_cache import bytes_of, cache_on_gpu, fits_on_gpu, room_for_volumes
 from napari_unet3d.training.loading.validation import Validation
 from napari_unet3d.training.loading.volumes import PreparedVolume, prepare_volume
 from napari_unet3d.training.prepare import prepare
@@ -32,7 +32,7 @@ def ready_volumes(plan: Plan = PLAN, **settings: Any) -> tuple[list[PreparedVolu
 
 @pytest.mark.parametrize("method", Normalisation)
 @pytest.mark.parametrize(
-    "number_type", ["?", "u1", "i1", "u2", ">u2", "i2", "u4", "i4", ">i4", "i8", "f2", "f4", ">f4", "f8"]
+    "label_dtype", ["?", "u1", "i1", "u2", ">u2", "i2", "u4", "i4", ">i4", "i8", "f2", "f4", ">f4", "f8"]
 )
 def test_parts_are_the_same_to_the_last_bit(number_type: str, method: Normalisation) -> None:
     noise = np.random.default_rng(0).normal(60, 20, SHAPE)

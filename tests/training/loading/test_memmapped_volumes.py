@@ -30,12 +30,14 @@ def config(**values: Any) -> TrainingConfig:
 
 
 @pytest.mark.parametrize(
-    "settings", [{"patch": (16, 12, 20), "task": "objects"}, {"patch": "whole", "workers": 2}], ids=["patches", "whole"]
+    "settings",
+    [{"patch": (16, 12, 20), "task": "objects"}, {"patch": "whole", "num_workers": 2}],
+    ids=["patches", "whole"],
 )
 def test_the_model_is_the_same(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
 ) -> None:
-    list(train(dataset, tmp_path / "memory", config(**{**settings, "workers": 0})))
+    list(train(dataset, tmp_path / "memory", config(**{**settings, "num_workers": 0})))
     monkeypatch.setattr("napari_unet3d.data.memmap._SHARE_OF_MEMORY", 0)  # nothing fits into memory any more
 
     events = []

@@ -19,7 +19,9 @@ def test_tiles_cover_every_voxel_and_count_it_once(shape, data):
         box = tuple(slice(start, start + side) for start, side in zip(tile.start, patch, strict=True))
         assert covered[box].shape == patch
         covered[box] += 1
-        fresh = tuple(slice(s + f, s + side) for s, f, side in zip(tile.start, tile.first_uncovered, patch, strict=True))
+        fresh = tuple(
+            slice(s + f, s + side) for s, f, side in zip(tile.start, tile.first_uncovered, patch, strict=True)
+        )
         counted[fresh] += 1
 
     assert covered.min() >= 1

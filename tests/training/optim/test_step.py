@@ -12,7 +12,7 @@ from napari_unet3d.configs import Device, Loss, Optimizer, Task, TrainingConfig
 from napari_unet3d.model.cpu.shared_slope import SharedSlopePReLU
 from napari_unet3d.model.devices import ComputeDevice, choose_device
 from napari_unet3d.model.plan import LabelClass, Plan
-from napari_unet3d.training.optim.learner import Learner, DataStatistics
+from napari_unet3d.training.optim.learner import DataStatistics, Learner
 from napari_unet3d.training.optim.step import OptimizerStep
 
 HARDWARE = choose_device(Device.CPU)

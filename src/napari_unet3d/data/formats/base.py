@@ -139,7 +139,7 @@ def _gigabytes(n_bytes: int) -> str:
 
 
 def um_per_unit(unit: object) -> float | None:
-    """Give the length of a unit in µm, or None when it is no unit of length that is known.
+    """Return the length of a unit in µm, or None when it is no unit of length that is known.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ def um_per_unit(unit: object) -> float | None:
 
 
 def valid_voxel_size(sizes: Sequence[float | None]) -> VoxelSize | None:
-    """Give three sizes in µm as a voxel size, or None unless each is a positive, finite number."""
+    """Return three sizes in µm as a voxel size, or None unless each is a positive, finite number."""
     known = [float(size) for size in sizes if size is not None and 0 < size < math.inf]
     return (known[0], known[1], known[2]) if len(known) == 3 else None
 

@@ -26,7 +26,7 @@ _SMALLEST_DIVISOR = 1e-6
 
 
 def has_imaging(config: SyntheticConfig) -> bool:
-    """Tell whether these settings do anything to the clean objects."""
+    """Return whether these settings do anything to the clean objects."""
     effects = (config.blur_um, config.photon_count, config.read_noise, config.uneven_background)
     return any(effects) or config.background_apply is not BackgroundMethod.NONE
 

@@ -80,7 +80,7 @@ class OccupancyGrid:
         self._halves: list[NDArray[np.float64]] = []
 
     def fits(self, start: NDArray[np.int64], mask: Mask) -> bool:
-        """Tell whether `mask` lies inside the volume and touches nothing when its corner is at `start`."""
+        """Return whether `mask` lies inside the volume and touches nothing when its corner is at `start`."""
         stop = start + mask.shape
         if (start < 0).any() or (stop > self.shape).any():
             return False

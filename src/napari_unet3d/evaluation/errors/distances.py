@@ -101,7 +101,7 @@ class TruthDistance:
         return KDTree(places * np.asarray(self._voxel_size_um), balanced_tree=False, compact_nodes=False)
 
     def _box_of(self, value: int) -> tuple[slice, ...]:
-        """Give the box of a value, one voxel wider, beyond which no other value can be nearer."""
+        """Return the box of a value, one voxel wider, beyond which no other value can be nearer."""
         box = self._boxes[value - 1] if 0 < value <= len(self._boxes) else None
         if box is None or self._truth.label_mask is not None:  # what is beside it may not be annotated
             return tuple(slice(0, side) for side in self._truth.labels.shape)
@@ -109,7 +109,7 @@ class TruthDistance:
 
 
 def short_steps(voxel_size_um: VoxelSize, shape: Sequence[int]) -> list[tuple[float, NDArray[np.int64]]]:
-    """Give the steps from a voxel to those around it, with their lengths in µm, the shortest first.
+    """Return the steps from a voxel to those around it, with their lengths in µm, the shortest first.
 
     Parameters
     ----------

@@ -16,8 +16,9 @@ from napari_unet3d.evaluation.errors.distances import TruthDistance
 from napari_unet3d.evaluation.errors.merges_splits import MergeSplit, find_merges_splits
 from napari_unet3d.evaluation.errors.regions import (
     ErrorComponents,
-    Numbers,
     ErrorRegion,
+    Numbers,
+    adjacent,
     by_number,
     deepest_noise,
     find_cores,
@@ -25,13 +26,18 @@ from napari_unet3d.evaluation.errors.regions import (
     measure_thickness,
     split_components,
     steps_of,
-    adjacent,
 )
-from napari_unet3d.evaluation.errors.types import ErrorKind, SegmentationError, ErrorSet, SearchProgress
-from napari_unet3d.evaluation.errors.voxels import VoxelError, Places, ErrorVoxels, connected_components, find_error_voxels
+from napari_unet3d.evaluation.errors.types import ErrorKind, ErrorSet, SearchProgress, SegmentationError
+from napari_unet3d.evaluation.errors.voxels import (
+    ErrorVoxels,
+    Places,
+    VoxelError,
+    connected_components,
+    find_error_voxels,
+)
 from napari_unet3d.evaluation.metrics.overlaps import Overlaps, narrow_ids
 
-__all__ = ["ErrorKind", "SegmentationError", "ErrorSet", "SearchProgress", "list_errors", "find_errors"]
+__all__ = ["ErrorKind", "ErrorSet", "SearchProgress", "SegmentationError", "find_errors", "list_errors"]
 
 _MOST_KEPT = 2000
 _VOXELS_PER_EVENT = 200_000
@@ -47,7 +53,7 @@ def list_errors(
     voxel_size_um: VoxelSize = (1.0, 1.0, 1.0),
     tolerance_um: float = 0.0,
 ) -> ErrorSet:
-    """Find the errors of a prediction; see `search_errors`, of which this is the last event."""
+    """Find the errors of a prediction; see `find_errors`, of which this is the last event."""
     *_, found = find_errors(prediction, truth, task, voxel_size_um, tolerance_um)
     assert isinstance(found, ErrorSet)
     return found
@@ -65,7 +71,7 @@ def find_errors(
     Missed, extra and wrong-class voxels that hang together (over faces, edges or corners) are one error. With a
     tolerance, voxels that are no deeper are boundary noise: they join no errors, and a region of nothing else is
     hidden. Missed voxels of single objects are taken apart by the true object, extra ones by the predicted object.
-    Merges and splits are those that `score_objects` counts. What is not annotated is no error.
+    Merges and splits are those that `score_instances` counts. What is not annotated is no error.
 
     Parameters
     ----------
@@ -82,9 +88,9 @@ def find_errors(
 
     Yields
     ------
-    ErrorsSearched
+    SearchProgress
         Some more of the wrong voxels were looked at.
-    ErrorObjects
+    ErrorSet
         The errors; always the last event.
 
     Raises
@@ -171,7 +177,7 @@ class _Search:
         return depths
 
     def result(self, ids: NDArray[Any] | None, true_ids: NDArray[Any] | None) -> ErrorSet:
-        """Give numbers to what was found, the largest first, in the ids that were given."""
+        """Return numbers to what was found, the largest first, in the ids that were given."""
         self._found.sort(key=lambda each: -len(each.region.places))
         regions = np.zeros(self._prediction.shape, np.uint16)
         objects = []
@@ -240,7 +246,7 @@ class _Search:
 
 
 def _largest(parts: Numbers, n_parts: int) -> Iterator[NDArray[np.int64]]:
-    """Give the voxels of each of the largest parts, whose numbers count from 1."""
+    """Return the voxels of each of the largest parts, whose numbers count from 1."""
     sizes = np.bincount(parts, minlength=n_parts + 1)[1:]
     rank = np.full(n_parts + 1, _MOST_KEPT, np.uint16)
     largest = np.argsort(-sizes, kind="stable")[:_MOST_KEPT]

@@ -84,7 +84,7 @@ def _shared(
     shape: tuple[int, ...],
     voxel_size_um: VoxelSize,
 ) -> ErrorRegion:
-    """Give what one object shares with several; `mask` is where it is in its box, and `ids` what is there."""
+    """Return what one object shares with several; `mask` is where it is in its box, and `ids` what is there."""
     number_of = np.zeros(max(int(ids.max()), *several) + 1, np.min_scalar_type(len(several)))
     number_of[list(several)] = np.arange(1, len(several) + 1)
     parts = number_of[ids]
@@ -104,7 +104,7 @@ def _shared(
 
 
 def _seam(mask: NDArray[np.bool_], box: Box, largest: NDArray[np.bool_], voxel_size_um: VoxelSize) -> tuple[int, ...]:
-    """Give the voxel of a part, the mask in a box, that is nearest to the largest part, looked for close by first."""
+    """Return the voxel of a part, the mask in a box, that is nearest to the largest part, looked for close by first."""
     size = np.asarray(voxel_size_um)
     start = np.array([side.start for side in box])
     second = np.argwhere(boundary_voxels(np.pad(mask, 1))) - 1 + start
@@ -121,13 +121,13 @@ def _seam(mask: NDArray[np.bool_], box: Box, largest: NDArray[np.bool_], voxel_s
 
 
 def _box_within(mask: NDArray[np.bool_]) -> Box:
-    """Give the box around what is in a mask."""
+    """Return the box around what is in a mask."""
     ((z, y, x),) = ndimage.find_objects(mask.view(np.uint8))
     return z, y, x
 
 
 def _places(mask: NDArray[np.bool_], box: Box, shape: tuple[int, ...]) -> Places:
-    """Give the places in the flat volume of what is in a mask of a box, plane by plane to need little memory."""
+    """Return the places in the flat volume of what is in a mask of a box, plane by plane to need little memory."""
     z, y, x = (side.start for side in box)
     places = []
     for index, plane in enumerate(mask):

@@ -56,7 +56,7 @@ class ErrorComponents:
         Where the voxels are in the flat volume, ascending.
     numbers : ndarray of int32, shape (voxel,)
         The region of each, from 0.
-    is_whole : ndarray of bool, shape (region,)
+    is_complete : ndarray of bool, shape (region,)
         Which regions touch nothing that is right, and so are no part of a thing, but all of it.
     shape : tuple of int
         Shape of the volume.
@@ -79,7 +79,7 @@ def make_region(places: Places, depths: NDArray[np.float32], shape: Sequence[int
 
 
 def box_of(voxels: Sequence[NDArray[np.int64]]) -> Box:
-    """Give the box around voxels, whose places are given along z, y and x."""
+    """Return the box around voxels, whose places are given along z, y and x."""
     z, y, x = ((int(along.min()), int(along.max()) + 1) for along in voxels)
     return z, y, x
 
@@ -123,13 +123,13 @@ def adjacent(
 
 
 def _some_of_each(numbers: Numbers, n_regions: int) -> NDArray[np.int64]:
-    """Give some voxels of each region, all where it has few."""
+    """Return some voxels of each region, all where it has few."""
     steps = np.maximum(1, np.bincount(numbers, minlength=n_regions) // _SOME)
     return np.flatnonzero(np.arange(len(numbers)) % steps[numbers] == 0)
 
 
 def by_number(numbers: NDArray[np.integer[Any]]) -> Iterator[NDArray[np.int64]]:
-    """Give which voxels each number has, in the order of the numbers."""
+    """Return which voxels each number has, in the order of the numbers."""
     numbers = numbers.astype(np.min_scalar_type(int(numbers.max(initial=0))))  # the narrower, the sooner sorted
     order = np.argsort(numbers, kind="stable")
     in_order = numbers[order]
@@ -140,7 +140,7 @@ def by_number(numbers: NDArray[np.integer[Any]]) -> Iterator[NDArray[np.int64]]:
 
 
 def measure_thickness(places: Places, shape: Sequence[int], voxel_size_um: VoxelSize) -> NDArray[np.float32]:
-    """Give the distance in µm of each voxel of a region from the region's own surface."""
+    """Return the distance in µm of each voxel of a region from the region's own surface."""
     voxels = np.unravel_index(places, tuple(shape))
     inside = tuple(along - along.min() for along in voxels)
     mask = np.zeros([int(along.max()) + 1 for along in inside], bool)
@@ -189,7 +189,7 @@ def find_cores(
 
 
 def split_components(regions: ErrorComponents, is_core: NDArray[np.bool_], n_steps: int) -> tuple[Numbers, int]:
-    """Give one region for each mistake.
+    """Return one region for each mistake.
 
     Where noise joins deeper parts, as when a prediction is a little too wide everywhere, each of these is a region of
     its own, with the noise right around it.
@@ -226,7 +226,7 @@ def split_components(regions: ErrorComponents, is_core: NDArray[np.bool_], n_ste
 
 
 def _grow(parts: Numbers, noise: NDArray[np.int64], region_of: Numbers, regions: ErrorComponents, n_steps: int) -> None:
-    """Give the noise around each part to it, the strongest first, step by step, in place."""
+    """Return the noise around each part to it, the strongest first, step by step, in place."""
     wide = tuple(side + 2 for side in regions.shape)
     at = np.ravel_multi_index(tuple(along + 1 for along in np.unravel_index(regions.places, regions.shape)), wide)
     strides = np.array((wide[1] * wide[2], wide[2], 1))
@@ -248,10 +248,10 @@ def _grow(parts: Numbers, noise: NDArray[np.int64], region_of: Numbers, regions:
 
 
 def deepest_noise(tolerance_um: float) -> float:
-    """Give a tolerance, and a little more: a depth of exactly the tolerance is noise, however it is rounded."""
+    """Return a tolerance, and a little more: a depth of exactly the tolerance is noise, however it is rounded."""
     return tolerance_um * (1 + _RELATIVE_ERROR)
 
 
 def steps_of(tolerance_um: float, voxel_size_um: VoxelSize) -> int:
-    """Give how many voxels a tolerance is long at most."""
+    """Return how many voxels a tolerance is long at most."""
     return ceil(tolerance_um / min(voxel_size_um))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.errors import UserError, explain_os_errors
-from napari_unet3d.evaluation.errors.types import Box, ErrorKind, SegmentationError, ErrorSet, Position
+from napari_unet3d.evaluation.errors.types import Box, ErrorKind, ErrorSet, Position, SegmentationError
 from napari_unet3d.files import write_json
 
 _LEAST_OVERLAP = 0.1  # of two boxes, by which an error is known again although its old place is right now
@@ -87,7 +87,7 @@ def read_notes(path: Path, shape_zyx: Sequence[int]) -> tuple[ReviewNote, ...]:
     Parameters
     ----------
     path : Path
-        A JSON file that `write_remarks` wrote.
+        A JSON file that `write_notes` wrote.
     shape_zyx : sequence of int
         Shape of the volume that they should be about.
 
@@ -116,7 +116,9 @@ def read_notes(path: Path, shape_zyx: Sequence[int]) -> tuple[ReviewNote, ...]:
     return remarks
 
 
-def match_notes(errors: ErrorSet, remarks: Sequence[ReviewNote]) -> tuple[dict[int, ReviewNote], tuple[ReviewNote, ...]]:
+def match_notes(
+    errors: ErrorSet, remarks: Sequence[ReviewNote]
+) -> tuple[dict[int, ReviewNote], tuple[ReviewNote, ...]]:
     """Find out which errors the remarks are about, also when another model made the prediction.
 
     An error is known when it is of the same kind and the place that was looked at lies in it, or its box and the old
@@ -124,7 +126,7 @@ def match_notes(errors: ErrorSet, remarks: Sequence[ReviewNote]) -> tuple[dict[i
 
     Parameters
     ----------
-    errors : ErrorObjects
+    errors : ErrorSet
         The errors.
     remarks : sequence of Remark
         What was said.
@@ -149,11 +151,11 @@ def match_notes(errors: ErrorSet, remarks: Sequence[ReviewNote]) -> tuple[dict[i
 def updated_notes(
     errors: ErrorSet, said: Mapping[int, tuple[bool, str]], absent: Sequence[ReviewNote]
 ) -> tuple[ReviewNote, ...]:
-    """Give all remarks to write: those on the errors that are there, and those on others.
+    """Return all remarks to write: those on the errors that are there, and those on others.
 
     Parameters
     ----------
-    errors : ErrorObjects
+    errors : ErrorSet
         The errors.
     said : mapping of int to tuple of bool and str
         Seen, and note, by the number of the error.

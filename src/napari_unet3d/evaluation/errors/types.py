@@ -38,7 +38,7 @@ class SegmentationError:
     Attributes
     ----------
     number : int
-        From 1, the largest error first; its voxels have this number in `ErrorObjects.regions`.
+        From 1, the largest error first; its voxels have this number in `ErrorSet.regions`.
     kind : ErrorKind
         What is wrong.
     n_voxels : int
@@ -57,7 +57,7 @@ class SegmentationError:
         Predicted values involved: 1 for foreground, classes, or ids of objects; empty where nothing was predicted.
     wanted : tuple of int
         True values involved; empty where nothing should be.
-    is_whole : bool
+    is_complete : bool
         Whether the whole of a thing is missed, extra or of a wrong class, and not a part of one.
     """
 
@@ -85,7 +85,7 @@ class ErrorSet:
 
     Attributes
     ----------
-    objects : tuple of ErrorObject
+    objects : tuple of SegmentationError
         The errors that go deeper than the tolerance, the largest first.
     regions : ndarray of uint16, shape (z, y, x)
         The number of the error that a voxel belongs to; 0 for the rest.
@@ -110,7 +110,7 @@ class ErrorSet:
     task: Task = Task.BINARY
 
     def mask_of(self, error: SegmentationError) -> NDArray[np.bool_]:
-        """Give the voxels of an error inside its box.
+        """Return the voxels of an error inside its box.
 
         Returns
         -------

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+from scipy.sparse import coo_array, csgraph
 
 from napari_unet3d.configs import Task
 from napari_unet3d.data.ground_truth import GroundTruth
@@ -92,7 +91,7 @@ _LATER_ROWS = ((0, 1), (1, -1), (1, 0), (1, 1))  # along z and y; the others are
 
 
 def connected_components(places: Places, values: NDArray[Any], shape: Sequence[int]) -> tuple[NDArray[np.int32], int]:
-    """Give numbers to regions of voxels of equal value that touch with a face, an edge or a corner.
+    """Return numbers to regions of voxels of equal value that touch with a face, an edge or a corner.
 
     Voxels are joined to runs along x, and runs of neighbouring rows to regions (L. He, Y. Chao, K. Suzuki, "A
     run-based two-scan labeling algorithm", IEEE Trans. Image Process. 17, 749, 2008), with a graph in place of the
@@ -126,14 +125,14 @@ def connected_components(places: Places, values: NDArray[Any], shape: Sequence[i
     strides = [((n_rows + 2) * along_z + along_y) * (width + 2) for along_z, along_y in _LATER_ROWS]
     one, other = _touching(first, first + lengths - 1, values[begins], strides)
     graph = coo_array((np.ones(len(one), np.int8), (one, other)), shape=(len(begins), len(begins)))
-    n_regions, numbers = connected_components(graph, directed=False)
+    n_regions, numbers = csgraph.connected_components(graph, directed=False)
     return np.repeat(numbers.astype(np.int32), lengths), int(n_regions)
 
 
 def _touching(
     first: Places, last: Places, values: NDArray[Any], strides: Sequence[int]
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Give the pairs of runs that touch and are of one value; `strides` lead to the rows to look into."""
+    """Return the pairs of runs that touch and are of one value; `strides` lead to the rows to look into."""
     ones, others = [], []
     runs = np.arange(len(first), dtype=np.int32)
     for stride in strides:

@@ -85,17 +85,17 @@ class Overlaps:
         return partners >= 0
 
     def splits(self) -> dict[int, tuple[int, ...]]:
-        """Give the true objects that two or more predicted ones lie in, and the ids of these."""
+        """Return the true objects that two or more predicted ones lie in, and the ids of these."""
         lies_in = self.shared > _MOST_OF_IT * self.predicted_sizes[self.predicted]
         return _grouped(self.true_ids[self.true[lies_in]], self.predicted_ids[self.predicted[lies_in]])
 
     def merges(self) -> dict[int, tuple[int, ...]]:
-        """Give the predicted objects that two or more true ones lie in, and the ids of these."""
+        """Return the predicted objects that two or more true ones lie in, and the ids of these."""
         lies_in = self.shared > _MOST_OF_IT * self.true_sizes[self.true]
         return _grouped(self.predicted_ids[self.predicted[lies_in]], self.true_ids[self.true[lies_in]])
 
     def without_partner(self) -> tuple[set[int], set[int]]:
-        """Give the ids of predicted and of true objects that lie in none of the others, and none of these in them."""
+        """Return the ids of predicted and of true objects that lie in none of the others, and none of these in them."""
         lies_in = self.shared > _MOST_OF_IT * self.predicted_sizes[self.predicted]
         lies_in |= self.shared > _MOST_OF_IT * self.true_sizes[self.true]
         return (
@@ -105,7 +105,7 @@ class Overlaps:
 
 
 def narrow_ids(ids: NDArray[Any], most: int = 2**31) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    """Give objects new ids when theirs are large, by default too large for two of them to fit into one number.
+    """Return objects new ids when theirs are large, by default too large for two of them to fit into one number.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def narrow_ids(ids: NDArray[Any], most: int = 2**31) -> tuple[NDArray[Any], NDAr
 
 
 def _grouped(keys: NDArray[Any], members: NDArray[Any]) -> dict[int, tuple[int, ...]]:
-    """Give the members of each key that has two at least."""
+    """Return the members of each key that has two at least."""
     groups: dict[int, list[int]] = {}
     for key, member in zip(keys.tolist(), members.tolist(), strict=True):
         groups.setdefault(key, []).append(member)

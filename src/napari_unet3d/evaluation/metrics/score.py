@@ -30,7 +30,7 @@ class MetricOptions:
         Label values and names of the classes that the model knows. Other values that are there are scored as well.
     tolerance_um : float
         Distance in µm within which two surfaces count as the same.
-    only_voxels : bool
+    fast : bool
         Leave out surfaces and objects, which take longer than the rest.
     """
 
@@ -56,7 +56,7 @@ def score(
     precision = TP / (TP + FP), recall = TP / (TP + FN). When both are empty they agree, and all four are 1.
     When only one of them is empty all four are 0, also the one whose denominator is 0: a volume that is
     wrong throughout shall not raise a mean. HD95 and NSD are those of `compare_surfaces`, single objects those of
-    `score_objects`.
+    `score_instances`.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def score(
         Name of the volume.
     voxel_size_um : tuple of float
         Voxel size along z, y, x in µm.
-    rules : ScoringRules
+    rules : MetricOptions
         Task, classes and tolerance.
 
     Raises
@@ -105,7 +105,7 @@ def _score_classes(
 def _compare(
     prediction: NDArray[Any], truth: GroundTruth, value: int | None, voxel_size_um: VoxelSize, rules: MetricOptions
 ) -> dict[str, Any]:
-    """Give the six numbers for one label value, or for everything above 0."""
+    """Return the six numbers for one label value, or for everything above 0."""
     n_shared = n_predicted = n_true = 0
     for found, wanted in _planes(prediction, truth, value):
         n_shared += int(np.count_nonzero(found & wanted))

@@ -114,7 +114,7 @@ def _surface_in(box: tuple[slice, ...], mask: Mask, annotated: Mask | None) -> M
 
 
 def _common_box(found: Mask, wanted: Mask) -> tuple[slice, ...] | None:
-    """Give the smallest box around both masks, two voxels wider, or None when both are empty."""
+    """Return the smallest box around both masks, two voxels wider, or None when both are empty."""
     # Two, since the voxel beyond the border of the volume mirrors the second one.
     box: list[slice] = []
     for axis in range(3):
@@ -127,7 +127,7 @@ def _common_box(found: Mask, wanted: Mask) -> tuple[slice, ...] | None:
 
 
 def _distances(surface: Mask, other: Mask, voxel_size_um: VoxelSize) -> NDArray[np.float64]:
-    """Give the distance in µm from each voxel of a surface to the nearest one of another surface."""
+    """Return the distance in µm from each voxel of a surface to the nearest one of another surface."""
     distances = np.zeros(np.count_nonzero(surface))
     apart = ~other[surface]
     if apart.any():

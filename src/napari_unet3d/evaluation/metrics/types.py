@@ -58,7 +58,7 @@ class InstanceScores:
         return self.n_predicted - self.n_matched
 
     def as_dict(self) -> dict[str, Any]:
-        """Give the numbers by their names, the thresholds as text, as they stand in `metrics.json`."""
+        """Return the numbers by their names, the thresholds as text, as they stand in `metrics.json`."""
         numbers = asdict(self)
         for name in ("f1_at_iou", "ap_at_iou"):
             numbers[name] = {f"{iou:.2f}": value for iou, value in zip(IOU_THRESHOLDS, numbers[name], strict=True)}
@@ -111,7 +111,7 @@ class Scores:
     nsd : float or None
         Normalised surface Dice: part of the surfaces within the tolerance, from 0 to 1; None when surfaces were not
         asked for.
-    objects : ObjectScores or None
+    objects : InstanceScores or None
         Single objects; None for other tasks.
     classes : tuple of ClassScores
         Each class; empty for other tasks. The six numbers are then the means over the classes that prediction or
@@ -129,11 +129,11 @@ class Scores:
     classes: tuple[ClassScores, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Give name and numbers as they stand in `metrics.json`."""
+        """Return name and numbers as they stand in `metrics.json`."""
         return {"name": self.name, **self.numbers()}
 
     def numbers(self) -> dict[str, Any]:
-        """Give the numbers by their names, and those of the classes and of the objects if there are any."""
+        """Return the numbers by their names, and those of the classes and of the objects if there are any."""
         numbers: dict[str, Any] = {name: getattr(self, name) for name in METRIC_NAMES}
         if self.instances is not None:
             numbers["objects"] = self.instances.as_dict()

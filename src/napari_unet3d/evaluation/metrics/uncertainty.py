@@ -13,7 +13,7 @@ _DISTANCE_PER_SIDE = 0.1
 
 
 def foreground_entropy(probability: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Give the entropy of foreground against background in bits.
+    """Return the entropy of foreground against background in bits.
 
     Of a mean over mirror images it is the whole (predictive) uncertainty: it is high where each image gives a
     probability near one half, and where the images contradict each other.
@@ -32,7 +32,7 @@ def foreground_entropy(probability: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def class_entropy(probability: NDArray[np.float32], classes: NDArray[Any]) -> NDArray[np.float32]:
-    """Give the entropy over background and classes, divided by the largest possible one (log2 of their number).
+    """Return the entropy over background and classes, divided by the largest possible one (log2 of their number).
 
     Parameters
     ----------

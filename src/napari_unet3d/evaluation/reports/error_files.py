@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_unet3d.data.dataset import file_name
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.errors import explain_os_errors
-from napari_unet3d.evaluation.errors.types import SegmentationError, ErrorSet
+from napari_unet3d.evaluation.errors.types import ErrorSet, SegmentationError
 from napari_unet3d.evaluation.reports.score_files import write_table
 
 PICTURES = "errors"
@@ -55,7 +55,9 @@ class ErrorFiles:
         self._rows: list[_Row] = []
         self._drawn: set[str] = set()
 
-    def add(self, name: str, image: NDArray[Any], prediction: NDArray[Any], truth: GroundTruth, errors: ErrorSet) -> None:
+    def add(
+        self, name: str, image: NDArray[Any], prediction: NDArray[Any], truth: GroundTruth, errors: ErrorSet
+    ) -> None:
         """Write the errors of one more volume.
 
         Parameters
@@ -68,7 +70,7 @@ class ErrorFiles:
             Labels.
         truth : Truth
             What they should be.
-        errors : ErrorObjects
+        errors : ErrorSet
             Its errors.
 
         Raises

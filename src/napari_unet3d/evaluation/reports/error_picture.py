@@ -13,7 +13,7 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from napari_unet3d.data.ground_truth import GroundTruth
-from napari_unet3d.evaluation.errors.types import SegmentationError, ErrorSet
+from napari_unet3d.evaluation.errors.types import ErrorSet, SegmentationError
 from napari_unet3d.evaluation.metrics.colours import KIND_COLOURS, PREDICTION_COLOUR, TRUTH_COLOUR
 
 _INCHES, _DOTS_PER_INCH = 2.0, 160
@@ -39,9 +39,9 @@ def error_picture(
         Labels.
     truth : Truth
         What they should be.
-    errors : ErrorObjects
+    errors : ErrorSet
         All errors of the volume.
-    error : ErrorObject
+    error : SegmentationError
         The one to draw.
     """
     z, (rows, columns) = error.position_zyx[0], _window(errors, error)

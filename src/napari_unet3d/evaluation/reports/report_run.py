@@ -8,7 +8,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from napari_unet3d.configs import EvaluationConfig, Config, TrainingConfig
+from napari_unet3d.configs import Config, EvaluationConfig, TrainingConfig
 from napari_unet3d.configs.snippets import changed_settings, evaluation_snippet, training_snippet
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.reports.figure import history_figure
@@ -72,7 +72,7 @@ def data_section(run: RunFiles) -> str:
 
 
 def command_section(run: RunFiles, evaluation: EvaluationFiles | None) -> str:
-    """Give the commands that do the same again."""
+    """Return the commands that do the same again."""
     if run.config is None:
         return ""
     if run.dataset is None:

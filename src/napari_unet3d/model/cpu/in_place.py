@@ -18,7 +18,7 @@ class InPlaceADN(ADN):
     """MONAI's norm, dropout and activation behind a convolution, which write over their input without gradients."""
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - torch's name for it
-        """Give what the layers make of (n, channel, z, y, x)."""
+        """Return what the layers make of (n, channel, z, y, x)."""
         if torch.is_grad_enabled() or not lies_channels_last(input):
             answer: torch.Tensor = super().forward(input)  # type: ignore[no-untyped-call]
             return answer
@@ -31,7 +31,7 @@ class InPlaceResidualUnit(ResidualUnit):
     """MONAI's residual unit, which adds its two branches in the place of one without gradients."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Give the sum of convolutions and shortcut for (n, channel, z, y, x)."""
+        """Return the sum of convolutions and shortcut for (n, channel, z, y, x)."""
         if torch.is_grad_enabled() or x.device.type != "cpu":
             answer: torch.Tensor = super().forward(x)
             return answer

@@ -29,6 +29,6 @@ def let_take(
 
 
 def lies_channels_last(volumes: torch.Tensor) -> bool:
-    """Tell whether volumes (n, channel, z, y, x) lie on the CPU with the channels of each voxel side by side."""
+    """Return whether volumes (n, channel, z, y, x) lie on the CPU with the channels of each voxel side by side."""
     is_batch = volumes.device.type == "cpu" and volumes.dim() == 5
     return is_batch and volumes.is_contiguous(memory_format=torch.channels_last_3d)

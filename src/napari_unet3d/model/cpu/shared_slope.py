@@ -19,7 +19,7 @@ class SharedSlopePReLU(torch.nn.PReLU):
     """`torch.nn.PReLU` of one parameter, whose gradients are sums and products of whole volumes."""
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - torch's name for it
-        """Give what is above 0 as it is, and what is below times the slope."""
+        """Return what is above 0 as it is, and what is below times the slope."""
         if input.device.type != "cpu" or not torch.is_grad_enabled():
             return super().forward(input)
         answer: torch.Tensor = _SharedSlope.apply(input, self.weight)  # type: ignore[no-untyped-call]

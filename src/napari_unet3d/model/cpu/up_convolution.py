@@ -20,7 +20,7 @@ class SingleOutputConvTranspose3d(torch.nn.ConvTranspose3d):
     """`torch.nn.ConvTranspose3d` of one output, as a product of matrices when no gradient is asked for."""
 
     def forward(self, volume: torch.Tensor, output_size: list[int] | None = None) -> torch.Tensor:
-        """Give (n, 1, z, y, x), longer by the stride along each axis, for (n, channel, z, y, x)."""
+        """Return (n, 1, z, y, x), longer by the stride along each axis, for (n, channel, z, y, x)."""
         if torch.is_grad_enabled() or volume.device.type != "cpu" or output_size is not None:
             return super().forward(volume, output_size)
         # One after another: the products of a single volume still lie in the processor's cache when they are added.
@@ -43,7 +43,7 @@ class SingleOutputConvTranspose3d(torch.nn.ConvTranspose3d):
         return joined.reshape(z, y, x)
 
     def _taps(self, axis: int, remainder: int) -> _Taps:
-        """Give the weights along an axis that reach outputs with a remainder, and how far they shift its quotient."""
+        """Return the weights along an axis that reach outputs with a remainder, and how far they shift its quotient."""
         padding, stride = int(self.padding[axis]), self.stride[axis]
         return [
             (weight, (weight - padding) // stride)
@@ -53,7 +53,7 @@ class SingleOutputConvTranspose3d(torch.nn.ConvTranspose3d):
 
 
 def _overlap(side: int, shift: int) -> tuple[slice, slice]:
-    """Give where voxels come from and go to when they are shifted along an axis, without those that leave it."""
+    """Return where voxels come from and go to when they are shifted along an axis, without those that leave it."""
     n_left, of, to = max(0, side - abs(shift)), max(0, -shift), max(0, shift)
     return slice(of, of + n_left), slice(to, to + n_left)
 

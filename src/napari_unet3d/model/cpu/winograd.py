@@ -70,7 +70,7 @@ class WinogradConv3d(SingleVolumeConv3d):
 
 
 def _sums_of_inputs(volume: torch.Tensor) -> torch.Tensor:
-    """Give sums of slices (sum, group of four outputs, y, x, channel) of (n, channel, z, y, x)."""
+    """Return sums of slices (sum, group of four outputs, y, x, channel) of (n, channel, z, y, x)."""
     n_volumes, n_channels, z, y, x = volume.shape
     slices = volume.permute(0, 2, 3, 4, 1).reshape(n_volumes, z, -1)
     sums = volume.new_empty(_INPUTS, n_volumes * z // _OUTPUTS, slices.shape[-1])
@@ -80,7 +80,7 @@ def _sums_of_inputs(volume: torch.Tensor) -> torch.Tensor:
 
 
 def _windows(volumes: torch.Tensor) -> Iterator[tuple[int, int, torch.Tensor]]:
-    """Give the slices that each group of outputs sees, without those beyond the volume, and which of six they are."""
+    """Return the slices that each group of outputs sees, without those beyond the volume, and which of six they are."""
     for slices in volumes:
         for start in range(-1, len(slices) - 1, _OUTPUTS):
             first, end = max(0, -start), min(_INPUTS, len(slices) - start)

@@ -60,7 +60,7 @@ class Batches:
 
     Parameters
     ----------
-    volumes : sequence of ReadyVolume
+    volumes : sequence of PreparedVolume
         What to draw from. Whole volumes come once per epoch; patches are drawn from volumes as often as these hold
         annotated voxels.
     config : TrainingConfig
@@ -87,7 +87,7 @@ class Batches:
         return self._volumes[0].device
 
     def epoch(self, epoch: int, first_step: int = 1) -> Iterator[Batch]:
-        """Give images (n, 1, z, y, x) in float32 and targets (n, channel, z, y, x) in uint8, batch by batch.
+        """Return images (n, 1, z, y, x) in float32 and targets (n, channel, z, y, x) in uint8, batch by batch.
 
         Parameters
         ----------
@@ -110,7 +110,7 @@ class Batches:
             yield torch.stack(images), torch.stack(targets)
 
     def patches(self, epoch: int, first_step: int = 1) -> Iterator[DrawnPatch]:
-        """Give what the batches of an epoch are made of, one by one, without worker processes.
+        """Return what the batches of an epoch are made of, one by one, without worker processes.
 
         Parameters
         ----------
@@ -169,7 +169,7 @@ class _Loader:
         )
 
     def batches(self) -> Iterator[Batch]:
-        """Give the batches of the order as it stands."""
+        """Return the batches of the order as it stands."""
         try:
             # In the main thread torch installs a handler of signals that raises the death of a worker wherever the
             # process happens to be, far from here; without it the loader looks after its workers by itself.

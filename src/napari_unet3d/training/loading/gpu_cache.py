@@ -41,7 +41,7 @@ class GpuVolume(PreparedVolume):
         return self.image_there.device
 
     def crop(self, start: Shape3D, shape: Shape3D) -> tuple[torch.Tensor, torch.Tensor]:
-        """Take a part, on the device; see `ReadyVolume.cut`, which gives the same numbers."""
+        """Take a part, on the device; see `PreparedVolume.cut`, which gives the same numbers."""
         box = tuple(slice(first, first + side) for first, side in zip(start, shape, strict=True))
         image = self.scale.apply_on_device(self.image_there[box])
         return image[None], self.targets_there[(slice(None), *box)].clone()
@@ -52,7 +52,7 @@ def cache_on_gpu(volumes: Sequence[PreparedVolume], device: torch.device) -> lis
 
     Parameters
     ----------
-    volumes : sequence of ReadyVolume
+    volumes : sequence of PreparedVolume
         They are not changed.
     device : torch.device
         Where to.
@@ -61,14 +61,14 @@ def cache_on_gpu(volumes: Sequence[PreparedVolume], device: torch.device) -> lis
 
 
 def fits_on_gpu(volumes: Sequence[PreparedVolume], config: TrainingConfig, plan: Plan, device: torch.device) -> bool:
-    """Tell whether volumes should lie on a device beside the training.
+    """Return whether volumes should lie on a device beside the training.
 
     Only on CUDA: the memory of an Apple GPU is the machine's own, and it does not know the number type in which wide
     grey values are normalised. Worker processes draw from the machine's memory, so that volumes stay there for them.
 
     Parameters
     ----------
-    volumes : sequence of ReadyVolume
+    volumes : sequence of PreparedVolume
         All that train and validate.
     config : TrainingConfig
         Network, optimiser and workers.
@@ -88,7 +88,7 @@ def bytes_of(volumes: Sequence[PreparedVolume]) -> int:
 
 
 def room_for_volumes(n_free: int, volumes: Sequence[PreparedVolume], config: TrainingConfig, plan: Plan) -> int:
-    """Give how many of the free bytes volumes may take when the largest step of a training has to fit beside them."""
+    """Return how many of the free bytes volumes may take when the largest step of a training has to fit beside them."""
     shapes = {plan.patch_zyx} if plan.patch_zyx else {volume.shape for volume in volumes}
     needed = max((training_memory(config, plan, shape) for shape in shapes), default=0)
     return max(0, int((n_free - needed) * _SHARE))

@@ -69,7 +69,7 @@ def _distance(
 
 
 def _consecutive(ids: NDArray[np.unsignedinteger[Any]]) -> NDArray[np.int32]:
-    """Give the objects the numbers 1, 2, …, as find_objects makes a box for each number up to the highest."""
+    """Return the objects the numbers 1, 2, …, as find_objects makes a box for each number up to the highest."""
     is_object = ids > 0
     _, inverse = np.unique(ids[is_object], return_inverse=True)
     compact = np.zeros(ids.shape, np.int32)

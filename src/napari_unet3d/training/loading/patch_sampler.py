@@ -109,7 +109,7 @@ class PatchSampler:
 def _some_voxels(
     targets: NDArray[np.uint8], wanted: Callable[[NDArray[Any]], NDArray[np.bool_]], rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Give flat indices of wanted voxels, all or a random part; plane by plane, as a volume of indices is huge."""
+    """Return flat indices of wanted voxels, all or a random part; plane by plane, as a volume of indices is huge."""
     counts = [int(np.count_nonzero(wanted(plane))) for plane in targets]
     total = sum(counts)
     ranks = np.sort(rng.integers(total, size=_MOST_PLACES)) if total > _MOST_PLACES else np.arange(total)

@@ -46,7 +46,9 @@ def make_targets(truth: GroundTruth, plan: Plan, voxel_size_um: VoxelSize) -> ND
             targets = _class_numbers(truth, plan)[None]
         case Task.INSTANCE:
             foreground = (truth.labels > 0).astype(np.uint8)
-            targets = np.concatenate([foreground[None], instance_targets(truth.labels, voxel_size_um, truth.label_mask)])
+            targets = np.concatenate(
+                [foreground[None], instance_targets(truth.labels, voxel_size_um, truth.label_mask)]
+            )
     if truth.label_mask is not None:
         targets[0][~truth.label_mask] = IGNORE_INDEX
     return targets

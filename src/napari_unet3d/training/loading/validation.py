@@ -48,7 +48,7 @@ class Validation:
 
     Parameters
     ----------
-    volumes : sequence of ReadyVolume
+    volumes : sequence of PreparedVolume
         Volumes that do not train.
     plan : Plan
         Tiles have the size of its patches; without patches, volumes are validated whole.
@@ -57,7 +57,7 @@ class Validation:
 
     Attributes
     ----------
-    volumes : tuple of ReadyVolume
+    volumes : tuple of PreparedVolume
     """
 
     def __init__(self, volumes: Sequence[PreparedVolume], plan: Plan, level: Augmentation) -> None:
@@ -68,7 +68,7 @@ class Validation:
         return sum(-(-len(tiles) // self._plan.batch_size) for tiles in self._tiles)
 
     def __iter__(self) -> Iterator[Iterator[ValidationBatch]]:
-        """Give the batches of each volume, volume by volume."""
+        """Return the batches of each volume, volume by volume."""
         for volume, tiles in zip(self.volumes, self._tiles, strict=True):
             yield self._batches(volume, tiles)
 

@@ -18,7 +18,7 @@ from napari_unet3d.model.plan import Plan
 from napari_unet3d.training.loading.patch_sampler import PatchSampler
 from napari_unet3d.training.loading.targets import make_targets
 from napari_unet3d.transforms.normalise import IntensityScale, fit_scale
-from napari_unet3d.transforms.pad import to_divisible, divisible_shape
+from napari_unet3d.transforms.pad import divisible_shape, to_divisible
 from napari_unet3d.transforms.resample import to_spacing
 
 
@@ -32,13 +32,13 @@ class PreparedVolume:
         Name of the sample.
     image : ndarray of any real number type, shape (z, y, x)
         Grey values, padded to the size of a patch at least, or fitted to the network.
-    scale : GreyScale
+    scale : IntensityScale
         How they are normalised.
     targets : ndarray of uint8, shape (channel, z, y, x)
         What the network shall answer; see `make_targets`.
     voxel_size_um : tuple of float
         Voxel size of both along z, y, x in µm.
-    places : PatchPlaces
+    places : PatchSampler
         Draws places for patches.
     """
 
@@ -78,7 +78,9 @@ class PreparedVolume:
         return image[None], torch.from_numpy(self.targets[(slice(None), *box)].copy())
 
 
-def prepare_volume(sample: Sample, config: TrainingConfig, plan: Plan, shelf: MemmapStore | None = None) -> PreparedVolume:
+def prepare_volume(
+    sample: Sample, config: TrainingConfig, plan: Plan, shelf: MemmapStore | None = None
+) -> PreparedVolume:
     """Prepare a sample for training or validation.
 
     Parameters
@@ -89,7 +91,7 @@ def prepare_volume(sample: Sample, config: TrainingConfig, plan: Plan, shelf: Me
         Task, normalisation and fit.
     plan : Plan
         Patch, strides and classes.
-    shelf : Shelf, optional
+    shelf : MemmapStore, optional
         Where that goes which does not fit into memory; without it all stays there.
 
     Raises
@@ -132,11 +134,11 @@ def at_spacing(sample: Sample, spacing_um: VoxelSize | None) -> Sample:
         None if array is None else to_spacing(array, sample.voxel_size_um, spacing_um, is_labels=True)
         for array in (sample.labels, sample.label_mask)
     )
-    return replace(sample, image=image, labels=labels, annotated=annotated, voxel_size_um=spacing_um)
+    return replace(sample, image=image, labels=labels, label_mask=annotated, voxel_size_um=spacing_um)
 
 
 def prepared_shape(shape: Shape3D, config: TrainingConfig, plan: Plan) -> Shape3D:
-    """Give the shape that a volume of some shape (z, y, x) takes on for a plan.
+    """Return the shape that a volume of some shape (z, y, x) takes on for a plan.
 
     Raises
     ------

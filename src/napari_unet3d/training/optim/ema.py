@@ -44,7 +44,7 @@ class EMA:
             average.copy_(tensor)
 
     def weights(self) -> dict[str, torch.Tensor]:
-        """Give the average as it is now, on the CPU and by the names of the network; later steps do not change it."""
+        """Return the average as it is now, on the CPU and by the names of the network; later steps do not change it."""
         return {name: tensor.cpu().clone() for name, tensor in self._average.items()}
 
     def restore(self, weights: Mapping[str, torch.Tensor], n_steps: int) -> None:

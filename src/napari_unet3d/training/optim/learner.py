@@ -55,7 +55,7 @@ class Learner:
         Strides, outputs, patch and batch size.
     hardware : Hardware
         Where to compute and in which number type.
-    facts : TrainingFacts
+    facts : DataStatistics
         Frequencies, class weights and length of the run.
 
     Attributes
@@ -160,12 +160,12 @@ class Learner:
             yield
 
     def forward(self, images: torch.Tensor, targets: torch.Tensor) -> Outputs:
-        """Give logits for images (n, 1, z, y, x), and their targets, both on the device; nothing is learnt."""
+        """Return logits for images (n, 1, z, y, x), and their targets, both on the device; nothing is learnt."""
         with torch.no_grad():
             return self._forward(images, targets)
 
     def score(self, answers: Sequence[Outputs]) -> tuple[float, float] | None:
-        """Give loss and Dice over all parts of a volume; None where nothing is annotated."""
+        """Return loss and Dice over all parts of a volume; None where nothing is annotated."""
         if not answers:
             return None
         # All parts at once: the Dice of a part with little foreground says nothing about its volume.
@@ -176,15 +176,15 @@ class Learner:
         return self._loss(logits, targets).item(), dice_of_counts(counts)
 
     def weights(self) -> dict[str, torch.Tensor]:
-        """Give what is the model now, the average if there is one, on the CPU; later steps do not change it."""
+        """Return what is the model now, the average if there is one, on the CPU; later steps do not change it."""
         return self.own_weights() if self.ema is None else self.ema.weights()
 
     def own_weights(self) -> dict[str, torch.Tensor]:
-        """Give the weights that the next step starts from, on the CPU; it does not change them."""
+        """Return the weights that the next step starts from, on the CPU; it does not change them."""
         return {name: tensor.detach().cpu().clone() for name, tensor in self.network.state_dict().items()}
 
     def skip_notice(self, epoch: int, step: int) -> Notice | None:
-        """Give a notice when the step just heard of is the first of the run that was left out."""
+        """Return a notice when the step just heard of is the first of the run that was left out."""
         if self._n_skipped != 1 or self._n_skipped_in_a_row != 1:
             return None
         return Notice(

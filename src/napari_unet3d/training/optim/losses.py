@@ -165,7 +165,7 @@ def class_weights(config: TrainingConfig, n_voxels: Sequence[int]) -> tuple[floa
 
 
 def predicted_labels(logits: torch.Tensor, task: Task) -> torch.Tensor:
-    """Give the number of the most likely class, or 1 for foreground at a probability of 0.5 or more.
+    """Return the number of the most likely class, or 1 for foreground at a probability of 0.5 or more.
 
     Parameters
     ----------
@@ -210,7 +210,7 @@ def overlap_counts(logits: torch.Tensor, targets: torch.Tensor, task: Task) -> t
 
 
 def dice_of_counts(counts: torch.Tensor) -> float:
-    """Give the mean Dice of classes that are there or were predicted; 1 where there are none."""
+    """Return the mean Dice of classes that are there or were predicted; 1 where there are none."""
     shared, predicted, true = counts.cpu().double()
     there = predicted + true > 0
     return float((2 * shared[there] / (predicted + true)[there]).mean()) if there.any() else 1.0

@@ -15,7 +15,7 @@ PLATEAU_PATIENCE, PLATEAU_FACTOR = 10, 0.5
 
 
 def lr_factor(schedule: LRSchedule, progress: float, n_plateaus: int = 0) -> float:
-    """Give the learning rate at one point of a run, as a part of the one in the settings.
+    """Return the learning rate at one point of a run, as a part of the one in the settings.
 
     - constant: 1.
     - cooldown: 1, then in a straight line towards 0 in the last third (Hägele et al. 2024, "Scaling laws and

@@ -32,7 +32,7 @@ class ScrollDock(QScrollArea):
         self.setWidget(content)
 
     def minimumSizeHint(self) -> QSize:
-        """Give the smallest size: that of the content's width, beside the scroll bar."""
+        """Return the smallest size: that of the content's width, beside the scroll bar."""
         size = super().minimumSizeHint()
         content, bar = self.widget(), self.verticalScrollBar()
         assert content is not None
@@ -51,7 +51,7 @@ class Dock(ScrollDock):
     """The base of the docks: a scrolling column, a message line, layer menus that stay fresh, and the dock's job.
 
     A subclass sets `kind`, makes `run_bar` before anything can start, adds its widgets to `column`, and ends its
-    constructor with ``self.find_job()``. It overrides `on_event`, and `on_ended` where the end changes anything.
+    constructor with ``self.attach_to_job()``. It overrides `on_event`, and `on_ended` where the end changes anything.
 
     Parameters
     ----------
@@ -103,7 +103,9 @@ class Dock(ScrollDock):
         kinds = get_args(annotation) or (annotation,)
         # Magicgui's own menus know one type of layer only.
         box = ComboBox(
-            choices=lambda _: [layer for layer in self.viewer.layers if isinstance(layer, kinds) and not is_helper(layer)],
+            choices=lambda _: [
+                layer for layer in self.viewer.layers if isinstance(layer, kinds) and not is_helper(layer)
+            ],
             nullable=NoneType in kinds,
             tooltip=tooltip,
         )
@@ -179,7 +181,7 @@ class Dock(ScrollDock):
             box.reset_choices()
 
     def selected_layer(self, kind: type[Layer]) -> Any:
-        """Give the first selected layer of a type in the viewer, or None."""
+        """Return the first selected layer of a type in the viewer, or None."""
         return next((layer for layer in self.viewer.layers.selection if isinstance(layer, kind)), None)
 
     def connect_viewer(self, emitter: Any, slot: Callable[[], None]) -> None:

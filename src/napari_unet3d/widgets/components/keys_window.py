@@ -57,7 +57,7 @@ class KeysWindow(PluginWindow):
 
 
 def napari_key(action: str | None, usual: str) -> str:
-    """Give the keys that the person has chosen for an action of napari, or its usual one where they cannot be read."""
+    """Return the keys that the person has chosen for an action of napari, or its usual one where they cannot be read."""
     try:
         chosen = get_settings().shortcuts.shortcuts[f"napari:{action}"]
     except (AttributeError, KeyError):

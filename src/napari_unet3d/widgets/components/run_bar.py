@@ -89,7 +89,7 @@ class MessageLine(QLabel):
             self.show_message(str(error), "error")
 
     def text(self) -> str:
-        """Give the message as it was shown, without the marks where Qt may break it."""
+        """Return the message as it was shown, without the marks where Qt may break it."""
         return self._message
 
     def _copy(self) -> None:

@@ -284,7 +284,7 @@ def _write(folder: Path, sample: Sample, part: Subset, overwrite: bool) -> Itera
         name = file_name(sample.name).casefold()
         old = next(pair for pair in list_pairs(folder, part) if pair.name.casefold() == name)
         known = None if old.label_mask is None else read_provenance(provenance_file(old.label_mask))
-        sample = replace(sample, origin=known)
+        sample = replace(sample, provenance=known)
     yield add_sample(folder, sample, part, overwrite=overwrite)
 
 

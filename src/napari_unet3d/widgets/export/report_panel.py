@@ -154,7 +154,7 @@ def _dataset_with_test_set(run: Path) -> Path | None:
 
 
 def _write(run: Path, dataset: Path | None, path: Path) -> Iterator[Any]:
-    """Give the events of the evaluation, if there is one, and at last `ReportWritten`."""
+    """Return the events of the evaluation, if there is one, and at last `ReportWritten`."""
     from napari_unet3d.evaluation.reports.report import EVALUATION_FOLDER, check_page_name, write_report
 
     check_page_name(path)

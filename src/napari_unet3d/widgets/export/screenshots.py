@@ -61,9 +61,7 @@ class TurntableSettings:
             )
 
 
-def render(
-    viewer: Any, width: int, height: int, degrees: float = 0.0, view: CameraState | None = None
-) -> NDArray[Any]:
+def render(viewer: Any, width: int, height: int, degrees: float = 0.0, view: CameraState | None = None) -> NDArray[Any]:
     """Take a picture of the canvas in a size of its own; what is in view is in the picture, too.
 
     Parameters

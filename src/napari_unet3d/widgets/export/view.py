@@ -10,7 +10,7 @@ from napari_unet3d.evaluation.reports.animation import SUFFIXES
 from napari_unet3d.session.preferences import load_preference, save_preference
 from napari_unet3d.widgets.components.dialogs import ask_for_file
 from napari_unet3d.widgets.components.run_bar import add_row
-from napari_unet3d.widgets.export.results import sentence_row, number_box
+from napari_unet3d.widgets.export.results import number_box, sentence_row
 from napari_unet3d.widgets.export.screenshots import PICTURE_SUFFIXES, TurntableSettings, render, write_picture
 from napari_unet3d.widgets.export.turntable import Turntable
 

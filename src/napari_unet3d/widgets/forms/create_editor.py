@@ -9,7 +9,7 @@ from typing import Any, get_args, get_origin
 from magicgui.widgets import CheckBox, LineEdit
 from qtpy.QtWidgets import QAbstractSpinBox
 
-from napari_unet3d.widgets.forms.editors import FieldEditor, ChoiceEditor, FloatEditor, IntEditor
+from napari_unet3d.widgets.forms.editors import ChoiceEditor, FieldEditor, FloatEditor, IntEditor
 from napari_unet3d.widgets.forms.tuple_editors import CheckListEditor, ListEditor, ModeOrTripleEditor, RowEditor
 
 

@@ -18,7 +18,7 @@ from napari_unet3d.widgets.components.containers import CollapsibleSection
 from napari_unet3d.widgets.forms.create_editor import create_editor
 from napari_unet3d.widgets.forms.editors import FieldEditor
 
-ConfigT = TypeVar("Config", bound=Config)
+ConfigT = TypeVar("ConfigT", bound=Config)
 _LABEL_WIDTH = 110  # about that of the longest common label, so that the boxes of all sections stand in line
 
 
@@ -101,7 +101,7 @@ class ConfigForm(QWidget, Generic[ConfigT]):
         Parameters
         ----------
         names : collection of str
-            Fields whose rows are disabled. Their values in the form stay as they are, see `free_values`.
+            Fields whose rows are disabled. Their values in the form stay as they are, see `unlocked_values`.
         """
         self._locked = frozenset(names)
         for name, box in self.editors.items():
@@ -120,7 +120,7 @@ class ConfigForm(QWidget, Generic[ConfigT]):
         return self.config_class(**{n: value for n, value in self._values().items() if n not in self._locked})
 
     def section(self, group: str) -> QCollapsible:
-        """Give the folded section of a group, for example to open it."""
+        """Return the folded section of a group, for example to open it."""
         return self._sections[group]
 
     def _add_row(self, name: str, rows: QFormLayout) -> None:
@@ -140,7 +140,7 @@ class ConfigForm(QWidget, Generic[ConfigT]):
         rows.addRow(label, box.native)
 
     def _values(self) -> dict[str, Any]:
-        """Give what the rows in view say."""
+        """Return what the rows in view say."""
         values = {name: box.value for name, box in self.editors.items()}
         return {name: value for name, value in values.items() if self.config_class.is_relevant(name, values)}
 
@@ -223,7 +223,7 @@ class _Section(CollapsibleSection):
 
 
 def compact_form_layout() -> QFormLayout:
-    """Give a layout of label and box per row that fits a narrow dock."""
+    """Return a layout of label and box per row that fits a narrow dock."""
     rows = QFormLayout()
     rows.setContentsMargins(0, 2, 0, 2)
     rows.setHorizontalSpacing(8)

@@ -73,7 +73,7 @@ class ModelPicker(QWidget):
         self.value = path
 
     def require(self) -> Path:
-        """Give the path.
+        """Return the path.
 
         Raises
         ------

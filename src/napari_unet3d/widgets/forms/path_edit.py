@@ -68,7 +68,7 @@ class PathEdit(QWidget):
         self._edit.value = Path(path)
 
     def require(self, what: str) -> Path:
-        """Give the path, or explain that there is none.
+        """Return the path, or explain that there is none.
 
         Parameters
         ----------

@@ -10,7 +10,7 @@ from napari_unet3d.data.pairs import Pair, Subset, list_pairs
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.shared_content import matching_test_volumes
 from napari_unet3d.errors import UserError
-from napari_unet3d.widgets.viewer.layer_metadata import VolumeOrigin, without_subset
+from napari_unet3d.session.origin import VolumeOrigin, without_subset
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +55,7 @@ class Adding:
         origin = self.sample.provenance
         if origin is None or part is None:
             return self.sample
-        return replace(self.sample, origin=origin.model_copy(update={"part": part.value}))
+        return replace(self.sample, provenance=origin.model_copy(update={"part": part.value}))
 
     def _known_part(self) -> Subset | None:
         folder = self.origin.dataset

@@ -62,10 +62,10 @@ class BackgroundAnalysis(QObject):
     def _take_errors(self, event: Any) -> None:
         inspection = self._dock.inspection
         if isinstance(event, InspectionResult) and inspection is not None:
-            self._dock.show_inspected(replace(event, outcome=inspection.comparison), inspection)
+            self._dock.show_inspected(replace(event, comparison=inspection.comparison), inspection)
 
     def _take_scores(self, outcome: Comparison) -> None:
         dock = self._dock
         if dock.inspection is not None and outcome.scores is not None:
-            dock.inspection = replace(dock.inspection, outcome=outcome)
+            dock.inspection = replace(dock.inspection, comparison=outcome)
             dock.scores.show_scores(outcome.scores)

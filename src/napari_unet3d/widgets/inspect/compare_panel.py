@@ -23,7 +23,7 @@ from napari_unet3d.widgets.inspect.view_switcher import SideBySideButton
 from napari_unet3d.widgets.jobs.latest_only import LatestOnly
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
 from napari_unet3d.widgets.viewer.layer_metadata import origin_of
-from napari_unet3d.widgets.viewer.layers import show_on_top, show_labels
+from napari_unet3d.widgets.viewer.layers import show_labels, show_on_top
 from napari_unet3d.widgets.viewer.side_by_side import Arrangement, Cell
 
 if TYPE_CHECKING:

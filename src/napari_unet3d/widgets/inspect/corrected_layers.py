@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels
 
-from napari_unet3d.widgets.viewer.layers import show_on_top, find_layer, hide_own_layers, show_labels
+from napari_unet3d.widgets.viewer.layers import find_layer, hide_own_layers, show_labels, show_on_top
 from napari_unet3d.widgets.viewer.view_state import kept_selection
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ _OPACITY = 0.6
 
 
 def corrected_layer_name(shown: VolumeLayers) -> str:
-    """Give the name of the layer with the corrected state."""
+    """Return the name of the layer with the corrected state."""
     return f"{shown.origin.name} corrected"
 
 

@@ -32,7 +32,7 @@ class CorrectionControls(QWidget):
         The keys that press them, with words for the list of keys.
     size_box : QDoubleSpinBox
         Side in µm of a box in the middle of the view.
-    form : SettingsForm
+    form : ConfigForm
         Margin, and what the prediction counts as elsewhere.
     message : MessageLine
         For the user.
@@ -83,7 +83,7 @@ class CorrectionControls(QWidget):
         ----------
         count : str
             How much was corrected, in words; empty for nothing.
-        error : ErrorObject or None
+        error : SegmentationError or None
             The error that is chosen; None for the middle of the view.
         is_painting, has_truth, can_undo, can_redo : bool
             What is going on, and what can be done.

@@ -39,7 +39,7 @@ class CorrectionPanel(QWidget):
 
     Attributes
     ----------
-    controls : CorrectControls
+    controls : CorrectionControls
         The buttons and settings.
     message : MessageLine
         What the user should know.
@@ -129,14 +129,16 @@ class CorrectionPanel(QWidget):
         return False
 
     def _opened(self) -> CorrectionSession:
-        """Give what is corrected; without an inspection it is what the dock's layers show."""
+        """Return what is corrected; without an inspection it is what the dock's layers show."""
         if self.correcting is not None:
             return self.correcting
         source = self._dock.source
         if source.prediction.value is None:
             raise UserError("No prediction is chosen; predict a volume, or choose the layer of predicted labels.")
         sample = sample_from_layers(source.prediction.value)
-        return self._keep(CorrectionSession(self._dock.viewer, source.shown(), sample.image, None, sample.voxel_size_um))
+        return self._keep(
+            CorrectionSession(self._dock.viewer, source.shown(), sample.image, None, sample.voxel_size_um)
+        )
 
     def _on_inspection(self, inspection: Inspection) -> None:
         self._finish_painting()

@@ -9,15 +9,15 @@ import numpy as np
 from napari.layers import Image
 from numpy.typing import NDArray
 
-from napari_unet3d.configs import UneditedRegions, Task, ZeroIs
+from napari_unet3d.configs import Task, UneditedRegions, ZeroIs
 from napari_unet3d.data.corrections import Correction, Corrections, CorrectionSource
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.sample import Sample, Shape3D, VoxelSize
 from napari_unet3d.errors import UserError
+from napari_unet3d.session.origin import VolumeOrigin, without_subset
 from napari_unet3d.widgets.inspect.corrected_layers import CorrectedLayers
 from napari_unet3d.widgets.inspect.correction_target import CorrectionTarget, brush_size
-from napari_unet3d.widgets.viewer.layer_metadata import VolumeOrigin, without_subset
 
 if TYPE_CHECKING:
     from napari_unet3d.data.pairs import Pair
@@ -56,7 +56,12 @@ class CorrectionSession:
     """
 
     def __init__(
-        self, viewer: Any, shown: VolumeLayers, prediction: NDArray[Any], truth: GroundTruth | None, voxel_size_um: VoxelSize
+        self,
+        viewer: Any,
+        shown: VolumeLayers,
+        prediction: NDArray[Any],
+        truth: GroundTruth | None,
+        voxel_size_um: VoxelSize,
     ) -> None:
         self._prediction, self.truth, self.voxel_size_um = prediction, truth, voxel_size_um
         plan = shown.origin.plan
@@ -94,7 +99,7 @@ class CorrectionSession:
         return bool(self.corrections.done) and tuple(self.corrections.done) != self.held
 
     def is_of(self, prediction: NDArray[Any], origin: VolumeOrigin) -> bool:
-        """Tell whether it corrects this very prediction."""
+        """Return whether it corrects this very prediction."""
         is_same_volume = (origin.name, origin.run) == (self.origin.name, self.origin.run)
         return is_same_volume and np.array_equal(prediction, self._prediction)
 
@@ -134,7 +139,7 @@ class CorrectionSession:
         return done
 
     def image_sample(self, chosen: Image | None) -> Sample:
-        """Give the image that was predicted, without labels.
+        """Return the image that was predicted, without labels.
 
         Parameters
         ----------

@@ -26,7 +26,7 @@ class CorrectionTarget:
     ----------
     region : Region
         Its voxels.
-    place : CorrectedPlace
+    place : CorrectionRecord
         What is noted about it.
     wanted : int or None
         The label that is missing there; 0 for background, None when that is not known.
@@ -38,17 +38,17 @@ class CorrectionTarget:
 
 
 def brush_size(region: MaskedBox) -> int:
-    """Give the diameter of a brush in voxels that suits a region."""
+    """Return the diameter of a brush in voxels that suits a region."""
     sides = sorted(side.stop - side.start for side in region.box)
     return int(np.clip(sides[1] // 2, 1, _MOST_BRUSH))
 
 
 def target_of_error(error: SegmentationError, mask: NDArray[np.bool_]) -> CorrectionTarget:
-    """Give the place of an error.
+    """Return the place of an error.
 
     Parameters
     ----------
-    error : ErrorObject
+    error : SegmentationError
         The error.
     mask : ndarray of bool, shape (z, y, x) of its box
         Its voxels.
@@ -66,7 +66,7 @@ def target_of_error(error: SegmentationError, mask: NDArray[np.bool_]) -> Correc
 def target_around(
     position_zyx: tuple[float, float, float], size_um: float, voxel_size_um: VoxelSize, shape: Shape3D
 ) -> CorrectionTarget:
-    """Give a box around a voxel as a place to correct.
+    """Return a box around a voxel as a place to correct.
 
     Parameters
     ----------
@@ -86,4 +86,6 @@ def target_around(
         for at, reach, side in zip(middle, half, shape, strict=True)
     )
     mask = np.ones(tuple(side.stop - side.start for side in (z, y, x)), bool)
-    return CorrectionTarget(MaskedBox((z, y, x), mask), CorrectionRecord(position_zyx=(middle[0], middle[1], middle[2])))
+    return CorrectionTarget(
+        MaskedBox((z, y, x), mask), CorrectionRecord(position_zyx=(middle[0], middle[1], middle[2]))
+    )

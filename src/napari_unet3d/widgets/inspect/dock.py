@@ -25,14 +25,14 @@ from napari_unet3d.widgets.inspect.error_outline import unmark_error
 from napari_unet3d.widgets.inspect.export_panel import ExportPanel
 from napari_unet3d.widgets.inspect.fine_tune_panel import FineTunePanel
 from napari_unet3d.widgets.inspect.inspection import (
-    InspectionResult,
     Inspection,
+    InspectionResult,
     VolumeLayers,
     inspect_comparison,
     inspect_input,
     show_difference_of,
 )
-from napari_unet3d.widgets.inspect.requests import InspectionRequest, with_request, measure_progress
+from napari_unet3d.widgets.inspect.requests import InspectionRequest, measure_progress, with_request
 from napari_unet3d.widgets.inspect.review_store import ReviewStore
 from napari_unet3d.widgets.inspect.source import InspectSource, SourceKind
 from napari_unet3d.widgets.inspect.view_switcher import ViewSwitcher
@@ -65,7 +65,7 @@ class InspectDock(Dock):
     inspection_changed : Signal(object)
         The `Inspection` in view from now on.
     error_selected : Signal(object)
-        The `ErrorObject` that is chosen from now on, after slices and camera went to it, or None.
+        The `SegmentationError` that is chosen from now on, after slices and camera went to it, or None.
     inspection : Inspection or None
         What is in view.
     source : LayerSource
@@ -138,7 +138,11 @@ class InspectDock(Dock):
         with self.message.explaining():
             self.tolerance_box.suit(outcome.prediction.voxel_size_um)
             search = partial(inspect_comparison, outcome, self.tolerance_box.value())
-            self._run(f"Inspecting {origin.name}", InspectionRequest(layers=replace(self.source.shown(), origin=origin)), search)
+            self._run(
+                f"Inspecting {origin.name}",
+                InspectionRequest(layers=replace(self.source.shown(), provenance=origin)),
+                search,
+            )
 
     def inspect_run(self, run: Path) -> None:
         """Inspect what the model of a run makes of its test volumes, or of those that it learnt from."""
@@ -190,7 +194,11 @@ class InspectDock(Dock):
                 self._run(f"Inspecting {name}", order, partial(inspect_input, subject, self.tolerance_box.value()))
             else:
                 chosen = self.choice.volumes.chosen()
-                self._run("Predicting", InspectionRequest(chosen=chosen), partial(predict_volumes, chosen, remembered_config()))
+                self._run(
+                    "Predicting",
+                    InspectionRequest(chosen=chosen),
+                    partial(predict_volumes, chosen, remembered_config()),
+                )
 
     def _suit_tolerance(self, layer: Any) -> None:
         if layer is not None and layer.ndim == 3:

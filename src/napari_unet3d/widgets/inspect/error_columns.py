@@ -23,7 +23,7 @@ class Column(NamedTuple):
 
 
 def columns_for(names: Mapping[int, str] | None) -> tuple[Column, ...]:
-    """Give the columns, in the order of `ErrorList.SEEN` and those after it.
+    """Return the columns, in the order of `ErrorList.SEEN` and those after it.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def columns_for(names: Mapping[int, str] | None) -> tuple[Column, ...]:
             "Kind",
             "Missed: in the truth alone. Extra: in the prediction alone. Wrong class: in both, as another class. "
             "Merge: several true objects found as one. Split: one true object found as several.",
-            lambda error: error.kind.words,
+            lambda error: error.kind.label,
             lambda error: error.kind.value,
         ),
         Column(
@@ -77,7 +77,7 @@ def number_words(number: float) -> str:
 
 
 def _what(names: Mapping[int, str] | None) -> Callable[[SegmentationError], str]:
-    """Give what says which classes or objects an error is about."""
+    """Return what says which classes or objects an error is about."""
 
     def values(numbers: tuple[int, ...]) -> str:
         return " + ".join((names or {}).get(number, str(number)) for number in numbers)

@@ -31,7 +31,7 @@ class ErrorList(QAbstractTableModel):
     ----------
     remarked : Signal()
         Emitted after a person marked an error as seen or not, or wrote a note.
-    errors : tuple of ErrorObject
+    errors : tuple of SegmentationError
         The rows.
     """
 
@@ -55,7 +55,7 @@ class ErrorList(QAbstractTableModel):
 
         Parameters
         ----------
-        errors : tuple of ErrorObject
+        errors : tuple of SegmentationError
             The rows.
         remarks : mapping of int to Remarks
             What is known about them, by their numbers.
@@ -68,7 +68,7 @@ class ErrorList(QAbstractTableModel):
         self.endResetModel()
 
     def note_on(self, error: SegmentationError) -> Notes:
-        """Give what a person said about an error."""
+        """Return what a person said about an error."""
         return self._remarks.get(error.number, Notes())
 
     def mark_seen(self, error: SegmentationError, is_seen: bool = True) -> None:
@@ -94,7 +94,7 @@ class ErrorList(QAbstractTableModel):
                 self.mark_seen(error)
 
     def words(self, error: SegmentationError, column: int) -> str:
-        """Give the text of a cell."""
+        """Return the text of a cell."""
         if column == self.NOTE:
             taken, note = self._corrected.get(error.number, ""), self.note_on(error).note
             return "; ".join(words for words in (taken and f"corrected: {taken}", note) if words)
@@ -106,15 +106,15 @@ class ErrorList(QAbstractTableModel):
         return sum(self.note_on(error).is_seen for error in self.errors)
 
     def rowCount(self, parent: QModelIndex = QModelIndex()) -> int:  # noqa: B008 - Qt's signature
-        """Give the number of errors."""
+        """Return the number of errors."""
         return 0 if parent.isValid() else len(self.errors)
 
     def columnCount(self, parent: QModelIndex = QModelIndex()) -> int:  # noqa: B008
-        """Give the number of columns."""
+        """Return the number of columns."""
         return 0 if parent.isValid() else len(self._columns)
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Give the heading of a column, or what it means."""
+        """Return the heading of a column, or what it means."""
         if orientation is not Qt.Orientation.Horizontal:
             return None
         if role == Qt.ItemDataRole.DisplayRole:
@@ -124,7 +124,7 @@ class ErrorList(QAbstractTableModel):
         return None
 
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Give what a cell shows."""
+        """Return what a cell shows."""
         error, column = self.errors[index.row()], index.column()
         match role:
             case Qt.ItemDataRole.EditRole if column == self.NOTE:
@@ -194,7 +194,7 @@ class ErrorsInView(QSortFilterProxyModel):
         What must stand somewhere in the row, in capitals or not.
     only_unseen : bool
         Leave out what was looked at.
-    looked_at : ErrorObject or None
+    view_center : SegmentationError or None
         Shown even after it was seen.
     """
 
@@ -208,7 +208,7 @@ class ErrorsInView(QSortFilterProxyModel):
         self.setSortRole(_SORT)
 
     def filterAcceptsRow(self, row: int, parent: QModelIndex) -> bool:
-        """Say whether a row is shown."""
+        """Return whether a row is shown."""
         error = self._errors.errors[row]
         if error.kind not in self.kinds or error.volume_um3 < self.least_um3:
             return False
@@ -218,15 +218,15 @@ class ErrorsInView(QSortFilterProxyModel):
         return not self.text or self.text.lower() in " ".join(words).lower()
 
     def in_order(self) -> list[SegmentationError]:
-        """Give the errors that are shown, in the order of the table."""
+        """Return the errors that are shown, in the order of the table."""
         return [self.at(row) for row in range(self.rowCount())]
 
     def at(self, row: int) -> SegmentationError:
-        """Give the error in a row of the table."""
+        """Return the error in a row of the table."""
         return self._errors.errors[self.mapToSource(self.index(row, 0)).row()]
 
     def row_of(self, error: SegmentationError | None) -> int | None:
-        """Give the row of an error in the table, or None when it is not shown."""
+        """Return the row of an error in the table, or None when it is not shown."""
         if error is None or error not in self._errors.errors:
             return None
         row = self.mapFromSource(self._errors.index(self._errors.errors.index(error), 0)).row()

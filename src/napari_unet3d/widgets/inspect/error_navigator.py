@@ -120,7 +120,7 @@ class ErrorsPanel(QWidget):
         The depth up to which errors are hidden.
     table : ErrorTable
         The table with its filters.
-    steps : ErrorSteps
+    steps : ErrorNavigator
         The buttons for the next and the previous error.
     """
 

@@ -34,7 +34,7 @@ def mark_error(viewer: Any, inspection: Inspection, error: SegmentationError) ->
         Where to show it.
     inspection : Inspection
         What the error belongs to.
-    error : ErrorObject
+    error : SegmentationError
         The error.
     """
     regions = inspection.errors.regions
@@ -57,7 +57,7 @@ def mark_error(viewer: Any, inspection: Inspection, error: SegmentationError) ->
 
 
 def fit_mark(viewer: Any, inspection: Inspection) -> None:
-    """Give the mark the looks that suit slices or 3D, whichever is in view."""
+    """Return the mark the looks that suit slices or 3D, whichever is in view."""
     layer = find_layer(viewer, error_layer_name(inspection), Labels)
     if layer is not None:
         layer.colormap = _colours(viewer)
@@ -78,7 +78,7 @@ def go_to_error(viewer: Any, inspection: Inspection, error: SegmentationError, *
         The viewer.
     inspection : Inspection
         What the error belongs to.
-    error : ErrorObject
+    error : SegmentationError
         The error.
     zoom : bool
         Whether to zoom, so that the error fills a good part of the view with something around it.
@@ -93,12 +93,12 @@ def go_to_error(viewer: Any, inspection: Inspection, error: SegmentationError, *
 
 
 def error_layer_name(inspection: Inspection) -> str:
-    """Give the name of the layer with the mark."""
+    """Return the name of the layer with the mark."""
     return f"{inspection.name} error"
 
 
 def _outlined(region: NDArray[np.bool_], axes: Sequence[int]) -> NDArray[np.uint8]:
-    """Give `_OUTLINE` where a neighbour along some axes is not in the region, `_INSIDE` elsewhere in it."""
+    """Return `_OUTLINE` where a neighbour along some axes is not in the region, `_INSIDE` elsewhere in it."""
     inside = region.copy()
     for axis in axes:
         here, there = np.moveaxis(inside, axis, 0), np.moveaxis(region, axis, 0)

@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_unet3d.evaluation.errors.types import ErrorKind, SegmentationError, ErrorSet
+from napari_unet3d.evaluation.errors.types import ErrorKind, ErrorSet, SegmentationError
 from napari_unet3d.widgets.inspect.error_model import ErrorList, ErrorsInView, Notes
 
 _ROW_HEIGHT = 22
@@ -52,7 +52,7 @@ class ErrorTable(QWidget):
     Attributes
     ----------
     chosen : Signal(object)
-        The `ErrorObject` that was chosen, or None when none is any more.
+        The `SegmentationError` that was chosen, or None when none is any more.
     rows : ErrorList
         All errors.
     in_view : ErrorsInView
@@ -95,14 +95,12 @@ class ErrorTable(QWidget):
         """The error that is chosen."""
         return self.in_view.looked_at
 
-    def show_errors(
-        self, errors: ErrorSet, remarks: Mapping[int, Notes], names: Mapping[int, str] | None
-    ) -> None:
+    def show_errors(self, errors: ErrorSet, remarks: Mapping[int, Notes], names: Mapping[int, str] | None) -> None:
         """Replace the rows; none is chosen.
 
         Parameters
         ----------
-        errors : ErrorObjects
+        errors : ErrorSet
             The errors.
         remarks : mapping of int to Remarks
             What is known about them, by their numbers.
@@ -132,7 +130,7 @@ class ErrorTable(QWidget):
         self.chosen.emit(error)
 
     def following(self, step: int) -> SegmentationError | None:
-        """Give the error to go to from the chosen one, or None when none is listed.
+        """Return the error to go to from the chosen one, or None when none is listed.
 
         Forwards it is the next one in the table that was not seen, from the top again after the last one; when all
         were seen, and backwards, it is the neighbour.

@@ -30,7 +30,7 @@ class ExportPanel(QWidget):
         Metrics, figure, screenshot and turntable.
     errors_button : QPushButton
         Saves the table of errors.
-    report : ReportPart
+    report : ReportPanel
         Writes the page about the run that predicted, if it is known.
     """
 

@@ -14,12 +14,12 @@ from napari_unet3d.configs import PostProcessing
 from napari_unet3d.data.pairs import Pair
 from napari_unet3d.errors import UserError
 from napari_unet3d.session.fine_tuning import (
+    ComparisonInput,
     CorrectionsAdded,
     ModelsCompared,
-    ComparisonInput,
     add_corrections,
-    dataset_of_run,
     compare_models,
+    dataset_of_run,
     remove_corrections,
     train_with_corrections,
 )
@@ -52,7 +52,7 @@ class FineTunePanel(QWidget):
     ----------
     dock : InspectDock
         Its inspection and jobs.
-    part : CorrectPart
+    part : CorrectionPanel
         What is corrected.
     """
 
@@ -114,7 +114,9 @@ class FineTunePanel(QWidget):
         self._trains_next = trains_next
         self._write(correcting, Adding(dataset, sample, done, correcting.added, correcting.origin))
 
-    def _write(self, correcting: CorrectionSession, adding: Adding, accepted: CorrectedTestVolumes | None = None) -> None:
+    def _write(
+        self, correcting: CorrectionSession, adding: Adding, accepted: CorrectedTestVolumes | None = None
+    ) -> None:
         self._asks = None
         job = self._run("Adding corrections", partial(add_corrections, adding, accepted), correcting)
         job.ended.connect(self._on_added)

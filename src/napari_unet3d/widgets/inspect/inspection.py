@@ -20,8 +20,9 @@ from napari_unet3d.evaluation.errors.types import ErrorSet, SearchProgress
 from napari_unet3d.inference.events import Prediction
 from napari_unet3d.model.plan import LabelClass, Plan
 from napari_unet3d.session.comparison import Comparison, compare
-from napari_unet3d.widgets.viewer.layer_metadata import VolumeOrigin, mark_origin
-from napari_unet3d.widgets.viewer.layers import Reference, show_on_top, show_difference
+from napari_unet3d.session.origin import VolumeOrigin
+from napari_unet3d.widgets.viewer.layer_metadata import mark_origin
+from napari_unet3d.widgets.viewer.layers import Reference, show_difference, show_on_top
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,7 +55,7 @@ class Inspection(VolumeLayers):
     outcome : Outcome
         Prediction, truth, difference and scores. Where nobody knows the probability (`has_probability` is False),
         that of the prediction is NaN everywhere.
-    errors : ErrorObjects
+    errors : ErrorSet
         Its errors.
     difference : Labels
         The layer that shows where it is wrong; it may have been removed from the viewer since.
@@ -73,7 +74,7 @@ class Inspection(VolumeLayers):
             shown.image,
             shown.truth,
             shown.prediction,
-            outcome=found.comparison,
+            comparison=found.comparison,
             errors=found.errors,
             difference=difference,
         )
@@ -160,7 +161,7 @@ class InspectionResult:
     ----------
     outcome : Outcome
         The prediction and how it compares.
-    errors : ErrorObjects
+    errors : ErrorSet
         Its errors.
     difference : ndarray of uint8, shape (z, y, x)
         That of the outcome, without the boundary noise that the tolerance hides.
@@ -181,7 +182,7 @@ def inspect_input(subject: InspectionInput, tolerance_um: float) -> Iterator[Sea
 
     Yields
     ------
-    ErrorsSearched
+    SearchProgress
         Some more of the wrong voxels were looked at.
     Inspected
         The result; always the last event. Of its scores only those that are ready at once are there.
@@ -199,22 +200,22 @@ def inspect_input(subject: InspectionInput, tolerance_um: float) -> Iterator[Sea
 
 
 def inspect_comparison(outcome: Comparison, tolerance_um: float) -> Iterator[SearchProgress | InspectionResult]:
-    """Find the errors of a prediction that was compared; the events are those of `inspect_subject`."""
+    """Find the errors of a prediction that was compared; the events are those of `inspect_input`."""
     from napari_unet3d.evaluation.errors.find import find_errors  # its trees take their time to be imported
 
     assert outcome.truth is not None
     assert outcome.difference is not None
     prediction = outcome.prediction
-    for event in find_errors(
-        prediction.labels, outcome.truth, prediction.task, prediction.voxel_size_um, tolerance_um
-    ):
+    for event in find_errors(prediction.labels, outcome.truth, prediction.task, prediction.voxel_size_um, tolerance_um):
         if isinstance(event, ErrorSet):
             yield InspectionResult(outcome, event, outcome.difference * (event.regions > 0))
         else:
             yield event
 
 
-def show_difference_of(viewer: Any, event: InspectionResult, shown: VolumeLayers, place: Reference, *, is_new: bool) -> Labels:
+def show_difference_of(
+    viewer: Any, event: InspectionResult, shown: VolumeLayers, place: Reference, *, is_new: bool
+) -> Labels:
     """Show where a prediction is wrong.
 
     Parameters

@@ -11,10 +11,11 @@ from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
 from napari_unet3d.configs import Task, ZeroIs
 from napari_unet3d.errors import UserError
+from napari_unet3d.session.origin import VolumeOrigin
 from napari_unet3d.widgets.forms.form import compact_form_layout
-from napari_unet3d.widgets.inspect.inspection import VolumeLayers, InspectionInput, plan_for
+from napari_unet3d.widgets.inspect.inspection import InspectionInput, VolumeLayers, plan_for
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
-from napari_unet3d.widgets.viewer.layer_metadata import VolumeOrigin, companion_of, origin_of
+from napari_unet3d.widgets.viewer.layer_metadata import companion_of, origin_of
 from napari_unet3d.widgets.viewer.mask_layer import mask_of
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ class LayerSource(QWidget):
         return known or VolumeOrigin("" if layer is None else layer.name.removesuffix(_PREDICTION))
 
     def shown(self) -> VolumeLayers:
-        """Give the chosen layers; `subject` says whether they can be used."""
+        """Return the chosen layers; `subject` says whether they can be used."""
         origin, prediction = self.origin_as_chosen(), self.prediction.value
         return VolumeLayers(origin, prediction, self.image.value, self.truth.value, prediction)
 
@@ -143,7 +144,7 @@ class LayerSource(QWidget):
         )
 
     def origin_as_chosen(self) -> VolumeOrigin:
-        """Give where the chosen prediction comes from, with what the menus say about its labels."""
+        """Return where the chosen prediction comes from, with what the menus say about its labels."""
         origin, task, zero_is = self.origin, self.task.currentData(), self.zero_is.currentData()
         plan = origin.plan
         if plan is None or (plan.task, plan.zero_is) != (task, zero_is):

@@ -32,7 +32,7 @@ class InspectionRequest:
 
 
 def with_request(order: InspectionRequest, events: Callable[[], Iterator[Any]]) -> Iterator[Any]:
-    """Give an order, and then the events of the work on it."""
+    """Return an order, and then the events of the work on it."""
     yield order
     yield from events()
 

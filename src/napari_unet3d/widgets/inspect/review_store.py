@@ -50,7 +50,7 @@ class ReviewStore(QObject):
         rows.note_changed.connect(self._waiting.start)
 
     def open(self, inspection: Inspection) -> dict[int, Notes]:
-        """Give what was said about the errors of an inspection, by their numbers; from now on it is about these.
+        """Return what was said about the errors of an inspection, by their numbers; from now on it is about these.
 
         Where nothing is kept yet beside its run, it is what was said about another prediction of the volume.
         """
@@ -95,7 +95,7 @@ def _volume(inspection: Inspection) -> tuple[str, tuple[int, ...]]:
 
 
 def notes_file(inspection: Inspection) -> Path:
-    """Give the file of a volume: ``RUN/inspection/NAME.json``, or in the plugin's folder where there is no run.
+    """Return the file of a volume: ``RUN/inspection/NAME.json``, or in the plugin's folder where there is no run.
 
     That of a volume that the run was trained with is ``RUN/inspection/train/NAME.json``, since one of the test set may
     have the same name.

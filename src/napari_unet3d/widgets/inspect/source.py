@@ -47,7 +47,7 @@ class InspectSource(QWidget):
     ----------
     layers : LayerSource
         The choice of layers.
-    volumes : SetSource
+    volumes : DatasetSource
         The choice of model and volumes.
     """
 
@@ -166,7 +166,7 @@ class DatasetSource(QWidget):
         self.volume.setCurrentIndex(max(0, self.volume.findText(known)))
 
     def chosen(self) -> ChosenVolumes:
-        """Give what is chosen.
+        """Return what is chosen.
 
         Raises
         ------

@@ -15,7 +15,7 @@ from napari_unet3d.widgets.inspect.corrected_layers import corrected_layer_name
 from napari_unet3d.widgets.inspect.error_outline import error_layer_name
 from napari_unet3d.widgets.viewer.compat import CanvasText
 from napari_unet3d.widgets.viewer.layers import find_layer
-from napari_unet3d.widgets.viewer.side_by_side import Arrangement, Cell, show_one_of, side_by_side_of, only_visible
+from napari_unet3d.widgets.viewer.side_by_side import Arrangement, Cell, only_visible, show_one_of, side_by_side_of
 
 if TYPE_CHECKING:
     from napari_unet3d.widgets.components.dock import Dock
@@ -121,7 +121,7 @@ class ViewSwitcher(QWidget):
         return {} if layer is None else {"corrected": layer}
 
     def _take_corrected(self) -> None:
-        """Give the layer with corrections a cell when it comes while others have theirs."""
+        """Return the layer with corrections a cell when it comes while others have theirs."""
         if self.side_button.is_on and len(self._cells) != len(self._present()) + len(self._corrected()):
             self.side_button.begin()
 

@@ -14,12 +14,12 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics.types import Scores
 from napari_unet3d.inference.events import EvaluateEvent, EvaluationFinished, VolumeEvaluated
 from napari_unet3d.session.comparison import Comparison, from_evaluation
+from napari_unet3d.session.origin import VolumeOrigin
 from napari_unet3d.session.preferences import load_preference
 from napari_unet3d.widgets.components.scores_table import ScoresTable
 from napari_unet3d.widgets.inspect.inspection import VolumeLayers
 from napari_unet3d.widgets.inspect.source import ChosenVolumes
 from napari_unet3d.widgets.predict.show import show_volume
-from napari_unet3d.widgets.viewer.layer_metadata import VolumeOrigin
 
 _MOST_KEPT_BYTES = 2**30
 
@@ -71,11 +71,11 @@ class VolumeList(QObject):
         return ranked[0].name
 
     def kept(self, name: str) -> VolumeEvaluated | None:
-        """Give what was kept of a volume."""
+        """Return what was kept of a volume."""
         return self._kept.get(name)
 
     def pair(self, name: str) -> Pair:
-        """Give the files of a volume."""
+        """Return the files of a volume."""
         assert self.chosen is not None
         return next(pair for pair in self.chosen.pairs if pair.name == name)
 
@@ -98,14 +98,14 @@ class VolumeList(QObject):
 
 
 def predict_volumes(chosen: ChosenVolumes, config: EvaluationConfig) -> Iterator[EvaluateEvent]:
-    """Give the events of `evaluate` for some volumes; torch is imported in the thread that asks for the first."""
+    """Return the events of `evaluate` for some volumes; torch is imported in the thread that asks for the first."""
     from napari_unet3d.inference.evaluate import evaluate
 
     yield from evaluate(chosen.model, chosen.pairs, config=config)
 
 
 def remembered_config() -> EvaluationConfig:
-    """Give the settings that the Predict dock was left with."""
+    """Return the settings that the Predict dock was left with."""
     values: dict[str, Any] = {}
     for key in ("test", "labels"):
         known = load_preference(key)

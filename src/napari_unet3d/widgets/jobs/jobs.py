@@ -22,9 +22,9 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.session.progress import Progress
 from napari_unet3d.widgets.jobs.worker import (
     ClosingWorker,
-    JobControl,
-    GeneratorThread,
     Failed,
+    GeneratorThread,
+    JobControl,
     PauseChanged,
     TitledCall,
     run_to_end,
@@ -217,11 +217,11 @@ class Jobs(QObject):
         self._latest: dict[str, Job] = {}
 
     def latest(self, kind: str) -> Job | None:
-        """Give the job of a kind that was started last, running or ended."""
+        """Return the job of a kind that was started last, running or ended."""
         return self._latest.get(kind)
 
     def running(self, kind: str) -> Job | None:
-        """Give the running job of a kind."""
+        """Return the running job of a kind."""
         job = self.latest(kind)
         return job if job is not None and job.is_running else None
 
@@ -280,6 +280,6 @@ _running: set[Job] = set()  # a job outlives a closed window until its thread ha
 
 
 def jobs_of(viewer: Any) -> Jobs:
-    """Give the jobs of a viewer; the same object for the viewer and for napari's proxies of it."""
+    """Return the jobs of a viewer; the same object for the viewer and for napari's proxies of it."""
     window = getattr(viewer.window, "__wrapped__", viewer.window)
     return _jobs.setdefault(window, Jobs())

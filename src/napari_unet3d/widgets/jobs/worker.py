@@ -174,7 +174,7 @@ _at_work: set[GeneratorThread] = set()
 
 @atexit.register
 def _let_engines_end() -> None:
-    """Give engines a moment to end in order when the process ends, and end it all the same.
+    """Return engines a moment to end in order when the process ends, and end it all the same.
 
     What an engine has announced is on disk. An interpreter that ends while a thread is at work in torch aborts, with a
     report of a crash; so when there is one that does not end, the process is ended without more ado.

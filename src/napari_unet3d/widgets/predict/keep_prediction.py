@@ -10,7 +10,8 @@ import numpy as np
 from napari.layers import Labels
 from qtpy.QtWidgets import QPushButton
 
-from napari_unet3d.widgets.viewer.layer_metadata import VolumeOrigin, copy_origin, mark_origin
+from napari_unet3d.session.origin import VolumeOrigin
+from napari_unet3d.widgets.viewer.layer_metadata import copy_origin, mark_origin
 from napari_unet3d.widgets.viewer.layers import find_layer, show_labels
 from napari_unet3d.widgets.viewer.view_state import select
 

@@ -108,7 +108,7 @@ class LivePrediction(QObject):
         if outcome.prediction is self.shown.comparison.prediction:  # which may have got its scores meanwhile
             return
         labels = update_comparison(self._viewer, outcome, self.shown.place, self.shown.labels)
-        self.shown = replace(self.shown, outcome=outcome, labels=labels)
+        self.shown = replace(self.shown, comparison=outcome, labels=labels)
         self.changed.emit(outcome)
 
     def labels_layer(self) -> Labels:
@@ -131,5 +131,5 @@ class LivePrediction(QObject):
 
     def _take_scores(self, of: Comparison, measured: Comparison) -> None:
         if self.shown is not None and self.shown.comparison is of:  # else the labels were made again meanwhile
-            self.shown = replace(self.shown, outcome=measured)
+            self.shown = replace(self.shown, comparison=measured)
             self.changed.emit(measured)

@@ -18,18 +18,18 @@ from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics.colours import EXTRA_COLOUR, MISSED_COLOUR, WRONG_CLASS_COLOUR
 from napari_unet3d.session.comparison import DEFAULT_TOLERANCE_UM, Comparison, from_evaluation
+from napari_unet3d.session.origin import VolumeOrigin
 from napari_unet3d.widgets.components.scores_table import ScoresTable
 from napari_unet3d.widgets.export.section import SaveSection
 from napari_unet3d.widgets.predict.live_prediction import LivePrediction, VisiblePrediction
 from napari_unet3d.widgets.predict.show import (
     FileOpened,
     open_file,
-    show_labels_of_file,
     show_comparison_of_layer,
+    show_labels_of_file,
     show_volume,
 )
 from napari_unet3d.widgets.predict.suggest_next import SuggestNextAnnotation
-from napari_unet3d.widgets.viewer.layer_metadata import VolumeOrigin
 from napari_unet3d.widgets.viewer.layers import Reference, colour_of
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class ResultsPanel(QWidget):
         The prediction in view, which follows the settings of labels.
     save : SaveSection
         Saves numbers and pictures.
-    annotate_button : AnnotateNext
+    annotate_button : SuggestNextAnnotation
         Leads to its uncertain places; the dock gives it a place.
     made_with : PostProcessing
         The settings that the labels of the running prediction are made with.

@@ -17,16 +17,17 @@ from napari_unet3d.data.volumes import read_sample, read_volume, write_volume
 from napari_unet3d.inference.events import EvaluateEvent, PredictFilesEvent, Prediction
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.session.comparison import Comparison, compare, decode
+from napari_unet3d.session.origin import VolumeOrigin
 from napari_unet3d.widgets.viewer.helper_layers import raise_volume
-from napari_unet3d.widgets.viewer.layer_metadata import VolumeOrigin, copy_origin, mark_companions, mark_origin
+from napari_unet3d.widgets.viewer.layer_metadata import copy_origin, mark_companions, mark_origin
 from napari_unet3d.widgets.viewer.layers import (
     Reference,
-    show_on_top,
     hide_own_layers,
     remove_own,
     show_difference,
     show_image,
     show_labels,
+    show_on_top,
     show_sample,
 )
 
@@ -80,14 +81,14 @@ def predict_sample(model: Path, sample: Sample, config: PredictionConfig, out: P
 def predict_paths(
     model: Path, files: Sequence[Path], out: Path, config: PredictionConfig, probability: bool
 ) -> Iterator[PredictFilesEvent]:
-    """Give the events of `predict_files`; torch is imported in the thread that asks for the first one."""
+    """Return the events of `predict_files`; torch is imported in the thread that asks for the first one."""
     from napari_unet3d.inference.predict import predict_files
 
     yield from predict_files(model, files, out, config, probability=probability)
 
 
 def evaluate_dataset(model: Path, dataset: Path, out: Path | None, config: EvaluationConfig) -> Iterator[EvaluateEvent]:
-    """Give the events of `evaluate`; torch is imported in the thread that asks for the first one."""
+    """Return the events of `evaluate`; torch is imported in the thread that asks for the first one."""
     from napari_unet3d.inference.evaluate import evaluate
 
     yield from evaluate(model, dataset, out=out, config=config)
@@ -168,7 +169,7 @@ def update_comparison(viewer: Any, outcome: Comparison, like: Reference, before:
     Parameters
     ----------
     viewer, outcome, like
-        As for `show_outcome`.
+        As for `show_comparison`.
     before : Labels
         The layer of the labels so far.
 
@@ -220,7 +221,7 @@ def show_labels_of_file(viewer: Any, opened: FileOpened, origin: VolumeOrigin) -
 
 
 def _names_of_values(outcome: Comparison) -> dict[str, list[Any]]:
-    """Give what napari's status bar says under the pointer; its table of features takes row numbers for values."""
+    """Return what napari's status bar says under the pointer; its table of features takes row numbers for values."""
     if outcome.prediction.task is not Task.SEMANTIC or outcome.prediction.plan is None:
         return {}
     named = {each.value: each.name for each in outcome.prediction.plan.classes}

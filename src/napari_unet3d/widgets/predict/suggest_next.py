@@ -126,7 +126,7 @@ class SuggestNextAnnotation(QPushButton):
         )
 
     def _annotation(self) -> Labels | None:
-        """Give the layer that the truth is painted in, when voxels with 0 in it are not annotated."""
+        """Return the layer that the truth is painted in, when voxels with 0 in it are not annotated."""
         shown, layers = self._live.shown, list(self._dock.viewer.layers)
         plan = None if shown is None else shown.comparison.prediction.plan
         if shown is None or plan is None or plan.zero_is is not ZeroIs.UNLABELLED:
@@ -155,7 +155,9 @@ class SuggestNextAnnotation(QPushButton):
         self._dock.message.show_message(message, "error")
 
 
-def _find_places(prediction: Prediction, annotated: NDArray[np.bool_] | None) -> Iterator[tuple[UncertainLocation, ...]]:
+def _find_places(
+    prediction: Prediction, annotated: NDArray[np.bool_] | None
+) -> Iterator[tuple[UncertainLocation, ...]]:
     assert prediction.uncertainty is not None
     voxel_size_um: VoxelSize = prediction.voxel_size_um
     yield uncertain_locations(prediction.uncertainty, voxel_size_um, annotated=annotated)

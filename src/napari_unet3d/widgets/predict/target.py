@@ -97,7 +97,7 @@ class PredictionTarget(QWidget):
         self._show_pages()
 
     def folder(self) -> Path | None:
-        """Give the folder for results, or None when they only go into the viewer.
+        """Return the folder for results, or None when they only go into the viewer.
 
         Raises
         ------
@@ -109,7 +109,7 @@ class PredictionTarget(QWidget):
         return None
 
     def files(self) -> tuple[Path, ...]:
-        """Give the files to predict.
+        """Return the files to predict.
 
         Raises
         ------

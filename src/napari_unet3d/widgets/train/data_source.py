@@ -96,7 +96,7 @@ class TrainingSource(QWidget):
         return no_layers and not self.pairs and not self._n_volumes(Subset.TRAIN)
 
     def data(self) -> Path | tuple[Sample, ...]:
-        """Give what `train` takes.
+        """Return what `train` takes.
 
         Raises
         ------
@@ -111,7 +111,7 @@ class TrainingSource(QWidget):
         return (self._chosen_sample(),)
 
     def labels_of(self, name: str) -> list[Labels]:
-        """Give the Labels layers that are paired with the image layer of a name; none while a folder is chosen."""
+        """Return the Labels layers that are paired with the image layer of a name; none while a folder is chosen."""
         pairs = self.pairs or [(self.image.value, self.labels.value)]
         return [labels for image, labels in pairs if self.from_layers and image and labels and image.name == name]
 

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from napari_unet3d.configs import NETWORK_SETTINGS, TrainingConfig
 from napari_unet3d.session.last_run import UnfinishedRun, unfinished_run
 from napari_unet3d.session.recent_runs import new_run_folder, plugin_data_folder
-from napari_unet3d.session.training_job import TrainingRequest, SampleReady, train_on_sample
+from napari_unet3d.session.training_job import SampleReady, TrainingRequest, train_on_sample
 from napari_unet3d.session.training_run import TrainingRun
 from napari_unet3d.training.events import RunStarted
 from napari_unet3d.widgets.components.dock import Dock
@@ -26,7 +26,7 @@ from napari_unet3d.widgets.train.monitor_panel import MonitorPanel
 from napari_unet3d.widgets.train.pre_run_actions import PreRunActions
 from napari_unet3d.widgets.train.prompts import ResumePrompt, SamplePrompt
 from napari_unet3d.widgets.train.run_actions import ModelActions, OpenRunButton
-from napari_unet3d.widgets.train.run_options import SubprocessOption, RunFolderRow, TrainingBackend
+from napari_unet3d.widgets.train.run_options import RunFolderRow, SubprocessOption, TrainingBackend
 from napari_unet3d.widgets.train.settings_area import SettingsArea
 from napari_unet3d.widgets.train.start_training import begin_training
 from napari_unet3d.widgets.viewer.layers import show_sample
@@ -53,7 +53,7 @@ class TrainDock(Dock):
         self.run: TrainingRun | None = None
         self.source = TrainingSource(self)
         self.run_folder, self.subprocess_option = RunFolderRow(), SubprocessOption()
-        self.form = ConfigForm(TrainingConfig, "training", without=("workers",))
+        self.form = ConfigForm(TrainingConfig, "training", without=("num_workers",))
         self.pre_run = PreRunActions(self, self._request, self._draft_request)
         self.model_actions, self.report = ModelActions(self), ReportPanel(self)
         self.sample_prompt, self.resume_prompt = SamplePrompt(), ResumePrompt(self)
@@ -144,10 +144,12 @@ class TrainDock(Dock):
 
     def _draft_request(self) -> TrainingRequest:
         data = () if self.source.is_empty else self.source.data()
-        return TrainingRequest(data, self.run_folder.folder.value or Path(), self._config(), self.run_folder.start_from.value)
+        return TrainingRequest(
+            data, self.run_folder.folder.value or Path(), self._config(), self.run_folder.start_from.value
+        )
 
     def _config(self) -> TrainingConfig:
-        return self.form.unlocked_values.model_copy(update={"workers": 0})  # a viewer must not be forked
+        return self.form.unlocked_values.model_copy(update={"num_workers": 0})  # a viewer must not be forked
 
     @property
     def curves(self) -> LossCurves:
@@ -170,7 +172,7 @@ class TrainDock(Dock):
         self._offer_model(record)
 
     def _set_aside(self, aside: bool) -> None:
-        """Give the room of what is not needed during a run to the curves."""
+        """Return the room of what is not needed during a run to the curves."""
         self.settings_area.set_folded(aside)
         self.column.setStretchFactor(self.settings_area, 0 if aside else 1)
         self.pre_run.setHidden(aside)
@@ -218,7 +220,9 @@ class TrainDock(Dock):
 
     def _lay_out(self) -> None:
         data = self.resume_prompt, self.sample_prompt, heading("Train on"), self.source
-        _stack(self._setup, *data, heading("Run"), self.run_folder, self.subprocess_option, heading("Settings"), self.form)
+        _stack(
+            self._setup, *data, heading("Run"), self.run_folder, self.subprocess_option, heading("Settings"), self.form
+        )
         content = self.widget()
         around = None if content is None else content.layout()
         assert isinstance(around, QVBoxLayout)

@@ -18,7 +18,7 @@ from napari_unet3d.runs.snapshots import SnapshotRun, open_snapshots
 from napari_unet3d.session.epoch_view import EpochView, load_epoch
 from napari_unet3d.session.preferences import load_preference, save_preference
 from napari_unet3d.session.training_run import TrainingRun, load_run
-from napari_unet3d.training.events import EpochFinished, Throughput, SnapshotSaved, RunStarted
+from napari_unet3d.training.events import EpochFinished, RunStarted, SnapshotSaved, Throughput
 from napari_unet3d.widgets.components.keys import bind_key
 from napari_unet3d.widgets.components.run_bar import wrapping_label
 from napari_unet3d.widgets.jobs.latest_only import LatestOnly
@@ -48,15 +48,15 @@ class MonitorPanel(QWidget):
     Attributes
     ----------
     reloaded : Signal(object)
-        The `TrainingRecord` of an opened run that has more epochs by now; it is to be shown.
+        The `TrainingRun` of an opened run that has more epochs by now; it is to be shown.
     curves : LossCurves
-    scrub : ScrubBar
-    keep : KeepRow
+    scrub : EpochSlider
+    keep : EpochActions
     volume_box : QComboBox
         Which validation volume is shown; the first choice is none.
     pace, hint, words : QLabel
         How the steps go, what is wrong, and which epoch is shown.
-    record : TrainingRecord or None
+    record : TrainingRun or None
         Whose curves are shown.
     """
 

@@ -31,7 +31,7 @@ class OpenRunButton(QPushButton):
     Attributes
     ----------
     opened : Signal(object)
-        The `TrainingRecord` of the run.
+        The `TrainingRun` of the run.
     """
 
     opened = Signal(object)

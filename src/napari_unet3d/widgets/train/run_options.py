@@ -68,7 +68,7 @@ class SubprocessOption(QWidget):
         self._once_shown.timeout.connect(lambda: self.suggest_for(renderer()))
 
     def training(self, order: TrainingRequest) -> TrainingBackend:
-        """Give a training the way it is chosen."""
+        """Return a training the way it is chosen."""
         if not self.box.isChecked():
             return TrainingBackend(partial(train_on, order))
         child = SubprocessTraining(order)
@@ -127,9 +127,9 @@ class RunFolderRow(QWidget):
 
     Attributes
     ----------
-    folder : PathBox
+    folder : PathEdit
         The run folder.
-    start_from : ModelBox
+    start_from : ModelPicker
         The model; empty for a new network.
     """
 

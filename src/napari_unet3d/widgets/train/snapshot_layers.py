@@ -10,7 +10,7 @@ import numpy as np
 from napari.layers import Image, Labels, Layer
 from numpy.typing import NDArray
 
-from napari_unet3d.runs.snapshot_files import SnapshotVolume, SnapshotData
+from napari_unet3d.runs.snapshot_files import SnapshotData, SnapshotVolume
 from napari_unet3d.session.epoch_view import EpochView
 from napari_unet3d.widgets.viewer.layers import (
     DIFFERENCE_COLOURS,

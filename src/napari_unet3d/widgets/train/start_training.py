@@ -37,7 +37,7 @@ def begin_training(
 
     Returns
     -------
-    TrainingRecord
+    TrainingRun
         What is known of the run; the first event of the job.
 
     Raises

@@ -8,18 +8,18 @@ _FONT_SIZE = 14.0
 
 
 def canvas_size(viewer: Any) -> tuple[int, int]:
-    """Give height and width in pixels; 1 at least, also where docks cover all of it."""
+    """Return height and width in pixels; 1 at least, also where docks cover all of it."""
     height, width = viewer.canvas.size if hasattr(viewer, "canvas") else viewer._canvas_size
     return max(1, int(height)), max(1, int(width))
 
 
 def grid_of(viewer: Any) -> Any:
-    """Give the settings of the viewer's grid."""
+    """Return the settings of the viewer's grid."""
     return viewer.canvas.grid if hasattr(viewer, "canvas") else viewer.grid
 
 
 def text_of(viewer: Any) -> Any:
-    """Give the text that the viewer can show in a corner of the canvas."""
+    """Return the text that the viewer can show in a corner of the canvas."""
     return viewer.canvas.overlays.text if hasattr(viewer, "canvas") else viewer.text_overlay
 
 

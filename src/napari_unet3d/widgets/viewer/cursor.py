@@ -40,7 +40,7 @@ class Pointer:
 
 
 def voxel_under(pointer: Pointer, layers: Sequence[Layer]) -> Position | None:
-    """Give the voxel that the mouse points at.
+    """Return the voxel that the mouse points at.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def voxel_under(pointer: Pointer, layers: Sequence[Layer]) -> Position | None:
 
 
 def voxels_along_ray(pointer: Pointer, layer: Layer) -> NDArray[np.int64]:
-    """Give the voxels of a 3D layer that are under the pointer, the nearest first: one in 2D, in 3D all along the ray.
+    """Return the voxels of a 3D layer that are under the pointer, the nearest first: one in 2D, in 3D all along the ray.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def voxels_along_ray(pointer: Pointer, layer: Layer) -> NDArray[np.int64]:
 
 
 def _first_hit(pointer: Pointer, layer: Layer) -> list[tuple[int, Position]]:
-    """Give the first voxel that is not 0 with how many lie before it; nothing when there is none."""
+    """Return the first voxel that is not 0 with how many lie before it; nothing when there is none."""
     voxels = voxels_along_ray(pointer, layer)
     (where,) = np.nonzero(layer.data[tuple(voxels.T)])
     return [(int(where[0]), _as_position(voxels[where[0]]))] if where.size else []

@@ -49,7 +49,7 @@ def sample_from_layers(image: Image | Labels | None, labels: Labels | None = Non
 
 
 def voxel_size_um(layer: Layer) -> VoxelSize:
-    """Give the size of a 3D layer's voxels along z, y, x in µm; pixels and other units that are no length count as µm.
+    """Return the size of a 3D layer's voxels along z, y, x in µm; pixels and other units that are no length count as µm.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def voxel_size_um(layer: Layer) -> VoxelSize:
 
 
 def positions_from_points(points: Points, voxel_size_um: VoxelSize) -> list[tuple[int, int, int]]:
-    """Give the voxels (z, y, x) of a volume at the origin that a 3D Points layer points at.
+    """Return the voxels (z, y, x) of a volume at the origin that a 3D Points layer points at.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def positions_from_points(points: Points, voxel_size_um: VoxelSize) -> list[tupl
 
 
 def objects_from_layer(layer: Image | Labels) -> list[NDArray[Any]]:
-    """Give the objects of a layer as small volumes, 0 outside of the object.
+    """Return the objects of a layer as small volumes, 0 outside of the object.
 
     Parameters
     ----------

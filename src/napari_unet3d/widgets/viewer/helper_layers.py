@@ -16,7 +16,7 @@ _MADE_OF_VOLUMES = (" probability", " uncertainty", " before")
 
 
 def is_helper(layer: Layer) -> bool:
-    """Tell whether a layer only helps to look."""
+    """Return whether a layer only helps to look."""
     return bool(layer.metadata.get(HELPER))
 
 
@@ -38,7 +38,7 @@ def raise_volume(viewer: Any, name: str) -> None:
 
 
 def _groups(viewer: Any) -> dict[Layer, str]:
-    """Give the name of the volume that each layer belongs to: the longest name of an image that its own begins with.
+    """Return the name of the volume that each layer belongs to: the longest name of an image that its own begins with.
 
     Without such an image it is its own name without the last word.
     """

@@ -3,51 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from weakref import ref
 
 from napari.layers import Layer
 
-from napari_unet3d.data.pairs import Subset
-from napari_unet3d.model.plan import Plan
+from napari_unet3d.session.origin import VolumeOrigin
 from napari_unet3d.widgets.viewer.layers import OWNED
 
 _KEY, _COMPANIONS = f"{OWNED} origin", f"{OWNED} companions"  # of the layers' metadata
-
-
-@dataclass(frozen=True, slots=True)
-class VolumeOrigin:
-    """What a layer of a prediction shows.
-
-    Attributes
-    ----------
-    name : str
-        Name of the volume.
-    plan : Plan or None
-        What its labels mean; None means foreground.
-    run : Path or None
-        The run folder or model file that predicted it.
-    dataset : Path or None
-        The dataset folder that the volume is from.
-    part : Part or None
-        The part of the dataset.
-    """
-
-    name: str
-    plan: Plan | None = None
-    run: Path | None = None
-    dataset: Path | None = None
-    subset: Subset | None = None
-
-
-def without_subset(name: str) -> tuple[str, Subset | None]:
-    """Give the name of a volume in its dataset, and the part that the Dataset dock adds to it, as in ``1 (train)``."""
-    for part in Subset:
-        if name.endswith(suffix := f" ({part})"):
-            return name.removesuffix(suffix), part
-    return name, None
 
 
 def mark_origin(layers: Iterable[Layer], origin: VolumeOrigin) -> None:
@@ -57,7 +21,7 @@ def mark_origin(layers: Iterable[Layer], origin: VolumeOrigin) -> None:
 
 
 def origin_of(layer: Layer) -> VolumeOrigin | None:
-    """Give where a layer comes from, or None when nobody kept it."""
+    """Return where a layer comes from, or None when nobody kept it."""
     origin = layer.metadata.get(_KEY)
     return origin if isinstance(origin, VolumeOrigin) else None
 

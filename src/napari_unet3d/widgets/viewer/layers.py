@@ -155,13 +155,13 @@ def show_points(viewer: Any, name: str, positions: NDArray[Any], like: Reference
 
 
 def colour_of(layer: Labels, value: int) -> str:
-    """Give the colour that a Labels layer draws a value in, as ``#rrggbb``."""
+    """Return the colour that a Labels layer draws a value in, as ``#rrggbb``."""
     red, green, blue, _ = (round(255 * float(part)) for part in layer.colormap.map(value))
     return f"#{red:02x}{green:02x}{blue:02x}"
 
 
 def is_ours(layer: Layer) -> bool:
-    """Tell whether the plugin made a layer."""
+    """Return whether the plugin made a layer."""
     return bool(layer.metadata.get(OWNED))
 
 
@@ -207,14 +207,14 @@ def show_on_top(viewer: Any, layer: Layer, instead_of: Sequence[Layer] = ()) -> 
 
 
 def spatial_kwargs(like: Reference) -> dict[str, Any]:
-    """Give the properties by which a layer lies in the place of another one, or at the origin."""
+    """Return the properties by which a layer lies in the place of another one, or at the origin."""
     if isinstance(like, tuple):
         return {"scale": like, "units": ("um", "um", "um"), "axis_labels": ("z", "y", "x")}
     return {key: getattr(like, key) for key in _SPATIAL}
 
 
 def shifted(like: Reference, start_zyx: Sequence[float]) -> NDArray[np.float64]:
-    """Give the translation of a layer whose first voxel lies where another one of `like` does."""
+    """Return the translation of a layer whose first voxel lies where another one of `like` does."""
     if isinstance(like, tuple):
         return np.multiply(start_zyx, like, dtype=float)
     world = np.subtract(like.data_to_world(start_zyx), like.data_to_world((0.0, 0.0, 0.0)))
@@ -222,7 +222,7 @@ def shifted(like: Reference, start_zyx: Sequence[float]) -> NDArray[np.float64]:
 
 
 def find_layer(viewer: Any, name: str, kind: type[Layer]) -> Any:
-    """Give the 3D layer of a name and type that we made, or None."""
+    """Return the 3D layer of a name and type that we made, or None."""
     for layer in viewer.layers:
         if layer.name == name and isinstance(layer, kind) and is_ours(layer) and layer.ndim == 3:
             return layer

@@ -15,7 +15,7 @@ def keep_mask(labels: Labels, mask: Labels | None) -> None:
 
 
 def mask_layer_of(labels: Labels) -> Labels | None:
-    """Give the layer that says where labels hold; None when nothing but themselves tells it.
+    """Return the layer that says where labels hold; None when nothing but themselves tells it.
 
     It stays when it is removed from the viewer.
     """
@@ -24,7 +24,7 @@ def mask_layer_of(labels: Labels) -> Labels | None:
 
 
 def mask_of(labels: Labels) -> NDArray[np.bool_] | None:
-    """Give where the labels of a layer hold, shape (z, y, x), as it was painted in `mask_layer_of`; None as there."""
+    """Return where the labels of a layer hold, shape (z, y, x), as it was painted in `mask_layer_of`; None as there."""
     mask = mask_layer_of(labels)
     if mask is None:
         return None

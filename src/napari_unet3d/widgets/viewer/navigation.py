@@ -58,7 +58,7 @@ def zoom_to(viewer: Any, size: Sequence[float], voxel_size: Sequence[float]) -> 
 
 
 def view_center(viewer: Any, layer: Layer) -> tuple[float, float, float]:
-    """Give the voxel (z, y, x) of a 3D layer in the middle of the view; it may lie outside of the layer."""
+    """Return the voxel (z, y, x) of a 3D layer in the middle of the view; it may lie outside of the layer."""
     point, displayed = list(viewer.dims.point), viewer.dims.displayed
     for axis, at in zip(displayed, camera_of(viewer).center[-len(displayed) :], strict=True):
         point[axis] = at
@@ -67,12 +67,12 @@ def view_center(viewer: Any, layer: Layer) -> tuple[float, float, float]:
 
 
 def camera_of(viewer: Any) -> Any:
-    """Give the camera; `viewer.camera` is deprecated from napari 0.9 on."""
+    """Return the camera; `viewer.camera` is deprecated from napari 0.9 on."""
     return viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera
 
 
 def _view_size(viewer: Any) -> tuple[float, float]:
-    """Give height and width in pixels of the canvas or, where it shows a grid, of one of its cells."""
+    """Return height and width in pixels of the canvas or, where it shows a grid, of one of its cells."""
     height, width = canvas_size(viewer)
     grid = grid_of(viewer)
     rows, columns = grid.shape if grid.enabled else (1, 1)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.training.augmented_events import NOT_ANNOTATED, AugmentedPatches
 from napari_unet3d.widgets.viewer.helper_layers import HELPER, is_helper
-from napari_unet3d.widgets.viewer.layers import OWNED, find_layer, spatial_kwargs, connect_until_removed
+from napari_unet3d.widgets.viewer.layers import OWNED, connect_until_removed, find_layer, spatial_kwargs
 
 NAME, LABELS_NAME = "augmented patches", "augmented patches labels"
 ORIGINALS_NAME, ORIGINALS_LABELS_NAME = f"{NAME} before", f"{NAME} before labels"
@@ -56,7 +56,7 @@ def show_patches(viewer: Any, found: AugmentedPatches) -> list[Layer]:
 
 
 def is_of_patches(layer: Layer) -> bool:
-    """Tell whether a layer shows patches, augmented or not."""
+    """Return whether a layer shows patches, augmented or not."""
     return is_helper(layer) and layer.name in (NAME, LABELS_NAME, ORIGINALS_NAME, ORIGINALS_LABELS_NAME)
 
 

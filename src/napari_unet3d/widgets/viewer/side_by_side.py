@@ -40,7 +40,7 @@ def show_one_of(layers: Iterable[Layer], shown: Layer) -> None:
 
 
 def only_visible(layers: Iterable[Layer]) -> Layer | None:
-    """Give the layer that alone of several is visible, or None when there are more, or none."""
+    """Return the layer that alone of several is visible, or None when there are more, or none."""
     visible = [layer for layer in layers if layer.visible]
     return visible[0] if len(visible) == 1 else None
 
@@ -247,7 +247,7 @@ _known: WeakKeyDictionary[Any, SideBySide] = WeakKeyDictionary()
 
 
 def side_by_side_of(viewer: Any) -> SideBySide:
-    """Give the one of a viewer, as it has one grid."""
+    """Return the one of a viewer, as it has one grid."""
     if viewer not in _known:
         _known[viewer] = SideBySide(viewer)
     return _known[viewer]
@@ -292,6 +292,6 @@ def _show_titles(copies: Sequence[Layer]) -> bool:
 
 
 def _camera_afterwards(viewer: Any, showing: _Showing) -> CameraState:
-    """Give the camera as it was, or, where the person moved it meanwhile, with as much in view as is now."""
+    """Return the camera as it was, or, where the person moved it meanwhile, with as much in view as is now."""
     now, before = CameraState.of(viewer), showing.before.camera
     return before if now.is_like(showing.camera) else replace(now, zoom=now.zoom * before.zoom / showing.camera.zoom)

@@ -10,7 +10,7 @@ from napari.layers import Image, Shapes
 from numpy.typing import NDArray
 
 from napari_unet3d.data.split import Block, Role
-from napari_unet3d.widgets.viewer.layers import OWNED, find_layer, spatial_kwargs, connect_until_removed
+from napari_unet3d.widgets.viewer.layers import OWNED, connect_until_removed, find_layer, spatial_kwargs
 from napari_unet3d.widgets.viewer.view_state import kept_selection
 
 # Blue and orange of Okabe and Ito (2008), as in the curves.
@@ -90,7 +90,7 @@ def _draw(viewer: Any, layer: Shapes) -> None:
 
 
 def _slice_of(viewer: Any, layer: Shapes) -> tuple[int, float | None]:
-    """Give the axis of the layer that the view cuts across and where, in voxels; nowhere in 3D."""
+    """Return the axis of the layer that the view cuts across and where, in voxels; nowhere in 3D."""
     hidden = [axis - viewer.dims.ndim + 3 for axis in viewer.dims.not_displayed]
     axes = [axis for axis in hidden if axis >= 0]
     if len(axes) != 1:
@@ -99,7 +99,7 @@ def _slice_of(viewer: Any, layer: Shapes) -> tuple[int, float | None]:
 
 
 def _outline(ends: _Ends, axis: int, place: float | None) -> NDArray[np.float64]:
-    """Give the outline of a block in a slice that cuts it; its first side where no slice does."""
+    """Return the outline of a block in a slice that cuts it; its first side where no slice does."""
     start, stop = ends
     corners: NDArray[np.float64] = np.array([start] * 5)
     first, second = (other for other in range(3) if other != axis)
@@ -117,7 +117,7 @@ def _line_around(ends: _Ends) -> NDArray[np.float64]:
 
 
 def _ends(block: Block, image: Image) -> _Ends:
-    """Give the outer corners of a block: voxels reach half a voxel around their middle.
+    """Return the outer corners of a block: voxels reach half a voxel around their middle.
 
     Those of the image are left out of account: a layer that reached beyond the middle of the outer voxels would move
     the viewer's slices by half a voxel, for all layers.

@@ -36,7 +36,7 @@ class CameraState:
         camera.center, camera.zoom, camera.angles = self.center, self.zoom, self.angles
 
     def is_like(self, other: CameraState) -> bool:
-        """Tell whether both are the same but for rounding."""
+        """Return whether both are the same but for rounding."""
         return all(
             np.allclose(one, two)
             for one, two in ((self.center, other.center), (self.zoom, other.zoom), (self.angles, other.angles))
@@ -111,7 +111,7 @@ def kept_selection(viewer: Any) -> Iterator[None]:
 
 
 def zoom_to_fit(viewer: Any) -> float:
-    """Give the zoom at which everything is in view; the camera stays."""
+    """Return the zoom at which everything is in view; the camera stays."""
     camera = CameraState.of(viewer)
     viewer.reset_view()
     zoom = float(camera_of(viewer).zoom)

@@ -1,0 +1,42 @@
+"""Where a predicted volume comes from: its run, its dataset and what its labels mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_unet3d.data.pairs import Subset
+from napari_unet3d.model.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeOrigin:
+    """Where a predicted volume comes from.
+
+    Attributes
+    ----------
+    name : str
+        Name of the volume.
+    plan : Plan or None
+        What its labels mean; None means foreground.
+    run : Path or None
+        The run folder or model file that predicted it.
+    dataset : Path or None
+        The dataset folder that the volume is from.
+    subset : Subset or None
+        The subset of the dataset.
+    """
+
+    name: str
+    plan: Plan | None = None
+    run: Path | None = None
+    dataset: Path | None = None
+    subset: Subset | None = None
+
+
+def without_subset(name: str) -> tuple[str, Subset | None]:
+    """Return the name of a volume in its dataset, and the subset that the Dataset dock adds to it, as in ``1 (train)``."""
+    for subset in Subset:
+        if name.endswith(suffix := f" ({subset})"):
+            return name.removesuffix(suffix), subset
+    return name, None
