@@ -22,8 +22,8 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics.score import MetricOptions, score
 from napari_unet3d.inference.events import Prediction, VolumeEvaluated
 from napari_unet3d.runs.run_files import read_run_files
+from napari_unet3d.session.add_to_dataset import Adding, CorrectedTestVolumes
 from napari_unet3d.session.training_job import TrainingRequest, train_on
-from napari_unet3d.widgets.inspect.add_to_dataset import Adding, CorrectedTestVolumes
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,7 +140,7 @@ class InspectDock(Dock):
             search = partial(inspect_comparison, outcome, self.tolerance_box.value())
             self._run(
                 f"Inspecting {origin.name}",
-                InspectionRequest(layers=replace(self.source.shown(), provenance=origin)),
+                InspectionRequest(layers=replace(self.source.shown(), origin=origin)),
                 search,
             )
 

@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 from napari_unet3d.configs import PostProcessing
 from napari_unet3d.data.pairs import Pair
 from napari_unet3d.errors import UserError
+from napari_unet3d.session.add_to_dataset import Adding, CorrectedTestVolumes
 from napari_unet3d.session.fine_tuning import (
     ComparisonInput,
     CorrectionsAdded,
@@ -28,7 +29,6 @@ from napari_unet3d.session.recent_runs import new_run_folder, remember_run
 from napari_unet3d.widgets.components.dialogs import confirm
 from napari_unet3d.widgets.components.run_bar import MessageLine, RunBar, add_row
 from napari_unet3d.widgets.forms.path_edit import PathEdit
-from napari_unet3d.widgets.inspect.add_to_dataset import Adding, CorrectedTestVolumes
 from napari_unet3d.widgets.inspect.volume_list import remembered_config
 from napari_unet3d.widgets.train.start_training import TRAIN, begin_training
 from napari_unet3d.widgets.viewer.layer_metadata import mark_companions, mark_origin
