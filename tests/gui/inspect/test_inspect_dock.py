@@ -77,10 +77,10 @@ def test_layers_are_found_compared_and_gone_through(open_dock, boxes, wait_for_e
     inspection, nothing = told
     assert inspection.errors is dock.inspection.errors, "its scores may have come since"
     assert nothing is None
-    missed, wide, extra = dock.inspection.errors.objects
+    missed, wide, extra = dock.inspection.errors.errors
     assert [each.kind for each in (missed, wide, extra)] == [ErrorKind.MISSED, ErrorKind.EXTRA, ErrorKind.EXTRA]
     assert missed.volume_um3 == 4 * 6 * 10
-    dock.go_on()
+    dock.go_to_next()
     assert told[2:] == [missed]
     assert dock.selected_error == missed
     assert viewer.dims.current_step == missed.position_zyx
@@ -107,7 +107,7 @@ def test_the_row_of_what_is_shown_fits_with_larger_fonts(dock):
 
 
 def test_a_click_on_a_row_goes_to_the_error_and_marks_it(dock, viewer, click_row, boxes):
-    rows = dict(zip((MISSED, WIDE, EXTRA), dock.inspection.errors.objects, strict=True))
+    rows = dict(zip((MISSED, WIDE, EXTRA), dock.inspection.errors.errors, strict=True))
     for row, (name, colour) in enumerate(((MISSED, BLUE), (WIDE, GREEN), (EXTRA, GREEN))):
         click_row(dock.table.view, row)
         error = rows[name]
@@ -118,7 +118,7 @@ def test_a_click_on_a_row_goes_to_the_error_and_marks_it(dock, viewer, click_row
         pixel, is_marked = middle_of(viewer)
         assert is_like(pixel, colour), f"{name}: {pixel}"  # of what is thin, all is outline
         assert is_marked
-        assert dock.table.rows.remarks_on(error).is_seen
+        assert dock.table.rows.note_on(error).is_seen
     assert dock.table.count.text().startswith("3 errors, 3 seen")
 
 
@@ -141,7 +141,7 @@ def test_the_mark_is_seen_in_3d_and_the_angle_stays(dock, viewer, click_row):
 
 
 def test_keys_go_on_to_what_was_not_seen_and_back(dock, canvas):
-    missed, wide, extra = dock.inspection.errors.objects
+    missed, wide, extra = dock.inspection.errors.errors
     steps = []
     for modifier in (Qt.KeyboardModifier.NoModifier,) * 2 + (Qt.KeyboardModifier.ShiftModifier,):
         QTest.keyClick(canvas, Qt.Key.Key_J, modifier)
@@ -153,7 +153,7 @@ def test_keys_go_on_to_what_was_not_seen_and_back(dock, canvas):
 
 
 def test_a_double_click_on_an_error_chooses_it_in_slices_and_in_3d(dock, viewer, canvas, qtbot, boxes):
-    missed, wide, _ = dock.inspection.errors.objects
+    missed, wide, _ = dock.inspection.errors.errors
     for n_displayed, voxel, error in ((2, (7, 8, 9), missed), (3, (15, 16, 27), wide), (3, (7, 8, 9), missed)):
         dock.select(None)
         viewer.dims.ndisplay = n_displayed

@@ -37,7 +37,7 @@ def test_boundary_noise_is_hidden_in_the_view_too(dock, qtbot):
     assert dock.inspection.difference is shown
     assert not shown.data[WIDE].any()
     assert (shown.data[MISSED] == 2).all()
-    assert (dock.inspection.outcome.difference[WIDE] == 1).all(), "the scores still know it"
+    assert (dock.inspection.comparison.difference[WIDE] == 1).all(), "the scores still know it"
     set_tolerance(dock, 0.5, qtbot)
     assert (shown.data[WIDE] == 1).all()
 
@@ -49,7 +49,7 @@ def test_what_was_hidden_by_the_user_stays_hidden(dock, qtbot):
 
 
 def test_a_corrected_error_stays_away_until_it_is_undone(dock, qtbot):
-    dock.go_on()
+    dock.go_to_next()
     dock.correct.controls.truth_button.click()
     shown = dock.inspection.difference
     assert not shown.data[MISSED].any()

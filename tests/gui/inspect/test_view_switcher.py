@@ -163,7 +163,7 @@ def test_closing_the_viewer_while_side_by_side_is_fine(dock, viewer):
 
 def test_corrections_get_a_cell_of_their_own(dock, viewer, qtbot):
     dock.what_is_shown.side_button.click()
-    dock.select(dock.inspection.errors.objects[0])
+    dock.select(dock.inspection.errors.errors[0])
     dock.correct.controls.truth_button.click()
     qtbot.waitUntil(lambda: grid_of(viewer).shape[0] * grid_of(viewer).shape[1] >= 4)
     corrected = viewer.layers["v corrected"]
@@ -177,7 +177,7 @@ def test_corrections_get_a_cell_of_their_own(dock, viewer, qtbot):
 def test_corrections_of_a_volume_that_is_called_after_its_part_get_a_cell(dock, viewer, layers, qtbot, wait_for_end):
     mark_origin(layers[2:], VolumeOrigin("v (test)", Plan(task=Task.SEMANTIC, strides=(), classes=CLASSES)))
     wait_for_end(dock, dock.run_bar.start_button.click)
-    dock.select(dock.inspection.errors.objects[0])
+    dock.select(dock.inspection.errors.errors[0])
     dock.what_is_shown.side_button.click()
     dock.correct.controls.truth_button.click()
     qtbot.waitUntil(lambda: grid_of(viewer).shape[0] * grid_of(viewer).shape[1] >= 4)

@@ -70,7 +70,7 @@ def test_the_worst_volume_of_a_set_is_opened_and_others_by_a_click(
     assert dock.scores.names == ["wrong truth", "a good one", "mean"]
     assert dock.scores.currentRow() == 0
     seen = dock.inspection
-    assert (seen.run, seen.dataset, seen.part) == (run, dataset, Subset.TEST)
+    assert (seen.run, seen.dataset, seen.subset) == (run, dataset, Subset.TEST)
     assert dock.save.report.isVisibleTo(dock)
     assert viewer.layers["wrong truth difference"].visible
     dock.steps.next_button.click()
