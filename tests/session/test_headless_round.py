@@ -67,7 +67,7 @@ def test_the_correction_round_of_the_readme_runs(folder, capsys):
     assert set(session.corrected) >= {error.number for error in session.errors[:5]}
     assert "new corrected" in [pair.name for pair in list_pairs(folder / "data", Subset.TRAIN)]
     assert compared.run.parent == folder / "runs"
-    assert read_run_files(compared.run).environment["start_from"] == str(Path("runs/first"))
+    assert read_run_files(compared.run).environment["start_from"] == str(folder / "runs" / "first")
     assert load_checkpoint(compared.run).config.epochs == 1  # half as many
     assert compared.before.test_dice is not None
     assert (compared.after.n_errors, compared.after.dice) != (compared.before.n_errors, compared.before.dice)

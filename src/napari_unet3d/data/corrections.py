@@ -196,7 +196,7 @@ class Corrections:
         known = np.ones(labels.shape, bool) if is_accepted else self.annotated_mask(cut)
         start = tuple(side.start for side in cut)
         places = tuple(correction.record for correction in self.done)
-        origin = origin.model_copy(update={"start_zyx": start, "unedited_regions": elsewhere.value, "places": places})
+        origin = origin.model_copy(update={"start_zyx": start, "unedited_regions": elsewhere.value, "corrections": places})
         name = f"{origin.volume} corrected"
         return Sample(name, image[cut].copy(), np.where(known, labels, 0), self._voxel_size_um, known, origin)
 
@@ -247,7 +247,7 @@ class Corrections:
             # In one go with what is around it, so that an object on both sides is one.
             self._paste(box, around | decided if taken is CorrectionSource.TRUTH else around, self._truth.labels)
             annotated = decided | earlier | around
-        place = place.model_copy(update={"taken": taken.value})
+        place = place.model_copy(update={"source": taken.value})
         correction = Correction(place, box, before, self.labels[box].copy(), decided, annotated)
         self.done.append(correction)
         self.undone.clear()
