@@ -120,9 +120,9 @@ class InspectionState:
         return self._selection
 
     @property
-    def notes(self) -> dict[int, ErrorNote]:
+    def notes(self) -> Mapping[int, ErrorNote]:
         """Notes on the errors, by their numbers."""
-        return dict(self._notes)
+        return self._notes
 
     @property
     def corrections(self) -> CorrectionSession | None:
@@ -130,9 +130,9 @@ class InspectionState:
         return self._corrections
 
     @property
-    def corrected(self) -> dict[int, str]:
+    def corrected(self) -> Mapping[int, str]:
         """How errors were corrected (``truth``, ``prediction`` or ``painted``), by their numbers."""
-        return dict(self._corrected)
+        return self._corrected
 
     def note_on(self, error: SegmentationError) -> ErrorNote:
         """Return whether an error was seen, and the note about it."""
