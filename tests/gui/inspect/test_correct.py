@@ -59,7 +59,7 @@ def dock(open_dock, volume, wait_for_end):
     dock = open_dock("Inspect")
     dock.tolerance_box.setValue(0)
     wait_for_end(dock, dock.run_bar.start_button.click)
-    assert len(dock.inspection.errors.errors) == 3
+    assert len(dock.session.errors.errors) == 3
     return dock
 
 
@@ -71,7 +71,7 @@ def press(viewer, key, modifier=Qt.KeyboardModifier.NoModifier) -> None:
 
 
 def notes(dock) -> list[str]:
-    return [dock.table.rows.words(error, ErrorList.NOTE) for error in dock.inspection.errors.errors]
+    return [dock.table.rows.text(error, ErrorList.NOTE) for error in dock.session.errors.errors]
 
 
 def corrected(viewer) -> np.ndarray:
@@ -82,7 +82,7 @@ def test_keys_take_the_truth_and_the_prediction_and_go_back(dock, viewer, volume
     found, truth = volume
     dock.correct.controls.form.value = dock.correct.controls.form.value.model_copy(update={"margin_um": 2.0})
     press(viewer, Qt.Key.Key_J)
-    assert dock.selected_error.kind == "missed"
+    assert dock.session.selection.kind == "missed"
     press(viewer, Qt.Key.Key_W)
     expected = found.copy()
     expected[MISSED] = 1
@@ -90,7 +90,7 @@ def test_keys_take_the_truth_and_the_prediction_and_go_back(dock, viewer, volume
     left = viewer.layers["v difference"].data
     assert not left[MISSED].any()  # the error vanishes from the view …
     assert (left[WIDE] == 1).all()
-    assert (dock.inspection.comparison.difference[MISSED] == 2).all()  # … but not from what was measured
+    assert (dock.session.comparison.difference[MISSED] == 2).all()  # … but not from what was measured
     assert viewer.layers.index("v corrected") < viewer.layers.index("v difference")
     press(viewer, Qt.Key.Key_J)
     press(viewer, Qt.Key.Key_K)  # the wide side is right, so the truth is wrong there
@@ -100,7 +100,7 @@ def test_keys_take_the_truth_and_the_prediction_and_go_back(dock, viewer, volume
     press(viewer, Qt.Key.Key_U)
     press(viewer, Qt.Key.Key_U)
     np.testing.assert_array_equal(corrected(viewer), found)
-    np.testing.assert_array_equal(left, dock.inspection.comparison.difference)
+    np.testing.assert_array_equal(left, dock.session.comparison.difference)
     assert notes(dock) == ["", "", ""]
     assert not dock.correct.controls.undo_button.isEnabled()
     press(viewer, Qt.Key.Key_U, Qt.KeyboardModifier.ShiftModifier)
@@ -111,7 +111,7 @@ def test_keys_take_the_truth_and_the_prediction_and_go_back(dock, viewer, volume
 
 def test_a_corrected_error_is_seen_and_a_note_stays(dock, viewer):
     rows = dock.table.rows
-    error = dock.inspection.errors.errors[2]
+    error = dock.session.errors.errors[2]
     dock.select(error)
     index = rows.index(2, ErrorList.NOTE)
     rows.setData(index, "dust")
@@ -128,7 +128,7 @@ def test_painting_with_the_mouse_corrects_what_was_painted(dock, viewer, volume,
     layer = viewer.layers["v corrected"]
     assert (viewer.dims.ndisplay, viewer.layers.selection.active, layer.mode) == (2, layer, "paint")
     assert layer.selected_label == 1
-    assert viewer.dims.current_step[0] == dock.selected_error.position_zyx[0]
+    assert viewer.dims.current_step[0] == dock.session.selection.position_zyx[0]
     canvas = viewer.window._qt_viewer.canvas.native
     middle = QPoint(canvas.width() // 2, canvas.height() // 2)
     QTest.mouseMove(canvas, middle)
@@ -137,7 +137,7 @@ def test_painting_with_the_mouse_corrects_what_was_painted(dock, viewer, volume,
     QApplication.processEvents()
     painted = layer.data != found
     assert painted.any()
-    assert set(np.nonzero(painted)[0]) == {dock.selected_error.position_zyx[0]}  # in the slice alone
+    assert set(np.nonzero(painted)[0]) == {dock.session.selection.position_zyx[0]}  # in the slice alone
     press(viewer, Qt.Key.Key_Q)
     assert layer.mode == "pan_zoom"
     assert notes(dock)[0] == "corrected: painted"
@@ -148,7 +148,7 @@ def test_painting_with_the_mouse_corrects_what_was_painted(dock, viewer, volume,
 
 def test_going_on_ends_the_painting_and_the_eraser_is_taken_for_what_is_extra(dock, viewer, volume):
     found, _ = volume
-    dock.select(dock.inspection.errors.errors[2])
+    dock.select(dock.session.errors.errors[2])
     dock.correct.controls.paint_button.click()
     assert dock.correct.controls.paint_button.text() == "Done painting"
     assert not dock.correct.controls.truth_button.isEnabled()
@@ -174,7 +174,7 @@ def test_without_a_truth_a_place_in_view_is_corrected(open_dock, volume, viewer)
     found, _ = volume
     viewer.layers.remove("v labels")
     dock = open_dock("Inspect")
-    assert dock.inspection is None
+    assert dock.session.errors is None
     viewer.dims.ndisplay = 2
     press(viewer, Qt.Key.Key_H)
     assert not dock.correct.controls.truth_button.isEnabled()
@@ -183,7 +183,7 @@ def test_without_a_truth_a_place_in_view_is_corrected(open_dock, volume, viewer)
     camera = viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera
     camera.center = (0, 9.0, 6.0)
     dock.correct.controls.prediction_button.click()
-    (done,) = dock.correct.correcting.corrections.done
+    (done,) = dock.session.corrections.corrections.done
     # 4 µm about the voxel 7, 9, 12: one voxel to each side along z, two along y, four along x
     region = np.zeros(SHAPE, bool)
     region[6:9, 7:12, 8:17] = True
@@ -193,16 +193,16 @@ def test_without_a_truth_a_place_in_view_is_corrected(open_dock, volume, viewer)
 
 
 def test_another_tolerance_keeps_the_corrections(dock, viewer, wait_for_end):
-    dock.select(dock.inspection.errors.errors[2])
+    dock.select(dock.session.errors.errors[2])
     dock.correct.controls.truth_button.click()
     dock.tolerance_box.setValue(0.4)
     wait_for_end(dock, dock.run_bar.start_button.click)
     assert notes(dock)[2] == "corrected: truth"
     assert dock.correct.controls.count.text() == "1 correction: 1 truth"
-    assert (dock.inspection.comparison.difference[EXTRA] == 1).all()
+    assert (dock.session.comparison.difference[EXTRA] == 1).all()
     assert not viewer.layers["v difference"].data[EXTRA].any()
     dock.correct.controls.undo_button.click()
-    np.testing.assert_array_equal(viewer.layers["v difference"].data, dock.inspection.comparison.difference)
+    np.testing.assert_array_equal(viewer.layers["v difference"].data, dock.session.comparison.difference)
 
 
 def test_corrections_become_a_training_volume_and_go_again_to_the_last_byte(dock, viewer, dataset, wait_for_job):
@@ -326,7 +326,7 @@ def test_accepting_the_rest_annotates_the_whole_volume(dock, dataset, wait_for_j
     (sample,) = [each for each in read_samples(dataset) if each.name == "v corrected"]
     assert sample.shape == SHAPE
     assert sample.label_mask.all()
-    np.testing.assert_array_equal(sample.labels, dock.correct.correcting.corrections.labels)
+    np.testing.assert_array_equal(sample.labels, dock.session.corrections.corrections.labels)
 
 
 def test_what_another_volume_had_corrected_comes_back_with_it(dock, viewer, wait_for_end):

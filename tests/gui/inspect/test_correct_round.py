@@ -41,10 +41,10 @@ def test_a_whole_round(predicted, open_dock, viewer, dataset, wait_for_end, wait
     dock.tolerance_box.setValue(0)
     wait_for_end(dock, dock.run_bar.start_button.click)
     assert dock.train_on.dataset.value == dataset  # that of the run
-    for _ in range(min(5, len(dock.inspection.errors.errors))):
+    for _ in range(min(5, len(dock.session.errors.errors))):
         dock.steps.next_button.click()
         dock.correct.controls.truth_button.click()
-    assert dock.correct.correcting.corrections.done
+    assert dock.session.corrections.corrections.done
 
     wait_for_job(dock, "correct", dock.train_on.run_bar.start_button.click)  # adds them
     training = dock.jobs.running("train")

@@ -65,7 +65,7 @@ class ViewSwitcher(QWidget):
         self._layers: dict[str, Labels] = {}
         self._is_gone = False
         self._names_view = False  # in the canvas, once somebody has stepped
-        self.buttons = {name: _button(_TITLES[name].capitalize(), tooltip) for name, tooltip in _TOOLTIPS.items()}
+        self.buttons = {name: _button(name.capitalize(), tooltip) for name, tooltip in _TOOLTIPS.items()}
         self.side_button = SideBySideButton(viewer, self._arrangement)
         self.side_button.setToolTip(
             "Show ground truth, prediction and difference beside each other, in one view: they turn, move and change "
