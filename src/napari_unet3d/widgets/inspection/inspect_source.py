@@ -12,6 +12,8 @@ from napari_unet3d.widgets.inspection.set_source import SetSource
 from napari_unet3d.widgets.kit.choice_row import ChoiceRow
 
 if TYPE_CHECKING:
+    from napari.layers import Labels
+
     from napari_unet3d.widgets.kit.base import Dock
 
 
@@ -67,6 +69,13 @@ class InspectSource(QWidget):
         """Choose the other one."""
         self._choice.value = kind
         self._show_chosen()
+
+    def choose_prediction(self, prediction: Labels) -> None:
+        """Choose a layer with the layers that belong to it, and its model and dataset should volumes be chosen next."""
+        self.choose(SourceKind.LAYERS)
+        self.layers.choose(prediction)
+        origin = self.layers.origin
+        self.volumes.offer(origin.run, origin.dataset, origin.part)
 
     def _show_chosen(self) -> None:
         self.layers.setVisible(self.kind is SourceKind.LAYERS)
