@@ -5,11 +5,11 @@ import pytest
 from napari.layers import Image, Labels, Points, Shapes
 from napari.settings import get_settings
 from napari.utils.key_bindings import KeyBinding
-from napari_unet3d.widgets.kit import keys as keys_module
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QAbstractButton
 
+from napari_unet3d.widgets.components import keys as keys_module
 from napari_unet3d.widgets.components.keys import bind_key, bound_keys
 from napari_unet3d.widgets.components.keys_window import KeysWindow
 
