@@ -97,7 +97,7 @@ def test_what_is_not_annotated_is_told_apart(sample_of):
     for sample in samples:
         sample.labels[:] = np.where(sample.labels > 0, 2, 1)
         sample.labels[::3] = 0
-    found = shown(samples, zero_is="unlabelled", augmentation="light")
+    found = shown(samples, ignore_label=0, augmentation="light")
     assert found.label_words == {0: "background", 1: "foreground", NOT_ANNOTATED: "not annotated"}
     by_name = {sample.name: sample for sample in samples}
     for patch in found.patches:

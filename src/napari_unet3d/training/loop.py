@@ -56,7 +56,7 @@ def train(
     Parameters
     ----------
     data : path of a dataset folder, or sequence of Sample
-        Volumes with labels, which mean what task and zero_is of the settings say.
+        Volumes with labels, whose meaning follows from the settings task and ignore_label.
     run_folder : path
         Where models, settings, history and environment are written, from the first epoch on.
     config : TrainingConfig, optional
@@ -164,7 +164,9 @@ def read_split(
     """
     samples = yield from _labelled_samples(data, config, shelf)
     gap_zyx = separating_gap(config, samples[0].voxel_size_um)
-    divide = partial(split_samples, samples, config.val_fraction, config.seed, gap_zyx=gap_zyx, zero_is=config.zero_is)
+    divide = partial(
+        split_samples, samples, config.val_fraction, config.seed, gap_zyx=gap_zyx, ignore_label=config.ignore_label
+    )
     split = yield from run_in_background(divide, "Dividing the volumes")
     return samples, apply_corrections(split, samples)
 
@@ -179,9 +181,9 @@ def _labelled_samples(
     if not samples:
         raise UserError("There is no volume to train on; give at least one image with labels.")
     labelled = [(sample.labels, sample.label_mask) for sample in samples if sample.labels is not None]
-    if not any(has_foreground(labels, config.zero_is, annotated) for labels, annotated in labelled):
+    if not any(has_foreground(labels, config.ignore_label, annotated) for labels, annotated in labelled):
         has_background = any(labels.any() for labels, _ in labelled)
-        raise UserError(no_foreground_at_all(len(samples), config.zero_is, has_background=has_background))
+        raise UserError(no_foreground_at_all(len(samples), config.ignore_label, has_background=has_background))
     return samples
 
 
@@ -212,5 +214,5 @@ def _notices_on_volumes(config: TrainingConfig, split: Split) -> Iterator[Notice
     for sample in (*split.train, *split.val):
         if sample.labels is None or sample.provenance is not None:  # a correction may take an extra object away
             continue
-        if not has_foreground(sample.labels, config.zero_is, sample.label_mask):
+        if not has_foreground(sample.labels, config.ignore_label, sample.label_mask):
             yield Notice(no_foreground(sample.name))
