@@ -15,7 +15,7 @@ from napari_unet3d.data.split import Split
 from napari_unet3d.model.network import training_memory
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.training.loading.batches import Batches
-from napari_unet3d.training.loading.gpu_cache import bytes_of, cache_on_gpu, fits_on_gpu, room_for_volumes
+from napari_unet3d.training.loading.gpu_cache import bytes_of, cache_on_gpu, fits_on_gpu, bytes_for_volumes
 from napari_unet3d.training.loading.validation import Validation
 from napari_unet3d.training.loading.volumes import PreparedVolume, prepare_volume
 from napari_unet3d.training.prepare import make_training_data
@@ -86,11 +86,11 @@ def test_volumes_may_take_half_of_what_the_largest_step_leaves() -> None:
     volumes, config = ready_volumes()
     needed = training_memory(config, PLAN, (4, 6, 8))
 
-    assert room_for_volumes(needed + 1000, volumes, config, PLAN) == 500
-    assert room_for_volumes(needed - 1, volumes, config, PLAN) == 0
+    assert bytes_for_volumes(needed + 1000, volumes, config, PLAN) == 500
+    assert bytes_for_volumes(needed - 1, volumes, config, PLAN) == 0
     whole = PLAN.model_copy(update={"patch_zyx": None})
     largest = max(training_memory(config, whole, volume.shape) for volume in volumes)
-    assert room_for_volumes(largest + 1000, volumes, config, whole) == 500
+    assert bytes_for_volumes(largest + 1000, volumes, config, whole) == 500
 
 
 def test_bytes_are_those_of_images_and_all_channels_of_targets() -> None:
