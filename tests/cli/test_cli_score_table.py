@@ -19,7 +19,7 @@ def of_task(task: Task, name: str = "bone") -> Scores:
     truth[1, 1, :4], truth[2, 2, 3:9] = 1, 3
     prediction[1, 1, :4], prediction[2, 2, 3:7] = 1, 3
     return score(
-        prediction, GroundTruth(truth), name, rules=MetricOptions(task, {1: "cortex", 2: "canal", 3: "marrow"})
+        prediction, GroundTruth(truth), name, options=MetricOptions(task, {1: "cortex", 2: "canal", 3: "marrow"})
     )
 
 

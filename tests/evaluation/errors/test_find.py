@@ -14,7 +14,7 @@ from napari_unet3d.evaluation.errors import find as error_objects
 from napari_unet3d.evaluation.errors.find import find_errors, list_errors
 from napari_unet3d.evaluation.errors.types import ErrorKind, SearchProgress, SegmentationError
 from napari_unet3d.evaluation.metrics.differences import EXTRA, MISSED, WRONG_CLASS, difference_labels
-from napari_unet3d.evaluation.metrics.instances import score_instances
+from napari_unet3d.evaluation.metrics.instances import match_instances
 
 SHAPE = (16, 20, 24)
 VOXEL = (2.0, 1.0, 0.5)  # one cubic micrometre
@@ -283,7 +283,7 @@ def test_foreground_errors_are_those_that_scipy_counts_and_measures(pair):
 @settings(deadline=None)
 def test_merges_and_splits_are_those_of_the_scores(pair):
     found, truth = pair
-    scores = score_instances(found, truth.labels, truth.annotated)
+    scores = match_instances(found, truth.labels, truth.annotated)
     errors = list_errors(found, truth, Task.INSTANCE).errors
     kinds = [error.kind for error in errors]
     assert kinds.count(ErrorKind.MERGE) == scores.n_merged
