@@ -15,6 +15,7 @@ from napari_unet3d.data.ground_truth import GroundTruth, decode_labels
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics.instances import match_instances
 from napari_unet3d.evaluation.metrics.score import MetricOptions, score
+from napari_unet3d.evaluation.metrics.table import Scope, columns_of, metrics_of
 from napari_unet3d.evaluation.metrics.types import ClassScores, Scores, mean_scores
 
 SHAPES = st_numpy.array_shapes(min_dims=3, max_dims=3, max_side=5)
@@ -39,15 +40,20 @@ def test_scores_by_hand() -> None:
     }
 
 
+def scores_of(name: str, *values: float | None) -> Scores:
+    names = [metric.name for metric in columns_of(Scope.VOXELS)]
+    return Scores(name, dict(zip(names, values, strict=True)))
+
+
 def test_both_empty_agree() -> None:
     empty = np.zeros((2, 3, 4), bool)
-    assert score(empty, GroundTruth(empty), "e") == Scores("e", 1.0, 1.0, 1.0, 1.0, 0.0, 1.0)
+    assert score(empty, GroundTruth(empty), "e") == scores_of("e", 1.0, 1.0, 1.0, 1.0, 0.0, 1.0)
 
 
 def test_one_empty_scores_nothing() -> None:
     empty, full = np.zeros((2, 3, 4), np.uint8), np.ones((2, 3, 4), np.uint8)
-    assert score(empty, GroundTruth(full), "missed") == Scores("missed", 0.0, 0.0, 0.0, 0.0, None, 0.0)
-    assert score(full, GroundTruth(empty), "invented") == Scores("invented", 0.0, 0.0, 0.0, 0.0, None, 0.0)
+    assert score(empty, GroundTruth(full), "missed") == scores_of("missed", 0.0, 0.0, 0.0, 0.0, None, 0.0)
+    assert score(full, GroundTruth(empty), "invented") == scores_of("invented", 0.0, 0.0, 0.0, 0.0, None, 0.0)
 
 
 def test_other_shapes_are_named() -> None:
@@ -75,9 +81,9 @@ def test_swapping_prediction_and_truth_swaps_precision_and_recall(data: st.DataO
 
 
 def test_the_mean_weighs_volumes_equally() -> None:
-    mean = mean_scores([Scores("a", 1.0, 1.0, 0.5, 0.25, 3.0, 1.0), Scores("b", 0.0, 0.5, 0.5, 0.75, None, 0.0)])
-    assert mean == Scores("mean", 0.5, 0.75, 0.5, 0.5, 3.0, 0.5)
-    assert mean_scores([Scores("b", 0.0, 0.0, 0.0, 0.0, None, 0.0)]).hd95_um is None
+    mean = mean_scores([scores_of("a", 1.0, 1.0, 0.5, 0.25, 3.0, 1.0), scores_of("b", 0.0, 0.5, 0.5, 0.75, None, 0.0)])
+    assert mean == scores_of("mean", 0.5, 0.75, 0.5, 0.5, 3.0, 0.5)
+    assert mean_scores([scores_of("b", 0.0, 0.0, 0.0, 0.0, None, 0.0)]).hd95_um is None
 
 
 def test_voxels_that_are_not_annotated_do_not_count() -> None:
@@ -142,13 +148,16 @@ def test_the_mean_of_a_class_is_over_the_volumes_that_have_it() -> None:
     assert mean_scores([one, two]).dice == 0.75
 
 
-def test_objects_have_scores_of_their_own_and_foreground_scores() -> None:
+def test_instances_have_scores_of_their_own_and_foreground_scores() -> None:
     truth, prediction = np.array([[[1, 1, 2, 2, 0]]], np.uint16), np.array([[[7, 7, 7, 7, 7]]], np.uint16)
     result = score(prediction, GroundTruth(truth), "v", options=MetricOptions(task=Task.INSTANCE))
-    assert result.instances == match_instances(prediction, truth)
+    matches = match_instances(prediction, truth)
+    assert result.instances.values == {
+        metric.name: getattr(matches, metric.name) for metric in metrics_of(Scope.INSTANCES)
+    }
     assert result.instances.n_merged == 1
     assert result.dice == 8 / 9
-    assert result.as_dict()["objects"]["n_merged"] == 1
+    assert result.as_dict()["instances"]["n_merged"] == 1
     assert mean_scores([result, result]).instances == result.instances
     assert score(prediction, GroundTruth(truth), "v").instances is None
 

@@ -164,7 +164,7 @@ def test_every_number_is_that_of_the_metrics(task: Task, tmp_path: Path) -> None
             assert (words, exact) == ("–", "") if number is None else (f"{number:.{decimals}f}", repr(number))
     if task is Task.INSTANCE:
         found = [row for row in page.cells if row and row[0][0] == "mean"][1]
-        assert found[1][1] == repr(metrics["mean"]["objects"]["f1"])
+        assert found[1][1] == repr(metrics["mean"]["instances"]["f1"])
 
 
 def test_settings_that_differ_come_first_and_the_command_has_them(tmp_path: Path) -> None:
