@@ -68,7 +68,7 @@ def judge(ids: np.ndarray, test: Sample) -> Outcome:
 def ours(trained_on: Sample, test: Sample, minutes: float, seed: int) -> Outcome:
     """Train with the settings that a user of the task objects would take."""
     settings = TrainingConfig(
-        task="objects", preset="small", epochs=1_000_000, max_minutes=minutes, val_fraction=0, seed=seed, **OURS
+        task="instance", preset="small", epochs=1_000_000, max_minutes=minutes, val_fraction=0, seed=seed, **OURS
     )
     with tempfile.TemporaryDirectory() as run:
         for _ in train([trained_on], run, settings):

@@ -161,8 +161,8 @@ def parsed(command: str, *tokens: str) -> Config:
 
 # Texts and numbers of any length, and words or three numbers: other options that they need, and a value.
 LISTS: dict[str, tuple[list[str], tuple[Any, ...]]] = {
-    "class_names": (["--task", "classes"], ("wall", "cell")),
-    "class_weights": (["--task", "classes"], (1.0, 2.5)),
+    "class_names": (["--task", "semantic"], ("wall", "cell")),
+    "class_weights": (["--task", "semantic"], (1.0, 2.5)),
     "patch": ([], (8, 16, 32)),
     "spacing": ([], (0.5, 1.0, 2.0)),
 }
@@ -172,7 +172,7 @@ def another(config: type[Config], field: str) -> tuple[list[str], Any]:
     """Words of an option that set a field to another value than its default, and that value."""
     default = config.model_fields[field].default
     extra = config.model_fields[field].json_schema_extra
-    high = extra.get("high") if isinstance(extra, dict) else None
+    high = extra.get("maximum") if isinstance(extra, dict) else None
     option = f"--{kebab(field)}"
     if field in LISTS:
         return [*LISTS[field][0], option, *map(str, LISTS[field][1])], LISTS[field][1]

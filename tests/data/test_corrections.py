@@ -240,7 +240,7 @@ def test_a_corrected_volume_comes_back_from_the_dataset_with_its_story(tmp_path)
     assert read.name == "scan corrected 2"
     np.testing.assert_array_equal(read.label_mask, sample.label_mask)
     assert [place.source for place in read.provenance.corrections] == ["truth", "prediction"]
-    assert (read.provenance.volume, read.provenance.unedited_regions) == ("scan", "not-annotated")
+    assert (read.provenance.volume, read.provenance.unedited_regions) == ("scan", "ignore")
 
 
 def test_words_and_names():

@@ -44,14 +44,14 @@ def test_sound_labels_are_only_listed():
     assert found(facts(BOX), facts(BOX, name="b")) == [
         Issue(INFO, "Label values and their part of all voxels: 0 (96.5 %), 1 (3.5 %); 0 is background.")
     ]
-    assert found(facts(BOX, OTHER), task="classes") == [
+    assert found(facts(BOX, OTHER), task="semantic") == [
         Issue(INFO, "Label values and their part of all voxels: 0 (93.8 %), 1 (3.5 %), 2 (2.67 %); 0 is background.")
     ]
 
 
 def test_many_values_are_summed_up():
     volume = facts(*[(value, (5, 8, 2)) for value in range(3, 15)])
-    assert found(volume, task="objects")[0].message == (
+    assert found(volume, task="instance")[0].message == (
         "Label values and their part of all voxels: 0 (84 %), 12 values from 3 to 14 (16 % together); 0 is background."
     )
 
@@ -103,13 +103,13 @@ def test_nothing_is_annotated_in_one_volume():
 
 
 def test_no_background_at_all():
-    severity, message = said(facts(OTHER, fill=1), task="classes")
+    severity, message = said(facts(OTHER, fill=1), task="semantic")
     assert severity is WARNING
     assert message.startswith("No voxel has label 0, so there is no background to learn. If 1 is background, say that")
 
 
 def test_painted_slices_taken_for_background():
-    severity, message = said(facts((1, (1, 15, 20)), (2, (1, 9, 5))), task="classes")
+    severity, message = said(facts((1, (1, 15, 20)), (2, (1, 9, 5))), task="semantic")
     assert severity is WARNING
     assert message.startswith("Most labels are one slice thick, as if only some slices had been painted")
     assert message.endswith("say that label 0 is not annotated (zero-is unlabelled).")
@@ -134,30 +134,30 @@ def test_many_values_as_foreground():
 
 
 def test_ids_as_classes():
-    severity, message = said(IDS, task="classes", balance="auto")
+    severity, message = said(IDS, task="semantic", class_weighting="auto")
     assert severity is WARNING
     assert message.startswith("The labels hold 25 values up to 26, which look like ids of single objects")
 
 
 def test_one_class():
-    severity, message = said(facts(OTHER), task="classes")
+    severity, message = said(facts(OTHER), task="semantic")
     assert severity is INFO
     assert message == "There is a single class, label 2; the task foreground learns the same with less."
 
 
 def test_one_object_per_volume():
-    severity, message = said(facts(BOX), facts(OTHER, name="b"), task="objects")
+    severity, message = said(facts(BOX), facts(OTHER, name="b"), task="instance")
     assert severity is WARNING
     assert message.startswith("No volume has more than one label value, so that all its foreground is one object. Give")
-    assert len(found(IDS, task="objects")) == 1
+    assert len(found(IDS, task="instance")) == 1
 
 
 @pytest.mark.parametrize(
     ("settings", "words"),
-    [({"task": "classes"}, "Label 2 is 0.0667 %"), ({"task": "foreground"}, None), ({"class_weighting": "auto"}, None)],
+    [({"task": "semantic"}, "Label 2 is 0.0667 %"), ({"task": "binary"}, None), ({"class_weighting": "auto"}, None)],
 )
 def test_a_rare_class(settings: dict[str, str], words: str | None):
-    findings = [f.message for f in found(facts(BOX, (2, (2, 2, 1))), **{"task": "classes", **settings})]
+    findings = [f.message for f in found(facts(BOX, (2, (2, 2, 1))), **{"task": "semantic", **settings})]
     rare = [message for message in findings if "so rare" in message]
     assert bool(rare) is bool(words)
     if words:
@@ -171,7 +171,7 @@ def test_rare_foreground():
 
 
 def test_a_class_that_only_validates():
-    trains, validates, config = facts(BOX), facts(BOX, OTHER), TrainingConfig(task="classes")
+    trains, validates, config = facts(BOX), facts(BOX, OTHER), TrainingConfig(task="semantic")
     (finding,) = check_roles([trains], [validates], config)
     assert finding.severity is WARNING
     assert finding.message.startswith("Only validation volumes hold the label values 2, so they are never learnt.")

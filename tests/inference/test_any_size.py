@@ -39,7 +39,7 @@ def model(
 ) -> Checkpoint:
     """Make a model of a small network with its initial weights."""
     config = TrainingConfig(
-        preset="xxsmall", resize_mode=resize_mode, normalisation=normalisation, task=plan.get("task", "foreground")
+        preset="xxsmall", resize_mode=resize_mode, normalisation=normalisation, task=plan.get("task", "binary")
     )
     made = Plan(**{"strides": ((1, 2, 2),), **plan})
     weights = build_unet(config, made).state_dict()

@@ -98,7 +98,7 @@ def test_watching_changes_no_bit_of_the_model(even_samples: list[Sample], tmp_pa
 
 
 def test_of_an_averaged_run_the_average_is_watched(even_samples: list[Sample], tmp_path: Path) -> None:
-    run, events = trained(even_samples, tmp_path, ema=0.9, patch="whole", steps_per_epoch=4)
+    run, events = trained(even_samples, tmp_path, ema_decay=0.9, patch="whole", steps_per_epoch=4)
     sample = next(each for each in even_samples if each.name == run.manifest.volumes[0].name)
 
     *_, answer = predict(run.model(2), sample, PredictionConfig(device="cpu"))
@@ -107,7 +107,7 @@ def test_of_an_averaged_run_the_average_is_watched(even_samples: list[Sample], t
 
 
 def test_classes_keep_the_values_of_their_labels(even_samples: list[Sample], tmp_path: Path) -> None:
-    run, events = trained(even_samples, tmp_path, task="classes", epochs=8, patch="whole", steps_per_epoch=6)
+    run, events = trained(even_samples, tmp_path, task="semantic", epochs=8, patch="whole", steps_per_epoch=6)
 
     labels, truth = run.prediction(8, 0).labels, run.volume(0).truth
     assert set(np.unique(truth.labels)) == {0, 1, 300}
@@ -266,7 +266,7 @@ def test_validation_says_how_far_it_is(even_samples: list[Sample], tmp_path: Pat
 
 
 def test_a_stop_during_validation_leaves_the_weights_as_they_were(even_samples: list[Sample], tmp_path: Path) -> None:
-    events = train(even_samples, tmp_path, config(patch=(8, 6, 10), ema=0.9, steps_per_epoch=1))
+    events = train(even_samples, tmp_path, config(patch=(8, 6, 10), ema_decay=0.9, steps_per_epoch=1))
     while not isinstance(next(events), Validating):
         pass
     events.close()  # type: ignore[attr-defined]
@@ -340,7 +340,7 @@ def test_a_damaged_file_is_explained(even_samples: list[Sample], tmp_path: Path)
     with pytest.raises(UserError, match="does not exist"):
         run.prediction(9, 0)
     assert run.prediction(2, 0).labels.shape == SHAPE
-    (run.folder / "watch.json").write_text("{}")
+    (run.folder / "snapshots.json").write_text("{}")
     with pytest.raises(UserError, match="damaged"):
         open_snapshots(tmp_path)
 

@@ -54,7 +54,7 @@ def trained_on(monkeypatch: pytest.MonkeyPatch, samples: list[Sample], tmp_path)
 
 
 @pytest.mark.parametrize(
-    "values", [{}, {"patch": "whole", "batch_size": 1}, {"task": "objects"}, {"spacing": (1.0, 1.0, 1.0)}]
+    "values", [{}, {"patch": "whole", "batch_size": 1}, {"task": "instance"}, {"spacing": (1.0, 1.0, 1.0)}]
 )
 def test_they_are_what_the_run_sees_bit_by_bit(samples, trained_on, values):
     seen = trained_on(**values)
@@ -108,10 +108,10 @@ def test_what_is_not_annotated_is_told_apart(sample_of):
 
 def test_classes_and_objects_are_named(sample_of):
     samples = [sample_of(str(number), number) for number in (1, 2)]
-    classes = shown(samples, task="classes", class_names=("thin", "thick"))
+    classes = shown(samples, task="semantic", class_names=("thin", "thick"))
     assert classes.label_words == {0: "background", 1: "thin", 2: "thick", 255: "not annotated"}
     assert {*np.unique([patch.labels for patch in classes.patches])} <= {0, 1, 2}
-    objects = shown(samples, task="objects")
+    objects = shown(samples, task="instance")
     assert objects.label_words[BOUNDARY] == "where two objects meet"
 
 

@@ -136,7 +136,7 @@ class TestSparseLabels:
         assert finished.best_epoch == 2
 
 
-@pytest.mark.parametrize("task", ["classes", "objects"])
+@pytest.mark.parametrize("task", ["semantic", "instance"])
 @pytest.mark.parametrize("patch", ["whole", (8, 8, 8)])
 def test_every_task_learns(samples: list[Sample], tmp_path: Path, task: str, patch: Any) -> None:
     # The boxes of one class are brighter than those of the other.

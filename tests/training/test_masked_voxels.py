@@ -115,7 +115,7 @@ def test_patches_are_drawn_where_something_is_annotated():
     small = np.zeros(SHAPE, bool)
     small[12:15, 13:17, 14:19] = True
     sample = replace(volume, label_mask=small)
-    config = settings(Task.BINARY, ZeroIs.BACKGROUND, foreground_share=0.0, steps_per_epoch=30)
+    config = settings(Task.BINARY, ZeroIs.BACKGROUND, foreground_fraction=0.0, steps_per_epoch=30)
     plan = Plan(task=Task.BINARY, strides=((2, 2, 2),), patch_zyx=(8, 8, 8), batch_size=2)
     batches = Batches([prepare_volume(sample, config, plan)], config, plan)
     assert all((targets[:, 0] != IGNORE_INDEX).flatten(1).any(1).all() for _, targets in batches.epoch(1))

@@ -37,15 +37,15 @@ CHANGES: dict[str, tuple[Any, dict[str, Any]]] = {
     "val_augmentation": ("heavy", {"seed": 1}),  # seed 0 happens to draw no change at all
     "shuffle": (False, {}),
     "optimizer": ("adamw", {}),
-    "task": ("objects", {}),
+    "task": ("instance", {}),
     "zero_is": ("unlabelled", {}),
     "patch": ((8, 8, 8), {}),
     "foreground_fraction": (0.0, {"patch": 8}),
     "steps_per_epoch": (2, {}),
     "spacing": ((2.0, 2.0, 2.0), {}),
-    "class_names": (("a", "b"), {"task": "classes"}),
+    "class_names": (("a", "b"), {"task": "semantic"}),
     "class_weighting": ("auto", {}),
-    "class_weights": ((1.0, 2.0, 3.0), {"task": "classes"}),
+    "class_weights": ((1.0, 2.0, 3.0), {"task": "semantic"}),
     "max_grad_norm": (0.001, {}),
     "ema_decay": (0.9, {}),
     "patience": (1, {"epochs": 5, "learning_rate": 3.0, "optimizer": "rmsprop"}),  # the second epoch is worse

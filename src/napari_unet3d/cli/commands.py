@@ -101,7 +101,7 @@ def train(  # noqa: PLR0913 - one argument per option
         Folder for the model, its settings and its history; it is made.
     resume : bool
         Go on with the run in the folder where it was left, with its settings; only epochs, max-minutes, patience
-        and watch may be given anew. Where no run was left, it begins.
+        and save-snapshots may be given anew. Where no run was left, it begins.
     start_from : Path
         Model (run folder, model file or .pth of qim3d) whose weights the run begins with.
     check : bool

@@ -246,7 +246,7 @@ def _check_voxel_sizes(facts: Sequence[_Facts]) -> Iterator[Issue]:
         if not similar_voxel_sizes(voxel_size, sized[0][1]):
             yield Issue.warning(
                 f"Voxel sizes are mixed: {sized[0][0]} has {format_um(sized[0][1])} and {name} has "
-                f"{format_um(voxel_size)}; train with the voxel size set to common, or the network sees objects of "
+                f"{format_um(voxel_size)}; train with the voxel size set to median, or the network sees objects of "
                 "different sizes."
             )
             return

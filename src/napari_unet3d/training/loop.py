@@ -61,7 +61,7 @@ def train(
         Where models, settings, history and environment are written, from the first epoch on.
     config : TrainingConfig, optional
         All settings; those of the tutorial without it. Of a run that is resumed, only epochs, max_minutes,
-        patience and watch may be given anew.
+        patience and save_snapshots may be given anew.
     overwrite : bool
         Whether an older run in the folder may be replaced.
     resume : bool

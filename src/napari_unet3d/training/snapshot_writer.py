@@ -42,7 +42,7 @@ _LEAST_EPOCHS = 8
 
 
 class SnapshotWriter:
-    """Writes the folder ``watch`` of a run.
+    """Writes the folder ``snapshots`` of a run.
 
     Parameters
     ----------

@@ -72,7 +72,9 @@ def test_what_is_done_to_a_part_does_not_reach_the_volume() -> None:
 
 def test_all_of_a_batch_is_made_on_the_device() -> None:
     """A meta tensor has no values: whatever were computed elsewhere could not go into the batch."""
-    volumes, config = ready_volumes(Plan(task=Task.INSTANCE, strides=((2, 2, 2),), patch_zyx=(4, 6, 8)), task="objects")
+    volumes, config = ready_volumes(
+        Plan(task=Task.INSTANCE, strides=((2, 2, 2),), patch_zyx=(4, 6, 8)), task="instance"
+    )
 
     for batch in Batches(
         cache_on_gpu(volumes, META), config.model_copy(update={"augmentation": Augmentation.LIGHT}), PLAN
@@ -92,14 +94,14 @@ def test_volumes_may_take_half_of_what_the_largest_step_leaves() -> None:
 
 
 def test_bytes_are_those_of_images_and_all_channels_of_targets() -> None:
-    volumes, _ = ready_volumes(Plan(task=Task.INSTANCE, strides=((2, 2, 2),), patch_zyx=(4, 6, 8)), task="objects")
+    volumes, _ = ready_volumes(Plan(task=Task.INSTANCE, strides=((2, 2, 2),), patch_zyx=(4, 6, 8)), task="instance")
 
     assert bytes_of(volumes) == sum(4 * volume.image.size for volume in volumes)  # one byte each, three channels
 
 
 @pytest.mark.parametrize(("device", "workers"), [(CPU, 0), (torch.device("mps"), 0), (CUDA, 2)])
 def test_volumes_stay_where_nothing_is_gained(device: torch.device, workers: int) -> None:
-    volumes, config = ready_volumes(workers=workers)
+    volumes, config = ready_volumes(num_workers=workers)
     assert not fits_on_gpu(volumes, config, PLAN, device)
 
 
