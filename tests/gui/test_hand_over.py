@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-from napari_unet3d.configs import TrainingConfig, ZeroIs
+from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.dataset import Subset, add_sample, create_dataset
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.session.recent_runs import remember_run
@@ -16,22 +16,22 @@ from napari_unet3d.widgets.inspect.source import SourceKind
 from napari_unet3d.widgets.predict.target import Target
 
 
-def volume(name, seed, zero_is=ZeroIs.BACKGROUND):
+def volume(name, seed, ignore_label=None):
     """Two bright boxes; where 0 is not annotated, a slab at the edge is not."""
     labels = np.zeros((12, 14, 18), np.uint8)
     labels[3:8, 4:9, 5:12] = labels[9:11, 10:13, 2:6] = 1
     image = labels * 120 + np.random.default_rng(seed).integers(0, 50, labels.shape)
-    if zero_is is ZeroIs.UNLABELLED:
+    if ignore_label == 0:
         labels += 1
         labels[:, :2] = 0
     return Sample(name, image.astype(np.uint8), labels, (2.0, 1.0, 0.5))
 
 
-def make_run(folder, name, zero_is=ZeroIs.BACKGROUND):
+def make_run(folder, name, ignore_label=None):
     dataset = create_dataset(folder / f"{name} dataset")
     for number, part in enumerate((Subset.TRAIN, Subset.TRAIN, Subset.TEST)):
-        add_sample(dataset, volume(f"v{number}", number, zero_is), part)
-    config = TrainingConfig(epochs=1, steps_per_epoch=1, val_fraction=0.5, device="cpu", zero_is=zero_is)
+        add_sample(dataset, volume(f"v{number}", number, ignore_label), part)
+    config = TrainingConfig(epochs=1, steps_per_epoch=1, val_fraction=0.5, device="cpu", ignore_label=ignore_label)
     list(train(dataset, folder / name, config))
     return folder / name
 
@@ -125,7 +125,7 @@ def test_predict_gets_the_run_whatever_it_offered_before(
     settle()
     dock.open_run.open(run)
     if state == "in front":
-        predict.come_forward()
+        predict.raise_tab()
     if state in ("behind", "in front"):
         predict.model.value = other_run
     remember_run(other_run)  # as a prediction with it does
@@ -135,7 +135,7 @@ def test_predict_gets_the_run_whatever_it_offered_before(
     settle()
     dock.raise_tab()
     settle()
-    predict.come_forward()
+    predict.raise_tab()
     settle()
     assert predict.isVisibleTo(predict.window())
     assert predict.model.value == run, "it stays chosen when the dock is shown again"
@@ -158,7 +158,7 @@ def test_a_new_train_dock_does_not_take_the_run_away_from_predict(
     dock = open_dock("Train")
     assert dock.run.run_folder == trained
     settle()
-    dock_of("Predict").come_forward()
+    dock_of("Predict").raise_tab()
     settle()
     assert dock_of("Predict").model.value == run
     dock.model_actions.predict_button.click()
@@ -260,10 +260,12 @@ def test_what_was_removed_from_the_viewer_is_handed_over_all_the_same(removed, p
     assert dock.layers.prediction is viewer.layers["mine prediction"]
 
 
-@pytest.mark.parametrize("zero_is", [ZeroIs.BACKGROUND, ZeroIs.UNLABELLED])
-def test_a_volume_of_a_test_set_is_inspected_with_its_truth(zero_is, folder, open_dock, wait_for_end, inspect_errors):
-    name = f"test set {zero_is}"
-    run = make_run(folder, name, zero_is)
+@pytest.mark.parametrize("ignore_label", [None, 0])
+def test_a_volume_of_a_test_set_is_inspected_with_its_truth(
+    ignore_label, folder, open_dock, wait_for_end, inspect_errors
+):
+    name = f"test set {ignore_label}"
+    run = make_run(folder, name, ignore_label)
     predict = open_dock("Predict")
     predict.model.value = run
     predict.target.buttons[Target.TEST_SET].click()
@@ -273,8 +275,8 @@ def test_a_volume_of_a_test_set_is_inspected_with_its_truth(zero_is, folder, ope
     dock = inspect_errors(predict)
     assert dock.session.origin.run == run
     assert (dock.session.origin.dataset, dock.session.origin.subset) == (folder / f"{name} dataset", Subset.TEST)
-    painted, labels = volume("v2", 2, zero_is).labels, dock.session.prediction.labels
-    if zero_is is ZeroIs.UNLABELLED:
+    painted, labels = volume("v2", 2, ignore_label).labels, dock.session.prediction.labels
+    if ignore_label == 0:
         labels, painted = np.where(painted > 0, labels, 0), np.maximum(painted, 1) - 1
     assert wrong_voxels(dock) == expected(labels, painted)
     chosen = dock.choice.volumes

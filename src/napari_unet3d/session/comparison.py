@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.configs import EvaluationConfig, PostProcessing, Task, ZeroIs
+from napari_unet3d.configs import EvaluationConfig, PostProcessing, Task
 from napari_unet3d.data.ground_truth import GroundTruth, decode_labels
 from napari_unet3d.data.sample import VoxelSize, format_shape
 from napari_unet3d.errors import UserError
@@ -106,8 +106,8 @@ def decode(
     """Decode labels, if there are any, with the meaning that they had for the model of a prediction."""
     if labels is None:
         return None
-    zero_is = prediction.plan.zero_is if prediction.plan else ZeroIs.BACKGROUND
-    return decode_labels(labels, prediction.task, zero_is, annotated)
+    ignore_label = prediction.plan.ignore_label if prediction.plan else None
+    return decode_labels(labels, prediction.task, ignore_label, annotated, name=prediction.name)
 
 
 def compare(
@@ -219,9 +219,9 @@ def default_tolerance_um(voxel_size_um: VoxelSize) -> float:
     return math.ceil(100 * math.hypot(*voxel_size_um)) / 100
 
 
-def plan_for(task: Task, zero_is: ZeroIs, classes: tuple[LabelClass, ...] = ()) -> Plan:
+def plan_for(task: Task, ignore_label: int | None, classes: tuple[LabelClass, ...] = ()) -> Plan:
     """Return a plan that says what labels mean which no model has predicted."""
-    return Plan(task=task, zero_is=zero_is, strides=(), classes=classes)
+    return Plan(task=task, ignore_label=ignore_label, strides=(), classes=classes)
 
 
 def labels_as_prediction(

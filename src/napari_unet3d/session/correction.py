@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_unet3d.configs import Task, UneditedRegions, ZeroIs
+from napari_unet3d.configs import Task, UneditedRegions
 from napari_unet3d.data.boxes import MaskedBox
 from napari_unet3d.data.corrections import Correction, Corrections, CorrectionSource
 from napari_unet3d.data.ground_truth import GroundTruth
@@ -198,8 +198,8 @@ class CorrectionSession:
         minimum = plan.patch_zyx if plan is not None and plan.patch_zyx is not None else _MINIMUM_SHAPE
         made = datetime.now(UTC).isoformat(timespec="microseconds")
         provenance = Provenance(volume=self.name, run="" if run is None else str(run), made=made)
-        zero_is = plan.zero_is if plan else ZeroIs.BACKGROUND
-        return self.corrections.sample(self.image_sample().image, provenance, unedited_regions, zero_is, minimum)
+        ignore_label = plan.ignore_label if plan else None
+        return self.corrections.sample(self.image_sample().image, provenance, unedited_regions, ignore_label, minimum)
 
     def source_at(self, error: SegmentationError) -> str:
         """Return how an error was corrected: ``truth``, ``prediction`` or ``painted``; empty when it was not."""

@@ -218,7 +218,7 @@ def test_corrections_become_a_training_volume_and_go_again_to_the_last_byte(dock
     assert sample.image.dtype == np.uint16
     assert 0 < sample.label_mask.mean() < 1
     story = json.loads((dataset / "train/annotated/v corrected.json").read_text())
-    assert (story["volume"], story["subset"], story["unedited_regions"]) == ("v", "", "not-annotated")
+    assert (story["volume"], story["subset"], story["unedited_regions"]) == ("v", "", "ignore")
     assert [(place["kind"], place["source"]) for place in story["corrections"]] == [("missed", "truth")]
     assert not dock.train_on.add_button.isEnabled()
 

@@ -13,7 +13,7 @@ from napari.layers import Labels
 from numpy.typing import NDArray
 from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_unet3d.configs import Task, ZeroIs
+from napari_unet3d.configs import Task
 from napari_unet3d.data.ground_truth import decode_labels
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics.disagreement import BOTH, FIRST, SECOND, Disagreement, compare_predictions
@@ -44,7 +44,7 @@ class _Pair:
     truth: Labels | None
     volume: str
     task: Task
-    zero_is: ZeroIs
+    ignore_label: int | None
 
     @property
     def layers(self) -> tuple[Labels, Labels, Labels | None]:
@@ -110,7 +110,7 @@ class ComparePanel(QWidget):
             self.compare_button.setEnabled(False)
             self._work.request(
                 f"Comparing {pair.first.name} and {pair.second.name}",
-                partial(_find, arrays, pair.task, pair.zero_is),
+                partial(_find, arrays, pair.task, pair.ignore_label),
                 partial(self._show, pair),
             )
 
@@ -126,7 +126,7 @@ class ComparePanel(QWidget):
         plan = next((origin.plan for origin in known if origin.plan is not None), chosen.origin.plan)
         assert plan is not None  # the menus of the dock say what labels mean
         volume = known[0].name if known else "" if chosen.image is None else chosen.image.name
-        return _Pair(first, second, truth, volume, plan.task, plan.zero_is)
+        return _Pair(first, second, truth, volume, plan.task, plan.ignore_label)
 
     def _show(self, pair: _Pair, found: Disagreement) -> None:
         self.compare_button.setEnabled(True)
@@ -185,11 +185,11 @@ class ComparePanel(QWidget):
         column.addWidget(self.result)
 
 
-def _find(arrays: Sequence[NDArray[Any] | None], task: Task, zero_is: ZeroIs) -> Iterator[Disagreement]:
+def _find(arrays: Sequence[NDArray[Any] | None], task: Task, ignore_label: int | None) -> Iterator[Disagreement]:
     first, second, painted = arrays
     assert first is not None
     assert second is not None
-    truth = None if painted is None else decode_labels(painted, task, zero_is)
+    truth = None if painted is None else decode_labels(painted, task, ignore_label)
     yield compare_predictions(first, second, task, truth)
 
 

@@ -119,18 +119,15 @@ class InspectDock(Dock):
             The comparison with the ground truth, where no layer holds that as it was painted; without it the layers
             are compared.
         """
-        self.choice.choose(SourceKind.LAYERS)
-        self.source.choose(prediction)
-        origin = self.source.origin
-        self.choice.volumes.offer(origin.run, origin.dataset, origin.subset)
+        self.choice.choose_prediction(prediction)
         if comparison is None:
             self._start()
             return
         with self.message.explaining():
             self.tolerance_box.suit(comparison.prediction.voxel_size_um)
             search = partial(inspect_comparison, comparison, self.session.tolerance_um)
-            request = InspectionRequest(layers=replace(self.source.shown(), origin=origin))
-            self._run(f"Inspecting {origin.name}", request, search)
+            request = InspectionRequest(layers=replace(self.source.shown(), origin=self.source.origin))
+            self._run(f"Inspecting {comparison.prediction.name}", request, search)
 
     def inspect_run(self, run: Path) -> None:
         """Predict the test volumes of a run with its model, or its training volumes, and inspect the predictions."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from napari.layers import Labels
 from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
 from napari_unet3d.configs.base import ChoiceEnum
@@ -72,6 +73,13 @@ class InspectSource(QWidget):
         self._choice.value = kind
         self._show_chosen()
 
+    def choose_prediction(self, prediction: Labels) -> None:
+        """Choose a layer with the layers that belong to it, and its model and dataset should volumes be chosen next."""
+        self.choose(SourceKind.LAYERS)
+        self.layers.choose(prediction)
+        origin = self.layers.origin
+        self.volumes.offer(origin.run, origin.dataset, origin.subset)
+
     def _show_chosen(self) -> None:
         self.layers.setVisible(self.kind is SourceKind.LAYERS)
         self.volumes.setVisible(self.kind is SourceKind.DATASET)
@@ -130,7 +138,7 @@ class DatasetSource(QWidget):
         self.list_volumes()
 
     def use_run(self, run: Path) -> None:
-        """Choose the model of a run folder and the test volumes of its dataset, or the training volumes where it has none.
+        """Choose the model of a run folder and the test volumes of its dataset, or else its training volumes.
 
         Raises
         ------
@@ -176,7 +184,7 @@ class DatasetSource(QWidget):
         pairs = list_pairs(dataset, subset) if pair is None else [pair]
         if not pairs:
             raise UserError(
-                f"The {_SUBSETS[subset].lower()} of {dataset} holds no volumes; choose the other subset, or another dataset."
+                f"The {_SUBSETS[subset].lower()} of {dataset} holds no volumes; choose the other subset or another dataset."
             )
         return ChosenVolumes(model, dataset, subset, tuple(pairs))
 
