@@ -7,31 +7,54 @@ from contextlib import contextmanager
 from enum import Enum
 from typing import Any, Generic, TypeVar
 
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton, QVBoxLayout, QWidget
-from superqt import QCollapsible
+from magicgui.widgets import Container, PushButton, Widget
+from qtpy.QtCore import Qt
 
 from napari_unet3d.configs import Config
 from napari_unet3d.errors import UserError
 from napari_unet3d.session.preferences import load_preference, save_preference
-from napari_unet3d.widgets.components.containers import CollapsibleSection
-from napari_unet3d.widgets.forms.create_editor import create_editor
-from napari_unet3d.widgets.forms.editors import FieldEditor
+from napari_unet3d.widgets.components.containers import HEADING_STYLE, heading_text
+from napari_unet3d.widgets.forms.fields import create_field
 
 ConfigT = TypeVar("ConfigT", bound=Config)
-_LABEL_WIDTH = 110  # about that of the longest common label, so that the boxes of all sections stand in line
 
 
-class ConfigForm(QWidget, Generic[ConfigT]):
-    """A form with one row per setting; folded sections hold what is rarely changed.
+class FormSection:
+    """A section of a form: a heading that shows and hides the rows of its settings.
 
-    Read `value` when the user starts something; it is a checked, frozen config. A choice that carries settings
-    of its own (such as a difficulty) sets the rows of these settings when it is made. Rows that have no meaning beside
-    the other values are hidden, and count as their default.
+    Attributes
+    ----------
+    heading : PushButton
+        Its text counts the values that are not the defaults.
+    names : list of str
+        The settings of the section.
+    is_expanded : bool
+        Whether its rows are shown.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.heading = PushButton(text=text, tooltip="Show or hide these settings.")
+        self.heading.native.setStyleSheet(HEADING_STYLE)
+        self.heading.changed.block()  # it is no value of the form
+        self.names: list[str] = []
+        self.is_expanded, self._text, self.is_offered = False, text, True
+
+    def write_heading(self, n_changed: int) -> None:
+        """Show in the heading whether the rows are shown and how many values are not the defaults."""
+        remark = f"{n_changed} changed" if n_changed else ""
+        self.heading.text = heading_text(self._text, remark, is_open=self.is_expanded)
+
+
+class ConfigForm(Container[Widget], Generic[ConfigT]):
+    """A form with one row per setting; sections that can be collapsed hold what is rarely changed.
+
+    The widget of each setting is an attribute of its name: ``form.epochs.value = 5``. `value` is the checked, frozen
+    config of all. A choice that carries settings of its own (such as a difficulty) sets the rows of these settings when
+    it is made. Rows that have no meaning beside the other values are hidden, and count as their default.
 
     Parameters
     ----------
-    config_class : type of Settings
+    config_class : type of Config
         The model; its fields are the rows.
     remember_as : str, optional
         Name under which the values are kept for the next session; without it nothing is kept.
@@ -40,49 +63,53 @@ class ConfigForm(QWidget, Generic[ConfigT]):
 
     Attributes
     ----------
-    changed : Signal
-        Emitted without arguments after the user or the program changed any value.
+    changed : Signal(object)
+        Emitted with the form after the user or a program changed any value.
+    editors : dict of str to Widget
+        The widgets of the settings by their names.
     """
-
-    changed = Signal()
 
     def __init__(
         self, config_class: type[ConfigT], remember_as: str | None = None, *, without: Collection[str] = ()
     ) -> None:
-        super().__init__()
-        self.config_class = config_class
-        self._remember_as = remember_as
-        self._quiet = False
-        self.editors: dict[str, FieldEditor] = {}
-        self._labels: dict[str, QLabel] = {}
+        self.config_class, self._remember_as, self._quiet = config_class, remember_as, True
         self._locked: frozenset[str] = frozenset()
-        self._sections: dict[str, _Section] = {}
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(2)
-        rows = compact_form_layout()
-        column.addLayout(rows)
-        for name in config_class.model_fields:
-            if name not in without:
-                self._add_row(name, rows)
-        for section in self._sections.values():
-            column.addWidget(section)
-        self.reset_button = QPushButton("Reset to defaults")
-        self.reset_button.setToolTip("Set every value above to its default.")
+        self._sections: dict[str, FormSection] = {}
+        names = [name for name in config_class.model_fields if name not in without]
+        self.editors: dict[str, Any] = {name: create_field(config_class, name) for name in names}
+        for name, editor in self.editors.items():  # before the container passes the change on
+            editor.changed.connect(lambda *_, name=name: self._on_change(name))
+            if (group := _group_of(config_class, name)) is not None:
+                if group not in self._sections:
+                    self._sections[group] = FormSection(group)
+                self._sections[group].names.append(name)
+        super().__init__(widgets=self._rows(), labels=True)
+        self.margins = (0, 0, 0, 0)
+        self.native.layout().setSpacing(4)
+        self.reset_button = PushButton(text="Reset to defaults", tooltip="Set every value above to its default.")
+        self.append(self.reset_button)
+        self.native.layout().setAlignment(self.reset_button.native, Qt.AlignmentFlag.AlignRight)
         self.reset_button.clicked.connect(self.reset)
-        column.addWidget(self.reset_button, alignment=Qt.AlignmentFlag.AlignRight)
+        for group, section in self._sections.items():
+            section.heading.native.clicked.connect(lambda *_, group=group: self.expand(group, None))
         self._show(self._remembered() or config_class())
-        for name, box in self.editors.items():
-            box.changed.connect(lambda *_, name=name: self._on_change(name))
+        self._quiet = False
+
+    def _rows(self) -> list[Widget]:
+        in_sections = {name for section in self._sections.values() for name in section.names}
+        rows: list[Widget] = [editor for name, editor in self.editors.items() if name not in in_sections]
+        for section in self._sections.values():
+            rows += [section.heading, *(self.editors[name] for name in section.names)]
+        return rows
 
     @property
     def value(self) -> ConfigT:
-        """The settings as they stand in the form.
+        """The settings as they are in the form.
 
         Raises
         ------
         UserError
-            When values do not go together, such as a smallest size above the largest.
+            When values contradict each other, such as a smallest size above the largest.
         """
         return self.config_class(**self._values())
 
@@ -90,6 +117,12 @@ class ConfigForm(QWidget, Generic[ConfigT]):
     def value(self, config: ConfigT) -> None:
         self._show(config)
         self._announce()
+        self.changed.emit(self)
+
+    @property
+    def labels(self) -> Any:
+        """The widget of the setting of that name; where there is none, as in magicgui, whether rows have labels."""
+        return self.editors.get("labels", self._labels)
 
     def reset(self) -> None:
         """Set every row to its default."""
@@ -104,9 +137,8 @@ class ConfigForm(QWidget, Generic[ConfigT]):
             Fields whose rows are disabled. Their values in the form stay as they are, see `unlocked_values`.
         """
         self._locked = frozenset(names)
-        for name, box in self.editors.items():
-            for widget in (self._labels[name], box.native):
-                widget.setEnabled(name not in self._locked)
+        for name, editor in self.editors.items():
+            editor.enabled = name not in self._locked
 
     @property
     def unlocked_values(self) -> ConfigT:
@@ -119,36 +151,31 @@ class ConfigForm(QWidget, Generic[ConfigT]):
         """
         return self.config_class(**{n: value for n, value in self._values().items() if n not in self._locked})
 
-    def section(self, group: str) -> QCollapsible:
-        """Return the folded section of a group, for example to open it."""
+    def section(self, group: str) -> FormSection:
+        """Return the section of a group."""
         return self._sections[group]
 
-    def _add_row(self, name: str, rows: QFormLayout) -> None:
-        field = self.config_class.model_fields[name]
-        extra = field.json_schema_extra
-        assert isinstance(extra, dict)  # `setting` always writes one
-        box = create_editor(field.annotation, extra)
-        self.editors[name] = box
-        words = self.config_class.label_of(name)
-        label = QLabel(words[0].upper() + words[1:])
-        label.setMinimumWidth(_LABEL_WIDTH)
-        self._labels[name] = label
-        for widget in (label, box.native):
-            widget.setToolTip(_wrapped(field.description or ""))
-        if isinstance(group := extra.get("group"), str):
-            rows = self._sections.setdefault(group, _Section(group)).rows
-        rows.addRow(label, box.native)
+    def expand(self, group: str, expanded: bool | None = True) -> None:
+        """Show the rows of a section, hide them, or (None) change between both."""
+        section = self._sections[group]
+        section.is_expanded = not section.is_expanded if expanded is None else expanded
+        self._show_rows()
+
+    def offer(self, group: str, offered: bool) -> None:
+        """Show a section, or hide it with its heading."""
+        self._sections[group].is_offered = offered
+        self._show_rows()
 
     def _values(self) -> dict[str, Any]:
-        """Return what the rows in view say."""
-        values = {name: box.value for name, box in self.editors.items()}
+        """Return the values of the rows that have a meaning."""
+        values = {name: editor.value for name, editor in self.editors.items()}
         return {name: value for name, value in values.items() if self.config_class.is_relevant(name, values)}
 
     def _show(self, config: ConfigT) -> None:
         with self._quietly():
-            for name, box in self.editors.items():
-                box.value = getattr(config, name)
-        self._tell_changes()
+            for name, editor in self.editors.items():
+                editor.value = getattr(config, name)
+        self._show_rows()
 
     def _on_change(self, name: str) -> None:
         if self._quiet:
@@ -168,26 +195,27 @@ class ConfigForm(QWidget, Generic[ConfigT]):
                 self.editors[key].value = getattr(fresh, key)
 
     def _announce(self) -> None:
-        self._tell_changes()
+        self._show_rows()
         self._keep()
-        self.changed.emit()
 
-    def _tell_changes(self) -> None:
+    def _show_rows(self) -> None:
         """Show the rows that have a meaning, and count in the headings those that are not at their default."""
         values, defaults = self._values(), self.config_class()
-        for name, box in self.editors.items():
-            for widget in (self._labels[name], box.native):
-                widget.setVisible(name in values)
-        for group, section in self._sections.items():
-            names = [name for name in values if _group_of(self.config_class, name) == group]
-            section.show_changes(sum(values[name] != getattr(defaults, name) for name in names))
+        for section in self._sections.values():
+            section.write_heading(sum(values[n] != getattr(defaults, n) for n in section.names if n in values))
+            section.heading.visible = section.is_offered
+        collapsed = {
+            n for each in self._sections.values() if not (each.is_expanded and each.is_offered) for n in each.names
+        }
+        for name, editor in self.editors.items():
+            editor.visible = name in values and name not in collapsed
 
     def _keep(self) -> None:
         if self._remember_as is None:
             return
         try:
             save_preference(self._remember_as, self.value.model_dump(mode="json"))
-        except UserError:  # half-way between two values that go together; the next change is kept again
+        except UserError:  # between two values that belong together; the next change is kept again
             return
 
     def _remembered(self) -> ConfigT | None:
@@ -201,42 +229,15 @@ class ConfigForm(QWidget, Generic[ConfigT]):
 
     @contextmanager
     def _quietly(self) -> Iterator[None]:
-        self._quiet = True
+        before, self._quiet = self._quiet, True
         try:
-            yield
+            with self.changed.blocked():
+                yield
         finally:
-            self._quiet = False
+            self._quiet = before
 
 
-class _Section(CollapsibleSection):
-    """A folded part of a form; its heading counts the values that are not the defaults."""
-
-    def __init__(self, heading: str) -> None:
-        content = QWidget()
-        self.rows = compact_form_layout()
-        content.setLayout(self.rows)
-        super().__init__(heading, content)
-
-    def show_changes(self, n_changed: int) -> None:
-        """Say in the heading how many values are not the defaults."""
-        self.show_remark(f"{n_changed} changed" if n_changed else "")
-
-
-def compact_form_layout() -> QFormLayout:
-    """Return a layout of label and box per row that fits a narrow dock."""
-    rows = QFormLayout()
-    rows.setContentsMargins(0, 2, 0, 2)
-    rows.setHorizontalSpacing(8)
-    rows.setVerticalSpacing(4)
-    rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-    rows.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-    return rows
-
-
-def _group_of(config_class: type[Config], name: str) -> Any:
+def _group_of(config_class: type[Config], name: str) -> str | None:
     extra = config_class.model_fields[name].json_schema_extra
-    return extra.get("group") if isinstance(extra, dict) else None
-
-
-def _wrapped(description: str) -> str:
-    return f"<qt>{description}</qt>"  # rich text: Qt wraps it, plain tooltips run over the screen's edge
+    group = extra.get("group") if isinstance(extra, dict) else None
+    return group if isinstance(group, str) else None

@@ -17,8 +17,7 @@ from napari_unet3d.configs import Task, ZeroIs
 from napari_unet3d.data.ground_truth import decode_labels
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics.disagreement import BOTH, FIRST, SECOND, Disagreement, compare_predictions
-from napari_unet3d.widgets.components.run_bar import add_row
-from napari_unet3d.widgets.forms.form import compact_form_layout
+from napari_unet3d.widgets.components.run_bar import add_row, compact_form_layout
 from napari_unet3d.widgets.inspect.view_switcher import SideBySideButton
 from napari_unet3d.widgets.jobs.latest_only import LatestOnly
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers

@@ -13,7 +13,7 @@ from qtpy.QtCore import Signal
 from napari_unet3d.evaluation.errors.types import SegmentationError
 from napari_unet3d.inference.events import EvaluationFinished, ModelLoaded, VolumeEvaluated
 from napari_unet3d.widgets.components.containers import CollapsibleSection
-from napari_unet3d.widgets.components.dock import Dock
+from napari_unet3d.widgets.components.qt_dock import QtDock
 from napari_unet3d.widgets.components.run_bar import RunBar
 from napari_unet3d.widgets.components.scores_table import ScoresTable
 from napari_unet3d.widgets.inspect.background_analysis import BackgroundAnalysis
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 _MOST_SCORES = 4  # rows in view, so that the errors below are, too
 
 
-class InspectDock(Dock):
+class InspectDock(QtDock):
     """Lists the errors of a prediction and leads from one to the next.
 
     Other parts connect to its signals. They are told of an inspection anew when its errors were searched again with

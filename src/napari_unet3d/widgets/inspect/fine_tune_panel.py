@@ -62,7 +62,8 @@ class FineTunePanel(QWidget):
         self.dataset = PathEdit("d", "dataset", "The dataset folder that corrections go into, as training volumes.")
         self.add_button = QPushButton("Add to dataset")
         self.remove_button = QPushButton("Take out again")
-        self.run_bar = RunBar("Train on", also=[self.add_button, self.remove_button, self.dataset], stop_text="Stop")
+        not_meanwhile = [self.add_button, self.remove_button, self.dataset.native]
+        self.run_bar = RunBar("Train on", also=not_meanwhile, stop_text="Stop")
         self.message = MessageLine()
         self._trains_next = False  # after adding
         self._asks: CorrectedTestVolumes | None = None
@@ -253,7 +254,7 @@ class FineTunePanel(QWidget):
         )
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(self.dataset)
+        column.addWidget(self.dataset.native)
         add_row(column, self.add_button, self.remove_button)
         column.addWidget(self.run_bar)
         column.addWidget(self.message)

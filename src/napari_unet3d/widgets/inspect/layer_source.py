@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 from napari_unet3d.configs import Task, ZeroIs
 from napari_unet3d.errors import UserError
 from napari_unet3d.session.origin import VolumeOrigin
-from napari_unet3d.widgets.forms.form import compact_form_layout
+from napari_unet3d.widgets.components.run_bar import compact_form_layout
 from napari_unet3d.widgets.inspect.inspection import InspectionInput, VolumeLayers, plan_for
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
 from napari_unet3d.widgets.viewer.layer_metadata import companion_of, origin_of
