@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from magicgui.widgets import Container, Label, Widget
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, Signal
 from qtpy.QtGui import QIcon, QPixmap, QShowEvent
@@ -49,7 +47,7 @@ def heading(text: str) -> Label:
     return label
 
 
-def _tight(container: Any, spacing: int) -> Any:
+def _tight(container: Container[Widget], spacing: int) -> Container[Widget]:
     container.margins = (0, 0, 0, 0)
     container.native.layout().setSpacing(spacing)
     return container

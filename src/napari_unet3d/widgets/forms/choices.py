@@ -49,20 +49,20 @@ class CheckList(ValuedContainerWidget[tuple[Any, ...]]):
 
     def __init__(self, members: Sequence[ChoiceEnum], value: Any = Undefined, **options: Any) -> None:
         self._members = tuple(members)
-        boxes = [CheckBox(text=str(member.value)) for member in self._members]
-        super().__init__(widgets=boxes, labels=False, layout="horizontal", value=value, **options)
+        self._boxes = [CheckBox(text=str(member.value)) for member in self._members]
+        super().__init__(widgets=self._boxes, labels=False, layout="horizontal", value=value, **options)
         self.margins = (0, 0, 0, 0)
         self.native.layout().addStretch(1)
-        for box in boxes:
+        for box in self._boxes:
             box.changed.connect(lambda: self.changed.emit(self.value))
 
     def get_value(self) -> tuple[Any, ...]:
         """Return the members whose boxes are checked."""
-        return tuple(member for member, box in zip(self._members, self._list, strict=True) if box.value)
+        return tuple(member for member, box in zip(self._members, self._boxes, strict=True) if box.value)
 
     def set_value(self, value: Sequence[ChoiceEnum]) -> None:
         """Check the boxes of these members and of no other."""
-        for member, box in zip(self._members, self._list, strict=True):
+        for member, box in zip(self._members, self._boxes, strict=True):
             box.value = member in value
 
 
@@ -134,7 +134,8 @@ class ListLine(LineEdit):
     """
 
     def __init__(self, element: Callable[[str], Any], **options: Any) -> None:
-        self._element, self._values = element, ()
+        self._element = element
+        self._values: tuple[Any, ...] = ()
         super().__init__(**options)
         self.native.setPlaceholderText("a, b, …" if element is str else "1, 2, …")
         self.native.setMinimumWidth(60)

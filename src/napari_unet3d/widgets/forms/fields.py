@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
-from types import NoneType, UnionType
+from types import GenericAlias, NoneType, UnionType
 from typing import Any, Union, get_args, get_origin
 
 from magicgui.widgets import create_widget
@@ -62,7 +62,7 @@ def _options_of_list(element: Any, declared: Mapping[str, Any]) -> dict[str, Any
     if get_origin(element) in (Union, UnionType):
         modes, number = get_args(element)
         options = {"options": {**_options(number, declared), "compact": True}}
-        numbers: Any = create_widget(annotation=tuple[number, number, number], options=options)
+        numbers: Any = create_widget(annotation=GenericAlias(tuple, (number,) * 3), options=options)
         if declared.get("first") is not None:
             numbers.value = (declared["first"],) * 3
         words = [(mode.label, (mode,)) for mode in modes]

@@ -120,7 +120,7 @@ class ConfigForm(Container[Widget], Generic[ConfigT]):
         self.changed.emit(self)
 
     @property
-    def labels(self) -> Any:
+    def labels(self) -> Any:  # type: ignore[misc]  # magicgui can also set it
         """The widget of the setting of that name; where there is none, as in magicgui, whether rows have labels."""
         return self.editors.get("labels", self._labels)
 

@@ -74,8 +74,9 @@ class _IntBackend(QBaseRangedWidget):
 class _FloatBackend(QBaseRangedWidget):
     def __init__(self, decimals: int, **options: Any) -> None:
         super().__init__(PlainDoubleSpinBox, **options)
-        self._qwidget.setDecimals(decimals)
-        self._qwidget.setLocale(QLocale.c())
+        box: Any = self._qwidget
+        box.setDecimals(decimals)
+        box.setLocale(QLocale.c())
 
 
 class IntEdit(RangedWidget[int]):

@@ -55,7 +55,7 @@ class PathEdit(FileEdit):
         """The path, with ``~`` replaced by the home folder; None while the line is empty."""
         return self.get_value()
 
-    @value.setter
+    @value.setter  # type: ignore[override]  # one path, not several
     def value(self, path: Path | str | None) -> None:
         self.set_value(path)
 
