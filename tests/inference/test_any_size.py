@@ -39,7 +39,7 @@ def model(
 ) -> Checkpoint:
     """Make a small network with random weights, whose last layer is scaled so that its answers differ."""
     config = TrainingConfig(
-        preset="xxsmall", resize_mode=fit, normalisation=normalisation, task=plan.get("task", "foreground")
+        preset="xxsmall", resize_mode=fit, normalisation=normalisation, task=plan.get("task", "binary")
     )
     made = Plan(**{"strides": ((1, 2, 2),), **plan})
     weights = build_unet(config, made).state_dict()

@@ -40,7 +40,7 @@ def network_on(checkpoint: Checkpoint, fitted: np.ndarray) -> np.ndarray:
 def test_the_whole_volume_is_predicted_as_by_the_network_itself(
     fit: ResizeMode, voxel_size_um: tuple[float, float, float], untrained: Untrained, textured: Textured
 ) -> None:
-    checkpoint, sample = untrained(fit=fit), textured(voxel_size_um=voxel_size_um)
+    checkpoint, sample = untrained(resize_mode=fit), textured(voxel_size_um=voxel_size_um)
     image = sample.image.astype(np.float64)
     normalised = (image - image.mean()) / image.std()
     padded = np.pad(normalised, [(0, 1), (0, 1), (0, 0)], mode="symmetric")  # 5 × 9 × 12 to 6 × 10 × 12
@@ -63,7 +63,7 @@ def test_a_volume_that_fits_is_predicted_as_it_is(untrained: Untrained, textured
 
 
 def test_a_model_trained_on_resized_volumes_sees_resized_ones(untrained: Untrained, textured: Textured) -> None:
-    checkpoint, sample = untrained(preset="small", fit=ResizeMode.RESIZE), textured(shape=(9, 11, 18))
+    checkpoint, sample = untrained(preset="small", resize_mode=ResizeMode.RESIZE), textured(shape=(9, 11, 18))
     result = predicted(checkpoint, sample)
     assert result.probability.shape == (9, 11, 18)
     # The network sees 8 × 12 × 20 voxels; a constant volume stays constant on either grid.

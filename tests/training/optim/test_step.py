@@ -62,7 +62,7 @@ def far_too_bright() -> tuple[torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize("loss", list(Loss))
 @pytest.mark.parametrize("optimizer", list(Optimizer))
 def test_nothing_is_asked_of_the_device_within_a_step(task: Task, loss: Loss, optimizer: Optimizer) -> None:
-    learner = learner_of(task, loss=loss, optimizer=optimizer, momentum=0.5, ema=0.9, clip_gradient=1.0)
+    learner = learner_of(task, loss=loss, optimizer=optimizer, momentum=0.5, ema_decay=0.9, max_grad_norm=1.0)
     for layer in learner.network.modules():
         if isinstance(layer, SharedSlopePReLU):
             layer.__class__ = torch.nn.PReLU  # as on a GPU: only the way of the CPU reads its slope

@@ -7,23 +7,32 @@ from typing import Any
 
 from magicgui.type_map import register_type
 from magicgui.types import Undefined
-from magicgui.widgets import CheckBox, ComboBox, LineEdit, Widget
+from magicgui.widgets import CheckBox, ComboBox, LineEdit
 from magicgui.widgets.bases import ValuedContainerWidget
 from qtpy.QtWidgets import QSizePolicy
 
 from napari_unet3d.configs.base import ChoiceEnum
-from napari_unet3d.widgets.forms.numbers import ignore_stray_wheel
+from napari_unet3d.widgets.forms.numbers import NumberEdit, ignore_stray_wheel
 
 _LEAST_WIDTH = 82
 
 
-class EnumMenu(ComboBox):
+class Menu(ComboBox):
+    """A menu whose longest entry does not widen the dock, and which stray turns of the wheel do not change."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.native.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.native.setMinimumWidth(_LEAST_WIDTH)
+        ignore_stray_wheel(self.native)
+
+
+class EnumMenu(Menu):
     """A menu of the members of an enum, shown by their labels."""
 
     def __init__(self, *, annotation: type[ChoiceEnum], **options: Any) -> None:
-        choices = [(member.label, member) for member in annotation]
-        super().__init__(annotation=annotation, **{**options, "choices": choices, "nullable": False})
-        narrow(self)
+        options.update(choices=[(member.label, member) for member in annotation], nullable=False)
+        super().__init__(annotation=annotation, **options)
 
     def get_value(self) -> Any:
         """Return the member; Qt hands back a plain string for it."""
@@ -33,41 +42,40 @@ class EnumMenu(ComboBox):
         super()._on_value_change(None if value is None else self.annotation(value))
 
 
-register_type(ChoiceEnum, widget_type=EnumMenu)  # all our enums
+register_type(ChoiceEnum, widget_type=EnumMenu)  # and all that inherit from it
 
 
-class CheckList(ValuedContainerWidget[tuple[Any, ...]]):
-    """A check box for each member of an enum; the value is the tuple of those that are checked, in their order.
+class _Row(ValuedContainerWidget[Any]):
+    """Widgets side by side that have one value together."""
 
-    Parameters
-    ----------
-    members : sequence of ChoiceEnum
-        What can be checked.
-    **options : Any
-        As of every container of magicgui.
-    """
-
-    def __init__(self, members: Sequence[ChoiceEnum], value: Any = Undefined, **options: Any) -> None:
-        self._members = tuple(members)
-        self._boxes = [CheckBox(text=str(member.value)) for member in self._members]
-        super().__init__(widgets=self._boxes, labels=False, layout="horizontal", value=value, **options)
+    def __init__(self, *widgets: Any, value: Any = Undefined, **options: Any) -> None:
+        super().__init__(widgets=widgets, value=value, **{**options, "layout": "horizontal", "labels": False})
         self.margins = (0, 0, 0, 0)
-        self.native.layout().addStretch(1)
-        for box in self._boxes:
-            box.changed.connect(lambda: self.changed.emit(self.value))
+        self.native.layout().setSpacing(4)
+        for widget in widgets:
+            widget.changed.connect(lambda: self.changed.emit(self.value))
 
-    def get_value(self) -> tuple[Any, ...]:
+
+class CheckList(_Row):
+    """A check box for each of some members of an enum; the value is the tuple of those that are checked."""
+
+    def __init__(self, members: Sequence[ChoiceEnum], **options: Any) -> None:
+        self._boxes = {member: CheckBox(text=str(member.value)) for member in members}
+        super().__init__(*self._boxes.values(), **options)
+        self.native.layout().addStretch(1)
+
+    def get_value(self) -> tuple[ChoiceEnum, ...]:
         """Return the members whose boxes are checked."""
-        return tuple(member for member, box in zip(self._members, self._boxes, strict=True) if box.value)
+        return tuple(member for member, box in self._boxes.items() if box.value)
 
     def set_value(self, value: Sequence[ChoiceEnum]) -> None:
         """Check the boxes of these members and of no other."""
-        for member, box in zip(self._members, self._boxes, strict=True):
+        for member, box in self._boxes.items():
             box.value = member in value
 
 
-class WordOrNumbers(ValuedContainerWidget[Any]):
-    """A menu of words and, while its last entry is chosen, boxes for numbers at its right.
+class WordOrNumbers(_Row):
+    """A menu of words and, while its last entry is chosen, another widget, whose value is then that of the whole.
 
     Parameters
     ----------
@@ -76,50 +84,40 @@ class WordOrNumbers(ValuedContainerWidget[Any]):
     last : str
         The last entry.
     editor : Widget
-        What is shown for the last entry; its value is then that of the whole.
+        What is shown for the last entry.
     **options : Any
         As of every container of magicgui.
     """
 
-    def __init__(
-        self, words: Sequence[tuple[str, Any]], last: str, editor: Any, value: Any = Undefined, **options: Any
-    ) -> None:
-        self._values = [each for _, each in words]
-        texts = [*(text for text, _ in words), last]
-        self.menu: Any = ComboBox(choices=[(text, index) for index, text in enumerate(texts)])
-        self.numbers = editor
-        narrow(self.menu)
-        super().__init__(widgets=[self.menu, editor], labels=False, layout="horizontal", **options)
-        self.margins = (0, 0, 0, 0)
-        self.native.layout().setSpacing(4)
-        self.native.layout().setStretch(0, 1)
-        self.native.layout().setStretch(1, 2)
-        self._show_numbers()
-        self.menu.changed.connect(self._on_menu)
-        editor.changed.connect(lambda: self.changed.emit(self.value))
-        if value is not Undefined:
-            self.value = value
+    def __init__(self, words: Sequence[tuple[str, Any]], last: str, editor: Any, **options: Any) -> None:
+        self._values, texts = [value for _, value in words], [*(text for text, _ in words), last]
+        self.menu: Any = Menu(choices=[(text, index) for index, text in enumerate(texts)])
+        self.editor = editor
+        self.menu.changed.connect(self._show_editor)
+        super().__init__(self.menu, editor, **options)
+        for index, stretch in enumerate((1, 2)):
+            self.native.layout().setStretch(index, stretch)
+        self._show_editor()
 
     def get_value(self) -> Any:
-        """Return what the word stands for, or the numbers."""
-        return self._values[self.menu.value] if self.menu.value < len(self._values) else self.numbers.value
+        """Return what the word stands for, or the value of the editor."""
+        return self.editor.value if self.menu.value == len(self._values) else self._values[self.menu.value]
 
     def set_value(self, value: Any) -> None:
-        """Choose a word by what it stands for, a mode such as ``"auto"`` alone or in a tuple, or numbers."""
-        if isinstance(value, str):
-            value = (value,)
-        if value in self._values:
-            self.menu.value = self._values.index(value)
-        else:
-            self.numbers.value = value
-            self.menu.value = len(self._values)
+        """Choose the word that stands for a value (``"auto"`` is taken for ``("auto",)``), or else set the editor."""
+        value = (value,) if isinstance(value, str) else value
+        is_word = value in self._values
+        if not is_word:
+            self.editor.value = value
+        self.menu.value = self._values.index(value) if is_word else len(self._values)
 
-    def _on_menu(self) -> None:
-        self._show_numbers()
-        self.changed.emit(self.value)
+    def _show_editor(self) -> None:
+        self.editor.visible = self.menu.value == len(self._values)
 
-    def _show_numbers(self) -> None:
-        self.numbers.visible = self.menu.value == len(self._values)
+
+def optional_int(minimum: int, maximum: int) -> WordOrNumbers:
+    """Return a menu of none and value and, while value is chosen, a box for a whole number; its value is None or that."""
+    return WordOrNumbers([("none", None)], "value", NumberEdit(annotation=int, min=minimum, max=maximum))
 
 
 class ListLine(LineEdit):
@@ -166,10 +164,3 @@ class ListLine(LineEdit):
 
     def _show(self) -> None:
         super().set_value(", ".join(f"{part:g}" if isinstance(part, float) else str(part) for part in self._values))
-
-
-def narrow(menu: Widget) -> None:
-    """Keep the longest entry of a menu from widening the dock, and stray turns of the wheel from changing it."""
-    menu.native.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-    menu.native.setMinimumWidth(_LEAST_WIDTH)
-    ignore_stray_wheel(menu.native)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum
-from types import GenericAlias, NoneType, UnionType
-from typing import Any, Union, get_args, get_origin
+from enum import EnumType
+from types import GenericAlias, NoneType
+from typing import Any, get_args, get_origin
 
 from magicgui.widgets import create_widget
 
 from napari_unet3d.configs import Config
 from napari_unet3d.widgets.forms.choices import CheckList, ListLine, WordOrNumbers
-from napari_unet3d.widgets.forms.numbers import FloatEdit, IntEdit
+from napari_unet3d.widgets.forms.numbers import NumberEdit
 
 
 def create_field(config_class: type[Config], name: str) -> Any:
-    """Return the widget for a setting.
+    """Return the widget for a setting: `magicgui.widgets.create_widget` with what its declaration says.
 
     Parameters
     ----------
@@ -23,34 +23,25 @@ def create_field(config_class: type[Config], name: str) -> Any:
         The model.
     name : str
         The field: a `bool`, `int`, `float`, `str`, an enum, ``int | None``, a tuple of numbers of fixed length, or a
-        tuple of any length of members of an enum, of texts, of numbers, or of either one member of an enum or three
-        numbers.
-
-    Raises
-    ------
-    ValueError
-        For a field of any other type.
+        tuple of any length of members of an enum, of texts, of numbers, or of one member of an enum or three numbers.
     """
     field, label = config_class.model_fields[name], config_class.label_of(name)
     declared = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
-    options = _options(field.annotation, declared)
-    options["tooltip"] = f"<qt>{field.description}</qt>"  # rich text: Qt wraps it, plain text runs off the screen
+    tooltip = f"<qt>{field.description}</qt>"  # rich text: Qt wraps it, plain text runs off the screen
+    options = {"tooltip": tooltip, **_options(field.annotation, declared)}
     return create_widget(annotation=field.annotation, name=name, label=label[0].upper() + label[1:], options=options)
 
 
 def _options(annotation: Any, declared: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of the widget; magicgui chooses it by the type, unless they name a ``widget_type``."""
     if annotation in (int, float):
-        bounds = {"min": declared.get("low"), "max": declared.get("high"), "zero_text": declared.get("zero")}
-        if annotation is float:
-            bounds["step"] = declared.get("step")
-        given = {key: value for key, value in bounds.items() if value is not None}
-        return {"widget_type": IntEdit if annotation is int else FloatEdit, **given}
+        bounds = {"min": declared.get("minimum"), "max": declared.get("maximum")}
+        options = {key: declared.get(key) for key in ("step", "zero_text")}
+        return {"widget_type": NumberEdit, **options, **{key: each for key, each in bounds.items() if each is not None}}
     elements = get_args(annotation)
-    if get_origin(annotation) in (Union, UnionType) and NoneType in elements:
-        (kind,) = (each for each in elements if each is not NoneType)
-        editor = create_widget(annotation=kind, options=_options(kind, declared))
-        return {"widget_type": WordOrNumbers, "words": [("none", None)], "last": "value", "editor": editor}
+    if NoneType in elements:
+        number = create_widget(annotation=elements[0], options=_options(elements[0], declared))
+        return {"widget_type": WordOrNumbers, "words": [("none", None)], "last": "value", "editor": number}
     if get_origin(annotation) is not tuple:
         return {}
     if elements[-1] is not Ellipsis:
@@ -59,14 +50,14 @@ def _options(annotation: Any, declared: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _options_of_list(element: Any, declared: Mapping[str, Any]) -> dict[str, Any]:
-    if get_origin(element) in (Union, UnionType):
-        modes, number = get_args(element)
-        options = {"options": {**_options(number, declared), "compact": True}}
-        numbers: Any = create_widget(annotation=GenericAlias(tuple, (number,) * 3), options=options)
-        if declared.get("first") is not None:
-            numbers.value = (declared["first"],) * 3
-        words = [(mode.label, (mode,)) for mode in modes]
-        return {"widget_type": WordOrNumbers, "words": words, "last": "z y x", "editor": numbers}
-    if isinstance(element, type) and issubclass(element, Enum):
+    if isinstance(element, EnumType):
         return {"widget_type": CheckList, "members": tuple(element)}
-    return {"widget_type": ListLine, "element": element}
+    if not get_args(element):
+        return {"widget_type": ListLine, "element": element}
+    modes, number = get_args(element)  # one of the modes, or three numbers
+    triple = GenericAlias(tuple, (number,) * 3)
+    editor: Any = create_widget(annotation=triple, options=_options(triple, declared))
+    if declared.get("initial") is not None:
+        editor.value = (declared["initial"],) * 3
+    words = [(mode.label, (mode,)) for mode in modes]
+    return {"widget_type": WordOrNumbers, "words": words, "last": "z y x", "editor": editor}
