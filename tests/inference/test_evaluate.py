@@ -22,7 +22,7 @@ from napari_unet3d.inference.evaluate import evaluate
 from napari_unet3d.inference.events import EvaluationFinished, ModelLoaded, TilesPredicted, VolumeEvaluated
 from napari_unet3d.inference.predict import predict
 from napari_unet3d.model.checkpoint import Checkpoint, save_checkpoint
-from napari_unet3d.model.network import build_unet
+from napari_unet3d.model.network import build_network
 from napari_unet3d.model.plan import LabelClass, Plan
 
 Untrained = Callable[..., Checkpoint]
@@ -206,7 +206,7 @@ def of_task(task: Task, zero_is: ZeroIs = ZeroIs.BACKGROUND) -> Checkpoint:
     config = TrainingConfig(task=task, zero_is=zero_is)
     classes = (LabelClass(value=7, name="core"), LabelClass(value=300, name="shell"), LabelClass(value=301, name="x"))
     plan = Plan(task=task, zero_is=zero_is, strides=((2, 2, 2),), classes=classes if task is Task.SEMANTIC else ())
-    return Checkpoint(config, build_unet(config, plan).state_dict(), 1, plan=plan)
+    return Checkpoint(config, build_network(config, plan).state_dict(), 1, plan=plan)
 
 
 @pytest.mark.parametrize("zero_is", list(ZeroIs))

@@ -18,7 +18,7 @@ from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.split import Block
 from napari_unet3d.errors import UserError
 from napari_unet3d.files import RESUME_FILE
-from napari_unet3d.model.network import build_unet
+from napari_unet3d.model.network import build_network, weight_shapes
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.model.tensor_file import (
     FileKind,
@@ -252,10 +252,9 @@ def _part(tensors: dict[str, Any], prefix: str) -> dict[str, Any]:
 
 def _fits(card: RunHeader, shapes: dict[str, tuple[int, ...]], types: dict[str, str]) -> bool:
     """Compare names, shapes and types with the network of the card before any memory is taken for them."""
-    if len(card.plan.strides) != len(card.config.preset.channels) - 1 or card.plan.task is not card.config.task:
+    if (expected := weight_shapes(card.config, card.plan)) is None:
         return False
-    network = build_unet(card.config, card.plan, device="meta")
-    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    network = build_network(card.config, card.plan, device="meta")
     of_parameters = [tuple(weights.shape) for weights in network.parameters()]
     counts = len(card.history), len(card.learning_rates), len(card.seconds)
     return (
