@@ -21,8 +21,7 @@ from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from napari_unet3d.model.devices import TorchState, choose_device
-from napari_unet3d.model.network import build_unet, to_device
-from napari_unet3d.model.plan import default_plan
+from napari_unet3d.model.network import build_network, default_plan, to_device
 from napari_unet3d.runs.history import EpochRecord
 from napari_unet3d.training.optim.step import make_optimizer
 from napari_unet3d.training.resume_state import (
@@ -45,7 +44,7 @@ class Training:
 
     def __init__(self, config: TrainingConfig, make: Callable[[Any], torch.optim.Optimizer]) -> None:
         self.config = config
-        self.network = to_device(build_unet(config), HARDWARE)
+        self.network = to_device(build_network(config), HARDWARE)
         self.optimizer = make(self.network.parameters())
         self.settings = TorchState(HARDWARE, config.seed)
 

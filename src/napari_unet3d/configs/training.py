@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, model_validator
 from napari_unet3d.configs.base import NUMBERS, Config, setting
 from napari_unet3d.configs.training_enums import (
     Activation,
+    ArchitectureName,
     Augmentation,
     ClassWeighting,
     Device,
@@ -52,11 +53,12 @@ def _mode_or_triple(value: tuple[Any, ...]) -> tuple[Any, ...]:
 Patch = Annotated[tuple[PatchMode | int, ...], BeforeValidator(_listed), AfterValidator(_mode_or_triple)]
 Spacing = Annotated[tuple[SpacingMode | float, ...], BeforeValidator(_listed), AfterValidator(_mode_or_triple)]
 
-NETWORK_SETTINGS = ("preset", "kernel_size", "up_kernel_size", "activation", "bias", "adn_order")
-"""What the shape of the network depends on; a model that a run starts from has settled it already."""
+NETWORK_SETTINGS = ("architecture", "preset", "kernel_size", "up_kernel_size", "activation", "bias", "adn_order")
+"""Settings that determine the network; a run that starts from a model takes them from it."""
 
 _LABELS, _NETWORK, _LOADING = "Labels and classes", "Network", "Patches and data loading"
 _OPTIMISATION, _LENGTH, _HARDWARE = "Optimisation", "Length of the run", "Hardware"
+_FOR_UNET = {"architecture": ("unet",)}
 _FOR_CLASSES = {"task": ("semantic",)}
 _FOR_PATCHES, _FOR_WHOLE = {"patch": ("auto", NUMBERS)}, {"patch": ("auto", "whole")}  # auto may choose either
 
@@ -76,7 +78,9 @@ class TrainingConfig(Config):
         minimum=-32_768,
         maximum=65_535,
     )
-    preset: Preset = setting(Preset.XXSMALL, "Size of the U-Net: larger ones see more, learn more and take longer.")
+    preset: Preset = setting(
+        Preset.XXSMALL, "Size of the network: larger ones have a larger receptive field, learn more and take longer."
+    )
     patch: Patch = setting(
         (PatchMode.AUTO,),
         "What one step sees: patches of a size chosen from voxel size, network and memory (auto), whole volumes, or "
@@ -130,27 +134,41 @@ class TrainingConfig(Config):
         visible_if=_FOR_CLASSES,
     )
 
+    architecture: ArchitectureName = setting(
+        ArchitectureName.UNET,
+        "Kind of network: MONAI's residual U-Net, or DynUNet as in nnU-Net, with deep supervision, at least three "
+        "levels, and kernels that follow the voxel size.",
+        group=_NETWORK,
+    )
     dropout: float = setting(
         0.0,
-        "Part of the features that is dropped at random in training.",
+        "Fraction of the features that is dropped at random in training.",
         minimum=0,
         maximum=0.95,
         step=0.01,
         group=_NETWORK,
     )
     kernel_size: int = setting(
-        3, "Side of the convolution kernel in voxels; odd.", minimum=1, maximum=11, group=_NETWORK
+        3, "Side length of the convolution kernels in voxels; odd.", minimum=1, maximum=11, group=_NETWORK
     )
     up_kernel_size: int = setting(
-        3, "Side of the up-convolution kernel in voxels; odd.", minimum=3, maximum=11, group=_NETWORK
+        3,
+        "Side length of the up-convolution kernels in voxels; odd.",
+        minimum=3,
+        maximum=11,
+        group=_NETWORK,
+        visible_if=_FOR_UNET,
     )
-    activation: Activation = setting(Activation.PRELU, "Non-linearity of the network.", group=_NETWORK)
-    bias: bool = setting(True, "Give convolutions a bias term.", group=_NETWORK)
+    activation: Activation = setting(
+        Activation.PRELU, "Activation function of the network.", group=_NETWORK, visible_if=_FOR_UNET
+    )
+    bias: bool = setting(True, "Whether convolutions have a bias term.", group=_NETWORK, visible_if=_FOR_UNET)
     adn_order: Annotated[str, AfterValidator(_three_letters)] = setting(
         "NDA",
         "Order of norm (N), dropout (D) and activation (A) after each convolution.",
         label="norm/dropout/act. order",
         group=_NETWORK,
+        visible_if=_FOR_UNET,
     )
 
     normalisation: Normalisation = setting(
@@ -300,6 +318,13 @@ class TrainingConfig(Config):
         if (self.class_names or self.class_weights) and self.task is not Task.SEMANTIC:
             name = "class_names" if self.class_names else "class_weights"
             raise ValueError(f"The setting '{name}' belongs to the task semantic; choose that task or leave it empty")
+        for name in NETWORK_SETTINGS:
+            is_default = getattr(self, name) == type(self).model_fields[name].default
+            if not is_default and not self.is_relevant(name, {"architecture": self.architecture}):
+                raise ValueError(
+                    f"The setting '{name}' does not apply to the architecture {self.architecture}; leave it out or "
+                    "choose another architecture"
+                )
         if len(set(self.class_names)) < len(self.class_names) or not all(map(str.strip, self.class_names)):
             raise ValueError(f"The class names are {', '.join(self.class_names)!r}; give each class a name of its own")
         if lists := [name for name in self.class_names if name.lstrip().startswith("[")]:
