@@ -67,7 +67,7 @@ def test_losses_that_stand_still_are_said_with_what_to_do() -> None:
     assert hint is not None
     assert hint.diagnosis is Diagnosis.STALLS
     assert "not improved for 19 epochs" in hint.message
-    assert "learnt what it can" in hint.message
+    assert "may have converged" in hint.message
     poor = diagnose(history(train, val, dice=0.02))
     assert poor is not None
     assert "check the labels" in poor.message
@@ -85,7 +85,7 @@ def test_a_loss_that_is_no_number_is_said_at_once(last: float) -> None:
     assert hint is not None
     assert hint.diagnosis is Diagnosis.DIVERGES
     assert "lower learning rate" in hint.message
-    assert "the model of epoch 2 is kept" in hint.message
+    assert "the model of epoch 2 was saved" in hint.message
 
 
 def test_a_loss_that_explodes_is_said_and_a_single_peak_is_not() -> None:
