@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 from scipy import ndimage
 
-from napari_unet3d.configs import Task, ZeroIs
+from napari_unet3d.configs import Task
 from napari_unet3d.data.ground_truth import GroundTruth, decode_labels
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.errors import find as error_objects
@@ -133,7 +133,7 @@ def test_a_wrong_class_tells_which_for_which():
 def test_what_is_not_annotated_is_no_error():
     painted = volume((1, np.s_[4:12, 2:18, 2:20]), (2, np.s_[5:9, 4:10, 4:10]))
     found = volume((1, np.s_[5:9, 4:10, 7:10]), (1, np.s_[13:16, :, :]))
-    truth = decode_labels(painted, Task.BINARY, ZeroIs.UNLABELLED)
+    truth = decode_labels(painted, Task.BINARY, 0)
     (error,) = list_errors(found, truth).errors
     assert summary(error) == (ErrorKind.MISSED, 4 * 6 * 3, False)
 

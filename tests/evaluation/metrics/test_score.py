@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 from monai.metrics import compute_dice, compute_iou
 
-from napari_unet3d.configs import Task, ZeroIs
+from napari_unet3d.configs import Task
 from napari_unet3d.data.ground_truth import GroundTruth, decode_labels
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics.instances import match_instances
@@ -89,7 +89,7 @@ def test_the_mean_weighs_volumes_equally() -> None:
 def test_voxels_that_are_not_annotated_do_not_count() -> None:
     painted = np.array([[[1, 2, 2, 0, 0, 0], [1, 1, 2, 0, 0, 0]]], np.uint8)
     prediction = np.array([[[0, 1, 0, 1, 0, 1], [1, 0, 1, 1, 1, 1]]], np.uint8)
-    truth = decode_labels(painted, Task.BINARY, ZeroIs.UNLABELLED)
+    truth = decode_labels(painted, Task.BINARY, 0)
     result = score(prediction, truth, "few")
     assert (result.dice, result.iou, result.precision, result.recall) == (4 / 6, 2 / 4, 2 / 3, 2 / 3)
     prediction[painted == 0] = 0

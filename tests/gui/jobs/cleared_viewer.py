@@ -22,7 +22,7 @@ def main(dataset: Path, run: Path) -> None:
     viewer = napari.Viewer()
     _, dock = viewer.window.add_plugin_dock_widget("napari-unet3d", "Train")
     dock.source.use_folder(dataset)
-    dock.place.folder.value = run
+    dock.run_folder.folder.value = run
     dock.form.value = TrainingConfig(epochs=100_000, steps_per_epoch=5, val_fraction=0.34)
     n_removed, clearing = 0, QTimer()
 
@@ -32,9 +32,9 @@ def main(dataset: Path, run: Path) -> None:
             return
         n_removed += len(viewer.layers)
         viewer.layers.clear()
-        if dock.watch.volume_box.count() > 1:  # what was removed comes back with another choice only
-            dock.watch.volume_box.setCurrentIndex(0)
-            dock.watch.volume_box.setCurrentIndex(1)
+        if dock.monitor.volume_box.count() > 1:  # what was removed comes back with another choice only
+            dock.monitor.volume_box.setCurrentIndex(0)
+            dock.monitor.volume_box.setCurrentIndex(1)
         if n_removed >= N_LAYERS:
             clearing.stop()
             job.stop()
