@@ -142,7 +142,7 @@ class SnapshotPrediction:
     labels: NDArray[np.unsignedinteger[Any]]
     predicted: NDArray[np.bool_] | None = None
 
-    def judged(self, truth: GroundTruth) -> GroundTruth:
+    def mask_truth(self, truth: GroundTruth) -> GroundTruth:
         """Return the ground truth in which voxels without prediction are not annotated."""
         if self.predicted is None:
             return truth
@@ -209,8 +209,8 @@ def remove_snapshots(run_folder: Path) -> None:
 
 def _write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     with (
-        atomic_write(path) as beside,
-        zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED, compresslevel=_FAST) as archive,
+        atomic_write(path) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=_FAST) as archive,
     ):
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:

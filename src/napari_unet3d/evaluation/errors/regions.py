@@ -109,7 +109,7 @@ def adjacent(
     """
     touches = np.zeros(n_regions, bool)
     last = np.array(shape) - 1
-    # For nearly all regions a few voxels suffice to tell, and the largest ones have very many.
+    # For nearly all regions a few voxels are sufficient, and the largest ones have very many.
     for chosen in (_some_of_each(numbers, n_regions), slice(None)):
         mine, at = numbers[chosen], places[chosen]
         unknown = ~touches[mine]

@@ -106,7 +106,7 @@ class Overlaps:
 
 
 def narrow_ids(ids: NDArray[Any], most: int = 2**31) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    """Replace large ids by consecutive ones; by default those that are too large for two of them to fit into an integer.
+    """Replace large ids by consecutive ones, by default those too large for two of them to fit into an integer.
 
     Parameters
     ----------

@@ -77,9 +77,9 @@ def write_animation(
     options: dict[str, Any] = {"quality": _WEBP_QUALITY}
     if colours is not None:  # a global palette, so that frames have none of their own
         options = {"palette": bytes(colours.getpalette() or ()), "optimize": False}
-    with atomic_write(path) as beside:
+    with atomic_write(path) as temporary:
         pictures[0].save(
-            beside,
+            temporary,
             save_all=True,
             append_images=pictures[1:],
             duration=_durations_ms(len(frames), seconds),

@@ -187,7 +187,7 @@ def _draw_losses(axes: Axes, history: Sequence[EpochRecord]) -> None:
 
 
 def history_figure(history: Sequence[EpochRecord]) -> Figure:
-    """Draw the losses and, beside them, the validation Dice over the epochs; the best epoch is marked in both.
+    """Draw the losses and, next to them, the validation Dice over the epochs; the best epoch is marked in both.
 
     Parameters
     ----------
@@ -222,8 +222,8 @@ def write_figure(path: Path | str, figure: Figure) -> None:
     path = Path(path)
     if path.suffix[1:].lower() not in FigureCanvasBase.get_supported_filetypes():
         raise UserError(f"A figure cannot be written as '{path.name}'; choose a name that ends in .png, .pdf or .svg.")
-    with atomic_write(path) as beside:
-        figure.savefig(beside)
+    with atomic_write(path) as temporary:
+        figure.savefig(temporary)
 
 
 def write_curves(path: Path | str, history: Sequence[EpochRecord]) -> None:
