@@ -201,7 +201,7 @@ class NucleiPhotographer(Photographer):
         self.idle("predict")
         predict.results.inspect_button.click()
         inspect = next(w for name, w in self.viewer.window.dock_widgets.items() if name.startswith("Inspect"))
-        wait_until(lambda: inspect.inspection is not None)
+        wait_until(lambda: inspect.session.errors is not None)
         self.idle("inspect")
         for number in range(5):
             inspect.steps.next_button.click()
