@@ -276,15 +276,15 @@ def test_a_stop_during_validation_leaves_the_weights_as_they_were(even_samples: 
 def test_too_little_memory_in_a_validation_begins_it_again(
     even_samples: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answer, calls = Learner.forward, []
+    forward, calls = Learner.forward, []
 
     def scarce(self: Learner, *batch: torch.Tensor) -> Any:
         calls.append(batch[0].shape)
         if len(calls) == 2:
             raise OutOfMemory("too little")
-        return answer(self, *batch)
+        return forward(self, *batch)
 
-    monkeypatch.setattr(Learner, "answer", scarce)
+    monkeypatch.setattr(Learner, "forward", scarce)
     run, events = trained(even_samples, tmp_path, patch=(8, 8, 12), batch_size=2, epochs=1, steps_per_epoch=1)
 
     assert any(isinstance(event, Notice) and "Memory ran out" in event.message for event in events)
