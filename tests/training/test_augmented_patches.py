@@ -76,7 +76,7 @@ def test_the_originals_are_what_lies_in_the_volume(samples):
         assert np.array_equal(patch.original_labels, by_name[patch.name].labels[box] > 0)
         assert patch.voxel_size_um == (2.0, 1.0, 1.0)
     assert any(not np.array_equal(patch.image, patch.original) for patch in found.patches)
-    assert "turned by up to 30° in yx" in found.augmentation
+    assert "rotated by up to 30° in yx" in found.augmentation
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
@@ -89,7 +89,7 @@ def test_they_are_shown_where_the_run_keeps_its_volumes_on_the_gpu(samples):
 def test_without_augmentation_nothing_is_varied(samples):
     found = shown(samples, augmentation="none")
     assert all(np.array_equal(patch.image, patch.original) for patch in found.patches)
-    assert found.augmentation == "not varied"
+    assert found.augmentation == "not augmented"
 
 
 def test_what_is_not_annotated_is_told_apart(sample_of):
@@ -97,7 +97,7 @@ def test_what_is_not_annotated_is_told_apart(sample_of):
     for sample in samples:
         sample.labels[:] = np.where(sample.labels > 0, 2, 1)
         sample.labels[::3] = 0
-    found = shown(samples, zero_is="unlabelled", augmentation="light")
+    found = shown(samples, ignore_label=0, augmentation="light")
     assert found.label_names == {0: "background", 1: "foreground", NOT_ANNOTATED: "not annotated"}
     by_name = {sample.name: sample for sample in samples}
     for patch in found.patches:

@@ -129,7 +129,7 @@ def test_sparse_labels_are_compared_where_they_are_annotated(sample_of: Any, tmp
         painted = np.zeros(SHAPE, np.uint8)
         painted[5:8] = np.where(whole.labels[5:8] > 0, 2, 1)
         samples.append(Sample(whole.name, whole.image, painted, whole.voxel_size_um))
-    run, events = trained(samples, tmp_path, zero_is="unlabelled", patch=(4, 18, 20), steps_per_epoch=4)
+    run, events = trained(samples, tmp_path, ignore_label=0, patch=(4, 18, 20), steps_per_epoch=4)
 
     kept, truth = run.prediction(2, 0), run.volume(0).truth
     assert truth.label_mask is not None
@@ -142,7 +142,7 @@ def test_sparse_labels_are_compared_where_they_are_annotated(sample_of: Any, tmp
     assert judged is not None
     assert judged.any(axis=(1, 2)).tolist() == [5 <= z < 8 for z in range(16)]
     assert kept_dice(run, 2) == pytest.approx(epochs_in(events)[1].val_dice, abs=1e-12)
-    expected = decode_labels(samples[0].labels, Task.BINARY, config(zero_is="unlabelled").zero_is)
+    expected = decode_labels(samples[0].labels, Task.BINARY, config(ignore_label=0).ignore_label)
     assert expected.label_mask is not None
 
 
@@ -346,7 +346,7 @@ def test_a_damaged_file_is_explained(even_samples: list[Sample], tmp_path: Path)
 
 
 def test_where_nothing_was_predicted_nothing_is_judged() -> None:
-    truth = decode_labels(np.ones((2, 2, 2), np.uint8), Task.BINARY, TrainingConfig().zero_is)
+    truth = decode_labels(np.ones((2, 2, 2), np.uint8), Task.BINARY, TrainingConfig().ignore_label)
     predicted = np.zeros((2, 2, 2), bool)
     predicted[0] = True
     judged = SnapshotPrediction(np.zeros((2, 2, 2), np.uint8), predicted).judged(truth)

@@ -57,7 +57,7 @@ def train(
     Parameters
     ----------
     data : path of a dataset folder, or sequence of Sample
-        Volumes with labels; task and zero_is of the settings define what label values mean.
+        Volumes with labels; task and ignore_label of the settings define what label values mean.
     run_folder : path
         Where models, settings, history and environment are written.
     config : TrainingConfig, optional
@@ -235,7 +235,9 @@ def split_volumes(samples: Sequence[Sample], config: TrainingConfig) -> Generato
     """
     _check_foreground(samples, config)
     gap_zyx = separating_gap(config, samples[0].voxel_size_um)
-    divide = partial(split_samples, samples, config.val_fraction, config.seed, gap_zyx=gap_zyx, zero_is=config.zero_is)
+    divide = partial(
+        split_samples, samples, config.val_fraction, config.seed, gap_zyx=gap_zyx, ignore_label=config.ignore_label
+    )
     split = yield from run_in_background(divide, "Splitting the volumes into training and validation")
     return apply_corrections(split, samples)
 
@@ -244,6 +246,6 @@ def _check_foreground(samples: Sequence[Sample], config: TrainingConfig) -> None
     if not samples:
         raise UserError("There is no volume to train on. Add at least one image with labels.")
     labelled = [(sample.labels, sample.label_mask) for sample in samples if sample.labels is not None]
-    if not any(has_foreground(labels, config.zero_is, mask) for labels, mask in labelled):
+    if not any(has_foreground(labels, config.ignore_label, mask) for labels, mask in labelled):
         has_background = any(labels.any() for labels, _ in labelled)
-        raise UserError(no_foreground_at_all(len(samples), config.zero_is, has_background=has_background))
+        raise UserError(no_foreground_at_all(len(samples), config.ignore_label, has_background=has_background))

@@ -52,5 +52,5 @@ def _volume_notices(config: TrainingConfig, split: Split) -> Iterator[str]:
     for sample in (*split.train, *split.val):
         if sample.labels is None or sample.provenance is not None:  # a correction may remove a false positive
             continue
-        if not has_foreground(sample.labels, config.zero_is, sample.label_mask):
+        if not has_foreground(sample.labels, config.ignore_label, sample.label_mask):
             yield no_foreground(sample.name)

@@ -10,7 +10,6 @@ from pathlib import Path
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.checks import Issue, Severity
 from napari_unet3d.data.dataset import read_pair
-from napari_unet3d.data.ground_truth import background_value
 from napari_unet3d.data.label_checks import check_label_values, check_roles
 from napari_unet3d.data.pairs import Pair, Subset, list_pairs, natural_order, pairing_notice, provenance_file
 from napari_unet3d.data.sample import Sample, Shape3D, format_shape
@@ -272,11 +271,11 @@ def _split(train: Sequence[VolumeStatistics], only: Sample | None, config: Train
     corrected = [volume for volume in train if volume.provenance is not None]
     if only is not None:
         gap = separating_gap(config, only.voxel_size_um)
-        split = split_samples([only], config.val_fraction, config.seed, gap_zyx=gap, zero_is=config.zero_is)
+        split = split_samples([only], config.val_fraction, config.seed, gap_zyx=gap, ignore_label=config.ignore_label)
         training, validation = ([compute_statistics(sample) for sample in part] for part in (split.train, split.val))
         return _Split([*training, *corrected], validation, split.blocks, gap, split.notice)
     ordered = sorted(originals, key=lambda volume: (natural_order(volume.name), volume.name))
-    foreground = [volume.n_above(background_value(config.zero_is)) > 0 for volume in ordered]
+    foreground = [volume.n_foreground(config.ignore_label) > 0 for volume in ordered]
     chosen = draw_validation(foreground, config.val_fraction, config.seed) if ordered else ()
     return _Split(
         train=[volume for number, volume in enumerate(ordered) if number not in chosen] + corrected,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from napari_unet3d.configs import Task, TrainingConfig
 from napari_unet3d.data.checks import Issue
-from napari_unet3d.data.ground_truth import background_value
+from napari_unet3d.data.ground_truth import background_value, is_foreground
 from napari_unet3d.data.sample import Shape3D, format_shape, format_um
 from napari_unet3d.data.statistics import VolumeStatistics, total_label_counts
 from napari_unet3d.errors import OutOfMemory
@@ -49,9 +49,9 @@ def check_step(
         As `train`, for settings, volumes or devices that do not allow training.
     """
     device = choose_device(config.device, config.precision)
-    background = background_value(config.zero_is)
     counts = total_label_counts((*train, *val))
-    plan = plan_for(train, name_classes([v for v in counts if v > background], config), config, device)
+    values = [value for value in counts if is_foreground(value, config.ignore_label)]
+    plan = plan_for(train, name_classes(values, config), config, device)
     class_weights(config, _voxels_per_class(train, plan))
     sizes = [shape_at(volume, plan.spacing_um) for volume in train]
     shapes = [prepared_shape(shape_at(volume, plan.spacing_um), config, plan) for volume in (*train, *val)]
@@ -70,10 +70,10 @@ def check_step(
 
 
 def _voxels_per_class(volumes: Sequence[VolumeStatistics], plan: Plan) -> list[int]:
-    background, counts = background_value(plan.zero_is), total_label_counts(volumes)
+    background, counts = background_value(plan.ignore_label), total_label_counts(volumes)
     if plan.task is Task.SEMANTIC:
         return [counts[background], *(counts[each.value] for each in plan.classes)]
-    return [counts[background], sum(count for value, count in counts.items() if value > background)]
+    return [counts[background], sum(volume.n_foreground(plan.ignore_label) for volume in volumes)]
 
 
 def check_patch_size(plan: Plan, volumes: Sequence[VolumeStatistics], config: TrainingConfig) -> Iterator[Issue]:

@@ -15,7 +15,7 @@ from napari_unet3d.data.split import Split
 from napari_unet3d.model.network import training_memory
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.training.loading.batches import Batches
-from napari_unet3d.training.loading.gpu_cache import bytes_of, cache_on_gpu, fits_on_gpu, bytes_for_volumes
+from napari_unet3d.training.loading.gpu_cache import bytes_for_volumes, bytes_of, cache_on_gpu, fits_on_gpu
 from napari_unet3d.training.loading.validation import Validation
 from napari_unet3d.training.loading.volumes import PreparedVolume, prepare_volume
 from napari_unet3d.training.prepare import make_training_data

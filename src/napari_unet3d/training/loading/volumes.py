@@ -103,7 +103,8 @@ def prepare_volume(
         raise UserError(f"The volume '{sample.name}' has no labels; label it, or leave it out of training.")
     original_image = sample.image
     sample = at_spacing(sample, plan.spacing_um)
-    truth = decode_labels(np.asarray(sample.labels), config.task, config.zero_is, sample.label_mask)
+    labels = np.asarray(sample.labels)
+    truth = decode_labels(labels, config.task, config.ignore_label, sample.label_mask, name=sample.name)
     shape = prepared_shape(sample.shape, config, plan)
     mode = config.resize_mode if plan.patch_zyx is None else ResizeMode.PAD
     voxel_size_um = _resized_voxel_size(sample, shape, mode)
