@@ -136,7 +136,8 @@ def test_a_state_that_is_replaced_while_it_is_read_is_the_old_or_the_new_one(
     for n_steps, file in enumerate(files, 1):
         state = training.state()
         weights = {name: torch.full_like(tensor, n_steps) for name, tensor in state.weights.items()}
-        save_run_state(file, replace(state, header=state.header.model_copy(update={"n_steps": n_steps}), weights=weights))
+        header = state.header.model_copy(update={"n_steps": n_steps})
+        save_run_state(file, replace(state, header=header, weights=weights))
     with replacing(tmp_path / "resume.safetensors", *files):
         loaded = [load_run_state(tmp_path / "resume.safetensors") for _ in range(200)]
     mixed = [
