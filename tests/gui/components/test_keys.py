@@ -34,7 +34,7 @@ def test_no_key_of_ours_is_one_of_napari(docks, viewer):
 
 
 def test_no_dock_takes_the_key_of_another(docks, viewer):
-    meanings = {key: {binding.bound.words for binding in wanted} for key, wanted in keys_module._bound[viewer].items()}
+    meanings = {key: {binding.bound.description for binding in wanted} for key, wanted in keys_module._bound[viewer].items()}
     assert {key: words for key, words in meanings.items() if len(words) > 1} == {}
 
 

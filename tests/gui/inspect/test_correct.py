@@ -71,7 +71,7 @@ def press(viewer, key, modifier=Qt.KeyboardModifier.NoModifier) -> None:
 
 
 def notes(dock) -> list[str]:
-    return [dock.table.rows.words(error, ErrorList.NOTE) for error in dock.inspection.errors.objects]
+    return [dock.table.rows.words(error, ErrorList.NOTE) for error in dock.inspection.errors.errors]
 
 
 def corrected(viewer) -> np.ndarray:
