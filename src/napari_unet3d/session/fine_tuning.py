@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from napari_unet3d.configs import EvaluationConfig, PostProcessing, PredictionConfig
-from napari_unet3d.configs.fine_tuning import fine_tuning_config
+from napari_unet3d.configs.correction import fine_tuning_config
 from napari_unet3d.data.corrections import Correction
 from napari_unet3d.data.dataset import add_sample, clean_dataset
 from napari_unet3d.data.ground_truth import GroundTruth
