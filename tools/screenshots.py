@@ -216,7 +216,7 @@ class NucleiPhotographer(Photographer):
 
     def write_film(self) -> None:
         """Write the animation."""
-        for _ in write_animation(self.folder / "watch.webp", self.frames, seconds=0.3 * len(self.frames)):
+        for _ in write_animation(self.folder / "training.webp", self.frames, seconds=0.3 * len(self.frames)):
             pass
 
 
