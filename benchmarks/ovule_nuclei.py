@@ -38,7 +38,7 @@ from scipy import ndimage
 
 from napari_unet3d import PredictionConfig, Sample, TrainingConfig, predict, train
 from napari_unet3d.data.volumes import read_sample
-from napari_unet3d.evaluation.metrics.instances import score_instances
+from napari_unet3d.evaluation.metrics.instances import match_instances
 
 CHANNELS = (32, 64, 128)
 PATCH = (48, 64, 64)
@@ -62,7 +62,7 @@ def judge(ids: np.ndarray, test: Sample) -> Outcome:
     """Compare predicted ids with the truth; both sides are judged by the same functions."""
     found, wanted = ids > 0, test.labels > 0
     dice = 2 * np.count_nonzero(found & wanted) / max(1, found.sum() + wanted.sum())
-    return Outcome(float(dice), score_instances(ids, test.labels).f1)
+    return Outcome(float(dice), match_instances(ids, test.labels).f1)
 
 
 def ours(trained_on: Sample, test: Sample, minutes: float, seed: int) -> Outcome:

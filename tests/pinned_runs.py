@@ -257,7 +257,7 @@ def run_variants(results: Results, folder: Path) -> None:
 
     painted = [with_painted_slices(sample) for sample in samples]
     settings = {**TUTORIAL, **PATCHES, "epochs": 1}
-    add_training(results, "painted slices", painted, folder / "painted", {**settings, "zero_is": "unlabelled"})
+    add_training(results, "painted slices", painted, folder / "painted", {**settings, "ignore_label": 0})
     half = [half_annotated(sample) for sample in samples]
     add_training(results, "half annotated", half, folder / "half", {**TUTORIAL, "epochs": 2})
     add_evaluation(results, "half annotated", folder / "half", half[:1], folder / "evaluation of half")

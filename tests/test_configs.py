@@ -49,6 +49,8 @@ def values_of(annotation: Any, low: float | None, high: float | None) -> st.Sear
         return st.sampled_from(annotation)
     if annotation is bool:
         return st.booleans()
+    if annotation == int | None:
+        return st.none() | st.integers(int(low), int(high))
     if annotation is str:
         return st.sampled_from(["NDA", "ADN", "A", "na", "NA"])
     return st.integers(int(low), int(high)) if annotation is int else st.floats(low, high)
@@ -96,7 +98,7 @@ def beyond(value: Any, bound: float, direction: int) -> Any:
         return (bound + direction,) * 3
     if isinstance(value, tuple):
         return (*value[:-1], beyond(value[-1], bound, direction))
-    return type(value)(bound + direction)
+    return bound + direction if value is None else type(value)(bound + direction)
 
 
 @pytest.mark.parametrize(("config", "name"), BOUNDED)
@@ -123,7 +125,7 @@ def test_the_bounds_themselves_are_allowed(config, name, bound):
             (value,) * 3 if not default or isinstance(default[0], str) else (type(default[0])(value),) * len(default)
         )
     else:
-        value = type(default)(value)
+        value = value if default is None else type(default)(value)
     values = {name: value, **({"task": "semantic"} if name == "class_weights" else {})}
     if name == "object_shape_min":
         values["object_shape_max"] = (4096,) * 3

@@ -177,6 +177,8 @@ def another(config: type[Config], field: str) -> tuple[list[str], Any]:
     if field in LISTS:
         return [*LISTS[field][0], option, *map(str, LISTS[field][1])], LISTS[field][1]
     match default:
+        case None:
+            return [option, "255"], 255
         case bool():
             return [f"--no-{kebab(field)}" if default else option], not default
         case Enum():
@@ -227,6 +229,7 @@ class TestOptions:
 
     def test_negative_numbers_are_values(self) -> None:
         assert parsed("generate", "--rotation-degrees", "-30", "30") == SyntheticConfig(rotation_degrees=(-30, 30))
+        assert parsed("train", "--ignore-label", "-1") == TrainingConfig(ignore_label=-1)
 
 
 def test_the_app_has_the_contracts_commands() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from napari_unet3d.configs import Axis, EvaluationConfig, Task, TrainingConfig, ZeroIs
+from napari_unet3d.configs import Axis, EvaluationConfig, Task, TrainingConfig
 from napari_unet3d.data.dataset import Subset, add_sample, create_dataset
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.ground_truth import GroundTruth, decode_labels
@@ -203,35 +203,37 @@ def test_the_figure_shows_slices_along_the_requested_axis(
     assert len({picture.shape for picture in pictures}) == 3  # the sides of the volume are all different
 
 
-def of_task(task: Task, zero_is: ZeroIs = ZeroIs.BACKGROUND) -> Checkpoint:
+def of_task(task: Task, ignore_label: int | None = None) -> Checkpoint:
     """A model with initial weights whose task and label convention are given; classes are 7, 300 and one more."""
-    config = TrainingConfig(task=task, zero_is=zero_is)
+    config = TrainingConfig(task=task, ignore_label=ignore_label)
     classes = (LabelClass(value=7, name="core"), LabelClass(value=300, name="shell"), LabelClass(value=301, name="x"))
-    plan = Plan(task=task, zero_is=zero_is, strides=((2, 2, 2),), classes=classes if task is Task.SEMANTIC else ())
+    plan = Plan(
+        task=task, ignore_label=ignore_label, strides=((2, 2, 2),), classes=classes if task is Task.SEMANTIC else ()
+    )
     return Checkpoint(config, build_unet(config, plan).state_dict(), 1, plan=plan)
 
 
-@pytest.mark.parametrize("zero_is", list(ZeroIs))
+@pytest.mark.parametrize("ignore_label", [None, 0, 255, -1])
 @pytest.mark.parametrize("task", list(Task))
 def test_labels_are_decoded_and_scored_with_the_settings_of_the_model(
-    task: Task, zero_is: ZeroIs, textured: Textured, tmp_path: Path
+    task: Task, ignore_label: int | None, textured: Textured, tmp_path: Path
 ) -> None:
     sample = textured()
     labels = np.asarray(sample.labels).copy()
     labels[:, :, :2] = 1  # background, or an object
     sample = Sample("painted", sample.image, labels, sample.voxel_size_um)
     config = EvaluationConfig(device="cpu", tolerance_um=0.6)
-    _, *_, event, finished = evaluate(of_task(task, zero_is), [sample], out=tmp_path / "out", config=config)
+    _, *_, event, finished = evaluate(of_task(task, ignore_label), [sample], out=tmp_path / "out", config=config)
     assert isinstance(event, VolumeEvaluated)
     assert isinstance(finished, EvaluationFinished)
-    truth = decode_labels(labels, task, zero_is)
+    truth = decode_labels(labels, task, ignore_label)
     names = {7: "core", 300: "shell", 301: "x"} if task is Task.SEMANTIC else {}
     options = MetricOptions(task, names, tolerance_um=0.6)
     predicted = event.prediction.labels
     assert event.scores == score(predicted, truth, "painted", sample.voxel_size_um, options)
     np.testing.assert_array_equal(event.truth.labels, truth.labels)
     difference = read_volume(tmp_path / "out" / "differences" / "painted_difference.tif").array
-    annotated = labels > 0 if zero_is is ZeroIs.UNLABELLED else np.ones(labels.shape, bool)
+    annotated = labels != (labels.max() + 1 if ignore_label is None else ignore_label)
     np.testing.assert_array_equal(difference == 1, annotated & (predicted > 0) & (truth.labels == 0))
     np.testing.assert_array_equal(difference == 2, annotated & (predicted == 0) & (truth.labels > 0))
     wrong = annotated & (predicted > 0) & (truth.labels > 0) & (predicted != truth.labels)
@@ -249,7 +251,7 @@ def test_augmentation_transforms_ids_and_label_mask_together(textured: Textured)
     labels[1:4, 2:7, :3] = 1
     sample = Sample("few", np.where(labels > 0, 1000 + labels % 1000, 0).astype(np.uint16), labels)
     config = EvaluationConfig(device="cpu", test_augmentation="light", seed=3)
-    model = of_task(Task.INSTANCE, ZeroIs.UNLABELLED)
+    model = of_task(Task.INSTANCE, 0)
     [event] = [event for event in evaluate(model, [sample], config=config) if isinstance(event, VolumeEvaluated)]
     assert not np.array_equal(event.image, sample.image), "the seed changes nothing; take another one"
     assert event.truth.label_mask is not None

@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from napari_unet3d.configs import Activation, Optimizer, Preset, TrainingConfig
 from napari_unet3d.errors import UserError
-from napari_unet3d.model.cpu.convolution import SingleVolumeConv3d
+from napari_unet3d.model.cpu.convolutions import HalvedConv3d
 from napari_unet3d.model.devices import choose_device
 from napari_unet3d.model.network import (
     build_unet,
@@ -138,7 +138,7 @@ def test_a_placed_network_computes_what_the_plain_one_does(shape: tuple[int, ...
     for answer in answers:
         answer.square().mean().backward()
 
-    assert any(isinstance(layer, SingleVolumeConv3d) for layer in placed.modules())
+    assert any(isinstance(layer, HalvedConv3d) for layer in placed.modules())
     assert list(placed.state_dict()) == list(plain.state_dict())
     torch.testing.assert_close(answers[1], answers[0], rtol=1e-4, atol=1e-5)
     for one, other in zip(placed.parameters(), plain.parameters(), strict=True):

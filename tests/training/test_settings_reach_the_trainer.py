@@ -38,7 +38,7 @@ CHANGES: dict[str, tuple[Any, dict[str, Any]]] = {
     "shuffle": (False, {}),
     "optimizer": ("adamw", {}),
     "task": ("instance", {}),
-    "zero_is": ("unlabelled", {}),
+    "ignore_label": (0, {}),
     "patch": ((8, 8, 8), {}),
     "foreground_fraction": (0.0, {"patch": 8}),
     "steps_per_epoch": (2, {}),

@@ -35,7 +35,6 @@ from napari_unet3d.configs.training_enums import (
     ResizeMode,
     SpacingMode,
     Task,
-    ZeroIs,
 )
 
 __all__ = [
@@ -72,6 +71,5 @@ __all__ = [
     "Task",
     "TrainingConfig",
     "UneditedRegions",
-    "ZeroIs",
     "setting",
 ]

@@ -131,7 +131,7 @@ class Config(BaseModel):
                 continue
             value = getattr(self, name)
             for element in value if isinstance(value, tuple) else (value,):
-                if isinstance(element, str):  # a word among numbers, such as auto
+                if element is None or isinstance(element, str):  # such as auto among numbers
                     continue
                 _check_between(name, element, extra.get("minimum"), extra.get("maximum"))
         return self

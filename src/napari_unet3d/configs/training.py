@@ -22,7 +22,6 @@ from napari_unet3d.configs.training_enums import (
     ResizeMode,
     SpacingMode,
     Task,
-    ZeroIs,
 )
 
 
@@ -69,11 +68,13 @@ class TrainingConfig(Config):
         Task.BINARY,
         "What to learn: all that is labelled as one foreground, a class per label value, or single objects by ids.",
     )
-    zero_is: ZeroIs = setting(
-        ZeroIs.BACKGROUND,
-        "What voxels with label 0 are. When they are not annotated, 1 is background, the values above it are "
-        "foreground, classes or objects, and a few painted slices are enough.",
-        label="label 0 is",
+    ignore_label: int | None = setting(
+        None,
+        "Label value of voxels that are not annotated; they are neither learned nor scored. None when all voxels are "
+        "annotated. With 0, background is 1 and labels begin at 2, so a few painted slices are enough; with any other "
+        "value, such as 255 or -1, background is 0.",
+        minimum=-32_768,
+        maximum=65_535,
     )
     preset: Preset = setting(Preset.XXSMALL, "Size of the U-Net: larger ones see more, learn more and take longer.")
     patch: Patch = setting(

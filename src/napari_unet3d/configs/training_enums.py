@@ -52,22 +52,6 @@ class Task(ChoiceEnum):
         return spellings[self.value]
 
 
-class ZeroIs(ChoiceEnum):
-    """What voxels with label 0 are.
-
-    Background, or not annotated: then 1 is background and the values above it are foreground, classes or objects,
-    and nothing is learnt or judged where the label is 0.
-    """
-
-    BACKGROUND = "background"
-    UNLABELLED = "unlabelled"
-
-    @property
-    def label(self) -> str:
-        """The words for a menu."""
-        return "background" if self is ZeroIs.BACKGROUND else "not annotated"
-
-
 class PatchMode(ChoiceEnum):
     """Patches of a size chosen from volumes, network and memory, or whole volumes."""
 

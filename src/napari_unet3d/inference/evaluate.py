@@ -104,7 +104,7 @@ def evaluate(
         for index, volume in enumerate(volumes):
             sample = volume if isinstance(volume, Sample) else read_pair(volume)
             labels, trained = np.asarray(sample.labels), checkpoint.config
-            truth = decode_labels(labels, trained.task, trained.zero_is, sample.label_mask)
+            truth = decode_labels(labels, trained.task, trained.ignore_label, sample.label_mask, name=sample.name)
             if config.test_augmentation is not Augmentation.NONE:
                 sample, truth = _augmented(sample, truth, config, index)
             yield from predictor.notices_for(sample)

@@ -13,7 +13,7 @@ from monai.networks.nets.unet import UNet
 from napari_unet3d.configs import Optimizer, TrainingConfig
 from napari_unet3d.data.sample import Shape3D
 from napari_unet3d.errors import UserError
-from napari_unet3d.model.cpu.speed_up import speed_up
+from napari_unet3d.model.cpu.optimize import optimize_for_cpu
 from napari_unet3d.model.devices import ComputeDevice
 from napari_unet3d.model.plan import Plan, default_plan
 
@@ -94,13 +94,13 @@ def to_device(network: UNet, hardware: ComputeDevice) -> UNet:
     network : UNet
         What `build_unet` gave; it is changed.
     hardware : Hardware
-        Where to. On the CPU weights and volumes lie channels last and take the ways of `speed_up`.
+        Where to. On the CPU weights and volumes lie channels last and take the ways of `optimize_for_cpu`.
     """
     network.to(hardware.device)
     if hardware.device.type == "cpu":
         # Not weight by weight: contiguous() leaves the strides of single channels, and layers would flip layouts.
         network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-        speed_up(network)
+        optimize_for_cpu(network)
     return network
 
 

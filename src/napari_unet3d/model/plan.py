@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
-from napari_unet3d.configs import Preset, Task, TrainingConfig, ZeroIs
+from napari_unet3d.configs import Preset, Task, TrainingConfig
 from napari_unet3d.data.sample import Shape3D, VoxelSize, format_shape
 
 _Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -30,8 +30,8 @@ class Plan(BaseModel):
     ----------
     task : Task
         What the outputs mean; see `out_channels`.
-    zero_is : ZeroIs
-        What voxels with label 0 are in the labels that the network learnt from, and so in those it is compared with.
+    ignore_label : int or None
+        The label value of voxels that are not annotated, in training and when the network is evaluated.
     strides : tuple of tuple of int
         How many voxels along z, y, x become one from each level of the network to the next, 1 or 2.
     patch_zyx : tuple of int or None
@@ -47,7 +47,7 @@ class Plan(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     task: Task = Task.BINARY
-    zero_is: ZeroIs = ZeroIs.BACKGROUND
+    ignore_label: int | None = None
     strides: tuple[tuple[_Stride, _Stride, _Stride], ...]
     patch_zyx: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
     batch_size: PositiveInt = 1
@@ -114,4 +114,4 @@ def strides_for(preset: Preset, voxel_size_um: VoxelSize) -> tuple[Shape3D, ...]
 def default_plan(config: TrainingConfig) -> Plan:
     """Return the plan of a network that halves all axes at every level, has one logit and sees whole volumes."""
     strides = ((2, 2, 2),) * (len(config.preset.channels) - 1)
-    return Plan(strides=strides, batch_size=max(1, config.batch_size), zero_is=config.zero_is)
+    return Plan(strides=strides, batch_size=max(1, config.batch_size), ignore_label=config.ignore_label)

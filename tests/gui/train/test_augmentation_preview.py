@@ -9,7 +9,7 @@ from napari_unet3d.training.augmented_patches import augmented_patches
 from napari_unet3d.widgets.viewer.patch_layers import tile
 
 CONFIG = TrainingConfig(
-    epochs=2, val_fraction=0.34, patch=(8, 10, 12), augmentation="heavy", seed=4, device="cpu", zero_is="unlabelled"
+    epochs=2, val_fraction=0.34, patch=(8, 10, 12), augmentation="heavy", seed=4, device="cpu", ignore_label=0
 )
 SHAPE = (8, 10, 12)
 NAMES = [

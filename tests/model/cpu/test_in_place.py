@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from monai.networks.blocks.acti_norm import ADN
 
 from napari_unet3d.configs import Activation, Device, TrainingConfig
-from napari_unet3d.model.cpu.in_place import InPlaceADN, InPlaceResidualUnit, work_in_place
+from napari_unet3d.model.cpu.norm_activation import InPlaceADN, InPlaceResidualUnit
+from napari_unet3d.model.cpu.optimize import swap_layers
 from napari_unet3d.model.devices import choose_device
 from napari_unet3d.model.network import build_unet, to_device
 
@@ -25,7 +26,7 @@ def block(order: str = "NDA", act: str = "prelu") -> ADN:
 
 def in_place_block(order: str = "NDA", act: str = "prelu") -> ADN:
     layers = block(order, act)
-    work_in_place(torch.nn.Sequential(layers))
+    swap_layers(torch.nn.Sequential(layers), InPlaceADN)
     assert type(layers) is InPlaceADN
     return layers
 

@@ -133,7 +133,7 @@ class TestPatches:
         labels[4, 5:9, 6:20] = 1
         labels[4, 9:12, 6:20] = 2
         sample = Sample("a", np.zeros(labels.shape, np.uint8), labels)
-        batches = batches_of([sample], patch_plan(), zero_is="unlabelled", foreground_fraction=0)
+        batches = batches_of([sample], patch_plan(), ignore_label=0, foreground_fraction=0)
 
         for _, targets in batches.epoch(1):
             assert (targets != 255).flatten(1).any(1).all()
@@ -142,7 +142,7 @@ class TestPatches:
     def test_volumes_are_drawn_by_what_is_annotated_in_them(self) -> None:
         full = Sample("full", np.zeros((20, 20, 20), np.uint8), np.full((20, 20, 20), 2, np.uint8))
         empty = Sample("empty", np.full((20, 20, 20), 9, np.uint8), np.zeros((20, 20, 20), np.uint8))
-        batches = batches_of([full, empty], patch_plan(), zero_is="unlabelled")
+        batches = batches_of([full, empty], patch_plan(), ignore_label=0)
 
         assert all((images == 0).all() for images, _ in batches.epoch(1))
 

@@ -10,6 +10,7 @@ from magicgui.widgets import CheckBox, LineEdit
 from qtpy.QtWidgets import QAbstractSpinBox
 
 from napari_unet3d.widgets.forms.editors import ChoiceEditor, FieldEditor, FloatEditor, IntEditor
+from napari_unet3d.widgets.forms.optional_int import OptionalIntEditor
 from napari_unet3d.widgets.forms.tuple_editors import CheckListEditor, ListEditor, ModeOrTripleEditor, RowEditor
 
 
@@ -19,7 +20,7 @@ def create_editor(annotation: Any, bounds: Mapping[str, Any]) -> FieldEditor:
     Parameters
     ----------
     annotation : type
-        `bool`, `int`, `float`, `str`, an enum, a tuple of fixed length of numbers, or a tuple of any length of
+        `bool`, `int`, `int | None`, `float`, `str`, an enum, a tuple of fixed length of numbers, or a tuple of any length of
         members of an enum, of texts, of numbers, or of either one member of an enum or three numbers.
     bounds : mapping
         ``minimum``, ``maximum``, ``step``, ``zero_text`` and ``initial`` as in `napari_unet3d.configs.setting`;
@@ -41,6 +42,8 @@ def create_editor(annotation: Any, bounds: Mapping[str, Any]) -> FieldEditor:
         return _zero_in_words(FloatEditor(bounds.get("minimum"), bounds.get("maximum"), bounds.get("step")), bounds)
     if annotation is int:
         return _zero_in_words(IntEditor(bounds.get("minimum"), bounds.get("maximum")), bounds)
+    if annotation == int | None:
+        return OptionalIntEditor(bounds.get("minimum"), bounds.get("maximum"))
     if annotation is str:
         return _of_magicgui(LineEdit())
     if isinstance(annotation, type) and issubclass(annotation, Enum):

@@ -76,6 +76,7 @@ class Job(QObject):
         kind: str,
         measure: Callable[[Any], Progress | None] | None,
         keep: tuple[type, ...],
+        observer: Callable[[Any], None] | None = None,
     ) -> None:
         super().__init__()
         self.title, self.kind = title, kind
@@ -88,7 +89,7 @@ class Job(QObject):
         self._is_busy = self._has_finished = False
         self._row: ActivityRow | None = None
         self._seconds_paused, self._paused_since = 0.0, 0.0
-        self._measure, self._keep = measure, keep
+        self._measure, self._keep, self._observer = measure, keep, observer
         self._arrived: deque[Any] = deque()
         self._timer = QTimer(self)
         self._timer.setInterval(1000 // _DELIVERIES_PER_SECOND)
@@ -159,6 +160,8 @@ class Job(QObject):
             return
         if isinstance(event, self._keep):
             self.replayed.append(event)
+        if self._observer is not None:
+            self._observer(event)
         if self._measure is not None and (progress := self._measure(event)) is not None:
             self._show_progress(progress)
         self.reported.emit(event)
@@ -239,7 +242,7 @@ class Jobs(QObject):
             if job.is_running:
                 job.stop()
 
-    def start(
+    def start(  # noqa: PLR0913 - three of them are needed
         self,
         kind: str,
         title: str,
@@ -248,6 +251,7 @@ class Jobs(QObject):
         progress: Callable[[Any], Progress | None] | None = None,
         replay: tuple[type, ...] = (),
         control: JobControl | None = None,
+        observer: Callable[[Any], None] | None = None,
     ) -> Job:
         """Run an engine in a thread. Connect to the job's signals right away: nothing arrives before you return.
 
@@ -267,6 +271,8 @@ class Jobs(QObject):
             latest of its kind, so name small ones.
         control : Control, optional
             Where the user's orders go when the engine works elsewhere and ends by itself after a stop.
+        observer : callable, optional
+            Called with each event on the main thread, before `progress` and before `Job.reported` is emitted.
 
         Raises
         ------
@@ -275,7 +281,7 @@ class Jobs(QObject):
         """
         if (running := self.running(kind)) is not None:
             raise UserError(f"'{running.title}' is still running; stop it or wait for its end.")
-        job = Job(title, kind, progress, replay)
+        job = Job(title, kind, progress, replay, observer)
         self._latest[kind] = job
         job._prepare(events, control, self._window)
         self.started.emit(job)
