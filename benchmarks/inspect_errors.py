@@ -163,10 +163,10 @@ def walk(title: str, truth: Labels, prediction: Labels, tolerance_um: float) -> 
 
         def inspect() -> None:
             dock.run_bar.start_button.click()
-            wait_until(lambda: dock.inspection is not None)
+            wait_until(lambda: dock.session.errors is not None)
 
         print(f"{title}: from the click to the table {timed(inspect)[1]}", flush=True)
-        wait_until(lambda: dock.inspection.outcome.is_measured)
+        wait_until(lambda: dock.session.comparison.is_measured)
         QApplication.processEvents()
         times = [jump(dock) for _ in range(N_JUMPS)]
         print(f"{title}: next error {spread(times, 1e3, 'ms')}")

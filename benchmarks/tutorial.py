@@ -4,8 +4,8 @@
 
 PYTHON has ``qim3d[deep-learning,synthetic-data]==1.5.3``. Both train the same network (xxsmall) on the same four
 volumes with one for validation, on all cores of this machine, one after the other. Seconds are those of the training,
-from when the data are prepared until the model of the last epoch is on disk. ``--without-long`` leaves out the 30 epochs
-of qim3d, which take minutes.
+from when the data are prepared until the model of the last epoch is on disk. ``--without-long`` leaves out the 30
+epochs of qim3d, which take minutes.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
     tools/with-display .venv/bin/python tools/screenshots.py docs/images [--nuclei IMAGE LABELS]
 
-With a volume of touching nuclei (an id per nucleus) it also makes the pictures and the animation of training, inspecting
-and comparing. It needs ImageMagick's ``import`` and a display of at least 1366 × 768, and does not touch the settings of
-the user.
+With a volume of touching nuclei (an id per nucleus) it also makes the pictures and the animation of training,
+inspecting and comparing. It needs ImageMagick's ``import`` and a display of at least 1366 × 768, and does not touch the
+settings of the user.
 """
 
 from __future__ import annotations
@@ -201,7 +201,7 @@ class NucleiPhotographer(Photographer):
         self.idle("predict")
         predict.results.inspect_button.click()
         inspect = next(w for name, w in self.viewer.window.dock_widgets.items() if name.startswith("Inspect"))
-        wait_until(lambda: inspect.inspection is not None)
+        wait_until(lambda: inspect.session.errors is not None)
         self.idle("inspect")
         for number in range(5):
             inspect.steps.next_button.click()

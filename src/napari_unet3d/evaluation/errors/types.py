@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
+from typing import TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +82,7 @@ class SegmentationError:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ErrorSet:
-    """The errors of a prediction.
+    """The errors of a prediction; a sequence of them, the largest first.
 
     Attributes
     ----------
@@ -108,6 +109,21 @@ class ErrorSet:
     tolerance_um: float
     voxel_size_um: VoxelSize
     task: Task = Task.BINARY
+
+    def __len__(self) -> int:
+        return len(self.errors)
+
+    def __iter__(self) -> Iterator[SegmentationError]:
+        return iter(self.errors)
+
+    @overload
+    def __getitem__(self, index: int) -> SegmentationError: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[SegmentationError, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> SegmentationError | tuple[SegmentationError, ...]:
+        return self.errors[index]
 
     def mask_of(self, error: SegmentationError) -> NDArray[np.bool_]:
         """Return the voxels of an error inside its box.

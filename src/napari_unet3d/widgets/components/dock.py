@@ -14,6 +14,7 @@ from qtpy.QtGui import QResizeEvent, QShowEvent
 from qtpy.QtWidgets import QDockWidget, QFrame, QMainWindow, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_unet3d.session.recent_runs import recent_runs, remember_run
+from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.footer import Footer
 from napari_unet3d.widgets.components.run_bar import MessageLine, RunBar
 from napari_unet3d.widgets.jobs.close_guard import guard_closing
@@ -75,6 +76,7 @@ class Dock(ScrollDock):
         self.jobs = jobs_of(self.viewer)
         self.message = MessageLine()
         self.run_bar: RunBar
+        self.context = Context(self.viewer, self.jobs, self.message)
         self._job: Job | None = None
         self.footer = Footer(self)
         self.setViewportMargins(0, 0, 0, self.footer.sizeHint().height())  # it does not scroll away

@@ -68,7 +68,7 @@ class ResultsPanel(QWidget):
     def __init__(self, dock: Dock) -> None:
         super().__init__()
         self.table = ScoresTable()
-        self.save = SaveSection(dock)
+        self.save = SaveSection(dock.context)
         self.show_button = QPushButton("Show the selected volume")
         self.show_button.setToolTip(
             "Bring the volume of the selected row into the viewer; so does a double click on it."
@@ -217,7 +217,7 @@ class ResultsPanel(QWidget):
         self._dock.open_dock("Inspect").inspect_prediction(labels, None if is_painted else shown.comparison)
 
     def _offer_to_save(self, outcome: Comparison | None) -> None:
-        self.save.results.show_outcome(outcome)
+        self.save.results.show_comparison(outcome)
         self.save.results.show_scores(self.table.volumes)
 
     def _labels_words(self, outcome: Comparison) -> str:
