@@ -82,6 +82,6 @@ def keep_model(run: SnapshotRun, epoch: int, target: Path) -> None:
         raise UserError(f"A model cannot be saved as '{target.name}'; choose a name that ends in {MODEL_SUFFIX}.")
     source = run.model(epoch)
     if not source.is_file():
-        raise UserError(f"The model of epoch {epoch} was not kept. Choose another epoch.")
+        raise UserError(f"The model of epoch {epoch} is no longer kept. Choose another epoch.")
     with atomic_write(target) as beside:
         shutil.copyfile(source, beside)
