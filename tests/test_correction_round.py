@@ -15,7 +15,7 @@ from napari_unet3d.configs import (
     SyntheticConfig,
     TrainingConfig,
 )
-from napari_unet3d.configs.fine_tuning import fine_tuning_config
+from napari_unet3d.configs.correction import fine_tuning_config
 from napari_unet3d.data.dataset import add_sample
 from napari_unet3d.data.pairs import Subset
 from napari_unet3d.data.sample import Sample

@@ -65,7 +65,7 @@ def load_epoch(run: SnapshotRun, epoch: int, number: int, known: SnapshotData | 
         epoch=epoch,
         volume=volume,
         labels=snapshot.labels,
-        difference=difference_labels(snapshot.labels, snapshot.judged(volume.truth), task),
+        difference=difference_labels(snapshot.labels, snapshot.mask_truth(volume.truth), task),
         predicted=1.0 if snapshot.predicted is None else float(snapshot.predicted.mean()),
     )
 
