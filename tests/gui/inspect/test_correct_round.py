@@ -105,5 +105,5 @@ def test_the_gain_on_a_test_volume_that_was_corrected_is_said_to_be_optimistic(
     qtbot.waitUntil(lambda: dock.jobs.running("correct") is None, timeout=60_000)
     words = dock.train_on.message.text()
     assert "On the 2 test volumes: Dice " in words
-    assert "That gain is optimistic: 't2' is among the volumes scored, and the new model learned from it" in words
+    assert "This gain is optimistic: 't2' is among the volumes scored, and the new model learned from it" in words
     assert "never saw" not in words
