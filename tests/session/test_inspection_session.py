@@ -100,6 +100,7 @@ def test_another_tolerance_hides_noise_and_keeps_notes_and_corrections(session, 
     before = session.errors
     heard.clear()
     session.tolerance_um = 2.0
+    session.tolerance_um = 2.0
     assert heard == [("tolerance_um", 2.0)]
     assert session.errors is before, "not found again yet"
     heard.clear()
