@@ -38,7 +38,7 @@ from scipy import ndimage
 
 from napari_unet3d import PredictionConfig, Sample, TrainingConfig, predict, train
 from napari_unet3d.data.volumes import read_sample
-from napari_unet3d.evaluation.metrics.instances import score_instances
+from napari_unet3d.evaluation.metrics.instances import match_instances
 
 CHANNELS = (32, 64, 128)
 PATCH = (48, 64, 64)
@@ -62,13 +62,13 @@ def judge(ids: np.ndarray, test: Sample) -> Outcome:
     """Compare predicted ids with the truth; both sides are judged by the same functions."""
     found, wanted = ids > 0, test.labels > 0
     dice = 2 * np.count_nonzero(found & wanted) / max(1, found.sum() + wanted.sum())
-    return Outcome(float(dice), score_instances(ids, test.labels).f1)
+    return Outcome(float(dice), match_instances(ids, test.labels).f1)
 
 
 def ours(trained_on: Sample, test: Sample, minutes: float, seed: int) -> Outcome:
     """Train with the settings that a user of the task objects would take."""
     settings = TrainingConfig(
-        task="objects", preset="small", epochs=1_000_000, max_minutes=minutes, val_fraction=0, seed=seed, **OURS
+        task="instance", preset="small", epochs=1_000_000, max_minutes=minutes, val_fraction=0, seed=seed, **OURS
     )
     with tempfile.TemporaryDirectory() as run:
         for _ in train([trained_on], run, settings):

@@ -3,7 +3,7 @@
     python benchmarks/painted_slices.py --seeds 0 1 2
 
 In one volume, three slices per axis are painted as a person would: 1 for background, 2 for objects, 0 where nothing is
-said. A network trains on them with ``zero_is="unlabelled"``, and another one with the same settings on the full labels
+said. A network trains on them with ``ignore_label=0``, and another one with the same settings on the full labels
 of the same volume. Both are tested on another volume.
 """
 
@@ -40,9 +40,9 @@ def painted(sample: Sample) -> Sample:
     return replace(sample, labels=labels)
 
 
-def dice_on(trained_on: Sample, test: Sample, epochs: int, seed: int, zero_is: str) -> float:
+def dice_on(trained_on: Sample, test: Sample, epochs: int, seed: int, ignore_label: int | None) -> float:
     """Train on one volume without validation and give the Dice on another one."""
-    settings = TrainingConfig(preset="xsmall", epochs=epochs, val_fraction=0, zero_is=zero_is, seed=seed)
+    settings = TrainingConfig(preset="xsmall", epochs=epochs, val_fraction=0, ignore_label=ignore_label, seed=seed)
     with tempfile.TemporaryDirectory() as run:
         for _ in train([trained_on], run, settings):
             pass
@@ -58,8 +58,8 @@ def rows(edge: int, difficulty: str, epochs: int, seeds: list[int]) -> Iterator[
     for seed in seeds:
         full, test = volume(edge, difficulty, 2 * seed), volume(edge, difficulty, 2 * seed + 1)
         sparse = painted(full)
-        of_full = dice_on(full, test, epochs, seed, "background")
-        of_sparse = dice_on(sparse, test, epochs, seed, "unlabelled")
+        of_full = dice_on(full, test, epochs, seed, None)
+        of_sparse = dice_on(sparse, test, epochs, seed, 0)
         share = np.count_nonzero(sparse.labels) / sparse.labels.size
         yield f"| seed {seed} | {share:.1%} | {of_full:.4f} | {of_sparse:.4f} | {of_sparse / of_full:.3f} |"
 

@@ -19,14 +19,13 @@ from pathlib import Path
 
 import augmentation
 import generate
+import prediction
 import psutil
 import startup
 import torch
 import training_step
 import tutorial
 from table import Row, table
-
-import prediction
 
 _RESULTS = Path(__file__).with_name("RESULTS.md")
 _NOTES = Path(__file__).with_name("NOTES.md")

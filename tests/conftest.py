@@ -28,7 +28,7 @@ def _settings_of_nobody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
 def _events_at_any_speed() -> Iterator[None]:
     """Which events a run gives does not depend on how fast the machine is."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("napari_unet3d.training.background._EVERY_SECONDS", 3600)
+        patch.setattr("napari_unet3d.training.background._SECONDS_BETWEEN_EVENTS", 3600)
         yield
 
 

@@ -47,8 +47,8 @@ NOISE = {"background_apply": "add", "background_baseline": 10, "photon_count": 5
 NETWORK = {"preset": "xxsmall", "loss": "dice-ce", "learning_rate": 1e-2, "weight_decay": 1e-3, "device": "cpu"}
 TUTORIAL = {**NETWORK, "patch": "whole", "augmentation": "light", "val_fraction": 0.2, "batch_size": 1, "seed": 0}
 PATCHES = {"patch": (8, 16, 16), "batch_size": 2, "steps_per_epoch": 3, "augmentation": "heavy", "ema_decay": 0.9}
-CLASSES = {"task": "classes", "class_names": ("odd", "even"), "class_weights": (1, 2, 3)}
-OBJECTS = {"task": "objects", "preset": "xsmall", "patch": (8, 24, 24), "batch_size": 2}
+CLASSES = {"task": "semantic", "class_names": ("odd", "even"), "class_weights": (1, 2, 3)}
+OBJECTS = {"task": "instance", "preset": "xsmall", "patch": (8, 24, 24), "batch_size": 2}
 # A few steps with each of the other choices.
 VARIANTS: dict[str, dict[str, Any]] = {
     "bce": {"loss": "bce", "augmentation": "moderate", "lr_schedule": "cosine", "resize_mode": "crop"},
@@ -257,14 +257,14 @@ def run_variants(results: Results, folder: Path) -> None:
 
     painted = [with_painted_slices(sample) for sample in samples]
     settings = {**TUTORIAL, **PATCHES, "epochs": 1}
-    add_training(results, "painted slices", painted, folder / "painted", {**settings, "zero_is": "unlabelled"})
+    add_training(results, "painted slices", painted, folder / "painted", {**settings, "ignore_label": 0})
     half = [half_annotated(sample) for sample in samples]
     add_training(results, "half annotated", half, folder / "half", {**TUTORIAL, "epochs": 2})
     add_evaluation(results, "half annotated", folder / "half", half[:1], folder / "evaluation of half")
 
     mixed = [samples[0], replace(samples[1], voxel_size_um=(1.0, 0.7, 0.7)), replace(samples[2], name="flat")]
     mixed[2] = replace(mixed[2], voxel_size_um=(2.0, 1.0, 1.0))
-    add_training(results, "mixed voxel sizes", mixed, folder / "mixed", {**settings, "spacing": "common"})
+    add_training(results, "mixed voxel sizes", mixed, folder / "mixed", {**settings, "spacing": "median"})
     add_prediction(results, "mixed voxel sizes", folder / "mixed", mixed[1])
 
 

@@ -30,7 +30,7 @@ from napari_unet3d.errors import UserError
 
 CONFIGS: list[type[Config]] = [SyntheticConfig, TrainingConfig, PredictionConfig, EvaluationConfig]
 FIELDS = [(config, name) for config in CONFIGS for name in config.model_fields]
-BOUNDED = [(c, n) for c, n in FIELDS if c.model_fields[n].json_schema_extra.get("low") is not None]
+BOUNDED = [(c, n) for c, n in FIELDS if c.model_fields[n].json_schema_extra.get("minimum") is not None]
 
 
 def values_of(annotation: Any, low: float | None, high: float | None) -> st.SearchStrategy[Any]:
@@ -49,6 +49,8 @@ def values_of(annotation: Any, low: float | None, high: float | None) -> st.Sear
         return st.sampled_from(annotation)
     if annotation is bool:
         return st.booleans()
+    if annotation == int | None:
+        return st.none() | st.integers(int(low), int(high))
     if annotation is str:
         return st.sampled_from(["NDA", "ADN", "A", "na", "NA"])
     return st.integers(int(low), int(high)) if annotation is int else st.floats(low, high)
@@ -60,7 +62,7 @@ def settings_of(draw: Any, config: type[Config]) -> Config:
     for name, field in config.model_fields.items():
         extra = field.json_schema_extra
         if draw(st.booleans()):
-            drawn[name] = draw(values_of(field.annotation, extra.get("low"), extra.get("high")))
+            drawn[name] = draw(values_of(field.annotation, extra.get("minimum"), extra.get("maximum")))
     if config is SyntheticConfig:
         shapes = [drawn.pop("object_shape_min", (9, 9, 9)), drawn.pop("object_shape_max", (9, 9, 9))]
         drawn["object_shape_min"] = tuple(map(min, *shapes))
@@ -96,14 +98,14 @@ def beyond(value: Any, bound: float, direction: int) -> Any:
         return (bound + direction,) * 3
     if isinstance(value, tuple):
         return (*value[:-1], beyond(value[-1], bound, direction))
-    return type(value)(bound + direction)
+    return bound + direction if value is None else type(value)(bound + direction)
 
 
 @pytest.mark.parametrize(("config", "name"), BOUNDED)
 def test_every_bound_holds_and_is_named(config, name):
     extra = config.model_fields[name].json_schema_extra
     default = getattr(config(), name)
-    for bound, direction in ((extra["low"], -1), (extra["high"], 1)):
+    for bound, direction in ((extra["minimum"], -1), (extra["maximum"], 1)):
         if bound is None:
             continue
         wrong = beyond(default, bound, direction)
@@ -114,7 +116,7 @@ def test_every_bound_holds_and_is_named(config, name):
 
 
 @pytest.mark.parametrize(("config", "name"), BOUNDED)
-@pytest.mark.parametrize("bound", ["low", "high"])
+@pytest.mark.parametrize("bound", ["minimum", "maximum"])
 def test_the_bounds_themselves_are_allowed(config, name, bound):
     value = config.model_fields[name].json_schema_extra[bound]
     default = getattr(config(), name)
@@ -123,8 +125,8 @@ def test_the_bounds_themselves_are_allowed(config, name, bound):
             (value,) * 3 if not default or isinstance(default[0], str) else (type(default[0])(value),) * len(default)
         )
     else:
-        value = type(default)(value)
-    values = {name: value, **({"task": "classes"} if name == "class_weights" else {})}
+        value = value if default is None else type(default)(value)
+    values = {name: value, **({"task": "semantic"} if name == "class_weights" else {})}
     if name == "object_shape_min":
         values["object_shape_max"] = (4096,) * 3
     if name == "object_shape_max":
@@ -239,7 +241,7 @@ def test_what_a_setting_is_for_names_settings_and_their_choices_and_is_told():
             known = {str(member.value) for member in (*Task, *PatchMode, *Optimizer)} | {NUMBERS}
             assert other in TrainingConfig.model_fields
             assert set(choices) <= known
-    assert conditional["class_names"].description.endswith("Only for task classes.")
+    assert conditional["class_names"].description.endswith("Only for task semantic.")
     assert conditional["resize_mode"].description.endswith("Only for patch auto or whole.")
 
 

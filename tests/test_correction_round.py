@@ -16,7 +16,6 @@ from napari_unet3d.configs import (
     SyntheticConfig,
     Task,
     TrainingConfig,
-    ZeroIs,
 )
 from napari_unet3d.configs.fine_tuning import fine_tuning_config
 from napari_unet3d.data.boxes import MaskedBox
@@ -66,7 +65,7 @@ def dice_of_test(model: Path, dataset: Path) -> float:
 def worst_errors_corrected(model: Path, extra: Sample, n_errors: int = 5) -> tuple[Sample, Sample]:
     """Take the truth at the largest errors of a prediction and nowhere else; give the same places uncorrected, too."""
     *_, prediction = predict(model, replace(extra, labels=None), PredictionConfig(**CPU))
-    truth = decode_labels(extra.labels, Task.BINARY, ZeroIs.BACKGROUND)
+    truth = decode_labels(extra.labels, Task.BINARY, None)
     errors = list_errors(prediction.labels, truth, Task.BINARY, extra.voxel_size_um, tolerance_um=1.0)
     corrections = Corrections(prediction.labels, truth, Task.BINARY, extra.voxel_size_um)
     for error in errors.errors[:n_errors]:
@@ -76,7 +75,7 @@ def worst_errors_corrected(model: Path, extra: Sample, n_errors: int = 5) -> tup
         )
     assert len(corrections.done) == n_errors
     origin = Provenance(volume=extra.name, run=str(model))
-    sample = corrections.sample(extra.image, origin, CorrectionConfig().unedited_regions, ZeroIs.BACKGROUND, PATCH)
+    sample = corrections.sample(extra.image, origin, CorrectionConfig().unedited_regions, None, PATCH)
     place = tuple(
         slice(start, start + side) for start, side in zip(sample.provenance.start_zyx, sample.shape, strict=True)
     )

@@ -172,7 +172,7 @@ class NucleiPhotographer(Photographer):
         train.source.use_folder(self.dataset)
         # Slowly, so that there is something to see in each epoch; of two volumes the first validates with this seed.
         train.form.value = TrainingConfig(
-            task="objects",
+            task="instance",
             preset="xsmall",
             epochs=self.n_epochs,
             learning_rate=2e-4,

@@ -161,8 +161,8 @@ def parsed(command: str, *tokens: str) -> Config:
 
 # Texts and numbers of any length, and words or three numbers: other options that they need, and a value.
 LISTS: dict[str, tuple[list[str], tuple[Any, ...]]] = {
-    "class_names": (["--task", "classes"], ("wall", "cell")),
-    "class_weights": (["--task", "classes"], (1.0, 2.5)),
+    "class_names": (["--task", "semantic"], ("wall", "cell")),
+    "class_weights": (["--task", "semantic"], (1.0, 2.5)),
     "patch": ([], (8, 16, 32)),
     "spacing": ([], (0.5, 1.0, 2.0)),
 }
@@ -172,11 +172,13 @@ def another(config: type[Config], field: str) -> tuple[list[str], Any]:
     """Words of an option that set a field to another value than its default, and that value."""
     default = config.model_fields[field].default
     extra = config.model_fields[field].json_schema_extra
-    high = extra.get("high") if isinstance(extra, dict) else None
+    high = extra.get("maximum") if isinstance(extra, dict) else None
     option = f"--{kebab(field)}"
     if field in LISTS:
         return [*LISTS[field][0], option, *map(str, LISTS[field][1])], LISTS[field][1]
     match default:
+        case None:
+            return [option, "255"], 255
         case bool():
             return [f"--no-{kebab(field)}" if default else option], not default
         case Enum():
@@ -227,6 +229,7 @@ class TestOptions:
 
     def test_negative_numbers_are_values(self) -> None:
         assert parsed("generate", "--rotation-degrees", "-30", "30") == SyntheticConfig(rotation_degrees=(-30, 30))
+        assert parsed("train", "--ignore-label", "-1") == TrainingConfig(ignore_label=-1)
 
 
 def test_the_app_has_the_contracts_commands() -> None:

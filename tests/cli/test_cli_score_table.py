@@ -11,6 +11,7 @@ from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.evaluation.metrics.score import MetricOptions, score
 from napari_unet3d.evaluation.metrics.types import Scores, mean_scores
 
+EMPTY = {"dice": 0.0, "iou": 0.0, "precision": 0.0, "recall": 0.0, "hd95_um": None, "nsd": 0.0}
 LONG = "2026-01-01 a scan of a sample with a name that says all there is to know about it, left half"
 
 
@@ -19,7 +20,7 @@ def of_task(task: Task, name: str = "bone") -> Scores:
     truth[1, 1, :4], truth[2, 2, 3:9] = 1, 3
     prediction[1, 1, :4], prediction[2, 2, 3:7] = 1, 3
     return score(
-        prediction, GroundTruth(truth), name, rules=MetricOptions(task, {1: "cortex", 2: "canal", 3: "marrow"})
+        prediction, GroundTruth(truth), name, options=MetricOptions(task, {1: "cortex", 2: "canal", 3: "marrow"})
     )
 
 
@@ -28,9 +29,9 @@ def cells(line: str) -> list[str]:
 
 
 def test_foreground() -> None:
-    scores = [of_task(Task.BINARY), Scores("empty", 0.0, 0.0, 0.0, 0.0, None, 0.0)]
+    scores = [of_task(Task.BINARY), Scores("empty", EMPTY)]
     head, bone, empty, mean = score_table(scores, mean_scores(scores)).splitlines()
-    assert cells(head) == ["volume", "Dice", "IoU", "precision", "recall", "HD95", "µm", "NSD"]
+    assert cells(head) == ["volume", "Dice", "IoU", "Precision", "Recall", "HD95", "µm", "NSD"]
     assert cells(bone) == ["bone", "0.8889", "0.8000", "1.0000", "0.8000", "1.55", "0.9444"]
     assert cells(empty) == ["empty", "0.0000", "0.0000", "0.0000", "0.0000", "–", "0.0000"]
     assert cells(mean) == ["mean", "0.4444", "0.4000", "0.5000", "0.4000", "1.55", "0.4722"]
@@ -47,11 +48,11 @@ def test_classes_have_a_line_each() -> None:
     assert len(mean) == 4
 
 
-def test_objects() -> None:
+def test_instances() -> None:
     scores = of_task(Task.INSTANCE)
     head, bone, _ = score_table([scores], mean_scores([scores])).splitlines()
-    assert cells(head)[-7:] == ["F1", "AP", "true", "found", "extra", "splits", "merges"]
-    # The second object has an IoU of 4/6, which is enough for 0.5 to 0.65.
+    assert cells(head)[-7:] == ["F1", "AP", "True", "Found", "Extra", "Splits", "Merges"]
+    # The second instance has an IoU of 4/6, which is enough for 0.5 to 0.65.
     assert cells(bone)[-7:] == ["1.0000", f"{(4 * 1 + 6 / 3) / 10:.4f}", "2", "2", "0", "0", "0"]
 
 

@@ -36,13 +36,15 @@ _NAMES = st.one_of(
 
 
 def _values(annotation: Any, extra: dict[str, Any]) -> st.SearchStrategy[Any]:
-    low, high = extra.get("low"), extra.get("high")
+    low, high = extra.get("minimum"), extra.get("maximum")
     if isinstance(annotation, type) and issubclass(annotation, ChoiceEnum):
         return st.sampled_from(list(annotation))
     if annotation is bool:
         return st.booleans()
     if annotation is int:
         return st.integers(int(low), int(high))
+    if annotation == int | None:
+        return st.none() | st.integers(int(low), int(high))
     if annotation is float:
         return st.floats(low, high)
     if annotation is str:
@@ -66,7 +68,7 @@ def configs(draw: st.DrawFn, of: type[Config]) -> Any:
     for name in draw(st.lists(st.sampled_from(sorted(of.model_fields)), unique=True, max_size=8)):
         extra = of.model_fields[name].json_schema_extra
         drawn = draw(_values(of.model_fields[name].annotation, extra if isinstance(extra, dict) else {}))
-        for_it = {"task": "classes"} if name in ("class_names", "class_weights") else {}
+        for_it = {"task": "semantic"} if name in ("class_names", "class_weights") else {}
         try:
             of(**{**values, **for_it, name: drawn})
         except UserError:  # no form would let it be started
@@ -171,7 +173,7 @@ def test_only_what_is_not_the_default_is_written() -> None:
 
 def test_names_that_look_like_options_stay_names() -> None:
     names = ("--epochs", "-x", "it's", "a b", "-1")
-    config = TrainingConfig(task="classes", class_names=names)
+    config = TrainingConfig(task="semantic", class_names=names)
     assert parsed(training_snippet(DATA, RUN, config).title)["settings"].class_names == names
     args, _ = called(training_snippet(DATA, RUN, config).python, "train")
     assert args[2].class_names == names

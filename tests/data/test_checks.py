@@ -60,7 +60,7 @@ def test_shapes_that_differ(dataset):
     ("labels", "words"),
     [
         (np.full((3, 4, 5), 0.5, np.float32), "float32 with 60 values that are no whole numbers"),
-        (np.full((3, 4, 5), -1, np.int16), "go down to -1"),
+        (np.full((3, 4, 5), 1e30, np.float32), "go from 1e+30 to 1e+30"),
     ],
 )
 def test_labels_that_are_no_labels(dataset, labels, words):
@@ -69,6 +69,15 @@ def test_labels_that_are_no_labels(dataset, labels, words):
     assert severity is ERROR
     assert "'train/labels/2.tif'" in message
     assert words in message
+
+
+def test_negative_labels_may_be_the_ignore_label(dataset):
+    labels = read_volume(dataset / "train/labels/2.tif").array.astype(np.int16)
+    labels[0] = -1
+    write_volume(dataset / "train/labels/2.tif", labels, VOXEL_SIZE)
+    severity, message = only(dataset)
+    assert severity is WARNING
+    assert message.startswith("train/labels/2.tif goes down to -1; set the ignore label to -1 if it marks voxels")
 
 
 def test_whole_numbers_in_floats_are_labels(dataset):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_unet3d.configs import Task, UneditedRegions, ZeroIs
+from napari_unet3d.configs import Task, UneditedRegions
 from napari_unet3d.data.boxes import MaskedBox
 from napari_unet3d.data.corrections import Corrections, CorrectionSource, auto_margin_um, describe_count
 from napari_unet3d.data.dataset import Subset, add_sample, read_samples
@@ -109,7 +109,7 @@ def test_there_may_be_no_truth_to_take():
     with pytest.raises(UserError, match="no truth to take"):
         corrections.accept(region(4, 4, 5), CorrectionSource.TRUTH, PLACE, 1.0)
     with pytest.raises(UserError, match="Nothing is corrected yet"):
-        corrections.sample(IMAGE, HERE, UneditedRegions.IGNORE, ZeroIs.BACKGROUND, SMALLEST)
+        corrections.sample(IMAGE, HERE, UneditedRegions.IGNORE, None, SMALLEST)
     assert corrections.undo() is None
     assert corrections.redo() is None
 
@@ -154,12 +154,14 @@ def test_undoing_all_gives_the_prediction_and_redoing_all_the_corrections(plan, 
     assert len(corrections.done) == n
 
 
-@given(plan=steps, seed=st.integers(0, 9), zero_is=st.sampled_from(ZeroIs), task=st.sampled_from(Task))
+@given(plan=steps, seed=st.integers(0, 9), ignore_label=st.sampled_from((None, 0, 7, -1)), task=st.sampled_from(Task))
 @settings(deadline=None)
-def test_a_sample_says_what_is_in_view_where_something_was_corrected_and_nothing_elsewhere(plan, seed, zero_is, task):
+def test_a_sample_says_what_is_in_view_where_something_was_corrected_and_nothing_elsewhere(
+    plan, seed, ignore_label, task
+):
     _, _, corrections = two(seed, task)
     follow(corrections, [*plan, ("truth", (3, 3, 3), 0.5)])
-    sample = corrections.sample(IMAGE, HERE, UneditedRegions.IGNORE, zero_is, SMALLEST)
+    sample = corrections.sample(IMAGE, HERE, UneditedRegions.IGNORE, ignore_label, SMALLEST)
     place = tuple(
         slice(start, start + side) for start, side in zip(sample.provenance.start_zyx, sample.shape, strict=True)
     )
@@ -171,10 +173,10 @@ def test_a_sample_says_what_is_in_view_where_something_was_corrected_and_nothing
     np.testing.assert_array_equal(sample.image, IMAGE[place])
     assert sample.image.dtype == np.uint16
     assert sample.voxel_size_um == VOXEL_SIZE
-    truth = decode_labels(sample.labels, task, zero_is, sample.label_mask)
+    truth = decode_labels(sample.labels, task, ignore_label, sample.label_mask)
     np.testing.assert_array_equal(truth.label_mask, sample.label_mask)
     seen, said = corrections.labels[place][sample.label_mask], truth.labels[sample.label_mask]
-    if task is Task.SEMANTIC and zero_is is ZeroIs.UNLABELLED:
+    if task is Task.SEMANTIC and ignore_label == 0:
         return  # classes begin at 2 there
     np.testing.assert_array_equal(seen > 0, said > 0)
     if task is Task.INSTANCE:
@@ -220,12 +222,12 @@ def test_far_from_the_rest_only_the_place_is_cut_out_but_no_less_than_a_patch():
     big = np.zeros((40, 50, 60), np.uint8)
     corrections = Corrections(big, GroundTruth(big), Task.BINARY, VOXEL_SIZE)
     corrections.accept(region(30, 20, 55), CorrectionSource.TRUTH, PLACE, 1.0)
-    sample = corrections.sample(big, HERE, UneditedRegions.IGNORE, ZeroIs.BACKGROUND, (16, 16, 16))
+    sample = corrections.sample(big, HERE, UneditedRegions.IGNORE, None, (16, 16, 16))
     assert sample.shape == (16, 16, 16)
     assert sample.provenance.start_zyx == (23, 13, 44)  # about the place, and inside of the volume
-    whole = corrections.sample(big, HERE, UneditedRegions.IGNORE, ZeroIs.BACKGROUND, (40, 50, 50))
+    whole = corrections.sample(big, HERE, UneditedRegions.IGNORE, None, (40, 50, 50))
     assert whole.shape == (40, 50, 60)  # as a smaller one would hardly save anything
-    accepted = corrections.sample(big, HERE, UneditedRegions.ACCEPT, ZeroIs.BACKGROUND, (16, 16, 16))
+    accepted = corrections.sample(big, HERE, UneditedRegions.ACCEPT, None, (16, 16, 16))
     assert accepted.shape == (40, 50, 60)
     assert accepted.label_mask.all()
 
@@ -234,13 +236,26 @@ def test_a_corrected_volume_comes_back_from_the_dataset_with_its_story(tmp_path)
     _, _, corrections = two()
     corrections.accept(region(4, 4, 5), CorrectionSource.TRUTH, PLACE, 1.0)
     corrections.accept(region(1, 1, 1), CorrectionSource.PREDICTION, PLACE, 1.0)
-    sample = corrections.sample(IMAGE, HERE, UneditedRegions.IGNORE, ZeroIs.BACKGROUND, SMALLEST)
+    sample = corrections.sample(IMAGE, HERE, UneditedRegions.IGNORE, None, SMALLEST)
     add_sample(tmp_path, with_unique_name(sample, ["Scan corrected"]), Subset.TRAIN)
     (read,) = read_samples(tmp_path)
     assert read.name == "scan corrected 2"
     np.testing.assert_array_equal(read.label_mask, sample.label_mask)
     assert [place.source for place in read.provenance.corrections] == ["truth", "prediction"]
-    assert (read.provenance.volume, read.provenance.unedited_regions) == ("scan", "not-annotated")
+    assert (read.provenance.volume, read.provenance.unedited_regions) == ("scan", "ignore")
+
+
+@pytest.mark.parametrize("task", [Task.BINARY, Task.INSTANCE])
+def test_no_object_of_a_corrected_volume_gets_the_ignore_label(task):
+    labels = np.zeros(SHAPE, np.uint16)
+    labels[2:5, 2:5, 2:5], labels[2:5, 6:8, 2:5] = 1, 1 + (task is Task.INSTANCE)
+    corrections = Corrections(labels, GroundTruth(labels), task, VOXEL_SIZE)
+    corrections.accept(region(3, 3, 3), CorrectionSource.TRUTH, PLACE, 1000.0)
+    sample = corrections.sample(IMAGE, HERE, UneditedRegions.ACCEPT, 1, SMALLEST)
+    truth = decode_labels(sample.labels, task, 1, sample.label_mask)
+    assert not (sample.labels == 1).any()
+    np.testing.assert_array_equal(truth.labels > 0, labels > 0)
+    assert len(np.unique(truth.labels)) == len(np.unique(labels))
 
 
 def test_words_and_names():

@@ -44,14 +44,14 @@ def test_sound_labels_are_only_listed():
     assert found(facts(BOX), facts(BOX, name="b")) == [
         Issue(INFO, "Label values and their part of all voxels: 0 (96.5 %), 1 (3.5 %); 0 is background.")
     ]
-    assert found(facts(BOX, OTHER), task="classes") == [
+    assert found(facts(BOX, OTHER), task="semantic") == [
         Issue(INFO, "Label values and their part of all voxels: 0 (93.8 %), 1 (3.5 %), 2 (2.67 %); 0 is background.")
     ]
 
 
 def test_many_values_are_summed_up():
     volume = facts(*[(value, (5, 8, 2)) for value in range(3, 15)])
-    assert found(volume, task="objects")[0].message == (
+    assert found(volume, task="instance")[0].message == (
         "Label values and their part of all voxels: 0 (84 %), 12 values from 3 to 14 (16 % together); 0 is background."
     )
 
@@ -72,47 +72,89 @@ def test_no_foreground_in_one_volume():
 
 
 def test_nothing_above_background_where_0_is_not_annotated():
-    finding = found(facts(BOX), zero_is="unlabelled")[1]
+    finding = found(facts(BOX), ignore_label=0)[1]
     assert finding.severity is ERROR
     assert "are 0 or 1, where 0 is not annotated and 1 is background" in finding.message
-    assert finding.message.endswith("Paint some objects with 2, or say that label 0 is background.")
+    assert finding.message.endswith("Paint some objects with 2, or set the ignore label to none.")
 
 
 def test_annotated_part():
     volume = facts((1, (5, 10, 10)), (2, (2, 10, 10)))
-    listed, annotated = found(volume, zero_is="unlabelled")
-    assert listed.message.endswith("0 (88.3 %), 1 (8.33 %), 2 (3.33 %); 0 is not annotated, 1 is background.")
+    listed, annotated = found(volume, ignore_label=0)
+    assert listed.message.endswith("0 (88.3 %), 1 (8.33 %), 2 (3.33 %); 1 is background, 0 is not annotated.")
     assert annotated == Issue(INFO, "700 voxels (11.7 %) are annotated; the others neither train nor validate.")
 
 
+@pytest.mark.parametrize("ignored", [255, -1])
+def test_voxels_with_an_ignore_label_count_nowhere(ignored: int):
+    """Of 6,000 voxels 3,000 are ignored, 2,400 are background, and 600 are foreground."""
+    labels = np.full(SHAPE, ignored, np.int16)
+    labels[:5] = 0
+    labels[:1] = 1
+    volume = compute_statistics(Sample("a", np.zeros(SHAPE), labels))
+    listed, annotated = found(volume, ignore_label=ignored)
+    cells = ["0 (40 %)", "1 (10 %)"]
+    cells.insert(0 if ignored < 0 else 1, f"{ignored} (50 %)")
+    assert listed.message.endswith(f"{', '.join(cells)}; 0 is background, {ignored} is not annotated.")
+    assert annotated == Issue(INFO, "3,000 voxels (50 %) are annotated; the others neither train nor validate.")
+    listed, annotated, single = found(volume, ignore_label=ignored, task="semantic")
+    assert single.message.startswith("There is a single class, label 1")
+
+
+def test_an_ignore_label_that_no_voxel_has():
+    _, finding, _ = found(facts(BOX, (2, (3, 4, 5)), (7, (2, 5, 2))), ignore_label=255, task="semantic")
+    assert finding.severity is WARNING
+    assert finding.message == "No voxel has the ignore label 255, so all are annotated. Check that this is meant."
+
+
+@pytest.mark.parametrize(("ignored", "lowest"), [(None, -2), (-2, -1), (0, -2)])
+def test_negative_labels_that_are_not_the_ignore_label(ignored: int | None, lowest: int):
+    labels = np.zeros(SHAPE, np.int8)
+    labels[0, 0, :3] = -1, -2, 1
+    messages = [
+        f.message for f in found(compute_statistics(Sample("v", np.zeros(SHAPE), labels)), ignore_label=ignored)
+    ]
+    assert f"The labels of 'v' go down to {lowest}; background is 0 and all other labels are above it. " in "\n".join(
+        messages
+    )
+
+
+@pytest.mark.parametrize("ignored", [255, -1])
+def test_no_foreground_beside_an_ignore_label(ignored: int):
+    labels = np.where(np.arange(SHAPE[2]) < 5, ignored, 0).astype(np.int16) * np.ones(SHAPE, np.int16)
+    finding = found(compute_statistics(Sample("v", np.zeros(SHAPE), labels)), ignore_label=ignored)[1]
+    assert finding.severity is ERROR
+    assert finding.message.startswith(f"The labels of all 1 volumes are 0 or {ignored}, which is the ignore label")
+
+
 def test_hardly_anything_is_annotated():
-    severity, message = said(facts(BOX, (2, (3, 4, 5))), zero_is="unlabelled")
+    severity, message = said(facts(BOX, (2, (3, 4, 5))), ignore_label=0)
     assert severity is WARNING
     assert message.startswith("Only 270 voxels (4.5 %) are annotated")
 
 
 def test_no_background_is_annotated():
-    findings = found(facts((2, (8, 15, 20))), zero_is="unlabelled")
+    findings = found(facts((2, (8, 15, 20))), ignore_label=0)
     assert [finding.severity for finding in findings] == [INFO, WARNING, INFO]
-    assert findings[1].message.startswith("No voxel is labelled 1, which is background when label 0 is not annotated")
+    assert findings[1].message.startswith("No voxel is labelled 1, which is background when the ignore label is 0, so")
 
 
 def test_nothing_is_annotated_in_one_volume():
-    findings = found(facts((1, (8, 15, 20)), OTHER), facts(name="b"), zero_is="unlabelled")
+    findings = found(facts((1, (8, 15, 20)), OTHER), facts(name="b"), ignore_label=0)
     assert any(f == Issue(WARNING, "Nothing is annotated in 'b'; paint in it, or leave it out.") for f in findings)
 
 
 def test_no_background_at_all():
-    severity, message = said(facts(OTHER, fill=1), task="classes")
+    severity, message = said(facts(OTHER, fill=1), task="semantic")
     assert severity is WARNING
-    assert message.startswith("No voxel has label 0, so there is no background to learn. If 1 is background, say that")
+    assert message.startswith("No voxel has label 0, so there is no background to learn. If 1 is background and 0")
 
 
 def test_painted_slices_taken_for_background():
-    severity, message = said(facts((1, (1, 15, 20)), (2, (1, 9, 5))), task="classes")
+    severity, message = said(facts((1, (1, 15, 20)), (2, (1, 9, 5))), task="semantic")
     assert severity is WARNING
     assert message.startswith("Most labels are one slice thick, as if only some slices had been painted")
-    assert message.endswith("say that label 0 is not annotated (zero-is unlabelled).")
+    assert message.endswith("set the ignore label to 0.")
 
 
 def test_several_values_as_foreground():
@@ -134,30 +176,30 @@ def test_many_values_as_foreground():
 
 
 def test_ids_as_classes():
-    severity, message = said(IDS, task="classes", balance="auto")
+    severity, message = said(IDS, task="semantic", class_weighting="auto")
     assert severity is WARNING
     assert message.startswith("The labels hold 25 values up to 26, which look like ids of single objects")
 
 
 def test_one_class():
-    severity, message = said(facts(OTHER), task="classes")
+    severity, message = said(facts(OTHER), task="semantic")
     assert severity is INFO
     assert message == "There is a single class, label 2; the task foreground learns the same with less."
 
 
 def test_one_object_per_volume():
-    severity, message = said(facts(BOX), facts(OTHER, name="b"), task="objects")
+    severity, message = said(facts(BOX), facts(OTHER, name="b"), task="instance")
     assert severity is WARNING
     assert message.startswith("No volume has more than one label value, so that all its foreground is one object. Give")
-    assert len(found(IDS, task="objects")) == 1
+    assert len(found(IDS, task="instance")) == 1
 
 
 @pytest.mark.parametrize(
     ("settings", "words"),
-    [({"task": "classes"}, "Label 2 is 0.0667 %"), ({"task": "foreground"}, None), ({"class_weighting": "auto"}, None)],
+    [({"task": "semantic"}, "Label 2 is 0.0667 %"), ({"task": "binary"}, None), ({"class_weighting": "auto"}, None)],
 )
 def test_a_rare_class(settings: dict[str, str], words: str | None):
-    findings = [f.message for f in found(facts(BOX, (2, (2, 2, 1))), **{"task": "classes", **settings})]
+    findings = [f.message for f in found(facts(BOX, (2, (2, 2, 1))), **{"task": "semantic", **settings})]
     rare = [message for message in findings if "so rare" in message]
     assert bool(rare) is bool(words)
     if words:
@@ -171,7 +213,7 @@ def test_rare_foreground():
 
 
 def test_a_class_that_only_validates():
-    trains, validates, config = facts(BOX), facts(BOX, OTHER), TrainingConfig(task="classes")
+    trains, validates, config = facts(BOX), facts(BOX, OTHER), TrainingConfig(task="semantic")
     (finding,) = check_roles([trains], [validates], config)
     assert finding.severity is WARNING
     assert finding.message.startswith("Only validation volumes hold the label values 2, so they are never learnt.")

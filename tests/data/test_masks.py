@@ -28,7 +28,7 @@ ORIGIN = Provenance(
     start_zyx=(1, 2, 3),
     run="runs/1",
     made="2026-01-02T03:04:05+00:00",
-    unedited_regions="not-annotated",
+    unedited_regions="ignore",
     corrections=(CorrectionRecord(kind="missed", number=3, source="truth", position_zyx=(1, 2, 3), volume_um3=8.5),),
 )
 

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_unet3d.configs import ZeroIs
 from napari_unet3d.data.corrected_regions import apply_corrections, mask_corrected
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.sample import Sample
@@ -124,7 +123,7 @@ def test_the_mask_and_the_meaning_of_zero_count_for_the_draw():
     sparse = [Sample("a", image, ones), Sample("b", image, twos), Sample("c", image, twos)]
     masked = [Sample("a", image, ones, label_mask=nowhere), *sparse[1:]]
     for seed in range(9):
-        drawn = split_samples(sparse, 0.34, seed, gap_zyx=(1, 1, 1), zero_is=ZeroIs.UNLABELLED)
+        drawn = split_samples(sparse, 0.34, seed, gap_zyx=(1, 1, 1), ignore_label=0)
         assert names(drawn.val)[0] in "bc"
         assert names(split(masked, 0.34, seed).val)[0] in "bc"
 
@@ -209,7 +208,7 @@ def test_background_of_sparse_labels_is_no_foreground():
     labels[10:20] = 2
     sample = labelled((30, 4, 4), labels)
     assert split_samples([sample], 0.2, 0, gap_zyx=(2, 5, 5)).val
-    parts = split_samples([sample], 0.2, 0, gap_zyx=(2, 5, 5), zero_is=ZeroIs.UNLABELLED)
+    parts = split_samples([sample], 0.2, 0, gap_zyx=(2, 5, 5), ignore_label=0)
     assert parts.val == ()
     assert parts.notice.startswith("No end of 'one' holds foreground")
     assert parts.notice.endswith("Label objects at both ends, or add a second volume.")

@@ -49,7 +49,7 @@ def test_facts_by_hand():
     )
     assert (facts.intensity_range, facts.intensity_mean) == ((0.0, 209.0), pytest.approx(104.5))
     assert facts.label_counts == {0: 165, 1: 42, 2: 3}
-    assert (facts.n_above(0), facts.n_above(1)) == (45, 3)
+    assert (facts.n_foreground(None), facts.n_foreground(0)) == (45, 3)
     assert compute_statistics(Sample("a", IMAGE)).label_counts == {}
 
 

@@ -194,8 +194,8 @@ def test_an_image_with_nan_or_infinity(tmp_path, value):
     [
         (0.5, "'a' hold float32 with 1 values that are no whole numbers; labels are 0 for background"),
         (np.nan, "hold float32 with 1 values that are no whole numbers"),
-        (-1, "go down to -1; labels start at 0"),
-        (1e30, "go up to 1e\\+30; number the objects"),
+        (-1e30, "go from -1e\\+30 to 0; number the objects"),
+        (1e30, "go from 0 to 1e\\+30; number the objects"),
     ],
 )
 def test_float_labels_that_are_no_labels(tmp_path, value, message):
@@ -206,10 +206,21 @@ def test_float_labels_that_are_no_labels(tmp_path, value, message):
         read_labels(tmp_path / "a.nii.gz")
 
 
-def test_negative_labels(tmp_path):
-    write_volume(tmp_path / "a.tif", np.full((2, 3, 4), -3, np.int16))
-    with pytest.raises(UserError, match="go down to -3"):
-        read_labels(tmp_path / "a.tif")
+@pytest.mark.parametrize(("highest", "dtype"), [(3, np.int8), (200, np.int16), (40_000, np.int32)])
+def test_negative_labels_stay_for_an_ignore_label(tmp_path, highest, dtype):
+    labels = np.full((2, 3, 4), highest, np.int32)
+    labels[0] = -1
+    write_volume(tmp_path / "a.tif", labels)
+    read = read_labels(tmp_path / "a.tif").array
+    assert read.dtype == dtype
+    np.testing.assert_array_equal(read, labels)
+
+
+def test_negative_masks(tmp_path):
+    write_volume(tmp_path / "a.tif", np.ones((2, 3, 4), np.uint8))
+    write_volume(tmp_path / "mask.tif", np.full((2, 3, 4), -1, np.int16))
+    with pytest.raises(UserError, match="The mask of 'a' goes down to -1; set it to 1 where"):
+        read_sample(tmp_path / "a.tif", tmp_path / "a.tif", tmp_path / "mask.tif")
 
 
 def test_image_and_labels_of_different_shapes(tmp_path):

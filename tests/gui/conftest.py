@@ -11,7 +11,7 @@ from napari_unet3d.data.dataset import Subset, add_sample, create_dataset
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.session import preferences as memory
 from napari_unet3d.training.events import EpochFinished
-from napari_unet3d.widgets import train as train_module
+from napari_unet3d.widgets.train import dock as train_module
 
 PLUGIN = "napari-unet3d"
 

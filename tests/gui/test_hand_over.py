@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-from napari_unet3d.configs import TrainingConfig, ZeroIs
+from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.dataset import Subset, add_sample, create_dataset
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.session.recent_runs import remember_run
@@ -16,22 +16,22 @@ from napari_unet3d.widgets.inspect.source import SourceKind
 from napari_unet3d.widgets.predict.target import Target
 
 
-def volume(name, seed, zero_is=ZeroIs.BACKGROUND):
+def volume(name, seed, ignore_label=None):
     """Two bright boxes; where 0 is not annotated, a slab at the edge is not."""
     labels = np.zeros((12, 14, 18), np.uint8)
     labels[3:8, 4:9, 5:12] = labels[9:11, 10:13, 2:6] = 1
     image = labels * 120 + np.random.default_rng(seed).integers(0, 50, labels.shape)
-    if zero_is is ZeroIs.UNLABELLED:
+    if ignore_label == 0:
         labels += 1
         labels[:, :2] = 0
     return Sample(name, image.astype(np.uint8), labels, (2.0, 1.0, 0.5))
 
 
-def make_run(folder, name, zero_is=ZeroIs.BACKGROUND):
+def make_run(folder, name, ignore_label=None):
     dataset = create_dataset(folder / f"{name} dataset")
     for number, part in enumerate((Subset.TRAIN, Subset.TRAIN, Subset.TEST)):
-        add_sample(dataset, volume(f"v{number}", number, zero_is), part)
-    config = TrainingConfig(epochs=1, steps_per_epoch=1, val_fraction=0.5, device="cpu", zero_is=zero_is)
+        add_sample(dataset, volume(f"v{number}", number, ignore_label), part)
+    config = TrainingConfig(epochs=1, steps_per_epoch=1, val_fraction=0.5, device="cpu", ignore_label=ignore_label)
     list(train(dataset, folder / name, config))
     return folder / name
 
@@ -262,10 +262,12 @@ def test_what_was_removed_from_the_viewer_is_handed_over_all_the_same(removed, p
     assert inspection.prediction is viewer.layers["mine prediction"]
 
 
-@pytest.mark.parametrize("zero_is", [ZeroIs.BACKGROUND, ZeroIs.UNLABELLED])
-def test_a_volume_of_a_test_set_is_inspected_with_its_truth(zero_is, folder, open_dock, wait_for_end, inspect_errors):
-    name = f"test set {zero_is}"
-    run = make_run(folder, name, zero_is)
+@pytest.mark.parametrize("ignore_label", [None, 0])
+def test_a_volume_of_a_test_set_is_inspected_with_its_truth(
+    ignore_label, folder, open_dock, wait_for_end, inspect_errors
+):
+    name = f"test set {ignore_label}"
+    run = make_run(folder, name, ignore_label)
     predict = open_dock("Predict")
     predict.model.value = run
     predict.target.buttons[Target.TEST_SET].click()
@@ -276,8 +278,8 @@ def test_a_volume_of_a_test_set_is_inspected_with_its_truth(zero_is, folder, ope
     inspection = dock.inspection
     assert inspection.origin.run == run
     assert (inspection.dataset, inspection.part) == (folder / f"{name} dataset", Subset.TEST)
-    painted, labels = volume("v2", 2, zero_is).labels, inspection.outcome.prediction.labels
-    if zero_is is ZeroIs.UNLABELLED:
+    painted, labels = volume("v2", 2, ignore_label).labels, inspection.outcome.prediction.labels
+    if ignore_label == 0:
         labels, painted = np.where(painted > 0, labels, 0), np.maximum(painted, 1) - 1
     assert wrong_voxels(inspection) == expected(labels, painted)
     chosen = dock.choice.volumes

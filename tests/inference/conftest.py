@@ -13,7 +13,7 @@ from napari_unet3d.model.network import build_network
 
 @pytest.fixture(scope="session")
 def untrained() -> Callable[..., Checkpoint]:
-    """Make a model with the weights that its settings start from; its predictions are neither empty nor full."""
+    """Make a model with the initial weights of its settings; its predictions are neither empty nor full."""
 
     def make(voxel_size_um: VoxelSize | None = None, **values: object) -> Checkpoint:
         config = TrainingConfig(**values)  # type: ignore[arg-type]
@@ -24,7 +24,7 @@ def untrained() -> Callable[..., Checkpoint]:
 
 @pytest.fixture(scope="session")
 def textured() -> Callable[..., Sample]:
-    """Make a volume with unequal sides, a bright box in it, and labels of the box with ids above 1."""
+    """Make a volume with unequal sides and a bright box in it, and labels of the box with ids above 1."""
 
     def make(
         name: str = "textured",

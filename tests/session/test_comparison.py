@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_unet3d.configs import PostProcessing, Task, ZeroIs
+from napari_unet3d.configs import PostProcessing, Task
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.inference.events import Prediction, VolumeEvaluated
 from napari_unet3d.model.plan import LabelClass, Plan
@@ -56,7 +56,7 @@ def test_painted_labels_mean_what_they_meant_to_the_model():
     painted = np.array([[[0, 0, 1, 1, 2, 2, 3, 3]]], np.uint16)
     labels = [[[0, 5, 0, 2, 2, 0, 3, 2]]]
     classes = (LabelClass(value=2, name="core"), LabelClass(value=3, name="shell"))
-    plan = Plan(task=Task.SEMANTIC, zero_is=ZeroIs.UNLABELLED, strides=STRIDES, classes=classes)
+    plan = Plan(task=Task.SEMANTIC, ignore_label=0, strides=STRIDES, classes=classes)
     prediction = answer(labels, plan)
     outcome = compare(prediction, decode(painted, prediction))
     assert outcome.difference.tolist() == [[[0, 0, 0, 1, 0, 2, 0, 3]]]

@@ -54,7 +54,7 @@ def trained_on(monkeypatch: pytest.MonkeyPatch, samples: list[Sample], tmp_path)
 
 
 @pytest.mark.parametrize(
-    "values", [{}, {"patch": "whole", "batch_size": 1}, {"task": "objects"}, {"spacing": (1.0, 1.0, 1.0)}]
+    "values", [{}, {"patch": "whole", "batch_size": 1}, {"task": "instance"}, {"spacing": (1.0, 1.0, 1.0)}]
 )
 def test_they_are_what_the_run_sees_bit_by_bit(samples, trained_on, values):
     seen = trained_on(**values)
@@ -76,7 +76,7 @@ def test_the_originals_are_what_lies_in_the_volume(samples):
         assert np.array_equal(patch.original_labels, by_name[patch.name].labels[box] > 0)
         assert patch.voxel_size_um == (2.0, 1.0, 1.0)
     assert any(not np.array_equal(patch.image, patch.original) for patch in found.patches)
-    assert "turned by up to 30° in yx" in found.level_words
+    assert "rotated by up to 30° in yx" in found.augmentation
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
@@ -89,7 +89,7 @@ def test_they_are_shown_where_the_run_keeps_its_volumes_on_the_gpu(samples):
 def test_without_augmentation_nothing_is_varied(samples):
     found = shown(samples, augmentation="none")
     assert all(np.array_equal(patch.image, patch.original) for patch in found.patches)
-    assert found.level_words == "not varied"
+    assert found.augmentation == "not augmented"
 
 
 def test_what_is_not_annotated_is_told_apart(sample_of):
@@ -97,8 +97,8 @@ def test_what_is_not_annotated_is_told_apart(sample_of):
     for sample in samples:
         sample.labels[:] = np.where(sample.labels > 0, 2, 1)
         sample.labels[::3] = 0
-    found = shown(samples, zero_is="unlabelled", augmentation="light")
-    assert found.label_words == {0: "background", 1: "foreground", NOT_ANNOTATED: "not annotated"}
+    found = shown(samples, ignore_label=0, augmentation="light")
+    assert found.label_names == {0: "background", 1: "foreground", NOT_ANNOTATED: "not annotated"}
     by_name = {sample.name: sample for sample in samples}
     for patch in found.patches:
         box = tuple(slice(start, start + side) for start, side in zip(patch.start_zyx, (8, 12, 16), strict=True))
@@ -108,11 +108,11 @@ def test_what_is_not_annotated_is_told_apart(sample_of):
 
 def test_classes_and_objects_are_named(sample_of):
     samples = [sample_of(str(number), number) for number in (1, 2)]
-    classes = shown(samples, task="classes", class_names=("thin", "thick"))
-    assert classes.label_words == {0: "background", 1: "thin", 2: "thick", 255: "not annotated"}
+    classes = shown(samples, task="semantic", class_names=("thin", "thick"))
+    assert classes.label_names == {0: "background", 1: "thin", 2: "thick", 255: "not annotated"}
     assert {*np.unique([patch.labels for patch in classes.patches])} <= {0, 1, 2}
-    objects = shown(samples, task="objects")
-    assert objects.label_words[BOUNDARY] == "where two objects meet"
+    objects = shown(samples, task="instance")
+    assert objects.label_names[BOUNDARY] == "where two objects meet"
 
 
 def test_very_large_ones_are_fewer(samples, monkeypatch):

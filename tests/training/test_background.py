@@ -18,7 +18,7 @@ from napari_unet3d.training.events import Busy
 
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heartbeat, "_EVERY_SECONDS", 0.01)
+    monkeypatch.setattr(heartbeat, "_SECONDS_BETWEEN_EVENTS", 0.01)
 
 
 def result_of(events: Generator[Busy, None, Any]) -> Any:

@@ -249,7 +249,7 @@ def test_a_single_volume_validates_on_a_block_of_it(sample_of: Any, tmp_path: Pa
 def test_validation_comes_every_so_many_epochs_and_at_the_end(samples: list[Sample], tmp_path: Path) -> None:
     epochs = [
         event
-        for event in train(samples, tmp_path, config(epochs=5, evaluate_every=2))
+        for event in train(samples, tmp_path, config(epochs=5, validate_every=2))
         if isinstance(event, EpochFinished)
     ]
 
@@ -262,7 +262,7 @@ def test_validation_comes_every_so_many_epochs_and_at_the_end(samples: list[Samp
 def test_validation_loss_is_that_of_the_saved_model(samples: list[Sample], tmp_path: Path) -> None:
     from monai.losses import DiceCELoss
 
-    started, *events = train(samples, tmp_path, config(fit="crop", preset="small"))
+    started, *events = train(samples, tmp_path, config(resize_mode="crop", preset="small"))
     last = load_checkpoint(tmp_path / "last.safetensors")
     [sample] = [sample for sample in samples if sample.name in started.val_names]
 
@@ -299,7 +299,7 @@ def test_events_and_weights_are_the_same_when_steps_run_ahead(
 ) -> None:
     """On a GPU the next step is queued before the last one is heard of; one step of each epoch is left out."""
     mixed = [*samples, far_too_bright(samples[1])]
-    settings = config(val_fraction=0, normalisation="none", epochs=3, ema=0.9)
+    settings = config(val_fraction=0, normalisation="none", epochs=3, ema_decay=0.9)
 
     def told(folder: Path) -> list[str]:
         events = train(mixed, folder, settings)

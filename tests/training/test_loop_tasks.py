@@ -110,7 +110,7 @@ class TestSparseLabels:
         sparse = replace(full, labels=painted)
         settings = {"val_fraction": 0, "epochs": 12, "seed": 3}
 
-        list(train([sparse], tmp_path / "sparse", config(zero_is="unlabelled", **settings)))
+        list(train([sparse], tmp_path / "sparse", config(ignore_label=0, **settings)))
         list(train([full], tmp_path / "full", config(**settings)))
 
         def dice(run: str) -> float:
@@ -123,20 +123,20 @@ class TestSparseLabels:
         sample = sample_of("a", 1)
         only_background = replace(sample, labels=(sample.labels > 0).astype(np.uint8))
         with pytest.raises(UserError, match=r"there is no foreground to learn\. Paint some objects with 2"):
-            list(train([only_background], tmp_path, config(zero_is="unlabelled", val_fraction=0)))
+            list(train([only_background], tmp_path, config(ignore_label=0, val_fraction=0)))
 
     def test_validation_without_annotation_gives_no_numbers(self, samples: list[Sample], tmp_path: Path) -> None:
         labelled = [replace(sample, labels=sample.labels.astype(np.uint16) + 1) for sample in samples]
         unpainted = [labelled[0], *(replace(sample, labels=sample.labels * 0) for sample in labelled[1:])]
 
-        *_, epoch, finished = train(unpainted, tmp_path, config(epochs=2, seed=0, zero_is="unlabelled"))
+        *_, epoch, finished = train(unpainted, tmp_path, config(epochs=2, seed=0, ignore_label=0))
 
         assert epoch.val_loss is None
         assert np.isnan(epoch.val_dice)  # there is validation, and it tells nothing
         assert finished.best_epoch == 2
 
 
-@pytest.mark.parametrize("task", ["classes", "objects"])
+@pytest.mark.parametrize("task", ["semantic", "instance"])
 @pytest.mark.parametrize("patch", ["whole", (8, 8, 8)])
 def test_every_task_learns(samples: list[Sample], tmp_path: Path, task: str, patch: Any) -> None:
     # The boxes of one class are brighter than those of the other.

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_unet3d.configs import EvaluationConfig, Loss, Task, TrainingConfig, ZeroIs
+from napari_unet3d.configs import EvaluationConfig, Loss, Task, TrainingConfig
 from napari_unet3d.data.ground_truth import decode_labels
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.split import Block, Role
@@ -27,7 +27,7 @@ from napari_unet3d.training.planning import make_plan
 SHAPE = (16, 18, 20)
 MASK = np.zeros(SHAPE, bool)
 MASK[3:12, 2:13, 5:17] = True
-EVERY_TASK = [(task, zero_is) for task in Task for zero_is in ZeroIs]
+EVERY_TASK = [(task, ignore_label) for task in Task for ignore_label in (None, 0)]
 
 
 def labelled(name: str, seed: int = 1) -> Sample:
@@ -47,18 +47,18 @@ def otherwise_outside(sample: Sample) -> Sample:
     return replace(sample, labels=labels)
 
 
-def settings(task: Task, zero_is: ZeroIs, **others) -> TrainingConfig:
+def settings(task: Task, ignore_label: int | None, **others) -> TrainingConfig:
     given = {"patch": (8, 8, 8), "epochs": 1, "steps_per_epoch": 3, "device": "cpu", **others}
-    return TrainingConfig(task=task, zero_is=zero_is, **given)
+    return TrainingConfig(task=task, ignore_label=ignore_label, **given)
 
 
-@pytest.mark.parametrize(("task", "zero_is"), EVERY_TASK)
-def test_a_run_ends_with_the_same_bits(task, zero_is, tmp_path):
+@pytest.mark.parametrize(("task", "ignore_label"), EVERY_TASK)
+def test_a_run_ends_with_the_same_bits(task, ignore_label, tmp_path):
     ends = []
     for vary in (lambda sample: sample, otherwise_outside):
         volumes = [vary(labelled(name, seed)) for seed, name in enumerate("abc")]
         folder = tmp_path / str(len(ends))
-        list(train(volumes, folder, settings(task, zero_is, val_fraction=0.34)))
+        list(train(volumes, folder, settings(task, ignore_label, val_fraction=0.34)))
         model = load_checkpoint(folder)
         assert model.history[0].val_loss is not None
         ends.append((model.weights, model.history, model.plan))
@@ -68,18 +68,18 @@ def test_a_run_ends_with_the_same_bits(task, zero_is, tmp_path):
 
 
 @pytest.mark.parametrize("loss", list(Loss))
-@pytest.mark.parametrize(("task", "zero_is"), EVERY_TASK)
-def test_loss_and_gradient_are_blind_outside_of_the_mask(loss, task, zero_is):
+@pytest.mark.parametrize(("task", "ignore_label"), EVERY_TASK)
+def test_loss_and_gradient_are_blind_outside_of_the_mask(loss, task, ignore_label):
     classes = (LabelClass(value=2, name="a"), LabelClass(value=3, name="b")) if task is Task.SEMANTIC else ()
-    plan = Plan(task=task, strides=((2, 2, 2),), classes=classes, zero_is=zero_is, patch_zyx=SHAPE)
+    plan = Plan(task=task, strides=((2, 2, 2),), classes=classes, ignore_label=ignore_label, patch_zyx=SHAPE)
     results = []
     for sample in (labelled("a"), otherwise_outside(labelled("a"))):
-        truth = decode_labels(sample.labels, task, zero_is, sample.label_mask)
+        truth = decode_labels(sample.labels, task, ignore_label, sample.label_mask)
         targets = torch.from_numpy(make_targets(truth, plan, sample.voxel_size_um))[None]
         logits = torch.randn(
             1, plan.out_channels, *SHAPE, generator=torch.Generator().manual_seed(0), requires_grad=True
         )
-        value = make_loss(settings(task, zero_is, loss=loss), plan)(logits, targets)
+        value = make_loss(settings(task, ignore_label, loss=loss), plan)(logits, targets)
         value.backward()
         results.append((value.item(), logits.grad))
     assert results[0][0] == results[1][0] > 0
@@ -88,11 +88,11 @@ def test_loss_and_gradient_are_blind_outside_of_the_mask(loss, task, zero_is):
     assert results[0][1][:, :, torch.from_numpy(MASK)].any()
 
 
-@pytest.mark.parametrize(("task", "zero_is"), EVERY_TASK)
-def test_scores_and_difference_are_blind_outside_of_the_mask(task, zero_is):
+@pytest.mark.parametrize(("task", "ignore_label"), EVERY_TASK)
+def test_scores_and_difference_are_blind_outside_of_the_mask(task, ignore_label):
     prediction = np.random.default_rng(5).integers(0, 4, SHAPE).astype(np.uint8)
     sample = labelled("a")
-    truths = [decode_labels(each.labels, task, zero_is, MASK) for each in (sample, otherwise_outside(sample))]
+    truths = [decode_labels(each.labels, task, ignore_label, MASK) for each in (sample, otherwise_outside(sample))]
     rules = MetricOptions(task, {2: "a", 3: "b"})
     one, other = (score(prediction, truth, "a", sample.voxel_size_um, rules) for truth in truths)
     assert one.numbers() == other.numbers()
@@ -105,7 +105,7 @@ def test_scores_and_difference_are_blind_outside_of_the_mask(task, zero_is):
 def test_both_the_mask_and_label_0_can_say_that_nothing_is_annotated():
     labels = np.array([[[0, 1, 2, 3]]], np.uint8)
     mask = np.array([[[True, True, False, True]]])
-    truth = decode_labels(labels, Task.INSTANCE, ZeroIs.UNLABELLED, mask)
+    truth = decode_labels(labels, Task.INSTANCE, 0, mask)
     assert truth.labels.tolist() == [[[0, 0, 0, 3]]]
     assert truth.label_mask.tolist() == [[[False, True, False, True]]]
 
@@ -115,7 +115,7 @@ def test_patches_are_drawn_where_something_is_annotated():
     small = np.zeros(SHAPE, bool)
     small[12:15, 13:17, 14:19] = True
     sample = replace(volume, label_mask=small)
-    config = settings(Task.BINARY, ZeroIs.BACKGROUND, foreground_share=0.0, steps_per_epoch=30)
+    config = settings(Task.BINARY, None, foreground_fraction=0.0, steps_per_epoch=30)
     plan = Plan(task=Task.BINARY, strides=((2, 2, 2),), patch_zyx=(8, 8, 8), batch_size=2)
     batches = Batches([prepare_volume(sample, config, plan)], config, plan)
     assert all((targets[:, 0] != IGNORE_INDEX).flatten(1).any(1).all() for _, targets in batches.epoch(1))
@@ -125,7 +125,7 @@ def test_a_mask_keeps_its_place_in_blocks_and_at_another_voxel_size():
     sample = labelled("a")
     block = Block("a", Role.TRAINING, (2, 0, 4), (9, 18, 20)).cut(sample)
     np.testing.assert_array_equal(block.label_mask, MASK[2:9, :, 4:])
-    config = settings(Task.BINARY, ZeroIs.BACKGROUND, spacing=(1.0, 1.0, 1.0), patch=(8, 8, 8))
+    config = settings(Task.BINARY, None, spacing=(1.0, 1.0, 1.0), patch=(8, 8, 8))
     plan = Plan(task=Task.BINARY, strides=((2, 2, 2),), patch_zyx=(8, 8, 8), spacing_um=(1.0, 1.0, 1.0))
     ready = prepare_volume(sample, config, plan)
     assert ready.shape == (32, 18, 10)
@@ -137,14 +137,14 @@ def test_a_class_that_stands_only_outside_of_the_mask_is_none():
     sample = otherwise_outside(labelled("a"))
     from napari_unet3d.model.devices import choose_device
 
-    config = settings(Task.SEMANTIC, ZeroIs.BACKGROUND)
+    config = settings(Task.SEMANTIC, None)
     plan = make_plan([sample], [], config, choose_device(config.device, config.precision))
     assert [each.value for each in plan.classes] == [1, 2, 3]
 
 
 def test_the_test_set_is_judged_inside_of_the_mask(tmp_path):
     sample = labelled("a")
-    list(train([labelled(name) for name in "ab"], tmp_path, settings(Task.BINARY, ZeroIs.UNLABELLED)))
+    list(train([labelled(name) for name in "ab"], tmp_path, settings(Task.BINARY, 0)))
     ends = []
     for each in (sample, otherwise_outside(sample)):
         *_, finished = evaluate(tmp_path, [each], config=EvaluationConfig(device="cpu"))

@@ -95,7 +95,7 @@ class TestSpacing:
         volumes = [sample((9, 9, 9), (z, 1.0, 0.5)) for z in (1.0, 2.0, 5.0)]
 
         assert plan_of(*volumes).spacing_um is None
-        assert plan_of(*volumes, spacing="common").spacing_um == (2.0, 1.0, 0.5)
+        assert plan_of(*volumes, spacing="median").spacing_um == (2.0, 1.0, 0.5)
         assert plan_of(*volumes, spacing=(1, 2, 3)).spacing_um == (1.0, 2.0, 3.0)
 
     def test_the_patch_is_chosen_at_the_new_voxel_size(self) -> None:

@@ -93,8 +93,11 @@ def test_layers_are_examined_without_a_clock(samples: list[Sample]) -> None:
         ({"preset": "small", "patch": (8, 4, 8)}, "The patch has 4 voxels along y"),
         ({"preset": "large", "resize_mode": "crop"}, "(17, 18, 20) is too small to be cropped"),
         ({"preset": "large", "resize_mode": "crop", "patch": "whole"}, "(17, 18, 20) is too small to be cropped"),
-        ({"task": "classes", "class_names": ("cell",)}, "1 class names are given (cell), but the labels hold 2"),
-        ({"task": "classes", "class_weights": (1, 2)}, "2 class weights are given (1.0, 2.0), but there are 3 classes"),
+        ({"task": "semantic", "class_names": ("cell",)}, "1 class names are given (cell), but the labels hold 2"),
+        (
+            {"task": "semantic", "class_weights": (1, 2)},
+            "2 class weights are given (1.0, 2.0), but there are 3 classes",
+        ),
         ({"precision": "fp16"}, "CPU cannot train reliably in fp16"),
     ],
 )
@@ -183,7 +186,7 @@ def test_a_class_that_only_validates_is_mentioned() -> None:
     long.labels[:] = np.arange(18)[:, None] < 9
     (place,) = [b for b in split_samples([long], 0.2, 0, gap_zyx=(13, 19, 19)).blocks if b.role == "validation"]
     long.labels[place.start_zyx[0] : place.stop_zyx[0], 9:] = 2
-    found = messages(examined([long], task="classes", class_names=("a", "b")), WARNING)
+    found = messages(examined([long], task="semantic", class_names=("a", "b")), WARNING)
     assert any("Only validation volumes hold the label values 2" in message for message in found)
 
 

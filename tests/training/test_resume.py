@@ -72,7 +72,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "patches": {"patch": (8, 6, 10), "steps_per_epoch": 3, "dropout": 0.2, "augmentation": "moderate"},
     "averaged": {"patch": "whole", "ema_decay": 0.9, "lr_schedule": "one-cycle", "optimizer": "adamw"},
     "momentum": {"patch": "whole", "optimizer": "sgd", "momentum": 0.9, "lr_schedule": "poly"},
-    "objects": {"patch": (8, 6, 10), "steps_per_epoch": 2, "task": "objects", "optimizer": "rmsprop"},
+    "objects": {"patch": (8, 6, 10), "steps_per_epoch": 2, "task": "instance", "optimizer": "rmsprop"},
 }
 
 
@@ -98,7 +98,7 @@ def with_inverted_validation(samples: list[Sample], settings: TrainingConfig) ->
 
 
 def test_stalled_schedules_go_on_from_where_they_were(samples: list[Sample], tmp_path: Path) -> None:
-    settings = config(epochs=14, schedule="plateau", patch="whole")
+    settings = config(epochs=14, lr_schedule="plateau", patch="whole")
     samples = with_inverted_validation(samples, settings)
     list(train(samples, tmp_path / "whole", settings))
     leave_after(train(samples, tmp_path / "parts", settings), 8)
@@ -184,7 +184,7 @@ def test_a_single_volume_keeps_its_blocks(tmp_path: Path) -> None:
 
 
 def test_labels_with_new_classes_are_refused(samples: list[Sample], tmp_path: Path) -> None:
-    leave_after(train(samples, tmp_path, config(task="classes")), 1)
+    leave_after(train(samples, tmp_path, config(task="semantic")), 1)
     painted = samples[0].labels.copy()
     painted[:3] = 7
     with pytest.raises(UserError, match="the classes or the voxel sizes"):
@@ -247,7 +247,7 @@ class TestStartingFromAModel:
 
     def test_the_average_starts_from_the_model_too(self, samples: list[Sample], tmp_path: Path) -> None:
         list(train(samples, tmp_path / "first", config(epochs=1)))
-        given = config(epochs=1, learning_rate=1e-8, ema=0.99)
+        given = config(epochs=1, learning_rate=1e-8, ema_decay=0.99)
         list(train(samples, tmp_path / "second", given, start_from=load_checkpoint(tmp_path / "first")))
         before, after = load_checkpoint(tmp_path / "first"), load_checkpoint(tmp_path / "second")
         for name, tensor in before.weights.items():
@@ -255,11 +255,11 @@ class TestStartingFromAModel:
 
     def test_the_last_layers_for_other_classes_begin_anew(self, samples: list[Sample], tmp_path: Path) -> None:
         list(train(samples, tmp_path / "first", config(epochs=1)))
-        given = config(epochs=1, learning_rate=1e-8, task="classes")
+        given = config(epochs=1, learning_rate=1e-8, task="semantic")
 
         events = list(train(samples, tmp_path / "second", given, start_from=tmp_path / "first"))
 
-        assert any(isinstance(event, Notice) and "its last layers are initialised anew" in event.message for event in events)
+        assert any(isinstance(event, Notice) and "last layers are initialised" in event.message for event in events)
         before, after = load_checkpoint(tmp_path / "first").weights, load_checkpoint(tmp_path / "second").weights
         same = {name for name in before if torch.allclose(before[name], after[name], atol=1e-6)} if before else set()
         assert {name for name in before if not name.startswith("model.2.")} <= same
@@ -312,7 +312,7 @@ class TestEnds:
         assert len(rows(tmp_path)) == 4
 
     def test_a_run_without_time_keeps_a_validated_model(self, samples: list[Sample], tmp_path: Path) -> None:
-        *_, finished = train(samples, tmp_path, config(epochs=1000, max_minutes=1e-5, evaluate_every=7))
+        *_, finished = train(samples, tmp_path, config(epochs=1000, max_minutes=1e-5, validate_every=7))
 
         assert isinstance(finished, TrainingFinished)
         assert finished.reason is EndReason.TIME

@@ -1,4 +1,4 @@
-"""The entry of the command: parse, run, and turn every expected error into one line and an exit code."""
+"""The entry point of the command: parse, run, and turn every expected error into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ FAILED, MISUSED, INTERRUPTED, TERMINATED = 1, 2, 130, 143
 app = App(
     name="napari-unet3d",
     version=__version__,
-    help="Generate 3D volumes, train a 3D U-Net, predict, and evaluate: the engine of the napari plugin.",
-    # an empty list of planes, objects or sizes makes no sense, so there is no --empty-… option
+    help="Generate 3D volumes, train a 3D U-Net, predict and evaluate, as the napari plugin does.",
+    # an empty list of planes, objects or sizes is meaningless, so there is no --empty-… option
     default_parameter=Parameter(negative_iterable=(), consume_multiple=True),
     result_action="return_value",
-    suppress_keyboard_interrupt=False,  # main answers it itself
+    suppress_keyboard_interrupt=False,  # main handles it
 )
 for command in (
     commands.generate,
@@ -50,12 +50,12 @@ def main(tokens: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     tokens : sequence of str, optional
-        The words after ``napari-unet3d``; without them those of the process.
+        The arguments after ``napari-unet3d``; by default those of the process.
 
     Returns
     -------
     int
-        0 when all went well, 1 for a problem with the input, 2 for a wrong option, 130 or 143 when stopped.
+        0 for success, 1 for a problem with the input, 2 for a wrong option, 130 or 143 when stopped.
     """
     try:
         with _terminated_like_interrupted():
@@ -69,7 +69,7 @@ def main(tokens: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as stop:
         return _fail(str(stop) or "Stopped.", INTERRUPTED)
     except BrokenPipeError:
-        # The reader of our output has gone, such as `head`; Python would complain once more when it closes stdout.
+        # The reader of our output, such as `head`, has ended; without this, Python prints an error on closing stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     return result if isinstance(result, int) else 0
@@ -83,7 +83,7 @@ def _fail(message: str, code: int) -> int:
 @contextmanager
 def _terminated_like_interrupted() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may say what a signal does
+        yield  # only the main thread may set signal handlers
         return
 
     def terminate(number: int, frame: FrameType | None) -> None:

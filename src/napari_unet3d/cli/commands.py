@@ -1,10 +1,10 @@
-"""One function per subcommand: read the arguments, hand them to the engine, show its events."""
+"""One function per subcommand: parse its arguments, call the engine and print its events."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -17,11 +17,11 @@ from napari_unet3d.configs import EvaluationConfig, PredictionConfig, SyntheticC
 from napari_unet3d.errors import UserError
 
 if TYPE_CHECKING:
-    from napari_unet3d.training.event_json import RunEvent
+    from napari_unet3d.training.events import PreflightEvent, TrainEvent
 
-# The engine is imported inside the functions, so that help and wrong options answer without loading torch.
+# The engine is imported inside the functions, so that help and error messages do not wait for torch.
 
-FLAT = Parameter(name="*")  # each field of the settings becomes an option of its own
+FLAT = Parameter(name="*")  # each setting becomes an option of its own
 SYNTHETIC, TRAINING, PREDICTION, EVALUATION = (
     SyntheticConfig(),
     TrainingConfig(),
@@ -47,17 +47,17 @@ def generate(  # noqa: PLR0913 - one argument per option
     Parameters
     ----------
     dataset : Path
-        Folder that gets train and test, each with images and labels.
+        Folder to create, with train and test, each with images and labels.
     train, test : int
-        How many volumes to make for training and for the test.
+        Number of training and of test volumes.
     objects_from : tuple of Path
-        Volume files to place instead of generated objects: one object each, above 0 where it is.
+        Volume files to place instead of generated objects; each holds one object, whose voxels are above 0.
     positions : Path
-        CSV file with one centre z,y,x in voxels per line, instead of drawn positions.
+        CSV file with one centre z,y,x in voxels per line, instead of random positions.
     overwrite : bool
         Replace volumes of the same name.
     config : Path
-        JSON or TOML file that stands in for options; options win.
+        JSON or TOML file with settings; options override it.
     """
     from napari_unet3d.data.synthetic.dataset import generate as write_dataset
     from napari_unet3d.data.volumes import read_volume
@@ -72,7 +72,7 @@ def generate(  # noqa: PLR0913 - one argument per option
         overwrite=overwrite,
     )
     written = follow.follow_generate(events)
-    print_result(f"{written.folder}: {written.n_train} volumes to train, {written.n_test} to test")
+    print_result(f"{written.folder}: {written.n_train} training volumes, {written.n_test} test volumes")
 
 
 def train(  # noqa: PLR0913 - one argument per option
@@ -91,63 +91,57 @@ def train(  # noqa: PLR0913 - one argument per option
 ) -> int:
     """Train a 3D U-Net on the training volumes of a dataset.
 
-    What makes training impossible is said before it starts, and so is what deserves a look.
+    Data and settings are checked first: errors prevent the training, warnings are printed.
 
     Parameters
     ----------
     dataset : Path
         Folder with train/images and train/labels.
     run : Path
-        Folder for the model, its settings and its history; it is made.
+        Folder for the model, its settings and its history; it is created.
     resume : bool
-        Go on with the run in the folder where it was left, with its settings; only epochs, max-minutes, patience
-        and watch may be given anew. Where no run was left, it begins.
+        Continue an interrupted run in the run folder with its own settings; only epochs, max-minutes, patience and
+        save-snapshots may be changed. If there is nothing to resume, a new run starts.
     start_from : Path
-        Model (run folder, model file or .pth of qim3d) whose weights the run begins with.
+        Model (run folder, model file or .pth of qim3d) to start from.
     check : bool
-        Only say what is found in data and settings, with memory and time; the exit code is 1 if training is impossible.
+        Only check data and settings, with memory and time of a step; the exit code is 1 if training is impossible.
     summary : bool
         Print every layer of the network before training.
     json_lines : bool
-        For programs that follow the run: write every event to stdout as a line of JSON, and heed the words stop, pause
-        and resume, a line each, on stdin. The end of stdin means stop, too.
+        For programs that follow the run: write each event to stdout as a line of JSON, and read the commands stop,
+        pause and resume, one per line, from stdin. The end of stdin means stop, too.
     overwrite : bool
-        Replace a run that lies in the folder already.
+        Replace a run that is in the run folder.
     config : Path
-        JSON or TOML file that stands in for options, such as the config.json of another run; options win.
+        JSON or TOML file with settings, such as the config.json of another run; options override it.
     """
-    begins: dict[str, Any] = {"overwrite": overwrite, "resume": resume, "start_from": start_from}
-    if json_lines:
-        if check or summary:
-            raise UserError("--json-lines goes with neither --check nor --summary. Leave these out.")
-        train_in_lines(lambda: _checked_run(dataset, run, merge(settings, config), begins))
-        return 0
-    from napari_unet3d.data.dataset import Subset, list_pairs, read_pair
-    from napari_unet3d.training.loop import train as training
-    from napari_unet3d.training.preflight import preflight
-    from napari_unet3d.training.resume import resolve_start
-
+    if json_lines and (check or summary):
+        raise UserError("--json-lines cannot be combined with --check or --summary. Leave these out.")
     chosen = merge(settings, config)
-    settled = resolve_start(run, chosen, resume=resume, start_from=start_from).config
-    examined = follow.follow_preflight(preflight(dataset, settled, run, timed=check))
     if check:
-        print_result(follow.print_issues(examined))
-        return 0 if examined.can_train else 1
-    said = follow.print_warnings(examined)
-    pairs = list_pairs(dataset, Subset.TRAIN)
-    finished = follow.follow_train(
-        training(dataset, run, chosen, **begins),
-        follow.describer(settled, read_pair(pairs[0]).shape if pairs else None, layers=summary),
-        said=said,
-    )
-    follow.print_end(finished)
+        return _check(dataset, run, chosen, resume=resume, start_from=start_from)
+
+    def events() -> Iterator[PreflightEvent | TrainEvent]:
+        from napari_unet3d.training.preflight import check_then_train
+
+        return check_then_train(dataset, run, chosen, overwrite=overwrite, resume=resume, start_from=start_from)
+
+    if json_lines:
+        train_in_lines(events)
+    else:
+        follow.print_end(follow.follow_check_then_train(events(), follow.describer(layers=summary)))
     return 0
 
 
-def _checked_run(dataset: Path, run: Path, chosen: TrainingConfig, begins: dict[str, Any]) -> Iterator[RunEvent]:
-    from napari_unet3d.training.preflight import check_then_train
+def _check(dataset: Path, run: Path, config: TrainingConfig, *, resume: bool, start_from: Path | None) -> int:
+    from napari_unet3d.training.preflight import preflight
+    from napari_unet3d.training.resume import resolve_start
 
-    return check_then_train(dataset, run, chosen, **begins)
+    config = resolve_start(run, config, resume=resume, start_from=start_from).config
+    result = follow.follow_preflight(preflight(dataset, config, run))
+    print_result(follow.format_issues(result))
+    return 0 if result.can_train else 1
 
 
 def predict(
@@ -159,9 +153,9 @@ def predict(
     config: Path | None = None,
     settings: Annotated[PredictionConfig, FLAT] = PREDICTION,
 ) -> None:
-    """Apply a trained model to volumes; writes NAME_labels in the format and with the voxel size of each.
+    """Apply a trained model to volumes; write NAME_labels in the format and with the voxel size of each.
 
-    With --uncertainty NAME_uncertainty is written too.
+    With --uncertainty, write NAME_uncertainty too.
 
     Parameters
     ----------
@@ -174,10 +168,10 @@ def predict(
     probability : bool
         Write NAME_probability too.
     config : Path
-        JSON or TOML file that stands in for options; options win.
+        JSON or TOML file with settings; options override it.
     """
     if not images:
-        raise UserError("No image is given; name one volume or more after the run folder.")
+        raise UserError("No image was given. Name at least one volume after the run folder.")
     for file in follow.follow_predict(run, images, out, merge(settings, config), probability=probability):
         print_result(str(file))
 
@@ -200,9 +194,10 @@ def evaluate(
     dataset : Path
         Folder with test/images and test/labels.
     out : Path
-        Folder for predictions, differences, figures, metrics (JSON and CSV), and all errors with pictures of the worst.
+        Folder for predictions, differences, figures, metrics (JSON and CSV), and a list of all errors with pictures of
+        the worst.
     config : Path
-        JSON or TOML file that stands in for options; options win.
+        JSON or TOML file with settings; options override it.
     """
     from napari_unet3d.inference.evaluate import evaluate as evaluation
 
@@ -219,27 +214,27 @@ def report(
     evaluation: Path | None = None,
     dataset: Path | None = None,
 ) -> None:
-    """Write one page about a run: settings, curves, metrics, slices and the worst errors, all in one HTML file.
+    """Write a report about a run: settings, curves, metrics, slices and the worst errors, all in one HTML file.
 
-    Without an evaluation and a dataset it holds what the run folder tells.
+    Without an evaluation or a dataset, it covers the run folder only.
 
     Parameters
     ----------
     run : Path
         Run folder.
     out : Path
-        The page, such as report.html.
+        The file to write, such as report.html.
     evaluation : Path
-        Folder that evaluate wrote; together with a dataset, the folder for the new evaluation.
+        Folder that evaluate has written; with a dataset, the folder for a new evaluation.
     dataset : Path
-        Folder with test/images and test/labels, to evaluate the model on first, with the default settings; the results
-        stay in evaluation in the run folder.
+        Folder with test/images and test/labels, on which to evaluate the model first, with default settings; results
+        go to the folder evaluation in the run folder.
     """
     from napari_unet3d.evaluation.reports.report import EVALUATION_FOLDER, check_page_name, write_report
     from napari_unet3d.runs.run_files import read_run_files
 
     check_page_name(out)
-    read_run_files(run)  # what is no run is said before minutes of evaluation
+    read_run_files(run)  # a folder without a run is refused before minutes of evaluation
     if dataset is not None:
         from napari_unet3d.inference.evaluate import evaluate as evaluation_of
 
@@ -259,33 +254,33 @@ def demo(
 ) -> None:
     """Run the whole tutorial: generate, train, evaluate, and show the result in napari.
 
-    Without a display the viewer runs under a virtual one, saves a screenshot and ends.
+    Without a display, the viewer runs on a virtual one, saves a screenshot and ends.
 
     Parameters
     ----------
     folder : Path
-        Where the dataset, the run, the predictions and the pictures are written.
+        Folder for the dataset, the run, the predictions and the figures.
     viewer : bool
         Show the result in napari.
     screenshot : Path
-        Save a picture of the viewer there and end, instead of waiting for it to be closed.
+        File for a picture of the viewer, which then ends instead of waiting to be closed.
     overwrite : bool
         Replace an earlier demo in the folder.
     """
     from napari_unet3d import demo as tutorial
 
-    place = tutorial.Demo(folder)
+    steps = tutorial.Demo(folder)
     if not overwrite:
-        place.check_new()
+        steps.check_new()
     if viewer:
         tutorial.check_display()  # before minutes of training
-    follow.follow_demo(place)
-    if viewer and (picture := tutorial.show(place, screenshot)):
+    follow.follow_demo(steps)
+    if viewer and (picture := tutorial.show(steps, screenshot)):
         print_result(str(picture))
 
 
 def doctor() -> int:
-    """Print versions, device, cuDNN, Qt and OpenGL, and what is wrong with them."""
+    """Print versions, device, cuDNN, Qt and OpenGL, and any problems with them."""
     from napari_unet3d.doctor import run_checks
 
     report = run_checks()

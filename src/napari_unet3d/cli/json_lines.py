@@ -1,4 +1,4 @@
-"""A training that another program follows: its events as lines on stdout, and orders as words on stdin."""
+"""A training controlled by another program: events as JSON lines on stdout, commands as words on stdin."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ _STDIN, _STDOUT, _STDERR = 0, 1, 2
 
 
 def train_in_lines(events: Callable[[], Iterator[RunEvent]]) -> None:
-    """Write the events of a run as lines, and obey the words stop, pause and resume.
+    """Write the events of a run as lines of JSON, and follow the commands stop, pause and resume.
 
-    The end of the input means stop, so that no run goes on when the program that started it is gone.
+    The end of stdin means stop, so that no run continues after the program that started it has ended.
 
     Parameters
     ----------
     events : callable
-        Gives the run. It works in a thread of its own, so that a signal is answered at once, and so that it leaves a
-        core to the program that follows, as a run in a viewer does.
+        Returns the events of a run. The run is in a thread of its own, so that signals are handled at once, and so that
+        it leaves one core to the controlling program, as a run in a viewer does.
 
     Raises
     ------
     UserError
-        What the run raised; it was written as a line, too.
+        If the run failed; the message was also written as a line.
     KeyboardInterrupt
-        When the run was stopped.
+        If the run was stopped.
     """
-    orders = _CommandReader()
-    threading.Thread(target=orders.listen, daemon=True).start()
+    commands = _CommandReader()
+    threading.Thread(target=commands.listen, daemon=True).start()
     with _stdout_for_lines() as lines:
-        run = _Run(events, orders, lines)
+        run = _Run(events, commands, lines)
         run.start()
         try:
             run.wait()
         except KeyboardInterrupt:
-            orders.handle("stop")
+            commands.handle("stop")
             run.wait()
             raise
     if run.error is not None:
@@ -53,36 +53,36 @@ def train_in_lines(events: Callable[[], Iterator[RunEvent]]) -> None:
 
 
 class _CommandReader:
-    """What the words on stdin ask for."""
+    """Reads the commands stop, pause and resume from stdin."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._is_stopped = self._is_paused = False
 
     def listen(self) -> None:
-        """Obey the words of stdin to its end."""
-        left = b""
-        # Not through sys.stdin: a thread that waits in its buffer would end the process with an error message.
-        while part := _read_stdin():
-            *lines, left = (left + part).split(b"\n")
+        """Follow the commands until the end of stdin."""
+        rest = b""
+        # Not sys.stdin: if a thread waits for its buffer, the process ends with an error message.
+        while data := _read_stdin():
+            *lines, rest = (rest + data).split(b"\n")
             for line in lines:
                 self.handle(line.decode("utf-8", errors="replace").strip())
         self.handle("stop")
 
-    def handle(self, word: str) -> None:
-        """Take one order."""
+    def handle(self, command: str) -> None:
+        """Follow one command."""
         with self._changed:
-            match word:
+            match command:
                 case "stop":
                     self._is_stopped = True
                 case "pause" | "resume":
-                    self._is_paused = word == "pause"
+                    self._is_paused = command == "pause"
                 case _:
-                    print_status(f"The word {word[:40]!r} is no order; write stop, pause or resume.")
+                    print_status(f"Unknown command {command[:40]!r}. Write stop, pause or resume.")
             self._changed.notify_all()
 
     def wait_if_paused(self) -> bool:
-        """Wait while the run is paused, and say whether it is to go on."""
+        """Wait while the run is paused; return whether it is to continue."""
         with self._changed:
             self._changed.wait_for(lambda: self._is_stopped or not self._is_paused)
             return not self._is_stopped
@@ -96,37 +96,37 @@ def _read_stdin() -> bytes:
 
 
 class _Run(threading.Thread):
-    """Goes through the events of a run until it ends or is to stop."""
+    """A thread that writes the events of a run until it ends or is stopped."""
 
-    def __init__(self, events: Callable[[], Iterator[RunEvent]], orders: _CommandReader, lines: TextIO) -> None:
+    def __init__(self, events: Callable[[], Iterator[RunEvent]], commands: _CommandReader, lines: TextIO) -> None:
         super().__init__(name="training", daemon=True)
-        self._events, self._orders, self._lines = events, orders, lines
+        self._events, self._commands, self._lines = events, commands, lines
         self.error: BaseException | None = None
         self.is_finished = False
         self._has_ended = threading.Event()
 
     def run(self) -> None:
-        """Do the work of the thread."""
+        """Train; called by `start`."""
         try:
             with closing(as_generator(self._events())) as running:
-                self.is_finished = all(self._tell(event) for event in running)
+                self.is_finished = all(self._write(event) for event in running)
         except UserError as error:
             self.error = error
-            self._tell(RunFailed(str(error)))
+            self._write(RunFailed(str(error)))
         except BaseException as error:  # noqa: BLE001 - the main thread raises it
             self.error = error
         finally:
             self._has_ended.set()
 
-    def _tell(self, event: RunEvent) -> bool:
+    def _write(self, event: RunEvent) -> bool:
         self._lines.write(f"{dump(event)}\n")
         self._lines.flush()
-        return self._orders.wait_if_paused()
+        return self._commands.wait_if_paused()
 
     def wait(self) -> None:
-        """Wait for the end; a signal is answered meanwhile, on Windows within a second."""
-        # Not by `join`: interrupted by a signal, it takes the thread for ended (Python 3.11), and an interpreter that
-        # ends while a thread is at work in torch aborts.
+        """Wait for the end; signals are handled meanwhile, on Windows within a second."""
+        # Not `join` alone: interrupted by a signal, it treats the thread as ended (Python 3.11), and an interpreter
+        # that exits while a thread is computing in torch aborts.
         while not self._has_ended.wait(1):
             pass
         self.join()
@@ -134,7 +134,7 @@ class _Run(threading.Thread):
 
 @contextmanager
 def _stdout_for_lines() -> Iterator[TextIO]:
-    """Keep stdout for the lines; what others print there goes to stderr."""
+    """Reserve stdout for the lines; what other code prints to it goes to stderr."""
     sys.stdout.flush()
     kept = os.dup(_STDOUT)
     os.dup2(_STDERR, _STDOUT)

@@ -1,4 +1,4 @@
-"""What a person at a terminal, or a log file, sees of a generator of events."""
+"""Output of the command: results on stdout, messages and progress bars on stderr."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from tqdm import tqdm
 
 
 def print_result(text: str) -> None:
-    """Write a result to stdout, where another program may read it."""
+    """Print a result to stdout, where another program may read it."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
 
 def print_status(text: str) -> None:
-    """Write a message to stderr, above a progress bar if there is one."""
+    """Print a message to stderr, above a progress bar if there is one."""
     tqdm.write(text, file=sys.stderr)
     sys.stderr.flush()
 
 
 def is_terminal() -> bool:
-    """Whether a person watches stderr, so that bars make sense."""
+    """Return whether stderr is a terminal, which can show progress bars."""
     return sys.stderr.isatty()
 
 
 class Bar:
-    """A progress bar on stderr if that is a terminal, otherwise nothing.
+    """A progress bar on stderr, if that is a terminal.
 
     Parameters
     ----------
     unit : str
         What is counted, such as ``"epoch"``.
     total : int, optional
-        How many there are, when that is known from the start.
+        Number of units, if it is known from the start.
     """
 
     def __init__(self, unit: str, total: int | None = None) -> None:
@@ -48,11 +48,11 @@ class Bar:
     ) -> None:
         self._bar.close()
 
-    def show(self, done: float, total: int | None = None, words: str = "") -> None:
-        """Move to `done` of `total`; `words` stand behind the bar."""
+    def show(self, done: float, total: int | None = None, text: str = "") -> None:
+        """Move to `done` of `total`, with a text behind the bar."""
         if total is not None:
             self._bar.total = total
-        if words:
-            self._bar.set_postfix_str(words, refresh=False)
+        if text:
+            self._bar.set_postfix_str(text, refresh=False)
         self._bar.n = done
         self._bar.refresh()

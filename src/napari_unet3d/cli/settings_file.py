@@ -1,4 +1,4 @@
-"""Files that stand in for options: settings in JSON or TOML, and positions in CSV."""
+"""Files with option values: settings in JSON or TOML, and positions in CSV."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ Position = tuple[int, int, int]
 
 
 def merge(given: S, file: Path | None) -> S:
-    """Join the settings of a file with those of the command line, which win.
+    """Merge the settings of a file with those of the command line, which have priority.
 
     Parameters
     ----------
-    given : Settings
-        What the options made; only the fields that were really written count.
+    given : Config
+        The settings from the options; only those that were given explicitly count.
     file : Path or None
-        A JSON or TOML file with names of settings, such as the ``config.json`` of a run folder.
+        A JSON or TOML file with settings by name, such as the ``config.json`` of a run folder.
 
     Raises
     ------
     UserError
-        When the file cannot be read, or holds a name or a value that these settings do not know.
+        If the file cannot be read, or has an unknown name or an invalid value.
     """
     if file is None:
         return given
@@ -38,12 +38,12 @@ def merge(given: S, file: Path | None) -> S:
 
 
 def read_positions(file: Path) -> list[Position]:
-    """Read one position per line, ``z,y,x`` in voxels; a first line of words is taken as a heading.
+    """Read one position per line, ``z,y,x`` in voxels; a header line is skipped.
 
     Raises
     ------
     UserError
-        When the file cannot be read or a line is not three whole numbers.
+        If the file cannot be read, or a line is not three whole numbers.
     """
     with explain_os_errors(file, "read"):
         content = file.read_bytes()

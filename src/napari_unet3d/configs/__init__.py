@@ -36,7 +36,6 @@ from napari_unet3d.configs.training_enums import (
     ResizeMode,
     SpacingMode,
     Task,
-    ZeroIs,
 )
 
 __all__ = [
@@ -74,6 +73,5 @@ __all__ = [
     "Task",
     "TrainingConfig",
     "UneditedRegions",
-    "ZeroIs",
     "setting",
 ]

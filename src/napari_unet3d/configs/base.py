@@ -39,7 +39,7 @@ def setting(  # noqa: PLR0913 - one argument per column of a form's row
         The value without the user's doing.
     description : str
         One or two sentences in the words of the field, with the unit.
-    low, high : float, optional
+    minimum, maximum : float, optional
         Smallest and largest allowed value; for a tuple they hold for each element.
     step : float, optional
         The smallest difference that matters; it sets the decimals of the form's box.
@@ -47,23 +47,23 @@ def setting(  # noqa: PLR0913 - one argument per column of a form's row
         The words beside the box; without it the field's name with spaces.
     group : str, optional
         The heading of the folded part of the form; without it the field is always in view.
-    zero : str, optional
+    zero_text : str, optional
         What the form's box shows for 0 when that stands for something else, such as ``auto`` or ``off``.
-    first : float, optional
+    initial : float, optional
         Where a word may be replaced by three numbers: what these are in the form when they are chosen.
     visible_if : mapping of str to tuple of str, optional
         Other settings and those of their choices with which this one has a meaning, such as
-        ``{"task": ("classes",)}``; `NUMBERS` stands for any number. The description says it, forms hide the row.
+        ``{"task": ("semantic",)}``; `NUMBERS` stands for any number. The description says it, forms hide the row.
     """
     extra: dict[str, Any] = {
-        "low": minimum,
-        "high": maximum,
+        "minimum": minimum,
+        "maximum": maximum,
         "step": step,
         "label": label,
         "group": group,
-        "zero": zero_text,
+        "zero_text": zero_text,
     }
-    extra["first"] = initial
+    extra["initial"] = initial
     if visible_if:
         extra["visible_if"] = {name: list(choices) for name, choices in visible_if.items()}
         conditions = (f"{name.replace('_', ' ')} {' or '.join(choices)}" for name, choices in visible_if.items())
@@ -131,9 +131,9 @@ class Config(BaseModel):
                 continue
             value = getattr(self, name)
             for element in value if isinstance(value, tuple) else (value,):
-                if isinstance(element, str):  # a word among numbers, such as auto
+                if element is None or isinstance(element, str):  # such as auto among numbers
                     continue
-                _check_between(name, element, extra.get("low"), extra.get("high"))
+                _check_between(name, element, extra.get("minimum"), extra.get("maximum"))
         return self
 
 

@@ -8,8 +8,8 @@ from napari_unet3d.configs.base import ChoiceEnum, Config, setting
 class UneditedRegions(ChoiceEnum):
     """What the prediction counts as away from the corrected places."""
 
-    IGNORE = "not-annotated"
-    ACCEPT = "accepted"
+    IGNORE = "ignore"
+    ACCEPT = "accept"
 
 
 class CorrectionConfig(Config):

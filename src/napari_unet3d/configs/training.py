@@ -23,7 +23,6 @@ from napari_unet3d.configs.training_enums import (
     ResizeMode,
     SpacingMode,
     Task,
-    ZeroIs,
 )
 
 
@@ -60,7 +59,7 @@ NETWORK_SETTINGS = ("architecture", "preset", "kernel_size", "up_kernel_size", "
 _LABELS, _NETWORK, _LOADING = "Labels and classes", "Network", "Patches and data loading"
 _OPTIMISATION, _LENGTH, _HARDWARE = "Optimisation", "Length of the run", "Hardware"
 _FOR_UNET = {"architecture": ("unet",)}
-_FOR_CLASSES = {"task": ("classes",)}
+_FOR_CLASSES = {"task": ("semantic",)}
 _FOR_PATCHES, _FOR_WHOLE = {"patch": ("auto", NUMBERS)}, {"patch": ("auto", "whole")}  # auto may choose either
 
 
@@ -71,11 +70,13 @@ class TrainingConfig(Config):
         Task.BINARY,
         "What to learn: all that is labelled as one foreground, a class per label value, or single objects by ids.",
     )
-    zero_is: ZeroIs = setting(
-        ZeroIs.BACKGROUND,
-        "What voxels with label 0 are. When they are not annotated, 1 is background, the values above it are "
-        "foreground, classes or objects, and a few painted slices are enough.",
-        label="label 0 is",
+    ignore_label: int | None = setting(
+        None,
+        "Label value of voxels that are not annotated; they are neither learned nor scored. None when all voxels are "
+        "annotated. With 0, background is 1 and labels begin at 2, so a few painted slices are enough; with any other "
+        "value, such as 255 or -1, background is 0.",
+        minimum=-32_768,
+        maximum=65_535,
     )
     preset: Preset = setting(
         Preset.XXSMALL, "Size of the network: larger ones have a larger receptive field, learn more and take longer."
@@ -121,12 +122,12 @@ class TrainingConfig(Config):
     class_weighting: ClassWeighting = setting(
         ClassWeighting.NONE,
         "Class weights in the loss: all the same (none), or the rarer a class, the more it counts (auto).",
-        label="class balance",
+        label="class weighting",
         group=_LABELS,
     )
     class_weights: Annotated[tuple[float, ...], BeforeValidator(_listed)] = setting(
         (),
-        "Class weights in the loss by hand, background first; they replace the class balance.",
+        "Class weights in the loss by hand, background first; they replace the class weighting.",
         minimum=0,
         maximum=1000,
         group=_LABELS,
@@ -177,7 +178,7 @@ class TrainingConfig(Config):
     )
     spacing: Spacing = setting(
         (SpacingMode.ORIGINAL,),
-        "Voxel size that the network works at: each volume's own, the median of the training volumes (common), or one "
+        "Voxel size that the network works at: each volume's own (original), the median of the training volumes (median), or one "
         "in µm along z, y and x. Predictions come back on the grid of their image.",
         minimum=0.001,
         maximum=10_000,
@@ -273,7 +274,7 @@ class TrainingConfig(Config):
         True,
         "Keep what the network predicts for the validation volumes after each evaluation, and the model of the epoch, "
         "to watch how it learns and to go back to any epoch; takes up to 1 GiB in the run folder.",
-        label="keep to watch",
+        label="save snapshots",
         group=_LENGTH,
     )
     patience: int = setting(
@@ -309,14 +310,14 @@ class TrainingConfig(Config):
 
     @property
     def spacing_um(self) -> tuple[float, float, float] | None:
-        """The voxel size (z, y, x) in µm that is asked for; None for own and common."""
+        """The voxel size (z, y, x) in µm that is asked for; None for original and median."""
         return None if isinstance(self.spacing[0], str) else self.spacing  # type: ignore[return-value]
 
     @model_validator(mode="after")
     def _check_belong_together(self) -> Self:
         if (self.class_names or self.class_weights) and self.task is not Task.SEMANTIC:
             name = "class_names" if self.class_names else "class_weights"
-            raise ValueError(f"The setting '{name}' belongs to the task classes; choose that task or leave it empty")
+            raise ValueError(f"The setting '{name}' belongs to the task semantic; choose that task or leave it empty")
         for name in NETWORK_SETTINGS:
             is_default = getattr(self, name) == type(self).model_fields[name].default
             if not is_default and not self.is_relevant(name, {"architecture": self.architecture}):

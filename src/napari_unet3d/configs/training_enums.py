@@ -62,31 +62,15 @@ class Preset(ChoiceEnum):
 class Task(ChoiceEnum):
     """What the network learns: one foreground, a class per label value, or single objects with an id each."""
 
-    BINARY = "foreground"
-    SEMANTIC = "classes"
-    INSTANCE = "objects"
+    BINARY = "binary"
+    SEMANTIC = "semantic"
+    INSTANCE = "instance"
 
     @property
     def label(self) -> str:
         """The words for a menu."""
-        spellings = {"foreground": "Foreground", "classes": "Classes", "objects": "Single objects"}
+        spellings = {"binary": "One foreground", "semantic": "Classes", "instance": "Single objects"}
         return spellings[self.value]
-
-
-class ZeroIs(ChoiceEnum):
-    """What voxels with label 0 are.
-
-    Background, or not annotated: then 1 is background and the values above it are foreground, classes or objects,
-    and nothing is learnt or judged where the label is 0.
-    """
-
-    BACKGROUND = "background"
-    UNLABELLED = "unlabelled"
-
-    @property
-    def label(self) -> str:
-        """The words for a menu."""
-        return "background" if self is ZeroIs.BACKGROUND else "not annotated"
 
 
 class PatchMode(ChoiceEnum):
@@ -99,8 +83,8 @@ class PatchMode(ChoiceEnum):
 class SpacingMode(ChoiceEnum):
     """Volumes keep their own voxel size, or are all brought to the median one of the training volumes."""
 
-    ORIGINAL = "own"
-    MEDIAN = "common"
+    ORIGINAL = "original"
+    MEDIAN = "median"
 
 
 class ClassWeighting(ChoiceEnum):

@@ -168,18 +168,26 @@ def _check_pair(pair: Pair) -> tuple[list[Issue], list[_Facts]]:
     if is_constant:
         findings.append(Issue.warning(f"{image_words} has one grey value everywhere; export it again."))
     known = labels.array if mask is None else labels.array[mask]
-    if not known.any() and not is_corrected:
+    if (lowest := int(known.min(initial=0))) < 0:
+        findings.append(
+            Issue.warning(
+                f"{label_words} goes down to {lowest}; set the ignore label to {lowest} if it marks voxels that are not "
+                "annotated, or number the labels from 0."
+            )
+        )
+    has_foreground = bool((known > 0).any())
+    if not has_foreground and not is_corrected:
         findings.append(Issue.warning(f"{label_words} has no foreground; label an object in it or remove the pair."))
     elif known.all() and not is_corrected:
         findings.append(
             Issue.warning(
                 f"{label_words} has no background; 0 must stand for what is no object, "
-                f"unless 1 does and 0 is not annotated."
+                "unless the ignore label is 0 and 1 is background."
             )
         )
     findings += _check_same_grid(image_words, voxel_size, place, label_words, labels)
     voxel_size = voxel_size or labels.voxel_size_um
-    return findings, [_Facts(pair.subset, image_words, digest, voxel_size, bool(known.any()), is_corrected)]
+    return findings, [_Facts(pair.subset, image_words, digest, voxel_size, has_foreground, is_corrected)]
 
 
 def _check_same_grid(
@@ -246,7 +254,7 @@ def _check_voxel_sizes(facts: Sequence[_Facts]) -> Iterator[Issue]:
         if not similar_voxel_sizes(voxel_size, sized[0][1]):
             yield Issue.warning(
                 f"Voxel sizes are mixed: {sized[0][0]} has {format_um(sized[0][1])} and {name} has "
-                f"{format_um(voxel_size)}; train with the voxel size set to common, or the network sees objects of "
+                f"{format_um(voxel_size)}; train with the voxel size set to median, or the network sees objects of "
                 "different sizes."
             )
             return

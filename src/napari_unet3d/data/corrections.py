@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.configs import Task, UneditedRegions, ZeroIs
+from napari_unet3d.configs import Task, UneditedRegions
 from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.data.boxes import Box, MaskedBox, bounding_box, expand, expand_to, rasterize, union
 from napari_unet3d.data.ground_truth import GroundTruth
@@ -166,7 +166,12 @@ class Corrections:
         return last
 
     def sample(
-        self, image: NDArray[Any], origin: Provenance, elsewhere: UneditedRegions, zero_is: ZeroIs, least_zyx: Shape3D
+        self,
+        image: NDArray[Any],
+        origin: Provenance,
+        elsewhere: UneditedRegions,
+        ignore_label: int | None,
+        least_zyx: Shape3D,
     ) -> Sample:
         """Make a training volume of all corrections, cut out of the volume where that saves at least half of it.
 
@@ -178,8 +183,8 @@ class Corrections:
             Where it comes from; start, choice and places are filled in.
         elsewhere : Elsewhere
             What the prediction counts as away from the corrected places.
-        zero_is : ZeroIs
-            What label 0 means in the dataset.
+        ignore_label : int or None
+            The label value of voxels that are not annotated in the dataset.
         least_zyx : tuple of int
             The volume is at least so large, such as the patches of the network, or as large as the image.
 
@@ -192,11 +197,13 @@ class Corrections:
             raise UserError("Nothing is corrected yet. Correct an error first.")
         is_accepted = elsewhere is UneditedRegions.ACCEPT
         cut = self._whole if is_accepted else self._worth_cutting(least_zyx)
-        labels = _as_painted(self.labels[cut], self._task, zero_is)
+        labels = _as_painted(self.labels[cut], self._task, ignore_label)
         known = np.ones(labels.shape, bool) if is_accepted else self.annotated_mask(cut)
         start = tuple(side.start for side in cut)
         places = tuple(correction.record for correction in self.done)
-        origin = origin.model_copy(update={"start_zyx": start, "unedited_regions": elsewhere.value, "places": places})
+        origin = origin.model_copy(
+            update={"start_zyx": start, "unedited_regions": elsewhere.value, "corrections": places}
+        )
         name = f"{origin.volume} corrected"
         return Sample(name, image[cut].copy(), np.where(known, labels, 0), self._voxel_size_um, known, origin)
 
@@ -247,7 +254,7 @@ class Corrections:
             # In one go with what is around it, so that an object on both sides is one.
             self._paste(box, around | decided if taken is CorrectionSource.TRUTH else around, self._truth.labels)
             annotated = decided | earlier | around
-        place = place.model_copy(update={"taken": taken.value})
+        place = place.model_copy(update={"source": taken.value})
         correction = Correction(place, box, before, self.labels[box].copy(), decided, annotated)
         self.done.append(correction)
         self.undone.clear()
@@ -269,10 +276,13 @@ def describe_count(corrections: Sequence[Correction]) -> str:
     return f"{len(corrections)} correction{'' if len(corrections) == 1 else 's'}: {parts}" if parts else ""
 
 
-def _as_painted(labels: NDArray[Any], task: Task, zero_is: ZeroIs) -> NDArray[Any]:
-    """Write labels in the convention of a dataset: where 0 is not annotated, 1 is background."""
-    if zero_is is ZeroIs.BACKGROUND:
+def _as_painted(labels: NDArray[Any], task: Task, ignore_label: int | None) -> NDArray[Any]:
+    """Write labels in the convention of a dataset: background is 1 if 0 is ignored, and no id is the ignore label."""
+    if ignore_label == 0:
+        if task is Task.SEMANTIC:  # whose values are those of the dataset already
+            return np.where(labels > 0, labels, 1)
+        return labels.astype(np.min_scalar_type(int(labels.max(initial=0)) + 1)) + 1
+    if task is Task.SEMANTIC or ignore_label is None or not (labels == ignore_label).any():
         return labels
-    if task is Task.SEMANTIC:  # whose values are those of the dataset already
-        return np.where(labels > 0, labels, 1)
-    return labels.astype(np.min_scalar_type(int(labels.max(initial=0)) + 1)) + 1
+    free = int(labels.max(initial=0)) + 1
+    return np.where(labels == ignore_label, free, labels).astype(np.min_scalar_type(free))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from napari_unet3d.configs import ClassWeighting, Task, TrainingConfig, ZeroIs
+from napari_unet3d.configs import ClassWeighting, Task, TrainingConfig
 from napari_unet3d.data.checks import Issue
-from napari_unet3d.data.ground_truth import background_value
+from napari_unet3d.data.ground_truth import background_value, is_foreground, negative_labels
 from napari_unet3d.data.statistics import VolumeStatistics, total_label_counts
 
 _MOST_LISTED = 10  # label values in one sentence
@@ -17,29 +17,36 @@ _PAINTED_SLICES = 0.5  # part of the labels that is one slice thick, from which 
 
 
 def check_label_values(volumes: Sequence[VolumeStatistics], config: TrainingConfig) -> Iterator[Issue]:
-    """Say which label values there are, and whether they suit the task and what label 0 is said to be.
+    """Say which label values there are, and whether they suit the task and the ignore label.
 
     Parameters
     ----------
     volumes : sequence of VolumeStatistics
         The training volumes.
     config : TrainingConfig
-        Task, what label 0 is, and balance of the classes.
+        Task, ignore label and class weighting.
     """
     counts = total_label_counts(volumes)
     if not counts:
         return
     yield Issue.info(_table(counts, config))
-    background = background_value(config.zero_is)
-    if not any(value > background for value in counts):
-        yield Issue.error(no_foreground_at_all(len(volumes), config.zero_is, has_background=any(counts)))
+    ignored = config.ignore_label
+    for volume in volumes:
+        if (lowest := min((value for value in volume.label_counts if value != ignored), default=0)) < 0:
+            yield Issue.error(negative_labels(volume.name, lowest))
+    if not any(is_foreground(value, ignored) for value in counts):
+        has_background = any(value not in (0, ignored) for value in counts)
+        yield Issue.error(no_foreground_at_all(len(volumes), ignored, has_background=has_background))
         return
     yield from _check_masks(volumes)
-    yield from _check_meaning_of_zero(counts, volumes, config)
+    if ignored is None:
+        yield from _check_background(counts, volumes)
+    else:
+        yield from _check_annotation(counts, volumes, ignored)
     yield from _check_task(counts, volumes, config)
     yield from _check_balance(counts, config)
     for volume in volumes:
-        if not volume.n_above(background) and volume.provenance is None:  # a correction may take an extra object away
+        if not volume.n_foreground(ignored) and volume.provenance is None:  # a correction may take an extra object away
             yield Issue.warning(no_foreground(volume.name))
 
 
@@ -62,29 +69,34 @@ def no_foreground(name: str) -> str:
     return f"The labels of '{name}' hold no foreground; check that this is meant."
 
 
-def no_foreground_at_all(n_volumes: int, zero_is: ZeroIs, *, has_background: bool) -> str:
+def no_foreground_at_all(n_volumes: int, ignore_label: int | None, *, has_background: bool) -> str:
     """Say that no volume holds foreground.
 
     Parameters
     ----------
     n_volumes : int
         How many volumes there are.
-    zero_is : ZeroIs
-        What label 0 is.
+    ignore_label : int or None
+        The label value of voxels that are not annotated.
     has_background : bool
-        Whether any label is above 0.
+        Whether any label is neither 0 nor the ignore label.
     """
-    if zero_is is ZeroIs.UNLABELLED and has_background:
+    if ignore_label == 0 and has_background:
         return (
             f"The labels of all {n_volumes} volumes are 0 or 1, where 0 is not annotated and 1 is background: there is "
-            "no foreground to learn. Paint some objects with 2, or say that label 0 is background."
+            "no foreground to learn. Paint some objects with 2, or set the ignore label to none."
+        )
+    if ignore_label:
+        return (
+            f"The labels of all {n_volumes} volumes are 0 or {ignore_label}, which is the ignore label: there is no "
+            "foreground to learn. Label some objects first."
         )
     return f"The labels of all {n_volumes} volumes are 0: there is no foreground to learn. Label some objects first."
 
 
 def _table(counts: Mapping[int, int], config: TrainingConfig) -> str:
     total = sum(counts.values())
-    special = {value: count for value, count in counts.items() if value <= background_value(config.zero_is)}
+    special = {value: count for value, count in counts.items() if not is_foreground(value, config.ignore_label)}
     others = {value: count for value, count in counts.items() if value not in special}
     cells = [f"{value} ({_percent(count / total)})" for value, count in sorted(special.items())]
     if len(others) > _MOST_LISTED:
@@ -92,39 +104,37 @@ def _table(counts: Mapping[int, int], config: TrainingConfig) -> str:
         cells.append(f"{len(others)} values from {min(others)} to {max(others)} ({part} together)")
     else:
         cells += [f"{value} ({_percent(count / total)})" for value, count in sorted(others.items())]
-    zero = "background" if config.zero_is is ZeroIs.BACKGROUND else "not annotated, 1 is background"
-    return f"Label values and their part of all voxels: {', '.join(cells)}; 0 is {zero}."
+    background, ignored = background_value(config.ignore_label), config.ignore_label
+    meaning = f"{background} is background" + ("" if ignored is None else f", {ignored} is not annotated")
+    return f"Label values and their part of all voxels: {', '.join(cells)}; {meaning}."
 
 
-def _check_meaning_of_zero(
-    counts: Mapping[int, int], volumes: Sequence[VolumeStatistics], config: TrainingConfig
-) -> Iterator[Issue]:
-    if config.zero_is is ZeroIs.UNLABELLED:
-        yield from _check_annotation(counts, volumes)
-        return
+def _check_background(counts: Mapping[int, int], volumes: Sequence[VolumeStatistics]) -> Iterator[Issue]:
     if not counts.get(0):
         yield Issue.warning(
-            "No voxel has label 0, so there is no background to learn. If 1 is background, say that label 0 is not "
-            "annotated (zero-is unlabelled)."
+            "No voxel has label 0, so there is no background to learn. If 1 is background and 0 is not annotated, "
+            "set the ignore label to 0."
         )
-    n_labelled = [volume.n_above(0) for volume in volumes]
+    n_labelled = [volume.n_foreground(None) for volume in volumes]
     n_thin = sum(volume.single_slice_fraction * count for volume, count in zip(volumes, n_labelled, strict=True))
     if n_thin > _PAINTED_SLICES * sum(n_labelled):
         yield Issue.warning(
             "Most labels are one slice thick, as if only some slices had been painted, and all the rest counts as "
-            "background. If it is only not painted, mark background with 1 and objects from 2 on, and say that label 0 "
-            "is not annotated (zero-is unlabelled)."
+            "background. If it is only not painted, mark background with 1 and objects from 2 on, and set the ignore "
+            "label to 0."
         )
 
 
-def _check_annotation(counts: Mapping[int, int], volumes: Sequence[VolumeStatistics]) -> Iterator[Issue]:
-    n_annotated = sum(count for value, count in counts.items() if value > 0)
+def _check_annotation(counts: Mapping[int, int], volumes: Sequence[VolumeStatistics], ignored: int) -> Iterator[Issue]:
+    n_annotated = sum(count for value, count in counts.items() if value != ignored)
     part = _percent(n_annotated / sum(counts.values()))
-    if not counts.get(1):
+    if not counts.get(background := background_value(ignored)):
         yield Issue.warning(
-            "No voxel is labelled 1, which is background when label 0 is not annotated, so the network would call "
-            "everything foreground. Paint some background with 1, or say that label 0 is background."
+            f"No voxel is labelled {background}, which is background when the ignore label is {ignored}, so the network "
+            f"would call everything foreground. Label some background with {background}, or change the ignore label."
         )
+    if not counts.get(ignored):
+        yield Issue.warning(f"No voxel has the ignore label {ignored}, so all are annotated. Check that this is meant.")
     if n_annotated < _FEW_VOXELS:
         yield Issue.warning(
             f"Only {n_annotated} voxels ({part}) are annotated, which is hardly enough to learn from. Paint some "
@@ -133,15 +143,14 @@ def _check_annotation(counts: Mapping[int, int], volumes: Sequence[VolumeStatist
     else:
         yield Issue.info(f"{n_annotated:,} voxels ({part}) are annotated; the others neither train nor validate.")
     for volume in volumes:
-        if not volume.n_above(0):
+        if not any(value != ignored for value in volume.label_counts):
             yield Issue.warning(f"Nothing is annotated in '{volume.name}'; paint in it, or leave it out.")
 
 
 def _check_task(
     counts: Mapping[int, int], volumes: Sequence[VolumeStatistics], config: TrainingConfig
 ) -> Iterator[Issue]:
-    background = background_value(config.zero_is)
-    values = sorted(value for value in counts if value > background)
+    values = sorted(value for value in counts if is_foreground(value, config.ignore_label))
     listed = ", ".join(map(str, values)) if len(values) <= _MOST_LISTED else f"{values[0]} to {values[-1]}"
     match config.task:
         case Task.BINARY if len(values) > 1:
@@ -160,21 +169,21 @@ def _check_task(
             yield Issue.info(
                 f"There is a single class, label {values[0]}; the task foreground learns the same with less."
             )
-        case Task.INSTANCE if all(_n_values(volume, background) <= 1 for volume in volumes):
+        case Task.INSTANCE if all(_n_values(volume, config.ignore_label) <= 1 for volume in volumes):
             yield Issue.warning(
                 "No volume has more than one label value, so that all its foreground is one object. Give each object "
                 "an id of its own, or choose the task foreground."
             )
 
 
-def _n_values(volume: VolumeStatistics, background: int) -> int:
-    return sum(value > background for value in volume.label_counts)
+def _n_values(volume: VolumeStatistics, ignored: int | None) -> int:
+    return sum(is_foreground(value, ignored) for value in volume.label_counts)
 
 
 def _check_balance(counts: Mapping[int, int], config: TrainingConfig) -> Iterator[Issue]:
-    background = background_value(config.zero_is)
-    n_annotated = sum(count for value, count in counts.items() if value > 0 or background == 0)
-    classes = {value: count for value, count in counts.items() if value > background}
+    ignored = config.ignore_label
+    n_annotated = sum(count for value, count in counts.items() if value != ignored)
+    classes = {value: count for value, count in counts.items() if is_foreground(value, ignored)}
     if config.task is not Task.SEMANTIC:
         parts = {"Foreground": sum(classes.values()) / n_annotated}
     else:
@@ -185,7 +194,7 @@ def _check_balance(counts: Mapping[int, int], config: TrainingConfig) -> Iterato
         if part < _RARE:
             yield Issue.warning(
                 f"{name} is {_percent(part)} of the annotated voxels, so rare that it may not be learnt. Set the class "
-                "balance to auto, or leave out parts of the volumes without it."
+                "weighting to auto, or leave out parts of the volumes without it."
             )
 
 
@@ -199,10 +208,11 @@ def check_roles(
     trains, validates : sequence of VolumeStatistics
         The two sides of the split.
     config : TrainingConfig
-        The task, and what label 0 is.
+        The task and the ignore label.
     """
-    background, learnt = background_value(config.zero_is), total_label_counts(trains)
-    missing = sorted(value for value in total_label_counts(validates) if value > background and value not in learnt)
+    learnt = total_label_counts(trains)
+    found = (value for value in total_label_counts(validates) if value not in learnt)
+    missing = sorted(value for value in found if is_foreground(value, config.ignore_label))
     if config.task is Task.SEMANTIC and missing:
         yield Issue.warning(
             f"Only validation volumes hold the label values {', '.join(map(str, missing))}, so they are never learnt. "

@@ -52,7 +52,7 @@ class Provenance(BaseModel):
     made : str
         When, in ISO 8601.
     elsewhere : str
-        What the prediction counts as away from the corrected places: ``not-annotated`` or ``accepted``.
+        What the prediction counts as away from the corrected places: ``ignore`` or ``accept``.
     places : tuple of CorrectionRecord
         What was corrected.
     """

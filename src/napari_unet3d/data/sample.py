@@ -37,7 +37,7 @@ class Sample:
     image : ndarray of any real number type, shape (z, y, x)
         Grey values, all finite.
     labels : ndarray of integers, shape (z, y, x), or None
-        0 is background.
+        0 is background unless it is the ignore label of a training; negative values are allowed as ignore label only.
     voxel_size_um : tuple of float
         Size of a voxel along z, y, x in µm.
     annotated : ndarray of bool, shape (z, y, x), or None
@@ -94,7 +94,7 @@ def _count(mask: NDArray[np.bool_]) -> int:
 
 
 def check_labels(name: str, labels: NDArray[Any], shape: Shape3D) -> None:
-    """Raise a `UserError` unless `labels` is an integer array of the given shape without negative values."""
+    """Raise a `UserError` unless `labels` is an integer array of the given shape."""
     if labels.shape != shape:
         raise UserError(
             f"The labels of '{name}' have shape {labels.shape}, its image {shape}; both must be the same volume."
@@ -103,8 +103,6 @@ def check_labels(name: str, labels: NDArray[Any], shape: Shape3D) -> None:
         raise UserError(
             f"The labels of '{name}' hold {labels.dtype}; labels are whole numbers, save them as an integer type."
         )
-    if labels.dtype.kind == "i" and labels.size and labels.min() < 0:
-        raise UserError(f"The labels of '{name}' go down to {labels.min()}; labels start at 0 for background.")
 
 
 def check_mask(name: str, annotated: NDArray[Any], shape: Shape3D) -> None:
@@ -131,8 +129,10 @@ def read_mask(name: str, values: NDArray[Any]) -> NDArray[np.bool_]:
     Raises
     ------
     UserError
-        If nothing is annotated.
+        If a value is negative, or nothing is annotated.
     """
+    if values.dtype.kind == "i" and (lowest := int(values.min(initial=0))) < 0:
+        raise UserError(f"The mask of '{name}' goes down to {lowest}; set it to 1 where the labels hold, else to 0.")
     mask: NDArray[np.bool_] = values > 0
     if not mask.any():
         raise UserError(
@@ -151,8 +151,8 @@ def check_same_shape(prediction: NDArray[Any], truth: NDArray[Any], name: str) -
         )
 
 
-def to_label_dtype(name: str, labels: NDArray[Any]) -> NDArray[np.unsignedinteger[Any]]:
-    """Return labels in the smallest unsigned type that holds them.
+def to_label_dtype(name: str, labels: NDArray[Any]) -> NDArray[np.integer[Any]]:
+    """Return labels in the smallest integer type that holds them, an unsigned one unless a value is negative.
 
     Parameters
     ----------
@@ -163,13 +163,13 @@ def to_label_dtype(name: str, labels: NDArray[Any]) -> NDArray[np.unsignedintege
 
     Returns
     -------
-    ndarray of unsigned integers, shape (z, y, x)
+    ndarray of integers, shape (z, y, x)
         The same labels.
 
     Raises
     ------
     UserError
-        If a value is negative, no whole number, NaN or infinite.
+        If a value is no whole number, NaN, infinite, or too large for an integer type.
     """
     if labels.dtype.kind == "f":
         broken = sum(_count(~(np.isfinite(plane) & (plane == np.trunc(plane)))) for plane in labels)
@@ -179,8 +179,7 @@ def to_label_dtype(name: str, labels: NDArray[Any]) -> NDArray[np.unsignedintege
                 "labels are 0 for background and 1, 2, … for objects."
             )
     highest, lowest = (int(labels.max()), int(labels.min())) if labels.size else (0, 0)
-    if lowest < 0:
-        raise UserError(f"The labels of '{name}' go down to {lowest:g}; labels start at 0 for background.")
-    if highest >= 2**64:
-        raise UserError(f"The labels of '{name}' go up to {highest:g}; number the objects from 1 again.")
-    return labels.astype(np.min_scalar_type(highest), copy=False)
+    if highest >= (2**63 if lowest < 0 else 2**64) or lowest < -(2**63):
+        raise UserError(f"The labels of '{name}' go from {lowest:g} to {highest:g}; number the objects from 1 again.")
+    dtype = np.min_scalar_type(min(lowest, -highest - 1) if lowest < 0 else highest)
+    return labels.astype(dtype, copy=False)

@@ -9,7 +9,6 @@ from typing import Protocol
 
 import numpy as np
 
-from napari_unet3d.configs import ZeroIs
 from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.data.ground_truth import has_foreground
 from napari_unet3d.data.pairs import natural_order
@@ -76,7 +75,7 @@ def split_samples(
     seed: int,
     *,
     gap_zyx: Shape3D,
-    zero_is: ZeroIs = ZeroIs.BACKGROUND,
+    ignore_label: int | None = None,
 ) -> Split:
     """Draw what validates; the same names and seed give the same split, in whatever order they come.
 
@@ -100,8 +99,8 @@ def split_samples(
         Seed of the draw.
     gap_zyx : tuple of int
         Voxels along z, y, x between two blocks of a volume, at least what the network sees at once.
-    zero_is : ZeroIs
-        What label 0 means, to know foreground.
+    ignore_label : int, optional
+        The label value of voxels that are not annotated, to know foreground.
 
     Returns
     -------
@@ -119,9 +118,9 @@ def split_samples(
     corrected = tuple(sample for sample in ordered if sample.provenance is not None)
     originals = [sample for sample in ordered if sample.provenance is None]
     if len(originals) == 1 and val_fraction > 0:
-        split = _split_volume(originals[0], val_fraction, seed, gap_zyx, zero_is)
+        split = _split_volume(originals[0], val_fraction, seed, gap_zyx, ignore_label)
         return replace(split, train=split.train + corrected)
-    foreground = [_holds_foreground(sample, zero_is) for sample in originals]
+    foreground = [_holds_foreground(sample, ignore_label) for sample in originals]
     chosen = draw_validation(foreground, val_fraction, seed) if originals else frozenset()
     notice = validation_without_foreground(originals, foreground, chosen)
     return Split(
@@ -132,8 +131,8 @@ def split_samples(
     )
 
 
-def _holds_foreground(sample: Sample, zero_is: ZeroIs) -> bool:
-    return sample.labels is not None and has_foreground(sample.labels, zero_is, sample.label_mask)
+def _holds_foreground(sample: Sample, ignore_label: int | None) -> bool:
+    return sample.labels is not None and has_foreground(sample.labels, ignore_label, sample.label_mask)
 
 
 class HasProvenance(Protocol):
@@ -239,14 +238,14 @@ def validation_without_foreground(
     )
 
 
-def _split_volume(sample: Sample, val_fraction: float, seed: int, gap_zyx: Shape3D, zero_is: ZeroIs) -> Split:
+def _split_volume(sample: Sample, val_fraction: float, seed: int, gap_zyx: Shape3D, ignore_label: int | None) -> Split:
     at_start = bool(np.random.default_rng(seed).integers(2))
     is_too_small = True
     for axis in sorted(range(3), key=lambda axis: sample.shape[axis] / max(1, gap_zyx[axis]), reverse=True):
         for blocks in _blocks_along(axis, sample, val_fraction, gap_zyx[axis], at_start=at_start):
             is_too_small = False
             train, val = (block.cut(sample) for block in blocks)
-            if all(_holds_foreground(part, zero_is) for part in (train, val)):
+            if all(_holds_foreground(part, ignore_label) for part in (train, val)):
                 return Split((train,), (val,), blocks)
     return Split((sample,), (), notice=_no_validation(sample, gap_zyx, is_too_small=is_too_small))
 

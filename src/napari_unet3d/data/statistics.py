@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unet3d.data.ground_truth import is_foreground
 from napari_unet3d.data.pairs import Subset
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.sample import Sample, Shape3D, VoxelSize
@@ -94,9 +95,9 @@ class VolumeStatistics:
     n_masked: int = 0
     provenance: Provenance | None = None
 
-    def n_above(self, background: int) -> int:
-        """Count the voxels whose label is above that of background."""
-        return sum(count for value, count in self.label_counts.items() if value > background)
+    def n_foreground(self, ignore_label: int | None) -> int:
+        """Count the voxels of foreground."""
+        return sum(count for value, count in self.label_counts.items() if is_foreground(value, ignore_label))
 
 
 def compute_statistics(sample: Sample, subset: Subset = Subset.TRAIN) -> VolumeStatistics:
@@ -132,7 +133,7 @@ def count_values(labels: NDArray[Any], annotated: NDArray[np.bool_] | None = Non
     Parameters
     ----------
     labels : ndarray of integers or bool, shape (z, y, x)
-        Labels, none of them negative.
+        Labels.
     annotated : ndarray of bool, shape (z, y, x), optional
         Which voxels count; all without it.
 

@@ -137,7 +137,7 @@ def check_voxel_sizes(volumes: Sequence[VolumeStatistics], config: TrainingConfi
             yield Issue.warning(
                 f"Voxel sizes are mixed: '{first.name}' has {format_um(first.voxel_size_um)} and '{volume.name}' has "
                 f"{format_um(volume.voxel_size_um)}, so the network sees objects of different sizes. Set the voxel size "
-                "to common (spacing common)."
+                "to median (spacing median)."
             )
             return
 

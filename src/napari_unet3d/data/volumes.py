@@ -172,12 +172,12 @@ def write_volume(
 
 
 def read_labels(path: Path | str) -> VolumeData:
-    """Read a volume of labels in the smallest unsigned type that holds them.
+    """Read a volume of labels in the smallest integer type that holds them.
 
     Raises
     ------
     UserError
-        As `read_volume`, and if the values are no whole numbers from 0 up.
+        As `read_volume`, and if the values are no whole numbers.
     """
     volume = read_volume(path)
     return replace(volume, array=to_label_dtype(volume_name(path), volume.array))

@@ -55,7 +55,7 @@ def build_network(
 def default_plan(config: TrainingConfig) -> Plan:
     """Return the plan of a network that halves all axes at every level, has one output and works on whole volumes."""
     n_strides = len(get_architecture(config.architecture).channels(config.preset)) - 1
-    return Plan(strides=((2, 2, 2),) * n_strides, batch_size=max(1, config.batch_size), zero_is=config.zero_is)
+    return Plan(strides=((2, 2, 2),) * n_strides, batch_size=max(1, config.batch_size), ignore_label=config.ignore_label)
 
 
 def weight_shapes(config: TrainingConfig, plan: Plan) -> dict[str, tuple[int, ...]] | None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
-from napari_unet3d.configs import Task, ZeroIs
+from napari_unet3d.configs import Task
 from napari_unet3d.data.sample import Shape3D, format_shape
 
 _Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -30,8 +30,8 @@ class Plan(BaseModel):
     ----------
     task : Task
         The task, which decides what the outputs mean; see `out_channels`.
-    zero_is : ZeroIs
-        What voxels with label 0 are, in the labels for training and in those for evaluation.
+    ignore_label : int or None
+        The label value of voxels that are not annotated, in training and when the network is evaluated.
     strides : tuple of tuple of int
         Stride along z, y, x between each level of the network and the next, 1 or 2.
     patch_zyx : tuple of int or None
@@ -47,7 +47,7 @@ class Plan(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     task: Task = Task.BINARY
-    zero_is: ZeroIs = ZeroIs.BACKGROUND
+    ignore_label: int | None = None
     strides: tuple[tuple[_Stride, _Stride, _Stride], ...]
     patch_zyx: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
     batch_size: PositiveInt = 1

@@ -1,6 +1,6 @@
-"""What a run keeps in its folder ``watch`` so that one can see it learn: the files, and how they are read.
+"""What a run keeps in its folder ``snapshots`` so that one can see it learn: the files, and how they are read.
 
-``watch.json``
+``snapshots.json``
     A `SnapshotManifest`: the task, and which validation volumes are watched and where they lie.
 ``volume-1.npz``, ``volume-2.npz``, …
     Grey values, truth and annotated voxels of a volume; written once.
@@ -35,7 +35,7 @@ from napari_unet3d.errors import explain_os_errors
 from napari_unet3d.files import atomic_write, write_json
 
 SNAPSHOT_FOLDER = "snapshots"
-MANIFEST_FILE = "watch.json"
+MANIFEST_FILE = "snapshots.json"
 _EPOCH_FILE = re.compile(r"epoch-(\d+)\.npz")
 _FORMAT = 1
 _FAST = 1  # level of compression: higher ones take several times longer for hardly smaller files
@@ -191,7 +191,7 @@ def model_file(folder: Path, epoch: int) -> Path:
 
 
 def saved_epochs(folder: Path) -> tuple[int, ...]:
-    """List the epochs whose predictions are in a folder ``watch``, in order; none when there is no such folder."""
+    """List the epochs whose predictions are in a folder ``snapshots``, in order; none when there is no such folder."""
     if not folder.is_dir():
         return ()
     with explain_os_errors(folder, "read"):

@@ -1,4 +1,4 @@
-"""What a run has kept so that one can see it learn, read from its folder ``watch``; see `watch_files` for the files."""
+"""What a run has kept so that one can see it learn, read from its folder ``snapshots``; see `snapshot_files`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class SnapshotRun:
     Parameters
     ----------
     folder : Path
-        The folder ``watch`` of a run.
+        The folder ``snapshots`` of a run.
     card : SnapshotManifest
         What is watched.
     """

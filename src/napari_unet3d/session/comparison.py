@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.configs import EvaluationConfig, PostProcessing, ZeroIs
+from napari_unet3d.configs import EvaluationConfig, PostProcessing
 from napari_unet3d.data.ground_truth import GroundTruth, decode_labels
 from napari_unet3d.evaluation.metrics.differences import difference_labels
 from napari_unet3d.evaluation.metrics.score import MetricOptions, score
@@ -64,8 +64,8 @@ def decode(
     """Read labels, if there are any, with the meaning that they had for the model of a prediction."""
     if labels is None:
         return None
-    zero_is = prediction.plan.zero_is if prediction.plan else ZeroIs.BACKGROUND
-    return decode_labels(labels, prediction.task, zero_is, annotated)
+    ignore_label = prediction.plan.ignore_label if prediction.plan else None
+    return decode_labels(labels, prediction.task, ignore_label, annotated, name=prediction.name)
 
 
 def compare(

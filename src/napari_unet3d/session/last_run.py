@@ -1,7 +1,8 @@
-"""The memory of the last training: whether it reached its end, so that the next session can offer to go on with it."""
+"""The last training and whether it has finished, so that the next session can offer to resume it; loads no torch."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -10,17 +11,50 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import safetensors
 
+from napari_unet3d.files import MODEL_FILE, RESUME_FILE
 from napari_unet3d.session.preferences import load_preference, save_preference
 from napari_unet3d.training.events import RunStarted, TrainingFinished
-from napari_unet3d.training.unfinished import RunProgress, run_progress
 
 _KEY = "last-training"
 
 
 @dataclass(frozen=True, slots=True)
+class RunProgress:
+    """The number of finished epochs of a run, and of all that it was meant to have."""
+
+    n_done: int
+    n_epochs: int
+
+
+def run_progress(run_folder: Path) -> RunProgress | None:
+    """Read how far a run has come.
+
+    Parameters
+    ----------
+    run_folder : Path
+        The folder of a run.
+
+    Returns
+    -------
+    RunProgress or None
+        None if there is nothing that `train` could resume. Whether the tensors are intact is checked on resuming.
+    """
+    state = run_folder / RESUME_FILE
+    if not (run_folder / MODEL_FILE).is_file() or not state.is_file():
+        return None
+    try:
+        with safetensors.safe_open(state, framework="np") as file:
+            header = json.loads((file.metadata() or {})["header"])
+        return RunProgress(int(header["epoch"]), int(header["config"]["epochs"]))
+    except (OSError, safetensors.SafetensorError, ValueError, KeyError, TypeError):
+        return None
+
+
+@dataclass(frozen=True, slots=True)
 class UnfinishedRun:
-    """A run that was stopped, failed or was killed, and can go on.
+    """A run that was stopped, failed or was killed, and can be resumed.
 
     Attributes
     ----------
@@ -38,38 +72,38 @@ class UnfinishedRun:
 
 
 def track_last_run(events: Iterator[Any], dataset: Path | None) -> Iterator[Any]:
-    """Pass on the events of a training, and note how it stands: as going on, left or finished.
+    """Yield the events of a training, and store in the preferences whether it is running, interrupted or finished.
 
     Parameters
     ----------
     events : iterator
-        Of `train`.
+        Events of `train`.
     dataset : Path or None
         The dataset folder; None for layers.
     """
-    note: dict[str, Any] = {}
+    entry: dict[str, Any] = {}
     try:
         for event in events:
             if isinstance(event, RunStarted):
                 folder = None if dataset is None else str(dataset)
-                note = {"run_folder": str(event.run_folder), "dataset": folder, "is_finished": False}
-                save_preference(_KEY, note | {"process": [os.getpid(), psutil.Process().create_time()]})
+                entry = {"run_folder": str(event.run_folder), "dataset": folder, "is_finished": False}
+                save_preference(_KEY, entry | {"process": [os.getpid(), psutil.Process().create_time()]})
             elif isinstance(event, TrainingFinished):
-                note["is_finished"] = True
+                entry["is_finished"] = True
             yield event
     finally:
         if (close := getattr(events, "close", None)) is not None:
             close()
-        if note:
-            save_preference(_KEY, note)
+        if entry:
+            save_preference(_KEY, entry)
 
 
 def unfinished_run() -> UnfinishedRun | None:
-    """Return the last training when it did not reach its end, is not going on, and can be resumed."""
-    note = load_preference(_KEY)
-    if not isinstance(note, dict) or note.get("is_finished") or _is_alive(note.get("process")):
+    """Return the last training if it is unfinished, not running, and can be resumed."""
+    entry = load_preference(_KEY)
+    if not isinstance(entry, dict) or entry.get("is_finished") or _is_alive(entry.get("process")):
         return None
-    folder, dataset = note.get("run_folder"), note.get("dataset")
+    folder, dataset = entry.get("run_folder"), entry.get("dataset")
     if not isinstance(folder, str):
         return None
     progress = run_progress(Path(folder))
@@ -79,9 +113,9 @@ def unfinished_run() -> UnfinishedRun | None:
 
 
 def _is_alive(process: Any) -> bool:
-    """Return whether the process that trains still runs; its number alone may belong to another one by now."""
+    """Return whether the training process is running; its start is compared, since process ids are reused."""
     match process:
-        case [int(number), float(began)]:
+        case [int(number), float(started)]:
             with suppress(psutil.Error):
-                return bool(abs(psutil.Process(number).create_time() - began) < 1)
+                return bool(abs(psutil.Process(number).create_time() - started) < 1)
     return False

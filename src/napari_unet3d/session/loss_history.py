@@ -1,4 +1,4 @@
-"""What the curves of a run are drawn from: every step and every epoch, thinned where there are very many."""
+"""The loss curves of a run: all steps and epochs, thinned out if there are very many."""
 
 from __future__ import annotations
 
@@ -6,25 +6,26 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from psygnal import Signal
 
 from napari_unet3d.runs.history import EpochRecord, best_record
 
-MOST_POINTS = 2000
+MAX_POINTS = 2000
 
 
 class ThinnedSeries:
-    """Points (x, y) in the order of x, of which never more than `limit` are kept.
+    """Points (x, y) in ascending order of x, of which at most `limit` are kept.
 
-    When the limit is passed, neighbours are joined to their mean, and from then on as many points as one kept
-    point stands for are averaged before one is added; so the whole range stays evenly covered.
+    When the limit is exceeded, neighbouring points are averaged. From then on, as many new points as each kept point
+    represents are averaged before one is added, so that the whole range stays evenly covered.
 
     Parameters
     ----------
     limit : int
-        Most points to keep, at least 2.
+        Largest number of points, at least 2.
     """
 
-    def __init__(self, limit: int = MOST_POINTS) -> None:
+    def __init__(self, limit: int = MAX_POINTS) -> None:
         self._limit = limit
         self._kept: list[tuple[float, float]] = []
         self._waiting: list[tuple[float, float]] = []
@@ -42,7 +43,7 @@ class ThinnedSeries:
         self._waiting.clear()
         if len(self._kept) > self._limit:
             pairs = [self._kept[start : start + 2] for start in range(0, len(self._kept), 2)]
-            if len(pairs[-1]) == 1:  # half a point: it waits for the points that complete it
+            if len(pairs[-1]) == 1:  # half a point: it waits for further points
                 self._waiting = pairs.pop() * self._per_point
             self._kept = [_mean(pair) for pair in pairs]
             self._per_point *= 2
@@ -59,18 +60,27 @@ def _mean(points: list[tuple[float, float]]) -> tuple[float, float]:
 
 
 class LossHistory:
-    """What the plot shows of one run; it belongs to the run's job, so that a reopened dock shows all of it.
+    """Losses and Dice of a run for plotting.
 
     Attributes
     ----------
     records : list of EpochRecord
-        All epochs, those that the thinned curves leave out, too.
+        All epochs, including those that the thinned curves leave out.
+    best : tuple of int and float, or None
+        Number and loss of the best epoch.
+    step_added : Signal(int, int, float)
+        Epoch, step and loss of a step.
+    epoch_added : Signal(EpochRecord)
+        A finished epoch.
 
     Parameters
     ----------
     n_steps_per_epoch : int
-        Optimiser steps of one epoch, which make one unit of the plot's x axis.
+        Optimizer steps per epoch; one epoch is one unit on the x axis of the plot.
     """
+
+    step_added = Signal(int, int, float)
+    epoch_added = Signal(EpochRecord)
 
     def __init__(self, n_steps_per_epoch: int = 1) -> None:
         self.n_steps_per_epoch = max(1, n_steps_per_epoch)
@@ -82,11 +92,12 @@ class LossHistory:
         self.best: tuple[int, float] | None = None
 
     def add_step(self, epoch: int, step: int, loss: float) -> None:
-        """Record the loss of one step; epochs and steps count from 1."""
+        """Add the loss of one step; epochs and steps count from 1."""
         self.steps.add(epoch - 1 + step / self.n_steps_per_epoch, loss)
+        self.step_added.emit(epoch, step, loss)
 
     def add_epoch(self, record: EpochRecord, *, is_best: bool) -> None:
-        """Record the mean losses and the Dice at the end of an epoch."""
+        """Add the mean losses and the Dice of a finished epoch."""
         self.records.append(record)
         self.train.add(record.epoch, record.train_loss)
         if record.val_loss is not None:
@@ -95,14 +106,15 @@ class LossHistory:
             self.dice.add(record.epoch, record.dice)
         if is_best:
             self.best = (record.epoch, record.loss)
+        self.epoch_added.emit(record)
 
     def dice_of(self, epoch: int) -> float | None:
-        """Return the validation Dice of an epoch; None where there is none."""
+        """Return the validation Dice of an epoch, or None."""
         return next((record.dice for record in reversed(self.records) if record.epoch == epoch), None)
 
 
-def history_of(records: Sequence[EpochRecord], n_steps_per_epoch: int = 1) -> LossHistory:
-    """Make the curves of epochs that are over."""
+def make_loss_history(records: Sequence[EpochRecord], n_steps_per_epoch: int = 1) -> LossHistory:
+    """Return the curves of finished epochs."""
     history, best = LossHistory(n_steps_per_epoch), best_record(records)
     for record in records:
         history.add_epoch(record, is_best=record is best)

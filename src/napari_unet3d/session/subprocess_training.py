@@ -1,4 +1,4 @@
-"""A training in a process of its own: started from a job's thread, followed through its lines, and ended with it."""
+"""A training in a separate process, which a job starts, follows through JSON lines, and ends."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ from napari_unet3d.training.background import run_in_background
 from napari_unet3d.training.event_json import RunFailed, load
 from napari_unet3d.training.events import Busy, EpochFinished, RunStarted, TrainingFinished
 
-# For the step that it makes when it is asked to end. Before the first epoch nothing is on disk to go on from.
+# Time to finish the current step after a stop. Before the first epoch, nothing is on disk to resume from.
 _SECONDS_TO_STOP, _SECONDS_TO_STOP_AT_FIRST = 3.0, 30.0
 _SECONDS_TO_END = 2.0
 
 
 class SubprocessTraining:
-    """One training in a process of its own. `events` is for the job's thread, the other methods are its `Control`.
+    """A training in a separate process. `events` is for the job's thread, the other methods are its `JobControl`.
 
     Parameters
     ----------
-    order : Order
-        What is to be trained; volumes that lie in memory are written into the run folder first.
+    request : TrainingRequest
+        What to train; volumes in memory are first written to the run folder.
     """
 
-    def __init__(self, order: TrainingRequest) -> None:
-        self._order = order
+    def __init__(self, request: TrainingRequest) -> None:
+        self._request = request
         self._lock = threading.Lock()
         self._is_paused = False
         self._stopped_at: float | None = None
@@ -51,35 +51,35 @@ class SubprocessTraining:
         self.process: subprocess.Popen[bytes] | None = None
 
     def stop(self) -> None:
-        """Ask the training to end, at the end of its step or after a moment of grace."""
+        """Stop the training at the end of its step, or kill it if that takes too long."""
         with self._lock:
             self._stopped_at = self._stopped_at or time.monotonic()
-            self._say("stop")
+            self._send("stop")
 
     def pause(self) -> None:
-        """Ask the training to stand still at the end of its step."""
+        """Pause the training at the end of its step."""
         with self._lock:
             self._is_paused = True
-            self._say("pause")
+            self._send("pause")
 
     def resume(self) -> None:
-        """Let a paused training go on."""
+        """Resume a paused training."""
         with self._lock:
             self._is_paused = False
-            self._say("resume")
+            self._send("resume")
 
     def events(self) -> Iterator[Any]:
-        """Train; the process is gone when the generator has ended or is closed.
+        """Train; the process has ended when the generator has ended or is closed.
 
         Yields
         ------
         PreflightEvent, TrainEvent or None
-            Those of `check_then_train`; None while there is nothing new.
+            Those of `check_then_train`; None if there is no news.
 
         Raises
         ------
         UserError
-            What the training raised, or how its process ended when it was not asked to.
+            The error of the training, or how its process ended unexpectedly.
         """
         python = find_python()
         with TemporaryDirectory(prefix="napari-unet3d-", ignore_cleanup_errors=True) as folder:
@@ -90,25 +90,25 @@ class SubprocessTraining:
                 if written is not None and not self._has_started:
                     rmtree(written, ignore_errors=True)
                     with suppress(OSError):
-                        self._order.run_folder.rmdir()
+                        self._request.run_folder.rmdir()
 
     def _data(self) -> Generator[Busy, None, tuple[Path, Path | None]]:
-        """Return the dataset folder, and once more when it was written for this run."""
-        data = self._order.data
+        """Return the dataset folder, and a second time if it was written for this run."""
+        data = self._request.data
         if isinstance(data, Path):
             return data, None
-        folder = free_folder(self._order.run_folder, "data")
-        words = f"Writing the layers to {folder}, from where the process reads them"
-        yield Busy(words)
-        yield from run_in_background(partial(write_lossless, folder, data), words)
-        self._order = replace(self._order, data=folder)  # the volumes need not stay in memory
+        folder = free_folder(self._request.run_folder, "data")
+        message = f"Writing the layers to {folder} for the training process"
+        yield Busy(message)
+        yield from run_in_background(partial(write_lossless, folder, data), message)
+        self._request = replace(self._request, data=folder)  # the volumes need not stay in memory
         return folder, folder
 
     def _run(self, python: str, data: Path, folder: Path) -> Iterator[Any]:
-        yield Busy("Starting a process of its own")
+        yield Busy("Starting a separate process")
         errors = folder / "errors.txt"
-        with errors.open("wb") as told:
-            process = self._start(command_for(python, self._order, data, folder), told)
+        with errors.open("wb") as stderr:
+            process = self._start(command_for(python, self._request, data, folder), stderr)
         failure, is_finished = None, False
         try:
             for line in lines_of(process):
@@ -133,7 +133,7 @@ class SubprocessTraining:
         if not is_finished and self._stopped_at is None:
             raise UserError(explain_exit(process.returncode, errors.read_text("utf-8", errors="replace")))
 
-    def _start(self, command: Sequence[str], errors: IO[bytes]) -> subprocess.Popen[bytes]:
+    def _start(self, command: Sequence[str], stderr: IO[bytes]) -> subprocess.Popen[bytes]:
         pipe = subprocess.PIPE
         no_window = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # of Windows
         with self._lock:
@@ -141,19 +141,19 @@ class SubprocessTraining:
                 command,
                 stdin=pipe,
                 stdout=pipe,
-                stderr=errors,
+                stderr=stderr,
                 env=os.environ | {"PYTHONUTF8": "1"},
                 creationflags=no_window,
             )
-            for word, is_asked in (("pause", self._is_paused), ("stop", self._stopped_at is not None)):
-                if is_asked:
-                    self._say(word)
+            for name, is_requested in (("pause", self._is_paused), ("stop", self._stopped_at is not None)):
+                if is_requested:
+                    self._send(name)
             return self.process
 
-    def _say(self, word: str) -> None:
+    def _send(self, command: str) -> None:
         if self.process is not None and self.process.stdin is not None:
-            with suppress(OSError):  # it may have ended by itself
-                self.process.stdin.write(f"{word}\n".encode())
+            with suppress(OSError):  # the process may have ended
+                self.process.stdin.write(f"{command}\n".encode())
                 self.process.stdin.flush()
 
     def _is_overdue(self) -> bool:
@@ -161,45 +161,45 @@ class SubprocessTraining:
         return self._stopped_at is not None and time.monotonic() > self._stopped_at + grace
 
 
-_LOOK_EVERY_SECONDS = 0.1
+_POLL_SECONDS = 0.1
 _SECONDS_TO_TERMINATE = 0.5
-_MOST_WORDS = 300
+_MAX_MESSAGE = 300
 
 
-def command_for(python: str, order: TrainingRequest, data: Path, folder: Path) -> list[str]:
-    """Return the command of a training, with its settings in a file.
+def command_for(python: str, request: TrainingRequest, data: Path, folder: Path) -> list[str]:
+    """Return the command line of a training, and write its settings to a file.
 
     Parameters
     ----------
     python : str
-        The Python program.
-    order : Order
-        What is to be trained.
+        The Python interpreter.
+    request : TrainingRequest
+        What to train.
     data : Path
         The dataset folder.
     folder : Path
-        Where the file with the settings is written.
+        Where the settings file is written.
     """
-    words = ["train", str(data.absolute()), "--run", str(order.run_folder.absolute()), "--json-lines"]
-    if order.config is not None:
+    words = ["train", str(data.absolute()), "--run", str(request.run_folder.absolute()), "--json-lines"]
+    if request.config is not None:
         settings = folder / "settings.json"
-        # Only what was chosen: the rest is that of the run that goes on, or of the model that it starts from.
-        write_json(settings, order.config.model_dump(mode="json", exclude_unset=True))
+        # Only what was set explicitly: the rest comes from the resumed run, or the model that the run starts from.
+        write_json(settings, request.config.model_dump(mode="json", exclude_unset=True))
         words += ["--config", str(settings)]
-    if order.resume:
+    if request.resume:
         words.append("--resume")
-    if order.start_from is not None:
-        words += ["--start-from", str(order.start_from.absolute())]
-    return [python, "-P", "-m", "napari_unet3d", *words]  # -P: no file of the current folder is taken for a module
+    if request.start_from is not None:
+        words += ["--start-from", str(request.start_from.absolute())]
+    return [python, "-P", "-m", "napari_unet3d", *words]  # -P: do not import modules from the current folder
 
 
 def find_python() -> str:
-    """Return the Python program of this environment; in a bundled application `sys.executable` may be another one.
+    """Return the Python interpreter of this environment; in a bundled application it may differ from `sys.executable`.
 
     Raises
     ------
     UserError
-        When there is none.
+        If there is none.
     """
     if Path(sys.executable or "").name.lower().startswith("python"):
         return sys.executable
@@ -208,34 +208,34 @@ def find_python() -> str:
             if (program := Path(sys.prefix) / folder / name).is_file():
                 return str(program)
     raise UserError(
-        f"There is no Python program in {sys.prefix}, which a training in a process of its own needs. "
-        "Switch that off under Run, and train in the viewer."
+        f"There is no Python interpreter in {sys.prefix}, which a training in a separate process needs. "
+        "Switch this option off under Run, and train in the viewer."
     )
 
 
 def explain_exit(code: int, errors: str) -> str:
-    """Say in a sentence or two how a process ended that nobody had asked to, and what to do.
+    """Return in a sentence or two how a process ended unexpectedly, and what to do.
 
     Parameters
     ----------
     code : int
-        Its exit code; below 0 the signal that killed it.
+        Its exit code; a negative one is the signal that killed it.
     errors : str
         What it wrote to stderr.
     """
     if code == -getattr(signal, "SIGKILL", 9):
         return (
-            "The process of the training was killed, as a system does when memory runs out. Choose a smaller batch "
-            "size or preset, or close other programs; the run can be continued from its last whole epoch."
+            "The training process was killed, as the system does when memory runs out. Choose a smaller batch size or "
+            "preset, or close other programs. The run can be resumed after its last complete epoch."
         )
     lines = [line.strip() for line in errors.splitlines() if line.strip()]
-    last = f" Its last words were: {lines[-1][:_MOST_WORDS].rstrip('.')}." if lines else ""
+    last = f" Last error message: {lines[-1][:_MAX_MESSAGE].rstrip('.')}." if lines else ""
     how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
-    return f"The process of the training ended unexpectedly, {how}.{last} Train in the viewer instead, or report this."
+    return f"The training process ended unexpectedly, {how}.{last} Train in the viewer instead, or report this."
 
 
 def lines_of(process: subprocess.Popen[bytes]) -> Iterator[str]:
-    """Return the lines of a process as they come, and an empty text now and then while none comes."""
+    """Yield the lines of a process as they arrive, and an empty string now and then while there is none."""
     arrived: SimpleQueue[bytes | None] = SimpleQueue()
     stdout = process.stdout
     assert stdout is not None
@@ -249,7 +249,7 @@ def lines_of(process: subprocess.Popen[bytes]) -> Iterator[str]:
     threading.Thread(target=read, name="lines of the training", daemon=True).start()
     while True:
         try:
-            line = arrived.get(timeout=_LOOK_EVERY_SECONDS)
+            line = arrived.get(timeout=_POLL_SECONDS)
         except Empty:
             yield ""
             continue
@@ -259,22 +259,22 @@ def lines_of(process: subprocess.Popen[bytes]) -> Iterator[str]:
 
 
 def end(process: subprocess.Popen[bytes], seconds: float) -> None:
-    """End a process and wait for its end: it is asked to, then told to, then made to.
+    """End a process and wait for it: close its stdin, then terminate it, then kill it.
 
     Parameters
     ----------
     process : Popen
-        It may have ended.
+        The process, which may have ended.
     seconds : float
-        How long it may take after it was asked.
+        How long to wait after stdin was closed.
     """
     assert process.stdin is not None
     with suppress(OSError):
         process.stdin.close()  # which means stop
-    for patience, next_means in ((seconds, process.terminate), (_SECONDS_TO_TERMINATE, process.kill)):
+    for timeout, next_step in ((seconds, process.terminate), (_SECONDS_TO_TERMINATE, process.kill)):
         try:
-            process.wait(patience)
+            process.wait(timeout)
             break
         except subprocess.TimeoutExpired:
-            next_means()
+            next_step()
     process.wait()

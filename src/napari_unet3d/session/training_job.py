@@ -1,4 +1,4 @@
-"""What the Train dock does in a thread; torch is imported there, when the first event is asked for."""
+"""What the Train dock runs in a thread: training, sample data, check, summary; torch is imported there."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ class SampleReady:
 
 @dataclass(frozen=True, slots=True)
 class TrainingRequest:
-    """What is to be trained.
+    """What to train.
 
     Attributes
     ----------
     data : Path or sequence of Sample
-        A dataset folder, or volumes.
+        A dataset folder, or volumes in memory.
     run_folder : Path
-        Where to.
+        Where the run is written.
     config : TrainingConfig or None
-        The settings; None for those of the run that goes on.
+        The settings; None for those of the run that is resumed.
     start_from : Path or None
-        The model to begin with.
+        The model to start from.
     resume : bool
-        Whether to go on with the run in the folder.
+        Whether to resume the run in the folder.
     """
 
     data: Path | Sequence[Sample]
@@ -63,8 +63,8 @@ class TrainingRequest:
     resume: bool = False
 
 
-def train_on(order: TrainingRequest) -> Iterator[Any]:
-    """Check the data, then train; what makes training impossible is said before anything is written.
+def train_on(request: TrainingRequest) -> Iterator[Any]:
+    """Check data and settings, then train; errors are reported before anything is written.
 
     Yields
     ------
@@ -80,27 +80,27 @@ def train_on(order: TrainingRequest) -> Iterator[Any]:
     from napari_unet3d.training.preflight import check_then_train
 
     events = check_then_train(
-        order.data, order.run_folder, order.config, resume=order.resume, start_from=order.start_from
+        request.data, request.run_folder, request.config, resume=request.resume, start_from=request.start_from
     )
-    yield from track_last_run(events, order.data if isinstance(order.data, Path) else None)
+    yield from track_last_run(events, request.data if isinstance(request.data, Path) else None)
 
 
 def train_on_sample(folder: Path, training: Callable[[], Iterator[Any]]) -> Iterator[Any]:
-    """Generate the sample dataset, unless an earlier one is whole, and train on it.
+    """Generate the sample dataset, unless an earlier one is complete, and train on it.
 
     Parameters
     ----------
     folder : Path
-        Where the dataset lies.
+        The dataset folder.
     training : callable
-        Gives the training on it.
+        Returns the events of the training on it.
 
     Yields
     ------
-    DatasetEvent, SampleReady, and what the training gives
+    DatasetEvent, SampleReady, and the events of the training
         In this order.
     """
-    if not _is_whole(folder):
+    if not _is_complete(folder):
         from napari_unet3d.data.synthetic.dataset import generate
 
         yield from generate(folder, SAMPLE_CONFIG, n_train=_N_TRAIN, n_test=_N_TEST, overwrite=True)
@@ -108,44 +108,44 @@ def train_on_sample(folder: Path, training: Callable[[], Iterator[Any]]) -> Iter
     yield from training()
 
 
-def _is_whole(folder: Path) -> bool:
+def _is_complete(folder: Path) -> bool:
     try:
         pairs = list_pairs(folder)
     except UserError:
         return False
-    whole = [pair.subset for pair in pairs if None not in (pair.image, pair.labels)]
-    return whole.count(Subset.TRAIN) >= _N_TRAIN and whole.count(Subset.TEST) >= _N_TEST
+    complete = [pair.subset for pair in pairs if None not in (pair.image, pair.labels)]
+    return complete.count(Subset.TRAIN) >= _N_TRAIN and complete.count(Subset.TEST) >= _N_TEST
 
 
-def check(order: TrainingRequest) -> Iterator[Any]:
-    """Return all that `preflight` finds, with the time of a real step."""
+def check(request: TrainingRequest) -> Iterator[Any]:
+    """Check data and settings as `preflight` does, with the time of a training step."""
     from napari_unet3d.training.preflight import preflight
 
-    yield from preflight(order.data, _settled(order), order.run_folder)
+    yield from preflight(request.data, _resolved_config(request), request.run_folder)
 
 
-def draw_patches(order: TrainingRequest, n_before: int) -> Iterator[Busy | AugmentedPatches]:
-    """Return eight patches as the training would draw them, those after the first `n_before`."""
+def draw_patches(request: TrainingRequest, n_before: int) -> Iterator[Busy | AugmentedPatches]:
+    """Draw eight patches as the training would, after the first `n_before`."""
     from napari_unet3d.training.augmented_patches import augmented_patches
 
-    assert order.config is not None  # only a run that goes on has none
-    yield from augmented_patches(order.data, order.config, n_before=n_before, start_from=order.start_from)
+    assert request.config is not None  # it is None only for a run that is resumed
+    yield from augmented_patches(request.data, request.config, n_before=n_before, start_from=request.start_from)
 
 
-def summarise_for(order: TrainingRequest) -> Iterator[ModelSummary]:
-    """Summarise the network and a step of the training, or of the summary's own size when there is no data.
+def summarise_for(request: TrainingRequest) -> Iterator[ModelSummary]:
+    """Summarise the network and the memory of a step, for a default volume size if there is no data.
 
     Raises
     ------
     UserError
-        When data or model cannot be read, do not go with the settings, or the network cannot be built.
+        If data or model cannot be read or do not go with the settings, or the network cannot be built.
     """
     from napari_unet3d.model.devices import choose_device
     from napari_unet3d.model.network import summarise
     from napari_unet3d.training.planning import make_plan
 
-    config = _settled(order)
-    samples = read_samples(order.data) if isinstance(order.data, Path) else order.data
+    config = _resolved_config(request)
+    samples = read_samples(request.data) if isinstance(request.data, Path) else request.data
     if not samples:
         yield summarise(config)
         return
@@ -153,7 +153,7 @@ def summarise_for(order: TrainingRequest) -> Iterator[ModelSummary]:
     yield summarise(config, plan.patch_zyx or samples[0].shape, plan)
 
 
-def _settled(order: TrainingRequest) -> TrainingConfig:
+def _resolved_config(request: TrainingRequest) -> TrainingConfig:
     from napari_unet3d.training.resume import resolve_start
 
-    return resolve_start(order.run_folder, order.config, resume=False, start_from=order.start_from).config
+    return resolve_start(request.run_folder, request.config, resume=False, start_from=request.start_from).config

@@ -1,18 +1,20 @@
-"""The record of a run, which lives as long as its job: what the Train dock shows of it."""
+"""The record of a training run: an evented model that collects the events of `train`, for docks and notebooks."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+
+from psygnal import SignalGroupDescriptor
 
 from napari_unet3d.data.checks import Issue, Severity
 from napari_unet3d.data.events import DatasetWritten, Notice, ObjectPlaced, VolumeWritten
 from napari_unet3d.errors import UserError
 from napari_unet3d.files import CONFIG_FILE, HISTORY_FILE, MODEL_FILE, read_settings
 from napari_unet3d.runs.history import EpochRecord, best_record, read_history
-from napari_unet3d.session.loss_history import LossHistory, history_of
+from napari_unet3d.session.loss_history import LossHistory, make_loss_history
 from napari_unet3d.session.progress import Progress
 from napari_unet3d.training.events import (
     Busy,
@@ -20,150 +22,181 @@ from napari_unet3d.training.events import (
     EpochFinished,
     Preflight,
     RunStarted,
+    SnapshotSaved,
     StepFinished,
     Throughput,
     TrainingFinished,
     VolumeChecked,
 )
 
-_MOST_NOTICES = 3
+_MAX_NOTICES = 3
 
 
 @dataclass(eq=False)
 class TrainingRun:
-    """What a dock shows of one run. It is kept by the run's job, so that a reopened dock shows all of it.
+    """What is known of a training run while it trains and after its end.
+
+    `add` takes the events of `train` or `check_then_train`. Each attribute has a signal of its name in `events`, which
+    carries the new value::
+
+        run = TrainingRun(Path("run"))
+        run.events.status.connect(print)
+        for event in train("dataset", run.run_folder):
+            run.add(event)
+
+    The loss curves are in `history`, which has signals for new steps and epochs.
 
     Attributes
     ----------
     run_folder : Path
         Where the run is written.
     history : LossHistory
-        The curves.
-    started, latest, finished : event or None
-        The beginning, the latest epoch and the end of the run.
+        Losses of the steps and epochs; replaced when the run starts.
+    started : RunStarted or None
+        Device, split, plan and settings of the run.
+    latest_epoch : EpochFinished or None
+        The last epoch that was finished since the run was started or resumed.
+    latest_snapshot : SnapshotSaved or None
+        The last snapshot that was saved.
+    finished : TrainingFinished or None
+        The end of the run, if it was not interrupted.
     n_epochs_done : int
-        Whole epochs, those of earlier sittings included.
+        Finished epochs, including those before the run was resumed.
     best_epoch : int or None
         The epoch whose model is on disk.
     status : str
-        What is going on, in one line.
-    notices : list of str
+        What the run is doing, in one line.
+    notices : tuple of str
         What the user should know.
     start_from : Path or None
-        The model that it goes on from, where the form of the dock does not say so.
-    pace : Pace or None
-        How the steps go.
-    is_opened : bool
-        Whether it was read from a run folder, see `load_run`; nothing is reported then.
+        The model that the run starts from, if the dock does not show it elsewhere.
+    throughput : Throughput or None
+        The speed of the steps.
+    progress : Progress or None
+        Finished part of the run, and an estimate of the time left; None before the run starts.
+    is_loaded : bool
+        Whether it was read from a run folder by `load_run`; then no events are added.
     """
+
+    events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()
 
     run_folder: Path
     history: LossHistory = field(default_factory=LossHistory)
     started: RunStarted | None = None
-    latest: EpochFinished | None = None
+    latest_epoch: EpochFinished | None = None
+    latest_snapshot: SnapshotSaved | None = None
     finished: TrainingFinished | None = None
     n_epochs_done: int = 0
     best_epoch: int | None = None
     status: str = "Loading PyTorch …"
-    notices: list[str] = field(default_factory=list)
+    notices: tuple[str, ...] = ()
     start_from: Path | None = None
-    pace: Throughput | None = None
-    is_opened: bool = False
+    throughput: Throughput | None = None
+    progress: Progress | None = None
+    is_loaded: bool = False
 
-    def add(self, event: Any) -> Progress | None:
-        """Take note of an event and say how far the run is; None when the event does not tell."""
+    def add(self, event: Any) -> None:
+        """Update the record by an event of the training, or of the generation of sample data before it."""
         match event:
             case Notice(message=message) | Issue(severity=Severity.WARNING, message=message):
-                if message not in self.notices:  # the check and the run may say the same
-                    self.notices.append(message)
+                if message not in self.notices:  # check and training may report the same
+                    self.notices = (*self.notices, message)
             case RunStarted():
-                self._begin(event)
+                self._start(event)
             case StepFinished(epoch=epoch, step=step, loss=loss):
                 self.history.add_step(epoch, step, loss)
-                return self._progress(epoch - 1, step, self._seconds_left_after(step))
+                self.progress = self._progress_at(epoch - 1, step, self._seconds_left_after(step))
             case Throughput():
-                self.pace = event
+                self.throughput = event
             case EpochFinished():
-                return self._add_epoch(event)
+                self._add_epoch(event)
+            case SnapshotSaved():
+                self.latest_snapshot = event
             case TrainingFinished():
                 self.finished = event
             case _ if self.started is None:
-                self.status = _preparation_words(event) or self.status
-        return None
+                self.status = _describe_preparation(event) or self.status
 
-    def _begin(self, event: RunStarted) -> None:
-        self.started = event
+    def end(self) -> None:
+        """Clear the status if the run has ended before it started, by an error or a stop."""
+        if self.started is None:
+            self.status = ""
+
+    def _start(self, event: RunStarted) -> None:
         best = best_record(event.history)
         self.best_epoch, self.n_epochs_done = None if best is None else best.epoch, len(event.history)
-        self.history = history_of(event.history, event.n_steps_per_epoch)
+        self.history = make_loss_history(event.history, event.n_steps_per_epoch)
         self.status = f"First of {event.n_epochs} epochs …"
         if event.history:
-            self.status = f"Going on after epoch {self.n_epochs_done} of {event.n_epochs} …"
+            self.status = f"Resuming after epoch {self.n_epochs_done} of {event.n_epochs} …"
+        self.started = event  # last, so that its listeners see a complete record
 
-    def _add_epoch(self, event: EpochFinished) -> Progress | None:
-        self.latest, self.n_epochs_done = event, event.epoch
+    def _add_epoch(self, event: EpochFinished) -> None:
         record = EpochRecord(event.epoch, event.train_loss, event.val_loss, event.val_dice)
         self.history.add_epoch(record, is_best=event.is_best)
+        self.n_epochs_done = event.epoch
         if event.is_best:
             self.best_epoch = event.epoch
-        self.status = _epoch_words(record, self.started.n_epochs if self.started else None)
-        return self._progress(event.epoch, 0, event.seconds_left)
+        self.status = _describe_epoch(record, self.started.n_epochs if self.started else None)
+        self.progress = self._progress_at(event.epoch, 0, event.seconds_left)
+        self.latest_epoch = event  # last, as above
 
     def _seconds_left_after(self, step: int) -> float | None:
-        """Take the steps since the latest epoch off the engine's estimate; None before there is one."""
-        if self.started is None or self.latest is None or self.latest.epoch >= self.started.n_epochs:
+        """Return the engine's estimate minus the steps since the last epoch; None before there is one."""
+        if self.started is None or self.latest_epoch is None or self.latest_epoch.epoch >= self.started.n_epochs:
             return None
-        part_of_epoch = step / max(1, self.started.n_steps_per_epoch)
-        return self.latest.seconds_left * (1 - part_of_epoch / (self.started.n_epochs - self.latest.epoch))
+        fraction_of_epoch = step / max(1, self.started.n_steps_per_epoch)
+        n_epochs_left = self.started.n_epochs - self.latest_epoch.epoch
+        return self.latest_epoch.seconds_left * (1 - fraction_of_epoch / n_epochs_left)
 
-    def _progress(self, epochs: int, steps: int, seconds_left: float | None = None) -> Progress | None:
+    def _progress_at(self, n_epochs: int, n_steps: int, seconds_left: float | None) -> Progress | None:
         if self.started is None:
             return None
-        n_steps = max(1, self.started.n_steps_per_epoch)
-        return Progress(epochs * n_steps + steps, self.started.n_epochs * n_steps, seconds_left)
+        per_epoch = max(1, self.started.n_steps_per_epoch)
+        return Progress(n_epochs * per_epoch + n_steps, self.started.n_epochs * per_epoch, seconds_left)
 
     @property
     def setup_text(self) -> str:
-        """Device, precision, what a step sees and the volumes of the run; empty before they are known."""
+        """Device, precision, step and volumes of the run; empty before they are known."""
         if self.started is None:
             return ""
-        train, val = len(self.started.train_names), len(self.started.val_names)
-        volumes = f"{train} training, {val} validation volume{'' if val == 1 else 's'}"
+        n_train, n_val = len(self.started.train_names), len(self.started.val_names)
+        volumes = f"{n_train} training, {n_val} validation volume{'' if n_val == 1 else 's'}"
         if self.started.blocks:
-            volumes = "of the one volume a block trains (blue) and another validates (orange)"
-        words = f"{self.started.device} · {self.started.plan.description} per step · {volumes}"
-        return words if self.start_from is None else f"{words} · trains on from {self.start_from.name}"
+            volumes = "one volume with a training block (blue) and a validation block (orange)"
+        text = f"{self.started.device} · {self.started.plan.description} per step · {volumes}"
+        return text if self.start_from is None else f"{text} · started from {self.start_from.name}"
 
     @property
     def notices_text(self) -> str:
-        """The first notices, a line each, and how many more there are."""
-        n_more = len(self.notices) - _MOST_NOTICES
-        more = [f"… and {n_more} more; press Check to read them all."] if n_more > 0 else []
-        return "\n".join([*self.notices[:_MOST_NOTICES], *more])
+        """The first notices, one per line, and the number of further ones."""
+        n_more = len(self.notices) - _MAX_NOTICES
+        more = [f"… and {n_more} more; press Check to see all."] if n_more > 0 else []
+        return "\n".join([*self.notices[:_MAX_NOTICES], *more])
 
     @property
     def has_model(self) -> bool:
-        """Whether the run folder holds a model that can predict; a run stopped in its first epoch may have one."""
+        """Whether the run folder holds a model; a run that was stopped in its first epoch may have one."""
         return (self.run_folder / MODEL_FILE).is_file()
 
-    def outcome(self, *, stopped: bool, failed: bool) -> str:
-        """Say in one or two sentences how the run ended and where its model is; empty after a failure without one."""
+    def describe_end(self, *, stopped: bool, failed: bool) -> str:
+        """Return in one or two sentences how the run ended, and where its model is; empty if it failed without one."""
         if not self.has_model:
             return "Stopped before the first step; there is no model." if stopped and not failed else ""
         if self.best_epoch is None:
-            return f"Stopped in the first epoch. The model as it was then is in {self.run_folder}"
+            return f"Stopped in the first epoch. The model at that moment is in {self.run_folder}"
         n = self.n_epochs_done
-        how = f"Stopped after epoch {n}." if stopped else f"It broke off after epoch {n}."
+        how = f"Stopped after epoch {n}." if stopped else f"The training failed after epoch {n}."
         if self.finished is not None:
             all_done = self.finished.reason is EndReason.EPOCHS
-            how = "Training is done." if all_done else f"Training ended after epoch {n}: {self.finished.reason}."
+            how = "Training is finished." if all_done else f"Training ended after epoch {n}: {self.finished.reason}."
         is_last = self.history.records and self.history.records[-1].lacks_foreground
         which = "last model" if is_last else "best model"
         return f"{how} The {which}, of epoch {self.best_epoch}, is in {self.run_folder}"
 
 
 def load_run(run_folder: Path) -> TrainingRun:
-    """Read what is known of a run that this viewer has not made, or not in this session; it may still be going on.
+    """Read the record of a run from its folder; it may still be training in another process.
 
     Raises
     ------
@@ -171,31 +204,31 @@ def load_run(run_folder: Path) -> TrainingRun:
         If the folder holds no run.
     """
     if not (run_folder / HISTORY_FILE).is_file():
-        raise UserError(f"{run_folder} holds no run with an epoch. Choose a folder with a {HISTORY_FILE}.")
+        raise UserError(f"{run_folder} holds no run with a finished epoch. Choose a folder with a {HISTORY_FILE}.")
     records = read_history(run_folder / HISTORY_FILE)
-    record = TrainingRun(run_folder, history_of(records), n_epochs_done=len(records), is_opened=True)
+    run = TrainingRun(run_folder, make_loss_history(records), n_epochs_done=len(records), is_loaded=True)
     best = best_record(records)
-    record.best_epoch = None if best is None else best.epoch
+    run.best_epoch = None if best is None else best.epoch
     n_epochs = None
     with suppress(UserError):
         n_epochs = read_settings(run_folder / CONFIG_FILE).get("epochs")
-    record.status = f"'{run_folder.name}'"
+    run.status = f"'{run_folder.name}'"
     if records:
-        record.status += f" · {_epoch_words(records[-1], n_epochs)}"
-    return record
+        run.status += f" · {_describe_epoch(records[-1], n_epochs)}"
+    return run
 
 
-def _epoch_words(record: EpochRecord, n_epochs: int | None) -> str:
-    words = f"training loss {record.train_loss:.3f}"
+def _describe_epoch(record: EpochRecord, n_epochs: int | None) -> str:
+    text = f"training loss {record.train_loss:.3f}"
     if record.val_loss is not None:
-        words += f", validation {record.val_loss:.3f}"
+        text += f", validation loss {record.val_loss:.3f}"
     if record.dice is not None:
-        words += f", Dice {record.dice:.3f}"
-    return f"Epoch {record.epoch}{'' if n_epochs is None else f' of {n_epochs}'}: {words}"
+        text += f", Dice {record.dice:.3f}"
+    return f"Epoch {record.epoch}{'' if n_epochs is None else f' of {n_epochs}'}: {text}"
 
 
-def _preparation_words(event: Any) -> str:
-    """Say what goes on before the run begins; empty for events that do not tell."""
+def _describe_preparation(event: Any) -> str:
+    """Return what happens before the run starts; empty for other events."""
     match event:
         case ObjectPlaced(n_placed=n, n_objects=of):
             return f"Generating sample data: object {n} of {of} …"
@@ -207,6 +240,6 @@ def _preparation_words(event: Any) -> str:
             return f"Checking volume {n} of {of} …"
         case Preflight():
             return "Preparing the volumes …"
-        case Busy(message=words):
-            return f"{words} …"
+        case Busy(message=message):
+            return f"{message} …"
     return ""

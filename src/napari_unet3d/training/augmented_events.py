@@ -1,4 +1,4 @@
-"""What `augmented_patches` gives, for those who show it and need no torch for that."""
+"""The event of `augmented_patches`, without torch for those who only show it."""
 
 from __future__ import annotations
 
@@ -11,28 +11,27 @@ from napari_unet3d.data.sample import Shape3D, VoxelSize
 from napari_unet3d.training.loading.targets import IGNORE_INDEX
 
 BOUNDARY = 2
-"""Label of the voxels where two objects meet, of the task objects; their other voxels are 1."""
+"""Label of voxels where two instances touch, for the task instance; other voxels of instances are 1."""
 NOT_ANNOTATED = IGNORE_INDEX
-"""Label of voxels that nothing is learnt from."""
+"""Label of voxels that are not used for training."""
 
 
 @dataclass(frozen=True, slots=True)
 class AugmentedPatch:
-    """A patch, or a whole volume where steps take whole ones, before and after it was varied.
+    """A patch, or a whole volume if steps use whole volumes, before and after augmentation.
 
     Attributes
     ----------
     name : str
-        The volume that it is of.
+        Name of the volume.
     start_zyx : tuple of int
-        Its first voxel there.
+        First voxel (z, y, x) of the patch in the volume.
     voxel_size_um : tuple of float
         Voxel size along z, y, x in µm.
     image, original : ndarray of float32, shape (z, y, x)
-        Normalised grey values as the network is given them, and without augmentation.
+        Normalised intensities with and without augmentation.
     labels, original_labels : ndarray of uint8, shape (z, y, x)
-        What is to be learnt: 0 background, 1 foreground, or the number of the class, or `BOUNDARY`, or
-        `IGNORE`.
+        Targets: 0 background, 1 foreground or the number of the class, `BOUNDARY` or `NOT_ANNOTATED`.
     """
 
     name: str
@@ -46,21 +45,21 @@ class AugmentedPatch:
 
 @dataclass(frozen=True, slots=True)
 class AugmentedPatches:
-    """What `augmented_patches` found.
+    """The result of `augmented_patches`.
 
     Attributes
     ----------
     patches : tuple of AugmentedPatch
-        In the order in which the training sees them.
+        In the order in which training sees them.
     n_before : int
-        How many it sees before these.
-    label_words : dict of int to str
-        What the labels mean.
-    level_words : str
-        How the patches were varied.
+        Number of patches that training sees before these.
+    label_names : dict of int to str
+        Names of the label values.
+    augmentation : str
+        How the patches were augmented.
     """
 
     patches: tuple[AugmentedPatch, ...]
     n_before: int
-    label_words: dict[int, str]
-    level_words: str
+    label_names: dict[int, str]
+    augmentation: str

@@ -1,4 +1,4 @@
-"""The first patches that a training would see, varied as it would vary them, to be looked at before it starts."""
+"""The first patches of a training with their augmentation, to be looked at before it starts."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from napari_unet3d.training.background import run_in_background
 from napari_unet3d.training.events import Busy
 from napari_unet3d.training.loading.batches import DrawnPatch
 from napari_unet3d.training.loading.targets import IGNORE_INDEX
-from napari_unet3d.training.loop import read_split
-from napari_unet3d.training.prepare import TrainingData, plan_for, prepare
+from napari_unet3d.training.loop import read_volumes, split_volumes
+from napari_unet3d.training.prepare import TrainingData, choose_plan, make_training_data
 from napari_unet3d.training.resume import resolve_start
 from napari_unet3d.transforms.augment import describe_level
 
-_MOST_VOXELS = 2**27  # of all patches together
+_MAX_VOXELS = 2**27  # of all patches together
 
 
 def augmented_patches(
@@ -40,79 +40,80 @@ def augmented_patches(
     n_before: int = 0,
     start_from: Path | None = None,
 ) -> Iterator[Busy | AugmentedPatches]:
-    """Draw the patches of a training, those of its first epoch first; nothing is trained or written.
+    """Draw patches in the order in which a training sees them; nothing is trained or written.
 
     Parameters
     ----------
     data : path of a dataset folder, or sequence of Sample
-        What `train` would be given.
+        As for `train`.
     config : TrainingConfig
-        Its settings.
+        The settings.
     n : int
-        How many patches; fewer when they are very large, and one at least.
+        Number of patches; fewer if they are very large, but at least one.
     n_before : int
-        How many to pass over.
+        Number of patches to skip.
     start_from : Path, optional
-        The model that the training would begin with.
+        The model that the training would start from.
 
     Yields
     ------
     Busy
-        While reading takes long.
+        During reading and preparation.
     AugmentedPatches
         Once, as the last event.
 
     Raises
     ------
     UserError
-        As `train`, for data and settings that it cannot work with.
+        As `train`, for data and settings that do not allow training.
     """
-    settled = resolve_start(Path(), config, resume=False, start_from=start_from).config
-    with MemmapStore(Path(gettempdir())) as shelf:
-        _, split = yield from read_split(data, settled, shelf)
-        hardware = choose_device(settled.device, settled.precision)
-        work = yield from run_in_background(
-            partial(_workload, split, settled, hardware, shelf), "Preparing the volumes"
+    config = resolve_start(Path(), config, resume=False, start_from=start_from).config
+    with MemmapStore(Path(gettempdir())) as store:
+        samples = yield from read_volumes(data, store)
+        split = yield from split_volumes(samples, config)
+        device = choose_device(config.device, config.precision)
+        training_data = yield from run_in_background(
+            partial(_prepare, split, config, device, store), "Preparing the volumes"
         )
-        parts = list(islice(_parts(work, n_before), n))
-        largest = max(prod(part.image.shape) for part in parts)
-        shown = parts[: max(1, _MOST_VOXELS // largest)]
+        patches = list(islice(_drawn_patches(training_data, n_before), n))
+        largest = max(prod(patch.image.shape) for patch in patches)
+        shown = patches[: max(1, _MAX_VOXELS // largest)]
         first = shown[0]
         yield AugmentedPatches(
-            patches=tuple(_patch(part, work.plan) for part in shown),
+            patches=tuple(_augmented_patch(patch, training_data.plan) for patch in shown),
             n_before=n_before,
-            label_words=_label_words(work.plan),
-            level_words=describe_level(settled.augmentation, first.voxel_size_um, _shape_of(first)),
+            label_names=_label_names(training_data.plan),
+            augmentation=describe_level(config.augmentation, first.voxel_size_um, _shape_of(first)),
         )
 
 
-def _workload(split: Split, config: TrainingConfig, hardware: ComputeDevice, shelf: MemmapStore) -> TrainingData:
-    # As the run plans it, but where the patches are looked at: on a GPU the volumes would only take its memory.
-    return prepare(split, config, plan_for(split, config, hardware), torch.device("cpu"), shelf=shelf)
+def _prepare(split: Split, config: TrainingConfig, device: ComputeDevice, store: MemmapStore) -> TrainingData:
+    # With the plan of the run, but in main memory: on a GPU the volumes would take memory for no reason.
+    return make_training_data(split, config, choose_plan(split, config, device), torch.device("cpu"), store=store)
 
 
-def _parts(work: TrainingData, n_before: int) -> Iterator[DrawnPatch]:
-    """Return the parts of all epochs one after the other; patches that are passed over need not be cut."""
-    steps, left = (0, n_before) if work.plan.patch_zyx is None else divmod(n_before, work.plan.batch_size)
-    epochs, steps = divmod(steps, len(work.training))
+def _drawn_patches(data: TrainingData, n_before: int) -> Iterator[DrawnPatch]:
+    """Yield the patches of all epochs after the first `n_before`; skipped epochs and steps are not drawn."""
+    steps, skipped = (0, n_before) if data.plan.patch_zyx is None else divmod(n_before, data.plan.batch_size)
+    epochs, steps = divmod(steps, len(data.training))
 
-    def all_parts() -> Iterator[DrawnPatch]:
-        yield from work.training.patches(1 + epochs, 1 + steps)
+    def all_patches() -> Iterator[DrawnPatch]:
+        yield from data.training.patches(1 + epochs, 1 + steps)
         for epoch in count(2 + epochs):
-            yield from work.training.patches(epoch)
+            yield from data.training.patches(epoch)
 
-    return islice(all_parts(), left, None)
+    return islice(all_patches(), skipped, None)
 
 
-def _patch(part: DrawnPatch, plan: Plan) -> AugmentedPatch:
+def _augmented_patch(patch: DrawnPatch, plan: Plan) -> AugmentedPatch:
     return AugmentedPatch(
-        name=part.name,
-        start_zyx=part.start_zyx,
-        voxel_size_um=part.voxel_size_um,
-        image=part.image.numpy()[0],
-        labels=_labels(part.targets.numpy(), plan),
-        original=part.original.numpy()[0],
-        original_labels=_labels(part.original_targets.numpy(), plan),
+        name=patch.name,
+        start_zyx=patch.start_zyx,
+        voxel_size_um=patch.voxel_size_um,
+        image=patch.image.numpy()[0],
+        labels=_labels(patch.targets.numpy(), plan),
+        original=patch.original.numpy()[0],
+        original_labels=_labels(patch.original_targets.numpy(), plan),
     )
 
 
@@ -123,17 +124,17 @@ def _labels(targets: NDArray[np.uint8], plan: Plan) -> NDArray[np.uint8]:
     return labels
 
 
-def _label_words(plan: Plan) -> dict[int, str]:
+def _label_names(plan: Plan) -> dict[int, str]:
     match plan.task:
         case Task.BINARY:
-            words = {1: "foreground"}
+            names = {1: "foreground"}
         case Task.SEMANTIC:
-            words = {number: each.name for number, each in enumerate(plan.classes, start=1)}
+            names = {number: each.name for number, each in enumerate(plan.classes, start=1)}
         case Task.INSTANCE:
-            words = {1: "object", BOUNDARY: "where two objects meet"}
-    return {0: "background", **words, NOT_ANNOTATED: "not annotated"}
+            names = {1: "object", BOUNDARY: "where two objects meet"}
+    return {0: "background", **names, NOT_ANNOTATED: "not annotated"}
 
 
-def _shape_of(part: DrawnPatch) -> Shape3D:
-    z, y, x = part.image.shape[1:]
+def _shape_of(patch: DrawnPatch) -> Shape3D:
+    z, y, x = patch.image.shape[1:]
     return z, y, x

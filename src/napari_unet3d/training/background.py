@@ -1,4 +1,4 @@
-"""Work that cannot be cut into pieces, such as reading a file, under a generator that still answers."""
+"""Run an operation that cannot be divided, such as reading a file, in a thread, and stay responsive meanwhile."""
 
 from __future__ import annotations
 
@@ -10,69 +10,68 @@ from napari_unet3d.training.events import Busy
 
 T = TypeVar("T")
 
-_EVERY_SECONDS = 0.5
-_here = threading.local()
+_SECONDS_BETWEEN_EVENTS = 0.5
+_thread = threading.local()
 
 
 class _Cancelled(Exception):
-    """Nobody waits for the work of this thread any more."""
+    """The result of this thread is no longer wanted."""
 
 
-def run_in_background(work: Callable[[], T], words: str) -> Generator[Busy, None, T]:
-    """Do some work in a thread, and give an event twice a second for as long as it lasts.
+def run_in_background(work: Callable[[], T], message: str) -> Generator[Busy, None, T]:
+    """Run a function in a thread, and yield an event twice a second until it returns.
 
-    When the generator is closed meanwhile, the work is abandoned: it ends at its next `raise_if_cancelled`, or by itself,
-    and what comes of it is dropped. So it may read and compute, but must not change what others see.
+    When the generator is closed meanwhile, the work is cancelled: it ends at its next `raise_if_cancelled`, or runs to
+    its end, and its result is dropped. So it may read and compute, but must not change what others see.
 
     Parameters
     ----------
     work : callable
         Called once, without arguments.
-    words : str
-        What goes on.
+    message : str
+        What the events say.
 
     Returns
     -------
     T
-        What the work gave; what it raised is raised.
+        The result of `work`; its exceptions are raised here.
     """
     results: list[T] = []
     errors: list[BaseException] = []
-    done, wanted = threading.Event(), threading.Event()
-    wanted.set()
+    done, cancelled = threading.Event(), threading.Event()
 
     def run() -> None:
-        _here.wanted = wanted
+        _thread.cancelled = cancelled
         try:
             results.append(work())
-        except BaseException as error:  # noqa: BLE001 - it is raised where the work is waited for
+        except BaseException as error:  # noqa: BLE001 - it is raised in the thread that waits
             errors.append(error)
         finally:
             done.set()
 
-    threading.Thread(target=run, name=words, daemon=True).start()
+    threading.Thread(target=run, name=message, daemon=True).start()
     try:
-        while not done.wait(_EVERY_SECONDS):
-            yield Busy(words)
+        while not done.wait(_SECONDS_BETWEEN_EVENTS):
+            yield Busy(message)
     finally:
-        wanted.clear()
+        cancelled.set()
     if errors:
-        # Without the name, the frame would hold the error and the error the frame, and with them volumes.
+        # No local variable holds the error: its traceback holds this frame, and the cycle would keep volumes in memory.
         raise errors.pop()
     return results.pop()
 
 
-def iterate_in_background(items: Iterator[T], words: str) -> Generator[Busy, None, list[T]]:
-    """Go through an iterator whose steps take long, with events as those of `beating`, and list what it gives."""
-    nothing = object()
+def iterate_in_background(items: Iterator[T], message: str) -> Generator[Busy, None, list[T]]:
+    """Exhaust a slow iterator in a thread, with events as those of `run_in_background`, and return a list."""
+    end = object()
     found: list[T] = []
-    while (item := (yield from run_in_background(lambda: next(items, nothing), words))) is not nothing:
+    while (item := (yield from run_in_background(lambda: next(items, end), message))) is not end:
         found.append(item)  # type: ignore[arg-type]
     return found
 
 
 def raise_if_cancelled() -> None:
-    """End the work of `beating` here when it was abandoned; elsewhere it does nothing."""
-    wanted = getattr(_here, "wanted", None)
-    if wanted is not None and not wanted.is_set():
+    """End the work of `run_in_background` here if it was cancelled; elsewhere, do nothing."""
+    cancelled = getattr(_thread, "cancelled", None)
+    if cancelled is not None and cancelled.is_set():
         raise _Cancelled

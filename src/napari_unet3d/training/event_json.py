@@ -1,7 +1,7 @@
-"""The events of a training as lines of text, so that it can be followed from another process.
+"""Events of a training as lines of JSON, for following it from another process.
 
-A line is a JSON object: the name of the event in ``event``, and beside it its fields. Numbers that JSON does not know
-are the texts NaN, Infinity and -Infinity. No line runs code when it is read.
+A line is a JSON object with the name of the event in ``event`` and its fields. Numbers that JSON does not have are the
+strings NaN, Infinity and -Infinity. Reading a line does not execute code.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from napari_unet3d.training.events import PreflightEvent, TrainEvent
 
 @dataclass(frozen=True, slots=True)
 class RunFailed:
-    """The last event of a run that the user has to do something for; `message` says what is wrong and what to do."""
+    """The last event of a run that failed; `message` says what is wrong and what the user can do."""
 
     message: str
 
@@ -30,12 +30,12 @@ _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(RunEven
 
 
 def dump(event: RunEvent) -> str:
-    """Write an event as one line, without the end of the line; `load` gives an equal event back.
+    """Return an event as one line, without the newline; `load` returns an equal event.
 
     Raises
     ------
     KeyError
-        If it is no event of a run.
+        If it is not an event of a run.
     """
     name = type(event).__name__
     fields = _adapter(name).dump_python(event, mode="json")
@@ -43,18 +43,18 @@ def dump(event: RunEvent) -> str:
 
 
 def load(line: str) -> RunEvent:
-    """Read what `line_of` has written.
+    """Read an event that `dump` has written.
 
     Raises
     ------
     ValueError
-        If the line is no event of a run.
+        If the line is not an event of a run.
     """
     try:
         fields = json.loads(line)
         adapter = _adapter(fields.pop("event"))
     except (AttributeError, KeyError, TypeError, ValueError):
-        raise ValueError(f"no event: {line[:80]!r}") from None
+        raise ValueError(f"not an event: {line[:80]!r}") from None
     event: RunEvent = adapter.validate_python(fields)
     return event
 
@@ -65,7 +65,7 @@ def _adapter(name: str) -> TypeAdapter[Any]:
 
 
 def _strict(value: Any) -> Any:
-    """Replace the numbers that JSON does not know by their names, which pydantic reads."""
+    """Replace numbers that JSON does not have by their names, which pydantic reads."""
     match value:
         case float() if not math.isfinite(value):
             return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

@@ -1,4 +1,4 @@
-"""What `train` reports while it works, with what it announces on disk already, and `preflight` before it."""
+"""Events of `train`, which reports them as it works, and of `preflight`, which checks data and settings before it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.checks import Issue, Severity
 from napari_unet3d.data.events import Notice
+from napari_unet3d.data.sample import Shape3D
 from napari_unet3d.data.split import Block
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.runs.history import EpochRecord
@@ -15,24 +17,28 @@ from napari_unet3d.runs.history import EpochRecord
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """The run folder exists, volumes are read and the network is built.
+    """The volumes are read, the network is built, and the run folder holds the settings.
 
     Attributes
     ----------
     run_folder : Path
         Where models, settings and history are written.
     device : str
-        Device and precision in words, such as ``"NVIDIA H100, bf16"`` or ``"CPU (2 threads), fp32"``.
+        Device and precision, such as ``"NVIDIA H100, bf16"`` or ``"CPU (2 threads), fp32"``.
     train_names, val_names : tuple of str
-        The split: which volumes train and which validate.
+        Names of the training and the validation volumes.
     n_epochs, n_steps_per_epoch, n_parameters : int
         Length of the run and size of the network.
     plan : Plan
         Patch and batch size, voxel size, strides and classes.
+    config : TrainingConfig
+        All settings, with those of a resumed run or of the model that the run starts from.
+    volume_shape_zyx : tuple of int
+        Shape (z, y, x) of the first volume; without patches, a step sees volumes of this size.
     history : tuple of EpochRecord
-        The epochs of earlier sittings, when a run is resumed.
+        The epochs that were finished before a resumed run continues.
     blocks : tuple of Block
-        Where a single volume was cut into a block that trains and one that validates; empty for whole volumes.
+        Training and validation block of a single volume; empty if whole volumes are used.
     """
 
     run_folder: Path
@@ -43,18 +49,20 @@ class RunStarted:
     n_steps_per_epoch: int
     n_parameters: int
     plan: Plan
+    config: TrainingConfig
+    volume_shape_zyx: Shape3D
     history: tuple[EpochRecord, ...] = ()
     blocks: tuple[Block, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Busy:
-    """Something that takes long still goes on; it may come at any time, so that a caller can stop there.
+    """A long operation continues; it may come at any time, so that a caller can stop in the middle of it.
 
     Attributes
     ----------
-    words : str
-        What goes on, such as ``"Reading the volumes"``.
+    message : str
+        The operation, such as ``"Reading the volumes"``.
     """
 
     message: str
@@ -62,7 +70,7 @@ class Busy:
 
 @dataclass(frozen=True, slots=True)
 class StepFinished:
-    """One step of the optimiser, counted from 1; `loss` is that of its batch."""
+    """One optimizer step is finished, counted from 1; `loss` is that of its batch."""
 
     epoch: int
     step: int
@@ -71,18 +79,18 @@ class StepFinished:
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """How the steps go, at most once a second.
+    """The speed of training, at most once a second.
 
     Attributes
     ----------
     epoch : int
-        In which epoch.
+        The current epoch.
     steps_per_second : float
-        Since the last time; validation, saving and pauses do not count.
+        Mean since the last report; validation, saving and pauses do not count.
     waiting : float
-        Part of that time in which the network waited for data, from 0 to 1.
+        Fraction of that time in which the network waited for data, from 0 to 1.
     gpu_bytes : int or None
-        Memory of the GPU that the process has taken; None on a CPU.
+        GPU memory that the process has reserved; None on a CPU.
     """
 
     epoch: int
@@ -93,7 +101,7 @@ class Throughput:
 
 @dataclass(frozen=True, slots=True)
 class Validating:
-    """Some more parts of the validation volumes have been looked at, of `n_total` in this epoch."""
+    """`n_done` of the `n_total` validation batches of this epoch are finished."""
 
     epoch: int
     n_done: int
@@ -102,15 +110,15 @@ class Validating:
 
 @dataclass(frozen=True, slots=True)
 class EpochFinished:
-    """One pass over the training volumes, counted from 1; `last.safetensors` and the history hold it already.
+    """One epoch is finished, counted from 1; its weights are in `last.safetensors`, its losses in the history.
 
     Attributes
     ----------
     train_loss : float
         Mean loss of the epoch's steps.
     val_loss, val_dice : float or None
-        Mean over the validation volumes; None in epochs without validation. The Dice is not a number (NaN) when no
-        validation volume has foreground.
+        Mean over the validation volumes; None in epochs without validation. The Dice is NaN when no validation volume
+        has foreground.
     is_best : bool
         Whether `model.safetensors` is now this epoch's model.
     seconds_left : float
@@ -127,7 +135,7 @@ class EpochFinished:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotSaved:
-    """What the network answers after an epoch can be looked at: `evaluation.watched` reads it from the run folder."""
+    """The predictions after an epoch are in the run folder; `runs.snapshots.open_snapshots` reads them."""
 
     run_folder: Path
     epoch: int
@@ -138,15 +146,15 @@ class EndReason(StrEnum):
     """Why a run has ended by itself."""
 
     EPOCHS = "all epochs are done"
-    STALLED = "the validation loss has not improved for long"
-    TIME = "its time is over"
+    STALLED = "the validation loss has stopped improving"
+    TIME = "the time limit is reached"
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingFinished:
-    """The last epoch is done; `model` is the file of the best one, `reason` says why it was the last.
+    """The run has ended for a `reason`; `model` is the file of its best epoch.
 
-    When no validation volume has foreground, the best cannot be told: the last one is kept, and its Dice is NaN.
+    When no validation volume has foreground, the best epoch is unknown: the last one is kept, and its Dice is NaN.
     """
 
     run_folder: Path
@@ -159,7 +167,7 @@ class TrainingFinished:
 
 @dataclass(frozen=True, slots=True)
 class VolumeChecked:
-    """One more volume has been read."""
+    """`n_checked` of `n_volumes` volumes have been read and checked, the latest one is `name`."""
 
     name: str
     n_checked: int
@@ -168,18 +176,18 @@ class VolumeChecked:
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
-    """All that was found, in the order in which it was."""
+    """The result of the checks: all issues, in the order in which they were found."""
 
     issues: tuple[Issue, ...]
 
     @property
     def can_train(self) -> bool:
-        """Whether nothing makes training impossible."""
+        """Whether no issue prevents training."""
         return not self.of(Severity.ERROR)
 
     def of(self, severity: Severity) -> tuple[Issue, ...]:
-        """Return the findings of one severity."""
-        return tuple(finding for finding in self.issues if finding.severity is severity)
+        """Return the issues of one severity."""
+        return tuple(issue for issue in self.issues if issue.severity is severity)
 
 
 TrainEvent = (

@@ -1,39 +1,40 @@
-"""Training, from top to bottom: `train` is the whole story, what stands below it are its sentences.
+"""Train a 3D U-Net: `train` is the way from a dataset folder to a run folder with a model.
 
-Everything that a run draws by chance comes from `config.seed`. The same seed, settings and volumes give the same
-weights bit by bit on a CPU with the same number of threads; on a GPU they differ by the order of its sums.
+All random numbers of a run come from `config.seed`. The same seed, settings and volumes give the same weights bit by
+bit on a CPU with the same number of threads; on a GPU they differ in rounding, since it adds numbers in varying order.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from napari_unet3d.configs import Augmentation, Optimizer, TrainingConfig
+from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.corrected_regions import apply_corrections
 from napari_unet3d.data.dataset import Subset, iter_samples
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.ground_truth import has_foreground
-from napari_unet3d.data.label_checks import no_foreground, no_foreground_at_all
+from napari_unet3d.data.label_checks import no_foreground_at_all
 from napari_unet3d.data.memmap import MemmapStore
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.split import Split, find_validation_leaks, split_samples
-from napari_unet3d.data.volume_checks import corrected_validation_volume
+from napari_unet3d.data.split import Split, split_samples
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.checkpoint import Checkpoint
 from napari_unet3d.model.devices import ComputeDevice, TorchState, choose_device
 from napari_unet3d.model.receptive_field import separating_gap
 from napari_unet3d.training.background import iterate_in_background, run_in_background
 from napari_unet3d.training.events import Busy, RunStarted, TrainEvent
+from napari_unet3d.training.notices import start_notices
 from napari_unet3d.training.optim.learner import Learner
-from napari_unet3d.training.pace import ActiveTimer
-from napari_unet3d.training.prepare import TrainingData
 from napari_unet3d.training.resume import RunStart, prepare_data, resolve_start, restore
 from napari_unet3d.training.resume_state import volumes_of
 from napari_unet3d.training.run_folder import RunFolder
 from napari_unet3d.training.run_lock import locked
-from napari_unet3d.training.snapshot_writer import SnapshotWriter
+from napari_unet3d.training.snapshot_writer import SnapshotWriter, saves_snapshots
+from napari_unet3d.training.throughput import ActiveTimer
 from napari_unet3d.training.trainer import Trainer
 
 
@@ -46,171 +47,205 @@ def train(
     resume: bool = False,
     start_from: Checkpoint | Path | str | None = None,
 ) -> Iterator[TrainEvent]:
-    """Train a 3D U-Net; ask for the next event to go on, close the generator to stop.
+    """Train a 3D U-Net. Each ``next`` trains a little further; close the generator to stop.
 
-    Whatever an event announces is on disk already. When the generator is closed, the run folder holds the best
-    and the last model of the epochs so far, or the weights of the moment when the first epoch was not finished.
-    While nobody asks, the run is paused, and no time counts. Until the generator has ended or is closed, no other
-    training can write into the run folder.
+    What an event reports is on disk before it is yielded. When the generator is closed, the run folder holds the best
+    and the last model of the finished epochs, or the current weights if the first epoch was not finished. While no
+    event is requested, the run is paused and its time does not count. Until the generator has ended or is closed, no
+    other training can write to the run folder.
 
     Parameters
     ----------
     data : path of a dataset folder, or sequence of Sample
-        Volumes with labels, which mean what task and zero_is of the settings say.
+        Volumes with labels; task and ignore_label of the settings define what label values mean.
     run_folder : path
-        Where models, settings, history and environment are written, from the first epoch on.
+        Where models, settings, history and environment are written.
     config : TrainingConfig, optional
-        All settings; those of the tutorial without it. Of a run that is resumed, only epochs, max_minutes,
-        patience and watch may be given anew.
+        All settings; by default those of the tutorial. When a run is resumed, only epochs, max_minutes, patience and
+        save_snapshots may differ from its own.
     overwrite : bool
-        Whether an older run in the folder may be replaced.
+        Whether an earlier run in the folder may be replaced.
     resume : bool
-        Go on with the run in the folder after its last whole epoch, a finished one too when it is given more epochs.
-        On a CPU it ends with the same bits as if it had never stopped, unless minutes set its length.
+        Continue the run in the folder after its last complete epoch; a finished run continues if it is given more
+        epochs. On a CPU the result has the same bits as that of an uninterrupted run, unless max_minutes sets its
+        length.
     start_from : Checkpoint or path of a model, optional
-        Begin with its weights and with a new optimiser. The settings of its network and its normalisation hold where
-        none are given. Last layers for another number of outputs begin anew.
+        Start from its weights, with a new optimizer. Network settings and normalisation are those of the model unless
+        they are given. If the number of outputs differs, the output layers are initialised anew.
 
     Yields
     ------
     TrainEvent
-        One `RunStarted`, a `StepFinished` per step, a `Pace` now and then, a `Validating` per part of an evaluation,
-        an `EpochFinished` per epoch, `SnapshotSaved` after it when the run is watched, notices, `Busy` while
-        something takes long, and `TrainingFinished` at the end.
+        One `RunStarted`, a `StepFinished` per step, a `Throughput` about once a second, a `Validating` per validation
+        batch, an `EpochFinished` per epoch, followed by `SnapshotSaved` if snapshots are saved, notices, `Busy` during
+        long operations, and `TrainingFinished` at the end.
 
     Raises
     ------
     UserError
-        For data, settings, hardware or folders that training cannot work with, when another training writes into
-        the run folder, and when the loss is not a number for many steps.
+        If data, settings, device or folders do not allow training, if another training writes to the run folder, or if
+        the loss is NaN or infinite for many steps in a row.
     """
-    clock, folder = ActiveTimer(), Path(run_folder)
+    timer = ActiveTimer()
 
     def events() -> Generator[TrainEvent]:
-        with locked(folder), MemmapStore(folder) as shelf:
-            beginning = resolve_start(folder, config, resume=resume, start_from=start_from)
-            earlier = beginning.state.header if beginning.state else None
-            run = RunFolder(folder, beginning.config, overwrite=overwrite or resume, earlier=earlier)
-            yield from _train(data, beginning, run, clock, shelf)
+        with open_run(run_folder, config, overwrite=overwrite, resume=resume, start_from=start_from) as run:
+            samples = yield from read_volumes(data, run.store)
+            yield from train_on_samples(samples, run, timer, describe_source(data))
 
-    return clock.measure(events())
+    return timer.measure(events())
 
 
-def _train(
-    data: Path | str | Sequence[Sample], beginning: RunStart, run: RunFolder, clock: ActiveTimer, shelf: MemmapStore
-) -> Iterator[TrainEvent]:
-    config = beginning.config
-    hardware = choose_device(config.device, config.precision)
-    samples, split = yield from read_split(data, config, shelf)
-    settings = TorchState(hardware, config.seed)
-    prepare = partial(prepare_data, beginning, split, samples, hardware, shelf)
-    work = yield from run_in_background(prepare, "Preparing the volumes")
-    with settings.applied():
-        learner = Learner(config, work.plan, hardware, work.statistics)
-    told = restore(beginning, learner, work.plan, settings)
-    if beginning.state:
-        clock.add(beginning.state.header.seconds_spent)
+@dataclass(frozen=True, slots=True)
+class OpenRun:
+    """A locked run folder, and what is known of the run before any volume is read.
 
-    dataset = str(Path(data).absolute()) if isinstance(data, Path | str) else "layers"
-    run.start(split, work.plan, hardware, dataset, beginning.start_from)
-    yield RunStarted(
-        run_folder=run.path,
-        device=hardware.description,
-        train_names=tuple(sample.name for sample in split.train),
-        val_names=tuple(sample.name for sample in split.val),
-        n_epochs=config.epochs,
-        n_steps_per_epoch=len(work.training),
-        n_parameters=learner.n_parameters,
-        plan=work.plan,
-        blocks=split.blocks,
-        history=tuple(run.history),
-    )
-    for message in (*beginning.notices, *told):
-        yield Notice(message)
-    yield from _notices(config, hardware, split, work)
-    is_watched = config.save_snapshots and split.val and config.val_augmentation is Augmentation.NONE
-    watch = SnapshotWriter(run.path, config.validate_every) if is_watched else None
-    yield from Trainer(config, volumes_of(samples), run, work, learner, settings, clock, watch).events()
+    Attributes
+    ----------
+    start : RunStart
+        The settings, and the saved state or the model that the run starts from.
+    folder : RunFolder
+        Where the run is written.
+    device : ComputeDevice
+        Device and precision.
+    store : MemmapStore
+        Keeps volumes in memory, or in temporary files if they do not fit.
+    """
+
+    start: RunStart
+    folder: RunFolder
+    device: ComputeDevice
+    store: MemmapStore
 
 
-def read_split(
-    data: Path | str | Sequence[Sample], config: TrainingConfig, shelf: MemmapStore
-) -> Generator[Busy, None, tuple[list[Sample], Split]]:
-    """Read the volumes of a training and put some aside for validation.
+@contextmanager
+def open_run(
+    run_folder: Path | str,
+    config: TrainingConfig | None,
+    *,
+    overwrite: bool,
+    resume: bool,
+    start_from: Checkpoint | Path | str | None,
+) -> Iterator[OpenRun]:
+    """Lock a run folder and resolve how the run starts; for the parameters see `train`.
+
+    Raises
+    ------
+    UserError
+        If the folder is in use or holds another run, or the settings do not go with what the run starts from or with
+        the device.
+    """
+    path = Path(run_folder)
+    with locked(path), MemmapStore(path) as store:
+        start = resolve_start(path, config, resume=resume, start_from=start_from)
+        earlier = start.state.header if start.state else None
+        folder = RunFolder(path, start.config, overwrite=overwrite or resume, earlier=earlier)
+        yield OpenRun(start, folder, choose_device(start.config.device, start.config.precision), store)
+
+
+def train_on_samples(samples: Sequence[Sample], run: OpenRun, timer: ActiveTimer, source: str) -> Iterator[TrainEvent]:
+    """Train on volumes that have been read.
 
     Parameters
     ----------
-    data : path of a dataset folder, or sequence of Sample
-        As for `train`.
+    samples : sequence of Sample
+        All volumes of the dataset.
+    run : OpenRun
+        The run.
+    timer : ActiveTimer
+        Measures the time that the run takes.
+    source : str
+        Where the volumes come from, for the record in the run folder.
+    """
+    start, config, device = run.start, run.start.config, run.device
+    split = yield from split_volumes(samples, config)
+    torch_state = TorchState(device, config.seed)
+    prepare = partial(prepare_data, start, split, samples, device, run.store)
+    data = yield from run_in_background(prepare, "Preparing the volumes")
+    with torch_state.applied():
+        learner = Learner(config, data.plan, device, data.statistics)
+    restore_notices = restore(start, learner, data.plan, torch_state)
+    if start.state:
+        timer.add(start.state.header.seconds_spent)
+
+    run.folder.start(split, data.plan, device, source, start.start_from)
+    yield RunStarted(
+        run_folder=run.folder.path,
+        device=device.description,
+        train_names=tuple(sample.name for sample in split.train),
+        val_names=tuple(sample.name for sample in split.val),
+        n_epochs=config.epochs,
+        n_steps_per_epoch=len(data.training),
+        n_parameters=learner.n_parameters,
+        plan=data.plan,
+        config=config,
+        volume_shape_zyx=samples[0].shape,
+        blocks=split.blocks,
+        history=tuple(run.folder.history),
+    )
+    for message in (*start.notices, *restore_notices, *start_notices(config, device, data)):
+        yield Notice(message)
+    snapshots = SnapshotWriter(run.folder.path, config.validate_every) if saves_snapshots(config, split) else None
+    trainer = Trainer(config, volumes_of(samples), run.folder, data, learner, torch_state, timer, snapshots)
+    yield from trainer.train()
+
+
+def describe_source(data: Path | str | Sequence[Sample]) -> str:
+    """Return the absolute path of a dataset folder, or ``"layers"`` for volumes in memory."""
+    return str(Path(data).absolute()) if isinstance(data, Path | str) else "layers"
+
+
+def read_volumes(data: Path | str | Sequence[Sample], store: MemmapStore) -> Generator[Busy, None, list[Sample]]:
+    """Return the volumes to train on; those that do not fit into memory are memory-mapped files of the store.
+
+    Yields
+    ------
+    Busy
+        During reading.
+
+    Raises
+    ------
+    UserError
+        If there is no volume, or one cannot be read.
+    """
+    if not isinstance(data, Path | str):
+        return list(data)
+    return (yield from iterate_in_background(iter_samples(Path(data), Subset.TRAIN, store), "Reading the volumes"))
+
+
+def split_volumes(samples: Sequence[Sample], config: TrainingConfig) -> Generator[Busy, None, Split]:
+    """Divide volumes into training and validation.
+
+    Parameters
+    ----------
+    samples : sequence of Sample
+        All volumes.
     config : TrainingConfig
-        Part that validates, seed, and what labels mean.
-    shelf : MemmapStore
-        Where that goes which does not fit into memory.
+        Validation fraction, seed, network, and what label values mean.
 
     Yields
     ------
     Busy
         While it takes long.
 
-    Returns
-    -------
-    tuple of list of Sample and Split
-        All volumes, and which of them train and validate.
-
     Raises
     ------
     UserError
-        If there is nothing to learn from.
+        If there is no volume, or none has foreground.
     """
-    samples = yield from _labelled_samples(data, config, shelf)
+    _check_foreground(samples, config)
     gap_zyx = separating_gap(config, samples[0].voxel_size_um)
-    divide = partial(split_samples, samples, config.val_fraction, config.seed, gap_zyx=gap_zyx, zero_is=config.zero_is)
-    split = yield from run_in_background(divide, "Dividing the volumes")
-    return samples, apply_corrections(split, samples)
+    divide = partial(
+        split_samples, samples, config.val_fraction, config.seed, gap_zyx=gap_zyx, ignore_label=config.ignore_label
+    )
+    split = yield from run_in_background(divide, "Splitting the volumes into training and validation")
+    return apply_corrections(split, samples)
 
 
-def _labelled_samples(
-    data: Path | str | Sequence[Sample], config: TrainingConfig, shelf: MemmapStore
-) -> Generator[Busy, None, list[Sample]]:
-    if isinstance(data, Path | str):
-        samples = yield from iterate_in_background(iter_samples(Path(data), Subset.TRAIN, shelf), "Reading the volumes")
-    else:
-        samples = list(data)
+def _check_foreground(samples: Sequence[Sample], config: TrainingConfig) -> None:
     if not samples:
-        raise UserError("There is no volume to train on; give at least one image with labels.")
+        raise UserError("There is no volume to train on. Add at least one image with labels.")
     labelled = [(sample.labels, sample.label_mask) for sample in samples if sample.labels is not None]
-    if not any(has_foreground(labels, config.zero_is, annotated) for labels, annotated in labelled):
+    if not any(has_foreground(labels, config.ignore_label, mask) for labels, mask in labelled):
         has_background = any(labels.any() for labels, _ in labelled)
-        raise UserError(no_foreground_at_all(len(samples), config.zero_is, has_background=has_background))
-    return samples
-
-
-def _notices(config: TrainingConfig, hardware: ComputeDevice, split: Split, work: TrainingData) -> Iterator[Notice]:
-    """Say what is allowed but may not be what was meant."""
-    for message in (*hardware.notices, split.notice, work.shelf and work.shelf.notice):
-        if message:
-            yield Notice(message)
-    if not split.val:
-        yield Notice("There is no validation: the best model is the one with the lowest training loss.")
-    if config.patience and not (split.val and split.tells_best):
-        yield Notice("Without foreground to validate on nothing tells when to stop early; all epochs are gone through.")
-    if config.save_snapshots and split.val and config.val_augmentation is not Augmentation.NONE:
-        yield Notice("Validation volumes are varied, so that predictions do not lie in their place: none are kept.")
-    if work.plan.patch_zyx is None and config.batch_size > len(split.train):
-        yield Notice(
-            f"The batch size is {config.batch_size}, but {len(split.train)} volumes train; "
-            f"each step takes {len(split.train)}."
-        )
-    if config.momentum > 0 and config.optimizer in (Optimizer.ADAM, Optimizer.ADAMW):
-        yield Notice(f"{config.optimizer.label} does not use the momentum of {config.momentum:g}; it has its own.")
-    yield from _notices_on_volumes(config, split)
-
-
-def _notices_on_volumes(config: TrainingConfig, split: Split) -> Iterator[Notice]:
-    for source, corrected in find_validation_leaks(split.train, split.val, split.blocks):
-        yield Notice(corrected_validation_volume(corrected, source))
-    for sample in (*split.train, *split.val):
-        if sample.labels is None or sample.provenance is not None:  # a correction may take an extra object away
-            continue
-        if not has_foreground(sample.labels, config.zero_is, sample.label_mask):
-            yield Notice(no_foreground(sample.name))
+        raise UserError(no_foreground_at_all(len(samples), config.ignore_label, has_background=has_background))

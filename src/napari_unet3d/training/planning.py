@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from napari_unet3d.configs import ResizeMode, SpacingMode, TrainingConfig, ZeroIs
+from napari_unet3d.configs import ResizeMode, SpacingMode, TrainingConfig
 from napari_unet3d.data.ground_truth import decode_labels
 from napari_unet3d.data.sample import Sample, Shape3D, VoxelSize
 from napari_unet3d.errors import UserError
@@ -48,7 +48,7 @@ def make_plan(train: Sequence[Sample], val: Sequence[Sample], config: TrainingCo
         If patch, classes or names cannot be used.
     """
     truths = (
-        decode_labels(sample.labels, config.task, config.zero_is, sample.label_mask)
+        decode_labels(sample.labels, config.task, config.ignore_label, sample.label_mask, name=sample.name)
         for sample in (*train, *val)
         if sample.labels is not None
     )
@@ -96,7 +96,7 @@ def plan_for(
         strides=get_architecture(config.architecture).strides(config, voxel_size_um),
         spacing_um=spacing_um,
         classes=classes,
-        zero_is=config.zero_is,
+        ignore_label=config.ignore_label,
         batch_size=config.batch_size or 1,
     )
     shapes = [shape_at(sample, spacing_um) for sample in train]
@@ -129,7 +129,7 @@ def _patch(
     if config.wants_whole_volumes:
         return None
     most = _most_voxels(config, plan, hardware)
-    is_sparse = config.zero_is is ZeroIs.UNLABELLED
+    is_sparse = config.ignore_label is not None
     fitted = {divisible_shape(shape, plan.total_stride, config.resize_mode) for shape in shapes}
     if not is_sparse and len(shapes) > 1 and len(fitted) == 1 and prod(next(iter(fitted))) <= most:
         return None  # small volumes of one shape lose nothing by being seen whole

@@ -1,4 +1,4 @@
-"""The volumes of a run, ready for one plan: what trains, what validates, and what both tell about the start."""
+"""The data of a run: volumes prepared for one plan, as training batches and validation batches."""
 
 from __future__ import annotations
 
@@ -28,29 +28,29 @@ from napari_unet3d.training.optim.losses import class_weights
 from napari_unet3d.training.planning import make_plan, shape_at, smaller_plan
 from napari_unet3d.training.probe import fit_to_memory
 
-_OWN_MEMORY = torch.device("cpu")
+_CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """What a run works on; made by `plan_and_prepare`.
+    """What a run trains and validates on; made by `plan_and_prepare`.
 
     Attributes
     ----------
     config : TrainingConfig
         The settings.
     split : Split
-        The samples.
+        The volumes as they were read.
     plan : Plan
-        What the volumes are made ready for.
+        What the volumes are prepared for: patch size, batch size, voxel size and classes.
     training : Batches
         Batches of the training volumes.
     validation : Validation
-        Fixed parts of the validation volumes.
-    facts : DataStatistics
-        Frequencies, class weights and length of the run.
-    shelf : MemmapStore or None
-        Where that lies which does not fit into memory.
+        Batches of the validation volumes, the same ones after every epoch.
+    statistics : DataStatistics
+        Class frequencies, class weights and number of steps, from which the learner starts.
+    store : MemmapStore or None
+        Holds the volumes that do not fit into memory.
     """
 
     config: TrainingConfig
@@ -59,107 +59,107 @@ class TrainingData:
     training: Batches
     validation: Validation
     statistics: DataStatistics
-    shelf: MemmapStore | None = None
+    store: MemmapStore | None = None
 
     def with_less_memory(self) -> TrainingData:
-        """Return the same work with less memory: with volumes in the machine's own, or else with about half per step.
+        """Return the same data for less memory: moved off the GPU, or else in smaller patches or batches.
 
-        There are as many steps as before; in the second case, each sees less.
+        The number of steps stays the same; with smaller patches or batches each step sees less.
 
         Raises
         ------
         OutOfMemory
-            When nothing can be made smaller.
+            If nothing can be made smaller.
         """
-        if self.training.device != _OWN_MEMORY:
-            return prepare(self.split, self.config, self.plan, _OWN_MEMORY, len(self.training), self.shelf)
-        shapes = [shape_at(sample, self.plan.spacing_um) for sample in self.split.train]
-        smaller = smaller_plan(self.plan, shapes)
-        if smaller is None:
-            raise OutOfMemory(
-                f"There is not enough memory for a single patch of {self.plan.description}. "
-                "Choose a smaller preset, or close other programs that use the same memory."
-            )
-        return prepare(self.split, self.config, smaller, _OWN_MEMORY, len(self.training), self.shelf)
+        plan = self.plan
+        if self.training.device == _CPU:
+            smaller = smaller_plan(plan, [shape_at(sample, plan.spacing_um) for sample in self.split.train])
+            if smaller is None:
+                raise OutOfMemory(
+                    f"There is not enough memory for a single patch of {plan.description}. "
+                    "Choose a smaller preset, or close other programs that use the same memory."
+                )
+            plan = smaller
+        return make_training_data(self.split, self.config, plan, _CPU, len(self.training), self.store)
 
 
 def plan_and_prepare(
-    split: Split, config: TrainingConfig, hardware: ComputeDevice, shelf: MemmapStore | None = None
+    split: Split, config: TrainingConfig, device: ComputeDevice, store: MemmapStore | None = None
 ) -> TrainingData:
-    """Plan a run and prepare its volumes.
+    """Choose the plan of a run and prepare its volumes.
 
     Raises
     ------
     UserError
         If settings and volumes do not go together, or there is not enough memory for the volumes.
     """
-    return prepare(split, config, plan_for(split, config, hardware), hardware.device, shelf=shelf)
+    return make_training_data(split, config, choose_plan(split, config, device), device.device, store=store)
 
 
-def plan_for(split: Split, config: TrainingConfig, hardware: ComputeDevice) -> Plan:
-    """Plan a run whose steps fit into the memory.
+def choose_plan(split: Split, config: TrainingConfig, device: ComputeDevice) -> Plan:
+    """Choose a plan whose steps fit into memory.
 
     Raises
     ------
     UserError
         If settings and volumes do not go together.
     """
-    plan = make_plan(split.train, split.val, config, hardware)
-    return fit_to_memory(plan, [shape_at(sample, plan.spacing_um) for sample in split.train], config, hardware)
+    plan = make_plan(split.train, split.val, config, device)
+    return fit_to_memory(plan, [shape_at(sample, plan.spacing_um) for sample in split.train], config, device)
 
 
-def prepare(
+def make_training_data(
     split: Split,
     config: TrainingConfig,
     plan: Plan,
     device: torch.device,
     n_steps_per_epoch: int = 0,
-    shelf: MemmapStore | None = None,
+    store: MemmapStore | None = None,
 ) -> TrainingData:
-    """Make the volumes of a split ready for a plan.
+    """Prepare the volumes of a split for a plan.
 
     Parameters
     ----------
     split : Split
-        The samples.
+        The volumes.
     config : TrainingConfig
         The settings.
     plan : Plan
-        Patch, batch, voxel size and classes.
+        Patch size, batch size, voxel size and classes.
     device : torch.device
-        Where the network is; the volumes come there, too, when they fit beside it.
+        Device of the network; the volumes are moved there if they fit.
     n_steps_per_epoch : int
-        Length of an epoch; 0 for what settings and volumes say.
-    shelf : MemmapStore, optional
-        Where that goes which does not fit into memory; without it all stays there.
+        Steps of an epoch; 0 for the number that follows from settings and volumes.
+    store : MemmapStore, optional
+        Keeps what does not fit into memory in temporary files; without it, all stays in memory.
     """
     with explain_memory_errors():
-        train, val = (_ready(samples, config, plan, shelf) for samples in (split.train, split.val))
+        train, val = (_prepare_all(samples, config, plan, store) for samples in (split.train, split.val))
     if fits_on_gpu((*train, *val), config, plan, device):
-        with suppress(OutOfMemory), explain_memory_errors():  # then there is less in one piece than in all
+        with suppress(OutOfMemory), explain_memory_errors():  # free memory may be in several pieces
             train, val = (cache_on_gpu(volumes, device) for volumes in (train, val))
-    # Each worker process would be given volumes on disk as copies in memory.
-    alone = shelf is not None and shelf.n_bytes_on_disk > 0
-    training = Batches(
-        train, config.model_copy(update={"num_workers": 0}) if alone else config, plan, n_steps_per_epoch
-    )
+    # Worker processes would each receive memory-mapped volumes as copies in memory.
+    is_memmapped = store is not None and store.n_bytes_on_disk > 0
+    loading = config.model_copy(update={"num_workers": 0}) if is_memmapped else config
+    training = Batches(train, loading, plan, n_steps_per_epoch)
     n_voxels = _voxels_per_class(train, plan)
-    facts = DataStatistics(
+    statistics = DataStatistics(
         fractions=_output_fractions(train, n_voxels, plan.task),
         weights=class_weights(config, n_voxels.tolist()),
         n_steps=config.epochs * len(training),
     )
-    return TrainingData(config, split, plan, training, Validation(val, plan, config.val_augmentation), facts, shelf)
+    validation = Validation(val, plan, config.val_augmentation)
+    return TrainingData(config, split, plan, training, validation, statistics, store)
 
 
-def _ready(
-    samples: Sequence[Sample], config: TrainingConfig, plan: Plan, shelf: MemmapStore | None
+def _prepare_all(
+    samples: Sequence[Sample], config: TrainingConfig, plan: Plan, store: MemmapStore | None
 ) -> list[PreparedVolume]:
-    ready = []
+    volumes = []
     for sample in samples:
         raise_if_cancelled()
-        ready.append(prepare_volume(sample, config, plan, shelf))
-    return ready
+        volumes.append(prepare_volume(sample, config, plan, store))
+    return volumes
 
 
 def _voxels_per_class(volumes: list[PreparedVolume], plan: Plan) -> NDArray[np.int64]:
@@ -170,7 +170,7 @@ def _voxels_per_class(volumes: list[PreparedVolume], plan: Plan) -> NDArray[np.i
 
 
 def _output_fractions(volumes: list[PreparedVolume], n_voxels: NDArray[np.int64], task: Task) -> tuple[float, ...]:
-    """Return the part of the annotated voxels that each output of the network stands for."""
+    """Return the frequency of each network output among the annotated voxels."""
     total = max(1, int(n_voxels.sum()))
     foreground = float(n_voxels[1:].sum()) / total
     match task:

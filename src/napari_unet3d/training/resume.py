@@ -1,4 +1,4 @@
-"""How a run begins: anew, from the weights of another model, or where it was left."""
+"""How a run starts: from new weights, from those of another model, or from the saved state of an interrupted run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from napari_unet3d.model.devices import ComputeDevice, TorchState
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.training.optim.learner import Learner
 from napari_unet3d.training.planning import make_plan
-from napari_unet3d.training.prepare import TrainingData, plan_and_prepare, prepare
+from napari_unet3d.training.prepare import TrainingData, make_training_data, plan_and_prepare
 from napari_unet3d.training.resume_state import (
     RunState,
     check_same_volumes,
@@ -28,27 +28,26 @@ from napari_unet3d.training.resume_state import (
     restore_optimizer,
 )
 
-LENGTH_SETTINGS = frozenset(
-    {"epochs", "max_minutes", "patience", "save_snapshots"}
-)  # which may differ when a run goes on
+LENGTH_SETTINGS = frozenset({"epochs", "max_minutes", "patience", "save_snapshots"})
+"""Settings that may change when a run is resumed."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunStart:
-    """What a run begins with.
+    """What a run starts from; made by `resolve_start`.
 
     Attributes
     ----------
     config : TrainingConfig
-        The settings that hold.
+        The settings of the run, with those taken over from the resumed run or from the model.
     state : RunState or None
-        Where the run was left; None for a new one.
+        The saved state of a run that is resumed; None for a new run.
     model : Checkpoint or None
         The model that a new run starts from.
     notices : tuple of str
         What the user should know.
     start_from : Path or None
-        Where that model lies, if it is a file.
+        The file or run folder of that model.
     """
 
     config: TrainingConfig
@@ -61,37 +60,37 @@ class RunStart:
 def resolve_start(
     run_folder: Path, config: TrainingConfig | None, *, resume: bool, start_from: Checkpoint | Path | str | None
 ) -> RunStart:
-    """Find out how a run begins; nothing is written.
+    """Return what a run starts from; nothing is written.
 
-    Of the settings only those count that were given by hand (``config.model_fields_set``). The others are those of
-    the run that is resumed, or, for the network and the normalisation, those of the model that is started from.
+    Only settings that were set explicitly (``config.model_fields_set``) are taken from `config`. The others are those
+    of the resumed run or, for network and normalisation, of the model that the run starts from.
 
     Parameters
     ----------
     run_folder : Path
         The folder of the run.
     config : TrainingConfig or None
-        What is given.
+        The settings that are given.
     resume : bool
-        Go on where the run in the folder was left. Without a saved state it begins anew, from `start_from` if given.
+        Continue the run in the folder. Without a saved state a new run starts, from `start_from` if given.
     start_from : Checkpoint, path of a model, or None
-        Whose weights a new run starts from.
+        The model whose weights a new run starts from.
 
     Raises
     ------
     UserError
-        If there is nothing to go on from, or settings were given that do not go with it.
+        If there is nothing to resume or to start from, or settings were given that do not go with it.
     """
     if resume and (run_folder / RESUME_FILE).exists():
         state = load_run_state(run_folder / RESUME_FILE)
-        if not (run_folder / MODEL_FILE).exists():  # only an epoch that is better still would write it again
-            raise UserError(f"The run in {run_folder} has lost its {MODEL_FILE}. Put it back, or train anew.")
+        if not (run_folder / MODEL_FILE).exists():  # only a better epoch would write it again
+            raise UserError(f"{MODEL_FILE} is missing in {run_folder}. Put it back, or start a new run.")
         return RunStart(_with_new_length(state.header.config, config), state)
     notices: tuple[str, ...] = ()
     if resume:
         _check_nothing_is_lost(run_folder)
         config = _settings_of_folder(run_folder, config)
-        notices = (f"There is no {RESUME_FILE} in {run_folder} yet: the run begins anew.",)
+        notices = (f"There is no {RESUME_FILE} in {run_folder} yet: a new run starts.",)
     config = config or TrainingConfig()
     if start_from is None:
         return RunStart(config, notices=notices)
@@ -101,6 +100,7 @@ def resolve_start(
 
 
 def _with_new_length(settled: TrainingConfig, given: TrainingConfig | None) -> TrainingConfig:
+    """Return the settings of an earlier run, with those of its length that are given."""
     changes = {} if given is None else {name: getattr(given, name) for name in given.model_fields_set}
     changes = {name: value for name, value in changes.items() if value != getattr(settled, name)}
     if others := sorted(changes.keys() - LENGTH_SETTINGS):
@@ -113,6 +113,7 @@ def _with_new_length(settled: TrainingConfig, given: TrainingConfig | None) -> T
 
 
 def _with_network_of(model: Checkpoint, given: TrainingConfig) -> TrainingConfig:
+    """Return the given settings, with network and normalisation of a model."""
     own = {name: getattr(model.config, name) for name in (*NETWORK_SETTINGS, "normalisation")}
     changes = {name: getattr(given, name) for name in given.model_fields_set & set(NETWORK_SETTINGS)}
     if others := sorted(name for name, value in changes.items() if value != own[name]):
@@ -132,7 +133,7 @@ def _plain(value: object) -> str:
 
 
 def _check_nothing_is_lost(run_folder: Path) -> None:
-    """Refuse to begin anew over a run of several epochs, such as one of a version that kept no state."""
+    """Refuse to overwrite a run of several epochs that has no resume file, such as one of an older version."""
     history = run_folder / HISTORY_FILE
     if not history.exists():
         return
@@ -140,7 +141,7 @@ def _check_nothing_is_lost(run_folder: Path) -> None:
         n_epochs = sum(1 for _ in csv.reader(file)) - 1
     if n_epochs > 1:
         raise UserError(
-            f"The run in {run_folder} has {n_epochs} epochs, but no {RESUME_FILE} to go on from. "
+            f"The run in {run_folder} has {n_epochs} epochs, but no {RESUME_FILE} to resume from. "
             "Start a new run from its model."
         )
 
@@ -159,58 +160,58 @@ def _settings_of_folder(run_folder: Path, given: TrainingConfig | None) -> Train
 
 
 def prepare_data(
-    beginning: RunStart, split: Split, samples: Sequence[Sample], hardware: ComputeDevice, shelf: MemmapStore
+    start: RunStart, split: Split, samples: Sequence[Sample], device: ComputeDevice, store: MemmapStore
 ) -> TrainingData:
-    """Prepare the volumes as the run needs them; a run that goes on keeps its plan.
+    """Choose the plan and prepare the volumes; a resumed run keeps its plan and its number of steps per epoch.
 
     Raises
     ------
     UserError
-        If the data is not that of the run.
+        If a resumed run was trained on other data.
     """
-    config, state = beginning.config, beginning.state
+    config, state = start.config, start.state
     if state is None:
-        return plan_and_prepare(split, config, hardware, shelf)
-    card = state.header
-    check_same_volumes(card, samples)
-    fresh = make_plan(split.train, split.val, config, hardware)
-    sizes = {"patch_zyx": card.plan.patch_zyx, "batch_size": card.plan.batch_size}
+        return plan_and_prepare(split, config, device, store)
+    header = state.header
+    check_same_volumes(header, samples)
+    new_plan = make_plan(split.train, split.val, config, device)
+    sizes = {"patch_zyx": header.plan.patch_zyx, "batch_size": header.plan.batch_size}
     names = tuple(tuple(sample.name for sample in part) for part in (split.train, split.val))
-    same_split = (*names, split.blocks) == (card.train_names, card.val_names, card.blocks)
-    if not same_split or fresh.model_copy(update=sizes) != card.plan:
+    is_same_split = (*names, split.blocks) == (header.train_names, header.val_names, header.blocks)
+    if not is_same_split or new_plan.model_copy(update=sizes) != header.plan:
         raise UserError(
-            "The split, the classes or the voxel sizes of the volumes are not those that the run began with. "
+            "The split, the classes or the voxel sizes of the volumes differ from those that the run was started with. "
             "Start a new run from its model."
         )
-    return prepare(split, config, card.plan, hardware.device, card.n_steps_per_epoch, shelf)
+    return make_training_data(split, config, header.plan, device.device, header.n_steps_per_epoch, store)
 
 
-def restore(beginning: RunStart, learner: Learner, plan: Plan, settings: TorchState) -> list[str]:
-    """Bring a new learner to where the run begins, and say what could not be taken over.
+def restore(start: RunStart, learner: Learner, plan: Plan, torch_state: TorchState) -> list[str]:
+    """Load weights, optimizer and random state that a run starts from, and return what could not be restored.
 
     Raises
     ------
     UserError
         If the model to start from has another network.
     """
-    if beginning.model is not None:
-        return _start_from(beginning.model, learner, plan)
-    if beginning.state is None:
+    if start.model is not None:
+        return _start_from(start.model, learner, plan)
+    if start.state is None:
         return []
-    state, card = beginning.state, beginning.state.header
+    state, header = start.state, start.state.header
     learner.load_weights(state.weights)
     if learner.ema is not None and state.ema:
-        learner.ema.restore(state.ema, card.n_averaged_steps)
-    restore_optimizer(learner.optimizer, card.groups, state.moments)
-    if card.scaler and learner.stepper.is_scaled:
-        learner.stepper.scaler.load_state_dict(dict(card.scaler))
-    learner.n_steps = card.n_steps
-    if card.device_type != settings.device_type:
+        learner.ema.restore(state.ema, header.n_averaged_steps)
+    restore_optimizer(learner.optimizer, header.groups, state.moments)
+    if header.scaler and learner.stepper.is_scaled:
+        learner.stepper.scaler.load_state_dict(dict(header.scaler))
+    learner.n_steps = header.n_steps
+    if header.device_type != torch_state.device_type:
         return [
-            f"The run began on {card.device_type} and goes on on {settings.device_type}; "
-            "it will not end with the same bits."
+            f"The run was started on {header.device_type} and is continued on {torch_state.device_type}; "
+            "its result will not be bit-identical to that of an uninterrupted run."
         ]
-    settings.random_state = state.random_state
+    torch_state.random_state = state.random_state
     return []
 
 

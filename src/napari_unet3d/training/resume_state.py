@@ -1,6 +1,6 @@
-"""Everything that a run needs to go on as if it had never stopped, in one file.
+"""The resume file: all that is needed to continue a run as if it had not been interrupted.
 
-Like a model file it holds numbers and text only (see `napari_unet3d.model.tensor_file`): reading it runs no code.
+Like a model file, it holds only tensors and text (see `napari_unet3d.model.tensor_file`): reading it executes no code.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ _KIND = FileKind(
     "napari-unet3d-resume",
     1,
     "state of a run",
-    f"Choose a run folder with a {RESUME_FILE}, or train from the beginning.",
+    f"Choose a run folder with a {RESUME_FILE}, or start a new run.",
 )
 _WEIGHTS, _AVERAGE, _OPTIMIZER, _RANDOM = "weights.", "average.", "optimizer.", "random_state"
 _Number = bool | int | float | None
-_MOST_VOLUMES_NAMED = 3
+_MAX_VOLUMES_NAMED = 3
 
 
 class VolumeInfo(BaseModel):
-    """A volume that the run was given: its name and its shape (z, y, x)."""
+    """Name and shape (z, y, x) of a volume of the run."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -52,39 +52,39 @@ class VolumeInfo(BaseModel):
 
 
 class RunHeader(BaseModel):
-    """The part of a run's state that is text.
+    """The text part of a run's state.
 
     Attributes
     ----------
     config : TrainingConfig
         The settings of the run.
     plan : Plan
-        What the run settled; batch and patch may have become smaller on the way.
+        Its plan; patch and batch may be smaller than at the start, if memory ran out.
     volumes : tuple of VolumeInfo
-        The data, by which other data is told apart.
+        The data, to recognise when a run is resumed with other data.
     train_names, val_names : tuple of str
         The split.
     blocks : tuple of Block
-        Where a single volume was cut; empty for whole volumes.
+        Training and validation block of a single volume; empty for whole volumes.
     device_type : str
-        Where it ran, such as ``"cpu"``: the random state belongs to that kind of device.
+        The type of device, such as ``"cpu"``; the random state is only valid for that type.
     n_steps_per_epoch : int
-        Length of an epoch, which stays when patches become smaller.
+        Length of an epoch, which does not change when patches become smaller.
     epoch, n_steps, n_averaged_steps : int
-        Finished epochs, steps of the optimiser, and steps in the moving average.
+        Finished epochs, optimizer steps, and steps in the moving average of the weights.
     history : tuple of EpochRecord
         Losses of the epochs so far.
     learning_rates, seconds : tuple of float
-        Rate and duration of each of these epochs.
+        Learning rate and duration of each of these epochs.
     seconds_spent : float
-        Time that the run has taken, over all its sittings.
+        Time that the run has taken over all its sessions.
     groups : tuple of dict
-        Numbers of the optimiser's parameter groups.
+        Hyperparameters of the optimizer's parameter groups.
     scaler : dict
-        State of the gradient scaler; empty where there is none.
+        State of the gradient scaler; empty without one.
     """
 
-    # The loss of an epoch may be NaN; JSON's null would not come back as a number.
+    # The loss of an epoch may be NaN, which JSON would store as null and not read back as a number.
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
     config: TrainingConfig
@@ -112,16 +112,16 @@ class RunState:
 
     Attributes
     ----------
-    card : RunHeader
-        What is text.
+    header : RunHeader
+        The text part.
     weights : dict of str to Tensor
         State of the network.
-    average : dict of str to Tensor
+    ema : dict of str to Tensor
         Moving average of the weights; empty without one.
     moments : dict of str to Tensor
-        What the optimiser remembers, by ``"<number of the parameter>.<name>"``.
+        State of the optimizer, by ``"<number of the parameter>.<name>"``.
     random_state : Tensor of uint8, shape (byte,)
-        State of torch's random numbers.
+        State of torch's random number generator.
     """
 
     header: RunHeader
@@ -132,80 +132,80 @@ class RunState:
 
 
 def volumes_of(samples: Sequence[Sample]) -> tuple[VolumeInfo, ...]:
-    """Note which volumes a run is given."""
+    """Return names and shapes of volumes."""
     return tuple(VolumeInfo(name=sample.name, shape=sample.shape) for sample in samples)
 
 
-def check_same_volumes(card: RunHeader, samples: Sequence[Sample]) -> None:
-    """Refuse to go on with other data than the run began with.
+def check_same_volumes(header: RunHeader, samples: Sequence[Sample]) -> None:
+    """Raise an error if the data is not that of the run.
 
     Raises
     ------
     UserError
-        When names, order or shapes differ.
+        If names, order or shapes differ.
     """
     now = volumes_of(samples)
-    if now == card.volumes:
+    if now == header.volumes:
         return
     raise UserError(
-        f"The run was trained on {_volumes_in_words(card.volumes)}, but now there are {_volumes_in_words(now)}. "
+        f"The run was trained on {_format_volumes(header.volumes)}, but now there are {_format_volumes(now)}. "
         "Resume with the same volumes, or start a new run from its model."
     )
 
 
-def _volumes_in_words(volumes: Sequence[VolumeInfo]) -> str:
-    words = [f"'{volume.name}' {volume.shape}" for volume in volumes[:_MOST_VOLUMES_NAMED]]
-    more = len(volumes) - len(words)
-    return ", ".join(words) + (f" and {more} more" if more else "")
+def _format_volumes(volumes: Sequence[VolumeInfo]) -> str:
+    names = [f"'{volume.name}' {volume.shape}" for volume in volumes[:_MAX_VOLUMES_NAMED]]
+    more = len(volumes) - len(names)
+    return ", ".join(names) + (f" and {more} more" if more else "")
 
 
 def optimizer_groups(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Any], ...]:
-    """Return the numbers of an optimiser's parameter groups, such as rate and decay."""
+    """Return the hyperparameters of an optimizer's parameter groups, such as learning rate and weight decay."""
     groups = optimizer.state_dict()["param_groups"]
     return tuple({name: value for name, value in group.items() if name != "params"} for group in groups)
 
 
 def optimizer_moments(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """Return what an optimiser remembers of each parameter, on the CPU; later steps do not change it."""
+    """Return an optimizer's state of each parameter, as copies on the CPU."""
     return {
         f"{number}.{name}": tensor.detach().cpu().clone()
-        for number, memory in optimizer.state_dict()["state"].items()
-        for name, tensor in memory.items()
+        for number, state in optimizer.state_dict()["state"].items()
+        for name, tensor in state.items()
     }
 
 
 def restore_optimizer(
     optimizer: torch.optim.Optimizer, groups: Sequence[dict[str, Any]], moments: dict[str, torch.Tensor]
 ) -> None:
-    """Bring a new optimiser of the same kind and parameters to where another one was.
+    """Load the state of an optimizer into a new one of the same type and parameters.
 
     Parameters
     ----------
     optimizer : Optimizer
-        It is changed.
+        The new one, which is changed.
     groups, moments
-        What `optimizer_groups` and `optimizer_moments` gave.
+        The results of `optimizer_groups` and `optimizer_moments`.
     """
-    fresh = optimizer.state_dict()["param_groups"]
-    memory: dict[int, dict[str, torch.Tensor]] = {}
+    new_groups = optimizer.state_dict()["param_groups"]
+    state: dict[int, dict[str, torch.Tensor]] = {}
     for key, tensor in moments.items():
         number, name = key.split(".", 1)
-        memory.setdefault(int(number), {})[name] = tensor
+        state.setdefault(int(number), {})[name] = tensor
     numbered = [
-        # How steps are computed is for the device of now to say.
+        # The implementation of the steps depends on the current device.
         {**group, **{name: own[name] for name in ("params", *IMPLEMENTATION) if name in own}}
-        for group, own in zip(groups, fresh, strict=True)
+        for group, own in zip(groups, new_groups, strict=True)
     ]
-    optimizer.load_state_dict({"state": memory, "param_groups": numbered})
-    for weights, remembered in optimizer.state.items():
-        for name, tensor in remembered.items():
+    optimizer.load_state_dict({"state": state, "param_groups": numbered})
+    for weights, weights_state in optimizer.state.items():
+        for name, tensor in weights_state.items():
             if tensor.shape == weights.shape:
-                # In the layout of its weights: on other strides torch takes other loops, which round otherwise.
-                remembered[name] = torch.empty_like(weights).copy_(tensor)
+                # With the strides of the weights: with other strides, torch uses other loops, which round differently.
+                weights_state[name] = torch.empty_like(weights).copy_(tensor)
 
 
 def save_run_state(path: Path, state: RunState) -> None:
-    """Write the state of a run, all of it or nothing; an older one is replaced.
+    """Write the state of a run atomically; an earlier one is replaced.
 
     Raises
     ------
@@ -222,47 +222,47 @@ def save_run_state(path: Path, state: RunState) -> None:
 
 
 def load_run_state(path: Path) -> RunState:
-    """Read the state of a run; nothing in it is executed.
+    """Read the state of a run; this executes no code.
 
     Raises
     ------
     UserError
-        When there is no such file, or it is no whole state that this version understands.
+        If there is no such file, or it is damaged or of a version that this one cannot read.
     """
-    with open_tensors(path, _KIND, RunHeader) as (card, file):
-        fits = _fits(card, shapes_in(file), types_in(file))
+    with open_tensors(path, _KIND, RunHeader) as (header, file):
+        fits = _fits(header, shapes_in(file), types_in(file))
         tensors = read_tensors(file) if fits else {}
-    if not fits or not _is_random_state(tensors[_RANDOM], card.device_type):
+    if not fits or not _is_random_state(tensors[_RANDOM], header.device_type):
         raise UserError(
             f"The tensors in {path} do not belong to the run that its settings describe: it is damaged. "
-            "Train again from the beginning, or from the run's model."
+            "Start a new run, or start one from the run's model."
         )
     return RunState(
-        header=card,
-        weights=_part(tensors, _WEIGHTS),
-        ema=_part(tensors, _AVERAGE),
-        moments=_part(tensors, _OPTIMIZER),
+        header=header,
+        weights=_with_prefix(tensors, _WEIGHTS),
+        ema=_with_prefix(tensors, _AVERAGE),
+        moments=_with_prefix(tensors, _OPTIMIZER),
         random_state=tensors[_RANDOM],
     )
 
 
-def _part(tensors: dict[str, Any], prefix: str) -> dict[str, Any]:
+def _with_prefix(tensors: dict[str, Any], prefix: str) -> dict[str, Any]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def _fits(card: RunHeader, shapes: dict[str, tuple[int, ...]], types: dict[str, str]) -> bool:
-    """Compare names, shapes and types with the network of the card before any memory is taken for them."""
-    if (expected := weight_shapes(card.config, card.plan)) is None:
+def _fits(header: RunHeader, shapes: dict[str, tuple[int, ...]], types: dict[str, str]) -> bool:
+    """Compare names, shapes and types with the network of the header before memory is allocated for the tensors."""
+    if (expected := weight_shapes(header.config, header.plan)) is None:
         return False
-    network = build_network(card.config, card.plan, device="meta")
+    network = build_network(header.config, header.plan, device="meta")
     of_parameters = [tuple(weights.shape) for weights in network.parameters()]
-    counts = len(card.history), len(card.learning_rates), len(card.seconds)
+    counts = len(header.history), len(header.learning_rates), len(header.seconds)
     return (
-        counts == (card.epoch,) * 3
-        and len(card.groups) == 1
-        and _part(shapes, _WEIGHTS) == expected
-        and _part(shapes, _AVERAGE) in ({}, expected)
-        and all(_is_moment_of(of_parameters, name, shape) for name, shape in _part(shapes, _OPTIMIZER).items())
+        counts == (header.epoch,) * 3
+        and len(header.groups) == 1
+        and _with_prefix(shapes, _WEIGHTS) == expected
+        and _with_prefix(shapes, _AVERAGE) in ({}, expected)
+        and all(_is_moment_of(of_parameters, name, shape) for name, shape in _with_prefix(shapes, _OPTIMIZER).items())
         and all(name.startswith((_WEIGHTS, _AVERAGE, _OPTIMIZER)) or name == _RANDOM for name in shapes)
         and types.pop(_RANDOM, None) == "U8"
         and set(types.values()) == {"F32"}
@@ -276,7 +276,7 @@ def _is_moment_of(parameters: list[tuple[int, ...]], name: str, shape: tuple[int
 
 def _is_random_state(state: torch.Tensor, device_type: str) -> bool:
     if device_type != "cpu":
-        return state.ndim == 1  # what the numbers mean is known on that device only
+        return state.ndim == 1  # it can be checked on that type of device only
     try:
         torch.Generator().set_state(state)
     except (RuntimeError, TypeError):

@@ -1,4 +1,4 @@
-"""The folder of a run: models, settings, history and environment, each file written whole or not at all."""
+"""The folder of a run: models, settings, history and environment; all files are written atomically."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ if TYPE_CHECKING:
     import torch
 
 LAST_FILE = "last.safetensors"
-# The state goes first when an older run is replaced, so that nobody can resume what is half removed.
+# When an earlier run is replaced, its resume file is removed first, so that a partly removed run cannot be resumed.
 _RESULTS = (RESUME_FILE, MODEL_FILE, LAST_FILE, HISTORY_FILE)
 
 
 class RunFolder:
-    """Where one run is written.
+    """Writes the files of one run, and holds its history.
 
     Parameters
     ----------
@@ -52,14 +52,14 @@ class RunFolder:
     config : TrainingConfig
         The settings of the run.
     overwrite : bool
-        Whether an older run in it may be replaced.
+        Whether an earlier run in it may be replaced.
     earlier : RunHeader, optional
-        What a run in it has reached, to go on with it.
+        The state of the run in it that is resumed.
 
     Raises
     ------
     UserError
-        If it holds a run that may not be replaced.
+        If it holds a run that must not be replaced.
     """
 
     def __init__(
@@ -75,12 +75,12 @@ class RunFolder:
         found = [name for name in _RESULTS if (path / name).exists()]
         if found and not overwrite and earlier is None:
             raise UserError(
-                f"The folder {path} holds a run already ({', '.join(found)}); "
+                f"The folder {path} already holds a run ({', '.join(found)}); "
                 "choose another run folder, or allow this one to be overwritten."
             )
 
     def start(
-        self, split: Split, plan: Plan, hardware: ComputeDevice, dataset: str, start_from: Path | None = None
+        self, split: Split, plan: Plan, device: ComputeDevice, dataset: str, start_from: Path | None = None
     ) -> None:
         """Write settings and environment, and remove the results of a run that is replaced.
 
@@ -90,12 +90,12 @@ class RunFolder:
             Which volumes train and which validate.
         plan : Plan
             Strides, patch, voxel size and classes.
-        hardware : Hardware
+        device : ComputeDevice
             Device and precision.
         dataset : str
-            Where the volumes come from, in words or as a path.
+            Where the volumes come from: a path, or ``"layers"``.
         start_from : Path, optional
-            The model that a new run begins with; one that goes on keeps what it began with.
+            The model that a new run starts from; for a resumed run, the recorded one is kept.
         """
         self.plan = plan
         self._remove_leftovers()
@@ -107,10 +107,10 @@ class RunFolder:
             "versions": package_versions(),
             "platform": platform.platform(),
             "plan": plan.model_dump(mode="json"),
-            "device": hardware.description,
-            "cudnn": cudnn_version() if hardware.device.type == "cuda" else None,
+            "device": device.description,
+            "cudnn": cudnn_version() if device.device.type == "cuda" else None,
             "dataset": dataset,
-            "start_from": self._began_with() if self._earlier else start_from and str(start_from),
+            "start_from": self._recorded_start() if self._earlier else start_from and str(start_from),
             "train": [sample.name for sample in split.train],
             "validation": [sample.name for sample in split.val],
             "blocks": [asdict(block) for block in split.blocks],
@@ -124,12 +124,12 @@ class RunFolder:
                 (self.path / name).unlink(missing_ok=True)
         remove_snapshots(self.path)
 
-    def _began_with(self) -> str | None:
+    def _recorded_start(self) -> str | None:
         try:
-            began_with = json.loads((self.path / ENVIRONMENT_FILE).read_text(encoding="utf-8")).get("start_from")
-        except (OSError, ValueError, AttributeError):  # a run goes on without it, too
+            start_from = json.loads((self.path / ENVIRONMENT_FILE).read_text(encoding="utf-8")).get("start_from")
+        except (OSError, ValueError, AttributeError):  # it is not needed for resuming
             return None
-        return began_with if isinstance(began_with, str) else None
+        return start_from if isinstance(start_from, str) else None
 
     def _remove_leftovers(self) -> None:
         for name in (RESUME_FILE, MODEL_FILE, LAST_FILE):
@@ -144,7 +144,7 @@ class RunFolder:
 
     @property
     def best(self) -> EpochRecord:
-        """The epoch whose weights are the model of the run; there must have been one."""
+        """The epoch whose weights are the model of the run; LookupError before the first epoch is finished."""
         best = best_record(self.history)
         if best is None:
             raise LookupError("no epoch is finished yet")
@@ -153,16 +153,16 @@ class RunFolder:
     def save_epoch(
         self, record: EpochRecord, weights: dict[str, torch.Tensor], *, learning_rate: float, seconds: float
     ) -> bool:
-        """Write what an epoch has reached: the last model, the best one if it is that, and the history.
+        """Write the last model, the best model if this epoch is the best, and the history.
 
         Parameters
         ----------
         record : EpochRecord
             Losses of the epoch.
         weights : dict of str to Tensor
-            State of the network after it.
+            Weights of the network after it.
         learning_rate : float
-            That of its first step.
+            Learning rate of its first step.
         seconds : float
             How long the epoch took.
 
@@ -180,7 +180,7 @@ class RunFolder:
         return is_best
 
     def save_started_epoch(self, weights: dict[str, torch.Tensor]) -> None:
-        """Write the weights of a run that ends within its first epoch, so that what was learnt is kept."""
+        """Write the weights of a run that ends within its first epoch."""
         self._save_models(weights, 0, (LAST_FILE, MODEL_FILE))
         self._write_history()
 

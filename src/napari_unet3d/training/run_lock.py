@@ -1,4 +1,4 @@
-"""One training at a time writes into a run folder: as long as it goes on, it holds the lock of the folder."""
+"""A lock file, so that only one training at a time writes to a run folder."""
 
 from __future__ import annotations
 
@@ -17,13 +17,18 @@ from pydantic import BaseModel, ValidationError
 from napari_unet3d.errors import UserError, explain_os_errors
 
 LOCK_FILE = ".training.lock"
-_HELD = (errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK, errno.EDEADLK)  # how systems report a lock of somebody else
+_HELD_ERRORS = (
+    errno.EACCES,
+    errno.EAGAIN,
+    errno.EWOULDBLOCK,
+    errno.EDEADLK,
+)  # a lock of another process
 
 if sys.platform == "win32":
     import msvcrt
 
     def _lock(file: FileIO) -> None:
-        file.seek(2**30)  # behind the text, as Windows lets nobody read what is locked
+        file.seek(2**30)  # behind the text, since Windows does not allow reading locked bytes
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
 
 else:
@@ -34,11 +39,11 @@ else:
 
 
 class _Holder(BaseModel):
-    """The process that holds a lock; it is written into the lock file."""
+    """The process that holds a lock, as written to the lock file."""
 
     host: str
     process: int
-    started: float  # in seconds since 1970: the number of a process is given to another one after its end
+    started: float  # seconds since 1970; process ids are reused
 
     @classmethod
     def this(cls) -> _Holder:
@@ -50,7 +55,7 @@ class _Holder(BaseModel):
 
     @property
     def is_alive(self) -> bool:
-        """Whether the process still runs, which can be told of this computer only."""
+        """Whether the process is running; valid only for processes of this computer."""
         try:
             process = psutil.Process(self.process)
             is_same = bool(abs(process.create_time() - self.started) < 1)
@@ -63,11 +68,11 @@ class _Holder(BaseModel):
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a run folder; the folder is made if it is missing, and removed again if it stays empty.
+    """Lock a run folder; a missing folder is created, and removed again if it stays empty.
 
-    The operating system takes the lock from a process that ends, however it ends, so that the lock file of a killed
-    training is in nobody's way. The file says which process holds it. This counts for another computer, and where
-    the file system has no locks.
+    The operating system releases the lock of a process that ends, even if it is killed, so a leftover lock file does
+    not prevent training. The file names the process that holds the lock; this is what counts for other computers, and
+    on file systems without locks.
 
     Parameters
     ----------
@@ -77,7 +82,7 @@ def locked(folder: Path) -> Iterator[None]:
     Raises
     ------
     UserError
-        If it is a file, cannot be written to, or another training holds its lock, be it of this process or not.
+        If it is a file, cannot be written to, or is locked by another training, of this or another process.
     """
     with explain_os_errors(folder, "write to"):
         if folder.exists() and not folder.is_dir():
@@ -86,18 +91,18 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         with explain_os_errors(folder, "write to"):
             folder.mkdir(parents=True, exist_ok=True)
-            file = _take(folder)
+            file = _acquire(folder)
         try:
             yield
         finally:
             _release(file, folder / LOCK_FILE)
     finally:
         for path in made:
-            with suppress(OSError):  # something lies in it by now
+            with suppress(OSError):  # it is not empty
                 path.rmdir()
 
 
-def _take(folder: Path) -> FileIO:
+def _acquire(folder: Path) -> FileIO:
     path = folder / LOCK_FILE
     while True:
         file = FileIO(path, "a+")
@@ -110,16 +115,16 @@ def _take(folder: Path) -> FileIO:
         except BaseException:
             file.close()
             raise
-        file.close()  # its holder has removed it since it was opened
+        file.close()  # the holder has removed it since it was opened
 
 
 def _refuse_second(file: FileIO, folder: Path) -> None:
-    """Lock a file, or raise a `UserError` if another training holds it."""
+    """Lock a file, or raise a `UserError` if another training holds the lock."""
     has_locks = True
     try:
         _lock(file)
     except OSError as error:
-        if error.errno in _HELD:
+        if error.errno in _HELD_ERRORS:
             raise _in_use(folder, _read_holder(file)) from None
         has_locks = False
     holder = _read_holder(file)
@@ -128,7 +133,7 @@ def _refuse_second(file: FileIO, folder: Path) -> None:
 
 
 def _read_holder(file: FileIO) -> _Holder | None:
-    """Read who holds a lock; None when it is not written yet, or was cut off."""
+    """Read who holds a lock; None if the file is empty or incomplete."""
     file.seek(0)
     try:
         return _Holder.model_validate_json(file.read())
@@ -137,11 +142,11 @@ def _read_holder(file: FileIO) -> _Holder | None:
 
 
 def _in_use(folder: Path, holder: _Holder | None) -> UserError:
-    remedy = "Wait until it has ended, or choose another run folder"
+    remedy = "Wait until it has finished, or choose another run folder"
     if holder is not None and not holder.is_here:
         return UserError(
             f"The run folder {folder} is in use by a training on the computer {holder.host} (process "
-            f"{holder.process}). {remedy}; if it is not running any more, remove {folder / LOCK_FILE}."
+            f"{holder.process}). {remedy}; if it is no longer running, remove {folder / LOCK_FILE}."
         )
     who = f" (process {holder.process})" if holder else ""
     return UserError(f"The run folder {folder} is in use by another training{who}. {remedy}.")
@@ -155,7 +160,7 @@ def _is_at(path: Path, file: FileIO) -> bool:
 
 
 def _release(file: FileIO, path: Path) -> None:
-    with suppress(OSError):  # a file that cannot be removed stops nobody when it is empty
+    with suppress(OSError):  # an empty file that cannot be removed does not prevent training
         file.truncate(0)
     if sys.platform == "win32":  # where an open file cannot be removed
         file.close()

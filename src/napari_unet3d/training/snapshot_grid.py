@@ -1,4 +1,4 @@
-"""The grids on which validation volumes are watched: where they lie, and what was predicted on them."""
+"""The voxel grids of snapshots: where they are in the volumes of the user, and what was predicted on them."""
 
 from __future__ import annotations
 
@@ -22,110 +22,122 @@ from napari_unet3d.training.planning import shape_at
 from napari_unet3d.training.prepare import TrainingData
 from napari_unet3d.transforms.pad import valid_region
 
-MOST_VOXELS = 2**26
-"""Of all watched volumes together; those that no longer fit are not watched."""
+MAX_VOXELS = 2**26
+"""Largest number of voxels of all volumes with snapshots together; the others are left out."""
 
 
 class SnapshotGrid:
-    """The grid of one watched volume, and what was seen of it since `forget`.
+    """The grid of one validation volume, and the predictions on it since `reset`.
 
-    Of a padded volume it is the part without the padding; of one that is cropped or resized, all that the network sees.
+    Padding is not part of it. Of a volume that is cropped or resized, it is what the network sees.
+
+    Parameters
+    ----------
+    number : int
+        Index of the volume among the validation volumes.
+    info : SnapshotVolume
+        Name, shape and place of the grid, as stored with the snapshots.
+    volume : PreparedVolume
+        Image and targets that validation uses.
+    region : tuple of slice
+        The part of them without padding.
     """
 
-    def __init__(self, number: int, card: SnapshotVolume, ready: PreparedVolume, part: tuple[slice, ...]) -> None:
-        self.number, self.card = number, card
-        self._ready, self._part = ready, part
+    def __init__(self, number: int, info: SnapshotVolume, volume: PreparedVolume, region: tuple[slice, ...]) -> None:
+        self.number, self.info = number, info
+        self._prepared, self._region = volume, region
         self.reset()
 
     def reset(self) -> None:
-        """Begin with another evaluation."""
-        self._labels = np.zeros(self._ready.shape, np.uint8)
-        self._predicted = np.zeros(self._ready.shape, np.bool_)
+        """Discard the predictions."""
+        self._labels = np.zeros(self._prepared.shape, np.uint8)
+        self._predicted = np.zeros(self._prepared.shape, np.bool_)
 
     def add(self, tile: Tile, labels: NDArray[np.uint8]) -> None:
-        """Take in labels of shape (z, y, x) at a place; only its fresh part counts."""
-        fresh = tuple(slice(first, None) for first in tile.first_uncovered)
-        place = tuple(
+        """Add predicted labels of shape (z, y, x); voxels that an earlier tile covers keep their labels."""
+        first_uncovered = tuple(slice(first, None) for first in tile.first_uncovered)
+        box = tuple(
             slice(start + first, start + side)
             for start, first, side in zip(tile.start, tile.first_uncovered, labels.shape, strict=True)
         )
-        self._labels[place] = labels[fresh]
-        self._predicted[place] = True
+        self._labels[box] = labels[first_uncovered]
+        self._predicted[box] = True
 
     def prediction(self, plan: Plan) -> SnapshotPrediction:
-        """Return what was predicted, as label values."""
-        predicted = self._predicted[self._part]
-        return SnapshotPrediction(_values(self._labels[self._part], plan), None if predicted.all() else predicted)
+        """Return the predictions as label values."""
+        predicted = self._predicted[self._region]
+        return SnapshotPrediction(
+            _label_values(self._labels[self._region], plan), None if predicted.all() else predicted
+        )
 
     def volume(self, plan: Plan) -> SnapshotData:
-        """Return grey values and truth."""
-        targets = np.asarray(self._ready.targets[0][self._part])
+        """Return image and ground truth."""
+        targets = np.asarray(self._prepared.targets[0][self._region])
         annotated = targets != IGNORE_INDEX
-        labels = _values(np.where(annotated, targets, 0), plan)
+        labels = _label_values(np.where(annotated, targets, 0), plan)
         truth = GroundTruth(labels, None if annotated.all() else annotated)
-        return SnapshotData(self.card, np.asarray(self._ready.image[self._part]), truth)
+        return SnapshotData(self.info, np.asarray(self._prepared.image[self._region]), truth)
 
 
-def choose_grids(work: TrainingData) -> tuple[list[SnapshotGrid], tuple[str, ...]]:
-    """Choose the volumes that are watched, the first ones that fit, and name the others."""
+def choose_grids(data: TrainingData) -> tuple[list[SnapshotGrid], tuple[str, ...]]:
+    """Return grids for the first validation volumes within `MAX_VOXELS`, and the names of the others."""
     grids: list[SnapshotGrid] = []
     left_out: list[str] = []
-    room = MOST_VOXELS
-    blocks = work.split.blocks
-    pairs = zip(work.split.val, work.validation.volumes, strict=True)
-    for number, (sample, ready) in enumerate(pairs):
-        card, part = _place(sample, blocks, ready, work.config, work.plan)
-        size = prod(card.shape_zyx)
-        if size > room:
+    n_voxels_left = MAX_VOXELS
+    pairs = zip(data.split.val, data.validation.volumes, strict=True)
+    for number, (sample, volume) in enumerate(pairs):
+        info, region = _grid_in_sample(sample, data.split.blocks, volume, data.config, data.plan)
+        size = prod(info.shape_zyx)
+        if size > n_voxels_left:
             left_out.append(sample.name)
             continue
-        room -= size
-        grids.append(SnapshotGrid(number, card, ready, part))
+        n_voxels_left -= size
+        grids.append(SnapshotGrid(number, info, volume, region))
     return grids, tuple(left_out)
 
 
-def _place(
-    sample: Sample, blocks: Sequence[Block], ready: PreparedVolume, config: TrainingConfig, plan: Plan
+def _grid_in_sample(
+    sample: Sample, blocks: Sequence[Block], volume: PreparedVolume, config: TrainingConfig, plan: Plan
 ) -> tuple[SnapshotVolume, tuple[slice, ...]]:
-    """Find where the grid of a ready volume lies in the volume of the user, and which part of it is no padding.
+    """Return where the grid of a prepared volume is in the volume of the user, and its region without padding.
 
-    Grids of one volume fill the same box, see `prediction.resample`: with voxels of another size, the middle of the
-    first one lies elsewhere.
+    Resampling keeps the outer border of a volume, see `transforms.resample`. With another voxel size, the centre of
+    the first voxel is therefore at another place.
     """
     block = next((block for block in blocks if block.role is Role.VALIDATION), None)
-    spaced = shape_at(sample, plan.spacing_um)
-    fit = config.resize_mode if plan.patch_zyx is None else ResizeMode.PAD
-    part = valid_region(spaced, ready.shape, fit)
-    shape = spaced if fit is ResizeMode.PAD else ready.shape
-    filling = spaced if fit is not ResizeMode.RESIZE else ready.shape  # of the box
+    resampled = shape_at(sample, plan.spacing_um)
+    mode = config.resize_mode if plan.patch_zyx is None else ResizeMode.PAD
+    region = valid_region(resampled, volume.shape, mode)
+    shape = resampled if mode is ResizeMode.PAD else volume.shape
+    n_steps = resampled if mode is not ResizeMode.RESIZE else volume.shape  # of the grid along the whole sample
     cropped = (
-        [(old - new) // 2 for old, new in zip(spaced, shape, strict=True)] if fit is ResizeMode.CROP else [0, 0, 0]
+        [(old - new) // 2 for old, new in zip(resampled, shape, strict=True)] if mode is ResizeMode.CROP else [0, 0, 0]
     )
-    steps = [old / new for old, new in zip(sample.shape, filling, strict=True)]
-    firsts = [
+    steps = [old / new for old, new in zip(sample.shape, n_steps, strict=True)]
+    first = [
         (step - 1) / 2 + start * step + corner
         for step, start, corner in zip(steps, cropped, block.start_zyx if block else (0, 0, 0), strict=True)
     ]
-    card = SnapshotVolume(
+    info = SnapshotVolume(
         name=sample.name,
         volume=block.name if block else sample.name,
         volume_shape_zyx=_whole_shape(sample, blocks),
         voxel_size_um=sample.voxel_size_um,
         shape_zyx=shape,
-        first_zyx=(firsts[0], firsts[1], firsts[2]),
+        first_zyx=(first[0], first[1], first[2]),
         step_zyx=(steps[0], steps[1], steps[2]),
     )
-    return card, part
+    return info, region
 
 
 def _whole_shape(sample: Sample, blocks: Sequence[Block]) -> Shape3D:
-    """Return the shape of the volume that a sample is, or is a block of: its last block ends where it does."""
+    """Return the shape of the whole volume; of a sample that is a block, the last block ends where the volume does."""
     z, y, x = map(max, zip(sample.shape, *(block.stop_zyx for block in blocks), strict=True))
     return z, y, x
 
 
-def _values(numbers: NDArray[np.uint8], plan: Plan) -> NDArray[np.unsignedinteger[Any]]:
-    """Turn numbers of classes into their label values; those of foreground stay."""
+def _label_values(numbers: NDArray[np.uint8], plan: Plan) -> NDArray[np.unsignedinteger[Any]]:
+    """Return the label values of class numbers; foreground stays 1."""
     if plan.task is not Task.SEMANTIC:
         return numbers
     values = np.array([0, *(each.value for each in plan.classes)])

@@ -1,4 +1,4 @@
-"""Whether patch, memory, time and disk suit a training."""
+"""Checks of patch size, memory, time and disk space before a training."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from napari_unet3d.configs import Task, TrainingConfig
 from napari_unet3d.data.checks import Issue
-from napari_unet3d.data.ground_truth import background_value
+from napari_unet3d.data.ground_truth import background_value, is_foreground
 from napari_unet3d.data.sample import Shape3D, format_shape, format_um
 from napari_unet3d.data.statistics import VolumeStatistics, total_label_counts
 from napari_unet3d.errors import OutOfMemory
@@ -24,60 +24,60 @@ from napari_unet3d.training.optim.losses import class_weights
 from napari_unet3d.training.planning import largest_shape, median_voxel_size, patch_for, plan_for, shape_at
 from napari_unet3d.training.probe import fit_to_memory, measure_step
 
-_LONG_PATCH = 3  # times its shortest side in µm
-# Two models, and a state of weights, their average and what the optimiser keeps, which is written beside its old one.
+_MAX_PATCH_RATIO = 3  # of its longest to its shortest side in µm
+# Two models, and a resume file with weights, EMA and optimizer state, which is written before the old one is removed.
 _COPIES_ON_DISK = 10
 
 
 def check_step(
-    trains: Sequence[VolumeStatistics], validates: Sequence[VolumeStatistics], config: TrainingConfig, *, timed: bool
+    train: Sequence[VolumeStatistics], val: Sequence[VolumeStatistics], config: TrainingConfig, *, timed: bool
 ) -> Iterator[Issue]:
-    """Plan a run and say what its steps see and cost.
+    """Plan a run and report what its steps see and cost.
 
     Parameters
     ----------
-    trains, validates : sequence of VolumeStatistics
-        The two sides of the split.
+    train, val : sequence of VolumeStatistics
+        Training and validation volumes.
     config : TrainingConfig
         All settings.
     timed : bool
-        Make real steps on random numbers.
+        Make training steps on random numbers.
 
     Raises
     ------
     UserError
-        As `train` would for settings, volumes and hardware that it cannot work with.
+        As `train`, for settings, volumes or devices that do not allow training.
     """
-    hardware = choose_device(config.device, config.precision)
-    background = background_value(config.zero_is)
-    counts = total_label_counts((*trains, *validates))
-    plan = plan_for(trains, name_classes([v for v in counts if v > background], config), config, hardware)
-    class_weights(config, _voxels_per_class(trains, plan))
-    sizes = [shape_at(volume, plan.spacing_um) for volume in trains]
-    shapes = [prepared_shape(shape_at(volume, plan.spacing_um), config, plan) for volume in (*trains, *validates)]
-    yield from check_patch_size(plan, trains, config)
-    yield from check_memory(plan, sizes, config, hardware)
+    device = choose_device(config.device, config.precision)
+    counts = total_label_counts((*train, *val))
+    values = [value for value in counts if is_foreground(value, config.ignore_label)]
+    plan = plan_for(train, name_classes(values, config), config, device)
+    class_weights(config, _voxels_per_class(train, plan))
+    sizes = [shape_at(volume, plan.spacing_um) for volume in train]
+    shapes = [prepared_shape(shape_at(volume, plan.spacing_um), config, plan) for volume in (*train, *val)]
+    yield from check_patch_size(plan, train, config)
+    yield from check_memory(plan, sizes, config, device)
     if timed:
-        plan = fit_to_memory(plan, sizes, config, hardware)
-    n_steps = config.steps_per_epoch or steps_of_one_pass(shapes[: len(trains)], plan)
-    seen = format_shape(receptive_field(config, plan))
+        plan = fit_to_memory(plan, sizes, config, device)
+    n_steps = config.steps_per_epoch or steps_of_one_pass(shapes[: len(train)], plan)
+    field = format_shape(receptive_field(config, plan))
     yield Issue.info(
-        f"Each step sees {plan.description}, an epoch has {n_steps} step{'s' if n_steps > 1 else ''}, and the network "
-        f"sees {seen} voxels around each one, on {hardware.description}."
+        f"Each step sees {plan.description}, an epoch has {n_steps} step{'s' if n_steps > 1 else ''}, and the "
+        f"receptive field of the network is {field} voxels, on {device.description}."
     )
     if timed:
-        yield _time(plan, sizes, config, hardware, n_steps)
+        yield _check_time(plan, sizes, config, device, n_steps)
 
 
 def _voxels_per_class(volumes: Sequence[VolumeStatistics], plan: Plan) -> list[int]:
-    background, counts = background_value(plan.zero_is), total_label_counts(volumes)
+    background, counts = background_value(plan.ignore_label), total_label_counts(volumes)
     if plan.task is Task.SEMANTIC:
         return [counts[background], *(counts[each.value] for each in plan.classes)]
-    return [counts[background], sum(count for value, count in counts.items() if value > background)]
+    return [counts[background], sum(volume.n_foreground(plan.ignore_label) for volume in volumes)]
 
 
 def check_patch_size(plan: Plan, volumes: Sequence[VolumeStatistics], config: TrainingConfig) -> Iterator[Issue]:
-    """Compare a patch that is asked for with the volumes and their voxels.
+    """Compare a patch size that was set with the volumes and their voxel size.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def check_patch_size(plan: Plan, volumes: Sequence[VolumeStatistics], config: Tr
     volumes : sequence of VolumeStatistics
         The training volumes.
     config : TrainingConfig
-        The patch.
+        The patch size.
     """
     patch = config.patch_shape
     if patch is None:
@@ -98,12 +98,12 @@ def check_patch_size(plan: Plan, volumes: Sequence[VolumeStatistics], config: Tr
         if side > enough:
             yield Issue.warning(
                 f"The patch has {side} voxels along {name}, but no volume has more than {most}, so the rest is "
-                f"mirrored filling. Choose {enough} along {name}."
+                f"mirrored padding. Choose {enough} along {name}."
             )
     voxel_size_um = plan.spacing_um or median_voxel_size(volumes)
     lengths = [side * size for side, size in zip(patch, voxel_size_um, strict=True)]
     shortest = lengths.index(min(lengths))
-    if max(lengths) > _LONG_PATCH * lengths[shortest] and patch[shortest] < longest[shortest]:
+    if max(lengths) > _MAX_PATCH_RATIO * lengths[shortest] and patch[shortest] < longest[shortest]:
         typical = (longest[0], longest[1], longest[2])
         better = patch_for(typical, voxel_size_um, plan.total_stride, math.prod(patch))
         yield Issue.warning(
@@ -114,9 +114,9 @@ def check_patch_size(plan: Plan, volumes: Sequence[VolumeStatistics], config: Tr
 
 
 def check_memory(
-    plan: Plan, shapes: Sequence[Shape3D], config: TrainingConfig, hardware: ComputeDevice
+    plan: Plan, shapes: Sequence[Shape3D], config: TrainingConfig, device: ComputeDevice
 ) -> Iterator[Issue]:
-    """Compare the estimated memory of a step with what is free, where the size was chosen by hand.
+    """Compare the estimated memory of a step with the free memory, if the patch or batch size was set.
 
     Parameters
     ----------
@@ -126,15 +126,15 @@ def check_memory(
         Shapes (z, y, x) of the training volumes.
     config : TrainingConfig
         The network.
-    hardware : Hardware
-        Whose memory counts.
+    device : ComputeDevice
+        The device whose memory counts.
     """
     needed, free = (
         training_memory(config, plan, plan.patch_zyx or largest_shape(shapes, plan)),
-        free_memory(hardware.device),
+        free_memory(device.device),
     )
-    by_hand = config.patch_shape or config.wants_whole_volumes or config.batch_size
-    if needed > free and by_hand:
+    is_set = config.patch_shape or config.wants_whole_volumes or config.batch_size
+    if needed > free and is_set:
         yield Issue.warning(
             f"One step of {plan.description} needs about {needed / 1e9:.1f} GB of memory, but {free / 1e9:.1f} GB are "
             "free, so the run would have to make it smaller. Set patch and batch size to auto, or choose a smaller "
@@ -142,11 +142,11 @@ def check_memory(
         )
 
 
-def _time(
-    plan: Plan, shapes: Sequence[Shape3D], config: TrainingConfig, hardware: ComputeDevice, n_steps: int
+def _check_time(
+    plan: Plan, shapes: Sequence[Shape3D], config: TrainingConfig, device: ComputeDevice, n_steps: int
 ) -> Issue:
     try:
-        probe = measure_step(plan, plan.patch_zyx or largest_shape(shapes, plan), config, hardware)
+        probe = measure_step(plan, plan.patch_zyx or largest_shape(shapes, plan), config, device)
     except OutOfMemory:
         return Issue.warning(
             f"One step of {plan.description} does not fit into memory, so the run would have to make it smaller. Set "
@@ -169,22 +169,22 @@ def _duration(seconds: float) -> str:
 
 
 def check_disk(run_folder: Path, config: TrainingConfig) -> Iterator[Issue]:
-    """Compare the free space with what the models of a run take.
+    """Compare the free disk space with the size of the files of a run.
 
     Parameters
     ----------
     run_folder : Path
-        Where the run would be written; it need not exist.
+        Where the run would be written; it may not exist yet.
     config : TrainingConfig
         The network.
     """
     network = build_network(config, default_plan(config), device="meta")
     needed = 4 * _COPIES_ON_DISK * sum(weights.numel() for weights in network.parameters())
-    place = next(place for place in (run_folder.absolute(), *run_folder.absolute().parents) if place.exists())
-    free = shutil.disk_usage(place).free
+    folder = next(path for path in (run_folder.absolute(), *run_folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(folder).free
     if free < needed:
         yield Issue.error(
-            f"There are {_megabytes(free)} free in {place}, but the models of the run take about "
+            f"There are {_megabytes(free)} free in {folder}, but the models of the run take about "
             f"{_megabytes(needed)}. Free some space, or choose another run folder."
         )
 

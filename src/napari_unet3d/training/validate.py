@@ -1,4 +1,4 @@
-"""One evaluation of the learner at the fixed places of the validation volumes."""
+"""Validation after an epoch, on the same tiles of the validation volumes every time."""
 
 from __future__ import annotations
 
@@ -11,26 +11,30 @@ from napari_unet3d.training.optim.learner import Learner, Outputs
 from napari_unet3d.training.optim.losses import predicted_labels
 from napari_unet3d.training.snapshot_writer import SnapshotWriter
 
-Scores = tuple[float | None, float | None]
+LossAndDice = tuple[float | None, float | None]
 
 
 def validate(
-    epoch: int, learner: Learner, validation: Validation, settings: TorchState, watch: SnapshotWriter | None = None
-) -> Generator[Validating, None, Scores]:
-    """Judge a learner, and let its answers be watched.
+    epoch: int,
+    learner: Learner,
+    validation: Validation,
+    torch_state: TorchState,
+    snapshots: SnapshotWriter | None = None,
+) -> Generator[Validating, None, LossAndDice]:
+    """Compute the mean loss and the mean Dice over the validation volumes.
 
     Parameters
     ----------
     epoch : int
-        After which epoch.
+        The epoch that was trained last.
     learner : Learner
-        Who answers.
+        The network; if there is a moving average of the weights (EMA), that is validated.
     validation : Validation
-        Where.
-    settings : TorchState
-        Threads of the run.
-    watch : Watch, optional
-        Takes in the predicted labels.
+        Batches of tiles, volume by volume.
+    torch_state : TorchState
+        Torch's threads and random state, applied during computation.
+    snapshots : SnapshotWriter, optional
+        Collects the predicted labels.
 
     Yields
     ------
@@ -40,27 +44,27 @@ def validate(
     Returns
     -------
     tuple of float or None
-        Mean loss and mean Dice over the volumes; None for both where nothing is annotated in any volume.
+        Mean loss and mean Dice; (None, None) if nothing is annotated in any validation volume.
     """
-    if watch is not None:
-        watch.reset()
+    if snapshots is not None:
+        snapshots.reset()
     scores: list[tuple[float, float]] = []
     n_done, n_total = 0, len(validation)
     with learner.eval_mode():
         for number, batches in enumerate(validation):
-            answers: list[Outputs] = []
+            outputs: list[Outputs] = []  # of all tiles of one volume
             while True:
-                with settings.applied():
+                with torch_state.applied():
                     if (batch := next(batches, None)) is None:
                         break
-                    answers.append(learner.forward(batch.images, batch.targets))
-                    if watch is not None:
-                        labels = predicted_labels(answers[-1][0], learner.task)
-                        watch.add(number, batch.tiles, labels.cpu().numpy())
+                    outputs.append(learner.forward(batch.images, batch.targets))
+                    if snapshots is not None:
+                        logits, _ = outputs[-1]
+                        snapshots.add(number, batch.tiles, predicted_labels(logits, learner.task).cpu().numpy())
                 n_done += 1
                 yield Validating(epoch, n_done, n_total)
-            with settings.applied():
-                if (score := learner.score(answers)) is not None:
+            with torch_state.applied():
+                if (score := learner.score(outputs)) is not None:
                     scores.append(score)
     if not scores:
         return None, None

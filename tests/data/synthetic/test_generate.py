@@ -122,7 +122,7 @@ def test_foreground_labels_are_ones():
 @pytest.mark.parametrize("placement", list(Placement))
 @pytest.mark.parametrize("touching", [0, 1])
 def test_objects_keep_their_gap(gap, placement, touching):
-    event = generated(minimum_gap=gap, placement=placement, touching=touching, objects=12)
+    event = generated(minimum_gap=gap, placement=placement, touching_fraction=touching, objects=12)
     labels = event.sample.labels
     assert len(event.positions) > 3
     boxes = ndimage.find_objects(labels)
@@ -136,7 +136,7 @@ def test_objects_keep_their_gap(gap, placement, touching):
 
 def test_touching_objects_touch_and_others_do_not():
     def pieces(touching):
-        event = generated(shape=(40, 50, 60), objects=8, minimum_gap=0, touching=touching)
+        event = generated(shape=(40, 50, 60), objects=8, minimum_gap=0, touching_fraction=touching)
         return len(event.positions), ndimage.label(event.sample.labels > 0, np.ones((3, 3, 3)))[1]
 
     assert pieces(1) == (8, 1)
@@ -246,9 +246,9 @@ def test_a_volume_larger_than_the_memory_is_refused():
     placement=st.sampled_from(list(Placement)),
     pixel_type=st.sampled_from(list(PixelType)),
     voxel_size_um=st.tuples(*[st.floats(0.2, 2)] * 3),
-    hollow=st.integers(0, 2),
+    shell_thickness=st.integers(0, 2),
     gap=st.integers(0, 3),
-    touching=st.floats(0, 1),
+    touching_fraction=st.floats(0, 1),
     seed=st.integers(0, 1000),
 )
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -49,7 +49,7 @@ def test_the_blur_has_its_width_in_micrometres_on_every_axis():
 @pytest.mark.parametrize("photons", [4, 50, 1000])
 def test_photon_noise_has_the_variance_of_its_count(photons):
     clean = flat(50)  # a quarter of the brightest value, so a quarter of the photons
-    result = image_of(clean, config(photons=photons))
+    result = image_of(clean, config(photon_count=photons))
     counts = result * (photons / 200)
     assert np.abs(counts - np.rint(counts)).max() < 1e-3
     assert counts.mean() == pytest.approx(photons / 4, rel=0.02)
@@ -119,7 +119,12 @@ def test_integer_images_are_rounded_and_clipped():
 
 def test_the_thickness_of_the_slabs_does_not_matter(monkeypatch):
     settings = config(
-        blur_um=1.5, photons=30, read_noise=0.05, uneven_background=0.2, background_apply="add", voxel_size_um=(1, 2, 1)
+        blur_um=1.5,
+        photon_count=30,
+        read_noise=0.05,
+        uneven_background=0.2,
+        background_apply="add",
+        voxel_size_um=(1, 2, 1),
     )
     clean = np.zeros(SHAPE, np.uint8)
     clean[8:15, 10:20, 12:30] = 150

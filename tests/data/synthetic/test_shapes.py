@@ -73,7 +73,7 @@ def test_a_tube_without_a_hole_is_a_cylinder():
 
 @pytest.mark.parametrize("wall", [1, 3])
 def test_a_hollow_object_is_the_shell_of_the_solid_one(wall):
-    solid, shell = make(noise_scale=(0.05, 0.05)), make(noise_scale=(0.05, 0.05), hollow=wall)
+    solid, shell = make(noise_scale=(0.05, 0.05)), make(noise_scale=(0.05, 0.05), shell_thickness=wall)
     depth = ndimage.distance_transform_edt(np.pad(solid.mask, 1))[1:-1, 1:-1, 1:-1]
     np.testing.assert_array_equal(shell.mask, solid.mask & (depth <= wall))
     assert 0 < shell.mask.sum() < solid.mask.sum()

@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 from scipy import ndimage
 
-from napari_unet3d.configs import Task, ZeroIs
+from napari_unet3d.configs import Task
 from napari_unet3d.data.ground_truth import GroundTruth, decode_labels
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.errors import find as error_objects
 from napari_unet3d.evaluation.errors.find import find_errors, list_errors
 from napari_unet3d.evaluation.errors.types import ErrorKind, SearchProgress, SegmentationError
 from napari_unet3d.evaluation.metrics.differences import EXTRA, MISSED, WRONG_CLASS, difference_labels
-from napari_unet3d.evaluation.metrics.instances import score_instances
+from napari_unet3d.evaluation.metrics.instances import match_instances
 
 SHAPE = (16, 20, 24)
 VOXEL = (2.0, 1.0, 0.5)  # one cubic micrometre
@@ -133,7 +133,7 @@ def test_a_wrong_class_tells_which_for_which():
 def test_what_is_not_annotated_is_no_error():
     painted = volume((1, np.s_[4:12, 2:18, 2:20]), (2, np.s_[5:9, 4:10, 4:10]))
     found = volume((1, np.s_[5:9, 4:10, 7:10]), (1, np.s_[13:16, :, :]))
-    truth = decode_labels(painted, Task.BINARY, ZeroIs.UNLABELLED)
+    truth = decode_labels(painted, Task.BINARY, 0)
     (error,) = list_errors(found, truth).errors
     assert summary(error) == (ErrorKind.MISSED, 4 * 6 * 3, False)
 
@@ -240,7 +240,7 @@ def pairs(draw):
 def test_regions_are_the_difference_with_each_voxel_once(pair, task):
     found, truth = pair
     if task is Task.BINARY:
-        truth = GroundTruth((truth.labels > 0).astype(np.uint8), truth.annotated)
+        truth = GroundTruth((truth.labels > 0).astype(np.uint8), truth.label_mask)
     difference = difference_labels(found, truth, task)
     errors = list_errors(found, truth, task, VOXEL)
     marks = {ErrorKind.EXTRA: EXTRA, ErrorKind.MISSED: MISSED, ErrorKind.WRONG_CLASS: WRONG_CLASS}
@@ -263,7 +263,7 @@ def test_regions_are_the_difference_with_each_voxel_once(pair, task):
 @settings(deadline=None)
 def test_foreground_errors_are_those_that_scipy_counts_and_measures(pair):
     found, truth = pair
-    truth = GroundTruth((truth.labels > 0).astype(np.uint8), truth.annotated)
+    truth = GroundTruth((truth.labels > 0).astype(np.uint8), truth.label_mask)
     difference = difference_labels(found, truth)
     errors = list_errors(found, truth, voxel_size_um=VOXEL).errors
     for kind, mark, inside in ((ErrorKind.MISSED, MISSED, 1), (ErrorKind.EXTRA, EXTRA, 0)):
@@ -283,7 +283,7 @@ def test_foreground_errors_are_those_that_scipy_counts_and_measures(pair):
 @settings(deadline=None)
 def test_merges_and_splits_are_those_of_the_scores(pair):
     found, truth = pair
-    scores = score_instances(found, truth.labels, truth.annotated)
+    scores = match_instances(found, truth.labels, truth.label_mask)
     errors = list_errors(found, truth, Task.INSTANCE).errors
     kinds = [error.kind for error in errors]
     assert kinds.count(ErrorKind.MERGE) == scores.n_merged
@@ -294,7 +294,7 @@ def test_merges_and_splits_are_those_of_the_scores(pair):
 @settings(deadline=None)
 def test_no_error_in_the_table_is_boundary_noise(pair, tolerance_um):
     found, truth = pair
-    truth = GroundTruth((truth.labels > 0).astype(np.uint8), truth.annotated)
+    truth = GroundTruth((truth.labels > 0).astype(np.uint8), truth.label_mask)
     everything = list_errors(found, truth, voxel_size_um=VOXEL)
     errors = list_errors(found, truth, voxel_size_um=VOXEL, tolerance_um=tolerance_um)
     assert all(error.depth_um > tolerance_um or error.is_whole for error in errors.errors)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_unet3d.configs import Task, ZeroIs
+from napari_unet3d.configs import Task
 from napari_unet3d.data.ground_truth import GroundTruth, decode_labels
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics.differences import (
@@ -42,7 +42,7 @@ def test_classes_that_were_mixed_up_are_told_apart() -> None:
 def test_what_is_not_annotated_is_no_difference() -> None:
     painted = np.array([[[0, 0, 1, 1, 2, 2, 3]]], np.uint8)
     prediction = np.array([[[0, 2, 0, 2, 0, 3, 3]]], np.uint8)
-    difference = difference_labels(prediction, decode_labels(painted, Task.SEMANTIC, ZeroIs.UNLABELLED), Task.SEMANTIC)
+    difference = difference_labels(prediction, decode_labels(painted, Task.SEMANTIC, 0), Task.SEMANTIC)
     np.testing.assert_array_equal(difference, [[[0, 0, 0, EXTRA, MISSED, WRONG_CLASS, 0]]])
 
 

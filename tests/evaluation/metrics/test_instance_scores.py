@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,8 +10,11 @@ from hypothesis.extra import numpy as st_numpy
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from napari_unet3d.evaluation.metrics.instances import score_instances
-from napari_unet3d.evaluation.metrics.types import IOU_THRESHOLDS, InstanceScores, mean_instance_scores
+from napari_unet3d.data.ground_truth import GroundTruth
+from napari_unet3d.evaluation.metrics.instances import IOU_THRESHOLDS, match_instances
+from napari_unet3d.evaluation.metrics.pair import LabelPair
+from napari_unet3d.evaluation.metrics.table import Scope, compute_metrics
+from napari_unet3d.evaluation.metrics.types import InstanceScores, mean_values
 
 SHAPES = st_numpy.array_shapes(min_dims=3, max_dims=3, max_side=5)
 Ids = NDArray[np.unsignedinteger]
@@ -45,7 +47,7 @@ def matched_by_brute_force(prediction: Ids, truth: Ids, iou: float) -> tuple[int
 def test_by_hand() -> None:
     truth = lines("111122223333....5555")
     found = lines("1111222.33336666....")
-    scores = score_instances(found, truth)
+    scores = match_instances(found, truth)
     # 1 and 3 agree, 2 has an IoU of 3/4, 6 is extra, 5 is missed.
     assert (scores.n_true, scores.n_predicted, scores.n_matched) == (4, 4, 3)
     assert (scores.f1, scores.precision, scores.recall) == (0.75, 0.75, 0.75)
@@ -57,7 +59,7 @@ def test_by_hand() -> None:
 
 
 def test_two_halves_match_one_object_once() -> None:
-    scores = score_instances(lines("1122"), lines("7777"))
+    scores = match_instances(lines("1122"), lines("7777"))
     assert (scores.n_matched, scores.n_predicted, scores.precision, scores.recall) == (1, 2, 0.5, 1.0)
     assert (scores.n_split, scores.n_merged) == (1, 0)
 
@@ -66,27 +68,27 @@ def test_splits_and_merges_by_hand() -> None:
     truth = lines("1111111122223333..44")
     found = lines("1112223344444444..55")
     # The first object holds 1, 2 and most of 3; predicted 4 holds two true ones; the last is right.
-    scores = score_instances(found, truth)
+    scores = match_instances(found, truth)
     assert (scores.n_split, scores.n_merged) == (1, 1)
-    half_outside = score_instances(lines("..1122.."), lines("...111.."))  # half of 1 and all of 2 lie in it
+    half_outside = match_instances(lines("..1122.."), lines("...111.."))  # half of 1 and all of 2 lie in it
     assert half_outside.n_split == 0
 
 
 def test_the_widest_ids_are_no_trouble() -> None:
     truth, found = lines("1122", "0.33").astype(np.uint64), lines("1122", "4.33").astype(np.int64)
-    plain = score_instances(found, truth)
+    plain = match_instances(found, truth)
     truth[truth == 2] = 2**63 + 5
     found[found == 3] = 2**40
-    assert score_instances(found, truth) == plain
+    assert match_instances(found, truth) == plain
     assert (plain.n_matched, plain.n_predicted) == (3, 4)
 
 
 def test_without_objects() -> None:
     empty, one = np.zeros((2, 3, 4), np.uint8), np.zeros((2, 3, 4), np.uint8)
     one[1, 1, 1:3] = 9
-    perfect = score_instances(empty, empty)
+    perfect = match_instances(empty, empty)
     assert (perfect.f1, perfect.precision, perfect.recall, perfect.ap, perfect.n_true) == (1, 1, 1, 1, 0)
-    for scores in (score_instances(empty, one), score_instances(one, empty)):
+    for scores in (match_instances(empty, one), match_instances(one, empty)):
         assert (scores.f1, scores.precision, scores.recall, scores.ap) == (0, 0, 0, 0)
 
 
@@ -95,17 +97,17 @@ def test_objects_outside_of_the_annotation_are_no_mistakes() -> None:
     found = lines("1111222333", ".....44444")
     annotated = lines("1111110000", "1111111000") > 0
     # Of 2 two thirds are annotated, of 3 nothing, of 4 two fifths.
-    scores = score_instances(found, truth, annotated)
+    scores = match_instances(found, truth, annotated)
     assert (scores.n_true, scores.n_predicted, scores.n_matched) == (1, 2, 1)
     assert scores.precision == 0.5
-    assert score_instances(found, truth).n_predicted == 4
+    assert match_instances(found, truth).n_predicted == 4
 
 
 def test_overlaps_are_counted_where_it_is_annotated() -> None:
     truth, found = lines("1111........"), lines("111111111111")
-    assert score_instances(found, truth).n_matched == 0
+    assert match_instances(found, truth).n_matched == 0
     annotated = lines("111110000000") > 0
-    scores = score_instances(found, truth, annotated)  # 4 of 5, though most of it lies outside
+    scores = match_instances(found, truth, annotated)  # 4 of 5, though most of it lies outside
     assert (scores.n_matched, scores.n_predicted) == (1, 1)
     assert scores.f1_at_iou[IOU_THRESHOLDS.index(0.8)] == 1
     # At 0.85 the true one is missed, and the predicted one, which lies outside for the most part, is no mistake.
@@ -115,14 +117,14 @@ def test_overlaps_are_counted_where_it_is_annotated() -> None:
 @pytest.mark.parametrize("percent", [50, 55, 60, 65, 70, 95])
 def test_an_overlap_of_exactly_the_threshold_is_enough(percent: int) -> None:
     """In floats 0.55 × 100 is more than 55."""
-    scores = score_instances(lines("1" * percent + "." * (100 - percent)), lines("1" * 100))
+    scores = match_instances(lines("1" * percent + "." * (100 - percent)), lines("1" * 100))
     assert sum(scores.ap_at_iou) == IOU_THRESHOLDS.index(percent / 100) + 1
 
 
 @given(data=st.data(), shape=SHAPES)
 def test_the_number_of_matches_is_that_of_an_optimal_assignment(data: st.DataObject, shape: tuple[int, ...]) -> None:
     prediction, truth = two_volumes(data, shape)
-    scores = score_instances(prediction, truth)
+    scores = match_instances(prediction, truth)
     for iou, f1, ap in zip(IOU_THRESHOLDS, scores.f1_at_iou, scores.ap_at_iou, strict=True):
         tp, fp, fn = matched_by_brute_force(prediction, truth, iou)
         assert f1 == pytest.approx(2 * tp / (2 * tp + fp + fn) if tp + fp + fn else 1)
@@ -133,42 +135,39 @@ def test_the_number_of_matches_is_that_of_an_optimal_assignment(data: st.DataObj
 def test_what_the_ids_are_does_not_matter(data: st.DataObject, shape: tuple[int, ...]) -> None:
     prediction, truth = two_volumes(data, shape)
     others = np.array([0, *data.draw(st.permutations([7, 300, 2**33]))], np.uint64)
-    assert score_instances(others[prediction], truth) == score_instances(prediction, truth)
-    assert score_instances(prediction, others[truth]) == score_instances(prediction, truth)
+    assert match_instances(others[prediction], truth) == match_instances(prediction, truth)
+    assert match_instances(prediction, others[truth]) == match_instances(prediction, truth)
 
 
 @given(data=st.data(), shape=SHAPES)
 def test_exchanging_prediction_and_truth(data: st.DataObject, shape: tuple[int, ...]) -> None:
     prediction, truth = two_volumes(data, shape)
-    one, other = score_instances(prediction, truth), score_instances(truth, prediction)
-    assert one == replace(
-        other,
-        precision=other.recall,
-        recall=other.precision,
-        n_true=other.n_predicted,
-        n_predicted=other.n_true,
-        n_split=other.n_merged,
-        n_merged=other.n_split,
-    )
+    one, other = match_instances(prediction, truth), match_instances(truth, prediction)
+    assert one.counts == tuple((tp, fp, fn) for tp, fn, fp in other.counts)
+    assert (one.precision, one.recall, one.f1, one.ap) == (other.recall, other.precision, other.f1, other.ap)
+    assert (one.n_true, one.n_predicted) == (other.n_predicted, other.n_true)
+    assert (one.n_split, one.n_merged) == (other.n_merged, other.n_split)
 
 
 @given(data=st.data(), shape=SHAPES)
 def test_annotating_everything_changes_nothing(data: st.DataObject, shape: tuple[int, ...]) -> None:
     prediction, truth = two_volumes(data, shape)
-    assert score_instances(prediction, truth, np.ones(shape, bool)) == score_instances(prediction, truth)
+    assert match_instances(prediction, truth, np.ones(shape, bool)) == match_instances(prediction, truth)
+
+
+def scores_of(prediction: Ids, truth: Ids) -> InstanceScores:
+    return InstanceScores(compute_metrics(Scope.INSTANCES, LabelPair(prediction, GroundTruth(truth))))
 
 
 def test_the_mean_of_counts_and_thresholds() -> None:
-    mean = mean_instance_scores(
-        [score_instances(lines("1122"), lines("3333")), score_instances(lines("12"), lines("12"))]
-    )
+    volumes = [scores_of(lines("1122"), lines("3333")), scores_of(lines("12"), lines("12"))]
+    mean = InstanceScores(mean_values(Scope.INSTANCES, [each.values for each in volumes]))
     assert (mean.n_true, mean.n_predicted, mean.n_split) == (1.5, 2.0, 0.5)
     assert mean.f1 == pytest.approx((2 / 3 + 1) / 2)
     assert mean.ap_at_iou[-1] == 0.5
-    assert isinstance(mean, InstanceScores)
 
 
 def test_a_dictionary_names_the_thresholds() -> None:
-    numbers = score_instances(lines("112"), lines("111")).as_dict()
+    numbers = scores_of(lines("112"), lines("111")).as_dict()
     assert list(numbers["f1_at_iou"]) == [f"{iou:.2f}" for iou in IOU_THRESHOLDS]
     assert not any(isinstance(value, float) and math.isnan(value) for value in numbers.values())

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 from monai.metrics import compute_dice, compute_iou
 
-from napari_unet3d.configs import Task, ZeroIs
+from napari_unet3d.configs import Task
 from napari_unet3d.data.ground_truth import GroundTruth, decode_labels
 from napari_unet3d.errors import UserError
-from napari_unet3d.evaluation.metrics.instances import score_instances
+from napari_unet3d.evaluation.metrics.instances import match_instances
 from napari_unet3d.evaluation.metrics.score import MetricOptions, score
+from napari_unet3d.evaluation.metrics.table import Scope, columns_of, metrics_of
 from napari_unet3d.evaluation.metrics.types import ClassScores, Scores, mean_scores
 
 SHAPES = st_numpy.array_shapes(min_dims=3, max_dims=3, max_side=5)
@@ -39,15 +40,20 @@ def test_scores_by_hand() -> None:
     }
 
 
+def scores_of(name: str, *values: float | None) -> Scores:
+    names = [metric.name for metric in columns_of(Scope.VOXELS)]
+    return Scores(name, dict(zip(names, values, strict=True)))
+
+
 def test_both_empty_agree() -> None:
     empty = np.zeros((2, 3, 4), bool)
-    assert score(empty, GroundTruth(empty), "e") == Scores("e", 1.0, 1.0, 1.0, 1.0, 0.0, 1.0)
+    assert score(empty, GroundTruth(empty), "e") == scores_of("e", 1.0, 1.0, 1.0, 1.0, 0.0, 1.0)
 
 
 def test_one_empty_scores_nothing() -> None:
     empty, full = np.zeros((2, 3, 4), np.uint8), np.ones((2, 3, 4), np.uint8)
-    assert score(empty, GroundTruth(full), "missed") == Scores("missed", 0.0, 0.0, 0.0, 0.0, None, 0.0)
-    assert score(full, GroundTruth(empty), "invented") == Scores("invented", 0.0, 0.0, 0.0, 0.0, None, 0.0)
+    assert score(empty, GroundTruth(full), "missed") == scores_of("missed", 0.0, 0.0, 0.0, 0.0, None, 0.0)
+    assert score(full, GroundTruth(empty), "invented") == scores_of("invented", 0.0, 0.0, 0.0, 0.0, None, 0.0)
 
 
 def test_other_shapes_are_named() -> None:
@@ -75,15 +81,15 @@ def test_swapping_prediction_and_truth_swaps_precision_and_recall(data: st.DataO
 
 
 def test_the_mean_weighs_volumes_equally() -> None:
-    mean = mean_scores([Scores("a", 1.0, 1.0, 0.5, 0.25, 3.0, 1.0), Scores("b", 0.0, 0.5, 0.5, 0.75, None, 0.0)])
-    assert mean == Scores("mean", 0.5, 0.75, 0.5, 0.5, 3.0, 0.5)
-    assert mean_scores([Scores("b", 0.0, 0.0, 0.0, 0.0, None, 0.0)]).hd95_um is None
+    mean = mean_scores([scores_of("a", 1.0, 1.0, 0.5, 0.25, 3.0, 1.0), scores_of("b", 0.0, 0.5, 0.5, 0.75, None, 0.0)])
+    assert mean == scores_of("mean", 0.5, 0.75, 0.5, 0.5, 3.0, 0.5)
+    assert mean_scores([scores_of("b", 0.0, 0.0, 0.0, 0.0, None, 0.0)]).hd95_um is None
 
 
 def test_voxels_that_are_not_annotated_do_not_count() -> None:
     painted = np.array([[[1, 2, 2, 0, 0, 0], [1, 1, 2, 0, 0, 0]]], np.uint8)
     prediction = np.array([[[0, 1, 0, 1, 0, 1], [1, 0, 1, 1, 1, 1]]], np.uint8)
-    truth = decode_labels(painted, Task.BINARY, ZeroIs.UNLABELLED)
+    truth = decode_labels(painted, Task.BINARY, 0)
     result = score(prediction, truth, "few")
     assert (result.dice, result.iou, result.precision, result.recall) == (4 / 6, 2 / 4, 2 / 3, 2 / 3)
     prediction[painted == 0] = 0
@@ -96,7 +102,7 @@ def test_surfaces_are_measured_in_micrometres() -> None:
     result = score(prediction, GroundTruth(truth), "v", (3.0, 0.5, 0.7), MetricOptions(tolerance_um=2.9))
     assert (result.hd95_um, result.nsd) == (3.0, 0.0)
     assert score(prediction, GroundTruth(truth), "v", (3.0, 0.5, 0.7), MetricOptions(tolerance_um=3.0)).nsd == 1
-    quick = score(prediction, GroundTruth(truth), "v", rules=MetricOptions(fast=True))
+    quick = score(prediction, GroundTruth(truth), "v", options=MetricOptions(fast=True))
     assert (quick.dice, quick.hd95_um, quick.nsd) == (0.0, None, None)
 
 
@@ -106,7 +112,7 @@ CLASSES = MetricOptions(task=Task.SEMANTIC, classes={1: "wall", 2: "lumen", 5: "
 def test_classes_by_hand() -> None:
     truth = np.array([[[1, 1, 1, 1, 2, 2, 0, 0]]], np.uint8)
     prediction = np.array([[[1, 1, 2, 2, 2, 2, 2, 0]]], np.uint8)
-    result = score(prediction, GroundTruth(truth), "v", rules=CLASSES)
+    result = score(prediction, GroundTruth(truth), "v", options=CLASSES)
     wall, lumen, nucleus = result.classes
     assert (wall.name, wall.value, wall.dice, wall.precision, wall.recall) == ("wall", 1, 4 / 6, 1.0, 0.5)
     assert (lumen.name, lumen.dice, lumen.precision, lumen.recall) == ("lumen", 4 / 7, 2 / 5, 1.0)
@@ -117,7 +123,7 @@ def test_classes_by_hand() -> None:
 
 def test_a_class_that_the_model_does_not_know_counts_as_missed() -> None:
     truth, prediction = np.array([[[1, 1, 9]]], np.uint8), np.array([[[1, 1, 0]]], np.uint8)
-    result = score(prediction, GroundTruth(truth), "v", rules=CLASSES)
+    result = score(prediction, GroundTruth(truth), "v", options=CLASSES)
     assert [(each.name, each.dice) for each in result.classes] == [
         ("wall", 1.0),
         ("lumen", None),
@@ -129,26 +135,29 @@ def test_a_class_that_the_model_does_not_know_counts_as_missed() -> None:
 
 def test_volumes_without_any_class_agree() -> None:
     empty = np.zeros((2, 3, 4), np.uint8)
-    result = score(empty, GroundTruth(empty), "v", rules=CLASSES)
+    result = score(empty, GroundTruth(empty), "v", options=CLASSES)
     assert (result.dice, result.hd95_um, result.nsd) == (1.0, 0.0, 1.0)
     assert all(each.dice is None for each in result.classes)
 
 
 def test_the_mean_of_a_class_is_over_the_volumes_that_have_it() -> None:
-    one = score(np.array([[[1, 1]]]), GroundTruth(np.array([[[1, 1]]], np.uint8)), "one", rules=CLASSES)
-    two = score(np.array([[[1, 2]]]), GroundTruth(np.array([[[0, 2]]], np.uint8)), "two", rules=CLASSES)
+    one = score(np.array([[[1, 1]]]), GroundTruth(np.array([[[1, 1]]], np.uint8)), "one", options=CLASSES)
+    two = score(np.array([[[1, 2]]]), GroundTruth(np.array([[[0, 2]]], np.uint8)), "two", options=CLASSES)
     wall, lumen, nucleus = mean_scores([one, two]).classes
     assert (wall.dice, lumen.dice, nucleus.dice) == (0.5, 1.0, None)
     assert mean_scores([one, two]).dice == 0.75
 
 
-def test_objects_have_scores_of_their_own_and_foreground_scores() -> None:
+def test_instances_have_scores_of_their_own_and_foreground_scores() -> None:
     truth, prediction = np.array([[[1, 1, 2, 2, 0]]], np.uint16), np.array([[[7, 7, 7, 7, 7]]], np.uint16)
-    result = score(prediction, GroundTruth(truth), "v", rules=MetricOptions(task=Task.INSTANCE))
-    assert result.instances == score_instances(prediction, truth)
+    result = score(prediction, GroundTruth(truth), "v", options=MetricOptions(task=Task.INSTANCE))
+    matches = match_instances(prediction, truth)
+    assert result.instances.values == {
+        metric.name: getattr(matches, metric.name) for metric in metrics_of(Scope.INSTANCES)
+    }
     assert result.instances.n_merged == 1
     assert result.dice == 8 / 9
-    assert result.as_dict()["objects"]["n_merged"] == 1
+    assert result.as_dict()["instances"]["n_merged"] == 1
     assert mean_scores([result, result]).instances == result.instances
     assert score(prediction, GroundTruth(truth), "v").instances is None
 
@@ -156,6 +165,6 @@ def test_objects_have_scores_of_their_own_and_foreground_scores() -> None:
 @pytest.mark.parametrize("task", list(Task))
 def test_all_numbers_can_be_written_as_json(task: Task) -> None:
     truth, prediction = np.zeros((2, 3, 4), np.uint8), np.ones((2, 3, 4), np.uint8)
-    result = score(prediction, GroundTruth(truth), "v", rules=MetricOptions(task=task, classes={1: "a", 3: "b"}))
+    result = score(prediction, GroundTruth(truth), "v", options=MetricOptions(task=task, classes={1: "a", 3: "b"}))
     written = json.dumps(result.as_dict(), allow_nan=False)
     assert json.loads(written)["hd95_um"] is None

@@ -27,6 +27,7 @@ from napari_unet3d.evaluation.reports.score_files import write_metrics
 from napari_unet3d.files import write_json
 
 EVIL = 'cells <script>alert("x")</script> & "more"'
+ATTRIBUTES = {"alt", "charset", "class", "content", "http-equiv", "lang", "name", "src", "style", "title"}
 _VOID = {"meta", "img", "br"}
 
 
@@ -147,6 +148,37 @@ def test_a_whole_page_stands_alone(tmp_path: Path) -> None:
     assert others[2][1] == worst.read_bytes()
 
 
+def test_nothing_from_the_files_becomes_markup(tmp_path: Path) -> None:
+    run, folder = write_run(tmp_path / EVIL.replace("/", "_")), write_evaluation(tmp_path / "e", Task.SEMANTIC)
+
+    def spoiled(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: spoiled(each) for name, each in value.items()} | {EVIL: EVIL}
+        return [spoiled(each) for each in value] if isinstance(value, list) else EVIL if type(value) is str else value
+
+    for path in (run / "environment.json", folder / "evaluation.json"):
+        write_json(path, spoiled(json.loads(path.read_text(encoding="utf-8"))))
+    write_json(
+        run / "config.json",
+        TrainingConfig(task="semantic", class_names=("wall", EVIL)).model_dump(mode="json"),
+    )
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    metrics["volumes"][0] |= {"iou": EVIL, "classes": [{"name": EVIL, "dice": EVIL}], "instances": {"f1": EVIL}}
+    metrics["mean"] |= {"dice": EVIL, "instances": EVIL}
+    write_json(folder / "metrics.json", metrics)
+    content = (folder / "errors.csv").read_text(encoding="utf-8-sig")
+    quoted = '"' + EVIL.replace('"', '""') + '"'
+    (folder / "errors.csv").write_text(re.sub(r"missed|[^,\n]+\.png", quoted, content), encoding="utf-8")
+    (run / "history.csv").write_text(f"epoch,train_loss\n1,{EVIL}\n")
+
+    write_report(run, tmp_path / "r.html", folder)
+    page = Page(tmp_path / "r.html")
+    assert page.text.count(EVIL) > 20
+    assert "script" not in {tag for tag, _ in page.tags}
+    assert "<script" not in page.source
+    assert not any(set(attributes) - ATTRIBUTES for _, attributes in page.tags)
+
+
 @pytest.mark.parametrize("task", list(Task))
 def test_every_number_is_that_of_the_metrics(task: Task, tmp_path: Path) -> None:
     write_report(write_run(tmp_path / "run"), tmp_path / "r.html", write_evaluation(tmp_path / "e", task))
@@ -164,7 +196,7 @@ def test_every_number_is_that_of_the_metrics(task: Task, tmp_path: Path) -> None
             assert (words, exact) == ("–", "") if number is None else (f"{number:.{decimals}f}", repr(number))
     if task is Task.INSTANCE:
         found = [row for row in page.cells if row and row[0][0] == "mean"][1]
-        assert found[1][1] == repr(metrics["mean"]["objects"]["f1"])
+        assert found[1][1] == repr(metrics["mean"]["instances"]["f1"])
 
 
 def test_settings_that_differ_come_first_and_the_command_has_them(tmp_path: Path) -> None:

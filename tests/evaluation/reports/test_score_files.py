@@ -71,15 +71,15 @@ def test_a_class_has_a_row_below_its_volume_and_what_is_missing_is_empty(tmp_pat
     assert len(rows) == 8
 
 
-def test_objects_have_columns_of_their_own(tmp_path: Path) -> None:
+def test_instances_have_columns_of_their_own(tmp_path: Path) -> None:
     rules = MetricOptions(Task.INSTANCE)
     volumes = [score(bars(7, 0, 9, 4), GroundTruth(bars(1, 2, 3, 0)), "beads", (1, 1, 1), rules)]
     write_metrics(tmp_path / "m.csv", volumes)
     (row,) = read(tmp_path / "m.csv")
-    numbers = {name: float(row[f"objects_{name}"]) for name in ("true", "predicted", "found", "extra", "split")}
-    assert numbers == {"true": 3, "predicted": 3, "found": 2, "extra": 1, "split": 0}
-    assert float(row["object_f1"]) == pytest.approx(2 * 2 / 6)
-    assert float(row["object_ap"]) == pytest.approx(2 / 4)
+    numbers = {name: float(row[f"instance_n_{name}"]) for name in ("true", "predicted", "matched", "extra", "split")}
+    assert numbers == {"true": 3, "predicted": 3, "matched": 2, "extra": 1, "split": 0}
+    assert float(row["instance_f1"]) == pytest.approx(2 * 2 / 6)
+    assert float(row["instance_ap"]) == pytest.approx(2 / 4)
 
 
 def test_pandas_reads_the_numbers_of_the_json(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_pandas_reads_the_numbers_of_the_json(tmp_path: Path) -> None:
         score(rng.random((4, 5, 6)) > 0.4, GroundTruth((rng.random((4, 5, 6)) > 0.5).astype(np.uint8)), name, (3, 2, 1))
         for name in ("1", "2", "3")
     ]
-    volumes[1] = replace(volumes[1], hd95_um=None)
+    volumes[1] = replace(volumes[1], values={**volumes[1].values, "hd95_um": None})
     for suffix in ("csv", "json"):
         write_metrics(tmp_path / f"m.{suffix}", volumes, mean_scores(volumes))
     content = json.loads((tmp_path / "m.json").read_text(encoding="utf-8"))
@@ -104,4 +104,4 @@ def test_pandas_reads_the_numbers_of_the_json(tmp_path: Path) -> None:
 
 def test_another_suffix_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"as 'm\.xlsx'; choose a name that ends in \.csv or \.json"):
-        write_metrics(tmp_path / "m.xlsx", [Scores("a", 1, 1, 1, 1)])
+        write_metrics(tmp_path / "m.xlsx", [Scores("a", {"dice": 1})])

@@ -5,11 +5,11 @@ import pytest
 from napari.layers import Image, Labels, Points, Shapes
 from napari.settings import get_settings
 from napari.utils.key_bindings import KeyBinding
-from napari_unet3d.widgets.kit import keys as keys_module
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QAbstractButton
 
+from napari_unet3d.widgets.components import keys as keys_module
 from napari_unet3d.widgets.components.keys import bind_key, bound_keys
 from napari_unet3d.widgets.components.keys_window import KeysWindow
 
@@ -34,7 +34,7 @@ def test_no_key_of_ours_is_one_of_napari(docks, viewer):
 
 
 def test_no_dock_takes_the_key_of_another(docks, viewer):
-    meanings = {key: {binding.bound.words for binding in wanted} for key, wanted in keys_module._bound[viewer].items()}
+    meanings = {key: {binding.bound.description for binding in wanted} for key, wanted in keys_module._bound[viewer].items()}
     assert {key: words for key, words in meanings.items() if len(words) > 1} == {}
 
 

@@ -71,7 +71,7 @@ def press(viewer, key, modifier=Qt.KeyboardModifier.NoModifier) -> None:
 
 
 def notes(dock) -> list[str]:
-    return [dock.table.rows.words(error, ErrorList.NOTE) for error in dock.inspection.errors.objects]
+    return [dock.table.rows.words(error, ErrorList.NOTE) for error in dock.inspection.errors.errors]
 
 
 def corrected(viewer) -> np.ndarray:
@@ -218,7 +218,7 @@ def test_corrections_become_a_training_volume_and_go_again_to_the_last_byte(dock
     assert sample.image.dtype == np.uint16
     assert 0 < sample.label_mask.mean() < 1
     story = json.loads((dataset / "train/annotated/v corrected.json").read_text())
-    assert (story["volume"], story["part"], story["unedited_regions"]) == ("v", "", "not-annotated")
+    assert (story["volume"], story["part"], story["unedited_regions"]) == ("v", "", "ignore")
     assert [(place["kind"], place["taken"]) for place in story["places"]] == [("missed", "truth")]
     assert not dock.train_on.add_button.isEnabled()
 

@@ -5,7 +5,7 @@ import threading
 import weakref
 
 import pytest
-from napari.utils import progress as activity_bar
+from napari._qt.widgets.qt_progress_bar import QtLabeledProgressBar
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QTimer
 
@@ -79,7 +79,7 @@ def test_every_event_arrives_in_order_on_the_main_thread(owner, qtbot):
 
 
 def test_events_keep_their_order_while_others_are_handled_in_between(owner, qtbot):
-    """Napari's progress bars handle all events of Qt whenever they change, and so do dialogs."""
+    """No slot should handle them, and yet a dialog would."""
     told, gate = [], threading.Event()
 
     def engine():
@@ -204,18 +204,32 @@ def test_progress_shows_in_the_activity_dock_with_time_left(viewer, qtbot):
         gate.wait(10)
         yield 4
 
+    def rows():
+        """Those in the list of the viewer, and whether its status bar says that something goes on."""
+        dialog = viewer.window._qt_window._activity_dialog
+        found = [row for row in dialog.findChildren(QtLabeledProgressBar) if not row.isHidden()]
+        return found, not dialog._toggleButton._inProgressIndicator.isHidden()
+
     job = jobs_of(viewer).start("test", "Counting", engine, progress=lambda n: Progress(n, 4))
+    other = jobs_of(viewer).start("other", "For ever", until_stopped)
     with qtbot.wait_signal(job.progressed, timeout=10_000):
         pass
     qtbot.wait_until(lambda: job.progress.done == 2)
     assert job.progress.fraction == 0.5
     assert job.progress.seconds_left is not None
-    bars = {bar.desc.removesuffix(": "): bar for bar in activity_bar._all_instances}
-    assert bars["Counting"].n / bars["Counting"].total == 0.5
+    qtbot.wait_until(lambda: len(rows()[0]) == 2)
+    row = next(row for row in rows()[0] if row.description_label.text() == "Counting: ")
+    qtbot.wait_until(lambda: row.qt_progress_bar.value() == row.qt_progress_bar.maximum() // 2)
+    assert row.eta_label.text().endswith(" left")
     with qtbot.wait_signal(job.ended, timeout=10_000):
         gate.set()
     assert job.progress.fraction == 1
-    assert not [bar for bar in activity_bar._all_instances if bar.desc.startswith("Counting")]
+    found, is_shown = rows()
+    assert [row.description_label.text() for row in found] == ["For ever: "]
+    assert is_shown, "the other one goes on"
+    with qtbot.wait_signal(other.ended, timeout=10_000):
+        other.stop()
+    assert rows() == ([], False)
 
 
 def test_estimate_of_the_engine_is_kept(owner, qtbot):

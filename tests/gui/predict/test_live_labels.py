@@ -7,7 +7,7 @@ from napari_unet3d.configs import PostProcessing, Task, TrainingConfig
 from napari_unet3d.data.dataset import Subset, add_sample, create_dataset
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.volumes import read_volume, write_volume
-from napari_unet3d.evaluation.metrics.instances import score_instances
+from napari_unet3d.evaluation.metrics.instances import match_instances
 from napari_unet3d.inference.events import Prediction, PredictionWritten
 from napari_unet3d.inference.postprocess import postprocess
 from napari_unet3d.model.plan import LabelClass, Plan
@@ -116,7 +116,7 @@ def test_the_newest_settings_win_and_scores_follow(dock, viewer, image, qtbot):
     headings = [table.horizontalHeaderItem(column).text() for column in range(table.columnCount())]
     assert "F1" in headings, "the columns stay while objects are measured"
     qtbot.waitUntil(lambda: table.item(0, headings.index("F1")).text() != "–")
-    f1 = score_instances(viewer.layers["mine prediction"].data, painted.data).f1
+    f1 = match_instances(viewer.layers["mine prediction"].data, painted.data).f1
     assert table.item(0, headings.index("F1")).text() == f"{f1:.3f}"
     settle(dock, qtbot, lambda: dock.labels_form.editors["min_volume_um3"].native.setValue(3))
     assert not viewer.layers["mine difference"].data.any(), "the speck was all that was extra"

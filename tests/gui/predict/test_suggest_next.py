@@ -3,7 +3,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_unet3d.configs import ZeroIs
 from napari_unet3d.evaluation.metrics.uncertainty import uncertain_locations
 from napari_unet3d.inference.events import Prediction
 from napari_unet3d.model.plan import Plan
@@ -27,13 +26,13 @@ def image(viewer):
     return viewer.add_image(np.zeros(SHAPE, np.uint8), name="mine", **PLACE)
 
 
-def unsure(zero_is=ZeroIs.UNLABELLED):
+def unsure(ignore_label=0):
     uncertainty = np.zeros(SHAPE, np.float32)
     for (z, y, x), height in PEAKS:
         uncertainty[z, y - 1 : y + 2, x - 1 : x + 2] = height / 2
         uncertainty[z, y, x] = height
     labels = np.zeros(SHAPE, np.uint8)
-    plan = Plan(strides=((2, 2, 2),), zero_is=zero_is)
+    plan = Plan(strides=((2, 2, 2),), ignore_label=ignore_label)
     return Prediction("mine", labels, labels.astype(np.float32), VOXEL_SIZE, plan, uncertainty=uncertainty)
 
 
@@ -126,7 +125,7 @@ def test_labels_that_were_added_after_the_prediction_count_too(dock, viewer, ima
 
 def test_labels_whose_zero_is_background_leave_nothing_out(dock, viewer, image, qtbot):
     painted = viewer.add_labels(np.ones(SHAPE, np.uint8), name="mine labels", **PLACE)
-    dock.results.show_layer(Comparison(unsure(ZeroIs.BACKGROUND)), image, painted)
+    dock.results.show_layer(Comparison(unsure(None)), image, painted)
     go_on(dock, qtbot)
     assert viewer.dims.current_step == PEAKS[0][0]
 

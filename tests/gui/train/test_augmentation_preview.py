@@ -9,7 +9,7 @@ from napari_unet3d.training.augmented_patches import augmented_patches
 from napari_unet3d.widgets.viewer.patch_layers import tile
 
 CONFIG = TrainingConfig(
-    epochs=2, val_fraction=0.34, patch=(8, 10, 12), augmentation="heavy", seed=4, device="cpu", zero_is="unlabelled"
+    epochs=2, val_fraction=0.34, patch=(8, 10, 12), augmentation="heavy", seed=4, device="cpu", ignore_label=0
 )
 SHAPE = (8, 10, 12)
 NAMES = [
@@ -82,7 +82,7 @@ def test_the_patches_of_the_training_lie_in_two_rows(dock, draw, sparse):
         assert tuple(layer.scale) == (2.0, 1.0, 1.0)
         assert set(map(str, layer.units)) == {"micrometer"}
     assert "first 8 patches of 8 × 10 × 12" in dock.message.text()
-    assert "turned by up to 30° in yx" in dock.message.text()
+    assert "rotated by up to 30° in yx" in dock.message.text()
     assert "not annotated" in dock.message.text()
 
 

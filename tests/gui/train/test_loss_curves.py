@@ -10,7 +10,7 @@ from qtpy.QtGui import QColor, QMouseEvent
 from qtpy.QtWidgets import QApplication
 
 from napari_unet3d.runs.history import EpochRecord
-from napari_unet3d.session.loss_history import MOST_POINTS, LossHistory, ThinnedSeries
+from napari_unet3d.session.loss_history import MAX_POINTS, LossHistory, ThinnedSeries
 from napari_unet3d.widgets.train.loss_curves import LossCurves
 
 
@@ -56,7 +56,7 @@ def test_a_long_run_is_drawn_with_few_points():
     for epoch in range(1, 1001):
         for step in range(1, 11):
             history.add_step(epoch, step, 1 / epoch)
-    assert MOST_POINTS / 2 <= len(history.steps) <= MOST_POINTS
+    assert MAX_POINTS / 2 <= len(history.steps) <= MAX_POINTS
 
 
 @pytest.fixture

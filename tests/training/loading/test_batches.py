@@ -110,7 +110,7 @@ class TestPatches:
         sample = Sample("a", np.zeros(labels.shape, np.uint8), labels)
 
         def n_with_foreground(share: float) -> int:
-            batches = batches_of([sample], patch_plan(4), steps_per_epoch=50, foreground_share=share)
+            batches = batches_of([sample], patch_plan(4), steps_per_epoch=50, foreground_fraction=share)
             return sum(int(targets.flatten(1).any(1).sum()) for _, targets in batches.epoch(1))
 
         assert n_with_foreground(1.0) == 200
@@ -123,7 +123,7 @@ class TestPatches:
         labels[25:27, 25:27, 25:27] = 7
         sample = Sample("a", np.zeros(labels.shape, np.uint8), labels)
         plan = patch_plan(4, task=Task.SEMANTIC, classes=tuple(LabelClass(value=v, name=str(v)) for v in (2, 7)))
-        batches = batches_of([sample], plan, task="classes", steps_per_epoch=50, foreground_share=1)
+        batches = batches_of([sample], plan, task="semantic", steps_per_epoch=50, foreground_fraction=1)
 
         n_rare = sum(int((targets == 2).flatten(1).any(1).sum()) for _, targets in batches.epoch(1))
 
@@ -134,7 +134,7 @@ class TestPatches:
         labels[4, 5:9, 6:20] = 1
         labels[4, 9:12, 6:20] = 2
         sample = Sample("a", np.zeros(labels.shape, np.uint8), labels)
-        batches = batches_of([sample], patch_plan(), zero_is="unlabelled", foreground_share=0)
+        batches = batches_of([sample], patch_plan(), ignore_label=0, foreground_fraction=0)
 
         for _, targets in batches.epoch(1):
             assert (targets != 255).flatten(1).any(1).all()
@@ -143,7 +143,7 @@ class TestPatches:
     def test_volumes_are_drawn_by_what_is_annotated_in_them(self) -> None:
         full = Sample("full", np.zeros((20, 20, 20), np.uint8), np.full((20, 20, 20), 2, np.uint8))
         empty = Sample("empty", np.full((20, 20, 20), 9, np.uint8), np.zeros((20, 20, 20), np.uint8))
-        batches = batches_of([full, empty], patch_plan(), zero_is="unlabelled")
+        batches = batches_of([full, empty], patch_plan(), ignore_label=0)
 
         assert all((images == 0).all() for images, _ in batches.epoch(1))
 
@@ -208,7 +208,7 @@ class TestReadyVolumes:
 def test_worker_processes_load_the_same_batches(sample_of: Any) -> None:
     samples = [sample_of(str(number), number, (8, 10, 12)) for number in range(3)]
     values = {"batch_size": 2, "augmentation": Augmentation.MODERATE}
-    alone, helped = (batches_of(samples, workers=workers, **values) for workers in (0, 1))
+    alone, helped = (batches_of(samples, num_workers=workers, **values) for workers in (0, 1))
 
     expected = list(alone.epoch(2))
     events = helped.epoch(2)
@@ -229,7 +229,7 @@ def _wait_until_told_of_its_death(pid: int) -> None:
 
 def test_a_worker_process_that_dies_is_explained(sample_of: Any) -> None:
     samples = [sample_of(str(number), number, (8, 10, 12)) for number in range(3)]
-    batches = batches_of(samples, workers=1, steps_per_epoch=50).epoch(1)
+    batches = batches_of(samples, num_workers=1, steps_per_epoch=50).epoch(1)
     next(batches)
 
     for process in multiprocessing.active_children():

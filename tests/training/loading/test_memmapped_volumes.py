@@ -31,7 +31,7 @@ def config(**values: Any) -> TrainingConfig:
 
 @pytest.mark.parametrize(
     "settings",
-    [{"patch": (16, 12, 20), "task": "objects"}, {"patch": "whole", "num_workers": 2}],
+    [{"patch": (16, 12, 20), "task": "instance"}, {"patch": "whole", "num_workers": 2}],
     ids=["patches", "whole"],
 )
 def test_the_model_is_the_same(

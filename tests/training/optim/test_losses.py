@@ -162,7 +162,7 @@ class TestClassWeights:
         assert class_weights(TrainingConfig(), [900, 100, 25]) is None
 
     def test_those_by_hand_must_be_one_per_class(self) -> None:
-        config = TrainingConfig(task="classes", class_weights=(1, 2, 3))
+        config = TrainingConfig(task="semantic", class_weights=(1, 2, 3))
 
         assert class_weights(config, [5, 5, 5]) == (1, 2, 3)
         with pytest.raises(UserError, match=r"3 class weights are given \(1.0, 2.0, 3.0\), but there are 2 classes"):

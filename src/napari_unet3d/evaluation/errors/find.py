@@ -71,7 +71,7 @@ def find_errors(
     Missed, extra and wrong-class voxels that hang together (over faces, edges or corners) are one error. With a
     tolerance, voxels that are no deeper are boundary noise: they join no errors, and a region of nothing else is
     hidden. Missed voxels of single objects are taken apart by the true object, extra ones by the predicted object.
-    Merges and splits are those that `score_instances` counts. What is not annotated is no error.
+    Merges and splits are those that `match_instances` counts. What is not annotated is no error.
 
     Parameters
     ----------

@@ -87,16 +87,16 @@ def compare_predictions(
         labels = _only_one_is_right(first, second, task, truth)
     annotated = None if truth is None else truth.label_mask
     n_first, n_second, n_both = (int(np.count_nonzero(labels == kind)) for kind in (FIRST, SECOND, BOTH))
-    rules = MetricOptions(task, fast=True)
+    options = MetricOptions(task, fast=True)
     return Disagreement(
         labels,
         labels.size if annotated is None else int(np.count_nonzero(annotated)),
         n_first,
         n_second,
         n_both,
-        dice=score(first, GroundTruth(second, annotated), "", rules=rules).dice,
-        first_dice=None if truth is None else score(first, truth, "", rules=rules).dice,
-        second_dice=None if truth is None else score(second, truth, "", rules=rules).dice,
+        dice=score(first, GroundTruth(second, annotated), "", options=options).dice,
+        first_dice=None if truth is None else score(first, truth, "", options=options).dice,
+        second_dice=None if truth is None else score(second, truth, "", options=options).dice,
     )
 
 

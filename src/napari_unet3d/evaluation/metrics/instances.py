@@ -1,7 +1,8 @@
-"""How many single objects were found, split and merged: true and predicted ids are matched one to one."""
+"""How many instances were found, split and merged: predicted and true ids are matched one to one."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
@@ -9,53 +10,122 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.evaluation.metrics.overlaps import Overlaps
-from napari_unet3d.evaluation.metrics.types import IOU_THRESHOLDS, InstanceScores
+
+IOU_THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
+"""The thresholds that AP is averaged over: 0.5, 0.55, …, 0.95."""
 
 
-def score_instances(
+@dataclass(frozen=True, slots=True)
+class InstanceMatches:
+    """Predicted and true instances, matched one to one.
+
+    Attributes
+    ----------
+    counts : tuple of tuple of int
+        True positives, false positives and false negatives at each of `IOU_THRESHOLDS`.
+    n_split, n_merged : int
+        True instances that contain two or more predicted ones, and predicted instances that contain two or more true
+        ones. An instance contains another one if it covers more than half of its volume.
+    """
+
+    counts: tuple[tuple[int, int, int], ...]
+    n_split: int
+    n_merged: int
+
+    @property
+    def n_true(self) -> int:
+        """How many true instances count."""
+        tp, _, fn = self.counts[0]
+        return tp + fn
+
+    @property
+    def n_predicted(self) -> int:
+        """How many predicted instances count."""
+        tp, fp, _ = self.counts[0]
+        return tp + fp
+
+    @property
+    def n_matched(self) -> int:
+        """How many pairs are matched at IoU 0.5."""
+        return self.counts[0][0]
+
+    @property
+    def n_extra(self) -> int:
+        """How many predicted instances match no true one at IoU 0.5."""
+        return self.counts[0][1]
+
+    @property
+    def precision(self) -> float:
+        """Fraction of the predicted instances that are matched at IoU 0.5."""
+        return self._of_matched(self.n_predicted)
+
+    @property
+    def recall(self) -> float:
+        """Fraction of the true instances that are matched at IoU 0.5."""
+        return self._of_matched(self.n_true)
+
+    @property
+    def f1_at_iou(self) -> tuple[float, ...]:
+        """2 TP / (2 TP + FP + FN) at each of `IOU_THRESHOLDS`."""
+        return tuple(_ratio(2 * tp, 2 * tp + fp + fn) for tp, fp, fn in self.counts)
+
+    @property
+    def ap_at_iou(self) -> tuple[float, ...]:
+        """TP / (TP + FP + FN) at each of `IOU_THRESHOLDS`."""
+        return tuple(_ratio(tp, tp + fp + fn) for tp, fp, fn in self.counts)
+
+    @property
+    def f1(self) -> float:
+        """F1 at IoU 0.5."""
+        return self.f1_at_iou[0]
+
+    @property
+    def ap(self) -> float:
+        """TP / (TP + FP + FN), averaged over `IOU_THRESHOLDS`.
+
+        This is what StarDist and Cellpose call average precision; it is not the area under a curve that COCO gives
+        this name.
+        """
+        return fmean(self.ap_at_iou)
+
+    def _of_matched(self, n_instances: int) -> float:
+        return 1.0 if not any(self.counts[0]) else self.n_matched / max(1, n_instances)
+
+
+def match_instances(
     prediction: NDArray[Any], truth: NDArray[Any], annotated: NDArray[np.bool_] | None = None
-) -> InstanceScores:
-    """Match predicted objects with true ones and count.
+) -> InstanceMatches:
+    """Match predicted instances with true ones and count.
 
-    At each threshold as many pairs as possible with at least that IoU are matched, each object in one pair at most;
-    that is the number of pairs that `stardist.matching` and `cellpose.metrics` find. Without any object in both, all
+    At each threshold as many pairs as possible with at least that IoU are matched, each instance in one pair at most;
+    that is the number of pairs that `stardist.matching` and `cellpose.metrics` find. If neither has an instance, they
     agree and the scores are 1; without any match they are 0.
 
     Where only a part is annotated, overlaps and volumes are counted in the annotated voxels alone, and a predicted
-    object that lies outside of them for the most part (more than half of its volume) is no mistake when it matches
-    nothing: it counts only when it is matched at IoU 0.5.
+    instance with more than half of its volume outside of them is no error if it matches nothing: it counts only if it
+    is matched at IoU 0.5.
 
     Parameters
     ----------
     prediction, truth : ndarray of unsigned integers, shape (z, y, x)
-        Ids of objects, 0 for background. Which ids they are does not matter.
+        Ids of instances, 0 for background. The values of the ids do not matter.
     annotated : ndarray of bool, shape (z, y, x), optional
-        Where the truth is known; without it, everywhere.
+        Where the ground truth is known; without it, everywhere.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> matches = match_instances(np.array([[[1, 1, 0, 2]]]), np.array([[[7, 7, 0, 0]]]))
+    >>> matches.n_matched, matches.n_extra, round(matches.f1, 3)
+    (1, 1, 0.667)
     """
     overlaps = Overlaps.count(prediction, truth, annotated)
-    matches = [overlaps.match(iou) for iou in IOU_THRESHOLDS]
-    n_true = len(overlaps.true_sizes)
-    counts = [
-        (int(matched.sum()), int((overlaps.inside & ~matched).sum()), n_true - int(matched.sum()))
-        for matched in matches
-    ]
-    f1_at_iou = tuple(_ratio(2 * tp, 2 * tp + fp + fn) for tp, fp, fn in counts)
-    ap_at_iou = tuple(_ratio(tp, tp + fp + fn) for tp, fp, fn in counts)
-    tp, fp, fn = counts[0]
-    nothing = tp + fp + fn == 0
-    return InstanceScores(
-        f1=f1_at_iou[0],
-        precision=1.0 if nothing else tp / max(1, tp + fp),
-        recall=1.0 if nothing else tp / max(1, tp + fn),
-        ap=fmean(ap_at_iou),
-        n_true=n_true,
-        n_predicted=tp + fp,
-        n_matched=tp,
-        n_split=len(overlaps.splits()),
-        n_merged=len(overlaps.merges()),
-        f1_at_iou=f1_at_iou,
-        ap_at_iou=ap_at_iou,
-    )
+    n_true, counts = len(overlaps.true_sizes), []
+    for iou in IOU_THRESHOLDS:
+        matched = overlaps.match(iou)
+        tp = int(matched.sum())
+        counts.append((tp, int((overlaps.inside & ~matched).sum()), n_true - tp))
+    return InstanceMatches(tuple(counts), n_split=len(overlaps.splits()), n_merged=len(overlaps.merges()))
 
 
 def _ratio(part: float, whole: float) -> float:

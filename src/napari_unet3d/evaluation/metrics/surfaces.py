@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import nan
 
 import numpy as np
 import scipy  # whose parts are loaded when they are used, not when a dock opens
@@ -23,14 +22,14 @@ class SurfaceScores:
 
     Attributes
     ----------
-    hd95_um : float
-        95th percentile of the distances from one surface to the other, the larger of both directions; NaN when
+    hd95_um : float or None
+        95th percentile of the distances from one surface to the other, the larger of both directions; None when
         only one of the masks has a surface.
     nsd : float
-        Part of both surfaces that lies within the tolerance of the other one, from 0 to 1.
+        Fraction of both surfaces that is within the tolerance of the other one, from 0 to 1.
     """
 
-    hd95_um: float
+    hd95_um: float | None
     nsd: float
 
 
@@ -43,7 +42,7 @@ def compare_surfaces(
     voxel counts the same; see `surface_of`. HD95 is the 95th percentile (Huttenlocher et al. 1993; the larger of the
     two directions, as in `monai.metrics.compute_hausdorff_distance`), NSD the normalised surface Dice of Nikolov et
     al. 2018 with the weights of `monai.metrics.compute_surface_dice`. Two masks that are equal (both empty, say)
-    have HD95 0 and NSD 1. When only one has a surface, HD95 is NaN and NSD 0, and also when neither has one, but the
+    have HD95 0 and NSD 1. When only one has a surface, HD95 is not defined and NSD 0, and also when neither has one but the
     masks differ.
 
     Time and memory follow the surfaces, not the volume: only what lies on one surface and not on the other is
@@ -67,7 +66,7 @@ def compare_surfaces(
         return SurfaceScores(hd95_um=0.0, nsd=1.0)
     one, other = (_surface_in(box, mask, annotated) for mask in (predicted, target))
     if not one.any() or not other.any():
-        return SurfaceScores(hd95_um=nan, nsd=0.0)
+        return SurfaceScores(hd95_um=None, nsd=0.0)
     there, back = _distances(one, other, voxel_size_um), _distances(other, one, voxel_size_um)
     highest = tolerance_um * (1 + _RELATIVE_ERROR)
     n_close = np.count_nonzero(there <= highest) + np.count_nonzero(back <= highest)

@@ -1,73 +1,45 @@
-"""The numbers that tell how well a prediction agrees with the truth, and their means over volumes.
-
-They stand apart from what computes them, so that events and tables load no scipy.
-"""
+"""Scores of a prediction against its ground truth, and their means over volumes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
-from statistics import fmean
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
 
-IOU_THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
-"""The thresholds that AP is averaged over: 0.5, 0.55, …, 0.95."""
-METRIC_NAMES = ("dice", "iou", "precision", "recall", "hd95_um", "nsd")
-"""The six numbers of a volume, and of a class."""
+from napari_unet3d.evaluation.metrics.instances import IOU_THRESHOLDS
+from napari_unet3d.evaluation.metrics.table import Metric, Scope, Value, metrics_of
 
 
 @dataclass(frozen=True, slots=True)
 class InstanceScores:
-    """Agreement of predicted and true objects; in a mean, each number is the mean over the volumes.
+    """Agreement of predicted and true instances; each metric is also an attribute, such as `f1`.
 
     Attributes
     ----------
-    f1 : float
-        2 TP / (2 TP + FP + FN) at IoU 0.5, where TP are the matched pairs.
-    precision, recall : float
-        Part of the predicted objects that is right, and of the true ones that is found, at IoU 0.5.
-    ap : float
-        TP / (TP + FP + FN), averaged over `IOU_THRESHOLDS`. This is what StarDist and Cellpose call average
-        precision; it is not the area under a curve that COCO gives this name.
-    n_true, n_predicted : float
-        How many objects count.
-    n_found : float
-        How many true objects are matched at IoU 0.5.
-    n_split, n_merged : float
-        True objects that two or more predicted ones lie in, and predicted objects that two or more true ones lie in.
-        An object lies in another one if that covers more than half of its volume.
-    f1_at_iou, ap_at_iou : tuple of float
-        F1 and TP / (TP + FP + FN) at each of `IOU_THRESHOLDS`.
+    values : mapping of str to float or tuple of float
+        Values of the metrics of instances by their names; those of ``…_at_iou`` have one value for each of
+        `IOU_THRESHOLDS`.
     """
 
-    f1: float
-    precision: float
-    recall: float
-    ap: float
-    n_true: float
-    n_predicted: float
-    n_matched: float
-    n_split: float
-    n_merged: float
-    f1_at_iou: tuple[float, ...]
-    ap_at_iou: tuple[float, ...]
+    values: Mapping[str, Value]
 
-    @property
-    def n_extra(self) -> float:
-        """How many predicted objects match no true one at IoU 0.5."""
-        return self.n_predicted - self.n_matched
+    def __getattr__(self, name: str) -> float:
+        """Return the value of a metric."""
+        return cast(float, _value(self, name, Scope.INSTANCES))
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the numbers by their names, the thresholds as text, as they stand in `metrics.json`."""
-        numbers = asdict(self)
-        for name in ("f1_at_iou", "ap_at_iou"):
-            numbers[name] = {f"{iou:.2f}": value for iou, value in zip(IOU_THRESHOLDS, numbers[name], strict=True)}
-        return numbers
+        """Return the values by their names, with the thresholds as text, as they are in `metrics.json`."""
+        return {
+            name: {f"{iou:.2f}": each for iou, each in zip(IOU_THRESHOLDS, value, strict=True)}
+            if isinstance(value, tuple)
+            else value
+            for name, value in self.values.items()
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class ClassScores:
-    """Agreement of prediction and truth for one class; all None when neither of them has the class.
+    """Agreement of prediction and ground truth for one class; each metric is also an attribute, such as `dice`.
 
     Attributes
     ----------
@@ -75,109 +47,118 @@ class ClassScores:
         The label value.
     name : str
         Name of the class.
-    dice, iou, precision, recall, hd95_um, nsd : float or None
-        As in `Scores`, with this class as the foreground.
+    values : mapping of str to float or None
+        Values of the metrics by their names, with this class as the foreground; empty if neither prediction nor
+        ground truth has the class.
     """
 
     value: int
     name: str
-    dice: float | None = None
-    iou: float | None = None
-    precision: float | None = None
-    recall: float | None = None
-    hd95_um: float | None = None
-    nsd: float | None = None
+    values: Mapping[str, Value] = field(default_factory=dict)
+
+    def __getattr__(self, name: str) -> float | None:
+        """Return the value of a metric, or None where it has none."""
+        return cast("float | None", _value(self, name, Scope.VOXELS))
+
+    def of(self, metric: Metric) -> Value:
+        """Return the value of a metric, or None where it has none."""
+        return self.values.get(metric.name) if metric.scope is Scope.VOXELS else None
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Agreement of prediction and truth for one volume, or the mean over several.
+    """Agreement of prediction and ground truth for one volume, or the mean over several.
+
+    Each metric of voxels is also an attribute, such as `hd95_um`, which is None where it is not defined or was not
+    computed.
 
     Attributes
     ----------
     name : str
         Name of the volume, or ``"mean"``.
-    dice : float
-        Twice the shared foreground divided by the sum of both foregrounds, from 0 (none) to 1 (perfect).
-    iou : float
-        Shared foreground divided by the foreground of either (intersection over union, Jaccard index).
-    precision : float
-        Part of the predicted foreground that is right.
-    recall : float
-        Part of the true foreground that was found.
-    hd95_um : float or None
-        95th percentile of the distances between the surfaces in µm; None when only one has a surface, or when
-        surfaces were not asked for.
-    nsd : float or None
-        Normalised surface Dice: part of the surfaces within the tolerance, from 0 to 1; None when surfaces were not
-        asked for.
-    objects : InstanceScores or None
-        Single objects; None for other tasks.
+    values : mapping of str to float or None
+        Values of the metrics of voxels by their names; slow ones are missing if they were not computed. Of a
+        semantic segmentation they are the means over the classes that prediction or ground truth have.
+    instances : InstanceScores or None
+        Agreement of instances; None for other tasks.
     classes : tuple of ClassScores
-        Each class; empty for other tasks. The six numbers are then the means over the classes that prediction or
-        truth have.
+        Each class; empty for other tasks.
     """
 
     name: str
-    dice: float
-    iou: float
-    precision: float
-    recall: float
-    hd95_um: float | None = None
-    nsd: float | None = None
+    values: Mapping[str, Value]
     instances: InstanceScores | None = None
     classes: tuple[ClassScores, ...] = ()
 
+    def __getattr__(self, name: str) -> float | None:
+        """Return the value of a metric, or None where it has none."""
+        return cast("float | None", _value(self, name, Scope.VOXELS))
+
+    @property
+    def dice(self) -> float:
+        """Dice, which is always computed."""
+        return cast(float, self.values["dice"])
+
+    def of(self, metric: Metric) -> Value:
+        """Return the value of a metric of any scope, or None where it has none."""
+        if metric.scope is Scope.VOXELS:
+            return self.values.get(metric.name)
+        return None if self.instances is None else self.instances.values.get(metric.name)
+
     def as_dict(self) -> dict[str, Any]:
-        """Return name and numbers as they stand in `metrics.json`."""
+        """Return name and values as they are in `metrics.json`."""
         return {"name": self.name, **self.numbers()}
 
     def numbers(self) -> dict[str, Any]:
-        """Return the numbers by their names, and those of the classes and of the objects if there are any."""
-        numbers: dict[str, Any] = {name: getattr(self, name) for name in METRIC_NAMES}
+        """Return the values by their names, and those of the classes and of the instances if there are any."""
+        numbers = _all_values(self.values)
         if self.instances is not None:
-            numbers["objects"] = self.instances.as_dict()
+            numbers["instances"] = self.instances.as_dict()
         if self.classes:
-            numbers["classes"] = [asdict(each) for each in self.classes]
+            numbers["classes"] = [
+                {"value": each.value, "name": each.name, **_all_values(each.values)} for each in self.classes
+            ]
         return numbers
 
 
 def mean_scores(scores: Sequence[Scores]) -> Scores:
-    """Average each number over the volumes, every volume with the same weight; there must be one at least.
+    """Average each metric over the volumes, every volume with the same weight; there must be at least one.
 
-    HD95 is averaged over the volumes that have one, and a class over those with the class in prediction or truth.
+    Volumes where a metric is not defined are left out of its mean, and so are those of a class that neither
+    prediction nor ground truth have.
     """
-    objects = [each.instances for each in scores if each.instances is not None]
+    instances = [each.instances.values for each in scores if each.instances is not None]
     by_value: dict[int, list[ClassScores]] = {}
     for each in scores:
         for of_class in each.classes:
             by_value.setdefault(of_class.value, []).append(of_class)
     return Scores(
         "mean",
-        **means(scores),
-        instances=mean_instance_scores(objects) if objects else None,
+        mean_values(Scope.VOXELS, [each.values for each in scores]),
+        instances=InstanceScores(mean_values(Scope.INSTANCES, instances)) if instances else None,
         classes=tuple(
-            ClassScores(value, by_value[value][0].name, **means(by_value[value])) for value in sorted(by_value)
+            ClassScores(value, same[0].name, mean_values(Scope.VOXELS, [each.values for each in same]))
+            for value, same in sorted(by_value.items())
         ),
     )
 
 
-def mean_instance_scores(scores: Sequence[InstanceScores]) -> InstanceScores:
-    """Average each number over the volumes, every volume with the same weight; there must be one at least."""
-    means: dict[str, Any] = {}
-    for each in fields(InstanceScores):
-        values = [getattr(score, each.name) for score in scores]
-        if isinstance(values[0], tuple):
-            means[each.name] = tuple(fmean(column) for column in zip(*values, strict=True))
-        else:
-            means[each.name] = fmean(values)
-    return InstanceScores(**means)
-
-
-def means(scores: Sequence[Scores] | Sequence[ClassScores]) -> dict[str, Any]:
-    """Average each of the six numbers over those that have it; None when none has."""
-    means: dict[str, Any] = {}
-    for name in METRIC_NAMES:
-        numbers = [getattr(each, name) for each in scores if getattr(each, name) is not None]
-        means[name] = fmean(numbers) if numbers else None
+def mean_values(scope: Scope, values: Sequence[Mapping[str, Value]]) -> dict[str, Value]:
+    """Average each metric of a scope over those that have it; None where none is defined."""
+    means: dict[str, Value] = {}
+    for metric in metrics_of(scope):
+        computed = [each[metric.name] for each in values if metric.name in each]
+        defined = [value for value in computed if value is not None]
+        if computed:
+            means[metric.name] = metric.average(defined) if defined else None
     return means
+
+
+def _all_values(values: Mapping[str, Value]) -> dict[str, Any]:
+    return {metric.name: values.get(metric.name) for metric in metrics_of(Scope.VOXELS)}
+
+
+def _value(scores: InstanceScores | ClassScores | Scores, name: str, scope: Scope) -> Value:
+    if name not in {metric.name for metric in metrics_of(scope)}:
+        raise AttributeError(f"{type(scores).__name__!r} has no attribute or metric {name!r}")
+    return scores.values.get(name)

@@ -1,4 +1,4 @@
-"""Scores as files: JSON with every number, and CSV for a spreadsheet."""
+"""Scores as files: JSON with all metrics, and CSV for spreadsheets."""
 
 from __future__ import annotations
 
@@ -9,30 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from napari_unet3d.errors import UserError
-from napari_unet3d.evaluation.metrics.types import METRIC_NAMES, ClassScores, InstanceScores, Scores
+from napari_unet3d.evaluation.metrics.table import Scope, columns_of
+from napari_unet3d.evaluation.metrics.types import Scores
 from napari_unet3d.files import write_json, write_text
 
-_SPREADSHEET_MARK = "\ufeff"  # without it Excel takes UTF-8 for the encoding of the country
-_OBJECTS = {
-    "object_f1": "f1",
-    "object_ap": "ap",
-    "object_precision": "precision",
-    "object_recall": "recall",
-    "objects_true": "n_true",
-    "objects_predicted": "n_predicted",
-    "objects_found": "n_found",
-    "objects_extra": "n_extra",
-    "objects_split": "n_split",
-    "objects_merged": "n_merged",
-}
+_BOM = "\ufeff"  # the byte order mark (BOM), without which Excel assumes the encoding of the country
 
 
 def write_metrics(path: Path | str, volumes: Sequence[Scores], mean: Scores | None = None) -> None:
     """Write scores as CSV or as JSON, by the suffix of the file.
 
-    CSV has a row per volume and, for classes, one more per class below it; the last row is the mean. A number that
-    there is not is an empty cell. Distances are in µm, as the heading says. JSON has also what single objects score at
-    each threshold of the IoU.
+    CSV has a row per volume and, for classes, one more per class below it; the last row is the mean. A metric that is
+    not defined is an empty cell. Distances are in µm, as their headings say. JSON has also the scores of instances at
+    each IoU threshold.
 
     Parameters
     ----------
@@ -41,7 +30,7 @@ def write_metrics(path: Path | str, volumes: Sequence[Scores], mean: Scores | No
     volumes : sequence of Scores
         The volumes, all of the same task.
     mean : Scores, optional
-        Their mean; left out when there is no need for one.
+        Their mean, if it is to be written too.
 
     Raises
     ------
@@ -60,21 +49,22 @@ def write_metrics(path: Path | str, volumes: Sequence[Scores], mean: Scores | No
 
 
 def metrics_table(volumes: Sequence[Scores], mean: Scores | None = None) -> tuple[list[str], list[list[Any]]]:
-    """Lay scores out as the heading and the rows of `write_metrics`; what is missing is None."""
+    """Return the heading and the rows of the CSV of `write_metrics`; what is not defined is None."""
     every = [*volumes, *([] if mean is None else [mean])]
     with_classes = any(each.classes for each in every)
-    with_objects = any(each.instances is not None for each in every)
-    heading = ["volume", *(["class"] if with_classes else []), *METRIC_NAMES, *(_OBJECTS if with_objects else [])]
+    columns = columns_of(Scope.VOXELS)
+    if any(each.instances is not None for each in every):
+        columns += columns_of(Scope.INSTANCES)
+    heading = ["volume", *(["class"] if with_classes else []), *(metric.column for metric in columns)]
     rows: list[list[Any]] = []
     for scores in every:
-        of_objects = _object_numbers(scores.instances) if with_objects else []
-        rows.append([scores.name, *([None] if with_classes else []), *_numbers(scores), *of_objects])
-        rows += [[scores.name, each.name, *_numbers(each), *([None] * len(of_objects))] for each in scores.classes]
+        rows.append([scores.name, *([None] if with_classes else []), *map(scores.of, columns)])
+        rows += [[scores.name, each.name, *map(each.of, columns)] for each in scores.classes]
     return heading, rows
 
 
 def write_table(path: Path, heading: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write a CSV file that spreadsheets open as it is: UTF-8 with its mark, commas, points; None is an empty cell.
+    """Write a CSV file that spreadsheets open correctly: UTF-8 with a BOM, commas, points; None is an empty cell.
 
     Raises
     ------
@@ -85,12 +75,4 @@ def write_table(path: Path, heading: Sequence[str], rows: Iterable[Sequence[Any]
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(heading)
     writer.writerows(rows)
-    write_text(path, _SPREADSHEET_MARK + table.getvalue())
-
-
-def _numbers(scores: Scores | ClassScores) -> list[float | None]:
-    return [getattr(scores, name) for name in METRIC_NAMES]
-
-
-def _object_numbers(scores: InstanceScores | None) -> list[float | None]:
-    return [None if scores is None else getattr(scores, name) for name in _OBJECTS.values()]
+    write_text(path, _BOM + table.getvalue())

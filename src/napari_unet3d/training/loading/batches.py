@@ -1,4 +1,4 @@
-"""The batches of an epoch, in an order that depends on seed and epoch alone."""
+"""The batches of an epoch, which depend only on seed and epoch."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 
 @dataclass(frozen=True, slots=True)
 class DrawnPatch:
-    """A part of a volume as it comes into a batch, and as it was before it was varied.
+    """A patch as it is in a batch, and before augmentation.
 
     Attributes
     ----------
     name : str
-        The volume.
+        Name of the volume.
     start_zyx : tuple of int
-        First voxel of the part.
+        First voxel (z, y, x) of the patch in the volume.
     voxel_size_um : tuple of float
         Voxel size along z, y, x in µm.
     image, original : Tensor of float32, shape (1, z, y, x)
-        Normalised grey values.
+        Normalised intensities with and without augmentation.
     targets, original_targets : Tensor of uint8, shape (channel, z, y, x)
-        What the network shall answer.
+        Targets of the network.
     """
 
     name: str
@@ -50,9 +50,9 @@ class DrawnPatch:
     original_targets: torch.Tensor
 
 
-_Draw = tuple[int, int, Shape3D, Shape3D]  # number of a volume, seed of its variation, start and shape of the part
+_Draw = tuple[int, int, Shape3D, Shape3D]  # index of a volume, seed of the augmentation, start and shape of the patch
 
-_LEAST_STEPS = 8  # of an epoch of patches: a single small volume would otherwise make epochs of one step
+_MIN_STEPS = 8  # per epoch of patches: otherwise a single small volume would make epochs of one step
 
 
 class Batches:
@@ -61,15 +61,15 @@ class Batches:
     Parameters
     ----------
     volumes : sequence of PreparedVolume
-        What to draw from. Whole volumes come once per epoch; patches are drawn from volumes as often as these hold
-        annotated voxels.
+        The volumes. Whole volumes are used once per epoch; patches are drawn from volumes in proportion to their
+        numbers of annotated voxels.
     config : TrainingConfig
-        Augmentation, share of patches on foreground, steps, seed, shuffling and workers. Worker processes are
-        started by spawning, never by forking, and give the same batches as none.
+        Augmentation, foreground fraction, steps per epoch, seed, shuffling and number of workers. Worker processes are
+        spawned, never forked, and make the same batches as the main process.
     plan : Plan
         Patch and batch size.
     n_steps : int
-        Batches of an epoch; 0 for what the settings say.
+        Batches per epoch; 0 for the number that follows from settings and volumes.
     """
 
     def __init__(self, volumes: Sequence[PreparedVolume], config: TrainingConfig, plan: Plan, n_steps: int = 0) -> None:
@@ -83,18 +83,18 @@ class Batches:
 
     @property
     def device(self) -> torch.device:
-        """Where the batches are made."""
+        """The device of the batches."""
         return self._volumes[0].device
 
     def epoch(self, epoch: int, first_step: int = 1) -> Iterator[Batch]:
-        """Return images (n, 1, z, y, x) in float32 and targets (n, channel, z, y, x) in uint8, batch by batch.
+        """Yield batches of images (n, 1, z, y, x) in float32 and targets (n, channel, z, y, x) in uint8.
 
         Parameters
         ----------
         epoch : int
-            Which epoch, counted from 1.
+            The epoch, counted from 1.
         first_step : int
-            The step to begin with, counted from 1.
+            The first step, counted from 1.
 
         Raises
         ------
@@ -110,14 +110,14 @@ class Batches:
             yield torch.stack(images), torch.stack(targets)
 
     def patches(self, epoch: int, first_step: int = 1) -> Iterator[DrawnPatch]:
-        """Return what the batches of an epoch are made of, one by one, without worker processes.
+        """Yield the patches of the batches of an epoch one by one, without worker processes.
 
         Parameters
         ----------
         epoch : int
-            Which epoch, counted from 1.
+            The epoch, counted from 1.
         first_step : int
-            The step to begin with, counted from 1.
+            The first step, counted from 1.
         """
         self._sampler.epoch, self._sampler.first_step = epoch, first_step
         for draw in chain.from_iterable(self._sampler):
@@ -132,18 +132,18 @@ def steps_of_one_pass(shapes: Sequence[Shape3D], plan: Plan) -> int:
     Parameters
     ----------
     shapes : sequence of tuple of int
-        Shapes (z, y, x) of the volumes as they are ready.
+        Shapes (z, y, x) of the prepared volumes.
     plan : Plan
         Patch and batch size.
     """
     if plan.patch_zyx is None:
         return sum(-(-n_alike // plan.batch_size) for n_alike in Counter(shapes).values())
     n_voxels = sum(prod(shape) for shape in shapes)
-    return max(_LEAST_STEPS, round(n_voxels / (prod(plan.patch_zyx) * plan.batch_size)))
+    return max(_MIN_STEPS, round(n_voxels / (prod(plan.patch_zyx) * plan.batch_size)))
 
 
 class _PatchDataset(Dataset[Batch]):
-    """A part of a volume, varied by the seed that comes with it; so it is the same in every worker process."""
+    """Augmented patches; the seed is part of the index, so that the result is the same in every worker process."""
 
     def __init__(self, volumes: Sequence[PreparedVolume], level: Augmentation) -> None:
         self._volumes, self._level = tuple(volumes), level
@@ -155,44 +155,45 @@ class _PatchDataset(Dataset[Batch]):
 
 
 class _Loader:
-    """Worker processes that draw the same batches ahead."""
+    """Worker processes that prepare the batches in advance."""
 
-    def __init__(self, parts: _PatchDataset, order: _BatchSampler, n_workers: int) -> None:
+    def __init__(self, dataset: _PatchDataset, sampler: _BatchSampler, n_workers: int) -> None:
         self._loader: DataLoader[Batch] = DataLoader(
-            parts,
-            batch_sampler=order,
+            dataset,
+            batch_sampler=sampler,
             num_workers=n_workers,
             multiprocessing_context="spawn",
             persistent_workers=True,
-            # Of its own, although nothing is drawn from it: without one the loader draws from torch's global one.
+            # Nothing is drawn from it, but without one the loader draws from torch's global generator.
             generator=torch.Generator(),
         )
 
     def batches(self) -> Iterator[Batch]:
-        """Return the batches of the order as it stands."""
+        """Yield the batches of the current epoch of the sampler."""
         try:
-            # In the main thread torch installs a handler of signals that raises the death of a worker wherever the
-            # process happens to be, far from here; without it the loader looks after its workers by itself.
-            with ThreadPoolExecutor(1) as aside:
-                batches = aside.submit(iter, self._loader).result()
+            # In the main thread, torch installs a signal handler that raises an error wherever the process happens to
+            # be when a worker dies. Created in another thread, the loader checks its workers itself.
+            with ThreadPoolExecutor(1) as thread:
+                batches = thread.submit(iter, self._loader).result()
             yield from batches
         except RuntimeError as error:
             if "DataLoader worker" not in str(error):
                 raise
             raise UserError(
-                "A worker process that loads data has ended unexpectedly. Set workers to 0; in a script of your own, "
+                "A worker process that loads data has ended unexpectedly. Set num_workers to 0; in your own script, "
                 "start the training below 'if __name__ == \"__main__\":'."
             ) from error
 
 
 class _BatchSampler(Sampler[list[_Draw]]):
-    """Which parts of which volumes make up which batch of the current `epoch`, from `first_step` on."""
+    """Draws the patches of each batch of the current `epoch`, from `first_step` on."""
 
     def __init__(self, volumes: Sequence[PreparedVolume], config: TrainingConfig, plan: Plan, n_steps: int) -> None:
         self.epoch = self.first_step = 1
         self._volumes, self._config, self._plan = tuple(volumes), config, plan
         n_annotated = np.array([volume.patch_sampler.n_annotated for volume in volumes], dtype=float)
-        self._shares = n_annotated / n_annotated.sum() if n_annotated.any() else np.ones(len(volumes)) / len(volumes)
+        weights = n_annotated if n_annotated.any() else np.ones(len(volumes))
+        self._probabilities = weights / weights.sum()
         self._groups: dict[Shape3D, list[int]] = {}
         for number, volume in enumerate(volumes):
             self._groups.setdefault(volume.shape, []).append(number)
@@ -211,11 +212,11 @@ class _BatchSampler(Sampler[list[_Draw]]):
             yield self._patches(self._plan.patch_zyx, step)
 
     def _patches(self, patch: Shape3D, step: int) -> list[_Draw]:
-        # Each step has a stream of its own, so that a run can go on at any step, with another batch size, too.
+        # Each step has its own random generator, so that a run can continue at any step, also with another batch size.
         rng = np.random.default_rng((self._config.seed, self.epoch, step))
         draws: list[_Draw] = []
         for _ in range(self._plan.batch_size):
-            number = int(rng.choice(len(self._volumes), p=self._shares))
+            number = int(rng.choice(len(self._volumes), p=self._probabilities))
             on_foreground = bool(rng.random() < self._config.foreground_fraction)
             start = self._volumes[number].patch_sampler.draw(rng, patch, on_foreground=on_foreground)
             draws.append((number, int(rng.integers(2**32)), start, patch))
@@ -223,7 +224,7 @@ class _BatchSampler(Sampler[list[_Draw]]):
 
     def _whole_volumes(self) -> Iterator[list[_Draw]]:
         step, passes = 0, 0
-        while step < len(self):  # more steps than one pass has go through the volumes again
+        while step < len(self):  # an epoch may be longer than one pass over the volumes
             for batch in self._one_pass(passes):
                 step += 1
                 if self.first_step <= step <= len(self):

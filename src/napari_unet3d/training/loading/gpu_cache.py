@@ -1,4 +1,4 @@
-"""Volumes that lie on the GPU for the length of a run, so that no step waits for a copy from the machine's memory."""
+"""Volumes kept on the GPU during a run, so that no step waits for a copy from main memory."""
 
 from __future__ import annotations
 
@@ -15,87 +15,87 @@ from napari_unet3d.model.network import training_memory
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.training.loading.volumes import PreparedVolume
 
-# Of the memory that steps are not expected to need. The rest is for what the estimate leaves out: working memory of
-# convolutions, the answers of a validation, and the viewer's own volumes.
-_SHARE = 0.5
+# Of the memory that steps are not expected to need. The rest is for what the estimate leaves out: workspace of
+# convolutions, outputs of a validation, and the volumes of the viewer.
+_FRACTION = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class GpuVolume(PreparedVolume):
-    """A volume whose parts are taken from a copy on a device, in its own number type.
+    """A volume with a copy on a device, in its own dtype, from which patches are cropped.
 
     Attributes
     ----------
-    image_there : Tensor of any real number type, shape (z, y, x)
-        The copy of the grey values.
-    targets_there : Tensor of uint8, shape (channel, z, y, x)
+    device_image : Tensor of any real number type, shape (z, y, x)
+        The copy of the intensities.
+    device_targets : Tensor of uint8, shape (channel, z, y, x)
         The copy of the targets.
     """
 
-    image_there: torch.Tensor
-    targets_there: torch.Tensor
+    device_image: torch.Tensor
+    device_targets: torch.Tensor
 
     @property
     def device(self) -> torch.device:
-        """Where its parts are taken."""
-        return self.image_there.device
+        """The device of the crops."""
+        return self.device_image.device
 
     def crop(self, start: Shape3D, shape: Shape3D) -> tuple[torch.Tensor, torch.Tensor]:
-        """Take a part, on the device; see `PreparedVolume.cut`, which gives the same numbers."""
+        """Return a part on the device, with the same values as `PreparedVolume.crop`."""
         box = tuple(slice(first, first + side) for first, side in zip(start, shape, strict=True))
-        image = self.scale.apply_on_device(self.image_there[box])
-        return image[None], self.targets_there[(slice(None), *box)].clone()
+        image = self.scale.apply_on_device(self.device_image[box])
+        return image[None], self.device_targets[(slice(None), *box)].clone()
 
 
 def cache_on_gpu(volumes: Sequence[PreparedVolume], device: torch.device) -> list[PreparedVolume]:
-    """Copy volumes to a device, from which their parts are taken from then on.
+    """Return volumes that are copied to a device and crop there.
 
     Parameters
     ----------
     volumes : sequence of PreparedVolume
-        They are not changed.
+        The volumes, which are not changed.
     device : torch.device
-        Where to.
+        The device.
     """
-    return [_settled(volume, device) for volume in volumes]
+    return [_copy_to_device(volume, device) for volume in volumes]
 
 
 def fits_on_gpu(volumes: Sequence[PreparedVolume], config: TrainingConfig, plan: Plan, device: torch.device) -> bool:
-    """Return whether volumes should lie on a device beside the training.
+    """Return whether volumes should be kept on a device during training.
 
-    Only on CUDA: the memory of an Apple GPU is the machine's own, and it does not know the number type in which wide
-    grey values are normalised. Worker processes draw from the machine's memory, so that volumes stay there for them.
+    Only on CUDA: an Apple GPU shares main memory, and lacks the dtype in which intensities of large dtypes are
+    normalised. Worker processes crop from main memory, so volumes stay there for them.
 
     Parameters
     ----------
     volumes : sequence of PreparedVolume
-        All that train and validate.
+        All training and validation volumes.
     config : TrainingConfig
-        Network, optimiser and workers.
+        Network, optimizer and number of workers.
     plan : Plan
-        Patch, or None, and batch size.
+        Patch and batch size.
     device : torch.device
-        Where the network is.
+        The device of the network.
     """
     if device.type != "cuda" or config.num_workers:
         return False
-    return bytes_of(volumes) <= room_for_volumes(free_memory(device), volumes, config, plan)
+    return bytes_of(volumes) <= bytes_for_volumes(free_memory(device), volumes, config, plan)
 
 
 def bytes_of(volumes: Sequence[PreparedVolume]) -> int:
-    """Count the bytes of grey values and targets."""
+    """Return the size of intensities and targets in bytes."""
     return sum(volume.image.nbytes + volume.targets.nbytes for volume in volumes)
 
 
-def room_for_volumes(n_free: int, volumes: Sequence[PreparedVolume], config: TrainingConfig, plan: Plan) -> int:
-    """Return how many of the free bytes volumes may take when the largest step of a training has to fit beside them."""
+def bytes_for_volumes(n_free: int, volumes: Sequence[PreparedVolume], config: TrainingConfig, plan: Plan) -> int:
+    """Return how many of the free bytes volumes may take, so that the largest training step still fits."""
     shapes = {plan.patch_zyx} if plan.patch_zyx else {volume.shape for volume in volumes}
     needed = max((training_memory(config, plan, shape) for shape in shapes), default=0)
-    return max(0, int((n_free - needed) * _SHARE))
+    return max(0, int((n_free - needed) * _FRACTION))
 
 
-def _settled(volume: PreparedVolume, device: torch.device) -> GpuVolume:
+def _copy_to_device(volume: PreparedVolume, device: torch.device) -> GpuVolume:
     own = {field.name: getattr(volume, field.name) for field in fields(PreparedVolume)}
     native = np.ascontiguousarray(volume.image, dtype=volume.image.dtype.newbyteorder("="))
     image, targets = (torch.tensor(array, device=device) for array in (native, np.asarray(volume.targets)))
-    return GpuVolume(**own, image_there=image, targets_there=targets)
+    return GpuVolume(**own, device_image=image, device_targets=targets)

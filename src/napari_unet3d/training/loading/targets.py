@@ -1,4 +1,4 @@
-"""What the network shall answer for a volume, as small whole numbers that can be cut, turned and mirrored."""
+"""Targets that the network outputs are compared with, as integers that can be cropped, rotated and flipped."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from napari_unet3d.model.plan import LabelClass, Plan
 from napari_unet3d.training.loading.instance_targets import instance_targets
 
 IGNORE_INDEX = 255
-"""Value in the first channel of targets where nothing is learnt or judged."""
+"""Value in the first channel of targets that neither loss nor scores count."""
 FULL_DISTANCE = 255
-"""Value of the distance channel that stands for 1, the middle of an object."""
+"""Value of the distance channel that stands for 1, the centre of an instance."""
 
 
 def make_targets(truth: GroundTruth, plan: Plan, voxel_size_um: VoxelSize) -> NDArray[np.uint8]:
-    """Turn labels into what the network's outputs are compared with.
+    """Compute targets from labels.
 
     Parameters
     ----------
-    truth : Truth
-        Labels of shape (z, y, x), and where they hold.
+    truth : GroundTruth
+        Labels of shape (z, y, x), and where they are annotated.
     plan : Plan
         Task and classes.
     voxel_size_um : tuple of float
@@ -35,9 +35,9 @@ def make_targets(truth: GroundTruth, plan: Plan, voxel_size_um: VoxelSize) -> ND
     Returns
     -------
     ndarray of uint8, shape (channel, z, y, x)
-        For foreground one channel with 0 and 1, for classes one with the number of the class (0 is background), for
-        objects foreground, boundary and distance (0 to `FULL_DISTANCE`). The first channel is `IGNORED` where
-        nothing is annotated.
+        For the task binary one channel with 0 and 1, for semantic one with the number of the class (0 is background),
+        for instance foreground, boundary and distance (0 to `FULL_DISTANCE`). The first channel is `IGNORE_INDEX`
+        where nothing is annotated.
     """
     match plan.task:
         case Task.BINARY:
@@ -63,11 +63,11 @@ def _class_numbers(truth: GroundTruth, plan: Plan) -> NDArray[np.uint8]:
 
 
 def find_classes(truths: Iterable[GroundTruth], config: TrainingConfig) -> tuple[LabelClass, ...]:
-    """Find the classes of the task classes; other tasks have none.
+    """Return the classes of the task semantic; other tasks have none.
 
     Parameters
     ----------
-    truths : iterable of Truth
+    truths : iterable of GroundTruth
         All training and validation volumes.
     config : TrainingConfig
         Task and names of the classes.
@@ -75,7 +75,7 @@ def find_classes(truths: Iterable[GroundTruth], config: TrainingConfig) -> tuple
     Raises
     ------
     UserError
-        If there are more classes than a softmax is good for, or names are given for another number of them.
+        If there are too many classes for a softmax, or the number of names differs from that of the classes.
     """
     if config.task is not Task.SEMANTIC:
         return ()
@@ -83,19 +83,19 @@ def find_classes(truths: Iterable[GroundTruth], config: TrainingConfig) -> tuple
 
 
 def name_classes(found: Iterable[int], config: TrainingConfig) -> tuple[LabelClass, ...]:
-    """Make classes of the label values that were found, none of them background; see `find_classes`."""
+    """Return classes for label values other than background; see `find_classes`."""
     if config.task is not Task.SEMANTIC:
         return ()
     values = sorted(found)
     if len(values) > 100 or (values and values[-1] > 65_535):
         raise UserError(
             f"The labels hold {len(values)} different values up to {values[-1]}, which are hardly classes. "
-            "Choose the task objects if each value is the id of one object."
+            "Choose the task instance if each value is the id of one object."
         )
     names = config.class_names or tuple(f"class {value}" for value in values)
     if len(names) != len(values):
         raise UserError(
             f"{len(names)} class names are given ({', '.join(names)}), but the labels hold {len(values)} classes "
-            f"({', '.join(map(str, values))}). Give one name per class, without background."
+            f"({', '.join(map(str, values))}). Set one name per class, without background."
         )
     return tuple(LabelClass(value=value, name=name) for value, name in zip(values, names, strict=True))

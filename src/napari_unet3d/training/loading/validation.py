@@ -1,4 +1,4 @@
-"""The fixed places that a run is validated at."""
+"""The batches of a validation, which are the same after every epoch."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from napari_unet3d.training.loading.targets import IGNORE_INDEX
 from napari_unet3d.training.loading.volumes import PreparedVolume
 from napari_unet3d.transforms.augment import Augmenter
 
-# Per volume, and fewer for networks with several outputs, whose answers are kept together until the volume is judged;
-# more would take long after every epoch and hardly change the numbers.
-_MOST_VOXELS = 2**25
+# Per volume, divided by the number of outputs, since all outputs of a volume are kept until it is scored. More would
+# take long after every epoch and hardly change the scores.
+_MAX_VOXELS = 2**25
 
 
 @dataclass(frozen=True, slots=True)
 class ValidationBatch:
-    """Parts of one volume.
+    """A batch of tiles of one volume.
 
     Attributes
     ----------
     images : Tensor of float32, shape (n, 1, z, y, x)
-        Normalised grey values.
+        Normalised intensities.
     targets : Tensor of uint8, shape (n, channel, z, y, x)
-        What an earlier tile covers is `IGNORED`.
+        `IGNORE_INDEX` where an earlier tile covers the volume.
     tiles : tuple of Tile
-        Where each part lies in the volume.
+        The position of each tile in the volume.
     """
 
     images: torch.Tensor
@@ -44,16 +44,16 @@ class ValidationBatch:
 
 
 class Validation:
-    """The same parts of the validation volumes every time: all of them, or evenly spread tiles of huge ones.
+    """The validation volumes as batches of tiles: all tiles of a volume, or evenly spread ones of a very large volume.
 
     Parameters
     ----------
     volumes : sequence of PreparedVolume
-        Volumes that do not train.
+        The validation volumes.
     plan : Plan
-        Tiles have the size of its patches; without patches, volumes are validated whole.
+        Tiles have the patch size; without patches, volumes are validated whole.
     level : Augmentation
-        How strongly they are varied, in the same way every time; none for numbers that can be compared.
+        Augmentation of the volumes, the same in every epoch; use none for comparable scores.
 
     Attributes
     ----------
@@ -64,17 +64,17 @@ class Validation:
         self.volumes, self._plan, self._level = tuple(volumes), plan, level
 
     def __len__(self) -> int:
-        """Count the batches of all volumes."""
+        """Return the number of batches of all volumes."""
         return sum(-(-len(tiles) // self._plan.batch_size) for tiles in self._tiles)
 
     def __iter__(self) -> Iterator[Iterator[ValidationBatch]]:
-        """Return the batches of each volume, volume by volume."""
+        """Yield an iterator over the batches of each volume."""
         for volume, tiles in zip(self.volumes, self._tiles, strict=True):
             yield self._batches(volume, tiles)
 
     @cached_property
     def _tiles(self) -> list[dict[int, Tile]]:
-        """The tiles of each volume, by the seed of their variation."""
+        """The tiles of each volume, by the seed of their augmentation."""
         return [self._choose(volume, number) for number, volume in enumerate(self.volumes)]
 
     def _choose(self, volume: PreparedVolume, number: int) -> dict[int, Tile]:
@@ -82,33 +82,33 @@ class Validation:
         tiles = _annotated(volume, grid_tiles(volume.shape, shape), shape)
         if not tiles:
             return {}
-        most = max(1, _MOST_VOXELS // (prod(shape) * self._plan.out_channels))
-        spread = np.linspace(0, len(tiles) - 1, most).round().astype(int)
+        n_tiles = max(1, _MAX_VOXELS // (prod(shape) * self._plan.out_channels))
+        spread = np.linspace(0, len(tiles) - 1, n_tiles).round().astype(int)
         return {number * len(tiles) + index: tiles[index] for index in np.unique(spread).tolist()}
 
     def _batches(self, volume: PreparedVolume, tiles: dict[int, Tile]) -> Iterator[ValidationBatch]:
         chosen, size = list(tiles.items()), self._plan.batch_size
         for first in range(0, len(chosen), size):
-            some = chosen[first : first + size]
-            parts = [self._part(volume, tile, self._shape(volume), seed) for seed, tile in some]
-            images, targets = zip(*parts, strict=True)
-            yield ValidationBatch(torch.stack(images), torch.stack(targets), tuple(tile for _, tile in some))
+            batch = chosen[first : first + size]
+            crops = [self._crop(volume, tile, self._shape(volume), seed) for seed, tile in batch]
+            images, targets = zip(*crops, strict=True)
+            yield ValidationBatch(torch.stack(images), torch.stack(targets), tuple(tile for _, tile in batch))
 
     def _shape(self, volume: PreparedVolume) -> Shape3D:
         return self._plan.patch_zyx or volume.shape
 
-    def _part(self, volume: PreparedVolume, tile: Tile, shape: Shape3D, seed: int) -> Batch:
+    def _crop(self, volume: PreparedVolume, tile: Tile, shape: Shape3D, seed: int) -> Batch:
         image, targets = volume.crop(tile.start, shape)
-        for axis, fresh in enumerate(tile.first_uncovered, start=1):  # what an earlier tile covers counts once
-            targets[:1].narrow(axis, 0, fresh).fill_(IGNORE_INDEX)
+        for axis, n_covered in enumerate(tile.first_uncovered, start=1):  # voxels in two tiles are scored once
+            targets[:1].narrow(axis, 0, n_covered).fill_(IGNORE_INDEX)
         return Augmenter(self._level, volume.voxel_size_um, shape)(image, targets, seed)
 
 
 def _annotated(volume: PreparedVolume, tiles: list[Tile], shape: Shape3D) -> list[Tile]:
-    """Leave out tiles in which nothing is annotated."""
+    """Return the tiles with at least one annotated voxel."""
 
-    def holds_any(tile: Tile) -> bool:
+    def has_annotation(tile: Tile) -> bool:
         box = tuple(slice(start, start + side) for start, side in zip(tile.start, shape, strict=True))
         return bool((volume.targets[0][box] != IGNORE_INDEX).any())
 
-    return [tile for tile in tiles if holds_any(tile)]
+    return [tile for tile in tiles if has_annotation(tile)]

@@ -1,4 +1,4 @@
-"""Training volumes as they lie in memory: grey values in their own number type, and targets of one byte."""
+"""Volumes as they are kept for training: intensities in their own dtype, and targets in uint8."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from napari_unet3d.transforms.resample import to_spacing
 
 @dataclass(frozen=True, slots=True)
 class PreparedVolume:
-    """A volume from which steps take patches, or which they take whole.
+    """A volume from which patches are cropped, or which is used whole.
 
     Attributes
     ----------
     name : str
         Name of the sample.
     image : ndarray of any real number type, shape (z, y, x)
-        Grey values, padded to the size of a patch at least, or fitted to the network.
+        Intensities, padded at least to the patch size, or to a shape that the network can process.
     scale : IntensityScale
-        How they are normalised.
+        Their normalisation.
     targets : ndarray of uint8, shape (channel, z, y, x)
-        What the network shall answer; see `make_targets`.
+        Targets of the network; see `make_targets`.
     voxel_size_um : tuple of float
-        Voxel size of both along z, y, x in µm.
-    places : PatchSampler
-        Draws places for patches.
+        Voxel size along z, y, x in µm.
+    patch_sampler : PatchSampler
+        Draws the positions of patches.
     """
 
     name: str
@@ -57,11 +57,11 @@ class PreparedVolume:
 
     @property
     def device(self) -> torch.device:
-        """Where its parts are taken."""
+        """The device of the crops."""
         return torch.device("cpu")
 
     def crop(self, start: Shape3D, shape: Shape3D) -> tuple[torch.Tensor, torch.Tensor]:
-        """Take a part of the volume.
+        """Return a part of the volume.
 
         Parameters
         ----------
@@ -79,7 +79,7 @@ class PreparedVolume:
 
 
 def prepare_volume(
-    sample: Sample, config: TrainingConfig, plan: Plan, shelf: MemmapStore | None = None
+    sample: Sample, config: TrainingConfig, plan: Plan, store: MemmapStore | None = None
 ) -> PreparedVolume:
     """Prepare a sample for training or validation.
 
@@ -88,11 +88,11 @@ def prepare_volume(
     sample : Sample
         Image and labels.
     config : TrainingConfig
-        Task, normalisation and fit.
+        Task, normalisation and resize mode.
     plan : Plan
-        Patch, strides and classes.
-    shelf : MemmapStore, optional
-        Where that goes which does not fit into memory; without it all stays there.
+        Patch size, strides and classes.
+    store : MemmapStore, optional
+        Keeps what does not fit into memory in temporary files; without it, all stays in memory.
 
     Raises
     ------
@@ -101,20 +101,21 @@ def prepare_volume(
     """
     if sample.labels is None:
         raise UserError(f"The volume '{sample.name}' has no labels; label it, or leave it out of training.")
-    own_image = sample.image
+    original_image = sample.image
     sample = at_spacing(sample, plan.spacing_um)
-    truth = decode_labels(np.asarray(sample.labels), config.task, config.zero_is, sample.label_mask)
+    labels = np.asarray(sample.labels)
+    truth = decode_labels(labels, config.task, config.ignore_label, sample.label_mask, name=sample.name)
     shape = prepared_shape(sample.shape, config, plan)
-    fit = config.resize_mode if plan.patch_zyx is None else ResizeMode.PAD
-    voxel_size_um = _resized_voxel_size(sample, shape, fit)
-    fitted = GroundTruth(
-        to_divisible(truth.labels, shape, fit, is_labels=True),
-        None if truth.label_mask is None else to_divisible(truth.label_mask, shape, fit, is_labels=True),
+    mode = config.resize_mode if plan.patch_zyx is None else ResizeMode.PAD
+    voxel_size_um = _resized_voxel_size(sample, shape, mode)
+    resized = GroundTruth(
+        to_divisible(truth.labels, shape, mode, is_labels=True),
+        None if truth.label_mask is None else to_divisible(truth.label_mask, shape, mode, is_labels=True),
     )
-    targets = make_targets(fitted, plan, voxel_size_um)
-    image = to_divisible(sample.image, shape, fit, is_labels=False)
-    if shelf is not None:
-        targets, image = shelf.store(targets), image if image is own_image else shelf.store(image)
+    targets = make_targets(resized, plan, voxel_size_um)
+    image = to_divisible(sample.image, shape, mode, is_labels=False)
+    if store is not None:
+        targets, image = store.store(targets), image if image is original_image else store.store(image)
     return PreparedVolume(
         name=sample.name,
         image=image,
@@ -126,7 +127,7 @@ def prepare_volume(
 
 
 def at_spacing(sample: Sample, spacing_um: VoxelSize | None) -> Sample:
-    """Bring a volume, its labels and its mask to a voxel size (z, y, x) in µm; None leaves it as it is."""
+    """Resample a volume, its labels and its mask to a voxel size (z, y, x) in µm; None returns it unchanged."""
     if spacing_um is None:
         return sample
     image = to_spacing(sample.image, sample.voxel_size_um, spacing_um, is_labels=False)
@@ -138,7 +139,7 @@ def at_spacing(sample: Sample, spacing_um: VoxelSize | None) -> Sample:
 
 
 def prepared_shape(shape: Shape3D, config: TrainingConfig, plan: Plan) -> Shape3D:
-    """Return the shape that a volume of some shape (z, y, x) takes on for a plan.
+    """Return the shape (z, y, x) of a prepared volume.
 
     Raises
     ------
@@ -151,8 +152,8 @@ def prepared_shape(shape: Shape3D, config: TrainingConfig, plan: Plan) -> Shape3
     return z, y, x
 
 
-def _resized_voxel_size(sample: Sample, shape: Shape3D, fit: ResizeMode) -> VoxelSize:
-    if fit is not ResizeMode.RESIZE:
+def _resized_voxel_size(sample: Sample, shape: Shape3D, mode: ResizeMode) -> VoxelSize:
+    if mode is not ResizeMode.RESIZE:
         return sample.voxel_size_um
     z, y, x = (
         size * before / after for size, before, after in zip(sample.voxel_size_um, sample.shape, shape, strict=True)

@@ -2,89 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
-from napari_unet3d.evaluation.metrics.types import Scores
+from napari_unet3d.evaluation.metrics.table import Metric, Table, narrow_columns
+from napari_unet3d.evaluation.metrics.types import ClassScores, Scores
 
 _ROW_HEIGHT = 22
-
-
-class _Column(NamedTuple):
-    heading: str
-    explanation: str
-    words: Callable[[Any], str]  # of a Scores or ClassScores
-
-
-def _part(attribute: str) -> Callable[[Any], str]:
-    def words(scores: Any) -> str:
-        number = getattr(scores, attribute)
-        return "–" if number is None else f"{number:.3f}"
-
-    return words
-
-
-def _length(scores: Any) -> str:
-    if scores.hd95_um is None:
-        return "–"
-    decimals = 2 if scores.hd95_um < 10 else 1 if scores.hd95_um < 100 else 0
-    return f"{scores.hd95_um:.{decimals}f}"
-
-
-def _number(number: float) -> str:
-    return f"{number:.0f}" if number == round(number) else f"{number:.1f}"  # a mean
-
-
-def _of_objects(words: Callable[[Any], str]) -> Callable[[Any], str]:
-    return lambda scores: "–" if scores.objects is None else words(scores.objects)
-
-
-_DICE = _Column(
-    "Dice", "Twice the shared foreground divided by the sum of both: 0 is no agreement, 1 is full.", _part("dice")
-)
-_FOREGROUND = (
-    _DICE,
-    _Column("IoU", "Shared foreground divided by the foreground of either (intersection over union).", _part("iou")),
-    _Column("Prec.", "Precision: the part of the predicted foreground that is right.", _part("precision")),
-    _Column("Recall", "The part of the true foreground that was found.", _part("recall")),
-    _Column(
-        "HD95",
-        "Hausdorff distance: 95 % of each surface is at most this far from the other one, in µm.",
-        _length,
-    ),
-    _Column(
-        "NSD", "Normalised surface Dice: the part of both surfaces that agrees within the tolerance.", _part("nsd")
-    ),
-)
-_OBJECTS = (
-    _DICE,
-    _Column(
-        "F1", "Objects: 2 found / (true + predicted), found with an IoU of at least 0.5.", _of_objects(_part("f1"))
-    ),
-    _Column(
-        "AP",
-        "Objects: found / (found + extra + missed), averaged over the IoU thresholds 0.5, 0.55, … 0.95.",
-        _of_objects(_part("ap")),
-    ),
-    _Column(
-        "Found",
-        "How many of the true objects were found, with an IoU of at least 0.5.",
-        _of_objects(lambda objects: f"{_number(objects.n_found)}/{_number(objects.n_true)}"),
-    ),
-    _Column(
-        "Split",
-        "True objects that were predicted as two or more.",
-        _of_objects(lambda each: _number(each.n_split)),
-    ),
-    _Column(
-        "Merg.",
-        "Predicted objects that are two or more true ones.",
-        _of_objects(lambda objects: _number(objects.n_merged)),
-    ),
-)
 
 
 class ScoresTable(QTableWidget):
@@ -112,12 +38,12 @@ class ScoresTable(QTableWidget):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setShowGrid(False)
         self.setStyleSheet("QHeaderView::section { padding: 1px 2px; }")  # room for the names
-        for rows in (self.verticalHeader(),):
-            assert rows is not None
-            rows.hide()
-            rows.setDefaultSectionSize(_ROW_HEIGHT)
-        self._columns: tuple[_Column, ...] = ()
-        self._set_columns(_FOREGROUND)
+        rows = self.verticalHeader()
+        assert rows is not None
+        rows.hide()
+        rows.setDefaultSectionSize(_ROW_HEIGHT)
+        self._columns: list[Metric] = []
+        self._set_columns(with_instances=False)
         self.names: list[str] = []
         self._scores: dict[str, Scores] = {}
         self.hide()
@@ -132,15 +58,15 @@ class ScoresTable(QTableWidget):
         self.names = []
         self._scores = {}
         self.setRowCount(0)
-        self._set_columns(_FOREGROUND)
+        self._set_columns(with_instances=False)
         self.hide()
 
     def show_scores(self, scores: Scores, *, bold: bool = False) -> None:
         """Add a row and one for each class, or replace those of the same volume."""
         if not bold:
             self._scores[scores.name] = scores
-        if scores.instances is not None:  # they are measured last: until then their columns stay, with dashes
-            self._set_columns(_OBJECTS)
+        if scores.instances is not None:  # computed last; until then their columns stay, with dashes
+            self._set_columns(with_instances=True)
         first = self._rows_for(scores.name, 1 + len(scores.classes))
         self._fill(first, scores.name, scores, bold=bold)
         for row, of_class in enumerate(scores.classes, start=first + 1):
@@ -154,16 +80,17 @@ class ScoresTable(QTableWidget):
         """Add or replace the row of the mean, which cannot be opened."""
         self.show_scores(scores, bold=True)
 
-    def _set_columns(self, columns: tuple[_Column, ...]) -> None:
+    def _set_columns(self, *, with_instances: bool) -> None:
+        columns = narrow_columns(Table.DOCK, with_instances=with_instances)
         if columns == self._columns:
             return
         self._columns = columns
         self.setColumnCount(1 + len(columns))
-        self.setHorizontalHeaderLabels(["Name", *(column.heading for column in columns)])
+        self.setHorizontalHeaderLabels(["Name", *(column.short_heading or column.heading for column in columns)])
         for number, column in enumerate(columns, start=1):
             item = self.horizontalHeaderItem(number)
             assert item is not None
-            item.setToolTip(column.explanation)
+            item.setToolTip(column.tooltip)
         if (item := self.horizontalHeaderItem(0)) is not None:
             item.setTextAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         header = self.horizontalHeader()
@@ -188,9 +115,9 @@ class ScoresTable(QTableWidget):
         self.show()
         return first
 
-    def _fill(self, row: int, words: str, scores: Any, *, bold: bool = False) -> None:
-        cells: Sequence[str] = ["–" if scores is None else column.words(scores) for column in self._columns]
-        for number, text in enumerate([words, *cells]):
+    def _fill(self, row: int, name: str, scores: Scores | ClassScores | None, *, bold: bool = False) -> None:
+        cells: Sequence[str] = [_cell(column, scores) for column in self._columns]
+        for number, text in enumerate([name, *cells]):
             item = QTableWidgetItem(text)
             font = item.font()
             font.setBold(bold)
@@ -200,3 +127,12 @@ class ScoresTable(QTableWidget):
             else:
                 item.setToolTip(text.strip())
             self.setItem(row, number, item)
+
+
+def _cell(metric: Metric, scores: Scores | ClassScores | None) -> str:
+    value = None if scores is None else scores.of(metric)
+    if value is None or not metric.out_of:
+        return metric.short_text(value)
+    assert isinstance(scores, Scores)
+    assert scores.instances is not None
+    return f"{metric.short_text(value)}/{metric.short_text(scores.instances.values[metric.out_of])}"

@@ -10,6 +10,7 @@ from magicgui.widgets import CheckBox, LineEdit
 from qtpy.QtWidgets import QAbstractSpinBox
 
 from napari_unet3d.widgets.forms.editors import ChoiceEditor, FieldEditor, FloatEditor, IntEditor
+from napari_unet3d.widgets.forms.optional_int import OptionalIntEditor
 from napari_unet3d.widgets.forms.tuple_editors import CheckListEditor, ListEditor, ModeOrTripleEditor, RowEditor
 
 
@@ -19,11 +20,11 @@ def create_editor(annotation: Any, bounds: Mapping[str, Any]) -> FieldEditor:
     Parameters
     ----------
     annotation : type
-        `bool`, `int`, `float`, `str`, an enum, a tuple of fixed length of numbers, or a tuple of any length of
+        `bool`, `int`, `int | None`, `float`, `str`, an enum, a tuple of fixed length of numbers, or a tuple of any length of
         members of an enum, of texts, of numbers, or of either one member of an enum or three numbers.
     bounds : mapping
-        ``low``, ``high``, ``step``, ``zero`` and ``first`` as in `napari_unet3d.configs.setting`; each may be missing
-        or None.
+        ``minimum``, ``maximum``, ``step``, ``zero_text`` and ``initial`` as in `napari_unet3d.configs.setting`;
+        each may be missing or None.
 
     Raises
     ------
@@ -38,9 +39,11 @@ def create_editor(annotation: Any, bounds: Mapping[str, Any]) -> FieldEditor:
     if annotation is bool:
         return _of_magicgui(CheckBox())
     if annotation is float:
-        return _zero_in_words(FloatEditor(bounds.get("low"), bounds.get("high"), bounds.get("step")), bounds)
+        return _zero_in_words(FloatEditor(bounds.get("minimum"), bounds.get("maximum"), bounds.get("step")), bounds)
     if annotation is int:
-        return _zero_in_words(IntEditor(bounds.get("low"), bounds.get("high")), bounds)
+        return _zero_in_words(IntEditor(bounds.get("minimum"), bounds.get("maximum")), bounds)
+    if annotation == int | None:
+        return OptionalIntEditor(bounds.get("minimum"), bounds.get("maximum"))
     if annotation is str:
         return _of_magicgui(LineEdit())
     if isinstance(annotation, type) and issubclass(annotation, Enum):
@@ -52,14 +55,14 @@ def _list_box(element: Any, bounds: Mapping[str, Any]) -> FieldEditor:
     if get_origin(element) is not None:  # a mode or three numbers
         modes, number = get_args(element)
         box = ModeOrTripleEditor(tuple(modes), [create_editor(number, bounds) for _ in range(3)])
-        if bounds.get("first") is not None:
-            box.numbers = (bounds["first"],) * 3
+        if bounds.get("initial") is not None:
+            box.numbers = (bounds["initial"],) * 3
         return box
     return ListEditor(element) if element in (str, float) else CheckListEditor(tuple(element))
 
 
 def _zero_in_words(box: FieldEditor, bounds: Mapping[str, Any]) -> FieldEditor:
-    if isinstance(words := bounds.get("zero"), str) and isinstance(box.native, QAbstractSpinBox):
+    if isinstance(words := bounds.get("zero_text"), str) and isinstance(box.native, QAbstractSpinBox):
         box.native.setSpecialValueText(words)  # Qt shows it for the lowest value, which is 0
     return box
 

@@ -57,7 +57,7 @@ class ChoiceEditor:
     def __init__(self, members: Sequence[Any]) -> None:
         self._members = tuple(members)
         # The menu holds positions, since Qt would hand back a plain string for a member of a StrEnum.
-        self._combo = ComboBox(choices=[(member.words, index) for index, member in enumerate(self._members)])
+        self._combo = ComboBox(choices=[(member.label, index) for index, member in enumerate(self._members)])
         self._combo.changed.connect(lambda index: self.changed.emit(self._members[index]))
         self.native: QWidget = self._combo.native
         self.native.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)

@@ -57,7 +57,7 @@ class ModeOrTripleEditor:
     def __init__(self, modes: Sequence[Any], boxes: Sequence[FieldEditor]) -> None:
         self._modes = tuple(modes)
         self._row = RowEditor(boxes)
-        texts = [*(mode.words for mode in self._modes), "z y x"]
+        texts = [*(mode.label for mode in self._modes), "z y x"]
         self._combo = ComboBox(choices=[(text, index) for index, text in enumerate(texts)])
         self.native = QWidget()
         layout = QHBoxLayout(self.native)

@@ -13,7 +13,7 @@ from napari.layers import Labels
 from numpy.typing import NDArray
 from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_unet3d.configs import Task, ZeroIs
+from napari_unet3d.configs import Task
 from napari_unet3d.data.ground_truth import decode_labels
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics.disagreement import BOTH, FIRST, SECOND, Disagreement, compare_predictions
@@ -44,7 +44,7 @@ class _Pair:
     truth: Labels | None
     volume: str
     task: Task
-    zero_is: ZeroIs
+    ignore_label: int | None
 
     @property
     def layers(self) -> tuple[Labels, Labels, Labels | None]:
@@ -98,7 +98,7 @@ class ComparePanel(QWidget):
             self.compare_button.setEnabled(False)
             self._work.request(
                 f"Comparing {pair.first.name} and {pair.second.name}",
-                partial(_find, arrays, pair.task, pair.zero_is),
+                partial(_find, arrays, pair.task, pair.ignore_label),
                 partial(self._show, pair),
             )
 
@@ -113,10 +113,10 @@ class ComparePanel(QWidget):
         known = [origin for origin in map(origin_of, (first, second)) if origin is not None]
         plan = next((origin.plan for origin in known if origin.plan is not None), None)
         task = source.task.currentData() if plan is None else plan.task
-        zero_is = source.zero_is.currentData() if plan is None else plan.zero_is
+        ignore_label = source.ignore_label.value if plan is None else plan.ignore_label
         image = source.image.value
         volume = known[0].name if known else "" if image is None else image.name
-        return _Pair(first, second, truth, volume, task, zero_is)
+        return _Pair(first, second, truth, volume, task, ignore_label)
 
     def _show(self, pair: _Pair, found: Disagreement) -> None:
         self.compare_button.setEnabled(True)
@@ -175,11 +175,11 @@ class ComparePanel(QWidget):
         column.addWidget(self.result)
 
 
-def _find(arrays: Sequence[NDArray[Any] | None], task: Task, zero_is: ZeroIs) -> Iterator[Disagreement]:
+def _find(arrays: Sequence[NDArray[Any] | None], task: Task, ignore_label: int | None) -> Iterator[Disagreement]:
     first, second, painted = arrays
     assert first is not None
     assert second is not None
-    truth = None if painted is None else decode_labels(painted, task, zero_is)
+    truth = None if painted is None else decode_labels(painted, task, ignore_label)
     yield compare_predictions(first, second, task, truth)
 
 

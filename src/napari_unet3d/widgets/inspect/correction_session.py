@@ -9,7 +9,7 @@ import numpy as np
 from napari.layers import Image
 from numpy.typing import NDArray
 
-from napari_unet3d.configs import Task, UneditedRegions, ZeroIs
+from napari_unet3d.configs import Task, UneditedRegions
 from napari_unet3d.data.corrections import Correction, Corrections, CorrectionSource
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.provenance import Provenance
@@ -170,8 +170,8 @@ class CorrectionSession:
         least = plan.patch_zyx if plan is not None and plan.patch_zyx is not None else _LEAST_SAMPLE
         made = datetime.now(UTC).isoformat(timespec="microseconds")
         origin = Provenance(volume=self.name, run="" if run is None else str(run), made=made)
-        zero_is = plan.zero_is if plan else ZeroIs.BACKGROUND
-        return self.corrections.sample(self.image_sample(chosen).image, origin, elsewhere, zero_is, least)
+        ignore_label = plan.ignore_label if plan else None
+        return self.corrections.sample(self.image_sample(chosen).image, origin, elsewhere, ignore_label, least)
 
     def taken_at(self, error: SegmentationError) -> str:
         """Say how an error was corrected: ``truth``, ``prediction`` or ``painted``; empty when it was not."""

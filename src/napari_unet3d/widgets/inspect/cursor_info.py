@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QLabel
 
-from napari_unet3d.configs import Task, ZeroIs
-from napari_unet3d.data.ground_truth import background_value
+from napari_unet3d.configs import Task
+from napari_unet3d.data.ground_truth import is_foreground
 from napari_unet3d.widgets.viewer.cursor import Pointer, voxel_under
 from napari_unet3d.widgets.viewer.mask_layer import mask_layer_of
 
@@ -112,11 +112,11 @@ def _truth_words(seen: Inspection, voxel: Position) -> str:
         mask = mask_layer_of(seen.truth)
         if mask is not None and not _value_in(mask, voxel):
             return "not annotated"
-        zero_is = prediction.plan.zero_is if prediction.plan is not None else ZeroIs.BACKGROUND
-        value, lowest = _value_in(seen.truth, voxel), background_value(zero_is)
-        if value < lowest:
+        ignore_label = prediction.plan.ignore_label if prediction.plan is not None else None
+        value = _value_in(seen.truth, voxel)
+        if value == ignore_label:
             return "not annotated"
-        return _meaning(value if value > lowest else 0, prediction)
+        return _meaning(value if is_foreground(value, ignore_label) else 0, prediction)
     if truth is None:
         return "unknown"
     if truth.label_mask is not None and not truth.label_mask[voxel]:

@@ -118,31 +118,16 @@ class InspectDock(Dock):
             self.select(error)
 
     def inspect_prediction(self, prediction: Labels, outcome: Comparison | None = None) -> None:
-        """Inspect the prediction in a layer, with the layers that belong to it.
-
-        Parameters
-        ----------
-        prediction : Labels
-            The layer.
-        outcome : Outcome, optional
-            How it compares with the truth, where no layer holds that as it was painted; without it the layers are
-            compared.
-        """
-        self.choice.choose(SourceKind.LAYERS)
-        self.source.choose(prediction)
-        origin = self.source.origin
-        self.choice.volumes.offer(origin.run, origin.dataset, origin.subset)
+        """Inspect the prediction in a layer; the outcome is for a truth that no layer holds as it was painted."""
+        self.choice.choose_prediction(prediction)
         if outcome is None:
             self._start()
             return
         with self.message.explaining():
             self.tolerance_box.suit(outcome.prediction.voxel_size_um)
+            request = InspectionRequest(layers=replace(self.source.shown(), origin=self.source.origin))
             search = partial(inspect_comparison, outcome, self.tolerance_box.value())
-            self._run(
-                f"Inspecting {origin.name}",
-                InspectionRequest(layers=replace(self.source.shown(), origin=origin)),
-                search,
-            )
+            self._run(f"Inspecting {outcome.prediction.name}", request, search)
 
     def inspect_run(self, run: Path) -> None:
         """Inspect what the model of a run makes of its test volumes, or of those that it learnt from."""

@@ -212,8 +212,7 @@ class FineTunePanel(QWidget):
             layer = show_labels(self._dock.viewer, name, labels, correcting.layers.shown.place, opacity=0.5)
             correcting.layers.bring_out(layer)
         mark_origin([layer], origin)
-        shown = correcting.layers.shown
-        mark_companions(layer, image=shown.image, truth=shown.truth)
+        mark_companions(layer, image=correcting.layers.shown.image, truth=correcting.layers.shown.truth)
         self._dock.source.prediction.value = layer
         self._dock.raise_tab()
         self._dock.ensureWidgetVisible(self.message)

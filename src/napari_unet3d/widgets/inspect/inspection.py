@@ -11,7 +11,7 @@ import numpy as np
 from napari.layers import Image, Labels, Layer
 from numpy.typing import NDArray
 
-from napari_unet3d.configs import Task, ZeroIs
+from napari_unet3d.configs import Task
 from napari_unet3d.data.ground_truth import decode_labels
 from napari_unet3d.data.pairs import Subset
 from napari_unet3d.data.sample import VoxelSize
@@ -172,9 +172,9 @@ class InspectionResult:
     difference: NDArray[np.uint8]
 
 
-def plan_for(task: Task, zero_is: ZeroIs, classes: tuple[LabelClass, ...] = ()) -> Plan:
+def plan_for(task: Task, ignore_label: int | None, classes: tuple[LabelClass, ...] = ()) -> Plan:
     """Say what labels mean that no model was made for."""
-    return Plan(task=task, zero_is=zero_is, strides=(), classes=classes)
+    return Plan(task=task, ignore_label=ignore_label, strides=(), classes=classes)
 
 
 def inspect_input(subject: InspectionInput, tolerance_um: float) -> Iterator[SearchProgress | InspectionResult]:
@@ -188,14 +188,14 @@ def inspect_input(subject: InspectionInput, tolerance_um: float) -> Iterator[Sea
         The result; always the last event. Of its scores only those that are ready at once are there.
     """
     plan = subject.origin.plan
-    task, zero_is = (Task.BINARY, ZeroIs.BACKGROUND) if plan is None else (plan.task, plan.zero_is)
+    task, ignore_label = (Task.BINARY, None) if plan is None else (plan.task, plan.ignore_label)
     labels = np.maximum(subject.prediction, 0) if subject.prediction.dtype.kind == "i" else subject.prediction
     labels = labels.astype(np.min_scalar_type(int(labels.max(initial=0))), copy=False)
     probability = subject.probability
     if probability is None:
         probability = np.broadcast_to(np.float32(np.nan), labels.shape)  # takes no memory
     prediction = Prediction(subject.origin.name, labels, probability, subject.voxel_size_um, plan)
-    outcome = compare(prediction, decode_labels(subject.truth, task, zero_is, subject.annotated), fast=True)
+    outcome = compare(prediction, decode_labels(subject.truth, task, ignore_label, subject.annotated), fast=True)
     yield from inspect_comparison(outcome, tolerance_um)
 
 

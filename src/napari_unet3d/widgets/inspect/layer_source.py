@@ -9,10 +9,11 @@ import numpy as np
 from napari.layers import Image, Labels
 from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
-from napari_unet3d.configs import Task, ZeroIs
+from napari_unet3d.configs import Task
 from napari_unet3d.errors import UserError
 from napari_unet3d.session.origin import VolumeOrigin
 from napari_unet3d.widgets.forms.form import compact_form_layout
+from napari_unet3d.widgets.forms.optional_int import OptionalIntEditor
 from napari_unet3d.widgets.inspect.inspection import InspectionInput, VolumeLayers, plan_for
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
 from napari_unet3d.widgets.viewer.layer_metadata import companion_of, origin_of
@@ -46,10 +47,8 @@ class LayerSource(QWidget):
         self.task.setToolTip("What the labels are: one foreground, classes by their value, or single objects by ids.")
         for task in Task:
             self.task.addItem(task.label, task)
-        self.zero_is = QComboBox()
-        self.zero_is.setToolTip("What voxels with 0 are in the truth; nothing is judged where it is not annotated.")
-        for zero_is in ZeroIs:
-            self.zero_is.addItem(zero_is.label, zero_is)
+        self.ignore_label = OptionalIntEditor(-32_768, 65_535)
+        self.ignore_label.native.setToolTip("Label value of voxels that are not annotated; they are not scored.")
         rows = compact_form_layout()
         for words, widget in (
             ("Prediction", self.prediction.native),
@@ -57,7 +56,7 @@ class LayerSource(QWidget):
             ("Image", self.image.native),
             ("Probability", self.probability.native),
             ("Labels are", self.task),
-            ("0 in the truth is", self.zero_is),
+            ("Ignore label", self.ignore_label.native),
         ):
             rows.addRow(words, widget)
         column = QVBoxLayout(self)
@@ -99,10 +98,10 @@ class LayerSource(QWidget):
             if (found := known if known in choices else named) is not None:
                 box.value = found
         if plan is None and origin_of(layer) is not None:
-            plan = plan_for(Task.BINARY, ZeroIs.BACKGROUND)  # of a model that says nothing else
+            plan = plan_for(Task.BINARY, None)  # of a model that says nothing else
         if plan is not None:
             self.task.setCurrentIndex(self.task.findData(plan.task))
-            self.zero_is.setCurrentIndex(self.zero_is.findData(plan.zero_is))
+            self.ignore_label.value = plan.ignore_label
 
     @property
     def origin(self) -> VolumeOrigin:
@@ -145,10 +144,10 @@ class LayerSource(QWidget):
 
     def origin_as_chosen(self) -> VolumeOrigin:
         """Return where the chosen prediction comes from, with what the menus say about its labels."""
-        origin, task, zero_is = self.origin, self.task.currentData(), self.zero_is.currentData()
+        origin, task, ignore_label = self.origin, self.task.currentData(), self.ignore_label.value
         plan = origin.plan
-        if plan is None or (plan.task, plan.zero_is) != (task, zero_is):
-            plan = plan_for(task, zero_is)
+        if plan is None or (plan.task, plan.ignore_label) != (task, ignore_label):
+            plan = plan_for(task, ignore_label)
         return replace(origin, plan=plan)
 
     def _probability(self, shape: tuple[int, ...]) -> Any:

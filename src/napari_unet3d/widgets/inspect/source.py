@@ -19,6 +19,8 @@ from napari_unet3d.widgets.forms.radio_row import RadioRow
 from napari_unet3d.widgets.inspect.layer_source import LayerSource
 
 if TYPE_CHECKING:
+    from napari.layers import Labels
+
     from napari_unet3d.widgets.components.dock import Dock
 
 
@@ -74,6 +76,13 @@ class InspectSource(QWidget):
         """Choose the other one."""
         self._choice.value = kind
         self._show_chosen()
+
+    def choose_prediction(self, prediction: Labels) -> None:
+        """Choose a layer with the layers that belong to it, and its model and dataset should volumes be chosen next."""
+        self.choose(SourceKind.LAYERS)
+        self.layers.choose(prediction)
+        origin = self.layers.origin
+        self.volumes.offer(origin.run, origin.dataset, origin.subset)
 
     def _show_chosen(self) -> None:
         self.layers.setVisible(self.kind is SourceKind.LAYERS)

@@ -11,15 +11,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
 from napari.qt.threading import create_worker
-from napari.utils import progress as activity_bar
 from napari.utils.notifications import Notification, notification_manager
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_unet3d.errors import UserError
 from napari_unet3d.session.progress import Progress
+from napari_unet3d.widgets.jobs.activity import ActivityRow
 from napari_unet3d.widgets.jobs.worker import (
     ClosingWorker,
     Failed,
@@ -32,14 +32,14 @@ from napari_unet3d.widgets.jobs.worker import (
 
 _DELIVERIES_PER_SECOND = 10  # more would make the viewer late, see `Job`
 _DELIVERY_SECONDS = 0.03
-_BAR_STEPS = 100
 
 
 class Job(QObject):
     """One running piece of work. All signals come on the main thread, in the order of the engine's events.
 
     The thread puts events into a queue that is emptied ten times a second and at the end: however fast an engine
-    reports, the viewer stays responsive, no event is lost and none waits for the next one.
+    reports, the viewer stays responsive, no event is lost and none waits for the next one. Nothing in here handles
+    other events of Qt meanwhile, and no slot of the signals may: the user could remove layers that a slot is showing.
 
     Attributes
     ----------
@@ -76,6 +76,7 @@ class Job(QObject):
         kind: str,
         measure: Callable[[Any], Progress | None] | None,
         keep: tuple[type, ...],
+        observer: Callable[[Any], None] | None = None,
     ) -> None:
         super().__init__()
         self.title, self.kind = title, kind
@@ -86,9 +87,9 @@ class Job(QObject):
         self.is_running = False
         self.is_paused = False
         self._is_busy = self._has_finished = False
-        self._bar: activity_bar | None = None
+        self._row: ActivityRow | None = None
         self._seconds_paused, self._paused_since = 0.0, 0.0
-        self._measure, self._keep = measure, keep
+        self._measure, self._keep, self._observer = measure, keep, observer
         self._arrived: deque[Any] = deque()
         self._timer = QTimer(self)
         self._timer.setInterval(1000 // _DELIVERIES_PER_SECOND)
@@ -107,7 +108,10 @@ class Job(QObject):
         """Let paused work go on; `resumed` follows."""
         self._engine.send("resume")
 
-    def _prepare(self, events: Callable[[], Iterator[Any]], control: JobControl | None) -> None:
+    def _prepare(
+        self, events: Callable[[], Iterator[Any]], control: JobControl | None, window: ReferenceType[Any]
+    ) -> None:
+        self._window = window
         self._engine = GeneratorThread(events, self._arrived, control)
         self.is_running = True
         work = TitledCall(run_to_end, self._engine)
@@ -122,15 +126,15 @@ class Job(QObject):
         self._worker.start()
 
     def _deliver(self) -> None:
-        if self._is_busy:  # dialogs handle other events of Qt, and so do napari's bars whenever they change
+        if self._is_busy:  # a dialog, which no slot should open, handles other events of Qt
             return
         self._is_busy = True
         try:
             self._tell_for(_DELIVERY_SECONDS)  # limited: else an engine faster than its dock would freeze the viewer
-            if not self._has_finished:
-                self._show_bar()
             if self._has_finished:
                 self._tell_for(math.inf)
+            else:
+                self._show_row()
         finally:
             self._is_busy = False
         if self._has_finished:
@@ -141,12 +145,11 @@ class Job(QObject):
         while self._arrived and time.monotonic() < end:
             self._tell(self._arrived.popleft())
 
-    def _show_bar(self) -> None:
-        # Never while a dock is starting a job or hears of an event: the window may be closed meanwhile.
-        if self._bar is None:
-            self._bar = activity_bar(total=_BAR_STEPS if self._measure else 0, desc=self.title)
+    def _show_row(self) -> None:
+        if self._row is None:  # not earlier: most work is done in no time
+            self._row = ActivityRow(self._window(), self.title)
         if self.progress is not None:
-            self._bar.update(round(self.progress.fraction * _BAR_STEPS) - self._bar.n)
+            self._row.show(self.progress)
 
     def _tell(self, event: Any) -> None:
         if isinstance(event, Failed):
@@ -157,6 +160,8 @@ class Job(QObject):
             return
         if isinstance(event, self._keep):
             self.replayed.append(event)
+        if self._observer is not None:
+            self._observer(event)
         if self._measure is not None and (progress := self._measure(event)) is not None:
             self._show_progress(progress)
         self.reported.emit(event)
@@ -194,8 +199,8 @@ class Job(QObject):
 
     def _end(self) -> None:
         self._timer.stop()
-        if self._bar is not None:
-            self._bar.close()
+        if self._row is not None:
+            self._row.close()
         self.is_running = False
         _running.discard(self)
         self.ended.emit()
@@ -203,6 +208,11 @@ class Job(QObject):
 
 class Jobs(QObject):
     """The jobs of one viewer, at most one running per kind.
+
+    Parameters
+    ----------
+    window : napari.window.Window
+        The window of the viewer, which is not kept alive.
 
     Attributes
     ----------
@@ -212,8 +222,9 @@ class Jobs(QObject):
 
     started = Signal(object)
 
-    def __init__(self) -> None:
+    def __init__(self, window: Any) -> None:
         super().__init__()
+        self._window: ReferenceType[Any] = ref(window)
         self._latest: dict[str, Job] = {}
 
     def latest(self, kind: str) -> Job | None:
@@ -231,7 +242,7 @@ class Jobs(QObject):
             if job.is_running:
                 job.stop()
 
-    def start(
+    def start(  # noqa: PLR0913 - three of them are needed
         self,
         kind: str,
         title: str,
@@ -240,6 +251,7 @@ class Jobs(QObject):
         progress: Callable[[Any], Progress | None] | None = None,
         replay: tuple[type, ...] = (),
         control: JobControl | None = None,
+        observer: Callable[[Any], None] | None = None,
     ) -> Job:
         """Run an engine in a thread. Connect to the job's signals right away: nothing arrives before you return.
 
@@ -248,7 +260,7 @@ class Jobs(QObject):
         kind : str
             Which dock it belongs to, such as ``"train"``.
         title : str
-            What the viewer's activity bar calls it.
+            What the viewer's list of activities calls it.
         events : callable
             Called in the thread without arguments; gives the engine's generator. Import torch in there, not before.
         measure : callable, optional
@@ -259,6 +271,8 @@ class Jobs(QObject):
             latest of its kind, so name small ones.
         control : Control, optional
             Where the user's orders go when the engine works elsewhere and ends by itself after a stop.
+        observer : callable, optional
+            Called with each event on the main thread, before `progress` and before `Job.reported` is emitted.
 
         Raises
         ------
@@ -267,9 +281,9 @@ class Jobs(QObject):
         """
         if (running := self.running(kind)) is not None:
             raise UserError(f"'{running.title}' is still running; stop it or wait for its end.")
-        job = Job(title, kind, progress, replay)
+        job = Job(title, kind, progress, replay, observer)
         self._latest[kind] = job
-        job._prepare(events, control)
+        job._prepare(events, control, self._window)
         self.started.emit(job)
         job._start()
         return job
@@ -282,4 +296,4 @@ _running: set[Job] = set()  # a job outlives a closed window until its thread ha
 def jobs_of(viewer: Any) -> Jobs:
     """Return the jobs of a viewer; the same object for the viewer and for napari's proxies of it."""
     window = getattr(viewer.window, "__wrapped__", viewer.window)
-    return _jobs.setdefault(window, Jobs())
+    return _jobs.setdefault(window, Jobs(window))

@@ -62,7 +62,7 @@ class LatestOnly(QObject):
         Parameters
         ----------
         title : str
-            What the viewer's activity bar calls it.
+            What the viewer's list of activities calls it.
         events : callable
             Called in the job's thread; gives the engine's generator.
         take : callable

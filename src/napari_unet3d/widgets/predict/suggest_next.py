@@ -10,7 +10,6 @@ from napari.layers import Labels
 from numpy.typing import NDArray
 from qtpy.QtWidgets import QPushButton
 
-from napari_unet3d.configs import ZeroIs
 from napari_unet3d.evaluation.metrics.uncertainty import UncertainLocation, uncertain_locations
 from napari_unet3d.widgets.components.keys import bind_key
 from napari_unet3d.widgets.jobs.latest_only import LatestOnly
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 _KEY = "N"
 _EXPLANATION = (
     "<qt>Go to the place where the prediction is least sure, then to the next one: labels painted there help most. "
-    "Voxels that are annotated already are left out when the model was trained with 0 as not annotated. "
+    "Voxels that are annotated already are left out when the model was trained with an ignore label. "
     f"Key: {_KEY}, after a click into the image.</qt>"
 )
 _NOTHING_YET = (
@@ -126,10 +125,10 @@ class SuggestNextAnnotation(QPushButton):
         )
 
     def _annotation(self) -> Labels | None:
-        """Return the layer that the truth is painted in, when voxels with 0 in it are not annotated."""
+        """Return the layer that the truth is painted in, when it has an ignore label."""
         shown, layers = self._live.shown, list(self._dock.viewer.layers)
         plan = None if shown is None else shown.comparison.prediction.plan
-        if shown is None or plan is None or plan.zero_is is not ZeroIs.UNLABELLED:
+        if shown is None or plan is None or plan.ignore_label is None:
             return None
         prediction = shown.comparison.prediction
         painted = [
@@ -142,8 +141,9 @@ class SuggestNextAnnotation(QPushButton):
         return shown.truth if shown.truth in painted else next(iter(painted), None)
 
     def _annotated(self) -> NDArray[np.bool_] | None:
-        layer = self._annotation()
-        return None if layer is None else np.asarray(layer.data) > 0
+        shown, layer = self._live.shown, self._annotation()
+        plan = None if shown is None else shown.comparison.prediction.plan
+        return None if layer is None or plan is None else np.asarray(layer.data) != plan.ignore_label
 
     def _on_shown(self) -> None:
         shown = self._live.shown

@@ -99,7 +99,7 @@ def words_for(found: AugmentedPatches) -> str:
     first = found.patches[0]
     n, n_before = len(found.patches), found.n_before
     which = f"The first {n}" if n_before == 0 else f"Numbers {n_before + 1} to {n_before + n} of the"
-    words = f"{which} patches of {format_shape(first.image.shape)} that this training sees: {found.level_words}."
+    words = f"{which} patches of {format_shape(first.image.shape)} that this training sees: {found.augmentation}."
     if any((patch.labels == NOT_ANNOTATED).any() for patch in found.patches):
         words += " Grey in slices is not annotated."
     if len({patch.voxel_size_um for patch in found.patches}) > 1:

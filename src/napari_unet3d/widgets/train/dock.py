@@ -26,6 +26,7 @@ from napari_unet3d.widgets.train.monitor_panel import MonitorPanel
 from napari_unet3d.widgets.train.pre_run_actions import PreRunActions
 from napari_unet3d.widgets.train.prompts import ResumePrompt, SamplePrompt
 from napari_unet3d.widgets.train.run_actions import ModelActions, OpenRunButton
+from napari_unet3d.widgets.train.run_listener import RunListener
 from napari_unet3d.widgets.train.run_options import RunFolderRow, SubprocessOption, TrainingBackend
 from napari_unet3d.widgets.train.settings_area import SettingsArea
 from napari_unet3d.widgets.train.start_training import begin_training
@@ -51,6 +52,7 @@ class TrainDock(Dock):
         super().__init__(napari_viewer)
         self.setMinimumWidth(350)
         self.run: TrainingRun | None = None
+        self._listener = RunListener(self)
         self.source = TrainingSource(self)
         self.run_folder, self.subprocess_option = RunFolderRow(), SubprocessOption()
         self.form = ConfigForm(TrainingConfig, "training", without=("num_workers",))
@@ -80,7 +82,7 @@ class TrainDock(Dock):
         self._show_offers(self.resume_prompt.run)
 
     def on_event(self, event: Any) -> None:
-        """Show one event of the run; its record has noted it already."""
+        """Show the run of the job, and in the viewer what it brings; the rest follows the signals of the run."""
         match event:
             case TrainingRun():
                 self._show_record(event)
@@ -89,8 +91,6 @@ class TrainDock(Dock):
                 show_sample(self.viewer, test, "sample")
             case RunStarted(blocks=blocks):
                 show_blocks(self.viewer, blocks)
-        self._show_status()
-        self.monitor.on_event(event)
 
     def on_ended(self, job: Job) -> None:
         """Say how the run ended and offer to predict with its model."""
@@ -99,15 +99,14 @@ class TrainDock(Dock):
         self._set_aside(False)
         if self.run is None:
             return
-        if self.run.started is None:
-            self.run.status = ""  # nothing goes on any more, and nothing was reached
+        self.run.end()
         self._show_status()
         self.monitor.refresh()
         if self.run.has_model:
             self.remember_model(job, self.run.run_folder)
             self.run_folder.start_from.refresh()
         self._offer_model(self.run)
-        outcome = self.run.outcome(stopped=job.stopped, failed=job.message is not None)
+        outcome = self.run.describe_end(stopped=job.stopped, failed=job.message is not None)
         sentences = [sentence for sentence in (job.message, outcome, self.run.notices_text) if sentence]
         kind: Kind = "error" if job.message else "warning" if self.run.notices else "info"
         self.message.show_message("\n".join(sentences), kind)
@@ -157,7 +156,7 @@ class TrainDock(Dock):
         return self.monitor.curves
 
     def _show_record(self, record: TrainingRun) -> None:
-        self.run = record
+        self._listen_to(record)
         self.sample_prompt.hide()
         self.resume_prompt.offer(None)
         self._set_aside(True)
@@ -166,10 +165,17 @@ class TrainDock(Dock):
         self.monitor.show_record(record)
 
     def _show_opened(self, record: TrainingRun) -> None:
-        self.run = record
+        self._listen_to(record)
         self._show_status()
         self.monitor.show_record(record)
         self._offer_model(record)
+
+    def _listen_to(self, run: TrainingRun) -> None:
+        self.run = run
+        signals = run.events
+        self._listener.connect(
+            *((signal, self._show_status) for signal in (signals.status, signals.started, signals.notices))
+        )
 
     def _set_aside(self, aside: bool) -> None:
         """Return the room of what is not needed during a run to the curves."""
@@ -181,7 +187,7 @@ class TrainDock(Dock):
     def _show_status(self) -> None:
         if self.run is None:
             return
-        self.monitor.setVisible(self.run.started is not None or self.run.is_opened)
+        self.monitor.setVisible(self.run.started is not None or self.run.is_loaded)
         is_going_on = self.jobs.running(self.kind) is not None
         for label, words in ((self.hardware, self.run.setup_text), (self.status, self.run.status)):
             label.setText(words)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari.layers import Labels
 from qtpy.QtCore import QTimer, Signal
@@ -16,14 +16,16 @@ from napari_unet3d.runs.diagnosis import diagnose
 from napari_unet3d.runs.snapshot_files import SnapshotData
 from napari_unet3d.runs.snapshots import SnapshotRun, open_snapshots
 from napari_unet3d.session.epoch_view import EpochView, load_epoch
+from napari_unet3d.session.loss_history import LossHistory
 from napari_unet3d.session.preferences import load_preference, save_preference
 from napari_unet3d.session.training_run import TrainingRun, load_run
-from napari_unet3d.training.events import EpochFinished, RunStarted, SnapshotSaved, Throughput
+from napari_unet3d.training.events import Throughput
 from napari_unet3d.widgets.components.keys import bind_key
 from napari_unet3d.widgets.components.run_bar import wrapping_label
 from napari_unet3d.widgets.jobs.latest_only import LatestOnly
 from napari_unet3d.widgets.train.epoch_slider import PLAY_KEY, EpochActions, EpochSlider
 from napari_unet3d.widgets.train.loss_curves import LossCurves
+from napari_unet3d.widgets.train.run_listener import RunListener
 from napari_unet3d.widgets.train.snapshot_layers import SnapshotLayers
 
 if TYPE_CHECKING:
@@ -75,6 +77,7 @@ class MonitorPanel(QWidget):
             "validation looks at that part alone; elsewhere nothing is compared."
         )
         self.record: TrainingRun | None = None
+        self._listener, self._history_listener = RunListener(self), RunListener(self)
         self._run: SnapshotRun | None = None
         self._volume: SnapshotData | None = None
         self._view: EpochView | None = None
@@ -92,8 +95,8 @@ class MonitorPanel(QWidget):
             self._layers.note_what_is_there()
             self.forget()
         self.record = record
-        self.curves.show_history(record.history)
-        (self._poll.start if record.is_opened else self._poll.stop)()
+        self._listen_to(record)
+        (self._poll.start if record.is_loaded else self._poll.stop)()
         self.refresh()
 
     def forget(self) -> None:
@@ -104,21 +107,31 @@ class MonitorPanel(QWidget):
         self.scrub.show_epochs(())
         self.curves.point_at(None)
 
-    def on_event(self, event: Any) -> None:
-        """Follow an event of the run; its record has noted it already."""
-        match event:
-            case RunStarted():
-                self._layers.note_what_is_there()
-                self.refresh()
-            case SnapshotSaved():
-                self.refresh()
-            case EpochFinished() | Throughput():
-                if self._run is None:
-                    self._layers.remove()  # of an earlier run
-                self._show_words()
-        if self.record is not None and self.curves.history is not self.record.history:
-            self.curves.show_history(self.record.history)
-        self.curves.refresh()
+    def _listen_to(self, run: TrainingRun) -> None:
+        signals = run.events
+        self._listener.connect(
+            (signals.history, self._show_history),
+            (signals.started, self._on_started),
+            (signals.latest_epoch, self._on_epoch),
+            (signals.throughput, self._on_epoch),
+            (signals.latest_snapshot, self.refresh),
+        )
+        self._show_history(run.history)
+
+    def _show_history(self, history: LossHistory) -> None:
+        self.curves.show_history(history)
+        self._history_listener.connect(
+            (history.step_added, self.curves.refresh), (history.epoch_added, self.curves.refresh)
+        )
+
+    def _on_started(self) -> None:
+        self._layers.note_what_is_there()
+        self.refresh()
+
+    def _on_epoch(self) -> None:
+        if self._run is None:
+            self._layers.remove()  # of an earlier run
+        self._show_words()
 
     def refresh(self) -> None:
         """Look into the folder of the run for new epochs."""
@@ -139,7 +152,7 @@ class MonitorPanel(QWidget):
 
     def _is_told(self, epoch: int) -> bool:
         """Whether the curves know an epoch; the files of a run may be ahead of its events."""
-        return self.record is not None and (self.record.is_opened or epoch <= self.record.n_epochs_done)
+        return self.record is not None and (self.record.is_loaded or epoch <= self.record.n_epochs_done)
 
     def _reload(self) -> None:
         if self.record is None:
@@ -192,9 +205,9 @@ class MonitorPanel(QWidget):
     def _show_words(self) -> None:
         record, epoch = self.record, self.scrub.epoch
         is_going_on = self._dock.jobs.running(self._dock.kind) is not None
-        pace = "" if record is None or record.pace is None or not is_going_on else pace_words(record.pace)
+        pace = "" if record is None or record.throughput is None or not is_going_on else pace_words(record.throughput)
         hint = None if record is None else diagnose(record.history.records)
-        self.scrub.live_button.setVisible(is_going_on or (record is not None and record.is_opened))
+        self.scrub.live_button.setVisible(is_going_on or (record is not None and record.is_loaded))
         for label, words in ((self.pace, pace), (self.hint, "" if hint is None else hint.message)):
             label.setText(words)
             label.setVisible(bool(words))

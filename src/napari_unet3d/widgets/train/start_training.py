@@ -1,4 +1,4 @@
-"""Training as a job of the viewer, which the Train dock shows, whoever started it."""
+"""Training as a job of the viewer, which the Train dock shows, whichever dock started it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from napari_unet3d.session.progress import Progress
 from napari_unet3d.session.training_run import TrainingRun
+from napari_unet3d.training.events import EpochFinished, StepFinished
 from napari_unet3d.widgets.jobs.jobs import Jobs
 from napari_unet3d.widgets.jobs.worker import JobControl
 
@@ -20,37 +22,47 @@ def begin_training(
     control: JobControl | None = None,
     start_from: Path | None = None,
 ) -> TrainingRun:
-    """Start a training; an open Train dock shows it at once, and one that is opened later does so then.
+    """Start a training as a job of the viewer; it is shown in the Train dock, now or when the dock is opened.
 
     Parameters
     ----------
     jobs : Jobs
         The jobs of the viewer.
     events : callable
-        Gives the events of the training, in the job's thread.
+        Returns the events of the training; called in the job's thread.
     run_folder : Path
         Where the run is written.
-    control : Control, optional
-        Where the user's orders go when the training works elsewhere.
+    control : JobControl, optional
+        Receives stop, pause and resume if the training is in another process.
     start_from : Path, optional
-        The model that it goes on from, where the form of the Train dock does not say so.
+        The model that the run starts from, if the form of the Train dock does not show it.
 
     Returns
     -------
     TrainingRun
-        What is known of the run; the first event of the job.
+        The record of the run, which is also the first event of the job.
 
     Raises
     ------
     UserError
-        When another training is running.
+        If another training is running.
     """
-    record = TrainingRun(run_folder, start_from=start_from)
+    run = TrainingRun(run_folder, start_from=start_from)
 
-    def with_record() -> Iterator[Any]:
-        yield record
+    def run_then_events() -> Iterator[Any]:
+        yield run
         yield from events()
 
-    title = f"Training {run_folder.name}"
-    jobs.start(TRAIN, title, with_record, progress=record.add, replay=(TrainingRun,), control=control)
-    return record
+    def progress(event: Any) -> Progress | None:
+        return run.progress if isinstance(event, StepFinished | EpochFinished) else None
+
+    jobs.start(
+        TRAIN,
+        f"Training {run_folder.name}",
+        run_then_events,
+        observer=run.add,
+        progress=progress,
+        replay=(TrainingRun,),
+        control=control,
+    )
+    return run

@@ -116,9 +116,9 @@ def _show(
     image.data, labels.data = image_data, label_data
     image.scale = labels.scale = voxel_size_um
     image.contrast_limits = (low, max(high, low + 1e-3))
-    labels.metadata[_WORDS] = found.label_words
-    labels.features = {"index": list(found.label_words), "label": list(found.label_words.values())}
-    labels.colormap = _colours(found.label_words, is_3d=viewer.dims.ndisplay == 3)
+    labels.metadata[_WORDS] = found.label_names
+    labels.features = {"index": list(found.label_names), "label": list(found.label_names.values())}
+    labels.colormap = _colours(found.label_names, is_3d=viewer.dims.ndisplay == 3)
     return image
 
 

@@ -1,4 +1,4 @@
-"""How fast a run steps, how long it waits for data, and how much memory of the GPU it takes."""
+"""The speed of a run: steps per second, time spent waiting for data, GPU memory, and a timer without pauses."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from napari_unet3d.training.events import Throughput
 B = TypeVar("B")
 T = TypeVar("T")
 
-_SECONDS_BETWEEN = 1.0  # two reports
+_SECONDS_BETWEEN_REPORTS = 1.0
 
 
 class ThroughputMeter:
-    """Measures steps by the clock of the run, which stands still while the run is paused.
+    """Measures steps with the timer of the run, which does not count pauses.
 
-    It never lets the GPU wait: that a step is over, its loss tells, which training reads anyhow.
+    It never synchronises with the GPU: a step is known to be over when its loss is read, which training does anyway.
 
     Parameters
     ----------
     now : callable
-        Gives the seconds that the run has worked.
+        Returns the seconds that the run has taken.
     device : torch.device
-        Whose memory is looked at.
+        Device whose memory is reported.
     """
 
     def __init__(self, now: Callable[[], float], device: torch.device) -> None:
@@ -36,52 +36,52 @@ class ThroughputMeter:
         self._n_steps = 0
         self._waited = self._seconds = 0.0
 
-    def step(self, batches: Iterator[B], learn: Callable[[B], T], is_idle: Callable[[], bool] = lambda: True) -> T:
-        """Wait for the next batch, and learn from it.
+    def step(self, batches: Iterator[B], train_step: Callable[[B], T], is_idle: Callable[[], bool] = lambda: True) -> T:
+        """Take the next batch and make a step with it.
 
         Parameters
         ----------
         batches : iterator
-            Where it comes from.
-        learn : callable
-            What makes the step, or queues it.
+            The batches.
+        train_step : callable
+            Makes the step, or queues it on a GPU.
         is_idle : callable
-            Says, once the batch is there, whether the device had nothing else to do; then it has waited for it.
+            Returns, once the batch is there, whether the device had finished all earlier steps and so has waited.
 
         Returns
         -------
         object
-            What `learn` gives.
+            The result of `train_step`.
         """
         asked = self._now()
         batch = next(batches)
         arrived = self._now()
         was_idle = is_idle()
-        made = learn(batch)
+        result = train_step(batch)
         self._waited += arrived - asked if was_idle else 0.0
         self._seconds += self._now() - asked
         self._n_steps += 1
-        return made
+        return result
 
-    def read(self, read: Callable[[], float]) -> float:
-        """Return what `read` gives, and count the time that it takes as work."""
+    def read(self, read_loss: Callable[[], float]) -> float:
+        """Return what `read_loss` returns, and count the time that it takes as part of a step."""
         asked = self._now()
-        loss = read()
+        loss = read_loss()
         self._seconds += self._now() - asked
         return loss
 
     def report(self, epoch: int) -> Throughput | None:
-        """Return what was measured since the last report, if that is a second ago."""
+        """Return what was measured since the last report, or None if that is less than a second ago."""
         now, seconds = self._now(), self._seconds
-        if now - self._reported < _SECONDS_BETWEEN or seconds <= 0:
+        if now - self._reported < _SECONDS_BETWEEN_REPORTS or seconds <= 0:
             return None
-        pace = Throughput(epoch, self._n_steps / seconds, self._waited / seconds, gpu_memory(self._device))
+        throughput = Throughput(epoch, self._n_steps / seconds, self._waited / seconds, gpu_memory(self._device))
         self._reported, self._n_steps, self._waited, self._seconds = now, 0, 0.0, 0.0
-        return pace
+        return throughput
 
 
 def gpu_memory(device: torch.device) -> int | None:
-    """Return the bytes that this process has taken of a GPU; None for the CPU."""
+    """Return the GPU memory in bytes that this process has reserved; None for the CPU."""
     match device.type:
         case "cuda":
             return int(torch.cuda.memory_reserved(device))
@@ -95,12 +95,12 @@ E = TypeVar("E")
 
 
 class ActiveTimer:
-    """Counts the seconds in which a generator works; a run that is paused by not being asked takes none.
+    """Measures the seconds in which a generator works; while no event is requested, no time counts.
 
     Parameters
     ----------
     now : callable
-        Gives a time in seconds that only rises.
+        Returns a time in seconds that never decreases.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
@@ -110,15 +110,15 @@ class ActiveTimer:
 
     @property
     def seconds(self) -> float:
-        """How long it has worked, up to this moment."""
+        """Seconds of work up to now."""
         return self._earlier + (0.0 if self._since is None else self._now() - self._since)
 
     def add(self, seconds: float) -> None:
-        """Count the time of an earlier sitting, too."""
+        """Add the time of earlier sessions."""
         self._earlier += seconds
 
     def measure(self, events: Generator[E]) -> Iterator[E]:
-        """Return the events of a generator, counting while it works on the next one."""
+        """Yield the events of a generator, and measure the time that it takes to produce them."""
         with closing(events):
             while True:
                 self._since = self._now()

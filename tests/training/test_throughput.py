@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 
 from napari_unet3d.training.events import Throughput
-from napari_unet3d.training.pace import ThroughputMeter, gpu_memory
+from napari_unet3d.training.throughput import ThroughputMeter, gpu_memory
 
 
 class HandClock:

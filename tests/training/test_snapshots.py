@@ -24,7 +24,7 @@ from napari_unet3d.training import snapshot_writer as watch_module
 from napari_unet3d.training.events import EpochFinished, Notice, RunStarted, SnapshotSaved, Validating
 from napari_unet3d.training.loop import train
 from napari_unet3d.training.optim.learner import Learner
-from napari_unet3d.training.snapshot_writer import thinned
+from napari_unet3d.training.snapshot_writer import epochs_to_keep
 
 SHAPE = (16, 18, 20)
 
@@ -98,7 +98,7 @@ def test_watching_changes_no_bit_of_the_model(even_samples: list[Sample], tmp_pa
 
 
 def test_of_an_averaged_run_the_average_is_watched(even_samples: list[Sample], tmp_path: Path) -> None:
-    run, events = trained(even_samples, tmp_path, ema=0.9, patch="whole", steps_per_epoch=4)
+    run, events = trained(even_samples, tmp_path, ema_decay=0.9, patch="whole", steps_per_epoch=4)
     sample = next(each for each in even_samples if each.name == run.manifest.volumes[0].name)
 
     *_, answer = predict(run.model(2), sample, PredictionConfig(device="cpu"))
@@ -107,7 +107,7 @@ def test_of_an_averaged_run_the_average_is_watched(even_samples: list[Sample], t
 
 
 def test_classes_keep_the_values_of_their_labels(even_samples: list[Sample], tmp_path: Path) -> None:
-    run, events = trained(even_samples, tmp_path, task="classes", epochs=8, patch="whole", steps_per_epoch=6)
+    run, events = trained(even_samples, tmp_path, task="semantic", epochs=8, patch="whole", steps_per_epoch=6)
 
     labels, truth = run.prediction(8, 0).labels, run.volume(0).truth
     assert set(np.unique(truth.labels)) == {0, 1, 300}
@@ -129,7 +129,7 @@ def test_sparse_labels_are_compared_where_they_are_annotated(sample_of: Any, tmp
         painted = np.zeros(SHAPE, np.uint8)
         painted[5:8] = np.where(whole.labels[5:8] > 0, 2, 1)
         samples.append(Sample(whole.name, whole.image, painted, whole.voxel_size_um))
-    run, events = trained(samples, tmp_path, zero_is="unlabelled", patch=(4, 18, 20), steps_per_epoch=4)
+    run, events = trained(samples, tmp_path, ignore_label=0, patch=(4, 18, 20), steps_per_epoch=4)
 
     kept, truth = run.prediction(2, 0), run.volume(0).truth
     assert truth.label_mask is not None
@@ -142,7 +142,7 @@ def test_sparse_labels_are_compared_where_they_are_annotated(sample_of: Any, tmp
     assert judged is not None
     assert judged.any(axis=(1, 2)).tolist() == [5 <= z < 8 for z in range(16)]
     assert kept_dice(run, 2) == pytest.approx(epochs_in(events)[1].val_dice, abs=1e-12)
-    expected = decode_labels(samples[0].labels, Task.BINARY, config(zero_is="unlabelled").zero_is)
+    expected = decode_labels(samples[0].labels, Task.BINARY, config(ignore_label=0).ignore_label)
     assert expected.label_mask is not None
 
 
@@ -218,8 +218,8 @@ def test_a_new_run_in_the_same_folder_forgets_the_old_one(even_samples: list[Sam
 def test_only_the_newest_epochs_and_an_even_choice_stay(
     even_samples: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch_module, "MOST_BYTES", 1)
-    monkeypatch.setattr(watch_module, "_LEAST_EPOCHS", 4)
+    monkeypatch.setattr(watch_module, "MAX_BYTES", 1)
+    monkeypatch.setattr(watch_module, "_MIN_EPOCHS", 4)
     run, events = trained(even_samples, tmp_path, epochs=7, steps_per_epoch=1, patch=(8, 6, 10))
 
     best = min(epochs_in(events), key=lambda event: event.val_loss or 0).epoch
@@ -231,15 +231,15 @@ def test_only_the_newest_epochs_and_an_even_choice_stay(
 def test_thinning_covers_the_run_evenly() -> None:
     there: list[int] = []
     for epoch in range(1, 101):  # as a run does it: what was left out does not come back
-        there = sorted(thinned([*there, epoch], 10, best=min(epoch, 37)))
+        there = sorted(epochs_to_keep([*there, epoch], 10, best_epoch=min(epoch, 37)))
         assert len(there) <= 10
     assert there == [1, 17, 33, 37, 49, 65, 81, 97, 100]
-    assert thinned([], 10, 1) == frozenset()
-    assert thinned([5, 10, 15], 10, 10, every=5) == {5, 10, 15}
+    assert epochs_to_keep([], 10, 1) == frozenset()
+    assert epochs_to_keep([5, 10, 15], 10, 10, validate_every=5) == {5, 10, 15}
 
 
 def test_volumes_that_are_too_many_are_named(sample_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch_grid, "MOST_VOXELS", 16 * 18 * 20 + 100)
+    monkeypatch.setattr(watch_grid, "MAX_VOXELS", 16 * 18 * 20 + 100)
     samples = [sample_of(str(number), number, SHAPE) for number in range(1, 5)]
     run, events = trained(samples, tmp_path, val_fraction=0.5, epochs=1, steps_per_epoch=1)
 
@@ -254,7 +254,7 @@ def test_volumes_that_are_too_many_are_named(sample_of: Any, tmp_path: Path, mon
 def test_varied_validation_is_not_shown_as_if_it_lay_in_its_place(even_samples: list[Sample], tmp_path: Path) -> None:
     events = list(train(even_samples, tmp_path, config(val_augmentation="light", epochs=1, steps_per_epoch=1)))
 
-    assert any(isinstance(event, Notice) and "do not lie in their place" in event.message for event in events)
+    assert any(isinstance(event, Notice) and "no snapshots are saved" in event.message for event in events)
     assert open_snapshots(tmp_path) is None
 
 
@@ -266,7 +266,7 @@ def test_validation_says_how_far_it_is(even_samples: list[Sample], tmp_path: Pat
 
 
 def test_a_stop_during_validation_leaves_the_weights_as_they_were(even_samples: list[Sample], tmp_path: Path) -> None:
-    events = train(even_samples, tmp_path, config(patch=(8, 6, 10), ema=0.9, steps_per_epoch=1))
+    events = train(even_samples, tmp_path, config(patch=(8, 6, 10), ema_decay=0.9, steps_per_epoch=1))
     while not isinstance(next(events), Validating):
         pass
     events.close()  # type: ignore[attr-defined]
@@ -276,15 +276,15 @@ def test_a_stop_during_validation_leaves_the_weights_as_they_were(even_samples: 
 def test_too_little_memory_in_a_validation_begins_it_again(
     even_samples: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answer, calls = Learner.forward, []
+    forward, calls = Learner.forward, []
 
     def scarce(self: Learner, *batch: torch.Tensor) -> Any:
         calls.append(batch[0].shape)
         if len(calls) == 2:
             raise OutOfMemory("too little")
-        return answer(self, *batch)
+        return forward(self, *batch)
 
-    monkeypatch.setattr(Learner, "answer", scarce)
+    monkeypatch.setattr(Learner, "forward", scarce)
     run, events = trained(even_samples, tmp_path, patch=(8, 8, 12), batch_size=2, epochs=1, steps_per_epoch=1)
 
     assert any(isinstance(event, Notice) and "Memory ran out" in event.message for event in events)
@@ -325,7 +325,7 @@ def test_a_folder_that_cannot_be_written_costs_the_watching_not_the_run(
     events = list(train(even_samples, tmp_path, config(epochs=2, steps_per_epoch=1)))
 
     said = [event.message for event in events if isinstance(event, Notice)]
-    assert sum("cannot be watched" in message for message in said) == 1
+    assert sum("without further snapshots" in message for message in said) == 1
     assert len(epochs_in(events)) == 2
     assert not [event for event in events if isinstance(event, SnapshotSaved)]
 
@@ -340,13 +340,13 @@ def test_a_damaged_file_is_explained(even_samples: list[Sample], tmp_path: Path)
     with pytest.raises(UserError, match="does not exist"):
         run.prediction(9, 0)
     assert run.prediction(2, 0).labels.shape == SHAPE
-    (run.folder / "watch.json").write_text("{}")
+    (run.folder / "snapshots.json").write_text("{}")
     with pytest.raises(UserError, match="damaged"):
         open_snapshots(tmp_path)
 
 
 def test_where_nothing_was_predicted_nothing_is_judged() -> None:
-    truth = decode_labels(np.ones((2, 2, 2), np.uint8), Task.BINARY, TrainingConfig().zero_is)
+    truth = decode_labels(np.ones((2, 2, 2), np.uint8), Task.BINARY, TrainingConfig().ignore_label)
     predicted = np.zeros((2, 2, 2), bool)
     predicted[0] = True
     judged = SnapshotPrediction(np.zeros((2, 2, 2), np.uint8), predicted).judged(truth)

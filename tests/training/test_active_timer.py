@@ -4,7 +4,7 @@ from collections.abc import Generator
 
 import pytest
 
-from napari_unet3d.training.pace import ActiveTimer
+from napari_unet3d.training.throughput import ActiveTimer
 
 
 class Hands:

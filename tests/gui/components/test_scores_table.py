@@ -1,0 +1,40 @@
+"""The table of scores in docks has the columns of the table of metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from napari_unet3d.configs import Task
+from napari_unet3d.data.ground_truth import GroundTruth
+from napari_unet3d.evaluation.metrics.score import MetricOptions, score
+from napari_unet3d.evaluation.metrics.table import METRICS, Metric
+from napari_unet3d.widgets.components.scores_table import ScoresTable
+
+
+@pytest.fixture
+def toy_metric() -> Iterator[Metric]:
+    metric = Metric("volume", "Volume", "Predicted voxels.", lambda pair: float(pair.predicted.sum()))
+    METRICS.append(metric)
+    yield metric
+    METRICS.remove(metric)
+
+
+def test_a_new_metric_has_a_column(qtbot, toy_metric):
+    table = ScoresTable()
+    qtbot.addWidget(table)
+    labels = np.zeros((3, 4, 5), np.uint8)
+    labels[1, 2, 3:5] = 1
+    for task in Task:
+        table.clear_rows()
+        table.show_scores(score(labels, GroundTruth(labels), "cell", options=MetricOptions(task, {1: "wall"})))
+        items = [table.horizontalHeaderItem(column) for column in range(table.columnCount())]
+        headings = [item.text() for item in items]
+        assert ("Found" in headings) == (task is Task.INSTANCE)
+        column = headings.index(toy_metric.heading)
+        assert items[column].toolTip() == "Predicted voxels. Higher is better."
+        assert table.item(0, column).text() == "2.000"
+        if task is Task.SEMANTIC:
+            assert table.item(1, column).text() == "2.000"
