@@ -135,7 +135,8 @@ def test_a_state_that_is_replaced_while_it_is_read_is_the_old_or_the_new_one(
     for n_steps, file in enumerate(files, 1):
         state = training.state()
         weights = {name: torch.full_like(tensor, n_steps) for name, tensor in state.weights.items()}
-        save_run_state(file, replace(state, card=state.header.model_copy(update={"n_steps": n_steps}), weights=weights))
+        header = state.header.model_copy(update={"n_steps": n_steps})
+        save_run_state(file, replace(state, header=header, weights=weights))
     with replacing(tmp_path / "resume.safetensors", *files):
         loaded = [load_run_state(tmp_path / "resume.safetensors") for _ in range(200)]
     mixed = [
@@ -218,7 +219,7 @@ def state() -> RunState:
     training = Training(TrainingConfig(), OPTIMIZERS["adam"])
     training.go(range(1))
     return replace(
-        training.state(), average={name: tensor + 1 for name, tensor in training.network.state_dict().items()}
+        training.state(), ema={name: tensor + 1 for name, tensor in training.network.state_dict().items()}
     )
 
 

@@ -118,8 +118,8 @@ def _read_header(path: Path, kind: FileKind, metadata: dict[str, str], header_ty
         raise UserError(f"{path} is a safetensors file, but {other}. {kind.remedy}")
     if metadata.get("format_version") != str(kind.version):
         raise UserError(
-            f"The {kind.description} {path} has format version {metadata.get('format_version')}, but this program reads "
-            f"version {kind.version}. Update {PROGRAM}."
+            f"The {kind.description} {path} has format version {metadata.get('format_version')}, but this program "
+            f"reads version {kind.version}. Update {PROGRAM}."
         )
     try:
         return header_type.model_validate_json(metadata.get(_HEADER, ""))

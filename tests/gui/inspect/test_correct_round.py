@@ -41,10 +41,10 @@ def test_a_whole_round(predicted, open_dock, viewer, dataset, wait_for_end, wait
     dock.tolerance_box.setValue(0)
     wait_for_end(dock, dock.run_bar.start_button.click)
     assert dock.train_on.dataset.value == dataset  # that of the run
-    for _ in range(min(5, len(dock.inspection.errors.objects))):
+    for _ in range(min(5, len(dock.session.errors.errors))):
         dock.steps.next_button.click()
         dock.correct.controls.truth_button.click()
-    assert dock.correct.correcting.corrections.done
+    assert dock.session.corrections.corrections.done
 
     wait_for_job(dock, "correct", dock.train_on.run_bar.start_button.click)  # adds them
     training = dock.jobs.running("train")
@@ -94,7 +94,7 @@ def test_the_gain_on_a_test_volume_that_was_corrected_is_said_to_be_optimistic(
     dock = open_dock("Inspect")
     dock.tolerance_box.setValue(0)
     wait_for_end(dock, dock.run_bar.start_button.click)
-    dock.go_on()
+    dock.go_to_next()
     dock.correct.controls.truth_button.click()
     dock.train_on.run_bar.start_button.click()
     for kind in ("correct", "train", "correct"):  # asks and adds, trains, compares

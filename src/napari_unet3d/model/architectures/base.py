@@ -18,8 +18,8 @@ class Architecture(Protocol):
 
     The network that `build` returns takes images (n, 1, z, y, x). In evaluation mode it returns logits
     (n, output, z, y, x) of the same size. In training mode it may return a tuple instead for deep supervision: these
-    logits, and after them logits of lower resolution, whose sides divide those of the image. All weights and buffers are
-    float32, so that batch norm cannot be used; with the small batches of 3D training, instance norm is better anyway.
+    logits, and after them logits of lower resolution, whose sides divide those of the image. All weights and buffers
+    are float32, so that batch norm cannot be used; with the small batches of 3D training, instance norm is better.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class Architecture(Protocol):
         """
 
     @abstractmethod
-    def output_biases(self, network: torch.nn.Module) -> list[torch.nn.Parameter]:
+    def output_biases(self, network: torch.nn.Module) -> list[torch.Tensor]:
         """Return the biases, of shape (output,), that are added to the logits; those of deep supervision, too."""
 
     def check(self, config: TrainingConfig) -> None:

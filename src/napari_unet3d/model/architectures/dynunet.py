@@ -55,7 +55,7 @@ class DynUNetArchitecture(Architecture):
             deep_supr_num=max(1, len(channels) - _UNSUPERVISED_LEVELS),
         )
 
-    def output_biases(self, network: torch.nn.Module) -> list[torch.nn.Parameter]:
+    def output_biases(self, network: torch.nn.Module) -> list[torch.Tensor]:
         """Return the biases of the 1 × 1 × 1 convolutions that compute the logits of each supervised resolution."""
         weights = network.named_parameters()
         return [each for name, each in weights if name.startswith(self.output_head) and name.endswith(".bias")]

@@ -49,7 +49,7 @@ class UNetArchitecture(Architecture):
             adn_ordering=config.adn_order,
         )
 
-    def output_biases(self, network: torch.nn.Module) -> list[torch.nn.Parameter]:
+    def output_biases(self, network: torch.nn.Module) -> list[torch.Tensor]:
         """Return the bias of the last convolution, if it has one."""
         last = [layer for layer in network.modules() if isinstance(layer, torch.nn.Conv3d)][-1]
         return [] if last.bias is None else [last.bias]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qtpy.QtCore import QUrl
 from qtpy.QtGui import QDesktopServices
@@ -18,12 +18,10 @@ from napari_unet3d.inference.events import ModelLoaded
 from napari_unet3d.runs.run_files import read_run_files
 from napari_unet3d.session.preferences import load_preference, save_preference
 from napari_unet3d.session.progress import prediction_progress
+from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.dialogs import ask_for_file
 from napari_unet3d.widgets.components.run_bar import RunBar
-
-if TYPE_CHECKING:
-    from napari_unet3d.widgets.components.dock import Dock
-    from napari_unet3d.widgets.jobs.jobs import Job
+from napari_unet3d.widgets.jobs.jobs import Job
 
 _KEY = "report"
 
@@ -40,8 +38,8 @@ class ReportPanel(QWidget):
 
     Parameters
     ----------
-    dock : Dock
-        Its jobs and its message line.
+    context : Context
+        The jobs and the message line.
 
     Attributes
     ----------
@@ -53,9 +51,9 @@ class ReportPanel(QWidget):
         Shows the page that was written.
     """
 
-    def __init__(self, dock: Dock) -> None:
+    def __init__(self, context: Context) -> None:
         super().__init__()
-        self._dock = dock
+        self._context = context
         self._run: Path | None = None
         self._dataset: Path | None = None
         self._written: Path | None = None
@@ -108,33 +106,36 @@ class ReportPanel(QWidget):
         run = self._run
         if run is None:
             return
-        with self._dock.message.explaining():
+        with self._context.message.explaining():
             path = ask_for_file(self, "Save report", "report", (".html",), run)
             if path is None:
                 return
             dataset = self._dataset if self.with_test_set.isChecked() else None
             events = partial(_write, run, dataset, path)
-            job = self._dock.jobs.start("report", f"Report on {run.name}", events, progress=prediction_progress)
+            job = self._context.jobs.start("report", f"Report on {run.name}", events, progress=prediction_progress)
             self._written = None
             self.open_button.hide()
             self.run_bar.watch(job)
             job.reported.connect(self._on_event)
-            job.failed.connect(self._dock.show_failure)
+            job.failed.connect(self._show_failure)
             self._job = job  # no partial: PySide would call that for a dock that is closed, too
             job.ended.connect(self._on_ended)
 
     def _on_event(self, event: Any) -> None:
         match event:
             case ModelLoaded(device=device):
-                self._dock.message.show_message(f"Evaluating the test set on {device} …")
+                self._context.message.show_message(f"Evaluating the test set on {device} …")
             case ReportWritten(path=path):
                 self._written = path
                 self.open_button.show()
-                self._dock.message.show_message(f"The report is in {path}")
+                self._context.message.show_message(f"The report is in {path}")
 
     def _on_ended(self) -> None:
         if self._job is not None and self._job.stopped and self._written is None:
-            self._dock.message.show_message("Cancelled; no report was written.")
+            self._context.message.show_message("Cancelled; no report was written.")
+
+    def _show_failure(self, message: str) -> None:
+        self._context.message.show_message(message, "error")
 
     def _open(self) -> None:
         if self._written is not None:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_unet3d.widgets.components.containers import CollapsibleSection
+from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.export.results import SaveResults
 from napari_unet3d.widgets.export.view import SaveView
-
-if TYPE_CHECKING:
-    from napari_unet3d.widgets.components.dock import Dock
 
 
 class SaveSection(CollapsibleSection):
@@ -19,8 +15,8 @@ class SaveSection(CollapsibleSection):
 
     Parameters
     ----------
-    dock : Dock
-        Its viewer, jobs and message line.
+    context : Context
+        The viewer, its jobs and the message line.
 
     Attributes
     ----------
@@ -30,8 +26,8 @@ class SaveSection(CollapsibleSection):
         Screenshot and turntable.
     """
 
-    def __init__(self, dock: Dock) -> None:
-        self.results, self.view = SaveResults(dock), SaveView(dock)
+    def __init__(self, context: Context) -> None:
+        self.results, self.view = SaveResults(context), SaveView(context)
         content = QWidget()
         self._column = QVBoxLayout(content)
         self._column.setContentsMargins(0, 4, 0, 4)

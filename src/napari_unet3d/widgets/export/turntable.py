@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +17,10 @@ from napari_unet3d.evaluation.reports.animation import (
     check_animation_name,
     write_animation,
 )
+from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.export.screenshots import TurntableSettings, render
+from napari_unet3d.widgets.jobs.jobs import Job
 from napari_unet3d.widgets.viewer.view_state import CameraState
-
-if TYPE_CHECKING:
-    from napari_unet3d.widgets.components.dock import Dock
-    from napari_unet3d.widgets.jobs.jobs import Job
 
 _REST_MS = 20  # between frames, for clicks and for what else the viewer has to draw
 
@@ -35,8 +33,8 @@ class Turntable(QObject):
 
     Parameters
     ----------
-    dock : Dock
-        Its viewer and jobs.
+    context : Context
+        The viewer and its jobs.
 
     Attributes
     ----------
@@ -49,9 +47,9 @@ class Turntable(QObject):
     progressed = Signal(int, int)
     ended = Signal(str, bool)
 
-    def __init__(self, dock: Dock) -> None:
-        super().__init__(dock)
-        self._viewer, self._jobs = dock.viewer, dock.jobs
+    def __init__(self, context: Context) -> None:
+        super().__init__(context.message)
+        self._viewer, self._jobs = context.viewer, context.jobs
         self._turn: TurntableSettings | None = None
         self._path = Path()
         self._base: CameraState | None = None

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from napari_unet3d.evaluation.metrics.types import Scores
     from napari_unet3d.inference.events import EvaluationFinished, Prediction, PredictionWritten, VolumeEvaluated
     from napari_unet3d.model.plan import Plan
-    from napari_unet3d.widgets.components.dock import Dock
+    from napari_unet3d.widgets.components.qt_dock import QtDock as Dock
 
 _MOST_KEPT_BYTES = 2**30
 
@@ -68,7 +68,7 @@ class ResultsPanel(QWidget):
     def __init__(self, dock: Dock) -> None:
         super().__init__()
         self.table = ScoresTable()
-        self.save = SaveSection(dock)
+        self.save = SaveSection(dock.context)
         self.show_button = QPushButton("Show the selected volume")
         self.show_button.setToolTip(
             "Bring the volume of the selected row into the viewer; so does a double click on it."
@@ -217,7 +217,7 @@ class ResultsPanel(QWidget):
         self._dock.open_dock("Inspect").inspect_prediction(labels, None if is_painted else shown.comparison)
 
     def _offer_to_save(self, outcome: Comparison | None) -> None:
-        self.save.results.show_outcome(outcome)
+        self.save.results.show_comparison(outcome)
         self.save.results.show_scores(self.table.volumes)
 
     def _labels_words(self, outcome: Comparison) -> str:

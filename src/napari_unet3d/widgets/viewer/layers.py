@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from napari.layers import Image, Labels, Layer, Points
 from numpy.typing import NDArray
+from qtpy.QtCore import QObject
 
 from napari_unet3d.data.sample import Sample, VoxelSize
 from napari_unet3d.evaluation.metrics.colours import EXTRA_COLOUR, MISSED_COLOUR, WRONG_CLASS_COLOUR
@@ -254,6 +255,12 @@ def connect_until_removed(viewer: Any, layer: Layer, emitters: Iterable[Any], ac
     for emitter in followed:
         emitter.connect(action)
     viewer.layers.events.removed.connect(on_removed)
+
+
+def connect_while_alive(widget: QObject, emitter: Any, slot: Callable[..., None]) -> None:
+    """Connect a slot to an event of the viewer for as long as a widget exists."""
+    emitter.connect(slot)
+    widget.destroyed.connect(lambda: emitter.disconnect(slot))
 
 
 def _update(layer: Any, data: NDArray[Any], like: Reference) -> None:
