@@ -31,8 +31,7 @@ from napari_unet3d import Sample, SyntheticConfig, TrainingConfig, predict, trai
 from napari_unet3d.configs import Device, Preset
 from napari_unet3d.data.synthetic.generate import generate_volume
 from napari_unet3d.model.devices import choose_device
-from napari_unet3d.model.network import build_unet
-from napari_unet3d.model.plan import default_plan
+from napari_unet3d.model.network import build_network, default_plan
 from napari_unet3d.training.events import EpochFinished, RunStarted, StepFinished, Throughput
 from napari_unet3d.training.optim.losses import make_loss
 
@@ -61,7 +60,7 @@ class Case:
 def make_step(case: Case, device: torch.device) -> Callable[[], None]:
     """Return a step of the case."""
     config = TrainingConfig(preset=case.preset)
-    network = build_unet(config).to(device)
+    network = build_network(config).to(device)
     shape = (_BATCH, 1, case.side, case.side, case.side)
     images = torch.randn(shape, device=device)
     targets = (images > 1).to(torch.uint8)

@@ -29,7 +29,7 @@ from table import Row, in_turns, ratio, spread, table
 from napari_unet3d.configs import Device, Preset, TrainingConfig
 from napari_unet3d.inference.tiling import GaussianBlend, Tiling, gaussian_window, tile_grid
 from napari_unet3d.model.devices import choose_device
-from napari_unet3d.model.network import build_unet, to_device
+from napari_unet3d.model.network import build_network, to_device
 
 _OVERLAP, _TILES_PER_BATCH, _POLL_SECONDS = 0.5, 2, 0.002
 Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -37,7 +37,7 @@ Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 def make_monai(preset: Preset, window: int) -> Predict:
     """Return a function that predicts with MONAI and its unmodified network."""
-    network = build_unet(TrainingConfig(preset=preset)).eval()
+    network = build_network(TrainingConfig(preset=preset)).eval()
     side = gaussian_window(window)
     weights = torch.from_numpy(np.multiply.outer(np.multiply.outer(side, side), side).astype(np.float32))
 
@@ -61,7 +61,7 @@ def make_monai(preset: Preset, window: int) -> Predict:
 def make_ours(preset: Preset, window: int) -> Predict:
     """Return a function that predicts with our network and tiling."""
     hardware = choose_device(Device.CPU)
-    network = to_device(build_unet(TrainingConfig(preset=preset)).eval(), hardware)
+    network = to_device(build_network(TrainingConfig(preset=preset)).eval(), hardware)
 
     def predict(volume: NDArray[np.float32]) -> NDArray[np.float32]:
         z, y, x = volume.shape

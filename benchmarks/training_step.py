@@ -27,8 +27,7 @@ from napari_unet3d.data.memmap import MemmapStore
 from napari_unet3d.data.split import Split
 from napari_unet3d.data.synthetic.generate import generate_volume
 from napari_unet3d.model.devices import choose_device
-from napari_unet3d.model.network import build_unet, to_device
-from napari_unet3d.model.plan import default_plan
+from napari_unet3d.model.network import build_network, default_plan, to_device
 from napari_unet3d.training.events import EpochFinished, StepFinished
 from napari_unet3d.training.optim.learner import Learner
 from napari_unet3d.training.optim.losses import make_loss
@@ -41,7 +40,7 @@ _N_BATCHES = 8
 def single_volume(preset: Preset, side: int, *, ours: bool) -> Callable[[], object]:
     """Return a step of a network on one volume of the given side."""
     config = TrainingConfig(preset=preset, device=Device.CPU)
-    network = build_unet(config)
+    network = build_network(config)
     if ours:
         to_device(network, choose_device(Device.CPU))
     loss = make_loss(config, default_plan(config), None)

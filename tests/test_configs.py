@@ -168,7 +168,7 @@ def test_settings_do_not_change(config):
         (lambda: SyntheticConfig(shape=(8, 8)), "The setting 'shape"),
         (
             lambda: SyntheticConfig(object_shape_min=(50, 50, 50)),
-            "The smallest object shape (50, 50, 50) is larger than the largest (40, 40, 40); swap them.",
+            "The minimum object shape (50, 50, 50) is larger than the maximum (40, 40, 40); swap them.",
         ),
         (lambda: SyntheticConfig(rotation_planes=()), "Choose at least one rotation plane"),
         (

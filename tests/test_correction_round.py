@@ -17,7 +17,7 @@ from napari_unet3d.configs import (
     Task,
     TrainingConfig,
 )
-from napari_unet3d.configs.fine_tuning import fine_tuning_config
+from napari_unet3d.configs.correction import fine_tuning_config
 from napari_unet3d.data.boxes import MaskedBox
 from napari_unet3d.data.corrections import Corrections, CorrectionSource
 from napari_unet3d.data.dataset import add_sample

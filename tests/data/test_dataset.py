@@ -203,12 +203,12 @@ def test_a_layer_name_cannot_leave_the_folder(dataset):
 
 ADD = """
 import sys, numpy as np
-from napari_unet3d.data.dataset import Part, add_sample
+from napari_unet3d.data.dataset import Subset, add_sample
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 image = np.random.default_rng(0).integers(0, 255, (30, 40, 50)).astype(np.uint8)
 try:
-    add_sample(sys.argv[1], Sample("1", image, image.astype(np.uint16) * 99), Part.TRAIN, overwrite=True)
+    add_sample(sys.argv[1], Sample("1", image, image.astype(np.uint16) * 99), Subset.TRAIN, overwrite=True)
 except UserError as error:
     print(error)
 """

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from napari_unet3d.configs import Augmentation, Normalisation, Preset, ResizeMode, TrainingConfig
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from napari_unet3d.model.network import build_unet
+from napari_unet3d.model.network import build_network
 from napari_unet3d.runs.history import EpochRecord
 
 CONFIG = TrainingConfig(
@@ -34,7 +34,7 @@ HISTORY = (EpochRecord(1, 0.75, None, None), EpochRecord(2, math.inf, 0.5, 0.25)
 
 @pytest.fixture(scope="module")
 def checkpoint() -> Checkpoint:
-    return Checkpoint(CONFIG, build_unet(CONFIG).state_dict(), 2, HISTORY, (2.0, 1.0, 0.5))
+    return Checkpoint(CONFIG, build_network(CONFIG).state_dict(), 2, HISTORY, (2.0, 1.0, 0.5))
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_nan_losses_and_mixed_voxel_sizes_come_back(checkpoint: Checkpoint, tmp_
 
 def test_the_loaded_network_computes_the_same_in_evaluation_mode(tmp_path: Path) -> None:
     config = TrainingConfig(dropout=0.5, seed=3)
-    network = build_unet(config)
+    network = build_network(config)
     save_checkpoint(tmp_path / "model.safetensors", Checkpoint(config, network.state_dict(), 1))
     loaded = load_checkpoint(tmp_path / "model.safetensors").network()
     image = torch.rand((1, 1, 4, 6, 8), generator=torch.Generator().manual_seed(0))

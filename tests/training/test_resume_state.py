@@ -21,8 +21,7 @@ from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from napari_unet3d.model.devices import TorchState, choose_device
-from napari_unet3d.model.network import build_unet, to_device
-from napari_unet3d.model.plan import default_plan
+from napari_unet3d.model.network import build_network, default_plan, to_device
 from napari_unet3d.runs.history import EpochRecord
 from napari_unet3d.training.optim.step import make_optimizer
 from napari_unet3d.training.resume_state import (
@@ -45,7 +44,7 @@ class Training:
 
     def __init__(self, config: TrainingConfig, make: Callable[[Any], torch.optim.Optimizer]) -> None:
         self.config = config
-        self.network = to_device(build_unet(config), HARDWARE)
+        self.network = to_device(build_network(config), HARDWARE)
         self.optimizer = make(self.network.parameters())
         self.settings = TorchState(HARDWARE, config.seed)
 
@@ -136,7 +135,8 @@ def test_a_state_that_is_replaced_while_it_is_read_is_the_old_or_the_new_one(
     for n_steps, file in enumerate(files, 1):
         state = training.state()
         weights = {name: torch.full_like(tensor, n_steps) for name, tensor in state.weights.items()}
-        save_run_state(file, replace(state, card=state.header.model_copy(update={"n_steps": n_steps}), weights=weights))
+        header = state.header.model_copy(update={"n_steps": n_steps})
+        save_run_state(file, replace(state, header=header, weights=weights))
     with replacing(tmp_path / "resume.safetensors", *files):
         loaded = [load_run_state(tmp_path / "resume.safetensors") for _ in range(200)]
     mixed = [
@@ -219,7 +219,7 @@ def state() -> RunState:
     training = Training(TrainingConfig(), OPTIMIZERS["adam"])
     training.go(range(1))
     return replace(
-        training.state(), average={name: tensor + 1 for name, tensor in training.network.state_dict().items()}
+        training.state(), ema={name: tensor + 1 for name, tensor in training.network.state_dict().items()}
     )
 
 

@@ -10,8 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.configs.base import ChoiceEnum
+from napari_unet3d.data.formats.base import VolumeData
 from napari_unet3d.data.formats.place import Place, check_same_directions, origin_notice
-from napari_unet3d.data.pairs import Pair, Subset, list_pairs, missing_partner, pairing_notice, provenance_file
+from napari_unet3d.data.formats.registry import is_volume, readable_suffixes
+from napari_unet3d.data.pairs import (
+    Pair,
+    Subset,
+    files_beside,
+    list_pairs,
+    missing_partner,
+    pairing_notice,
+    provenance_file,
+)
 from napari_unet3d.data.provenance import read_provenance
 from napari_unet3d.data.sample import (
     Sample,
@@ -24,7 +34,7 @@ from napari_unet3d.data.sample import (
     to_label_dtype,
 )
 from napari_unet3d.data.statistics import fingerprint
-from napari_unet3d.data.volumes import READABLE_SUFFIXES, VolumeData, is_volume, read_labels, read_volume, volume_name
+from napari_unet3d.data.volumes import read_labels, read_volume
 from napari_unet3d.errors import UserError
 
 
@@ -136,14 +146,12 @@ def _check_names(folder: Path, pairs: Sequence[Pair]) -> Iterator[Issue]:
 
 def _check_ignored(folder: Path, words: str) -> Iterator[Issue]:
     entries = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
-    ours = {f"{name}.json" for name in entries if name.lower().endswith(".npy")}  # their voxel sizes
-    if folder.name == "annotated":
-        ours |= {f"{volume_name(name)}.json" for name in entries if is_volume(name)}
+    ours = {path.name for name in entries if is_volume(name) for path in files_beside(folder / name)}
     ignored = [name for name in entries if not (name.startswith(".") or is_volume(name) or name in ours)]
     if ignored:
         others = f" and {len(ignored) - 1} more are" if len(ignored) > 1 else " is"
         yield Issue.warning(
-            f"{words}/{ignored[0]}{others} left out; the formats that can be read are {' '.join(READABLE_SUFFIXES)}."
+            f"{words}/{ignored[0]}{others} left out; the formats that can be read are {' '.join(readable_suffixes())}."
         )
 
 

@@ -15,11 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
+from napari_unet3d.data.formats.registry import format_of, is_volume, readable_suffixes, volume_name
 from napari_unet3d.data.memmap import MemmapStore
 from napari_unet3d.data.pairs import (
     Pair,
     Subset,
     check_is_dataset,
+    files_beside,
     list_pairs,
     missing_partner,
     pairing_notice,
@@ -29,7 +31,7 @@ from napari_unet3d.data.pairs import (
 )
 from napari_unet3d.data.provenance import read_provenance
 from napari_unet3d.data.sample import Sample, to_label_dtype
-from napari_unet3d.data.volumes import is_volume, read_sample, volume_name, volume_suffix, write_volume
+from napari_unet3d.data.volumes import read_sample, write_volume
 from napari_unet3d.errors import UserError, explain_os_errors
 from napari_unet3d.files import atomic_write
 
@@ -226,26 +228,16 @@ def _may_be_cleaned(path: Path) -> bool:
         return path.is_file() and _belongs_to_volume(path)
     if not is_volume(path):
         return False
-    if volume_suffix(path).endswith(".zarr"):
-        return _is_zarr_store(path) or _is_broken_link(path)
-    return path.is_file() or _is_broken_link(path)
+    names = format_of(path).folder_files
+    is_there = path.is_dir() and any((path / name).is_file() for name in names) if names else path.is_file()
+    return is_there or (path.is_symlink() and not path.exists())
 
 
 def _belongs_to_volume(path: Path) -> bool:
-    """Return whether a JSON file is the voxel size of a .npy file, or the origin of a corrected volume."""
-    beside = path.with_suffix("")
-    if beside.suffix == ".npy" and is_volume(beside) and beside.is_file():
-        return True
-    masks = volumes_in(path.parent) if path.parent.name == "annotated" else []
-    return path in map(provenance_file, masks)
-
-
-def _is_zarr_store(path: Path) -> bool:
-    return path.is_dir() and any((path / name).is_file() for name in ("zarr.json", ".zarray", ".zgroup"))
-
-
-def _is_broken_link(path: Path) -> bool:
-    return path.is_symlink() and not path.exists()
+    """Return whether a JSON file is the voxel size of a volume, or the provenance of a corrected one."""
+    name = path.name.removesuffix(".json")
+    candidates = (path.with_name(name + suffix) for suffix in ("", *readable_suffixes()))
+    return any(is_volume(each) and each.exists() and path in files_beside(each) for each in candidates)
 
 
 def _is_link(path: Path) -> bool:

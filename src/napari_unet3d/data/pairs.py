@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from napari_unet3d.configs.base import ChoiceEnum
+from napari_unet3d.data.formats.registry import format_of, is_volume, volume_name
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.volumes import is_volume, volume_name
 from napari_unet3d.errors import UserError, explain_os_errors
 
 # What people append to a name to tell image from labels; it is ignored when partners are looked for.
@@ -58,6 +58,13 @@ class Pair:
 def provenance_file(mask: Path) -> Path:
     """Return the file that tells the origin of the volume of a mask: ``NAME.json`` beside it."""
     return mask.with_name(f"{volume_name(mask)}.json")
+
+
+def files_beside(volume: Path) -> list[Path]:
+    """List the JSON files that may stand beside a volume: its voxel size, and where a corrected volume comes from."""
+    voxel_size_file = format_of(volume).voxel_size_file
+    files = [] if voxel_size_file is None else [voxel_size_file(volume)]
+    return [*files, provenance_file(volume)] if volume.parent.name == "annotated" else files
 
 
 def check_is_dataset(folder: Path | str) -> Path:

@@ -3,91 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.data.formats.base import Format, VolumeData, voxel_size_file
+from napari_unet3d.data.formats.base import VolumeData
 from napari_unet3d.data.formats.place import check_same_directions
+from napari_unet3d.data.formats.registry import format_of, is_volume, volume_name, volume_suffix, writable_suffix
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.sample import Sample, VoxelSize, read_mask, to_label_dtype
 from napari_unet3d.errors import UserError, explain_os_errors
 from napari_unet3d.files import atomic_write, write_json
-
-__all__ = [
-    "READABLE_SUFFIXES",
-    "VolumeData",
-    "is_volume",
-    "read_labels",
-    "read_sample",
-    "read_volume",
-    "volume_name",
-    "volume_suffix",
-    "writable_suffix",
-    "write_volume",
-]
-
-# Modules of data/formats; they are imported at first use, since each brings a library along.
-_MODULES = {
-    ".ome.tiff": "tiff",
-    ".ome.tif": "tiff",
-    ".tiff": "tiff",
-    ".tif": "tiff",
-    ".nii.gz": "nifti",
-    ".nii": "nifti",
-    ".npy": "npy",
-    ".ome.zarr": "ome_zarr",
-    ".zarr": "ome_zarr",
-    ".nrrd": "itk",
-    ".nhdr": "itk",
-    ".mha": "itk",
-    ".mhd": "itk",
-    ".mrc": "itk",
-}
-# A header in a file of its own cannot be replaced in one step; these have a one-file sister.
-_ONE_FILE = {".mhd": ".mha", ".nhdr": ".nrrd"}
-
-READABLE_SUFFIXES: tuple[str, ...] = tuple(_MODULES)
-"""Suffixes of the formats that can be read; the longer of two that fit counts."""
-
-
-def volume_suffix(path: Path | str) -> str:
-    """Return the suffix that names the format, in lower case: ``.ome.tif`` of ``brain.v2.OME.TIF``.
-
-    Raises
-    ------
-    UserError
-        If the format is unknown.
-    """
-    name = Path(path).name.lower()
-    for suffix in READABLE_SUFFIXES:
-        if name.endswith(suffix) and name != suffix:
-            return suffix
-    raise UserError(f"{path} has no format that can be read; use one of {' '.join(READABLE_SUFFIXES)}.")
-
-
-def volume_name(path: Path | str) -> str:
-    """Return the name of a volume: its file name without the suffix of the format."""
-    return Path(path).name[: -len(volume_suffix(path))]
-
-
-def is_volume(path: Path | str) -> bool:
-    """Tell by the suffix whether a path is a volume; hidden files are none."""
-    name = Path(path).name
-    return not name.startswith(".") and any(name.lower().endswith(suffix) for suffix in READABLE_SUFFIXES)
-
-
-def writable_suffix(path: Path | str) -> str:
-    """Return the suffix to write in for a result that shall have the format of `path` (``.mha`` for ``.mhd``)."""
-    suffix = volume_suffix(path)
-    return _ONE_FILE.get(suffix, suffix)
-
-
-def _format_of(path: Path) -> Format:
-    return cast(Format, import_module(f"napari_unet3d.data.formats.{_MODULES[volume_suffix(path)]}"))
 
 
 def read_volume(path: Path | str) -> VolumeData:
@@ -109,16 +37,16 @@ def read_volume(path: Path | str) -> VolumeData:
         If the file is missing, damaged, not 3D, has several channels, or does not fit into memory.
     """
     path = Path(path)
-    file_format = _format_of(path)
+    file_format = format_of(path)
     with explain_os_errors(path, "read"):
         path.stat()
         try:
-            volume = file_format.read_file(path)
+            volume = file_format.read(path)
         except MemoryError:
             raise UserError(f"{path} does not fit into memory. Close other programs or crop the volume.") from None
-        except file_format.READ_ERRORS as error:
+        except file_format.read_errors() as error:
             raise UserError(
-                f"Cannot read {path}: it is damaged or no {file_format.NAME} file ({_first_line(error)}). "
+                f"Cannot read {path}: it is damaged or no {file_format.name} file ({_first_line(error)}). "
                 "Copy or export it again."
             ) from error
     native = volume.array.dtype.newbyteorder("=")  # torch knows no other byte order
@@ -158,17 +86,17 @@ def write_volume(
         If the disk is full, the folder cannot be written to, or the format cannot hold the number type.
     """
     path = Path(path)
-    file_format = _format_of(path)
+    file_format = format_of(path)
     if writable_suffix(path) != volume_suffix(path):
         raise UserError(f"{path.name} cannot be written; choose {writable_suffix(path)} instead.")
     if array.ndim != 3:
         raise UserError(f"A volume of shape {array.shape} was to be written to {path.name}; it must be 3D (z, y, x).")
     values = array.astype(np.uint8) if array.dtype == bool else array
     with atomic_write(path) as beside:
-        source = Path(like) if like is not None and is_volume(like) and _format_of(Path(like)) is file_format else None
-        file_format.write_file(beside, np.ascontiguousarray(values), voxel_size_um, source)
-        if volume_suffix(path) == ".npy":  # its second file goes first, so that no full disk parts them
-            write_json(voxel_size_file(path), {"voxel_size_um": list(voxel_size_um)})
+        source = Path(like) if like is not None and is_volume(like) and format_of(like) is file_format else None
+        file_format.write(beside, np.ascontiguousarray(values), voxel_size_um, source)
+        if file_format.voxel_size_file is not None:  # written first, so that no full disk separates the two files
+            write_json(file_format.voxel_size_file(path), {"voxel_size_um": list(voxel_size_um)})
 
 
 def read_labels(path: Path | str) -> VolumeData:

@@ -18,7 +18,7 @@ import torch
 from napari_unet3d.configs import Normalisation, Preset, ResizeMode, TrainingConfig
 from napari_unet3d.errors import UserError, explain_os_errors
 from napari_unet3d.files import read_settings
-from napari_unet3d.model.network import build_unet
+from napari_unet3d.model.network import build_network
 
 SUFFIXES = (".pth", ".pt")
 _WRAPPINGS = ("model_state_dict", "state_dict")  # by which other scripts keep weights beside an optimiser
@@ -48,7 +48,7 @@ def read_qim3d(path: Path) -> tuple[TrainingConfig, dict[str, torch.Tensor]]:
     config : TrainingConfig
         Settings of the network.
     weights : dict of str to Tensor
-        State of the network that `build_unet(config)` builds, in float32 on the CPU.
+        State of the network that `build_network(config)` builds, in float32 on the CPU.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def read_qim3d(path: Path) -> tuple[TrainingConfig, dict[str, torch.Tensor]]:
     _check_size(path)
     shapes = _read_weights(path, "meta")  # which takes no memory for them
     config = _config_for(path, shapes)
-    expected = build_unet(config, device="meta").state_dict()
+    expected = build_network(config, device="meta").state_dict()
     if {name: part.shape for name, part in shapes.items()} != {name: part.shape for name, part in expected.items()}:
         raise UserError(
             f"The weights in {path} are not those of qim3d's U-Net {config.preset.value}: names or shapes differ. "

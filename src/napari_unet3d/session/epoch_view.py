@@ -65,7 +65,7 @@ def load_epoch(run: SnapshotRun, epoch: int, number: int, known: SnapshotData | 
         epoch=epoch,
         volume=volume,
         labels=kept.labels,
-        difference=difference_labels(kept.labels, kept.judged(volume.truth), task),
+        difference=difference_labels(kept.labels, kept.mask_truth(volume.truth), task),
         predicted=1.0 if kept.predicted is None else float(kept.predicted.mean()),
     )
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from napari_unet3d.configs import EvaluationConfig, PostProcessing, PredictionConfig, UneditedRegions
-from napari_unet3d.configs.fine_tuning import fine_tuning_config
+from napari_unet3d.configs.correction import fine_tuning_config
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.pairs import Subset, list_pairs
 from napari_unet3d.data.sample import Sample

@@ -16,9 +16,10 @@ from napari_unet3d.configs import ResizeMode, SpacingMode, TrainingConfig
 from napari_unet3d.data.ground_truth import decode_labels
 from napari_unet3d.data.sample import Sample, Shape3D, VoxelSize
 from napari_unet3d.errors import UserError
+from napari_unet3d.model.architectures import get_architecture
 from napari_unet3d.model.devices import ComputeDevice
 from napari_unet3d.model.network import operations_per_voxel
-from napari_unet3d.model.plan import LabelClass, Plan, strides_for
+from napari_unet3d.model.plan import LabelClass, Plan
 from napari_unet3d.training.loading.targets import find_classes
 from napari_unet3d.transforms.pad import divisible_shape, halve_longest_side, minimum_shape
 from napari_unet3d.transforms.resample import shape_at_spacing
@@ -92,7 +93,7 @@ def plan_for(
     voxel_size_um = spacing_um or median_voxel_size(train)
     plan = Plan(
         task=config.task,
-        strides=strides_for(config.preset, voxel_size_um),
+        strides=get_architecture(config.architecture).strides(config, voxel_size_um),
         spacing_um=spacing_um,
         classes=classes,
         ignore_label=config.ignore_label,

@@ -66,10 +66,10 @@ def test_dice_and_iou_are_those_of_monai(data: st.DataObject, shape: tuple[int, 
     prediction, truth = (data.draw(st_numpy.arrays(bool, shape)) for _ in range(2))
     if not truth.any():
         return  # monai leaves them undefined
-    found, wanted = (torch.from_numpy(mask[None, None].astype(np.float32)) for mask in (prediction, truth))
+    predicted, target = (torch.from_numpy(mask[None, None].astype(np.float32)) for mask in (prediction, truth))
     result = score(prediction, GroundTruth(truth), "v")
-    assert result.dice == pytest.approx(compute_dice(found, wanted).item(), abs=1e-6)
-    assert result.iou == pytest.approx(compute_iou(found, wanted).item(), abs=1e-6)
+    assert result.dice == pytest.approx(compute_dice(predicted, target).item(), abs=1e-6)
+    assert result.iou == pytest.approx(compute_iou(predicted, target).item(), abs=1e-6)
 
 
 @given(data=st.data(), shape=SHAPES)

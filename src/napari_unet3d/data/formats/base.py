@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -66,17 +66,62 @@ class VolumeData:
     place: Place | None = None
 
 
-class Format(Protocol):
-    """What a module in this folder offers."""
+class Writer(Protocol):
+    """What writes a volume in a format."""
 
-    NAME: str
-    READ_ERRORS: tuple[type[Exception], ...]
+    def __call__(self, path: Path, array: NDArray[Any], voxel_size_um: VoxelSize, like: Path | None) -> None:
+        """Write an array of shape (z, y, x), with origin and directions of the file `like` of the same format."""
 
-    def read_file(self, path: Path) -> VolumeData:
-        """Read a volume and its voxel size."""
 
-    def write_file(self, path: Path, array: NDArray[Any], voxel_size_um: VoxelSize, like: Path | None) -> None:
-        """Write a volume of shape (z, y, x) and its voxel size, placed in space as the file `like` of this format."""
+def _any_error() -> tuple[type[Exception], ...]:
+    return ValueError, TypeError, LookupError, ArithmeticError, EOFError, RuntimeError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """A file format; each module of this package ends with one, and `registry.FORMATS` lists them.
+
+    Modules of formats import their libraries inside functions, so that listing formats costs nothing.
+
+    Attributes
+    ----------
+    name : str
+        What users call it, such as ``NIfTI``.
+    suffixes : tuple of str
+        Ends of file names in lower case, each with its dot.
+    read : callable
+        Reads a file into a `VolumeData`.
+    write : callable
+        Writes a volume; see `Writer`.
+    voxel_size : str
+        Where a file holds its voxel size, for the documentation.
+    read_errors : callable
+        Returns the exceptions that the library raises for a damaged file.
+    extra : str
+        The extra of this package that installs the library; empty when it is always installed.
+    written_as : mapping of str to str
+        Suffixes that are only read, each with the one that is written instead.
+    voxel_size_file : callable, optional
+        Returns the JSON file that holds the voxel size of a volume, for formats that have no place for it.
+    folder_files : tuple of str
+        For formats whose volumes are folders: the files of which such a folder holds at least one.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    read: Callable[[Path], VolumeData]
+    write: Writer
+    voxel_size: str = "in the header"
+    read_errors: Callable[[], tuple[type[Exception], ...]] = _any_error
+    extra: str = ""
+    written_as: Mapping[str, str] = field(default_factory=dict)
+    voxel_size_file: Callable[[Path], Path] | None = None
+    folder_files: tuple[str, ...] = ()
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether a volume is a folder rather than a file."""
+        return bool(self.folder_files)
 
 
 def check_header(path: Path, shape: Sequence[int], dtype: DTypeLike) -> tuple[int, int, int]:
@@ -166,8 +211,3 @@ def valid_voxel_size(sizes: Sequence[float | None]) -> VoxelSize | None:
 def unknown_type(array: NDArray[Any], words: str) -> UserError:
     """Make the error for a number type that a format has no place for."""
     return UserError(f"{words} cannot hold {array.dtype}. Choose .tif or .npy instead, or convert the values.")
-
-
-def voxel_size_file(path: Path) -> Path:
-    """Name the JSON file that holds the voxel size of a .npy file, as ``{"voxel_size_um": [z, y, x]}``."""
-    return path.with_name(path.name + ".json")

@@ -13,14 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.data.formats.base import VolumeData, check_header, unknown_type, valid_voxel_size
+from napari_unet3d.data.formats.base import Format, VolumeData, check_header, unknown_type, valid_voxel_size
 from napari_unet3d.data.formats.itk_header import nrrd_sizes_um, read_header, um_per_length
 from napari_unet3d.data.formats.place import Place, make_place
 from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.errors import UserError
 
-NAME = "NRRD, MetaImage or MRC"
-READ_ERRORS = (RuntimeError, ValueError, zlib.error)  # SimpleITK passes every error of ITK on as RuntimeError
+_ERRORS = (RuntimeError, ValueError, zlib.error)  # SimpleITK passes every error of ITK on as RuntimeError
 _MRC_HEADER_BYTES, _MRC_CELL_OFFSET = 1024, 40
 _UM_PER_ANGSTROM, _UM_PER_MM = 1e-4, 1e3
 _DIRECTIONS = {"spacedirections", "transformmatrix", "rotation", "orientation"}
@@ -133,8 +132,8 @@ def write_file(path: Path, array: NDArray[Any], voxel_size_um: VoxelSize, like: 
             image.SetDirection(source.GetDirection())
         itk.WriteImage(image, str(path))
     except (TypeError, KeyError) as error:
-        raise unknown_type(array, NAME) from error
-    except READ_ERRORS as error:
+        raise unknown_type(array, FORMAT.name) from error
+    except _ERRORS as error:
         _explain_writing(str(error), array)
 
 
@@ -146,3 +145,15 @@ def _explain_writing(message: str, array: NDArray[Any]) -> None:
     if "File too large" in message:
         raise OSError(errno.EFBIG, "File too large")
     raise OSError(message.strip().splitlines()[-1])
+
+
+FORMAT = Format(
+    name="NRRD, MetaImage, MRC",
+    suffixes=(".nrrd", ".nhdr", ".mha", ".mhd", ".mrc"),
+    read=read_file,
+    write=write_file,
+    read_errors=lambda: _ERRORS,
+    extra="formats",
+    # A header in a file of its own cannot be replaced in one step; these have a one-file sister.
+    written_as={".mhd": ".mha", ".nhdr": ".nrrd"},
+)

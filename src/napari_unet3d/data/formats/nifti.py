@@ -6,25 +6,27 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-import nibabel
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
-from napari_unet3d.data.formats.base import VolumeData, check_header, um_per_unit, unknown_type, valid_voxel_size
+from napari_unet3d.data.formats.base import (
+    Format,
+    VolumeData,
+    check_header,
+    um_per_unit,
+    unknown_type,
+    valid_voxel_size,
+)
 from napari_unet3d.data.formats.place import Place, make_place
 from napari_unet3d.data.sample import VoxelSize
 
-NAME = "NIfTI"
-READ_ERRORS = (ImageFileError, HeaderDataError, ValueError, TypeError, KeyError, ArithmeticError, EOFError, zlib.error)
-
-_NIFTI1: Any = nibabel.Nifti1Image  # without types in nibabel
 _TYPES = {"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64"}
 
 
 def read_file(path: Path) -> VolumeData:
     """Read a volume, scaled as its header says; the array is only turned round, not resampled to world axes."""
+    import nibabel
+
     image: Any = nibabel.load(path, mmap=False)  # a volume in memory does not change with its file
     kept = check_header(path, image.shape, image.get_data_dtype())
     space, _ = image.header.get_xyzt_units()
@@ -44,10 +46,13 @@ def _place(image: Any, um: float) -> Place | None:
 
 def write_file(path: Path, array: NDArray[Any], voxel_size_um: VoxelSize, like: Path | None = None) -> None:
     """Write a volume with its voxel size in mm, its first voxel at the origin; or placed and turned as `like`."""
+    import nibabel
+
     if array.dtype.name not in _TYPES:
-        raise unknown_type(array, NAME)
+        raise unknown_type(array, FORMAT.name)
     z, y, x = (size / 1000 for size in voxel_size_um)
-    image = _NIFTI1(array.transpose(), np.diag([x, y, z, 1.0]), dtype=array.dtype)
+    make: Any = nibabel.Nifti1Image  # without types in nibabel
+    image = make(array.transpose(), np.diag([x, y, z, 1.0]), dtype=array.dtype)
     image.header.set_xyzt_units("mm")
     source: Any = None if like is None else nibabel.load(like)
     if source is not None and source.shape[:3] == array.shape[::-1]:
@@ -56,3 +61,13 @@ def write_file(path: Path, array: NDArray[Any], voxel_size_um: VoxelSize, like: 
         image.header.set_zooms(source.header.get_zooms()[:3])
         image.header.set_xyzt_units(source.header.get_xyzt_units()[0])
     nibabel.save(image, path)
+
+
+def _read_errors() -> tuple[type[Exception], ...]:
+    from nibabel.filebasedimages import ImageFileError
+    from nibabel.spatialimages import HeaderDataError
+
+    return ImageFileError, HeaderDataError, ValueError, TypeError, KeyError, ArithmeticError, EOFError, zlib.error
+
+
+FORMAT = Format(name="NIfTI", suffixes=(".nii.gz", ".nii"), read=read_file, write=write_file, read_errors=_read_errors)

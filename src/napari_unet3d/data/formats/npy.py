@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.data.formats.base import VolumeData, check_header, valid_voxel_size, voxel_size_file
+from napari_unet3d.data.formats.base import Format, VolumeData, check_header, valid_voxel_size
 from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.errors import UserError
 
-NAME = "NumPy"
-READ_ERRORS = (ValueError, EOFError, SyntaxError, TypeError, tokenize.TokenError)
+
+def voxel_size_file(path: Path) -> Path:
+    """Return the JSON file that holds the voxel size of a .npy file, as ``{"voxel_size_um": [z, y, x]}``."""
+    return path.with_name(path.name + ".json")
 
 
 def read_file(path: Path) -> VolumeData:
@@ -45,3 +47,14 @@ def write_file(path: Path, array: NDArray[Any], voxel_size_um: VoxelSize, like: 
     """Write an array; the voxel size goes into `voxel_size_file`."""
     with path.open("wb") as file:
         np.save(file, array, allow_pickle=False)
+
+
+FORMAT = Format(
+    name="NumPy",
+    suffixes=(".npy",),
+    read=read_file,
+    write=write_file,
+    voxel_size="in `NAME.npy.json` beside it",
+    read_errors=lambda: (ValueError, EOFError, SyntaxError, TypeError, tokenize.TokenError),
+    voxel_size_file=voxel_size_file,
+)

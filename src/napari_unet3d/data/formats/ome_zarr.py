@@ -8,29 +8,17 @@ is the judge in the tests.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import zarr
-import zarr.errors
 from numpy.typing import NDArray
 
-from napari_unet3d.data.formats.base import VolumeData, check_header, um_per_unit, valid_voxel_size
+from napari_unet3d.data.formats.base import Format, VolumeData, check_header, um_per_unit, valid_voxel_size
 from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.errors import UserError
 
-NAME = "OME-Zarr"
-READ_ERRORS = (
-    zarr.errors.BaseZarrError,
-    FileNotFoundError,
-    NotADirectoryError,
-    ValueError,
-    KeyError,
-    IndexError,
-    TypeError,
-    AttributeError,
-    RuntimeError,
-)
+if TYPE_CHECKING:
+    import zarr
 
 _CHUNK = 64
 _OLD_AXES = "tczyx"  # NGFF 0.1 and 0.2 have no names for axes, but this order
@@ -38,6 +26,8 @@ _OLD_AXES = "tczyx"  # NGFF 0.1 and 0.2 have no names for axes, but this order
 
 def read_file(path: Path) -> VolumeData:
     """Read the highest resolution of the first image of an OME-Zarr folder, or a plain 3D zarr array."""
+    import zarr
+
     node = zarr.open(path, mode="r")
     if isinstance(node, zarr.Array):
         return _read_array(path, node, list("zyx"[-node.ndim :]), [None] * node.ndim)
@@ -59,6 +49,8 @@ def read_file(path: Path) -> VolumeData:
 
 
 def _group(node: Any) -> zarr.Group:
+    import zarr
+
     if not isinstance(node, zarr.Group):
         raise TypeError("an array stands where the group of an image was expected")
     return node
@@ -91,6 +83,8 @@ def _read_array(path: Path, array: Any, names: list[str], sizes: list[float | No
 
 def write_file(path: Path, array: NDArray[Any], voxel_size_um: VoxelSize, like: Path | None = None) -> None:
     """Write one resolution, in chunks of up to 64³ voxels."""
+    import zarr
+
     group = zarr.open_group(path, mode="w", zarr_format=3)
     axes: Any = [{"name": name, "type": "space", "unit": "micrometer"} for name in "zyx"]
     transformations: Any = [{"type": "scale", "scale": list(voxel_size_um)}]
@@ -98,3 +92,21 @@ def write_file(path: Path, array: NDArray[Any], voxel_size_um: VoxelSize, like: 
     group.attrs["ome"] = {"version": "0.5", "multiscales": [image]}
     chunks = tuple(min(_CHUNK, length) for length in array.shape)
     group.create_array("0", data=array, chunks=chunks, dimension_names=list("zyx"))
+
+
+def _read_errors() -> tuple[type[Exception], ...]:
+    from zarr.errors import BaseZarrError
+
+    missing = FileNotFoundError, NotADirectoryError
+    return BaseZarrError, *missing, ValueError, LookupError, TypeError, AttributeError, RuntimeError
+
+
+FORMAT = Format(
+    name="OME-Zarr",
+    suffixes=(".ome.zarr", ".zarr"),
+    read=read_file,
+    write=write_file,
+    voxel_size="in the metadata",
+    read_errors=_read_errors,
+    folder_files=("zarr.json", ".zarray", ".zgroup"),
+)

@@ -10,34 +10,25 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
-from xml.etree.ElementTree import ParseError
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 
-from napari_unet3d.data.formats.base import VolumeData, check_header, um_per_unit, unknown_type, valid_voxel_size
+from napari_unet3d.data.formats.base import (
+    Format,
+    VolumeData,
+    check_header,
+    um_per_unit,
+    unknown_type,
+    valid_voxel_size,
+)
 from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.errors import UserError
 
-NAME = "TIFF"
-# tifffile checks little of what a header says before it computes with it; these came up on cut and garbled files.
-READ_ERRORS = (
-    tifffile.TiffFileError,
-    ValueError,
-    KeyError,
-    IndexError,
-    TypeError,
-    AttributeError,
-    ArithmeticError,
-    AssertionError,
-    RuntimeError,
-    struct.error,
-    zlib.error,
-    ParseError,
-)
+if TYPE_CHECKING:
+    import tifffile
 
 _IMAGEJ_TYPES = {"uint8", "uint16", "float32"}
 _OME_TYPES = {"int8", "int16", "int32", "uint8", "uint16", "uint32", "float32", "float64"}
@@ -58,6 +49,8 @@ def read_file(path: Path) -> VolumeData:
 
 
 def _read_file(path: Path) -> VolumeData:
+    import tifffile
+
     with _broken_page_list_raises(), tifffile.TiffFile(path) as tif:
         if _is_loose_pages(tif):
             pages = tif.pages
@@ -91,6 +84,8 @@ class _PageListErrors(logging.Handler):
 
 @contextmanager
 def _broken_page_list_raises() -> Iterator[None]:
+    import tifffile
+
     # A file that was cut between two pages has fewer slices for tifffile, which only logs that; half a volume is none.
     errors, logger = _PageListErrors(), tifffile.logger()
     logger.addHandler(errors)
@@ -176,6 +171,8 @@ def _voxel_size_um(tif: tifffile.TiffFile, index: int) -> VoxelSize | None:
 
 
 def _ome_voxel_size(xml: str, index: int) -> VoxelSize | None:
+    import tifffile
+
     images = tifffile.xml2dict(xml)["OME"].get("Image", [])
     images = images if isinstance(images, list) else [images]
     if index >= len(images):
@@ -222,6 +219,8 @@ def flavour(path: Path, dtype: np.dtype[Any], n_bytes: int) -> str:
 
 def write_file(path: Path, array: NDArray[Any], voxel_size_um: VoxelSize, like: Path | None = None) -> None:
     """Write a TIFF that Fiji, napari and OME readers show at the right size; BigTIFF from 4 GB on."""
+    import tifffile
+
     z, y, x = voxel_size_um
     kind = flavour(path, array.dtype, array.nbytes)
     if kind == "ome" and array.dtype.name not in _OME_TYPES:
@@ -241,3 +240,31 @@ def write_file(path: Path, array: NDArray[Any], voxel_size_um: VoxelSize, like: 
         resolution=(1 / x, 1 / y),
         photometric="minisblack",  # three columns are no colours
     )
+
+
+def _read_errors() -> tuple[type[Exception], ...]:
+    import tifffile
+
+    # tifffile checks little of a header before it computes with it; these came up on cut and garbled files.
+    return (
+        tifffile.TiffFileError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+        AssertionError,
+        RuntimeError,
+        struct.error,
+        zlib.error,
+        ElementTree.ParseError,
+    )
+
+
+FORMAT = Format(
+    name="TIFF, ImageJ TIFF, OME-TIFF",
+    suffixes=(".ome.tiff", ".ome.tif", ".tiff", ".tif"),
+    read=read_file,
+    write=write_file,
+    read_errors=_read_errors,
+)

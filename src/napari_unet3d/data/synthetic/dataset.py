@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from napari_unet3d.configs import SyntheticConfig
 from napari_unet3d.data.dataset import Subset, add_sample, clean_dataset, create_dataset, list_pairs
 from napari_unet3d.data.events import DatasetEvent, DatasetWritten, VolumeGenerated, VolumeWritten
+from napari_unet3d.data.formats.registry import volume_name
 from napari_unet3d.data.pairs import volumes_in
 from napari_unet3d.data.synthetic.generate import Position, generate_volume
-from napari_unet3d.data.volumes import volume_name
 from napari_unet3d.errors import UserError
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from napari_unet3d.widgets.components.run_bar import MessageLine
+from napari_unet3d.widgets.components.message_line import MessageLine
 from napari_unet3d.widgets.jobs.jobs import Jobs
 
 

@@ -37,9 +37,8 @@ from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.session.progress import Progress
 from napari_unet3d.widgets.components.dialogs import CleanDialog, confirm, kept_words
-from napari_unet3d.widgets.components.dock import Dock
-from napari_unet3d.widgets.components.run_bar import RunBar, add_row, heading
-from napari_unet3d.widgets.forms.form import compact_form_layout
+from napari_unet3d.widgets.components.qt_dock import QtDock
+from napari_unet3d.widgets.components.run_bar import RunBar, add_row, compact_form_layout, heading
 from napari_unet3d.widgets.forms.path_edit import PathEdit
 from napari_unet3d.widgets.jobs.jobs import Job
 from napari_unet3d.widgets.viewer import layers
@@ -52,7 +51,7 @@ _VISIBLE_ROWS = 7
 _STRETCH, _AS_NEEDED = QHeaderView.ResizeMode.Stretch, QHeaderView.ResizeMode.ResizeToContents
 
 
-class DatasetDock(Dock):
+class DatasetDock(QtDock):
     """A dataset folder of the tutorial's layout, ``train|test/images|labels``, and what can be done with it.
 
     Parameters
@@ -68,7 +67,7 @@ class DatasetDock(Dock):
         self.folder = PathEdit("d", "dataset", "Folder that holds train|test/images|labels.")
         self.create_button = _button("Create folders", "Make train|test/images|labels in this folder.", self._create)
         self.column.addWidget(heading("Dataset folder"))
-        self.column.addWidget(self.folder)
+        self.column.addWidget(self.folder.native)
         self._add_list()
         self._add_adding()
         self.folder.changed.connect(self.refresh)

@@ -20,8 +20,7 @@ from napari_unet3d.evaluation.metrics.disagreement import BOTH, FIRST, SECOND, D
 from napari_unet3d.session.inspection import InspectionSession
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.layer_menu import layer_menu
-from napari_unet3d.widgets.components.run_bar import add_row
-from napari_unet3d.widgets.forms.form import compact_form_layout
+from napari_unet3d.widgets.components.run_bar import add_row, compact_form_layout
 from napari_unet3d.widgets.inspect.side_by_side_button import SideBySideButton
 from napari_unet3d.widgets.inspect.volume_layers import InspectionLayers
 from napari_unet3d.widgets.jobs.latest_only import LatestOnly

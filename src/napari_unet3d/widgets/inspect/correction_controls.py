@@ -123,7 +123,7 @@ class CorrectionControls(QWidget):
         add_row(column, self.here_button, self.size_box)
         column.addWidget(self.message)
         column.addWidget(self.count)
-        column.addWidget(self.form)
+        column.addWidget(self.form.native)
 
 
 def _line() -> QLabel:

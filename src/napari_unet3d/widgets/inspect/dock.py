@@ -19,8 +19,8 @@ from napari_unet3d.session.fine_tuning import ModelsCompared
 from napari_unet3d.session.inspection import InspectionSession
 from napari_unet3d.session.preferences import load_evaluation_config
 from napari_unet3d.widgets.components.containers import CollapsibleSection
-from napari_unet3d.widgets.components.dock import Dock
 from napari_unet3d.widgets.components.keys import bind_key
+from napari_unet3d.widgets.components.qt_dock import QtDock
 from napari_unet3d.widgets.components.run_bar import RunBar
 from napari_unet3d.widgets.components.scores_table import ScoresTable
 from napari_unet3d.widgets.inspect.background_analysis import BackgroundAnalysis
@@ -48,7 +48,7 @@ from napari_unet3d.widgets.viewer.from_layers import voxel_size_um
 _MOST_SCORES = 4  # rows in view, so that the errors below are, too
 
 
-class InspectDock(Dock):
+class InspectDock(QtDock):
     """Lists the errors of a prediction and leads from one to the next.
 
     What is inspected is held by `session`. The panels read and change it, and follow its signals; they know neither

@@ -60,7 +60,8 @@ class FineTunePanel(QWidget):
         self.dataset = PathEdit("d", "dataset", "The dataset folder that corrections are added to.")
         self.add_button = QPushButton("Add to dataset")
         self.remove_button = QPushButton("Remove from dataset")
-        self.run_bar = RunBar("Fine-tune", also=[self.add_button, self.remove_button, self.dataset], stop_text="Stop")
+        disabled_meanwhile = [self.add_button, self.remove_button, self.dataset.native]
+        self.run_bar = RunBar("Fine-tune", also=disabled_meanwhile, stop_text="Stop")
         self.message = MessageLine()
         self._trains_next = False  # after adding
         self._question: CorrectedTestVolumes | None = None
@@ -224,7 +225,7 @@ class FineTunePanel(QWidget):
         )
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(self.dataset)
+        column.addWidget(self.dataset.native)
         add_row(column, self.add_button, self.remove_button)
         column.addWidget(self.run_bar)
         column.addWidget(self.message)

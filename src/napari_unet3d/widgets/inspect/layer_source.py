@@ -15,8 +15,8 @@ from napari_unet3d.session.comparison import InspectionInput, plan_for
 from napari_unet3d.session.origin import VolumeOrigin
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.layer_menu import layer_menu
-from napari_unet3d.widgets.forms.form import compact_form_layout
-from napari_unet3d.widgets.forms.optional_int import OptionalIntEditor
+from napari_unet3d.widgets.components.run_bar import compact_form_layout
+from napari_unet3d.widgets.forms.choices import optional_int
 from napari_unet3d.widgets.inspect.volume_layers import VolumeLayers
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
 from napari_unet3d.widgets.viewer.layer_metadata import companion_of, origin_of
@@ -53,7 +53,7 @@ class LayerSource(QWidget):
         self.task.setToolTip("What the labels are: one foreground, classes by value, or single objects by id.")
         for task in Task:
             self.task.addItem(task.label, task)
-        self.ignore_label = OptionalIntEditor(-32_768, 65_535)
+        self.ignore_label = optional_int(-32_768, 65_535)
         self.ignore_label.native.setToolTip("Label value of voxels that are not annotated; they are not scored.")
         rows = compact_form_layout()
         for label, widget in (

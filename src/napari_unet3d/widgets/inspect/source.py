@@ -13,7 +13,7 @@ from napari_unet3d.data.pairs import Pair, Subset, list_pairs
 from napari_unet3d.errors import UserError
 from napari_unet3d.runs.run_files import read_run_files
 from napari_unet3d.widgets.components.context import Context
-from napari_unet3d.widgets.forms.form import compact_form_layout
+from napari_unet3d.widgets.components.run_bar import compact_form_layout
 from napari_unet3d.widgets.forms.model_picker import ModelPicker
 from napari_unet3d.widgets.forms.path_edit import PathEdit
 from napari_unet3d.widgets.forms.radio_row import RadioRow
@@ -125,7 +125,7 @@ class DatasetSource(QWidget):
         rows = compact_form_layout()
         for label, widget in (
             ("Model", self.model),
-            ("Dataset", self.dataset),
+            ("Dataset", self.dataset.native),
             ("Subset", self.subset),
             ("Volume", self.volume),
         ):

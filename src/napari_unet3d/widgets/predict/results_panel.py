@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from napari_unet3d.evaluation.metrics.types import Scores
     from napari_unet3d.inference.events import EvaluationFinished, Prediction, PredictionWritten, VolumeEvaluated
     from napari_unet3d.model.plan import Plan
-    from napari_unet3d.widgets.components.dock import Dock
+    from napari_unet3d.widgets.components.qt_dock import QtDock as Dock
 
 _MOST_KEPT_BYTES = 2**30
 
