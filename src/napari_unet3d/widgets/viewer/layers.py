@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject
 
 from napari_unet3d.data.sample import Sample, VoxelSize
-from napari_unet3d.evaluation.metrics.colours import EXTRA_COLOUR, MISSED_COLOUR, WRONG_CLASS_COLOUR
+from napari_unet3d.evaluation.colours import EXTRA_COLOUR, MISSED_COLOUR, WRONG_CLASS_COLOUR
 from napari_unet3d.evaluation.metrics.differences import EXTRA, MISSED, WRONG_CLASS
 from napari_unet3d.widgets.viewer.mask_layer import keep_mask
 
