@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -140,13 +139,13 @@ def test_each_suffix_has_one_format() -> None:
 
 
 @pytest.fixture(scope="module")
-def loaded() -> Iterator[set[str]]:
+def loaded() -> set[str]:
     code = (
         "import sys; from napari_unet3d.data import checks, dataset, pairs, volumes; "
         "from napari_unet3d.data.formats.registry import is_volume, file_filter; "
         "assert is_volume('a.tif') and file_filter(); print(*sys.modules)"
     )
-    yield set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+    return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
 
 
 @pytest.mark.parametrize("library", ["tifffile", "nibabel", "zarr", "SimpleITK", "torch", "qtpy"])

@@ -54,8 +54,8 @@ def test_labels_or_a_mask_of_other_directions_are_refused(tmp_path, suffix, dire
     other = write(tmp_path / f"other{suffix}", LABELS, directions)
     same = write(tmp_path / f"same{suffix}", LABELS, np.eye(3))
     message = (
-        rf"The orientation of .*other{suffix} differs from that of its image .*image{suffix}: x, y and z point to {words} "
-        "instead of R, A, S"
+        rf"The orientation of .*other{suffix} differs from that of its image .*image{suffix}: x, y and z "
+        rf"point to {words} instead of R, A, S"
     )
     for labels, mask in ((other, None), (same, other)):
         with pytest.raises(UserError, match=message):
@@ -113,8 +113,8 @@ def test_the_check_and_reading_refuse_other_directions(tmp_path, suffix):
     (finding,) = check_dataset(folder)
     assert finding.severity is Severity.ERROR
     assert finding.message.startswith(
-        f"The orientation of train/labels/1{suffix} differs from that of its image train/images/1{suffix}: x, y and z point "
-        "to L, P, S instead of R, A, S. Save both"
+        f"The orientation of train/labels/1{suffix} differs from that of its image train/images/1{suffix}: x, y and z "
+        "point to L, P, S instead of R, A, S. Save both"
     )
     with pytest.raises(UserError, match="differs from that of its image"):
         read_samples(folder)

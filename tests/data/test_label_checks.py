@@ -54,7 +54,8 @@ def test_sound_labels_are_only_listed():
 def test_many_values_are_summed_up():
     volume = facts(*[(value, (5, 8, 2)) for value in range(3, 15)])
     assert found(volume, task="instance")[0].message == (
-        "Label values and their fraction of all voxels: 0 (84 %), 12 values from 3 to 14 (16 % together); 0 is background."
+        "Label values and their fraction of all voxels: 0 (84 %), 12 values from 3 to 14 (16 % together); "
+        "0 is background."
     )
 
 

@@ -124,8 +124,8 @@ def test_a_corrected_volume_is_no_copy_of_its_source_but_must_not_be_a_test_volu
     test = facts("test/t", NOISE, Subset.TEST)
     assert not list(check_leaks([A, corrected("a", "train")], set()))
     assert only(check_leaks([OTHER, test, corrected("t", "test")], set())) == (
-        "'t corrected' is used for training and was cropped from the test volume 'test/t', so the score of that volume is "
-        "too optimistic. Move it to the training volumes, or remove the corrected one."
+        "'t corrected' is used for training and was cropped from the test volume 'test/t', so the score of that volume "
+        "is too optimistic. Move it to the training volumes, or remove the corrected one."
     )
 
 

@@ -116,7 +116,7 @@ def test_classes_and_objects_are_named(sample_of):
 
 
 def test_very_large_ones_are_fewer(samples, monkeypatch):
-    monkeypatch.setattr("napari_unet3d.training.augmented_patches._MOST_VOXELS", 3 * 8 * 12 * 16)
+    monkeypatch.setattr("napari_unet3d.training.augmented_patches._MAX_VOXELS", 3 * 8 * 12 * 16)
     assert len(shown(samples).patches) == 3
 
 

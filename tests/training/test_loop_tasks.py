@@ -59,8 +59,8 @@ class TestOutOfMemory:
 
         notices = [event.message for event in after if isinstance(event, Notice)]
         assert notices == [
-            "Memory ran out; each step now sees 1 × 8 × 12 × 16 voxels.",
-            "Memory ran out; each step now sees 1 × 8 × 12 × 8 voxels.",
+            "Memory ran out: each step now sees 1 × 8 × 12 × 16 voxels.",
+            "Memory ran out: each step now sees 1 × 8 × 12 × 8 voxels.",
         ]
         steps = [(event.epoch, event.step) for event in [*before, *after] if isinstance(event, StepFinished)]
         assert isinstance(before[-1], StepFinished)
@@ -95,7 +95,7 @@ class TestOutOfMemory:
             hook.remove()
 
         notices = [event.message for event in events if isinstance(event, Notice)]
-        assert notices == ["Memory ran out; each step now sees 1 × 8 × 12 × 16 voxels."]
+        assert notices == ["Memory ran out: each step now sees 1 × 8 × 12 × 16 voxels."]
         assert all(event.val_dice is not None for event in events if isinstance(event, EpochFinished))
         assert isinstance(events[-1], TrainingFinished)
 

@@ -29,6 +29,7 @@ from napari_unet3d.configs.synthetic_enums import (
 from napari_unet3d.configs.training import NETWORK_SETTINGS, TrainingConfig
 from napari_unet3d.configs.training_enums import (
     Activation,
+    ArchitectureName,
     Augmentation,
     ClassWeighting,
     Device,
@@ -47,6 +48,7 @@ from napari_unet3d.configs.training_enums import (
 __all__ = [
     "NETWORK_SETTINGS",
     "Activation",
+    "ArchitectureName",
     "Augmentation",
     "Axis",
     "BackgroundMethod",

@@ -10,6 +10,7 @@ from napari_unet3d.configs.base import NUMBERS, Config, as_tuple, setting
 from napari_unet3d.configs.training_enums import (
     Activation,
     AdnOrder,
+    ArchitectureName,
     Augmentation,
     ClassWeighting,
     Device,
@@ -27,11 +28,12 @@ from napari_unet3d.configs.training_enums import (
     Task,
 )
 
-NETWORK_SETTINGS = ("preset", "kernel_size", "up_kernel_size", "activation", "bias", "adn_order")
+NETWORK_SETTINGS = ("architecture", "preset", "kernel_size", "up_kernel_size", "activation", "bias", "adn_order")
 """Settings that determine the network; a run that starts from a model takes them from it."""
 
 _LABELS, _NETWORK, _LOADING = "Labels and classes", "Network", "Patches and data loading"
 _OPTIMISATION, _LENGTH, _HARDWARE = "Optimisation", "Length of the run", "Hardware"
+_FOR_UNET = {"architecture": ("unet",)}
 _FOR_CLASSES = {"task": ("semantic",)}
 _FOR_PATCHES, _FOR_WHOLE = {"patch": ("auto", NUMBERS)}, {"patch": ("auto", "whole")}  # auto may choose either
 
@@ -113,6 +115,12 @@ class TrainingConfig(Config):
         visible_if=_FOR_CLASSES,
     )
 
+    architecture: ArchitectureName = setting(
+        ArchitectureName.UNET,
+        "Kind of network: MONAI's residual U-Net, or DynUNet as in nnU-Net, with deep supervision, at least three "
+        "levels, and kernels that follow the voxel size.",
+        group=_NETWORK,
+    )
     dropout: float = setting(
         0.0,
         "Dropout probability.",
@@ -125,15 +133,21 @@ class TrainingConfig(Config):
         3, "Size of the convolution kernels in voxels; odd.", minimum=1, maximum=11, group=_NETWORK
     )
     up_kernel_size: int = setting(
-        3, "Size of the transposed convolution kernels in voxels; odd.", minimum=3, maximum=11, group=_NETWORK
+        3,
+        "Size of the transposed convolution kernels in voxels; odd.",
+        minimum=3,
+        maximum=11,
+        group=_NETWORK,
+        visible_if=_FOR_UNET,
     )
-    activation: Activation = setting(Activation.PRELU, "Activation function.", group=_NETWORK)
-    bias: bool = setting(True, "Use a bias in convolutions.", group=_NETWORK)
+    activation: Activation = setting(Activation.PRELU, "Activation function.", group=_NETWORK, visible_if=_FOR_UNET)
+    bias: bool = setting(True, "Use a bias in convolutions.", group=_NETWORK, visible_if=_FOR_UNET)
     adn_order: AdnOrder = setting(
         "NDA",
         "Order of norm (N), dropout (D) and activation (A) after each convolution.",
         label="norm/dropout/act. order",
         group=_NETWORK,
+        visible_if=_FOR_UNET,
     )
 
     normalisation: Normalisation = setting(
@@ -281,6 +295,13 @@ class TrainingConfig(Config):
         if (self.class_names or self.class_weights) and self.task is not Task.SEMANTIC:
             name = "class_names" if self.class_names else "class_weights"
             raise ValueError(f"The setting '{name}' belongs to the task semantic; choose that task or leave it empty")
+        for name in NETWORK_SETTINGS:
+            is_default = getattr(self, name) == type(self).model_fields[name].default
+            if not is_default and not self.is_relevant(name, {"architecture": self.architecture}):
+                raise ValueError(
+                    f"The setting '{name}' does not apply to the architecture {self.architecture}; leave it out or "
+                    "choose another architecture"
+                )
         if len(set(self.class_names)) < len(self.class_names) or not all(map(str.strip, self.class_names)):
             raise ValueError(f"The class names are {', '.join(self.class_names)!r}; give each class a different name")
         if lists := [name for name in self.class_names if name.lstrip().startswith("[")]:

@@ -9,8 +9,29 @@ from pydantic import AfterValidator, BeforeValidator
 from napari_unet3d.configs.base import ChoiceEnum, as_tuple, mode_or_triple
 
 
+class ArchitectureName(ChoiceEnum):
+    """Kind of network, with its name in menus; each is a module in `napari_unet3d.model.architectures`."""
+
+    menu_label: str
+
+    def __new__(cls, value: str, menu_label: str) -> Self:
+        """Make a member from its value and its label."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.menu_label = menu_label
+        return member
+
+    UNET = ("unet", "U-Net")
+    DYNUNET = ("dynunet", "DynUNet")
+
+    @property
+    def label(self) -> str:
+        """The label in menus."""
+        return self.menu_label
+
+
 class Preset(ChoiceEnum):
-    """Size of the U-Net; `channels` are the feature channels per level, each level halving the resolution."""
+    """Size of the network; `channels` are the feature channels per level, each level halving the resolution."""
 
     channels: tuple[int, ...]
 
