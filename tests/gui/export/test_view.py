@@ -38,13 +38,19 @@ def volume(viewer):
 
 
 @pytest.fixture
-def saving(viewer, open_dock):
+def saving(viewer, open_dock, qtbot):
     dock = open_dock("Predict")
     assert isinstance(dock, PredictDock)
     dock.results.save.show()
     dock.results.save.expand(False)
-    dock.ensureWidgetVisible(dock.results.save)
-    return dock, dock.results.save.view
+    view = dock.results.save.view
+
+    def is_in_view():
+        dock.ensureWidgetVisible(view.turntable_button)
+        return not view.turntable_button.visibleRegion().isEmpty()
+
+    qtbot.waitUntil(is_in_view)
+    return dock, view
 
 
 @pytest.fixture
