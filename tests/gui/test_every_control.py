@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 
 from napari_unet3d.configs import EvaluationConfig, PostProcessing, PredictionConfig, SyntheticConfig, TrainingConfig
 from napari_unet3d.widgets.predict.target import Target
+from napari_unet3d.widgets.train.data_source import SourceKind
 from napari_unet3d.widgets.viewer.layers import EXTRA_COLOUR, MISSED_COLOUR, WRONG_CLASS_COLOUR
 
 DOCKS = ("Generate data", "Dataset", "Train", "Predict", "Inspect")
@@ -36,8 +37,13 @@ CONTROLS = (
 )
 
 
+def native(dock):
+    """Return the widget of Qt that a dock is."""
+    return getattr(dock, "native", dock)
+
+
 def controls(dock):
-    """All that a person can use, but not what Qt, napari and pyqtgraph bring along."""
+    """Return all that a person can use, but not what Qt, napari and pyqtgraph bring along."""
     for control in [each for each in dock.findChildren(QWidget) if isinstance(each, CONTROLS)]:
         ancestors = []
         parent = control.parentWidget()
@@ -51,7 +57,7 @@ def controls(dock):
 
 @pytest.mark.parametrize("name", DOCKS)
 def test_every_control_says_what_it_is_for(name, open_dock):
-    dock = open_dock(name)
+    dock = native(open_dock(name))
     silent = [
         f"{type(control).__name__} {getattr(control, 'text', str)()!r}"
         for control, ancestors in controls(dock)
@@ -64,11 +70,11 @@ def test_every_control_says_what_it_is_for(name, open_dock):
 @pytest.mark.parametrize(
     ("name", "form_of", "config"),
     [
-        ("Generate data", lambda dock: dock.form, SyntheticConfig(difficulty="hard", objects=7, blur_um=0.25)),
-        ("Train", lambda dock: dock.form, TrainingConfig(epochs=7, learning_rate=2.5e-5, patch=(8, 12, 16))),
-        ("Predict", lambda dock: dock.forms[Target.LAYER], PredictionConfig(tta=True, overlap=0.25)),
-        ("Predict", lambda dock: dock.forms[Target.TEST_SET], EvaluationConfig(tolerance_um=2.5)),
-        ("Predict", lambda dock: dock.labels_form, PostProcessing(threshold=0.35, min_volume_um3=4.0)),
+        ("Generate data", lambda dock: dock.settings, SyntheticConfig(difficulty="hard", objects=7, blur_um=0.25)),
+        ("Train", lambda dock: dock.settings, TrainingConfig(epochs=7, learning_rate=2.5e-5, patch=(8, 12, 16))),
+        ("Predict", lambda dock: dock.prediction_settings, PredictionConfig(tta=True, overlap=0.25)),
+        ("Predict", lambda dock: dock.evaluation_settings, EvaluationConfig(tolerance_um=2.5)),
+        ("Predict", lambda dock: dock.label_settings, PostProcessing(threshold=0.35, min_volume_um3=4.0)),
     ],
 )
 def test_settings_come_back_when_the_dock_is_opened_again(name, form_of, config, open_dock, close_dock):
@@ -82,12 +88,12 @@ def test_settings_come_back_when_the_dock_is_opened_again(name, form_of, config,
 def test_what_was_chosen_comes_back_too(open_dock, close_dock, tmp_path):
     generate, predict, train = (open_dock(name) for name in ("Generate data", "Predict", "Train"))
     generate.folder.value = tmp_path / "set"
-    predict.target.buttons[Target.FILES].click()
-    train.source.layers_button.click()
+    predict.target.kind.button(Target.FILES).click()
+    train.source.kind.button(SourceKind.LAYERS).click()
     for dock in (generate, predict, train):
         close_dock(dock)
     assert open_dock("Dataset").folder.value == tmp_path / "set"
-    assert open_dock("Predict").target.kind is Target.FILES
+    assert open_dock("Predict").target.kind.value is Target.FILES
     assert open_dock("Train").source.from_layers
 
 
@@ -104,11 +110,12 @@ def laptop(make_napari_viewer, qtbot):
 def test_docks_fit_a_laptop_and_scroll_but_for_their_footer(laptop, qtbot):
     for name in DOCKS:
         _, dock = laptop.window.add_plugin_dock_widget("napari-unet3d", name)
-        qtbot.waitUntil(lambda dock=dock: dock.isVisible() and dock.footer.isVisible())
-        qtbot.waitUntil(lambda dock=dock: dock.footer.geometry().bottom() == dock.height() - 1)
-        qtbot.waitUntil(lambda dock=dock: dock.widget().width() <= dock.viewport().width())  # nothing is cut off
-        assert dock.viewport().geometry().bottom() < dock.footer.geometry().top()
-        assert dock.width() < 420, name
+        frame, area = native(dock), getattr(dock, "scroll_area", dock)
+        qtbot.waitUntil(lambda frame=frame, dock=dock: frame.isVisible() and dock.footer.isVisible())
+        qtbot.waitUntil(lambda frame=frame, dock=dock: dock.footer.geometry().bottom() == frame.height() - 1)
+        qtbot.waitUntil(lambda area=area: area.widget().width() <= area.viewport().width())  # nothing is cut off
+        assert area.viewport().geometry().bottom() < dock.footer.geometry().top()
+        assert frame.width() < 420, name
         assert laptop.window._qt_window.height() <= 728, f"{name} makes the window higher"
 
 

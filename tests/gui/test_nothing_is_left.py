@@ -62,7 +62,7 @@ def close_by_its_cross(viewer, qtbot):
     def _close(dock):
         frame = next(frame for frame in viewer.window._wrapped_dock_widgets.values() if frame.inner_widget() is dock)
         gone = []
-        for widget in (dock, frame):
+        for widget in (getattr(dock, "native", dock), frame):
             widget.destroyed.connect(lambda: gone.append(True))
         frame.title.close_button.click()
         qtbot.waitUntil(lambda: len(gone) == 2)
@@ -134,7 +134,7 @@ def test_a_viewer_that_is_closed_takes_its_docks_along(name, make_napari_viewer,
         viewer = make_napari_viewer()
         dock = viewer.window.add_plugin_dock_widget("napari-unet3d", name)[1]
         docks.append(weakref.ref(dock))
-        dock.destroyed.connect(lambda *_: gone.append(True))
+        getattr(dock, "native", dock).destroyed.connect(lambda *_: gone.append(True))
         viewer.close()
         del dock, viewer
     qtbot.waitUntil(lambda: len(gone) == 2)

@@ -41,7 +41,7 @@ def test_from_nothing_to_the_difference(viewer, open_dock, wait_for_end, qtbot, 
     )
     generate.folder.value = tmp_path / "dataset"
     generate.n_train.value, generate.n_test.value = 2, 1
-    wait_for_end(generate, generate.job_bar.start_button.native.click)
+    wait_for_end(generate, generate.write_dataset)
     assert len(list_pairs(tmp_path / "dataset", Subset.TRAIN)) == 2
 
     train = open_dock("Train")

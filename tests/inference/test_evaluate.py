@@ -240,7 +240,7 @@ def test_labels_are_decoded_and_scored_with_the_settings_of_the_model(
     np.testing.assert_array_equal(difference == 3, wrong & (task is Task.SEMANTIC))
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text(), parse_constant=pytest.fail)
     assert metrics["mean"] == finished.mean.numbers()
-    assert ("objects" in metrics["mean"]) == (task is Task.INSTANCE)
+    assert ("instances" in metrics["mean"]) == (task is Task.INSTANCE)
     assert ("classes" in metrics["mean"]) == (task is Task.SEMANTIC)
 
 

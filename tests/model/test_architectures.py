@@ -151,11 +151,12 @@ class TestEveryArchitecture:
         config = TrainingConfig(architecture=architecture, preset="large")
         network = build_network(config)
         init_output_bias(network, config, [0.2], is_softmax=False)
-        layers = get_architecture(architecture).output_layers(network)
-        assert layers
-        for layer in layers:
-            assert layer.out_channels == 1
-            assert layer.bias.item() == pytest.approx(math.log(0.2 / 0.8))
+        biases = get_architecture(architecture).output_biases(network)
+        assert [bias.item() for bias in biases] == [pytest.approx(math.log(0.2 / 0.8))] * len(biases)
+        network.train()
+        side = 2 * default_plan(config).total_stride[0]
+        outputs = network(torch.zeros(1, 1, side, side, side))
+        assert len(biases) == (len(outputs) if isinstance(outputs, tuple) else 1)
 
     @every_architecture
     @pytest.mark.parametrize("size", [2, 4])

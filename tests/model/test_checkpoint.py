@@ -168,14 +168,14 @@ class _Trap:
 
 
 def test_a_pickle_is_refused_and_not_executed(written: Callable[[bytes], Path], tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is no model"):
+    with pytest.raises(UserError, match="is not a model"):
         load_checkpoint(written(pickle.dumps(_Trap(tmp_path / "executed"))))
     assert not (tmp_path / "executed").exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"abc", b"PK\x03\x04" + bytes(500), b"\xff" * 300, bytes(300)])
 def test_what_is_no_safetensors_file_is_refused(content: bytes, written: Callable[[bytes], Path]) -> None:
-    with pytest.raises(UserError, match=r"some\.safetensors is no model of napari-unet3d"):
+    with pytest.raises(UserError, match=r"some\.safetensors is not a model of napari-unet3d"):
         load_checkpoint(written(content))
 
 
@@ -191,16 +191,16 @@ def edited(model_bytes: bytes, edit: Callable[[dict[str, str], dict[str, object]
     """Change the header's text and card; the tensors stay as they are."""
     (length,) = struct.unpack("<Q", model_bytes[:8])
     header = json.loads(model_bytes[8 : 8 + length])
-    card = json.loads(header["__metadata__"]["card"])
+    card = json.loads(header["__metadata__"]["header"])
     edit(header["__metadata__"], card)
-    header["__metadata__"]["card"] = json.dumps(card)
+    header["__metadata__"]["header"] = json.dumps(card)
     text = json.dumps(header).encode()
     return struct.pack("<Q", len(text)) + text + model_bytes[8 + length :]
 
 
 def test_a_newer_format_asks_for_an_update(model_bytes: bytes, written: Callable[[bytes], Path]) -> None:
     newer = edited(model_bytes, lambda header, card: header.update(format_version="2"))
-    with pytest.raises(UserError, match=r"format version 2, this program knows 1\. Update"):
+    with pytest.raises(UserError, match=r"format version 2, but this program reads version 1\. Update"):
         load_checkpoint(written(newer))
 
 
@@ -227,7 +227,7 @@ def test_an_impossible_card_is_named(
 def test_a_deeply_nested_card_is_refused(model_bytes: bytes, written: Callable[[bytes], Path]) -> None:
     (length,) = struct.unpack("<Q", model_bytes[:8])
     header = json.loads(model_bytes[8 : 8 + length])
-    header["__metadata__"]["card"] = "[" * 200_000
+    header["__metadata__"]["header"] = "[" * 200_000
     text = json.dumps(header).encode()
     with pytest.raises(UserError, match="cannot be read"):
         load_checkpoint(written(struct.pack("<Q", len(text)) + text + model_bytes[8 + length :]))

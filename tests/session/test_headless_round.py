@@ -23,7 +23,8 @@ BLOCK = re.compile(r"<!-- example: correction round -->\s*```python\n(.*?)```", 
 
 def snippet() -> str:
     found = BLOCK.search((ROOT / "README.md").read_text(encoding="utf-8"))
-    return found[1] if found else (ROOT / "docs/examples/correction_round.py").read_text(encoding="utf-8")
+    assert found is not None
+    return found[1]
 
 
 def ball(name: str, middle: tuple[int, int, int]) -> Sample:

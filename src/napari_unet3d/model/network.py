@@ -55,7 +55,9 @@ def build_network(
 def default_plan(config: TrainingConfig) -> Plan:
     """Return the plan of a network that halves all axes at every level, has one output and works on whole volumes."""
     n_strides = len(get_architecture(config.architecture).channels(config.preset)) - 1
-    return Plan(strides=((2, 2, 2),) * n_strides, batch_size=max(1, config.batch_size), ignore_label=config.ignore_label)
+    return Plan(
+        strides=((2, 2, 2),) * n_strides, batch_size=max(1, config.batch_size), ignore_label=config.ignore_label
+    )
 
 
 def weight_shapes(config: TrainingConfig, plan: Plan) -> dict[str, tuple[int, ...]] | None:
@@ -77,7 +79,7 @@ def init_output_bias(
     Parameters
     ----------
     network : Module
-        A network that `build_network` returned; output layers without bias stay as they are.
+        A network that `build_network` returned; without output biases it stays as it is.
     config : TrainingConfig
         Its architecture.
     fractions : sequence of float
@@ -87,9 +89,8 @@ def init_output_bias(
     """
     clamped = torch.tensor(fractions, dtype=torch.float64).clamp(0.01, 0.99)
     with torch.no_grad():
-        for layer in get_architecture(config.architecture).output_layers(network):
-            if layer.bias is not None:
-                layer.bias.copy_(clamped.log() if is_softmax else clamped.logit())
+        for bias in get_architecture(config.architecture).output_biases(network):
+            bias.copy_(clamped.log() if is_softmax else clamped.logit())
 
 
 def to_device(network: torch.nn.Module, hardware: ComputeDevice) -> torch.nn.Module:

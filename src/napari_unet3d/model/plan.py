@@ -31,8 +31,8 @@ class Plan(BaseModel):
     task : Task
         The task, which decides what the outputs mean; see `out_channels`.
     ignore_label : int or None
-        The label value of voxels that are not annotated, in training and in evaluation.
-    strides : tuple of tuple of int
+            The label value of voxels that are not annotated, in training and in evaluation.
+        strides : tuple of tuple of int
         Stride along z, y, x between each level of the network and the next, 1 or 2.
     patch_zyx : tuple of int or None
         Size of a patch in voxels, multiples of `total_stride`; None for whole volumes.

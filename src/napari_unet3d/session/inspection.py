@@ -187,9 +187,9 @@ class InspectionSession(InspectionCorrections):
 
     def fine_tune(
         self,
-        run: Path | None = None,
-        dataset: Path | None = None,
-        out: Path | None = None,
+        run: Path | str | None = None,
+        dataset: Path | str | None = None,
+        out: Path | str | None = None,
         *,
         accept_test_volumes: bool = False,
     ) -> ModelsCompared:
@@ -215,13 +215,13 @@ class InspectionSession(InspectionCorrections):
         corrections = self._require_corrections()
         if run is not None:
             corrections.origin = self._origin = replace(corrections.origin, run=Path(run))
-        dataset = dataset or dataset_of_run(corrections.origin.run)
-        if dataset is None:
+        folder = dataset_of_run(corrections.origin.run) if dataset is None else Path(dataset)
+        if folder is None:
             raise UserError("It is not known which dataset to add the corrections to. Pass the folder of a dataset.")
         events = fine_tune(
             corrections,
-            dataset,
-            out,
+            folder,
+            None if out is None else Path(out),
             unedited_regions=self._settings.unedited_regions,
             tolerance_um=self._tolerance_um,
             accept_test_volumes=accept_test_volumes,

@@ -12,8 +12,9 @@ from scipy.optimize import linear_sum_assignment
 
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.evaluation.metrics.instances import IOU_THRESHOLDS, match_instances
+from napari_unet3d.evaluation.metrics.metric import Scope
 from napari_unet3d.evaluation.metrics.pair import LabelPair
-from napari_unet3d.evaluation.metrics.table import Scope, compute_metrics
+from napari_unet3d.evaluation.metrics.table import compute_metrics
 from napari_unet3d.evaluation.metrics.types import InstanceScores, mean_values
 
 SHAPES = st_numpy.array_shapes(min_dims=3, max_dims=3, max_side=5)

@@ -14,8 +14,9 @@ from napari_unet3d.configs import Task
 from napari_unet3d.data.ground_truth import GroundTruth, decode_labels
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics.instances import match_instances
+from napari_unet3d.evaluation.metrics.metric import Scope
 from napari_unet3d.evaluation.metrics.score import MetricOptions, score
-from napari_unet3d.evaluation.metrics.table import Scope, columns_of, metrics_of
+from napari_unet3d.evaluation.metrics.table import columns_of, metrics_of
 from napari_unet3d.evaluation.metrics.types import ClassScores, Scores, mean_scores
 
 SHAPES = st_numpy.array_shapes(min_dims=3, max_dims=3, max_side=5)

@@ -114,7 +114,7 @@ def test_the_copied_command_generates_the_same_dataset(open_dock, tmp_path, wait
     dock.settings.value = SyntheticConfig(difficulty="hard", rotation_degrees=(-20, 20), **small)
     dock.folder.value, dock.n_train.value, dock.n_test.value = tmp_path / "of the dock", 2, 1
     line = copied(dock.copy_button)
-    wait_for_end(dock, dock.job_bar.start_button.native.click)
+    wait_for_end(dock, dock.write_dataset)
     run_in_shell(line.replace("of the dock", "of the command"), 1)
     mine, theirs = (list_pairs(tmp_path / name) for name in ("of the dock", "of the command"))
     assert len(mine) == len(theirs) == 3

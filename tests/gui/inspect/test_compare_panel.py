@@ -26,7 +26,7 @@ def viewer(make_napari_viewer):
 
 @pytest.fixture
 def dock(open_dock, viewer):
-    """Both epochs have a block of 4 × 8 × 8; the later one has half of it elsewhere, where the truth is."""
+    """Both epochs have a block of 4 × 8 × 8; the later one has half of it elsewhere, where the ground truth is."""
     truth, early, late = (np.zeros(SHAPE, np.uint8) for _ in range(3))
     early[:, 2:10, 2:10], late[:, 2:10, 6:14], truth[:, 2:10, 6:14] = 1, 1, 1
     viewer.add_image(np.full(SHAPE, 60, np.uint8), name="v", contrast_limits=(0, 255), **PLACE)

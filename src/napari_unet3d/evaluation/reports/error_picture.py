@@ -13,8 +13,8 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from napari_unet3d.data.ground_truth import GroundTruth
+from napari_unet3d.evaluation.colours import KIND_COLOURS, PREDICTION_COLOUR, TRUTH_COLOUR
 from napari_unet3d.evaluation.errors.types import ErrorSet, SegmentationError
-from napari_unet3d.evaluation.metrics.colours import KIND_COLOURS, PREDICTION_COLOUR, TRUTH_COLOUR
 
 _INCHES, _DOTS_PER_INCH = 2.0, 160
 _FIELD_OF_VIEW = 2.0  # the side of the picture, relative to that of the error

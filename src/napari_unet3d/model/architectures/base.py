@@ -18,7 +18,8 @@ class Architecture(Protocol):
 
     The network that `build` returns takes images (n, 1, z, y, x). In evaluation mode it returns logits
     (n, output, z, y, x) of the same size. In training mode it may return a tuple instead for deep supervision: these
-    logits, and after them logits of lower resolution, whose sides divide those of the image.
+    logits, and after them logits of lower resolution, whose sides divide those of the image. All weights and buffers
+    are float32, so that batch norm cannot be used; with the small batches of 3D training, instance norm is better.
 
     Attributes
     ----------
@@ -45,8 +46,8 @@ class Architecture(Protocol):
         """
 
     @abstractmethod
-    def output_layers(self, network: torch.nn.Module) -> list[torch.nn.Conv3d]:
-        """Return the layers whose biases are added to the logits; those of deep supervision, too."""
+    def output_biases(self, network: torch.nn.Module) -> list[torch.Tensor]:
+        """Return the biases, of shape (output,), that are added to the logits; those of deep supervision, too."""
 
     def check(self, config: TrainingConfig) -> None:
         """Raise a `UserError` when network settings cannot be used; all can by default."""

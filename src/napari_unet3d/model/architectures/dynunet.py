@@ -29,9 +29,7 @@ class DynUNetArchitecture(Architecture):
     def check(self, config: TrainingConfig) -> None:
         """Raise a `UserError` if the kernel size is even."""
         if (size := config.kernel_size) % 2 == 0:
-            raise UserError(
-                f"The kernel size is {size}, but it must be odd; choose {size - 1} or {size + 1}."
-            )
+            raise UserError(f"The kernel size is {size}, but it must be odd; choose {size - 1} or {size + 1}.")
 
     def channels(self, preset: Preset) -> tuple[int, ...]:
         """Return those of the preset, at most 320; presets with two levels get a third one."""
@@ -57,14 +55,10 @@ class DynUNetArchitecture(Architecture):
             deep_supr_num=max(1, len(channels) - _UNSUPERVISED_LEVELS),
         )
 
-    def output_layers(self, network: torch.nn.Module) -> list[torch.nn.Conv3d]:
-        """Return the 1 × 1 × 1 convolutions that compute the logits of each supervised resolution."""
-        names = dict(network.named_modules())
-        return [
-            layer
-            for name, layer in names.items()
-            if name.startswith(self.output_head) and isinstance(layer, torch.nn.Conv3d)
-        ]
+    def output_biases(self, network: torch.nn.Module) -> list[torch.Tensor]:
+        """Return the biases of the 1 × 1 × 1 convolutions that compute the logits of each supervised resolution."""
+        weights = network.named_parameters()
+        return [each for name, each in weights if name.startswith(self.output_head) and name.endswith(".bias")]
 
 
 class _DynUNet(DynUNet):

@@ -49,9 +49,10 @@ class UNetArchitecture(Architecture):
             adn_ordering=config.adn_order,
         )
 
-    def output_layers(self, network: torch.nn.Module) -> list[torch.nn.Conv3d]:
-        """Return the last convolution."""
-        return [layer for layer in network.modules() if isinstance(layer, torch.nn.Conv3d)][-1:]
+    def output_biases(self, network: torch.nn.Module) -> list[torch.Tensor]:
+        """Return the bias of the last convolution, if it has one."""
+        last = [layer for layer in network.modules() if isinstance(layer, torch.nn.Conv3d)][-1]
+        return [] if last.bias is None else [last.bias]
 
 
 ARCHITECTURE = UNetArchitecture()

@@ -88,9 +88,9 @@ def supervise_all_resolutions(loss: LossFunction) -> Callable[[NetworkOutput, to
 
 def _downsample(targets: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
     """Take every n-th voxel of targets (n, channel, z, y, x), from the middle of each group of n."""
-    steps = (side // wanted for side, wanted in zip(targets.shape[2:], logits.shape[2:], strict=True))
-    z, y, x = (slice(step // 2, None, step) for step in steps)
-    return targets[..., z, y, x]
+    factors = (side // wanted for side, wanted in zip(targets.shape[2:], logits.shape[2:], strict=True))
+    z, y, x = (slice(factor // 2, None, factor) for factor in factors)
+    return targets[:, :, z, y, x]
 
 
 def _parts(loss: Loss, is_softmax: bool, weights: torch.Tensor | None, *, sum_over_batch: bool) -> list[LossFunction]:

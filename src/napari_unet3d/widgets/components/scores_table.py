@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
-from napari_unet3d.evaluation.metrics.table import Metric, Table, narrow_columns
+from napari_unet3d.evaluation.metrics.metric import Metric, Table
+from napari_unet3d.evaluation.metrics.table import narrow_columns
 from napari_unet3d.evaluation.metrics.types import ClassScores, Scores
 
 _ROW_HEIGHT = 22

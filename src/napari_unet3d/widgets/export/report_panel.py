@@ -1,4 +1,4 @@
-"""The button that writes the page about a run, after evaluating its model on the test set if that is wanted."""
+"""The button that writes the report on a run, after an evaluation of its model on the test set if that is chosen."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _KEY = "report"
 
 @dataclass(frozen=True, slots=True)
 class ReportWritten:
-    """The page is on disk."""
+    """The report is on disk."""
 
     path: Path
 
 
 class ReportPanel(QWidget):
-    """Writes the page about a run as a job, and opens it in the browser; hidden while there is no run.
+    """Writes the report on a run as a job, and opens it in the browser; hidden while there is no run.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class ReportPanel(QWidget):
     with_test_set : QCheckBox
         Whether the model is evaluated first; hidden where the dataset has no test volumes.
     open_button : QPushButton
-        Shows the page that was written.
+        Opens the report that was written.
     """
 
     def __init__(self, context: Context) -> None:
@@ -66,11 +66,11 @@ class ReportPanel(QWidget):
         self.with_test_set.toggled.connect(lambda checked: save_preference(_KEY, checked))
         self.run_bar = RunBar("Report…", also=[self.with_test_set], stop_text="Cancel")
         self.run_bar.start_button.setToolTip(
-            "Write one page about this run: curves, settings, metrics, slices and the worst errors."
+            "Write a report on this run on one page: curves, settings, metrics, slices and the worst errors."
         )
         self.run_bar.start_button.clicked.connect(self._start)
         self.open_button = QPushButton("Open the report")
-        self.open_button.setToolTip("Show the page in the browser.")
+        self.open_button.setToolTip("Open the report in the browser.")
         self.open_button.clicked.connect(self._open)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -82,12 +82,12 @@ class ReportPanel(QWidget):
         self.offer(None)
 
     def offer(self, run: Path | None) -> None:
-        """Offer a page about a run.
+        """Offer a report on a run.
 
         Parameters
         ----------
         run : Path, optional
-            The run folder or its model file; without it, or when it is no folder of a run, nothing is offered.
+            The run folder or its model file; without it, or when it is not a run, nothing is offered.
         """
         folder = run if run is None or run.is_dir() else run.parent
         if folder != self._run:
@@ -118,7 +118,7 @@ class ReportPanel(QWidget):
             self.run_bar.watch(job)
             job.reported.connect(self._on_event)
             job.failed.connect(self._show_failure)
-            self._job = job  # no partial: PySide would call that for a dock that is closed, too
+            self._job = job  # no partial: PySide would call that for a closed dock, too
             job.ended.connect(self._on_ended)
 
     def _on_event(self, event: Any) -> None:
@@ -143,7 +143,7 @@ class ReportPanel(QWidget):
 
 
 def _dataset_with_test_set(run: Path) -> Path | None:
-    """Find the dataset of a run, if it is still there and has test volumes with labels."""
+    """Return the dataset of a run, if it still exists and has test volumes with labels."""
     dataset = read_run_files(run).dataset
     if dataset is None or not dataset.is_dir():
         return None
@@ -155,7 +155,7 @@ def _dataset_with_test_set(run: Path) -> Path | None:
 
 
 def _write(run: Path, dataset: Path | None, path: Path) -> Iterator[Any]:
-    """Return the events of the evaluation, if there is one, and at last `ReportWritten`."""
+    """Yield the events of the evaluation, if there is one, and finally `ReportWritten`."""
     from napari_unet3d.evaluation.reports.report import EVALUATION_FOLDER, check_page_name, write_report
 
     check_page_name(path)

@@ -101,7 +101,7 @@ class SaveResults(QWidget):
         self._context.message.show_message(message, "error")
 
     def _make_figure_boxes(self) -> None:
-        self.n_slices = number_box("How many slices the figure shows.", 1, _MOST_SLICES, 5)
+        self.n_slices = number_box("Number of slices in the figure.", 1, _MOST_SLICES, 5)
         self.axis = QComboBox()
         for axis in Axis:
             self.axis.addItem(axis.value, axis.value)
@@ -148,12 +148,12 @@ def _draw(comparison: Comparison, axis: Axis, n_slices: int, path: Path) -> Iter
     yield _Saved("figure is", path)
 
 
-# Napari's style sheet gives such boxes room for buttons and 70 pixels at least.
+# Napari's style sheet leaves space for buttons in such boxes and makes them 70 pixels wide at least.
 _STYLE = "QSpinBox { min-width: 38px; max-width: 38px; padding-left: 4px; padding-right: 4px; }"
 
 
 def number_box(tooltip: str, low: int, high: int, value: int) -> QSpinBox:
-    """Make a box for a whole number that is no wider than its digits; wheel and arrow keys change it."""
+    """Make a box for an integer that is as wide as its digits; wheel and arrow keys change it."""
     box = QSpinBox()
     box.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
     box.setStyleSheet(_STYLE)
@@ -164,7 +164,7 @@ def number_box(tooltip: str, low: int, high: int, value: int) -> QSpinBox:
 
 
 def sentence_row(column: QVBoxLayout, *items: QWidget | str) -> None:
-    """Add a row of words and boxes to a column, one after the other like a sentence."""
+    """Add a row of texts and boxes to a column, one after the other like a sentence."""
     row = QHBoxLayout()
     row.setSpacing(6)
     for item in items:

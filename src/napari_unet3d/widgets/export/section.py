@@ -1,4 +1,4 @@
-"""The folded part of a dock with everything that can be saved of what is in view."""
+"""The collapsible section of a dock that saves what is in view."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class SaveSection(CollapsibleSection):
     Attributes
     ----------
     results : SaveResults
-        Metrics and figure; it has to be told what is in view.
+        Metrics and figure of the comparison that it is given.
     view : SaveView
         Screenshot and turntable.
     """
@@ -33,8 +33,8 @@ class SaveSection(CollapsibleSection):
         self._column.setContentsMargins(0, 4, 0, 4)
         self._column.addWidget(self.results)
         self._column.addWidget(self.view)
-        super().__init__("Save numbers and pictures", content)
+        super().__init__("Save metrics and pictures", content)
 
     def add_first(self, widget: QWidget) -> None:
-        """Put something else that can be saved above the rest."""
+        """Add a widget above the others."""
         self._column.insertWidget(0, widget)

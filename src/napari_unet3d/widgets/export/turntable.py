@@ -28,7 +28,7 @@ _REST_MS = 20  # between frames, for clicks and for what else the viewer has to 
 class Turntable(QObject):
     """Takes the frames of one turn on the main thread, one at a time, and writes them in a thread.
 
-    The camera stands where it stood after every frame: the user may look elsewhere meanwhile, the turn is about the
+    The camera is restored after every frame: the user may look elsewhere meanwhile, the turn starts from the
     view at its beginning.
 
     Parameters
@@ -41,7 +41,7 @@ class Turntable(QObject):
     progressed : Signal(int, int)
         Steps done and to do: one per frame to take it and one to write it.
     ended : Signal(str, bool)
-        Words for the user, and whether they tell of a failure.
+        A message for the user, and whether it is an error.
     """
 
     progressed = Signal(int, int)
@@ -143,6 +143,6 @@ class Turntable(QObject):
             self._end(job.message or "Cancelled.", failed=job.message is not None)
         self._job = None
 
-    def _end(self, words: str, *, failed: bool = False) -> None:
+    def _end(self, message: str, *, failed: bool = False) -> None:
         self._turn, self._frames = None, []
-        self.ended.emit(words, failed)
+        self.ended.emit(message, failed)

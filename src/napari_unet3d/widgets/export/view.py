@@ -81,9 +81,9 @@ class SaveView(QWidget):
                 self.bar.setValue(0)
                 self._set_running(True)
 
-    def _on_ended(self, words: str, failed: bool) -> None:
+    def _on_ended(self, message: str, failed: bool) -> None:
         self._set_running(False)
-        self._context.message.show_message(words, "error" if failed else "info")
+        self._context.message.show_message(message, "error" if failed else "info")
 
     def _set_running(self, running: bool) -> None:
         self.turntable_button.setVisible(not running)

@@ -116,7 +116,7 @@ class WordOrNumbers(_Row):
 
 
 def optional_int(minimum: int, maximum: int) -> WordOrNumbers:
-    """Return a menu of none and value and, while value is chosen, a box for a whole number; its value is None or that."""
+    """Return a widget for a whole number or None."""
     return WordOrNumbers([("none", None)], "value", NumberEdit(annotation=int, min=minimum, max=maximum))
 
 

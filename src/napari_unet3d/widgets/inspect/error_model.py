@@ -8,8 +8,8 @@ from typing import Any
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, QSortFilterProxyModel, Qt
 from qtpy.QtGui import QFont
 
+from napari_unet3d.evaluation.colours import KIND_COLOURS
 from napari_unet3d.evaluation.errors.types import ErrorKind, SegmentationError
-from napari_unet3d.evaluation.metrics.colours import KIND_COLOURS
 from napari_unet3d.session.inspection import InspectionSession
 from napari_unet3d.session.review_notes import ErrorNote
 from napari_unet3d.widgets.inspect.error_columns import columns_for, dot, tick

@@ -59,7 +59,7 @@ class FineTunePanel(QWidget):
         self._session, self._context = session, context
         self.dataset = PathEdit("d", "dataset", "The dataset folder that corrections are added to.")
         self.add_button = QPushButton("Add to dataset")
-        self.remove_button = QPushButton("Remove from dataset")
+        self.remove_button = QPushButton("Remove again")
         disabled_meanwhile = [self.add_button, self.remove_button, self.dataset.native]
         self.run_bar = RunBar("Fine-tune", also=disabled_meanwhile, stop_text="Stop")
         self.message = MessageLine()

@@ -184,7 +184,7 @@ class DatasetSource(QWidget):
         pairs = list_pairs(dataset, subset) if pair is None else [pair]
         if not pairs:
             raise UserError(
-                f"The {_SUBSETS[subset].lower()} of {dataset} holds no volumes; choose the other subset or another dataset."
+                f"The {_SUBSETS[subset].lower()} of {dataset} holds no volumes; choose another subset or dataset."
             )
         return ChosenVolumes(model, dataset, subset, tuple(pairs))
 
