@@ -129,7 +129,7 @@ def test_predict_gets_the_run_whatever_it_offered_before(
     if state in ("behind", "in front"):
         predict.model.value = other_run
     remember_run(other_run)  # as a prediction with it does
-    dock.model_actions.predict_button.native.click()
+    dock.run_actions.predict_button.native.click()
     predict = dock_of("Predict")
     assert predict.model.value == run
     settle()
@@ -149,10 +149,10 @@ def test_a_new_train_dock_does_not_take_the_run_away_from_predict(
     dock.settings.value = TrainingConfig(epochs=1, steps_per_epoch=1, val_fraction=0.34)
     wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000)
     trained = dock.run.run_folder
-    dock.model_actions.predict_button.native.click()
+    dock.run_actions.predict_button.native.click()
     assert dock_of("Predict").model.value == trained
     dock.open_run(run)
-    dock.model_actions.predict_button.native.click()
+    dock.run_actions.predict_button.native.click()
     settle()
     close_dock(dock)
     dock = open_dock("Train")
@@ -161,7 +161,7 @@ def test_a_new_train_dock_does_not_take_the_run_away_from_predict(
     dock_of("Predict").raise_tab()
     settle()
     assert dock_of("Predict").model.value == run
-    dock.model_actions.predict_button.native.click()
+    dock.run_actions.predict_button.native.click()
     assert dock_of("Predict").model.value == trained
 
 
@@ -290,7 +290,7 @@ def test_all_errors_of_a_run_are_inspected_after_one_volume_of_another(run, open
     inspect.choice.volumes.volume.setCurrentIndex(1)
     dock = open_dock("Train")
     dock.open_run(run)
-    dock.model_actions.inspect_button.native.click()
+    dock.run_actions.inspect_button.native.click()
     assert inspect.choice.volumes.volume.currentData() is None
     assert inspect.choice.volumes.model.value == run
     qtbot.waitUntil(lambda: inspect.session.errors is not None, timeout=60_000)
@@ -303,5 +303,5 @@ def test_a_run_whose_folder_is_gone_is_explained(folder, open_dock, dock_of):
     dock = open_dock("Train")
     dock.open_run(gone)
     shutil.rmtree(gone)
-    dock.model_actions.inspect_button.native.click()
+    dock.run_actions.inspect_button.native.click()
     assert dock_of("Inspect").message.kind == "error"

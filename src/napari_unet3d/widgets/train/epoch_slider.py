@@ -49,9 +49,8 @@ class EpochSlider(Container[Widget]):
             tooltip="<qt>Play how the network learned, from the shown epoch on; from the newest epoch, from the "
             f"beginning. Key: {PLAY_KEY}</qt>",
         )
-        self.slider = Slider(
-            min=0, max=0, readout=False, tooltip="The epoch that is shown; drag it, or the line in the curves."
-        )
+        self.slider = Slider(min=0, max=0, readout=False)
+        self.slider.native.setToolTip("The epoch that is shown; drag it, or the line in the curves.")
         self.live_button = PushButton(text="Live", tooltip="Show the newest epoch as soon as it is available.")
         super().__init__(widgets=[self.play_button, self.slider, self.live_button], layout="horizontal", labels=False)
         self.margins = (0, 0, 0, 0)

@@ -10,6 +10,7 @@ from qtpy.QtCore import QSize, QTimer, Signal
 from qtpy.QtGui import QColor
 
 from napari_unet3d.session.loss_history import LossHistory
+from napari_unet3d.widgets.train.run_listener import RunListener
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -50,7 +51,7 @@ class LossCurves(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
 
     def __init__(self, viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent=parent, enableMenu=False)
-        self.history = LossHistory()
+        self.history, self._listener = LossHistory(), RunListener(self)
         self._viewer = viewer
         self._is_stale = False
         self._pause = QTimer(self)
@@ -89,8 +90,9 @@ class LossCurves(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
         return QSize(300, 130)
 
     def show_history(self, history: LossHistory) -> None:
-        """Show another run's curves."""
+        """Show the curves of another run, and follow it."""
         self.history = history
+        self._listener.connect((history.step_added, self.refresh), (history.epoch_added, self.refresh))
         self.refresh()
 
     def point_at(self, epoch: float | None) -> None:

@@ -16,7 +16,6 @@ from napari_unet3d.runs.diagnosis import diagnose
 from napari_unet3d.runs.snapshot_files import SnapshotData
 from napari_unet3d.runs.snapshots import SnapshotRun, open_snapshots
 from napari_unet3d.session.epoch_view import EpochView, load_epoch
-from napari_unet3d.session.loss_history import LossHistory
 from napari_unet3d.session.preferences import load_preference, save_preference
 from napari_unet3d.session.training_run import TrainingRun, load_run
 from napari_unet3d.training.events import Throughput
@@ -52,18 +51,14 @@ class MonitorPanel(Container[Widget]):
     ----------
     reloaded : Signal(TrainingRun)
         Emitted when a run that was opened has more epochs by now, with its new record, which is to be shown.
-    curves : LossCurves
-        Losses and Dice.
-    epoch_slider : EpochSlider
-        The epoch that is shown.
-    actions : EpochActions
-        What can be done with it.
+    curves, epoch_slider, actions : LossCurves, EpochSlider, EpochActions
+        Losses and Dice, the epoch that is shown, and what can be done with it.
     volume : ComboBox
         The index of the validation volume that is shown; -1 for none.
     throughput, hint, epoch_text : Label
         The speed of the steps, what goes wrong, and which epoch is shown.
     run : TrainingRun or None
-        The run whose curves are shown.
+        The run.
     """
 
     reloaded = Signal(object)
@@ -86,7 +81,7 @@ class MonitorPanel(Container[Widget]):
             choices=self._volume_choices,
             tooltip="The validation volume whose prediction and errors are shown in the viewer.",
         )
-        self._listener, self._history_listener = RunListener(self.native), RunListener(self.native)
+        self._listener = RunListener(self.native)
         self._layers = SnapshotLayers(context.viewer, labels_of)
         self._work = LatestOnly(self.native, context.jobs, "watch")
         self._poll = QTimer(self.native)
@@ -102,17 +97,14 @@ class MonitorPanel(Container[Widget]):
             self._forget()
         self.run = run
         self._listener.connect(
-            (run.events.history, self._show_history),
+            (run.events.history, self.curves.show_history),
             (run.events.started, self._on_started),
             (run.events.latest_epoch, self._on_epoch),
             (run.events.throughput, self._on_epoch),
             (run.events.latest_snapshot, self.refresh),
         )
-        self._show_history(run.history)
-        if run.is_loaded:
-            self._poll.start()
-        else:
-            self._poll.stop()
+        self.curves.show_history(run.history)
+        (self._poll.start if run.is_loaded else self._poll.stop)()
         self.refresh()
 
     def refresh(self) -> None:
@@ -148,12 +140,6 @@ class MonitorPanel(Container[Widget]):
         self.epoch_slider.show_epochs(())
         self.curves.point_at(None)
 
-    def _show_history(self, history: LossHistory) -> None:
-        self.curves.show_history(history)
-        self._history_listener.connect(
-            (history.step_added, self.curves.refresh), (history.epoch_added, self.curves.refresh)
-        )
-
     def _on_started(self) -> None:
         self._layers.note_present_layers()
         self.refresh()
@@ -164,7 +150,7 @@ class MonitorPanel(Container[Widget]):
         self._show_state()
 
     def _is_known(self, epoch: int) -> bool:
-        """Return whether the curves know an epoch; the files of a run may be ahead of its events."""
+        # The files of a run may be ahead of its events, and of the curves.
         return self.run is not None and (self.run.is_loaded or epoch <= self.run.n_epochs_done)
 
     def _reload(self) -> None:
