@@ -117,7 +117,7 @@ class TestBadInput:
 
     def test_no_images(self, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
         assert run("predict", tmp_path, "--out", tmp_path) == 1
-        assert_one_message(capfd, "No image is given")
+        assert_one_message(capfd, "No image was given")
 
     def test_two_images_of_one_name(self, dataset: Path, capfd: pytest.CaptureFixture[str]) -> None:
         image = dataset / "test/images/t.tif"

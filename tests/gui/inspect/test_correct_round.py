@@ -60,7 +60,7 @@ def test_a_whole_round(predicted, open_dock, viewer, dataset, wait_for_end, wait
     assert model.config.learning_rate == pytest.approx(0.3 * config.learning_rate)
     about = json.loads((curves.record.run_folder / "environment.json").read_text())
     assert about["start_from"] == str(run)
-    assert f"trains on from {run.name}" in curves.record.setting_words
+    assert f"started from {run.name}" in curves.run.setup_text
     assert (model.config.seed, model.config.normalisation) == (config.seed, config.normalisation)
     assert "extra corrected" in [pair.name for pair in list_pairs(dataset, Subset.TRAIN)]
 

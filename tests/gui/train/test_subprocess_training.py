@@ -71,7 +71,7 @@ def test_curves_and_model_are_those_of_the_same_run_in_the_viewer(dock, dataset,
         dock.form.value = TrainingConfig(**SETTINGS)
         job = wait_for_end(dock, dock.run_bar.start_button.click, 90_000)
         assert job.message is None
-        assert "Training is done." in dock.message.text()
+        assert "Training is finished." in dock.message.text()
         seen.append(curves(dock))
         weights.append(load_checkpoint(dock.run.run_folder).weights)
         words.append(dock.hardware.text())
