@@ -16,7 +16,7 @@ from napari_unet3d import EvaluationConfig, PredictionConfig, SyntheticConfig, T
 from napari_unet3d.cli import main
 from napari_unet3d.cli.app import app
 from napari_unet3d.configs import Config
-from napari_unet3d.model.network import build_unet
+from napari_unet3d.model.network import build_network
 
 COMMANDS: dict[str, tuple[type[Config], list[str]]] = {
     "generate": (SyntheticConfig, ["D"]),
@@ -146,7 +146,7 @@ class TestContract:
         assert "nowhere" in capfd.readouterr().err
 
     def test_a_model_of_qim3d_predicts(self, dataset: Path, tmp_path: Path) -> None:
-        weights = build_unet(TrainingConfig()).state_dict()
+        weights = build_network(TrainingConfig()).state_dict()
         torch.save({f"model.{name}": tensor for name, tensor in weights.items()}, tmp_path / "model_5epochs.pth")
         assert run("predict", tmp_path / "model_5epochs.pth", dataset / "test/images/t.tif", "--out", tmp_path) == 0
         assert read_volume(tmp_path / "t_labels.tif").array.shape == (12, 16, 20)

@@ -9,7 +9,7 @@ from qtpy.QtCore import Qt
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.dataset import Subset, add_sample, create_dataset
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.session import preferences as memory
+from napari_unet3d.session import preferences
 from napari_unet3d.training.events import EpochFinished
 from napari_unet3d.widgets.train import dock as train_module
 
@@ -20,7 +20,7 @@ PLUGIN = "napari-unet3d"
 def memory_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """No test reads or writes the settings of the person who runs it."""
     folder = tmp_path_factory.mktemp("settings") / "napari-unet3d"
-    monkeypatch.setattr(memory, "preferences_folder", lambda: folder)
+    monkeypatch.setattr(preferences, "preferences_folder", lambda: folder)
     return folder
 
 
@@ -94,9 +94,9 @@ def close_dock(viewer, qtbot):
     """Close a dock for good, so that opening it again makes a new one."""
 
     def _close(widget) -> None:
-        gone = []
-        widget.destroyed.connect(lambda: gone.append(True))  # pytest-qt cannot disconnect what is gone in PySide
-        viewer.window.remove_dock_widget(widget)
+        gone, native = [], getattr(widget, "native", widget)
+        native.destroyed.connect(lambda: gone.append(True))  # pytest-qt cannot disconnect what is gone in PySide
+        viewer.window.remove_dock_widget(native)
         qtbot.waitUntil(lambda: bool(gone))
 
     return _close

@@ -36,8 +36,13 @@ CONTROLS = (
 )
 
 
+def native(dock):
+    """Return the widget of Qt that a dock is."""
+    return getattr(dock, "native", dock)
+
+
 def controls(dock):
-    """All that a person can use, but not what Qt, napari and pyqtgraph bring along."""
+    """Return all that a person can use, but not what Qt, napari and pyqtgraph bring along."""
     for control in [each for each in dock.findChildren(QWidget) if isinstance(each, CONTROLS)]:
         ancestors = []
         parent = control.parentWidget()
@@ -51,7 +56,7 @@ def controls(dock):
 
 @pytest.mark.parametrize("name", DOCKS)
 def test_every_control_says_what_it_is_for(name, open_dock):
-    dock = open_dock(name)
+    dock = native(open_dock(name))
     silent = [
         f"{type(control).__name__} {getattr(control, 'text', str)()!r}"
         for control, ancestors in controls(dock)
@@ -64,7 +69,7 @@ def test_every_control_says_what_it_is_for(name, open_dock):
 @pytest.mark.parametrize(
     ("name", "form_of", "config"),
     [
-        ("Generate data", lambda dock: dock.form, SyntheticConfig(difficulty="hard", objects=7, blur_um=0.25)),
+        ("Generate data", lambda dock: dock.settings, SyntheticConfig(difficulty="hard", objects=7, blur_um=0.25)),
         ("Train", lambda dock: dock.form, TrainingConfig(epochs=7, learning_rate=2.5e-5, patch=(8, 12, 16))),
         ("Predict", lambda dock: dock.forms[Target.LAYER], PredictionConfig(tta=True, overlap=0.25)),
         ("Predict", lambda dock: dock.forms[Target.TEST_SET], EvaluationConfig(tolerance_um=2.5)),
@@ -104,11 +109,12 @@ def laptop(make_napari_viewer, qtbot):
 def test_docks_fit_a_laptop_and_scroll_but_for_their_footer(laptop, qtbot):
     for name in DOCKS:
         _, dock = laptop.window.add_plugin_dock_widget("napari-unet3d", name)
-        qtbot.waitUntil(lambda dock=dock: dock.isVisible() and dock.footer.isVisible())
-        qtbot.waitUntil(lambda dock=dock: dock.footer.geometry().bottom() == dock.height() - 1)
-        qtbot.waitUntil(lambda dock=dock: dock.widget().width() <= dock.viewport().width())  # nothing is cut off
-        assert dock.viewport().geometry().bottom() < dock.footer.geometry().top()
-        assert dock.width() < 420, name
+        frame, area = native(dock), getattr(dock, "scroll_area", dock)
+        qtbot.waitUntil(lambda frame=frame, dock=dock: frame.isVisible() and dock.footer.isVisible())
+        qtbot.waitUntil(lambda frame=frame, dock=dock: dock.footer.geometry().bottom() == frame.height() - 1)
+        qtbot.waitUntil(lambda area=area: area.widget().width() <= area.viewport().width())  # nothing is cut off
+        assert area.viewport().geometry().bottom() < dock.footer.geometry().top()
+        assert frame.width() < 420, name
         assert laptop.window._qt_window.height() <= 728, f"{name} makes the window higher"
 
 

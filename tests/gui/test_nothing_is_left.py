@@ -62,7 +62,7 @@ def close_by_its_cross(viewer, qtbot):
     def _close(dock):
         frame = next(frame for frame in viewer.window._wrapped_dock_widgets.values() if frame.inner_widget() is dock)
         gone = []
-        for widget in (dock, frame):
+        for widget in (getattr(dock, "native", dock), frame):
             widget.destroyed.connect(lambda: gone.append(True))
         frame.title.close_button.click()
         qtbot.waitUntil(lambda: len(gone) == 2)
@@ -105,9 +105,9 @@ def test_an_inspection_goes_with_its_dock_also_while_all_is_side_by_side(
 ):
     dock = open_dock("Inspect")
     wait_for_end(dock, dock.run_bar.start_button.click)
-    dock.go_on()
+    dock.go_to_next()
     dock.what_is_shown.side_button.click()
-    errors = weakref.ref(dock.inspection.errors.regions)
+    errors = weakref.ref(dock.session.errors.regions)
     close_by_its_cross(dock)
     del dock
     wait_until_collected([errors])
@@ -134,7 +134,7 @@ def test_a_viewer_that_is_closed_takes_its_docks_along(name, make_napari_viewer,
         viewer = make_napari_viewer()
         dock = viewer.window.add_plugin_dock_widget("napari-unet3d", name)[1]
         docks.append(weakref.ref(dock))
-        dock.destroyed.connect(lambda *_: gone.append(True))
+        getattr(dock, "native", dock).destroyed.connect(lambda *_: gone.append(True))
         viewer.close()
         del dock, viewer
     qtbot.waitUntil(lambda: len(gone) == 2)

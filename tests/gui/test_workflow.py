@@ -36,12 +36,12 @@ def n_points(train_dock):
 
 def test_from_nothing_to_the_difference(viewer, open_dock, wait_for_end, qtbot, tmp_path):
     generate = open_dock("Generate data")
-    generate.form.value = generate.form.value.model_copy(
+    generate.settings.value = generate.settings.value.model_copy(
         update={"shape": (16, 20, 24), "objects": 3, "object_shape_min": (6, 6, 6), "object_shape_max": (9, 9, 9)}
     )
     generate.folder.value = tmp_path / "dataset"
     generate.n_train.value, generate.n_test.value = 2, 1
-    wait_for_end(generate, generate.run_bar.start_button.click)
+    wait_for_end(generate, generate.write_dataset)
     assert len(list_pairs(tmp_path / "dataset", Subset.TRAIN)) == 2
 
     train = open_dock("Train")
@@ -56,10 +56,10 @@ def test_from_nothing_to_the_difference(viewer, open_dock, wait_for_end, qtbot, 
     with qtbot.waitSignal(job.ended, timeout=20_000):
         train.run_bar.stop_button.click()
     assert "Stopped after epoch" in train.message.text()
-    assert train.record.has_model
+    assert train.run.has_model
 
     predict = open_dock("Predict")
-    assert predict.model.value == train.record.run_folder
+    assert predict.model.value == train.run.run_folder
     volume = read_samples(tmp_path / "dataset", Subset.TEST)[0]
     image = viewer.add_image(volume.image, name="mine", scale=(2, 1, 1), translate=(5, 6, 7))
     viewer.add_labels(volume.labels, name="mine labels", scale=(2, 1, 1), translate=(5, 6, 7))
@@ -122,6 +122,6 @@ def test_four_clicks_from_nothing_to_a_falling_curve(viewer, open_dock, qtbot, m
     assert not train.sample_offer.isVisible()
 
     predict = open_dock("Predict")
-    assert predict.model.value == train.record.run_folder
+    assert predict.model.value == train.run.run_folder
     assert predict.target.image.value is viewer.layers["sample"]
     assert predict.target.truth.value is viewer.layers["sample labels"]

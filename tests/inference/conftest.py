@@ -8,7 +8,7 @@ import pytest
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.sample import Sample, VoxelSize
 from napari_unet3d.model.checkpoint import Checkpoint
-from napari_unet3d.model.network import build_unet
+from napari_unet3d.model.network import build_network
 
 
 @pytest.fixture(scope="session")
@@ -17,7 +17,7 @@ def untrained() -> Callable[..., Checkpoint]:
 
     def make(voxel_size_um: VoxelSize | None = None, **values: object) -> Checkpoint:
         config = TrainingConfig(**values)  # type: ignore[arg-type]
-        return Checkpoint(config, build_unet(config).state_dict(), 1, voxel_size_um=voxel_size_um)
+        return Checkpoint(config, build_network(config).state_dict(), 1, voxel_size_um=voxel_size_um)
 
     return make
 

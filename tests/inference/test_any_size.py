@@ -25,7 +25,7 @@ from napari_unet3d.inference.memory_budget import MemoryBudget, bytes_per_voxel,
 from napari_unet3d.inference.predict import predict, predict_files
 from napari_unet3d.inference.tiling import gaussian_window, tile_grid
 from napari_unet3d.model.checkpoint import Checkpoint
-from napari_unet3d.model.network import build_unet
+from napari_unet3d.model.network import build_network
 from napari_unet3d.model.plan import LabelClass, Plan
 from napari_unet3d.transforms.pad import halve_longest_side
 
@@ -42,7 +42,7 @@ def model(
         preset="xxsmall", resize_mode=resize_mode, normalisation=normalisation, task=plan.get("task", "binary")
     )
     made = Plan(**{"strides": ((1, 2, 2),), **plan})
-    weights = build_unet(config, made).state_dict()
+    weights = build_network(config, made).state_dict()
     return Checkpoint(config, weights, 1, plan=made)
 
 

@@ -22,7 +22,7 @@ from napari_unet3d.inference.evaluate import evaluate
 from napari_unet3d.inference.events import EvaluationFinished, ModelLoaded, TilesPredicted, VolumeEvaluated
 from napari_unet3d.inference.predict import predict
 from napari_unet3d.model.checkpoint import Checkpoint, save_checkpoint
-from napari_unet3d.model.network import build_unet
+from napari_unet3d.model.network import build_network
 from napari_unet3d.model.plan import LabelClass, Plan
 
 Untrained = Callable[..., Checkpoint]
@@ -210,7 +210,7 @@ def of_task(task: Task, ignore_label: int | None = None) -> Checkpoint:
     plan = Plan(
         task=task, ignore_label=ignore_label, strides=((2, 2, 2),), classes=classes if task is Task.SEMANTIC else ()
     )
-    return Checkpoint(config, build_unet(config, plan).state_dict(), 1, plan=plan)
+    return Checkpoint(config, build_network(config, plan).state_dict(), 1, plan=plan)
 
 
 @pytest.mark.parametrize("ignore_label", [None, 0, 255, -1])
@@ -240,7 +240,7 @@ def test_labels_are_decoded_and_scored_with_the_settings_of_the_model(
     np.testing.assert_array_equal(difference == 3, wrong & (task is Task.SEMANTIC))
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text(), parse_constant=pytest.fail)
     assert metrics["mean"] == finished.mean.numbers()
-    assert ("objects" in metrics["mean"]) == (task is Task.INSTANCE)
+    assert ("instances" in metrics["mean"]) == (task is Task.INSTANCE)
     assert ("classes" in metrics["mean"]) == (task is Task.SEMANTIC)
 
 

@@ -259,7 +259,7 @@ class TestStartingFromAModel:
 
         events = list(train(samples, tmp_path / "second", given, start_from=tmp_path / "first"))
 
-        assert any(isinstance(event, Notice) and "its last layers begin anew" in event.message for event in events)
+        assert any(isinstance(event, Notice) and "last layers are initialised" in event.message for event in events)
         before, after = load_checkpoint(tmp_path / "first").weights, load_checkpoint(tmp_path / "second").weights
         same = {name for name in before if torch.allclose(before[name], after[name], atol=1e-6)} if before else set()
         assert {name for name in before if not name.startswith("model.2.")} <= same

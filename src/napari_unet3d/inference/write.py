@@ -9,7 +9,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from napari_unet3d.data.dataset import file_name
-from napari_unet3d.data.volumes import volume_name, writable_suffix, write_volume
+from napari_unet3d.data.formats.registry import volume_name, writable_suffix
+from napari_unet3d.data.volumes import write_volume
 from napari_unet3d.errors import UserError
 from napari_unet3d.inference.events import Prediction
 

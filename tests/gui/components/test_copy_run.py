@@ -53,10 +53,10 @@ def train_dock(open_dock, dataset):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="quoted for POSIX shells")
 def test_the_copied_command_trains_the_same_model_bit_by_bit(train_dock, wait_for_end):
-    line = copied(train_dock.looks.copy_button)
+    line = copied(train_dock.pre_run.copy_button)
     assert "bash" in train_dock.message.text()
     wait_for_end(train_dock, train_dock.run_bar.start_button.click, 60_000)
-    mine = train_dock.record.run_folder
+    mine = train_dock.run.run_folder
     theirs = mine.with_name("of the command")
     assert shlex.quote(str(mine)) in line
     # The viewer keeps a core for itself, and sums depend on the number of threads.
@@ -67,22 +67,22 @@ def test_the_copied_command_trains_the_same_model_bit_by_bit(train_dock, wait_fo
 
 
 def test_the_copied_python_code_trains(train_dock, tmp_path):
-    code = copied(train_dock.looks.copy_button, "python_action")
+    code = copied(train_dock.pre_run.copy_button, "python_action")
     assert "runs as it stands" in train_dock.message.text()
     program = tmp_path / "copied.py"
     program.write_text(code, encoding="utf-8")
     done = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "TrainingFinished" in done.stdout
-    assert (train_dock.place.folder.value / "model.safetensors").exists()
+    assert (train_dock.run_folder.folder.value / "model.safetensors").exists()
 
 
 def test_the_network_of_a_model_to_start_from_is_left_to_it(train_dock, wait_for_end):
     wait_for_end(train_dock, train_dock.run_bar.start_button.click, 60_000)
-    first = train_dock.record.run_folder
+    first = train_dock.run.run_folder
     train_dock.form.value = TrainingConfig(preset="small", learning_rate=0.003)
-    train_dock.place.start_from.value = first
-    words = shlex.split(copied(train_dock.looks.copy_button))
+    train_dock.run_folder.start_from.value = first
+    words = shlex.split(copied(train_dock.pre_run.copy_button))
     assert words[words.index("--start-from") + 1] == str(first)
     assert words[words.index("--learning-rate") + 1] == "0.003"
     assert "--preset" not in words
@@ -93,7 +93,7 @@ def test_a_run_on_layers_says_why_it_cannot_be_copied(train_dock, viewer, ball):
     viewer.add_image(sample.image, name="mine", scale=sample.voxel_size_um)
     viewer.add_labels(sample.labels, name="mine labels", scale=sample.voxel_size_um)
     train_dock.source.use_layers()
-    assert copied(train_dock.looks.copy_button) == "what was there before"
+    assert copied(train_dock.pre_run.copy_button) == "what was there before"
     assert train_dock.message.kind == "error"
     assert "'Add as train'" in train_dock.message.text()
 
@@ -111,10 +111,10 @@ def test_the_unfinished_run_can_be_continued_elsewhere(long_run, open_dock, data
 def test_the_copied_command_generates_the_same_dataset(open_dock, tmp_path, wait_for_end):
     dock = open_dock("Generate data")
     small = {"shape": (16, 18, 20), "object_shape_min": (5, 5, 5), "object_shape_max": (6, 6, 6), "objects": 3}
-    dock.form.value = SyntheticConfig(difficulty="hard", rotation_degrees=(-20, 20), **small)
+    dock.settings.value = SyntheticConfig(difficulty="hard", rotation_degrees=(-20, 20), **small)
     dock.folder.value, dock.n_train.value, dock.n_test.value = tmp_path / "of the dock", 2, 1
     line = copied(dock.copy_button)
-    wait_for_end(dock, dock.run_bar.start_button.click)
+    wait_for_end(dock, dock.write_dataset)
     run_in_shell(line.replace("of the dock", "of the command"), 1)
     mine, theirs = (list_pairs(tmp_path / name) for name in ("of the dock", "of the command"))
     assert len(mine) == len(theirs) == 3

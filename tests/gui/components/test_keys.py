@@ -9,11 +9,15 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QAbstractButton
 
-from napari_unet3d.widgets.components import keys as keys_module
-from napari_unet3d.widgets.components.keys import bind_key, bound_keys
+from napari_unet3d.widgets.components.keys import _bound, bind_key, bound_keys
 from napari_unet3d.widgets.components.keys_window import KeysWindow
 
 DOCKS = ("Generate data", "Dataset", "Train", "Predict", "Inspect")
+
+
+def native(dock):
+    """Return the widget of Qt that a dock is."""
+    return getattr(dock, "native", dock)
 
 
 @pytest.fixture
@@ -34,12 +38,12 @@ def test_no_key_of_ours_is_one_of_napari(docks, viewer):
 
 
 def test_no_dock_takes_the_key_of_another(docks, viewer):
-    meanings = {key: {binding.bound.description for binding in wanted} for key, wanted in keys_module._bound[viewer].items()}
+    meanings = {key: {binding.description for binding in wanted} for key, wanted in _bound[viewer].items()}
     assert {key: words for key, words in meanings.items() if len(words) > 1} == {}
 
 
 def test_each_key_stands_in_the_tooltip_of_a_button(docks, viewer):
-    tooltips = [button.toolTip() for dock in docks.values() for button in dock.findChildren(QAbstractButton)]
+    tooltips = [button.toolTip() for dock in docks.values() for button in native(dock).findChildren(QAbstractButton)]
     for key in bound_keys(viewer):
         assert any(f": {key.key}" in tooltip for tooltip in tooltips), key
 
@@ -47,7 +51,7 @@ def test_each_key_stands_in_the_tooltip_of_a_button(docks, viewer):
 def test_the_window_lists_all_keys(docks, viewer, make_key_mine):
     make_key_mine("toggle_ndisplay", "Ctrl+J")
     docks["Train"].footer.keys_button.click()
-    window = docks["Train"].findChild(KeysWindow)
+    window = native(docks["Train"]).findChild(KeysWindow)
     told = window.text.toPlainText()
     window.close()
     for key in bound_keys(viewer):
@@ -81,8 +85,8 @@ def test_shift_k_in_the_image_opens_the_window(make_napari_viewer, qtbot):
     canvas = viewer.window._qt_viewer.canvas.native
     canvas.setFocus()
     QTest.keyClick(canvas, Qt.Key.Key_K, Qt.KeyboardModifier.ShiftModifier)
-    qtbot.waitUntil(lambda: dock.findChild(KeysWindow) is not None)
-    dock.findChild(KeysWindow).close()
+    qtbot.waitUntil(lambda: native(dock).findChild(KeysWindow) is not None)
+    native(dock).findChild(KeysWindow).close()
 
 
 def test_a_key_goes_back_to_the_dock_that_is_left(open_dock, close_dock, viewer):

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QApplication, QDialog, QLabel, QMessageBox
+from qtpy.QtWidgets import QApplication, QDialog, QLabel, QListWidget, QMessageBox
 
 from napari_unet3d.data.dataset import Subset, add_sample, list_pairs, read_pair, read_samples
 from napari_unet3d.data.provenance import Provenance
@@ -38,11 +39,11 @@ def dock(open_dock):
 
 
 def click(qtbot, button):
-    return lambda: qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    return lambda: qtbot.mouseClick(button.native, Qt.MouseButton.LeftButton)
 
 
 def rows(dock):
-    items = [dock.list.topLevelItem(i) for i in range(dock.list.topLevelItemCount())]
+    items = [dock.pairs.topLevelItem(i) for i in range(dock.pairs.topLevelItemCount())]
     return [tuple(item.text(column) for column in range(3)) for item in items]
 
 
@@ -64,8 +65,8 @@ def in_next_dialog(action):
 def test_dataset_is_listed_and_a_pair_opened_in_its_place(viewer, dock, qtbot, folder, wait_for_end):
     dock.folder.value = folder
     assert rows(dock) == [("1", "train", "✓"), ("2", "train", "✓"), ("3", "test", "✓")]
-    assert not dock.open_button.isEnabled()
-    dock.list.setCurrentItem(dock.list.topLevelItem(2))
+    assert not dock.open_button.enabled
+    dock.pairs.setCurrentItem(dock.pairs.topLevelItem(2))
     job = wait_for_end(dock, click(qtbot, dock.open_button))
     assert job.message is None
     image, labels = viewer.layers
@@ -76,13 +77,13 @@ def test_dataset_is_listed_and_a_pair_opened_in_its_place(viewer, dock, qtbot, f
 
 def test_corrected_labels_replace_those_of_the_dataset_after_a_question(viewer, dock, qtbot, folder, wait_for_end):
     dock.folder.value = folder
-    dock.list.setCurrentItem(dock.list.topLevelItem(0))
+    dock.pairs.setCurrentItem(dock.pairs.topLevelItem(0))
     wait_for_end(dock, click(qtbot, dock.open_button))
     labels = viewer.layers["1 (train) labels"]
     labels.data = np.full(SHAPE, 7, np.uint8)
     asked = in_next_dialog(lambda box: (box.text(), box.button(QMessageBox.StandardButton.Ok).click()))
     wait_for_end(dock, click(qtbot, dock.train_button))
-    assert "'1' already" in asked[0][0]
+    assert "already has a volume '1'" in asked[0][0]
     pair = list_pairs(folder)[0]
     assert (pair.name, pair.subset) == ("1", Subset.TRAIN)
     assert read_pair(pair).labels.min() == 7
@@ -116,21 +117,21 @@ def test_check_lists_what_is_wrong(dock, qtbot, folder, wait_for_end):
     add_sample(folder, sample("copy", 1), Subset.TEST)
     dock.folder.value = folder
     assert ("2", "train", "missing") in rows(dock)
-    wait_for_end(dock, click(qtbot, dock.run_bar.start_button))
-    found = [dock.findings.item(i) for i in range(dock.findings.count())]
+    wait_for_end(dock, click(qtbot, dock.job_bar.start_button))
+    found = [dock.issues.item(i) for i in range(dock.issues.count())]
     assert any("no partner" in item.text() for item in found)
     assert any("same volume" in item.text() for item in found)
     assert not any(item.icon().isNull() for item in found)
-    assert dock.findings.isVisibleTo(dock)
+    assert dock.issues.isVisibleTo(dock.native)
     assert dock.message.kind == "error"
     assert "2 errors" in dock.message.text()
 
 
 def test_check_of_a_good_dataset_says_so(dock, qtbot, folder, wait_for_end):
     dock.folder.value = folder
-    wait_for_end(dock, click(qtbot, dock.run_bar.start_button))
+    wait_for_end(dock, click(qtbot, dock.job_bar.start_button))
     assert "no problems" in dock.message.text()
-    assert not dock.findings.isVisibleTo(dock)
+    assert not dock.issues.isVisibleTo(dock.native)
 
 
 def test_folder_that_is_no_dataset_is_explained_and_can_become_one(dock, qtbot, tmp_path):
@@ -158,7 +159,7 @@ def test_clean_names_the_files_and_deletes_only_after_a_yes(dock, qtbot, folder)
     (folder / "train" / "images" / "notes.tif").mkdir()
 
     def look(dialog):
-        names = dialog.findChild(type(dock.findings))
+        names = dialog.findChild(QListWidget)
         listed = [names.item(i).text() for i in range(names.count())]
         told.extend(label.text() for label in dialog.findChildren(QLabel))
         dialog.cancel_button.click()
@@ -197,7 +198,7 @@ def test_docks_of_the_plugin_stand_as_tabs(make_napari_viewer, qtbot):
         viewer.window.add_plugin_dock_widget("napari-unet3d", name)[1] for name in ("Dataset", "Generate data")
     )
     mine, theirs = (
-        next(parent for parent in _parents(widget) if parent.metaObject().className() == "QtViewerDockWidget")
+        next(parent for parent in _parents(widget.native) if parent.metaObject().className() == "QtViewerDockWidget")
         for widget in (dock, generate)
     )
     qtbot.wait_until(lambda: theirs in mine.parentWidget().tabifiedDockWidgets(mine))
@@ -218,14 +219,14 @@ def test_a_masked_volume_keeps_mask_and_origin_through_the_viewer(
     add_sample(dataset, replace(sample, label_mask=mask, provenance=origin), Subset.TRAIN)
     dock = open_dock("Dataset")
     dock.folder.value = dataset
-    (row,) = dock.list.findItems("4", Qt.MatchFlag.MatchExactly)
+    (row,) = dock.pairs.findItems("4", Qt.MatchFlag.MatchExactly)
     assert row.text(2) == "✓ in part"
-    dock.list.setCurrentItem(row)
-    wait_for_end(dock, dock.open_button.click)
+    dock.pairs.setCurrentItem(row)
+    wait_for_end(dock, dock.open_selected)
     np.testing.assert_array_equal(viewer.layers["4 (train) annotated"].data, mask)
     viewer.layers["4 (train) annotated"].data[0, 0, 0] = 1  # painted
     monkeypatch.setattr(QMessageBox, "question", lambda *_: QMessageBox.StandardButton.Ok)
-    wait_for_end(dock, dock.train_button.click)
+    wait_for_end(dock, partial(dock.add, "train"))
     (read,) = [each for each in read_samples(dataset) if each.name == "4"]
     mask[0, 0, 0] = True
     np.testing.assert_array_equal(read.label_mask, mask)

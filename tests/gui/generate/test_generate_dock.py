@@ -22,12 +22,12 @@ SMALL = {
 def dock(open_dock):
     widget = open_dock("Generate data")
     assert isinstance(widget, GenerateDock)
-    widget.form.value = SyntheticConfig(**SMALL)
+    widget.settings.value = SyntheticConfig(**SMALL)
     return widget
 
 
 def click(qtbot, button):
-    return lambda: qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    return lambda: qtbot.mouseClick(button.native, Qt.MouseButton.LeftButton)
 
 
 def answer(button):
@@ -54,23 +54,23 @@ def test_preview_shows_image_and_labels_and_updates_them(viewer, dock, qtbot, wa
     assert tuple(labels.scale) == (2, 1, 0.5)
     assert set(np.unique(labels.data)) == {0, 1, 2, 3}
     assert "3 objects" in dock.message.text()
-    first, seed = labels.data.copy(), dock.form.value.seed
+    first, seed = labels.data.copy(), dock.settings.value.seed
     click(qtbot, dock.seed_button)()
-    assert dock.form.value.seed != seed
+    assert dock.settings.value.seed != seed
     wait_for_end(dock, click(qtbot, dock.preview_button))
     assert list(viewer.layers) == [image, labels]
     assert not np.array_equal(labels.data, first)
 
 
 def test_too_many_objects_are_said_with_both_numbers(dock, qtbot, wait_for_end):
-    dock.form.editors["objects"].value = 500
+    dock.settings.objects.value = 500
     wait_for_end(dock, click(qtbot, dock.preview_button))
     assert "of 500 objects" in dock.message.text()
     assert dock.message.kind == "warning"
 
 
 def test_settings_that_do_not_go_together_are_said_and_nothing_starts(dock, qtbot):
-    dock.form.editors["object_shape_min"].value = (9, 9, 9)
+    dock.settings.editors["object_shape_min"].value = (9, 9, 9)
     click(qtbot, dock.preview_button)()
     assert dock.jobs.latest("generate") is None
     assert dock.message.kind == "error"
@@ -78,25 +78,25 @@ def test_settings_that_do_not_go_together_are_said_and_nothing_starts(dock, qtbo
 
 
 def test_preview_can_be_stopped(viewer, dock, qtbot):
-    dock.form.value = SyntheticConfig(objects=100_000, shape=(256, 256, 256), minimum_gap=1)
+    dock.settings.value = SyntheticConfig(objects=100_000, shape=(256, 256, 256), minimum_gap=1)
     click(qtbot, dock.preview_button)()
     job = dock.jobs.running("generate")
     qtbot.wait_until(lambda: job.progress is not None, timeout=20_000)
-    assert not dock.preview_button.isEnabled()
-    assert dock.run_bar.bar.isVisibleTo(dock)
-    assert "left" in dock.run_bar.bar.format()
+    assert not dock.preview_button.enabled
+    assert dock.job_bar.progress.native.isVisibleTo(dock.native)
+    assert "left" in dock.job_bar.progress.native.format()
     with qtbot.wait_signal(job.ended, timeout=20_000):
-        click(qtbot, dock.run_bar.stop_button)()
+        click(qtbot, dock.job_bar.stop_button)()
     assert len(viewer.layers) == 0
     assert "Stopped" in dock.message.text()
-    assert dock.preview_button.isEnabled()
+    assert dock.preview_button.enabled
 
 
 def test_dataset_is_written_and_the_next_step_offered(viewer, dock, qtbot, wait_for_end, tmp_path):
     dock.folder.value = tmp_path / "data"
     dock.n_train.value, dock.n_test.value = 2, 1
-    assert not dock.train_button.isVisibleTo(dock)
-    job = wait_for_end(dock, click(qtbot, dock.run_bar.start_button))
+    assert not dock.train_button.native.isVisibleTo(dock.native)
+    job = wait_for_end(dock, click(qtbot, dock.job_bar.start_button))
     assert job.message is None
     pairs = list_pairs(tmp_path / "data")
     assert [(pair.subset, pair.name) for pair in pairs] == [
@@ -108,44 +108,44 @@ def test_dataset_is_written_and_the_next_step_offered(viewer, dock, qtbot, wait_
     assert sample.shape == (20, 24, 28)
     assert sample.voxel_size_um == pytest.approx((2, 1, 0.5))
     assert str(tmp_path / "data") in dock.message.text()
-    assert dock.train_button.isVisibleTo(dock)
+    assert dock.train_button.native.isVisibleTo(dock.native)
 
 
 def test_the_next_step_comes_forward_when_its_dock_is_open_behind_this_one(viewer, dock, open_dock, qtbot):
     viewer.window._qt_window.show()
     train = open_dock("Train")
     qtbot.waitUntil(lambda: not train.viewport().visibleRegion().isEmpty())
-    dock.come_forward()
+    dock.raise_tab()
     qtbot.waitUntil(lambda: train.viewport().visibleRegion().isEmpty())
-    dock.train_button.click()
+    dock.train_button.native.click()
     qtbot.waitUntil(lambda: not train.viewport().visibleRegion().isEmpty())
 
 
 def test_writing_over_a_dataset_asks_first(dock, qtbot, wait_for_end, tmp_path):
     dock.folder.value = tmp_path
     dock.n_train.value, dock.n_test.value = 1, 0
-    wait_for_end(dock, click(qtbot, dock.run_bar.start_button))
+    wait_for_end(dock, click(qtbot, dock.job_bar.start_button))
     written = tmp_path / "train" / "images" / "1.tif"
     before = written.read_bytes()
-    dock.form.editors["seed"].value = 99
+    dock.settings.seed.value = 99
 
     asked = answer(QMessageBox.StandardButton.Cancel)
-    click(qtbot, dock.run_bar.start_button)()
+    click(qtbot, dock.job_bar.start_button)()
     assert str(tmp_path) in asked[0]
     assert dock.jobs.running("generate") is None
     assert written.read_bytes() == before
 
     answer(QMessageBox.StandardButton.Ok)
-    wait_for_end(dock, click(qtbot, dock.run_bar.start_button))
+    wait_for_end(dock, click(qtbot, dock.job_bar.start_button))
     assert written.read_bytes() != before
 
 
 def test_missing_folder_and_no_volumes_are_explained(dock, qtbot, wait_for_end, tmp_path):
-    click(qtbot, dock.run_bar.start_button)()
+    click(qtbot, dock.job_bar.start_button)()
     assert "choose a folder" in dock.message.text()
     dock.folder.value = tmp_path
     dock.n_train.value, dock.n_test.value = 0, 0
-    wait_for_end(dock, click(qtbot, dock.run_bar.start_button))
+    wait_for_end(dock, click(qtbot, dock.job_bar.start_button))
     assert "at least one" in dock.message.text()
 
 
@@ -154,7 +154,7 @@ def test_objects_and_positions_come_from_layers(viewer, dock, qtbot, wait_for_en
     brick[2:6, 2:6, 2:6] = 1
     viewer.add_labels(brick, name="brick")
     viewer.add_points([[20, 12, 7]], name="place", scale=(1, 1, 1), units=("um",) * 3)  # voxel (10, 12, 14)
-    dock.form.editors["rotation_degrees"].value = (0.0, 0.0)
+    dock.settings.rotation_degrees.value = (0.0, 0.0)
     for box, name in ((dock.objects_layer, "brick"), (dock.positions_layer, "place")):
         box.value = viewer.layers[name]
     job = wait_for_end(dock, click(qtbot, dock.preview_button))
@@ -166,23 +166,23 @@ def test_objects_and_positions_come_from_layers(viewer, dock, qtbot, wait_for_en
 
 
 def test_reopened_dock_shows_the_running_job(viewer, dock, qtbot, close_dock):
-    dock.form.value = SyntheticConfig(objects=100_000, shape=(256, 256, 256))
+    dock.settings.value = SyntheticConfig(objects=100_000, shape=(256, 256, 256))
     click(qtbot, dock.preview_button)()
     job = dock.jobs.running("generate")
     close_dock(dock)
     _, again = viewer.window.add_plugin_dock_widget("napari-unet3d", "Generate data")
     assert again is not dock
-    assert again.run_bar.stop_button.isVisibleTo(again)
+    assert again.job_bar.stop_button.native.isVisibleTo(again.native)
     with qtbot.wait_signal(job.ended, timeout=20_000):
-        click(qtbot, again.run_bar.stop_button)()
-    assert again.run_bar.start_button.isVisibleTo(again)
+        click(qtbot, again.job_bar.stop_button)()
+    assert again.job_bar.start_button.native.isVisibleTo(again.native)
 
 
 def test_settings_come_back_with_the_dock(viewer, dock, close_dock):
-    dock.form.editors["objects"].value = 17
+    dock.settings.objects.value = 17
     close_dock(dock)
     _, again = viewer.window.add_plugin_dock_widget("napari-unet3d", "Generate data")
-    assert again.form.value == SyntheticConfig(**{**SMALL, "objects": 17})
+    assert again.settings.value == SyntheticConfig(**{**SMALL, "objects": 17})
 
 
 @pytest.mark.parametrize("sample", ["synthetic_blobs", "synthetic_noisy_blobs"])

@@ -10,7 +10,7 @@ from napari_unet3d.configs import Device, TrainingConfig
 from napari_unet3d.model.cpu.convolutions import SingleOutputConvTranspose3d
 from napari_unet3d.model.cpu.optimize import swap_layers
 from napari_unet3d.model.devices import choose_device
-from napari_unet3d.model.network import build_unet, to_device
+from napari_unet3d.model.network import build_network, to_device
 
 
 def up_convolution(kernel: int, strides: tuple[int, int, int], *, bias: bool = True) -> torch.nn.ConvTranspose3d:
@@ -62,7 +62,7 @@ def test_a_placed_network_answers_as_before(preset: str) -> None:
     config = TrainingConfig(preset=preset)
     grey = torch.randn(2, 1, 8, 16, 20, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
-        expected = build_unet(config).eval()(grey)
-        network = to_device(build_unet(config).eval(), choose_device(Device.CPU))
+        expected = build_network(config).eval()(grey)
+        network = to_device(build_network(config).eval(), choose_device(Device.CPU))
         assert any(type(layer) is SingleOutputConvTranspose3d for layer in network.modules())
         torch.testing.assert_close(network(grey), expected, atol=1e-5, rtol=1e-5)

@@ -10,7 +10,7 @@ from napari_unet3d.model.cpu.convolutions import HalvedConv3d
 from napari_unet3d.model.cpu.optimize import swap_layers
 from napari_unet3d.model.cpu.winograd import WinogradConv3d
 from napari_unet3d.model.devices import choose_device
-from napari_unet3d.model.network import build_unet, to_device
+from napari_unet3d.model.network import build_network, to_device
 
 
 def convolution(n_in: int = 64, n_out: int = 65, *, is_fast: bool = True, **settings_: object) -> torch.nn.Conv3d:
@@ -85,9 +85,9 @@ def test_other_layers_stay_as_they_are(settings_: dict[str, object]) -> None:
 def test_a_placed_network_answers_as_before() -> None:
     config = TrainingConfig(preset="small")
     image = volumes(1, 1, 32, 24, 40)
-    placed = to_device(build_unet(config).eval(), choose_device(Device.CPU))
+    placed = to_device(build_network(config).eval(), choose_device(Device.CPU))
     assert any(type(layer) is WinogradConv3d for layer in placed.modules())
     with torch.inference_mode():
         probability = placed(image).sigmoid()
-        expected = build_unet(config).eval().double()(image.double()).sigmoid()
+        expected = build_network(config).eval().double()(image.double()).sigmoid()
     torch.testing.assert_close(probability.double(), expected, atol=1e-5, rtol=0)

@@ -1,15 +1,95 @@
-"""A part of a dock that is folded away until it is wanted."""
+"""What holds the parts of a dock: rows and columns, a scrolling column, and a section that can be collapsed."""
 
 from __future__ import annotations
 
-from qtpy.QtCore import QSize, Qt
-from qtpy.QtGui import QIcon, QPixmap
-from qtpy.QtWidgets import QWidget
+from magicgui.widgets import Container, Label, Widget
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, Signal
+from qtpy.QtGui import QIcon, QPixmap, QShowEvent
+from qtpy.QtWidgets import QFrame, QScrollArea, QWidget
 from superqt import QCollapsible
 
-_HEADING = """QPushButton {
+SPACING = 6
+"""Pixels between the parts of a dock."""
+HEADING_STYLE = """QPushButton {
     text-align: left; border: none; outline: none; padding: 4px; background-color: rgba(128, 128, 128, 40);
 }"""
+"""The look of the heading of a section that can be collapsed."""
+
+
+def column(*widgets: Widget, labels: bool = False, spacing: int = SPACING) -> Container[Widget]:
+    """Return a container of widgets below each other, without margins.
+
+    Parameters
+    ----------
+    *widgets : Widget
+        From top to bottom.
+    labels : bool
+        Whether the label of each widget stands at its left.
+    spacing : int
+        Pixels between two of them.
+    """
+    return _tight(Container(widgets=widgets, labels=labels), spacing)
+
+
+def row(*widgets: Widget) -> Container[Widget]:
+    """Return a container of widgets side by side, each as wide as the others, without margins."""
+    container = _tight(Container(widgets=widgets, labels=False, layout="horizontal"), SPACING)
+    layout = container.native.layout()
+    for index in range(layout.count()):
+        layout.setStretch(index, 1)
+    return container
+
+
+def heading(text: str) -> Label:
+    """Return the heading of a part of a dock."""
+    label = Label(value=text)
+    label.native.setStyleSheet("QLabel { font-weight: bold; padding-top: 4px; }")
+    return label
+
+
+def _tight(container: Container[Widget], spacing: int) -> Container[Widget]:
+    container.margins = (0, 0, 0, 0)
+    container.native.layout().setSpacing(spacing)
+    return container
+
+
+class ScrollArea(QScrollArea):
+    """Scrolls its content up and down; the content is as wide as the dock, and the dock never narrower than it.
+
+    Attributes
+    ----------
+    shown : Signal()
+        Emitted whenever it comes into view.
+    """
+
+    shown = Signal()
+
+    def __init__(self, content: QWidget) -> None:
+        super().__init__()
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setWidget(content)
+
+    def minimumSizeHint(self) -> QSize:
+        """Return the smallest size: the width of the content and of the scroll bar."""
+        size = super().minimumSizeHint()
+        content, bar = self.widget(), self.verticalScrollBar()
+        assert content is not None
+        assert bar is not None
+        size.setWidth(content.minimumSizeHint().width() + bar.sizeHint().width())
+        return size
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Announce that it comes into view."""
+        super().showEvent(event)
+        self.shown.emit()
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Grow with the content, for example when a section is expanded."""
+        if event is not None and event.type() == QEvent.Type.LayoutRequest and watched is self.widget():
+            self.updateGeometry()
+        return super().eventFilter(watched, event)
 
 
 class CollapsibleSection(QCollapsible):
@@ -18,9 +98,9 @@ class CollapsibleSection(QCollapsible):
     Parameters
     ----------
     heading : str
-        Its words.
+        The text of the heading.
     content : QWidget
-        What it shows.
+        What is shown and hidden.
     """
 
     def __init__(self, heading: str, content: QWidget) -> None:
@@ -32,9 +112,9 @@ class CollapsibleSection(QCollapsible):
         self._heading = heading
         self._remark = ""
         self.setDuration(120)
-        self.toggleButton().setStyleSheet(_HEADING)
-        self.toggleButton().setMinimumWidth(1)  # a long remark shall not widen the dock
-        self.toggleButton().setToolTip("Show or hide what belongs to this heading.")
+        self.toggleButton().setStyleSheet(HEADING_STYLE)
+        self.toggleButton().setMinimumWidth(1)  # a long remark must not widen the dock
+        self.toggleButton().setToolTip("Show or hide this section.")
         if (layout := self.layout()) is not None:
             layout.setContentsMargins(0, 0, 0, 0)
         self.addWidget(content)
@@ -42,11 +122,14 @@ class CollapsibleSection(QCollapsible):
         self._write_heading()
 
     def show_remark(self, words: str) -> None:
-        """Say something after the heading."""
+        """Show something after the heading."""
         self._remark = words
         self._write_heading()
 
     def _write_heading(self) -> None:
-        arrow = "▾" if self.isExpanded() else "▸"
-        remark = f"  ·  {self._remark}" if self._remark else ""
-        self.setText(f"{arrow}  {self._heading}{remark}")
+        self.setText(heading_text(self._heading, self._remark, is_open=self.isExpanded()))
+
+
+def heading_text(heading: str, remark: str, *, is_open: bool) -> str:
+    """Return the text of the heading of a section: an arrow, the heading, and a remark where there is one."""
+    return f"{'▾' if is_open else '▸'}  {heading}{f'  ·  {remark}' if remark else ''}"

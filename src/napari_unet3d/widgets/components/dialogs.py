@@ -1,21 +1,11 @@
-"""A question before something is lost."""
+"""Dialogs of all docks: a question before something is lost, and where to save a file."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from qtpy.QtWidgets import (
-    QDialog,
-    QDialogButtonBox,
-    QFileDialog,
-    QLabel,
-    QListWidget,
-    QMessageBox,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
 
 from napari_unet3d.data.dataset import file_name
 from napari_unet3d.errors import UserError
@@ -23,56 +13,19 @@ from napari_unet3d.session.preferences import load_preference, save_preference
 
 
 def confirm(parent: QWidget, title: str, question: str, *, by_default: bool = False) -> bool:
-    """Ask with OK and Cancel whether to go on.
+    """Ask with OK and Cancel whether to proceed.
 
     Parameters
     ----------
     parent : QWidget
-        What the question belongs to.
+        The widget that the question belongs to.
     title, question : str
-        The words in the frame, and what is asked.
+        The title of the window, and what is asked.
     by_default : bool
         Whether the Enter key means OK.
     """
     ok, cancel = QMessageBox.StandardButton.Ok, QMessageBox.StandardButton.Cancel
     return bool(QMessageBox.question(parent, title, question, ok | cancel, ok if by_default else cancel) == ok)
-
-
-_MAX_NAMED = 3
-
-
-def kept_words(folder: Path, kept: list[Path]) -> str:
-    """Return a sentence that names what stays in the folders of volumes and is no volume, or an empty string."""
-    if not kept:
-        return ""
-    names = ", ".join(str(path.relative_to(folder)) for path in kept[:_MAX_NAMED])
-    others = f" and {len(kept) - _MAX_NAMED} more" if len(kept) > _MAX_NAMED else ""
-    return f"Not deleted, since no volume: {names}{others}."
-
-
-class CleanDialog(QDialog):
-    """Names every file that would be deleted and what stays, and deletes nothing unless asked to."""
-
-    def __init__(self, folder: Path, files: list[Path], kept: list[Path], parent: QWidget) -> None:
-        super().__init__(parent)
-        self.setWindowTitle("Delete files?")
-        stays = f"{kept_words(folder, kept)}\n\n" if kept else ""
-        text = QLabel(f"{stays}These {len(files)} files of {folder} will be deleted for good:")
-        text.setWordWrap(True)
-        names = QListWidget()
-        names.addItems([str(path.relative_to(folder)) for path in files])
-        self.delete_button, self.cancel_button = QPushButton(f"Delete {len(files)} files"), QPushButton("Cancel")
-        self.delete_button.setAutoDefault(False)
-        self.cancel_button.setDefault(True)
-        self.delete_button.clicked.connect(self.accept)
-        self.cancel_button.clicked.connect(self.reject)
-        buttons = QDialogButtonBox()
-        buttons.addButton(self.delete_button, QDialogButtonBox.ButtonRole.DestructiveRole)
-        buttons.addButton(self.cancel_button, QDialogButtonBox.ButtonRole.RejectRole)
-        column = QVBoxLayout(self)
-        for widget in (text, names, buttons):
-            column.addWidget(widget)
-        self.resize(480, 360)
 
 
 _KEY = "save-folder"
@@ -86,7 +39,7 @@ def ask_for_file(
     Parameters
     ----------
     parent : QWidget
-        What the dialog belongs to.
+        The widget that the dialog belongs to.
     title : str
         What is saved.
     name : str
@@ -99,7 +52,7 @@ def ask_for_file(
     Returns
     -------
     Path or None
-        None when the person thought better of it.
+        None when it was cancelled.
 
     Raises
     ------

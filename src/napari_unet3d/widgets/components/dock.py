@@ -1,174 +1,93 @@
-"""The base of all docks: a scrolling column with a message line, layer menus that stay fresh, and the dock's job."""
+"""The base of the docks: a magicgui container that scrolls, with a message line, and the job of the dock."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from types import NoneType
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar
 
-from magicgui.widgets import ComboBox
+from magicgui.widgets import ComboBox, Container, Widget
 from napari.layers import Layer
-from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
-from qtpy.QtGui import QResizeEvent, QShowEvent
-from qtpy.QtWidgets import QDockWidget, QFrame, QMainWindow, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QSizePolicy
 
 from napari_unet3d.session.recent_runs import recent_runs, remember_run
+from napari_unet3d.widgets.components.containers import ScrollArea, column
+from napari_unet3d.widgets.components.context import Context
+from napari_unet3d.widgets.components.dock_tabs import join_tabs, mark_as_dock, raise_tab
 from napari_unet3d.widgets.components.footer import Footer
-from napari_unet3d.widgets.components.run_bar import MessageLine, RunBar
+from napari_unet3d.widgets.components.job_bar import JobBar
+from napari_unet3d.widgets.components.layer_menu import layer_menu
+from napari_unet3d.widgets.components.message_line import MessageLine
+from napari_unet3d.widgets.components.qt_widget import QtWidget
 from napari_unet3d.widgets.jobs.close_guard import guard_closing
 from napari_unet3d.widgets.jobs.jobs import Job, jobs_of
-from napari_unet3d.widgets.viewer.helper_layers import is_helper
+
+_MARGIN = 8
 
 
-class ScrollDock(QScrollArea):
-    """Scrolls its content up and down; the content is as wide as the dock, and the dock never narrower than it."""
+class Dock(Container[Widget]):
+    """The base of the docks.
 
-    def __init__(self, content: QWidget) -> None:
-        super().__init__()
-        self.setWidgetResizable(True)
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setWidget(content)
-
-    def minimumSizeHint(self) -> QSize:
-        """Return the smallest size: that of the content's width, beside the scroll bar."""
-        size = super().minimumSizeHint()
-        content, bar = self.widget(), self.verticalScrollBar()
-        assert content is not None
-        assert bar is not None
-        size.setWidth(content.minimumSizeHint().width() + bar.sizeHint().width())
-        return size
-
-    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        """Grow with the content, for example when a folded part is opened."""
-        if event is not None and event.type() == QEvent.Type.LayoutRequest and watched is self.widget():
-            self.updateGeometry()
-        return super().eventFilter(watched, event)
-
-
-class Dock(ScrollDock):
-    """The base of the docks: a scrolling column, a message line, layer menus that stay fresh, and the dock's job.
-
-    A subclass sets `kind`, makes `run_bar` before anything can start, adds its widgets to `column`, and ends its
+    A subclass sets `kind`, makes `job_bar` before anything can start, passes its widgets to `lay_out`, and ends its
     constructor with ``self.attach_to_job()``. It overrides `on_event`, and `on_ended` where the end changes anything.
+    What a person can do with buttons, a script can do with its methods; what a person can set, it sets as ``value`` of
+    the widgets that are attributes of the dock, such as ``dock.settings.epochs.value = 5``.
 
     Parameters
     ----------
     napari_viewer : napari.Viewer
-        The viewer, as napari hands it to a plugin's widget.
+        The viewer, as napari passes it to the widget of a plugin.
+
+    Attributes
+    ----------
+    context : Context
+        What panels need of the dock: viewer, jobs and message line.
     """
 
     kind: ClassVar[str]
+    job_bar: JobBar
 
     def __init__(self, napari_viewer: Any) -> None:
-        content = QWidget()
-        around = QVBoxLayout(content)
-        around.setContentsMargins(8, 8, 8, 8)
-        self.column = QVBoxLayout()
-        self.column.setSpacing(6)
-        around.addLayout(self.column)
-        around.addStretch(1)
-        super().__init__(content)
-        # Napari may hand out a proxy whose layers are no members of `viewer.layers`.
-        self.viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
-        self.jobs = jobs_of(self.viewer)
-        self.message = MessageLine()
-        self.run_bar: RunBar
-        self._job: Job | None = None
-        self.footer = Footer(self)
-        self.setViewportMargins(0, 0, 0, self.footer.sizeHint().height())  # it does not scroll away
-        self._layer_boxes: list[ComboBox] = []
         self._is_gone = False
-        self.destroyed.connect(lambda: self._leave())
+        super().__init__(labels=False)
+        # Napari may pass a proxy whose layers are no members of `viewer.layers`.
+        self.viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
+        self.jobs, self.message = jobs_of(self.viewer), MessageLine()
+        self.context = Context(self.viewer, self.jobs, self.message)
+        self._job: Job | None = None
         self._was_shown = False
-        self._once_docked = QTimer(self)  # the dock gets its place only after it was shown
-        self._once_docked.setSingleShot(True)
-        self._once_docked.timeout.connect(self._join_tabs)
-        self._once_removed = QTimer(self)  # a program may dock it elsewhere at once
-        self._once_removed.setSingleShot(True)
-        self._once_removed.timeout.connect(self._go_unless_docked)
+        self._body = column()
+        self._body.margins = (_MARGIN,) * 4
+        self._body.native.layout().addStretch(1)
+        self.scroll_area, self.footer = ScrollArea(self._body.native), Footer(self.context)
+        self.extend([QtWidget(self.scroll_area), QtWidget(self.footer)])
+        self.margins = (0, 0, 0, 0)
+        self.native.layout().setSpacing(0)
+        self.native.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        mark_as_dock(self.native)
+        self._docked_timer, self._closed_timer = self._timer(self._on_docked), self._timer(self._delete_unless_docked)
+        self.scroll_area.shown.connect(self._on_shown)
+        self.native_parent_changed.connect(self._on_parent_changed)
+        self.native.destroyed.connect(self._on_destroyed)
 
-    def layer_box(self, annotation: Any, tooltip: str) -> ComboBox:
-        """Make a menu of the viewer's layers of a type; its `value` is the layer or None.
+    def lay_out(self, *widgets: Widget) -> None:
+        """Add widgets below each other."""
+        self._body.extend(widgets)
 
-        Parameters
-        ----------
-        annotation : type
-            Such as ``Image`` (the first one is chosen), or ``Image | Labels | None`` (none is chosen, and can be
-            chosen again).
-        tooltip : str
-            What the layer is used for.
-        """
-        kinds = get_args(annotation) or (annotation,)
-        # Magicgui's own menus know one type of layer only.
-        box = ComboBox(
-            choices=lambda _: [
-                layer for layer in self.viewer.layers if isinstance(layer, kinds) and not is_helper(layer)
-            ],
-            nullable=NoneType in kinds,
-            tooltip=tooltip,
-        )
-        box.native.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)  # long names must not widen it
-        box.native.setMinimumWidth(80)
-        self._layer_boxes.append(box)
-        return box
-
-    def resizeEvent(self, event: QResizeEvent | None) -> None:
-        """Keep the footer at the lower edge."""
-        super().resizeEvent(event)
-        height = self.footer.sizeHint().height()
-        viewport = self.viewport()
-        width = self.width() if viewport is None else viewport.width()  # the scroll bar goes down to the edge
-        self.footer.setGeometry(0, self.height() - height, width, height)
-
-    def showEvent(self, event: QShowEvent | None) -> None:
-        """Join the other docks of the plugin as a tab when it is shown for the first time."""
-        super().showEvent(event)
-        if not self._was_shown:
-            self._was_shown = True
-            self._once_docked.start(0)
-
-    def changeEvent(self, event: QEvent | None) -> None:
-        """Go for good when it is taken out of the window, which the cross in its title does."""
-        super().changeEvent(event)
-        if event is not None and event.type() == QEvent.Type.ParentChange and self.parentWidget() is None:
-            self._once_removed.start(0)
-
-    def _go_unless_docked(self) -> None:
-        if self.parentWidget() is None:  # napari deletes the frame alone; keys and callbacks would stay
-            self.deleteLater()
-
-    def _leave(self) -> None:
-        self._is_gone = True
-
-    def _join_tabs(self) -> None:
-        guard_closing(self, self.viewer, self.jobs)
-        mine = _dock_widget_of(self)
-        window = mine.parentWidget() if mine is not None else None
-        if mine is None or not isinstance(window, QMainWindow) or mine.isFloating():
-            return
-        for other in window.findChildren(Dock):
-            theirs = _dock_widget_of(other)
-            if theirs in (None, mine) or theirs.isFloating() or theirs.parentWidget() is not window:
-                continue
-            if window.dockWidgetArea(theirs) == window.dockWidgetArea(mine):
-                window.tabifyDockWidget(theirs, mine)
-                mine.show()
-                mine.raise_()
-                return
+    def layer_menu(self, annotation: Any, tooltip: str, *, name: str = "", label: str | None = None) -> ComboBox:
+        """Return a menu of the viewer's layers of a type, see `components.layer_menu`."""
+        return layer_menu(self.viewer, annotation, tooltip, name=name, label=label)
 
     def open_dock(self, name: str) -> Any:
-        """Open another dock of the plugin, or bring it before the others when it is open, and give it."""
+        """Open another dock of the plugin, or bring it to the front when it is open, and return it."""
         _, dock = self.viewer.window.add_plugin_dock_widget("napari-unet3d", name)
-        dock.come_forward()
+        dock.raise_tab()
         return dock
 
     def raise_tab(self) -> None:
-        """Bring the dock before others that share its place as tabs."""
-        if (mine := _dock_widget_of(self)) is not None:
-            mine.show()
-            mine.raise_()
+        """Bring the dock in front of others that share its place as tabs."""
+        raise_tab(self.native)
 
     def reset_choices(self, *_: Any) -> None:
         """Follow the layers; napari calls it when they come, go or are renamed, also after Qt has deleted the dock."""
@@ -177,8 +96,7 @@ class Dock(ScrollDock):
 
     def follow_layers(self) -> None:
         """Bring the layer menus up to date."""
-        for box in self._layer_boxes:
-            box.reset_choices()
+        self._body.reset_choices()
 
     def selected_layer(self, kind: type[Layer]) -> Any:
         """Return the first selected layer of a type in the viewer, or None."""
@@ -187,7 +105,7 @@ class Dock(ScrollDock):
     def connect_viewer(self, emitter: Any, slot: Callable[[], None]) -> None:
         """Connect a slot to an event of the viewer for as long as the dock exists."""
         emitter.connect(slot)
-        self.destroyed.connect(lambda: emitter.disconnect(slot))
+        self.native.destroyed.connect(lambda: emitter.disconnect(slot))
 
     def attach_to_job(self, *, ended_too: bool = False) -> None:
         """Show the job that another copy of this dock started, now or later.
@@ -195,7 +113,7 @@ class Dock(ScrollDock):
         Parameters
         ----------
         ended_too : bool
-            Whether a job that has ended already is shown again, with its end.
+            Whether a job that has already ended is shown again, with its end.
         """
         self.jobs.started.connect(self._on_started)
         job = self.jobs.latest(self.kind)
@@ -214,31 +132,54 @@ class Dock(ScrollDock):
     def on_ended(self, job: Job) -> None:
         """React to the end of the job, of whatever kind; a failure is already in the message line."""
 
-    def _on_started(self, job: Job) -> None:
-        if job.kind != self.kind:
-            return
-        self._job = job
-        self.run_bar.watch(job)
-        job.reported.connect(self.on_event)
-        job.failed.connect(self.show_failure)
-        job.ended.connect(self._on_ended)
-
-    def show_failure(self, message: str) -> None:
-        """Show why a job failed."""
-        self.message.show_message(message, "error")
-
     def remember_model(self, job: Job, model: Path) -> None:
-        """Put the model of an ended job first among the recent ones; not again when a new dock shows that end again."""
+        """Put the model of an ended job first among the recent ones, unless a new dock shows that end again."""
         if job is self._job or model not in recent_runs():
             remember_run(model)
 
+    def _on_started(self, job: Job) -> None:
+        if job.kind != self.kind or self._is_gone:
+            return
+        self._job = job
+        self.job_bar.watch(job)
+        job.reported.connect(self._on_reported)
+        job.failed.connect(self._on_failed)
+        job.ended.connect(self._on_ended)
+
+    def _on_reported(self, event: Any) -> None:
+        if not self._is_gone:  # the job outlives the dock
+            self.on_event(event)
+
+    def _on_failed(self, message: str) -> None:
+        if not self._is_gone:
+            self.message.show_message(message, "error")
+
     def _on_ended(self) -> None:
-        if self._job is not None:
+        if self._job is not None and not self._is_gone:
             self.on_ended(self._job)
 
+    def _timer(self, slot: Callable[[], None]) -> QTimer:
+        timer = QTimer(self.native)  # goes with the dock
+        timer.setSingleShot(True)
+        timer.timeout.connect(slot)
+        return timer
 
-def _dock_widget_of(widget: QWidget) -> QDockWidget | None:
-    parent = widget.parentWidget()
-    while parent is not None and not isinstance(parent, QDockWidget):
-        parent = parent.parentWidget()
-    return parent
+    def _on_shown(self) -> None:
+        if not self._was_shown:
+            self._was_shown = True
+            self._docked_timer.start()  # it is placed only after it was shown
+
+    def _on_docked(self) -> None:
+        guard_closing(self.native, self.viewer, self.jobs)
+        join_tabs(self.native)
+
+    def _on_parent_changed(self, parent: Any) -> None:
+        if parent is None:
+            self._closed_timer.start()  # a program may dock it elsewhere at once
+
+    def _delete_unless_docked(self) -> None:
+        if self.native.parentWidget() is None:  # napari deletes the frame alone; keys and callbacks would stay
+            self.native.deleteLater()
+
+    def _on_destroyed(self) -> None:
+        self._is_gone = True

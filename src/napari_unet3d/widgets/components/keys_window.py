@@ -1,4 +1,4 @@
-"""The window that lists keys: those of the docks that are open, and of napari's those that one needs for them."""
+"""The window that lists keys: those of the open docks, and those of napari that one needs beside them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from qtpy.QtWidgets import QTextBrowser, QWidget
 from napari_unet3d.widgets.components.keys import bound_keys
 from napari_unet3d.widgets.components.window import PluginWindow
 
-# Napari's names of actions, what they do in the words of our docks, and the keys of napari 0.9.
+# Names of napari's actions, what they do, and their keys in napari 0.9.
 _VIEW = (
     ("toggle_ndisplay", "Change between slices and 3D", "Ctrl+Y"),
     ("reset_view", "Show everything", "Ctrl+R"),
     ("increment_dims_left", "One slice back", "Left"),
-    ("increment_dims_right", "One slice on", "Right"),
-    ("roll_axes", "Cut along the next axis", "Ctrl+E"),
+    ("increment_dims_right", "One slice forward", "Right"),
+    ("roll_axes", "Slice along the next axis", "Ctrl+E"),
     ("toggle_selected_visibility", "Show or hide the selected layers", "V"),
     ("toggle_grid", "Layers side by side in a grid", "Ctrl+G"),
     ("hold_for_pan_zoom", "Move the view while it is held down", "Space"),
@@ -27,9 +27,9 @@ _LABELS = (
     ("activate_labels_paint_mode", "Paint", "2"),
     ("activate_labels_erase_mode", "Erase", "1"),
     ("activate_labels_fill_mode", "Fill an object with another id", "4"),
-    ("activate_labels_picker_mode", "Take the id under the pointer", "5"),
+    ("activate_labels_picker_mode", "Pick the id under the pointer", "5"),
     ("activate_labels_pan_zoom_mode", "Move the view instead of painting", "6"),
-    ("new_label", "Take an id that is not used yet", "M"),
+    ("new_label", "Select an id that is not used yet", "M"),
     ("decrease_brush_size", "Smaller brush", "["),
     ("increase_brush_size", "Larger brush", "]"),
     ("toggle_preserve_labels", "Protect other objects while painting", "B"),
@@ -43,7 +43,7 @@ class KeysWindow(PluginWindow):
     Parameters
     ----------
     parent : QWidget
-        The dock; the window closes with it.
+        A part of the dock; the window closes with it.
     viewer : napari.Viewer
         Whose keys.
     """
@@ -57,7 +57,7 @@ class KeysWindow(PluginWindow):
 
 
 def napari_key(action: str | None, usual: str) -> str:
-    """Return the keys that the person has chosen for an action of napari, or its usual one where they cannot be read."""
+    """Return the keys that the user has chosen for an action of napari, or its usual one where they cannot be read."""
     try:
         chosen = get_settings().shortcuts.shortcuts[f"napari:{action}"]
     except (AttributeError, KeyError):
@@ -69,8 +69,8 @@ def _page(viewer: Any) -> str:
     ours = [(key.key.replace("-", "+"), f"{key.description} ({key.dock})") for key in bound_keys(viewer)]
     sections = {
         "Open docks": ours,
-        "View": [(napari_key(action, usual), words) for action, words, usual in _VIEW],
-        "Labels layer": [(napari_key(action, usual), words) for action, words, usual in _LABELS],
+        "View": [(napari_key(action, usual), text) for action, text, usual in _VIEW],
+        "Labels layer": [(napari_key(action, usual), text) for action, text, usual in _LABELS],
     }
     tables = "".join(_table(title, rows) for title, rows in sections.items())
     return f"<p>Click into the image first: keys go to where the focus is.</p>{tables}"
@@ -79,7 +79,7 @@ def _page(viewer: Any) -> str:
 def _table(title: str, rows: Iterable[tuple[str, str]]) -> str:
     lines = "".join(
         f"<tr><td style='white-space: nowrap'><b>{html.escape(key)}</b></td>"
-        f"<td style='padding-left: 16px'>{html.escape(words)}</td></tr>"
-        for key, words in rows
+        f"<td style='padding-left: 16px'>{html.escape(text)}</td></tr>"
+        for key, text in rows
     )
     return f"<h4>{title}</h4><table cellspacing='3'>{lines}</table>"

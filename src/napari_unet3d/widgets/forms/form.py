@@ -3,35 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum
 from typing import Any, Generic, TypeVar
 
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton, QVBoxLayout, QWidget
-from superqt import QCollapsible
+from magicgui.widgets import Container, PushButton, Widget
+from qtpy.QtCore import Qt
 
 from napari_unet3d.configs import Config
 from napari_unet3d.errors import UserError
 from napari_unet3d.session.preferences import load_preference, save_preference
-from napari_unet3d.widgets.components.containers import CollapsibleSection
-from napari_unet3d.widgets.forms.create_editor import create_editor
-from napari_unet3d.widgets.forms.editors import FieldEditor
+from napari_unet3d.widgets.components.containers import HEADING_STYLE, heading_text
+from napari_unet3d.widgets.forms.fields import create_field
 
 ConfigT = TypeVar("ConfigT", bound=Config)
-_LABEL_WIDTH = 110  # about that of the longest common label, so that the boxes of all sections stand in line
 
 
-class ConfigForm(QWidget, Generic[ConfigT]):
-    """A form with one row per setting; folded sections hold what is rarely changed.
+class FormSection:
+    """A section of a form: `names` are its settings; `heading` shows and hides their rows."""
 
-    Read `value` when the user starts something; it is a checked, frozen config. A choice that carries settings
-    of its own (such as a difficulty) sets the rows of these settings when it is made. Rows that have no meaning beside
-    the other values are hidden, and count as their default.
+    def __init__(self, text: str) -> None:
+        self.text, self.names = text, list[str]()
+        self.is_offered, self.is_expanded = True, False
+        self.heading = PushButton(text=text, tooltip="Show or hide these settings.")
+        self.heading.native.setStyleSheet(HEADING_STYLE)
+        self.heading.changed.block()  # it is no value of the form
+
+
+class ConfigForm(Container[Widget], Generic[ConfigT]):
+    """A form with one row per setting; sections that can be collapsed hold what is rarely changed.
+
+    The widget of each setting is an attribute of its name: ``form.epochs.value = 5``. `value` is the checked, frozen
+    config of all. A choice that carries settings of its own (such as a difficulty) sets the rows of these settings when
+    it is made. Rows that have no meaning beside the other values are hidden, and count as their default.
 
     Parameters
     ----------
-    config_class : type of Settings
+    config_class : type of Config
         The model; its fields are the rows.
     remember_as : str, optional
         Name under which the values are kept for the next session; without it nothing is kept.
@@ -40,73 +48,63 @@ class ConfigForm(QWidget, Generic[ConfigT]):
 
     Attributes
     ----------
-    changed : Signal
-        Emitted without arguments after the user or the program changed any value.
+    changed : Signal(object)
+        Emitted with the form after the user or a program changed any value.
+    editors : dict of str to Widget
+        The widgets of the settings by their names.
     """
-
-    changed = Signal()
 
     def __init__(
         self, config_class: type[ConfigT], remember_as: str | None = None, *, without: Collection[str] = ()
     ) -> None:
-        super().__init__()
-        self.config_class = config_class
-        self._remember_as = remember_as
-        self._quiet = False
-        self.editors: dict[str, FieldEditor] = {}
-        self._labels: dict[str, QLabel] = {}
+        self.config_class, self._remember_as, self._quiet = config_class, remember_as, False
         self._locked: frozenset[str] = frozenset()
-        self._sections: dict[str, _Section] = {}
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(2)
-        rows = compact_form_layout()
-        column.addLayout(rows)
-        for name in config_class.model_fields:
-            if name not in without:
-                self._add_row(name, rows)
-        for section in self._sections.values():
-            column.addWidget(section)
-        self.reset_button = QPushButton("Reset to defaults")
-        self.reset_button.setToolTip("Set every value above to its default.")
+        self._sections: dict[str, FormSection] = {}
+        names = [name for name in config_class.model_fields if name not in without]
+        self.editors: dict[str, Any] = {name: create_field(config_class, name) for name in names}
+        for name, editor in self.editors.items():  # before the container passes the change on
+            editor.changed.connect(lambda *_, name=name: self._on_change(name))
+        super().__init__(widgets=self._rows(), labels=True)
+        self.margins = (0, 0, 0, 0)
+        self.native.layout().setSpacing(4)
+        self.reset_button = PushButton(text="Reset to defaults", tooltip="Set every value above to its default.")
+        self.append(self.reset_button)  # which also gives all labels the same width
+        self.native.layout().setAlignment(self.reset_button.native, Qt.AlignmentFlag.AlignRight)
         self.reset_button.clicked.connect(self.reset)
-        column.addWidget(self.reset_button, alignment=Qt.AlignmentFlag.AlignRight)
         self._show(self._remembered() or config_class())
-        for name, box in self.editors.items():
-            box.changed.connect(lambda *_, name=name: self._on_change(name))
+
+    def _rows(self) -> list[Widget]:
+        rows: list[Widget] = []
+        for name, editor in self.editors.items():
+            extra = self.config_class.model_fields[name].json_schema_extra
+            group = extra.get("group") if isinstance(extra, dict) else None
+            if not isinstance(group, str):
+                rows.append(editor)
+                continue
+            if group not in self._sections:
+                self._sections[group] = section = FormSection(group)
+                section.heading.native.clicked.connect(lambda *_, group=group: self.expand(group, None))
+            self._sections[group].names.append(name)
+        for section in self._sections.values():
+            rows += [section.heading, *(self.editors[name] for name in section.names)]
+        return rows
 
     @property
     def value(self) -> ConfigT:
-        """The settings as they stand in the form.
+        """The settings as they are in the form.
 
         Raises
         ------
         UserError
-            When values do not go together, such as a smallest size above the largest.
+            When values contradict each other, such as a smallest size above the largest.
         """
         return self.config_class(**self._values())
 
     @value.setter
     def value(self, config: ConfigT) -> None:
         self._show(config)
-        self._announce()
-
-    def reset(self) -> None:
-        """Set every row to its default."""
-        self.value = self.config_class()
-
-    def set_locked(self, names: Collection[str]) -> None:
-        """Leave some rows to something else, such as a model whose network is given; all others can be changed.
-
-        Parameters
-        ----------
-        names : collection of str
-            Fields whose rows are disabled. Their values in the form stay as they are, see `unlocked_values`.
-        """
-        self._locked = frozenset(names)
-        for name, box in self.editors.items():
-            for widget in (self._labels[name], box.native):
-                widget.setEnabled(name not in self._locked)
+        self._keep()
+        self.changed.emit(self)
 
     @property
     def unlocked_values(self) -> ConfigT:
@@ -119,124 +117,96 @@ class ConfigForm(QWidget, Generic[ConfigT]):
         """
         return self.config_class(**{n: value for n, value in self._values().items() if n not in self._locked})
 
-    def section(self, group: str) -> QCollapsible:
-        """Return the folded section of a group, for example to open it."""
+    @property
+    def labels(self) -> Any:
+        """The widget of the setting of that name; where there is none, as in magicgui, whether rows have labels."""
+        return self.editors.get("labels", self._labels)
+
+    @labels.setter
+    def labels(self, value: bool) -> None:
+        raise AttributeError("The rows of a form always have labels; set `labels.value`.")
+
+    def reset(self) -> None:
+        """Set every row to its default."""
+        self.value = self.config_class()
+
+    def set_locked(self, names: Collection[str]) -> None:
+        """Disable the rows of some fields, which something else decides, and enable all others.
+
+        The values of the disabled rows stay as they are, see `unlocked_values`.
+        """
+        self._locked = frozenset(names)
+        for name, editor in self.editors.items():
+            editor.enabled = name not in self._locked
+
+    def section(self, group: str) -> FormSection:
+        """Return the section of a group."""
         return self._sections[group]
 
-    def _add_row(self, name: str, rows: QFormLayout) -> None:
-        field = self.config_class.model_fields[name]
-        extra = field.json_schema_extra
-        assert isinstance(extra, dict)  # `setting` always writes one
-        box = create_editor(field.annotation, extra)
-        self.editors[name] = box
-        words = self.config_class.label_of(name)
-        label = QLabel(words[0].upper() + words[1:])
-        label.setMinimumWidth(_LABEL_WIDTH)
-        self._labels[name] = label
-        for widget in (label, box.native):
-            widget.setToolTip(_wrapped(field.description or ""))
-        if isinstance(group := extra.get("group"), str):
-            rows = self._sections.setdefault(group, _Section(group)).rows
-        rows.addRow(label, box.native)
+    def expand(self, group: str, expanded: bool | None = True) -> None:
+        """Show the rows of a section, hide them, or (None) change between both."""
+        section = self._sections[group]
+        section.is_expanded = not section.is_expanded if expanded is None else expanded
+        self._show_rows()
+
+    def offer(self, group: str, offered: bool) -> None:
+        """Show a section, or hide it with its heading."""
+        self._sections[group].is_offered = offered
+        self._show_rows()
 
     def _values(self) -> dict[str, Any]:
-        """Return what the rows in view say."""
-        values = {name: box.value for name, box in self.editors.items()}
+        """Return the values of the rows that have a meaning."""
+        values = {name: editor.value for name, editor in self.editors.items()}
         return {name: value for name, value in values.items() if self.config_class.is_relevant(name, values)}
 
-    def _show(self, config: ConfigT) -> None:
+    def _show(self, config: ConfigT, names: Collection[str] | None = None) -> None:
         with self._quietly():
-            for name, box in self.editors.items():
-                box.value = getattr(config, name)
-        self._tell_changes()
-
-    def _on_change(self, name: str) -> None:
-        if self._quiet:
-            return
-        chosen = self.editors[name].value
-        if isinstance(chosen, Enum):
-            self._show_settings_of(name, chosen)
-        self._announce()
-
-    def _show_settings_of(self, name: str, chosen: Enum) -> None:
-        carried = {key for member in type(chosen) for key in getattr(member, "settings", {})}
-        if not carried:
-            return
-        fresh = self.config_class(**{name: chosen})  # what another choice had set goes back to its default
-        with self._quietly():
-            for key in carried & self.editors.keys():
-                self.editors[key].value = getattr(fresh, key)
-
-    def _announce(self) -> None:
-        self._tell_changes()
-        self._keep()
-        self.changed.emit()
-
-    def _tell_changes(self) -> None:
-        """Show the rows that have a meaning, and count in the headings those that are not at their default."""
-        values, defaults = self._values(), self.config_class()
-        for name, box in self.editors.items():
-            for widget in (self._labels[name], box.native):
-                widget.setVisible(name in values)
-        for group, section in self._sections.items():
-            names = [name for name in values if _group_of(self.config_class, name) == group]
-            section.show_changes(sum(values[name] != getattr(defaults, name) for name in names))
-
-    def _keep(self) -> None:
-        if self._remember_as is None:
-            return
-        try:
-            save_preference(self._remember_as, self.value.model_dump(mode="json"))
-        except UserError:  # half-way between two values that go together; the next change is kept again
-            return
-
-    def _remembered(self) -> ConfigT | None:
-        values = load_preference(self._remember_as) if self._remember_as is not None else None
-        if not isinstance(values, dict):
-            return None
-        try:
-            return self.config_class(**values)
-        except UserError:  # written by another version
-            return None
+            for name in self.editors if names is None else self.editors.keys() & names:
+                self.editors[name].value = getattr(config, name)
+        self._show_rows()
 
     @contextmanager
     def _quietly(self) -> Iterator[None]:
         self._quiet = True
         try:
-            yield
+            with self.changed.blocked():
+                yield
         finally:
             self._quiet = False
 
+    def _on_change(self, name: str) -> None:
+        if self._quiet:
+            return
+        chosen = self.editors[name].value
+        members = type(chosen) if isinstance(chosen, Enum) else ()
+        carried = {key for member in members for key in getattr(member, "settings", {})}
+        # What another choice had set goes back to its default.
+        self._show(self.config_class(**{name: chosen}) if carried else self.config_class(), carried)
+        self._keep()
 
-class _Section(CollapsibleSection):
-    """A folded part of a form; its heading counts the values that are not the defaults."""
+    def _show_rows(self) -> None:
+        """Show the rows that have a meaning, and count in the headings those that are not at their default."""
+        values, defaults = self._values(), self.config_class()
+        hidden = self.editors.keys() - values.keys()
+        for section in self._sections.values():
+            n_changed = sum(values[name] != getattr(defaults, name) for name in section.names if name in values)
+            remark = f"{n_changed} changed" if n_changed else ""
+            section.heading.text = heading_text(section.text, remark, is_open=section.is_expanded)
+            section.heading.visible = section.is_offered
+            if not (section.is_expanded and section.is_offered):
+                hidden |= set(section.names)
+        for name, editor in self.editors.items():
+            editor.visible = name not in hidden
 
-    def __init__(self, heading: str) -> None:
-        content = QWidget()
-        self.rows = compact_form_layout()
-        content.setLayout(self.rows)
-        super().__init__(heading, content)
+    def _keep(self) -> None:
+        if self._remember_as is None:
+            return
+        with suppress(UserError):  # between two values that belong together; the next change is kept again
+            save_preference(self._remember_as, self.value.model_dump(mode="json"))
 
-    def show_changes(self, n_changed: int) -> None:
-        """Say in the heading how many values are not the defaults."""
-        self.show_remark(f"{n_changed} changed" if n_changed else "")
-
-
-def compact_form_layout() -> QFormLayout:
-    """Return a layout of label and box per row that fits a narrow dock."""
-    rows = QFormLayout()
-    rows.setContentsMargins(0, 2, 0, 2)
-    rows.setHorizontalSpacing(8)
-    rows.setVerticalSpacing(4)
-    rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-    rows.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-    return rows
-
-
-def _group_of(config_class: type[Config], name: str) -> Any:
-    extra = config_class.model_fields[name].json_schema_extra
-    return extra.get("group") if isinstance(extra, dict) else None
-
-
-def _wrapped(description: str) -> str:
-    return f"<qt>{description}</qt>"  # rich text: Qt wraps it, plain tooltips run over the screen's edge
+    def _remembered(self) -> ConfigT | None:
+        values = load_preference(self._remember_as) if self._remember_as is not None else None
+        try:
+            return self.config_class(**values) if isinstance(values, dict) else None
+        except UserError:  # written by another version
+            return None

@@ -1,29 +1,30 @@
-"""A box for a path that is remembered, and is the same in all docks."""
+"""A line for a path that is remembered, and is the same in all docks."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from magicgui.types import FileDialogMode
 from magicgui.widgets import FileEdit
-from qtpy.QtCore import QObject, Signal
-from qtpy.QtWidgets import QHBoxLayout, QWidget
+from psygnal import Signal
 
 from napari_unet3d.errors import UserError
 from napari_unet3d.session.preferences import load_preference, save_preference
 
-
-class _Changes(QObject):
-    """Where boxes hear of each other; unlike a list of them it forgets boxes whose dock is gone."""
-
-    happened = Signal(str, str)
+_BROWSE_WIDTH = 32
 
 
-_changes = _Changes()
+class _Paths:
+    """How lines for paths learn of each other."""
+
+    changed = Signal(str, str)
 
 
-class PathEdit(QWidget):
+_paths = _Paths()
+
+
+class PathEdit(FileEdit):
     """A line for a path and a button that opens the system's chooser; the last path is remembered.
 
     Parameters
@@ -31,44 +32,40 @@ class PathEdit(QWidget):
     mode : {"d", "r", "w"}
         A folder, an existing file, or a file to write.
     remember_as : str
-        Name under which the path is kept; boxes with the same name in several docks show the same path.
+        Name under which the path is kept; lines with the same name in several docks show the same path.
     tooltip : str
         What the path is for.
-
-    Attributes
-    ----------
-    changed : Signal()
-        Emitted when the path was changed.
+    **options : Any
+        As of `magicgui.widgets.FileEdit`.
     """
 
-    changed = Signal()
-
-    def __init__(self, mode: Literal["d", "r", "w"], remember_as: str, tooltip: str = "") -> None:
-        super().__init__()
-        self._edit = FileEdit(mode=FileDialogMode(mode), nullable=True, tooltip=tooltip)
-        self._edit.choose_btn.text = "…"
-        self._edit.choose_btn.native.setMaximumWidth(32)
+    def __init__(self, mode: Literal["d", "r", "w"], remember_as: str, tooltip: str = "", **options: Any) -> None:
+        super().__init__(mode=FileDialogMode(mode), nullable=True, tooltip=tooltip, **options)
+        self.choose_btn.text = "…"
+        self.choose_btn.native.setMaximumWidth(_BROWSE_WIDTH)
         self._remember_as = remember_as
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self._edit.native)
         if isinstance(path := load_preference(remember_as), str):
-            self._edit.value = Path(path)
-        self._edit.changed.connect(self._on_change)
-        _changes.happened.connect(self._follow)
+            self.value = Path(path)
+        self.line_edit.changed.connect(self._keep)
+        _paths.changed.connect(self._follow)
+        self.native.destroyed.connect(lambda: _paths.changed.disconnect(self._follow))
 
     @property
     def value(self) -> Path | None:
         """The path, with ``~`` replaced by the home folder; None while the line is empty."""
-        text = self._edit.line_edit.value.strip()
+        return self.get_value()
+
+    @value.setter  # type: ignore[override]  # one path, not several
+    def value(self, path: Path | str | None) -> None:
+        self.set_value(path)
+
+    def get_value(self) -> Path | None:
+        """Return what `value` is."""
+        text = self.line_edit.value.strip()
         return Path(text).expanduser() if text else None
 
-    @value.setter
-    def value(self, path: Path | str) -> None:
-        self._edit.value = Path(path)
-
     def require(self, what: str) -> Path:
-        """Return the path, or explain that there is none.
+        """Return the path.
 
         Parameters
         ----------
@@ -84,12 +81,11 @@ class PathEdit(QWidget):
             raise UserError(f"No path is chosen; choose {what} first.")
         return path
 
-    def _on_change(self) -> None:
-        if self.value is not None:
-            save_preference(self._remember_as, str(self.value))
-            _changes.happened.emit(self._remember_as, str(self.value))
-        self.changed.emit()
+    def _keep(self) -> None:
+        if (path := self.value) is not None:
+            save_preference(self._remember_as, str(path))
+            _paths.changed.emit(self._remember_as, str(path))
 
     def _follow(self, remember_as: str, path: str) -> None:
         if remember_as == self._remember_as and Path(path) != self.value:
-            self.value = path
+            self.value = Path(path)

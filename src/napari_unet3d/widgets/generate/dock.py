@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from magicgui.widgets import SpinBox
+from magicgui.widgets import PushButton, SpinBox
 from napari.layers import Image, Labels, Points
-from qtpy.QtWidgets import QPushButton
 
 from napari_unet3d.configs import SyntheticConfig
 from napari_unet3d.configs.snippets import RunSnippet, generation_snippet
@@ -24,11 +23,13 @@ from napari_unet3d.data.events import (
 )
 from napari_unet3d.errors import UserError
 from napari_unet3d.session.progress import Progress
+from napari_unet3d.widgets.components.containers import column, heading, row
 from napari_unet3d.widgets.components.copy_run import CopyButton
 from napari_unet3d.widgets.components.dialogs import confirm
 from napari_unet3d.widgets.components.dock import Dock
-from napari_unet3d.widgets.components.run_bar import RunBar, add_row, heading
-from napari_unet3d.widgets.forms.form import ConfigForm, compact_form_layout
+from napari_unet3d.widgets.components.job_bar import JobBar
+from napari_unet3d.widgets.components.qt_widget import QtWidget
+from napari_unet3d.widgets.forms.form import ConfigForm
 from napari_unet3d.widgets.forms.path_edit import PathEdit
 from napari_unet3d.widgets.jobs.jobs import Job
 from napari_unet3d.widgets.viewer import layers
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     import napari
 
 PREVIEW_NAME = "Synthetic"
-_OBJECTS_PART = 0.8  # of the time that a volume takes; the rest is blur and noise
+_PLACING_FRACTION = 0.8  # of the time that a volume takes; the rest is blur and noise
 
 
 class GenerateDock(Dock):
@@ -48,66 +49,109 @@ class GenerateDock(Dock):
     ----------
     napari_viewer : napari.Viewer
         The viewer to show previews in.
+
+    Attributes
+    ----------
+    settings : ConfigForm of SyntheticConfig
+        A widget per setting, such as ``settings.objects``.
+    objects_layer, positions_layer : ComboBox
+        The layers to take objects and positions from; None without.
+    folder : PathEdit
+        The folder of the dataset.
+    n_train, n_test : SpinBox
+        The number of training and test volumes.
     """
 
     kind = "generate"
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(napari_viewer)
-        self.form = ConfigForm(SyntheticConfig, "generate")
-        self.column.addWidget(self.form)
-        self._add_inputs()
-        self._add_preview()
-        self._add_dataset()
+        self.settings = ConfigForm(SyntheticConfig, "generate")
+        self.objects_layer = self.layer_menu(
+            Image | Labels | None,
+            "Place the objects of this layer (each id of a Labels layer) instead of new ones.",
+            label="Objects from layer",
+        )
+        self.positions_layer = self.layer_menu(
+            Points | None,
+            "Place the objects at the points of this layer instead of at random.",
+            label="Positions from layer",
+        )
+        self.folder = PathEdit(
+            "d", "dataset", "Folder of the dataset: train|test/images|labels are created in it.", label="Folder"
+        )
+        self.n_train = SpinBox(
+            value=5, min=0, max=9999, tooltip="Number of training volumes.", label="Training volumes"
+        )
+        self.n_test = SpinBox(value=1, min=0, max=9999, tooltip="Number of test volumes.", label="Test volumes")
         self._shortfalls: list[str] = []
+        self._make_buttons()
+        self.lay_out(
+            self.settings,
+            column(self.objects_layer, self.positions_layer, labels=True),
+            row(self.seed_button, self.preview_button),
+            heading("Write a dataset"),
+            column(self.folder, self.n_train, self.n_test, labels=True),
+            self.job_bar,
+            QtWidget(self.message),
+            self.train_button,
+        )
+        self.train_button.hide()
         self.attach_to_job()
 
-    def _add_inputs(self) -> None:
-        self.objects_layer = self.layer_box(
-            Image | Labels | None, "Place the objects of this layer (each id of a Labels layer) instead of new ones."
+    def _make_buttons(self) -> None:
+        self.seed_button = PushButton(
+            text="New seed", tooltip="Draw another seed, for other objects with the same settings."
         )
-        self.positions_layer = self.layer_box(
-            Points | None, "Place the objects at the points of this layer instead of at random."
+        self.preview_button = PushButton(
+            text="Preview", tooltip="Show one volume as an Image and a Labels layer; the next preview updates them."
         )
-        rows = compact_form_layout()
-        rows.addRow("Objects from layer", self.objects_layer.native)
-        rows.addRow("Positions from layer", self.positions_layer.native)
-        self.column.addLayout(rows)
-
-    def _add_preview(self) -> None:
-        self.seed_button = QPushButton("New seed")
-        self.seed_button.setToolTip("Draw another seed, for other objects with the same settings.")
-        self.seed_button.clicked.connect(self._draw_seed)
-        self.preview_button = QPushButton("Preview")
-        self.preview_button.setToolTip("Show one volume as an Image and a Labels layer; the next preview updates them.")
-        self.preview_button.clicked.connect(self._start_preview)
-        add_row(self.column, self.seed_button, self.preview_button)
-
-    def _add_dataset(self) -> None:
-        self.column.addWidget(heading("Write a dataset"))
-        self.folder = PathEdit("d", "dataset", "Folder of the dataset: train|test/images|labels are made in it.")
-        self.n_train = SpinBox(value=5, min=0, max=9999, tooltip="Number of training volumes.")
-        self.n_test = SpinBox(value=1, min=0, max=9999, tooltip="Number of test volumes.")
-        rows = compact_form_layout()
-        rows.addRow("Folder", self.folder)
-        rows.addRow("Training volumes", self.n_train.native)
-        rows.addRow("Test volumes", self.n_test.native)
-        self.column.addLayout(rows)
-        self.copy_button = CopyButton(self, self._as_text)
-        not_meanwhile = (self.preview_button, self.seed_button)
-        self.run_bar = RunBar("Write dataset", also=not_meanwhile, beside=self.copy_button)
-        self.run_bar.start_button.setToolTip("Generate the volumes and write them to the folder, with their labels.")
-        self.run_bar.start_button.clicked.connect(self._start_dataset)
-        self.column.addWidget(self.run_bar)
-        self.column.addWidget(self.message)
-        self.train_button = QPushButton("Train on this dataset…")
-        self.train_button.setToolTip("Open the dock Train; it offers the folder above.")
+        self.train_button = PushButton(
+            text="Train on this dataset…", tooltip="Open the dock Train with the folder above."
+        )
+        self.copy_button = CopyButton(self.message, self._snippet)
+        self.job_bar = JobBar(
+            "Write dataset",
+            "Generate the volumes and write them to the folder, with their labels.",
+            disabled_meanwhile=(self.preview_button, self.seed_button),
+            beside=QtWidget(self.copy_button),
+        )
+        self.seed_button.clicked.connect(self.draw_seed)
+        self.preview_button.clicked.connect(self.preview)
+        self.job_bar.start_button.clicked.connect(self.write_dataset)
         self.train_button.clicked.connect(lambda: self.open_dock("Train"))
-        self.train_button.hide()
-        self.column.addWidget(self.train_button)
 
-    def _draw_seed(self) -> None:
-        self.form.editors["seed"].value = random.randrange(2**31)
+    def draw_seed(self) -> None:
+        """Set another seed, for other objects with the same settings."""
+        self.settings.editors["seed"].value = random.randrange(2**31)
+
+    def preview(self) -> None:
+        """Generate one volume and show it as an Image and a Labels layer; the next preview updates them."""
+        with self.message.explaining():
+            config = self.settings.value
+            inputs = self._inputs(config)
+            self._forget_last()
+            self.jobs.start(
+                self.kind, "Generate a preview", lambda: _preview(config, inputs), progress=_VolumeProgress(1)
+            )
+
+    def write_dataset(self) -> None:
+        """Generate the volumes and write them to the folder, after a question where it has volumes already."""
+        with self.message.explaining():
+            config, folder = self.settings.value, self.folder.require("a folder for the dataset")
+            inputs = self._inputs(config)
+            n_train, n_test = self.n_train.value, self.n_test.value
+            overwrite = _has_volumes(folder)
+            if overwrite and not self._may_overwrite(folder):
+                return
+            self._forget_last()
+            self.jobs.start(
+                self.kind,
+                "Write a synthetic dataset",
+                lambda: _dataset(folder, config, n_train, n_test, overwrite, inputs),
+                progress=_VolumeProgress(n_train + n_test),
+                replay=(VolumeWritten,),
+            )
 
     def _inputs(self, config: SyntheticConfig) -> dict[str, Any]:
         objects, points = self.objects_layer.value, self.positions_layer.value
@@ -116,43 +160,14 @@ class GenerateDock(Dock):
             "positions": None if points is None else positions_from_points(points, config.voxel_size_um),
         }
 
-    def _start_preview(self) -> None:
-        with self.message.explaining():
-            config = self.form.value
-            inputs = self._inputs(config)
-            self._forget_last()
-            self.jobs.start(
-                self.kind,
-                "Generate a preview",
-                lambda: _preview(config, inputs),
-                progress=_Measure(1),
-            )
-
-    def _start_dataset(self) -> None:
-        with self.message.explaining():
-            config, folder = self.form.value, self.folder.require("a folder for the dataset")
-            inputs = self._inputs(config)
-            n_train, n_test = self.n_train.value, self.n_test.value
-            overwrite = _holds_volumes(folder)
-            if overwrite and not self._may_overwrite(folder):
-                return
-            self._forget_last()
-            self.jobs.start(
-                self.kind,
-                "Write a synthetic dataset",
-                lambda: _dataset(folder, config, n_train, n_test, overwrite, inputs),
-                progress=_Measure(n_train + n_test),
-                replay=(VolumeWritten,),
-            )
-
-    def _as_text(self) -> RunSnippet:
+    def _snippet(self) -> RunSnippet:
         if self.objects_layer.value is not None or self.positions_layer.value is not None:
             raise UserError(
-                "A text cannot name layers. Choose no layers for objects and positions, or save them and give their "
+                "A text cannot name layers. Choose no layers for objects and positions, or save them and pass their "
                 "files to the command with --objects-from and --positions."
             )
         folder = self.folder.require("a folder for the dataset")
-        return generation_snippet(folder, self.form.value, n_train=self.n_train.value, n_test=self.n_test.value)
+        return generation_snippet(folder, self.settings.value, n_train=self.n_train.value, n_test=self.n_test.value)
 
     def _forget_last(self) -> None:
         self._shortfalls.clear()
@@ -160,33 +175,34 @@ class GenerateDock(Dock):
 
     def _may_overwrite(self, folder: Path) -> bool:
         return confirm(
-            self,
+            self.native,
             "Replace volumes?",
-            f"{folder} holds volumes already. Those with the names of the new ones (1, 2, …) will be replaced.",
+            f"{folder} already has volumes. Those with the names of the new ones (1, 2, …) will be replaced.",
         )
 
     def on_event(self, event: GenerateEvent | DatasetEvent) -> None:
-        """Show a finished volume, collect what did not fit, and say where a dataset was written."""
+        """Show a finished volume, collect what did not fit, and show where a dataset was written."""
         match event:
             case VolumeGenerated(sample=sample, shortfall=shortfall):
                 layers.show_sample(self.viewer, sample, PREVIEW_NAME)
-                self._say(f"{len(event.positions)} objects, shown in '{PREVIEW_NAME}'.", shortfall)
+                self._show_result(f"{len(event.positions)} objects, shown in '{PREVIEW_NAME}'.", shortfall)
             case VolumeWritten(shortfall=str(shortfall)):
                 self._shortfalls.append(shortfall)
             case DatasetWritten(folder=folder, n_train=n_train, n_test=n_test):
-                self._say(f"Wrote {n_train} training and {n_test} test volumes to {folder}", *self._shortfalls[:1])
+                text = f"Wrote {n_train} training and {n_test} test volumes to {folder}"
+                self._show_result(text, *self._shortfalls[:1])
                 self.train_button.show()
             case ObjectPlaced() | SlicesImaged() | VolumeWritten():
                 pass  # the progress bar shows them
 
     def on_ended(self, job: Job) -> None:
-        """Say that a stopped job has ended; what it had written stays."""
+        """Show that a stopped job has ended; what it had written stays."""
         if job.stopped and not job.message:
-            self.message.show_message("Stopped. Volumes that were written already are kept.")
+            self.message.show_message("Stopped. Volumes that were already written are kept.")
 
-    def _say(self, message: str, *shortfalls: str | None) -> None:
+    def _show_result(self, text: str, *shortfalls: str | None) -> None:
         complaints = [shortfall for shortfall in shortfalls if shortfall]
-        self.message.show_message(" ".join([message, *complaints]), "warning" if complaints else "info")
+        self.message.show_message(" ".join([text, *complaints]), "warning" if complaints else "info")
 
 
 def _preview(config: SyntheticConfig, inputs: dict[str, Any]) -> Iterator[GenerateEvent]:
@@ -203,14 +219,14 @@ def _dataset(
     return generate(folder, config, n_train=n_train, n_test=n_test, overwrite=overwrite, **inputs)
 
 
-def _holds_volumes(folder: Path) -> bool:
+def _has_volumes(folder: Path) -> bool:
     from napari_unet3d.data.dataset import list_pairs
 
-    return any((folder / part).is_dir() for part in ("train", "test")) and bool(list_pairs(folder))
+    return any((folder / subset).is_dir() for subset in ("train", "test")) and bool(list_pairs(folder))
 
 
-class _Measure:
-    """Counts volumes, and what is done of the one at work as part of a volume."""
+class _VolumeProgress:
+    """Counts volumes, and what is done of the current one as a fraction of a volume."""
 
     def __init__(self, n_volumes: int) -> None:
         self._n_volumes = n_volumes
@@ -219,9 +235,9 @@ class _Measure:
     def __call__(self, event: GenerateEvent | DatasetEvent) -> Progress | None:
         match event:
             case ObjectPlaced(n_placed=n_placed, n_objects=n_objects):
-                return Progress(self._n_written + _OBJECTS_PART * n_placed / n_objects, self._n_volumes)
+                return Progress(self._n_written + _PLACING_FRACTION * n_placed / n_objects, self._n_volumes)
             case SlicesImaged(n_imaged=n_imaged, n_slices=n_slices):
-                imaged = _OBJECTS_PART + (1 - _OBJECTS_PART) * n_imaged / n_slices
+                imaged = _PLACING_FRACTION + (1 - _PLACING_FRACTION) * n_imaged / n_slices
                 return Progress(self._n_written + imaged, self._n_volumes)
             case VolumeWritten(n_written=n_written):
                 self._n_written = n_written

@@ -22,7 +22,7 @@ from napari_unet3d.inference.events import (
 from napari_unet3d.session.comparison import DEFAULT_TOLERANCE_UM, Comparison
 from napari_unet3d.session.progress import prediction_progress
 from napari_unet3d.widgets.components.copy_run import CopyButton
-from napari_unet3d.widgets.components.dock import Dock
+from napari_unet3d.widgets.components.qt_dock import QtDock
 from napari_unet3d.widgets.components.run_bar import Kind, RunBar, heading
 from napari_unet3d.widgets.forms.form import ConfigForm
 from napari_unet3d.widgets.forms.model_picker import ModelPicker
@@ -71,7 +71,7 @@ class PredictionRequest:
     dataset: Path | None = None
 
 
-class PredictDock(Dock):
+class PredictDock(QtDock):
     """Predicts and compares; the difference with the truth comes into the viewer, red and blue.
 
     Parameters
@@ -96,8 +96,9 @@ class PredictDock(Dock):
             Target.FILES: for_volumes,
             Target.TEST_SET: for_test_set,
         }
-        not_meanwhile = [self.model, self.target, for_volumes, for_test_set, self.labels_form]
-        self.copy_button = CopyButton(self, lambda: self.target.as_text(self.model.require(), self._config()))
+        forms = (for_volumes, for_test_set, self.labels_form)
+        not_meanwhile = [self.model, self.target, *(form.native for form in forms)]
+        self.copy_button = CopyButton(self.message, lambda: self.target.as_text(self.model.require(), self._config()))
         self.run_bar = RunBar("Predict", also=not_meanwhile, stop_text="Cancel", beside=self.copy_button)
         self.run_bar.start_button.setToolTip("Apply the model; results come into the viewer, or into the folder.")
         self.results = ResultsPanel(self)
@@ -238,16 +239,16 @@ class PredictDock(Dock):
 
     def _show_section(self, *_: Any) -> None:
         """Show the settings of single objects unless the model in question is known to have none."""
-        shown, section = self.results.live.shown, self.labels_form.section(_OBJECTS)
+        shown = self.results.live.shown
         is_known = shown is not None and self._order is not None and self._order.model == self.model.value
         task = shown.comparison.prediction.task if shown is not None and is_known else None
-        section.setVisible(task in (None, Task.INSTANCE))
-        if task is Task.INSTANCE and not section.isExpanded():
-            section.expand(False)
+        self.labels_form.offer(_OBJECTS, task in (None, Task.INSTANCE))
+        if task is Task.INSTANCE:
+            self.labels_form.expand(_OBJECTS)
 
     def _show_form(self) -> None:
         for form in self.forms.values():
-            form.setVisible(form is self.form)
+            form.visible = form is self.form
 
     def _watch_training(self, job: Job) -> None:
         if job.kind == "train":
@@ -272,14 +273,14 @@ class PredictDock(Dock):
             heading("Apply to"),
             self.target,
             heading("Prediction"),
-            self.forms[Target.LAYER],
-            self.forms[Target.TEST_SET],
+            self.forms[Target.LAYER].native,
+            self.forms[Target.TEST_SET].native,
             self.run_bar,
             self.results.annotate_button,
             self.keep_button,
             self.message,
             heading("Labels · can be changed after predicting"),
-            self.labels_form,
+            self.labels_form.native,
             self.results,
         ):
             self.column.addWidget(widget)

@@ -16,7 +16,7 @@ from napari_unet3d.widgets.viewer.layers import find_layer, show_labels
 from napari_unet3d.widgets.viewer.view_state import select
 
 if TYPE_CHECKING:
-    from napari_unet3d.widgets.components.dock import Dock
+    from napari_unet3d.widgets.components.qt_dock import QtDock as Dock
     from napari_unet3d.widgets.predict.live_prediction import LivePrediction
 
 _GENERAL_NAMES = ("model", "last", "best")  # of files, which say less than the name of their run folder

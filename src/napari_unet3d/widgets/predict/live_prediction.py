@@ -16,7 +16,7 @@ from napari_unet3d.widgets.predict.show import update_comparison
 from napari_unet3d.widgets.viewer.layers import Reference
 
 if TYPE_CHECKING:
-    from napari_unet3d.widgets.components.dock import Dock
+    from napari_unet3d.widgets.components.qt_dock import QtDock as Dock
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from napari_unet3d.data.sample import VoxelSize
     from napari_unet3d.inference.events import Prediction
-    from napari_unet3d.widgets.components.dock import Dock
+    from napari_unet3d.widgets.components.qt_dock import QtDock as Dock
     from napari_unet3d.widgets.predict.live_prediction import LivePrediction
 
 _KEY = "N"

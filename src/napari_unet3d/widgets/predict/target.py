@@ -20,14 +20,14 @@ from qtpy.QtWidgets import (
 
 from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.configs.snippets import RunSnippet, evaluation_snippet, prediction_snippet
-from napari_unet3d.data.volumes import READABLE_SUFFIXES
+from napari_unet3d.data.formats.registry import file_filter
 from napari_unet3d.errors import UserError
-from napari_unet3d.widgets.forms.form import compact_form_layout
+from napari_unet3d.widgets.components.run_bar import compact_form_layout
 from napari_unet3d.widgets.forms.path_edit import PathEdit
 from napari_unet3d.widgets.forms.radio_row import RadioRow
 
 if TYPE_CHECKING:
-    from napari_unet3d.widgets.components.dock import Dock
+    from napari_unet3d.widgets.components.qt_dock import QtDock as Dock
 
 
 class Target(ChoiceEnum):
@@ -79,7 +79,7 @@ class PredictionTarget(QWidget):
         self._pages = {
             Target.LAYER: self._make_layer_page(),
             Target.FILES: self._make_files_page(),
-            Target.TEST_SET: self._page(self.dataset),
+            Target.TEST_SET: self._page(self.dataset.native),
         }
         self._lay_out()
         self.image.changed.connect(self.find_truth)
@@ -181,8 +181,7 @@ class PredictionTarget(QWidget):
         self._remove_button.setEnabled(bool(self.paths))
 
     def _browse_files(self) -> None:
-        pattern = f"Volumes ({' '.join(f'*{suffix}' for suffix in READABLE_SUFFIXES)});;All files (*)"
-        chosen, _ = QFileDialog.getOpenFileNames(self, "Choose volumes", "", pattern)
+        chosen, _ = QFileDialog.getOpenFileNames(self, "Choose volumes", "", file_filter())
         self.add_files([Path(path) for path in chosen])
 
     def _browse_zarr(self) -> None:
@@ -238,7 +237,7 @@ class PredictionTarget(QWidget):
         self._choice.chosen.connect(self._on_choice)
         self._out_row = QWidget()
         out = compact_form_layout()
-        out.addRow("Results to", self.out)
+        out.addRow("Results to", self.out.native)
         self._out_row.setLayout(out)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)

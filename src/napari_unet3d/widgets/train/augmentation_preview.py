@@ -15,7 +15,7 @@ from napari_unet3d.training.augmented_events import NOT_ANNOTATED, AugmentedPatc
 from napari_unet3d.widgets.viewer.patch_layers import NAME, is_of_patches, show_patches
 
 if TYPE_CHECKING:
-    from napari_unet3d.widgets.components.dock import Dock
+    from napari_unet3d.widgets.components.qt_dock import QtDock as Dock
 
 _FIRST_WORDS = "Show augmented patches"
 

@@ -19,14 +19,13 @@ from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.data.dataset import Subset, list_pairs
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
-from napari_unet3d.widgets.components.run_bar import wrapping_label
-from napari_unet3d.widgets.forms.form import compact_form_layout
+from napari_unet3d.widgets.components.run_bar import compact_form_layout, wrapping_label
 from napari_unet3d.widgets.forms.path_edit import PathEdit
 from napari_unet3d.widgets.forms.radio_row import RadioRow
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
 
 if TYPE_CHECKING:
-    from napari_unet3d.widgets.components.dock import Dock
+    from napari_unet3d.widgets.components.qt_dock import QtDock as Dock
 
 
 class SourceKind(ChoiceEnum):
@@ -36,8 +35,8 @@ class SourceKind(ChoiceEnum):
     LAYERS = "layers"
 
     @property
-    def words(self) -> str:
-        """The words on its button."""
+    def label(self) -> str:
+        """The text on its button."""
         return "Dataset folder" if self is SourceKind.FOLDER else super().label
 
 
@@ -199,7 +198,7 @@ class TrainingSource(QWidget):
         page = QWidget()
         column = QVBoxLayout(page)
         column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(self.folder)
+        column.addWidget(self.folder.native)
         column.addWidget(self.found)
         return page
 

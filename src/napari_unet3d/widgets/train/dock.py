@@ -16,7 +16,7 @@ from napari_unet3d.session.recent_runs import new_run_folder, plugin_data_folder
 from napari_unet3d.session.training_job import SampleReady, TrainingRequest, train_on_sample
 from napari_unet3d.session.training_run import TrainingRun
 from napari_unet3d.training.events import RunStarted
-from napari_unet3d.widgets.components.dock import Dock
+from napari_unet3d.widgets.components.qt_dock import QtDock
 from napari_unet3d.widgets.components.run_bar import Kind, RunBar, heading, wrapping_label
 from napari_unet3d.widgets.export.report_panel import ReportPanel
 from napari_unet3d.widgets.forms.form import ConfigForm
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from napari_unet3d.widgets.jobs.jobs import Job
 
 
-class TrainDock(Dock):
+class TrainDock(QtDock):
     """Trains a 3D U-Net on a dataset folder, on layers, or on sample data when there is nothing else.
 
     Parameters
@@ -56,7 +56,7 @@ class TrainDock(Dock):
         self.run_folder, self.subprocess_option = RunFolderRow(), SubprocessOption()
         self.form = ConfigForm(TrainingConfig, "training", without=("num_workers",))
         self.pre_run = PreRunActions(self, self._request, self._draft_request)
-        self.model_actions, self.report = ModelActions(self), ReportPanel(self)
+        self.model_actions, self.report = ModelActions(self), ReportPanel(self.context)
         self.sample_prompt, self.resume_prompt = SamplePrompt(), ResumePrompt(self)
         self.monitor = MonitorPanel(self, self.source.labels_of)
         self.open_run = OpenRunButton(self)
@@ -221,9 +221,8 @@ class TrainDock(Dock):
 
     def _lay_out(self) -> None:
         data = self.resume_prompt, self.sample_prompt, heading("Train on"), self.source
-        _stack(
-            self._setup, *data, heading("Run"), self.run_folder, self.subprocess_option, heading("Settings"), self.form
-        )
+        run = heading("Run"), self.run_folder, self.subprocess_option
+        _stack(self._setup, *data, *run, heading("Settings"), self.form.native)
         content = self.widget()
         around = None if content is None else content.layout()
         assert isinstance(around, QVBoxLayout)

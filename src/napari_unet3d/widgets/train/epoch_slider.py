@@ -15,7 +15,7 @@ from napari_unet3d.session.recent_runs import remember_run
 from napari_unet3d.widgets.components.dialogs import ask_for_file
 
 if TYPE_CHECKING:
-    from napari_unet3d.widgets.components.dock import Dock
+    from napari_unet3d.widgets.components.qt_dock import QtDock as Dock
 
 PLAY_KEY = "Shift-W"
 _FILM_MS = 8000  # of a whole run, with pictures neither faster nor slower than

@@ -28,7 +28,7 @@ from napari_unet3d.widgets.train.run_listener import RunListener
 from napari_unet3d.widgets.train.snapshot_layers import SnapshotLayers
 
 if TYPE_CHECKING:
-    from napari_unet3d.widgets.components.dock import Dock
+    from napari_unet3d.widgets.components.qt_dock import QtDock as Dock
 
 _KEY = "watch"  # of what is remembered
 _POLL_MS = 2000

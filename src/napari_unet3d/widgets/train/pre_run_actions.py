@@ -18,7 +18,7 @@ from napari_unet3d.widgets.train.augmentation_preview import AugmentationPreview
 from napari_unet3d.widgets.train.report_windows import FindingsWindow, SummaryWindow
 
 if TYPE_CHECKING:
-    from napari_unet3d.widgets.components.dock import Dock
+    from napari_unet3d.widgets.components.qt_dock import QtDock as Dock
 
 
 _CHECK, _SUMMARY = "Check", "Model summary"
@@ -43,7 +43,7 @@ class PreRunActions(QWidget):
         self.check_button, self.summary_button = QPushButton(_CHECK), QPushButton(_SUMMARY)
         self.check_button.setToolTip("What goes wrong or could be better, what a step sees, and how long it takes.")
         self.summary_button.setToolTip("Layers, shapes, parameters and memory of this network.")
-        self.copy_button = CopyButton(dock, self._as_text)
+        self.copy_button = CopyButton(dock.message, self._as_text)
         self.augmented = AugmentationPreview(dock, order)
         column, row = QVBoxLayout(self), QHBoxLayout()
         column.setContentsMargins(0, 0, 0, 0)

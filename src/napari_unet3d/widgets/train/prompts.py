@@ -13,7 +13,7 @@ from napari_unet3d.widgets.components.copy_run import CopyButton
 from napari_unet3d.widgets.components.run_bar import wrapping_label
 
 if TYPE_CHECKING:
-    from napari_unet3d.widgets.components.dock import Dock
+    from napari_unet3d.widgets.components.qt_dock import QtDock as Dock
 
 
 class Prompt(QFrame):
@@ -67,7 +67,7 @@ class ResumePrompt(Prompt):
 
     def __init__(self, dock: Dock) -> None:
         self.continue_button, self.later_button = QPushButton("Continue"), QPushButton("Not now")
-        self.copy_button = CopyButton(dock, self._as_text)
+        self.copy_button = CopyButton(dock.message, self._as_text)
         self.continue_button.setToolTip("Go on after the last whole epoch, with the settings of that run.")
         self.later_button.setToolTip("It is offered again when napari is opened the next time.")
         super().__init__(self.continue_button, self.later_button, self.copy_button)

@@ -14,10 +14,10 @@ from napari_unet3d.session.recent_runs import recent_runs, remember_run
 from napari_unet3d.session.training_run import load_run
 
 if TYPE_CHECKING:
-    from napari_unet3d.widgets.components.dock import Dock
+    from napari_unet3d.widgets.components.qt_dock import QtDock as Dock
 
 if TYPE_CHECKING:
-    from napari_unet3d.widgets.components.dock import Dock
+    from napari_unet3d.widgets.components.qt_dock import QtDock as Dock
 
 
 class OpenRunButton(QPushButton):

@@ -17,8 +17,7 @@ from napari_unet3d.session.preferences import load_preference, save_preference
 from napari_unet3d.session.recent_runs import new_run_folder
 from napari_unet3d.session.subprocess_training import SubprocessTraining
 from napari_unet3d.session.training_job import TrainingRequest, train_on
-from napari_unet3d.widgets.components.run_bar import wrapping_label
-from napari_unet3d.widgets.forms.form import compact_form_layout
+from napari_unet3d.widgets.components.run_bar import compact_form_layout, wrapping_label
 from napari_unet3d.widgets.forms.model_picker import ModelPicker
 from napari_unet3d.widgets.forms.path_edit import PathEdit
 from napari_unet3d.widgets.jobs.worker import JobControl
@@ -144,7 +143,7 @@ class RunFolderRow(QWidget):
         self._hint.hide()
         self._suggested: Path | None = None
         rows = compact_form_layout()
-        rows.addRow("Folder", self.folder)
+        rows.addRow("Folder", self.folder.native)
         rows.addRow("Start from", self.start_from)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)

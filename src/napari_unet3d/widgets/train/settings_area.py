@@ -5,13 +5,13 @@ from __future__ import annotations
 from qtpy.QtCore import QSize
 from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
-from napari_unet3d.widgets.components.dock import ScrollDock
+from napari_unet3d.widgets.components.containers import ScrollArea
 
 _LEAST_HEIGHT = 110
 _HEADING = "QPushButton { text-align: left; border: none; padding: 4px; background-color: rgba(128, 128, 128, 40); }"
 
 
-class _Scroll(ScrollDock):
+class _Scroll(ScrollArea):
     def sizeHint(self) -> QSize:
         # With more, a long message would push the buttons out of view; where there is room, it is stretched.
         return QSize(super().sizeHint().width(), _LEAST_HEIGHT)

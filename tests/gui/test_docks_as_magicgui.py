@@ -1,0 +1,124 @@
+"""The docks as widgets of magicgui: opened from the menu, and used by values and calls only, as in a script."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from magicgui.widgets import CheckBox, ComboBox, Container, PushButton, TupleEdit
+
+from napari_unet3d.configs import Difficulty, SyntheticConfig
+from napari_unet3d.data.dataset import Subset, add_sample, list_pairs, read_pair
+from napari_unet3d.widgets.forms.choices import EnumMenu
+from napari_unet3d.widgets.forms.numbers import NumberEdit
+
+SMALL = {"objects": 3, "shape": (20, 24, 28), "object_shape_min": (6, 6, 6), "object_shape_max": (8, 8, 8)}
+
+
+@pytest.fixture
+def generate(open_dock):
+    dock = open_dock("Generate data")
+    for name, value in SMALL.items():
+        dock.settings[name].value = value
+    return dock
+
+
+@pytest.mark.parametrize("name", ["Generate data", "Dataset"])
+def test_npe2_gives_the_container_that_the_menu_opens(viewer, open_dock, name):
+    from_menu = open_dock(name)
+    _, dock = viewer.window.add_plugin_dock_widget("napari-unet3d", name)
+    assert isinstance(dock, Container)
+    assert dock is from_menu
+
+
+def test_each_setting_is_a_widget_of_magicgui_by_its_name(generate):
+    settings = generate.settings
+    for name in SyntheticConfig.model_fields:
+        assert getattr(settings, name) is settings[name]
+        assert settings[name].name == name
+    assert isinstance(settings.identical_objects, CheckBox)
+    assert isinstance(settings.shape, TupleEdit)
+    assert isinstance(settings.labels, EnumMenu)
+    assert isinstance(settings.objects, NumberEdit)
+    assert (settings.objects.min, settings.objects.max) == (1, 1_000_000)
+    with pytest.raises(ValueError, match="range"):
+        settings.objects.value = 0
+    assert settings.objects.label == "Objects"
+    assert "Number of objects" in settings.objects.tooltip
+
+
+def test_a_volume_is_previewed_by_values_and_calls(viewer, generate, wait_for_end):
+    settings = generate.settings
+    settings.difficulty.value = Difficulty.HARD
+    assert settings.photon_count.value == SyntheticConfig(difficulty="hard").photon_count
+    for name, value in SMALL.items():  # which the difficulty has set, too
+        settings[name].value = value
+    settings.labels.value = "foreground"
+    settings.voxel_size_um.value = (2, 1, 0.5)
+    assert wait_for_end(generate, generate.preview).message is None
+    image, labels = viewer.layers
+    assert image.data.shape == (20, 24, 28)
+    assert tuple(labels.scale) == (2, 1, 0.5)
+    assert set(np.unique(labels.data)) == {0, 1}
+    before, seed = image.data.copy(), settings.seed.value
+    generate.draw_seed()
+    assert settings.seed.value != seed
+    wait_for_end(generate, generate.preview)
+    assert not np.array_equal(image.data, before)
+
+
+def test_buttons_do_what_the_methods_do(viewer, generate, wait_for_end):
+    assert isinstance(generate.preview_button, PushButton)
+    wait_for_end(generate, lambda: generate.preview_button.changed.emit(True))
+    assert len(viewer.layers) == 2
+
+
+def test_changes_are_announced_once_each_with_all_that_they_set(generate):
+    seen = []
+    generate.settings.changed.connect(lambda form: seen.append(form.value))
+    generate.settings.difficulty.value = Difficulty.MEDIUM
+    assert seen == [SyntheticConfig(shape=SMALL["shape"], difficulty="medium")]
+    generate.settings.value = SyntheticConfig()
+    assert seen[1:] == [SyntheticConfig()]
+
+
+def test_menus_of_layers_know_their_types_and_follow_the_viewer(viewer, generate, ball):
+    sample = ball("1")
+    assert generate.objects_layer.choices == (None,)
+    labels = viewer.add_labels(sample.labels)
+    points = viewer.add_points([[1, 2, 3]])
+    assert isinstance(generate.objects_layer, ComboBox)
+    assert generate.objects_layer.choices == (None, labels)
+    assert generate.positions_layer.choices == (None, points)
+    generate.objects_layer.value = labels
+    viewer.layers.remove(labels)
+    assert generate.objects_layer.value is None
+
+
+def test_a_dataset_is_written_and_filled_from_layers(viewer, generate, open_dock, ball, wait_for_end, tmp_path):
+    generate.folder.value = tmp_path / "data"
+    generate.n_train.value, generate.n_test.value = 2, 1
+    assert wait_for_end(generate, generate.write_dataset).message is None
+    dataset = open_dock("Dataset")
+    assert dataset.folder.value == tmp_path / "data"
+    sample = ball("mine")
+    image = viewer.add_image(sample.image, name="mine", scale=sample.voxel_size_um)
+    labels = viewer.add_labels(sample.labels, name="mine labels", scale=sample.voxel_size_um)
+    dataset.image_layer.value, dataset.labels_layer.value = image, labels
+    assert wait_for_end(dataset, lambda: dataset.add("train")).message is None
+    assert sorted((str(pair.subset), pair.name) for pair in list_pairs(tmp_path / "data")) == [
+        ("test", "3"), ("train", "1"), ("train", "2"), ("train", "mine"),
+    ]  # fmt: skip
+    (added,) = (pair for pair in list_pairs(tmp_path / "data") if pair.name == "mine")
+    np.testing.assert_array_equal(read_pair(added).labels, sample.labels)
+
+
+def test_a_dataset_is_checked(open_dock, ball, wait_for_end, tmp_path):
+    dock = open_dock("Dataset")
+    dock.folder.value = tmp_path / "new"
+    dock.create_folders()
+    add_sample(tmp_path / "new", ball("1"), Subset.TRAIN)
+    add_sample(tmp_path / "new", ball("1"), Subset.TEST)
+    dock.refresh()
+    job = wait_for_end(dock, dock.check)
+    assert any("same volume" in issue.message for issue in job.replayed)
+    assert dock.message.kind == "error"
