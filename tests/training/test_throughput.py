@@ -60,7 +60,7 @@ def test_steps_and_waiting_are_told_once_a_second() -> None:
     for _ in range(10):
         assert step(meter, data, learn) == 0.5
         told.append(meter.report(3))
-    assert [pace is not None for pace in told] == [False, False, True] * 3 + [False]
+    assert [throughput is not None for throughput in told] == [False, False, True] * 3 + [False]
     first = told[2]
     assert isinstance(first, Throughput)
     assert (first.epoch, round(first.steps_per_second, 6), round(first.waiting, 6)) == (3, 2.5, 0.25)
@@ -79,10 +79,10 @@ def test_what_lies_between_steps_does_not_count() -> None:
     step(meter, data, learn)
     clock.seconds += 60  # a validation
     step(meter, data, learn)
-    pace = meter.report(1)
-    assert pace is not None
-    assert pace.steps_per_second == 2
-    assert pace.waiting == 0
+    throughput = meter.report(1)
+    assert throughput is not None
+    assert throughput.steps_per_second == 2
+    assert throughput.waiting == 0
     assert meter.report(1) is None
 
 
@@ -104,9 +104,9 @@ def test_a_device_that_is_still_at_work_does_not_wait_for_data() -> None:
         step(meter, data, lambda batch: None, is_idle=is_idle)
         with meter.reading():
             read()
-    pace = meter.report(1)
-    assert pace is not None
-    assert (pace.steps_per_second, pace.waiting) == (1 / 4, 2 / 16)
+    throughput = meter.report(1)
+    assert throughput is not None
+    assert (throughput.steps_per_second, throughput.waiting) == (1 / 4, 2 / 16)
 
 
 def test_a_cpu_has_no_memory_of_its_own() -> None:

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from napari_unet3d.configs import NETWORK_SETTINGS, TrainingConfig
 from napari_unet3d.session.last_run import UnfinishedRun, unfinished_run
 from napari_unet3d.session.recent_runs import new_run_folder, plugin_data_folder
-from napari_unet3d.session.training_job import SampleReady, TrainingRequest, train_on_sample
+from napari_unet3d.session.training_job import SampleDataReady, TrainingRequest, train_on_sample
 from napari_unet3d.session.training_run import TrainingRun
 from napari_unet3d.training.events import RunStarted
 from napari_unet3d.widgets.components.qt_dock import QtDock
@@ -85,7 +85,7 @@ class TrainDock(QtDock):
         match event:
             case TrainingRun():
                 self._show_record(event)
-            case SampleReady(folder=folder, test=test):
+            case SampleDataReady(folder=folder, test=test):
                 self.source.use_folder(folder)
                 show_sample(self.viewer, test, "sample")
             case RunStarted(blocks=blocks):
