@@ -53,7 +53,7 @@ def test_a_left_run_is_offered_and_goes_on_to_its_end(left_run, dataset, open_do
     assert job.message is None
     assert dock.run.run_folder == left_run
     assert dock.source.dataset == dataset
-    assert "Training is done." in dock.message.text()
+    assert "Training is finished." in dock.message.text()
     epochs, _ = dock.curves.history.val.xy
     assert epochs.tolist() == [1, 2, 3, 4], "the curve begins where the run began"
     assert not dock.resume_prompt.isVisibleTo(dock)
@@ -151,7 +151,7 @@ def test_training_starts_from_a_model_and_takes_its_network(left_run, dataset, o
     dock.run_folder.start_from.value = left_run
     assert not any(dock.form.editors[name].native.isEnabled() for name in (*NETWORK_SETTINGS, "normalisation"))
     wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
-    assert "Training is done." in dock.message.text()
+    assert "Training is finished." in dock.message.text()
     before, after = load_checkpoint(left_run), load_checkpoint(dock.run.run_folder)
     assert after.config.preset is before.config.preset
     assert all(np.allclose(after.weights[name], before.weights[name], atol=1e-4) for name in before.weights)

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from napari_unet3d.configs import NETWORK_SETTINGS, TrainingConfig
 from napari_unet3d.session.last_run import UnfinishedRun, unfinished_run
 from napari_unet3d.session.recent_runs import new_run_folder, plugin_data_folder
-from napari_unet3d.session.training_job import SampleReady, TrainingRequest, train_on_sample
+from napari_unet3d.session.training_job import SampleDataReady, TrainingRequest, train_on_sample
 from napari_unet3d.session.training_run import TrainingRun
 from napari_unet3d.training.events import RunStarted
 from napari_unet3d.widgets.components.qt_dock import QtDock
@@ -52,7 +52,6 @@ class TrainDock(QtDock):
         super().__init__(napari_viewer)
         self.setMinimumWidth(350)
         self.run: TrainingRun | None = None
-        self._listener = RunListener(self)
         self.source = TrainingSource(self)
         self.run_folder, self.subprocess_option = RunFolderRow(), SubprocessOption()
         self.form = ConfigForm(TrainingConfig, "training", without=("num_workers",))
@@ -61,7 +60,7 @@ class TrainDock(QtDock):
         self.sample_prompt, self.resume_prompt = SamplePrompt(), ResumePrompt(self)
         self.monitor = MonitorPanel(self, self.source.labels_of)
         self.open_run = OpenRunButton(self)
-        self.hardware, self.status = wrapping_label(), wrapping_label()
+        self.hardware, self.status, self._listener = wrapping_label(), wrapping_label(), RunListener(self)
         self._setup = QWidget()
         self.settings_area = SettingsArea(self._setup)
         self.run_bar = RunBar("Train", also=[self._setup], stop_text="Stop and keep model", can_pause=True)
@@ -86,7 +85,7 @@ class TrainDock(QtDock):
         match event:
             case TrainingRun():
                 self._show_record(event)
-            case SampleReady(folder=folder, test=test):
+            case SampleDataReady(folder=folder, test=test):
                 self.source.use_folder(folder)
                 show_sample(self.viewer, test, "sample")
             case RunStarted(blocks=blocks):
@@ -155,27 +154,23 @@ class TrainDock(QtDock):
         """The curves of the run that is shown."""
         return self.monitor.curves
 
-    def _show_record(self, record: TrainingRun) -> None:
-        self._listen_to(record)
+    def _show_record(self, run: TrainingRun) -> None:
         self.sample_prompt.hide()
         self.resume_prompt.offer(None)
         self._set_aside(True)
         self._offer_model(None)
-        self._show_status()
-        self.monitor.show_record(record)
+        self._show_run(run)
 
-    def _show_opened(self, record: TrainingRun) -> None:
-        self._listen_to(record)
-        self._show_status()
-        self.monitor.show_record(record)
-        self._offer_model(record)
+    def _show_opened(self, run: TrainingRun) -> None:
+        self._show_run(run)
+        self._offer_model(run)
 
-    def _listen_to(self, run: TrainingRun) -> None:
+    def _show_run(self, run: TrainingRun) -> None:
         self.run = run
-        signals = run.events
-        self._listener.connect(
-            *((signal, self._show_status) for signal in (signals.status, signals.started, signals.notices))
-        )
+        changes = run.events.status, run.events.started, run.events.notices
+        self._listener.connect(*((changed, self._show_status) for changed in changes))
+        self._show_status()
+        self.monitor.show_record(run)
 
     def _set_aside(self, aside: bool) -> None:
         """Return the room of what is not needed during a run to the curves."""

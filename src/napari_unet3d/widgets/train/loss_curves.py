@@ -10,6 +10,7 @@ from qtpy.QtCore import QSize, QTimer, Signal
 from qtpy.QtGui import QColor
 
 from napari_unet3d.session.loss_history import LossHistory
+from napari_unet3d.widgets.train.run_listener import RunListener
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -52,6 +53,7 @@ class LossCurves(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
     def __init__(self, viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent=parent, enableMenu=False)
         self.history = LossHistory()
+        self._listener = RunListener(self)
         self._viewer = viewer
         self._is_stale = False
         self._pause = QTimer(self)
@@ -90,8 +92,10 @@ class LossCurves(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
         return QSize(300, 130)
 
     def show_history(self, history: LossHistory) -> None:
-        """Show another run's curves."""
+        """Show another run's curves, and redraw them whenever a step or an epoch is added."""
         self.history = history
+        changes = history.step_added, history.epoch_added
+        self._listener.connect(*((changed, self.refresh) for changed in changes))
         self.refresh()
 
     def point_at(self, epoch: float | None) -> None:

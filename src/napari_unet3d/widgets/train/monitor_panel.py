@@ -16,7 +16,6 @@ from napari_unet3d.runs.diagnosis import diagnose
 from napari_unet3d.runs.snapshot_files import SnapshotData
 from napari_unet3d.runs.snapshots import SnapshotRun, open_snapshots
 from napari_unet3d.session.epoch_view import EpochView, load_epoch
-from napari_unet3d.session.loss_history import LossHistory
 from napari_unet3d.session.preferences import load_preference, save_preference
 from napari_unet3d.session.training_run import TrainingRun, load_run
 from napari_unet3d.training.events import Throughput
@@ -77,7 +76,7 @@ class MonitorPanel(QWidget):
             "validation looks at that part alone; elsewhere nothing is compared."
         )
         self.record: TrainingRun | None = None
-        self._listener, self._history_listener = RunListener(self), RunListener(self)
+        self._listener = RunListener(self)
         self._run: SnapshotRun | None = None
         self._volume: SnapshotData | None = None
         self._view: EpochView | None = None
@@ -95,7 +94,15 @@ class MonitorPanel(QWidget):
             self._layers.note_what_is_there()
             self.forget()
         self.record = record
-        self._listen_to(record)
+        self.curves.show_history(record.history)
+        changes = record.events
+        self._listener.connect(
+            (changes.history, self.curves.show_history),
+            (changes.started, self._on_started),
+            (changes.latest_epoch, self._on_epoch),
+            (changes.throughput, self._on_epoch),
+            (changes.latest_snapshot, self.refresh),
+        )
         (self._poll.start if record.is_loaded else self._poll.stop)()
         self.refresh()
 
@@ -106,23 +113,6 @@ class MonitorPanel(QWidget):
         self._run = self._volume = self._view = None
         self.scrub.show_epochs(())
         self.curves.point_at(None)
-
-    def _listen_to(self, run: TrainingRun) -> None:
-        signals = run.events
-        self._listener.connect(
-            (signals.history, self._show_history),
-            (signals.started, self._on_started),
-            (signals.latest_epoch, self._on_epoch),
-            (signals.throughput, self._on_epoch),
-            (signals.latest_snapshot, self.refresh),
-        )
-        self._show_history(run.history)
-
-    def _show_history(self, history: LossHistory) -> None:
-        self.curves.show_history(history)
-        self._history_listener.connect(
-            (history.step_added, self.curves.refresh), (history.epoch_added, self.curves.refresh)
-        )
 
     def _on_started(self) -> None:
         self._layers.note_what_is_there()
