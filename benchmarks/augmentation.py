@@ -1,9 +1,9 @@
-"""Time the variation of patches on the CPU: MONAI's dictionary transforms against ours, interleaved.
+"""Time the augmentation of patches on the CPU: MONAI's dictionary transforms and ours, interleaved.
 
 Run it on a quiet machine: ``python benchmarks/augmentation.py [--sides 64 96 128] [--repeats 5]``.
 
-Both vary an image and its targets by the same levels: the same parts with the same probabilities and ranges, drawn
-anew each time, so that a time is that of the average patch. A row is one patch.
+Both augment an image and its targets at the same levels: the same transforms with the same probabilities and ranges,
+with new random parameters each time, so the time is that of an average patch. A row is one patch.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from table import Row, in_turns, ratio, spread, table
 from napari_unet3d.configs import Augmentation
 from napari_unet3d.transforms.augment import STRENGTHS, Augmenter
 
-_PATCHES = 24  # per time that is taken
+_PATCHES = 24  # per measurement
 _BOTH = ("image", "labels")
-Vary = Callable[[torch.Tensor, torch.Tensor, int], object]
+Augment = Callable[[torch.Tensor, torch.Tensor, int], object]
 
 
-def monai(level: Augmentation, side: int) -> Vary:
-    """Return MONAI's variation of cubes with cubic voxels."""
+def monai(level: Augmentation, side: int) -> Augment:
+    """Return MONAI's augmentation for cubes with isotropic voxels."""
     transforms: list[object] = [
         RandRotate90d(_BOTH, prob=0.75, max_k=3, spatial_axes=plane) for plane in ((0, 1), (0, 2), (1, 2))
     ]
@@ -53,12 +53,12 @@ def monai(level: Augmentation, side: int) -> Vary:
         ]
     compose = Compose(transforms)
 
-    def vary(image: torch.Tensor, labels: torch.Tensor, seed: int) -> object:
+    def augment(image: torch.Tensor, labels: torch.Tensor, seed: int) -> object:
         compose.set_random_state(seed=seed)
         both: dict[Hashable, torch.Tensor] = {"image": image, "labels": labels}
         return compose(both)
 
-    return vary
+    return augment
 
 
 def rows(sides: Sequence[int] = (64, 96, 128), repeats: int = 5) -> list[Row]:
@@ -70,23 +70,23 @@ def rows(sides: Sequence[int] = (64, 96, 128), repeats: int = 5) -> list[Row]:
         for level in (Augmentation.LIGHT, Augmentation.MODERATE, Augmentation.HEAVY):
             ours = Augmenter(level, (1.0, 1.0, 1.0), (side,) * 3)
             ways = {
-                words: _patches(vary, image, labels)
-                for words, vary in {"MONAI": monai(level, side), "ours": ours}.items()
+                name: _patches(augment, image, labels)
+                for name, augment in {"MONAI": monai(level, side), "ours": ours}.items()
             }
             seconds = in_turns(ways, repeats)
-            mine, theirs = (spread(seconds[words], 1e3 / _PATCHES, "ms") for words in ("ours", "MONAI"))
-            what = f"vary 1 × {side}³, {level}"
+            mine, theirs = (spread(seconds[name], 1e3 / _PATCHES, "ms") for name in ("ours", "MONAI"))
+            what = f"augment 1 × {side}³, {level}"
             found.append(Row(what, "MONAI's transforms", mine, theirs, ratio(seconds["MONAI"], seconds["ours"])))
     return found
 
 
-def _patches(vary: Vary, image: torch.Tensor, labels: torch.Tensor) -> Callable[[], None]:
-    """Return what varies some patches, by seeds that go on from call to call."""
+def _patches(augment: Augment, image: torch.Tensor, labels: torch.Tensor) -> Callable[[], None]:
+    """Return a function that augments some patches, with new seeds in every call."""
     seeds = count()
 
     def some() -> None:
         for _ in range(_PATCHES):
-            vary(image, labels, next(seeds))
+            augment(image, labels, next(seeds))
 
     return some
 

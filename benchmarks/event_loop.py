@@ -1,9 +1,9 @@
-"""How late the viewer answers while a training runs, in the viewer and in a process of its own.
+"""How late the viewer responds during a training, in the viewer and in a separate process.
 
     tools/with-display .venv/bin/python benchmarks/event_loop.py [--seconds 12] [--side 96] [--only idle-thread …]
 
-A timer of 10 ms runs in the event loop of a real viewer with a 3D volume; how late each tick comes is what a person
-would wait for an answer. The 3D view stands still, or turns slowly. The training has all cores but one.
+A timer of 10 ms runs in the event loop of a real viewer with a 3D volume; the delay of each tick is how long a person
+would wait for a response. The 3D view is still, or rotates slowly. The training uses all cores but one.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ import numpy as np
 
 VIEWS = ("idle", "orbiting")
 TRAININGS = ("none", "thread", "child")
-_TICK_MS, _TURN_MS = 10, 200
+_TICK_MS, _ROTATE_MS = 10, 200
 
 
 def main() -> None:
-    """Read the options, and measure each case in a process of its own."""
+    """Read the options, and measure each case in a separate process."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--seconds", type=float, default=12, help="how long to measure each case")
     options.add_argument("--side", type=int, default=96, help="side of the volume in the viewer, in voxels")
@@ -50,7 +50,7 @@ def main() -> None:
 def show(case: str, given: argparse.Namespace) -> None:
     """Measure one case and print its row."""
     words = [sys.executable, __file__, "--measure", case, "--seconds", str(given.seconds), "--side", str(given.side)]
-    # One thread more than the training shall have, since a run in a viewer leaves one.
+    # One thread more than for the training, since a run in a viewer leaves one free.
     env = os.environ | {"OMP_NUM_THREADS": str(given.threads + 1)}
     done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True, env=env)
     row = json.loads(done.stdout.splitlines()[-1])
@@ -60,7 +60,7 @@ def show(case: str, given: argparse.Namespace) -> None:
 
 
 def measure(view: str, training: str, seconds: float, side: int) -> dict[str, float]:
-    """Open a viewer, train, and note how late the ticks come from the second epoch on, and at most before.
+    """Open a viewer, train, and record the delay of the ticks from the second epoch on, and its maximum before.
 
     Parameters
     ----------
@@ -77,30 +77,30 @@ def measure(view: str, training: str, seconds: float, side: int) -> dict[str, fl
     from qtpy.QtCore import QTimer
 
     with tempfile.TemporaryDirectory() as folder:
-        os.environ["XDG_CONFIG_HOME"] = folder  # nobody's settings
+        os.environ["XDG_CONFIG_HOME"] = folder  # not those of the user
         viewer = napari.Viewer(ndisplay=3)
         viewer.window.resize(1000, 700)
-        grey_values = np.random.default_rng(0).integers(0, 255, (side,) * 3, dtype=np.uint8)
-        viewer.add_image(grey_values, rendering="mip")
+        image = np.random.default_rng(0).integers(0, 255, (side,) * 3, dtype=np.uint8)
+        viewer.add_image(image, rendering="mip")
         _, dock = viewer.window.add_plugin_dock_widget("napari-unet3d", "Train")
-        set_up_training(dock, Path(folder), own_process=training == "child")
-        watch = Watch(viewer, seconds, turns=view == "orbiting")
+        set_up_training(dock, Path(folder), separate_process=training == "child")
+        recorder = DelayRecorder(viewer, seconds, rotate=view == "orbiting")
 
         def begin() -> None:
-            watch.begin()
+            recorder.start()
             if training == "none":
-                watch.measure()
+                recorder.measure()
             else:
                 dock.run_bar.start_button.click()
-                dock.jobs.running("train").reported.connect(watch.on_event)
+                dock.jobs.running("train").reported.connect(recorder.on_event)
 
         QTimer.singleShot(3000, begin)
         napari.run()
-    return watch.figures()
+    return recorder.summary()
 
 
-class Watch:
-    """Notes how late ticks come, turns the view, and closes the viewer when it is enough.
+class DelayRecorder:
+    """Records the delay of ticks, rotates the view, and closes the viewer at the end.
 
     Parameters
     ----------
@@ -108,60 +108,60 @@ class Watch:
         The viewer.
     seconds : float
         How long to measure.
-    turns : bool
-        Whether the view turns meanwhile.
+    rotate : bool
+        Whether the view rotates meanwhile.
     """
 
-    def __init__(self, viewer: Any, seconds: float, *, turns: bool) -> None:
+    def __init__(self, viewer: Any, seconds: float, *, rotate: bool) -> None:
         from qtpy.QtCore import Qt, QTimer
 
-        self._viewer, self._seconds, self._turns = viewer, seconds, turns
-        self._late: list[float] = []
-        self._at_start: list[float] = []
+        self._viewer, self._seconds, self._rotates = viewer, seconds, rotate
+        self._delays: list[float] = []
+        self._delays_at_start: list[float] = []
         self._steps: list[float] = []
         self._expected = 0.0
         self._since: float | None = None
         self._timer, self._orbit = QTimer(), QTimer()
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
         self._timer.timeout.connect(self._tick)
-        self._orbit.timeout.connect(self._turn)
+        self._orbit.timeout.connect(self._rotate)
 
-    def begin(self) -> None:
-        """Let it tick."""
+    def start(self) -> None:
+        """Start the timer."""
         self._expected = time.perf_counter() + _TICK_MS / 1000
         self._timer.start(_TICK_MS)
 
     def measure(self) -> None:
-        """Count from now on."""
+        """Record from now on."""
         self._since = time.perf_counter()
-        if self._turns:
-            self._orbit.start(_TURN_MS)
+        if self._rotates:
+            self._orbit.start(_ROTATE_MS)
 
     def on_event(self, event: object) -> None:
-        """Measure from the end of the first epoch on."""
+        """Record from the end of the first epoch on."""
         match type(event).__name__:
             case "EpochFinished" if self._since is None:
                 self.measure()
             case "StepFinished" if self._since is not None:
                 self._steps.append(time.perf_counter())
 
-    def figures(self) -> dict[str, float]:
-        """Return lateness in ms, and steps per second."""
-        p50, p99 = np.percentile(self._late, (50, 99))
+    def summary(self) -> dict[str, float]:
+        """Return delays in ms, and steps per second."""
+        p50, p99 = np.percentile(self._delays, (50, 99))
         n_steps = len(self._steps) / self._seconds
-        figures = {"p50": p50, "p99": p99, "max": max(self._late), "ticks": len(self._late), "steps": n_steps}
-        return figures | {"start_max": max(self._at_start, default=0.0)}
+        summary = {"p50": p50, "p99": p99, "max": max(self._delays), "ticks": len(self._delays), "steps": n_steps}
+        return summary | {"start_max": max(self._delays_at_start, default=0.0)}
 
     def _tick(self) -> None:
         now = time.perf_counter()
-        late = self._at_start if self._since is None else self._late
-        late.append(1000 * max(0.0, now - self._expected))
+        delays = self._delays_at_start if self._since is None else self._delays
+        delays.append(1000 * max(0.0, now - self._expected))
         self._expected = now + _TICK_MS / 1000
         if self._since is not None and now - self._since > self._seconds:
             self._timer.stop()
             self._viewer.close()
 
-    def _turn(self) -> None:
+    def _rotate(self) -> None:
         camera = self._viewer.scene.camera if hasattr(self._viewer, "scene") else self._viewer.camera
         first, second, third = camera.angles
         camera.angles = (first, second + 1, third)
@@ -180,7 +180,7 @@ def write_dataset(folder: Path) -> Path:
     return folder
 
 
-def set_up_training(dock: Any, folder: Path, *, own_process: bool) -> None:
+def set_up_training(dock: Any, folder: Path, *, separate_process: bool) -> None:
     """Choose a network of two levels on patches of 64³ in the Train dock."""
     from napari_unet3d.configs import TrainingConfig
 
@@ -189,7 +189,7 @@ def set_up_training(dock: Any, folder: Path, *, own_process: bool) -> None:
     dock.form.value = TrainingConfig(
         preset="xsmall", patch=(64, 64, 64), batch_size=1, epochs=100_000, steps_per_epoch=4, validate_every=4
     )
-    dock.own_process.box.setChecked(own_process)
+    dock.own_process.box.setChecked(separate_process)
 
 
 if __name__ == "__main__":

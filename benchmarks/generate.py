@@ -1,11 +1,10 @@
-"""Time the synthetic generator beside qim3d's, on the same machine, with the same task.
+"""Compare the time of the synthetic generator with that of qim3d, on the same machine and with the same task.
 
     python benchmarks/generate.py --qim3d-python qim3d-venv/bin/python
 
-Each generator runs in a process of its own with one thread, warmed up once. Seconds are those of the processor, which
-other work on the machine disturbs least; medians and spreads are printed as Markdown. Memory is the peak beside the
-imported libraries (Linux only).
-Without ``--qim3d-python`` only ours is timed. Nothing here is a test: the figures depend on what else is running.
+Each generator runs in a separate process with one thread, after one warm-up. Seconds are processor time, which other
+work on the machine affects least; medians and spreads are printed as Markdown. Memory is the peak in addition to the
+imported libraries (Linux only). Without ``--qim3d-python`` only ours is timed.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ import json, sys, time
 import numpy as np
 {generator}
 def peak():
-    # getrusage would count what the parent process had taken when it started this one
+    # getrusage would include the memory that the parent process had when it started this one
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
 
@@ -73,7 +72,7 @@ print("RESULT" + json.dumps([seconds, memory / 1e6, int(ids)]))
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds of each repetition, peak GB beside the imported libraries, and distinct ids in the last volume."""
+    """Seconds of each repetition, peak GB without the imported libraries, and distinct ids in the last volume."""
 
     seconds: list[float]
     memory_gb: float
@@ -97,7 +96,7 @@ def timed(python: str, generator: str, task: tuple[int, int, int], *, warm: int 
 
 
 def rows(qim3d_python: str | None, *, large: bool = True) -> list[Row]:
-    """Measure each task, beside qim3d where it is feasible, and how ours grows with the volume."""
+    """Measure each task, with qim3d where that is feasible, and how time and memory scale with the volume."""
     found, of_edge = [], {}
     for name, (edge, objects, times) in {**TASKS, **(LARGE_TASKS if large else {})}.items():
         ours = of_edge[edge] = timed(sys.executable, OURS, (edge, objects, times))
@@ -114,10 +113,12 @@ def rows(qim3d_python: str | None, *, large: bool = True) -> list[Row]:
     if large:
         big = of_edge[1024]
         seconds = ratio(big.seconds, of_edge[128].seconds) / 8**3
-        memory = big.memory_gb / of_edge[512].memory_gb / 2**3  # what 128³ needs, the libraries have taken already
+        memory = (
+            big.memory_gb / of_edge[512].memory_gb / 2**3
+        )  # 128³ fits into memory that the libraries have allocated already
         words = f"per voxel {seconds:.2f} × the seconds of 128³ and {memory:.2f} × the memory of 512³"
         is_linear = max(seconds, memory) <= 1.3
-        found.append(Row("generate 1024³ beside 128³", "ours", words, "1 ×", None, "linear", is_linear))
+        found.append(Row("generate 1024³ relative to 128³", "ours", words, "1 ×", None, "linear", is_linear))
     return found
 
 

@@ -1,13 +1,12 @@
-"""Sweep of a training step on a GPU: presets, patch sides, number types, layouts and ways to launch; then the engine.
+"""Sweep of a training step on a GPU: presets, patch sides, precisions, layouts and launch modes; then the engine.
 
     python benchmarks/gpu.py [--device cuda|cpu] [--quick]
 
-Steps are forward, DiceCE, backward and Adam on random patches that lie on the device, two per step. The floor is what
-a card of 790 TFLOP/s (bf16, dense) and 4.3 TB/s could reach at best, scaled to the patch; the share of it is therefore
-only comparable on such a card. The engine is `train` as it is: its steps beside the bare ones of the same number type
-and the share of time in which they wait for data, the time to a validation Dice of 0.97 on the tutorial's task with
-volumes of our own, and a large prediction. Without a GPU the same script runs on the CPU with tiny patches, so that it
-is known to work.
+Steps are forward, DiceCE, backward and Adam on random patches on the device, two per step. The floor is the theoretical
+minimum on a card with 790 TFLOP/s (bf16, dense) and 4.3 TB/s, scaled to the patch; the fraction of it is therefore
+comparable only on such a card. The engine is `train` itself: its steps compared with bare ones of the same precision,
+the fraction of time spent waiting for data, the time to a validation Dice of 0.97 on the task of the tutorial with our
+own volumes, and a large prediction. Without a GPU the same script runs on the CPU with tiny patches, as a test.
 """
 
 from __future__ import annotations
@@ -26,18 +25,17 @@ from pathlib import Path
 import numpy as np
 import torch
 from table import spread
-from tutorial import FAST, WANTED_DICE
+from tutorial import FAST, TARGET_DICE
 
 from napari_unet3d import Sample, SyntheticConfig, TrainingConfig, predict, train
 from napari_unet3d.configs import Device, Preset
 from napari_unet3d.data.synthetic.generate import generate_volume
 from napari_unet3d.model.devices import choose_device
-from napari_unet3d.model.network import build_unet
-from napari_unet3d.model.plan import default_plan
+from napari_unet3d.model.network import build_network, default_plan
 from napari_unet3d.training.events import EpochFinished, RunStarted, StepFinished, Throughput
 from napari_unet3d.training.optim.losses import make_loss
 
-# Milliseconds of one step on 1 × 128³ in bf16 that the card cannot beat: max(FLOP time, traffic of convolutions).
+# Theoretical minimum in milliseconds of a step on 1 × 128³ in bf16: max(FLOP time, memory traffic of convolutions).
 _FLOOR_MS = {"xxsmall": 0.04, "xsmall": 0.11, "small": 0.38, "medium": 1.5}
 _BATCH, _WARM_UP, _STEPS, _ROUNDS = 2, 5, 20, 5
 NUMBERS, LAYOUTS, LAUNCHES = ("fp32", "tf32", "bf16"), ("contiguous", "channels last"), ("eager", "compiled", "graph")
@@ -45,7 +43,7 @@ NUMBERS, LAYOUTS, LAUNCHES = ("fp32", "tf32", "bf16"), ("contiguous", "channels 
 
 @dataclass(frozen=True)
 class Case:
-    """One way to make a step."""
+    """One configuration of a step."""
 
     preset: Preset
     side: int
@@ -62,7 +60,7 @@ class Case:
 def make_step(case: Case, device: torch.device) -> Callable[[], None]:
     """Return a step of the case."""
     config = TrainingConfig(preset=case.preset)
-    network = build_unet(config).to(device)
+    network = build_network(config).to(device)
     shape = (_BATCH, 1, case.side, case.side, case.side)
     images = torch.randn(shape, device=device)
     targets = (images > 1).to(torch.uint8)
@@ -87,7 +85,7 @@ def make_step(case: Case, device: torch.device) -> Callable[[], None]:
 
 
 def captured(step: Callable[[], None]) -> Callable[[], None]:
-    """Record a step as a CUDA graph, after it has warmed up on a stream of its own."""
+    """Record a step as a CUDA graph, after warming up on a separate stream."""
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
@@ -117,7 +115,7 @@ def time_steps(step: Callable[[], None], device: torch.device, n_steps: int) -> 
 
 
 def cases(device: torch.device, *, quick: bool) -> Iterator[Case]:
-    """Return what is measured: all ways for some sizes, and the sizes with the likely best ways."""
+    """Yield the configurations to measure."""
     if device.type != "cuda":
         yield from (
             Case(Preset.XXSMALL, 16, numbers, layout, "eager") for numbers in NUMBERS[::2] for layout in LAYOUTS
@@ -130,8 +128,8 @@ def cases(device: torch.device, *, quick: bool) -> Iterator[Case]:
 
 
 def sweep(device: torch.device, *, quick: bool) -> Iterator[str]:
-    """Return a row of Markdown per case; a way that does not work says why."""
-    yield "| preset | patch | numbers | layout | launch | a step | steps/s | share of the floor | peak GiB |"
+    """Yield a row of Markdown per configuration, with the error if it fails."""
+    yield "| preset | patch | precision | layout | launch | a step | steps/s | fraction of the floor | peak GiB |"
     yield "|---|---|---|---|---|---|---|---|---|"
     for case in cases(device, quick=quick):
         head = f"| {case.preset} | {_BATCH} × {case.side}³ | {case.numbers} | {case.layout} | {case.launch} |"
@@ -141,7 +139,7 @@ def sweep(device: torch.device, *, quick: bool) -> Iterator[str]:
             torch.cuda.reset_peak_memory_stats()
         try:
             found = time_steps(make_step(case, device), device, _STEPS if device.type == "cuda" else 2)
-        except Exception as error:  # noqa: BLE001 - any way may fail on some machine, and the sweep goes on
+        except Exception as error:  # noqa: BLE001 - some configurations fail on some machines, and the sweep continues
             yield f"{head} {type(error).__name__}: {str(error).splitlines()[0][:80]} | | | |"
             continue
         ms = statistics.median(found)
@@ -150,45 +148,45 @@ def sweep(device: torch.device, *, quick: bool) -> Iterator[str]:
 
 
 def engine_steps(device: torch.device, *, quick: bool) -> Iterator[str]:
-    """Return a row of Markdown per preset: what `train` says of its own pace, and the bare step."""
+    """Yield a row of Markdown per preset: the throughput that `train` reports, and that of the bare step."""
     is_cuda = device.type == "cuda"
     presets = (Preset.XXSMALL, Preset.SMALL, Preset.MEDIUM) if is_cuda else (Preset.XXSMALL,)
     side, seconds = (96 if is_cuda else 16), (4 if quick or not is_cuda else 20)
     samples = [sample(seed, max(64, 2 * side)) for seed in range(4)]
     numbers = str(choose_device(Device(device.type)).dtype).removeprefix("torch.")
-    yield "| preset | patch | numbers | steps/s of the engine | steps/s of the bare step | waiting for data |"
+    yield "| preset | patch | precision | steps/s of the engine | steps/s of the bare step | waiting for data |"
     yield "|---|---|---|---|---|---|"
     for preset in presets:
-        paces = engine_pace(samples, preset, side, device, seconds)
+        throughputs = engine_throughput(samples, preset, side, device, seconds)
         case = Case(preset, side, {"bfloat16": "bf16"}.get(numbers, "tf32"), "contiguous", "eager")
         bare = 1e3 / statistics.median(time_steps(make_step(case, device), device, _STEPS))
         engine, waiting = (
             statistics.median(values)
-            for values in zip(*[(pace.steps_per_second, pace.waiting) for pace in paces], strict=True)
+            for values in zip(*[(each.steps_per_second, each.waiting) for each in throughputs], strict=True)
         )
         yield f"| {preset} | {_BATCH} × {side}³ | {numbers} | {engine:.3g} | {bare:.3g} | {waiting:.1%} |"
 
 
-def engine_pace(
+def engine_throughput(
     samples: list[Sample], preset: Preset, side: int, device: torch.device, seconds: float
 ) -> list[Throughput]:
-    """Train for some seconds, of which the first is left out."""
+    """Train for some seconds and return the throughput of each except the first."""
     config = TrainingConfig(
         preset=preset, patch=(side,) * 3, batch_size=_BATCH, val_fraction=0, epochs=1_000_000, device=device.type
     )
-    paces: list[Throughput] = []
+    throughputs: list[Throughput] = []
     with tempfile.TemporaryDirectory() as run:
         events = train(samples, run, config)
-        while len(paces) <= seconds:  # one comes per second
+        while len(throughputs) <= seconds:  # one comes per second
             event = next(events)
             if isinstance(event, Throughput):
-                paces.append(event)
+                throughputs.append(event)
         events.close()
-    return paces[1:]
+    return throughputs[1:]
 
 
 def whole_tasks(device: torch.device, *, quick: bool) -> Iterator[str]:
-    """Train the tutorial's network to the wanted Dice, and predict a large volume with it."""
+    """Train the network of the tutorial to the target Dice, and predict a large volume with it."""
     is_large = device.type == "cuda" and not quick
     side, edge = (128, 512) if is_large else (64, 64)
     samples = [sample(seed, side) for seed in range(5)]
@@ -206,7 +204,7 @@ def whole_tasks(device: torch.device, *, quick: bool) -> Iterator[str]:
                     n_steps += 1
                 case EpochFinished(val_dice=dice):
                     reached = max(reached, dice or 0)
-            if reached >= WANTED_DICE:
+            if reached >= TARGET_DICE:
                 break
         yield f"- validation Dice {reached:.4f} after {time.perf_counter() - started:.1f} s and {n_steps} steps"
         volume = Sample("large", np.random.default_rng(0).integers(0, 255, (edge,) * 3, dtype=np.uint8))

@@ -1,11 +1,11 @@
-"""Measure how long the table of errors takes, and going from one error to the next, in volumes of several sizes.
+"""Measure the time to compute the table of errors and to go to the next error, for volumes of several sizes.
 
     tools/with-display .venv/bin/python benchmarks/inspect_errors.py
 
-Two volumes are measured. ``usual``: generated objects, 640 in 512³; the prediction is wrong by a voxel or two at their
-surfaces, and some are missed, merged, cut in two, or somewhere else (Dice 0.9). ``hard``: 6 % of all voxels are wrong,
-in regions that reach through the whole volume; it is a small volume side by side with itself.
-Seconds are those on the clock and, in brackets, those of the processor, which other work on the machine disturbs less.
+Two volumes are measured. ``usual``: generated objects, 640 in 512³; the prediction is off by a voxel or two at their
+surfaces, and some are missed, merged, split, or in the wrong place (Dice 0.9). ``hard``: 6 % of all voxels are wrong,
+in regions that extend through the whole volume; it is a small volume repeated. Seconds are wall time and, in brackets,
+processor time, which other work on the machine affects less.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 
 def main() -> None:
-    """Measure and print some lines per size and volume."""
+    """Measure and print the results per size and volume."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sides", type=int, nargs="+", default=[128, 256, 512])
     parser.add_argument("--volumes", nargs="+", default=["usual", "hard"], choices=["usual", "hard"])
@@ -54,45 +54,50 @@ def main() -> None:
 
 
 def usual(side: int) -> tuple[Labels, Labels]:
-    """Generate objects, and predict each of them more or less well."""
+    """Generate objects, and a prediction with errors."""
     objects = round(640 * (side / 512) ** 3)
     *_, event = generate_volume(SyntheticConfig(shape=(side,) * 3, objects=objects, seed=1))
     truth = event.sample.labels
     rng = np.random.default_rng(0)
     noise = ndimage.gaussian_filter(rng.normal(size=(PIECE,) * 3), 2.5, mode="wrap")
     noise /= noise.std()
-    found = np.zeros_like(truth)
+    predicted = np.zeros_like(truth)
     for number, box in enumerate(ndimage.find_objects(truth), start=1):
         wide = tuple(slice(max(0, side.start - 5), side.stop + 5) for side in box)
         mask = truth[wide] == number
         depth = ndimage.distance_transform_edt(mask) - ndimage.distance_transform_edt(~mask)
         at = tuple(slice(start, start + n) for start, n in zip(rng.integers(0, 64, 3), mask.shape, strict=True))
-        predict(found, truth, wide, depth + noise[at] > 0, number, rng)
-    return truth, found
+        predict(predicted, truth, wide, depth + noise[at] > 0, number, rng)
+    return truth, predicted
 
 
 def predict(
-    found: Labels, truth: Labels, box: tuple[slice, ...], mask: NDArray[np.bool_], number: int, rng: np.random.Generator
+    predicted: Labels,
+    truth: Labels,
+    box: tuple[slice, ...],
+    mask: NDArray[np.bool_],
+    number: int,
+    rng: np.random.Generator,
 ) -> None:
-    """Draw one object, or make one of the mistakes that networks make."""
+    """Draw the prediction of one object, or a typical error instead."""
     chance = rng.random()
-    if chance < 0.04:  # where nothing is
+    if chance < 0.04:  # extra
         first = (rng.random(3) * np.subtract(truth.shape, mask.shape)).astype(int)
         box = tuple(slice(start, start + n) for start, n in zip(first, mask.shape, strict=True))
         mask = mask & (truth[box] == 0)
-    drawn = found[box]
-    mask = mask & (drawn == 0)
-    drawn[mask] = number
+    view = predicted[box]
+    mask = mask & (view == 0)
+    view[mask] = number
     neighbours = np.setdiff1d(truth[box], [0, number])
     if 0.92 < chance < 0.96 and len(neighbours):
-        drawn[mask] = neighbours[0]
+        view[mask] = neighbours[0]
     elif chance > 0.96:
         mask[: len(mask) // 2] = False
-        drawn[mask] = int(truth.max()) + number
+        view[mask] = int(truth.max()) + number
 
 
 def hard(side: int) -> tuple[Labels, Labels]:
-    """Make rounded blobs, and a prediction that is wrong at many surfaces and here and there altogether."""
+    """Make rounded blobs, and a prediction that is wrong at many surfaces and in some regions."""
     rng = np.random.default_rng(0)
     smooth, rough, fine = (
         ndimage.gaussian_filter(rng.normal(size=(PIECE,) * 3), sigma, mode="wrap") for sigma in (6, 3, 1.2)
@@ -100,30 +105,30 @@ def hard(side: int) -> tuple[Labels, Labels]:
     truth = smooth > np.percentile(smooth, 80)
     wrong = smooth / smooth.std() + 0.25 * rough / rough.std() + 0.06 * fine / fine.std()
     pieces = truth, wrong > np.percentile(wrong, 79)
-    true, found = (ndimage.label(np.tile(each, (side // PIECE,) * 3))[0] for each in pieces)
-    return true, found
+    target, predicted = (ndimage.label(np.tile(each, (side // PIECE,) * 3))[0] for each in pieces)
+    return target, predicted
 
 
 def timed(work: Callable[[], T]) -> tuple[T, str]:
-    """Do some work; give what comes of it, and how long it took."""
+    """Call a function; return its result and how long it took."""
     wall, processor = time.perf_counter(), time.process_time()
     result = work()
     return result, f"{time.perf_counter() - wall:.1f} s ({time.process_time() - processor:.1f} s)"
 
 
 def find_errors(title: str, truth: Labels, prediction: Labels, tolerance_um: float) -> None:
-    """Measure the table of errors for each task."""
+    """Measure the computation of the errors for each task."""
     part = np.count_nonzero((truth > 0) != (prediction > 0)) / truth.size
     print(f"{title}: {part:.1%} of the voxels are wrong")
     for task in Task:
-        true, found = (as_task(each, task) for each in (truth, prediction))
-        errors, seconds = timed(partial(list_errors, found, GroundTruth(true), task, tolerance_um=tolerance_um))
+        target, predicted = (as_task(each, task) for each in (truth, prediction))
+        errors, seconds = timed(partial(list_errors, predicted, GroundTruth(target), task, tolerance_um=tolerance_um))
         print(f"{title}, {task.label}: {counts(errors)} {seconds}", flush=True)
-    print(f"{title}: most memory so far {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
+    print(f"{title}: peak memory so far {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
 
 
 def as_task(ids: Labels, task: Task) -> Labels:
-    """Make labels of a task from ids of objects."""
+    """Return the labels of a task for ids of objects."""
     match task:
         case Task.BINARY:
             return (ids > 0).astype(np.uint8)
@@ -134,12 +139,12 @@ def as_task(ids: Labels, task: Task) -> Labels:
 
 
 def counts(errors: Any) -> str:
-    """Say how many errors there are."""
+    """Describe how many errors there are."""
     return f"{len(errors.objects)} errors, {errors.n_hidden} hidden, {errors.n_left_out} left out:"
 
 
 def walk(title: str, truth: Labels, prediction: Labels, tolerance_um: float) -> None:
-    """Measure the time from a click until the table is there, and from a key until the next error is drawn."""
+    """Measure the time from a click to the table, and from a key press until the next error is drawn."""
     import napari
     from qtpy.QtWidgets import QApplication
 
@@ -158,10 +163,10 @@ def walk(title: str, truth: Labels, prediction: Labels, tolerance_um: float) -> 
 
         def inspect() -> None:
             dock.run_bar.start_button.click()
-            wait_until(lambda: dock.inspection is not None)
+            wait_until(lambda: dock.session.errors is not None)
 
-        print(f"{title}: from the click until the table is there {timed(inspect)[1]}", flush=True)
-        wait_until(lambda: dock.inspection.outcome.is_measured)
+        print(f"{title}: from the click to the table {timed(inspect)[1]}", flush=True)
+        wait_until(lambda: dock.session.comparison.is_measured)
         QApplication.processEvents()
         times = [jump(dock) for _ in range(N_JUMPS)]
         print(f"{title}: next error {spread(times, 1e3, 'ms')}")
@@ -169,7 +174,7 @@ def walk(title: str, truth: Labels, prediction: Labels, tolerance_um: float) -> 
 
 
 def jump(dock: Any) -> float:
-    """Go to the next error, and give how many seconds it takes until that is drawn."""
+    """Go to the next error, and return the seconds until it is drawn."""
     from qtpy.QtWidgets import QApplication
 
     began = time.perf_counter()
@@ -178,11 +183,11 @@ def jump(dock: Any) -> float:
     return time.perf_counter() - began
 
 
-def wait_until(is_so: Callable[[], bool]) -> None:
-    """Handle events until something is so, without keeping the processor from the work that goes on."""
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Process events until a condition holds, without taking processor time from the work in progress."""
     from qtpy.QtCore import QEventLoop, QTimer
 
-    while not is_so():
+    while not condition():
         loop = QEventLoop()
         QTimer.singleShot(50, loop.quit)
         loop.exec()

@@ -1,13 +1,13 @@
-"""Train on half of a volume of touching nuclei, test on the other half, beside a plain MONAI loop with as many minutes.
+"""Train on half of a volume of touching nuclei, test on the other half; compared with a plain MONAI loop.
 
     python benchmarks/ovule_nuclei.py IMAGE LABELS --minutes 5 --seeds 0 1 2
 
-IMAGE and LABELS are volumes that the project reads, the labels with an id per object. Slices below ``--train-below``
-train and slices from ``--test-from`` on test; what lies between is seen by neither. Both sides get the same minutes of
-the clock on the same machine, one after the other: ours with the settings of the task *objects*, the other a loop as
-MONAI's tutorials write it (`UNet` of the same channels, `DiceCELoss`, `RandCropByPosNegLabeld`, mirroring and turning,
-Adam, `sliding_window_inference`), whose objects are the connected regions of its foreground. The table gives
-foreground Dice and object F1 at IoU 0.5 of the test slices for every seed.
+IMAGE and LABELS are volume files, the labels with an id per object. Slices below ``--train-below`` are for training and
+slices from ``--test-from`` on for testing; those in between are not used. Both get the same number of minutes on the
+same machine, one after the other: ours with the task *instance*, the other a loop as in MONAI's tutorials (`UNet` with
+the same channels, `DiceCELoss`, `RandCropByPosNegLabeld`, flips and rotations, Adam, `sliding_window_inference`), whose
+objects are the connected components of its foreground. The table has foreground Dice and object F1 at IoU 0.5 of the
+test slices for every seed.
 """
 
 from __future__ import annotations
@@ -46,27 +46,27 @@ PATCH = (48, 64, 64)
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one training reached on the test slices."""
+    """Scores of one training on the test slices."""
 
     dice: float
     f1: float
 
 
 def part(sample: Sample, slices: slice) -> Sample:
-    """Take some slices (z) of a volume with labels."""
+    """Return some slices (z) of a volume with labels."""
     assert sample.labels is not None
     return Sample(f"{sample.name} {slices.start}", sample.image[slices], sample.labels[slices], sample.voxel_size_um)
 
 
-def judge(ids: np.ndarray, test: Sample) -> Outcome:
-    """Compare predicted ids with the truth; both sides are judged by the same functions."""
-    found, wanted = ids > 0, test.labels > 0
-    dice = 2 * np.count_nonzero(found & wanted) / max(1, found.sum() + wanted.sum())
+def score(ids: np.ndarray, test: Sample) -> Outcome:
+    """Score predicted ids against the ground truth, for both in the same way."""
+    predicted, target = ids > 0, test.labels > 0
+    dice = 2 * np.count_nonzero(predicted & target) / max(1, predicted.sum() + target.sum())
     return Outcome(float(dice), match_instances(ids, test.labels).f1)
 
 
 def ours(trained_on: Sample, test: Sample, minutes: float, seed: int) -> Outcome:
-    """Train with the settings that a user of the task objects would take."""
+    """Train with settings that a user would choose for the task instance."""
     settings = TrainingConfig(
         task="instance", preset="small", epochs=1_000_000, max_minutes=minutes, val_fraction=0, seed=seed, **OURS
     )
@@ -74,7 +74,7 @@ def ours(trained_on: Sample, test: Sample, minutes: float, seed: int) -> Outcome
         for _ in train([trained_on], run, settings):
             pass
         *_, prediction = predict(Path(run) / "last.safetensors", test, PredictionConfig(**OURS_PREDICTION))
-    return judge(prediction.labels, test)
+    return score(prediction.labels, test)
 
 
 OURS: dict[str, object] = {"learning_rate": 3e-3, "augmentation": "moderate", "ema_decay": 0.99}
@@ -82,7 +82,7 @@ OURS_PREDICTION: dict[str, object] = {"min_volume_um3": 0.5}
 
 
 def plain_monai(trained_on: Sample, test: Sample, minutes: float, seed: int) -> Outcome:
-    """Train a loop of MONAI's parts for as many minutes."""
+    """Train for the same number of minutes in a plain loop with MONAI."""
     torch.manual_seed(seed)
     end = time.monotonic() + 60 * minutes
     both = ("image", "label")
@@ -111,7 +111,7 @@ def plain_monai(trained_on: Sample, test: Sample, minutes: float, seed: int) -> 
     with torch.no_grad():
         logits = sliding_window_inference(image, PATCH, 2, network, overlap=0.5, mode="gaussian")
     ids, _ = ndimage.label(logits[0, 0].numpy() > 0)
-    return judge(ids, test)
+    return score(ids, test)
 
 
 def main() -> None:
@@ -126,13 +126,13 @@ def main() -> None:
     given = arguments.parse_args()
     whole = read_sample(given.image, given.labels)
     trained_on, test = part(whole, slice(0, given.train_below)), part(whole, slice(given.test_from, whole.shape[0]))
-    sides: dict[str, Callable[..., Outcome]] = {"plain MONAI": plain_monai, "napari-unet3d": ours}
+    methods: dict[str, Callable[..., Outcome]] = {"plain MONAI": plain_monai, "napari-unet3d": ours}
     print(f"| {given.minutes:g} minutes, CPU {torch.get_num_threads()} threads | seed | Dice | F1 at IoU 0.5 |")
     print("| --- | --- | --- | --- |")
-    for name, side in sides.items():
+    for name, method in methods.items():
         outcomes = []
         for seed in given.seeds:
-            outcomes.append(side(trained_on, test, given.minutes, seed))
+            outcomes.append(method(trained_on, test, given.minutes, seed))
             print(f"| {name} | {seed} | {outcomes[-1].dice:.3f} | {outcomes[-1].f1:.3f} |", flush=True)
         mean = Outcome(fmean(each.dice for each in outcomes), fmean(each.f1 for each in outcomes))
         print(f"| {name} | mean | {mean.dice:.3f} | {mean.f1:.3f} |", flush=True)

@@ -1,9 +1,9 @@
-"""How much nine painted slices teach, beside full labels: test Dice of both, on volumes of the generator.
+"""Compare training on nine painted slices with training on full labels: test Dice of both on synthetic volumes.
 
     python benchmarks/painted_slices.py --seeds 0 1 2
 
-In one volume, three slices per axis are painted as a person would: 1 for background, 2 for objects, 0 where nothing is
-said. A network trains on them with ``ignore_label=0``, and another one with the same settings on the full labels
+In one volume, three slices per axis are painted as a person would do it: 1 for background, 2 for objects, 0 elsewhere.
+A network trains on them with ``ignore_label=0``, and another one with the same settings on the full labels
 of the same volume. Both are tested on another volume.
 """
 
@@ -41,18 +41,18 @@ def painted(sample: Sample) -> Sample:
 
 
 def dice_on(trained_on: Sample, test: Sample, epochs: int, seed: int, ignore_label: int | None) -> float:
-    """Train on one volume without validation and give the Dice on another one."""
+    """Train on one volume without validation and return the Dice on another one."""
     settings = TrainingConfig(preset="xsmall", epochs=epochs, val_fraction=0, ignore_label=ignore_label, seed=seed)
     with tempfile.TemporaryDirectory() as run:
         for _ in train([trained_on], run, settings):
             pass
         *_, prediction = predict(Path(run) / "last.safetensors", test)
-    found, wanted = prediction.labels > 0, test.labels > 0
-    return float(2 * np.count_nonzero(found & wanted) / (found.sum() + wanted.sum()))
+    predicted, target = prediction.labels > 0, test.labels > 0
+    return float(2 * np.count_nonzero(predicted & target) / (predicted.sum() + target.sum()))
 
 
 def rows(edge: int, difficulty: str, epochs: int, seeds: list[int]) -> Iterator[str]:
-    """Return the lines of the table as they are measured."""
+    """Yield the lines of the table as they are measured."""
     yield f"| {difficulty} {edge}³, {epochs} epochs | painted | full labels | nine slices | ratio |"
     yield "| --- | --- | --- | --- | --- |"
     for seed in seeds:
@@ -60,8 +60,8 @@ def rows(edge: int, difficulty: str, epochs: int, seeds: list[int]) -> Iterator[
         sparse = painted(full)
         of_full = dice_on(full, test, epochs, seed, None)
         of_sparse = dice_on(sparse, test, epochs, seed, 0)
-        share = np.count_nonzero(sparse.labels) / sparse.labels.size
-        yield f"| seed {seed} | {share:.1%} | {of_full:.4f} | {of_sparse:.4f} | {of_sparse / of_full:.3f} |"
+        fraction = np.count_nonzero(sparse.labels) / sparse.labels.size
+        yield f"| seed {seed} | {fraction:.1%} | {of_full:.4f} | {of_sparse:.4f} | {of_sparse / of_full:.3f} |"
 
 
 def main() -> None:

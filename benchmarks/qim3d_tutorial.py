@@ -1,10 +1,10 @@
-"""The deep-learning tutorial of qim3d 1.5.3, to be run by a Python that has it.
+"""The deep-learning tutorial of qim3d 1.5.3, run by the Python of an environment that has it.
 
     python qim3d_tutorial.py generate DATASET
     python qim3d_tutorial.py train DATASET EPOCHS
 
 The last line is ``RESULT`` and JSON: seconds of the training without reading settings and data, seconds per epoch, and
-the Dice of the test volume.
+the Dice on the test volume.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ def generate(folder: Path) -> None:
             seed=number,
         )
         for kind, array in (("images", volume), ("labels", (labels > 0).astype(int))):
-            place = folder / ("train" if number < 5 else "test") / kind
-            place.mkdir(parents=True, exist_ok=True)
-            qim3d.io.save(str(place / f"{number + 1}.tif"), array, compression=False, replace=True)
+            target = folder / ("train" if number < 5 else "test") / kind
+            target.mkdir(parents=True, exist_ok=True)
+            qim3d.io.save(str(target / f"{number + 1}.tif"), array, compression=False, replace=True)
 
 
 def train(folder: Path, n_epochs: int) -> dict[str, float]:
@@ -56,8 +56,8 @@ def train(folder: Path, n_epochs: int) -> dict[str, float]:
         )
         seconds = time.perf_counter() - started
     _, truth, prediction = qim3d.ml.test_model(model=model, test_set=sets[2])[0]
-    found, wanted = np.asarray(prediction) > 0, np.asarray(truth) > 0
-    dice = 2 * np.count_nonzero(found & wanted) / (found.sum() + wanted.sum())
+    predicted, target = np.asarray(prediction) > 0, np.asarray(truth) > 0
+    dice = 2 * np.count_nonzero(predicted & target) / (predicted.sum() + target.sum())
     return {"seconds": seconds, "seconds_per_epoch": seconds / n_epochs, "dice": float(dice)}
 
 

@@ -1,9 +1,9 @@
-"""Run every benchmark and write RESULTS.md beside this file; ``make benchmark`` calls it.
+"""Run all benchmarks and write RESULTS.md next to this file; ``make benchmark`` calls it.
 
     tools/with-display python benchmarks/run.py --qim3d-python PYTHON [--short] [--only NAME ...]
 
 ``--short`` leaves out what takes many minutes: qim3d at 384³ and its 30 epochs, volumes up to 1024³, prediction of
-256³, and variation of more than 64³.
+256³, and augmentation of more than 64³.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _PACKAGES = ("napari-unet3d", "torch", "monai", "numpy", "napari", "pyqt6")
 
 
 def benchmarks(python: str, scratch: Path, *, short: bool) -> dict[str, Callable[[], list[Row]]]:
-    """Return what measures the rows of each part."""
+    """Return the functions that measure the rows of each section."""
 
     def on_qim3d_volumes() -> list[Row]:
         dataset = scratch / "dataset"
@@ -43,22 +43,22 @@ def benchmarks(python: str, scratch: Path, *, short: bool) -> dict[str, Callable
     return {
         "Generate": lambda: generate.rows(python, large=not short),
         "Train": on_qim3d_volumes,
-        "A step": training_step.rows,
-        "Vary": lambda: augmentation.rows((64,) if short else (64, 96, 128)),
+        "Training step": training_step.rows,
+        "Augment": lambda: augmentation.rows((64,) if short else (64, 96, 128)),
         "Predict": lambda: prediction.rows(side=96 if short else 256, window=64 if short else 96),
-        "Open": startup.rows,
+        "Startup": startup.rows,
     }
 
 
 def machine() -> str:
-    """Say where this was measured, and with what."""
+    """Describe the machine and the versions of the packages."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
     memory = psutil.virtual_memory().total / 2**30
     versions = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
     return (
         f"Measured on {datetime.now(UTC):%Y-%m-%d}: {_processor()}, {psutil.cpu_count()} logical processors, "
         f"{memory:.0f} GiB, {gpu}; {platform.system()}, Python {platform.python_version()}, {versions}; "
-        "peers: qim3d 1.5.3 in an environment of its own, MONAI in ours."
+        "compared with qim3d 1.5.3 in a separate environment and MONAI in ours."
     )
 
 
@@ -70,11 +70,11 @@ def _processor() -> str:
 
 
 def main() -> None:
-    """Measure and write."""
+    """Measure everything and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--qim3d-python", required=True)
     parser.add_argument("--short", action="store_true")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="parts to measure, printed instead of written")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="sections to measure; printed instead of written")
     arguments = parser.parse_args()
     parts = []
     with tempfile.TemporaryDirectory() as scratch:
@@ -85,7 +85,7 @@ def main() -> None:
             sys.stdout.write(parts[-1] + "\n")
             sys.stdout.flush()
     if not (arguments.only or arguments.short):
-        head = "# Results\n\nMade by `make benchmark`; medians, with the smallest and the largest of the repetitions.\n"
+        head = "# Results\n\nWritten by `make benchmark`; medians, with the minimum and maximum of the repetitions.\n"
         _RESULTS.write_text("\n".join([head, machine(), "", *parts, _NOTES.read_text()]), encoding="utf-8")
 
 

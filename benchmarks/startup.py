@@ -39,7 +39,7 @@ viewer.close()
 
 
 def measure(repeats: int, code: str, *arguments: str) -> tuple[list[float], bool]:
-    """Run code in fresh processes; give its seconds, and whether torch was loaded."""
+    """Run code in fresh processes; return the seconds it took, and whether torch was imported."""
     results = []
     for _ in range(repeats):
         child = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
@@ -49,7 +49,7 @@ def measure(repeats: int, code: str, *arguments: str) -> tuple[list[float], bool
 
 
 def rows(repeats: int = 5) -> list[Row]:
-    """Measure all of it."""
+    """Measure the import and all docks."""
     seconds, _ = measure(repeats, _IMPORT)
     found = [Row("import of the package", "–", spread(seconds), "–", None, "< 0.2 s", median(seconds) < 0.2)]
     for dock in _DOCKS:

@@ -1,4 +1,4 @@
-"""Rows of RESULTS.md, and timing of several ways in turns."""
+"""Rows of RESULTS.md, and interleaved timing of several implementations."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ class Row:
     Attributes
     ----------
     what, against : str
-        What was done, and beside what.
+        What was measured, and what it is compared with.
     ours, theirs : str
-        The figures.
+        The measurements.
     ratio : float or None
-        How many times better ours is, where that says something.
+        How many times better ours is, if that is meaningful.
     goal : str
-        What was wanted, in words.
+        The goal in words.
     is_reached : bool or None
-        Whether it was reached; None where there was no goal, or nothing to measure it with.
+        Whether it was reached; None without a goal.
     """
 
     what: str
@@ -36,31 +36,31 @@ class Row:
 
 
 def in_turns(ways: Mapping[str, Callable[[], object]], repeats: int = 5) -> dict[str, list[float]]:
-    """Time each way `repeats` times in seconds, one after the other in every round; the first round warms up."""
-    seconds: dict[str, list[float]] = {words: [] for words in ways}
+    """Time each implementation `repeats` times in seconds, alternating between them; an extra first round warms up."""
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(repeats + 1):
-        for words, way in ways.items():
+        for name, way in ways.items():
             started = time.perf_counter()
             way()
-            seconds[words].append(time.perf_counter() - started)
-    return {words: values[1:] for words, values in seconds.items()}
+            seconds[name].append(time.perf_counter() - started)
+    return {name: values[1:] for name, values in seconds.items()}
 
 
 def spread(seconds: Sequence[float], factor: float = 1, unit: str = "s") -> str:
-    """Write the median, and the smallest and the largest value where there are several."""
+    """Format the median, and the minimum and maximum if there are several values."""
     low, middle, high = (value * factor for value in (min(seconds), statistics.median(seconds), max(seconds)))
     limits = f" ({low:.3g} to {high:.3g})" if len(seconds) > 1 else ""
     return f"{middle:.3g} {unit}{limits}"
 
 
 def ratio(theirs: Sequence[float], ours: Sequence[float]) -> float:
-    """Divide the medians."""
+    """Return the ratio of the medians."""
     return statistics.median(theirs) / statistics.median(ours)
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Write rows as a table in Markdown."""
-    lines = ["| what | against | ours | theirs | ratio | goal | |", "|---|---|---|---|---|---|---|"]
+    """Format rows as a Markdown table."""
+    lines = ["| what | compared with | ours | theirs | ratio | goal | |", "|---|---|---|---|---|---|---|"]
     verdicts = {True: "reached", False: "**not reached**", None: "–"}
     for row in rows:
         times = "–" if row.ratio is None else f"{row.ratio:.3g} ×"

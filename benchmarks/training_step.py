@@ -1,11 +1,11 @@
-"""Time training steps on the CPU or GPU: a single volume torch's way and ours, and the whole loop beside the bare step.
+"""Time training steps: a single volume with plain torch and with ours, and the whole loop compared with bare steps.
 
 Run it on a quiet machine: ``python benchmarks/training_step.py [--side 128] [--repeats 5]``.
 
-A single volume or patch: ours is `napari_unet3d.model.network.to_device`, with halves that let torch choose oneDNN
-for one volume (see `napari_unet3d.model.cpu.convolution`) and weights laid out channels last. The loop: `train`
-draws, varies, steps, counts and reports; the bare step is forward, backward and optimiser of the same network on
-batches that were drawn before.
+A single volume or patch: ours is `napari_unet3d.model.network.to_device`, which splits one volume into halves so that
+torch uses oneDNN (see `napari_unet3d.model.cpu.convolution`) and stores weights channels last. The loop: `train`
+samples patches, augments them, steps and reports; a bare step is forward, backward and optimiser of the same network
+on batches that were sampled before.
 """
 
 from __future__ import annotations
@@ -27,8 +27,7 @@ from napari_unet3d.data.memmap import MemmapStore
 from napari_unet3d.data.split import Split
 from napari_unet3d.data.synthetic.generate import generate_volume
 from napari_unet3d.model.devices import choose_device
-from napari_unet3d.model.network import build_unet, to_device
-from napari_unet3d.model.plan import default_plan
+from napari_unet3d.model.network import build_network, default_plan, to_device
 from napari_unet3d.training.events import EpochFinished, StepFinished
 from napari_unet3d.training.optim.learner import Learner
 from napari_unet3d.training.optim.losses import make_loss
@@ -41,7 +40,7 @@ _N_BATCHES = 8
 def single_volume(preset: Preset, side: int, *, ours: bool) -> Callable[[], object]:
     """Return a step of a network on one volume of the given side."""
     config = TrainingConfig(preset=preset, device=Device.CPU)
-    network = build_unet(config)
+    network = build_network(config)
     if ours:
         to_device(network, choose_device(Device.CPU))
     loss = make_loss(config, default_plan(config), None)
@@ -71,21 +70,21 @@ def bare_step(
 
 
 def epochs_of_steps(preset: Preset, side: int, repeats: int, folder: Path) -> tuple[list[float], list[float]]:
-    """Time the steps of epochs of `train`, and as many bare steps, in turns; two patches of the given side per step."""
+    """Time epochs of steps of `train` and as many bare steps, alternating; two patches of the given side per step."""
     samples = [volume(2 * side, seed) for seed in range(4)]
     config = TrainingConfig(
         preset=preset, patch=(side,) * 3, batch_size=2, val_fraction=0, epochs=1_000_000, augmentation="light"
     )
     hardware = choose_device()
-    with MemmapStore(folder) as shelf:
-        work = plan_and_prepare(Split(tuple(samples), ()), config, hardware, shelf)
-        drawn = [batch for batch, _ in zip(work.training.epoch(1), range(_N_BATCHES), strict=False)]
+    with MemmapStore(folder) as store:
+        work = plan_and_prepare(Split(tuple(samples), ()), config, hardware, store)
+        sampled = [batch for batch, _ in zip(work.training.epoch(1), range(_N_BATCHES), strict=False)]
     learner = Learner(config, work.plan, hardware, work.statistics)
-    step = bare_step(learner.network.train(), learner._loss, learner.optimizer, cycle(drawn))
+    step = bare_step(learner.network.train(), learner._loss, learner.optimizer, cycle(sampled))
     events = train(samples, folder / "run", config)
     loop, bare = [], []
     for _ in range(repeats + 1):
-        next(event for event in events if isinstance(event, EpochFinished))  # its end is no step; the first warms up
+        next(event for event in events if isinstance(event, EpochFinished))  # the first epoch warms up
         started = time.perf_counter()
         for _ in range(len(work.training)):
             next(event for event in events if isinstance(event, StepFinished))
@@ -108,7 +107,7 @@ def rows(side: int = 128, repeats: int = 5) -> list[Row]:
     """Measure steps on volumes of the given side and of half of it, and epochs of patches of half of it."""
     found = []
     for preset, length in product((Preset("xxsmall"), Preset("xsmall")), (side, side // 2)):
-        ways = {words: single_volume(preset, length, ours=words == "ours") for words in ("torch", "ours")}
+        ways = {name: single_volume(preset, length, ours=name == "ours") for name in ("torch", "ours")}
         seconds = in_turns(ways, repeats)
         found.append(
             Row(
@@ -130,7 +129,7 @@ def rows(side: int = 128, repeats: int = 5) -> list[Row]:
                 spread(loop),
                 spread(bare),
                 ratio(bare, loop),
-                f"at most {most - 1:.0%} over it",
+                f"at most {most - 1:.0%} longer",
                 ratio(loop, bare) <= most,
             )
         )

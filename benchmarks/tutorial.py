@@ -1,11 +1,11 @@
-"""The tutorial's task on volumes that qim3d writes: time to a Dice of 0.97, and time per epoch with its own settings.
+"""The task of the tutorial on volumes written by qim3d: time to a Dice of 0.97, and time per epoch with its settings.
 
     python benchmarks/tutorial.py --qim3d-python PYTHON [--dataset FOLDER] [--without-long]
 
-PYTHON has ``qim3d[deep-learning,synthetic-data]==1.5.3``. Both sides train the same network (xxsmall) on the same four
-volumes with one for validation, in this machine's cores, one after the other. Seconds are those of the training, when
-data are read and prepared, until the model of the last epoch is on disk. ``--without-long`` leaves out qim3d's 30
-epochs, which take minutes.
+PYTHON has ``qim3d[deep-learning,synthetic-data]==1.5.3``. Both train the same network (xxsmall) on the same four
+volumes with one for validation, on all cores of this machine, one after the other. Seconds are those of the training,
+from when the data are prepared until the model of the last epoch is on disk. ``--without-long`` leaves out the 30
+epochs of qim3d, which take minutes.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from table import Row, ratio, spread, table
 from napari_unet3d import TrainingConfig, evaluate, train
 from napari_unet3d.training.events import RunStarted
 
-WANTED_DICE = 0.97
+TARGET_DICE = 0.97
 _REPEATS, _THEIR_EPOCHS = 5, 30
 _PEER = Path(__file__).with_name("qim3d_tutorial.py")
 _SHARED = {"preset": "xxsmall", "loss": "dice-ce", "weight_decay": 1e-3, "val_fraction": 0.2, "save_snapshots": False}
-# Patches instead of whole volumes, and a high rate that falls at the end; validation once, at the end. Grey values stay
-# as they are, as in the tutorial.
+# Patches instead of whole volumes, and a high learning rate that decreases at the end; validation once, at the end.
+# Intensities are not normalised, as in the tutorial.
 FAST = {
     **_SHARED,
     "patch": (64, 64, 64),
@@ -54,7 +54,7 @@ THEIRS = {
 
 @dataclass(frozen=True)
 class Run:
-    """What one training took and reached on the test volume."""
+    """Time of one training, and its Dice on the test volume."""
 
     seconds: float
     seconds_per_epoch: float
@@ -76,7 +76,7 @@ def ours(dataset: Path, seed: int, settings: dict[str, object]) -> Run:
 
 
 def theirs(python: str, dataset: Path, n_epochs: int) -> Run:
-    """Let qim3d train and test."""
+    """Train and test with qim3d."""
     child = subprocess.run(
         [python, str(_PEER), "train", str(dataset), str(n_epochs)], capture_output=True, text=True, check=False
     )
@@ -87,12 +87,12 @@ def theirs(python: str, dataset: Path, n_epochs: int) -> Run:
 
 
 def write_dataset(python: str, folder: Path) -> None:
-    """Let qim3d write the tutorial's volumes."""
+    """Write the volumes of the tutorial with qim3d."""
     subprocess.run([python, str(_PEER), "generate", str(folder)], check=True, capture_output=True)
 
 
 def rows(python: str, dataset: Path, *, is_long: bool = True) -> list[Row]:
-    """Measure all of it."""
+    """Measure the task and the epochs."""
     fast = [ours(dataset, seed, FAST) for seed in range(_REPEATS)]
     dice = [run.dice for run in fast]
     seconds = [run.seconds for run in fast]
@@ -101,10 +101,10 @@ def rows(python: str, dataset: Path, *, is_long: bool = True) -> list[Row]:
     if is_long:
         whole = theirs(python, dataset, _THEIR_EPOCHS)
         times = ratio([whole.seconds], seconds)
-        is_reached = times >= 20 and median(dice) >= WANTED_DICE
+        is_reached = times >= 20 and median(dice) >= TARGET_DICE
         found.append(
             Row(
-                f"the tutorial's task, xxsmall, to test Dice {WANTED_DICE}",
+                f"the task of the tutorial, xxsmall, to test Dice {TARGET_DICE}",
                 f"qim3d, {_THEIR_EPOCHS} epochs, once",
                 words,
                 f"{spread([whole.seconds])}, Dice {whole.dice:.4f}",
@@ -114,12 +114,20 @@ def rows(python: str, dataset: Path, *, is_long: bool = True) -> list[Row]:
             )
         )
     else:
-        found.append(Row(f"the tutorial's task, xxsmall, to test Dice {WANTED_DICE}", "–", words, "–"))
+        found.append(Row(f"the task of the tutorial, xxsmall, to test Dice {TARGET_DICE}", "–", words, "–"))
     pairs = [(ours(dataset, 0, {**THEIRS, "epochs": 3}), theirs(python, dataset, 3)) for _ in range(_REPEATS)]
     mine, other = ([run.seconds_per_epoch for run in side] for side in zip(*pairs, strict=True))
     times = ratio(other, mine)
     found.append(
-        Row("an epoch with the tutorial's settings", "qim3d", spread(mine), spread(other), times, "≥ 4 ×", times >= 4)
+        Row(
+            "an epoch with the settings of the tutorial",
+            "qim3d",
+            spread(mine),
+            spread(other),
+            times,
+            "≥ 4 ×",
+            times >= 4,
+        )
     )
     return found
 
@@ -128,7 +136,7 @@ def main() -> None:
     """Print the rows."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--qim3d-python", required=True)
-    parser.add_argument("--dataset", type=Path, help="what qim3d_tutorial.py generate wrote; without it, it is written")
+    parser.add_argument("--dataset", type=Path, help="output of qim3d_tutorial.py generate; written if omitted")
     parser.add_argument("--without-long", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:

@@ -10,22 +10,16 @@ import torch
 
 from napari_unet3d import evaluate, generate_volume, predict, train
 from napari_unet3d.configs import (
-    CorrectionConfig,
     EvaluationConfig,
     PredictionConfig,
     SyntheticConfig,
-    Task,
     TrainingConfig,
 )
-from napari_unet3d.configs.fine_tuning import fine_tuning_config
-from napari_unet3d.data.boxes import MaskedBox
-from napari_unet3d.data.corrections import Corrections, CorrectionSource
+from napari_unet3d.configs.correction import fine_tuning_config
 from napari_unet3d.data.dataset import add_sample
-from napari_unet3d.data.ground_truth import decode_labels
 from napari_unet3d.data.pairs import Subset
-from napari_unet3d.data.provenance import CorrectionRecord, Provenance
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.evaluation.errors.find import list_errors
+from napari_unet3d.session.inspection import InspectionSession
 
 SHAPE, PATCH = (40, 44, 48), (32, 32, 32)
 CPU = {"device": "cpu"}
@@ -45,7 +39,7 @@ def volume(name: str, seed: int, **looks) -> Sample:
 
 
 def hard_dataset(folder: Path, seed: int) -> Sample:
-    """Two easier volumes train, a hard one tests; give another hard one, which belongs to neither part."""
+    """Two easier volumes train, a hard one tests; return another hard one, which belongs to neither subset."""
     for number in range(2):
         add_sample(folder, volume(f"easier {number}", 1000 * seed + number, **EASIER), Subset.TRAIN)
     add_sample(folder, volume("test", 1000 * seed + 20), Subset.TEST)
@@ -63,19 +57,14 @@ def dice_of_test(model: Path, dataset: Path) -> float:
 
 
 def worst_errors_corrected(model: Path, extra: Sample, n_errors: int = 5) -> tuple[Sample, Sample]:
-    """Take the truth at the largest errors of a prediction and nowhere else; give the same places uncorrected, too."""
+    """Accept the ground truth at the largest errors of a prediction and nowhere else; also return them uncorrected."""
     *_, prediction = predict(model, replace(extra, labels=None), PredictionConfig(**CPU))
-    truth = decode_labels(extra.labels, Task.BINARY, None)
-    errors = list_errors(prediction.labels, truth, Task.BINARY, extra.voxel_size_um, tolerance_um=1.0)
-    corrections = Corrections(prediction.labels, truth, Task.BINARY, extra.voxel_size_um)
-    for error in errors.errors[:n_errors]:
-        place = CorrectionRecord(kind=error.kind.value, number=error.number)
-        corrections.accept(
-            MaskedBox(error.slices, errors.mask_of(error)), CorrectionSource.TRUTH, place, CorrectionConfig().margin_um
-        )
-    assert len(corrections.done) == n_errors
-    origin = Provenance(volume=extra.name, run=str(model))
-    sample = corrections.sample(extra.image, origin, CorrectionConfig().unedited_regions, None, PATCH)
+    session = InspectionSession(prediction, extra, tolerance_um=1.0)
+    for error in session.errors[:n_errors]:
+        session.select(error)
+        session.accept_truth()
+    assert len(session.corrections.done) == n_errors
+    sample = session.corrections.training_sample(session.settings.unedited_regions)
     place = tuple(
         slice(start, start + side) for start, side in zip(sample.provenance.start_zyx, sample.shape, strict=True)
     )
@@ -83,8 +72,8 @@ def worst_errors_corrected(model: Path, extra: Sample, n_errors: int = 5) -> tup
 
 
 def one_round(folder: Path, seed: int) -> tuple[float, float, float, float]:
-    """Return the Dice of the test volume before, and after the same few epochs more: without the other hard volume, with
-    what the prediction says at five places of it, and with these places corrected.
+    """Return the Dice of the test volume before, and after the same few epochs more: without the other hard volume,
+    with the prediction at five places of it, and with these places corrected.
     """
     dataset, config = folder / "data", TrainingConfig(epochs=10, steps_per_epoch=8, patch=PATCH, val_fraction=0, **CPU)
     extra = hard_dataset(dataset, seed)

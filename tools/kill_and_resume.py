@@ -1,7 +1,7 @@
 """Kill a training process again and again, resume it each time, and check that nothing is lost.
 
-After each kill every file must load, and no epoch that the process had announced may be missing. In the end the run
-must have the same weights and losses, to the last bit, as one that was never killed.
+After each kill, all files must be readable, and no epoch that the process had reported may be missing. In the end, the
+run must have the same weights and losses, to the last bit, as one that was never killed.
 
     python tools/kill_and_resume.py --kills 20
 """
@@ -26,22 +26,22 @@ from napari_unet3d.model.checkpoint import load_checkpoint
 from napari_unet3d.training.resume_state import load_run_state
 
 _SETTINGS = {"preset": "xsmall", "dropout": 0.1, "augmentation": "moderate", "ema_decay": 0.9, "device": "cpu"}
-_EPOCHS_PER_KILL = 3  # at most, so that the run is not over before the last kill
+_EPOCHS_PER_KILL = 3  # at most, so that the run does not finish before the last kill
 
 
 def main() -> int:
-    """Read the options, and say what happened."""
+    """Parse the options and run the test."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--kills", type=int, default=20)
     options.add_argument("--seed", type=int, default=0)
-    given = options.parse_args()
+    arguments = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        check(Path(folder), given.kills, random.Random(given.seed))
+        check(Path(folder), arguments.kills, random.Random(arguments.seed))
     return 0
 
 
 def check(folder: Path, n_kills: int, rng: random.Random) -> None:
-    """Kill a run so many times in `folder`, and compare its end with that of a run that is left alone."""
+    """Kill a run `n_kills` times, and compare its result with that of an uninterrupted run."""
     volumes = SyntheticConfig(
         objects=3, shape=(16, 20, 24), object_shape_min=(6, 6, 6), object_shape_max=(9, 9, 9), seed=0
     )
@@ -51,29 +51,29 @@ def check(folder: Path, n_kills: int, rng: random.Random) -> None:
     list(train(folder / "data", whole, TrainingConfig(epochs=n_epochs, **_SETTINGS)))
     seconds = [float(row["seconds"]) for row in rows(whole)]
     for number in range(1, n_kills + 1):
-        n_announced = kill(start(folder / "data", killed, n_epochs), rng, max(seconds))
-        n_kept = check_files(killed, n_announced)
+        n_reported = kill(start(folder / "data", killed, n_epochs), rng, max(seconds))
+        n_saved = check_files(killed, n_reported)
         left = [path.name for path in killed.glob(".*")] if killed.exists() else []
-        print(f"kill {number}: announced epoch {n_announced}, kept {n_kept}; unfinished files: {left or 'none'}")  # noqa: T201
+        print(f"kill {number}: reported epoch {n_reported}, saved {n_saved}; unfinished files: {left or 'none'}")  # noqa: T201
     process = start(folder / "data", killed, n_epochs)
     process.communicate()
     assert process.returncode == 0
     check_same(killed, whole)
-    print(f"{n_kills} kills, {n_epochs} epochs: the same bits as without")  # noqa: T201
+    print(f"{n_kills} kills, {n_epochs} epochs: bit-identical to the uninterrupted run")  # noqa: T201
 
 
 def start(data: Path, run: Path, n_epochs: int) -> subprocess.Popen[str]:
-    """Start the command that begins a run or goes on with it."""
-    settings = [word for name, value in _SETTINGS.items() for word in (f"--{name}", value)]
+    """Start the command, which starts the run or resumes it."""
+    settings = [word for name, value in _SETTINGS.items() for word in (f"--{name.replace('_', '-')}", value)]
     words = ["train", data, "--run", run, "--epochs", n_epochs, "--resume", *settings]
     command = [sys.executable, "-m", "napari_unet3d", *map(str, words)]
     return subprocess.Popen(command, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
 def kill(process: subprocess.Popen[str], rng: random.Random, epoch_seconds: float) -> int:
-    """Kill a process at a random moment, and give the last epoch that it announced, 0 for none."""
+    """Kill a process at a random moment, and return the last epoch that it reported, or 0."""
     assert process.stderr is not None
-    # Marks to wait for: none, which lies in the start of Python; the start of training; the ends of epochs.
+    # Number of lines to wait for: none (while Python starts), the start of training, ends of epochs.
     lines, n_marks = [], rng.randrange(_EPOCHS_PER_KILL + 1)
     while sum(map(is_mark, lines)) < n_marks and (line := process.stderr.readline()):
         lines.append(line)
@@ -84,33 +84,33 @@ def kill(process: subprocess.Popen[str], rng: random.Random, epoch_seconds: floa
     lines += process.stderr.read().splitlines(keepends=True)
     process.stderr.close()
     assert process.wait() in (0, -signal.SIGKILL), "".join(lines)
-    announced = [int(found[1]) for line in lines if (found := re.match(r"epoch (\d+)/", line))]
-    return max(announced, default=0)
+    reported = [int(found[1]) for line in lines if (found := re.match(r"epoch (\d+)/", line))]
+    return max(reported, default=0)
 
 
 def is_mark(line: str) -> bool:
-    """Whether a line of the command tells the start of training or the end of an epoch."""
-    return "trains on" in line or line.startswith("epoch ")
+    """Return whether a line reports the start of training or the end of an epoch."""
+    return "training on" in line or line.startswith("epoch ")
 
 
-def check_files(run: Path, n_announced: int) -> int:
-    """Load every file of a run; give how many epochs a resumed run has behind it."""
+def check_files(run: Path, n_reported: int) -> int:
+    """Read every file of a run, and return the number of epochs in its resume file."""
     files = {path.name: path for path in run.glob("*")} if run.exists() else {}
-    if n_announced:
+    if n_reported:
         assert {"model.safetensors", "last.safetensors", "resume.safetensors", "history.csv"} <= files.keys()
-        assert len(rows(run)) >= n_announced
+        assert len(rows(run)) >= n_reported
     for name in ("model.safetensors", "last.safetensors"):
         if name in files:
             load_checkpoint(files[name])
     if "config.json" in files:
         TrainingConfig(**json.loads(files["config.json"].read_text(encoding="utf-8")))
-    n_kept = load_run_state(files["resume.safetensors"]).header.epoch if "resume.safetensors" in files else 0
-    assert n_kept >= n_announced, f"epoch {n_announced} was announced, but {n_kept} is kept"
-    return n_kept
+    n_saved = load_run_state(files["resume.safetensors"]).header.epoch if "resume.safetensors" in files else 0
+    assert n_saved >= n_reported, f"epoch {n_reported} was reported, but {n_saved} is saved"
+    return n_saved
 
 
 def check_same(found: Path, expected: Path) -> None:
-    """Compare two finished runs bit by bit, but for times."""
+    """Compare two finished runs bit by bit, except for times."""
     for name in ("model.safetensors", "last.safetensors"):
         one, other = load_checkpoint(found / name), load_checkpoint(expected / name)
         assert one.history == other.history

@@ -1,10 +1,10 @@
-"""Make the pictures of the README: drive the docks in a real window and save what is on the screen.
+"""Make the screenshots of the README: use the docks in a real window and save pictures of the screen.
 
     tools/with-display .venv/bin/python tools/screenshots.py docs/images [--nuclei IMAGE LABELS]
 
-With a volume of touching nuclei (an id per nucleus) it also makes the pictures and the animation of watching,
-inspecting and comparing. It wants ImageMagick's ``import`` and a display of at least 1366 × 768, and leaves the user's
-settings alone.
+With a volume of touching nuclei (an id per nucleus) it also makes the pictures and the animation of training,
+inspecting and comparing. It needs ImageMagick's ``import`` and a display of at least 1366 × 768, and does not touch the
+settings of the user.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ from napari_unet3d.widgets.predict.target import Target  # noqa: E402
 
 
 def pump(seconds: float) -> None:
-    """Let the viewer work for a while."""
+    """Process events for a while."""
     loop = QEventLoop()
     QTimer.singleShot(int(seconds * 1000), loop.quit)
     loop.exec()
 
 
 def wait_until(condition: Callable[[], Any]) -> None:
-    """Let the viewer work until a condition holds."""
+    """Process events until a condition holds."""
     while not condition():
         pump(0.1)
 
 
 class Photographer:
-    """A viewer of 1366 × 768 at the screen's corner, its docks, and pictures of it."""
+    """Takes pictures of a viewer of 1366 × 768 in the corner of the screen, and of its docks."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -84,7 +84,7 @@ class Photographer:
         pump(0.3)
 
     def train(self) -> None:
-        """Go from nothing to a curve, a prediction and its mistakes."""
+        """Go from nothing to a loss curve, a prediction and its errors."""
         train = self.dock("Train")
         self.jobs = train.jobs
         self.shoot("train-start")
@@ -108,7 +108,7 @@ class Photographer:
         self.shoot("predict-test-set")
 
     def generate(self) -> None:
-        """Show a noisy volume, and write a dataset of such."""
+        """Show a noisy volume, and write a dataset of such volumes."""
         generate = self.dock("Generate data")
         generate.form.boxes["difficulty"].value = Difficulty.MEDIUM
         small = {
@@ -126,7 +126,7 @@ class Photographer:
         self.idle("generate")
 
     def dataset_folder(self) -> None:
-        """Check the dataset with a volume missing."""
+        """Check the dataset with one volume missing."""
         (SCRATCH / "dataset" / "train" / "labels" / "3.tif").unlink(missing_ok=True)
         dataset = self.dock("Dataset")
         pump(0.5)
@@ -136,7 +136,7 @@ class Photographer:
 
 
 class NucleiPhotographer(Photographer):
-    """Trains on the lower half of a volume, watches the upper half, and inspects its errors."""
+    """Trains on the lower half of a volume, monitors the upper half, and inspects its errors."""
 
     n_epochs = 24
 
@@ -151,13 +151,13 @@ class NucleiPhotographer(Photographer):
         self.upper = self.part("nuclei", slice(middle + 6, None))
 
     def part(self, name: str, slices: slice) -> Sample:
-        """Take some slices of the volume."""
+        """Return some slices of the volume."""
         volume = self.volume
         assert volume.labels is not None
         return Sample(name, volume.image[slices], volume.labels[slices], volume.voxel_size_um)
 
     def film(self, n: int = 1) -> None:
-        """Add what is on the screen to the animation, for as long as `n` frames."""
+        """Add the screen to the animation, for `n` frames."""
         pump(0.8)
         path = SCRATCH / "frame.png"
         subprocess.run(["import", "-window", "root", "-crop", "1366x768+0+0", "+repage", str(path)], check=True)
@@ -165,12 +165,12 @@ class NucleiPhotographer(Photographer):
             small = picture.convert("RGB").resize((956, 538), Image.Resampling.LANCZOS)
         self.frames += [np.asarray(small)] * n
 
-    def watch(self) -> Path:
+    def monitor(self) -> Path:
         """Train, then play the epochs into the animation."""
         train = self.dock("Train")
         self.jobs = train.jobs
         train.source.use_folder(self.dataset)
-        # Slowly, so that there is something to see in each epoch; of two volumes the first validates with this seed.
+        # Slowly, so that every epoch shows progress; with this seed, the first of two volumes is used for validation.
         train.form.value = TrainingConfig(
             task="instance",
             preset="xsmall",
@@ -191,7 +191,7 @@ class NucleiPhotographer(Photographer):
         return train.record.run_folder
 
     def inspect(self) -> None:
-        """Predict the upper half as a layer, and go through its errors."""
+        """Predict the upper half as a layer and go through its errors."""
         place = {"scale": self.upper.voxel_size_um, "units": ("um",) * 3, "axis_labels": ("z", "y", "x")}
         self.viewer.add_image(self.upper.image, name=self.upper.name, **place)
         self.viewer.add_labels(self.upper.labels, name=f"{self.upper.name} labels", **place)
@@ -201,7 +201,7 @@ class NucleiPhotographer(Photographer):
         self.idle("predict")
         predict.results.inspect_button.click()
         inspect = next(w for name, w in self.viewer.window.dock_widgets.items() if name.startswith("Inspect"))
-        wait_until(lambda: inspect.inspection is not None)
+        wait_until(lambda: inspect.session.errors is not None)
         self.idle("inspect")
         for number in range(5):
             inspect.steps.next_button.click()
@@ -216,7 +216,7 @@ class NucleiPhotographer(Photographer):
 
     def write_film(self) -> None:
         """Write the animation."""
-        for _ in write_animation(self.folder / "watch.webp", self.frames, seconds=0.3 * len(self.frames)):
+        for _ in write_animation(self.folder / "training.webp", self.frames, seconds=0.3 * len(self.frames)):
             pass
 
 
@@ -237,7 +237,7 @@ def main() -> None:
         photographer.viewer.close()
     if arguments.nuclei:
         nuclei = NucleiPhotographer(arguments.folder, *arguments.nuclei)
-        nuclei.watch()
+        nuclei.monitor()
         nuclei.clear()
         nuclei.inspect()
         nuclei.write_film()

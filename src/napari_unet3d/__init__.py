@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# Where each public name lives. They are imported at first use, so that opening napari loads neither torch nor monai.
-_HOMES = {
+# The module of each public name. Names are imported on first use, so that opening napari loads neither torch nor monai.
+_MODULE_OF = {
     "EvaluationConfig": "configs",
     "PredictionConfig": "configs",
     "Sample": "data.sample",
@@ -53,9 +53,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -1,7 +1,7 @@
-"""The tutorial from end to end: generate, train, evaluate, and look at the result in napari.
+"""The tutorial from start to end: generate, train, evaluate, and view the result in napari.
 
-The three long steps are the engine's generators; the command follows them as it follows its own.
-``python -m napari_unet3d.demo FOLDER [SCREENSHOT]`` shows a finished demo, in a process that a display can be given to.
+The three long steps are generators of the engine, which the command follows.
+``python -m napari_unet3d.demo FOLDER [SCREENSHOT]`` shows a finished demo, in a process that can have a virtual display.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ if TYPE_CHECKING:
     from napari_unet3d.training.events import TrainEvent
 
 N_TRAIN, N_TEST = 5, 1
-# What the tutorial chooses; everything else is the tutorial's by default.
+# Settings of the tutorial; all others are the defaults.
 VOLUMES = SyntheticConfig(labels=LabelKind.FOREGROUND)
 TRAINING = TrainingConfig(resize_mode=ResizeMode.CROP)
 
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """The folder of a demo, what lies where in it, and the three steps that fill it.
+    """The folder of a demo, its contents, and the three steps that produce them.
 
     Attributes
     ----------
     folder : Path
-        Where everything is written.
+        The folder, to which everything is written.
     volumes : SyntheticConfig
-        What to generate; the tutorial's volumes by default.
+        The volumes to generate; those of the tutorial by default.
     training : TrainingConfig
-        How to train; as in the tutorial by default.
+        The training settings; those of the tutorial by default.
     """
 
     folder: Path
@@ -55,7 +55,7 @@ class Demo:
 
     @property
     def n_volumes(self) -> int:
-        """How many volumes are generated."""
+        """Number of generated volumes."""
         return N_TRAIN + N_TEST
 
     @property
@@ -75,62 +75,62 @@ class Demo:
 
     @property
     def curves(self) -> Path:
-        """The picture of the losses."""
+        """The figure of the loss curves."""
         return self.folder / "curves.png"
 
     @property
     def screenshot(self) -> Path:
-        """The picture of the viewer, saved where there is no display."""
+        """The screenshot of the viewer, saved if there is no display."""
         return self.folder / "screenshot.png"
 
     def check_new(self) -> None:
-        """Raise a `UserError` when the folder holds a demo or anything else already."""
+        """Raise a `UserError` if the folder already holds a demo or anything else."""
         if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
             raise UserError(f"{self.folder} is not empty. Choose another folder, or replace its demo with --overwrite.")
 
     def generate(self) -> Iterator[DatasetEvent]:
-        """Write five volumes to train and one to test."""
+        """Generate five training volumes and one test volume."""
         from napari_unet3d.data.synthetic.dataset import generate
 
         return generate(self.dataset, self.volumes, n_train=N_TRAIN, n_test=N_TEST, overwrite=True)
 
     def train(self) -> Iterator[TrainEvent]:
-        """Train on the five."""
+        """Train on the training volumes."""
         from napari_unet3d.training.loop import train
 
         return train(self.dataset, self.run, self.training, overwrite=True)
 
     def evaluate(self) -> Iterator[EvaluateEvent]:
-        """Predict the test volume and compare it with the truth."""
+        """Predict the test volume and compare it with its ground truth."""
         from napari_unet3d.inference.evaluate import evaluate
 
         return evaluate(self.run, self.dataset, out=self.evaluation, config=EvaluationConfig())
 
 
 def check_display() -> None:
-    """Raise a `UserError` where no viewer can be shown, not even under a virtual display."""
+    """Raise a `UserError` if no viewer can be shown, not even on a virtual display."""
     with_display([])
 
 
 def show(demo: Demo, screenshot: Path | None = None) -> Path | None:
-    """Show the result in napari, in a process of its own, and wait until it is closed.
+    """Show the result in napari, in a separate process, and wait until it is closed.
 
     Parameters
     ----------
     demo : Demo
         A finished demo.
     screenshot : Path, optional
-        Save a picture there and end. Without a display this is always done, under a virtual one.
+        Save a screenshot there and end. This is always done without a display, on a virtual one.
 
     Returns
     -------
     Path or None
-        The picture, if one was saved.
+        The screenshot, if one was saved.
 
     Raises
     ------
     UserError
-        If there is no way to show a window, or napari fails to open one.
+        If no window can be shown, or napari fails to open one.
     """
     if screenshot is None and not has_display():
         screenshot = demo.screenshot
@@ -138,14 +138,14 @@ def show(demo: Demo, screenshot: Path | None = None) -> Path | None:
     done = subprocess.run(with_display(command), check=False)
     if done.returncode != 0:
         raise UserError(
-            f"napari could not show the result (it ended with {done.returncode}); napari-unet3d doctor tells why. "
+            f"napari could not show the result (exit code {done.returncode}); run napari-unet3d doctor to find out why. "
             f"All files of the demo are in {demo.folder}."
         )
     return screenshot
 
 
 def open_viewer(demo: Demo) -> Viewer:
-    """Open the test volume with truth, prediction and difference in 3D; only the differences lie over the image."""
+    """Open the test volume with ground truth, prediction and difference in 3D; only the difference is visible."""
     import napari
 
     from napari_unet3d.data.dataset import Subset, list_pairs, read_pair
@@ -172,17 +172,16 @@ def open_viewer(demo: Demo) -> Viewer:
 
 
 def main(folder: str, screenshot: str | None = None) -> None:
-    """Show the demo in `folder` until the viewer is closed, or save a picture of it and end."""
+    """Show the demo in `folder` until the viewer is closed, or save a screenshot and end."""
     import napari
 
-    logging.getLogger("vispy").setLevel(logging.ERROR)  # virtual displays have no resolution, which is no news
+    logging.getLogger("vispy").setLevel(logging.ERROR)  # it warns that virtual displays have no resolution
     viewer = open_viewer(Demo(Path(folder)))
     if screenshot is None:
         napari.run()
         return
-    picture = Path(screenshot)
-    with atomic_write(picture) as beside:
-        viewer.screenshot(str(beside), canvas_only=False, flash=False)
+    with atomic_write(Path(screenshot)) as temporary:
+        viewer.screenshot(str(temporary), canvas_only=False, flash=False)
     viewer.close()
 
 

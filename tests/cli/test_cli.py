@@ -16,7 +16,7 @@ from napari_unet3d import EvaluationConfig, PredictionConfig, SyntheticConfig, T
 from napari_unet3d.cli import main
 from napari_unet3d.cli.app import app
 from napari_unet3d.configs import Config
-from napari_unet3d.model.network import build_unet
+from napari_unet3d.model.network import build_network
 
 COMMANDS: dict[str, tuple[type[Config], list[str]]] = {
     "generate": (SyntheticConfig, ["D"]),
@@ -130,8 +130,8 @@ class TestContract:
         assert run("train", dataset, "--run", first, "--epochs", 2, "--seed", 3, "--val-fraction", 0.4) == 0
         assert run("train", dataset, "--run", first, "--resume", "--epochs", 3) == 0
         told = capfd.readouterr().err
-        assert "goes on after epoch 2" in told
-        assert "epoch 3/3: training loss" in told.split("goes on after")[1]
+        assert "resumes after epoch 2" in told
+        assert "epoch 3/3: training loss" in told.split("resumes after")[1]
         assert json.loads((first / "config.json").read_text())["seed"] == 3
 
         assert run("train", dataset, "--run", first, "--resume", "--learning-rate", 0.5) == 1
@@ -140,13 +140,13 @@ class TestContract:
         minutes = ("--max-minutes", 0.001, "--epochs", 9)
         assert run("train", dataset, "--run", second, "--start-from", first, *minutes) == 0
         told = capfd.readouterr()
-        assert "Ended before the last epoch: its time is over." in told.err
+        assert "Ended before the last epoch: the time limit is reached." in told.err
         assert str(second / "model.safetensors") in told.out
         assert run("train", dataset, "--run", tmp_path / "third", "--start-from", tmp_path / "nowhere") == 1
         assert "nowhere" in capfd.readouterr().err
 
     def test_a_model_of_qim3d_predicts(self, dataset: Path, tmp_path: Path) -> None:
-        weights = build_unet(TrainingConfig()).state_dict()
+        weights = build_network(TrainingConfig()).state_dict()
         torch.save({f"model.{name}": tensor for name, tensor in weights.items()}, tmp_path / "model_5epochs.pth")
         assert run("predict", tmp_path / "model_5epochs.pth", dataset / "test/images/t.tif", "--out", tmp_path) == 0
         assert read_volume(tmp_path / "t_labels.tif").array.shape == (12, 16, 20)

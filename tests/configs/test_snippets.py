@@ -114,7 +114,7 @@ often = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCh
 @given(config=configs(TrainingConfig), start_from=st.sampled_from([None, MODEL]), resume=st.booleans())
 def test_a_training_as_text_is_the_training(config: TrainingConfig, start_from: Path | None, resume: bool) -> None:
     text = training_snippet(DATA, RUN, config, start_from=start_from, resume=resume)
-    read = parsed(text.title)
+    read = parsed(text.arguments)
     assert (read["command"], read["dataset"], read["run"]) == ("train", DATA, RUN)
     assert (read["start_from"], read["resume"], read["config"]) == (start_from, resume, None)
     assert read["settings"] == config
@@ -128,7 +128,7 @@ def test_a_training_as_text_is_the_training(config: TrainingConfig, start_from: 
 @given(config=configs(SyntheticConfig), n_train=st.integers(0, 99))
 def test_a_generation_as_text_is_the_generation(config: SyntheticConfig, n_train: int) -> None:
     text = generation_snippet(DATA, config, n_train=n_train, n_test=2)
-    read = parsed(text.title)
+    read = parsed(text.arguments)
     assert (read["command"], read["dataset"], read["train"], read["test"]) == ("generate", DATA, n_train, 2)
     assert read["settings"] == config
     assert called(text.python, "generate") == ((DATA, config), {"n_train": n_train, "n_test": 2})
@@ -139,7 +139,7 @@ def test_a_generation_as_text_is_the_generation(config: SyntheticConfig, n_train
 def test_a_prediction_as_text_is_the_prediction(config: PredictionConfig, probability: bool) -> None:
     files = (Path("/in/a b.tif"), Path("/in/c.nii.gz"))
     text = prediction_snippet(MODEL, files, OUT, config, probability=probability)
-    read = parsed(text.title)
+    read = parsed(text.arguments)
     assert (read["command"], read["run"], read["images"], read["out"]) == ("predict", MODEL, files, OUT)
     assert (read["settings"], read["probability"]) == (config, probability)
     args, kwargs = called(text.python, "predict_files")
@@ -151,7 +151,7 @@ def test_a_prediction_as_text_is_the_prediction(config: PredictionConfig, probab
 @given(config=configs(EvaluationConfig))
 def test_an_evaluation_as_text_is_the_evaluation(config: EvaluationConfig) -> None:
     text = evaluation_snippet(MODEL, DATA, OUT, config)
-    read = parsed(text.title)
+    read = parsed(text.arguments)
     assert (read["command"], read["run"], read["dataset"], read["out"]) == ("evaluate", MODEL, DATA, OUT)
     assert read["settings"] == config
     assert called(text.python, "evaluate") == ((MODEL, DATA), {"out": OUT, "config": config})
@@ -174,7 +174,7 @@ def test_only_what_is_not_the_default_is_written() -> None:
 def test_names_that_look_like_options_stay_names() -> None:
     names = ("--epochs", "-x", "it's", "a b", "-1")
     config = TrainingConfig(task="semantic", class_names=names)
-    assert parsed(training_snippet(DATA, RUN, config).title)["settings"].class_names == names
+    assert parsed(training_snippet(DATA, RUN, config).arguments)["settings"].class_names == names
     args, _ = called(training_snippet(DATA, RUN, config).python, "train")
     assert args[2].class_names == names
 
@@ -186,7 +186,7 @@ def test_a_difficulty_stands_for_what_it_sets() -> None:
 
 def test_a_run_that_goes_on_keeps_its_settings() -> None:
     text = training_snippet(DATA, RUN, None, resume=True)
-    assert text.title[-1] == "--resume"
+    assert text.arguments[-1] == "--resume"
     assert called(text.python, "train") == ((DATA, RUN), {"resume": True})
 
 
@@ -194,4 +194,4 @@ def test_a_relative_path_does_not_depend_on_where_the_text_is_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert str(tmp_path / "d") in training_snippet(Path("d"), RUN, None).title
+    assert str(tmp_path / "d") in training_snippet(Path("d"), RUN, None).arguments

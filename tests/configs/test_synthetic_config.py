@@ -33,8 +33,8 @@ def test_the_defaults_are_the_tutorial():
     ("values", "words"),
     [
         ({"threshold": (0.6, 0.5)}, "swap 0.6 and 0.5"),
-        ({"object_shape_min": (9, 50, 9)}, r"\(9, 50, 9\) is larger than the largest \(40, 40, 40\)"),
-        ({"intensity": (128, 256)}, "256 does not fit the pixel type uint8, which ends at 255"),
+        ({"object_shape_min": (9, 50, 9)}, r"\(9, 50, 9\) is larger than the maximum \(40, 40, 40\)"),
+        ({"intensity": (128, 256)}, r"256 is out of range for the pixel type uint8 \(up to 255\)"),
         ({"rotation_planes": ()}, "at least one rotation plane"),
         ({"background_apply": "add", "background_generate": "multiply"}, "baseline of 0 cannot be multiplied"),
         ({"background_apply": "divide", "background_noise": (0, 0)}, "divided by noise of 0"),

@@ -106,9 +106,9 @@ def test_painting_nothing_corrects_nothing():
 
 def test_there_may_be_no_truth_to_take():
     corrections = Corrections(random_labels(1), None, Task.BINARY, VOXEL_SIZE)
-    with pytest.raises(UserError, match="no truth to take"):
+    with pytest.raises(UserError, match="no ground truth here"):
         corrections.accept(region(4, 4, 5), CorrectionSource.TRUTH, PLACE, 1.0)
-    with pytest.raises(UserError, match="Nothing is corrected yet"):
+    with pytest.raises(UserError, match="There are no corrections yet"):
         corrections.sample(IMAGE, HERE, UneditedRegions.IGNORE, None, SMALLEST)
     assert corrections.undo() is None
     assert corrections.redo() is None

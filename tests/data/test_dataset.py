@@ -147,13 +147,13 @@ def test_any_names_can_be_ordered(names):
 
 def test_a_folder_that_is_no_dataset_names_the_one_nearby(dataset, tmp_path):
     for wrong in (tmp_path, dataset / "train", dataset / "train" / "images"):
-        with pytest.raises(UserError, match=r"is no dataset: .* Did you mean ") as error:
+        with pytest.raises(UserError, match=r"is not a dataset: .* Did you mean ") as error:
             list_pairs(wrong)
         assert str(error.value).endswith(f"Did you mean {dataset}?")
 
 
 def test_an_empty_folder_and_a_missing_one(tmp_path):
-    with pytest.raises(UserError, match=r"holds neither train/images nor test/images. Choose another"):
+    with pytest.raises(UserError, match=r"has neither train/images nor test/images. Choose another"):
         list_pairs(tmp_path)
     with pytest.raises(UserError, match=r"Cannot read .*gone: it does not exist"):
         list_pairs(tmp_path / "gone")
@@ -203,12 +203,12 @@ def test_a_layer_name_cannot_leave_the_folder(dataset):
 
 ADD = """
 import sys, numpy as np
-from napari_unet3d.data.dataset import Part, add_sample
+from napari_unet3d.data.dataset import Subset, add_sample
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 image = np.random.default_rng(0).integers(0, 255, (30, 40, 50)).astype(np.uint8)
 try:
-    add_sample(sys.argv[1], Sample("1", image, image.astype(np.uint16) * 99), Part.TRAIN, overwrite=True)
+    add_sample(sys.argv[1], Sample("1", image, image.astype(np.uint16) * 99), Subset.TRAIN, overwrite=True)
 except UserError as error:
     print(error)
 """
@@ -238,7 +238,7 @@ def test_reading_a_part_gives_its_samples_in_order(dataset):
 
 
 def test_reading_names_the_first_problem(dataset):
-    with pytest.raises(UserError, match=r"test holds no volumes. Add images to test/images"):
+    with pytest.raises(UserError, match=r"test has no volumes. Add images to test/images"):
         read_samples(dataset, Subset.TEST)
     write_volume(dataset / "train/images/1.tif", IMAGE)
     with pytest.raises(UserError, match=r"train/labels has no partner for 1\.tif. Add train/labels/1\.tif"):

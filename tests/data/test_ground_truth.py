@@ -15,7 +15,7 @@ from napari_unet3d.evaluation.metrics.score import MetricOptions, score
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.training.loading.targets import find_classes, make_targets
 
-# One row of voxels as it is annotated in each convention; two ignored voxels, background, two of 2, two of 3, background
+# A row of voxels in each convention: two ignored ones, background, two of 2, two of 3, background.
 ROWS = {0: [0, 0, 1, 2, 2, 3, 3, 1], 255: [255, 255, 0, 2, 2, 3, 3, 0], -1: [-1, -1, 0, 2, 2, 3, 3, 0]}
 PREDICTION = [2, 0, 0, 2, 3, 3, 0, 2]
 IGNORED = sorted(ROWS)

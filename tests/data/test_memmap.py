@@ -96,16 +96,16 @@ import sys, pathlib, numpy as np
 from napari_unet3d.data.memmap import MemmapStore
 from napari_unet3d.errors import UserError
 with MemmapStore(pathlib.Path(sys.argv[1]), 0) as shelf:
-    shelf.keep(np.ones(90_000, np.uint8))
+    shelf.store(np.ones(90_000, np.uint8))
     try:
-        shelf.keep(np.ones(200_000, np.uint8))
+        shelf.store(np.ones(200_000, np.uint8))
     except UserError as error:
         print(error)
 """
 KILLED = """
 import os, sys, pathlib, numpy as np
 from napari_unet3d.data.memmap import MemmapStore
-kept = MemmapStore(pathlib.Path(sys.argv[1]), 0).keep(np.ones(90_000, np.uint8))
+kept = MemmapStore(pathlib.Path(sys.argv[1]), 0).store(np.ones(90_000, np.uint8))
 assert kept.sum() == 90_000
 os.kill(os.getpid(), 9)
 """

@@ -16,17 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from napari_unet3d.data.volumes import (
-    READABLE_SUFFIXES,
+from napari_unet3d.data.formats.registry import (
     is_volume,
-    read_labels,
-    read_sample,
-    read_volume,
+    readable_suffixes,
     volume_name,
     volume_suffix,
     writable_suffix,
-    write_volume,
 )
+from napari_unet3d.data.volumes import read_labels, read_sample, read_volume, write_volume
 from napari_unet3d.errors import UserError
 
 TYPES = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float16", "float32", "float64"]
@@ -164,7 +161,7 @@ def test_the_voxel_size_of_npy_stands_beside_it(tmp_path):
 def test_a_wrong_voxel_size_file_is_named(tmp_path, text):
     write_volume(tmp_path / "a.npy", counting((2, 3, 4)))
     (tmp_path / "a.npy.json").write_text(text)
-    with pytest.raises(UserError, match=r"a\.npy\.json should read .* Correct or delete it"):
+    with pytest.raises(UserError, match=r"a\.npy\.json should contain .* Correct or delete it"):
         read_volume(tmp_path / "a.npy")
 
 
@@ -214,7 +211,7 @@ def test_other_files_are_no_volumes(name):
 def test_an_unknown_format_lists_the_known_ones(tmp_path):
     with pytest.raises(UserError, match=r"no format that can be read; use one of .ome.tiff") as error:
         read_volume(tmp_path / "a.docx")
-    assert all(suffix in str(error.value) for suffix in READABLE_SUFFIXES)
+    assert all(suffix in str(error.value) for suffix in readable_suffixes())
 
 
 @pytest.mark.parametrize(

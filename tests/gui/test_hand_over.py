@@ -92,17 +92,17 @@ def inspect_errors(dock_of, qtbot):
     def _inspect(predict):
         predict.results.inspect_button.click()
         dock = dock_of("Inspect")
-        before = dock.inspection
+        before = dock.session.errors
         qtbot.waitUntil(lambda: dock.jobs.running("inspect") is None, timeout=20_000)
         assert dock.message.kind != "error", dock.message.text()
-        assert dock.inspection is not before
+        assert dock.session.errors is not before
         return dock
 
     return _inspect
 
 
-def wrong_voxels(inspection):
-    return np.bincount(inspection.outcome.difference.ravel(), minlength=4).tolist()
+def wrong_voxels(dock):
+    return np.bincount(dock.session.comparison.difference.ravel(), minlength=4).tolist()
 
 
 def expected(labels, truth):
@@ -125,7 +125,7 @@ def test_predict_gets_the_run_whatever_it_offered_before(
     settle()
     dock.open_run.open(run)
     if state == "in front":
-        predict.come_forward()
+        predict.raise_tab()
     if state in ("behind", "in front"):
         predict.model.value = other_run
     remember_run(other_run)  # as a prediction with it does
@@ -133,9 +133,9 @@ def test_predict_gets_the_run_whatever_it_offered_before(
     predict = dock_of("Predict")
     assert predict.model.value == run
     settle()
-    dock.come_forward()
+    dock.raise_tab()
     settle()
-    predict.come_forward()
+    predict.raise_tab()
     settle()
     assert predict.isVisibleTo(predict.window())
     assert predict.model.value == run, "it stays chosen when the dock is shown again"
@@ -158,7 +158,7 @@ def test_a_new_train_dock_does_not_take_the_run_away_from_predict(
     dock = open_dock("Train")
     assert dock.run.run_folder == trained
     settle()
-    dock_of("Predict").come_forward()
+    dock_of("Predict").raise_tab()
     settle()
     assert dock_of("Predict").model.value == run
     dock.model_actions.predict_button.click()
@@ -184,13 +184,12 @@ def test_inspect_compares_with_the_truth_chosen_in_predict_and_can_train_on(
     dock = inspect_errors(predicted)
     image, truth = layers
     labels = viewer.layers["mine prediction"]
-    inspection = dock.inspection
-    assert (inspection.prediction, inspection.truth, inspection.image) == (labels, truth, image)
+    assert (dock.layers.prediction, dock.layers.truth, dock.layers.image) == (labels, truth, image)
     assert dock.source.probability.value is viewer.layers["mine probability"]
-    assert inspection.run == run
+    assert dock.session.origin.run == run
     assert dock.choice.volumes.model.value == run
-    assert wrong_voxels(inspection) == expected(labels.data, truth.data)
-    assert inspection.errors.objects
+    assert wrong_voxels(dock) == expected(labels.data, truth.data)
+    assert len(dock.session.errors)
     dock.steps.next_button.click()
     dock.correct.controls.truth_button.click()
     assert dock.train_on.dataset.value == folder / "one dataset", "that of the run"
@@ -200,7 +199,7 @@ def test_inspect_compares_with_the_truth_chosen_in_predict_and_can_train_on(
     assert job is not None, dock.train_on.message.text()
     with qtbot.waitSignal(job.ended, timeout=60_000):
         job.stop()
-    assert job.kept[0].start_from == run
+    assert job.replayed[0].start_from == run
 
 
 def test_an_open_inspect_dock_drops_the_truth_of_another_volume(predicted, boxes, open_dock, inspect_errors, layers):
@@ -209,15 +208,15 @@ def test_an_open_inspect_dock_drops_the_truth_of_another_volume(predicted, boxes
     assert inspect.source.truth.value is boxes[1]
     dock = inspect_errors(predicted)
     assert dock is inspect
-    assert dock.inspection.truth is layers[1]
-    assert dock.inspection.image is layers[0]
+    assert dock.layers.truth is layers[1]
+    assert dock.layers.image is layers[0]
 
 
 def test_inspect_opened_from_the_menu_knows_truth_and_model(predicted, layers, run, open_dock, wait_for_end):
     dock = open_dock("Inspect")
     wait_for_end(dock, dock.run_bar.start_button.click)
-    assert dock.inspection.truth is layers[1]
-    assert dock.inspection.run == run
+    assert dock.layers.truth is layers[1]
+    assert dock.session.origin.run == run
 
 
 def test_renamed_layers_are_handed_over(predicted, layers, viewer, run, inspect_errors):
@@ -226,10 +225,9 @@ def test_renamed_layers_are_handed_over(predicted, layers, viewer, run, inspect_
         layer.name = name
     viewer.layers["mine probability"].name = "how sure"
     dock = inspect_errors(predicted)
-    inspection = dock.inspection
-    assert (inspection.prediction, inspection.truth, inspection.image) == (labels, layers[1], layers[0])
+    assert (dock.layers.prediction, dock.layers.truth, dock.layers.image) == (labels, layers[1], layers[0])
     assert dock.source.probability.value is viewer.layers["how sure"]
-    assert inspection.run == run
+    assert dock.session.origin.run == run
 
 
 def test_labels_made_again_after_a_new_name_know_the_run(predicted, layers, viewer, run, inspect_errors, qtbot):
@@ -237,29 +235,29 @@ def test_labels_made_again_after_a_new_name_know_the_run(predicted, layers, view
     threshold = round(float(np.median(viewer.layers["mine probability"].data)), 2)
     predicted.labels_form.editors["threshold"].native.setValue(threshold)
     qtbot.waitUntil(lambda: "mine prediction" in viewer.layers)
-    inspection = inspect_errors(predicted).inspection
-    assert inspection.prediction is viewer.layers["mine prediction"]
-    assert inspection.run == run
-    assert inspection.truth is layers[1]
+    dock = inspect_errors(predicted)
+    assert dock.layers.prediction is viewer.layers["mine prediction"]
+    assert dock.session.origin.run == run
+    assert dock.layers.truth is layers[1]
 
 
 def test_a_layer_of_the_user_with_the_name_of_a_prediction_is_not_taken_for_it(run, layers, viewer, open_dock, request):
     own = viewer.add_labels(np.zeros_like(layers[1].data), name="mine prediction", scale=layers[1].scale)
     predicted = request.getfixturevalue("predicted")
-    inspection = request.getfixturevalue("inspect_errors")(predicted).inspection
-    assert inspection.prediction is not own
-    assert inspection.run == run
-    assert inspection.truth is layers[1]
+    dock = request.getfixturevalue("inspect_errors")(predicted)
+    assert dock.layers.prediction is not own
+    assert dock.session.origin.run == run
+    assert dock.layers.truth is layers[1]
 
 
 @pytest.mark.parametrize("removed", ["mine prediction", "painted", "mine"])
 def test_what_was_removed_from_the_viewer_is_handed_over_all_the_same(removed, predicted, viewer, run, inspect_errors):
     labels, truth = viewer.layers["mine prediction"].data, viewer.layers["painted"].data
     viewer.layers.remove(removed)
-    inspection = inspect_errors(predicted).inspection
-    assert inspection.run == run
-    assert wrong_voxels(inspection) == expected(labels, truth)
-    assert inspection.prediction is viewer.layers["mine prediction"]
+    dock = inspect_errors(predicted)
+    assert dock.session.origin.run == run
+    assert wrong_voxels(dock) == expected(labels, truth)
+    assert dock.layers.prediction is viewer.layers["mine prediction"]
 
 
 @pytest.mark.parametrize("ignore_label", [None, 0])
@@ -275,13 +273,12 @@ def test_a_volume_of_a_test_set_is_inspected_with_its_truth(
     job = wait_for_end(predict, predict.run_bar.start_button.click, 60_000)
     assert job.message is None
     dock = inspect_errors(predict)
-    inspection = dock.inspection
-    assert inspection.origin.run == run
-    assert (inspection.dataset, inspection.part) == (folder / f"{name} dataset", Subset.TEST)
-    painted, labels = volume("v2", 2, ignore_label).labels, inspection.outcome.prediction.labels
+    assert dock.session.origin.run == run
+    assert (dock.session.origin.dataset, dock.session.origin.subset) == (folder / f"{name} dataset", Subset.TEST)
+    painted, labels = volume("v2", 2, ignore_label).labels, dock.session.prediction.labels
     if ignore_label == 0:
         labels, painted = np.where(painted > 0, labels, 0), np.maximum(painted, 1) - 1
-    assert wrong_voxels(inspection) == expected(labels, painted)
+    assert wrong_voxels(dock) == expected(labels, painted)
     chosen = dock.choice.volumes
     assert (chosen.model.value, chosen.dataset.value) == (run, folder / f"{name} dataset")
 
@@ -296,8 +293,8 @@ def test_all_errors_of_a_run_are_inspected_after_one_volume_of_another(run, open
     dock.model_actions.inspect_button.click()
     assert inspect.choice.volumes.volume.currentData() is None
     assert inspect.choice.volumes.model.value == run
-    qtbot.waitUntil(lambda: inspect.inspection is not None, timeout=60_000)
-    assert inspect.inspection.run == run
+    qtbot.waitUntil(lambda: inspect.session.errors is not None, timeout=60_000)
+    assert inspect.session.origin.run == run
     qtbot.waitUntil(lambda: inspect.jobs.running("inspect") is None, timeout=20_000)
 
 

@@ -105,9 +105,9 @@ def test_an_inspection_goes_with_its_dock_also_while_all_is_side_by_side(
 ):
     dock = open_dock("Inspect")
     wait_for_end(dock, dock.run_bar.start_button.click)
-    dock.go_on()
+    dock.go_to_next()
     dock.what_is_shown.side_button.click()
-    errors = weakref.ref(dock.inspection.errors.regions)
+    errors = weakref.ref(dock.session.errors.regions)
     close_by_its_cross(dock)
     del dock
     wait_until_collected([errors])

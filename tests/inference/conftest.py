@@ -8,23 +8,23 @@ import pytest
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.sample import Sample, VoxelSize
 from napari_unet3d.model.checkpoint import Checkpoint
-from napari_unet3d.model.network import build_unet
+from napari_unet3d.model.network import build_network
 
 
 @pytest.fixture(scope="session")
 def untrained() -> Callable[..., Checkpoint]:
-    """Make a model with the weights that its settings start from; its predictions are neither empty nor full."""
+    """Make a model with the initial weights of its settings; its predictions are neither empty nor full."""
 
     def make(voxel_size_um: VoxelSize | None = None, **values: object) -> Checkpoint:
         config = TrainingConfig(**values)  # type: ignore[arg-type]
-        return Checkpoint(config, build_unet(config).state_dict(), 1, voxel_size_um=voxel_size_um)
+        return Checkpoint(config, build_network(config).state_dict(), 1, voxel_size_um=voxel_size_um)
 
     return make
 
 
 @pytest.fixture(scope="session")
 def textured() -> Callable[..., Sample]:
-    """Make a volume with unequal sides, a bright box in it, and labels of the box with ids above 1."""
+    """Make a volume with unequal sides and a bright box in it, and labels of the box with ids above 1."""
 
     def make(
         name: str = "textured",

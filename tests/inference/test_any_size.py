@@ -1,4 +1,4 @@
-"""Prediction through the public function: patches, voxel sizes, classes, objects, mirror images, little memory."""
+"""Prediction through the public function: patches, voxel sizes, tasks, mirror images, too little memory."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from napari_unet3d.inference.memory_budget import MemoryBudget, bytes_per_voxel,
 from napari_unet3d.inference.predict import predict, predict_files
 from napari_unet3d.inference.tiling import gaussian_window, tile_grid
 from napari_unet3d.model.checkpoint import Checkpoint
-from napari_unet3d.model.network import build_unet
+from napari_unet3d.model.network import build_network
 from napari_unet3d.model.plan import LabelClass, Plan
 from napari_unet3d.transforms.pad import halve_longest_side
 
@@ -35,14 +35,14 @@ PATCH = (4, 12, 14)
 
 
 def model(
-    fit: ResizeMode = ResizeMode.PAD, normalisation: Normalisation = Normalisation.NONE, **plan: Any
+    resize_mode: ResizeMode = ResizeMode.PAD, normalisation: Normalisation = Normalisation.NONE, **plan: Any
 ) -> Checkpoint:
-    """Make a small network with random weights, whose last layer is scaled so that its answers differ."""
+    """Make a model of a small network with its initial weights."""
     config = TrainingConfig(
-        preset="xxsmall", resize_mode=fit, normalisation=normalisation, task=plan.get("task", "binary")
+        preset="xxsmall", resize_mode=resize_mode, normalisation=normalisation, task=plan.get("task", "binary")
     )
     made = Plan(**{"strides": ((1, 2, 2),), **plan})
-    weights = build_unet(config, made).state_dict()
+    weights = build_network(config, made).state_dict()
     return Checkpoint(config, weights, 1, plan=made)
 
 
@@ -58,35 +58,35 @@ def run(checkpoint: Checkpoint, sample: Sample, **values: Any) -> tuple[list[Any
     return between, last
 
 
-def outputs(checkpoint: Checkpoint, grey: np.ndarray) -> np.ndarray:
-    """Ask the network itself for its probabilities (channel, z, y, x)."""
+def outputs(checkpoint: Checkpoint, image: np.ndarray) -> np.ndarray:
+    """Return the probabilities (channel, z, y, x) of the network itself."""
     with torch.no_grad():
-        logits = checkpoint.network()(torch.from_numpy(np.ascontiguousarray(grey))[None, None])
+        logits = checkpoint.network()(torch.from_numpy(np.ascontiguousarray(image))[None, None])
     is_classes = checkpoint.plan.task is Task.SEMANTIC
-    answer: np.ndarray = (logits.softmax(1) if is_classes else logits.sigmoid())[0].numpy()
-    return answer
+    probabilities: np.ndarray = (logits.softmax(1) if is_classes else logits.sigmoid())[0].numpy()
+    return probabilities
 
 
-def blended(checkpoint: Checkpoint, grey: np.ndarray, patch: tuple[int, int, int]) -> np.ndarray:
-    """Blend the network's answers for all tiles of a volume that fits it, in float64."""
-    windows = [gaussian_window(min(side, whole)) for side, whole in zip(patch, grey.shape, strict=True)]
+def blended(checkpoint: Checkpoint, image: np.ndarray, patch: tuple[int, int, int]) -> np.ndarray:
+    """Blend the network outputs for all tiles of a volume, in float64."""
+    windows = [gaussian_window(min(side, whole)) for side, whole in zip(patch, image.shape, strict=True)]
     window = windows[0][:, None, None] * windows[1][:, None] * windows[2]
-    sums, weights = np.zeros((checkpoint.plan.out_channels, *grey.shape)), np.zeros(grey.shape)
-    for row in tile_grid(grey.shape, patch, 0.5, checkpoint.plan.total_stride).rows():
+    sums, weights = np.zeros((checkpoint.plan.out_channels, *image.shape)), np.zeros(image.shape)
+    for row in tile_grid(image.shape, patch, 0.5, checkpoint.plan.total_stride).rows():
         for corner in row:
             box = tuple(slice(start, start + side) for start, side in zip(corner, window.shape, strict=True))
-            sums[:, *box] += window * outputs(checkpoint, grey[box])
+            sums[:, *box] += window * outputs(checkpoint, image[box])
             weights[box] += window
     return sums / weights
 
 
 def padded(image: np.ndarray) -> np.ndarray:
-    """9 × 22 × 30 voxels fit strides of 1 × 2 × 2 as they are."""
+    """Return the image itself: 9 × 22 × 30 voxels are divisible by strides of 1 × 2 × 2."""
     assert image.shape == (9, 22, 30)
     return image
 
 
-def test_a_model_of_patches_predicts_in_tiles() -> None:
+def test_a_model_trained_on_patches_predicts_in_tiles() -> None:
     checkpoint, sample = model(patch_zyx=PATCH), volume()
     events, result = run(checkpoint, sample)
     expected = blended(checkpoint, padded(sample.image), PATCH)[0]
@@ -100,25 +100,25 @@ def test_a_model_of_patches_predicts_in_tiles() -> None:
     assert events[-1].n_volumes_done == 1
 
 
-def test_a_patch_of_the_size_of_the_volume_and_the_whole_volume_agree_to_the_bit() -> None:
+def test_a_patch_as_large_as_the_volume_and_the_whole_volume_agree_bit_by_bit() -> None:
     sample = volume((7, 21, 27))  # is padded to 7 × 22 × 28
     (tiled_event,), tiled = run(model(patch_zyx=(7, 22, 28)), sample)
     (whole_event,), whole = run(model(), sample)
     assert tiled_event == whole_event == TilesPredicted(1, 1)
     np.testing.assert_array_equal(tiled.probability, whole.probability)
-    fitted = np.pad(sample.image, [(0, 0), (0, 1), (0, 1)], mode="symmetric")
-    np.testing.assert_allclose(whole.probability, outputs(model(), fitted)[0, :, :21, :27], atol=1e-6)
+    network_input = np.pad(sample.image, [(0, 0), (0, 1), (0, 1)], mode="symmetric")
+    np.testing.assert_allclose(whole.probability, outputs(model(), network_input)[0, :, :21, :27], atol=1e-6)
 
 
 def test_a_volume_smaller_than_a_patch_is_padded_to_its_size_as_in_training() -> None:
     checkpoint, sample = model(patch_zyx=(8, 12, 14)), volume((5, 20, 9))
     _, result = run(checkpoint, sample)
-    fitted = np.pad(sample.image, [(1, 2), (0, 0), (2, 3)], mode="symmetric")
-    expected = blended(checkpoint, fitted, (8, 12, 14))[0, 1:6, :, 2:11]
+    network_input = np.pad(sample.image, [(1, 2), (0, 0), (2, 3)], mode="symmetric")
+    expected = blended(checkpoint, network_input, (8, 12, 14))[0, 1:6, :, 2:11]
     np.testing.assert_allclose(result.probability, expected, atol=1e-5)
 
 
-def test_more_overlap_takes_more_tiles_and_nothing_is_left_without() -> None:
+def test_more_overlap_takes_more_tiles() -> None:
     checkpoint, sample = model(patch_zyx=(4, 8, 8)), volume((4, 16, 24))
     totals = [run(checkpoint, sample, overlap=overlap)[0][-1].n_total for overlap in (0, 0.25, 0.5)]
     assert totals[0] == 2 * 3
@@ -167,7 +167,7 @@ def test_objects_have_three_maps_and_ids() -> None:
     assert result.labels.dtype.kind == "u"
 
 
-def test_the_voxel_size_of_the_model_is_used_and_the_answer_lies_on_the_image() -> None:
+def test_the_voxel_size_of_the_model_is_used_and_the_result_is_on_the_grid_of_the_image() -> None:
     # The network sees voxels of 1 × 0.5 × 2 µm: twice as many along z, half as many along x.
     checkpoint, sample = model(spacing_um=(1.0, 0.5, 2.0)), volume((6, 18, 24))
     events, result = run(checkpoint, sample)
@@ -175,16 +175,16 @@ def test_the_voxel_size_of_the_model_is_used_and_the_answer_lies_on_the_image() 
     image = ndimage.gaussian_filter1d(sample.image, 0.5, axis=2, mode="nearest")
     image = (image[..., ::2] + image[..., 1::2]) / 2
     seen = ndimage.zoom(image, (2, 1, 1), order=1, mode="nearest", grid_mode=True)
-    answer = outputs(checkpoint, seen)[0]
-    answer = ndimage.gaussian_filter1d(answer, 0.5, axis=0, mode="nearest")
-    answer = (answer[::2] + answer[1::2]) / 2
-    expected = ndimage.zoom(answer, (1, 1, 2), order=1, mode="nearest", grid_mode=True)
+    output = outputs(checkpoint, seen)[0]
+    output = ndimage.gaussian_filter1d(output, 0.5, axis=0, mode="nearest")
+    output = (output[::2] + output[1::2]) / 2
+    expected = ndimage.zoom(output, (1, 1, 2), order=1, mode="nearest", grid_mode=True)
     np.testing.assert_allclose(result.probability, expected, atol=1e-5)
     assert not [event for event in events if isinstance(event, Notice)]
     assert result.voxel_size_um == VOXEL_SIZE
 
 
-def test_maps_come_back_to_the_image_too() -> None:
+def test_maps_are_resampled_to_the_image_too() -> None:
     checkpoint = model(task=Task.INSTANCE, spacing_um=(3.0, 0.7, 0.6), patch_zyx=(4, 8, 8))
     _, result = run(checkpoint, volume((7, 19, 25)), uncertainty=True)
     assert result.maps is not None
@@ -206,7 +206,7 @@ def test_mirror_images_are_averaged_and_counted() -> None:
     assert result.uncertainty is None
 
 
-def test_a_mirrored_volume_gets_the_mirrored_answer() -> None:
+def test_a_mirrored_volume_has_the_mirrored_prediction() -> None:
     checkpoint, sample = model(patch_zyx=(4, 8, 16)), volume((6, 8, 24))
     mirrored = Sample("mirrored", sample.image[::-1, :, ::-1], voxel_size_um=VOXEL_SIZE)
     _, first = run(checkpoint, sample, tta=True)
@@ -227,7 +227,7 @@ def test_uncertainty_is_the_entropy_of_the_mean_over_mirror_images() -> None:
     np.testing.assert_allclose(result.uncertainty, -p * np.log2(p) - (1 - p) * np.log2(1 - p), atol=1e-5)
 
 
-def test_the_uncertainty_of_classes_goes_up_to_one() -> None:
+def test_the_uncertainty_of_classes_reaches_one() -> None:
     classes = tuple(LabelClass(value=value, name=str(value)) for value in (1, 2, 3))
     checkpoint = model(task=Task.SEMANTIC, classes=classes)
     for weight in checkpoint.weights.values():
@@ -255,14 +255,14 @@ def test_uncertainty_is_written_beside_the_labels(tmp_path: Path) -> None:
 
 @contextmanager
 def memory_for(n_voxels: int, first_calls: int = 0) -> Iterator[list[tuple[int, ...]]]:
-    """Let networks run out of memory for more voxels, after the first calls; give the shapes that they were given."""
+    """Make networks run out of memory for more voxels, after the first calls; yield the shapes of their inputs."""
     seen: list[tuple[int, ...]] = []
 
-    def refuse(module: torch.nn.Module, given: tuple[torch.Tensor, ...]) -> None:
-        if type(module).__name__ != "UNet" or given[0].numel() < 100:  # the tiny volume that layers are counted with
+    def refuse(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        if type(module).__name__ != "UNet" or inputs[0].numel() < 100:  # the tiny volume for which layers are measured
             return
-        seen.append(tuple(given[0].shape))
-        if len(seen) > first_calls and given[0].numel() > n_voxels:
+        seen.append(tuple(inputs[0].shape))
+        if len(seen) > first_calls and inputs[0].numel() > n_voxels:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
 
     hook = register_module_forward_pre_hook(refuse)
@@ -272,7 +272,7 @@ def memory_for(n_voxels: int, first_calls: int = 0) -> Iterator[list[tuple[int, 
         hook.remove()
 
 
-def test_a_batch_that_does_not_fit_is_halved_and_goes_on() -> None:
+def test_a_batch_that_does_not_fit_is_halved_and_the_prediction_continues() -> None:
     checkpoint, sample = model(patch_zyx=PATCH), volume()
     _, expected = run(checkpoint, sample)
     with memory_for(prod(PATCH), first_calls=3) as seen:
@@ -280,7 +280,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_goes_on() -> None:
     assert set(seen[:4]) == {(2, 1, *PATCH)}
     assert set(seen[4:]) == {(1, 1, *PATCH)}
     (notice,) = (event.message for event in events if isinstance(event, Notice))
-    assert notice == "There is not enough memory for 'scan'; it is predicted 1 tile at a time."
+    assert notice == "There is not enough memory for 'scan'; it is now predicted 1 tile at a time."
     tiles = [event.n_done for event in events if isinstance(event, TilesPredicted)]
     assert tiles == [2, 4, 6, *range(7, 49)], "nothing is predicted twice"
     np.testing.assert_allclose(result.probability, expected.probability, atol=1e-5)
@@ -292,14 +292,14 @@ def test_a_whole_volume_that_does_not_fit_is_predicted_in_tiles() -> None:
         events, result = run(checkpoint, sample)
     notices = [event.message for event in events if isinstance(event, Notice)]
     assert [notice.split("predicted ")[1] for notice in notices] == [
-        "in tiles of 32 × 48 × 32 voxels, which see less around them.",
+        "in tiles of 32 × 48 × 32 voxels, with less context.",
         "1 tile at a time.",
     ]
     assert seen[-1] == (1, 1, 32, 48, 32)
     np.testing.assert_allclose(result.probability, blended(checkpoint, sample.image, (32, 48, 32))[0], atol=1e-5)
 
 
-def test_what_fitted_is_kept_for_the_next_volume(tmp_path: Path) -> None:
+def test_sizes_that_fit_are_kept_for_the_next_volume(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write_volume(tmp_path / f"{name}.tif", volume((32, 32, 64)).image, VOXEL_SIZE)
     files = [tmp_path / "a.tif", tmp_path / "b.tif"]
@@ -309,7 +309,7 @@ def test_what_fitted_is_kept_for_the_next_volume(tmp_path: Path) -> None:
     assert sum(prod(shape) > 32**3 for shape in seen) == 2, "one is too large, and two of half the size at a time are"
 
 
-def test_the_last_rung_is_an_error_that_says_what_to_do() -> None:
+def test_when_nothing_fits_the_error_says_what_to_do() -> None:
     before = torch.get_num_threads()
     with memory_for(100), pytest.raises(OutOfMemory, match="Predict a part of the volume"):
         run(model(), volume((8, 32, 64)))
@@ -317,27 +317,27 @@ def test_the_last_rung_is_an_error_that_says_what_to_do() -> None:
     run(model(), volume())
 
 
-def test_the_rungs_of_a_gpu_in_their_order() -> None:
+def test_a_gpu_tries_smaller_budgets_in_order() -> None:
     gpu = torch.device("cuda")
-    budget, tile, words = MemoryBudget(gpu, gpu, 4), (96, 64, 96), []
+    budget, tile, changes = MemoryBudget(gpu, gpu, 4), (96, 64, 96), []
     for _ in range(20):
         step = budget.reduce(budget.n_tiles, tile, (4, 8, 8))
         if step is None:
             break
-        budget, said = step
+        budget, change = step
         tile = budget.limited((96, 64, 96))
-        words.append(said.split(",")[0])
-    assert words[:5] == [
+        changes.append(change.split(",")[0])
+    assert changes[:5] == [
         "2 tiles at a time",
         "1 tile at a time",
         "with the sums in main memory",
         "in tiles of 48 × 64 × 96 voxels",
         "in tiles of 48 × 64 × 48 voxels",
     ]
-    on_cpu = words.index("on the CPU")
-    assert words[on_cpu - 1] == "in tiles of 32 × 32 × 32 voxels"
-    assert words[on_cpu + 1 :][:2] == ["1 tile at a time", "in tiles of 48 × 64 × 96 voxels"]
-    assert words[-1] == "in tiles of 32 × 32 × 32 voxels"
+    on_cpu = changes.index("on the CPU")
+    assert changes[on_cpu - 1] == "in tiles of 32 × 32 × 32 voxels"
+    assert changes[on_cpu + 1 :][:2] == ["1 tile at a time", "in tiles of 48 × 64 × 96 voxels"]
+    assert changes[-1] == "in tiles of 32 × 32 × 32 voxels"
 
 
 def test_halving_by_hand() -> None:
@@ -347,7 +347,9 @@ def test_halving_by_hand() -> None:
     assert halve_longest_side((96, 128, 96), (64, 64, 64), 32) is None
 
 
-def test_a_volume_that_is_larger_than_the_free_memory_starts_in_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_volume_larger_than_the_free_memory_is_predicted_in_tiles_from_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     checkpoint, sample = model(), volume((8, 48, 64))
     per_voxel = bytes_per_voxel(checkpoint.network(), (1, 2, 2))
     enough = int(per_voxel * 8 * 48 * 32)
@@ -359,8 +361,8 @@ def test_a_volume_that_is_larger_than_the_free_memory_starts_in_tiles(monkeypatc
     np.testing.assert_allclose(result.probability, blended(checkpoint, sample.image, (8, 48, 32))[0], atol=1e-5)
 
 
-def test_memory_is_counted_by_the_largest_layer() -> None:
-    # The up-convolution of xxsmall takes 4 + 8 channels at half of y and x, and gives one channel at full size.
+def test_memory_is_estimated_from_the_largest_layer() -> None:
+    # The up-convolution of xxsmall has 4 + 8 input channels at half of y and x, and one output channel at full size.
     assert bytes_per_voxel(model().network(), (1, 2, 2)) == 16 * (12 / 4 + 1)
 
 

@@ -22,7 +22,7 @@ from napari_unet3d.inference.evaluate import evaluate
 from napari_unet3d.inference.events import EvaluationFinished, ModelLoaded, TilesPredicted, VolumeEvaluated
 from napari_unet3d.inference.predict import predict
 from napari_unet3d.model.checkpoint import Checkpoint, save_checkpoint
-from napari_unet3d.model.network import build_unet
+from napari_unet3d.model.network import build_network
 from napari_unet3d.model.plan import LabelClass, Plan
 
 Untrained = Callable[..., Checkpoint]
@@ -39,7 +39,7 @@ def dataset(textured: Textured, tmp_path: Path) -> Path:
     return tmp_path / "dataset"
 
 
-def test_every_file_agrees_with_prediction_and_truth(
+def test_every_file_agrees_with_prediction_and_ground_truth(
     untrained: Untrained, textured: Textured, dataset: Path, tmp_path: Path
 ) -> None:
     save_checkpoint(tmp_path / "run" / "model.safetensors", untrained())
@@ -83,7 +83,7 @@ def test_every_file_agrees_with_prediction_and_truth(
     assert finished.volumes == tuple(event.scores for event in volumes if isinstance(event, VolumeEvaluated))
 
 
-def test_results_stay_when_the_rest_is_not_asked_for(untrained: Untrained, dataset: Path, tmp_path: Path) -> None:
+def test_results_remain_if_the_evaluation_is_stopped(untrained: Untrained, dataset: Path, tmp_path: Path) -> None:
     with closing(evaluate(untrained(), dataset, out=tmp_path / "out", config=CPU)) as events:
         assert isinstance(next(events), ModelLoaded)
         assert isinstance(next(events), TilesPredicted)
@@ -100,8 +100,8 @@ def test_results_stay_when_the_rest_is_not_asked_for(untrained: Untrained, datas
 
 
 def test_uncertainty_is_written_beside_the_predictions(untrained: Untrained, dataset: Path, tmp_path: Path) -> None:
-    unsure = CPU.model_copy(update={"uncertainty": True})
-    _, *events, _ = evaluate(untrained(), dataset, out=tmp_path / "out", config=unsure)
+    config = CPU.model_copy(update={"uncertainty": True})
+    _, *events, _ = evaluate(untrained(), dataset, out=tmp_path / "out", config=config)
     volumes = [event for event in events if isinstance(event, VolumeEvaluated)]
     assert len(volumes) == 3
     for event in volumes:
@@ -111,7 +111,7 @@ def test_uncertainty_is_written_beside_the_predictions(untrained: Untrained, dat
         assert written.voxel_size_um == event.prediction.voxel_size_um
 
 
-def test_a_damaged_volume_keeps_the_results_before_it(untrained: Untrained, dataset: Path, tmp_path: Path) -> None:
+def test_results_before_a_damaged_volume_are_kept(untrained: Untrained, dataset: Path, tmp_path: Path) -> None:
     (dataset / "test" / "images" / "scan 2.tif").write_bytes(b"II*\0 cut off")
     events = evaluate(untrained(), dataset, out=tmp_path / "out", config=CPU)
     with pytest.raises(UserError, match=r"scan 2\.tif"):
@@ -120,7 +120,7 @@ def test_a_damaged_volume_keeps_the_results_before_it(untrained: Untrained, data
     assert [volume["name"] for volume in metrics["volumes"]] == ["scan 1"]
 
 
-def test_samples_are_compared_and_nothing_is_written_without_a_folder(
+def test_samples_are_evaluated_and_nothing_is_written_without_a_folder(
     untrained: Untrained, textured: Textured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -153,16 +153,16 @@ def test_test_volumes_need_labels(untrained: Untrained, textured: Textured, data
         next(evaluate(untrained(), dataset, config=CPU))
 
 
-def test_an_empty_test_set_is_named(untrained: Untrained, tmp_path: Path) -> None:
+def test_an_empty_test_set_is_reported(untrained: Untrained, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no test volumes"):
         next(evaluate(untrained(), [], config=CPU))
-    with pytest.raises(UserError, match="test holds no volumes"):
+    with pytest.raises(UserError, match="test contains no volumes"):
         next(evaluate(untrained(), create_dataset(tmp_path / "dataset"), config=CPU))
     with pytest.raises(UserError, match="no dataset"):
         next(evaluate(untrained(), tmp_path, config=CPU))
 
 
-def test_notices_tell_of_pairs_matched_by_order_and_of_voxel_sizes(
+def test_notices_report_pairs_matched_by_order_and_voxel_sizes(
     untrained: Untrained, textured: Textured, tmp_path: Path
 ) -> None:
     write_volume(tmp_path / "test" / "images" / "x.tif", textured().image, (1, 1, 1))
@@ -173,7 +173,7 @@ def test_notices_tell_of_pairs_matched_by_order_and_of_voxel_sizes(
     assert "9 × 1 × 1 µm" in voxel_size
 
 
-def test_the_seed_decides_the_test_augmentation(untrained: Untrained, textured: Textured) -> None:
+def test_the_seed_determines_the_test_augmentation(untrained: Untrained, textured: Textured) -> None:
     def volumes(**values: object) -> list[VolumeEvaluated]:
         config = EvaluationConfig(device="cpu", **values)  # type: ignore[arg-type]
         events = evaluate(untrained(), [textured("a"), textured("b")], config=config)
@@ -186,14 +186,16 @@ def test_the_seed_decides_the_test_augmentation(untrained: Untrained, textured: 
         np.testing.assert_array_equal(event.truth.labels, same.truth.labels)
     assert [event.scores for event in first] == [event.scores for event in again]
     assert not np.array_equal(first[0].image, plain[0].image)
-    assert not np.array_equal(first[0].image, first[1].image)  # the two samples are alike but for their names
+    assert not np.array_equal(first[0].image, first[1].image)  # the two samples differ only in their names
     assert not np.array_equal(first[0].image, other[0].image)
-    # Image and truth moved together: the box is still the bright part.
+    # Image and ground truth are augmented together: the box is still the bright part.
     for event in first:
         assert event.image[event.truth.labels > 0].mean() > event.image[event.truth.labels == 0].mean() + 50
 
 
-def test_the_figure_is_cut_along_the_axis_asked_for(untrained: Untrained, textured: Textured, tmp_path: Path) -> None:
+def test_the_figure_shows_slices_along_the_requested_axis(
+    untrained: Untrained, textured: Textured, tmp_path: Path
+) -> None:
     for axis in Axis:
         config = EvaluationConfig(device="cpu", figure_axis=axis)
         list(evaluate(untrained(), [textured(voxel_size_um=(1.0, 1.0, 1.0))], out=tmp_path / axis, config=config))
@@ -208,12 +210,12 @@ def of_task(task: Task, ignore_label: int | None = None) -> Checkpoint:
     plan = Plan(
         task=task, ignore_label=ignore_label, strides=((2, 2, 2),), classes=classes if task is Task.SEMANTIC else ()
     )
-    return Checkpoint(config, build_unet(config, plan).state_dict(), 1, plan=plan)
+    return Checkpoint(config, build_network(config, plan).state_dict(), 1, plan=plan)
 
 
 @pytest.mark.parametrize("ignore_label", [None, 0, 255, -1])
 @pytest.mark.parametrize("task", list(Task))
-def test_labels_are_read_and_scored_as_the_model_means_them(
+def test_labels_are_decoded_and_scored_with_the_settings_of_the_model(
     task: Task, ignore_label: int | None, textured: Textured, tmp_path: Path
 ) -> None:
     sample = textured()
@@ -226,26 +228,26 @@ def test_labels_are_read_and_scored_as_the_model_means_them(
     assert isinstance(finished, EvaluationFinished)
     truth = decode_labels(labels, task, ignore_label)
     names = {7: "core", 300: "shell", 301: "x"} if task is Task.SEMANTIC else {}
-    rules = MetricOptions(task, names, tolerance_um=0.6)
-    found = event.prediction.labels
-    assert event.scores == score(found, truth, "painted", sample.voxel_size_um, rules)
+    options = MetricOptions(task, names, tolerance_um=0.6)
+    predicted = event.prediction.labels
+    assert event.scores == score(predicted, truth, "painted", sample.voxel_size_um, options)
     np.testing.assert_array_equal(event.truth.labels, truth.labels)
     difference = read_volume(tmp_path / "out" / "differences" / "painted_difference.tif").array
-    known = labels != (labels.max() + 1 if ignore_label is None else ignore_label)
-    np.testing.assert_array_equal(difference == 1, known & (found > 0) & (truth.labels == 0))
-    np.testing.assert_array_equal(difference == 2, known & (found == 0) & (truth.labels > 0))
-    wrong = known & (found > 0) & (truth.labels > 0) & (found != truth.labels)
+    annotated = labels != (labels.max() + 1 if ignore_label is None else ignore_label)
+    np.testing.assert_array_equal(difference == 1, annotated & (predicted > 0) & (truth.labels == 0))
+    np.testing.assert_array_equal(difference == 2, annotated & (predicted == 0) & (truth.labels > 0))
+    wrong = annotated & (predicted > 0) & (truth.labels > 0) & (predicted != truth.labels)
     np.testing.assert_array_equal(difference == 3, wrong & (task is Task.SEMANTIC))
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text(), parse_constant=pytest.fail)
     assert metrics["mean"] == finished.mean.numbers()
-    assert ("objects" in metrics["mean"]) == (task is Task.INSTANCE)
+    assert ("instances" in metrics["mean"]) == (task is Task.INSTANCE)
     assert ("classes" in metrics["mean"]) == (task is Task.SEMANTIC)
 
 
-def test_augmentation_moves_ids_and_annotation_together(textured: Textured) -> None:
+def test_augmentation_transforms_ids_and_label_mask_together(textured: Textured) -> None:
     sample = textured(shape=(6, 9, 12))
     labels = np.asarray(sample.labels).astype(np.uint64)
-    labels[labels == 300] = 2**40  # more than a float holds
+    labels[labels == 300] = 2**40  # more than a float32 can represent
     labels[1:4, 2:7, :3] = 1
     sample = Sample("few", np.where(labels > 0, 1000 + labels % 1000, 0).astype(np.uint16), labels)
     config = EvaluationConfig(device="cpu", test_augmentation="light", seed=3)
@@ -254,7 +256,7 @@ def test_augmentation_moves_ids_and_annotation_together(textured: Textured) -> N
     assert not np.array_equal(event.image, sample.image), "the seed changes nothing; take another one"
     assert event.truth.label_mask is not None
     np.testing.assert_array_equal(event.truth.label_mask, event.image > 0)
-    grey = {0: 0, 1: 1001, 7: 1007, 2**40: 1000 + 2**40 % 1000}
+    intensity = {0: 0, 1: 1001, 7: 1007, 2**40: 1000 + 2**40 % 1000}
     for value in (7, 2**40):
-        np.testing.assert_array_equal(event.truth.labels == value, event.image == grey[value])
+        np.testing.assert_array_equal(event.truth.labels == value, event.image == intensity[value])
     assert set(np.unique(event.truth.labels)) == {0, 7, 2**40}

@@ -17,11 +17,11 @@ def plan(task: Task, *values: int) -> Plan:
     return Plan(task=task, strides=((2, 2, 2),), classes=classes)
 
 
-def test_foreground_is_what_reaches_the_threshold() -> None:
+def test_foreground_reaches_the_threshold() -> None:
     probability = np.array([0.2, 0.5, 0.7, np.nan], np.float32).reshape(1, 2, 2)
 
-    for which in (None, plan(Task.BINARY)):
-        labels = postprocess(probability, None, VOXEL, which, PostProcessing(threshold=0.6))
+    for chosen in (None, plan(Task.BINARY)):
+        labels = postprocess(probability, None, VOXEL, chosen, PostProcessing(threshold=0.6))
         assert labels.ravel().tolist() == [0, 0, 1, 0]
         assert labels.dtype == np.uint8
 
@@ -62,7 +62,7 @@ def test_objects_are_separated() -> None:
 @pytest.mark.parametrize(
     ("smallest", "kept"), [(0, [9, 9, 7]), (7.9, [9, 9, 7]), (8.1, [0, 9, 7]), (24, [0, 9, 7]), (25, [0, 0, 7])]
 )
-def test_small_regions_are_removed_class_by_class(smallest: float, kept: list[int]) -> None:
+def test_small_components_are_removed_per_class(smallest: float, kept: list[int]) -> None:
     labels = np.zeros((6, 10, 12), np.uint16)
     labels[0:2, 0:2, 0:2] = 9  # 8 µm³, touches the class 7 only
     labels[0:5, 2:6, 0:2] = 7  # 40 µm³
@@ -75,7 +75,7 @@ def test_small_regions_are_removed_class_by_class(smallest: float, kept: list[in
     assert np.count_nonzero(result) == sum(np.array([8, 24, 40]) * (np.array(kept) > 0))
 
 
-def test_a_thin_line_that_runs_askew_is_one_region() -> None:
+def test_a_thin_diagonal_line_is_one_component() -> None:
     labels = np.zeros((6, 7, 8), np.uint8)
     labels[range(6), range(6), range(6)] = 1
     assert ndimage.label(labels)[1] == 6
@@ -84,16 +84,16 @@ def test_a_thin_line_that_runs_askew_is_one_region() -> None:
     assert not remove_small(labels, 6.1, VOXEL).any()
 
 
-def test_settings_reach_every_task() -> None:
+def test_settings_apply_to_every_task() -> None:
     probability = np.zeros((4, 6, 8), np.float32)
     probability[1:3, 1:3, 1:3] = 0.9
     maps = np.stack([probability, probability]).astype(np.float16)
-    for which in (plan(Task.BINARY), plan(Task.SEMANTIC, 2, 5), plan(Task.INSTANCE)):
+    for chosen in (plan(Task.BINARY), plan(Task.SEMANTIC, 2, 5), plan(Task.INSTANCE)):
         for settings, n_voxels in (
             (PostProcessing(), 8),
             (PostProcessing(min_volume_um3=8), 8),
             (PostProcessing(min_volume_um3=9), 0),
             (PostProcessing(threshold=0.95), 0),
         ):
-            labels = postprocess(probability, maps, VOXEL, which, settings)
-            assert np.count_nonzero(labels) == n_voxels, (which.task, settings)
+            labels = postprocess(probability, maps, VOXEL, chosen, settings)
+            assert np.count_nonzero(labels) == n_voxels, (chosen.task, settings)

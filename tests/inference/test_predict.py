@@ -27,20 +27,20 @@ def predicted(model: Checkpoint | Path | str, image: Sample | Path | str, config
     return last
 
 
-def network_on(checkpoint: Checkpoint, fitted: np.ndarray) -> np.ndarray:
-    """Return the probability that the network itself computes for a volume that fits it."""
+def network_on(checkpoint: Checkpoint, network_input: np.ndarray) -> np.ndarray:
+    """Return the probability that the network itself computes for an input of a divisible shape."""
     network = checkpoint.network()
     with torch.no_grad():
-        logits = network(torch.from_numpy(fitted.astype(np.float32))[None, None])
+        logits = network(torch.from_numpy(network_input.astype(np.float32))[None, None])
     return 1 / (1 + np.exp(-logits[0, 0].numpy().astype(np.float64)))
 
 
 @pytest.mark.parametrize("voxel_size_um", [(1.0, 1.0, 1.0), (2.0, 0.5, 0.25), (0.01, 3.0, 40.0)])
-@pytest.mark.parametrize("fit", [ResizeMode.PAD, ResizeMode.CROP])
+@pytest.mark.parametrize("resize_mode", [ResizeMode.PAD, ResizeMode.CROP])
 def test_the_whole_volume_is_predicted_as_by_the_network_itself(
-    fit: ResizeMode, voxel_size_um: tuple[float, float, float], untrained: Untrained, textured: Textured
+    resize_mode: ResizeMode, voxel_size_um: tuple[float, float, float], untrained: Untrained, textured: Textured
 ) -> None:
-    checkpoint, sample = untrained(resize_mode=fit), textured(voxel_size_um=voxel_size_um)
+    checkpoint, sample = untrained(resize_mode=resize_mode), textured(voxel_size_um=voxel_size_um)
     image = sample.image.astype(np.float64)
     normalised = (image - image.mean()) / image.std()
     padded = np.pad(normalised, [(0, 1), (0, 1), (0, 0)], mode="symmetric")  # 5 × 9 × 12 to 6 × 10 × 12
@@ -56,7 +56,7 @@ def test_the_whole_volume_is_predicted_as_by_the_network_itself(
     assert result.name == "textured"
 
 
-def test_a_volume_that_fits_is_predicted_as_it_is(untrained: Untrained, textured: Textured) -> None:
+def test_a_volume_of_a_divisible_shape_is_predicted_as_it_is(untrained: Untrained, textured: Textured) -> None:
     checkpoint, sample = untrained(normalisation=Normalisation.NONE), textured(shape=(6, 8, 12))
     expected = network_on(checkpoint, sample.image)
     np.testing.assert_allclose(predicted(checkpoint, sample).probability, expected, atol=1e-5)
@@ -69,8 +69,8 @@ def test_a_model_trained_on_resized_volumes_sees_resized_ones(untrained: Untrain
     # The network sees 8 × 12 × 20 voxels; a constant volume stays constant on either grid.
     image = sample.image.astype(np.float64)
     normalised = torch.from_numpy((image - image.mean()) / image.std())[None, None]
-    fitted = torch.nn.functional.interpolate(normalised, (8, 12, 20), mode="trilinear")[0, 0].numpy()
-    probability = torch.from_numpy(network_on(checkpoint, fitted))[None, None]
+    network_input = torch.nn.functional.interpolate(normalised, (8, 12, 20), mode="trilinear")[0, 0].numpy()
+    probability = torch.from_numpy(network_on(checkpoint, network_input))[None, None]
     expected = torch.nn.functional.interpolate(probability, (9, 11, 18), mode="trilinear")[0, 0].numpy()
     np.testing.assert_allclose(result.probability, expected, atol=1e-5)
     np.testing.assert_array_equal(result.labels, result.probability >= 0.5)
@@ -113,7 +113,7 @@ def test_the_first_event_names_the_device(untrained: Untrained, textured: Textur
     assert first.device.startswith("CPU (")
 
 
-def test_another_voxel_size_is_noticed(untrained: Untrained, textured: Textured) -> None:
+def test_another_voxel_size_yields_a_notice(untrained: Untrained, textured: Textured) -> None:
     def notices(
         trained: tuple[float, float, float] | None, here: tuple[float, float, float] = (2, 0.5, 1)
     ) -> list[str]:
@@ -133,7 +133,7 @@ def test_a_volume_smaller_than_the_network_is_padded(untrained: Untrained, textu
     assert predicted(untrained(preset="small"), tiny).labels.shape == (2, 3, 5)
 
 
-def test_overflow_is_named_instead_of_an_empty_prediction(untrained: Untrained, textured: Textured) -> None:
+def test_overflow_is_reported_instead_of_an_empty_prediction(untrained: Untrained, textured: Textured) -> None:
     checkpoint = untrained()
     for weight in checkpoint.weights.values():
         weight.fill_(1e30)
@@ -141,7 +141,7 @@ def test_overflow_is_named_instead_of_an_empty_prediction(untrained: Untrained, 
         predicted(checkpoint, textured())
 
 
-def test_torch_is_left_as_it_was_between_and_after_events(untrained: Untrained, textured: Textured) -> None:
+def test_the_state_of_torch_is_restored_between_and_after_events(untrained: Untrained, textured: Textured) -> None:
     before = torch.get_num_threads(), torch.is_grad_enabled(), torch.get_rng_state()
     for _ in predict(untrained(), textured(), CPU):
         assert (torch.get_num_threads(), torch.is_grad_enabled()) == before[:2]
@@ -150,20 +150,20 @@ def test_torch_is_left_as_it_was_between_and_after_events(untrained: Untrained, 
     assert torch.equal(torch.get_rng_state(), before[2])
 
 
-def test_the_same_volume_gives_the_same_bytes(untrained: Untrained, textured: Textured) -> None:
+def test_the_same_volume_gives_the_same_bits(untrained: Untrained, textured: Textured) -> None:
     checkpoint = untrained(dropout=0.5)
     first, again = predicted(checkpoint, textured()), predicted(checkpoint, textured())
     np.testing.assert_array_equal(first.probability, again.probability)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
-def test_a_missing_gpu_is_named(untrained: Untrained, textured: Textured) -> None:
+def test_a_missing_gpu_is_reported(untrained: Untrained, textured: Textured) -> None:
     with pytest.raises(UserError, match="cuda"):
         predicted(untrained(), textured(), PredictionConfig(device="cuda"))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
-def test_a_gpu_agrees_with_the_cpu_and_gives_its_memory_back(untrained: Untrained, textured: Textured) -> None:
+def test_a_gpu_agrees_with_the_cpu_and_frees_its_memory(untrained: Untrained, textured: Textured) -> None:
     checkpoint, sample = untrained(preset="small"), textured(shape=(20, 36, 44))
     before = torch.cuda.memory_allocated()
     exact = predicted(checkpoint, sample, PredictionConfig(device="cuda", precision="fp32"))
@@ -174,7 +174,9 @@ def test_a_gpu_agrees_with_the_cpu_and_gives_its_memory_back(untrained: Untraine
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
-def test_too_little_gpu_memory_is_named_and_the_next_prediction_works(untrained: Untrained, textured: Textured) -> None:
+def test_too_little_gpu_memory_is_reported_and_the_next_prediction_works(
+    untrained: Untrained, textured: Textured
+) -> None:
     checkpoint = untrained(preset="medium")
     before = torch.cuda.memory_allocated()
     torch.cuda.set_per_process_memory_fraction(1e-3)

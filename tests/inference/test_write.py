@@ -26,7 +26,7 @@ def prediction() -> Prediction:
 
 
 @pytest.mark.parametrize("suffix", [".tif", ".ome.tif", ".nii.gz", ".nii", ".npy", ".ome.zarr", ".nrrd", ".mha"])
-def test_the_format_of_the_input_holds_the_prediction_and_its_voxel_size(
+def test_predictions_are_written_with_their_voxel_size_in_the_format_of_the_image(
     suffix: str, prediction: Prediction, tmp_path: Path
 ) -> None:
     source = tmp_path / "in" / f"scan.v2{suffix}"
@@ -42,47 +42,49 @@ def test_the_format_of_the_input_holds_the_prediction_and_its_voxel_size(
     assert probability.voxel_size_um == pytest.approx((2.0, 0.5, 0.25))
 
 
-def test_a_nifti_prediction_lies_where_its_image_lies(prediction: Prediction, tmp_path: Path) -> None:
+def test_a_nifti_prediction_keeps_the_affine_of_its_image(prediction: Prediction, tmp_path: Path) -> None:
     affine = np.array([[0, -0.25e-3, 0, 4.0], [0.5e-3, 0, 0, -7.0], [0, 0, 2e-3, 11.0], [0, 0, 0, 1]])
     image = nibabel.Nifti1Image(np.zeros((5, 7, 3), np.uint8), affine)
     image.header.set_xyzt_units("mm")
     nibabel.save(image, tmp_path / "scan.nii.gz")
     sample = read_sample(tmp_path / "scan.nii.gz")
     probability = np.zeros(sample.shape, np.float32)
-    answer = Prediction("scan", probability.astype(np.uint8), probability, sample.voxel_size_um)
-    for path in write_prediction(answer, tmp_path / "scan.nii.gz", tmp_path / "out", probability=True):
+    result = Prediction("scan", probability.astype(np.uint8), probability, sample.voxel_size_um)
+    for path in write_prediction(result, tmp_path / "scan.nii.gz", tmp_path / "out", probability=True):
         np.testing.assert_allclose(nibabel.load(path).affine, affine, atol=1e-9)
 
 
-def test_probability_is_written_when_asked_for_only(prediction: Prediction, tmp_path: Path) -> None:
+def test_probability_is_written_only_if_requested(prediction: Prediction, tmp_path: Path) -> None:
     files = write_prediction(prediction, tmp_path / "scan.tif", tmp_path / "out")
     assert files == [tmp_path / "out" / "scan_labels.tif"]
     assert list((tmp_path / "out").iterdir()) == files
 
 
-def test_a_prediction_outlives_its_image(prediction: Prediction, tmp_path: Path) -> None:
+def test_a_prediction_is_written_even_if_its_image_is_gone(prediction: Prediction, tmp_path: Path) -> None:
     (labels,) = write_prediction(prediction, tmp_path / "gone.nii.gz", tmp_path / "out")
     assert read_volume(labels).voxel_size_um == pytest.approx((2.0, 0.5, 0.25))
 
 
-def test_a_header_format_becomes_its_one_file_sister(prediction: Prediction, tmp_path: Path) -> None:
+def test_a_format_with_a_separate_header_becomes_its_single_file_variant(
+    prediction: Prediction, tmp_path: Path
+) -> None:
     (labels,) = write_prediction(prediction, tmp_path / "scan.mhd", tmp_path / "out")
     assert labels.name == "scan_labels.mha"
 
 
-def test_an_earlier_prediction_is_replaced_elsewhere_but_not_beside_the_image(
+def test_an_earlier_prediction_is_replaced_elsewhere_but_not_next_to_the_image(
     prediction: Prediction, tmp_path: Path
 ) -> None:
     source = tmp_path / "scan.tif"
     write_volume(source, np.zeros((3, 5, 7), np.uint8))
-    elsewhere, beside = tmp_path / "out" / "scan_labels.tif", tmp_path / "scan_labels.tif"
-    for path in (elsewhere, beside):
+    elsewhere, next_to_image = tmp_path / "out" / "scan_labels.tif", tmp_path / "scan_labels.tif"
+    for path in (elsewhere, next_to_image):
         write_volume(path, np.full((3, 5, 7), 9, np.uint8))
     write_prediction(prediction, source, tmp_path / "out")
     np.testing.assert_array_equal(read_volume(elsewhere).array, prediction.labels)
-    with pytest.raises(UserError, match=r"scan_labels\.tif exists already beside its image"):
+    with pytest.raises(UserError, match=r"scan_labels\.tif already exists next to its image"):
         write_prediction(prediction, source, tmp_path / "out" / "..")
-    assert (read_volume(beside).array == 9).all()
+    assert (read_volume(next_to_image).array == 9).all()
 
 
 def test_files_are_predicted_one_after_another(
@@ -109,7 +111,7 @@ def test_files_are_predicted_one_after_another(
     assert read_volume(second.files[0]).voxel_size_um == pytest.approx((3.0, 2.0, 1.0))
 
 
-def test_what_would_be_overwritten_is_found_before_the_first_prediction(
+def test_files_that_would_be_overwritten_are_found_before_the_first_prediction(
     untrained: Callable[..., Checkpoint], tmp_path: Path
 ) -> None:
     sources = [tmp_path / "one" / "scan.tif", tmp_path / "two" / "SCAN.tif"]
@@ -118,6 +120,6 @@ def test_what_would_be_overwritten_is_found_before_the_first_prediction(
     with pytest.raises(UserError, match=r"Two results are called '(SCAN|scan)_labels\.tif'"):
         next(predict_files(untrained(), sources, tmp_path / "out", CPU))
     write_volume(tmp_path / "two" / "SCAN_probability.tif", np.zeros((4, 5, 6), np.uint8))
-    with pytest.raises(UserError, match="beside its image"):
+    with pytest.raises(UserError, match="next to its image"):
         next(predict_files(untrained(), sources[1:], tmp_path / "two", CPU, probability=True))
     assert not (tmp_path / "out").exists()

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from napari_unet3d.configs import Augmentation, Normalisation, Preset, ResizeMode, TrainingConfig
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from napari_unet3d.model.network import build_unet
+from napari_unet3d.model.network import build_network
 from napari_unet3d.runs.history import EpochRecord
 
 CONFIG = TrainingConfig(
@@ -34,7 +34,7 @@ HISTORY = (EpochRecord(1, 0.75, None, None), EpochRecord(2, math.inf, 0.5, 0.25)
 
 @pytest.fixture(scope="module")
 def checkpoint() -> Checkpoint:
-    return Checkpoint(CONFIG, build_unet(CONFIG).state_dict(), 2, HISTORY, (2.0, 1.0, 0.5))
+    return Checkpoint(CONFIG, build_network(CONFIG).state_dict(), 2, HISTORY, (2.0, 1.0, 0.5))
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_nan_losses_and_mixed_voxel_sizes_come_back(checkpoint: Checkpoint, tmp_
 
 def test_the_loaded_network_computes_the_same_in_evaluation_mode(tmp_path: Path) -> None:
     config = TrainingConfig(dropout=0.5, seed=3)
-    network = build_unet(config)
+    network = build_network(config)
     save_checkpoint(tmp_path / "model.safetensors", Checkpoint(config, network.state_dict(), 1))
     loaded = load_checkpoint(tmp_path / "model.safetensors").network()
     image = torch.rand((1, 1, 4, 6, 8), generator=torch.Generator().manual_seed(0))
@@ -168,14 +168,14 @@ class _Trap:
 
 
 def test_a_pickle_is_refused_and_not_executed(written: Callable[[bytes], Path], tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is no model"):
+    with pytest.raises(UserError, match="is not a model"):
         load_checkpoint(written(pickle.dumps(_Trap(tmp_path / "executed"))))
     assert not (tmp_path / "executed").exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"abc", b"PK\x03\x04" + bytes(500), b"\xff" * 300, bytes(300)])
 def test_what_is_no_safetensors_file_is_refused(content: bytes, written: Callable[[bytes], Path]) -> None:
-    with pytest.raises(UserError, match=r"some\.safetensors is no model of napari-unet3d"):
+    with pytest.raises(UserError, match=r"some\.safetensors is not a model of napari-unet3d"):
         load_checkpoint(written(content))
 
 
@@ -191,16 +191,16 @@ def edited(model_bytes: bytes, edit: Callable[[dict[str, str], dict[str, object]
     """Change the header's text and card; the tensors stay as they are."""
     (length,) = struct.unpack("<Q", model_bytes[:8])
     header = json.loads(model_bytes[8 : 8 + length])
-    card = json.loads(header["__metadata__"]["card"])
+    card = json.loads(header["__metadata__"]["header"])
     edit(header["__metadata__"], card)
-    header["__metadata__"]["card"] = json.dumps(card)
+    header["__metadata__"]["header"] = json.dumps(card)
     text = json.dumps(header).encode()
     return struct.pack("<Q", len(text)) + text + model_bytes[8 + length :]
 
 
 def test_a_newer_format_asks_for_an_update(model_bytes: bytes, written: Callable[[bytes], Path]) -> None:
     newer = edited(model_bytes, lambda header, card: header.update(format_version="2"))
-    with pytest.raises(UserError, match=r"format version 2, this program knows 1\. Update"):
+    with pytest.raises(UserError, match=r"format version 2, but this program reads version 1\. Update"):
         load_checkpoint(written(newer))
 
 
@@ -227,7 +227,7 @@ def test_an_impossible_card_is_named(
 def test_a_deeply_nested_card_is_refused(model_bytes: bytes, written: Callable[[bytes], Path]) -> None:
     (length,) = struct.unpack("<Q", model_bytes[:8])
     header = json.loads(model_bytes[8 : 8 + length])
-    header["__metadata__"]["card"] = "[" * 200_000
+    header["__metadata__"]["header"] = "[" * 200_000
     text = json.dumps(header).encode()
     with pytest.raises(UserError, match="cannot be read"):
         load_checkpoint(written(struct.pack("<Q", len(text)) + text + model_bytes[8 + length :]))

@@ -47,7 +47,7 @@ def test_cpu_is_named_with_threads_and_precision() -> None:
 def test_a_device_that_is_not_there_is_refused(device: Device) -> None:
     if getattr(torch, device.value).is_available():
         pytest.skip(f"this machine has {device.value}")
-    with pytest.raises(UserError, match=rf"{device.value} was asked for.*choose auto or cpu"):
+    with pytest.raises(UserError, match=rf"The device is {device.value}, but.*choose auto or cpu"):
         choose_device(device)
 
 

@@ -115,7 +115,9 @@ def test_an_activation_without_weights_is_asked_for(tmp_path: Path) -> None:
     torch.manual_seed(1)
     network = QimUNet(act="ReLU").eval()
     path = saved(tmp_path, network)
-    with pytest.raises(UserError, match=r'cannot be told.*Write it to model_5epochs\.pth\.json.*"activation": "relu"'):
+    with pytest.raises(
+        UserError, match=r'cannot be inferred.*Write it to model_5epochs\.pth\.json.*"activation": "relu"'
+    ):
         load_checkpoint(path)
 
     (tmp_path / "model_5epochs.pth.json").write_text('{"activation": "relu"}')
@@ -163,7 +165,7 @@ def test_what_wants_to_execute_something_is_not_opened(tmp_path: Path) -> None:
 def test_a_bare_pickle_and_a_whole_model_are_not_opened(tmp_path: Path) -> None:
     path, trace = tmp_path / "model.pth", tmp_path / "executed"
     path.write_bytes(pickle.dumps(Trap(trace)))
-    with pytest.raises(UserError, match="is no model that torch saved"):
+    with pytest.raises(UserError, match="is not a model saved by torch"):
         load_checkpoint(path)
     assert not trace.exists()
 
@@ -175,10 +177,10 @@ def test_a_bare_pickle_and_a_whole_model_are_not_opened(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ({}, "no weights of a network"),
-        ([torch.ones(3)], "no weights of a network"),
-        (torch.ones(3), "no weights of a network"),
-        ({"epoch": 3}, "no weights of a network"),
+        ({}, "no named weights of a network"),
+        ([torch.ones(3)], "no named weights of a network"),
+        (torch.ones(3), "no named weights of a network"),
+        ({"epoch": 3}, "no named weights of a network"),
         ({"fc.weight": torch.ones(3, 2)}, "not those of a 3D U-Net"),
         ({f"model.{part}.weight": torch.ones(3) for part in ("0.conv.unit0.conv", "2.0.conv")}, "not those of a 3D"),
         (UNet(2, 1, 1, (4, 8), (2,), num_res_units=2).state_dict(), "not those of a 3D U-Net"),
@@ -227,7 +229,7 @@ def test_an_archive_larger_than_any_preset_is_refused(tmp_path: Path) -> None:
         for entry in parts:
             entry.file_size = 2**31
         archive.comment = b"writes the list anew"
-    with pytest.raises(UserError, match=f"holds {2 * len(parts)} GiB, more than any U-Net of qim3d"):
+    with pytest.raises(UserError, match=f"contains {2 * len(parts)} GiB, more than any U-Net of qim3d"):
         load_checkpoint(path)
 
 

@@ -1,4 +1,4 @@
-"""Histories made by hand, each with what a person would say about it."""
+"""Histories made by hand, each with the diagnosis of a person."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ def test_epochs_without_validation_are_passed_over() -> None:
     assert "model of epoch 10" in hint.message
 
 
-def test_losses_that_stand_still_are_said_with_what_to_do() -> None:
+def test_losses_that_stall_are_reported_with_what_to_do() -> None:
     train, val = [0.8, 0.5, 0.4, *[0.3] * 20], [0.8, 0.5, 0.4, *[0.35] * 20]
     hint = diagnose(history(train, val))
     assert hint is not None
     assert hint.diagnosis is Diagnosis.STALLS
     assert "not improved for 19 epochs" in hint.message
-    assert "learnt what it can" in hint.message
+    assert "may have converged" in hint.message
     poor = diagnose(history(train, val, dice=0.02))
     assert poor is not None
     assert "check the labels" in poor.message
@@ -80,15 +80,15 @@ def test_without_validation_the_training_loss_is_looked_at() -> None:
 
 
 @pytest.mark.parametrize("last", [math.nan, math.inf])
-def test_a_loss_that_is_no_number_is_said_at_once(last: float) -> None:
+def test_a_loss_that_is_nan_is_reported_at_once(last: float) -> None:
     hint = diagnose(history([0.8, 0.5, last], [0.8, 0.5, math.nan]))
     assert hint is not None
     assert hint.diagnosis is Diagnosis.DIVERGES
     assert "lower learning rate" in hint.message
-    assert "the model of epoch 2 is kept" in hint.message
+    assert "the model of epoch 2 was saved" in hint.message
 
 
-def test_a_loss_that_explodes_is_said_and_a_single_peak_is_not() -> None:
+def test_a_loss_that_explodes_is_reported_and_a_single_peak_is_not() -> None:
     exploded = history([0.8, 0.5, 0.4, 1.9, 7.0], [0.8, 0.5, 0.4, 1.5, 6.0])
     hint = diagnose(exploded)
     assert hint is not None

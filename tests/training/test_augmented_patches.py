@@ -76,7 +76,7 @@ def test_the_originals_are_what_lies_in_the_volume(samples):
         assert np.array_equal(patch.original_labels, by_name[patch.name].labels[box] > 0)
         assert patch.voxel_size_um == (2.0, 1.0, 1.0)
     assert any(not np.array_equal(patch.image, patch.original) for patch in found.patches)
-    assert "turned by up to 30° in yx" in found.augmentation
+    assert "rotated by up to 30° in yx" in found.augmentation
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
@@ -89,7 +89,7 @@ def test_they_are_shown_where_the_run_keeps_its_volumes_on_the_gpu(samples):
 def test_without_augmentation_nothing_is_varied(samples):
     found = shown(samples, augmentation="none")
     assert all(np.array_equal(patch.image, patch.original) for patch in found.patches)
-    assert found.augmentation == "not varied"
+    assert found.augmentation == "not augmented"
 
 
 def test_what_is_not_annotated_is_told_apart(sample_of):
@@ -116,7 +116,7 @@ def test_classes_and_objects_are_named(sample_of):
 
 
 def test_very_large_ones_are_fewer(samples, monkeypatch):
-    monkeypatch.setattr("napari_unet3d.training.augmented_patches._MOST_VOXELS", 3 * 8 * 12 * 16)
+    monkeypatch.setattr("napari_unet3d.training.augmented_patches._MAX_VOXELS", 3 * 8 * 12 * 16)
     assert len(shown(samples).patches) == 3
 
 

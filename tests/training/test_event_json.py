@@ -35,6 +35,18 @@ PLANS = st.builds(
     classes=st.just((LabelClass(value=1, name="cyst"), LabelClass(value=4, name="Ä \u2028 \n"))),
 )
 st.register_type_strategy(Plan, PLANS)
+st.register_type_strategy(
+    TrainingConfig,
+    st.builds(
+        TrainingConfig,
+        epochs=st.integers(1, 9),
+        task=st.sampled_from(Task),
+        learning_rate=st.floats(1e-6, 1),
+        patch=st.sampled_from(["auto", "whole", (8, 16, 32)]),
+        spacing=st.sampled_from(["median", (1.5, 0.1, 3.3)]),
+        class_names=st.lists(st.text(min_size=1), max_size=3, unique=True).map(tuple),
+    ),
+)
 
 
 def same(one: Any, other: Any) -> bool:
@@ -95,6 +107,8 @@ def test_a_cut_volume_and_an_unreadable_file_name_come_back() -> None:
         2,
         9,
         Plan(strides=((1, 2, 2),)),
+        TrainingConfig(),
+        (7, 8, 9),
         (EpochRecord(1, 0.1),),
         (block,),
     )

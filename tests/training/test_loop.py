@@ -160,7 +160,7 @@ def test_an_existing_run_is_kept_unless_it_may_be_overwritten(samples: list[Samp
     list(train(samples, tmp_path, config()))
     before = contents(tmp_path)
 
-    with pytest.raises(UserError, match="holds a run already"):
+    with pytest.raises(UserError, match="already holds a run"):
         next(train(samples, tmp_path, config(seed=1)))
     assert contents(tmp_path) == before
 
@@ -316,7 +316,7 @@ def test_events_and_weights_are_the_same_when_steps_run_ahead(
     assert numbers(ahead) == numbers(at_once)
     first, second = (load_run_state(tmp_path / name / "resume.safetensors") for name in ("at_once", "ahead"))
     assert (first.header.n_steps, second.header.n_steps) == (9, 9)
-    for name in ("weights", "average", "moments"):
+    for name in ("weights", "ema", "moments"):
         expected = getattr(first, name)
         assert all(torch.equal(tensor, expected[key]) for key, tensor in getattr(second, name).items())
 
@@ -365,4 +365,4 @@ def test_one_volume_without_foreground_is_mentioned(samples: list[Sample], tmp_p
     notices = " ".join(event.message for event in events if isinstance(event, Notice))
     assert "'nothing' hold no foreground" in notices
     assert "Adam does not use the momentum" in notices
-    assert "batch size is 8, but 3 volumes" in notices
+    assert "batch size is 8, but there are only 3 training volumes" in notices

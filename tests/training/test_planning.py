@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from napari_unet3d.configs import Preset, TrainingConfig
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
+from napari_unet3d.model.architectures import get_architecture
 from napari_unet3d.model.devices import ComputeDevice, choose_device
-from napari_unet3d.model.network import build_unet
-from napari_unet3d.model.plan import Plan, strides_for
+from napari_unet3d.model.plan import Plan
 from napari_unet3d.training.planning import check_patch, make_plan, patch_for, smaller_plan
 from napari_unet3d.training.probe import fit_to_memory, measure_step
 
@@ -30,25 +30,11 @@ def plan_of(*samples: Sample, hardware: ComputeDevice | None = None, **values: o
     return make_plan(samples, (), TrainingConfig(**values), hardware or choose_device())
 
 
-class TestStrides:
-    def test_a_coarse_axis_waits_until_the_others_have_caught_up(self) -> None:
-        assert strides_for(Preset.LARGE, (2.0, 0.5, 0.5)) == ((1, 2, 2), (1, 2, 2), (2, 2, 2), (2, 2, 2))
-        assert strides_for(Preset.SMALL, (1.0, 1.0, 0.5)) == ((1, 1, 2), (2, 2, 2))
-        assert strides_for(Preset.SMALL, (0.284, 0.15, 0.15)) == ((2, 2, 2), (2, 2, 2))
-
-    @pytest.mark.parametrize("voxel_size_um", [(2.0, 0.5, 0.5), (0.4, 1.0, 0.25)])
-    def test_the_network_gives_the_shape_back(self, voxel_size_um: tuple[float, float, float]) -> None:
-        plan = Plan(strides=strides_for(Preset.SMALL, voxel_size_um))
-        z, y, x = (3 * stride for stride in plan.total_stride)
-
-        with torch.no_grad():
-            assert build_unet(TrainingConfig(preset="small"), plan)(torch.zeros(1, 1, z, y, x)).shape[2:] == (z, y, x)
-
-
 class TestPatch:
     @given(shape=st.tuples(SIDES, SIDES, SIDES), voxel=st.tuples(SIZES, SIZES, SIZES), preset=st.sampled_from(Preset))
     def test_it_suits_the_network_and_is_no_larger_than_needed(self, shape, voxel, preset):
-        stride = Plan(strides=strides_for(preset, voxel)).total_stride
+        config = TrainingConfig(preset=preset)
+        stride = Plan(strides=get_architecture(config.architecture).strides(config, voxel)).total_stride
         patch = patch_for(shape, voxel, stride, 64**3)
 
         for side, full, step in zip(patch, shape, stride, strict=True):

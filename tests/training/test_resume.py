@@ -157,7 +157,7 @@ def test_other_data_is_refused(samples: list[Sample], tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"was trained on .* but now there are"):
         next(train(samples[:2], tmp_path, resume=True))
     finer = [replace(sample, voxel_size_um=(1.0, 1.0, 4.0)) for sample in samples]
-    with pytest.raises(UserError, match="voxel sizes of the volumes are not those that the run began with"):
+    with pytest.raises(UserError, match="voxel sizes of the volumes differ from those that the run was started with"):
         next(train(finer, tmp_path, resume=True))
 
 
@@ -197,7 +197,7 @@ def test_a_run_killed_in_its_first_epoch_begins_anew(samples: list[Sample], tmp_
 
     events = list(train(samples, tmp_path / "run", resume=True))
 
-    assert any(isinstance(event, Notice) and "begins anew" in event.message for event in events)
+    assert any(isinstance(event, Notice) and "a new run starts" in event.message for event in events)
     assert_same_end(tmp_path / "run", tmp_path / "whole")
 
 
@@ -218,7 +218,7 @@ def test_a_run_without_a_state_is_not_overwritten_by_resuming(samples: list[Samp
 def test_a_run_that_has_lost_its_model_is_not_resumed(samples: list[Sample], tmp_path: Path) -> None:
     leave_after(train(samples, tmp_path, config()), 2)
     (tmp_path / "model.safetensors").unlink()
-    with pytest.raises(UserError, match=r"has lost its model\.safetensors"):
+    with pytest.raises(UserError, match=r"model\.safetensors is missing"):
         next(train(samples, tmp_path, resume=True))
 
 
@@ -259,7 +259,7 @@ class TestStartingFromAModel:
 
         events = list(train(samples, tmp_path / "second", given, start_from=tmp_path / "first"))
 
-        assert any(isinstance(event, Notice) and "its last layers begin anew" in event.message for event in events)
+        assert any(isinstance(event, Notice) and "last layers are initialised" in event.message for event in events)
         before, after = load_checkpoint(tmp_path / "first").weights, load_checkpoint(tmp_path / "second").weights
         same = {name for name in before if torch.allclose(before[name], after[name], atol=1e-6)} if before else set()
         assert {name for name in before if not name.startswith("model.2.")} <= same
@@ -307,7 +307,7 @@ class TestEnds:
     def test_stopping_early_needs_a_validation(self, samples: list[Sample], tmp_path: Path) -> None:
         events = list(train(samples, tmp_path, config(epochs=4, patience=1, val_fraction=0, learning_rate=1e-8)))
         assert any(
-            isinstance(event, Notice) and "nothing tells when to stop early" in event.message for event in events
+            isinstance(event, Notice) and "early stopping is not possible" in event.message for event in events
         )
         assert len(rows(tmp_path)) == 4
 

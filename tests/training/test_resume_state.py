@@ -21,8 +21,7 @@ from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from napari_unet3d.model.devices import TorchState, choose_device
-from napari_unet3d.model.network import build_unet, to_device
-from napari_unet3d.model.plan import default_plan
+from napari_unet3d.model.network import build_network, default_plan, to_device
 from napari_unet3d.runs.history import EpochRecord
 from napari_unet3d.training.optim.step import make_optimizer
 from napari_unet3d.training.resume_state import (
@@ -45,7 +44,7 @@ class Training:
 
     def __init__(self, config: TrainingConfig, make: Callable[[Any], torch.optim.Optimizer]) -> None:
         self.config = config
-        self.network = to_device(build_unet(config), HARDWARE)
+        self.network = to_device(build_network(config), HARDWARE)
         self.optimizer = make(self.network.parameters())
         self.settings = TorchState(HARDWARE, config.seed)
 
@@ -136,7 +135,8 @@ def test_a_state_that_is_replaced_while_it_is_read_is_the_old_or_the_new_one(
     for n_steps, file in enumerate(files, 1):
         state = training.state()
         weights = {name: torch.full_like(tensor, n_steps) for name, tensor in state.weights.items()}
-        save_run_state(file, replace(state, card=state.header.model_copy(update={"n_steps": n_steps}), weights=weights))
+        header = state.header.model_copy(update={"n_steps": n_steps})
+        save_run_state(file, replace(state, header=header, weights=weights))
     with replacing(tmp_path / "resume.safetensors", *files):
         loaded = [load_run_state(tmp_path / "resume.safetensors") for _ in range(200)]
     mixed = [
@@ -219,7 +219,7 @@ def state() -> RunState:
     training = Training(TrainingConfig(), OPTIMIZERS["adam"])
     training.go(range(1))
     return replace(
-        training.state(), average={name: tensor + 1 for name, tensor in training.network.state_dict().items()}
+        training.state(), ema={name: tensor + 1 for name, tensor in training.network.state_dict().items()}
     )
 
 
@@ -251,9 +251,9 @@ def changed(content: bytes, change: Callable[[dict[str, Any]], None]) -> bytes:
     """Change the card; the tensors stay as they are."""
     (length,) = struct.unpack("<Q", content[:8])
     header = json.loads(content[8 : 8 + length])
-    card = json.loads(header["__metadata__"]["card"])
+    card = json.loads(header["__metadata__"]["header"])
     change(card)
-    header["__metadata__"]["card"] = json.dumps(card)
+    header["__metadata__"]["header"] = json.dumps(card)
     text = json.dumps(header).encode()
     return struct.pack("<Q", len(text)) + text + content[8 + length :]
 
@@ -306,7 +306,7 @@ def test_tensors_that_do_not_belong_are_refused(
 
 def test_a_newer_state_asks_for_an_update(state_bytes: bytes, written: Callable[[bytes], Path]) -> None:
     newer = state_bytes.replace(b'"format_version":"1"', b'"format_version":"2"')
-    with pytest.raises(UserError, match=r"format version 2, this program knows 1\. Update"):
+    with pytest.raises(UserError, match=r"format version 2, but this program reads version 1\. Update"):
         load_run_state(written(newer))
 
 
@@ -333,7 +333,7 @@ class _Trap:
 
 
 def test_a_pickle_is_refused_and_not_executed(written: Callable[[bytes], Path], tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is no state of a run"):
+    with pytest.raises(UserError, match="is not a state of a run"):
         load_run_state(written(pickle.dumps(_Trap(tmp_path / "executed"))))
     assert not (tmp_path / "executed").exists()
 

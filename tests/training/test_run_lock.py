@@ -114,14 +114,14 @@ class TestAnotherHolder:
             assert json.loads((tmp_path / LOCK_FILE).read_text())["process"] == os.getpid()
 
     def test_another_computer_is_named_with_the_way_out(self, tmp_path: Path) -> None:
-        write_lock(tmp_path, host="unedited_regions")
+        write_lock(tmp_path, host="elsewhere")
         before = contents(tmp_path)
         with pytest.raises(UserError) as caught, locked(tmp_path):
             pass
         assert f"{tmp_path} is in use by a training on the computer elsewhere (process {os.getpid()})" in str(
             caught.value
         )
-        assert str(caught.value).endswith(f"if it is not running any more, remove {tmp_path / LOCK_FILE}.")
+        assert str(caught.value).endswith(f"if it is no longer running, remove {tmp_path / LOCK_FILE}.")
         assert contents(tmp_path) == before
         (tmp_path / LOCK_FILE).unlink()
         with locked(tmp_path):

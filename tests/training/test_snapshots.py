@@ -1,4 +1,4 @@
-"""What a run keeps to be watched is what validation saw, no more and no less."""
+"""Snapshots of a run have what validation predicted, no more and no less."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ from napari_unet3d.inference.predict import predict
 from napari_unet3d.model.checkpoint import load_checkpoint
 from napari_unet3d.runs.snapshot_files import SnapshotPrediction, epoch_file
 from napari_unet3d.runs.snapshots import SnapshotRun, open_snapshots
-from napari_unet3d.training import snapshot_grid as watch_grid
-from napari_unet3d.training import snapshot_writer as watch_module
+from napari_unet3d.training import snapshot_grid, snapshot_writer
 from napari_unet3d.training.events import EpochFinished, Notice, RunStarted, SnapshotSaved, Validating
 from napari_unet3d.training.loop import train
 from napari_unet3d.training.optim.learner import Learner
@@ -46,7 +45,7 @@ def epochs_in(events: list[Any]) -> list[EpochFinished]:
 
 def kept_dice(run: SnapshotRun, epoch: int, number: int = 0) -> float | None:
     truth, kept = run.volume(number).truth, run.prediction(epoch, number)
-    return score(kept.labels, kept.judged(truth), "kept").dice
+    return score(kept.labels, kept.mask_truth(truth), "kept").dice
 
 
 @pytest.fixture
@@ -55,7 +54,7 @@ def even_samples(sample_of: Any) -> list[Sample]:
 
 
 @pytest.mark.parametrize("patch", [("whole",), (8, 6, 10), (8, 8, 12)], ids=["whole", "tiles", "overlapping tiles"])
-def test_the_kept_prediction_has_the_dice_of_the_curve(
+def test_the_prediction_of_a_snapshot_has_the_dice_of_the_curve(
     even_samples: list[Sample], tmp_path: Path, patch: tuple[Any, ...]
 ) -> None:
     run, events = trained(even_samples, tmp_path, patch=patch, epochs=3, steps_per_epoch=4)
@@ -67,7 +66,7 @@ def test_the_kept_prediction_has_the_dice_of_the_curve(
     assert len({event.val_dice for event in epochs_in(events)}) > 1, "else the epochs could be mixed up unseen"
 
 
-def test_it_is_what_the_kept_model_predicts(even_samples: list[Sample], tmp_path: Path) -> None:
+def test_it_is_what_the_model_of_the_snapshot_predicts(even_samples: list[Sample], tmp_path: Path) -> None:
     run, _ = trained(even_samples, tmp_path, patch="whole", epochs=3, steps_per_epoch=4)
     sample = next(each for each in even_samples if each.name == run.manifest.volumes[0].name)
 
@@ -85,7 +84,7 @@ def test_it_is_what_the_kept_model_predicts(even_samples: list[Sample], tmp_path
     )
 
 
-def test_watching_changes_no_bit_of_the_model(even_samples: list[Sample], tmp_path: Path) -> None:
+def test_snapshots_change_no_bit_of_the_model(even_samples: list[Sample], tmp_path: Path) -> None:
     values = {"dropout": 0.2, "augmentation": "moderate", "ema_decay": 0.9, "patch": (8, 6, 10), "steps_per_epoch": 3}
     trained(even_samples, tmp_path / "watched", **values)
     list(train(even_samples, tmp_path / "alone", config(save_snapshots=False, **values)))
@@ -97,7 +96,7 @@ def test_watching_changes_no_bit_of_the_model(even_samples: list[Sample], tmp_pa
         assert all(torch.equal(one.weights[name], other.weights[name]) for name in one.weights)
 
 
-def test_of_an_averaged_run_the_average_is_watched(even_samples: list[Sample], tmp_path: Path) -> None:
+def test_of_an_averaged_run_snapshots_are_of_the_average(even_samples: list[Sample], tmp_path: Path) -> None:
     run, events = trained(even_samples, tmp_path, ema_decay=0.9, patch="whole", steps_per_epoch=4)
     sample = next(each for each in even_samples if each.name == run.manifest.volumes[0].name)
 
@@ -138,9 +137,9 @@ def test_sparse_labels_are_compared_where_they_are_annotated(sample_of: Any, tmp
         "tiles without labels are left out"
     )
     assert not kept.labels[~kept.predicted].any()
-    judged = kept.judged(truth).label_mask
-    assert judged is not None
-    assert judged.any(axis=(1, 2)).tolist() == [5 <= z < 8 for z in range(16)]
+    masked = kept.mask_truth(truth).label_mask
+    assert masked is not None
+    assert masked.any(axis=(1, 2)).tolist() == [5 <= z < 8 for z in range(16)]
     assert kept_dice(run, 2) == pytest.approx(epochs_in(events)[1].val_dice, abs=1e-12)
     expected = decode_labels(samples[0].labels, Task.BINARY, config(ignore_label=0).ignore_label)
     assert expected.label_mask is not None
@@ -187,7 +186,7 @@ def test_grids_that_are_not_the_volumes_own_lie_in_its_box(
     assert run.prediction(1, 0).labels.shape == run.volume(0).image.shape == shape
 
 
-def test_a_resumed_run_goes_on_being_watched(even_samples: list[Sample], tmp_path: Path) -> None:
+def test_a_resumed_run_has_further_snapshots(even_samples: list[Sample], tmp_path: Path) -> None:
     values = {"patch": (8, 6, 10), "steps_per_epoch": 3, "epochs": 3}
     whole, _ = trained(even_samples, tmp_path / "whole", **values)
     events = train(even_samples, tmp_path / "parts", config(**values))
@@ -218,8 +217,8 @@ def test_a_new_run_in_the_same_folder_forgets_the_old_one(even_samples: list[Sam
 def test_only_the_newest_epochs_and_an_even_choice_stay(
     even_samples: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch_module, "MAX_BYTES", 1)
-    monkeypatch.setattr(watch_module, "_MIN_EPOCHS", 4)
+    monkeypatch.setattr(snapshot_writer, "MAX_BYTES", 1)
+    monkeypatch.setattr(snapshot_writer, "_MIN_EPOCHS", 4)
     run, events = trained(even_samples, tmp_path, epochs=7, steps_per_epoch=1, patch=(8, 6, 10))
 
     best = min(epochs_in(events), key=lambda event: event.val_loss or 0).epoch
@@ -239,7 +238,7 @@ def test_thinning_covers_the_run_evenly() -> None:
 
 
 def test_volumes_that_are_too_many_are_named(sample_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch_grid, "MAX_VOXELS", 16 * 18 * 20 + 100)
+    monkeypatch.setattr(snapshot_grid, "MAX_VOXELS", 16 * 18 * 20 + 100)
     samples = [sample_of(str(number), number, SHAPE) for number in range(1, 5)]
     run, events = trained(samples, tmp_path, val_fraction=0.5, epochs=1, steps_per_epoch=1)
 
@@ -293,7 +292,7 @@ def test_too_little_memory_in_a_validation_begins_it_again(
 
 
 @pytest.mark.parametrize("fit", ["crop", "pad", "resize"])
-def test_too_little_memory_in_a_step_is_followed_by_what_is_watched(
+def test_too_little_memory_in_a_step_is_followed_by_the_snapshots(
     even_samples: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fit: str
 ) -> None:
     step, calls = Learner.step, []
@@ -315,13 +314,13 @@ def test_too_little_memory_in_a_step_is_followed_by_what_is_watched(
         assert kept_dice(run, event.epoch) == pytest.approx(event.val_dice, abs=1e-12)
 
 
-def test_a_folder_that_cannot_be_written_costs_the_watching_not_the_run(
+def test_a_folder_that_cannot_be_written_stops_the_snapshots_not_the_run(
     even_samples: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: Any) -> None:
         raise UserError("no space is left on the disk.")
 
-    monkeypatch.setattr(watch_module, "write_predictions", full)
+    monkeypatch.setattr(snapshot_writer, "write_predictions", full)
     events = list(train(even_samples, tmp_path, config(epochs=2, steps_per_epoch=1)))
 
     said = [event.message for event in events if isinstance(event, Notice)]
@@ -345,9 +344,9 @@ def test_a_damaged_file_is_explained(even_samples: list[Sample], tmp_path: Path)
         open_snapshots(tmp_path)
 
 
-def test_where_nothing_was_predicted_nothing_is_judged() -> None:
+def test_voxels_without_prediction_do_not_count() -> None:
     truth = decode_labels(np.ones((2, 2, 2), np.uint8), Task.BINARY, TrainingConfig().ignore_label)
     predicted = np.zeros((2, 2, 2), bool)
     predicted[0] = True
-    judged = SnapshotPrediction(np.zeros((2, 2, 2), np.uint8), predicted).judged(truth)
-    assert judged.label_mask is predicted
+    masked = SnapshotPrediction(np.zeros((2, 2, 2), np.uint8), predicted).mask_truth(truth)
+    assert masked.label_mask is predicted

@@ -16,7 +16,7 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 
 def ids(shape: tuple[int, int, int]) -> torch.Tensor:
-    """Labels with ids far apart, so that a mixture of two of them would be seen."""
+    """Labels with ids far apart, so that a mixture of two of them would be noticed."""
     labels = torch.zeros(1, *shape, dtype=torch.int32)
     labels[:, 1:4, 2:7, 3:6] = 1000
     labels[:, 5:7, 4:8, 1:5] = 77
@@ -25,28 +25,28 @@ def ids(shape: tuple[int, int, int]) -> torch.Tensor:
 
 @settings(max_examples=60, deadline=None)
 @given(LEVELS, SHAPES, VOXEL_SIZES, SEEDS)
-def test_shapes_types_and_ids_stay(level, shape, voxel_size_um, seed) -> None:
+def test_shapes_types_and_ids_are_kept(level, shape, voxel_size_um, seed) -> None:
     labels = ids(shape)
-    image, varied = Augmenter(level, voxel_size_um, shape)(labels.float(), labels, seed)
+    image, augmented = Augmenter(level, voxel_size_um, shape)(labels.float(), labels, seed)
 
     assert (image.shape, image.dtype, type(image)) == (labels.shape, torch.float32, torch.Tensor)
-    assert (varied.shape, varied.dtype, type(varied)) == (labels.shape, torch.int32, torch.Tensor)
-    assert set(varied.unique().tolist()) <= {0, 77, 1000}
+    assert (augmented.shape, augmented.dtype, type(augmented)) == (labels.shape, torch.int32, torch.Tensor)
+    assert set(augmented.unique().tolist()) <= {0, 77, 1000}
     assert torch.isfinite(image).all()
 
 
 @settings(max_examples=40, deadline=None)
 @given(SHAPES, VOXEL_SIZES, SEEDS)
-def test_light_moves_image_and_labels_alike_and_loses_nothing(shape, voxel_size_um, seed) -> None:
+def test_light_transforms_image_and_labels_together_and_loses_nothing(shape, voxel_size_um, seed) -> None:
     labels = ids(shape)
-    image, varied = Augmenter(Augmentation.LIGHT, voxel_size_um, shape)(labels.float(), labels, seed)
+    image, augmented = Augmenter(Augmentation.LIGHT, voxel_size_um, shape)(labels.float(), labels, seed)
 
-    assert torch.equal(image, varied.float())
+    assert torch.equal(image, augmented.float())
     assert torch.equal(image.flatten().sort().values, labels.float().flatten().sort().values)
 
 
 @pytest.mark.parametrize("level", [Augmentation.MODERATE, Augmentation.HEAVY])
-def test_strong_levels_move_image_and_labels_alike(level: Augmentation) -> None:
+def test_strong_levels_transform_image_and_labels_together(level: Augmentation) -> None:
     shape = (24, 32, 28)
     z, y, x = np.ogrid[:24, :32, :28]
     inside = ((z - 9) / 6) ** 2 + ((y - 18) / 9) ** 2 + ((x - 12) / 7) ** 2 < 1
@@ -55,17 +55,17 @@ def test_strong_levels_move_image_and_labels_alike(level: Augmentation) -> None:
 
     moved = 0
     for seed in range(40):
-        image, varied = augment(labels.float(), labels, seed)
-        # Halfway between the grey values of inside and outside, whatever blur and contrast did to them.
-        agree = ((image > (image.max() + image.min()) / 2) == (varied > 0)).float().mean()
+        image, augmented = augment(labels.float(), labels, seed)
+        # Halfway between the intensities inside and outside, whatever blur and contrast did to them.
+        agree = ((image > (image.max() + image.min()) / 2) == (augmented > 0)).float().mean()
         assert agree > 0.97
-        moved += not torch.equal(varied, labels)
+        moved += not torch.equal(augmented, labels)
     assert moved > 35
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from([Augmentation.LIGHT, Augmentation.MODERATE, Augmentation.HEAVY]), SEEDS, st.integers(0, 2))
-def test_an_axis_of_another_voxel_size_is_not_turned_into_the_others(level, seed, axis) -> None:
+def test_an_axis_of_another_voxel_size_is_not_rotated_into_the_others(level, seed, axis) -> None:
     shape = (12, 12, 12)
     voxel_size_um = tuple(3.0 if number == axis else 1.0 for number in range(3))
     along = torch.arange(12.0).reshape([-1 if number == axis else 1 for number in range(3)]).expand(shape)[None]
@@ -77,31 +77,31 @@ def test_an_axis_of_another_voxel_size_is_not_turned_into_the_others(level, seed
     assert (image.amax(across) - image.amin(across)).max() < 1e-3
 
 
-def test_axes_of_equal_voxel_size_are_turned_into_each_other() -> None:
+def test_axes_of_equal_voxel_size_are_rotated_into_each_other() -> None:
     shape = (8, 12, 12)
     ramp = torch.arange(12.0).expand(shape)[None].clone()
     augment = Augmenter(Augmentation.LIGHT, (3.0, 1.0, 1.0), shape)
 
-    varied = [augment(ramp, torch.zeros(1, *shape), seed)[0] for seed in range(30)]
+    augmented = [augment(ramp, torch.zeros(1, *shape), seed)[0] for seed in range(30)]
 
-    turned = sum(bool((image.amax(3) - image.amin(3)).max() == 0) for image in varied)
-    assert 5 < turned < 25  # half of them is expected
-    assert len({tuple(image[0, 0, :, 0].tolist()) + tuple(image[0, 0, 0].tolist()) for image in varied}) == 4
+    rotated = sum(bool((image.amax(3) - image.amin(3)).max() == 0) for image in augmented)
+    assert 5 < rotated < 25  # half of them is expected
+    assert len({tuple(image[0, 0, :, 0].tolist()) + tuple(image[0, 0, 0].tolist()) for image in augmented}) == 4
 
 
-def test_translation_is_a_part_of_the_side() -> None:
+def test_translation_is_a_fraction_of_the_side() -> None:
     """Catches a range in voxels that is too small to do anything, as 0.1 would be."""
     shape = (40, 44, 48)
     labels = torch.zeros(1, *shape, dtype=torch.uint8)
     labels[:, 18:22, 20:24, 22:26] = 1
-    augment = Augmenter(Augmentation.HEAVY, (3.0, 2.0, 1.0), shape)  # nothing is turned
+    augment = Augmenter(Augmentation.HEAVY, (3.0, 2.0, 1.0), shape)  # nothing is rotated
 
     centres = torch.stack([augment(labels.float(), labels, seed)[1].nonzero().float().mean(0) for seed in range(40)])
 
     assert (centres.amax(0) - centres.amin(0))[1:].min() > 3
 
 
-def test_same_seed_same_bytes_and_global_random_numbers_stay() -> None:
+def test_same_seed_same_bits_and_the_global_random_state_stays() -> None:
     labels = ids((8, 10, 12))
     augment = Augmenter(Augmentation.HEAVY, (1.0, 1.0, 1.0), (8, 10, 12))
     before = torch.get_rng_state(), np.random.get_state()[1].copy()
@@ -114,7 +114,7 @@ def test_same_seed_same_bytes_and_global_random_numbers_stay() -> None:
     assert np.array_equal(np.random.get_state()[1], before[1])
 
 
-def test_none_gives_the_volume_as_it_is() -> None:
+def test_none_returns_the_volume_unchanged() -> None:
     labels = ids((8, 10, 12))
 
     image, same = Augmenter(Augmentation.NONE, (1.0, 1.0, 1.0), (8, 10, 12))(labels.float(), labels, 0)

@@ -1,4 +1,4 @@
-"""The parts of a variation beside MONAI's transforms, and what is drawn of them."""
+"""The functions of an augmentation compared with MONAI's transforms, and the parameters that are drawn for them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def some_ids(shape: tuple[int, ...], n_channels: int = 1) -> torch.Tensor:
     return torch.randint(0, 256, (n_channels, *shape), generator=generator, dtype=torch.uint8)
 
 
-def drawn(
+def sample(
     level: Augmentation, voxel_size_um: Any = CUBIC, shape: Any = (32, 32, 32), n: int = 600
 ) -> list[AugmentationParams]:
     augment = Augmenter(level, voxel_size_um, shape)
@@ -42,49 +42,49 @@ def drawn(
 
 
 def matrices(level: Augmentation, **given: Any) -> np.ndarray:
-    return np.array([each.matrix for each in drawn(level, **given) if each.matrix is not None])
+    return np.array([each.matrix for each in sample(level, **given) if each.matrix is not None])
 
 
 @pytest.mark.parametrize("plane", [(0, 1), (0, 2), (1, 2)])
 @pytest.mark.parametrize("axis", range(3))
-def test_a_quarter_turn_and_a_mirror_are_those_of_monai(plane: tuple[int, int], axis: int) -> None:
+def test_rotations_by_90_degrees_and_flips_agree_with_monai(plane: tuple[int, int], axis: int) -> None:
     volume = some_ids(SHAPE)
     axes = [0, 1, 2]
     axes[plane[0]], axes[plane[1]] = plane[1], plane[0]
 
-    turned = flip_permute(volume, axes, (plane[1],))
-    mirrored = flip_permute(volume, (0, 1, 2), (axis,))
+    rotated = flip_permute(volume, axes, (plane[1],))
+    flipped = flip_permute(volume, (0, 1, 2), (axis,))
 
-    assert torch.equal(turned, Rotate90(k=1, spatial_axes=plane)(volume).as_tensor())
-    assert torch.equal(mirrored, Flip(axis)(volume).as_tensor())
-    assert (turned.is_contiguous(), turned.dtype) == (True, torch.uint8)
+    assert torch.equal(rotated, Rotate90(k=1, spatial_axes=plane)(volume).as_tensor())
+    assert torch.equal(flipped, Flip(axis)(volume).as_tensor())
+    assert (rotated.is_contiguous(), rotated.dtype) == (True, torch.uint8)
 
 
 @pytest.mark.parametrize("shape", [SHAPE, (3, 40, 50), (20, 230, 240)])
-def test_moved_volumes_are_those_of_monai(shape: tuple[int, int, int]) -> None:
-    """Also where a place lies several volumes away, and where a volume is looked up in several parts."""
+def test_affine_agrees_with_monai(shape: tuple[int, int, int]) -> None:
+    """Also for positions several volumes away, and for volumes that are sampled in several chunks."""
     image, labels = smooth(shape), some_ids(shape, n_channels=3)
     for matrix in matrices(Augmentation.HEAVY, shape=shape, n=6):
-        moved, moved_labels = affine(image, labels, matrix.tolist())
+        transformed, transformed_labels = affine(image, labels, matrix.tolist())
 
         monai = Affine(affine=np.vstack([matrix, [0, 0, 0, 1]]), padding_mode="reflection", image_only=True)
-        torch.testing.assert_close(moved, monai(image).as_tensor(), rtol=0, atol=2e-3)
+        torch.testing.assert_close(transformed, monai(image).as_tensor(), rtol=0, atol=2e-3)
         nearest = monai(labels, mode="nearest").as_tensor()
-        assert (moved_labels == nearest).float().mean() > 0.9999  # places halfway may go either way
-        assert (moved_labels.dtype, moved_labels.shape) == (torch.uint8, labels.shape)
+        assert (transformed_labels == nearest).float().mean() > 0.9999  # positions halfway may be rounded either way
+        assert (transformed_labels.dtype, transformed_labels.shape) == (torch.uint8, labels.shape)
 
 
-def test_what_comes_from_beyond_the_border_is_mirrored_in() -> None:
+def test_values_beyond_the_border_are_reflected() -> None:
     image = torch.arange(5.0).expand(1, 2, 3, 5).contiguous()
     by_two = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 2]]
 
-    moved, labels = affine(image, image.to(torch.int64) + 2**40, by_two)
+    transformed, labels = affine(image, image.to(torch.int64) + 2**40, by_two)
 
-    torch.testing.assert_close(moved, torch.tensor([2.0, 3, 4, 4, 3]).expand(1, 2, 3, 5))
+    torch.testing.assert_close(transformed, torch.tensor([2.0, 3, 4, 4, 3]).expand(1, 2, 3, 5))
     assert torch.equal(labels - 2**40, torch.tensor([2, 3, 4, 4, 3]).expand(1, 2, 3, 5))
 
 
-def test_the_blur_is_that_of_monai_with_the_borders_own_values_beyond_it() -> None:
+def test_blur_agrees_with_monai_and_repeats_the_border_values() -> None:
     image, sigma = noise(), (0.4, 1.2, 0.8)
 
     wider = torch.nn.functional.pad(image[None], (6,) * 6, mode="replicate")[0]
@@ -96,7 +96,7 @@ def test_the_blur_is_that_of_monai_with_the_borders_own_values_beyond_it() -> No
 
 
 @pytest.mark.parametrize("gamma", [0.65, 1.0, 1.5])
-def test_the_contrast_is_that_of_monai(gamma: float) -> None:
+def test_gamma_agrees_with_monai(gamma: float) -> None:
     image = noise()
     before = image.clone()
 
@@ -107,7 +107,7 @@ def test_the_contrast_is_that_of_monai(gamma: float) -> None:
 
 
 def test_all_orientations_are_equally_likely() -> None:
-    seen = Counter((each.axes, each.mirrored) for each in drawn(Augmentation.LIGHT, n=48 * 40))
+    seen = Counter((each.axes, each.flipped) for each in sample(Augmentation.LIGHT, n=48 * 40))
 
     assert len(seen) == 48
     chi_square = sum((count - 40) ** 2 / 40 for count in seen.values())
@@ -123,21 +123,21 @@ def test_all_orientations_are_equally_likely() -> None:
         ((1.0, 1.009, 1.018), (8, 8, 8), {(0, 1, 2), (1, 0, 2), (0, 2, 1)}),  # z and x differ too much
     ],
 )
-def test_only_axes_of_equal_voxels_and_sides_are_exchanged(voxel_size_um: Any, shape: Any, axes: set[Any]) -> None:
-    assert {each.axes for each in drawn(Augmentation.HEAVY, voxel_size_um, shape, n=100)} == axes
+def test_only_axes_of_equal_voxel_size_and_length_are_swapped(voxel_size_um: Any, shape: Any, axes: set[Any]) -> None:
+    assert {each.axes for each in sample(Augmentation.HEAVY, voxel_size_um, shape, n=100)} == axes
 
 
 @pytest.mark.parametrize(("level", "probability"), [(Augmentation.MODERATE, 0.5), (Augmentation.HEAVY, 0.7)])
-def test_parts_come_as_often_as_the_level_says(level: Augmentation, probability: float) -> None:
-    variations = drawn(level, n=1500)
+def test_transforms_are_applied_as_often_as_the_level_says(level: Augmentation, probability: float) -> None:
+    sampled = sample(level, n=1500)
 
-    counts = [sum(getattr(each, part) is not None for each in variations) for part in ("matrix", "sigma_zyx", "gamma")]
+    counts = [sum(getattr(each, part) is not None for each in sampled) for part in ("matrix", "sigma_zyx", "gamma")]
 
     np.testing.assert_allclose(np.array(counts) / 1500, np.array([1, 0.5, 0.5]) * probability, atol=0.05)
-    assert len({tuple(bool(part) for part in (each.matrix, each.sigma_zyx, each.gamma)) for each in variations}) == 8
+    assert len({tuple(bool(part) for part in (each.matrix, each.sigma_zyx, each.gamma)) for each in sampled}) == 8
 
 
-def test_moderate_turns_scales_and_moves_within_its_ranges_and_does_not_shear() -> None:
+def test_moderate_stays_within_its_ranges_and_does_not_shear() -> None:
     found = matrices(Augmentation.MODERATE, shape=(20, 40, 80), n=1500)
     linear, shift = found[:, :, :3], found[:, :, 3]
 
@@ -157,7 +157,7 @@ def test_moderate_turns_scales_and_moves_within_its_ranges_and_does_not_shear() 
     assert (own_shift <= (1, 2, 4)).all()
 
 
-def test_only_heavy_shears_and_only_axes_of_equal_voxels() -> None:
+def test_only_heavy_shears_and_only_axes_of_equal_voxel_size() -> None:
     found = matrices(Augmentation.HEAVY, voxel_size_um=(1.0, 3.0, 1.0))[:, :, :3]
 
     assert not found[:, 1, [0, 2]].any()
@@ -168,10 +168,10 @@ def test_only_heavy_shears_and_only_axes_of_equal_voxels() -> None:
 
 
 def test_blur_and_contrast_stay_within_their_ranges() -> None:
-    variations = drawn(Augmentation.HEAVY, voxel_size_um=(3.0, 1.0, 2.0), n=1500)
+    sampled = sample(Augmentation.HEAVY, voxel_size_um=(3.0, 1.0, 2.0), n=1500)
 
-    sigma = np.array([each.sigma_zyx for each in variations if each.sigma_zyx is not None])
-    gamma = np.array([each.gamma for each in variations if each.gamma is not None])
+    sigma = np.array([each.sigma_zyx for each in sampled if each.sigma_zyx is not None])
+    gamma = np.array([each.gamma for each in sampled if each.gamma is not None])
 
     np.testing.assert_allclose(sigma.max(0), (0.4, 1.2, 0.6), rtol=0.02)
     assert (sigma.max(0) <= (0.4, 1.2, 0.6)).all()
@@ -181,7 +181,7 @@ def test_blur_and_contrast_stay_within_their_ranges() -> None:
 
 
 class NothingReadBack(TorchDispatchMode):
-    """Fails where a program would wait for the device to tell it a number."""
+    """Fails if a value is copied back from the device."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         assert func.overloadpacket.__name__ not in {"_local_scalar_dense", "nonzero", "equal", "is_nonzero"}
@@ -193,19 +193,23 @@ def test_nothing_is_read_back_from_the_device(device: str) -> None:
     image, labels = noise().to(device), some_ids(SHAPE, n_channels=3).to(device)
     for level, seed in product(Augmentation, range(12)):
         with NothingReadBack():
-            varied_image, varied = Augmenter(level, CUBIC, SHAPE)(image, labels, seed)
+            augmented_image, augmented = Augmenter(level, CUBIC, SHAPE)(image, labels, seed)
 
-        assert (varied_image.device.type, varied_image.shape, varied_image.dtype) == (device, image.shape, image.dtype)
-        assert (varied.device.type, varied.shape, varied.dtype) == (device, labels.shape, labels.dtype)
+        assert (augmented_image.device.type, augmented_image.shape, augmented_image.dtype) == (
+            device,
+            image.shape,
+            image.dtype,
+        )
+        assert (augmented.device.type, augmented.shape, augmented.dtype) == (device, labels.shape, labels.dtype)
 
 
-def test_channels_of_targets_move_together_and_what_was_given_stays() -> None:
+def test_target_channels_are_transformed_together_and_inputs_stay_unchanged() -> None:
     image, targets = noise(), some_ids(SHAPE).expand(3, *SHAPE).contiguous()
     before = image.clone(), targets.clone()
     for seed in range(12):
-        _, varied = Augmenter(Augmentation.HEAVY, CUBIC, SHAPE)(image, targets, seed)
+        _, augmented = Augmenter(Augmentation.HEAVY, CUBIC, SHAPE)(image, targets, seed)
 
-        assert torch.equal(varied[0], varied[1])
-        assert torch.equal(varied[0], varied[2])
+        assert torch.equal(augmented[0], augmented[1])
+        assert torch.equal(augmented[0], augmented[2])
     assert torch.equal(image, before[0])
     assert torch.equal(targets, before[1])

@@ -28,7 +28,7 @@ def test_min_max_by_hand() -> None:
     np.testing.assert_allclose(result.ravel(), [0, 0.25, 1], rtol=1e-6)
 
 
-def test_percentile_puts_1_and_99_percent_on_0_and_1_and_keeps_what_lies_beyond() -> None:
+def test_percentile_maps_1_and_99_percent_to_0_and_1_without_clipping() -> None:
     result = normalise(volume(*range(101), dtype="u1"), Normalisation.PERCENTILE).ravel()
     np.testing.assert_allclose(result[[0, 1, 50, 99, 100]], [-1 / 98, 0, 0.5, 1, 99 / 98], atol=1e-6)
 
@@ -41,7 +41,7 @@ def test_percentile_of_very_few_bright_voxels_does_not_lose_them() -> None:
     assert np.count_nonzero(result) == 1
 
 
-def test_none_keeps_values_and_gives_a_new_array() -> None:
+def test_none_keeps_values_and_returns_a_new_array() -> None:
     image = volume(1.5, -2, 1000)
     result = normalise(image, Normalisation.NONE)
     np.testing.assert_array_equal(result, image)
@@ -62,7 +62,7 @@ def test_every_number_type_gives_the_same_float32(dtype: str, method: Normalisat
 
 
 @pytest.mark.parametrize("base", [2**40, -(2**40), 2**52])
-def test_small_differences_of_wide_integers_survive(base: int) -> None:
+def test_small_differences_of_large_integers_are_kept(base: int) -> None:
     image = volume(base, base + 2, dtype="i8")
     np.testing.assert_array_equal(normalise(image, Normalisation.Z_SCORE).ravel(), [-1, 1])
     np.testing.assert_array_equal(normalise(image, Normalisation.MIN_MAX).ravel(), [0, 1])

@@ -21,31 +21,33 @@ def counted(shape: tuple[int, int, int]) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("fit", "expected"),
+    ("mode", "expected"),
     [(ResizeMode.CROP, (16, 16, 40)), (ResizeMode.PAD, (16, 24, 48)), (ResizeMode.RESIZE, (16, 16, 40))],
 )
-def test_shapes_by_hand(fit: ResizeMode, expected: tuple[int, int, int]) -> None:
-    assert divisible_shape((16, 19, 43), (8,) * 3, fit) == expected
+def test_shapes_by_hand(mode: ResizeMode, expected: tuple[int, int, int]) -> None:
+    assert divisible_shape((16, 19, 43), (8,) * 3, mode) == expected
 
 
-def test_a_flat_volume_grows_to_two_voxels_at_the_bottom() -> None:
+def test_a_thin_volume_is_padded_to_two_voxels_at_the_bottom() -> None:
     assert divisible_shape((3, 40, 50), (16,) * 3, ResizeMode.PAD) == (32, 48, 64)
     assert divisible_shape((3, 40, 50), (16,) * 3, ResizeMode.RESIZE) == (32, 48, 48)
 
 
-@given(shape=SIDES, stride=STRIDES, fit=st.sampled_from(ResizeMode))
-def test_the_network_can_halve_every_fitted_shape(shape: tuple[int, int, int], stride: int, fit: ResizeMode) -> None:
-    if fit is ResizeMode.CROP and min(shape) < 2 * stride:
+@given(shape=SIDES, stride=STRIDES, mode=st.sampled_from(ResizeMode))
+def test_the_network_can_downsample_every_divisible_shape(
+    shape: tuple[int, int, int], stride: int, mode: ResizeMode
+) -> None:
+    if mode is ResizeMode.CROP and min(shape) < 2 * stride:
         with pytest.raises(UserError) as caught:
-            divisible_shape(shape, (stride,) * 3, fit)
+            divisible_shape(shape, (stride,) * 3, mode)
         assert str(shape) in str(caught.value)
         assert str((2 * stride,) * 3) in str(caught.value)
         return
-    fitted = divisible_shape(shape, (stride,) * 3, fit)
-    for old, new in zip(shape, fitted, strict=True):
+    divisible = divisible_shape(shape, (stride,) * 3, mode)
+    for old, new in zip(shape, divisible, strict=True):
         assert new % stride == 0
         assert new // stride >= 2
-        match fit:
+        match mode:
             case ResizeMode.CROP:
                 assert 0 <= old - new < stride
             case ResizeMode.PAD:
@@ -63,7 +65,7 @@ def test_padding_is_undone_exactly(shape: tuple[int, int, int], stride: int) -> 
     np.testing.assert_array_equal(padded[valid_region(shape, padded.shape, ResizeMode.PAD)], volume)
 
 
-def test_each_axis_has_a_stride_of_its_own() -> None:
+def test_each_axis_has_its_own_stride() -> None:
     assert divisible_shape((3, 17, 29), (1, 4, 8), ResizeMode.PAD) == (3, 20, 32)
     assert divisible_shape((3, 17, 29), (1, 4, 8), ResizeMode.CROP) == (3, 16, 24)
     assert divisible_shape((1, 5, 9), (1, 4, 8), ResizeMode.RESIZE) == (2, 8, 16)
@@ -72,7 +74,7 @@ def test_each_axis_has_a_stride_of_its_own() -> None:
 
 
 @given(shape=SIDES, stride=st.sampled_from([2, 3]))
-def test_cropping_keeps_the_middle(shape: tuple[int, int, int], stride: int) -> None:
+def test_cropping_keeps_the_centre(shape: tuple[int, int, int], stride: int) -> None:
     if min(shape) < 2 * stride:
         return
     volume = counted(shape)
@@ -85,7 +87,7 @@ def test_cropping_keeps_the_middle(shape: tuple[int, int, int], stride: int) -> 
     )
 
 
-def test_padding_mirrors_image_and_labels_alike() -> None:
+def test_padding_reflects_image_and_labels_alike() -> None:
     row = np.array([1, 2, 3], np.int64).reshape(1, 1, 3)
     for is_labels in (False, True):
         padded = to_divisible(row, (1, 1, 8), ResizeMode.PAD, is_labels=is_labels)
@@ -115,7 +117,7 @@ def test_labels_are_resized_to_the_nearest_as_torch_does(shape: tuple[int, int, 
     np.testing.assert_array_equal(resized, expected[0, 0].numpy().astype(np.int64))
 
 
-def test_resized_image_and_labels_stay_on_top_of_each_other() -> None:
+def test_resized_image_and_labels_stay_aligned() -> None:
     labels = np.zeros((20, 26, 33), np.uint8)
     labels[5:14, 8:20, 3:15] = 1
     target = (16, 32, 32)
@@ -126,7 +128,7 @@ def test_resized_image_and_labels_stay_on_top_of_each_other() -> None:
     np.testing.assert_allclose(ndimage.center_of_mass(resized), expected, atol=0.5)  # whole voxels
 
 
-def test_a_read_only_map_of_a_file_can_be_resized() -> None:
+def test_a_read_only_memory_map_can_be_resized() -> None:
     image = counted((4, 5, 6))
     image.setflags(write=False)
     assert to_divisible(image, (4, 6, 6), ResizeMode.RESIZE, is_labels=False).shape == (4, 6, 6)

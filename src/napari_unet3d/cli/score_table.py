@@ -28,7 +28,8 @@ def score_table(volumes: Sequence[Scores], mean: Scores) -> str:
     str
         Lines without a line break at the end. Found and extra instances are those at IoU 0.5.
     """
-    from napari_unet3d.evaluation.metrics.table import Table, narrow_columns
+    from napari_unet3d.evaluation.metrics.metric import Table
+    from napari_unet3d.evaluation.metrics.table import narrow_columns
 
     columns = narrow_columns(Table.COMMAND, with_instances=mean.instances is not None)
     headings = [metric.heading_with_unit for metric in columns]

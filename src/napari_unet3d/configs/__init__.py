@@ -1,7 +1,14 @@
-"""Every setting of the project: one frozen model per form, shared by dock, command, run file and Python.
+"""All settings: one frozen pydantic model per form, shared by docks, command, config.json and Python.
 
-A field's description is its tooltip, its ``--help`` text and its documentation; its bounds are those of the
-form's box and of the command's option. Inputs (folders, layers, samples) are arguments of functions, not settings.
+The description of a field is its tooltip, its ``--help`` text and its documentation; its bounds are those of the
+widget and of the option. Inputs (folders, layers, samples) are arguments of functions, not settings.
+
+>>> config = TrainingConfig(task="semantic", class_names=("wall", "lumen"), epochs=50)
+>>> config.task.label, config.epochs, config.ignore_label
+('Classes', 50, None)
+>>> TrainingConfig(epochs=0)
+Traceback (most recent call last):
+napari_unet3d.errors.UserError: The setting 'epochs' is 0; choose a value from 1 to 1e+06.
 """
 
 from napari_unet3d.configs.base import ChoiceEnum, Config, setting
@@ -22,6 +29,7 @@ from napari_unet3d.configs.synthetic_enums import (
 from napari_unet3d.configs.training import NETWORK_SETTINGS, TrainingConfig
 from napari_unet3d.configs.training_enums import (
     Activation,
+    ArchitectureName,
     Augmentation,
     ClassWeighting,
     Device,
@@ -40,6 +48,7 @@ from napari_unet3d.configs.training_enums import (
 __all__ = [
     "NETWORK_SETTINGS",
     "Activation",
+    "ArchitectureName",
     "Augmentation",
     "Axis",
     "BackgroundMethod",

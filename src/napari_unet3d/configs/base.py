@@ -1,4 +1,4 @@
-"""What every settings model shares: how a field is declared, its bounds, its choices and its messages."""
+"""What all settings models share: how a field is declared, its bounds, its choices and its error messages."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ T = TypeVar("T")
 _UNITS = {"um": "(µm)", "degrees": "(°)"}
 
 NUMBERS = "numbers"
-"""Stands in `visible_if` for a value that is given in numbers where it could have been a word."""
+"""Stands in `visible_if` for numbers where a setting takes a mode or numbers."""
 
 
-def setting(  # noqa: PLR0913 - one argument per column of a form's row
+def setting(  # noqa: PLR0913 - one argument per property of a widget
     default: T,
     description: str,
     *,
@@ -31,29 +31,41 @@ def setting(  # noqa: PLR0913 - one argument per column of a form's row
     initial: float | None = None,
     visible_if: Mapping[str, tuple[str, ...]] | None = None,
 ) -> T:
-    """Declare a field: default, one sentence of description, bounds (both allowed), step and group of its form.
+    """Declare a field of a settings model, with what its widget needs.
 
     Parameters
     ----------
     default : T
-        The value without the user's doing.
+        The default value.
     description : str
-        One or two sentences in the words of the field, with the unit.
+        One or two sentences in standard terms, with the unit.
     minimum, maximum : float, optional
-        Smallest and largest allowed value; for a tuple they hold for each element.
+        Smallest and largest allowed value; of a tuple, those of each element.
     step : float, optional
-        The smallest difference that matters; it sets the decimals of the form's box.
+        The smallest useful difference; it determines the decimals of the widget.
     label : str, optional
-        The words beside the box; without it the field's name with spaces.
+        The label of the widget; without it, the name of the field with spaces.
     group : str, optional
-        The heading of the folded part of the form; without it the field is always in view.
+        The title of the collapsible section; without it, the field is always visible.
     zero_text : str, optional
-        What the form's box shows for 0 when that stands for something else, such as ``auto`` or ``off``.
+        What the widget shows for 0 when that has a special meaning, such as ``auto`` or ``off``.
     initial : float, optional
-        Where a word may be replaced by three numbers: what these are in the form when they are chosen.
+        For a mode or three numbers: the numbers that the widget starts with when the user chooses numbers.
     visible_if : mapping of str to tuple of str, optional
-        Other settings and those of their choices with which this one has a meaning, such as
-        ``{"task": ("semantic",)}``; `NUMBERS` stands for any number. The description says it, forms hide the row.
+        Other settings, and the values of them for which this one is relevant, such as ``{"task": ("semantic",)}``;
+        `NUMBERS` stands for any number. It is added to the description, and forms hide the row otherwise.
+
+    Examples
+    --------
+    >>> class Filter(Config):
+    ...     sigma_um: float = setting(1.0, "Standard deviation in µm.", minimum=0, maximum=100)
+    >>> Filter(sigma_um=2).sigma_um
+    2.0
+    >>> Filter(sigma_um=-1)
+    Traceback (most recent call last):
+    napari_unet3d.errors.UserError: The setting 'sigma_um' is -1; choose a value from 0 to 100.
+    >>> Filter.label_of("sigma_um")
+    'sigma (µm)'
     """
     extra: dict[str, Any] = {
         "minimum": minimum,
@@ -73,21 +85,21 @@ def setting(  # noqa: PLR0913 - one argument per column of a form's row
 
 
 class ChoiceEnum(StrEnum):
-    """An enum whose value is what is written in files and commands, and which knows its words for a form."""
+    """An enum whose values are written in files and commands, and whose labels are shown in menus."""
 
     @property
     def label(self) -> str:
-        """The words for a menu, such as ``Dice + CE``."""
+        """The text in menus, such as ``Dice + CE``."""
         return str(self.value).replace("-", " ").capitalize()
 
 
 class Config(BaseModel):
-    """Base of all settings: frozen, without unknown names, and with messages that a user understands.
+    """Base class of all settings: frozen, without unknown names, and with error messages for users.
 
     Raises
     ------
     UserError
-        When a value has the wrong type, is out of its bounds, or the name is unknown.
+        If a value has the wrong type or is out of bounds, or a name is unknown.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -100,25 +112,25 @@ class Config(BaseModel):
 
     @classmethod
     def is_relevant(cls, name: str, values: Mapping[str, Any]) -> bool:
-        """Return whether a setting has a meaning beside the values of the others, as its declaration says.
+        """Return whether a setting is relevant given the values of others, by the `visible_if` of its declaration.
 
         Parameters
         ----------
         name : str
             The setting.
         values : mapping of str to value
-            The other settings; one that is missing forbids nothing.
+            Values of other settings; missing ones are not checked.
         """
         extra = cls.model_fields[name].json_schema_extra
         conditions = extra.get("visible_if") if isinstance(extra, dict) else None
         if not isinstance(conditions, dict):
             return True
-        given = {other: _word_of(values[other]) for other in conditions if other in values}
-        return all(word in choices for other, word in given.items() if isinstance(choices := conditions[other], list))
+        given = {other: _mode_of(values[other]) for other in conditions if other in values}
+        return all(mode in choices for other, mode in given.items() if isinstance(choices := conditions[other], list))
 
     @classmethod
     def label_of(cls, name: str) -> str:
-        """Return the words that stand beside a setting, with its unit, such as ``margin (µm)``."""
+        """Return the label of a setting with its unit, such as ``margin (µm)``."""
         extra = cls.model_fields[name].json_schema_extra
         label = extra.get("label") if isinstance(extra, dict) else None
         return str(label or " ".join(_UNITS.get(part, part) for part in name.split("_")))
@@ -137,7 +149,7 @@ class Config(BaseModel):
         return self
 
 
-def _word_of(value: Any) -> str:
+def _mode_of(value: Any) -> str:
     only = value[0] if isinstance(value, tuple) and len(value) == 1 else value
     return str(only) if isinstance(only, str) else NUMBERS
 
@@ -146,3 +158,22 @@ def _check_between(name: str, value: Any, minimum: Any, maximum: Any) -> None:
     if (minimum is not None and not value >= minimum) or (maximum is not None and not value <= maximum):
         bounds = f"from {minimum:g} to {maximum:g}" if None not in (minimum, maximum) else f"of at least {minimum:g}"
         raise ValueError(f"The setting '{name}' is {value:g}; choose a value {bounds}")
+
+
+def as_tuple(value: Any) -> Any:
+    """Return a single value as a tuple of one, so that ``patch="auto"`` can be written."""
+    return (value,) if isinstance(value, str | int | float) else value
+
+
+def mode_or_triple(value: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Validate one mode, or one or three numbers; one number is used for all axes.
+
+    >>> mode_or_triple((32,))
+    (32, 32, 32)
+    """
+    numbers = [element for element in value if not isinstance(element, str)]
+    if len(value) == 1:
+        return value * 3 if numbers else value
+    if len(value) != 3 or len(numbers) != 3:
+        raise ValueError("write one mode, or three numbers for z, y and x")
+    return value

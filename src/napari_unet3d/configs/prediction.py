@@ -1,4 +1,4 @@
-"""Settings of prediction and of the evaluation of a test set."""
+"""Settings of prediction and evaluation."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ _OBJECTS = "Single objects"
 
 
 class PostProcessing(Config):
-    """How labels are made of the network's answer; these can be changed without predicting again."""
+    """How labels are computed from the network output; these can be changed without predicting again."""
 
     threshold: float = setting(
-        0.5, "Probability from which a voxel counts as foreground.", minimum=0, maximum=1, step=0.01
+        0.5, "Probability at and above which a voxel is foreground.", minimum=0, maximum=1, step=0.01
     )
     min_volume_um3: float = setting(
         0.0,
-        "Connected regions or objects with a smaller volume are removed, in µm³.",
+        "Connected regions or objects below this volume in µm³ are removed.",
         minimum=0,
         maximum=1e12,
         step=0.01,
         zero_text="keep all",
-        label="smallest volume (µm³)",
+        label="minimum volume (µm³)",
     )
     seed_prominence: float = setting(
         0.2,
-        "How deep the valley between two parts must be for two objects, from 0 to 1; more separates less. Raise it "
-        "when objects fall apart, lower it when neighbours stay joined.",
+        "How much the map must drop between two seeds for them to be two objects, from 0 to 1. Raise it if objects are "
+        "split, lower it if neighbours are merged.",
         minimum=0,
         maximum=1,
         step=0.01,
@@ -35,8 +35,8 @@ class PostProcessing(Config):
     )
     boundary_weight: float = setting(
         0.5,
-        "What makes a valley: only that the shape narrows (0), only the boundaries that the network sees between "
-        "objects (1), or both.",
+        "Where objects are split: only where their shape is narrow (0), only at the boundaries between objects that "
+        "the network predicts (1), or both.",
         minimum=0,
         maximum=1,
         step=0.01,
@@ -44,13 +44,12 @@ class PostProcessing(Config):
     )
     seed_confidence: float = setting(
         0.4,
-        "How sure the network must be of an object's middle, from 0 to 1. What stays below it everywhere is removed as "
-        "noise; lower it when faint objects are missing.",
+        "Confidence that the centre of an object must reach, from 0 to 1. Objects below it are removed as noise; "
+        "lower it if faint objects are missing.",
         minimum=0,
         maximum=1,
         step=0.01,
         zero_text="keep all",
-        label="certainty of the middle",
         group=_OBJECTS,
     )
 
@@ -60,29 +59,29 @@ class PredictionConfig(PostProcessing):
 
     overlap: float = setting(
         0.5,
-        "Part of its side that a tile shares with the next one; more gives smoother seams and takes longer.",
+        "Overlap of neighbouring tiles as a fraction of their side; more gives smoother seams and takes longer.",
         minimum=0,
         maximum=0.9,
         step=0.05,
     )
     tta: bool = setting(
         False,
-        "Average the predictions of the volume and its mirror images: more exact, eight times slower.",
+        "Average the predictions of the volume and its mirror images (8 in total): more accurate, eight times slower.",
         label="test-time augmentation",
     )
     uncertainty: bool = setting(
-        False, "Tell for each voxel how unsure the prediction is, over the mirror images of the volume."
+        False, "Compute the uncertainty of each voxel from the predictions of the volume and its mirror images."
     )
-    device: Device = setting(Device.AUTO, "Where to predict: auto takes a GPU when there is one.")
-    precision: Precision = setting(Precision.AUTO, "Number type of the heavy arithmetic.", group="Hardware")
+    device: Device = setting(Device.AUTO, "Device to predict on; auto uses a GPU if there is one.")
+    precision: Precision = setting(Precision.AUTO, "Number type of the computations.", group="Hardware")
 
 
 class EvaluationConfig(PredictionConfig):
-    """How predictions of a test set are compared with the truth."""
+    """How predictions for a test set are compared with ground truth."""
 
     tolerance_um: float = setting(
         1.0,
-        "Distance in µm within which two surfaces count as the same, for the normalised surface Dice.",
+        "Distance in µm up to which two surfaces match, for the normalised surface Dice.",
         minimum=0,
         maximum=1e6,
         step=0.01,
@@ -90,13 +89,11 @@ class EvaluationConfig(PredictionConfig):
     )
     test_augmentation: Augmentation = setting(
         Augmentation.NONE,
-        "Augmentation of test volumes; leave at none for numbers that can be compared.",
+        "Strength of the augmentation of test volumes; none keeps scores comparable.",
         group="Figure and test set",
     )
     seed: int = setting(0, "Seed of the test augmentation.", minimum=0, maximum=2**31 - 1, group="Figure and test set")
-    figure_axis: Axis = setting(
-        Axis.Z, "Axis that the slices of the figure are cut along.", group="Figure and test set"
-    )
+    figure_axis: Axis = setting(Axis.Z, "Axis perpendicular to the slices in the figure.", group="Figure and test set")
     figure_slices: int = setting(
-        5, "How many slices the figure shows.", minimum=1, maximum=20, group="Figure and test set"
+        5, "Number of slices in the figure.", minimum=1, maximum=20, group="Figure and test set"
     )

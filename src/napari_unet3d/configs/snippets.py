@@ -1,4 +1,4 @@
-"""Runs as text: the command and the Python code that do what a form says, with the settings that are not defaults."""
+"""Runs as text: the command and the Python code for the values of a form, with the settings that are not defaults."""
 
 from __future__ import annotations
 
@@ -16,86 +16,95 @@ from napari_unet3d.configs.training import TrainingConfig
 from napari_unet3d.errors import UserError
 
 _PROGRAM = "napari-unet3d"
-_LINE = 100  # characters, above which a call gets a line per argument
+_LINE = 100  # characters; longer calls have a line per argument
 
 
 @dataclass(frozen=True, slots=True)
 class RunSnippet:
-    """One run as text; paths are absolute, so that it does not matter where the text is used.
+    """A run as text; paths are absolute, so that it can be used anywhere.
 
     Attributes
     ----------
-    words : tuple of str
-        The command and its arguments, as a process takes them; empty where no command can do it.
+    arguments : tuple of str
+        The command and its arguments; empty if no command can do it.
     python : str
-        A whole program.
+        A complete program.
     """
 
-    title: tuple[str, ...]
+    arguments: tuple[str, ...]
     python: str
 
     @property
     def command(self) -> str:
-        """The command as it is typed into a POSIX shell such as bash or zsh.
+        """The command line for a POSIX shell such as bash or zsh.
 
         Raises
         ------
         UserError
             If no command can do it.
         """
-        if not self.title:
-            raise UserError("The command needs a folder for its results; let them be written to one, or copy Python.")
-        return shlex.join(self.title)
+        if not self.arguments:
+            raise UserError("The command needs a folder for its results; choose one, or copy the Python code.")
+        return shlex.join(self.arguments)
 
 
 def changed_settings(config: Config) -> dict[str, Any]:
-    """Return the settings that make a config: those that differ from what they are when they are left out.
+    """Return the settings that are not at their default.
 
-    A choice that carries values of other settings, such as a difficulty, stands for these.
+    Values that another choice implies, such as a difficulty, are left out.
 
     Parameters
     ----------
-    config : Settings
+    config : Config
         Any settings; ``type(config)(**changed_settings(config)) == config``.
+
+    Examples
+    --------
+    >>> changed_settings(TrainingConfig(epochs=5, patch="whole"))
+    {'patch': (<PatchMode.WHOLE: 'whole'>,), 'epochs': 5}
     """
     values = {name: getattr(config, name) for name in type(config).model_fields}
     bare = type(config)()
-    carrying = {
+    implying = {
         name: value
         for name, value in values.items()
         if getattr(value, "settings", None) is not None and value != getattr(bare, name)
     }
-    base = type(config)(**carrying)
-    return {name: value for name, value in values.items() if name in carrying or value != getattr(base, name)}
+    base = type(config)(**implying)
+    return {name: value for name, value in values.items() if name in implying or value != getattr(base, name)}
 
 
 def options(config: Config) -> list[str]:
-    """Return the options of the command that stand for the changed settings, such as ``["--epochs", "5"]``."""
-    words: list[str] = []
+    """Return the command line options of the settings that are not at their default.
+
+    >>> options(TrainingConfig(epochs=5, patch="whole", shuffle=False))
+    ['--patch', 'whole', '--epochs', '5', '--no-shuffle']
+    """
+    arguments: list[str] = []
     for name, value in changed_settings(config).items():
         option = f"--{name.replace('_', '-')}"
         if isinstance(value, bool):
-            words.append(option if value else f"--no-{option[2:]}")
+            arguments.append(option if value else f"--no-{option[2:]}")
             continue
         elements = value if isinstance(value, tuple) else (value,)
         if any(isinstance(element, str) and element.startswith("-") for element in elements):
-            words += [f"{option}={_word(element)}" for element in elements]  # else it would be taken for an option
+            arguments += [f"{option}={_text(element)}" for element in elements]  # else it would be read as an option
         else:
-            words += [option, *map(_word, elements)]
-    return words
+            arguments += [option, *map(_text, elements)]
+    return arguments
 
 
 def generation_snippet(dataset: Path, config: SyntheticConfig, *, n_train: int, n_test: int) -> RunSnippet:
-    """Write down the generation of a dataset of synthetic volumes.
+    """Return the generation of a synthetic dataset as text.
 
     Parameters
     ----------
     dataset : Path
-        Its folder.
+        The folder of the dataset.
     config : SyntheticConfig
         The settings.
     n_train, n_test : int
-        How many volumes.
+        Number of training and test volumes.
     """
     counts = ["--train", str(n_train), "--test", str(n_test)]
     arguments = [_path(dataset), _call(config), f"n_train={n_train}", f"n_test={n_test}"]
@@ -113,31 +122,31 @@ def training_snippet(
     start_from: Path | None = None,
     resume: bool = False,
 ) -> RunSnippet:
-    """Write down a training on a dataset folder.
+    """Return the training on a dataset folder as text.
 
     Parameters
     ----------
     dataset, run_folder : Path
-        Where the volumes are and where the run goes.
+        The dataset and the folder for the run.
     config : TrainingConfig or None
-        The settings; None for those of the run that goes on.
+        The settings; None to resume with those of the run.
     start_from : Path, optional
-        The model that the run begins with; its network holds as long as `config` is at the defaults there.
+        The model that the run starts from; it determines the network as far as `config` has defaults there.
     resume : bool
-        Whether to go on with the run in the folder.
+        Whether to resume the run in the folder.
     """
-    words = [_PROGRAM, "train", _absolute(dataset), "--run", _absolute(run_folder)]
+    command = [_PROGRAM, "train", _absolute(dataset), "--run", _absolute(run_folder)]
     arguments = [_path(dataset), _path(run_folder)]
     if config is not None:
         arguments.append(_call(config))
     if start_from is not None:
-        words += ["--start-from", _absolute(start_from)]
+        command += ["--start-from", _absolute(start_from)]
         arguments.append(f"start_from={_path(start_from)}")
     if resume:
-        words.append("--resume")
+        command.append("--resume")
         arguments.append("resume=True")
     return RunSnippet(
-        (*words, *([] if config is None else options(config))),
+        (*command, *([] if config is None else options(config))),
         _program("train", arguments, config),
     )
 
@@ -145,7 +154,7 @@ def training_snippet(
 def prediction_snippet(
     model: Path, files: Sequence[Path], out: Path, config: PredictionConfig, *, probability: bool = False
 ) -> RunSnippet:
-    """Write down the prediction of files.
+    """Return the prediction of files as text.
 
     Parameters
     ----------
@@ -158,19 +167,19 @@ def prediction_snippet(
     config : PredictionConfig
         The settings.
     probability : bool
-        Whether the probability is written, too.
+        Whether the probability is also written.
     """
-    words = [_PROGRAM, "predict", _absolute(model), *map(_absolute, files), "--out", _absolute(out)]
+    command = [_PROGRAM, "predict", _absolute(model), *map(_absolute, files), "--out", _absolute(out)]
     arguments = [_path(model), f"[{', '.join(map(_path, files))}]", _path(out), _call(config)]
     if probability:
-        words.append("--probability")
+        command.append("--probability")
         arguments.append("probability=True")
     python = _program("predict_files", arguments, config, home="napari_unet3d.inference.predict")
-    return RunSnippet((*words, *options(config)), python)
+    return RunSnippet((*command, *options(config)), python)
 
 
 def evaluation_snippet(model: Path, dataset: Path, out: Path | None, config: EvaluationConfig) -> RunSnippet:
-    """Write down the evaluation of a test set.
+    """Return the evaluation of a test set as text.
 
     Parameters
     ----------
@@ -179,26 +188,34 @@ def evaluation_snippet(model: Path, dataset: Path, out: Path | None, config: Eva
     dataset : Path
         The folder of the dataset.
     out : Path or None
-        The folder for results; without one only Python can do it.
+        The folder for results; without one, only Python can do it.
     config : EvaluationConfig
         The settings.
     """
-    words: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
     arguments = [_path(model), _path(dataset), f"config={_call(config)}"]
     if out is not None:
-        words = (_PROGRAM, "evaluate", _absolute(model), _absolute(dataset), "--out", _absolute(out), *options(config))
+        command = (
+            _PROGRAM,
+            "evaluate",
+            _absolute(model),
+            _absolute(dataset),
+            "--out",
+            _absolute(out),
+            *options(config),
+        )
         arguments.insert(2, f"out={_path(out)}")
-    return RunSnippet(words, _program("evaluate", arguments, config))
+    return RunSnippet(command, _program("evaluate", arguments, config))
 
 
 def _program(function: str, arguments: Sequence[str], config: Config | None, home: str = "napari_unet3d") -> str:
-    """Write a program that goes through the events of a function; its last event is the result."""
+    """Return a program that iterates over the events of a function; the last event is the result."""
     names = [function] if config is None or home != "napari_unet3d" else [type(config).__name__, function]
     imports = [f"from {home} import {', '.join(names)}"]
     if config is not None and len(names) == 1:
         imports.insert(0, f"from napari_unet3d import {type(config).__name__}")
     call = f"{function}(\n{''.join(f'        {argument},{chr(10)}' for argument in arguments)}    )"
-    # Below the guard, since worker processes import the file that started them.
+    # Guarded, since worker processes import the file that started them.
     main = f'if __name__ == "__main__":\n    for event in {call}:\n        pass\n    print(event)\n'
     return "\n".join(["from pathlib import Path", "", *imports, "", main])
 
@@ -219,7 +236,7 @@ def _literal(value: Any) -> str:
     return repr(value.value if isinstance(value, Enum) else value)
 
 
-def _word(value: Any) -> str:
+def _text(value: Any) -> str:
     return str(value.value if isinstance(value, Enum) else value)
 
 

@@ -1,4 +1,4 @@
-"""The choices among the settings of synthetic volumes, and the ready-made difficulties."""
+"""The choices in the settings of synthetic volumes, and the values of each difficulty."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from napari_unet3d.configs.base import ChoiceEnum
 
 
 class Axis(ChoiceEnum):
-    """An axis of a volume; its index in `(z, y, x)` is `index`."""
+    """An axis of a volume.
+
+    >>> Axis.X.number
+    2
+    """
 
     Z = "z"
     Y = "y"
@@ -16,12 +20,12 @@ class Axis(ChoiceEnum):
 
     @property
     def number(self) -> int:
-        """The position of the axis in an array of shape (z, y, x)."""
+        """The index of the axis in an array of shape (z, y, x)."""
         return "zyx".index(self.value)
 
 
 class RotationPlane(ChoiceEnum):
-    """Two axes that an object may be turned in; `axes` are their positions in (z, y, x)."""
+    """A plane of rotation; `axes` are the indices of its two axes in (z, y, x)."""
 
     ZY = "zy"
     ZX = "zx"
@@ -29,12 +33,12 @@ class RotationPlane(ChoiceEnum):
 
     @property
     def axes(self) -> tuple[int, int]:
-        """The positions of the two axes in an array of shape (z, y, x)."""
+        """The indices of the two axes in an array of shape (z, y, x)."""
         return "zyx".index(self.value[0]), "zyx".index(self.value[1])
 
 
 class NoiseType(ChoiceEnum):
-    """The gradient noise that roughens an object; mixed draws one of the two for each object."""
+    """The gradient noise of an object; mixed chooses one of the two at random for each object."""
 
     PERLIN = "perlin"
     SIMPLEX = "simplex"
@@ -42,7 +46,7 @@ class NoiseType(ChoiceEnum):
 
 
 class ObjectShape(ChoiceEnum):
-    """The form of an object before noise and rotation."""
+    """The shape of an object before noise and rotation."""
 
     BLOB = "blob"
     CYLINDER = "cylinder"
@@ -50,14 +54,14 @@ class ObjectShape(ChoiceEnum):
 
 
 class Placement(ChoiceEnum):
-    """What two objects may not share: voxels, or any part of their bounding boxes (as qim3d does)."""
+    """What must not overlap: the objects, or their bounding boxes (as in qim3d)."""
 
     TRUE_SHAPE = "true-shape"
     BOUNDING_BOX = "bounding-box"
 
 
 class BackgroundMethod(ChoiceEnum):
-    """An arithmetic operation that joins two images."""
+    """How two images are combined."""
 
     NONE = "none"
     ADD = "add"
@@ -67,14 +71,14 @@ class BackgroundMethod(ChoiceEnum):
 
 
 class LabelKind(ChoiceEnum):
-    """One id per object, or 1 wherever there is any object."""
+    """One id per object, or 1 for all objects."""
 
     OBJECTS = "objects"
     FOREGROUND = "foreground"
 
 
 class PixelType(ChoiceEnum):
-    """The numpy type of the image; integer images are rounded and clipped to its range."""
+    """The data type of the image; values are rounded and clipped for integer types."""
 
     UINT8 = "uint8"
     UINT16 = "uint16"
@@ -82,12 +86,12 @@ class PixelType(ChoiceEnum):
 
     @property
     def label(self) -> str:
-        """The words for a menu: numpy's own name."""
+        """The text in menus: the name in numpy."""
         return str(self.value)
 
 
 class Difficulty(ChoiceEnum):
-    """Ready-made settings from the tutorial's clean volumes to touching objects in a noisy stack; see `settings`."""
+    """Presets, from the clean volumes of the tutorial to touching objects with much noise; see `settings`."""
 
     TUTORIAL = "tutorial"
     EASY = "easy"
@@ -96,7 +100,7 @@ class Difficulty(ChoiceEnum):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The fields of `SyntheticConfig` that this difficulty sets, and their values."""
+        """The fields of `SyntheticConfig` that this difficulty sets, with their values."""
         return dict(_DIFFICULTY_SETTINGS[self])
 
 

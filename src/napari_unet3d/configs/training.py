@@ -1,14 +1,16 @@
-"""Settings of one training run: labels, patches, network, optimisation, hardware."""
+"""Settings of a training run: labels, patches, network, optimisation, hardware."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, BeforeValidator, model_validator
+from pydantic import BeforeValidator, model_validator
 
-from napari_unet3d.configs.base import NUMBERS, Config, setting
+from napari_unet3d.configs.base import NUMBERS, Config, as_tuple, setting
 from napari_unet3d.configs.training_enums import (
     Activation,
+    AdnOrder,
+    ArchitectureName,
     Augmentation,
     ClassWeighting,
     Device,
@@ -16,152 +18,147 @@ from napari_unet3d.configs.training_enums import (
     LRSchedule,
     Normalisation,
     Optimizer,
+    Patch,
     PatchMode,
     Precision,
     Preset,
     ResizeMode,
+    Spacing,
     SpacingMode,
     Task,
 )
 
-
-def _three_letters(order: str) -> str:
-    order = order.upper()
-    if sorted(order) not in (["A", "D", "N"], ["A", "N"], ["A"], ["N"]):
-        raise ValueError(
-            "write each of N (norm), D (dropout) and A (activation) at most once, A or N at least, such as NDA"
-        )
-    return order
-
-
-def _listed(value: Any) -> Any:
-    """Let a single value stand for a list of one, so that ``patch="auto"`` can be written."""
-    return (value,) if isinstance(value, str | int | float) else value
-
-
-def _mode_or_triple(value: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Accept one mode, or one or three numbers; one number stands for all axes."""
-    numbers = [element for element in value if not isinstance(element, str)]
-    if len(value) == 1:
-        return value * 3 if numbers else value
-    if len(value) != 3 or len(numbers) != 3:
-        raise ValueError("write one word, or three numbers for z, y and x")
-    return value
-
-
-Patch = Annotated[tuple[PatchMode | int, ...], BeforeValidator(_listed), AfterValidator(_mode_or_triple)]
-Spacing = Annotated[tuple[SpacingMode | float, ...], BeforeValidator(_listed), AfterValidator(_mode_or_triple)]
-
-NETWORK_SETTINGS = ("preset", "kernel_size", "up_kernel_size", "activation", "bias", "adn_order")
-"""What the shape of the network depends on; a model that a run starts from has settled it already."""
+NETWORK_SETTINGS = ("architecture", "preset", "kernel_size", "up_kernel_size", "activation", "bias", "adn_order")
+"""Settings that determine the network; a run that starts from a model takes them from it."""
 
 _LABELS, _NETWORK, _LOADING = "Labels and classes", "Network", "Patches and data loading"
 _OPTIMISATION, _LENGTH, _HARDWARE = "Optimisation", "Length of the run", "Hardware"
+_FOR_UNET = {"architecture": ("unet",)}
 _FOR_CLASSES = {"task": ("semantic",)}
 _FOR_PATCHES, _FOR_WHOLE = {"patch": ("auto", NUMBERS)}, {"patch": ("auto", "whole")}  # auto may choose either
 
 
 class TrainingConfig(Config):
-    """One training run. The defaults are those of the qim3d tutorial."""
+    """Settings of a training run; the defaults are those of the qim3d tutorial.
+
+    >>> TrainingConfig(patch=32, spacing="median").patch
+    (32, 32, 32)
+    """
 
     task: Task = setting(
         Task.BINARY,
-        "What to learn: all that is labelled as one foreground, a class per label value, or single objects by ids.",
+        "What to segment: everything labelled as one foreground, label values as classes, or labels as single objects.",
     )
     ignore_label: int | None = setting(
         None,
-        "Label value of voxels that are not annotated; they are neither learned nor scored. None when all voxels are "
-        "annotated. With 0, background is 1 and labels begin at 2, so a few painted slices are enough; with any other "
-        "value, such as 255 or -1, background is 0.",
+        "Label value of voxels that are not annotated; they are left out of training and scores. None if all voxels "
+        "are annotated. With 0, background is 1 and other labels start at 2, so a few painted slices are enough; with "
+        "any other value, such as 255 or -1, background is 0.",
         minimum=-32_768,
         maximum=65_535,
     )
-    preset: Preset = setting(Preset.XXSMALL, "Size of the U-Net: larger ones see more, learn more and take longer.")
+    preset: Preset = setting(
+        Preset.XXSMALL,
+        "Size of the network: larger ones have a larger receptive field and more features, and take longer.",
+    )
     patch: Patch = setting(
         (PatchMode.AUTO,),
-        "What one step sees: patches of a size chosen from voxel size, network and memory (auto), whole volumes, or "
-        "patches of a size in voxels along z, y and x.",
+        "Input of a training step: patches of a size chosen from voxel size, network and memory (auto), whole volumes, "
+        "or patches of a given size in voxels along z, y and x.",
         minimum=4,
         maximum=4096,
         step=1,
         initial=32,
     )
-    epochs: int = setting(30, "Passes over the training volumes.", minimum=1, maximum=1_000_000)
+    epochs: int = setting(30, "Number of passes over the training volumes.", minimum=1, maximum=1_000_000)
     learning_rate: float = setting(1e-2, "Step size of the optimiser.", minimum=1e-8, maximum=10, step=1e-6)
-    loss: Loss = setting(Loss.DICE_CE, "What training makes small.")
-    augmentation: Augmentation = setting(Augmentation.LIGHT, "How strongly training volumes are varied.")
+    loss: Loss = setting(Loss.DICE_CE, "Loss function.")
+    augmentation: Augmentation = setting(Augmentation.LIGHT, "Strength of the random augmentation of training volumes.")
     batch_size: int = setting(
         0,
-        "Patches or volumes per step of the optimiser; 0 chooses it from memory.",
+        "Patches or volumes per optimiser step; 0 chooses a number that fits into memory.",
         minimum=0,
         maximum=1024,
         zero_text="auto",
     )
     val_fraction: float = setting(
         0.2,
-        "Part of the training volumes that is kept for validation, or of a single volume, at one end of it; 0 trains "
-        "without.",
+        "Fraction of the training volumes used for validation, or of a single volume, at one end of it; 0 trains "
+        "without validation.",
         minimum=0,
         maximum=0.9,
         step=0.01,
         label="validation fraction",
     )
-    seed: int = setting(0, "The same seed gives the same split, start and order.", minimum=0, maximum=2**31 - 1)
-    device: Device = setting(Device.AUTO, "Where to train: auto takes a GPU when there is one.")
+    seed: int = setting(
+        0, "Random seed; the same seed gives the same split, initial weights and order.", minimum=0, maximum=2**31 - 1
+    )
+    device: Device = setting(Device.AUTO, "Device to train on; auto uses a GPU if there is one.")
 
-    class_names: Annotated[tuple[str, ...], BeforeValidator(_listed)] = setting(
+    class_names: Annotated[tuple[str, ...], BeforeValidator(as_tuple)] = setting(
         (),
-        "Names of the classes in the order of their label values, without background.",
+        "Names of the classes in order of their label values, without background.",
         group=_LABELS,
         visible_if=_FOR_CLASSES,
     )
     class_weighting: ClassWeighting = setting(
         ClassWeighting.NONE,
-        "Class weights in the loss: all the same (none), or the rarer a class, the more it counts (auto).",
-        label="class weighting",
+        "Class weights in the loss: equal (none), or higher for rarer classes (auto).",
         group=_LABELS,
     )
-    class_weights: Annotated[tuple[float, ...], BeforeValidator(_listed)] = setting(
+    class_weights: Annotated[tuple[float, ...], BeforeValidator(as_tuple)] = setting(
         (),
-        "Class weights in the loss by hand, background first; they replace the class weighting.",
+        "Class weights in the loss, background first; they override the class weighting.",
         minimum=0,
         maximum=1000,
         group=_LABELS,
         visible_if=_FOR_CLASSES,
     )
 
+    architecture: ArchitectureName = setting(
+        ArchitectureName.UNET,
+        "Kind of network: MONAI's residual U-Net, or DynUNet as in nnU-Net, with deep supervision, at least three "
+        "levels, and kernels that follow the voxel size.",
+        group=_NETWORK,
+    )
     dropout: float = setting(
         0.0,
-        "Part of the features that is dropped at random in training.",
+        "Dropout probability.",
         minimum=0,
         maximum=0.95,
         step=0.01,
         group=_NETWORK,
     )
     kernel_size: int = setting(
-        3, "Side of the convolution kernel in voxels; odd.", minimum=1, maximum=11, group=_NETWORK
+        3, "Size of the convolution kernels in voxels; odd.", minimum=1, maximum=11, group=_NETWORK
     )
     up_kernel_size: int = setting(
-        3, "Side of the up-convolution kernel in voxels; odd.", minimum=3, maximum=11, group=_NETWORK
+        3,
+        "Size of the transposed convolution kernels in voxels; odd.",
+        minimum=3,
+        maximum=11,
+        group=_NETWORK,
+        visible_if=_FOR_UNET,
     )
-    activation: Activation = setting(Activation.PRELU, "Non-linearity of the network.", group=_NETWORK)
-    bias: bool = setting(True, "Give convolutions a bias term.", group=_NETWORK)
-    adn_order: Annotated[str, AfterValidator(_three_letters)] = setting(
+    activation: Activation = setting(Activation.PRELU, "Activation function.", group=_NETWORK, visible_if=_FOR_UNET)
+    bias: bool = setting(True, "Use a bias in convolutions.", group=_NETWORK, visible_if=_FOR_UNET)
+    adn_order: AdnOrder = setting(
         "NDA",
         "Order of norm (N), dropout (D) and activation (A) after each convolution.",
         label="norm/dropout/act. order",
         group=_NETWORK,
+        visible_if=_FOR_UNET,
     )
 
     normalisation: Normalisation = setting(
         Normalisation.Z_SCORE,
-        "How grey values are brought to one scale; stored in the model and repeated at prediction.",
+        "How intensities are normalised, per volume; prediction uses the same method.",
         group=_LOADING,
     )
     spacing: Spacing = setting(
         (SpacingMode.ORIGINAL,),
-        "Voxel size that the network works at: each volume's own (original), the median of the training volumes (median), or one "
-        "in µm along z, y and x. Predictions come back on the grid of their image.",
+        "Voxel size of the network input: that of each volume (original), the median of the training volumes (median), "
+        "or a given one in µm along z, y and x. Predictions have the voxel size of their image.",
         minimum=0.001,
         maximum=10_000,
         step=0.001,
@@ -171,7 +168,8 @@ class TrainingConfig(Config):
     )
     foreground_fraction: float = setting(
         0.5,
-        "Part of the patches that is placed on foreground, the classes in turn; the others lie anywhere.",
+        "Fraction of the patches that are sampled around foreground, with equal probability for each class; the others "
+        "are sampled anywhere.",
         minimum=0,
         maximum=1,
         step=0.01,
@@ -180,7 +178,7 @@ class TrainingConfig(Config):
     )
     steps_per_epoch: int = setting(
         0,
-        "Steps of the optimiser per epoch; 0 takes as many as see each voxel once, of patches 8 at least.",
+        "Optimiser steps per epoch; 0 takes as many as cover each voxel once, at least 8 with patches.",
         minimum=0,
         maximum=1_000_000,
         zero_text="auto",
@@ -188,42 +186,40 @@ class TrainingConfig(Config):
     )
     resize_mode: ResizeMode = setting(
         ResizeMode.PAD,
-        "How whole volumes are made to fit the network when their sides do not.",
+        "How whole volumes are fitted to the network if their shape is not divisible by its total stride.",
         group=_LOADING,
         visible_if=_FOR_WHOLE,
     )
     val_augmentation: Augmentation = setting(
         Augmentation.NONE,
-        "Augmentation of validation volumes; leave at none for numbers that can be compared.",
+        "Strength of the augmentation of validation volumes; none keeps scores comparable.",
         label="validation augmentation",
         group=_LOADING,
     )
-    shuffle: bool = setting(
-        True, "Draw whole training volumes in a new order in every epoch.", group=_LOADING, visible_if=_FOR_WHOLE
-    )
+    shuffle: bool = setting(True, "Shuffle the training volumes in every epoch.", group=_LOADING, visible_if=_FOR_WHOLE)
     num_workers: int = setting(
         0,
-        "Processes that load data beside the training; always 0 inside the viewer.",
+        "Number of processes that load data during training; always 0 in the viewer.",
         minimum=0,
         maximum=64,
         group=_LOADING,
     )
 
-    optimizer: Optimizer = setting(Optimizer.ADAM, "Rule that turns gradients into steps.", group=_OPTIMISATION)
+    optimizer: Optimizer = setting(Optimizer.ADAM, "Optimiser.", group=_OPTIMISATION)
     lr_schedule: LRSchedule = setting(
         LRSchedule.COOLDOWN,
-        "How the learning rate goes: constant, falling in the last third of the run (cooldown), which steadies its "
-        "end, along a cosine, along a power (poly), up and down (one-cycle), or falling when validation stalls "
-        "(plateau).",
+        "How the learning rate changes: constant, decreasing in the last third of the run (cooldown), cosine, "
+        "polynomial (poly), increasing then decreasing (one-cycle), or reduced when the validation loss stops "
+        "improving (plateau).",
         label="learning rate schedule",
         group=_OPTIMISATION,
     )
     weight_decay: float = setting(
-        1e-3, "Pull of the weights towards zero.", minimum=0, maximum=1, step=1e-6, group=_OPTIMISATION
+        1e-3, "Weight decay (L2 penalty).", minimum=0, maximum=1, step=1e-6, group=_OPTIMISATION
     )
     momentum: float = setting(
         0.0,
-        "How much of a step goes into the next one; Adam and AdamW have a momentum of their own.",
+        "Momentum; Adam and AdamW have their own.",
         minimum=0,
         maximum=0.9999,
         step=1e-4,
@@ -232,7 +228,7 @@ class TrainingConfig(Config):
     )
     max_grad_norm: float = setting(
         12.0,
-        "Largest norm of the gradient of a step; longer ones are shortened to it. 0 leaves them as they are.",
+        "Maximum norm of the gradient; larger gradients are scaled down to it (gradient clipping). 0 turns it off.",
         minimum=0,
         maximum=1e6,
         step=0.1,
@@ -241,27 +237,26 @@ class TrainingConfig(Config):
     )
     ema_decay: float = setting(
         0.0,
-        "Memory of the weights' moving average, which is validated and kept as the model; 0.99 spans about 100 steps, "
-        "0 is without.",
+        "Decay of the exponential moving average of the weights, which is validated and saved as the model; 0.99 "
+        "averages over about 100 steps, 0 turns it off.",
         minimum=0,
         maximum=0.9999,
         step=1e-4,
         zero_text="off",
-        label="weight averaging (EMA)",
+        label="EMA decay",
         group=_OPTIMISATION,
     )
 
-    validate_every: int = setting(1, "Validate after every so many epochs.", minimum=1, maximum=100_000, group=_LENGTH)
+    validate_every: int = setting(1, "Number of epochs between validations.", minimum=1, maximum=100_000, group=_LENGTH)
     save_snapshots: bool = setting(
         True,
-        "Keep what the network predicts for the validation volumes after each evaluation, and the model of the epoch, "
-        "to watch how it learns and to go back to any epoch; takes up to 1 GiB in the run folder.",
-        label="save snapshots",
+        "Save the predictions for the validation volumes and the model after each validation, to follow training and "
+        "to return to any epoch; takes up to 1 GiB in the run folder.",
         group=_LENGTH,
     )
     patience: int = setting(
         0,
-        "Stop early when the validation loss has not improved for so many epochs; 0 never does.",
+        "Stop early if the validation loss has not improved for this number of epochs; 0 never stops early.",
         minimum=0,
         maximum=100_000,
         zero_text="off",
@@ -269,8 +264,8 @@ class TrainingConfig(Config):
     )
     max_minutes: float = setting(
         0.0,
-        "Most minutes that the run may take; the learning rate falls in time for it, and the model is kept. 0 sets no "
-        "limit.",
+        "Maximum duration of the run in minutes; the learning rate schedule ends in time, and the model is saved. 0 "
+        "sets no limit.",
         minimum=0,
         maximum=1_000_000,
         step=0.1,
@@ -278,30 +273,37 @@ class TrainingConfig(Config):
         group=_LENGTH,
     )
 
-    precision: Precision = setting(Precision.AUTO, "Number type of the heavy arithmetic.", group=_HARDWARE)
+    precision: Precision = setting(Precision.AUTO, "Number type of the computations.", group=_HARDWARE)
 
     @property
     def patch_shape(self) -> tuple[int, int, int] | None:
-        """The patch (z, y, x) in voxels that is asked for; None for auto and for whole volumes."""
+        """The requested patch shape (z, y, x) in voxels; None for auto and for whole volumes."""
         return None if isinstance(self.patch[0], str) else self.patch  # type: ignore[return-value]
 
     @property
     def wants_whole_volumes(self) -> bool:
-        """Whether steps shall see whole volumes."""
+        """Whether training steps are to take whole volumes."""
         return self.patch == (PatchMode.WHOLE,)
 
     @property
     def spacing_um(self) -> tuple[float, float, float] | None:
-        """The voxel size (z, y, x) in µm that is asked for; None for original and median."""
+        """The requested voxel size (z, y, x) in µm; None for original and median."""
         return None if isinstance(self.spacing[0], str) else self.spacing  # type: ignore[return-value]
 
     @model_validator(mode="after")
-    def _check_belong_together(self) -> Self:
+    def _check_together(self) -> Self:
         if (self.class_names or self.class_weights) and self.task is not Task.SEMANTIC:
             name = "class_names" if self.class_names else "class_weights"
             raise ValueError(f"The setting '{name}' belongs to the task semantic; choose that task or leave it empty")
+        for name in NETWORK_SETTINGS:
+            is_default = getattr(self, name) == type(self).model_fields[name].default
+            if not is_default and not self.is_relevant(name, {"architecture": self.architecture}):
+                raise ValueError(
+                    f"The setting '{name}' does not apply to the architecture {self.architecture}; leave it out or "
+                    "choose another architecture"
+                )
         if len(set(self.class_names)) < len(self.class_names) or not all(map(str.strip, self.class_names)):
-            raise ValueError(f"The class names are {', '.join(self.class_names)!r}; give each class a name of its own")
+            raise ValueError(f"The class names are {', '.join(self.class_names)!r}; give each class a different name")
         if lists := [name for name in self.class_names if name.lstrip().startswith("[")]:
             # The command would read it as a list of names.
             raise ValueError(f"The class name {lists[0]!r} begins with a bracket; choose another name")

@@ -1,19 +1,42 @@
-"""The choices among the settings of a training run; each knows its words for a form."""
+"""The choices in the settings of a training run, each with its label for menus, and the types of other values."""
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Annotated, Self
 
-from napari_unet3d.configs.base import ChoiceEnum
+from pydantic import AfterValidator, BeforeValidator
+
+from napari_unet3d.configs.base import ChoiceEnum, as_tuple, mode_or_triple
+
+
+class ArchitectureName(ChoiceEnum):
+    """Kind of network, with its name in menus; each is a module in `napari_unet3d.model.architectures`."""
+
+    menu_label: str
+
+    def __new__(cls, value: str, menu_label: str) -> Self:
+        """Make a member from its value and its label."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.menu_label = menu_label
+        return member
+
+    UNET = ("unet", "U-Net")
+    DYNUNET = ("dynunet", "DynUNet")
+
+    @property
+    def label(self) -> str:
+        """The label in menus."""
+        return self.menu_label
 
 
 class Preset(ChoiceEnum):
-    """Size of the U-Net; `channels` are the feature channels per level, each level halving the resolution."""
+    """Size of the network; `channels` are the feature channels per level, each level halving the resolution."""
 
     channels: tuple[int, ...]
 
     def __new__(cls, value: str, *channels: int) -> Self:
-        """Make a member from its spelling and its channels."""
+        """Create a member from its value and its channels."""
         member = str.__new__(cls, value)
         member._value_ = value
         member.channels = channels
@@ -29,17 +52,17 @@ class Preset(ChoiceEnum):
 
     @property
     def label(self) -> str:
-        """The words for a menu."""
+        """The text in menus."""
         return f"{self.value} ({', '.join(map(str, self.channels))})"
 
     @property
     def total_stride(self) -> int:
-        """The number of voxels that become one at the bottom of the network; a volume's sides are multiples of it."""
+        """The total stride of the network: the sides of its input are multiples of it."""
         return int(2 ** (len(self.channels) - 1))
 
 
 class Task(ChoiceEnum):
-    """What the network learns: one foreground, a class per label value, or single objects with an id each."""
+    """What is segmented: one foreground, a class per label value, or single objects with an id each."""
 
     BINARY = "binary"
     SEMANTIC = "semantic"
@@ -47,34 +70,34 @@ class Task(ChoiceEnum):
 
     @property
     def label(self) -> str:
-        """The words for a menu."""
-        spellings = {"binary": "One foreground", "semantic": "Classes", "instance": "Single objects"}
-        return spellings[self.value]
+        """The text in menus."""
+        labels = {"binary": "One foreground", "semantic": "Classes", "instance": "Single objects"}
+        return labels[self.value]
 
 
 class PatchMode(ChoiceEnum):
-    """Patches of a size chosen from volumes, network and memory, or whole volumes."""
+    """Patches of an automatically chosen size, or whole volumes."""
 
     AUTO = "auto"
     WHOLE = "whole"
 
 
 class SpacingMode(ChoiceEnum):
-    """Volumes keep their own voxel size, or are all brought to the median one of the training volumes."""
+    """Volumes keep their voxel size, or are resampled to the median one of the training volumes."""
 
     ORIGINAL = "original"
     MEDIAN = "median"
 
 
 class ClassWeighting(ChoiceEnum):
-    """How much the classes count in the loss: all the same, or rare ones more."""
+    """Class weights in the loss: equal, or higher for rarer classes."""
 
     NONE = "none"
     AUTO = "auto"
 
 
 class Activation(ChoiceEnum):
-    """The non-linearity of the network; `monai_name` is its name in MONAI."""
+    """The activation function; `monai_name` is its name in MONAI."""
 
     PRELU = "prelu"
     RELU = "relu"
@@ -84,18 +107,18 @@ class Activation(ChoiceEnum):
 
     @property
     def label(self) -> str:
-        """The words for a menu."""
-        spellings = {"prelu": "PReLU", "relu": "ReLU", "leaky-relu": "Leaky ReLU", "elu": "ELU", "sigmoid": "Sigmoid"}
-        return spellings[self.value]
+        """The text in menus."""
+        labels = {"prelu": "PReLU", "relu": "ReLU", "leaky-relu": "Leaky ReLU", "elu": "ELU", "sigmoid": "Sigmoid"}
+        return labels[self.value]
 
     @property
     def monai_name(self) -> str:
-        """The name that `monai.networks.layers.Act` knows."""
+        """The name in `monai.networks.layers.Act`."""
         return str(self.value).replace("-", "")
 
 
 class Augmentation(ChoiceEnum):
-    """How strongly training volumes are varied."""
+    """Strength of random augmentation."""
 
     NONE = "none"
     LIGHT = "light"
@@ -104,7 +127,7 @@ class Augmentation(ChoiceEnum):
 
 
 class ResizeMode(ChoiceEnum):
-    """How a volume whose sides the network cannot halve often enough is made to fit."""
+    """How a volume is fitted to the network if its shape is not divisible by the total stride."""
 
     CROP = "crop"
     RESIZE = "resize"
@@ -112,7 +135,7 @@ class ResizeMode(ChoiceEnum):
 
 
 class Normalisation(ChoiceEnum):
-    """How grey values are brought to one scale, per volume; see `napari_unet3d.transforms.normalise`."""
+    """How intensities are normalised, per volume; see `napari_unet3d.transforms.normalise`."""
 
     Z_SCORE = "z-score"
     PERCENTILE = "percentile"
@@ -121,7 +144,7 @@ class Normalisation(ChoiceEnum):
 
 
 class Loss(ChoiceEnum):
-    """What training makes small."""
+    """The loss function."""
 
     BCE = "bce"
     DICE = "dice"
@@ -130,12 +153,12 @@ class Loss(ChoiceEnum):
 
     @property
     def label(self) -> str:
-        """The words for a menu."""
+        """The text in menus."""
         return {"bce": "BCE", "dice": "Dice", "focal": "Focal", "dice-ce": "Dice + CE"}[self.value]
 
 
 class Optimizer(ChoiceEnum):
-    """The rule that turns gradients into steps."""
+    """The optimiser."""
 
     ADAM = "adam"
     ADAMW = "adamw"
@@ -144,12 +167,12 @@ class Optimizer(ChoiceEnum):
 
     @property
     def label(self) -> str:
-        """The words for a menu."""
+        """The text in menus."""
         return {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD", "rmsprop": "RMSprop"}[self.value]
 
 
 class LRSchedule(ChoiceEnum):
-    """How the learning rate goes over a run; see `napari_unet3d.training.optim.schedules`."""
+    """How the learning rate changes during a run; see `napari_unet3d.training.optim.schedules`."""
 
     CONSTANT = "constant"
     COOLDOWN = "cooldown"
@@ -160,7 +183,7 @@ class LRSchedule(ChoiceEnum):
 
 
 class Device(ChoiceEnum):
-    """Where the network runs; auto takes CUDA, then MPS, then the CPU."""
+    """The device; auto takes CUDA, then MPS, then the CPU."""
 
     AUTO = "auto"
     CUDA = "cuda"
@@ -169,12 +192,12 @@ class Device(ChoiceEnum):
 
     @property
     def label(self) -> str:
-        """The words for a menu."""
+        """The text in menus."""
         return "Auto" if self is Device.AUTO else str(self.value).upper()
 
 
 class Precision(ChoiceEnum):
-    """Number type of the heavy arithmetic; auto takes the fastest that the device does well."""
+    """Number type of the computations; auto takes the fastest one that is accurate on the device."""
 
     AUTO = "auto"
     FP32 = "fp32"
@@ -183,5 +206,19 @@ class Precision(ChoiceEnum):
 
     @property
     def label(self) -> str:
-        """The words for a menu."""
+        """The text in menus."""
         return "Auto" if self is Precision.AUTO else str(self.value)
+
+
+def _adn_order(order: str) -> str:
+    order = order.upper()
+    if sorted(order) not in (["A", "D", "N"], ["A", "N"], ["A"], ["N"]):
+        raise ValueError(
+            "write each of N (norm), D (dropout) and A (activation) at most once, A or N at least, such as NDA"
+        )
+    return order
+
+
+Patch = Annotated[tuple[PatchMode | int, ...], BeforeValidator(as_tuple), AfterValidator(mode_or_triple)]
+Spacing = Annotated[tuple[SpacingMode | float, ...], BeforeValidator(as_tuple), AfterValidator(mode_or_triple)]
+AdnOrder = Annotated[str, AfterValidator(_adn_order)]

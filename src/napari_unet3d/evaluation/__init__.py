@@ -1,1 +1,1 @@
-"""How good a prediction is, and where it differs from the truth; numpy, scipy and scikit-image only."""
+"""How well a prediction agrees with the ground truth, and where it differs; without torch."""

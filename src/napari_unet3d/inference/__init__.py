@@ -1,1 +1,1 @@
-"""Applying a trained model to volumes and test sets."""
+"""Prediction with a trained model, and evaluation on a test set."""

@@ -1,4 +1,4 @@
-"""Apply a trained model to a test set, compare with the truth, and write everything that shows the difference."""
+"""Evaluate a trained model on a test set: predictions, metrics, differences and errors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from napari_unet3d.inference.events import EvaluateEvent, VolumeEvaluated
 from napari_unet3d.inference.predict import as_checkpoint
 from napari_unet3d.inference.predictor import Predictor
 from napari_unet3d.inference.results_folder import ResultsFolder
-from napari_unet3d.inference.write import check_distinct
+from napari_unet3d.inference.write import check_names_differ
 from napari_unet3d.model.checkpoint import Checkpoint
 from napari_unet3d.transforms.augment import Augmenter
 
@@ -35,53 +35,70 @@ def evaluate(
     out: Path | str | None = None,
     config: EvaluationConfig = _DEFAULTS,
 ) -> Iterator[EvaluateEvent]:
-    """Predict the volumes of a test set and compare them with their labels.
+    """Predict the volumes of a test set and compare them with their ground truth.
 
     Parameters
     ----------
     model : Checkpoint, Path or str
-        A loaded model, a model file, or a run folder, of which the best model is taken.
+        A loaded model, a model file, or a run folder, whose best model is used.
     data : Path, str or sequence of Sample or Pair
-        A dataset folder, of which the test part is taken, or samples with labels, or volumes of a dataset, which are
-        read one after the other.
+        A dataset folder, whose test set is used, or samples with labels, or pairs of a dataset, which are read one
+        after another.
     out : Path or str, optional
-        Folder for ``predictions/NAME_labels.tif``, ``differences/NAME_difference.tif`` (1 extra, 2 missed, 3 of
-        another class), ``figures/NAME.png``, ``metrics.json`` and ``metrics.csv``, ``errors.csv`` with each error and
-        pictures of the worst ones in ``errors``, and ``evaluation.json`` with settings and origins, all written before
-        the volume is announced, so that the results of finished volumes stay when the rest is not asked for. When the
-        settings ask for uncertainty, ``predictions/NAME_uncertainty.tif``, too. Without it nothing is written.
+        Output folder for ``predictions/NAME_labels.tif``, ``differences/NAME_difference.tif`` (1 extra, 2 missed,
+        3 wrong class), ``figures/NAME.png``, ``metrics.json`` and ``metrics.csv``, ``errors.csv`` with every error,
+        pictures of the worst ones in ``errors``, and ``evaluation.json`` with settings and sources; with uncertainty
+        also ``predictions/NAME_uncertainty.tif``. The files of a volume are written before its event, so they remain
+        if the evaluation is stopped. Nothing is written if `out` is omitted.
     config : EvaluationConfig
-        Threshold, device, precision, surface tolerance, augmentation of the test volumes and axis of the figure.
+        Threshold, device, precision, surface tolerance, test augmentation and axis of the figures.
 
     Yields
     ------
     ModelLoaded
         The model is on its device.
     Notice
-        Something that may spoil the result.
+        Something that may impair the result.
     TilesPredicted
-        One more batch of tiles is predicted.
+        Another batch of tiles is predicted.
     VolumeEvaluated
-        One volume is predicted, compared and written.
+        A volume is predicted, scored and written.
     EvaluationFinished
-        All numbers; always the last event.
+        Metrics of all volumes and their mean; always the last event.
 
     Raises
     ------
     UserError
-        If model, data or device cannot be used, a volume has no labels, or there is not enough memory.
+        If the model, the data or the device cannot be used, a volume has no labels, or there is not enough memory.
+
+    Examples
+    --------
+    Train for one epoch on a volume with a bright box, then score the model on another one; the last event has the
+    metrics.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from napari_unet3d import TrainingConfig, train
+    >>> labels = np.zeros((16, 32, 32), np.uint8)
+    >>> labels[4:12, 8:24, 8:24] = 1
+    >>> box = Sample("box", labels * 100.0, labels)
+    >>> flipped = Sample("flipped", box.image[::-1], labels[::-1])
+    >>> with TemporaryDirectory() as run:
+    ...     *_, finished = train([box], run, TrainingConfig(preset="xxsmall", epochs=1, device="cpu"))
+    ...     *_, evaluation = evaluate(run, [flipped])
+    >>> [scores.name for scores in evaluation.volumes], 0 <= evaluation.mean.dice <= 1
+    (['flipped'], True)
     """
     checkpoint = as_checkpoint(model)
     volumes = _test_volumes(data)
     if out is not None:
-        check_distinct([volume.name for volume in volumes], "test volumes")
+        check_names_differ([volume.name for volume in volumes], "test volumes")
     about = {
         "model": str(Path(model).absolute()) if isinstance(model, Path | str) else "",
         "dataset": str(Path(data).absolute()) if isinstance(data, Path | str) else "",
     }
     results = ResultsFolder(None if out is None else Path(out), config, checkpoint, about)
-    with closing(Predictor(checkpoint, config)) as loaded:
-        yield from loaded.device_events()
+    with closing(Predictor(checkpoint, config)) as predictor:
+        yield from predictor.device_events()
         if isinstance(data, Path | str) and (by_order := pairing_notice(data, Subset.TEST)):
             yield Notice(by_order)
         for index, volume in enumerate(volumes):
@@ -90,22 +107,22 @@ def evaluate(
             truth = decode_labels(labels, trained.task, trained.ignore_label, sample.label_mask, name=sample.name)
             if config.test_augmentation is not Augmentation.NONE:
                 sample, truth = _augmented(sample, truth, config, index)
-            yield from loaded.notices_for(sample)
-            prediction = yield from loaded.predict(sample, n_finished=index, n_volumes=len(volumes))
+            yield from predictor.notices_for(sample)
+            prediction = yield from predictor.predict(sample, n_finished=index, n_volumes=len(volumes))
             scores = results.add(sample.image, prediction, truth)
             yield VolumeEvaluated(scores, sample.image, truth, prediction, index + 1, len(volumes))
-    yield results.finished()
+    yield results.finished_event()
 
 
 def _test_volumes(data: Path | str | Sequence[Sample | Pair]) -> Sequence[Pair | Sample]:
-    """Find the test volumes and refuse what has no labels, before the first is predicted."""
+    """Return the test volumes; raise a `UserError` if one has no labels, before the first is predicted."""
     volumes = list_pairs(data, Subset.TEST) if isinstance(data, Path | str) else data
     if not volumes and isinstance(data, Path | str):
         raise UserError(
-            f"{Path(data) / 'test'} holds no volumes. Add images to test/images and their labels to test/labels."
+            f"{Path(data) / 'test'} contains no volumes. Add images to test/images and their labels to test/labels."
         )
     if not volumes:
-        raise UserError("There are no test volumes. Give one sample with labels at least.")
+        raise UserError("There are no test volumes. Pass at least one sample with labels.")
     for volume in volumes:
         if isinstance(volume, Pair) and not volume.is_complete:
             raise UserError(missing_partner(volume))
@@ -115,13 +132,11 @@ def _test_volumes(data: Path | str | Sequence[Sample | Pair]) -> Sequence[Pair |
 
 
 def _augmented(sample: Sample, truth: GroundTruth, config: EvaluationConfig, index: int) -> tuple[Sample, GroundTruth]:
-    """Vary a test volume together with its truth."""
-    vary = Augmenter(config.test_augmentation, sample.voxel_size_um, sample.shape)
+    """Augment a test volume together with its ground truth."""
+    augment = Augmenter(config.test_augmentation, sample.voxel_size_um, sample.shape)
     channels = [truth.labels] if truth.label_mask is None else [truth.labels, truth.label_mask]
-    numbers = torch.from_numpy(np.stack([channel.astype(np.int64) for channel in channels]))
-    varied_image, varied_numbers = vary(
-        torch.from_numpy(sample.image.astype(np.float32))[None], numbers, seed=config.seed + index
-    )
-    labels, *annotated = varied_numbers.numpy()
-    truth = GroundTruth(labels.astype(truth.labels.dtype), annotated[0] > 0 if annotated else None)
-    return replace(sample, image=varied_image[0].numpy(), labels=truth.labels, label_mask=truth.label_mask), truth
+    targets = torch.from_numpy(np.stack([channel.astype(np.int64) for channel in channels]))
+    image, targets = augment(torch.from_numpy(sample.image.astype(np.float32))[None], targets, seed=config.seed + index)
+    labels, *label_mask = targets.numpy()
+    truth = GroundTruth(labels.astype(truth.labels.dtype), label_mask[0] > 0 if label_mask else None)
+    return replace(sample, image=image[0].numpy(), labels=truth.labels, label_mask=truth.label_mask), truth

@@ -1,4 +1,4 @@
-"""What `predict` and `evaluate` report; the result is the last event."""
+"""Events of `predict` and `evaluate`; the last one is the result."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from napari_unet3d.model.plan import Plan
 
 @dataclass(frozen=True, slots=True)
 class ModelLoaded:
-    """The model is on its device; `device` names it and the precision in words."""
+    """The model is on its device; `device` is a description such as ``"CPU (2 threads), fp32"``."""
 
     device: str
 
 
 @dataclass(frozen=True, slots=True)
 class TilesPredicted:
-    """One more batch of tiles is predicted.
+    """Another batch of tiles is predicted.
 
     Attributes
     ----------
     n_done, n_total : int
-        Tiles of this volume, each counted once for every mirror image; both start again when tiles become smaller.
+        Tiles of this volume, each counted once per mirror image; both start over if the tiles become smaller.
     n_finished, n_volumes : int
-        Volumes that are finished already, and all.
+        Finished volumes, and all volumes.
     """
 
     n_done: int
@@ -43,32 +43,32 @@ class TilesPredicted:
 
     @property
     def n_volumes_done(self) -> float:
-        """Volumes that are finished, and the finished part of this one."""
+        """Finished volumes plus the finished fraction of this one."""
         return self.n_finished + self.n_done / self.n_total
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The answer of a model for one volume.
+    """The output of a model for one volume.
 
     Attributes
     ----------
     name : str
         Name of the volume.
     labels : ndarray of unsigned integers, shape (z, y, x)
-        0 is background; 1 is foreground, or the values are those of the classes, or ids of single objects.
+        0 is background. Foreground is 1, a class has its label value, or a single object its id.
     probability : ndarray of float32, shape (z, y, x)
-        Probability of foreground (of anything but background), from 0 to 1.
+        Probability of foreground (anything but background), from 0 to 1.
     voxel_size_um : tuple of float
         Voxel size of the image along z, y, x in µm.
     plan : Plan or None
-        Task and classes of the model; None means foreground.
+        Task and classes of the model; None means binary.
     maps : ndarray of float16, shape (channel, z, y, x), or None
-        What else labels are made of, from 0 to 1: the probability of each class without background, or boundary and
-        distance for single objects; None for foreground.
+        The other outputs that labels are computed from, from 0 to 1: the probability of each class except background,
+        or boundary and distance for single objects; None for binary.
     uncertainty : ndarray of float32, shape (z, y, x), or None
         Entropy of the mean prediction over mirror images in bits, from 0 to 1: of foreground, or of background and
-        classes, divided by the largest possible one; None when it was not asked for.
+        classes divided by the maximum possible entropy; None unless requested.
     """
 
     name: str
@@ -81,13 +81,13 @@ class Prediction:
 
     @property
     def task(self) -> Task:
-        """What the labels are."""
+        """The meaning of the labels."""
         return Task.BINARY if self.plan is None else self.plan.task
 
 
 @dataclass(frozen=True, slots=True)
 class PredictionWritten:
-    """One more prediction is on disk; `files` are its labels and, if asked for, its probability and uncertainty."""
+    """Another prediction is on disk; `files` are its labels and, if requested, its probability and uncertainty."""
 
     prediction: Prediction
     files: tuple[Path, ...]
@@ -97,20 +97,20 @@ class PredictionWritten:
 
 @dataclass(frozen=True, slots=True)
 class VolumeEvaluated:
-    """One more test volume is predicted, compared and written.
+    """Another test volume is predicted, scored and written.
 
     Attributes
     ----------
     scores : Scores
-        How well it was predicted.
+        Metrics of the prediction.
     image : ndarray of any real number type, shape (z, y, x)
-        Its grey values, augmented if that was asked for.
-    truth : Truth
-        What its labels mean, augmented together with the image.
+        The image, augmented if requested.
+    truth : GroundTruth
+        Its ground truth, augmented together with the image.
     prediction : Prediction
-        The answer of the model.
+        The output of the model.
     n_evaluated, n_volumes : int
-        How many volumes are done, and how many there are.
+        Finished volumes, and all volumes.
     """
 
     scores: Scores
@@ -123,7 +123,7 @@ class VolumeEvaluated:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationFinished:
-    """All test volumes are done; `metrics_file` and `figures` are None and empty when nothing was written."""
+    """All test volumes are evaluated; `metrics_file` is None and `figures` is empty if nothing was written."""
 
     volumes: tuple[Scores, ...]
     mean: Scores

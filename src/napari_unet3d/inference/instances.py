@@ -1,4 +1,4 @@
-"""From foreground, boundary and distance to single objects: seeds, watershed, and what is one object after all."""
+"""Split foreground into single objects: seeds, watershed, and merging of weakly separated basins."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from skimage.segmentation import watershed
 from napari_unet3d.configs import PostProcessing
 from napari_unet3d.data.sample import VoxelSize
 
-_OUTSIDE = np.float32(-2)  # below any height of the landscape, which goes from -1 to 1
+_OUTSIDE = np.float32(-2)  # below any height of the landscape, which ranges from -1 to 1
 
 
 def split_instances(
@@ -22,17 +22,18 @@ def split_instances(
     settings: PostProcessing,
     voxel_size_um: VoxelSize,
 ) -> NDArray[np.unsignedinteger[Any]]:
-    """Return each object of a prediction an id.
+    """Return an id for each object of a prediction.
 
-    Distance and boundary make a landscape in which objects are hills: ``(1 - w) * distance - w * boundary`` with
-    ``w = settings.boundary_weight``, smoothed by a Gaussian as wide as the shortest side of a voxel. A watershed
-    (scikit-image) divides the foreground among its summits. Then hills that no valley of
-    ``settings.seed_prominence`` divides are joined, the highest pass first. That gives the objects that h-maxima as
-    seeds would give (both keep summits by their dynamics, Grimaud 1992), without the slow reconstruction.
+    Distance and boundary form a landscape in which objects are peaks: ``(1 - w) * distance - w * boundary`` with
+    ``w = settings.boundary_weight``, smoothed by a Gaussian whose standard deviation is the shortest side of a voxel.
+    A watershed (scikit-image) assigns the foreground to the local maxima. Then basins are merged, starting at the
+    highest saddle, unless the lower peak rises by at least ``settings.seed_prominence`` above the saddle between
+    them. The objects are those of a watershed from h-maxima as seeds (both select maxima by their dynamics, Grimaud
+    1992), without the slow reconstruction.
 
-    Every voxel of the foreground goes to an object, and every connected part of it holds at least one. Objects that
-    are too small are removed, and those whose distance reaches ``settings.seed_confidence`` nowhere: an object of
-    any size has a distance of 1 in its middle, where a speck of noise in the foreground has hardly any.
+    Every foreground voxel belongs to an object, and every connected component contains at least one object. Objects
+    below the minimum volume are removed, and those whose distance is below ``settings.seed_confidence`` everywhere:
+    an object of any size has a distance of 1 at its centre, while a speck of noise in the foreground hardly has any.
 
     Parameters
     ----------
@@ -41,38 +42,51 @@ def split_instances(
     maps : ndarray of float16, shape (2, z, y, x)
         Boundary and distance, from 0 to 1; NaN counts as 0.
     settings : PostProcessing
-        Threshold, smallest volume, and the settings of single objects.
+        Threshold, minimum volume, and the settings for single objects.
     voxel_size_um : tuple of float
         Voxel size along z, y, x in µm.
 
     Returns
     -------
     ndarray of unsigned integers, shape (z, y, x)
-        0 is background; objects are 1, 2, … in the order of their summits along z, y, x, in the smallest type.
+        0 is background; objects are 1, 2, … in the order of their peaks along z, y, x, in the smallest type.
+
+    Examples
+    --------
+    >>> probability = np.array([[[0.9, 0.9, 0.1, 0.8, 0.8]]], dtype=np.float32)
+    >>> boundary, distance = np.zeros((1, 1, 5)), probability
+    >>> split_instances(probability, np.stack([boundary, distance]), PostProcessing(), (1.0, 1.0, 1.0))
+    array([[[1, 1, 0, 2, 2]]], dtype=uint8)
     """
     foreground = probability >= settings.threshold
     labels = np.zeros(foreground.shape, np.uint8)
     if not foreground.any():
         return labels
     box = ndimage.find_objects(foreground.view(np.uint8))[0]
-    # A voxel of background all around: a flat volume has a summit then, and neighbours lie at fixed steps.
+    # One voxel of background on all sides: a constant volume has a maximum then, and index offsets never wrap around.
     inside = np.pad(foreground[box], 1)
     boundary, distance = np.clip(np.nan_to_num(maps[:, *box].astype(np.float32)), 0, 1)
     landscape = np.pad(_landscape(boundary, distance, settings.boundary_weight, voxel_size_um), 1)
     landscape[~inside] = _OUTSIDE
-    summits, n_summits = ndimage.label(local_maxima(landscape, connectivity=1) & inside)
-    basins = watershed(-landscape, summits, connectivity=1, mask=inside)
-    heights = np.full(n_summits + 1, _OUTSIDE)
-    heights[summits[summits > 0]] = landscape[summits > 0]  # a summit of several voxels is flat
-    owners = _join_shallow(basins, landscape, heights, settings.seed_prominence)
-    objects = _without_noise(owners[basins][1:-1, 1:-1, 1:-1], distance, settings, voxel_size_um)
+    peaks, n_peaks = ndimage.label(local_maxima(landscape, connectivity=1) & inside)
+    basins = watershed(-landscape, peaks, connectivity=1, mask=inside)
+    peak_heights = np.full(n_peaks + 1, _OUTSIDE)
+    peak_heights[peaks[peaks > 0]] = landscape[peaks > 0]  # all voxels of a peak have the same height
+    merged = _merge_basins(basins, landscape, peak_heights, settings.seed_prominence)
+    objects = _remove_noise(merged[basins][1:-1, 1:-1, 1:-1], distance, settings, voxel_size_um)
     labels = labels.astype(objects.dtype)
     labels[box] = objects
     return labels
 
 
-def smallest_count(min_volume_um3: float, voxel_size_um: VoxelSize) -> float:
-    """Return how many voxels a volume is; a count below it is smaller, also where the product is rounded."""
+def min_voxel_count(min_volume_um3: float, voxel_size_um: VoxelSize) -> float:
+    """Return the number of voxels in a volume, minus a tolerance for rounding errors.
+
+    Examples
+    --------
+    >>> round(min_voxel_count(10, voxel_size_um=(2.0, 0.5, 0.5)))
+    20
+    """
     return min_volume_um3 / float(np.prod(voxel_size_um)) * (1 - 1e-9)
 
 
@@ -80,62 +94,66 @@ def _landscape(
     boundary: NDArray[np.float32], distance: NDArray[np.float32], boundary_weight: float, voxel_size_um: VoxelSize
 ) -> NDArray[np.float32]:
     rough = (1 - boundary_weight) * distance - boundary_weight * boundary
-    width = min(voxel_size_um)
+    sigma_um = min(voxel_size_um)
     smooth: NDArray[np.float32] = ndimage.gaussian_filter(
-        rough, [width / size for size in voxel_size_um], mode="nearest"
+        rough, [sigma_um / size for size in voxel_size_um], mode="nearest"
     )
     return smooth
 
 
-def _join_shallow(
-    basins: NDArray[np.int32], landscape: NDArray[np.float32], heights: NDArray[np.float32], depth: float
+def _merge_basins(
+    basins: NDArray[np.int32],
+    landscape: NDArray[np.float32],
+    peak_heights: NDArray[np.float32],
+    min_prominence: float,
 ) -> NDArray[np.int32]:
-    """Tell which hill each basin belongs to, itself or the higher one that no valley of this depth parts it from."""
-    owners = np.arange(len(heights))
+    """Return the basin that each basin is merged into, or itself if its peak is prominent enough."""
+    parents = np.arange(len(peak_heights))
 
-    def owner_of(basin: int) -> int:
-        while owners[basin] != basin:
-            owners[basin] = owners[owners[basin]]  # shorten the way for the next time
-            basin = int(owners[basin])
+    def find_root(basin: int) -> int:
+        while parents[basin] != basin:
+            parents[basin] = parents[parents[basin]]  # path compression
+            basin = int(parents[basin])
         return basin
 
-    for first, second, pass_height in zip(*_passes(basins, landscape), strict=True):
-        low, high = sorted((owner_of(first), owner_of(second)), key=lambda basin: (heights[basin], -basin))
-        if heights[low] - pass_height < depth:
-            owners[low] = high
-    return np.array([owner_of(basin) for basin in range(len(owners))], np.int32)
+    for first, second, saddle_height in zip(*_saddles(basins, landscape), strict=True):
+        low, high = sorted((find_root(first), find_root(second)), key=lambda basin: (peak_heights[basin], -basin))
+        if peak_heights[low] - saddle_height < min_prominence:
+            parents[low] = high
+    return np.array([find_root(basin) for basin in range(len(parents))], np.int32)
 
 
-def _passes(basins: NDArray[np.int32], landscape: NDArray[np.float32]) -> tuple[list[int], list[int], list[float]]:
-    """Return the pairs of neighbouring basins with the highest pass between them, highest first.
+def _saddles(basins: NDArray[np.int32], landscape: NDArray[np.float32]) -> tuple[list[int], list[int], list[float]]:
+    """Return pairs of adjacent basins and the height of the highest saddle between them, highest first.
 
-    A pass is the lower voxel of a face. Where three basins meet, two passes are the same voxel; the higher voxel on
-    the other side decides then, as the numbers of the basins would treat a mirrored volume differently.
+    The height at a face between two voxels is that of the lower one. Where three basins meet, two saddles can be the
+    same voxel; the order is then decided by the height of the other voxel, since the numbering of the basins would
+    treat a mirrored volume differently.
     """
     flat, height = basins.ravel(), landscape.ravel()
-    places = np.flatnonzero(flat)
+    voxels = np.flatnonzero(flat)
     pairs, lower, upper = [], [], []
     for axis in range(3):
         step = int(np.prod(basins.shape[axis + 1 :]))
-        here, there = flat[places], flat[places + step]
-        meet = np.flatnonzero((here != there) & (there > 0))
-        ends = places[meet]
-        pairs.append(np.sort([here[meet], there[meet]], axis=0))
-        lower.append(np.minimum(height[ends], height[ends + step]))
-        upper.append(np.maximum(height[ends], height[ends + step]))
-    pair, pass_height = np.concatenate(pairs, axis=1), np.concatenate(lower)
-    order = np.lexsort((pair[1], pair[0], -np.concatenate(upper), -pass_height))
+        basin, neighbour = flat[voxels], flat[voxels + step]
+        meet = np.flatnonzero((basin != neighbour) & (neighbour > 0))
+        faces = voxels[meet]
+        pairs.append(np.sort([basin[meet], neighbour[meet]], axis=0))
+        lower.append(np.minimum(height[faces], height[faces + step]))
+        upper.append(np.maximum(height[faces], height[faces + step]))
+    pair, saddle_height = np.concatenate(pairs, axis=1), np.concatenate(lower)
+    order = np.lexsort((pair[1], pair[0], -np.concatenate(upper), -saddle_height))
     key = pair[0].astype(np.int64) * (int(flat.max()) + 1) + pair[1]
     best = order[np.sort(np.unique(key[order], return_index=True)[1])]
-    return pair[0][best].tolist(), pair[1][best].tolist(), pass_height[best].tolist()
+    return pair[0][best].tolist(), pair[1][best].tolist(), saddle_height[best].tolist()
 
 
-def _without_noise(
+def _remove_noise(
     objects: NDArray[np.int32], distance: NDArray[np.float32], settings: PostProcessing, voxel_size_um: VoxelSize
 ) -> NDArray[np.unsignedinteger[Any]]:
     counts = np.bincount(objects.ravel())
-    has_middle = np.bincount(objects[distance >= settings.seed_confidence], minlength=len(counts)) > 0
-    keep = has_middle & (counts >= smallest_count(settings.min_volume_um3, voxel_size_um))
+    has_centre = np.bincount(objects[distance >= settings.seed_confidence], minlength=len(counts)) > 0
+    keep = has_centre & (counts >= min_voxel_count(settings.min_volume_um3, voxel_size_um))
     keep[0] = False
-    numbers = np.where(keep, np.cumsum(keep), 0)
-    return numbers.astype(np.min_scalar_type(int(numbers.max())))[objects]
+    ids = np.where(keep, np.cumsum(keep), 0)
+    return ids.astype(np.min_scalar_type(int(ids.max())))[objects]

@@ -1,4 +1,4 @@
-"""How much of a volume is predicted at once, and what is tried next when that was too much for the memory."""
+"""How much of a volume is predicted at once, and what to try next when memory runs out."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from napari_unet3d.model.devices import free_memory
 from napari_unet3d.transforms.pad import halve_longest_side, minimum_shape
 
 _CPU = torch.device("cpu")
-_MOST_TILES = {"cpu": 2}  # a CPU gains nothing beyond, and Stop waits for the end of a batch
-_MOST_TILES_ELSEWHERE = 16
-_LEAST_TILE_SIDE = 32
-# Four times input and output of the largest layer in float32: beside them there are skip connections, residuals and the
-# workspace of convolutions. The preset small took 40 MiB per tile of 64³ on a CPU, and this says 36.
-_BYTES_PER_NUMBER = 16
-_BATCH_SHARE = 0.5  # of the free memory; the rest is for sums and other programs
+_MAX_TILES_ON_CPU = 2  # larger batches are not faster on a CPU, and Stop waits for the end of a batch
+_MAX_TILES_ON_GPU = 16
+_MIN_TILE_SIDE = 32
+# Four times the input and output of the largest layer in float32: there are also skip connections, residuals and the
+# workspace of convolutions. Measured for the preset small on a CPU: 40 MiB per tile of 64³; this estimates 36.
+_BYTES_PER_VALUE = 16
+_BATCH_FRACTION = 0.5  # of the free memory; the rest is for sums and other programs
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryBudget:
-    """How much is worked on at once, and where.
+    """How much is predicted at once, and on which device.
 
     Attributes
     ----------
     device : torch.device
-        Where the network runs.
+        Device of the network.
     sums_device : torch.device
-        Where the open slab is kept.
+        Device of the weighted sums; see `GaussianBlend`.
     n_tiles : int
-        Most tiles in a batch.
+        Maximum number of tiles in a batch.
     limit_zyx : tuple of int or None
-        Longest sides (z, y, x) of a tile in voxels; None without a limit.
+        Maximum sides (z, y, x) of a tile in voxels; None without a limit.
     """
 
     device: torch.device
@@ -43,58 +43,71 @@ class MemoryBudget:
     limit_zyx: Shape3D | None = None
 
     def limited(self, tile_zyx: Shape3D) -> Shape3D:
-        """Make a tile (z, y, x) no longer than the limit."""
+        """Return a tile shape (z, y, x) cut to the limit."""
         z, y, x = (min(sides) for sides in zip(tile_zyx, self.limit_zyx or tile_zyx, strict=True))
         return z, y, x
 
     def reduce(self, n_tried: int, tile_zyx: Shape3D, total_stride: Shape3D) -> tuple[MemoryBudget, str] | None:
-        """Return the next budget to try after this one was too large, and what changes in words; None after the last.
+        """Return the next budget to try when memory ran out, and a description of the change; None if none is left.
 
-        The order is: half the batch, the open slab in main memory, a smaller tile, the CPU.
+        The order is: half the batch, the sums in main memory, smaller tiles, the CPU.
 
         Parameters
         ----------
         n_tried : int
-            Tiles in the batch that was too large; there may have been no more left.
+            Tiles in the batch that did not fit.
         tile_zyx : tuple of int
-            The tile (z, y, x) that was too large.
+            Shape (z, y, x) of those tiles.
         total_stride : tuple of int
-            What the sides of a tile are multiples of.
+            The sides of a tile are multiples of it.
+
+        Examples
+        --------
+        >>> budget = first_budget(torch.device("cpu"))
+        >>> budget, change = budget.reduce(n_tried=2, tile_zyx=(64, 64, 64), total_stride=(8, 8, 8))
+        >>> change
+        '1 tile at a time'
+        >>> budget.reduce(n_tried=1, tile_zyx=(64, 64, 64), total_stride=(8, 8, 8))[1]
+        'in tiles of 32 × 64 × 64 voxels, with less context'
         """
         if n_tried > 1:
             fewer = n_tried // 2
             return replace(self, n_tiles=fewer), f"{fewer} tile{'s' if fewer > 1 else ''} at a time"
         if self.sums_device != _CPU:
             return replace(self, sums_device=_CPU), "with the sums in main memory"
-        if (smaller := halve_longest_side(tile_zyx, total_stride, _LEAST_TILE_SIDE)) is not None:
-            words = f"in tiles of {format_shape(smaller)} voxels, which see less around them"
-            return replace(self, limit_zyx=smaller), words
+        if (smaller := halve_longest_side(tile_zyx, total_stride, _MIN_TILE_SIDE)) is not None:
+            return replace(self, limit_zyx=smaller), f"in tiles of {format_shape(smaller)} voxels, with less context"
         if self.device != _CPU:
-            return first_budget(_CPU), "on the CPU, which takes longer"
+            return first_budget(_CPU), "on the CPU, which is slower"
         return None
 
 
 def first_budget(device: torch.device) -> MemoryBudget:
-    """Return the budget that a device starts with."""
-    return MemoryBudget(device, device, _MOST_TILES.get(device.type, _MOST_TILES_ELSEWHERE))
+    """Return the budget to start with on a device."""
+    return MemoryBudget(device, device, _MAX_TILES_ON_CPU if device.type == "cpu" else _MAX_TILES_ON_GPU)
 
 
 def largest_tile(bytes_per_voxel: float, tile_zyx: Shape3D, total_stride: Shape3D, free: int) -> Shape3D:
-    """Halve the longest side of a tile until it can be predicted in the memory that is free.
+    """Halve the longest side of a tile until it fits into the free memory.
 
     Parameters
     ----------
     bytes_per_voxel : float
-        What `bytes_per_voxel` says.
+        Result of `bytes_per_voxel`.
     tile_zyx : tuple of int
-        The largest tile (z, y, x) that makes sense.
+        The preferred tile (z, y, x).
     total_stride : tuple of int
-        What the sides of a tile are multiples of.
+        The sides of a tile are multiples of it.
     free : int
-        What `free_memory` says.
+        Free memory in bytes.
+
+    Examples
+    --------
+    >>> largest_tile(1000, (64, 64, 64), (8, 8, 8), free=100_000_000)
+    (32, 32, 64)
     """
     while bytes_per_voxel * prod(tile_zyx) > free:
-        smaller = halve_longest_side(tile_zyx, total_stride, _LEAST_TILE_SIDE)
+        smaller = halve_longest_side(tile_zyx, total_stride, _MIN_TILE_SIDE)
         if smaller is None:
             break
         tile_zyx = smaller
@@ -102,47 +115,47 @@ def largest_tile(bytes_per_voxel: float, tile_zyx: Shape3D, total_stride: Shape3
 
 
 def bytes_per_voxel(network: torch.nn.Module, total_stride: Shape3D) -> float:
-    """Estimate the memory that predicting one voxel takes beside the weights, from the layers' sizes for a tiny volume.
+    """Estimate the memory to predict one voxel, in addition to the weights, from the layer sizes for a tiny volume.
 
     Parameters
     ----------
     network : Module
         The network, on the CPU.
     total_stride : tuple of int
-        How many voxels along z, y, x become one at its bottom.
+        Downsampling factor along z, y, x from the input to the bottom of the network.
     """
     largest = 0
 
-    def compare(_: torch.nn.Module, given: tuple[torch.Tensor, ...], answer: torch.Tensor) -> None:
+    def measure(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
         nonlocal largest
-        largest = max(largest, sum(tensor.numel() for tensor in given) + answer.numel())
+        largest = max(largest, sum(tensor.numel() for tensor in inputs) + output.numel())
 
     leaves = [module for module in network.modules() if not any(True for _ in module.children())]
-    hooks = [leaf.register_forward_hook(compare) for leaf in leaves]
+    hooks = [leaf.register_forward_hook(measure) for leaf in leaves]
     tiny = minimum_shape(total_stride)
-    # Not on the device "meta": torch loads a second's worth of modules for it.
+    # Not on the device "meta", for which torch imports modules for about a second.
     with torch.no_grad():
         network(torch.zeros(1, 1, *tiny))
     for hook in hooks:
         hook.remove()
-    return _BYTES_PER_NUMBER * largest / prod(tiny)
+    return _BYTES_PER_VALUE * largest / prod(tiny)
 
 
 def fit_batch_size(budget: MemoryBudget, bytes_per_tile: float, sums_zyx: Shape3D, n_channels: int) -> MemoryBudget:
-    """Take no more tiles at a time than fit, and the open slab into main memory when it is large.
+    """Reduce the batch size to what fits, and move the sums to main memory if they are too large.
 
     Parameters
     ----------
-    budget : Budget
-        What must not be exceeded.
+    budget : MemoryBudget
+        The upper limit.
     bytes_per_tile : float
-        Memory that predicting one tile takes.
+        Memory to predict one tile.
     sums_zyx : tuple of int
-        Shape of the open slab: slices of a tile, rows and columns of the volume.
+        Shape of the sums: slices of a tile, rows and columns of the volume.
     n_channels : int
-        Channels of the network's answer.
+        Output channels of the network.
     """
-    free = int(free_memory(budget.device) * _BATCH_SHARE)
+    free = int(free_memory(budget.device) * _BATCH_FRACTION)
     sums_bytes = 4 * n_channels * prod(sums_zyx)
     sums_device = budget.sums_device if sums_bytes <= free else _CPU
     if sums_device == budget.device:

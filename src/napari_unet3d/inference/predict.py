@@ -1,4 +1,4 @@
-"""Apply a trained model to a volume, or to files one after another."""
+"""Apply a trained model to one volume, or to a list of files."""
 
 from __future__ import annotations
 
@@ -11,12 +11,7 @@ from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.volumes import read_sample
 from napari_unet3d.inference.events import PredictEvent, PredictFilesEvent, PredictionWritten
 from napari_unet3d.inference.predictor import Predictor
-from napari_unet3d.inference.write import (
-    check_distinct,
-    check_keeps_own_files,
-    prediction_files,
-    write_prediction,
-)
+from napari_unet3d.inference.write import check_names_differ, check_not_beside, prediction_files, write_prediction
 from napari_unet3d.model.checkpoint import Checkpoint, load_checkpoint
 
 _DEFAULTS = PredictionConfig()
@@ -30,34 +25,50 @@ def predict(
     Parameters
     ----------
     model : Checkpoint, Path or str
-        A loaded model, a model file, or a run folder, of which the best model is taken.
+        A loaded model, a model file, or a run folder, whose best model is used.
     image : Sample, Path or str
-        The volume, or a file that holds one.
+        The volume, or the file that contains it.
     config : PredictionConfig
-        Overlap of tiles, mirror images, threshold, device and precision.
+        Overlap of tiles, test-time augmentation, threshold, device and precision.
 
     Yields
     ------
     ModelLoaded
         The model is on its device.
     Notice
-        Something that may spoil the result, such as another voxel size than that of the training volumes.
+        Something that may impair the result, such as a voxel size that differs from that of the training volumes.
     TilesPredicted
-        One more batch of tiles is predicted; a volume that fits a single tile gives one.
+        Another batch of tiles is predicted; a volume that fits into one tile yields one.
     Prediction
         The result, on the grid of the image; always the last event.
 
     Raises
     ------
     UserError
-        If model, image or device cannot be used, or there is not enough memory.
+        If the model, the image or the device cannot be used, or there is not enough memory.
+
+    Examples
+    --------
+    Train for one epoch on a volume with a bright box, then segment it; the last event is the result.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
+    >>> from napari_unet3d import TrainingConfig, train
+    >>> labels = np.zeros((16, 32, 32), np.uint8)
+    >>> labels[4:12, 8:24, 8:24] = 1
+    >>> sample = Sample("box", labels * 100.0, labels, voxel_size_um=(2.0, 0.5, 0.5))
+    >>> with TemporaryDirectory() as run:
+    ...     *_, finished = train([sample], run, TrainingConfig(preset="xxsmall", epochs=1, device="cpu"))
+    ...     *_, prediction = predict(run, sample)
+    >>> prediction.labels.shape, prediction.probability.dtype, prediction.voxel_size_um
+    ((16, 32, 32), dtype('float32'), (2.0, 0.5, 0.5))
     """
     checkpoint = as_checkpoint(model)
     sample = image if isinstance(image, Sample) else read_sample(image)
-    with closing(Predictor(checkpoint, config)) as loaded:
-        yield from loaded.device_events()
-        yield from loaded.notices_for(sample)
-        yield (yield from loaded.predict(sample))
+    with closing(Predictor(checkpoint, config)) as predictor:
+        yield from predictor.device_events()
+        yield from predictor.notices_for(sample)
+        yield (yield from predictor.predict(sample))
 
 
 def predict_files(
@@ -68,48 +79,48 @@ def predict_files(
     *,
     probability: bool = False,
 ) -> Iterator[PredictFilesEvent]:
-    """Segment one file after another with the same model, and write each result before the next is read.
+    """Segment several files with one model; each result is written before the next file is read.
 
     Parameters
     ----------
     model : Checkpoint, Path or str
         As for `predict`.
     images : sequence of Path or str
-        Files, each with one volume.
+        Files with one volume each.
     folder : Path or str
-        Where ``NAME_labels`` goes, in the format of its image; see `write_prediction`.
+        Output folder for ``NAME_labels``, in the format of the image; see `write_prediction`.
     config : PredictionConfig
-        Overlap of tiles, mirror images, threshold, device and precision; with uncertainty ``NAME_uncertainty`` is
-        written too.
+        Overlap of tiles, test-time augmentation, threshold, device and precision; with uncertainty,
+        ``NAME_uncertainty`` is written as well.
     probability : bool
-        Write ``NAME_probability`` too.
+        Also write ``NAME_probability``.
 
     Yields
     ------
     ModelLoaded
         The model is on its device.
     Notice
-        Something that may spoil a result.
+        Something that may impair a result.
     TilesPredicted
-        One more batch of tiles is predicted.
+        Another batch of tiles is predicted.
     PredictionWritten
-        One more result is on disk; one per image.
+        Another result is on disk; one per image.
 
     Raises
     ------
     UserError
-        As `predict`; before anything is read when two images have the same name, or a result would replace a
-        file beside its image.
+        As `predict`; before any file is read if two images have the same name, or if a result would overwrite a file
+        next to its image.
     """
-    check_distinct([prediction_files(source, folder)[0].name for source in images], "results")
+    check_names_differ([prediction_files(source, folder)[0].name for source in images], "results")
     for source in images:
-        check_keeps_own_files(source, prediction_files(source, folder, probability, config.uncertainty))
-    with closing(Predictor(as_checkpoint(model), config)) as loaded:
-        yield from loaded.device_events()
+        check_not_beside(source, prediction_files(source, folder, probability, config.uncertainty))
+    with closing(Predictor(as_checkpoint(model), config)) as predictor:
+        yield from predictor.device_events()
         for n_written, source in enumerate(images, start=1):
             sample = read_sample(source)
-            yield from loaded.notices_for(sample)
-            prediction = yield from loaded.predict(sample, n_finished=n_written - 1, n_volumes=len(images))
+            yield from predictor.notices_for(sample)
+            prediction = yield from predictor.predict(sample, n_finished=n_written - 1, n_volumes=len(images))
             files = write_prediction(prediction, source, folder, probability)
             yield PredictionWritten(prediction, tuple(files), n_written, len(images))
 

@@ -1,4 +1,4 @@
-"""A model on its device, which predicts one volume after another."""
+"""A model on its device that predicts one volume after another."""
 
 from __future__ import annotations
 
@@ -19,74 +19,73 @@ from napari_unet3d.transforms.normalise import normalise
 from napari_unet3d.transforms.pad import divisible_shape, to_divisible
 from napari_unet3d.transforms.resample import to_spacing
 
-_SAME_VOXEL_SIZE = 0.05  # relative; calibrations differ by a few per cent without meaning anything by it
+_SAME_VOXEL_SIZE = 0.05  # relative; calibrations may differ by a few per cent
 
 
 class Predictor:
-    """A model on its device, which predicts one volume after another; close it to give the memory back.
+    """A model on its device that predicts one volume after another; close it to free the memory.
 
-    A volume goes through what the training volumes went through: brought to the voxel size of the model if it has
-    one, normalised, then predicted in tiles of the size of its patches. A model that was trained on whole volumes
-    sees the whole volume, fitted to the network in the same way, unless the memory is too small for it. The exception
-    is a model that was trained on cropped volumes: cropping changes no voxel that is kept, so nothing is lost by
-    padding instead, and the prediction covers the whole volume.
+    A volume is preprocessed like the training volumes: resampled to the voxel size of the model if it has one,
+    normalised, and predicted in tiles of the patch size. A model that was trained on whole volumes predicts whole
+    volumes, padded or resized as in training, unless there is too little memory. There is one exception: for a model
+    that was trained on cropped volumes, the volume is padded instead, so that the prediction covers all of it.
 
     Parameters
     ----------
     checkpoint : Checkpoint
         The model.
     config : PredictionConfig
-        Overlap of tiles, mirror images, threshold, device and precision.
+        Overlap of tiles, test-time augmentation, threshold, device and precision.
 
     Raises
     ------
     UserError
-        If the device is not there, or has not enough memory for the network.
+        If the device is not available, or does not have enough memory for the network.
     """
 
     def __init__(self, checkpoint: Checkpoint, config: PredictionConfig) -> None:
         self._plan, self._config = checkpoint.plan, config
         self._normalisation = checkpoint.config.normalisation
-        self._trained_voxel_size_um = checkpoint.voxel_size_um
-        sees_patches = self._plan.patch_zyx is not None or checkpoint.config.resize_mode is ResizeMode.CROP
-        self._fit = ResizeMode.PAD if sees_patches else checkpoint.config.resize_mode
-        self._predictor = SlidingWindow(checkpoint, choose_device(config.device, config.precision))
+        self._training_voxel_size_um = checkpoint.voxel_size_um
+        always_pad = self._plan.patch_zyx is not None or checkpoint.config.resize_mode is ResizeMode.CROP
+        self._resize_mode = ResizeMode.PAD if always_pad else checkpoint.config.resize_mode
+        self._sliding_window = SlidingWindow(checkpoint, choose_device(config.device, config.precision))
 
     def device_events(self) -> Iterator[ModelLoaded | Notice]:
-        """Return the events that tell where the model runs and what is wrong there."""
-        yield ModelLoaded(self._predictor.hardware.description)
-        yield from map(Notice, self._predictor.hardware.notices)
+        """Yield an event that names the device, and a notice for each known problem with it."""
+        yield ModelLoaded(self._sliding_window.hardware.description)
+        yield from map(Notice, self._sliding_window.hardware.notices)
 
     def notices_for(self, sample: Sample) -> Iterator[Notice]:
-        """Return a notice when the network will see voxels of another size than those of the training volumes."""
-        trained = self._trained_voxel_size_um
+        """Yield a notice if the network will see another voxel size than in training."""
+        trained = self._training_voxel_size_um
         if trained is None or self._plan.spacing_um is not None:
             return
         if any(abs(new / old - 1) > _SAME_VOXEL_SIZE for new, old in zip(sample.voxel_size_um, trained, strict=True)):
             yield Notice(
-                f"The voxels of '{sample.name}' measure {format_um(sample.voxel_size_um)} (z × y × x), those of the "
-                f"training volumes {format_um(trained)}. The network sees objects in voxels: resample the volume to "
-                "that voxel size if the prediction is poor."
+                f"The voxel size of '{sample.name}' is {format_um(sample.voxel_size_um)} (z × y × x), that of the "
+                f"training volumes {format_um(trained)}. The network measures objects in voxels: if the prediction is "
+                "poor, resample the volume to that voxel size."
             )
 
     def predict(
         self, sample: Sample, n_finished: int = 0, n_volumes: int = 1
     ) -> Generator[TilesPredicted | Notice, None, Prediction]:
-        """Segment one volume; ``prediction = yield from model.predict(sample)`` passes the events on.
+        """Segment one volume; ``prediction = yield from predictor.predict(sample)`` passes the events on.
 
         Parameters
         ----------
         sample : Sample
             The volume.
         n_finished, n_volumes : int
-            How many volumes are finished already, of how many; for the events.
+            Finished volumes and all volumes, for the events.
 
         Yields
         ------
         TilesPredicted
             After each batch of tiles.
         Notice
-            When the memory is too small for what was tried; the prediction goes on with less.
+            If there is not enough memory; the prediction continues with less at a time.
 
         Returns
         -------
@@ -96,37 +95,37 @@ class Predictor:
         Raises
         ------
         UserError
-            If there is not enough memory, or the network's numbers overflow.
+            If there is not enough memory, or the network output overflows.
         """
         with explain_memory_errors(MEMORY_REMEDY):
-            job = self._prepare(sample)
-        for event in self._predictor.run(job):
+            task = self._preprocess(sample)
+        for event in self._sliding_window.run(task):
             yield event if isinstance(event, Notice) else TilesPredicted(*event, n_finished, n_volumes)
         with explain_memory_errors(MEMORY_REMEDY):
-            maps = job.maps
-            del job  # the grey values, so that there is room for the rest
+            maps = task.maps
+            del task  # frees the preprocessed image before the outputs are resampled
             maps.resample_to(sample.shape)
             return self._result(sample, maps)
 
     def close(self) -> None:
-        """Let go of the network and hand its memory back to the device."""
-        self._predictor.close()
+        """Free the network and its memory on the device."""
+        self._sliding_window.close()
 
-    def _prepare(self, sample: Sample) -> TileTask:
+    def _preprocess(self, sample: Sample) -> TileTask:
         image = sample.image
         if self._plan.spacing_um is not None:
             image = to_spacing(image, sample.voxel_size_um, self._plan.spacing_um, is_labels=False)
         z, y, x = image.shape
-        shape = self._shape_to_predict((z, y, x))
-        grey = to_divisible(normalise(image, self._normalisation), shape, self._fit, is_labels=False)
-        maps = OutputMaps(self._plan.task, self._plan.out_channels, (z, y, x), shape, self._fit)
-        mirrors = mirror_flips() if self._config.tta or self._config.uncertainty else ((),)
-        return TileTask(sample.name, grey, maps, self._config.overlap, mirrors)
+        input_shape = self._input_shape((z, y, x))
+        image = to_divisible(normalise(image, self._normalisation), input_shape, self._resize_mode, is_labels=False)
+        maps = OutputMaps(self._plan.task, self._plan.out_channels, (z, y, x), input_shape, self._resize_mode)
+        flips = mirror_flips() if self._config.tta or self._config.uncertainty else ((),)
+        return TileTask(sample.name, image, maps, self._config.overlap, flips)
 
-    def _shape_to_predict(self, shape: Shape3D) -> Shape3D:
-        fitted = divisible_shape(shape, self._plan.total_stride, self._fit)
-        # Training pads volumes that are smaller than a patch to its size, too.
-        z, y, x = map(max, fitted, self._plan.patch_zyx or fitted)
+    def _input_shape(self, shape: Shape3D) -> Shape3D:
+        divisible = divisible_shape(shape, self._plan.total_stride, self._resize_mode)
+        # Volumes smaller than a patch are padded to its size, as in training.
+        z, y, x = map(max, divisible, self._plan.patch_zyx or divisible)
         return z, y, x
 
     def _result(self, sample: Sample, maps: OutputMaps) -> Prediction:

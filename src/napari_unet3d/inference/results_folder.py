@@ -1,4 +1,4 @@
-"""The numbers of an evaluation so far and, when there is a folder for it, the files that hold them."""
+"""The metrics of an evaluation so far and, if there is an output folder, its files."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ from napari_unet3d.model.checkpoint import Checkpoint, package_versions
 
 
 class ResultsFolder:
-    """Compares volumes with their truth, one after another, and writes what shows the difference.
+    """Scores predictions one after another and writes predictions, differences, figures, metrics and errors.
 
     Parameters
     ----------
     out : Path, optional
-        The folder; without it nothing is written.
+        Output folder; nothing is written without it.
     config : EvaluationConfig
-        Tolerance of surfaces, axis and slices of the figure.
+        Surface tolerance, axis and number of slices of the figures.
     checkpoint : Checkpoint
-        The model, which says what the labels mean.
+        The model, which determines task and classes.
     about : dict of str to str
-        Where model and volumes come from, for ``evaluation.json``.
+        Sources of model and dataset, for ``evaluation.json``.
     """
 
     def __init__(
         self, out: Path | None, config: EvaluationConfig, checkpoint: Checkpoint, about: dict[str, str]
     ) -> None:
         self._out, self._config = out, config
-        self._rules = MetricOptions(
+        self._options = MetricOptions(
             task=checkpoint.config.task,
             classes={each.value: each.name for each in checkpoint.plan.classes},
             tolerance_um=config.tolerance_um,
@@ -60,18 +60,18 @@ class ResultsFolder:
         self._errors = None if out is None else ErrorFiles(out)
 
     def add(self, image: NDArray[Any], prediction: Prediction, truth: GroundTruth) -> Scores:
-        """Compare one volume with its truth and write what shows the difference.
+        """Score one prediction and write its files.
 
         Parameters
         ----------
         image : ndarray of any real number type, shape (z, y, x)
-            Grey values.
+            Intensities, for the pictures of errors.
         prediction : Prediction
-            The answer of the model.
-        truth : Truth
-            What it should be.
+            Output of the model.
+        truth : GroundTruth
+            Ground truth of the volume.
         """
-        scores = score(prediction.labels, truth, prediction.name, prediction.voxel_size_um, self._rules)
+        scores = score(prediction.labels, truth, prediction.name, prediction.voxel_size_um, self._options)
         self._scores.append(scores)
         if self._out is not None:
             self._write(self._out, prediction, truth, scores)
@@ -80,7 +80,7 @@ class ResultsFolder:
 
     def _write(self, out: Path, prediction: Prediction, truth: GroundTruth, scores: Scores) -> None:
         name, voxel_size_um = file_name(prediction.name), prediction.voxel_size_um
-        difference = difference_labels(prediction.labels, truth, self._rules.task)
+        difference = difference_labels(prediction.labels, truth, self._options.task)
         write_volume(out / "predictions" / f"{name}_labels.tif", prediction.labels, voxel_size_um)
         if prediction.uncertainty is not None:
             write_volume(out / "predictions" / f"{name}_uncertainty.tif", prediction.uncertainty, voxel_size_um)
@@ -102,12 +102,12 @@ class ResultsFolder:
     def _write_errors(self, image: NDArray[Any], prediction: Prediction, truth: GroundTruth) -> None:
         assert self._errors is not None
         errors = list_errors(
-            prediction.labels, truth, self._rules.task, prediction.voxel_size_um, self._config.tolerance_um
+            prediction.labels, truth, self._options.task, prediction.voxel_size_um, self._config.tolerance_um
         )
         self._errors.add(prediction.name, image, prediction.labels, truth, errors)
 
-    def finished(self) -> EvaluationFinished:
-        """Return the last event."""
+    def finished_event(self) -> EvaluationFinished:
+        """Return the last event of the evaluation."""
         return EvaluationFinished(
             volumes=tuple(self._scores),
             mean=mean_scores(self._scores),

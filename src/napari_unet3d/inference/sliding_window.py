@@ -1,4 +1,4 @@
-"""A network on its device that predicts volumes in tiles, with as much at a time as the memory allows."""
+"""A network on its device that predicts volumes in tiles, as many at a time as fit into memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from napari_unet3d.model.checkpoint import Checkpoint
 from napari_unet3d.model.devices import ComputeDevice, TorchState, choose_device, explain_memory_errors, free_memory
 from napari_unet3d.model.network import to_device
 
-MEMORY_REMEDY = "Predict a part of the volume, or on the device cpu if it was the GPU's memory"
+MEMORY_REMEDY = "Predict a part of the volume, or choose the device cpu if the GPU ran out of memory"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +32,14 @@ class TileTask:
     ----------
     name : str
         Name of the volume, for messages.
-    grey : ndarray of float32, shape (z, y, x)
-        Normalised grey values, fitted to the network.
-    maps : Maps
-        Takes the answer.
+    image : ndarray of float32, shape (z, y, x)
+        The network input: normalised, and cropped, resized or padded.
+    maps : OutputMaps
+        Receives the output.
     overlap : float
-        Part of its side that a tile shares with the next one.
+        Fraction of its side by which a tile overlaps the next one.
     flips : tuple of tuple of int
-        The mirror images to average; see `mirror_flips`.
+        The mirror images to average over; see `mirror_flips`.
     """
 
     name: str
@@ -50,22 +50,22 @@ class TileTask:
 
 
 class SlidingWindow:
-    """Predicts one volume after another; close it to give the memory back.
+    """Predicts one volume after another in overlapping tiles; close it to free the memory.
 
-    When the memory is too small, half as many tiles are predicted at a time, then the sums are kept in main memory,
-    then tiles become smaller, and at last the CPU takes over. What was found to fit stays for later volumes.
+    When memory runs out, the batch size is halved; then the sums are moved to main memory, then tiles become smaller,
+    and finally the CPU takes over. The sizes found to fit are kept for later volumes.
 
     Parameters
     ----------
     checkpoint : Checkpoint
         The model.
-    hardware : Hardware
-        Where to start.
+    hardware : ComputeDevice
+        The device to start on.
 
     Raises
     ------
     OutOfMemory
-        If there is not enough memory for the network.
+        If the network does not fit into memory.
     """
 
     def __init__(self, checkpoint: Checkpoint, hardware: ComputeDevice) -> None:
@@ -76,111 +76,112 @@ class SlidingWindow:
 
     @property
     def hardware(self) -> ComputeDevice:
-        """Where the network runs now."""
+        """The device that the network is on now."""
         return self._hardware
 
-    def run(self, job: TileTask) -> Generator[tuple[int, int] | Notice, None, None]:
-        """Predict all tiles of a volume into its maps.
+    def run(self, task: TileTask) -> Generator[tuple[int, int] | Notice, None, None]:
+        """Predict all tiles of a volume and write the output into its maps.
 
         Yields
         ------
         tuple of int
-            Tiles that are done and all of them, after each batch.
+            Predicted tiles and all tiles, after each batch.
         Notice
-            Before the prediction goes on with less at a time, or starts again with smaller tiles.
+            Before the prediction continues with less at a time, or starts over with smaller tiles.
 
         Raises
         ------
         UserError
-            If there is not enough memory for the smallest tile, or the network's numbers overflow.
+            If the smallest tile does not fit into memory, or the network output overflows.
         """
         is_done = False
         while not is_done:
-            tile = yield from self._choose_tile(job)
+            tile = yield from self._choose_tile(task)
             with explain_memory_errors(MEMORY_REMEDY):
-                tiling = self._start(job, tile)
-            is_done = yield from self._run(tiling, job)
+                tiling = self._start(task, tile)
+            is_done = yield from self._predict_tiles(tiling, task)
 
     def close(self) -> None:
-        """Let go of the network and hand its memory back to the device."""
+        """Free the network and its memory on the device."""
         del self._network
         if self._hardware.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _choose_tile(self, job: TileTask) -> Generator[Notice, None, Shape3D]:
-        z, y, x = job.image.shape
-        wanted = self._budget.limited(self._plan.patch_zyx or (z, y, x))
-        wanted = tile_grid((z, y, x), wanted, 0, self._plan.total_stride).tile_zyx
+    def _choose_tile(self, task: TileTask) -> Generator[Notice, None, Shape3D]:
+        z, y, x = task.image.shape
+        preferred = self._budget.limited(self._plan.patch_zyx or (z, y, x))
+        preferred = tile_grid((z, y, x), preferred, 0, self._plan.total_stride).tile_zyx
         free = free_memory(self._hardware.device)
-        tile = largest_tile(self._bytes_per_voxel, wanted, self._plan.total_stride, free)
-        if tile != wanted:
+        tile = largest_tile(self._bytes_per_voxel, preferred, self._plan.total_stride, free)
+        if tile != preferred:
             yield Notice(
-                f"'{job.name}' cannot be predicted {format_shape(wanted)} voxels at a time in the "
-                f"{free / 2**30:.1f} GiB of memory that are free. It is predicted in overlapping tiles of "
-                f"{format_shape(tile)} voxels."
+                f"{format_shape(preferred)} voxels of '{task.name}' do not fit into the {free / 2**30:.1f} GiB of free "
+                f"memory at once. It is predicted in overlapping tiles of {format_shape(tile)} voxels."
             )
         return tile
 
-    def _start(self, job: TileTask, tile: Shape3D) -> Tiling:
-        z, y, x = job.image.shape
-        grid = tile_grid((z, y, x), tile, job.overlap, self._plan.total_stride)
+    def _start(self, task: TileTask, tile: Shape3D) -> Tiling:
+        z, y, x = task.image.shape
+        grid = tile_grid((z, y, x), tile, task.overlap, self._plan.total_stride)
         n_channels = self._plan.out_channels
         self._budget = fit_batch_size(self._budget, self._bytes_per_voxel * prod(tile), (tile[0], y, x), n_channels)
         blend = GaussianBlend(grid, n_channels, self._budget.sums_device)
-        return Tiling(job.image, grid, job.flips, blend, job.maps.write_slice)
+        return Tiling(task.image, grid, task.flips, blend, task.maps.write_slice)
 
-    def _run(self, tiling: Tiling, job: TileTask) -> Generator[tuple[int, int] | Notice, None, bool]:
-        """Predict tile after tile; False when the tiles must change, so that all has to start again."""
+    def _predict_tiles(self, tiling: Tiling, task: TileTask) -> Generator[tuple[int, int] | Notice, None, bool]:
+        """Predict batch after batch; return False if the tiles must become smaller and the volume starts over."""
         while tiling.n_done < tiling.n_total:
             if self._step(tiling):
-                if not job.maps.is_finite:
+                if not task.maps.is_finite:
                     raise UserError(
-                        f"The network's numbers overflowed on '{job.name}' ({self._hardware.description}). "
+                        f"The network output overflowed on '{task.name}' ({self._hardware.description}). "
                         "Choose precision fp32, or train the model again."
                     )
                 yield tiling.n_done, tiling.n_total
                 continue
             before = self._budget
-            yield Notice(f"There is not enough memory for '{job.name}'; it is predicted {self._step_down(tiling)}.")
+            yield Notice(
+                f"There is not enough memory for '{task.name}'; it is now predicted {self._reduce_memory(tiling)}."
+            )
             if (self._budget.limit_zyx, self._budget.device) != (before.limit_zyx, before.device):
                 return False
             tiling.blend.move_to(self._budget.sums_device)
         return True
 
     def _step(self, tiling: Tiling) -> bool:
-        """Predict the next batch, and tell whether the memory was enough for it."""
+        """Predict the next batch; return whether there was enough memory."""
         try:
-            with self._settings.applied(MEMORY_REMEDY), torch.inference_mode():
+            with self._torch_state.applied(MEMORY_REMEDY), torch.inference_mode():
                 tiling.step(self._probabilities, self._budget.device, self._budget.n_tiles)
         except OutOfMemory:
             return False
         return True
 
-    def _step_down(self, tiling: Tiling) -> str:
+    def _reduce_memory(self, tiling: Tiling) -> str:
         n_tried = tiling.n_next(self._budget.n_tiles)
-        smaller = self._budget.reduce(n_tried, tiling.grid.tile_zyx, self._plan.total_stride)
-        if smaller is None:
+        reduced = self._budget.reduce(n_tried, tiling.grid.tile_zyx, self._plan.total_stride)
+        if reduced is None:
             raise OutOfMemory(
                 f"There is not enough memory for this. {MEMORY_REMEDY}, or close other programs that use the same "
                 "memory."
             )
-        budget, words = smaller
+        budget, change = reduced
         if budget.device != self._budget.device:
             self.close()
             self._move_to(choose_device(Device.CPU))
         elif self._hardware.device.type == "cuda":
-            torch.cuda.empty_cache()  # what is left in small pieces may be enough in one
+            torch.cuda.empty_cache()  # free memory may be fragmented in the cache
         self._budget = budget
-        return words
+        return change
 
     def _move_to(self, hardware: ComputeDevice) -> None:
         self._hardware = hardware
-        self._settings = TorchState(hardware, seed=0)
+        self._torch_state = TorchState(hardware, seed=0)
         with explain_memory_errors(MEMORY_REMEDY):
             self._network = to_device(self._checkpoint.network(), hardware)
 
     def _probabilities(self, tiles: torch.Tensor) -> torch.Tensor:
-        """Return probabilities (tile, channel, z, y, x) for grey values (tile, 1, z, y, x)."""
+        """Return probabilities (tile, channel, z, y, x) for images (tile, 1, z, y, x)."""
         with self._hardware.autocast():
             logits: torch.Tensor = self._network(tiles)
         logits = logits.float()

@@ -1,7 +1,7 @@
-"""The model file: weights in safetensors, and in its header everything that is needed to use them.
+"""The model file: weights in safetensors format, and in its header everything that is needed to use them.
 
-Safetensors holds numbers and text only, so a model from a stranger cannot run code. The header's text is
-checked against `TrainingConfig`, and the weights against the network that it describes, before any are read.
+Safetensors files contain arrays and text only, so that a model from a stranger cannot run code. The text of the header
+is validated as a `TrainingConfig`, and the weights are compared with the network that it describes before any are read.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import platform
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
@@ -19,8 +19,8 @@ from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.errors import UserError
 from napari_unet3d.files import MODEL_FILE
-from napari_unet3d.model.network import build_unet
-from napari_unet3d.model.plan import Plan, default_plan
+from napari_unet3d.model.network import build_network, default_plan, weight_shapes
+from napari_unet3d.model.plan import Plan
 from napari_unet3d.model.qim3d import SUFFIXES as QIM3D_SUFFIXES
 from napari_unet3d.model.qim3d import read_qim3d
 from napari_unet3d.model.tensor_file import (
@@ -34,15 +34,12 @@ from napari_unet3d.model.tensor_file import (
 )
 from napari_unet3d.runs.history import EpochRecord
 
-if TYPE_CHECKING:
-    from monai.networks.nets.unet import UNet
-
 _KIND = FileKind(PROGRAM, 1, "model", f"Choose a run folder or a model that {PROGRAM} trained.")
 _Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 def package_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that decide what a model computes."""
+    """Return the versions of Python and of the packages that a model's results depend on."""
     packages = {name: version(name) for name in ("napari-unet3d", "torch", "monai", "numpy")}
     return {"python": platform.python_version(), **packages}
 
@@ -54,19 +51,19 @@ class Checkpoint:
     Attributes
     ----------
     config : TrainingConfig
-        The settings of the run: network, normalisation, fit and the rest.
+        The settings of the run.
     weights : dict of str to Tensor
-        State of the network that `build_unet(config)` builds, in float32 on the CPU.
+        State of the network that `build_network(config, plan)` returns, in float32 on the CPU.
     epoch : int
-        The epoch whose weights these are, counted from 1; 0 when it is not known.
+        The epoch that the weights are from, counted from 1; 0 when it is not known.
     history : tuple of EpochRecord
         Losses of the epochs so far.
     voxel_size_um : tuple of float or None
         Voxel size (z, y, x) of the training volumes in µm; None when it was not the same for all.
     versions : dict of str to str
-        Python and packages that trained it.
+        Versions of Python and packages that it was trained with.
     plan : Plan
-        Strides, patch, voxel size and classes of the network; without it those of `default_plan`.
+        Strides, patch, voxel size and classes; without it those of `default_plan`.
     """
 
     config: TrainingConfig
@@ -81,15 +78,15 @@ class Checkpoint:
         if self.plan is None:
             object.__setattr__(self, "plan", default_plan(self.config))
 
-    def network(self) -> UNet:
+    def network(self) -> torch.nn.Module:
         """Build the network with these weights, on the CPU and in evaluation mode."""
-        network = build_unet(self.config, self.plan)
+        network = build_network(self.config, self.plan)
         network.load_state_dict(self.weights, strict=True)
         return network.eval()
 
 
 class _Header(BaseModel):
-    """The text in the header, checked as it is read."""
+    """The text in the header of the file, validated when it is read."""
 
     # The loss of an epoch may be NaN; JSON's null would not come back as a number.
     model_config = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
@@ -103,12 +100,12 @@ class _Header(BaseModel):
 
 
 def save_checkpoint(path: Path | str, checkpoint: Checkpoint) -> None:
-    """Write a model file, all of it or nothing; an older file of that name is replaced.
+    """Write a model file completely or not at all; an older file of that name is replaced.
 
     Parameters
     ----------
     path : Path or str
-        Where to, ending in ``.safetensors``; the folder is made if it is missing.
+        The file, ending in ``.safetensors``; its folder is created if it is missing.
     checkpoint : Checkpoint
         The model; its weights may be on any device.
 
@@ -117,7 +114,7 @@ def save_checkpoint(path: Path | str, checkpoint: Checkpoint) -> None:
     UserError
         If the disk is full or the folder cannot be written to.
     """
-    card = _Header(
+    header = _Header(
         config=checkpoint.config,
         epoch=checkpoint.epoch,
         history=checkpoint.history,
@@ -125,7 +122,7 @@ def save_checkpoint(path: Path | str, checkpoint: Checkpoint) -> None:
         versions=checkpoint.versions,
         plan=checkpoint.plan,
     )
-    write_tensors(Path(path), _KIND, card, checkpoint.weights)
+    write_tensors(Path(path), _KIND, header, checkpoint.weights)
 
 
 def load_checkpoint(path: Path | str) -> Checkpoint:
@@ -139,7 +136,7 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
     Raises
     ------
     UserError
-        When there is no such file, or it is no whole model that this version understands.
+        If there is no such file, or it is not a complete model that this version can read.
     """
     path = _model_file(Path(path))
     model = _from_qim3d(path) if path.suffix.lower() in QIM3D_SUFFIXES else _from_tensors(path)
@@ -154,17 +151,17 @@ def _from_qim3d(path: Path) -> Checkpoint:
 
 
 def _from_tensors(path: Path) -> Checkpoint:
-    with open_tensors(path, _KIND, _Header) as (card, file):
-        _check_tensors(path, file, card)
+    with open_tensors(path, _KIND, _Header) as (header, file):
+        _check_tensors(path, file, header)
         weights = read_tensors(file)
     return Checkpoint(
-        config=card.config,
+        config=header.config,
         weights=weights,
-        epoch=card.epoch,
-        history=card.history,
-        voxel_size_um=card.voxel_size_um,
-        versions=card.versions,
-        plan=card.plan or default_plan(card.config),
+        epoch=header.epoch,
+        history=header.history,
+        voxel_size_um=header.voxel_size_um,
+        versions=header.versions,
+        plan=header.plan or default_plan(header.config),
     )
 
 
@@ -178,16 +175,14 @@ def _model_file(path: Path) -> Path:
     return path / MODEL_FILE
 
 
-def _check_tensors(path: Path, file: Any, card: _Header) -> None:
-    """Compare names, shapes and types with the network of the card before any memory is taken for weights."""
-    plan = card.plan or default_plan(card.config)
-    fits = len(plan.strides) == len(card.config.preset.channels) - 1 and plan.task is card.config.task
-    network = build_unet(card.config, plan, device="meta") if fits else None
-    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()} if network else None
-    if shapes_in(file) != expected:
+def _check_tensors(path: Path, file: Any, header: _Header) -> None:
+    """Compare names, shapes and types with the network that the header describes, before any weights are read."""
+    plan = header.plan or default_plan(header.config)
+    if shapes_in(file) != weight_shapes(header.config, plan):
         raise UserError(
             f"The weights in {path} do not belong to the network that its settings describe "
-            f"(preset {card.config.preset.value}). Choose another model or train it again."
+            f"(architecture {header.config.architecture}, preset {header.config.preset}). "
+            "Choose another model or train it again."
         )
     if set(types_in(file).values()) != {"F32"}:
         raise UserError(f"The weights in {path} are not in float32. Choose a model that {PROGRAM} trained.")

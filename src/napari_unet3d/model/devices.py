@@ -1,4 +1,4 @@
-"""Where a network runs and in which number type, and torch's process-wide settings, lent one step at a time."""
+"""Device and number type of a network, and torch's process-wide settings, applied one step at a time."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _DTYPES = {Precision.FP32: torch.float32, Precision.BF16: torch.bfloat16, Precis
 
 @dataclass(frozen=True, slots=True)
 class PrecisionPolicy:
-    """What a kind of device does well; the first fitting row of `POLICIES` holds.
+    """The number types that a kind of device handles well; the first matching row of `POLICIES` applies.
 
     Attributes
     ----------
     device_type : str
         ``"cuda"``, ``"mps"`` or ``"cpu"``.
     capability : tuple of int
-        The lowest CUDA compute capability that the row holds for.
+        Lowest CUDA compute capability that the row applies to.
     auto : Precision
-        The fastest precision that is also right.
+        The fastest precision that is also reliable.
     allowed : tuple of Precision
-        What may be asked for.
+        Precisions that a user may choose.
     """
 
     device_type: str
@@ -51,29 +51,29 @@ POLICIES = (
 
 
 PREFETCH_STEPS = {"cuda": 1}
-"""How many steps of training a kind of device is given before the loss of the first is read; else none.
+"""Number of training steps that are queued on a kind of device ahead of the one whose loss is read; 0 for others.
 
-One is enough for it never to wait, and Stop, pauses and time limits take effect a step later at most.
+One is enough that the device never waits; Stop, pauses and time limits take effect at most a step later.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class ComputeDevice:
-    """A chosen device and number type.
+    """A device and the number type to compute in.
 
     Attributes
     ----------
     device : torch.device
-        Where weights and volumes go.
+        Device of weights and volumes.
     dtype : torch.dtype
-        Number type of the heavy arithmetic; weights and losses are always float32. In float32, CUDA cards that have
-        TF32 multiply the numbers of convolutions with 10 bits of their fractions, as torch lets them by default.
+        Number type of convolutions; weights and losses are always float32. In float32, CUDA devices with TF32 multiply
+        with 10 bits of the mantissa in convolutions, as is torch's default.
     n_threads : int
-        Threads of the arithmetic on the CPU.
-    words : str
-        Both for the user, such as ``"CPU (2 threads), fp32"``.
+        Threads for computing on the CPU.
+    description : str
+        Device and number type for the user, such as ``"CPU (2 threads), fp32"``.
     notices : tuple of str
-        Sentences that the user should see.
+        Warnings for the user.
     """
 
     device: torch.device
@@ -83,26 +83,26 @@ class ComputeDevice:
     notices: tuple[str, ...] = ()
 
     def autocast(self) -> torch.autocast:
-        """Return the context in which a network computes in `dtype`; leave it before a yield, it is thread-local."""
+        """Return the context in which a network computes in `dtype`; it is thread-local, so exit it before a yield."""
         return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype is not torch.float32)
 
 
 def choose_device(device: Device = Device.AUTO, precision: Precision = Precision.AUTO) -> ComputeDevice:
-    """Choose device, number type and threads from what this machine has.
+    """Choose device, number type and threads by what this machine has.
 
-    A caller outside the main thread is taken for a viewer's worker and leaves one core to the viewer.
+    Outside the main thread, as in a worker of a viewer, one core is left to the viewer.
 
     Parameters
     ----------
     device : Device
-        Auto takes CUDA, then MPS, then the CPU.
+        Auto chooses CUDA, then MPS, then the CPU.
     precision : Precision
-        Auto takes what `POLICIES` says for the device.
+        Auto chooses what `POLICIES` contains for the device.
 
     Raises
     ------
     UserError
-        If the device is not there or cannot do the precision.
+        If the device is not available or does not support the precision.
     """
     device_type = _device_type(device)
     policy = policy_for(device_type, torch.cuda.get_device_capability() if device_type == "cuda" else (0, 0))
@@ -134,28 +134,28 @@ def policy_for(device_type: str, capability: tuple[int, int]) -> PrecisionPolicy
 def _device_type(device: Device) -> str:
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if device is Device.AUTO:
-        return next(name for name, there in available.items() if there)
+        return next(name for name, is_available in available.items() if is_available)
     if not available[device.value]:
         raise UserError(
-            f"The device {device.value} was asked for, but torch {torch.__version__} finds none on this machine; "
-            "choose auto or cpu, or install a build of torch and a driver for it."
+            f"The device is {device.value}, but torch {torch.__version__} finds none on this machine; choose auto or "
+            "cpu, or install a build of torch and a driver for it."
         )
     return device.value
 
 
 def to(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Return a tensor on a device; it is copied there without a wait for what a GPU has still to do."""
+    """Copy a tensor to a device, without waiting for a GPU."""
     if device.type != "cuda" or tensor.device.type != "cpu":
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def free_memory(device: torch.device) -> int:
-    """Return the memory in bytes that a device has left; that of the machine for CPU and MPS, which share it."""
+    """Return the free memory of a device in bytes; that of the machine for CPU and MPS, which share it."""
     if device.type != "cuda":
         return int(psutil.virtual_memory().available)
     free, _ = torch.cuda.mem_get_info(device)
-    # What torch has reserved and does not use is free for it, too.
+    # Memory that torch has reserved but does not use is free, too.
     return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
 
 
@@ -166,12 +166,14 @@ def cudnn_version() -> int | None:
 
 
 def cudnn_notices(version: int | None) -> tuple[str, ...]:
-    """Warn of cuDNN versions whose 3D convolutions are slow or wrong in half precision (pytorch #166122, #166643).
+    """Return a warning for cuDNN versions with slow or wrong 3D convolutions in half precision.
+
+    See pytorch #166122 and #166643.
 
     Parameters
     ----------
     version : int or None
-        What `cudnn_version` says.
+        What `cudnn_version` returns.
     """
     if version is None or not 90800 <= version < 91500:
         return ()
@@ -184,17 +186,17 @@ def cudnn_notices(version: int | None) -> tuple[str, ...]:
 
 @contextmanager
 def explain_memory_errors(remedy: str = _TRAINING_REMEDY) -> Iterator[None]:
-    """Turn an out-of-memory error of torch or numpy into an `OutOfMemory` that says what to make smaller.
+    """Turn an out-of-memory error of torch or numpy into an `OutOfMemory` with advice.
 
     Parameters
     ----------
     remedy : str
-        What to do, as the beginning of a sentence that ends with closing other programs.
+        What the user can do, as the beginning of a sentence that ends with closing other programs.
 
     Raises
     ------
     OutOfMemory
-        Outside of the handler, so that no traceback keeps the memory of the failed step alive.
+        It is raised outside of the handler, so that no traceback keeps the memory of the failed step allocated.
     """
     message = None
     try:
@@ -210,19 +212,19 @@ def explain_memory_errors(remedy: str = _TRAINING_REMEDY) -> Iterator[None]:
 def _is_memory_error(error: MemoryError | RuntimeError) -> bool:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    words = str(error).lower()
-    return any(sign in words for sign in ("out of memory", "can't allocate memory", "not enough memory"))
+    message = str(error).lower()
+    return any(phrase in message for phrase in ("out of memory", "can't allocate memory", "not enough memory"))
 
 
 class TorchState:
-    """Torch's process-wide settings as one run wants them: threads, cuDNN's search, TF32, random numbers of dropout.
+    """Torch's process-wide settings for one run: threads, cuDNN's benchmark mode, TF32, random state of dropout.
 
-    They are put in place for one step at a time and put back after it, so that between two events of a
-    generator the rest of the process (a viewer, other plugins) finds its own.
+    They are applied for one step at a time and restored after it, so that between two events of a generator the rest of
+    the process (a viewer, other plugins) has its own.
 
     Parameters
     ----------
-    hardware : Hardware
+    hardware : ComputeDevice
         Device and threads.
     seed : int
         Seed of the random numbers that layers draw.
@@ -235,12 +237,12 @@ class TorchState:
 
     @property
     def device_type(self) -> str:
-        """Whose random numbers they are, such as ``"cpu"``."""
+        """Device of the random numbers, such as ``"cpu"``."""
         return self._hardware.device.type
 
     @property
     def random_state(self) -> torch.Tensor:
-        """State of the random numbers, of type uint8 and shape (byte,); set it to draw on from there."""
+        """State of the random number generator, of type uint8 and shape (byte,); it can be set."""
         return self._random_state.clone()
 
     @random_state.setter
@@ -249,9 +251,9 @@ class TorchState:
 
     @contextmanager
     def applied(self, remedy: str = _TRAINING_REMEDY) -> Iterator[None]:
-        """Put the settings in place for the length of a block without a yield of events in it.
+        """Apply the settings for a block in which no event is yielded.
 
-        Too little memory within it is explained with `remedy`, as by `explain_memory_errors`.
+        Out-of-memory errors in it are explained with `remedy`, as by `explain_memory_errors`.
         """
         cudnn: Any = torch.backends.cudnn  # torch has no types for its `conv`
         before = torch.get_num_threads(), cudnn.benchmark, cudnn.conv.fp32_precision, self._random.get_rng_state()

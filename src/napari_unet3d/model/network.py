@@ -1,4 +1,4 @@
-"""The network: MONAI's residual 3D U-Net in the sizes of the tutorial, and what it costs before it runs."""
+"""The network of a configuration: build it, initialise it, move it to its device, and estimate what it costs."""
 
 from __future__ import annotations
 
@@ -8,128 +8,121 @@ from math import prod
 
 import torch
 import torchinfo
-from monai.networks.nets.unet import UNet
 
 from napari_unet3d.configs import Optimizer, TrainingConfig
 from napari_unet3d.data.sample import Shape3D
-from napari_unet3d.errors import UserError
-from napari_unet3d.model.cpu.speed_up import speed_up
+from napari_unet3d.model.architectures import get_architecture
+from napari_unet3d.model.cpu.optimize import optimize_for_cpu
 from napari_unet3d.model.devices import ComputeDevice
-from napari_unet3d.model.plan import Plan, default_plan
+from napari_unet3d.model.plan import Plan
 
 _GIB = 2**30
-# How many numbers an optimiser keeps for each weight.
+# How many values an optimiser keeps for each weight.
 _OPTIMIZER_MOMENTS = {Optimizer.ADAM: 2, Optimizer.ADAMW: 2, Optimizer.RMSPROP: 1, Optimizer.SGD: 0}
 
 
-def build_unet(config: TrainingConfig, plan: Plan | None = None, device: str = "cpu") -> UNet:
+def build_network(
+    config: TrainingConfig, plan: Plan | None = None, device: str = "cpu", channels: Sequence[int] | None = None
+) -> torch.nn.Module:
     """Build the network of a configuration, with initial weights that depend on `config.seed` alone.
-
-    One channel in, two residual units per level. The names of the weights are those of
-    `monai.networks.nets.UNet`, so that weights saved by other users of it can be read.
 
     Parameters
     ----------
     config : TrainingConfig
-        Preset, kernel sizes, activation, dropout, bias, order of layers and seed.
+        Architecture, preset and network settings, and the seed.
     plan : Plan, optional
-        Strides and number of outputs; without it every level halves all axes and there is one logit.
+        Strides and number of outputs; that of `default_plan` without it.
     device : str
-        Where the weights are made; ``"meta"`` gives a network without memory, for counting.
+        Where weights are created; ``"meta"`` gives a network without memory, to count with.
+    channels : sequence of int, optional
+        Feature channels of each level instead of those of the preset.
 
     Raises
     ------
     UserError
-        If a kernel size is even, or dropout is asked for but left out of the order of layers.
+        If the architecture cannot use the settings.
     """
-    _check_network(config)
-    plan = plan or default_plan(config)
+    architecture = get_architecture(config.architecture)
+    architecture.check(config)
     # The default generator is seeded by hand: torch.manual_seed would also reseed every GPU of the process.
     with torch.random.fork_rng(devices=[]), torch.device(device):
         torch.default_generator.manual_seed(config.seed)
-        return UNet(
-            spatial_dims=3,
-            in_channels=1,
-            out_channels=plan.out_channels,
-            channels=config.preset.channels,
-            strides=plan.strides,  # type: ignore[arg-type]  # MONAI also takes a triple per level
-            num_res_units=2,
-            kernel_size=config.kernel_size,
-            up_kernel_size=config.up_kernel_size,
-            act=config.activation.monai_name,
-            dropout=config.dropout,
-            bias=config.bias,
-            adn_ordering=config.adn_order,
+        return architecture.build(
+            config, plan or default_plan(config), channels or architecture.channels(config.preset)
         )
 
 
-def init_output_bias(network: UNet, fractions: Sequence[float], *, is_softmax: bool) -> None:
-    """Let an untrained network answer with how frequent each output is, instead of with one half.
+def default_plan(config: TrainingConfig) -> Plan:
+    """Return the plan of a network that halves all axes at every level, has one output and works on whole volumes."""
+    n_strides = len(get_architecture(config.architecture).channels(config.preset)) - 1
+    return Plan(
+        strides=((2, 2, 2),) * n_strides, batch_size=max(1, config.batch_size), ignore_label=config.ignore_label
+    )
 
-    Without it, a large part of a short training goes into the biases that say how rare foreground is
+
+def weight_shapes(config: TrainingConfig, plan: Plan) -> dict[str, tuple[int, ...]] | None:
+    """Return names and shapes of the weights of a network without allocating it; None if the plan is not one for it."""
+    if len(plan.strides) != len(default_plan(config).strides) or plan.task is not config.task:
+        return None
+    network = build_network(config, plan, device="meta")
+    return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+
+
+def init_output_bias(
+    network: torch.nn.Module, config: TrainingConfig, fractions: Sequence[float], *, is_softmax: bool
+) -> None:
+    """Set the output biases so that an untrained network predicts the frequency of each output instead of one half.
+
+    Without it, a large part of a short training is spent on learning from the biases how rare foreground is
     (Lin et al. 2017, "Focal loss for dense object detection", section 4.1).
 
     Parameters
     ----------
-    network : UNet
-        What `build_unet` gave; the bias of its last convolution is set, if it has one.
+    network : Module
+        A network that `build_network` returned; without output biases it stays as it is.
+    config : TrainingConfig
+        Its architecture.
     fractions : sequence of float
-        Part of the training voxels that each output stands for; each is taken to be from 0.01 to 0.99.
+        Fraction of the training voxels that each output stands for; each is clamped to 0.01 to 0.99.
     is_softmax : bool
         Whether the outputs are classes that exclude each other.
     """
-    last = [layer for layer in network.modules() if isinstance(layer, torch.nn.Conv3d)][-1]
-    if last.bias is None:
-        return
-    parts = torch.tensor(fractions, dtype=torch.float64).clamp(0.01, 0.99)
+    clamped = torch.tensor(fractions, dtype=torch.float64).clamp(0.01, 0.99)
     with torch.no_grad():
-        last.bias.copy_(parts.log() if is_softmax else parts.logit())
+        for bias in get_architecture(config.architecture).output_biases(network):
+            bias.copy_(clamped.log() if is_softmax else clamped.logit())
 
 
-def to_device(network: UNet, hardware: ComputeDevice) -> UNet:
-    """Move a network to its device, in the layout that is fastest there; it computes the same.
+def to_device(network: torch.nn.Module, hardware: ComputeDevice) -> torch.nn.Module:
+    """Move a network to its device, in the memory layout that is fastest there; it computes the same.
 
     Parameters
     ----------
-    network : UNet
-        What `build_unet` gave; it is changed.
-    hardware : Hardware
-        Where to. On the CPU weights and volumes lie channels last and take the ways of `speed_up`.
+    network : Module
+        A network that `build_network` returned; it is changed.
+    hardware : ComputeDevice
+        The device. On the CPU, the layout is channels last, and layers are replaced by those of `optimize_for_cpu`.
     """
     network.to(hardware.device)
     if hardware.device.type == "cpu":
         # Not weight by weight: contiguous() leaves the strides of single channels, and layers would flip layouts.
         network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-        speed_up(network)
+        optimize_for_cpu(network)
     return network
-
-
-def _check_network(config: TrainingConfig) -> None:
-    for name, size in (("kernel size", config.kernel_size), ("up-kernel size", config.up_kernel_size)):
-        if size % 2 == 0:
-            raise UserError(
-                f"The {name} is {size}, which is even and would shift the result by half a voxel; "
-                f"choose {size - 1} or {size + 1}."
-            )
-    if config.dropout > 0 and "D" not in config.adn_order:
-        raise UserError(
-            f"Dropout is {config.dropout:g}, but the order '{config.adn_order}' has no D in it; "
-            "add D to the order or set dropout to 0."
-        )
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSummary:
-    """What a network is made of and what training it costs.
+    """The layers of a network and what training it costs.
 
     Attributes
     ----------
     text : str
         Table of layers, shapes and parameters, then the totals; for the dock and the command.
     shape_zyx : tuple of int
-        Size of the volume that the table holds for, in voxels.
+        Size in voxels of the volume that the table is for.
     n_parameters : int
-        Number of trained numbers.
+        Number of trainable parameters.
     training_memory_bytes : int
         Estimate of the memory that one training step needs in fp32.
     """
@@ -146,10 +139,10 @@ def summarise(config: TrainingConfig, shape_zyx: Shape3D | None = None, plan: Pl
     Parameters
     ----------
     config : TrainingConfig
-        The network, and the optimiser that memory depends on.
+        Network and optimiser.
     shape_zyx : tuple of int, optional
-        Size of a patch or volume in voxels, rounded up to what the network can halve; that of the plan's patches, or
-        128 × 128 × 128, without it.
+        Size of a patch or volume in voxels, rounded up to multiples of the total stride; that of the plan's patches,
+        or 128 × 128 × 128, without it.
     plan : Plan, optional
         Strides, outputs and batch size; those of `default_plan` without it.
 
@@ -164,7 +157,7 @@ def summarise(config: TrainingConfig, shape_zyx: Shape3D | None = None, plan: Pl
         If the network cannot be built.
     """
     plan = plan or default_plan(config)
-    network = build_unet(config, plan, device="meta")
+    network = build_network(config, plan, device="meta")
     shape_zyx = shape_zyx or plan.patch_zyx or (128, 128, 128)
     z, y, x = (_round_up(side, stride) for side, stride in zip(shape_zyx, plan.total_stride, strict=True))
     input_shape = (plan.batch_size, 1, z, y, x)
@@ -172,10 +165,11 @@ def summarise(config: TrainingConfig, shape_zyx: Shape3D | None = None, plan: Pl
         network, input_size=input_shape, device="meta", depth=100, verbose=0, col_names=("output_size", "num_params")
     )
     n_parameters = sum(weights.numel() for weights in network.parameters())
+    channels = get_architecture(config.architecture).channels(config.preset)
     memory = training_memory(config, plan, (z, y, x))
     table = str(layers).split("Total params")[0].rstrip("=\n")
     text = (
-        f"{table}\n\nU-Net {config.preset} ({', '.join(map(str, config.preset.channels))} channels): "
+        f"{table}\n\n{config.architecture.label} {config.preset} ({', '.join(map(str, channels))} channels): "
         f"{n_parameters:,} parameters\n"
         f"One training step of {plan.batch_size} × {z} × {y} × {x} voxels: about {memory / _GIB:.2f} GiB in fp32"
     )
@@ -183,7 +177,7 @@ def summarise(config: TrainingConfig, shape_zyx: Shape3D | None = None, plan: Pl
 
 
 def operations_per_voxel(config: TrainingConfig, plan: Plan) -> float:
-    """Count the operations of the network's convolutions for each voxel of its input, forward.
+    """Count the operations of the convolutions in a forward pass for each voxel of the image.
 
     Parameters
     ----------
@@ -192,16 +186,16 @@ def operations_per_voxel(config: TrainingConfig, plan: Plan) -> float:
     plan : Plan
         Strides and outputs.
     """
-    network = build_unet(config, plan, device="meta")
+    network = build_network(config, plan, device="meta")
     z, y, x = (2 * stride for stride in plan.total_stride)
     n_operations = 0
 
     def count(layer: torch.nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
         nonlocal n_operations
         if isinstance(layer, torch.nn.Conv3d | torch.nn.ConvTranspose3d):
-            # An up-convolution applies its weights at every voxel that goes in, others at every one that comes out.
-            places = inputs[0] if isinstance(layer, torch.nn.ConvTranspose3d) else output
-            n_operations += 2 * layer.weight.numel() * prod(places.shape[2:])
+            # An up-convolution applies its weights at every input voxel, a convolution at every output voxel.
+            grid = inputs[0] if isinstance(layer, torch.nn.ConvTranspose3d) else output
+            n_operations += 2 * layer.weight.numel() * prod(grid.shape[2:])
 
     for layer in network.modules():
         layer.register_forward_hook(count)
@@ -222,18 +216,18 @@ def training_memory(config: TrainingConfig, plan: Plan, shape_zyx: Shape3D) -> i
     shape_zyx : tuple of int
         Size of a patch or volume, multiples of the total stride.
     """
-    network = build_unet(config, plan, device="meta")
+    network = build_network(config, plan, device="meta")
     n_parameters = sum(weights.numel() for weights in network.parameters())
     per_weight = 4 * (2 + _OPTIMIZER_MOMENTS[config.optimizer])
     return n_parameters * per_weight + _activation_bytes(network, (plan.batch_size, 1, *shape_zyx))
 
 
 def _round_up(side: int, total_stride: int) -> int:
-    # At least two voxels must be left at the bottom: instance norm of a single one is undefined.
+    # At least two voxels must be left on the coarsest level: instance norm of a single one is undefined.
     return max(2, -(-side // total_stride)) * total_stride
 
 
-def _activation_bytes(network: UNet, input_shape: tuple[int, ...]) -> int:
+def _activation_bytes(network: torch.nn.Module, input_shape: tuple[int, ...]) -> int:
     """Sum the tensors that a forward pass keeps for the backward pass, each storage once."""
     kept: dict[int, torch.UntypedStorage] = {}
 

@@ -1,48 +1,59 @@
-"""How far a network sees: the voxels of its input that one voxel of its answer depends on."""
+"""The receptive field of a network: the voxels of the image that one voxel of its output depends on."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from functools import lru_cache
 
-from napari_unet3d.configs import TrainingConfig
+import torch
+
+from napari_unet3d.configs import NETWORK_SETTINGS, TrainingConfig
 from napari_unet3d.data.sample import Shape3D, VoxelSize
-from napari_unet3d.model.plan import Plan, strides_for
+from napari_unet3d.model.architectures import get_architecture
+from napari_unet3d.model.network import build_network
+from napari_unet3d.model.plan import Plan
+
+_MAX_LENGTH = 2**14  # of the volume to measure with, in voxels; no preset comes near
+# Layers that do not connect voxels, or, like instance norm, only through statistics of the whole volume.
+_POINTWISE = {
+    f"torch.nn.modules.{name}" for name in ("activation", "batchnorm", "dropout", "instancenorm", "normalization")
+}
 
 
 def receptive_field(config: TrainingConfig, plan: Plan) -> Shape3D:
-    """Count the voxels that convolutions join in one voxel of the answer, without building the network.
+    """Measure how far the image can influence one voxel of the output.
 
-    Instance norm is left out: it divides by the spread of the whole volume, so that strictly every voxel depends a
-    little on every other one. What it passes on is two numbers per channel, no structure.
+    Norms are left out. They divide by the standard deviation of the whole volume, so that strictly every voxel depends
+    a little on every other one, but what they pass on is two numbers per channel, no structure.
 
-    The layers are those of `monai.networks.nets.UNet` with two residual units, followed from the answer back to the
-    image (Araujo, Norris, Sim 2019, "Computing receptive fields of convolutional neural networks", Distill). Where
-    a voxel lies on the grid of the coarse levels matters; the widest field counts.
+    The field is the extent of the gradient of an output voxel in a copy of the network with a single channel and equal
+    positive weights, where nothing cancels. Along each axis it is the largest over all positions of the voxel on the
+    coarsest grid.
 
     Parameters
     ----------
     config : TrainingConfig
-        Sizes of the kernels.
+        Architecture and its settings.
     plan : Plan
         Strides of the levels.
 
     Returns
     -------
     tuple of int
-        Widest extent along z, y, x in voxels that the network works at.
+        Extent along z, y, x in voxels that the network works at.
     """
-    z, y, x = (_widest([strides[axis] for strides in plan.strides], config) for axis in range(3))
+    network_only = TrainingConfig(**{name: getattr(config, name) for name in NETWORK_SETTINGS})
+    z, y, x = (_extent(network_only, tuple(strides[axis] for strides in plan.strides)) for axis in range(3))
     return z, y, x
 
 
 def separating_gap(config: TrainingConfig, voxel_size_um: VoxelSize) -> Shape3D:
-    """Return the gap between two blocks of a single volume over which no voxel is seen from both of them.
+    """Return the gap between two blocks of a single volume over which no output depends on voxels of both.
 
     Parameters
     ----------
     config : TrainingConfig
-        Preset, sizes of the kernels, and the voxel size that the volume is brought to, if it is.
+        Architecture and its settings, and the voxel size to resample to, if any.
     voxel_size_um : tuple of float
         Voxel size of the volume along z, y, x in µm.
 
@@ -51,27 +62,42 @@ def separating_gap(config: TrainingConfig, voxel_size_um: VoxelSize) -> Shape3D:
     tuple of int
         The receptive field along z, y, x in voxels of the volume, rounded up.
     """
-    worked_at = config.spacing_um or voxel_size_um  # the common voxel size of one volume is its own
-    seen = receptive_field(config, Plan(strides=strides_for(config.preset, worked_at)))
+    working_um = config.spacing_um or voxel_size_um  # the median voxel size of a single volume is its own
+    strides = get_architecture(config.architecture).strides(config, working_um)
+    field = receptive_field(config, Plan(strides=strides))
     z, y, x = (
-        math.ceil(extent * after / before - 1e-9)
-        for extent, after, before in zip(seen, worked_at, voxel_size_um, strict=True)
+        math.ceil(extent * working / own - 1e-9)
+        for extent, working, own in zip(field, working_um, voxel_size_um, strict=True)
     )
     return z, y, x
 
 
-def _widest(strides: Sequence[int], config: TrainingConfig) -> int:
-    fields = (_seen_from(voxel, voxel, strides, config) for voxel in range(math.prod(strides)))
-    return max(last - first + 1 for first, last in fields)
+@lru_cache(maxsize=256)
+def _extent(config: TrainingConfig, strides: tuple[int, ...]) -> int:
+    """Measure the receptive field along an axis with these strides, in a volume of a single line of voxels."""
+    network = _linear_copy(config, Plan(strides=tuple((1, 1, stride) for stride in strides)))
+    total_stride = math.prod(strides)
+    length = 32 * total_stride
+    while length <= _MAX_LENGTH:
+        # One line for each position on the coarsest grid, and in each the gradient of another voxel near its middle.
+        lines = torch.ones(total_stride, 1, 1, 1, length, dtype=torch.float64, requires_grad=True)
+        positions = torch.arange(total_stride)
+        outputs = network(lines)[positions, 0, 0, 0, length // 2 + positions]
+        (gradient,) = torch.autograd.grad(outputs.sum(), lines)
+        fields = [line.nonzero() for line in gradient[:, 0, 0, 0]]
+        if all(field[0] > 0 and field[-1] < length - 1 for field in fields):  # none is cut off by the end of its line
+            return max(int(field[-1] - field[0]) + 1 for field in fields)
+        length *= 2
+    return _MAX_LENGTH
 
 
-def _seen_from(first: int, last: int, strides: Sequence[int], config: TrainingConfig) -> tuple[int, int]:
-    """Follow the range of voxels at the upper end of one level and all below it to the range at its lower end."""
-    stride, deeper = strides[0], strides[1:]
-    reach, up_reach = config.kernel_size // 2, config.up_kernel_size // 2
-    first, last = first - reach, last + reach  # the residual unit of the way up
-    first, last = math.ceil((first - up_reach) / stride), (last + up_reach) // stride  # the up-convolution
-    # What is joined here past the deeper levels is a part of what they see.
-    first, last = _seen_from(first, last, deeper, config) if deeper else (first - 2 * reach, last + 2 * reach)
-    first, last = first - reach, last + reach  # the second convolution of the way down
-    return first * stride - reach, last * stride + reach  # and the first one
+def _linear_copy(config: TrainingConfig, plan: Plan) -> torch.nn.Module:
+    """Build the network with one channel, equal positive weights, and neither norms nor activations."""
+    network = build_network(config, plan, channels=(1,) * (len(plan.strides) + 1)).double().eval()
+    for block in list(network.modules()):
+        for name, layer in block.named_children():
+            if type(layer).__module__ in _POINTWISE:
+                setattr(block, name, torch.nn.Identity())
+    for weights in network.parameters():
+        torch.nn.init.constant_(weights, 0.5)
+    return network

@@ -1,1 +1,1 @@
-"""The files of a training run: history, snapshots per epoch, and what they tell; no torch."""
+"""The files of a training run: history, snapshots of epochs, and diagnosis; no torch."""

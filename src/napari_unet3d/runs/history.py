@@ -1,4 +1,4 @@
-"""What is known of each epoch of a run: the rows of `history.csv`, of a model file and of the loss curves."""
+"""Losses and Dice of the epochs of a run, as in `history.csv`, in model files and in loss curves."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from napari_unet3d.errors import UserError, explain_os_errors
 class EpochRecord:
     """Losses of one epoch, counted from 1; `val_loss` and `val_dice` are None in epochs without validation.
 
-    `val_dice` is not a number (NaN) where no validation volume has foreground: it has no meaning there.
+    `val_dice` is NaN if no validation volume has foreground, where it is not defined.
     """
 
     epoch: int
@@ -25,25 +25,30 @@ class EpochRecord:
 
     @property
     def loss(self) -> float:
-        """The loss that tells how good the epoch is: that of validation, or of training in an epoch without."""
+        """The loss by which epochs are compared: that of validation, or of training in an epoch without validation."""
         return self.train_loss if self.val_loss is None else self.val_loss
 
     @property
     def dice(self) -> float | None:
-        """The validation Dice, None where there is none or it has no meaning."""
+        """The validation Dice; None without validation or where it is not defined."""
         return None if self.lacks_foreground else self.val_dice
 
     @property
     def lacks_foreground(self) -> bool:
-        """Whether validation had no foreground, so that it cannot tell how good the epoch is."""
+        """Whether validation had no foreground, so that it cannot be used to compare epochs."""
         return self.val_dice is not None and math.isnan(self.val_dice)
 
 
 def best_record(history: Sequence[EpochRecord]) -> EpochRecord | None:
-    """Find the epoch with the lowest validation loss, or the lowest training loss when none was validated.
+    """Return the epoch with the lowest validation loss, or the lowest training loss if none was validated.
 
-    The first of several equal ones counts, one that is not a number comes last; None when the history is empty. Where
-    validation had no foreground, the best cannot be told, and the last epoch counts.
+    Of equal losses the first is the best, and NaN is the worst. If validation had no foreground, epochs cannot be
+    compared, and the last one is returned; None if the history is empty.
+
+    Examples
+    --------
+    >>> best_record([EpochRecord(1, 0.9, 0.8), EpochRecord(2, 0.5, 0.6), EpochRecord(3, 0.4, 0.7)]).epoch
+    2
     """
     if any(record.lacks_foreground for record in history):
         return history[-1]
@@ -61,18 +66,18 @@ def read_history(file: Path) -> tuple[EpochRecord, ...]:
     Raises
     ------
     UserError
-        If there is no such file, or it is none of ours.
+        If the file is missing or is not the history of a run.
     """
     with explain_os_errors(file, "read"), file.open(newline="", encoding="utf-8", errors="replace") as lines:
         rows = list(csv.DictReader(lines))
     try:
         return records_in(rows)
     except (KeyError, TypeError, ValueError):
-        raise UserError(f"{file} is no history of a run. Choose the folder of a run.") from None
+        raise UserError(f"{file} is not the history of a run. Choose the folder of a run.") from None
 
 
 def records_in(rows: Iterable[Mapping[str, str]]) -> tuple[EpochRecord, ...]:
-    """Read the epochs in the rows of a `history.csv`; a row that is none raises KeyError, TypeError or ValueError."""
+    """Return the epochs in the rows of a `history.csv`; an invalid row raises KeyError, TypeError or ValueError."""
     return tuple(
         EpochRecord(int(row["epoch"]), float(row["train_loss"]), _number(row["val_loss"]), _number(row["val_dice"]))
         for row in rows

@@ -1,4 +1,4 @@
-"""What a run folder and an evaluation folder tell without their models: plain text files, read as far as they go."""
+"""The text files of a run folder and of an evaluation folder, read as far as they exist and are valid."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class RunFiles:
-    """A run as its files tell it.
+    """The text files of a run.
 
     Attributes
     ----------
     folder : Path
         The run folder.
     config : TrainingConfig or None
-        The settings; None when they are missing or cannot be read.
+        The settings; None if they are missing or cannot be read.
     environment : dict
-        Versions, device, data and plan; empty when the file is missing.
+        Versions, device, data and plan; empty if the file is missing.
     history : tuple of EpochRecord
         Losses and Dice of the epochs.
     seconds : float
-        How long all epochs took.
-    gaps : tuple of str
-        A sentence on each file that is missing or broken.
+        Duration of all epochs.
+    problems : tuple of str
+        A sentence on each file that is missing or damaged.
     """
 
     folder: Path
@@ -47,14 +47,14 @@ class RunFiles:
 
     @property
     def dataset(self) -> Path | None:
-        """The dataset folder that it learnt from; None when it learnt from layers, or that is not known."""
-        words = self.environment.get("dataset")
-        return Path(words) if isinstance(words, str) and words not in ("", "layers") else None
+        """The dataset folder that it was trained on; None if it was trained on layers, or this is not known."""
+        dataset = self.environment.get("dataset")
+        return Path(dataset) if isinstance(dataset, str) and dataset not in ("", "layers") else None
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationFiles:
-    """An evaluation as its files tell it.
+    """The text files of an evaluation.
 
     Attributes
     ----------
@@ -65,11 +65,11 @@ class EvaluationFiles:
     volumes : tuple of dict
         Scores of each volume, as in ``metrics.json``.
     mean : dict
-        Their mean.
+        The mean of the scores.
     errors : tuple of dict of str to str
         The rows of ``errors.csv``, the largest first.
-    gaps : tuple of str
-        A sentence on each file that is missing or broken.
+    problems : tuple of str
+        A sentence on each file that is missing or damaged.
     """
 
     folder: Path
@@ -81,57 +81,59 @@ class EvaluationFiles:
 
 
 def read_run_files(folder: Path) -> RunFiles:
-    """Read what a run folder tells.
+    """Read the text files of a run folder.
 
     Raises
     ------
     UserError
-        When nothing in it is of a run.
+        If it has none of the files of a run.
     """
     names = (CONFIG_FILE, ENVIRONMENT_FILE, HISTORY_FILE)
     if not any((folder / name).is_file() for name in names):
         raise UserError(f"{folder} is no run folder: it has no {', '.join(names)}. Choose the folder of a training.")
-    gaps: list[str] = []
-    config = _attempt(_config, folder / CONFIG_FILE, gaps)
-    environment = _attempt(_json, folder / ENVIRONMENT_FILE, gaps)
-    history = _attempt(_history, folder / HISTORY_FILE, gaps)
+    problems: list[str] = []
+    config = _attempt(_config, folder / CONFIG_FILE, problems)
+    environment = _attempt(_json, folder / ENVIRONMENT_FILE, problems)
+    history = _attempt(_history, folder / HISTORY_FILE, problems)
     records, seconds = history or ((), 0.0)
-    return RunFiles(folder, config, environment or {}, records, seconds, tuple(gaps))
+    return RunFiles(folder, config, environment or {}, records, seconds, tuple(problems))
 
 
 def read_evaluation_files(folder: Path) -> EvaluationFiles:
-    """Read what an evaluation folder tells.
+    """Read the text files of an evaluation folder.
 
     Raises
     ------
     UserError
-        When it holds no metrics.
+        If it has no metrics.
     """
     if not (folder / "metrics.json").is_file():
-        raise UserError(f"{folder} holds no evaluation: it has no metrics.json. Choose a folder that evaluate wrote.")
-    gaps: list[str] = []
-    metrics = _attempt(_metrics, folder / "metrics.json", gaps)
-    about = _attempt(_json, folder / EVALUATION_FILE, gaps)
-    errors = _attempt(_errors, folder / "errors.csv", gaps)
+        raise UserError(
+            f"{folder} is no evaluation folder: it has no metrics.json. Choose a folder that evaluate wrote."
+        )
+    problems: list[str] = []
+    metrics = _attempt(_metrics, folder / "metrics.json", problems)
+    about = _attempt(_json, folder / EVALUATION_FILE, problems)
+    errors = _attempt(_errors, folder / "errors.csv", problems)
     volumes, mean = metrics or ((), {})
-    return EvaluationFiles(folder, about or {}, volumes, mean, errors or (), tuple(gaps))
+    return EvaluationFiles(folder, about or {}, volumes, mean, errors or (), tuple(problems))
 
 
-def _attempt(read: Callable[[Path], T], path: Path, gaps: list[str]) -> T | None:
-    """Read a file; one that is missing or broken becomes a sentence instead of an end of the report."""
+def _attempt(read: Callable[[Path], T], path: Path, problems: list[str]) -> T | None:
+    """Read a file; add a sentence to the problems if it is missing or damaged."""
     try:
         return read(path)
     except FileNotFoundError:
-        gaps.append(f"{path.name} is missing.")
+        problems.append(f"{path.name} is missing.")
     except (OSError, ValueError, TypeError, KeyError, UserError) as error:
-        gaps.append(f"{path.name} cannot be read ({error}).")
+        problems.append(f"{path.name} cannot be read ({error}).")
     return None
 
 
 def _json(path: Path) -> dict[str, Any]:
     content = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(content, dict):
-        raise ValueError("it holds no names and values")
+        raise ValueError("it is no JSON object")
     return content
 
 

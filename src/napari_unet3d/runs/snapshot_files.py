@@ -1,16 +1,16 @@
-"""What a run keeps in its folder ``snapshots`` so that one can see it learn: the files, and how they are read.
+"""Snapshots of a run in its folder ``snapshots``: the prediction of validation volumes after each epoch.
 
 ``snapshots.json``
-    A `SnapshotManifest`: the task, and which validation volumes are watched and where they lie.
+    A `SnapshotManifest`: the task, and which validation volumes have snapshots and where they are located.
 ``volume-1.npz``, ``volume-2.npz``, …
-    Grey values, truth and annotated voxels of a volume; written once.
+    Image, ground truth and label mask of a volume; written once.
 ``epoch-0012.npz``
-    The predictions of all volumes after epoch 12, compressed, foreground as bits. Written last: an epoch counts as
-    kept when it is there.
+    The predictions of all volumes after epoch 12, compressed, foreground as bits. Written last: an epoch has a
+    snapshot if this file exists.
 ``epoch-0012.safetensors``
     The model of that epoch.
 
-Every file is written beside its place and renamed, so that a run can be followed while another process writes it.
+Every file is written under a temporary name and renamed, so that snapshots can be read while another process trains.
 """
 
 from __future__ import annotations
@@ -38,28 +38,28 @@ SNAPSHOT_FOLDER = "snapshots"
 MANIFEST_FILE = "snapshots.json"
 _EPOCH_FILE = re.compile(r"epoch-(\d+)\.npz")
 _FORMAT = 1
-_FAST = 1  # level of compression: higher ones take several times longer for hardly smaller files
+_FAST = 1  # compression level: higher ones take several times longer for hardly smaller files
 
 
 class SnapshotVolume(BaseModel):
-    """Where a watched volume lies.
+    """A volume with snapshots, and where its grid is located.
 
     Attributes
     ----------
     name : str
         Name of the validation sample.
     volume : str
-        Name of the volume that it is, or a part of.
+        Name of the volume that it is, or is a part of.
     volume_shape_zyx : tuple of int
         Shape of that volume.
     voxel_size_um : tuple of float
         Voxel size of that volume along z, y, x in µm.
     shape_zyx : tuple of int
-        Shape of the grid that is watched, on which the network works.
+        Shape of the grid of the snapshots, which is that of the network.
     first_zyx : tuple of float
-        Where the middle of its first voxel lies, in voxels of the volume.
+        Position of the centre of its first voxel, in voxels of the volume.
     step_zyx : tuple of float
-        Size of its voxels, in voxels of the volume; not 1 where the run brings volumes to another voxel size.
+        Size of its voxels, in voxels of the volume; not 1 if the run resamples volumes to another voxel size.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -74,30 +74,30 @@ class SnapshotVolume(BaseModel):
 
     @property
     def own_voxel_size_um(self) -> VoxelSize:
-        """Voxel size of the grid that is watched, along z, y, x in µm."""
+        """Voxel size of the grid of the snapshots along z, y, x in µm."""
         z, y, x = (size * step for size, step in zip(self.voxel_size_um, self.step_zyx, strict=True))
         return z, y, x
 
     @property
     def offset_um(self) -> VoxelSize:
-        """How far the first voxel of the grid lies from that of the volume, along z, y, x in µm."""
+        """Offset of the first voxel of the grid from that of the volume along z, y, x in µm."""
         z, y, x = (size * first for size, first in zip(self.voxel_size_um, self.first_zyx, strict=True))
         return z, y, x
 
 
 class SnapshotManifest(BaseModel):
-    """What is watched.
+    """The contents of a folder of snapshots.
 
     Attributes
     ----------
     task : Task
-        Of objects only the foreground is watched.
+        Task of the run; snapshots of instances have only the foreground.
     volumes : tuple of SnapshotVolume
-        The watched volumes, in the order of their files.
+        The volumes with snapshots, in the order of their files.
     left_out : tuple of str
-        Validation samples that are too large to be kept.
+        Validation samples that are too large for snapshots.
     version : int
-        Of these files.
+        Version of the file format.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -110,16 +110,16 @@ class SnapshotManifest(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class SnapshotData:
-    """A watched volume.
+    """Image and ground truth of a volume with snapshots.
 
     Attributes
     ----------
-    card : SnapshotVolume
-        Its name and place.
+    info : SnapshotVolume
+        Its name and location.
     image : ndarray of any real number type, shape (z, y, x)
-        Grey values on the grid that the network works on.
-    truth : Truth
-        What is compared with the prediction: 1 is foreground, or the values are those of the classes.
+        Intensities on the grid of the network.
+    truth : GroundTruth
+        Ground truth: 1 is foreground, or the values are those of the classes.
     """
 
     info: SnapshotVolume
@@ -129,34 +129,34 @@ class SnapshotData:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotPrediction:
-    """What the network answered for a volume after an epoch.
+    """The prediction for a volume after an epoch.
 
     Attributes
     ----------
     labels : ndarray of unsigned integers, shape (z, y, x)
         1 for foreground, or the values of the classes; 0 where nothing was predicted.
     predicted : ndarray of bool, shape (z, y, x), or None
-        Where validation has looked; None when it did everywhere.
+        Where validation made predictions; None if it did everywhere.
     """
 
     labels: NDArray[np.unsignedinteger[Any]]
     predicted: NDArray[np.bool_] | None = None
 
-    def judged(self, truth: GroundTruth) -> GroundTruth:
-        """Return the truth with all that was not predicted as not annotated."""
+    def mask_truth(self, truth: GroundTruth) -> GroundTruth:
+        """Return the ground truth in which voxels without prediction are not annotated."""
         if self.predicted is None:
             return truth
         annotated = self.predicted if truth.label_mask is None else self.predicted & truth.label_mask
         return GroundTruth(truth.labels, annotated)
 
 
-def write_manifest(folder: Path, card: SnapshotManifest) -> None:
-    """Write what is watched."""
-    write_json(folder / MANIFEST_FILE, json.loads(card.model_dump_json()))
+def write_manifest(folder: Path, manifest: SnapshotManifest) -> None:
+    """Write the manifest of a folder of snapshots."""
+    write_json(folder / MANIFEST_FILE, json.loads(manifest.model_dump_json()))
 
 
 def write_volume(folder: Path, number: int, volume: SnapshotData) -> None:
-    """Write a watched volume, counted from 0."""
+    """Write image and ground truth of a volume, numbered from 0."""
     truth = volume.truth
     arrays = {"image": np.asarray(volume.image), "truth": truth.labels}
     if truth.label_mask is not None:
@@ -176,22 +176,22 @@ def write_predictions(folder: Path, epoch: int, predictions: Sequence[SnapshotPr
 
 
 def volume_file(folder: Path, number: int) -> Path:
-    """Name the file of a volume, counted from 0."""
+    """Return the file of a volume, numbered from 0."""
     return folder / f"volume-{number + 1}.npz"
 
 
 def epoch_file(folder: Path, epoch: int) -> Path:
-    """Name the file of the predictions after an epoch."""
+    """Return the file of the predictions after an epoch."""
     return folder / f"epoch-{epoch:04d}.npz"
 
 
 def model_file(folder: Path, epoch: int) -> Path:
-    """Name the file of the model of an epoch."""
+    """Return the file of the model of an epoch."""
     return folder / f"epoch-{epoch:04d}.safetensors"
 
 
 def saved_epochs(folder: Path) -> tuple[int, ...]:
-    """List the epochs whose predictions are in a folder ``snapshots``, in order; none when there is no such folder."""
+    """Return the epochs with predictions in a folder of snapshots, in order; none if there is no such folder."""
     if not folder.is_dir():
         return ()
     with explain_os_errors(folder, "read"):
@@ -200,7 +200,7 @@ def saved_epochs(folder: Path) -> tuple[int, ...]:
 
 
 def remove_snapshots(run_folder: Path) -> None:
-    """Remove what a run has kept to be watched."""
+    """Remove the snapshots of a run."""
     folder = run_folder / SNAPSHOT_FOLDER
     if folder.is_dir() and not folder.is_symlink():
         with explain_os_errors(folder, "remove"):
@@ -209,8 +209,8 @@ def remove_snapshots(run_folder: Path) -> None:
 
 def _write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     with (
-        atomic_write(path) as beside,
-        zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED, compresslevel=_FAST) as archive,
+        atomic_write(path) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=_FAST) as archive,
     ):
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:

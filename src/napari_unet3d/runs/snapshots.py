@@ -1,4 +1,4 @@
-"""What a run has kept so that one can see it learn, read from its folder ``snapshots``; see `snapshot_files`."""
+"""Read the snapshots of a run; `snapshot_files` describes the files."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ from napari_unet3d.runs.snapshot_files import (
 
 
 class SnapshotRun:
-    """Reads what a run has kept; made by `open_snapshots`. It may still be written by another process.
+    """Reads the snapshots of a run, which another process may still be writing; returned by `open_snapshots`.
 
     Parameters
     ----------
     folder : Path
         The folder ``snapshots`` of a run.
-    card : SnapshotManifest
-        What is watched.
+    manifest : SnapshotManifest
+        Its manifest.
     """
 
-    def __init__(self, folder: Path, card: SnapshotManifest) -> None:
-        self.folder, self.manifest = folder, card
+    def __init__(self, folder: Path, manifest: SnapshotManifest) -> None:
+        self.folder, self.manifest = folder, manifest
 
     def epochs(self) -> tuple[int, ...]:
-        """List the epochs that are kept, in order."""
+        """Return the epochs with snapshots, in order."""
         return saved_epochs(self.folder)
 
     def model(self, epoch: int) -> Path:
@@ -53,39 +53,39 @@ class SnapshotRun:
         return model_file(self.folder, epoch)
 
     def volume(self, number: int) -> SnapshotData:
-        """Read a volume, counted from 0.
+        """Read image and ground truth of a volume, numbered from 0.
 
         Raises
         ------
         UserError
-            If the file is gone or damaged.
+            If the file is missing or damaged.
         """
-        card = self.manifest.volumes[number]
+        info = self.manifest.volumes[number]
         arrays = _read_arrays(volume_file(self.folder, number))
         with _explaining(volume_file(self.folder, number)):
-            annotated = _unpacked(arrays.get("annotated"), card.shape_zyx)
-            image, labels = (_of_shape(arrays[name], card.shape_zyx) for name in ("image", "truth"))
-            return SnapshotData(card, image, GroundTruth(labels, annotated))
+            annotated = _unpacked(arrays.get("annotated"), info.shape_zyx)
+            image, labels = (_of_shape(arrays[name], info.shape_zyx) for name in ("image", "truth"))
+            return SnapshotData(info, image, GroundTruth(labels, annotated))
 
     def prediction(self, epoch: int, number: int) -> SnapshotPrediction:
-        """Read what the network answered for a volume, counted from 0, after an epoch.
+        """Read the prediction for a volume, numbered from 0, after an epoch.
 
         Raises
         ------
         UserError
-            If the epoch is not kept, or its file is damaged.
+            If the epoch has no snapshot, or its file is damaged.
         """
         path, shape = epoch_file(self.folder, epoch), self.manifest.volumes[number].shape_zyx
         arrays = _read_arrays(path, f"labels_{number}", f"predicted_{number}")
         with _explaining(path):
             labels = arrays[f"labels_{number}"]
             is_packed = self.manifest.task is not Task.SEMANTIC
-            whole = _unpacked(labels, shape).view(np.uint8) if is_packed else _of_shape(labels, shape)
-            return SnapshotPrediction(whole, _unpacked(arrays.get(f"predicted_{number}"), shape))
+            labels = _unpacked(labels, shape).view(np.uint8) if is_packed else _of_shape(labels, shape)
+            return SnapshotPrediction(labels, _unpacked(arrays.get(f"predicted_{number}"), shape))
 
 
 def open_snapshots(run_folder: Path) -> SnapshotRun | None:
-    """Find what a run has kept.
+    """Open the snapshots of a run.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def open_snapshots(run_folder: Path) -> SnapshotRun | None:
     Returns
     -------
     SnapshotRun or None
-        None when nothing is kept.
+        None if there are no snapshots.
 
     Raises
     ------
@@ -111,15 +111,17 @@ def open_snapshots(run_folder: Path) -> SnapshotRun | None:
     try:
         return SnapshotRun(folder, SnapshotManifest.model_validate_json(text))
     except ValidationError:
-        raise UserError(f"{path} is damaged, or was written by a newer version. The run itself is whole.") from None
+        raise UserError(
+            f"{path} is damaged, or was written by a newer version. The run itself is not affected."
+        ) from None
 
 
 def _read_arrays(path: Path, *names: str) -> dict[str, NDArray[Any]]:
-    """Read the named arrays of a file, those that it has; all without names."""
+    """Return the named arrays that a file has, or all without names."""
     with (
         _explaining(path),
         explain_os_errors(path, "read"),
-        path.open("rb") as file,  # numpy leaves a file open that it cannot read
+        path.open("rb") as file,  # numpy does not close a file that it cannot read
         np.load(file, allow_pickle=False) as archive,
     ):
         return {name: archive[name] for name in archive.files if not names or name in names}
@@ -127,12 +129,12 @@ def _read_arrays(path: Path, *names: str) -> dict[str, NDArray[Any]]:
 
 @contextmanager
 def _explaining(path: Path) -> Iterator[None]:
-    """Turn what a damaged file raises into a `UserError`."""
+    """Raise a `UserError` instead of the exceptions of a damaged file."""
     try:
         yield
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(
-            f"{path} is damaged and cannot be shown. Other epochs, and the run itself, do not need it."
+            f"{path} is damaged and cannot be shown. Other epochs and the run itself are not affected."
         ) from error
 
 

@@ -1,21 +1,27 @@
-"""What is to be added to a dataset as corrections, and whether it shows test volumes of it."""
+"""Corrections as training volumes of a dataset: added, replaced by later ones, and removed again."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from napari_unet3d.configs import UneditedRegions
 from napari_unet3d.data.corrections import Correction
-from napari_unet3d.data.pairs import Pair, Subset, list_pairs
+from napari_unet3d.data.dataset import add_sample, clean_dataset
+from napari_unet3d.data.pairs import Pair, Subset, list_pairs, provenance_file, with_unique_name
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.shared_content import matching_test_volumes
 from napari_unet3d.errors import UserError
+from napari_unet3d.runs.run_files import read_run_files
+from napari_unet3d.session.correction import CorrectionSession
 from napari_unet3d.session.origin import VolumeOrigin, without_subset
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Adding:
-    """Corrections that are to go into the training part of a dataset.
+class DatasetAddition:
+    """Corrections that are to become a training volume of a dataset.
 
     Attributes
     ----------
@@ -26,8 +32,8 @@ class Adding:
     corrections : tuple of Correction
         What it holds.
     earlier : Pair or None
-        The files that it takes the place of.
-    origin : Origin
+        The files that it replaces.
+    origin : VolumeOrigin
         The volume that was corrected.
     """
 
@@ -37,8 +43,20 @@ class Adding:
     earlier: Pair | None
     origin: VolumeOrigin
 
+    @classmethod
+    def of(cls, session: CorrectionSession, dataset: Path, unedited_regions: UneditedRegions) -> DatasetAddition:
+        """Return the addition of all corrections of a prediction, in place of those that were added before.
+
+        Raises
+        ------
+        UserError
+            When nothing is corrected, or the image is not known.
+        """
+        sample = session.training_sample(unedited_regions)
+        return cls(dataset, sample, tuple(session.done), session.added, session.origin)
+
     def find_test_volumes(self) -> tuple[str, ...]:
-        """Name the test volumes of the dataset that were corrected: by where the volume is from, and by content.
+        """Return the names of the test volumes that were corrected: known by their origin, or by their content.
 
         Raises
         ------
@@ -46,25 +64,25 @@ class Adding:
             If a test volume cannot be read.
         """
         name, _ = without_subset(self.origin.name)
-        own = (name,) if self._known_part() is Subset.TEST else ()
+        own = (name,) if self._known_subset() is Subset.TEST else ()
         return own + tuple(each for each in matching_test_volumes(self.dataset, self.sample) if each not in own)
 
-    def sample_of_part(self, test_volumes: tuple[str, ...]) -> Sample:
-        """Return the corrected volume with the part of the dataset that it is from, as far as that is known."""
-        part = self._known_part() or (Subset.TEST if test_volumes else self._part_by_name())
-        origin = self.sample.provenance
-        if origin is None or part is None:
+    def sample_with_subset(self, test_volumes: tuple[str, ...]) -> Sample:
+        """Return the corrected volume with the subset of the dataset that it is from, as far as that is known."""
+        subset = self._known_subset() or (Subset.TEST if test_volumes else self._subset_by_name())
+        provenance = self.sample.provenance
+        if provenance is None or subset is None:
             return self.sample
-        return replace(self.sample, provenance=origin.model_copy(update={"part": part.value}))
+        return replace(self.sample, provenance=provenance.model_copy(update={"subset": subset.value}))
 
-    def _known_part(self) -> Subset | None:
+    def _known_subset(self) -> Subset | None:
         folder = self.origin.dataset
         if folder is not None and folder.resolve() != self.dataset.resolve():
             return None
         return self.origin.subset or without_subset(self.origin.name)[1]
 
-    def _part_by_name(self) -> Subset | None:
-        """Return the training part when it has a volume of that name; of the test part, content alone decides."""
+    def _subset_by_name(self) -> Subset | None:
+        """Return the training subset when it has a volume of that name; test volumes are known by content alone."""
         name = without_subset(self.origin.name)[0].casefold()
         try:
             pairs = list_pairs(self.dataset, Subset.TRAIN)
@@ -75,26 +93,119 @@ class Adding:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CorrectedTestVolumes:
-    """What is to be added shows test volumes, so that the user is asked first; nothing is written.
+    """What is to be added was corrected in test volumes, so that the user is asked first; nothing is written.
 
     Attributes
     ----------
-    adding : Adding
+    addition : DatasetAddition
         What is to be added.
     names : tuple of str
         The test volumes.
     """
 
-    adding: Adding
+    addition: DatasetAddition
     names: tuple[str, ...]
 
     @property
     def question(self) -> str:
-        """What it means, and whether it is wanted."""
+        """What adding them means, and whether to do it."""
         names = ", ".join(f"'{name}'" for name in self.names)
         which = f"the test volume {names}" if len(self.names) == 1 else f"the test volumes {names}"
         return (
             f"The corrected places are part of {which} of this dataset. A model that trains on them knows what it is "
             "tested on: its test score will be too good, and cannot be compared with earlier ones.\n\n"
-            "Add them to the training volumes all the same? Take out again undoes it."
+            "Add them to the training volumes anyway? You can remove them from the dataset again."
         )
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectionsAdded:
+    """Corrections are in a dataset.
+
+    Attributes
+    ----------
+    pair : Pair
+        Their files.
+    corrections : tuple of Correction
+        What they hold.
+    test_volumes : tuple of str
+        The test volumes of the dataset in which they were made.
+    """
+
+    pair: Pair
+    corrections: tuple[Correction, ...]
+    test_volumes: tuple[str, ...] = ()
+
+
+def add_corrections(
+    addition: DatasetAddition, accepted: CorrectedTestVolumes | None = None
+) -> Iterator[CorrectionsAdded | CorrectedTestVolumes]:
+    """Write corrections as a training volume of a dataset, in place of earlier ones of the same prediction.
+
+    Parameters
+    ----------
+    addition : DatasetAddition
+        The corrections.
+    accepted : CorrectedTestVolumes, optional
+        The test volumes that were corrected, when training on them is accepted.
+
+    Yields
+    ------
+    CorrectedTestVolumes
+        The only event, with nothing written, when test volumes were corrected and that was not accepted.
+    CorrectionsAdded
+        Else the only event: they are written.
+
+    Raises
+    ------
+    UserError
+        If a test volume cannot be read, or the files cannot be written.
+    """
+    test_volumes = addition.find_test_volumes() if accepted is None else accepted.names
+    if test_volumes and accepted is None:
+        yield CorrectedTestVolumes(addition, test_volumes)
+        return
+    if addition.earlier is not None:
+        _delete(addition.earlier)
+    dataset, sample = addition.dataset, addition.sample_with_subset(test_volumes)
+    names = [pair.name for pair in list_pairs(dataset)] if is_dataset(dataset) else []
+    pair = add_sample(dataset, with_unique_name(sample, names), Subset.TRAIN)
+    yield CorrectionsAdded(pair, addition.corrections, test_volumes)
+
+
+def remove_corrections(pair: Pair) -> Iterator[Pair]:
+    """Delete exactly the files that `add_corrections` wrote; the only event is the pair."""
+    _delete(pair)
+    yield pair
+
+
+def is_dataset(folder: Path) -> bool:
+    """Return whether a folder holds a dataset that can be read."""
+    try:
+        list_pairs(folder)
+    except UserError:
+        return False
+    return True
+
+
+def dataset_of_run(run: Path | None) -> Path | None:
+    """Return the dataset folder that a run was trained on, if it was one and still exists."""
+    if run is None:
+        return None
+    try:
+        dataset = read_run_files(run if run.is_dir() else run.parent).dataset
+    except UserError:  # a model file outside of a run folder
+        return None
+    return dataset if dataset is not None and is_dataset(dataset) else None
+
+
+def _delete(pair: Pair) -> None:
+    dataset = pair.image.parents[2] if pair.image is not None else None
+    assert dataset is not None  # written by us
+    files = [path for path in (pair.image, pair.labels, pair.label_mask) if path is not None]
+    if pair.label_mask is not None:
+        files.append(provenance_file(pair.label_mask))
+    clean_dataset(dataset, [path for path in files if path.exists()])
+    if pair.label_mask is not None:
+        with suppress(OSError):  # it holds other masks
+            pair.label_mask.parent.rmdir()

@@ -1,38 +1,53 @@
-"""A prediction next to the truth: what the Predict dock shows, and how it follows other settings without the model."""
+"""A prediction beside its ground truth: where they differ, the scores, and the errors one by one."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.configs import EvaluationConfig, PostProcessing
+from napari_unet3d.configs import EvaluationConfig, PostProcessing, Task
 from napari_unet3d.data.ground_truth import GroundTruth, decode_labels
+from napari_unet3d.data.sample import VoxelSize, format_shape
+from napari_unet3d.errors import UserError
+from napari_unet3d.evaluation.errors.types import ErrorSet, SearchProgress
 from napari_unet3d.evaluation.metrics.differences import difference_labels
 from napari_unet3d.evaluation.metrics.score import MetricOptions, score
 from napari_unet3d.evaluation.metrics.types import Scores
 from napari_unet3d.inference.events import Prediction, VolumeEvaluated
+from napari_unet3d.model.plan import LabelClass, Plan
+from napari_unet3d.session.origin import VolumeOrigin
 
 DEFAULT_TOLERANCE_UM = EvaluationConfig().tolerance_um
 
 
+class _Complete:
+    """The comparison with all of its scores, once somebody has asked for it."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.comparison: Comparison | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A prediction and, when the truth is known, how it compares.
+    """A prediction and, where ground truth is available, how the two compare.
 
     Attributes
     ----------
     prediction : Prediction
         Labels and probability.
-    truth : Truth or None
+    truth : GroundTruth or None
         What the labels should be.
     difference : ndarray of uint8, shape (z, y, x), or None
         1 where the prediction is extra, 2 where it missed something, 3 where it is of another class.
     scores : Scores or None
-        Agreement with the truth.
+        Agreement with the ground truth.
     tolerance_um : float
         Distance in µm within which two surfaces count as the same.
     """
@@ -42,26 +57,53 @@ class Comparison:
     difference: NDArray[np.uint8] | None = None
     scores: Scores | None = None
     tolerance_um: float = DEFAULT_TOLERANCE_UM
+    _complete: _Complete = field(init=False, default_factory=_Complete, repr=False, compare=False)
 
     @property
     def is_measured(self) -> bool:
-        """Whether the scores that take long are there too, or there is no truth to measure against."""
+        """Whether the slow scores are there too, or there is no ground truth to measure against."""
         return self.scores is None or self.scores.nsd is not None
 
     @property
     def nbytes(self) -> int:
         """Memory of its arrays in bytes."""
-        answer, truth = self.prediction, self.truth
+        predicted, truth = self.prediction, self.truth
         arrays: list[NDArray[Any] | None]
-        arrays = [answer.labels, answer.probability, answer.maps, answer.uncertainty, self.difference]
+        arrays = [predicted.labels, predicted.probability, predicted.maps, predicted.uncertainty, self.difference]
         arrays += [] if truth is None else [truth.labels, truth.label_mask]
         return sum(array.nbytes for array in arrays if array is not None)
+
+    @property
+    def has_probability(self) -> bool:
+        """Whether the probability is known; else that of the prediction is NaN everywhere."""
+        probability = self.prediction.probability
+        return bool(probability.size) and not np.isnan(probability.flat[0])
+
+    @property
+    def class_names(self) -> dict[int, str] | None:
+        """Names of label values, as far as they have any; None when foreground is all there is."""
+        if self.prediction.task is Task.BINARY:
+            return None
+        return {} if self.prediction.plan is None else {each.value: each.name for each in self.prediction.plan.classes}
+
+    def measured(self) -> Comparison:
+        """Return the comparison with all of its scores.
+
+        They are computed at the first call; another thread that calls meanwhile waits for the same result.
+        """
+        if self.is_measured or self.truth is None:
+            return self
+        with self._complete.lock:
+            if self._complete.comparison is None:
+                scores = _score(self.prediction, self.truth, self.tolerance_um, fast=False)
+                self._complete.comparison = replace(self, scores=scores)
+            return self._complete.comparison
 
 
 def decode(
     labels: NDArray[Any] | None, prediction: Prediction, annotated: NDArray[np.bool_] | None = None
 ) -> GroundTruth | None:
-    """Read labels, if there are any, with the meaning that they had for the model of a prediction."""
+    """Decode labels, if there are any, with the meaning that they had for the model of a prediction."""
     if labels is None:
         return None
     ignore_label = prediction.plan.ignore_label if prediction.plan else None
@@ -75,41 +117,148 @@ def compare(
     *,
     fast: bool = False,
 ) -> Comparison:
-    """Compare a prediction with the truth, if there is one; `fast` leaves out the scores that take long."""
+    """Compare a prediction with the ground truth, if there is any; `fast` leaves out the slow scores."""
     if truth is None:
         return Comparison(prediction)
-    task, classes = prediction.task, prediction.plan.classes if prediction.plan else ()
-    rules = MetricOptions(task, {each.value: each.name for each in classes}, tolerance_um, fast)
-    difference = difference_labels(prediction.labels, truth, task)
-    scores = score(prediction.labels, truth, prediction.name, prediction.voxel_size_um, rules)
-    return Comparison(prediction, truth, difference, scores, tolerance_um)
+    difference = difference_labels(prediction.labels, truth, prediction.task)
+    return Comparison(prediction, truth, difference, _score(prediction, truth, tolerance_um, fast=fast), tolerance_um)
+
+
+def _score(prediction: Prediction, truth: GroundTruth, tolerance_um: float, *, fast: bool) -> Scores:
+    classes = prediction.plan.classes if prediction.plan else ()
+    options = MetricOptions(prediction.task, {each.value: each.name for each in classes}, tolerance_um, fast)
+    return score(prediction.labels, truth, prediction.name, prediction.voxel_size_um, options)
 
 
 def from_evaluation(event: VolumeEvaluated, tolerance_um: float) -> Comparison:
-    """Return the outcome of a volume of a test set, whose scores are there already."""
+    """Return the comparison of a test volume, whose scores are there already."""
     prediction, truth = event.prediction, event.truth
     difference = difference_labels(prediction.labels, truth, prediction.task)
     return Comparison(prediction, truth, difference, event.scores, tolerance_um)
 
 
-def repostprocess(outcome: Comparison, settings: PostProcessing) -> Iterator[Comparison]:
-    """Make labels again from what the network answered, with other settings; the only event is the new outcome.
+def repostprocess(comparison: Comparison, settings: PostProcessing) -> Iterator[Comparison]:
+    """Make the labels again from the network output, with other settings; the only event is the new comparison.
 
-    Of the scores only those that are ready at once are there, see `measure`; it is the same outcome when no label
-    changes.
+    It has the fast scores only, see `Comparison.measured`; it is the same comparison when no label changes.
     """
-    from napari_unet3d.inference.postprocess import (
-        postprocess,  # scikit-image takes its time, so not in the viewer's thread
-    )
+    from napari_unet3d.inference.postprocess import postprocess  # imports scikit-image, which is slow
 
-    old = outcome.prediction
+    old = comparison.prediction
     labels = postprocess(old.probability, old.maps, old.voxel_size_um, old.plan, settings)
     if np.array_equal(labels, old.labels):
-        yield outcome
+        yield comparison
     else:
-        yield compare(replace(old, labels=labels), outcome.truth, outcome.tolerance_um, fast=True)
+        yield compare(replace(old, labels=labels), comparison.truth, comparison.tolerance_um, fast=True)
 
 
-def add_slow_metrics(outcome: Comparison) -> Iterator[Comparison]:
-    """Return the outcome with all of its scores."""
-    yield compare(outcome.prediction, outcome.truth, outcome.tolerance_um)
+def add_slow_metrics(comparison: Comparison) -> Iterator[Comparison]:
+    """Compute all scores of a comparison; the only event is the comparison with them."""
+    yield comparison.measured()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InspectionInput:
+    """Labels to compare, as they are painted in layers or read from files.
+
+    Attributes
+    ----------
+    origin : VolumeOrigin
+        Name of the volume, and what its labels mean.
+    prediction, truth : ndarray of integers, shape (z, y, x)
+        Labels.
+    voxel_size_um : tuple of float
+        Voxel size along z, y, x in µm.
+    probability : ndarray of real numbers, shape (z, y, x), or None
+        Probability of foreground, if it is known.
+    annotated : ndarray of bool, shape (z, y, x), or None
+        Where the ground truth is annotated, if a mask says so.
+
+    Raises
+    ------
+    UserError
+        When prediction and ground truth have different shapes.
+    """
+
+    origin: VolumeOrigin
+    prediction: NDArray[Any]
+    truth: NDArray[Any]
+    voxel_size_um: VoxelSize
+    probability: NDArray[Any] | None = None
+    annotated: NDArray[np.bool_] | None = None
+
+    def __post_init__(self) -> None:
+        if self.prediction.shape != self.truth.shape:
+            raise UserError(
+                f"The prediction has {format_shape(self.prediction.shape)} voxels, "
+                f"the ground truth {format_shape(self.truth.shape)}; choose two layers of the same volume."
+            )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InspectionResult:
+    """A prediction was compared and its errors were found.
+
+    Attributes
+    ----------
+    comparison : Comparison
+        The prediction and how it compares.
+    errors : ErrorSet
+        Its errors.
+    difference : ndarray of uint8, shape (z, y, x)
+        That of the comparison, without the boundary noise that the tolerance hides.
+    """
+
+    comparison: Comparison
+    errors: ErrorSet
+    difference: NDArray[np.uint8]
+
+
+def default_tolerance_um(voxel_size_um: VoxelSize) -> float:
+    """Return the diagonal of one voxel in µm, rounded up to 0.01: errors no deeper than that are boundary noise."""
+    return math.ceil(100 * math.hypot(*voxel_size_um)) / 100
+
+
+def plan_for(task: Task, ignore_label: int | None, classes: tuple[LabelClass, ...] = ()) -> Plan:
+    """Return a plan that says what labels mean which no model has predicted."""
+    return Plan(task=task, ignore_label=ignore_label, strides=(), classes=classes)
+
+
+def labels_as_prediction(
+    labels: NDArray[Any], origin: VolumeOrigin, voxel_size_um: VoxelSize, probability: NDArray[Any] | None = None
+) -> Prediction:
+    """Return labels, such as those of a layer, as the prediction that they are; negative values are background."""
+    labels = np.maximum(labels, 0) if labels.dtype.kind == "i" else labels
+    labels = labels.astype(np.min_scalar_type(int(labels.max(initial=0))), copy=False)
+    if probability is None:
+        probability = np.broadcast_to(np.float32(np.nan), labels.shape)  # takes no memory
+    return Prediction(origin.name, labels, probability, voxel_size_um, origin.plan)
+
+
+def inspect_input(given: InspectionInput, tolerance_um: float) -> Iterator[SearchProgress | InspectionResult]:
+    """Compare labels with their ground truth and find the errors.
+
+    Yields
+    ------
+    SearchProgress
+        Some more of the wrong voxels were looked at.
+    InspectionResult
+        The result, with the fast scores only; always the last event.
+    """
+    prediction = labels_as_prediction(given.prediction, given.origin, given.voxel_size_um, given.probability)
+    truth = decode(given.truth, prediction, given.annotated)
+    yield from inspect_comparison(compare(prediction, truth, fast=True), tolerance_um)
+
+
+def inspect_comparison(comparison: Comparison, tolerance_um: float) -> Iterator[SearchProgress | InspectionResult]:
+    """Find the errors of a prediction that was compared; the events are those of `inspect_input`."""
+    from napari_unet3d.evaluation.errors.find import find_errors  # imports scipy's trees, which is slow
+
+    prediction, truth, difference = comparison.prediction, comparison.truth, comparison.difference
+    assert truth is not None
+    assert difference is not None
+    for event in find_errors(prediction.labels, truth, prediction.task, prediction.voxel_size_um, tolerance_um):
+        if isinstance(event, ErrorSet):
+            yield InspectionResult(comparison, event, difference * (event.regions > 0))
+        else:
+            yield event

@@ -1,4 +1,4 @@
-"""What the Train dock reads in a thread to show an epoch, and the copy of an epoch's model."""
+"""What is shown of an epoch of a run, and the copy of an epoch's model."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class EpochView:
     epoch : int
         The epoch.
     volume : SnapshotData
-        Its image and truth.
+        Its image and ground truth.
     labels : ndarray of unsigned integers, shape (z, y, x)
         The prediction.
     difference : ndarray of uint8, shape (z, y, x)
@@ -59,14 +59,14 @@ def load_epoch(run: SnapshotRun, epoch: int, number: int, known: SnapshotData | 
         The volume, when it was read before.
     """
     volume = known or run.volume(number)
-    kept = run.prediction(epoch, number)
+    snapshot = run.prediction(epoch, number)
     task = Task.SEMANTIC if run.manifest.task is Task.SEMANTIC else Task.BINARY
     yield EpochView(
         epoch=epoch,
         volume=volume,
-        labels=kept.labels,
-        difference=difference_labels(kept.labels, kept.judged(volume.truth), task),
-        predicted=1.0 if kept.predicted is None else float(kept.predicted.mean()),
+        labels=snapshot.labels,
+        difference=difference_labels(snapshot.labels, snapshot.mask_truth(volume.truth), task),
+        predicted=1.0 if snapshot.predicted is None else float(snapshot.predicted.mean()),
     )
 
 
@@ -76,10 +76,10 @@ def keep_model(run: SnapshotRun, epoch: int, target: Path) -> None:
     Raises
     ------
     UserError
-        If the epoch is no longer kept, the name does not end in .safetensors, or the file cannot be written.
+        If the epoch was not kept, the name does not end in .safetensors, or the file cannot be written.
     """
     if target.suffix.lower() != MODEL_SUFFIX:
-        raise UserError(f"A model cannot be kept as '{target.name}'; choose a name that ends in {MODEL_SUFFIX}.")
+        raise UserError(f"A model cannot be saved as '{target.name}'; choose a name that ends in {MODEL_SUFFIX}.")
     source = run.model(epoch)
     if not source.is_file():
         raise UserError(f"The model of epoch {epoch} is no longer kept. Choose another epoch.")

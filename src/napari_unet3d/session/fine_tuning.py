@@ -1,48 +1,32 @@
-"""What the correcting part of the Inspect dock does in a thread: files of corrections, and what a new model gained."""
+"""Fine-tuning of a model on the corrections of its prediction, and what that improved."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from napari_unet3d.configs import EvaluationConfig, PostProcessing, PredictionConfig
-from napari_unet3d.configs.fine_tuning import fine_tuning_config
-from napari_unet3d.data.corrections import Correction
-from napari_unet3d.data.dataset import add_sample, clean_dataset
+from napari_unet3d.configs import EvaluationConfig, PostProcessing, PredictionConfig, UneditedRegions
+from napari_unet3d.configs.correction import fine_tuning_config
 from napari_unet3d.data.ground_truth import GroundTruth
-from napari_unet3d.data.pairs import Pair, Subset, list_pairs, provenance_file, with_unique_name
+from napari_unet3d.data.pairs import Subset, list_pairs
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.shared_content import trained_content
 from napari_unet3d.errors import UserError
-from napari_unet3d.evaluation.metrics.score import MetricOptions, score
 from napari_unet3d.inference.events import Prediction, VolumeEvaluated
-from napari_unet3d.runs.run_files import read_run_files
-from napari_unet3d.session.add_to_dataset import Adding, CorrectedTestVolumes
+from napari_unet3d.session.add_to_dataset import (
+    CorrectedTestVolumes,
+    CorrectionsAdded,
+    DatasetAddition,
+    add_corrections,
+)
+from napari_unet3d.session.comparison import compare
+from napari_unet3d.session.correction import CorrectionSession
+from napari_unet3d.session.recent_runs import new_run_folder
 from napari_unet3d.session.training_job import TrainingRequest, train_on
-
-
-@dataclass(frozen=True, slots=True)
-class CorrectionsAdded:
-    """Corrections are in a dataset.
-
-    Attributes
-    ----------
-    pair : Pair
-        Their files.
-    corrections : tuple of Correction
-        What they hold.
-    test_volumes : tuple of str
-        The test volumes of the dataset that they show.
-    """
-
-    pair: Pair
-    corrections: tuple[Correction, ...]
-    test_volumes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +35,7 @@ class ModelScore:
 
     Attributes
     ----------
-    n_errors : int or None
+    n_errors : int
         Errors in the volume that was corrected.
     dice : float
         Dice there.
@@ -65,72 +49,17 @@ class ModelScore:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ModelsCompared:
-    """Both models were applied to the corrected volume and to the test set.
-
-    Attributes
-    ----------
-    before, after : Standing
-        The model that made the errors, and the one that learnt the corrections.
-    prediction : Prediction
-        What the new model says.
-    run : Path
-        Its run folder.
-    n_test : int
-        Volumes of the test set.
-    learnt : tuple of str
-        Those of them that the new model has learnt from: what trains shows them, in whole or in part.
-    """
-
-    before: ModelScore
-    after: ModelScore
-    prediction: Prediction
-    run: Path
-    n_test: int
-    learnt: tuple[str, ...] = ()
-
-    @property
-    def summary(self) -> str:
-        """The gain in a few sentences."""
-        before, after = self.before, self.after
-        sentences = [
-            f"'{self.prediction.name}': {before.n_errors} errors before, {after.n_errors} after training on; "
-            f"Dice {before.dice:.3f}, now {after.dice:.3f}."
-        ]
-        if before.test_dice is not None and after.test_dice is not None:
-            volumes = f"{self.n_test} test volume{'' if self.n_test == 1 else 's'}"
-            change = after.test_dice - before.test_dice
-            verdict = "better than" if change > 0 else "worse than" if change < 0 else "as good as"
-            never = "" if self.learnt else ", which it never saw"
-            sentences.append(
-                f"On the {volumes}{never}: Dice {before.test_dice:.3f}, now {after.test_dice:.3f}, {verdict} before."
-            )
-            if self.learnt:
-                sentences.append(self._too_good)
-        else:
-            sentences.append("There is no test set that would tell how it does on other volumes.")
-        return "\n".join(sentences)
-
-    @property
-    def _too_good(self) -> str:
-        names = ", ".join(f"'{name}'" for name in self.learnt)
-        which, them = ("is", "it") if len(self.learnt) == 1 else ("are", "them")
-        return (
-            f"That gain is optimistic: {names} {which} among the volumes scored, and the new model learnt from {them}, "
-            "by corrections or copies in the training part."
-        )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class ComparisonInput:
-    """By what two models are compared.
+    """What two models are compared on.
 
     Attributes
     ----------
+    corrections : CorrectionSession
+        The corrections that the new model learned.
     sample : Sample
         The corrected volume, without labels.
-    truth : Truth
-        What is right there: the truth with the corrections, or the corrected places alone.
+    truth : GroundTruth
+        What is right there: the ground truth with the corrections, or the corrected places alone.
     old, new : Path
         The models.
     dataset : Path or None
@@ -141,6 +70,7 @@ class ComparisonInput:
         How labels are made.
     """
 
+    corrections: CorrectionSession
     sample: Sample
     truth: GroundTruth
     old: Path
@@ -149,136 +79,222 @@ class ComparisonInput:
     tolerance_um: float
     settings: PostProcessing
 
+    @classmethod
+    def of(
+        cls, session: CorrectionSession, new: Path, dataset: Path | None, tolerance_um: float, settings: PostProcessing
+    ) -> ComparisonInput:
+        """Return the comparison of the model that made a prediction with the one fine-tuned on its corrections.
 
-def add_corrections(
-    adding: Adding, accepted: CorrectedTestVolumes | None = None
-) -> Iterator[CorrectionsAdded | CorrectedTestVolumes]:
-    """Write corrections into the training part of a dataset, in the place of earlier ones of the same prediction.
+        Raises
+        ------
+        UserError
+            When the old model or the image is not known.
+        """
+        truth, old = session.corrections.ground_truth(), require_run(session)
+        return cls(session, session.image_sample(), truth, old, new, dataset, tolerance_um, settings)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelsCompared:
+    """Both models were applied to the corrected volume and to the test set.
+
+    Attributes
+    ----------
+    before, after : ModelScore
+        The model that made the errors, and the one that learned the corrections.
+    prediction : Prediction
+        The prediction of the new model.
+    run : Path
+        Its run folder.
+    n_test : int
+        Number of test volumes.
+    learned : tuple of str
+        The test volumes that the new model has learned from: training volumes show them, in whole or in part.
+    corrections : CorrectionSession or None
+        The corrections that it learned.
+    """
+
+    before: ModelScore
+    after: ModelScore
+    prediction: Prediction
+    run: Path
+    n_test: int
+    learned: tuple[str, ...] = ()
+    corrections: CorrectionSession | None = None
+
+    @property
+    def summary(self) -> str:
+        """The improvement in a few sentences."""
+        before, after = self.before, self.after
+        sentences = [
+            f"'{self.prediction.name}': {before.n_errors} errors before, {after.n_errors} after fine-tuning; "
+            f"Dice {before.dice:.3f}, now {after.dice:.3f}."
+        ]
+        if before.test_dice is not None and after.test_dice is not None:
+            volumes = f"{self.n_test} test volume{'' if self.n_test == 1 else 's'}"
+            change = after.test_dice - before.test_dice
+            verdict = "better than" if change > 0 else "worse than" if change < 0 else "as good as"
+            never = "" if self.learned else ", which it never saw"
+            sentences.append(
+                f"On the {volumes}{never}: Dice {before.test_dice:.3f}, now {after.test_dice:.3f}, {verdict} before."
+            )
+            if self.learned:
+                sentences.append(self._optimistic)
+        else:
+            sentences.append("There is no test set that would show how it does on other volumes.")
+        return "\n".join(sentences)
+
+    @property
+    def _optimistic(self) -> str:
+        names = ", ".join(f"'{name}'" for name in self.learned)
+        which, them = ("is", "it") if len(self.learned) == 1 else ("are", "them")
+        return (
+            f"This gain is optimistic: {names} {which} among the volumes scored, and the new model learned from {them} "
+            "through corrections or copies among the training volumes."
+        )
+
+
+def fine_tune(
+    session: CorrectionSession,
+    dataset: Path,
+    run_folder: Path | None = None,
+    *,
+    unedited_regions: UneditedRegions = UneditedRegions.IGNORE,
+    tolerance_um: float = 0.0,
+    accept_test_volumes: bool = False,
+) -> Iterator[Any]:
+    """Add corrections to a dataset, fine-tune the model that made the prediction, and compare both models.
 
     Parameters
     ----------
-    adding : Adding
-        The corrections.
-    accepted : CorrectedTestVolumes, optional
-        What was said about test volumes and is wanted all the same.
+    session : CorrectionSession
+        The corrections; its origin names the run of the model.
+    dataset : Path
+        The dataset folder that they are added to, as a training volume.
+    run_folder : Path, optional
+        The new run folder; by default one named after the present time beside the dataset.
+    unedited_regions : UneditedRegions
+        What the prediction counts as away from the corrected places.
+    tolerance_um : float
+        Depth in µm up to which errors are boundary noise.
+    accept_test_volumes : bool
+        Whether to train on corrections of test volumes, too.
 
     Yields
     ------
-    CorrectedTestVolumes
-        Instead of the other, with nothing written, when they show test volumes and that was not accepted.
     CorrectionsAdded
-        When they are written.
+        The corrections are in the dataset, unless they were before.
+    PreflightEvent, TrainEvent, and the events of `compare_models`
+        `ModelsCompared` is the last one.
 
     Raises
     ------
     UserError
-        If a test volume cannot be read, or the files cannot be written.
+        When nothing is corrected, image or model are not known, or test volumes were corrected without acceptance.
     """
-    test_volumes = adding.find_test_volumes() if accepted is None else accepted.names
-    if test_volumes and accepted is None:
-        yield CorrectedTestVolumes(adding, test_volumes)
-        return
-    if adding.earlier is not None:
-        _delete(adding.earlier)
-    dataset, sample = adding.dataset, adding.sample_of_part(test_volumes)
-    names = [pair.name for pair in list_pairs(dataset)] if _is_dataset(dataset) else []
-    pair = add_sample(dataset, with_unique_name(sample, names), Subset.TRAIN)
-    yield CorrectionsAdded(pair, adding.corrections, test_volumes)
+    old, new = require_run(session), run_folder or new_run_folder(dataset)
+    if session.is_changed:
+        yield from _add(session, DatasetAddition.of(session, dataset, unedited_regions), accept_test_volumes)
+    elif not session.done:
+        raise UserError("Nothing is corrected yet. Correct an error first.")
+    yield from train_with_corrections(dataset, old, new)
+    yield from compare_models(ComparisonInput.of(session, new, dataset, tolerance_um, PostProcessing()))
 
 
-def remove_corrections(pair: Pair) -> Iterator[Pair]:
-    """Delete exactly the files that `add_corrections` wrote."""
-    _delete(pair)
-    yield pair
+def _add(session: CorrectionSession, addition: DatasetAddition, accept_test_volumes: bool) -> Iterator[Any]:
+    (event,) = add_corrections(addition)
+    if isinstance(event, CorrectedTestVolumes):
+        if not accept_test_volumes:
+            raise UserError(
+                f"The corrected places are part of the test volume '{event.names[0]}' of {addition.dataset}: a model "
+                "that trains on them cannot be tested on it any more. Pass accept_test_volumes=True to train on them "
+                "anyway."
+            )
+        (event,) = add_corrections(addition, event)
+    assert isinstance(event, CorrectionsAdded)
+    session.added, session.added_corrections = event.pair, event.corrections
+    yield event
 
 
 def train_with_corrections(dataset: Path, model: Path, run_folder: Path) -> Iterator[Any]:
-    """Train a model on with the corrections in a dataset and with settings for them; gives events as `fine_tune`."""
+    """Fine-tune a model on a dataset with corrections; the events are those of `train_on`."""
     from napari_unet3d.model.checkpoint import load_checkpoint
 
     config = fine_tuning_config(load_checkpoint(model).config)
     yield from train_on(TrainingRequest(dataset, run_folder, config, start_from=model))
 
 
-def compare_models(judged: ComparisonInput) -> Iterator[Any]:
+def compare_models(given: ComparisonInput) -> Iterator[Any]:
     """Apply both models to the corrected volume and to the test set.
 
     Yields
     ------
     ModelLoaded, Notice, TilesPredicted, VolumeEvaluated
-        As prediction and evaluation give them.
+        The events of prediction and evaluation.
     ModelsCompared
         The result; always the last event.
     """
-    from napari_unet3d.inference.evaluate import evaluate
+    pairs = list_pairs(given.dataset, Subset.TEST) if given.dataset is not None else []
+    n_test = sum(pair.is_complete for pair in pairs)
+    content = trained_content(given.dataset) if n_test and given.dataset is not None else None
+    learned: list[str] = []
+    scores, prediction = [], None
+    for model in (given.old, given.new):
+        prediction = yield from _predict(model, given)
+        test_dices = []
+        for event in _evaluate(model, given, n_test):
+            if isinstance(event, VolumeEvaluated):
+                test_dices.append(event.scores.dice)
+                if model is given.new and content is not None and content.shows(event.image):
+                    learned.append(event.scores.name)
+            yield event
+        test_dice = float(np.mean(test_dices)) if test_dices else None
+        scores.append(_score_model(prediction, given, test_dice))
+    assert prediction is not None
+    yield ModelsCompared(scores[0], scores[1], prediction, given.new, n_test, tuple(learned), given.corrections)
+
+
+def _predict(model: Path, given: ComparisonInput) -> Any:
+    """Yield the progress of a prediction and return the prediction."""
     from napari_unet3d.inference.predict import predict
 
-    pairs = list_pairs(judged.dataset, Subset.TEST) if judged.dataset is not None else []
-    n_test = sum(pair.is_complete for pair in pairs)
-    trained = trained_content(judged.dataset) if n_test and judged.dataset is not None else None
-    learnt: list[str] = []
-    standings, prediction = [], None
-    values = judged.settings.model_dump()
-    for model in (judged.old, judged.new):
-        for event in predict(model, judged.sample, PredictionConfig(**values)):
-            if isinstance(event, Prediction):
-                prediction = event
-            else:
-                yield event
-        assert prediction is not None  # the last event of every prediction
-        n_errors, dice = _score_model(prediction, judged)
-        test_dices = []
-        if n_test and judged.dataset is not None:
-            for each in evaluate(model, judged.dataset, config=EvaluationConfig(**values)):
-                if isinstance(each, VolumeEvaluated):
-                    test_dices.append(each.scores.dice)
-                    if model is judged.new and trained is not None and trained.shows(each.image):
-                        learnt.append(each.scores.name)
-                yield each
-        standings.append(ModelScore(n_errors, dice, float(np.mean(test_dices)) if test_dices else None))
-    assert prediction is not None
-    yield ModelsCompared(standings[0], standings[1], prediction, judged.new, n_test, tuple(learnt))
+    prediction = None
+    for event in predict(model, given.sample, PredictionConfig(**given.settings.model_dump())):
+        if isinstance(event, Prediction):
+            prediction = event
+        else:
+            yield event
+    assert prediction is not None  # the last event of every prediction
+    return prediction
 
 
-def _score_model(prediction: Prediction, judged: ComparisonInput) -> tuple[int, float]:
+def _evaluate(model: Path, given: ComparisonInput, n_test: int) -> Iterator[Any]:
+    from napari_unet3d.inference.evaluate import evaluate
+
+    if n_test and given.dataset is not None:
+        yield from evaluate(model, given.dataset, config=EvaluationConfig(**given.settings.model_dump()))
+
+
+def _score_model(prediction: Prediction, given: ComparisonInput, test_dice: float | None) -> ModelScore:
     from napari_unet3d.evaluation.errors.find import list_errors
 
-    plan = prediction.plan
-    rules = MetricOptions(prediction.task, {each.value: each.name for each in plan.classes} if plan else {}, 1.0, True)
-    errors = list_errors(
-        prediction.labels, judged.truth, prediction.task, prediction.voxel_size_um, judged.tolerance_um
-    )
-    scores = score(prediction.labels, judged.truth, prediction.name, prediction.voxel_size_um, rules)
-    return len(errors.errors) + errors.n_left_out, scores.dice
+    errors = list_errors(prediction.labels, given.truth, prediction.task, prediction.voxel_size_um, given.tolerance_um)
+    scores = compare(prediction, given.truth, fast=True).scores
+    assert scores is not None
+    return ModelScore(len(errors) + errors.n_left_out, scores.dice, test_dice)
 
 
-def dataset_of_run(run: Path | None) -> Path | None:
-    """Return the dataset folder that a run was trained on, if it was one and is still there."""
-    if run is None:
-        return None
-    try:
-        dataset = read_run_files(run if run.is_dir() else run.parent).dataset
-    except UserError:  # a model file that lies alone
-        return None
-    return dataset if dataset is not None and _is_dataset(dataset) else None
+def require_run(session: CorrectionSession) -> Path:
+    """Return the run whose model made the prediction.
 
-
-def _is_dataset(folder: Path) -> bool:
-    try:
-        list_pairs(folder)
-    except UserError:
-        return False
-    return True
-
-
-def _delete(pair: Pair) -> None:
-    dataset = pair.image.parents[2] if pair.image is not None else None
-    assert dataset is not None  # written by us
-    files = [path for path in (pair.image, pair.labels, pair.label_mask) if path is not None]
-    if pair.label_mask is not None:
-        files.append(provenance_file(pair.label_mask))
-    there = [path for path in files if path.exists()]
-    clean_dataset(dataset, there)
-    if pair.label_mask is not None:
-        with suppress(OSError):  # it holds other masks
-            pair.label_mask.parent.rmdir()
+    Raises
+    ------
+    UserError
+        When it is not known.
+    """
+    if session.origin.run is None:
+        raise UserError(
+            "It is not known which model made this prediction. Predict the volume in the dock Predict, and "
+            "inspect that; or add the corrections and choose the model in the dock Train."
+        )
+    return session.origin.run

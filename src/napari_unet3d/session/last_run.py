@@ -46,7 +46,7 @@ def run_progress(run_folder: Path) -> RunProgress | None:
         return None
     try:
         with safetensors.safe_open(state, framework="np") as file:
-            header = json.loads((file.metadata() or {})["card"])
+            header = json.loads((file.metadata() or {})["header"])
         return RunProgress(int(header["epoch"]), int(header["config"]["epochs"]))
     except (OSError, safetensors.SafetensorError, ValueError, KeyError, TypeError):
         return None

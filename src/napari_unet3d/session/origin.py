@@ -1,4 +1,4 @@
-"""Where a predicted volume comes from: its run, its dataset and what its labels mean."""
+"""Where a predicted volume comes from: its run, its dataset, and what its labels mean."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class VolumeOrigin:
 
 
 def without_subset(name: str) -> tuple[str, Subset | None]:
-    """Return the name of a volume in its dataset, and the subset that the Dataset dock adds to it, as in ``1 (train)``."""
+    """Return the name of a volume in its dataset, and the subset that the Dataset dock adds, as in ``1 (train)``."""
     for subset in Subset:
         if name.endswith(suffix := f" ({subset})"):
             return name.removesuffix(suffix), subset

@@ -1,4 +1,4 @@
-"""What the docks remember from one session to the next: settings and folders, one small JSON file each."""
+"""Preferences that are kept from one session to the next: settings and folders, one small JSON file each."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from platformdirs import user_config_path
 
+from napari_unet3d.configs import EvaluationConfig
 from napari_unet3d.errors import UserError
 from napari_unet3d.files import write_json
 
@@ -21,7 +22,7 @@ def preferences_folder() -> Path:
 
 
 def save_preference(key: str, value: Any) -> None:
-    """Keep a JSON value under a key; a folder that cannot be written to costs the memory, not the work.
+    """Save a JSON value under a key; that a folder cannot be written to is logged only.
 
     Parameters
     ----------
@@ -33,12 +34,25 @@ def save_preference(key: str, value: Any) -> None:
     try:
         write_json(preferences_folder() / f"{key}.json", value)
     except UserError as error:
-        logger.info("Settings are not remembered: %s", error)
+        logger.info("Preferences are not saved: %s", error)
 
 
 def load_preference(key: str) -> Any:
-    """Return what was remembered under a key, or None when there is nothing or the file is broken."""
+    """Return what was saved under a key, or None when there is nothing or the file is damaged."""
     try:
         return json.loads((preferences_folder() / f"{key}.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):  # ValueError: no JSON, or no UTF-8
         return None
+
+
+def load_evaluation_config() -> EvaluationConfig:
+    """Return the settings that were used last in the Predict dock."""
+    values: dict[str, Any] = {}
+    for key in ("test", "labels"):
+        known = load_preference(key)
+        values |= known if isinstance(known, dict) else {}
+    fields = EvaluationConfig.model_fields.keys() - {"test_augmentation"}
+    try:
+        return EvaluationConfig(**{name: value for name, value in values.items() if name in fields})
+    except UserError:  # written by another version
+        return EvaluationConfig()

@@ -1,4 +1,4 @@
-"""How far long work is."""
+"""Progress of jobs."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from napari_unet3d.inference.events import PredictionWritten, TilesPredicted, Vo
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a job is.
+    """Progress of a job.
 
     Attributes
     ----------
     done, total : float
         Work done and to do, in any unit.
     seconds_left : float or None
-        The engine's estimate; without it the job makes one from the time that passed.
+        An estimate; without it the job makes one from the elapsed time.
     """
 
     done: float
@@ -31,7 +31,7 @@ class Progress:
 
 
 def prediction_progress(event: Any) -> Progress | None:
-    """Say how far predictions have come; None for an event that does not tell."""
+    """Return the progress of predictions; None for an event that does not carry it."""
     match event:
         case TilesPredicted():
             return Progress(event.n_volumes_done, event.n_volumes)

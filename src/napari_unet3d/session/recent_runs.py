@@ -1,4 +1,4 @@
-"""Run folders as the docks meet in them: the recent ones, and where a new one lies."""
+"""Recent run folders and model files, and where new ones are placed."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ _KEY = "recent-runs"
 
 
 def recent_runs() -> list[Path]:
-    """Return the models used or made last, newest first; those that are gone are left out."""
+    """Return the run folders and model files used or made last, newest first, as far as they still exist."""
     known = load_preference(_KEY)
     paths = [Path(path) for path in known if isinstance(path, str)] if isinstance(known, list) else []
     return [path for path in paths if path.is_file() or (path / MODEL_FILE).is_file()]
 
 
 def remember_run(run: Path) -> None:
-    """Put a run folder or model file first among the recent ones."""
+    """Record a run folder or model file as the most recent one."""
     others = [path for path in recent_runs() if path != run]
     save_preference(_KEY, [str(path) for path in [run, *others][:_MOST_RECENT]])
 
 
 def new_run_folder(dataset: Path | None) -> Path:
-    """Name a run folder that does not exist yet: ``runs/DATE_TIME`` beside a dataset folder.
+    """Return a run folder that does not exist yet: ``runs/DATE_TIME`` next to a dataset folder.
 
     Parameters
     ----------
     dataset : Path, optional
-        The dataset folder; without one the runs lie in the plugin's folder among the user's data.
+        The dataset folder; without one, runs are placed in the plugin's folder among the user's data.
     """
     runs = (plugin_data_folder() if dataset is None else dataset.parent) / "runs"
     return free_folder(runs, datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
@@ -46,5 +46,5 @@ def free_folder(parent: Path, name: str) -> Path:
 
 
 def plugin_data_folder() -> Path:
-    """Return the plugin's folder among the user's data, where samples and runs lie without a better place."""
+    """Return the plugin's folder among the user's data, for sample datasets and runs without a dataset folder."""
     return user_data_path("napari-unet3d", appauthor=False)

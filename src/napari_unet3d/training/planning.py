@@ -1,7 +1,6 @@
-"""From settings, volumes and hardware to the plan of a run: voxel size, strides, patch and batch size, classes.
+"""Choose the plan of a run from settings, volumes and hardware: voxel size, strides, patch and batch size, classes.
 
-The rules are deterministic, so that the same seed gives the same model; what does not fit in memory is found by
-`training.probe`.
+The rules are deterministic, so that the same seed gives the same model. `training.probe` finds out what fits in memory.
 """
 
 from __future__ import annotations
@@ -16,35 +15,36 @@ from napari_unet3d.configs import ResizeMode, SpacingMode, TrainingConfig
 from napari_unet3d.data.ground_truth import decode_labels
 from napari_unet3d.data.sample import Sample, Shape3D, VoxelSize
 from napari_unet3d.errors import UserError
+from napari_unet3d.model.architectures import get_architecture
 from napari_unet3d.model.devices import ComputeDevice
 from napari_unet3d.model.network import operations_per_voxel
-from napari_unet3d.model.plan import LabelClass, Plan, strides_for
+from napari_unet3d.model.plan import LabelClass, Plan
 from napari_unet3d.training.loading.targets import find_classes
 from napari_unet3d.transforms.pad import divisible_shape, halve_longest_side, minimum_shape
 from napari_unet3d.transforms.resample import shape_at_spacing
 
 _CPU_VOXELS, _GPU_VOXELS = 64**3, 128**3  # of a patch
-_CPU_OPERATIONS, _LEAST_CPU_VOXELS = 1.3e10, 40**3  # of a patch, forward
-_SPARSE_PART = 2 / 3  # of a volume's side, at the most, where only a part of it is annotated
-_PATCHES_PER_STEP = 2  # a single one is several times slower per voxel on a CPU, and its gradient is rough
+_CPU_OPERATIONS, _MIN_CPU_VOXELS = 1.3e10, 40**3  # of a patch, forward
+_SPARSE_FRACTION = 2 / 3  # largest patch side relative to the volume where only a part of it is annotated
+_PATCHES_PER_STEP = 2  # a single one is several times slower per voxel on a CPU, and its gradient is noisy
 
 
 def make_plan(train: Sequence[Sample], val: Sequence[Sample], config: TrainingConfig, hardware: ComputeDevice) -> Plan:
-    """Settle what a run works with.
+    """Make the plan of a run.
 
     Parameters
     ----------
     train, val : sequence of Sample
         Volumes with labels.
     config : TrainingConfig
-        What is asked for; auto leaves it to this function.
-    hardware : Hardware
-        Patches on a GPU are larger.
+        Settings; those that are auto are chosen here.
+    hardware : ComputeDevice
+        Device, since patches on a GPU are larger.
 
     Raises
     ------
     UserError
-        If patch, classes or names cannot be used.
+        If patch, classes or their names cannot be used.
     """
     truths = (
         decode_labels(sample.labels, config.task, config.ignore_label, sample.label_mask, name=sample.name)
@@ -56,7 +56,7 @@ def make_plan(train: Sequence[Sample], val: Sequence[Sample], config: TrainingCo
 
 
 class HasShape(Protocol):
-    """A volume of which only the size is known; samples are that, too."""
+    """A volume whose shape and voxel size are known, such as a `Sample`."""
 
     @property
     def shape(self) -> Shape3D:
@@ -70,18 +70,18 @@ class HasShape(Protocol):
 def plan_for(
     train: Sequence[HasShape], classes: tuple[LabelClass, ...], config: TrainingConfig, hardware: ComputeDevice
 ) -> Plan:
-    """Settle what a run works with, from the sizes of the training volumes.
+    """Make the plan of a run from the shapes and voxel sizes of the training volumes.
 
     Parameters
     ----------
-    train : sequence of Sized
+    train : sequence of HasShape
         The training volumes.
     classes : tuple of LabelClass
-        What `find_classes` or `name_classes` found.
+        What `find_classes` or `name_classes` returned.
     config : TrainingConfig
-        What is asked for.
-    hardware : Hardware
-        Patches on a GPU are larger.
+        Settings of the run.
+    hardware : ComputeDevice
+        Device, since patches on a GPU are larger.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def plan_for(
     voxel_size_um = spacing_um or median_voxel_size(train)
     plan = Plan(
         task=config.task,
-        strides=strides_for(config.preset, voxel_size_um),
+        strides=get_architecture(config.architecture).strides(config, voxel_size_um),
         spacing_um=spacing_um,
         classes=classes,
         ignore_label=config.ignore_label,
@@ -115,7 +115,7 @@ def median_voxel_size(samples: Sequence[HasShape]) -> VoxelSize:
 
 
 def shape_at(sample: HasShape, spacing_um: VoxelSize | None) -> Shape3D:
-    """Return the shape (z, y, x) of a volume that is brought to a voxel size in µm; its own shape for None."""
+    """Return the shape (z, y, x) of a volume after resampling to a voxel size in µm; its own shape for None."""
     return sample.shape if spacing_um is None else shape_at_spacing(sample.shape, sample.voxel_size_um, spacing_um)
 
 
@@ -127,42 +127,42 @@ def _patch(
         return config.patch_shape
     if config.wants_whole_volumes:
         return None
-    most = _most_voxels(config, plan, hardware)
+    max_voxels = _max_voxels(config, plan, hardware)
     is_sparse = config.ignore_label is not None
     fitted = {divisible_shape(shape, plan.total_stride, config.resize_mode) for shape in shapes}
-    if not is_sparse and len(shapes) > 1 and len(fitted) == 1 and prod(next(iter(fitted))) <= most:
-        return None  # small volumes of one shape lose nothing by being seen whole
-    # Painted slices must also come to lie at the borders of patches, where a network sees the zeros that it pads with.
-    part = _SPARSE_PART if is_sparse else 1
+    if not is_sparse and len(shapes) > 1 and len(fitted) == 1 and prod(next(iter(fitted))) <= max_voxels:
+        return None  # small volumes of one shape are better used whole
+    # Annotated slices must also come to lie at the borders of patches, where convolutions pad with zeros.
+    part = _SPARSE_FRACTION if is_sparse else 1
     z, y, x = (np.median(shapes, axis=0) * part).astype(int).tolist()
-    return patch_for((z, y, x), voxel_size_um, plan.total_stride, most)
+    return patch_for((z, y, x), voxel_size_um, plan.total_stride, max_voxels)
 
 
-def _most_voxels(config: TrainingConfig, plan: Plan, hardware: ComputeDevice) -> int:
-    """Say how many voxels a patch may have.
+def _max_voxels(config: TrainingConfig, plan: Plan, hardware: ComputeDevice) -> int:
+    """Return how many voxels a patch may have.
 
-    On a CPU a step of two patches takes about as long as with preset small, half a second on two cores: Stop answers
-    at the end of a step, and many small steps teach more in a minute than few large ones.
+    On a CPU, a step of two patches takes about as long as with the preset small, half a second on two cores: Stop takes
+    effect at the end of a step, and many small steps train faster than few large ones.
     """
     if hardware.device.type != "cpu":
         return _GPU_VOXELS
     affordable = _CPU_OPERATIONS / operations_per_voxel(config, plan)
-    return int(min(_CPU_VOXELS, max(_LEAST_CPU_VOXELS, affordable)))
+    return int(min(_CPU_VOXELS, max(_MIN_CPU_VOXELS, affordable)))
 
 
 def patch_for(shape: Shape3D, voxel_size_um: VoxelSize, total_stride: Shape3D, n_voxels: int) -> Shape3D:
-    """Choose a patch that is as long as it is wide in µm, as far as the volumes allow.
+    """Choose a patch that is as close to a cube in µm as the volumes allow.
 
     Parameters
     ----------
     shape : tuple of int
-        Shape (z, y, x) of a typical volume; the patch is not larger, but for rounding up to what the network needs.
+        Shape (z, y, x) of a typical volume; the patch is not larger, apart from rounding up to the total stride.
     voxel_size_um : tuple of float
         Voxel size along z, y, x in µm.
     total_stride : tuple of int
-        The sides are multiples of it, 2 of them at least.
+        Sides are multiples of it, at least twice as long.
     n_voxels : int
-        About how many voxels the patch has. Axes on which the volume is short leave more to the others.
+        Approximate number of voxels of the patch. Where the volume is short along an axis, others get longer.
     """
     sides, free = [0.0, 0.0, 0.0], [0, 1, 2]
     while free:
@@ -180,12 +180,12 @@ def patch_for(shape: Shape3D, voxel_size_um: VoxelSize, total_stride: Shape3D, n
 
 
 def _to_multiple(side: float, stride: int, *, short: bool) -> int:
-    # A volume that is seen over its whole length is padded a little rather than cut.
+    # A volume that a patch covers along an axis is padded a little rather than cropped.
     return int(-(-side // stride) if short else (side + stride / 2) // stride) * stride
 
 
 def check_patch(patch: Shape3D, plan: Plan) -> None:
-    """Raise a `UserError` when the network cannot halve a patch (z, y, x) as often as it has to."""
+    """Raise a `UserError` if the network cannot downsample a patch (z, y, x) as often as it has levels."""
     for axis, side, stride, least in zip(
         "zyx", patch, plan.total_stride, minimum_shape(plan.total_stride), strict=True
     ):
@@ -198,19 +198,19 @@ def check_patch(patch: Shape3D, plan: Plan) -> None:
 
 
 def smaller_plan(plan: Plan, shapes: Sequence[Shape3D]) -> Plan | None:
-    """Return a plan whose steps take about half the memory: half the batch, then half the longest side of the patch.
+    """Return a plan whose steps need about half the memory: with half the batch, then with half the longest patch side.
 
     Parameters
     ----------
     plan : Plan
-        What did not fit.
+        The plan that did not fit.
     shapes : sequence of tuple of int
-        Shapes (z, y, x) of the volumes, whose largest is what whole volumes take.
+        Shapes (z, y, x) of the volumes; steps on whole volumes need memory for the largest.
 
     Returns
     -------
     Plan or None
-        None when nothing can be made smaller.
+        None if nothing can be reduced further.
     """
     if plan.batch_size > 1:
         return plan.model_copy(update={"batch_size": plan.batch_size // 2})
@@ -219,5 +219,5 @@ def smaller_plan(plan: Plan, shapes: Sequence[Shape3D]) -> Plan | None:
 
 
 def largest_shape(shapes: Sequence[Shape3D], plan: Plan) -> Shape3D:
-    """Return the shape (z, y, x) of the largest volume, padded to what the network can halve."""
+    """Return the shape (z, y, x) of the largest volume, padded to multiples of the total stride."""
     return max((divisible_shape(shape, plan.total_stride, ResizeMode.PAD) for shape in shapes), key=prod)

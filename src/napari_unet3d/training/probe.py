@@ -1,4 +1,4 @@
-"""One real step, forward and backward, on random numbers: does it fit in memory, and how long does it take."""
+"""Measure memory and time of a real training step on random numbers."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from napari_unet3d.model.plan import Plan
 from napari_unet3d.training.optim.learner import DataStatistics, Learner
 from napari_unet3d.training.planning import largest_shape, smaller_plan
 
-_USABLE = 0.8  # of the free memory: a viewer, other programs and validation need some, too
-_LOOK_EVERY_SECONDS = 0.005
+_USABLE_FRACTION = 0.8  # of the free memory; a viewer, other programs and validation need some, too
+_SAMPLING_SECONDS = 0.005
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What one step costs.
+    """Cost of one training step.
 
     Attributes
     ----------
     memory_bytes : int
-        Most memory that the step took beside what was taken before it; on a CPU not less than the estimate.
+        Peak memory of the step beyond what was allocated before; on a CPU at least the estimate.
     seconds : float
-        How long it took; the first step of a process takes longer.
+        Duration; the first step of a process takes longer.
     """
 
     memory_bytes: int
@@ -41,21 +41,21 @@ class Probe:
 
 
 def fit_to_memory(plan: Plan, shapes: Sequence[Shape3D], config: TrainingConfig, hardware: ComputeDevice) -> Plan:
-    """Make batch and patch smaller until a step takes a part of the free memory only.
+    """Reduce batch and patch size until a step needs at most 80 % of the free memory.
 
-    A size that is asked for by hand is not made smaller, and neither is the smallest one: the run finds out by itself
-    whether they fit, and says what to do.
+    Sizes that the user has set are not reduced, and neither is the smallest one: the run itself finds out whether they
+    fit, and tells the user what to do.
 
     Parameters
     ----------
     plan : Plan
-        What `make_plan` chose.
+        What `make_plan` returned.
     shapes : sequence of tuple of int
         Shapes (z, y, x) of the training volumes.
     config : TrainingConfig
-        Network, loss and optimiser, and what is asked for by hand.
-    hardware : Hardware
-        Whose memory counts.
+        Network, loss and optimiser, and sizes that the user has set.
+    hardware : ComputeDevice
+        Device whose memory is measured.
     """
     while not _fits(plan, shapes, config, hardware):
         smaller = smaller_plan(plan, shapes)
@@ -73,16 +73,16 @@ def _is_auto(config: TrainingConfig) -> bool:
 def _fits(plan: Plan, shapes: Sequence[Shape3D], config: TrainingConfig, hardware: ComputeDevice) -> bool:
     free = free_memory(hardware.device)
     shape = plan.patch_zyx or largest_shape(shapes, plan)
-    if training_memory(config, plan, shape) > _USABLE * free:
-        return False  # not even tried: a CPU would begin to swap
+    if training_memory(config, plan, shape) > _USABLE_FRACTION * free:
+        return False  # without a trial: a CPU would start swapping
     try:
-        return measure_step(plan, shape, config, hardware).memory_bytes <= _USABLE * free
+        return measure_step(plan, shape, config, hardware).memory_bytes <= _USABLE_FRACTION * free
     except OutOfMemory:
         return False
 
 
 def measure_step(plan: Plan, shape: Shape3D, config: TrainingConfig, hardware: ComputeDevice) -> Probe:
-    """Make one step of a throw-away network on random numbers.
+    """Make one training step of a new network on random numbers.
 
     Parameters
     ----------
@@ -92,13 +92,13 @@ def measure_step(plan: Plan, shape: Shape3D, config: TrainingConfig, hardware: C
         Size (z, y, x) of a patch or a volume.
     config : TrainingConfig
         Network, loss and optimiser.
-    hardware : Hardware
-        Where.
+    hardware : ComputeDevice
+        Device and number type.
 
     Raises
     ------
     OutOfMemory
-        When the step does not fit.
+        If the step does not fit in memory.
     """
     n_channels = 3 if plan.task is Task.INSTANCE else 1
     fractions = (0.5,) * plan.out_channels
@@ -110,14 +110,14 @@ def measure_step(plan: Plan, shape: Shape3D, config: TrainingConfig, hardware: C
         targets = (images > 0.5).byte().expand(-1, n_channels, -1, -1, -1)
         learner.wait(learner.step(images, targets))  # which waits for a GPU
         seconds = time.monotonic() - began
-    # What a process has freed before it takes again without growing, so growth alone may say too little.
-    least = training_memory(config, plan, shape) if hardware.device.type == "cpu" else 0
-    return Probe(max(peak[0], least), seconds)
+    # A process reuses memory that it has freed without growing, so that its growth may be too low a value.
+    at_least = training_memory(config, plan, shape) if hardware.device.type == "cpu" else 0
+    return Probe(max(peak[0], at_least), seconds)
 
 
 @contextmanager
 def _peak_memory(hardware: ComputeDevice) -> Iterator[list[int]]:
-    """Measure the most memory that is taken within a block; the number stands in the list after it."""
+    """Measure the peak memory of a block in bytes, the only element of the list when the block has ended."""
     peak = [0]
     if hardware.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(hardware.device)
@@ -129,15 +129,15 @@ def _peak_memory(hardware: ComputeDevice) -> Iterator[list[int]]:
     process, done = psutil.Process(), threading.Event()
     before = process.memory_info().rss
 
-    def watch() -> None:
-        while not done.wait(_LOOK_EVERY_SECONDS):
+    def sample() -> None:
+        while not done.wait(_SAMPLING_SECONDS):
             peak[0] = max(peak[0], process.memory_info().rss - before)
 
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
+    sampler = threading.Thread(target=sample, daemon=True)
+    sampler.start()
     try:
         yield peak
     finally:
         done.set()
-        watcher.join()
+        sampler.join()
         peak[0] = max(peak[0], process.memory_info().rss - before)

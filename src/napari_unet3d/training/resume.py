@@ -14,6 +14,7 @@ from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.split import Split
 from napari_unet3d.errors import UserError, explain_os_errors
 from napari_unet3d.files import CONFIG_FILE, HISTORY_FILE, MODEL_FILE, RESUME_FILE
+from napari_unet3d.model.architectures import get_architecture
 from napari_unet3d.model.checkpoint import Checkpoint, load_checkpoint
 from napari_unet3d.model.devices import ComputeDevice, TorchState
 from napari_unet3d.model.plan import Plan
@@ -215,23 +216,24 @@ def restore(start: RunStart, learner: Learner, plan: Plan, torch_state: TorchSta
 
 
 def _start_from(model: Checkpoint, learner: Learner, plan: Plan) -> list[str]:
-    own = learner.weights()
-    fitting = {name: w for name, w in model.weights.items() if name in own and w.shape == own[name].shape}
-    # The last block of MONAI's U-Net, which alone knows how many outputs there are.
-    missing = [name for name in own if name not in fitting]
-    if own.keys() != model.weights.keys() or not all(name.startswith("model.2.") for name in missing):
+    """Load the weights of a model, and keep the initial ones of the output head where its number of outputs differs."""
+    initial = learner.weights()
+    loaded = {name: w for name, w in model.weights.items() if name in initial and w.shape == initial[name].shape}
+    reset = [name for name in initial if name not in loaded]
+    output_head = get_architecture(model.config.architecture).output_head
+    if initial.keys() != model.weights.keys() or not all(name.startswith(output_head) for name in reset):
         raise UserError(
-            "The weights of the model to start from do not fit the network of this run, which halves other axes or "
-            "has other kernels. Choose another model, or bring the volumes to its voxel size."
+            "The weights of the model to start from do not fit the network of this run, which downsamples other axes "
+            "or has other kernels. Choose another model, or resample the volumes to its voxel size."
         )
-    learner.load_weights({**own, **fitting})
-    told = []
-    if missing or (model.plan.task, model.plan.classes) != (plan.task, plan.classes):
-        told.append(
+    learner.load_weights({**initial, **loaded})
+    notices = []
+    if reset or (model.plan.task, model.plan.classes) != (plan.task, plan.classes):
+        notices.append(
             f"The model to start from was trained for the task {model.plan.task.value}"
             f"{' with other classes' if model.plan.task is plan.task else ''}"
-            f"; {'its last layers begin anew' if missing else 'its last layers are kept'}."
+            f"; {'its last layers are initialised anew' if reset else 'its last layers are kept'}."
         )
     if model.plan.strides != plan.strides:
-        told.append("The model to start from was trained on voxels of other proportions.")
-    return told
+        notices.append("The model to start from was trained on voxels of other proportions.")
+    return notices

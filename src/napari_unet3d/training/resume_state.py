@@ -18,7 +18,7 @@ from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.split import Block
 from napari_unet3d.errors import UserError
 from napari_unet3d.files import RESUME_FILE
-from napari_unet3d.model.network import build_unet
+from napari_unet3d.model.network import build_network, weight_shapes
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.model.tensor_file import (
     FileKind,
@@ -252,10 +252,9 @@ def _with_prefix(tensors: dict[str, Any], prefix: str) -> dict[str, Any]:
 
 def _fits(header: RunHeader, shapes: dict[str, tuple[int, ...]], types: dict[str, str]) -> bool:
     """Compare names, shapes and types with the network of the header before memory is allocated for the tensors."""
-    if len(header.plan.strides) != len(header.config.preset.channels) - 1 or header.plan.task is not header.config.task:
+    if (expected := weight_shapes(header.config, header.plan)) is None:
         return False
-    network = build_unet(header.config, header.plan, device="meta")
-    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    network = build_network(header.config, header.plan, device="meta")
     of_parameters = [tuple(weights.shape) for weights in network.parameters()]
     counts = len(header.history), len(header.learning_rates), len(header.seconds)
     return (

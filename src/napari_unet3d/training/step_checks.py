@@ -14,8 +14,8 @@ from napari_unet3d.data.sample import Shape3D, format_shape, format_um
 from napari_unet3d.data.statistics import VolumeStatistics, total_label_counts
 from napari_unet3d.errors import OutOfMemory
 from napari_unet3d.model.devices import ComputeDevice, choose_device, free_memory
-from napari_unet3d.model.network import build_unet, training_memory
-from napari_unet3d.model.plan import Plan, default_plan
+from napari_unet3d.model.network import build_network, default_plan, training_memory
+from napari_unet3d.model.plan import Plan
 from napari_unet3d.model.receptive_field import receptive_field
 from napari_unet3d.training.loading.batches import steps_of_one_pass
 from napari_unet3d.training.loading.targets import name_classes
@@ -178,7 +178,7 @@ def check_disk(run_folder: Path, config: TrainingConfig) -> Iterator[Issue]:
     config : TrainingConfig
         The network.
     """
-    network = build_unet(config, default_plan(config), device="meta")
+    network = build_network(config, default_plan(config), device="meta")
     needed = 4 * _COPIES_ON_DISK * sum(weights.numel() for weights in network.parameters())
     folder = next(path for path in (run_folder.absolute(), *run_folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(folder).free

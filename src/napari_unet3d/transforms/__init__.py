@@ -1,1 +1,1 @@
-"""Volumes made ready for the network: normalisation, resampling, padding and augmentation."""
+"""Preparation of volumes for the network: normalisation, resampling, padding and augmentation."""

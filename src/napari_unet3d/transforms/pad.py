@@ -1,4 +1,4 @@
-"""Volumes whose sides the network cannot halve often enough are cropped, resized or padded."""
+"""Volumes cropped, resized or padded so that the network can downsample every axis often enough."""
 
 from __future__ import annotations
 
@@ -12,133 +12,163 @@ from napari_unet3d.data.sample import Shape3D
 from napari_unet3d.errors import UserError
 from napari_unet3d.transforms.resample import resize_linearly, resize_to_nearest
 
-_LEAST_AT_BOTTOM = 2  # instance norm has no spread to divide by when a single voxel is left
+_MIN_SIDE_AT_BOTTOM = 2  # instance norm needs more than a single voxel to compute a standard deviation
 
 
 def divisible_shape(shape: Shape3D, total_stride: Shape3D, mode: ResizeMode) -> Shape3D:
-    """Find the shape that a volume takes on for the network.
+    """Compute the shape in which the network sees a volume.
 
     Parameters
     ----------
     shape : tuple of int
         Shape (z, y, x) of the volume.
     total_stride : tuple of int
-        How many voxels along z, y, x become one at the bottom of the network.
-    fit : Fit
-        Crop goes down to a multiple of the total stride, pad goes up, resize goes to the nearest one.
+        Downsampling factor along z, y, x from the input to the bottom of the network.
+    mode : ResizeMode
+        Crop rounds down to a multiple of the total stride, pad rounds up, resize rounds to the nearest.
 
     Returns
     -------
     tuple of int
-        Multiples of the total stride, so large that 2 voxels per axis are left at the bottom.
+        Multiples of the total stride, large enough for 2 voxels per axis at the bottom.
 
     Raises
     ------
     UserError
-        When a volume to be cropped is smaller than that.
+        If a volume is too small to be cropped to that.
+
+    Examples
+    --------
+    >>> divisible_shape((30, 100, 100), (4, 16, 16), ResizeMode.PAD)
+    (32, 112, 112)
+    >>> divisible_shape((30, 100, 100), (4, 16, 16), ResizeMode.CROP)
+    (28, 96, 96)
     """
-    least = minimum_shape(total_stride)
-    if mode is ResizeMode.CROP and any(side < needed for side, needed in zip(shape, least, strict=True)):
+    smallest = minimum_shape(total_stride)
+    if mode is ResizeMode.CROP and any(side < needed for side, needed in zip(shape, smallest, strict=True)):
         raise UserError(
-            f"The volume {shape} is too small to be cropped: this network needs at least {least} voxels. "
+            f"The volume {shape} is too small to be cropped: this network needs at least {smallest} voxels. "
             "Choose pad or resize, or a network with fewer levels."
         )
     z, y, x = (
         max(needed, (side + _added_before_rounding(stride, mode)) // stride * stride)
-        for side, stride, needed in zip(shape, total_stride, least, strict=True)
+        for side, stride, needed in zip(shape, total_stride, smallest, strict=True)
     )
     return z, y, x
 
 
-def _added_before_rounding(stride: int, fit: ResizeMode) -> int:
-    return {ResizeMode.CROP: 0, ResizeMode.RESIZE: stride // 2, ResizeMode.PAD: stride - 1}[fit]
+def _added_before_rounding(stride: int, mode: ResizeMode) -> int:
+    return {ResizeMode.CROP: 0, ResizeMode.RESIZE: stride // 2, ResizeMode.PAD: stride - 1}[mode]
 
 
 def minimum_shape(total_stride: Shape3D) -> Shape3D:
-    """Return the smallest shape (z, y, x) that leaves 2 voxels per axis at the bottom of the network."""
-    z, y, x = (_LEAST_AT_BOTTOM * stride for stride in total_stride)
+    """Return the smallest shape (z, y, x) that leaves 2 voxels per axis at the bottom of the network.
+
+    Examples
+    --------
+    >>> minimum_shape((4, 16, 16))
+    (8, 32, 32)
+    """
+    z, y, x = (_MIN_SIDE_AT_BOTTOM * stride for stride in total_stride)
     return z, y, x
 
 
-def halve_longest_side(shape: Shape3D, total_stride: Shape3D, least_side: int = 0) -> Shape3D | None:
-    """Halve the longest side of a patch or tile that can be made shorter.
+def halve_longest_side(shape: Shape3D, total_stride: Shape3D, min_side: int = 0) -> Shape3D | None:
+    """Halve the longest side of a patch or tile that can still be made shorter.
 
     Parameters
     ----------
     shape : tuple of int
         Its shape (z, y, x), multiples of the total stride.
     total_stride : tuple of int
-        How many voxels along z, y, x become one at the bottom of the network.
-    least_side : int
-        No side is made shorter than this, nor than the network needs.
+        Downsampling factor along z, y, x from the input to the bottom of the network.
+    min_side : int
+        No side becomes shorter than this, or than the network needs.
 
     Returns
     -------
     tuple of int or None
-        None when every side is as short as it may be.
+        None if no side can be made shorter.
+
+    Examples
+    --------
+    >>> halve_longest_side((32, 128, 96), (4, 16, 16))
+    (32, 64, 96)
     """
     shorter = [
-        max(needed, least_side, side // 2 // stride * stride)
+        max(needed, min_side, side // 2 // stride * stride)
         for side, stride, needed in zip(shape, total_stride, minimum_shape(total_stride), strict=True)
     ]
-    axis = max((axis for axis in range(3) if shorter[axis] < shape[axis]), key=lambda axis: shape[axis], default=None)
-    if axis is None:
+    longest = max(
+        (axis for axis in range(3) if shorter[axis] < shape[axis]), key=lambda axis: shape[axis], default=None
+    )
+    if longest is None:
         return None
-    z, y, x = (new if number == axis else old for number, (old, new) in enumerate(zip(shape, shorter, strict=True)))
+    z, y, x = (new if axis == longest else old for axis, (old, new) in enumerate(zip(shape, shorter, strict=True)))
     return z, y, x
 
 
 def to_divisible(array: NDArray[Any], shape: Shape3D, mode: ResizeMode, *, is_labels: bool) -> NDArray[Any]:
-    """Bring a volume to the shape that `divisible_shape` gave.
+    """Crop, resize or pad a volume to the shape that `divisible_shape` returned.
 
-    Crop keeps the middle and pad adds the same on both sides (at an odd number one more behind). Padding
-    mirrors image and labels at the border, which looks like data and keeps them true to each other, where a
-    rim of zeros would show the network an edge that no volume has.
+    Crop keeps the centre. Pad adds the same number of voxels on both sides (if the number is odd, one more at the
+    end) and fills them by reflection. That looks like real data and keeps image and labels consistent; zeros would
+    show the network an edge that does not exist.
 
     Parameters
     ----------
     array : ndarray, shape (z, y, x)
-        Grey values or labels.
+        Intensities or labels.
     shape : tuple of int
         Shape (z, y, x) of the result.
-    fit : Fit
-        How.
+    mode : ResizeMode
+        Crop, resize or pad.
     is_labels : bool
-        Labels are resized to the nearest voxel and keep their type; images linearly, to float32.
+        Labels are resized by nearest neighbour and keep their type; images linearly, to float32.
 
     Returns
     -------
     ndarray, of the given shape
-        The array itself when it has that shape already; a view when it is cropped.
+        The array itself if it has that shape already; a view if it is cropped.
+
+    Examples
+    --------
+    >>> to_divisible(np.arange(3).reshape(1, 1, 3), (1, 1, 6), ResizeMode.PAD, is_labels=True)
+    array([[[0, 0, 1, 2, 2, 1]]])
     """
     if array.shape == shape:
         return array
     match mode:
         case ResizeMode.CROP:
-            return array[_middle(array.shape, shape)]
+            return array[_centre(array.shape, shape)]
         case ResizeMode.PAD:
             before = [(new - old) // 2 for old, new in zip(array.shape, shape, strict=True)]
-            after = [new - old - left for old, new, left in zip(array.shape, shape, before, strict=True)]
+            after = [new - old - start for old, new, start in zip(array.shape, shape, before, strict=True)]
             return np.pad(array, list(zip(before, after, strict=True)), mode="symmetric")
         case ResizeMode.RESIZE:
             return resize_to_nearest(array, shape) if is_labels else resize_linearly(array, shape)
 
 
-def valid_region(shape: Shape3D, fitted: Shape3D, mode: ResizeMode) -> tuple[slice, ...]:
-    """Return the part of a fitted volume that comes from the volume, and not from padding.
+def valid_region(shape: Shape3D, divisible: Shape3D, mode: ResizeMode) -> tuple[slice, ...]:
+    """Return the region of a cropped, resized or padded volume that is not padding.
 
     Parameters
     ----------
     shape : tuple of int
-        Shape (z, y, x) of the volume.
-    fitted : tuple of int
-        Shape (z, y, x) that `divisible_shape` gave for it.
-    fit : Fit
-        How it was fitted; a cropped or resized volume has no padding.
+        Shape (z, y, x) of the original volume.
+    divisible : tuple of int
+        The shape (z, y, x) that `divisible_shape` returned for it.
+    mode : ResizeMode
+        How the volume was changed; only a padded one has padding.
+
+    Examples
+    --------
+    >>> valid_region((5, 8, 8), (8, 8, 8), ResizeMode.PAD)
+    (slice(1, 6, None), slice(0, 8, None), slice(0, 8, None))
     """
-    return _middle(fitted, shape) if mode is ResizeMode.PAD else tuple(slice(0, side) for side in fitted)
+    return _centre(divisible, shape) if mode is ResizeMode.PAD else tuple(slice(0, side) for side in divisible)
 
 
-def _middle(outer: tuple[int, ...], inner: tuple[int, ...]) -> tuple[slice, ...]:
-    starts = [(whole - part) // 2 for whole, part in zip(outer, inner, strict=True)]
-    return tuple(slice(start, start + part) for start, part in zip(starts, inner, strict=True))
+def _centre(outer: tuple[int, ...], inner: tuple[int, ...]) -> tuple[slice, ...]:
+    starts = [(outer_side - inner_side) // 2 for outer_side, inner_side in zip(outer, inner, strict=True)]
+    return tuple(slice(start, start + side) for start, side in zip(starts, inner, strict=True))

@@ -1,7 +1,7 @@
-"""Volumes brought to another voxel size, and probabilities brought back to the grid of their image.
+"""Resampling of volumes to another voxel size, and of probabilities back to the grid of their image.
 
-Two grids of one volume fill the same box: the outer faces of their first and last voxels coincide, so that nothing
-shifts between them, however often a volume goes forth and back.
+Two grids of one volume cover the same box: the outer faces of their first and last voxels coincide, so nothing shifts
+between them, however often a volume is resampled back and forth.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from scipy import ndimage
 
 from napari_unet3d.data.sample import Shape3D, VoxelSize
 
-_SAME_SIZE = 0.01  # relative; no grid is changed for less
-_LEAST_SIDE = 2
+_SAME_SIZE = 0.01  # relative; smaller differences do not change a grid
+_MIN_SIDE = 2
 
 
 def shape_at_spacing(shape: Shape3D, voxel_size_um: VoxelSize, spacing_um: VoxelSize) -> Shape3D:
-    """Find the shape that a volume has at another voxel size.
+    """Compute the shape of a volume at another voxel size.
 
     Parameters
     ----------
@@ -29,15 +29,20 @@ def shape_at_spacing(shape: Shape3D, voxel_size_um: VoxelSize, spacing_um: Voxel
     voxel_size_um : tuple of float
         Its voxel size along z, y, x in µm.
     spacing_um : tuple of float
-        The voxel size (z, y, x) in µm that is wanted; axes that agree with it within 1 % stay.
+        The new voxel size (z, y, x) in µm; axes that agree within 1 % keep their length.
 
     Returns
     -------
     tuple of int
         The nearest whole numbers of voxels, at least 2.
+
+    Examples
+    --------
+    >>> shape_at_spacing((20, 256, 256), voxel_size_um=(2.0, 0.5, 0.5), spacing_um=(1.0, 1.0, 1.0))
+    (40, 128, 128)
     """
     z, y, x = (
-        side if abs(new / old - 1) <= _SAME_SIZE else max(_LEAST_SIDE, round(side * old / new))
+        side if abs(new / old - 1) <= _SAME_SIZE else max(_MIN_SIDE, round(side * old / new))
         for side, old, new in zip(shape, voxel_size_um, spacing_um, strict=True)
     )
     return z, y, x
@@ -46,68 +51,91 @@ def shape_at_spacing(shape: Shape3D, voxel_size_um: VoxelSize, spacing_um: Voxel
 def to_spacing(
     array: NDArray[Any], voxel_size_um: VoxelSize, spacing_um: VoxelSize, *, is_labels: bool
 ) -> NDArray[Any]:
-    """Bring a volume to another voxel size; training and prediction both do it before normalisation.
+    """Resample a volume to another voxel size; training and prediction both do so before normalisation.
 
     Parameters
     ----------
     array : ndarray, shape (z, y, x)
-        Grey values or labels.
+        Intensities or labels.
     voxel_size_um : tuple of float
         Its voxel size along z, y, x in µm.
     spacing_um : tuple of float
-        The voxel size (z, y, x) in µm that is wanted; axes that agree with it within 1 % stay.
+        The new voxel size (z, y, x) in µm; axes that agree within 1 % keep their length.
     is_labels : bool
         As for `to_shape`.
 
     Returns
     -------
-    ndarray, shape (z, y, x) as `shape_at_spacing` says
-        The array itself when no axis changes.
+    ndarray, shape (z, y, x) as computed by `shape_at_spacing`
+        The array itself if no axis changes.
+
+    Examples
+    --------
+    >>> labels = np.zeros((20, 256, 256), np.uint8)
+    >>> to_spacing(labels, (2.0, 0.5, 0.5), (1.0, 1.0, 1.0), is_labels=True).shape
+    (40, 128, 128)
     """
     z, y, x = array.shape
     return to_shape(array, shape_at_spacing((z, y, x), voxel_size_um, spacing_um), is_labels=is_labels)
 
 
 def to_shape(array: NDArray[Any], shape: Shape3D, *, is_labels: bool) -> NDArray[Any]:
-    """Resample a volume on a grid of another shape in the same box.
+    """Resample a volume to a grid of another shape that covers the same box.
 
     Parameters
     ----------
     array : ndarray, shape (z, y, x)
-        Grey values, probabilities or labels.
+        Intensities, probabilities or labels.
     shape : tuple of int
         Shape (z, y, x) of the result.
     is_labels : bool
-        Labels take the nearest voxel and keep their type. Others are interpolated linearly, to float32; before an
-        axis is made shorter, it is blurred by a Gaussian with a standard deviation of (old / new - 1) / 2 voxels, as
-        `skimage.transform.resize` does, so that what is too fine for the new grid does not become a pattern.
+        Labels are resampled by nearest neighbour and keep their type. Anything else is interpolated linearly, to
+        float32; an axis that becomes shorter is first blurred by a Gaussian with a standard deviation of
+        (old / new - 1) / 2 voxels against aliasing, as in `skimage.transform.resize`.
 
     Returns
     -------
     ndarray, of the given shape
-        The array itself when it has that shape already.
+        The array itself if it has that shape already.
+
+    Examples
+    --------
+    >>> to_shape(np.array([[[1, 5, 5, 9]]]), (1, 1, 2), is_labels=True)
+    array([[[5, 9]]])
     """
     if array.shape == shape:
         return array
     if is_labels:
         return resize_to_nearest(array, shape)
-    blur = [max(0.0, (old / new - 1) / 2) for old, new in zip(array.shape, shape, strict=True)]
-    if any(blur):
-        array = ndimage.gaussian_filter(array.astype(np.float32, copy=False), blur, mode="nearest")
+    sigma = [max(0.0, (old / new - 1) / 2) for old, new in zip(array.shape, shape, strict=True)]
+    if any(sigma):
+        array = ndimage.gaussian_filter(array.astype(np.float32, copy=False), sigma, mode="nearest")
     return resize_linearly(array, shape)
 
 
 def resize_linearly(array: NDArray[Any], shape: Shape3D) -> NDArray[np.float32]:
-    """Interpolate a volume (z, y, x) linearly at the voxel centres of a grid of another shape in the same box."""
+    """Resize a volume (z, y, x) by linear interpolation, without anti-aliasing.
+
+    Examples
+    --------
+    >>> resize_linearly(np.array([[[0, 4]]]), (1, 1, 4))
+    array([[[0., 1., 3., 4.]]], dtype=float32)
+    """
     volume = torch.from_numpy(np.require(array, np.float32, ["C", "W"]))[None, None]
-    # Both grids span the same box, voxel centres half a voxel inside: nothing shifts between them.
+    # Both grids cover the same box, with voxel centres half a voxel inside it, so nothing shifts between them.
     resized = torch.nn.functional.interpolate(volume, size=shape, mode="trilinear", align_corners=False)
     result: NDArray[np.float32] = resized[0, 0].numpy()
     return result
 
 
 def resize_to_nearest(array: NDArray[Any], shape: Shape3D) -> NDArray[Any]:
-    """Take, for each voxel of a grid of another shape in the same box, the value (z, y, x) that lies nearest."""
+    """Resize a volume (z, y, x) by nearest neighbour; no value is in the result that was not there before.
+
+    Examples
+    --------
+    >>> resize_to_nearest(np.array([[[3, 8]]]), (1, 1, 4))
+    array([[[3, 3, 8, 8]]])
+    """
     indices = [
         ((np.arange(new) + 0.5) * old / new).astype(np.intp) for old, new in zip(array.shape, shape, strict=True)
     ]

@@ -46,19 +46,19 @@ def test_a_missed_box_is_a_whole_error_as_deep_as_its_middle():
     assert (error.predicted, error.target) == ((), (1,))
 
 
-def test_what_is_extra_beside_an_object_is_as_deep_as_it_reaches_away_from_it():
+def test_what_is_extra_next_to_an_instance_is_as_deep_as_it_reaches_away_from_it():
     truth = volume((1, BOX))
-    found = truth.copy()
-    found[5, 6, 18:23] = 1  # a spike of 5 voxels of 0.5 µm
-    (error,) = list_errors(found, GroundTruth(truth), voxel_size_um=VOXEL).errors
+    predicted = truth.copy()
+    predicted[5, 6, 18:23] = 1  # a spike of 5 voxels of 0.5 µm
+    (error,) = list_errors(predicted, GroundTruth(truth), voxel_size_um=VOXEL).errors
     assert summary(error) == (ErrorKind.EXTRA, 5, False)
     assert error.depth_um == pytest.approx(2.5)
     assert error.position_zyx == (5, 6, 22)
 
 
 def test_something_extra_on_its_own_is_as_deep_as_it_is_thick():
-    found = volume((1, BOX), (1, np.s_[12:15, 1:4, 1:4]))
-    (error,) = list_errors(found, GroundTruth(volume((1, BOX))), voxel_size_um=VOXEL).errors
+    predicted = volume((1, BOX), (1, np.s_[12:15, 1:4, 1:4]))
+    (error,) = list_errors(predicted, GroundTruth(volume((1, BOX))), voxel_size_um=VOXEL).errors
     assert summary(error) == (ErrorKind.EXTRA, 27, True)
     assert error.depth_um == pytest.approx(1.0)  # two voxels of 0.5 µm along x
     assert error.position_zyx == (13, 2, 2)
@@ -78,15 +78,15 @@ def test_pieces_that_touch_with_a_corner_are_one_error_others_are_two():
 
 
 def test_missed_and_extra_that_touch_are_two_errors():
-    truth, found = volume((1, np.s_[2:4, 2:6, 2:4])), volume((1, np.s_[4:6, 2:6, 2:4]))
-    kinds = {error.kind for error in list_errors(found, GroundTruth(truth)).errors}
+    truth, predicted = volume((1, np.s_[2:4, 2:6, 2:4])), volume((1, np.s_[4:6, 2:6, 2:4]))
+    kinds = {error.kind for error in list_errors(predicted, GroundTruth(truth)).errors}
     assert kinds == {ErrorKind.MISSED, ErrorKind.EXTRA}
 
 
-def test_merge_and_split_tell_the_objects_and_where_they_meet():
+def test_merge_and_split_have_the_instances_and_where_they_meet():
     truth = volume((1, np.s_[2:6, 2:8, 2:8]), (2, np.s_[2:6, 2:8, 8:12]), (3, np.s_[8:14, 4:16, 4:10]))
-    found = volume((7, np.s_[2:6, 2:8, 2:12]), (8, np.s_[8:14, 4:12, 4:10]), (9, np.s_[8:14, 12:16, 4:10]))
-    errors = list_errors(found, GroundTruth(truth), Task.INSTANCE).errors
+    predicted = volume((7, np.s_[2:6, 2:8, 2:12]), (8, np.s_[8:14, 4:12, 4:10]), (9, np.s_[8:14, 12:16, 4:10]))
+    errors = list_errors(predicted, GroundTruth(truth), Task.INSTANCE).errors
     split, merge = errors
     assert summary(split) == (ErrorKind.SPLIT, 6 * 12 * 6, False)
     assert (split.predicted, split.target) == ((8, 9), (3,))
@@ -97,10 +97,10 @@ def test_merge_and_split_tell_the_objects_and_where_they_meet():
     assert merge.position_zyx[2] == 8
 
 
-def test_objects_are_missed_and_extra_one_by_one_though_they_touch():
+def test_instances_are_missed_and_extra_one_by_one_though_they_touch():
     truth = volume((1, np.s_[2:6, 2:8, 2:8]), (2, np.s_[2:6, 2:8, 8:12]), (5, np.s_[10:14, 2:8, 2:8]))
-    found = volume((4, np.s_[10:14, 2:8, 2:6]), (6, np.s_[10:14, 12:16, 12:16]))
-    errors = list_errors(found, GroundTruth(truth), Task.INSTANCE).errors
+    predicted = volume((4, np.s_[10:14, 2:8, 2:6]), (6, np.s_[10:14, 12:16, 12:16]))
+    errors = list_errors(predicted, GroundTruth(truth), Task.INSTANCE).errors
     told = [(error.kind, error.target, error.predicted, error.is_whole) for error in errors]
     assert told == [
         (ErrorKind.MISSED, (1,), (), True),
@@ -110,21 +110,21 @@ def test_objects_are_missed_and_extra_one_by_one_though_they_touch():
     ]
 
 
-def test_a_gap_between_touching_objects_is_no_deeper_than_it_is_wide():
+def test_a_gap_between_touching_instances_is_no_deeper_than_it_is_wide():
     truth = volume((1, np.s_[2:14, 2:18, 2:10]), (2, np.s_[2:14, 2:18, 10:20]))
-    found = truth.copy()
-    found[:, :, 9] = 0  # what separates objects: one voxel, deep inside the foreground
-    assert [error.depth_um for error in list_errors(found, GroundTruth(truth), Task.INSTANCE).errors] == [1.0]
-    hidden = list_errors(found, GroundTruth(truth), Task.INSTANCE, tolerance_um=1.0)
+    predicted = truth.copy()
+    predicted[:, :, 9] = 0  # the gap between instances: one voxel, deep inside the foreground
+    assert [error.depth_um for error in list_errors(predicted, GroundTruth(truth), Task.INSTANCE).errors] == [1.0]
+    hidden = list_errors(predicted, GroundTruth(truth), Task.INSTANCE, tolerance_um=1.0)
     assert (hidden.errors, hidden.n_hidden) == ((), 1)
 
 
 def test_a_wrong_class_tells_which_for_which():
     truth = volume((1, np.s_[2:8, 2:8, 2:8]), (2, np.s_[8:12, 2:8, 2:8]))
-    found = truth.copy()
-    found[6:8, 2:8, 2:8] = 2
-    found[8:12, 2:8, 2:4] = 3
-    wide, narrow = list_errors(found, GroundTruth(truth), Task.SEMANTIC).errors
+    predicted = truth.copy()
+    predicted[6:8, 2:8, 2:8] = 2
+    predicted[8:12, 2:8, 2:4] = 3
+    wide, narrow = list_errors(predicted, GroundTruth(truth), Task.SEMANTIC).errors
     assert (wide.kind, wide.target, wide.predicted, wide.n_voxels) == (ErrorKind.WRONG_CLASS, (1,), (2,), 72)
     assert wide.depth_um == 2.0
     assert (narrow.kind, narrow.target, narrow.predicted, narrow.n_voxels) == (ErrorKind.WRONG_CLASS, (2,), (3,), 48)
@@ -132,32 +132,32 @@ def test_a_wrong_class_tells_which_for_which():
 
 def test_what_is_not_annotated_is_no_error():
     painted = volume((1, np.s_[4:12, 2:18, 2:20]), (2, np.s_[5:9, 4:10, 4:10]))
-    found = volume((1, np.s_[5:9, 4:10, 7:10]), (1, np.s_[13:16, :, :]))
+    predicted = volume((1, np.s_[5:9, 4:10, 7:10]), (1, np.s_[13:16, :, :]))
     truth = decode_labels(painted, Task.BINARY, 0)
-    (error,) = list_errors(found, truth).errors
+    (error,) = list_errors(predicted, truth).errors
     assert summary(error) == (ErrorKind.MISSED, 4 * 6 * 3, False)
 
 
 def test_tolerance_hides_noise_at_surfaces_and_nothing_else():
     truth = volume((1, BOX))
-    found = volume((1, np.s_[3:11, 5:13, 6:18]))  # two slices of 2 µm too many
-    found[12:14, 1, 1] = 1  # a speck of two voxels
-    found[1, 1, 2:22] = 1  # long and thin
-    errors = list_errors(found, GroundTruth(truth), voxel_size_um=VOXEL, tolerance_um=2.0)
+    predicted = volume((1, np.s_[3:11, 5:13, 6:18]))  # two slices of 2 µm too many
+    predicted[12:14, 1, 1] = 1  # a speck of two voxels
+    predicted[1, 1, 2:22] = 1  # long and thin
+    errors = list_errors(predicted, GroundTruth(truth), voxel_size_um=VOXEL, tolerance_um=2.0)
     assert [summary(error) for error in errors.errors] == [(ErrorKind.EXTRA, 20, True)]
     assert (errors.n_hidden, errors.tolerance_um) == (3, 2.0)
     assert np.count_nonzero(errors.regions) == 20
-    shallower = list_errors(found, GroundTruth(truth), voxel_size_um=VOXEL, tolerance_um=1.9)
+    shallower = list_errors(predicted, GroundTruth(truth), voxel_size_um=VOXEL, tolerance_um=1.9)
     assert len(shallower.errors) == 4
 
 
-def test_errors_that_noise_joins_are_told_apart_with_a_tolerance():
-    truth, found = volume((1, np.s_[3:13, 4:16, 4:20])), volume((1, np.s_[2:14, 3:17, 3:21]))  # too wide by a voxel
+def test_errors_that_noise_connects_are_separated_with_a_tolerance():
+    truth, predicted = volume((1, np.s_[3:13, 4:16, 4:20])), volume((1, np.s_[2:14, 3:17, 3:21]))  # too wide by a voxel
     for corner in (np.s_[0:3, 4:7, 4:7], np.s_[0:3, 12:15, 16:19]):
-        found[corner] = 1
-    (joined,) = list_errors(found, GroundTruth(truth)).errors
-    assert joined.n_voxels == (found > truth).sum()
-    errors = list_errors(found, GroundTruth(truth), tolerance_um=1.8)
+        predicted[corner] = 1
+    (joined,) = list_errors(predicted, GroundTruth(truth)).errors
+    assert joined.n_voxels == (predicted > truth).sum()
+    errors = list_errors(predicted, GroundTruth(truth), tolerance_um=1.8)
     assert [error.depth_um for error in errors.errors] == [3.0, 3.0]
     assert {error.box_zyx[0][0] for error in errors.errors} == {0}
     assert {error.position_zyx[1] < 10 for error in errors.errors} == {True, False}
@@ -165,12 +165,12 @@ def test_errors_that_noise_joins_are_told_apart_with_a_tolerance():
         assert 18 <= error.n_voxels < 100  # the two slices above the noise, and some of that
 
 
-def test_noise_of_one_object_does_not_become_a_part_of_an_error_of_another():
+def test_noise_of_one_instance_does_not_become_a_part_of_an_error_of_another():
     truth = volume((1, np.s_[6:10, 4:16, 2:22]))
-    found = volume((1, np.s_[5:10, 4:16, 2:22]))  # too high by a slice, which is noise
-    found[3:6, 4:7, 2:5] = 1  # and by three in one corner, which is not
-    found[2:5, 8:16, 12:22] = 2  # on top of the noise
-    larger, smaller = list_errors(found, GroundTruth(truth), Task.INSTANCE, tolerance_um=1.5).errors
+    predicted = volume((1, np.s_[5:10, 4:16, 2:22]))  # too high by a slice, which is noise
+    predicted[3:6, 4:7, 2:5] = 1  # and by three in one corner, which is not
+    predicted[2:5, 8:16, 12:22] = 2  # on top of the noise
+    larger, smaller = list_errors(predicted, GroundTruth(truth), Task.INSTANCE, tolerance_um=1.5).errors
     assert (larger.predicted, larger.n_voxels) == ((2,), 3 * 8 * 10)
     assert smaller.predicted == (1,)
 
@@ -211,9 +211,9 @@ def test_large_ids_come_back_as_they_were():
 
 def test_the_search_says_how_far_it_is_and_can_be_left():
     rng = np.random.default_rng(3)
-    truth, found = (rng.integers(0, 2, SHAPE, np.uint8) for _ in range(2))
-    events = find_errors(found, GroundTruth(truth))
-    assert next(events) == SearchProgress(0, int((truth != found).sum()))
+    truth, predicted = (rng.integers(0, 2, SHAPE, np.uint8) for _ in range(2))
+    events = find_errors(predicted, GroundTruth(truth))
+    assert next(events) == SearchProgress(0, int((truth != predicted).sum()))
     events.close()
 
 
@@ -238,11 +238,11 @@ def pairs(draw):
 @given(pairs(), TASKS)
 @settings(deadline=None)
 def test_regions_are_the_difference_with_each_voxel_once(pair, task):
-    found, truth = pair
+    predicted, truth = pair
     if task is Task.BINARY:
         truth = GroundTruth((truth.labels > 0).astype(np.uint8), truth.label_mask)
-    difference = difference_labels(found, truth, task)
-    errors = list_errors(found, truth, task, VOXEL)
+    difference = difference_labels(predicted, truth, task)
+    errors = list_errors(predicted, truth, task, VOXEL)
     marks = {ErrorKind.EXTRA: EXTRA, ErrorKind.MISSED: MISSED, ErrorKind.WRONG_CLASS: WRONG_CLASS}
     drawn = np.zeros_like(difference)
     for error in errors.errors:
@@ -262,10 +262,10 @@ def test_regions_are_the_difference_with_each_voxel_once(pair, task):
 @given(pairs())
 @settings(deadline=None)
 def test_foreground_errors_are_those_that_scipy_counts_and_measures(pair):
-    found, truth = pair
+    predicted, truth = pair
     truth = GroundTruth((truth.labels > 0).astype(np.uint8), truth.label_mask)
-    difference = difference_labels(found, truth)
-    errors = list_errors(found, truth, voxel_size_um=VOXEL).errors
+    difference = difference_labels(predicted, truth)
+    errors = list_errors(predicted, truth, voxel_size_um=VOXEL).errors
     for kind, mark, inside in ((ErrorKind.MISSED, MISSED, 1), (ErrorKind.EXTRA, EXTRA, 0)):
         ours = [error for error in errors if error.kind is kind]
         assert len(ours) == ndimage.label(difference == mark, DIAGONALLY)[1]
@@ -282,9 +282,9 @@ def test_foreground_errors_are_those_that_scipy_counts_and_measures(pair):
 @given(pairs())
 @settings(deadline=None)
 def test_merges_and_splits_are_those_of_the_scores(pair):
-    found, truth = pair
-    scores = match_instances(found, truth.labels, truth.label_mask)
-    errors = list_errors(found, truth, Task.INSTANCE).errors
+    predicted, truth = pair
+    scores = match_instances(predicted, truth.labels, truth.label_mask)
+    errors = list_errors(predicted, truth, Task.INSTANCE).errors
     kinds = [error.kind for error in errors]
     assert kinds.count(ErrorKind.MERGE) == scores.n_merged
     assert kinds.count(ErrorKind.SPLIT) == scores.n_split
@@ -293,10 +293,10 @@ def test_merges_and_splits_are_those_of_the_scores(pair):
 @given(pairs(), st.floats(0, 4))
 @settings(deadline=None)
 def test_no_error_in_the_table_is_boundary_noise(pair, tolerance_um):
-    found, truth = pair
+    predicted, truth = pair
     truth = GroundTruth((truth.labels > 0).astype(np.uint8), truth.label_mask)
-    everything = list_errors(found, truth, voxel_size_um=VOXEL)
-    errors = list_errors(found, truth, voxel_size_um=VOXEL, tolerance_um=tolerance_um)
+    everything = list_errors(predicted, truth, voxel_size_um=VOXEL)
+    errors = list_errors(predicted, truth, voxel_size_um=VOXEL, tolerance_um=tolerance_um)
     assert all(error.depth_um > tolerance_um or error.is_whole for error in errors.errors)
     assert np.isin(everything.regions[errors.regions > 0], [error.number for error in everything.errors]).all()
     deepest = {error.number: error.depth_um for error in everything.errors if not error.is_whole}

@@ -25,40 +25,40 @@ BEFORE = errors_of(np.s_[1:5, 1:6, 1:7], np.s_[8:11, 10:14, 12:18])
 LARGE, SMALL = BEFORE.errors
 
 
-def test_remarks_come_back_from_the_file(tmp_path):
+def test_notes_come_back_from_the_file(tmp_path):
     path = tmp_path / "run" / "inspection" / "v.json"
-    remarks = updated_notes(BEFORE, {LARGE.number: (True, "cell in mitosis – ask Ana")}, ())
-    write_notes(path, "v", SHAPE, remarks)
+    notes = updated_notes(BEFORE, {LARGE.number: (True, "cell in mitosis – ask Ana")}, ())
+    write_notes(path, "v", SHAPE, notes)
     assert read_notes(path, SHAPE) == (ReviewNote.on(LARGE, is_seen=True, note="cell in mitosis – ask Ana"),)
     assert read_notes(path.with_name("other.json"), SHAPE) == ()
 
 
 def test_an_error_is_known_again_in_another_prediction():
-    remarks = [ReviewNote.on(LARGE, note="large"), ReviewNote.on(SMALL, is_seen=True)]
+    notes = [ReviewNote.on(LARGE, note="large"), ReviewNote.on(SMALL, is_seen=True)]
     after = errors_of(np.s_[2:5, 1:6, 1:5], np.s_[8:11, 9:14, 12:19], np.s_[1:3, 10:13, 15:17])
-    known, absent = match_notes(after, remarks)
-    assert absent == ()
+    known, unmatched = match_notes(after, notes)
+    assert unmatched == ()
     assert {after.errors[number - 1].box_zyx: remark for number, remark in known.items()} == {
-        ((2, 5), (1, 6), (1, 5)): remarks[0],
-        ((8, 11), (9, 14), (12, 19)): remarks[1],
+        ((2, 5), (1, 6), (1, 5)): notes[0],
+        ((8, 11), (9, 14), (12, 19)): notes[1],
     }
 
 
 def test_what_lies_elsewhere_or_is_of_another_kind_is_not_known():
-    remarks = [ReviewNote.on(LARGE, is_seen=True), ReviewNote(ErrorKind.EXTRA, SMALL.position_zyx, SMALL.box_zyx, True)]
+    notes = [ReviewNote.on(LARGE, is_seen=True), ReviewNote(ErrorKind.EXTRA, SMALL.position_zyx, SMALL.box_zyx, True)]
     after = errors_of(np.s_[6:8, 1:6, 1:7], np.s_[8:11, 10:14, 12:18])
-    assert match_notes(after, remarks) == ({}, tuple(remarks))
+    assert match_notes(after, notes) == ({}, tuple(notes))
 
 
-def test_one_remark_is_about_one_error():
+def test_one_note_matches_one_error():
     known, _ = match_notes(errors_of(np.s_[1:5, 1:6, 1:3], np.s_[1:5, 1:6, 4:7]), [ReviewNote.on(LARGE, is_seen=True)])
     assert len(known) == 1
 
 
-def test_remarks_on_errors_that_are_gone_are_kept():
-    said = {SMALL.number: (True, ""), LARGE.number: (False, "")}
+def test_notes_on_errors_that_are_gone_stay():
+    reviewed = {SMALL.number: (True, ""), LARGE.number: (False, "")}
     gone = ReviewNote.on(LARGE, note="was here")
-    assert updated_notes(BEFORE, said, [gone]) == (ReviewNote.on(SMALL, is_seen=True), gone)
+    assert updated_notes(BEFORE, reviewed, [gone]) == (ReviewNote.on(SMALL, is_seen=True), gone)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_remarks_on_errors_that_are_gone_are_kept():
         '"box_zyx": [[0, 1], [0, 1], [0, 1]], "seen": true, "note": ""}]}',
     ],
 )
-def test_a_damaged_file_is_told_from_an_empty_one(tmp_path, content):
+def test_a_damaged_file_is_distinguished_from_an_empty_one(tmp_path, content):
     path = tmp_path / "v.json"
     path.write_text(content)
     with pytest.raises(UserError, match="damaged"):

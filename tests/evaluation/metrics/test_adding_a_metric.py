@@ -13,9 +13,10 @@ import pytest
 from napari_unet3d.cli.score_table import score_table
 from napari_unet3d.configs import Task, TrainingConfig
 from napari_unet3d.data.ground_truth import GroundTruth
+from napari_unet3d.evaluation.metrics.metric import Direction, Metric, Scope
 from napari_unet3d.evaluation.metrics.pair import LabelPair
 from napari_unet3d.evaluation.metrics.score import MetricOptions, score
-from napari_unet3d.evaluation.metrics.table import METRICS, Direction, Metric, Scope
+from napari_unet3d.evaluation.metrics.table import METRICS
 from napari_unet3d.evaluation.metrics.types import Scores, mean_scores
 from napari_unet3d.evaluation.reports.report import write_report
 from napari_unet3d.evaluation.reports.score_files import write_metrics

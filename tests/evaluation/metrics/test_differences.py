@@ -18,7 +18,7 @@ TRUTH = np.array([[[0, 0, 7], [300, 0, 1]]], np.int64)
 PREDICTION = np.array([[[0, 1, 0], [1, 2, 1]]], np.uint8)
 
 
-def test_extra_and_missed_voxels_are_told_apart() -> None:
+def test_extra_and_missed_voxels_are_distinguished() -> None:
     difference = difference_labels(PREDICTION, GroundTruth(TRUTH))
     assert difference.dtype == np.uint8
     np.testing.assert_array_equal(difference, [[[0, EXTRA, MISSED], [0, EXTRA, 0]]])
@@ -31,7 +31,7 @@ def test_signed_difference_is_prediction_minus_truth_also_for_unsigned_types() -
     np.testing.assert_array_equal(difference, [[[0, 1, -1], [0, 1, 0]]])
 
 
-def test_classes_that_were_mixed_up_are_told_apart() -> None:
+def test_classes_that_were_confused_are_distinguished() -> None:
     truth, prediction = np.array([[[0, 2, 2, 1, 1]]], np.uint8), np.array([[[1, 0, 2, 2, 1]]], np.uint8)
     expected = [[[EXTRA, MISSED, 0, WRONG_CLASS, 0]]]
     np.testing.assert_array_equal(difference_labels(prediction, GroundTruth(truth), Task.SEMANTIC), expected)

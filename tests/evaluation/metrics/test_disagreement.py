@@ -15,44 +15,46 @@ def row(*values):
     return np.array([[values]], np.uint8)
 
 
-def test_who_has_something_without_a_truth():
-    found = compare_predictions(row(0, 1, 1, 0, 1, 0, 0, 0), row(0, 1, 0, 1, 1, 1, 0, 0))
-    assert found.labels.tolist() == [[[0, 0, FIRST, SECOND, 0, SECOND, 0, 0]]]
-    assert (found.n_first, found.n_second, found.n_both, found.n_compared) == (1, 2, 0, 8)
-    assert found.fraction == 3 / 8
-    assert found.dice == 2 * 2 / (3 + 4)
-    assert found.first_dice is found.second_dice is None
+def test_which_is_foreground_without_ground_truth():
+    disagreement = compare_predictions(row(0, 1, 1, 0, 1, 0, 0, 0), row(0, 1, 0, 1, 1, 1, 0, 0))
+    assert disagreement.labels.tolist() == [[[0, 0, FIRST, SECOND, 0, SECOND, 0, 0]]]
+    assert (disagreement.n_first, disagreement.n_second, disagreement.n_both, disagreement.n_compared) == (1, 2, 0, 8)
+    assert disagreement.fraction == 3 / 8
+    assert disagreement.dice == 2 * 2 / (3 + 4)
+    assert disagreement.first_dice is disagreement.second_dice is None
 
 
-def test_who_is_right_when_the_truth_is_known():
+def test_which_is_right_with_ground_truth():
     truth = GroundTruth(row(0, 1, 1, 1, 0, 0))
-    found = compare_predictions(row(0, 1, 1, 0, 1, 0), row(0, 1, 0, 1, 0, 1), truth=truth)
-    assert found.labels.tolist() == [[[0, 0, FIRST, SECOND, SECOND, FIRST]]]
-    assert (found.first_dice, found.second_dice) == (2 * 2 / (3 + 3), 2 * 2 / (3 + 3))
-    assert found.dice == 2 * 1 / (3 + 3)
+    disagreement = compare_predictions(row(0, 1, 1, 0, 1, 0), row(0, 1, 0, 1, 0, 1), truth=truth)
+    assert disagreement.labels.tolist() == [[[0, 0, FIRST, SECOND, SECOND, FIRST]]]
+    assert (disagreement.first_dice, disagreement.second_dice) == (2 * 2 / (3 + 3), 2 * 2 / (3 + 3))
+    assert disagreement.dice == 2 * 1 / (3 + 3)
 
 
 def test_classes_are_compared_by_value():
     first, second = row(1, 1, 2, 2, 0, 3), row(1, 2, 2, 0, 0, 1)
     assert compare_predictions(first, second, Task.SEMANTIC).labels.tolist() == [[[0, BOTH, 0, FIRST, 0, BOTH]]]
-    found = compare_predictions(first, second, Task.SEMANTIC, GroundTruth(row(1, 2, 1, 2, 0, 2)))
-    assert found.labels.tolist() == [[[0, SECOND, 0, FIRST, 0, BOTH]]]  # where both say 2 they agree, though wrong
+    disagreement = compare_predictions(first, second, Task.SEMANTIC, GroundTruth(row(1, 2, 1, 2, 0, 2)))
+    assert disagreement.labels.tolist() == [
+        [[0, SECOND, 0, FIRST, 0, BOTH]]
+    ]  # where both say 2 they agree, though wrong
     # class 1: 2 of 2 + 2, one shared; class 2: 2 of 2 + 2, one shared; class 3 is in the first alone
-    assert found.dice == pytest.approx((1 / 2 + 1 / 2 + 0) / 3)
+    assert disagreement.dice == pytest.approx((1 / 2 + 1 / 2 + 0) / 3)
 
 
-def test_ids_of_objects_are_not_compared():
-    found = compare_predictions(row(5, 5, 0, 9), row(1, 1, 0, 2), Task.INSTANCE)
-    assert not found.labels.any()
-    assert found.dice == 1
+def test_ids_of_instances_are_not_compared():
+    disagreement = compare_predictions(row(5, 5, 0, 9), row(1, 1, 0, 2), Task.INSTANCE)
+    assert not disagreement.labels.any()
+    assert disagreement.dice == 1
 
 
-def test_only_annotated_voxels_count_beside_a_truth():
+def test_only_annotated_voxels_count_with_ground_truth():
     annotated = np.array([[[True, True, False, False]]])
-    found = compare_predictions(row(1, 0, 1, 0), row(0, 0, 0, 1), truth=GroundTruth(row(1, 0, 0, 0), annotated))
-    assert found.labels.tolist() == [[[FIRST, 0, 0, 0]]]
-    assert (found.n_compared, found.fraction) == (2, 0.5)
-    assert (found.first_dice, found.second_dice, found.dice) == (1, 0, 0)
+    disagreement = compare_predictions(row(1, 0, 1, 0), row(0, 0, 0, 1), truth=GroundTruth(row(1, 0, 0, 0), annotated))
+    assert disagreement.labels.tolist() == [[[FIRST, 0, 0, 0]]]
+    assert (disagreement.n_compared, disagreement.fraction) == (2, 0.5)
+    assert (disagreement.first_dice, disagreement.second_dice, disagreement.dice) == (1, 0, 0)
 
 
 def test_volumes_of_different_shapes_are_explained():

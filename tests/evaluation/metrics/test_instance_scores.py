@@ -12,8 +12,9 @@ from scipy.optimize import linear_sum_assignment
 
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.evaluation.metrics.instances import IOU_THRESHOLDS, match_instances
+from napari_unet3d.evaluation.metrics.metric import Scope
 from napari_unet3d.evaluation.metrics.pair import LabelPair
-from napari_unet3d.evaluation.metrics.table import Scope, compute_metrics
+from napari_unet3d.evaluation.metrics.table import compute_metrics
 from napari_unet3d.evaluation.metrics.types import InstanceScores, mean_values
 
 SHAPES = st_numpy.array_shapes(min_dims=3, max_dims=3, max_side=5)
@@ -33,21 +34,21 @@ def two_volumes(data: st.DataObject, shape: tuple[int, ...]) -> tuple[Ids, Ids]:
 
 
 def matched_by_brute_force(prediction: Ids, truth: Ids, iou: float) -> tuple[int, int, int]:
-    """Count matched, extra and missed objects with masks of all pairs and an optimal assignment."""
-    found = [prediction == number for number in np.unique(prediction[prediction > 0])]
-    wanted = [truth == number for number in np.unique(truth[truth > 0])]
-    enough = np.array([[(a & b).sum() / (a | b).sum() >= iou for b in wanted] for a in found], float)
+    """Count matched, extra and missed instances with masks of all pairs and an optimal assignment."""
+    predicted = [prediction == number for number in np.unique(prediction[prediction > 0])]
+    target = [truth == number for number in np.unique(truth[truth > 0])]
+    enough = np.array([[(a & b).sum() / (a | b).sum() >= iou for b in target] for a in predicted], float)
     n_matched = 0
-    if found and wanted:
+    if predicted and target:
         rows, columns = linear_sum_assignment(-enough)
         n_matched = int(enough[rows, columns].sum())
-    return n_matched, len(found) - n_matched, len(wanted) - n_matched
+    return n_matched, len(predicted) - n_matched, len(target) - n_matched
 
 
 def test_by_hand() -> None:
     truth = lines("111122223333....5555")
-    found = lines("1111222.33336666....")
-    scores = match_instances(found, truth)
+    predicted = lines("1111222.33336666....")
+    scores = match_instances(predicted, truth)
     # 1 and 3 agree, 2 has an IoU of 3/4, 6 is extra, 5 is missed.
     assert (scores.n_true, scores.n_predicted, scores.n_matched) == (4, 4, 3)
     assert (scores.f1, scores.precision, scores.recall) == (0.75, 0.75, 0.75)
@@ -58,7 +59,7 @@ def test_by_hand() -> None:
     assert (scores.n_split, scores.n_merged) == (0, 0)
 
 
-def test_two_halves_match_one_object_once() -> None:
+def test_two_halves_match_one_instance_once() -> None:
     scores = match_instances(lines("1122"), lines("7777"))
     assert (scores.n_matched, scores.n_predicted, scores.precision, scores.recall) == (1, 2, 0.5, 1.0)
     assert (scores.n_split, scores.n_merged) == (1, 0)
@@ -66,24 +67,24 @@ def test_two_halves_match_one_object_once() -> None:
 
 def test_splits_and_merges_by_hand() -> None:
     truth = lines("1111111122223333..44")
-    found = lines("1112223344444444..55")
-    # The first object holds 1, 2 and most of 3; predicted 4 holds two true ones; the last is right.
-    scores = match_instances(found, truth)
+    predicted = lines("1112223344444444..55")
+    # The first instance contains 1, 2 and most of 3; predicted 4 contains two true ones; the last is right.
+    scores = match_instances(predicted, truth)
     assert (scores.n_split, scores.n_merged) == (1, 1)
     half_outside = match_instances(lines("..1122.."), lines("...111.."))  # half of 1 and all of 2 lie in it
     assert half_outside.n_split == 0
 
 
 def test_the_widest_ids_are_no_trouble() -> None:
-    truth, found = lines("1122", "0.33").astype(np.uint64), lines("1122", "4.33").astype(np.int64)
-    plain = match_instances(found, truth)
+    truth, predicted = lines("1122", "0.33").astype(np.uint64), lines("1122", "4.33").astype(np.int64)
+    plain = match_instances(predicted, truth)
     truth[truth == 2] = 2**63 + 5
-    found[found == 3] = 2**40
-    assert match_instances(found, truth) == plain
+    predicted[predicted == 3] = 2**40
+    assert match_instances(predicted, truth) == plain
     assert (plain.n_matched, plain.n_predicted) == (3, 4)
 
 
-def test_without_objects() -> None:
+def test_without_instances() -> None:
     empty, one = np.zeros((2, 3, 4), np.uint8), np.zeros((2, 3, 4), np.uint8)
     one[1, 1, 1:3] = 9
     perfect = match_instances(empty, empty)
@@ -92,25 +93,25 @@ def test_without_objects() -> None:
         assert (scores.f1, scores.precision, scores.recall, scores.ap) == (0, 0, 0, 0)
 
 
-def test_objects_outside_of_the_annotation_are_no_mistakes() -> None:
+def test_instances_outside_of_the_annotation_are_no_errors() -> None:
     truth = lines("1111......", "..........")
-    found = lines("1111222333", ".....44444")
+    predicted = lines("1111222333", ".....44444")
     annotated = lines("1111110000", "1111111000") > 0
     # Of 2 two thirds are annotated, of 3 nothing, of 4 two fifths.
-    scores = match_instances(found, truth, annotated)
+    scores = match_instances(predicted, truth, annotated)
     assert (scores.n_true, scores.n_predicted, scores.n_matched) == (1, 2, 1)
     assert scores.precision == 0.5
-    assert match_instances(found, truth).n_predicted == 4
+    assert match_instances(predicted, truth).n_predicted == 4
 
 
 def test_overlaps_are_counted_where_it_is_annotated() -> None:
-    truth, found = lines("1111........"), lines("111111111111")
-    assert match_instances(found, truth).n_matched == 0
+    truth, predicted = lines("1111........"), lines("111111111111")
+    assert match_instances(predicted, truth).n_matched == 0
     annotated = lines("111110000000") > 0
-    scores = match_instances(found, truth, annotated)  # 4 of 5, though most of it lies outside
+    scores = match_instances(predicted, truth, annotated)  # 4 of 5, though most of it lies outside
     assert (scores.n_matched, scores.n_predicted) == (1, 1)
     assert scores.f1_at_iou[IOU_THRESHOLDS.index(0.8)] == 1
-    # At 0.85 the true one is missed, and the predicted one, which lies outside for the most part, is no mistake.
+    # At 0.85 the true one is missed, and the predicted one, which is mostly outside, is no error.
     assert scores.ap_at_iou[IOU_THRESHOLDS.index(0.85)] == 0
 
 

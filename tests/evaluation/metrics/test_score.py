@@ -14,8 +14,9 @@ from napari_unet3d.configs import Task
 from napari_unet3d.data.ground_truth import GroundTruth, decode_labels
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics.instances import match_instances
+from napari_unet3d.evaluation.metrics.metric import Scope
 from napari_unet3d.evaluation.metrics.score import MetricOptions, score
-from napari_unet3d.evaluation.metrics.table import Scope, columns_of, metrics_of
+from napari_unet3d.evaluation.metrics.table import columns_of, metrics_of
 from napari_unet3d.evaluation.metrics.types import ClassScores, Scores, mean_scores
 
 SHAPES = st_numpy.array_shapes(min_dims=3, max_dims=3, max_side=5)
@@ -66,10 +67,10 @@ def test_dice_and_iou_are_those_of_monai(data: st.DataObject, shape: tuple[int, 
     prediction, truth = (data.draw(st_numpy.arrays(bool, shape)) for _ in range(2))
     if not truth.any():
         return  # monai leaves them undefined
-    found, wanted = (torch.from_numpy(mask[None, None].astype(np.float32)) for mask in (prediction, truth))
+    predicted, target = (torch.from_numpy(mask[None, None].astype(np.float32)) for mask in (prediction, truth))
     result = score(prediction, GroundTruth(truth), "v")
-    assert result.dice == pytest.approx(compute_dice(found, wanted).item(), abs=1e-6)
-    assert result.iou == pytest.approx(compute_iou(found, wanted).item(), abs=1e-6)
+    assert result.dice == pytest.approx(compute_dice(predicted, target).item(), abs=1e-6)
+    assert result.iou == pytest.approx(compute_iou(predicted, target).item(), abs=1e-6)
 
 
 @given(data=st.data(), shape=SHAPES)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-
 import numpy as np
 import pytest
 import torch
@@ -31,29 +30,29 @@ def two_masks(data: st.DataObject, shape: tuple[int, ...]) -> tuple[Mask, Mask]:
 
 @pytest.mark.parametrize(("axis", "distance_um"), [(0, 4.0), (1, 1.0), (2, 1.4)])
 def test_single_voxels_two_apart_along_each_axis(axis: int, distance_um: float) -> None:
-    found, wanted = np.zeros((7, 8, 9), bool), np.zeros((7, 8, 9), bool)
+    predicted, target = np.zeros((7, 8, 9), bool), np.zeros((7, 8, 9), bool)
     place = [3, 4, 5]
-    found[tuple(place)] = True
+    predicted[tuple(place)] = True
     place[axis] -= 2
-    wanted[tuple(place)] = True
-    assert compare_surfaces(found, wanted, VOXEL, distance_um).nsd == 1
-    scores = compare_surfaces(found, wanted, VOXEL, distance_um * 0.99)
+    target[tuple(place)] = True
+    assert compare_surfaces(predicted, target, VOXEL, distance_um).nsd == 1
+    scores = compare_surfaces(predicted, target, VOXEL, distance_um * 0.99)
     assert scores == SurfaceScores(pytest.approx(distance_um), 0.0)
 
 
 def test_a_slab_that_is_one_voxel_too_thick_by_hand() -> None:
     # 1 × 4 × 5 voxels against 2 × 4 × 5: all are surface, 20 are shared, 20 are 2 µm away.
-    wanted, found = box((6, 8, 9), (2, 3), (2, 6), (2, 7)), box((6, 8, 9), (2, 4), (2, 6), (2, 7))
-    assert compare_surfaces(found, wanted, VOXEL, 1.9) == SurfaceScores(2.0, pytest.approx(40 / 60))
-    assert compare_surfaces(found, wanted, VOXEL, 2.0) == SurfaceScores(2.0, 1.0)
+    target, predicted = box((6, 8, 9), (2, 3), (2, 6), (2, 7)), box((6, 8, 9), (2, 4), (2, 6), (2, 7))
+    assert compare_surfaces(predicted, target, VOXEL, 1.9) == SurfaceScores(2.0, pytest.approx(40 / 60))
+    assert compare_surfaces(predicted, target, VOXEL, 2.0) == SurfaceScores(2.0, 1.0)
 
 
 def test_one_far_voxel_in_forty_is_beyond_the_percentile() -> None:
-    wanted = box((20, 8, 9), (2, 4), (2, 6), (2, 7))
-    found = wanted.copy()
-    found[19, 7, 8] = True
-    assert compare_surfaces(found, wanted, VOXEL, 1.0).hd95_um == 0
-    assert compare_surfaces(found, wanted, VOXEL, 1.0).nsd == pytest.approx(80 / 81)
+    target = box((20, 8, 9), (2, 4), (2, 6), (2, 7))
+    predicted = target.copy()
+    predicted[19, 7, 8] = True
+    assert compare_surfaces(predicted, target, VOXEL, 1.0).hd95_um == 0
+    assert compare_surfaces(predicted, target, VOXEL, 1.0).nsd == pytest.approx(80 / 81)
 
 
 def test_empty_masks() -> None:
@@ -80,22 +79,22 @@ def test_what_is_not_annotated_hides_surfaces() -> None:
     np.testing.assert_array_equal(surface_of(mask & at_the_border, at_the_border)[0], expected[3])
 
 
-def test_mistakes_outside_of_the_annotation_do_not_count() -> None:
-    wanted = box((7, 8, 9), (1, 6), (2, 6), (2, 7))
+def test_errors_outside_of_the_annotation_do_not_count() -> None:
+    target = box((7, 8, 9), (1, 6), (2, 6), (2, 7))
     annotated = box((7, 8, 9), (0, 7), (0, 8), (0, 6))
-    found = wanted.copy()
-    found[:, :, 6:] = True
-    assert compare_surfaces(found, wanted, VOXEL, 0.1).nsd < 1
-    assert compare_surfaces(found, wanted & annotated, VOXEL, 0.1, annotated) == SurfaceScores(0.0, 1.0)
+    predicted = target.copy()
+    predicted[:, :, 6:] = True
+    assert compare_surfaces(predicted, target, VOXEL, 0.1).nsd < 1
+    assert compare_surfaces(predicted, target & annotated, VOXEL, 0.1, annotated) == SurfaceScores(0.0, 1.0)
 
 
 def test_masks_without_any_face_towards_what_is_known() -> None:
     annotated = box((6, 8, 9), (0, 2), (0, 8), (0, 9)) | box((6, 8, 9), (4, 5), (2, 4), (2, 4))
-    found = box((6, 8, 9), (4, 5), (2, 4), (2, 4))  # fills its island of annotation: no surface
-    scores = compare_surfaces(found, np.zeros_like(found), VOXEL, 1.0, annotated)
+    predicted = box((6, 8, 9), (4, 5), (2, 4), (2, 4))  # fills its island of annotation: no surface
+    scores = compare_surfaces(predicted, np.zeros_like(predicted), VOXEL, 1.0, annotated)
     assert scores.hd95_um is None
     assert scores.nsd == 0
-    assert compare_surfaces(found, found, VOXEL, 1.0, annotated) == SurfaceScores(0.0, 1.0)
+    assert compare_surfaces(predicted, predicted, VOXEL, 1.0, annotated) == SurfaceScores(0.0, 1.0)
 
 
 def as_monai(mask: Mask) -> torch.Tensor:
@@ -107,11 +106,11 @@ def as_monai(mask: Mask) -> torch.Tensor:
 @given(data=st.data(), shape=SHAPES, tolerance_um=st.sampled_from([0.0, 0.45, 0.6, 1.1, 3.0]))
 def test_they_are_those_of_monai(data: st.DataObject, shape: tuple[int, ...], tolerance_um: float) -> None:
     """Also at the border; MONAI leaves empty masks undefined."""
-    found, wanted = two_masks(data, shape)
-    if not found.any() or not wanted.any():
+    predicted, target = two_masks(data, shape)
+    if not predicted.any() or not target.any():
         return
-    scores = compare_surfaces(found, wanted, VOXEL, tolerance_um)
-    pair = as_monai(found), as_monai(wanted)
+    scores = compare_surfaces(predicted, target, VOXEL, tolerance_um)
+    pair = as_monai(predicted), as_monai(target)
     distance = compute_hausdorff_distance(*pair, include_background=True, percentile=95, spacing=VOXEL)
     dice = compute_surface_dice(*pair, [tolerance_um], include_background=True, spacing=VOXEL)
     assert scores.hd95_um == pytest.approx(distance.item(), rel=1e-5, abs=1e-5)
@@ -123,15 +122,15 @@ def test_they_are_those_of_all_pairs_of_surface_voxels(
     data: st.DataObject, margins: tuple[tuple[int, int], ...]
 ) -> None:
     """Small masks somewhere in a volume of which any part is annotated; every distance is computed."""
-    found, wanted = (np.pad(mask, margins) for mask in two_masks(data, (2, 3, 4)))
-    annotated = data.draw(st_numpy.arrays(bool, found.shape))
-    found, wanted = found & annotated, wanted & annotated
-    places = [np.argwhere(surface_of(mask, annotated)) * VOXEL for mask in (found, wanted)]
-    if not all(map(len, places)) or np.array_equal(found, wanted):
+    predicted, target = (np.pad(mask, margins) for mask in two_masks(data, (2, 3, 4)))
+    annotated = data.draw(st_numpy.arrays(bool, predicted.shape))
+    predicted, target = predicted & annotated, target & annotated
+    places = [np.argwhere(surface_of(mask, annotated)) * VOXEL for mask in (predicted, target)]
+    if not all(map(len, places)) or np.array_equal(predicted, target):
         return
     distances = cdist(*places)
     there, back = distances.min(axis=1), distances.min(axis=0)
-    scores = compare_surfaces(found, wanted, VOXEL, 0.6, annotated)
+    scores = compare_surfaces(predicted, target, VOXEL, 0.6, annotated)
     assert scores.hd95_um == pytest.approx(max(np.percentile(there, 95), np.percentile(back, 95)))
     assert scores.nsd == pytest.approx(np.mean(np.concatenate([there, back]) <= 0.6))
 
@@ -144,29 +143,29 @@ def test_surfaces_are_those_of_an_erosion(data: st.DataObject, shape: tuple[int,
 
 @given(data=st.data(), shape=SHAPES)
 def test_exchanging_both_changes_nothing(data: st.DataObject, shape: tuple[int, ...]) -> None:
-    found, wanted = two_masks(data, shape)
+    predicted, target = two_masks(data, shape)
     annotated = data.draw(st.none() | st_numpy.arrays(bool, shape))
-    one = compare_surfaces(found, wanted, VOXEL, 0.6, annotated)
-    other = compare_surfaces(wanted, found, VOXEL, 0.6, annotated)
+    one = compare_surfaces(predicted, target, VOXEL, 0.6, annotated)
+    other = compare_surfaces(target, predicted, VOXEL, 0.6, annotated)
     assert one.hd95_um == pytest.approx(other.hd95_um)
     assert one.nsd == other.nsd
 
 
 @given(data=st.data(), shape=SHAPES)
 def test_annotating_everything_is_annotating_nothing_in_particular(data: st.DataObject, shape: tuple[int, ...]) -> None:
-    found, wanted = two_masks(data, shape)
-    plain = compare_surfaces(found, wanted, VOXEL, 0.6)
-    everywhere = compare_surfaces(found, wanted, VOXEL, 0.6, np.ones(shape, bool))
+    predicted, target = two_masks(data, shape)
+    plain = compare_surfaces(predicted, target, VOXEL, 0.6)
+    everywhere = compare_surfaces(predicted, target, VOXEL, 0.6, np.ones(shape, bool))
     assert plain.nsd == everywhere.nsd
     assert plain.hd95_um == pytest.approx(everywhere.hd95_um)
 
 
 @given(data=st.data(), shape=SHAPES, factor=st.sampled_from([0.25, 3.0, 10.0]))
 def test_larger_voxels_are_further_apart(data: st.DataObject, shape: tuple[int, ...], factor: float) -> None:
-    found, wanted = two_masks(data, shape)
+    predicted, target = two_masks(data, shape)
     z, y, x = (factor * size for size in VOXEL)
     plain, scaled = (
-        compare_surfaces(found, wanted, size, 0.6 * by) for size, by in ((VOXEL, 1.0), ((z, y, x), factor))
+        compare_surfaces(predicted, target, size, 0.6 * by) for size, by in ((VOXEL, 1.0), ((z, y, x), factor))
     )
     expected = None if plain.hd95_um is None else pytest.approx(factor * plain.hd95_um)
     assert scaled.hd95_um == expected

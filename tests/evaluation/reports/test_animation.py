@@ -33,7 +33,7 @@ def read(path: Path) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp"])
-def test_frames_come_back_in_order_and_small_mistakes_keep_their_colour(suffix: str, tmp_path: Path) -> None:
+def test_frames_come_back_in_order_and_small_errors_keep_their_colour(suffix: str, tmp_path: Path) -> None:
     frames = frames_with_a_small_mistake(5)
     *reduced, written = write_animation(tmp_path / f"a{suffix}", frames, seconds=1)
     assert reduced == [FrameReduced(number, 5) for number in range(1, 6)]

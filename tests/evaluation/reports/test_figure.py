@@ -29,7 +29,7 @@ RED, BLUE = (mpl.colormaps["coolwarm"](value) for value in (1.0, 0.0))
 
 
 def volumes() -> tuple[np.ndarray, np.ndarray]:
-    """One box in the truth, moved by three voxels along x in the prediction; sides are unequal."""
+    """One box in the ground truth, moved by three voxels along x in the prediction; sides are unequal."""
     truth, prediction = np.zeros((12, 20, 30), np.uint16), np.zeros((12, 20, 30), np.uint8)
     truth[2:10, 4:12, 6:16] = 5
     prediction[2:10, 4:12, 9:19] = 1

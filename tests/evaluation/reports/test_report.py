@@ -254,7 +254,7 @@ def test_other_folders_and_names_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"is no run folder: it has no config\.json"):
         write_report(tmp_path, tmp_path / "r.html")
     run = write_run(tmp_path / "run")
-    with pytest.raises(UserError, match=r"holds no evaluation: it has no metrics\.json"):
+    with pytest.raises(UserError, match=r"is no evaluation folder: it has no metrics\.json"):
         write_report(run, tmp_path / "r.html", tmp_path)
     with pytest.raises(UserError, match=r"'r\.pdf'; choose a name that ends in \.html"):
         write_report(run, tmp_path / "r.pdf")

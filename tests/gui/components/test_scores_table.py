@@ -9,8 +9,9 @@ import pytest
 
 from napari_unet3d.configs import Task
 from napari_unet3d.data.ground_truth import GroundTruth
+from napari_unet3d.evaluation.metrics.metric import Metric
 from napari_unet3d.evaluation.metrics.score import MetricOptions, score
-from napari_unet3d.evaluation.metrics.table import METRICS, Metric
+from napari_unet3d.evaluation.metrics.table import METRICS
 from napari_unet3d.widgets.components.scores_table import ScoresTable
 
 

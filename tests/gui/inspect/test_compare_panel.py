@@ -26,7 +26,7 @@ def viewer(make_napari_viewer):
 
 @pytest.fixture
 def dock(open_dock, viewer):
-    """Both epochs have a block of 4 × 8 × 8; the later one has half of it elsewhere, where the truth is."""
+    """Both epochs have a block of 4 × 8 × 8; the later one has half of it elsewhere, where the ground truth is."""
     truth, early, late = (np.zeros(SHAPE, np.uint8) for _ in range(3))
     early[:, 2:10, 2:10], late[:, 2:10, 6:14], truth[:, 2:10, 6:14] = 1, 1, 1
     viewer.add_image(np.full(SHAPE, 60, np.uint8), name="v", contrast_limits=(0, 255), **PLACE)
@@ -67,7 +67,7 @@ def test_two_epochs_are_compared_in_numbers_and_colours(dock, viewer, qtbot):
     assert colours_on(viewer) == {"green", "magenta"}
     dock.two_predictions.truth.value = viewer.layers["v labels"]
     words = compare(dock, qtbot)
-    assert "Dice with the truth: epoch 2 0.500, epoch 30 1.000" in words
+    assert "Dice with the ground truth: epoch 2 0.500, epoch 30 1.000" in words
     assert "only epoch 2 is right: 0.00%" in words
     assert "only epoch 30 is right: 26.67%" in words
     assert colours_on(viewer) == {"magenta"}
@@ -80,7 +80,7 @@ def test_they_are_shown_side_by_side_with_the_truth(dock, viewer, qtbot):
     names = [layer.name for layer in viewer.layers]
     visible = [layer.visible for layer in viewer.layers]
     dock.two_predictions.side_button.click()
-    titles = ["truth", "epoch 2", "epoch 30", "where they differ"]
+    titles = ["ground truth", "epoch 2", "epoch 30", "where they differ"]
     assert [layer.name for layer in viewer.layers][0:8:2] == titles
     dock.what_is_shown.side_button.click()  # nothing is inspected, so it has nothing to show
     assert dock.two_predictions.side_button.isChecked()

@@ -59,7 +59,7 @@ def dock(open_dock, volume, wait_for_end):
     dock = open_dock("Inspect")
     dock.tolerance_box.setValue(0)
     wait_for_end(dock, dock.run_bar.start_button.click)
-    assert len(dock.inspection.errors.objects) == 3
+    assert len(dock.session.errors.errors) == 3
     return dock
 
 
@@ -71,7 +71,7 @@ def press(viewer, key, modifier=Qt.KeyboardModifier.NoModifier) -> None:
 
 
 def notes(dock) -> list[str]:
-    return [dock.table.rows.words(error, ErrorList.NOTE) for error in dock.inspection.errors.errors]
+    return [dock.table.rows.text(error, ErrorList.NOTE) for error in dock.session.errors.errors]
 
 
 def corrected(viewer) -> np.ndarray:
@@ -82,7 +82,7 @@ def test_keys_take_the_truth_and_the_prediction_and_go_back(dock, viewer, volume
     found, truth = volume
     dock.correct.controls.form.value = dock.correct.controls.form.value.model_copy(update={"margin_um": 2.0})
     press(viewer, Qt.Key.Key_J)
-    assert dock.selected_error.kind == "missed"
+    assert dock.session.selection.kind == "missed"
     press(viewer, Qt.Key.Key_W)
     expected = found.copy()
     expected[MISSED] = 1
@@ -90,17 +90,17 @@ def test_keys_take_the_truth_and_the_prediction_and_go_back(dock, viewer, volume
     left = viewer.layers["v difference"].data
     assert not left[MISSED].any()  # the error vanishes from the view …
     assert (left[WIDE] == 1).all()
-    assert (dock.inspection.outcome.difference[MISSED] == 2).all()  # … but not from what was measured
+    assert (dock.session.comparison.difference[MISSED] == 2).all()  # … but not from what was measured
     assert viewer.layers.index("v corrected") < viewer.layers.index("v difference")
     press(viewer, Qt.Key.Key_J)
-    press(viewer, Qt.Key.Key_K)  # the wide side is right, so the truth is wrong there
+    press(viewer, Qt.Key.Key_K)  # the wide side is right, so the ground truth is wrong there
     np.testing.assert_array_equal(corrected(viewer), expected)
     assert notes(dock) == ["corrected: truth", "corrected: prediction", ""]
     assert dock.correct.controls.count.text() == "2 corrections: 1 truth, 1 prediction"
     press(viewer, Qt.Key.Key_U)
     press(viewer, Qt.Key.Key_U)
     np.testing.assert_array_equal(corrected(viewer), found)
-    np.testing.assert_array_equal(left, dock.inspection.outcome.difference)
+    np.testing.assert_array_equal(left, dock.session.comparison.difference)
     assert notes(dock) == ["", "", ""]
     assert not dock.correct.controls.undo_button.isEnabled()
     press(viewer, Qt.Key.Key_U, Qt.KeyboardModifier.ShiftModifier)
@@ -111,14 +111,14 @@ def test_keys_take_the_truth_and_the_prediction_and_go_back(dock, viewer, volume
 
 def test_a_corrected_error_is_seen_and_a_note_stays(dock, viewer):
     rows = dock.table.rows
-    error = dock.inspection.errors.objects[2]
+    error = dock.session.errors.errors[2]
     dock.select(error)
     index = rows.index(2, ErrorList.NOTE)
     rows.setData(index, "dust")
     dock.correct.controls.truth_button.click()
     assert notes(dock)[2] == "corrected: truth; dust"
     assert rows.data(index, Qt.ItemDataRole.EditRole) == "dust"
-    assert rows.remarks_on(error).is_seen
+    assert rows.note_on(error).is_seen
 
 
 def test_painting_with_the_mouse_corrects_what_was_painted(dock, viewer, volume, qtbot):
@@ -128,7 +128,7 @@ def test_painting_with_the_mouse_corrects_what_was_painted(dock, viewer, volume,
     layer = viewer.layers["v corrected"]
     assert (viewer.dims.ndisplay, viewer.layers.selection.active, layer.mode) == (2, layer, "paint")
     assert layer.selected_label == 1
-    assert viewer.dims.current_step[0] == dock.selected_error.position_zyx[0]
+    assert viewer.dims.current_step[0] == dock.session.selection.position_zyx[0]
     canvas = viewer.window._qt_viewer.canvas.native
     middle = QPoint(canvas.width() // 2, canvas.height() // 2)
     QTest.mouseMove(canvas, middle)
@@ -137,7 +137,7 @@ def test_painting_with_the_mouse_corrects_what_was_painted(dock, viewer, volume,
     QApplication.processEvents()
     painted = layer.data != found
     assert painted.any()
-    assert set(np.nonzero(painted)[0]) == {dock.selected_error.position_zyx[0]}  # in the slice alone
+    assert set(np.nonzero(painted)[0]) == {dock.session.selection.position_zyx[0]}  # in the slice alone
     press(viewer, Qt.Key.Key_Q)
     assert layer.mode == "pan_zoom"
     assert notes(dock)[0] == "corrected: painted"
@@ -148,21 +148,21 @@ def test_painting_with_the_mouse_corrects_what_was_painted(dock, viewer, volume,
 
 def test_going_on_ends_the_painting_and_the_eraser_is_taken_for_what_is_extra(dock, viewer, volume):
     found, _ = volume
-    dock.select(dock.inspection.errors.objects[2])
+    dock.select(dock.session.errors.errors[2])
     dock.correct.controls.paint_button.click()
     assert dock.correct.controls.paint_button.text() == "Done painting"
     assert not dock.correct.controls.truth_button.isEnabled()
     layer = viewer.layers["v corrected"]
     assert layer.mode == "erase"
     layer.data_setitem(np.nonzero(found * 0 + (np.indices(SHAPE) < 3).all(0)), 0)
-    dock.go_on()
+    dock.go_to_next()
     assert dock.correct.controls.paint_button.text() == "Paint"
     assert notes(dock)[2] == "corrected: painted"
     assert not corrected(viewer)[EXTRA].any()
 
 
 def test_ending_without_a_stroke_says_so_and_undo_meanwhile_costs_no_correction(dock, viewer):
-    dock.go_on()
+    dock.go_to_next()
     dock.correct.controls.truth_button.click()
     dock.correct.controls.paint_button.click()
     dock.correct.controls.undo_button.click()
@@ -174,7 +174,7 @@ def test_without_a_truth_a_place_in_view_is_corrected(open_dock, volume, viewer)
     found, _ = volume
     viewer.layers.remove("v labels")
     dock = open_dock("Inspect")
-    assert dock.inspection is None
+    assert dock.session.errors is None
     viewer.dims.ndisplay = 2
     press(viewer, Qt.Key.Key_H)
     assert not dock.correct.controls.truth_button.isEnabled()
@@ -183,33 +183,33 @@ def test_without_a_truth_a_place_in_view_is_corrected(open_dock, volume, viewer)
     camera = viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera
     camera.center = (0, 9.0, 6.0)
     dock.correct.controls.prediction_button.click()
-    (done,) = dock.correct.correcting.corrections.done
+    (done,) = dock.session.corrections.corrections.done
     # 4 µm about the voxel 7, 9, 12: one voxel to each side along z, two along y, four along x
     region = np.zeros(SHAPE, bool)
     region[6:9, 7:12, 8:17] = True
-    np.testing.assert_array_equal(done.decided, region[done.box])
+    np.testing.assert_array_equal(done.edited, region[done.box])
     np.testing.assert_array_equal(corrected(viewer), found)
     assert not viewer.layers["v prediction"].visible  # it would be seen where something is erased
 
 
 def test_another_tolerance_keeps_the_corrections(dock, viewer, wait_for_end):
-    dock.select(dock.inspection.errors.objects[2])
+    dock.select(dock.session.errors.errors[2])
     dock.correct.controls.truth_button.click()
     dock.tolerance_box.setValue(0.4)
     wait_for_end(dock, dock.run_bar.start_button.click)
     assert notes(dock)[2] == "corrected: truth"
     assert dock.correct.controls.count.text() == "1 correction: 1 truth"
-    assert (dock.inspection.outcome.difference[EXTRA] == 1).all()
+    assert (dock.session.comparison.difference[EXTRA] == 1).all()
     assert not viewer.layers["v difference"].data[EXTRA].any()
     dock.correct.controls.undo_button.click()
-    np.testing.assert_array_equal(viewer.layers["v difference"].data, dock.inspection.outcome.difference)
+    np.testing.assert_array_equal(viewer.layers["v difference"].data, dock.session.comparison.difference)
 
 
 def test_corrections_become_a_training_volume_and_go_again_to_the_last_byte(dock, viewer, dataset, wait_for_job):
     before = {path: path.read_bytes() for path in dataset.rglob("*") if path.is_file()}
     folders = {path for path in dataset.rglob("*") if path.is_dir()}
     dock.train_on.dataset.value = dataset
-    dock.go_on()
+    dock.go_to_next()
     dock.correct.controls.truth_button.click()
     wait_for_job(dock, "correct", dock.train_on.add_button.click)
     pair = next(pair for pair in list_pairs(dataset, Subset.TRAIN) if pair.name == "v corrected")
@@ -218,11 +218,11 @@ def test_corrections_become_a_training_volume_and_go_again_to_the_last_byte(dock
     assert sample.image.dtype == np.uint16
     assert 0 < sample.label_mask.mean() < 1
     story = json.loads((dataset / "train/annotated/v corrected.json").read_text())
-    assert (story["volume"], story["part"], story["unedited_regions"]) == ("v", "", "ignore")
-    assert [(place["kind"], place["taken"]) for place in story["places"]] == [("missed", "truth")]
+    assert (story["volume"], story["subset"], story["unedited_regions"]) == ("v", "", "ignore")
+    assert [(place["kind"], place["source"]) for place in story["corrections"]] == [("missed", "truth")]
     assert not dock.train_on.add_button.isEnabled()
 
-    dock.go_on()
+    dock.go_to_next()
     dock.correct.controls.prediction_button.click()
     wait_for_job(dock, "correct", dock.train_on.add_button.click)  # again, with one more: in the place of the first
     assert sum("corrected" in pair.name for pair in list_pairs(dataset, Subset.TRAIN)) == 1
@@ -254,7 +254,7 @@ def test_corrections_of_a_test_volume_are_added_only_when_the_person_wants_it(
     add_sample(dataset, Sample("other", image, np.ones(image.shape, np.uint8)), Subset.TEST)
     before = {path: path.read_bytes() for path in dataset.rglob("*") if path.is_file()}
     dock.train_on.dataset.value = dataset
-    dock.go_on()
+    dock.go_to_next()
     dock.correct.controls.truth_button.click()
     asked = answer(QMessageBox.StandardButton.Cancel)
     wait_for_job(dock, "correct", dock.train_on.add_button.click)
@@ -270,7 +270,7 @@ def test_corrections_of_a_test_volume_are_added_only_when_the_person_wants_it(
     if adding.is_running:
         with qtbot.waitSignal(adding.ended, timeout=20_000):
             pass
-    assert json.loads((dataset / "train/annotated/v corrected.json").read_text())["part"] == "test"
+    assert json.loads((dataset / "train/annotated/v corrected.json").read_text())["subset"] == "test"
     wait_for_job(dock, "correct", dock.train_on.remove_button.click)
     assert {path: path.read_bytes() for path in dataset.rglob("*") if path.is_file()} == before
 
@@ -280,26 +280,26 @@ def test_another_volume_with_the_name_of_a_test_volume_is_added_without_a_questi
 ):
     add_sample(dataset, ball("v"), Subset.TEST)
     dock.train_on.dataset.value = dataset
-    dock.go_on()
+    dock.go_to_next()
     dock.correct.controls.truth_button.click()
     asked = answer(QMessageBox.StandardButton.Cancel)
     wait_for_job(dock, "correct", dock.train_on.add_button.click)
     assert not asked
-    assert json.loads((dataset / "train/annotated/v corrected.json").read_text())["part"] == ""
+    assert json.loads((dataset / "train/annotated/v corrected.json").read_text())["subset"] == ""
 
 
 @pytest.mark.parametrize("is_elsewhere", [False, True])
 def test_a_volume_that_is_known_to_come_from_the_test_part_is_asked_about(
     open_dock, volume, viewer, dataset, tmp_path, answer, wait_for_job, wait_for_end, is_elsewhere
 ):
-    """Though its grey values were changed, and only when it is of the dataset that it is to be added to."""
+    """Though its intensities were changed, and only when it is of the dataset that it is to be added to."""
     folder = tmp_path / "unedited_regions" if is_elsewhere else dataset
     mark_origin([viewer.layers["v prediction"]], VolumeOrigin("v", dataset=folder, subset=Subset.TEST))
     dock = open_dock("Inspect")
     dock.tolerance_box.setValue(0)
     wait_for_end(dock, dock.run_bar.start_button.click)
     dock.train_on.dataset.value = dataset
-    dock.go_on()
+    dock.go_to_next()
     dock.correct.controls.truth_button.click()
     asked = answer(QMessageBox.StandardButton.Cancel)
     wait_for_job(dock, "correct", dock.train_on.add_button.click)
@@ -311,7 +311,7 @@ def test_what_is_missing_is_said(dock, viewer, dataset):
     dock.train_on.dataset.value = dataset
     dock.train_on.add()
     assert dock.train_on.message.text() == "Nothing is corrected yet. Correct an error first."
-    dock.go_on()
+    dock.go_to_next()
     dock.correct.controls.truth_button.click()
     dock.train_on.run_bar.start_button.click()
     assert "It is not known which model made this prediction" in dock.train_on.message.text()
@@ -320,17 +320,17 @@ def test_what_is_missing_is_said(dock, viewer, dataset):
 def test_accepting_the_rest_annotates_the_whole_volume(dock, dataset, wait_for_job):
     dock.train_on.dataset.value = dataset
     dock.correct.controls.form.value = CorrectionConfig(unedited_regions=UneditedRegions.ACCEPT)
-    dock.go_on()
+    dock.go_to_next()
     dock.correct.controls.truth_button.click()
     wait_for_job(dock, "correct", dock.train_on.add_button.click)
     (sample,) = [each for each in read_samples(dataset) if each.name == "v corrected"]
     assert sample.shape == SHAPE
     assert sample.label_mask.all()
-    np.testing.assert_array_equal(sample.labels, dock.correct.correcting.corrections.labels)
+    np.testing.assert_array_equal(sample.labels, dock.session.corrections.corrections.labels)
 
 
 def test_what_another_volume_had_corrected_comes_back_with_it(dock, viewer, wait_for_end):
-    dock.go_on()
+    dock.go_to_next()
     dock.correct.controls.truth_button.click()
     first = dock.source.prediction.value
     place = {"scale": VOXEL, "units": ("um",) * 3}
@@ -344,7 +344,7 @@ def test_what_another_volume_had_corrected_comes_back_with_it(dock, viewer, wait
 
 def test_another_correction_in_the_place_of_one_that_was_added_can_be_added(dock, dataset, wait_for_job):
     dock.train_on.dataset.value = dataset
-    dock.go_on()
+    dock.go_to_next()
     dock.correct.controls.truth_button.click()
     wait_for_job(dock, "correct", dock.train_on.add_button.click)
     dock.correct.controls.undo_button.click()

@@ -41,10 +41,10 @@ def test_a_whole_round(predicted, open_dock, viewer, dataset, wait_for_end, wait
     dock.tolerance_box.setValue(0)
     wait_for_end(dock, dock.run_bar.start_button.click)
     assert dock.train_on.dataset.value == dataset  # that of the run
-    for _ in range(min(5, len(dock.inspection.errors.objects))):
+    for _ in range(min(5, len(dock.session.errors.errors))):
         dock.steps.next_button.click()
         dock.correct.controls.truth_button.click()
-    assert dock.correct.correcting.corrections.done
+    assert dock.session.corrections.corrections.done
 
     wait_for_job(dock, "correct", dock.train_on.run_bar.start_button.click)  # adds them
     training = dock.jobs.running("train")
@@ -53,14 +53,14 @@ def test_a_whole_round(predicted, open_dock, viewer, dataset, wait_for_end, wait
     with qtbot.waitSignal(training.ended, timeout=60_000):
         pass
     assert training.message is None, training.message
-    assert curves.record.finished is not None
-    assert curves.record.started.n_epochs == 2  # half of them
-    assert "extra corrected" in curves.record.started.train_names
-    model = load_checkpoint(curves.record.run_folder)
+    assert curves.run.finished is not None
+    assert curves.run.started.n_epochs == 2  # half of them
+    assert "extra corrected" in curves.run.started.train_names
+    model = load_checkpoint(curves.run.run_folder)
     assert model.config.learning_rate == pytest.approx(0.3 * config.learning_rate)
-    about = json.loads((curves.record.run_folder / "environment.json").read_text())
+    about = json.loads((curves.run.run_folder / "environment.json").read_text())
     assert about["start_from"] == str(run)
-    assert f"trains on from {run.name}" in curves.record.setting_words
+    assert f"started from {run.name}" in curves.run.setup_text
     assert (model.config.seed, model.config.normalisation) == (config.seed, config.normalisation)
     assert "extra corrected" in [pair.name for pair in list_pairs(dataset, Subset.TRAIN)]
 
@@ -75,7 +75,7 @@ def test_a_whole_round(predicted, open_dock, viewer, dataset, wait_for_end, wait
     assert "On the 1 test volume, which it never saw: Dice " in words
     new = dock.source.prediction.value
     assert new.name == "extra new prediction"
-    assert dock.source.origin.run == curves.record.run_folder  # so that the next round goes on from the new model
+    assert dock.source.origin.run == curves.run.run_folder  # so that the next round goes on from the new model
     np.testing.assert_array_equal(new.scale, viewer.layers["extra"].scale)
     assert viewer.layers["extra"].visible
     assert new.visible
@@ -94,7 +94,7 @@ def test_the_gain_on_a_test_volume_that_was_corrected_is_said_to_be_optimistic(
     dock = open_dock("Inspect")
     dock.tolerance_box.setValue(0)
     wait_for_end(dock, dock.run_bar.start_button.click)
-    dock.go_on()
+    dock.go_to_next()
     dock.correct.controls.truth_button.click()
     dock.train_on.run_bar.start_button.click()
     for kind in ("correct", "train", "correct"):  # asks and adds, trains, compares
@@ -105,5 +105,5 @@ def test_the_gain_on_a_test_volume_that_was_corrected_is_said_to_be_optimistic(
     qtbot.waitUntil(lambda: dock.jobs.running("correct") is None, timeout=60_000)
     words = dock.train_on.message.text()
     assert "On the 2 test volumes: Dice " in words
-    assert "That gain is optimistic: 't2' is among the volumes scored, and the new model learnt from it" in words
+    assert "This gain is optimistic: 't2' is among the volumes scored, and the new model learned from it" in words
     assert "never saw" not in words

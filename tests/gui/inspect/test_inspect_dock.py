@@ -70,19 +70,17 @@ def test_layers_are_found_compared_and_gone_through(open_dock, boxes, wait_for_e
     assert [chosen.prediction.value, chosen.truth.value, chosen.image.value] == [prediction, truth, image]
     assert not dock.errors.isVisibleTo(dock)
     told = []
-    dock.inspection_changed.connect(told.append)
-    dock.error_selected.connect(told.append)
+    dock.session.events.errors.connect(told.append)
+    dock.session.events.selection.connect(told.append)
     dock.tolerance_box.setValue(0.5)
     wait_for_end(dock, dock.run_bar.start_button.click)
-    inspection, nothing = told
-    assert inspection.errors is dock.inspection.errors, "its scores may have come since"
-    assert nothing is None
-    missed, wide, extra = dock.inspection.errors.objects
+    assert told == [dock.session.errors]
+    missed, wide, extra = dock.session.errors.errors
     assert [each.kind for each in (missed, wide, extra)] == [ErrorKind.MISSED, ErrorKind.EXTRA, ErrorKind.EXTRA]
     assert missed.volume_um3 == 4 * 6 * 10
-    dock.go_on()
-    assert told[2:] == [missed]
-    assert dock.selected_error == missed
+    dock.go_to_next()
+    assert told[1:] == [missed]
+    assert dock.session.selection == missed
     assert viewer.dims.current_step == missed.position_zyx
 
 
@@ -107,18 +105,18 @@ def test_the_row_of_what_is_shown_fits_with_larger_fonts(dock):
 
 
 def test_a_click_on_a_row_goes_to_the_error_and_marks_it(dock, viewer, click_row, boxes):
-    rows = dict(zip((MISSED, WIDE, EXTRA), dock.inspection.errors.objects, strict=True))
+    rows = dict(zip((MISSED, WIDE, EXTRA), dock.session.errors.errors, strict=True))
     for row, (name, colour) in enumerate(((MISSED, BLUE), (WIDE, GREEN), (EXTRA, GREEN))):
         click_row(dock.table.view, row)
         error = rows[name]
-        assert dock.selected_error == error
+        assert dock.session.selection == error
         assert viewer.dims.current_step == error.position_zyx
         world = boxes[0].data_to_world(error.position_zyx)
         np.testing.assert_allclose(camera_of(viewer).center[1:], world[1:], atol=1e-6)
         pixel, is_marked = middle_of(viewer)
         assert is_like(pixel, colour), f"{name}: {pixel}"  # of what is thin, all is outline
         assert is_marked
-        assert dock.table.rows.remarks_on(error).is_seen
+        assert dock.table.rows.note_on(error).is_seen
     assert dock.table.count.text().startswith("3 errors, 3 seen")
 
 
@@ -141,27 +139,27 @@ def test_the_mark_is_seen_in_3d_and_the_angle_stays(dock, viewer, click_row):
 
 
 def test_keys_go_on_to_what_was_not_seen_and_back(dock, canvas):
-    missed, wide, extra = dock.inspection.errors.objects
+    missed, wide, extra = dock.session.errors.errors
     steps = []
     for modifier in (Qt.KeyboardModifier.NoModifier,) * 2 + (Qt.KeyboardModifier.ShiftModifier,):
         QTest.keyClick(canvas, Qt.Key.Key_J, modifier)
-        steps.append(dock.selected_error)
+        steps.append(dock.session.selection)
     QTest.keyClick(canvas, Qt.Key.Key_J)
-    assert [*steps, dock.selected_error] == [missed, wide, missed, extra]
+    assert [*steps, dock.session.selection] == [missed, wide, missed, extra]
     QTest.keyClick(canvas, Qt.Key.Key_J)
-    assert dock.selected_error == missed, "from the top again when all were seen"
+    assert dock.session.selection == missed, "from the top again when all were seen"
 
 
 def test_a_double_click_on_an_error_chooses_it_in_slices_and_in_3d(dock, viewer, canvas, qtbot, boxes):
-    missed, wide, _ = dock.inspection.errors.objects
+    missed, wide, _ = dock.session.errors.errors
     for n_displayed, voxel, error in ((2, (7, 8, 9), missed), (3, (15, 16, 27), wide), (3, (7, 8, 9), missed)):
         dock.select(None)
         viewer.dims.ndisplay = n_displayed
         viewer.reset_view()
         viewer.dims.set_point(0, voxel[0] * 2.0)
-        with qtbot.waitSignal(dock.error_selected) as told:
-            QTest.mouseDClick(canvas, Qt.MouseButton.LeftButton, pos=pixel_of(viewer, canvas, boxes[0], voxel))
-        assert told.args == [error]
+        QTest.mouseDClick(canvas, Qt.MouseButton.LeftButton, pos=pixel_of(viewer, canvas, boxes[0], voxel))
+        qtbot.waitUntil(lambda: dock.session.selection is not None)
+        assert dock.session.selection == error
         assert dock.table.view.currentIndex().row() == (0 if error is missed else 1)
         np.testing.assert_allclose(camera_of(viewer).center[-2:], boxes[0].data_to_world(error.position_zyx)[1:])
 
@@ -172,7 +170,7 @@ def test_volumes_are_sorted_as_numbers(dock, qtbot):
     qtbot.mouseClick(header.viewport(), Qt.MouseButton.LeftButton, pos=place)
     assert listed(dock) == [EXTRA, WIDE, MISSED]
     dock.steps.next_button.click()
-    assert dock.selected_error.volume_um3 == 8
+    assert dock.session.selection.volume_um3 == 8
 
 
 def test_filters_leave_out_what_nobody_asked_for(dock, qtbot, click_row):
@@ -199,9 +197,10 @@ def test_filters_leave_out_what_nobody_asked_for(dock, qtbot, click_row):
 def test_another_tolerance_is_followed_while_the_view_stays(dock, qtbot, viewer):
     dock.what_is_shown.buttons["prediction"].click()
     dock.tolerance_box.selectAll()
-    with qtbot.waitSignal(dock.inspection_changed):
-        qtbot.keyClicks(dock.tolerance_box, "2.2")
-        qtbot.keyClick(dock.tolerance_box, Qt.Key.Key_Return)
+    before = dock.session.errors
+    qtbot.keyClicks(dock.tolerance_box, "2.2")
+    qtbot.keyClick(dock.tolerance_box, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: dock.session.errors is not before)
     assert listed(dock) == [MISSED]
     assert dock.table.count.text() == "1 error, 0 seen; 2 hidden as noise"
     assert viewer.layers["v prediction"].visible
@@ -212,14 +211,14 @@ def test_another_tolerance_is_followed_while_the_view_stays(dock, qtbot, viewer)
     ("change", "words"),
     [
         (lambda source, viewer: viewer.layers.remove("v prediction"), "No prediction is chosen"),
-        (lambda source, viewer: setattr(source.truth, "value", None), "No truth is chosen"),
+        (lambda source, viewer: setattr(source.truth, "value", None), "No ground truth is chosen"),
         (
             lambda source, viewer: setattr(source.truth, "value", source.prediction.value),
-            "The layer 'v prediction' is chosen as prediction and as truth",
+            "The layer 'v prediction' is chosen as prediction and as ground truth",
         ),
         (
             lambda source, viewer: setattr(viewer.layers["v labels"], "data", np.ones((20, 24, 31), np.uint8)),
-            "The prediction has 20 × 24 × 30 voxels, the truth 20 × 24 × 31",
+            "The prediction has 20 × 24 × 30 voxels, the ground truth 20 × 24 × 31",
         ),
     ],
 )

@@ -26,32 +26,32 @@ def dock(open_dock, viewer, wait_for_end):
 
 
 def set_tolerance(dock, value, qtbot):
-    with qtbot.waitSignal(dock.inspection_changed, timeout=20_000):
-        dock.tolerance_box.setValue(value)
+    dock.tolerance_box.setValue(value)
+    qtbot.waitUntil(lambda: dock.session.errors.tolerance_um == value, timeout=20_000)
 
 
 def test_boundary_noise_is_hidden_in_the_view_too(dock, qtbot):
-    shown = dock.inspection.difference
+    shown = dock.layers.difference
     assert (shown.data[WIDE] == 1).all()
     set_tolerance(dock, 2.0, qtbot)
-    assert dock.inspection.difference is shown
+    assert dock.layers.difference is shown
     assert not shown.data[WIDE].any()
     assert (shown.data[MISSED] == 2).all()
-    assert (dock.inspection.outcome.difference[WIDE] == 1).all(), "the scores still know it"
+    assert (dock.session.comparison.difference[WIDE] == 1).all(), "the scores still know it"
     set_tolerance(dock, 0.5, qtbot)
     assert (shown.data[WIDE] == 1).all()
 
 
 def test_what_was_hidden_by_the_user_stays_hidden(dock, qtbot):
-    dock.inspection.difference.visible = False
+    dock.layers.difference.visible = False
     set_tolerance(dock, 2.0, qtbot)
-    assert not dock.inspection.difference.visible
+    assert not dock.layers.difference.visible
 
 
 def test_a_corrected_error_stays_away_until_it_is_undone(dock, qtbot):
-    dock.go_on()
+    dock.go_to_next()
     dock.correct.controls.truth_button.click()
-    shown = dock.inspection.difference
+    shown = dock.layers.difference
     assert not shown.data[MISSED].any()
     set_tolerance(dock, 2.0, qtbot)
     assert not shown.data[MISSED].any()

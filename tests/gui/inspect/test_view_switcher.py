@@ -51,7 +51,7 @@ def dock(open_dock, layers, wait_for_end):
     dock = open_dock("Inspect")
     dock.tolerance_box.setValue(0.1)
     wait_for_end(dock, dock.run_bar.start_button.click)
-    assert dock.inspection is not None, dock.message.text()
+    assert dock.session.errors is not None, dock.message.text()
     return dock
 
 
@@ -95,7 +95,7 @@ def point_at(viewer, canvas, voxel, qtbot, dock):
 def test_pointing_tells_what_is_there(dock, viewer, canvas, qtbot, layers):
     viewer.reset_view()
     chance = viewer.layers["v probability"].data
-    number = dock.inspection.errors.regions
+    number = dock.session.errors.regions
     for voxel, truth, found, kind in (
         ((2, 5, 10), "core", "background", "missed"),
         ((3, 10, 22), "core", "shell", "wrong class"),
@@ -103,25 +103,25 @@ def test_pointing_tells_what_is_there(dock, viewer, canvas, qtbot, layers):
         ((2, 9, 8), "core", "core", None),
     ):
         labels, numbers, place = point_at(viewer, canvas, voxel, qtbot, dock)
-        assert labels == f"Truth {truth} · prediction {found}"
+        assert labels == f"Ground truth {truth} · prediction {found}"
         error = "" if kind is None else f" · {kind} (error {number[voxel]})"
         assert numbers == f"Probability {chance[voxel]:.2f}{error}"
         assert place == "Voxel z {}, y {}, x {}".format(*voxel)
     layers[1].data[2, 5, 10] = 2
-    assert point_at(viewer, canvas, (2, 5, 10), qtbot, dock)[0].startswith("Truth shell"), "as it was painted"
-    assert "Point at" in point_at(viewer, canvas, (2, 22, 10), qtbot, dock)[0]
+    assert point_at(viewer, canvas, (2, 5, 10), qtbot, dock)[0].startswith("Ground truth shell"), "as it was painted"
+    assert "Hover over" in point_at(viewer, canvas, (2, 22, 10), qtbot, dock)[0]
 
 
 def test_pointing_in_3d_meets_the_first_voxel_that_is_seen(dock, viewer, canvas, qtbot, layers):
     viewer.dims.ndisplay = 3
     viewer.reset_view()
     dock.what_is_shown.show_one("difference")
-    assert point_at(viewer, canvas, (2, 5, 10), qtbot, dock)[0] == "Truth core · prediction background"
+    assert point_at(viewer, canvas, (2, 5, 10), qtbot, dock)[0] == "Ground truth core · prediction background"
     seen = point_at(viewer, canvas, (2, 14, 8), qtbot, dock)
     assert seen[2] in ("Voxel z 2, y 14, x 8", "Voxel z 3, y 14, x 8")
-    assert "Point at" in point_at(viewer, canvas, (2, 9, 8), qtbot, dock)[0], "agreement is not drawn"
+    assert "Hover over" in point_at(viewer, canvas, (2, 9, 8), qtbot, dock)[0], "agreement is not drawn"
     dock.what_is_shown.show_one("prediction")
-    assert point_at(viewer, canvas, (2, 9, 8), qtbot, dock)[0] == "Truth core · prediction core"
+    assert point_at(viewer, canvas, (2, 9, 8), qtbot, dock)[0] == "Ground truth core · prediction core"
 
 
 def test_a_key_steps_from_truth_to_prediction_to_difference(dock, viewer, canvas, qtbot, layers):
@@ -135,9 +135,14 @@ def test_a_key_steps_from_truth_to_prediction_to_difference(dock, viewer, canvas
         QTest.keyClick(canvas, Qt.Key.Key_G)
         seen.append((text_of(viewer).text, colours_on(viewer)))
         down = [words for words, button in dock.what_is_shown.buttons.items() if button.isChecked()]
-        assert down == [text_of(viewer).text]
-    assert [words for words, _ in seen] == ["truth", "prediction", "difference", "truth"]  # the difference was shown
-    assert dict(seen) == {"truth": {"truth"}, "prediction": {"prediction"}, "difference": {"extra", "missed"}}
+        assert down == [text_of(viewer).text.removeprefix("ground ")]
+    assert [words for words, _ in seen] == [
+        "ground truth",
+        "prediction",
+        "difference",
+        "ground truth",
+    ]  # the difference was shown
+    assert dict(seen) == {"ground truth": {"truth"}, "prediction": {"prediction"}, "difference": {"extra", "missed"}}
     assert (camera.center, camera.zoom, viewer.dims.point) == before
     assert set(viewer.layers.selection) == selected
     layers[1].visible = layers[2].visible = True  # in napari's own list
@@ -163,7 +168,7 @@ def test_closing_the_viewer_while_side_by_side_is_fine(dock, viewer):
 
 def test_corrections_get_a_cell_of_their_own(dock, viewer, qtbot):
     dock.what_is_shown.side_button.click()
-    dock.select(dock.inspection.errors.objects[0])
+    dock.select(dock.session.errors.errors[0])
     dock.correct.controls.truth_button.click()
     qtbot.waitUntil(lambda: grid_of(viewer).shape[0] * grid_of(viewer).shape[1] >= 4)
     corrected = viewer.layers["v corrected"]
@@ -177,7 +182,7 @@ def test_corrections_get_a_cell_of_their_own(dock, viewer, qtbot):
 def test_corrections_of_a_volume_that_is_called_after_its_part_get_a_cell(dock, viewer, layers, qtbot, wait_for_end):
     mark_origin(layers[2:], VolumeOrigin("v (test)", Plan(task=Task.SEMANTIC, strides=(), classes=CLASSES)))
     wait_for_end(dock, dock.run_bar.start_button.click)
-    dock.select(dock.inspection.errors.objects[0])
+    dock.select(dock.session.errors.errors[0])
     dock.what_is_shown.side_button.click()
     dock.correct.controls.truth_button.click()
     qtbot.waitUntil(lambda: grid_of(viewer).shape[0] * grid_of(viewer).shape[1] >= 4)
@@ -188,6 +193,6 @@ def test_pointing_tells_what_a_mask_leaves_out(dock, viewer, canvas, qtbot, laye
     viewer.reset_view()
     mask = viewer.add_labels(np.zeros(SHAPE, np.uint8), name="v annotated", visible=False, **PLACE)
     keep_mask(layers[1], mask)
-    assert point_at(viewer, canvas, (2, 5, 10), qtbot, dock)[0] == "Truth not annotated · prediction background"
+    assert point_at(viewer, canvas, (2, 5, 10), qtbot, dock)[0] == "Ground truth not annotated · prediction background"
     mask.data[2, 5, 10] = 1
-    assert point_at(viewer, canvas, (2, 5, 10), qtbot, dock)[0] == "Truth core · prediction background"
+    assert point_at(viewer, canvas, (2, 5, 10), qtbot, dock)[0] == "Ground truth core · prediction background"

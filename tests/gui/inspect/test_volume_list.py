@@ -47,7 +47,11 @@ def until_inspected(qtbot):
     def _do(dock, action, name):
         def is_there():
             assert dock.message.kind != "error", dock.message.text()
-            return dock.inspection is not None and dock.inspection.name == name and dock.jobs.running("inspect") is None
+            return (
+                dock.session.errors is not None
+                and dock.session.origin.name == name
+                and dock.jobs.running("inspect") is None
+            )
 
         action()
         qtbot.waitUntil(is_there, timeout=30_000)
@@ -69,17 +73,17 @@ def test_the_worst_volume_of_a_set_is_opened_and_others_by_a_click(
     until_inspected(dock, lambda: qtbot.mouseClick(start, Qt.MouseButton.LeftButton), "wrong truth")
     assert dock.scores.names == ["wrong truth", "a good one", "mean"]
     assert dock.scores.currentRow() == 0
-    seen = dock.inspection
-    assert (seen.run, seen.dataset, seen.part) == (run, dataset, Subset.TEST)
+    origin = dock.session.origin
+    assert (origin.run, origin.dataset, origin.subset) == (run, dataset, Subset.TEST)
     assert dock.save.report.isVisibleTo(dock)
     assert viewer.layers["wrong truth difference"].visible
     dock.steps.next_button.click()
-    assert dock.selected_error is not None
+    assert dock.session.selection is not None
 
     until_inspected(dock, lambda: click_score(qtbot, dock, "a good one"), "a good one")
-    assert dock.selected_error is None
-    assert dock.inspection.prediction is viewer.layers["a good one prediction"]
-    assert dock.inspection.truth is viewer.layers["a good one labels"]
+    assert dock.session.selection is None
+    assert dock.layers.prediction is viewer.layers["a good one prediction"]
+    assert dock.layers.truth is viewer.layers["a good one labels"]
     assert viewer.layers["a good one difference"].visible
     assert "wrong truth error" not in viewer.layers
     assert not viewer.layers["wrong truth difference"].visible
@@ -108,7 +112,7 @@ def test_a_prediction_of_a_set_can_be_cancelled(set_dock, qtbot):
     with qtbot.waitSignal(job.ended, timeout=30_000):
         qtbot.mouseClick(dock.run_bar.stop_button, Qt.MouseButton.LeftButton)
     assert dock.message.text() == "Cancelled."
-    assert dock.inspection is None
+    assert dock.session.errors is None
     assert dock.run_bar.start_button.isVisibleTo(dock)
 
 
@@ -135,8 +139,8 @@ def test_what_was_predicted_is_inspected_with_one_click(
     button = predict.results.inspect_button
     until_inspected(inspect, lambda: qtbot.mouseClick(button, Qt.MouseButton.LeftButton), "mine")
     assert viewer.window.dock_widgets["Inspect (napari-unet3d)"] is inspect
-    assert inspect.inspection.run == run
-    assert inspect.inspection.has_probability
+    assert inspect.session.origin.run == run
+    assert inspect.session.comparison.has_probability
     assert inspect.source.truth.value is viewer.layers["mine labels"]
     assert inspect.save.report.isVisibleTo(inspect)
     assert inspect.train_on.dataset.value is not None

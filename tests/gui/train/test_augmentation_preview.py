@@ -82,7 +82,7 @@ def test_the_patches_of_the_training_lie_in_two_rows(dock, draw, sparse):
         assert tuple(layer.scale) == (2.0, 1.0, 1.0)
         assert set(map(str, layer.units)) == {"micrometer"}
     assert "first 8 patches of 8 × 10 × 12" in dock.message.text()
-    assert "turned by up to 30° in yx" in dock.message.text()
+    assert "rotated by up to 30° in yx" in dock.message.text()
     assert "not annotated" in dock.message.text()
 
 

@@ -291,7 +291,7 @@ def test_what_is_wrong_is_said_in_plain_words(dock, run):
     (run / "history.csv").write_text("\n".join(rows))
     dock.open_run.open(run)
     assert dock.monitor.hint.isVisibleTo(dock)
-    assert "learn the training volumes by heart" in dock.monitor.hint.text()
+    assert "starts to overfit" in dock.monitor.hint.text()
     assert "model of epoch 18" in dock.monitor.hint.text()
 
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 
 import numpy as np
@@ -9,12 +8,7 @@ import pytest
 from napari.layers import Labels
 
 from napari_unet3d.configs import TrainingConfig
-from napari_unet3d.data.checks import Issue
-from napari_unet3d.data.events import Notice
-from napari_unet3d.model.plan import Plan
 from napari_unet3d.session.recent_runs import new_run_folder, recent_runs, remember_run
-from napari_unet3d.session.training_run import TrainingRun
-from napari_unet3d.training.events import EndReason, EpochFinished, RunStarted, StepFinished, TrainingFinished
 from napari_unet3d.widgets.train.dock import TrainDock
 from napari_unet3d.widgets.train.report_windows import SummaryWindow
 
@@ -48,7 +42,7 @@ def test_training_on_a_dataset_writes_the_run_beside_it(dock, dataset, wait_for_
     assert "2 training, 1 validation volume" in dock.hardware.text()
     assert "CPU" in dock.hardware.text() or "fp" in dock.hardware.text()
     assert dock.status.text().startswith("Epoch 2 of 2")
-    assert "Training is done." in dock.message.text()
+    assert "Training is finished." in dock.message.text()
     assert dock.model_actions.predict_button.isVisibleTo(dock)
     assert recent_runs() == [run_folder]
     assert dock.run_folder.folder.value != run_folder, "a second run must not fall on the first"
@@ -103,7 +97,7 @@ def test_one_volume_too_small_for_validation_trains_and_says_so(ball, dock, view
     assert dock.message.kind == "warning"
     assert "too small for a validation block" in dock.message.text()
     assert dock.message.text().count("too small") == 1, "the check and the run say the same"
-    assert "Training is done" in dock.message.text()
+    assert "Training is finished" in dock.message.text()
     assert not any(layer.name.endswith("split") for layer in viewer.layers)
 
 
@@ -182,58 +176,6 @@ def test_the_summary_names_parameters_and_memory(dock, dataset, qtbot):
     assert "16 × 18 × 20" in text
     assert "parameters" in text
     assert "GiB" in text
-
-
-def test_the_record_counts_steps_and_takes_the_engines_estimate(tmp_path):
-    record = TrainingRun(tmp_path)
-    plan = Plan(strides=((2, 2, 2),))
-    assert record.add(RunStarted(tmp_path, "CPU (1 thread), fp32", ("a", "b"), ("c",), 5, 2, 100, plan)) is None
-    assert record.add(StepFinished(1, 1, 0.9)).fraction == pytest.approx(0.1)
-    progress = record.add(EpochFinished(1, 0.8, 0.7, 0.6, True, 12.5))
-    assert (progress.fraction, progress.seconds_left) == (pytest.approx(0.2), 12.5)
-    assert record.add(StepFinished(2, 1, 0.9)).seconds_left == pytest.approx(12.5 * 7 / 8)
-    assert record.status == "Epoch 1 of 5: training loss 0.800, validation 0.700, Dice 0.600"
-    record.add(Notice("Mind this."))
-    assert record.notices == ["Mind this."]
-
-
-def test_how_a_run_ended_is_said_with_the_place_of_its_model(tmp_path):
-    record = TrainingRun(tmp_path)
-    assert "no model" in record.outcome(stopped=True, failed=False)
-    assert record.outcome(stopped=False, failed=True) == ""
-    (tmp_path / "model.safetensors").touch()
-    assert "first epoch" in record.outcome(stopped=True, failed=False)
-    record.add(EpochFinished(1, 0.8, 0.7, 0.6, True, 1.0))
-    record.add(EpochFinished(2, 0.7, 0.9, 0.5, False, 0.0))
-    assert record.outcome(stopped=True, failed=False).startswith("Stopped after epoch 2. The best model, of epoch 1,")
-    assert record.outcome(stopped=False, failed=True).startswith("It broke off after epoch 2.")
-    record.add(TrainingFinished(tmp_path, tmp_path / "model.safetensors", 1, 0.7, 0.6))
-    assert record.outcome(stopped=False, failed=False).startswith("Training is done.")
-    assert str(tmp_path) in record.outcome(stopped=False, failed=False)
-    record.add(EpochFinished(3, 0.7, 0.1, math.nan, True, 0.0))
-    assert "The last model, of epoch 3," in record.outcome(stopped=False, failed=False)
-
-
-@pytest.mark.parametrize(("reason", "words"), [(EndReason.STALLED, "not improved"), (EndReason.TIME, "time is over")])
-def test_why_a_run_ended_early_is_said(tmp_path, reason, words):
-    record = TrainingRun(tmp_path)
-    (tmp_path / "model.safetensors").touch()
-    for epoch in (1, 2, 3):
-        record.add(EpochFinished(epoch, 0.8, 0.7 + epoch / 10, 0.6, epoch == 1, 1.0))
-    record.add(TrainingFinished(tmp_path, tmp_path / "model.safetensors", 1, 0.8, 0.6, reason))
-    outcome = record.outcome(stopped=False, failed=False)
-    assert outcome.startswith("Training ended after epoch 3: ")
-    assert words in outcome
-
-
-def test_many_warnings_are_shortened(tmp_path):
-    record = TrainingRun(tmp_path)
-    for number in range(7):
-        record.add(Issue.warning(f"Warning {number}."))
-        record.add(Notice(f"Warning {number}."))
-        record.add(Issue.info("Good to know."))
-    lines = record.notices_text.split("\n")
-    assert lines == [*(f"Warning {n}." for n in range(3)), "… and 4 more; press Check to read them all."]
 
 
 def test_recent_runs_are_newest_first_and_forget_what_is_gone(tmp_path):

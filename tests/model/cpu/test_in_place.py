@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from monai.networks.blocks.acti_norm import ADN
 
 from napari_unet3d.configs import Activation, Device, TrainingConfig
-from napari_unet3d.model.cpu.in_place import InPlaceADN, InPlaceResidualUnit, work_in_place
+from napari_unet3d.model.cpu.norm_activation import InPlaceADN, InPlaceResidualUnit
+from napari_unet3d.model.cpu.optimize import swap_layers
 from napari_unet3d.model.devices import choose_device
-from napari_unet3d.model.network import build_unet, to_device
+from napari_unet3d.model.network import build_network, to_device
 
 N_CHANNELS = 5
 
@@ -25,7 +26,7 @@ def block(order: str = "NDA", act: str = "prelu") -> ADN:
 
 def in_place_block(order: str = "NDA", act: str = "prelu") -> ADN:
     layers = block(order, act)
-    work_in_place(torch.nn.Sequential(layers))
+    swap_layers(torch.nn.Sequential(layers), InPlaceADN)
     assert type(layers) is InPlaceADN
     return layers
 
@@ -74,8 +75,8 @@ def test_a_placed_network_answers_as_before(preset: str, options: dict[str, obje
     grey = torch.randn(2, 1, 8, 16, 20, generator=torch.Generator().manual_seed(1))
     before = grey.clone()
     with torch.inference_mode():
-        expected = build_unet(config).eval()(grey)
-        network = to_device(build_unet(config).eval(), choose_device(Device.CPU))
+        expected = build_network(config).eval()(grey)
+        network = to_device(build_network(config).eval(), choose_device(Device.CPU))
         assert any(type(layer) is InPlaceResidualUnit for layer in network.modules())
         result = network(grey)
     torch.testing.assert_close(result, expected, atol=1e-4, rtol=0)

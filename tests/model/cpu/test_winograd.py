@@ -6,18 +6,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_unet3d.configs import Device, TrainingConfig
-from napari_unet3d.model.cpu.convolution import SingleVolumeConv3d, speed_up_single_volumes
-from napari_unet3d.model.cpu.winograd import WinogradConv3d, speed_up_cubic_kernels
+from napari_unet3d.model.cpu.convolutions import HalvedConv3d
+from napari_unet3d.model.cpu.optimize import swap_layers
+from napari_unet3d.model.cpu.winograd import WinogradConv3d
 from napari_unet3d.model.devices import choose_device
-from napari_unet3d.model.network import build_unet, to_device
+from napari_unet3d.model.network import build_network, to_device
 
 
 def convolution(n_in: int = 64, n_out: int = 65, *, is_fast: bool = True, **settings_: object) -> torch.nn.Conv3d:
     torch.manual_seed(0)
     layer = torch.nn.Conv3d(n_in, n_out, **{"kernel_size": 3, "padding": 1, **settings_})
-    speed_up_single_volumes(torch.nn.Sequential(layer))
+    swap_layers(torch.nn.Sequential(layer), HalvedConv3d)
     if is_fast:
-        speed_up_cubic_kernels(torch.nn.Sequential(layer))
+        swap_layers(torch.nn.Sequential(layer), WinogradConv3d)
     return layer
 
 
@@ -78,15 +79,15 @@ def test_training_is_left_as_it_is() -> None:
     ],
 )
 def test_other_layers_stay_as_they_are(settings_: dict[str, object]) -> None:
-    assert type(convolution(**settings_)) is SingleVolumeConv3d
+    assert type(convolution(**settings_)) is HalvedConv3d
 
 
 def test_a_placed_network_answers_as_before() -> None:
     config = TrainingConfig(preset="small")
     image = volumes(1, 1, 32, 24, 40)
-    placed = to_device(build_unet(config).eval(), choose_device(Device.CPU))
+    placed = to_device(build_network(config).eval(), choose_device(Device.CPU))
     assert any(type(layer) is WinogradConv3d for layer in placed.modules())
     with torch.inference_mode():
         probability = placed(image).sigmoid()
-        expected = build_unet(config).eval().double()(image.double()).sigmoid()
+        expected = build_network(config).eval().double()(image.double()).sigmoid()
     torch.testing.assert_close(probability.double(), expected, atol=1e-5, rtol=0)

@@ -11,7 +11,8 @@ import torch
 from napari_unet3d.configs import Augmentation, Task, TrainingConfig
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
-from napari_unet3d.model.plan import LabelClass, Plan, default_plan
+from napari_unet3d.model.network import default_plan
+from napari_unet3d.model.plan import LabelClass, Plan
 from napari_unet3d.training.loading.batches import Batches
 from napari_unet3d.training.loading.volumes import prepare_volume
 

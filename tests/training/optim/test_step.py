@@ -9,7 +9,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from napari_unet3d.configs import Device, Loss, Optimizer, Task, TrainingConfig
-from napari_unet3d.model.cpu.shared_slope import SharedSlopePReLU
+from napari_unet3d.model.cpu.norm_activation import SingleSlopePReLU
 from napari_unet3d.model.devices import ComputeDevice, choose_device
 from napari_unet3d.model.plan import LabelClass, Plan
 from napari_unet3d.training.optim.learner import DataStatistics, Learner
@@ -64,7 +64,7 @@ def far_too_bright() -> tuple[torch.Tensor, torch.Tensor]:
 def test_nothing_is_asked_of_the_device_within_a_step(task: Task, loss: Loss, optimizer: Optimizer) -> None:
     learner = learner_of(task, loss=loss, optimizer=optimizer, momentum=0.5, ema_decay=0.9, max_grad_norm=1.0)
     for layer in learner.network.modules():
-        if isinstance(layer, SharedSlopePReLU):
+        if isinstance(layer, SingleSlopePReLU):
             layer.__class__ = torch.nn.PReLU  # as on a GPU: only the way of the CPU reads its slope
     images, targets = batch(task)
 

@@ -1,5 +1,4 @@
-"""One small file per file format; `napari_unet3d.data.volumes` chooses among them by suffix.
+"""File formats: one module per format, and the list of them in `registry`.
 
-Each module has ``WORDS`` (the format's name), ``DAMAGE`` (what its library raises for a broken file),
-``read_file(path)`` and ``write_file(path, array, voxel_size_um)``.
+To add a format, write a module that reads and writes it and ends with a `Format`, and add that to `registry.FORMATS`.
 """

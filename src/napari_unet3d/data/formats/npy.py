@@ -1,4 +1,4 @@
-"""NumPy's .npy; the voxel size stands in a small JSON file beside it, ``volume.npy.json``."""
+"""NumPy's .npy; the voxel size is in a JSON file next to it, ``volume.npy.json``."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.data.formats.base import VolumeData, check_header, valid_voxel_size, voxel_size_file
+from napari_unet3d.data.formats.base import Format, VolumeData, check_header, valid_voxel_size
 from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.errors import UserError
 
-NAME = "NumPy"
-READ_ERRORS = (ValueError, EOFError, SyntaxError, TypeError, tokenize.TokenError)
+
+def voxel_size_file(path: Path) -> Path:
+    """Return the JSON file that holds the voxel size of a .npy file, as ``{"voxel_size_um": [z, y, x]}``."""
+    return path.with_name(path.name + ".json")
 
 
 def read_file(path: Path) -> VolumeData:
-    """Read an array; pickled objects are refused, since they could run code."""
-    mapped = np.load(path, mmap_mode="r", allow_pickle=False)  # mapping compares the header with the file's size
+    """Read an array; pickled objects are refused, since they can run code."""
+    mapped = np.load(path, mmap_mode="r", allow_pickle=False)  # mapping checks the file size
     if not isinstance(mapped, np.memmap):
-        raise UserError(f"{path} is no .npy file but a .npz archive. Save the volume with numpy.save.")
+        raise UserError(f"{path} is a .npz archive, not a .npy file. Save the volume with numpy.save.")
     kept = check_header(path, mapped.shape, mapped.dtype)
     z, y, x = (mapped.shape[axis] for axis in kept)
     return VolumeData(np.array(mapped, order="C").reshape(z, y, x), _read_voxel_size(voxel_size_file(path)))
@@ -37,7 +39,7 @@ def _read_voxel_size(path: Path) -> VoxelSize | None:
     except (ValueError, KeyError, TypeError):
         voxel_size = None
     if voxel_size is None:
-        raise UserError(f'{path} should read {{"voxel_size_um": [z, y, x]}} with sizes in µm. Correct or delete it.')
+        raise UserError(f'{path} should contain {{"voxel_size_um": [z, y, x]}} with sizes in µm. Correct or delete it.')
     return voxel_size
 
 
@@ -45,3 +47,14 @@ def write_file(path: Path, array: NDArray[Any], voxel_size_um: VoxelSize, like: 
     """Write an array; the voxel size goes into `voxel_size_file`."""
     with path.open("wb") as file:
         np.save(file, array, allow_pickle=False)
+
+
+FORMAT = Format(
+    name="NumPy",
+    suffixes=(".npy",),
+    read=read_file,
+    write=write_file,
+    voxel_size="in `NAME.npy.json` next to it",
+    read_errors=lambda: (ValueError, EOFError, SyntaxError, TypeError, tokenize.TokenError),
+    voxel_size_file=voxel_size_file,
+)

@@ -1,1 +1,1 @@
-"""The errors of a segmentation one by one: where they are, how large, how deep, and what was noted about them."""
+"""Individual errors of a segmentation: where they are, how large and how deep, and review notes on them."""

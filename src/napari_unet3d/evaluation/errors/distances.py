@@ -1,4 +1,4 @@
-"""How far voxels lie from the nearest voxel whose true value is another one."""
+"""Distances of voxels from the nearest voxel with another true value."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.evaluation.errors.voxels import Places
 
-_WORTH_THREADS = 20_000  # voxels; for fewer, threads take longer to begin than the search
-_PLANES = 16  # that are looked at in one go
-_MOST_STEPS = 250  # that are looked along before a tree of points is asked
+_WORTH_THREADS = 20_000  # voxels; for fewer, starting threads takes longer than the search
+_PLANES = 16  # per chunk
+_MOST_STEPS = 250  # that are tried before a k-d tree is searched
 
 
 class TruthDistance:
-    """Measures distances from the surfaces of the truth, around the voxels rather than in whole volumes.
+    """Measures distances from the surfaces of the ground truth, around the voxels rather than in whole volumes.
 
-    Most wrong voxels lie beside a surface: looking along all short steps, the shorter first, finds it. A tree of points
-    answers for the rest.
+    Most wrong voxels are near a surface, which is found by trying all short steps in the order of their length. For
+    the others a k-d tree is searched.
 
     Parameters
     ----------
-    truth : Truth
-        What is true; voxels that are not annotated are on no side of a surface.
+    truth : GroundTruth
+        Ground truth; voxels that are not annotated are on neither side of a surface.
     voxel_size_um : tuple of float
         Voxel size along z, y, x in µm.
     """
@@ -41,88 +41,88 @@ class TruthDistance:
         self._steps = short_steps(voxel_size_um, truth.labels.shape)
 
     def distances(self, value: int, places: Places) -> NDArray[np.float32]:
-        """Measure from the centre of each voxel to the nearest annotated one with another true value.
+        """Return the distance of each voxel from the nearest annotated one with another true value.
 
         Parameters
         ----------
         value : int
             The true value of all of the voxels.
         places : ndarray of int64, shape (voxel,)
-            Where they are in the flat volume.
+            Their indices in the flattened volume.
 
         Returns
         -------
         ndarray of float32, shape (voxel,)
-            Distances in µm; infinite where no other value is annotated anywhere.
+            Distances between centres in µm; infinite if no other value is annotated anywhere.
         """
         distances = np.full(len(places), np.inf, np.float32)
         voxels = np.stack(np.unravel_index(places, self._truth.labels.shape), axis=1)
-        far = self._look_around(value, places, voxels, distances)
+        far = self._measure_short(value, places, voxels, distances)
         if len(far):
             if value not in self._trees:
                 self._trees[value] = self._make_tree(value)
             if (tree := self._trees[value]) is not None:
-                asked = voxels[far] * np.asarray(self._voxel_size_um)
-                distances[far], _ = tree.query(asked, workers=-1 if len(asked) > _WORTH_THREADS else 1)
+                points = voxels[far] * np.asarray(self._voxel_size_um)
+                distances[far], _ = tree.query(points, workers=-1 if len(points) > _WORTH_THREADS else 1)
         return distances
 
-    def _look_around(
+    def _measure_short(
         self, value: int, places: Places, voxels: NDArray[np.int64], distances: NDArray[np.float32]
     ) -> NDArray[np.int64]:
-        """Fill in the distances that are short, and give which are left."""
+        """Write the short distances in place, and return the indices of the remaining voxels."""
         shape, labels, annotated = self._truth.labels.shape, self._truth.labels.reshape(-1), self._truth.label_mask
         strides = np.array((shape[1] * shape[2], shape[2], 1))
         margin = np.abs([step for _, steps in self._steps for step in steps] or [(0, 0, 0)]).max(axis=0)
         is_inside = ((voxels >= margin) & (voxels < np.array(shape) - margin)).all(axis=1)
-        left = np.flatnonzero(is_inside)
+        remaining = np.flatnonzero(is_inside)
         for length, steps in self._steps:
-            if not len(left):
+            if not len(remaining):
                 break
-            here = places[left]
-            hits = np.zeros(len(left), bool)
+            here = places[remaining]
+            hits = np.zeros(len(remaining), bool)
             for stride in (steps @ strides).tolist():
-                beside = here + stride
-                differs = labels[beside] != value
+                neighbours = here + stride
+                differs = labels[neighbours] != value
                 if annotated is not None:
-                    differs &= annotated.reshape(-1)[beside]
+                    differs &= annotated.reshape(-1)[neighbours]
                 hits |= differs
-            distances[left[hits]] = length
-            left = left[~hits]
-        return np.concatenate([np.flatnonzero(~is_inside), left])
+            distances[remaining[hits]] = length
+            remaining = remaining[~hits]
+        return np.concatenate([np.flatnonzero(~is_inside), remaining])
 
     def _make_tree(self, value: int) -> KDTree | None:
         box = self._box_of(value)
         annotated = None if self._truth.label_mask is None else self._truth.label_mask[box]
-        places = _outermost_others(self._truth.labels[box], annotated, value)
+        places = _boundary_of_others(self._truth.labels[box], annotated, value)
         if not len(places):
             return None
         places += [side.start for side in box]
-        # Points on a grid are spread evenly: a tree that is not balanced is made faster and found in as fast.
+        # Points on a grid are evenly distributed: an unbalanced tree is built faster and searched equally fast.
         return KDTree(places * np.asarray(self._voxel_size_um), balanced_tree=False, compact_nodes=False)
 
     def _box_of(self, value: int) -> tuple[slice, ...]:
-        """Return the box of a value, one voxel wider, beyond which no other value can be nearer."""
+        """Return the bounding box of a value, expanded by a voxel, which contains the nearest other values."""
         box = self._boxes[value - 1] if 0 < value <= len(self._boxes) else None
-        if box is None or self._truth.label_mask is not None:  # what is beside it may not be annotated
+        if box is None or self._truth.label_mask is not None:  # its neighbours may not be annotated
             return tuple(slice(0, side) for side in self._truth.labels.shape)
         return expand(box, (1, 1, 1), self._truth.labels.shape)
 
 
 def short_steps(voxel_size_um: VoxelSize, shape: Sequence[int]) -> list[tuple[float, NDArray[np.int64]]]:
-    """Return the steps from a voxel to those around it, with their lengths in µm, the shortest first.
+    """Return the steps from a voxel to those around it by their lengths in µm, the shortest first.
 
     Parameters
     ----------
     voxel_size_um : tuple of float
         Voxel size along z, y, x in µm.
     shape : sequence of int
-        Shape of the volume; steps are shorter than a quarter of it, to be possible from most of its voxels.
+        Shape of the volume; steps are shorter than a quarter of it, so that they are possible from most of its voxels.
     """
     reach = min(voxel_size_um) * 5
     most = [min(int(reach / size), side // 4) for size, side in zip(voxel_size_um, shape, strict=True)]
     steps = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in most), indexing="ij"), axis=-1).reshape(-1, 3)
     lengths = np.sqrt(((steps * np.asarray(voxel_size_um)) ** 2).sum(axis=1))
-    # Along an axis that is cut short the next step is missing, and so are all that are longer than it.
+    # Along a truncated axis the next step is missing, and so are all longer ones.
     complete = min((n + 1) * size for n, size in zip(most, voxel_size_um, strict=True))
     order = [at for at in np.argsort(lengths, kind="stable")[1 : _MOST_STEPS + 1] if lengths[at] < complete]
     shells: dict[float, list[int]] = {}
@@ -131,28 +131,28 @@ def short_steps(voxel_size_um: VoxelSize, shape: Sequence[int]) -> list[tuple[fl
     return [(length, steps[places]) for length, places in shells.items()]
 
 
-def _outermost_others(labels: NDArray[Any], annotated: NDArray[np.bool_] | None, value: int) -> NDArray[np.int64]:
-    """Find the outermost of the voxels with another value, a few planes at a time to need little memory."""
-    found = [np.zeros((0, 3), np.int64)]
+def _boundary_of_others(labels: NDArray[Any], annotated: NDArray[np.bool_] | None, value: int) -> NDArray[np.int64]:
+    """Return the boundary voxels among those with another value, a few planes at a time to need little memory."""
+    chunks = [np.zeros((0, 3), np.int64)]
     for start in range(0, len(labels), _PLANES):
         before = min(start, 1)
-        some = slice(start - before, start + _PLANES + 1)
-        other = labels[some] != value
+        planes = slice(start - before, start + _PLANES + 1)
+        other = labels[planes] != value
         if annotated is not None:
-            other &= annotated[some]
+            other &= annotated[planes]
         places = np.argwhere(boundary_voxels(other)[before : before + _PLANES])
         places[:, 0] += start
-        found.append(places)
-    return np.concatenate(found)
+        chunks.append(places)
+    return np.concatenate(chunks)
 
 
 def inner_distance(mask: NDArray[np.bool_], voxel_size_um: VoxelSize) -> NDArray[np.float64]:
-    """Measure from each voxel of a mask to the nearest one that is not in it; beyond its box nothing is in it.
+    """Return the distance of each voxel of a mask from the nearest one outside of it, in µm.
 
     Parameters
     ----------
     mask : ndarray of bool, shape (z, y, x)
-        One region in its box.
+        One region in its bounding box; everything beyond is outside.
     voxel_size_um : tuple of float
         Voxel size along z, y, x in µm.
     """
@@ -161,21 +161,21 @@ def inner_distance(mask: NDArray[np.bool_], voxel_size_um: VoxelSize) -> NDArray
 
 
 def boundary_voxels(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Find the voxels of a mask that have a neighbour beyond one of their faces that is not in it.
+    """Return the voxels of a mask that share a face with a voxel outside of it.
 
-    From outside, the nearest voxel of a mask is always one of them: otherwise its neighbour on the way would be nearer.
+    Seen from outside, the nearest voxel of a mask is always one of them: otherwise its neighbour would be nearer.
 
     Parameters
     ----------
     mask : ndarray of bool, shape (z, y, x)
-        What is beyond the border of the volume does not count.
+        Voxels beyond the border of the volume do not count.
     """
     outside = ~mask
-    beside = np.zeros_like(mask)
+    boundary = np.zeros_like(mask)
     for axis in range(mask.ndim):
         here, there = [slice(None)] * mask.ndim, [slice(None)] * mask.ndim
         here[axis], there[axis] = slice(1, None), slice(None, -1)
-        beside[tuple(here)] |= outside[tuple(there)]
-        beside[tuple(there)] |= outside[tuple(here)]
-    beside &= mask
-    return beside
+        boundary[tuple(here)] |= outside[tuple(there)]
+        boundary[tuple(there)] |= outside[tuple(here)]
+    boundary &= mask
+    return boundary

@@ -1,4 +1,4 @@
-"""The errors of a prediction one by one: what was missed, what is extra, merged, split, or of a wrong class."""
+"""Find the individual errors of a prediction: missed, extra, merged and split parts, and wrong classes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ __all__ = ["ErrorKind", "ErrorSet", "SearchProgress", "SegmentationError", "find
 
 _MOST_KEPT = 2000
 _VOXELS_PER_EVENT = 200_000
-_MOST_IDS = 2**20  # above it objects are numbered anew, since boxes are kept for every id
+_MOST_IDS = 2**20  # larger ids are replaced, because a box is kept for each id
 
 ErrorEvent = SearchProgress | ErrorSet
 
@@ -53,10 +53,20 @@ def list_errors(
     voxel_size_um: VoxelSize = (1.0, 1.0, 1.0),
     tolerance_um: float = 0.0,
 ) -> ErrorSet:
-    """Find the errors of a prediction; see `find_errors`, of which this is the last event."""
-    *_, found = find_errors(prediction, truth, task, voxel_size_um, tolerance_um)
-    assert isinstance(found, ErrorSet)
-    return found
+    """Return the errors of a prediction: the last event of `find_errors`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> labels = np.zeros((3, 4, 5), np.uint8)
+    >>> labels[1, 1:3, 1:4] = 1
+    >>> (error,) = list_errors(np.zeros_like(labels), GroundTruth(labels)).errors
+    >>> error.kind.value, error.n_voxels, error.is_whole
+    ('missed', 6, True)
+    """
+    *_, errors = find_errors(prediction, truth, task, voxel_size_um, tolerance_um)
+    assert isinstance(errors, ErrorSet)
+    return errors
 
 
 def find_errors(
@@ -68,28 +78,28 @@ def find_errors(
 ) -> Iterator[ErrorEvent]:
     """Find the errors of a prediction one by one.
 
-    Missed, extra and wrong-class voxels that hang together (over faces, edges or corners) are one error. With a
-    tolerance, voxels that are no deeper are boundary noise: they join no errors, and a region of nothing else is
-    hidden. Missed voxels of single objects are taken apart by the true object, extra ones by the predicted object.
-    Merges and splits are those that `match_instances` counts. What is not annotated is no error.
+    Missed, extra and wrong-class voxels that are connected (by faces, edges or corners) are one error. With a
+    tolerance, voxels that are not deeper are boundary noise: they do not connect errors, and regions of nothing else
+    are hidden. Missed voxels of instances are separated by true instance, extra ones by predicted instance. Merges and
+    splits are those that `match_instances` counts. Voxels that are not annotated are no errors.
 
     Parameters
     ----------
     prediction : ndarray of integers or bool, shape (z, y, x)
-        Labels; everything above 0 is foreground, or a class, or an object.
-    truth : Truth
-        What it should be.
+        Labels; everything above 0 is foreground, or a class, or an instance.
+    truth : GroundTruth
+        Ground truth of the same shape.
     task : Task
         What the labels are.
     voxel_size_um : tuple of float
         Voxel size along z, y, x in µm.
     tolerance_um : float
-        Depth in µm up to which errors are boundary noise.
+        Depth in µm up to which differences are boundary noise.
 
     Yields
     ------
     SearchProgress
-        Some more of the wrong voxels were looked at.
+        More of the wrong voxels were analysed.
     ErrorSet
         The errors; always the last event.
 
@@ -99,22 +109,22 @@ def find_errors(
         When the shapes differ.
     """
     check_same_shape(prediction, truth.labels, "errors")
-    found = (prediction > 0).astype(np.uint8) if task is Task.BINARY else prediction
-    (found, ids), (wanted, true_ids) = narrow_ids(found, _MOST_IDS), narrow_ids(truth.labels, _MOST_IDS)
-    search = _Search(found, GroundTruth(wanted, truth.label_mask), task, voxel_size_um, tolerance_um)
-    yield from search.look()
+    labels = (prediction > 0).astype(np.uint8) if task is Task.BINARY else prediction
+    (predicted, ids), (target, true_ids) = narrow_ids(labels, _MOST_IDS), narrow_ids(truth.labels, _MOST_IDS)
+    search = _Search(predicted, GroundTruth(target, truth.label_mask), task, voxel_size_um, tolerance_um)
+    yield from search.run()
     yield search.result(ids, true_ids)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Found:
-    what: VoxelError | MergeSplit
+    error: VoxelError | MergeSplit
     region: ErrorRegion
     is_whole: bool
 
 
 class _Search:
-    """The errors that were found so far."""
+    """A search for errors, and those found so far."""
 
     def __init__(
         self,
@@ -130,19 +140,19 @@ class _Search:
         self._n_hidden = self._n_left_out = 0
         self._without_partner: tuple[set[int], set[int]] = set(), set()
 
-    def look(self) -> Iterator[SearchProgress]:
-        """Look at merges and splits, then at all wrong voxels."""
+    def run(self) -> Iterator[SearchProgress]:
+        """Find merges and splits, then all regions of wrong voxels."""
         if self._task is Task.INSTANCE:
-            self._look_at_objects()
+            self._find_merges_splits()
         wrong, shape = find_error_voxels(self._prediction, self._truth, self._task), self._prediction.shape
         yield SearchProgress(0, len(wrong.places))
         if not len(wrong.places):
             return
         numbers, n_regions = connected_components(wrong.places, wrong.errors, shape)
-        mistakes = np.empty(n_regions, wrong.errors.dtype)
-        mistakes[numbers] = wrong.errors
-        regions = ErrorComponents(wrong.places, numbers, self._are_whole(wrong, numbers, mistakes), shape)
-        depths = yield from self._depths(wrong, numbers, regions.is_whole & (mistakes < wrong.n_values))
+        errors = np.empty(n_regions, wrong.errors.dtype)
+        errors[numbers] = wrong.errors
+        regions = ErrorComponents(wrong.places, numbers, self._are_whole(wrong, numbers, errors), shape)
+        depths = yield from self._depths(wrong, numbers, regions.is_whole & (errors < wrong.n_values))
         is_core = find_cores(regions, depths, self._voxel_size_um, self._tolerance_um)
         parts, n_parts = split_components(regions, is_core, steps_of(self._tolerance_um, self._voxel_size_um))
         self._n_hidden += n_regions - int(np.count_nonzero(np.bincount(numbers[is_core], minlength=n_regions)))
@@ -150,25 +160,25 @@ class _Search:
         for mine in _largest(parts, n_parts):
             region = make_region(wrong.places[mine], depths[mine], shape)
             number = numbers[mine[0]]
-            self._found.append(_Found(wrong.error(mistakes[number]), region, bool(regions.is_whole[number])))
+            self._found.append(_Found(wrong.error(errors[number]), region, bool(regions.is_whole[number])))
 
     def _depths(
         self, wrong: ErrorVoxels, numbers: Numbers, is_extra: NDArray[np.bool_]
     ) -> Generator[SearchProgress, None, NDArray[np.float32]]:
-        """Measure the depth of each voxel; of what has no true surface to keep to, from its own surface."""
+        """Return the depth of each voxel; of whole extra regions, the distance from their own surface."""
         surfaces = TruthDistance(self._truth, self._voxel_size_um)
         depths = np.full(len(numbers), np.inf, np.float32)
         measured = np.flatnonzero(~is_extra[numbers])
         values = (wrong.errors[measured] // wrong.n_values).astype(np.int32)
-        n_done = n_told = 0
+        n_done = n_reported = 0
         for mine in by_number(values):
             for start in range(0, len(mine), _VOXELS_PER_EVENT):
                 some = mine[start : start + _VOXELS_PER_EVENT]
                 here = measured[some]
                 depths[here] = surfaces.distances(int(values[some[0]]), wrong.places[here])
                 n_done += len(here)
-                if n_done - n_told >= _VOXELS_PER_EVENT:
-                    n_told = n_done
+                if n_done - n_reported >= _VOXELS_PER_EVENT:
+                    n_reported = n_done
                     yield SearchProgress(n_done, len(numbers))
         alone = np.flatnonzero(np.isinf(depths))
         for mine in by_number(numbers[alone]):
@@ -177,16 +187,16 @@ class _Search:
         return depths
 
     def result(self, ids: NDArray[Any] | None, true_ids: NDArray[Any] | None) -> ErrorSet:
-        """Return numbers to what was found, the largest first, in the ids that were given."""
+        """Return the errors, the largest first, with the original ids."""
         self._found.sort(key=lambda each: -len(each.region.places))
         regions = np.zeros(self._prediction.shape, np.uint16)
-        objects = []
-        # A merge and a split may share voxels; the smaller one, which is numbered last, keeps them.
+        errors = []
+        # A merge and a split may share voxels, which get the number of the smaller one.
         for number, found in enumerate(self._found[:_MOST_KEPT], start=1):
             regions.reshape(-1)[found.region.places] = number
-            objects.append(self._object(number, found, ids, true_ids))
+            errors.append(self._error(number, found, ids, true_ids))
         return ErrorSet(
-            errors=tuple(objects),
+            errors=tuple(errors),
             regions=regions,
             n_hidden=self._n_hidden,
             n_left_out=self._n_left_out + max(0, len(self._found) - _MOST_KEPT),
@@ -195,58 +205,57 @@ class _Search:
             task=self._task,
         )
 
-    def _look_at_objects(self) -> None:
+    def _find_merges_splits(self) -> None:
         overlaps = Overlaps.count(self._prediction, self._truth.labels, self._truth.label_mask)
         self._without_partner = overlaps.without_partner()
-        for confusion in find_merges_splits(self._prediction, self._truth, overlaps, self._voxel_size_um):
-            if confusion.region.depth_um > deepest_noise(self._tolerance_um):
-                self._found.append(_Found(confusion, confusion.region, is_whole=False))
+        for error in find_merges_splits(self._prediction, self._truth, overlaps, self._voxel_size_um):
+            if error.region.depth_um > deepest_noise(self._tolerance_um):
+                self._found.append(_Found(error, error.region, is_whole=False))
             else:
                 self._n_hidden += 1
 
-    def _are_whole(self, wrong: ErrorVoxels, numbers: Numbers, mistakes: NDArray[Any]) -> NDArray[np.bool_]:
-        """Say of each region whether it is a whole thing; `mistakes` tells what is wrong with it."""
-        found, wanted = mistakes % wrong.n_values, mistakes // wrong.n_values
+    def _are_whole(self, wrong: ErrorVoxels, numbers: Numbers, errors: NDArray[Any]) -> NDArray[np.bool_]:
+        """Return of each region, which has one of `errors`, whether it is a whole structure."""
+        predicted, target = errors % wrong.n_values, errors // wrong.n_values
         if self._task is Task.INSTANCE:
-            predicted, true = (np.array(sorted(ids), np.int64) for ids in self._without_partner)
-            return np.where(found == 0, np.isin(wanted, true), np.isin(found, predicted))
+            extra, missed = (np.array(sorted(ids), np.int64) for ids in self._without_partner)
+            return np.where(predicted == 0, np.isin(target, missed), np.isin(predicted, extra))
         prediction, labels = self._prediction.reshape(-1), self._truth.labels.reshape(-1)
 
         def is_right(places: Places, regions: Numbers) -> NDArray[np.bool_]:
-            found_there, wanted_there = prediction[places], labels[places]
-            mine_found, mine_wanted = found[regions], wanted[regions]
-            is_of_it = np.where(mine_found == 0, found_there > 0, found_there == wanted_there)
+            predicted_here, target_here = prediction[places], labels[places]
+            is_predicted = np.where(predicted[regions] == 0, predicted_here > 0, predicted_here == target_here)
             right: NDArray[np.bool_] = np.where(
-                mine_wanted == 0,
-                (found_there == mine_found) & (wanted_there > 0),
-                (wanted_there == mine_wanted) & is_of_it,
+                target[regions] == 0,
+                (predicted_here == predicted[regions]) & (target_here > 0),
+                (target_here == target[regions]) & is_predicted,
             )
             return right
 
-        return ~adjacent(wrong.places, numbers, len(mistakes), is_right, self._prediction.shape)
+        return ~adjacent(wrong.places, numbers, len(errors), is_right, self._prediction.shape)
 
-    def _object(
+    def _error(
         self, number: int, found: _Found, ids: NDArray[Any] | None, true_ids: NDArray[Any] | None
     ) -> SegmentationError:
-        what, region = found.what, found.region
-        predicted = (what.predicted,) if isinstance(what, VoxelError) else what.predicted
-        wanted = (what.target,) if isinstance(what, VoxelError) else what.target
+        error, region = found.error, found.region
+        predicted = (error.predicted,) if isinstance(error, VoxelError) else error.predicted
+        target = (error.target,) if isinstance(error, VoxelError) else error.target
         return SegmentationError(
             number=number,
-            kind=what.kind,
+            kind=error.kind,
             n_voxels=len(region.places),
             volume_um3=float(len(region.places) * np.prod(self._voxel_size_um)),
             depth_um=region.depth_um,
             position_zyx=region.position_zyx,
             box_zyx=region.box_zyx,
             predicted=tuple(value if ids is None else int(ids[value]) for value in predicted if value),
-            target=tuple(value if true_ids is None else int(true_ids[value]) for value in wanted if value),
+            target=tuple(value if true_ids is None else int(true_ids[value]) for value in target if value),
             is_whole=found.is_whole,
         )
 
 
 def _largest(parts: Numbers, n_parts: int) -> Iterator[NDArray[np.int64]]:
-    """Return the voxels of each of the largest parts, whose numbers count from 1."""
+    """Yield the voxels of each of the largest parts, whose numbers start at 1."""
     sizes = np.bincount(parts, minlength=n_parts + 1)[1:]
     rank = np.full(n_parts + 1, _MOST_KEPT, np.uint16)
     largest = np.argsort(-sizes, kind="stable")[:_MOST_KEPT]

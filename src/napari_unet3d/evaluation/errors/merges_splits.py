@@ -1,4 +1,4 @@
-"""Objects that were merged into one or split into several, and where."""
+"""Instances that were merged into one or split into several, and where."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from napari_unet3d.evaluation.errors.types import ErrorKind
 from napari_unet3d.evaluation.errors.voxels import Places
 from napari_unet3d.evaluation.metrics.overlaps import Overlaps
 
-_REACH = 4  # voxels around an object in which the other one is looked for first
+_REACH = 4  # voxels around an instance in which the other one is searched first
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,12 +30,12 @@ class MergeSplit:
     Attributes
     ----------
     kind : ErrorKind
-        Which of them.
-    found, wanted : tuple of int
-        Ids of the predicted and the true objects.
-    region : Region
-        The voxels that they share; as deep as the second largest part is thick, and seen best where it meets the
-        largest.
+        `ErrorKind.MERGE` or `ErrorKind.SPLIT`.
+    predicted, target : tuple of int
+        Ids of the predicted and the true instances.
+    region : ErrorRegion
+        The voxels that they share; its depth is that of the second largest part, its position where that part meets
+        the largest one.
     """
 
     kind: ErrorKind
@@ -47,16 +47,16 @@ class MergeSplit:
 def find_merges_splits(
     prediction: NDArray[Any], truth: GroundTruth, overlaps: Overlaps, voxel_size_um: VoxelSize
 ) -> Iterator[MergeSplit]:
-    """Find merges and splits.
+    """Yield merges and splits.
 
     Parameters
     ----------
     prediction : ndarray of unsigned integers, shape (z, y, x)
-        Ids of objects.
-    truth : Truth
+        Ids of instances.
+    truth : GroundTruth
         The true ids.
     overlaps : Overlaps
-        Of the two.
+        Overlaps of the two.
     voxel_size_um : tuple of float
         Voxel size along z, y, x in µm.
     """
@@ -72,8 +72,8 @@ def find_merges_splits(
             if truth.label_mask is not None:
                 mask &= truth.label_mask[box]
             region = _shared(box, mask, several, parts[box], shape, voxel_size_um)
-            found, wanted = ((one,), several) if kind is ErrorKind.MERGE else (several, (one,))
-            yield MergeSplit(kind, found, wanted, region)
+            predicted, target = ((one,), several) if kind is ErrorKind.MERGE else (several, (one,))
+            yield MergeSplit(kind, predicted, target, region)
 
 
 def _shared(
@@ -84,7 +84,7 @@ def _shared(
     shape: tuple[int, ...],
     voxel_size_um: VoxelSize,
 ) -> ErrorRegion:
-    """Return what one object shares with several; `mask` is where it is in its box, and `ids` what is there."""
+    """Return the voxels that one instance (`mask` in its box) shares with several of the `ids` there."""
     number_of = np.zeros(max(int(ids.max()), *several) + 1, np.min_scalar_type(len(several)))
     number_of[list(several)] = np.arange(1, len(several) + 1)
     parts = number_of[ids]
@@ -95,7 +95,7 @@ def _shared(
     mask = parts[smaller] == second
     depth = float(inner_distance(mask, voxel_size_um).max())
     start = [side.start for side in box]
-    z, y, x = np.add(_seam(mask, smaller, parts == largest, voxel_size_um), start).tolist()
+    z, y, x = np.add(_contact(mask, smaller, parts == largest, voxel_size_um), start).tolist()
     around = (
         (side.start + first, side.stop + first) for side, first in zip(_box_within(parts > 0), start, strict=True)
     )
@@ -103,31 +103,33 @@ def _shared(
     return ErrorRegion(_places(parts > 0, box, shape), (z_range, y_range, x_range), depth, (z, y, x))
 
 
-def _seam(mask: NDArray[np.bool_], box: Box, largest: NDArray[np.bool_], voxel_size_um: VoxelSize) -> tuple[int, ...]:
-    """Return the voxel of a part, the mask in a box, that is nearest to the largest part, looked for close by first."""
+def _contact(
+    mask: NDArray[np.bool_], box: Box, largest: NDArray[np.bool_], voxel_size_um: VoxelSize
+) -> tuple[int, ...]:
+    """Return the voxel of a part (`mask` in a box) that is nearest to the largest part, searched nearby first."""
     size = np.asarray(voxel_size_um)
     start = np.array([side.start for side in box])
     second = np.argwhere(boundary_voxels(np.pad(mask, 1))) - 1 + start
     reach = _REACH * min(voxel_size_um)
     while True:
-        margin = np.ceil(reach / size).astype(int) + 1  # what ends at the border of the view may not end there
+        margin = np.ceil(reach / size).astype(int) + 1  # what ends at the border of the view may continue beyond it
         view = expand(box, margin.tolist(), largest.shape)
-        there = np.argwhere(boundary_voxels(largest[view])) + [side.start for side in view]
-        if len(there):
-            distances, _ = KDTree(there * size).query(second * size)
+        nearby = np.argwhere(boundary_voxels(largest[view])) + [side.start for side in view]
+        if len(nearby):
+            distances, _ = KDTree(nearby * size).query(second * size)
             if distances.min() <= reach:
                 return tuple(second[np.argmin(distances)].tolist())
         reach *= 4
 
 
 def _box_within(mask: NDArray[np.bool_]) -> Box:
-    """Return the box around what is in a mask."""
+    """Return the bounding box of a mask."""
     ((z, y, x),) = ndimage.find_objects(mask.view(np.uint8))
     return z, y, x
 
 
 def _places(mask: NDArray[np.bool_], box: Box, shape: tuple[int, ...]) -> Places:
-    """Return the places in the flat volume of what is in a mask of a box, plane by plane to need little memory."""
+    """Return the indices of a mask of a box in the flattened volume, plane by plane to need little memory."""
     z, y, x = (side.start for side in box)
     places = []
     for index, plane in enumerate(mask):

@@ -1,4 +1,4 @@
-"""What a person said about errors: seen or not, and notes; kept in a file, and found again in another prediction."""
+"""Review notes on errors: seen or not, and a comment; saved to a file and matched to errors of other predictions."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from napari_unet3d.errors import UserError, explain_os_errors
 from napari_unet3d.evaluation.errors.types import Box, ErrorKind, ErrorSet, Position, SegmentationError
 from napari_unet3d.files import write_json
 
-_LEAST_OVERLAP = 0.1  # of two boxes, by which an error is known again although its old place is right now
-_AT_PLACE = 1.0  # what it counts that the old place lies in the error
+_LEAST_OVERLAP = 0.1  # of two boxes, for a match of an error whose old position is no longer wrong
+_AT_POSITION = 1.0  # score for an old position inside the error
 
 
 @dataclass(frozen=True, slots=True)
 class ReviewNote:
-    """What a person said about one error.
+    """A review note on one error.
 
     Attributes
     ----------
     kind : ErrorKind
-        What was wrong.
+        Kind of the error.
     position_zyx : tuple of int
-        The voxel of it that was looked at.
+        Its representative voxel.
     box_zyx : tuple of tuple of int
-        First voxel and the one after the last along z, y, x.
+        Start and stop along z, y, x.
     is_seen : bool
-        Whether it was looked at.
+        Whether it was marked as seen.
     note : str
-        The words.
+        The comment.
     """
 
     kind: ErrorKind
@@ -45,23 +45,23 @@ class ReviewNote:
 
     @classmethod
     def on(cls, error: SegmentationError, *, is_seen: bool = False, note: str = "") -> ReviewNote:
-        """Make a remark on an error."""
+        """Return a note on an error."""
         return cls(error.kind, error.position_zyx, error.box_zyx, is_seen, note)
 
 
-def write_notes(path: Path, name: str, shape_zyx: Sequence[int], remarks: Sequence[ReviewNote]) -> None:
-    """Write remarks on the errors of one volume, all of them or nothing.
+def write_notes(path: Path, name: str, shape_zyx: Sequence[int], notes: Sequence[ReviewNote]) -> None:
+    """Write the notes on the errors of one volume.
 
     Parameters
     ----------
     path : Path
-        A JSON file; its folder is made if it is missing.
+        A JSON file; its folder is created if it is missing.
     name : str
         Name of the volume.
     shape_zyx : sequence of int
         Its shape.
-    remarks : sequence of Remark
-        What was said.
+    notes : sequence of ReviewNote
+        The notes.
 
     Raises
     ------
@@ -76,25 +76,25 @@ def write_notes(path: Path, name: str, shape_zyx: Sequence[int], remarks: Sequen
             "seen": each.is_seen,
             "note": each.note,
         }
-        for each in remarks
+        for each in notes
     ]
     write_json(path, {"volume": name, "shape_zyx": list(shape_zyx), "errors": errors})
 
 
 def read_notes(path: Path, shape_zyx: Sequence[int]) -> tuple[ReviewNote, ...]:
-    """Read remarks; none when there is no file.
+    """Read notes; none if there is no file.
 
     Parameters
     ----------
     path : Path
         A JSON file that `write_notes` wrote.
     shape_zyx : sequence of int
-        Shape of the volume that they should be about.
+        Shape of the volume that they should be on.
 
     Raises
     ------
     UserError
-        When the file cannot be read, is damaged, or is about a volume of another shape.
+        When the file cannot be read, is damaged, or is on a volume of another shape.
     """
     if not path.exists():
         return ()
@@ -102,79 +102,77 @@ def read_notes(path: Path, shape_zyx: Sequence[int]) -> tuple[ReviewNote, ...]:
         content = path.read_bytes()
     try:
         values = json.loads(content.decode("utf-8"))
-        shape, remarks = [int(side) for side in values["shape_zyx"]], tuple(map(_read, values["errors"]))
+        shape, notes = [int(side) for side in values["shape_zyx"]], tuple(map(_read, values["errors"]))
     except (ValueError, TypeError, KeyError):
         raise UserError(
-            f"{path} does not hold what was seen of this volume; it may be damaged. "
+            f"{path} does not hold review notes; it may be damaged. "
             "Repair it or move it away; until then nothing is saved there."
         ) from None
     if shape != list(shape_zyx):
         raise UserError(
-            f"{path} is about a volume of {shape} voxels, and this one has {list(shape_zyx)}. "
+            f"{path} is on a volume of {shape} voxels, but this one has {list(shape_zyx)}. "
             "Move the file away or rename the volume; until then nothing is saved there."
         )
-    return remarks
+    return notes
 
 
-def match_notes(
-    errors: ErrorSet, remarks: Sequence[ReviewNote]
-) -> tuple[dict[int, ReviewNote], tuple[ReviewNote, ...]]:
-    """Find out which errors the remarks are about, also when another model made the prediction.
+def match_notes(errors: ErrorSet, notes: Sequence[ReviewNote]) -> tuple[dict[int, ReviewNote], tuple[ReviewNote, ...]]:
+    """Match notes to the errors of a prediction, which may be that of another model.
 
-    An error is known when it is of the same kind and the place that was looked at lies in it, or its box and the old
-    one share a tenth of what they cover. Each remark is about one error at most, the best first.
+    A note matches an error of the same kind that contains the old position, or whose box and the old one have an IoU
+    of at least 0.1. Each note matches at most one error; the best matches are taken first.
 
     Parameters
     ----------
     errors : ErrorSet
         The errors.
-    remarks : sequence of Remark
-        What was said.
+    notes : sequence of ReviewNote
+        The notes.
 
     Returns
     -------
-    tuple of dict of int to Remark, and tuple of Remark
-        The remarks by the number of the error, and those on errors that are not there.
+    tuple of dict of int to ReviewNote, and tuple of ReviewNote
+        The notes by the number of the error, and those without a matching error.
     """
-    scores = _scores(errors, remarks)
-    known: dict[int, ReviewNote] = {}
-    left = set(range(len(remarks)))
+    scores = _scores(errors, notes)
+    matched: dict[int, ReviewNote] = {}
+    remaining = set(range(len(notes)))
     rows, columns = np.nonzero(scores)
-    for place in np.argsort(-scores[rows, columns], kind="stable"):
-        number, remark = errors.errors[rows[place]].number, int(columns[place])
-        if number not in known and remark in left:
-            known[number] = remarks[remark]
-            left.discard(remark)
-    return known, tuple(remarks[place] for place in sorted(left))
+    for best in np.argsort(-scores[rows, columns], kind="stable"):
+        number, note = errors.errors[rows[best]].number, int(columns[best])
+        if number not in matched and note in remaining:
+            matched[number] = notes[note]
+            remaining.discard(note)
+    return matched, tuple(notes[note] for note in sorted(remaining))
 
 
 def updated_notes(
-    errors: ErrorSet, said: Mapping[int, tuple[bool, str]], absent: Sequence[ReviewNote]
+    errors: ErrorSet, reviewed: Mapping[int, tuple[bool, str]], unmatched: Sequence[ReviewNote]
 ) -> tuple[ReviewNote, ...]:
-    """Return all remarks to write: those on the errors that are there, and those on others.
+    """Return all notes to write: those on the current errors, and those without a matching error.
 
     Parameters
     ----------
     errors : ErrorSet
         The errors.
-    said : mapping of int to tuple of bool and str
-        Seen, and note, by the number of the error.
-    absent : sequence of Remark
-        Remarks on errors that are not there, because they were corrected or are hidden now.
+    reviewed : mapping of int to tuple of bool and str
+        Whether it was seen, and the comment, by the number of the error.
+    unmatched : sequence of ReviewNote
+        Notes on errors that were corrected or are hidden now.
     """
-    remarks = [
-        ReviewNote.on(error, is_seen=said[error.number][0], note=said[error.number][1])
+    notes = [
+        ReviewNote.on(error, is_seen=reviewed[error.number][0], note=reviewed[error.number][1])
         for error in errors.errors
-        if said.get(error.number, (False, "")) != (False, "")
+        if reviewed.get(error.number, (False, "")) != (False, "")
     ]
-    return (*remarks, *absent)
+    return (*notes, *unmatched)
 
 
-def _scores(errors: ErrorSet, remarks: Sequence[ReviewNote]) -> NDArray[np.float64]:
-    """Say how well each error (rows) fits each remark (columns); 0 where it does not at all."""
-    if not errors.errors or not remarks:
-        return np.zeros((len(errors.errors), len(remarks)))
-    boxes, old_boxes = (np.array([each.box_zyx for each in some]) for some in (errors.errors, remarks))
+def _scores(errors: ErrorSet, notes: Sequence[ReviewNote]) -> NDArray[np.float64]:
+    """Return how well each error (rows) matches each note (columns); 0 where it does not."""
+    if not errors.errors or not notes:
+        return np.zeros((len(errors.errors), len(notes)))
+    boxes, old_boxes = (np.array([each.box_zyx for each in some]) for some in (errors.errors, notes))
     shared = np.minimum(boxes[:, None, :, 1], old_boxes[None, :, :, 1]) - np.maximum(
         boxes[:, None, :, 0], old_boxes[None, :, :, 0]
     )
@@ -182,18 +180,18 @@ def _scores(errors: ErrorSet, remarks: Sequence[ReviewNote]) -> NDArray[np.float
     sizes, old_sizes = (np.diff(each, axis=2).prod(axis=(1, 2)) for each in (boxes, old_boxes))
     overlap = both / (sizes[:, None] + old_sizes[None] - both)
     numbers = np.array([error.number for error in errors.errors])
-    at_place = _numbers_at(errors, remarks)[None] == numbers[:, None]
-    same_kind = np.equal.outer([error.kind for error in errors.errors], [remark.kind for remark in remarks])
-    scores: NDArray[np.float64] = same_kind * (at_place * _AT_PLACE + overlap)
+    at_position = _numbers_at(errors, notes)[None] == numbers[:, None]
+    same_kind = np.equal.outer([error.kind for error in errors.errors], [note.kind for note in notes])
+    scores: NDArray[np.float64] = same_kind * (at_position * _AT_POSITION + overlap)
     scores[scores < _LEAST_OVERLAP] = 0
     return scores
 
 
-def _numbers_at(errors: ErrorSet, remarks: Sequence[ReviewNote]) -> NDArray[np.int64]:
-    places = np.array([remark.position_zyx for remark in remarks])
-    inside = ((places >= 0) & (places < errors.regions.shape)).all(axis=1)
-    numbers = np.zeros(len(places), np.int64)
-    numbers[inside] = errors.regions[tuple(places[inside].T)]
+def _numbers_at(errors: ErrorSet, notes: Sequence[ReviewNote]) -> NDArray[np.int64]:
+    positions = np.array([note.position_zyx for note in notes])
+    inside = ((positions >= 0) & (positions < errors.regions.shape)).all(axis=1)
+    numbers = np.zeros(len(positions), np.int64)
+    numbers[inside] = errors.regions[tuple(positions[inside].T)]
     return numbers
 
 

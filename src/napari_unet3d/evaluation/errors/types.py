@@ -1,10 +1,11 @@
-"""What the errors of a prediction are: the rows of the table of errors."""
+"""The errors of a prediction: the rows of the error table."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
+from typing import TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ Box: TypeAlias = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
 
 class ErrorKind(StrEnum):
-    """What is wrong."""
+    """The kind of an error."""
 
     MISSED = "missed"
     EXTRA = "extra"
@@ -27,38 +28,38 @@ class ErrorKind(StrEnum):
 
     @property
     def label(self) -> str:
-        """The words for a table."""
+        """Its name in tables."""
         return self.value.replace("-", " ")
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentationError:
-    """One error: voxels that hang together and are wrong in the same way.
+    """One error: connected voxels that are wrong in the same way.
 
     Attributes
     ----------
     number : int
-        From 1, the largest error first; its voxels have this number in `ErrorSet.regions`.
+        From 1, with the largest error first; its voxels have this number in `ErrorSet.regions`.
     kind : ErrorKind
-        What is wrong.
+        The kind of error.
     n_voxels : int
-        How many voxels are wrong.
+        Number of wrong voxels.
     volume_um3 : float
         Their volume in µm³.
     depth_um : float
-        How deep the error goes: the largest distance in µm of one of its voxels from the true surface. A region that
-        has no true surface to keep to, such as something found where nothing is, is as deep as it is thick: the
-        distance counts from its own surface. For a merge or a split it is that of the second largest of the parts.
+        Depth of the error: the largest distance in µm of one of its voxels from the surface of the ground truth. For a
+        region without such a surface, such as a detection where there is nothing, the distance is measured from its
+        own surface. For a merge or a split it is that of the second largest part.
     position_zyx : tuple of int
-        A voxel of it worth looking at: the deepest; of a merge or a split, one where the two largest parts meet.
+        A representative voxel: the deepest; of a merge or a split, one where the two largest parts meet.
     box_zyx : tuple of tuple of int
-        First voxel and the one after the last along z, y, x.
-    found : tuple of int
-        Predicted values involved: 1 for foreground, classes, or ids of objects; empty where nothing was predicted.
-    wanted : tuple of int
-        True values involved; empty where nothing should be.
-    is_complete : bool
-        Whether the whole of a thing is missed, extra or of a wrong class, and not a part of one.
+        Start and stop along z, y, x.
+    predicted : tuple of int
+        Predicted values involved: 1 for foreground, classes, or ids of instances; empty where nothing was predicted.
+    target : tuple of int
+        True values involved; empty where there is only background.
+    is_whole : bool
+        Whether a whole structure is missed, extra or of a wrong class, and not only a part of one.
     """
 
     number: int
@@ -74,25 +75,25 @@ class SegmentationError:
 
     @property
     def slices(self) -> tuple[slice, slice, slice]:
-        """The box, to index a volume with."""
+        """The box as slices, to index a volume with."""
         z, y, x = (slice(first, end) for first, end in self.box_zyx)
         return z, y, x
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ErrorSet:
-    """The errors of a prediction.
+    """The errors of a prediction; a sequence of them, the largest first.
 
     Attributes
     ----------
-    objects : tuple of SegmentationError
-        The errors that go deeper than the tolerance, the largest first.
+    errors : tuple of SegmentationError
+        The errors that are deeper than the tolerance, the largest first.
     regions : ndarray of uint16, shape (z, y, x)
-        The number of the error that a voxel belongs to; 0 for the rest.
+        The number of the error that a voxel belongs to; 0 elsewhere.
     n_hidden : int
-        Regions that never go deeper than the tolerance and so are boundary noise.
+        Number of regions that are not deeper than the tolerance and are therefore boundary noise.
     n_left_out : int
-        Errors that go deeper, too, and were not kept, because there were too many larger ones.
+        Number of deeper errors that were left out because there are too many larger ones.
     tolerance_um : float
         Depth in µm up to which errors are boundary noise.
     voxel_size_um : tuple of float
@@ -109,8 +110,23 @@ class ErrorSet:
     voxel_size_um: VoxelSize
     task: Task = Task.BINARY
 
+    def __len__(self) -> int:
+        return len(self.errors)
+
+    def __iter__(self) -> Iterator[SegmentationError]:
+        return iter(self.errors)
+
+    @overload
+    def __getitem__(self, index: int) -> SegmentationError: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[SegmentationError, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> SegmentationError | tuple[SegmentationError, ...]:
+        return self.errors[index]
+
     def mask_of(self, error: SegmentationError) -> NDArray[np.bool_]:
-        """Return the voxels of an error inside its box.
+        """Return a mask of the voxels of an error inside its box.
 
         Returns
         -------
@@ -123,7 +139,7 @@ class ErrorSet:
 
 @dataclass(frozen=True, slots=True)
 class SearchProgress:
-    """How far a search for errors is: wrong voxels that were looked at, and all."""
+    """Progress of a search for errors: the wrong voxels analysed so far, and all of them."""
 
     n_done: int
     n_total: int

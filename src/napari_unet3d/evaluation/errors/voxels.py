@@ -1,4 +1,4 @@
-"""The voxels that are wrong, and what is wrong with them."""
+"""Voxels that are wrong, how they are wrong, and which of them are connected."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from napari_unet3d.evaluation.errors.types import ErrorKind
 
 @dataclass(frozen=True, slots=True)
 class VoxelError:
-    """What is wrong with a voxel.
+    """Predicted and true value of a wrong voxel.
 
     Attributes
     ----------
-    found, wanted : int
+    predicted, target : int
         The predicted and the true value; 0 is background.
     """
 
@@ -43,11 +43,11 @@ class ErrorVoxels:
     Attributes
     ----------
     places : ndarray of int64, shape (voxel,)
-        Where they are in the flat volume, ascending.
-    mistakes : ndarray of unsigned integers, shape (voxel,)
-        What is wrong with each: the true value times `n_values` and the predicted value in one number.
+        Their indices in the flattened volume, ascending.
+    errors : ndarray of unsigned integers, shape (voxel,)
+        The error of each, encoded as true value times `n_values` plus predicted value.
     n_values : int
-        More than any value.
+        Greater than any value.
     """
 
     places: Places
@@ -55,52 +55,58 @@ class ErrorVoxels:
     n_values: int
 
     def error(self, number: int) -> VoxelError:
-        """Take one of `mistakes` apart."""
-        wanted, found = divmod(int(number), self.n_values)
-        return VoxelError(found, wanted)
+        """Decode one of `errors`."""
+        target, predicted = divmod(int(number), self.n_values)
+        return VoxelError(predicted, target)
 
 
 def find_error_voxels(prediction: NDArray[Any], truth: GroundTruth, task: Task) -> ErrorVoxels:
-    """Find the voxels where prediction and truth differ, as `difference_labels` does.
+    """Find the voxels where prediction and ground truth differ, as `difference_labels` does.
 
     Parameters
     ----------
     prediction : ndarray of unsigned integers, shape (z, y, x)
-        Labels; of foreground 0 and 1.
-    truth : Truth
-        What it should be.
+        Labels; 0 and 1 if they are binary.
+    truth : GroundTruth
+        Ground truth of the same shape.
     task : Task
-        What the labels are; of single objects it only counts where there is one, not which.
+        What the labels are; of instances only the foreground counts, not the ids.
     """
     n_values = 1 + max(int(prediction.max(initial=0)), int(truth.labels.max(initial=0)))
-    kind = np.min_scalar_type(n_values**2)
-    places, mistakes = [np.zeros(0, np.int64)], [np.zeros(0, kind)]
-    for index, (found, wanted) in enumerate(zip(prediction, truth.labels, strict=True)):
-        differs = found != wanted if task is Task.SEMANTIC else (found > 0) != (wanted > 0)
+    dtype = np.min_scalar_type(n_values**2)
+    places, errors = [np.zeros(0, np.int64)], [np.zeros(0, dtype)]
+    for index, (predicted, target) in enumerate(zip(prediction, truth.labels, strict=True)):
+        differs = predicted != target if task is Task.SEMANTIC else (predicted > 0) != (target > 0)
         if truth.label_mask is not None:
             differs &= truth.label_mask[index]
-        there = np.flatnonzero(differs)
-        places.append(there + index * found.size)
-        mistakes.append(wanted.ravel()[there].astype(kind) * kind.type(n_values) + found.ravel()[there].astype(kind))
-    return ErrorVoxels(np.concatenate(places), np.concatenate(mistakes), n_values)
+        wrong = np.flatnonzero(differs)
+        places.append(wrong + index * predicted.size)
+        codes = target.ravel()[wrong].astype(dtype) * dtype.type(n_values)
+        errors.append(codes + predicted.ravel()[wrong].astype(dtype))
+    return ErrorVoxels(np.concatenate(places), np.concatenate(errors), n_values)
 
 
 Places = NDArray[np.int64]
 
-_LATER_ROWS = ((0, 1), (1, -1), (1, 0), (1, 1))  # along z and y; the others are seen from there
+_LATER_ROWS = (
+    (0, 1),
+    (1, -1),
+    (1, 0),
+    (1, 1),
+)  # offsets along z and y; the other pairs of rows are the same ones in reverse
 
 
 def connected_components(places: Places, values: NDArray[Any], shape: Sequence[int]) -> tuple[NDArray[np.int32], int]:
-    """Return numbers to regions of voxels of equal value that touch with a face, an edge or a corner.
+    """Label regions of voxels of equal value that touch with a face, an edge or a corner (26-connectivity).
 
-    Voxels are joined to runs along x, and runs of neighbouring rows to regions (L. He, Y. Chao, K. Suzuki, "A
-    run-based two-scan labeling algorithm", IEEE Trans. Image Process. 17, 749, 2008), with a graph in place of the
+    Voxels are grouped to runs along x, and runs of neighbouring rows to regions (L. He, Y. Chao, K. Suzuki, "A
+    run-based two-scan labeling algorithm", IEEE Trans. Image Process. 17, 749, 2008), with a graph instead of the
     second scan.
 
     Parameters
     ----------
     places : ndarray of int64, shape (voxel,)
-        Where the voxels are in the flat volume, ascending.
+        Indices of the voxels in the flattened volume, ascending.
     values : ndarray, shape (voxel,)
         The value of each.
     shape : sequence of int
@@ -109,22 +115,22 @@ def connected_components(places: Places, values: NDArray[Any], shape: Sequence[i
     Returns
     -------
     tuple of ndarray of int32, shape (voxel,), and int
-        The region of each voxel, from 0 in the order of their first voxels, and how many there are.
+        The region of each voxel, from 0 in the order of their first voxels, and the number of regions.
     """
     if not len(places):
         return np.zeros(0, np.int32), 0
     _, n_rows, width = shape
-    begins = np.ones(len(places), bool)
-    begins[1:] = (places[1:] - places[:-1] != 1) | (values[1:] != values[:-1]) | (places[1:] % width == 0)
-    begins = np.flatnonzero(begins)
-    lengths = np.diff(begins, append=len(places))
-    # One place of margin keeps the end of a row from touching the beginning of the next one.
-    row = places[begins] // width
+    starts_run = np.ones(len(places), bool)
+    starts_run[1:] = (places[1:] - places[:-1] != 1) | (values[1:] != values[:-1]) | (places[1:] % width == 0)
+    starts = np.flatnonzero(starts_run)
+    lengths = np.diff(starts, append=len(places))
+    # A margin of one voxel keeps the end of a row from touching the start of the next one.
+    row = places[starts] // width
     row += 2 * (row // n_rows) + 1
-    first = row * (width + 2) + places[begins] % width + 1
+    first = row * (width + 2) + places[starts] % width + 1
     strides = [((n_rows + 2) * along_z + along_y) * (width + 2) for along_z, along_y in _LATER_ROWS]
-    one, other = _touching(first, first + lengths - 1, values[begins], strides)
-    graph = coo_array((np.ones(len(one), np.int8), (one, other)), shape=(len(begins), len(begins)))
+    one, other = _touching(first, first + lengths - 1, values[starts], strides)
+    graph = coo_array((np.ones(len(one), np.int8), (one, other)), shape=(len(starts), len(starts)))
     n_regions, numbers = csgraph.connected_components(graph, directed=False)
     return np.repeat(numbers.astype(np.int32), lengths), int(n_regions)
 
@@ -132,7 +138,7 @@ def connected_components(places: Places, values: NDArray[Any], shape: Sequence[i
 def _touching(
     first: Places, last: Places, values: NDArray[Any], strides: Sequence[int]
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Return the pairs of runs that touch and are of one value; `strides` lead to the rows to look into."""
+    """Return the pairs of runs that touch and have the same value; `strides` lead to the neighbouring rows."""
     ones, others = [], []
     runs = np.arange(len(first), dtype=np.int32)
     for stride in strides:

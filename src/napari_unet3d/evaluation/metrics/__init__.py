@@ -1,1 +1,1 @@
-"""How good a prediction is, as numbers: overlap, surface and instance metrics, differences and uncertainty."""
+"""Metrics of overlap, surfaces and instances, differences between label volumes, and uncertainty."""

@@ -1,4 +1,4 @@
-"""Where prediction and truth differ, as labels for the viewer and as signed numbers for the figure."""
+"""Where prediction and ground truth differ, as labels for the viewer and as signed numbers for figures."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.sample import check_same_shape
 
 EXTRA = 1
-"""Label of voxels that the prediction has and the truth has not; shown in red."""
+"""Label of voxels that are foreground in the prediction but not in the ground truth; shown in red."""
 MISSED = 2
-"""Label of voxels that the truth has and the prediction has not; shown in blue."""
+"""Label of voxels that are foreground in the ground truth but not in the prediction; shown in blue."""
 WRONG_CLASS = 3
-"""Label of voxels that both have, but of another class; shown in yellow."""
+"""Label of voxels that are foreground in both, but of different classes; shown in yellow."""
 
 
 def difference_labels(prediction: NDArray[Any], truth: GroundTruth, task: Task = Task.BINARY) -> NDArray[np.uint8]:
-    """Mark where prediction and truth differ.
+    """Return labels of where prediction and ground truth differ.
 
     Parameters
     ----------
     prediction : ndarray of integers or bool, shape (z, y, x)
         Labels; everything above 0 is foreground.
-    truth : Truth
-        What it should be.
+    truth : GroundTruth
+        Ground truth of the same shape.
     task : Task
-        For classes their values are compared; ids of single objects are not.
+        Of classes the values are compared; ids of instances are not.
 
     Returns
     -------
     ndarray of uint8, shape (z, y, x)
-        `EXTRA` where only the prediction is foreground, `MISSED` where only the truth is, `WRONG_CLASS` where both
-        are, but of different classes; 0 where they agree and where nothing is annotated.
+        `EXTRA` where only the prediction is foreground, `MISSED` where only the ground truth is, `WRONG_CLASS` where
+        both are, but of different classes; 0 where they agree and where nothing is annotated.
 
     Raises
     ------
@@ -43,19 +43,19 @@ def difference_labels(prediction: NDArray[Any], truth: GroundTruth, task: Task =
         When the shapes differ.
     """
     check_same_shape(prediction, truth.labels, "difference")
-    found, wanted = prediction > 0, truth.labels > 0
-    difference = np.zeros(wanted.shape, dtype=np.uint8)
-    np.copyto(difference, EXTRA, where=found > wanted)
-    np.copyto(difference, MISSED, where=wanted > found)
+    predicted, target = prediction > 0, truth.labels > 0
+    difference = np.zeros(target.shape, dtype=np.uint8)
+    np.copyto(difference, EXTRA, where=predicted > target)
+    np.copyto(difference, MISSED, where=target > predicted)
     if task is Task.SEMANTIC:
-        difference[found & wanted & (prediction != truth.labels)] = WRONG_CLASS
+        difference[predicted & target & (prediction != truth.labels)] = WRONG_CLASS
     if truth.label_mask is not None:
         difference[~truth.label_mask] = 0
     return difference
 
 
 def signed_difference(prediction: NDArray[Any], truth: NDArray[Any]) -> NDArray[np.int8]:
-    """Subtract the foreground of the truth from that of the prediction.
+    """Return the foreground of the prediction minus that of the ground truth.
 
     Parameters
     ----------
@@ -65,12 +65,18 @@ def signed_difference(prediction: NDArray[Any], truth: NDArray[Any]) -> NDArray[
     Returns
     -------
     ndarray of int8, of the same shape
-        1 where only the prediction is foreground, −1 where only the truth is, 0 where they agree.
+        1 where only the prediction is foreground, −1 where only the ground truth is, 0 where they agree.
 
     Raises
     ------
     UserError
         When the shapes differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> signed_difference(np.array([[1, 1, 0]]), np.array([[0, 1, 1]]))
+    array([[ 1,  0, -1]], dtype=int8)
     """
     check_same_shape(prediction, truth, "difference")
     return (prediction > 0).astype(np.int8) - (truth > 0).astype(np.int8)

@@ -1,4 +1,4 @@
-"""Where two predictions of the same volume disagree and, when the truth is known, which of them is right."""
+"""Where two predictions of the same volume disagree and, if ground truth is available, which of them is right."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from napari_unet3d.evaluation.metrics.differences import EXTRA, MISSED, WRONG_CL
 from napari_unet3d.evaluation.metrics.score import MetricOptions, score
 
 FIRST = EXTRA
-"""Label of voxels where only the first prediction has something or, with a truth, only the first is right."""
+"""Label of voxels where only the first prediction is foreground or, with ground truth, only the first is right."""
 SECOND = MISSED
-"""Label of voxels where only the second prediction has something or, with a truth, only the second is right."""
+"""Label of voxels where only the second prediction is foreground or, with ground truth, only the second is right."""
 BOTH = WRONG_CLASS
-"""Label of voxels where both have something of different classes or, with a truth, both are wrong in different ways."""
+"""Label of voxels where both are foreground of different classes or, with ground truth, both are wrong differently."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +32,13 @@ class Disagreement:
     labels : ndarray of uint8, shape (z, y, x)
         `FIRST`, `SECOND` or `BOTH` where they differ; 0 where they agree and where nothing is annotated.
     n_compared : int
-        Voxels that were compared: all, or those that are annotated.
+        Voxels that were compared: all, or only the annotated ones.
     n_first, n_second, n_both : int
         Voxels of each kind.
     dice : float
-        Dice between the two, 0 to 1; for classes the mean over those that one of them has.
+        Dice between the two, 0 to 1; of classes the mean over those that either of them has.
     first_dice, second_dice : float or None
-        Dice of each with the truth, 0 to 1; None without a truth.
+        Dice of each with the ground truth, 0 to 1; None without ground truth.
     """
 
     labels: NDArray[np.uint8]
@@ -52,23 +52,23 @@ class Disagreement:
 
     @property
     def fraction(self) -> float:
-        """Share of the compared voxels on which they differ, 0 to 1."""
+        """Fraction of the compared voxels on which they differ, 0 to 1."""
         return (self.n_first + self.n_second + self.n_both) / max(1, self.n_compared)
 
 
 def compare_predictions(
     first: NDArray[Any], second: NDArray[Any], task: Task = Task.BINARY, truth: GroundTruth | None = None
 ) -> Disagreement:
-    """Find the voxels on which two predictions disagree.
+    """Return where and how much two predictions disagree.
 
     Parameters
     ----------
     first, second : ndarray of integers or bool, shape (z, y, x)
         Labels of the same volume; everything above 0 is foreground.
     task : Task
-        For classes their values are compared; ids of single objects are not.
-    truth : Truth, optional
-        What they should be: then the labels tell which of the two is right, and only annotated voxels count.
+        Of classes the values are compared; ids of instances are not.
+    truth : GroundTruth, optional
+        With it, the labels show which of the two is right, and only annotated voxels count.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def compare_predictions(
     if truth is None:
         labels = difference_labels(first, GroundTruth(second), task)
     else:
-        labels = _only_one_is_right(first, second, task, truth)
+        labels = _right_ones(first, second, task, truth)
     annotated = None if truth is None else truth.label_mask
     n_first, n_second, n_both = (int(np.count_nonzero(labels == kind)) for kind in (FIRST, SECOND, BOTH))
     options = MetricOptions(task, fast=True)
@@ -100,13 +100,13 @@ def compare_predictions(
     )
 
 
-def _only_one_is_right(first: NDArray[Any], second: NDArray[Any], task: Task, truth: GroundTruth) -> NDArray[np.uint8]:
-    one, other, wanted = (labels if task is Task.SEMANTIC else labels > 0 for labels in (first, second, truth.labels))
+def _right_ones(first: NDArray[Any], second: NDArray[Any], task: Task, truth: GroundTruth) -> NDArray[np.uint8]:
+    one, other, target = (labels if task is Task.SEMANTIC else labels > 0 for labels in (first, second, truth.labels))
     differ = one != other
     if truth.label_mask is not None:
         differ &= truth.label_mask
     labels = np.zeros(first.shape, np.uint8)
     labels[differ] = BOTH
-    labels[differ & (one == wanted)] = FIRST
-    labels[differ & (other == wanted)] = SECOND
+    labels[differ & (one == target)] = FIRST
+    labels[differ & (other == target)] = SECOND
     return labels

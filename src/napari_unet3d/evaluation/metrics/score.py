@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from napari_unet3d.configs import Task
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.sample import VoxelSize, check_same_shape
+from napari_unet3d.evaluation.metrics.metric import Scope, Value
 from napari_unet3d.evaluation.metrics.pair import LabelPair
-from napari_unet3d.evaluation.metrics.table import Scope, Value, compute_metrics
+from napari_unet3d.evaluation.metrics.table import compute_metrics
 from napari_unet3d.evaluation.metrics.types import ClassScores, InstanceScores, Scores, mean_values
 
 

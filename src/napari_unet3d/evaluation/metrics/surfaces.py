@@ -1,11 +1,11 @@
-"""How far the surfaces of two masks are apart, in µm: the Hausdorff distance (HD95) and the surface Dice (NSD)."""
+"""Distances between the surfaces of two masks in µm: Hausdorff distance (HD95) and surface Dice (NSD)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-import scipy  # whose parts are loaded when they are used, not when a dock opens
+import scipy  # submodules are loaded on first use, not when a dock opens
 from numpy.typing import NDArray
 
 from napari_unet3d.data.sample import VoxelSize
@@ -13,12 +13,12 @@ from napari_unet3d.data.sample import VoxelSize
 Mask = NDArray[np.bool_]
 
 _PERCENTILE = 95
-_RELATIVE_ERROR = 1e-6  # a distance of exactly the tolerance counts, however its square root is rounded
+_RELATIVE_ERROR = 1e-6  # so that a distance of exactly the tolerance counts, however its square root is rounded
 
 
 @dataclass(frozen=True, slots=True)
 class SurfaceScores:
-    """How far two surfaces are apart.
+    """Distances between two surfaces.
 
     Attributes
     ----------
@@ -41,23 +41,23 @@ def compare_surfaces(
     Distances run from the centre of a surface voxel to that of the nearest one of the other mask, and every surface
     voxel counts the same; see `surface_of`. HD95 is the 95th percentile (Huttenlocher et al. 1993; the larger of the
     two directions, as in `monai.metrics.compute_hausdorff_distance`), NSD the normalised surface Dice of Nikolov et
-    al. 2018 with the weights of `monai.metrics.compute_surface_dice`. Two masks that are equal (both empty, say)
-    have HD95 0 and NSD 1. When only one has a surface, HD95 is not defined and NSD 0, and also when neither has one but the
-    masks differ.
+    al. 2018 with the weights of `monai.metrics.compute_surface_dice`. Two masks that are equal (both empty, for
+    example) have HD95 0 and NSD 1. If only one has a surface, or neither has one but the masks differ, HD95 is not
+    defined and NSD is 0.
 
-    Time and memory follow the surfaces, not the volume: only what lies on one surface and not on the other is
-    looked up, in a tree of points.
+    Time and memory grow with the surfaces, not with the volume: only voxels that are on one surface and not on the
+    other are looked up, in a k-d tree.
 
     Parameters
     ----------
-    found, wanted : ndarray of bool, shape (z, y, x)
-        Prediction and truth; exchanging them changes nothing.
+    predicted, target : ndarray of bool, shape (z, y, x)
+        Prediction and ground truth; exchanging them changes nothing.
     voxel_size_um : tuple of float
         Voxel size along z, y, x in µm.
     tolerance_um : float
-        Distance in µm up to which surfaces count as the same; 0 asks for the same voxels.
+        Distance in µm up to which surfaces count as the same; 0 requires the same voxels.
     annotated : ndarray of bool, shape (z, y, x), optional
-        Where the truth is known; without it, everywhere.
+        Where the ground truth is known; without it, everywhere.
     """
     if annotated is not None:
         predicted, target = predicted & annotated, target & annotated
@@ -67,22 +67,22 @@ def compare_surfaces(
     one, other = (_surface_in(box, mask, annotated) for mask in (predicted, target))
     if not one.any() or not other.any():
         return SurfaceScores(hd95_um=None, nsd=0.0)
-    there, back = _distances(one, other, voxel_size_um), _distances(other, one, voxel_size_um)
+    forward, backward = _distances(one, other, voxel_size_um), _distances(other, one, voxel_size_um)
     highest = tolerance_um * (1 + _RELATIVE_ERROR)
-    n_close = np.count_nonzero(there <= highest) + np.count_nonzero(back <= highest)
+    n_close = np.count_nonzero(forward <= highest) + np.count_nonzero(backward <= highest)
     return SurfaceScores(
-        hd95_um=float(max(np.percentile(there, _PERCENTILE), np.percentile(back, _PERCENTILE))),
-        nsd=n_close / (there.size + back.size),
+        hd95_um=float(max(np.percentile(forward, _PERCENTILE), np.percentile(backward, _PERCENTILE))),
+        nsd=n_close / (forward.size + backward.size),
     )
 
 
 def surface_of(mask: Mask, annotated: Mask | None = None) -> Mask:
-    """Find the voxels of a mask that touch something else with one of their six faces.
+    """Return the voxels of a mask of which at least one of the six faces touches another value.
 
-    What lies outside of the volume counts as background, as it does in MONAI: a mask that reaches the border of the
-    volume has a surface there. A face towards voxels that are not annotated is no surface, since nobody knows what
-    is behind it. Where the annotation is a single slice at the border, the volume's end beyond it is no surface
-    either (its six-neighbour on the other side decides), or the whole slice would be one.
+    Everything outside of the volume counts as background, as it does in MONAI: a mask that reaches the border of the
+    volume has a surface there. A face towards voxels that are not annotated is no surface, because it is not known
+    what is behind it. Where the annotation is a single slice at the border, the border beyond it is no surface either
+    (the neighbour on the opposite side decides); otherwise the whole slice would be one.
 
     Parameters
     ----------
@@ -96,15 +96,15 @@ def surface_of(mask: Mask, annotated: Mask | None = None) -> Mask:
     ndarray of bool, shape (z, y, x)
         True on the surface.
     """
-    open_to_background = ~np.pad(mask, 1)
+    touches_background = ~np.pad(mask, 1)
     if annotated is not None:
-        open_to_background &= np.pad(annotated, 1, mode="reflect")
+        touches_background &= np.pad(annotated, 1, mode="reflect")
     surface = np.zeros_like(mask)
     for axis in range(3):
         for start in (0, 2):
             neighbours = [slice(1, -1)] * 3
             neighbours[axis] = slice(start, start + mask.shape[axis])
-            surface |= open_to_background[tuple(neighbours)]
+            surface |= touches_background[tuple(neighbours)]
     return surface & mask
 
 
@@ -112,16 +112,16 @@ def _surface_in(box: tuple[slice, ...], mask: Mask, annotated: Mask | None) -> M
     return surface_of(mask[box], None if annotated is None else annotated[box])
 
 
-def _common_box(found: Mask, wanted: Mask) -> tuple[slice, ...] | None:
-    """Return the smallest box around both masks, two voxels wider, or None when both are empty."""
+def _common_box(predicted: Mask, target: Mask) -> tuple[slice, ...] | None:
+    """Return the smallest box around both masks, two voxels wider, or None if both are empty."""
     # Two, since the voxel beyond the border of the volume mirrors the second one.
     box: list[slice] = []
     for axis in range(3):
         others = tuple(number for number in range(3) if number != axis)
-        places = np.flatnonzero(found.any(axis=others) | wanted.any(axis=others))
-        if not places.size:
+        indices = np.flatnonzero(predicted.any(axis=others) | target.any(axis=others))
+        if not indices.size:
             return None
-        box.append(slice(max(0, int(places[0]) - 2), int(places[-1]) + 3))
+        box.append(slice(max(0, int(indices[0]) - 2), int(indices[-1]) + 3))
     return tuple(box)
 
 
@@ -130,7 +130,7 @@ def _distances(surface: Mask, other: Mask, voxel_size_um: VoxelSize) -> NDArray[
     distances = np.zeros(np.count_nonzero(surface))
     apart = ~other[surface]
     if apart.any():
-        # Points on a grid are spread evenly: a tree that is not balanced is made faster and found in as fast.
+        # Points on a grid are evenly distributed: an unbalanced tree is built faster and searched equally fast.
         tree = scipy.spatial.KDTree(_centres(other, voxel_size_um), balanced_tree=False, compact_nodes=False)
         distances[apart], _ = tree.query(_centres(surface & ~other, voxel_size_um))
     return distances

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from napari_unet3d.evaluation.metrics.instances import IOU_THRESHOLDS
-from napari_unet3d.evaluation.metrics.table import Metric, Scope, Value, metrics_of
+from napari_unet3d.evaluation.metrics.metric import Metric, Scope, Value
+from napari_unet3d.evaluation.metrics.table import metrics_of
 
 
 @dataclass(frozen=True, slots=True)

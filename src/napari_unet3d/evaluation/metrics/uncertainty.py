@@ -1,4 +1,4 @@
-"""How unsure a prediction is, voxel by voxel, and where annotating would help it most."""
+"""The uncertainty of a prediction, voxel by voxel, and where annotating would help most."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy  # whose parts are loaded when they are used, not when a dock opens
+import scipy  # submodules are loaded on first use, not when a dock opens
 from numpy.typing import NDArray
 
 _DISTANCE_PER_SIDE = 0.1
@@ -15,7 +15,7 @@ _DISTANCE_PER_SIDE = 0.1
 def foreground_entropy(probability: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the entropy of foreground against background in bits.
 
-    Of a mean over mirror images it is the whole (predictive) uncertainty: it is high where each image gives a
+    Of a mean over mirrored images it is the total (predictive) uncertainty: it is high where each image has a
     probability near one half, and where the images contradict each other.
 
     Parameters
@@ -26,7 +26,7 @@ def foreground_entropy(probability: NDArray[np.float32]) -> NDArray[np.float32]:
     Returns
     -------
     ndarray of float32, shape (z, y, x)
-        0 where the probability is 0 or 1, and 1 where it is one half.
+        0 where the probability is 0 or 1, 1 where it is one half.
     """
     return _entropy(probability, None)
 
@@ -37,14 +37,14 @@ def class_entropy(probability: NDArray[np.float32], classes: NDArray[Any]) -> ND
     Parameters
     ----------
     probability : ndarray of floats, shape (z, y, x)
-        Mean probability of anything but background, from 0 to 1.
+        Mean probability of foreground, from 0 to 1.
     classes : ndarray of floats, shape (class, z, y, x)
         Mean probability of each class without background.
 
     Returns
     -------
     ndarray of float32, shape (z, y, x)
-        0 where one of them is certain, and 1 where all are equally probable.
+        0 where one of them is certain, 1 where all are equally probable.
     """
     return _entropy(probability, classes)
 
@@ -52,16 +52,16 @@ def class_entropy(probability: NDArray[np.float32], classes: NDArray[Any]) -> ND
 def _entropy(probability: NDArray[np.float32], classes: NDArray[Any] | None) -> NDArray[np.float32]:
     entropy = np.empty(probability.shape, np.float32)
     largest = np.log(2 if classes is None else 1 + len(classes))
-    for z, plane in enumerate(probability):  # slice by slice, so that no second volume is needed
+    for z, plane in enumerate(probability):  # slice by slice, to need no memory for a second volume
         others = plane[None] if classes is None else classes[:, z]
         total = scipy.special.entr(1 - plane.astype(np.float32)) + scipy.special.entr(others.astype(np.float32)).sum(0)
-        entropy[z] = np.clip(total / largest, 0, 1)  # rounding may lead just beyond
+        entropy[z] = np.clip(total / largest, 0, 1)  # rounding may exceed them slightly
     return entropy
 
 
 @dataclass(frozen=True, slots=True)
 class UncertainLocation:
-    """A place worth looking at: a voxel and how unsure the prediction is around it, from 0 to 1."""
+    """A location worth annotating: a voxel, and the mean uncertainty around it, from 0 to 1."""
 
     position_zyx: tuple[int, int, int]
     score: float
@@ -74,11 +74,11 @@ def uncertain_locations(
     min_distance_um: float | None = None,
     annotated: NDArray[np.bool_] | None = None,
 ) -> tuple[UncertainLocation, ...]:
-    """Find the places where annotating would help most: the most uncertain ones, apart from each other.
+    """Return where annotating would help most: the most uncertain locations, at a distance from each other.
 
-    Single unsure voxels lie along every border; what counts is the mean around a voxel. So the uncertainty is averaged
-    with a Gaussian that is round in µm, its local maxima are taken from the highest on, and those that lie too near
-    to one taken before are left out.
+    There are single uncertain voxels along every border; the mean around a voxel matters. Therefore the uncertainty is
+    smoothed with a Gaussian that is isotropic in µm, and its local maxima are taken in descending order, except those
+    too close to one taken before.
 
     Parameters
     ----------
@@ -87,39 +87,39 @@ def uncertain_locations(
     voxel_size_um : tuple of float
         Voxel size along z, y, x in µm.
     n : int
-        How many places at most.
+        Maximum number of locations.
     min_distance_um : float, optional
-        Least distance between two places in µm; the Gaussian has a quarter of it as standard deviation. A tenth of the
-        volume's longest side without it.
+        Minimum distance between two locations in µm; the standard deviation of the Gaussian is a quarter of it. By
+        default a tenth of the volume's longest side.
     annotated : ndarray of bool, shape (z, y, x), optional
-        Where there are annotations already; these voxels count as sure, and none of them is a place.
+        Voxels that are already annotated; they count as certain, and none of them is returned.
 
     Returns
     -------
-    tuple of Place
-        The most uncertain first; of equal ones the one with the lowest z, y, x. Fewer than `n` when there are no more.
+    tuple of UncertainLocation
+        The most uncertain first; of equal ones the one with the lowest z, y, x. Fewer than `n` if there are no more.
     """
     sizes = np.asarray(voxel_size_um, float)
     distance = min_distance_um
     if distance is None:
         distance = _DISTANCE_PER_SIDE * float((sizes * uncertainty.shape).max())
-    open_part = uncertainty.astype(np.float32, copy=annotated is not None)
+    remaining = uncertainty.astype(np.float32, copy=annotated is not None)
     if annotated is not None:
-        open_part[annotated] = 0
-    averaged = scipy.ndimage.gaussian_filter(open_part, distance / 4 / sizes, mode="nearest")
+        remaining[annotated] = 0
+    averaged = scipy.ndimage.gaussian_filter(remaining, distance / 4 / sizes, mode="nearest")
     if annotated is not None:
-        averaged[annotated] = 0  # so that a maximum in there hides none beside it
-    is_place = (averaged > 0) & (averaged == scipy.ndimage.maximum_filter(averaged, 3, mode="nearest"))
-    positions = np.argwhere(is_place)
-    scores = averaged[is_place]
+        averaged[annotated] = 0  # so that a maximum inside hides none next to it
+    is_maximum = (averaged > 0) & (averaged == scipy.ndimage.maximum_filter(averaged, 3, mode="nearest"))
+    positions = np.argwhere(is_maximum)
+    scores = averaged[is_maximum]
     order = np.argsort(-scores, kind="stable")  # argwhere lists z, y, x ascending
     positions, scores = positions[order], scores[order]
 
-    places: list[UncertainLocation] = []
-    while len(positions) and len(places) < n:
+    locations: list[UncertainLocation] = []
+    while len(positions) and len(locations) < n:
         z, y, x = positions[0].tolist()
-        places.append(UncertainLocation((z, y, x), float(scores[0])))
+        locations.append(UncertainLocation((z, y, x), float(scores[0])))
         is_far = (np.square((positions - positions[0]) * sizes).sum(1)) >= distance**2
-        is_far[0] = False  # it is taken itself, also when the distance is 0
+        is_far[0] = False  # the location itself is removed, also if the distance is 0
         positions, scores = positions[is_far], scores[is_far]
-    return tuple(places)
+    return tuple(locations)

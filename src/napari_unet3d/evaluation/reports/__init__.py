@@ -1,1 +1,1 @@
-"""What is written for people: figures, animations, tables and the page about a run."""
+"""Output for people: figures, animations, tables and the report on a run."""

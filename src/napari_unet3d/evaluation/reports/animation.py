@@ -1,4 +1,4 @@
-"""Animations as files: all frames share colours that are chosen so that small red and blue mistakes keep theirs."""
+"""Animations as files: all frames share a palette, in which small red and blue errors keep their colours."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy  # whose parts are loaded when they are used, not when a dock opens
+import scipy  # submodules are loaded on first use, not when a dock opens
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -16,17 +16,17 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.files import atomic_write
 
 SUFFIXES = (".gif", ".webp")
-"""The kinds of animation that can be written; GIF goes everywhere, WebP has all colours and is smaller."""
+"""The formats of animations; GIF can be shown everywhere, WebP has all colours and is smaller."""
 
-_N_COLOURS = 128  # with more, files of noisy volumes grow by a quarter, and nobody sees the difference
-_BITS = 5  # per channel, for the census of colours
+_N_COLOURS = 128  # with more, files of noisy volumes grow by a quarter, without a visible difference
+_BITS = 5  # per channel, for counting colours
 _N_ROUNDS = 3
 _WEBP_QUALITY = 85
 
 
 @dataclass(frozen=True, slots=True)
 class FrameReduced:
-    """One more frame has its colours."""
+    """One more frame was reduced to the palette."""
 
     n_done: int
     n_total: int
@@ -42,16 +42,16 @@ class AnimationWritten:
 def write_animation(
     path: Path | str, frames: Sequence[NDArray[np.uint8]], seconds: float
 ) -> Iterator[FrameReduced | AnimationWritten]:
-    """Write frames as an animation that repeats for ever.
+    """Write frames as an animation that loops forever.
 
     Parameters
     ----------
     path : Path or str
         A file ending in ``.gif`` or ``.webp``.
     frames : sequence of ndarray of uint8, each of shape (y, x, 3)
-        Red, green and blue from 0 to 255; one frame at least.
+        Red, green and blue from 0 to 255; at least one frame.
     seconds : float
-        How long all of them take together. GIF counts time in hundredths of a second.
+        Duration of the whole animation. GIF counts time in hundredths of a second.
 
     Yields
     ------
@@ -71,15 +71,15 @@ def write_animation(
     pictures = []
     for number, frame in enumerate(frames, start=1):
         picture = Image.fromarray(frame)
-        # Scattering errors over neighbours would differ from frame to frame: it flickers, and the file grows.
+        # Dithering would differ from frame to frame: the animation would flicker, and the file would grow.
         pictures.append(picture if colours is None else picture.quantize(palette=colours, dither=Image.Dither.NONE))
         yield FrameReduced(number, len(frames))
     options: dict[str, Any] = {"quality": _WEBP_QUALITY}
-    if colours is not None:  # given once, so that no frame has a palette of its own
+    if colours is not None:  # a global palette, so that frames have none of their own
         options = {"palette": bytes(colours.getpalette() or ()), "optimize": False}
-    with atomic_write(path) as beside:
+    with atomic_write(path) as temporary:
         pictures[0].save(
-            beside,
+            temporary,
             save_all=True,
             append_images=pictures[1:],
             duration=_durations_ms(len(frames), seconds),
@@ -90,18 +90,18 @@ def write_animation(
 
 
 def check_animation_name(path: Path) -> None:
-    """Raise a `UserError` when no animation can be written under this name."""
+    """Raise a `UserError` if the suffix is not that of an animation."""
     if path.suffix.lower() not in SUFFIXES:
         raise UserError(f"An animation cannot be written as '{path.name}'; choose a name that ends in .gif or .webp.")
 
 
 def shared_colours(frames: Sequence[NDArray[np.uint8]]) -> Image.Image:
-    """Choose the 128 colours that suit all frames together.
+    """Choose 128 colours for all frames together.
 
-    Colours are counted in 32 steps per channel. One after another that one is taken that the colours so far show worst:
-    the square of its distance, times the square root of how often it occurs. Else the many greys of an image would
-    take all places, and a small mistake would lose its red. In the end each moves to the mean of those that it stands
-    for, a few times (Lloyd's algorithm).
+    Colours are counted in 32 steps per channel. Repeatedly the colour is added that the palette so far represents
+    worst: by its squared distance, times the square root of its frequency. Otherwise the many greys of an image would
+    take the whole palette, and a small error would lose its red. Finally each colour is moved to the mean of those that
+    it represents, a few times (Lloyd's algorithm).
 
     Parameters
     ----------
@@ -111,9 +111,9 @@ def shared_colours(frames: Sequence[NDArray[np.uint8]]) -> Image.Image:
     Returns
     -------
     Image
-        A picture with a palette, as `Image.quantize` wants it.
+        An image with a palette, as `Image.quantize` needs it.
     """
-    colours, counts = _census(frames)
+    colours, counts = _count_colours(frames)
     weights = np.sqrt(counts)
     chosen = [int(weights.argmax())]
     squares = np.full(len(colours), np.inf)
@@ -131,8 +131,8 @@ def shared_colours(frames: Sequence[NDArray[np.uint8]]) -> Image.Image:
     return picture
 
 
-def _census(frames: Sequence[NDArray[np.uint8]]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Count similar colours; gives their means, of shape (colour, 3), and how many pixels have them."""
+def _count_colours(frames: Sequence[NDArray[np.uint8]]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the means of similar colours, of shape (colour, 3), and how many pixels have them."""
     n_codes = 2 ** (3 * _BITS)
     sums, counts = np.zeros((n_codes, 3)), np.zeros(n_codes, np.int64)
     for frame in frames:
@@ -142,11 +142,11 @@ def _census(frames: Sequence[NDArray[np.uint8]]) -> tuple[NDArray[np.float64], N
         counts += np.bincount(codes, minlength=n_codes)
         for channel in range(3):
             sums[:, channel] += np.bincount(codes, pixels[:, channel], n_codes)
-    there = counts > 0
-    return sums[there] / counts[there, None], counts[there]
+    occurs = counts > 0
+    return sums[occurs] / counts[occurs, None], counts[occurs]
 
 
 def _durations_ms(n_frames: int, seconds: float) -> list[int]:
-    """Spread the time over the frames in whole hundredths of a second, so that the sum is right."""
+    """Distribute the time over the frames in whole hundredths of a second, so that the sum is correct."""
     ends = np.rint(np.arange(n_frames + 1) * seconds * 100 / n_frames).astype(int)
     return [int(step) * 10 for step in np.diff(ends)]

@@ -1,4 +1,4 @@
-"""Errors as files: a table for spreadsheets, and pictures of the worst ones."""
+"""Errors as files: a table for spreadsheets, and pictures of the largest ones."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from napari_unet3d.evaluation.errors.types import ErrorSet, SegmentationError
 from napari_unet3d.evaluation.reports.score_files import write_table
 
 PICTURES = "errors"
-"""The folder of the pictures, in that of an evaluation."""
+"""The folder of the pictures in the folder of an evaluation."""
 
 N_WORST = 12
-"""How many errors have a picture."""
+"""The number of errors with a picture."""
 
 ERROR_HEADING = (
     *("volume", "number", "kind", "volume_um3", "depth_um", "n_voxels"),
@@ -30,7 +30,7 @@ ERROR_HEADING = (
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One error, with what is needed to write it down."""
+    """One error and its cells in the table."""
 
     volume: str
     error: SegmentationError
@@ -42,7 +42,7 @@ class _Row:
 
 
 class ErrorFiles:
-    """Writes ``errors.csv`` and the pictures of the worst errors of all volumes so far.
+    """Writes ``errors.csv`` and the pictures of the largest errors of all volumes so far.
 
     Parameters
     ----------
@@ -65,20 +65,20 @@ class ErrorFiles:
         name : str
             Name of the volume.
         image : ndarray of any real number type, shape (z, y, x)
-            Grey values.
+            Intensities.
         prediction : ndarray of integers, shape (z, y, x)
             Labels.
-        truth : Truth
-            What they should be.
+        truth : GroundTruth
+            Ground truth of the same shape.
         errors : ErrorSet
-            Its errors.
+            Errors of the prediction.
 
         Raises
         ------
         UserError
             If the disk is full or the folder cannot be written to.
         """
-        from napari_unet3d.evaluation.reports.error_picture import error_picture  # matplotlib takes its time
+        from napari_unet3d.evaluation.reports.error_picture import error_picture  # imports matplotlib, which takes long
         from napari_unet3d.evaluation.reports.figure import write_figure
 
         self._rows += [_Row(name, error, _cells(name, error, errors)) for error in errors.errors]
@@ -88,9 +88,9 @@ class ErrorFiles:
             if row.volume == name:
                 figure = error_picture(image, prediction, truth, errors, row.error)
                 write_figure(self._folder / PICTURES / row.picture, figure)
-        for gone in self._drawn - pictures:
-            with explain_os_errors(self._folder / PICTURES / gone, "remove"):
-                (self._folder / PICTURES / gone).unlink(missing_ok=True)
+        for picture in self._drawn - pictures:
+            with explain_os_errors(self._folder / PICTURES / picture, "remove"):
+                (self._folder / PICTURES / picture).unlink(missing_ok=True)
         self._drawn = pictures
         rows = [[*row.cells, row.picture if row.picture in pictures else None] for row in self._rows]
         write_table(self._folder / "errors.csv", ERROR_HEADING, rows)
@@ -108,7 +108,7 @@ def write_errors(path: Path, name: str, errors: ErrorSet) -> None:
 
 
 def _cells(name: str, error: SegmentationError, errors: ErrorSet) -> list[Any]:
-    position_um = [place * size for place, size in zip(error.position_zyx, errors.voxel_size_um, strict=True)]
+    position_um = [index * size for index, size in zip(error.position_zyx, errors.voxel_size_um, strict=True)]
     return [
         *(name, error.number, error.kind.value, error.volume_um3, error.depth_um, error.n_voxels),
         *error.position_zyx,

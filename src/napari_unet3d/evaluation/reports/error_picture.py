@@ -1,4 +1,4 @@
-"""A small picture of one error: the slice through it, with the outlines of truth and prediction, and a scale bar."""
+"""A small picture of one error: a slice through it, outlines of ground truth and prediction, and a scale bar."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from napari_unet3d.data.ground_truth import GroundTruth
+from napari_unet3d.evaluation.colours import KIND_COLOURS, PREDICTION_COLOUR, TRUTH_COLOUR
 from napari_unet3d.evaluation.errors.types import ErrorSet, SegmentationError
-from napari_unet3d.evaluation.metrics.colours import KIND_COLOURS, PREDICTION_COLOUR, TRUTH_COLOUR
 
 _INCHES, _DOTS_PER_INCH = 2.0, 160
-_ROOM = 2.0  # the side of the picture, in those of the error
+_FIELD_OF_VIEW = 2.0  # the side of the picture, relative to that of the error
 _LEAST_VOXELS = 24
 _MOST_IDS = 40
-_PARTS = 6  # of a voxel's side
+_SUBDIVISIONS = 6  # of a voxel's side
 
 
 def error_picture(
@@ -28,17 +28,17 @@ def error_picture(
 ) -> Figure:
     """Draw the slice along z through an error.
 
-    The error is filled with the colour of its kind, the truth is outlined in white and the prediction in green: each
-    class and each object for itself. What lies outside of the volume is black. Proportions are those of the object.
+    The error is filled with the colour of its kind; the ground truth is outlined in white and the prediction in green,
+    each class and each instance separately. Outside of the volume the picture is black. Proportions are those in µm.
 
     Parameters
     ----------
     image : ndarray of any real number type, shape (z, y, x)
-        Grey values.
+        Intensities.
     prediction : ndarray of integers, shape (z, y, x)
         Labels.
-    truth : Truth
-        What they should be.
+    truth : GroundTruth
+        Ground truth of the same shape.
     errors : ErrorSet
         All errors of the volume.
     error : SegmentationError
@@ -50,11 +50,11 @@ def error_picture(
     FigureCanvasAgg(figure)
     panel = figure.add_axes((0, 0, 1, 1))
     panel.set_axis_off()
-    grey = image[z, rows, columns]
+    pixels = image[z, rows, columns]
     low, high = np.percentile(image[z], [0.5, 99.8])
-    extent = (0, grey.shape[1] * size_x, grey.shape[0] * size_y, 0)
-    panel.imshow(grey, cmap="gray", vmin=low, vmax=max(high, low + 1e-9), extent=extent, interpolation="nearest")
-    filled = np.zeros((*grey.shape, 4), np.float32)
+    extent = (0, pixels.shape[1] * size_x, pixels.shape[0] * size_y, 0)
+    panel.imshow(pixels, cmap="gray", vmin=low, vmax=max(high, low + 1e-9), extent=extent, interpolation="nearest")
+    filled = np.zeros((*pixels.shape, 4), np.float32)
     filled[errors.regions[z, rows, columns] == error.number] = _with_alpha(KIND_COLOURS[error.kind])
     panel.imshow(filled, extent=extent, interpolation="nearest")
     for labels, colour, style in (
@@ -70,18 +70,18 @@ def error_picture(
 
 
 def scale_bar_length(side_um: float) -> float:
-    """Choose a round length (1, 2 or 5 times a power of ten) in µm, of a fifth to a half of a picture's side."""
+    """Return a round length (1, 2 or 5 times a power of ten) in µm, at most a quarter of a picture's side."""
     target = side_um / 4
     power = 10.0 ** math.floor(math.log10(target))
     return max(step * power for step in (1, 2, 5) if step * power <= target * 1.0001)
 
 
 def _window(errors: ErrorSet, error: SegmentationError) -> tuple[slice, slice]:
-    """Choose a square of µm around the error within the slice."""
+    """Return a region around the error in its slice that is square in µm, as far as it is inside the volume."""
     sizes = np.asarray(errors.voxel_size_um[1:])
     box = np.asarray(error.box_zyx[1:], float)
     middle_um = box.mean(1) * sizes
-    side_um = max(_ROOM * float(((box[:, 1] - box[:, 0]) * sizes).max()), _LEAST_VOXELS * float(sizes.max()))
+    side_um = max(_FIELD_OF_VIEW * float(((box[:, 1] - box[:, 0]) * sizes).max()), _LEAST_VOXELS * float(sizes.max()))
     slices = []
     for middle, size, length in zip(middle_um, sizes, errors.regions.shape[1:], strict=True):
         first = math.floor((middle - side_um / 2) / size)
@@ -93,10 +93,14 @@ def _window(errors: ErrorSet, error: SegmentationError) -> tuple[slice, slice]:
 def _outline(panel: Axes, labels: NDArray[Any], size_um: tuple[float, float], colour: str, style: str) -> None:
     values = np.unique(labels)
     values = values[values > 0]
-    # A rim of background closes the outline of what goes on beyond the picture; parts of a voxel give it corners.
-    fine = np.pad(labels, 1).repeat(_PARTS, 0).repeat(_PARTS, 1)
-    y, x = (((np.arange(length) + 0.5) / _PARTS - 1) * size for length, size in zip(fine.shape, size_um, strict=True))
-    shadow = [withStroke(linewidth=2.4, foreground="black", alpha=0.6)]  # white is seen on bright objects, too
+    # A margin of background closes outlines at the border of the picture; subdivided voxels give them corners.
+    fine = np.pad(labels, 1).repeat(_SUBDIVISIONS, 0).repeat(_SUBDIVISIONS, 1)
+    y, x = (
+        ((np.arange(length) + 0.5) / _SUBDIVISIONS - 1) * size for length, size in zip(fine.shape, size_um, strict=True)
+    )
+    shadow = [
+        withStroke(linewidth=2.4, foreground="black", alpha=0.6)
+    ]  # so that white is visible on bright structures, too
     for value in values[:_MOST_IDS]:
         panel.contour(x, y, fine == value, [0.5], colors=colour, linewidths=1.3, linestyles=style, path_effects=shadow)
 
@@ -119,4 +123,4 @@ def _scale_bar(panel: Axes, side_um: float) -> None:
 
 
 def _with_alpha(colour: str) -> tuple[float, ...]:
-    return (*(int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)), 0.55)
+    return (*(int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)), 0.55)

@@ -1,6 +1,6 @@
-"""Figures for files and reports: slices of truth, prediction and difference, and the losses of a run.
+"""Figures for files and reports: slices of ground truth, prediction and difference, and the losses of a run.
 
-They are drawn without pyplot: nothing is shown, and no state is shared between threads.
+They are drawn without pyplot: nothing is displayed, and no state is shared between threads.
 """
 
 from __future__ import annotations
@@ -25,38 +25,42 @@ from napari_unet3d.evaluation.metrics.differences import signed_difference
 from napari_unet3d.files import atomic_write
 from napari_unet3d.runs.history import EpochRecord, best_record
 
-_ROWS = ("Truth", "Prediction", "Difference")
+_ROWS = ("Ground truth", "Prediction", "Difference")
 _UNKNOWN_GREY = 0.4
 _PANEL_INCHES = 2.1
 _MARGINS_INCHES = {"left": 0.55, "right": 1.15, "bottom": 0.15, "top": 0.65}
 _GAP_INCHES = 0.08
-_ROW_WORDS_INCHES = 0.85
+_ROW_LABEL_INCHES = 1.1
 _DOTS_PER_INCH = 150
-_TRAIN_COLOUR, _VAL_COLOUR = "#0072b2", "#d55e00"  # Okabe and Ito (2008), told apart with every colour blindness
+_TRAIN_COLOUR, _VAL_COLOUR = "#0072b2", "#d55e00"  # Okabe and Ito (2008), distinguishable with colour blindness
 
 
 def slice_positions(n_voxels: int, n_slices: int = 5) -> list[int]:
-    """Spread slices over an axis.
+    """Return the positions of slices along an axis.
 
-    They are spaced evenly from the first voxel to the last and rounded down, but the two outer ones are moved
-    inwards by a twelfth of the way (half a step at most), as the rim of a volume is often empty. Of 128 voxels
-    the five are 10, 31, 63, 95 and 116.
+    They are evenly spaced from the first voxel to the last and rounded down, but the two outer ones are moved inwards
+    by a twelfth of the length (half a step at most), because volumes are often empty at their borders.
 
     Parameters
     ----------
     n_voxels : int
         Length of the axis, at least 1.
     n_slices : int
-        How many, at least 1; a shorter axis gives all it has.
+        Number of slices, at least 1; all of a shorter axis.
+
+    Examples
+    --------
+    >>> slice_positions(128)
+    [10, 31, 63, 95, 116]
     """
     if n_voxels <= n_slices:
         return list(range(n_voxels))
     if n_slices == 1:
         return [(n_voxels - 1) // 2]
-    places = np.linspace(0, 1, n_slices)
-    inset = min(1 / 12, places[1] / 2)
-    places[0], places[-1] = inset, 1 - inset
-    return sorted({int(place * (n_voxels - 1)) for place in places})
+    fractions = np.linspace(0, 1, n_slices)
+    inset = min(1 / 12, fractions[1] / 2)
+    fractions[0], fractions[-1] = inset, 1 - inset
+    return sorted({int(fraction * (n_voxels - 1)) for fraction in fractions})
 
 
 def slices_figure(
@@ -67,25 +71,25 @@ def slices_figure(
     voxel_size_um: VoxelSize = (1.0, 1.0, 1.0),
     title: str = "",
 ) -> Figure:
-    """Draw slices of truth, prediction and their difference in three rows.
+    """Draw slices of ground truth, prediction and their difference in three rows.
 
-    The difference runs from −1 (missed, blue) over 0 (agreement) to 1 (extra, red). What is not annotated is grey
-    in the truth and no difference. Panels have the proportions of the object, not those of the array.
+    The difference ranges from −1 (missed, blue) over 0 (agreement) to 1 (extra, red). Voxels that are not annotated are
+    grey in the ground truth and no difference. The proportions of the panels are those in µm, not in voxels.
 
     Parameters
     ----------
-    truth : Truth
-        What it should be; everything above 0 is foreground.
+    truth : GroundTruth
+        Ground truth of the same shape; everything above 0 is foreground.
     prediction : ndarray of integers or bool, shape (z, y, x)
         Labels; everything above 0 is foreground.
     axis : Axis
-        The slices lie across it.
+        The axis that the slices are perpendicular to.
     n_slices : int
-        How many; see `slice_positions`.
+        Number of slices; see `slice_positions`.
     voxel_size_um : tuple of float
         Voxel size along z, y, x in µm.
     title : str
-        Words above the figure.
+        Title above the figure.
 
     Raises
     ------
@@ -97,37 +101,37 @@ def slices_figure(
     height_um, width_um = np.delete(np.array(prediction.shape) * voxel_size_um, axis.number)
     figure, panels, colourbar = _panel_grid(len(positions), height_um / width_um)
     for column, position in zip(panels.T, positions, strict=True):
-        wanted, found = (np.take(volume, position, axis.number) > 0 for volume in (truth.labels, prediction))
-        difference, shown = signed_difference(found, wanted), wanted.astype(np.float32)
+        target, predicted = (np.take(volume, position, axis.number) > 0 for volume in (truth.labels, prediction))
+        difference, shown = signed_difference(predicted, target), target.astype(np.float32)
         if truth.label_mask is not None:
             unknown = ~np.take(truth.label_mask, position, axis.number)
             difference[unknown], shown[unknown] = 0, _UNKNOWN_GREY
         column[0].set_title(f"{axis.value} = {position}", fontsize=10)
-        for panel, mask in zip(column, (shown, found), strict=False):
+        for panel, mask in zip(column, (shown, predicted), strict=False):
             panel.imshow(mask, cmap="gray", vmin=0, vmax=1, **_placement(mask))
         drawn = column[2].imshow(difference, cmap="coolwarm", vmin=-1, vmax=1, **_placement(difference))
-    for panel, words in zip(panels[:, 0], _ROWS, strict=True):
-        panel.set_ylabel(words, fontsize=11)
+    for panel, label in zip(panels[:, 0], _ROWS, strict=True):
+        panel.set_ylabel(label, fontsize=11)
     bar = figure.colorbar(drawn, cax=colourbar, ticks=[-1, 0, 1])
     bar.ax.set_yticklabels(["−1 missed", "0", "1 extra"], fontsize=9)
-    # A name may hold dollar signs, which are no formula here, and be long: a letter is about 0.6 of its size wide.
+    # A name may be long (a letter is about 0.6 of its size wide) and contain dollar signs, which are no formula here.
     size = float(np.clip(figure.get_figwidth() * 72 / (0.6 * max(len(title), 1)), 6, 13))
     figure.suptitle(title, fontsize=size, y=1 - 0.12 / figure.get_figheight(), va="top", parse_math=False)
     return figure
 
 
 def _placement(pixels: NDArray[Any]) -> dict[str, Any]:
-    # Single voxels stay sharp while a panel has room for them and are not dropped when it has not.
+    # Single voxels stay sharp if the panel has enough pixels for them, and are averaged instead of dropped if not.
     enlarged = max(pixels.shape) <= _PANEL_INCHES * _DOTS_PER_INCH
     return {"aspect": "auto", "interpolation": "nearest" if enlarged else "antialiased"}
 
 
 def _panel_grid(n_columns: int, height_to_width: float) -> tuple[Figure, NDArray[Any], Axes]:
-    """Lay out three rows of panels in inches, so that nothing overlaps for any proportions of the volume."""
-    # Very flat or very tall slices are drawn out of proportion rather than as a line.
+    """Return a figure, three rows of panels and an axis for the colour bar, without overlaps for any proportions."""
+    # Very flat or very tall slices are drawn out of proportion instead of as a line.
     ratio = float(np.clip(height_to_width, 0.2, 4))
-    # Flat ones are as high as the words beside the row at least.
-    panel_width = max(_PANEL_INCHES, _ROW_WORDS_INCHES / ratio) if ratio < 1 else _PANEL_INCHES / ratio**0.5
+    # Flat ones are at least as high as the label of the row.
+    panel_width = max(_PANEL_INCHES, _ROW_LABEL_INCHES / ratio) if ratio < 1 else _PANEL_INCHES / ratio**0.5
     panel_height = panel_width * ratio
     inches = _MARGINS_INCHES
     width = inches["left"] + n_columns * (panel_width + _GAP_INCHES) + inches["right"]
@@ -148,12 +152,12 @@ def _panel_grid(n_columns: int, height_to_width: float) -> tuple[Figure, NDArray
 
 
 def curves_figure(history: Sequence[EpochRecord]) -> Figure:
-    """Draw training and validation loss over the epochs and mark the best epoch.
+    """Draw training and validation loss over the epochs, with a mark at the best epoch.
 
     Parameters
     ----------
     history : sequence of EpochRecord
-        The epochs of a run; validation loss may be missing in some or all.
+        The epochs of a run; some or all may have no validation loss.
     """
     figure = Figure(figsize=(7, 4.2), dpi=_DOTS_PER_INCH, layout="constrained")
     FigureCanvasAgg(figure)
@@ -161,7 +165,7 @@ def curves_figure(history: Sequence[EpochRecord]) -> Figure:
     return figure
 
 
-def _prepare(axes: Axes, quantity: str) -> None:
+def _set_up(axes: Axes, quantity: str) -> None:
     axes.set(xlabel="Epoch", ylabel=quantity)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
@@ -169,7 +173,7 @@ def _prepare(axes: Axes, quantity: str) -> None:
 
 
 def _draw_losses(axes: Axes, history: Sequence[EpochRecord]) -> None:
-    _prepare(axes, "Loss")
+    _set_up(axes, "Loss")
     epochs = [record.epoch for record in history]
     axes.plot(epochs, [record.train_loss for record in history], ".-", color=_TRAIN_COLOUR, label="training loss")
     validated = [(record.epoch, record.val_loss) for record in history if record.val_loss is not None]
@@ -177,18 +181,18 @@ def _draw_losses(axes: Axes, history: Sequence[EpochRecord]) -> None:
         axes.plot(*zip(*validated, strict=True), ".-", color=_VAL_COLOUR, label="validation loss")
     best = best_record(history)
     if best is not None:
-        words = f"{'last' if best.lacks_foreground else 'best'} epoch: {best.epoch} (loss {best.loss:.4g})"
-        axes.plot(best.epoch, best.loss, "o", markersize=11, fillstyle="none", color="black", label=words)
+        label = f"{'last' if best.lacks_foreground else 'best'} epoch: {best.epoch} (loss {best.loss:.4g})"
+        axes.plot(best.epoch, best.loss, "o", markersize=11, fillstyle="none", color="black", label=label)
         axes.legend(frameon=False)
 
 
 def history_figure(history: Sequence[EpochRecord]) -> Figure:
-    """Draw the losses and, beside them, the validation Dice over the epochs; the best epoch is marked in both.
+    """Draw the losses and, next to them, the validation Dice over the epochs; the best epoch is marked in both.
 
     Parameters
     ----------
     history : sequence of EpochRecord
-        The epochs of a run, one at least; without any validated one there is no second panel.
+        The epochs of a run, at least one; without validation there is no second panel.
     """
     dice = [(record.epoch, record.dice) for record in history if record.dice is not None]
     figure = Figure(figsize=(10 if dice else 6, 3.4), dpi=_DOTS_PER_INCH, layout="constrained")
@@ -196,13 +200,13 @@ def history_figure(history: Sequence[EpochRecord]) -> Figure:
     panels = figure.subplots(1, 2 if dice else 1, squeeze=False)[0]
     _draw_losses(panels[0], history)
     if dice:
-        _prepare(panels[1], "Validation Dice")
+        _set_up(panels[1], "Validation Dice")
         panels[1].plot(*zip(*dice, strict=True), ".-", color=_VAL_COLOUR, label="validation Dice")
         panels[1].set_ylim(0, 1)
         best = best_record(history)
         if best is not None and best.dice is not None:
-            words = f"best epoch: {best.epoch} (Dice {best.dice:.3f})"
-            panels[1].plot(best.epoch, best.dice, "o", markersize=11, fillstyle="none", color="black", label=words)
+            label = f"best epoch: {best.epoch} (Dice {best.dice:.3f})"
+            panels[1].plot(best.epoch, best.dice, "o", markersize=11, fillstyle="none", color="black", label=label)
         panels[1].legend(frameon=False, loc="lower right")
     return figure
 
@@ -213,13 +217,13 @@ def write_figure(path: Path | str, figure: Figure) -> None:
     Raises
     ------
     UserError
-        If the suffix is of no format for figures, the disk is full or the folder cannot be written to.
+        If the suffix is not that of a format for figures, the disk is full or the folder cannot be written to.
     """
     path = Path(path)
     if path.suffix[1:].lower() not in FigureCanvasBase.get_supported_filetypes():
         raise UserError(f"A figure cannot be written as '{path.name}'; choose a name that ends in .png, .pdf or .svg.")
-    with atomic_write(path) as beside:
-        figure.savefig(beside)
+    with atomic_write(path) as temporary:
+        figure.savefig(temporary)
 
 
 def write_curves(path: Path | str, history: Sequence[EpochRecord]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from napari_unet3d.errors import UserError
-from napari_unet3d.evaluation.metrics.colours import PREDICTION_COLOUR, TRUTH_COLOUR
+from napari_unet3d.evaluation.colours import PREDICTION_COLOUR, TRUTH_COLOUR
 from napari_unet3d.evaluation.reports.report_evaluation import describe_evaluation
 from napari_unet3d.evaluation.reports.report_run import describe_run, reproducing_commands
 from napari_unet3d.files import write_text

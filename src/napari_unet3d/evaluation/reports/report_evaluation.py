@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from napari_unet3d.data.dataset import file_name
+from napari_unet3d.evaluation.colours import KIND_COLOURS
 from napari_unet3d.evaluation.errors.types import ErrorKind
-from napari_unet3d.evaluation.metrics.colours import KIND_COLOURS
-from napari_unet3d.evaluation.metrics.table import Metric, Scope, columns_of
+from napari_unet3d.evaluation.metrics.metric import Metric, Scope
+from napari_unet3d.evaluation.metrics.table import columns_of
 from napari_unet3d.evaluation.reports.error_files import N_WORST, PICTURES
 from napari_unet3d.runs.run_files import EvaluationFiles
 

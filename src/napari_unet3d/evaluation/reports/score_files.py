@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from napari_unet3d.errors import UserError
-from napari_unet3d.evaluation.metrics.table import Scope, columns_of
+from napari_unet3d.evaluation.metrics.metric import Scope
+from napari_unet3d.evaluation.metrics.table import columns_of
 from napari_unet3d.evaluation.metrics.types import Scores
 from napari_unet3d.files import write_json, write_text
 

@@ -1,1 +1,1 @@
-"""Faster ways through a network on the CPU; each computes the same, and says what it is measured by."""
+"""Faster layers for the CPU; each computes the same as the layer that it replaces."""

@@ -1,1 +1,1 @@
-"""What learns in a step: the network with its loss, optimiser and schedules."""
+"""The learner: network, loss, optimiser, learning rate schedules and moving average."""

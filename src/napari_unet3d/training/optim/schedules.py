@@ -1,4 +1,4 @@
-"""How the learning rate goes over a run."""
+"""Learning rate schedules."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from collections.abc import Sequence
 from napari_unet3d.configs import LRSchedule
 from napari_unet3d.runs.history import EpochRecord
 
-_WARM_UP = 0.3  # part of a one-cycle run in which the learning rate rises
-_CYCLE_START, _CYCLE_END = 1 / 25, 1 / 10_000  # of the highest, as in torch's OneCycleLR
+_WARM_UP = 0.3  # fraction of a one-cycle run in which the learning rate rises
+_CYCLE_START, _CYCLE_END = 1 / 25, 1 / 10_000  # relative to the maximum, as in torch's OneCycleLR
 _POLY_POWER = 0.9
 PLATEAU_PATIENCE, PLATEAU_FACTOR = 10, 0.5
 
 
 def lr_factor(schedule: LRSchedule, progress: float, n_plateaus: int = 0) -> float:
-    """Return the learning rate at one point of a run, as a part of the one in the settings.
+    """Return the factor of the learning rate at one point of a run.
 
     - constant: 1.
-    - cooldown: 1, then in a straight line towards 0 in the last third (Hägele et al. 2024, "Scaling laws and
+    - cooldown: 1, then linearly towards 0 in the last third (Hägele et al. 2024, "Scaling laws and
       compute-optimal training beyond fixed training durations").
     - cosine: half a cosine from 1 towards 0 (Loshchilov & Hutter 2017, without restarts).
     - poly: ``(1 - progress) ** 0.9`` (Isensee et al. 2021, nnU-Net).
@@ -28,12 +28,12 @@ def lr_factor(schedule: LRSchedule, progress: float, n_plateaus: int = 0) -> flo
 
     Parameters
     ----------
-    schedule : Schedule
-        Which of them.
+    schedule : LRSchedule
+        The schedule.
     progress : float
-        Part of the run that is done, from 0 to below 1.
+        Fraction of the run that is done, from 0 to below 1.
     n_plateaus : int
-        How often the validation loss has stalled for `PLATEAU_PATIENCE` validations.
+        How often the validation loss has stalled, see `count_plateaus`.
     """
     match schedule:
         case LRSchedule.CONSTANT:
@@ -53,20 +53,20 @@ def lr_factor(schedule: LRSchedule, progress: float, n_plateaus: int = 0) -> flo
 
 
 def count_plateaus(history: Sequence[EpochRecord]) -> int:
-    """Count how often the validation loss did not fall for `PLATEAU_PATIENCE` validations; then a new wait begins.
+    """Count how often the validation loss has not fallen for `PLATEAU_PATIENCE` validations in a row.
 
-    Without any validation, or when it had no foreground, the training loss counts. It follows from the history alone,
+    Without validation, or when it had no foreground, the training loss is used. The count depends on the history alone,
     so that a resumed run agrees.
     """
     losses = [record.val_loss for record in history if record.val_loss is not None and not record.lacks_foreground]
-    lowest, waited, n_plateaus = math.inf, 0, 0
+    lowest, n_waited, n_plateaus = math.inf, 0, 0
     for loss in losses or [record.train_loss for record in history]:
-        waited = 0 if loss < lowest else waited + 1
+        n_waited = 0 if loss < lowest else n_waited + 1
         lowest = min(lowest, loss) if not math.isnan(loss) else lowest
-        if waited == PLATEAU_PATIENCE:
-            waited, n_plateaus = 0, n_plateaus + 1
+        if n_waited == PLATEAU_PATIENCE:
+            n_waited, n_plateaus = 0, n_plateaus + 1
     return n_plateaus
 
 
-def _half_cosine(start: float, end: float, part: float) -> float:
-    return end + (start - end) * (1 + math.cos(math.pi * part)) / 2
+def _half_cosine(start: float, end: float, fraction: float) -> float:
+    return end + (start - end) * (1 + math.cos(math.pi * fraction)) / 2

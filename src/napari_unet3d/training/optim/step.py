@@ -1,4 +1,4 @@
-"""One step downhill, in which the device is asked nothing, so that a GPU never waits for the next one."""
+"""An optimiser step that reads nothing back from the device, so that a GPU never waits for the next one."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from napari_unet3d.model.devices import ComputeDevice
 
 @dataclass(frozen=True, slots=True)
 class PendingStep:
-    """A step that was queued, and what it will say.
+    """A step that is queued on a device, and its result.
 
     Attributes
     ----------
     numbers : Tensor of float32, shape (2,)
-        Loss and length of the gradient, on the CPU; they are there once `arrived` has happened.
+        Loss and gradient norm, on the CPU; they are valid once `arrived` has happened.
     arrived : torch.cuda.Event or None
-        None where they are there at once.
+        None if they are valid at once.
     """
 
     numbers: torch.Tensor
@@ -30,43 +30,43 @@ class PendingStep:
 
     @property
     def is_over(self) -> bool:
-        """Whether the device has made it."""
+        """Whether the device has finished it."""
         return self.arrived is None or self.arrived.query()
 
     def read(self) -> tuple[float, float]:
-        """Wait for it, and give its loss and the length of its gradient; not finite when it was left out."""
+        """Wait for the step, and return its loss and gradient norm; one is not finite if the step was skipped."""
         if self.arrived is not None:
             self.arrived.synchronize()
-        loss, length = self.numbers.tolist()
-        return loss, length
+        loss, norm = self.numbers.tolist()
+        return loss, norm
 
 
 class OptimizerStep:
-    """Moves weights against their gradients; a step whose loss or gradient is not a number is left out.
+    """The optimiser of a run, with gradient clipping; a step whose loss or gradient is not finite is skipped.
 
-    The device leaves it out by itself: such a loss or gradient makes every gradient NaN, which torch's `GradScaler`
-    finds and its fused optimisers obey. Only RMSprop, and every optimiser on an Apple GPU, has no fused form with
-    this, and reads one number in each step.
+    The device skips it by itself: such a loss or gradient makes every gradient NaN, which torch's `GradScaler` detects
+    and its fused optimisers respect. Only RMSprop, and every optimiser on an Apple GPU, has no fused implementation
+    with this, and reads one number in each step.
 
     Parameters
     ----------
     weights : iterable of Parameter
-        What moves.
+        Weights to optimise.
     config : TrainingConfig
-        Optimiser, and the longest gradient.
-    hardware : Hardware
-        Where the weights are, and in which number type gradients are computed.
+        Optimiser, and the largest gradient norm.
+    hardware : ComputeDevice
+        Device of the weights, and number type of the gradients.
     n_steps : int
-        Length of the run.
+        Length of the run in steps.
 
     Attributes
     ----------
     optimizer : Optimizer
-        The rule of the steps.
+        The optimiser.
     scaler : GradScaler
-        Finds what is not a number. For half precision, which loses small gradients, it also makes the loss larger.
+        Detects what is not finite. For half precision, which loses small gradients, it also scales up the loss.
     is_scaled : bool
-        Whether it does that; then a gradient that is too large is a part of finding the scale.
+        Whether it scales; then an overflowing gradient is part of finding the scale.
     """
 
     def __init__(
@@ -80,41 +80,41 @@ class OptimizerStep:
         self.scaler = torch.amp.GradScaler(hardware.device.type, init_scale=2.0**16 if self.is_scaled else 1.0)
 
     def step(self, loss: torch.Tensor) -> PendingStep:
-        """Queue a step down the gradient of a loss, a number."""
+        """Queue a step for a scalar loss."""
         scale = self.scaler.scale(self._one)
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss * scale)
-        length = get_total_norm([weights.grad for weights in self._weights if weights.grad is not None]) / scale
-        length = length + (length + loss.detach()) * 0  # NaN if one of them is not finite, and else as it was
-        clip_grads_with_norm_(self._weights, self._clip, length)
+        norm = get_total_norm([weights.grad for weights in self._weights if weights.grad is not None]) / scale
+        norm = norm + (norm + loss.detach()) * 0  # NaN if one of them is not finite, and else unchanged
+        clip_grads_with_norm_(self._weights, self._clip, norm)
         self.scaler.step(self.optimizer)
         self.scaler.update(None if self.is_scaled else 1.0)
-        return _to_host(torch.stack([loss.detach(), length]))
+        return _to_host(torch.stack([loss.detach(), norm]))
 
 
 def _to_host(numbers: torch.Tensor) -> PendingStep:
     if numbers.device.type != "cuda":
         return PendingStep(numbers.cpu(), None)
-    there = numbers.to("cpu", non_blocking=True)  # into pinned memory, which torch takes by itself
-    return PendingStep(there, torch.cuda.current_stream().record_event())
+    copied = numbers.to("cpu", non_blocking=True)  # into pinned memory, which torch allocates by itself
+    return PendingStep(copied, torch.cuda.current_stream().record_event())
 
 
-_FUSED_ON = ("cpu", "cuda")  # where fused optimisers can leave out a step
+_FUSED_ON = ("cpu", "cuda")  # devices on which fused optimisers can skip a step
 IMPLEMENTATION = ("fused", "foreach", "capturable")
-"""Settings of torch's optimisers that say how they compute, not what."""
+"""Settings of torch's optimisers that affect how they compute, not what."""
 
 
 def make_optimizer(
     weights: Iterable[torch.nn.Parameter], config: TrainingConfig, n_steps: int
 ) -> torch.optim.Optimizer:
-    """Make the optimiser of a configuration for the given weights and a run of so many steps.
+    """Make the optimiser of a configuration for the given weights and number of steps.
 
-    Adam and AdamW remember squared gradients for a tenth of the run, from 10 to 1000 steps (`beta2` from 0.9 to
-    the usual 0.999; Kingma & Ba 2015, section 2). With 1000 in a run of 100 steps, the large gradients of its
-    beginning would keep all its steps small.
+    The beta2 of Adam and AdamW averages squared gradients over a tenth of the run, from 10 to 1000 steps (0.9 to the
+    usual 0.999; Kingma & Ba 2015, section 2). With 0.999 in a run of 100 steps, the large gradients of its beginning
+    would keep all steps small.
 
-    All but RMSprop, which torch has not fused, compute a step in one go, and leave it out when their `found_inf`
-    says so, without asking the device (see `torch.amp.GradScaler`).
+    All but RMSprop are torch's fused implementations, which skip a step when their `found_inf` is set, without reading
+    it back from the device (see `torch.amp.GradScaler`).
     """
     weights = list(weights)
     rate, decay = config.learning_rate, config.weight_decay
@@ -135,7 +135,7 @@ def _sgd(weights: list[torch.nn.Parameter], config: TrainingConfig, *, fused: bo
     rate, decay = config.learning_rate, config.weight_decay
     optimizer = torch.optim.SGD(weights, lr=rate, weight_decay=decay, momentum=config.momentum, fused=fused)
     if config.momentum:
-        # The fused form takes memory for it uncleared, and does not fill it when its first step is left out.
+        # The fused form allocates it uninitialised, and does not fill it when its first step is skipped.
         for tensor in weights:
             optimizer.state[tensor]["momentum_buffer"] = torch.zeros_like(tensor)
     return optimizer

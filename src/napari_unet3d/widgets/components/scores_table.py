@@ -1,4 +1,4 @@
-"""A small table of volumes and how well they were predicted."""
+"""A table of volumes with the scores of their predictions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
-from napari_unet3d.evaluation.metrics.table import Metric, Table, narrow_columns
+from napari_unet3d.evaluation.metrics.metric import Metric, Table
+from napari_unet3d.evaluation.metrics.table import narrow_columns
 from napari_unet3d.evaluation.metrics.types import ClassScores, Scores
 
 _ROW_HEIGHT = 22
@@ -16,17 +17,17 @@ _ROW_HEIGHT = 22
 class ScoresTable(QTableWidget):
     """One row per volume, below it one per class, and the mean last when there are several; hidden while empty.
 
-    `cellDoubleClicked` tells the row that the user wants to see.
+    `cellDoubleClicked` has the row of the volume that the user wants to see.
 
     Parameters
     ----------
     most_rows : int
-        How many rows are in view without scrolling.
+        Maximum number of rows that are visible without scrolling.
 
     Attributes
     ----------
     names : list of str
-        The volume that each row belongs to.
+        The name of the volume of each row.
     """
 
     def __init__(self, most_rows: int = 6) -> None:
@@ -37,7 +38,7 @@ class ScoresTable(QTableWidget):
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setShowGrid(False)
-        self.setStyleSheet("QHeaderView::section { padding: 1px 2px; }")  # room for the names
+        self.setStyleSheet("QHeaderView::section { padding: 1px 2px; }")  # leaves space for the names
         rows = self.verticalHeader()
         assert rows is not None
         rows.hide()
@@ -73,7 +74,7 @@ class ScoresTable(QTableWidget):
             self._fill(row, f"   {of_class.name}", of_class, bold=bold)
 
     def show_name(self, name: str) -> None:
-        """Add a row for a volume that there is no truth for."""
+        """Add a row for a volume without ground truth."""
         self._fill(self._rows_for(name, 1), name, None)
 
     def show_mean(self, scores: Scores) -> None:
@@ -101,7 +102,7 @@ class ScoresTable(QTableWidget):
         header.setHighlightSections(False)
 
     def _rows_for(self, name: str, n_rows: int) -> int:
-        """Make as many rows for a volume as it needs, at the end if it has none yet, and give the first."""
+        """Make as many rows for a volume as it needs, at the end if it has none yet; return the first."""
         first = self.names.index(name) if name in self.names else len(self.names)
         n_before = self.names.count(name)
         for _ in range(n_before, n_rows):

@@ -1,4 +1,4 @@
-"""The button that writes the page about a run, after evaluating its model on the test set if that is wanted."""
+"""The button that writes the report on a run, after an evaluation of its model on the test set if that is chosen."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qtpy.QtCore import QUrl
 from qtpy.QtGui import QDesktopServices
@@ -18,30 +18,28 @@ from napari_unet3d.inference.events import ModelLoaded
 from napari_unet3d.runs.run_files import read_run_files
 from napari_unet3d.session.preferences import load_preference, save_preference
 from napari_unet3d.session.progress import prediction_progress
+from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.dialogs import ask_for_file
 from napari_unet3d.widgets.components.run_bar import RunBar
-
-if TYPE_CHECKING:
-    from napari_unet3d.widgets.components.dock import Dock
-    from napari_unet3d.widgets.jobs.jobs import Job
+from napari_unet3d.widgets.jobs.jobs import Job
 
 _KEY = "report"
 
 
 @dataclass(frozen=True, slots=True)
 class ReportWritten:
-    """The page is on disk."""
+    """The report is on disk."""
 
     path: Path
 
 
 class ReportPanel(QWidget):
-    """Writes the page about a run as a job, and opens it in the browser; hidden while there is no run.
+    """Writes the report on a run as a job, and opens it in the browser; hidden while there is no run.
 
     Parameters
     ----------
-    dock : Dock
-        Its jobs and its message line.
+    context : Context
+        The jobs and the message line.
 
     Attributes
     ----------
@@ -50,12 +48,12 @@ class ReportPanel(QWidget):
     with_test_set : QCheckBox
         Whether the model is evaluated first; hidden where the dataset has no test volumes.
     open_button : QPushButton
-        Shows the page that was written.
+        Opens the report that was written.
     """
 
-    def __init__(self, dock: Dock) -> None:
+    def __init__(self, context: Context) -> None:
         super().__init__()
-        self._dock = dock
+        self._context = context
         self._run: Path | None = None
         self._dataset: Path | None = None
         self._written: Path | None = None
@@ -68,11 +66,11 @@ class ReportPanel(QWidget):
         self.with_test_set.toggled.connect(lambda checked: save_preference(_KEY, checked))
         self.run_bar = RunBar("Report…", also=[self.with_test_set], stop_text="Cancel")
         self.run_bar.start_button.setToolTip(
-            "Write one page about this run: curves, settings, metrics, slices and the worst errors."
+            "Write a report on this run on one page: curves, settings, metrics, slices and the worst errors."
         )
         self.run_bar.start_button.clicked.connect(self._start)
         self.open_button = QPushButton("Open the report")
-        self.open_button.setToolTip("Show the page in the browser.")
+        self.open_button.setToolTip("Open the report in the browser.")
         self.open_button.clicked.connect(self._open)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -84,12 +82,12 @@ class ReportPanel(QWidget):
         self.offer(None)
 
     def offer(self, run: Path | None) -> None:
-        """Offer a page about a run.
+        """Offer a report on a run.
 
         Parameters
         ----------
         run : Path, optional
-            The run folder or its model file; without it, or when it is no folder of a run, nothing is offered.
+            The run folder or its model file; without it, or when it is not a run, nothing is offered.
         """
         folder = run if run is None or run.is_dir() else run.parent
         if folder != self._run:
@@ -108,33 +106,36 @@ class ReportPanel(QWidget):
         run = self._run
         if run is None:
             return
-        with self._dock.message.explaining():
+        with self._context.message.explaining():
             path = ask_for_file(self, "Save report", "report", (".html",), run)
             if path is None:
                 return
             dataset = self._dataset if self.with_test_set.isChecked() else None
             events = partial(_write, run, dataset, path)
-            job = self._dock.jobs.start("report", f"Report on {run.name}", events, progress=prediction_progress)
+            job = self._context.jobs.start("report", f"Report on {run.name}", events, progress=prediction_progress)
             self._written = None
             self.open_button.hide()
             self.run_bar.watch(job)
             job.reported.connect(self._on_event)
-            job.failed.connect(self._dock.show_failure)
-            self._job = job  # no partial: PySide would call that for a dock that is closed, too
+            job.failed.connect(self._show_failure)
+            self._job = job  # no partial: PySide would call that for a closed dock, too
             job.ended.connect(self._on_ended)
 
     def _on_event(self, event: Any) -> None:
         match event:
             case ModelLoaded(device=device):
-                self._dock.message.show_message(f"Evaluating the test set on {device} …")
+                self._context.message.show_message(f"Evaluating the test set on {device} …")
             case ReportWritten(path=path):
                 self._written = path
                 self.open_button.show()
-                self._dock.message.show_message(f"The report is in {path}")
+                self._context.message.show_message(f"The report is in {path}")
 
     def _on_ended(self) -> None:
         if self._job is not None and self._job.stopped and self._written is None:
-            self._dock.message.show_message("Cancelled; no report was written.")
+            self._context.message.show_message("Cancelled; no report was written.")
+
+    def _show_failure(self, message: str) -> None:
+        self._context.message.show_message(message, "error")
 
     def _open(self) -> None:
         if self._written is not None:
@@ -142,7 +143,7 @@ class ReportPanel(QWidget):
 
 
 def _dataset_with_test_set(run: Path) -> Path | None:
-    """Find the dataset of a run, if it is still there and has test volumes with labels."""
+    """Return the dataset of a run, if it still exists and has test volumes with labels."""
     dataset = read_run_files(run).dataset
     if dataset is None or not dataset.is_dir():
         return None
@@ -154,7 +155,7 @@ def _dataset_with_test_set(run: Path) -> Path | None:
 
 
 def _write(run: Path, dataset: Path | None, path: Path) -> Iterator[Any]:
-    """Return the events of the evaluation, if there is one, and at last `ReportWritten`."""
+    """Yield the events of the evaluation, if there is one, and finally `ReportWritten`."""
     from napari_unet3d.evaluation.reports.report import EVALUATION_FOLDER, check_page_name, write_report
 
     check_page_name(path)

@@ -1,4 +1,4 @@
-"""Buttons that save what a comparison with the truth has given: the scores, and a figure of slices."""
+"""Buttons that save the results of a comparison with ground truth: the scores, and a figure of slices."""
 
 from __future__ import annotations
 
@@ -6,20 +6,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QAbstractSpinBox, QComboBox, QHBoxLayout, QLabel, QPushButton, QSpinBox, QVBoxLayout, QWidget
 
 from napari_unet3d.configs import Axis
 from napari_unet3d.evaluation.metrics.types import Scores, mean_scores
 from napari_unet3d.evaluation.reports.score_files import write_metrics
-from napari_unet3d.session.comparison import Comparison, add_slow_metrics
+from napari_unet3d.session.comparison import Comparison
 from napari_unet3d.session.preferences import load_preference, save_preference
+from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.dialogs import ask_for_file
 from napari_unet3d.widgets.components.run_bar import add_row
-
-if TYPE_CHECKING:
-    from napari_unet3d.widgets.components.dock import Dock
 
 _KEY = "slices-figure"
 _MOST_SLICES = 20
@@ -32,12 +29,12 @@ class _Saved:
 
 
 class SaveResults(QWidget):
-    """Saves scores as CSV or JSON, and slices of truth, prediction and difference as PNG, PDF or SVG.
+    """Saves scores as CSV or JSON, and slices of ground truth, prediction and difference as PNG, PDF or SVG.
 
     Parameters
     ----------
-    dock : Dock
-        Its jobs and its message line.
+    context : Context
+        The jobs and the message line.
 
     Attributes
     ----------
@@ -46,62 +43,65 @@ class SaveResults(QWidget):
     axis : QComboBox
     """
 
-    def __init__(self, dock: Dock) -> None:
+    def __init__(self, context: Context) -> None:
         super().__init__()
-        self._dock = dock
-        self._outcome: Comparison | None = None
+        self._context = context
+        self._comparison: Comparison | None = None
         self._scores: tuple[Scores, ...] = ()
         self.metrics_button = QPushButton("Save metrics…")
         self.metrics_button.setToolTip("Save the scores as a table for spreadsheets (CSV), or for programs (JSON).")
         self.metrics_button.clicked.connect(self._save_metrics)
         self.figure_button = QPushButton("Save figure…")
         self.figure_button.setToolTip(
-            "Save slices of truth, prediction and their difference, side by side, as PNG, PDF or SVG."
+            "Save slices of ground truth, prediction and their difference, side by side, as PNG, PDF or SVG."
         )
         self.figure_button.clicked.connect(self._save_figure)
         self._make_figure_boxes()
         self._lay_out()
         self.show_scores(())
-        self.show_outcome(None)
+        self.show_comparison(None)
 
     def show_scores(self, volumes: Sequence[Scores]) -> None:
-        """Offer to save the scores of volumes; those that take long are measured for it where they are missing."""
+        """Offer to save the scores of volumes; slow scores that are missing are computed for it."""
         self._scores = tuple(volumes)
         self.metrics_button.setEnabled(bool(volumes))
 
-    def show_outcome(self, outcome: Comparison | None) -> None:
-        """Offer to save a figure of the volume in view; without a truth there is nothing to compare."""
-        self._outcome = outcome
-        self.figure_button.setEnabled(outcome is not None and outcome.truth is not None)
+    def show_comparison(self, comparison: Comparison | None) -> None:
+        """Offer to save a figure of the volume in view; without ground truth there is nothing to compare."""
+        self._comparison = comparison
+        self.figure_button.setEnabled(comparison is not None and comparison.truth is not None)
 
     def _save_metrics(self) -> None:
-        with self._dock.message.explaining():
+        with self._context.message.explaining():
             name = self._scores[0].name if len(self._scores) == 1 else "test set"
             path = ask_for_file(self, "Save metrics", f"{name} metrics", (".csv", ".json"))
             if path is not None:
-                self._save(path, partial(_measure_and_write, self._scores, self._outcome, path))
+                self._save(path, partial(_measure_and_write, self._scores, self._comparison, path))
 
     def _save_figure(self) -> None:
-        outcome = self._outcome
-        if outcome is None:
+        comparison = self._comparison
+        if comparison is None:
             return
         axis = Axis(self.axis.currentData())
-        with self._dock.message.explaining():
-            name = f"{outcome.prediction.name} slices {axis.value}"
+        with self._context.message.explaining():
+            name = f"{comparison.prediction.name} slices {axis.value}"
             path = ask_for_file(self, "Save figure", name, (".png", ".pdf", ".svg"))
             if path is not None:
-                self._save(path, partial(_draw, outcome, axis, self.n_slices.value(), path))
+                self._save(path, partial(_draw, comparison, axis, self.n_slices.value(), path))
 
     def _save(self, path: Path, events: Callable[[], Iterator[_Saved]]) -> None:
-        job = self._dock.jobs.start("save", f"Saving {path.name}", events)
+        job = self._context.jobs.start("save", f"Saving {path.name}", events)
         job.reported.connect(self._on_saved)
-        job.failed.connect(self._dock.show_failure)
+        job.failed.connect(self._show_failure)
 
     def _on_saved(self, event: _Saved) -> None:
-        self._dock.message.show_message(f"The {event.what} in {event.path}")
+        self._context.message.show_message(f"The {event.what} in {event.path}")
+
+    def _show_failure(self, message: str) -> None:
+        self._context.message.show_message(message, "error")
 
     def _make_figure_boxes(self) -> None:
-        self.n_slices = number_box("How many slices the figure shows.", 1, _MOST_SLICES, 5)
+        self.n_slices = number_box("Number of slices in the figure.", 1, _MOST_SLICES, 5)
         self.axis = QComboBox()
         for axis in Axis:
             self.axis.addItem(axis.value, axis.value)
@@ -125,36 +125,35 @@ class SaveResults(QWidget):
         add_row(column, self.metrics_button, self.figure_button)
 
 
-def _measure_and_write(scores: Sequence[Scores], outcome: Comparison | None, path: Path) -> Iterator[_Saved]:
+def _measure_and_write(scores: Sequence[Scores], comparison: Comparison | None, path: Path) -> Iterator[_Saved]:
     volumes = list(scores)
     for place, each in enumerate(volumes):
-        if each.nsd is None and outcome is not None and outcome.prediction.name == each.name:
-            for measured in add_slow_metrics(outcome):
-                volumes[place] = measured.scores or each
+        if each.nsd is None and comparison is not None and comparison.prediction.name == each.name:
+            volumes[place] = comparison.measured().scores or each
     write_metrics(path, volumes, mean_scores(volumes) if len(volumes) > 1 else None)
     yield _Saved("metrics are", path)
 
 
-def _draw(outcome: Comparison, axis: Axis, n_slices: int, path: Path) -> Iterator[_Saved]:
-    from napari_unet3d.evaluation.reports.figure import slices_figure, write_figure  # matplotlib takes its time
+def _draw(comparison: Comparison, axis: Axis, n_slices: int, path: Path) -> Iterator[_Saved]:
+    from napari_unet3d.evaluation.reports.figure import slices_figure, write_figure  # imports matplotlib, which is slow
 
-    assert outcome.truth is not None
-    title = outcome.prediction.name
-    if outcome.scores is not None:
-        title += f" · Dice {outcome.scores.dice:.3f}"
+    assert comparison.truth is not None
+    title = comparison.prediction.name
+    if comparison.scores is not None:
+        title += f" · Dice {comparison.scores.dice:.3f}"
     figure = slices_figure(
-        outcome.truth, outcome.prediction.labels, axis, n_slices, outcome.prediction.voxel_size_um, title
+        comparison.truth, comparison.prediction.labels, axis, n_slices, comparison.prediction.voxel_size_um, title
     )
     write_figure(path, figure)
     yield _Saved("figure is", path)
 
 
-# Napari's style sheet gives such boxes room for buttons and 70 pixels at least.
+# Napari's style sheet leaves space for buttons in such boxes and makes them 70 pixels wide at least.
 _STYLE = "QSpinBox { min-width: 38px; max-width: 38px; padding-left: 4px; padding-right: 4px; }"
 
 
 def number_box(tooltip: str, low: int, high: int, value: int) -> QSpinBox:
-    """Make a box for a whole number that is no wider than its digits; wheel and arrow keys change it."""
+    """Make a box for an integer that is as wide as its digits; wheel and arrow keys change it."""
     box = QSpinBox()
     box.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
     box.setStyleSheet(_STYLE)
@@ -165,7 +164,7 @@ def number_box(tooltip: str, low: int, high: int, value: int) -> QSpinBox:
 
 
 def sentence_row(column: QVBoxLayout, *items: QWidget | str) -> None:
-    """Add a row of words and boxes to a column, one after the other like a sentence."""
+    """Add a row of texts and boxes to a column, one after the other like a sentence."""
     row = QHBoxLayout()
     row.setSpacing(6)
     for item in items:

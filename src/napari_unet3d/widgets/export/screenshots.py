@@ -1,4 +1,4 @@
-"""Pictures of the view in any size, without docks, that leave the camera as it was."""
+"""Screenshots of the canvas in any size, which leave the camera as it is."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _MOST_BYTES = 2**30  # of the frames of a turntable
 
 @dataclass(frozen=True, slots=True)
 class TurntableSettings:
-    """A full turn about the vertical of the view.
+    """A full turn about the vertical axis of the view.
 
     Attributes
     ----------
     seconds : float
-        How long it takes.
+        Duration in seconds.
     frames_per_second : int
-        How smooth it is.
+        Frames per second.
     width, height : int
         Size of a frame in pixels.
     """
@@ -44,7 +44,7 @@ class TurntableSettings:
 
     @property
     def n_frames(self) -> int:
-        """How many frames the turn has."""
+        """Number of frames."""
         return max(1, round(self.seconds * self.frames_per_second))
 
     @property
@@ -62,7 +62,7 @@ class TurntableSettings:
 
 
 def render(viewer: Any, width: int, height: int, degrees: float = 0.0, view: CameraState | None = None) -> NDArray[Any]:
-    """Take a picture of the canvas in a size of its own; what is in view is in the picture, too.
+    """Render the canvas in another size; all that is in view is in the picture, too.
 
     Parameters
     ----------
@@ -71,9 +71,9 @@ def render(viewer: Any, width: int, height: int, degrees: float = 0.0, view: Cam
     width, height : int
         Size in pixels.
     degrees : float
-        How far to turn about the vertical of the view, in 3D.
+        Angle of a turn about the vertical axis of the view, in 3D.
     view : CameraState, optional
-        Where to look instead of where the camera does.
+        The camera to use instead of the present one.
 
     Returns
     -------
@@ -100,14 +100,14 @@ def render(viewer: Any, width: int, height: int, degrees: float = 0.0, view: Cam
 
 
 def turned(vector: _Vector, about: _Vector, degrees: float) -> _Vector:
-    """Turn a vector about another one, by the formula of Rodrigues.
+    """Rotate a vector about another one by Rodrigues' formula.
 
     Parameters
     ----------
     vector, about : tuple of float
         Any two directions; `about` has the length 1.
     degrees : float
-        How far.
+        The angle.
     """
     v, k, angle = np.asarray(vector, float), np.asarray(about, float), math.radians(degrees)
     rotated = v * math.cos(angle) + np.cross(k, v) * math.sin(angle) + k * (k @ v) * (1 - math.cos(angle))
@@ -116,7 +116,7 @@ def turned(vector: _Vector, about: _Vector, degrees: float) -> _Vector:
 
 
 def write_picture(path: Path, pixels: NDArray[Any]) -> None:
-    """Write a picture in the format of the file's suffix.
+    """Write a picture in the format of the file suffix.
 
     Raises
     ------

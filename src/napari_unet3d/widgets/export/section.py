@@ -1,17 +1,13 @@
-"""The folded part of a dock with everything that can be saved of what is in view."""
+"""The collapsible section of a dock that saves what is in view."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_unet3d.widgets.components.containers import CollapsibleSection
+from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.export.results import SaveResults
 from napari_unet3d.widgets.export.view import SaveView
-
-if TYPE_CHECKING:
-    from napari_unet3d.widgets.components.dock import Dock
 
 
 class SaveSection(CollapsibleSection):
@@ -19,26 +15,26 @@ class SaveSection(CollapsibleSection):
 
     Parameters
     ----------
-    dock : Dock
-        Its viewer, jobs and message line.
+    context : Context
+        The viewer, its jobs and the message line.
 
     Attributes
     ----------
     results : SaveResults
-        Metrics and figure; it has to be told what is in view.
+        Metrics and figure of the comparison that it is given.
     view : SaveView
         Screenshot and turntable.
     """
 
-    def __init__(self, dock: Dock) -> None:
-        self.results, self.view = SaveResults(dock), SaveView(dock)
+    def __init__(self, context: Context) -> None:
+        self.results, self.view = SaveResults(context), SaveView(context)
         content = QWidget()
         self._column = QVBoxLayout(content)
         self._column.setContentsMargins(0, 4, 0, 4)
         self._column.addWidget(self.results)
         self._column.addWidget(self.view)
-        super().__init__("Save numbers and pictures", content)
+        super().__init__("Save metrics and pictures", content)
 
     def add_first(self, widget: QWidget) -> None:
-        """Put something else that can be saved above the rest."""
+        """Add a widget above the others."""
         self._column.insertWidget(0, widget)

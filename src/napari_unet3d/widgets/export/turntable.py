@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +17,10 @@ from napari_unet3d.evaluation.reports.animation import (
     check_animation_name,
     write_animation,
 )
+from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.export.screenshots import TurntableSettings, render
+from napari_unet3d.widgets.jobs.jobs import Job
 from napari_unet3d.widgets.viewer.view_state import CameraState
-
-if TYPE_CHECKING:
-    from napari_unet3d.widgets.components.dock import Dock
-    from napari_unet3d.widgets.jobs.jobs import Job
 
 _REST_MS = 20  # between frames, for clicks and for what else the viewer has to draw
 
@@ -30,28 +28,28 @@ _REST_MS = 20  # between frames, for clicks and for what else the viewer has to 
 class Turntable(QObject):
     """Takes the frames of one turn on the main thread, one at a time, and writes them in a thread.
 
-    The camera stands where it stood after every frame: the user may look elsewhere meanwhile, the turn is about the
+    The camera is restored after every frame: the user may look elsewhere meanwhile, the turn starts from the
     view at its beginning.
 
     Parameters
     ----------
-    dock : Dock
-        Its viewer and jobs.
+    context : Context
+        The viewer and its jobs.
 
     Attributes
     ----------
     progressed : Signal(int, int)
         Steps done and to do: one per frame to take it and one to write it.
     ended : Signal(str, bool)
-        Words for the user, and whether they tell of a failure.
+        A message for the user, and whether it is an error.
     """
 
     progressed = Signal(int, int)
     ended = Signal(str, bool)
 
-    def __init__(self, dock: Dock) -> None:
-        super().__init__(dock)
-        self._viewer, self._jobs = dock.viewer, dock.jobs
+    def __init__(self, context: Context) -> None:
+        super().__init__(context.message)
+        self._viewer, self._jobs = context.viewer, context.jobs
         self._turn: TurntableSettings | None = None
         self._path = Path()
         self._base: CameraState | None = None
@@ -145,6 +143,6 @@ class Turntable(QObject):
             self._end(job.message or "Cancelled.", failed=job.message is not None)
         self._job = None
 
-    def _end(self, words: str, *, failed: bool = False) -> None:
+    def _end(self, message: str, *, failed: bool = False) -> None:
         self._turn, self._frames = None, []
-        self.ended.emit(words, failed)
+        self.ended.emit(message, failed)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_unet3d.evaluation.reports.animation import SUFFIXES
 from napari_unet3d.session.preferences import load_preference, save_preference
+from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.dialogs import ask_for_file
 from napari_unet3d.widgets.components.run_bar import add_row
 from napari_unet3d.widgets.export.results import number_box, sentence_row
 from napari_unet3d.widgets.export.screenshots import PICTURE_SUFFIXES, TurntableSettings, render, write_picture
 from napari_unet3d.widgets.export.turntable import Turntable
-
-if TYPE_CHECKING:
-    from napari_unet3d.widgets.components.dock import Dock
 
 _KEY = "view-pictures"
 _SMALLEST, _LARGEST = 64, 4096
@@ -26,8 +22,8 @@ class SaveView(QWidget):
 
     Parameters
     ----------
-    dock : Dock
-        Its viewer, jobs and message line.
+    context : Context
+        The viewer, its jobs and the message line.
 
     Attributes
     ----------
@@ -37,10 +33,10 @@ class SaveView(QWidget):
     turntable : Turntable
     """
 
-    def __init__(self, dock: Dock) -> None:
+    def __init__(self, context: Context) -> None:
         super().__init__()
-        self._dock = dock
-        self.turntable = Turntable(dock)
+        self._context = context
+        self.turntable = Turntable(context)
         self.width_box = number_box("Width of the picture in pixels.", _SMALLEST, _LARGEST, 600)
         self.height_box = number_box("Height of the picture in pixels.", _SMALLEST, _LARGEST, 600)
         self.seconds_box = number_box("How long a full turn takes, in seconds.", 1, 60, 4)
@@ -66,14 +62,14 @@ class SaveView(QWidget):
         self._set_running(False)
 
     def _save_screenshot(self) -> None:
-        with self._dock.message.explaining():
+        with self._context.message.explaining():
             path = ask_for_file(self, "Save screenshot", "screenshot", PICTURE_SUFFIXES)
             if path is not None:
-                write_picture(path, render(self._dock.viewer, self.width_box.value(), self.height_box.value()))
-                self._dock.message.show_message(f"The screenshot is in {path}")
+                write_picture(path, render(self._context.viewer, self.width_box.value(), self.height_box.value()))
+                self._context.message.show_message(f"The screenshot is in {path}")
 
     def _save_turntable(self) -> None:
-        with self._dock.message.explaining():
+        with self._context.message.explaining():
             turn = TurntableSettings(
                 self.seconds_box.value(), self.rate_box.value(), self.width_box.value(), self.height_box.value()
             )
@@ -85,9 +81,9 @@ class SaveView(QWidget):
                 self.bar.setValue(0)
                 self._set_running(True)
 
-    def _on_ended(self, words: str, failed: bool) -> None:
+    def _on_ended(self, message: str, failed: bool) -> None:
         self._set_running(False)
-        self._dock.message.show_message(words, "error" if failed else "info")
+        self._context.message.show_message(message, "error" if failed else "info")
 
     def _set_running(self, running: bool) -> None:
         self.turntable_button.setVisible(not running)

@@ -1,105 +1,123 @@
-"""The layers in which corrections are seen: the corrected state, and the difference, from which errors vanish."""
+"""The layers in which corrections are seen: the corrected labels, and the difference, from which errors vanish."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
 from napari.layers import Labels
+from numpy.typing import NDArray
 
-from napari_unet3d.widgets.viewer.layers import find_layer, hide_own_layers, show_labels, show_on_top
+from napari_unet3d.data.boxes import MaskedBox
+from napari_unet3d.data.corrections import Correction
+from napari_unet3d.evaluation.errors.types import ErrorSet
+from napari_unet3d.session.correction import CorrectionTarget
+from napari_unet3d.session.inspection import InspectionSession
+from napari_unet3d.widgets.components.context import Context
+from napari_unet3d.widgets.inspect.volume_layers import InspectionLayers
+from napari_unet3d.widgets.viewer.layers import find_layer, show_labels, show_on_top
 from napari_unet3d.widgets.viewer.view_state import kept_selection
 
-if TYPE_CHECKING:
-    from napari_unet3d.data.corrections import Correction, Corrections
-    from napari_unet3d.widgets.inspect.inspection import VolumeLayers
-
 _OPACITY = 0.6
+_LARGEST_BRUSH = 20
 
 
-def corrected_layer_name(shown: VolumeLayers) -> str:
-    """Return the name of the layer with the corrected state."""
-    return f"{shown.origin.name} corrected"
+def corrected_layer_name(name: str) -> str:
+    """Return the name of the layer with the corrected labels of a volume."""
+    return f"{name} corrected"
 
 
 class CorrectedLayers:
-    """Shows one prediction while it is corrected.
+    """Shows the corrections of an inspection, and lets the user paint.
 
     Parameters
     ----------
-    viewer : napari.Viewer
-        Where it is shown.
-    shown : Shown
-        The layers of the prediction, which is hidden while its corrected state is shown.
-    corrections : Corrections
-        What is corrected.
+    session : InspectionSession
+        Whose corrections are shown.
+    context : Context
+        The viewer.
+    layers : InspectionLayers
+        The layers of prediction and difference.
     """
 
-    def __init__(self, viewer: Any, shown: VolumeLayers, corrections: Corrections) -> None:
-        self._viewer, self._corrections = viewer, corrections
+    def __init__(self, session: InspectionSession, context: Context, layers: InspectionLayers) -> None:
+        self._session, self._viewer, self._layers = session, context.viewer, layers
+        self._original: NDArray[Any] | None = None  # the data of the difference, without corrections
         self._n_displayed = 3
-        self.follow(shown, None)
-
-    def follow(self, shown: VolumeLayers, difference: Labels | None) -> None:
-        """Take over other layers of the same prediction, and show in the new difference what is left of the errors."""
-        self.shown, self._difference = shown, difference
-        self._as_predicted = None if difference is None else difference.data
-        for correction in self._corrections.done:
-            self.show_left(correction)
+        session.events.errors.connect(self._on_errors)
+        session.events.corrected.connect(self._on_corrected)
+        session.events.painting.connect(self._on_painting)
 
     def show(self) -> Labels:
-        """Show the corrected state in the Labels layer ``NAME corrected``; it shares its memory with the layer."""
-        name, labels = corrected_layer_name(self.shown), self._corrections.labels
-        layer = find_layer(self._viewer, name, Labels)
+        """Show the corrected labels in the layer ``NAME corrected``, which shares its memory with the session."""
+        session, predicted = self._session, self._layers.prediction
+        assert session.corrections is not None
+        name, labels = corrected_layer_name(session.origin.name), session.corrections.corrections.labels
+        layer: Labels | None = find_layer(self._viewer, name, Labels)
         if layer is not None and layer.data is labels:
             layer.refresh()
             return layer
         with kept_selection(self._viewer):
-            layer = show_labels(self._viewer, name, labels, self.shown.place, opacity=_OPACITY)
-        if self.shown.prediction is not None:
-            self.shown.prediction.visible = False
-        self._lower(layer)
+            layer = show_labels(self._viewer, name, labels, self._layers.reference, opacity=_OPACITY)
+        if predicted is not None:
+            predicted.visible = False  # it would be seen where something is erased
+        self._move_below_difference(layer)
         return layer
 
-    def show_left(self, changed: Correction | None) -> Labels:
-        """Show the corrected state, and in the layer of the difference what is left of the errors at a correction."""
-        layer, original = self._difference, self._as_predicted
-        if changed is not None and layer is not None and original is not None and layer in self._viewer.layers:
-            if layer.data is original:  # others look at that array, too
-                layer.data = original.copy()
-            left = original[changed.box].copy()
-            left[self._corrections.annotated_mask(changed.box)] = 0
-            layer.data[changed.box] = left
-            layer.refresh()
-        return self.show()
+    def _on_errors(self, _errors: ErrorSet) -> None:
+        difference, corrections = self._layers.difference, self._session.corrections
+        self._original = None if difference is None else difference.data
+        for correction in [] if corrections is None else corrections.done:
+            self._show_correction(correction)
 
-    def begin_painting(self, label: int, brush_size: int) -> None:
-        """Let the user paint a label in slices, or erase when it is 0."""
-        layer = self.show()
+    def _on_corrected(self, correction: Correction) -> None:
+        self._layers.remove_outline()
+        self._show_correction(correction)
+
+    def _show_correction(self, correction: Correction) -> None:
+        """Show the corrected labels and, in the layer of the difference, what is left of the errors there."""
+        layer, original, corrections = self._layers.difference, self._original, self._session.corrections
+        if corrections is not None and layer is not None and original is not None and layer in self._viewer.layers:
+            if layer.data is original:  # the session has it, too
+                layer.data = original.copy()
+            left = original[correction.box].copy()
+            left[corrections.corrections.annotated_mask(correction.box)] = 0
+            layer.data[correction.box] = left
+            layer.refresh()
+        self.show()
+
+    def _on_painting(self, target: CorrectionTarget | None) -> None:
+        if target is None:
+            self._end_painting()
+        else:
+            self._begin_painting(target)
+
+    def _begin_painting(self, target: CorrectionTarget) -> None:
+        """Set up painting of the label that is likely right, or erasing, in slices and with a brush of suitable size."""
+        assert self._session.corrections is not None
+        self._layers.remove_outline()
+        layer, label = self.show(), self._session.corrections.label_to_paint(target)
         show_on_top(self._viewer, layer)  # so that nothing covers what is painted
         self._n_displayed = self._viewer.dims.ndisplay
         self._viewer.dims.ndisplay = 2
         self._viewer.layers.selection.active = layer
         layer.selected_label = label
-        layer.brush_size = brush_size
+        layer.brush_size = brush_size(target.region)
         layer.mode = "paint" if label else "erase"
 
-    def end_painting(self, changed: Correction | None) -> None:
-        """Show what was painted as it was shown before, in slices or in 3D."""
-        layer = self.show_left(changed)
+    def _end_painting(self) -> None:
+        layer = self.show()
         layer.mode = "pan_zoom"
-        self._lower(layer)
+        self._move_below_difference(layer)
         self._viewer.dims.ndisplay = self._n_displayed
 
-    def bring_out(self, prediction: Labels) -> None:
-        """Show the image with a new prediction of it, instead of what a training has shown meanwhile."""
-        hide_own_layers(self._viewer)
-        image = self.shown.image
-        if image is not None and image in self._viewer.layers:
-            image.visible = True
-        show_on_top(self._viewer, prediction)
+    def _move_below_difference(self, layer: Labels) -> None:
+        layers, difference = self._viewer.layers, self._layers.difference
+        if difference in layers and layers.index(layer) > layers.index(difference):
+            layers.move(layers.index(layer), layers.index(difference))
 
-    def _lower(self, layer: Labels) -> None:
-        """Put the corrected state below the difference, which tells what is left to correct."""
-        layers = self._viewer.layers
-        if self._difference in layers and layers.index(layer) > layers.index(self._difference):
-            layers.move(layers.index(layer), layers.index(self._difference))
+
+def brush_size(region: MaskedBox) -> int:
+    """Return the diameter in voxels of a brush that suits a region."""
+    sides = sorted(side.stop - side.start for side in region.box)
+    return int(np.clip(sides[1] // 2, 1, _LARGEST_BRUSH))

@@ -3,39 +3,36 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QDoubleSpinBox, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_unet3d.configs import CorrectionConfig
+from napari_unet3d.evaluation.errors.types import SegmentationError
 from napari_unet3d.session.preferences import load_preference, save_preference
 from napari_unet3d.widgets.components.run_bar import MessageLine, add_row
 from napari_unet3d.widgets.forms.form import ConfigForm
 
-if TYPE_CHECKING:
-    from napari_unet3d.evaluation.errors.types import SegmentationError
-
-# Letters that napari's Labels layers leave free: what is wanted, keep, quill, here, undo.
+# Letters that napari's Labels layers leave free; K is for keep, H for here, U for undo.
 _TRUTH, _PREDICTION, PAINT_KEY, _HERE, _UNDO, _REDO = "W", "K", "Q", "H", "U", "Shift-U"
 _SIZE_KEY = "correct-here-um"
 _SIZE_UM = 10.0
 
 
 class CorrectionControls(QWidget):
-    """Buttons to correct, the size of a place that is chosen by hand, and settings; it knows no layers.
+    """Buttons to correct, the size of a place that is chosen by hand, and settings.
 
     Attributes
     ----------
     truth_button, prediction_button, paint_button, here_button, undo_button, redo_button : QPushButton
         What can be done.
     keys : dict of str to (str, QPushButton)
-        The keys that press them, with words for the list of keys.
+        The keys that press them, and what they do.
     size_box : QDoubleSpinBox
         Side in µm of a box in the middle of the view.
     form : ConfigForm
-        Margin, and what the prediction counts as elsewhere.
+        Margin, and what the rest of the prediction counts as.
     message : MessageLine
-        For the user.
+        Messages for the user.
     where, count : QLabel
         What is going to be corrected, and how much was.
     """
@@ -44,11 +41,13 @@ class CorrectionControls(QWidget):
         super().__init__()
         self.keys: dict[str, tuple[str, QPushButton]] = {}
         self.where, self.count, self.message = _line(), _line(), MessageLine()
-        self.truth_button = self._button("Take the truth", _TRUTH, "The prediction is wrong here: let the truth hold.")
+        self.truth_button = self._button(
+            "Use ground truth", _TRUTH, "The prediction is wrong here: use the ground truth."
+        )
         self.prediction_button = self._button(
-            "Take the prediction",
+            "Use prediction",
             _PREDICTION,
-            "The prediction is right here, and the truth, if there is one, is wrong: let the prediction hold.",
+            "The prediction is right here, and the ground truth, if there is any, is wrong: use the prediction.",
         )
         self.paint_button = self._button(
             "Paint",
@@ -58,10 +57,10 @@ class CorrectionControls(QWidget):
         self.here_button = self._button(
             "Correct here",
             _HERE,
-            "Choose no error but a box in the middle of the view, of this size; then take or paint there.",
+            "Select no error but a box of this size in the middle of the view, to correct there.",
         )
-        self.undo_button = self._button("Undo", _UNDO, "Take the last correction back.")
-        self.redo_button = self._button("Redo", _REDO, "Make the correction again.")
+        self.undo_button = self._button("Undo", _UNDO, "Undo the last correction.")
+        self.redo_button = self._button("Redo", _REDO, "Redo the correction.")
         self.size_box = QDoubleSpinBox()
         self.form = ConfigForm(CorrectionConfig, "correction")
         self._set_up_size()
@@ -77,21 +76,21 @@ class CorrectionControls(QWidget):
         can_undo: bool,
         can_redo: bool,
     ) -> None:
-        """Bring words and buttons up to date.
+        """Update texts and buttons.
 
         Parameters
         ----------
         count : str
-            How much was corrected, in words; empty for nothing.
+            How much was corrected; empty for nothing.
         error : SegmentationError or None
-            The error that is chosen; None for the middle of the view.
+            The selected error; None for the middle of the view.
         is_painting, has_truth, can_undo, can_redo : bool
-            What is going on, and what can be done.
+            The state, and what can be done.
         """
-        words = "a box in the middle of the view"
+        place = "a box in the middle of the view"
         if error is not None:
-            words = f"error {error.number}, {error.kind.label}, {error.volume_um3:.4g} µm³"
-        self.where.setText(f"At: {words}")
+            place = f"error {error.number}, {error.kind.label}, {error.volume_um3:.4g} µm³"
+        self.where.setText(f"At: {place}")
         self.count.setText(count or "Nothing is corrected yet.")
         self.size_box.setEnabled(error is None)
         self.paint_button.setText("Done painting" if is_painting else "Paint")
@@ -110,7 +109,7 @@ class CorrectionControls(QWidget):
         self.size_box.setRange(0.01, 1e6)
         self.size_box.setDecimals(2)
         self.size_box.setSuffix(" µm")
-        self.size_box.setToolTip("Side of the box that is corrected when no error is chosen.")
+        self.size_box.setToolTip("Side of the box that is corrected when no error is selected.")
         known = load_preference(_SIZE_KEY)
         self.size_box.setValue(float(known) if isinstance(known, int | float) else _SIZE_UM)
         self.size_box.valueChanged.connect(partial(save_preference, _SIZE_KEY))

@@ -1,4 +1,4 @@
-"""The columns of the table of errors: their headings, what they mean, and what stands in them."""
+"""The columns of the table of errors: their headings, what they mean, and their texts."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from napari_unet3d.evaluation.errors.types import ErrorKind, SegmentationError
 
 
 class Column(NamedTuple):
-    """A column; what a person does in it, a tick or a note, has neither words nor an order of its own."""
+    """A column; those that a person fills in, a tick and a note, have neither text nor order here."""
 
     heading: str
     explanation: str
-    words: Callable[[SegmentationError], str]
+    text: Callable[[SegmentationError], str]
     sort: Callable[[SegmentationError], Any]
 
 
@@ -28,29 +28,29 @@ def columns_for(names: Mapping[int, str] | None) -> tuple[Column, ...]:
     Parameters
     ----------
     names : mapping of int to str, or None
-        What values are called that are not called by their number; None when foreground is all there is.
+        Names of values that are not called by their number; None when foreground is all there is.
     """
     what = _what(names)
     return (
         Column("✓", "Whether you have seen it. Going to an error marks it as seen.", lambda _: "", lambda _: 0),
         Column(
             "Kind",
-            "Missed: in the truth alone. Extra: in the prediction alone. Wrong class: in both, as another class. "
-            "Merge: several true objects found as one. Split: one true object found as several.",
+            "Missed: in the ground truth only. Extra: in the prediction only. Wrong class: in both, as another class. "
+            "Merge: several true objects predicted as one. Split: one true object predicted as several.",
             lambda error: error.kind.label,
             lambda error: error.kind.value,
         ),
         Column(
             "µm³",
             "Volume of the error in µm³.",
-            lambda error: number_words(error.volume_um3),
+            lambda error: format_number(error.volume_um3),
             lambda error: error.volume_um3,
         ),
         Column(
             "Depth",
             "How deep the error goes, in µm: the largest distance of one of its voxels from the true surface; of "
-            "something that is extra as a whole, from its own surface.",
-            lambda error: number_words(error.depth_um),
+            "an object that is extra as a whole, from its own surface.",
+            lambda error: format_number(error.depth_um),
             lambda error: error.depth_um,
         ),
         Column(
@@ -61,23 +61,23 @@ def columns_for(names: Mapping[int, str] | None) -> tuple[Column, ...]:
         ),
         Column(
             "What",
-            "The classes or the ids of the objects that it is about; whole when all of a thing is wrong.",
+            "The classes or object ids that are concerned; whole when all of an object is wrong.",
             what,
             lambda error: what(error).lower(),
         ),
-        Column("Note", "Your remark; double-click to write one.", lambda _: "", lambda _: ""),
+        Column("Note", "Your note; double-click to write one.", lambda _: "", lambda _: ""),
     )
 
 
-def number_words(number: float) -> str:
-    """Write a size with three digits or so, such as ``0.125``, ``12.5`` or ``1 250 000``."""
+def format_number(number: float) -> str:
+    """Format a size with about three digits, such as ``0.125``, ``12.5`` or ``1 250 000``."""
     if number >= 100:
         return f"{number:,.0f}".replace(",", "\u202f")
     return f"{number:.3g}"
 
 
 def _what(names: Mapping[int, str] | None) -> Callable[[SegmentationError], str]:
-    """Return what says which classes or objects an error is about."""
+    """Return a function that names the classes or objects of an error."""
 
     def values(numbers: tuple[int, ...]) -> str:
         return " + ".join((names or {}).get(number, str(number)) for number in numbers)
@@ -103,7 +103,7 @@ _CORRECTED = "#20a040"  # seen on a light ground as well as on a dark one
 
 
 def dot(colour: str) -> QIcon:
-    """Draw a dot, whose colour tells the kind of an error."""
+    """Draw a dot, whose colour stands for the kind of an error."""
     picture = _empty()
     with _painter(picture) as painter:
         painter.setBrush(QColor(colour))
@@ -113,7 +113,7 @@ def dot(colour: str) -> QIcon:
 
 
 def tick() -> QIcon:
-    """Draw a green tick, which tells that an error was corrected."""
+    """Draw a green tick, which marks an error as corrected."""
     picture = _empty()
     with _painter(picture) as painter:
         painter.setPen(QPen(QColor(_CORRECTED), 2))

@@ -3,106 +3,74 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, QSortFilterProxyModel, Qt, Signal
+from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, QSortFilterProxyModel, Qt
 from qtpy.QtGui import QFont
 
+from napari_unet3d.evaluation.colours import KIND_COLOURS
 from napari_unet3d.evaluation.errors.types import ErrorKind, SegmentationError
-from napari_unet3d.evaluation.metrics.colours import KIND_COLOURS
+from napari_unet3d.session.inspection import InspectionSession
+from napari_unet3d.session.review_notes import ErrorNote
 from napari_unet3d.widgets.inspect.error_columns import columns_for, dot, tick
 
 _SORT = Qt.ItemDataRole.UserRole
 
 
-@dataclass(frozen=True, slots=True)
-class Notes:
-    """What a person said about an error: whether it was looked at, and a note."""
-
-    is_seen: bool = False
-    note: str = ""
-
-
 class ErrorList(QAbstractTableModel):
-    """The errors, one per row, with what a person said about each.
+    """The errors of a session, one per row, with the notes on them.
+
+    Parameters
+    ----------
+    session : InspectionSession
+        What is inspected.
+    parent : QObject
+        The table.
 
     Attributes
     ----------
-    remarked : Signal()
-        Emitted after a person marked an error as seen or not, or wrote a note.
     errors : tuple of SegmentationError
         The rows.
     """
 
     SEEN, KIND, VOLUME, DEPTH, PLACE, WHAT, NOTE = range(7)
 
-    note_changed = Signal()
-
-    def __init__(self, parent: QObject) -> None:
+    def __init__(self, session: InspectionSession, parent: QObject) -> None:
         super().__init__(parent)
+        self._session = session
         self.errors: tuple[SegmentationError, ...] = ()
-        self._remarks: dict[int, Notes] = {}  # by the number of the error
-        self._corrected: Mapping[int, str] = {}  # likewise
         self._columns = columns_for(None)
         self._tick = tick()
         self._dots = {kind: dot(colour) for kind, colour in KIND_COLOURS.items()}
+        session.events.notes.connect(self._on_notes)
+        session.events.corrected.connect(self._on_corrected)
 
-    def show_errors(
-        self, errors: tuple[SegmentationError, ...], remarks: Mapping[int, Notes], names: Mapping[int, str] | None
-    ) -> None:
+    def show_errors(self, names: Mapping[int, str] | None) -> None:
         """Replace all rows.
 
         Parameters
         ----------
-        errors : tuple of SegmentationError
-            The rows.
-        remarks : mapping of int to Remarks
-            What is known about them, by their numbers.
         names : mapping of int to str, or None
-            What values are called that are not called by their number; None when foreground is all there is.
+            Names of values that are not called by their number; None when foreground is all there is.
         """
         self.beginResetModel()
-        self.errors, self._remarks, self._columns = errors, dict(remarks), columns_for(names)
-        self._corrected = {}
+        self.errors, self._columns = tuple(self._session.errors or ()), columns_for(names)
         self.endResetModel()
 
-    def note_on(self, error: SegmentationError) -> Notes:
-        """Return what a person said about an error."""
-        return self._remarks.get(error.number, Notes())
+    def note_on(self, error: SegmentationError) -> ErrorNote:
+        """Return whether an error was seen, and the note about it."""
+        return self._session.note_on(error)
 
-    def mark_seen(self, error: SegmentationError, is_seen: bool = True) -> None:
-        """Mark an error as looked at, or not."""
-        self._remark(error, Notes(is_seen, self.note_on(error).note))
-
-    def show_corrected(self, taken: Mapping[int, str]) -> None:
-        """Say which errors were corrected, by a green tick at their kind, and how, in the column of notes.
-
-        Those that were not before are marked as seen.
-
-        Parameters
-        ----------
-        taken : mapping of int to str
-            Whose labels hold there now, such as ``truth``, by the numbers of the errors.
-        """
-        if taken == self._corrected:
-            return
-        before, self._corrected = self._corrected, taken
-        self.dataChanged.emit(self.index(0, 0), self.index(len(self.errors) - 1, self.NOTE))
-        for error in self.errors:
-            if error.number in taken and error.number not in before:
-                self.mark_seen(error)
-
-    def words(self, error: SegmentationError, column: int) -> str:
+    def text(self, error: SegmentationError, column: int) -> str:
         """Return the text of a cell."""
         if column == self.NOTE:
-            taken, note = self._corrected.get(error.number, ""), self.note_on(error).note
-            return "; ".join(words for words in (taken and f"corrected: {taken}", note) if words)
-        return self._columns[column].words(error)
+            source, note = self._session.corrected.get(error.number, ""), self.note_on(error).note
+            return "; ".join(words for words in (source and f"corrected: {source}", note) if words)
+        return self._columns[column].text(error)
 
     @property
     def n_seen(self) -> int:
-        """How many errors were looked at."""
+        """How many errors were seen."""
         return sum(self.note_on(error).is_seen for error in self.errors)
 
     def rowCount(self, parent: QModelIndex = QModelIndex()) -> int:  # noqa: B008 - Qt's signature
@@ -130,15 +98,15 @@ class ErrorList(QAbstractTableModel):
             case Qt.ItemDataRole.EditRole if column == self.NOTE:
                 return self.note_on(error).note
             case Qt.ItemDataRole.DisplayRole | Qt.ItemDataRole.EditRole:
-                return self.words(error, column)
+                return self.text(error, column)
             case Qt.ItemDataRole.CheckStateRole if column == self.SEEN:
                 return Qt.CheckState.Checked if self.note_on(error).is_seen else Qt.CheckState.Unchecked
             case Qt.ItemDataRole.DecorationRole if column == self.KIND:
-                return self._tick if error.number in self._corrected else self._dots[error.kind]
-            case Qt.ItemDataRole.ToolTipRole if column == self.KIND and error.number in self._corrected:
-                return f"{self.words(error, column)}, corrected: {self._corrected[error.number]}"
+                return self._tick if error.number in self._session.corrected else self._dots[error.kind]
+            case Qt.ItemDataRole.ToolTipRole if column == self.KIND and error.number in self._session.corrected:
+                return f"{self.text(error, column)}, corrected: {self._session.corrected[error.number]}"
             case Qt.ItemDataRole.ToolTipRole if column != self.SEEN:
-                return self.words(error, column) or None
+                return self.text(error, column) or None
             case Qt.ItemDataRole.TextAlignmentRole if column in (self.VOLUME, self.DEPTH):
                 return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
             case Qt.ItemDataRole.FontRole if not self.note_on(error).is_seen and column == self.KIND:
@@ -150,72 +118,69 @@ class ErrorList(QAbstractTableModel):
         return None
 
     def setData(self, index: QModelIndex, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:
-        """Take a tick or a note."""
+        """Set whether an error was seen, or its note."""
         error, column = self.errors[index.row()], index.column()
         if role == Qt.ItemDataRole.CheckStateRole and column == self.SEEN:
-            self.mark_seen(error, Qt.CheckState(value) is Qt.CheckState.Checked)
+            self._session.mark_seen(error, Qt.CheckState(value) is Qt.CheckState.Checked)
             return True
         if role == Qt.ItemDataRole.EditRole and column == self.NOTE:
-            self._remark(error, Notes(self.note_on(error).is_seen, str(value).strip()))
+            self._session.set_note(error, str(value).strip())
             return True
         return False
 
     def flags(self, index: QModelIndex) -> Qt.ItemFlag:
-        """Say what can be done with a cell."""
+        """Return what can be done with a cell."""
         flags = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
         if index.column() == self.SEEN:
             return flags | Qt.ItemFlag.ItemIsUserCheckable
         return flags | Qt.ItemFlag.ItemIsEditable if index.column() == self.NOTE else flags
 
-    def _remark(self, error: SegmentationError, remarks: Notes) -> None:
-        if remarks == self.note_on(error):
-            return
-        self._remarks[error.number] = remarks
-        row = self.errors.index(error)
-        self.dataChanged.emit(self.index(row, 0), self.index(row, self.NOTE))
-        self.note_changed.emit()
+    def _on_notes(self, notes: Mapping[int, ErrorNote]) -> None:
+        for row, error in enumerate(self.errors):
+            if error.number in notes:
+                self.dataChanged.emit(self.index(row, 0), self.index(row, self.NOTE))
+
+    def _on_corrected(self, *_: Any) -> None:
+        self.dataChanged.emit(self.index(0, 0), self.index(len(self.errors) - 1, self.NOTE))
 
     def _sort_value(self, error: SegmentationError, column: int) -> Any:
         if column == self.SEEN:
             return int(self.note_on(error).is_seen)
-        return self.words(error, column).lower() if column == self.NOTE else self._columns[column].sort(error)
+        return self.text(error, column).lower() if column == self.NOTE else self._columns[column].sort(error)
 
 
 class ErrorsInView(QSortFilterProxyModel):
-    """Sorts the errors and leaves out those that nobody asked for; the one that is looked at stays.
+    """Sorts the errors and filters them; the selected one stays in view.
 
     Attributes
     ----------
     kinds : set of ErrorKind
         The kinds to show.
-    least_um3 : float
-        The least volume to show in µm³.
-    text : str
-        What must stand somewhere in the row, in capitals or not.
+    minimum_um3 : float
+        The smallest volume to show in µm³.
+    pattern : str
+        Text that a row must contain, in upper or lower case.
     only_unseen : bool
-        Leave out what was looked at.
-    view_center : SegmentationError or None
-        Shown even after it was seen.
+        Whether to leave out what was seen.
     """
 
-    def __init__(self, errors: ErrorList) -> None:
+    def __init__(self, errors: ErrorList, session: InspectionSession) -> None:
         super().__init__(errors)
         self.kinds = set(ErrorKind)
-        self.least_um3, self.text, self.only_unseen = 0.0, "", False
-        self.looked_at: SegmentationError | None = None
-        self._errors = errors
+        self.minimum_um3, self.pattern, self.only_unseen = 0.0, "", False
+        self._errors, self._session = errors, session
         self.setSourceModel(errors)
         self.setSortRole(_SORT)
 
     def filterAcceptsRow(self, row: int, parent: QModelIndex) -> bool:
         """Return whether a row is shown."""
         error = self._errors.errors[row]
-        if error.kind not in self.kinds or error.volume_um3 < self.least_um3:
+        if error.kind not in self.kinds or error.volume_um3 < self.minimum_um3:
             return False
-        if self.only_unseen and self._errors.note_on(error).is_seen and error != self.looked_at:
+        if self.only_unseen and self._errors.note_on(error).is_seen and error != self._session.selection:
             return False
-        words = (self._errors.words(error, column) for column in range(self._errors.columnCount()))
-        return not self.text or self.text.lower() in " ".join(words).lower()
+        cells = (self._errors.text(error, column) for column in range(self._errors.columnCount()))
+        return not self.pattern or self.pattern.lower() in " ".join(cells).lower()
 
     def in_order(self) -> list[SegmentationError]:
         """Return the errors that are shown, in the order of the table."""

@@ -1,29 +1,24 @@
-"""Going to an error: slices, camera, and a bright mark that is seen through everything else."""
+"""The outline of an error: a bright layer that is seen through everything else."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 
-from napari_unet3d.widgets.viewer.layers import find_layer, remove_own, show_crop
-from napari_unet3d.widgets.viewer.navigation import jump_to, zoom_to
-from napari_unet3d.widgets.viewer.view_state import kept_selection
-
-if TYPE_CHECKING:
-    from napari_unet3d.evaluation.errors.types import SegmentationError
-    from napari_unet3d.widgets.inspect.inspection import Inspection
+from napari_unet3d.evaluation.errors.types import ErrorSet, SegmentationError
+from napari_unet3d.widgets.viewer.layers import Reference, find_layer, show_crop
 
 _COLOUR = "#40ff40"  # neither red, blue nor yellow, which say what is wrong
 _MARGIN = 1
 _OUTLINE, _INSIDE = 1, 2  # values of the layer
 
 
-def mark_error(viewer: Any, inspection: Inspection, error: SegmentationError) -> Labels:
+def outline_error(viewer: Any, name: str, errors: ErrorSet, error: SegmentationError, reference: Reference) -> Labels:
     """Show the outline of an error in a Labels layer ``NAME error``, as large as its box, above all others.
 
     In 3D it is filled, and drawn over what lies before it. (Napari's own contours warn whenever 3D is in view.)
@@ -32,22 +27,25 @@ def mark_error(viewer: Any, inspection: Inspection, error: SegmentationError) ->
     ----------
     viewer : napari.Viewer
         Where to show it.
-    inspection : Inspection
-        What the error belongs to.
+    name : str
+        Name of the volume.
+    errors : ErrorSet
+        The errors of the volume.
     error : SegmentationError
-        The error.
+        One of them.
+    reference : Layer or tuple of float
+        Where the volume is placed.
     """
-    regions = inspection.errors.regions
     start = [max(0, first - _MARGIN) for first, _ in error.box_zyx]
-    stop = [min(side, end + _MARGIN) for (_, end), side in zip(error.box_zyx, regions.shape, strict=True)]
+    stop = [min(side, end + _MARGIN) for (_, end), side in zip(error.box_zyx, errors.regions.shape, strict=True)]
     around = tuple(slice(first, end) for first, end in zip(start, stop, strict=True))
-    piece = _outlined(regions[around] == error.number, viewer.dims.displayed[-2:])
+    crop = _outlined(errors.regions[around] == error.number, viewer.dims.displayed[-2:])
     layer = show_crop(
         viewer,
-        error_layer_name(inspection),
-        piece,
+        error_layer_name(name),
+        crop,
         start,
-        inspection.place,
+        reference,
         colormap=_colours(viewer),
         blending="translucent_no_depth",
         opacity=0.9,
@@ -56,45 +54,17 @@ def mark_error(viewer: Any, inspection: Inspection, error: SegmentationError) ->
     return layer
 
 
-def fit_mark(viewer: Any, inspection: Inspection) -> None:
-    """Return the mark the looks that suit slices or 3D, whichever is in view."""
-    layer = find_layer(viewer, error_layer_name(inspection), Labels)
+def fit_outline(viewer: Any, name: str) -> None:
+    """Draw the outline as it suits slices or 3D, whichever is in view."""
+    layer = find_layer(viewer, error_layer_name(name), Labels)
     if layer is not None:
         layer.colormap = _colours(viewer)
         viewer.layers.events.reordered()  # napari forgets that it is above the others when it comes from 3D
 
 
-def unmark_error(viewer: Any, inspection: Inspection) -> None:
-    """Remove the mark."""
-    remove_own(viewer, error_layer_name(inspection))
-
-
-def go_to_error(viewer: Any, inspection: Inspection, error: SegmentationError, *, zoom: bool) -> None:
-    """Mark an error and move slices and camera to it; the angle of the camera and the selected layer stay.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        The viewer.
-    inspection : Inspection
-        What the error belongs to.
-    error : SegmentationError
-        The error.
-    zoom : bool
-        Whether to zoom, so that the error fills a good part of the view with something around it.
-    """
-    with kept_selection(viewer):
-        layer = mark_error(viewer, inspection, error)
-    start = layer.metadata["start"]
-    jump_to(viewer, layer, tuple(at - first for at, first in zip(error.position_zyx, start, strict=True)))
-    if zoom:
-        size = [(end - first) * length for (first, end), length in zip(error.box_zyx, layer.scale, strict=True)]
-        zoom_to(viewer, size, layer.scale)
-
-
-def error_layer_name(inspection: Inspection) -> str:
-    """Return the name of the layer with the mark."""
-    return f"{inspection.name} error"
+def error_layer_name(name: str) -> str:
+    """Return the name of the layer with the outline of an error of a volume."""
+    return f"{name} error"
 
 
 def _outlined(region: NDArray[np.bool_], axes: Sequence[int]) -> NDArray[np.uint8]:

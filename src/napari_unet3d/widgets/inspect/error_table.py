@@ -1,11 +1,10 @@
-"""The table of errors with what filters it, and the words that count them."""
+"""The table of errors with its filters, and the line that counts them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from qtpy.QtCore import QItemSelection, Qt, Signal
+from qtpy.QtCore import QItemSelection, Qt
 from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -20,8 +19,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_unet3d.evaluation.errors.types import ErrorKind, ErrorSet, SegmentationError
-from napari_unet3d.widgets.inspect.error_model import ErrorList, ErrorsInView, Notes
+from napari_unet3d.evaluation.errors.types import ErrorKind, SegmentationError
+from napari_unet3d.session.inspection import InspectionSession
+from napari_unet3d.widgets.inspect.error_model import ErrorList, ErrorsInView
 
 _ROW_HEIGHT = 22
 _N_ROWS = 8
@@ -30,7 +30,7 @@ _LEAST_WIDTHS = {ErrorList.WHAT: 64, ErrorList.NOTE: 48}  # they take what is le
 
 
 class _View(QTableView):
-    """Gives the columns with words the width that the others leave."""
+    """Leaves to the columns with text the width that the others do not need."""
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         super().resizeEvent(event)
@@ -47,12 +47,15 @@ class _View(QTableView):
 
 
 class ErrorTable(QWidget):
-    """Lists errors, lets a person choose which are listed, and one of them.
+    """Lists the errors of a session; the selected row is the selected error.
+
+    Parameters
+    ----------
+    session : InspectionSession
+        What is inspected.
 
     Attributes
     ----------
-    chosen : Signal(object)
-        The `SegmentationError` that was chosen, or None when none is any more.
     rows : ErrorList
         All errors.
     in_view : ErrorsInView
@@ -61,64 +64,43 @@ class ErrorTable(QWidget):
         Where they are listed.
     """
 
-    chosen = Signal(object)
-
-    def __init__(self) -> None:
+    def __init__(self, session: InspectionSession) -> None:
         super().__init__()
-        self.rows = ErrorList(self)
-        self.in_view = ErrorsInView(self.rows)
+        self._session = session
+        self.rows = ErrorList(session, self)
+        self.in_view = ErrorsInView(self.rows, session)
         self.view = _View()
-        self.view.setToolTip("The errors of the prediction; a click goes to one, a click on a heading sorts.")
+        self.view.setToolTip("The errors of the prediction; click one to go to it, click a heading to sort.")
         self.count = QLabel()
         self.count.setWordWrap(True)
         self.kind_box = QComboBox()
-        self.kind_box.setToolTip("List errors of this kind only.")
+        self.kind_box.setToolTip("List only errors of this kind.")
         self.least_box = QDoubleSpinBox()
         self.least_box.setRange(0, 1e9)
         self.least_box.setDecimals(2)
         self.least_box.setPrefix("≥ ")
         self.least_box.setSuffix(" µm³")
-        self.least_box.setToolTip("List errors of at least this volume only.")
+        self.least_box.setToolTip("List only errors of at least this volume.")
         self.text_box = QLineEdit()
         self.text_box.setPlaceholderText("Search")
         self.text_box.setClearButtonEnabled(True)
-        self.text_box.setToolTip("List errors whose row holds this text only: a class, an id, a word of your notes.")
+        self.text_box.setToolTip("List only errors whose row contains this text: a class, an id, a word of your notes.")
         self.unseen_box = QCheckBox("Only unseen")
         self.unseen_box.setToolTip("List only what you have not seen yet.")
-        self._errors: ErrorSet | None = None
         self._set_up_view()
         self._lay_out()
         self._connect()
 
-    @property
-    def selected(self) -> SegmentationError | None:
-        """The error that is chosen."""
-        return self.in_view.looked_at
-
-    def show_errors(self, errors: ErrorSet, remarks: Mapping[int, Notes], names: Mapping[int, str] | None) -> None:
-        """Replace the rows; none is chosen.
-
-        Parameters
-        ----------
-        errors : ErrorSet
-            The errors.
-        remarks : mapping of int to Remarks
-            What is known about them, by their numbers.
-        names : mapping of int to str, or None
-            What values are called that are not called by their number; None when foreground is all there is.
-        """
-        self._errors = errors
-        self.in_view.looked_at = None
-        self.rows.show_errors(errors.errors, remarks, names)
+    def _show_errors(self, _errors: Any) -> None:
+        comparison = self._session.comparison
+        names = None if comparison is None else comparison.class_names
+        self.rows.show_errors(names)
         self._list_kinds()
         self.view.setColumnHidden(ErrorList.WHAT, names is None and not any(each.is_whole for each in self.rows.errors))
         self.view.share_width()
 
-    def choose(self, error: SegmentationError | None) -> None:
-        """Choose an error, which need not be listed."""
-        if error == self.in_view.looked_at:
-            return
-        self.in_view.looked_at = error
+    def _show_selection(self, error: SegmentationError | None) -> None:
+        """Select the row of an error, which need not be listed."""
         if self.in_view.only_unseen:  # else all stay, and sorting thousands again takes time
             self._refilter()
         row = self.in_view.row_of(error)
@@ -127,10 +109,9 @@ class ErrorTable(QWidget):
             self.view.scrollTo(self.in_view.index(row, 0))
         else:
             self.view.clearSelection()
-        self.chosen.emit(error)
 
     def following(self, step: int) -> SegmentationError | None:
-        """Return the error to go to from the chosen one, or None when none is listed.
+        """Return the error to go to from the selected one, or None when none is listed.
 
         Forwards it is the next one in the table that was not seen, from the top again after the last one; when all
         were seen, and backwards, it is the neighbour.
@@ -138,7 +119,7 @@ class ErrorTable(QWidget):
         n_listed = self.in_view.rowCount()
         if not n_listed:
             return None
-        here = self.in_view.row_of(self.selected)
+        here = self.in_view.row_of(self._session.selection)
         if here is None:
             here = -1 if step > 0 else 0
         if step > 0:
@@ -151,12 +132,12 @@ class ErrorTable(QWidget):
     def _on_selection(self, selected: QItemSelection, _deselected: QItemSelection) -> None:
         rows = selected.indexes()
         if rows:
-            self.choose(self.in_view.at(rows[0].row()))
+            self._session.select(self.in_view.at(rows[0].row()))
 
     def _refilter(self, *_: Any) -> None:
         self.in_view.kinds = set(ErrorKind) if self.kind_box.currentData() is None else {self.kind_box.currentData()}
-        self.in_view.least_um3 = self.least_box.value()
-        self.in_view.text = self.text_box.text().strip()
+        self.in_view.minimum_um3 = self.least_box.value()
+        self.in_view.pattern = self.text_box.text().strip()
         self.in_view.only_unseen = self.unseen_box.isChecked()
         self.in_view.invalidate()
         self._count()
@@ -174,16 +155,16 @@ class ErrorTable(QWidget):
         self.kind_box.blockSignals(False)
         self._refilter()
 
-    def _count(self) -> None:
-        errors = self._errors
+    def _count(self, *_: Any) -> None:
+        errors = self._session.errors
         if errors is None:
             self.count.setText("")
             return
-        n_errors, n_listed = len(errors.errors), self.in_view.rowCount()
-        words = f"{n_errors} error{'' if n_errors == 1 else 's'}, {self.rows.n_seen} seen"
+        n_errors, n_listed = len(errors), self.in_view.rowCount()
+        counts = f"{n_errors} error{'' if n_errors == 1 else 's'}, {self.rows.n_seen} seen"
         if n_listed != n_errors:
-            words += f", {n_listed} listed"
-        parts = [words]
+            counts += f", {n_listed} listed"
+        parts = [counts]
         if errors.n_hidden:
             parts.append(f"{errors.n_hidden} hidden as noise")
         if errors.n_left_out:
@@ -235,4 +216,6 @@ class ErrorTable(QWidget):
         self.least_box.valueChanged.connect(self._refilter)
         self.text_box.textChanged.connect(self._refilter)
         self.unseen_box.toggled.connect(self._refilter)
-        self.rows.note_changed.connect(self._count)
+        self._session.events.errors.connect(self._show_errors)
+        self._session.events.selection.connect(self._show_selection)
+        self._session.events.notes.connect(self._count)

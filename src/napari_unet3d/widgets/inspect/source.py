@@ -1,27 +1,23 @@
-"""What the Inspect dock looks at: layers of the viewer, or volumes of a dataset."""
+"""What is to be inspected: layers of the viewer, or volumes of a dataset."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from napari.layers import Labels
 from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
 from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.data.pairs import Pair, Subset, list_pairs
 from napari_unet3d.errors import UserError
 from napari_unet3d.runs.run_files import read_run_files
+from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.run_bar import compact_form_layout
 from napari_unet3d.widgets.forms.model_picker import ModelPicker
 from napari_unet3d.widgets.forms.path_edit import PathEdit
 from napari_unet3d.widgets.forms.radio_row import RadioRow
 from napari_unet3d.widgets.inspect.layer_source import LayerSource
-
-if TYPE_CHECKING:
-    from napari.layers import Labels
-
-    from napari_unet3d.widgets.components.dock import Dock
 
 
 class SourceKind(ChoiceEnum):
@@ -32,7 +28,7 @@ class SourceKind(ChoiceEnum):
 
 
 _TOOLTIPS = {
-    SourceKind.LAYERS: "Compare two layers that are in the viewer: a prediction and the truth.",
+    SourceKind.LAYERS: "Compare two layers that are in the viewer: a prediction and its ground truth.",
     SourceKind.DATASET: "Predict volumes of a dataset with a model and compare them with their labels.",
 }
 
@@ -42,8 +38,8 @@ class InspectSource(QWidget):
 
     Parameters
     ----------
-    dock : Dock
-        Makes the menus of layers and keeps them fresh.
+    context : Context
+        The viewer.
 
     Attributes
     ----------
@@ -53,9 +49,9 @@ class InspectSource(QWidget):
         The choice of model and volumes.
     """
 
-    def __init__(self, dock: Dock) -> None:
+    def __init__(self, context: Context) -> None:
         super().__init__()
-        self.layers, self.volumes = LayerSource(dock), DatasetSource()
+        self.layers, self.volumes = LayerSource(context), DatasetSource()
         self._choice = RadioRow(_TOOLTIPS, "inspect-source")
         self.buttons = self._choice.buttons
         self._choice.chosen.connect(self._show_chosen)
@@ -69,11 +65,11 @@ class InspectSource(QWidget):
 
     @property
     def kind(self) -> SourceKind:
-        """Which of them is chosen."""
+        """Which is chosen."""
         return self._choice.value
 
     def choose(self, kind: SourceKind) -> None:
-        """Choose the other one."""
+        """Choose one of them."""
         self._choice.value = kind
         self._show_chosen()
 
@@ -89,19 +85,19 @@ class InspectSource(QWidget):
         self.volumes.setVisible(self.kind is SourceKind.DATASET)
 
 
-_PARTS = {Subset.TEST: "Test set", Subset.TRAIN: "Training set"}
+_SUBSETS = {Subset.TEST: "Test set", Subset.TRAIN: "Training set"}
 
 
 @dataclass(frozen=True, slots=True)
 class ChosenVolumes:
-    """Volumes of a dataset and the model that shall predict them.
+    """Volumes of a dataset and the model to predict them with.
 
     Attributes
     ----------
     model, dataset : Path
         The model or run folder, and the dataset folder.
-    part : Part
-        Which part of the dataset.
+    subset : Subset
+        Their subset of the dataset.
     pairs : tuple of Pair
         The volumes.
     """
@@ -113,36 +109,36 @@ class ChosenVolumes:
 
 
 class DatasetSource(QWidget):
-    """The choice of a model, a dataset, a part of it, and one of its volumes or all of them."""
+    """The choice of a model, a dataset, one of its subsets, and all of its volumes or one of them."""
 
     def __init__(self) -> None:
         super().__init__()
         self.model = ModelPicker()
         self.dataset = PathEdit("d", "dataset", "The folder of a dataset.")
-        self.part, self.volume = QComboBox(), QComboBox()
-        self.part.setToolTip("Test volumes, which the model has never seen, or those that it was trained with.")
-        for part, words in _PARTS.items():
-            self.part.addItem(words, part)
+        self.subset, self.volume = QComboBox(), QComboBox()
+        self.subset.setToolTip("Test volumes, which the model has never seen, or its training volumes.")
+        for subset, label in _SUBSETS.items():
+            self.subset.addItem(label, subset)
         self.volume.setToolTip(
             "<qt>Predict all volumes and open the worst, or only one, with the settings of the Predict dock.</qt>"
         )
         rows = compact_form_layout()
-        for words, widget in (
+        for label, widget in (
             ("Model", self.model),
             ("Dataset", self.dataset.native),
-            ("Part", self.part),
+            ("Subset", self.subset),
             ("Volume", self.volume),
         ):
-            rows.addRow(words, widget)
+            rows.addRow(label, widget)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addLayout(rows)
         self.dataset.changed.connect(self.list_volumes)
-        self.part.currentIndexChanged.connect(self.list_volumes)
+        self.subset.currentIndexChanged.connect(self.list_volumes)
         self.list_volumes()
 
     def use_run(self, run: Path) -> None:
-        """Choose the model of a run folder and the test volumes of its dataset, or those to train where it has none.
+        """Choose the model of a run folder and the test volumes of its dataset, or else its training volumes.
 
         Raises
         ------
@@ -151,26 +147,26 @@ class DatasetSource(QWidget):
         """
         dataset = read_run_files(run).dataset
         if dataset is None:
-            raise UserError(f"{run} did not learn from a dataset folder. Choose the volumes to inspect.")
+            raise UserError(f"{run} was not trained on a dataset folder. Choose the volumes to inspect.")
         has_test = bool(_pairs_in(dataset, Subset.TEST))
         self.offer(run, dataset, Subset.TEST if has_test else Subset.TRAIN)
         self.volume.setCurrentIndex(0)  # all of them
 
-    def offer(self, run: Path | None, dataset: Path | None, part: Subset | None) -> None:
+    def offer(self, run: Path | None, dataset: Path | None, subset: Subset | None) -> None:
         """Choose what is known of a model and its volumes; what is None stays as it is."""
         if run is not None:
             self.model.choose(run)
         if dataset is not None:
             self.dataset.value = dataset
-        if part is not None:
-            self.part.setCurrentIndex(self.part.findData(part))
+        if subset is not None:
+            self.subset.setCurrentIndex(self.subset.findData(subset))
 
     def list_volumes(self, *_: object) -> None:
-        """Bring the menu of volumes up to date."""
+        """Update the menu of volumes."""
         known = self.volume.currentText()
         self.volume.clear()
         self.volume.addItem("All", None)
-        for pair in _pairs_in(self.dataset.value, self.part.currentData()):
+        for pair in _pairs_in(self.dataset.value, self.subset.currentData()):
             self.volume.addItem(pair.name, pair)
         self.volume.setCurrentIndex(max(0, self.volume.findText(known)))
 
@@ -180,23 +176,23 @@ class DatasetSource(QWidget):
         Raises
         ------
         UserError
-            When there is no model or no dataset, or this part of it holds nothing.
+            When there is no model or no dataset, or this subset of it is empty.
         """
         model, dataset = self.model.require(), self.dataset.require("the folder of a dataset")
-        part: Subset = self.part.currentData()
+        subset: Subset = self.subset.currentData()
         pair: Pair | None = self.volume.currentData()
-        pairs = list_pairs(dataset, part) if pair is None else [pair]
+        pairs = list_pairs(dataset, subset) if pair is None else [pair]
         if not pairs:
             raise UserError(
-                f"The {_PARTS[part].lower()} of {dataset} holds no volumes; choose the other part, or another dataset."
+                f"The {_SUBSETS[subset].lower()} of {dataset} holds no volumes; choose another subset or dataset."
             )
-        return ChosenVolumes(model, dataset, part, tuple(pairs))
+        return ChosenVolumes(model, dataset, subset, tuple(pairs))
 
 
-def _pairs_in(folder: Path | None, part: Subset) -> list[Pair]:
+def _pairs_in(folder: Path | None, subset: Subset) -> list[Pair]:
     if folder is None:
         return []
     try:
-        return list_pairs(folder, part)
-    except UserError:  # said when it is used
+        return list_pairs(folder, subset)
+    except UserError:  # explained when it is used
         return []

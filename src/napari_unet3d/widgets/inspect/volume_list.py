@@ -1,36 +1,32 @@
-"""The volumes of a set that were predicted to be inspected: what is kept of each, and the table of their scores."""
+"""The volumes of a dataset that were predicted to be inspected: what is kept of each, and the table of their scores."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_unet3d.configs import EvaluationConfig
 from napari_unet3d.data.pairs import Pair
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics.types import Scores
-from napari_unet3d.inference.events import EvaluateEvent, EvaluationFinished, VolumeEvaluated
+from napari_unet3d.inference.events import EvaluationFinished, VolumeEvaluated
 from napari_unet3d.session.comparison import Comparison, from_evaluation
 from napari_unet3d.session.origin import VolumeOrigin
-from napari_unet3d.session.preferences import load_preference
 from napari_unet3d.widgets.components.scores_table import ScoresTable
-from napari_unet3d.widgets.inspect.inspection import VolumeLayers
 from napari_unet3d.widgets.inspect.source import ChosenVolumes
+from napari_unet3d.widgets.inspect.volume_layers import VolumeLayers
 from napari_unet3d.widgets.predict.show import show_volume
 
 _MOST_KEPT_BYTES = 2**30
 
 
 class VolumeList(QObject):
-    """Keeps the predictions of a set until they fill a gigabyte, and lists the volumes, the worst first.
+    """Keeps the predictions of several volumes, up to a gigabyte, and lists their scores, the worst first.
 
     Parameters
     ----------
     table : ScoresTable
-        Where the scores are listed; a click opens a volume.
+        The table of scores; a click opens a volume.
 
     Attributes
     ----------
@@ -48,20 +44,20 @@ class VolumeList(QObject):
         table.cellClicked.connect(self._on_click)
 
     def begin(self, chosen: ChosenVolumes | None) -> None:
-        """Forget everything; the next events are those of these volumes, or of layers."""
+        """Start with other volumes, or with None for layers."""
         self.chosen = chosen
         self._kept.clear()
         self._table.clear_rows()
 
     def add(self, event: VolumeEvaluated) -> None:
-        """Take one more volume; those that came first make room for it."""
+        """Add a volume that was predicted; the earliest ones are dropped when they take too much memory."""
         self._table.show_scores(event.scores)
         self._kept[event.scores.name] = event
         while len(self._kept) > 1 and sum(map(_n_bytes, self._kept.values())) > _MOST_KEPT_BYTES:
             del self._kept[next(iter(self._kept))]
 
     def finish(self, event: EvaluationFinished) -> str:
-        """List the volumes again, the worst first, and give the name of the worst."""
+        """List the volumes again, the worst first, and return the name of the worst."""
         ranked = sorted(event.volumes, key=_quality)
         self._table.clear_rows()
         for scores in ranked:
@@ -71,7 +67,7 @@ class VolumeList(QObject):
         return ranked[0].name
 
     def kept(self, name: str) -> VolumeEvaluated | None:
-        """Return what was kept of a volume."""
+        """Return the prediction of a volume, if it was kept."""
         return self._kept.get(name)
 
     def pair(self, name: str) -> Pair:
@@ -80,41 +76,21 @@ class VolumeList(QObject):
         return next(pair for pair in self.chosen.pairs if pair.name == name)
 
     def show(self, viewer: Any, event: VolumeEvaluated, tolerance_um: float) -> tuple[VolumeLayers, Comparison]:
-        """Show a volume in the viewer; give its layers and its outcome."""
+        """Show a volume in the viewer; return its layers and its comparison."""
         assert self.chosen is not None
         name, prediction = event.scores.name, event.prediction
-        outcome = from_evaluation(event, tolerance_um)
+        comparison = from_evaluation(event, tolerance_um)
         origin = VolumeOrigin(name, prediction.plan, self.chosen.model, self.chosen.dataset, self.chosen.subset)
         sample = Sample(name, event.image, event.truth.labels, prediction.voxel_size_um)
-        image, truth, labels = show_volume(viewer, sample, outcome, origin)
+        image, truth, labels = show_volume(viewer, sample, comparison, origin)
         row = self._table.names.index(name)
         self._table.selectRow(row)
-        return VolumeLayers(origin, image, image, truth, labels), outcome
+        return VolumeLayers(origin, image, image, truth, labels), comparison
 
     def _on_click(self, row: int, _column: int) -> None:
         name = self._table.names[row]
         if self.chosen is not None and any(pair.name == name for pair in self.chosen.pairs):
             self.asked_for.emit(name)
-
-
-def predict_volumes(chosen: ChosenVolumes, config: EvaluationConfig) -> Iterator[EvaluateEvent]:
-    """Return the events of `evaluate` for some volumes; torch is imported in the thread that asks for the first."""
-    from napari_unet3d.inference.evaluate import evaluate
-
-    yield from evaluate(chosen.model, chosen.pairs, config=config)
-
-
-def remembered_config() -> EvaluationConfig:
-    """Return the settings that the Predict dock was left with."""
-    values: dict[str, Any] = {}
-    for key in ("test", "labels"):
-        known = load_preference(key)
-        values |= known if isinstance(known, dict) else {}
-    known_fields = EvaluationConfig.model_fields.keys() - {"test_augmentation"}
-    try:
-        return EvaluationConfig(**{name: value for name, value in values.items() if name in known_fields})
-    except UserError:  # written by another version
-        return EvaluationConfig()
 
 
 def _n_bytes(event: VolumeEvaluated) -> int:

@@ -16,7 +16,7 @@ from napari_unet3d.configs import PostProcessing, Task
 from napari_unet3d.data.pairs import Subset
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
-from napari_unet3d.evaluation.metrics.colours import EXTRA_COLOUR, MISSED_COLOUR, WRONG_CLASS_COLOUR
+from napari_unet3d.evaluation.colours import EXTRA_COLOUR, MISSED_COLOUR, WRONG_CLASS_COLOUR
 from napari_unet3d.session.comparison import DEFAULT_TOLERANCE_UM, Comparison, from_evaluation
 from napari_unet3d.session.origin import VolumeOrigin
 from napari_unet3d.widgets.components.scores_table import ScoresTable
@@ -68,7 +68,7 @@ class ResultsPanel(QWidget):
     def __init__(self, dock: Dock) -> None:
         super().__init__()
         self.table = ScoresTable()
-        self.save = SaveSection(dock)
+        self.save = SaveSection(dock.context)
         self.show_button = QPushButton("Show the selected volume")
         self.show_button.setToolTip(
             "Bring the volume of the selected row into the viewer; so does a double click on it."
@@ -217,7 +217,7 @@ class ResultsPanel(QWidget):
         self._dock.open_dock("Inspect").inspect_prediction(labels, None if is_painted else shown.comparison)
 
     def _offer_to_save(self, outcome: Comparison | None) -> None:
-        self.save.results.show_outcome(outcome)
+        self.save.results.show_comparison(outcome)
         self.save.results.show_scores(self.table.volumes)
 
     def _labels_words(self, outcome: Comparison) -> str:

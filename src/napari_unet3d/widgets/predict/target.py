@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 
 from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.configs.snippets import RunSnippet, evaluation_snippet, prediction_snippet
-from napari_unet3d.data.volumes import READABLE_SUFFIXES
+from napari_unet3d.data.formats.registry import file_filter
 from napari_unet3d.errors import UserError
 from napari_unet3d.widgets.components.run_bar import compact_form_layout
 from napari_unet3d.widgets.forms.path_edit import PathEdit
@@ -181,8 +181,7 @@ class PredictionTarget(QWidget):
         self._remove_button.setEnabled(bool(self.paths))
 
     def _browse_files(self) -> None:
-        pattern = f"Volumes ({' '.join(f'*{suffix}' for suffix in READABLE_SUFFIXES)});;All files (*)"
-        chosen, _ = QFileDialog.getOpenFileNames(self, "Choose volumes", "", pattern)
+        chosen, _ = QFileDialog.getOpenFileNames(self, "Choose volumes", "", file_filter())
         self.add_files([Path(path) for path in chosen])
 
     def _browse_zarr(self) -> None:

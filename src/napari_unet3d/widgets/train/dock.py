@@ -57,7 +57,7 @@ class TrainDock(QtDock):
         self.run_folder, self.subprocess_option = RunFolderRow(), SubprocessOption()
         self.form = ConfigForm(TrainingConfig, "training", without=("num_workers",))
         self.pre_run = PreRunActions(self, self._request, self._draft_request)
-        self.model_actions, self.report = ModelActions(self), ReportPanel(self)
+        self.model_actions, self.report = ModelActions(self), ReportPanel(self.context)
         self.sample_prompt, self.resume_prompt = SamplePrompt(), ResumePrompt(self)
         self.monitor = MonitorPanel(self, self.source.labels_of)
         self.open_run = OpenRunButton(self)

@@ -8,7 +8,7 @@ _FONT_SIZE = 14.0
 
 
 def canvas_size(viewer: Any) -> tuple[int, int]:
-    """Return height and width in pixels; 1 at least, also where docks cover all of it."""
+    """Return height and width in pixels, at least 1, also where docks cover all of the canvas."""
     height, width = viewer.canvas.size if hasattr(viewer, "canvas") else viewer._canvas_size
     return max(1, int(height)), max(1, int(width))
 
@@ -24,7 +24,7 @@ def text_of(viewer: Any) -> Any:
 
 
 class CanvasText:
-    """Words in the corner of the canvas, in place of those of the user, which come back.
+    """A text in the corner of the canvas; the user's own text comes back when it is cleared.
 
     Parameters
     ----------
@@ -38,15 +38,15 @@ class CanvasText:
         self._viewer = viewer
         self._before: dict[str, Any] | None = None
 
-    def show(self, words: str) -> None:
-        """Show words, instead of others that were shown before."""
+    def show(self, content: str) -> None:
+        """Show a text in place of the one before."""
         text = text_of(self._viewer)
         if self._before is None:
             self._before = {part: getattr(text, part) for part in self._PARTS}
-        text.text, text.font_size, text.position, text.visible = words, _FONT_SIZE, "top_left", True
+        text.text, text.font_size, text.position, text.visible = content, _FONT_SIZE, "top_left", True
 
     def clear(self) -> None:
-        """Let the user's text stand there again."""
+        """Show the user's own text again."""
         if self._before is None:
             return
         text, before, self._before = text_of(self._viewer), self._before, None

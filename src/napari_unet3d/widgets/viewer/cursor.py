@@ -34,7 +34,7 @@ class Pointer:
 
     @classmethod
     def of_event(cls, event: Any) -> Pointer:
-        """Take what counts from a mouse event of napari, which changes later."""
+        """Copy what is needed from a mouse event, which napari changes later."""
         direction = None if event.view_direction is None else tuple(map(float, event.view_direction))
         return cls(tuple(map(float, event.position)), direction, tuple(event.dims_displayed))
 
@@ -47,7 +47,7 @@ def voxel_under(pointer: Pointer, layers: Sequence[Layer]) -> Position | None:
     pointer : Pointer
         Where the mouse is.
     layers : sequence of Layer
-        Labels of one volume, which lie in the same place. In 3D it is the first voxel on the ray that is not 0 in one
+        Labels of one volume, all in the same place. In 3D it is the first voxel on the ray that is not 0 in one
         of those that are visible.
 
     Returns
@@ -64,24 +64,24 @@ def voxel_under(pointer: Pointer, layers: Sequence[Layer]) -> Position | None:
 
 
 def voxels_along_ray(pointer: Pointer, layer: Layer) -> NDArray[np.int64]:
-    """Return the voxels of a 3D layer that are under the pointer, the nearest first: one in 2D, in 3D all along the ray.
+    """Return the voxels of a 3D layer under the pointer, the nearest first: one in 2D, in 3D all along the ray.
 
     Parameters
     ----------
     pointer : Pointer
         Where the mouse is.
     layer : Layer
-        The layer; places outside of it are left out.
+        The layer; positions outside of it are left out.
 
     Returns
     -------
     ndarray of int64, shape (voxel, 3)
-        Places z, y, x.
+        Positions z, y, x.
     """
     if pointer.direction is None:
         places = np.asarray([layer.world_to_data(pointer.position)])
     else:
-        n_more = len(pointer.position) - layer.ndim  # axes of the viewer that the layer has not
+        n_more = len(pointer.position) - layer.ndim  # axes of the viewer that the layer does not have
         start, end = layer.get_ray_intersections(
             pointer.position[n_more:], pointer.direction[n_more:], [axis - n_more for axis in pointer.axes], world=True
         )
@@ -95,7 +95,7 @@ def voxels_along_ray(pointer: Pointer, layer: Layer) -> NDArray[np.int64]:
 
 
 def _first_hit(pointer: Pointer, layer: Layer) -> list[tuple[int, Position]]:
-    """Return the first voxel that is not 0 with how many lie before it; nothing when there is none."""
+    """Return the first voxel that is not 0 and the number of voxels in front of it; nothing when there is none."""
     voxels = voxels_along_ray(pointer, layer)
     (where,) = np.nonzero(layer.data[tuple(voxels.T)])
     return [(int(where[0]), _as_position(voxels[where[0]]))] if where.size else []

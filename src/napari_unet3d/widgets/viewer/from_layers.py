@@ -1,4 +1,4 @@
-"""What leaves the viewer: layers as volumes, positions and objects."""
+"""Volumes, positions and objects read from layers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def sample_from_layers(image: Image | Labels | None, labels: Labels | None = Non
     image : Image, Labels or None
         A 3D greyscale layer; None (nothing is chosen) is explained to the user.
     labels : Labels, optional
-        A layer of the same shape; a mask that belongs to it comes along.
+        A layer of the same shape; with its mask, if it has one.
 
     Returns
     -------
@@ -32,12 +32,12 @@ def sample_from_layers(image: Image | Labels | None, labels: Labels | None = Non
     Raises
     ------
     UserError
-        When the layer is no single 3D greyscale volume, or the labels do not belong to it.
+        When the layer is not a single 3D greyscale volume, or the labels do not belong to it.
     """
     if image is None:
         raise UserError("No image layer is chosen; open a volume or generate one, then choose its layer.")
     if getattr(image, "rgb", False):
-        raise UserError(f"The layer '{image.name}' is a colour image; convert it to grey values first.")
+        raise UserError(f"The layer '{image.name}' is a colour image; convert it to a single channel first.")
     array = _single_array(image)
     return Sample(
         name=image.name,
@@ -49,7 +49,7 @@ def sample_from_layers(image: Image | Labels | None, labels: Labels | None = Non
 
 
 def voxel_size_um(layer: Layer) -> VoxelSize:
-    """Return the size of a 3D layer's voxels along z, y, x in µm; pixels and other units that are no length count as µm.
+    """Return the voxel size of a 3D layer along z, y, x in µm; pixels and other units without a length count as µm.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def positions_from_points(points: Points, voxel_size_um: VoxelSize) -> list[tupl
     Parameters
     ----------
     points : Points
-        The layer; its scale and place count, so that an object comes to lie where the point is seen.
+        The layer; its scale and translation count, so that an object is placed where the point is seen.
     voxel_size_um : tuple of float
         Voxel size of the volume along z, y, x in µm.
 
@@ -103,11 +103,11 @@ def objects_from_layer(layer: Image | Labels) -> list[NDArray[Any]]:
     Raises
     ------
     UserError
-        When the layer is no single 3D volume, or holds nothing but 0.
+        When the layer is not a single 3D volume, or holds only 0.
     """
     array = sample_from_layers(layer).image
     if not array.any():
-        raise UserError(f"The layer '{layer.name}' holds no objects; choose another one, or none.")
+        raise UserError(f"The layer '{layer.name}' holds no objects. Choose another one, or none.")
     if not isinstance(layer, Labels):
         return [array]
     from scipy import ndimage  # which takes its time, so not when a dock opens
@@ -120,7 +120,7 @@ def objects_from_layer(layer: Image | Labels) -> list[NDArray[Any]]:
 
 def _single_array(layer: Layer) -> NDArray[Any]:
     if getattr(layer, "multiscale", False):
-        raise UserError(f"The layer '{layer.name}' is a pyramid of several sizes; open one of its levels as a layer.")
+        raise UserError(f"The layer '{layer.name}' has several resolutions; open one of them as a layer.")
     return np.asarray(layer.data)
 
 

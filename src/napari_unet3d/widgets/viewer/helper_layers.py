@@ -1,4 +1,4 @@
-"""The layers that the plugin made: those that only help to look, and those that are of no use any more."""
+"""Layers that the plugin made: helper layers, and those that are not needed any more."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from napari.layers import Image, Layer
 from napari_unet3d.widgets.viewer.layers import is_ours
 
 HELPER = "napari-unet3d aid"
-"""Key of the metadata of layers that only help to look; no dock offers them as a volume to work on."""
+"""Key of the metadata of helper layers, which no dock offers as a volume."""
 
-# How Image layers end that show something of another one.
+# Endings of the names of Image layers that belong to another one.
 _MADE_OF_VOLUMES = (" probability", " uncertainty", " before")
 
 
 def is_helper(layer: Layer) -> bool:
-    """Return whether a layer only helps to look."""
+    """Return whether a layer is only an aid to look at others."""
     return bool(layer.metadata.get(HELPER))
 
 
 def layers_to_tidy(viewer: Any) -> list[Layer]:
-    """List our hidden layers of volumes of which nothing is in view.
+    """List the hidden layers that the plugin made for volumes of which nothing is in view.
 
-    The hidden truth and probability beside a difference in view belong to the same volume, and stay.
+    Hidden ground truth and probability of a volume whose difference is in view are not listed.
     """
     group_of = _groups(viewer)
     in_view = {group_of[layer] for layer in viewer.layers if layer.visible}
@@ -31,7 +31,7 @@ def layers_to_tidy(viewer: Any) -> list[Layer]:
 
 
 def raise_volume(viewer: Any, name: str) -> None:
-    """Bring the layers of a volume to the top of the list, in the order that they have among themselves."""
+    """Move the layers of a volume to the top of the list, in their order."""
     group_of = _groups(viewer)
     for layer in [layer for layer in viewer.layers if group_of[layer] == name]:
         viewer.layers.move(viewer.layers.index(layer), len(viewer.layers))

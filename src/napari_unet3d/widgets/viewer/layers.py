@@ -1,6 +1,6 @@
-"""The only file, beside `split_layer`, `patch_layers`, `watch_layers` and `side_by_side`, that makes layers.
+"""Layers of volumes: shown, updated in place, found and removed.
 
-What enters the viewer lies in its place; `layer_samples` reads what leaves it.
+Each is placed where its volume is; `from_layers` reads volumes from layers.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ from typing import Any, TypeAlias
 import numpy as np
 from napari.layers import Image, Labels, Layer, Points
 from numpy.typing import NDArray
+from qtpy.QtCore import QObject
 
 from napari_unet3d.data.sample import Sample, VoxelSize
-from napari_unet3d.evaluation.metrics.colours import EXTRA_COLOUR, MISSED_COLOUR, WRONG_CLASS_COLOUR
+from napari_unet3d.evaluation.colours import EXTRA_COLOUR, MISSED_COLOUR, WRONG_CLASS_COLOUR
 from napari_unet3d.evaluation.metrics.differences import EXTRA, MISSED, WRONG_CLASS
 from napari_unet3d.widgets.viewer.mask_layer import keep_mask
 
 _SPATIAL = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
-OWNED = "napari-unet3d"  # key of the layers' metadata: only layers that we made are ever replaced
+OWNED = "napari-unet3d"  # key of the layers' metadata: only layers that the plugin made are ever replaced
 DIFFERENCE_COLOURS: dict[int | None, str] = {
     None: "transparent",
     0: "transparent",
@@ -28,13 +29,13 @@ DIFFERENCE_COLOURS: dict[int | None, str] = {
 }
 
 Reference: TypeAlias = "Layer | VoxelSize"
-"""Where a new layer lies: as another layer does, or at the origin with a voxel size (z, y, x) in µm."""
+"""Where to place a new layer: where another layer is, or at the origin with a voxel size (z, y, x) in µm."""
 
 
 def show_sample(viewer: Any, sample: Sample, name: str | None = None) -> tuple[Image, Labels | None]:
     """Show a volume as an Image layer and, if it has labels, a Labels layer ``NAME labels``; update both in place.
 
-    Where the labels hold, if a mask says so, is in the Labels layer ``NAME annotated``.
+    A mask of the annotated voxels, if there is one, is shown as the Labels layer ``NAME annotated``.
 
     Parameters
     ----------
@@ -43,7 +44,7 @@ def show_sample(viewer: Any, sample: Sample, name: str | None = None) -> tuple[I
     sample : Sample
         The volume.
     name : str, optional
-        Name of the image layer; without it the sample's.
+        Name of the image layer; by default that of the sample.
     """
     name = name or sample.name
     old = find_layer(viewer, name, Image)
@@ -65,7 +66,7 @@ def _show_mask(viewer: Any, name: str, annotated: NDArray[np.bool_] | None, imag
 
 
 def show_image(viewer: Any, name: str, data: NDArray[Any], like: Reference, **options: Any) -> Image:
-    """Show grey values as an Image layer; a layer of this name that we made is updated in place.
+    """Show intensities as an Image layer; a layer of this name that the plugin made is updated in place.
 
     Parameters
     ----------
@@ -76,9 +77,9 @@ def show_image(viewer: Any, name: str, data: NDArray[Any], like: Reference, **op
     data : ndarray of real numbers, shape (z, y, x)
         The volume.
     like : Layer or tuple of float
-        The layer in whose place it lies, or its voxel size (z, y, x) in µm.
+        The layer where it is placed, or its voxel size (z, y, x) in µm.
     **options
-        Looks of a new layer, such as ``colormap``; a layer that exists keeps what the user chose.
+        Appearance of a new layer, such as ``colormap``; an existing layer keeps what the user chose.
     """
     layer = find_layer(viewer, name, Image)
     if layer is None:
@@ -90,7 +91,7 @@ def show_image(viewer: Any, name: str, data: NDArray[Any], like: Reference, **op
 
 
 def show_labels(viewer: Any, name: str, data: NDArray[Any], like: Reference, **options: Any) -> Labels:
-    """Show ids as a Labels layer; a layer of this name that we made is updated in place.
+    """Show labels as a Labels layer; a layer of this name that the plugin made is updated in place.
 
     Parameters are those of `show_image`; `data` holds integers or booleans.
     """
@@ -123,7 +124,7 @@ def show_crop(
 
 
 def show_difference(viewer: Any, name: str, difference: NDArray[np.uint8], like: Reference) -> Labels:
-    """Show where a prediction differs from the truth: extra voxels red, missed ones blue, of another class yellow.
+    """Show where a prediction differs from the ground truth: extra voxels red, missed ones blue, wrong classes yellow.
 
     Agreement and what is not annotated are transparent.
 
@@ -134,16 +135,16 @@ def show_difference(viewer: Any, name: str, difference: NDArray[np.uint8], like:
     name : str
         Name of the Labels layer.
     difference : ndarray of uint8, shape (z, y, x)
-        As `evaluation.differences` gives it: 1 extra, 2 missed, 3 of another class.
+        As `difference_labels` returns it: 1 extra, 2 missed, 3 of another class.
     like : Layer or tuple of float
-        The layer in whose place it lies, or its voxel size (z, y, x) in µm.
+        The layer where it is placed, or its voxel size (z, y, x) in µm.
     """
     small = difference.astype(np.uint8, copy=False)  # napari draws these colours 9 times slower from wide integers
     return show_labels(viewer, name, small, like, colormap=DIFFERENCE_COLOURS, opacity=0.9)
 
 
 def show_points(viewer: Any, name: str, positions: NDArray[Any], like: Reference, **options: Any) -> Points:
-    """Show voxels as a Points layer; a layer of this name that we made is updated in place.
+    """Show voxels as a Points layer; a layer of this name that the plugin made is updated in place.
 
     Parameters are those of `show_image`; `positions` has shape (point, 3) and holds voxels z, y, x.
     """
@@ -187,14 +188,14 @@ def remove_own(viewer: Any, name: str) -> None:
 
 
 def show_on_top(viewer: Any, layer: Layer, instead_of: Sequence[Layer] = ()) -> None:
-    """Make a layer the one that is seen: visible, above the others, and without those that would cover it.
+    """Show a layer above all others, without those that would cover it.
 
     Parameters
     ----------
     viewer : napari.Viewer
         The viewer of the layers.
     layer : Layer
-        What shall be seen.
+        The layer to show.
     instead_of : sequence of Layer
         Layers to hide.
     """
@@ -207,14 +208,14 @@ def show_on_top(viewer: Any, layer: Layer, instead_of: Sequence[Layer] = ()) -> 
 
 
 def spatial_kwargs(like: Reference) -> dict[str, Any]:
-    """Return the properties by which a layer lies in the place of another one, or at the origin."""
+    """Return the spatial properties of a layer that is placed where another one is, or at the origin."""
     if isinstance(like, tuple):
         return {"scale": like, "units": ("um", "um", "um"), "axis_labels": ("z", "y", "x")}
     return {key: getattr(like, key) for key in _SPATIAL}
 
 
 def shifted(like: Reference, start_zyx: Sequence[float]) -> NDArray[np.float64]:
-    """Return the translation of a layer whose first voxel lies where another one of `like` does."""
+    """Return the translation of a layer that starts at a voxel of another one."""
     if isinstance(like, tuple):
         return np.multiply(start_zyx, like, dtype=float)
     world = np.subtract(like.data_to_world(start_zyx), like.data_to_world((0.0, 0.0, 0.0)))
@@ -222,7 +223,7 @@ def shifted(like: Reference, start_zyx: Sequence[float]) -> NDArray[np.float64]:
 
 
 def find_layer(viewer: Any, name: str, kind: type[Layer]) -> Any:
-    """Return the 3D layer of a name and type that we made, or None."""
+    """Return the 3D layer of a name and type that the plugin made, or None."""
     for layer in viewer.layers:
         if layer.name == name and isinstance(layer, kind) and is_ours(layer) and layer.ndim == 3:
             return layer
@@ -230,7 +231,7 @@ def find_layer(viewer: Any, name: str, kind: type[Layer]) -> Any:
 
 
 def connect_until_removed(viewer: Any, layer: Layer, emitters: Iterable[Any], action: Callable[[Any], None]) -> None:
-    """Do something for a layer at events of the viewer, until it is removed.
+    """Connect an action to events of the viewer until a layer is removed.
 
     Parameters
     ----------
@@ -256,16 +257,22 @@ def connect_until_removed(viewer: Any, layer: Layer, emitters: Iterable[Any], ac
     viewer.layers.events.removed.connect(on_removed)
 
 
+def connect_while_alive(widget: QObject, emitter: Any, slot: Callable[..., None]) -> None:
+    """Connect a slot to an event of the viewer for as long as a widget exists."""
+    emitter.connect(slot)
+    widget.destroyed.connect(lambda: emitter.disconnect(slot))
+
+
 def _update(layer: Any, data: NDArray[Any], like: Reference) -> None:
     layer.data = data
     place = spatial_kwargs(like)
-    if isinstance(like, tuple):  # the layer may have lain elsewhere before
+    if isinstance(like, tuple):  # the layer may have been elsewhere before
         place |= {"translate": (0.0, 0.0, 0.0), "rotate": np.eye(3), "shear": (0.0, 0.0, 0.0), "affine": np.eye(4)}
     _put(layer, place)
 
 
 def _put(layer: Any, place: dict[str, Any]) -> None:
-    """Move a layer; what stays is not set anew, since each change is followed by the slices of all layers."""
+    """Move a layer; unchanged properties are not set again, since napari slices all layers after each change."""
     for key, value in place.items():
         before, after = (getattr(each, "affine_matrix", each) for each in (getattr(layer, key), value))
         if not np.array_equal(before, after):

@@ -1,4 +1,4 @@
-"""The layer that says where the labels of another layer hold; whoever reads those labels finds it."""
+"""The layer with the mask of the annotated voxels of another layer."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _KEY = "napari-unet3d annotated"  # of the metadata of the labels
 
 
 def keep_mask(labels: Labels, mask: Labels | None) -> None:
-    """Let a layer, 0 where nothing is annotated, say where labels hold; None: they hold everywhere."""
+    """Use a layer, 0 where nothing is annotated, as the mask of labels; None when they are annotated everywhere."""
     labels.metadata[_KEY] = mask
 
 
 def mask_layer_of(labels: Labels) -> Labels | None:
-    """Return the layer that says where labels hold; None when nothing but themselves tells it.
+    """Return the layer with the mask of labels; None when they have none.
 
     It stays when it is removed from the viewer.
     """
@@ -24,7 +24,7 @@ def mask_layer_of(labels: Labels) -> Labels | None:
 
 
 def mask_of(labels: Labels) -> NDArray[np.bool_] | None:
-    """Return where the labels of a layer hold, shape (z, y, x), as it was painted in `mask_layer_of`; None as there."""
+    """Return the mask of the annotated voxels of labels, shape (z, y, x); None when they have none."""
     mask = mask_layer_of(labels)
     if mask is None:
         return None

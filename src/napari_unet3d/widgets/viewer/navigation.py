@@ -1,4 +1,4 @@
-"""Where the viewer looks, and marks on places worth looking at."""
+"""Moving slices and camera to a place, and marks on places."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from napari_unet3d.widgets.viewer.layers import Reference, show_points
 Position = tuple[int, int, int]
 
 _MARK_SIZE = 0.08  # of the volume's longest side
-_PART_OF_VIEW = 0.4  # that what one goes to fills
-_LEAST_IN_VIEW = {1: 24, 2: 24, 3: 60}  # voxels along the shorter side; in 3D, what lies before it needs room, too
+_PART_OF_VIEW = 0.4  # that an error fills when the view goes to it
+_LEAST_IN_VIEW = {1: 24, 2: 24, 3: 60}  # voxels along the shorter side; in 3D, with what is in front of it
 _HERE, _LATER = "#ffd400", "#00c8ff"
 
 
@@ -28,7 +28,7 @@ def jump_to(viewer: Any, layer: Layer, position_zyx: Position) -> None:
     viewer : napari.Viewer
         The viewer.
     layer : Layer
-        The layer whose voxel it is; its scale and place count.
+        The layer whose voxel it is; its scale and translation count.
     position_zyx : tuple of int
         The voxel.
     """
@@ -39,16 +39,16 @@ def jump_to(viewer: Any, layer: Layer, position_zyx: Position) -> None:
 
 
 def zoom_to(viewer: Any, size: Sequence[float], voxel_size: Sequence[float]) -> None:
-    """Zoom so that something fills a good part of the view, with some of what is around it.
+    """Zoom so that a region fills a good part of the view, with some of its surroundings.
 
     Parameters
     ----------
     viewer : napari.Viewer
         The viewer.
     size : sequence of float
-        How long it is along z, y, x, in units of the world.
+        Its size along z, y, x in world units.
     voxel_size : sequence of float
-        How long a voxel is; of a few of them more is shown than they need, so that one sees where they are.
+        Size of a voxel along z, y, x in world units; around a small region, a minimum number of voxels is shown.
     """
     axes = viewer.dims.displayed
     shown = [axis - viewer.dims.ndim + len(size) for axis in axes if axis >= viewer.dims.ndim - len(size)]
@@ -58,7 +58,7 @@ def zoom_to(viewer: Any, size: Sequence[float], voxel_size: Sequence[float]) -> 
 
 
 def view_center(viewer: Any, layer: Layer) -> tuple[float, float, float]:
-    """Return the voxel (z, y, x) of a 3D layer in the middle of the view; it may lie outside of the layer."""
+    """Return the voxel (z, y, x) of a 3D layer in the middle of the view; it may be outside of the layer."""
     point, displayed = list(viewer.dims.point), viewer.dims.displayed
     for axis, at in zip(displayed, camera_of(viewer).center[-len(displayed) :], strict=True):
         point[axis] = at
@@ -82,7 +82,7 @@ def _view_size(viewer: Any) -> tuple[float, float]:
 def mark_points(
     viewer: Any, name: str, positions: Sequence[Position], here: int, like: Reference, shape_zyx: Shape3D
 ) -> Points:
-    """Mark voxels with rings, the one that is looked at in yellow; a layer of this name is updated in place.
+    """Mark voxels with rings, the current one in yellow; a layer of this name is updated in place.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def mark_points(
     positions : sequence of tuple of int
         The voxels (z, y, x).
     here : int
-        Which of them is looked at.
+        Index of the current one.
     like : Layer or tuple of float
         The layer whose voxels they are, or its voxel size (z, y, x) in µm.
     shape_zyx : tuple of int

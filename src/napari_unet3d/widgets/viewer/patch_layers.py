@@ -20,13 +20,13 @@ ORIGINALS_NAME, ORIGINALS_LABELS_NAME = f"{NAME} before", f"{NAME} before labels
 _COLUMNS = 4
 _GAP = 0.08  # of the longest side of a patch in µm
 _NOT_ANNOTATED_COLOUR = (0.6, 0.6, 0.6, 0.9)
-_FRAME = 0.25  # grey value of the gaps, between the darkest and the brightest one
+_FRAME = 0.25  # intensity of the gaps, between the darkest and the brightest voxel
 _CLEAR = (0.0, 0.0, 0.0, 0.0)
 _WORDS = "words"  # key of the metadata of labels
 
 
 def show_patches(viewer: Any, found: AugmentedPatches) -> list[Layer]:
-    """Show patches in rows of four, those of the last time are replaced in place; give the layers that were hidden.
+    """Show patches in rows of four, in place of earlier ones; return the layers that were hidden.
 
     They lie at the origin with their voxel size, and all other layers are hidden, which would lie across them. The
     patches before they were varied are put below them, hidden. What is not annotated is grey in slices and clear in
@@ -66,7 +66,7 @@ def tile(patches: Sequence[NDArray[Any]], voxel_size_um: VoxelSize, empty: float
     Parameters
     ----------
     patches : sequence of ndarray, each of shape (z, y, x)
-        All of one number type; smaller ones are filled up at their end.
+        All of one number type; smaller ones are padded at their end.
     voxel_size_um : tuple of float
         Voxel size along z, y, x in µm; gaps have the same width in µm along both axes.
     empty : float
@@ -102,7 +102,7 @@ def _show(
     """Show one kind of patches; new layers are visible when they are the augmented ones."""
     voxel_size_um = found.patches[0].voxel_size_um
     grey = [image for image, _ in pairs]
-    # From the very lowest value on: in 3D napari leaves out what is below, and the canvas would be seen through.
+    # From the very lowest value on: in 3D napari draws nothing below it, and the canvas would show through.
     low, high = np.percentile(np.concatenate([each.ravel() for each in grey]), (0, 99.8)).tolist()
     image_data = tile(grey, voxel_size_um, low + _FRAME * (high - low))
     label_data = tile([labels for _, labels in pairs], voxel_size_um, 0)
@@ -123,7 +123,7 @@ def _show(
 
 
 def _clear_in_3d(viewer: Any, labels: Labels) -> None:
-    """Follow the change between slices and 3D."""
+    """Adapt to slices or 3D."""
 
     def recolour(_: Any = None) -> None:
         labels.colormap = _colours(labels.metadata[_WORDS], is_3d=viewer.dims.ndisplay == 3)
@@ -132,6 +132,6 @@ def _clear_in_3d(viewer: Any, labels: Labels) -> None:
 
 
 def _colours(label_words: dict[int, str], *, is_3d: bool) -> dict[int | None, Any]:
-    usual = label_colormap(49, 0.5)  # napari's own, so that a class looks as in other layers
+    usual = label_colormap(49, 0.5)  # napari's own, so that a class has the colour that it has in other layers
     colours: dict[int | None, Any] = {label: usual.map(label) for label in label_words}
     return {**colours, None: _CLEAR, 0: _CLEAR, NOT_ANNOTATED: _CLEAR if is_3d else _NOT_ANNOTATED_COLOUR}

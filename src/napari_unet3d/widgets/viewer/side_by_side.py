@@ -27,7 +27,7 @@ from napari_unet3d.widgets.viewer.view_state import (
 
 _SPACING = 6  # pixels between two cells
 _TITLE_SIZE = 14.0
-_GLASS = 0.35  # opacity of the mark: outlines hide less, but napari has none in 3D and warns of them
+_GLASS = 0.35  # opacity of the mark: outlines would hide less, but napari has none in 3D and warns about them
 _LINKED = ("contrast_limits", "gamma", "colormap", "rendering", "attenuation", "iso_threshold")
 
 
@@ -40,19 +40,19 @@ def show_one_of(layers: Iterable[Layer], shown: Layer) -> None:
 
 
 def only_visible(layers: Iterable[Layer]) -> Layer | None:
-    """Return the layer that alone of several is visible, or None when there are more, or none."""
+    """Return the only visible one of several layers; None when there are more, or none."""
     visible = [layer for layer in layers if layer.visible]
     return visible[0] if len(visible) == 1 else None
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A place in the grid.
+    """A cell of the grid.
 
     Attributes
     ----------
     title : str
-        Words in its corner.
+        Text in its corner.
     layer : Labels
         The layer that is shown there.
     """
@@ -68,11 +68,11 @@ class Arrangement:
     Attributes
     ----------
     image : Image or None
-        What lies below the layer of each cell.
+        The image under the layer of each cell.
     cells : tuple of Cell
         Different layers of the viewer, from left to right.
     mark : str
-        Name of a layer of ours that is seen in all cells as long as it is there.
+        Name of a layer of the plugin that is shown in all cells as long as it exists.
     """
 
     image: Image | None
@@ -87,13 +87,13 @@ class _Showing:
     Attributes
     ----------
     wanted : Arrangement
-        What was asked for.
+        The arrangement.
     images, marks : tuple of Layer
-        For each cell a copy of the image, and of the layer that is seen in all of them, or none at all.
+        For each cell a copy of the image, and of the layer that is shown in all of them, or none.
     before : ViewState
-        What the viewer looked like.
+        The view before.
     camera : CameraState
-        Where the camera was put.
+        The camera that was set.
     on_end : callable
         Called after the end.
     """
@@ -107,13 +107,13 @@ class _Showing:
 
     @property
     def in_order(self) -> list[Layer]:
-        """The layers in the cells, as they must stand in the list."""
+        """The layers in the cells, in the order that the list needs."""
         columns = [self.images, [cell.layer for cell in self.wanted.cells], self.marks]
         return [layer for layers in zip(*filter(None, columns), strict=True) for layer in layers]
 
 
 class SideBySide:
-    """Shows layers side by side, each over a copy of the image, and puts everything back at the end.
+    """Shows layers side by side, each over a copy of the image, and restores the view at the end.
 
     It is napari's grid. As that gives every layer of the list a place, also hidden ones, the layers in question move to
     the beginning of the list, the same number for each cell; all others are hidden. The layers are those of the user,
@@ -130,7 +130,7 @@ class SideBySide:
     """
 
     def __init__(self, viewer: Any) -> None:
-        self._known_viewer = ref(viewer)  # which is the key to this in a dictionary of weak keys
+        self._known_viewer = ref(viewer)  # which is a weak key to this object
         self._text: CanvasText | None = None
         self._showing: _Showing | None = None
 
@@ -144,14 +144,14 @@ class SideBySide:
         return self._showing is not None
 
     def start(self, wanted: Arrangement, on_end: Callable[[], None]) -> None:
-        """Show layers side by side, instead of others that were.
+        """Show layers side by side, in place of others.
 
         Parameters
         ----------
         wanted : Arrangement
-            Which, and over what.
+            What to show.
         on_end : callable
-            Called after the end, whatever brought it.
+            Called after the end, whatever the reason.
         """
         self.stop()
         viewer, before, whole = self._viewer, ViewState.of(self._viewer), zoom_to_fit(self._viewer)
@@ -176,7 +176,7 @@ class SideBySide:
             emitter.connect(self._check_soon)
 
     def stop(self) -> None:
-        """Put everything back as it was."""
+        """Restore the view before."""
         showing, self._showing = self._showing, None
         if showing is None:
             return
@@ -185,7 +185,7 @@ class SideBySide:
         viewer, camera = self._viewer, _camera_afterwards(self._viewer, showing)
         if self._text is not None:
             self._text.clear()
-            self._text = None  # it knows the viewer, which must not be kept from here
+            self._text = None  # it holds the viewer, which must not be kept alive from here
         grid_of(viewer).enabled = False
         unlink_layers(showing.images)
         copies = [*showing.images, *showing.marks]
@@ -201,7 +201,7 @@ class SideBySide:
         return [layers.inserted, layers.removed, layers.reordered, grid_of(self._viewer).events.enabled]
 
     def _check_soon(self, *_: Any) -> None:
-        QTimer.singleShot(0, self._check)  # layers must not be moved or removed while napari is still at it
+        QTimer.singleShot(0, self._check)  # layers must not be moved or removed while napari does so
 
     def _check(self) -> None:
         if self._showing is None:
@@ -215,12 +215,12 @@ class SideBySide:
         put_first(self._viewer, mine)
         grid_of(self._viewer).stride = len(mine) // len(shown)
         for layer in layers:
-            if layer not in mine and layer not in visible:  # it is new, and shall not lie in a cell
+            if layer not in mine and layer not in visible:  # it is new, and must not take a cell
                 visible[layer] = layer.visible
                 layer.visible = False
 
     def _mark(self) -> None:
-        """Let the copies of the mark follow it."""
+        """Update the copies of the mark."""
         assert self._showing is not None
         viewer, marks = self._viewer, [layer for layer in self._showing.marks if layer in self._viewer.layers]
         mark: Labels | None = find_layer(viewer, self._showing.wanted.mark, Labels)
@@ -247,7 +247,7 @@ _known: WeakKeyDictionary[Any, SideBySide] = WeakKeyDictionary()
 
 
 def side_by_side_of(viewer: Any) -> SideBySide:
-    """Return the one of a viewer, as it has one grid."""
+    """Return the side-by-side view of a viewer, which has one grid."""
     if viewer not in _known:
         _known[viewer] = SideBySide(viewer)
     return _known[viewer]
@@ -270,7 +270,7 @@ def _remove(viewer: Any, layers: Iterable[Layer]) -> None:
 
 
 def _set_up_grid(viewer: Any, n_cells: int, stride: int) -> float:
-    """Show cells in the rows and columns in which the volume is largest; give the zoom at which it fits into one."""
+    """Arrange the cells so that the volume is largest; return the zoom at which it fits into a cell."""
     grid = grid_of(viewer)
     grid.stride, grid.spacing = stride, _SPACING
     zooms = {}
@@ -292,6 +292,6 @@ def _show_titles(copies: Sequence[Layer]) -> bool:
 
 
 def _camera_afterwards(viewer: Any, showing: _Showing) -> CameraState:
-    """Return the camera as it was, or, where the person moved it meanwhile, with as much in view as is now."""
+    """Return the camera as it was or, where the user moved it meanwhile, with as much in view as now."""
     now, before = CameraState.of(viewer), showing.before.camera
     return before if now.is_like(showing.camera) else replace(now, zoom=now.zoom * before.zoom / showing.camera.zoom)

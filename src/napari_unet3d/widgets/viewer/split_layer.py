@@ -32,14 +32,14 @@ def show_blocks(viewer: Any, blocks: Sequence[Block]) -> Shapes | None:
     Parameters
     ----------
     viewer : napari.Viewer
-        Where to show it; a layer of that name that we made is updated in place.
+        Where to show it; a layer of that name that the plugin made is updated in place.
     blocks : sequence of Block
         Parts of one volume.
 
     Returns
     -------
     Shapes or None
-        None when there are no blocks, or no layer has the name of the volume and room for them.
+        None when there are no blocks, or no layer has the name of the volume and is large enough.
     """
     image = _image_of(viewer, blocks)
     if image is None:
@@ -47,7 +47,7 @@ def show_blocks(viewer: Any, blocks: Sequence[Block]) -> Shapes | None:
     name, place = f"{image.name} split", spatial_kwargs(image)
     layer: Shapes | None = find_layer(viewer, name, Shapes)
     if layer is None:
-        with kept_selection(viewer):  # the person goes on with the layer at hand, such as labels to paint
+        with kept_selection(viewer):  # the user continues with the active layer, such as labels to paint
             layer = viewer.add_shapes(ndim=3, name=name, metadata={OWNED: True}, **place)
         _follow_slices(viewer, layer)
     layer.metadata[_ENDS] = [_ends(block, image) for block in blocks]

@@ -1,4 +1,4 @@
-"""What the viewer looks like, kept so that it can be brought back."""
+"""The state of the view, saved so that it can be restored."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _GRID = ("stride", "shape", "spacing", "enabled")
 
 @dataclass(frozen=True, slots=True)
 class CameraState:
-    """Where the camera looks, how near, and from which side, as napari numbers it."""
+    """Center, zoom and angles of the camera."""
 
     center: tuple[float, ...]
     zoom: float
@@ -26,12 +26,12 @@ class CameraState:
 
     @classmethod
     def of(cls, viewer: Any) -> CameraState:
-        """Read it."""
+        """Return the present state."""
         camera = camera_of(viewer)
         return cls(camera.center, camera.zoom, camera.angles)
 
     def restore(self, viewer: Any) -> None:
-        """Bring it back."""
+        """Restore it."""
         camera = camera_of(viewer)
         camera.center, camera.zoom, camera.angles = self.center, self.zoom, self.angles
 
@@ -69,7 +69,7 @@ class ViewState:
 
     @classmethod
     def of(cls, viewer: Any) -> ViewState:
-        """Read it."""
+        """Return the present state."""
         return cls(
             tuple(viewer.layers),
             {layer: layer.visible for layer in viewer.layers},
@@ -79,7 +79,7 @@ class ViewState:
         )
 
     def restore(self, viewer: Any) -> None:
-        """Bring all but camera and selection back, for those layers that are still there."""
+        """Restore all but camera and selection, for layers that still exist."""
         for key, value in self.grid.items():
             setattr(grid_of(viewer), key, value)
         put_first(viewer, [layer for layer in self.order if layer in viewer.layers])
@@ -88,7 +88,7 @@ class ViewState:
 
 
 def put_first(viewer: Any, wanted: Sequence[Layer]) -> None:
-    """Bring layers to the beginning of the list, in this order."""
+    """Move layers to the beginning of the list, in this order."""
     for position, layer in enumerate(wanted):
         now = viewer.layers.index(layer)
         if now != position:
@@ -96,7 +96,7 @@ def put_first(viewer: Any, wanted: Sequence[Layer]) -> None:
 
 
 def select(viewer: Any, wanted: Iterable[Layer]) -> None:
-    """Select layers, as far as they are there, and no others."""
+    """Select layers, as far as they are in the viewer, and no others."""
     there = {layer for layer in wanted if layer in viewer.layers}
     if set(viewer.layers.selection) != there:
         viewer.layers.selection = there
@@ -104,7 +104,7 @@ def select(viewer: Any, wanted: Iterable[Layer]) -> None:
 
 @contextmanager
 def kept_selection(viewer: Any) -> Iterator[None]:
-    """Leave the selection as it is; a new layer takes it otherwise."""
+    """Keep the selection, which a new layer would change."""
     selected = set(viewer.layers.selection)
     yield
     select(viewer, selected)

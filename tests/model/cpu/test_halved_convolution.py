@@ -6,14 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.profiler import ProfilerActivity, profile
 
-from napari_unet3d.model.cpu.convolution import SingleVolumeConv3d, speed_up_single_volumes
+from napari_unet3d.model.cpu.convolutions import HalvedConv3d
+from napari_unet3d.model.cpu.optimize import swap_layers
 
 
 def convolution(n_in: int = 3, n_out: int = 4, **settings_: object) -> torch.nn.Conv3d:
     torch.manual_seed(0)
     layer = torch.nn.Conv3d(n_in, n_out, **{"kernel_size": 3, "padding": 1, **settings_})
-    speed_up_single_volumes(torch.nn.Sequential(layer))
-    assert type(layer) is SingleVolumeConv3d
+    swap_layers(torch.nn.Sequential(layer), HalvedConv3d)
+    assert type(layer) is HalvedConv3d
     return layer
 
 

@@ -4,13 +4,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_unet3d.model.cpu.shared_slope import SharedSlopePReLU, speed_up_shared_slopes
+from napari_unet3d.model.cpu.norm_activation import SingleSlopePReLU
+from napari_unet3d.model.cpu.optimize import swap_layers
 
 
 def activation(slope: float = 0.25) -> torch.nn.PReLU:
     layer = torch.nn.PReLU(init=slope)
-    speed_up_shared_slopes(torch.nn.Sequential(layer))
-    assert type(layer) is SharedSlopePReLU
+    swap_layers(torch.nn.Sequential(layer), SingleSlopePReLU)
+    assert type(layer) is SingleSlopePReLU
     return layer
 
 
@@ -58,7 +59,7 @@ def test_no_volume_is_kept_beside_the_input() -> None:
 
 def test_a_slope_for_each_channel_is_left_as_it_is() -> None:
     layer = torch.nn.PReLU(num_parameters=4)
-    speed_up_shared_slopes(torch.nn.Sequential(layer))
+    swap_layers(torch.nn.Sequential(layer), SingleSlopePReLU)
     assert type(layer) is torch.nn.PReLU
 
 

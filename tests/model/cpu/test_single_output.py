@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from monai.networks.blocks.convolutions import Convolution
 
 from napari_unet3d.configs import Device, TrainingConfig
-from napari_unet3d.model.cpu.up_convolution import SingleOutputConvTranspose3d, speed_up_single_output
+from napari_unet3d.model.cpu.convolutions import SingleOutputConvTranspose3d
+from napari_unet3d.model.cpu.optimize import swap_layers
 from napari_unet3d.model.devices import choose_device
-from napari_unet3d.model.network import build_unet, to_device
+from napari_unet3d.model.network import build_network, to_device
 
 
 def up_convolution(kernel: int, strides: tuple[int, int, int], *, bias: bool = True) -> torch.nn.ConvTranspose3d:
@@ -34,7 +35,7 @@ def test_it_computes_what_torch_computes(kernel, strides, sides, n_volumes, bias
     volumes = torch.randn(n_volumes, 5, *sides, dtype=torch.float64)
     with torch.inference_mode():
         expected = layer(volumes)
-        speed_up_single_output(torch.nn.Sequential(layer))
+        swap_layers(torch.nn.Sequential(layer), SingleOutputConvTranspose3d)
         result = layer(volumes)
     if kernel >= max(strides):  # else some outputs lie between the voxels, and MONAI's shapes are others
         assert type(layer) is SingleOutputConvTranspose3d
@@ -43,7 +44,7 @@ def test_it_computes_what_torch_computes(kernel, strides, sides, n_volumes, bias
 
 def test_gradients_are_those_of_torch() -> None:
     layer, same = up_convolution(3, (2, 2, 2)), up_convolution(3, (2, 2, 2))
-    speed_up_single_output(torch.nn.Sequential(layer))
+    swap_layers(torch.nn.Sequential(layer), SingleOutputConvTranspose3d)
     volume = torch.randn(1, 5, 3, 4, 2, dtype=torch.float64)
     layer(volume).sum().backward()
     same(volume).sum().backward()
@@ -52,7 +53,7 @@ def test_gradients_are_those_of_torch() -> None:
 
 def test_several_outputs_stay_with_torch() -> None:
     layer = torch.nn.ConvTranspose3d(4, 2, 3, 2, 1, 1)
-    speed_up_single_output(torch.nn.Sequential(layer))
+    swap_layers(torch.nn.Sequential(layer), SingleOutputConvTranspose3d)
     assert type(layer) is torch.nn.ConvTranspose3d
 
 
@@ -61,7 +62,7 @@ def test_a_placed_network_answers_as_before(preset: str) -> None:
     config = TrainingConfig(preset=preset)
     grey = torch.randn(2, 1, 8, 16, 20, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
-        expected = build_unet(config).eval()(grey)
-        network = to_device(build_unet(config).eval(), choose_device(Device.CPU))
+        expected = build_network(config).eval()(grey)
+        network = to_device(build_network(config).eval(), choose_device(Device.CPU))
         assert any(type(layer) is SingleOutputConvTranspose3d for layer in network.modules())
         torch.testing.assert_close(network(grey), expected, atol=1e-5, rtol=1e-5)

@@ -1,10 +1,10 @@
-"""The colours of errors, the same in the viewer, in figures and on pages."""
+"""The colours of errors, the same in the viewer, in figures and in reports."""
 
 from __future__ import annotations
 
 from napari_unet3d.evaluation.errors.types import ErrorKind
 
-EXTRA_COLOUR, MISSED_COLOUR = "#ff2020", "#2050ff"  # lighter than pure red and blue, to be seen on black
+EXTRA_COLOUR, MISSED_COLOUR = "#ff2020", "#2050ff"  # lighter than pure red and blue, to be visible on black
 WRONG_CLASS_COLOUR = "#ffc800"
 KIND_COLOURS = {
     ErrorKind.MISSED: MISSED_COLOUR,
@@ -13,4 +13,4 @@ KIND_COLOURS = {
     ErrorKind.MERGE: "#ff9a3c",
     ErrorKind.SPLIT: "#b06cff",
 }
-TRUTH_COLOUR, PREDICTION_COLOUR = "#ffffff", "#00e0a0"  # of outlines: no colour of an error, and seen on grey
+TRUTH_COLOUR, PREDICTION_COLOUR = "#ffffff", "#00e0a0"  # of outlines: not the colour of an error, and visible on grey

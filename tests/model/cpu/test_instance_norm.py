@@ -5,12 +5,20 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_unet3d.model.cpu.norm import ChannelsLastInstanceNorm3d, keep_layout_in_norms
+from napari_unet3d.model.cpu.norm_activation import ChannelsLastInstanceNorm3d
+from napari_unet3d.model.cpu.optimize import swap_layers
 
 
-def norm(n_channels: int = 16) -> torch.nn.Module:
-    layer = torch.nn.InstanceNorm3d(n_channels)
-    keep_layout_in_norms(torch.nn.Sequential(layer))
+def plain_norm(n_channels: int, *, affine: bool) -> torch.nn.InstanceNorm3d:
+    layer = torch.nn.InstanceNorm3d(n_channels, affine=affine).double()
+    for weights in layer.parameters():
+        torch.nn.init.uniform_(weights, 0.5, 1.5, generator=torch.Generator().manual_seed(2))
+    return layer
+
+
+def norm(n_channels: int = 16, *, affine: bool = False) -> torch.nn.Module:
+    layer = plain_norm(n_channels, affine=affine)
+    swap_layers(torch.nn.Sequential(layer), ChannelsLastInstanceNorm3d)
     assert type(layer) is ChannelsLastInstanceNorm3d
     return layer
 
@@ -27,18 +35,24 @@ def volumes(*shape: int, mean: float = 3.0) -> torch.Tensor:
     n_volumes=st.integers(1, 3),
     n_channels=st.sampled_from([1, 5, 15, 16, 17, 32]),
     sides=st.tuples(st.integers(1, 5), st.integers(1, 6), st.integers(2, 7)),
+    affine=st.booleans(),
 )
-def test_values_and_gradients_are_those_of_torch(n_volumes: int, n_channels: int, sides: tuple[int, int, int]) -> None:
+def test_values_and_gradients_are_those_of_torch(
+    n_volumes: int, n_channels: int, sides: tuple[int, int, int], affine: bool
+) -> None:
     given_volumes = volumes(n_volumes, n_channels, *sides).requires_grad_()
     again = given_volumes.detach().clone().requires_grad_()
     weights = torch.rand(given_volumes.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
 
-    result, expected = norm(n_channels)(given_volumes), torch.nn.InstanceNorm3d(n_channels)(again)
+    fast, plain = norm(n_channels, affine=affine), plain_norm(n_channels, affine=affine)
+    result, expected = fast(given_volumes), plain(again)
     (result * weights).sum().backward()
     (expected * weights).sum().backward()
 
     torch.testing.assert_close(result, expected)
     torch.testing.assert_close(given_volumes.grad, again.grad)
+    for ours, theirs in zip(fast.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad)
 
 
 @pytest.mark.parametrize("n_volumes", [1, 2])
@@ -53,8 +67,7 @@ def test_a_large_mean_costs_no_digits() -> None:
     torch.testing.assert_close(norm()(given_volumes.float()).double(), expected, atol=1e-3, rtol=0)
 
 
-@pytest.mark.parametrize("options", [{"affine": True}, {"track_running_stats": True}])
-def test_norms_with_weights_or_a_memory_stay_as_they_are(options: dict[str, bool]) -> None:
-    layer = torch.nn.InstanceNorm3d(16, **options)
-    keep_layout_in_norms(torch.nn.Sequential(layer))
+def test_norms_with_running_statistics_stay_as_they_are() -> None:
+    layer = torch.nn.InstanceNorm3d(16, track_running_stats=True)
+    swap_layers(torch.nn.Sequential(layer), ChannelsLastInstanceNorm3d)
     assert type(layer) is torch.nn.InstanceNorm3d

@@ -1,14 +1,14 @@
-"""Measure what watching a run costs: the same run with and without, one after the other, again and again.
+"""Measure the cost of snapshots: the same run with and without them, alternating.
 
-Run it on a quiet machine: ``python benchmarks/watching.py [--side 64] [--epochs 6] [--repeats 3]``.
+Run it on a quiet machine: ``python benchmarks/snapshots.py [--side 64] [--epochs 6] [--repeats 3]``.
 
-Both runs train on four volumes of one side and validate on one after each epoch, and both make the same steps. The
-share is the difference of the medians in the time of an epoch, with its validation and its files; without a GPU it is
-the time of the processor, which other programs disturb least. Watching is cheap because it computes nothing of its own:
-it packs the labels of the answers that validation has made anyway.
+Both runs train on four volumes of the same size, validate on one after each epoch, and make the same steps. The cost is
+the relative difference of the median time of an epoch, with its validation and its files; without a GPU it is processor
+time, which other programs affect least. Snapshots are cheap because they need no computation of their own: they
+compress the labels that validation has computed anyway.
 
-Measured on 2 cores that other programs kept busy, one thread, 5 volumes of 64³: 740 ms of processor time per epoch with
-and 749 ms without, no difference that could be told from noise.
+Measured on 2 cores kept busy by other programs, one thread, 5 volumes of 64³: 740 ms of processor time per epoch with
+snapshots and 749 ms without, which is within noise.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ _SEED = 0
 _now = time.perf_counter if torch.cuda.is_available() else time.process_time
 
 
-def seconds_per_epoch(samples: list[Sample], n_epochs: int, *, watch: bool) -> list[float]:
-    """Train and give the time of each epoch but the first, which warms up and writes the volumes."""
-    config = TrainingConfig(epochs=n_epochs, save_snapshots=watch, seed=_SEED, device=Device.AUTO, val_fraction=0.2)
+def seconds_per_epoch(samples: list[Sample], n_epochs: int, *, snapshots: bool) -> list[float]:
+    """Train and return the time of each epoch except the first, which warms up and writes the volumes."""
+    config = TrainingConfig(epochs=n_epochs, save_snapshots=snapshots, seed=_SEED, device=Device.AUTO, val_fraction=0.2)
     ends: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         for event in train(samples, Path(folder), config):
-            if isinstance(event, EpochFinished):  # what is kept of an epoch is written before
+            if isinstance(event, EpochFinished):  # the snapshot of the epoch has been written by now
                 ends.append(_now())
     return [end - began for began, end in pairwise(ends)]
 
 
 def main() -> None:
-    """Print medians and share."""
+    """Print medians and relative cost."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--side", type=int, default=64)
     parser.add_argument("--epochs", type=int, default=6)
@@ -59,12 +59,12 @@ def main() -> None:
         samples.append(generated.sample)
     times: dict[bool, list[float]] = {True: [], False: []}
     for _ in range(given.repeats):
-        for watch in times:
-            times[watch] += seconds_per_epoch(samples, given.epochs, watch=watch)
-    watched, alone = (spread(times[watch], 1e3, "ms") for watch in (True, False))
+        for snapshots in times:
+            times[snapshots] += seconds_per_epoch(samples, given.epochs, snapshots=snapshots)
+    with_them, without = (spread(times[snapshots], 1e3, "ms") for snapshots in (True, False))
     sys.stdout.write(
-        f"5 volumes of {side}³, {len(times[True])} epochs each: {watched} watched, {alone} alone, "
-        f"share {ratio(times[True], times[False]) - 1:+.1%}\n"
+        f"5 volumes of {side}³, {len(times[True])} epochs each: {with_them} with snapshots, {without} without, "
+        f"cost {ratio(times[True], times[False]) - 1:+.1%}\n"
     )
 
 

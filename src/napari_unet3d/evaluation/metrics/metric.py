@@ -1,0 +1,138 @@
+"""What a metric is: how it is computed, averaged, written and called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum, Flag, auto
+from statistics import fmean
+from typing import Any, TypeAlias
+
+from napari_unet3d.evaluation.metrics.pair import LabelPair
+
+Value: TypeAlias = float | tuple[float, ...] | None
+
+
+class Scope(Enum):
+    """What a metric is computed for."""
+
+    VOXELS = auto()  # the foreground, or each class
+    INSTANCES = auto()  # the instances of a volume
+
+
+class Direction(Enum):
+    """Which values of a metric are better."""
+
+    HIGHER = "Higher is better."
+    LOWER = "Lower is better."
+    NONE = ""
+
+
+class Table(Flag):
+    """The tables that are too narrow for all metrics when instances are scored."""
+
+    NONE = 0
+    COMMAND = auto()
+    DOCK = auto()
+    ALL = COMMAND | DOCK
+
+
+@dataclass(frozen=True, slots=True)
+class NumberFormat:
+    """How the numbers of a metric are written.
+
+    Attributes
+    ----------
+    spec : str
+        Format specification for the command and the report.
+    short : callable
+        Write a number for the narrow table of a dock.
+    """
+
+    spec: str
+    short: Callable[[float], str]
+
+
+def _short_distance(value: float) -> str:
+    return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f}"
+
+
+def _short_count(value: float) -> str:
+    return f"{value:.{0 if value == round(value) else 1}f}"  # a mean may be no whole number
+
+
+FRACTION = NumberFormat(".4f", "{:.3f}".format)
+DISTANCE = NumberFormat(".2f", _short_distance)
+COUNT = NumberFormat(".4g", _short_count)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric.
+
+    Attributes
+    ----------
+    name : str
+        Its key in ``metrics.json`` and its column in ``metrics.csv`` (of instances with ``instance_`` before it).
+    heading : str
+        Heading of its column in tables.
+    explanation : str
+        One sentence on what it means, for tooltips.
+    compute : callable
+        Compute its value; None where it is not defined.
+    scope : Scope
+        Whether it is computed for the voxels of the foreground and of each class, or for instances.
+    format : NumberFormat or None
+        How its value is written; None if it is a tuple with a value for each IoU threshold, only for ``metrics.json``.
+    unit : str
+        Unit of its values, such as µm.
+    direction : Direction
+        Which values are better.
+    average : callable
+        Average the values of several volumes or classes, of those where it is defined.
+    is_slow : bool
+        Whether it takes so long to compute that live comparisons leave it out at first.
+    short_heading : str
+        Heading in the narrow table of a dock, if it is another one.
+    beside_instances : Table
+        Which of the narrow tables have it when instances are scored.
+    out_of : str
+        Name of the metric that it is a part of; docks write both, as in ``3/5``.
+    """
+
+    name: str
+    heading: str
+    explanation: str
+    compute: Callable[[LabelPair], Value]
+    scope: Scope = Scope.VOXELS
+    format: NumberFormat | None = FRACTION
+    unit: str = ""
+    direction: Direction = Direction.HIGHER
+    average: Callable[[Sequence[Any]], Value] = fmean
+    is_slow: bool = False
+    short_heading: str = ""
+    beside_instances: Table = Table.ALL
+    out_of: str = ""
+
+    @property
+    def column(self) -> str:
+        """Its column in ``metrics.csv``."""
+        return self.name if self.scope is Scope.VOXELS else f"instance_{self.name}"
+
+    @property
+    def heading_with_unit(self) -> str:
+        """Its heading, and its unit if it has one."""
+        return f"{self.heading} {self.unit}".strip()
+
+    @property
+    def tooltip(self) -> str:
+        """What it means, and which values are better."""
+        return f"{self.explanation} {self.direction.value}".strip()
+
+    def text(self, value: Value) -> str:
+        """Return a value as it is written by the command and in the report."""
+        return format(value, self.format.spec) if self.format and isinstance(value, int | float) else "–"
+
+    def short_text(self, value: Value) -> str:
+        """Return a value as it is written in the narrow table of a dock."""
+        return self.format.short(value) if self.format and isinstance(value, int | float) else "–"
