@@ -179,7 +179,7 @@ def test_a_predict_dock_that_is_open_offers_a_run_when_it_ends(run, dataset, ope
 
 
 def test_inspect_compares_with_the_truth_chosen_in_predict_and_can_train_on(
-    predicted, run, layers, viewer, inspect_errors, folder, qtbot
+    predicted, run, layers, viewer, inspect_errors, folder, qtbot, wait_for_job
 ):
     dock = inspect_errors(predicted)
     image, truth = layers
@@ -194,7 +194,7 @@ def test_inspect_compares_with_the_truth_chosen_in_predict_and_can_train_on(
     dock.correct.controls.truth_button.click()
     assert dock.train_on.dataset.value == folder / "one dataset", "that of the run"
     dock.train_on.dataset.value = create_dataset(folder / "corrected dataset")
-    dock.train_on.run_bar.start_button.click()
+    wait_for_job(dock, "correct", dock.train_on.run_bar.start_button.click)  # adds the correction
     job = dock.jobs.running("train")
     assert job is not None, dock.train_on.message.text()
     with qtbot.waitSignal(job.ended, timeout=60_000):

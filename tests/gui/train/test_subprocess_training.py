@@ -140,7 +140,7 @@ def test_a_killed_process_is_said_in_one_sentence_and_what_to_do(long_child, in_
     with qtbot.waitSignal(long_child.ended, timeout=20_000):
         os.kill(child_of(long_child).pid, signal.SIGKILL)
     told = long_child.message
-    assert told.startswith("The process of the training was killed, as a system does when memory runs out.")
+    assert told.startswith("The training process was killed, as the system does when memory runs out.")
     assert "continued from its last whole epoch" in told
     assert in_a_child.message.kind == "error"
     assert in_a_child.setup.resume_prompt.native.isVisibleTo(in_a_child.native)
@@ -227,7 +227,7 @@ def test_a_bundled_napari_is_not_taken_for_python(tmp_path, monkeypatch):
 
 def test_the_last_words_of_a_process_are_quoted():
     told = explain_exit(1, "Traceback\n  x\nModuleNotFoundError: No module named 'napari_unet3d'\n\n")
-    assert "with exit code 1. Its last words were: ModuleNotFoundError: No module named 'napari_unet3d'." in told
+    assert "with exit code 1. Last error message: ModuleNotFoundError: No module named 'napari_unet3d'." in told
     assert "by signal 11. Train in the viewer" in explain_exit(-11, "")
 
 
