@@ -97,7 +97,7 @@ class PredictDock(QtDock):
             Target.TEST_SET: for_test_set,
         }
         forms = (for_volumes, for_test_set, self.labels_form)
-        not_meanwhile = [self.model, self.target, *(form.native for form in forms)]
+        not_meanwhile = [self.model.native, self.target, *(form.native for form in forms)]
         self.copy_button = CopyButton(self.message, lambda: self.target.as_text(self.model.require(), self._config()))
         self.run_bar = RunBar("Predict", also=not_meanwhile, stop_text="Cancel", beside=self.copy_button)
         self.run_bar.start_button.setToolTip("Apply the model; results come into the viewer, or into the folder.")
@@ -269,7 +269,7 @@ class PredictDock(QtDock):
     def _lay_out(self) -> None:
         for widget in (
             heading("Model"),
-            self.model,
+            self.model.native,
             heading("Apply to"),
             self.target,
             heading("Prediction"),

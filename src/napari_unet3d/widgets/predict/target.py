@@ -89,7 +89,7 @@ class PredictionTarget(QWidget):
     @property
     def kind(self) -> Target:
         """Which target is chosen."""
-        return self._choice.value
+        return Target(self._choice.value)
 
     def choose(self, target: Target) -> None:
         """Choose another kind of target."""
@@ -242,5 +242,5 @@ class PredictionTarget(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
-        for widget in (self._choice, *self._pages.values(), self.save, self._out_row, self.probability):
+        for widget in (self._choice.native, *self._pages.values(), self.save, self._out_row, self.probability):
             column.addWidget(widget)

@@ -230,6 +230,6 @@ class TrainingSource(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
-        column.addWidget(self._choice)
+        column.addWidget(self._choice.native)
         column.addWidget(self._folder_page)
         column.addWidget(self._layers_page)

@@ -135,16 +135,15 @@ class RunFolderRow(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.folder = PathEdit("d", "run-folder", "Where the model, its settings and the loss history are written.")
-        self.start_from = ModelPicker("New network", takes_newest=False)
         words = "A model whose weights the training begins with, also one of qim3d (.pth); empty for a new network."
-        self.start_from.setToolTip(words)
+        self.start_from = ModelPicker("New network", takes_newest=False, tooltip=words)
         self._hint = wrapping_label()
         self._hint.setText("Network and normalisation are those of the model.")
         self._hint.hide()
         self._suggested: Path | None = None
         rows = compact_form_layout()
         rows.addRow("Folder", self.folder.native)
-        rows.addRow("Start from", self.start_from)
+        rows.addRow("Start from", self.start_from.native)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addLayout(rows)
