@@ -277,7 +277,7 @@ def test_validation_loss_is_that_of_the_saved_model(samples: list[Sample], tmp_p
 
 
 def far_too_bright(sample: Sample) -> Sample:
-    """Finite grey values whose first convolution is not."""
+    """Finite intensities whose first convolution is not finite."""
     image = np.where(sample.labels > 0, 3e38, -3e38).astype(np.float32)
     return Sample(sample.name, image, sample.labels)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from magicgui.widgets import Container, Label, Widget
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, Signal
 from qtpy.QtGui import QIcon, QPixmap, QShowEvent
-from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QWidget
+from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QSizePolicy, QWidget
 from superqt import QCollapsible
 
 SPACING = 6
@@ -67,6 +67,21 @@ class _LabelsAligned(QObject):
 def align_labels(container: Container[Widget]) -> None:
     """Give the labels of a container the same width."""
     container.native.installEventFilter(_LabelsAligned(container.native))
+
+
+def wrapping_label(text: str = "") -> Label:
+    """Return a label whose text wraps and never widens the dock."""
+    label = Label(value=text)
+    label.native.setWordWrap(True)
+    label.native.setMinimumWidth(1)
+    label.native.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+    return label
+
+
+def show_text(label: Label, text: str) -> None:
+    """Show a text in a label, or hide the label when the text is empty."""
+    label.value = text
+    label.visible = bool(text)
 
 
 def _tight(container: Container[Widget], spacing: int) -> Container[Widget]:

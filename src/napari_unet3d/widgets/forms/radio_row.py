@@ -3,53 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Generic, TypeVar
 
-from magicgui.widgets import RadioButtons
-from psygnal import Signal
-from qtpy.QtWidgets import QRadioButton
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QRadioButton, QWidget
 
+from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.session.preferences import load_preference, save_preference
 
+Kind = TypeVar("Kind", bound=ChoiceEnum)
 
-class RadioRow(RadioButtons):
-    """Radio buttons side by side; at first the one is chosen that the user chose last.
+
+class RadioRow(QWidget, Generic[Kind]):
+    """One radio button for each kind, side by side; at first the one that a person chose last.
 
     Parameters
     ----------
-    tooltips : dict of ChoiceEnum to str
+    kinds : dict of Choice to str
         What can be chosen, with a tooltip; the first is chosen where nothing is remembered.
     remember_as : str
         Name under which the choice is kept.
-    **options : Any
-        As of `magicgui.widgets.RadioButtons`.
 
     Attributes
     ----------
-    chosen : Signal(object)
-        Emitted when the user has chosen, which is remembered; `changed` is also emitted when a program has.
-    buttons : dict of ChoiceEnum to QRadioButton
+    chosen : Signal()
+        A person has chosen, which is remembered; what a program sets is neither told nor remembered.
+    buttons : dict of Choice to QRadioButton
     """
 
-    chosen = Signal(object)
+    chosen = Signal()
 
-    def __init__(self, tooltips: Mapping[Any, str], remember_as: str, **options: Any) -> None:
+    def __init__(self, kinds: Mapping[Kind, str], remember_as: str) -> None:
+        super().__init__()
         self._remember_as = remember_as
-        super().__init__(choices=[(kind.label, kind) for kind in tooltips], orientation="horizontal", **options)
-        self.native.setStyleSheet("QGroupBox { border: none; margin: 0; padding: 0; }")
-        self.native.layout().setContentsMargins(0, 0, 0, 0)
-        self.native.layout().addStretch(1)
-        self.buttons: dict[Any, QRadioButton] = dict(zip(tooltips, self.native.findChildren(QRadioButton), strict=True))
+        self.buttons = {kind: QRadioButton(kind.label) for kind in kinds}
+        row, group = QHBoxLayout(self), QButtonGroup(self)
+        row.setContentsMargins(0, 0, 0, 0)
         for kind, button in self.buttons.items():
-            button.setToolTip(tooltips[kind])
-            button.clicked.connect(self._on_click)
+            button.setToolTip(kinds[kind])
+            group.addButton(button)
+            row.addWidget(button)
+        row.addStretch(1)
+        group.buttonClicked.connect(self._on_click)
         known = load_preference(remember_as)
-        self.value = next((kind for kind in tooltips if kind == known), next(iter(tooltips)))
+        self.value = next((kind for kind in kinds if kind == known), next(iter(kinds)))
 
-    def reset_choices(self, *_: Any) -> None:
-        """Keep the buttons, once there are any; magicgui makes new ones whenever the layers change."""
-        if len(self) == 0:
-            super().reset_choices()
+    @property
+    def value(self) -> Kind:
+        """What is chosen."""
+        return next(kind for kind, button in self.buttons.items() if button.isChecked())
+
+    @value.setter
+    def value(self, kind: Kind) -> None:
+        self.buttons[kind].setChecked(True)
 
     def keep(self) -> None:
         """Remember what is chosen."""
@@ -57,4 +63,4 @@ class RadioRow(RadioButtons):
 
     def _on_click(self) -> None:
         self.keep()
-        self.chosen.emit(self.value)
+        self.chosen.emit()

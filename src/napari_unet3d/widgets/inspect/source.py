@@ -58,7 +58,7 @@ class InspectSource(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
-        column.addWidget(self._choice.native)
+        column.addWidget(self._choice)
         column.addWidget(self.layers)
         column.addWidget(self.volumes)
         self._show_chosen()
@@ -66,7 +66,7 @@ class InspectSource(QWidget):
     @property
     def kind(self) -> SourceKind:
         """Which is chosen."""
-        return SourceKind(self._choice.value)
+        return self._choice.value
 
     def choose(self, kind: SourceKind) -> None:
         """Choose one of them."""
@@ -124,7 +124,7 @@ class DatasetSource(QWidget):
         )
         rows = compact_form_layout()
         for label, widget in (
-            ("Model", self.model.native),
+            ("Model", self.model),
             ("Dataset", self.dataset.native),
             ("Subset", self.subset),
             ("Volume", self.volume),

@@ -1,66 +1,66 @@
-"""The settings of a dock, which scroll in the room that is left, and are folded away while a job runs."""
+"""The settings of a dock, which scroll in the space that is left, and can be collapsed while a job runs."""
 
 from __future__ import annotations
 
+from typing import Any
+
+from magicgui.widgets import Container, PushButton, Widget
 from qtpy.QtCore import QSize
-from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
-from napari_unet3d.widgets.components.containers import ScrollArea
+from napari_unet3d.widgets.components.containers import HEADING_STYLE, ScrollArea, heading_text
+from napari_unet3d.widgets.components.qt_widget import QtWidget
 
-_LEAST_HEIGHT = 110
-_HEADING = "QPushButton { text-align: left; border: none; padding: 4px; background-color: rgba(128, 128, 128, 40); }"
+_MIN_HEIGHT = 110
 
 
 class _Scroll(ScrollArea):
     def sizeHint(self) -> QSize:
-        # With more, a long message would push the buttons out of view; where there is room, it is stretched.
-        return QSize(super().sizeHint().width(), _LEAST_HEIGHT)
+        # With more, a long message would push the buttons out of view; where there is space, it is stretched.
+        return QSize(super().sizeHint().width(), _MIN_HEIGHT)
 
     def minimumSizeHint(self) -> QSize:
-        return QSize(super().minimumSizeHint().width(), _LEAST_HEIGHT)
+        return QSize(super().minimumSizeHint().width(), _MIN_HEIGHT)
 
 
-class SettingsArea(QWidget):
-    """Scrolls the settings; while a job runs, a heading stands for them that shows them again.
+class SettingsArea(Container[Widget]):
+    """Scrolls the settings; while a job runs, they are collapsed to a heading that shows them again.
 
     Parameters
     ----------
-    content : QWidget
+    content : Container
         The settings.
 
     Attributes
     ----------
-    heading : QPushButton
-        Shows and hides the settings; hidden while they cannot be folded.
+    heading : PushButton
+        Shows and hides the settings; hidden while they cannot be collapsed.
+    is_collapsed : bool
+        Whether the settings are hidden.
     """
 
-    def __init__(self, content: QWidget) -> None:
-        super().__init__()
-        self.heading = QPushButton()
-        self.heading.setStyleSheet(_HEADING)
-        self.heading.setToolTip("The settings of the run, to look at; they can be changed when it has ended.")
-        self.heading.clicked.connect(self._turn)
-        self._scroll = _Scroll(content)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(4)
-        column.addWidget(self.heading)
-        column.addWidget(self._scroll, 1)
-        self.set_folded(False)
+    def __init__(self, content: Container[Widget]) -> None:
+        super().__init__(labels=False)
+        self._content = content
+        self.heading = PushButton(tooltip="The settings of the run; they can be changed after its end.")
+        self.heading.native.setStyleSheet(HEADING_STYLE)
+        self._scroll = QtWidget(_Scroll(content.native))
+        self.margins = (0, 0, 0, 0)
+        self.native.layout().setSpacing(4)
+        self.extend([self.heading, self._scroll])
+        self.native.layout().setStretch(1, 1)
+        self.heading.clicked.connect(lambda: self._show_settings(self.is_collapsed))
+        self.collapse(False)
 
-    @property
-    def is_folded(self) -> bool:
-        """Whether the settings are out of view."""
-        return not self._scroll.isVisibleTo(self)
+    def collapse(self, collapsed: bool) -> None:
+        """Collapse the settings, or show them without a heading."""
+        self.heading.visible = collapsed
+        self._show_settings(not collapsed)
 
-    def set_folded(self, folded: bool) -> None:
-        """Fold the settings away, or show them without a heading."""
-        self.heading.setVisible(folded)
-        self._show(not folded)
+    def reset_choices(self, *_: Any) -> None:
+        """Bring the menus in the settings up to date."""
+        self._content.reset_choices()
 
-    def _turn(self) -> None:
-        self._show(self.is_folded)
-
-    def _show(self, shown: bool) -> None:
-        self._scroll.setVisible(shown)
-        self.heading.setText(f"{'▾' if shown else '▸'}  Settings of this run")
+    def _show_settings(self, shown: bool) -> None:
+        self.is_collapsed = not shown
+        self._scroll.visible = shown
+        self.heading.text = heading_text("Settings of this run", "", is_open=shown)
