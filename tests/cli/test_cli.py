@@ -117,7 +117,7 @@ class TestContract:
         assert run("train", dataset, "--run", tmp_path / "run", "--epochs", 1) == 0
         told = capfd.readouterr().err
         assert told.startswith("warning: The labels of 'b' have no foreground; check that this is intended.\n")
-        assert told.count("'b' hold no foreground") == 1
+        assert told.count("'b' have no foreground") == 1
 
     def test_overwrite_replaces_a_run(self, dataset: Path, tmp_path: Path) -> None:
         again = ("train", dataset, "--run", tmp_path / "run", "--epochs", 1)

@@ -252,7 +252,7 @@ class Corrections:
         before: NDArray[Any],
         edited: NDArray[np.bool_],
     ) -> Correction:
-        """Set the margin to the ground truth, and add the correction."""
+        """Copy ground truth into the margin, and add the correction."""
         annotated = np.ones_like(edited)
         if self._truth is not None:
             earlier = rasterize(box, *(MaskedBox(each.box, each.edited) for each in self.done)) & ~edited

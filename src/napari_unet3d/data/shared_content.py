@@ -93,7 +93,7 @@ def trained_content(dataset: Path) -> TrainedContent:
     Raises
     ------
     UserError
-        If the folder is no dataset, or a volume cannot be read.
+        If the folder is not a dataset, or a volume cannot be read.
     """
     corrected, others = [], []
     for pair in list_pairs(dataset, Subset.TRAIN):
