@@ -128,7 +128,7 @@ def test_cuda_without_a_gpu_is_explained(dock, dataset, wait_for_end):
     settings(dock, device="cuda", val_fraction=0.34)
     wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
     assert dock.message.kind == "error"
-    assert "cuda was asked for" in dock.message.text()
+    assert "The device is cuda, but" in dock.message.text()
     assert "choose auto or cpu" in dock.message.text()
     assert dock.run_bar.start_button.isVisibleTo(dock), "the dock can be used again"
     assert not dock.status.isVisibleTo(dock), "nothing is loading any more"
