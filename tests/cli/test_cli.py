@@ -116,8 +116,8 @@ class TestContract:
         np.save(dataset / "train/labels/b.npy", np.zeros((12, 16, 20), np.uint8))
         assert run("train", dataset, "--run", tmp_path / "run", "--epochs", 1) == 0
         told = capfd.readouterr().err
-        assert told.startswith("warning: The labels of 'b' hold no foreground; check that this is meant.\n")
-        assert told.count("'b' hold no foreground") == 1
+        assert told.startswith("warning: The labels of 'b' have no foreground; check that this is intended.\n")
+        assert told.count("'b' have no foreground") == 1
 
     def test_overwrite_replaces_a_run(self, dataset: Path, tmp_path: Path) -> None:
         again = ("train", dataset, "--run", tmp_path / "run", "--epochs", 1)

@@ -59,7 +59,7 @@ def test_shapes_that_differ(dataset):
 @pytest.mark.parametrize(
     ("labels", "words"),
     [
-        (np.full((3, 4, 5), 0.5, np.float32), "float32 with 60 values that are no whole numbers"),
+        (np.full((3, 4, 5), 0.5, np.float32), "60 values of type float32 that are not integers"),
         (np.full((3, 4, 5), 1e30, np.float32), "go from 1e+30 to 1e+30"),
     ],
 )
@@ -99,7 +99,7 @@ def test_no_foreground_in_any_training_volume_is_an_error(dataset):
     for n in (1, 2):
         write_volume(dataset / f"train/labels/{n}.tif", np.zeros((3, 4, 5), np.uint8), VOXEL_SIZE)
     errors = [finding.message for finding in check_dataset(dataset) if finding.severity is ERROR]
-    assert errors == ["None of the 2 training volumes has foreground; label the objects before you train."]
+    assert errors == ["None of the 2 training volumes has foreground; label objects before training."]
 
 
 def test_unreadable_and_unusable_images_do_not_end_the_check(dataset):
@@ -110,12 +110,12 @@ def test_unreadable_and_unusable_images_do_not_end_the_check(dataset):
     findings = list(check_dataset(dataset))
     assert [finding.severity for finding in findings] == [ERROR, ERROR]
     assert "1.tif: it is damaged" in findings[0].message
-    assert "'train/images/2.tif' holds 1 values that are NaN" in findings[1].message
+    assert "'train/images/2.tif' has 1 values that are NaN" in findings[1].message
 
 
 def test_one_grey_value(dataset):
     write_volume(dataset / "train/images/2.tif", np.full((3, 4, 5), 7, np.uint8), VOXEL_SIZE)
-    assert only(dataset) == (WARNING, "train/images/2.tif has one grey value everywhere; export it again.")
+    assert only(dataset) == (WARNING, "train/images/2.tif has a constant intensity; export it again.")
 
 
 def test_a_volume_in_train_and_test_is_found_by_its_content(dataset):
@@ -155,7 +155,7 @@ def test_a_volume_without_voxel_size_among_others(dataset):
         np.save(dataset / f"train/{kind}/2.npy", array)
     severity, message = only(dataset)
     assert severity is WARNING
-    assert message.startswith("train/images/2.npy does not say its voxel size and train/images/1.tif does (1 of 3")
+    assert message.startswith("train/images/2.npy has no voxel size and train/images/1.tif has one (1 of 3")
 
 
 def test_matching_by_order_is_said(dataset):
@@ -174,18 +174,18 @@ def test_a_file_of_another_format_is_said_once_and_side_files_are_not(dataset):
     (dataset / "train/labels/.DS_Store").touch()
     severity, message = only(dataset)
     assert severity is WARNING
-    assert message.startswith("train/images/a.docx and 1 more are left out; the formats that can be read are .ome.tiff")
+    assert message.startswith("train/images/a.docx and 1 more files are ignored; the supported formats are .ome.tiff")
 
 
 def test_no_training_and_no_test_volumes(tmp_path):
     (tmp_path / "train" / "images").mkdir(parents=True)
     findings = list(check_dataset(tmp_path))
     assert [finding.severity for finding in findings] == [ERROR, WARNING]
-    assert findings[0].message.startswith("train holds no volumes; add images to train/images")
+    assert findings[0].message.startswith("train has no volumes; add images to train/images")
 
 
 def test_a_wrong_folder(tmp_path):
-    with pytest.raises(UserError, match="is no dataset"):
+    with pytest.raises(UserError, match="is not a dataset"):
         list(check_dataset(tmp_path))
 
 

@@ -60,7 +60,7 @@ def test_taking_the_prediction_keeps_it_in_the_error_and_takes_the_truth_around_
     np.testing.assert_array_equal(corrections.labels, expected)
 
 
-def test_around_an_error_a_truth_that_is_known_in_parts_annotates_those_only():
+def test_around_an_error_a_truth_that_is_annotated_mask_parts_annotates_those_only():
     prediction, truth = random_labels(0), random_labels(100)
     known = np.zeros(SHAPE, bool)
     known[:, :, :6] = True
@@ -106,9 +106,9 @@ def test_painting_nothing_corrects_nothing():
 
 def test_there_may_be_no_truth_to_take():
     corrections = Corrections(random_labels(1), None, Task.BINARY, VOXEL_SIZE)
-    with pytest.raises(UserError, match="no truth to take"):
+    with pytest.raises(UserError, match="no ground truth here"):
         corrections.accept(region(4, 4, 5), CorrectionSource.TRUTH, PLACE, 1.0)
-    with pytest.raises(UserError, match="Nothing is corrected yet"):
+    with pytest.raises(UserError, match="There are no corrections yet"):
         corrections.sample(IMAGE, HERE, UneditedRegions.IGNORE, None, SMALLEST)
     assert corrections.undo() is None
     assert corrections.redo() is None

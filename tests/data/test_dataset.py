@@ -147,13 +147,13 @@ def test_any_names_can_be_ordered(names):
 
 def test_a_folder_that_is_no_dataset_names_the_one_nearby(dataset, tmp_path):
     for wrong in (tmp_path, dataset / "train", dataset / "train" / "images"):
-        with pytest.raises(UserError, match=r"is no dataset: .* Did you mean ") as error:
+        with pytest.raises(UserError, match=r"is not a dataset: .* Did you mean ") as error:
             list_pairs(wrong)
         assert str(error.value).endswith(f"Did you mean {dataset}?")
 
 
 def test_an_empty_folder_and_a_missing_one(tmp_path):
-    with pytest.raises(UserError, match=r"holds neither train/images nor test/images. Choose another"):
+    with pytest.raises(UserError, match=r"has neither train/images nor test/images. Choose another"):
         list_pairs(tmp_path)
     with pytest.raises(UserError, match=r"Cannot read .*gone: it does not exist"):
         list_pairs(tmp_path / "gone")
@@ -238,7 +238,7 @@ def test_reading_a_part_gives_its_samples_in_order(dataset):
 
 
 def test_reading_names_the_first_problem(dataset):
-    with pytest.raises(UserError, match=r"test holds no volumes. Add images to test/images"):
+    with pytest.raises(UserError, match=r"test has no volumes. Add images to test/images"):
         read_samples(dataset, Subset.TEST)
     write_volume(dataset / "train/images/1.tif", IMAGE)
     with pytest.raises(UserError, match=r"train/labels has no partner for 1\.tif. Add train/labels/1\.tif"):

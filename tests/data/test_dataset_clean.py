@@ -101,7 +101,7 @@ def test_a_link_inside_an_ome_zarr_folder_is_not_followed(dataset, tmp_path):
 def test_clean_refuses_all_when_one_file_is_not_its_own(dataset, tmp_path, stranger):
     touch(tmp_path, "precious.tif")
     touch(dataset, "train/images/1.tif", "train/images/sub/2.tif")
-    with pytest.raises(UserError, match=r"is no volume of the dataset .*nothing was deleted"):
+    with pytest.raises(UserError, match=r"is not a volume of the dataset .*nothing was deleted"):
         clean_dataset(dataset, [dataset / "train/images/1.tif", dataset / stranger])
     assert (tmp_path / "precious.tif").exists()
     assert (dataset / "train/images/1.tif").exists()
@@ -109,9 +109,9 @@ def test_clean_refuses_all_when_one_file_is_not_its_own(dataset, tmp_path, stran
 
 def test_clean_refuses_a_folder_that_is_no_dataset(tmp_path):
     touch(tmp_path, "1.tif")
-    with pytest.raises(UserError, match="is no dataset"):
+    with pytest.raises(UserError, match="is not a dataset"):
         files_to_clean(tmp_path)
-    with pytest.raises(UserError, match="is no dataset"):
+    with pytest.raises(UserError, match="is not a dataset"):
         clean_dataset(tmp_path, [tmp_path / "1.tif"])
     assert (tmp_path / "1.tif").exists()
 
@@ -172,7 +172,7 @@ def test_clean_takes_the_json_files_of_volumes_along(dataset):
 
 def test_overwriting_a_volume_does_not_delete_a_folder_of_its_name(dataset):
     touch(dataset, "train/images/1.nii/precious.txt")
-    with pytest.raises(UserError, match=r"1\.nii is no volume, so it is not replaced. Move it"):
+    with pytest.raises(UserError, match=r"1\.nii is not a volume, so it is not replaced. Move it"):
         add_sample(dataset, Sample("1", IMAGE, IMAGE), Subset.TRAIN, overwrite=True)
     assert (dataset / "train/images/1.nii/precious.txt").exists()
     assert not (dataset / "train/images/1.tif").exists()

@@ -99,7 +99,7 @@ def test_data_files_exist_and_lie_beside_their_header(tmp_path, name, write, fie
     outside.write_bytes(DATA)
     for elsewhere in (str(outside), "../precious.raw", "C:\\precious.raw", "LIST\nb.raw\n../precious.raw"):
         write(path, {field: elsewhere}, b"")
-        with pytest.raises(UserError, match=rf"{name} takes its data from another place, .*precious.raw. Put both"):
+        with pytest.raises(UserError, match=rf"{name} refers to data in another folder, .*precious.raw. Put both"):
             read_volume(path)
     for missing in ("b.raw", "LIST\nb.raw", "b%02d.raw 0 7 1", "b" * 5000):
         write(path, {field: missing}, b"")

@@ -97,7 +97,7 @@ def test_a_mask_whose_volume_is_missing_is_not_passed_over(tmp_path):
     [
         (np.zeros(SHAPE, np.uint8), "nothing is annotated"),
         (np.ones((4, 5, 7), np.uint8), r"has shape \(4, 5, 7\), its image \(4, 5, 6\)"),
-        (np.full(SHAPE, 0.5, np.float32), "no whole numbers"),
+        (np.full(SHAPE, 0.5, np.float32), "not integers"),
     ],
 )
 def test_a_bad_mask_gets_a_sentence(tmp_path, mask, words):
@@ -119,10 +119,10 @@ def test_the_check_takes_masks_and_their_origins_for_what_they_are(tmp_path):
     add_sample(tmp_path, plain("a"), Subset.TRAIN)
     add_sample(tmp_path, plain("t"), Subset.TEST)
     add_sample(tmp_path, replace(masked("a corrected", ORIGIN), image=plain("x").image + 1), Subset.TRAIN)
-    before = [message for message in messages(tmp_path) if "left out" in message or "mask" in message]
+    before = [message for message in messages(tmp_path) if "ignored" in message or "mask" in message]
     assert before == []
     (tmp_path / "train/annotated/notes.txt").write_text("?")
-    assert any("train/annotated/notes.txt is left out" in message for message in messages(tmp_path))
+    assert any("train/annotated/notes.txt is ignored" in message for message in messages(tmp_path))
 
 
 def test_foreground_counts_only_where_it_is_annotated(tmp_path):
@@ -147,17 +147,17 @@ def test_cleaning_takes_masks_and_origins_too(tmp_path):
 
 def test_a_sample_refuses_a_mask_that_is_none():
     sample = plain()
-    with pytest.raises(UserError, match="holds uint8"):
+    with pytest.raises(UserError, match="has the data type uint8"):
         replace(sample, label_mask=np.ones(SHAPE, np.uint8))
-    with pytest.raises(UserError, match=r"mask of what is annotated in 'a' has shape"):
+    with pytest.raises(UserError, match=r"mask of 'a' has shape"):
         replace(sample, label_mask=np.ones((4, 5), bool))
 
 
-def test_the_shelf_puts_masks_on_disk_as_well(tmp_path):
+def test_the_store_puts_masks_on_disk_as_well(tmp_path):
     sample = masked(origin=ORIGIN)
-    with MemmapStore(tmp_path / "run", budget_bytes=0) as shelf:
-        kept = shelf.store_sample(sample)
-        assert shelf.n_bytes_on_disk == sum(array.nbytes for array in (sample.image, sample.labels, sample.label_mask))
+    with MemmapStore(tmp_path / "run", budget_bytes=0) as store:
+        kept = store.store_sample(sample)
+        assert store.n_bytes_on_disk == sum(array.nbytes for array in (sample.image, sample.labels, sample.label_mask))
         np.testing.assert_array_equal(kept.label_mask, sample.label_mask)
         assert kept.provenance == ORIGIN
 
@@ -176,9 +176,7 @@ def test_the_preflight_says_how_much_is_annotated():
             [compute_statistics(masked(origin=ORIGIN)), compute_statistics(plain("b"))], TrainingConfig()
         )
     )
-    words = (
-        "1 of 2 volumes are annotated in a part only, as their masks say, 1 of them corrected ones: 24 voxels (20 %)"
-    )
+    words = "1 of 2 volumes have masks of annotated voxels, 1 of them from corrections: 24 voxels (20 %)"
     assert any(words in finding.message for finding in found if isinstance(finding, Issue))
 
 

@@ -112,8 +112,8 @@ def test_validation_without_foreground_is_said():
     assert names(parts.val) == ["b"]
     assert not parts.tells_best
     assert parts.notice == (
-        "No validation volume holds foreground ('b'), so the best epoch cannot be told and the model of the last epoch "
-        "is kept. Label objects in another volume, so that one can train and one validate."
+        "No validation volume has foreground ('b'), so the best epoch cannot be determined and the model of the last "
+        "epoch is saved. Label objects in another volume, so that both training and validation have some."
     )
 
 
@@ -210,7 +210,7 @@ def test_background_of_sparse_labels_is_no_foreground():
     assert split_samples([sample], 0.2, 0, gap_zyx=(2, 5, 5)).val
     parts = split_samples([sample], 0.2, 0, gap_zyx=(2, 5, 5), ignore_label=0)
     assert parts.val == ()
-    assert parts.notice.startswith("No end of 'one' holds foreground")
+    assert parts.notice.startswith("'one' cannot be split")
     assert parts.notice.endswith("Label objects at both ends, or add a second volume.")
 
 
@@ -221,7 +221,7 @@ def test_a_volume_without_labels_is_not_cut():
 def test_a_volume_that_is_too_small_says_by_how_much():
     notice = split_samples([labelled((40, 50, 60))], 0.2, 0, gap_zyx=(47, 47, 47)).notice
     assert notice.startswith("'one' of 40 × 50 × 60 voxels is too small")
-    assert "47 × 47 × 47 voxels away" in notice
+    assert "by the receptive field of 47 × 47 × 47 voxels" in notice
 
 
 def corrected(source: str, made: str = "1", start=(0, 0, 0), mask=None, part="train", name=None) -> Sample:

@@ -1,4 +1,4 @@
-"""Copies on two sides of a split, blocks too close, mixed voxel sizes and grey values are said, with what to do."""
+"""Copies on two sides of a split, blocks too close, mixed voxel sizes and intensities are said, with what to do."""
 
 from __future__ import annotations
 
@@ -39,17 +39,15 @@ def test_different_volumes_are_no_leak():
 
 
 def test_one_volume_twice():
-    assert only(check_leaks([A, OTHER, COPY], set())) == (
-        "'a' and 'copy' are the same volume, which counts twice. Remove one of the two."
-    )
-    assert "'a' and 'copy' are the same volume, which trains and validates, so" in only(
+    assert only(check_leaks([A, OTHER, COPY], set())) == ("'a' and 'copy' are the same volume. Remove one of the two.")
+    assert "'a' and 'copy' are the same volume, used for training and validation, so" in only(
         check_leaks([A, OTHER, COPY], {"copy"})
     )
 
 
 def test_a_training_volume_in_the_test_set():
     copy = facts("t", NOISE, Subset.TEST)
-    assert "'a' and 't' are the same volume, which trains and tests, so the result would flatter the model" in only(
+    assert "'a' and 't' are the same volume, used for training and testing, so scores would be too optimistic" in only(
         check_leaks([A, copy], set())
     )
 
@@ -58,8 +56,8 @@ def test_volumes_that_overlap():
     first, second = facts("first", NOISE[:8]), facts("second", NOISE[5:])
     assert not list(check_leaks([first, second], set()))
     assert only(check_leaks([first, second], {"second"})) == (
-        "'first' and 'second' share 3 z-slices; one trains and the other validates, so the result would flatter the "
-        "model. Cut them so that they do not overlap."
+        "'first' and 'second' share 3 z-slices and are used for training and validation, so scores would be too "
+        "optimistic. Crop them so that they do not overlap."
     )
 
 
@@ -74,8 +72,8 @@ def blocks(gap: int) -> list[Block]:
 def test_blocks_closer_than_the_network_sees(order):
     assert not list(check_blocks(blocks(19)[::order], (19, 25, 25)))
     message = only(check_blocks(blocks(18)[::order], (19, 25, 25)))
-    assert "lie 18 voxels apart, but the network sees 19 × 25 × 25 voxels. Move them further apart." in message
-    assert "lie 0 voxels apart" in only(check_blocks(blocks(-5)[::order], (19, 25, 25)))
+    assert "are 18 voxels apart, but the receptive field is 19 × 25 × 25 voxels. Move them further apart." in message
+    assert "are 0 voxels apart" in only(check_blocks(blocks(-5)[::order], (19, 25, 25)))
 
 
 def test_blocks_of_one_role_or_of_two_volumes_may_touch():
@@ -89,7 +87,7 @@ def test_mixed_voxel_sizes():
     volumes = [A, OTHER, facts("thick", NOISE, voxel_size_um=(4.0, 0.5, 0.25))]
     message = only(check_voxel_sizes(volumes, TrainingConfig()))
     assert message.startswith("Voxel sizes are mixed: 'a' has 2 × 0.5 × 0.25 µm and 'thick' has 4 × 0.5 × 0.25 µm")
-    assert message.endswith("Set the voxel size to median (spacing median).")
+    assert message.endswith("Set the voxel size to median.")
     assert not list(check_voxel_sizes(volumes, TrainingConfig(spacing="median")))
     assert not list(check_voxel_sizes(volumes, TrainingConfig(spacing=(2, 1, 1))))
     assert not list(check_voxel_sizes(volumes[:2], TrainingConfig()))
@@ -97,13 +95,13 @@ def test_mixed_voxel_sizes():
 
 def test_one_grey_value():
     message = only(check_intensities([A, facts("flat", np.full((3, 4, 5), 7))], TrainingConfig()))
-    assert message == "'flat' has one grey value everywhere; export it again."
+    assert message == "'flat' has a constant intensity; export it again."
 
 
 def test_large_grey_values_that_are_not_normalised():
     bright = facts("bright", NOISE + 40)
     message = only(check_intensities([bright], TrainingConfig(normalisation="none")))
-    assert message.startswith("Grey values go from 40 to 129 and are not normalised")
+    assert message.startswith("Intensities range from 40 to 129 and are not normalised")
     assert not list(check_intensities([bright], TrainingConfig()))
     assert not list(check_intensities([A], TrainingConfig(normalisation="none")))
 
@@ -126,11 +124,13 @@ def test_a_corrected_volume_is_no_copy_of_its_source_but_must_not_be_a_test_volu
     test = facts("test/t", NOISE, Subset.TEST)
     assert not list(check_leaks([A, corrected("a", "train")], set()))
     assert only(check_leaks([OTHER, test, corrected("t", "test")], set())) == (
-        "'t corrected' trains and was cut from the test volume 'test/t', whose score is not to be trusted any more. "
-        "Move that volume to the training part, or remove the corrected one."
+        "'t corrected' is used for training and was cropped from the test volume 'test/t', so the score of that volume "
+        "is too optimistic. Move it to the training volumes, or remove the corrected one."
     )
 
 
 def test_a_correction_of_another_volume_is_no_excuse_for_a_copy():
     test = facts("test/t", NOISE, Subset.TEST)
-    assert "are the same volume, which tests and trains" in only(check_leaks([test, corrected("b", "train")], set()))
+    assert "are the same volume, used for testing and training" in only(
+        check_leaks([test, corrected("b", "train")], set())
+    )

@@ -161,7 +161,7 @@ def test_the_voxel_size_of_npy_stands_beside_it(tmp_path):
 def test_a_wrong_voxel_size_file_is_named(tmp_path, text):
     write_volume(tmp_path / "a.npy", counting((2, 3, 4)))
     (tmp_path / "a.npy.json").write_text(text)
-    with pytest.raises(UserError, match=r"a\.npy\.json should read .* Correct or delete it"):
+    with pytest.raises(UserError, match=r"a\.npy\.json should contain .* Correct or delete it"):
         read_volume(tmp_path / "a.npy")
 
 

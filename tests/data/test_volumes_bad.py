@@ -36,7 +36,7 @@ def test_a_folder_or_text_with_the_suffix_of_a_volume(tmp_path, suffix):
         read_volume(tmp_path / f"folder{suffix}")
     for text in ("", "this is no volume\n" * 50):
         (tmp_path / f"text{suffix}").write_text(text)
-        with pytest.raises(UserError, match=r"damaged or no .* file .*Copy or export it again"):
+        with pytest.raises(UserError, match=r"damaged or not in the format .*Copy or export it again"):
             read_volume(tmp_path / f"text{suffix}")
 
 
@@ -115,7 +115,7 @@ def test_petabytes_in_a_header_are_refused_before_memory_is_taken(tmp_path):
     with pytest.raises(UserError, match="damaged"):  # mapping finds that the file is too short
         read_volume(tmp_path / "a.npy")
     for name in ("a.zarr", "a.nii"):
-        with pytest.raises(UserError, match=r"is said to hold [0-9,.]+ GB of shape .*this machine has [0-9.,]+ GB"):
+        with pytest.raises(UserError, match=r"declares [0-9,.]+ GB of shape .*this machine has [0-9.,]+ GB"):
             read_volume(tmp_path / name)
 
 
@@ -130,7 +130,7 @@ def test_petabytes_in_a_tiff_are_refused_before_memory_is_taken(tmp_path):
                 content[tag.offset + 12 : tag.offset + 16] = struct.pack("<I", 2**31)
     content = content.replace(b'"shape": [6, 7, 8]', b'"shape": [        ]')
     (tmp_path / "a.tif").write_bytes(content)
-    with pytest.raises(UserError, match=r"is said to hold|damaged"):
+    with pytest.raises(UserError, match=r"declares|damaged"):
         read_volume(tmp_path / "a.tif")
 
 
@@ -141,9 +141,9 @@ def test_petabytes_in_a_tiff_are_refused_before_memory_is_taken(tmp_path):
         (np.zeros((1, 7, 8)), "is a 2D image"),
         (np.zeros((2, 6, 7, 8)), r"has 4 dimensions of shape \(2, 6, 7, 8\); one 3D volume"),
         (np.zeros((0, 7, 8)), "is empty"),
-        (np.zeros((2, 3, 4), complex), "holds complex128; grey values or labels"),
-        (np.zeros((2, 3, 4), [("r", "u1"), ("g", "u1")]), "holds colours"),
-        (np.zeros((2, 3, 4), "U3"), "holds <U3"),
+        (np.zeros((2, 3, 4), complex), "has the data type complex128; intensities or labels"),
+        (np.zeros((2, 3, 4), [("r", "u1"), ("g", "u1")]), "has the data type colour"),
+        (np.zeros((2, 3, 4), "U3"), "has the data type <U3"),
     ],
 )
 def test_an_array_that_is_no_volume(tmp_path, array, message):
@@ -154,7 +154,7 @@ def test_an_array_that_is_no_volume(tmp_path, array, message):
 
 def test_pickles_and_archives_are_refused(tmp_path):
     np.save(tmp_path / "a.npy", np.array([[[{"run": "code"}]]]), allow_pickle=True)
-    with pytest.raises(UserError, match="damaged or no NumPy file"):
+    with pytest.raises(UserError, match="damaged or not in the format NumPy"):
         read_volume(tmp_path / "a.npy")
     with (tmp_path / "b.npy").open("wb") as file:
         np.savez(file, ARRAY)
@@ -168,7 +168,7 @@ def test_colours_and_time_in_nifti(tmp_path):
         read_volume(tmp_path / "a.nii")
     colours = np.zeros((4, 3, 2), [("R", "u1"), ("G", "u1"), ("B", "u1")])
     nibabel.save(nibabel.Nifti1Image(colours, np.eye(4)), tmp_path / "b.nii")
-    with pytest.raises(UserError, match="holds colours"):
+    with pytest.raises(UserError, match="has the data type colour"):
         read_volume(tmp_path / "b.nii")
 
 
@@ -185,17 +185,17 @@ def test_an_image_with_nan_or_infinity(tmp_path, value):
     image = ARRAY.astype(np.float32)
     image[1, 2, 3:5] = value
     write_volume(tmp_path / "a.tif", image)
-    with pytest.raises(UserError, match="'a' holds 2 values that are NaN or infinite; replace them"):
+    with pytest.raises(UserError, match="'a' has 2 values that are NaN or infinite; replace them"):
         read_sample(tmp_path / "a.tif")
 
 
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (0.5, "'a' hold float32 with 1 values that are no whole numbers; labels are 0 for background"),
-        (np.nan, "hold float32 with 1 values that are no whole numbers"),
-        (-1e30, "go from -1e\\+30 to 0; number the objects"),
-        (1e30, "go from 0 to 1e\\+30; number the objects"),
+        (0.5, "'a' have 1 values of type float32 that are not integers; labels are 0 for background"),
+        (np.nan, "have 1 values of type float32 that are not integers"),
+        (-1e30, "go from -1e\\+30 to 0; renumber the objects"),
+        (1e30, "go from 0 to 1e\\+30; renumber the objects"),
     ],
 )
 def test_float_labels_that_are_no_labels(tmp_path, value, message):

@@ -136,7 +136,7 @@ def test_a_bioformats2raw_folder_and_a_plain_array_are_read(tmp_path):
 def test_broken_metadata_is_one_message(tmp_path, change):
     write_volume(tmp_path / "a.zarr", ARRAY)
     edit(tmp_path / "a.zarr", change)
-    with pytest.raises(UserError, match=r"Cannot read .*a\.zarr: it is damaged or no OME-Zarr"):
+    with pytest.raises(UserError, match=r"Cannot read .*a\.zarr: it is damaged or not in the format OME-Zarr"):
         read_volume(tmp_path / "a.zarr")
 
 
@@ -145,7 +145,7 @@ def test_a_group_without_an_image_and_an_empty_folder_are_refused(tmp_path):
     with pytest.raises(UserError, match=r"without an OME-Zarr image. Choose the folder"):
         read_volume(tmp_path / "a.zarr")
     (tmp_path / "b.zarr").mkdir()
-    with pytest.raises(UserError, match="damaged or no OME-Zarr"):
+    with pytest.raises(UserError, match="damaged or not in the format OME-Zarr"):
         read_volume(tmp_path / "b.zarr")
 
 

@@ -277,7 +277,7 @@ def test_validation_loss_is_that_of_the_saved_model(samples: list[Sample], tmp_p
 
 
 def far_too_bright(sample: Sample) -> Sample:
-    """Finite grey values whose first convolution is not."""
+    """Finite intensities whose first convolution is not finite."""
     image = np.where(sample.labels > 0, 3e38, -3e38).astype(np.float32)
     return Sample(sample.name, image, sample.labels)
 
@@ -363,6 +363,6 @@ def test_one_volume_without_foreground_is_mentioned(samples: list[Sample], tmp_p
     events = list(train([*samples, nothing], tmp_path, config(momentum=0.9, batch_size=8)))
 
     notices = " ".join(event.message for event in events if isinstance(event, Notice))
-    assert "'nothing' hold no foreground" in notices
+    assert "'nothing' have no foreground" in notices
     assert "Adam does not use the momentum" in notices
     assert "batch size is 8, but there are only 3 training volumes" in notices

@@ -122,7 +122,7 @@ class TestSparseLabels:
     def test_without_anything_to_learn_it_says_what_to_paint(self, sample_of: Any, tmp_path: Path) -> None:
         sample = sample_of("a", 1)
         only_background = replace(sample, labels=(sample.labels > 0).astype(np.uint8))
-        with pytest.raises(UserError, match=r"there is no foreground to learn\. Paint some objects with 2"):
+        with pytest.raises(UserError, match=r"there is no foreground\. Label some objects with 2"):
             list(train([only_background], tmp_path, config(ignore_label=0, val_fraction=0)))
 
     def test_validation_without_annotation_gives_no_numbers(self, samples: list[Sample], tmp_path: Path) -> None:

@@ -59,8 +59,8 @@ def test_a_sound_dataset_has_no_problems(dataset: Path, tmp_path: Path) -> None:
     assert result.can_train
     assert not result.of(WARNING)
     values, several, steps, time = messages(result, INFO)
-    assert values.startswith("Label values and their part of all voxels: 0 (")
-    assert several.startswith("2 label values (1, 300) are learnt as one foreground.")
+    assert values.startswith("Label values and their fraction of all voxels: 0 (")
+    assert several.startswith("2 label values (1, 300) are one foreground.")
     assert steps.startswith(
         "Each step sees 1 whole volume, an epoch has 2 steps, and the receptive field of the network is 13 × 19 × 19 "
     )
@@ -113,7 +113,7 @@ def test_settings_that_cannot_be_trained_with_are_errors(
 def test_data_that_cannot_be_trained_on_is_an_error(samples: list[Sample], dataset: Path, tmp_path: Path) -> None:
     assert messages(examined([]), ERROR) == ["There is no volume to train on. Add at least one image with labels."]
     assert "does not exist" in messages(examined(tmp_path / "gone"), ERROR)[0]
-    assert "holds neither train/images nor test/images" in messages(examined(tmp_path), ERROR)[0]
+    assert "has neither train/images nor test/images" in messages(examined(tmp_path), ERROR)[0]
     image_only = Sample("image", samples[0].image)
     assert messages(examined([samples[0], image_only]), ERROR) == [
         "The volume 'image' has no labels; label it, or leave it out of training."
@@ -151,9 +151,9 @@ def test_a_copy_is_found_on_the_other_side_of_the_split_and_in_the_test_set(data
 
     pair = sorted([trains.name, validates.name], key=natural_order)
     assert len(found) == 3
-    assert f"'{pair[0]}' and '{pair[1]}' are the same volume, which" in found[0]
-    assert "flatter the model" in found[0]
-    assert all("'test/4' are the same volume, which" in message for message in found[1:])
+    assert f"'{pair[0]}' and '{pair[1]}' are the same volume, used for" in found[0]
+    assert "would be too optimistic" in found[0]
+    assert all("'test/4' are the same volume, used for" in message for message in found[1:])
 
 
 def test_mixed_voxel_sizes_and_grey_values_are_looked_at_in_all_volumes(dataset: Path) -> None:
@@ -161,7 +161,7 @@ def test_mixed_voxel_sizes_and_grey_values_are_looked_at_in_all_volumes(dataset:
     add_sample(dataset, Sample("4", sample.image, sample.labels, (4, 1, 1)), Subset.TEST, overwrite=True)
     grey, voxel_sizes = messages(examined(dataset, normalisation="none"), WARNING)
     assert "'1' has 2 × 1 × 1 µm and 'test/4' has 4 × 1 × 1 µm" in voxel_sizes
-    assert grey.startswith("Grey values go from ")
+    assert grey.startswith("Intensities range from ")
 
 
 def test_one_volume_validates_on_a_block_of_it_or_says_why_not() -> None:
@@ -187,7 +187,7 @@ def test_a_class_that_only_validates_is_mentioned() -> None:
     (place,) = [b for b in split_samples([long], 0.2, 0, gap_zyx=(13, 19, 19)).blocks if b.role == "validation"]
     long.labels[place.start_zyx[0] : place.stop_zyx[0], 9:] = 2
     found = messages(examined([long], task="semantic", class_names=("a", "b")), WARNING)
-    assert any("Only validation volumes hold the label values 2" in message for message in found)
+    assert any("The label values 2" in message for message in found)
 
 
 def test_a_patch_larger_than_the_volumes(samples: list[Sample]) -> None:
@@ -250,7 +250,7 @@ def test_a_corrected_validation_volume_is_said_by_check_and_run(dataset, tmp_pat
     mask[2:6, 3:9, 4:12] = True
     origin = Provenance(volume=judge, subset="train", made="2026")
     add_sample(dataset, replace(source, name=f"{judge} corrected", label_mask=mask, provenance=origin), Subset.TRAIN)
-    words = f"'{judge} corrected' trains and was cut from '{judge}', which validates, so validation flatters the model."
+    words = f"'{judge} corrected' is used for training and was cropped from the validation volume '{judge}', so"
     found = examined(dataset, val_fraction=0.34).issues
     assert sum(finding.message.startswith(words) for finding in found) == 1
     events = [*train(dataset, tmp_path / "again", config)]
@@ -271,5 +271,5 @@ def test_a_corrected_piece_of_a_test_volume_is_found_by_its_content(dataset):
         )
     found = [finding.message for finding in examined(dataset, val_fraction=0.34).issues]
     for name in ("one", "two"):
-        words = f"'{name}' trains and was cut from the test volume 'test/{test.name}'"
+        words = f"'{name}' is used for training and was cropped from the test volume 'test/{test.name}'"
         assert sum(message.startswith(words) for message in found) == 1

@@ -59,7 +59,7 @@ class PredictionConfig(PostProcessing):
 
     overlap: float = setting(
         0.5,
-        "Overlap of neighbouring tiles as a fraction of their side; more overlap gives smoother seams and takes longer.",
+        "Overlap of neighbouring tiles as a fraction of their side; more gives smoother seams and takes longer.",
         minimum=0,
         maximum=0.9,
         step=0.05,

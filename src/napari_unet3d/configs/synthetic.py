@@ -210,8 +210,8 @@ class SyntheticConfig(Config):
         largest = {PixelType.UINT8: 255, PixelType.UINT16: 65535}.get(self.pixel_type)
         if largest is not None and self.intensity[1] > largest:
             raise ValueError(
-                f"An intensity of {self.intensity[1]} is out of range for the pixel type {self.pixel_type.value} (up to "
-                f"{largest}); choose a lower intensity or a larger pixel type"
+                f"An intensity of {self.intensity[1]} is out of range for the pixel type {self.pixel_type.value} (up "
+                f"to {largest}); choose a lower intensity or a larger pixel type"
             )
         self._check_background()
         return self

@@ -47,20 +47,17 @@ class TrainingConfig(Config):
 
     task: Task = setting(
         Task.BINARY,
-        "What to segment: everything labelled as one foreground, each label value as a class, or each label as an object.",
+        "What to segment: everything labelled as one foreground, label values as classes, or labels as single objects.",
     )
     ignore_label: int | None = setting(
         None,
-        "Label value of voxels that are not annotated; they are left out of training and scores. None if all voxels are "
-        "annotated. With 0, background is 1 and other labels start at 2, so a few painted slices are enough; with any "
-        "other value, such as 255 or -1, background is 0.",
+        "Label value of voxels that are not annotated; they are left out of training and scores. None if all voxels "
+        "are annotated. With 0, background is 1 and other labels start at 2, so a few painted slices are enough; with "
+        "any other value, such as 255 or -1, background is 0.",
         minimum=-32_768,
         maximum=65_535,
     )
-    preset: Preset = setting(
-        Preset.XXSMALL,
-        "Size of the network: larger ones have a larger receptive field and more features, and take longer.",
-    )
+    preset: Preset = setting(Preset.XXSMALL, "Size of the network; larger ones need more time and memory.")
     patch: Patch = setting(
         (PatchMode.AUTO,),
         "Input of a training step: patches of a size chosen from voxel size, network and memory (auto), whole volumes, "
@@ -83,8 +80,8 @@ class TrainingConfig(Config):
     )
     val_fraction: float = setting(
         0.2,
-        "Fraction of the training volumes used for validation, or of a single volume, at one end of it; 0 trains without "
-        "validation.",
+        "Fraction of the training volumes used for validation, or of a single volume, at one end of it; 0 trains "
+        "without validation.",
         minimum=0,
         maximum=0.9,
         step=0.01,
@@ -121,14 +118,7 @@ class TrainingConfig(Config):
         "levels, and kernels that follow the voxel size.",
         group=_NETWORK,
     )
-    dropout: float = setting(
-        0.0,
-        "Dropout probability.",
-        minimum=0,
-        maximum=0.95,
-        step=0.01,
-        group=_NETWORK,
-    )
+    dropout: float = setting(0.0, "Dropout probability.", minimum=0, maximum=0.95, step=0.01, group=_NETWORK)
     kernel_size: int = setting(
         3, "Size of the convolution kernels in voxels; odd.", minimum=1, maximum=11, group=_NETWORK
     )
@@ -157,8 +147,8 @@ class TrainingConfig(Config):
     )
     spacing: Spacing = setting(
         (SpacingMode.ORIGINAL,),
-        "Voxel size of the network input: that of each volume (original), the median of the training volumes (median), or "
-        "a given one in µm along z, y and x. Predictions have the voxel size of their image.",
+        "Voxel size of the network input: that of each volume (original), the median of the training volumes (median), "
+        "or a given one in µm along z, y and x. Predictions have the voxel size of their image.",
         minimum=0.001,
         maximum=10_000,
         step=0.001,
@@ -168,8 +158,8 @@ class TrainingConfig(Config):
     )
     foreground_fraction: float = setting(
         0.5,
-        "Fraction of the patches that are sampled around foreground, with equal probability for each class; the others are "
-        "sampled anywhere.",
+        "Fraction of the patches that are sampled around foreground, with equal probability for each class; the others "
+        "are sampled anywhere.",
         minimum=0,
         maximum=1,
         step=0.01,
@@ -250,8 +240,8 @@ class TrainingConfig(Config):
     validate_every: int = setting(1, "Number of epochs between validations.", minimum=1, maximum=100_000, group=_LENGTH)
     save_snapshots: bool = setting(
         True,
-        "Save the predictions for the validation volumes and the model after each validation, to follow training and to "
-        "return to any epoch; takes up to 1 GiB in the run folder.",
+        "Save the predictions for the validation volumes and the model after each validation, to follow training and "
+        "to return to any epoch; takes up to 1 GiB in the run folder.",
         group=_LENGTH,
     )
     patience: int = setting(
@@ -264,8 +254,8 @@ class TrainingConfig(Config):
     )
     max_minutes: float = setting(
         0.0,
-        "Maximum duration of the run in minutes; the learning rate schedule ends in time, and the model is saved. 0 sets "
-        "no limit.",
+        "Maximum duration of the run in minutes; the learning rate schedule ends in time, and the model is saved. 0 "
+        "sets no limit.",
         minimum=0,
         maximum=1_000_000,
         step=0.1,

@@ -1,4 +1,4 @@
-"""Boxes in a volume, and the regions that lie in them."""
+"""Boxes in a volume, and masks in boxes."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ Box = tuple[slice, slice, slice]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MaskedBox:
-    """A region of a volume, such as an error.
+    """A region of a volume, such as an error: a mask within a box.
 
     Attributes
     ----------
     box : tuple of slice
-        Where it lies.
+        Position of the region in the volume.
     mask : ndarray of bool, shape (z, y, x) of the box
-        Its voxels there.
+        Voxels of the region.
     """
 
     box: Box
@@ -28,7 +28,7 @@ class MaskedBox:
 
 
 def rasterize(box: Box, *regions: MaskedBox) -> NDArray[np.bool_]:
-    """Return the voxels of regions that lie in a box, as a mask (z, y, x) of that box."""
+    """Return the union of regions within a box, as a mask (z, y, x) of that box."""
     mask = np.zeros(tuple(side.stop - side.start for side in box), bool)
     for region in regions:
         here, there = intersection(box, region.box)
@@ -37,7 +37,13 @@ def rasterize(box: Box, *regions: MaskedBox) -> NDArray[np.bool_]:
 
 
 def intersection(box: Box, other: Box) -> tuple[Box, Box]:
-    """Return what two boxes share, in voxels of the one and of the other; empty when they share nothing."""
+    """Return the intersection of two boxes, relative to each of them; empty if they do not overlap.
+
+    >>> one = (slice(0, 4), slice(0, 4), slice(0, 4))
+    >>> other = (slice(2, 6), slice(1, 3), slice(0, 9))
+    >>> intersection(one, other)[1]
+    (slice(0, 2, None), slice(0, 2, None), slice(0, 4, None))
+    """
     common = [
         slice(max(a.start, b.start), max(a.start, b.start, min(a.stop, b.stop)))
         for a, b in zip(box, other, strict=True)
@@ -51,13 +57,13 @@ def _within(part: Sequence[slice], box: Box) -> Box:
 
 
 def union(box: Box, other: Box) -> Box:
-    """Return the smallest box that holds two boxes."""
+    """Return the smallest box that contains two boxes."""
     z, y, x = (slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(box, other, strict=True))
     return z, y, x
 
 
 def bounding_box(mask: NDArray[np.bool_]) -> Box | None:
-    """Return the smallest box that holds all of a mask; None when it is empty."""
+    """Return the smallest box that contains a mask; None if it is empty."""
     sides = []
     for axis in range(3):
         there = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
@@ -69,7 +75,11 @@ def bounding_box(mask: NDArray[np.bool_]) -> Box | None:
 
 
 def expand(box: Box, n_voxels: Sequence[int], shape: Sequence[int]) -> Box:
-    """Make a box longer by voxels (z, y, x) at every side, within a volume of a shape."""
+    """Return a box that is larger by a number of voxels (z, y, x) on each side, within a volume of a shape.
+
+    >>> expand((slice(2, 4), slice(0, 3), slice(5, 6)), (1, 1, 1), (10, 10, 6))
+    (slice(1, 5, None), slice(0, 4, None), slice(4, 6, None))
+    """
     z, y, x = (
         slice(max(0, own.start - more), min(side, own.stop + more))
         for own, more, side in zip(box, n_voxels, shape, strict=True)
@@ -77,13 +87,13 @@ def expand(box: Box, n_voxels: Sequence[int], shape: Sequence[int]) -> Box:
     return z, y, x
 
 
-def expand_to(box: Box, least: Sequence[int], shape: Sequence[int]) -> Box:
-    """Make a box at least of some shape (z, y, x) about its middle, within a volume of a shape."""
-    z, y, x = (_longer(*each) for each in zip(box, least, shape, strict=True))
+def expand_to(box: Box, minimum: Sequence[int], shape: Sequence[int]) -> Box:
+    """Return a box with at least a given shape (z, y, x) and about the same centre, within a volume of a shape."""
+    z, y, x = (_longer(*each) for each in zip(box, minimum, shape, strict=True))
     return z, y, x
 
 
-def _longer(own: slice, least: int, side: int) -> slice:
-    length = min(side, max(least, own.stop - own.start))
+def _longer(own: slice, minimum: int, side: int) -> slice:
+    length = min(side, max(minimum, own.stop - own.start))
     start = min(max(0, (own.start + own.stop - length) // 2), side - length)
     return slice(start, start + length)

@@ -1,4 +1,4 @@
-"""What a correction says about a place counts instead of what other volumes say about it."""
+"""Corrected regions override the labels of the same region in other training volumes."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from napari_unet3d.data.split import Role, Split
 
 
 def apply_corrections(split: Split, samples: Sequence[Sample]) -> Split:
-    """Take out of the training volumes of a split what later corrections annotate; see `mask_corrected`.
+    """Return a split whose training volumes leave out what corrections annotate; see `mask_corrected`.
 
-    What validates stays as it is, so that its numbers can be compared with those of earlier runs. A volume of which
-    nothing is left does not train.
+    Validation volumes are not changed, so that scores can be compared with earlier runs. Training volumes of which
+    nothing is left are dropped.
 
     Parameters
     ----------
     split : Split
-        What trains and what validates.
+        Training and validation volumes.
     samples : sequence of Sample
-        All volumes that it was made of.
+        All volumes of the split.
     """
     if all(sample.provenance is None for sample in samples):
         return split
@@ -36,23 +36,23 @@ def apply_corrections(split: Split, samples: Sequence[Sample]) -> Split:
 
 
 def mask_corrected(samples: Sequence[Sample]) -> tuple[Sample, ...]:
-    """Take out of volumes what later corrections annotate, so that old and new labels do not contradict each other.
+    """Return volumes without what later corrections annotate, so that old and new labels do not contradict each other.
 
     Parameters
     ----------
     samples : sequence of Sample
-        The volumes that train. A corrected one lies in the volume that its origin names; where two corrected ones
-        overlap, the one that was made later counts.
+        The training volumes. The provenance of a corrected volume names the volume it was cropped from; where two
+        corrected volumes overlap, the later one counts.
 
     Returns
     -------
     tuple of Sample
-        In the same order. Only masks are new, and only where something is taken out.
+        In the same order; only masks differ.
     """
-    return tuple(_less(sample, samples) for sample in samples)
+    return tuple(_mask_sample(sample, samples) for sample in samples)
 
 
-def _less(sample: Sample, others: Sequence[Sample]) -> Sample:
+def _mask_sample(sample: Sample, others: Sequence[Sample]) -> Sample:
     for other in others:
         if _replaces(other, sample):
             sample = _without(other, sample)
@@ -61,7 +61,7 @@ def _less(sample: Sample, others: Sequence[Sample]) -> Sample:
 
 def _replaces(corrected: Sample, other: Sample) -> bool:
     own, older = corrected.provenance, other.provenance
-    if own is None or own.subset != "train":  # volumes of other parts do not train
+    if own is None or own.subset != "train":  # volumes of other subsets are not trained on
         return False
     if older is None:
         return own.volume == other.name
@@ -69,7 +69,7 @@ def _replaces(corrected: Sample, other: Sample) -> bool:
 
 
 def _without(corrected: Sample, sample: Sample) -> Sample:
-    """Return a sample without what is annotated in a corrected one, itself when that is nothing."""
+    """Return a sample without the annotated voxels of a corrected one; the same sample if they do not overlap."""
     mask = np.ones(corrected.shape, bool) if corrected.label_mask is None else corrected.label_mask
     taken = rasterize(_box_of(sample), MaskedBox(_box_of(corrected), mask))
     if not taken.any():
@@ -78,7 +78,7 @@ def _without(corrected: Sample, sample: Sample) -> Sample:
 
 
 def _box_of(sample: Sample) -> Box:
-    """Return where a sample lies in the volume that it is cut from or is."""
+    """Return the box of a sample in the volume that it was cropped from."""
     start = (0, 0, 0) if sample.provenance is None else sample.provenance.start_zyx
     z, y, x = (slice(first, first + side) for first, side in zip(start, sample.shape, strict=True))
     return z, y, x

@@ -1,4 +1,4 @@
-"""Corrected places of a prediction, with undo, and the training volume that they become."""
+"""Corrections of a prediction, with undo, and the training volume made from them."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from napari_unet3d.data.provenance import CorrectionRecord, Provenance
 from napari_unet3d.data.sample import Sample, Shape3D, VoxelSize
 from napari_unet3d.errors import UserError
 
-_AUTO_MARGIN = 6  # voxels of the longest side
-_WORTH_CUTTING = 0.5  # part of the volume, up to which a smaller one is cut out
+_AUTO_MARGIN = 6  # voxels along the axis with the largest voxels
+_MAX_CROP = 0.5  # fraction of the volume up to which it is cropped
 
 
 class CorrectionSource(ChoiceEnum):
-    """Whose labels hold at a corrected place."""
+    """Where the labels of a corrected region come from."""
 
     TRUTH = "truth"
     PREDICTION = "prediction"
@@ -34,20 +34,20 @@ class CorrectionSource(ChoiceEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Correction:
-    """One corrected place.
+    """One corrected region.
 
     Attributes
     ----------
-    place : CorrectionRecord
-        What was corrected there, for the record.
+    record : CorrectionRecord
+        The record for the provenance.
     box : tuple of slice
-        Where it lies.
+        Position, including the margin.
     before, after : ndarray of unsigned integers, shape (z, y, x) of the box
-        The labels without and with it.
-    decided : ndarray of bool, shape (z, y, x) of the box
-        What was decided here; later corrections beside it leave it as it is.
+        Labels before and after the correction.
+    edited : ndarray of bool, shape (z, y, x) of the box
+        The corrected voxels; later corrections nearby do not change them.
     annotated : ndarray of bool, shape (z, y, x) of the box
-        Where labels are known: what was decided and what lies around it.
+        Voxels with known labels: the corrected ones and those of the margin.
     """
 
     record: CorrectionRecord
@@ -59,28 +59,38 @@ class Correction:
 
 
 class Corrections:
-    """The labels of a prediction while they are corrected place by place.
+    """The labels of a prediction while its errors are corrected one by one.
 
-    A place is corrected with some room around it, so that the network learns both sides of a boundary. In that room
-    the truth holds where there is one, else what is in view.
+    Each correction includes a margin, so that the network is trained on both sides of a boundary. Labels in the margin
+    are those of the ground truth if there is one, else the current ones.
 
     Parameters
     ----------
     prediction : ndarray of integers, shape (z, y, x)
         The predicted labels; they are copied.
-    truth : Truth or None
-        What they should be, as far as it is known.
+    truth : GroundTruth or None
+        The ground truth.
     task : Task
-        What labels are; ids of objects stay distinct.
+        For instance segmentation, ids of objects stay distinct.
     voxel_size_um : tuple of float
         Voxel size along z, y, x in µm.
 
     Attributes
     ----------
     labels : ndarray of unsigned integers, shape (z, y, x)
-        The prediction with the corrections so far; it is changed in place.
+        The corrected prediction; it is changed in place.
     done, undone : list of Correction
-        In the order of correcting, and in that of undoing.
+        In order of correction, and in order of undoing.
+
+    Examples
+    --------
+    >>> prediction, truth = np.zeros((2, 4, 6, 6), np.uint8)
+    >>> truth[1:3, 2:4, 2:4] = 1
+    >>> corrections = Corrections(prediction, GroundTruth(truth), Task.BINARY, (1.0, 1.0, 1.0))
+    >>> missed = MaskedBox((slice(1, 3), slice(2, 4), slice(2, 4)), np.ones((2, 2, 2), bool))
+    >>> _ = corrections.accept(missed, CorrectionSource.TRUTH, CorrectionRecord(kind="missed"), margin_um=1.0)
+    >>> int(corrections.labels.sum())
+    8
     """
 
     def __init__(
@@ -94,61 +104,61 @@ class Corrections:
         self.undone: list[Correction] = []
 
     def accept(
-        self, region: MaskedBox, taken: CorrectionSource, place: CorrectionRecord, margin_um: float
+        self, region: MaskedBox, source: CorrectionSource, record: CorrectionRecord, margin_um: float
     ) -> Correction:
-        """Let the truth or the prediction hold in a region.
+        """Accept the ground truth or the prediction in a region.
 
         Parameters
         ----------
-        region : Region
-            Such as an error.
-        taken : Taken
-            Truth or prediction.
-        place : CorrectionRecord
-            For the record.
+        region : MaskedBox
+            For example an error.
+        source : CorrectionSource
+            Ground truth or prediction.
+        record : CorrectionRecord
+            The record for the provenance.
         margin_um : float
-            How far around the region labels are known, too, in µm; 0 for `auto_margin_um`.
+            Margin around the region in µm; 0 for `auto_margin_um`.
 
         Raises
         ------
         UserError
-            When there is no truth to take.
+            If there is no ground truth.
         """
-        if taken is CorrectionSource.TRUTH and self._truth is None:
-            raise UserError("There is no truth to take here. Paint what is right, or take the prediction.")
-        box = self._grown(region.box, margin_um)
-        before, decided = self.labels[box].copy(), rasterize(box, region)
-        if taken is CorrectionSource.PREDICTION:
-            self._paste(box, decided, self._prediction)
-        return self._add(place, taken, box, before, decided)
+        if source is CorrectionSource.TRUTH and self._truth is None:
+            raise UserError("There is no ground truth here. Paint the correct labels, or use the prediction.")
+        box = self._expand(region.box, margin_um)
+        before, edited = self.labels[box].copy(), rasterize(box, region)
+        if source is CorrectionSource.PREDICTION:
+            self._paste(box, edited, self._prediction)
+        return self._add(record, source, box, before, edited)
 
     def begin_painting(self) -> None:
-        """Remember the labels as they are, before somebody changes them in place."""
+        """Store the current labels before they are painted in place."""
         self._painted_from = self.labels.copy()
 
     @property
     def is_painting(self) -> bool:
-        """Whether painting has begun and is not finished."""
+        """Whether painting was begun and not finished."""
         return self._painted_from is not None
 
-    def finish_painting(self, region: MaskedBox, place: CorrectionRecord, margin_um: float) -> Correction | None:
-        """Let what was painted since `begin_painting` hold, in the region and wherever else something was painted.
+    def finish_painting(self, region: MaskedBox, record: CorrectionRecord, margin_um: float) -> Correction | None:
+        """Accept what was painted since `begin_painting`, in the region and elsewhere.
 
         Returns
         -------
         Correction or None
-            None when nothing was painted.
+            None if nothing was painted.
         """
         old, self._painted_from = self._painted_from, None
         if old is None or (painted := bounding_box(self.labels != old)) is None:
             return None
-        box = self._grown(union(region.box, painted), margin_um)
+        box = self._expand(union(region.box, painted), margin_um)
         before = old[box].copy()
-        decided = (self.labels[box] != before) | rasterize(box, region)
-        return self._add(place, CorrectionSource.PAINTED, box, before, decided)
+        edited = (self.labels[box] != before) | rasterize(box, region)
+        return self._add(record, CorrectionSource.PAINTED, box, before, edited)
 
     def undo(self) -> Correction | None:
-        """Take the last correction back and give it; None when there is none."""
+        """Undo the last correction and return it; None if there is none."""
         if not self.done:
             return None
         last = self.done.pop()
@@ -157,7 +167,7 @@ class Corrections:
         return last
 
     def redo(self) -> Correction | None:
-        """Make the correction again that was undone last; None when there is none."""
+        """Redo the correction that was undone last and return it; None if there is none."""
         if not self.undone:
             return None
         last = self.undone.pop()
@@ -168,47 +178,45 @@ class Corrections:
     def sample(
         self,
         image: NDArray[Any],
-        origin: Provenance,
-        elsewhere: UneditedRegions,
+        provenance: Provenance,
+        unedited_regions: UneditedRegions,
         ignore_label: int | None,
-        least_zyx: Shape3D,
+        minimum_shape: Shape3D,
     ) -> Sample:
-        """Make a training volume of all corrections, cut out of the volume where that saves at least half of it.
+        """Return a training volume of all corrections, cropped if that saves at least half of the volume.
 
         Parameters
         ----------
         image : ndarray of real numbers, shape (z, y, x)
-            The image that was predicted.
-        origin : Provenance
-            Where it comes from; start, choice and places are filled in.
-        elsewhere : Elsewhere
-            What the prediction counts as away from the corrected places.
+            The predicted image.
+        provenance : Provenance
+            The provenance; position, unedited regions and corrections are filled in.
+        unedited_regions : UneditedRegions
+            How the prediction outside the corrected regions is used.
         ignore_label : int or None
             The label value of voxels that are not annotated in the dataset.
-        least_zyx : tuple of int
-            The volume is at least so large, such as the patches of the network, or as large as the image.
+        minimum_shape : tuple of int
+            Minimum shape (z, y, x) of the crop, such as the patch of the network.
 
         Raises
         ------
         UserError
-            When nothing is corrected.
+            If there are no corrections.
         """
         if not self.done:
-            raise UserError("Nothing is corrected yet. Correct an error first.")
-        is_accepted = elsewhere is UneditedRegions.ACCEPT
-        cut = self._whole if is_accepted else self._worth_cutting(least_zyx)
-        labels = _as_painted(self.labels[cut], self._task, ignore_label)
-        known = np.ones(labels.shape, bool) if is_accepted else self.annotated_mask(cut)
-        start = tuple(side.start for side in cut)
-        places = tuple(correction.record for correction in self.done)
-        origin = origin.model_copy(
-            update={"start_zyx": start, "unedited_regions": elsewhere.value, "corrections": places}
-        )
-        name = f"{origin.volume} corrected"
-        return Sample(name, image[cut].copy(), np.where(known, labels, 0), self._voxel_size_um, known, origin)
+            raise UserError("There are no corrections yet. Correct an error first.")
+        is_accepted = unedited_regions is UneditedRegions.ACCEPT
+        box = self._whole if is_accepted else self._crop_box(minimum_shape)
+        labels = _encode_labels(self.labels[box], self._task, ignore_label)
+        mask = np.ones(labels.shape, bool) if is_accepted else self.annotated_mask(box)
+        start, records = tuple(side.start for side in box), tuple(correction.record for correction in self.done)
+        changes = {"start_zyx": start, "unedited_regions": unedited_regions.value, "corrections": records}
+        provenance = provenance.model_copy(update=changes)
+        name = f"{provenance.volume} corrected"
+        return Sample(name, image[box].copy(), np.where(mask, labels, 0), self._voxel_size_um, mask, provenance)
 
     def ground_truth(self) -> GroundTruth:
-        """Return what is right as far as it is known: the truth with the corrections, or these alone."""
+        """Return the ground truth with the corrections, or the corrections alone if there is no ground truth."""
         truth = self._truth or GroundTruth(np.zeros_like(self.labels), np.zeros(self.labels.shape, bool))
         labels = truth.labels.astype(self.labels.dtype)
         for correction in self.done:
@@ -218,7 +226,7 @@ class Corrections:
         )
 
     def annotated_mask(self, box: Box) -> NDArray[np.bool_]:
-        """Return the voxels of a box whose labels are known by corrections, as a mask (z, y, x) of that box."""
+        """Return the voxels of a box that corrections annotate, as a mask (z, y, x) of that box."""
         return rasterize(box, *(MaskedBox(each.box, each.annotated) for each in self.done))
 
     @property
@@ -226,36 +234,36 @@ class Corrections:
         z, y, x = (slice(0, side) for side in self.labels.shape)
         return z, y, x
 
-    def _worth_cutting(self, least_zyx: Shape3D) -> Box:
+    def _crop_box(self, minimum_shape: Shape3D) -> Box:
         whole = reduce(union, (correction.box for correction in self.done))
-        cut = expand_to(whole, least_zyx, self.labels.shape)
-        n_voxels = prod(side.stop - side.start for side in cut)
-        return cut if n_voxels <= _WORTH_CUTTING * self.labels.size else self._whole
+        box = expand_to(whole, minimum_shape, self.labels.shape)
+        n_voxels = prod(side.stop - side.start for side in box)
+        return box if n_voxels <= _MAX_CROP * self.labels.size else self._whole
 
-    def _grown(self, box: Box, margin_um: float) -> Box:
+    def _expand(self, box: Box, margin_um: float) -> Box:
         margin_um = margin_um or auto_margin_um(self._voxel_size_um)
         return expand(box, [round(margin_um / size) for size in self._voxel_size_um], self.labels.shape)
 
     def _add(
         self,
-        place: CorrectionRecord,
-        taken: CorrectionSource,
+        record: CorrectionRecord,
+        source: CorrectionSource,
         box: Box,
         before: NDArray[Any],
-        decided: NDArray[np.bool_],
+        edited: NDArray[np.bool_],
     ) -> Correction:
-        """Let the truth hold around what was decided, and note the correction."""
-        annotated = np.ones_like(decided)
+        """Copy ground truth into the margin, and add the correction."""
+        annotated = np.ones_like(edited)
         if self._truth is not None:
-            earlier = rasterize(box, *(MaskedBox(each.box, each.edited) for each in self.done)) & ~decided
-            around = ~decided & ~earlier
+            earlier = rasterize(box, *(MaskedBox(each.box, each.edited) for each in self.done)) & ~edited
+            around = ~edited & ~earlier
             if self._truth.label_mask is not None:
                 around &= self._truth.label_mask[box]
-            # In one go with what is around it, so that an object on both sides is one.
-            self._paste(box, around | decided if taken is CorrectionSource.TRUTH else around, self._truth.labels)
-            annotated = decided | earlier | around
-        place = place.model_copy(update={"source": taken.value})
-        correction = Correction(place, box, before, self.labels[box].copy(), decided, annotated)
+            # Region and margin together, so that an object in both gets one id.
+            self._paste(box, around | edited if source is CorrectionSource.TRUTH else around, self._truth.labels)
+            annotated = edited | earlier | around
+        record = record.model_copy(update={"source": source.value})
+        correction = Correction(record, box, before, self.labels[box].copy(), edited, annotated)
         self.done.append(correction)
         self.undone.clear()
         return correction
@@ -265,21 +273,25 @@ class Corrections:
 
 
 def auto_margin_um(voxel_size_um: VoxelSize) -> float:
-    """Return the room around a corrected place in µm: enough to see both sides of a boundary along every axis."""
+    """Return the default margin in µm, enough for both sides of a boundary along each axis.
+
+    >>> auto_margin_um((2.0, 0.5, 0.5))
+    12.0
+    """
     return _AUTO_MARGIN * max(voxel_size_um)
 
 
 def describe_count(corrections: Sequence[Correction]) -> str:
-    """Count corrections in words, such as ``5 corrections: 3 truth, 1 prediction, 1 painted``."""
-    counts = {taken: sum(each.record.source == taken.value for each in corrections) for taken in CorrectionSource}
-    parts = ", ".join(f"{count} {taken.value}" for taken, count in counts.items() if count)
+    """Return the number of corrections as text, such as ``5 corrections: 3 truth, 1 prediction, 1 painted``."""
+    counts = {source: sum(each.record.source == source.value for each in corrections) for source in CorrectionSource}
+    parts = ", ".join(f"{count} {source.value}" for source, count in counts.items() if count)
     return f"{len(corrections)} correction{'' if len(corrections) == 1 else 's'}: {parts}" if parts else ""
 
 
-def _as_painted(labels: NDArray[Any], task: Task, ignore_label: int | None) -> NDArray[Any]:
-    """Write labels in the convention of a dataset: background is 1 if 0 is ignored, and no id is the ignore label."""
+def _encode_labels(labels: NDArray[Any], task: Task, ignore_label: int | None) -> NDArray[Any]:
+    """Return labels in the convention of a dataset: 1 is background if 0 is ignored; no id is the ignore label."""
     if ignore_label == 0:
-        if task is Task.SEMANTIC:  # whose values are those of the dataset already
+        if task is Task.SEMANTIC:  # class values are already those of the dataset
             return np.where(labels > 0, labels, 1)
         return labels.astype(np.min_scalar_type(int(labels.max(initial=0)) + 1)) + 1
     if task is Task.SEMANTIC or ignore_label is None or not (labels == ignore_label).any():

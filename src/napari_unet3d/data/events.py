@@ -1,4 +1,4 @@
-"""What the generators of synthetic data report while they work, and the notice that all long work shares."""
+"""Events of the generation of synthetic data, and the notice that all long tasks share."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from napari_unet3d.data.sample import Sample
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A sentence that the user should see, which does not end the work."""
+    """A message for the user that does not end the task."""
 
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectPlaced:
-    """One more object lies in the volume; `n_placed` of the `n_objects` asked for."""
+    """One more object was placed: `n_placed` of `n_objects` so far."""
 
     n_placed: int
     n_objects: int
@@ -25,7 +25,7 @@ class ObjectPlaced:
 
 @dataclass(frozen=True, slots=True)
 class SlicesImaged:
-    """Blur and noise are computed for the first `n_imaged` of `n_slices` slices."""
+    """Blur and noise were computed for the first `n_imaged` of `n_slices` slices."""
 
     n_imaged: int
     n_slices: int
@@ -42,7 +42,7 @@ class VolumeGenerated:
     positions : tuple of tuple of int
         Centre voxel (z, y, x) of every placed object, in the order of the ids.
     n_objects : int
-        How many objects were asked for; fewer positions mean that the volume was full.
+        Requested number of objects; there are fewer positions if the volume was full.
     """
 
     sample: Sample
@@ -51,18 +51,18 @@ class VolumeGenerated:
 
     @property
     def shortfall(self) -> str | None:
-        """A sentence with both numbers when fewer objects were placed than asked for."""
+        """A message if fewer objects were placed than requested."""
         if len(self.positions) >= self.n_objects:
             return None
         return (
             f"Only {len(self.positions)} of {self.n_objects} objects fit into '{self.sample.name}'; "
-            "take a larger volume, smaller objects or a smaller gap."
+            "choose a larger volume, smaller objects or a smaller gap."
         )
 
 
 @dataclass(frozen=True, slots=True)
 class VolumeWritten:
-    """One more volume of a dataset is on disk; `shortfall` is a sentence when it holds fewer objects than asked."""
+    """One more volume of a dataset was written; `shortfall` is a message if it has fewer objects than requested."""
 
     image: Path
     labels: Path
@@ -73,7 +73,7 @@ class VolumeWritten:
 
 @dataclass(frozen=True, slots=True)
 class DatasetWritten:
-    """The whole dataset is on disk."""
+    """All volumes of the dataset were written."""
 
     folder: Path
     n_train: int

@@ -1,4 +1,4 @@
-"""Whether the labels of the training volumes say what the settings take them for."""
+"""Checks of the labels of training volumes against the settings."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from napari_unet3d.data.checks import Issue
 from napari_unet3d.data.ground_truth import background_value, is_foreground, negative_labels
 from napari_unet3d.data.statistics import VolumeStatistics, total_label_counts
 
-_MOST_LISTED = 10  # label values in one sentence
-_MOST_CLASSES = 20  # that people tell apart; more values are rather ids
-_RARE = 1e-3  # part of the annotated voxels
+_MAX_LISTED = 10  # label values in a message
+_MAX_CLASSES = 20  # more label values are probably ids
+_RARE = 1e-3  # fraction of the annotated voxels
 _FEW_VOXELS = 500
-_PAINTED_SLICES = 0.5  # part of the labels that is one slice thick, from which it looks like painted slices
+_PAINTED_SLICES = 0.5  # fraction of labels in single slices above which only some slices seem to be annotated
 
 
 def check_label_values(volumes: Sequence[VolumeStatistics], config: TrainingConfig) -> Iterator[Issue]:
-    """Say which label values there are, and whether they suit the task and the ignore label.
+    """List the label values, and check that they match the task and the ignore label.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def check_label_values(volumes: Sequence[VolumeStatistics], config: TrainingConf
     yield from _check_task(counts, volumes, config)
     yield from _check_balance(counts, config)
     for volume in volumes:
-        if not volume.n_foreground(ignored) and volume.provenance is None:  # a correction may take an extra object away
+        if not volume.n_foreground(ignored) and volume.provenance is None:  # a correction may remove an object
             yield Issue.warning(no_foreground(volume.name))
 
 
@@ -57,25 +57,25 @@ def _check_masks(volumes: Sequence[VolumeStatistics]) -> Iterator[Issue]:
     n_annotated = sum(sum(volume.label_counts.values()) for volume in masked)
     part = _percent(n_annotated / sum(volume.n_masked + sum(volume.label_counts.values()) for volume in masked))
     n_corrected = sum(volume.provenance is not None for volume in masked)
-    corrected = f", {n_corrected} of them corrected ones" if n_corrected else ""
+    corrected = f", {n_corrected} of them from corrections" if n_corrected else ""
     yield Issue.info(
-        f"{len(masked)} of {len(volumes)} volumes are annotated in a part only, as their masks say{corrected}: "
-        f"{n_annotated:,} voxels ({part}) of them train or validate."
+        f"{len(masked)} of {len(volumes)} volumes have masks of annotated voxels{corrected}: {n_annotated:,} voxels "
+        f"({part}) of them are used."
     )
 
 
 def no_foreground(name: str) -> str:
-    """Say that a volume holds no foreground."""
-    return f"The labels of '{name}' hold no foreground; check that this is meant."
+    """Return the message for a volume without foreground."""
+    return f"The labels of '{name}' have no foreground; check that this is intended."
 
 
 def no_foreground_at_all(n_volumes: int, ignore_label: int | None, *, has_background: bool) -> str:
-    """Say that no volume holds foreground.
+    """Return the message for volumes that all have no foreground.
 
     Parameters
     ----------
     n_volumes : int
-        How many volumes there are.
+        Number of volumes.
     ignore_label : int or None
         The label value of voxels that are not annotated.
     has_background : bool
@@ -84,14 +84,14 @@ def no_foreground_at_all(n_volumes: int, ignore_label: int | None, *, has_backgr
     if ignore_label == 0 and has_background:
         return (
             f"The labels of all {n_volumes} volumes are 0 or 1, where 0 is not annotated and 1 is background: there is "
-            "no foreground to learn. Paint some objects with 2, or set the ignore label to none."
+            "no foreground. Label some objects with 2, or set the ignore label to none."
         )
     if ignore_label:
         return (
             f"The labels of all {n_volumes} volumes are 0 or {ignore_label}, which is the ignore label: there is no "
-            "foreground to learn. Label some objects first."
+            "foreground. Label some objects first."
         )
-    return f"The labels of all {n_volumes} volumes are 0: there is no foreground to learn. Label some objects first."
+    return f"The labels of all {n_volumes} volumes are 0: there is no foreground. Label some objects first."
 
 
 def _table(counts: Mapping[int, int], config: TrainingConfig) -> str:
@@ -99,28 +99,28 @@ def _table(counts: Mapping[int, int], config: TrainingConfig) -> str:
     special = {value: count for value, count in counts.items() if not is_foreground(value, config.ignore_label)}
     others = {value: count for value, count in counts.items() if value not in special}
     cells = [f"{value} ({_percent(count / total)})" for value, count in sorted(special.items())]
-    if len(others) > _MOST_LISTED:
+    if len(others) > _MAX_LISTED:
         part = _percent(sum(others.values()) / total)
         cells.append(f"{len(others)} values from {min(others)} to {max(others)} ({part} together)")
     else:
         cells += [f"{value} ({_percent(count / total)})" for value, count in sorted(others.items())]
     background, ignored = background_value(config.ignore_label), config.ignore_label
     meaning = f"{background} is background" + ("" if ignored is None else f", {ignored} is not annotated")
-    return f"Label values and their part of all voxels: {', '.join(cells)}; {meaning}."
+    return f"Label values and their fraction of all voxels: {', '.join(cells)}; {meaning}."
 
 
 def _check_background(counts: Mapping[int, int], volumes: Sequence[VolumeStatistics]) -> Iterator[Issue]:
     if not counts.get(0):
         yield Issue.warning(
-            "No voxel has label 0, so there is no background to learn. If 1 is background and 0 is not annotated, "
-            "set the ignore label to 0."
+            "No voxel has label 0, so there is no background. If 1 is background and 0 is not annotated, set the "
+            "ignore label to 0."
         )
     n_labelled = [volume.n_foreground(None) for volume in volumes]
     n_thin = sum(volume.single_slice_fraction * count for volume, count in zip(volumes, n_labelled, strict=True))
     if n_thin > _PAINTED_SLICES * sum(n_labelled):
         yield Issue.warning(
-            "Most labels are one slice thick, as if only some slices had been painted, and all the rest counts as "
-            "background. If it is only not painted, mark background with 1 and objects from 2 on, and set the ignore "
+            "Most labels are one slice thick, as if only some slices were annotated, but all other voxels are "
+            "background. If they are not annotated, label background with 1 and objects from 2, and set the ignore "
             "label to 0."
         )
 
@@ -130,49 +130,49 @@ def _check_annotation(counts: Mapping[int, int], volumes: Sequence[VolumeStatist
     part = _percent(n_annotated / sum(counts.values()))
     if not counts.get(background := background_value(ignored)):
         yield Issue.warning(
-            f"No voxel is labelled {background}, which is background when the ignore label is {ignored}, so the network "
-            f"would call everything foreground. Label some background with {background}, or change the ignore label."
+            f"No voxel is labelled {background}, which is background if the ignore label is {ignored}, so the network "
+            f"would predict foreground everywhere. Label some background with {background}, or change the ignore label."
         )
     if not counts.get(ignored):
-        yield Issue.warning(f"No voxel has the ignore label {ignored}, so all are annotated. Check that this is meant.")
+        yield Issue.warning(
+            f"No voxel has the ignore label {ignored}, so all are annotated. Check that this is intended."
+        )
     if n_annotated < _FEW_VOXELS:
         yield Issue.warning(
-            f"Only {n_annotated} voxels ({part}) are annotated, which is hardly enough to learn from. Paint some "
-            "slices more."
+            f"Only {n_annotated} voxels ({part}) are annotated, which is hardly enough for training. Annotate some "
+            "more slices."
         )
     else:
-        yield Issue.info(f"{n_annotated:,} voxels ({part}) are annotated; the others neither train nor validate.")
+        yield Issue.info(f"{n_annotated:,} voxels ({part}) are annotated; the others are ignored.")
     for volume in volumes:
         if not any(value != ignored for value in volume.label_counts):
-            yield Issue.warning(f"Nothing is annotated in '{volume.name}'; paint in it, or leave it out.")
+            yield Issue.warning(f"Nothing is annotated in '{volume.name}'; annotate it, or leave it out.")
 
 
 def _check_task(
     counts: Mapping[int, int], volumes: Sequence[VolumeStatistics], config: TrainingConfig
 ) -> Iterator[Issue]:
     values = sorted(value for value in counts if is_foreground(value, config.ignore_label))
-    listed = ", ".join(map(str, values)) if len(values) <= _MOST_LISTED else f"{values[0]} to {values[-1]}"
+    listed = ", ".join(map(str, values)) if len(values) <= _MAX_LISTED else f"{values[0]} to {values[-1]}"
     match config.task:
         case Task.BINARY if len(values) > 1:
             hint = (
-                "Choose the task classes if they are kinds of things, or objects if each is the id of one object."
-                if len(values) <= _MOST_CLASSES
-                else "They look like ids: choose the task objects to keep objects that touch apart."
+                f"Choose the task {Task.SEMANTIC.label} if they are classes, or {Task.INSTANCE.label} if they are ids."
+                if len(values) <= _MAX_CLASSES
+                else f"They look like ids: choose the task {Task.INSTANCE.label} to separate touching objects."
             )
-            yield Issue.info(f"{len(values)} label values ({listed}) are learnt as one foreground. {hint}")
-        case Task.SEMANTIC if len(values) > _MOST_CLASSES:
+            yield Issue.info(f"{len(values)} label values ({listed}) are one foreground. {hint}")
+        case Task.SEMANTIC if len(values) > _MAX_CLASSES:
             yield Issue.warning(
-                f"The labels hold {len(values)} values up to {values[-1]}, which look like ids of single objects, and "
-                "each becomes a class. Choose the task objects if they are ids."
+                f"There are {len(values)} label values up to {values[-1]}, which look like ids of objects, and each "
+                f"becomes a class. Choose the task {Task.INSTANCE.label} if they are ids."
             )
         case Task.SEMANTIC if len(values) == 1:
-            yield Issue.info(
-                f"There is a single class, label {values[0]}; the task foreground learns the same with less."
-            )
+            yield Issue.info(f"There is a single class, label {values[0]}; the task {Task.BINARY.label} is simpler.")
         case Task.INSTANCE if all(_n_values(volume, config.ignore_label) <= 1 for volume in volumes):
             yield Issue.warning(
-                "No volume has more than one label value, so that all its foreground is one object. Give each object "
-                "an id of its own, or choose the task foreground."
+                "No volume has more than one label value, so all its foreground is one object. Label each object with "
+                f"its own id, or choose the task {Task.BINARY.label}."
             )
 
 
@@ -188,38 +188,38 @@ def _check_balance(counts: Mapping[int, int], config: TrainingConfig) -> Iterato
         parts = {"Foreground": sum(classes.values()) / n_annotated}
     else:
         parts = {f"Label {value}": count / n_annotated for value, count in sorted(classes.items())}
-    if config.class_weighting is ClassWeighting.AUTO or config.class_weights or len(parts) > _MOST_CLASSES:
+    if config.class_weighting is ClassWeighting.AUTO or config.class_weights or len(parts) > _MAX_CLASSES:
         return
     for name, part in parts.items():
         if part < _RARE:
             yield Issue.warning(
-                f"{name} is {_percent(part)} of the annotated voxels, so rare that it may not be learnt. Set the class "
-                "weighting to auto, or leave out parts of the volumes without it."
+                f"{name} is {_percent(part)} of the annotated voxels, so rare that it may not be segmented. Set the "
+                "class weighting to auto, or crop the volumes around it."
             )
 
 
 def check_roles(
     trains: Sequence[VolumeStatistics], validates: Sequence[VolumeStatistics], config: TrainingConfig
 ) -> Iterator[Issue]:
-    """Find classes that only validation volumes hold.
+    """Find classes that only occur in validation volumes.
 
     Parameters
     ----------
     trains, validates : sequence of VolumeStatistics
-        The two sides of the split.
+        Training and validation volumes.
     config : TrainingConfig
         The task and the ignore label.
     """
-    learnt = total_label_counts(trains)
-    found = (value for value in total_label_counts(validates) if value not in learnt)
+    trained = total_label_counts(trains)
+    found = (value for value in total_label_counts(validates) if value not in trained)
     missing = sorted(value for value in found if is_foreground(value, config.ignore_label))
     if config.task is Task.SEMANTIC and missing:
         yield Issue.warning(
-            f"Only validation volumes hold the label values {', '.join(map(str, missing))}, so they are never learnt. "
-            "Label more volumes, or choose another seed for another split."
+            f"The label values {', '.join(map(str, missing))} only occur in validation volumes, so the network is not "
+            "trained on them. Label more volumes, or choose another seed for another split."
         )
 
 
-def _percent(part: float) -> str:
-    """Write a part so that a rare one does not become zero."""
-    return f"{100 * part:.3g} %"
+def _percent(fraction: float) -> str:
+    """Return a fraction as a percentage with three digits, so that a small one is not rounded to zero."""
+    return f"{100 * fraction:.3g} %"

@@ -1,4 +1,4 @@
-"""Labels put into other labels; ids of objects are matched, so that they stay distinct and objects stay whole."""
+"""Merging labels into other labels; ids of objects are matched, so that objects stay distinct and complete."""
 
 from __future__ import annotations
 
@@ -14,29 +14,39 @@ _SPARE_IDS = 10_000  # for objects that are added
 
 
 def label_dtype(sources: Sequence[NDArray[Any]], *, are_ids: bool) -> np.dtype[Any]:
-    """Return the smallest type that holds the labels of all sources, and the ids of objects that they may bring."""
+    """Return the smallest unsigned type for the labels of all sources, with space for new ids of objects."""
     highest = [int(each.max(initial=0)) for each in sources]
     return np.min_scalar_type(sum(highest) + _SPARE_IDS if are_ids else max(highest))
 
 
 def merge_labels(into: NDArray[Any], box: Box, mask: NDArray[np.bool_], source: NDArray[Any], *, are_ids: bool) -> None:
-    """Put labels into others in place.
+    """Copy labels into others in place.
 
-    The id of an object has no meaning in another volume. An object that goes on just outside of the mask takes the
-    id that most of it has there; when two would take the same one, that with more of it does. All others get new ids.
+    Ids of objects are not the same in two volumes. An object that continues directly outside the mask gets the id
+    that overlaps most with it there; if two objects match the same id, the one with more overlap gets it. All others
+    get new ids.
 
     Parameters
     ----------
     into : ndarray of unsigned integers, shape (z, y, x)
-        The labels that are changed.
+        The labels to change.
     box : tuple of slice
-        Where.
+        The region to change.
     mask : ndarray of bool, shape (z, y, x) of the box
-        Which voxels of the box.
+        Voxels of the box to change.
     source : ndarray of integers, shape (z, y, x)
-        The labels that are put there; of the shape of `into`.
+        The labels to copy; of the shape of `into`.
     are_ids : bool
-        Whether labels are ids of objects; others are copied as they are.
+        Whether labels are ids of objects; class labels are copied unchanged.
+
+    Examples
+    --------
+    >>> into = np.array([[[7, 7, 0, 0]]], np.uint8)
+    >>> source = np.array([[[1, 1, 1, 2]]])
+    >>> whole = (slice(0, 1), slice(0, 1), slice(0, 4))
+    >>> merge_labels(into, whole, np.array([[[False, True, True, True]]]), source, are_ids=True)
+    >>> into
+    array([[[7, 7, 7, 8]]], dtype=uint8)
     """
     wanted = source[box][mask]
     if not are_ids:
@@ -44,7 +54,7 @@ def merge_labels(into: NDArray[Any], box: Box, mask: NDArray[np.bool_], source: 
         return
     ids, places = np.unique(wanted, return_inverse=True)
     new = np.zeros(len(ids), into.dtype)
-    kept = _going_on(into, box, mask, source, set(ids.tolist()) - {0})
+    kept = _continuing(into, box, mask, source, set(ids.tolist()) - {0})
     following = int(into.max(initial=0)) + 1
     for number, own in enumerate(ids.tolist()):
         if own in kept:
@@ -55,10 +65,10 @@ def merge_labels(into: NDArray[Any], box: Box, mask: NDArray[np.bool_], source: 
     into[box][mask] = new[places.reshape(wanted.shape)]
 
 
-def _going_on(
+def _continuing(
     into: NDArray[Any], box: Box, mask: NDArray[np.bool_], source: NDArray[Any], ids: set[int]
 ) -> dict[int, int]:
-    """Find the objects of the source that go on outside of a mask, and the ids that they have there."""
+    """Return the ids outside the mask of the source's objects that continue there."""
     wide = expand(box, (1, 1, 1), into.shape)
     inner, _ = intersection(wide, box)
     outside = np.ones(into[wide].shape, bool)

@@ -1,4 +1,4 @@
-"""Volumes that do not fit into memory together: what is too much lies in temporary files until it is needed."""
+"""Arrays that do not fit into memory are memory-mapped from temporary files."""
 
 from __future__ import annotations
 
@@ -18,28 +18,33 @@ from numpy.typing import NDArray
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import explain_os_errors
 
-# The rest is for the network, for copies that are varied, and for the viewer.
-_SHARE_OF_MEMORY = 0.4
+_FRACTION_OF_MEMORY = 0.4  # the rest is for the network, augmented copies and the viewer
 
 
 class MemmapStore:
-    """Keeps arrays in memory as long as they fit, and the others in temporary files.
+    """Keeps arrays in memory as long as they fit, and the others in memory-mapped temporary files.
 
-    The files go when the shelf is closed, when nobody holds it any more, and when the process ends, however it does.
-    Files of the user are copied and not mapped themselves: a program that shortens a mapped file would end this
-    process, viewer and all.
+    The files are deleted when the store is closed or garbage-collected and when the process ends, even if it is killed.
+    Files of the user are copied rather than mapped: if another program truncated a mapped file, this process would
+    crash.
 
     Parameters
     ----------
     folder : Path
-        Where the temporary files lie while the shelf is open, such as the run folder: the system's own folder for
-        them is often a part of memory. It is made when it is needed.
+        Folder for the temporary files, such as the run folder, since the temporary folder of the system is often in
+        memory. It is created when it is needed.
     budget_bytes : int, optional
-        How much may be kept in memory; without it a share of what is available now.
+        Maximum size of the arrays in memory; without it, a fraction of the memory that is available now.
+
+    Examples
+    --------
+    >>> with MemmapStore(Path("run")) as store:
+    ...     store.store(np.zeros((2, 3, 4))).shape, store.n_bytes_on_disk
+    ((2, 3, 4), 0)
     """
 
     def __init__(self, folder: Path, budget_bytes: int | None = None) -> None:
-        available = int(_SHARE_OF_MEMORY * psutil.virtual_memory().available)
+        available = int(_FRACTION_OF_MEMORY * psutil.virtual_memory().available)
         self._left = available if budget_bytes is None else budget_bytes
         self._folder = folder
         self._files: Path | None = None
@@ -47,27 +52,27 @@ class MemmapStore:
         self.n_bytes_on_disk = 0
 
     def __enter__(self) -> Self:
-        """Return the shelf, which is emptied at the end of the block."""
+        """Return the store, which is closed at the end of the block."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Empty the shelf, whatever has happened."""
+        """Close the store."""
         self.close()
 
     def store(self, array: NDArray[Any]) -> NDArray[Any]:
-        """Return an array back as it is, or a read-only one of the same values that lies on disk.
+        """Return the same array if it fits into memory, else a read-only memory-mapped copy.
 
         Parameters
         ----------
-        array : ndarray, any shape and number type
-            It counts towards the budget when it stays in memory.
+        array : ndarray of any shape and number type
+            The array; it counts towards the budget if it stays in memory.
 
         Raises
         ------
         UserError
-            If it has no place on the disk either.
+            If there is no space on the disk.
         """
         if array.nbytes <= self._left:
             self._left -= array.nbytes
@@ -76,7 +81,7 @@ class MemmapStore:
         return self._on_disk(array)
 
     def store_sample(self, sample: Sample) -> Sample:
-        """Keep image, labels and mask of a sample; see `keep`."""
+        """Return a sample whose image, labels and mask are stored; see `store`."""
         own = sample.labels, sample.label_mask, sample.image
         labels, annotated, image = (None if array is None else self.store(array) for array in own)
         if all(kept is array for kept, array in zip((labels, annotated, image), own, strict=True)):
@@ -86,7 +91,7 @@ class MemmapStore:
 
     @property
     def notice(self) -> str | None:
-        """A sentence when something lies on disk."""
+        """A message if arrays are on disk."""
         if not self.n_bytes_on_disk:
             return None
         return (
@@ -95,7 +100,7 @@ class MemmapStore:
         )
 
     def close(self) -> None:
-        """Remove the temporary files; arrays on disk are of no use from now on."""
+        """Delete the temporary files; arrays on disk must not be used afterwards."""
         if self._empty is not None:
             self._empty()
 
@@ -104,7 +109,7 @@ class MemmapStore:
             path = self._open_files() / f"{self.n_bytes_on_disk}.npy"
             np.save(path, array, allow_pickle=False)
             mapped: NDArray[Any] = np.load(path, mmap_mode="r").view(np.ndarray)
-        # Where a file in use can lose its name, nothing is left behind even by a process that is killed.
+        # Where a file in use can be unlinked, not even a killed process leaves it behind.
         with suppress(OSError):
             path.unlink()
         return mapped
@@ -121,5 +126,5 @@ class MemmapStore:
 def _remove(files: Path, folder: Path | None) -> None:
     shutil.rmtree(files, ignore_errors=True)
     if folder is not None:
-        with suppress(OSError):  # something else lies in it by now
+        with suppress(OSError):  # it contains other files by now
             folder.rmdir()

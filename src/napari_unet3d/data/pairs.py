@@ -1,4 +1,4 @@
-"""Which image belongs to which labels, and to which mask, in a dataset folder ``train|test/images|labels``."""
+"""Matching of images, labels and masks in a dataset folder ``train|test/images|labels|annotated``."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from napari_unet3d.data.formats.registry import format_of, is_volume, volume_nam
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError, explain_os_errors
 
-# What people append to a name to tell image from labels; it is ignored when partners are looked for.
+KINDS = ("images", "labels", "annotated")
+"""The folders of a subset: images, labels, and masks of annotated voxels."""
+
+# Suffixes that distinguish images from labels; they are ignored when names are compared.
 _ROLE = re.compile(r"[_\-. ](images?|img|raw|vol|volume|labels?|masks?|annotated|seg|segmentation|gt)$", re.IGNORECASE)
 
 
 class Subset(ChoiceEnum):
-    """The part of a dataset that a volume belongs to."""
+    """The subset of a dataset that a volume belongs to."""
 
     TRAIN = "train"
     TEST = "test"
@@ -26,20 +29,20 @@ class Subset(ChoiceEnum):
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """An image file and its labels file; None stands for a missing partner.
+    """An image file and its labels file; None for a missing file.
 
     Attributes
     ----------
     name : str
-        The image's file name without suffix, or that of the labels when there is no image.
-    part : Part
+        File name of the image without suffix, or of the labels if there is no image.
+    subset : Subset
         Train or test.
     image, labels : Path or None
         The two files.
-    annotated : Path or None
-        The mask of what is annotated, of a folder ``annotated`` beside the two; most volumes have none.
     matched_by_order : bool
-        True when the names differ and the two only stand at the same place in sorted order.
+        Whether the names differ and the files were matched by sorted order.
+    label_mask : Path or None
+        The mask of annotated voxels in the folder ``annotated``; most volumes have none.
     """
 
     name: str
@@ -51,29 +54,29 @@ class Pair:
 
     @property
     def is_complete(self) -> bool:
-        """Whether image and labels are both there."""
+        """Whether there are both an image and labels."""
         return self.image is not None and self.labels is not None
 
 
 def provenance_file(mask: Path) -> Path:
-    """Return the file that tells the origin of the volume of a mask: ``NAME.json`` beside it."""
+    """Return the file with the provenance of a corrected volume: ``NAME.json`` next to its mask."""
     return mask.with_name(f"{volume_name(mask)}.json")
 
 
 def files_beside(volume: Path) -> list[Path]:
-    """List the JSON files that may stand beside a volume: its voxel size, and where a corrected volume comes from."""
+    """Return the JSON files that may belong to a volume: its voxel size, and the provenance of a corrected volume."""
     voxel_size_file = format_of(volume).voxel_size_file
     files = [] if voxel_size_file is None else [voxel_size_file(volume)]
     return [*files, provenance_file(volume)] if volume.parent.name == "annotated" else files
 
 
 def check_is_dataset(folder: Path | str) -> Path:
-    """Return the folder back if it holds ``train/images`` or ``test/images``.
+    """Return a folder if it has ``train/images`` or ``test/images``.
 
     Raises
     ------
     UserError
-        If it does not; the message names a folder nearby that does.
+        If it has neither; the message suggests a dataset nearby.
     """
     folder = Path(folder)
     if _is_dataset(folder):
@@ -82,32 +85,36 @@ def check_is_dataset(folder: Path | str) -> Path:
         inside = [entry for entry in sorted(folder.iterdir()) if _is_dataset(entry)]
     near = [near for near in (*list(folder.absolute().parents)[:2], *inside) if _is_dataset(near)]
     hint = f"Did you mean {near[0]}?" if near else "Choose another folder, or create a dataset there first."
-    raise UserError(f"{folder} is no dataset: it holds neither train/images nor test/images. {hint}")
+    raise UserError(f"{folder} is not a dataset: it has neither train/images nor test/images. {hint}")
 
 
 def _is_dataset(folder: Path) -> bool:
-    return any(os.path.isdir(folder / part / "images") for part in Subset)  # Path.is_dir raises where reading is denied
+    return any(os.path.isdir(folder / part / "images") for part in Subset)  # Path.is_dir raises without permission
 
 
 def natural_order(name: str) -> tuple[tuple[int, int | str], ...]:
-    """Sort key in which ``vol2`` comes before ``vol10``."""
+    """Return a key for sorting names with numbers.
+
+    >>> sorted(["vol10", "vol2", "Vol1"], key=natural_order)
+    ['Vol1', 'vol2', 'vol10']
+    """
     parts = re.split(r"([0-9]+)", name.casefold())
     return tuple((0, int(part)) if part.isdecimal() else (1, part) for part in parts if part)
 
 
 def list_pairs(folder: Path | str, subset: Subset | None = None) -> list[Pair]:
-    """List the volumes of a dataset, train first, each with its partner or without one.
+    """Return the volumes of a dataset, training volumes first, complete or not.
 
-    Partners have the same name; a word such as ``_image``, ``_label``, ``_mask`` or ``_seg`` at its end does not
-    count. If not one name fits and there are as many images as labels, they are matched in sorted order;
-    `pairing_notice` says so. A mask in the folder ``annotated`` belongs to the volume of its name.
+    Image and labels have the same name, apart from a suffix such as ``_image``, ``_label``, ``_mask`` or ``_seg``. If
+    no names match and there are as many images as labels, they are matched by sorted order, and `pairing_notice`
+    returns a message. A mask in the folder ``annotated`` belongs to the volume with its name.
 
     Parameters
     ----------
     folder : Path or str
         The dataset.
-    part : Part, optional
-        Only this part; without it both.
+    subset : Subset, optional
+        Only this subset; without it, both.
 
     Returns
     -------
@@ -117,37 +124,37 @@ def list_pairs(folder: Path | str, subset: Subset | None = None) -> list[Pair]:
     Raises
     ------
     UserError
-        If the folder is no dataset or cannot be read.
+        If the folder is not a dataset or cannot be read.
     """
     folder = check_is_dataset(folder)
-    parts = list(Subset) if subset is None else [subset]
-    return [pair for each in parts for pair in _pairs_of(folder, each)]
+    subsets = list(Subset) if subset is None else [subset]
+    return [pair for each in subsets for pair in _pairs_of(folder, each)]
 
 
-def _pairs_of(folder: Path, part: Subset) -> list[Pair]:
-    images, labels = (volumes_in(folder / part / kind) for kind in ("images", "labels"))
+def _pairs_of(folder: Path, subset: Subset) -> list[Pair]:
+    images, labels = (volumes_in(folder / subset / kind) for kind in ("images", "labels"))
     matched: list[tuple[Path, Path]] = []
     for key in (volume_name, _bare_name):
-        waiting = {key(path): path for path in reversed(labels)}  # of two with one name the first counts
+        waiting = {key(path): path for path in reversed(labels)}  # of two with the same name, the first
         for image in list(images):
             partner = waiting.pop(key(image), None)
             if partner is not None:
                 matched.append((image, partner))
                 images.remove(image)
                 labels.remove(partner)
-    pairs = [Pair(volume_name(image), part, image, partner) for image, partner in matched]
+    pairs = [Pair(volume_name(image), subset, image, partner) for image, partner in matched]
     if not matched and len(images) == len(labels):
         by_order = [
-            Pair(volume_name(i), part, i, j, matched_by_order=True) for i, j in zip(images, labels, strict=True)
+            Pair(volume_name(i), subset, i, j, matched_by_order=True) for i, j in zip(images, labels, strict=True)
         ]
-        return _with_masks(by_order, volumes_in(folder / part / "annotated"), part)
-    pairs += [Pair(volume_name(image), part, image, None) for image in images]
-    pairs += [Pair(volume_name(path), part, None, path) for path in labels]
-    return _with_masks(pairs, volumes_in(folder / part / "annotated"), part)
+        return _with_masks(by_order, volumes_in(folder / subset / "annotated"), subset)
+    pairs += [Pair(volume_name(image), subset, image, None) for image in images]
+    pairs += [Pair(volume_name(path), subset, None, path) for path in labels]
+    return _with_masks(pairs, volumes_in(folder / subset / "annotated"), subset)
 
 
-def _with_masks(pairs: list[Pair], masks: list[Path], part: Subset) -> list[Pair]:
-    """Return each pair the mask of its name; one without a volume stands alone, so that it is not passed over."""
+def _with_masks(pairs: list[Pair], masks: list[Path], subset: Subset) -> list[Pair]:
+    """Return pairs with their masks; a mask without a volume is an incomplete pair, so that it is reported."""
     for key in (volume_name, _bare_name):
         waiting = {key(path): path for path in reversed(masks)}
         for number, pair in enumerate(pairs):
@@ -156,7 +163,7 @@ def _with_masks(pairs: list[Pair], masks: list[Path], part: Subset) -> list[Pair
             if mask is not None:
                 pairs[number] = replace(pair, label_mask=mask)
                 masks.remove(mask)
-    pairs += [Pair(volume_name(path), part, None, None, label_mask=path) for path in masks]
+    pairs += [Pair(volume_name(path), subset, None, None, label_mask=path) for path in masks]
     return sorted(pairs, key=lambda pair: natural_order(pair.name))
 
 
@@ -165,7 +172,7 @@ def _bare_name(path: Path) -> str:
 
 
 def volumes_in(folder: Path) -> list[Path]:
-    """List the volumes of one folder in natural order; none when the folder is missing."""
+    """Return the volumes of a folder in natural order; none if the folder does not exist."""
     if not os.path.isdir(folder):
         return []
     with explain_os_errors(folder, "read"):
@@ -173,20 +180,20 @@ def volumes_in(folder: Path) -> list[Path]:
 
 
 def pairing_notice(folder: Path | str, subset: Subset | None = None) -> str | None:
-    """Return a sentence that names a pair which was matched by sorted order, or None when all names fit."""
+    """Return a message if pairs were matched by sorted order, else None."""
     by_order = [pair for pair in list_pairs(folder, subset) if pair.matched_by_order]
     if not by_order:
         return None
     first = by_order[0]
     image, labels = (path.name for path in (first.image, first.labels) if path is not None)
     return (
-        f"{len(by_order)} volumes were matched by sorted order, since names of images and labels differ: "
-        f"{first.subset}/images/{image} with {labels}, and so on. Check them, or give partners the same name."
+        f"{len(by_order)} volumes were matched by sorted order, since the names of images and labels differ: "
+        f"{first.subset}/images/{image} with {labels}, and so on. Check them, or give image and labels the same name."
     )
 
 
 def missing_partner(pair: Pair) -> str:
-    """Say which file a pair lacks and what to do."""
+    """Return the message for an incomplete pair."""
     if pair.label_mask is not None and pair.image is None and pair.labels is None:
         return (
             f"{pair.subset}/annotated/{pair.label_mask.name} is a mask without a volume. Add {pair.subset}/images/"
@@ -195,19 +202,23 @@ def missing_partner(pair: Pair) -> str:
     found, folder = (pair.labels, "images") if pair.image is None else (pair.image, "labels")
     name = found.name if found else pair.name
     return (
-        f"{pair.subset}/{folder} has no partner for {name}. Add {pair.subset}/{folder}/{name} or remove the file "
-        "that stands alone."
+        f"{pair.subset}/{folder} has no partner for {name}. Add {pair.subset}/{folder}/{name}, or remove the file "
+        "without a partner."
     )
 
 
 def unique_name(name: str, taken: Sequence[str]) -> str:
-    """Return the first of ``NAME``, ``NAME 2``, ``NAME 3``, … that is not taken, in whatever case."""
+    """Return the first of ``NAME``, ``NAME 2``, ``NAME 3``, … that is not taken; case is ignored.
+
+    >>> unique_name("brain", ["Brain", "brain 2"])
+    'brain 3'
+    """
     lower = {each.casefold() for each in taken}
     return next(each for each in _numbered(name) if each.casefold() not in lower)
 
 
 def with_unique_name(sample: Sample, taken: Sequence[str]) -> Sample:
-    """Return a sample a name that no other volume has."""
+    """Return a sample with a name that is not taken."""
     return replace(sample, name=unique_name(sample.name, taken))
 
 

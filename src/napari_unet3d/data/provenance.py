@@ -1,4 +1,4 @@
-"""Where a corrected volume comes from: written beside its mask, so that it can be told later and never validates."""
+"""The provenance of corrected volumes, saved next to their masks."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from napari_unet3d.errors import UserError, explain_os_errors
 
 
 class CorrectionRecord(BaseModel):
-    """One place that was corrected.
+    """One corrected region.
 
     Attributes
     ----------
     kind : str
-        Kind of the error, such as ``missed``; empty where a place was chosen by hand.
+        Kind of the error, such as ``missed``; empty if the region was chosen by hand.
     number : int
-        Number of the error in the list that it was found in; 0 for a place chosen by hand.
-    taken : str
-        Whose labels hold there: ``truth``, ``prediction`` or ``painted``.
+        Number of the error in the list of errors; 0 if the region was chosen by hand.
+    source : str
+        Where its labels come from: ``truth``, ``prediction`` or ``painted``.
     position_zyx : tuple of int
-        A voxel of it, in voxels of the volume it was found in.
+        A voxel of the region in the predicted volume.
     volume_um3 : float
         Size of the error in µm³.
     """
@@ -37,24 +37,24 @@ class CorrectionRecord(BaseModel):
 
 
 class Provenance(BaseModel):
-    """The volume that a corrected one was cut from, and what was corrected in it.
+    """The volume that a corrected one was cropped from, and its corrections.
 
     Attributes
     ----------
     volume : str
-        Name of the volume that was predicted.
-    part : str
-        Part of the dataset that this volume belongs to, ``train`` or ``test``; empty when it belongs to none.
+        Name of the predicted volume.
+    subset : str
+        Subset of the dataset that this volume belongs to, ``train`` or ``test``; empty if it is in no dataset.
     start_zyx : tuple of int
-        First voxel (z, y, x) of the corrected volume in it.
+        First voxel (z, y, x) of the crop.
     run : str
-        Folder of the run whose model had made the errors; empty when that is not known.
+        Folder of the run whose model was used; empty if unknown.
     made : str
-        When, in ISO 8601.
-    elsewhere : str
-        What the prediction counts as away from the corrected places: ``ignore`` or ``accept``.
-    places : tuple of CorrectionRecord
-        What was corrected.
+        Date and time in ISO 8601.
+    unedited_regions : str
+        How the prediction outside the corrected regions is used: ``ignore`` or ``accept``.
+    corrections : tuple of CorrectionRecord
+        The corrected regions.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -69,7 +69,7 @@ class Provenance(BaseModel):
 
 
 def read_provenance(file: Path) -> Provenance | None:
-    """Read where a corrected volume comes from; None when there is no such file.
+    """Read the provenance of a corrected volume; None if the file does not exist.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""One volume as it flows through the engine: image, labels and voxel size together."""
+"""A sample: a 3D image with its labels and voxel size."""
 
 from __future__ import annotations
 
@@ -17,39 +17,55 @@ Shape3D = tuple[int, int, int]
 
 
 def format_shape(shape: Sequence[int]) -> str:
-    """Write a shape or a place in voxels, such as ``64 × 64 × 32``."""
+    """Return a shape or position in voxels as text.
+
+    >>> format_shape((64, 64, 32))
+    '64 × 64 × 32'
+    """
     return " × ".join(map(str, shape))
 
 
 def format_um(sizes_um: VoxelSize) -> str:
-    """Write sizes along z, y, x, such as ``2 × 0.5 × 0.5 µm``."""
+    """Return sizes along z, y, x as text.
+
+    >>> format_um((2.0, 0.5, 0.5))
+    '2 × 0.5 × 0.5 µm'
+    """
     return " × ".join(f"{size:.4g}" for size in sizes_um) + " µm"
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """An image, its labels if there are any, and its voxel size.
+    """An image with its voxel size and, optionally, its labels.
 
     Attributes
     ----------
     name : str
-        What the volume is called in lists, layers and files.
+        Name in lists, layers and files.
     image : ndarray of any real number type, shape (z, y, x)
-        Grey values, all finite.
+        Intensities, all finite.
     labels : ndarray of integers, shape (z, y, x), or None
-        0 is background unless it is the ignore label of a training; negative values are allowed as ignore label only.
+        0 is background unless it is the ignore label; negative values are only allowed as ignore label.
     voxel_size_um : tuple of float
         Size of a voxel along z, y, x in µm.
-    annotated : ndarray of bool, shape (z, y, x), or None
-        Where the labels hold: what they say elsewhere neither trains nor judges. None when nothing but the labels
-        themselves tells it.
-    origin : Provenance or None
-        The volume that this one is a corrected part of. Such a volume always trains.
+    label_mask : ndarray of bool, shape (z, y, x), or None
+        Which voxels are annotated; labels of others are ignored. None if there is no mask.
+    provenance : Provenance or None
+        The volume that this one is a corrected part of; such a volume is always used for training.
 
     Raises
     ------
     UserError
-        When the image is not 3D, holds NaN or infinity, or labels or mask do not belong to it.
+        If the image is not 3D or has NaN or infinite values, or labels or mask do not match it.
+
+    Examples
+    --------
+    >>> image = np.zeros((10, 20, 30), np.uint16)
+    >>> Sample("brain", image, labels=image > 0, voxel_size_um=(2.0, 0.5, 0.5)).shape
+    (10, 20, 30)
+    >>> Sample("brain", image[0])
+    Traceback (most recent call last):
+    napari_unet3d.errors.UserError: The image 'brain' has 2 dimensions (20, 30); ...
     """
 
     name: str
@@ -66,15 +82,17 @@ class Sample:
                 "give one 3D volume (z, y, x), a single channel and time point."
             )
         if self.image.dtype.kind not in "buif":
-            raise UserError(f"The image '{self.name}' holds {self.image.dtype}; convert it to grey values first.")
+            raise UserError(
+                f"The image '{self.name}' has the data type {self.image.dtype}; convert it to intensities first."
+            )
         if min(self.image.shape) < 2:
             raise UserError(
                 f"The image '{self.name}' has shape {self.image.shape}, which is a single slice or empty; "
                 "give a 3D volume of at least 2 voxels along each axis."
             )
-        # Slice by slice here and below: a volume on disk shall not come into memory whole.
+        # Slice by slice here and below, so that a memory-mapped volume is not loaded completely.
         if self.image.dtype.kind == "f" and (bad := sum(_count(~np.isfinite(plane)) for plane in self.image)):
-            raise UserError(f"The image '{self.name}' holds {bad} values that are NaN or infinite; replace them first.")
+            raise UserError(f"The image '{self.name}' has {bad} values that are NaN or infinite; replace them first.")
         if any(not 0 < size < np.inf for size in self.voxel_size_um):
             raise UserError(f"The voxel size of '{self.name}' is {self.voxel_size_um} µm; every side must be above 0.")
         if self.labels is not None:
@@ -94,37 +112,34 @@ def _count(mask: NDArray[np.bool_]) -> int:
 
 
 def check_labels(name: str, labels: NDArray[Any], shape: Shape3D) -> None:
-    """Raise a `UserError` unless `labels` is an integer array of the given shape."""
+    """Raise a `UserError` if labels are not integers of the given shape."""
     if labels.shape != shape:
         raise UserError(
             f"The labels of '{name}' have shape {labels.shape}, its image {shape}; both must be the same volume."
         )
     if labels.dtype.kind not in "bui":
-        raise UserError(
-            f"The labels of '{name}' hold {labels.dtype}; labels are whole numbers, save them as an integer type."
-        )
+        raise UserError(f"The labels of '{name}' have the data type {labels.dtype}; save them as an integer type.")
 
 
-def check_mask(name: str, annotated: NDArray[Any], shape: Shape3D) -> None:
-    """Raise a `UserError` unless `annotated` is an array of bool of the given shape."""
-    if annotated.shape != shape:
+def check_mask(name: str, mask: NDArray[Any], shape: Shape3D) -> None:
+    """Raise a `UserError` if a mask of annotated voxels is not boolean or not of the given shape."""
+    if mask.shape != shape:
         raise UserError(
-            f"The mask of what is annotated in '{name}' has shape {annotated.shape}, its image {shape}; "
-            "both must be the same volume."
+            f"The mask of '{name}' has shape {mask.shape}, its image {shape}; both must be the same volume."
         )
-    if annotated.dtype != bool:
-        raise UserError(f"The mask of what is annotated in '{name}' holds {annotated.dtype}; give True and False.")
+    if mask.dtype != bool:
+        raise UserError(f"The mask of '{name}' has the data type {mask.dtype}; it must be boolean.")
 
 
 def read_mask(name: str, values: NDArray[Any]) -> NDArray[np.bool_]:
-    """Turn a mask as files hold it, 0 where nothing is annotated and 1 elsewhere, into True and False.
+    """Convert a mask from a file, 0 where nothing is annotated and 1 elsewhere, to booleans.
 
     Parameters
     ----------
     name : str
         Name of the volume, for the message.
     values : ndarray, shape (z, y, x)
-        Whole numbers, of which any but 0 stands for annotated.
+        Integers; annotated voxels are above 0.
 
     Raises
     ------
@@ -132,21 +147,23 @@ def read_mask(name: str, values: NDArray[Any]) -> NDArray[np.bool_]:
         If a value is negative, or nothing is annotated.
     """
     if values.dtype.kind == "i" and (lowest := int(values.min(initial=0))) < 0:
-        raise UserError(f"The mask of '{name}' goes down to {lowest}; set it to 1 where the labels hold, else to 0.")
+        raise UserError(
+            f"The mask of '{name}' goes down to {lowest}; set it to 1 where labels are annotated, else to 0."
+        )
     mask: NDArray[np.bool_] = values > 0
     if not mask.any():
         raise UserError(
-            f"The mask of '{name}' says that nothing is annotated: it is 0 everywhere. Set it to 1 where the labels "
-            "hold, or remove it when they hold everywhere."
+            f"The mask of '{name}' is 0 everywhere, so nothing is annotated. Set it to 1 where labels are annotated, "
+            "or remove it if they are annotated everywhere."
         )
     return mask
 
 
 def check_same_shape(prediction: NDArray[Any], truth: NDArray[Any], name: str) -> None:
-    """Raise a `UserError` with both shapes when they differ."""
+    """Raise a `UserError` if the shapes differ."""
     if prediction.shape != truth.shape:
         raise UserError(
-            f"The prediction of '{name}' has shape {prediction.shape}, its truth {truth.shape}; "
+            f"The prediction of '{name}' has shape {prediction.shape}, its ground truth {truth.shape}; "
             "compare labels of the same volume."
         )
 
@@ -159,7 +176,7 @@ def to_label_dtype(name: str, labels: NDArray[Any]) -> NDArray[np.integer[Any]]:
     name : str
         Name of the volume, for the message.
     labels : ndarray, shape (z, y, x)
-        Labels in any number type; floats are fine as long as each is a whole number, as NIfTI files often have them.
+        Labels of any number type; floating-point values must be integers, as in many NIfTI files.
 
     Returns
     -------
@@ -169,17 +186,24 @@ def to_label_dtype(name: str, labels: NDArray[Any]) -> NDArray[np.integer[Any]]:
     Raises
     ------
     UserError
-        If a value is no whole number, NaN, infinite, or too large for an integer type.
+        If a value is not an integer, NaN, infinite, or too large.
+
+    Examples
+    --------
+    >>> to_label_dtype("brain", np.array([[[0.0, 300.0]]])).dtype
+    dtype('uint16')
+    >>> to_label_dtype("brain", np.array([[[-1, 200]]])).dtype
+    dtype('int16')
     """
     if labels.dtype.kind == "f":
         broken = sum(_count(~(np.isfinite(plane) & (plane == np.trunc(plane)))) for plane in labels)
         if broken:
             raise UserError(
-                f"The labels of '{name}' hold {labels.dtype} with {broken} values that are no whole numbers; "
+                f"The labels of '{name}' have {broken} values of type {labels.dtype} that are not integers; "
                 "labels are 0 for background and 1, 2, … for objects."
             )
     highest, lowest = (int(labels.max()), int(labels.min())) if labels.size else (0, 0)
     if highest >= (2**63 if lowest < 0 else 2**64) or lowest < -(2**63):
-        raise UserError(f"The labels of '{name}' go from {lowest:g} to {highest:g}; number the objects from 1 again.")
+        raise UserError(f"The labels of '{name}' go from {lowest:g} to {highest:g}; renumber the objects from 1.")
     dtype = np.min_scalar_type(min(lowest, -highest - 1) if lowest < 0 else highest)
     return labels.astype(dtype, copy=False)

@@ -1,4 +1,4 @@
-"""Whether volumes show the same, by their grey values and not by their names: copies, crops, and parts that overlap."""
+"""Whether volumes have the same content, by intensities rather than names: copies, crops and overlapping parts."""
 
 from __future__ import annotations
 
@@ -20,27 +20,35 @@ from napari_unet3d.data.statistics import Fingerprint, fingerprint
 from napari_unet3d.data.volumes import read_volume
 from napari_unet3d.errors import UserError
 
-_SIDE = 8  # voxels of the small boxes that are looked for, every half of it
-_LEAST_VALUES = 16  # different grey values in such a box; with fewer, volumes may be alike there by chance
+_SIDE = 8  # voxels; edge of the boxes that are compared, placed at half this distance
+_LEAST_VALUES = 16  # different intensities in such a box; with fewer, boxes may be equal by chance
 _MOST_VOXELS = 2**24  # hashed at once
 _FACTORS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9)  # odd, of the axes z, y, x
 _TABLE_BITS = 20
 
 
 def shares_content(sample: Sample, image: NDArray[Any]) -> bool:
-    """Return whether what is annotated in a volume is also seen in an image, in whole or in part.
+    """Return whether an image contains the annotated part of a volume, completely or partly.
 
-    Boxes of 8 × 8 × 8 voxels are looked for at every place of the image; a part that both show is found if it is at
-    least 11 voxels long along each axis, or as long as one of them. Where grey values are so few that boxes may be
-    equal by chance, only the annotated part as a whole is looked for. Images that were turned, resampled or scaled
-    in their grey values are not recognised.
+    Boxes of 8 × 8 × 8 voxels are searched for at every position of the image. A common part is found if it has at
+    least 11 voxels along each axis, or the full length of one of the volumes. If a box has too few different
+    intensities, boxes may be equal by chance, and only the whole annotated part is searched for. Rotated, resampled or
+    rescaled images are not recognised.
 
     Parameters
     ----------
     sample : Sample
-        A volume, such as a corrected one; its name does not count.
+        A volume, such as a corrected one; its name is not compared.
     image : ndarray of real numbers, shape (z, y, x)
-        Grey values; the number type does not count.
+        Intensities of any number type.
+
+    Examples
+    --------
+    >>> image = np.random.default_rng(0).integers(0, 255, (16, 16, 16))
+    >>> shares_content(Sample("crop", image[2:14, 2:14, 2:14]), image)
+    True
+    >>> shares_content(Sample("other", image[::-1]), image)
+    False
     """
     whole = slice(0, sample.shape[0]), slice(0, sample.shape[1]), slice(0, sample.shape[2])
     box = whole if sample.label_mask is None else bounding_box(sample.label_mask)
@@ -58,21 +66,21 @@ def shares_content(sample: Sample, image: NDArray[Any]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class TrainedContent:
-    """What the training volumes of a dataset show.
+    """The content of the training volumes of a dataset.
 
     Attributes
     ----------
     corrected : tuple of Sample
         Corrected volumes, which are parts of others.
     others : tuple of Fingerprint
-        Of all other volumes.
+        Fingerprints of all other volumes.
     """
 
     corrected: tuple[Sample, ...]
     others: tuple[Fingerprint, ...]
 
     def shows(self, image: NDArray[Any]) -> bool:
-        """Return whether an image (z, y, x), or one of its z-slices or a corrected part of it, is among what trains."""
+        """Return whether an image (z, y, x), one of its z-slices or a corrected part is in the training volumes."""
         own = fingerprint(image)
         if any(own.volume == other.volume or own.slices & other.slices for other in self.others):
             return True
@@ -80,12 +88,12 @@ class TrainedContent:
 
 
 def trained_content(dataset: Path) -> TrainedContent:
-    """Read what the training volumes of a dataset show, one volume at a time.
+    """Read the content of the training volumes of a dataset, one volume at a time.
 
     Raises
     ------
     UserError
-        If the folder is no dataset, or a volume cannot be read.
+        If the folder is not a dataset, or a volume cannot be read.
     """
     corrected, others = [], []
     for pair in list_pairs(dataset, Subset.TRAIN):
@@ -97,14 +105,14 @@ def trained_content(dataset: Path) -> TrainedContent:
 
 
 def matching_test_volumes(dataset: Path, sample: Sample) -> tuple[str, ...]:
-    """Name the test volumes of a dataset that show what is annotated in a sample; see `shares_content`.
+    """Return the names of the test volumes that contain the annotated part of a sample; see `shares_content`.
 
     Parameters
     ----------
     dataset : Path
-        A dataset folder; one that is not there yet has no test volumes.
+        A dataset folder; one that does not exist has no test volumes.
     sample : Sample
-        Such as a corrected volume that is to train.
+        For example a corrected volume to train on.
 
     Raises
     ------
@@ -125,7 +133,7 @@ def _smallest(*shapes: Sequence[int]) -> Shape3D:
 
 
 def _hashes_of_boxes(image: NDArray[Any], annotated: NDArray[np.bool_] | None, side: Shape3D) -> NDArray[np.uint64]:
-    """Hash the boxes of an image, at every half side, that hold something annotated and enough grey values."""
+    """Compute hashes of boxes of an image, half an edge apart, with annotated voxels and enough different values."""
     every = tuple(slice(None, None, max(1, n // 2)) for n in side)
     found = [np.empty(0, np.uint64)]
     for z, hashes in _hashes(image, side):
@@ -142,20 +150,20 @@ def _hashes_of_boxes(image: NDArray[Any], annotated: NDArray[np.bool_] | None, s
 
 
 def _has_any(image: NDArray[Any], side: Shape3D, sought: NDArray[np.uint64]) -> bool:
-    """Return whether one of the hashes is that of a box at any place of an image."""
+    """Return whether one of the hashes is that of a box at any position of an image."""
     shift = np.uint64(64 - _TABLE_BITS)
-    table = np.zeros(2**_TABLE_BITS, bool)  # looks most places up at once
+    table = np.zeros(2**_TABLE_BITS, bool)  # excludes most positions quickly
     table[sought >> shift] = True
     return any(bool(np.isin(hashes[table[hashes >> shift]], sought).any()) for _, hashes in _hashes(image, side))
 
 
 def _hashes(image: NDArray[Any], side: Shape3D) -> Iterator[tuple[int, NDArray[np.uint64]]]:
-    """Hash the box of a shape that begins at every voxel.
+    """Compute the hash of the box of a shape that starts at each voxel.
 
     Yields
     ------
     int and ndarray of uint64, shape (z, y, x)
-        Slab by slab, its first z and the hashes of the boxes that begin in it and end within the image.
+        The first z of a slab, and the hashes of the boxes that start in it and end within the image.
     """
     n_rows = side[0] * max(1, _MOST_VOXELS // prod(image.shape[1:]) // side[0])
     for z in range(0, image.shape[0] - side[0] + 1, n_rows):
@@ -168,7 +176,7 @@ def _hashes(image: NDArray[Any], side: Shape3D) -> Iterator[tuple[int, NDArray[n
 
 
 def _sums(values: NDArray[np.uint64], n: int, factor: int) -> NDArray[np.uint64]:
-    """Add up every `n` values in a row along the first axis, each times another power of a factor, modulo 2⁶⁴."""
+    """Compute sums of `n` consecutive values along the first axis, weighted by powers of a factor, modulo 2⁶⁴."""
     total, n_added = None, 0
     doubled, length = values, 1
     while True:

@@ -1,4 +1,4 @@
-"""Divide samples into those that train and those that validate: by volume, or a single volume by blocks."""
+"""Split samples into training and validation: by volume, or a single volume into blocks."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.sample import Sample, Shape3D, format_shape
 from napari_unet3d.errors import UserError
 
-# Of the axis that a single volume is cut along; with less, training loses more than validation tells.
-_LEAST_TRAINING_SHARE = 0.4
-_LEAST_SIDE = 2  # of a sample
+_MIN_TRAINING_FRACTION = 0.4  # of the axis along which a single volume is split
+_MIN_SIDE = 2  # of a sample
 
 
 class Role(ChoiceEnum):
-    """What a part of the data is for."""
+    """What a block is used for."""
 
     TRAINING = "training"
     VALIDATION = "validation"
@@ -30,7 +29,7 @@ class Role(ChoiceEnum):
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A part of a volume, from `start_zyx` up to but without `stop_zyx`, in voxels of the volume `name`."""
+    """A block of the volume `name`, from `start_zyx` to `stop_zyx` (exclusive) in voxels."""
 
     name: str
     role: Role
@@ -38,28 +37,28 @@ class Block:
     stop_zyx: Shape3D
 
     def cut(self, sample: Sample) -> Sample:
-        """Return this part of its volume as a sample of its own, whose arrays are views."""
-        place = tuple(slice(start, stop) for start, stop in zip(self.start_zyx, self.stop_zyx, strict=True))
-        labels = None if sample.labels is None else sample.labels[place]
-        annotated = None if sample.label_mask is None else sample.label_mask[place]
+        """Return the block as a sample whose arrays are views of the volume."""
+        box = tuple(slice(start, stop) for start, stop in zip(self.start_zyx, self.stop_zyx, strict=True))
+        labels = None if sample.labels is None else sample.labels[box]
+        label_mask = None if sample.label_mask is None else sample.label_mask[box]
         name = f"{self.name} [{self.role}]"
-        return replace(sample, name=name, image=sample.image[place], labels=labels, label_mask=annotated)
+        return replace(sample, name=name, image=sample.image[box], labels=labels, label_mask=label_mask)
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Which samples train and which validate, each in natural order of the names.
+    """Training and validation samples, each in natural order of their names.
 
     Attributes
     ----------
     train, val : tuple of Sample
-        Whole volumes, or the blocks of a single one; corrected volumes stand last.
+        Whole volumes, or blocks of a single one; corrected volumes are last.
     blocks : tuple of Block
-        Where the samples lie in their volume; empty when they are whole volumes.
+        Positions of the samples in their volume; empty for whole volumes.
     notice : str or None
-        A sentence when validation was asked for and is not possible, or cannot tell the best epoch.
+        A message if validation was requested and is impossible, or cannot determine the best epoch.
     tells_best : bool
-        Whether validation can tell the best epoch; false when volumes validate and none of them has foreground.
+        Whether validation determines the best epoch; false if no validation volume has foreground.
     """
 
     train: tuple[Sample, ...]
@@ -77,40 +76,48 @@ def split_samples(
     gap_zyx: Shape3D,
     ignore_label: int | None = None,
 ) -> Split:
-    """Draw what validates; the same names and seed give the same split, in whatever order they come.
+    """Split samples at random; the split depends on names and seed, but not on the order of the samples.
 
-    Of several volumes whole ones are drawn, those with foreground first; see `draw_validation`. A single volume is cut:
-    a block at one end of an axis validates, the other end trains, and a gap between them belongs to neither, since
-    neighbouring voxels are so much alike that validating on them would flatter the model. Both blocks hold foreground.
-    The axis is the one that is longest measured in gaps, so that the gap costs the smallest part of the volume; when
-    neither of its ends will do, the next one is tried.
+    Of several volumes, whole ones are drawn, preferably with foreground; see `draw_validation`. A single volume is
+    split into blocks at both ends of an axis, one for validation, with an unused gap between them: neighbouring voxels
+    are similar, so that validation scores would be too optimistic without it. Both blocks have foreground. The axis is
+    the longest one in units of the gap, so that the smallest fraction of the volume is lost; if no end of it is
+    suitable, the next one is tried.
 
-    Corrected volumes always train and do not count in the draw, so that the same volumes validate before and after a
-    correction.
+    Corrected volumes are always used for training and do not count in the draw, so that validation volumes stay the
+    same after corrections.
 
     Parameters
     ----------
     samples : sequence of Sample
         All samples.
     val_fraction : float
-        Part for validation, from 0 to below 1: at least one volume, rounded down, or this part of the axis that
-        a single volume is cut along; none for 0.
+        Fraction for validation, from 0 to below 1: at least one volume, rounded down, or this fraction of the axis
+        along which a single volume is split; none for 0.
     seed : int
         Seed of the draw.
     gap_zyx : tuple of int
-        Voxels along z, y, x between two blocks of a volume, at least what the network sees at once.
+        Voxels along z, y, x between two blocks of a volume, at least the receptive field.
     ignore_label : int, optional
         The label value of voxels that are not annotated, to know foreground.
 
     Returns
     -------
     Split
-        At least one sample trains.
+        With at least one training sample.
 
     Raises
     ------
     UserError
         If there is no sample.
+
+    Examples
+    --------
+    >>> labels = np.ones((8, 8, 8), np.uint8)
+    >>> samples = [Sample(name, labels, labels) for name in ("a", "b", "c")]
+    >>> split = split_samples(samples, 0.34, seed=0, gap_zyx=(4, 4, 4))
+    >>> len(split.train), len(split.val)
+    (2, 1)
     """
     if not samples:
         raise UserError("There is no volume to train on. Add at least one.")
@@ -120,7 +127,7 @@ def split_samples(
     if len(originals) == 1 and val_fraction > 0:
         split = _split_volume(originals[0], val_fraction, seed, gap_zyx, ignore_label)
         return replace(split, train=split.train + corrected)
-    foreground = [_holds_foreground(sample, ignore_label) for sample in originals]
+    foreground = [_has_foreground(sample, ignore_label) for sample in originals]
     chosen = draw_validation(foreground, val_fraction, seed) if originals else frozenset()
     notice = validation_without_foreground(originals, foreground, chosen)
     return Split(
@@ -131,12 +138,12 @@ def split_samples(
     )
 
 
-def _holds_foreground(sample: Sample, ignore_label: int | None) -> bool:
+def _has_foreground(sample: Sample, ignore_label: int | None) -> bool:
     return sample.labels is not None and has_foreground(sample.labels, ignore_label, sample.label_mask)
 
 
 class HasProvenance(Protocol):
-    """What must be known of a volume to find what it was cut from; samples and their facts both tell it."""
+    """A volume with provenance, such as a sample or the statistics of one."""
 
     @property
     def name(self) -> str:
@@ -148,33 +155,35 @@ class HasProvenance(Protocol):
 
     @property
     def provenance(self) -> Provenance | None:
-        """The volume that it is a corrected part of."""
+        """The provenance of a corrected volume."""
 
 
 def find_validation_leaks(
     train: Sequence[HasProvenance], val: Sequence[HasProvenance], blocks: Sequence[Block]
 ) -> list[tuple[str, str]]:
-    """Find corrected volumes that train although the volume or block that they were cut from validates.
+    """Find corrected training volumes that were cropped from validation volumes or blocks.
 
     Parameters
     ----------
     train, val : sequence of Sample or VolumeStatistics
-        What trains and what validates.
+        Training and validation volumes.
     blocks : sequence of Block
-        Where the only volume was cut; empty for whole volumes.
+        Blocks of a single volume; empty for whole volumes.
 
     Returns
     -------
     list of tuple of str
-        Name of the source and of the corrected volume.
+        Names of the validation volume and of the corrected volume.
     """
-    judging = [block for block in blocks if block.role is Role.VALIDATION]
+    validation = [block for block in blocks if block.role is Role.VALIDATION]
     found = []
     for corrected in train:
         own = corrected.provenance
         if own is None or own.subset != "train":
             continue
-        in_block = any(each.name == own.volume and _overlap(each, own.start_zyx, corrected.shape) for each in judging)
+        in_block = any(
+            each.name == own.volume and _overlap(each, own.start_zyx, corrected.shape) for each in validation
+        )
         if in_block or any(own.volume == each.name for each in val):
             found.append((own.volume, corrected.name))
     return found
@@ -188,17 +197,17 @@ def _overlap(block: Block, start: Shape3D, shape: Shape3D) -> bool:
 
 
 def draw_validation(foreground: Sequence[bool], val_fraction: float, seed: int) -> frozenset[int]:
-    """Draw the places of the volumes that validate, of two or more volumes in natural order of their names.
+    """Draw the indices of validation volumes among two or more volumes in natural order of their names.
 
-    A draw of volumes that all have foreground holds as it is. A volume without is replaced by the next one with
-    foreground, in the random order of the draw, as long as one with foreground is left to train.
+    A volume without foreground is replaced by the next one with foreground in the random order, as long as one with
+    foreground is left for training.
 
     Parameters
     ----------
     foreground : sequence of bool
-        Which of the volumes have foreground.
+        Which volumes have foreground.
     val_fraction : float
-        Part for validation, from 0 to below 1.
+        Fraction for validation, from 0 to below 1.
     seed : int
         Seed of the draw.
     """
@@ -212,29 +221,29 @@ def draw_validation(foreground: Sequence[bool], val_fraction: float, seed: int) 
         return frozenset(order[:n_val])
     with_foreground = [i for i in order if foreground[i]]
     without = [i for i in order if not foreground[i]]
-    return frozenset([*with_foreground[:-1], *without][:n_val])  # the last one trains
+    return frozenset([*with_foreground[:-1], *without][:n_val])  # the last one is for training
 
 
 def validation_without_foreground(
     volumes: Sequence[HasProvenance], foreground: Sequence[bool], chosen: Collection[int]
 ) -> str | None:
-    """Return a sentence when volumes validate and none of them has foreground, None otherwise.
+    """Return a message if there are validation volumes and none has foreground, else None.
 
     Parameters
     ----------
     volumes : sequence of Sample or VolumeStatistics
-        The volumes that were drawn from.
+        All volumes of the draw.
     foreground : sequence of bool
-        Which of them have foreground.
+        Which volumes have foreground.
     chosen : collection of int
-        Places of those that validate.
+        Indices of the validation volumes.
     """
     if not chosen or any(foreground[i] for i in chosen):
         return None
     names = ", ".join(f"'{volumes[i].name}'" for i in sorted(chosen))
     return (
-        f"No validation volume holds foreground ({names}), so the best epoch cannot be told and the model of the last "
-        "epoch is kept. Label objects in another volume, so that one can train and one validate."
+        f"No validation volume has foreground ({names}), so the best epoch cannot be determined and the model of the "
+        "last epoch is saved. Label objects in another volume, so that both training and validation have some."
     )
 
 
@@ -245,7 +254,7 @@ def _split_volume(sample: Sample, val_fraction: float, seed: int, gap_zyx: Shape
         for blocks in _blocks_along(axis, sample, val_fraction, gap_zyx[axis], at_start=at_start):
             is_too_small = False
             train, val = (block.cut(sample) for block in blocks)
-            if all(_holds_foreground(part, ignore_label) for part in (train, val)):
+            if all(_has_foreground(part, ignore_label) for part in (train, val)):
                 return Split((train,), (val,), blocks)
     return Split((sample,), (), notice=_no_validation(sample, gap_zyx, is_too_small=is_too_small))
 
@@ -253,14 +262,14 @@ def _split_volume(sample: Sample, val_fraction: float, seed: int, gap_zyx: Shape
 def _blocks_along(
     axis: int, sample: Sample, val_fraction: float, gap: int, *, at_start: bool
 ) -> Iterator[tuple[Block, Block]]:
-    """Yield the training and the validation block, first with validation at the end that was drawn, then at the other.
+    """Yield the training and the validation block for validation at the drawn end, then at the other one.
 
-    Nothing when too little is left for training.
+    Nothing if too little is left for training.
     """
     side = sample.shape[axis]
-    n_val = max(_LEAST_SIDE, round(val_fraction * side))
+    n_val = max(_MIN_SIDE, round(val_fraction * side))
     n_train = side - gap - n_val
-    if n_train < max(_LEAST_SIDE, _LEAST_TRAINING_SHARE * side):
+    if n_train < max(_MIN_SIDE, _MIN_TRAINING_FRACTION * side):
         return
     for validates_at_start in (at_start, not at_start):
         if validates_at_start:
@@ -280,11 +289,11 @@ def _no_validation(sample: Sample, gap_zyx: Shape3D, *, is_too_small: bool) -> s
     if is_too_small:
         sides, gaps = map(format_shape, (sample.shape, gap_zyx))
         return (
-            f"'{sample.name}' of {sides} voxels is too small for a validation block, which must lie {gaps} voxels away "
-            "from what trains, as far as the network sees; there is no validation. Add a second volume, or choose a "
-            "smaller preset or validation fraction."
+            f"'{sample.name}' of {sides} voxels is too small for a validation block, which must be separated from "
+            f"training by the receptive field of {gaps} voxels; there is no validation. Add a second volume, or choose "
+            "a smaller preset or validation fraction."
         )
     return (
-        f"No end of '{sample.name}' holds foreground for validation while the rest holds some for training; there is "
-        "no validation. Label objects at both ends, or add a second volume."
+        f"'{sample.name}' cannot be split so that both training and validation have foreground; there is no "
+        "validation. Label objects at both ends, or add a second volume."
     )

@@ -1,4 +1,4 @@
-"""What is remembered of a volume that was read for a check, so that only one is in memory at a time."""
+"""Statistics of volumes for checks, so that only one volume is in memory at a time."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from napari_unet3d.data.sample import Sample, Shape3D, VoxelSize
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """Hashes by which equal volumes and equal slices are found.
+    """Hashes for finding equal volumes and slices.
 
     Attributes
     ----------
     volume : bytes
-        Of shape and grey values.
+        Hash of shape and intensities.
     slices : frozenset of bytes
-        Of the z-slices that hold more than one grey value.
+        Hashes of the z-slices that are not constant.
     """
 
     volume: bytes
@@ -34,17 +34,23 @@ class Fingerprint:
 
 
 def fingerprint(image: NDArray[Any]) -> Fingerprint:
-    """Hash a volume; the number type does not count, so that a converted copy is still found.
+    """Compute the fingerprint of a volume; it does not depend on the number type.
 
     Parameters
     ----------
     image : ndarray of any real number type, shape (z, y, x)
-        Grey values.
+        Intensities.
+
+    Examples
+    --------
+    >>> image = np.arange(24).reshape(2, 3, 4)
+    >>> fingerprint(image) == fingerprint(image.astype(np.float32))
+    True
     """
     slices = []
     volume = hashlib.blake2b(repr(image.shape).encode())
     for plane in image:
-        values = plane.astype(np.float64) + 0.0  # −0 and 0 are the same grey value
+        values = plane.astype(np.float64) + 0.0  # −0 and 0 are the same intensity
         digest = hashlib.blake2b(values.tobytes(), digest_size=16).digest()
         volume.update(digest)
         if values.size and values.min() < values.max():
@@ -54,33 +60,33 @@ def fingerprint(image: NDArray[Any]) -> Fingerprint:
 
 @dataclass(frozen=True, slots=True)
 class VolumeStatistics:
-    """What a check knows of one volume.
+    """Statistics of one volume.
 
     Attributes
     ----------
     name : str
-        What the volume is called.
-    part : Part
+        Name of the volume.
+    subset : Subset
         Train or test.
     shape : tuple of int
         Number of voxels along z, y, x.
     voxel_size_um : tuple of float
         Size of a voxel along z, y, x in µm.
     fingerprint : Fingerprint
-        Of the image.
+        Fingerprint of the image.
     intensity_range : tuple of float
-        Smallest and largest grey value.
+        Minimum and maximum intensity.
     intensity_mean : float
-        Their mean.
+        Mean intensity.
     label_counts : mapping of int to int
-        How many voxels each label value has; empty without labels. What a mask leaves out is not counted.
+        Number of voxels of each label value within the mask; empty without labels.
     single_slice_fraction : float
-        Part of the voxels with a label that have none on both sides along one axis at least: nearly all of them
-        where single slices are painted, few where objects are labelled whole.
+        Fraction of the labelled voxels without labelled neighbours on both sides along at least one axis: nearly 1
+        for labels in single slices, low for completely labelled objects.
     n_masked : int
-        Voxels that a mask leaves out, so that they are not annotated whatever their label.
-    origin : Provenance or None
-        The volume that it is a corrected part of.
+        Number of voxels that the mask excludes.
+    provenance : Provenance or None
+        Provenance of a corrected volume.
     """
 
     name: str
@@ -96,12 +102,12 @@ class VolumeStatistics:
     provenance: Provenance | None = None
 
     def n_foreground(self, ignore_label: int | None) -> int:
-        """Count the voxels of foreground."""
+        """Return the number of foreground voxels."""
         return sum(count for value, count in self.label_counts.items() if is_foreground(value, ignore_label))
 
 
 def compute_statistics(sample: Sample, subset: Subset = Subset.TRAIN) -> VolumeStatistics:
-    """Gather what checks need of a volume, slice by slice."""
+    """Compute the statistics of a volume, slice by slice."""
     image, labels, mask = sample.image, sample.labels, sample.label_mask
     return VolumeStatistics(
         name=sample.name,
@@ -112,7 +118,7 @@ def compute_statistics(sample: Sample, subset: Subset = Subset.TRAIN) -> VolumeS
         intensity_range=(float(image.min()), float(image.max())),
         intensity_mean=sum(float(plane.mean(dtype=np.float64)) for plane in image) / len(image),
         label_counts={} if labels is None else count_values(labels, mask),
-        # Of what a mask cuts out nothing can be told.
+        # Unknown for the voxels that a mask excludes.
         single_slice_fraction=0.0 if labels is None or mask is not None else _single_slice_fraction(labels),
         n_masked=0 if mask is None else mask.size - sum(int(np.count_nonzero(plane)) for plane in mask),
         provenance=sample.provenance,
@@ -120,31 +126,36 @@ def compute_statistics(sample: Sample, subset: Subset = Subset.TRAIN) -> VolumeS
 
 
 def total_label_counts(volumes: Iterable[VolumeStatistics]) -> Counter[int]:
-    """Count how many voxels of all volumes together each label value has."""
+    """Return the number of voxels of each label value in all volumes together."""
     counts: Counter[int] = Counter()
     for volume in volumes:
         counts.update(volume.label_counts)
     return counts
 
 
-def count_values(labels: NDArray[Any], annotated: NDArray[np.bool_] | None = None) -> dict[int, int]:
-    """Count how often each value occurs.
+def count_values(labels: NDArray[Any], label_mask: NDArray[np.bool_] | None = None) -> dict[int, int]:
+    """Return the number of voxels of each label value.
 
     Parameters
     ----------
     labels : ndarray of integers or bool, shape (z, y, x)
         Labels.
-    annotated : ndarray of bool, shape (z, y, x), optional
-        Which voxels count; all without it.
+    label_mask : ndarray of bool, shape (z, y, x), optional
+        Which voxels to count; all without it.
 
     Returns
     -------
     dict of int to int
         In ascending order of the values.
+
+    Examples
+    --------
+    >>> count_values(np.array([[[0, 2, 2]], [[0, 0, 7]]]))
+    {0: 3, 2: 2, 7: 1}
     """
     counts: Counter[int] = Counter()
     for z, plane in enumerate(labels):
-        values, numbers = np.unique(plane if annotated is None else plane[annotated[z]], return_counts=True)
+        values, numbers = np.unique(plane if label_mask is None else plane[label_mask[z]], return_counts=True)
         counts.update(dict(zip(map(int, values), map(int, numbers), strict=True)))
     return dict(sorted(counts.items()))
 

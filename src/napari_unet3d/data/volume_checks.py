@@ -1,4 +1,4 @@
-"""What is wrong between volumes: copies on two sides of a split, voxel sizes, grey values."""
+"""Checks across volumes: copies in training and test sets, voxel sizes, intensities."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from napari_unet3d.data.sample import Shape3D, format_shape, format_um
 from napari_unet3d.data.split import Block
 from napari_unet3d.data.statistics import VolumeStatistics
 
-_LARGE_INTENSITY = 100  # beside the numbers around 1 that a network starts from
-_DIFFERENT_INTENSITIES = 3  # times
+_LARGE_INTENSITY = 100  # inputs of a network should be around 1
+_DIFFERENT_INTENSITIES = 3  # ratio of means
 
 
 def check_leaks(volumes: Sequence[VolumeStatistics], validates: Collection[str]) -> Iterator[Issue]:
-    """Find volumes or slices with equal grey values that train and judge at the same time.
+    """Find equal volumes or slices that are used for training and for validation or testing.
 
     Parameters
     ----------
     volumes : sequence of VolumeStatistics
         Training and test volumes.
     validates : collection of str
-        Names of the training volumes that validate.
+        Names of the training volumes used for validation.
     """
 
     def role(volume: VolumeStatistics) -> str:
         if volume.subset is Subset.TEST:
-            return "tests"
-        return "validates" if volume.name in validates else "trains"
+            return "testing"
+        return "validation" if volume.name in validates else "training"
 
     yield from _check_origins(volumes)
     for one, other in combinations(volumes, 2):
@@ -43,23 +43,21 @@ def check_leaks(volumes: Sequence[VolumeStatistics], validates: Collection[str])
         n_shared = len(one.fingerprint.slices & other.fingerprint.slices)
         if role(one) == role(other):
             if is_copy:
-                yield Issue.warning(
-                    f"'{one.name}' and '{other.name}' are the same volume, which counts twice. Remove one of the two."
-                )
+                yield Issue.warning(f"'{one.name}' and '{other.name}' are the same volume. Remove one of the two.")
         elif is_copy:
             yield Issue.warning(
-                f"'{one.name}' and '{other.name}' are the same volume, which {roles}, so the result would flatter the "
-                "model. Remove one of the two."
+                f"'{one.name}' and '{other.name}' are the same volume, used for {roles}, so scores would be too "
+                "optimistic. Remove one of the two."
             )
         elif n_shared:
             yield Issue.warning(
-                f"'{one.name}' and '{other.name}' share {n_shared} z-slices; one {role(one)} and the other "
-                f"{role(other)}, so the result would flatter the model. Cut them so that they do not overlap."
+                f"'{one.name}' and '{other.name}' share {n_shared} z-slices and are used for {roles}, so scores would "
+                "be too optimistic. Crop them so that they do not overlap."
             )
 
 
 def _is_correction_of(corrected: VolumeStatistics, other: VolumeStatistics) -> bool:
-    """Return whether a volume was cut from another one, or from the same third one."""
+    """Return whether a volume was cropped from another one, or both from the same third one."""
     own = corrected.provenance
     if own is None:
         return False
@@ -69,7 +67,7 @@ def _is_correction_of(corrected: VolumeStatistics, other: VolumeStatistics) -> b
 
 
 def _check_origins(volumes: Sequence[VolumeStatistics]) -> Iterator[Issue]:
-    """Say which corrected volumes train although the volume that they were cut from tests."""
+    """Find corrected training volumes that were cropped from test volumes."""
     for corrected in volumes:
         sources = [each for each in volumes if each.provenance is None and _is_correction_of(corrected, each)]
         if corrected.subset is not Subset.TRAIN:
@@ -80,30 +78,30 @@ def _check_origins(volumes: Sequence[VolumeStatistics]) -> Iterator[Issue]:
 
 
 def corrected_test_volume(corrected: str, source: str) -> str:
-    """Say that a test volume is learnt from."""
+    """Return the message for a correction of a test volume that is used for training."""
     return (
-        f"'{corrected}' trains and was cut from the test volume '{source}', whose score is not to be trusted any more. "
-        "Move that volume to the training part, or remove the corrected one."
+        f"'{corrected}' is used for training and was cropped from the test volume '{source}', so the score of that "
+        "volume is too optimistic. Move it to the training volumes, or remove the corrected one."
     )
 
 
 def corrected_validation_volume(corrected: str, source: str) -> str:
-    """Say that a validation volume is learnt from."""
+    """Return the message for a correction of a validation volume that is used for training."""
     return (
-        f"'{corrected}' trains and was cut from '{source}', which validates, so validation flatters the model. Judge "
-        "it by the test set."
+        f"'{corrected}' is used for training and was cropped from the validation volume '{source}', so validation "
+        "scores are too optimistic. Evaluate the model on the test set."
     )
 
 
-def check_blocks(blocks: Sequence[Block], seen_zyx: Shape3D) -> Iterator[Issue]:
-    """Find blocks of one volume with different roles that lie closer together than the network sees.
+def check_blocks(blocks: Sequence[Block], receptive_field: Shape3D) -> Iterator[Issue]:
+    """Find training and validation blocks of a volume that are closer than the receptive field.
 
     Parameters
     ----------
     blocks : sequence of Block
         Blocks of a split.
-    seen_zyx : tuple of int
-        What the network sees at once along z, y, x, in voxels of the volume.
+    receptive_field : tuple of int
+        Receptive field along z, y, x in voxels of the volume.
     """
     for one, other in combinations(blocks, 2):
         if one.name != other.name or one.role is other.role:
@@ -112,22 +110,22 @@ def check_blocks(blocks: Sequence[Block], seen_zyx: Shape3D) -> Iterator[Issue]:
             max(one.start_zyx[axis] - other.stop_zyx[axis], other.start_zyx[axis] - one.stop_zyx[axis])
             for axis in range(3)
         ]
-        if all(gap < seen for gap, seen in zip(apart, seen_zyx, strict=True)):
+        if all(gap < field for gap, field in zip(apart, receptive_field, strict=True)):
             yield Issue.warning(
-                f"Two blocks of '{one.name}' for {one.role} and {other.role} lie {max(0, *apart)} voxels apart, but "
-                f"the network sees {format_shape(seen_zyx)} voxels. Move them further apart."
+                f"Two blocks of '{one.name}' for {one.role} and {other.role} are {max(0, *apart)} voxels apart, but "
+                f"the receptive field is {format_shape(receptive_field)} voxels. Move them further apart."
             )
 
 
 def check_voxel_sizes(volumes: Sequence[VolumeStatistics], config: TrainingConfig) -> Iterator[Issue]:
-    """Find volumes with different voxel sizes that nothing brings together.
+    """Find volumes with different voxel sizes that are not resampled.
 
     Parameters
     ----------
     volumes : sequence of VolumeStatistics
         Training and test volumes.
     config : TrainingConfig
-        The voxel size that the network works at.
+        The voxel size of the network input.
     """
     if config.spacing != (SpacingMode.ORIGINAL,):
         return
@@ -136,14 +134,14 @@ def check_voxel_sizes(volumes: Sequence[VolumeStatistics], config: TrainingConfi
         if not similar_voxel_sizes(first.voxel_size_um, volume.voxel_size_um):
             yield Issue.warning(
                 f"Voxel sizes are mixed: '{first.name}' has {format_um(first.voxel_size_um)} and '{volume.name}' has "
-                f"{format_um(volume.voxel_size_um)}, so the network sees objects of different sizes. Set the voxel size "
-                "to median (spacing median)."
+                f"{format_um(volume.voxel_size_um)}, so objects have different sizes in voxels. Set the voxel size to "
+                "median."
             )
             return
 
 
 def check_intensities(volumes: Sequence[VolumeStatistics], config: TrainingConfig) -> Iterator[Issue]:
-    """Find volumes without contrast, and grey values that nothing brings to one scale.
+    """Find constant volumes, and intensities that should be normalised.
 
     Parameters
     ----------
@@ -154,7 +152,7 @@ def check_intensities(volumes: Sequence[VolumeStatistics], config: TrainingConfi
     """
     for volume in volumes:
         if volume.intensity_range[0] == volume.intensity_range[1]:
-            yield Issue.warning(f"'{volume.name}' has one grey value everywhere; export it again.")
+            yield Issue.warning(f"'{volume.name}' has a constant intensity; export it again.")
     if config.normalisation is not Normalisation.NONE or not volumes:
         return
     low, high = (
@@ -163,13 +161,14 @@ def check_intensities(volumes: Sequence[VolumeStatistics], config: TrainingConfi
     )
     if max(abs(low), abs(high)) > _LARGE_INTENSITY:
         yield Issue.warning(
-            f"Grey values go from {low:g} to {high:g} and are not normalised, which trains badly. Set the "
-            "normalisation to z-score or percentile."
+            f"Intensities range from {low:g} to {high:g} and are not normalised, which makes training difficult. Set "
+            "the normalisation to z-score or percentile."
         )
     means = np.abs([volume.intensity_mean for volume in volumes])
     darkest, brightest = volumes[int(means.argmin())], volumes[int(means.argmax())]
     if means.max() > _DIFFERENT_INTENSITIES * means.min():
         yield Issue.warning(
-            f"Grey values differ much and are not normalised: the mean of '{darkest.name}' is {darkest.intensity_mean:.4g}, "
-            f"that of '{brightest.name}' {brightest.intensity_mean:.4g}. Set the normalisation to z-score or percentile."
+            f"Intensities differ between volumes and are not normalised: the mean of '{darkest.name}' is "
+            f"{darkest.intensity_mean:.4g}, that of '{brightest.name}' {brightest.intensity_mean:.4g}. Set the "
+            "normalisation to z-score or percentile."
         )

@@ -193,8 +193,11 @@ class TestPositions:
     @pytest.mark.parametrize(
         ("position", "words"),
         [
-            ((12, 1, 10), r"position \(12, 1, 10\) leaves no room for an object of shape .* \(24, 32, 40\)"),
-            ((12, 32, 10), r"position \(12, 32, 10\) lies outside the volume of shape \(24, 32, 40\)"),
+            (
+                (12, 1, 10),
+                r"object of shape .* does not fit at the position \(12, 1, 10\) in a volume of shape \(24, 32, 40\)",
+            ),
+            ((12, 32, 10), r"position \(12, 32, 10\) is outside the volume of shape \(24, 32, 40\)"),
             ((12, 3), r"position \(12, 3\) has 2 numbers"),
         ],
     )

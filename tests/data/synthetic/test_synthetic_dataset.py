@@ -73,7 +73,7 @@ def test_closing_the_generator_leaves_only_whole_pairs(tmp_path):
 def test_a_dataset_that_holds_volumes_is_left_alone(tmp_path):
     list(generate(tmp_path, CONFIG, n_train=1, n_test=1))
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.tif")}
-    with pytest.raises(UserError, match="holds 2 volumes already"):
+    with pytest.raises(UserError, match="already has 2 volumes"):
         list(generate(tmp_path, CONFIG.model_copy(update={"seed": 7}), n_train=1, n_test=1))
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.tif")} == before
 

@@ -93,7 +93,7 @@ def test_keys_take_the_truth_and_the_prediction_and_go_back(dock, viewer, volume
     assert (dock.session.comparison.difference[MISSED] == 2).all()  # … but not from what was measured
     assert viewer.layers.index("v corrected") < viewer.layers.index("v difference")
     press(viewer, Qt.Key.Key_J)
-    press(viewer, Qt.Key.Key_K)  # the wide side is right, so the truth is wrong there
+    press(viewer, Qt.Key.Key_K)  # the wide side is right, so the ground truth is wrong there
     np.testing.assert_array_equal(corrected(viewer), expected)
     assert notes(dock) == ["corrected: truth", "corrected: prediction", ""]
     assert dock.correct.controls.count.text() == "2 corrections: 1 truth, 1 prediction"
@@ -292,7 +292,7 @@ def test_another_volume_with_the_name_of_a_test_volume_is_added_without_a_questi
 def test_a_volume_that_is_known_to_come_from_the_test_part_is_asked_about(
     open_dock, volume, viewer, dataset, tmp_path, answer, wait_for_job, wait_for_end, is_elsewhere
 ):
-    """Though its grey values were changed, and only when it is of the dataset that it is to be added to."""
+    """Though its intensities were changed, and only when it is of the dataset that it is to be added to."""
     folder = tmp_path / "unedited_regions" if is_elsewhere else dataset
     mark_origin([viewer.layers["v prediction"]], VolumeOrigin("v", dataset=folder, subset=Subset.TEST))
     dock = open_dock("Inspect")

@@ -1,4 +1,4 @@
-"""What every format shares: the volume that is read, the checks of its header, and units of length."""
+"""What all formats share: their declaration, the volume that is read, checks of the header, units of length."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 from numpy.typing import DTypeLike, NDArray
 
-from napari_unet3d.data.formats.place import Place
+from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.errors import UserError
 
@@ -49,21 +49,21 @@ _UM_PER_UNIT = {
 
 @dataclass(frozen=True, slots=True)
 class VolumeData:
-    """A volume as it stands in a file.
+    """A volume as it was read from a file.
 
     Attributes
     ----------
     array : ndarray of any real number type, shape (z, y, x)
-        The values, in the byte order of this machine.
+        The values, in native byte order.
     voxel_size_um : tuple of float, or None
-        Size of a voxel along z, y, x in µm; None when the file does not say.
-    place : Place, or None
-        Where it lies in the world; None when the file or its format does not say.
+        Size of a voxel along z, y, x in µm; None if the file has none.
+    geometry : Geometry, or None
+        Orientation and origin; None if the file or its format has none.
     """
 
     array: NDArray[Any]
     voxel_size_um: VoxelSize | None
-    place: Place | None = None
+    geometry: Geometry | None = None
 
 
 class Writer(Protocol):
@@ -102,7 +102,7 @@ class Format:
     written_as : mapping of str to str
         Suffixes that are only read, each with the one that is written instead.
     voxel_size_file : callable, optional
-        Returns the JSON file that holds the voxel size of a volume, for formats that have no place for it.
+        Returns the JSON file that holds the voxel size of a volume, for formats that do not hold it themselves.
     folder_files : tuple of str
         For formats whose volumes are folders: the files of which such a folder holds at least one.
     """
@@ -125,7 +125,7 @@ class Format:
 
 
 def check_header(path: Path, shape: Sequence[int], dtype: DTypeLike) -> tuple[int, int, int]:
-    """Find the three axes of a volume before any memory is taken for it.
+    """Find the three axes of a volume before any memory is allocated for it.
 
     Parameters
     ----------
@@ -134,17 +134,22 @@ def check_header(path: Path, shape: Sequence[int], dtype: DTypeLike) -> tuple[in
     shape : sequence of int
         Shape in the file; axes of length 1 are ignored.
     dtype : dtype
-        Number type in the file.
+        Data type in the file.
 
     Returns
     -------
     tuple of int
-        Positions of the three axes that are longer than 1.
+        Indices of the three axes that are longer than 1.
 
     Raises
     ------
     UserError
-        If the file is not 3D, holds no real numbers, or is larger than this machine's memory.
+        If the file is not 3D, does not have real numbers, or is larger than the memory of this machine.
+
+    Examples
+    --------
+    >>> check_header(Path("a.tif"), (1, 20, 1, 30, 40), "uint16")
+    (1, 3, 4)
     """
     dtype = np.dtype(dtype)
     axes = [axis for axis, length in enumerate(shape) if length != 1]
@@ -158,10 +163,12 @@ def check_header(path: Path, shape: Sequence[int], dtype: DTypeLike) -> tuple[in
     if len(axes) > 3:
         raise UserError(
             f"{path} has {len(axes)} dimensions of shape {tuple(shape)}; one 3D volume (z, y, x) is needed. "
-            "Save one channel and one time point as a file of its own."
+            "Save one channel and one time point as a separate file."
         )
     if dtype.kind not in "buif":
-        raise UserError(f"{path} holds {_type_words(dtype)}; grey values or labels are needed. Convert it first.")
+        raise UserError(
+            f"{path} has the data type {_describe_type(dtype)}; intensities or labels are needed. Convert it first."
+        )
     _check_memory(path, shape, dtype)
     return axes[0], axes[1], axes[2]
 
@@ -170,13 +177,13 @@ def _check_memory(path: Path, shape: Sequence[int], dtype: np.dtype[Any]) -> Non
     n_bytes, memory = math.prod(int(n) for n in shape) * dtype.itemsize, psutil.virtual_memory().total
     if n_bytes > memory:
         raise UserError(
-            f"{path} is said to hold {_gigabytes(n_bytes)} of shape {tuple(shape)}, but this machine has "
+            f"{path} declares {_gigabytes(n_bytes)} of shape {tuple(shape)}, but this machine has "
             f"{_gigabytes(memory)} of memory. Crop the volume; if the size is wrong, the file is damaged."
         )
 
 
-def _type_words(dtype: np.dtype[Any]) -> str:
-    return "colours" if dtype.names else str(dtype)
+def _describe_type(dtype: np.dtype[Any]) -> str:
+    return "colour" if dtype.names else str(dtype)
 
 
 def _gigabytes(n_bytes: int) -> str:
@@ -184,17 +191,22 @@ def _gigabytes(n_bytes: int) -> str:
 
 
 def um_per_unit(unit: object) -> float | None:
-    """Return the length of a unit in µm, or None when it is no unit of length that is known.
+    """Return the length of a unit in µm; None if it is not a known unit of length.
 
     Parameters
     ----------
     unit : object
-        A name or symbol as found in a file: ``"mm"``, ``"micron"``, ``"nanometer"``, …
+        A name or symbol as found in files, such as ``"mm"``, ``"micron"`` or ``"nanometer"``.
 
     Returns
     -------
     float or None
         Length in µm.
+
+    Examples
+    --------
+    >>> um_per_unit("mm"), um_per_unit("Micron"), um_per_unit("pixel")
+    (1000.0, 1.0, None)
     """
     if not isinstance(unit, str):
         return None
@@ -203,11 +215,11 @@ def um_per_unit(unit: object) -> float | None:
 
 
 def valid_voxel_size(sizes: Sequence[float | None]) -> VoxelSize | None:
-    """Return three sizes in µm as a voxel size, or None unless each is a positive, finite number."""
+    """Return three sizes in µm as a voxel size; None unless all are positive and finite."""
     known = [float(size) for size in sizes if size is not None and 0 < size < math.inf]
     return (known[0], known[1], known[2]) if len(known) == 3 else None
 
 
-def unknown_type(array: NDArray[Any], words: str) -> UserError:
-    """Make the error for a number type that a format has no place for."""
-    return UserError(f"{words} cannot hold {array.dtype}. Choose .tif or .npy instead, or convert the values.")
+def unknown_type(array: NDArray[Any], name: str) -> UserError:
+    """Return the error for a data type that a format does not support."""
+    return UserError(f"{name} cannot hold {array.dtype}. Choose .tif or .npy instead, or convert the values.")

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from napari_unet3d.data.formats.base import Format, VolumeData, check_header, unknown_type, valid_voxel_size
 from napari_unet3d.data.formats.itk_header import nrrd_sizes_um, read_header, um_per_length
-from napari_unet3d.data.formats.place import Place, make_place
+from napari_unet3d.data.geometry import Geometry, make_geometry
 from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.errors import UserError
 
-_ERRORS = (RuntimeError, ValueError, zlib.error)  # SimpleITK passes every error of ITK on as RuntimeError
+_ERRORS = (RuntimeError, ValueError, zlib.error)  # SimpleITK raises all errors of ITK as RuntimeError
 _MRC_HEADER_BYTES, _MRC_CELL_OFFSET = 1024, 40
 _UM_PER_ANGSTROM, _UM_PER_MM = 1e-4, 1e3
 _DIRECTIONS = {"spacedirections", "transformmatrix", "rotation", "orientation"}
@@ -30,7 +30,7 @@ _READERS = {".nrrd": "NrrdImageIO", ".nhdr": "NrrdImageIO", ".mha": "MetaImageIO
 
 
 def read_file(path: Path) -> VolumeData:
-    """Read a volume; MRC gives lengths in Å, MetaImage in mm unless it says otherwise, NRRD in the unit it says."""
+    """Read a volume; lengths are in Å in MRC, by default in mm in MetaImage, and in the given unit in NRRD."""
     itk = _simpleitk(path)
     try:
         return _read_file(itk, path)
@@ -41,30 +41,32 @@ def read_file(path: Path) -> VolumeData:
 def _read_file(itk: Any, path: Path) -> VolumeData:
     reader, fields = _header(itk, path)
     if reader.GetNumberOfComponents() > 1:
-        raise UserError(f"{path} has {reader.GetNumberOfComponents()} values per voxel; save one channel on its own.")
+        raise UserError(
+            f"{path} has {reader.GetNumberOfComponents()} values per voxel; save one channel as a separate file."
+        )
     shape = reader.GetSize()[::-1]
     dtype = _dtype(itk, reader.GetPixelID())
     kept = check_header(path, shape, dtype)
     if path.suffix.lower() == ".mrc" and path.stat().st_size < _MRC_HEADER_BYTES + math.prod(shape) * dtype.itemsize:
-        raise ValueError("it is shorter than its header says")  # ITK fills what is missing with whatever is in memory
+        raise ValueError("it is shorter than its header says")  # ITK would return uninitialised memory
     array = itk.GetArrayFromImage(reader.Execute())
     spacing = _sizes_um(path, fields, reader)[::-1]
     voxel_size = valid_voxel_size([spacing[axis] for axis in kept])
-    return VolumeData(array.reshape([shape[axis] for axis in kept]), voxel_size, _place(path, fields, reader))
+    return VolumeData(array.reshape([shape[axis] for axis in kept]), voxel_size, _geometry(path, fields, reader))
 
 
-def _place(path: Path, fields: Mapping[str, str], reader: Any) -> Place | None:
+def _geometry(path: Path, fields: Mapping[str, str], reader: Any) -> Geometry | None:
     if reader.GetDimension() != 3 or not _DIRECTIONS & {*fields}:
         return None
     matrix, origin = np.reshape(reader.GetDirection(), (3, 3)), np.array(reader.GetOrigin())
     um = um_per_length(path, fields) if _ORIGINS & {*fields} else None
     to_right_front_up = np.array([-1.0, -1.0, 1.0])  # from ITK's left, back, up
     origin_um = None if um is None else origin * to_right_front_up * um
-    return make_place(matrix * to_right_front_up[:, None], origin_um, "ITK")
+    return make_geometry(matrix * to_right_front_up[:, None], origin_um, "ITK")
 
 
 def _sizes_um(path: Path, fields: Mapping[str, str], reader: Any) -> list[float | None]:
-    """Return the size of a voxel in µm along each axis, the fastest first; ITK takes 1 where a file says nothing."""
+    """Return the size of a voxel in µm along x, y, z; None where the file has none, for which ITK has 1."""
     spacing = reader.GetSpacing()
     match path.suffix.lower():
         case ".mrc":
@@ -83,14 +85,14 @@ def _header(itk: Any, path: Path) -> tuple[Any, dict[str, str]]:
     suffix = path.suffix.lower()
     fields = {} if suffix == ".mrc" else read_header(path)
     reader = itk.ImageFileReader()
-    reader.SetImageIO(_READERS[suffix])  # else ITK looks for one by the content
+    reader.SetImageIO(_READERS[suffix])  # otherwise ITK chooses one by the content
     reader.SetFileName(str(path))
     reader.ReadImageInformation()
     return reader, fields
 
 
 def _reason(message: str) -> str:
-    """Return what ITK says without the places in its own sources."""
+    """Return an error message of ITK without positions in its source code."""
     lines = message.strip().splitlines() or [""]
     line = lines[-1] if "[nrrd]" in lines[-1] else lines[min(1, len(lines) - 1)]
     return re.sub(r"^(\S+ ?ERROR: (\w+\(0x[0-9a-f]+\): )?|\[nrrd\] \w+: )", "", line)
@@ -114,12 +116,12 @@ def _simpleitk(path: Path) -> Any:
             f"Reading and writing {path.suffix} needs SimpleITK. Install it with: pip install 'napari-unet3d[formats]'"
         ) from None
     itk: Any = SimpleITK
-    itk.ProcessObject.SetGlobalWarningDisplay(False)  # every message is in the exception already
+    itk.ProcessObject.SetGlobalWarningDisplay(False)  # all messages are in the exceptions
     return itk
 
 
 def write_file(path: Path, array: NDArray[Any], voxel_size_um: VoxelSize, like: Path | None = None) -> None:
-    """Write a volume with its voxel size in the format's unit of length, at the origin or placed as `like`."""
+    """Write a volume with its voxel size in the format's unit, at the origin or with the geometry of `like`."""
     itk = _simpleitk(path)
     try:
         image = itk.GetImageFromArray(array)
@@ -141,7 +143,7 @@ def _explain_writing(message: str, array: NDArray[Any]) -> None:
     if "pixel types" in message:
         raise unknown_type(array, "MRC")
     if "wrote only" in message or "Could not write" in message or "No space" in message:
-        raise OSError(errno.ENOSPC, "No space left on device")  # ITK's writers drop the errno
+        raise OSError(errno.ENOSPC, "No space left on device")  # ITK's writers have no errno
     if "File too large" in message:
         raise OSError(errno.EFBIG, "File too large")
     raise OSError(message.strip().splitlines()[-1])
@@ -154,6 +156,6 @@ FORMAT = Format(
     write=write_file,
     read_errors=lambda: _ERRORS,
     extra="formats",
-    # A header in a file of its own cannot be replaced in one step; these have a one-file sister.
+    # A separate header and its data cannot be replaced atomically, so they are written as one file.
     written_as={".mhd": ".mha", ".nhdr": ".nrrd"},
 )

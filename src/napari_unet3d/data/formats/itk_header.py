@@ -1,4 +1,4 @@
-"""The text headers of MetaImage and NRRD, checked before SimpleITK opens the file, which a bad header can kill."""
+"""Checks of MetaImage and NRRD headers before SimpleITK reads the file, which can crash on an invalid header."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from napari_unet3d.errors import UserError
 
 _MAX_HEADER_BYTES = 2**20
 _CHUNK_BYTES = 2**20
-_MAX_DIMENSIONS = 10  # what MetaImage and ITK have room for
+_MAX_DIMENSIONS = 10  # the maximum of MetaImage and ITK
 _MAX_FILES = 100_000
 _TRUE = ("t", "1", "y")
 _META_TYPES = {"CHAR": 1, "SHORT": 2, "INT": 4, "LONG": 4, "LONG_LONG": 8} | {"FLOAT": 4, "DOUBLE": 8}
@@ -27,12 +27,12 @@ _NRRD_TYPES = (
 _NUMBERED = re.compile(r"([^%]*%0?[0-9]{0,3}d[^%]*?)\s+(\d{1,9})\s+(\d{1,9})\s+(\d{1,9})(\s+\d)?")
 
 
-# In these spaces lengths are mm where no unit is given, as NIfTI and DICOM have them.
+# In these spaces, lengths without a unit are in mm, as in NIfTI and DICOM.
 _IN_MM = re.compile(r"((right|left)-(anterior|posterior)-superior|[RL][AP]ST?|scanner-xyz)(-time)?", re.IGNORECASE)
 
 
 def read_header(path: Path) -> dict[str, str]:
-    """Read the header of a MetaImage or NRRD file and check it against the data.
+    """Read the header of a MetaImage or NRRD file and check that the data match it.
 
     Parameters
     ----------
@@ -42,20 +42,20 @@ def read_header(path: Path) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        The fields, by their names in lower case and without spaces.
+        The fields; names are in lower case without spaces.
 
     Raises
     ------
     ValueError
-        If a number in the header is impossible, or there is less data than it declares.
+        If a value in the header is invalid, or the data are shorter than declared.
     UserError
-        If a data file is missing or lies in another folder.
+        If a data file is missing or in another folder.
     """
     return _read_meta(path) if path.suffix.lower() in (".mha", ".mhd") else _read_nrrd(path)
 
 
 def um_per_length(path: Path, fields: Mapping[str, str]) -> float | None:
-    """Return the unit of the lengths of a file in µm, or None when it is unknown; of several units the first."""
+    """Return the unit of length of a file in µm, the first of several; None if it is unknown."""
     if path.suffix.lower() in (".mha", ".mhd"):
         return um_per_unit(fields.get("distanceunits", "mm"))
     units = [*_units(fields, "spaceunits"), *_units(fields, "units")]
@@ -63,7 +63,7 @@ def um_per_length(path: Path, fields: Mapping[str, str]) -> float | None:
 
 
 def nrrd_sizes_um(fields: Mapping[str, str]) -> list[float | None]:
-    """Return the size of a voxel of an NRRD file in µm along each axis, the fastest first; None where it is unknown."""
+    """Return the size of a voxel of an NRRD file in µm along x, y, z; None where it is unknown."""
     vectors = re.findall(r"none|\([^)]*\)", fields.get("spacedirections", "").lower())
     units, world = _units(fields, "units"), _units(fields, "spaceunits")
     if not vectors:
@@ -84,7 +84,7 @@ def nrrd_sizes_um(fields: Mapping[str, str]) -> list[float | None]:
 
 
 def _units(fields: Mapping[str, str], name: str) -> list[float | None]:
-    """Return the units of the axes in µm: what the field says, else mm in the spaces of medicine, else None."""
+    """Return the units of the axes in µm: those of the field, else mm in medical spaces, else None."""
     default = 1e3 if _IN_MM.fullmatch(fields.get("space", "")) else None
     names = re.findall(r'"([^"]*)"', fields.get(name, "").replace("\udcb5", "\N{MICRO SIGN}"))
     names += [""] * (_MAX_DIMENSIONS - len(names))
@@ -128,7 +128,7 @@ def _read_meta(path: Path) -> dict[str, str]:
         files, begin = _data_files(path, source, listed, math.prod(shape)), max(0, skipped)
     if fields.get("compresseddata", "").lower().startswith(_TRUE):
         if len(files) > 1:
-            raise ValueError("its data are compressed in several files")
+            raise ValueError("its compressed data are in several files")
         _check_zlib(fields, files[0], begin, n_bytes)
     elif fields.get("binarydata", "true").lower().startswith(_TRUE):
         _check_length(files, begin, n_bytes)
@@ -175,23 +175,23 @@ def _add_field(fields: dict[str, str], key: str, value: str) -> None:
         fields[name] = value.strip()
 
 
-def _whole_number(fields: Mapping[str, str], name: str, words: str, low: int, high: int, default: str = "") -> int:
+def _whole_number(fields: Mapping[str, str], name: str, label: str, low: int, high: int, default: str = "") -> int:
     text = fields.get(name, default)
     if not re.fullmatch(r"[+-]?\d{1,19}", text) or not low <= int(text) <= high:
-        raise ValueError(f"its header says {words} = {text[:40] or 'nothing'}")
+        raise ValueError(f"its header says {label} = {text[:40] or 'nothing'}")
     return int(text)
 
 
-def _sizes(fields: Mapping[str, str], name: str, words: str, n_axes: int) -> list[int]:
+def _sizes(fields: Mapping[str, str], name: str, label: str, n_axes: int) -> list[int]:
     text = fields.get(name, "")
     sizes = text.split()
     if len(sizes) != n_axes or not all(re.fullmatch(r"\d{1,18}", size) and int(size) > 0 for size in sizes):
-        raise ValueError(f"its header says {words} = {text[:40] or 'nothing'} for dimension {n_axes}")
+        raise ValueError(f"its header says {label} = {text[:40] or 'nothing'} for dimension {n_axes}")
     return [int(size) for size in sizes]
 
 
 def _data_files(path: Path, source: str, listed: Sequence[str], n_most: int) -> list[Path]:
-    """Return the files that a header refers to, all of which exist in the folder of the header."""
+    """Return the data files of a header, all of which are in its folder."""
     if re.fullmatch(r"LIST(\s+\d+)?", source):
         names = [line.strip() for line in listed if line.strip()]
     elif "%" in source:
@@ -203,11 +203,11 @@ def _data_files(path: Path, source: str, listed: Sequence[str], n_most: int) -> 
     for name in names:
         if _is_elsewhere(name):
             raise UserError(
-                f"The header {path} takes its data from another place, {name[:200]}. Put both files into one folder "
-                "and write only the name of the data file into the header."
+                f"The header {path} refers to data in another folder, {name[:200]}. Put both files into one folder and "
+                "write only the name of the data file into the header."
             )
     files = [path.parent / name for name in names]
-    missing = [file.name for file in files if not os.path.isfile(file)]  # Path's own raises for long names
+    missing = [file.name for file in files if not os.path.isfile(file)]  # Path.is_file raises for long names
     if missing:
         others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise UserError(
@@ -231,17 +231,17 @@ def _is_elsewhere(name: str) -> bool:
 
 
 def _check_length(files: Sequence[Path], begin: int, n_bytes: int) -> None:
-    """Raise a `ValueError` if one of the files, which all hold the same part, is shorter than it has to be."""
+    """Raise a `ValueError` if one of the files, which hold equal parts, is too short."""
     found = min(max(0, file.stat().st_size - begin) for file in files) * len(files)
     if found < n_bytes:
         raise ValueError(f"its header says {n_bytes:,} bytes of data, and there are {found:,}")
 
 
 def _check_zlib(fields: Mapping[str, str], file: Path, begin: int, n_bytes: int) -> None:
-    """Decompress the data once, part by part: where that fails, MetaImage's reader goes on with whatever is there."""
+    """Decompress the data once in chunks, since MetaImage's reader ignores errors."""
     left = _whole_number(fields, "compresseddatasize", "CompressedDataSize", 1, 2**62)
     _check_length([file], begin, left)
-    found, decompress = 0, zlib.decompressobj(wbits=47)  # either header, of zlib or gzip
+    found, decompress = 0, zlib.decompressobj(wbits=47)  # a zlib or gzip header
     with file.open("rb") as data:
         data.seek(begin)
         while left > 0 and found < n_bytes and not decompress.eof:

@@ -1,4 +1,4 @@
-"""NIfTI through nibabel; its arrays are (x, y, z) and its lengths usually mm."""
+"""NIfTI through nibabel; arrays are (x, y, z) and lengths usually in mm."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ from napari_unet3d.data.formats.base import (
     unknown_type,
     valid_voxel_size,
 )
-from napari_unet3d.data.formats.place import Place, make_place
+from napari_unet3d.data.geometry import Geometry, make_geometry
 from napari_unet3d.data.sample import VoxelSize
 
 _TYPES = {"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64"}
 
 
 def read_file(path: Path) -> VolumeData:
-    """Read a volume, scaled as its header says; the array is only turned round, not resampled to world axes."""
+    """Read a volume with the scaling of its header; the array is transposed but not resampled to world axes."""
     import nibabel
 
-    image: Any = nibabel.load(path, mmap=False)  # a volume in memory does not change with its file
+    image: Any = nibabel.load(path, mmap=False)  # unlike a memory map, it does not change with the file
     kept = check_header(path, image.shape, image.get_data_dtype())
     space, _ = image.header.get_xyzt_units()
-    um = um_per_unit("mm" if space == "unknown" else space) or 1e3  # software takes mm where nothing is said
+    um = um_per_unit("mm" if space == "unknown" else space) or 1e3  # most software assumes mm
     zooms = [float(image.header.get_zooms()[axis]) * um for axis in kept]
     x, y, z = (image.shape[axis] for axis in kept)
     array = np.asarray(image.dataobj).reshape((x, y, z), order="F")
-    place = _place(image, um) if kept == (0, 1, 2) else None
-    return VolumeData(array.transpose(), valid_voxel_size(zooms[::-1]), place)
+    geometry = _geometry(image, um) if kept == (0, 1, 2) else None
+    return VolumeData(array.transpose(), valid_voxel_size(zooms[::-1]), geometry)
 
 
-def _place(image: Any, um: float) -> Place | None:
+def _geometry(image: Any, um: float) -> Geometry | None:
     if not (image.header["sform_code"] > 0 or image.header["qform_code"] > 0):
-        return None  # nibabel makes a place up
-    return make_place(image.affine[:3, :3], image.affine[:3, 3] * um, "NIfTI")
+        return None  # nibabel would return a default
+    return make_geometry(image.affine[:3, :3], image.affine[:3, 3] * um, "NIfTI")
 
 
 def write_file(path: Path, array: NDArray[Any], voxel_size_um: VoxelSize, like: Path | None = None) -> None:
-    """Write a volume with its voxel size in mm, its first voxel at the origin; or placed and turned as `like`."""
+    """Write a volume with its voxel size in mm, at the origin or with the geometry of `like`."""
     import nibabel
 
     if array.dtype.name not in _TYPES:

@@ -1,4 +1,4 @@
-"""NumPy's .npy; the voxel size stands in a small JSON file beside it, ``volume.npy.json``."""
+"""NumPy's .npy; the voxel size is in a JSON file next to it, ``volume.npy.json``."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def voxel_size_file(path: Path) -> Path:
 
 
 def read_file(path: Path) -> VolumeData:
-    """Read an array; pickled objects are refused, since they could run code."""
-    mapped = np.load(path, mmap_mode="r", allow_pickle=False)  # mapping compares the header with the file's size
+    """Read an array; pickled objects are refused, since they can run code."""
+    mapped = np.load(path, mmap_mode="r", allow_pickle=False)  # mapping checks the file size
     if not isinstance(mapped, np.memmap):
-        raise UserError(f"{path} is no .npy file but a .npz archive. Save the volume with numpy.save.")
+        raise UserError(f"{path} is a .npz archive, not a .npy file. Save the volume with numpy.save.")
     kept = check_header(path, mapped.shape, mapped.dtype)
     z, y, x = (mapped.shape[axis] for axis in kept)
     return VolumeData(np.array(mapped, order="C").reshape(z, y, x), _read_voxel_size(voxel_size_file(path)))
@@ -39,7 +39,7 @@ def _read_voxel_size(path: Path) -> VoxelSize | None:
     except (ValueError, KeyError, TypeError):
         voxel_size = None
     if voxel_size is None:
-        raise UserError(f'{path} should read {{"voxel_size_um": [z, y, x]}} with sizes in µm. Correct or delete it.')
+        raise UserError(f'{path} should contain {{"voxel_size_um": [z, y, x]}} with sizes in µm. Correct or delete it.')
     return voxel_size
 
 
@@ -54,7 +54,7 @@ FORMAT = Format(
     suffixes=(".npy",),
     read=read_file,
     write=write_file,
-    voxel_size="in `NAME.npy.json` beside it",
+    voxel_size="in `NAME.npy.json` next to it",
     read_errors=lambda: (ValueError, EOFError, SyntaxError, TypeError, tokenize.TokenError),
     voxel_size_file=voxel_size_file,
 )

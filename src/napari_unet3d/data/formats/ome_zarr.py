@@ -1,8 +1,8 @@
 """OME-Zarr (NGFF 0.1 to 0.5 read, 0.5 written) through zarr.
 
-The metadata is a few lines of JSON. ``ome-zarr-models`` refuses many files that exist in the wild and caps
-pydantic's version, ``ome-zarr`` brings an S3 client and two HTTP ones: so neither is a dependency, and the first
-is the judge in the tests.
+The metadata is a few lines of JSON. ``ome-zarr-models`` refuses many existing files and limits the version of
+pydantic, and ``ome-zarr`` depends on S3 and HTTP clients, so neither is a dependency. Tests validate written files with
+``ome-zarr-models``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import zarr
 
 _CHUNK = 64
-_OLD_AXES = "tczyx"  # NGFF 0.1 and 0.2 have no names for axes, but this order
+_OLD_AXES = "tczyx"  # the order in NGFF 0.1 and 0.2, which have no axis names
 
 
 def read_file(path: Path) -> VolumeData:
@@ -35,11 +35,11 @@ def read_file(path: Path) -> VolumeData:
         node = _group(node["0"])
     multiscales = _ome(node).get("multiscales")
     if not multiscales:
-        raise UserError(f"{path} is a zarr folder without an OME-Zarr image. Choose the folder of one image.")
+        raise UserError(f"{path} is a Zarr folder without an OME-Zarr image. Choose the folder of one image.")
     dataset = multiscales[0]["datasets"][0]
     array = node[dataset["path"]]
     if not isinstance(array, zarr.Array):
-        raise UserError(f"{path} names '{dataset['path']}' as its image, which is no array. Export it again.")
+        raise UserError(f"The image '{dataset['path']}' of {path} is not an array. Export it again.")
     axes = multiscales[0].get("axes") or list(_OLD_AXES[-array.ndim :])
     scale = _scale(dataset, array.ndim) * _scale(multiscales[0], array.ndim)
     units = [axis.get("unit") if isinstance(axis, dict) else None for axis in axes]
@@ -52,13 +52,13 @@ def _group(node: Any) -> zarr.Group:
     import zarr
 
     if not isinstance(node, zarr.Group):
-        raise TypeError("an array stands where the group of an image was expected")
+        raise TypeError("an array was found instead of the group of an image")
     return node
 
 
 def _ome(group: zarr.Group) -> dict[str, Any]:
     attributes = group.attrs.asdict()
-    ome = attributes.get("ome", attributes)  # 0.5 moved everything under one key
+    ome = attributes.get("ome", attributes)  # under one key since 0.5
     return ome if isinstance(ome, dict) else {}
 
 
@@ -73,7 +73,7 @@ def _scale(metadata: dict[str, Any], n_axes: int) -> NDArray[np.float64]:
 def _read_array(path: Path, array: Any, names: list[str], sizes: list[float | None]) -> VolumeData:
     lengths = dict(zip(names, array.shape, strict=False))
     if lengths.get("c", 1) > 1:
-        raise UserError(f"{path} has {lengths['c']} channels (shape {array.shape}); save one as a file of its own.")
+        raise UserError(f"{path} has {lengths['c']} channels (shape {array.shape}); save one as a separate file.")
     kept = check_header(path, array.shape, array.dtype)
     values = np.asarray(array[...]).reshape([array.shape[axis] for axis in kept])
     kept_names = [names[axis] for axis in kept]
@@ -82,7 +82,7 @@ def _read_array(path: Path, array: Any, names: list[str], sizes: list[float | No
 
 
 def write_file(path: Path, array: NDArray[Any], voxel_size_um: VoxelSize, like: Path | None = None) -> None:
-    """Write one resolution, in chunks of up to 64³ voxels."""
+    """Write a single resolution level in chunks of up to 64³ voxels."""
     import zarr
 
     group = zarr.open_group(path, mode="w", zarr_format=3)

@@ -1,4 +1,4 @@
-"""TIFF through tifffile, with the voxel sizes of ImageJ and OME."""
+"""TIFF through tifffile, with voxel sizes of ImageJ and OME-TIFF."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 
 _IMAGEJ_TYPES = {"uint8", "uint16", "float32"}
 _OME_TYPES = {"int8", "int16", "int32", "uint8", "uint16", "uint32", "float32", "float64"}
-_IMAGEJ_BYTES = 2**32 - 2**25  # an ImageJ stack has 32-bit offsets, and its header needs some room
+_IMAGEJ_BYTES = 2**32 - 2**25  # an ImageJ stack has 32-bit offsets, and space is needed for its header
 
 
 def read_file(path: Path) -> VolumeData:
-    """Read the one volume of a TIFF file; tiles, pyramids and BigTIFF included."""
+    """Read the only volume of a TIFF file, including tiles, pyramids and BigTIFF."""
     try:
         return _read_file(path)
     except ValueError as error:
@@ -68,7 +68,7 @@ def _read_file(path: Path) -> VolumeData:
 
 
 class _PageListErrors(logging.Handler):
-    """Collects what tifffile logs about a page list that ends too early, in this thread only."""
+    """Collects log messages of tifffile about incomplete page lists, of this thread only."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -76,7 +76,7 @@ class _PageListErrors(logging.Handler):
         self._thread = threading.get_ident()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep a message if it is about the page list."""
+        """Store a message if it is about the page list."""
         message = record.getMessage()
         if record.thread == self._thread and "TiffPages" in message:
             self.messages.append(message)
@@ -86,13 +86,13 @@ class _PageListErrors(logging.Handler):
 def _broken_page_list_raises() -> Iterator[None]:
     import tifffile
 
-    # A file that was cut between two pages has fewer slices for tifffile, which only logs that; half a volume is none.
+    # tifffile only logs when a file was truncated between two pages, and returns fewer slices.
     errors, logger = _PageListErrors(), tifffile.logger()
     logger.addHandler(errors)
     try:
         yield
     except UserError:
-        if not errors.messages:  # with too few slices, any complaint about the shape would mislead
+        if not errors.messages:  # with slices missing, an error about the shape would be misleading
             raise
     finally:
         logger.removeHandler(errors)
@@ -101,15 +101,15 @@ def _broken_page_list_raises() -> Iterator[None]:
 
 
 def _is_loose_pages(tif: tifffile.TiffFile) -> bool:
-    # Slices that were appended one by one are series of their own for tifffile, one stack for everybody else.
-    alike = {(series.shape, series.dtype) for series in tif.series}
-    return len(tif.series) > 1 and len(alike) == 1 and tif.series[0].ndim == 2
+    # For tifffile, slices that were appended one by one are separate series; other software reads them as a stack.
+    kinds = {(series.shape, series.dtype) for series in tif.series}
+    return len(tif.series) > 1 and len(kinds) == 1 and tif.series[0].ndim == 2
 
 
 def _only_volume(path: Path, tif: tifffile.TiffFile) -> int:
     volumes = [i for i, series in enumerate(tif.series) if sum(n > 1 for n in series.shape) >= 3]
     if len(volumes) > 1:
-        raise UserError(f"{path} holds {len(volumes)} volumes. Save each of them as a file of its own.")
+        raise UserError(f"{path} holds {len(volumes)} volumes. Save each of them as a separate file.")
     if not tif.series:
         raise UserError(f"{path} holds no image. Export it again.")
     return volumes[0] if volumes else 0
@@ -118,19 +118,19 @@ def _only_volume(path: Path, tif: tifffile.TiffFile) -> int:
 def _check_channels(path: Path, axes: str, shape: tuple[int, ...]) -> None:
     lengths = dict(zip(axes, shape, strict=True))
     if lengths.get("S", 1) > 1:
-        raise UserError(f"{path} is a colour image of shape {shape}; convert it to grey values first.")
+        raise UserError(f"{path} is a colour image of shape {shape}; convert it to greyscale first.")
     if lengths.get("C", 1) > 1:
         raise UserError(
-            f"{path} has {lengths['C']} channels (shape {shape}, axes {axes}); save one channel as a file of its own."
+            f"{path} has {lengths['C']} channels (shape {shape}, axes {axes}); save one channel as a separate file."
         )
     if lengths.get("T", 1) > 1 and lengths.get("Z", 1) > 1:
         raise UserError(
-            f"{path} has {lengths['T']} time points (shape {shape}, axes {axes}); save one as a file of its own."
+            f"{path} has {lengths['T']} time points (shape {shape}, axes {axes}); save one as a separate file."
         )
 
 
 def _check_planes(path: Path, tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> None:
-    """Refuse an OME-TIFF that declares planes which no file holds; tifffile reads them as zeros."""
+    """Refuse an OME-TIFF whose planes are not all in files; tifffile would read them as zeros."""
     planes = list(series) if series.kind == "ome" else []
     missing = [number for number, page in enumerate(planes) if page is None]
     if not missing:
@@ -139,12 +139,12 @@ def _check_planes(path: Path, tif: tifffile.TiffFile, series: tifffile.TiffPageS
     if gone:
         others = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
         raise UserError(
-            f"{path} is a part of a volume in several files, of which {gone[0]}{others} of the same folder "
-            f"({len(missing)} of {len(planes)} slices) cannot be found. Copy all files of the volume into one folder."
+            f"{path} is a part of a volume in several files; {gone[0]}{others} ({len(missing)} of {len(planes)} "
+            "slices) cannot be found in its folder. Copy all files of the volume into one folder."
         )
     raise UserError(
-        f"{path} declares {len(planes)} slices, but {_number_words(missing)} (counted from 0) cannot be read. Export "
-        "the volume again, or save the slices that exist as a stack."
+        f"{path} declares {len(planes)} slices, but {_describe_numbers(missing)} (counted from 0) cannot be read. "
+        "Export the volume again, or save the existing slices as a stack."
     )
 
 
@@ -155,7 +155,7 @@ def _ome_files(xml: str) -> list[str]:
     return list(dict.fromkeys(name for name in names if name))
 
 
-def _number_words(numbers: list[int]) -> str:
+def _describe_numbers(numbers: list[int]) -> str:
     is_run = len(numbers) > 1 and numbers[-1] - numbers[0] == len(numbers) - 1
     return f"{numbers[0]} to {numbers[-1]}" if is_run else ", ".join(map(str, numbers[:9])) + ", …" * (len(numbers) > 9)
 
@@ -183,7 +183,7 @@ def _ome_voxel_size(xml: str, index: int) -> VoxelSize | None:
 
 def _ome_length(pixels: Mapping[str, Any], name: str) -> float | None:
     length = pixels.get(name)
-    um = um_per_unit(pixels.get(f"{name}Unit", "µm"))  # the unit that the OME schema sets
+    um = um_per_unit(pixels.get(f"{name}Unit", "µm"))  # the default of the OME schema
     return float(length) * um if um and isinstance(length, int | float) else None
 
 
@@ -194,20 +194,20 @@ def _imagej_voxel_size(tif: tifffile.TiffFile, header: Mapping[str, Any]) -> Vox
     if um is None or not all(isinstance(value, tuple) and value[0] > 0 for value in across):
         return None
     y, x = (um * denominator / numerator for numerator, denominator in across)
-    return valid_voxel_size([float(header.get("spacing", 1.0)) * um, y, x])  # Fiji also takes 1 for no spacing
+    return valid_voxel_size([float(header.get("spacing", 1.0)) * um, y, x])  # Fiji's default is 1
 
 
 def flavour(path: Path, dtype: np.dtype[Any], n_bytes: int) -> str:
-    """Choose the header: ``imagej`` where ImageJ knows type and size, else ``ome``, else ``plain``.
+    """Return the kind of header: ``imagej`` if ImageJ supports type and size, else ``ome``, else ``plain``.
 
     Parameters
     ----------
     path : Path
         The file; ``.ome.tif`` is always OME.
     dtype : dtype
-        Number type of the volume.
+        Data type of the volume.
     n_bytes : int
-        Size of the volume.
+        Size of the volume in bytes.
     """
     is_ome_file = ".ome." in path.name.lower()
     if not is_ome_file and dtype.name in _IMAGEJ_TYPES and n_bytes <= _IMAGEJ_BYTES:
@@ -218,7 +218,7 @@ def flavour(path: Path, dtype: np.dtype[Any], n_bytes: int) -> str:
 
 
 def write_file(path: Path, array: NDArray[Any], voxel_size_um: VoxelSize, like: Path | None = None) -> None:
-    """Write a TIFF that Fiji, napari and OME readers show at the right size; BigTIFF from 4 GB on."""
+    """Write a TIFF whose voxel size Fiji, napari and OME readers find; BigTIFF from 4 GB."""
     import tifffile
 
     z, y, x = voxel_size_um
@@ -238,14 +238,14 @@ def write_file(path: Path, array: NDArray[Any], voxel_size_um: VoxelSize, like: 
         ome=kind == "ome",
         metadata=metadata,
         resolution=(1 / x, 1 / y),
-        photometric="minisblack",  # three columns are no colours
+        photometric="minisblack",  # an axis of length 3 is not colour
     )
 
 
 def _read_errors() -> tuple[type[Exception], ...]:
     import tifffile
 
-    # tifffile checks little of a header before it computes with it; these came up on cut and garbled files.
+    # tifffile checks little of a header before using it; truncated and corrupted files raise all of these.
     return (
         tifffile.TiffFileError,
         ValueError,

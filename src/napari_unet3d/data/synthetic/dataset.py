@@ -1,4 +1,4 @@
-"""A dataset folder of synthetic volumes, as in the tutorial."""
+"""Generation of a dataset of synthetic volumes, as in the tutorial."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from napari_unet3d.data.synthetic.generate import Position, generate_volume
 from napari_unet3d.errors import UserError
 
 
-def generate(  # noqa: PLR0913 - what is generated, where to, and how often
+def generate(  # noqa: PLR0913 - one argument per input
     folder: Path | str,
     config: SyntheticConfig | None = None,
     *,
@@ -29,21 +29,21 @@ def generate(  # noqa: PLR0913 - what is generated, where to, and how often
 ) -> Iterator[DatasetEvent]:
     """Write a dataset of synthetic volumes: ``train|test/images|labels/1.tif, 2.tif, …``.
 
-    Volume number i has the seed ``config.seed + i - 1``; the training volumes come first. Each volume is on disk,
-    image and labels, before its event is given, and stays there when the generator is closed.
+    Volume number i has the seed ``config.seed + i - 1``; training volumes are first. Image and labels of a volume are
+    written before its event is yielded, and stay when the generator is closed.
 
     Parameters
     ----------
     folder : Path or str
-        The dataset; it is made if it is missing.
+        The dataset folder; it is created if it does not exist.
     config : SyntheticConfig, optional
-        What to generate; without it the volumes of the tutorial.
+        The settings; without them, those of the tutorial.
     n_train, n_test : int
         Number of training and of test volumes.
     objects, positions : sequence, optional
-        Given objects and positions; see `generate_volume`.
+        Objects and positions; see `generate_volume`.
     overwrite : bool
-        Replace volumes that have the name of a new one, in either part; others stay.
+        Replace volumes with the name of a new one, in both subsets; others stay.
 
     Yields
     ------
@@ -57,37 +57,44 @@ def generate(  # noqa: PLR0913 - what is generated, where to, and how often
     Raises
     ------
     UserError
-        If the dataset holds volumes and `overwrite` is off, no volume is asked for, the files cannot be written, or
+        If the dataset has volumes and `overwrite` is false, no volume is requested, the files cannot be written, or
         `generate_volume` raises.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> small = SyntheticConfig(shape=(16, 16, 16), objects=2, object_shape_min=(4, 4, 4), object_shape_max=(6, 6, 6))
+    >>> with TemporaryDirectory() as folder:
+    ...     *_, written = generate(folder, small, n_train=2, n_test=1)
+    >>> written.n_train, written.n_test
+    (2, 1)
     """
     config = config or SyntheticConfig()
     folder = Path(folder)
     if n_train < 0 or n_test < 0 or n_train + n_test == 0:
-        raise UserError(f"{n_train} training and {n_test} test volumes cannot be generated; ask for at least one.")
+        raise UserError(f"{n_train} training and {n_test} test volumes cannot be generated; request at least one.")
     create_dataset(folder)
     existing = list_pairs(folder)
     if existing and not overwrite:
-        raise UserError(
-            f"{folder} holds {len(existing)} volumes already. Choose an empty folder, or allow overwriting."
-        )
-    parts = [Subset.TRAIN] * n_train + [Subset.TEST] * n_test
-    for number, part in enumerate(parts, start=1):
-        own_seed = config.model_copy(update={"seed": config.seed + number - 1})
-        for event in generate_volume(own_seed, name=str(number), objects=objects, positions=positions):
+        raise UserError(f"{folder} already has {len(existing)} volumes. Choose an empty folder, or allow overwriting.")
+    subsets = [Subset.TRAIN] * n_train + [Subset.TEST] * n_test
+    for number, subset in enumerate(subsets, start=1):
+        seeded = config.model_copy(update={"seed": config.seed + number - 1})
+        for event in generate_volume(seeded, name=str(number), objects=objects, positions=positions):
             if not isinstance(event, VolumeGenerated):
                 yield event
                 continue
-            pair = add_sample(folder, event.sample, part, overwrite=overwrite)
-            _remove_from_other_part(folder, pair.name, part)
-            if pair.image and pair.labels:  # a pair may lack one in general, but not one just written
-                yield VolumeWritten(pair.image, pair.labels, number, len(parts), event.shortfall)
+            pair = add_sample(folder, event.sample, subset, overwrite=overwrite)
+            _remove_from_other_subset(folder, pair.name, subset)
+            if pair.image and pair.labels:  # always true; for the type checker
+                yield VolumeWritten(pair.image, pair.labels, number, len(subsets), event.shortfall)
     yield DatasetWritten(folder, n_train, n_test)
 
 
-def _remove_from_other_part(folder: Path, name: str, part: Subset) -> None:
-    """Remove the volume of the same name from the other part: made from the same seed, it would be the same one."""
-    other = Subset.TEST if part is Subset.TRAIN else Subset.TRAIN
+def _remove_from_other_subset(folder: Path, name: str, subset: Subset) -> None:
+    """Remove the volume of the same name from the other subset, since it may have the same seed and content."""
+    other = Subset.TEST if subset is Subset.TRAIN else Subset.TRAIN
     folders = (folder / other / kind for kind in ("images", "labels"))
-    files = [path for own in folders for path in volumes_in(own) if volume_name(path) == name]
+    files = [path for each in folders for path in volumes_in(each) if volume_name(path) == name]
     if files:
         clean_dataset(folder, files)

@@ -1,4 +1,4 @@
-"""Synthetic volumes with exact labels."""
+"""Generation of synthetic volumes with exact labels."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from napari_unet3d.errors import UserError
 
 Position = tuple[int, int, int]
 
-_GIVE_UP_AFTER = 10  # objects in a row that found no room: the volume is full
-# Each purpose has a stream of its own, so that another placement or imaging leaves the objects as they are.
+_MAX_FAILURES = 10  # consecutive objects that could not be placed: the volume is full
+# Each purpose has its own random stream, so that objects do not depend on settings of placement or imaging.
 _PLACEMENT, _SHARED_NOISE, _OBJECTS, _IMAGING = range(4)
 
 
@@ -32,37 +32,44 @@ def generate_volume(
     objects: Sequence[NDArray[Any]] | None = None,
     positions: Sequence[Position] | None = None,
 ) -> Iterator[GenerateEvent]:
-    """Generate one volume; the last event, `VolumeGenerated`, holds it.
+    """Generate one volume; the last event, `VolumeGenerated`, contains it.
 
-    The same config and seed give the same bytes, whatever the number of processor cores.
+    The same settings and seed give the same bytes, independent of the number of CPU cores.
 
     Parameters
     ----------
     config : SyntheticConfig
-        What to generate.
+        The settings.
     name : str
-        What the sample is called.
+        Name of the sample.
     objects : sequence of ndarray, shape (z, y, x), optional
-        Objects to place instead of generated ones, above 0 where the object is. One is drawn for each place; it is
-        turned, magnified and scaled to a brightness like a generated one.
+        Objects to place instead of generated ones, above 0 inside the object. One of them is chosen at random for each
+        position, and rotated, magnified and scaled in intensity like a generated object.
     positions : sequence of tuple of int, optional
-        Voxels (z, y, x) for the middles of the objects' boxes, one object at each instead of ``config.objects``.
-        An object that would overlap another is left out.
+        Voxels (z, y, x) of the centres of the objects' bounding boxes, one object for each instead of
+        ``config.objects``. Objects that would overlap others are left out.
 
     Yields
     ------
     ObjectPlaced
         For every object.
     SlicesImaged
-        Now and then while blur and noise are computed.
+        Regularly while blur and noise are computed.
     VolumeGenerated
         At the end.
 
     Raises
     ------
     UserError
-        If an object is larger than the volume or a given position leaves no room for it, if a given object is
-        not a 3D array with something above 0, or if there is not enough memory.
+        If an object is larger than the volume or does not fit at a given position, if a given object is not a 3D array
+        with values above 0, or if there is not enough memory.
+
+    Examples
+    --------
+    >>> config = SyntheticConfig(shape=(16, 16, 16), objects=2, object_shape_min=(4, 4, 4), object_shape_max=(6, 6, 6))
+    >>> *_, generated = generate_volume(config)
+    >>> generated.sample.shape, len(generated.positions)
+    ((16, 16, 16), 2)
     """
     check_objects_fit(config, objects or ())
     middles = _checked_positions(positions, config)
@@ -75,7 +82,7 @@ def generate_volume(
         failures = 0 if placed else failures + 1
         if placed:
             yield ObjectPlaced(len(canvas.positions), n_objects)
-        elif failures == _GIVE_UP_AFTER and middles is None:
+        elif failures == _MAX_FAILURES and middles is None:
             break
     yield from _image(canvas, config)
     sample = Sample(name, canvas.image, canvas.labels, config.voxel_size_um)
@@ -83,7 +90,7 @@ def generate_volume(
 
 
 class _Canvas:
-    """Image and labels under construction, and where there is room left in them."""
+    """Image and labels during generation, and the free space in them."""
 
     def __init__(self, config: SyntheticConfig, n_objects: int) -> None:
         self._config = config
@@ -94,17 +101,17 @@ class _Canvas:
         _check_memory(config, label_type.itemsize)
         self.image = np.zeros(config.shape, config.pixel_type.value)
         self.labels = np.zeros(config.shape, label_type)
-        self._room = OccupancyGrid(config.shape, config.minimum_gap, cell_edge=int(np.clip(smallest // 8, 2, 8)))
+        self._grid = OccupancyGrid(config.shape, config.minimum_gap, cell_edge=int(np.clip(smallest // 8, 2, 8)))
         self.positions: list[Position] = []
 
     def place(self, made: SyntheticObject, middle: Position | None) -> bool:
-        """Put an object at its position, or wherever there is room; tell whether that worked."""
+        """Place an object at a position, or at any free one, and return whether it was possible."""
         by_box = self._config.placement is Placement.BOUNDING_BOX
         needed = np.ones_like(made.mask) if by_box else made.mask
         start = self._find(needed) if middle is None else self._start_at(middle, needed)
         if start is None:
             return False
-        self._room.occupy(start, needed)
+        self._grid.occupy(start, needed)
         box = tuple(slice(low, low + size) for low, size in zip(start.tolist(), made.shape, strict=True))
         z, y, x = (start + np.array(made.shape) // 2).tolist()
         self.positions.append((z, y, x))
@@ -115,19 +122,19 @@ class _Canvas:
 
     def _find(self, needed: NDArray[np.bool_]) -> NDArray[np.int64] | None:
         if self._rng.random() < self._config.touching_fraction:
-            beside = self._room.find_adjacent(needed, self._rng)
-            if beside is not None:
-                return beside
-        return self._room.find(needed, self._rng)
+            adjacent = self._grid.find_adjacent(needed, self._rng)
+            if adjacent is not None:
+                return adjacent
+        return self._grid.find(needed, self._rng)
 
     def _start_at(self, middle: Position, needed: NDArray[np.bool_]) -> NDArray[np.int64] | None:
         start = np.array(middle) - np.array(needed.shape) // 2
         if (start < 0).any() or (start + needed.shape > self._config.shape).any():
             raise UserError(
-                f"The position {middle} leaves no room for an object of shape {needed.shape} in a volume of shape "
-                f"{self._config.shape}; move it away from the border or take smaller objects."
+                f"An object of shape {needed.shape} does not fit at the position {middle} in a volume of shape "
+                f"{self._config.shape}; move it away from the border or choose smaller objects."
             )
-        return start if self._room.fits(start, needed) else None
+        return start if self._grid.fits(start, needed) else None
 
 
 def _make(config: SyntheticConfig, number: int, given: Sequence[NDArray[Any]]) -> SyntheticObject:
@@ -136,7 +143,7 @@ def _make(config: SyntheticConfig, number: int, given: Sequence[NDArray[Any]]) -
 
 
 def _image(canvas: _Canvas, config: SyntheticConfig) -> Iterator[SlicesImaged]:
-    """Replace the clean image by the imaged one; slabs read their neighbours, so it is not done in place."""
+    """Apply imaging; not in place, since slabs depend on their neighbours."""
     if not has_imaging(config):
         return
     image = np.empty_like(canvas.image)
@@ -147,14 +154,14 @@ def _image(canvas: _Canvas, config: SyntheticConfig) -> Iterator[SlicesImaged]:
 
 
 def _check_memory(config: SyntheticConfig, label_bytes: int) -> None:
-    """Raise a `UserError` for a volume that no swapping could save, before half of the machine is busy with it."""
-    images = 2 if has_imaging(config) else 1  # the clean one and the imaged one
-    per_voxel = images * np.dtype(config.pixel_type.value).itemsize + label_bytes + 1  # 1: where objects are
+    """Raise a `UserError` if a volume does not fit into memory."""
+    images = 2 if has_imaging(config) else 1  # before and after imaging
+    per_voxel = images * np.dtype(config.pixel_type.value).itemsize + label_bytes + 1  # 1 for the occupancy grid
     needed, memory = math.prod(config.shape) * per_voxel, psutil.virtual_memory().total
     if needed > memory:
         raise UserError(
             f"A volume of shape {config.shape} takes {needed / 1e9:,.1f} GB, but this machine has "
-            f"{memory / 1e9:,.1f} GB of memory; take a smaller one."
+            f"{memory / 1e9:,.1f} GB of memory; choose a smaller one."
         )
 
 
@@ -171,8 +178,10 @@ def _checked_positions(positions: Sequence[Position] | None, config: SyntheticCo
             raise UserError(f"The position {tuple(position)} has {len(position)} numbers; give voxels (z, y, x).")
         z, y, x = (round(float(value)) for value in position)
         if not all(0 <= value < size for value, size in zip((z, y, x), config.shape, strict=True)):
-            raise UserError(f"The position {z, y, x} lies outside the volume of shape {config.shape}; move it inside.")
+            raise UserError(f"The position {z, y, x} is outside the volume of shape {config.shape}; move it inside.")
         checked.append((z, y, x))
     if not checked:
-        raise UserError("There are no positions to place objects at; give at least one or leave them out.")
+        raise UserError(
+            "There are no positions to place objects at; give at least one, or none at all for random positions."
+        )
     return checked

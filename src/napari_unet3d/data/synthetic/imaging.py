@@ -1,7 +1,7 @@
-"""What a microscope or scanner does to the objects: background light, blur, photon and read noise, and grey values.
+"""Simulation of imaging: background, blur, photon and read noise, and conversion to the pixel type.
 
-It works through slabs of slices, so that a large volume is never held in floating point as a whole. Every source of
-noise has a generator of its own, so the thickness of the slabs does not change the result.
+Volumes are processed in slabs of slices, so that a large one is never completely in floating point. Each source of
+noise has its own random generator, so that the result does not depend on the thickness of the slabs.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SMALLEST_DIVISOR = 1e-6
 
 
 def has_imaging(config: SyntheticConfig) -> bool:
-    """Return whether these settings do anything to the clean objects."""
+    """Return whether the settings include any imaging."""
     effects = (config.blur_um, config.photon_count, config.read_noise, config.uneven_background)
     return any(effects) or config.background_apply is not BackgroundMethod.NONE
 
@@ -34,10 +34,10 @@ def has_imaging(config: SyntheticConfig) -> bool:
 def image_slabs(
     clean: NDArray[Any], config: SyntheticConfig, seeds: np.random.SeedSequence
 ) -> Iterator[tuple[slice, NDArray[Any]]]:
-    """Image the clean objects slab by slab.
+    """Apply imaging slab by slab.
 
-    The order is that of light: blurred objects, uneven background, photon noise, read noise; then the noise that
-    `background_noise` makes. "Brightest value" means the upper end of ``config.intensity``.
+    In this order: blur, uneven background, photon noise, read noise, then the background of `background_noise`. The
+    "maximum intensity" is the upper end of ``config.intensity``.
 
     Parameters
     ----------
@@ -46,14 +46,14 @@ def image_slabs(
     config : SyntheticConfig
         The imaging and background settings, voxel size and pixel type.
     seeds : numpy.random.SeedSequence
-        Where the noise starts.
+        Seeds of the noise.
 
     Yields
     ------
     slices : slice
-        Which slices along z are finished.
+        The finished slices along z.
     image : ndarray of ``config.pixel_type``, shape (slices, y, x)
-        The finished slices.
+        Their values.
     """
     light_rng, photon_rng, read_rng, background_rng = map(np.random.default_rng, seeds.spawn(4))
     brightest = config.intensity[1]
@@ -75,7 +75,7 @@ def image_slabs(
 
 
 def blur(clean: NDArray[Any], slices: slice, config: SyntheticConfig) -> Image:
-    """Blur some slices of a volume, reading as many neighbours as the blur reaches; σ is the same in µm on each axis.
+    """Blur some slices of a volume, including their neighbours; σ is the same in µm along each axis.
 
     Returns
     -------
@@ -93,7 +93,7 @@ def blur(clean: NDArray[Any], slices: slice, config: SyntheticConfig) -> Image:
 
 
 def background_noise(shape: Shape3D | tuple[int, ...], config: SyntheticConfig, rng: np.random.Generator) -> Image:
-    """Join uniform noise to the constant baseline.
+    """Combine the constant baseline and uniform noise.
 
     Parameters
     ----------
@@ -102,12 +102,12 @@ def background_noise(shape: Shape3D | tuple[int, ...], config: SyntheticConfig, 
     config : SyntheticConfig
         ``background_baseline``, ``background_noise`` and ``background_generate`` are used.
     rng : numpy.random.Generator
-        Draws the noise.
+        Random generator.
 
     Returns
     -------
-    ndarray of float32, of this shape
-        The background alone.
+    ndarray of float32 of this shape
+        The background.
     """
     low, high = config.background_noise
     noise = np.float32(low) + np.float32(high - low) * rng.random(shape, np.float32)
@@ -115,7 +115,11 @@ def background_noise(shape: Shape3D | tuple[int, ...], config: SyntheticConfig, 
 
 
 def combine(image: Image, other: Image, method: BackgroundMethod) -> Image:
-    """Add, subtract, multiply by or divide by another image of the same shape; `NONE` gives the first."""
+    """Combine two images of the same shape; `NONE` returns the first.
+
+    >>> combine(np.float32([6]), np.float32([2]), BackgroundMethod.DIVIDE)
+    array([3.], dtype=float32)
+    """
     match method:
         case BackgroundMethod.ADD:
             return image + other
@@ -130,7 +134,11 @@ def combine(image: Image, other: Image, method: BackgroundMethod) -> Image:
 
 
 def to_pixels(image: Image, pixel_type: PixelType) -> NDArray[Any]:
-    """Round and clip to an integer type; floating point stays as it is."""
+    """Convert to the pixel type; values are rounded and clipped for integer types.
+
+    >>> to_pixels(np.float32([-1, 2.6, 300]), PixelType.UINT8)
+    array([  0,   3, 255], dtype=uint8)
+    """
     if pixel_type is PixelType.FLOAT32:
         return image
     dtype = np.dtype(pixel_type.value)
@@ -138,14 +146,14 @@ def to_pixels(image: Image, pixel_type: PixelType) -> NDArray[Any]:
 
 
 class UnevenBackground:
-    """Perlin noise of long waves from 0 to 1, as a stain or an uneven illumination leaves it.
+    """Slowly varying Perlin noise from 0 to 1, as from uneven staining or illumination.
 
     Parameters
     ----------
     config : SyntheticConfig
-        Shape and voxel size; the waves are as long along z as along y and x in µm.
+        Shape and voxel size; the wavelength in µm is the same along each axis.
     rng : numpy.random.Generator
-        Draws the field.
+        Random generator.
     """
 
     def __init__(self, config: SyntheticConfig, rng: np.random.Generator) -> None:
@@ -158,7 +166,7 @@ class UnevenBackground:
         self._low, self._span = float(coarse.min()), max(float(np.ptp(coarse)), 1e-6)
 
     def slices(self, slices: slice) -> Image:
-        """Evaluate some slices: float32 of shape (slices, y, x)."""
+        """Return some slices as float32 of shape (slices, y, x)."""
         z, y, x = (np.arange(n) / n for n in self._shape)
         field = self._evaluate(z[slices], y, x)
         field -= self._low

@@ -1,7 +1,7 @@
 """Gradient noise in 3D, evaluated for whole arrays: Perlin's improved noise and simplex noise.
 
-Both take a plane of points and a line through it, and give the noise at every combination of the two. Perlin
-noise is separable along the axes of its lattice, so that nearly all of the work is done once for the plane.
+Both take points in a plane and on a line, and compute the noise at all combinations of them. Perlin noise is
+separable along the axes of its lattice, so that most of the work is done once for the plane.
 
 Sources: K. Perlin, "Improving noise", SIGGRAPH 2002; S. Gustavson, "Simplex noise demystified", 2005.
 """
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.floating[Any]]
 Table = NDArray[np.uint8]
 
-# Perlin (2002): the directions to the 12 edges of a cube; 4 of them (a tetrahedron) are repeated to make 16.
+# Perlin (2002): the directions to the 12 edges of a cube; 4 of them (a tetrahedron) are repeated to have 16.
 _GRADIENTS = np.array(
     [
         (1, 1, 0), (-1, 1, 0), (1, -1, 0), (-1, -1, 0), (1, 0, 1), (-1, 0, 1), (1, 0, -1), (-1, 0, -1),
@@ -25,13 +25,13 @@ _GRADIENTS = np.array(
     dtype=np.float32,
 )  # fmt: skip
 
-# A kernel that ends at a squared distance of 0.5 is continuous; Gustavson's 0.6 leaves small jumps between simplices.
+# With a squared radius of 0.5 the kernel is continuous; Gustavson's 0.6 has small jumps between simplices.
 _SIMPLEX_REACH = 0.5
-_SIMPLEX_HEIGHT = 76.0  # brings the largest values of that kernel close to 1
+_SIMPLEX_HEIGHT = 76.0  # scales the largest values close to 1
 
 
 class Points(NamedTuple):
-    """Coordinates of n points in a plane and of m along a line, which stand for their m × n combinations.
+    """Coordinates of n points in a plane and m on a line, for their m × n combinations.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class Points(NamedTuple):
     line : ndarray of float, shape (m,)
         Coordinates along `line_axis`.
     line_axis : int
-        Position of the line's axis in (z, y, x).
+        Index of the line's axis in (z, y, x).
     """
 
     plane: Floats
@@ -49,36 +49,36 @@ class Points(NamedTuple):
 
     @property
     def plane_axes(self) -> tuple[int, int]:
-        """The positions in (z, y, x) of the two axes of the plane."""
+        """The indices in (z, y, x) of the two axes of the plane."""
         first, second = (axis for axis in range(3) if axis != self.line_axis)
         return first, second
 
 
 def noise_table(rng: np.random.Generator) -> Table:
-    """Shuffle the numbers 0 to 255, from which the noise takes its gradients; one table is one noise field."""
+    """Return a random permutation of 0 to 255, which determines the noise field."""
     return rng.permutation(np.arange(256, dtype=np.uint8))
 
 
 def perlin(points: Points, table: Table) -> NDArray[np.float32]:
-    """Evaluate Perlin's improved noise.
+    """Compute Perlin's improved noise.
 
     Parameters
     ----------
     points : Points
-        Where, in cycles: the lattice lies at whole numbers.
+        The points in cycles; lattice points are at integers.
     table : ndarray of uint8, shape (256,)
         From `noise_table`.
 
     Returns
     -------
     ndarray of float32, shape (m, n)
-        About −1 to 1 (at most 1.04); 0 at every lattice point. It repeats after 256 cycles.
+        About −1 to 1 (at most 1.04); 0 at lattice points. Periodic with 256 cycles.
     """
     cell, inside = _split(points.plane)
     weight = _ease(inside)
     line_cell, line_inside = _split(points.line)
     line_weight = _ease(line_inside)
-    layers = np.arange(line_cell.min(), line_cell.max() + 2)  # every lattice layer that the line passes
+    layers = np.arange(line_cell.min(), line_cell.max() + 2)  # lattice layers that the line passes
     across = np.zeros((len(layers), points.plane.shape[1]), np.float32)  # slope across and along the line,
     along = np.zeros_like(across)  # interpolated in each layer; the line's own part is added at the end
     first, second = points.plane_axes
@@ -98,12 +98,12 @@ def perlin(points: Points, table: Table) -> NDArray[np.float32]:
 
 
 def simplex(points: Points, table: Table) -> NDArray[np.float32]:
-    """Evaluate simplex noise, which has no lattice directions to be seen.
+    """Compute simplex noise, which has no visible lattice directions.
 
     Parameters
     ----------
     points : Points
-        Where, in cycles.
+        The points in cycles.
     table : ndarray of uint8, shape (256,)
         From `noise_table`.
 
@@ -120,7 +120,7 @@ def simplex(points: Points, table: Table) -> NDArray[np.float32]:
     zy, zx, yx = ((z >= y).astype(np.int8), (z >= x).astype(np.int8), (y >= x).astype(np.int8))
     rank = np.stack([zy + zx, 1 - zy + yx, 2 - zx - yx])  # 2 for the longest side, 0 for the shortest
     noise = np.zeros(z.shape, np.float32)
-    for corner in range(4):  # each step goes along the longest side that is left
+    for corner in range(4):  # each step is along the longest remaining side
         step = rank >= 3 - corner
         offset = (inside - step + corner / 6).astype(np.float32)
         falloff = np.maximum(np.float32(_SIMPLEX_REACH) - np.square(offset).sum(axis=0), 0)
@@ -136,19 +136,19 @@ def _split(coordinates: Floats) -> tuple[NDArray[np.int64], NDArray[np.float32]]
 
 
 def _ease(t: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Perlin's quintic, whose first and second derivative vanish at 0 and 1."""
+    """Return Perlin's quintic, whose first and second derivatives are 0 at 0 and 1."""
     return t * t * t * (t * (t * 6 - 15) + 10)
 
 
 def _hash(z: NDArray[Any], y: NDArray[Any], x: NDArray[Any], table: Table) -> NDArray[np.uint8]:
-    """Look lattice points up in the table, axis after axis; numbers of 8 bits wrap at 256 by themselves."""
+    """Return the hashes of lattice points from the table; 8-bit integers wrap at 256."""
     by_z = table[z.astype(np.uint8)]
     by_zy = table[by_z + y.astype(np.uint8)]
     return table[by_zy + x.astype(np.uint8)]
 
 
 def _combine(points: Points) -> Floats:
-    """Coordinates z, y, x of all combinations, shape (3, m, n)."""
+    """Return the coordinates z, y, x of all combinations, shape (3, m, n)."""
     full = np.empty((3, len(points.line), points.plane.shape[1]))
     full[points.line_axis] = points.line[:, None]
     for coordinates, axis in zip(points.plane, points.plane_axes, strict=True):

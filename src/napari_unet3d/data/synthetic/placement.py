@@ -1,7 +1,7 @@
-"""Finding room for objects in a volume at a cost that does not grow with the number of objects already there.
+"""Placement of objects at a cost that does not depend on the number of objects already placed.
 
-A candidate is tested in its own window only. Candidates come from the whole volume at first; when that gets full,
-from the cells of a coarse grid that are still empty, so that narrow gaps are found and a full volume is recognised.
+Only the bounding box of a candidate position is tested. Candidates are first drawn from the whole volume; when it fills
+up, from the empty cells of a coarse grid, so that narrow gaps are found and a full volume is recognised.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from napari_unet3d.data.sample import Shape3D
 
 Mask = NDArray[np.bool_]
 _EMPTY, _PARTLY, _FULL = np.uint8(0), np.uint8(1), np.uint8(2)
-_BATCHES = (8, 64, *[256] * 14)  # candidates anywhere: few at first, since most volumes are mostly empty
+_BATCHES = (8, 64, *[256] * 14)  # candidates anywhere; few at first, since most volumes are nearly empty
 _CELL_BATCHES = 48  # of 256 candidates each, from empty cells only
 _PROBES = 48
-_TRIES_BESIDE = 24
+_ADJACENT_TRIES = 24
 
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """What an object needs for itself: the voxels of `mask`, shape (z, y, x), with a voxel to hold it by.
+    """The voxels that an object occupies, with a reference voxel.
 
     Attributes
     ----------
     mask : ndarray of bool, shape (z, y, x)
-        No other object may have any of these voxels.
+        Voxels that no other object may overlap.
     anchor : ndarray of int, shape (3,)
-        A voxel of the mask near its middle.
+        A voxel of the mask near its centre.
     has_core : bool
-        Whether the mask holds a cube around the anchor that is large enough to cover the anchor's cell.
+        Whether the mask contains a cube around the anchor that covers the grid cell of the anchor.
     probes : ndarray of int, shape (n, 3)
-        A few voxels of the mask; most candidates that fail do so at one of them.
+        A few voxels of the mask, which exclude most invalid candidates.
     """
 
     mask: Mask
@@ -46,7 +46,7 @@ class Footprint:
 
     @classmethod
     def of(cls, mask: Mask, cell_edge: int) -> Footprint:
-        """Describe a mask for a grid of cells with this edge."""
+        """Return the footprint of a mask for a grid with this cell edge."""
         middle = np.array(mask.shape) // 2
         reach = cell_edge - 1
         inside = (middle >= reach).all() and (middle + reach < mask.shape).all()
@@ -57,14 +57,14 @@ class Footprint:
 
 
 class OccupancyGrid:
-    """The free space of a volume.
+    """The occupied and free space of a volume.
 
     Parameters
     ----------
     shape : tuple of int
         Voxels along z, y, x.
     gap : int
-        Empty voxels to leave between two objects in every direction, diagonals included.
+        Minimum number of free voxels between two objects in all directions, including diagonals.
     cell_edge : int
         Edge of the coarse grid's cells in voxels.
     """
@@ -73,14 +73,14 @@ class OccupancyGrid:
         self.shape = np.array(shape)
         self.cell_edge = cell_edge
         self._gap = gap
-        self._taken = np.zeros(shape, bool)  # each object with the gap around it
+        self._taken = np.zeros(shape, bool)  # objects including their gaps
         self._cells = np.zeros(-(-self.shape // cell_edge), np.uint8)
-        self._open: NDArray[np.int64] | None = None  # flat numbers of the empty cells, made when first needed
+        self._open: NDArray[np.int64] | None = None  # flat indices of the empty cells, computed at first use
         self._middles: list[NDArray[np.float64]] = []
         self._halves: list[NDArray[np.float64]] = []
 
     def fits(self, start: NDArray[np.int64], mask: Mask) -> bool:
-        """Return whether `mask` lies inside the volume and touches nothing when its corner is at `start`."""
+        """Return whether `mask` is inside the volume and overlaps nothing if its corner is at `start`."""
         stop = start + mask.shape
         if (start < 0).any() or (stop > self.shape).any():
             return False
@@ -88,7 +88,7 @@ class OccupancyGrid:
         return not np.logical_and(window, mask).any()
 
     def occupy(self, start: NDArray[np.int64], mask: Mask) -> None:
-        """Mark the voxels of `mask` and the gap around them as taken."""
+        """Mark the voxels of `mask` and the gap around them as occupied."""
         low = np.maximum(start - self._gap, 0)
         high = np.minimum(start + mask.shape + self._gap, self.shape)
         grown = np.zeros(high - low, np.uint8)
@@ -103,35 +103,35 @@ class OccupancyGrid:
         self._halves.append(half)
 
     def find(self, mask: Mask, rng: np.random.Generator) -> NDArray[np.int64] | None:
-        """Draw a corner where `mask` fits, every such place being as likely as any other; None if none was found."""
+        """Draw a corner where `mask` fits, uniformly among all such positions; None if none was found."""
         if (self.shape < mask.shape).any():
             return None
         footprint = Footprint.of(mask, self.cell_edge)
-        room = self.shape - mask.shape + 1
+        n_starts = self.shape - mask.shape + 1
         for count in _BATCHES:
-            found = self._first_fit(rng.integers(0, room, size=(count, 3)), footprint)
+            found = self._first_fit(rng.integers(0, n_starts, size=(count, 3)), footprint)
             if found is not None:
                 return found
         for _ in range(_CELL_BATCHES if footprint.has_core else 0):
             starts = self._starts_in_empty_cells(footprint, rng)
             if len(starts) == 0:
                 return None
-            inside = (starts >= 0).all(axis=1) & (starts < room).all(axis=1)
+            inside = (starts >= 0).all(axis=1) & (starts < n_starts).all(axis=1)
             found = self._first_fit(starts[inside], footprint)
             if found is not None:
                 return found
         return None
 
     def find_adjacent(self, mask: Mask, rng: np.random.Generator) -> NDArray[np.int64] | None:
-        """Move `mask` up against an object that is there already; None if no try ended inside the volume."""
+        """Return a corner where `mask` is adjacent to a placed object; None if none was found."""
         half = (np.array(mask.shape) - 1) / 2
-        for _ in range(_TRIES_BESIDE if self._middles else 0):
+        for _ in range(_ADJACENT_TRIES if self._middles else 0):
             number = int(rng.integers(len(self._middles)))
             direction = rng.standard_normal(3)
             direction /= np.linalg.norm(direction)
             apart = (half + self._halves[number] + self._gap + 1) / np.maximum(np.abs(direction), 1e-9)
             found: NDArray[np.int64] | None = None
-            for distance in np.arange(apart.min(), 0, -0.5):  # steps of at most a voxel along each axis
+            for distance in np.arange(apart.min(), 0, -0.5):  # at most one voxel along each axis
                 start: NDArray[np.int64] = np.rint(self._middles[number] + direction * distance - half).astype(int)
                 if not self.fits(start, mask):
                     break
@@ -154,14 +154,14 @@ class OccupancyGrid:
             self._open = np.flatnonzero(flat == _EMPTY)
         drawn = self._open[rng.integers(0, max(len(self._open), 1), size=256 if len(self._open) else 0)]
         still = flat[drawn] == _EMPTY
-        if 2 * still.sum() < len(drawn):  # mostly outdated: tidying at each halving costs one pass in all
+        if 2 * still.sum() < len(drawn):  # mostly outdated; updating at each halving costs one pass in total
             self._open = self._open[flat[self._open] == _EMPTY]
         cells = np.stack(np.unravel_index(drawn[still], self._cells.shape), axis=1)
         within = rng.integers(0, self.cell_edge, size=cells.shape)
         return cells * self.cell_edge + within - footprint.anchor
 
     def _count_cells(self, low: NDArray[np.int64], high: NDArray[np.int64]) -> None:
-        """Bring the states of the cells up to date that a box from `low` to `high` meets."""
+        """Update the states of the cells that overlap a box from `low` to `high`."""
         first, last = low // self.cell_edge, -(-high // self.cell_edge)
         block = self._taken[tuple(map(slice, (first * self.cell_edge).tolist(), (last * self.cell_edge).tolist()))]
         touched = full = block

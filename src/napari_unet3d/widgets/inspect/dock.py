@@ -143,7 +143,7 @@ class InspectDock(QtDock):
         self.source.find_prediction()
 
     def follow_layers(self) -> None:
-        """Bring the menus of layers up to date."""
+        """Update the menus of layers."""
         super().follow_layers()
         for menu in (*self.source.menus, *self.two_predictions.menus):
             menu.reset_choices()

@@ -107,7 +107,7 @@ class ViewSwitcher(QWidget):
         self.show_one(names[(names.index(shown) + 1) % len(names)])
 
     def show_one(self, name: str, *_: object) -> None:
-        """Show the truth, the prediction or the difference alone."""
+        """Show ground truth, prediction or difference alone."""
         side_by_side_of(self._context.viewer).stop()
         layers = self._present()
         if name in layers:

@@ -54,7 +54,8 @@ def test_labels_or_a_mask_of_other_directions_are_refused(tmp_path, suffix, dire
     other = write(tmp_path / f"other{suffix}", LABELS, directions)
     same = write(tmp_path / f"same{suffix}", LABELS, np.eye(3))
     message = (
-        rf"other{suffix} runs in other directions than its image .*image{suffix}: x, y, z to {words} and to R, A, S"
+        rf"The orientation of .*other{suffix} differs from that of its image .*image{suffix}: x, y and z "
+        rf"point to {words} instead of R, A, S"
     )
     for labels, mask in ((other, None), (same, other)):
         with pytest.raises(UserError, match=message):
@@ -72,18 +73,18 @@ def test_one_oblique_direction_with_the_rounding_of_formats_is_a_pair(tmp_path, 
 def test_nrrd_and_metaimage_share_their_directions(tmp_path):
     image = write(tmp_path / "image.nrrd", IMAGE, np.eye(3))
     read_sample(image, write(tmp_path / "same.mha", LABELS, np.eye(3)))
-    with pytest.raises(UserError, match=r"other\.mha runs in other directions"):
+    with pytest.raises(UserError, match=r"other\.mha differs from that of its image"):
         read_sample(image, write(tmp_path / "other.mha", LABELS, np.diag([1.0, -1, 1])))
 
 
 def test_files_without_directions_are_paired_as_they_are(tmp_path):
     nifti = nibabel.Nifti1Image(IMAGE.T, None)
     nibabel.save(nifti, tmp_path / "image.nii")
-    assert read_volume(tmp_path / "image.nii").place is None
+    assert read_volume(tmp_path / "image.nii").geometry is None
     read_sample(tmp_path / "image.nii", write(tmp_path / "labels.nii", LABELS, np.diag([-1.0, -1, 1])))
     header = "type: uchar\ndimension: 3\nsizes: 5 4 3\nspacings: 1 1 1\nencoding: raw"
     (tmp_path / "image.nrrd").write_bytes(f"NRRD0004\n{header}\n\n".encode() + IMAGE.tobytes())
-    assert read_volume(tmp_path / "image.nrrd").place is None
+    assert read_volume(tmp_path / "image.nrrd").geometry is None
     read_sample(tmp_path / "image.nrrd", write(tmp_path / "labels.nrrd", LABELS, np.eye(3)))
 
 
@@ -112,10 +113,10 @@ def test_the_check_and_reading_refuse_other_directions(tmp_path, suffix):
     (finding,) = check_dataset(folder)
     assert finding.severity is Severity.ERROR
     assert finding.message.startswith(
-        f"train/labels/1{suffix} runs in other directions than its image train/images/1{suffix}: x, y, z to L, P, S "
-        "and to R, A, S. Save both"
+        f"The orientation of train/labels/1{suffix} differs from that of its image train/images/1{suffix}: x, y and z "
+        "point to L, P, S instead of R, A, S. Save both"
     )
-    with pytest.raises(UserError, match="runs in other directions"):
+    with pytest.raises(UserError, match="differs from that of its image"):
         read_samples(folder)
     assert len(read_samples(folder, Subset.TEST)) == 1
 
@@ -126,7 +127,7 @@ def test_the_check_warns_of_origins_that_differ_and_names_both(tmp_path, suffix)
     (finding,) = check_dataset(folder)
     assert finding.severity is Severity.WARNING
     assert finding.message.startswith(
-        f"train/images/1{suffix} begins at (0 0 0) µm and train/labels/1{suffix} at (2000 0 -5000) µm; they are paired"
+        f"The origin of train/images/1{suffix} is (0 0 0) µm and that of train/labels/1{suffix} (2000 0 -5000) µm"
     )
     assert len(read_samples(folder)) == 2
     assert not list(check_dataset(dataset(tmp_path / "near", suffix, np.eye(3), (0.2, 0.0, -0.3))))

@@ -1,0 +1,104 @@
+"""Deleting the volumes of a dataset, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from napari_unet3d.data.formats.registry import format_of, is_volume, readable_suffixes
+from napari_unet3d.data.pairs import KINDS, Subset, check_is_dataset, files_beside
+from napari_unet3d.errors import UserError, explain_os_errors
+
+
+def files_to_clean(folder: Path | str) -> list[Path]:
+    """Return what `clean_dataset` may delete: the volumes directly in ``train|test/images|labels|annotated``.
+
+    Volumes are files with the suffix of a format, and Zarr folders. The JSON files that belong to them are included. A
+    link is included if it points to a volume or is broken. Folders of the dataset that are links are not followed.
+
+    Raises
+    ------
+    UserError
+        If the folder is not a dataset.
+    """
+    return [path for path in _entries(folder) if is_volume_file(path)]
+
+
+def files_to_keep(folder: Path | str) -> list[Path]:
+    """Return the other files in these folders, except hidden ones."""
+    return [path for path in _entries(folder) if not is_volume_file(path) and not path.name.startswith(".")]
+
+
+def _entries(folder: Path | str) -> list[Path]:
+    folder = check_is_dataset(folder)
+    with explain_os_errors(folder, "read"):
+        return [path for each in _volume_folders(folder) for path in sorted(each.iterdir())]
+
+
+def _volume_folders(folder: Path) -> Iterator[Path]:
+    """Yield the folders of volumes that are really in the dataset, without links and Windows junctions."""
+    for subset in Subset:
+        for kind in KINDS:
+            path = folder / subset / kind
+            if path.is_dir() and path.resolve() == folder.resolve() / subset / kind:
+                yield path
+
+
+def is_volume_file(path: Path) -> bool:
+    """Return whether a path really is a volume, a JSON file that belongs to one, or a broken link to one."""
+    if path.name.endswith(".json"):
+        return path.is_file() and _belongs_to_volume(path)
+    if not is_volume(path):
+        return False
+    names = format_of(path).folder_files
+    is_there = path.is_dir() and any((path / name).is_file() for name in names) if names else path.is_file()
+    return is_there or (path.is_symlink() and not path.exists())
+
+
+def _belongs_to_volume(path: Path) -> bool:
+    """Return whether a JSON file has the voxel size or the provenance of a volume."""
+    name = path.name.removesuffix(".json")
+    candidates = (path.with_name(name + suffix) for suffix in ("", *readable_suffixes()))
+    return any(is_volume(each) and each.exists() and path in files_beside(each) for each in candidates)
+
+
+def _is_link(path: Path) -> bool:
+    return path.is_symlink() or path.resolve() != path.parent.resolve() / path.name
+
+
+def clean_dataset(folder: Path | str, files: Sequence[Path]) -> None:
+    """Delete the given files of a dataset; links are deleted, but not their targets.
+
+    Parameters
+    ----------
+    folder : Path or str
+        The dataset.
+    files : sequence of Path
+        Some or all of `files_to_clean`.
+
+    Raises
+    ------
+    UserError
+        If one is not in `files_to_clean` (then nothing is deleted), or cannot be deleted.
+    """
+    known = {_real_path(path): path for path in files_to_clean(folder)}
+    for path in files:
+        if _real_path(Path(path)) not in known:
+            raise UserError(
+                f"{path} is not a volume of the dataset {folder}, so nothing was deleted. List the files again."
+            )
+    for path in files:
+        remove(known[_real_path(Path(path))])
+
+
+def _real_path(path: Path) -> str:
+    return os.path.normcase(path.parent.resolve() / path.name)
+
+
+def remove(path: Path) -> None:
+    """Delete a file or folder; of a link only the link."""
+    with explain_os_errors(path, "delete"):
+        delete: Callable[[Path], None] = shutil.rmtree if path.is_dir() and not _is_link(path) else os.unlink
+        delete(path)
