@@ -287,7 +287,7 @@ def test_steps_into_nan_are_left_out_and_said_once(samples: list[Sample], tmp_pa
 
     events = list(train(mixed, tmp_path, config(val_fraction=0, normalisation="none", epochs=4)))
 
-    assert sum(isinstance(event, Notice) and "was left out" in event.message for event in events) == 1
+    assert sum(isinstance(event, Notice) and "was skipped" in event.message for event in events) == 1
     assert sum(isinstance(event, StepFinished) and not np.isfinite(event.loss) for event in events) == 4
     assert all(np.isfinite(float(row["train_loss"])) for row in rows(tmp_path))
     assert isinstance(events[-1], TrainingFinished)
