@@ -5,7 +5,7 @@ from __future__ import annotations
 from magicgui.widgets import Container, Label, Widget
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, Signal
 from qtpy.QtGui import QIcon, QPixmap, QShowEvent
-from qtpy.QtWidgets import QFrame, QScrollArea, QWidget
+from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QWidget
 from superqt import QCollapsible
 
 SPACING = 6
@@ -45,6 +45,21 @@ def heading(text: str) -> Label:
     label = Label(value=text)
     label.native.setStyleSheet("QLabel { font-weight: bold; padding-top: 4px; }")
     return label
+
+
+def wrapping_label(text: str = "") -> Label:
+    """Return a label whose text wraps and never widens the dock."""
+    label = Label(value=text)
+    label.native.setWordWrap(True)
+    label.native.setMinimumWidth(1)
+    label.native.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+    return label
+
+
+def show_text(label: Label, text: str) -> None:
+    """Show a text in a label, or hide the label when the text is empty."""
+    label.value = text
+    label.visible = bool(text)
 
 
 def _tight(container: Container[Widget], spacing: int) -> Container[Widget]:
