@@ -48,16 +48,16 @@ def write(qtbot, dock, part):
 def trained(open_dock, dataset, ball, wait_for_end):
     add_sample(dataset, ball("t", (7, 8, 11)), Subset.TEST)
     dock = open_dock("Train")
-    assert not dock.report.isVisibleTo(dock)
+    assert not dock.report.isVisibleTo(dock.native)
     dock.source.use_folder(dataset)
-    dock.form.value = TrainingConfig(epochs=2, val_fraction=0.34, device="cpu")
-    wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
+    dock.settings.value = TrainingConfig(epochs=2, val_fraction=0.34, device="cpu")
+    wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000)
     return dock
 
 
 def test_a_trained_run_is_evaluated_written_and_opened(trained, choose, qtbot, tmp_path, monkeypatch):
     dock, part = trained, trained.report
-    assert part.isVisibleTo(dock)
+    assert part.isVisibleTo(dock.native)
     assert part.with_test_set.isVisibleTo(part)
     assert not part.open_button.isVisibleTo(part)
     page, opened = tmp_path / "page.html", []

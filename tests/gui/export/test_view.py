@@ -41,12 +41,12 @@ def volume(viewer):
 def saving(viewer, open_dock, qtbot):
     dock = open_dock("Predict")
     assert isinstance(dock, PredictDock)
-    dock.results.save.show()
-    dock.results.save.expand(False)
-    view = dock.results.save.view
+    dock.results.export.show()
+    dock.results.export.expand(False)
+    view = dock.results.export.view
 
     def is_in_view():
-        dock.ensureWidgetVisible(view.turntable_button)
+        dock.scroll_area.ensureWidgetVisible(view.turntable_button)
         return not view.turntable_button.visibleRegion().isEmpty()
 
     qtbot.waitUntil(is_in_view)
@@ -201,7 +201,7 @@ def test_sizes_are_remembered(saving, open_dock, close_dock):
     view.width_box.setValue(321)
     view.rate_box.setValue(7)
     close_dock(dock)
-    again = open_dock("Predict").results.save.view
+    again = open_dock("Predict").results.export.view
     assert (again.width_box.value(), again.rate_box.value()) == (321, 7)
 
 
@@ -210,7 +210,7 @@ def test_a_window_that_is_closed_ends_the_turn(saving, volume, viewer, choose, q
     with qtbot.waitSignal(view.turntable.progressed, timeout=60_000):
         start_turn(saving, choose, qtbot, tmp_path / "turn.gif")
     gone = []
-    dock.destroyed.connect(lambda: gone.append(True))
+    dock.native.destroyed.connect(lambda: gone.append(True))
     viewer.close()
     qtbot.waitUntil(lambda: bool(gone), timeout=20_000)
     assert not (tmp_path / "turn.gif").exists()

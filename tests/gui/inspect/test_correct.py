@@ -58,7 +58,7 @@ def dock(open_dock, volume, wait_for_end):
     """The Inspect dock with the three errors in its table: the missed box, the wide side, the extra cube."""
     dock = open_dock("Inspect")
     dock.tolerance_box.setValue(0)
-    wait_for_end(dock, dock.run_bar.start_button.click)
+    wait_for_end(dock, dock.inspect)
     assert len(dock.session.errors.errors) == 3
     return dock
 
@@ -196,7 +196,7 @@ def test_another_tolerance_keeps_the_corrections(dock, viewer, wait_for_end):
     dock.select(dock.session.errors.errors[2])
     dock.correct.controls.truth_button.click()
     dock.tolerance_box.setValue(0.4)
-    wait_for_end(dock, dock.run_bar.start_button.click)
+    wait_for_end(dock, dock.inspect)
     assert notes(dock)[2] == "corrected: truth"
     assert dock.correct.controls.count.text() == "1 correction: 1 truth"
     assert (dock.session.comparison.difference[EXTRA] == 1).all()
@@ -297,7 +297,7 @@ def test_a_volume_that_is_known_to_come_from_the_test_part_is_asked_about(
     mark_origin([viewer.layers["v prediction"]], VolumeOrigin("v", dataset=folder, subset=Subset.TEST))
     dock = open_dock("Inspect")
     dock.tolerance_box.setValue(0)
-    wait_for_end(dock, dock.run_bar.start_button.click)
+    wait_for_end(dock, dock.inspect)
     dock.train_on.dataset.value = dataset
     dock.go_to_next()
     dock.correct.controls.truth_button.click()
@@ -335,10 +335,10 @@ def test_what_another_volume_had_corrected_comes_back_with_it(dock, viewer, wait
     first = dock.source.prediction.value
     place = {"scale": VOXEL, "units": ("um",) * 3}
     dock.source.prediction.value = viewer.add_labels(np.zeros(SHAPE, np.uint8), name="w prediction", **place)
-    wait_for_end(dock, dock.run_bar.start_button.click)
+    wait_for_end(dock, dock.inspect)
     assert dock.correct.controls.count.text() == "Nothing is corrected yet."
     dock.source.prediction.value = first
-    wait_for_end(dock, dock.run_bar.start_button.click)
+    wait_for_end(dock, dock.inspect)
     assert dock.correct.controls.count.text() == "1 correction: 1 truth"
 
 

@@ -39,7 +39,7 @@ def test_a_whole_round(predicted, open_dock, viewer, dataset, wait_for_end, wait
     run, config = predicted
     dock = open_dock("Inspect")
     dock.tolerance_box.setValue(0)
-    wait_for_end(dock, dock.run_bar.start_button.click)
+    wait_for_end(dock, dock.inspect)
     assert dock.train_on.dataset.value == dataset  # that of the run
     for _ in range(min(5, len(dock.session.errors.errors))):
         dock.steps.next_button.click()
@@ -93,7 +93,7 @@ def test_the_gain_on_a_test_volume_that_was_corrected_is_said_to_be_optimistic(
     monkeypatch.setattr(QMessageBox, "question", lambda *_: QMessageBox.StandardButton.Ok)
     dock = open_dock("Inspect")
     dock.tolerance_box.setValue(0)
-    wait_for_end(dock, dock.run_bar.start_button.click)
+    wait_for_end(dock, dock.inspect)
     dock.go_to_next()
     dock.correct.controls.truth_button.click()
     dock.train_on.run_bar.start_button.click()

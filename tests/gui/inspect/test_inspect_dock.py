@@ -33,7 +33,7 @@ def canvas(viewer):
 def dock(open_dock, boxes, wait_for_end):
     dock = open_dock("Inspect")
     dock.tolerance_box.setValue(0.25)
-    wait_for_end(dock, dock.run_bar.start_button.click)
+    wait_for_end(dock, dock.inspect)
     assert listed(dock) == [MISSED, WIDE, EXTRA]
     return dock
 
@@ -68,12 +68,12 @@ def test_layers_are_found_compared_and_gone_through(open_dock, boxes, wait_for_e
     dock = open_dock("Inspect")
     chosen = dock.source
     assert [chosen.prediction.value, chosen.truth.value, chosen.image.value] == [prediction, truth, image]
-    assert not dock.errors.isVisibleTo(dock)
+    assert not dock.errors.isVisibleTo(dock.native)
     told = []
     dock.session.events.errors.connect(told.append)
     dock.session.events.selection.connect(told.append)
     dock.tolerance_box.setValue(0.5)
-    wait_for_end(dock, dock.run_bar.start_button.click)
+    wait_for_end(dock, dock.inspect)
     assert told == [dock.session.errors]
     missed, wide, extra = dock.session.errors.errors
     assert [each.kind for each in (missed, wide, extra)] == [ErrorKind.MISSED, ErrorKind.EXTRA, ErrorKind.EXTRA]
@@ -86,8 +86,8 @@ def test_layers_are_found_compared_and_gone_through(open_dock, boxes, wait_for_e
 
 def test_table_and_steps_are_in_view_on_a_laptop(dock, qtbot):
     def is_in_view(widget):
-        corner = widget.mapTo(dock.viewport(), QPoint(0, 0))
-        return corner.y() >= 0 and corner.y() + widget.height() <= dock.viewport().height()
+        corner = widget.mapTo(dock.scroll_area.viewport(), QPoint(0, 0))
+        return corner.y() >= 0 and corner.y() + widget.height() <= dock.scroll_area.viewport().height()
 
     parts = (dock.scores, dock.what_is_shown, dock.tolerance_box, dock.table.view, dock.steps.next_button)
     qtbot.waitUntil(lambda: all(is_in_view(each) for each in parts))
@@ -101,7 +101,10 @@ def test_table_and_steps_are_in_view_on_a_laptop(dock, qtbot):
 
 def test_the_row_of_what_is_shown_fits_with_larger_fonts(dock):
     dock.what_is_shown.setStyleSheet(dock.what_is_shown.styleSheet() + " QPushButton { font-size: 11pt; }")
-    assert dock.what_is_shown.minimumSizeHint().width() <= 350 - 2 * 8 - dock.verticalScrollBar().sizeHint().width()
+    assert (
+        dock.what_is_shown.minimumSizeHint().width()
+        <= 350 - 2 * 8 - dock.scroll_area.verticalScrollBar().sizeHint().width()
+    )
 
 
 def test_a_click_on_a_row_goes_to_the_error_and_marks_it(dock, viewer, click_row, boxes):
@@ -225,7 +228,7 @@ def test_another_tolerance_is_followed_while_the_view_stays(dock, qtbot, viewer)
 def test_what_cannot_be_compared_is_said(open_dock, boxes, viewer, change, words, qtbot):
     dock = open_dock("Inspect")
     change(dock.source, viewer)
-    qtbot.mouseClick(dock.run_bar.start_button, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(dock.job_bar.start_button.native, Qt.MouseButton.LeftButton)
     assert dock.message.text().startswith(words)
     assert dock.message.kind == "error"
     assert dock.jobs.latest("inspect") is None

@@ -30,7 +30,7 @@ def inspected(open_dock, wait_for_end):
     def _inspect():
         dock = open_dock("Inspect")
         dock.tolerance_box.setValue(0.25)
-        wait_for_end(dock, dock.run_bar.start_button.click)
+        wait_for_end(dock, dock.inspect)
         return dock
 
     return _inspect
@@ -69,7 +69,7 @@ def test_what_was_seen_and_noted_comes_back(inspected, run, qtbot, click_row, cl
     found[1:3, 1:3, 1:3] = 0
     found[15:18, 2:9, 2:9] = 1
     boxes[2].data = found
-    dock.run_bar.start_button.click()
+    dock.inspect()
     qtbot.waitUntil(lambda: dock.jobs.running("inspect") is None)
     assert table_of(dock) == [(False, ""), (False, ""), (True, "ask Ana: mitosis?")]
 
@@ -83,7 +83,7 @@ def test_they_are_known_when_another_model_has_predicted_the_volume(
     other.mkdir()
     mark_origin(boxes[2:], VolumeOrigin("v", run=other))
     boxes[2].data = np.where(boxes[1].data == 0, boxes[2].data, 0)  # it finds nothing that is true
-    wait_for_end(dock, dock.run_bar.start_button.click)
+    wait_for_end(dock, dock.inspect)
     assert table_of(dock)[1:] == [(True, ""), (False, ""), (False, "")]
     assert not (other / "inspection").exists(), "nothing was said about this one"
     click_row(dock.table.view, 0)

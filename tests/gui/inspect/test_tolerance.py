@@ -21,7 +21,7 @@ def dock(open_dock, viewer, wait_for_end):
         viewer.add_labels(labels, name=name, scale=VOXEL, units=("um",) * 3)
     dock = open_dock("Inspect")
     dock.tolerance_box.setValue(0.5)
-    wait_for_end(dock, dock.run_bar.start_button.click)
+    wait_for_end(dock, dock.inspect)
     return dock
 
 

@@ -50,7 +50,7 @@ def layers(viewer):
 def dock(open_dock, layers, wait_for_end):
     dock = open_dock("Inspect")
     dock.tolerance_box.setValue(0.1)
-    wait_for_end(dock, dock.run_bar.start_button.click)
+    wait_for_end(dock, dock.inspect)
     assert dock.session.errors is not None, dock.message.text()
     return dock
 
@@ -181,7 +181,7 @@ def test_corrections_get_a_cell_of_their_own(dock, viewer, qtbot):
 
 def test_corrections_of_a_volume_that_is_called_after_its_part_get_a_cell(dock, viewer, layers, qtbot, wait_for_end):
     mark_origin(layers[2:], VolumeOrigin("v (test)", Plan(task=Task.SEMANTIC, strides=(), classes=CLASSES)))
-    wait_for_end(dock, dock.run_bar.start_button.click)
+    wait_for_end(dock, dock.inspect)
     dock.select(dock.session.errors.errors[0])
     dock.what_is_shown.side_button.click()
     dock.correct.controls.truth_button.click()

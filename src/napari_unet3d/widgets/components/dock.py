@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 
 from magicgui.widgets import ComboBox, Container, Widget
 from napari.layers import Layer
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import QEventLoop, QTimer
 from qtpy.QtWidgets import QSizePolicy
 
 from napari_unet3d.session.recent_runs import recent_runs, remember_run
 from napari_unet3d.widgets.components.containers import ScrollArea, column
 from napari_unet3d.widgets.components.context import Context
-from napari_unet3d.widgets.components.dock_tabs import join_tabs, mark_as_dock, raise_tab
+from napari_unet3d.widgets.components.dock_tabs import join_tabs, mark_as_dock, open_dock, raise_tab
 from napari_unet3d.widgets.components.footer import Footer
 from napari_unet3d.widgets.components.job_bar import JobBar
 from napari_unet3d.widgets.components.layer_menu import layer_menu
@@ -24,6 +24,7 @@ from napari_unet3d.widgets.jobs.close_guard import guard_closing
 from napari_unet3d.widgets.jobs.jobs import Job, jobs_of
 
 _MARGIN = 8
+_LEAST_WIDTH = 290
 
 
 class Dock(Container[Widget]):
@@ -60,7 +61,7 @@ class Dock(Container[Widget]):
         self._body = column()
         self._body.margins = (_MARGIN,) * 4
         self._body.native.layout().addStretch(1)
-        self.scroll_area, self.footer = ScrollArea(self._body.native), Footer(self.context)
+        self.scroll_area, self.footer = ScrollArea(self._body.native, _LEAST_WIDTH), Footer(self.context)
         self.extend([QtWidget(self.scroll_area), QtWidget(self.footer)])
         self.margins = (0, 0, 0, 0)
         self.native.layout().setSpacing(0)
@@ -81,9 +82,14 @@ class Dock(Container[Widget]):
 
     def open_dock(self, name: str) -> Any:
         """Open another dock of the plugin, or bring it to the front when it is open, and return it."""
-        _, dock = self.viewer.window.add_plugin_dock_widget("napari-unet3d", name)
-        dock.raise_tab()
-        return dock
+        return open_dock(self.viewer, name)
+
+    def wait(self) -> None:
+        """Wait until the job of this dock has ended, while the viewer stays responsive; for scripts, not for slots."""
+        if (job := self.jobs.running(self.kind)) is not None:
+            loop = QEventLoop()
+            job.ended.connect(loop.quit)
+            loop.exec()
 
     def raise_tab(self) -> None:
         """Bring the dock in front of others that share its place as tabs."""

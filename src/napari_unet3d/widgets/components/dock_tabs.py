@@ -1,4 +1,4 @@
-"""The place of a dock in the window: docks of the plugin are tabs of each other."""
+"""Opening docks, and their place in the window: docks of the plugin are tabs of each other."""
 
 from __future__ import annotations
 
@@ -6,12 +6,19 @@ from typing import Any
 
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
-_OURS = "napari-unet3d"  # property of the widgets that are docks of the plugin
+_OURS = "napari-unet3d"  # the plugin, and a property of the widgets that are its docks
 
 
 def mark_as_dock(widget: QWidget) -> None:
     """Mark a widget as a dock of the plugin, for `join_tabs`."""
     widget.setProperty(_OURS, True)
+
+
+def open_dock(viewer: Any, name: str) -> Any:
+    """Open a dock of the plugin, or bring it to the front when it is open, and return it."""
+    _, dock = viewer.window.add_plugin_dock_widget(_OURS, name)
+    dock.raise_tab()
+    return dock
 
 
 def raise_tab(widget: QWidget) -> None:

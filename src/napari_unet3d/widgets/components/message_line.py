@@ -62,6 +62,10 @@ class MessageLine(QLabel):
         if message:
             self._after_layout.start(0)
 
+    def show_error(self, message: str) -> None:
+        """Show why something failed."""
+        self.show_message(message, "error")
+
     def clear(self) -> None:
         """Show nothing."""
         self.show_message("")

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from napari.layers import Labels
-from qtpy.QtGui import QShowEvent
 
 from napari_unet3d.data.corrections import Correction
 from napari_unet3d.evaluation.errors.types import ErrorSet, SegmentationError
@@ -19,9 +18,10 @@ from napari_unet3d.session.fine_tuning import ModelsCompared
 from napari_unet3d.session.inspection import InspectionSession
 from napari_unet3d.session.preferences import load_evaluation_config
 from napari_unet3d.widgets.components.containers import CollapsibleSection
+from napari_unet3d.widgets.components.dock import Dock
+from napari_unet3d.widgets.components.job_bar import JobBar
 from napari_unet3d.widgets.components.keys import bind_key
-from napari_unet3d.widgets.components.qt_dock import QtDock
-from napari_unet3d.widgets.components.run_bar import RunBar
+from napari_unet3d.widgets.components.qt_widget import QtWidget
 from napari_unet3d.widgets.components.scores_table import ScoresTable
 from napari_unet3d.widgets.inspect.background_analysis import BackgroundAnalysis
 from napari_unet3d.widgets.inspect.compare_panel import ComparePanel
@@ -48,7 +48,7 @@ from napari_unet3d.widgets.viewer.from_layers import voxel_size_um
 _MOST_SCORES = 4  # rows in view, so that the errors below are, too
 
 
-class InspectDock(QtDock):
+class InspectDock(Dock):
     """Lists the errors of a prediction and leads from one to the next.
 
     What is inspected is held by `session`. The panels read and change it, and follow its signals; they know neither
@@ -76,15 +76,19 @@ class InspectDock(QtDock):
         session, context = InspectionSession(), self.context
         self.choice = InspectSource(context)
         self.source = self.choice.layers
-        self.run_bar = RunBar("Inspect", also=[self.choice], stop_text="Cancel")
-        self.run_bar.start_button.setToolTip("Compare the prediction with the ground truth and list its errors.")
+        self.job_bar = JobBar(
+            "Inspect",
+            "Compare the prediction with the ground truth and list its errors.",
+            (QtWidget(self.choice),),
+            "Cancel",
+        )
         self.scores = ScoresTable(most_rows=_MOST_SCORES)
         self.scores.setToolTip("The scores of the prediction; the tooltip of each heading explains it.")
         self.set = VolumeList(self.scores)
         # The order counts: layers are shown, and notes read, before panels follow a signal.
         self.session, self.layers = session, InspectionLayers(session, context, self.source.shown)
         self.corrected_layers = CorrectedLayers(session, context, self.layers)
-        self.review = ReviewStore(session, context, self)
+        self.review = ReviewStore(session, context, self.native)
         self.errors = ErrorsPanel(session, context, self.layers)
         self.tolerance_box, self.table, self.steps = self.errors.tolerance_box, self.errors.table, self.errors.steps
         self.what_is_shown = ViewSwitcher(session, context, self.layers)
@@ -93,7 +97,7 @@ class InspectDock(QtDock):
         self.train_on = FineTunePanel(session, context)
         self.save = ExportPanel(session, context)
         self.two_predictions = ComparePanel(session, context, self.layers)
-        self.analysis = BackgroundAnalysis(session, context, self)
+        self.analysis = BackgroundAnalysis(session, context, self.native)
         self._request, self._opens = InspectionRequest(), ""
         self._lay_out()
         self._connect()
@@ -121,7 +125,7 @@ class InspectDock(QtDock):
         """
         self.choice.choose_prediction(prediction)
         if comparison is None:
-            self._start()
+            self.inspect()
             return
         with self.message.explaining():
             self.tolerance_box.suit(comparison.prediction.voxel_size_um)
@@ -134,11 +138,10 @@ class InspectDock(QtDock):
         self.choice.choose(SourceKind.DATASET)
         with self.message.explaining():
             self.choice.volumes.use_run(run)
-            self._start()
+            self.inspect()
 
-    def showEvent(self, event: QShowEvent | None) -> None:
+    def _refresh(self) -> None:
         """Offer what came since the dock was last in view."""
-        super().showEvent(event)
         self.choice.volumes.model.refresh()
         self.source.find_prediction()
 
@@ -172,7 +175,7 @@ class InspectDock(QtDock):
         elif job.message is None:
             self.message.show_message("Cancelled.")
 
-    def _start(self, *_: Any) -> None:
+    def inspect(self) -> None:
         with self.message.explaining():
             if self.choice.kind is SourceKind.LAYERS:
                 given, request = self.source.read(), InspectionRequest(layers=self.source.shown())
@@ -245,10 +248,11 @@ class InspectDock(QtDock):
         """Show what the fine-tuned model predicts, ready to be inspected in its turn."""
         self.source.prediction.value = self.layers.show_new_prediction(compared)
         self.raise_tab()
-        self.ensureWidgetVisible(self.train_on.message)
+        self.scroll_area.ensureWidgetVisible(self.train_on.message)
 
     def _connect(self) -> None:
-        self.run_bar.start_button.clicked.connect(self._start)
+        self.job_bar.start_button.clicked.connect(self.inspect)
+        self.scroll_area.shown.connect(self._refresh)
         self.source.prediction.changed.connect(self._suit_tolerance)
         self.source.image.changed.connect(self._on_image)
         self.set.asked_for.connect(self._open)
@@ -259,8 +263,8 @@ class InspectDock(QtDock):
         events.models_compared.connect(self._on_models_compared)
         for panel in (self.steps, self.what_is_shown, self.correct):
             for key, (description, action) in panel.keys.items():
-                bind_key(self, key, description, action)
-        self.destroyed.connect(self.review.flush)
+                bind_key(self.context, key, description, action)
+        self.native.destroyed.connect(self.review.flush)
 
     def _lay_out(self) -> None:
         self.section = CollapsibleSection("What to inspect", self.choice)
@@ -268,7 +272,7 @@ class InspectDock(QtDock):
         for section in (self.section, correct):
             section.expand(False)
         self.train_section = CollapsibleSection("Fine-tune with the corrections", self.train_on)
-        above = (self.section, self.run_bar, self.message, self.scores, self.what_is_shown, self.errors, self.hover)
         compare = CollapsibleSection("Compare two predictions", self.two_predictions)
-        for widget in (*above, correct, self.train_section, self.save, compare):
-            self.column.addWidget(widget)
+        above = (self.message, self.scores, self.what_is_shown, self.errors, self.hover)
+        below = (correct, self.train_section, self.save, compare)
+        self.lay_out(QtWidget(self.section), self.job_bar, *map(QtWidget, (*above, *below)))
