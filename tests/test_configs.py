@@ -75,10 +75,7 @@ def settings_of(draw: Any, config: type[Config]) -> Config:
             drawn["background_noise"] = (1.0, 2.0)
         largest = {PixelType.UINT16: 65535, PixelType.FLOAT32: 65535}.get(drawn.get("pixel_type"), 255)
         drawn["intensity"] = tuple(min(value, largest) for value in drawn.get("intensity", (128, 255)))
-    if config is TrainingConfig:
-        chosen = {"architecture": drawn.get("architecture", ArchitectureName.UNET)}
-        drawn = {name: value for name, value in drawn.items() if config.is_relevant(name, chosen)}
-    return config(**drawn)
+    return config(**{name: value for name, value in drawn.items() if config.is_relevant(name, drawn)})
 
 
 @pytest.mark.parametrize("config", CONFIGS)
@@ -242,7 +239,7 @@ def test_what_a_setting_is_for_names_settings_and_their_choices_and_is_told():
     assert len(conditional) >= 5
     for field in conditional.values():
         for other, choices in field.json_schema_extra["visible_if"].items():
-            known = {str(member.value) for member in (*ArchitectureName, *Task, *PatchMode, *Optimizer)} | {NUMBERS}
+            known = {str(member.value) for member in (*Task, *PatchMode, *Optimizer, *ArchitectureName)} | {NUMBERS}
             assert other in TrainingConfig.model_fields
             assert set(choices) <= known
     assert conditional["class_names"].description.endswith("Only for task semantic.")

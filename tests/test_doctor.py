@@ -27,12 +27,12 @@ def test_problems_stand_below_with_their_remedy() -> None:
     good = Check("napari", "0.9.2")
     slow = Check("cuDNN", "9.10.2", "it is slow. Update it.")
     bad = Check("plugin", "not found", "install it again.", prevents_work=True)
-    assert Report((good,)).text == "napari  0.9.2\n\nNothing is wrong."
+    assert Report((good,)).text == "napari  0.9.2\n\nNo problems found."
     assert not Report((good, slow)).prevents_work
     assert Report((good, slow, bad)).prevents_work
     assert Report((good, slow, bad)).text.splitlines()[3:] == [
         "",
-        "What is wrong:",
+        "Problems:",
         "- cuDNN: it is slow. Update it.",
         "- plugin: install it again.",
     ]
@@ -59,7 +59,7 @@ def test_a_local_build_of_torch_is_no_problem() -> None:
 @pytest.mark.parametrize(
     ("device", "cuda", "has_driver", "told"),
     [
-        ("cpu", None, True, "build for the CPU"),
+        ("cpu", None, True, "built without CUDA"),
         ("cpu", "13.0", True, "CUDA 13.0, but finds no GPU"),
         ("cuda", "13.0", True, None),
         ("mps", None, False, None),
@@ -78,7 +78,7 @@ def test_a_gpu_that_lies_idle(
 @pytest.mark.skipif(not has_display(), reason="there is no display")
 class TestOpenGL:
     def test_answer(self) -> None:
-        answer = doctor.ask_opengl()
+        answer = doctor.query_opengl()
         assert answer["renderer"]
         assert answer["qt"].startswith("6.")
 
@@ -94,13 +94,13 @@ class TestOpenGL:
     )
     def test_what_to_do(self, error: str, remedy: str) -> None:
         with pytest.raises(UserError) as told:
-            doctor.ask_opengl(f"import sys; sys.exit({error!r})")
+            doctor.query_opengl(f"import sys; sys.exit({error!r})")
         assert error in str(told.value)
         assert remedy in str(told.value)
 
     def test_a_crash_of_the_driver_does_not_end_the_doctor(self) -> None:
         with pytest.raises(UserError, match="ended with -6"):
-            doctor.ask_opengl("import os; os.abort()")
+            doctor.query_opengl("import os; os.abort()")
 
 
 def test_a_virtual_display_only_where_there_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from napari_unet3d.errors import UserError, explain_os_errors, explain_validatio
     [
         (errno.ENOSPC, "no space is left on the disk. Free some space"),
         (errno.EDQUOT, "no space is left on the disk. Free some space"),
-        (errno.EFBIG, "takes no file of that size. Choose"),
+        (errno.EFBIG, "does not support files of that size. Choose"),
         (errno.EACCES, "permission denied. Choose"),
         (errno.EPERM, "permission denied. Choose"),
         (errno.EROFS, "the disk is read-only. Choose"),

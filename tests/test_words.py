@@ -13,8 +13,10 @@ from napari_unet3d import configs
 from napari_unet3d.cli.app import app
 from napari_unet3d.configs import EvaluationConfig, PredictionConfig, SyntheticConfig, Task, TrainingConfig
 from napari_unet3d.configs.base import ChoiceEnum, Config
+from napari_unet3d.configs.correction import CorrectionConfig
 
 ROOT = Path(__file__).parents[1]
+PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")
 PACKAGES = ("src", "tests", "benchmarks", "tools", "docs")
 COMMANDS = {
     "generate": SyntheticConfig,
@@ -85,7 +87,7 @@ OLD_NAMES = {
     "while_there|bring_out|is_aid": "connect_until_removed, show_on_top, is_helper",
     "tuple_boxes|plain_boxes|box_for": "editors, create_editor",
     "OwnProcess|own_process|how_it_ended": "subprocess",
-    "ScrubBar|KeepRow|WatchPart|WatchLayers|SampleReady|RunPlace": "EpochSlider, EpochActions, MonitorPanel",
+    "ScrubBar|KeepRow|WatchPart|WatchLayers|SampleDataReady|RunPlace": "EpochSlider, EpochActions, MonitorPanel",
     "AnnotateNext|annotate_next": "SuggestNextAnnotation",
     "CorrectPart|TrainOnPart|TwoPredictions|WhatIsShown|ErrorSteps": "CorrectionPanel, FineTunePanel, ComparePanel",
     "InspectedSet|SetSource|GainFound|find_gain": "VolumeList, DatasetSource, ModelsCompared",
@@ -228,7 +230,7 @@ def test_values_of_options_in_texts_are_choices() -> None:
         f"{path.relative_to(ROOT)}: {option} {value}"
         for path, text in texts()
         for option, value in re.findall(r"(?<![\w-])(--[a-z][a-z-]+)[ =]`?([a-z][a-z0-9-]*)", text)
-        if path.suffix == ".md" and option in choices() and value not in [str(each.value) for each in choices()[option]]
+        if path.name in PAGES and option in choices() and value not in [str(each.value) for each in choices()[option]]
     ]
 
     assert wrong == []
@@ -237,10 +239,10 @@ def test_values_of_options_in_texts_are_choices() -> None:
 
 
 def test_pages_name_controls_as_docks_do() -> None:
-    """What README and CHANGELOG write in italics is a text of the docks, a menu or a setting."""
+    """What the pages write in italics is a text of the docks, a menu or a setting."""
     shown = "".join(text for path, text in texts() if ROOT / "src" in path.parents).lower()
     shown += " ".join(label_words(config, name) for config in COMMANDS.values() for name in config.model_fields)
-    pages = [re.sub(r"\s+", " ", (ROOT / page).read_text(encoding="utf-8")) for page in ("README.md", "CHANGELOG.md")]
+    pages = [re.sub(r"\s+", " ", (ROOT / page).read_text(encoding="utf-8")) for page in PAGES]
     names = {
         name.strip()
         for page in pages
@@ -255,8 +257,8 @@ def test_pages_name_controls_as_docks_do() -> None:
 
 def test_messages_name_settings_as_docks_do() -> None:
     """Sentences such as "Set the ignore label to 0" use the label of a setting, which is the option with spaces."""
-    labels = {label_words(config, name) for config in COMMANDS.values() for name in config.model_fields}
-    labels |= {name.replace("_", " ") for config in COMMANDS.values() for name in config.model_fields}
+    names = [(config, name) for config in (*COMMANDS.values(), CorrectionConfig) for name in config.model_fields]
+    labels = {label_words(*each) for each in names} | {name.replace("_", " ") for _, name in names}
     found = [
         (path.relative_to(ROOT), name)
         for path, text in texts()

@@ -65,8 +65,8 @@ def check(folder: Path, n_kills: int, rng: random.Random) -> None:
 def start(data: Path, run: Path, n_epochs: int) -> subprocess.Popen[str]:
     """Start the command, which starts the run or resumes it."""
     settings = [word for name, value in _SETTINGS.items() for word in (f"--{name.replace('_', '-')}", value)]
-    words = ["train", data, "--run", run, "--epochs", n_epochs, "--resume", *settings]
-    command = [sys.executable, "-m", "napari_unet3d", *map(str, words)]
+    arguments = ["train", data, "--run", run, "--epochs", n_epochs, "--resume", *settings]
+    command = [sys.executable, "-m", "napari_unet3d", *map(str, arguments)]
     return subprocess.Popen(command, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 

@@ -1,7 +1,8 @@
 """The tutorial from start to end: generate, train, evaluate, and view the result in napari.
 
 The three long steps are generators of the engine, which the command follows.
-``python -m napari_unet3d.demo FOLDER [SCREENSHOT]`` shows a finished demo, in a process that can have a virtual display.
+``python -m napari_unet3d.demo FOLDER [SCREENSHOT]`` shows a finished demo, in a process that may have a virtual
+display.
 """
 
 from __future__ import annotations
@@ -138,8 +139,8 @@ def show(demo: Demo, screenshot: Path | None = None) -> Path | None:
     done = subprocess.run(with_display(command), check=False)
     if done.returncode != 0:
         raise UserError(
-            f"napari could not show the result (exit code {done.returncode}); run napari-unet3d doctor to find out why. "
-            f"All files of the demo are in {demo.folder}."
+            f"napari could not show the result (exit code {done.returncode}); run napari-unet3d doctor to find out "
+            f"why. All files of the demo are in {demo.folder}."
         )
     return screenshot
 

@@ -1,4 +1,4 @@
-"""Whether windows can be shown here, and how a program is given a virtual display where they cannot."""
+"""Detection of a display, and virtual displays for programs that need one."""
 
 from __future__ import annotations
 
@@ -13,28 +13,32 @@ VIRTUAL_DISPLAY = ("xvfb-run", "-a", "-s", "-screen 0 1600x1000x24")
 
 
 def has_display() -> bool:
-    """Whether windows can be shown: always on macOS and Windows, with X11 or Wayland elsewhere."""
+    """Return whether windows can be shown: always on macOS and Windows, elsewhere with X11 or Wayland."""
     return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 def with_display(command: list[str]) -> list[str]:
-    """Return the command as it is where there is a display, otherwise one that runs it under a virtual display.
+    """Return a command, with a virtual display if there is no display.
 
     Raises
     ------
     UserError
-        If there is neither a display nor the program for a virtual one.
+        If there is neither a display nor xvfb-run.
     """
     if has_display():
         return command
     if not shutil.which(VIRTUAL_DISPLAY[0]):
         raise UserError(
             "There is no display to open napari on, and no xvfb-run for a virtual one. "
-            "Install it (on Debian or Ubuntu: apt-get install xvfb xauth), or do without the viewer."
+            "Install it (on Debian or Ubuntu: apt-get install xvfb xauth), or work without the viewer."
         )
     return [*VIRTUAL_DISPLAY, *command]
 
 
 def is_software_renderer(renderer: str) -> bool:
-    """Whether the name that OpenGL gives its renderer is that of one without a graphics card."""
+    """Return whether an OpenGL renderer, by its name, is a software renderer.
+
+    >>> is_software_renderer("llvmpipe (LLVM 15.0.7, 256 bits)")
+    True
+    """
     return re.search("llvmpipe|softpipe|swrast", renderer) is not None

@@ -1,4 +1,4 @@
-"""What this machine has for the work, what is wrong with it, and what to do about each."""
+"""Diagnosis of the installation: versions, hardware, Qt and OpenGL, with solutions for problems."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from napari_unet3d.errors import UserError
 
 DISTRIBUTION = "napari-unet3d"
 _SHOWN = ("napari", "npe2", "magicgui", "superqt", "vispy", "torch", "monai", "numpy", "pydantic")
-_BROKEN_QT = ("6.11.0", "6.11.1")  # their docks are laid out wrongly; napari excludes both
+_BROKEN_QT = ("6.11.0", "6.11.1")  # wrong layout of docks; excluded by napari
 _QT_PACKAGES = (
     "libgl1 libegl1 libglib2.0-0 libfontconfig1 libdbus-1-3 libxkbcommon-x11-0 "
     "libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0"
 )
-_TELLING = re.compile("error|could not|cannot open", re.IGNORECASE)
+_ERROR_LINE = re.compile("error|could not|cannot open", re.IGNORECASE)
 _NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
-# Run in a process of its own, since a broken driver or a missing library ends the process that asks.
-_ASK_OPENGL = """
+# Run in a separate process, since a broken driver or a missing library can crash it.
+_QUERY_OPENGL = """
 import json, qtpy
 from qtpy.QtCore import qVersion
 from vispy import app, gloo
@@ -49,13 +49,13 @@ class Check:
     Attributes
     ----------
     topic : str
-        What was looked at, such as ``"OpenGL"``.
-    words : str
-        What was found.
+        What was checked, such as ``"OpenGL"``.
+    message : str
+        The result.
     problem : str or None
-        What is wrong and what to do about it.
+        What is wrong and how to solve it.
     prevents_work : bool
-        Whether the problem must be solved before anything can be done.
+        Whether the problem must be solved before the program can be used.
     """
 
     topic: str
@@ -66,36 +66,36 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All findings in the order in which they are told."""
+    """All checks in order."""
 
     checks: tuple[Check, ...]
 
     @property
     def prevents_work(self) -> bool:
-        """Whether something must be solved before anything can be done."""
-        return any(finding.prevents_work for finding in self.checks)
+        """Whether a problem must be solved before the program can be used."""
+        return any(check.prevents_work for check in self.checks)
 
     @property
     def text(self) -> str:
-        """The report for a terminal: a line per finding, then the problems."""
-        width = max(len(finding.topic) for finding in self.checks)
-        lines = [f"{finding.topic:<{width}}  {finding.message}" for finding in self.checks]
-        problems = [f"- {finding.topic}: {finding.problem}" for finding in self.checks if finding.problem]
-        return "\n".join([*lines, "", *(["What is wrong:", *problems] if problems else ["Nothing is wrong."])])
+        """The report for a terminal: a line per check, then the problems."""
+        width = max(len(check.topic) for check in self.checks)
+        lines = [f"{check.topic:<{width}}  {check.message}" for check in self.checks]
+        problems = [f"- {check.topic}: {check.problem}" for check in self.checks if check.problem]
+        return "\n".join([*lines, "", *(["Problems:", *problems] if problems else ["No problems found."])])
 
 
 def run_checks() -> Report:
-    """Look at versions, device, cuDNN, Qt, OpenGL and the plugin's manifest."""
+    """Check versions, device, cuDNN, Qt, OpenGL and the plugin's manifest."""
     return Report((*check_versions(), *check_hardware(), *check_viewer(), check_manifest()))
 
 
 def check_versions(version_of: Callable[[str], str] = metadata.version) -> Iterator[Check]:
-    """List the versions that matter, and each requirement of the package that is not met.
+    """Yield the relevant versions, and each requirement of the package that is not met.
 
     Parameters
     ----------
     version_of : callable
-        Gives the version of an installed distribution, or raises `importlib.metadata.PackageNotFoundError`.
+        Returns the version of an installed distribution, or raises `importlib.metadata.PackageNotFoundError`.
     """
     yield Check(DISTRIBUTION, _version(version_of, DISTRIBUTION))
     yield Check("python", f"{platform.python_version()} in {sys.prefix}")
@@ -124,13 +124,13 @@ def _version(version_of: Callable[[str], str], name: str) -> str:
 
 
 def check_hardware() -> Iterator[Check]:
-    """Say which device training takes, and whether a GPU lies idle or its cuDNN is a bad one."""
+    """Check which device is used for training, whether a GPU is unused, and whether cuDNN is slow."""
     try:
         import torch
 
         from napari_unet3d.model.devices import choose_device, cudnn_notices, cudnn_version
-    except (ImportError, OSError) as error:  # OSError: a library of torch cannot be loaded
-        problem = "torch or monai cannot be imported. Install both anew: pip install --force-reinstall torch monai"
+    except (ImportError, OSError) as error:  # OSError if a library of torch cannot be loaded
+        problem = "torch or monai cannot be imported. Reinstall both: pip install --force-reinstall torch monai"
         yield Check("device", f"unknown: {error}", problem, prevents_work=True)
         return
     hardware = choose_device()
@@ -140,32 +140,32 @@ def check_hardware() -> Iterator[Check]:
 
 
 def idle_gpu(device_type: str, cuda_of_torch: str | None, driver: Path = _NVIDIA_DRIVER) -> str | None:
-    """Say why an NVIDIA GPU is not used, or give None when there is none or it is used.
+    """Return why an NVIDIA GPU is not used; None if there is none or it is used.
 
     Parameters
     ----------
     device_type : str
-        The device that is used.
+        The device in use.
     cuda_of_torch : str or None
-        The version of CUDA that torch was built with, if any.
+        The CUDA version that torch was built with.
     driver : Path
-        A file that exists where an NVIDIA driver is loaded.
+        A file that exists if an NVIDIA driver is loaded.
     """
     if device_type != "cpu" or not (driver.exists() or shutil.which("nvidia-smi")):
         return None
     if cuda_of_torch is None:
-        return "this machine has an NVIDIA driver, but torch is a build for the CPU. Install a CUDA build of torch."
-    return f"torch is built for CUDA {cuda_of_torch}, but finds no GPU. Update the NVIDIA driver, and see nvidia-smi."
+        return "this machine has an NVIDIA driver, but torch was built without CUDA. Install a CUDA build of torch."
+    return f"torch was built for CUDA {cuda_of_torch}, but finds no GPU. Update the NVIDIA driver, and run nvidia-smi."
 
 
 def check_viewer() -> Iterator[Check]:
-    """Ask the OpenGL of a window for its name, under a virtual display if there is no real one."""
+    """Check Qt and OpenGL in a window, with a virtual display if there is no display."""
     display = has_display()
     yield Check("display", "real" if display else "none")
     try:
-        answer = ask_opengl()
+        answer = query_opengl()
     except UserError as error:
-        # Where there is no display nobody expects a viewer, and the command works without one.
+        # Without a display no viewer is expected, and the command works without it.
         yield Check("viewer", "does not open", str(error), prevents_work=display)
         return
     problem = qt_problem(answer["binding"], answer["qt"], sys.version_info[:2])
@@ -175,7 +175,7 @@ def check_viewer() -> Iterator[Check]:
 
 
 def qt_problem(binding: str, version: str, python: tuple[int, int]) -> str | None:
-    """Tell what is wrong with a version of Qt, or give None.
+    """Return the problem of a version of Qt, or None.
 
     Parameters
     ----------
@@ -189,25 +189,25 @@ def qt_problem(binding: str, version: str, python: tuple[int, int]) -> str | Non
     if version in _BROKEN_QT:
         return f"napari's docks do not work with Qt {version}. Install another version of {binding}."
     if binding == "PySide6" and version == "6.12.0" and python < (3, 12):
-        # A signal that carries True or None takes a reference too many; from Python 3.12 on these are immortal.
-        return "PySide6 6.12.0 makes Python 3.11 end abruptly. Install another version: pip install 'PySide6!=6.12.0'"
+        # Signals with True or None decrement a reference count too often; these are immortal from Python 3.12.
+        return "PySide6 6.12.0 crashes with Python 3.11. Install another version: pip install 'PySide6!=6.12.0'"
     return None
 
 
-def ask_opengl(program: str = _ASK_OPENGL, seconds: float = 120) -> dict[str, str]:
-    """Ask a process of its own for Qt's binding and version and for OpenGL's version and renderer.
+def query_opengl(program: str = _QUERY_OPENGL, seconds: float = 120) -> dict[str, str]:
+    """Return Qt's binding and version and OpenGL's version and renderer, from a separate process.
 
     Parameters
     ----------
     program : str
-        The Python program that answers with JSON on its last line.
+        The Python program, which prints JSON on its last line.
     seconds : float
-        How long to wait for the answer.
+        Timeout.
 
     Raises
     ------
     UserError
-        If the process fails; the message holds its reason and the remedy.
+        If the process fails; the message has the reason and a solution.
     """
     command = with_display([sys.executable, "-c", program])
     try:
@@ -217,19 +217,19 @@ def ask_opengl(program: str = _ASK_OPENGL, seconds: float = 120) -> dict[str, st
     if done.returncode == 0 and done.stdout.strip():
         answer: dict[str, str] = json.loads(done.stdout.strip().splitlines()[-1])
         return answer
-    reasons = [line for line in done.stderr.splitlines() if _TELLING.search(line)]
+    reasons = [line for line in done.stderr.splitlines() if _ERROR_LINE.search(line)]
     reason = reasons[0 if "qt.qpa" in done.stderr else -1] if reasons else f"the process ended with {done.returncode}"
     raise UserError(f"{reason.rstrip('.')}. {_remedy(done.stderr)}")
 
 
 def _remedy(errors: str) -> str:
     if "could not connect to display" in errors:
-        return "Set DISPLAY to a display that answers, or unset it to use a virtual one."
+        return "Set DISPLAY to an existing display, or unset it to use a virtual one."
     if "QtBindingsNotFound" in errors:
         return 'Install a Qt binding: pip install "napari-unet3d[qt]"'
     if "cannot open shared object file" in errors or "xcb" in errors:
         return f"Install Qt's system libraries; on Debian or Ubuntu: apt-get install {_QT_PACKAGES}"
-    return "Update the graphics driver, or start with LIBGL_ALWAYS_SOFTWARE=1 to draw in software."
+    return "Update the graphics driver, or set LIBGL_ALWAYS_SOFTWARE=1 to render in software."
 
 
 def check_manifest() -> Check:
@@ -239,7 +239,7 @@ def check_manifest() -> Check:
     try:
         manifest = PluginManifest.from_distribution(DISTRIBUTION)
     except (metadata.PackageNotFoundError, ValueError) as error:
-        problem = f"napari cannot find it. Install it again: pip install --force-reinstall --no-deps {DISTRIBUTION}"
+        problem = f"napari cannot find it. Reinstall it: pip install --force-reinstall --no-deps {DISTRIBUTION}"
         return Check("plugin", f"not found: {error}", problem, prevents_work=True)
     docks = ", ".join(widget.display_name for widget in manifest.contributions.widgets or [])
     return Check("plugin", f"found; docks: {docks}")

@@ -1,4 +1,4 @@
-"""The one kind of error that a user can act on, and its sources outside this package."""
+"""Errors that users can solve, and their sources outside this package."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _NO_SPACE = "no space is left on the disk. Free some space or choose another fol
 class UserError(Exception):
     """A problem that the user can solve: one sentence on what is wrong, with the values, and one on what to do.
 
-    The docks show the message, the command prints it on stderr and exits with 1; neither shows a traceback.
-    Anything else that escapes the engine is a bug of ours.
+    Docks show the message, and the command prints it on stderr and exits with 1, both without a traceback. Any other
+    exception is a bug.
     """
 
 
 class OutOfMemory(UserError):
-    """The work did not fit in memory; the engine goes on with less of it at once where it can."""
+    """There is not enough memory; where possible, the operation is retried with smaller batches or patches."""
 
 
 @contextmanager
@@ -35,14 +35,22 @@ def explain_os_errors(path: Path, doing: str) -> Iterator[None]:
     Parameters
     ----------
     path : Path
-        The file or folder at work.
+        The file or folder.
     doing : str
         The verb for the message, such as ``"write"`` or ``"read"``.
 
     Raises
     ------
     UserError
-        For every `OSError` raised inside the block.
+        For each `OSError` in the block.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> with explain_os_errors(Path("no such file"), "read"):
+    ...     open("no such file")
+    Traceback (most recent call last):
+    napari_unet3d.errors.UserError: Cannot read no such file: it does not exist. Check the path.
     """
     try:
         yield
@@ -53,13 +61,13 @@ def explain_os_errors(path: Path, doing: str) -> Iterator[None]:
 
 
 def _reason(error: OSError) -> str:
-    if error.errno is None and "written" in str(error):  # numpy counts what fitted and gives no errno
+    if error.errno is None and "written" in str(error):  # numpy raises it without errno
         return _NO_SPACE
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT:
             return _NO_SPACE
         case errno.EFBIG:
-            return "the disk takes no file of that size. Choose another folder."
+            return "the disk does not support files of that size. Choose another folder."
         case errno.EACCES | errno.EPERM:
             return "permission denied. Choose another place or change its permissions."
         case errno.EROFS:
@@ -75,13 +83,13 @@ def _reason(error: OSError) -> str:
 
 
 def explain_validation(error: ValidationError) -> str:
-    """Put the first finding of a pydantic error into one sentence with the setting's name and value."""
-    finding = error.errors(include_url=False)[0]
-    # Pydantic adds the types that it tried to the way to the value, which no user has written.
-    name = ".".join(str(part) for part in finding["loc"] if "[" not in str(part))
-    if finding["type"] == "extra_forbidden":
+    """Return the first problem of a pydantic error as a message with the name and value of the setting."""
+    first = error.errors(include_url=False)[0]
+    # Pydantic adds the types that it tried to the location, which are not part of the user's input.
+    name = ".".join(str(part) for part in first["loc"] if "[" not in str(part))
+    if first["type"] == "extra_forbidden":
         return f"There is no setting called '{name}'. Check the spelling."
-    message = finding["msg"].removeprefix("Value error, ").rstrip(".")
+    message = first["msg"].removeprefix("Value error, ").rstrip(".")
     if not name:
         return f"{message}."
-    return f"The setting '{name}' cannot be {finding['input']!r}: {message[0].lower()}{message[1:]}."
+    return f"The setting '{name}' cannot be {first['input']!r}: {message[0].lower()}{message[1:]}."

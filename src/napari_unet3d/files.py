@@ -1,4 +1,4 @@
-"""Files are written beside their place and renamed, so that no reader ever meets half a file."""
+"""Atomic writing of files, so that readers never see an incomplete file."""
 
 from __future__ import annotations
 
@@ -14,27 +14,26 @@ from typing import Any
 
 from napari_unet3d.errors import UserError, explain_os_errors
 
-MODEL_FILE = "model.safetensors"  # the best model of a run folder, by which all parts of the project find it
-CONFIG_FILE, HISTORY_FILE, ENVIRONMENT_FILE = "config.json", "history.csv", "environment.json"  # what a report reads
-EVALUATION_FILE = "evaluation.json"  # where the results of an evaluation come from
-RESUME_FILE = "resume.safetensors"  # what a run needs to go on where it was left
+MODEL_FILE = "model.safetensors"  # the best model of a run folder
+CONFIG_FILE, HISTORY_FILE, ENVIRONMENT_FILE = "config.json", "history.csv", "environment.json"  # also read by reports
+EVALUATION_FILE = "evaluation.json"  # settings and sources of an evaluation
+RESUME_FILE = "resume.safetensors"  # state for resuming a run
 
 
 @contextmanager
 def atomic_write(path: Path, ending: str = "") -> Iterator[Path]:
-    """Return a temporary path in the folder of `path`; rename it to `path` when the block ends well.
+    """Yield a temporary path in the folder of `path`, which is renamed to `path` at the end of the block.
 
-    The temporary name ends like `path` (``.volume-1a2b.ome.tif``), since writers choose a format by it.
-    Whatever was written is removed when the block raises. A folder (OME-Zarr) replaces a folder and a file a file;
-    a file never replaces a folder.
+    The temporary name has the suffix of `path` (``.volume-1a2b.ome.tif``), since writers choose the format by it. It is
+    deleted if the block raises. A folder (OME-Zarr) can replace a folder and a file a file, but a file never a folder.
 
     Parameters
     ----------
     path : Path
-        Where the finished file shall stand; its folder is made if it is missing.
+        The final path; a missing folder is created.
     ending : str
-        Added to the temporary name, for writers that take any: so nobody takes what a killed process leaves behind
-        for a whole file.
+        Appended to the temporary name, for writers that accept any suffix, so that what a killed process leaves behind
+        is not mistaken for a complete file.
 
     Yields
     ------
@@ -44,27 +43,39 @@ def atomic_write(path: Path, ending: str = "") -> Iterator[Path]:
     Raises
     ------
     UserError
-        If the disk is full, the folder cannot be written to, or `path` is a folder and a file was written.
+        If the disk is full, the folder is not writable, or a file would replace a folder.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "notes.txt"
+    ...     with atomic_write(path) as temporary:
+    ...         _ = temporary.write_text("complete")
+    ...         print(path.exists())
+    ...     print(path.read_text())
+    False
+    complete
     """
     stem, *suffixes = path.name.split(".")
-    beside = path.with_name(".".join([f".{stem}-{uuid.uuid4().hex[:8]}", *suffixes]) + ending)
+    temporary = path.with_name(".".join([f".{stem}-{uuid.uuid4().hex[:8]}", *suffixes]) + ending)
     try:
         with explain_os_errors(path, "write"):
             path.parent.mkdir(parents=True, exist_ok=True)
-            yield beside
-            _put_in_place(beside, path)
+            yield temporary
+            _rename(temporary, path)
     finally:
-        _remove(beside)
+        _remove(temporary)
 
 
-def _put_in_place(beside: Path, path: Path) -> None:
-    if not (beside.is_dir() and path.is_dir()) or path.is_symlink():
-        os.replace(beside, path)  # refuses to put a file in the place of a folder
+def _rename(temporary: Path, path: Path) -> None:
+    if not (temporary.is_dir() and path.is_dir()) or path.is_symlink():
+        os.replace(temporary, path)  # raises if a file would replace a folder
         return
-    old = path.with_name(f"{beside.name}.old")  # rename cannot replace a folder that holds something
+    old = path.with_name(f"{temporary.name}.old")  # rename cannot replace a folder that is not empty
     path.rename(old)
     try:
-        beside.rename(path)
+        temporary.rename(path)
     except OSError:
         old.rename(path)
         raise
@@ -72,40 +83,40 @@ def _put_in_place(beside: Path, path: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    if os.path.isdir(path):  # unlike Path.is_dir it never raises
+    if os.path.isdir(path):  # unlike Path.is_dir, it never raises
         shutil.rmtree(path, ignore_errors=True)
     else:
-        with suppress(OSError):  # it must not hide why the writing failed
+        with suppress(OSError):  # must not hide the error of writing
             path.unlink(missing_ok=True)
 
 
 def remove_leftovers(path: Path, ending: str = "") -> None:
-    """Remove what processes that were killed while they wrote `path` with `atomic_write` have left beside it."""
+    """Delete what killed processes left behind while they wrote `path` with `atomic_write`."""
     stem, *suffixes = path.name.split(".")
     for left in path.parent.glob(".".join([f".{stem}-{'[0-9a-f]' * 8}", *suffixes]) + ending):
         _remove(left)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a small text file in UTF-8, all of it or nothing."""
-    with atomic_write(path) as beside:
-        beside.write_text(text, encoding="utf-8")
+    """Write a text file in UTF-8 atomically."""
+    with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a value as indented JSON, all of it or nothing."""
+    """Write a value as indented JSON atomically."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def read_settings(file: Path) -> dict[str, Any]:
-    """Read names and values from a JSON or TOML file; ``learning-rate`` and ``learning_rate`` are the same name."""
+    """Read settings from a JSON or TOML file; ``learning-rate`` and ``learning_rate`` are the same name."""
     with explain_os_errors(file, "read"):
         content = file.read_bytes()
     try:
         text = content.decode("utf-8")
         values = tomllib.loads(text) if file.suffix.lower() == ".toml" else json.loads(text)
-    except ValueError as error:  # of which the errors of both formats and of UTF-8 are kinds
+    except ValueError as error:  # the base of errors of both formats and of UTF-8
         raise UserError(f"Cannot read the settings in {file}: {error}. Write JSON, or TOML in a .toml file.") from None
     if not isinstance(values, dict):
-        raise UserError(f'{file} holds no settings; write names and values, such as {{"epochs": 30}}.')
+        raise UserError(f'{file} has no settings; write names and values, such as {{"epochs": 30}}.')
     return {name.replace("-", "_"): value for name, value in values.items()}

@@ -1,10 +1,14 @@
-"""How numbers are written for people, wherever they are read: terminal, dock or page."""
+"""Formatting of numbers for users, in terminal, docks and reports."""
 
 from __future__ import annotations
 
 
 def format_duration(seconds: float) -> str:
-    """Write a duration the way people say it: ``8 s``, ``2 min 5 s``, ``3 h 12 min``."""
+    """Return a duration as text.
+
+    >>> format_duration(8), format_duration(125), format_duration(11_520)
+    ('8 s', '2 min 5 s', '3 h 12 min')
+    """
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

@@ -67,7 +67,7 @@ class TestBadInput:
 
     @pytest.mark.parametrize(
         ("labels", "told"),
-        [(np.full((12, 16, 20), 0.5), "whole numbers"), (np.ones((12, 16, 21), np.uint8), "(12, 16, 21)")],
+        [(np.full((12, 16, 20), 0.5), "not integers"), (np.ones((12, 16, 21), np.uint8), "(12, 16, 21)")],
     )
     def test_bad_labels(
         self, labels: NDArray[Any], told: str, dataset: Path, capfd: pytest.CaptureFixture[str]
@@ -117,7 +117,7 @@ class TestBadInput:
 
     def test_no_images(self, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
         assert run("predict", tmp_path, "--out", tmp_path) == 1
-        assert_one_message(capfd, "No image is given")
+        assert_one_message(capfd, "No image was given")
 
     def test_two_images_of_one_name(self, dataset: Path, capfd: pytest.CaptureFixture[str]) -> None:
         image = dataset / "test/images/t.tif"

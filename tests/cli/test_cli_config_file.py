@@ -46,7 +46,7 @@ class TestConfigFile:
         [
             ("a.json", "{", "Write JSON"),
             ("a.toml", "epochs =", "Write JSON, or TOML"),
-            ("a.json", "[1]", "holds no settings"),
+            ("a.json", "[1]", "has no settings"),
             ("a.json", '{"epoch": 3}', "There is no setting called 'epoch'"),
             ("a.json", '{"epochs": 0}', "'epochs' is 0"),
         ],

@@ -1,4 +1,4 @@
-"""The command as a process of its own: signals, terminals, pipes and what it loads."""
+"""The command in a separate process: signals, terminals, pipes and what it loads."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def read_until(process: subprocess.Popen[str], beginning: str) -> None:
 
 
 class TestProcess:
-    """What only a process of its own shows."""
+    """What only a separate process shows."""
 
     @pytest.mark.parametrize("tokens", [["--help"], ["train", "--help"], ["--version"], ["train", "D", "--nonsense"]])
     def test_help_and_wrong_options_load_neither_torch_nor_napari(self, tokens: list[str]) -> None:

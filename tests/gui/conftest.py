@@ -61,8 +61,8 @@ def long_run(open_dock, dataset, qtbot):
     """A run of the Train dock that is going on, with an epoch behind it."""
     dock = open_dock("Train")
     dock.source.use_folder(dataset)
-    dock.form.value = TrainingConfig(epochs=100_000, val_fraction=0.34)
-    dock.run_bar.start_button.click()
+    dock.settings.value = TrainingConfig(epochs=100_000, val_fraction=0.34)
+    dock.train()
     job = dock.jobs.running("train")
     with qtbot.waitSignal(job.reported, timeout=60_000, check_params_cb=lambda e: isinstance(e, EpochFinished)):
         pass

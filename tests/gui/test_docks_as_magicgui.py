@@ -22,7 +22,7 @@ def generate(open_dock):
     return dock
 
 
-@pytest.mark.parametrize("name", ["Generate data", "Dataset"])
+@pytest.mark.parametrize("name", ["Generate data", "Dataset", "Train", "Predict"])
 def test_npe2_gives_the_container_that_the_menu_opens(viewer, open_dock, name):
     from_menu = open_dock(name)
     _, dock = viewer.window.add_plugin_dock_widget("napari-unet3d", name)
@@ -175,3 +175,74 @@ def test_a_dataset_is_checked(open_dock, ball, wait_for_end, tmp_path):
     job = wait_for_end(dock, dock.check)
     assert any("same volume" in issue.message for issue in job.replayed)
     assert dock.message.kind == "error"
+
+
+def test_layers_are_trained_on_paused_and_continued(viewer, open_dock, layers, qtbot, tmp_path):
+    train = open_dock("Train")
+    train.source.kind.value = "layers"
+    assert (train.image_layer.value, train.labels_layer.value) == layers
+    train.settings.epochs.value = 100_000
+    train.run_folder.value = tmp_path / "run"
+    train.train()
+    job = train.jobs.running("train")
+    qtbot.waitUntil(lambda: train.run.latest_epoch is not None, timeout=60_000)
+    with qtbot.waitSignal(job.paused, timeout=20_000):
+        train.pause()
+    with qtbot.waitSignal(job.resumed, timeout=20_000):
+        train.resume()
+    train.stop()
+    train.wait()
+    n_done = train.run.n_epochs_done
+    assert train.message.text().startswith("Stopped after epoch")
+    train.resume()  # the interrupted run
+    qtbot.waitUntil(lambda: train.run.started is not None, timeout=60_000)
+    assert len(train.run.started.history) == n_done
+    train.stop()
+    train.wait()
+    train.open_run(tmp_path / "run")
+    assert train.run.is_loaded
+
+
+@pytest.fixture
+def layers(viewer, ball):
+    """A volume with labels in the viewer."""
+    sample = ball("mine")
+    place = {"scale": sample.voxel_size_um, "units": ("um",) * 3}
+    return viewer.add_image(sample.image, name="mine", **place), viewer.add_labels(
+        sample.labels, name="mine labels", **place
+    )
+
+
+def test_a_script_generates_trains_and_predicts(viewer, generate, open_dock, layers, qtbot, tmp_path):
+    """The docks as a script uses them: values, methods, and `wait`."""
+    generate.folder.value = tmp_path / "data"
+    generate.n_train.value, generate.n_test.value = 2, 1
+    generate.write_dataset()
+    generate.wait()
+    train = open_dock("Train")
+    assert train.dataset.value == tmp_path / "data"
+    train.source.kind.value = "folder"
+    train.settings.epochs.value = 2
+    train.settings.val_fraction.value = 0.5
+    train.run_folder.value = tmp_path / "run"
+    train.train()
+    train.wait()
+    assert train.run.finished is not None, train.message.text()
+    assert (tmp_path / "run" / "model.safetensors").is_file()
+    predict = open_dock("Predict")
+    assert predict.model.value == tmp_path / "run"
+    assert (predict.image_layer.value, predict.truth_layer.value) == layers
+    predict.settings.tta.value = True
+    predict.predict()
+    predict.wait()
+    assert {layer.name for layer in viewer.layers if layer.visible} == {"mine", "mine difference"}
+    with qtbot.wait_signal(predict.live.relabelled):
+        predict.label_settings.threshold.value = 0
+    assert viewer.layers["mine prediction"].data.all(), "labels follow without the model"
+    predict.target.kind.value = "test-set"
+    predict.dataset.value = tmp_path / "data"
+    predict.settings.tolerance_um.value = 2.0
+    predict.predict()
+    predict.wait()
+    assert predict.results.table.names == ["3"]
+    assert "3 difference" in viewer.layers

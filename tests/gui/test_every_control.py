@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 
 from napari_unet3d.configs import EvaluationConfig, PostProcessing, PredictionConfig, SyntheticConfig, TrainingConfig
 from napari_unet3d.widgets.predict.target import Target
+from napari_unet3d.widgets.train.data_source import SourceKind
 from napari_unet3d.widgets.viewer.layers import EXTRA_COLOUR, MISSED_COLOUR, WRONG_CLASS_COLOUR
 
 DOCKS = ("Generate data", "Dataset", "Train", "Predict", "Inspect")
@@ -70,10 +71,10 @@ def test_every_control_says_what_it_is_for(name, open_dock):
     ("name", "form_of", "config"),
     [
         ("Generate data", lambda dock: dock.settings, SyntheticConfig(difficulty="hard", objects=7, blur_um=0.25)),
-        ("Train", lambda dock: dock.form, TrainingConfig(epochs=7, learning_rate=2.5e-5, patch=(8, 12, 16))),
-        ("Predict", lambda dock: dock.forms[Target.LAYER], PredictionConfig(tta=True, overlap=0.25)),
-        ("Predict", lambda dock: dock.forms[Target.TEST_SET], EvaluationConfig(tolerance_um=2.5)),
-        ("Predict", lambda dock: dock.labels_form, PostProcessing(threshold=0.35, min_volume_um3=4.0)),
+        ("Train", lambda dock: dock.settings, TrainingConfig(epochs=7, learning_rate=2.5e-5, patch=(8, 12, 16))),
+        ("Predict", lambda dock: dock.prediction_settings, PredictionConfig(tta=True, overlap=0.25)),
+        ("Predict", lambda dock: dock.evaluation_settings, EvaluationConfig(tolerance_um=2.5)),
+        ("Predict", lambda dock: dock.label_settings, PostProcessing(threshold=0.35, min_volume_um3=4.0)),
     ],
 )
 def test_settings_come_back_when_the_dock_is_opened_again(name, form_of, config, open_dock, close_dock):
@@ -87,12 +88,12 @@ def test_settings_come_back_when_the_dock_is_opened_again(name, form_of, config,
 def test_what_was_chosen_comes_back_too(open_dock, close_dock, tmp_path):
     generate, predict, train = (open_dock(name) for name in ("Generate data", "Predict", "Train"))
     generate.folder.value = tmp_path / "set"
-    predict.target.buttons[Target.FILES].click()
-    train.source.layers_button.click()
+    predict.target.kind.button(Target.FILES).click()
+    train.source.kind.button(SourceKind.LAYERS).click()
     for dock in (generate, predict, train):
         close_dock(dock)
     assert open_dock("Dataset").folder.value == tmp_path / "set"
-    assert open_dock("Predict").target.kind is Target.FILES
+    assert open_dock("Predict").target.kind.value is Target.FILES
     assert open_dock("Train").source.from_layers
 
 

@@ -78,10 +78,10 @@ def predicted(run, layers, open_dock, wait_for_end):
     """The Predict dock after a prediction that was compared with the truth chosen in it."""
     remember_run(run)
     dock = open_dock("Predict")
-    dock.target.truth.value = layers[1]
-    job = wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
+    dock.truth_layer.value = layers[1]
+    job = wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000)
     assert job.message is None
-    assert dock.results.inspect_button.isVisibleTo(dock)
+    assert dock.results.inspect_button.native.isVisibleTo(dock.native)
     return dock
 
 
@@ -90,7 +90,7 @@ def inspect_errors(dock_of, qtbot):
     """Click 'Inspect these errors' and wait for the inspection; gives the Inspect dock."""
 
     def _inspect(predict):
-        predict.results.inspect_button.click()
+        predict.results.inspect_button.native.click()
         dock = dock_of("Inspect")
         before = dock.session.errors
         qtbot.waitUntil(lambda: dock.jobs.running("inspect") is None, timeout=20_000)
@@ -119,17 +119,17 @@ def test_predict_gets_the_run_whatever_it_offered_before(
         predict = open_dock("Predict")
         settle()
     if state == "closed after a prediction":
-        wait_for_end(predict, predict.run_bar.start_button.click, 60_000)
+        wait_for_end(predict, predict.job_bar.start_button.native.click, 60_000)
         close_dock(predict)
     dock = open_dock("Train")
     settle()
-    dock.open_run.open(run)
+    dock.open_run(run)
     if state == "in front":
         predict.raise_tab()
     if state in ("behind", "in front"):
         predict.model.value = other_run
     remember_run(other_run)  # as a prediction with it does
-    dock.model_actions.predict_button.click()
+    dock.run_actions.predict_button.native.click()
     predict = dock_of("Predict")
     assert predict.model.value == run
     settle()
@@ -137,7 +137,7 @@ def test_predict_gets_the_run_whatever_it_offered_before(
     settle()
     predict.raise_tab()
     settle()
-    assert predict.isVisibleTo(predict.window())
+    assert predict.native.isVisibleTo(predict.native.window())
     assert predict.model.value == run, "it stays chosen when the dock is shown again"
 
 
@@ -146,13 +146,13 @@ def test_a_new_train_dock_does_not_take_the_run_away_from_predict(
 ):
     dock = open_dock("Train")
     dock.source.use_folder(dataset)
-    dock.form.value = TrainingConfig(epochs=1, steps_per_epoch=1, val_fraction=0.34)
-    wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
+    dock.settings.value = TrainingConfig(epochs=1, steps_per_epoch=1, val_fraction=0.34)
+    wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000)
     trained = dock.run.run_folder
-    dock.model_actions.predict_button.click()
+    dock.run_actions.predict_button.native.click()
     assert dock_of("Predict").model.value == trained
-    dock.open_run.open(run)
-    dock.model_actions.predict_button.click()
+    dock.open_run(run)
+    dock.run_actions.predict_button.native.click()
     settle()
     close_dock(dock)
     dock = open_dock("Train")
@@ -161,7 +161,7 @@ def test_a_new_train_dock_does_not_take_the_run_away_from_predict(
     dock_of("Predict").raise_tab()
     settle()
     assert dock_of("Predict").model.value == run
-    dock.model_actions.predict_button.click()
+    dock.run_actions.predict_button.native.click()
     assert dock_of("Predict").model.value == trained
 
 
@@ -169,17 +169,17 @@ def test_a_predict_dock_that_is_open_offers_a_run_when_it_ends(run, dataset, ope
     remember_run(run)
     predict = open_dock("Predict")
     dock = open_dock("Train")
-    predict.parentWidget().setFloating(True)
+    predict.native.parentWidget().setFloating(True)
     qtbot.wait(100)
     assert predict.model.value == run
     dock.source.use_folder(dataset)
-    dock.form.value = TrainingConfig(epochs=1, steps_per_epoch=1, val_fraction=0.34)
-    wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
+    dock.settings.value = TrainingConfig(epochs=1, steps_per_epoch=1, val_fraction=0.34)
+    wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000)
     qtbot.waitUntil(lambda: predict.model.value == dock.run.run_folder)
 
 
 def test_inspect_compares_with_the_truth_chosen_in_predict_and_can_train_on(
-    predicted, run, layers, viewer, inspect_errors, folder, qtbot
+    predicted, run, layers, viewer, inspect_errors, folder, qtbot, wait_for_job
 ):
     dock = inspect_errors(predicted)
     image, truth = layers
@@ -194,7 +194,7 @@ def test_inspect_compares_with_the_truth_chosen_in_predict_and_can_train_on(
     dock.correction.accept_truth()
     assert dock.fine_tuning.dataset.value == folder / "one dataset", "that of the run"
     dock.fine_tuning.dataset.value = create_dataset(folder / "corrected dataset")
-    dock.fine_tuning.fine_tune()
+    wait_for_job(dock, "correct", dock.fine_tuning.fine_tune)  # adds the correction
     job = dock.jobs.running("train")
     assert job is not None, dock.fine_tuning.message.text()
     with qtbot.waitSignal(job.ended, timeout=60_000):
@@ -233,7 +233,7 @@ def test_renamed_layers_are_handed_over(predicted, layers, viewer, run, inspect_
 def test_labels_made_again_after_a_new_name_know_the_run(predicted, layers, viewer, run, inspect_errors, qtbot):
     viewer.layers["mine prediction"].name = "first try"
     threshold = round(float(np.median(viewer.layers["mine probability"].data)), 2)
-    predicted.labels_form.editors["threshold"].native.setValue(threshold)
+    predicted.label_settings.editors["threshold"].native.setValue(threshold)
     qtbot.waitUntil(lambda: "mine prediction" in viewer.layers)
     dock = inspect_errors(predicted)
     assert dock.layers.prediction is viewer.layers["mine prediction"]
@@ -268,9 +268,9 @@ def test_a_volume_of_a_test_set_is_inspected_with_its_truth(
     run = make_run(folder, name, ignore_label)
     predict = open_dock("Predict")
     predict.model.value = run
-    predict.target.buttons[Target.TEST_SET].click()
-    predict.target.dataset.value = folder / f"{name} dataset"
-    job = wait_for_end(predict, predict.run_bar.start_button.click, 60_000)
+    predict.target.kind.button(Target.TEST_SET).click()
+    predict.dataset.value = folder / f"{name} dataset"
+    job = wait_for_end(predict, predict.job_bar.start_button.native.click, 60_000)
     assert job.message is None
     dock = inspect_errors(predict)
     assert dock.session.origin.run == run
@@ -289,10 +289,10 @@ def test_all_errors_of_a_run_are_inspected_after_one_volume_of_another(run, open
     inspect.source.volumes.use_run(run)
     inspect.source.volumes.volume.value = inspect.source.volumes.volume.choices[1]
     dock = open_dock("Train")
-    dock.open_run.open(run)
-    dock.model_actions.inspect_button.click()
-    assert inspect.source.volumes.volume.value is None
-    assert inspect.source.volumes.model.value == run
+    dock.open_run(run)
+    dock.run_actions.inspect_button.native.click()
+    assert inspect.choice.volumes.volume.currentData() is None
+    assert inspect.choice.volumes.model.value == run
     qtbot.waitUntil(lambda: inspect.session.errors is not None, timeout=60_000)
     assert inspect.session.origin.run == run
     qtbot.waitUntil(lambda: inspect.jobs.running("inspect") is None, timeout=20_000)
@@ -301,7 +301,7 @@ def test_all_errors_of_a_run_are_inspected_after_one_volume_of_another(run, open
 def test_a_run_whose_folder_is_gone_is_explained(folder, open_dock, dock_of):
     gone = make_run(folder, "gone")
     dock = open_dock("Train")
-    dock.open_run.open(gone)
+    dock.open_run(gone)
     shutil.rmtree(gone)
-    dock.model_actions.inspect_button.click()
+    dock.run_actions.inspect_button.native.click()
     assert dock_of("Inspect").message.kind == "error"

@@ -45,16 +45,16 @@ def test_from_nothing_to_the_difference(viewer, open_dock, wait_for_end, qtbot, 
     assert len(list_pairs(tmp_path / "dataset", Subset.TRAIN)) == 2
 
     train = open_dock("Train")
-    assert train.source.dataset == tmp_path / "dataset", "the docks meet in the dataset folder"
-    train.form.editors["epochs"].value = 1000
-    train.form.editors["val_fraction"].value = 0.5
-    train.run_bar.start_button.click()
+    assert train.source.folder == tmp_path / "dataset", "the docks meet in the dataset folder"
+    train.settings.editors["epochs"].value = 1000
+    train.settings.editors["val_fraction"].value = 0.5
+    train.job_bar.start_button.native.click()
     job = train.jobs.running("train")
     with qtbot.waitSignal(job.reported, timeout=60_000, check_params_cb=lambda e: isinstance(e, EpochFinished)):
         pass
     qtbot.waitUntil(lambda: n_points(train) >= 1)
     with qtbot.waitSignal(job.ended, timeout=20_000):
-        train.run_bar.stop_button.click()
+        train.job_bar.stop_button.native.click()
     assert "Stopped after epoch" in train.message.text()
     assert train.run.has_model
 
@@ -63,9 +63,9 @@ def test_from_nothing_to_the_difference(viewer, open_dock, wait_for_end, qtbot, 
     volume = read_samples(tmp_path / "dataset", Subset.TEST)[0]
     image = viewer.add_image(volume.image, name="mine", scale=(2, 1, 1), translate=(5, 6, 7))
     viewer.add_labels(volume.labels, name="mine labels", scale=(2, 1, 1), translate=(5, 6, 7))
-    predict.target.image.value = image
+    predict.image_layer.value = image
     viewer.window._qt_window.resize(900, 620)
-    wait_for_end(predict, predict.run_bar.start_button.click)
+    wait_for_end(predict, predict.job_bar.start_button.native.click)
     table = predict.results.table
     qtbot.waitUntil(lambda: table.visibleRegion().boundingRect().height() == table.height())  # it comes into sight
 
@@ -106,8 +106,8 @@ def test_four_clicks_from_nothing_to_a_falling_curve(viewer, open_dock, qtbot, m
     monkeypatch.setattr("napari_unet3d.session.recent_runs.plugin_data_folder", lambda: tmp_path)
     monkeypatch.setattr("napari_unet3d.widgets.train.dock.plugin_data_folder", lambda: tmp_path)
     train = open_dock("Train")
-    qtbot.waitUntil(train.sample_offer.start_button.isVisible)
-    train.sample_offer.start_button.click()
+    qtbot.waitUntil(train.setup.sample_prompt.start_button.native.isVisible)
+    train.setup.sample_prompt.start_button.native.click()
     job = train.jobs.running("train")
     epochs = []
     job.reported.connect(lambda event: epochs.append(event) if isinstance(event, EpochFinished) else None)
@@ -119,9 +119,9 @@ def test_four_clicks_from_nothing_to_a_falling_curve(viewer, open_dock, qtbot, m
     qtbot.waitUntil(lambda: n_points(train) >= 3)
     assert isinstance(viewer.layers["sample"], Image)
     assert isinstance(viewer.layers["sample labels"], Labels)
-    assert not train.sample_offer.isVisible()
+    assert not train.setup.sample_prompt.native.isVisible()
 
     predict = open_dock("Predict")
     assert predict.model.value == train.run.run_folder
-    assert predict.target.image.value is viewer.layers["sample"]
-    assert predict.target.truth.value is viewer.layers["sample labels"]
+    assert predict.image_layer.value is viewer.layers["sample"]
+    assert predict.truth_layer.value is viewer.layers["sample labels"]

@@ -158,7 +158,7 @@ def test_an_empty_test_set_is_reported(untrained: Untrained, tmp_path: Path) -> 
         next(evaluate(untrained(), [], config=CPU))
     with pytest.raises(UserError, match="test contains no volumes"):
         next(evaluate(untrained(), create_dataset(tmp_path / "dataset"), config=CPU))
-    with pytest.raises(UserError, match="no dataset"):
+    with pytest.raises(UserError, match="not a dataset"):
         next(evaluate(untrained(), tmp_path, config=CPU))
 
 

@@ -130,7 +130,7 @@ def test_an_activation_without_weights_is_asked_for(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ('{"activation": "rel', "Cannot read the settings in .*json.*Write JSON"),
-        ("[1]", "holds no settings"),
+        ("[1]", "has no settings"),
         ('{"activation": "swish"}', "'activation'.*come from the weights in .* and from model_5epochs.pth.json"),
         ('{"flavour": 1}', "no setting called 'flavour'"),
         ('{"preset": "xsmall"}', "not those of qim3d's U-Net xsmall"),

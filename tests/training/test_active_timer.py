@@ -37,14 +37,14 @@ def test_only_the_time_of_work_counts() -> None:
     assert clock.seconds == 6
 
 
-def test_earlier_sittings_count() -> None:
+def test_earlier_sessions_count() -> None:
     hands = Hands()
     clock = ActiveTimer(hands)
     clock.add(60.5)
 
     def work() -> Generator[None]:
         hands.time += 2
-        clock.add(10)  # in the midst of it, when the file of an earlier sitting is read
+        clock.add(10)  # in the midst of it, when the file of an earlier session is read
         yield
 
     list(clock.measure(work()))

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from napari_unet3d.errors import UserError
-from napari_unet3d.training import background as heartbeat
+from napari_unet3d.training import background
 from napari_unet3d.training.background import iterate_in_background, raise_if_cancelled, run_in_background
 from napari_unet3d.training.events import Busy
 
 
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heartbeat, "_SECONDS_BETWEEN_EVENTS", 0.01)
+    monkeypatch.setattr(background, "_SECONDS_BETWEEN_EVENTS", 0.01)
 
 
 def result_of(events: Generator[Busy, None, Any]) -> Any:

@@ -44,7 +44,6 @@ st.register_type_strategy(
         learning_rate=st.floats(1e-6, 1),
         patch=st.sampled_from(["auto", "whole", (8, 16, 32)]),
         spacing=st.sampled_from(["median", (1.5, 0.1, 3.3)]),
-        class_names=st.lists(st.text(min_size=1), max_size=3, unique=True).map(tuple),
     ),
 )
 

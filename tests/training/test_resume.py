@@ -306,9 +306,7 @@ class TestEnds:
 
     def test_stopping_early_needs_a_validation(self, samples: list[Sample], tmp_path: Path) -> None:
         events = list(train(samples, tmp_path, config(epochs=4, patience=1, val_fraction=0, learning_rate=1e-8)))
-        assert any(
-            isinstance(event, Notice) and "early stopping is not possible" in event.message for event in events
-        )
+        assert any(isinstance(event, Notice) and "early stopping is not possible" in event.message for event in events)
         assert len(rows(tmp_path)) == 4
 
     def test_a_run_without_time_keeps_a_validated_model(self, samples: list[Sample], tmp_path: Path) -> None:
@@ -321,7 +319,7 @@ class TestEnds:
         assert float(row["val_loss"]) == finished.best_val_loss
         assert load_checkpoint(tmp_path).epoch == 1
 
-        # The time of the first sitting counts.
+        # The time of the first session counts.
         again = list(train(samples, tmp_path, resume=True))
         assert [type(event) for event in again] == [RunStarted, TrainingFinished]
         more = train(samples, tmp_path, TrainingConfig(max_minutes=0, epochs=2), resume=True)

@@ -40,7 +40,7 @@ HARDWARE = choose_device(Device.CPU)
 
 
 class Training:
-    """A network that learns noise by heart, with dropout."""
+    """A network that overfits noise, with dropout."""
 
     def __init__(self, config: TrainingConfig, make: Callable[[Any], torch.optim.Optimizer]) -> None:
         self.config = config
@@ -218,9 +218,7 @@ def test_the_text_comes_back_to_the_last_digit(
 def state() -> RunState:
     training = Training(TrainingConfig(), OPTIMIZERS["adam"])
     training.go(range(1))
-    return replace(
-        training.state(), ema={name: tensor + 1 for name, tensor in training.network.state_dict().items()}
-    )
+    return replace(training.state(), ema={name: tensor + 1 for name, tensor in training.network.state_dict().items()})
 
 
 @pytest.fixture(scope="module")

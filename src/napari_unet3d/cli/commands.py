@@ -118,13 +118,13 @@ def train(  # noqa: PLR0913 - one argument per option
     """
     if json_lines and (check or summary):
         raise UserError("--json-lines cannot be combined with --check or --summary. Leave these out.")
-    chosen = merge(settings, config)
     if check:
-        return _check(dataset, run, chosen, resume=resume, start_from=start_from)
+        return _check(dataset, run, merge(settings, config), resume=resume, start_from=start_from)
 
     def events() -> Iterator[PreflightEvent | TrainEvent]:
         from napari_unet3d.training.preflight import check_then_train
 
+        chosen = merge(settings, config)  # here, since wrong settings are an event for a program that follows the run
         return check_then_train(dataset, run, chosen, overwrite=overwrite, resume=resume, start_from=start_from)
 
     if json_lines:

@@ -120,7 +120,7 @@ def follow_train(
     describe: Describe | None = None,
     printed: Collection[str] = frozenset(),
 ) -> TrainingFinished:
-    """Follow a training; without a terminal, each epoch is a line on stderr.
+    """Follow a training as `follow_check_then_train` does; without a terminal, each epoch is a line on stderr.
 
     Parameters
     ----------
@@ -130,11 +130,6 @@ def follow_train(
         Returns a description of the network, printed when the run starts.
     printed : collection of str
         Notices that are not printed again.
-
-    Raises
-    ------
-    KeyboardInterrupt
-        When the user or a scheduler stops the run; the message says where the model is.
     """
     log = _TrainingLog(describe, printed)
     try:

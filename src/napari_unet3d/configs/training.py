@@ -57,10 +57,7 @@ class TrainingConfig(Config):
         minimum=-32_768,
         maximum=65_535,
     )
-    preset: Preset = setting(
-        Preset.XXSMALL,
-        "Size of the network: larger ones have a larger receptive field and more features, and take longer.",
-    )
+    preset: Preset = setting(Preset.XXSMALL, "Size of the network; larger ones need more time and memory.")
     patch: Patch = setting(
         (PatchMode.AUTO,),
         "Input of a training step: patches of a size chosen from voxel size, network and memory (auto), whole volumes, "
@@ -121,14 +118,7 @@ class TrainingConfig(Config):
         "levels, and kernels that follow the voxel size.",
         group=_NETWORK,
     )
-    dropout: float = setting(
-        0.0,
-        "Dropout probability.",
-        minimum=0,
-        maximum=0.95,
-        step=0.01,
-        group=_NETWORK,
-    )
+    dropout: float = setting(0.0, "Dropout probability.", minimum=0, maximum=0.95, step=0.01, group=_NETWORK)
     kernel_size: int = setting(
         3, "Size of the convolution kernels in voxels; odd.", minimum=1, maximum=11, group=_NETWORK
     )

@@ -180,17 +180,17 @@ def command_for(python: str, request: TrainingRequest, data: Path, folder: Path)
     folder : Path
         Where the settings file is written.
     """
-    words = ["train", str(data.absolute()), "--run", str(request.run_folder.absolute()), "--json-lines"]
+    arguments = ["train", str(data.absolute()), "--run", str(request.run_folder.absolute()), "--json-lines"]
     if request.config is not None:
         settings = folder / "settings.json"
         # Only what was set explicitly: the rest comes from the resumed run, or the model that the run starts from.
         write_json(settings, request.config.model_dump(mode="json", exclude_unset=True))
-        words += ["--config", str(settings)]
+        arguments += ["--config", str(settings)]
     if request.resume:
-        words.append("--resume")
+        arguments.append("--resume")
     if request.start_from is not None:
-        words += ["--start-from", str(request.start_from.absolute())]
-    return [python, "-P", "-m", "napari_unet3d", *words]  # -P: do not import modules from the current folder
+        arguments += ["--start-from", str(request.start_from.absolute())]
+    return [python, "-P", "-m", "napari_unet3d", *arguments]  # -P: do not import modules from the current folder
 
 
 def find_python() -> str:

@@ -1,4 +1,4 @@
-"""The first patches of a training with their augmentation, to be looked at before it starts."""
+"""The first patches of a training with their augmentation, for a preview before it starts."""
 
 from __future__ import annotations
 

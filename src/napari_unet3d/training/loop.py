@@ -29,6 +29,7 @@ from napari_unet3d.training.background import iterate_in_background, run_in_back
 from napari_unet3d.training.events import Busy, RunStarted, TrainEvent
 from napari_unet3d.training.notices import start_notices
 from napari_unet3d.training.optim.learner import Learner
+from napari_unet3d.training.prepare import TrainingData
 from napari_unet3d.training.resume import RunStart, prepare_data, resolve_start, restore
 from napari_unet3d.training.resume_state import volumes_of
 from napari_unet3d.training.run_folder import RunFolder
@@ -88,7 +89,7 @@ def train(
     """
     timer = ActiveTimer()
 
-    def events() -> Generator[TrainEvent]:
+    def events() -> Generator[TrainEvent]:  # a function, so that the timer can measure it from outside
         with open_run(run_folder, config, overwrite=overwrite, resume=resume, start_from=start_from) as run:
             samples = yield from read_volumes(data, run.store)
             yield from train_on_samples(samples, run, timer, describe_source(data))
@@ -158,10 +159,11 @@ def train_on_samples(samples: Sequence[Sample], run: OpenRun, timer: ActiveTimer
         Where the volumes come from, for the record in the run folder.
     """
     start, config, device = run.start, run.start.config, run.device
+    # Long operations run in a thread, while this generator yields `Busy` events: a viewer stays responsive.
     split = yield from split_volumes(samples, config)
-    torch_state = TorchState(device, config.seed)
     prepare = partial(prepare_data, start, split, samples, device, run.store)
     data = yield from run_in_background(prepare, "Preparing the volumes")
+    torch_state = TorchState(device, config.seed)
     with torch_state.applied():
         learner = Learner(config, data.plan, device, data.statistics)
     restore_notices = restore(start, learner, data.plan, torch_state)
@@ -169,25 +171,29 @@ def train_on_samples(samples: Sequence[Sample], run: OpenRun, timer: ActiveTimer
         timer.add(start.state.header.seconds_spent)
 
     run.folder.start(split, data.plan, device, source, start.start_from)
-    yield RunStarted(
-        run_folder=run.folder.path,
-        device=device.description,
-        train_names=tuple(sample.name for sample in split.train),
-        val_names=tuple(sample.name for sample in split.val),
-        n_epochs=config.epochs,
-        n_steps_per_epoch=len(data.training),
-        n_parameters=learner.n_parameters,
-        plan=data.plan,
-        config=config,
-        volume_shape_zyx=samples[0].shape,
-        blocks=split.blocks,
-        history=tuple(run.folder.history),
-    )
+    yield _run_started(run, samples, data, learner)
     for message in (*start.notices, *restore_notices, *start_notices(config, device, data)):
         yield Notice(message)
     snapshots = SnapshotWriter(run.folder.path, config.validate_every) if saves_snapshots(config, split) else None
     trainer = Trainer(config, volumes_of(samples), run.folder, data, learner, torch_state, timer, snapshots)
     yield from trainer.train()
+
+
+def _run_started(run: OpenRun, samples: Sequence[Sample], data: TrainingData, learner: Learner) -> RunStarted:
+    return RunStarted(
+        run_folder=run.folder.path,
+        device=run.device.description,
+        train_names=tuple(sample.name for sample in data.split.train),
+        val_names=tuple(sample.name for sample in data.split.val),
+        n_epochs=data.config.epochs,
+        n_steps_per_epoch=len(data.training),
+        n_parameters=learner.n_parameters,
+        plan=data.plan,
+        config=data.config,
+        volume_shape_zyx=samples[0].shape,
+        blocks=data.split.blocks,
+        history=tuple(run.folder.history),
+    )
 
 
 def describe_source(data: Path | str | Sequence[Sample]) -> str:
@@ -234,11 +240,13 @@ def split_volumes(samples: Sequence[Sample], config: TrainingConfig) -> Generato
         If there is no volume, or none has foreground.
     """
     _check_foreground(samples, config)
+    # A single volume is cut into two blocks, so far apart that no output of the network depends on both of them.
     gap_zyx = separating_gap(config, samples[0].voxel_size_um)
     divide = partial(
         split_samples, samples, config.val_fraction, config.seed, gap_zyx=gap_zyx, ignore_label=config.ignore_label
     )
     split = yield from run_in_background(divide, "Splitting the volumes into training and validation")
+    # Corrected parts of a volume are training volumes of their own; the original does not train on these parts.
     return apply_corrections(split, samples)
 
 

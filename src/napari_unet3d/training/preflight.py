@@ -127,17 +127,13 @@ def preflight(
     yield from _preflight(data, config, run_folder, timed=timed)
 
 
-def _drop(sample: Sample) -> Sample:
-    return sample
-
-
 def _preflight(
     data: Path | str | Sequence[Sample],
     config: TrainingConfig,
     run_folder: Path | str | None,
     *,
     timed: bool,
-    keep: Callable[[Sample], Sample] = _drop,
+    keep: Callable[[Sample], Sample] = lambda sample: sample,
 ) -> Iterator[PreflightEvent]:
     """Check as `preflight` does; `keep` gets each training volume of a folder and may return a memory-mapped one."""
     issues: list[Issue] = []
@@ -240,9 +236,8 @@ def _read(source: _Source, keep: Callable[[Sample], Sample]) -> tuple[Sample, Vo
         raise UserError(f"The volume '{source.name}' has no labels; label it, or leave it out of training.")
     named = sample if sample.name == source.name else replace(sample, name=source.name)
     statistics = compute_statistics(named, source.subset)
-    if isinstance(source.volume, Sample) or source.subset is not Subset.TRAIN:
-        return named, statistics
-    return keep(sample), statistics
+    is_kept = isinstance(source.volume, Pair) and source.subset is Subset.TRAIN
+    return keep(sample) if is_kept else named, statistics
 
 
 def _corrections_of(test: Sample, corrected: Sequence[Sample]) -> list[Issue]:

@@ -155,7 +155,7 @@ def _settings_of_folder(run_folder: Path, given: TrainingConfig | None) -> Train
     try:
         settled = TrainingConfig(**json.loads(content))
     except (ValueError, TypeError, RecursionError) as error:
-        raise UserError(f"Cannot read the settings in {file}: {error}. Remove it, and give them again.") from None
+        raise UserError(f"Cannot read the settings in {file}: {error}. Remove it, and set them again.") from None
     return _with_new_length(settled, given)
 
 

@@ -216,7 +216,7 @@ def epochs_to_keep(epochs: Sequence[int], most: int, best_epoch: int, validate_e
 
 
 def _link(source: Path, target: Path) -> None:
-    """Give a file a second name, which needs no space; copy it where the file system has no such links."""
+    """Create a hard link to a file, which needs no space; copy the file if the file system has no hard links."""
     with atomic_write(target, ".part") as temporary:
         try:
             os.link(source, temporary)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import TypeVar
 
 import torch
 
 from napari_unet3d.training.events import Throughput
-
-B = TypeVar("B")
-T = TypeVar("T")
 
 _SECONDS_BETWEEN_REPORTS = 1.0
 
@@ -35,40 +32,27 @@ class ThroughputMeter:
         self._reported = now()
         self._n_steps = 0
         self._waited = self._seconds = 0.0
+        self._step_began = self._step_waited = 0.0
 
-    def step(self, batches: Iterator[B], train_step: Callable[[B], T], is_idle: Callable[[], bool] = lambda: True) -> T:
-        """Take the next batch and make a step with it.
-
-        Parameters
-        ----------
-        batches : iterator
-            The batches.
-        train_step : callable
-            Makes the step, or queues it on a GPU.
-        is_idle : callable
-            Returns, once the batch is there, whether the device had finished all earlier steps and so has waited.
-
-        Returns
-        -------
-        object
-            The result of `train_step`.
-        """
-        asked = self._now()
-        batch = next(batches)
-        arrived = self._now()
-        was_idle = is_idle()
-        result = train_step(batch)
-        self._waited += arrived - asked if was_idle else 0.0
-        self._seconds += self._now() - asked
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """Measure a step, from the request of its batch to its end or, on a GPU, until it is queued."""
+        self._step_began, self._step_waited = self._now(), 0.0
+        yield
+        self._seconds += self._now() - self._step_began
+        self._waited += self._step_waited
         self._n_steps += 1
-        return result
 
-    def read(self, read_loss: Callable[[], float]) -> float:
-        """Return what `read_loss` returns, and count the time that it takes as part of a step."""
-        asked = self._now()
-        loss = read_loss()
-        self._seconds += self._now() - asked
-        return loss
+    def batch_arrived(self, *, is_idle: bool) -> None:
+        """Count the time since the step began as waiting, if the device had finished all earlier steps."""
+        self._step_waited = self._now() - self._step_began if is_idle else 0.0
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Measure the time until the loss of a step can be read, which is part of the step."""
+        began = self._now()
+        yield
+        self._seconds += self._now() - began
 
     def report(self, epoch: int) -> Throughput | None:
         """Return what was measured since the last report, or None if that is less than a second ago."""

@@ -45,8 +45,8 @@ from napari_unet3d.training.validate import LossAndDice, validate
 class Trainer:
     """Trains a network, from the epoch that its run has reached to the end of the run.
 
-    `train` is a generator of events. Its caller decides at each event whether to continue: it requests the next event
-    or closes the generator.
+    `train` is a generator of events. The caller requests the next event to continue, or closes the generator to stop.
+    The methods below it are generators, too: ``yield from`` passes on the events of a method and returns its result.
 
     Attributes
     ----------
@@ -130,7 +130,7 @@ class Trainer:
         batches = self.data.training.epoch(epoch)
         for step in range(1, len(self.data.training) + 1):
             self.learner.learning_rate = self._learning_rate(epoch, step)
-            while True:
+            while True:  # until the step fits into memory
                 try:
                     pending.append((step, self._step(batches, pending)))
                     break
@@ -138,41 +138,42 @@ class Trainer:
                     yield from self._use_less_memory()
                     batches = self.data.training.epoch(epoch, first_step=step)
             if len(pending) > max_pending:
-                yield from self._finish_step(epoch, *pending.popleft(), losses)
+                losses.append((yield from self._finish_step(epoch, *pending.popleft())))
             if self._limits.check_time():
                 break
         while pending:
-            yield from self._finish_step(epoch, *pending.popleft(), losses)
+            losses.append((yield from self._finish_step(epoch, *pending.popleft())))
         return losses
 
     def _step(self, batches: Iterator[Batch], pending: Sequence[tuple[int, PendingStep]]) -> PendingStep:
         """Make an optimizer step with the next batch; a GPU only queues it."""
-        with self.torch_state.applied():
-            return self._throughput.step(
-                batches,
-                lambda batch: self.learner.step(*batch),
-                is_idle=lambda: all(earlier.is_over for _, earlier in pending),
-            )
+        with self.torch_state.applied(), self._throughput.step():
+            images, targets = next(batches)
+            self._throughput.batch_arrived(is_idle=all(earlier.is_over for _, earlier in pending))
+            return self.learner.step(images, targets)
 
-    def _finish_step(self, epoch: int, step: int, pending: PendingStep, losses: list[float]) -> Iterator[TrainEvent]:
-        """Wait for the end of a step, append its loss to `losses` and report it."""
-        losses.append(self._throughput.read(lambda: self.learner.wait(pending)))
-        yield StepFinished(epoch, step, losses[-1])
+    def _finish_step(self, epoch: int, step: int, pending: PendingStep) -> Generator[TrainEvent, None, float]:
+        """Wait for the end of a step, report it and return its loss."""
+        with self._throughput.reading():
+            loss = self.learner.wait(pending)
+        yield StepFinished(epoch, step, loss)
         if throughput := self._throughput.report(epoch):
             yield throughput
-        if notice := self.learner.skip_notice(epoch, step):
+        if notice := self.learner.skip_notice(epoch, step):  # the loss was NaN or infinite
             yield notice
+        return loss
 
     def _validate(self, epoch: int) -> Generator[Validating | Busy | Notice, None, LossAndDice]:
         """Return loss and Dice on the validation volumes; (None, None) in epochs without validation."""
         is_last = epoch == self.config.epochs or self._limits.is_time_up
         if not self.data.split.val or not (is_last or epoch % self.config.validate_every == 0):
             return None, None
-        while True:
+        while True:  # until the tiles fit into memory
             with suppress(OutOfMemory):
                 loss, dice = yield from validate(
                     epoch, self.learner, self.data.validation, self.torch_state, self.snapshots
                 )
+                # NaN marks that no validation volume has foreground, so that Dice cannot find the best epoch.
                 return loss, dice if self.data.split.tells_best else math.nan
             yield from self._use_less_memory()
 
@@ -193,7 +194,7 @@ class Trainer:
         return self._limits.learning_rate(epoch, step, len(self.data.training), self.run.history)
 
     def _state(self) -> RunState:
-        """Return all that is needed to continue after this epoch."""
+        """Return the contents of the resume file: all that is needed to continue after this epoch."""
         learner, run, split = self.learner, self.run, self.data.split
         header = RunHeader(
             config=self.config,

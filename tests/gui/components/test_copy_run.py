@@ -44,8 +44,8 @@ def run_in_shell(line, n_threads):
 def train_dock(open_dock, dataset):
     dock = open_dock("Train")
     dock.source.use_folder(dataset)
-    dock.run_folder.folder.value = dataset.parent / "it's a run"
-    dock.form.value = TrainingConfig(
+    dock.run_folder.value = dataset.parent / "it's a run"
+    dock.settings.value = TrainingConfig(
         epochs=2, val_fraction=0.34, seed=3, patch=(8, 8, 12), steps_per_epoch=3, augmentation="moderate", device="cpu"
     )
     return dock
@@ -55,7 +55,7 @@ def train_dock(open_dock, dataset):
 def test_the_copied_command_trains_the_same_model_bit_by_bit(train_dock, wait_for_end):
     line = copied(train_dock.pre_run.copy_button)
     assert "bash" in train_dock.message.text()
-    wait_for_end(train_dock, train_dock.run_bar.start_button.click, 60_000)
+    wait_for_end(train_dock, train_dock.job_bar.start_button.native.click, 60_000)
     mine = train_dock.run.run_folder
     theirs = mine.with_name("of the command")
     assert shlex.quote(str(mine)) in line
@@ -74,14 +74,14 @@ def test_the_copied_python_code_trains(train_dock, tmp_path):
     done = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "TrainingFinished" in done.stdout
-    assert (train_dock.run_folder.folder.value / "model.safetensors").exists()
+    assert (train_dock.run_folder.value / "model.safetensors").exists()
 
 
 def test_the_network_of_a_model_to_start_from_is_left_to_it(train_dock, wait_for_end):
-    wait_for_end(train_dock, train_dock.run_bar.start_button.click, 60_000)
+    wait_for_end(train_dock, train_dock.job_bar.start_button.native.click, 60_000)
     first = train_dock.run.run_folder
-    train_dock.form.value = TrainingConfig(preset="small", learning_rate=0.003)
-    train_dock.run_folder.start_from.value = first
+    train_dock.settings.value = TrainingConfig(preset="small", learning_rate=0.003)
+    train_dock.start_from.value = first
     words = shlex.split(copied(train_dock.pre_run.copy_button))
     assert words[words.index("--start-from") + 1] == str(first)
     assert words[words.index("--learning-rate") + 1] == "0.003"
@@ -102,8 +102,8 @@ def test_the_unfinished_run_can_be_continued_elsewhere(long_run, open_dock, data
     dock = open_dock("Train")
     with qtbot.waitSignal(long_run.ended, timeout=60_000):
         long_run.stop()
-    assert dock.resume_prompt.isVisibleTo(dock)
-    words = shlex.split(copied(dock.resume_prompt.copy_button))
+    assert dock.setup.resume_prompt.native.isVisibleTo(dock.native)
+    words = shlex.split(copied(dock.setup.resume_prompt.copy_button))
     assert words == ["napari-unet3d", "train", str(dataset), "--run", str(dock.run.run_folder), "--resume"]
 
 
@@ -142,15 +142,15 @@ def predict_dock(open_dock, tmp_path):
 
 def test_a_test_set_is_copied_with_the_settings_of_both_forms(predict_dock, tmp_path):
     dock = predict_dock
-    dock.target.choose(Target.TEST_SET)
-    dock.target.dataset.value = tmp_path / "set"
-    dock.forms[Target.TEST_SET].value = EvaluationConfig(tolerance_um=0.5)
-    dock.labels_form.editors["min_volume_um3"].value = 4.0
+    dock.target.kind.value = Target.TEST_SET
+    dock.dataset.value = tmp_path / "set"
+    dock.evaluation_settings.value = EvaluationConfig(tolerance_um=0.5)
+    dock.label_settings.editors["min_volume_um3"].value = 4.0
     assert copied(dock.copy_button) == "what was there before"
     assert "folder for its results" in dock.message.text()
     assert "EvaluationConfig(min_volume_um3=4.0, tolerance_um=0.5)" in copied(dock.copy_button, "python_action")
-    dock.target.save.setChecked(True)
-    dock.target.out.value = tmp_path / "out"
+    dock.target.write_results.value = True
+    dock.out.value = tmp_path / "out"
     words = shlex.split(copied(dock.copy_button))
     paths = [str(tmp_path / name) for name in ("run", "set")]
     assert words[:6] == ["napari-unet3d", "evaluate", *paths, "--out", str(tmp_path / "out")]
@@ -159,16 +159,16 @@ def test_a_test_set_is_copied_with_the_settings_of_both_forms(predict_dock, tmp_
 
 def test_files_are_copied_with_their_paths(predict_dock, tmp_path):
     dock = predict_dock
-    dock.target.choose(Target.FILES)
+    dock.target.kind.value = Target.FILES
     dock.target.add_files([tmp_path / "a b.tif", tmp_path / "c.tif"])
-    dock.target.probability.setChecked(True)
-    dock.forms[Target.FILES].value = PredictionConfig(tta=True)
+    dock.target.probability.value = True
+    dock.prediction_settings.value = PredictionConfig(tta=True)
     words = shlex.split(copied(dock.copy_button))
     assert words[3:5] == [str(tmp_path / "a b.tif"), str(tmp_path / "c.tif")]
     assert words[7:] == ["--probability", "--tta"]
 
 
 def test_a_layer_cannot_be_copied(predict_dock):
-    predict_dock.target.choose(Target.LAYER)
+    predict_dock.target.kind.value = Target.LAYER
     assert copied(predict_dock.copy_button) == "what was there before"
     assert "cannot name a layer" in predict_dock.message.text()

@@ -47,16 +47,16 @@ def write(qtbot, dock, part):
 def trained(open_dock, dataset, ball, wait_for_end):
     add_sample(dataset, ball("t", (7, 8, 11)), Subset.TEST)
     dock = open_dock("Train")
-    assert not dock.report.isVisibleTo(dock)
+    assert not dock.report.isVisibleTo(dock.native)
     dock.source.use_folder(dataset)
-    dock.form.value = TrainingConfig(epochs=2, val_fraction=0.34, device="cpu")
-    wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
+    dock.settings.value = TrainingConfig(epochs=2, val_fraction=0.34, device="cpu")
+    wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000)
     return dock
 
 
 def test_a_trained_run_is_evaluated_written_and_opened(trained, choose, qtbot, tmp_path, monkeypatch):
     dock, part = trained, trained.report
-    assert part.isVisibleTo(dock)
+    assert part.isVisibleTo(dock.native)
     assert part.with_test_set.native.isVisibleTo(part)
     assert not part.open_button.native.isVisibleTo(part)
     page, opened = tmp_path / "page.html", []
@@ -103,7 +103,7 @@ def test_errors_and_metrics_are_saved_from_the_inspect_dock(open_dock, viewer, w
     dock = open_dock("Inspect")
     assert not dock.export.native.isVisibleTo(dock.native)
     dock.tolerance_um.value = 0
-    wait_for_end(dock, dock.run_bar.start_button.click)
+    wait_for_end(dock, dock.inspect)
     assert dock.export.native.isVisibleTo(dock.native)
     assert not dock.export.report.isVisibleTo(dock.export.native), "nobody knows the run"
     choose(tmp_path / "errors.csv")

@@ -70,18 +70,18 @@ def save_by(qtbot, dock, button):
 
 
 def test_nothing_is_offered_before_there_is_a_result(dock):
-    assert not dock.results.save.isVisibleTo(dock)
-    assert not dock.results.save.results.metrics_button.enabled
-    assert not dock.results.save.results.figure_button.enabled
+    assert not dock.results.export.isVisibleTo(dock.native)
+    assert not dock.results.export.results.metrics_button.enabled
+    assert not dock.results.export.results.figure_button.enabled
 
 
 @pytest.mark.parametrize(("axis", "sides_um"), [("z", (14 * 1.5, 30 * 0.5)), ("y", (36, 15)), ("x", (36, 21))])
 def test_a_figure_has_the_chosen_axis_and_the_proportions_of_the_object(
     dock, wait_for_end, choose, qtbot, tmp_path, axis, sides_um
 ):
-    wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
-    assert dock.results.save.isVisibleTo(dock)
-    save = dock.results.save.results
+    wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000)
+    assert dock.results.export.isVisibleTo(dock.native)
+    save = dock.results.export.results
     save.axis.value = axis
     save.n_slices.value = 3
     choose(tmp_path / "figure")  # without an ending
@@ -103,9 +103,9 @@ def panel_sides(ink):
 
 
 def test_a_name_that_no_figure_can_have_is_explained(dock, wait_for_end, choose, qtbot, tmp_path):
-    wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
+    wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000)
     choose(tmp_path / "figure.docx")
-    click(qtbot, dock.results.save.results.figure_button)
+    click(qtbot, dock.results.export.results.figure_button)
     qtbot.waitUntil(lambda: dock.message.kind == "error")
     assert "'figure.docx'; choose a name that ends in .png" in dock.message.text()
     assert not list(tmp_path.glob("*figure*"))
@@ -114,10 +114,10 @@ def test_a_name_that_no_figure_can_have_is_explained(dock, wait_for_end, choose,
 def test_metrics_of_a_test_set_are_those_of_the_table(dock, dataset, wait_for_end, choose, qtbot, tmp_path):
     for number in range(2):
         add_sample(dataset, volume(f"t{number}", number), Subset.TEST)
-    dock.target.buttons[Target.TEST_SET].click()
-    dock.target.dataset.value = dataset
-    wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
-    save = dock.results.save.results
+    dock.target.kind.button(Target.TEST_SET).click()
+    dock.dataset.value = dataset
+    wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000)
+    save = dock.results.export.results
     for suffix in ("csv", "json"):
         choose(tmp_path / f"m.{suffix}")
         save_by(qtbot, dock, save.metrics_button)
@@ -133,11 +133,11 @@ def test_metrics_of_a_test_set_are_those_of_the_table(dock, dataset, wait_for_en
 
 
 def test_metrics_follow_the_settings_of_labels(dock, viewer, wait_for_end, choose, qtbot, tmp_path):
-    wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
-    save = dock.results.save.results
+    wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000)
+    save = dock.results.export.results
     probability = viewer.layers["mine probability"].data
     threshold = round(float(np.quantile(probability, 0.9)), 2)
-    dock.labels_form.editors["threshold"].native.setValue(threshold)
+    dock.label_settings.editors["threshold"].native.setValue(threshold)
     expected = probability >= threshold
     qtbot.waitUntil(lambda: np.array_equal(viewer.layers["mine prediction"].data > 0, expected))
     choose(tmp_path / "m.json")
@@ -149,9 +149,9 @@ def test_metrics_follow_the_settings_of_labels(dock, viewer, wait_for_end, choos
 
 
 def test_choices_are_remembered(dock, open_dock, close_dock):
-    save = dock.results.save.results
+    save = dock.results.export.results
     save.axis.value = "x"
     save.n_slices.value = 7
     close_dock(dock)
-    again = open_dock("Predict").results.save.results
+    again = open_dock("Predict").results.export.results
     assert (again.axis.value, again.n_slices.value) == ("x", 7)

@@ -41,10 +41,10 @@ def volume(viewer):
 def saving(viewer, open_dock):
     dock = open_dock("Predict")
     assert isinstance(dock, PredictDock)
-    dock.results.save.show()
-    dock.results.save.expand(False)
-    dock.ensureWidgetVisible(dock.results.save)
-    return dock, dock.results.save.view
+    dock.results.export.show()
+    dock.results.export.expand(False)
+    dock.scroll_area.ensureWidgetVisible(dock.results.export)
+    return dock, dock.results.export.view
 
 
 @pytest.fixture
@@ -195,7 +195,7 @@ def test_sizes_are_remembered(saving, open_dock, close_dock):
     view.picture_width.value = 321
     view.frames_per_second.value = 7
     close_dock(dock)
-    again = open_dock("Predict").results.save.view
+    again = open_dock("Predict").results.export.view
     assert (again.picture_width.value, again.frames_per_second.value) == (321, 7)
 
 
@@ -204,7 +204,7 @@ def test_a_window_that_is_closed_ends_the_turn(saving, volume, viewer, choose, q
     with qtbot.waitSignal(view.turntable.progressed, timeout=60_000):
         start_turn(saving, choose, qtbot, tmp_path / "turn.gif")
     gone = []
-    dock.destroyed.connect(lambda: gone.append(True))
+    dock.native.destroyed.connect(lambda: gone.append(True))
     viewer.close()
     qtbot.waitUntil(lambda: bool(gone), timeout=20_000)
     assert not (tmp_path / "turn.gif").exists()

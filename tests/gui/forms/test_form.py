@@ -118,7 +118,7 @@ def test_difficulty_sets_its_rows_and_going_back_resets_them(qtbot):
 def test_settings_that_do_not_go_together_are_explained(qtbot):
     form = make(qtbot, SyntheticConfig)
     form.editors["object_shape_min"].value = (50, 50, 50)
-    with pytest.raises(UserError, match="smallest object shape"):
+    with pytest.raises(UserError, match="minimum object shape"):
         _ = form.value
 
 

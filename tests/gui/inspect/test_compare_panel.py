@@ -8,7 +8,7 @@ from napari_unet3d.inference.events import Prediction
 from napari_unet3d.model.plan import LabelClass, Plan
 from napari_unet3d.session.comparison import Comparison
 from napari_unet3d.session.origin import VolumeOrigin
-from napari_unet3d.widgets.predict.dock import PredictionRequest
+from napari_unet3d.widgets.predict.target import PredictionRequest
 from napari_unet3d.widgets.viewer.compat import grid_of
 from napari_unet3d.widgets.viewer.layer_metadata import mark_origin, origin_of
 
@@ -110,21 +110,21 @@ def test_the_same_layer_twice_is_explained(dock, viewer):
 def test_a_kept_prediction_survives_the_next_one(open_dock, viewer, tmp_path):
     image = viewer.add_image(np.zeros(SHAPE, np.uint8), name="v", **PLACE)
     dock = open_dock("Predict")
-    assert dock.keep_button.isHidden()
+    assert dock.keep_button.native.isHidden()
 
     def predict(model, value):
-        dock.on_event(PredictionRequest(tmp_path / model, dock.labels_form.value, image))
+        dock.on_event(PredictionRequest(tmp_path / model, dock.label_settings.value, image))
         labels = np.full(SHAPE, value, np.uint8)
         dock.on_event(Comparison(Prediction("v", labels, labels.astype(np.float32), (3.0, 1.0, 0.5))))
 
     predict("small run", 1)
-    dock.keep_button.click()
-    dock.keep_button.click()
+    dock.keep_button.native.click()
+    dock.keep_button.native.click()
     predict("large run", 0)
     assert viewer.layers["v – small run"].data.all()
     assert not viewer.layers["v prediction"].data.any()
     assert origin_of(viewer.layers["v – small run"]).run == tmp_path / "small run"
     np.testing.assert_allclose(viewer.layers["v – small run"].extent.world, image.extent.world)
     assert "v – small run (2)" in viewer.layers
-    dock.keep_button.click()
+    dock.keep_button.native.click()
     assert "v – large run" in viewer.layers

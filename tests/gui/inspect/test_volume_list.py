@@ -131,8 +131,8 @@ def test_what_was_predicted_is_inspected_with_one_click(
     viewer.add_image(sample.image, name="mine", scale=sample.voxel_size_um)
     viewer.add_labels(sample.labels, name="mine labels", scale=sample.voxel_size_um)
     predict.model.value = run
-    wait_for_end(predict, predict.run_bar.start_button.click)
-    button = predict.results.inspect_button
+    wait_for_end(predict, predict.job_bar.start_button.native.click)
+    button = predict.results.inspect_button.native
     until_inspected(inspect, lambda: qtbot.mouseClick(button, Qt.MouseButton.LeftButton), "mine")
     assert viewer.window.dock_widgets["Inspect (napari-unet3d)"] is inspect
     assert inspect.session.origin.run == run

@@ -22,8 +22,8 @@ def main(dataset: Path, run: Path) -> None:
     viewer = napari.Viewer()
     _, dock = viewer.window.add_plugin_dock_widget("napari-unet3d", "Train")
     dock.source.use_folder(dataset)
-    dock.run_folder.folder.value = run
-    dock.form.value = TrainingConfig(epochs=100_000, steps_per_epoch=5, val_fraction=0.34)
+    dock.run_folder.value = run
+    dock.settings.value = TrainingConfig(epochs=100_000, steps_per_epoch=5, val_fraction=0.34)
     n_removed, clearing = 0, QTimer()
 
     def clear():
@@ -32,9 +32,9 @@ def main(dataset: Path, run: Path) -> None:
             return
         n_removed += len(viewer.layers)
         viewer.layers.clear()
-        if dock.monitor.volume_box.count() > 1:  # what was removed comes back with another choice only
-            dock.monitor.volume_box.setCurrentIndex(0)
-            dock.monitor.volume_box.setCurrentIndex(1)
+        if len(dock.monitor.volume.choices) > 1:  # what was removed comes back with another choice only
+            dock.monitor.volume.value = -1
+            dock.monitor.volume.value = 0
         if n_removed >= N_LAYERS:
             clearing.stop()
             job.stop()
@@ -45,7 +45,7 @@ def main(dataset: Path, run: Path) -> None:
 
     def start():
         nonlocal job
-        dock.run_bar.start_button.click()
+        dock.job_bar.start_button.native.click()
         job = dock.jobs.running("train")
         job.ended.connect(on_ended)
         clearing.start(50)

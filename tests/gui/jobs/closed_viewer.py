@@ -49,9 +49,9 @@ def main(how: str, dataset: Path, run: Path) -> None:
         make_steps_slow()
     _, dock = viewer.window.add_plugin_dock_widget("napari-unet3d", "Train")
     dock.source.use_folder(dataset)
-    dock.run_folder.folder.value = run
-    dock.form.value = TrainingConfig(epochs=100_000, val_fraction=0.34)
-    dock.subprocess_option.box.setChecked(how == "child")
+    dock.run_folder.value = run
+    dock.settings.value = TrainingConfig(epochs=100_000, val_fraction=0.34)
+    dock.separate_process.value = how == "child"
     has_epoch = False
 
     def close():
@@ -76,7 +76,7 @@ def main(how: str, dataset: Path, run: Path) -> None:
 
     def start():
         nonlocal job
-        dock.run_bar.start_button.click()
+        dock.job_bar.start_button.native.click()
         job = dock.jobs.running("train")
         job.reported.connect(on_event)
 

@@ -77,11 +77,11 @@ def test_a_training_that_is_watched_and_inspected_handles_nothing_else(ball, dat
         open_dock(name)
     dock = open_dock("Train")
     dock.source.use_folder(dataset)
-    dock.form.value = TrainingConfig(epochs=4, steps_per_epoch=5, val_fraction=0.34)
-    dock.run_bar.start_button.click()
+    dock.settings.value = TrainingConfig(epochs=4, steps_per_epoch=5, val_fraction=0.34)
+    dock.job_bar.start_button.native.click()
     with qtbot.waitSignal(dock.jobs.running("train").ended, timeout=60_000):
         pass
-    dock.model_actions.inspect_button.click()
+    dock.run_actions.inspect_button.native.click()
     inspect = viewer.window.dock_widgets["Inspect (napari-unet3d)"]
     qtbot.waitUntil(lambda: inspect.inspection is not None and not inspect.jobs.running("inspect"), timeout=60_000)
     assert {"train", "watch", "inspect"} <= deliveries.kinds

@@ -68,17 +68,17 @@ def show(dock, prediction, image, truth=None):
 
 
 def settle(dock, qtbot, change):
-    with qtbot.wait_signal(dock.results.live.relabelled):
+    with qtbot.wait_signal(dock.live.relabelled):
         change()
 
 
 def test_every_setting_of_labels_is_live(dock, viewer, image, qtbot):
     prediction = two_hills()
     show(dock, prediction, image)
-    layer, boxes = viewer.layers["mine prediction"], dock.labels_form.boxes
+    layer, boxes = viewer.layers["mine prediction"], dock.label_settings.editors
     assert boxes.keys() == PostProcessing.model_fields.keys()
     assert layer.data.max() == 3
-    assert dock.results.legend.text() == "3 objects"
+    assert dock.results.legend.value == "3 objects"
     steps = [("seed_prominence", 0.9, 2), ("seed_prominence", 0.2, 3), ("min_volume_um3", 3.0, 2)]
     steps += [("min_volume_um3", 0.0, 3), ("seed_confidence", 0.7, 2), ("seed_confidence", 0.4, 3)]
     steps += [("threshold", 0.8, 2), ("threshold", 0.95, 0)]
@@ -86,12 +86,12 @@ def test_every_setting_of_labels_is_live(dock, viewer, image, qtbot):
         settle(dock, qtbot, lambda name=name, value=value: boxes[name].native.setValue(value))
         assert viewer.layers["mine prediction"] is layer, "updated in place"
         assert layer.data.max() == n_objects, (name, value)
-        assert dock.results.legend.text() == f"{n_objects} objects"
+        assert dock.results.legend.value == f"{n_objects} objects"
         np.testing.assert_allclose(layer.extent.world, image.extent.world)
-    settle(dock, qtbot, dock.labels_form.reset_button.click)
+    settle(dock, qtbot, dock.label_settings.reset_button.native.click)
     np.testing.assert_array_equal(layer.data, prediction.labels)
     settle(dock, qtbot, lambda: boxes["boundary_weight"].native.setValue(0.05))
-    expected = dock.labels_form.value
+    expected = dock.label_settings.value
     np.testing.assert_array_equal(
         layer.data, postprocess(prediction.probability, prediction.maps, VOXEL_SIZE, prediction.plan, expected)
     )
@@ -108,7 +108,7 @@ def test_the_newest_settings_win_and_scores_follow(dock, viewer, image, qtbot):
 
     def drag():
         for depth in np.linspace(0.2, 0.95, 40):
-            dock.labels_form.editors["seed_prominence"].native.setValue(float(depth))
+            dock.label_settings.editors["seed_prominence"].native.setValue(float(depth))
 
     settle(dock, qtbot, drag)
     assert 1 <= started.count("labels") <= 2, "of many changes the newest is computed after the running one"
@@ -118,18 +118,18 @@ def test_the_newest_settings_win_and_scores_follow(dock, viewer, image, qtbot):
     qtbot.waitUntil(lambda: table.item(0, headings.index("F1")).text() != "–")
     f1 = match_instances(viewer.layers["mine prediction"].data, painted.data).f1
     assert table.item(0, headings.index("F1")).text() == f"{f1:.3f}"
-    settle(dock, qtbot, lambda: dock.labels_form.editors["min_volume_um3"].native.setValue(3))
+    settle(dock, qtbot, lambda: dock.label_settings.editors["min_volume_um3"].native.setValue(3))
     assert not viewer.layers["mine difference"].data.any(), "the speck was all that was extra"
     assert not painted.visible, "what is in view stays in view"
 
 
 def test_the_settings_of_objects_are_there_while_the_task_is_unknown_or_objects(dock, image, qtbot):
-    section = dock.labels_form.section("Single objects")
-    assert section.isVisibleTo(dock), "nobody knows yet"
+    section = dock.label_settings.section("Single objects")
+    assert section.heading.native.isVisibleTo(dock.native), "nobody knows yet"
     dock.results.show_layer(compare(two_hills(), None), image, None)
-    assert section.isVisibleTo(dock)
+    assert section.heading.native.isVisibleTo(dock.native)
     dock.model.value = "a model of an unknown task"
-    assert section.isVisibleTo(dock)
+    assert section.heading.native.isVisibleTo(dock.native)
 
 
 def test_classes_tell_their_names_under_the_pointer_and_in_the_legend(dock, viewer, image):
@@ -141,16 +141,16 @@ def test_classes_tell_their_names_under_the_pointer_and_in_the_legend(dock, view
     assert "<shell>" in status["value"] or "<shell>" in str(status)
     for each in CLASSES:
         red, green, blue, _ = (round(255 * part) for part in layer.get_color(each.value))
-        assert f"#{red:02x}{green:02x}{blue:02x}" in dock.results.legend.text()
-    assert "&lt;shell&gt;" in dock.results.legend.text()
+        assert f"#{red:02x}{green:02x}{blue:02x}" in dock.results.legend.value
+    assert "&lt;shell&gt;" in dock.results.legend.value
 
 
 def predicted_again(dock, layer, name="mine"):
     """Make the labels of the outcome in view by hand, with the settings in the dock."""
-    prediction = dock.results.live.shown.outcome.prediction
+    prediction = dock.live.shown.comparison.prediction
     assert prediction.name == name
     return postprocess(
-        prediction.probability, prediction.maps, prediction.voxel_size_um, prediction.plan, dock.labels_form.value
+        prediction.probability, prediction.maps, prediction.voxel_size_um, prediction.plan, dock.label_settings.value
     )
 
 
@@ -158,24 +158,24 @@ def test_a_layer_end_to_end(run_folder, dock, viewer, image, wait_for_end, qtbot
     viewer.add_labels(volume("mine").labels, name="mine labels", **PLACE)
     dock.reset_choices()
     dock.model.value = run_folder
-    job = wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
+    job = wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000)
     assert job.message is None
     layer = viewer.layers["mine prediction"]
     before = layer.data.copy()
-    section = dock.labels_form.section("Single objects")
-    is_objects = dock.results.live.shown.outcome.prediction.task is Task.INSTANCE
-    assert section.isVisibleTo(dock) == section.isExpanded() == is_objects
+    section = dock.label_settings.section("Single objects")
+    is_objects = dock.live.shown.comparison.prediction.task is Task.INSTANCE
+    assert section.is_offered == section.is_expanded == is_objects
 
     def change():
-        dock.labels_form.editors["threshold"].native.setValue(0.41)
-        dock.labels_form.editors["seed_confidence"].native.setValue(0)
+        dock.label_settings.editors["threshold"].native.setValue(0.41)
+        dock.label_settings.editors["seed_confidence"].native.setValue(0)
 
     settle(dock, qtbot, change)
     np.testing.assert_array_equal(layer.data, predicted_again(dock, layer))
     assert not np.array_equal(layer.data, before)
     assert dock.jobs.latest("predict") is job, "nothing was predicted again"
     dock.model.value = run_folder / "another"
-    assert section.isVisibleTo(dock), "a model that was not used yet may know objects"
+    assert section.heading.native.isVisibleTo(dock.native), "a model that was not used yet may know objects"
 
 
 def test_files_follow_the_settings_when_they_are_shown(run_folder, dock, viewer, wait_for_end, qtbot, tmp_path):
@@ -183,12 +183,12 @@ def test_files_follow_the_settings_when_they_are_shown(run_folder, dock, viewer,
     for number, path in enumerate(files):
         write_volume(path, volume("x", number).image, VOXEL_SIZE)
     dock.model.value = run_folder
-    dock.target.buttons[Target.FILES].click()
-    dock.target.out.value = tmp_path / "out"
+    dock.target.kind.button(Target.FILES).click()
+    dock.out.value = tmp_path / "out"
     dock.target.add_files(files)
-    job = wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
+    job = wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000)
     assert job.message is None
-    dock.labels_form.editors["threshold"].native.setValue(0.41)
+    dock.label_settings.editors["threshold"].native.setValue(0.41)
     settle(dock, qtbot, lambda: dock.results.table.cellDoubleClicked.emit(1, 0))
     layer = viewer.layers["vol2 prediction"]
     np.testing.assert_array_equal(layer.data, predicted_again(dock, layer, "vol2"))
@@ -201,12 +201,12 @@ def test_a_test_set_follows_the_settings(run_folder, dock, viewer, wait_for_end,
     for number, name in enumerate(("one", "two")):
         add_sample(dataset, volume(name, number), Subset.TEST)
     dock.model.value = run_folder
-    dock.target.buttons[Target.TEST_SET].click()
-    dock.target.dataset.value = dataset
-    job = wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
+    dock.target.kind.button(Target.TEST_SET).click()
+    dock.dataset.value = dataset
+    job = wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000)
     assert job.message is None
-    first = dock.results.live.shown.outcome.prediction.name
-    settle(dock, qtbot, lambda: dock.labels_form.editors["threshold"].native.setValue(0.41))
+    first = dock.live.shown.comparison.prediction.name
+    settle(dock, qtbot, lambda: dock.label_settings.editors["threshold"].native.setValue(0.41))
     assert "other volumes" in dock.message.text()
     other = {"one": "two", "two": "one"}[first]
     row = dock.results.table.names.index(other)
@@ -216,35 +216,35 @@ def test_a_test_set_follows_the_settings(run_folder, dock, viewer, wait_for_end,
 
 
 def test_a_file_that_was_not_kept_shows_the_labels_of_its_results(dock, viewer, monkeypatch, qtbot, tmp_path):
-    monkeypatch.setattr("napari_unet3d.widgets.predict.results_panel._MOST_KEPT_BYTES", 10)
+    monkeypatch.setattr("napari_unet3d.widgets.predict.results_panel._MAX_KEPT_BYTES", 10)
     prediction = two_hills("vol")
     write_volume(tmp_path / "vol.tif", volume("vol").image, VOXEL_SIZE)
     write_volume(tmp_path / "vol_labels.tif", prediction.labels, VOXEL_SIZE)
     dock.results.add_file(PredictionWritten(prediction, (tmp_path / "vol_labels.tif",), 1, 1), tmp_path / "vol.tif")
-    dock.results.show_button.click()
+    dock.results.show_button.native.click()
     qtbot.waitUntil(lambda: "vol prediction" in viewer.layers, timeout=20_000)
     np.testing.assert_array_equal(viewer.layers["vol prediction"].data, prediction.labels)
     assert "was not kept" in dock.message.text()
-    dock.labels_form.editors["threshold"].native.setValue(0.95)
+    dock.label_settings.editors["threshold"].native.setValue(0.95)
     assert dock.jobs.latest("labels") is None
-    assert not dock.results.annotate_button.isEnabled()
+    assert not dock.suggest_button.enabled
 
 
 def test_cancel_ends_within_the_tiles(dock, viewer, run_folder, image, qtbot):
     big = np.tile(volume("big").image, (6, 5, 4))
     viewer.add_image(big, name="big", scale=VOXEL_SIZE)
     dock.reset_choices()
-    dock.target.image.value = viewer.layers["big"]
+    dock.image_layer.value = viewer.layers["big"]
     dock.model.value = run_folder
-    dock.form.editors["overlap"].native.setValue(0.9)
-    dock.form.editors["tta"].value = True
-    dock.run_bar.start_button.click()
+    dock.settings.editors["overlap"].native.setValue(0.9)
+    dock.settings.editors["tta"].value = True
+    dock.job_bar.start_button.native.click()
     job = dock.jobs.latest("predict")
     with qtbot.wait_signal(job.progressed, timeout=60_000):
         pass
     assert 0 < job.progress.fraction < 1
     with qtbot.wait_signal(job.ended, timeout=60_000):
-        dock.run_bar.stop_button.click()
+        dock.job_bar.stop_button.native.click()
     assert job.progress.fraction < 1
     assert dock.message.text() == "Cancelled."
     assert "big prediction" not in viewer.layers

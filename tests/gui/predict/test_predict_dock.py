@@ -70,14 +70,14 @@ def test_neither_docks_nor_plugin_import_torch():
 
 def test_the_latest_run_and_the_matching_labels_are_chosen(run_folder, layers, dock):
     assert dock.model.value == run_folder
-    assert dock.target.image.value is layers[0]
-    assert dock.target.truth.value is layers[1]
+    assert dock.image_layer.value is layers[0]
+    assert dock.truth_layer.value is layers[1]
 
 
 def test_the_difference_of_a_layer_lies_in_its_place(dock, viewer, layers, wait_for_end):
     image, truth = layers
     dock.reset_choices()
-    job = wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
+    job = wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000)
     assert job.message is None
     for name in ("prediction", "probability", "difference"):
         layer = viewer.layers[f"mine {name}"]
@@ -91,35 +91,35 @@ def test_the_difference_of_a_layer_lies_in_its_place(dock, viewer, layers, wait_
     assert viewer.layers[-1] is difference
     both = 2 * (on(predicted.data) & on(truth.data)).sum() / (on(predicted.data).sum() + on(truth.data).sum())
     assert dock.results.table.item(0, 1).text() == f"{both:.3f}"
-    assert dock.results.legend.isVisibleTo(dock)
-    assert "missed voxels" in dock.results.legend.text()
+    assert dock.results.legend.native.isVisibleTo(dock.native)
+    assert "missed voxels" in dock.results.legend.value
 
 
 def test_a_second_prediction_updates_the_layers(dock, viewer, layers, wait_for_end):
     dock.reset_choices()
     for _ in range(2):
-        wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
+        wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000)
     assert len(viewer.layers) == 5
     assert dock.results.table.rowCount() == 1
 
 
 def test_without_truth_the_prediction_is_seen(dock, viewer, layers, wait_for_end):
     dock.reset_choices()
-    dock.target.truth.value = None
-    wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
+    dock.truth_layer.value = None
+    wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000)
     assert viewer.layers["mine prediction"].visible
     assert "mine difference" not in viewer.layers
     share = on(viewer.layers["mine prediction"].data).mean()
-    assert dock.results.legend.text() == f"Foreground: {share:.1%} of the volume"
+    assert dock.results.legend.value == f"Foreground: {share:.1%} of the volume"
 
 
 def test_another_threshold_redraws_without_the_model(dock, viewer, layers, wait_for_end, qtbot):
     dock.reset_choices()
-    wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
+    wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000)
     job = dock.jobs.latest("predict")
     probability = viewer.layers["mine probability"].data
     threshold = round(float(np.median(probability)), 2)
-    dock.labels_form.editors["threshold"].native.setValue(threshold)
+    dock.label_settings.editors["threshold"].native.setValue(threshold)
     expected = probability >= threshold
     qtbot.waitUntil(lambda: np.array_equal(on(viewer.layers["mine prediction"].data), expected))
     np.testing.assert_array_equal(on(viewer.layers["mine difference"].data), expected != on(layers[1].data))
@@ -135,12 +135,12 @@ def test_another_threshold_redraws_without_the_model(dock, viewer, layers, wait_
 
 def test_the_uncertainty_lies_in_the_place_of_its_image_and_waits_to_be_shown(dock, viewer, layers, wait_for_end):
     dock.reset_choices()
-    dock.form.editors["uncertainty"].value = True
+    dock.settings.editors["uncertainty"].value = True
     fractions = []
     job = wait_for_end(
         dock,
         lambda: (
-            dock.run_bar.start_button.click(),
+            dock.job_bar.start_button.native.click(),
             dock.jobs.latest("predict").progressed.connect(lambda progress: fractions.append(progress.fraction)),
         ),
         60_000,
@@ -156,9 +156,9 @@ def test_the_uncertainty_lies_in_the_place_of_its_image_and_waits_to_be_shown(do
 
 def test_results_are_written_when_asked_for(dock, layers, wait_for_end, tmp_path):
     dock.reset_choices()
-    dock.target.save.click()
-    dock.target.out.value = tmp_path / "out"
-    wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
+    dock.target.write_results.native.click()
+    dock.out.value = tmp_path / "out"
+    wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000)
     written = read_volume(tmp_path / "out" / "mine_labels.tif")
     np.testing.assert_allclose(written.voxel_size_um, VOXEL_SIZE)
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
@@ -172,10 +172,10 @@ def test_results_are_written_when_asked_for(dock, layers, wait_for_end, tmp_path
 def test_files_are_predicted_into_a_folder_and_opened(dock, viewer, wait_for_end, qtbot, tmp_path):
     for number in (1, 2):
         write_volume(tmp_path / "in" / f"vol{number}.nii.gz", volume("x", number).image, VOXEL_SIZE)
-    dock.target.buttons[Target.FILES].click()
-    dock.target.out.value = tmp_path / "out"
+    dock.target.kind.button(Target.FILES).click()
+    dock.out.value = tmp_path / "out"
     dock.target.add_files([tmp_path / "in" / "vol1.nii.gz", tmp_path / "in" / "vol2.nii.gz"])
-    job = wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
+    job = wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000)
     assert job.message is None
     assert (tmp_path / "out" / "vol1_labels.nii.gz").is_file()
     assert dock.message.text().startswith("2 of 2 predictions")
@@ -189,11 +189,11 @@ def test_a_test_set_shows_its_worst_volume_and_any_other_on_double_click(dock, v
     good, bad = volume("good", 5), volume("bad", 6)
     add_sample(dataset, good, Subset.TEST)
     add_sample(dataset, Sample("bad", bad.image, np.where(bad.labels, 0, 1).astype(np.uint8), VOXEL_SIZE), Subset.TEST)
-    dock.target.buttons[Target.TEST_SET].click()
-    dock.target.dataset.value = dataset
-    dock.target.save.click()
-    dock.target.out.value = tmp_path / "out"
-    job = wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
+    dock.target.kind.button(Target.TEST_SET).click()
+    dock.dataset.value = dataset
+    dock.target.write_results.native.click()
+    dock.out.value = tmp_path / "out"
+    job = wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000)
     assert job.message is None
     numbers = json.loads((tmp_path / "out" / "metrics.json").read_text())
     worst = min(numbers["volumes"], key=lambda row: row["dice"])["name"]
@@ -204,7 +204,7 @@ def test_a_test_set_shows_its_worst_volume_and_any_other_on_double_click(dock, v
     assert f"{worst} difference" in viewer.layers
     assert f"{other} difference" not in viewer.layers, "only one volume at a time comes into the viewer"
     table.selectRow(table.names.index(other))
-    dock.results.show_button.click()
+    dock.results.show_button.native.click()
     assert {layer.name for layer in viewer.layers if layer.visible} == {other, f"{other} difference"}
 
 
@@ -214,11 +214,11 @@ def test_a_test_set_shows_its_worst_volume_and_any_other_on_double_click(dock, v
         (lambda dock, path: setattr(dock.model, "value", path / "nothing"), "does not exist"),
         (lambda dock, path: setattr(dock.model, "value", path / "text.safetensors"), "model"),
         (lambda dock, path: dock.model.line.clear(), "no model is chosen"),
-        (lambda dock, path: dock.target.buttons[Target.FILES].click(), "folder for the results"),
-        (lambda dock, path: dock.target.buttons[Target.TEST_SET].click(), "folder of a dataset"),
-        (lambda dock, path: setattr(dock.target.image, "value", dock.viewer.layers["flat"]), "2 dimensions"),
-        (lambda dock, path: setattr(dock.target.truth, "value", dock.viewer.layers["small"]), "shape"),
-        (lambda dock, path: setattr(dock.form.editors["device"], "value", "cuda"), "cuda was asked for"),
+        (lambda dock, path: dock.target.kind.button(Target.FILES).click(), "folder for the results"),
+        (lambda dock, path: dock.target.kind.button(Target.TEST_SET).click(), "folder of a dataset"),
+        (lambda dock, path: setattr(dock.image_layer, "value", dock.viewer.layers["flat"]), "2 dimensions"),
+        (lambda dock, path: setattr(dock.truth_layer, "value", dock.viewer.layers["small"]), "shape"),
+        (lambda dock, path: setattr(dock.settings.editors["device"], "value", "cuda"), "the device is cuda"),
     ],
     ids=["no file", "no model file", "no model", "no files", "no dataset", "2D", "wrong truth", "no GPU"],
 )
@@ -232,18 +232,18 @@ def test_what_is_wrong_is_said_in_the_dock(dock, viewer, layers, qtbot, tmp_path
     viewer.add_labels(np.zeros((4, 5, 6), np.uint8), name="small")
     dock.reset_choices()
     prepare(dock, tmp_path)
-    dock.run_bar.start_button.click()
+    dock.job_bar.start_button.native.click()
     qtbot.waitUntil(lambda: dock.message.kind == "error" and dock.jobs.running("predict") is None, timeout=60_000)
     assert words in dock.message.text().replace("\u200b", "").lower()
     assert "traceback" not in dock.message.text().lower()
-    assert dock.run_bar.start_button.isVisibleTo(dock)
+    assert dock.job_bar.start_button.native.isVisibleTo(dock.native)
 
 
 def test_a_layer_that_left_the_viewer_meanwhile_loses_nothing(dock, viewer, layers, wait_for_end):
     dock.reset_choices()
 
     def start_and_remove():
-        dock.run_bar.start_button.click()
+        dock.job_bar.start_button.native.click()
         viewer.layers.remove("mine")
         viewer.layers.remove("mine labels")
 
@@ -253,7 +253,7 @@ def test_a_layer_that_left_the_viewer_meanwhile_loses_nothing(dock, viewer, laye
 
 def test_a_dock_opened_after_the_end_shows_the_result(dock, viewer, layers, wait_for_end):
     dock.reset_choices()
-    wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
+    wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000)
     again = PredictDock(viewer)
     viewer.window.add_dock_widget(again, name="again")
     assert again.results.table.item(0, 1).text() == dock.results.table.item(0, 1).text()
@@ -261,12 +261,12 @@ def test_a_dock_opened_after_the_end_shows_the_result(dock, viewer, layers, wait
 
 
 def test_a_volume_too_big_to_keep_is_explained(dock, monkeypatch, wait_for_end, tmp_path):
-    monkeypatch.setattr("napari_unet3d.widgets.predict.results_panel._MOST_KEPT_BYTES", 10)
+    monkeypatch.setattr("napari_unet3d.widgets.predict.results_panel._MAX_KEPT_BYTES", 10)
     dataset = create_dataset(tmp_path / "dataset")
     add_sample(dataset, volume("big", 5), Subset.TEST)
-    dock.target.buttons[Target.TEST_SET].click()
-    dock.target.dataset.value = dataset
-    wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
+    dock.target.kind.button(Target.TEST_SET).click()
+    dock.dataset.value = dataset
+    wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000)
     assert dock.results.table.item(0, 0).text() == "big"
     dock.results.show_selected()
     assert dock.message.kind == "error"
@@ -278,11 +278,11 @@ def test_a_second_round_replaces_the_layers_of_the_first_and_shows_one_volume(
 ):
     dataset = create_dataset(tmp_path / "dataset")
     add_sample(dataset, volume("other", 5), Subset.TEST)
-    dock.target.dataset.value = dataset
+    dock.dataset.value = dataset
     of_each = {}
     for name, target in [("mine", Target.LAYER), ("other", Target.TEST_SET)] * 2:
-        dock.target.choose(target)
-        wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
+        dock.target.kind.value = target
+        wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000)
         names = [layer.name for layer in viewer.layers]
         parts = [f"{name}{part}" for part in ("", " labels", " probability", " prediction", " difference")]
         assert names[-5:] == parts, "the volume that was predicted last lies on top, its image below its results"
@@ -290,6 +290,6 @@ def test_a_second_round_replaces_the_layers_of_the_first_and_shows_one_volume(
         assert not viewer.layers[f"{name} prediction"].visible
         assert of_each.setdefault(name, list(viewer.layers[-5:])) == list(viewer.layers[-5:]), "in place"
     assert len(viewer.layers) == 10
-    dock.target.choose(Target.LAYER)
-    wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
+    dock.target.kind.value = Target.LAYER
+    wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000)
     assert {layer.name for layer in viewer.layers if layer.visible} == {"mine", "mine difference"}

@@ -52,7 +52,7 @@ def test_classes_have_a_row_each_and_a_colour_for_the_wrong_one(dock, viewer):
     difference = viewer.layers["two difference"]
     assert np.argwhere(difference.data == 3).tolist() == [[1, 1, 1]]
     np.testing.assert_allclose(difference.colormap.map(3), [1, 200 / 255, 0, 1], atol=0.01)
-    assert "wrong class" in dock.results.legend.text()
+    assert "wrong class" in dock.results.legend.value
 
 
 def test_objects_are_counted_in_the_table(dock, viewer):
@@ -75,7 +75,7 @@ def test_objects_are_counted_in_the_table(dock, viewer):
     }
     assert all(table.horizontalHeaderItem(column).toolTip() for column in range(1, table.columnCount()))
     dock.results.show_selected()
-    assert "wrong class" not in dock.results.legend.text()
+    assert "wrong class" not in dock.results.legend.value
 
 
 @pytest.mark.parametrize("task", list(Task))

@@ -43,7 +43,7 @@ def camera(viewer):
 def go_on(dock, qtbot):
     """Press the button and wait until the place is named."""
     dock.message.clear()
-    dock.results.annotate_button.click()
+    dock.suggest_button.native.click()
     qtbot.waitUntil(lambda: dock.message.text() != "" and dock.jobs.running("places") is None)
 
 
@@ -52,19 +52,19 @@ def world(image, position):
 
 
 def test_without_uncertainty_there_is_nowhere_to_go(dock, image):
-    button = dock.results.annotate_button
+    button = dock.suggest_button
     prediction = unsure()
     dock.results.show_layer(
         Comparison(Prediction("mine", prediction.labels, prediction.probability, VOXEL_SIZE)), image, None
     )
-    assert button.isVisibleTo(dock)
-    assert not button.isEnabled()
-    assert "Tick 'Uncertainty'" in button.toolTip()
+    assert button.native.isVisibleTo(dock.native)
+    assert not button.enabled
+    assert "Check 'Uncertainty'" in button.tooltip
     dock.results.show_layer(Comparison(prediction), image, None)
-    assert button.isEnabled()
-    assert "Key: N" in button.toolTip()
-    dock.results.clear()
-    assert not button.isEnabled()
+    assert button.enabled
+    assert "Key: N" in button.tooltip
+    dock.results.begin(None)
+    assert not button.enabled
 
 
 @pytest.mark.parametrize("ndisplay", [2, 3])
@@ -112,7 +112,7 @@ def test_what_is_painted_meanwhile_is_left_out(dock, viewer, image, qtbot):
     painted.data[:] = 1
     go_on(dock, qtbot)
     assert dock.message.text() == "There is no uncertain place that is not annotated."
-    assert dock.results.annotate_button.isEnabled()
+    assert dock.suggest_button.enabled
 
 
 def test_labels_that_were_added_after_the_prediction_count_too(dock, viewer, image, qtbot):
@@ -152,8 +152,8 @@ def test_the_key_leads_on_for_as_long_as_a_dock_is_there(dock, viewer, image, qt
 def test_new_labels_of_the_same_prediction_do_not_start_again(dock, viewer, image, qtbot):
     dock.results.show_layer(Comparison(unsure()), image, None)
     go_on(dock, qtbot)
-    with qtbot.wait_signal(dock.results.live.relabelled):
-        dock.labels_form.editors["threshold"].native.setValue(0)
+    with qtbot.wait_signal(dock.live.relabelled):
+        dock.label_settings.editors["threshold"].native.setValue(0)
     assert viewer.layers["mine prediction"].data.all()
     go_on(dock, qtbot)
     assert dock.message.text().startswith("Place 2")

@@ -40,17 +40,17 @@ def dock(make_napari_viewer, sparse):
     dock = TrainDock(viewer)
     viewer.window.add_dock_widget(dock, name="Train")
     dock.source.use_folder(sparse)
-    dock.form.value = CONFIG
+    dock.settings.value = CONFIG
     return dock
 
 
 @pytest.fixture
 def draw(dock, qtbot):
     def _draw(button):
-        button.click()
+        button.native.click()
         job = dock.jobs.latest("patches")
         assert job is not None, dock.message.text()
-        assert not dock.pre_run.augmented.show_button.isEnabled()
+        assert not dock.pre_run.augmented.show_button.enabled
         if job.is_running:
             with qtbot.waitSignal(job.ended, timeout=60_000):
                 pass
@@ -92,7 +92,7 @@ def test_the_next_eight_replace_them_in_place(dock, draw, sparse):
     layers = list(viewer.layers)
     viewer.dims.ndisplay = 3
     viewer.scene.camera.zoom = 3.21
-    draw(dock.pre_run.augmented.more_button)
+    draw(dock.pre_run.augmented.next_button)
     assert list(viewer.layers) == layers
     assert viewer.scene.camera.zoom == 3.21
     *_, expected = augmented_patches(sparse, CONFIG, n_before=8)
@@ -107,13 +107,13 @@ def test_what_was_in_view_comes_back(dock, draw, viewer_image):
     hidden = viewer.add_labels(np.zeros((4, 5, 6), int), name="hidden before", visible=False)
     draw(dock.pre_run.augmented.show_button)
     assert not viewer_image.visible
-    draw(dock.pre_run.augmented.more_button)
-    dock.pre_run.augmented.away_button.click()
+    draw(dock.pre_run.augmented.next_button)
+    dock.pre_run.augmented.remove_button.native.click()
     assert list(viewer.layers) == [viewer_image, hidden]
     assert viewer_image.visible
     assert not hidden.visible
-    assert dock.pre_run.augmented.show_button.text() == "Show augmented patches"
-    assert not dock.pre_run.augmented.more_button.isVisibleTo(dock)
+    assert dock.pre_run.augmented.show_button.text == "Show augmented patches"
+    assert not dock.pre_run.augmented.next_button.native.isVisibleTo(dock.native)
 
 
 @pytest.fixture
@@ -123,8 +123,8 @@ def viewer_image(dock):
 
 def test_no_dock_takes_patches_for_a_volume(dock, draw, viewer_image):
     draw(dock.pre_run.augmented.show_button)
-    assert [layer.name for layer in dock.source.image.choices] == ["mine"]
-    assert not dock.source.labels.choices
+    assert [layer.name for layer in dock.image_layer.choices] == ["mine"]
+    assert not dock.labels_layer.choices
 
 
 def test_grey_is_not_annotated_in_slices_and_clear_in_3d(dock, draw):

@@ -11,7 +11,7 @@ import pytest
 from napari.layers import Image, Labels
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtWidgets import QFileDialog, QSlider
 
 from napari_unet3d.configs import PredictionConfig, Task, TrainingConfig
 from napari_unet3d.data.ground_truth import GroundTruth
@@ -30,7 +30,7 @@ from napari_unet3d.runs.snapshot_files import (
 from napari_unet3d.session.recent_runs import recent_runs
 from napari_unet3d.training.events import Throughput
 from napari_unet3d.widgets.train.dock import TrainDock
-from napari_unet3d.widgets.train.monitor_panel import pace_words
+from napari_unet3d.widgets.train.monitor_panel import describe_throughput
 from napari_unet3d.widgets.viewer.layers import show_labels
 
 SHAPE, SIZE = (16, 18, 20), (2.0, 1.0, 1.5)
@@ -91,7 +91,7 @@ def dock(open_dock) -> TrainDock:
 @pytest.fixture
 def shown(dock, run, qtbot, viewer):
     """The run, opened, with its newest epoch in view."""
-    dock.open_run.open(run)
+    dock.open_run(run)
     qtbot.waitUntil(lambda: "one watched difference" in viewer.layers, timeout=10_000)
     return dock.monitor
 
@@ -113,10 +113,10 @@ def test_an_opened_run_shows_its_curves_and_its_newest_epoch(shown, dock, viewer
         assert tuple(layer.scale) == SIZE
     difference = viewer.layers["one watched difference"].data
     np.testing.assert_array_equal(difference, (blob(5) > 0) & (TRUTH == 0))
-    assert shown.words.text() == "Epoch 5 · Dice 0.500 · best"
+    assert shown.epoch_text.value == "Epoch 5 · Dice 0.500 · best"
     assert len(shown.curves.history.records) == 5
-    assert "'some run' · Epoch 5: training loss 0.200" in dock.status.text()
-    assert shown.isVisibleTo(dock)
+    assert "'some run' · Epoch 5: training loss 0.200" in dock.status.value
+    assert shown.native.isVisibleTo(dock.native)
 
 
 def test_slider_and_curve_choose_the_epoch_and_nothing_else_moves(shown, viewer, qtbot):
@@ -135,14 +135,15 @@ def test_slider_and_curve_choose_the_epoch_and_nothing_else_moves(shown, viewer,
     before = state()
     same = viewer.layers["one watched prediction"]
 
-    shown.scrub.slider.setFocus()
-    QTest.keyClick(shown.scrub.slider, Qt.Key.Key_Left)
+    slider = shown.epoch_slider.slider.native.findChild(QSlider)
+    slider.setFocus()
+    QTest.keyClick(slider, Qt.Key.Key_Left)
     wait_for_epoch(qtbot, viewer, 4)
     assert shown.curves.cursor_line.value() == 4
     shown.curves.cursor_line.setValue(2.3)
     shown.curves.cursor_line.sigDragged.emit(shown.curves.cursor_line)
     wait_for_epoch(qtbot, viewer, 2)
-    assert (shown.scrub.epoch, shown.curves.cursor_line.value()) == (2, 2)
+    assert (shown.epoch_slider.epoch, shown.curves.cursor_line.value()) == (2, 2)
     np.testing.assert_array_equal(
         viewer.layers["one watched difference"].data, 2 * ((blob(2) == 0) & (TRUTH > 0)).astype(np.uint8)
     )
@@ -164,18 +165,18 @@ def test_it_plays_like_a_film_and_stops_at_the_end(shown, viewer, qtbot):
     wait_for_epoch(qtbot, viewer, 5)
     seen = []
     viewer.layers["one watched prediction"].events.data.connect(lambda: seen.append(epoch_in_view(viewer)))
-    qtbot.mouseClick(shown.scrub.play_button, Qt.MouseButton.LeftButton)
-    assert shown.scrub.is_playing
-    qtbot.waitUntil(lambda: not shown.scrub.is_playing and epoch_in_view(viewer) == 5, timeout=20_000)
+    qtbot.mouseClick(shown.epoch_slider.play_button.native, Qt.MouseButton.LeftButton)
+    assert shown.epoch_slider.is_playing
+    qtbot.waitUntil(lambda: not shown.epoch_slider.is_playing and epoch_in_view(viewer) == 5, timeout=20_000)
     assert list(dict.fromkeys(seen)) == [1, 2, 3, 4, 5], "no picture is skipped"
 
 
 def test_a_block_lies_in_its_volume_and_the_other_volume_goes(shown, viewer, qtbot):
-    shown.volume_box.setCurrentIndex(2)
+    shown.volume.value = 1
     qtbot.waitUntil(lambda: "two watched difference" in viewer.layers, timeout=10_000)
     assert not [layer for layer in viewer.layers if layer.name.startswith("one")]
     assert tuple(viewer.layers["two watched difference"].translate) == (6.0, 0.0, 0.0)
-    shown.volume_box.setCurrentIndex(0)
+    shown.volume.value = -1
     assert len(viewer.layers) == 0
 
 
@@ -185,12 +186,12 @@ def test_the_image_layer_that_is_there_is_used(dock, run, viewer, qtbot):
     viewer.add_image(image_of(0) + 1, name="one")  # alike by name only
     viewer.layers.selection = {viewer.layers["two"]}
     point = viewer.dims.point
-    dock.open_run.open(run)
+    dock.open_run(run)
     qtbot.waitUntil(lambda: "one watched difference" in viewer.layers, timeout=10_000)
     assert "one watched" in viewer.layers
     assert set(viewer.layers.selection) == {viewer.layers["two"]}
     assert viewer.dims.point == point
-    dock.monitor.volume_box.setCurrentIndex(2)
+    dock.monitor.volume.value = 1
     qtbot.waitUntil(lambda: "two watched difference" in viewer.layers, timeout=10_000)
     assert "two watched" not in viewer.layers
     difference = viewer.layers["two watched difference"]
@@ -200,31 +201,31 @@ def test_the_image_layer_that_is_there_is_used(dock, run, viewer, qtbot):
 
 def test_a_layer_that_the_person_removes_stays_away(shown, viewer, qtbot):
     viewer.layers.remove("one watched difference")
-    shown.scrub.go_to(2)
+    shown.epoch_slider.go_to(2)
     wait_for_epoch(qtbot, viewer, 2)
     assert "one watched difference" not in viewer.layers
 
 
 def test_an_epoch_is_kept_as_a_layer(shown, viewer, qtbot):
-    shown.scrub.go_to(2)
+    shown.epoch_slider.go_to(2)
     wait_for_epoch(qtbot, viewer, 2)
-    shown.keep.layer_button.click()
-    shown.scrub.go_to(4)
+    shown.actions.layer_button.native.click()
+    shown.epoch_slider.go_to(4)
     wait_for_epoch(qtbot, viewer, 4)
     np.testing.assert_array_equal(viewer.layers["one epoch 2"].data, blob(2))
     assert tuple(viewer.layers["one epoch 2"].scale) == SIZE
 
 
 def test_a_model_is_kept_and_offered(shown, dock, run, viewer, qtbot):
-    shown.scrub.go_to(2)
-    shown.keep.model_button.click()
+    shown.epoch_slider.go_to(2)
+    shown.actions.model_button.native.click()
     kept = run / "kept" / "epoch-0002.safetensors"
     assert kept.read_bytes() == b"model of epoch 2"
     assert recent_runs()[0] == kept
     assert "epoch 2" in dock.message.text()
     (run / "snapshots" / "epoch-0002.safetensors").unlink()
     kept.unlink()
-    shown.keep.model_button.click()
+    shown.actions.model_button.native.click()
     assert dock.message.kind == "error"
     assert "no longer kept" in dock.message.text()
 
@@ -236,13 +237,13 @@ def test_a_model_is_kept_elsewhere_and_replaces_only_what_was_asked_about(
     other.write_bytes(b"another model")
     answers = iter([tmp_path / "mine", tmp_path / "mine.onnx", other])
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args: (str(next(answers)), ""))
-    shown.scrub.go_to(2)
+    shown.epoch_slider.go_to(2)
     for words in ("exists already", "ends in .safetensors"):
-        shown.keep.elsewhere_button.click()
+        shown.actions.elsewhere_button.native.click()
         assert dock.message.kind == "error"
         assert words in dock.message.text()
     assert other.read_bytes() == b"another model"
-    shown.keep.elsewhere_button.click()
+    shown.actions.elsewhere_button.native.click()
     assert other.read_bytes() == b"model of epoch 2"
     assert recent_runs()[0] == other
 
@@ -252,20 +253,20 @@ def test_a_run_that_another_process_writes_is_followed(shown, dock, run, viewer,
     write_epoch(run, 6)
     wait_for_epoch(qtbot, viewer, 6)
     assert len(shown.curves.history.records) == 6
-    assert "Epoch 6" in dock.status.text()
-    shown.scrub.go_to(2)
+    assert "Epoch 6" in dock.status.value
+    shown.epoch_slider.go_to(2)
     wait_for_epoch(qtbot, viewer, 2)
     write_epoch(run, 7)
-    qtbot.waitUntil(lambda: shown.scrub.epochs[-1] == 7, timeout=10_000)
-    assert shown.scrub.epoch == 2, "who looks at an earlier epoch is not pulled away"
+    qtbot.waitUntil(lambda: shown.epoch_slider.epochs[-1] == 7, timeout=10_000)
+    assert shown.epoch_slider.epoch == 2, "who looks at an earlier epoch is not pulled away"
 
 
 def test_an_epoch_that_was_left_out_meanwhile_is_passed_over(shown, dock, run, viewer, qtbot):
     wait_for_epoch(qtbot, viewer, 5)
     (run / "snapshots" / "epoch-0002.npz").unlink()
-    shown.scrub.go_to(2)
-    qtbot.waitUntil(lambda: shown.scrub.epochs == (1, 3, 4, 5), timeout=10_000)
-    wait_for_epoch(qtbot, viewer, shown.scrub.epoch)
+    shown.epoch_slider.go_to(2)
+    qtbot.waitUntil(lambda: shown.epoch_slider.epochs == (1, 3, 4, 5), timeout=10_000)
+    wait_for_epoch(qtbot, viewer, shown.epoch_slider.epoch)
     assert dock.message.kind != "error"
 
 
@@ -276,30 +277,30 @@ def test_another_run_of_the_same_volumes_goes_on_in_the_same_layers(shown, dock,
     other = run.with_name("other run")
     shutil.copytree(run, other)
     write_epoch(other, 6)
-    dock.open_run.open(other)
+    dock.open_run(other)
     wait_for_epoch(qtbot, viewer, 6)
     assert list(viewer.layers) == before
     assert not viewer.layers["one watched difference"].visible
-    assert shown.scrub.epochs == (1, 2, 3, 4, 5, 6)
+    assert shown.epoch_slider.epochs == (1, 2, 3, 4, 5, 6)
 
 
 def test_what_is_wrong_is_said_in_plain_words(dock, run):
-    dock.open_run.open(run)
-    assert not dock.monitor.hint.isVisibleTo(dock)
+    dock.open_run(run)
+    assert not dock.monitor.hint.native.isVisibleTo(dock.native)
     rows = ["epoch,train_loss,val_loss,val_dice,learning_rate,seconds"]
     rows += [f"{n},{1 / n},{1 / n if n <= 18 else n / 300},0.8,0.01,1" for n in range(1, 31)]
     (run / "history.csv").write_text("\n".join(rows))
-    dock.open_run.open(run)
-    assert dock.monitor.hint.isVisibleTo(dock)
-    assert "starts to overfit" in dock.monitor.hint.text()
-    assert "model of epoch 18" in dock.monitor.hint.text()
+    dock.open_run(run)
+    assert dock.monitor.hint.native.isVisibleTo(dock.native)
+    assert "starts to overfit" in dock.monitor.hint.value
+    assert "model of epoch 18" in dock.monitor.hint.value
 
 
 def test_how_the_steps_go_is_told(dock, long_run, qtbot):
-    qtbot.waitUntil(lambda: "steps/s" in dock.monitor.pace.text(), timeout=20_000)
-    assert "waits for data" in dock.monitor.pace.text()
+    qtbot.waitUntil(lambda: "steps/s" in dock.monitor.throughput.value, timeout=20_000)
+    assert "waits for data" in dock.monitor.throughput.value
     assert (
-        pace_words(Throughput(1, 2.345, 0.031, 3 * 2**30))
+        describe_throughput(Throughput(1, 2.345, 0.031, 3 * 2**30))
         == "2.35 steps/s · waits for data 3% of the time · GPU 3.0 GiB"
     )
 
@@ -311,7 +312,7 @@ def test_a_folder_without_a_run_is_explained(dock, run, wrong):
         run.mkdir()
     else:
         (run / "history.csv").write_text("a,b\n1,2\n")
-    dock.open_run.open(run)
+    dock.open_run(run)
     assert dock.message.kind == "error"
     assert "run" in dock.message.text()
 
@@ -321,7 +322,7 @@ def test_mistakes_are_seen_in_red_and_blue(make_napari_viewer, run, qtbot):
     dock = TrainDock(viewer)
     viewer.window.add_dock_widget(dock, name="Train")
     viewer.window._qt_window.resize(900, 600)
-    dock.open_run.open(run)
+    dock.open_run(run)
     qtbot.waitUntil(lambda: "one watched difference" in viewer.layers, timeout=10_000)
     viewer.dims.ndisplay = 3
 
@@ -332,30 +333,30 @@ def test_mistakes_are_seen_in_red_and_blue(make_napari_viewer, run, qtbot):
 
     wait_for_epoch(qtbot, viewer, 5)
     assert pixels(red=True) > 100 > pixels(red=False), "the newest epoch finds too much"
-    dock.monitor.scrub.go_to(1)
+    dock.monitor.epoch_slider.go_to(1)
     wait_for_epoch(qtbot, viewer, 1)
     assert pixels(red=False) > 100 > pixels(red=True), "the first one misses most"
 
 
 def test_a_run_is_watched_while_it_goes_on(dock, dataset, viewer, qtbot):
     dock.source.use_folder(dataset)
-    dock.form.value = TrainingConfig(epochs=4, val_fraction=0.34, steps_per_epoch=3, learning_rate=0.03)
-    run_folder = dock.run_folder.folder.value
-    dock.run_bar.start_button.click()
-    assert dock.settings_area.is_folded
+    dock.settings.value = TrainingConfig(epochs=4, val_fraction=0.34, steps_per_epoch=3, learning_rate=0.03)
+    run_folder = dock.run_folder.value
+    dock.job_bar.start_button.native.click()
+    assert dock.setup.is_collapsed
     job = dock.jobs.running("train")
     with qtbot.waitSignal(job.ended, timeout=60_000):
         pass
     assert job.message is None
-    assert not dock.settings_area.is_folded
+    assert not dock.setup.is_collapsed
     name = dock.run.started.val_names[0]
     qtbot.waitUntil(lambda: f"{name} watched difference" in viewer.layers, timeout=10_000)
-    assert dock.monitor.scrub.epochs == saved_epochs(run_folder / "snapshots") == (1, 2, 3, 4)
+    assert dock.monitor.epoch_slider.epochs == saved_epochs(run_folder / "snapshots") == (1, 2, 3, 4)
     assert len(dock.curves.history.dice) == 4
 
-    dock.monitor.scrub.go_to(3)
-    qtbot.waitUntil(dock.monitor.keep.layer_button.isEnabled, timeout=10_000)
-    dock.monitor.keep.model_button.click()
+    dock.monitor.epoch_slider.go_to(3)
+    qtbot.waitUntil(dock.monitor.actions.layer_button.native.isEnabled, timeout=10_000)
+    dock.monitor.actions.model_button.native.click()
     kept = run_folder / "kept" / "epoch-0003.safetensors"
     image = viewer.layers[f"{name} watched"]
     sample = Sample(name, image.data, None, (2.0, 1.0, 1.0))
@@ -364,22 +365,22 @@ def test_a_run_is_watched_while_it_goes_on(dock, dataset, viewer, qtbot):
 
     again = TrainDock(viewer)
     viewer.window.add_dock_widget(again, name="again")
-    assert again.monitor.scrub.epochs == (1, 2, 3, 4), "a dock that is opened later shows the run again"
+    assert again.monitor.epoch_slider.epochs == (1, 2, 3, 4), "a dock that is opened later shows the run again"
     n_layers = len(viewer.layers)
-    again.monitor.scrub.go_to(2)
-    qtbot.waitUntil(again.monitor.keep.layer_button.isEnabled, timeout=10_000)
+    again.monitor.epoch_slider.go_to(2)
+    qtbot.waitUntil(again.monitor.actions.layer_button.native.isEnabled, timeout=10_000)
     assert len(viewer.layers) == n_layers
 
 
 def test_a_run_in_a_process_of_its_own_is_watched(dock, dataset, viewer, wait_for_end, qtbot):
     dock.source.use_folder(dataset)
-    dock.form.value = TrainingConfig(epochs=2, val_fraction=0.34, steps_per_epoch=1, device="cpu")
-    dock.subprocess_option.box.click()
-    job = wait_for_end(dock, dock.run_bar.start_button.click, 90_000)
+    dock.settings.value = TrainingConfig(epochs=2, val_fraction=0.34, steps_per_epoch=1, device="cpu")
+    dock.separate_process.native.click()
+    job = wait_for_end(dock, dock.job_bar.start_button.native.click, 90_000)
     assert job.message is None
     name = dock.run.started.val_names[0]
     qtbot.waitUntil(lambda: f"{name} watched difference" in viewer.layers, timeout=10_000)
-    assert dock.monitor.scrub.epochs == (1, 2)
+    assert dock.monitor.epoch_slider.epochs == (1, 2)
 
 
 def test_layers_that_train_are_watched_in_their_place(dock, ball, viewer, qtbot, wait_for_end):
@@ -387,13 +388,13 @@ def test_layers_that_train_are_watched_in_their_place(dock, ball, viewer, qtbot,
         volume = ball(name)
         viewer.add_image(volume.image, name=name, scale=(2, 1, 1))
         viewer.add_labels(volume.labels, name=f"{name} labels", scale=(2, 1, 1))
-    dock.source.layers_button.click()
+    dock.source.use_layers()
     for name in ("first", "second"):
-        dock.source.image.value = viewer.layers[name]
-        dock.source.labels.value = viewer.layers[f"{name} labels"]
-        dock.source.add_button.click()
-    dock.form.value = TrainingConfig(epochs=2, val_fraction=0.5, steps_per_epoch=1)
-    wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
+        dock.image_layer.value = viewer.layers[name]
+        dock.labels_layer.value = viewer.layers[f"{name} labels"]
+        dock.source.add_button.native.click()
+    dock.settings.value = TrainingConfig(epochs=2, val_fraction=0.5, steps_per_epoch=1)
+    wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000)
     name = dock.run.started.val_names[0]
     other = "second" if name == "first" else "first"
     qtbot.waitUntil(lambda: f"{name} watched difference" in viewer.layers, timeout=10_000)
@@ -401,15 +402,15 @@ def test_layers_that_train_are_watched_in_their_place(dock, ball, viewer, qtbot,
     assert not viewer.layers[f"{name} labels"].visible, "they would cover the mistakes"
     assert viewer.layers[f"{other} labels"].visible
     viewer.layers[f"{name} labels"].visible = True
-    dock.monitor.scrub.go_to(1)
-    qtbot.waitUntil(dock.monitor.keep.layer_button.isEnabled, timeout=10_000)
+    dock.monitor.epoch_slider.go_to(1)
+    qtbot.waitUntil(dock.monitor.actions.layer_button.native.isEnabled, timeout=10_000)
     assert viewer.layers[f"{name} labels"].visible, "what the person shows stays"
 
 
 def test_what_came_since_the_run_was_opened_stays_in_view(dock, run, qtbot, viewer):
     """The first epoch may arrive after somebody has predicted a volume of their own."""
     before = show_labels(viewer, "other prediction", TRUTH, SIZE)
-    dock.open_run.open(run)
+    dock.open_run(run)
     meanwhile = show_labels(viewer, "mine difference", TRUTH, SIZE)
     qtbot.waitUntil(lambda: "one watched difference" in viewer.layers, timeout=10_000)
     assert not before.visible, "it may lie in the same place"

@@ -36,19 +36,19 @@ def dock(open_dock):
 def in_a_child(dock, dataset):
     """Set the dock to train on a dataset in a process of its own."""
     dock.source.use_folder(dataset)
-    dock.form.value = TrainingConfig(**LONG)
-    dock.subprocess_option.box.click()
+    dock.settings.value = TrainingConfig(**LONG)
+    dock.separate_process.native.click()
     return dock
 
 
 def child_of(job):
-    return psutil.Process(job._engine._control.process.pid)
+    return psutil.Process(job._thread._control.process.pid)
 
 
 @pytest.fixture
 def long_child(in_a_child, qtbot):
     """A training in a process of its own that is going on, with an epoch behind it."""
-    in_a_child.run_bar.start_button.click()
+    in_a_child.job_bar.start_button.native.click()
     job = in_a_child.jobs.running("train")
     with qtbot.waitSignal(job.reported, timeout=90_000, check_params_cb=lambda e: isinstance(e, EpochFinished)):
         pass
@@ -67,14 +67,14 @@ def test_curves_and_model_are_those_of_the_same_run_in_the_viewer(dock, dataset,
     dock.source.use_folder(dataset)
     seen, weights, words = [], [], []
     for own in (False, True):
-        dock.subprocess_option.box.setChecked(own)
-        dock.form.value = TrainingConfig(**SETTINGS)
-        job = wait_for_end(dock, dock.run_bar.start_button.click, 90_000)
+        dock.separate_process.value = own
+        dock.settings.value = TrainingConfig(**SETTINGS)
+        job = wait_for_end(dock, dock.job_bar.start_button.native.click, 90_000)
         assert job.message is None
-        assert "Training is done." in dock.message.text()
+        assert "Training is finished." in dock.message.text()
         seen.append(curves(dock))
         weights.append(load_checkpoint(dock.run.run_folder).weights)
-        words.append(dock.hardware.text())
+        words.append(dock.hardware.value)
     assert all(np.array_equal(*series) for series in zip(*seen, strict=True))
     assert len(seen[0][1][0]) == 3
     assert all(np.array_equal(weights[0][name], weights[1][name]) for name in weights[0])
@@ -86,14 +86,14 @@ def test_layers_are_written_exactly_and_trained_on(ball, dock, viewer, wait_for_
         volume = ball(name)
         viewer.add_image(volume.image, name=name, scale=(0.3, 1 / 7, 0.1))
         viewer.add_labels(volume.labels, name=f"{name} labels", scale=(0.3, 1 / 7, 0.1))
-    dock.source.layers_button.click()
+    dock.source.use_layers()
     for name in ("one", "two"):
-        dock.source.image.value = viewer.layers[name]
-        dock.source.labels.value = viewer.layers[f"{name} labels"]
-        dock.source.add_button.click()
-    dock.form.value = TrainingConfig(**SETTINGS | {"epochs": 2})
-    dock.subprocess_option.box.click()
-    job = wait_for_end(dock, dock.run_bar.start_button.click, 90_000)
+        dock.image_layer.value = viewer.layers[name]
+        dock.labels_layer.value = viewer.layers[f"{name} labels"]
+        dock.source.add_button.native.click()
+    dock.settings.value = TrainingConfig(**SETTINGS | {"epochs": 2})
+    dock.separate_process.native.click()
+    job = wait_for_end(dock, dock.job_bar.start_button.native.click, 90_000)
     assert job.message is None, job.message
     run = dock.run.run_folder
     written = read_samples(run / "data")
@@ -106,8 +106,8 @@ def test_layers_are_written_exactly_and_trained_on(ball, dock, viewer, wait_for_
 def test_a_paused_and_stopped_run_keeps_its_model_and_goes_on(long_child, in_a_child, qtbot, wait_for_end):
     dock = in_a_child
     with qtbot.waitSignal(long_child.paused, timeout=20_000):
-        dock.run_bar.pause_button.click()
-    assert dock.run_bar.pause_button.text() == "Continue"
+        dock.job_bar.pause_button.native.click()
+    assert dock.job_bar.pause_button.text == "Continue"
     model = dock.run.run_folder / "last.safetensors"
     qtbot.wait(300)  # the step that was on its way
     before = model.read_bytes()
@@ -115,19 +115,19 @@ def test_a_paused_and_stopped_run_keeps_its_model_and_goes_on(long_child, in_a_c
         pass
     assert model.read_bytes() == before, "the process stands still, too"
     with qtbot.waitSignal(long_child.reported, timeout=20_000, check_params_cb=lambda e: isinstance(e, StepFinished)):
-        dock.run_bar.pause_button.click()
+        dock.job_bar.pause_button.native.click()
     with qtbot.waitSignal(long_child.paused, timeout=20_000):
-        dock.run_bar.pause_button.click()
+        dock.job_bar.pause_button.native.click()
     child = child_of(long_child)
     with qtbot.waitSignal(long_child.ended, timeout=20_000):
-        dock.run_bar.stop_button.click()
+        dock.job_bar.stop_button.native.click()
     assert not child.is_running()
     assert "Stopped after epoch" in dock.message.text()
     n_done = load_checkpoint(model).epoch
     assert dock.run.n_epochs_done == n_done, "what it told last has arrived"
-    assert dock.resume_prompt.isVisibleTo(dock)
-    dock.subprocess_option.box.click()
-    dock.resume_prompt.continue_button.click()
+    assert dock.setup.resume_prompt.native.isVisibleTo(dock.native)
+    dock.separate_process.native.click()
+    dock.setup.resume_prompt.continue_button.native.click()
     again = dock.jobs.running("train")
     qtbot.waitUntil(lambda: dock.run.started is not None, timeout=60_000)
     assert len(dock.run.started.history) == n_done
@@ -140,10 +140,10 @@ def test_a_killed_process_is_said_in_one_sentence_and_what_to_do(long_child, in_
     with qtbot.waitSignal(long_child.ended, timeout=20_000):
         os.kill(child_of(long_child).pid, signal.SIGKILL)
     told = long_child.message
-    assert told.startswith("The process of the training was killed, as a system does when memory runs out.")
+    assert told.startswith("The training process was killed, as the system does when memory runs out.")
     assert "continued from its last whole epoch" in told
     assert in_a_child.message.kind == "error"
-    assert in_a_child.continue_offer.isVisibleTo(in_a_child)
+    assert in_a_child.setup.resume_prompt.native.isVisibleTo(in_a_child.native)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGSTOP")
@@ -151,7 +151,7 @@ def test_a_process_that_does_not_answer_is_ended_all_the_same(long_child, in_a_c
     child = child_of(long_child)
     child.suspend()
     with qtbot.waitSignal(long_child.ended, timeout=20_000):
-        in_a_child.run_bar.stop_button.click()
+        in_a_child.job_bar.stop_button.native.click()
     assert not child.is_running()
     assert long_child.message is None
     assert "Stopped after epoch" in in_a_child.message.text()
@@ -161,9 +161,9 @@ def test_bad_layers_are_explained_and_leave_nothing_behind(ball, dock, viewer, w
     volume = ball("one")
     viewer.add_image(volume.image)
     viewer.add_labels(np.zeros_like(volume.labels))
-    dock.source.layers_button.click()
-    dock.subprocess_option.box.click()
-    job = wait_for_end(dock, dock.run_bar.start_button.click, 90_000)
+    dock.source.use_layers()
+    dock.separate_process.native.click()
+    job = wait_for_end(dock, dock.job_bar.start_button.native.click, 90_000)
     assert dock.message.kind == "error"
     assert "foreground" in job.message
     assert not dock.run.run_folder.exists()
@@ -182,34 +182,35 @@ def test_closing_the_viewer_ends_the_process(long_child, viewer, qtbot):
     child = child_of(long_child)
     with qtbot.waitSignal(long_child._worker.finished, timeout=10_000):
         viewer.close()
-    assert long_child._engine.has_ended.wait(20)
+    assert long_child._thread.has_ended.wait(20)
     assert not child.is_running()
 
 
 def test_the_choice_is_remembered_and_suggested_where_it_helps(qtbot):
-    parts = [SubprocessOption(), SubprocessOption()]
-    for part in parts:
-        qtbot.add_widget(part)
-    assert not parts[0].box.isChecked()
-    parts[0].suggest_for("Apple M2")
-    assert not parts[0].hint.isVisibleTo(parts[0])
-    parts[0].suggest_for("llvmpipe (LLVM 15.0.6, 256 bits)")
-    assert parts[0].hint.isVisibleTo(parts[0])
-    parts[0].box.click()
-    assert not parts[0].hint.isVisibleTo(parts[0])
+    options = [SubprocessOption(), SubprocessOption()]
+    for option in options:
+        qtbot.add_widget(option.native)
+    first = options[0]
+    assert not first.box.value
+    first.suggest_for("Apple M2")
+    assert not first.hint.native.isVisibleTo(first.native)
+    first.suggest_for("llvmpipe (LLVM 15.0.6, 256 bits)")
+    assert first.hint.native.isVisibleTo(first.native)
+    first.box.native.click()
+    assert not first.hint.native.isVisibleTo(first.native)
     again = SubprocessOption()
-    qtbot.add_widget(again)
-    assert again.box.isChecked()
+    qtbot.add_widget(again.native)
+    assert again.box.value
 
 
 def test_opengl_is_asked_for_its_name_once_the_dock_is_seen(make_napari_viewer, qtbot):
     viewer = make_napari_viewer(show=True)
     viewer.add_image(np.random.default_rng(0).random((8, 9, 10)))
     _, dock = viewer.window.add_plugin_dock_widget("napari-unet3d", "Train")
-    qtbot.waitUntil(lambda: dock.subprocess_option.hint.text() != "", timeout=20_000)
+    qtbot.waitUntil(lambda: dock.setup.subprocess_option.hint.value != "", timeout=20_000)
     name = renderer()
     assert name
-    assert dock.subprocess_option.hint.isVisibleTo(dock) is is_software_renderer(name)
+    assert dock.setup.subprocess_option.hint.native.isVisibleTo(dock.native) is is_software_renderer(name)
     assert viewer.screenshot(flash=False)[..., :3].std() > 1, "the canvas is drawn as before"
 
 
@@ -226,7 +227,7 @@ def test_a_bundled_napari_is_not_taken_for_python(tmp_path, monkeypatch):
 
 def test_the_last_words_of_a_process_are_quoted():
     told = explain_exit(1, "Traceback\n  x\nModuleNotFoundError: No module named 'napari_unet3d'\n\n")
-    assert "with exit code 1. Its last words were: ModuleNotFoundError: No module named 'napari_unet3d'." in told
+    assert "with exit code 1. Last error message: ModuleNotFoundError: No module named 'napari_unet3d'." in told
     assert "by signal 11. Train in the viewer" in explain_exit(-11, "")
 
 

@@ -44,19 +44,19 @@ def test_how_far_a_run_has_come_is_told_without_torch(left_run):
 
 def test_a_left_run_is_offered_and_goes_on_to_its_end(left_run, dataset, open_dock, wait_for_end):
     dock = open_dock("Train")
-    assert dock.resume_prompt.isVisibleTo(dock)
-    assert not dock.sample_prompt.isVisibleTo(dock), "one offer at a time"
-    assert "2 of 4 epochs are done in 'left'" in dock.resume_prompt.words.text()
-    assert "'my dataset'" in dock.resume_prompt.words.text()
-    dock.form.value = TrainingConfig(epochs=9, preset="small")  # those of the run count, not these
-    job = wait_for_end(dock, dock.resume_prompt.continue_button.click, 60_000)
+    assert dock.setup.resume_prompt.native.isVisibleTo(dock.native)
+    assert not dock.setup.sample_prompt.native.isVisibleTo(dock.native), "one offer at a time"
+    assert "2 of 4 epochs are done in 'left'" in dock.setup.resume_prompt.text.value
+    assert "'my dataset'" in dock.setup.resume_prompt.text.value
+    dock.settings.value = TrainingConfig(epochs=9, preset="small")  # those of the run count, not these
+    job = wait_for_end(dock, dock.setup.resume_prompt.continue_button.native.click, 60_000)
     assert job.message is None
     assert dock.run.run_folder == left_run
-    assert dock.source.dataset == dataset
-    assert "Training is done." in dock.message.text()
+    assert dock.source.folder == dataset
+    assert "Training is finished." in dock.message.text()
     epochs, _ = dock.curves.history.val.xy
     assert epochs.tolist() == [1, 2, 3, 4], "the curve begins where the run began"
-    assert not dock.resume_prompt.isVisibleTo(dock)
+    assert not dock.setup.resume_prompt.native.isVisibleTo(dock.native)
     assert unfinished_run() is None
 
     straight = left_run.parent / "straight"
@@ -67,17 +67,17 @@ def test_a_left_run_is_offered_and_goes_on_to_its_end(left_run, dataset, open_do
 
 def test_a_run_that_is_stopped_is_offered_in_the_same_dock(long_run, viewer, qtbot):
     dock = viewer.window.dock_widgets["Train (napari-unet3d)"]
-    assert not dock.resume_prompt.isVisibleTo(dock)
+    assert not dock.setup.resume_prompt.native.isVisibleTo(dock.native)
     assert unfinished_run() is None, "it is going on"
     with qtbot.waitSignal(long_run.ended, timeout=20_000):
-        dock.run_bar.stop_button.click()
-    assert dock.resume_prompt.isVisibleTo(dock)
-    n_done = dock.resume_prompt.run.progress.n_done
+        dock.job_bar.stop_button.native.click()
+    assert dock.setup.resume_prompt.native.isVisibleTo(dock.native)
+    n_done = dock.setup.resume_prompt.run.progress.n_done
     assert n_done == dock.run.n_epochs_done
-    dock.resume_prompt.continue_button.click()
+    dock.setup.resume_prompt.continue_button.native.click()
     again = dock.jobs.running("train")
     viewer.add_labels(np.zeros((4, 5, 6), np.uint8))
-    assert not dock.resume_prompt.isVisibleTo(dock), "it goes on"
+    assert not dock.setup.resume_prompt.native.isVisibleTo(dock.native), "it goes on"
     qtbot.waitUntil(lambda: dock.run.started is not None, timeout=60_000)
     assert dock.run.n_epochs_done >= n_done
     assert len(dock.run.started.history) == n_done
@@ -94,16 +94,16 @@ def test_a_killed_run_is_offered_and_one_of_a_living_process_is_not(left_run, op
     save_preference("last-training", note | {"process": [me.pid, me.create_time()]})
     assert unfinished_run() is None
     dock = open_dock("Train")
-    assert not dock.resume_prompt.isVisibleTo(dock)
+    assert not dock.setup.resume_prompt.native.isVisibleTo(dock.native)
 
 
 def test_not_now_is_asked_again_in_the_next_session(left_run, viewer, open_dock):
     dock = open_dock("Train")
-    dock.resume_prompt.later_button.click()
-    assert not dock.resume_prompt.isVisibleTo(dock)
+    dock.setup.resume_prompt.later_button.native.click()
+    assert not dock.setup.resume_prompt.native.isVisibleTo(dock.native)
     again = TrainDock(viewer)
     viewer.window.add_dock_widget(again, name="again")
-    assert again.resume_prompt.isVisibleTo(again)
+    assert again.setup.resume_prompt.native.isVisibleTo(again.native)
 
 
 @pytest.mark.parametrize(
@@ -135,34 +135,34 @@ def test_a_run_on_other_layers_is_refused_with_the_reason(ball, tmp_path, viewer
     viewer.add_image(volumes[0].image, name="other")
     viewer.add_labels(volumes[0].labels)
     dock = open_dock("Train")
-    assert "layers" in dock.resume_prompt.words.text()
-    wait_for_end(dock, dock.resume_prompt.continue_button.click, 60_000)
+    assert "layers" in dock.setup.resume_prompt.text.value
+    wait_for_end(dock, dock.setup.resume_prompt.continue_button.native.click, 60_000)
     assert dock.message.kind == "error"
     assert "was trained on 'one' (16, 18, 20), 'second'" in dock.message.text()
-    assert dock.resume_prompt.isVisibleTo(dock), "it can be tried again with the right ones"
+    assert dock.setup.resume_prompt.native.isVisibleTo(dock.native), "it can be tried again with the right ones"
 
 
 def test_training_starts_from_a_model_and_takes_its_network(left_run, dataset, open_dock, wait_for_end):
     dock = open_dock("Train")
     dock.source.use_folder(dataset)
-    dock.form.value = TrainingConfig(
+    dock.settings.value = TrainingConfig(
         epochs=1, preset="small", learning_rate=1e-8, val_fraction=0.34, lr_schedule="constant"
     )
-    dock.run_folder.start_from.value = left_run
-    assert not any(dock.form.editors[name].native.isEnabled() for name in (*NETWORK_SETTINGS, "normalisation"))
-    wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
-    assert "Training is done." in dock.message.text()
+    dock.start_from.value = left_run
+    assert not any(dock.settings.editors[name].native.isEnabled() for name in (*NETWORK_SETTINGS, "normalisation"))
+    wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000)
+    assert "Training is finished." in dock.message.text()
     before, after = load_checkpoint(left_run), load_checkpoint(dock.run.run_folder)
     assert after.config.preset is before.config.preset
     assert all(np.allclose(after.weights[name], before.weights[name], atol=1e-4) for name in before.weights)
-    dock.run_folder.start_from.line.setText("")
-    assert dock.form.editors["preset"].native.isEnabled()
+    dock.start_from.line.setText("")
+    assert dock.settings.editors["preset"].native.isEnabled()
 
 
 def test_a_model_that_is_none_is_explained(dataset, open_dock, wait_for_end, tmp_path):
     dock = open_dock("Train")
     dock.source.use_folder(dataset)
-    dock.run_folder.start_from.value = tmp_path / "nothing.safetensors"
-    wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
+    dock.start_from.value = tmp_path / "nothing.safetensors"
+    wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000)
     assert dock.message.kind == "error"
     assert "nothing.safetensors" in dock.message.text()

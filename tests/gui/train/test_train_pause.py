@@ -14,42 +14,42 @@ def dock(long_run, viewer):
 @pytest.fixture
 def paused(long_run, dock, qtbot):
     with qtbot.waitSignal(long_run.paused, timeout=20_000):
-        dock.run_bar.pause_button.click()
-        assert not dock.run_bar.pause_button.isEnabled(), "until it stands still"
+        dock.job_bar.pause_button.native.click()
+        assert not dock.job_bar.pause_button.enabled, "until it stands still"
     return long_run
 
 
 def test_a_paused_run_stands_still_and_goes_on(paused, dock, qtbot):
-    bar = dock.run_bar
-    assert (bar.pause_button.text(), bar.pause_button.isEnabled()) == ("Continue", True)
-    assert bar.bar.format().endswith("paused")
+    bar = dock.job_bar
+    assert (bar.pause_button.text, bar.pause_button.native.isEnabled()) == ("Continue", True)
+    assert bar.progress.native.format().endswith("paused")
     with qtbot.assertNotEmitted(paused.reported, wait=400):
         pass
     with qtbot.waitSignal(paused.reported, timeout=20_000, check_params_cb=lambda e: isinstance(e, StepFinished)):
-        bar.pause_button.click()
-    assert bar.pause_button.text() == "Pause"
+        bar.pause_button.native.click()
+    assert bar.pause_button.text == "Pause"
     assert not paused.is_paused
-    assert "paused" not in bar.bar.format()
+    assert "paused" not in bar.progress.native.format()
 
 
 def test_a_paused_run_can_be_stopped_and_keeps_its_model(paused, dock, qtbot):
     with qtbot.waitSignal(paused.ended, timeout=20_000):
-        dock.run_bar.stop_button.click()
+        dock.job_bar.stop_button.native.click()
     assert "Stopped after epoch" in dock.message.text()
     assert (dock.run.run_folder / "model.safetensors").is_file()
-    assert not dock.run_bar.pause_button.isVisibleTo(dock)
+    assert not dock.job_bar.pause_button.native.isVisibleTo(dock.native)
 
 
 def test_a_reopened_dock_shows_that_the_run_is_paused_and_goes_on(paused, viewer, qtbot):
     again = TrainDock(viewer)
     viewer.window.add_dock_widget(again, name="again")
-    assert again.run_bar.pause_button.text() == "Continue"
-    assert again.run_bar.bar.format().endswith("paused")
+    assert again.job_bar.pause_button.text == "Continue"
+    assert again.job_bar.progress.native.format().endswith("paused")
     with qtbot.waitSignal(paused.resumed, timeout=20_000):
-        again.run_bar.pause_button.click()
+        again.job_bar.pause_button.native.click()
 
 
 def test_closing_the_viewer_ends_a_paused_training(paused, viewer, qtbot):
     with qtbot.waitSignal(paused._worker.finished, timeout=10_000):
         viewer.close()
-    assert paused._engine.has_ended.wait(20)
+    assert paused._thread.has_ended.wait(20)

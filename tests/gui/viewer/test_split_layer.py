@@ -122,12 +122,12 @@ def test_training_on_one_pair_of_layers_draws_its_split(viewer, open_dock, wait_
     image = viewer.add_image(labels * 100.0, name="stack", **SPATIAL)
     viewer.add_labels(labels, **SPATIAL)
     dock = open_dock("Train")
-    dock.form.value = TrainingConfig(epochs=1)
-    wait_for_end(dock, dock.run_bar.start_button.click, 60_000)
+    dock.settings.value = TrainingConfig(epochs=1)
+    wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000)
     layer = viewer.layers["stack split"]
     assert layer.translate.tolist() == image.translate.tolist()
     assert len(dock.run.started.blocks) == 2
     for block, line in zip(dock.run.started.blocks, layer.data, strict=False):
         inner = [line.max(0)[axis] - line.min(0)[axis] for axis in range(3)]
         assert np.allclose(inner, np.subtract(block.stop_zyx, block.start_zyx) - [1, 1, 0.5])
-    assert "a block trains (blue)" in dock.hardware.text()
+    assert "a block trains (blue)" in dock.hardware.value

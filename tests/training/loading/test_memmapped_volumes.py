@@ -13,9 +13,11 @@ from box_samples import make_sample
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.dataset import Subset, add_sample
 from napari_unet3d.data.events import Notice
+from napari_unet3d.errors import UserError
 from napari_unet3d.model.checkpoint import load_checkpoint
 from napari_unet3d.training.events import StepFinished
 from napari_unet3d.training.loop import train
+from napari_unet3d.training.preflight import check_then_train
 
 
 @pytest.fixture
@@ -52,6 +54,33 @@ def test_the_model_is_the_same(
     one, other = (load_checkpoint(tmp_path / name).weights for name in ("memory", "disk"))
     assert all(torch.equal(one[name], other[name]) for name in one)
     assert not list((tmp_path / "disk").glob(".*"))
+
+
+def test_a_checked_training_writes_the_same_temporary_files_and_gives_the_same_model(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_unet3d.data.memmap._SHARE_OF_MEMORY", 0)
+    sizes = []
+    for name, training in (("trained", train), ("checked", check_then_train)):
+        events = list(training(dataset, tmp_path / name, config(patch=(16, 12, 20))))
+        notices = (event.message for event in events if isinstance(event, Notice))
+        sizes += [notice.split(" GB")[0] for notice in notices if "temporary files" in notice]
+        assert not list((tmp_path / name).glob(".*"))
+    assert len(sizes) == 2
+    assert sizes[0] == sizes[1]  # each volume is written once
+    one, other = (load_checkpoint(tmp_path / name).weights for name in ("trained", "checked"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_data_that_cannot_be_trained_on_leaves_nothing_in_the_run_folder(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_unet3d.data.memmap._SHARE_OF_MEMORY", 0)
+    (dataset / "train/labels/2.tif").unlink()
+    events = check_then_train(dataset, tmp_path / "run", config())
+    with pytest.raises(UserError, match=r"no partner for 2\.tif"):
+        list(events)
+    assert not (tmp_path / "run").exists()
 
 
 def test_stopping_removes_the_temporary_files(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

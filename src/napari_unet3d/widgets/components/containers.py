@@ -5,11 +5,12 @@ from __future__ import annotations
 from magicgui.widgets import Container, Label, Widget
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, Signal
 from qtpy.QtGui import QIcon, QPixmap, QShowEvent
-from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QWidget
+from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QSizePolicy, QWidget
 from superqt import QCollapsible
 
 SPACING = 6
 """Pixels between the parts of a dock."""
+_DIRECTLY = Qt.FindChildOption.FindDirectChildrenOnly
 HEADING_STYLE = """QPushButton {
     text-align: left; border: none; outline: none; padding: 4px; background-color: rgba(128, 128, 128, 40);
 }"""
@@ -28,7 +29,10 @@ def column(*widgets: Widget, labels: bool = False, spacing: int = SPACING) -> Co
     spacing : int
         Pixels between two of them.
     """
-    return _tight(Container(widgets=widgets, labels=labels), spacing)
+    container = _tight(Container(widgets=widgets, labels=labels), spacing)
+    if labels:
+        align_labels(container)
+    return container
 
 
 def row(*widgets: Widget) -> Container[Widget]:
@@ -45,6 +49,24 @@ def heading(text: str) -> Label:
     label = Label(value=text)
     label.native.setStyleSheet("QLabel { font-weight: bold; padding-top: 4px; }")
     return label
+
+
+class _LabelsAligned(QObject):
+    """Gives the labels of a container one width whenever it comes into view: only then their font is known."""
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        if event is not None and event.type() == QEvent.Type.Show and isinstance(watched, QWidget):
+            rows = watched.findChildren(QWidget, options=_DIRECTLY)
+            labels = [label for each in rows if (label := each.findChild(QLabel, options=_DIRECTLY)) is not None]
+            width = max((label.sizeHint().width() for label in labels), default=0)
+            for label in labels:
+                label.setMinimumWidth(width)
+        return False
+
+
+def align_labels(container: Container[Widget]) -> None:
+    """Give the labels of a container the same width."""
+    container.native.installEventFilter(_LabelsAligned(container.native))
 
 
 def wrapping_label(text: str = "") -> Label:
@@ -71,6 +93,13 @@ def _tight(container: Container[Widget], spacing: int) -> Container[Widget]:
 class ScrollArea(QScrollArea):
     """Scrolls its content up and down; the content is as wide as the dock, and the dock never narrower than it.
 
+    Parameters
+    ----------
+    content : QWidget
+        What is scrolled.
+    least_width : int
+        The smallest width of the content in pixels, should it not need more.
+
     Attributes
     ----------
     shown : Signal()
@@ -79,8 +108,9 @@ class ScrollArea(QScrollArea):
 
     shown = Signal()
 
-    def __init__(self, content: QWidget) -> None:
+    def __init__(self, content: QWidget, least_width: int = 0) -> None:
         super().__init__()
+        self._least_width = least_width
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -92,7 +122,7 @@ class ScrollArea(QScrollArea):
         content, bar = self.widget(), self.verticalScrollBar()
         assert content is not None
         assert bar is not None
-        size.setWidth(content.minimumSizeHint().width() + bar.sizeHint().width())
+        size.setWidth(max(self._least_width, content.minimumSizeHint().width()) + bar.sizeHint().width())
         return size
 
     def showEvent(self, event: QShowEvent | None) -> None:

@@ -24,6 +24,7 @@ from napari_unet3d.widgets.jobs.close_guard import guard_closing
 from napari_unet3d.widgets.jobs.jobs import Job, jobs_of
 
 _MARGIN = 8
+_LEAST_WIDTH = 290
 
 
 class Dock(Container[Widget]):
@@ -60,7 +61,7 @@ class Dock(Container[Widget]):
         self._body = column()
         self._body.margins = (_MARGIN,) * 4
         self._body.native.layout().addStretch(1)
-        self.scroll_area, self.footer = ScrollArea(self._body.native), Footer(self.context)
+        self.scroll_area, self.footer = ScrollArea(self._body.native, _LEAST_WIDTH), Footer(self.context)
         self.extend([QtWidget(self.scroll_area), QtWidget(self.footer)])
         self.margins = (0, 0, 0, 0)
         self.native.layout().setSpacing(0)

@@ -13,7 +13,7 @@ from qtpy.QtCore import Qt
 from napari_unet3d.configs import Config
 from napari_unet3d.errors import UserError
 from napari_unet3d.session.preferences import load_preference, save_preference
-from napari_unet3d.widgets.components.containers import HEADING_STYLE, heading_text
+from napari_unet3d.widgets.components.containers import HEADING_STYLE, align_labels, heading_text
 from napari_unet3d.widgets.forms.fields import create_field
 
 ConfigT = TypeVar("ConfigT", bound=Config)
@@ -68,7 +68,8 @@ class ConfigForm(Container[Widget], Generic[ConfigT]):
         self.margins = (0, 0, 0, 0)
         self.native.layout().setSpacing(4)
         self.reset_button = PushButton(text="Reset to defaults", tooltip="Set every value above to its default.")
-        self.append(self.reset_button)  # which also gives all labels the same width
+        self.append(self.reset_button)
+        align_labels(self)
         self.native.layout().setAlignment(self.reset_button.native, Qt.AlignmentFlag.AlignRight)
         self.reset_button.clicked.connect(self.reset)
         self._show(self._remembered() or config_class())

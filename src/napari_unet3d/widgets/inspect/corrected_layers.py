@@ -93,7 +93,7 @@ class CorrectedLayers:
             self._begin_painting(target)
 
     def _begin_painting(self, target: CorrectionTarget) -> None:
-        """Set up painting of the label that is likely right, or erasing, in slices, with a suitable brush."""
+        """Set up painting of the label that is likely right, or erasing, in slices with a suitable brush."""
         assert self._session.corrections is not None
         self._layers.remove_outline()
         layer, label = self.show(), self._session.corrections.label_to_paint(target)

@@ -101,7 +101,7 @@ class InspectDock(Dock):
         self.scores.setToolTip("The scores of the prediction; the tooltip of each heading explains it.")
         self.volumes = VolumeList(self.scores)
         # The order counts: layers are shown, and notes read, before panels follow a signal.
-        self.session, self.layers = session, InspectionLayers(session, context, self.source.layers.shown)
+        self.session, self.layers = session, InspectionLayers(session, context, self.source.layers.volume_layers)
         self.corrected_layers = CorrectedLayers(session, context, self.layers)
         self.review = ReviewStore(session, context, self.native)
         self.errors = ErrorsPanel(session, context, self.layers)
@@ -135,7 +135,7 @@ class InspectDock(Dock):
         """Find the errors in the chosen layers, or predict the chosen volumes and find the errors of the worst."""
         with self.message.explaining():
             if self.source.kind.value is SourceKind.LAYERS:
-                given, request = self.source.layers.read(), InspectionRequest(layers=self.source.layers.shown())
+                given, request = self.source.layers.read(), InspectionRequest(layers=self.source.layers.volume_layers())
                 self.tolerance_um.suit(given.voxel_size_um)
                 search = partial(inspect_input, given, self.session.tolerance_um)
                 self._run(f"Inspecting {given.origin.name}", request, search)
@@ -166,7 +166,9 @@ class InspectDock(Dock):
         with self.message.explaining():
             self.tolerance_um.suit(comparison.prediction.voxel_size_um)
             search = partial(inspect_comparison, comparison, self.session.tolerance_um)
-            request = InspectionRequest(layers=replace(self.source.layers.shown(), origin=self.source.layers.origin))
+            request = InspectionRequest(
+                layers=replace(self.source.layers.volume_layers(), origin=self.source.layers.origin)
+            )
             self._run(f"Inspecting {comparison.prediction.name}", request, search)
 
     def inspect_run(self, run: Path) -> None:

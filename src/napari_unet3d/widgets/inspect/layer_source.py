@@ -115,7 +115,7 @@ class LayerSource(Container[Widget]):
         known = None if layer is None else origin_of(layer)
         return known or VolumeOrigin("" if layer is None else layer.name.removesuffix(_PREDICTION))
 
-    def shown(self) -> VolumeLayers:
+    def volume_layers(self) -> VolumeLayers:
         """Return the chosen layers; `read` checks them."""
         origin, prediction = self.origin_as_chosen(), self.prediction_layer.value
         return VolumeLayers(origin, prediction, self.image_layer.value, self.truth_layer.value, prediction)

@@ -2,72 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from magicgui.widgets import PushButton
 from napari.layers import Labels
-from qtpy.QtWidgets import QPushButton
 
-from napari_unet3d.session.origin import VolumeOrigin
+from napari_unet3d.widgets.components.context import Context
+from napari_unet3d.widgets.predict.live_prediction import LivePrediction
 from napari_unet3d.widgets.viewer.layer_metadata import copy_origin, mark_origin
 from napari_unet3d.widgets.viewer.layers import find_layer, show_labels
 from napari_unet3d.widgets.viewer.view_state import select
 
-if TYPE_CHECKING:
-    from napari_unet3d.widgets.components.qt_dock import QtDock as Dock
-    from napari_unet3d.widgets.predict.live_prediction import LivePrediction
-
-_GENERAL_NAMES = ("model", "last", "best")  # of files, which say less than the name of their run folder
+_GENERAL_NAMES = ("model", "last", "best")  # of files; the name of their run folder says more
 
 
-class KeepPrediction(QPushButton):
+class KeepPrediction(PushButton):
     """Copies the predicted labels in view to a layer ``NAME – MODEL``, which no later prediction changes.
 
     Parameters
     ----------
-    dock : Dock
-        Its viewer and message line.
     live : LivePrediction
         The prediction in view.
-    model : callable
-        Gives the model or run folder that it was predicted with, or None.
+    context : Context
+        Viewer and message line.
     """
 
-    def __init__(self, dock: Dock, live: LivePrediction, model: Callable[[], Path | None]) -> None:
-        super().__init__("Keep this prediction")
-        self.setToolTip(
-            "<qt>Keep a copy of the predicted labels as a layer of its own, named after the model. Then predict with "
-            "another model, and compare the two in the dock Inspect.</qt>"
+    def __init__(self, live: LivePrediction, context: Context) -> None:
+        super().__init__(
+            text="Keep this prediction",
+            tooltip="<qt>Keep a copy of the predicted labels as a layer of its own, named after the model. Then "
+            "predict with another model, and compare the two in the dock Inspect.</qt>",
         )
-        self._dock, self._live, self._model = dock, live, model
-        self.clicked.connect(self._keep)
+        self._live, self._context = live, context
+        self.clicked.connect(self.keep)
         live.changed.connect(self.refresh)
         self.refresh()
 
-    def refresh(self, *_: object) -> None:
-        """Be there when there is a prediction to keep."""
-        self.setVisible(self._live.shown is not None)
+    def refresh(self) -> None:
+        """Show the button while there is a prediction to keep."""
+        self.visible = self._live.shown is not None
 
-    def _keep(self, *_: object) -> None:
+    def keep(self) -> None:
+        """Copy the predicted labels in view to a layer of its own."""
         if self._live.shown is None:
             return
-        viewer, prediction = self._dock.viewer, self._live.shown.comparison.prediction
-        shown: Labels | None = find_layer(viewer, f"{prediction.name} prediction", Labels)
-        if shown is None:  # the user took it away
-            self._dock.message.show_message(
-                f"The layer '{prediction.name} prediction' is not there any more; predict again.", "error"
-            )
+        viewer, name, origin = self._context.viewer, self._live.shown.name, self._live.shown.origin
+        layer: Labels | None = find_layer(viewer, f"{name} prediction", Labels)
+        if layer is None:  # the user has removed it
+            self._context.message.show_error(f"The layer '{name} prediction' was removed; predict again.")
             return
-        model, selected = self._model(), set(viewer.layers.selection)
-        name = _free_name(f"{prediction.name} – {_model_name(model)}", {layer.name for layer in viewer.layers})
-        kept = show_labels(viewer, name, np.array(shown.data), shown, opacity=shown.opacity, visible=False)
-        kept.features = shown.features
-        mark_origin([kept], VolumeOrigin(prediction.name, prediction.plan, model))  # unless the layer knows more
-        copy_origin(shown, kept)
+        selected, names = set(viewer.layers.selection), {layer.name for layer in viewer.layers}
+        new_name = _unique_name(f"{name} – {_model_name(origin.run)}", names)
+        kept = show_labels(viewer, new_name, np.array(layer.data), layer, opacity=layer.opacity, visible=False)
+        kept.features = layer.features
+        mark_origin([kept], origin)  # unless the layer knows more
+        copy_origin(layer, kept)
         select(viewer, selected)
-        self._dock.message.show_message(f"The prediction is kept as '{name}'; compare it with another in Inspect.")
+        self._context.message.show_message(
+            f"The prediction is kept as '{new_name}'; compare it with another in Inspect."
+        )
 
 
 def _model_name(model: Path | None) -> str:
@@ -76,9 +70,8 @@ def _model_name(model: Path | None) -> str:
     return model.parent.name if model.is_file() and model.stem in _GENERAL_NAMES else model.stem
 
 
-def _free_name(name: str, taken: set[str]) -> str:
-    number = 2
-    free = name
-    while free in taken:
-        free, number = f"{name} ({number})", number + 1
-    return free
+def _unique_name(name: str, taken: set[str]) -> str:
+    number, unique = 2, name
+    while unique in taken:
+        unique, number = f"{name} ({number})", number + 1
+    return unique

@@ -1,135 +1,148 @@
-"""The prediction in view: it follows the settings of labels at once, without the model."""
+"""The prediction in view: its labels follow the post-processing settings at once, without the model."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 from napari.layers import Labels
 from qtpy.QtCore import QObject, Signal
 
 from napari_unet3d.configs import PostProcessing
 from napari_unet3d.session.comparison import Comparison, add_slow_metrics, repostprocess
+from napari_unet3d.session.origin import VolumeOrigin
+from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.jobs.latest_only import LatestOnly
 from napari_unet3d.widgets.predict.show import update_comparison
 from napari_unet3d.widgets.viewer.layers import Reference
 
-if TYPE_CHECKING:
-    from napari_unet3d.widgets.components.qt_dock import QtDock as Dock
-
 
 @dataclass(frozen=True, slots=True)
 class VisiblePrediction:
-    """What is in view: an outcome, where it lies, the layer with its truth, and that of its labels."""
+    """What is in view: a comparison, the image or voxel size of its position, its layers, and where it comes from."""
 
     comparison: Comparison
-    place: Reference
+    position: Reference
     truth: Labels | None
     labels: Labels
+    origin: VolumeOrigin
+
+    @property
+    def name(self) -> str:
+        """The name of the volume."""
+        return self.comparison.prediction.name
 
 
 class LivePrediction(QObject):
-    """Holds the outcome that is in view and makes its labels again whenever the settings change.
+    """Holds the prediction in view, and computes its labels again whenever the settings change.
 
-    Labels, difference and quick scores come from one job, the scores that take long from another one when nothing
-    else is asked for. Both run beside the viewer; the newest settings win.
+    Labels, difference and fast metrics are computed in one job, the slow metrics in another one when no newer settings
+    wait. Both run in the background.
 
     Parameters
     ----------
-    dock : Dock
-        Its viewer, jobs and message line.
+    parent : QObject
+        The widget that it belongs to.
+    context : Context
+        Viewer, jobs and message line.
 
     Attributes
     ----------
-    changed : Signal(object)
-        The `Outcome` that is in view from now on, with other labels or more scores.
+    changed : Signal(Comparison or None)
+        Emitted with the comparison in view whenever its labels or scores change, and with None when it is forgotten.
     relabelled : Signal()
-        Emitted after the labels were made again.
-    shown : Shown or None
+        Emitted after the labels were computed again.
+    shown : VisiblePrediction or None
         What is in view.
     """
 
     changed = Signal(object)
     relabelled = Signal()
 
-    def __init__(self, dock: Dock) -> None:
-        super().__init__(dock)
+    def __init__(self, parent: QObject, context: Context) -> None:
+        super().__init__(parent)
         self.shown: VisiblePrediction | None = None
-        self._viewer = dock.viewer
+        self._viewer = context.viewer
         self._settings = PostProcessing()
-        self._labels, self._scores = LatestOnly(self, dock.jobs, "labels"), LatestOnly(self, dock.jobs, "measure")
+        self._labels = LatestOnly(self, context.jobs, "labels")
+        self._scores = LatestOnly(self, context.jobs, "measure")
         for work in (self._labels, self._scores):
-            work.failed.connect(dock.show_failure)
+            work.failed.connect(context.message.show_error)
         self._labels.settled.connect(self._on_settled)
 
     @property
-    def is_working(self) -> bool:
-        """Whether labels are being made."""
+    def is_busy(self) -> bool:
+        """Whether labels are being computed."""
         return self._labels.is_busy
 
     def forget(self) -> None:
-        """Let go of the outcome; what still runs for it is not shown."""
-        self._labels.cancel()
-        self._scores.cancel()
+        """Forget the prediction; what is still computed for it is not shown."""
+        self._cancel()
         self.shown = None
+        self.changed.emit(None)
 
-    def show(self, shown: VisiblePrediction, made_with: PostProcessing) -> None:
-        """Follow another outcome, which is in the viewer already.
+    def show(self, shown: VisiblePrediction, post_processing: PostProcessing) -> None:
+        """Follow another prediction, which is in the viewer already.
 
         Parameters
         ----------
-        shown : Shown
-            The outcome and its layers.
-        made_with : PostProcessing
-            The settings that its labels were made with; they are made again if others stand in the dock.
+        shown : VisiblePrediction
+            The prediction and its layers.
+        post_processing : PostProcessing
+            The settings that its labels were made with; they are computed again if others are set in the dock.
         """
-        self.forget()
+        self._cancel()
         self.shown = shown
         self.changed.emit(shown.comparison)
-        if self._settings != made_with:
+        if self._settings != post_processing:
             self._relabel()
 
     def follow(self, settings: PostProcessing) -> None:
-        """Make the labels again with other settings, now or when an outcome is shown."""
+        """Compute the labels again with other settings, now or when a prediction is shown."""
         self._settings = settings
         if self.shown is not None:
             self._relabel()
 
-    def _relabel(self) -> None:
-        assert self.shown is not None
-        outcome = self.shown.comparison
-        title = f"Labels of {outcome.prediction.name}"
-        self._labels.request(title, partial(repostprocess, outcome, self._settings), self._take_labels)
-        self.changed.emit(outcome)
-
-    def _take_labels(self, outcome: Comparison) -> None:
-        assert self.shown is not None  # else it would have been cancelled
-        if outcome.prediction is self.shown.comparison.prediction:  # which may have got its scores meanwhile
-            return
-        labels = update_comparison(self._viewer, outcome, self.shown.place, self.shown.labels)
-        self.shown = replace(self.shown, comparison=outcome, labels=labels)
-        self.changed.emit(outcome)
-
     def labels_layer(self) -> Labels:
-        """Return the layer of the labels in view, which is made again when the user has removed it."""
+        """Return the layer of the labels in view; it is created again when the user has removed it."""
         assert self.shown is not None
         if self.shown.labels not in self._viewer.layers:
-            labels = update_comparison(self._viewer, self.shown.comparison, self.shown.place, self.shown.labels)
-            self.shown = replace(self.shown, labels=labels)
+            self._update_layers(self.shown.comparison)
         return self.shown.labels
+
+    def _cancel(self) -> None:
+        self._labels.cancel()
+        self._scores.cancel()
+
+    def _relabel(self) -> None:
+        assert self.shown is not None
+        comparison = self.shown.comparison
+        work = partial(repostprocess, comparison, self._settings)
+        self._labels.request(f"Labels of {self.shown.name}", work, self._on_labels)
+        self.changed.emit(comparison)
+
+    def _on_labels(self, comparison: Comparison) -> None:
+        assert self.shown is not None  # else it would have been cancelled
+        if comparison.prediction is not self.shown.comparison.prediction:  # else only the scores may be new
+            self._update_layers(comparison)
+            self.changed.emit(comparison)
+
+    def _update_layers(self, comparison: Comparison) -> None:
+        assert self.shown is not None
+        labels = update_comparison(self._viewer, comparison, self.shown.position, self.shown.labels)
+        self.shown = replace(self.shown, comparison=comparison, labels=labels)
 
     def _on_settled(self) -> None:
         if self.shown is None:
             return
-        outcome = self.shown.comparison
-        self.changed.emit(outcome)
+        comparison = self.shown.comparison
+        self.changed.emit(comparison)
         self.relabelled.emit()
-        if not outcome.is_measured:
-            title = f"Measuring {outcome.prediction.name}"
-            self._scores.request(title, partial(add_slow_metrics, outcome), partial(self._take_scores, outcome))
+        if not comparison.is_measured:
+            work = partial(add_slow_metrics, comparison)
+            self._scores.request(f"Measuring {self.shown.name}", work, partial(self._on_scores, comparison))
 
-    def _take_scores(self, of: Comparison, measured: Comparison) -> None:
-        if self.shown is not None and self.shown.comparison is of:  # else the labels were made again meanwhile
+    def _on_scores(self, of: Comparison, measured: Comparison) -> None:
+        if self.shown is not None and self.shown.comparison is of:  # else the labels have changed meanwhile
             self.shown = replace(self.shown, comparison=measured)
             self.changed.emit(measured)

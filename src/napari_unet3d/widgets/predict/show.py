@@ -1,4 +1,4 @@
-"""The work behind the Predict dock, in its job's thread, and how its results come into the viewer."""
+"""The work of the Predict dock, in the thread of its job, and how its results are shown in the viewer."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from napari_unet3d.widgets.viewer.layers import (
     show_sample,
 )
 
-_MOST_ROWS = 1000  # of a layer's table
+_MAX_ROWS = 1000  # of the features of a layer
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class FileOpened:
     sample : Sample
         The file.
     prediction : Prediction or None
-        What was kept of the prediction.
+        The prediction, if it was kept.
     labels : ndarray of unsigned integers, shape (z, y, x), or None
         The labels of the results; None when the prediction was kept.
     plan : Plan or None
@@ -63,7 +63,7 @@ def predict_sample(model: Path, sample: Sample, config: PredictionConfig, out: P
     ------
     ModelLoaded, Notice, TilesPredicted
         As `predict` does.
-    Outcome
+    Comparison
         The result; always the last event.
     """
     from napari_unet3d.inference.predict import predict
@@ -72,23 +72,23 @@ def predict_sample(model: Path, sample: Sample, config: PredictionConfig, out: P
         if not isinstance(event, Prediction):
             yield event
             continue
-        outcome = compare(event, decode(sample.labels, event, sample.label_mask))
+        comparison = compare(event, decode(sample.labels, event, sample.label_mask))
         if out is not None:
-            _write(outcome, out)
-        yield outcome
+            _write(comparison, out)
+        yield comparison
 
 
 def predict_paths(
     model: Path, files: Sequence[Path], out: Path, config: PredictionConfig, probability: bool
 ) -> Iterator[PredictFilesEvent]:
-    """Return the events of `predict_files`; torch is imported in the thread that asks for the first one."""
+    """Return the events of `predict_files`; torch is imported in the thread that requests the first one."""
     from napari_unet3d.inference.predict import predict_files
 
     yield from predict_files(model, files, out, config, probability=probability)
 
 
 def evaluate_dataset(model: Path, dataset: Path, out: Path | None, config: EvaluationConfig) -> Iterator[EvaluateEvent]:
-    """Return the events of `evaluate`; torch is imported in the thread that asks for the first one."""
+    """Return the events of `evaluate`; torch is imported in the thread that requests the first one."""
     from napari_unet3d.inference.evaluate import evaluate
 
     yield from evaluate(model, dataset, out=out, config=config)
@@ -100,30 +100,30 @@ def open_file(source: Path, result: Path, plan: Plan | None, kept: Prediction | 
 
 
 def show_comparison(
-    viewer: Any, outcome: Comparison, like: Reference, truth_layer: Labels | None, origin: VolumeOrigin | None = None
+    viewer: Any, comparison: Comparison, like: Reference, truth_layer: Labels | None, origin: VolumeOrigin | None = None
 ) -> Labels:
-    """Show a prediction in the place of its image, so that mistakes are what is seen first; return its labels.
+    """Show a prediction in the position of its image, the errors on top; return the layer of its labels.
 
-    Classes tell their names, and objects their ids, under the pointer.
+    The status bar shows the name of the class, or the id of the object, under the pointer.
 
-    Without a truth the predicted labels are in view. With one, the difference is: prediction and truth would
-    cover it in 3D, so they are hidden. Probability and uncertainty are added to the image when the user asks for them.
+    Without ground truth the predicted labels are visible. With it, the difference is: prediction and ground truth
+    would cover it in 3D, so they are hidden, as probability and uncertainty are.
 
     Parameters
     ----------
     viewer : napari.Viewer
         Where to show it.
-    outcome : Outcome
+    comparison : Comparison
         The prediction.
     like : Layer or tuple of float
         The layer of the image, or its voxel size (z, y, x) in µm.
     truth_layer : Labels, optional
-        The layer with the truth, which is hidden.
-    origin : Origin, optional
-        Where it comes from, which the layers remember; that of the labels remembers those of image, truth and
-        probability, too.
+        The layer with the ground truth, which is hidden.
+    origin : VolumeOrigin, optional
+        Where it comes from; it is kept in the metadata of the layers, together with the layers of image, ground truth
+        and probability.
     """
-    name, prediction = outcome.prediction.name, outcome.prediction
+    name, prediction = comparison.prediction.name, comparison.prediction
     origin = origin or VolumeOrigin(name, prediction.plan)
     raise_volume(viewer, name)
     probability = show_image(
@@ -151,24 +151,24 @@ def show_comparison(
             visible=False,
         )
     labels = show_labels(viewer, f"{name} prediction", prediction.labels, like, opacity=0.5)
-    labels.features = _names_of_values(outcome)
+    labels.features = _names_of_values(comparison)
     mark_origin([probability, labels], origin)
     mark_companions(labels, image=like, truth=truth_layer, probability=probability)
-    if outcome.difference is None:
+    if comparison.difference is None:
         show_on_top(viewer, labels)
         return labels
-    difference = show_difference(viewer, f"{name} difference", outcome.difference, like)
+    difference = show_difference(viewer, f"{name} difference", comparison.difference, like)
     mark_origin([difference], origin)
     show_on_top(viewer, difference, instead_of=[labels] if truth_layer is None else [labels, truth_layer])
     return labels
 
 
-def update_comparison(viewer: Any, outcome: Comparison, like: Reference, before: Labels) -> Labels:
-    """Show other labels for the same probability; what is in view stays in view.
+def update_comparison(viewer: Any, comparison: Comparison, like: Reference, before: Labels) -> Labels:
+    """Show other labels for the same probability; visible layers stay visible.
 
     Parameters
     ----------
-    viewer, outcome, like
+    viewer, comparison, like
         As for `show_comparison`.
     before : Labels
         The layer of the labels so far.
@@ -178,38 +178,38 @@ def update_comparison(viewer: Any, outcome: Comparison, like: Reference, before:
     Labels
         The layer of the labels: the same one, unless it was renamed or removed.
     """
-    name = outcome.prediction.name
-    labels = show_labels(viewer, f"{name} prediction", outcome.prediction.labels, like)
+    name = comparison.prediction.name
+    labels = show_labels(viewer, f"{name} prediction", comparison.prediction.labels, like)
     if labels is not before:
-        labels.features = _names_of_values(outcome)
+        labels.features = _names_of_values(comparison)
         copy_origin(before, labels)
-    if outcome.difference is not None:
-        show_difference(viewer, f"{name} difference", outcome.difference, like)
+    if comparison.difference is not None:
+        show_difference(viewer, f"{name} difference", comparison.difference, like)
     return labels
 
 
 def show_comparison_of_layer(
-    viewer: Any, outcome: Comparison, image: Reference, truth: Labels | None, origin: VolumeOrigin | None = None
+    viewer: Any, comparison: Comparison, image: Reference, truth: Labels | None, origin: VolumeOrigin | None = None
 ) -> Labels:
-    """Show the prediction of a layer that is in the viewer, without what was made for other volumes before."""
+    """Show the prediction of a layer that is in the viewer, and hide the layers of other volumes."""
     if isinstance(image, Layer):
         hide_own_layers(viewer)
         image.visible = True
-    return show_comparison(viewer, outcome, image, truth, origin)
+    return show_comparison(viewer, comparison, image, truth, origin)
 
 
 def show_volume(
-    viewer: Any, sample: Sample, outcome: Comparison, origin: VolumeOrigin | None = None
+    viewer: Any, sample: Sample, comparison: Comparison, origin: VolumeOrigin | None = None
 ) -> tuple[Image, Labels | None, Labels]:
-    """Show a volume that is not in the viewer yet; return the layers of image, truth and prediction."""
+    """Show a volume that is not in the viewer yet; return the layers of image, ground truth and prediction."""
     hide_own_layers(viewer)
     image, truth = show_sample(viewer, sample)
     image.visible = True
-    return image, truth, show_comparison(viewer, outcome, image, truth, origin)
+    return image, truth, show_comparison(viewer, comparison, image, truth, origin)
 
 
 def show_labels_of_file(viewer: Any, opened: FileOpened, origin: VolumeOrigin) -> None:
-    """Show a volume from a file and its predicted labels, of which nothing else was kept."""
+    """Show a volume from a file and its predicted labels, when nothing else was kept of the prediction."""
     assert opened.labels is not None
     hide_own_layers(viewer)
     image, _ = show_sample(viewer, opened.sample)
@@ -220,21 +220,21 @@ def show_labels_of_file(viewer: Any, opened: FileOpened, origin: VolumeOrigin) -
     show_on_top(viewer, labels)
 
 
-def _names_of_values(outcome: Comparison) -> dict[str, list[Any]]:
-    """Return what napari's status bar says under the pointer; its table of features takes row numbers for values."""
-    if outcome.prediction.task is not Task.SEMANTIC or outcome.prediction.plan is None:
+def _names_of_values(comparison: Comparison) -> dict[str, list[Any]]:
+    """Return the features that napari's status bar shows under the pointer; their rows are the label values."""
+    if comparison.prediction.task is not Task.SEMANTIC or comparison.prediction.plan is None:
         return {}
-    named = {each.value: each.name for each in outcome.prediction.plan.classes}
-    values = range(max(named, default=0) + 1) if max(named, default=0) < _MOST_ROWS else [0, *sorted(named)]
+    named = {each.value: each.name for each in comparison.prediction.plan.classes}
+    values = range(max(named, default=0) + 1) if max(named, default=0) < _MAX_ROWS else [0, *sorted(named)]
     return {"index": list(values), "class": ["background", *(named.get(value, "") for value in [*values][1:])]}
 
 
-def _write(outcome: Comparison, folder: Path) -> None:
-    prediction, voxel_size_um = outcome.prediction, outcome.prediction.voxel_size_um
+def _write(comparison: Comparison, folder: Path) -> None:
+    prediction, voxel_size_um = comparison.prediction, comparison.prediction.voxel_size_um
     name = file_name(prediction.name)
     write_volume(folder / f"{name}_labels.tif", prediction.labels, voxel_size_um)
     write_volume(folder / f"{name}_probability.tif", prediction.probability, voxel_size_um)
     if prediction.uncertainty is not None:
         write_volume(folder / f"{name}_uncertainty.tif", prediction.uncertainty, voxel_size_um)
-    if outcome.difference is not None:
-        write_volume(folder / f"{name}_difference.tif", outcome.difference, voxel_size_um)
+    if comparison.difference is not None:
+        write_volume(folder / f"{name}_difference.tif", comparison.difference, voxel_size_um)

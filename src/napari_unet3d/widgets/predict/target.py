@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from magicgui.widgets import CheckBox, Container, PushButton, Select, Widget
 from napari.layers import Image, Labels
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QFileDialog,
-    QHBoxLayout,
-    QListWidget,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from psygnal import Signal
+from qtpy.QtWidgets import QFileDialog
 
+from napari_unet3d.configs import PostProcessing
 from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.configs.snippets import RunSnippet, evaluation_snippet, prediction_snippet
 from napari_unet3d.data.formats.registry import file_filter
 from napari_unet3d.errors import UserError
-from napari_unet3d.widgets.components.run_bar import compact_form_layout
+from napari_unet3d.widgets.components.containers import column, row
+from napari_unet3d.widgets.components.context import Context
+from napari_unet3d.widgets.components.layer_menu import layer_menu
 from napari_unet3d.widgets.forms.path_edit import PathEdit
-from napari_unet3d.widgets.forms.radio_row import RadioRow
+from napari_unet3d.widgets.forms.radio_choice import RadioChoice
+from napari_unet3d.widgets.predict.show import evaluate_dataset, predict_paths, predict_sample
+from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
+from napari_unet3d.widgets.viewer.layers import Reference
 
-if TYPE_CHECKING:
-    from napari_unet3d.widgets.components.qt_dock import QtDock as Dock
+_LIST_HEIGHT = 76
 
 
 class Target(ChoiceEnum):
@@ -45,83 +45,95 @@ _TOOLTIPS = {
 }
 
 
-class PredictionTarget(QWidget):
+@dataclass(frozen=True, slots=True)
+class PredictionRequest:
+    """What is predicted, for the dock that shows the result.
+
+    Attributes
+    ----------
+    model : Path
+        The model or run folder.
+    post_processing : PostProcessing
+        The settings that labels are made with.
+    image, truth : layer or None
+        The layers that are predicted and compared with.
+    files : tuple of Path
+        The files that are predicted.
+    out : Path or None
+        The folder for results.
+    dataset : Path or None
+        The dataset whose test set is predicted.
+    """
+
+    model: Path
+    post_processing: PostProcessing
+    image: Reference | None = None
+    truth: Labels | None = None
+    files: tuple[Path, ...] = ()
+    out: Path | None = None
+    dataset: Path | None = None
+
+
+class PredictionTarget(Container[Widget]):
     """Choice between a layer, files and a test set, and the folder for results.
 
     Parameters
     ----------
-    dock : Dock
-        Makes the menus of layers and keeps them fresh.
+    context : Context
+        The viewer whose layers are offered.
 
     Attributes
     ----------
-    changed : Signal()
+    kind : RadioChoice
+        ``"layer"``, ``"files"`` or ``"test-set"``.
+    kind_changed : Signal()
         Emitted after another kind of target was chosen.
+    image_layer, truth_layer : ComboBox
+        The layers to predict and to compare with.
+    paths : list of Path
+        The files to predict; see `add_files`.
+    dataset : PathEdit
+        The dataset whose test set is predicted.
+    write_results, probability : CheckBox
+        Whether results are written to a folder, and whether that of files includes the probability.
+    out : PathEdit
+        The folder for results.
     """
 
-    changed = Signal()
+    kind_changed = Signal()
 
-    def __init__(self, dock: Dock) -> None:
-        super().__init__()
-        self.image = dock.layer_box(Image, "The volume to predict.")
-        self.truth = dock.layer_box(Labels | None, "The true labels, if you have them: the difference is shown.")
-        self.dataset = PathEdit("d", "dataset", "The folder with test/images and test/labels.")
-        self.paths: list[Path] = []
-        self.save = QCheckBox("Write the results to a folder")
-        self.save.setToolTip(
-            "Labels, and with a truth the difference, as files; a test set also gets figures and scores."
+    def __init__(self, context: Context) -> None:
+        super().__init__(labels=False)
+        self.kind = RadioChoice(_TOOLTIPS, "predict-target")
+        self.image_layer = layer_menu(context.viewer, Image, "The volume to predict.", label="Image")
+        self.truth_layer = layer_menu(
+            context.viewer,
+            Labels | None,
+            "The ground truth, if there is any; the difference to it is shown.",
+            label="Ground truth",
         )
-        self.out = PathEdit("d", "predictions", "The folder that results are written to.")
-        self.probability = QCheckBox("Write the probability, too")
-        self.probability.setToolTip("Also a file NAME_probability: how likely each voxel is foreground, from 0 to 1.")
-        self._choice = RadioRow(_TOOLTIPS, "predict-target")
-        self.buttons = self._choice.buttons
-        self._pages = {
-            Target.LAYER: self._make_layer_page(),
-            Target.FILES: self._make_files_page(),
-            Target.TEST_SET: self._page(self.dataset.native),
-        }
+        self.paths: list[Path] = []
+        self.dataset = PathEdit("d", "dataset", "The folder with test/images and test/labels.")
+        self.write_results = CheckBox(
+            text="Write the results to a folder",
+            tooltip="Labels as files, and the difference where ground truth is available; a test set also gets figures "
+            "and scores.",
+        )
+        self.out = PathEdit("d", "predictions", "The folder that results are written to.", label="Results to")
+        self.probability = CheckBox(
+            text="Write the probability, too",
+            tooltip="Also a file NAME_probability with the probability of foreground in each voxel, from 0 to 1.",
+        )
         self._lay_out()
-        self.image.changed.connect(self.find_truth)
-        self.save.toggled.connect(self._show_pages)
+        self.kind.changed.connect(self._on_kind)
+        self.image_layer.changed.connect(self.find_truth)
+        self.write_results.changed.connect(self._show_pages)
         self._show_pages()
 
-    @property
-    def kind(self) -> Target:
-        """Which target is chosen."""
-        return self._choice.value
-
-    def choose(self, target: Target) -> None:
-        """Choose another kind of target."""
-        self._choice.value = target
-        self._show_pages()
-
-    def folder(self) -> Path | None:
-        """Return the folder for results, or None when they only go into the viewer.
-
-        Raises
-        ------
-        UserError
-            When results shall be written and no folder is chosen.
-        """
-        if self.kind is Target.FILES or self.save.isChecked():
-            return self.out.require("a folder for the results")
-        return None
-
-    def files(self) -> tuple[Path, ...]:
-        """Return the files to predict.
-
-        Raises
-        ------
-        UserError
-            When there are none.
-        """
-        if not self.paths:
-            raise UserError("No files are chosen; add at least one volume to the list.")
-        return tuple(self.paths)
-
-    def as_text(self, model: Path, config: Any) -> RunSnippet:
-        """Write down what is done with the target.
+    def request(
+        self, model: Path, config: Any, post_processing: PostProcessing
+    ) -> tuple[PredictionRequest, Callable[[], Iterator[Any]]]:
+        """Return what is predicted, and the function that returns the events of the prediction.
 
         Parameters
         ----------
@@ -129,118 +141,136 @@ class PredictionTarget(QWidget):
             Run folder or model file.
         config : PredictionConfig, or EvaluationConfig for a test set
             The settings.
+        post_processing : PostProcessing
+            Those of the settings that labels are made with.
+
+        Raises
+        ------
+        UserError
+            When something is not chosen, or a layer is no volume.
+        """
+        out = self._folder()
+        match self.kind.value:
+            case Target.LAYER:
+                image, truth = self.image_layer.value, self.truth_layer.value
+                sample = sample_from_layers(image, truth)
+                request = PredictionRequest(model, post_processing, image, truth, out=out)
+                return request, partial(predict_sample, model, sample, config, out)
+            case Target.FILES:
+                files = self._files()
+                assert out is not None  # files always have a folder for results
+                events = partial(predict_paths, model, files, out, config, self.probability.value)
+                return PredictionRequest(model, post_processing, files=files, out=out), events
+            case _:
+                dataset = self.dataset.require("the folder of a dataset")
+                request = PredictionRequest(model, post_processing, out=out, dataset=dataset)
+                return request, partial(evaluate_dataset, model, dataset, out, config)
+
+    def snippet(self, model: Path, config: Any) -> RunSnippet:
+        """Return the command and the Python code of the prediction; parameters as of `request`.
 
         Raises
         ------
         UserError
             For a layer, which no text can name, and when something is not chosen.
         """
-        match self.kind:
+        match self.kind.value:
             case Target.LAYER:
                 raise UserError("A text cannot name a layer. Save it to a file, then choose 'Files' and copy again.")
             case Target.FILES:
                 out = self.out.require("a folder for the results")
-                return prediction_snippet(model, self.files(), out, config, probability=self.probability.isChecked())
-            case Target.TEST_SET:
+                return prediction_snippet(model, self._files(), out, config, probability=self.probability.value)
+            case _:
                 dataset = self.dataset.require("the folder of a dataset")
-                return evaluation_snippet(model, dataset, self.folder(), config)
+                return evaluation_snippet(model, dataset, self._folder(), config)
 
-    def add_files(self, paths: Sequence[Path]) -> None:
+    def add_files(self, paths: Sequence[Path | str]) -> None:
         """Add files to the list; results go beside the first one unless a folder was chosen before."""
-        self.paths += [path for path in paths if path not in self.paths]
+        self.paths += [path for path in map(Path, paths) if path not in self.paths]
         if self.paths and self.out.value is None:
             self.out.value = self.paths[0].parent / "predictions"
         self._show_files()
 
-    def find_truth(self, *_: Any) -> None:
-        """Choose the Labels layer ``NAME labels`` as the truth of the Image layer NAME when none is chosen."""
-        if self.image.value is None or self.truth.value is not None:
-            return
-        wanted = f"{self.image.value.name} labels"
-        self.truth.value = next((c for c in self.truth.choices if c is not None and c.name == wanted), None)
-
-    def _on_choice(self) -> None:
-        self._show_pages()
-        self.changed.emit()
-
-    def _show_pages(self, *_: Any) -> None:
-        for target, page in self._pages.items():
-            page.setVisible(target is self.kind)
-        is_files = self.kind is Target.FILES
-        self.save.setVisible(not is_files)
-        self._out_row.setVisible(is_files or self.save.isChecked())
-        self.probability.setVisible(is_files)
-
-    def _show_files(self) -> None:
-        self._list.clear()
-        self._list.addItems([path.name for path in self.paths])
-        for row, path in enumerate(self.paths):
-            item = self._list.item(row)
-            assert item is not None
-            item.setToolTip(str(path))
-        self._remove_button.setEnabled(bool(self.paths))
-
-    def _browse_files(self) -> None:
-        chosen, _ = QFileDialog.getOpenFileNames(self, "Choose volumes", "", file_filter())
-        self.add_files([Path(path) for path in chosen])
-
-    def _browse_zarr(self) -> None:
-        if chosen := QFileDialog.getExistingDirectory(self, "Choose an OME-Zarr folder"):
-            self.add_files([Path(chosen)])
-
-    def _remove_file(self) -> None:
-        row = self._list.currentRow()
-        del self.paths[row if row >= 0 else -1]
+    def remove_files(self) -> None:
+        """Remove the selected files from the list, or the last one."""
+        selected = self.file_list.value or [len(self.paths) - 1]
+        self.paths = [path for index, path in enumerate(self.paths) if index not in selected]
         self._show_files()
 
-    def _make_layer_page(self) -> QWidget:
-        page = QWidget()
-        rows = compact_form_layout()
-        rows.addRow("Image", self.image.native)
-        rows.addRow("Truth (optional)", self.truth.native)
-        page.setLayout(rows)
-        return page
+    def find_truth(self) -> None:
+        """Choose the Labels layer ``NAME labels`` as ground truth of the Image layer NAME when none is chosen."""
+        if self.image_layer.value is None or self.truth_layer.value is not None:
+            return
+        wanted, choices = f"{self.image_layer.value.name} labels", self.truth_layer.choices
+        self.truth_layer.value = next((layer for layer in choices if layer is not None and layer.name == wanted), None)
 
-    def _make_files_page(self) -> QWidget:
-        self._list = QListWidget()
-        self._list.setFixedHeight(76)
-        self._list.setToolTip("The volumes that are predicted, one after the other.")
-        buttons = QWidget()
-        row = QHBoxLayout(buttons)
-        row.setContentsMargins(0, 0, 0, 0)
-        self._remove_button = QPushButton("Remove")
-        self._remove_button.setToolTip("Take the selected volume, or the last one, off the list; its file stays.")
-        self._remove_button.clicked.connect(self._remove_file)
-        row.addWidget(self._remove_button)
-        row.addStretch(1)
-        for text, tooltip, slot in (
-            ("Add Zarr …", "Add a volume that is an OME-Zarr folder.", self._browse_zarr),
-            ("Add files …", "Add volumes that are files, such as TIFF, NIfTI or npy.", self._browse_files),
-        ):
-            button = QPushButton(text)
-            button.setToolTip(tooltip)
-            button.clicked.connect(slot)
-            row.addWidget(button)
-        self._remove_button.setEnabled(False)
-        return self._page(self._list, buttons)
+    def reset_choices(self, *_: Any) -> None:
+        """Bring the layer menus up to date, and find the ground truth of the chosen image."""
+        super().reset_choices()
+        self.find_truth()
 
-    def _page(self, *widgets: QWidget) -> QWidget:
-        page = QWidget()
-        column = QVBoxLayout(page)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(4)
-        for widget in widgets:
-            column.addWidget(widget)
-        return page
+    def _folder(self) -> Path | None:
+        """Return the folder for results, or None when they are only shown in the viewer."""
+        is_written = self.kind.value is Target.FILES or self.write_results.value
+        return self.out.require("a folder for the results") if is_written else None
+
+    def _files(self) -> tuple[Path, ...]:
+        if not self.paths:
+            raise UserError("No files are chosen; add at least one volume to the list.")
+        return tuple(self.paths)
+
+    def _on_kind(self) -> None:
+        self._show_pages()
+        self.kind_changed.emit()
+
+    def _show_pages(self) -> None:
+        kind = self.kind.value
+        for target, page in self._pages.items():
+            page.visible = target is kind
+        self.write_results.visible = kind is not Target.FILES
+        self._out_row.visible = kind is Target.FILES or self.write_results.value
+        self.probability.visible = kind is Target.FILES
+
+    def _file_choices(self, _list: Any) -> list[tuple[str, int]]:
+        names = [path.name for path in self.paths]
+        texts = [path.name if names.count(path.name) == 1 else str(path) for path in self.paths]
+        return [(text, index) for index, text in enumerate(texts)]
+
+    def _show_files(self) -> None:
+        self.file_list.reset_choices()
+        for index, path in enumerate(self.paths):
+            self.file_list.native.item(index).setToolTip(str(path))
+        self.remove_button.enabled = bool(self.paths)
+
+    def _choose_files(self) -> None:
+        chosen, _ = QFileDialog.getOpenFileNames(self.native, "Choose volumes", "", file_filter())
+        self.add_files(chosen)
+
+    def _choose_zarr(self) -> None:
+        if chosen := QFileDialog.getExistingDirectory(self.native, "Choose an OME-Zarr folder"):
+            self.add_files([chosen])
+
+    def _files_page(self) -> Container[Widget]:
+        self.file_list = Select(choices=self._file_choices, tooltip="The volumes to predict, one after the other.")
+        self.file_list.native.setFixedHeight(_LIST_HEIGHT)
+        self.remove_button = PushButton(
+            text="Remove", tooltip="Remove the selected volumes, or the last one, from the list; the files stay."
+        )
+        zarr_button = PushButton(text="Add Zarr…", tooltip="Add a volume that is an OME-Zarr folder.")
+        add_button = PushButton(text="Add files…", tooltip="Add volumes that are files, such as TIFF, NIfTI or npy.")
+        self.remove_button.enabled = False
+        self.remove_button.clicked.connect(self.remove_files)
+        zarr_button.clicked.connect(self._choose_zarr)
+        add_button.clicked.connect(self._choose_files)
+        return column(self.file_list, row(self.remove_button, zarr_button, add_button), spacing=4)
 
     def _lay_out(self) -> None:
-        self._choice.chosen.connect(self._on_choice)
-        self._out_row = QWidget()
-        out = compact_form_layout()
-        out.addRow("Results to", self.out.native)
-        self._out_row.setLayout(out)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(4)
-        for widget in (self._choice, *self._pages.values(), self.save, self._out_row, self.probability):
-            column.addWidget(widget)
+        self._pages = {
+            Target.LAYER: column(self.image_layer, self.truth_layer, labels=True, spacing=4),
+            Target.FILES: self._files_page(),
+            Target.TEST_SET: column(self.dataset),
+        }
+        self._out_row = column(self.out, labels=True)
+        self.margins = (0, 0, 0, 0)
+        self.native.layout().setSpacing(4)
+        self.extend([self.kind, *self._pages.values(), self.write_results, self._out_row, self.probability])

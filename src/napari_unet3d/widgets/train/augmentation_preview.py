@@ -1,107 +1,105 @@
-"""The buttons of the Train dock that show what the network would see, before it is trained."""
+"""The buttons of the Train dock that show augmented patches, as the network would see them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from magicgui.widgets import Container, PushButton, Widget
 from napari.layers import Layer
-from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
 from napari_unet3d.data.sample import format_shape
 from napari_unet3d.session.training_job import TrainingRequest, draw_patches
 from napari_unet3d.training.augmented_events import NOT_ANNOTATED, AugmentedPatches
+from napari_unet3d.widgets.components.containers import row
+from napari_unet3d.widgets.components.context import Context
+from napari_unet3d.widgets.jobs.latest_only import LatestOnly
 from napari_unet3d.widgets.viewer.patch_layers import NAME, is_of_patches, show_patches
 
-if TYPE_CHECKING:
-    from napari_unet3d.widgets.components.qt_dock import QtDock as Dock
-
-_FIRST_WORDS = "Show augmented patches"
+_SHOW = "Show augmented patches"
 
 
-class AugmentationPreview(QWidget):
+class AugmentationPreview(Container[Widget]):
     """Shows eight augmented patches as the training would draw them, then the next eight.
 
     Parameters
     ----------
-    dock : Dock
-        Its viewer, jobs and message line.
-    order : callable
-        Gives what would be trained; it raises a `UserError` when something is missing.
+    context : Context
+        Viewer, jobs and message line.
+    request : callable
+        Returns what would be trained; it raises a `UserError` when something is missing.
     """
 
-    def __init__(self, dock: Dock, order: Callable[[], TrainingRequest]) -> None:
-        super().__init__()
-        self._dock, self._order = dock, order
+    def __init__(self, context: Context, request: Callable[[], TrainingRequest]) -> None:
+        self._context, self._request = context, request
         self._n_seen = 0
         self._hidden: list[Layer] = []
-        self.show_button = QPushButton(_FIRST_WORDS)
-        self.show_button.setToolTip(
-            "The first patches that this training would see, varied as the settings say, with their labels; "
-            "all other layers are hidden meanwhile."
+        self.show_button = PushButton(
+            text=_SHOW,
+            tooltip="The first patches that this training would see, augmented as the settings say, with their labels; "
+            "all other layers are hidden meanwhile.",
         )
-        self.more_button, self.away_button = QPushButton("Draw others"), QPushButton("Put away")
-        self.more_button.setToolTip("The patches that come next in the training, in place of those in view.")
-        self.away_button.setToolTip("Remove the patches and show again what was in view before.")
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        for button in (self.show_button, self.more_button, self.away_button):
-            row.addWidget(button, 1)
-        self.show_button.clicked.connect(lambda: self._draw(0))
-        self.more_button.clicked.connect(lambda: self._draw(self._n_seen))
-        self.away_button.clicked.connect(self.put_away)
-        dock.connect_viewer(dock.viewer.layers.events.removed, self._refresh)
-        self._refresh()
+        self.next_button = PushButton(
+            text="Show next", tooltip="The patches that come next in the training, in place of those in view."
+        )
+        self.remove_button = PushButton(
+            text="Remove", tooltip="Remove the patches and show again what was in view before."
+        )
+        buttons = row(self.show_button, self.next_button, self.remove_button)
+        super().__init__(widgets=[buttons], labels=False)
+        self.margins = (0, 0, 0, 0)
+        self._work = LatestOnly(self.native, context.jobs, "patches")
+        self._work.failed.connect(context.message.show_error)
+        self._work.settled.connect(self.reset_choices)
+        self.show_button.clicked.connect(lambda: self.show_patches())
+        self.next_button.clicked.connect(lambda: self.show_patches(self._n_seen))
+        self.remove_button.clicked.connect(self.remove_patches)
+        self.reset_choices()
 
-    def put_away(self, *_: object) -> None:
+    def show_patches(self, n_before: int = 0) -> None:
+        """Show eight patches of the training, after the first `n_before`."""
+        with self._context.message.explaining():
+            draw = partial(draw_patches, self._request(), n_before)
+            self._context.message.show_message("Drawing patches …")
+            self._work.request("Drawing patches", draw, self._on_patches)
+            self.reset_choices()
+
+    def remove_patches(self) -> None:
         """Remove the patches, and show the layers again that they hid."""
-        viewer = self._dock.viewer
+        viewer = self._context.viewer
         for layer in [layer for layer in viewer.layers if is_of_patches(layer)]:
             viewer.layers.remove(layer)
         for layer in self._hidden:
             layer.visible = True
         self._hidden = []
-        self._dock.message.clear()
+        self._context.message.clear()
         if len(viewer.layers):
             viewer.reset_view()
 
-    def _draw(self, n_before: int) -> None:
-        with self._dock.message.explaining():
-            job = self._dock.jobs.start("patches", "Drawing patches", partial(draw_patches, self._order(), n_before))
-            for button in (self.show_button, self.more_button):
-                button.setEnabled(False)
-            self._dock.message.show_message("Drawing patches …")
-            job.reported.connect(self._take)
-            job.failed.connect(self._dock.show_failure)
-            job.ended.connect(self._refresh)
+    def reset_choices(self, *_: Any) -> None:
+        """Show the buttons that make sense with the layers of the viewer."""
+        is_shown = any(is_of_patches(layer) for layer in self._context.viewer.layers)
+        self.show_button.text = "From the first" if is_shown else _SHOW
+        self.next_button.visible = self.remove_button.visible = is_shown
+        self.show_button.enabled = self.next_button.enabled = not self._work.is_busy
 
-    def _take(self, found: Any) -> None:
-        if not isinstance(found, AugmentedPatches):  # it goes on reading
-            return
-        self._hidden += show_patches(self._dock.viewer, found)
-        self._n_seen = found.n_before + len(found.patches)
-        self._dock.message.show_message(words_for(found))
-        self._refresh()
-
-    def _refresh(self) -> None:
-        is_shown = any(is_of_patches(layer) for layer in self._dock.viewer.layers)
-        is_drawing = self._dock.jobs.running("patches") is not None
-        self.show_button.setText("From the first" if is_shown else _FIRST_WORDS)
-        for button in (self.more_button, self.away_button):
-            button.setVisible(is_shown)
-        for button in (self.show_button, self.more_button):
-            button.setEnabled(not is_drawing)
+    def _on_patches(self, event: Any) -> None:
+        if isinstance(event, AugmentedPatches):  # else it is still reading
+            self._hidden += show_patches(self._context.viewer, event)
+            self._n_seen = event.n_before + len(event.patches)
+            self._context.message.show_message(describe_patches(event))
+            self.reset_choices()
 
 
-def words_for(found: AugmentedPatches) -> str:
-    """Say what patches are shown, and how they were varied."""
-    first = found.patches[0]
-    n, n_before = len(found.patches), found.n_before
+def describe_patches(event: AugmentedPatches) -> str:
+    """Return which patches are shown, and how they were augmented."""
+    first = event.patches[0]
+    n, n_before = len(event.patches), event.n_before
     which = f"The first {n}" if n_before == 0 else f"Numbers {n_before + 1} to {n_before + n} of the"
-    words = f"{which} patches of {format_shape(first.image.shape)} that this training sees: {found.augmentation}."
-    if any((patch.labels == NOT_ANNOTATED).any() for patch in found.patches):
-        words += " Grey in slices is not annotated."
-    if len({patch.voxel_size_um for patch in found.patches}) > 1:
-        words += f" All are drawn with the voxel size of '{first.name}', though others have one of their own."
-    return f"{words} What they were before is in the hidden layers below '{NAME}'."
+    text = f"{which} patches of {format_shape(first.image.shape)} that this training sees: {event.augmentation}."
+    if any((patch.labels == NOT_ANNOTATED).any() for patch in event.patches):
+        text += " Grey in slices is not annotated."
+    if len({patch.voxel_size_um for patch in event.patches}) > 1:
+        text += f" All are drawn with the voxel size of '{first.name}', though others have a different one."
+    return f"{text} The patches before augmentation are in the hidden layers below '{NAME}'."

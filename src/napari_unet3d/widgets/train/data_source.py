@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
+from magicgui.widgets import Container, PushButton, Select, Widget
 from napari.layers import Image, Labels
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import (
-    QHBoxLayout,
-    QListWidget,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from psygnal import Signal
 
 from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.data.dataset import Subset, list_pairs
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
-from napari_unet3d.widgets.components.run_bar import compact_form_layout, wrapping_label
+from napari_unet3d.widgets.components.containers import column, row, show_text, wrapping_label
+from napari_unet3d.widgets.components.context import Context
+from napari_unet3d.widgets.components.layer_menu import layer_menu
 from napari_unet3d.widgets.forms.path_edit import PathEdit
-from napari_unet3d.widgets.forms.radio_row import RadioRow
+from napari_unet3d.widgets.forms.radio_choice import RadioChoice
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
 
-if TYPE_CHECKING:
-    from napari_unet3d.widgets.components.qt_dock import QtDock as Dock
+_ROW_HEIGHT = 22
 
 
 class SourceKind(ChoiceEnum):
@@ -36,7 +31,7 @@ class SourceKind(ChoiceEnum):
 
     @property
     def label(self) -> str:
-        """The text on its button."""
+        """The text of its button."""
         return "Dataset folder" if self is SourceKind.FOLDER else super().label
 
 
@@ -46,53 +41,63 @@ _TOOLTIPS = {
 }
 
 
-class TrainingSource(QWidget):
+class TrainingSource(Container[Widget]):
     """Choice between a dataset folder and pairs of an Image and a Labels layer.
 
     Parameters
     ----------
-    dock : Dock
-        Makes the menus of layers and keeps them fresh.
+    context : Context
+        The viewer whose layers are offered.
 
     Attributes
     ----------
-    changed : Signal()
-        Emitted after the user chose another source, folder or pair.
+    source_changed : Signal()
+        Emitted after another source, folder or pair was chosen.
+    kind : RadioChoice
+        ``"folder"`` or ``"layers"``.
+    dataset : PathEdit
+        The dataset folder.
+    image_layer, labels_layer : ComboBox
+        The layers to train on, or to add as a pair.
+    pairs : list of (Image, Labels)
+        The pairs that were added; without any, the chosen layers are the only pair.
     """
 
-    changed = Signal()
+    source_changed = Signal()
 
-    def __init__(self, dock: Dock) -> None:
-        super().__init__()
-        self._choice = RadioRow(_TOOLTIPS, "train-source")
-        self.layers_button = self._choice.buttons[SourceKind.LAYERS]
-        self.folder = PathEdit("d", "dataset", "The folder with train/images and train/labels.")
+    def __init__(self, context: Context) -> None:
+        super().__init__(labels=False)
+        self._viewer = context.viewer
+        self.kind = RadioChoice(_TOOLTIPS, "train-source")
+        self.dataset = PathEdit("d", "dataset", "The folder with train/images and train/labels.")
         self.found = wrapping_label()
-        self.image = dock.layer_box(Image, "The volume to learn from.")
-        self.labels = dock.layer_box(Labels, "What is to be found in it; the settings say what its values mean.")
+        self.image_layer = layer_menu(self._viewer, Image, "The volume to train on.", label="Image")
+        self.labels_layer = layer_menu(
+            self._viewer, Labels, "Its ground truth; the settings define what the label values mean.", label="Labels"
+        )
         self.pairs: list[tuple[Image, Labels]] = []
-        self._viewer = dock.viewer
-        self._folder_page, self._layers_page = self._make_folder_page(), self._make_layers_page()
         self._lay_out()
-        self._choice.chosen.connect(self._on_change)
-        self.folder.changed.connect(self._on_change)
+        self.kind.changed.connect(self._on_change)
+        self.dataset.changed.connect(self._on_change)
+        self.add_button.clicked.connect(self.add_pair)
+        self.remove_button.clicked.connect(self.remove_pairs)
+        self._show_pairs()
         self._on_change()
 
     @property
     def from_layers(self) -> bool:
         """Whether layers are chosen instead of a folder."""
-        return self._choice.value is SourceKind.LAYERS
+        return bool(self.kind.value is SourceKind.LAYERS)
 
     @property
-    def dataset(self) -> Path | None:
+    def folder(self) -> Path | None:
         """The dataset folder, or None while layers are chosen or the line is empty."""
-        return None if self.from_layers else self.folder.value
+        return None if self.from_layers else self.dataset.value
 
     @property
     def is_empty(self) -> bool:
         """Whether neither the folder nor the viewer holds anything to train on."""
-        no_layers = self.image.value is None or self.labels.value is None
-        return no_layers and not self.pairs and not self._n_volumes(Subset.TRAIN)
+        return not self._has_layers and not self.pairs and not self._n_volumes(Subset.TRAIN)
 
     def data(self) -> Path | tuple[Sample, ...]:
         """Return what `train` takes.
@@ -103,86 +108,86 @@ class TrainingSource(QWidget):
             When nothing is chosen, or a layer is no volume with labels.
         """
         if not self.from_layers:
-            return self.folder.require("the folder of a dataset")
-        self.forget_lost_layers()
-        if self.pairs:
-            return tuple(sample_from_layers(image, labels) for image, labels in self.pairs)
-        return (self._chosen_sample(),)
+            return self.dataset.require("the folder of a dataset")
+        self.forget_removed_layers()
+        pairs = self.pairs or [(self.image_layer.value, self.labels_layer.value)]
+        if pairs[0][1] is None:
+            raise UserError("No labels layer is chosen; label some objects in a new Labels layer, then choose it.")
+        return tuple(sample_from_layers(image, labels) for image, labels in pairs)
 
     def labels_of(self, name: str) -> list[Labels]:
         """Return the Labels layers that are paired with the image layer of a name; none while a folder is chosen."""
-        pairs = self.pairs or [(self.image.value, self.labels.value)]
+        pairs = self.pairs or [(self.image_layer.value, self.labels_layer.value)]
         return [labels for image, labels in pairs if self.from_layers and image and labels and image.name == name]
 
     def use_folder(self, folder: Path) -> None:
         """Choose a dataset folder."""
-        self._choose(SourceKind.FOLDER)
-        self.folder.value = folder
+        self.kind.value = SourceKind.FOLDER
+        self.dataset.value = folder
 
     def use_layers(self) -> None:
         """Choose layers."""
-        self._choose(SourceKind.LAYERS)
+        self.kind.value = SourceKind.LAYERS
 
-    def prefer_what_is_there(self) -> None:
+    def prefer_available(self) -> None:
         """Choose layers while only the viewer, or the folder while only it, holds something to train on."""
-        has_layers = self.image.value is not None and self.labels.value is not None
-        has_folder = self._n_volumes(Subset.TRAIN) > 0
-        if has_layers != has_folder:
-            self._choice.value = SourceKind.LAYERS if has_layers else SourceKind.FOLDER
+        if self._has_layers != (self._n_volumes(Subset.TRAIN) > 0):
+            self.kind.prefer(SourceKind.LAYERS if self._has_layers else SourceKind.FOLDER)
             self._on_change()
 
-    def forget_lost_layers(self) -> None:
+    def reset_choices(self, *_: Any) -> None:
+        """Bring the layer menus up to date, and drop pairs whose layers left the viewer."""
+        super().reset_choices()
+        self.forget_removed_layers()
+
+    def forget_removed_layers(self) -> None:
         """Drop pairs whose layers left the viewer."""
-        there = list(self._viewer.layers)
-        self.pairs = [pair for pair in self.pairs if pair[0] in there and pair[1] in there]
+        present = list(self._viewer.layers)
+        self.pairs = [pair for pair in self.pairs if pair[0] in present and pair[1] in present]
         self._show_pairs()
 
-    def _chosen_sample(self) -> Sample:
-        if self.labels.value is None:
-            raise UserError("No labels layer is chosen; label some objects in a new Labels layer, then choose it.")
-        return sample_from_layers(self.image.value, self.labels.value)
-
-    def _n_volumes(self, part: Subset) -> int:
-        if (folder := self.folder.value) is None:
-            return 0
-        try:
-            return sum(None not in (pair.image, pair.labels) for pair in list_pairs(folder, part))
-        except UserError:  # it is said below the line, and again when training starts
-            return 0
-
-    def _add_pair(self) -> None:
-        pair = (self.image.value, self.labels.value)
+    def add_pair(self) -> None:
+        """Add the chosen layers to the pairs."""
+        pair = (self.image_layer.value, self.labels_layer.value)
         if None not in pair and pair not in self.pairs:
             self.pairs.append(pair)
         self._show_pairs()
-        self.changed.emit()
+        self.source_changed.emit()
 
-    def _remove_pair(self) -> None:
-        if (row := self.pair_list.currentRow()) >= 0:
-            del self.pairs[row]
+    def remove_pairs(self) -> None:
+        """Remove the selected pairs from the list."""
+        selected = self.pair_list.value
+        self.pairs = [pair for index, pair in enumerate(self.pairs) if index not in selected]
         self._show_pairs()
-        self.changed.emit()
+        self.source_changed.emit()
+
+    @property
+    def _has_layers(self) -> bool:
+        return self.image_layer.value is not None and self.labels_layer.value is not None
+
+    def _n_volumes(self, subset: Subset) -> int:
+        if (folder := self.dataset.value) is None:
+            return 0
+        try:
+            return sum(None not in (pair.image, pair.labels) for pair in list_pairs(folder, subset))
+        except UserError:  # shown below the line, and again when training starts
+            return 0
+
+    def _pair_choices(self, _list: Any) -> list[tuple[str, int]]:
+        return [(f"{image.name}  +  {labels.name}", index) for index, (image, labels) in enumerate(self.pairs)]
 
     def _show_pairs(self) -> None:
-        self.pair_list.clear()
-        self.pair_list.addItems([f"{image.name}  +  {labels.name}" for image, labels in self.pairs])
-        self.pair_list.setVisible(bool(self.pairs))
-        self.pair_list.setFixedHeight(6 + 22 * min(4, max(1, len(self.pairs))))
-        self.remove_button.setVisible(bool(self.pairs))
-
-    def _choose(self, kind: SourceKind) -> None:
-        self._choice.value = kind
-        self._choice.keep()
-        self._on_change()
+        self.pair_list.reset_choices()
+        self.pair_list.native.setFixedHeight(6 + _ROW_HEIGHT * min(4, max(1, len(self.pairs))))
+        self.pair_list.visible = self.remove_button.visible = bool(self.pairs)
 
     def _on_change(self) -> None:
-        self._folder_page.setVisible(not self.from_layers)
-        self._layers_page.setVisible(self.from_layers)
-        self.found.setText(self._found_words())
-        self.changed.emit()
+        self._folder_page.visible, self._layers_page.visible = not self.from_layers, self.from_layers
+        show_text(self.found, self._found_text())
+        self.source_changed.emit()
 
-    def _found_words(self) -> str:
-        folder = self.folder.value
+    def _found_text(self) -> str:
+        folder = self.dataset.value
         if folder is None:
             return ""
         if not folder.is_dir():
@@ -194,42 +199,17 @@ class TrainingSource(QWidget):
         n_test = self._n_volumes(Subset.TEST)
         return f"{self._n_volumes(Subset.TRAIN)} training, {n_test} test volume{'' if n_test == 1 else 's'}"
 
-    def _make_folder_page(self) -> QWidget:
-        page = QWidget()
-        column = QVBoxLayout(page)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(self.folder.native)
-        column.addWidget(self.found)
-        return page
-
-    def _make_layers_page(self) -> QWidget:
-        self.add_button, self.remove_button = QPushButton("Add pair"), QPushButton("Remove")
-        self.add_button.setToolTip("Train on several pairs: choose the next two layers and add them, too.")
-        self.add_button.clicked.connect(self._add_pair)
-        self.remove_button.clicked.connect(self._remove_pair)
-        self.remove_button.setToolTip("Take the selected pair off the list; its layers stay.")
-        self.pair_list = QListWidget()
-        self.pair_list.setToolTip("The pairs of image and labels that are trained on.")
-        page = QWidget()
-        column = QVBoxLayout(page)
-        column.setContentsMargins(0, 0, 0, 0)
-        rows = compact_form_layout()
-        rows.addRow("Image", self.image.native)
-        rows.addRow("Labels", self.labels.native)
-        column.addLayout(rows)
-        column.addWidget(self.pair_list)
-        buttons = QHBoxLayout()
-        buttons.addStretch(1)
-        buttons.addWidget(self.remove_button)
-        buttons.addWidget(self.add_button)
-        column.addLayout(buttons)
-        self._show_pairs()
-        return page
-
     def _lay_out(self) -> None:
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(4)
-        column.addWidget(self._choice)
-        column.addWidget(self._folder_page)
-        column.addWidget(self._layers_page)
+        self.add_button = PushButton(
+            text="Add pair", tooltip="Train on several pairs: choose the next two layers and add them, too."
+        )
+        self.remove_button = PushButton(
+            text="Remove", tooltip="Remove the selected pairs from the list; their layers stay."
+        )
+        self.pair_list = Select(choices=self._pair_choices, tooltip="The pairs of image and labels to train on.")
+        menus = column(self.image_layer, self.labels_layer, labels=True, spacing=4)
+        self._folder_page = column(self.dataset, self.found, spacing=4)
+        self._layers_page = column(menus, self.pair_list, row(self.remove_button, self.add_button), spacing=4)
+        self.margins = (0, 0, 0, 0)
+        self.native.layout().setSpacing(4)
+        self.extend([self.kind, self._folder_page, self._layers_page])

@@ -10,13 +10,14 @@ from qtpy.QtCore import QSize, QTimer, Signal
 from qtpy.QtGui import QColor
 
 from napari_unet3d.session.loss_history import LossHistory
+from napari_unet3d.widgets.train.run_listener import RunListener
 
 if TYPE_CHECKING:
     import napari.viewer
     from qtpy.QtGui import QShowEvent, QWheelEvent
     from qtpy.QtWidgets import QWidget
 
-SHORTEST_PAUSE_MS = 100
+_MIN_INTERVAL_MS = 100
 
 # Blue, orange and green of Okabe and Ito (2008), distinguishable with every common colour blindness; the first ones are
 # for dark backgrounds, the second for light ones, all with a contrast of at least 3 : 1 to napari's themes.
@@ -30,33 +31,32 @@ _LEGEND_HEIGHT = 20
 class LossCurves(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
     """Plot of a `LossHistory`: steps as a thin line, epochs as points, the best epoch as a star, Dice on the right.
 
-    A cursor on an epoch is shown when `point_at` is told one; it can be dragged, and a click in the plot moves it.
-
-    It is redrawn at most ten times a second and only while it is in view, and takes napari's theme.
+    The cursor that `point_at` shows can be dragged, and a click in the plot moves it. The plot is redrawn at most ten
+    times a second and only while it is visible, in the colours of napari's theme.
 
     Parameters
     ----------
     viewer : napari.viewer.Viewer
-        Gives the theme.
+        The viewer whose theme is used.
     parent : QWidget, optional
-        Where it lives.
+        The parent widget.
 
     Attributes
     ----------
     epoch_pointed_at : Signal(float)
-        Where the person has moved the cursor to.
+        Emitted when the user has moved the cursor.
     """
 
     epoch_pointed_at = Signal(float)
 
     def __init__(self, viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent=parent, enableMenu=False)
-        self.history = LossHistory()
+        self.history, self._listener = LossHistory(), RunListener(self)
         self._viewer = viewer
         self._is_stale = False
         self._pause = QTimer(self)
         self._pause.setSingleShot(True)
-        self._pause.setInterval(SHORTEST_PAUSE_MS)
+        self._pause.setInterval(_MIN_INTERVAL_MS)
         self._pause.timeout.connect(self._redraw_if_stale)
         self.setMinimumHeight(130)
         plot = self.getPlotItem()
@@ -86,16 +86,17 @@ class LossCurves(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
         self.destroyed.connect(lambda: viewer.events.theme.disconnect(self.follow_theme))
 
     def sizeHint(self) -> QSize:
-        """Fit into a dock; pyqtgraph's own hint makes the dock 640 pixels wide."""
+        """Return a size that fits into a dock; pyqtgraph's own hint makes the dock 640 pixels wide."""
         return QSize(300, 130)
 
     def show_history(self, history: LossHistory) -> None:
-        """Show another run's curves."""
+        """Show the curves of another run, and follow it."""
         self.history = history
+        self._listener.connect((history.step_added, self.refresh), (history.epoch_added, self.refresh))
         self.refresh()
 
     def point_at(self, epoch: float | None) -> None:
-        """Put the cursor on an epoch; None takes it away."""
+        """Move the cursor to an epoch; None hides it."""
         self.cursor_line.setVisible(epoch is not None)
         if epoch is not None:
             self.cursor_line.setValue(epoch)
@@ -119,13 +120,13 @@ class LossCurves(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
             self.epoch_pointed_at.emit(float(box.mapSceneToView(event.scenePos()).x()))
 
     def refresh(self) -> None:
-        """Redraw soon: at once when the last drawing is long enough ago, else when the pause ends."""
+        """Redraw at once when the last drawing is long enough ago, else when the pause ends."""
         self._is_stale = True
         if not self._pause.isActive():
             self._redraw_if_stale()
 
     def follow_theme(self, _event: Any = None) -> None:
-        """Take over the colours of the viewer's theme."""
+        """Use the colours of the viewer's theme."""
         theme = get_theme(self._viewer.theme)
         background, text = QColor(theme.background.as_hex()), QColor(theme.text.as_hex())
         is_light = background.lightness() > 127
@@ -148,22 +149,22 @@ class LossCurves(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
         self._best.setSymbolPen(pg.mkPen(text, width=1))
         self._write_legend({"● training": train, "■ validation": val, "★ best": val, "◆ Dice": dice})
 
-    def _write_legend(self, words: dict[str, str]) -> None:
-        # Above the plot, since pyqtgraph's own legend lies over the curves.
+    def _write_legend(self, entries: dict[str, str]) -> None:
+        # Above the plot, since pyqtgraph's own legend covers the curves.
         plot = self.getPlotItem()
-        inked = [f'<span style="color: {ink}">{word}</span>' for word, ink in words.items()]
+        inked = [f'<span style="color: {ink}">{entry}</span>' for entry, ink in entries.items()]
         plot.setTitle(" &nbsp; ".join(inked), size="8pt")
         plot.layout.setRowFixedHeight(0, _LEGEND_HEIGHT)
         plot.titleLabel.setMaximumHeight(_LEGEND_HEIGHT)
         plot.titleLabel.setMinimumWidth(1)  # else it makes the plot wider than the dock
 
     def showEvent(self, event: QShowEvent) -> None:
-        """Catch up with what came in while the plot was out of view."""
+        """Draw what arrived while the plot was hidden."""
         super().showEvent(event)
         self._redraw_if_stale()
 
     def wheelEvent(self, event: QWheelEvent) -> None:
-        """Leave the wheel to the dock, which scrolls."""
+        """Pass the wheel to the dock, which scrolls."""
         event.ignore()
 
     def _redraw_if_stale(self) -> None:

@@ -1,4 +1,4 @@
-"""The window with what the check before a training has found, each finding with how serious it is."""
+"""Windows of the Train dock: the issues that a check found, each with its severity, and the model summary."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from napari_unet3d.data.checks import Issue, Severity
 from napari_unet3d.training.events import Preflight
 from napari_unet3d.widgets.components.window import PluginWindow
 
-_CHIP = "QLabel {{ border-radius: 3px; padding: 2px 6px; color: white; background-color: {ground}; }}"
-# With white words, each of them can be read in every theme.
-_GROUNDS = {Severity.ERROR: "#8c1d18", Severity.WARNING: "#6b4e00", Severity.INFO: "#4a5563"}
+_CHIP = "QLabel {{ border-radius: 3px; padding: 2px 6px; color: white; background-color: {background}; }}"
+# White text on each of them can be read in every theme.
+_BACKGROUNDS = {Severity.ERROR: "#8c1d18", Severity.WARNING: "#6b4e00", Severity.INFO: "#4a5563"}
 _ORDER = (Severity.ERROR, Severity.WARNING, Severity.INFO)
 
 
-class FindingsWindow(PluginWindow):
-    """Shows a `Preflight`: the errors first, then the warnings, then what is good to know.
+class IssuesWindow(PluginWindow):
+    """Shows the issues of a `Preflight`: errors first, then warnings, then information.
 
     Parameters
     ----------
     parent : QWidget
         The dock; the window closes with it.
     preflight : Preflight
-        What was found.
+        The result of the check.
     """
 
     def __init__(self, parent: QWidget, preflight: Preflight) -> None:
         self.verdict = QLabel(verdict(preflight))
         self.verdict.setWordWrap(True)
         self.verdict.setStyleSheet("QLabel { font-weight: bold; padding: 2px; }")
-        self.findings = [finding for severity in _ORDER for finding in preflight.of(severity)]
+        self.issues = [issue for severity in _ORDER for issue in preflight.of(severity)]
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(_table(self.findings))
+        scroll.setWidget(_table(self.issues))
         super().__init__(parent, "Check before training", self.verdict, scroll)
-        self.resize(620, min(560, 140 + 52 * len(self.findings)))
+        self.resize(620, min(560, 140 + 52 * len(self.issues)))
 
 
 def verdict(preflight: Preflight) -> str:
-    """Say in a sentence whether a training can start."""
+    """Return in one sentence whether a training can start."""
     n_errors, n_warnings = (len(preflight.of(severity)) for severity in (Severity.ERROR, Severity.WARNING))
     if n_errors:
         return f"Training cannot start: {_count(n_errors, 'error')}, {_count(n_warnings, 'warning')}."
@@ -54,33 +54,33 @@ def _count(number: int, noun: str) -> str:
     return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
 
 
-def _table(findings: Sequence[Issue]) -> QWidget:
+def _table(issues: Sequence[Issue]) -> QWidget:
     table = QWidget()
     grid = QGridLayout(table)
     grid.setVerticalSpacing(10)
     grid.setColumnStretch(1, 1)
-    for row, finding in enumerate(findings):
-        chip, message = QLabel(finding.severity.label), QLabel(finding.message)
-        chip.setStyleSheet(_CHIP.format(ground=_GROUNDS[finding.severity]))
+    for row, issue in enumerate(issues):
+        chip, message = QLabel(issue.severity.label), QLabel(issue.message)
+        chip.setStyleSheet(_CHIP.format(background=_BACKGROUNDS[issue.severity]))
         chip.setAlignment(Qt.AlignmentFlag.AlignCenter)
         message.setWordWrap(True)
         message.setTextFormat(Qt.TextFormat.PlainText)  # a name may look like markup
         message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         grid.addWidget(chip, row, 0, Qt.AlignmentFlag.AlignTop)
         grid.addWidget(message, row, 1, Qt.AlignmentFlag.AlignTop)
-    grid.setRowStretch(len(findings), 1)
+    grid.setRowStretch(len(issues), 1)
     return table
 
 
 class SummaryWindow(PluginWindow):
-    """Shows a `ModelSummary` in a font whose columns stand in line, beside the viewer.
+    """Shows a `ModelSummary` in a font of fixed width.
 
     Parameters
     ----------
     parent : QWidget
         The dock; the window closes with it.
     text : str
-        What to show.
+        The summary.
     """
 
     def __init__(self, parent: QWidget, text: str) -> None:

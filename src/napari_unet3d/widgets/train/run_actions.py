@@ -1,109 +1,99 @@
-"""The button that shows any run: an earlier one, or one that another process writes."""
+"""What the Train dock offers with a run: to open another one, to predict, to inspect errors, and to write a report."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QWidget
+from magicgui.widgets import Container, PushButton, Widget
+from psygnal import Signal
+from qtpy.QtWidgets import QFileDialog
 
 from napari_unet3d.errors import UserError
 from napari_unet3d.runs.run_files import read_run_files
 from napari_unet3d.session.recent_runs import recent_runs, remember_run
-from napari_unet3d.session.training_run import load_run
+from napari_unet3d.session.training_run import TrainingRun, load_run
+from napari_unet3d.widgets.components.containers import SPACING, row
+from napari_unet3d.widgets.components.context import Context
+from napari_unet3d.widgets.components.dock_tabs import open_dock
+from napari_unet3d.widgets.components.qt_widget import QtWidget
+from napari_unet3d.widgets.export.report_panel import ReportPanel
 
-if TYPE_CHECKING:
-    from napari_unet3d.widgets.components.qt_dock import QtDock as Dock
 
-if TYPE_CHECKING:
-    from napari_unet3d.widgets.components.qt_dock import QtDock as Dock
-
-
-class OpenRunButton(QPushButton):
-    """Asks for a run folder and reads what is known of the run.
+class RunActions(Container[Widget]):
+    """Opens a run, and the docks Predict and Inspect with the model of a run; writes a report on it.
 
     Parameters
     ----------
-    dock : Dock
-        Its message line.
+    context : Context
+        Viewer, jobs and message line.
 
     Attributes
     ----------
-    opened : Signal(object)
-        The `TrainingRun` of the run.
+    opened : Signal(TrainingRun)
+        Emitted with the record of a run that was opened.
+    open_button, predict_button, inspect_button : PushButton
+        The latter two are hidden while there is no model; the last one also when the run was not trained on a dataset
+        that still exists.
+    report : ReportPanel
+        Writes the report.
     """
 
     opened = Signal(object)
 
-    def __init__(self, dock: Dock) -> None:
-        super().__init__("Show a run …")
-        self._dock = dock
-        self.setToolTip(
-            "Show the curves and the epochs of any run folder, also of one that the command or another process writes."
-        )
-        self.clicked.connect(self._choose)
-
-    def open(self, run_folder: Path) -> None:
-        """Show the run in a folder; what is wrong with it is said in the message line."""
-        with self._dock.message.explaining():
-            record = load_run(run_folder)
-            if record.has_model:
-                remember_run(run_folder)
-            self.opened.emit(record)
-
-    def _choose(self) -> None:
-        recent = recent_runs()
-        start = str(recent[0].parent) if recent else ""
-        if chosen := QFileDialog.getExistingDirectory(self, "Choose a run folder", start):
-            self.open(Path(chosen))
-
-
-class ModelActions(QWidget):
-    """Leads from a run to the docks Predict and Inspect; hidden while there is no model.
-
-    Parameters
-    ----------
-    dock : Dock
-        Its viewer opens the other docks.
-
-    Attributes
-    ----------
-    predict_button, inspect_button : QPushButton
-        The second is hidden when the run did not learn from a dataset that is still there.
-    """
-
-    def __init__(self, dock: Dock) -> None:
-        super().__init__()
-        self._dock = dock
+    def __init__(self, context: Context) -> None:
+        self._context = context
         self._run: Path | None = None
-        self.predict_button, self.inspect_button = QPushButton("Predict with it"), QPushButton("Inspect its errors")
-        self.predict_button.setToolTip("Open the dock Predict with the model of this run.")
-        self.inspect_button.setToolTip(
-            "Predict the test volumes of the dataset, or the training volumes when it has none, and list every error."
+        self.report = ReportPanel(context)
+        self.open_button = PushButton(
+            text="Open run…",
+            tooltip="Show the curves and the epochs of any run folder, also of one that another process is writing.",
         )
-        self.predict_button.clicked.connect(self._predict)
-        self.inspect_button.clicked.connect(self._inspect)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(6)
-        row.addWidget(self.predict_button, 1)
-        row.addWidget(self.inspect_button, 1)
+        self.predict_button = PushButton(
+            text="Predict with it", tooltip="Open the dock Predict with the model of this run."
+        )
+        self.inspect_button = PushButton(
+            text="Inspect its errors",
+            tooltip="Predict the test volumes of the dataset, or the training volumes when it has none, and list every "
+            "error.",
+        )
+        self._docks = row(self.predict_button, self.inspect_button)
+        super().__init__(widgets=[self._docks, self.open_button, QtWidget(self.report)], labels=False)
+        self.margins = (0, 0, 0, 0)
+        self.native.layout().setSpacing(SPACING)
+        self.open_button.clicked.connect(lambda: self.open_run())
+        self.predict_button.clicked.connect(self.predict)
+        self.inspect_button.clicked.connect(self.inspect)
         self.offer(None)
 
-    def offer(self, run: Path | None) -> None:
-        """Offer to go on with the model of a run folder, or with none."""
-        self._run = run
-        self.setVisible(run is not None)
-        self.inspect_button.setVisible(run is not None and _has_dataset(run))
+    def offer(self, run: TrainingRun | None) -> None:
+        """Offer the model of a run, if it has one, and a report on the run."""
+        self._run = run.run_folder if run is not None and run.has_model else None
+        self._docks.visible = self._run is not None
+        self.inspect_button.visible = self._run is not None and _has_dataset(self._run)
+        self.report.offer(self._run)
 
-    def _predict(self) -> None:
-        if self._run is not None:
-            self._dock.open_dock("Predict").use_run(self._run)
+    def open_run(self, folder: Path | str | None = None) -> None:
+        """Read the record of a run from its folder; without one, ask for it."""
+        if folder is None:
+            start = str(recent[0].parent) if (recent := recent_runs()) else ""
+            folder = QFileDialog.getExistingDirectory(self.native, "Choose a run folder", start)
+        if not folder:
+            return
+        with self._context.message.explaining():
+            run = load_run(Path(folder))
+            if run.has_model:
+                remember_run(run.run_folder)
+            self.opened.emit(run)
 
-    def _inspect(self) -> None:
+    def predict(self) -> None:
+        """Open the dock Predict with the model."""
         if self._run is not None:
-            self._dock.open_dock("Inspect").inspect_run(self._run)
+            open_dock(self._context.viewer, "Predict").use_run(self._run)
+
+    def inspect(self) -> None:
+        """Open the dock Inspect, and find the errors of the model."""
+        if self._run is not None:
+            open_dock(self._context.viewer, "Inspect").inspect_run(self._run)
 
 
 def _has_dataset(run: Path) -> bool:

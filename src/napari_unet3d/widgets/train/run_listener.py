@@ -20,17 +20,12 @@ class RunListener:
 
     def __init__(self, widget: QWidget) -> None:
         self._connections: list[tuple[SignalInstance, Callable[..., Any]]] = []
-        widget.destroyed.connect(lambda: self.disconnect())
+        widget.destroyed.connect(lambda: self.connect())
 
     def connect(self, *connections: tuple[SignalInstance, Callable[..., Any]]) -> None:
         """Connect each signal to its slot, instead of earlier ones."""
-        self.disconnect()
+        for signal, slot in self._connections:
+            signal.disconnect(slot)
         self._connections = list(connections)
         for signal, slot in connections:
             signal.connect(slot)
-
-    def disconnect(self) -> None:
-        """Disconnect all slots."""
-        for signal, slot in self._connections:
-            signal.disconnect(slot)
-        self._connections = []

@@ -1,4 +1,4 @@
-"""The choice of the Train dock whether a training runs in the viewer or in a process of its own."""
+"""Options of a training beside its settings: a separate process, the run folder, and the model to start from."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from magicgui.widgets import CheckBox, Container, Widget
 from qtpy.QtCore import QTimer
-from qtpy.QtGui import QOffscreenSurface, QOpenGLContext, QShowEvent
-from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
+from qtpy.QtGui import QOffscreenSurface, QOpenGLContext
 
 from napari_unet3d.display import is_software_renderer
+from napari_unet3d.files import CONFIG_FILE
 from napari_unet3d.session.preferences import load_preference, save_preference
 from napari_unet3d.session.recent_runs import new_run_folder
 from napari_unet3d.session.subprocess_training import SubprocessTraining
 from napari_unet3d.session.training_job import TrainingRequest, train_on
-from napari_unet3d.widgets.components.run_bar import compact_form_layout, wrapping_label
+from napari_unet3d.widgets.components.containers import column, wrapping_label
+from napari_unet3d.widgets.components.qt_widget import QtWidget
 from napari_unet3d.widgets.forms.model_picker import ModelPicker
 from napari_unet3d.widgets.forms.path_edit import PathEdit
 from napari_unet3d.widgets.jobs.worker import JobControl
@@ -28,81 +30,77 @@ _GL_RENDERER = 0x1F01
 
 @dataclass(frozen=True, slots=True)
 class TrainingBackend:
-    """How a training is carried out: its generator, and where orders go when it works elsewhere."""
+    """How a training runs: its event generator, and what pauses and stops it if it runs in another process."""
 
     events: Callable[[], Iterator[Any]]
     control: JobControl | None = None
 
 
-class SubprocessOption(QWidget):
-    """A box to tick, remembered, with a hint where it helps.
+class SubprocessOption(Container[Widget]):
+    """A check box, remembered, with a hint where training in a separate process helps.
 
     Attributes
     ----------
-    box : QCheckBox
-        Ticked for a process of its own.
-    hint : QLabel
-        In view where 3D views are drawn without a graphics card and the box is not ticked.
+    box : CheckBox
+        Checked for a separate process.
+    hint : Label
+        Shown where 3D views are drawn without a graphics card and the box is not checked.
     """
 
     def __init__(self) -> None:
-        super().__init__()
-        self.box = QCheckBox("Train in a process of its own")
-        self.box.setToolTip(
-            "Helps on a machine without a graphics card, where turning a 3D view takes the time from a training in the "
+        self.box = CheckBox(
+            value=load_preference(_KEY) is True,
+            text="Train in a separate process",
+            tooltip="Helps on a machine without a graphics card, where turning a 3D view slows down a training in the "
             "viewer. Curves, Pause and Stop are the same, and so is the model. The process takes a few seconds to "
-            "start and needs more memory; layers are written to the run folder for it first."
+            "start and needs more memory; layers are written to the run folder for it first.",
         )
-        self.box.setChecked(load_preference(_KEY) is True)
         self.hint = wrapping_label()
+        super().__init__(widgets=[self.box, self.hint], labels=False)
+        self.margins = (0, 0, 0, 0)
         self.hint.hide()
-        self._suggests = False
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(self.box)
-        column.addWidget(self.hint)
-        self.box.toggled.connect(self._on_toggled)
-        self._once_shown = QTimer(self)  # looking at OpenGL takes some milliseconds, which opening the dock need not
+        self._is_suggested = False
+        self.box.changed.connect(self._on_changed)
+        self._once_shown = QTimer(self.native)  # querying OpenGL takes some milliseconds; the dock opens without it
         self._once_shown.setSingleShot(True)
         self._once_shown.timeout.connect(lambda: self.suggest_for(renderer()))
 
-    def training(self, order: TrainingRequest) -> TrainingBackend:
-        """Return a training the way it is chosen."""
-        if not self.box.isChecked():
-            return TrainingBackend(partial(train_on, order))
-        child = SubprocessTraining(order)
+    def backend(self, request: TrainingRequest) -> TrainingBackend:
+        """Return how to run a training, as chosen."""
+        if not self.box.value:
+            return TrainingBackend(partial(train_on, request))
+        child = SubprocessTraining(request)
         return TrainingBackend(child.events, child)
 
+    def look_soon(self) -> None:
+        """Query OpenGL soon after the dock was shown, once."""
+        if not self.hint.value:
+            self._once_shown.start(200)
+
     def suggest_for(self, renderer: str | None) -> None:
-        """Suggest a process of its own where OpenGL is software.
+        """Suggest a separate process where OpenGL is software.
 
         Parameters
         ----------
         renderer : str or None
-            What OpenGL calls itself; None when it does not tell.
+            The name of the OpenGL renderer; None when it is unknown.
         """
-        self._suggests = renderer is not None and is_software_renderer(renderer)
-        self.hint.setText(
-            "Worth it here: 3D views are drawn without a graphics card, and turning them slows a training down."
+        self._is_suggested = renderer is not None and is_software_renderer(renderer)
+        self.hint.value = (
+            "Recommended here: 3D views are drawn without a graphics card, and turning them slows down a training."
         )
         self._show_hint()
 
-    def showEvent(self, event: QShowEvent | None) -> None:
-        """Look at OpenGL once the dock is in view."""
-        super().showEvent(event)
-        if not self.hint.text():
-            self._once_shown.start(200)
-
-    def _on_toggled(self, is_on: bool) -> None:
-        save_preference(_KEY, is_on)
+    def _on_changed(self, checked: bool) -> None:
+        save_preference(_KEY, checked)
         self._show_hint()
 
     def _show_hint(self) -> None:
-        self.hint.setVisible(self._suggests and not self.box.isChecked())
+        self.hint.visible = self._is_suggested and not self.box.value
 
 
 def renderer() -> str | None:
-    """Ask OpenGL what draws; None when it does not tell. What was current in OpenGL is current after it."""
+    """Return the name of the OpenGL renderer, or None if unknown; the current OpenGL context stays current."""
     from vispy.gloo import gl
 
     before = QOpenGLContext.currentContext()
@@ -121,7 +119,7 @@ def renderer() -> str | None:
     return str(name)
 
 
-class RunFolderRow(QWidget):
+class RunFolderRow(Container[Widget]):
     """The rows for the run folder and for the model to start from.
 
     Attributes
@@ -133,27 +131,26 @@ class RunFolderRow(QWidget):
     """
 
     def __init__(self) -> None:
-        super().__init__()
-        self.folder = PathEdit("d", "run-folder", "Where the model, its settings and the loss history are written.")
+        tooltip = "Where the model, its settings and the loss history are written."
+        self.folder = PathEdit("d", "run-folder", tooltip, label="Folder")
         self.start_from = ModelPicker("New network", takes_newest=False)
-        words = "A model whose weights the training begins with, also one of qim3d (.pth); empty for a new network."
-        self.start_from.setToolTip(words)
-        self._hint = wrapping_label()
-        self._hint.setText("Network and normalisation are those of the model.")
-        self._hint.hide()
+        self.start_from.setToolTip(
+            "A model whose weights the training starts from, also one of qim3d (.pth); empty for a new network."
+        )
+        self._hint = wrapping_label("Network and normalisation are those of the model.")
+        rows = column(self.folder, QtWidget(self.start_from, label="Start from"), labels=True, spacing=4)
+        super().__init__(widgets=[rows, self._hint], labels=False)
+        self.margins = (0, 0, 0, 0)
         self._suggested: Path | None = None
-        rows = compact_form_layout()
-        rows.addRow("Folder", self.folder.native)
-        rows.addRow("Start from", self.start_from)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.addLayout(rows)
-        column.addWidget(self._hint)
-        self.start_from.changed.connect(lambda: self._hint.setVisible(self.start_from.value is not None))
+        self._hint.hide()
+        self.start_from.changed.connect(self._on_start_from)
 
     def suggest(self, dataset: Path | None) -> None:
-        """Name a new folder beside a dataset, unless the person has named one that holds no run yet."""
-        mine = self.folder.value
-        if self._suggested is None or mine is None or mine == self._suggested or (mine / "config.json").exists():
+        """Suggest a new folder beside a dataset, unless the user has named one that holds no run yet."""
+        chosen = self.folder.value
+        if self._suggested is None or chosen in (None, self._suggested) or (chosen / CONFIG_FILE).exists():
             self._suggested = new_run_folder(dataset)
             self.folder.value = self._suggested
+
+    def _on_start_from(self) -> None:
+        self._hint.visible = self.start_from.value is not None
