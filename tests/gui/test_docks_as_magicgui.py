@@ -99,7 +99,7 @@ def test_errors_are_inspected_corrected_and_added_by_values_and_calls(
     dock.errors.table.kind.value, dock.errors.table.minimum_um3.value = "extra", 100
     dock.next_error()
     assert dock.session.selection == wide
-    dock.correction.settings.margin_um.value = 0
+    dock.correction.settings.margin_um.value = 0.1  # less than a voxel
     dock.correction.accept_truth()
     corrected = viewer.layers["v corrected"]
     np.testing.assert_array_equal(
