@@ -105,7 +105,7 @@ class SaveView(Container[Widget]):
         for name, box in self._boxes.items():
             value = known.get(name) if isinstance(known, dict) else None
             if isinstance(value, int):
-                box.value = min(max(value, box.min), box.max)
+                box.value = int(min(max(value, box.min), box.max))
 
     def _remember(self) -> None:
         save_preference(_KEY, {name: box.value for name, box in self._boxes.items()})

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +9,10 @@ from napari.layers import Labels
 
 from napari_unet3d.data.corrections import Correction
 from napari_unet3d.evaluation.errors.types import ErrorSet, SegmentationError
-from napari_unet3d.inference.events import EvaluationFinished, ModelLoaded, VolumeEvaluated
-from napari_unet3d.session.comparison import Comparison, InspectionResult, inspect_comparison, inspect_input
+from napari_unet3d.inference.events import ModelLoaded
+from napari_unet3d.session.comparison import Comparison, InspectionResult
 from napari_unet3d.session.fine_tuning import ModelsCompared
 from napari_unet3d.session.inspection import InspectionSession
-from napari_unet3d.session.preferences import load_evaluation_config
 from napari_unet3d.widgets.components.containers import CollapsibleSection
 from napari_unet3d.widgets.components.dock import Dock
 from napari_unet3d.widgets.components.job_bar import JobBar
@@ -31,12 +27,8 @@ from napari_unet3d.widgets.inspect.cursor_info import CursorInfo
 from napari_unet3d.widgets.inspect.errors_panel import ErrorsPanel
 from napari_unet3d.widgets.inspect.export_panel import ExportPanel
 from napari_unet3d.widgets.inspect.fine_tune_panel import FineTunePanel
-from napari_unet3d.widgets.inspect.inspect_jobs import (
-    InspectionRequest,
-    measure_progress,
-    predict_volumes,
-    with_request,
-)
+from napari_unet3d.widgets.inspect.inspect_jobs import InspectionRequest
+from napari_unet3d.widgets.inspect.inspector import Inspector
 from napari_unet3d.widgets.inspect.review_store import ReviewStore
 from napari_unet3d.widgets.inspect.source import InspectSource, SourceKind
 from napari_unet3d.widgets.inspect.view_switcher import ViewSwitcher
@@ -113,7 +105,7 @@ class InspectDock(Dock):
         self.export = ExportPanel(session, context)
         self.two_predictions = ComparePanel(session, context, self.layers)
         self.analysis = BackgroundAnalysis(session, context, self.native)
-        self._request, self._opens = InspectionRequest(), ""
+        self.inspector = Inspector(session, context, self.source, self.volumes, self.layers, self.tolerance_um)
         self._lay_out()
         self._connect()
         self.source.layers.find_prediction()
@@ -134,15 +126,7 @@ class InspectDock(Dock):
     def inspect(self) -> None:
         """Find the errors in the chosen layers, or predict the chosen volumes and find the errors of the worst."""
         with self.message.explaining():
-            if self.source.kind.value is SourceKind.LAYERS:
-                given, request = self.source.layers.read(), InspectionRequest(layers=self.source.layers.volume_layers())
-                self.tolerance_um.suit(given.voxel_size_um)
-                search = partial(inspect_input, given, self.session.tolerance_um)
-                self._run(f"Inspecting {given.origin.name}", request, search)
-            else:
-                chosen = self.source.volumes.chosen()
-                events = partial(predict_volumes, chosen, load_evaluation_config())
-                self._run("Predicting", InspectionRequest(chosen=chosen), events)
+            self.inspector.inspect()
 
     def stop(self) -> None:
         """Cancel the inspection."""
@@ -160,16 +144,8 @@ class InspectDock(Dock):
             are compared.
         """
         self.source.choose_prediction(prediction)
-        if comparison is None:
-            self.inspect()
-            return
         with self.message.explaining():
-            self.tolerance_um.suit(comparison.prediction.voxel_size_um)
-            search = partial(inspect_comparison, comparison, self.session.tolerance_um)
-            request = InspectionRequest(
-                layers=replace(self.source.layers.volume_layers(), origin=self.source.layers.origin)
-            )
-            self._run(f"Inspecting {comparison.prediction.name}", request, search)
+            self.inspector.inspect(comparison)
 
     def inspect_run(self, run: Path) -> None:
         """Predict the test volumes of a run with its model, or its training volumes, and inspect the predictions."""
@@ -193,64 +169,32 @@ class InspectDock(Dock):
         """Show one event of a search or a prediction."""
         match event:
             case InspectionRequest():
-                self._begin(event)
+                if event.chosen is not None:
+                    self.message.show_message("Loading PyTorch and the model …")
+                self.analysis.cancel()
             case ModelLoaded(device=device):
                 self.message.show_message(f"Predicting on {device} …")
-            case VolumeEvaluated():
-                self.volumes.add(event)
-            case EvaluationFinished():
-                self._opens = event.volumes[0].name if self._request.is_listed else self.volumes.finish(event)
             case InspectionResult():
-                self._show(event)
+                self.review.flush()  # the notes on what was inspected before
+        self.inspector.take(event)
 
     def on_ended(self, job: Job) -> None:
         """Open the volume that was predicted for it, or the worst."""
         if job.message is None and not job.stopped:
             if self.message.kind == "info":  # and no warning that the notes cannot be read
                 self.message.clear()
-            if self._opens:
-                self._open(self._opens)
+            if self.inspector.opens_next:
+                self._open(self.inspector.opens_next)
         elif job.message is None:
             self.message.show_message("Cancelled.")
+
+    def _open(self, name: str) -> None:
+        with self.message.explaining():
+            self.inspector.open(name)
 
     def _suit_tolerance(self, layer: Any) -> None:
         if layer is not None and layer.ndim == 3:
             self.tolerance_um.suit(voxel_size_um(layer))
-
-    def _run(self, title: str, request: InspectionRequest, events: Callable[[], Iterator[Any]]) -> None:
-        work = partial(with_request, request, events)
-        self.jobs.start(self.kind, title, work, progress=measure_progress, replay=(InspectionRequest,))
-
-    def _begin(self, request: InspectionRequest) -> None:
-        if request.chosen is not None:
-            self.message.show_message("Loading PyTorch and the model …")
-        if not request.is_listed:
-            self.volumes.begin(request.chosen)
-        self._request, self._opens = request, ""
-        self.analysis.cancel()
-
-    def _open(self, name: str) -> None:
-        """Show a listed volume and find its errors; predict it again when its prediction was not kept."""
-        self._opens = ""
-        assert self.volumes.chosen is not None
-        with self.message.explaining():
-            kept, config = self.volumes.kept(name), load_evaluation_config()
-            if kept is None:
-                chosen = replace(self.volumes.chosen, pairs=(self.volumes.pair(name),))
-                request = InspectionRequest(chosen=chosen, is_listed=True)
-                self._run(f"Predicting {name}", request, partial(predict_volumes, chosen, config))
-                return
-            layers, comparison = self.volumes.show(self.viewer, kept, config.tolerance_um)
-            self.tolerance_um.suit(comparison.prediction.voxel_size_um)
-            search = partial(inspect_comparison, comparison, self.session.tolerance_um)
-            self._run(f"Inspecting {name}", InspectionRequest(layers=layers, is_listed=True), search)
-
-    def _show(self, result: InspectionResult) -> None:
-        layers = self._request.layers
-        assert layers is not None
-        self.review.flush()  # the notes on what was inspected before
-        self.layers.follow(layers)
-        self.session.show(result, layers.origin, None if layers.image is None else layers.image.data)
 
     def _on_errors(self, _errors: ErrorSet) -> None:
         self.section.show_remark(self.session.origin.name)

@@ -170,7 +170,7 @@ class FineTunePanel(Container[Widget]):
         self._job, self._about = job, about
         self.job_bar.watch(job)
         job.reported.connect(self._on_event)
-        job.failed.connect(self._show_failure)
+        job.failed.connect(self.message.show_error)
 
     def _on_event(self, event: Any) -> None:
         if self._is_gone:  # the job outlives the dock
@@ -190,10 +190,6 @@ class FineTunePanel(Container[Widget]):
                 self.message.show_message(f"{event.summary}\nPress Inspect to see the errors that are left.")
                 self._session.take_compared_models(event)
         self._refresh()
-
-    def _show_failure(self, message: str) -> None:
-        if not self._is_gone:
-            self.message.show_error(message)
 
     def _on_trained(self) -> None:
         self._refresh()
