@@ -105,8 +105,8 @@ def test_an_inspection_goes_with_its_dock_also_while_all_is_side_by_side(
 ):
     dock = open_dock("Inspect")
     wait_for_end(dock, dock.inspect)
-    dock.go_to_next()
-    dock.what_is_shown.side_button.click()
+    dock.next_error()
+    dock.views.side_button.native.click()
     errors = weakref.ref(dock.session.errors.regions)
     close_by_its_cross(dock)
     del dock

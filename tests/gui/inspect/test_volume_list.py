@@ -34,9 +34,9 @@ def run(dataset, ball, tmp_path):
 @pytest.fixture
 def set_dock(open_dock, run, dataset, qtbot):
     dock = open_dock("Inspect")
-    dock.choice.buttons[SourceKind.DATASET].click()
-    dock.choice.volumes.model.value = run
-    dock.choice.volumes.dataset.value = dataset
+    dock.source.kind.button(SourceKind.DATASET).click()
+    dock.source.volumes.model.value = run
+    dock.source.volumes.dataset.value = dataset
     return dock
 
 
@@ -75,9 +75,9 @@ def test_the_worst_volume_of_a_set_is_opened_and_others_by_a_click(
     assert dock.scores.currentRow() == 0
     origin = dock.session.origin
     assert (origin.run, origin.dataset, origin.subset) == (run, dataset, Subset.TEST)
-    assert dock.save.report.isVisibleTo(dock.native)
+    assert dock.export.report.isVisibleTo(dock.native)
     assert viewer.layers["wrong truth difference"].visible
-    dock.steps.next_button.click()
+    dock.next_error()
     assert dock.session.selection is not None
 
     until_inspected(dock, lambda: click_score(qtbot, dock, "a good one"), "a good one")
@@ -94,13 +94,9 @@ def test_the_worst_volume_of_a_set_is_opened_and_others_by_a_click(
 
 
 def test_one_volume_can_be_chosen(set_dock, until_inspected):
-    volumes = set_dock.choice.volumes
-    assert [volumes.volume.itemText(row) for row in range(volumes.volume.count())] == [
-        "All",
-        "a good one",
-        "wrong truth",
-    ]
-    volumes.volume.setCurrentIndex(1)
+    volumes = set_dock.source.volumes
+    assert [pair and pair.name for pair in volumes.volume.choices] == [None, "a good one", "wrong truth"]
+    volumes.volume.value = volumes.volume.choices[1]
     until_inspected(set_dock, set_dock.inspect, "a good one")
     assert set_dock.scores.names == ["a good one"]
 
@@ -119,7 +115,7 @@ def test_a_prediction_of_a_set_can_be_cancelled(set_dock, qtbot):
 def test_a_set_without_dataset_or_volumes_is_said(set_dock, tmp_path, run):
     dock = set_dock
     (tmp_path / "empty").mkdir()
-    dock.choice.volumes.dataset.value = tmp_path / "empty"
+    dock.source.volumes.dataset.value = tmp_path / "empty"
     dock.inspect()
     assert dock.message.kind == "error"
     assert str(tmp_path / "empty") in dock.message.text()
@@ -141,7 +137,7 @@ def test_what_was_predicted_is_inspected_with_one_click(
     assert viewer.window.dock_widgets["Inspect (napari-unet3d)"] is inspect
     assert inspect.session.origin.run == run
     assert inspect.session.comparison.has_probability
-    assert inspect.source.truth.value is viewer.layers["mine labels"]
-    assert inspect.save.report.isVisibleTo(inspect.native)
-    assert inspect.train_on.dataset.value is not None
+    assert inspect.truth_layer.value is viewer.layers["mine labels"]
+    assert inspect.export.report.isVisibleTo(inspect.native)
+    assert inspect.fine_tuning.dataset.value is not None
     assert not inspect.scroll_area.viewport().visibleRegion().isEmpty(), "it came before the dock Predict"
