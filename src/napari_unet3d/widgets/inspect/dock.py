@@ -176,6 +176,7 @@ class InspectDock(Dock):
             self.message.show_message("Cancelled.")
 
     def inspect(self) -> None:
+        """Compare the chosen layers, or predict the chosen volumes, and list the errors."""
         with self.message.explaining():
             if self.choice.kind is SourceKind.LAYERS:
                 given, request = self.source.read(), InspectionRequest(layers=self.source.shown())
