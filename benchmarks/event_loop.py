@@ -91,7 +91,7 @@ def measure(view: str, training: str, seconds: float, side: int) -> dict[str, fl
             if training == "none":
                 recorder.measure()
             else:
-                dock.run_bar.start_button.click()
+                dock.train()
                 dock.jobs.running("train").reported.connect(recorder.on_event)
 
         QTimer.singleShot(3000, begin)
@@ -185,11 +185,11 @@ def set_up_training(dock: Any, folder: Path, *, separate_process: bool) -> None:
     from napari_unet3d.configs import TrainingConfig
 
     dock.source.use_folder(write_dataset(folder / "dataset"))
-    dock.place.folder.value = folder / "run"
-    dock.form.value = TrainingConfig(
+    dock.run_folder.value = folder / "run"
+    dock.settings.value = TrainingConfig(
         preset="xsmall", patch=(64, 64, 64), batch_size=1, epochs=100_000, steps_per_epoch=4, validate_every=4
     )
-    dock.own_process.box.setChecked(separate_process)
+    dock.separate_process.value = separate_process
 
 
 if __name__ == "__main__":

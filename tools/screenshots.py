@@ -63,7 +63,7 @@ class Photographer:
         """Open a dock."""
         _, widget = self.viewer.window.add_plugin_dock_widget("napari-unet3d", name)
         pump(0.3)
-        return getattr(widget, "native", widget)
+        return widget
 
     def shoot(self, name: str) -> None:
         """Save a picture of the window."""
@@ -88,41 +88,40 @@ class Photographer:
         train = self.dock("Train")
         self.jobs = train.jobs
         self.shoot("train-start")
-        train.sample_offer.start_button.click()
-        wait_until(lambda: train.record and train.record.latest and train.record.latest.epoch >= 18)
+        train.train_on_sample_data()
+        wait_until(lambda: train.run and train.run.latest_epoch and train.run.latest_epoch.epoch >= 18)
         self.idle("train")
-        train.model_actions.predict_button.click()
+        train.predict()
         pump(0.5)
         predict = next(w for name, w in self.viewer.window.dock_widgets.items() if name.startswith("Predict"))
-        predict = getattr(predict, "native", predict)
-        predict.run_bar.start_button.click()
+        predict.predict()
         self.idle("predict")
         self.shoot("predict-2d")
         self.viewer.dims.ndisplay = 3
         self.viewer.reset_view()
         self.shoot("predict")
         self.viewer.dims.ndisplay = 2
-        predict.target.buttons[Target.TEST_SET].click()
-        predict.run_bar.start_button.click()
+        predict.target.kind.value = Target.TEST_SET
+        predict.predict()
         self.idle("predict")
         self.shoot("predict-test-set")
 
     def generate(self) -> None:
         """Show a noisy volume, and write a dataset of such volumes."""
         generate = self.dock("Generate data")
-        generate.form.boxes["difficulty"].value = Difficulty.MEDIUM
+        generate.settings.difficulty.value = Difficulty.MEDIUM
         small = {
             "shape": (64, 64, 64),
             "objects": 40,
             "object_shape_min": (12, 12, 12),
             "object_shape_max": (22, 22, 22),
         }
-        generate.form.value = generate.form.value.model_copy(update=small)
-        generate.preview_button.click()
+        generate.settings.value = generate.settings.value.model_copy(update=small)
+        generate.preview()
         self.idle("generate")
         self.shoot("generate")
         generate.folder.value = SCRATCH / "dataset"
-        generate.run_bar.start_button.click()
+        generate.write_dataset()
         self.idle("generate")
 
     def dataset_folder(self) -> None:
@@ -130,7 +129,7 @@ class Photographer:
         (SCRATCH / "dataset" / "train" / "labels" / "3.tif").unlink(missing_ok=True)
         dataset = self.dock("Dataset")
         pump(0.5)
-        dataset.run_bar.start_button.click()
+        dataset.check()
         self.idle("dataset")
         self.shoot("dataset")
 
@@ -171,7 +170,7 @@ class NucleiPhotographer(Photographer):
         self.jobs = train.jobs
         train.source.use_folder(self.dataset)
         # Slowly, so that every epoch shows progress; with this seed, the first of two volumes is used for validation.
-        train.form.value = TrainingConfig(
+        train.settings.value = TrainingConfig(
             task="instance",
             preset="xsmall",
             epochs=self.n_epochs,
@@ -180,15 +179,15 @@ class NucleiPhotographer(Photographer):
             val_fraction=0.5,
             seed=0,
         )
-        train.run_bar.start_button.click()
-        wait_until(lambda: train.record and train.record.n_epochs_done >= self.n_epochs - 4)
+        train.train()
+        wait_until(lambda: train.run and train.run.n_epochs_done >= self.n_epochs - 4)
         self.shoot("train")
         self.idle("train")
-        for index in range(len(train.watch.scrub.epochs)):
-            train.watch.scrub.slider.setValue(index)
+        for index, epoch in enumerate(train.monitor.epoch_slider.epochs):
+            train.monitor.epoch_slider.go_to(epoch)
             self.film(3 if index == 0 else 1)
         self.film(4)
-        return train.record.run_folder
+        return train.run.run_folder
 
     def inspect(self) -> None:
         """Predict the upper half as a layer and go through its errors."""
@@ -196,20 +195,20 @@ class NucleiPhotographer(Photographer):
         self.viewer.add_image(self.upper.image, name=self.upper.name, **place)
         self.viewer.add_labels(self.upper.labels, name=f"{self.upper.name} labels", **place)
         predict = self.dock("Predict")
-        predict.target.buttons[Target.LAYER].click()
-        predict.run_bar.start_button.click()
+        predict.target.kind.value = Target.LAYER
+        predict.predict()
         self.idle("predict")
-        predict.results.inspect_button.click()
+        predict.inspect()
         inspect = next(w for name, w in self.viewer.window.dock_widgets.items() if name.startswith("Inspect"))
         wait_until(lambda: inspect.session.errors is not None)
         self.idle("inspect")
         for number in range(5):
-            inspect.steps.next_button.click()
+            inspect.next_error()
             self.film(4)
             if number == 2:
                 self.shoot("inspect")
         self.viewer.reset_view()
-        inspect.what_is_shown.side_button.click()
+        inspect.views.side_button.toggle()
         pump(1)
         self.shoot("compare")
         self.film(8)

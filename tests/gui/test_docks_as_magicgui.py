@@ -22,7 +22,7 @@ def generate(open_dock):
     return dock
 
 
-@pytest.mark.parametrize("name", ["Generate data", "Dataset"])
+@pytest.mark.parametrize("name", ["Generate data", "Dataset", "Train", "Predict"])
 def test_npe2_gives_the_container_that_the_menu_opens(viewer, open_dock, name):
     from_menu = open_dock(name)
     _, dock = viewer.window.add_plugin_dock_widget("napari-unet3d", name)
@@ -81,6 +81,59 @@ def test_changes_are_announced_once_each_with_all_that_they_set(generate):
     assert seen[1:] == [SyntheticConfig()]
 
 
+def test_errors_are_inspected_corrected_and_added_by_values_and_calls(
+    viewer, boxes, open_dock, dataset, wait_for_end, wait_for_job, tmp_path
+):
+    _, truth, prediction = boxes
+    dock = open_dock("Inspect")
+    assert isinstance(dock, Container)
+    assert dock is viewer.window.add_plugin_dock_widget("napari-unet3d", "Inspect")[1]
+    dock.prediction_layer.value, dock.truth_layer.value = prediction, truth
+    dock.tolerance_um.value, dock.zoom.value = 0.25, False
+    assert wait_for_end(dock, dock.inspect).message is None
+    missed, wide, extra = dock.session.errors
+    dock.next_error()
+    assert dock.session.selection == missed
+    dock.previous_error()
+    assert dock.session.selection == extra
+    dock.errors.table.kind.value, dock.errors.table.minimum_um3.value = "extra", 100
+    dock.next_error()
+    assert dock.session.selection == wide
+    dock.correction.settings.margin_um.value = 0.1  # less than a voxel
+    dock.correction.accept_truth()
+    corrected = viewer.layers["v corrected"]
+    np.testing.assert_array_equal(
+        corrected.data > 0, (prediction.data > 0) & (dock.session.errors.regions != wide.number)
+    )
+    dock.correction.undo()
+    np.testing.assert_array_equal(corrected.data, prediction.data)
+    dock.correction.redo()
+    dock.fine_tuning.dataset.value = dataset
+    wait_for_job(dock, "correct", dock.fine_tuning.add_to_dataset)
+    assert "v corrected" in [pair.name for pair in list_pairs(dataset)]
+    wait_for_job(dock, "correct", dock.fine_tuning.remove_from_dataset)
+    assert "v corrected" not in [pair.name for pair in list_pairs(dataset)]
+    dock.views.show_one("truth")
+    assert (truth.visible, prediction.visible) == (True, False)
+    dock.export.save_errors(tmp_path / "errors.csv")
+    assert len((tmp_path / "errors.csv").read_text(encoding="utf-8-sig").splitlines()) == 1 + 3
+    dock.two_predictions.first_layer.value, dock.two_predictions.second_layer.value = prediction, corrected
+    wait_for_job(dock, "disagreement", dock.two_predictions.compare)
+    assert dock.two_predictions.result.value.startswith("They differ on ")
+
+
+def test_volumes_to_inspect_are_chosen_by_values(open_dock, dataset):
+    dock = open_dock("Inspect")
+    dock.source.kind.value = "dataset"
+    dock.dataset.value, dock.source.volumes.subset.value = dataset, "train"
+    menu = dock.source.volumes.volume
+    assert [pair and pair.name for pair in menu.choices] == [None, "1", "2", "3"]
+    menu.value = menu.choices[2]
+    assert dock.source.volumes.volume.value.name == "2"
+    dock.inspect()
+    assert dock.message.text().startswith("No model is chosen")
+
+
 def test_menus_of_layers_know_their_types_and_follow_the_viewer(viewer, generate, ball):
     sample = ball("1")
     assert generate.objects_layer.choices == (None,)
@@ -122,3 +175,74 @@ def test_a_dataset_is_checked(open_dock, ball, wait_for_end, tmp_path):
     job = wait_for_end(dock, dock.check)
     assert any("same volume" in issue.message for issue in job.replayed)
     assert dock.message.kind == "error"
+
+
+def test_layers_are_trained_on_paused_and_continued(viewer, open_dock, layers, qtbot, tmp_path):
+    train = open_dock("Train")
+    train.source.kind.value = "layers"
+    assert (train.image_layer.value, train.labels_layer.value) == layers
+    train.settings.epochs.value = 100_000
+    train.run_folder.value = tmp_path / "run"
+    train.train()
+    job = train.jobs.running("train")
+    qtbot.waitUntil(lambda: train.run.latest_epoch is not None, timeout=60_000)
+    with qtbot.waitSignal(job.paused, timeout=20_000):
+        train.pause()
+    with qtbot.waitSignal(job.resumed, timeout=20_000):
+        train.resume()
+    train.stop()
+    train.wait()
+    n_done = train.run.n_epochs_done
+    assert train.message.text().startswith("Stopped after epoch")
+    train.resume()  # the interrupted run
+    qtbot.waitUntil(lambda: train.run.started is not None, timeout=60_000)
+    assert len(train.run.started.history) == n_done
+    train.stop()
+    train.wait()
+    train.open_run(tmp_path / "run")
+    assert train.run.is_loaded
+
+
+@pytest.fixture
+def layers(viewer, ball):
+    """A volume with labels in the viewer."""
+    sample = ball("mine")
+    place = {"scale": sample.voxel_size_um, "units": ("um",) * 3}
+    return viewer.add_image(sample.image, name="mine", **place), viewer.add_labels(
+        sample.labels, name="mine labels", **place
+    )
+
+
+def test_a_script_generates_trains_and_predicts(viewer, generate, open_dock, layers, qtbot, tmp_path):
+    """The docks as a script uses them: values, methods, and `wait`."""
+    generate.folder.value = tmp_path / "data"
+    generate.n_train.value, generate.n_test.value = 2, 1
+    generate.write_dataset()
+    generate.wait()
+    train = open_dock("Train")
+    assert train.dataset.value == tmp_path / "data"
+    train.source.kind.value = "folder"
+    train.settings.epochs.value = 2
+    train.settings.val_fraction.value = 0.5
+    train.run_folder.value = tmp_path / "run"
+    train.train()
+    train.wait()
+    assert train.run.finished is not None, train.message.text()
+    assert (tmp_path / "run" / "model.safetensors").is_file()
+    predict = open_dock("Predict")
+    assert predict.model.value == tmp_path / "run"
+    assert (predict.image_layer.value, predict.truth_layer.value) == layers
+    predict.settings.tta.value = True
+    predict.predict()
+    predict.wait()
+    assert {layer.name for layer in viewer.layers if layer.visible} == {"mine", "mine difference"}
+    with qtbot.wait_signal(predict.live.relabelled):
+        predict.label_settings.threshold.value = 0
+    assert viewer.layers["mine prediction"].data.all(), "labels follow without the model"
+    predict.target.kind.value = "test-set"
+    predict.dataset.value = tmp_path / "data"
+    predict.settings.tolerance_um.value = 2.0
+    predict.predict()
+    predict.wait()
+    assert predict.results.table.names == ["3"]
+    assert "3 difference" in viewer.layers

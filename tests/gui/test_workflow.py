@@ -106,8 +106,8 @@ def test_four_clicks_from_nothing_to_a_falling_curve(viewer, open_dock, qtbot, m
     monkeypatch.setattr("napari_unet3d.session.recent_runs.plugin_data_folder", lambda: tmp_path)
     monkeypatch.setattr("napari_unet3d.widgets.train.dock.plugin_data_folder", lambda: tmp_path)
     train = open_dock("Train")
-    qtbot.waitUntil(train.sample_prompt.start_button.native.isVisible)
-    train.sample_prompt.start_button.native.click()
+    qtbot.waitUntil(train.setup.sample_prompt.start_button.native.isVisible)
+    train.setup.sample_prompt.start_button.native.click()
     job = train.jobs.running("train")
     epochs = []
     job.reported.connect(lambda event: epochs.append(event) if isinstance(event, EpochFinished) else None)
@@ -119,7 +119,7 @@ def test_four_clicks_from_nothing_to_a_falling_curve(viewer, open_dock, qtbot, m
     qtbot.waitUntil(lambda: n_points(train) >= 3)
     assert isinstance(viewer.layers["sample"], Image)
     assert isinstance(viewer.layers["sample labels"], Labels)
-    assert not train.sample_prompt.native.isVisible()
+    assert not train.setup.sample_prompt.native.isVisible()
 
     predict = open_dock("Predict")
     assert predict.model.value == train.run.run_folder

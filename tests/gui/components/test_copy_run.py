@@ -102,8 +102,8 @@ def test_the_unfinished_run_can_be_continued_elsewhere(long_run, open_dock, data
     dock = open_dock("Train")
     with qtbot.waitSignal(long_run.ended, timeout=60_000):
         long_run.stop()
-    assert dock.resume_prompt.native.isVisibleTo(dock.native)
-    words = shlex.split(copied(dock.resume_prompt.copy_button))
+    assert dock.setup.resume_prompt.native.isVisibleTo(dock.native)
+    words = shlex.split(copied(dock.setup.resume_prompt.copy_button))
     assert words == ["napari-unet3d", "train", str(dataset), "--run", str(dock.run.run_folder), "--resume"]
 
 

@@ -81,7 +81,7 @@ def test_a_training_that_is_watched_and_inspected_handles_nothing_else(ball, dat
     dock.job_bar.start_button.native.click()
     with qtbot.waitSignal(dock.jobs.running("train").ended, timeout=60_000):
         pass
-    dock.model_actions.inspect_button.native.click()
+    dock.run_actions.inspect_button.native.click()
     inspect = viewer.window.dock_widgets["Inspect (napari-unet3d)"]
     qtbot.waitUntil(lambda: inspect.inspection is not None and not inspect.jobs.running("inspect"), timeout=60_000)
     assert {"train", "watch", "inspect"} <= deliveries.kinds

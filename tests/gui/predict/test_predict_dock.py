@@ -218,7 +218,7 @@ def test_a_test_set_shows_its_worst_volume_and_any_other_on_double_click(dock, v
         (lambda dock, path: dock.target.kind.button(Target.TEST_SET).click(), "folder of a dataset"),
         (lambda dock, path: setattr(dock.image_layer, "value", dock.viewer.layers["flat"]), "2 dimensions"),
         (lambda dock, path: setattr(dock.truth_layer, "value", dock.viewer.layers["small"]), "shape"),
-        (lambda dock, path: setattr(dock.settings.editors["device"], "value", "cuda"), "cuda was asked for"),
+        (lambda dock, path: setattr(dock.settings.editors["device"], "value", "cuda"), "the device is cuda"),
     ],
     ids=["no file", "no model file", "no model", "no files", "no dataset", "2D", "wrong truth", "no GPU"],
 )

@@ -125,9 +125,9 @@ def test_a_paused_and_stopped_run_keeps_its_model_and_goes_on(long_child, in_a_c
     assert "Stopped after epoch" in dock.message.text()
     n_done = load_checkpoint(model).epoch
     assert dock.run.n_epochs_done == n_done, "what it told last has arrived"
-    assert dock.resume_prompt.native.isVisibleTo(dock.native)
+    assert dock.setup.resume_prompt.native.isVisibleTo(dock.native)
     dock.separate_process.native.click()
-    dock.resume_prompt.continue_button.native.click()
+    dock.setup.resume_prompt.continue_button.native.click()
     again = dock.jobs.running("train")
     qtbot.waitUntil(lambda: dock.run.started is not None, timeout=60_000)
     assert len(dock.run.started.history) == n_done
@@ -143,7 +143,7 @@ def test_a_killed_process_is_said_in_one_sentence_and_what_to_do(long_child, in_
     assert told.startswith("The training process was killed, as the system does when memory runs out.")
     assert "continued from its last whole epoch" in told
     assert in_a_child.message.kind == "error"
-    assert in_a_child.resume_prompt.native.isVisibleTo(in_a_child.native)
+    assert in_a_child.setup.resume_prompt.native.isVisibleTo(in_a_child.native)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGSTOP")
@@ -207,10 +207,10 @@ def test_opengl_is_asked_for_its_name_once_the_dock_is_seen(make_napari_viewer, 
     viewer = make_napari_viewer(show=True)
     viewer.add_image(np.random.default_rng(0).random((8, 9, 10)))
     _, dock = viewer.window.add_plugin_dock_widget("napari-unet3d", "Train")
-    qtbot.waitUntil(lambda: dock.subprocess_option.hint.value != "", timeout=20_000)
+    qtbot.waitUntil(lambda: dock.setup.subprocess_option.hint.value != "", timeout=20_000)
     name = renderer()
     assert name
-    assert dock.subprocess_option.hint.native.isVisibleTo(dock.native) is is_software_renderer(name)
+    assert dock.setup.subprocess_option.hint.native.isVisibleTo(dock.native) is is_software_renderer(name)
     assert viewer.screenshot(flash=False)[..., :3].std() > 1, "the canvas is drawn as before"
 
 

@@ -44,19 +44,19 @@ def test_how_far_a_run_has_come_is_told_without_torch(left_run):
 
 def test_a_left_run_is_offered_and_goes_on_to_its_end(left_run, dataset, open_dock, wait_for_end):
     dock = open_dock("Train")
-    assert dock.resume_prompt.native.isVisibleTo(dock.native)
-    assert not dock.sample_prompt.native.isVisibleTo(dock.native), "one offer at a time"
-    assert "2 of 4 epochs are done in 'left'" in dock.resume_prompt.text.value
-    assert "'my dataset'" in dock.resume_prompt.text.value
+    assert dock.setup.resume_prompt.native.isVisibleTo(dock.native)
+    assert not dock.setup.sample_prompt.native.isVisibleTo(dock.native), "one offer at a time"
+    assert "2 of 4 epochs are done in 'left'" in dock.setup.resume_prompt.text.value
+    assert "'my dataset'" in dock.setup.resume_prompt.text.value
     dock.settings.value = TrainingConfig(epochs=9, preset="small")  # those of the run count, not these
-    job = wait_for_end(dock, dock.resume_prompt.continue_button.native.click, 60_000)
+    job = wait_for_end(dock, dock.setup.resume_prompt.continue_button.native.click, 60_000)
     assert job.message is None
     assert dock.run.run_folder == left_run
     assert dock.source.folder == dataset
     assert "Training is finished." in dock.message.text()
     epochs, _ = dock.curves.history.val.xy
     assert epochs.tolist() == [1, 2, 3, 4], "the curve begins where the run began"
-    assert not dock.resume_prompt.native.isVisibleTo(dock.native)
+    assert not dock.setup.resume_prompt.native.isVisibleTo(dock.native)
     assert unfinished_run() is None
 
     straight = left_run.parent / "straight"
@@ -67,17 +67,17 @@ def test_a_left_run_is_offered_and_goes_on_to_its_end(left_run, dataset, open_do
 
 def test_a_run_that_is_stopped_is_offered_in_the_same_dock(long_run, viewer, qtbot):
     dock = viewer.window.dock_widgets["Train (napari-unet3d)"]
-    assert not dock.resume_prompt.native.isVisibleTo(dock.native)
+    assert not dock.setup.resume_prompt.native.isVisibleTo(dock.native)
     assert unfinished_run() is None, "it is going on"
     with qtbot.waitSignal(long_run.ended, timeout=20_000):
         dock.job_bar.stop_button.native.click()
-    assert dock.resume_prompt.native.isVisibleTo(dock.native)
-    n_done = dock.resume_prompt.run.progress.n_done
+    assert dock.setup.resume_prompt.native.isVisibleTo(dock.native)
+    n_done = dock.setup.resume_prompt.run.progress.n_done
     assert n_done == dock.run.n_epochs_done
-    dock.resume_prompt.continue_button.native.click()
+    dock.setup.resume_prompt.continue_button.native.click()
     again = dock.jobs.running("train")
     viewer.add_labels(np.zeros((4, 5, 6), np.uint8))
-    assert not dock.resume_prompt.native.isVisibleTo(dock.native), "it goes on"
+    assert not dock.setup.resume_prompt.native.isVisibleTo(dock.native), "it goes on"
     qtbot.waitUntil(lambda: dock.run.started is not None, timeout=60_000)
     assert dock.run.n_epochs_done >= n_done
     assert len(dock.run.started.history) == n_done
@@ -94,16 +94,16 @@ def test_a_killed_run_is_offered_and_one_of_a_living_process_is_not(left_run, op
     save_preference("last-training", note | {"process": [me.pid, me.create_time()]})
     assert unfinished_run() is None
     dock = open_dock("Train")
-    assert not dock.resume_prompt.native.isVisibleTo(dock.native)
+    assert not dock.setup.resume_prompt.native.isVisibleTo(dock.native)
 
 
 def test_not_now_is_asked_again_in_the_next_session(left_run, viewer, open_dock):
     dock = open_dock("Train")
-    dock.resume_prompt.later_button.native.click()
-    assert not dock.resume_prompt.native.isVisibleTo(dock.native)
+    dock.setup.resume_prompt.later_button.native.click()
+    assert not dock.setup.resume_prompt.native.isVisibleTo(dock.native)
     again = TrainDock(viewer)
     viewer.window.add_dock_widget(again, name="again")
-    assert again.resume_prompt.native.isVisibleTo(again.native)
+    assert again.setup.resume_prompt.native.isVisibleTo(again.native)
 
 
 @pytest.mark.parametrize(
@@ -135,11 +135,11 @@ def test_a_run_on_other_layers_is_refused_with_the_reason(ball, tmp_path, viewer
     viewer.add_image(volumes[0].image, name="other")
     viewer.add_labels(volumes[0].labels)
     dock = open_dock("Train")
-    assert "layers" in dock.resume_prompt.text.value
-    wait_for_end(dock, dock.resume_prompt.continue_button.native.click, 60_000)
+    assert "layers" in dock.setup.resume_prompt.text.value
+    wait_for_end(dock, dock.setup.resume_prompt.continue_button.native.click, 60_000)
     assert dock.message.kind == "error"
     assert "was trained on 'one' (16, 18, 20), 'second'" in dock.message.text()
-    assert dock.resume_prompt.native.isVisibleTo(dock.native), "it can be tried again with the right ones"
+    assert dock.setup.resume_prompt.native.isVisibleTo(dock.native), "it can be tried again with the right ones"
 
 
 def test_training_starts_from_a_model_and_takes_its_network(left_run, dataset, open_dock, wait_for_end):

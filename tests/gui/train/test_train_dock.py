@@ -31,7 +31,7 @@ def test_opening_the_dock_loads_no_torch(dock):
 def test_training_on_a_dataset_writes_the_run_beside_it(dock, dataset, wait_for_end):
     dock.source.use_folder(dataset)
     assert dock.source.found.value == "3 training, 0 test volumes"
-    assert not dock.sample_prompt.native.isVisibleTo(dock.native)
+    assert not dock.setup.sample_prompt.native.isVisibleTo(dock.native)
     run_folder = dock.run_folder.value
     assert run_folder.parent == dataset.parent / "runs"
     settings(dock, val_fraction=0.34)
@@ -43,7 +43,7 @@ def test_training_on_a_dataset_writes_the_run_beside_it(dock, dataset, wait_for_
     assert "CPU" in dock.hardware.value or "fp" in dock.hardware.value
     assert dock.status.value.startswith("Epoch 2 of 2")
     assert "Training is finished." in dock.message.text()
-    assert dock.model_actions.predict_button.native.isVisibleTo(dock.native)
+    assert dock.run_actions.predict_button.native.isVisibleTo(dock.native)
     assert recent_runs() == [run_folder]
     assert dock.run_folder.value != run_folder, "a second run must not fall on the first"
     assert len(dock.curves.history.val) == 2
@@ -84,7 +84,7 @@ def test_layers_are_chosen_when_only_they_are_there(ball, viewer, open_dock):
     viewer.add_labels(volume.labels)
     dock = open_dock("Train")
     assert dock.source.from_layers
-    assert not dock.sample_prompt.native.isVisibleTo(dock.native)
+    assert not dock.setup.sample_prompt.native.isVisibleTo(dock.native)
 
 
 def test_one_volume_too_small_for_validation_trains_and_says_so(ball, dock, viewer, wait_for_end):
@@ -128,7 +128,7 @@ def test_cuda_without_a_gpu_is_explained(dock, dataset, wait_for_end):
     settings(dock, device="cuda", val_fraction=0.34)
     wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000)
     assert dock.message.kind == "error"
-    assert "cuda was asked for" in dock.message.text()
+    assert "The device is cuda" in dock.message.text()
     assert "choose auto or cpu" in dock.message.text()
     assert dock.job_bar.start_button.native.isVisibleTo(dock.native), "the dock can be used again"
     assert not dock.status.native.isVisibleTo(dock.native), "nothing is loading any more"
@@ -154,7 +154,7 @@ def test_a_reopened_dock_shows_the_running_job_and_its_curve(dock, viewer, long_
     third = TrainDock(viewer)
     viewer.window.add_dock_widget(third, name="third")
     assert "Stopped after epoch" in third.message.text(), "the end is shown in a dock that is opened after it"
-    assert third.model_actions.predict_button.native.isVisibleTo(third.native)
+    assert third.run_actions.predict_button.native.isVisibleTo(third.native)
 
 
 def test_closing_the_viewer_ends_the_training(dock, viewer, long_run, qtbot):

@@ -21,15 +21,15 @@ def paused(long_run, dock, qtbot):
 
 def test_a_paused_run_stands_still_and_goes_on(paused, dock, qtbot):
     bar = dock.job_bar
-    assert (bar.pause_button.text(), bar.pause_button.isEnabled()) == ("Continue", True)
-    assert bar.bar.format().endswith("paused")
+    assert (bar.pause_button.text, bar.pause_button.native.isEnabled()) == ("Continue", True)
+    assert bar.progress.native.format().endswith("paused")
     with qtbot.assertNotEmitted(paused.reported, wait=400):
         pass
     with qtbot.waitSignal(paused.reported, timeout=20_000, check_params_cb=lambda e: isinstance(e, StepFinished)):
-        bar.pause_button.click()
-    assert bar.pause_button.text() == "Pause"
+        bar.pause_button.native.click()
+    assert bar.pause_button.text == "Pause"
     assert not paused.is_paused
-    assert "paused" not in bar.bar.format()
+    assert "paused" not in bar.progress.native.format()
 
 
 def test_a_paused_run_can_be_stopped_and_keeps_its_model(paused, dock, qtbot):

@@ -10,7 +10,7 @@ def test_one_click_leads_from_a_run_to_its_errors(ball, open_dock, dataset, wait
     train.source.use_folder(dataset)
     train.settings.value = TrainingConfig(epochs=1, val_fraction=0.34)
     wait_for_end(train, train.job_bar.start_button.native.click, 60_000)
-    train.model_actions.inspect_button.native.click()
+    train.run_actions.inspect_button.native.click()
     inspect = next(dock for name, dock in viewer.window.dock_widgets.items() if name.startswith("Inspect"))
     qtbot.waitUntil(lambda: inspect.session.errors is not None, timeout=60_000)
     origin = inspect.session.origin
@@ -28,5 +28,5 @@ def test_a_run_that_learnt_from_layers_leads_to_predict_only(ball, open_dock, vi
     train.source.use_layers()
     train.settings.value = TrainingConfig(epochs=1, val_fraction=0.5)
     wait_for_end(train, train.job_bar.start_button.native.click, 60_000)
-    assert train.model_actions.predict_button.native.isVisibleTo(train.native)
-    assert not train.model_actions.inspect_button.native.isVisibleTo(train.native)
+    assert train.run_actions.predict_button.native.isVisibleTo(train.native)
+    assert not train.run_actions.inspect_button.native.isVisibleTo(train.native)

@@ -9,7 +9,6 @@ from typing import Any
 from qtpy.QtCore import Qt, QTimer
 
 from napari_unet3d.configs import EvaluationConfig, PostProcessing, PredictionConfig, Task
-from napari_unet3d.configs.snippets import RunSnippet
 from napari_unet3d.data.events import Notice
 from napari_unet3d.inference.events import EvaluationFinished, ModelLoaded, PredictionWritten, VolumeEvaluated
 from napari_unet3d.session.comparison import DEFAULT_TOLERANCE_UM, Comparison
@@ -48,10 +47,8 @@ class PredictDock(Dock):
         The run folder or model file.
     target : PredictionTarget
         What is predicted: ``target.kind`` is ``"layer"``, ``"files"`` or ``"test-set"``.
-    image_layer, truth_layer : ComboBox
-        The layers to predict and to compare with.
-    dataset, out : PathEdit
-        The dataset whose test set is predicted, and the folder for results.
+    image_layer, truth_layer, dataset, out : ComboBox, PathEdit
+        The layers to predict and to compare with, the dataset whose test set is predicted, the folder for results.
     settings : ConfigForm of PredictionConfig, or of EvaluationConfig for a test set
         A widget per setting, such as ``settings.overlap``.
     label_settings : ConfigForm of PostProcessing
@@ -76,16 +73,15 @@ class PredictDock(Dock):
         self.results = ResultsPanel(self.live, self.context)
         self.suggest_button = SuggestNextAnnotation(self.live, self.context)
         self.keep_button = KeepPrediction(self.live, self.context)
-        self.copy_button = CopyButton(self.message, self._snippet)
+        self.copy_button = CopyButton(self.message, lambda: self.target.snippet(self.model.require(), self._config()))
         self._end, self._notices = "Done.", list[str]()
         self._growing = QTimer(self.native)  # new rows are laid out one after the other
         self._growing.setSingleShot(True)
         self._growing.setInterval(_LAYOUT_MS)
         self._lay_out()
         self._connect()
-        self.target.find_truth()
         self._show_form()
-        self._apply_label_settings()
+        self.live.follow(self.label_settings.value)
         self.attach_to_job(ended_too=True)
 
     @property
@@ -164,9 +160,6 @@ class PredictDock(Dock):
     def _config(self) -> Any:
         return self.settings.value.model_copy(update=self.label_settings.value.model_dump())
 
-    def _snippet(self) -> RunSnippet:
-        return self.target.snippet(self.model.require(), self._config())
-
     def _begin(self, request: PredictionRequest) -> None:
         self._end = "Done."
         self._notices.clear()
@@ -181,9 +174,6 @@ class PredictDock(Dock):
         self._end = f"'{comparison.prediction.name}' is predicted."
         if request.out is not None:
             self._end += f" The results are in {request.out}"
-
-    def _apply_label_settings(self) -> None:
-        self.live.follow(self.label_settings.value)
 
     def _on_relabelled(self) -> None:
         """Show what does not follow the settings, after labels were computed again."""
@@ -202,8 +192,8 @@ class PredictDock(Dock):
     def _show_section(self) -> None:
         """Show the settings of single objects unless the chosen model is known to have none."""
         shown = self.live.shown
-        is_known = shown is not None and shown.origin.run is not None and shown.origin.run == self.model.value
-        task = shown.comparison.prediction.task if shown is not None and is_known else None
+        is_of_model = shown is not None and shown.origin.run is not None and shown.origin.run == self.model.value
+        task = shown.comparison.prediction.task if shown is not None and is_of_model else None
         self.label_settings.offer(_OBJECTS, task in (None, Task.INSTANCE))
         if task is Task.INSTANCE:
             self.label_settings.expand(_OBJECTS)
@@ -220,7 +210,7 @@ class PredictDock(Dock):
     def _connect(self) -> None:
         self.job_bar.start_button.clicked.connect(self.predict)
         self.target.kind_changed.connect(self._show_form)
-        self.label_settings.changed.connect(self._apply_label_settings)
+        self.label_settings.changed.connect(lambda form: self.live.follow(form.value))
         self.live.changed.connect(self._show_section)
         self.live.relabelled.connect(self._on_relabelled)
         self.model.changed.connect(self._show_section)

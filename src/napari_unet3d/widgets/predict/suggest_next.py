@@ -99,7 +99,7 @@ class SuggestNextAnnotation(PushButton):
     def _go_to(self, place: UncertainLocation) -> None:
         shown, viewer = self._live.shown, self._context.viewer
         assert shown is not None
-        painted, active = self._annotation(), viewer.layers.selection.active
+        painted, active = self._painted_layer(), viewer.layers.selection.active
         positions = [each.position_zyx for each in self._places]
         shape = shown.comparison.prediction.probability.shape
         name = f"{shown.name} to annotate"
@@ -115,7 +115,7 @@ class SuggestNextAnnotation(PushButton):
             f"mean uncertainty there {place.score:.2f}."
         )
 
-    def _annotation(self) -> Labels | None:
+    def _painted_layer(self) -> Labels | None:
         """Return the layer that the ground truth is painted in, when it has an ignore label."""
         shown = self._live.shown
         if shown is None or _ignore_label(shown.comparison.prediction.plan) is None:
@@ -131,7 +131,7 @@ class SuggestNextAnnotation(PushButton):
         return shown.truth if shown.truth in painted else next(iter(painted), None)
 
     def _annotated(self) -> NDArray[np.bool_] | None:
-        shown, layer = self._live.shown, self._annotation()
+        shown, layer = self._live.shown, self._painted_layer()
         if shown is None or layer is None:
             return None
         annotated: NDArray[np.bool_] = np.asarray(layer.data) != _ignore_label(shown.comparison.prediction.plan)

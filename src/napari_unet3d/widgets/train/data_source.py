@@ -13,7 +13,7 @@ from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.data.dataset import Subset, list_pairs
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
-from napari_unet3d.widgets.components.containers import column, row, wrapping_label
+from napari_unet3d.widgets.components.containers import column, row, show_text, wrapping_label
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.layer_menu import layer_menu
 from napari_unet3d.widgets.forms.path_edit import PathEdit
@@ -183,7 +183,7 @@ class TrainingSource(Container[Widget]):
 
     def _on_change(self) -> None:
         self._folder_page.visible, self._layers_page.visible = not self.from_layers, self.from_layers
-        self.found.value = self._found_text()
+        show_text(self.found, self._found_text())
         self.source_changed.emit()
 
     def _found_text(self) -> str:

@@ -49,9 +49,8 @@ class EpochSlider(Container[Widget]):
             tooltip="<qt>Play how the network learned, from the shown epoch on; from the newest epoch, from the "
             f"beginning. Key: {PLAY_KEY}</qt>",
         )
-        self.slider = Slider(
-            min=0, max=0, readout=False, tooltip="The epoch that is shown; drag it, or the line in the curves."
-        )
+        self.slider = Slider(min=0, max=0, readout=False)
+        self.slider.native.setToolTip("The epoch that is shown; drag it, or the line in the curves.")
         self.live_button = PushButton(text="Live", tooltip="Show the newest epoch as soon as it is available.")
         super().__init__(widgets=[self.play_button, self.slider, self.live_button], layout="horizontal", labels=False)
         self.margins = (0, 0, 0, 0)
@@ -89,8 +88,8 @@ class EpochSlider(Container[Widget]):
         before = self.epoch
         self.epochs = tuple(epochs)
         with self.slider.changed.blocked():
-            self.slider.max = max(0, len(epochs) - 1)
-            self.slider.value = len(epochs) - 1 if self.is_live or before is None else self._nearest(before)
+            self.slider.max = last = max(0, len(epochs) - 1)
+            self.slider.value = last if self.is_live or before is None else self._nearest(before)
         self.enabled = bool(epochs)
         if self.epoch is not None and self.epoch != before:
             self.epoch_chosen.emit(self.epoch)
@@ -133,7 +132,7 @@ class EpochSlider(Container[Widget]):
             self.epoch_chosen.emit(self.epoch)
 
     def _on_live(self) -> None:
-        if self.is_live:
+        if self.is_live and self.epochs:
             self._stop()
             self.slider.value = len(self.epochs) - 1
 

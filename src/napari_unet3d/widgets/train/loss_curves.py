@@ -51,8 +51,7 @@ class LossCurves(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
 
     def __init__(self, viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent=parent, enableMenu=False)
-        self.history = LossHistory()
-        self._listener = RunListener(self)
+        self.history, self._listener = LossHistory(), RunListener(self)
         self._viewer = viewer
         self._is_stale = False
         self._pause = QTimer(self)
@@ -91,10 +90,9 @@ class LossCurves(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
         return QSize(300, 130)
 
     def show_history(self, history: LossHistory) -> None:
-        """Show another run's curves, and redraw them whenever a step or an epoch is added."""
+        """Show the curves of another run, and follow it."""
         self.history = history
-        changes = history.step_added, history.epoch_added
-        self._listener.connect(*((changed, self.refresh) for changed in changes))
+        self._listener.connect((history.step_added, self.refresh), (history.epoch_added, self.refresh))
         self.refresh()
 
     def point_at(self, epoch: float | None) -> None:

@@ -51,18 +51,14 @@ class MonitorPanel(Container[Widget]):
     ----------
     reloaded : Signal(TrainingRun)
         Emitted when a run that was opened has more epochs by now, with its new record, which is to be shown.
-    curves : LossCurves
-        Losses and Dice.
-    epoch_slider : EpochSlider
-        The epoch that is shown.
-    actions : EpochActions
-        What can be done with it.
+    curves, epoch_slider, actions : LossCurves, EpochSlider, EpochActions
+        Losses and Dice, the epoch that is shown, and what can be done with it.
     volume : ComboBox
         The index of the validation volume that is shown; -1 for none.
     throughput, hint, epoch_text : Label
         The speed of the steps, what goes wrong, and which epoch is shown.
     run : TrainingRun or None
-        The run whose curves are shown.
+        The run.
     """
 
     reloaded = Signal(object)
@@ -108,10 +104,7 @@ class MonitorPanel(Container[Widget]):
             (run.events.latest_snapshot, self.refresh),
         )
         self.curves.show_history(run.history)
-        if run.is_loaded:
-            self._poll.start()
-        else:
-            self._poll.stop()
+        (self._poll.start if run.is_loaded else self._poll.stop)()
         self.refresh()
 
     def refresh(self) -> None:
@@ -157,7 +150,7 @@ class MonitorPanel(Container[Widget]):
         self._show_state()
 
     def _is_known(self, epoch: int) -> bool:
-        """Return whether the curves know an epoch; the files of a run may be ahead of its events."""
+        # The files of a run may be ahead of its events, and of the curves.
         return self.run is not None and (self.run.is_loaded or epoch <= self.run.n_epochs_done)
 
     def _reload(self) -> None:

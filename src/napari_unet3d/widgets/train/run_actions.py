@@ -1,0 +1,104 @@
+"""What the Train dock offers with a run: to open another one, to predict, to inspect errors, and to write a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from magicgui.widgets import Container, PushButton, Widget
+from psygnal import Signal
+from qtpy.QtWidgets import QFileDialog
+
+from napari_unet3d.errors import UserError
+from napari_unet3d.runs.run_files import read_run_files
+from napari_unet3d.session.recent_runs import recent_runs, remember_run
+from napari_unet3d.session.training_run import TrainingRun, load_run
+from napari_unet3d.widgets.components.containers import SPACING, row
+from napari_unet3d.widgets.components.context import Context
+from napari_unet3d.widgets.components.dock_tabs import open_dock
+from napari_unet3d.widgets.components.qt_widget import QtWidget
+from napari_unet3d.widgets.export.report_panel import ReportPanel
+
+
+class RunActions(Container[Widget]):
+    """Opens a run, and the docks Predict and Inspect with the model of a run; writes a report on it.
+
+    Parameters
+    ----------
+    context : Context
+        Viewer, jobs and message line.
+
+    Attributes
+    ----------
+    opened : Signal(TrainingRun)
+        Emitted with the record of a run that was opened.
+    open_button, predict_button, inspect_button : PushButton
+        The latter two are hidden while there is no model; the last one also when the run was not trained on a dataset
+        that still exists.
+    report : ReportPanel
+        Writes the report.
+    """
+
+    opened = Signal(object)
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._run: Path | None = None
+        self.report = ReportPanel(context)
+        self.open_button = PushButton(
+            text="Open run…",
+            tooltip="Show the curves and the epochs of any run folder, also of one that another process is writing.",
+        )
+        self.predict_button = PushButton(
+            text="Predict with it", tooltip="Open the dock Predict with the model of this run."
+        )
+        self.inspect_button = PushButton(
+            text="Inspect its errors",
+            tooltip="Predict the test volumes of the dataset, or the training volumes when it has none, and list every "
+            "error.",
+        )
+        self._docks = row(self.predict_button, self.inspect_button)
+        super().__init__(widgets=[self._docks, self.open_button, QtWidget(self.report)], labels=False)
+        self.margins = (0, 0, 0, 0)
+        self.native.layout().setSpacing(SPACING)
+        self.open_button.clicked.connect(lambda: self.open_run())
+        self.predict_button.clicked.connect(self.predict)
+        self.inspect_button.clicked.connect(self.inspect)
+        self.offer(None)
+
+    def offer(self, run: TrainingRun | None) -> None:
+        """Offer the model of a run, if it has one, and a report on the run."""
+        self._run = run.run_folder if run is not None and run.has_model else None
+        self._docks.visible = self._run is not None
+        self.inspect_button.visible = self._run is not None and _has_dataset(self._run)
+        self.report.offer(self._run)
+
+    def open_run(self, folder: Path | str | None = None) -> None:
+        """Read the record of a run from its folder; without one, ask for it."""
+        if folder is None:
+            start = str(recent[0].parent) if (recent := recent_runs()) else ""
+            folder = QFileDialog.getExistingDirectory(self.native, "Choose a run folder", start)
+        if not folder:
+            return
+        with self._context.message.explaining():
+            run = load_run(Path(folder))
+            if run.has_model:
+                remember_run(run.run_folder)
+            self.opened.emit(run)
+
+    def predict(self) -> None:
+        """Open the dock Predict with the model."""
+        if self._run is not None:
+            open_dock(self._context.viewer, "Predict").use_run(self._run)
+
+    def inspect(self) -> None:
+        """Open the dock Inspect, and find the errors of the model."""
+        if self._run is not None:
+            open_dock(self._context.viewer, "Inspect").inspect_run(self._run)
+
+
+def _has_dataset(run: Path) -> bool:
+    try:
+        dataset = read_run_files(run).dataset
+    except UserError:
+        return False
+    return dataset is not None and dataset.is_dir()

@@ -1,0 +1,150 @@
+"""The part of the Train dock in which a training is set up; it is collapsed while a job runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from magicgui.widgets import Container, PushButton, Widget
+from qtpy.QtCore import QSize
+
+from napari_unet3d.configs import NETWORK_SETTINGS, TrainingConfig
+from napari_unet3d.session.last_run import UnfinishedRun
+from napari_unet3d.session.recent_runs import new_run_folder
+from napari_unet3d.session.training_job import TrainingRequest
+from napari_unet3d.widgets.components.containers import HEADING_STYLE, ScrollArea, column, heading, heading_text
+from napari_unet3d.widgets.components.context import Context
+from napari_unet3d.widgets.components.qt_widget import QtWidget
+from napari_unet3d.widgets.forms.form import ConfigForm
+from napari_unet3d.widgets.train.data_source import TrainingSource
+from napari_unet3d.widgets.train.prompts import ResumePrompt, SamplePrompt
+from napari_unet3d.widgets.train.run_options import RunFolderRow, SubprocessOption
+
+_MIN_HEIGHT = 110
+
+
+class _Scroll(ScrollArea):
+    def sizeHint(self) -> QSize:
+        # With more, a long message would push the buttons out of view; where there is space, it is stretched.
+        return QSize(super().sizeHint().width(), _MIN_HEIGHT)
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(super().minimumSizeHint().width(), _MIN_HEIGHT)
+
+
+class TrainingSetup(Container[Widget]):
+    """Data, run folder and settings of a training, which scroll; a heading stands for them while a job runs.
+
+    Parameters
+    ----------
+    context : Context
+        Viewer, jobs and message line.
+
+    Attributes
+    ----------
+    source : TrainingSource
+        What is trained on.
+    run_options : RunFolderRow
+        The run folder and the model to start from.
+    subprocess_option : SubprocessOption
+        Whether the training runs in a separate process.
+    settings : ConfigForm of TrainingConfig
+        The settings.
+    sample_prompt, resume_prompt : Prompt
+        What is offered while no job runs.
+    content : Container
+        All of these.
+    heading : PushButton
+        Shows and hides the content; hidden while it cannot be collapsed.
+    is_collapsed : bool
+        Whether the content is hidden.
+    """
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(labels=False)
+        self.source, self.run_options = TrainingSource(context), RunFolderRow()
+        self.subprocess_option = SubprocessOption()
+        self.settings = ConfigForm(TrainingConfig, "training", without=("num_workers",))
+        self.sample_prompt, self.resume_prompt = SamplePrompt(), ResumePrompt(context)
+        self._is_idle = True
+        data = self.resume_prompt, self.sample_prompt, heading("Train on"), self.source
+        run = heading("Run"), self.run_options, self.subprocess_option
+        self.content = column(*data, *run, heading("Settings"), self.settings, spacing=4)
+        self.content.margins = (0, 0, 4, 0)
+        self.content.native.layout().addStretch(1)
+        self.heading = PushButton(tooltip="The settings of the run; they can be changed after its end.")
+        self.heading.native.setStyleSheet(HEADING_STYLE)
+        self._scroll = QtWidget(_Scroll(self.content.native))
+        self.margins = (0, 0, 0, 0)
+        self.native.layout().setSpacing(4)
+        self.extend([self.heading, self._scroll])
+        self.native.layout().setStretch(1, 1)
+        self.heading.clicked.connect(lambda: self._show_content(self.is_collapsed))
+        self.source.source_changed.connect(self._on_source)
+        self.run_options.start_from.changed.connect(self._on_start_from)
+        self.resume_prompt.later_button.clicked.connect(lambda: self.offer(None))
+        self.run_options.suggest(self.source.folder)
+        self.source.prefer_available()
+        self.collapse(False)
+
+    def request(self) -> TrainingRequest:
+        """Return what is to be trained.
+
+        Raises
+        ------
+        UserError
+            When something is missing, or settings contradict each other.
+        """
+        data, run_folder = self.source.data(), self.run_options.folder.require("a folder for the run")
+        return TrainingRequest(data, run_folder, self._config(), self.run_options.start_from.value)
+
+    def draft(self) -> TrainingRequest:
+        """Return what is to be trained, without data or run folder where there is none; raises as `request`."""
+        data = () if self.source.is_empty else self.source.data()
+        run_folder = self.run_options.folder.value or Path()
+        return TrainingRequest(data, run_folder, self._config(), self.run_options.start_from.value)
+
+    def sample_request(self, folder: Path) -> TrainingRequest:
+        """Return a training on the sample dataset in a folder with the settings; raises as `request`."""
+        return TrainingRequest(folder, new_run_folder(folder), self._config())
+
+    def resume_request(self, run: UnfinishedRun) -> TrainingRequest:
+        """Return how to resume a run with its own settings, after its data is chosen; raises as `request`."""
+        if run.dataset is None:
+            self.source.use_layers()
+        else:
+            self.source.use_folder(run.dataset)
+        return TrainingRequest(self.source.data(), run.folder, None, resume=True)
+
+    def collapse(self, collapsed: bool) -> None:
+        """Collapse the content for a job, without prompts; or show it without a heading."""
+        self._is_idle = not collapsed
+        self.heading.visible = collapsed
+        self._show_content(not collapsed)
+        self.offer(None)
+
+    def offer(self, unfinished: UnfinishedRun | None) -> None:
+        """Offer to resume a run, or sample data where there is nothing to train on; nothing while a job runs."""
+        self.resume_prompt.offer(unfinished if self._is_idle else None)
+        self.sample_prompt.visible = self._is_idle and self.source.is_empty and unfinished is None
+
+    def reset_choices(self, *_: Any) -> None:
+        """Bring the layer menus up to date, and offer what can be trained on."""
+        self.content.reset_choices()
+        self.offer(self.resume_prompt.run)
+
+    def _config(self) -> TrainingConfig:
+        return self.settings.unlocked_values.model_copy(update={"num_workers": 0})  # a viewer must not be forked
+
+    def _show_content(self, shown: bool) -> None:
+        self.is_collapsed = not shown
+        self._scroll.visible = shown
+        self.heading.text = heading_text("Settings of this run", "", is_open=shown)
+
+    def _on_source(self) -> None:
+        self.run_options.suggest(self.source.folder)
+        self.offer(self.resume_prompt.run)
+
+    def _on_start_from(self) -> None:
+        has_model = self.run_options.start_from.value is not None
+        self.settings.set_locked((*NETWORK_SETTINGS, "normalisation") if has_model else ())
