@@ -102,7 +102,7 @@ def test_training_shows_warnings_of_the_check_and_goes_on(dock, empty_volume, wa
     wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000)
     assert dock.message.kind == "warning"
     assert dock.message.text().count("'4' have no foreground") == 1
-    assert "Training is done." in dock.message.text()
+    assert "Training is finished." in dock.message.text()
 
 
 def test_errors_of_the_check_stop_the_training_before_anything_is_written(dock, dataset, wait_for_end):
