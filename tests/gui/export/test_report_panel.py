@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 
 import numpy as np
 import pytest
@@ -65,7 +66,7 @@ def test_a_trained_run_is_evaluated_written_and_opened(trained, choose, qtbot, t
     run = dock.run.run_folder
     assert suggested == [str(run / "report.html")]
     assert dock.message.text() == f"The report is in {page}"
-    assert "The lowest Dice has &#x27;t&#x27;" in page.read_text(encoding="utf-8")
+    assert "The lowest Dice has 't'" in html.unescape(page.read_text(encoding="utf-8"))
     assert (run / "evaluation" / "metrics.csv").is_file()
     monkeypatch.setattr(QDesktopServices, "openUrl", opened.append)
     click(qtbot, part.open_button)

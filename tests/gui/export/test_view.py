@@ -38,13 +38,19 @@ def volume(viewer):
 
 
 @pytest.fixture
-def saving(viewer, open_dock):
+def saving(viewer, open_dock, qtbot):
     dock = open_dock("Predict")
     assert isinstance(dock, PredictDock)
     dock.results.export.show()
     dock.results.export.expand(False)
-    dock.scroll_area.ensureWidgetVisible(dock.results.export)
-    return dock, dock.results.export.view
+    view = dock.results.export.view
+
+    def is_in_view():
+        dock.scroll_area.ensureWidgetVisible(view.turntable_button)
+        return not view.turntable_button.visibleRegion().isEmpty()
+
+    qtbot.waitUntil(is_in_view)
+    return dock, view
 
 
 @pytest.fixture

@@ -88,8 +88,8 @@ class EpochSlider(Container[Widget]):
         before = self.epoch
         self.epochs = tuple(epochs)
         with self.slider.changed.blocked():
-            self.slider.max = max(0, len(epochs) - 1)
-            self.slider.value = len(epochs) - 1 if self.is_live or before is None else self._nearest(before)
+            self.slider.max = last = max(0, len(epochs) - 1)
+            self.slider.value = last if self.is_live or before is None else self._nearest(before)
         self.enabled = bool(epochs)
         if self.epoch is not None and self.epoch != before:
             self.epoch_chosen.emit(self.epoch)
@@ -132,7 +132,7 @@ class EpochSlider(Container[Widget]):
             self.epoch_chosen.emit(self.epoch)
 
     def _on_live(self) -> None:
-        if self.is_live:
+        if self.is_live and self.epochs:
             self._stop()
             self.slider.value = len(self.epochs) - 1
 
