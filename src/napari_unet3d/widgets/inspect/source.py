@@ -12,6 +12,7 @@ from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.data.pairs import Pair, Subset, list_pairs
 from napari_unet3d.errors import UserError
 from napari_unet3d.runs.run_files import read_run_files
+from napari_unet3d.widgets.components.containers import column
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.qt_widget import QtWidget
 from napari_unet3d.widgets.forms.choices import Menu
@@ -131,10 +132,10 @@ class DatasetSource(Container[Widget]):
             tooltip="<qt>Predict all volumes and open the worst, or only one, with the settings of the Predict dock."
             "</qt>",
         )
-        widgets = [QtWidget(self.model, label="Model"), self.dataset, self.subset, self.volume]
-        super().__init__(widgets=widgets, labels=True)
+        model = QtWidget(self.model, label="Model")
+        rows = column(model, self.dataset, self.subset, self.volume, labels=True, spacing=4)
+        super().__init__(widgets=[rows], labels=False)
         self.margins = (0, 2, 0, 2)
-        self.native.layout().setSpacing(4)
         self.dataset.changed.connect(self.list_volumes)
         self.subset.changed.connect(self.list_volumes)
         self.list_volumes()
