@@ -63,7 +63,7 @@ def test_check_shows_a_warning_with_its_severity(check, empty_volume):
     told = texts(window)
     window.close()
     assert "Warning" in told
-    assert "The labels of '4' hold no foreground; check that this is meant." in told
+    assert "The labels of '4' have no foreground; check that this is intended." in told
 
 
 def test_the_summary_is_of_the_network_of_the_model_to_start_from(dock, wait_for_end, qtbot):
@@ -101,7 +101,7 @@ def test_errors_come_first_and_every_line_says_how_serious_it_is(qtbot):
 def test_training_shows_warnings_of_the_check_and_goes_on(dock, empty_volume, wait_for_end):
     wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000)
     assert dock.message.kind == "warning"
-    assert dock.message.text().count("'4' hold no foreground") == 1
+    assert dock.message.text().count("'4' have no foreground") == 1
     assert "Training is finished." in dock.message.text()
 
 
