@@ -159,10 +159,10 @@ def walk(title: str, truth: Labels, prediction: Labels, tolerance_um: float) -> 
         viewer.add_labels(truth, name="v labels")
         viewer.add_labels(prediction, name="v prediction")
         _, dock = viewer.window.add_plugin_dock_widget("napari-unet3d", "Inspect")
-        dock.tolerance_box.setValue(tolerance_um)
+        dock.tolerance_um.value = tolerance_um
 
         def inspect() -> None:
-            dock.run_bar.start_button.click()
+            dock.inspect()
             wait_until(lambda: dock.session.errors is not None)
 
         print(f"{title}: from the click to the table {timed(inspect)[1]}", flush=True)
@@ -178,7 +178,7 @@ def jump(dock: Any) -> float:
     from qtpy.QtWidgets import QApplication
 
     began = time.perf_counter()
-    dock.go_on()
+    dock.next_error()
     QApplication.processEvents()
     return time.perf_counter() - began
 

@@ -149,9 +149,8 @@ def test_no_space_leaves_the_old_file(tmp_path):
         text=True,
         check=True,
     )
-    assert done.stdout.startswith(
-        f"Cannot write {path}: the disk does not support files of that size. Choose another folder."
-    )
+    message = f"Cannot write {path}: the disk does not support files of that size. Choose another folder."
+    assert done.stdout.startswith(message)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -203,12 +203,12 @@ class NucleiPhotographer(Photographer):
         wait_until(lambda: inspect.session.errors is not None)
         self.idle("inspect")
         for number in range(5):
-            inspect.steps.next_button.click()
+            inspect.next_error()
             self.film(4)
             if number == 2:
                 self.shoot("inspect")
         self.viewer.reset_view()
-        inspect.what_is_shown.side_button.click()
+        inspect.views.side_button.toggle()
         pump(1)
         self.shoot("compare")
         self.film(8)

@@ -117,7 +117,7 @@ class TestContract:
         assert run("train", dataset, "--run", tmp_path / "run", "--epochs", 1) == 0
         told = capfd.readouterr().err
         assert told.startswith("warning: The labels of 'b' have no foreground; check that this is intended.\n")
-        assert told.count("'b' hold no foreground") == 1
+        assert told.count("'b' have no foreground") == 1
 
     def test_overwrite_replaces_a_run(self, dataset: Path, tmp_path: Path) -> None:
         again = ("train", dataset, "--run", tmp_path / "run", "--epochs", 1)
@@ -166,6 +166,14 @@ LISTS: dict[str, tuple[list[str], tuple[Any, ...]]] = {
     "patch": ([], (8, 16, 32)),
     "spacing": ([], (0.5, 1.0, 2.0)),
 }
+LONE_VALUES: dict[str, Any] = {"ignore_label": 255}  # of settings whose default is None
+
+
+def another_number(number: float, high: float | None) -> float:
+    """Another number within bounds; larger integers do not fit the type of the image."""
+    if isinstance(number, int):
+        return number - 1
+    return number + 1 / 64 if number + 1 / 64 <= (high or 1e9) else number - 1 / 64
 
 
 def another(config: type[Config], field: str) -> tuple[list[str], Any]:
@@ -176,9 +184,9 @@ def another(config: type[Config], field: str) -> tuple[list[str], Any]:
     option = f"--{kebab(field)}"
     if field in LISTS:
         return [*LISTS[field][0], option, *map(str, LISTS[field][1])], LISTS[field][1]
+    if field in LONE_VALUES:
+        return [option, str(LONE_VALUES[field])], LONE_VALUES[field]
     match default:
-        case None:
-            return [option, "255"], 255
         case bool():
             return [f"--no-{kebab(field)}" if default else option], not default
         case Enum():
@@ -186,11 +194,8 @@ def another(config: type[Config], field: str) -> tuple[list[str], Any]:
             return [option, value.value], value
         case tuple() if isinstance(default[0], Enum):
             return [option, default[-1].value, default[0].value], (default[-1], default[0])
-        case tuple() if isinstance(default[0], int):
-            value = tuple(part - 1 for part in default)  # larger ones do not fit the type of the image
-            return [option, *map(str, value)], value
         case tuple():
-            value = tuple(part + 1 / 64 if part + 1 / 64 <= (high or 1e9) else part - 1 / 64 for part in default)
+            value = tuple(another_number(part, high) for part in default)
             return [option, *map(str, value)], value
         case int():
             return [option, str(default + 2)], default + 2

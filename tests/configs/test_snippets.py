@@ -78,7 +78,7 @@ def configs(draw: st.DrawFn, of: type[Config]) -> Any:
 
 
 def parsed(words: tuple[str, ...]) -> dict[str, Any]:
-    """Let the real command read its words, as a shell would hand them over."""
+    """Read words with the real command, as a shell would hand them over."""
     program, *tokens = shlex.split(shlex.join(words))
     assert program == "napari-unet3d"
     command, bound, *_ = app.parse_args(tokens, exit_on_error=False, print_error=False)

@@ -60,7 +60,7 @@ def test_taking_the_prediction_keeps_it_in_the_error_and_takes_the_truth_around_
     np.testing.assert_array_equal(corrections.labels, expected)
 
 
-def test_around_an_error_a_truth_that_is_known_in_parts_annotates_those_only():
+def test_around_an_error_a_truth_that_is_annotated_mask_parts_annotates_those_only():
     prediction, truth = random_labels(0), random_labels(100)
     known = np.zeros(SHAPE, bool)
     known[:, :, :6] = True

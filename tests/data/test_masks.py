@@ -153,11 +153,11 @@ def test_a_sample_refuses_a_mask_that_is_none():
         replace(sample, label_mask=np.ones((4, 5), bool))
 
 
-def test_the_shelf_puts_masks_on_disk_as_well(tmp_path):
+def test_the_store_puts_masks_on_disk_as_well(tmp_path):
     sample = masked(origin=ORIGIN)
-    with MemmapStore(tmp_path / "run", budget_bytes=0) as shelf:
-        kept = shelf.store_sample(sample)
-        assert shelf.n_bytes_on_disk == sum(array.nbytes for array in (sample.image, sample.labels, sample.label_mask))
+    with MemmapStore(tmp_path / "run", budget_bytes=0) as store:
+        kept = store.store_sample(sample)
+        assert store.n_bytes_on_disk == sum(array.nbytes for array in (sample.image, sample.labels, sample.label_mask))
         np.testing.assert_array_equal(kept.label_mask, sample.label_mask)
         assert kept.provenance == ORIGIN
 

@@ -38,13 +38,13 @@ def is_on_disk(array: np.ndarray) -> bool:
 )
 def test_what_is_too_much_lies_on_disk(dataset: Path, tmp_path: Path, budget: int, on_disk: list[str] | str) -> None:
     whole = read_samples(dataset)
-    with MemmapStore(tmp_path / "run", budget) as shelf:
-        kept = read_samples(dataset, Subset.TRAIN, shelf)
+    with MemmapStore(tmp_path / "run", budget) as store:
+        kept = read_samples(dataset, Subset.TRAIN, store)
         arrays = {f"{sample.name} {kind}": getattr(sample, kind) for sample in kept for kind in ("labels", "image")}
         found = [name for name, array in arrays.items() if is_on_disk(array)]
         assert found == (on_disk if on_disk != "all" else list(arrays))
-        assert shelf.n_bytes_on_disk == BYTES * len(found)
-        assert (shelf.notice is None) is (not found)
+        assert store.n_bytes_on_disk == BYTES * len(found)
+        assert (store.notice is None) is (not found)
         for sample, same in zip(kept, whole, strict=True):
             assert (sample.name, sample.voxel_size_um, sample.image.dtype) == (same.name, same.voxel_size_um, np.uint8)
             np.testing.assert_array_equal(sample.image, same.image)
@@ -54,51 +54,51 @@ def test_what_is_too_much_lies_on_disk(dataset: Path, tmp_path: Path, budget: in
 
 
 def test_nothing_is_made_when_all_fits(dataset: Path, tmp_path: Path) -> None:
-    with MemmapStore(tmp_path / "run") as shelf:
-        assert len(read_samples(dataset, Subset.TRAIN, shelf)) == 3
+    with MemmapStore(tmp_path / "run") as store:
+        assert len(read_samples(dataset, Subset.TRAIN, store)) == 3
     assert not (tmp_path / "run").exists()
 
 
 def test_the_files_go_when_reading_fails(dataset: Path, tmp_path: Path) -> None:
     (dataset / "train/images/3.tif").write_bytes(b"no volume")
-    with pytest.raises(UserError, match=r"3\.tif"), MemmapStore(tmp_path / "run", 0) as shelf:
-        read_samples(dataset, Subset.TRAIN, shelf)
+    with pytest.raises(UserError, match=r"3\.tif"), MemmapStore(tmp_path / "run", 0) as store:
+        read_samples(dataset, Subset.TRAIN, store)
     assert not (tmp_path / "run").exists()
 
 
-def test_a_shelf_that_nobody_holds_empties_itself_and_leaves_the_rest(tmp_path: Path) -> None:
+def test_a_store_that_nobody_holds_empties_itself_and_leaves_the_rest(tmp_path: Path) -> None:
     (tmp_path / "model").touch()
-    shelf = MemmapStore(tmp_path, 0)
-    shelf.store(np.ones(9))
+    store = MemmapStore(tmp_path, 0)
+    store.store(np.ones(9))
     assert len(list(tmp_path.iterdir())) == 2
-    del shelf
+    del store
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 def test_the_notice_says_how_much_and_where(tmp_path: Path) -> None:
-    with MemmapStore(tmp_path, 0) as shelf:
-        shelf.store(np.zeros((40, 50, 60), np.uint8))
-        shelf.n_bytes_on_disk = 12_345_678_901
-        assert shelf.notice.startswith(
+    with MemmapStore(tmp_path, 0) as store:
+        store.store(np.zeros((40, 50, 60), np.uint8))
+        store.n_bytes_on_disk = 12_345_678_901
+        assert store.notice.startswith(
             "12.3 GB of the volumes do not fit into memory and are read from temporary files"
         )
-        assert str(tmp_path) in shelf.notice
+        assert str(tmp_path) in store.notice
 
 
 def test_a_view_that_is_kept_has_its_own_values(tmp_path: Path) -> None:
     image = np.arange(2 * 3 * 4, dtype=np.float32).reshape(2, 3, 4)
-    with MemmapStore(tmp_path, 0) as shelf:
-        np.testing.assert_array_equal(shelf.store(image[:, ::-1, 1:]), image[:, ::-1, 1:])
+    with MemmapStore(tmp_path, 0) as store:
+        np.testing.assert_array_equal(store.store(image[:, ::-1, 1:]), image[:, ::-1, 1:])
 
 
 FULL_DISK = """
 import sys, pathlib, numpy as np
 from napari_unet3d.data.memmap import MemmapStore
 from napari_unet3d.errors import UserError
-with MemmapStore(pathlib.Path(sys.argv[1]), 0) as shelf:
-    shelf.store(np.ones(90_000, np.uint8))
+with MemmapStore(pathlib.Path(sys.argv[1]), 0) as store:
+    store.store(np.ones(90_000, np.uint8))
     try:
-        shelf.store(np.ones(200_000, np.uint8))
+        store.store(np.ones(200_000, np.uint8))
     except UserError as error:
         print(error)
 """

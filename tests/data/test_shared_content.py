@@ -1,4 +1,4 @@
-"""Copies, crops and overlaps are found by grey values, whatever the volumes are called."""
+"""Copies, crops and overlaps are found by intensities, whatever the volumes are called."""
 
 from __future__ import annotations
 

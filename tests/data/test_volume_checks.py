@@ -1,4 +1,4 @@
-"""Copies on two sides of a split, blocks too close, mixed voxel sizes and grey values are said, with what to do."""
+"""Copies on two sides of a split, blocks too close, mixed voxel sizes and intensities are said, with what to do."""
 
 from __future__ import annotations
 

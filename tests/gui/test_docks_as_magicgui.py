@@ -81,6 +81,59 @@ def test_changes_are_announced_once_each_with_all_that_they_set(generate):
     assert seen[1:] == [SyntheticConfig()]
 
 
+def test_errors_are_inspected_corrected_and_added_by_values_and_calls(
+    viewer, boxes, open_dock, dataset, wait_for_end, wait_for_job, tmp_path
+):
+    _, truth, prediction = boxes
+    dock = open_dock("Inspect")
+    assert isinstance(dock, Container)
+    assert dock is viewer.window.add_plugin_dock_widget("napari-unet3d", "Inspect")[1]
+    dock.prediction_layer.value, dock.truth_layer.value = prediction, truth
+    dock.tolerance_um.value, dock.zoom.value = 0.25, False
+    assert wait_for_end(dock, dock.inspect).message is None
+    missed, wide, extra = dock.session.errors
+    dock.next_error()
+    assert dock.session.selection == missed
+    dock.previous_error()
+    assert dock.session.selection == extra
+    dock.errors.table.kind.value, dock.errors.table.minimum_um3.value = "extra", 100
+    dock.next_error()
+    assert dock.session.selection == wide
+    dock.correction.settings.margin_um.value = 0.1  # less than a voxel
+    dock.correction.accept_truth()
+    corrected = viewer.layers["v corrected"]
+    np.testing.assert_array_equal(
+        corrected.data > 0, (prediction.data > 0) & (dock.session.errors.regions != wide.number)
+    )
+    dock.correction.undo()
+    np.testing.assert_array_equal(corrected.data, prediction.data)
+    dock.correction.redo()
+    dock.fine_tuning.dataset.value = dataset
+    wait_for_job(dock, "correct", dock.fine_tuning.add_to_dataset)
+    assert "v corrected" in [pair.name for pair in list_pairs(dataset)]
+    wait_for_job(dock, "correct", dock.fine_tuning.remove_from_dataset)
+    assert "v corrected" not in [pair.name for pair in list_pairs(dataset)]
+    dock.views.show_one("truth")
+    assert (truth.visible, prediction.visible) == (True, False)
+    dock.export.save_errors(tmp_path / "errors.csv")
+    assert len((tmp_path / "errors.csv").read_text(encoding="utf-8-sig").splitlines()) == 1 + 3
+    dock.two_predictions.first_layer.value, dock.two_predictions.second_layer.value = prediction, corrected
+    wait_for_job(dock, "disagreement", dock.two_predictions.compare)
+    assert dock.two_predictions.result.value.startswith("They differ on ")
+
+
+def test_volumes_to_inspect_are_chosen_by_values(open_dock, dataset):
+    dock = open_dock("Inspect")
+    dock.source.kind.value = "dataset"
+    dock.dataset.value, dock.source.volumes.subset.value = dataset, "train"
+    menu = dock.source.volumes.volume
+    assert [pair and pair.name for pair in menu.choices] == [None, "1", "2", "3"]
+    menu.value = menu.choices[2]
+    assert dock.source.volumes.volume.value.name == "2"
+    dock.inspect()
+    assert dock.message.text().startswith("No model is chosen")
+
+
 def test_menus_of_layers_know_their_types_and_follow_the_viewer(viewer, generate, ball):
     sample = ball("1")
     assert generate.objects_layer.choices == (None,)

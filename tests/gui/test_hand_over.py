@@ -185,18 +185,18 @@ def test_inspect_compares_with_the_truth_chosen_in_predict_and_can_train_on(
     image, truth = layers
     labels = viewer.layers["mine prediction"]
     assert (dock.layers.prediction, dock.layers.truth, dock.layers.image) == (labels, truth, image)
-    assert dock.source.probability.value is viewer.layers["mine probability"]
+    assert dock.probability_layer.value is viewer.layers["mine probability"]
     assert dock.session.origin.run == run
-    assert dock.choice.volumes.model.value == run
+    assert dock.source.volumes.model.value == run
     assert wrong_voxels(dock) == expected(labels.data, truth.data)
     assert len(dock.session.errors)
-    dock.steps.next_button.click()
-    dock.correct.controls.truth_button.click()
-    assert dock.train_on.dataset.value == folder / "one dataset", "that of the run"
-    dock.train_on.dataset.value = create_dataset(folder / "corrected dataset")
-    wait_for_job(dock, "correct", dock.train_on.run_bar.start_button.click)  # adds the correction
+    dock.next_error()
+    dock.correction.accept_truth()
+    assert dock.fine_tuning.dataset.value == folder / "one dataset", "that of the run"
+    dock.fine_tuning.dataset.value = create_dataset(folder / "corrected dataset")
+    wait_for_job(dock, "correct", dock.fine_tuning.fine_tune)  # adds the correction
     job = dock.jobs.running("train")
-    assert job is not None, dock.train_on.message.text()
+    assert job is not None, dock.fine_tuning.message.text()
     with qtbot.waitSignal(job.ended, timeout=60_000):
         job.stop()
     assert job.replayed[0].start_from == run
@@ -204,8 +204,8 @@ def test_inspect_compares_with_the_truth_chosen_in_predict_and_can_train_on(
 
 def test_an_open_inspect_dock_drops_the_truth_of_another_volume(predicted, boxes, open_dock, inspect_errors, layers):
     inspect = open_dock("Inspect")
-    inspect.source.prediction.value = boxes[2]
-    assert inspect.source.truth.value is boxes[1]
+    inspect.prediction_layer.value = boxes[2]
+    assert inspect.truth_layer.value is boxes[1]
     dock = inspect_errors(predicted)
     assert dock is inspect
     assert dock.layers.truth is layers[1]
@@ -214,7 +214,7 @@ def test_an_open_inspect_dock_drops_the_truth_of_another_volume(predicted, boxes
 
 def test_inspect_opened_from_the_menu_knows_truth_and_model(predicted, layers, run, open_dock, wait_for_end):
     dock = open_dock("Inspect")
-    wait_for_end(dock, dock.run_bar.start_button.click)
+    wait_for_end(dock, dock.inspect)
     assert dock.layers.truth is layers[1]
     assert dock.session.origin.run == run
 
@@ -226,7 +226,7 @@ def test_renamed_layers_are_handed_over(predicted, layers, viewer, run, inspect_
     viewer.layers["mine probability"].name = "how sure"
     dock = inspect_errors(predicted)
     assert (dock.layers.prediction, dock.layers.truth, dock.layers.image) == (labels, layers[1], layers[0])
-    assert dock.source.probability.value is viewer.layers["how sure"]
+    assert dock.probability_layer.value is viewer.layers["how sure"]
     assert dock.session.origin.run == run
 
 
@@ -279,15 +279,15 @@ def test_a_volume_of_a_test_set_is_inspected_with_its_truth(
     if ignore_label == 0:
         labels, painted = np.where(painted > 0, labels, 0), np.maximum(painted, 1) - 1
     assert wrong_voxels(dock) == expected(labels, painted)
-    chosen = dock.choice.volumes
+    chosen = dock.source.volumes
     assert (chosen.model.value, chosen.dataset.value) == (run, folder / f"{name} dataset")
 
 
 def test_all_errors_of_a_run_are_inspected_after_one_volume_of_another(run, open_dock, dock_of, qtbot):
     inspect = open_dock("Inspect")
-    inspect.choice.choose(SourceKind.DATASET)
-    inspect.choice.volumes.use_run(run)
-    inspect.choice.volumes.volume.setCurrentIndex(1)
+    inspect.source.choose(SourceKind.DATASET)
+    inspect.source.volumes.use_run(run)
+    inspect.source.volumes.volume.value = inspect.source.volumes.volume.choices[1]
     dock = open_dock("Train")
     dock.open_run(run)
     dock.run_actions.inspect_button.native.click()

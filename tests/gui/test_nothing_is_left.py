@@ -104,9 +104,9 @@ def test_an_inspection_goes_with_its_dock_also_while_all_is_side_by_side(
     viewer, layers, open_dock, close_by_its_cross, wait_for_end, wait_until_collected
 ):
     dock = open_dock("Inspect")
-    wait_for_end(dock, dock.run_bar.start_button.click)
-    dock.go_to_next()
-    dock.what_is_shown.side_button.click()
+    wait_for_end(dock, dock.inspect)
+    dock.next_error()
+    dock.views.side_button.native.click()
     errors = weakref.ref(dock.session.errors.regions)
     close_by_its_cross(dock)
     del dock

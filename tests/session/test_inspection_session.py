@@ -171,7 +171,7 @@ def test_without_ground_truth_there_are_no_errors_and_corrections_are_painted_on
     assert (session.errors, session.scores, session.truth) == (None, None, None)
     with pytest.raises(UserError, match="no ground truth"):
         session.find_errors()
-    with pytest.raises(UserError, match="no truth"):
+    with pytest.raises(UserError, match="no ground truth"):
         session.accept_truth(target_around((2, 2, 2), 4.0, VOXEL, SHAPE))
     with pytest.raises(UserError, match="Nothing is corrected"):
         session.fine_tune("run", "dataset")

@@ -151,9 +151,9 @@ def test_a_copy_is_found_on_the_other_side_of_the_split_and_in_the_test_set(data
 
     pair = sorted([trains.name, validates.name], key=natural_order)
     assert len(found) == 3
-    assert f"'{pair[0]}' and '{pair[1]}' are the same volume, which" in found[0]
+    assert f"'{pair[0]}' and '{pair[1]}' are the same volume, used for" in found[0]
     assert "would be too optimistic" in found[0]
-    assert all("'test/4' are the same volume, which" in message for message in found[1:])
+    assert all("'test/4' are the same volume, used for" in message for message in found[1:])
 
 
 def test_mixed_voxel_sizes_and_grey_values_are_looked_at_in_all_volumes(dataset: Path) -> None:
@@ -161,7 +161,7 @@ def test_mixed_voxel_sizes_and_grey_values_are_looked_at_in_all_volumes(dataset:
     add_sample(dataset, Sample("4", sample.image, sample.labels, (4, 1, 1)), Subset.TEST, overwrite=True)
     grey, voxel_sizes = messages(examined(dataset, normalisation="none"), WARNING)
     assert "'1' has 2 × 1 × 1 µm and 'test/4' has 4 × 1 × 1 µm" in voxel_sizes
-    assert grey.startswith("Grey values go from ")
+    assert grey.startswith("Intensities range from ")
 
 
 def test_one_volume_validates_on_a_block_of_it_or_says_why_not() -> None:

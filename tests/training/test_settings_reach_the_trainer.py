@@ -17,6 +17,7 @@ from napari_unet3d.training.loop import train
 
 # For each field: another value, and what must be set besides for it to matter.
 CHANGES: dict[str, tuple[Any, dict[str, Any]]] = {
+    "architecture": ("dynunet", {}),
     "preset": ("xsmall", {}),
     "epochs": (3, {}),
     "learning_rate": (2e-2, {}),

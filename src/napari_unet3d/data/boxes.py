@@ -27,6 +27,12 @@ class MaskedBox:
     mask: NDArray[np.bool_]
 
 
+def whole_box(shape: Sequence[int]) -> Box:
+    """Return the box of a whole volume."""
+    z, y, x = (slice(0, side) for side in shape)
+    return z, y, x
+
+
 def rasterize(box: Box, *regions: MaskedBox) -> NDArray[np.bool_]:
     """Return the union of regions within a box, as a mask (z, y, x) of that box."""
     mask = np.zeros(tuple(side.stop - side.start for side in box), bool)

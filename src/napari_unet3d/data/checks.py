@@ -116,7 +116,7 @@ def check_events(folder: Path | str) -> Iterator[CheckEvent]:
     Raises
     ------
     UserError
-        If the folder is no dataset.
+        If the folder is not a dataset.
     """
     folder = Path(folder)
     pairs = list_pairs(folder)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from napari_unet3d.configs import Task, UneditedRegions
 from napari_unet3d.configs.base import ChoiceEnum
-from napari_unet3d.data.boxes import Box, MaskedBox, bounding_box, expand, expand_to, rasterize, union
+from napari_unet3d.data.boxes import Box, MaskedBox, bounding_box, expand, expand_to, rasterize, union, whole_box
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.label_merging import label_dtype, merge_labels
 from napari_unet3d.data.provenance import CorrectionRecord, Provenance
@@ -206,7 +206,8 @@ class Corrections:
         if not self.done:
             raise UserError("There are no corrections yet. Correct an error first.")
         is_accepted = unedited_regions is UneditedRegions.ACCEPT
-        box = self._whole if is_accepted else self._crop_box(minimum_shape)
+        whole = whole_box(self.labels.shape)
+        box = whole if is_accepted else _crop_box([each.box for each in self.done], minimum_shape, self.labels.shape)
         labels = _encode_labels(self.labels[box], self._task, ignore_label)
         mask = np.ones(labels.shape, bool) if is_accepted else self.annotated_mask(box)
         start, records = tuple(side.start for side in box), tuple(correction.record for correction in self.done)
@@ -222,23 +223,13 @@ class Corrections:
         for correction in self.done:
             merge_labels(labels, correction.box, correction.annotated, self.labels, are_ids=self._task is Task.INSTANCE)
         return GroundTruth(
-            labels, None if truth.label_mask is None else truth.label_mask | self.annotated_mask(self._whole)
+            labels,
+            None if truth.label_mask is None else truth.label_mask | self.annotated_mask(whole_box(self.labels.shape)),
         )
 
     def annotated_mask(self, box: Box) -> NDArray[np.bool_]:
         """Return the voxels of a box that corrections annotate, as a mask (z, y, x) of that box."""
         return rasterize(box, *(MaskedBox(each.box, each.annotated) for each in self.done))
-
-    @property
-    def _whole(self) -> Box:
-        z, y, x = (slice(0, side) for side in self.labels.shape)
-        return z, y, x
-
-    def _crop_box(self, minimum_shape: Shape3D) -> Box:
-        whole = reduce(union, (correction.box for correction in self.done))
-        box = expand_to(whole, minimum_shape, self.labels.shape)
-        n_voxels = prod(side.stop - side.start for side in box)
-        return box if n_voxels <= _MAX_CROP * self.labels.size else self._whole
 
     def _expand(self, box: Box, margin_um: float) -> Box:
         margin_um = margin_um or auto_margin_um(self._voxel_size_um)
@@ -252,7 +243,7 @@ class Corrections:
         before: NDArray[Any],
         edited: NDArray[np.bool_],
     ) -> Correction:
-        """Set the margin to the ground truth, and add the correction."""
+        """Copy ground truth into the margin, and add the correction."""
         annotated = np.ones_like(edited)
         if self._truth is not None:
             earlier = rasterize(box, *(MaskedBox(each.box, each.edited) for each in self.done)) & ~edited
@@ -270,6 +261,13 @@ class Corrections:
 
     def _paste(self, box: Box, mask: NDArray[np.bool_], source: NDArray[Any]) -> None:
         merge_labels(self.labels, box, mask, source, are_ids=self._task is Task.INSTANCE)
+
+
+def _crop_box(boxes: Sequence[Box], minimum_shape: Shape3D, shape: tuple[int, ...]) -> Box:
+    """Return the box to crop to: around all boxes if that saves enough, else the whole volume."""
+    box = expand_to(reduce(union, boxes), minimum_shape, shape)
+    n_voxels = prod(side.stop - side.start for side in box)
+    return box if n_voxels <= _MAX_CROP * prod(shape) else whole_box(shape)
 
 
 def auto_margin_um(voxel_size_um: VoxelSize) -> float:

@@ -14,7 +14,7 @@ _SPARE_IDS = 10_000  # for objects that are added
 
 
 def label_dtype(sources: Sequence[NDArray[Any]], *, are_ids: bool) -> np.dtype[Any]:
-    """Return the smallest unsigned type for the labels of all sources, with room for new ids of objects."""
+    """Return the smallest unsigned type for the labels of all sources, with space for new ids of objects."""
     highest = [int(each.max(initial=0)) for each in sources]
     return np.min_scalar_type(sum(highest) + _SPARE_IDS if are_ids else max(highest))
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from napari_unet3d.data.boxes import bounding_box, expand_to
+from napari_unet3d.data.boxes import bounding_box, expand_to, whole_box
 from napari_unet3d.data.dataset import Subset, list_pairs, read_pair
 from napari_unet3d.data.pairs import provenance_file
 from napari_unet3d.data.sample import Sample, Shape3D
@@ -50,8 +50,7 @@ def shares_content(sample: Sample, image: NDArray[Any]) -> bool:
     >>> shares_content(Sample("other", image[::-1]), image)
     False
     """
-    whole = slice(0, sample.shape[0]), slice(0, sample.shape[1]), slice(0, sample.shape[2])
-    box = whole if sample.label_mask is None else bounding_box(sample.label_mask)
+    box = whole_box(sample.shape) if sample.label_mask is None else bounding_box(sample.label_mask)
     if box is None:
         return False
     box = expand_to(box, (_SIDE,) * 3, sample.shape)
@@ -93,7 +92,7 @@ def trained_content(dataset: Path) -> TrainedContent:
     Raises
     ------
     UserError
-        If the folder is no dataset, or a volume cannot be read.
+        If the folder is not a dataset, or a volume cannot be read.
     """
     corrected, others = [], []
     for pair in list_pairs(dataset, Subset.TRAIN):

@@ -102,9 +102,9 @@ def write_volume(
     if array.ndim != 3:
         raise UserError(f"An array of shape {array.shape} cannot be written to {path.name}; it must be 3D (z, y, x).")
     values = array.astype(np.uint8) if array.dtype == bool else array
-    with atomic_write(path) as beside:
+    with atomic_write(path) as temporary:
         source = Path(like) if like is not None and is_volume(like) and format_of(like) is file_format else None
-        file_format.write(beside, np.ascontiguousarray(values), voxel_size_um, source)
+        file_format.write(temporary, np.ascontiguousarray(values), voxel_size_um, source)
         if file_format.voxel_size_file is not None:  # written first, so that neither is missing if the disk is full
             write_json(file_format.voxel_size_file(path), {"voxel_size_um": list(voxel_size_um)})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 
 import numpy as np
 import pytest
@@ -31,11 +32,11 @@ def choose(monkeypatch):
 
 
 def click(qtbot, button):
-    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(button.native, Qt.MouseButton.LeftButton)
 
 
 def write(qtbot, dock, part):
-    click(qtbot, part.run_bar.start_button)
+    click(qtbot, part.job_bar.start_button)
     job = dock.jobs.latest("report")
     if job.is_running:
         with qtbot.waitSignal(job.ended, timeout=60_000):
@@ -57,15 +58,15 @@ def trained(open_dock, dataset, ball, wait_for_end):
 def test_a_trained_run_is_evaluated_written_and_opened(trained, choose, qtbot, tmp_path, monkeypatch):
     dock, part = trained, trained.report
     assert part.isVisibleTo(dock.native)
-    assert part.with_test_set.isVisibleTo(part)
-    assert not part.open_button.isVisibleTo(part)
+    assert part.with_test_set.native.isVisibleTo(part)
+    assert not part.open_button.native.isVisibleTo(part)
     page, opened = tmp_path / "page.html", []
     suggested = choose(page)
     write(qtbot, dock, part)
     run = dock.run.run_folder
     assert suggested == [str(run / "report.html")]
     assert dock.message.text() == f"The report is in {page}"
-    assert "The lowest Dice has &#x27;t&#x27;" in page.read_text(encoding="utf-8")
+    assert "The lowest Dice has 't'" in html.unescape(page.read_text(encoding="utf-8"))
     assert (run / "evaluation" / "metrics.csv").is_file()
     monkeypatch.setattr(QDesktopServices, "openUrl", opened.append)
     click(qtbot, part.open_button)
@@ -74,7 +75,7 @@ def test_a_trained_run_is_evaluated_written_and_opened(trained, choose, qtbot, t
 
 def test_without_the_test_set_nothing_is_predicted(trained, choose, qtbot, tmp_path, open_dock, close_dock):
     dock, part = trained, trained.report
-    part.with_test_set.setChecked(False)
+    part.with_test_set.value = False
     choose(tmp_path / "page.html")
     write(qtbot, dock, part)
     assert "was not evaluated" in (tmp_path / "page.html").read_text(encoding="utf-8")
@@ -82,15 +83,15 @@ def test_without_the_test_set_nothing_is_predicted(trained, choose, qtbot, tmp_p
     close_dock(dock)
     again = open_dock("Train")
     assert again.report.isVisibleTo(again), "the end of the run is shown again"
-    assert not again.report.with_test_set.isChecked()
+    assert not again.report.with_test_set.value
 
 
 def test_a_wrong_name_is_explained(trained, choose, qtbot, tmp_path):
     choose(tmp_path / "page.pdf")
-    click(qtbot, trained.report.run_bar.start_button)
+    click(qtbot, trained.report.job_bar.start_button)
     qtbot.waitUntil(lambda: trained.message.kind == "error")
     assert "choose a name that ends in .html" in trained.message.text()
-    assert not trained.report.open_button.isVisibleTo(trained.report)
+    assert not trained.report.open_button.native.isVisibleTo(trained.report)
 
 
 def test_errors_and_metrics_are_saved_from_the_inspect_dock(open_dock, viewer, wait_for_end, choose, qtbot, tmp_path):
@@ -101,19 +102,19 @@ def test_errors_and_metrics_are_saved_from_the_inspect_dock(open_dock, viewer, w
     viewer.add_labels(truth, name="v labels", **place)
     viewer.add_labels(np.roll(truth, 4, 0), name="v prediction", **place)
     dock = open_dock("Inspect")
-    assert not dock.save.isVisibleTo(dock)
-    dock.tolerance_box.setValue(0)
-    wait_for_end(dock, dock.run_bar.start_button.click)
-    assert dock.save.isVisibleTo(dock)
-    assert not dock.save.report.isVisibleTo(dock.save), "nobody knows the run"
+    assert not dock.export.native.isVisibleTo(dock.native)
+    dock.tolerance_um.value = 0
+    wait_for_end(dock, dock.inspect)
+    assert dock.export.native.isVisibleTo(dock.native)
+    assert not dock.export.report.isVisibleTo(dock.export.native), "nobody knows the run"
     choose(tmp_path / "errors.csv")
-    click(qtbot, dock.save.errors_button)
+    click(qtbot, dock.export.errors_button)
     with (tmp_path / "errors.csv").open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     assert {row["kind"] for row in rows} == {"missed", "extra"}
     assert [float(row["volume_um3"]) for row in rows] == [80, 80]
     choose(tmp_path / "metrics.csv")
-    click(qtbot, dock.save.section.results.metrics_button)
+    click(qtbot, dock.export.section.results.metrics_button)
     qtbot.waitUntil(lambda: (tmp_path / "metrics.csv").exists(), timeout=20_000)
     with (tmp_path / "metrics.csv").open(encoding="utf-8-sig", newline="") as file:
         (row,) = csv.DictReader(file)

@@ -57,7 +57,7 @@ def dock(run_folder, viewer, open_dock):
 
 
 def click(qtbot, button):
-    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(button.native, Qt.MouseButton.LeftButton)
 
 
 def save_by(qtbot, dock, button):
@@ -71,8 +71,8 @@ def save_by(qtbot, dock, button):
 
 def test_nothing_is_offered_before_there_is_a_result(dock):
     assert not dock.results.export.isVisibleTo(dock.native)
-    assert not dock.results.export.results.metrics_button.isEnabled()
-    assert not dock.results.export.results.figure_button.isEnabled()
+    assert not dock.results.export.results.metrics_button.enabled
+    assert not dock.results.export.results.figure_button.enabled
 
 
 @pytest.mark.parametrize(("axis", "sides_um"), [("z", (14 * 1.5, 30 * 0.5)), ("y", (36, 15)), ("x", (36, 21))])
@@ -82,8 +82,8 @@ def test_a_figure_has_the_chosen_axis_and_the_proportions_of_the_object(
     wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000)
     assert dock.results.export.isVisibleTo(dock.native)
     save = dock.results.export.results
-    save.axis.setCurrentText(axis)
-    save.n_slices.setValue(3)
+    save.axis.value = axis
+    save.n_slices.value = 3
     choose(tmp_path / "figure")  # without an ending
     save_by(qtbot, dock, save.figure_button)
     assert dock.message.text() == f"The figure is in {tmp_path / 'figure.png'}"
@@ -150,8 +150,8 @@ def test_metrics_follow_the_settings_of_labels(dock, viewer, wait_for_end, choos
 
 def test_choices_are_remembered(dock, open_dock, close_dock):
     save = dock.results.export.results
-    save.axis.setCurrentText("x")
-    save.n_slices.setValue(7)
+    save.axis.value = "x"
+    save.n_slices.value = 7
     close_dock(dock)
     again = open_dock("Predict").results.export.results
-    assert (again.axis.currentText(), again.n_slices.value()) == ("x", 7)
+    assert (again.axis.value, again.n_slices.value) == ("x", 7)

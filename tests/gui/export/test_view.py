@@ -38,13 +38,19 @@ def volume(viewer):
 
 
 @pytest.fixture
-def saving(viewer, open_dock):
+def saving(viewer, open_dock, qtbot):
     dock = open_dock("Predict")
     assert isinstance(dock, PredictDock)
     dock.results.export.show()
     dock.results.export.expand(False)
-    dock.scroll_area.ensureWidgetVisible(dock.results.export)
-    return dock, dock.results.export.view
+    view = dock.results.export.view
+
+    def is_in_view():
+        dock.scroll_area.ensureWidgetVisible(view.turntable_button)
+        return not view.turntable_button.visibleRegion().isEmpty()
+
+    qtbot.waitUntil(is_in_view)
+    return dock, view
 
 
 @pytest.fixture
@@ -58,7 +64,7 @@ def choose(monkeypatch):
 
 
 def click(qtbot, button):
-    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(button.native, Qt.MouseButton.LeftButton)
 
 
 def test_a_picture_of_the_canvas_size_is_what_is_on_the_canvas(viewer, volume):
@@ -89,8 +95,8 @@ def test_turning_keeps_the_vertical_and_goes_the_whole_way(degrees):
 
 def test_a_screenshot_has_the_chosen_size(saving, volume, viewer, choose, qtbot, tmp_path):
     dock, view = saving
-    view.width_box.setValue(200)
-    view.height_box.setValue(130)
+    view.picture_width.value = 200
+    view.picture_height.value = 130
     choose(tmp_path / "shot")  # without an ending
     click(qtbot, view.screenshot_button)
     with Image.open(tmp_path / "shot.png") as picture:
@@ -111,10 +117,10 @@ def test_a_name_that_no_picture_can_have_is_explained(saving, volume, choose, qt
 
 def start_turn(saving, choose, qtbot, path):
     _, view = saving
-    view.width_box.setValue(120)
-    view.height_box.setValue(90)
-    view.seconds_box.setValue(1)
-    view.rate_box.setValue(6)
+    view.picture_width.value = 120
+    view.picture_height.value = 90
+    view.seconds.value = 1
+    view.frames_per_second.value = 6
     choose(path)
     click(qtbot, view.turntable_button)
 
@@ -125,11 +131,11 @@ def test_a_turntable_turns_the_view_and_leaves_the_camera(saving, volume, viewer
     expected = render(viewer, 120, 90).astype(int)
     with qtbot.waitSignal(view.turntable.ended, timeout=60_000):
         start_turn(saving, choose, qtbot, tmp_path / "turn.gif")
-        assert view.cancel_button.isVisibleTo(view)
-        assert not view.turntable_button.isVisibleTo(view)
+        assert view.cancel_button.native.isVisibleTo(view.native)
+        assert not view.turntable_button.native.isVisibleTo(view.native)
     assert CameraState.of(viewer) == before
     assert dock.message.text().startswith(f"The turntable is in {tmp_path / 'turn.gif'}")
-    assert view.turntable_button.isVisibleTo(view)
+    assert view.turntable_button.native.isVisibleTo(view.native)
     with Image.open(tmp_path / "turn.gif") as picture:
         frames = [np.asarray(frame.convert("RGB")).astype(int) for frame in ImageSequence.Iterator(picture)]
     assert len(frames) == 6
@@ -192,11 +198,11 @@ def test_too_many_frames_are_refused_before_they_are_taken():
 
 def test_sizes_are_remembered(saving, open_dock, close_dock):
     dock, view = saving
-    view.width_box.setValue(321)
-    view.rate_box.setValue(7)
+    view.picture_width.value = 321
+    view.frames_per_second.value = 7
     close_dock(dock)
     again = open_dock("Predict").results.export.view
-    assert (again.width_box.value(), again.rate_box.value()) == (321, 7)
+    assert (again.picture_width.value, again.frames_per_second.value) == (321, 7)
 
 
 def test_a_window_that_is_closed_ends_the_turn(saving, volume, viewer, choose, qtbot, tmp_path):

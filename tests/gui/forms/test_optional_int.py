@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from napari_unet3d.widgets.forms.create_editor import create_editor
+from napari_unet3d.widgets.forms.choices import optional_int
 
 
 def test_none_or_a_number(qtbot):
-    editor = create_editor(int | None, {"minimum": -5, "maximum": 300})
+    editor = optional_int(-5, 300)
     qtbot.addWidget(editor.native)
     changes = []
     editor.changed.connect(changes.append)
@@ -15,16 +15,16 @@ def test_none_or_a_number(qtbot):
         editor.value = value
         assert editor.value == value
         assert changes[-1] == value
-    editor._combo.value = True  # the number that was chosen before comes back
+    editor.menu.value = 1  # the number that was chosen before comes back
     assert (editor.value, changes[-1]) == (-1, -1)
-    editor._number.native.setValue(400)
+    editor.editor.native.setValue(400)
     assert (editor.value, changes[-1]) == (300, 300)
 
 
 def test_only_a_value_shows_a_number(qtbot):
-    editor = create_editor(int | None, {})
+    editor = optional_int(0, 100)
     qtbot.addWidget(editor.native)
     editor.native.show()
-    assert not editor._number.native.isVisible()
+    assert not editor.editor.native.isVisible()
     editor.value = 7
-    assert editor._number.native.isVisible()
+    assert editor.editor.native.isVisible()

@@ -35,20 +35,20 @@ def dock(open_dock, viewer):
     viewer.add_labels(late, name="v epoch 30", **PLACE)
     dock = open_dock("Inspect")
     part = dock.two_predictions
-    part.first.value, part.second.value = viewer.layers["v epoch 2"], viewer.layers["v epoch 30"]
-    dock.source.image.value = viewer.layers["v"]
+    part.first_layer.value, part.second_layer.value = viewer.layers["v epoch 2"], viewer.layers["v epoch 30"]
+    dock.image_layer.value = viewer.layers["v"]
     return dock
 
 
 def compare(dock, qtbot):
     part = dock.two_predictions
-    part.compare_button.click()
+    part.compare()
     job = dock.jobs.latest("disagreement")
     assert job is not None, dock.message.text()
     if job.is_running:
         with qtbot.waitSignal(job.ended):
             pass
-    return part.result.text()
+    return part.result.value
 
 
 def colours_on(viewer):
@@ -65,7 +65,7 @@ def test_two_epochs_are_compared_in_numbers_and_colours(dock, viewer, qtbot):
     layer = viewer.layers["v epoch 2 ≠ epoch 30"]
     np.testing.assert_allclose(layer.extent.world, viewer.layers["v"].extent.world)
     assert colours_on(viewer) == {"green", "magenta"}
-    dock.two_predictions.truth.value = viewer.layers["v labels"]
+    dock.two_predictions.truth_layer.value = viewer.layers["v labels"]
     words = compare(dock, qtbot)
     assert "Dice with the ground truth: epoch 2 0.500, epoch 30 1.000" in words
     assert "only epoch 2 is right: 0.00%" in words
@@ -75,22 +75,22 @@ def test_two_epochs_are_compared_in_numbers_and_colours(dock, viewer, qtbot):
 
 
 def test_they_are_shown_side_by_side_with_the_truth(dock, viewer, qtbot):
-    dock.two_predictions.truth.value = viewer.layers["v labels"]
+    dock.two_predictions.truth_layer.value = viewer.layers["v labels"]
     compare(dock, qtbot)
     names = [layer.name for layer in viewer.layers]
     visible = [layer.visible for layer in viewer.layers]
-    dock.two_predictions.side_button.click()
+    dock.two_predictions.side_button.native.click()
     titles = ["ground truth", "epoch 2", "epoch 30", "where they differ"]
     assert [layer.name for layer in viewer.layers][0:8:2] == titles
-    dock.what_is_shown.side_button.click()  # nothing is inspected, so it has nothing to show
-    assert dock.two_predictions.side_button.isChecked()
-    dock.two_predictions.side_button.click()
+    dock.views.side_button.native.click()  # nothing is inspected, so it has nothing to show
+    assert dock.two_predictions.side_button.value
+    dock.two_predictions.side_button.native.click()
     assert not grid_of(viewer).enabled
     assert ([layer.name for layer in viewer.layers], [layer.visible for layer in viewer.layers]) == (names, visible)
-    dock.two_predictions.side_button.click()
+    dock.two_predictions.side_button.native.click()
     viewer.layers.remove("v epoch 2")
     qtbot.waitUntil(lambda: not grid_of(viewer).enabled)
-    assert not dock.two_predictions.side_button.isEnabled()
+    assert not dock.two_predictions.side_button.enabled
 
 
 def test_what_labels_mean_comes_with_the_layer(dock, viewer, qtbot):
@@ -102,8 +102,8 @@ def test_what_labels_mean_comes_with_the_layer(dock, viewer, qtbot):
 
 def test_the_same_layer_twice_is_explained(dock, viewer):
     part = dock.two_predictions
-    part.second.value = part.first.value
-    part.compare_button.click()
+    part.second_layer.value = part.first_layer.value
+    part.compare()
     assert "'v epoch 2' is chosen twice" in dock.message.text()
 
 

@@ -57,8 +57,8 @@ def volume(viewer):
 def dock(open_dock, volume, wait_for_end):
     """The Inspect dock with the three errors in its table: the missed box, the wide side, the extra cube."""
     dock = open_dock("Inspect")
-    dock.tolerance_box.setValue(0)
-    wait_for_end(dock, dock.run_bar.start_button.click)
+    dock.tolerance_um.value = 0
+    wait_for_end(dock, dock.inspect)
     assert len(dock.session.errors.errors) == 3
     return dock
 
@@ -71,7 +71,7 @@ def press(viewer, key, modifier=Qt.KeyboardModifier.NoModifier) -> None:
 
 
 def notes(dock) -> list[str]:
-    return [dock.table.rows.text(error, ErrorList.NOTE) for error in dock.session.errors.errors]
+    return [dock.errors.table.rows.text(error, ErrorList.NOTE) for error in dock.session.errors.errors]
 
 
 def corrected(viewer) -> np.ndarray:
@@ -80,7 +80,7 @@ def corrected(viewer) -> np.ndarray:
 
 def test_keys_take_the_truth_and_the_prediction_and_go_back(dock, viewer, volume):
     found, truth = volume
-    dock.correct.controls.form.value = dock.correct.controls.form.value.model_copy(update={"margin_um": 2.0})
+    dock.correction.settings.value = dock.correction.settings.value.model_copy(update={"margin_um": 2.0})
     press(viewer, Qt.Key.Key_J)
     assert dock.session.selection.kind == "missed"
     press(viewer, Qt.Key.Key_W)
@@ -96,13 +96,13 @@ def test_keys_take_the_truth_and_the_prediction_and_go_back(dock, viewer, volume
     press(viewer, Qt.Key.Key_K)  # the wide side is right, so the ground truth is wrong there
     np.testing.assert_array_equal(corrected(viewer), expected)
     assert notes(dock) == ["corrected: truth", "corrected: prediction", ""]
-    assert dock.correct.controls.count.text() == "2 corrections: 1 truth, 1 prediction"
+    assert dock.correction.controls.counts.value == "2 corrections: 1 truth, 1 prediction"
     press(viewer, Qt.Key.Key_U)
     press(viewer, Qt.Key.Key_U)
     np.testing.assert_array_equal(corrected(viewer), found)
     np.testing.assert_array_equal(left, dock.session.comparison.difference)
     assert notes(dock) == ["", "", ""]
-    assert not dock.correct.controls.undo_button.isEnabled()
+    assert not dock.correction.controls.undo_button.enabled
     press(viewer, Qt.Key.Key_U, Qt.KeyboardModifier.ShiftModifier)
     np.testing.assert_array_equal(corrected(viewer), expected)
     np.testing.assert_array_equal(viewer.layers["v prediction"].data, found)
@@ -110,12 +110,12 @@ def test_keys_take_the_truth_and_the_prediction_and_go_back(dock, viewer, volume
 
 
 def test_a_corrected_error_is_seen_and_a_note_stays(dock, viewer):
-    rows = dock.table.rows
+    rows = dock.errors.table.rows
     error = dock.session.errors.errors[2]
     dock.select(error)
     index = rows.index(2, ErrorList.NOTE)
     rows.setData(index, "dust")
-    dock.correct.controls.truth_button.click()
+    dock.correction.accept_truth()
     assert notes(dock)[2] == "corrected: truth; dust"
     assert rows.data(index, Qt.ItemDataRole.EditRole) == "dust"
     assert rows.note_on(error).is_seen
@@ -141,32 +141,32 @@ def test_painting_with_the_mouse_corrects_what_was_painted(dock, viewer, volume,
     press(viewer, Qt.Key.Key_Q)
     assert layer.mode == "pan_zoom"
     assert notes(dock)[0] == "corrected: painted"
-    assert dock.correct.controls.count.text() == "1 correction: 1 painted"
-    dock.correct.controls.undo_button.click()
+    assert dock.correction.controls.counts.value == "1 correction: 1 painted"
+    dock.correction.undo()
     np.testing.assert_array_equal(layer.data, found)
 
 
 def test_going_on_ends_the_painting_and_the_eraser_is_taken_for_what_is_extra(dock, viewer, volume):
     found, _ = volume
     dock.select(dock.session.errors.errors[2])
-    dock.correct.controls.paint_button.click()
-    assert dock.correct.controls.paint_button.text() == "Done painting"
-    assert not dock.correct.controls.truth_button.isEnabled()
+    dock.correction.paint()
+    assert dock.correction.controls.paint_button.text == "Done painting"
+    assert not dock.correction.controls.truth_button.enabled
     layer = viewer.layers["v corrected"]
     assert layer.mode == "erase"
     layer.data_setitem(np.nonzero(found * 0 + (np.indices(SHAPE) < 3).all(0)), 0)
-    dock.go_to_next()
-    assert dock.correct.controls.paint_button.text() == "Paint"
+    dock.next_error()
+    assert dock.correction.controls.paint_button.text == "Paint"
     assert notes(dock)[2] == "corrected: painted"
     assert not corrected(viewer)[EXTRA].any()
 
 
 def test_ending_without_a_stroke_says_so_and_undo_meanwhile_costs_no_correction(dock, viewer):
-    dock.go_to_next()
-    dock.correct.controls.truth_button.click()
-    dock.correct.controls.paint_button.click()
-    dock.correct.controls.undo_button.click()
-    assert dock.correct.message.text() == "Nothing was painted, so nothing is corrected."
+    dock.next_error()
+    dock.correction.accept_truth()
+    dock.correction.paint()
+    dock.correction.undo()
+    assert dock.correction.message.text() == "Nothing was painted, so nothing is corrected."
     assert notes(dock)[0] == "corrected: truth"
 
 
@@ -177,12 +177,12 @@ def test_without_a_truth_a_place_in_view_is_corrected(open_dock, volume, viewer)
     assert dock.session.errors is None
     viewer.dims.ndisplay = 2
     press(viewer, Qt.Key.Key_H)
-    assert not dock.correct.controls.truth_button.isEnabled()
-    dock.correct.controls.size_box.setValue(4.0)
+    assert not dock.correction.controls.truth_button.enabled
+    dock.correction.size_um.value = 4.0
     viewer.dims.set_point(0, 14.0)
     camera = viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera
     camera.center = (0, 9.0, 6.0)
-    dock.correct.controls.prediction_button.click()
+    dock.correction.accept_prediction()
     (done,) = dock.session.corrections.corrections.done
     # 4 µm about the voxel 7, 9, 12: one voxel to each side along z, two along y, four along x
     region = np.zeros(SHAPE, bool)
@@ -194,24 +194,24 @@ def test_without_a_truth_a_place_in_view_is_corrected(open_dock, volume, viewer)
 
 def test_another_tolerance_keeps_the_corrections(dock, viewer, wait_for_end):
     dock.select(dock.session.errors.errors[2])
-    dock.correct.controls.truth_button.click()
-    dock.tolerance_box.setValue(0.4)
-    wait_for_end(dock, dock.run_bar.start_button.click)
+    dock.correction.accept_truth()
+    dock.tolerance_um.value = 0.4
+    wait_for_end(dock, dock.inspect)
     assert notes(dock)[2] == "corrected: truth"
-    assert dock.correct.controls.count.text() == "1 correction: 1 truth"
+    assert dock.correction.controls.counts.value == "1 correction: 1 truth"
     assert (dock.session.comparison.difference[EXTRA] == 1).all()
     assert not viewer.layers["v difference"].data[EXTRA].any()
-    dock.correct.controls.undo_button.click()
+    dock.correction.undo()
     np.testing.assert_array_equal(viewer.layers["v difference"].data, dock.session.comparison.difference)
 
 
 def test_corrections_become_a_training_volume_and_go_again_to_the_last_byte(dock, viewer, dataset, wait_for_job):
     before = {path: path.read_bytes() for path in dataset.rglob("*") if path.is_file()}
     folders = {path for path in dataset.rglob("*") if path.is_dir()}
-    dock.train_on.dataset.value = dataset
-    dock.go_to_next()
-    dock.correct.controls.truth_button.click()
-    wait_for_job(dock, "correct", dock.train_on.add_button.click)
+    dock.fine_tuning.dataset.value = dataset
+    dock.next_error()
+    dock.correction.accept_truth()
+    wait_for_job(dock, "correct", dock.fine_tuning.add_to_dataset)
     pair = next(pair for pair in list_pairs(dataset, Subset.TRAIN) if pair.name == "v corrected")
     sample = next(sample for sample in read_samples(dataset) if sample.name == "v corrected")
     assert sample.voxel_size_um == VOXEL
@@ -220,18 +220,18 @@ def test_corrections_become_a_training_volume_and_go_again_to_the_last_byte(dock
     story = json.loads((dataset / "train/annotated/v corrected.json").read_text())
     assert (story["volume"], story["subset"], story["unedited_regions"]) == ("v", "", "ignore")
     assert [(place["kind"], place["source"]) for place in story["corrections"]] == [("missed", "truth")]
-    assert not dock.train_on.add_button.isEnabled()
+    assert not dock.fine_tuning.add_button.enabled
 
-    dock.go_to_next()
-    dock.correct.controls.prediction_button.click()
-    wait_for_job(dock, "correct", dock.train_on.add_button.click)  # again, with one more: in the place of the first
+    dock.next_error()
+    dock.correction.accept_prediction()
+    wait_for_job(dock, "correct", dock.fine_tuning.add_to_dataset)  # again, with one more: in the place of the first
     assert sum("corrected" in pair.name for pair in list_pairs(dataset, Subset.TRAIN)) == 1
 
-    wait_for_job(dock, "correct", dock.train_on.remove_button.click)
+    wait_for_job(dock, "correct", dock.fine_tuning.remove_from_dataset)
     assert not pair.image.exists()
     assert {path: path.read_bytes() for path in dataset.rglob("*") if path.is_file()} == before
     assert {path for path in dataset.rglob("*") if path.is_dir()} == folders
-    assert dock.train_on.add_button.isEnabled()
+    assert dock.fine_tuning.add_button.enabled
 
 
 @pytest.fixture
@@ -253,25 +253,25 @@ def test_corrections_of_a_test_volume_are_added_only_when_the_person_wants_it(
     image = np.pad(viewer.layers["v"].data.astype(np.float32), ((3, 0), (2, 5), (0, 4)), mode="symmetric")
     add_sample(dataset, Sample("other", image, np.ones(image.shape, np.uint8)), Subset.TEST)
     before = {path: path.read_bytes() for path in dataset.rglob("*") if path.is_file()}
-    dock.train_on.dataset.value = dataset
-    dock.go_to_next()
-    dock.correct.controls.truth_button.click()
+    dock.fine_tuning.dataset.value = dataset
+    dock.next_error()
+    dock.correction.accept_truth()
     asked = answer(QMessageBox.StandardButton.Cancel)
-    wait_for_job(dock, "correct", dock.train_on.add_button.click)
+    wait_for_job(dock, "correct", dock.fine_tuning.add_to_dataset)
     ((question, by_enter),) = asked
     assert "The corrected places are part of the test volume 'other' of this dataset." in question
     assert by_enter == QMessageBox.StandardButton.Cancel
     assert {path: path.read_bytes() for path in dataset.rglob("*") if path.is_file()} == before
-    assert dock.train_on.add_button.isEnabled()
+    assert dock.fine_tuning.add_button.enabled
 
     answer(QMessageBox.StandardButton.Ok)
-    wait_for_job(dock, "correct", dock.train_on.add_button.click)
+    wait_for_job(dock, "correct", dock.fine_tuning.add_to_dataset)
     adding = dock.jobs.latest("correct")  # the second one, after the question
     if adding.is_running:
         with qtbot.waitSignal(adding.ended, timeout=20_000):
             pass
     assert json.loads((dataset / "train/annotated/v corrected.json").read_text())["subset"] == "test"
-    wait_for_job(dock, "correct", dock.train_on.remove_button.click)
+    wait_for_job(dock, "correct", dock.fine_tuning.remove_from_dataset)
     assert {path: path.read_bytes() for path in dataset.rglob("*") if path.is_file()} == before
 
 
@@ -279,11 +279,11 @@ def test_another_volume_with_the_name_of_a_test_volume_is_added_without_a_questi
     dock, dataset, ball, answer, wait_for_job
 ):
     add_sample(dataset, ball("v"), Subset.TEST)
-    dock.train_on.dataset.value = dataset
-    dock.go_to_next()
-    dock.correct.controls.truth_button.click()
+    dock.fine_tuning.dataset.value = dataset
+    dock.next_error()
+    dock.correction.accept_truth()
     asked = answer(QMessageBox.StandardButton.Cancel)
-    wait_for_job(dock, "correct", dock.train_on.add_button.click)
+    wait_for_job(dock, "correct", dock.fine_tuning.add_to_dataset)
     assert not asked
     assert json.loads((dataset / "train/annotated/v corrected.json").read_text())["subset"] == ""
 
@@ -296,33 +296,33 @@ def test_a_volume_that_is_known_to_come_from_the_test_part_is_asked_about(
     folder = tmp_path / "unedited_regions" if is_elsewhere else dataset
     mark_origin([viewer.layers["v prediction"]], VolumeOrigin("v", dataset=folder, subset=Subset.TEST))
     dock = open_dock("Inspect")
-    dock.tolerance_box.setValue(0)
-    wait_for_end(dock, dock.run_bar.start_button.click)
-    dock.train_on.dataset.value = dataset
-    dock.go_to_next()
-    dock.correct.controls.truth_button.click()
+    dock.tolerance_um.value = 0
+    wait_for_end(dock, dock.inspect)
+    dock.fine_tuning.dataset.value = dataset
+    dock.next_error()
+    dock.correction.accept_truth()
     asked = answer(QMessageBox.StandardButton.Cancel)
-    wait_for_job(dock, "correct", dock.train_on.add_button.click)
+    wait_for_job(dock, "correct", dock.fine_tuning.add_to_dataset)
     assert len(asked) == (not is_elsewhere)
     assert (dataset / "train/annotated/v corrected.json").exists() == is_elsewhere
 
 
 def test_what_is_missing_is_said(dock, viewer, dataset):
-    dock.train_on.dataset.value = dataset
-    dock.train_on.add()
-    assert dock.train_on.message.text() == "Nothing is corrected yet. Correct an error first."
-    dock.go_to_next()
-    dock.correct.controls.truth_button.click()
-    dock.train_on.run_bar.start_button.click()
-    assert "It is not known which model made this prediction" in dock.train_on.message.text()
+    dock.fine_tuning.dataset.value = dataset
+    dock.fine_tuning.add_to_dataset()
+    assert dock.fine_tuning.message.text() == "Nothing is corrected yet. Correct an error first."
+    dock.next_error()
+    dock.correction.accept_truth()
+    dock.fine_tuning.fine_tune()
+    assert "It is not known which model made this prediction" in dock.fine_tuning.message.text()
 
 
 def test_accepting_the_rest_annotates_the_whole_volume(dock, dataset, wait_for_job):
-    dock.train_on.dataset.value = dataset
-    dock.correct.controls.form.value = CorrectionConfig(unedited_regions=UneditedRegions.ACCEPT)
-    dock.go_to_next()
-    dock.correct.controls.truth_button.click()
-    wait_for_job(dock, "correct", dock.train_on.add_button.click)
+    dock.fine_tuning.dataset.value = dataset
+    dock.correction.settings.value = CorrectionConfig(unedited_regions=UneditedRegions.ACCEPT)
+    dock.next_error()
+    dock.correction.accept_truth()
+    wait_for_job(dock, "correct", dock.fine_tuning.add_to_dataset)
     (sample,) = [each for each in read_samples(dataset) if each.name == "v corrected"]
     assert sample.shape == SHAPE
     assert sample.label_mask.all()
@@ -330,23 +330,23 @@ def test_accepting_the_rest_annotates_the_whole_volume(dock, dataset, wait_for_j
 
 
 def test_what_another_volume_had_corrected_comes_back_with_it(dock, viewer, wait_for_end):
-    dock.go_to_next()
-    dock.correct.controls.truth_button.click()
-    first = dock.source.prediction.value
+    dock.next_error()
+    dock.correction.accept_truth()
+    first = dock.prediction_layer.value
     place = {"scale": VOXEL, "units": ("um",) * 3}
-    dock.source.prediction.value = viewer.add_labels(np.zeros(SHAPE, np.uint8), name="w prediction", **place)
-    wait_for_end(dock, dock.run_bar.start_button.click)
-    assert dock.correct.controls.count.text() == "Nothing is corrected yet."
-    dock.source.prediction.value = first
-    wait_for_end(dock, dock.run_bar.start_button.click)
-    assert dock.correct.controls.count.text() == "1 correction: 1 truth"
+    dock.prediction_layer.value = viewer.add_labels(np.zeros(SHAPE, np.uint8), name="w prediction", **place)
+    wait_for_end(dock, dock.inspect)
+    assert dock.correction.controls.counts.value == "Nothing is corrected yet."
+    dock.prediction_layer.value = first
+    wait_for_end(dock, dock.inspect)
+    assert dock.correction.controls.counts.value == "1 correction: 1 truth"
 
 
 def test_another_correction_in_the_place_of_one_that_was_added_can_be_added(dock, dataset, wait_for_job):
-    dock.train_on.dataset.value = dataset
-    dock.go_to_next()
-    dock.correct.controls.truth_button.click()
-    wait_for_job(dock, "correct", dock.train_on.add_button.click)
-    dock.correct.controls.undo_button.click()
-    dock.correct.controls.prediction_button.click()
-    assert dock.train_on.add_button.isEnabled()
+    dock.fine_tuning.dataset.value = dataset
+    dock.next_error()
+    dock.correction.accept_truth()
+    wait_for_job(dock, "correct", dock.fine_tuning.add_to_dataset)
+    dock.correction.undo()
+    dock.correction.accept_prediction()
+    assert dock.fine_tuning.add_button.enabled

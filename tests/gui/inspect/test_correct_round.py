@@ -38,17 +38,17 @@ def predicted(viewer, dataset, ball, tmp_path):
 def test_a_whole_round(predicted, open_dock, viewer, dataset, wait_for_end, wait_for_job, qtbot):
     run, config = predicted
     dock = open_dock("Inspect")
-    dock.tolerance_box.setValue(0)
-    wait_for_end(dock, dock.run_bar.start_button.click)
-    assert dock.train_on.dataset.value == dataset  # that of the run
+    dock.tolerance_um.value = 0
+    wait_for_end(dock, dock.inspect)
+    assert dock.fine_tuning.dataset.value == dataset  # that of the run
     for _ in range(min(5, len(dock.session.errors.errors))):
-        dock.steps.next_button.click()
-        dock.correct.controls.truth_button.click()
+        dock.next_error()
+        dock.correction.accept_truth()
     assert dock.session.corrections.corrections.done
 
-    wait_for_job(dock, "correct", dock.train_on.run_bar.start_button.click)  # adds them
+    wait_for_job(dock, "correct", dock.fine_tuning.fine_tune)  # adds them
     training = dock.jobs.running("train")
-    assert training is not None, dock.train_on.message.text()
+    assert training is not None, dock.fine_tuning.message.text()
     curves = viewer.window.dock_widgets["Train (napari-unet3d)"]
     with qtbot.waitSignal(training.ended, timeout=60_000):
         pass
@@ -69,13 +69,13 @@ def test_a_whole_round(predicted, open_dock, viewer, dataset, wait_for_end, wait
         with qtbot.waitSignal(comparing.ended, timeout=60_000):
             pass
     assert comparing.message is None, comparing.message
-    words = dock.train_on.message.text()
+    words = dock.fine_tuning.message.text()
     assert words.startswith("'extra': ")
     assert " errors before, " in words
     assert "On the 1 test volume, which it never saw: Dice " in words
-    new = dock.source.prediction.value
+    new = dock.prediction_layer.value
     assert new.name == "extra new prediction"
-    assert dock.source.origin.run == curves.run.run_folder  # so that the next round goes on from the new model
+    assert dock.source.layers.origin.run == curves.run.run_folder  # so that the next round goes on from the new model
     np.testing.assert_array_equal(new.scale, viewer.layers["extra"].scale)
     assert viewer.layers["extra"].visible
     assert new.visible
@@ -92,18 +92,18 @@ def test_the_gain_on_a_test_volume_that_was_corrected_is_said_to_be_optimistic(
     add_sample(dataset, larger, Subset.TEST)
     monkeypatch.setattr(QMessageBox, "question", lambda *_: QMessageBox.StandardButton.Ok)
     dock = open_dock("Inspect")
-    dock.tolerance_box.setValue(0)
-    wait_for_end(dock, dock.run_bar.start_button.click)
-    dock.go_to_next()
-    dock.correct.controls.truth_button.click()
-    dock.train_on.run_bar.start_button.click()
+    dock.tolerance_um.value = 0
+    wait_for_end(dock, dock.inspect)
+    dock.next_error()
+    dock.correction.accept_truth()
+    dock.fine_tuning.fine_tune()
     for kind in ("correct", "train", "correct"):  # asks and adds, trains, compares
         qtbot.waitUntil(lambda kind=kind: dock.jobs.running(kind) is not None, timeout=20_000)
         if kind == "train":
             with qtbot.waitSignal(dock.jobs.running(kind).ended, timeout=60_000):
                 pass
     qtbot.waitUntil(lambda: dock.jobs.running("correct") is None, timeout=60_000)
-    words = dock.train_on.message.text()
+    words = dock.fine_tuning.message.text()
     assert "On the 2 test volumes: Dice " in words
     assert "This gain is optimistic: 't2' is among the volumes scored, and the new model learned from it" in words
     assert "never saw" not in words

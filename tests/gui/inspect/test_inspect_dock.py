@@ -32,15 +32,15 @@ def canvas(viewer):
 @pytest.fixture
 def dock(open_dock, boxes, wait_for_end):
     dock = open_dock("Inspect")
-    dock.tolerance_box.setValue(0.25)
-    wait_for_end(dock, dock.run_bar.start_button.click)
+    dock.tolerance_um.value = 0.25
+    wait_for_end(dock, dock.inspect)
     assert listed(dock) == [MISSED, WIDE, EXTRA]
     return dock
 
 
 def listed(dock):
     """The volumes in the table, from above."""
-    model = dock.table.view.model()
+    model = dock.errors.table.view.model()
     return [model.index(row, ErrorList.VOLUME).data() for row in range(model.rowCount())]
 
 
@@ -66,19 +66,18 @@ def pixel_of(viewer, canvas, layer, voxel):
 def test_layers_are_found_compared_and_gone_through(open_dock, boxes, wait_for_end, viewer):
     image, truth, prediction = boxes
     dock = open_dock("Inspect")
-    chosen = dock.source
-    assert [chosen.prediction.value, chosen.truth.value, chosen.image.value] == [prediction, truth, image]
-    assert not dock.errors.isVisibleTo(dock)
+    assert [dock.prediction_layer.value, dock.truth_layer.value, dock.image_layer.value] == [prediction, truth, image]
+    assert not dock.errors.native.isVisibleTo(dock.native)
     told = []
     dock.session.events.errors.connect(told.append)
     dock.session.events.selection.connect(told.append)
-    dock.tolerance_box.setValue(0.5)
-    wait_for_end(dock, dock.run_bar.start_button.click)
+    dock.tolerance_um.value = 0.5
+    wait_for_end(dock, dock.inspect)
     assert told == [dock.session.errors]
     missed, wide, extra = dock.session.errors.errors
     assert [each.kind for each in (missed, wide, extra)] == [ErrorKind.MISSED, ErrorKind.EXTRA, ErrorKind.EXTRA]
     assert missed.volume_um3 == 4 * 6 * 10
-    dock.go_to_next()
+    dock.next_error()
     assert told[1:] == [missed]
     assert dock.session.selection == missed
     assert viewer.dims.current_step == missed.position_zyx
@@ -86,28 +85,32 @@ def test_layers_are_found_compared_and_gone_through(open_dock, boxes, wait_for_e
 
 def test_table_and_steps_are_in_view_on_a_laptop(dock, qtbot):
     def is_in_view(widget):
-        corner = widget.mapTo(dock.viewport(), QPoint(0, 0))
-        return corner.y() >= 0 and corner.y() + widget.height() <= dock.viewport().height()
+        corner = widget.mapTo(dock.scroll_area.viewport(), QPoint(0, 0))
+        return corner.y() >= 0 and corner.y() + widget.height() <= dock.scroll_area.viewport().height()
 
-    parts = (dock.scores, dock.what_is_shown, dock.tolerance_box, dock.table.view, dock.steps.next_button)
+    magicgui_parts = (dock.views, dock.tolerance_um, dock.errors.steps.next_button)
+    parts = (dock.scores, dock.errors.table.view, *(each.native for each in magicgui_parts))
     qtbot.waitUntil(lambda: all(is_in_view(each) for each in parts))
-    assert dock.errors.isVisible()
-    qtbot.waitUntil(lambda: dock.choice.visibleRegion().isEmpty())
+    assert dock.errors.native.isVisible()
+    qtbot.waitUntil(lambda: dock.source.native.visibleRegion().isEmpty())
     assert dock.section.text().endswith("What to inspect  ·  v")
-    columns = {each: dock.table.view.columnViewportPosition(each) for each in (ErrorList.WHAT, ErrorList.NOTE)}
-    assert columns[ErrorList.NOTE] + 40 < dock.table.view.viewport().width(), "notes can be seen"
+    columns = {each: dock.errors.table.view.columnViewportPosition(each) for each in (ErrorList.WHAT, ErrorList.NOTE)}
+    assert columns[ErrorList.NOTE] + 40 < dock.errors.table.view.viewport().width(), "notes can be seen"
     assert columns[ErrorList.NOTE] - columns[ErrorList.WHAT] > 50
 
 
 def test_the_row_of_what_is_shown_fits_with_larger_fonts(dock):
-    dock.what_is_shown.setStyleSheet(dock.what_is_shown.styleSheet() + " QPushButton { font-size: 11pt; }")
-    assert dock.what_is_shown.minimumSizeHint().width() <= 350 - 2 * 8 - dock.verticalScrollBar().sizeHint().width()
+    dock.views.native.setStyleSheet(dock.views.native.styleSheet() + " QPushButton { font-size: 11pt; }")
+    assert (
+        dock.views.native.minimumSizeHint().width()
+        <= 350 - 2 * 8 - dock.scroll_area.verticalScrollBar().sizeHint().width()
+    )
 
 
 def test_a_click_on_a_row_goes_to_the_error_and_marks_it(dock, viewer, click_row, boxes):
     rows = dict(zip((MISSED, WIDE, EXTRA), dock.session.errors.errors, strict=True))
     for row, (name, colour) in enumerate(((MISSED, BLUE), (WIDE, GREEN), (EXTRA, GREEN))):
-        click_row(dock.table.view, row)
+        click_row(dock.errors.table.view, row)
         error = rows[name]
         assert dock.session.selection == error
         assert viewer.dims.current_step == error.position_zyx
@@ -116,22 +119,22 @@ def test_a_click_on_a_row_goes_to_the_error_and_marks_it(dock, viewer, click_row
         pixel, is_marked = middle_of(viewer)
         assert is_like(pixel, colour), f"{name}: {pixel}"  # of what is thin, all is outline
         assert is_marked
-        assert dock.table.rows.note_on(error).is_seen
-    assert dock.table.count.text().startswith("3 errors, 3 seen")
+        assert dock.errors.table.rows.note_on(error).is_seen
+    assert dock.errors.table.counts.value.startswith("3 errors, 3 seen")
 
 
 def test_the_mark_is_seen_in_3d_and_the_angle_stays(dock, viewer, click_row):
     viewer.dims.ndisplay = 3
     camera_of(viewer).angles = (10, 20, 30)
     angles = camera_of(viewer).angles
-    click_row(dock.table.view, 1)
+    click_row(dock.errors.table.view, 1)
     _, is_marked = middle_of(viewer)
     assert is_marked
     np.testing.assert_allclose(camera_of(viewer).angles, angles)
     viewer.dims.ndisplay = 2  # an outline again, through which the error is seen
     _, is_marked = middle_of(viewer)
     assert is_marked
-    click_row(dock.table.view, 0)
+    click_row(dock.errors.table.view, 0)
     viewer.dims.ndisplay = 3
     assert is_like(middle_of(viewer)[0], GREEN)
     viewer.dims.ndisplay = 2
@@ -160,49 +163,49 @@ def test_a_double_click_on_an_error_chooses_it_in_slices_and_in_3d(dock, viewer,
         QTest.mouseDClick(canvas, Qt.MouseButton.LeftButton, pos=pixel_of(viewer, canvas, boxes[0], voxel))
         qtbot.waitUntil(lambda: dock.session.selection is not None)
         assert dock.session.selection == error
-        assert dock.table.view.currentIndex().row() == (0 if error is missed else 1)
+        assert dock.errors.table.view.currentIndex().row() == (0 if error is missed else 1)
         np.testing.assert_allclose(camera_of(viewer).center[-2:], boxes[0].data_to_world(error.position_zyx)[1:])
 
 
 def test_volumes_are_sorted_as_numbers(dock, qtbot):
-    header = dock.table.view.horizontalHeader()
+    header = dock.errors.table.view.horizontalHeader()
     place = QPoint(header.sectionViewportPosition(ErrorList.VOLUME) + 20, header.height() // 2)
     qtbot.mouseClick(header.viewport(), Qt.MouseButton.LeftButton, pos=place)
     assert listed(dock) == [EXTRA, WIDE, MISSED]
-    dock.steps.next_button.click()
+    dock.next_error()
     assert dock.session.selection.volume_um3 == 8
 
 
 def test_filters_leave_out_what_nobody_asked_for(dock, qtbot, click_row):
-    table = dock.table
-    assert [table.kind_box.itemText(row) for row in range(3)] == ["All kinds", "missed (1)", "extra (2)"]
-    qtbot.keyClicks(table.kind_box, "extra")
+    table = dock.errors.table
+    assert [table.kind.native.itemText(row) for row in range(3)] == ["All kinds", "missed (1)", "extra (2)"]
+    qtbot.keyClicks(table.kind.native, "extra")
     assert listed(dock) == [WIDE, EXTRA]
-    assert table.count.text().startswith("3 errors, 0 seen, 2 listed")
+    assert table.counts.value.startswith("3 errors, 0 seen, 2 listed")
     click_row(table.view, 0)
-    qtbot.mouseClick(table.unseen_box, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(table.only_unseen.native, Qt.MouseButton.LeftButton)
     assert listed(dock) == [WIDE, EXTRA], "what one looks at stays"
-    dock.steps.next_button.click()
+    dock.next_error()
     assert listed(dock) == [EXTRA]
-    qtbot.mouseClick(table.unseen_box, Qt.MouseButton.LeftButton)
-    table.kind_box.setCurrentIndex(0)
-    table.least_box.selectAll()
-    qtbot.keyClicks(table.least_box, "144")
+    qtbot.mouseClick(table.only_unseen.native, Qt.MouseButton.LeftButton)
+    table.kind.value = None
+    table.minimum_um3.native.selectAll()
+    qtbot.keyClicks(table.minimum_um3.native, "144")
     assert listed(dock) == [MISSED, WIDE]
-    table.least_box.setValue(0)
-    qtbot.keyClicks(table.text_box, "WHOLE")
+    table.minimum_um3.value = 0
+    qtbot.keyClicks(table.text.native, "WHOLE")
     assert listed(dock) == [MISSED, EXTRA]
 
 
 def test_another_tolerance_is_followed_while_the_view_stays(dock, qtbot, viewer):
-    dock.what_is_shown.buttons["prediction"].click()
-    dock.tolerance_box.selectAll()
+    dock.views.show_one("prediction")
+    dock.tolerance_um.native.selectAll()
     before = dock.session.errors
-    qtbot.keyClicks(dock.tolerance_box, "2.2")
-    qtbot.keyClick(dock.tolerance_box, Qt.Key.Key_Return)
+    qtbot.keyClicks(dock.tolerance_um.native, "2.2")
+    qtbot.keyClick(dock.tolerance_um.native, Qt.Key.Key_Return)
     qtbot.waitUntil(lambda: dock.session.errors is not before)
     assert listed(dock) == [MISSED]
-    assert dock.table.count.text() == "1 error, 0 seen; 2 hidden as noise"
+    assert dock.errors.table.counts.value == "1 error, 0 seen; 2 hidden as noise"
     assert viewer.layers["v prediction"].visible
     assert not viewer.layers["v difference"].visible
 
@@ -210,23 +213,23 @@ def test_another_tolerance_is_followed_while_the_view_stays(dock, qtbot, viewer)
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda source, viewer: viewer.layers.remove("v prediction"), "No prediction is chosen"),
-        (lambda source, viewer: setattr(source.truth, "value", None), "No ground truth is chosen"),
+        (lambda dock, viewer: viewer.layers.remove("v prediction"), "No prediction is chosen"),
+        (lambda dock, viewer: setattr(dock.truth_layer, "value", None), "No ground truth is chosen"),
         (
-            lambda source, viewer: setattr(source.truth, "value", source.prediction.value),
+            lambda dock, viewer: setattr(dock.truth_layer, "value", dock.prediction_layer.value),
             "The layer 'v prediction' is chosen as prediction and as ground truth",
         ),
         (
-            lambda source, viewer: setattr(viewer.layers["v labels"], "data", np.ones((20, 24, 31), np.uint8)),
+            lambda dock, viewer: setattr(viewer.layers["v labels"], "data", np.ones((20, 24, 31), np.uint8)),
             "The prediction has 20 × 24 × 30 voxels, the ground truth 20 × 24 × 31",
         ),
     ],
 )
 def test_what_cannot_be_compared_is_said(open_dock, boxes, viewer, change, words, qtbot):
     dock = open_dock("Inspect")
-    change(dock.source, viewer)
-    qtbot.mouseClick(dock.run_bar.start_button, Qt.MouseButton.LeftButton)
+    change(dock, viewer)
+    qtbot.mouseClick(dock.job_bar.start_button.native, Qt.MouseButton.LeftButton)
     assert dock.message.text().startswith(words)
     assert dock.message.kind == "error"
     assert dock.jobs.latest("inspect") is None
-    assert not dock.errors.isVisible()
+    assert not dock.errors.native.isVisible()

@@ -29,8 +29,8 @@ def inspected(open_dock, wait_for_end):
 
     def _inspect():
         dock = open_dock("Inspect")
-        dock.tolerance_box.setValue(0.25)
-        wait_for_end(dock, dock.run_bar.start_button.click)
+        dock.tolerance_um.value = 0.25
+        wait_for_end(dock, dock.inspect)
         return dock
 
     return _inspect
@@ -44,7 +44,7 @@ def write_note(qtbot, click_row, view, row, words):
 
 
 def table_of(dock):
-    model = dock.table.view.model()
+    model = dock.errors.table.view.model()
     ticks = [
         Qt.CheckState(model.index(row, ErrorList.SEEN).data(Qt.ItemDataRole.CheckStateRole)) is Qt.CheckState.Checked
         for row in range(model.rowCount())
@@ -55,7 +55,7 @@ def table_of(dock):
 def test_what_was_seen_and_noted_comes_back(inspected, run, qtbot, click_row, close_dock, boxes):
     dock = inspected()
     assert table_of(dock) == [(False, "")] * 3
-    write_note(qtbot, click_row, dock.table.view, 1, "ask Ana: mitosis?")
+    write_note(qtbot, click_row, dock.errors.table.view, 1, "ask Ana: mitosis?")
     qtbot.waitUntil(lambda: table_of(dock) == [(False, ""), (True, "ask Ana: mitosis?"), (False, "")])
     close_dock(dock)  # at once, before it is written a moment later
     said = json.loads((run / "inspection" / "v.json").read_text(encoding="utf-8"))
@@ -63,13 +63,13 @@ def test_what_was_seen_and_noted_comes_back(inspected, run, qtbot, click_row, cl
 
     dock = inspected()
     assert table_of(dock) == [(False, ""), (True, "ask Ana: mitosis?"), (False, "")]
-    assert dock.table.count.text().startswith("3 errors, 1 seen")
+    assert dock.errors.table.counts.value.startswith("3 errors, 1 seen")
     found = boxes[2].data.copy()
     found[12, 12:20, 26:29] = 0  # the noted error gets smaller, the speck is gone, and something else is there
     found[1:3, 1:3, 1:3] = 0
     found[15:18, 2:9, 2:9] = 1
     boxes[2].data = found
-    dock.run_bar.start_button.click()
+    dock.inspect()
     qtbot.waitUntil(lambda: dock.jobs.running("inspect") is None)
     assert table_of(dock) == [(False, ""), (False, ""), (True, "ask Ana: mitosis?")]
 
@@ -78,21 +78,21 @@ def test_they_are_known_when_another_model_has_predicted_the_volume(
     inspected, run, qtbot, click_row, boxes, wait_for_end
 ):
     dock = inspected()
-    click_row(dock.table.view, 0)
+    click_row(dock.errors.table.view, 0)
     other = run.with_name("other run")
     other.mkdir()
     mark_origin(boxes[2:], VolumeOrigin("v", run=other))
     boxes[2].data = np.where(boxes[1].data == 0, boxes[2].data, 0)  # it finds nothing that is true
-    wait_for_end(dock, dock.run_bar.start_button.click)
+    wait_for_end(dock, dock.inspect)
     assert table_of(dock)[1:] == [(True, ""), (False, ""), (False, "")]
     assert not (other / "inspection").exists(), "nothing was said about this one"
-    click_row(dock.table.view, 0)
+    click_row(dock.errors.table.view, 0)
     qtbot.waitUntil((other / "inspection" / "v.json").exists)
 
 
 def test_a_tick_is_written_while_the_dock_is_open(inspected, run, qtbot):
     dock = inspected()
-    view = dock.table.view
+    view = dock.errors.table.view
     place = view.visualRect(view.model().index(2, ErrorList.SEEN)).center()
     qtbot.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=place)
     path = run / "inspection" / "v.json"
@@ -107,6 +107,6 @@ def test_a_damaged_file_is_said_and_kept(inspected, run, click_row, close_dock):
     dock = inspected()
     assert str(path) in dock.message.text()
     assert dock.message.kind == "warning"
-    click_row(dock.table.view, 0)
+    click_row(dock.errors.table.view, 0)
     close_dock(dock)
     assert path.read_text(encoding="utf-8") == "{"

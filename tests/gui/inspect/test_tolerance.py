@@ -20,13 +20,13 @@ def dock(open_dock, viewer, wait_for_end):
     for name, labels in (("v labels", truth), ("v prediction", found)):
         viewer.add_labels(labels, name=name, scale=VOXEL, units=("um",) * 3)
     dock = open_dock("Inspect")
-    dock.tolerance_box.setValue(0.5)
-    wait_for_end(dock, dock.run_bar.start_button.click)
+    dock.tolerance_um.value = 0.5
+    wait_for_end(dock, dock.inspect)
     return dock
 
 
 def set_tolerance(dock, value, qtbot):
-    dock.tolerance_box.setValue(value)
+    dock.tolerance_um.value = value
     qtbot.waitUntil(lambda: dock.session.errors.tolerance_um == value, timeout=20_000)
 
 
@@ -49,11 +49,11 @@ def test_what_was_hidden_by_the_user_stays_hidden(dock, qtbot):
 
 
 def test_a_corrected_error_stays_away_until_it_is_undone(dock, qtbot):
-    dock.go_to_next()
-    dock.correct.controls.truth_button.click()
+    dock.next_error()
+    dock.correction.accept_truth()
     shown = dock.layers.difference
     assert not shown.data[MISSED].any()
     set_tolerance(dock, 2.0, qtbot)
     assert not shown.data[MISSED].any()
-    dock.correct.controls.undo_button.click()
+    dock.correction.undo()
     assert (shown.data[MISSED] == 2).all()

@@ -49,8 +49,8 @@ def layers(viewer):
 @pytest.fixture
 def dock(open_dock, layers, wait_for_end):
     dock = open_dock("Inspect")
-    dock.tolerance_box.setValue(0.1)
-    wait_for_end(dock, dock.run_bar.start_button.click)
+    dock.tolerance_um.value = 0.1
+    wait_for_end(dock, dock.inspect)
     assert dock.session.errors is not None, dock.message.text()
     return dock
 
@@ -77,19 +77,19 @@ def point_at(viewer, canvas, voxel, qtbot, dock):
 
     def arrive(_viewer, event):
         places.append(tuple(event.pos))
-        dock.hover.setText("")  # what is told later is of this place
+        dock.cursor_info.setText("")  # what is told later is of this place
 
     def is_told() -> bool:  # a busy display may lose a move, or send one late
         if places[-1] != (target.x(), target.y()):
             QTest.mouseMove(canvas, target + QPoint(1, 1))
             QTest.mouseMove(canvas, target)
             return False
-        return dock.hover.text() != ""
+        return dock.cursor_info.text() != ""
 
     viewer.mouse_move_callbacks.append(arrive)
     qtbot.waitUntil(is_told)
     viewer.mouse_move_callbacks.remove(arrive)
-    return dock.hover.text().splitlines()
+    return dock.cursor_info.text().splitlines()
 
 
 def test_pointing_tells_what_is_there(dock, viewer, canvas, qtbot, layers):
@@ -115,12 +115,12 @@ def test_pointing_tells_what_is_there(dock, viewer, canvas, qtbot, layers):
 def test_pointing_in_3d_meets_the_first_voxel_that_is_seen(dock, viewer, canvas, qtbot, layers):
     viewer.dims.ndisplay = 3
     viewer.reset_view()
-    dock.what_is_shown.show_one("difference")
+    dock.views.show_one("difference")
     assert point_at(viewer, canvas, (2, 5, 10), qtbot, dock)[0] == "Ground truth core · prediction background"
     seen = point_at(viewer, canvas, (2, 14, 8), qtbot, dock)
     assert seen[2] in ("Voxel z 2, y 14, x 8", "Voxel z 3, y 14, x 8")
     assert "Hover over" in point_at(viewer, canvas, (2, 9, 8), qtbot, dock)[0], "agreement is not drawn"
-    dock.what_is_shown.show_one("prediction")
+    dock.views.show_one("prediction")
     assert point_at(viewer, canvas, (2, 9, 8), qtbot, dock)[0] == "Ground truth core · prediction core"
 
 
@@ -128,13 +128,13 @@ def test_a_key_steps_from_truth_to_prediction_to_difference(dock, viewer, canvas
     viewer.dims.set_point(0, 11.0)
     camera, selected = camera_of(viewer), set(viewer.layers.selection)
     text_of(viewer).text = "mine"
-    dock.what_is_shown.show_one("difference")
+    dock.views.show_one("difference")
     before = (camera.center, camera.zoom, viewer.dims.point)
     seen = []
     for _ in range(4):
         QTest.keyClick(canvas, Qt.Key.Key_G)
         seen.append((text_of(viewer).text, colours_on(viewer)))
-        down = [words for words, button in dock.what_is_shown.buttons.items() if button.isChecked()]
+        down = [words for words, button in dock.views.buttons.items() if button.value]
         assert down == [text_of(viewer).text.removeprefix("ground ")]
     assert [words for words, _ in seen] == [
         "ground truth",
@@ -146,14 +146,14 @@ def test_a_key_steps_from_truth_to_prediction_to_difference(dock, viewer, canvas
     assert (camera.center, camera.zoom, viewer.dims.point) == before
     assert set(viewer.layers.selection) == selected
     layers[1].visible = layers[2].visible = True  # in napari's own list
-    assert not any(button.isChecked() for button in dock.what_is_shown.buttons.values())
+    assert not any(button.value for button in dock.views.buttons.values())
     assert (text_of(viewer).text, text_of(viewer).visible) == ("mine", False)
 
 
 def test_closing_the_dock_puts_everything_back(dock, viewer, canvas, close_dock):
     names = [layer.name for layer in viewer.layers]
     QTest.keyClick(canvas, Qt.Key.Key_G, Qt.KeyboardModifier.ShiftModifier)
-    assert dock.what_is_shown.side_button.isChecked()
+    assert dock.views.side_button.value
     assert grid_of(viewer).enabled
     close_dock(dock)
     assert [layer.name for layer in viewer.layers] == names
@@ -162,18 +162,18 @@ def test_closing_the_dock_puts_everything_back(dock, viewer, canvas, close_dock)
 
 
 def test_closing_the_viewer_while_side_by_side_is_fine(dock, viewer):
-    dock.what_is_shown.side_button.click()
+    dock.views.side_button.native.click()
     viewer.close()
 
 
 def test_corrections_get_a_cell_of_their_own(dock, viewer, qtbot):
-    dock.what_is_shown.side_button.click()
+    dock.views.side_button.native.click()
     dock.select(dock.session.errors.errors[0])
-    dock.correct.controls.truth_button.click()
+    dock.correction.accept_truth()
     qtbot.waitUntil(lambda: grid_of(viewer).shape[0] * grid_of(viewer).shape[1] >= 4)
     corrected = viewer.layers["v corrected"]
     assert corrected.visible
-    dock.what_is_shown.side_button.click()
+    dock.views.side_button.native.click()
     assert not grid_of(viewer).enabled
     assert corrected.visible
     assert not any(layer.name.startswith("corrected") for layer in viewer.layers)
@@ -181,10 +181,10 @@ def test_corrections_get_a_cell_of_their_own(dock, viewer, qtbot):
 
 def test_corrections_of_a_volume_that_is_called_after_its_part_get_a_cell(dock, viewer, layers, qtbot, wait_for_end):
     mark_origin(layers[2:], VolumeOrigin("v (test)", Plan(task=Task.SEMANTIC, strides=(), classes=CLASSES)))
-    wait_for_end(dock, dock.run_bar.start_button.click)
+    wait_for_end(dock, dock.inspect)
     dock.select(dock.session.errors.errors[0])
-    dock.what_is_shown.side_button.click()
-    dock.correct.controls.truth_button.click()
+    dock.views.side_button.native.click()
+    dock.correction.accept_truth()
     qtbot.waitUntil(lambda: grid_of(viewer).shape[0] * grid_of(viewer).shape[1] >= 4)
     assert viewer.layers["v (test) corrected"].visible
 

@@ -34,9 +34,9 @@ def run(dataset, ball, tmp_path):
 @pytest.fixture
 def set_dock(open_dock, run, dataset, qtbot):
     dock = open_dock("Inspect")
-    dock.choice.buttons[SourceKind.DATASET].click()
-    dock.choice.volumes.model.value = run
-    dock.choice.volumes.dataset.value = dataset
+    dock.source.kind.button(SourceKind.DATASET).click()
+    dock.source.volumes.model.value = run
+    dock.source.volumes.dataset.value = dataset
     return dock
 
 
@@ -69,15 +69,15 @@ def test_the_worst_volume_of_a_set_is_opened_and_others_by_a_click(
     set_dock, run, dataset, qtbot, until_inspected, viewer
 ):
     dock = set_dock
-    start = dock.run_bar.start_button
+    start = dock.job_bar.start_button.native
     until_inspected(dock, lambda: qtbot.mouseClick(start, Qt.MouseButton.LeftButton), "wrong truth")
     assert dock.scores.names == ["wrong truth", "a good one", "mean"]
     assert dock.scores.currentRow() == 0
     origin = dock.session.origin
     assert (origin.run, origin.dataset, origin.subset) == (run, dataset, Subset.TEST)
-    assert dock.save.report.isVisibleTo(dock)
+    assert dock.export.report.isVisibleTo(dock.native)
     assert viewer.layers["wrong truth difference"].visible
-    dock.steps.next_button.click()
+    dock.next_error()
     assert dock.session.selection is not None
 
     until_inspected(dock, lambda: click_score(qtbot, dock, "a good one"), "a good one")
@@ -94,33 +94,29 @@ def test_the_worst_volume_of_a_set_is_opened_and_others_by_a_click(
 
 
 def test_one_volume_can_be_chosen(set_dock, until_inspected):
-    volumes = set_dock.choice.volumes
-    assert [volumes.volume.itemText(row) for row in range(volumes.volume.count())] == [
-        "All",
-        "a good one",
-        "wrong truth",
-    ]
-    volumes.volume.setCurrentIndex(1)
-    until_inspected(set_dock, set_dock.run_bar.start_button.click, "a good one")
+    volumes = set_dock.source.volumes
+    assert [pair and pair.name for pair in volumes.volume.choices] == [None, "a good one", "wrong truth"]
+    volumes.volume.value = volumes.volume.choices[1]
+    until_inspected(set_dock, set_dock.inspect, "a good one")
     assert set_dock.scores.names == ["a good one"]
 
 
 def test_a_prediction_of_a_set_can_be_cancelled(set_dock, qtbot):
     dock = set_dock
-    dock.run_bar.start_button.click()
+    dock.inspect()
     job = dock.jobs.running("inspect")
     with qtbot.waitSignal(job.ended, timeout=30_000):
-        qtbot.mouseClick(dock.run_bar.stop_button, Qt.MouseButton.LeftButton)
+        qtbot.mouseClick(dock.job_bar.stop_button.native, Qt.MouseButton.LeftButton)
     assert dock.message.text() == "Cancelled."
     assert dock.session.errors is None
-    assert dock.run_bar.start_button.isVisibleTo(dock)
+    assert dock.job_bar.start_button.native.isVisibleTo(dock.native)
 
 
 def test_a_set_without_dataset_or_volumes_is_said(set_dock, tmp_path, run):
     dock = set_dock
     (tmp_path / "empty").mkdir()
-    dock.choice.volumes.dataset.value = tmp_path / "empty"
-    dock.run_bar.start_button.click()
+    dock.source.volumes.dataset.value = tmp_path / "empty"
+    dock.inspect()
     assert dock.message.kind == "error"
     assert str(tmp_path / "empty") in dock.message.text()
     assert dock.jobs.latest("inspect") is None
@@ -141,7 +137,7 @@ def test_what_was_predicted_is_inspected_with_one_click(
     assert viewer.window.dock_widgets["Inspect (napari-unet3d)"] is inspect
     assert inspect.session.origin.run == run
     assert inspect.session.comparison.has_probability
-    assert inspect.source.truth.value is viewer.layers["mine labels"]
-    assert inspect.save.report.isVisibleTo(inspect)
-    assert inspect.train_on.dataset.value is not None
-    assert not inspect.viewport().visibleRegion().isEmpty(), "it came before the dock Predict"
+    assert inspect.truth_layer.value is viewer.layers["mine labels"]
+    assert inspect.export.report.isVisibleTo(inspect.native)
+    assert inspect.fine_tuning.dataset.value is not None
+    assert not inspect.scroll_area.viewport().visibleRegion().isEmpty(), "it came before the dock Predict"

@@ -56,7 +56,7 @@ def test_the_menu_asks_also_where_napari_does_not(long_run, viewer, qtbot):
 def test_a_program_that_closes_its_viewer_is_not_asked(long_run, viewer, qtbot):
     with qtbot.waitSignal(long_run._worker.finished, timeout=20_000):
         QTimer.singleShot(0, viewer.close)  # while events are handled, as a plugin would
-    assert long_run._engine.has_ended.wait(20)
+    assert long_run._thread.has_ended.wait(20)
     assert QApplication.activeModalWidget() is None
 
 

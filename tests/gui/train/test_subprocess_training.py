@@ -42,7 +42,7 @@ def in_a_child(dock, dataset):
 
 
 def child_of(job):
-    return psutil.Process(job._engine._control.process.pid)
+    return psutil.Process(job._thread._control.process.pid)
 
 
 @pytest.fixture
@@ -182,7 +182,7 @@ def test_closing_the_viewer_ends_the_process(long_child, viewer, qtbot):
     child = child_of(long_child)
     with qtbot.waitSignal(long_child._worker.finished, timeout=10_000):
         viewer.close()
-    assert long_child._engine.has_ended.wait(20)
+    assert long_child._thread.has_ended.wait(20)
     assert not child.is_running()
 
 

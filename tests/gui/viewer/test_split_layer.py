@@ -130,4 +130,4 @@ def test_training_on_one_pair_of_layers_draws_its_split(viewer, open_dock, wait_
     for block, line in zip(dock.run.started.blocks, layer.data, strict=False):
         inner = [line.max(0)[axis] - line.min(0)[axis] for axis in range(3)]
         assert np.allclose(inner, np.subtract(block.stop_zyx, block.start_zyx) - [1, 1, 0.5])
-    assert "a block trains (blue)" in dock.hardware.value
+    assert "a training block (blue)" in dock.hardware.value

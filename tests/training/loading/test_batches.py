@@ -236,5 +236,7 @@ def test_a_worker_process_that_dies_is_explained(sample_of: Any) -> None:
         process.kill()
         _wait_until_told_of_its_death(process.pid)
 
-    with pytest.raises(UserError, match=r"A worker process that loads data has ended unexpectedly\. Set workers to 0"):
+    with pytest.raises(
+        UserError, match=r"A worker process that loads data has ended unexpectedly\. Set num_workers to 0"
+    ):
         list(batches)

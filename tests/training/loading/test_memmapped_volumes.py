@@ -40,7 +40,7 @@ def test_the_model_is_the_same(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
 ) -> None:
     list(train(dataset, tmp_path / "memory", config(**{**settings, "num_workers": 0})))
-    monkeypatch.setattr("napari_unet3d.data.memmap._SHARE_OF_MEMORY", 0)  # nothing fits into memory any more
+    monkeypatch.setattr("napari_unet3d.data.memmap._FRACTION_OF_MEMORY", 0)  # nothing fits into memory any more
 
     events = []
     for event in train(dataset, tmp_path / "disk", config(**settings)):
@@ -59,7 +59,7 @@ def test_the_model_is_the_same(
 def test_a_checked_training_writes_the_same_temporary_files_and_gives_the_same_model(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("napari_unet3d.data.memmap._SHARE_OF_MEMORY", 0)
+    monkeypatch.setattr("napari_unet3d.data.memmap._FRACTION_OF_MEMORY", 0)
     sizes = []
     for name, training in (("trained", train), ("checked", check_then_train)):
         events = list(training(dataset, tmp_path / name, config(patch=(16, 12, 20))))
@@ -75,7 +75,7 @@ def test_a_checked_training_writes_the_same_temporary_files_and_gives_the_same_m
 def test_data_that_cannot_be_trained_on_leaves_nothing_in_the_run_folder(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("napari_unet3d.data.memmap._SHARE_OF_MEMORY", 0)
+    monkeypatch.setattr("napari_unet3d.data.memmap._FRACTION_OF_MEMORY", 0)
     (dataset / "train/labels/2.tif").unlink()
     events = check_then_train(dataset, tmp_path / "run", config())
     with pytest.raises(UserError, match=r"no partner for 2\.tif"):
@@ -84,7 +84,7 @@ def test_data_that_cannot_be_trained_on_leaves_nothing_in_the_run_folder(
 
 
 def test_stopping_removes_the_temporary_files(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("napari_unet3d.data.memmap._SHARE_OF_MEMORY", 0)
+    monkeypatch.setattr("napari_unet3d.data.memmap._FRACTION_OF_MEMORY", 0)
     for n_events in (1, 3):
         events = train(dataset, tmp_path / "run", config(), overwrite=True)
         for _ in range(n_events):

@@ -77,7 +77,7 @@ def format_of(path: Path | str) -> Format:
 
 
 def writable_suffix(path: Path | str) -> str:
-    """Return the suffix to write results in that shall have the format of a file.
+    """Return the suffix for results in the format of a file.
 
     >>> writable_suffix("brain.tif"), writable_suffix("brain.mhd")
     ('.tif', '.mha')

@@ -122,9 +122,9 @@ class _Canvas:
 
     def _find(self, needed: NDArray[np.bool_]) -> NDArray[np.int64] | None:
         if self._rng.random() < self._config.touching_fraction:
-            beside = self._grid.find_adjacent(needed, self._rng)
-            if beside is not None:
-                return beside
+            adjacent = self._grid.find_adjacent(needed, self._rng)
+            if adjacent is not None:
+                return adjacent
         return self._grid.find(needed, self._rng)
 
     def _start_at(self, middle: Position, needed: NDArray[np.bool_]) -> NDArray[np.int64] | None:

@@ -107,16 +107,16 @@ class OccupancyGrid:
         if (self.shape < mask.shape).any():
             return None
         footprint = Footprint.of(mask, self.cell_edge)
-        room = self.shape - mask.shape + 1
+        n_starts = self.shape - mask.shape + 1
         for count in _BATCHES:
-            found = self._first_fit(rng.integers(0, room, size=(count, 3)), footprint)
+            found = self._first_fit(rng.integers(0, n_starts, size=(count, 3)), footprint)
             if found is not None:
                 return found
         for _ in range(_CELL_BATCHES if footprint.has_core else 0):
             starts = self._starts_in_empty_cells(footprint, rng)
             if len(starts) == 0:
                 return None
-            inside = (starts >= 0).all(axis=1) & (starts < room).all(axis=1)
+            inside = (starts >= 0).all(axis=1) & (starts < n_starts).all(axis=1)
             found = self._first_fit(starts[inside], footprint)
             if found is not None:
                 return found

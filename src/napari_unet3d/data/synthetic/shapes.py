@@ -103,7 +103,7 @@ def make_object(
         else:
             mask, values = rotate_array(template, rotation, params.magnification)
         made = _crop(mask, values, config.shell_thickness, params.brightest)
-        if all(size <= room for size, room in zip(made.shape, config.shape, strict=True)):
+        if all(size <= available for size, available in zip(made.shape, config.shape, strict=True)):
             return made
     raise UserError(
         f"A rotated object of shape {made.shape} does not fit into a volume of shape {config.shape}; "
@@ -122,7 +122,7 @@ def check_objects_fit(config: SyntheticConfig, given: Sequence[NDArray[Any]] = (
             )
     for shape in [array.shape for array in given] or [config.object_shape_max]:
         largest = tuple(round(size * factor) for size in shape)
-        if any(size > room for size, room in zip(largest, config.shape, strict=True)):
+        if any(size > available for size, available in zip(largest, config.shape, strict=True)):
             raise UserError(
                 f"An object of shape {largest} is larger than the volume of shape {config.shape}; "
                 "choose smaller objects or a larger volume."

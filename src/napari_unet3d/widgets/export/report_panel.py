@@ -8,9 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from magicgui.widgets import CheckBox, PushButton
 from qtpy.QtCore import QUrl
 from qtpy.QtGui import QDesktopServices
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_unet3d.data.pairs import Subset, list_pairs
 from napari_unet3d.errors import UserError
@@ -18,9 +19,10 @@ from napari_unet3d.inference.events import ModelLoaded
 from napari_unet3d.runs.run_files import read_run_files
 from napari_unet3d.session.preferences import load_preference, save_preference
 from napari_unet3d.session.progress import prediction_progress
+from napari_unet3d.widgets.components.containers import column, row
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.dialogs import ask_for_file
-from napari_unet3d.widgets.components.run_bar import RunBar
+from napari_unet3d.widgets.components.job_bar import JobBar
 from napari_unet3d.widgets.jobs.jobs import Job
 
 _KEY = "report"
@@ -43,11 +45,11 @@ class ReportPanel(QWidget):
 
     Attributes
     ----------
-    run_bar : RunBar
+    job_bar : JobBar
         *Report…*, and its progress.
-    with_test_set : QCheckBox
+    with_test_set : CheckBox
         Whether the model is evaluated first; hidden where the dataset has no test volumes.
-    open_button : QPushButton
+    open_button : PushButton
         Opens the report that was written.
     """
 
@@ -58,27 +60,26 @@ class ReportPanel(QWidget):
         self._dataset: Path | None = None
         self._written: Path | None = None
         self._job: Job | None = None
-        self.with_test_set = QCheckBox("with an evaluation of the test set")
-        self.with_test_set.setToolTip(
-            "Predict the test volumes of the dataset first; metrics, figures and errors stay in the run folder."
+        self.with_test_set = CheckBox(
+            value=load_preference(_KEY) is not False,
+            text="with an evaluation of the test set",
+            tooltip="Predict the test volumes of the dataset first; metrics, figures and errors stay in the run "
+            "folder.",
         )
-        self.with_test_set.setChecked(load_preference(_KEY) is not False)
-        self.with_test_set.toggled.connect(lambda checked: save_preference(_KEY, checked))
-        self.run_bar = RunBar("Report…", also=[self.with_test_set], stop_text="Cancel")
-        self.run_bar.start_button.setToolTip(
-            "Write a report on this run on one page: curves, settings, metrics, slices and the worst errors."
+        self.job_bar = JobBar(
+            "Report…",
+            "Write a report on this run on one page: curves, settings, metrics, slices and the worst errors.",
+            (self.with_test_set,),
+            "Cancel",
         )
-        self.run_bar.start_button.clicked.connect(self._start)
-        self.open_button = QPushButton("Open the report")
-        self.open_button.setToolTip("Open the report in the browser.")
-        self.open_button.clicked.connect(self._open)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        row = QHBoxLayout()
-        row.addWidget(self.run_bar, 1)
-        row.addWidget(self.open_button, 1)
-        column.addLayout(row)
-        column.addWidget(self.with_test_set)
+        self.open_button = PushButton(text="Open the report", tooltip="Open the report in the browser.")
+        self.with_test_set.changed.connect(lambda checked: save_preference(_KEY, checked))
+        self.job_bar.start_button.clicked.connect(lambda: self.write())
+        self.open_button.clicked.connect(self.open)
+        self._content = column(row(self.job_bar, self.open_button), self.with_test_set)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._content.native)
         self.offer(None)
 
     def offer(self, run: Path | None) -> None:
@@ -98,26 +99,27 @@ class ReportPanel(QWidget):
                 self._dataset = _dataset_with_test_set(folder)
             except UserError:
                 self._run = None
-        self.with_test_set.setVisible(self._dataset is not None)
-        self.open_button.setVisible(self._written is not None)
+        self.with_test_set.visible = self._dataset is not None
+        self.open_button.visible = self._written is not None
         self.setVisible(self._run is not None)
 
-    def _start(self) -> None:
+    def write(self, path: Path | None = None) -> None:
+        """Write the report to an HTML file; asks for the file when no path is given."""
         run = self._run
         if run is None:
             return
         with self._context.message.explaining():
-            path = ask_for_file(self, "Save report", "report", (".html",), run)
+            path = path or ask_for_file(self, "Save report", "report", (".html",), run)
             if path is None:
                 return
-            dataset = self._dataset if self.with_test_set.isChecked() else None
+            dataset = self._dataset if self.with_test_set.value else None
             events = partial(_write, run, dataset, path)
             job = self._context.jobs.start("report", f"Report on {run.name}", events, progress=prediction_progress)
             self._written = None
             self.open_button.hide()
-            self.run_bar.watch(job)
+            self.job_bar.watch(job)
             job.reported.connect(self._on_event)
-            job.failed.connect(self._show_failure)
+            job.failed.connect(self._context.message.show_error)
             self._job = job  # no partial: PySide would call that for a closed dock, too
             job.ended.connect(self._on_ended)
 
@@ -134,10 +136,8 @@ class ReportPanel(QWidget):
         if self._job is not None and self._job.stopped and self._written is None:
             self._context.message.show_message("Cancelled; no report was written.")
 
-    def _show_failure(self, message: str) -> None:
-        self._context.message.show_message(message, "error")
-
-    def _open(self) -> None:
+    def open(self) -> None:
+        """Open the report in the browser."""
         if self._written is not None:
             QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._written)))
 

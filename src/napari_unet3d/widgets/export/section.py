@@ -31,8 +31,8 @@ class SaveSection(CollapsibleSection):
         content = QWidget()
         self._column = QVBoxLayout(content)
         self._column.setContentsMargins(0, 4, 0, 4)
-        self._column.addWidget(self.results)
-        self._column.addWidget(self.view)
+        self._column.addWidget(self.results.native)
+        self._column.addWidget(self.view.native)
         super().__init__("Save metrics and pictures", content)
 
     def add_first(self, widget: QWidget) -> None:

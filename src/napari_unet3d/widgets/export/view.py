@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from pathlib import Path
+
+from magicgui.widgets import Container, ProgressBar, PushButton, Widget
 
 from napari_unet3d.evaluation.reports.animation import SUFFIXES
 from napari_unet3d.session.preferences import load_preference, save_preference
+from napari_unet3d.widgets.components.containers import SPACING, row
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.dialogs import ask_for_file
-from napari_unet3d.widgets.components.run_bar import add_row
 from napari_unet3d.widgets.export.results import number_box, sentence_row
 from napari_unet3d.widgets.export.screenshots import PICTURE_SUFFIXES, TurntableSettings, render, write_picture
 from napari_unet3d.widgets.export.turntable import Turntable
@@ -17,7 +19,7 @@ _KEY = "view-pictures"
 _SMALLEST, _LARGEST = 64, 4096
 
 
-class SaveView(QWidget):
+class SaveView(Container[Widget]):
     """Saves a picture of the canvas without docks, and a turn of the 3D view as GIF or WebP.
 
     Parameters
@@ -27,95 +29,106 @@ class SaveView(QWidget):
 
     Attributes
     ----------
-    width_box, height_box, seconds_box, rate_box : QSpinBox
-    screenshot_button, turntable_button, cancel_button : QPushButton
-    bar : QProgressBar
+    picture_width, picture_height : SpinBox
+        The size of the picture in pixels.
+    seconds, frames_per_second : SpinBox
+        How long a turn takes, and how smooth it is.
+    screenshot_button, turntable_button, cancel_button : PushButton
+    progress : ProgressBar
     turntable : Turntable
     """
 
     def __init__(self, context: Context) -> None:
-        super().__init__()
+        super().__init__(labels=False)
         self._context = context
         self.turntable = Turntable(context)
-        self.width_box = number_box("Width of the picture in pixels.", _SMALLEST, _LARGEST, 600)
-        self.height_box = number_box("Height of the picture in pixels.", _SMALLEST, _LARGEST, 600)
-        self.seconds_box = number_box("How long a full turn takes, in seconds.", 1, 60, 4)
-        self.rate_box = number_box("Frames per second: more is smoother, and the file grows.", 1, 25, 12)
+        width, height = ("Width of the picture in pixels.", "Height of the picture in pixels.")
+        self.picture_width, self.picture_height = (number_box(tip, _SMALLEST, _LARGEST, 600) for tip in (width, height))
+        self.seconds = number_box("How long a full turn takes, in seconds.", 1, 60, 4)
+        self.frames_per_second = number_box("Frames per second: more is smoother, and the file grows.", 1, 25, 12)
         self._boxes = {
-            "width": self.width_box,
-            "height": self.height_box,
-            "seconds": self.seconds_box,
-            "frames_per_second": self.rate_box,
+            "width": self.picture_width,
+            "height": self.picture_height,
+            "seconds": self.seconds,
+            "frames_per_second": self.frames_per_second,
         }
-        self.screenshot_button = QPushButton("Save screenshot…")
-        self.screenshot_button.setToolTip("Save a picture of the view in this size, without the docks.")
-        self.turntable_button = QPushButton("Save turntable…")
-        self.turntable_button.setToolTip(
-            "Save a full turn of the 3D view about its vertical as an animation. The viewer can be used meanwhile."
+        self.screenshot_button = PushButton(
+            text="Save screenshot…", tooltip="Save a picture of the view in this size, without the docks."
         )
-        self.cancel_button = QPushButton("Cancel")
-        self.cancel_button.setToolTip("End the turntable without writing a file.")
-        self.bar = QProgressBar()
+        self.turntable_button = PushButton(
+            text="Save turntable…",
+            tooltip="Save a full turn of the 3D view about its vertical as an animation. The viewer can be used "
+            "meanwhile.",
+        )
+        self.cancel_button = PushButton(text="Cancel", tooltip="End the turntable without writing a file.")
+        self.progress = ProgressBar(min=0, tooltip="How far the turntable is.")
         self._recall()
         self._lay_out()
         self._connect()
         self._set_running(False)
 
-    def _save_screenshot(self) -> None:
+    def save_screenshot(self, path: Path | None = None) -> None:
+        """Save a picture of the view; asks for the file when no path is given."""
         with self._context.message.explaining():
-            path = ask_for_file(self, "Save screenshot", "screenshot", PICTURE_SUFFIXES)
+            path = path or ask_for_file(self.native, "Save screenshot", "screenshot", PICTURE_SUFFIXES)
             if path is not None:
-                write_picture(path, render(self._context.viewer, self.width_box.value(), self.height_box.value()))
+                write_picture(path, render(self._context.viewer, self.picture_width.value, self.picture_height.value))
                 self._context.message.show_message(f"The screenshot is in {path}")
 
-    def _save_turntable(self) -> None:
+    def save_turntable(self, path: Path | None = None) -> None:
+        """Save a turn of the 3D view as GIF or WebP; asks for the file when no path is given."""
         with self._context.message.explaining():
             turn = TurntableSettings(
-                self.seconds_box.value(), self.rate_box.value(), self.width_box.value(), self.height_box.value()
+                self.seconds.value, self.frames_per_second.value, self.picture_width.value, self.picture_height.value
             )
             self.turntable.check(turn)
-            path = ask_for_file(self, "Save turntable", "turntable", SUFFIXES)
+            path = path or ask_for_file(self.native, "Save turntable", "turntable", SUFFIXES)
             if path is not None:
                 self.turntable.start(path, turn)
-                self.bar.setRange(0, 2 * turn.n_frames)
-                self.bar.setValue(0)
+                self.progress.max = 2 * turn.n_frames
+                self.progress.value = 0
                 self._set_running(True)
 
     def _on_ended(self, message: str, failed: bool) -> None:
         self._set_running(False)
         self._context.message.show_message(message, "error" if failed else "info")
 
+    def _on_progress(self, n_done: int, _n_total: int) -> None:
+        self.progress.value = n_done
+
     def _set_running(self, running: bool) -> None:
-        self.turntable_button.setVisible(not running)
-        self.bar.setVisible(running)
-        self.cancel_button.setVisible(running)
+        self.turntable_button.visible = not running
+        self._running_row.visible = running
 
     def _recall(self) -> None:
         known = load_preference(_KEY)
         for name, box in self._boxes.items():
             value = known.get(name) if isinstance(known, dict) else None
             if isinstance(value, int):
-                box.setValue(value)
+                box.value = int(min(max(value, box.min), box.max))
 
-    def _remember(self, *_: object) -> None:
-        save_preference(_KEY, {name: box.value() for name, box in self._boxes.items()})
+    def _remember(self) -> None:
+        save_preference(_KEY, {name: box.value for name, box in self._boxes.items()})
 
     def _connect(self) -> None:
         for box in self._boxes.values():
-            box.valueChanged.connect(self._remember)
-        self.screenshot_button.clicked.connect(self._save_screenshot)
-        self.turntable_button.clicked.connect(self._save_turntable)
+            box.changed.connect(self._remember)
+        self.screenshot_button.clicked.connect(lambda: self.save_screenshot())
+        self.turntable_button.clicked.connect(lambda: self.save_turntable())
         self.cancel_button.clicked.connect(self.turntable.cancel)
-        self.turntable.progressed.connect(lambda done, _total: self.bar.setValue(done))
+        self.turntable.progressed.connect(self._on_progress)
         self.turntable.ended.connect(self._on_ended)
 
     def _lay_out(self) -> None:
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        sentence_row(column, self.width_box, "×", self.height_box, "pixels")
-        sentence_row(column, "A turn in", self.seconds_box, "s at", self.rate_box, "frames per s")
-        add_row(column, self.screenshot_button, self.turntable_button)
-        below = QHBoxLayout()
-        below.addWidget(self.bar, 1)
-        below.addWidget(self.cancel_button)
-        column.addLayout(below)
+        self.margins = (0, 0, 0, 0)
+        self.native.layout().setSpacing(SPACING)
+        self._running_row = row(self.progress, self.cancel_button)
+        self._running_row.native.layout().setStretch(1, 0)
+        self.extend(
+            [
+                sentence_row(self.picture_width, "×", self.picture_height, "pixels"),
+                sentence_row("A turn in", self.seconds, "s at", self.frames_per_second, "frames per s"),
+                row(self.screenshot_button, self.turntable_button),
+                self._running_row,
+            ]
+        )

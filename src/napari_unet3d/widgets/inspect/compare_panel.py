@@ -9,18 +9,18 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from magicgui.widgets import Container, PushButton, Widget
 from napari.layers import Labels
 from numpy.typing import NDArray
-from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_unet3d.configs import Task
 from napari_unet3d.data.ground_truth import decode_labels
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics.disagreement import BOTH, FIRST, SECOND, Disagreement, compare_predictions
 from napari_unet3d.session.inspection import InspectionSession
+from napari_unet3d.widgets.components.containers import SPACING, column, row, show_text, wrapping_label
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.layer_menu import layer_menu
-from napari_unet3d.widgets.components.run_bar import add_row, compact_form_layout
 from napari_unet3d.widgets.inspect.side_by_side_button import SideBySideButton
 from napari_unet3d.widgets.inspect.volume_layers import InspectionLayers
 from napari_unet3d.widgets.jobs.latest_only import LatestOnly
@@ -59,7 +59,7 @@ class _Pair:
         return first, second
 
 
-class ComparePanel(QWidget):
+class ComparePanel(Container[Widget]):
     """Chooses two predictions of one volume, and shows in numbers and in a layer ``A ≠ B`` where they disagree.
 
     Parameters
@@ -73,40 +73,52 @@ class ComparePanel(QWidget):
 
     Attributes
     ----------
-    menus : tuple of ComboBox
-        The menus of layers, which the dock keeps up to date.
+    first_layer, second_layer, truth_layer : ComboBox
+        Both predictions, and the ground truth if there is any.
+    compare_button : PushButton
+    side_button : SideBySideButton
+    result : Label
+        How much they differ.
     """
 
     def __init__(self, session: InspectionSession, context: Context, layers: InspectionLayers) -> None:
-        super().__init__()
+        super().__init__(labels=False)
         self._context, self._layers = context, layers
-        self.first = layer_menu(context.viewer, Labels | None, "A prediction, such as that of an epoch or of a model.")
-        self.second = layer_menu(context.viewer, Labels | None, "Another prediction of the same volume.")
-        self.truth = layer_menu(
-            context.viewer, Labels | None, "The ground truth, if there is any; it shows which of the two is right."
+        kind = Labels | None
+        self.first_layer = layer_menu(
+            context.viewer, kind, "A prediction, such as that of an epoch or of a model.", label="A"
         )
-        self.menus = (self.first, self.second, self.truth)
-        self.compare_button = QPushButton("Show where they differ")
-        self.compare_button.setToolTip("Make a layer that shows the voxels on which they differ, and count them.")
-        self.side_button = SideBySideButton(context.viewer, self._arrangement)
-        self.side_button.setToolTip(
-            "Show both, where they differ, and the ground truth if it is chosen, beside each other in one view."
+        self.second_layer = layer_menu(context.viewer, kind, "Another prediction of the same volume.", label="B")
+        self.truth_layer = layer_menu(
+            context.viewer,
+            kind,
+            "The ground truth, if there is any; it shows which of the two is right.",
+            label="Ground truth (optional)",
         )
-        self.result = QLabel()
-        self.result.setWordWrap(True)
-        self._work = LatestOnly(self, context.jobs, "disagreement")
+        self.compare_button = PushButton(
+            text="Show where they differ",
+            tooltip="Make a layer that shows the voxels on which they differ, and count them.",
+        )
+        self.side_button = SideBySideButton(
+            context.viewer,
+            self._arrangement,
+            "Show both, where they differ, and the ground truth if it is chosen, beside each other in one view.",
+        )
+        self.result = wrapping_label()
+        self._work = LatestOnly(self.native, context.jobs, "disagreement")
         self._shown: tuple[_Pair, Labels] | None = None
         self._lay_out()
-        self.compare_button.clicked.connect(self._compare)
+        self.compare_button.clicked.connect(self.compare)
         self._work.failed.connect(self._on_failed)
-        connect_while_alive(self, context.viewer.layers.events.removed, self._forget_removed)
+        connect_while_alive(self.native, context.viewer.layers.events.removed, self._forget_removed)
         session.events.errors.connect(self._choose_inspected)
 
-    def _compare(self, *_: object) -> None:
+    def compare(self) -> None:
+        """Show in a layer where both predictions differ, and count the voxels."""
         with self._context.message.explaining():
             pair = self._chosen()
             arrays = [None if layer is None else sample_from_layers(layer).image for layer in pair.layers]
-            self.compare_button.setEnabled(False)
+            self.compare_button.enabled = False
             self._work.request(
                 f"Comparing {pair.first.name} and {pair.second.name}",
                 partial(_find, arrays, pair.task, pair.ignore_label),
@@ -114,7 +126,7 @@ class ComparePanel(QWidget):
             )
 
     def _chosen(self) -> _Pair:
-        first, second, truth = self.first.value, self.second.value, self.truth.value
+        first, second, truth = self.first_layer.value, self.second_layer.value, self.truth_layer.value
         if first is None or second is None:
             raise UserError("Choose two predictions. 'Keep this prediction' in the dock Predict makes a second one.")
         if first is second or truth in (first, second):
@@ -128,7 +140,7 @@ class ComparePanel(QWidget):
         return _Pair(first, second, truth, volume, plan.task, plan.ignore_label)
 
     def _show(self, pair: _Pair, found: Disagreement) -> None:
-        self.compare_button.setEnabled(True)
+        self.compare_button.enabled = True
         viewer = self._context.viewer
         there = [layer for layer in pair.layers if layer in viewer.layers]
         name = f"{pair.first.name} ≠ {pair.names[1]}"
@@ -137,9 +149,8 @@ class ComparePanel(QWidget):
         if not self.side_button.is_on:
             show_on_top(viewer, layer, instead_of=there)
         self._shown = (pair, layer)
-        self.side_button.setEnabled(len(there) == len([each for each in pair.layers if each is not None]))
-        self.result.setText(_summarise(pair, found))
-        self.result.show()
+        self.side_button.enabled = len(there) == len([each for each in pair.layers if each is not None])
+        show_text(self.result, _summarise(pair, found))
 
     def _arrangement(self) -> Arrangement | None:
         if self._shown is None:
@@ -159,29 +170,24 @@ class ComparePanel(QWidget):
             pair, layer = self._shown
             if any(each is not None and each not in layers for each in (*pair.layers, layer)):
                 self._shown = None
-                self.side_button.setEnabled(False)
+                self.side_button.enabled = False
 
     def _choose_inspected(self, _errors: object) -> None:
-        for menu, layer in ((self.first, self._layers.prediction), (self.truth, self._layers.truth)):
+        for menu, layer in ((self.first_layer, self._layers.prediction), (self.truth_layer, self._layers.truth)):
             if menu.value is None and layer in menu.choices:
                 menu.value = layer
 
     def _on_failed(self, message: str) -> None:
-        self.compare_button.setEnabled(True)
+        self.compare_button.enabled = True
         self._context.message.show_message(message, "error")
 
     def _lay_out(self) -> None:
-        self.side_button.setEnabled(False)
-        self.result.hide()
-        rows = compact_form_layout()
-        rows.addRow("A", self.first.native)
-        rows.addRow("B", self.second.native)
-        rows.addRow("Ground truth (optional)", self.truth.native)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.addLayout(rows)
-        add_row(column, self.compare_button, self.side_button)
-        column.addWidget(self.result)
+        self.side_button.enabled = False
+        show_text(self.result, "")
+        menus = column(self.first_layer, self.second_layer, self.truth_layer, labels=True, spacing=4)
+        self.margins = (0, 0, 0, 0)
+        self.native.layout().setSpacing(SPACING)
+        self.extend([menus, row(self.compare_button, self.side_button), self.result])
 
 
 def _find(arrays: Sequence[NDArray[Any] | None], task: Task, ignore_label: int | None) -> Iterator[Disagreement]:

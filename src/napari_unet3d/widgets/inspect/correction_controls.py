@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 
-from qtpy.QtWidgets import QDoubleSpinBox, QLabel, QPushButton, QVBoxLayout, QWidget
+from magicgui.widgets import Container, FloatSpinBox, PushButton, Widget
 
 from napari_unet3d.configs import CorrectionConfig
 from napari_unet3d.evaluation.errors.types import SegmentationError
 from napari_unet3d.session.preferences import load_preference, save_preference
-from napari_unet3d.widgets.components.run_bar import MessageLine, add_row
+from napari_unet3d.widgets.components.containers import SPACING, row, wrapping_label
+from napari_unet3d.widgets.components.message_line import MessageLine
+from napari_unet3d.widgets.components.qt_widget import QtWidget
 from napari_unet3d.widgets.forms.form import ConfigForm
 
 # Letters that napari's Labels layers leave free; K is for keep, H for here, U for undo.
@@ -18,29 +20,29 @@ _SIZE_KEY = "correct-here-um"
 _SIZE_UM = 10.0
 
 
-class CorrectionControls(QWidget):
+class CorrectionControls(Container[Widget]):
     """Buttons to correct, the size of a place that is chosen by hand, and settings.
 
     Attributes
     ----------
-    truth_button, prediction_button, paint_button, here_button, undo_button, redo_button : QPushButton
+    truth_button, prediction_button, paint_button, here_button, undo_button, redo_button : PushButton
         What can be done.
-    keys : dict of str to (str, QPushButton)
+    keys : dict of str to (str, PushButton)
         The keys that press them, and what they do.
-    size_box : QDoubleSpinBox
+    size_um : FloatSpinBox
         Side in µm of a box in the middle of the view.
-    form : ConfigForm
+    settings : ConfigForm of CorrectionConfig
         Margin, and what the rest of the prediction counts as.
     message : MessageLine
         Messages for the user.
-    where, count : QLabel
+    where, counts : Label
         What is going to be corrected, and how much was.
     """
 
     def __init__(self) -> None:
-        super().__init__()
-        self.keys: dict[str, tuple[str, QPushButton]] = {}
-        self.where, self.count, self.message = _line(), _line(), MessageLine()
+        super().__init__(labels=False)
+        self.keys: dict[str, tuple[str, PushButton]] = {}
+        self.where, self.counts, self.message = wrapping_label(), wrapping_label(), MessageLine()
         self.truth_button = self._button(
             "Use ground truth", _TRUTH, "The prediction is wrong here: use the ground truth."
         )
@@ -61,8 +63,10 @@ class CorrectionControls(QWidget):
         )
         self.undo_button = self._button("Undo", _UNDO, "Undo the last correction.")
         self.redo_button = self._button("Redo", _REDO, "Redo the correction.")
-        self.size_box = QDoubleSpinBox()
-        self.form = ConfigForm(CorrectionConfig, "correction")
+        self.size_um = FloatSpinBox(
+            min=0.01, max=1e6, step=1, tooltip="Side of the box that is corrected when no error is selected."
+        )
+        self.settings = ConfigForm(CorrectionConfig, "correction")
         self._set_up_size()
         self._lay_out()
 
@@ -90,44 +94,39 @@ class CorrectionControls(QWidget):
         place = "a box in the middle of the view"
         if error is not None:
             place = f"error {error.number}, {error.kind.label}, {error.volume_um3:.4g} µm³"
-        self.where.setText(f"At: {place}")
-        self.count.setText(count or "Nothing is corrected yet.")
-        self.size_box.setEnabled(error is None)
-        self.paint_button.setText("Done painting" if is_painting else "Paint")
-        self.truth_button.setEnabled(has_truth and not is_painting)
-        self.prediction_button.setEnabled(not is_painting)
-        self.undo_button.setEnabled(can_undo)
-        self.redo_button.setEnabled(can_redo)
+        self.where.value = f"At: {place}"
+        self.counts.value = count or "Nothing is corrected yet."
+        self.size_um.enabled = error is None
+        self.paint_button.text = "Done painting" if is_painting else "Paint"
+        self.truth_button.enabled = has_truth and not is_painting
+        self.prediction_button.enabled = not is_painting
+        self.undo_button.enabled = can_undo
+        self.redo_button.enabled = can_redo
 
-    def _button(self, text: str, key: str, tooltip: str) -> QPushButton:
-        button = QPushButton(text)
-        button.setToolTip(f"<qt>{tooltip} Key: {key}, after a click into the image.</qt>")
+    def _button(self, text: str, key: str, tooltip: str) -> PushButton:
+        tooltip = f"<qt>{tooltip} Key: {key}, after a click into the image.</qt>"
+        button = PushButton(text=text, tooltip=tooltip)
         self.keys[key] = text, button
         return button
 
     def _set_up_size(self) -> None:
-        self.size_box.setRange(0.01, 1e6)
-        self.size_box.setDecimals(2)
-        self.size_box.setSuffix(" µm")
-        self.size_box.setToolTip("Side of the box that is corrected when no error is selected.")
+        self.size_um.native.setDecimals(2)
+        self.size_um.native.setSuffix(" µm")
         known = load_preference(_SIZE_KEY)
-        self.size_box.setValue(float(known) if isinstance(known, int | float) else _SIZE_UM)
-        self.size_box.valueChanged.connect(partial(save_preference, _SIZE_KEY))
+        self.size_um.value = float(known) if isinstance(known, int | float) else _SIZE_UM
+        self.size_um.changed.connect(partial(save_preference, _SIZE_KEY))
 
     def _lay_out(self) -> None:
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(self.where)
-        add_row(column, self.truth_button, self.prediction_button)
-        add_row(column, self.paint_button, self.undo_button, self.redo_button)
-        add_row(column, self.here_button, self.size_box)
-        column.addWidget(self.message)
-        column.addWidget(self.count)
-        column.addWidget(self.form.native)
-
-
-def _line() -> QLabel:
-    line = QLabel()
-    line.setWordWrap(True)
-    line.setMinimumWidth(1)
-    return line
+        self.margins = (0, 0, 0, 0)
+        self.native.layout().setSpacing(SPACING)
+        self.extend(
+            [
+                self.where,
+                row(self.truth_button, self.prediction_button),
+                row(self.paint_button, self.undo_button, self.redo_button),
+                row(self.here_button, self.size_um),
+                QtWidget(self.message),
+                self.counts,
+                self.settings,
+            ]
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
+from magicgui.widgets import Container, PushButton, Widget
 
 from napari_unet3d.data.corrections import Correction, describe_count
 from napari_unet3d.session.correction import CorrectionSession, CorrectionTarget, target_around
@@ -17,7 +17,7 @@ from napari_unet3d.widgets.inspect.volume_layers import InspectionLayers
 from napari_unet3d.widgets.viewer.navigation import view_center
 
 
-class CorrectionPanel(QWidget):
+class CorrectionPanel(Container[Widget]):
     """Corrects the selected error, or a box in the middle of the view when none is selected.
 
     Parameters
@@ -34,7 +34,11 @@ class CorrectionPanel(QWidget):
     Attributes
     ----------
     controls : CorrectionControls
-        The buttons and settings.
+        The buttons.
+    settings : ConfigForm of CorrectionConfig
+        Margin, and what the rest of the prediction counts as.
+    size_um : FloatSpinBox
+        Side in µm of a box in the middle of the view.
     message : MessageLine
         Messages for the user.
     keys : dict of str to (str, callable)
@@ -44,30 +48,29 @@ class CorrectionPanel(QWidget):
     def __init__(
         self, session: InspectionSession, context: Context, layers: InspectionLayers, corrected: CorrectedLayers
     ) -> None:
-        super().__init__()
         self._session, self._viewer, self._layers, self._corrected = session, context.viewer, layers, corrected
         self._n_before_painting = 0
         self.controls = CorrectionControls()
+        super().__init__(widgets=[self.controls], labels=False)
+        self.margins = (0, 0, 0, 0)
+        self.settings, self.size_um = self.controls.settings, self.controls.size_um
         self.message = self.controls.message
-        self.keys = {key: (text, button.click) for key, (text, button) in self.controls.keys.items()}
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(self.controls)
+        self.keys = {key: (text, button.native.click) for key, (text, button) in self.controls.keys.items()}
         self._connect()
         self._take_settings()
         self._refresh()
 
-    def accept_truth(self, *_: Any) -> None:
+    def accept_truth(self) -> None:
         """Use the ground truth at the error or place."""
         with self.message.explaining():
             self._session.accept_truth(self._target())
 
-    def accept_prediction(self, *_: Any) -> None:
+    def accept_prediction(self) -> None:
         """Use the prediction at the error or place."""
         with self.message.explaining():
             self._session.accept_prediction(self._target())
 
-    def paint(self, *_: Any) -> None:
+    def paint(self) -> None:
         """Begin to paint at the error or place, or end it."""
         with self.message.explaining():
             corrections = self._session.corrections
@@ -80,19 +83,19 @@ class CorrectionPanel(QWidget):
                 f"press 'Done painting' or {PAINT_KEY} at the end."
             )
 
-    def correct_here(self, *_: Any) -> None:
+    def correct_here(self) -> None:
         """Select no error, so that the buttons correct the middle of the view."""
         with self.message.explaining():
             self._session.finish_painting()
             self._open()
             self._session.select(None)
 
-    def undo(self, *_: Any) -> None:
+    def undo(self) -> None:
         """Undo the last correction, or what is being painted."""
         with self.message.explaining():
             self._session.undo()
 
-    def redo(self, *_: Any) -> None:
+    def redo(self) -> None:
         """Redo the correction that was undone last."""
         with self.message.explaining():
             self._session.redo()
@@ -111,10 +114,10 @@ class CorrectionPanel(QWidget):
             return None
         voxel_size_um = corrections.prediction.voxel_size_um
         position = view_center(self._viewer, self._corrected.show())
-        return target_around(position, self.controls.size_box.value(), voxel_size_um, corrections.shape)
+        return target_around(position, self.size_um.value, voxel_size_um, corrections.shape)
 
-    def _take_settings(self, *_: Any) -> None:
-        self._session.settings = self.controls.form.value
+    def _take_settings(self) -> None:
+        self._session.settings = self.settings.value
 
     def _on_painting(self, target: CorrectionTarget | None) -> None:
         corrections = self._session.corrections
@@ -140,7 +143,7 @@ class CorrectionPanel(QWidget):
         )
 
     def _connect(self) -> None:
-        actions: dict[QPushButton, Callable[..., None]] = {
+        actions: dict[PushButton, Callable[[], None]] = {
             self.controls.truth_button: self.accept_truth,
             self.controls.prediction_button: self.accept_prediction,
             self.controls.paint_button: self.paint,
@@ -150,7 +153,7 @@ class CorrectionPanel(QWidget):
         }
         for button, action in actions.items():
             button.clicked.connect(action)
-        self.controls.form.changed.connect(self._take_settings)
+        self.settings.changed.connect(self._take_settings)
         events = self._session.events
         for signal in (events.errors, events.corrections, events.corrected, events.selection):
             signal.connect(self._refresh)

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from napari.layers import Labels
-from qtpy.QtGui import QShowEvent
 
 from napari_unet3d.data.corrections import Correction
 from napari_unet3d.evaluation.errors.types import ErrorSet, SegmentationError
-from napari_unet3d.inference.events import EvaluationFinished, ModelLoaded, VolumeEvaluated
-from napari_unet3d.session.comparison import Comparison, InspectionResult, inspect_comparison, inspect_input
+from napari_unet3d.inference.events import ModelLoaded
+from napari_unet3d.session.comparison import Comparison, InspectionResult
 from napari_unet3d.session.fine_tuning import ModelsCompared
 from napari_unet3d.session.inspection import InspectionSession
-from napari_unet3d.session.preferences import load_evaluation_config
 from napari_unet3d.widgets.components.containers import CollapsibleSection
+from napari_unet3d.widgets.components.dock import Dock
+from napari_unet3d.widgets.components.job_bar import JobBar
 from napari_unet3d.widgets.components.keys import bind_key
-from napari_unet3d.widgets.components.qt_dock import QtDock
-from napari_unet3d.widgets.components.run_bar import RunBar
+from napari_unet3d.widgets.components.qt_widget import QtWidget
 from napari_unet3d.widgets.components.scores_table import ScoresTable
 from napari_unet3d.widgets.inspect.background_analysis import BackgroundAnalysis
 from napari_unet3d.widgets.inspect.compare_panel import ComparePanel
@@ -31,12 +27,8 @@ from napari_unet3d.widgets.inspect.cursor_info import CursorInfo
 from napari_unet3d.widgets.inspect.errors_panel import ErrorsPanel
 from napari_unet3d.widgets.inspect.export_panel import ExportPanel
 from napari_unet3d.widgets.inspect.fine_tune_panel import FineTunePanel
-from napari_unet3d.widgets.inspect.inspect_jobs import (
-    InspectionRequest,
-    measure_progress,
-    predict_volumes,
-    with_request,
-)
+from napari_unet3d.widgets.inspect.inspect_jobs import InspectionRequest
+from napari_unet3d.widgets.inspect.inspector import Inspector
 from napari_unet3d.widgets.inspect.review_store import ReviewStore
 from napari_unet3d.widgets.inspect.source import InspectSource, SourceKind
 from napari_unet3d.widgets.inspect.view_switcher import ViewSwitcher
@@ -48,7 +40,7 @@ from napari_unet3d.widgets.viewer.from_layers import voxel_size_um
 _MOST_SCORES = 4  # rows in view, so that the errors below are, too
 
 
-class InspectDock(QtDock):
+class InspectDock(Dock):
     """Lists the errors of a prediction and leads from one to the next.
 
     What is inspected is held by `session`. The panels read and change it, and follow its signals; they know neither
@@ -65,8 +57,20 @@ class InspectDock(QtDock):
         What is inspected.
     layers : InspectionLayers
         The layers that show it.
-    source : LayerSource
-        The choice of layers.
+    source : InspectSource
+        What to inspect: ``source.kind`` is ``"layers"`` or ``"dataset"``.
+    prediction_layer, truth_layer, image_layer, probability_layer : ComboBox
+        The layers to inspect.
+    model, dataset : ModelPicker, PathEdit
+        The model and the dataset whose volumes are predicted; `source.volumes` has `subset` and `volume`, too.
+    tolerance_um : FloatSpinBox
+        Errors that are nowhere deeper are ignored.
+    zoom : CheckBox
+        Whether to zoom to an error that is selected.
+    errors : ErrorsPanel
+        The table of errors and its filters.
+    views, correction, fine_tuning, export, two_predictions : Container
+        The panels. Their methods do what their buttons do: ``correction.accept_truth()``, ``fine_tuning.fine_tune()``.
     """
 
     kind = "inspect"
@@ -74,39 +78,59 @@ class InspectDock(QtDock):
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
         session, context = InspectionSession(), self.context
-        self.choice = InspectSource(context)
-        self.source = self.choice.layers
-        self.run_bar = RunBar("Inspect", also=[self.choice], stop_text="Cancel")
-        self.run_bar.start_button.setToolTip("Compare the prediction with the ground truth and list its errors.")
+        self.source = InspectSource(context)
+        chosen, volumes = self.source.layers, self.source.volumes
+        self.prediction_layer, self.truth_layer = chosen.prediction_layer, chosen.truth_layer
+        self.image_layer, self.probability_layer = chosen.image_layer, chosen.probability_layer
+        self.model, self.dataset = volumes.model, volumes.dataset
+        self.job_bar = JobBar(
+            "Inspect",
+            "Compare the prediction with the ground truth and list its errors.",
+            (self.source,),
+            "Cancel",
+        )
         self.scores = ScoresTable(most_rows=_MOST_SCORES)
         self.scores.setToolTip("The scores of the prediction; the tooltip of each heading explains it.")
-        self.set = VolumeList(self.scores)
+        self.volumes = VolumeList(self.scores)
         # The order counts: layers are shown, and notes read, before panels follow a signal.
-        self.session, self.layers = session, InspectionLayers(session, context, self.source.shown)
+        self.session, self.layers = session, InspectionLayers(session, context, self.source.layers.volume_layers)
         self.corrected_layers = CorrectedLayers(session, context, self.layers)
-        self.review = ReviewStore(session, context, self)
+        self.review = ReviewStore(session, context, self.native)
         self.errors = ErrorsPanel(session, context, self.layers)
-        self.tolerance_box, self.table, self.steps = self.errors.tolerance_box, self.errors.table, self.errors.steps
-        self.what_is_shown = ViewSwitcher(session, context, self.layers)
-        self.hover = CursorInfo(session, context, self.layers)
-        self.correct = CorrectionPanel(session, context, self.layers, self.corrected_layers)
-        self.train_on = FineTunePanel(session, context)
-        self.save = ExportPanel(session, context)
+        self.tolerance_um, self.zoom = self.errors.tolerance_um, self.errors.steps.zoom
+        self.views = ViewSwitcher(session, context, self.layers)
+        self.cursor_info = CursorInfo(session, context, self.layers)
+        self.correction = CorrectionPanel(session, context, self.layers, self.corrected_layers)
+        self.fine_tuning = FineTunePanel(session, context)
+        self.export = ExportPanel(session, context)
         self.two_predictions = ComparePanel(session, context, self.layers)
-        self.analysis = BackgroundAnalysis(session, context, self)
-        self._request, self._opens = InspectionRequest(), ""
+        self.analysis = BackgroundAnalysis(session, context, self.native)
+        self.inspector = Inspector(session, context, self.source, self.volumes, self.layers, self.tolerance_um)
         self._lay_out()
         self._connect()
-        self.source.find_prediction()
+        self.source.layers.find_prediction()
         self.attach_to_job()
 
     def select(self, error: SegmentationError | None) -> None:
         """Select an error and go to it."""
         self.session.select(error)
 
-    def go_to_next(self) -> None:
+    def next_error(self) -> None:
         """Go to the next error that was not seen yet."""
-        self.steps.go_to_next()
+        self.errors.steps.next_error()
+
+    def previous_error(self) -> None:
+        """Go back to the previous error."""
+        self.errors.steps.previous_error()
+
+    def inspect(self) -> None:
+        """Find the errors in the chosen layers, or predict the chosen volumes and find the errors of the worst."""
+        with self.message.explaining():
+            self.inspector.inspect()
+
+    def stop(self) -> None:
+        """Cancel the inspection."""
+        self.job_bar.stop()
 
     def inspect_prediction(self, prediction: Labels, comparison: Comparison | None = None) -> None:
         """Inspect the prediction in a layer, with the layers that belong to it.
@@ -119,116 +143,65 @@ class InspectDock(QtDock):
             The comparison with the ground truth, where no layer holds that as it was painted; without it the layers
             are compared.
         """
-        self.choice.choose_prediction(prediction)
-        if comparison is None:
-            self._start()
-            return
+        self.source.choose_prediction(prediction)
         with self.message.explaining():
-            self.tolerance_box.suit(comparison.prediction.voxel_size_um)
-            search = partial(inspect_comparison, comparison, self.session.tolerance_um)
-            request = InspectionRequest(layers=replace(self.source.shown(), origin=self.source.origin))
-            self._run(f"Inspecting {comparison.prediction.name}", request, search)
+            self.inspector.inspect(comparison)
 
     def inspect_run(self, run: Path) -> None:
         """Predict the test volumes of a run with its model, or its training volumes, and inspect the predictions."""
-        self.choice.choose(SourceKind.DATASET)
+        self.source.choose(SourceKind.DATASET)
         with self.message.explaining():
-            self.choice.volumes.use_run(run)
-            self._start()
+            self.source.volumes.use_run(run)
+            self.inspect()
 
-    def showEvent(self, event: QShowEvent | None) -> None:
+    def _refresh(self) -> None:
         """Offer what came since the dock was last in view."""
-        super().showEvent(event)
-        self.choice.volumes.model.refresh()
-        self.source.find_prediction()
+        self.source.volumes.model.refresh()
+        self.source.layers.find_prediction()
 
     def follow_layers(self) -> None:
         """Update the menus of layers."""
         super().follow_layers()
-        for menu in (*self.source.menus, *self.two_predictions.menus):
-            menu.reset_choices()
+        for panel in (self.source, self.two_predictions):  # in sections, which are widgets of Qt
+            panel.reset_choices()
 
     def on_event(self, event: Any) -> None:
         """Show one event of a search or a prediction."""
         match event:
             case InspectionRequest():
-                self._begin(event)
+                if event.chosen is not None:
+                    self.message.show_message("Loading PyTorch and the model …")
+                self.analysis.cancel()
             case ModelLoaded(device=device):
                 self.message.show_message(f"Predicting on {device} …")
-            case VolumeEvaluated():
-                self.set.add(event)
-            case EvaluationFinished():
-                self._opens = event.volumes[0].name if self._request.is_listed else self.set.finish(event)
             case InspectionResult():
-                self._show(event)
+                self.review.flush()  # the notes on what was inspected before
+        self.inspector.take(event)
 
     def on_ended(self, job: Job) -> None:
         """Open the volume that was predicted for it, or the worst."""
         if job.message is None and not job.stopped:
             if self.message.kind == "info":  # and no warning that the notes cannot be read
                 self.message.clear()
-            if self._opens:
-                self._open(self._opens)
+            if self.inspector.opens_next:
+                self._open(self.inspector.opens_next)
         elif job.message is None:
             self.message.show_message("Cancelled.")
 
-    def _start(self, *_: Any) -> None:
+    def _open(self, name: str) -> None:
         with self.message.explaining():
-            if self.choice.kind is SourceKind.LAYERS:
-                given, request = self.source.read(), InspectionRequest(layers=self.source.shown())
-                self.tolerance_box.suit(given.voxel_size_um)
-                search = partial(inspect_input, given, self.session.tolerance_um)
-                self._run(f"Inspecting {given.origin.name}", request, search)
-            else:
-                chosen = self.choice.volumes.chosen()
-                events = partial(predict_volumes, chosen, load_evaluation_config())
-                self._run("Predicting", InspectionRequest(chosen=chosen), events)
+            self.inspector.open(name)
 
     def _suit_tolerance(self, layer: Any) -> None:
         if layer is not None and layer.ndim == 3:
-            self.tolerance_box.suit(voxel_size_um(layer))
-
-    def _run(self, title: str, request: InspectionRequest, events: Callable[[], Iterator[Any]]) -> None:
-        work = partial(with_request, request, events)
-        self.jobs.start(self.kind, title, work, progress=measure_progress, replay=(InspectionRequest,))
-
-    def _begin(self, request: InspectionRequest) -> None:
-        if request.chosen is not None:
-            self.message.show_message("Loading PyTorch and the model …")
-        if not request.is_listed:
-            self.set.begin(request.chosen)
-        self._request, self._opens = request, ""
-        self.analysis.cancel()
-
-    def _open(self, name: str) -> None:
-        """Show a listed volume and find its errors; predict it again when its prediction was not kept."""
-        self._opens = ""
-        assert self.set.chosen is not None
-        with self.message.explaining():
-            kept, config = self.set.kept(name), load_evaluation_config()
-            if kept is None:
-                chosen = replace(self.set.chosen, pairs=(self.set.pair(name),))
-                request = InspectionRequest(chosen=chosen, is_listed=True)
-                self._run(f"Predicting {name}", request, partial(predict_volumes, chosen, config))
-                return
-            layers, comparison = self.set.show(self.viewer, kept, config.tolerance_um)
-            self.tolerance_box.suit(comparison.prediction.voxel_size_um)
-            search = partial(inspect_comparison, comparison, self.session.tolerance_um)
-            self._run(f"Inspecting {name}", InspectionRequest(layers=layers, is_listed=True), search)
-
-    def _show(self, result: InspectionResult) -> None:
-        layers = self._request.layers
-        assert layers is not None
-        self.review.flush()  # the notes on what was inspected before
-        self.layers.follow(layers)
-        self.session.show(result, layers.origin, None if layers.image is None else layers.image.data)
+            self.tolerance_um.suit(voxel_size_um(layer))
 
     def _on_errors(self, _errors: ErrorSet) -> None:
         self.section.show_remark(self.session.origin.name)
         self.section.collapse()
 
     def _on_comparison(self, comparison: Comparison) -> None:
-        if comparison.scores is not None and self.set.chosen is None:
+        if comparison.scores is not None and self.volumes.chosen is None:
             self.scores.show_scores(comparison.scores)
 
     def _on_image(self, image: Any) -> None:
@@ -243,32 +216,34 @@ class InspectDock(QtDock):
 
     def _on_models_compared(self, compared: ModelsCompared) -> None:
         """Show what the fine-tuned model predicts, ready to be inspected in its turn."""
-        self.source.prediction.value = self.layers.show_new_prediction(compared)
+        self.prediction_layer.value = self.layers.show_new_prediction(compared)
         self.raise_tab()
-        self.ensureWidgetVisible(self.train_on.message)
+        self.scroll_area.ensureWidgetVisible(self.fine_tuning.message)
 
     def _connect(self) -> None:
-        self.run_bar.start_button.clicked.connect(self._start)
-        self.source.prediction.changed.connect(self._suit_tolerance)
-        self.source.image.changed.connect(self._on_image)
-        self.set.asked_for.connect(self._open)
+        self.job_bar.start_button.clicked.connect(self.inspect)
+        self.scroll_area.shown.connect(self._refresh)
+        self.prediction_layer.changed.connect(self._suit_tolerance)
+        self.image_layer.changed.connect(self._on_image)
+        self.volumes.asked_for.connect(self._open)
         events = self.session.events
         events.comparison.connect(self._on_comparison)
         events.errors.connect(self._on_errors)
         events.corrected.connect(self._on_corrected)
         events.models_compared.connect(self._on_models_compared)
-        for panel in (self.steps, self.what_is_shown, self.correct):
+        for panel in (self.errors.steps, self.views, self.correction):
             for key, (description, action) in panel.keys.items():
-                bind_key(self, key, description, action)
-        self.destroyed.connect(self.review.flush)
+                bind_key(self.context, key, description, action)
+        self.native.destroyed.connect(self.review.flush)
 
     def _lay_out(self) -> None:
-        self.section = CollapsibleSection("What to inspect", self.choice)
-        correct = CollapsibleSection("Correct", self.correct)
+        self.section = CollapsibleSection("What to inspect", self.source.native)
+        correct = CollapsibleSection("Correct", self.correction.native)
         for section in (self.section, correct):
             section.expand(False)
-        self.train_section = CollapsibleSection("Fine-tune with the corrections", self.train_on)
-        above = (self.section, self.run_bar, self.message, self.scores, self.what_is_shown, self.errors, self.hover)
-        compare = CollapsibleSection("Compare two predictions", self.two_predictions)
-        for widget in (*above, correct, self.train_section, self.save, compare):
-            self.column.addWidget(widget)
+        self.train_section = CollapsibleSection("Fine-tune with the corrections", self.fine_tuning.native)
+        compare = CollapsibleSection("Compare two predictions", self.two_predictions.native)
+        above = QtWidget(self.section), self.job_bar, QtWidget(self.message), QtWidget(self.scores)
+        errors = self.views, self.errors, QtWidget(self.cursor_info)
+        below = QtWidget(correct), QtWidget(self.train_section), self.export, QtWidget(compare)
+        self.lay_out(*above, *errors, *below)

@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from magicgui.widgets import CheckBox, Container, FloatSpinBox, LineEdit, Widget
 from qtpy.QtCore import QItemSelection, Qt
 from qtpy.QtGui import QResizeEvent
-from qtpy.QtWidgets import (
-    QAbstractItemView,
-    QCheckBox,
-    QComboBox,
-    QDoubleSpinBox,
-    QHBoxLayout,
-    QLabel,
-    QLineEdit,
-    QTableView,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QAbstractItemView, QTableView
 
 from napari_unet3d.evaluation.errors.types import ErrorKind, SegmentationError
 from napari_unet3d.session.inspection import InspectionSession
+from napari_unet3d.widgets.components.containers import row, wrapping_label
+from napari_unet3d.widgets.components.qt_widget import QtWidget
+from napari_unet3d.widgets.forms.choices import Menu
 from napari_unet3d.widgets.inspect.error_model import ErrorList, ErrorsInView
 
 _ROW_HEIGHT = 22
@@ -46,7 +39,7 @@ class _View(QTableView):
             self.setColumnWidth(column, max(_LEAST_WIDTHS[column], left * _LEAST_WIDTHS[column] // least))
 
 
-class ErrorTable(QWidget):
+class ErrorTable(Container[Widget]):
     """Lists the errors of a session; the selected row is the selected error.
 
     Parameters
@@ -62,31 +55,30 @@ class ErrorTable(QWidget):
         Those that are listed.
     view : QTableView
         Where they are listed.
+    kind : Menu
+        Only errors of this kind are listed; None for all.
+    minimum_um3 : FloatSpinBox
+        Only errors of at least this volume are listed.
+    text : LineEdit
+        Only errors whose row contains this text are listed.
+    only_unseen : CheckBox
+        Whether only errors that nobody has seen are listed.
     """
 
     def __init__(self, session: InspectionSession) -> None:
-        super().__init__()
+        super().__init__(labels=False)
         self._session = session
-        self.rows = ErrorList(session, self)
+        self.rows = ErrorList(session, self.native)
         self.in_view = ErrorsInView(self.rows, session)
         self.view = _View()
         self.view.setToolTip("The errors of the prediction; click one to go to it, click a heading to sort.")
-        self.count = QLabel()
-        self.count.setWordWrap(True)
-        self.kind_box = QComboBox()
-        self.kind_box.setToolTip("List only errors of this kind.")
-        self.least_box = QDoubleSpinBox()
-        self.least_box.setRange(0, 1e9)
-        self.least_box.setDecimals(2)
-        self.least_box.setPrefix("≥ ")
-        self.least_box.setSuffix(" µm³")
-        self.least_box.setToolTip("List only errors of at least this volume.")
-        self.text_box = QLineEdit()
-        self.text_box.setPlaceholderText("Search")
-        self.text_box.setClearButtonEnabled(True)
-        self.text_box.setToolTip("List only errors whose row contains this text: a class, an id, a word of your notes.")
-        self.unseen_box = QCheckBox("Only unseen")
-        self.unseen_box.setToolTip("List only what you have not seen yet.")
+        self.counts = wrapping_label()
+        self.kind = Menu(choices=self._kinds, tooltip="List only errors of this kind.")
+        self.minimum_um3 = FloatSpinBox(min=0, max=1e9, step=1, tooltip="List only errors of at least this volume.")
+        self.text = LineEdit(
+            tooltip="List only errors whose row contains this text: a class, an id, a word of your notes."
+        )
+        self.only_unseen = CheckBox(text="Only unseen", tooltip="List only what you have not seen yet.")
         self._set_up_view()
         self._lay_out()
         self._connect()
@@ -134,31 +126,31 @@ class ErrorTable(QWidget):
         if rows:
             self._session.select(self.in_view.at(rows[0].row()))
 
-    def _refilter(self, *_: Any) -> None:
-        self.in_view.kinds = set(ErrorKind) if self.kind_box.currentData() is None else {self.kind_box.currentData()}
-        self.in_view.minimum_um3 = self.least_box.value()
-        self.in_view.pattern = self.text_box.text().strip()
-        self.in_view.only_unseen = self.unseen_box.isChecked()
+    def _refilter(self) -> None:
+        kind = self.kind.value
+        self.in_view.kinds = set(ErrorKind) if kind is None else {ErrorKind(kind)}
+        self.in_view.minimum_um3 = self.minimum_um3.value
+        self.in_view.pattern = self.text.value.strip()
+        self.in_view.only_unseen = self.only_unseen.value
         self.in_view.invalidate()
         self._count()
 
+    def _kinds(self, _menu: object) -> list[tuple[str, ErrorKind | None]]:
+        counts = {kind: sum(error.kind is kind for error in self.rows.errors) for kind in ErrorKind}
+        return [("All kinds", None), *((f"{kind.label} ({n})", kind) for kind, n in counts.items() if n)]
+
     def _list_kinds(self) -> None:
-        known = self.kind_box.currentData()
-        self.kind_box.blockSignals(True)
-        self.kind_box.clear()
-        self.kind_box.addItem("All kinds", None)
-        for kind in ErrorKind:
-            n_errors = sum(error.kind is kind for error in self.rows.errors)
-            if n_errors:
-                self.kind_box.addItem(f"{kind.label} ({n_errors})", kind)
-        self.kind_box.setCurrentIndex(max(0, self.kind_box.findData(known)))
-        self.kind_box.blockSignals(False)
+        chosen = self.kind.value
+        with self.kind.changed.blocked():
+            self.kind.native.clear()  # also for their order
+            self.kind.reset_choices()
+            self.kind.value = chosen if chosen in self.kind.choices else None
         self._refilter()
 
     def _count(self, *_: Any) -> None:
         errors = self._session.errors
         if errors is None:
-            self.count.setText("")
+            self.counts.value = ""
             return
         n_errors, n_listed = len(errors), self.in_view.rowCount()
         counts = f"{n_errors} error{'' if n_errors == 1 else 's'}, {self.rows.n_seen} seen"
@@ -169,7 +161,7 @@ class ErrorTable(QWidget):
             parts.append(f"{errors.n_hidden} hidden as noise")
         if errors.n_left_out:
             parts.append(f"{errors.n_left_out} smaller ones are left out")
-        self.count.setText("; ".join(parts))
+        self.counts.value = "; ".join(parts)
 
     def _set_up_view(self) -> None:
         view = self.view
@@ -196,26 +188,25 @@ class ErrorTable(QWidget):
         view.setFixedHeight(_ROW_HEIGHT * (_N_ROWS + 1) + 6)
 
     def _lay_out(self) -> None:
-        column, filters, more = QVBoxLayout(self), QHBoxLayout(), QHBoxLayout()
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(4)
-        filters.addWidget(self.kind_box, 1)
-        filters.addWidget(self.least_box, 1)
-        more.addWidget(self.text_box, 1)
-        more.addWidget(self.unseen_box)
-        for row in (filters, more):
-            column.addLayout(row)
-        column.addWidget(self.view)
-        column.addWidget(self.count)
+        self.minimum_um3.native.setDecimals(2)
+        self.minimum_um3.native.setPrefix("≥ ")
+        self.minimum_um3.native.setSuffix(" µm³")
+        self.text.native.setPlaceholderText("Search")
+        self.text.native.setClearButtonEnabled(True)
+        search = row(self.text, self.only_unseen)
+        search.native.layout().setStretch(1, 0)
+        self.margins = (0, 0, 0, 0)
+        self.native.layout().setSpacing(4)
+        self.extend([row(self.kind, self.minimum_um3), search, QtWidget(self.view), self.counts])
 
     def _connect(self) -> None:
         selection = self.view.selectionModel()
         assert selection is not None
         selection.selectionChanged.connect(self._on_selection)
-        self.kind_box.currentIndexChanged.connect(self._refilter)
-        self.least_box.valueChanged.connect(self._refilter)
-        self.text_box.textChanged.connect(self._refilter)
-        self.unseen_box.toggled.connect(self._refilter)
+        for widget in (self.kind, self.minimum_um3, self.only_unseen):
+            widget.changed.connect(self._refilter)
+        self.text.native.textEdited.connect(self._refilter)  # at once, not at the end of typing
+        self.text.changed.connect(self._refilter)
         self._session.events.errors.connect(self._show_errors)
         self._session.events.selection.connect(self._show_selection)
         self._session.events.notes.connect(self._count)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from magicgui.widgets import CheckBox, Container, FloatSpinBox, Label, PushButton, Widget
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.evaluation.errors.types import SegmentationError
 from napari_unet3d.session.comparison import default_tolerance_um
 from napari_unet3d.session.inspection import InspectionSession
 from napari_unet3d.session.preferences import load_preference, save_preference
+from napari_unet3d.widgets.components.containers import row
 from napari_unet3d.widgets.components.context import Context
-from napari_unet3d.widgets.components.run_bar import add_row
 from napari_unet3d.widgets.inspect.error_table import ErrorTable
 from napari_unet3d.widgets.inspect.volume_layers import InspectionLayers
 from napari_unet3d.widgets.viewer.cursor import Pointer, voxels_along_ray
@@ -24,7 +24,7 @@ _NEXT, _PREVIOUS = "J", "Shift-J"  # E, which would be more natural, is the eras
 _ZOOM_KEY, _TOLERANCE_KEY = "inspect-zoom", "inspect-tolerance"
 
 
-class ErrorNavigator(QWidget):
+class ErrorNavigator(Container[Widget]):
     """Selects errors: by buttons, by keys, and by a double-click on an error in the viewer.
 
     Parameters
@@ -40,6 +40,9 @@ class ErrorNavigator(QWidget):
 
     Attributes
     ----------
+    zoom : CheckBox
+        Whether to zoom to the error that is selected.
+    next_button, previous_button : PushButton
     keys : dict of str to (str, callable)
         Keys to bind, what they do, and the action.
     """
@@ -47,32 +50,43 @@ class ErrorNavigator(QWidget):
     def __init__(
         self, session: InspectionSession, context: Context, layers: InspectionLayers, table: ErrorTable
     ) -> None:
-        super().__init__()
+        super().__init__(labels=False)
         self._session, self._context, self._layers, self._table = session, context, layers, table
-        self.next_button, self.previous_button = QPushButton("Next error"), QPushButton("Previous")
-        self.zoom_box = QCheckBox("Zoom")
-        self.zoom_box.setChecked(load_preference(_ZOOM_KEY) is not False)
-        layers.zooms = self.zoom_box.isChecked()
+        self.next_button = PushButton(
+            text="Next error",
+            tooltip=f"<qt>Go to the next error that you have not seen yet. Key: {_NEXT}, after a click into the image. "
+            "A double-click on an error in the image selects it, too.</qt>",
+        )
+        self.previous_button = PushButton(text="Previous", tooltip=f"Go back in the table. Key: {_PREVIOUS}")
+        self.zoom = CheckBox(
+            value=load_preference(_ZOOM_KEY) is not False,
+            text="Zoom",
+            tooltip="Zoom so that the error fills a good part of the view; otherwise the zoom stays.",
+        )
+        layers.zooms = self.zoom.value
         self.keys = {
-            _NEXT: ("Go to the next error that you have not seen yet", self.go_to_next),
-            _PREVIOUS: ("Go back to the previous error", self.go_to_previous),
+            _NEXT: ("Go to the next error that you have not seen yet", self.next_error),
+            _PREVIOUS: ("Go back to the previous error", self.previous_error),
         }
         self._clicked: SegmentationError | None = None
-        self._after_click = QTimer(self)
+        self._after_click = QTimer(self.native)
         self._after_click.setSingleShot(True)
         self._after_click.timeout.connect(self._select_clicked)
-        self._lay_out()
-        self.zoom_box.toggled.connect(self._set_zoom)
-        self.next_button.clicked.connect(self.go_to_next)
-        self.previous_button.clicked.connect(self.go_to_previous)
+        buttons = row(self.previous_button, self.next_button, self.zoom)
+        buttons.native.layout().setStretch(2, 0)
+        self.margins = (0, 0, 0, 0)
+        self.append(buttons)
+        self.zoom.changed.connect(self._set_zoom)
+        self.next_button.clicked.connect(self.next_error)
+        self.previous_button.clicked.connect(self.previous_error)
         self._follow_double_clicks()
-        connect_while_alive(self, context.viewer.dims.events.ndisplay, layers.fit_outline)
+        connect_while_alive(self.native, context.viewer.dims.events.ndisplay, layers.fit_outline)
 
-    def go_to_next(self, *_: Any) -> None:
+    def next_error(self, *_: Any) -> None:
         """Select the next error of the table that was not seen yet."""
         self._go(1)
 
-    def go_to_previous(self, *_: Any) -> None:
+    def previous_error(self, *_: Any) -> None:
         """Select the error above in the table."""
         self._go(-1)
 
@@ -101,7 +115,7 @@ class ErrorNavigator(QWidget):
                 self._after_click.start(0)
 
         callbacks.append(on_double_click)
-        self.destroyed.connect(lambda: callbacks.remove(on_double_click))
+        self.native.destroyed.connect(lambda: callbacks.remove(on_double_click))
 
     def _error_at(self, event: Any) -> SegmentationError | None:
         errors, present = self._session.errors, [*self._layers.present().values(), self._layers.image]
@@ -116,21 +130,8 @@ class ErrorNavigator(QWidget):
         hits = numbers[np.isin(numbers, [each.number for each in self._table.in_view.in_order()])]
         return next((each for each in errors if len(hits) and each.number == hits[0]), None)
 
-    def _lay_out(self) -> None:
-        self.next_button.setToolTip(
-            f"<qt>Go to the next error that you have not seen yet. Key: {_NEXT}, after a click into the image. "
-            "A double-click on an error in the image selects it, too.</qt>"
-        )
-        self.previous_button.setToolTip(f"Go back in the table. Key: {_PREVIOUS}")
-        self.zoom_box.setToolTip("Zoom so that the error fills a good part of the view; otherwise the zoom stays.")
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self.previous_button, 1)
-        row.addWidget(self.next_button, 1)
-        row.addWidget(self.zoom_box)
 
-
-class ErrorsPanel(QWidget):
+class ErrorsPanel(Container[Widget]):
     """Lists the errors of what is inspected; hidden until something is.
 
     Parameters
@@ -144,7 +145,7 @@ class ErrorsPanel(QWidget):
 
     Attributes
     ----------
-    tolerance_box : ToleranceBox
+    tolerance_um : ToleranceBox
         The depth up to which errors are hidden.
     table : ErrorTable
         The table with its filters.
@@ -153,18 +154,14 @@ class ErrorsPanel(QWidget):
     """
 
     def __init__(self, session: InspectionSession, context: Context, layers: InspectionLayers) -> None:
-        super().__init__()
-        self.tolerance_box, self.table = ToleranceBox(session), ErrorTable(session)
+        super().__init__(labels=False)
+        self.tolerance_um, self.table = ToleranceBox(session), ErrorTable(session)
         self.steps = ErrorNavigator(session, context, layers, self.table)
-        label = QLabel("<b>Errors</b> · ignore thinner than")
-        label.setBuddy(self.tolerance_box)
-        label.setToolTip(self.tolerance_box.toolTip())
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(4)
-        add_row(column, label, self.tolerance_box)
-        column.addWidget(self.table)
-        column.addWidget(self.steps)
+        label = Label(value="<b>Errors</b> · ignore thinner than", tooltip=self.tolerance_um.tooltip)
+        label.native.setBuddy(self.tolerance_um.native)
+        self.margins = (0, 0, 0, 0)
+        self.native.layout().setSpacing(4)
+        self.extend([row(label, self.tolerance_um), self.table, self.steps])
         session.events.errors.connect(self._on_errors)
         self.hide()
 
@@ -172,7 +169,7 @@ class ErrorsPanel(QWidget):
         self.show()
 
 
-class ToleranceBox(QDoubleSpinBox):
+class ToleranceBox(FloatSpinBox):
     """The tolerance of a session in µm, by default the diagonal of one voxel; it is remembered for voxels of that size.
 
     Parameters
@@ -182,19 +179,20 @@ class ToleranceBox(QDoubleSpinBox):
     """
 
     def __init__(self, session: InspectionSession) -> None:
-        super().__init__()
-        self._session = session
-        self.setRange(0, 1e6)
-        self.setDecimals(2)
-        self.setSuffix(" µm")
-        self.setKeyboardTracking(False)
-        self.setToolTip(
-            "<qt>Errors that are nowhere deeper than this are ignored as boundary noise, and noise that joins deeper "
-            "errors is cut away; what is missed or extra as a whole is ignored only if it is no longer than twice "
-            "this. 0 shows every wrong voxel. The default is the diagonal of one voxel.</qt>"
+        super().__init__(
+            min=0,
+            max=1e6,
+            step=0.01,
+            tooltip="<qt>Errors that are nowhere deeper than this are ignored as boundary noise, and noise that joins "
+            "deeper errors is cut away; what is missed or extra as a whole is ignored only if it is no longer than "
+            "twice this. 0 shows every wrong voxel. The default is the diagonal of one voxel.</qt>",
         )
+        self.native.setDecimals(2)
+        self.native.setSuffix(" µm")
+        self.native.setKeyboardTracking(False)
+        self._session = session
         self._voxel_size_um: VoxelSize | None = None
-        self.valueChanged.connect(self._on_value)
+        self.changed.connect(self._on_value)
         session.events.tolerance_um.connect(self._follow)
 
     def suit(self, voxel_size_um: VoxelSize) -> None:
@@ -204,8 +202,8 @@ class ToleranceBox(QDoubleSpinBox):
         self._voxel_size_um = None  # so that nothing is saved yet
         known = load_preference(_TOLERANCE_KEY)
         saved = known.get(_key(voxel_size_um)) if isinstance(known, dict) else None
-        self.setSingleStep(max(0.01, round(min(voxel_size_um) / 2, 2)))
-        self.setValue(saved if isinstance(saved, float | int) else default_tolerance_um(voxel_size_um))
+        self.step = max(0.01, round(min(voxel_size_um) / 2, 2))
+        self.value = saved if isinstance(saved, float | int) else default_tolerance_um(voxel_size_um)
         self._voxel_size_um = voxel_size_um
 
     def _on_value(self, value: float) -> None:
@@ -216,8 +214,8 @@ class ToleranceBox(QDoubleSpinBox):
         self._session.tolerance_um = value
 
     def _follow(self, tolerance_um: float) -> None:
-        if self.value() != round(tolerance_um, self.decimals()):
-            self.setValue(tolerance_um)
+        if self.value != round(tolerance_um, self.native.decimals()):
+            self.value = tolerance_um
 
 
 def _key(voxel_size_um: VoxelSize) -> str:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
+from magicgui.widgets import Container, PushButton, Widget
 
 from napari_unet3d.evaluation.reports.error_files import write_errors
 from napari_unet3d.session.inspection import InspectionSession
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.dialogs import ask_for_file
+from napari_unet3d.widgets.components.qt_widget import QtWidget
 from napari_unet3d.widgets.export.report_panel import ReportPanel
 from napari_unet3d.widgets.export.section import SaveSection
 
 
-class ExportPanel(QWidget):
+class ExportPanel(Container[Widget]):
     """Saves results of an inspection; hidden while there is none.
 
     Parameters
@@ -28,45 +30,44 @@ class ExportPanel(QWidget):
     ----------
     section : SaveSection
         Metrics, figure, screenshot and turntable.
-    errors_button : QPushButton
+    errors_button : PushButton
         Saves the table of errors.
     report : ReportPanel
         Writes the report on the run that predicted, if it is known.
     """
 
     def __init__(self, session: InspectionSession, context: Context) -> None:
-        super().__init__()
+        super().__init__(labels=False)
         self._session, self._context = session, context
         self.section, self.report = SaveSection(context), ReportPanel(context)
-        self.errors_button = QPushButton("Save table of errors…")
-        self.errors_button.setToolTip(
-            "Save every error as a table for spreadsheets (CSV): kind, volume in µm³, depth and position."
+        self.errors_button = PushButton(
+            text="Save table of errors…",
+            tooltip="Save every error as a table for spreadsheets (CSV): kind, volume in µm³, depth and position.",
         )
-        self.errors_button.clicked.connect(self._save_errors)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        self.section.add_first(self.errors_button)
-        for widget in (self.section, self.report):
-            column.addWidget(widget)
+        self.errors_button.clicked.connect(lambda: self.save_errors())
+        self.section.add_first(self.errors_button.native)
+        self.margins = (0, 0, 0, 0)
+        self.extend([QtWidget(self.section), QtWidget(self.report)])
         session.events.comparison.connect(self._refresh)
         session.events.errors.connect(self._refresh)
         self._refresh()
 
     def _refresh(self, *_: Any) -> None:
         comparison = self._session.comparison if self._session.errors is not None else None
-        self.setVisible(comparison is not None)
+        self.visible = comparison is not None
         self.section.results.show_comparison(comparison)
         self.section.results.show_scores(
             () if comparison is None or comparison.scores is None else (comparison.scores,)
         )
         self.report.offer(None if comparison is None else self._session.origin.run)
 
-    def _save_errors(self) -> None:
+    def save_errors(self, path: Path | None = None) -> None:
+        """Save the table of errors as CSV; asks for the file when no path is given."""
         errors, name = self._session.errors, self._session.origin.name
         if errors is None:
             return
         with self._context.message.explaining():
-            path = ask_for_file(self, "Save table of errors", f"{name} errors", (".csv",))
+            path = path or ask_for_file(self.native, "Save table of errors", f"{name} errors", (".csv",))
             if path is not None:
                 write_errors(path, name, errors)
                 self._context.message.show_message(f"The errors are in {path}")

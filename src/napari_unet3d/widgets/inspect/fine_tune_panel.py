@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
+from magicgui.widgets import Container, PushButton, Widget
 
 from napari_unet3d.configs import PostProcessing
 from napari_unet3d.data.pairs import Pair
@@ -33,9 +33,12 @@ from napari_unet3d.session.preferences import load_evaluation_config
 from napari_unet3d.session.progress import prediction_progress
 from napari_unet3d.session.recent_runs import new_run_folder, remember_run
 from napari_unet3d.session.training_run import TrainingRun
+from napari_unet3d.widgets.components.containers import SPACING, row
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.dialogs import confirm
-from napari_unet3d.widgets.components.run_bar import MessageLine, RunBar, add_row
+from napari_unet3d.widgets.components.job_bar import JobBar
+from napari_unet3d.widgets.components.message_line import MessageLine
+from napari_unet3d.widgets.components.qt_widget import QtWidget
 from napari_unet3d.widgets.forms.path_edit import PathEdit
 from napari_unet3d.widgets.jobs.jobs import Job
 from napari_unet3d.widgets.train.start_training import TRAIN, begin_training
@@ -43,7 +46,7 @@ from napari_unet3d.widgets.train.start_training import TRAIN, begin_training
 _KIND = "correct"
 
 
-class FineTunePanel(QWidget):
+class FineTunePanel(Container[Widget]):
     """Adds corrections to a dataset and removes them, fine-tunes the model, and shows what that improved.
 
     Parameters
@@ -52,17 +55,36 @@ class FineTunePanel(QWidget):
         What is corrected.
     context : Context
         The viewer and its jobs.
+
+    Attributes
+    ----------
+    dataset : PathEdit
+        The dataset folder.
+    message : MessageLine
+        Messages for the user.
+    add_button, remove_button : PushButton
+    job_bar : JobBar
+        *Fine-tune*, and its progress.
     """
 
     def __init__(self, session: InspectionSession, context: Context) -> None:
-        super().__init__()
+        super().__init__(labels=False)
         self._session, self._context = session, context
         self.dataset = PathEdit("d", "dataset", "The dataset folder that corrections are added to.")
-        self.add_button = QPushButton("Add to dataset")
-        self.remove_button = QPushButton("Remove again")
-        disabled_meanwhile = [self.add_button, self.remove_button, self.dataset.native]
-        self.run_bar = RunBar("Fine-tune", also=disabled_meanwhile, stop_text="Stop")
+        self.add_button = PushButton(
+            text="Add to dataset",
+            tooltip="Write the corrected places as a new training volume; asks first if they are part of a test "
+            "volume.",
+        )
+        self.remove_button = PushButton(text="Remove again", tooltip="Delete exactly the files that were added.")
+        self.job_bar = JobBar(
+            "Fine-tune",
+            "Fine-tune the model that made this prediction with the corrections: half as many epochs as before at 0.3 "
+            "times the learning rate, into a new run folder. Then both models are compared.",
+            (self.add_button, self.remove_button, self.dataset),
+        )
         self.message = MessageLine()
+        self._is_gone = False
         self._trains_next = False  # after adding
         self._question: CorrectedTestVolumes | None = None
         # What the latest job is about, since another prediction may be inspected by now.
@@ -73,19 +95,19 @@ class FineTunePanel(QWidget):
         self._connect()
         self._refresh()
 
-    def add(self, *_: Any) -> None:
+    def add_to_dataset(self) -> None:
         """Write the corrections into the dataset, after a question if they were made in one of its test volumes."""
         with self.message.explaining():
             self._add(self._required(), trains_next=False)
 
-    def remove(self, *_: Any) -> None:
+    def remove_from_dataset(self) -> None:
         """Delete the files that the corrections were written to."""
         about = self._session.corrections
         if about is not None and about.added is not None:
             with self.message.explaining():
                 self._run("Removing corrections", partial(remove_corrections, about.added), about)
 
-    def fine_tune(self, *_: Any) -> None:
+    def fine_tune(self) -> None:
         """Add what is not in the dataset yet, and fine-tune the model with it."""
         with self.message.explaining():
             about = self._required()
@@ -124,10 +146,10 @@ class FineTunePanel(QWidget):
         question, about, job = self._question, self._about, self._job
         assert about is not None
         assert job is not None
-        if job.stopped or job.message is not None:
+        if self._is_gone or job.stopped or job.message is not None:
             return
         with self.message.explaining():
-            if question is not None and confirm(self, "Train on a test volume?", question.question):
+            if question is not None and confirm(self.native, "Train on a test volume?", question.question):
                 self._write(about, question.addition, question)
             elif question is None and self._trains_next and not about.is_changed:
                 self._train(about)
@@ -146,11 +168,13 @@ class FineTunePanel(QWidget):
 
     def _watch(self, job: Job, about: CorrectionSession) -> None:
         self._job, self._about = job, about
-        self.run_bar.watch(job)
+        self.job_bar.watch(job)
         job.reported.connect(self._on_event)
-        job.failed.connect(self._show_failure)
+        job.failed.connect(self.message.show_error)
 
     def _on_event(self, event: Any) -> None:
+        if self._is_gone:  # the job outlives the dock
+            return
         about = self._about
         match event:
             case CorrectedTestVolumes():
@@ -167,13 +191,10 @@ class FineTunePanel(QWidget):
                 self._session.take_compared_models(event)
         self._refresh()
 
-    def _show_failure(self, message: str) -> None:
-        self.message.show_message(message, "error")
-
     def _on_trained(self) -> None:
         self._refresh()
         job, about = self._job, self._about
-        if self._trained is None or about is None or job is None or job.message is not None:
+        if self._is_gone or self._trained is None or about is None or job is None or job.message is not None:
             return
         dataset, record = self._trained
         if not record.has_model:
@@ -188,13 +209,15 @@ class FineTunePanel(QWidget):
             self.message.show_message("The training is finished. Comparing both models …")
 
     def _refresh(self, *_: Any) -> None:
+        if self._is_gone:
+            return
         about = self._session.corrections
         n_done = 0 if about is None else len(about.done)
         if self._job is not None and self._job.is_running:
             about = None  # one thing after the other
-        self.add_button.setEnabled(about is not None and about.is_changed)
-        self.remove_button.setEnabled(about is not None and about.added is not None)
-        self.run_bar.start_button.setEnabled(n_done > 0)
+        self.add_button.enabled = about is not None and about.is_changed
+        self.remove_button.enabled = about is not None and about.added is not None
+        self.job_bar.start_button.enabled = n_done > 0
 
     def _on_errors(self, *_: Any) -> None:
         """Choose the dataset that the volume is from, or the model was trained on."""
@@ -206,26 +229,19 @@ class FineTunePanel(QWidget):
         self._refresh()
 
     def _connect(self) -> None:
-        self.add_button.clicked.connect(self.add)
-        self.remove_button.clicked.connect(self.remove)
-        self.run_bar.start_button.clicked.connect(self.fine_tune)
+        self.native.destroyed.connect(self._on_destroyed)
+        self.add_button.clicked.connect(self.add_to_dataset)
+        self.remove_button.clicked.connect(self.remove_from_dataset)
+        self.job_bar.start_button.clicked.connect(self.fine_tune)
         events = self._session.events
         events.errors.connect(self._on_errors)
         for signal in (events.corrections, events.corrected):
             signal.connect(self._refresh)
 
     def _lay_out(self) -> None:
-        self.add_button.setToolTip(
-            "Write the corrected places as a new training volume; asks first if they are part of a test volume."
-        )
-        self.remove_button.setToolTip("Delete exactly the files that were added.")
-        self.run_bar.start_button.setToolTip(
-            "Fine-tune the model that made this prediction with the corrections: half as many epochs as before at 0.3 "
-            "times the learning rate, into a new run folder. Then both models are compared."
-        )
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(self.dataset.native)
-        add_row(column, self.add_button, self.remove_button)
-        column.addWidget(self.run_bar)
-        column.addWidget(self.message)
+        self.margins = (0, 0, 0, 0)
+        self.native.layout().setSpacing(SPACING)
+        self.extend([self.dataset, row(self.add_button, self.remove_button), self.job_bar, QtWidget(self.message)])
+
+    def _on_destroyed(self) -> None:
+        self._is_gone = True

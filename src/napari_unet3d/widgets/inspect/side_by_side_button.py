@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QPushButton
+from magicgui.widgets import PushButton
+from psygnal import Signal
 
 from napari_unet3d.widgets.viewer.side_by_side import Arrangement, side_by_side_of
 
 
-class SideBySideButton(QPushButton):
+class SideBySideButton(PushButton):
     """Is checked for as long as its layers are side by side, whatever ends it.
 
     Parameters
@@ -20,22 +20,24 @@ class SideBySideButton(QPushButton):
         The viewer of the layers; when the button is destroyed, what was in view comes back.
     arrangement : callable
         Returns what to show, or None when there is nothing.
+    tooltip : str
+        What is shown.
 
     Attributes
     ----------
-    changed : Signal()
+    switched : Signal()
         Emitted after the beginning and the end.
     """
 
-    changed = Signal()
+    switched = Signal()
 
-    def __init__(self, viewer: Any, arrangement: Callable[[], Arrangement | None]) -> None:
-        super().__init__("Side by side")
-        self.setCheckable(True)
+    def __init__(self, viewer: Any, arrangement: Callable[[], Arrangement | None], tooltip: str) -> None:
+        super().__init__(text="Side by side", tooltip=tooltip)
+        self.native.setCheckable(True)
         self._viewer, self._arrangement = viewer, arrangement
         self.is_on, self._is_gone = False, False
-        self.clicked.connect(self._toggle)
-        self.destroyed.connect(lambda: self._leave())
+        self.clicked.connect(self.toggle)
+        self.native.destroyed.connect(lambda: self._leave())
 
     def begin(self) -> None:
         """Show the layers side by side, if there are any; again with others when they are already."""
@@ -50,7 +52,8 @@ class SideBySideButton(QPushButton):
         if self.is_on:
             side_by_side_of(self._viewer).stop()
 
-    def _toggle(self, *_: object) -> None:
+    def toggle(self) -> None:
+        """Begin, or end it."""
         if self.is_on:
             self.end()
         else:
@@ -62,8 +65,8 @@ class SideBySideButton(QPushButton):
 
     def _announce(self) -> None:
         if not self._is_gone:
-            self.setChecked(self.is_on)
-            self.changed.emit()
+            self.value = self.is_on
+            self.switched.emit()
 
     def _leave(self) -> None:
         self._is_gone = True  # Qt has destroyed the button

@@ -5,18 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from magicgui.widgets import Container, Widget
 from napari.layers import Labels
-from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
 from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.data.pairs import Pair, Subset, list_pairs
 from napari_unet3d.errors import UserError
 from napari_unet3d.runs.run_files import read_run_files
+from napari_unet3d.widgets.components.containers import column
 from napari_unet3d.widgets.components.context import Context
-from napari_unet3d.widgets.components.run_bar import compact_form_layout
+from napari_unet3d.widgets.components.qt_widget import QtWidget
+from napari_unet3d.widgets.forms.choices import Menu
 from napari_unet3d.widgets.forms.model_picker import ModelPicker
 from napari_unet3d.widgets.forms.path_edit import PathEdit
-from napari_unet3d.widgets.forms.radio_row import RadioRow
+from napari_unet3d.widgets.forms.radio_choice import RadioChoice
 from napari_unet3d.widgets.inspect.layer_source import LayerSource
 
 
@@ -33,7 +35,7 @@ _TOOLTIPS = {
 }
 
 
-class InspectSource(QWidget):
+class InspectSource(Container[Widget]):
     """Choice between layers and the volumes of a dataset.
 
     Parameters
@@ -43,6 +45,8 @@ class InspectSource(QWidget):
 
     Attributes
     ----------
+    kind : RadioChoice
+        ``"layers"`` or ``"dataset"``.
     layers : LayerSource
         The choice of layers.
     volumes : DatasetSource
@@ -50,27 +54,17 @@ class InspectSource(QWidget):
     """
 
     def __init__(self, context: Context) -> None:
-        super().__init__()
+        self.kind = RadioChoice(_TOOLTIPS, "inspect-source")
         self.layers, self.volumes = LayerSource(context), DatasetSource()
-        self._choice = RadioRow(_TOOLTIPS, "inspect-source")
-        self.buttons = self._choice.buttons
-        self._choice.chosen.connect(self._show_chosen)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(4)
-        column.addWidget(self._choice)
-        column.addWidget(self.layers)
-        column.addWidget(self.volumes)
+        super().__init__(widgets=[self.kind, self.layers, self.volumes], labels=False)
+        self.margins = (0, 0, 0, 0)
+        self.native.layout().setSpacing(4)
+        self.kind.changed.connect(self._show_chosen)
         self._show_chosen()
 
-    @property
-    def kind(self) -> SourceKind:
-        """Which is chosen."""
-        return self._choice.value
-
     def choose(self, kind: SourceKind) -> None:
-        """Choose one of them."""
-        self._choice.value = kind
+        """Choose one of them, without remembering it."""
+        self.kind.prefer(kind)
         self._show_chosen()
 
     def choose_prediction(self, prediction: Labels) -> None:
@@ -81,8 +75,8 @@ class InspectSource(QWidget):
         self.volumes.offer(origin.run, origin.dataset, origin.subset)
 
     def _show_chosen(self) -> None:
-        self.layers.setVisible(self.kind is SourceKind.LAYERS)
-        self.volumes.setVisible(self.kind is SourceKind.DATASET)
+        self.layers.visible = self.kind.value is SourceKind.LAYERS
+        self.volumes.visible = self.kind.value is SourceKind.DATASET
 
 
 _SUBSETS = {Subset.TEST: "Test set", Subset.TRAIN: "Training set"}
@@ -108,33 +102,42 @@ class ChosenVolumes:
     pairs: tuple[Pair, ...]
 
 
-class DatasetSource(QWidget):
-    """The choice of a model, a dataset, one of its subsets, and all of its volumes or one of them."""
+class DatasetSource(Container[Widget]):
+    """The choice of a model, a dataset, one of its subsets, and all of its volumes or one of them.
+
+    Attributes
+    ----------
+    model : ModelPicker
+        The run folder or model file.
+    dataset : PathEdit
+        The dataset folder.
+    subset : Menu
+        ``"test"`` or ``"train"``.
+    volume : Menu
+        One of its volumes, or None for all.
+    """
 
     def __init__(self) -> None:
-        super().__init__()
+        self._pairs: list[Pair] = []
         self.model = ModelPicker()
-        self.dataset = PathEdit("d", "dataset", "The folder of a dataset.")
-        self.subset, self.volume = QComboBox(), QComboBox()
-        self.subset.setToolTip("Test volumes, which the model has never seen, or its training volumes.")
-        for subset, label in _SUBSETS.items():
-            self.subset.addItem(label, subset)
-        self.volume.setToolTip(
-            "<qt>Predict all volumes and open the worst, or only one, with the settings of the Predict dock.</qt>"
+        self.dataset = PathEdit("d", "dataset", "The folder of a dataset.", label="Dataset")
+        self.subset = Menu(
+            choices=[(label, subset) for subset, label in _SUBSETS.items()],
+            label="Subset",
+            tooltip="Test volumes, which the model has never seen, or its training volumes.",
         )
-        rows = compact_form_layout()
-        for label, widget in (
-            ("Model", self.model),
-            ("Dataset", self.dataset.native),
-            ("Subset", self.subset),
-            ("Volume", self.volume),
-        ):
-            rows.addRow(label, widget)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.addLayout(rows)
+        self.volume = Menu(
+            choices=self._volumes,
+            label="Volume",
+            tooltip="<qt>Predict all volumes and open the worst, or only one, with the settings of the Predict dock."
+            "</qt>",
+        )
+        model = QtWidget(self.model, label="Model")
+        rows = column(model, self.dataset, self.subset, self.volume, labels=True, spacing=4)
+        super().__init__(widgets=[rows], labels=False)
+        self.margins = (0, 2, 0, 2)
         self.dataset.changed.connect(self.list_volumes)
-        self.subset.currentIndexChanged.connect(self.list_volumes)
+        self.subset.changed.connect(self.list_volumes)
         self.list_volumes()
 
     def use_run(self, run: Path) -> None:
@@ -150,7 +153,7 @@ class DatasetSource(QWidget):
             raise UserError(f"{run} was not trained on a dataset folder. Choose the volumes to inspect.")
         has_test = bool(_pairs_in(dataset, Subset.TEST))
         self.offer(run, dataset, Subset.TEST if has_test else Subset.TRAIN)
-        self.volume.setCurrentIndex(0)  # all of them
+        self.volume.value = None  # all of them
 
     def offer(self, run: Path | None, dataset: Path | None, subset: Subset | None) -> None:
         """Choose what is known of a model and its volumes; what is None stays as it is."""
@@ -159,16 +162,18 @@ class DatasetSource(QWidget):
         if dataset is not None:
             self.dataset.value = dataset
         if subset is not None:
-            self.subset.setCurrentIndex(self.subset.findData(subset))
+            self.subset.value = subset
 
-    def list_volumes(self, *_: object) -> None:
-        """Update the menu of volumes."""
-        known = self.volume.currentText()
-        self.volume.clear()
-        self.volume.addItem("All", None)
-        for pair in _pairs_in(self.dataset.value, self.subset.currentData()):
-            self.volume.addItem(pair.name, pair)
-        self.volume.setCurrentIndex(max(0, self.volume.findText(known)))
+    def list_volumes(self) -> None:
+        """Update the menu of volumes; the chosen one stays, if there is one of that name."""
+        name = self.volume.current_choice
+        self._pairs = _pairs_in(self.dataset.value, Subset(self.subset.value))
+        self.volume.native.clear()  # also for their order
+        self.volume.reset_choices()
+        self.volume.value = next((pair for pair in self._pairs if pair.name == name), None)
+
+    def _volumes(self, _menu: object) -> list[tuple[str, Pair | None]]:
+        return [("All", None), *((pair.name, pair) for pair in self._pairs)]
 
     def chosen(self) -> ChosenVolumes:
         """Return what is chosen.
@@ -179,8 +184,7 @@ class DatasetSource(QWidget):
             When there is no model or no dataset, or this subset of it is empty.
         """
         model, dataset = self.model.require(), self.dataset.require("the folder of a dataset")
-        subset: Subset = self.subset.currentData()
-        pair: Pair | None = self.volume.currentData()
+        subset, pair = Subset(self.subset.value), self.volume.value
         pairs = list_pairs(dataset, subset) if pair is None else [pair]
         if not pairs:
             raise UserError(

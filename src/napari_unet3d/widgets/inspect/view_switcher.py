@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 
+from magicgui.widgets import Container, PushButton, Widget
 from napari.layers import Labels
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
 from napari_unet3d.session.inspection import InspectionSession
 from napari_unet3d.widgets.components.context import Context
@@ -28,7 +28,7 @@ _TOOLTIPS = {
 }
 
 
-class ViewSwitcher(QWidget):
+class ViewSwitcher(Container[Widget]):
     """Three buttons of which one is checked, and one for all side by side; a key steps from one to the next.
 
     Only the visibility of layers changes; the buttons follow when layers are shown or hidden in napari's own list. A
@@ -45,7 +45,7 @@ class ViewSwitcher(QWidget):
 
     Attributes
     ----------
-    buttons : dict of str to QPushButton
+    buttons : dict of str to PushButton
         Those for truth, prediction and difference.
     side_button : SideBySideButton
         Side by side.
@@ -54,46 +54,47 @@ class ViewSwitcher(QWidget):
     """
 
     def __init__(self, session: InspectionSession, context: Context, layers: InspectionLayers) -> None:
-        super().__init__()
+        super().__init__(layout="horizontal", labels=False)
         self._session, self._context, self._source = session, context, layers
         viewer = context.viewer
         self._text = CanvasText(viewer)
         self._cells: tuple[Cell, ...] = ()
-        self._soon = QTimer(self)
+        self._soon = QTimer(self.native)
         self._soon.setSingleShot(True)
         self._soon.timeout.connect(self._add_corrected)
         self._layers: dict[str, Labels] = {}
         self._is_gone = False
         self._names_view = False  # in the canvas, once somebody has stepped
         self.buttons = {name: _button(name.capitalize(), tooltip) for name, tooltip in _TOOLTIPS.items()}
-        self.side_button = SideBySideButton(viewer, self._arrangement)
-        self.side_button.setToolTip(
+        self.side_button = SideBySideButton(
+            viewer,
+            self._arrangement,
             "Show ground truth, prediction and difference beside each other, in one view: they turn, move and change "
             f"slices together. Press again to return to what was in view. Key: {_SIDE_BY_SIDE}",
         )
         self.keys = {
             _STEP: ("Show the ground truth, then the prediction, then the difference", self.step),
-            _SIDE_BY_SIDE: ("Show ground truth, prediction and difference side by side", self.side_button.click),
+            _SIDE_BY_SIDE: ("Show ground truth, prediction and difference side by side", self.side_button.toggle),
         }
         self._lay_out()
-        self.side_button.changed.connect(self._show_state)
+        self.side_button.switched.connect(self._show_state)
         session.events.errors.connect(self._on_errors)
-        connect_while_alive(self, viewer.layers.events.removed, self._show_state)
-        connect_while_alive(self, viewer.layers.events.inserted, lambda *_: self._soon.start(0))
-        self.destroyed.connect(lambda: self._end())
+        connect_while_alive(self.native, viewer.layers.events.removed, self._show_state)
+        connect_while_alive(self.native, viewer.layers.events.inserted, lambda *_: self._soon.start(0))
+        self.native.destroyed.connect(lambda: self._end())
         self._show_state()
         self.hide()
 
     def _lay_out(self) -> None:
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(2)
         for name, button in self.buttons.items():
-            button.setToolTip(f"{button.toolTip()} Key for the next one: {_STEP}")
             button.clicked.connect(partial(self.show_one, name))
-            row.addWidget(button, 1)
-        row.addWidget(self.side_button, 1)
-        self.setStyleSheet("QPushButton { padding: 4px 2px; }")  # so that the text fits with larger fonts, too
+        self.extend([*self.buttons.values(), self.side_button])
+        self.margins = (0, 0, 0, 0)
+        layout = self.native.layout()
+        layout.setSpacing(2)
+        for index in range(layout.count()):
+            layout.setStretch(index, 1)
+        self.native.setStyleSheet("QPushButton { padding: 4px 2px; }")  # so that the text fits with larger fonts, too
 
     def step(self) -> None:
         """Show the next of ground truth, prediction and difference."""
@@ -103,7 +104,7 @@ class ViewSwitcher(QWidget):
                 "Nothing is inspected yet. Choose a prediction and its ground truth, then press Inspect."
             )
             return
-        shown = next((name for name in names if self.buttons[name].isChecked()), names[-1])
+        shown = next((name for name in names if self.buttons[name].value), names[-1])
         self.show_one(names[(names.index(shown) + 1) % len(names)])
 
     def show_one(self, name: str, *_: object) -> None:
@@ -153,13 +154,13 @@ class ViewSwitcher(QWidget):
         layers = self._present()
         shown = None if self.side_button.is_on else only_visible(layers.values())
         for name, button in self.buttons.items():
-            button.setEnabled(name in layers)
-            button.setChecked(name in layers and layers[name] is shown)
-            if button.isChecked() and self._names_view:
+            button.enabled = name in layers
+            button.value = name in layers and layers[name] is shown
+            if button.value and self._names_view:
                 self._text.show(_TITLES[name])
         if shown is None:
             self._text.clear()
-        self.side_button.setEnabled(len(layers) > 1)
+        self.side_button.enabled = len(layers) > 1
 
     def _unfollow(self) -> None:
         for layer in self._layers.values():
@@ -172,8 +173,7 @@ class ViewSwitcher(QWidget):
         self._unfollow()
 
 
-def _button(text: str, tooltip: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setCheckable(True)
-    button.setToolTip(tooltip)
+def _button(text: str, tooltip: str) -> PushButton:
+    button = PushButton(text=text, tooltip=f"{tooltip} Key for the next one: {_STEP}")
+    button.native.setCheckable(True)
     return button

@@ -1,7 +1,8 @@
-"""A row in napari's list of activities, changed without handling events of Qt.
+"""A row in napari's list of activities that is changed without processing events of Qt.
 
 `napari.utils.progress` calls ``QApplication.processEvents`` whenever a bar appears or moves. Then clicks, keys and the
-end of the window are handled in the middle of what moved it: layers go while they are drawn, and the process crashes.
+closing of the window are processed in the middle of what moved it: layers are removed while they are drawn, and the
+process crashes.
 """
 
 from __future__ import annotations
@@ -19,30 +20,30 @@ _STEPS = 100
 
 
 class ActivityRow:
-    """Shows that something goes on, and how far it is; it does nothing without a window or when that is gone.
+    """Shows that a job is running, and its progress; it does nothing without a window or when that is closed.
 
     Parameters
     ----------
     window : napari.window.Window or None
         The window of the viewer.
     title : str
-        What goes on.
+        The name of the job.
     """
 
     def __init__(self, window: Any, title: str) -> None:
         self._dialog: Any = getattr(getattr(window, "_qt_window", None), "_activity_dialog", None)
         self._row: Any = None
-        with _as_far_as_it_is_there():
+        with _as_far_as_available():
             if self._dialog is not None:
                 self._row = QtLabeledProgressBar()
-                self._row.description_label.setText(f"{title}: ")  # its own methods handle events
+                self._row.description_label.setText(f"{title}: ")  # its own methods process events
                 self._row.qt_progress_bar.setRange(0, 0)  # busy, until the first progress
                 self._dialog._activityLayout.addWidget(self._row)
                 self._show_indicator(True)
 
     def show(self, progress: Progress) -> None:
-        """Show how far it is."""
-        with _as_far_as_it_is_there():
+        """Show the progress."""
+        with _as_far_as_available():
             if self._row is not None:
                 self._row.qt_progress_bar.setRange(0, _STEPS)
                 self._row.qt_progress_bar.setValue(round(progress.fraction * _STEPS))
@@ -50,25 +51,25 @@ class ActivityRow:
                 self._row.eta_label.setText("" if left is None else f"{format_duration(left)} left")
 
     def close(self) -> None:
-        """Take the row away."""
+        """Remove the row."""
         row, self._row = self._row, None
-        with _as_far_as_it_is_there():
+        with _as_far_as_available():
             if row is not None:
                 row.close()
                 row.deleteLater()
                 others = self._dialog.findChildren(QtLabeledProgressBar)
                 self._show_indicator(any(not other.isHidden() for other in others))
 
-    def _show_indicator(self, is_going_on: bool) -> None:
-        """Show in the status bar, also while the list is not open, whether anything goes on."""
+    def _show_indicator(self, is_running: bool) -> None:
+        """Show in the status bar, also while the list is closed, whether anything is running."""
         indicator = self._dialog._toggleButton._inProgressIndicator
-        (indicator.movie().start if is_going_on else indicator.movie().stop)()
-        indicator.setVisible(is_going_on)
+        (indicator.movie().start if is_running else indicator.movie().stop)()
+        indicator.setVisible(is_running)
 
 
 @contextmanager
-def _as_far_as_it_is_there() -> Iterator[None]:
-    """Leave out what a closed window (RuntimeError) or another version of napari (AttributeError) does not have."""
+def _as_far_as_available() -> Iterator[None]:
+    """Skip what a closed window (RuntimeError) or another version of napari (AttributeError) does not have."""
     try:
         yield
     except (RuntimeError, AttributeError):

@@ -1,4 +1,4 @@
-"""The question before a viewer is closed while a training runs, and the end of what runs when it is closed."""
+"""The question before a viewer is closed while a training runs, and the end of its jobs when it is closed."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from qtpy.QtWidgets import QMainWindow, QMessageBox, QWidget
 
 from napari_unet3d.widgets.jobs.jobs import Job, Jobs
 
-_ASKED_FOR = ("train",)  # hours may be lost with it; other work is done again in seconds or minutes
+_ASKED_ABOUT = ("train",)  # hours may be lost; other work is repeated in seconds or minutes
 
 
 class CloseGuard(QObject):
-    """Asks before a window with a running training is closed by a person, unless napari does.
+    """Asks before the user closes a window with a running training, unless napari does.
 
-    Napari names running work in a question of its own, but only since 0.6.5, and only when the window is closed by its
-    frame: not for its menu or its keys.
+    Napari asks about running work itself, but only since 0.6.5, and only when the window is closed by its title bar:
+    not by its menu or a key.
 
     Parameters
     ----------
     window : QMainWindow
-        The window of the viewer; the guard goes with it.
+        The window of the viewer; the guard is deleted with it.
     viewer : napari.Viewer
         The viewer.
     jobs : Jobs
@@ -35,25 +35,25 @@ class CloseGuard(QObject):
         window.destroyed.connect(jobs.stop_all)  # napari before 0.6.5 leaves them running until it ends
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        """Keep the window when the person wants to."""
+        """Keep the window open when the user decides so."""
         if event is not None and event.type() == QEvent.Type.Close and watched is self._window:
-            running = [job for kind in _ASKED_FOR if (job := self._jobs.running(kind)) is not None]
-            if running and self._is_to_ask(event, running) and not self._may_close(running):
+            running = [job for kind in _ASKED_ABOUT if (job := self._jobs.running(kind)) is not None]
+            if running and self._should_ask(event, running) and not self._may_close(running):
                 event.ignore()
                 return True
         return super().eventFilter(watched, event)
 
-    def _is_to_ask(self, event: QEvent, running: list[Job]) -> bool:
+    def _should_ask(self, event: QEvent, running: list[Job]) -> bool:
         if event.spontaneous():
-            return not all(job.title in self._napari_names() for job in running)
+            return not all(job.title in self._titles_in_napari() for job in running)
         return not self._is_closed_by_program()
 
-    def _napari_names(self) -> str:
+    def _titles_in_napari(self) -> str:
         manager = getattr(self._viewer.window, "_task_status_manager", None)
         return "" if manager is None else "\n".join(manager.get_status())
 
     def _is_closed_by_program(self) -> bool:
-        """Whether it is `viewer.close()` that closes the window: it has taken the viewer to pieces before."""
+        """Return whether `viewer.close()` closes the window: it has removed the canvas before."""
         centre = self._window.centralWidget()
         layout = None if centre is None else centre.layout()
         item = None if layout is None else layout.itemAt(0)
@@ -66,7 +66,7 @@ class CloseGuard(QObject):
         box.setWindowTitle("Training is running")
         box.setText(f"{' and '.join(job.title for job in running)} is still running.")
         box.setInformativeText(
-            "Closing the viewer stops it. The Train dock offers to continue it later, after its last whole epoch."
+            "Closing the viewer stops it. The Train dock offers to continue it later, after its last complete epoch."
         )
         stop = box.addButton("Stop and close", QMessageBox.ButtonRole.AcceptRole)
         box.setDefaultButton(box.addButton("Keep running", QMessageBox.ButtonRole.RejectRole))

@@ -1,4 +1,4 @@
-"""Long work in a thread of napari: engine events arrive on the main thread, Stop closes the engine's generator.
+"""Long work in a thread of napari: its events arrive on the main thread, Stop closes its generator.
 
 A job belongs to the viewer, not to the dock that started it: a dock that is closed and opened again finds it
 with `jobs_of(viewer).running(kind)` and shows it again.
@@ -30,37 +30,37 @@ from napari_unet3d.widgets.jobs.worker import (
     run_to_end,
 )
 
-_DELIVERIES_PER_SECOND = 10  # more would make the viewer late, see `Job`
+_DELIVERIES_PER_SECOND = 10  # more would delay the viewer, see `Job`
 _DELIVERY_SECONDS = 0.03
 
 
 class Job(QObject):
-    """One running piece of work. All signals come on the main thread, in the order of the engine's events.
+    """One running piece of work. All signals come on the main thread, in the order of the events.
 
-    The thread puts events into a queue that is emptied ten times a second and at the end: however fast an engine
-    reports, the viewer stays responsive, no event is lost and none waits for the next one. Nothing in here handles
+    The thread puts events into a queue that is emptied ten times a second and at the end: however fast events
+    come, the viewer stays responsive, no event is lost and none waits for the next one. Nothing in here handles
     other events of Qt meanwhile, and no slot of the signals may: the user could remove layers that a slot is showing.
 
     Attributes
     ----------
     reported : Signal(object)
-        One event of the engine.
+        One event of the generator.
     progressed : Signal(object)
         A `Progress`, with an estimate of the time left when there is one.
     failed : Signal(str)
         The message for the user; at most once.
     paused, resumed : Signal()
-        It stands still, after the event that was on its way; it goes on again.
+        It is paused, after the event that was on its way; it continues.
     ended : Signal()
         Always the last one: after the result, a failure or a stop.
     kind, title : str
-        Which dock it belongs to, and what it is called in the viewer.
-    kept : list
-        The events that a reopened dock wants to see again; see `Jobs.start`.
+        The dock that it belongs to, and its name in the viewer.
+    replayed : list
+        The events that are shown again by a dock that is opened again; see `Jobs.start`.
     progress : Progress or None
         The latest.
     stopped, is_paused : bool
-        Whether the user stopped it, and whether it stands still.
+        Whether the user stopped it, and whether it is paused.
     """
 
     reported = Signal(object)  # a signal called `event` would hide the method of every QObject
@@ -74,8 +74,8 @@ class Job(QObject):
         self,
         title: str,
         kind: str,
-        measure: Callable[[Any], Progress | None] | None,
-        keep: tuple[type, ...],
+        progress: Callable[[Any], Progress | None] | None,
+        replay: tuple[type, ...],
         observer: Callable[[Any], None] | None = None,
     ) -> None:
         super().__init__()
@@ -89,32 +89,32 @@ class Job(QObject):
         self._is_busy = self._has_finished = False
         self._row: ActivityRow | None = None
         self._seconds_paused, self._paused_since = 0.0, 0.0
-        self._measure, self._keep, self._observer = measure, keep, observer
-        self._arrived: deque[Any] = deque()
+        self._progress_of, self._replay, self._observer = progress, replay, observer
+        self._queue: deque[Any] = deque()
         self._timer = QTimer(self)
         self._timer.setInterval(1000 // _DELIVERIES_PER_SECOND)
         self._timer.timeout.connect(self._deliver)
 
     def stop(self) -> None:
-        """Ask the work to end at the engine's next event; `ended` follows when it has."""
+        """Ask the work to end at its next event; `ended` follows when it has."""
         self.stopped = True
-        self._engine.send("stop")
+        self._thread.send("stop")
 
     def pause(self) -> None:
-        """Ask the work to stand still at the engine's next event; `paused` follows when it does."""
-        self._engine.send("pause")
+        """Ask the work to pause at its next event; `paused` follows when it has."""
+        self._thread.send("pause")
 
     def resume(self) -> None:
-        """Let paused work go on; `resumed` follows."""
-        self._engine.send("resume")
+        """Ask paused work to continue; `resumed` follows."""
+        self._thread.send("resume")
 
     def _prepare(
         self, events: Callable[[], Iterator[Any]], control: JobControl | None, window: ReferenceType[Any]
     ) -> None:
         self._window = window
-        self._engine = GeneratorThread(events, self._arrived, control)
+        self._thread = GeneratorThread(events, self._queue, control)
         self.is_running = True
-        work = TitledCall(run_to_end, self._engine)
+        work = TitledCall(run_to_end, self._thread)
         work.title = self.title
         self._worker = create_worker(work, _worker_class=ClosingWorker)
         self._worker.finished.connect(self._on_finished)
@@ -130,9 +130,9 @@ class Job(QObject):
             return
         self._is_busy = True
         try:
-            self._tell_for(_DELIVERY_SECONDS)  # limited: else an engine faster than its dock would freeze the viewer
+            self._deliver_for(_DELIVERY_SECONDS)  # limited: else events faster than their dock would freeze the viewer
             if self._has_finished:
-                self._tell_for(math.inf)
+                self._deliver_for(math.inf)
             else:
                 self._show_row()
         finally:
@@ -140,10 +140,10 @@ class Job(QObject):
         if self._has_finished:
             self._end()
 
-    def _tell_for(self, seconds: float) -> None:
+    def _deliver_for(self, seconds: float) -> None:
         end = time.monotonic() + seconds
-        while self._arrived and time.monotonic() < end:
-            self._tell(self._arrived.popleft())
+        while self._queue and time.monotonic() < end:
+            self._deliver_event(self._queue.popleft())
 
     def _show_row(self) -> None:
         if self._row is None:  # not earlier: most work is done in no time
@@ -151,18 +151,18 @@ class Job(QObject):
         if self.progress is not None:
             self._row.show(self.progress)
 
-    def _tell(self, event: Any) -> None:
+    def _deliver_event(self, event: Any) -> None:
         if isinstance(event, Failed):
             self._report(event.error)
             return
         if isinstance(event, PauseChanged):
             self._on_paused() if event.is_paused else self._on_resumed()
             return
-        if isinstance(event, self._keep):
+        if isinstance(event, self._replay):
             self.replayed.append(event)
         if self._observer is not None:
             self._observer(event)
-        if self._measure is not None and (progress := self._measure(event)) is not None:
+        if self._progress_of is not None and (progress := self._progress_of(event)) is not None:
             self._show_progress(progress)
         self.reported.emit(event)
 
@@ -237,7 +237,7 @@ class Jobs(QObject):
         return job if job is not None and job.is_running else None
 
     def stop_all(self) -> None:
-        """Stop all that run."""
+        """Stop all running jobs."""
         for job in self._latest.values():
             if job.is_running:
                 job.stop()
@@ -253,24 +253,24 @@ class Jobs(QObject):
         control: JobControl | None = None,
         observer: Callable[[Any], None] | None = None,
     ) -> Job:
-        """Run an engine in a thread. Connect to the job's signals right away: nothing arrives before you return.
+        """Run a generator in a thread. Connect to the job's signals right away: nothing arrives before you return.
 
         Parameters
         ----------
         kind : str
-            Which dock it belongs to, such as ``"train"``.
+            The dock that it belongs to, such as ``"train"``.
         title : str
-            What the viewer's list of activities calls it.
+            Its name in the viewer's list of activities.
         events : callable
-            Called in the thread without arguments; gives the engine's generator. Import torch in there, not before.
-        measure : callable, optional
-            How far the job is after an event, or None for an event that does not say; without `measure` the bars
-            only show that something is going on.
-        keep : tuple of type, optional
-            Event types to keep in `Job.kept`, for a dock that is opened again. They live as long as the job is the
-            latest of its kind, so name small ones.
-        control : Control, optional
-            Where the user's orders go when the engine works elsewhere and ends by itself after a stop.
+            Called in the thread without arguments; returns the generator. Import torch in there, not before.
+        progress : callable, optional
+            Returns the progress after an event, or None for an event that does not change it; without it the bars only
+            show that the job is running.
+        replay : tuple of type, optional
+            Event types to keep in `Job.replayed`, for a dock that is opened again. They are kept as long as the job is
+            the latest of its kind, so name small ones.
+        control : JobControl, optional
+            Stops, pauses and resumes work that is done elsewhere and ends by itself after a stop.
         observer : callable, optional
             Called with each event on the main thread, before `progress` and before `Job.reported` is emitted.
 

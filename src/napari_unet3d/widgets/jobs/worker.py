@@ -1,4 +1,4 @@
-"""What a job does in its threads: one runs an engine's generator, a worker of napari waits for it."""
+"""The threads of a job: one runs a generator of events, a worker of napari waits for its end."""
 
 from __future__ import annotations
 
@@ -21,116 +21,116 @@ from napari_unet3d.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-_MOST_WAITING = 5000
-_LOOK_EVERY_SECONDS = 0.05
-_SECONDS_TO_END = 3.0  # which a step may still take when the process ends
+_MAX_WAITING = 5000
+_POLL_SECONDS = 0.05
+_MAX_SECONDS_TO_END = 3.0  # that a step may still take when the process ends
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The last thing in the queue of an engine that raised."""
+    """The last item in the queue of a generator that raised."""
 
     error: Exception
 
 
 @dataclass(frozen=True, slots=True)
 class PauseChanged:
-    """The engine stands still from here on, or goes on again."""
+    """The generator is paused from here on, or continues."""
 
     is_paused: bool
 
 
 class JobControl(Protocol):
-    """Orders to an engine that works elsewhere, such as in another process; each returns at once.
+    """Controls work that is done elsewhere, such as in another process; each method returns at once.
 
-    After `stop` the engine's generator ends by itself, with what there is still to tell.
+    After `stop` the generator of events ends by itself, with the events that are still to come.
     """
 
     def stop(self) -> None:
         """Ask the work to end."""
 
     def pause(self) -> None:
-        """Ask the work to stand still."""
+        """Ask the work to pause."""
 
     def resume(self) -> None:
-        """Let it go on."""
+        """Ask the work to continue."""
 
 
 class GeneratorThread(threading.Thread):
-    """Runs an engine's generator, and puts its events and its failure into a queue.
+    """Runs a generator, and puts its events and its failure into a queue.
 
-    The thread does not keep the process alive: whoever closes the viewer need not wait for the end of a long step.
-    An event that is None is not passed on; it is a moment to stop.
+    The thread does not keep the process alive: closing the viewer does not wait for the end of a long step.
+    An event that is None is not passed on; it only gives an opportunity to stop.
 
     Parameters
     ----------
     events : callable
-        Gives the engine's generator.
-    arrived : deque
-        The queue; an engine that is much faster than its reader has to wait.
-    control : Control, optional
-        Where orders go, too, when the engine works elsewhere.
+        Returns the generator.
+    queue : deque
+        The queue; a generator that is much faster than its reader has to wait.
+    control : JobControl, optional
+        Is also told to stop, pause and resume, when the work is done elsewhere.
     """
 
-    def __init__(self, events: Callable[[], Iterator[Any]], arrived: deque[Any], control: JobControl | None) -> None:
+    def __init__(self, events: Callable[[], Iterator[Any]], queue: deque[Any], control: JobControl | None) -> None:
         super().__init__(name="napari-unet3d", daemon=True)
-        self._events, self._arrived, self._control = events, arrived, control
+        self._events, self._queue, self._control = events, queue, control
         self._changed = threading.Condition()
-        self._is_paused = self._is_stopped = self._is_abandoned = False
+        self._is_paused = self._is_stopped = self._is_cancelled = False
         self.has_ended = threading.Event()
 
-    def send(self, word: str) -> None:
-        """Ask the engine to ``stop``, ``pause`` or ``resume``; it does at its next event."""
+    def send(self, order: str) -> None:
+        """Ask the generator to ``stop``, ``pause`` or ``resume``; it does so at its next event."""
         with self._changed:
-            if word == "stop":
+            if order == "stop":
                 self._is_stopped = True
             else:
-                self._is_paused = word == "pause"
+                self._is_paused = order == "pause"
             self._changed.notify_all()
         if self._control is not None:
-            {"stop": self._control.stop, "pause": self._control.pause, "resume": self._control.resume}[word]()
+            {"stop": self._control.stop, "pause": self._control.pause, "resume": self._control.resume}[order]()
 
     def cancel(self) -> None:
-        """Ask the engine to end as soon as it can, with nobody who listens any more."""
+        """Ask the generator to end as soon as it can; its events are no longer needed."""
         with self._changed:
-            self._is_abandoned = True
+            self._is_cancelled = True
             self._changed.notify_all()
 
     def run(self) -> None:
-        """Do the work of the thread."""
-        _at_work.add(self)
+        """Run the generator to its end."""
+        _running.add(self)
         try:
             with closing(_as_generator(self._events)) as running:
-                while self._may_go_on() and (event := next(running, self)) is not self:
+                while self._may_continue() and (event := next(running, self)) is not self:
                     if event is not None:
-                        self._arrived.append(event)
+                        self._queue.append(event)
         except UserError as error:
-            self._arrived.append(Failed(error))
+            self._queue.append(Failed(error))
         except Exception as error:
             logger.exception("A job failed unexpectedly")
-            self._arrived.append(Failed(error))
+            self._queue.append(Failed(error))
         finally:
             del self._events  # and with it volumes
-            _at_work.discard(self)
+            _running.discard(self)
             self.has_ended.set()
 
-    def _may_go_on(self) -> bool:
-        while len(self._arrived) > _MOST_WAITING and not self._is_wanted_to_end():  # the dock is slower
+    def _may_continue(self) -> bool:
+        while len(self._queue) > _MAX_WAITING and not self._should_end():  # the dock is slower
             time.sleep(0.01)
         with self._changed:
-            if self._is_paused and not self._is_wanted_to_end():
-                self._arrived.append(PauseChanged(True))
-                self._changed.wait_for(lambda: self._is_wanted_to_end() or not self._is_paused)
-                self._arrived.append(PauseChanged(False))
-            ends_by_itself = self._control is not None and not self._is_abandoned
-            return ends_by_itself or not self._is_wanted_to_end()
+            if self._is_paused and not self._should_end():
+                self._queue.append(PauseChanged(True))
+                self._changed.wait_for(lambda: self._should_end() or not self._is_paused)
+                self._queue.append(PauseChanged(False))
+            ends_by_itself = self._control is not None and not self._is_cancelled
+            return ends_by_itself or not self._should_end()
 
-    def _is_wanted_to_end(self) -> bool:
-        return self._is_stopped or self._is_abandoned
+    def _should_end(self) -> bool:
+        return self._is_stopped or self._is_cancelled
 
 
 class ClosingWorker(GeneratorWorker):  # type: ignore[misc]
-    """Closes its generator in the worker's thread; napari's own leaves it suspended after `quit`."""
+    """Closes its generator in the worker's thread; that of napari leaves it suspended after `quit`."""
 
     def work(self) -> Any:
         """Run the generator to its end, to a stop, or to an error."""
@@ -141,7 +141,7 @@ class ClosingWorker(GeneratorWorker):  # type: ignore[misc]
 
 
 class TitledCall(partial[Any]):
-    """A call that shows as its title in napari's question about running tasks when the window is closed."""
+    """A call that napari shows by its title when it asks about running tasks before the window is closed."""
 
     title = ""
 
@@ -149,40 +149,40 @@ class TitledCall(partial[Any]):
         return self.title
 
 
-def run_to_end(engine: GeneratorThread) -> Generator[None, None, None]:
-    """Run an engine until it has ended; when the worker is told to quit before, the engine is abandoned.
+def run_to_end(thread: GeneratorThread) -> Generator[None, None, None]:
+    """Run a generator until it has ended; when the worker has to quit before, the generator is cancelled.
 
     Yields
     ------
     None
-        Often, where napari looks whether the window was closed.
+        Often, so that napari can check whether the window was closed.
     """
-    engine.start()
+    thread.start()
     try:
-        while not engine.has_ended.wait(_LOOK_EVERY_SECONDS):
+        while not thread.has_ended.wait(_POLL_SECONDS):
             yield
     finally:
-        engine.cancel()
+        thread.cancel()
 
 
 def _as_generator(events: Callable[[], Iterator[Any]]) -> Generator[Any, None, None]:
     yield from events()
 
 
-_at_work: set[GeneratorThread] = set()
+_running: set[GeneratorThread] = set()
 
 
 @atexit.register
-def _let_engines_end() -> None:
-    """Return engines a moment to end in order when the process ends, and end it all the same.
+def _end_threads() -> None:
+    """Wait a moment for running generators when the process ends, and end it in any case.
 
-    What an engine has announced is on disk. An interpreter that ends while a thread is at work in torch aborts, with a
-    report of a crash; so when there is one that does not end, the process is ended without more ado.
+    What a generator has announced is on disk. An interpreter that ends while a thread is computing in torch aborts with
+    a crash report; so when a thread does not end, the process is ended at once.
     """
-    engines, latest = list(_at_work), time.monotonic() + _SECONDS_TO_END
-    for engine in engines:
-        engine.cancel()
-    if all(engine.has_ended.wait(max(0.0, latest - time.monotonic())) for engine in engines):
+    threads, latest = list(_running), time.monotonic() + _MAX_SECONDS_TO_END
+    for thread in threads:
+        thread.cancel()
+    if all(thread.has_ended.wait(max(0.0, latest - time.monotonic())) for thread in threads):
         return
     logging.shutdown()
     for stream in filter(None, (sys.stdout, sys.stderr)):
