@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from napari_unet3d.configs import TrainingConfig
@@ -81,6 +80,7 @@ class Trainer:
     def __post_init__(self) -> None:
         self._limits = RunLimits(self.config, self.timer)
         self._throughput = ThroughputMeter(lambda: self.timer.seconds, self.learner.device)
+        self._n_steps = len(self.data.training)  # per epoch; it stays the same when memory runs out
 
     def train(self) -> Iterator[TrainEvent]:
         """Train epoch by epoch; the last event says why the run has ended."""
@@ -128,15 +128,12 @@ class Trainer:
         pending: deque[tuple[int, PendingStep]] = deque()
         max_pending = PREFETCH_STEPS.get(self.learner.device.type, 0)
         batches = self.data.training.epoch(epoch)
-        for step in range(1, len(self.data.training) + 1):
-            self.learner.learning_rate = self._learning_rate(epoch, step)
-            while True:  # until the step fits into memory
-                try:
-                    pending.append((step, self._step(batches, pending)))
-                    break
-                except OutOfMemory:
-                    yield from self._use_less_memory()
-                    batches = self.data.training.epoch(epoch, first_step=step)
+        for step in range(1, self._n_steps + 1):
+            while (queued := self._try_step(epoch, step, batches, pending)) is None:
+                batches = iter(())  # so that nothing holds the old volumes while the new ones are prepared
+                yield from self._use_less_memory()
+                batches = self.data.training.epoch(epoch, first_step=step)
+            pending.append((step, queued))
             if len(pending) > max_pending:
                 losses.append((yield from self._finish_step(epoch, *pending.popleft())))
             if self._limits.check_time():
@@ -145,12 +142,22 @@ class Trainer:
             losses.append((yield from self._finish_step(epoch, *pending.popleft())))
         return losses
 
-    def _step(self, batches: Iterator[Batch], pending: Sequence[tuple[int, PendingStep]]) -> PendingStep:
-        """Make an optimizer step with the next batch; a GPU only queues it."""
-        with self.torch_state.applied(), self._throughput.step():
-            images, targets = next(batches)
-            self._throughput.batch_arrived(is_idle=all(earlier.is_over for _, earlier in pending))
-            return self.learner.step(images, targets)
+    def _try_step(
+        self, epoch: int, step: int, batches: Iterator[Batch], pending: Sequence[tuple[int, PendingStep]]
+    ) -> PendingStep | None:
+        """Make an optimizer step with the next batch, or only queue it on a GPU; return None if memory runs out.
+
+        The error is dropped here: its traceback would keep the memory of the failed step allocated.
+        """
+        self.learner.learning_rate = self._learning_rate(epoch, step)
+        try:
+            with self.torch_state.applied():
+                with self._throughput.waiting(lambda: all(earlier.is_over for _, earlier in pending)):
+                    images, targets = next(batches)
+                with self._throughput.computing():
+                    return self.learner.step(images, targets)
+        except OutOfMemory:
+            return None
 
     def _finish_step(self, epoch: int, step: int, pending: PendingStep) -> Generator[TrainEvent, None, float]:
         """Wait for the end of a step, report it and return its loss."""
@@ -164,21 +171,37 @@ class Trainer:
         return loss
 
     def _validate(self, epoch: int) -> Generator[Validating | Busy | Notice, None, LossAndDice]:
-        """Return loss and Dice on the validation volumes; (None, None) in epochs without validation."""
+        """Return loss and Dice on the validation volumes; (None, None) in epochs without validation.
+
+        Dice is NaN if no validation volume has foreground, so that it cannot rank the epochs.
+        """
         is_last = epoch == self.config.epochs or self._limits.is_time_up
         if not self.data.split.val or not (is_last or epoch % self.config.validate_every == 0):
             return None, None
-        while True:  # until the tiles fit into memory
-            with suppress(OutOfMemory):
-                loss, dice = yield from validate(
-                    epoch, self.learner, self.data.validation, self.torch_state, self.snapshots
-                )
-                # NaN marks that no validation volume has foreground, so that Dice cannot find the best epoch.
-                return loss, dice if self.data.split.tells_best else math.nan
+        while (scores := (yield from self._try_validation(epoch))) is None:
             yield from self._use_less_memory()
+        loss, dice = scores
+        if not self.data.split.tells_best:
+            dice = math.nan
+        return loss, dice
+
+    def _try_validation(self, epoch: int) -> Generator[Validating, None, LossAndDice | None]:
+        """Validate, or return None if memory runs out; a restart discards the snapshots of the failed attempt."""
+        try:
+            return (yield from validate(epoch, self.learner, self.data.validation, self.torch_state, self.snapshots))
+        except OutOfMemory:
+            return None
 
     def _use_less_memory(self) -> Iterator[Busy | Notice]:
-        """Continue with volumes off the GPU, or else with smaller patches or batches."""
+        """Continue with volumes off the GPU, or else with smaller patches or batches.
+
+        The number of steps per epoch stays. Retrying comes to an end, since at some point nothing can be made smaller.
+
+        Raises
+        ------
+        OutOfMemory
+            If nothing can be made smaller.
+        """
         before, self.data = self.data.plan, self.data.with_less_memory()
         plan = self.run.plan = self.data.plan
         self.learner.set_plan(plan)
@@ -191,7 +214,7 @@ class Trainer:
             yield from self.snapshots.prepare(self.data, len(self.run.history))
 
     def _learning_rate(self, epoch: int, step: int) -> float:
-        return self._limits.learning_rate(epoch, step, len(self.data.training), self.run.history)
+        return self._limits.learning_rate(epoch, step, self._n_steps, self.run.history)
 
     def _state(self) -> RunState:
         """Return the contents of the resume file: all that is needed to continue after this epoch."""
@@ -204,7 +227,7 @@ class Trainer:
             val_names=tuple(sample.name for sample in split.val),
             blocks=split.blocks,
             device_type=self.torch_state.device_type,
-            n_steps_per_epoch=len(self.data.training),
+            n_steps_per_epoch=self._n_steps,
             epoch=len(run.history),
             n_steps=learner.n_steps,
             n_averaged_steps=learner.ema.n_steps if learner.ema else 0,
