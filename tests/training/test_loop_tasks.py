@@ -19,7 +19,7 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics.score import score
 from napari_unet3d.inference.predict import predict
 from napari_unet3d.model.checkpoint import load_checkpoint
-from napari_unet3d.model.devices import PREFETCH_STEPS
+from napari_unet3d.model.devices import MAX_QUEUED_STEPS
 from napari_unet3d.training.events import EpochFinished, RunStarted, StepFinished, TrainingFinished
 from napari_unet3d.training.loop import train
 
@@ -54,7 +54,7 @@ class TestOutOfMemory:
     def test_the_run_goes_on_with_less(
         self, samples: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_ahead: int
     ) -> None:
-        monkeypatch.setitem(PREFETCH_STEPS, "cpu", n_ahead)
+        monkeypatch.setitem(MAX_QUEUED_STEPS, "cpu", n_ahead)
         events = train(samples, tmp_path, config(patch=(8, 12, 16), batch_size=3, epochs=3, steps_per_epoch=4))
         before = [next(events) for _ in range(3)]
 
@@ -79,7 +79,10 @@ class TestOutOfMemory:
         """Else both would have to fit into the memory that has just run out."""
         events = train(samples, tmp_path, config(patch=(8, 12, 16), batch_size=2, steps_per_epoch=2))
         for event in events:
-            if isinstance(event, RunStarted if phase == "training" else StepFinished) and getattr(event, "step", 2) == 2:
+            if (
+                isinstance(event, RunStarted if phase == "training" else StepFinished)
+                and getattr(event, "step", 2) == 2
+            ):
                 break
 
         with OutOfMemoryAbove(8 * 12 * 16) as memory:

@@ -109,7 +109,7 @@ class ActiveTimer:
         """Add the time of earlier sessions."""
         self._earlier += seconds
 
-    def measure(self, events: Generator[E]) -> Iterator[E]:
+    def measure(self, events: Generator[E]) -> Generator[E]:
         """Yield the events of a generator, and measure the time that it takes to produce them."""
         with closing(events):
             while True:
