@@ -105,7 +105,7 @@ def test_one_volume_too_small_for_validation_trains_and_says_so(ball, dock, view
     ("prepare", "words"),
     [
         (lambda dock, tmp_path: None, "choose the folder of a dataset"),
-        (lambda dock, tmp_path: dock.source.use_folder(tmp_path), "no dataset"),
+        (lambda dock, tmp_path: dock.source.use_folder(tmp_path), "not a dataset"),
         (lambda dock, tmp_path: dock.source.use_folder(tmp_path / "nowhere"), "does not exist"),
         (lambda dock, tmp_path: dock.source.use_layers(), "labels layer"),
     ],
