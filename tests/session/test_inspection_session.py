@@ -295,6 +295,10 @@ def test_a_prediction_shown_with_more_scores_has_them(session, heard):
     measured = session.comparison.measured()
     session.show(InspectionResult(measured, session.errors, session.difference))
     assert heard == [("comparison", measured)]
+    heard.clear()
+    stricter = compare(session.prediction, session.truth, 0.1, fast=True)
+    session.show(InspectionResult(stricter, session.errors, session.difference))
+    assert heard == [("comparison", stricter)]
 
 
 def test_the_tolerance_is_that_of_the_errors_shown():

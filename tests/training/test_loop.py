@@ -389,7 +389,7 @@ def test_the_gap_between_blocks_is_that_of_the_volume_which_is_cut(sample_of: An
     """Not that of a corrected volume, which may have other voxels."""
     cut = replace(sample_of("one", 0, (64, 18, 20)), voxel_size_um=(1.0, 1.0, 1.0))
     cut.labels[40:] = 1
-    corrected = replace(sample_of("a", 1), voxel_size_um=(4.0, 4.0, 4.0), provenance=Provenance(volume="other"))
+    corrected = replace(sample_of("a", 1), voxel_size_um=(4.0, 1.0, 1.0), provenance=Provenance(volume="other"))
 
     *_, expected = finish(split_volumes([cut], config(val_fraction=0.2)))
     *_, found = finish(split_volumes([corrected, cut], config(val_fraction=0.2)))

@@ -68,6 +68,10 @@ class Comparison:
         """Return whether another comparison has the same prediction and ground truth; scores may differ."""
         return self.prediction is other.prediction and self.truth is other.truth
 
+    def has_scores_of(self, other: Comparison) -> bool:
+        """Return whether all scores of another comparison of the same arrays are here, too."""
+        return self.tolerance_um == other.tolerance_um and (self.is_measured or not other.is_measured)
+
     @property
     def nbytes(self) -> int:
         """Memory of its arrays in bytes."""

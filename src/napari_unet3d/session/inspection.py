@@ -115,18 +115,21 @@ class InspectionSession(InspectionCorrections):
         """Change all that is inspected, then emit one signal for each attribute that has changed."""
         self.finish_painting()
         before = self._attributes()
-        errors, self._selection = None if result is None else result.errors, None
-        is_new = self._comparison is None or result is None or not comparison.is_of_same_arrays(self._comparison)
+        errors = None if result is None else result.errors
+        present = self._comparison
+        is_new = present is None or result is None or not comparison.is_of_same_arrays(present)
         self._notes = {} if is_new else carry_over(self._errors, self._notes, errors)
-        self._errors, self._difference = errors, None if result is None else result.difference
+        self._errors = errors
+        self._difference = None if result is None else result.difference
+        self._selection = None
         if errors is not None:
             self._tolerance_um = errors.tolerance_um
         if is_new:
             prediction = comparison.prediction
             self._origin = origin or VolumeOrigin(name=prediction.name, plan=prediction.plan)
             self._begin_corrections(comparison, image)
-        if self._comparison is None or is_new or not self._comparison.is_measured:
-            self._comparison = comparison  # else the present one, which has all scores, stays
+        if is_new or present is None or not present.has_scores_of(comparison):
+            self._comparison = comparison
         self._corrected_errors = self._find_corrected_errors()
         self._notes |= as_seen(self._corrected_errors, self._notes)
         self._emit_changes(before)

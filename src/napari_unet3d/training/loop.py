@@ -167,13 +167,14 @@ def train_on_samples(samples: Sequence[Sample], run: OpenRun, timer: ActiveTimer
     torch_state = TorchState(device, config.seed)
     with torch_state.applied():
         learner = Learner(config, data.plan, device, data.statistics)
-    notices = restore(start, learner, data.plan, torch_state)
+    # Called before the header replaces what the folder holds: a model that does not fit costs no earlier run.
+    notices_of_restoring = restore(start, learner, data.plan, torch_state)
     if start.state:
         timer.add(start.state.header.seconds_spent)
 
     run.folder.write_header(split, data.plan, device, source, start.start_from)
     yield _run_started(run, samples, data, learner)
-    for message in (*start.notices, *notices, *setup_notices(config, device, data)):
+    for message in (*start.notices, *notices_of_restoring, *setup_notices(config, device, data)):
         yield Notice(message)
     snapshots = SnapshotWriter(run.folder.path, config.validate_every) if saves_snapshots(config, split) else None
     trainer = Trainer(config, volumes_of(samples), run.folder, data, learner, torch_state, timer, snapshots)

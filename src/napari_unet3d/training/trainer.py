@@ -116,7 +116,7 @@ class Trainer:
         )
         # The resume file is written after the models and the history: a process that is killed in between repeats the
         # epoch. If it came first, it would count an epoch whose model may be missing.
-        save_run_state(self.folder.path / RESUME_FILE, self._state())
+        save_run_state(self.folder.path / RESUME_FILE, _state_of(self))
         seconds_left = self._limits.seconds_left(self.folder.seconds)
         yield EpochFinished(epoch, record.train_loss, val_loss, val_dice, is_best, seconds_left)
         if self.snapshots is not None and val_loss is not None:
@@ -222,38 +222,39 @@ class Trainer:
     def _learning_rate(self, epoch: int, step: int) -> float:
         return self._limits.learning_rate(epoch, step, self._n_steps, self.folder.history)
 
-    def _state(self) -> RunState:
-        """Return the contents of the resume file: all that is needed to continue after this epoch."""
-        learner, folder, split = self.learner, self.folder, self.data.split
-        header = RunHeader(
-            config=self.config,
-            plan=self.data.plan,
-            volumes=self.volumes,
-            train_names=tuple(sample.name for sample in split.train),
-            val_names=tuple(sample.name for sample in split.val),
-            blocks=split.blocks,
-            device_type=self.torch_state.device_type,
-            n_steps_per_epoch=self._n_steps,
-            epoch=len(folder.history),
-            n_steps=learner.n_steps,
-            n_averaged_steps=learner.ema.n_steps if learner.ema else 0,
-            history=tuple(folder.history),
-            learning_rates=tuple(folder.learning_rates),
-            seconds=tuple(folder.seconds),
-            seconds_spent=self.timer.seconds,
-            groups=optimizer_groups(learner.optimizer),
-            scaler=learner.stepper.scaler.state_dict() if learner.stepper.is_scaled else {},
-        )
-        return RunState(
-            header=header,
-            weights=learner.raw_weights(),
-            ema=learner.ema.weights() if learner.ema else {},
-            moments=optimizer_moments(learner.optimizer),
-            random_state=self.torch_state.random_state,
-        )
-
 
 def _mean_of_finite(losses: Sequence[float]) -> float:
     """Return the mean loss, without the steps that were skipped because their loss was NaN or infinite."""
     finite = [loss for loss in losses if math.isfinite(loss)]
     return sum(finite) / len(finite) if finite else math.nan
+
+
+def _state_of(trainer: Trainer) -> RunState:
+    """Return the contents of the resume file: all that is needed to continue after this epoch."""
+    learner, folder, split = trainer.learner, trainer.folder, trainer.data.split
+    header = RunHeader(
+        config=trainer.config,
+        plan=trainer.data.plan,
+        volumes=trainer.volumes,
+        train_names=tuple(sample.name for sample in split.train),
+        val_names=tuple(sample.name for sample in split.val),
+        blocks=split.blocks,
+        device_type=trainer.torch_state.device_type,
+        n_steps_per_epoch=len(trainer.data.training),
+        epoch=len(folder.history),
+        n_steps=learner.n_steps,
+        n_averaged_steps=learner.ema.n_steps if learner.ema else 0,
+        history=tuple(folder.history),
+        learning_rates=tuple(folder.learning_rates),
+        seconds=tuple(folder.seconds),
+        seconds_spent=trainer.timer.seconds,
+        groups=optimizer_groups(learner.optimizer),
+        scaler=learner.stepper.scaler.state_dict() if learner.stepper.is_scaled else {},
+    )
+    return RunState(
+        header=header,
+        weights=learner.raw_weights(),
+        ema=learner.ema.weights() if learner.ema else {},
+        moments=optimizer_moments(learner.optimizer),
+        random_state=trainer.torch_state.random_state,
+    )
