@@ -233,7 +233,7 @@ def test_progress_shows_in_the_activity_dock_with_time_left(viewer, qtbot):
 
 
 def test_estimate_of_the_engine_is_kept(owner, qtbot):
-    job, _ = run(qtbot, owner, lambda: iter([1]), measure=lambda n: Progress(n, 4, seconds_left=99.0))
+    job, _ = run(qtbot, owner, lambda: iter([1]), progress=lambda n: Progress(n, 4, seconds_left=99.0))
     assert job.progress.seconds_left == 99
 
 
@@ -256,7 +256,7 @@ def test_job_belongs_to_the_viewer_also_through_a_proxy(viewer, qtbot):
 
 
 def test_kept_events_can_be_seen_again(owner, qtbot):
-    job, _ = run(qtbot, owner, lambda: iter(["a", 1, "b", 2]), keep=(int,))
+    job, _ = run(qtbot, owner, lambda: iter(["a", 1, "b", 2]), replay=(int,))
     assert job.replayed == [1, 2]
 
 
