@@ -82,8 +82,9 @@ def _extent(config: TrainingConfig, strides: tuple[int, ...]) -> int:
         # One line for each position on the coarsest grid, and in each the gradient of another voxel near its middle.
         lines = torch.ones(total_stride, 1, 1, 1, length, dtype=torch.float64, requires_grad=True)
         positions = torch.arange(total_stride)
-        outputs = network(lines)[positions, 0, 0, 0, length // 2 + positions]
-        (gradient,) = torch.autograd.grad(outputs.sum(), lines)
+        with torch.enable_grad():
+            outputs = network(lines)[positions, 0, 0, 0, length // 2 + positions]
+            (gradient,) = torch.autograd.grad(outputs.sum(), lines)
         fields = [line.nonzero() for line in gradient[:, 0, 0, 0]]
         if all(field[0] > 0 and field[-1] < length - 1 for field in fields):  # none is cut off by the end of its line
             return max(int(field[-1] - field[0]) + 1 for field in fields)

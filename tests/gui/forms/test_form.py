@@ -20,6 +20,7 @@ from napari_unet3d.configs import (
     TrainingConfig,
 )
 from napari_unet3d.errors import UserError
+from napari_unet3d.widgets.components.containers import label_of
 from napari_unet3d.widgets.forms.form import ConfigForm
 
 CONFIGS = (SyntheticConfig, TrainingConfig, PredictionConfig, EvaluationConfig)
@@ -265,6 +266,8 @@ def test_locked_rows_are_left_to_something_else(qtbot):
     form.value = TrainingConfig(preset="small", epochs=7)
     form.set_locked({"preset"})
     assert not form.editors["preset"].native.isEnabled()
+    assert not label_of(form.editors["preset"]).isEnabled()
+    assert label_of(form.editors["epochs"]).isEnabled()
     assert form.unlocked_values.model_fields_set.isdisjoint({"preset"})
     assert form.unlocked_values.epochs == 7
     form.set_locked(())

@@ -75,10 +75,9 @@ class _DynUNet(DynUNet):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
         logits: torch.Tensor = self.output_block(self.skip_layers(x))
+        # The skip layers fill the list of coarser logits, which would hold on to the memory of the step.
         coarser = tuple(self.heads)
-        self.heads[:] = [torch.empty(0)] * len(
-            coarser
-        )  # which skip layers fill; kept, they would keep the step's memory
+        self.heads[:] = [torch.empty(0)] * len(coarser)
         return (logits, *coarser) if self.training else logits
 
 

@@ -30,15 +30,15 @@ class HalvedConv3d(torch.nn.Conv3d):
             return output
         (padding, *padding_yx), stride = self.padding, self.stride[0]
         extent = self.dilation[0] * (self.kernel_size[0] - 1) + 1  # slices that one output depends on
-        n_outputs = (volume.shape[2] + 2 * padding - extent) // stride + 1
-        n_half = (n_outputs + 1) // 2
-        n_slices, begin = (n_half - 1) * stride + extent, (n_outputs - n_half) * stride
+        n_out = (volume.shape[2] + 2 * padding - extent) // stride + 1
+        n_half = (n_out + 1) // 2
+        n_slices, begin = (n_half - 1) * stride + extent, (n_out - n_half) * stride
         padded = pad(volume, (0, 0, 0, 0, padding, padding))
         halves = torch.cat([padded[:, :, :n_slices], padded[:, :, begin : begin + n_slices]])
         convolved = conv3d(halves, weight, bias, self.stride, (0, *padding_yx), self.dilation, self.groups)
         first, second = convolved.split(1)
         # With an odd number of outputs, both halves contain the middle one.
-        return torch.cat([first, second[:, :, n_outputs % 2 :]], dim=2)
+        return torch.cat([first, second[:, :, n_out % 2 :]], dim=2)
 
 
 def _is_faster_halved(volume: torch.Tensor) -> bool:

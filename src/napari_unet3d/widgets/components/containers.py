@@ -64,6 +64,13 @@ class _LabelsAligned(QObject):
         return False
 
 
+def label_of(widget: Widget) -> QLabel | None:
+    """Return the label at the left of a widget in a container with labels; buttons have none."""
+    parent = widget.native.parentWidget()
+    labels = [] if parent is None else parent.findChildren(QLabel, options=_DIRECTLY)
+    return labels[0] if len(labels) == 1 else None
+
+
 def align_labels(container: Container[Widget]) -> None:
     """Give the labels of a container the same width."""
     container.native.installEventFilter(_LabelsAligned(container.native))

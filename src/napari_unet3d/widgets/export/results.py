@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from magicgui.widgets import Container, Label, PushButton, SpinBox, Widget
-from qtpy.QtWidgets import QAbstractSpinBox
+from qtpy.QtWidgets import QAbstractSpinBox, QSizePolicy
 
 from napari_unet3d.configs import Axis
 from napari_unet3d.evaluation.metrics.types import Scores, mean_scores
@@ -114,6 +114,7 @@ class SaveResults(Container[Widget]):
         n_slices, axis = known.get("slices"), known.get("axis")
         self.n_slices = number_box("Number of slices in the figure.", 1, _MOST_SLICES, 5)
         self.axis = EnumMenu(annotation=Axis, tooltip="The axis that the slices are cut along.")
+        self.axis.native.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         if isinstance(n_slices, int):
             self.n_slices.value = min(max(n_slices, 1), _MOST_SLICES)
         self.axis.value = next((each for each in Axis if each == axis), next(iter(Axis)))
@@ -148,7 +149,7 @@ def _draw(comparison: Comparison, axis: Axis, n_slices: int, path: Path) -> Iter
 
 
 # Napari's style sheet leaves space for buttons in such boxes and makes them 70 pixels wide at least.
-_STYLE = "QSpinBox { min-width: 38px; max-width: 38px; padding-left: 4px; padding-right: 4px; }"
+_STYLE = "QAbstractSpinBox { min-width: 38px; max-width: 38px; padding-left: 4px; padding-right: 4px; }"
 
 
 def number_box(tooltip: str, low: int, high: int, value: int) -> SpinBox:

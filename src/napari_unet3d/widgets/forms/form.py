@@ -13,7 +13,7 @@ from qtpy.QtCore import Qt
 from napari_unet3d.configs import Config
 from napari_unet3d.errors import UserError
 from napari_unet3d.session.preferences import load_preference, save_preference
-from napari_unet3d.widgets.components.containers import HEADING_STYLE, align_labels, heading_text
+from napari_unet3d.widgets.components.containers import HEADING_STYLE, align_labels, heading_text, label_of
 from napari_unet3d.widgets.forms.fields import create_field
 
 ConfigT = TypeVar("ConfigT", bound=Config)
@@ -139,6 +139,8 @@ class ConfigForm(Container[Widget], Generic[ConfigT]):
         self._locked = frozenset(names)
         for name, editor in self.editors.items():
             editor.enabled = name not in self._locked
+            if (label := label_of(editor)) is not None:
+                label.setEnabled(editor.enabled)
 
     def section(self, group: str) -> FormSection:
         """Return the section of a group."""

@@ -22,6 +22,38 @@ class Column(NamedTuple):
     sort: Callable[[SegmentationError], Any]
 
 
+_FIRST = (
+    Column("✓", "Whether you have seen it. Going to an error marks it as seen.", lambda _: "", lambda _: 0),
+    Column(
+        "Kind",
+        "Missed: in the ground truth only. Extra: in the prediction only. Wrong class: in both, as another class. "
+        "Merge: several true objects predicted as one. Split: one true object predicted as several.",
+        lambda error: error.kind.label,
+        lambda error: error.kind.value,
+    ),
+    Column(
+        "µm³",
+        "Volume of the error in µm³.",
+        lambda error: format_number(error.volume_um3),
+        lambda error: error.volume_um3,
+    ),
+    Column(
+        "Depth",
+        "How deep the error goes, in µm: the largest distance of one of its voxels from the true surface; of "
+        "an object that is extra as a whole, from its own surface.",
+        lambda error: format_number(error.depth_um),
+        lambda error: error.depth_um,
+    ),
+    Column(
+        "z, y, x",
+        "The voxel that you go to.",
+        lambda error: ", ".join(map(str, error.position_zyx)),
+        lambda error: float(np.dot(error.position_zyx, (1e12, 1e6, 1))),
+    ),
+)
+_NOTE = Column("Note", "Your note; double-click to write one.", lambda _: "", lambda _: "")
+
+
 def columns_for(names: Mapping[int, str] | None) -> tuple[Column, ...]:
     """Return the columns, in the order of `ErrorList.SEEN` and those after it.
 
@@ -31,42 +63,13 @@ def columns_for(names: Mapping[int, str] | None) -> tuple[Column, ...]:
         Names of values that are not called by their number; None when foreground is all there is.
     """
     what = _what(names)
-    return (
-        Column("✓", "Whether you have seen it. Going to an error marks it as seen.", lambda _: "", lambda _: 0),
-        Column(
-            "Kind",
-            "Missed: in the ground truth only. Extra: in the prediction only. Wrong class: in both, as another class. "
-            "Merge: several true objects predicted as one. Split: one true object predicted as several.",
-            lambda error: error.kind.label,
-            lambda error: error.kind.value,
-        ),
-        Column(
-            "µm³",
-            "Volume of the error in µm³.",
-            lambda error: format_number(error.volume_um3),
-            lambda error: error.volume_um3,
-        ),
-        Column(
-            "Depth",
-            "How deep the error goes, in µm: the largest distance of one of its voxels from the true surface; of "
-            "an object that is extra as a whole, from its own surface.",
-            lambda error: format_number(error.depth_um),
-            lambda error: error.depth_um,
-        ),
-        Column(
-            "z, y, x",
-            "The voxel that you go to.",
-            lambda error: ", ".join(map(str, error.position_zyx)),
-            lambda error: float(np.dot(error.position_zyx, (1e12, 1e6, 1))),
-        ),
-        Column(
-            "What",
-            "The classes or object ids that are concerned; whole when all of an object is wrong.",
-            what,
-            lambda error: what(error).lower(),
-        ),
-        Column("Note", "Your note; double-click to write one.", lambda _: "", lambda _: ""),
+    of_classes = Column(
+        "What",
+        "The classes or object ids that are concerned; whole when all of an object is wrong.",
+        what,
+        lambda error: what(error).lower(),
     )
+    return (*_FIRST, of_classes, _NOTE)
 
 
 def format_number(number: float) -> str:
@@ -82,7 +85,7 @@ def _what(names: Mapping[int, str] | None) -> Callable[[SegmentationError], str]
     def values(numbers: tuple[int, ...]) -> str:
         return " + ".join((names or {}).get(number, str(number)) for number in numbers)
 
-    def words(error: SegmentationError) -> str:
+    def describe(error: SegmentationError) -> str:
         whole = "whole " if error.is_whole else ""
         match error.kind:
             case ErrorKind.WRONG_CLASS:
@@ -95,7 +98,7 @@ def _what(names: Mapping[int, str] | None) -> Callable[[SegmentationError], str]
                 return whole + ("" if names is None else values(error.target))
         return whole + ("" if names is None else values(error.predicted))
 
-    return words
+    return describe
 
 
 _SIDE = 10

@@ -13,6 +13,7 @@ from napari_unet3d.configs import Task
 from napari_unet3d.errors import UserError
 from napari_unet3d.session.comparison import InspectionInput, plan_for
 from napari_unet3d.session.origin import VolumeOrigin
+from napari_unet3d.widgets.components.containers import column
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.layer_menu import layer_menu
 from napari_unet3d.widgets.forms.choices import EnumMenu, optional_int
@@ -64,9 +65,9 @@ class LayerSource(Container[Widget]):
         self.ignore_label.label = "Ignore label"
         self.ignore_label.tooltip = "Label value of voxels that are not annotated; they are not scored."
         menus = self.prediction_layer, self.truth_layer, self.image_layer, self.probability_layer
-        super().__init__(widgets=[*menus, self.task, self.ignore_label], labels=True)
+        rows = column(*menus, self.task, self.ignore_label, labels=True, spacing=4)
+        super().__init__(widgets=[rows], labels=False)
         self.margins = (0, 2, 0, 2)
-        self.native.layout().setSpacing(4)
         self.prediction_layer.changed.connect(self.find_partners)
 
     def find_prediction(self) -> None:
