@@ -65,7 +65,7 @@ def settle(qtbot):
 
 @pytest.fixture
 def layers(viewer):
-    """An image and its truth, whose name does not say so."""
+    """An image and its ground truth, whose name does not say so."""
     sample = volume("mine", 7)
     place = {"scale": sample.voxel_size_um, "units": ("um",) * 3}
     return viewer.add_image(sample.image, name="mine", **place), viewer.add_labels(
@@ -75,7 +75,7 @@ def layers(viewer):
 
 @pytest.fixture
 def predicted(run, layers, open_dock, wait_for_end):
-    """The Predict dock after a prediction that was compared with the truth chosen in it."""
+    """The Predict dock after a prediction that was compared with the ground truth chosen in it."""
     remember_run(run)
     dock = open_dock("Predict")
     dock.truth_layer.value = layers[1]
@@ -291,8 +291,8 @@ def test_all_errors_of_a_run_are_inspected_after_one_volume_of_another(run, open
     dock = open_dock("Train")
     dock.open_run(run)
     dock.run_actions.inspect_button.native.click()
-    assert inspect.choice.volumes.volume.currentData() is None
-    assert inspect.choice.volumes.model.value == run
+    assert inspect.source.volumes.volume.value is None
+    assert inspect.source.volumes.model.value == run
     qtbot.waitUntil(lambda: inspect.session.errors is not None, timeout=60_000)
     assert inspect.session.origin.run == run
     qtbot.waitUntil(lambda: inspect.jobs.running("inspect") is None, timeout=20_000)

@@ -96,7 +96,7 @@ def test_mistakes_are_red_and_blue_in_3d_and_in_2d(viewer):
         extra, missed = columns_of(screenshot, "red"), columns_of(screenshot, "blue")
         assert len(extra) > 100, ndisplay
         assert len(missed) > 100, ndisplay
-        assert extra.mean() > missed.mean(), "the prediction lies to the right of the truth"
+        assert extra.mean() > missed.mean(), "the prediction lies to the right of the true object"
         assert len(columns_of(screenshot, "green")) == 0, ndisplay
 
 

@@ -77,7 +77,7 @@ def test_the_presets_are_those_of_qim3d() -> None:
 
 
 def test_predictions_are_those_of_qim3d(tmp_path: Path) -> None:
-    """`qim3d.ml.test_model`: grey values as they are, sigmoid, threshold."""
+    """`qim3d.ml.test_model`: intensities as they are, sigmoid, threshold."""
     torch.manual_seed(3)
     network = QimUNet().eval()
     image = np.random.default_rng(0).integers(0, 255, (8, 12, 16)).astype(np.uint8)

@@ -31,7 +31,7 @@ _N_TRAIN, _N_TEST = 5, 1
 
 
 @dataclass(frozen=True, slots=True)
-class SampleDataReady:
+class SampleDatasetReady:
     """The sample dataset is on disk; `test` is its test volume."""
 
     folder: Path
@@ -97,14 +97,14 @@ def train_on_sample(folder: Path, training: Callable[[], Iterator[Any]]) -> Iter
 
     Yields
     ------
-    DatasetEvent, SampleDataReady, and the events of the training
+    DatasetEvent, SampleDatasetReady, and the events of the training
         In this order.
     """
     if not _is_complete(folder):
         from napari_unet3d.data.synthetic.dataset import generate
 
         yield from generate(folder, SAMPLE_CONFIG, n_train=_N_TRAIN, n_test=_N_TEST, overwrite=True)
-    yield SampleDataReady(folder, read_samples(folder, Subset.TEST)[0])
+    yield SampleDatasetReady(folder, read_samples(folder, Subset.TEST)[0])
     yield from training()
 
 

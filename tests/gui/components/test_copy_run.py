@@ -25,7 +25,7 @@ def copied(button, action="command_action"):
 
 
 def run_in_shell(line, n_threads):
-    """Let a shell run a pasted command with the program of this installation."""
+    """Run a pasted command with the program of this installation."""
     word = "napari-unet3d "
     assert line.startswith(word)
     program = shlex.join([sys.executable, "-m", "napari_unet3d"])

@@ -243,7 +243,7 @@ def test_numbers_begin_with_something_sensible_when_they_are_chosen(qtbot):
     assert (form.value.patch, form.value.spacing) == ((32, 32, 32), (1.0, 1.0, 1.0))
 
 
-def test_zero_is_shown_in_words(qtbot):
+def test_zeros_are_shown_as_text(qtbot):
     form = make(qtbot, TrainingConfig)
     words = {"batch_size": "auto", "steps_per_epoch": "auto", "ema_decay": "off", "max_grad_norm": "off"}
     form.value = TrainingConfig(max_grad_norm=0)

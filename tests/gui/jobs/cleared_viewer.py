@@ -1,4 +1,4 @@
-"""A viewer whose layers all go again and again while it trains, as a process of its own for `test_delivery`.
+"""A viewer whose layers all go again and again while it trains, as a separate process for `test_delivery`.
 
     python cleared_viewer.py DATASET RUN
 

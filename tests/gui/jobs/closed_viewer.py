@@ -1,4 +1,4 @@
-"""A viewer that trains and is closed, as a process of its own for `test_closing`.
+"""A viewer that trains and is closed, as a separate process for `test_closing`.
 
     python closed_viewer.py HOW DATASET RUN
 
@@ -24,7 +24,7 @@ def say(words: str) -> None:
 
 
 def make_steps_slow() -> None:
-    """Let each step after the first epoch compute for minutes, in torch as real ones do."""
+    """Make each step after the first epoch compute for minutes, in torch as real ones do."""
     import torch
 
     from napari_unet3d.training.optim.learner import Learner

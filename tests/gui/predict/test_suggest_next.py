@@ -123,7 +123,7 @@ def test_labels_that_were_added_after_the_prediction_count_too(dock, viewer, ima
     assert viewer.dims.current_step != PEAKS[0][0]
 
 
-def test_labels_whose_zero_is_background_leave_nothing_out(dock, viewer, image, qtbot):
+def test_labels_with_background_zero_leave_nothing_out(dock, viewer, image, qtbot):
     painted = viewer.add_labels(np.ones(SHAPE, np.uint8), name="mine labels", **PLACE)
     dock.results.show_layer(Comparison(unsure(None)), image, painted)
     go_on(dock, qtbot)

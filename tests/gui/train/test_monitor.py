@@ -399,7 +399,7 @@ def test_layers_that_train_are_watched_in_their_place(dock, ball, viewer, qtbot,
     other = "second" if name == "first" else "first"
     qtbot.waitUntil(lambda: f"{name} watched difference" in viewer.layers, timeout=10_000)
     assert f"{name} watched" not in viewer.layers, "the image is there already"
-    assert not viewer.layers[f"{name} labels"].visible, "they would cover the mistakes"
+    assert not viewer.layers[f"{name} labels"].visible, "they would cover the errors"
     assert viewer.layers[f"{other} labels"].visible
     viewer.layers[f"{name} labels"].visible = True
     dock.monitor.epoch_slider.go_to(1)

@@ -1,4 +1,4 @@
-"""A training in a process of its own looks, in the dock, as one in the viewer."""
+"""A training in a separate process looks, in the dock, as one in the viewer."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def dock(open_dock):
 
 @pytest.fixture
 def in_a_child(dock, dataset):
-    """Set the dock to train on a dataset in a process of its own."""
+    """Set the dock to train on a dataset in a separate process."""
     dock.source.use_folder(dataset)
     dock.settings.value = TrainingConfig(**LONG)
     dock.separate_process.native.click()
@@ -47,7 +47,7 @@ def child_of(job):
 
 @pytest.fixture
 def long_child(in_a_child, qtbot):
-    """A training in a process of its own that is going on, with an epoch behind it."""
+    """A training in a separate process that is going on, with an epoch behind it."""
     in_a_child.job_bar.start_button.native.click()
     job = in_a_child.jobs.running("train")
     with qtbot.waitSignal(job.reported, timeout=90_000, check_params_cb=lambda e: isinstance(e, EpochFinished)):
@@ -113,7 +113,7 @@ def test_a_paused_and_stopped_run_keeps_its_model_and_goes_on(long_child, in_a_c
     before = model.read_bytes()
     with qtbot.assertNotEmitted(long_child.reported, wait=500):
         pass
-    assert model.read_bytes() == before, "the process stands still, too"
+    assert model.read_bytes() == before, "the process pauses, too"
     with qtbot.waitSignal(long_child.reported, timeout=20_000, check_params_cb=lambda e: isinstance(e, StepFinished)):
         dock.job_bar.pause_button.native.click()
     with qtbot.waitSignal(long_child.paused, timeout=20_000):

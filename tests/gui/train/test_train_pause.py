@@ -15,7 +15,7 @@ def dock(long_run, viewer):
 def paused(long_run, dock, qtbot):
     with qtbot.waitSignal(long_run.paused, timeout=20_000):
         dock.job_bar.pause_button.native.click()
-        assert not dock.job_bar.pause_button.enabled, "until it stands still"
+        assert not dock.job_bar.pause_button.enabled, "until it is paused"
     return long_run
 
 

@@ -69,5 +69,5 @@ def test_one_dnn_computes_small_single_volumes_forward_and_backward(n_channels: 
     assert "aten::slow_conv3d_forward" not in names
 
 
-def test_the_answer_lies_channels_last() -> None:
+def test_the_answer_is_channels_last() -> None:
     assert convolution()(volumes(1, 3, 11, 12, 13)).is_contiguous(memory_format=torch.channels_last_3d)

@@ -48,7 +48,7 @@ def test_single_precision_loses_no_more_than_a_few_last_digits() -> None:
     torch.testing.assert_close(result.double(), expected, atol=3e-5, rtol=0)
 
 
-def test_the_answer_lies_channels_last() -> None:
+def test_the_answer_is_channels_last() -> None:
     with torch.inference_mode():
         answer = convolution()(volumes(2, 64, 4, 5, 6))
     assert answer.is_contiguous(memory_format=torch.channels_last_3d)

@@ -20,7 +20,7 @@ from napari_unet3d.training.optim.losses import class_weights, dice_of_counts, m
 LOGITS = torch.tensor([math.log(3), -math.log(3)]).reshape(1, 1, 1, 1, 2)
 TRUTH = torch.tensor([1, 0], dtype=torch.uint8).reshape(1, 1, 1, 1, 2)
 CROSS_ENTROPY = -math.log(0.75)
-DICE = 1 - 2 * 0.75 / (1 + 1)  # the sum of probabilities is 1, that of the truth is 1
+DICE = 1 - 2 * 0.75 / (1 + 1)  # the sum of probabilities is 1, that of the target is 1
 TWO_CLASSES = tuple(LabelClass(value=value, name=str(value)) for value in (3, 5))
 
 
@@ -30,10 +30,10 @@ def loss_of(loss: Loss | str, task: Task = Task.BINARY, weights: Any = None, pat
     return make_loss(TrainingConfig(loss=loss), plan, weights)
 
 
-def random_case(n_outputs: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+def random_case(n_channels: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
     rng = np.random.default_rng(seed)
-    logits = torch.from_numpy(rng.normal(size=(2, n_outputs, 4, 5, 6)).astype(np.float32) * 2)
-    return logits, torch.from_numpy(rng.integers(0, max(2, n_outputs), (2, 1, 4, 5, 6)).astype(np.uint8))
+    logits = torch.from_numpy(rng.normal(size=(2, n_channels, 4, 5, 6)).astype(np.float32) * 2)
+    return logits, torch.from_numpy(rng.integers(0, max(2, n_channels), (2, 1, 4, 5, 6)).astype(np.uint8))
 
 
 @pytest.mark.parametrize(
@@ -70,8 +70,8 @@ def test_dice_and_entropy_are_those_of_monai() -> None:
 @pytest.mark.parametrize("task", list(Task))
 @pytest.mark.parametrize("weights", [None, (0.5, 2.0, 1.5)])
 def test_what_is_not_annotated_changes_neither_loss_nor_gradient(loss: Loss, task: Task, weights: Any) -> None:
-    n_outputs = {Task.BINARY: 1, Task.SEMANTIC: 3, Task.INSTANCE: 3}[task]
-    logits, truth = random_case(n_outputs)
+    n_channels = {Task.BINARY: 1, Task.SEMANTIC: 3, Task.INSTANCE: 3}[task]
+    logits, truth = random_case(n_channels)
     if task is Task.INSTANCE:
         truth = torch.cat([truth.clamp(max=1), truth.clamp(max=1), truth * 100], dim=1)
     truth[:, 0, :2] = IGNORE_INDEX
@@ -89,8 +89,8 @@ def test_what_is_not_annotated_changes_neither_loss_nor_gradient(loss: Loss, tas
 @pytest.mark.parametrize("loss", list(Loss))
 @pytest.mark.parametrize("task", list(Task))
 def test_a_batch_without_annotation_teaches_nothing(loss: Loss, task: Task) -> None:
-    n_outputs = {Task.BINARY: 1, Task.SEMANTIC: 3, Task.INSTANCE: 3}[task]
-    logits = torch.randn(1, n_outputs, 4, 4, 4, requires_grad=True)
+    n_channels = {Task.BINARY: 1, Task.SEMANTIC: 3, Task.INSTANCE: 3}[task]
+    logits = torch.randn(1, n_channels, 4, 4, 4, requires_grad=True)
     truth = torch.full((1, 3 if task is Task.INSTANCE else 1, 4, 4, 4), IGNORE_INDEX, dtype=torch.uint8)
 
     value = loss_of(loss, task, patch=(4, 4, 4))(logits, truth)

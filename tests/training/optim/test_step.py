@@ -102,7 +102,7 @@ def test_a_step_into_nan_is_as_if_it_had_never_been(optimizer: Optimizer, moment
 @pytest.mark.parametrize(
     ("factor", "extra"),
     [(1.0, math.inf), (1.0, math.nan), (3e38, 0.0)],
-    ids=["infinite loss", "loss that is no number", "gradient too long for a number"],
+    ids=["infinite loss", "NaN loss", "gradient too long for a number"],
 )
 def test_finite_gradients_alone_do_not_make_a_step(
     optimizer: Optimizer, clip: float, factor: float, extra: float

@@ -52,7 +52,7 @@ def heading(text: str) -> Label:
 
 
 class _LabelsAligned(QObject):
-    """Gives the labels of a container one width whenever it comes into view: only then their font is known."""
+    """Sets one width for the labels of a container whenever it is shown, since their font is not known before."""
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         if event is not None and event.type() == QEvent.Type.Show and isinstance(watched, QWidget):
@@ -72,7 +72,7 @@ def label_of(widget: Widget) -> QLabel | None:
 
 
 def align_labels(container: Container[Widget]) -> None:
-    """Give the labels of a container the same width."""
+    """Align the labels of a container by setting the same width."""
     container.native.installEventFilter(_LabelsAligned(container.native))
 
 

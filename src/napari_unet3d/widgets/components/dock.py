@@ -92,7 +92,7 @@ class Dock(Container[Widget]):
             loop.exec()
 
     def raise_tab(self) -> None:
-        """Bring the dock in front of others that share its place as tabs."""
+        """Raise the dock above others that share its place as tabs."""
         raise_tab(self.native)
 
     def reset_choices(self, *_: Any) -> None:
@@ -101,7 +101,7 @@ class Dock(Container[Widget]):
             self.follow_layers()
 
     def follow_layers(self) -> None:
-        """Bring the layer menus up to date."""
+        """Update the layer menus."""
         self._body.reset_choices()
 
     def selected_layer(self, kind: type[Layer]) -> Any:

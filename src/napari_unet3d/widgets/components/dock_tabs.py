@@ -22,7 +22,7 @@ def open_dock(viewer: Any, name: str) -> Any:
 
 
 def raise_tab(widget: QWidget) -> None:
-    """Bring a dock in front of others that share its place as tabs."""
+    """Raise a dock above others that share its place as tabs."""
     if (frame := dock_frame(widget)) is not None:
         frame.show()
         frame.raise_()

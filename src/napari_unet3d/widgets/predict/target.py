@@ -205,7 +205,7 @@ class PredictionTarget(Container[Widget]):
         self.truth_layer.value = next((layer for layer in choices if layer is not None and layer.name == wanted), None)
 
     def reset_choices(self, *_: Any) -> None:
-        """Bring the layer menus up to date, and find the ground truth of the chosen image."""
+        """Update the layer menus, and find the ground truth of the chosen image."""
         super().reset_choices()
         self.find_truth()
 

@@ -136,7 +136,7 @@ class TrainingSource(Container[Widget]):
             self._on_change()
 
     def reset_choices(self, *_: Any) -> None:
-        """Bring the layer menus up to date, and drop pairs whose layers left the viewer."""
+        """Update the layer menus, and drop pairs whose layers left the viewer."""
         super().reset_choices()
         self.forget_removed_layers()
 

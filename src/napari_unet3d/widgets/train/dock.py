@@ -8,7 +8,7 @@ from typing import Any
 
 from napari_unet3d.session.last_run import unfinished_run
 from napari_unet3d.session.recent_runs import plugin_data_folder
-from napari_unet3d.session.training_job import SampleDataReady, TrainingRequest, train_on_sample
+from napari_unet3d.session.training_job import SampleDatasetReady, TrainingRequest, train_on_sample
 from napari_unet3d.session.training_run import TrainingRun
 from napari_unet3d.training.events import RunStarted
 from napari_unet3d.widgets.components.containers import show_text, wrapping_label
@@ -134,7 +134,7 @@ class TrainDock(Dock):
         self.run_actions.inspect()
 
     def follow_layers(self) -> None:
-        """Bring the layer menus up to date, and choose what can be trained on."""
+        """Update the layer menus, and choose what can be trained on."""
         super().follow_layers()
         if self.run is None:
             self.source.prefer_available()
@@ -146,7 +146,7 @@ class TrainDock(Dock):
                 self._collapse_setup(True)
                 self.run_actions.offer(None)
                 self._follow(event)
-            case SampleDataReady(folder=folder, test=test):
+            case SampleDatasetReady(folder=folder, test=test):
                 self.source.use_folder(folder)
                 show_sample(self.viewer, test, "sample")
             case RunStarted(blocks=blocks):

@@ -73,7 +73,7 @@ class ResumePrompt(Prompt):
         self.run: UnfinishedRun | None = None
 
     def offer(self, run: UnfinishedRun | None) -> None:
-        """Show a run, or nothing."""
+        """Offer to resume a run, or hide the offer."""
         self.run = run
         if run is not None:
             done = f"{run.progress.n_done} of {run.progress.n_epochs} epochs are done"

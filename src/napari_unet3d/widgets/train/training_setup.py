@@ -129,7 +129,7 @@ class TrainingSetup(Container[Widget]):
         self.sample_prompt.visible = self._is_idle and self.source.is_empty and unfinished is None
 
     def reset_choices(self, *_: Any) -> None:
-        """Bring the layer menus up to date, and offer what can be trained on."""
+        """Update the layer menus, and offer what can be trained on."""
         self.content.reset_choices()
         self.offer(self.resume_prompt.run)
 
