@@ -26,7 +26,7 @@ from napari_unet3d.widgets.train.training_setup import TrainingSetup
 from napari_unet3d.widgets.viewer.layers import show_sample
 from napari_unet3d.widgets.viewer.split_layer import show_blocks
 
-_MIN_WIDTH = 350
+_MIN_WIDTH = 366
 
 
 class TrainDock(Dock):
