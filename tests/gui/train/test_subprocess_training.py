@@ -141,7 +141,7 @@ def test_a_killed_process_is_said_in_one_sentence_and_what_to_do(long_child, in_
         os.kill(child_of(long_child).pid, signal.SIGKILL)
     told = long_child.message
     assert told.startswith("The training process was killed, as the system does when memory runs out.")
-    assert "continued from its last whole epoch" in told
+    assert "can be resumed after its last complete epoch" in told
     assert in_a_child.message.kind == "error"
     assert in_a_child.setup.resume_prompt.native.isVisibleTo(in_a_child.native)
 
