@@ -3,7 +3,7 @@
 Run it on a quiet machine: ``python benchmarks/training_step.py [--side 128] [--repeats 5]``.
 
 A single volume or patch: ours is `napari_unet3d.model.network.to_device`, which splits one volume into halves so that
-torch uses oneDNN (see `napari_unet3d.model.cpu.convolution`) and stores weights channels last. The loop: `train`
+torch uses oneDNN (see `napari_unet3d.model.cpu.convolutions`) and stores weights channels last. The loop: `train`
 samples patches, augments them, steps and reports; a bare step is forward, backward and optimiser of the same network
 on batches that were sampled before.
 """

@@ -61,7 +61,7 @@ OLD_NAMES = {
     "plain_plan": "default_plan",
     "n_outputs": "out_channels",
     "TorchSettings": "TorchState",
-    "STEPS_AHEAD": "PREFETCH_STEPS",
+    "STEPS_AHEAD": "MAX_QUEUED_STEPS",
     "GreyScale|measure_scale": "IntensityScale",
     "speed_up": "optimize_for_cpu",
     "let_take|lies_channels_last|SingleVolumeConv3d|shared_slope": "swap_layers, is_channels_last",

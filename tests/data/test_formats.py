@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from napari_unet3d.data.checks import check_dataset
 from napari_unet3d.data.dataset import (
@@ -22,38 +21,21 @@ from napari_unet3d.data.dataset import (
     read_samples,
 )
 from napari_unet3d.data.formats import registry
-from napari_unet3d.data.formats.base import Format, VolumeData, check_header
+from napari_unet3d.data.formats.base import Format
 from napari_unet3d.data.pairs import Subset
-from napari_unet3d.data.sample import Sample, VoxelSize
+from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.volumes import read_volume, write_volume
 from napari_unet3d.errors import UserError
 
 IMAGE = np.arange(2 * 3 * 4, dtype=np.uint16).reshape(2, 3, 4)
 
 
-# The example of CONTRIBUTING.
-def read_file(path: Path) -> VolumeData:
-    """Read a compressed NumPy array."""
-    with gzip.open(path) as file:
-        array = np.load(file, allow_pickle=False)
-    check_header(path, array.shape, array.dtype)
-    return VolumeData(array, voxel_size_um=None)
-
-
-def write_file(path: Path, array: NDArray[Any], voxel_size_um: VoxelSize, like: Path | None = None) -> None:
-    """Write a compressed NumPy array."""
-    with gzip.open(path, "wb") as file:
-        np.save(file, array, allow_pickle=False)
-
-
-FORMAT = Format(
-    name="Compressed NumPy",
-    suffixes=(".npy.gz",),
-    read=read_file,
-    write=write_file,
-    voxel_size="none",
-    read_errors=lambda: (ValueError, EOFError, gzip.BadGzipFile),
-)
+CONTRIBUTING = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+EXAMPLE = re.search(r"<!-- example: a file format -->\n```python\n(.*?)```", CONTRIBUTING, re.DOTALL)
+assert EXAMPLE is not None
+MODULE: dict[str, Any] = {}
+exec(compile(EXAMPLE[1], "npy_gz.py", "exec"), MODULE)
+FORMAT: Format = MODULE["FORMAT"]
 
 
 @pytest.fixture

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import weakref
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,10 +18,17 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.errors.types import ErrorKind
 from napari_unet3d.inference.events import Prediction
 from napari_unet3d.session import recent_runs
-from napari_unet3d.session.comparison import InspectionResult, compare, default_tolerance_um, plan_for
+from napari_unet3d.session.comparison import (
+    InspectionResult,
+    compare,
+    default_tolerance_um,
+    inspect_comparison,
+    plan_for,
+)
 from napari_unet3d.session.correction import target_around
 from napari_unet3d.session.inspection import InspectionSession
 from napari_unet3d.session.origin import VolumeOrigin
+from napari_unet3d.session.progress import last_event
 from napari_unet3d.session.review_notes import ErrorNote
 
 VOXEL, SHAPE = (2.0, 1.0, 0.5), (20, 24, 30)
@@ -105,7 +114,8 @@ def test_another_tolerance_hides_noise_and_keeps_notes_and_corrections(session, 
     assert session.errors is before, "not found again yet"
     heard.clear()
     errors = session.find_errors()
-    assert heard == [("errors", errors), ("selection", None)]
+    notes = {1: ErrorNote(note="dim")}
+    assert heard == [("errors", errors), ("selection", None), ("notes", notes)]
     assert [error.kind for error in errors] == [ErrorKind.MISSED]
     assert errors.n_hidden == 2
     assert session.note_on(errors[0]) == ErrorNote(note="dim")
@@ -198,7 +208,9 @@ def test_corrections_of_an_earlier_prediction_come_back(session, heard):
     other = InspectionSession(*volume("w"))
     heard.clear()
     session.show(_result(other))
-    assert [name for name, _ in heard] == ["comparison", "errors", "corrections", "selection"]
+    names = ["comparison", "errors", "corrections", "tolerance_um", "selection", "notes"]
+    assert [name for name, _ in heard] == names
+    assert dict(heard)["notes"] == {}
     assert session.origin.name == "w"
     assert session.corrections is not first
     assert session.corrected == {}
@@ -258,3 +270,170 @@ def test_sessions_need_no_viewer():
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=env)
     assert (done.returncode, done.stdout.split()) == (0, []), done.stderr
+
+
+def test_errors_found_before_the_slow_scores_keep_scores_notes_and_corrections(session, heard):
+    """A search in the background begins with the comparison of that time."""
+    events = inspect_comparison(session.comparison, 0.25)
+    session.set_note(session.errors[0], "dim")
+    session.select(session.errors[1])
+    session.accept_truth()
+    session.measure()
+    measured, corrections, origin = session.comparison, session.corrections, session.origin
+    heard.clear()
+    session.show(last_event(events, InspectionResult), VolumeOrigin("another"))
+    assert session.comparison is measured
+    assert session.scores.nsd is not None
+    assert session.corrections is corrections
+    assert session.corrected == {2: "truth"}
+    assert session.note_on(session.errors[0]) == ErrorNote(note="dim")
+    assert session.origin is origin
+    assert [name for name, _ in heard] == ["errors", "selection"]
+
+
+def test_a_prediction_shown_with_more_scores_has_them(session, heard):
+    measured = session.comparison.measured()
+    session.show(InspectionResult(measured, session.errors, session.difference))
+    assert heard == [("comparison", measured)]
+    heard.clear()
+    stricter = compare(session.prediction, session.truth, 0.1, fast=True)
+    session.show(InspectionResult(stricter, session.errors, session.difference))
+    assert heard == [("comparison", stricter)]
+
+
+def test_the_tolerance_is_that_of_the_errors_shown():
+    prediction, sample = volume()
+    session = InspectionSession(tolerance_um=0.25)
+    assert session.tolerance_um == 0.25
+    session.open(prediction)
+    assert session.tolerance_um == 0.25, "it was chosen"
+    changes = []
+    session.events.tolerance_um.connect(changes.append)
+    session.show(_result(InspectionSession(prediction, sample, tolerance_um=2.0)))
+    assert (session.tolerance_um, changes) == (2.0, [2.0])
+    assert session.find_errors().tolerance_um == 2.0
+
+
+def test_the_default_tolerance_follows_the_voxels_of_what_is_opened():
+    session = InspectionSession()
+    assert session.tolerance_um == 0
+    session.open(volume()[0])
+    assert session.tolerance_um == 2.3
+    session.open(replace(volume()[0], voxel_size_um=(1.0, 1.0, 1.0)))
+    assert session.tolerance_um == default_tolerance_um((1.0, 1.0, 1.0))
+
+
+@pytest.mark.parametrize("given", [{"truth": volume()[1]}, {"origin": VolumeOrigin("v")}])
+def test_ground_truth_and_origin_need_a_prediction(given):
+    with pytest.raises(UserError, match="without a prediction"):
+        InspectionSession(**given)
+
+
+def test_listeners_learn_that_errors_and_notes_are_gone(session, heard):
+    session.set_note(session.errors[0], "dim")
+    heard.clear()
+    session.open(volume("w")[0])
+    assert [name for name, _ in heard] == ["comparison", "errors", "corrections", "notes"]
+    assert (dict(heard)["errors"], dict(heard)["notes"]) == (None, {})
+    heard.clear()
+    session.open(volume("x")[0])
+    assert [name for name, _ in heard] == ["comparison", "corrections"]
+
+
+def test_a_listener_that_selects_an_error_is_not_overruled(session, heard):
+    """Signals report what is true: a selection that is made meanwhile stays, and is announced once."""
+    session.select(session.errors[1])
+    session.events.errors.connect(lambda errors: session.select(errors[0]))
+    heard.clear()
+    errors = session.find_errors()
+    assert session.selection is errors[0]
+    assert [value for name, value in heard if name == "selection"] == [errors[0]]
+
+
+def test_everything_has_changed_before_the_first_signal(session):
+    other, seen = InspectionSession(*volume("w"), tolerance_um=2.0), []
+    session.set_note(session.errors[0], "dim")
+    session.select(session.errors[1])
+
+    def listen(_comparison):
+        seen.append((session.errors, session.selection, dict(session.notes), session.tolerance_um, session.origin.name))
+
+    session.events.comparison.connect(listen)
+    session.show(_result(other))
+    assert seen == [(other.errors, None, {}, 2.0, "w")]
+
+
+def test_an_error_is_marked_as_seen_before_its_selection_is_announced(session):
+    seen = []
+    session.events.selection.connect(lambda error: seen.append(session.note_on(error).is_seen))
+    session.select(session.errors[0])
+    assert seen == [True]
+
+
+def test_notes_that_were_read_are_announced_once_with_those_of_corrections(tmp_path, monkeypatch):
+    monkeypatch.setattr(recent_runs, "plugin_data_folder", lambda: tmp_path)
+    session = InspectionSession(*volume(), tolerance_um=0.25)
+    session.load_notes()
+    session.set_note(session.errors[0], "dim")
+    session.save_notes()
+    again = InspectionSession(*volume(), tolerance_um=0.25)
+    again.select(again.errors[0])
+    again.accept_truth()
+    heard = []
+    again.events.notes.connect(heard.append)
+    again.load_notes()
+    assert heard == [{1: ErrorNote(is_seen=True, note="dim")}]
+
+
+def test_notes_are_written_only_when_they_have_changed(tmp_path, monkeypatch):
+    monkeypatch.setattr(recent_runs, "plugin_data_folder", lambda: tmp_path)
+    session = InspectionSession(*volume(), tolerance_um=0.25)
+    session.load_notes()
+    session.save_notes()
+    assert not list(tmp_path.rglob("*.json"))
+    session.set_note(session.errors[0], "dim")
+    session.save_notes()
+    [file] = tmp_path.rglob("*.json")
+    session.set_note(session.errors[0], "")
+    session.save_notes()
+    assert "dim" not in file.read_text(encoding="utf-8")
+
+
+def test_a_run_that_cannot_be_fine_tuned_does_not_become_the_origin(session, tmp_path):
+    session.select(session.errors[0])
+    session.accept_truth()
+    origin = session.origin
+    with pytest.raises(UserError):
+        session.fine_tune(tmp_path / "no run", tmp_path / "no dataset")
+    assert session.origin is origin
+    assert session.corrections.origin is origin
+
+
+def test_the_last_event_is_kept_alone_and_the_generator_closed():
+    alive, closed = [], []
+
+    class Event:
+        pass
+
+    def events():
+        try:
+            for _ in range(3):
+                event = Event()
+                alive.append(weakref.ref(event))
+                yield event
+                del event
+        finally:
+            closed.append(True)
+
+    last = last_event(events(), Event)
+    assert [each() for each in alive] == [None, None, last]
+    with pytest.raises(TypeError, match="not of the type int"):
+        last_event(events(), int)
+
+    def fails():
+        yield from events()
+        raise UserError("It failed.")
+
+    with pytest.raises(UserError, match="It failed"):
+        last_event(fails(), Event)
+    assert len(closed) == 3

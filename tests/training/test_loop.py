@@ -3,9 +3,10 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -16,11 +17,12 @@ from napari_unet3d.configs import Normalisation, TrainingConfig
 from napari_unet3d.data.dataset import Subset, add_sample
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.ground_truth import GroundTruth
+from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics.score import score
 from napari_unet3d.model.checkpoint import load_checkpoint
-from napari_unet3d.model.devices import PREFETCH_STEPS
+from napari_unet3d.model.devices import MAX_QUEUED_STEPS
 from napari_unet3d.runs.history import best_record, read_history
 from napari_unet3d.training.events import (
     EpochFinished,
@@ -31,10 +33,11 @@ from napari_unet3d.training.events import (
     TrainingFinished,
     Validating,
 )
-from napari_unet3d.training.loop import train
+from napari_unet3d.training.loop import split_volumes, train
 from napari_unet3d.training.resume_state import load_run_state
 from napari_unet3d.transforms.normalise import normalise
 
+T = TypeVar("T")
 FILES = {"model.safetensors", "last.safetensors", "config.json", "history.csv", "environment.json"}
 
 
@@ -169,12 +172,15 @@ def test_an_existing_run_is_kept_unless_it_may_be_overwritten(samples: list[Samp
     assert load_run_state(tmp_path / "resume.safetensors").header.config.seed == 1
 
 
-def test_a_run_that_cannot_start_leaves_the_older_one_as_it_was(samples: list[Sample], tmp_path: Path) -> None:
+@pytest.mark.parametrize("settings", [{"kernel_size": 4}, {"device": "mps" if torch.cuda.is_available() else "cuda"}])
+def test_a_run_that_cannot_start_leaves_the_older_one_as_it_was(
+    samples: list[Sample], tmp_path: Path, settings: dict[str, Any]
+) -> None:
     list(train(samples, tmp_path, config()))
     before = contents(tmp_path)
 
     with pytest.raises(UserError):
-        next(train(samples, tmp_path, config(kernel_size=4), overwrite=True))
+        next(train(samples, tmp_path, config(**settings), overwrite=True))
 
     assert contents(tmp_path) == before
 
@@ -306,7 +312,7 @@ def test_events_and_weights_are_the_same_when_steps_run_ahead(
         return [repr(event) for event in events if isinstance(event, StepFinished | EpochFinished | Notice)]
 
     at_once = told(tmp_path / "at_once")
-    monkeypatch.setitem(PREFETCH_STEPS, "cpu", 1)
+    monkeypatch.setitem(MAX_QUEUED_STEPS, "cpu", 1)
     ahead = told(tmp_path / "ahead")
 
     def numbers(lines: list[str]) -> list[str]:
@@ -322,7 +328,7 @@ def test_events_and_weights_are_the_same_when_steps_run_ahead(
 
 
 def test_one_step_at_most_runs_ahead(samples: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(PREFETCH_STEPS, "cpu", 1)
+    monkeypatch.setitem(MAX_QUEUED_STEPS, "cpu", 1)
     n_made, heard = 0, []
 
     def count(module: torch.nn.Module, *_: object) -> None:
@@ -336,6 +342,17 @@ def test_one_step_at_most_runs_ahead(samples: list[Sample], tmp_path: Path, monk
             if isinstance(event, StepFinished):
                 heard.append((event.step, n_made))
     assert heard == [(1, 2), (2, 3), (3, 4), (4, 4)]
+
+
+def test_a_run_that_diverges_in_its_first_epoch_leaves_no_model(samples: list[Sample], tmp_path: Path) -> None:
+    """Some steps were made, but a model of them would look like a trained one."""
+    mixed = [samples[0], *(replace(far_too_bright(samples[1]), name=f"bright {number}") for number in range(20))]
+    heard: list[Any] = []
+    with pytest.raises(UserError, match="lower learning rate"):
+        heard.extend(train(mixed, tmp_path, config(val_fraction=0, normalisation="none", steps_per_epoch=63)))
+
+    assert any(isinstance(event, StepFinished) and np.isfinite(event.loss) for event in heard)
+    assert not list(tmp_path.glob("*.safetensors"))
 
 
 def test_a_loss_that_is_never_a_number_ends_the_run(samples: list[Sample], tmp_path: Path) -> None:
@@ -355,6 +372,35 @@ def test_no_volumes_no_labels_no_foreground_are_refused(samples: list[Sample], t
         with pytest.raises(UserError, match=message):
             next(train(data, tmp_path, config()))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("label", "ignore_label", "message"), [(255, 255, "are 0 or 255"), (1, 0, "are 0 or 1"), (0, None, "are 0:")]
+)
+def test_what_is_labelled_instead_of_foreground_is_said(
+    samples: list[Sample], tmp_path: Path, label: int, ignore_label: int | None, message: str
+) -> None:
+    unfit = [replace(sample, labels=np.full_like(sample.labels, label)) for sample in samples]
+    with pytest.raises(UserError, match=message):
+        next(train(unfit, tmp_path, config(ignore_label=ignore_label)))
+
+
+def test_the_gap_between_blocks_is_that_of_the_volume_which_is_cut(sample_of: Any) -> None:
+    """Not that of a corrected volume, which may have other voxels."""
+    cut = replace(sample_of("one", 0, (64, 18, 20)), voxel_size_um=(1.0, 1.0, 1.0))
+    cut.labels[40:] = 1
+    corrected = replace(sample_of("a", 1), voxel_size_um=(4.0, 1.0, 1.0), provenance=Provenance(volume="other"))
+
+    *_, expected = finish(split_volumes([cut], config(val_fraction=0.2)))
+    *_, found = finish(split_volumes([corrected, cut], config(val_fraction=0.2)))
+
+    assert len(found.blocks) == 2
+    assert found.blocks == expected.blocks
+
+
+def finish(steps: Generator[Any, None, T]) -> Iterator[Any]:
+    """Yield the events of a generator, then its result."""
+    yield (yield from steps)
 
 
 def test_one_volume_without_foreground_is_mentioned(samples: list[Sample], tmp_path: Path) -> None:

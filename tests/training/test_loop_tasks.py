@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,8 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics.score import score
 from napari_unet3d.inference.predict import predict
 from napari_unet3d.model.checkpoint import load_checkpoint
-from napari_unet3d.model.devices import PREFETCH_STEPS
-from napari_unet3d.training.events import EpochFinished, StepFinished, TrainingFinished
+from napari_unet3d.model.devices import MAX_QUEUED_STEPS
+from napari_unet3d.training.events import EpochFinished, RunStarted, StepFinished, TrainingFinished
 from napari_unet3d.training.loop import train
 
 
@@ -32,9 +33,11 @@ class OutOfMemoryAbove:
 
     def __init__(self, n_voxels: int) -> None:
         self._n_voxels = n_voxels
+        self.refused: list[weakref.ref[torch.Tensor]] = []
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> OutOfMemoryAbove:
         self._hook = torch.nn.modules.module.register_module_forward_pre_hook(self._refuse)
+        return self
 
     def __exit__(self, *_: object) -> None:
         self._hook.remove()
@@ -42,6 +45,7 @@ class OutOfMemoryAbove:
     def _refuse(self, module: torch.nn.Module, inputs: tuple[Any, ...]) -> None:
         is_first = isinstance(module, torch.nn.Conv3d) and inputs[0].shape[1] == 1
         if inputs[0].device.type != "meta" and is_first and inputs[0].numel() > self._n_voxels:
+            self.refused.append(weakref.ref(inputs[0]))
             raise torch.OutOfMemoryError("CUDA out of memory")
 
 
@@ -50,7 +54,7 @@ class TestOutOfMemory:
     def test_the_run_goes_on_with_less(
         self, samples: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_ahead: int
     ) -> None:
-        monkeypatch.setitem(PREFETCH_STEPS, "cpu", n_ahead)
+        monkeypatch.setitem(MAX_QUEUED_STEPS, "cpu", n_ahead)
         events = train(samples, tmp_path, config(patch=(8, 12, 16), batch_size=3, epochs=3, steps_per_epoch=4))
         before = [next(events) for _ in range(3)]
 
@@ -67,6 +71,23 @@ class TestOutOfMemory:
         assert steps == [(epoch, step) for epoch in (1, 2, 3) for step in (1, 2, 3, 4)]  # none lost, none made twice
         assert load_checkpoint(tmp_path).plan.patch_zyx == (8, 12, 8)
         assert isinstance(after[-1], TrainingFinished)
+
+    @pytest.mark.parametrize("phase", ["training", "validation"])
+    def test_the_failed_batch_is_freed_before_the_data_is_prepared_again(
+        self, samples: list[Sample], tmp_path: Path, phase: str
+    ) -> None:
+        """Else both would have to fit into the memory that has just run out."""
+        events = train(samples, tmp_path, config(patch=(8, 12, 16), batch_size=2, steps_per_epoch=2))
+        n_events = 1 if phase == "training" else 3  # the start of the run, and both steps of its first epoch
+        assert isinstance([next(events) for _ in range(n_events)][-1], RunStarted | StepFinished)
+
+        with OutOfMemoryAbove(8 * 12 * 16) as memory:
+            for event in events:
+                if isinstance(event, Notice) and "Memory ran out" in event.message:
+                    break
+            assert len(memory.refused) == 1
+            assert memory.refused[0]() is None
+        events.close()
 
     def test_too_little_for_anything_is_said_and_nothing_is_lost(self, samples: list[Sample], tmp_path: Path) -> None:
         events = train(samples, tmp_path, config(patch=(8, 12, 16), batch_size=2))

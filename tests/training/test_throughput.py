@@ -23,9 +23,9 @@ class HandClock:
 
 
 def step(meter: ThroughputMeter, batches: Iterator[T], train: Callable[[T], R], *, is_idle: bool = True) -> R:
-    with meter.step():
+    with meter.waiting(lambda: is_idle):
         batch = next(batches)
-        meter.batch_arrived(is_idle=is_idle)
+    with meter.computing():
         return train(batch)
 
 

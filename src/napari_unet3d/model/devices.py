@@ -50,7 +50,7 @@ POLICIES = (
 )
 
 
-PREFETCH_STEPS = {"cuda": 1}
+MAX_QUEUED_STEPS = {"cuda": 1}
 """Number of training steps that are queued on a kind of device ahead of the one whose loss is read; 0 for others.
 
 One is enough that the device never waits; Stop, pauses and time limits take effect at most a step later.

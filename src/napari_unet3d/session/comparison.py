@@ -64,6 +64,14 @@ class Comparison:
         """Whether the slow scores are there too, or there is no ground truth to measure against."""
         return self.scores is None or self.scores.nsd is not None
 
+    def is_of_same_arrays(self, other: Comparison) -> bool:
+        """Return whether another comparison has the same prediction and ground truth; scores may differ."""
+        return self.prediction is other.prediction and self.truth is other.truth
+
+    def has_scores_of(self, other: Comparison) -> bool:
+        """Return whether all scores of another comparison of the same arrays are here, too."""
+        return self.tolerance_um == other.tolerance_um and (self.is_measured or not other.is_measured)
+
     @property
     def nbytes(self) -> int:
         """Memory of its arrays in bytes."""

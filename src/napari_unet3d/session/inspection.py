@@ -32,23 +32,26 @@ from napari_unet3d.session.comparison import (
 from napari_unet3d.session.fine_tuning import ModelsCompared, fine_tune
 from napari_unet3d.session.inspection_corrections import InspectionCorrections
 from napari_unet3d.session.origin import VolumeOrigin
-from napari_unet3d.session.review_notes import ReviewNotes, carry_over
+from napari_unet3d.session.progress import last_event
+from napari_unet3d.session.review_notes import as_seen, carry_over
 
 
 class InspectionSession(InspectionCorrections):
     """A prediction that is inspected and corrected.
 
-    Every change emits one signal of `events`, which carries the new value; listen by ``session.events.errors.connect``.
+    Every attribute that changes emits its signal of `events` once, with the new value; listen with
+    ``session.events.errors.connect``. The attributes are those of `InspectionState`, and corrections are made with the
+    methods of `InspectionCorrections`.
 
     Parameters
     ----------
     prediction : Prediction, optional
         A prediction; without it, nothing is inspected until `show` or `open` is called.
     truth : Sample or GroundTruth, optional
-        The ground truth of the volume; a `Sample` has its image, too. Without it there are no errors to find, and
-        corrections can be painted only.
+        The ground truth of the volume; a `Sample` also supplies the image. Without ground truth no errors can be found,
+        and corrections can only be made by painting.
     origin : VolumeOrigin, optional
-        Name, run, dataset and subset of the volume.
+        Name, plan, run, dataset and subset of the volume; by default name and plan of the prediction.
     tolerance_um : float, optional
         Depth in µm up to which errors are hidden as boundary noise; by default the diagonal of one voxel.
 
@@ -60,7 +63,7 @@ class InspectionSession(InspectionCorrections):
     Raises
     ------
     UserError
-        When prediction and ground truth have different shapes.
+        When prediction and ground truth have different shapes, or ground truth or origin come without a prediction.
     """
 
     def __init__(
@@ -72,60 +75,64 @@ class InspectionSession(InspectionCorrections):
         tolerance_um: float | None = None,
     ) -> None:
         super().__init__()
-        self._review = ReviewNotes()
+        self._tolerance_um = tolerance_um
         if prediction is None:
+            if truth is not None or origin is not None:
+                raise UserError("Ground truth or origin were passed without a prediction. Pass the prediction, too.")
             return
-        self._tolerance_um = default_tolerance_um(prediction.voxel_size_um) if tolerance_um is None else tolerance_um
         image = truth.image if isinstance(truth, Sample) else None
         known = decode(truth.labels, prediction, truth.label_mask) if isinstance(truth, Sample) else truth
         if known is None:
             self.open(prediction, origin, image)
         else:
-            *_, result = inspect_comparison(compare(prediction, known, fast=True), self._tolerance_um)
-            assert isinstance(result, InspectionResult)
-            self.show(result, origin, image)
+            tolerance = default_tolerance_um(prediction.voxel_size_um) if tolerance_um is None else tolerance_um
+            events = inspect_comparison(compare(prediction, known, fast=True), tolerance)
+            self.show(last_event(events, InspectionResult), origin, image)
 
     def show(self, result: InspectionResult, origin: VolumeOrigin | None = None, image: Any = None) -> None:
-        """Inspect another prediction, whose errors were found, or this one with the errors of another tolerance.
+        """Inspect a new prediction with its errors, or replace the errors of the present one.
+
+        The tolerance becomes that of the errors.
 
         Parameters
         ----------
         result : InspectionResult
             The last event of `inspect_comparison` or `inspect_input`.
         origin : VolumeOrigin, optional
-            Where another prediction comes from.
+            Where a new prediction comes from; ignored for the present one.
         image : array-like of real numbers, shape (z, y, x), optional
-            The image that was predicted.
+            The image that a new prediction was made from; ignored for the present one.
         """
-        self._inspect(result.comparison, result, origin, image)
+        self._replace_inspected(result.comparison, result, origin, image)
 
     def open(self, prediction: Prediction, origin: VolumeOrigin | None = None, image: Any = None) -> None:
-        """Correct another prediction, without ground truth and errors; the parameters are those of `show`."""
-        self._inspect(Comparison(prediction), None, origin, image)
+        """Correct a prediction, without ground truth and errors; the parameters are those of `show`."""
+        self._replace_inspected(Comparison(prediction), None, origin, image)
 
-    def _inspect(
+    def _replace_inspected(
         self, comparison: Comparison, result: InspectionResult | None, origin: VolumeOrigin | None, image: Any
     ) -> None:
-        """Change all that is inspected, then emit a signal for each change."""
+        """Change all that is inspected, then emit one signal for each attribute that has changed."""
         self.finish_painting()
-        is_new, selected, before = comparison is not self._comparison, self._selection, self._corrections
-        errors, self._selection = None if result is None else result.errors, None
+        before = self._attributes()
+        errors = None if result is None else result.errors
+        present = self._comparison
+        is_new = present is None or result is None or not comparison.is_of_same_arrays(present)
         self._notes = {} if is_new else carry_over(self._errors, self._notes, errors)
-        self._errors, self._difference = errors, None if result is None else result.difference
-        if is_new:
-            prediction, self._comparison = comparison.prediction, comparison
-            self._origin = origin or VolumeOrigin(prediction.name, prediction.plan)
-            self._correct(comparison, image)
-        self._corrected = self._find_corrected()
-        self._notes |= self._as_seen(self._corrected)
-        if is_new:
-            self.events.comparison.emit(comparison)
+        self._errors = errors
+        self._difference = None if result is None else result.difference
+        self._selection = None
         if errors is not None:
-            self.events.errors.emit(errors)
-        if self._corrections is not before:
-            self.events.corrections.emit(self._corrections)
-        if selected is not None:
-            self.events.selection.emit(None)
+            self._tolerance_um = errors.tolerance_um
+        if is_new:
+            prediction = comparison.prediction
+            self._origin = origin or VolumeOrigin(name=prediction.name, plan=prediction.plan)
+            self._begin_corrections(comparison, image)
+        if is_new or present is None or not present.has_scores_of(comparison):
+            self._comparison = comparison
+        self._corrected_errors = self._find_corrected_errors()
+        self._notes |= as_seen(self._corrected_errors, self._notes)
+        self._emit_changes(before)
 
     def find_errors(self) -> ErrorSet:
         """Find the errors again with the present tolerance; may take seconds.
@@ -137,53 +144,29 @@ class InspectionSession(InspectionCorrections):
         """
         if self._comparison is None or self._comparison.truth is None:
             raise UserError("There is no ground truth to find errors with. Inspect a prediction with its ground truth.")
-        *_, result = inspect_comparison(self._comparison, self._tolerance_um)
-        assert isinstance(result, InspectionResult)
+        result = last_event(inspect_comparison(self._comparison, self.tolerance_um), InspectionResult)
         self.show(result)
         return result.errors
 
     def measure(self) -> Scores | None:
-        """Compute the scores that take long, unless that was done before, and return all scores."""
+        """Compute the slow scores if they are missing, and return all scores."""
         if self._comparison is not None and not self._comparison.is_measured:
             self._comparison = self._comparison.measured()
             self.events.comparison.emit(self._comparison)
         return self.scores
 
     def select(self, error: SegmentationError | None) -> None:
-        """Select an error, which marks it as seen, or none; painting ends."""
+        """Select an error and mark it as seen, or select none; this ends painting."""
         if error == self._selection:
             return
         if error is not None and (self._errors is None or error not in self._errors.errors):
             raise UserError("That error is not one of this inspection. Select one of its errors.")
         self.finish_painting()
         self._selection = error
+        seen = {} if error is None else self._merge_notes(as_seen([error.number], self._notes))
         self.events.selection.emit(error)
-        if error is not None:
-            self.mark_seen(error)
-
-    def load_notes(self) -> None:
-        """Read the notes on the errors, which are kept beside the run that predicted.
-
-        Raises
-        ------
-        UserError
-            When the file is damaged or about another volume; then nothing is written to it either.
-        """
-        if self._errors is not None:
-            read = self._review.read(self._errors, self._origin)
-            self._set_notes(read)
-            self._set_notes(self._as_seen(self._corrected))
-
-    def save_notes(self) -> None:
-        """Write the notes on the errors beside the run that predicted, after `load_notes`.
-
-        Raises
-        ------
-        UserError
-            When the file cannot be written.
-        """
-        if self._errors is not None:
-            self._review.write(self._errors, self._notes)
+        if seen:
+            self.events.notes.emit(seen)
 
     def fine_tune(
         self,
@@ -193,16 +176,16 @@ class InspectionSession(InspectionCorrections):
         *,
         accept_test_volumes: bool = False,
     ) -> ModelsCompared:
-        """Add the corrections to a dataset, fine-tune the model with them, and compare it with the one before.
+        """Add the corrections to a dataset, fine-tune the model with them, and compare it with the previous model.
 
         Parameters
         ----------
         run : Path, optional
-            The run whose model made the prediction; by default that of `origin`.
+            The run whose model made the prediction; by default that of `origin`, which has this run after success.
         dataset : Path, optional
             The dataset folder; by default the one that the model was trained on.
         out : Path, optional
-            The new run folder; by default one named after the present time beside the dataset.
+            The new run folder; by default one named after the current time beside the dataset.
         accept_test_volumes : bool
             Whether to train on corrections of test volumes, too.
 
@@ -213,9 +196,9 @@ class InspectionSession(InspectionCorrections):
         """
         self.finish_painting()
         corrections = self._require_corrections()
-        if run is not None:
-            corrections.origin = self._origin = replace(corrections.origin, run=Path(run))
-        folder = dataset_of_run(corrections.origin.run) if dataset is None else Path(dataset)
+        earlier = corrections.origin
+        origin = earlier if run is None else replace(earlier, run=Path(run))
+        folder = dataset_of_run(origin.run) if dataset is None else Path(dataset)
         if folder is None:
             raise UserError("It is not known which dataset to add the corrections to. Pass the folder of a dataset.")
         events = fine_tune(
@@ -223,14 +206,20 @@ class InspectionSession(InspectionCorrections):
             folder,
             None if out is None else Path(out),
             unedited_regions=self._settings.unedited_regions,
-            tolerance_um=self._tolerance_um,
+            tolerance_um=self.tolerance_um,
             accept_test_volumes=accept_test_volumes,
         )
-        *_, compared = events
-        assert isinstance(compared, ModelsCompared)
-        self.take_compared_models(compared)
+        corrections.origin = origin
+        try:
+            compared = last_event(events, ModelsCompared)
+        except BaseException:
+            corrections.origin = earlier
+            raise
+        if run is not None:
+            self._origin = origin
+        self.announce_compared_models(compared)
         return compared
 
-    def take_compared_models(self, compared: ModelsCompared) -> None:
-        """Announce that a model was fine-tuned on corrections and compared with the one before."""
+    def announce_compared_models(self, compared: ModelsCompared) -> None:
+        """Announce that a model was fine-tuned on corrections and compared with the previous model."""
         self.events.models_compared.emit(compared)

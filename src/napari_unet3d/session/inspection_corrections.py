@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 from napari_unet3d.data.corrections import Correction, CorrectionSource
@@ -11,7 +9,7 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.session.comparison import Comparison
 from napari_unet3d.session.correction import CorrectionSession, CorrectionTarget, target_of_error
 from napari_unet3d.session.inspection_state import InspectionState
-from napari_unet3d.session.review_notes import ErrorNote
+from napari_unet3d.session.review_notes import as_seen
 
 _MOST_KEPT = 3  # predictions whose corrections are kept while others are inspected
 
@@ -67,8 +65,8 @@ class InspectionCorrections(InspectionState):
         self.finish_painting()
         return None if self._corrections is None else self._on_corrected(self._corrections.corrections.redo())
 
-    def _correct(self, comparison: Comparison, image: Any) -> None:
-        """Hold the corrections of another prediction: those that were kept of it, or none yet."""
+    def _begin_corrections(self, comparison: Comparison, image: Any) -> None:
+        """Begin the corrections of another prediction, with those that were kept of it, if any."""
         prediction = comparison.prediction
         touched = [each for each in self._kept if each.done or each.corrections.undone]
         known = next((each for each in touched if each.is_of(prediction, self._origin)), None)
@@ -97,17 +95,16 @@ class InspectionCorrections(InspectionState):
 
     def _on_corrected(self, correction: Correction | None) -> Correction | None:
         if correction is not None:
-            before, self._corrected = self._corrected, self._find_corrected()
+            before, self._corrected_errors = self._corrected_errors, self._find_corrected_errors()
+            seen = self._merge_notes(as_seen(self._corrected_errors.keys() - before.keys(), self._notes))
             self.events.corrected.emit(correction)
-            self._set_notes(self._as_seen(self._corrected.keys() - before.keys()))
+            if seen:
+                self.events.notes.emit(seen)
         return correction
 
-    def _find_corrected(self) -> dict[int, str]:
+    def _find_corrected_errors(self) -> dict[int, str]:
         errors, corrections = self._errors, self._corrections
         if errors is None or corrections is None or not corrections.done:
             return {}
         sources = {error.number: corrections.source_at(error) for error in errors}
         return {number: source for number, source in sources.items() if source}
-
-    def _as_seen(self, numbers: Iterable[int]) -> dict[int, ErrorNote]:
-        return {number: replace(self._notes.get(number, ErrorNote()), is_seen=True) for number in numbers}

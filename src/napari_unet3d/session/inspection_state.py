@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,30 +16,31 @@ from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.evaluation.errors.types import ErrorSet, SegmentationError
 from napari_unet3d.evaluation.metrics.types import Scores
 from napari_unet3d.inference.events import Prediction
-from napari_unet3d.session.comparison import Comparison
+from napari_unet3d.session.comparison import Comparison, default_tolerance_um
 from napari_unet3d.session.correction import CorrectionSession
 from napari_unet3d.session.fine_tuning import ModelsCompared
 from napari_unet3d.session.origin import VolumeOrigin
-from napari_unet3d.session.review_notes import ErrorNote
+from napari_unet3d.session.review_notes import ErrorNote, ReviewNotes, as_seen
 
 
 class InspectionEvents(SignalGroup):
-    """The signals of an `InspectionSession`: one for each kind of change, which carries the new value.
+    """The signals of an `InspectionSession`: one per attribute that changes, with its value at that moment.
 
-    When a session changes in several ways at once, all of it has changed before the first signal is emitted.
+    When several attributes change at once, all of them have changed before the first signal is emitted. A listener may
+    change the session again; no signal follows with a value that is no longer true.
 
     Attributes
     ----------
     comparison : Signal(Comparison)
-        Another prediction is inspected, or all scores of this one are known now.
-    errors : Signal(ErrorSet)
-        The errors were found: those of another prediction, or with another tolerance.
+        Another prediction is inspected, with another `origin`, or all scores of this one are known now.
+    errors : Signal(ErrorSet or None)
+        Errors and `difference`: those of another prediction, or with another tolerance; None without ground truth.
     tolerance_um : Signal(float)
         Errors are to be found with another tolerance.
     selection : Signal(SegmentationError or None)
         Another error is selected, or none any more.
     notes : Signal(dict of int to ErrorNote)
-        The notes that have changed, by the numbers of the errors.
+        The notes that have changed, by the numbers of the errors; with other errors, all notes on these.
     corrections : Signal(CorrectionSession)
         The corrections of another prediction, which is inspected now.
     corrected : Signal(Correction)
@@ -52,7 +54,7 @@ class InspectionEvents(SignalGroup):
     """
 
     comparison = Signal(Comparison)
-    errors = Signal(ErrorSet)
+    errors = Signal(object)
     tolerance_um = Signal(float)
     selection = Signal(object)
     notes = Signal(dict)
@@ -72,12 +74,13 @@ class InspectionState:
         self._comparison: Comparison | None = None
         self._errors: ErrorSet | None = None
         self._difference: NDArray[np.uint8] | None = None
-        self._tolerance_um = 0.0
+        self._tolerance_um: float | None = None  # None for the default
         self._selection: SegmentationError | None = None
         self._notes: dict[int, ErrorNote] = {}
+        self._review = ReviewNotes()
         self._settings = CorrectionConfig()
         self._corrections: CorrectionSession | None = None
-        self._corrected: dict[int, str] = {}
+        self._corrected_errors: dict[int, str] = {}
 
     @property
     def origin(self) -> VolumeOrigin:
@@ -106,7 +109,7 @@ class InspectionState:
 
     @property
     def errors(self) -> ErrorSet | None:
-        """The errors, the largest first; None without ground truth."""
+        """The errors, sorted, the largest first; None without ground truth."""
         return self._errors
 
     @property
@@ -132,7 +135,7 @@ class InspectionState:
     @property
     def corrected(self) -> Mapping[int, str]:
         """How errors were corrected (``truth``, ``prediction`` or ``painted``), by their numbers."""
-        return self._corrected
+        return self._corrected_errors
 
     def note_on(self, error: SegmentationError) -> ErrorNote:
         """Return whether an error was seen, and the note about it."""
@@ -140,13 +143,18 @@ class InspectionState:
 
     @property
     def tolerance_um(self) -> float:
-        """Depth in µm up to which errors are hidden as boundary noise, from the next `find_errors` on."""
-        return self._tolerance_um
+        """Depth in µm up to which errors are hidden as boundary noise, from the next `find_errors` on.
+
+        By default the diagonal of one voxel; 0 while no prediction is inspected.
+        """
+        if self._tolerance_um is not None:
+            return self._tolerance_um
+        return 0.0 if self.prediction is None else default_tolerance_um(self.prediction.voxel_size_um)
 
     @tolerance_um.setter
     def tolerance_um(self, value: float) -> None:
-        if value != self._tolerance_um:
-            self._tolerance_um = value
+        before, self._tolerance_um = self.tolerance_um, value
+        if value != before:
             self.events.tolerance_um.emit(value)
 
     @property
@@ -168,8 +176,54 @@ class InspectionState:
         """Write a note about an error."""
         self._set_notes({error.number: replace(self.note_on(error), note=note)})
 
+    def load_notes(self) -> None:
+        """Read the notes on the errors, which are kept beside the run that predicted.
+
+        Raises
+        ------
+        UserError
+            When the file is damaged or about another volume; `save_notes` then leaves the file as it is.
+        """
+        if self._errors is not None:
+            read = self._review.read(self._errors, self._origin)
+            notes = {**self._notes, **read}
+            self._set_notes(read | as_seen(self._corrected_errors, notes))
+
+    def save_notes(self) -> None:
+        """Write the notes on the errors beside the run that predicted, after `load_notes`.
+
+        Raises
+        ------
+        UserError
+            When the file cannot be written.
+        """
+        if self._errors is not None:
+            self._review.write(self._errors, self._notes)
+
     def _set_notes(self, notes: Mapping[int, ErrorNote]) -> None:
-        changed = {number: note for number, note in notes.items() if note != self._notes.get(number, ErrorNote())}
-        if changed:
-            self._notes |= changed
+        """Replace some notes, and emit those that have changed."""
+        if changed := self._merge_notes(notes):
             self.events.notes.emit(changed)
+
+    def _merge_notes(self, notes: Mapping[int, ErrorNote]) -> dict[int, ErrorNote]:
+        """Replace some notes without a signal, and return those that have changed."""
+        changed = {number: note for number, note in notes.items() if note != self._notes.get(number, ErrorNote())}
+        self._notes |= changed
+        return changed
+
+    def _attributes(self) -> dict[str, Any]:
+        """Return what is replaced with the prediction or its errors, by signals in the order in which these follow."""
+        names = ("comparison", "errors", "corrections", "tolerance_um", "selection")
+        return {**{name: getattr(self, name) for name in names}, "notes": dict(self._notes)}
+
+    def _emit_changes(self, before: Mapping[str, Any]) -> None:
+        """Emit a signal for each attribute that has changed, unless a listener has changed it again meanwhile."""
+        after = self._attributes()
+        for name in [name for name in after if not _is_same(before[name], after[name])]:
+            now = self._attributes()[name]
+            if name == "notes" or _is_same(now, after[name]):  # else the second change was announced already
+                self.events[name].emit(now)
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    return one is other or (isinstance(one, float | dict) and bool(one == other))

@@ -18,7 +18,7 @@ class VolumeOrigin:
     name : str
         Name of the volume.
     plan : Plan or None
-        What its labels mean; None means foreground.
+        The plan of the model that predicted it, which says what label values mean; None if they are foreground.
     run : Path or None
         The run folder or model file that predicted it.
     dataset : Path or None

@@ -2,10 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from napari_unet3d.inference.events import PredictionWritten, TilesPredicted, VolumeEvaluated
+
+T = TypeVar("T")
+
+
+def last_event(events: Iterable[Any], kind: type[T]) -> T:
+    """Run a generator to its end and return its last event; the others are not kept in memory.
+
+    Parameters
+    ----------
+    events : iterable
+        The events.
+    kind : type
+        What the last one is.
+
+    Raises
+    ------
+    TypeError
+        If it is something else.
+    """
+    event = None
+    try:
+        for event in events:  # noqa: B007 - the last one is used after the loop
+            pass
+    finally:
+        if isinstance(events, Generator):
+            events.close()
+    if not isinstance(event, kind):
+        raise TypeError(f"The last event is {event!r}, not of the type {kind.__name__}.")
+    return event
 
 
 @dataclass(frozen=True, slots=True)

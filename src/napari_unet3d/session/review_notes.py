@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from napari_unet3d.data.dataset import file_name
@@ -32,6 +32,7 @@ class ReviewNotes:
         self._origin = VolumeOrigin("")
         self._path: Path | None = None  # None while nothing can be written
         self._absent: tuple[ReviewNote, ...] = ()  # on errors that are not there now
+        self._saved: tuple[ReviewNote, ...] = ()  # in the file
         self._latest: dict[tuple[str, tuple[int, ...]], tuple[ReviewNote, ...]] = {}  # by name and shape of the volume
 
     def read(self, errors: ErrorSet, origin: VolumeOrigin) -> dict[int, ErrorNote]:
@@ -46,13 +47,14 @@ class ReviewNotes:
         """
         self._origin, self._path, self._absent = origin, None, ()
         path, volume = notes_file(origin), (origin.name, errors.regions.shape)
-        notes = read_notes(path, errors.regions.shape) or self._latest.get(volume, ())
+        self._saved = read_notes(path, errors.regions.shape)
+        notes = self._saved or self._latest.get(volume, ())
         self._path, self._latest[volume] = path, notes
         known, self._absent = match_notes(errors, notes)
         return {number: ErrorNote(each.is_seen, each.note) for number, each in known.items()}
 
     def write(self, errors: ErrorSet, notes: Mapping[int, ErrorNote]) -> None:
-        """Write the notes on the errors that were read last; nothing when their file could not be read.
+        """Write the notes on the errors that were read last, if they differ from the file; nothing if it is unreadable.
 
         Raises
         ------
@@ -66,9 +68,16 @@ class ReviewNotes:
             errors, {number: (each.is_seen, each.note) for number, each in said.items()}, self._absent
         )
         self._latest[self._origin.name, errors.regions.shape] = tuple(every)
+        if tuple(every) == self._saved:
+            return
         path, self._path = self._path, None
         write_notes(path, self._origin.name, errors.regions.shape, every)
-        self._path = path
+        self._path, self._saved = path, tuple(every)
+
+
+def as_seen(numbers: Iterable[int], notes: Mapping[int, ErrorNote]) -> dict[int, ErrorNote]:
+    """Return the notes on some errors, by their numbers, with these marked as seen."""
+    return {number: replace(notes.get(number, ErrorNote()), is_seen=True) for number in numbers}
 
 
 def carry_over(

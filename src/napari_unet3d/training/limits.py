@@ -31,15 +31,14 @@ class RunLimits:
 
     @property
     def is_time_up(self) -> bool:
-        """Whether the time limit was reached at the latest `check_time`."""
+        """Whether the time limit was reached at the latest `note_time`."""
         return self._is_time_up
 
-    def check_time(self) -> bool:
-        """Return whether the time limit is reached."""
+    def note_time(self) -> None:
+        """Note whether the time limit is reached now, for `is_time_up` and `end_reason`."""
         self._is_time_up = self._fraction_of_time() >= 1
-        return self._is_time_up
 
-    def reserve(self, seconds_after_steps: float) -> None:
+    def reserve_time_after_steps(self, seconds_after_steps: float) -> None:
         """Keep time for the last validation and for saving: as long as both took after the latest epoch."""
         self._seconds_after_steps = seconds_after_steps
 

@@ -1,4 +1,4 @@
-"""Train a 3D U-Net: `train` is the way from a dataset folder to a run folder with a model.
+"""Train a 3D U-Net: `train` reads a dataset folder and writes a run folder; the epochs are in `trainer.py`.
 
 All random numbers of a run come from `config.seed`. The same seed, settings and volumes give the same weights bit by
 bit on a CPU with the same number of threads; on a GPU they differ in rounding, since it adds numbers in varying order.
@@ -27,7 +27,7 @@ from napari_unet3d.model.devices import ComputeDevice, TorchState, choose_device
 from napari_unet3d.model.receptive_field import separating_gap
 from napari_unet3d.training.background import iterate_in_background, run_in_background
 from napari_unet3d.training.events import Busy, RunStarted, TrainEvent
-from napari_unet3d.training.notices import start_notices
+from napari_unet3d.training.notices import setup_notices
 from napari_unet3d.training.optim.learner import Learner
 from napari_unet3d.training.prepare import TrainingData
 from napari_unet3d.training.resume import RunStart, prepare_data, resolve_start, restore
@@ -47,13 +47,13 @@ def train(
     overwrite: bool = False,
     resume: bool = False,
     start_from: Checkpoint | Path | str | None = None,
-) -> Iterator[TrainEvent]:
+) -> Generator[TrainEvent]:
     """Train a 3D U-Net. Each ``next`` trains a little further; close the generator to stop.
 
-    What an event reports is on disk before it is yielded. When the generator is closed, the run folder holds the best
-    and the last model of the finished epochs, or the current weights if the first epoch was not finished. While no
-    event is requested, the run is paused and its time does not count. Until the generator has ended or is closed, no
-    other training can write to the run folder.
+    Nothing happens before the first ``next``, which locks the run folder; the lock is held until the generator ends or
+    is closed. Models and history of an epoch are on disk before its `EpochFinished` is yielded. A stop discards the
+    unfinished epoch; within the first epoch the current weights are saved if at least one step was made. While no
+    event is requested, the run is paused and its time does not count.
 
     Parameters
     ----------
@@ -62,13 +62,13 @@ def train(
     run_folder : path
         Where models, settings, history and environment are written.
     config : TrainingConfig, optional
-        All settings; by default those of the tutorial. When a run is resumed, only epochs, max_minutes, patience and
+        All settings; by default ``TrainingConfig()``. When a run is resumed, only epochs, max_minutes, patience and
         save_snapshots may differ from its own.
     overwrite : bool
         Whether an earlier run in the folder may be replaced.
     resume : bool
         Continue the run in the folder after its last complete epoch; a finished run continues if it is given more
-        epochs. On a CPU the result has the same bits as that of an uninterrupted run, unless max_minutes sets its
+        epochs. On a CPU the result is bit-identical to that of an uninterrupted run, unless max_minutes sets its
         length.
     start_from : Checkpoint or path of a model, optional
         Start from its weights, with a new optimizer. Network settings and normalisation are those of the model unless
@@ -89,7 +89,7 @@ def train(
     """
     timer = ActiveTimer()
 
-    def events() -> Generator[TrainEvent]:  # a function, so that the timer can measure it from outside
+    def events() -> Generator[TrainEvent]:  # a generator of its own, so that the timer can tell work from pauses
         with open_run(run_folder, config, overwrite=overwrite, resume=resume, start_from=start_from) as run:
             samples = yield from read_volumes(data, run.store)
             yield from train_on_samples(samples, run, timer, describe_source(data))
@@ -140,8 +140,9 @@ def open_run(
     with locked(path), MemmapStore(path) as store:
         start = resolve_start(path, config, resume=resume, start_from=start_from)
         earlier = start.state.header if start.state else None
-        folder = RunFolder(path, start.config, overwrite=overwrite or resume, earlier=earlier)
-        yield OpenRun(start, folder, choose_device(start.config.device, start.config.precision), store)
+        device = choose_device(start.config.device, start.config.precision)
+        folder = RunFolder(path, start.config, may_exist=overwrite or resume, earlier=earlier)
+        yield OpenRun(start, folder, device, store)
 
 
 def train_on_samples(samples: Sequence[Sample], run: OpenRun, timer: ActiveTimer, source: str) -> Iterator[TrainEvent]:
@@ -166,13 +167,14 @@ def train_on_samples(samples: Sequence[Sample], run: OpenRun, timer: ActiveTimer
     torch_state = TorchState(device, config.seed)
     with torch_state.applied():
         learner = Learner(config, data.plan, device, data.statistics)
-    restore_notices = restore(start, learner, data.plan, torch_state)
+    # Called before the header replaces what the folder holds: a model that does not fit costs no earlier run.
+    notices_of_restoring = restore(start, learner, data.plan, torch_state)
     if start.state:
         timer.add(start.state.header.seconds_spent)
 
-    run.folder.start(split, data.plan, device, source, start.start_from)
+    run.folder.write_header(split, data.plan, device, source, start.start_from)
     yield _run_started(run, samples, data, learner)
-    for message in (*start.notices, *restore_notices, *start_notices(config, device, data)):
+    for message in (*start.notices, *notices_of_restoring, *setup_notices(config, device, data)):
         yield Notice(message)
     snapshots = SnapshotWriter(run.folder.path, config.validate_every) if saves_snapshots(config, split) else None
     trainer = Trainer(config, volumes_of(samples), run.folder, data, learner, torch_state, timer, snapshots)
@@ -202,7 +204,9 @@ def describe_source(data: Path | str | Sequence[Sample]) -> str:
 
 
 def read_volumes(data: Path | str | Sequence[Sample], store: MemmapStore) -> Generator[Busy, None, list[Sample]]:
-    """Return the volumes to train on; those that do not fit into memory are memory-mapped files of the store.
+    """Return the volumes of a dataset folder, memory-mapped if they do not fit into memory.
+
+    Volumes that are passed as a sequence are returned as they are.
 
     Yields
     ------
@@ -220,7 +224,9 @@ def read_volumes(data: Path | str | Sequence[Sample], store: MemmapStore) -> Gen
 
 
 def split_volumes(samples: Sequence[Sample], config: TrainingConfig) -> Generator[Busy, None, Split]:
-    """Divide volumes into training and validation.
+    """Divide volumes into training and validation, and apply corrections.
+
+    Corrected parts of a volume are training volumes of their own; the original does not train on these parts.
 
     Parameters
     ----------
@@ -239,14 +245,17 @@ def split_volumes(samples: Sequence[Sample], config: TrainingConfig) -> Generato
     UserError
         If there is no volume, or none has foreground.
     """
+    divide = partial(_split_volumes, samples, config)
+    return (yield from run_in_background(divide, "Splitting the volumes into training and validation"))
+
+
+def _split_volumes(samples: Sequence[Sample], config: TrainingConfig) -> Split:
     _check_foreground(samples, config)
-    # A single volume is cut into two blocks, so far apart that no output of the network depends on both of them.
-    gap_zyx = separating_gap(config, samples[0].voxel_size_um)
-    divide = partial(
-        split_samples, samples, config.val_fraction, config.seed, gap_zyx=gap_zyx, ignore_label=config.ignore_label
-    )
-    split = yield from run_in_background(divide, "Splitting the volumes into training and validation")
-    # Corrected parts of a volume are training volumes of their own; the original does not train on these parts.
+    # Only a single volume, besides corrected ones, is cut into two blocks: so far apart that no output of the network
+    # depends on both of them. For several volumes the gap is not used, so that their voxel sizes may differ.
+    cut = next((sample for sample in samples if sample.provenance is None), samples[0])
+    gap_zyx = separating_gap(config, cut.voxel_size_um)
+    split = split_samples(samples, config.val_fraction, config.seed, gap_zyx=gap_zyx, ignore_label=config.ignore_label)
     return apply_corrections(split, samples)
 
 
@@ -255,5 +264,6 @@ def _check_foreground(samples: Sequence[Sample], config: TrainingConfig) -> None
         raise UserError("There is no volume to train on. Add at least one image with labels.")
     labelled = [(sample.labels, sample.label_mask) for sample in samples if sample.labels is not None]
     if not any(has_foreground(labels, config.ignore_label, mask) for labels, mask in labelled):
-        has_background = any(labels.any() for labels, _ in labelled)
+        # Without foreground, a label can be neither 0 nor the ignore label only if 0 is ignored: 1 is background then.
+        has_background = config.ignore_label == 0 and any(labels.any() for labels, _ in labelled)
         raise UserError(no_foreground_at_all(len(samples), config.ignore_label, has_background=has_background))

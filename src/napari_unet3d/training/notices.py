@@ -13,7 +13,7 @@ from napari_unet3d.model.devices import ComputeDevice
 from napari_unet3d.training.prepare import TrainingData
 
 
-def start_notices(config: TrainingConfig, device: ComputeDevice, data: TrainingData) -> Iterator[str]:
+def setup_notices(config: TrainingConfig, device: ComputeDevice, data: TrainingData) -> Iterator[str]:
     """Yield one message per thing that deserves a look.
 
     Parameters

@@ -217,7 +217,7 @@ def restore(start: RunStart, learner: Learner, plan: Plan, torch_state: TorchSta
 
 def _start_from(model: Checkpoint, learner: Learner, plan: Plan) -> list[str]:
     """Load the weights of a model, and keep the initial ones of the output head where its number of outputs differs."""
-    initial = learner.weights()
+    initial = learner.model_weights()
     loaded = {name: w for name, w in model.weights.items() if name in initial and w.shape == initial[name].shape}
     reset = [name for name in initial if name not in loaded]
     output_head = get_architecture(model.config.architecture).output_head

@@ -51,8 +51,8 @@ class RunFolder:
         The folder, whose lock is held (see `locked`).
     config : TrainingConfig
         The settings of the run.
-    overwrite : bool
-        Whether an earlier run in it may be replaced.
+    may_exist : bool
+        Whether there may be an earlier run in it; `write_header` replaces its results unless it is resumed.
     earlier : RunHeader, optional
         The state of the run in it that is resumed.
 
@@ -63,7 +63,7 @@ class RunFolder:
     """
 
     def __init__(
-        self, path: Path, config: TrainingConfig, *, overwrite: bool, earlier: RunHeader | None = None
+        self, path: Path, config: TrainingConfig, *, may_exist: bool, earlier: RunHeader | None = None
     ) -> None:
         self.path, self.model = path, path / MODEL_FILE
         self._config, self._earlier = config, earlier
@@ -73,13 +73,13 @@ class RunFolder:
         self.seconds = list(earlier.seconds) if earlier else []
         self.learning_rates = list(earlier.learning_rates) if earlier else []
         found = [name for name in _RESULTS if (path / name).exists()]
-        if found and not overwrite and earlier is None:
+        if found and not may_exist and earlier is None:
             raise UserError(
                 f"The folder {path} already holds a run ({', '.join(found)}); "
                 "choose another run folder, or allow this one to be overwritten."
             )
 
-    def start(
+    def write_header(
         self, split: Split, plan: Plan, device: ComputeDevice, dataset: str, start_from: Path | None = None
     ) -> None:
         """Write settings and environment, and remove the results of a run that is replaced.

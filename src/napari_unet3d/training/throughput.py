@@ -35,17 +35,25 @@ class ThroughputMeter:
         self._step_began = self._step_waited = 0.0
 
     @contextmanager
-    def step(self) -> Iterator[None]:
-        """Measure a step, from the request of its batch to its end or, on a GPU, until it is queued."""
-        self._step_began, self._step_waited = self._now(), 0.0
+    def waiting(self, is_idle: Callable[[], bool]) -> Iterator[None]:
+        """Measure the time from the beginning of a step until its batch has arrived.
+
+        Parameters
+        ----------
+        is_idle : callable
+            Returns whether the device has finished all earlier steps, so that it has waited, too; called at the end.
+        """
+        self._step_began = self._now()
+        yield
+        self._step_waited = self._now() - self._step_began if is_idle() else 0.0
+
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        """Measure the rest of a step, to its end or, on a GPU, until it is queued, and count it if it succeeds."""
         yield
         self._seconds += self._now() - self._step_began
         self._waited += self._step_waited
         self._n_steps += 1
-
-    def batch_arrived(self, *, is_idle: bool) -> None:
-        """Count the time since the step began as waiting, if the device had finished all earlier steps."""
-        self._step_waited = self._now() - self._step_began if is_idle else 0.0
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -101,7 +109,7 @@ class ActiveTimer:
         """Add the time of earlier sessions."""
         self._earlier += seconds
 
-    def measure(self, events: Generator[E]) -> Iterator[E]:
+    def measure(self, events: Generator[E]) -> Generator[E]:
         """Yield the events of a generator, and measure the time that it takes to produce them."""
         with closing(events):
             while True:

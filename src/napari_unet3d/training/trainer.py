@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.events import Notice
 from napari_unet3d.errors import OutOfMemory
 from napari_unet3d.files import RESUME_FILE
-from napari_unet3d.model.devices import PREFETCH_STEPS, TorchState
+from napari_unet3d.model.devices import MAX_QUEUED_STEPS, TorchState
 from napari_unet3d.runs.history import EpochRecord
 from napari_unet3d.training.events import (
     Busy,
@@ -54,7 +53,7 @@ class Trainer:
         The settings.
     volumes : tuple of VolumeInfo
         Names and shapes of all volumes; a resumed run must be given the same ones.
-    run : RunFolder
+    folder : RunFolder
         Where results are written, and the history of the epochs.
     data : TrainingData
         Batches for training and validation, and their plan (patch size, batch size). It is replaced by one with
@@ -62,7 +61,8 @@ class Trainer:
     learner : Learner
         Network, loss, optimizer and moving average of the weights (EMA).
     torch_state : TorchState
-        Torch's threads and random state. It is applied during computation only, as the process may be a viewer.
+        Torch's threads and random state. It is applied during computation only, because other code, such as
+        napari, may share the process.
     timer : ActiveTimer
         Time that the run has taken, including its earlier sessions, without pauses.
     snapshots : SnapshotWriter or None
@@ -71,7 +71,7 @@ class Trainer:
 
     config: TrainingConfig
     volumes: tuple[VolumeInfo, ...]
-    run: RunFolder
+    folder: RunFolder
     data: TrainingData
     learner: Learner
     torch_state: TorchState
@@ -81,20 +81,25 @@ class Trainer:
     def __post_init__(self) -> None:
         self._limits = RunLimits(self.config, self.timer)
         self._throughput = ThroughputMeter(lambda: self.timer.seconds, self.learner.device)
+        self._n_steps = len(self.data.training)  # per epoch; it stays the same when memory runs out
 
     def train(self) -> Iterator[TrainEvent]:
         """Train epoch by epoch; the last event says why the run has ended."""
-        if self.run.history:
-            self._limits.check_time()
+        if self.folder.history:  # a resumed run may have no time left; a new one makes at least one step, for a model
+            self._limits.note_time()
         yield from self._prepare_snapshots()
         try:
-            while (reason := self._limits.end_reason(self.run.history)) is None:
-                yield from self._run_epoch(len(self.run.history) + 1)
-        finally:
-            if self.learner.n_steps > 0 and not self.run.has_model:  # stopped within the first epoch
-                self.run.save_started_epoch(self.learner.weights())
-        best = self.run.best
-        yield TrainingFinished(self.run.path, self.run.model, best.epoch, best.val_loss, best.val_dice, reason)
+            # `save_epoch` appends each finished epoch to the history, from which the reason to end follows.
+            while (reason := self._limits.end_reason(self.folder.history)) is None:
+                yield from self._run_epoch(len(self.folder.history) + 1)
+        except (GeneratorExit, KeyboardInterrupt):
+            # The run was stopped. After an error nothing is saved: the weights may be useless, or not even readable,
+            # and a second error would hide the first one.
+            if self.learner.n_steps > 0 and not self.folder.has_model:  # within the first epoch
+                self.folder.save_started_epoch(self.learner.model_weights())
+            raise
+        best = self.folder.best
+        yield TrainingFinished(self.folder.path, self.folder.model, best.epoch, best.val_loss, best.val_dice, reason)
 
     def _run_epoch(self, epoch: int) -> Iterator[TrainEvent]:
         """Train, validate and save; epochs count from 1."""
@@ -103,54 +108,62 @@ class Trainer:
         steps_ended = self.timer.seconds
         val_loss, val_dice = yield from self._validate(epoch)
         record = EpochRecord(epoch, _mean_of_finite(losses), val_loss, val_dice)
-        is_best = self.run.save_epoch(
+        is_best = self.folder.save_epoch(
             record,
-            self.learner.weights(),
+            self.learner.model_weights(),
             learning_rate=first_learning_rate,
             seconds=self.timer.seconds - epoch_began,
         )
-        # The resume file is the last one to be written. A process that is killed before this repeats the epoch. If the
-        # resume file came first, it would count an epoch whose model may be missing.
-        save_run_state(self.run.path / RESUME_FILE, self._state())
-        seconds_left = self._limits.seconds_left(self.run.seconds)
+        # The resume file is written after the models and the history: a process that is killed in between repeats the
+        # epoch. If it came first, it would count an epoch whose model may be missing.
+        save_run_state(self.folder.path / RESUME_FILE, _state_of(self))
+        seconds_left = self._limits.seconds_left(self.folder.seconds)
         yield EpochFinished(epoch, record.train_loss, val_loss, val_dice, is_best, seconds_left)
         if self.snapshots is not None and val_loss is not None:
-            yield from self.snapshots.save(epoch, self.run.best.epoch, self.data.plan)
-        self._limits.reserve(self.timer.seconds - steps_ended)
+            yield from self.snapshots.save(epoch, self.folder.best.epoch, self.data.plan)
+        self._limits.reserve_time_after_steps(self.timer.seconds - steps_ended)
 
     def _train_epoch(self, epoch: int) -> Generator[TrainEvent, None, list[float]]:
-        """Make the optimizer steps of an epoch, or at least one until the time limit, and return their losses.
+        """Make the optimizer steps of an epoch, at least one and none after the time limit; return their losses.
 
         On a GPU a step is pending until its loss is read. The next step is queued before that, so that the GPU never
         has to wait.
         """
         losses: list[float] = []
         pending: deque[tuple[int, PendingStep]] = deque()
-        max_pending = PREFETCH_STEPS.get(self.learner.device.type, 0)
+        max_pending = MAX_QUEUED_STEPS.get(self.learner.device.type, 0)
         batches = self.data.training.epoch(epoch)
-        for step in range(1, len(self.data.training) + 1):
-            self.learner.learning_rate = self._learning_rate(epoch, step)
-            while True:  # until the step fits into memory
-                try:
-                    pending.append((step, self._step(batches, pending)))
-                    break
-                except OutOfMemory:
-                    yield from self._use_less_memory()
-                    batches = self.data.training.epoch(epoch, first_step=step)
+        for step in range(1, self._n_steps + 1):
+            while (queued := self._try_step(epoch, step, batches, pending)) is None:
+                batches = iter(())  # so that nothing holds the old volumes while the new ones are prepared
+                yield from self._use_less_memory()
+                batches = self.data.training.epoch(epoch, first_step=step)
+            pending.append((step, queued))
             if len(pending) > max_pending:
                 losses.append((yield from self._finish_step(epoch, *pending.popleft())))
-            if self._limits.check_time():
+            self._limits.note_time()
+            if self._limits.is_time_up:
                 break
         while pending:
             losses.append((yield from self._finish_step(epoch, *pending.popleft())))
         return losses
 
-    def _step(self, batches: Iterator[Batch], pending: Sequence[tuple[int, PendingStep]]) -> PendingStep:
-        """Make an optimizer step with the next batch; a GPU only queues it."""
-        with self.torch_state.applied(), self._throughput.step():
-            images, targets = next(batches)
-            self._throughput.batch_arrived(is_idle=all(earlier.is_over for _, earlier in pending))
-            return self.learner.step(images, targets)
+    def _try_step(
+        self, epoch: int, step: int, batches: Iterator[Batch], pending: Sequence[tuple[int, PendingStep]]
+    ) -> PendingStep | None:
+        """Make an optimizer step with the next batch, or only queue it on a GPU; return None if memory runs out.
+
+        The error is dropped here: its traceback would keep the memory of the failed step allocated.
+        """
+        self.learner.learning_rate = self._learning_rate(epoch, step)
+        try:
+            with self.torch_state.applied():
+                with self._throughput.waiting(lambda: all(earlier.is_over for _, earlier in pending)):
+                    images, targets = next(batches)
+                with self._throughput.computing():
+                    return self.learner.step(images, targets)
+        except OutOfMemory:
+            return None
 
     def _finish_step(self, epoch: int, step: int, pending: PendingStep) -> Generator[TrainEvent, None, float]:
         """Wait for the end of a step, report it and return its loss."""
@@ -159,28 +172,44 @@ class Trainer:
         yield StepFinished(epoch, step, loss)
         if throughput := self._throughput.report(epoch):
             yield throughput
-        if notice := self.learner.skip_notice(epoch, step):  # the loss was NaN or infinite
+        if notice := self.learner.notice_of_skipped_steps(epoch, step):
             yield notice
         return loss
 
     def _validate(self, epoch: int) -> Generator[Validating | Busy | Notice, None, LossAndDice]:
-        """Return loss and Dice on the validation volumes; (None, None) in epochs without validation."""
+        """Return loss and Dice on the validation volumes; (None, None) in epochs without validation.
+
+        Dice is NaN if no validation volume has foreground, so that it cannot rank the epochs.
+        """
         is_last = epoch == self.config.epochs or self._limits.is_time_up
         if not self.data.split.val or not (is_last or epoch % self.config.validate_every == 0):
             return None, None
-        while True:  # until the tiles fit into memory
-            with suppress(OutOfMemory):
-                loss, dice = yield from validate(
-                    epoch, self.learner, self.data.validation, self.torch_state, self.snapshots
-                )
-                # NaN marks that no validation volume has foreground, so that Dice cannot find the best epoch.
-                return loss, dice if self.data.split.tells_best else math.nan
+        while (scores := (yield from self._try_validation(epoch))) is None:
             yield from self._use_less_memory()
+        loss, dice = scores
+        if not self.data.split.tells_best:
+            dice = math.nan
+        return loss, dice
+
+    def _try_validation(self, epoch: int) -> Generator[Validating, None, LossAndDice | None]:
+        """Validate, or return None if memory runs out; a restart discards the snapshots of the failed attempt."""
+        try:
+            return (yield from validate(epoch, self.learner, self.data.validation, self.torch_state, self.snapshots))
+        except OutOfMemory:
+            return None
 
     def _use_less_memory(self) -> Iterator[Busy | Notice]:
-        """Continue with volumes off the GPU, or else with smaller patches or batches."""
+        """Continue with volumes off the GPU, or else with smaller patches or batches.
+
+        The number of steps per epoch stays. Retrying comes to an end, since at some point nothing can be made smaller.
+
+        Raises
+        ------
+        OutOfMemory
+            If nothing can be made smaller.
+        """
         before, self.data = self.data.plan, self.data.with_less_memory()
-        plan = self.run.plan = self.data.plan
+        plan = self.folder.plan = self.data.plan
         self.learner.set_plan(plan)
         change = "the volumes are now in main memory" if plan == before else f"each step now sees {plan.description}"
         yield Notice(f"Memory ran out: {change}.")
@@ -188,43 +217,44 @@ class Trainer:
 
     def _prepare_snapshots(self) -> Iterator[Busy | Notice]:
         if self.snapshots is not None:
-            yield from self.snapshots.prepare(self.data, len(self.run.history))
+            yield from self.snapshots.prepare(self.data, len(self.folder.history))
 
     def _learning_rate(self, epoch: int, step: int) -> float:
-        return self._limits.learning_rate(epoch, step, len(self.data.training), self.run.history)
-
-    def _state(self) -> RunState:
-        """Return the contents of the resume file: all that is needed to continue after this epoch."""
-        learner, run, split = self.learner, self.run, self.data.split
-        header = RunHeader(
-            config=self.config,
-            plan=self.data.plan,
-            volumes=self.volumes,
-            train_names=tuple(sample.name for sample in split.train),
-            val_names=tuple(sample.name for sample in split.val),
-            blocks=split.blocks,
-            device_type=self.torch_state.device_type,
-            n_steps_per_epoch=len(self.data.training),
-            epoch=len(run.history),
-            n_steps=learner.n_steps,
-            n_averaged_steps=learner.ema.n_steps if learner.ema else 0,
-            history=tuple(run.history),
-            learning_rates=tuple(run.learning_rates),
-            seconds=tuple(run.seconds),
-            seconds_spent=self.timer.seconds,
-            groups=optimizer_groups(learner.optimizer),
-            scaler=learner.stepper.scaler.state_dict() if learner.stepper.is_scaled else {},
-        )
-        return RunState(
-            header=header,
-            weights=learner.own_weights(),
-            ema=learner.ema.weights() if learner.ema else {},
-            moments=optimizer_moments(learner.optimizer),
-            random_state=self.torch_state.random_state,
-        )
+        return self._limits.learning_rate(epoch, step, self._n_steps, self.folder.history)
 
 
 def _mean_of_finite(losses: Sequence[float]) -> float:
-    """Return the mean loss, without the steps that were skipped as their loss was NaN or infinite."""
+    """Return the mean loss, without the steps that were skipped because their loss was NaN or infinite."""
     finite = [loss for loss in losses if math.isfinite(loss)]
     return sum(finite) / len(finite) if finite else math.nan
+
+
+def _state_of(trainer: Trainer) -> RunState:
+    """Return the contents of the resume file: all that is needed to continue after this epoch."""
+    learner, folder, split = trainer.learner, trainer.folder, trainer.data.split
+    header = RunHeader(
+        config=trainer.config,
+        plan=trainer.data.plan,
+        volumes=trainer.volumes,
+        train_names=tuple(sample.name for sample in split.train),
+        val_names=tuple(sample.name for sample in split.val),
+        blocks=split.blocks,
+        device_type=trainer.torch_state.device_type,
+        n_steps_per_epoch=len(trainer.data.training),
+        epoch=len(folder.history),
+        n_steps=learner.n_steps,
+        n_averaged_steps=learner.ema.n_steps if learner.ema else 0,
+        history=tuple(folder.history),
+        learning_rates=tuple(folder.learning_rates),
+        seconds=tuple(folder.seconds),
+        seconds_spent=trainer.timer.seconds,
+        groups=optimizer_groups(learner.optimizer),
+        scaler=learner.stepper.scaler.state_dict() if learner.stepper.is_scaled else {},
+    )
+    return RunState(
+        header=header,
+        weights=learner.raw_weights(),
+        ema=learner.ema.weights() if learner.ema else {},
+        moments=optimizer_moments(learner.optimizer),
+        random_state=trainer.torch_state.random_state,
+    )

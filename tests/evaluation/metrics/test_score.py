@@ -58,7 +58,7 @@ def test_one_empty_scores_nothing() -> None:
 
 
 def test_other_shapes_are_named() -> None:
-    with pytest.raises(UserError, match=r"'v' has shape \(2, 3, 4\), its truth \(4, 3, 2\)"):
+    with pytest.raises(UserError, match=r"'v' has shape \(2, 3, 4\), its ground truth \(4, 3, 2\)"):
         score(np.zeros((2, 3, 4)), GroundTruth(np.zeros((4, 3, 2), np.uint8)), "v")
 
 

@@ -136,7 +136,7 @@ def test_check_of_a_good_dataset_says_so(dock, qtbot, folder, wait_for_end):
 
 def test_folder_that_is_no_dataset_is_explained_and_can_become_one(dock, qtbot, tmp_path):
     dock.folder.value = tmp_path
-    assert "no dataset" in dock.message.text()
+    assert "is not a dataset" in dock.message.text()
     click(qtbot, dock.create_button)()
     assert "Created" in dock.message.text()
     assert (tmp_path / "test" / "labels").is_dir()

@@ -46,8 +46,8 @@ def saving(viewer, open_dock, qtbot):
     view = dock.results.export.view
 
     def is_in_view():
-        dock.scroll_area.ensureWidgetVisible(view.turntable_button)
-        return not view.turntable_button.visibleRegion().isEmpty()
+        dock.scroll_area.ensureWidgetVisible(view.turntable_button.native)
+        return not view.turntable_button.native.visibleRegion().isEmpty()
 
     qtbot.waitUntil(is_in_view)
     return dock, view

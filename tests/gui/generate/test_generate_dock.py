@@ -74,7 +74,7 @@ def test_settings_that_do_not_go_together_are_said_and_nothing_starts(dock, qtbo
     click(qtbot, dock.preview_button)()
     assert dock.jobs.latest("generate") is None
     assert dock.message.kind == "error"
-    assert "larger than the largest" in dock.message.text()
+    assert "larger than the maximum" in dock.message.text()
 
 
 def test_preview_can_be_stopped(viewer, dock, qtbot):
@@ -114,11 +114,11 @@ def test_dataset_is_written_and_the_next_step_offered(viewer, dock, qtbot, wait_
 def test_the_next_step_comes_forward_when_its_dock_is_open_behind_this_one(viewer, dock, open_dock, qtbot):
     viewer.window._qt_window.show()
     train = open_dock("Train")
-    qtbot.waitUntil(lambda: not train.viewport().visibleRegion().isEmpty())
+    qtbot.waitUntil(lambda: not train.scroll_area.viewport().visibleRegion().isEmpty())
     dock.raise_tab()
-    qtbot.waitUntil(lambda: train.viewport().visibleRegion().isEmpty())
+    qtbot.waitUntil(lambda: train.scroll_area.viewport().visibleRegion().isEmpty())
     dock.train_button.native.click()
-    qtbot.waitUntil(lambda: not train.viewport().visibleRegion().isEmpty())
+    qtbot.waitUntil(lambda: not train.scroll_area.viewport().visibleRegion().isEmpty())
 
 
 def test_writing_over_a_dataset_asks_first(dock, qtbot, wait_for_end, tmp_path):

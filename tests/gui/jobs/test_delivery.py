@@ -83,7 +83,9 @@ def test_a_training_that_is_watched_and_inspected_handles_nothing_else(ball, dat
         pass
     dock.run_actions.inspect_button.native.click()
     inspect = viewer.window.dock_widgets["Inspect (napari-unet3d)"]
-    qtbot.waitUntil(lambda: inspect.inspection is not None and not inspect.jobs.running("inspect"), timeout=60_000)
+    qtbot.waitUntil(
+        lambda: inspect.session.comparison is not None and not inspect.jobs.running("inspect"), timeout=60_000
+    )
     assert {"train", "watch", "inspect"} <= deliveries.kinds
     assert deliveries.handled == []
 

@@ -233,8 +233,27 @@ def test_progress_shows_in_the_activity_dock_with_time_left(viewer, qtbot):
 
 
 def test_estimate_of_the_engine_is_kept(owner, qtbot):
-    job, _ = run(qtbot, owner, lambda: iter([1]), measure=lambda n: Progress(n, 4, seconds_left=99.0))
+    job, _ = run(qtbot, owner, lambda: iter([1]), progress=lambda n: Progress(n, 4, seconds_left=99.0))
     assert job.progress.seconds_left == 99
+
+
+def test_an_observer_gets_each_event_before_progress_is_asked_and_the_event_is_reported(owner, qtbot):
+    calls = []
+
+    def progress(event):
+        calls.append(("progress", event))
+
+    job = jobs_of(owner).start(
+        "test",
+        "A test",
+        lambda: iter("ab"),
+        observer=lambda event: calls.append(("observer", event)),
+        progress=progress,
+    )
+    job.reported.connect(lambda event: calls.append(("reported", event)))
+    with qtbot.wait_signal(job.ended, timeout=10_000):
+        pass
+    assert calls == [(name, event) for event in "ab" for name in ("observer", "progress", "reported")]
 
 
 def test_second_job_of_a_kind_is_refused_and_other_kinds_run(owner, qtbot):
@@ -256,7 +275,7 @@ def test_job_belongs_to_the_viewer_also_through_a_proxy(viewer, qtbot):
 
 
 def test_kept_events_can_be_seen_again(owner, qtbot):
-    job, _ = run(qtbot, owner, lambda: iter(["a", 1, "b", 2]), keep=(int,))
+    job, _ = run(qtbot, owner, lambda: iter(["a", 1, "b", 2]), replay=(int,))
     assert job.replayed == [1, 2]
 
 

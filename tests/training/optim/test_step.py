@@ -82,17 +82,17 @@ def test_nothing_is_asked_of_the_device_within_a_step(task: Task, loss: Loss, op
 def test_a_step_into_nan_is_as_if_it_had_never_been(optimizer: Optimizer, momentum: float) -> None:
     values = {"optimizer": optimizer, "momentum": momentum, "weight_decay": 0.1}
     tried, spared = learner_of(**values), learner_of(**values)
-    before = tried.own_weights()
+    before = tried.raw_weights()
 
     assert not math.isfinite(tried.wait(tried.step(*far_too_bright())))
-    assert all(torch.equal(tensor, before[name]) for name, tensor in tried.own_weights().items())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in tried.raw_weights().items())
     for seed in (1, 2):
         assert tried.wait(tried.step(*batch(seed=seed))) == spared.wait(spared.step(*batch(seed=seed)))
     assert not math.isfinite(tried.wait(tried.step(*far_too_bright())))
     assert tried.wait(tried.step(*batch(seed=3))) == spared.wait(spared.step(*batch(seed=3)))
 
-    expected = spared.own_weights()
-    assert all(torch.equal(tensor, expected[name]) for name, tensor in tried.own_weights().items())
+    expected = spared.raw_weights()
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in tried.raw_weights().items())
     assert any(not torch.equal(tensor, before[name]) for name, tensor in expected.items())
     assert (tried.n_steps, spared.n_steps) == (3, 3)
 
@@ -152,4 +152,4 @@ def test_an_overflow_of_the_scaled_gradient_is_nothing_to_be_told() -> None:
 
     assert math.isfinite(learner.wait(learner.step(*batch())))
 
-    assert learner.skip_notice(1, 1) is None
+    assert learner.notice_of_skipped_steps(1, 1) is None

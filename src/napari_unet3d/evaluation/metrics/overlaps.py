@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy  # submodules are loaded on first use, not when a dock opens
 from numpy.typing import NDArray
 
 _MAJORITY = 0.5  # the fraction of an instance that another one must exceed to contain it
@@ -81,6 +80,8 @@ class Overlaps:
         if not enough.any():
             return np.zeros(shape[0], dtype=bool)
         pairs = self.predicted[enough], self.true[enough]
+        import scipy  # not before it is needed: the command's help lists metrics
+
         graph = scipy.sparse.coo_array((np.ones(len(pairs[0]), dtype=np.int8), pairs), shape=shape).tocsr()
         partners: NDArray[np.int32] = scipy.sparse.csgraph.maximum_bipartite_matching(graph, perm_type="column")
         return partners >= 0

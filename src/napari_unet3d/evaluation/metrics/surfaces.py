@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy  # submodules are loaded on first use, not when a dock opens
 from numpy.typing import NDArray
 
 from napari_unet3d.data.sample import VoxelSize
@@ -131,6 +130,8 @@ def _distances(surface: Mask, other: Mask, voxel_size_um: VoxelSize) -> NDArray[
     apart = ~other[surface]
     if apart.any():
         # Points on a grid are evenly distributed: an unbalanced tree is built faster and searched equally fast.
+        import scipy  # not before it is needed: the command's help lists metrics
+
         tree = scipy.spatial.KDTree(_centres(other, voxel_size_um), balanced_tree=False, compact_nodes=False)
         distances[apart], _ = tree.query(_centres(surface & ~other, voxel_size_um))
     return distances

@@ -181,16 +181,19 @@ class Learner:
         counts = overlap_counts(logits, targets, self.task)
         return self._loss(logits, targets).item(), dice_of_counts(counts)
 
-    def weights(self) -> dict[str, torch.Tensor]:
-        """Return the weights of the model, the average if there is one, on the CPU; later steps do not change them."""
-        return self.own_weights() if self.ema is None else self.ema.weights()
+    def model_weights(self) -> dict[str, torch.Tensor]:
+        """Return the weights to save as model, on the CPU: the moving average if there is one, else the raw ones.
 
-    def own_weights(self) -> dict[str, torch.Tensor]:
-        """Return the weights that the next step starts from, on the CPU; later steps do not change them."""
+        They are a copy, which later steps do not change.
+        """
+        return self.raw_weights() if self.ema is None else self.ema.weights()
+
+    def raw_weights(self) -> dict[str, torch.Tensor]:
+        """Return a copy of the weights that the next step starts from, not averaged, on the CPU."""
         return {name: tensor.detach().cpu().clone() for name, tensor in self.network.state_dict().items()}
 
-    def skip_notice(self, epoch: int, step: int) -> Notice | None:
-        """Return a notice if the step that was waited for last is the first of the run that was skipped."""
+    def notice_of_skipped_steps(self, epoch: int, step: int) -> Notice | None:
+        """Return a notice if the step that was waited for last was skipped, as the first of the run."""
         if self._n_skipped != 1 or self._n_skipped_in_a_row != 1:
             return None
         return Notice(

@@ -69,7 +69,7 @@ class ComparePanel(Container[Widget]):
     context : Context
         The viewer, its jobs and the message line.
     layers : InspectionLayers
-        The layers of what is inspected, and those that are chosen, which say what labels mean.
+        The layers of what is inspected, and those that are chosen, whose menus define what labels mean.
 
     Attributes
     ----------
@@ -135,7 +135,7 @@ class ComparePanel(Container[Widget]):
         chosen = self._layers.chosen()
         known = [origin for origin in map(origin_of, (first, second)) if origin is not None]
         plan = next((origin.plan for origin in known if origin.plan is not None), chosen.origin.plan)
-        assert plan is not None  # the menus of the dock say what labels mean
+        assert plan is not None  # the menus of the dock define what labels mean
         volume = known[0].name if known else "" if chosen.image is None else chosen.image.name
         return _Pair(first, second, truth, volume, plan.task, plan.ignore_label)
 

@@ -141,5 +141,5 @@ def _meaning(value: int, prediction: Prediction) -> str:
 
 
 def _sentence(parts: list[str]) -> str:
-    words = " · ".join(parts)
-    return words[:1].upper() + words[1:]
+    text = " · ".join(parts)
+    return text[:1].upper() + text[1:]

@@ -85,7 +85,7 @@ def _what(names: Mapping[int, str] | None) -> Callable[[SegmentationError], str]
     def values(numbers: tuple[int, ...]) -> str:
         return " + ".join((names or {}).get(number, str(number)) for number in numbers)
 
-    def words(error: SegmentationError) -> str:
+    def describe(error: SegmentationError) -> str:
         whole = "whole " if error.is_whole else ""
         match error.kind:
             case ErrorKind.WRONG_CLASS:
@@ -98,7 +98,7 @@ def _what(names: Mapping[int, str] | None) -> Callable[[SegmentationError], str]
                 return whole + ("" if names is None else values(error.target))
         return whole + ("" if names is None else values(error.predicted))
 
-    return words
+    return describe
 
 
 _SIDE = 10

@@ -65,7 +65,7 @@ class ErrorList(QAbstractTableModel):
         """Return the text of a cell."""
         if column == self.NOTE:
             source, note = self._session.corrected.get(error.number, ""), self.note_on(error).note
-            return "; ".join(words for words in (source and f"corrected: {source}", note) if words)
+            return "; ".join(part for part in (source and f"corrected: {source}", note) if part)
         return self._columns[column].text(error)
 
     @property

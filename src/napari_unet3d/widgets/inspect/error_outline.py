@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from napari_unet3d.evaluation.errors.types import ErrorSet, SegmentationError
 from napari_unet3d.widgets.viewer.layers import Reference, find_layer, show_crop
 
-_COLOUR = "#40ff40"  # neither red, blue nor yellow, which say what is wrong
+_COLOUR = "#40ff40"  # neither red, blue nor yellow, which mark errors
 _MARGIN = 1
 _OUTLINE, _INSIDE = 1, 2  # values of the layer
 
@@ -21,7 +21,7 @@ _OUTLINE, _INSIDE = 1, 2  # values of the layer
 def outline_error(viewer: Any, name: str, errors: ErrorSet, error: SegmentationError, reference: Reference) -> Labels:
     """Show the outline of an error in a Labels layer ``NAME error``, as large as its box, above all others.
 
-    In 3D it is filled, and drawn over what lies before it. (Napari's own contours warn whenever 3D is in view.)
+    In 3D it is filled, and drawn over what is in front of it. (Napari's own contours warn whenever 3D is in view.)
 
     Parameters
     ----------

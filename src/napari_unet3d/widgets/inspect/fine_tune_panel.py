@@ -188,7 +188,7 @@ class FineTunePanel(Container[Widget]):
                 self.message.show_message(f"'{event.name}' is removed from the dataset.")
             case ModelsCompared():
                 self.message.show_message(f"{event.summary}\nPress Inspect to see the errors that are left.")
-                self._session.take_compared_models(event)
+                self._session.announce_compared_models(event)
         self._refresh()
 
     def _on_trained(self) -> None:

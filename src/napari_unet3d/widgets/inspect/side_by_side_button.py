@@ -1,4 +1,4 @@
-"""The button that shows layers side by side, and brings back what was in view."""
+"""The button that shows layers side by side, and restores what was in view."""
 
 from __future__ import annotations
 

@@ -14,7 +14,6 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.runs.run_files import read_run_files
 from napari_unet3d.widgets.components.containers import column
 from napari_unet3d.widgets.components.context import Context
-from napari_unet3d.widgets.components.qt_widget import QtWidget
 from napari_unet3d.widgets.forms.choices import Menu
 from napari_unet3d.widgets.forms.model_picker import ModelPicker
 from napari_unet3d.widgets.forms.path_edit import PathEdit
@@ -119,7 +118,7 @@ class DatasetSource(Container[Widget]):
 
     def __init__(self) -> None:
         self._pairs: list[Pair] = []
-        self.model = ModelPicker()
+        self.model = ModelPicker(label="Model")
         self.dataset = PathEdit("d", "dataset", "The folder of a dataset.", label="Dataset")
         self.subset = Menu(
             choices=[(label, subset) for subset, label in _SUBSETS.items()],
@@ -132,8 +131,7 @@ class DatasetSource(Container[Widget]):
             tooltip="<qt>Predict all volumes and open the worst, or only one, with the settings of the Predict dock."
             "</qt>",
         )
-        model = QtWidget(self.model, label="Model")
-        rows = column(model, self.dataset, self.subset, self.volume, labels=True, spacing=4)
+        rows = column(self.model, self.dataset, self.subset, self.volume, labels=True, spacing=4)
         super().__init__(widgets=[rows], labels=False)
         self.margins = (0, 2, 0, 2)
         self.dataset.changed.connect(self.list_volumes)

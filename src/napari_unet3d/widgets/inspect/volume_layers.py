@@ -168,8 +168,11 @@ class InspectionLayers:
         old, self._comparison = self._comparison, comparison
         self._is_new |= old is None or old.prediction is not comparison.prediction or old.truth is not comparison.truth
 
-    def _show_errors(self, _errors: ErrorSet) -> None:
+    def _show_errors(self, errors: ErrorSet | None) -> None:
         """Show where the prediction is wrong: instead of prediction and ground truth, when it was not shown before."""
+        if errors is None:
+            self.remove_outline()
+            return
         session, shown = self._session, self.shown
         assert shown is not None
         assert session.prediction is not None

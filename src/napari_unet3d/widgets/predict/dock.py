@@ -13,7 +13,7 @@ from napari_unet3d.data.events import Notice
 from napari_unet3d.inference.events import EvaluationFinished, ModelLoaded, PredictionWritten, VolumeEvaluated
 from napari_unet3d.session.comparison import DEFAULT_TOLERANCE_UM, Comparison
 from napari_unet3d.session.progress import prediction_progress
-from napari_unet3d.widgets.components.containers import column, heading
+from napari_unet3d.widgets.components.containers import heading
 from napari_unet3d.widgets.components.copy_run import CopyButton
 from napari_unet3d.widgets.components.dock import Dock
 from napari_unet3d.widgets.components.job_bar import JobBar
@@ -220,15 +220,14 @@ class PredictDock(Dock):
             bar.rangeChanged.connect(self._scroll_to_results)
 
     def _lay_out(self) -> None:
-        model = column(QtWidget(self.model))
         self.job_bar = JobBar(
             "Predict",
             "Apply the model; results are shown in the viewer, or written to the folder.",
-            (model, self.target, self.prediction_settings, self.evaluation_settings, self.label_settings),
+            (self.model, self.target, self.prediction_settings, self.evaluation_settings, self.label_settings),
             "Cancel",
             beside=QtWidget(self.copy_button),
         )
-        above = heading("Model"), model, heading("Apply to"), self.target, heading("Prediction")
+        above = heading("Model"), self.model, heading("Apply to"), self.target, heading("Prediction")
         settings = self.prediction_settings, self.evaluation_settings
         buttons = self.job_bar, self.suggest_button, self.keep_button, QtWidget(self.message)
         labels = heading("Labels · can be changed after predicting"), self.label_settings

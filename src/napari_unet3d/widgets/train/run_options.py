@@ -19,7 +19,6 @@ from napari_unet3d.session.recent_runs import new_run_folder
 from napari_unet3d.session.subprocess_training import SubprocessTraining
 from napari_unet3d.session.training_job import TrainingRequest, train_on
 from napari_unet3d.widgets.components.containers import column, wrapping_label
-from napari_unet3d.widgets.components.qt_widget import QtWidget
 from napari_unet3d.widgets.forms.model_picker import ModelPicker
 from napari_unet3d.widgets.forms.path_edit import PathEdit
 from napari_unet3d.widgets.jobs.worker import JobControl
@@ -133,12 +132,14 @@ class RunFolderRow(Container[Widget]):
     def __init__(self) -> None:
         tooltip = "Where the model, its settings and the loss history are written."
         self.folder = PathEdit("d", "run-folder", tooltip, label="Folder")
-        self.start_from = ModelPicker("New network", takes_newest=False)
-        self.start_from.setToolTip(
-            "A model whose weights the training starts from, also one of qim3d (.pth); empty for a new network."
+        self.start_from = ModelPicker(
+            "New network",
+            takes_newest=False,
+            tooltip="A model whose weights the training starts from, also of qim3d (.pth); empty for a new network.",
+            label="Start from",
         )
         self._hint = wrapping_label("Network and normalisation are those of the model.")
-        rows = column(self.folder, QtWidget(self.start_from, label="Start from"), labels=True, spacing=4)
+        rows = column(self.folder, self.start_from, labels=True, spacing=4)
         super().__init__(widgets=[rows, self._hint], labels=False)
         self.margins = (0, 0, 0, 0)
         self._suggested: Path | None = None
