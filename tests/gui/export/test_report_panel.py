@@ -82,7 +82,7 @@ def test_without_the_test_set_nothing_is_predicted(trained, choose, qtbot, tmp_p
     assert not (dock.run.run_folder / "evaluation").exists()
     close_dock(dock)
     again = open_dock("Train")
-    assert again.report.isVisibleTo(again), "the end of the run is shown again"
+    assert again.report.isVisibleTo(again.native), "the end of the run is shown again"
     assert not again.report.with_test_set.value
 
 
