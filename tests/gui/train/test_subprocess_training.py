@@ -218,7 +218,7 @@ def test_a_bundled_napari_is_not_taken_for_python(tmp_path, monkeypatch):
     assert find_python() == sys.executable
     monkeypatch.setattr(sys, "executable", str(tmp_path / "napari"))
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
-    with pytest.raises(UserError, match="There is no Python program"):
+    with pytest.raises(UserError, match="There is no Python interpreter"):
         find_python()
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "python").touch()

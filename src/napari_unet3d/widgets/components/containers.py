@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from magicgui.widgets import Container, Label, Widget
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, Signal
 from qtpy.QtGui import QIcon, QPixmap, QShowEvent
-from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QSizePolicy, QWidget
+from qtpy.QtWidgets import QFrame, QLabel, QPushButton, QScrollArea, QSizePolicy, QWidget
 from superqt import QCollapsible
 
 SPACING = 6
@@ -56,11 +58,16 @@ class _LabelsAligned(QObject):
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         if event is not None and event.type() == QEvent.Type.Show and isinstance(watched, QWidget):
-            rows = watched.findChildren(QWidget, options=_DIRECTLY)
-            labels = [label for each in rows if (label := each.findChild(QLabel, options=_DIRECTLY)) is not None]
-            width = max((label.sizeHint().width() for label in labels), default=0)
-            for label in labels:
-                label.setMinimumWidth(width)
+            layout: Any = watched.layout()
+            groups: list[list[QLabel]] = [[]]
+            for row in (layout.itemAt(index).widget() for index in range(layout.count())):
+                if isinstance(row, QPushButton):  # the heading of a section, whose rows have a width of their own
+                    groups.append([])
+                groups[-1] += row.findChildren(QLabel, options=_DIRECTLY)
+            for labels in groups:
+                width = max((label.sizeHint().width() for label in labels), default=0)
+                for label in labels:
+                    label.setMinimumWidth(width)
         return False
 
 
@@ -72,7 +79,7 @@ def label_of(widget: Widget) -> QLabel | None:
 
 
 def align_labels(container: Container[Widget]) -> None:
-    """Align the labels of a container by setting the same width."""
+    """Align the labels of a container; those below each heading have a width of their own."""
     container.native.installEventFilter(_LabelsAligned(container.native))
 
 
