@@ -87,7 +87,7 @@ def point_at(viewer, canvas, voxel, qtbot, dock):
         return dock.cursor_info.text() != ""
 
     viewer.mouse_move_callbacks.append(arrive)
-    qtbot.waitUntil(is_told)
+    qtbot.waitUntil(is_told, timeout=20_000)
     viewer.mouse_move_callbacks.remove(arrive)
     return dock.cursor_info.text().splitlines()
 
