@@ -14,7 +14,7 @@ class PluginWindow(QDialog):
     parent : QWidget
         The dock; the window closes with it.
     title : str
-        The words in its frame.
+        The title of the window.
     *content : QWidget
         What it shows, from top to bottom; the last one takes the room that is left.
     """
