@@ -197,6 +197,7 @@ def test_inspect_compares_with_the_truth_chosen_in_predict_and_can_train_on(
     wait_for_job(dock, "correct", dock.fine_tuning.fine_tune)  # adds the correction
     job = dock.jobs.running("train")
     assert job is not None, dock.fine_tuning.message.text()
+    qtbot.waitUntil(lambda: bool(job.replayed), timeout=60_000)
     with qtbot.waitSignal(job.ended, timeout=60_000):
         job.stop()
     assert job.replayed[0].start_from == run
