@@ -30,7 +30,7 @@ def columns_of(screenshot, colour):
 
 def n_points(train_dock):
     """Count the drawn points of the training curve."""
-    x, _ = train_dock.curves.getPlotItem().listDataItems()[1].getData()
+    x, _ = train_dock.monitor.curves.getPlotItem().listDataItems()[1].getData()
     return 0 if x is None else len(x)
 
 

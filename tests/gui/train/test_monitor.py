@@ -352,7 +352,7 @@ def test_a_run_is_watched_while_it_goes_on(dock, dataset, viewer, qtbot):
     name = dock.run.started.val_names[0]
     qtbot.waitUntil(lambda: f"{name} watched difference" in viewer.layers, timeout=10_000)
     assert dock.monitor.epoch_slider.epochs == saved_epochs(run_folder / "snapshots") == (1, 2, 3, 4)
-    assert len(dock.curves.history.dice) == 4
+    assert len(dock.monitor.curves.history.dice) == 4
 
     dock.monitor.epoch_slider.go_to(3)
     qtbot.waitUntil(dock.monitor.actions.layer_button.native.isEnabled, timeout=10_000)

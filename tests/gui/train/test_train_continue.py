@@ -54,7 +54,7 @@ def test_a_left_run_is_offered_and_goes_on_to_its_end(left_run, dataset, open_do
     assert dock.run.run_folder == left_run
     assert dock.source.folder == dataset
     assert "Training is finished." in dock.message.text()
-    epochs, _ = dock.curves.history.val.xy
+    epochs, _ = dock.monitor.curves.history.val.xy
     assert epochs.tolist() == [1, 2, 3, 4], "the curve begins where the run began"
     assert not dock.setup.resume_prompt.native.isVisibleTo(dock.native)
     assert unfinished_run() is None

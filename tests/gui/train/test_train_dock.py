@@ -46,7 +46,7 @@ def test_training_on_a_dataset_writes_the_run_beside_it(dock, dataset, wait_for_
     assert dock.run_actions.predict_button.native.isVisibleTo(dock.native)
     assert recent_runs() == [run_folder]
     assert dock.run_folder.value != run_folder, "a second run must not fall on the first"
-    assert len(dock.curves.history.val) == 2
+    assert len(dock.monitor.curves.history.val) == 2
 
 
 def test_training_on_two_pairs_of_layers(ball, dock, viewer, wait_for_end):
@@ -146,7 +146,7 @@ def test_a_reopened_dock_shows_the_running_job_and_its_curve(dock, viewer, long_
     again = TrainDock(viewer)
     viewer.window.add_dock_widget(again, name="again")
     assert again.run is record
-    assert again.curves.history is record.history
+    assert again.monitor.curves.history is record.history
     assert again.job_bar.stop_button.native.isVisibleTo(again.native)
     with qtbot.waitSignal(long_run.ended, timeout=20_000):
         again.job_bar.stop_button.native.click()

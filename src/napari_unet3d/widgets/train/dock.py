@@ -74,7 +74,6 @@ class TrainDock(Dock):
         self.run_actions = RunActions(self.context)
         self.report = self.run_actions.report
         self.monitor = MonitorPanel(self.context, self.source.labels_of)
-        self.curves = self.monitor.curves
         self.hardware, self.status = wrapping_label(), wrapping_label()
         self._lay_out()
         self._connect()

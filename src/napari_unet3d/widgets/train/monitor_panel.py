@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import partial
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
 
 from magicgui.widgets import Container, Label, Widget
 from napari.layers import Labels
@@ -26,10 +27,12 @@ from napari_unet3d.widgets.components.qt_widget import QtWidget
 from napari_unet3d.widgets.forms.choices import Menu
 from napari_unet3d.widgets.jobs.latest_only import LatestOnly
 from napari_unet3d.widgets.train.epoch_slider import PLAY_KEY, EpochActions, EpochSlider
-from napari_unet3d.widgets.train.loss_curves import LossCurves
 from napari_unet3d.widgets.train.run_listener import RunListener
 from napari_unet3d.widgets.train.snapshot_layers import SnapshotLayers
 from napari_unet3d.widgets.train.start_training import TRAIN
+
+if TYPE_CHECKING:
+    from napari_unet3d.widgets.train.loss_curves import LossCurves
 
 _KEY = "watch"  # of the preference
 _POLL_MS = 2000
@@ -51,8 +54,8 @@ class MonitorPanel(Container[Widget]):
     ----------
     reloaded : Signal(TrainingRun)
         Emitted when a run that was opened has more epochs by now, with its new record, which is to be shown.
-    curves, epoch_slider, actions : LossCurves, EpochSlider, EpochActions
-        Losses and Dice, the epoch that is shown, and what can be done with it.
+    epoch_slider, actions : EpochSlider, EpochActions
+        The epoch that is shown, and what can be done with it.
     volume : ComboBox
         The index of the validation volume that is shown; -1 for none.
     throughput, hint, epoch_text : Label
@@ -70,7 +73,7 @@ class MonitorPanel(Container[Widget]):
         self._snapshots: SnapshotRun | None = None
         self._data: SnapshotData | None = None
         self._view: EpochView | None = None
-        self.curves, self.epoch_slider, self.actions = LossCurves(context.viewer), EpochSlider(), EpochActions(context)
+        self.epoch_slider, self.actions = EpochSlider(), EpochActions(context)
         self.throughput, self.hint, self.epoch_text = wrapping_label(), wrapping_label(), Label()
         self.hint.native.setStyleSheet(_HINT)
         self.epoch_text.tooltip = (
@@ -89,6 +92,17 @@ class MonitorPanel(Container[Widget]):
         self._lay_out()
         self._connect()
         self._show_state()
+
+    @cached_property
+    def curves(self) -> LossCurves:
+        """Losses and Dice; made when a run is first shown, since importing the plotting library takes 0.2 s."""
+        from napari_unet3d.widgets.train.loss_curves import LossCurves
+
+        curves = LossCurves(self._context.viewer)
+        curves.epoch_pointed_at.connect(self._on_pointed)
+        self.insert(1, QtWidget(curves))
+        self.native.layout().setStretch(1, 1)
+        return curves
 
     def show_run(self, run: TrainingRun) -> None:
         """Show another run, or the same one again."""
@@ -220,7 +234,6 @@ class MonitorPanel(Container[Widget]):
 
     def _connect(self) -> None:
         self.epoch_slider.epoch_chosen.connect(self._show_epoch)
-        self.curves.epoch_pointed_at.connect(self._on_pointed)
         self.volume.changed.connect(self._on_volume)
         self._work.failed.connect(self._on_failed)
         self._poll.timeout.connect(self._reload)
@@ -234,8 +247,7 @@ class MonitorPanel(Container[Widget]):
         self._snapshot_controls = column(shown, self.epoch_slider, self.actions, spacing=4)
         self.margins = (0, 0, 0, 0)
         self.native.layout().setSpacing(4)
-        self.extend([self.hint, QtWidget(self.curves), self.throughput, self._snapshot_controls])
-        self.native.layout().setStretch(1, 1)
+        self.extend([self.hint, self.throughput, self._snapshot_controls])
         self._snapshot_controls.hide()
 
 
