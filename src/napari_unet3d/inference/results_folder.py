@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_unet3d.configs import EvaluationConfig
 from napari_unet3d.data.dataset import file_name
 from napari_unet3d.data.ground_truth import GroundTruth
-from napari_unet3d.data.volumes import write_volume
+from napari_unet3d.data.volumes import suffix_for, write_volume
 from napari_unet3d.evaluation.errors.find import list_errors
 from napari_unet3d.evaluation.metrics.differences import difference_labels
 from napari_unet3d.evaluation.metrics.score import MetricOptions, score
@@ -71,7 +71,7 @@ class ResultsFolder:
         truth : GroundTruth
             Ground truth of the volume.
         """
-        scores = score(prediction.labels, truth, prediction.name, prediction.voxel_size_um, self._options)
+        scores = score(prediction.labels, truth, prediction.name, prediction.spacing, self._options)
         self._scores.append(scores)
         if self._out is not None:
             self._write(self._out, prediction, truth, scores)
@@ -79,18 +79,19 @@ class ResultsFolder:
         return scores
 
     def _write(self, out: Path, prediction: Prediction, truth: GroundTruth, scores: Scores) -> None:
-        name, voxel_size_um = file_name(prediction.name), prediction.voxel_size_um
+        name, geometry = file_name(prediction.name), prediction.geometry
+        suffix = suffix_for(geometry)
         difference = difference_labels(prediction.labels, truth, self._options.task)
-        write_volume(out / "predictions" / f"{name}_labels.tif", prediction.labels, voxel_size_um)
+        write_volume(out / "predictions" / f"{name}_labels{suffix}", prediction.labels, geometry=geometry)
         if prediction.uncertainty is not None:
-            write_volume(out / "predictions" / f"{name}_uncertainty.tif", prediction.uncertainty, voxel_size_um)
-        write_volume(out / "differences" / f"{name}_difference.tif", difference, voxel_size_um)
+            write_volume(out / "predictions" / f"{name}_uncertainty{suffix}", prediction.uncertainty, geometry=geometry)
+        write_volume(out / "differences" / f"{name}_difference{suffix}", difference, geometry=geometry)
         figure = slices_figure(
             truth,
             prediction.labels,
             axis=self._config.figure_axis,
             n_slices=self._config.figure_slices,
-            voxel_size_um=voxel_size_um,
+            voxel_size_um=geometry.spacing,
             title=f"{prediction.name} · Dice {scores.dice:.3f}",
         )
         self._figures.append(out / "figures" / f"{name}.png")
@@ -102,7 +103,7 @@ class ResultsFolder:
     def _write_errors(self, image: NDArray[Any], prediction: Prediction, truth: GroundTruth) -> None:
         assert self._errors is not None
         errors = list_errors(
-            prediction.labels, truth, self._options.task, prediction.voxel_size_um, self._config.tolerance_um
+            prediction.labels, truth, self._options.task, prediction.spacing, self._config.tolerance_um
         )
         self._errors.add(prediction.name, image, prediction.labels, truth, errors)
 

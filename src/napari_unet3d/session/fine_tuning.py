@@ -278,7 +278,7 @@ def _evaluate(model: Path, given: ComparisonInput, n_test: int) -> Iterator[Any]
 def _score_model(prediction: Prediction, given: ComparisonInput, test_dice: float | None) -> ModelScore:
     from napari_unet3d.evaluation.errors.find import list_errors
 
-    errors = list_errors(prediction.labels, given.truth, prediction.task, prediction.voxel_size_um, given.tolerance_um)
+    errors = list_errors(prediction.labels, given.truth, prediction.task, prediction.spacing, given.tolerance_um)
     scores = compare(prediction, given.truth, fast=True).scores
     assert scores is not None
     return ModelScore(len(errors) + errors.n_left_out, scores.dice, test_dice)

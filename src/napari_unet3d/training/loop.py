@@ -174,7 +174,8 @@ def train_on_samples(samples: Sequence[Sample], run: OpenRun, timer: ActiveTimer
 
     run.folder.write_header(split, data.plan, device, source, start.start_from)
     yield _run_started(run, samples, data, learner)
-    for message in (*start.notices, *notices_of_restoring, *setup_notices(config, device, data)):
+    of_reading = dict.fromkeys(notice for sample in samples for notice in sample.notices)
+    for message in (*of_reading, *start.notices, *notices_of_restoring, *setup_notices(config, device, data)):
         yield Notice(message)
     snapshots = SnapshotWriter(run.folder.path, config.validate_every) if saves_snapshots(config, split) else None
     trainer = Trainer(config, volumes_of(samples), run.folder, data, learner, torch_state, timer, snapshots)
@@ -254,7 +255,7 @@ def _split_volumes(samples: Sequence[Sample], config: TrainingConfig) -> Split:
     # Only a single volume, besides corrected ones, is cut into two blocks: so far apart that no output of the network
     # depends on both of them. For several volumes the gap is not used, so that their voxel sizes may differ.
     cut = next((sample for sample in samples if sample.provenance is None), samples[0])
-    gap_zyx = separating_gap(config, cut.voxel_size_um)
+    gap_zyx = separating_gap(config, cut.geometry)
     split = split_samples(samples, config.val_fraction, config.seed, gap_zyx=gap_zyx, ignore_label=config.ignore_label)
     return apply_corrections(split, samples)
 

@@ -142,7 +142,7 @@ def _draw(comparison: Comparison, axis: Axis, n_slices: int, path: Path) -> Iter
     if comparison.scores is not None:
         title += f" · Dice {comparison.scores.dice:.3f}"
     figure = slices_figure(
-        comparison.truth, comparison.prediction.labels, axis, n_slices, comparison.prediction.voxel_size_um, title
+        comparison.truth, comparison.prediction.labels, axis, n_slices, comparison.prediction.spacing, title
     )
     write_figure(path, figure)
     yield _Saved("figure is", path)

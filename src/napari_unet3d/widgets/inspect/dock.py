@@ -35,7 +35,7 @@ from napari_unet3d.widgets.inspect.view_switcher import ViewSwitcher
 from napari_unet3d.widgets.inspect.volume_layers import InspectionLayers
 from napari_unet3d.widgets.inspect.volume_list import VolumeList
 from napari_unet3d.widgets.jobs.jobs import Job
-from napari_unet3d.widgets.viewer.from_layers import voxel_size_um
+from napari_unet3d.widgets.viewer.from_layers import geometry_of
 
 _MOST_SCORES = 4  # rows in view, so that the errors below are, too
 
@@ -194,7 +194,7 @@ class InspectDock(Dock):
 
     def _suit_tolerance(self, layer: Any) -> None:
         if layer is not None and layer.ndim == 3:
-            self.tolerance_um.suit(voxel_size_um(layer))
+            self.tolerance_um.suit(geometry_of(layer))
 
     def _on_errors(self, _errors: ErrorSet) -> None:
         self.section.show_remark(self.session.origin.name)

@@ -8,7 +8,7 @@ import numpy as np
 from magicgui.widgets import CheckBox, Container, FloatSpinBox, Label, PushButton, Widget
 from qtpy.QtCore import QTimer
 
-from napari_unet3d.data.sample import VoxelSize
+from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.evaluation.errors.types import SegmentationError
 from napari_unet3d.session.comparison import default_tolerance_um
 from napari_unet3d.session.inspection import InspectionSession
@@ -191,26 +191,27 @@ class ToleranceBox(FloatSpinBox):
         self.native.setSuffix(" µm")
         self.native.setKeyboardTracking(False)
         self._session = session
-        self._voxel_size_um: VoxelSize | None = None
+        self._geometry: Geometry | None = None
         self.changed.connect(self._on_value)
         session.events.tolerance_um.connect(self._follow)
 
-    def suit(self, voxel_size_um: VoxelSize) -> None:
+    def suit(self, geometry: Geometry) -> None:
         """Set what is remembered for voxels of a size, or the default, unless the box is for such voxels already."""
-        if voxel_size_um == self._voxel_size_um:
+        if self._geometry is not None and _key(geometry) == _key(self._geometry):
             return
-        self._voxel_size_um = None  # so that nothing is saved yet
+        self._geometry = None  # so that nothing is saved yet
         known = load_preference(_TOLERANCE_KEY)
-        saved = known.get(_key(voxel_size_um)) if isinstance(known, dict) else None
-        self.step = max(0.01, round(min(voxel_size_um) / 2, 2))
-        self.value = saved if isinstance(saved, float | int) else default_tolerance_um(voxel_size_um)
-        self._voxel_size_um = voxel_size_um
+        saved = known.get(_key(geometry)) if isinstance(known, dict) else None
+        self.step = max(0.01, round(min(geometry.spacing) / 2, 2))
+        self.native.setSuffix(f" {geometry.unit}")
+        self.value = saved if isinstance(saved, float | int) else default_tolerance_um(geometry.spacing)
+        self._geometry = geometry
 
     def _on_value(self, value: float) -> None:
-        if self._voxel_size_um is not None:
+        if self._geometry is not None:
             known = load_preference(_TOLERANCE_KEY)
             saved = known if isinstance(known, dict) else {}
-            save_preference(_TOLERANCE_KEY, {**saved, _key(self._voxel_size_um): value})
+            save_preference(_TOLERANCE_KEY, {**saved, _key(self._geometry): value})
         self._session.tolerance_um = value
 
     def _follow(self, tolerance_um: float) -> None:
@@ -218,5 +219,5 @@ class ToleranceBox(FloatSpinBox):
             self.value = tolerance_um
 
 
-def _key(voxel_size_um: VoxelSize) -> str:
-    return " ".join(f"{size:.6g}" for size in voxel_size_um)
+def _key(geometry: Geometry) -> str:
+    return " ".join(f"{size:.6g}" for size in geometry.spacing) + (" voxels" if not geometry.is_calibrated else "")

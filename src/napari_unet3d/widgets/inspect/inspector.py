@@ -79,7 +79,7 @@ class Inspector:
             self._find_errors(comparison, replace(chosen.volume_layers(), origin=chosen.origin))
         elif self._source.kind.value is SourceKind.LAYERS:
             given, request = chosen.read(), InspectionRequest(layers=chosen.volume_layers())
-            self._tolerance.suit(given.voxel_size_um)
+            self._tolerance.suit(given.geometry)
             search = partial(inspect_input, given, self._session.tolerance_um)
             self._run(f"Inspecting {given.origin.name}", request, search)
         else:
@@ -119,7 +119,7 @@ class Inspector:
                 self._session.show(event, layers.origin, None if layers.image is None else layers.image.data)
 
     def _find_errors(self, comparison: Comparison, layers: VolumeLayers, *, is_listed: bool = False) -> None:
-        self._tolerance.suit(comparison.prediction.voxel_size_um)
+        self._tolerance.suit(comparison.prediction.geometry)
         search = partial(inspect_comparison, comparison, self._session.tolerance_um)
         request = InspectionRequest(layers=layers, is_listed=is_listed)
         self._run(f"Inspecting {comparison.prediction.name}", request, search)

@@ -143,7 +143,7 @@ class LayerSource(Container[Widget]):
             origin=self.origin_as_chosen(),
             prediction=sample.image,
             truth=true.image,
-            voxel_size_um=sample.voxel_size_um,
+            geometry=sample.geometry,
             probability=self._read_probability(sample.image.shape),
             annotated=mask_of(truth),
         )

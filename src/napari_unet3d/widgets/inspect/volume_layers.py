@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from napari.layers import Image, Labels, Layer
 
+from napari_unet3d.data.geometry import UNKNOWN
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.errors.types import ErrorSet, SegmentationError
 from napari_unet3d.session.comparison import Comparison, labels_as_prediction
@@ -83,7 +84,7 @@ class InspectionLayers:
         self.difference: Labels | None = None
         self.zooms = True
         self._session, self._viewer = session, context.viewer
-        self._reference: Reference = (1.0, 1.0, 1.0)
+        self._reference: Reference = UNKNOWN
         self._outlined = ""  # name of the volume of which an error is outlined
         self._comparison: Comparison | None = None
         self._is_new = True
@@ -136,7 +137,7 @@ class InspectionLayers:
         sample = sample_from_layers(layers.prediction)
         self.follow(layers)
         self.difference, self._reference = None, layers.prediction
-        prediction = labels_as_prediction(sample.image, layers.origin, sample.voxel_size_um)
+        prediction = labels_as_prediction(sample.image, layers.origin, sample.geometry)
         self._session.open(prediction, layers.origin, None if layers.image is None else layers.image.data)
 
     def show_new_prediction(self, compared: ModelsCompared) -> Labels:
@@ -180,7 +181,7 @@ class InspectionLayers:
         self.remove_outline()
         self._outlined, name = session.origin.name, f"{session.origin.name} difference"
         is_there = isinstance(shown.reference, Layer) and shown.reference in self._viewer.layers
-        self._reference = shown.reference if is_there else session.prediction.voxel_size_um
+        self._reference = shown.reference if is_there else session.prediction.geometry
         self.difference = show_difference(self._viewer, name, session.difference, self._reference)
         mark_origin([self.difference], session.origin)
         if self._is_new:

@@ -81,7 +81,7 @@ class VolumeList(QObject):
         name, prediction = event.scores.name, event.prediction
         comparison = from_evaluation(event, tolerance_um)
         origin = VolumeOrigin(name, prediction.plan, self.chosen.model, self.chosen.dataset, self.chosen.subset)
-        sample = Sample(name, event.image, event.truth.labels, prediction.voxel_size_um)
+        sample = Sample(name, event.image, event.truth.labels, geometry=prediction.geometry)
         image, truth, labels = show_volume(viewer, sample, comparison, origin)
         row = self._table.names.index(name)
         self._table.selectRow(row)

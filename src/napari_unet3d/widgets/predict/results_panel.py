@@ -104,7 +104,7 @@ class ResultsPanel(Container[Widget]):
     def show_layer(self, comparison: Comparison, image: Reference, truth: Labels | None) -> None:
         """Show the prediction of a layer in its position, or at the origin when the layer left the viewer."""
         layers = self._context.viewer.layers
-        position = image if image in layers else comparison.prediction.voxel_size_um
+        position = image if image in layers else comparison.prediction.geometry
         truth = truth if truth in layers else None
         origin = self._origin(comparison)
         labels = show_comparison_of_layer(self._context.viewer, comparison, position, truth, origin)
@@ -170,8 +170,9 @@ class ResultsPanel(Container[Widget]):
                 )
 
     def _show_evaluated(self, event: VolumeEvaluated) -> None:
-        truth, voxel_size_um = event.truth, event.prediction.voxel_size_um
-        sample = Sample(event.scores.name, event.image, truth.labels, voxel_size_um, truth.label_mask)
+        truth, geometry = event.truth, event.prediction.geometry
+        arrays = event.image, truth.labels
+        sample = Sample(event.scores.name, *arrays, label_mask=truth.label_mask, geometry=geometry)
         self._show_volume(sample, from_evaluation(event, self.tolerance_um))
 
     def _open_file(self, source: Path, result: Path, plan: Plan | None, kept: Prediction | None) -> None:

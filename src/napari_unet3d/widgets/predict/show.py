@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from napari_unet3d.configs import EvaluationConfig, PredictionConfig, Task
 from napari_unet3d.data.dataset import file_name
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.volumes import read_sample, read_volume, write_volume
+from napari_unet3d.data.volumes import read_sample, read_volume, suffix_for, write_volume
 from napari_unet3d.inference.events import EvaluateEvent, PredictFilesEvent, Prediction
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.session.comparison import Comparison, compare, decode
@@ -230,11 +230,10 @@ def _names_of_values(comparison: Comparison) -> dict[str, list[Any]]:
 
 
 def _write(comparison: Comparison, folder: Path) -> None:
-    prediction, voxel_size_um = comparison.prediction, comparison.prediction.voxel_size_um
-    name = file_name(prediction.name)
-    write_volume(folder / f"{name}_labels.tif", prediction.labels, voxel_size_um)
-    write_volume(folder / f"{name}_probability.tif", prediction.probability, voxel_size_um)
-    if prediction.uncertainty is not None:
-        write_volume(folder / f"{name}_uncertainty.tif", prediction.uncertainty, voxel_size_um)
-    if comparison.difference is not None:
-        write_volume(folder / f"{name}_difference.tif", comparison.difference, voxel_size_um)
+    prediction = comparison.prediction
+    name, suffix = file_name(prediction.name), suffix_for(prediction.geometry)
+    arrays = {"labels": prediction.labels, "probability": prediction.probability}
+    arrays |= {"uncertainty": prediction.uncertainty, "difference": comparison.difference}
+    for kind, array in arrays.items():
+        if array is not None:
+            write_volume(folder / f"{name}_{kind}{suffix}", array, geometry=prediction.geometry)

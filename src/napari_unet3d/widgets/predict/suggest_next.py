@@ -10,7 +10,7 @@ from magicgui.widgets import PushButton
 from napari.layers import Labels
 from numpy.typing import NDArray
 
-from napari_unet3d.data.sample import VoxelSize
+from napari_unet3d.data.geometry import VoxelSize
 from napari_unet3d.evaluation.metrics.uncertainty import UncertainLocation, uncertain_locations
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.widgets.components.context import Context
@@ -84,7 +84,7 @@ class SuggestNextAnnotation(PushButton):
         assert self._live.shown is not None
         assert self._uncertainty is not None
         self.enabled = False
-        voxel_size_um = self._live.shown.comparison.prediction.voxel_size_um
+        voxel_size_um = self._live.shown.comparison.prediction.spacing
         search = partial(_search, self._uncertainty, voxel_size_um, annotated)
         self._search.request(f"Uncertain places of {self._live.shown.name}", search, self._on_found)
 

@@ -10,7 +10,7 @@ from napari.layers import Image, Labels, Layer
 from napari.utils.colormaps import label_colormap
 from numpy.typing import NDArray
 
-from napari_unet3d.data.sample import VoxelSize
+from napari_unet3d.data.geometry import Geometry, VoxelSize
 from napari_unet3d.training.augmented_events import NOT_ANNOTATED, AugmentedPatches
 from napari_unet3d.widgets.viewer.helper_layers import HELPER, is_helper
 from napari_unet3d.widgets.viewer.layers import OWNED, connect_until_removed, find_layer, spatial_kwargs
@@ -106,7 +106,8 @@ def _show(
     low, high = np.percentile(np.concatenate([each.ravel() for each in grey]), (0, 99.8)).tolist()
     image_data = tile(grey, voxel_size_um, low + _FRAME * (high - low))
     label_data = tile([labels for _, labels in pairs], voxel_size_um, 0)
-    options = {"metadata": {OWNED: True, HELPER: True}, "visible": name == NAME, **spatial_kwargs(voxel_size_um)}
+    place = spatial_kwargs(Geometry(voxel_size_um))
+    options = {"metadata": {OWNED: True, HELPER: True}, "visible": name == NAME, **place}
     image, labels = find_layer(viewer, name, Image), find_layer(viewer, labels_name, Labels)
     if image is None:
         image = viewer.add_image(image_data, name=name, **options)
