@@ -226,13 +226,15 @@ def _check_voxel_sizes(infos: Sequence[_PairInfo]) -> Iterator[Issue]:
     yield from voxel_size_issues([(info.name, info.geometry) for info in infos])
 
 
-def voxel_size_issues(volumes: Sequence[tuple[str, Geometry]]) -> Iterator[Issue]:
+def voxel_size_issues(volumes: Sequence[tuple[str, Geometry]], *, mixed: bool = True) -> Iterator[Issue]:
     """Find volumes whose voxel size is unknown, and different voxel sizes.
 
     Parameters
     ----------
     volumes : sequence of tuple
         Name and geometry of each volume.
+    mixed : bool
+        Whether different voxel sizes are an issue.
     """
     unknown = [(name, geometry) for name, geometry in volumes if not geometry.is_calibrated]
     known = [(name, geometry) for name, geometry in volumes if geometry.is_calibrated]
@@ -243,11 +245,11 @@ def voxel_size_issues(volumes: Sequence[tuple[str, Geometry]]) -> Iterator[Issue
             f"The voxel size of {name} is {describe_voxel_size(geometry)}{others}, so its distances and volumes are in "
             "voxels. Save it with its voxel size in µm."
         )
-    for name, geometry in known[1:]:
+    for name, geometry in known[1:] if mixed else ():
         if not similar_voxel_sizes(geometry, known[0][1]):
             yield Issue.warning(
                 f"Voxel sizes are mixed: {known[0][0]} has {describe_voxel_size(known[0][1])} and {name} has "
                 f"{describe_voxel_size(geometry)}, so objects have different sizes in voxels. Set the voxel size to "
-                "median for training."
+                "median."
             )
             return

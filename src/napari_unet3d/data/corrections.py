@@ -73,8 +73,8 @@ class Corrections:
         The ground truth.
     task : Task
         For instance segmentation, ids of objects stay distinct.
-    voxel_size_um : tuple of float
-        Voxel size along z, y, x in µm.
+    geometry : Geometry
+        Voxel size, orientation and origin.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ class Corrections:
     --------
     >>> prediction, truth = np.zeros((2, 4, 6, 6), np.uint8)
     >>> truth[1:3, 2:4, 2:4] = 1
-    >>> corrections = Corrections(prediction, GroundTruth(truth), Task.BINARY, (1.0, 1.0, 1.0))
+    >>> corrections = Corrections(prediction, GroundTruth(truth), Task.BINARY, Geometry((1.0, 1.0, 1.0)))
     >>> missed = MaskedBox((slice(1, 3), slice(2, 4), slice(2, 4)), np.ones((2, 2, 2), bool))
     >>> _ = corrections.accept(missed, CorrectionSource.TRUTH, CorrectionRecord(kind="missed"), margin_um=1.0)
     >>> int(corrections.labels.sum())

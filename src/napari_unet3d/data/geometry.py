@@ -137,7 +137,7 @@ UNKNOWN = Geometry()
 def make_geometry(
     sizes: Sequence[float | None],
     matrix: NDArray[Any] | None = None,
-    origin: Sequence[float] | None = None,
+    origin: Sequence[float] | NDArray[Any] | None = None,
     frame: str = "",
     *,
     is_um: bool = True,
@@ -173,7 +173,7 @@ def _unit_vectors(matrix: NDArray[np.float64]) -> Directions | None:
 
 
 def _triple(numbers: Sequence[float] | NDArray[Any]) -> VoxelSize:
-    x, y, z = map(float, numbers)
+    x, y, z = (float(number) + 0.0 for number in numbers)  # without -0
     return x, y, z
 
 
@@ -234,9 +234,9 @@ def turn_onto(array: NDArray[Any], own: Geometry, target: Geometry) -> tuple[NDA
     first = np.zeros(3)
     for axis, flip in zip(order, flips, strict=True):
         first[axis] = array.shape[axis] - 1 if flip else 0
-    turned = np.flip(array.transpose(order), [axis for axis in range(3) if flips[axis]])
+    turned = np.flip(array.transpose(order), tuple(axis for axis in range(3) if flips[axis]))
     z, y, x = (own.sizes[axis] for axis in order)
-    origin = own.origin if not first.any() else own.position(first)
+    origin = own.origin if not first.any() else own.position(first.tolist())
     return turned, replace(own, sizes=(z, y, x), directions=target.directions, origin=origin)
 
 

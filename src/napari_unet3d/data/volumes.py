@@ -134,8 +134,15 @@ def suffix_for(geometry: Geometry, suffix: str = ".tif") -> str:
     )
 
 
-def read_labels(path: Path | str) -> VolumeData:
+def read_labels(path: Path | str, name: str = "") -> VolumeData:
     """Read labels in the smallest integer type.
+
+    Parameters
+    ----------
+    path : Path or str
+        The file.
+    name : str
+        Its name in messages; by default that of the volume.
 
     Raises
     ------
@@ -143,7 +150,7 @@ def read_labels(path: Path | str) -> VolumeData:
         As `read_volume`, and if the values are not integers.
     """
     volume = read_volume(path)
-    return replace(volume, array=to_label_dtype(volume_name(path), volume.array))
+    return replace(volume, array=to_label_dtype(name or volume_name(path), volume.array))
 
 
 def read_sample(
@@ -210,7 +217,8 @@ def read_labels_like(path: Path | str, image_name: str, image: Geometry, name: s
     UserError
         As `read_labels`, and if the orientation differs by something else.
     """
-    volume, name = read_labels(path), name or str(path)
+    volume = read_labels(path, name)
+    name = name or str(path)
     try:
         array, geometry = turn_onto(volume.array, volume.geometry, image)
     except ValueError:

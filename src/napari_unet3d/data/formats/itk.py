@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.data.formats import mrc_header
-from napari_unet3d.data.formats.base import Format, Holds, VolumeData, check_header, parts_of, unknown_type
-from napari_unet3d.data.formats.itk_header import nrrd_sizes, read_header, remove_geometry, um_per_length
+from napari_unet3d.data.formats.base import Format, Holds, VolumeData, check_header, unknown_type
+from napari_unet3d.data.formats.itk_header import nrrd_sizes, read_header, remove_place, um_per_length
 from napari_unet3d.data.geometry import Geometry, make_geometry
 from napari_unet3d.errors import UserError
 
@@ -128,16 +128,16 @@ def _simpleitk(path: Path) -> Any:
 def write_file(path: Path, array: NDArray[Any], geometry: Geometry) -> None:
     """Write a volume with its geometry, in Å in MRC and in mm in NRRD and MetaImage."""
     itk = _simpleitk(path)
-    if not geometry.is_calibrated and parts_of(geometry):
-        raise UserError(f"{path.suffix} holds no orientation or origin without a voxel size. Choose .npy instead.")
     try:
         image = itk.GetImageFromArray(array)
         is_mrc = path.suffix.lower() == ".mrc"
         um = (_UM_PER_ANGSTROM if is_mrc else _UM_PER_MM) if geometry.is_calibrated else 1.0
         image.SetSpacing([size / um for size in geometry.spacing[::-1]])
         to_left_back_up = np.array([1.0, 1.0, 1.0] if is_mrc else [-1.0, -1.0, 1.0])
-        if geometry.directions is not None:
-            image.SetDirection((np.array(geometry.directions).T * to_left_back_up[:, None]).ravel().tolist())
+        has_place = geometry.directions is not None or geometry.origin is not None
+        if has_place and not is_mrc:
+            directions = np.eye(3) if geometry.directions is None else np.array(geometry.directions)
+            image.SetDirection((directions.T * to_left_back_up[:, None]).ravel().tolist())
         if geometry.origin is not None:
             image.SetOrigin((np.array(geometry.origin) * to_left_back_up / um).tolist())
         itk.WriteImage(image, str(path))
@@ -145,8 +145,10 @@ def write_file(path: Path, array: NDArray[Any], geometry: Geometry) -> None:
         raise unknown_type(array, FORMAT.name) from error
     except _ERRORS as error:
         _explain_writing(str(error), array)
-    if not geometry.is_calibrated:
-        remove_geometry(path)
+    if is_mrc:
+        mrc_header.complete(path, has_cell=geometry.is_calibrated, is_unsigned=array.dtype == np.uint8)
+    elif not geometry.is_calibrated or not has_place:
+        remove_place(path, geometry.spacing if geometry.is_calibrated else None)
 
 
 def _explain_writing(message: str, array: NDArray[Any]) -> None:
@@ -159,6 +161,11 @@ def _explain_writing(message: str, array: NDArray[Any]) -> None:
     raise OSError(message.strip().splitlines()[-1])
 
 
+def _holds(path: Path) -> frozenset[Holds]:
+    parts = {Holds.VOXEL_SIZE, Holds.ORIGIN}
+    return frozenset(parts if path.suffix.lower() == ".mrc" else {*parts, Holds.DIRECTIONS})
+
+
 FORMAT = Format(
     name="NRRD, MetaImage, MRC",
     suffixes=(".nrrd", ".nhdr", ".mha", ".mhd", ".mrc"),
@@ -166,7 +173,7 @@ FORMAT = Format(
     write=write_file,
     read_errors=lambda: _ERRORS,
     extra="formats",
-    holds=lambda path: frozenset({Holds.ORIGIN} if path.suffix.lower() == ".mrc" else {Holds.ORIGIN, Holds.DIRECTIONS}),
+    holds=_holds,
     # A separate header and its data cannot be replaced atomically, so they are written as one file.
     written_as={".mhd": ".mha", ".nhdr": ".nrrd"},
 )

@@ -9,8 +9,8 @@ import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from napari_unet3d.data.formats.mrc_header import remove_cell
 from napari_unet3d.data.formats.units import um_per_unit
+from napari_unet3d.data.geometry import VoxelSize
 from napari_unet3d.errors import UserError
 
 _MAX_HEADER_BYTES = 2**20
@@ -27,9 +27,10 @@ _NRRD_TYPES = (
 )
 _NUMBERED = re.compile(r"([^%]*%0?[0-9]{0,3}d[^%]*?)\s+(\d{1,9})\s+(\d{1,9})\s+(\d{1,9})(\s+\d)?")
 
-_GEOMETRY_LINES = re.compile(
-    rb"space|TransformMatrix|Offset|CenterOfRotation|AnatomicalOrientation|ElementSpacing", re.IGNORECASE
-)
+_UM_PER_MM = 1e3
+_NRRD_PLACE = re.compile(rb"space|kinds")
+_META_PLACE = re.compile(rb"TransformMatrix|Offset|CenterOfRotation|AnatomicalOrientation")
+_META_GEOMETRY = re.compile(_META_PLACE.pattern + rb"|ElementSpacing")
 
 # In these spaces, lengths without a unit are in mm, as in NIfTI and DICOM.
 _IN_MM = re.compile(r"((right|left)-(anterior|posterior)-superior|[RL][AP]ST?|scanner-xyz)(-time)?", re.IGNORECASE)
@@ -85,18 +86,26 @@ def nrrd_sizes(fields: Mapping[str, str]) -> tuple[list[float | None], bool]:
     return sizes, True
 
 
-def remove_geometry(path: Path) -> None:
-    """Remove voxel size, directions and origin from a file that SimpleITK has written."""
-    suffix = path.suffix.lower()
-    if suffix == ".mrc":
-        remove_cell(path)
-        return
-    content = path.read_bytes()
-    end = re.search(rb"\n\n" if suffix == ".nrrd" else rb"ElementDataFile = .*\n", content)
+def remove_place(path: Path, spacing_um: VoxelSize | None) -> None:
+    """Remove directions and origin from a file that SimpleITK has written, which always writes some.
+
+    Parameters
+    ----------
+    path : Path
+        A ``.mha`` or ``.nrrd`` file.
+    spacing_um : tuple of float, or None
+        The voxel size along z, y, x in µm, which is kept; None removes that, too.
+    """
+    content, is_nrrd = path.read_bytes(), path.suffix.lower() == ".nrrd"
+    end = re.search(rb"\n\n" if is_nrrd else rb"ElementDataFile = .*\n", content)
     if end is None:
         raise ValueError("its header has no end")
-    kept = [line for line in content[: end.end()].splitlines(keepends=True) if not _GEOMETRY_LINES.match(line)]
-    path.write_bytes(b"".join(kept) + content[end.end() :])
+    removed = _NRRD_PLACE if is_nrrd else _META_PLACE if spacing_um else _META_GEOMETRY
+    lines = [line for line in content[: end.end()].splitlines(keepends=True) if not removed.match(line)]
+    if is_nrrd and spacing_um:
+        sizes = " ".join(repr(size / _UM_PER_MM) for size in spacing_um[::-1])
+        lines[-1:-1] = [f"spacings: {sizes}\n".encode(), b'units: "mm" "mm" "mm"\n']
+    path.write_bytes(b"".join(lines) + content[end.end() :])
 
 
 def _units(fields: Mapping[str, str], name: str) -> list[float | None]:

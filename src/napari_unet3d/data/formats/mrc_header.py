@@ -37,11 +37,25 @@ def byte_type(path: Path) -> type[np.int8] | type[np.uint8]:
     return np.uint8 if 0 <= lowest <= highest and highest > np.iinfo(np.int8).max else np.int8
 
 
-def remove_cell(path: Path) -> None:
-    """Set the size of the volume to 0, which means that it is unknown."""
+def complete(path: Path, *, has_cell: bool, is_unsigned: bool) -> None:
+    """Complete a header that SimpleITK has written.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    has_cell : bool
+        Whether the voxel size is known; otherwise the size of the volume is set to 0.
+    is_unsigned : bool
+        Whether its bytes are unsigned, which only a flag of IMOD says.
+    """
     with path.open("r+b") as file:
-        file.seek(_CELL)
-        file.write(bytes(12))
+        if not has_cell:
+            file.seek(_CELL)
+            file.write(bytes(12))
+        if is_unsigned:
+            file.seek(_IMOD_STAMP)
+            file.write(np.array([_IMOD, 0], "<i4").tobytes())
 
 
 def _numbers(path: Path, dtype: np.dtype[np.int32] | np.dtype[np.float32], offset: int, count: int) -> np.ndarray:

@@ -96,5 +96,5 @@ FORMAT = Format(
     read=read_file,
     write=write_file,
     read_errors=_read_errors,
-    holds=lambda path: frozenset({Holds.ORIGIN, Holds.DIRECTIONS, Holds.SHEAR}),
+    holds=lambda path: frozenset({Holds.VOXEL_SIZE, Holds.PLACE_ALONE, Holds.ORIGIN, Holds.DIRECTIONS, Holds.SHEAR}),
 )

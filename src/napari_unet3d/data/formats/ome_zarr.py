@@ -91,8 +91,15 @@ def _read_array(
     order = [kept_names.index(name) for name in "zyx"] if sorted(kept_names) == ["x", "y", "z"] else [0, 1, 2]
     if place is None:
         return VolumeData(values.transpose(order))
-    scale, translation, units = ([numbers[kept[axis]] for axis in order] for numbers in place)
-    return VolumeData(values.transpose(order), geometry_in_units(scale, units, translation, FORMAT.name))
+    scale, translation, units = place
+    axes = [kept[axis] for axis in order]
+    geometry = geometry_in_units(
+        [scale[axis] for axis in axes],
+        [units[axis] for axis in axes],
+        [translation[axis] for axis in axes],
+        FORMAT.name,
+    )
+    return VolumeData(values.transpose(order), geometry)
 
 
 def write_file(path: Path, array: NDArray[Any], geometry: Geometry) -> None:
@@ -127,6 +134,6 @@ FORMAT = Format(
     write=write_file,
     voxel_size="in the metadata",
     read_errors=_read_errors,
-    holds=lambda path: frozenset({Holds.ORIGIN, Holds.PARTIAL, Holds.UNITLESS}),
+    holds=lambda path: frozenset({Holds.VOXEL_SIZE, Holds.ORIGIN, Holds.PARTIAL, Holds.UNITLESS}),
     folder_files=("zarr.json", ".zarray", ".zgroup"),
 )

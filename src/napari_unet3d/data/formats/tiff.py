@@ -264,5 +264,5 @@ FORMAT = Format(
     read=read_file,
     write=write_file,
     read_errors=_read_errors,
-    holds=lambda path: frozenset({Holds.PARTIAL, Holds.UNITLESS}),
+    holds=lambda path: frozenset({Holds.VOXEL_SIZE, Holds.PARTIAL, Holds.UNITLESS}),
 )

@@ -140,8 +140,7 @@ def at_spacing(sample: Sample, spacing_um: VoxelSize | None) -> Sample:
         for array in (sample.labels, sample.label_mask)
     )
     geometry = sample.geometry.with_sizes_um(spacing_um)
-    arrays = {"image": image, "labels": labels, "label_mask": annotated}
-    return replace(sample, **arrays, voxel_size_um=None, geometry=geometry)
+    return replace(sample.at(geometry), image=image, labels=labels, label_mask=annotated)
 
 
 def prepared_shape(shape: Shape3D, config: TrainingConfig, plan: Plan) -> Shape3D:

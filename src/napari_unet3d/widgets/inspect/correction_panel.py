@@ -112,9 +112,9 @@ class CorrectionPanel(Container[Widget]):
         corrections = self._open()
         if self._session.selection is not None:
             return None
-        voxel_size_um = corrections.prediction.voxel_size_um
+        spacing = corrections.prediction.spacing
         position = view_center(self._viewer, self._corrected.show())
-        return target_around(position, self.size_um.value, voxel_size_um, corrections.shape)
+        return target_around(position, self.size_um.value, spacing, corrections.shape)
 
     def _take_settings(self) -> None:
         self._session.settings = self.settings.value

@@ -232,7 +232,7 @@ def _names_of_values(comparison: Comparison) -> dict[str, list[Any]]:
 def _write(comparison: Comparison, folder: Path) -> None:
     prediction = comparison.prediction
     name, suffix = file_name(prediction.name), suffix_for(prediction.geometry)
-    arrays = {"labels": prediction.labels, "probability": prediction.probability}
+    arrays: dict[str, NDArray[Any] | None] = {"labels": prediction.labels, "probability": prediction.probability}
     arrays |= {"uncertainty": prediction.uncertainty, "difference": comparison.difference}
     for kind, array in arrays.items():
         if array is not None:

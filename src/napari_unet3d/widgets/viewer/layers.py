@@ -230,7 +230,8 @@ def _world_affine(geometry: Geometry) -> NDArray[np.float64]:
 def shifted(like: Reference, start_zyx: Sequence[float]) -> NDArray[np.float64]:
     """Return the translation of a layer that starts at a voxel of another one."""
     if isinstance(like, Geometry):
-        return np.multiply(start_zyx, spatial_kwargs(like)["scale"], dtype=float)
+        scale: tuple[float, ...] = spatial_kwargs(like)["scale"]
+        return np.array(start_zyx, dtype=float) * scale
     world = np.subtract(like.data_to_world(start_zyx), like.data_to_world((0.0, 0.0, 0.0)))
     return np.asarray(like.translate) + np.linalg.solve(like.affine.linear_matrix, world)
 
