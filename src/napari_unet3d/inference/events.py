@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_unet3d.configs import Task
 from napari_unet3d.data.events import Notice
-from napari_unet3d.data.geometry import Geometry, VoxelSize
+from napari_unet3d.data.geometry import Geometry, PartialVoxelSize, VoxelSize
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.evaluation.metrics.types import Scores
 from napari_unet3d.model.plan import Plan
@@ -83,6 +83,11 @@ class Prediction:
     def task(self) -> Task:
         """The meaning of the labels."""
         return Task.BINARY if self.plan is None else self.plan.task
+
+    @property
+    def voxel_size_um(self) -> PartialVoxelSize | None:
+        """Size of a voxel along z, y, x in µm, None where it is unknown; None if it is unknown along all axes."""
+        return self.geometry.voxel_size_um
 
     @property
     def spacing(self) -> VoxelSize:

@@ -60,7 +60,7 @@ def predict(
     >>> with TemporaryDirectory() as run:
     ...     *_, finished = train([sample], run, TrainingConfig(preset="xxsmall", epochs=1, device="cpu"))
     ...     *_, prediction = predict(run, sample)
-    >>> prediction.labels.shape, prediction.probability.dtype, prediction.geometry.voxel_size_um
+    >>> prediction.labels.shape, prediction.probability.dtype, prediction.voxel_size_um
     ((16, 32, 32), dtype('float32'), (2.0, 0.5, 0.5))
     """
     checkpoint = as_checkpoint(model)

@@ -5,6 +5,7 @@ import pytest
 
 from napari_unet3d.configs import PostProcessing, Task, TrainingConfig
 from napari_unet3d.data.dataset import Subset, add_sample, create_dataset
+from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.volumes import read_volume, write_volume
 from napari_unet3d.evaluation.metrics.instances import match_instances
@@ -59,7 +60,7 @@ def two_hills(name="mine", plan=None):
     maps[0, 2:6, 3:7, 4:6] = 0.8
     plan = plan or Plan(task=Task.INSTANCE, strides=STRIDES)
     labels = postprocess(probability, maps, VOXEL_SIZE, plan, PostProcessing())
-    return Prediction(name, labels, probability, VOXEL_SIZE, plan, maps)
+    return Prediction(name, labels, probability, Geometry(VOXEL_SIZE), plan, maps)
 
 
 def show(dock, prediction, image, truth=None):
