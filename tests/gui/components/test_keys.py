@@ -9,8 +9,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QAbstractButton
 
+from napari_unet3d.widgets.components.footer import KeysWindow
 from napari_unet3d.widgets.components.keys import _bound, bind_key, bound_keys
-from napari_unet3d.widgets.components.keys_window import KeysWindow
 
 DOCKS = ("Generate data", "Dataset", "Train", "Predict", "Inspect")
 

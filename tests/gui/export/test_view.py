@@ -9,11 +9,9 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
 from napari_unet3d.errors import UserError
-from napari_unet3d.widgets.export.screenshots import TurntableSettings, render, turned
+from napari_unet3d.widgets.export.pictures import TurntableSettings, render, turned
 from napari_unet3d.widgets.predict.dock import PredictDock
-from napari_unet3d.widgets.viewer.compat import canvas_size
-from napari_unet3d.widgets.viewer.navigation import camera_of
-from napari_unet3d.widgets.viewer.view_state import CameraState
+from napari_unet3d.widgets.viewer.view_state import CameraState, camera_of, canvas_size
 
 
 @pytest.fixture

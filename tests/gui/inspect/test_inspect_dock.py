@@ -9,7 +9,7 @@ from qtpy.QtTest import QTest
 
 from napari_unet3d.evaluation.errors.types import ErrorKind
 from napari_unet3d.widgets.inspect.error_model import ErrorList
-from napari_unet3d.widgets.viewer.navigation import camera_of
+from napari_unet3d.widgets.viewer.view_state import camera_of
 
 MISSED, WIDE, EXTRA = "240", "144", "8"  # volumes in µm³
 GREEN, RED, BLUE = (64, 255, 64), (255, 32, 32), (32, 80, 255)

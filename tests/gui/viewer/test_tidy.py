@@ -5,7 +5,7 @@ import pytest
 from qtpy.QtWidgets import QMessageBox
 
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.widgets.viewer.helper_layers import layers_to_tidy
+from napari_unet3d.widgets.viewer.layer_metadata import layers_to_tidy
 from napari_unet3d.widgets.viewer.layers import show_image, show_labels, show_sample
 
 SIZE = (2.0, 1.0, 0.5)

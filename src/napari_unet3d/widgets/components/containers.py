@@ -1,14 +1,42 @@
-"""What holds the parts of a dock: rows and columns, a scrolling column, and a section that can be collapsed."""
+"""What holds the parts of a dock: rows and columns, a scrolling column, sections, and widgets of Qt."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from magicgui.backends._qtpy.widgets import QBaseWidget  # the base of magicgui's own widgets; there is no public one
 from magicgui.widgets import Container, Label, Widget
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, Signal
 from qtpy.QtGui import QIcon, QPixmap, QShowEvent
 from qtpy.QtWidgets import QFrame, QLabel, QPushButton, QScrollArea, QSizePolicy, QWidget
 from superqt import QCollapsible
+
+
+class _Backend(QBaseWidget):
+    def __init__(self, widget: QWidget, parent: QWidget | None = None) -> None:
+        name, tooltip = widget.objectName(), widget.toolTip()
+        super().__init__(lambda parent: widget, parent)  # type: ignore[arg-type]  # it wants a class, and calls it
+        widget.setObjectName(name)
+        self._tooltip = tooltip
+
+    def _mgui_set_tooltip(self, value: str | None) -> None:
+        super()._mgui_set_tooltip(value or self._tooltip)
+
+
+class QtWidget(Widget):
+    """Makes a widget of Qt part of a `Container`; its visibility and state are those of the Qt widget.
+
+    Parameters
+    ----------
+    widget : QWidget
+        The widget; `native` returns it.
+    **options : Any
+        As of every widget of magicgui, such as ``name``, ``label`` and ``tooltip``.
+    """
+
+    def __init__(self, widget: QWidget, **options: Any) -> None:
+        super().__init__(widget_type=_Backend, backend_kwargs={"widget": widget}, **options)
+
 
 SPACING = 6
 """Pixels between the parts of a dock."""
@@ -192,3 +220,13 @@ class CollapsibleSection(QCollapsible):
 def heading_text(heading: str, remark: str, *, is_open: bool) -> str:
     """Return the text of the heading of a section: an arrow, the heading, and a remark where there is one."""
     return f"{'▾' if is_open else '▸'}  {heading}{f'  ·  {remark}' if remark else ''}"
+
+
+def sentence_row(*items: Widget | str) -> Container[Widget]:
+    """Return a row of texts and boxes, one after the other like a sentence."""
+    widgets = [Label(value=item) if isinstance(item, str) else item for item in items]
+    container = Container[Widget](widgets=widgets, labels=False, layout="horizontal")
+    container.margins = (0, 0, 0, 0)
+    container.native.layout().setSpacing(SPACING)
+    container.native.layout().addStretch(1)
+    return container

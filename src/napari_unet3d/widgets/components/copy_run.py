@@ -8,7 +8,7 @@ from qtpy.QtGui import QAction, QGuiApplication
 from qtpy.QtWidgets import QMenu, QPushButton
 
 from napari_unet3d.configs.snippets import RunSnippet
-from napari_unet3d.widgets.components.message_line import MessageLine
+from napari_unet3d.widgets.components.context import MessageLine
 
 
 class CopyButton(QPushButton):

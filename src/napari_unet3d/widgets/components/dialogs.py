@@ -1,11 +1,12 @@
-"""Dialogs of all docks: a question before something is lost, and where to save a file."""
+"""Questions, where to save a file, and windows beside the viewer."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QDialog, QFileDialog, QMessageBox, QPushButton, QVBoxLayout, QWidget
 
 from napari_unet3d.data.dataset import file_name
 from napari_unet3d.errors import UserError
@@ -72,3 +73,30 @@ def ask_for_file(
             raise UserError(f"{path} exists already. Give its name with the ending to replace it.")
     save_preference(_KEY, str(path.parent))
     return path
+
+
+class PluginWindow(QDialog):
+    """What is shown, and below it the button that closes the window for good.
+
+    Parameters
+    ----------
+    parent : QWidget
+        The dock; the window closes with it.
+    title : str
+        The title of the window.
+    *content : QWidget
+        What it shows, from top to bottom; the last one takes the room that is left.
+    """
+
+    def __init__(self, parent: QWidget, title: str, *content: QWidget) -> None:
+        super().__init__(parent)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.setWindowTitle(title)
+        close_button = QPushButton("Close")
+        close_button.setToolTip("Close this window.")
+        close_button.clicked.connect(self.close)
+        column = QVBoxLayout(self)
+        for widget in content:
+            column.addWidget(widget)
+        column.setStretchFactor(content[-1], 1)
+        column.addWidget(close_button, alignment=Qt.AlignmentFlag.AlignRight)

@@ -6,21 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
-from magicgui.widgets import ComboBox, Container, Widget
+from magicgui.widgets import Container, Widget
 from napari.layers import Layer
 from qtpy.QtCore import QEventLoop, QTimer
 from qtpy.QtWidgets import QSizePolicy
 
 from napari_unet3d.session.recent_runs import recent_runs, remember_run
-from napari_unet3d.widgets.components.containers import ScrollArea, column
-from napari_unet3d.widgets.components.context import Context
-from napari_unet3d.widgets.components.dock_tabs import join_tabs, mark_as_dock, open_dock, raise_tab
+from napari_unet3d.widgets.components.containers import QtWidget, ScrollArea, column
+from napari_unet3d.widgets.components.context import Context, MessageLine
+from napari_unet3d.widgets.components.dock_window import guard_closing, join_tabs, mark_as_dock, open_dock, raise_tab
 from napari_unet3d.widgets.components.footer import Footer
 from napari_unet3d.widgets.components.job_bar import JobBar
-from napari_unet3d.widgets.components.layer_menu import layer_menu
-from napari_unet3d.widgets.components.message_line import MessageLine
-from napari_unet3d.widgets.components.qt_widget import QtWidget
-from napari_unet3d.widgets.jobs.close_guard import guard_closing
 from napari_unet3d.widgets.jobs.jobs import Job, jobs_of
 
 _MARGIN = 8
@@ -75,10 +71,6 @@ class Dock(Container[Widget]):
     def lay_out(self, *widgets: Widget) -> None:
         """Add widgets below each other."""
         self._body.extend(widgets)
-
-    def layer_menu(self, annotation: Any, tooltip: str, *, name: str = "", label: str | None = None) -> ComboBox:
-        """Return a menu of the viewer's layers of a type, see `components.layer_menu`."""
-        return layer_menu(self.viewer, annotation, tooltip, name=name, label=label)
 
     def open_dock(self, name: str) -> Any:
         """Open another dock of the plugin, or bring it to the front when it is open, and return it."""

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 from qtpy.QtWidgets import QWidget
 
-from napari_unet3d.widgets.components.dock_tabs import dock_frame
+from napari_unet3d.widgets.components.dock_window import dock_frame
 
 
 class KeyOwner(Protocol):

@@ -26,14 +26,13 @@ from napari_unet3d.data.provenance import read_provenance
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.session.progress import Progress
-from napari_unet3d.widgets.components.containers import column, heading, row
+from napari_unet3d.widgets.components.containers import QtWidget, column, heading, row
 from napari_unet3d.widgets.components.dialogs import confirm
 from napari_unet3d.widgets.components.dock import Dock
 from napari_unet3d.widgets.components.job_bar import JobBar
-from napari_unet3d.widgets.components.qt_widget import QtWidget
-from napari_unet3d.widgets.dataset.clean_dialog import CleanDialog, kept_text
-from napari_unet3d.widgets.dataset.lists import IssueList, PairList
-from napari_unet3d.widgets.forms.path_edit import PathEdit
+from napari_unet3d.widgets.dataset.lists import CleanDialog, IssueList, PairList, kept_text
+from napari_unet3d.widgets.forms.choices import layer_menu
+from napari_unet3d.widgets.forms.paths import PathEdit
 from napari_unet3d.widgets.jobs.jobs import Job
 from napari_unet3d.widgets.viewer import layers
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
@@ -69,10 +68,12 @@ class DatasetDock(Dock):
         self.folder = PathEdit("d", "dataset", "Folder with train|test/images|labels.")
         self.pairs, self.issues = PairList(), IssueList()
         self._make_buttons()
-        self.image_layer = self.layer_menu(
-            Image, "The image of the new volume; its name becomes the file's.", label="Image"
+        self.image_layer = layer_menu(
+            self.viewer, Image, "The image of the new volume; its name becomes the file's.", label="Image"
         )
-        self.labels_layer = self.layer_menu(Labels, "The labels of the new volume, of the same shape.", label="Labels")
+        self.labels_layer = layer_menu(
+            self.viewer, Labels, "The labels of the new volume, of the same shape.", label="Labels"
+        )
         self.lay_out(
             heading("Dataset folder"),
             self.folder,

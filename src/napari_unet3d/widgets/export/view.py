@@ -8,12 +8,11 @@ from magicgui.widgets import Container, ProgressBar, PushButton, Widget
 
 from napari_unet3d.evaluation.reports.animation import SUFFIXES
 from napari_unet3d.session.preferences import load_preference, save_preference
-from napari_unet3d.widgets.components.containers import SPACING, row
+from napari_unet3d.widgets.components.containers import SPACING, row, sentence_row
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.dialogs import ask_for_file
-from napari_unet3d.widgets.export.results import number_box, sentence_row
-from napari_unet3d.widgets.export.screenshots import PICTURE_SUFFIXES, TurntableSettings, render, write_picture
-from napari_unet3d.widgets.export.turntable import Turntable
+from napari_unet3d.widgets.export.pictures import PICTURE_SUFFIXES, Turntable, TurntableSettings, render, write_picture
+from napari_unet3d.widgets.forms.numbers import number_box
 
 _KEY = "view-pictures"
 _SMALLEST, _LARGEST = 64, 4096

@@ -1,20 +1,23 @@
-"""Choices in a form: a menu of an enum, a check box per member, a word or numbers, and a list of values."""
+"""Choices: menus of enums and of layers, radio buttons, check boxes, a word or numbers, and lists of values."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, get_args
 
 from magicgui.type_map import register_type
 from magicgui.types import Undefined
-from magicgui.widgets import CheckBox, ComboBox, LineEdit
+from magicgui.widgets import CheckBox, ComboBox, LineEdit, RadioButtons, create_widget
 from magicgui.widgets.bases import ValuedContainerWidget
-from qtpy.QtWidgets import QSizePolicy
+from napari.layers import Layer
+from qtpy.QtWidgets import QRadioButton, QSizePolicy
 
 from napari_unet3d.configs.base import ChoiceEnum
+from napari_unet3d.session.preferences import load_preference, save_preference
 from napari_unet3d.widgets.forms.numbers import NumberEdit, ignore_stray_wheel
+from napari_unet3d.widgets.viewer.layer_metadata import is_helper
 
-_LEAST_WIDTH = 82
+_LEAST_WIDTH = 80
 
 
 class Menu(ComboBox):
@@ -164,3 +167,79 @@ class ListLine(LineEdit):
 
     def _show(self) -> None:
         super().set_value(", ".join(f"{part:g}" if isinstance(part, float) else str(part) for part in self._values))
+
+
+_NO_FRAME = "QGroupBox { border: none; margin: 0px; padding: 0px; }"
+
+
+class RadioChoice(RadioButtons):
+    """A radio button per member, side by side; the member that was chosen last is chosen at first.
+
+    Parameters
+    ----------
+    tooltips : dict of ChoiceEnum to str
+        The members and their tooltips; the first member is chosen where nothing is remembered.
+    remember_as : str
+        Name under which the choice is kept.
+    **options : Any
+        As of `magicgui.widgets.RadioButtons`.
+    """
+
+    def __init__(self, tooltips: Mapping[Any, str], remember_as: str, **options: Any) -> None:
+        self._remember_as, known = remember_as, load_preference(remember_as)
+        chosen: ChoiceEnum = next((member for member in tooltips if member == known), next(iter(tooltips)))
+        choices = [(member.label, member) for member in tooltips]
+        super().__init__(choices=choices, orientation="horizontal", **options)
+        self.value = chosen
+        self.native.setStyleSheet(_NO_FRAME)
+        layout = self.native.layout()
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addStretch(1)
+        for member, tooltip in tooltips.items():
+            self.button(member).setToolTip(tooltip)
+        self.changed.connect(self._keep)
+
+    def button(self, member: ChoiceEnum) -> QRadioButton:
+        """Return the button of a member."""
+        buttons: list[QRadioButton] = self.native.findChildren(QRadioButton)
+        return next(button for button in buttons if button.text() == member.label)
+
+    def prefer(self, member: ChoiceEnum) -> None:
+        """Choose a member without remembering it, and without `changed`."""
+        with self.changed.blocked():
+            self.value = member
+
+    def reset_choices(self, *_: Any) -> None:
+        """Keep the buttons: the members of an enum do not change."""
+        if not self.choices:
+            super().reset_choices()
+
+    def _keep(self, member: ChoiceEnum) -> None:
+        save_preference(self._remember_as, member.value)
+
+
+def layer_menu(viewer: Any, annotation: Any, tooltip: str, *, name: str = "", label: str | None = None) -> ComboBox:
+    """Return a menu of the layers of a type; its value is the layer or None. `reset_choices` brings it up to date.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Whose layers; those that only help to look are left out.
+    annotation : type
+        Such as ``Image`` (the first one is chosen), or ``Image | Labels | None`` (none is chosen, and can be
+        chosen again).
+    tooltip : str
+        What the layer is used for.
+    name, label : str, optional
+        As of every widget of magicgui.
+    """
+    kinds = tuple(kind for kind in get_args(annotation) or (annotation,) if kind is not type(None))
+
+    def layers(_menu: object) -> list[Layer]:
+        return [layer for layer in viewer.layers if isinstance(layer, kinds) and not is_helper(layer)]
+
+    menu = create_widget(annotation=annotation, name=name, label=label, options={"choices": layers, "tooltip": tooltip})
+    assert isinstance(menu, ComboBox)
+    menu.native.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)  # long names must not widen it
+    menu.native.setMinimumWidth(_LEAST_WIDTH)
+    return menu

@@ -23,14 +23,14 @@ from napari_unet3d.data.events import (
 )
 from napari_unet3d.errors import UserError
 from napari_unet3d.session.progress import Progress
-from napari_unet3d.widgets.components.containers import column, heading, row
+from napari_unet3d.widgets.components.containers import QtWidget, column, heading, row
 from napari_unet3d.widgets.components.copy_run import CopyButton
 from napari_unet3d.widgets.components.dialogs import confirm
 from napari_unet3d.widgets.components.dock import Dock
 from napari_unet3d.widgets.components.job_bar import JobBar
-from napari_unet3d.widgets.components.qt_widget import QtWidget
+from napari_unet3d.widgets.forms.choices import layer_menu
 from napari_unet3d.widgets.forms.form import ConfigForm
-from napari_unet3d.widgets.forms.path_edit import PathEdit
+from napari_unet3d.widgets.forms.paths import PathEdit
 from napari_unet3d.widgets.jobs.jobs import Job
 from napari_unet3d.widgets.viewer import layers
 from napari_unet3d.widgets.viewer.from_layers import objects_from_layer, positions_from_points
@@ -67,12 +67,14 @@ class GenerateDock(Dock):
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(napari_viewer)
         self.settings = ConfigForm(SyntheticConfig, "generate")
-        self.objects_layer = self.layer_menu(
+        self.objects_layer = layer_menu(
+            self.viewer,
             Image | Labels | None,
             "Place the objects of this layer (each id of a Labels layer) instead of new ones.",
             label="Objects from layer",
         )
-        self.positions_layer = self.layer_menu(
+        self.positions_layer = layer_menu(
+            self.viewer,
             Points | None,
             "Place the objects at the points of this layer instead of at random.",
             label="Positions from layer",

@@ -20,8 +20,8 @@ from napari_unet3d.evaluation.metrics.disagreement import BOTH, FIRST, SECOND, D
 from napari_unet3d.session.inspection import InspectionSession
 from napari_unet3d.widgets.components.containers import SPACING, column, row, show_text, wrapping_label
 from napari_unet3d.widgets.components.context import Context
-from napari_unet3d.widgets.components.layer_menu import layer_menu
-from napari_unet3d.widgets.inspect.side_by_side_button import SideBySideButton
+from napari_unet3d.widgets.forms.choices import layer_menu
+from napari_unet3d.widgets.inspect.view_switcher import SideBySideButton
 from napari_unet3d.widgets.inspect.volume_layers import InspectionLayers
 from napari_unet3d.widgets.jobs.latest_only import LatestOnly
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers

@@ -15,9 +15,8 @@ from napari_unet3d.session.comparison import Comparison
 from napari_unet3d.session.inspection import InspectionSession
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.inspect.volume_layers import InspectionLayers
-from napari_unet3d.widgets.viewer.cursor import Pointer, voxel_under
-from napari_unet3d.widgets.viewer.mask_layer import mask_layer_of
-from napari_unet3d.widgets.viewer.navigation import Position
+from napari_unet3d.widgets.viewer.layer_metadata import mask_layer_of
+from napari_unet3d.widgets.viewer.navigation import Pointer, Position, voxel_under
 
 _INTERVAL_MS = 33  # at most thirty times per second
 _HINT = "Hover over a voxel to see ground truth, prediction and probability."

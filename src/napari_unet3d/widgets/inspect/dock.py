@@ -13,27 +13,23 @@ from napari_unet3d.inference.events import ModelLoaded
 from napari_unet3d.session.comparison import Comparison, InspectionResult
 from napari_unet3d.session.fine_tuning import ModelsCompared
 from napari_unet3d.session.inspection import InspectionSession
-from napari_unet3d.widgets.components.containers import CollapsibleSection
+from napari_unet3d.widgets.components.containers import CollapsibleSection, QtWidget
 from napari_unet3d.widgets.components.dock import Dock
 from napari_unet3d.widgets.components.job_bar import JobBar
 from napari_unet3d.widgets.components.keys import bind_key
-from napari_unet3d.widgets.components.qt_widget import QtWidget
 from napari_unet3d.widgets.components.scores_table import ScoresTable
-from napari_unet3d.widgets.inspect.background_analysis import BackgroundAnalysis
 from napari_unet3d.widgets.inspect.compare_panel import ComparePanel
 from napari_unet3d.widgets.inspect.corrected_layers import CorrectedLayers
 from napari_unet3d.widgets.inspect.correction_panel import CorrectionPanel
 from napari_unet3d.widgets.inspect.cursor_info import CursorInfo
+from napari_unet3d.widgets.inspect.dataset_volumes import VolumeList
 from napari_unet3d.widgets.inspect.errors_panel import ErrorsPanel
-from napari_unet3d.widgets.inspect.export_panel import ExportPanel
 from napari_unet3d.widgets.inspect.fine_tune_panel import FineTunePanel
-from napari_unet3d.widgets.inspect.inspect_jobs import InspectionRequest
-from napari_unet3d.widgets.inspect.inspector import Inspector
-from napari_unet3d.widgets.inspect.review_store import ReviewStore
+from napari_unet3d.widgets.inspect.inspector import BackgroundAnalysis, InspectionRequest, Inspector
+from napari_unet3d.widgets.inspect.save_panel import ExportPanel, ReviewStore
 from napari_unet3d.widgets.inspect.source import InspectSource, SourceKind
 from napari_unet3d.widgets.inspect.view_switcher import ViewSwitcher
 from napari_unet3d.widgets.inspect.volume_layers import InspectionLayers
-from napari_unet3d.widgets.inspect.volume_list import VolumeList
 from napari_unet3d.widgets.jobs.jobs import Job
 from napari_unet3d.widgets.viewer.from_layers import voxel_size_um
 

@@ -11,8 +11,7 @@ from qtpy.QtWidgets import QAbstractItemView, QTableView
 
 from napari_unet3d.evaluation.errors.types import ErrorKind, SegmentationError
 from napari_unet3d.session.inspection import InspectionSession
-from napari_unet3d.widgets.components.containers import row, wrapping_label
-from napari_unet3d.widgets.components.qt_widget import QtWidget
+from napari_unet3d.widgets.components.containers import QtWidget, row, wrapping_label
 from napari_unet3d.widgets.forms.choices import Menu
 from napari_unet3d.widgets.inspect.error_model import ErrorList, ErrorsInView
 

@@ -17,8 +17,8 @@ from napari_unet3d.widgets.components.containers import row
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.inspect.error_table import ErrorTable
 from napari_unet3d.widgets.inspect.volume_layers import InspectionLayers
-from napari_unet3d.widgets.viewer.cursor import Pointer, voxels_along_ray
 from napari_unet3d.widgets.viewer.layers import connect_while_alive
+from napari_unet3d.widgets.viewer.navigation import Pointer, voxels_along_ray
 
 _NEXT, _PREVIOUS = "J", "Shift-J"  # E, which would be more natural, is the eraser of napari's Labels layers
 _ZOOM_KEY, _TOLERANCE_KEY = "inspect-zoom", "inspect-tolerance"

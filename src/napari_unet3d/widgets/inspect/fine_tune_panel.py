@@ -33,15 +33,13 @@ from napari_unet3d.session.preferences import load_evaluation_config
 from napari_unet3d.session.progress import prediction_progress
 from napari_unet3d.session.recent_runs import new_run_folder, remember_run
 from napari_unet3d.session.training_run import TrainingRun
-from napari_unet3d.widgets.components.containers import SPACING, row
-from napari_unet3d.widgets.components.context import Context
+from napari_unet3d.widgets.components.containers import SPACING, QtWidget, row
+from napari_unet3d.widgets.components.context import Context, MessageLine
 from napari_unet3d.widgets.components.dialogs import confirm
 from napari_unet3d.widgets.components.job_bar import JobBar
-from napari_unet3d.widgets.components.message_line import MessageLine
-from napari_unet3d.widgets.components.qt_widget import QtWidget
-from napari_unet3d.widgets.forms.path_edit import PathEdit
+from napari_unet3d.widgets.forms.paths import PathEdit
 from napari_unet3d.widgets.jobs.jobs import Job
-from napari_unet3d.widgets.train.start_training import TRAIN, begin_training
+from napari_unet3d.widgets.train.run_job import TRAIN, begin_training
 
 _KIND = "correct"
 

@@ -1,27 +1,72 @@
-"""Starts the jobs of the Inspect dock, and passes their results on to the session and the list of volumes."""
+"""The jobs of the Inspect dock: predictions, searches for errors, and slow scores; their results go to the session."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from napari_unet3d.inference.events import EvaluationFinished, VolumeEvaluated
-from napari_unet3d.session.comparison import Comparison, InspectionResult, inspect_comparison, inspect_input
+from qtpy.QtCore import QObject
+
+from napari_unet3d.configs import EvaluationConfig
+from napari_unet3d.evaluation.errors.types import SearchProgress
+from napari_unet3d.inference.events import EvaluateEvent, EvaluationFinished, VolumeEvaluated
+from napari_unet3d.session.comparison import (
+    Comparison,
+    InspectionResult,
+    add_slow_metrics,
+    inspect_comparison,
+    inspect_input,
+)
 from napari_unet3d.session.inspection import InspectionSession
 from napari_unet3d.session.preferences import load_evaluation_config
+from napari_unet3d.session.progress import Progress, prediction_progress
 from napari_unet3d.widgets.components.context import Context
+from napari_unet3d.widgets.inspect.dataset_volumes import ChosenVolumes, VolumeList
 from napari_unet3d.widgets.inspect.errors_panel import ToleranceBox
-from napari_unet3d.widgets.inspect.inspect_jobs import (
-    InspectionRequest,
-    measure_progress,
-    predict_volumes,
-    with_request,
-)
 from napari_unet3d.widgets.inspect.source import InspectSource, SourceKind
 from napari_unet3d.widgets.inspect.volume_layers import InspectionLayers, VolumeLayers
-from napari_unet3d.widgets.inspect.volume_list import VolumeList
+from napari_unet3d.widgets.jobs.latest_only import LatestOnly
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InspectionRequest:
+    """What a job works on; its first event, for every dock that shows the job.
+
+    Attributes
+    ----------
+    layers : VolumeLayers or None
+        The layers whose prediction and ground truth are compared.
+    chosen : ChosenVolumes or None
+        The volumes that are predicted.
+    is_listed : bool
+        Whether they are in the table of scores already.
+    """
+
+    layers: VolumeLayers | None = None
+    chosen: ChosenVolumes | None = None
+    is_listed: bool = False
+
+
+def with_request(request: InspectionRequest, events: Callable[[], Iterator[Any]]) -> Iterator[Any]:
+    """Yield a request, and then the events of the work on it."""
+    yield request
+    yield from events()
+
+
+def predict_volumes(chosen: ChosenVolumes, config: EvaluationConfig) -> Iterator[EvaluateEvent]:
+    """Yield the events of `evaluate` for some volumes; torch is imported in the thread that asks for the first one."""
+    from napari_unet3d.inference.evaluate import evaluate
+
+    yield from evaluate(chosen.model, chosen.pairs, config=config)
+
+
+def measure_progress(event: Any) -> Progress | None:
+    """Return the progress of a search for errors or of a prediction; None for other events."""
+    if isinstance(event, SearchProgress):
+        return Progress(event.n_done, event.n_total)
+    return prediction_progress(event)
 
 
 class Inspector:
@@ -127,3 +172,61 @@ class Inspector:
     def _run(self, title: str, request: InspectionRequest, events: Callable[[], Iterator[Any]]) -> None:
         work = partial(with_request, request, events)
         self._context.jobs.start("inspect", title, work, progress=measure_progress, replay=(InspectionRequest,))
+
+
+_INSPECT = "inspect"  # the kind of the jobs that inspect another prediction
+
+
+class BackgroundAnalysis(QObject):
+    """Analyses what a session inspects, in jobs; a later request replaces one that is not finished yet.
+
+    Parameters
+    ----------
+    session : InspectionSession
+        What is inspected; it gets the results.
+    context : Context
+        The jobs and the message line.
+    parent : QObject
+        The dock.
+    """
+
+    def __init__(self, session: InspectionSession, context: Context, parent: QObject) -> None:
+        super().__init__(parent)
+        self._session, self._context = session, context
+        self._search = LatestOnly(self, context.jobs, "inspect-errors", stops=True)
+        self._scores = LatestOnly(self, context.jobs, "inspect-scores", stops=True)
+        for work in (self._search, self._scores):
+            work.failed.connect(partial(context.message.show_message, kind="error"))
+        session.events.tolerance_um.connect(self._find_errors)
+        session.events.comparison.connect(self._measure)
+
+    def cancel(self) -> None:
+        """Cancel what is not finished."""
+        self._search.cancel()
+        self._scores.cancel()
+
+    def _find_errors(self, tolerance_um: float) -> None:
+        """Find the errors with another tolerance, while the old ones stay in view."""
+        comparison, errors = self._session.comparison, self._session.errors
+        if comparison is None or errors is None or self._context.jobs.running(_INSPECT) is not None:
+            return
+        if tolerance_um == errors.tolerance_um:
+            self._search.cancel()
+            return
+        events = partial(inspect_comparison, comparison, tolerance_um)
+        self._search.request(f"Errors of {self._session.origin.name}", events, self._take_errors)
+
+    def _measure(self, comparison: Comparison) -> None:
+        """Compute the scores that are missing."""
+        if not comparison.is_measured:
+            title = f"Measuring {comparison.prediction.name}"
+            self._scores.request(title, partial(add_slow_metrics, comparison), partial(self._take_scores, comparison))
+
+    def _take_errors(self, event: Any) -> None:
+        comparison = self._session.comparison  # which may have got its scores meanwhile
+        if isinstance(event, InspectionResult) and comparison is not None:
+            self._session.show(replace(event, comparison=comparison))
+
+    def _take_scores(self, of: Comparison, _measured: Comparison) -> None:
+        if self._session.comparison is of:
+            self._session.measure()  # which was done

@@ -1,22 +1,86 @@
-"""The row of buttons that chooses what is in view: ground truth, prediction, difference, or all side by side."""
+"""The buttons that choose what is in view: ground truth, prediction, difference, or layers side by side."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from magicgui.widgets import Container, PushButton, Widget
 from napari.layers import Labels
+from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from napari_unet3d.session.inspection import InspectionSession
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.inspect.corrected_layers import corrected_layer_name
-from napari_unet3d.widgets.inspect.error_outline import error_layer_name
-from napari_unet3d.widgets.inspect.side_by_side_button import SideBySideButton
-from napari_unet3d.widgets.inspect.volume_layers import InspectionLayers
-from napari_unet3d.widgets.viewer.compat import CanvasText
+from napari_unet3d.widgets.inspect.volume_layers import InspectionLayers, error_layer_name
 from napari_unet3d.widgets.viewer.layers import connect_while_alive, find_layer
 from napari_unet3d.widgets.viewer.side_by_side import Arrangement, Cell, only_visible, show_one_of, side_by_side_of
+from napari_unet3d.widgets.viewer.view_state import CanvasText
+
+
+class SideBySideButton(PushButton):
+    """Is checked for as long as its layers are side by side, whatever ends it.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        The viewer of the layers; when the button is destroyed, what was in view comes back.
+    arrangement : callable
+        Returns what to show, or None when there is nothing.
+    tooltip : str
+        What is shown.
+
+    Attributes
+    ----------
+    switched : Signal()
+        Emitted after the beginning and the end.
+    """
+
+    switched = Signal()
+
+    def __init__(self, viewer: Any, arrangement: Callable[[], Arrangement | None], tooltip: str) -> None:
+        super().__init__(text="Side by side", tooltip=tooltip)
+        self.native.setCheckable(True)
+        self._viewer, self._arrangement = viewer, arrangement
+        self.is_on, self._is_gone = False, False
+        self.clicked.connect(self.toggle)
+        self.native.destroyed.connect(lambda: self._leave())
+
+    def begin(self) -> None:
+        """Show the layers side by side, if there are any; again with others when they are already."""
+        arrangement = self._arrangement()
+        if arrangement is not None:
+            side_by_side_of(self._viewer).start(arrangement, self._on_end)
+            self.is_on = True
+        self._announce()
+
+    def end(self) -> None:
+        """Return to what was in view before, unless something else is side by side."""
+        if self.is_on:
+            side_by_side_of(self._viewer).stop()
+
+    def toggle(self) -> None:
+        """Begin, or end it."""
+        if self.is_on:
+            self.end()
+        else:
+            self.begin()
+
+    def _on_end(self) -> None:
+        self.is_on = False
+        self._announce()
+
+    def _announce(self) -> None:
+        if not self._is_gone:
+            self.value = self.is_on
+            self.switched.emit()
+
+    def _leave(self) -> None:
+        self._is_gone = True  # Qt has destroyed the button
+        self.end()
+
 
 # B would be natural for blinking, and is napari's key to protect painted labels.
 _STEP, _SIDE_BY_SIDE = "G", "Shift-G"

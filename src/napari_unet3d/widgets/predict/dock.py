@@ -13,19 +13,17 @@ from napari_unet3d.data.events import Notice
 from napari_unet3d.inference.events import EvaluationFinished, ModelLoaded, PredictionWritten, VolumeEvaluated
 from napari_unet3d.session.comparison import DEFAULT_TOLERANCE_UM, Comparison
 from napari_unet3d.session.progress import prediction_progress
-from napari_unet3d.widgets.components.containers import heading
+from napari_unet3d.widgets.components.containers import QtWidget, heading
+from napari_unet3d.widgets.components.context import Kind
 from napari_unet3d.widgets.components.copy_run import CopyButton
 from napari_unet3d.widgets.components.dock import Dock
 from napari_unet3d.widgets.components.job_bar import JobBar
-from napari_unet3d.widgets.components.message_line import Kind
-from napari_unet3d.widgets.components.qt_widget import QtWidget
 from napari_unet3d.widgets.forms.form import ConfigForm
-from napari_unet3d.widgets.forms.model_picker import ModelPicker
+from napari_unet3d.widgets.forms.paths import ModelPicker
 from napari_unet3d.widgets.jobs.jobs import Job
-from napari_unet3d.widgets.predict.keep_prediction import KeepPrediction
 from napari_unet3d.widgets.predict.live_prediction import LivePrediction
+from napari_unet3d.widgets.predict.prediction_actions import KeepPrediction, SuggestNextAnnotation
 from napari_unet3d.widgets.predict.results_panel import ResultsPanel
-from napari_unet3d.widgets.predict.suggest_next import SuggestNextAnnotation
 from napari_unet3d.widgets.predict.target import PredictionRequest, PredictionTarget, Target
 
 _MIN_WIDTH = 350

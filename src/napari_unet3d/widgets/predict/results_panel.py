@@ -22,12 +22,11 @@ from napari_unet3d.inference.events import EvaluationFinished, Prediction, Predi
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.session.comparison import DEFAULT_TOLERANCE_UM, Comparison, from_evaluation
 from napari_unet3d.session.origin import VolumeOrigin
-from napari_unet3d.widgets.components.containers import wrapping_label
+from napari_unet3d.widgets.components.containers import QtWidget, wrapping_label
 from napari_unet3d.widgets.components.context import Context
-from napari_unet3d.widgets.components.dock_tabs import open_dock
-from napari_unet3d.widgets.components.qt_widget import QtWidget
+from napari_unet3d.widgets.components.dock_window import open_dock
 from napari_unet3d.widgets.components.scores_table import ScoresTable
-from napari_unet3d.widgets.export.section import SaveSection
+from napari_unet3d.widgets.export.save_section import SaveSection
 from napari_unet3d.widgets.jobs.latest_only import LatestOnly
 from napari_unet3d.widgets.predict.live_prediction import LivePrediction, VisiblePrediction
 from napari_unet3d.widgets.predict.show import (

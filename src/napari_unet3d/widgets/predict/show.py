@@ -18,8 +18,7 @@ from napari_unet3d.inference.events import EvaluateEvent, PredictFilesEvent, Pre
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.session.comparison import Comparison, compare, decode
 from napari_unet3d.session.origin import VolumeOrigin
-from napari_unet3d.widgets.viewer.helper_layers import raise_volume
-from napari_unet3d.widgets.viewer.layer_metadata import copy_origin, mark_companions, mark_origin
+from napari_unet3d.widgets.viewer.layer_metadata import copy_origin, mark_companions, mark_origin, raise_volume
 from napari_unet3d.widgets.viewer.layers import (
     Reference,
     hide_own_layers,

@@ -20,9 +20,8 @@ from napari_unet3d.data.formats.registry import file_filter
 from napari_unet3d.errors import UserError
 from napari_unet3d.widgets.components.containers import column, row
 from napari_unet3d.widgets.components.context import Context
-from napari_unet3d.widgets.components.layer_menu import layer_menu
-from napari_unet3d.widgets.forms.path_edit import PathEdit
-from napari_unet3d.widgets.forms.radio_choice import RadioChoice
+from napari_unet3d.widgets.forms.choices import RadioChoice, layer_menu
+from napari_unet3d.widgets.forms.paths import PathEdit
 from napari_unet3d.widgets.predict.show import evaluate_dataset, predict_paths, predict_sample
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
 from napari_unet3d.widgets.viewer.layers import Reference

@@ -15,9 +15,8 @@ from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.widgets.components.containers import column, row, show_text, wrapping_label
 from napari_unet3d.widgets.components.context import Context
-from napari_unet3d.widgets.components.layer_menu import layer_menu
-from napari_unet3d.widgets.forms.path_edit import PathEdit
-from napari_unet3d.widgets.forms.radio_choice import RadioChoice
+from napari_unet3d.widgets.forms.choices import RadioChoice, layer_menu
+from napari_unet3d.widgets.forms.paths import PathEdit
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
 
 _ROW_HEIGHT = 22

@@ -6,22 +6,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from napari_unet3d.session.last_run import unfinished_run
-from napari_unet3d.session.recent_runs import plugin_data_folder
+from napari_unet3d.session.recent_runs import plugin_data_folder, unfinished_run
 from napari_unet3d.session.training_job import SampleDatasetReady, TrainingRequest, train_on_sample
 from napari_unet3d.session.training_run import TrainingRun
 from napari_unet3d.training.events import RunStarted
-from napari_unet3d.widgets.components.containers import show_text, wrapping_label
+from napari_unet3d.widgets.components.containers import QtWidget, show_text, wrapping_label
+from napari_unet3d.widgets.components.context import Kind
 from napari_unet3d.widgets.components.dock import Dock
 from napari_unet3d.widgets.components.job_bar import JobBar
-from napari_unet3d.widgets.components.message_line import Kind
-from napari_unet3d.widgets.components.qt_widget import QtWidget
 from napari_unet3d.widgets.jobs.jobs import Job
 from napari_unet3d.widgets.train.monitor_panel import MonitorPanel
 from napari_unet3d.widgets.train.pre_run_actions import PreRunActions
 from napari_unet3d.widgets.train.run_actions import RunActions
-from napari_unet3d.widgets.train.run_listener import RunListener
-from napari_unet3d.widgets.train.start_training import begin_training
+from napari_unet3d.widgets.train.run_job import RunListener, begin_training
 from napari_unet3d.widgets.train.training_setup import TrainingSetup
 from napari_unet3d.widgets.viewer.layers import show_sample
 from napari_unet3d.widgets.viewer.split_layer import show_blocks

@@ -10,7 +10,7 @@ from qtpy.QtCore import QSize, QTimer, Signal
 from qtpy.QtGui import QColor
 
 from napari_unet3d.session.loss_history import LossHistory
-from napari_unet3d.widgets.train.run_listener import RunListener
+from napari_unet3d.widgets.train.run_job import RunListener
 
 if TYPE_CHECKING:
     import napari.viewer

@@ -20,16 +20,14 @@ from napari_unet3d.session.epoch_view import EpochView, load_epoch
 from napari_unet3d.session.preferences import load_preference, save_preference
 from napari_unet3d.session.training_run import TrainingRun, load_run
 from napari_unet3d.training.events import Throughput
-from napari_unet3d.widgets.components.containers import column, row, show_text, wrapping_label
+from napari_unet3d.widgets.components.containers import QtWidget, column, row, show_text, wrapping_label
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.keys import bind_key
-from napari_unet3d.widgets.components.qt_widget import QtWidget
 from napari_unet3d.widgets.forms.choices import Menu
 from napari_unet3d.widgets.jobs.latest_only import LatestOnly
 from napari_unet3d.widgets.train.epoch_slider import PLAY_KEY, EpochActions, EpochSlider
-from napari_unet3d.widgets.train.run_listener import RunListener
+from napari_unet3d.widgets.train.run_job import TRAIN, RunListener
 from napari_unet3d.widgets.train.snapshot_layers import SnapshotLayers
-from napari_unet3d.widgets.train.start_training import TRAIN
 
 if TYPE_CHECKING:
     from napari_unet3d.widgets.train.loss_curves import LossCurves

@@ -12,10 +12,9 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.runs.run_files import read_run_files
 from napari_unet3d.session.recent_runs import recent_runs, remember_run
 from napari_unet3d.session.training_run import TrainingRun, load_run
-from napari_unet3d.widgets.components.containers import SPACING, row
+from napari_unet3d.widgets.components.containers import SPACING, QtWidget, row
 from napari_unet3d.widgets.components.context import Context
-from napari_unet3d.widgets.components.dock_tabs import open_dock
-from napari_unet3d.widgets.components.qt_widget import QtWidget
+from napari_unet3d.widgets.components.dock_window import open_dock
 from napari_unet3d.widgets.export.report_panel import ReportPanel
 
 

@@ -19,8 +19,7 @@ from napari_unet3d.session.recent_runs import new_run_folder
 from napari_unet3d.session.subprocess_training import SubprocessTraining
 from napari_unet3d.session.training_job import TrainingRequest, train_on
 from napari_unet3d.widgets.components.containers import column, wrapping_label
-from napari_unet3d.widgets.forms.model_picker import ModelPicker
-from napari_unet3d.widgets.forms.path_edit import PathEdit
+from napari_unet3d.widgets.forms.paths import ModelPicker, PathEdit
 from napari_unet3d.widgets.jobs.worker import JobControl
 
 _KEY = "train-own-process"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_unet3d.data.sample import Sample, VoxelSize
 from napari_unet3d.errors import UserError
-from napari_unet3d.widgets.viewer.mask_layer import mask_of
+from napari_unet3d.widgets.viewer.layer_metadata import mask_of
 
 
 def sample_from_layers(image: Image | Labels | None, labels: Labels | None = None) -> Sample:

@@ -1,4 +1,4 @@
-"""Buttons that save the results of a comparison with ground truth: the scores, and a figure of slices."""
+"""The section of a dock that saves the scores, figures and pictures of what is in view."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from magicgui.widgets import Container, Label, PushButton, SpinBox, Widget
-from qtpy.QtWidgets import QAbstractSpinBox, QSizePolicy
+from magicgui.widgets import Container, PushButton, Widget
+from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from napari_unet3d.configs import Axis
 from napari_unet3d.evaluation.metrics.types import Scores, mean_scores
 from napari_unet3d.evaluation.reports.score_files import write_metrics
 from napari_unet3d.session.comparison import Comparison
 from napari_unet3d.session.preferences import load_preference, save_preference
-from napari_unet3d.widgets.components.containers import SPACING, row
+from napari_unet3d.widgets.components.containers import SPACING, CollapsibleSection, row, sentence_row
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.dialogs import ask_for_file
+from napari_unet3d.widgets.export.view import SaveView
 from napari_unet3d.widgets.forms.choices import EnumMenu
+from napari_unet3d.widgets.forms.numbers import number_box
 
 _KEY = "slices-figure"
 _MOST_SLICES = 20
@@ -148,23 +150,31 @@ def _draw(comparison: Comparison, axis: Axis, n_slices: int, path: Path) -> Iter
     yield _Saved("figure is", path)
 
 
-# Napari's style sheet leaves space for buttons in such boxes and makes them 70 pixels wide at least.
-_STYLE = "QAbstractSpinBox { min-width: 38px; max-width: 38px; padding-left: 4px; padding-right: 4px; }"
+class SaveSection(CollapsibleSection):
+    """Metrics, figure, screenshot and turntable below one heading.
 
+    Parameters
+    ----------
+    context : Context
+        The viewer, its jobs and the message line.
 
-def number_box(tooltip: str, low: int, high: int, value: int) -> SpinBox:
-    """Return a box for an integer that is as wide as its digits; wheel and arrow keys change it."""
-    box = SpinBox(value=value, min=low, max=high, tooltip=tooltip)
-    box.native.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
-    box.native.setStyleSheet(_STYLE)
-    return box
+    Attributes
+    ----------
+    results : SaveResults
+        Metrics and figure of the comparison that it is given.
+    view : SaveView
+        Screenshot and turntable.
+    """
 
+    def __init__(self, context: Context) -> None:
+        self.results, self.view = SaveResults(context), SaveView(context)
+        content = QWidget()
+        self._column = QVBoxLayout(content)
+        self._column.setContentsMargins(0, 4, 0, 4)
+        self._column.addWidget(self.results.native)
+        self._column.addWidget(self.view.native)
+        super().__init__("Save metrics and pictures", content)
 
-def sentence_row(*items: Widget | str) -> Container[Widget]:
-    """Return a row of texts and boxes, one after the other like a sentence."""
-    widgets = [Label(value=item) if isinstance(item, str) else item for item in items]
-    container = Container[Widget](widgets=widgets, labels=False, layout="horizontal")
-    container.margins = (0, 0, 0, 0)
-    container.native.layout().setSpacing(SPACING)
-    container.native.layout().addStretch(1)
-    return container
+    def add_first(self, widget: QWidget) -> None:
+        """Add a widget above the others."""
+        self._column.insertWidget(0, widget)
