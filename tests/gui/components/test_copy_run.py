@@ -95,7 +95,7 @@ def test_a_run_on_layers_says_why_it_cannot_be_copied(train_dock, viewer, ball):
     train_dock.source.use_layers()
     assert copied(train_dock.pre_run.copy_button) == "what was there before"
     assert train_dock.message.kind == "error"
-    assert "'Add as train'" in train_dock.message.text()
+    assert "'Add to training set'" in train_dock.message.text()
 
 
 def test_the_unfinished_run_can_be_continued_elsewhere(long_run, open_dock, dataset, qtbot):

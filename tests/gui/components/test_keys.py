@@ -50,7 +50,7 @@ def test_each_key_stands_in_the_tooltip_of_a_button(docks, viewer):
 
 def test_the_window_lists_all_keys(docks, viewer, make_key_mine):
     make_key_mine("toggle_ndisplay", "Ctrl+J")
-    docks["Train"].footer.keys_button.click()
+    docks["Train"].footer.keys_button.native.click()
     window = native(docks["Train"]).findChild(KeysWindow)
     told = window.text.toPlainText()
     window.close()

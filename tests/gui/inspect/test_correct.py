@@ -310,7 +310,7 @@ def test_a_volume_that_is_known_to_come_from_the_test_part_is_asked_about(
 def test_what_is_missing_is_said(dock, viewer, dataset):
     dock.fine_tuning.dataset.value = dataset
     dock.fine_tuning.add_to_dataset()
-    assert dock.fine_tuning.message.text() == "Nothing is corrected yet. Correct an error first."
+    assert dock.fine_tuning.message.text() == "There are no corrections yet. Correct an error first."
     dock.next_error()
     dock.correction.accept_truth()
     dock.fine_tuning.fine_tune()
@@ -336,7 +336,7 @@ def test_what_another_volume_had_corrected_comes_back_with_it(dock, viewer, wait
     place = {"scale": VOXEL, "units": ("um",) * 3}
     dock.prediction_layer.value = viewer.add_labels(np.zeros(SHAPE, np.uint8), name="w prediction", **place)
     wait_for_end(dock, dock.inspect)
-    assert dock.correction.controls.counts.value == "Nothing is corrected yet."
+    assert dock.correction.controls.counts.value == "There are no corrections yet."
     dock.prediction_layer.value = first
     wait_for_end(dock, dock.inspect)
     assert dock.correction.controls.counts.value == "1 correction: 1 truth"

@@ -7,12 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import QObject, Qt
 from qtpy.QtGui import QAction, QGuiApplication
 from qtpy.QtWidgets import QLabel, QScrollArea, QSizePolicy
 
 from napari_unet3d.errors import UserError
+from napari_unet3d.widgets.components.containers import single_shot
 from napari_unet3d.widgets.jobs.jobs import Jobs
+from napari_unet3d.widgets.jobs.latest_only import LatestOnly
 
 Kind = Literal["error", "warning", "info"]
 """How serious a message is."""
@@ -33,7 +35,7 @@ class MessageLine(QLabel):
         super().__init__()
         self.setWordWrap(True)
         copy = QAction("Copy message", self)
-        copy.triggered.connect(self._copy)
+        copy.triggered.connect(lambda: copy_text(self._message))
         self.addAction(copy)
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
         self.setTextFormat(Qt.TextFormat.PlainText)  # a file name may look like markup
@@ -42,9 +44,7 @@ class MessageLine(QLabel):
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.kind: Kind = "info"
         self._message = ""
-        self._after_layout = QTimer(self)
-        self._after_layout.setSingleShot(True)
-        self._after_layout.timeout.connect(self._come_into_view)
+        self._after_layout = single_shot(self, self._come_into_view)
         self.hide()
 
     def show_message(self, message: str, kind: Kind = "info") -> None:
@@ -62,7 +62,7 @@ class MessageLine(QLabel):
         self.setText(_breakable(message))
         self.setVisible(bool(message))
         if message:
-            self._after_layout.start(0)
+            self._after_layout.start()
 
     def show_error(self, message: str) -> None:
         """Show why something failed."""
@@ -85,16 +85,18 @@ class MessageLine(QLabel):
         """Return the message as it was given, without the places where Qt may break it."""
         return self._message
 
-    def _copy(self) -> None:
-        if (clipboard := QGuiApplication.clipboard()) is not None:
-            clipboard.setText(self._message)
-
     def _come_into_view(self) -> None:
         parent = self.parentWidget()
         while parent is not None and not isinstance(parent, QScrollArea):
             parent = parent.parentWidget()
         if parent is not None:
             parent.ensureWidgetVisible(self)
+
+
+def copy_text(text: str) -> None:
+    """Copy a text to the clipboard."""
+    if (clipboard := QGuiApplication.clipboard()) is not None:
+        clipboard.setText(text)
 
 
 def _breakable(message: str) -> str:
@@ -119,3 +121,9 @@ class Context:
     viewer: Any
     jobs: Jobs
     message: MessageLine
+
+    def latest_only(self, parent: QObject, kind: str, *, stops: bool = False) -> LatestOnly:
+        """Return a `LatestOnly` for jobs of a kind, whose failures the message line shows."""
+        work = LatestOnly(parent, self.jobs, kind, stops=stops)
+        work.failed.connect(self.message.show_error)
+        return work

@@ -70,7 +70,7 @@ def ask_for_file(
     if not path.suffix:
         path = path.with_name(f"{path.name}{suffixes[0]}")
         if path.exists():
-            raise UserError(f"{path} exists already. Give its name with the ending to replace it.")
+            raise UserError(f"{path} exists already. Choose another name, or type '{path.name}' to replace it.")
     save_preference(_KEY, str(path.parent))
     return path
 

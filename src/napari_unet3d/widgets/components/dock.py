@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
-from magicgui.widgets import Container, Widget
+from magicgui.widgets import Widget
 from napari.layers import Layer
-from qtpy.QtCore import QEventLoop, QTimer
-from qtpy.QtWidgets import QSizePolicy
+from qtpy.QtCore import QEventLoop
+from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_unet3d.session.recent_runs import recent_runs, remember_run
-from napari_unet3d.widgets.components.containers import QtWidget, ScrollArea, column
+from napari_unet3d.widgets.components.containers import Panel, ScrollArea, column, single_shot
 from napari_unet3d.widgets.components.context import Context, MessageLine
 from napari_unet3d.widgets.components.dock_window import guard_closing, join_tabs, mark_as_dock, open_dock, raise_tab
 from napari_unet3d.widgets.components.footer import Footer
@@ -23,7 +23,7 @@ _MARGIN = 8
 _LEAST_WIDTH = 290
 
 
-class Dock(Container[Widget]):
+class Dock(Panel):
     """The base of the docks.
 
     A subclass sets `kind`, makes `job_bar` before anything can start, passes its widgets to `lay_out`, and ends its
@@ -47,7 +47,7 @@ class Dock(Container[Widget]):
 
     def __init__(self, napari_viewer: Any) -> None:
         self._is_gone = False
-        super().__init__(labels=False)
+        super().__init__(spacing=0)
         # Napari may pass a proxy whose layers are no members of `viewer.layers`.
         self.viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
         self.jobs, self.message = jobs_of(self.viewer), MessageLine()
@@ -58,19 +58,18 @@ class Dock(Container[Widget]):
         self._body.margins = (_MARGIN,) * 4
         self._body.native.layout().addStretch(1)
         self.scroll_area, self.footer = ScrollArea(self._body.native, _LEAST_WIDTH), Footer(self.context)
-        self.extend([QtWidget(self.scroll_area), QtWidget(self.footer)])
-        self.margins = (0, 0, 0, 0)
-        self.native.layout().setSpacing(0)
+        super().lay_out(self.scroll_area, self.footer)
         self.native.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         mark_as_dock(self.native)
-        self._docked_timer, self._closed_timer = self._timer(self._on_docked), self._timer(self._delete_unless_docked)
+        self._docked_timer = single_shot(self.native, self._on_docked)
+        self._closed_timer = single_shot(self.native, self._delete_unless_docked)
         self.scroll_area.shown.connect(self._on_shown)
         self.native_parent_changed.connect(self._on_parent_changed)
         self.native.destroyed.connect(self._on_destroyed)
 
-    def lay_out(self, *widgets: Widget) -> None:
-        """Add widgets below each other."""
-        self._body.extend(widgets)
+    def lay_out(self, *widgets: Widget | QWidget) -> None:
+        """Add widgets below each other, in the part that scrolls."""
+        self._body.lay_out(*widgets)
 
     def open_dock(self, name: str) -> Any:
         """Open another dock of the plugin, or bring it to the front when it is open, and return it."""
@@ -155,12 +154,6 @@ class Dock(Container[Widget]):
     def _on_ended(self) -> None:
         if self._job is not None and not self._is_gone:
             self.on_ended(self._job)
-
-    def _timer(self, slot: Callable[[], None]) -> QTimer:
-        timer = QTimer(self.native)  # goes with the dock
-        timer.setSingleShot(True)
-        timer.timeout.connect(slot)
-        return timer
 
     def _on_shown(self) -> None:
         if not self._was_shown:

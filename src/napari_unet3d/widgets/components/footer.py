@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from napari.settings import get_settings
-from qtpy.QtWidgets import QHBoxLayout, QPushButton, QTextBrowser, QWidget
+from qtpy.QtWidgets import QTextBrowser, QWidget
 
+from napari_unet3d.formatting import format_count
+from napari_unet3d.widgets.components.containers import Panel, button
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.dialogs import PluginWindow, confirm
 from napari_unet3d.widgets.components.keys import bind_key, bound_keys
@@ -96,7 +98,7 @@ QPushButton:hover, QPushButton:focus { background: rgba(128, 128, 128, 80); }
 _MOST_NAMES = 12  # in a question
 
 
-class Footer(QWidget):
+class Footer(Panel):
     """Two small buttons, which stay at the lower edge of a dock while it scrolls.
 
     Parameters
@@ -106,38 +108,32 @@ class Footer(QWidget):
     """
 
     def __init__(self, context: Context) -> None:
-        super().__init__()
         self._context = context
-        self.tidy_button, self.keys_button = QPushButton(), QPushButton()
-        row = QHBoxLayout(self)
-        row.setContentsMargins(8, 2, 8, 2)
-        row.addStretch(1)
-        for button, text, tooltip in (
-            (self.tidy_button, "Tidy layers", "Remove the hidden layers of volumes that are no longer in view."),
-            (self.keys_button, "Keys", f"List the keys of the docks and of napari. Key: {_KEY}"),
-        ):
-            button.setText(text)
-            button.setStyleSheet(_STYLE)
-            button.setToolTip(tooltip)
-            row.addWidget(button)
-        self.tidy_button.clicked.connect(self.tidy)
-        self.keys_button.clicked.connect(self.show_keys)
+        self.tidy_button = button(
+            "Tidy layers", "Remove the hidden layers of volumes that are no longer in view.", self.tidy
+        )
+        self.keys_button = button("Keys", f"List the keys of the docks and of napari. Key: {_KEY}", self.show_keys)
+        super().__init__(self.tidy_button, self.keys_button, layout="horizontal")
+        for each in (self.tidy_button, self.keys_button):
+            each.native.setStyleSheet(_STYLE)
+        self.margins = (8, 2, 8, 2)
+        self.native.layout().insertStretch(0, 1)
         bind_key(context, _KEY, "List the keys", self.show_keys)
 
-    def show_keys(self, *_: object) -> None:
+    def show_keys(self) -> None:
         """Open the window with the keys."""
-        KeysWindow(self, self._context.viewer).show()
+        KeysWindow(self.native, self._context.viewer).show()
 
-    def tidy(self, *_: object) -> None:
+    def tidy(self) -> None:
         """Remove the hidden layers of the plugin that belong to nothing in view, after a question."""
         layers = layers_to_tidy(self._context.viewer)
         if not layers:
             self._context.message.show_message("There is nothing to tidy: no layers of earlier volumes are hidden.")
             return
         names = [layer.name for layer in layers[:_MOST_NAMES]] + ["…"] * (len(layers) > _MOST_NAMES)
-        count = f"{len(layers)} hidden layer{'' if len(layers) == 1 else 's'}"
+        count = format_count(len(layers), "hidden layer")
         question = f"Remove {count} of earlier volumes?\n\n" + "\n".join(names)
-        if confirm(self, "Tidy layers?", question, by_default=True):
+        if confirm(self.native, "Tidy layers?", question, by_default=True):
             for layer in layers:
                 self._context.viewer.layers.remove(layer)
             self._context.message.show_message(f"Removed {count}.")

@@ -25,6 +25,7 @@ from napari_unet3d.data.pairs import Pair, Subset, list_pairs, pairing_notice, p
 from napari_unet3d.data.provenance import read_provenance
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
+from napari_unet3d.formatting import format_count
 from napari_unet3d.session.progress import Progress
 from napari_unet3d.widgets.components.containers import QtWidget, column, heading, row
 from napari_unet3d.widgets.components.dialogs import confirm
@@ -102,8 +103,8 @@ class DatasetDock(Dock):
         self.open_button = PushButton(text="Open in viewer", tooltip="Show the selected volume with its labels.")
         self.refresh_button = PushButton(text="Refresh", tooltip="Read the folder again.")
         self.clean_button = PushButton(text="Clean files…", tooltip="Delete volumes of this dataset; asks first.")
-        self.train_button = PushButton(text="Add as train", tooltip="Write both layers to train/.")
-        self.test_button = PushButton(text="Add as test", tooltip="Write both layers to test/.")
+        self.train_button = PushButton(text="Add to training set", tooltip="Write both layers to train/.")
+        self.test_button = PushButton(text="Add to test set", tooltip="Write both layers to test/.")
         self.job_bar = JobBar(
             "Check",
             "Read all volumes and list what would harm a training.",
@@ -214,7 +215,7 @@ class DatasetDock(Dock):
             self.message.show_message("The check found no problems; the dataset is ready for training.")
         else:
             self.message.show_message(
-                f"The check found {_count(n_errors, 'error')} and {_count(n_warnings, 'warning')}.",
+                f"The check found {format_count(n_errors, 'error')} and {format_count(n_warnings, 'warning')}.",
                 "error" if n_errors else "warning",
             )
 
@@ -227,10 +228,6 @@ class DatasetDock(Dock):
     def _enable_buttons(self) -> None:
         if self.jobs.running(self.kind) is None:
             self.open_button.enabled = self.pairs.selected is not None
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def _progress(event: CheckEvent) -> Progress | None:

@@ -170,15 +170,6 @@ class ConfigForm(Container[Widget], Generic[ConfigT]):
         """
         return self.config_class(**{n: value for n, value in self._values().items() if n not in self._locked})
 
-    @property
-    def labels(self) -> Any:
-        """The widget of the setting of that name; where there is none, as in magicgui, whether rows have labels."""
-        return self.editors.get("labels", self._labels)
-
-    @labels.setter
-    def labels(self, value: bool) -> None:
-        raise AttributeError("The rows of a form always have labels; set `labels.value`.")
-
     def reset(self) -> None:
         """Set every row to its default."""
         self.value = self.config_class()

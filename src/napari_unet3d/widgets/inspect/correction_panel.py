@@ -102,7 +102,7 @@ class CorrectionControls(Container[Widget]):
         if error is not None:
             place = f"error {error.number}, {error.kind.label}, {error.volume_um3:.4g} µm³"
         self.where.value = f"At: {place}"
-        self.counts.value = count or "Nothing is corrected yet."
+        self.counts.value = count or "There are no corrections yet."
         self.size_um.enabled = error is None
         self.paint_button.text = "Done painting" if is_painting else "Paint"
         self.truth_button.enabled = has_truth and not is_painting

@@ -10,6 +10,7 @@ from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QAbstractItemView, QTableView
 
 from napari_unet3d.evaluation.errors.types import ErrorKind, SegmentationError
+from napari_unet3d.formatting import format_count
 from napari_unet3d.session.inspection import InspectionSession
 from napari_unet3d.widgets.components.containers import QtWidget, row, wrapping_label
 from napari_unet3d.widgets.forms.choices import Menu
@@ -152,7 +153,7 @@ class ErrorTable(Container[Widget]):
             self.counts.value = ""
             return
         n_errors, n_listed = len(errors), self.in_view.rowCount()
-        counts = f"{n_errors} error{'' if n_errors == 1 else 's'}, {self.rows.n_seen} seen"
+        counts = f"{format_count(n_errors, 'error')}, {self.rows.n_seen} seen"
         if n_listed != n_errors:
             counts += f", {n_listed} listed"
         parts = [counts]

@@ -12,6 +12,7 @@ from magicgui.widgets import Container, PushButton, Widget
 from napari_unet3d.configs import PostProcessing
 from napari_unet3d.data.pairs import Pair
 from napari_unet3d.errors import UserError
+from napari_unet3d.formatting import format_count
 from napari_unet3d.session.add_to_dataset import (
     CorrectedTestVolumes,
     CorrectionsAdded,
@@ -155,7 +156,7 @@ class FineTunePanel(Container[Widget]):
     def _required(self) -> CorrectionSession:
         about = self._session.corrections
         if about is None or not about.done:
-            raise UserError("Nothing is corrected yet. Correct an error first.")
+            raise UserError("There are no corrections yet. Correct an error first.")
         return about
 
     def _run(self, title: str, events: Callable[[], Iterator[Any]], about: CorrectionSession) -> Job:
@@ -179,7 +180,7 @@ class FineTunePanel(Container[Widget]):
                 self._question = event  # once the job has ended
             case CorrectionsAdded(pair=pair, corrections=added) if about is not None:
                 about.added, about.added_corrections = pair, added
-                count = f"{len(added)} correction{'' if len(added) == 1 else 's'}"
+                count = format_count(len(added), "correction")
                 self.message.show_message(f"'{pair.name}' is a training volume of the dataset now, with {count}.")
             case Pair() if about is not None:
                 about.added, about.added_corrections = None, ()

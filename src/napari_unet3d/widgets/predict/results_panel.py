@@ -18,6 +18,7 @@ from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.colours import EXTRA_COLOUR, MISSED_COLOUR, WRONG_CLASS_COLOUR
 from napari_unet3d.evaluation.metrics.types import Scores
+from napari_unet3d.formatting import format_count
 from napari_unet3d.inference.events import EvaluationFinished, Prediction, PredictionWritten, VolumeEvaluated
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.session.comparison import DEFAULT_TOLERANCE_UM, Comparison, from_evaluation
@@ -223,8 +224,7 @@ class ResultsPanel(Container[Widget]):
     def _describe_labels(self, comparison: Comparison) -> str:
         labels, plan, name = comparison.prediction.labels, comparison.prediction.plan, comparison.prediction.name
         if comparison.prediction.task is Task.INSTANCE:
-            n_objects = int(labels.max(initial=0))
-            return f"{n_objects} object{'' if n_objects == 1 else 's'}"
+            return format_count(int(labels.max(initial=0)), "object")
         if comparison.prediction.task is Task.SEMANTIC and plan is not None:
             layer: Any = next((each for each in self._context.viewer.layers if each.name == f"{name} prediction"), None)
             if not isinstance(layer, Labels):  # removed or renamed by the user

@@ -13,6 +13,7 @@ from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.data.dataset import Subset, list_pairs
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
+from napari_unet3d.formatting import format_count
 from napari_unet3d.widgets.components.containers import column, row, show_text, wrapping_label
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.forms.choices import RadioChoice, layer_menu
@@ -196,7 +197,7 @@ class TrainingSource(Container[Widget]):
         except UserError as error:
             return str(error)
         n_test = self._n_volumes(Subset.TEST)
-        return f"{self._n_volumes(Subset.TRAIN)} training, {n_test} test volume{'' if n_test == 1 else 's'}"
+        return f"{self._n_volumes(Subset.TRAIN)} training, {format_count(n_test, 'test volume')}"
 
     def _lay_out(self) -> None:
         self.add_button = PushButton(
