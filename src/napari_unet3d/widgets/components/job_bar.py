@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from magicgui.widgets import ProgressBar, PushButton, Widget
+from magicgui.widgets import ProgressBar, Widget
 from qtpy.QtCore import Qt
 
 from napari_unet3d.formatting import format_duration
@@ -22,6 +23,8 @@ class JobBar(Panel):
     ----------
     start_text, tooltip : str
         The text on the start button, and what it does.
+    action : callable
+        Starts the job.
     disabled_meanwhile : sequence of Widget
         Other widgets (buttons, a form) that make no sense while the job runs and are disabled then.
     stop_text : str
@@ -37,10 +40,11 @@ class JobBar(Panel):
     progress : ProgressBar
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - two are for one dock each
         self,
         start_text: str,
         tooltip: str,
+        action: Callable[[], Any],
         disabled_meanwhile: Sequence[Widget] = (),
         stop_text: str = "Stop",
         *,
@@ -48,7 +52,7 @@ class JobBar(Panel):
         beside: Widget | None = None,
     ) -> None:
         super().__init__()
-        self.start_button = PushButton(text=start_text, tooltip=tooltip)
+        self.start_button = button(start_text, tooltip, action)
         self.stop_button = button(stop_text, "End it now; what was already written is kept.", self.stop)
         self.pause_button = button("Pause", "Pause it, for example to use the processor otherwise.", self.pause)
         self.progress = ProgressBar(min=0, max=_STEPS, tooltip="How far the job is.")

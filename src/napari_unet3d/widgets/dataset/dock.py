@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from magicgui.widgets import PushButton
 from napari.layers import Image, Labels
 
 from napari_unet3d.data.checks import CheckEvent, Issue, PairChecked, Severity, check_events
@@ -27,7 +26,7 @@ from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.formatting import format_count
 from napari_unet3d.session.progress import Progress
-from napari_unet3d.widgets.components.containers import QtWidget, column, heading, row
+from napari_unet3d.widgets.components.containers import button, column, heading, row
 from napari_unet3d.widgets.components.dialogs import confirm
 from napari_unet3d.widgets.components.dock import Dock
 from napari_unet3d.widgets.components.job_bar import JobBar
@@ -78,12 +77,12 @@ class DatasetDock(Dock):
         self.lay_out(
             heading("Dataset folder"),
             self.folder,
-            QtWidget(self.pairs),
+            self.pairs,
             row(self.open_button, self.refresh_button),
             row(self.create_button, self.clean_button),
             self.job_bar,
-            QtWidget(self.message),
-            QtWidget(self.issues),
+            self.message,
+            self.issues,
             heading("Add layers to the dataset"),
             column(self.image_layer, self.labels_layer, labels=True),
             row(self.train_button, self.test_button),
@@ -97,29 +96,22 @@ class DatasetDock(Dock):
         self.attach_to_job()
 
     def _make_buttons(self) -> None:
-        self.create_button = PushButton(
-            text="Create folders", tooltip="Create train|test/images|labels in this folder."
+        self.create_button = button(
+            "Create folders", "Create train|test/images|labels in this folder.", self.create_folders
         )
-        self.open_button = PushButton(text="Open in viewer", tooltip="Show the selected volume with its labels.")
-        self.refresh_button = PushButton(text="Refresh", tooltip="Read the folder again.")
-        self.clean_button = PushButton(text="Clean files…", tooltip="Delete volumes of this dataset; asks first.")
-        self.train_button = PushButton(text="Add to training set", tooltip="Write both layers to train/.")
-        self.test_button = PushButton(text="Add to test set", tooltip="Write both layers to test/.")
+        self.open_button = button("Open in viewer", "Show the selected volume with its labels.", self.open_selected)
+        self.refresh_button = button("Refresh", "Read the folder again.", self.refresh)
+        self.clean_button = button("Clean files…", "Delete volumes of this dataset; asks first.", self.clean)
+        self.train_button = button(
+            "Add to training set", "Write both layers to train/.", partial(self.add, Subset.TRAIN)
+        )
+        self.test_button = button("Add to test set", "Write both layers to test/.", partial(self.add, Subset.TEST))
         self.job_bar = JobBar(
             "Check",
             "Read all volumes and list what would harm a training.",
+            self.check,
             disabled_meanwhile=(self.open_button, self.clean_button),
         )
-        for button, action in (
-            (self.create_button, self.create_folders),
-            (self.open_button, self.open_selected),
-            (self.refresh_button, self.refresh),
-            (self.clean_button, self.clean),
-            (self.train_button, partial(self.add, Subset.TRAIN)),
-            (self.test_button, partial(self.add, Subset.TEST)),
-            (self.job_bar.start_button, self.check),
-        ):
-            button.clicked.connect(lambda *_, action=action: action())
 
     def refresh(self) -> None:
         """Read the folder again and list its volumes."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.reports.animation import (
@@ -21,6 +21,7 @@ from napari_unet3d.evaluation.reports.animation import (
     write_animation,
 )
 from napari_unet3d.files import atomic_write
+from napari_unet3d.widgets.components.containers import single_shot
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.jobs.jobs import Job
 from napari_unet3d.widgets.viewer.view_state import CameraState, camera_of, canvas_size
@@ -170,10 +171,7 @@ class Turntable(QObject):
         self._base: CameraState | None = None
         self._frames: list[NDArray[np.uint8]] = []
         self._job: Job | None = None
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(_REST_MS)
-        self._timer.timeout.connect(self._take_frame)
+        self._timer = single_shot(self, self._take_frame, _REST_MS)
 
     @property
     def is_running(self) -> bool:

@@ -8,24 +8,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from magicgui.widgets import CheckBox, PushButton
+from magicgui.widgets import CheckBox
 from qtpy.QtCore import QUrl
 from qtpy.QtGui import QDesktopServices
-from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_unet3d.data.pairs import Subset, list_pairs
 from napari_unet3d.errors import UserError
 from napari_unet3d.inference.events import ModelLoaded
 from napari_unet3d.runs.run_files import read_run_files
-from napari_unet3d.session.preferences import load_preference, save_preference
 from napari_unet3d.session.progress import prediction_progress
-from napari_unet3d.widgets.components.containers import column, row
+from napari_unet3d.widgets.components.containers import Panel, button, row
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.dialogs import ask_for_file
 from napari_unet3d.widgets.components.job_bar import JobBar
+from napari_unet3d.widgets.forms.choices import remembered
 from napari_unet3d.widgets.jobs.jobs import Job
-
-_KEY = "report"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +32,7 @@ class ReportWritten:
     path: Path
 
 
-class ReportPanel(QWidget):
+class ReportPanel(Panel):
     """Writes the report on a run as a job, and opens it in the browser; hidden while there is no run.
 
     Parameters
@@ -60,26 +57,18 @@ class ReportPanel(QWidget):
         self._dataset: Path | None = None
         self._written: Path | None = None
         self._job: Job | None = None
-        self.with_test_set = CheckBox(
-            value=load_preference(_KEY) is not False,
-            text="with an evaluation of the test set",
-            tooltip="Predict the test volumes of the dataset first; metrics, figures and errors stay in the run "
-            "folder.",
-        )
+        tooltip = "Predict the test volumes of the dataset first; metrics, figures and errors stay in the run folder."
+        self.with_test_set = CheckBox(value=True, text="with an evaluation of the test set", tooltip=tooltip)
+        remembered(self.with_test_set, "report")
         self.job_bar = JobBar(
             "Report…",
             "Write a report on this run on one page: curves, settings, metrics, slices and the worst errors.",
+            self.write,
             (self.with_test_set,),
             "Cancel",
         )
-        self.open_button = PushButton(text="Open the report", tooltip="Open the report in the browser.")
-        self.with_test_set.changed.connect(lambda checked: save_preference(_KEY, checked))
-        self.job_bar.start_button.clicked.connect(lambda: self.write())
-        self.open_button.clicked.connect(self.open)
-        self._content = column(row(self.job_bar, self.open_button), self.with_test_set)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._content.native)
+        self.open_button = button("Open the report", "Open the report in the browser.", self.open)
+        self.lay_out(row(self.job_bar, self.open_button), self.with_test_set)
         self.offer(None)
 
     def offer(self, run: Path | None) -> None:
@@ -101,7 +90,7 @@ class ReportPanel(QWidget):
                 self._run = None
         self.with_test_set.visible = self._dataset is not None
         self.open_button.visible = self._written is not None
-        self.setVisible(self._run is not None)
+        self.visible = self._run is not None
 
     def write(self, path: Path | None = None) -> None:
         """Write the report to an HTML file; asks for the file when no path is given."""
@@ -109,7 +98,7 @@ class ReportPanel(QWidget):
         if run is None:
             return
         with self._context.message.explaining():
-            path = path or ask_for_file(self, "Save report", "report", (".html",), run)
+            path = path or ask_for_file(self.native, "Save report", "report", (".html",), run)
             if path is None:
                 return
             dataset = self._dataset if self.with_test_set.value else None

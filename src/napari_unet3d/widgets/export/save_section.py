@@ -7,23 +7,19 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from magicgui.widgets import Container, PushButton, Widget
-from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+from magicgui.widgets import Widget
+from qtpy.QtWidgets import QSizePolicy
 
 from napari_unet3d.configs import Axis
 from napari_unet3d.evaluation.metrics.types import Scores, mean_scores
 from napari_unet3d.evaluation.reports.score_files import write_metrics
 from napari_unet3d.session.comparison import Comparison
-from napari_unet3d.session.preferences import load_preference, save_preference
-from napari_unet3d.widgets.components.containers import SPACING, CollapsibleSection, row, sentence_row
+from napari_unet3d.widgets.components.containers import Panel, Section, button, row, sentence_row
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.dialogs import ask_for_file
 from napari_unet3d.widgets.export.view import SaveView
-from napari_unet3d.widgets.forms.choices import EnumMenu
+from napari_unet3d.widgets.forms.choices import EnumMenu, remembered
 from napari_unet3d.widgets.forms.numbers import number_box
-
-_KEY = "slices-figure"
-_MOST_SLICES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +28,7 @@ class _Saved:
     path: Path
 
 
-class SaveResults(Container[Widget]):
+class SaveResults(Panel):
     """Saves scores as CSV or JSON, and slices of ground truth, prediction and difference as PNG, PDF or SVG.
 
     Parameters
@@ -50,24 +46,28 @@ class SaveResults(Container[Widget]):
     """
 
     def __init__(self, context: Context) -> None:
-        super().__init__(labels=False)
+        super().__init__()
         self._context = context
         self._comparison: Comparison | None = None
         self._scores: tuple[Scores, ...] = ()
-        self.metrics_button = PushButton(
-            text="Save metrics…", tooltip="Save the scores as a table for spreadsheets (CSV), or for programs (JSON)."
+        self.metrics_button = button(
+            "Save metrics…",
+            "Save the scores as a table for spreadsheets (CSV), or for programs (JSON).",
+            self.save_metrics,
         )
-        self.figure_button = PushButton(
-            text="Save figure…",
-            tooltip="Save slices of ground truth, prediction and their difference, side by side, as PNG, PDF or SVG.",
+        self.figure_button = button(
+            "Save figure…",
+            "Save slices of ground truth, prediction and their difference, side by side, as PNG, PDF or SVG.",
+            self.save_figure,
         )
-        self.metrics_button.clicked.connect(lambda: self.save_metrics())
-        self.figure_button.clicked.connect(lambda: self.save_figure())
-        self._make_figure_boxes()
-        self.margins = (0, 0, 0, 0)
-        self.native.layout().setSpacing(SPACING)
-        self.append(sentence_row(self.n_slices, "slices along", self.axis, "in the figure"))
-        self.append(row(self.metrics_button, self.figure_button))
+        self.n_slices = remembered(number_box("Number of slices in the figure.", 1, 20, 5), "figure-slices")
+        self.axis = EnumMenu(annotation=Axis, tooltip="The axis that the slices are cut along.")
+        remembered(self.axis, "figure-axis")
+        self.axis.native.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        self.lay_out(
+            sentence_row(self.n_slices, "slices along", self.axis, "in the figure"),
+            row(self.metrics_button, self.figure_button),
+        )
         self.show_scores(())
         self.show_comparison(None)
 
@@ -110,22 +110,6 @@ class SaveResults(Container[Widget]):
     def _on_saved(self, event: _Saved) -> None:
         self._context.message.show_message(f"The {event.what} in {event.path}")
 
-    def _make_figure_boxes(self) -> None:
-        known = load_preference(_KEY)
-        known = known if isinstance(known, dict) else {}
-        n_slices, axis = known.get("slices"), known.get("axis")
-        self.n_slices = number_box("Number of slices in the figure.", 1, _MOST_SLICES, 5)
-        self.axis = EnumMenu(annotation=Axis, tooltip="The axis that the slices are cut along.")
-        self.axis.native.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
-        if isinstance(n_slices, int):
-            self.n_slices.value = min(max(n_slices, 1), _MOST_SLICES)
-        self.axis.value = next((each for each in Axis if each == axis), next(iter(Axis)))
-        self.n_slices.changed.connect(self._remember)
-        self.axis.changed.connect(self._remember)
-
-    def _remember(self) -> None:
-        save_preference(_KEY, {"slices": self.n_slices.value, "axis": self.axis.value.value})
-
 
 def _measure_and_write(scores: Sequence[Scores], comparison: Comparison | None, path: Path) -> Iterator[_Saved]:
     volumes = list(scores)
@@ -150,13 +134,15 @@ def _draw(comparison: Comparison, axis: Axis, n_slices: int, path: Path) -> Iter
     yield _Saved("figure is", path)
 
 
-class SaveSection(CollapsibleSection):
+class SaveSection(Section):
     """Metrics, figure, screenshot and turntable below one heading.
 
     Parameters
     ----------
     context : Context
         The viewer, its jobs and the message line.
+    *above : Widget
+        What else the section holds, above these.
 
     Attributes
     ----------
@@ -166,15 +152,6 @@ class SaveSection(CollapsibleSection):
         Screenshot and turntable.
     """
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, *above: Widget) -> None:
         self.results, self.view = SaveResults(context), SaveView(context)
-        content = QWidget()
-        self._column = QVBoxLayout(content)
-        self._column.setContentsMargins(0, 4, 0, 4)
-        self._column.addWidget(self.results.native)
-        self._column.addWidget(self.view.native)
-        super().__init__("Save metrics and pictures", content)
-
-    def add_first(self, widget: QWidget) -> None:
-        """Add a widget above the others."""
-        self._column.insertWidget(0, widget)
+        super().__init__("Save metrics and pictures", *above, self.results, self.view)

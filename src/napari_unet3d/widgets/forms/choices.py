@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, get_args
+from contextlib import suppress
+from typing import Any, TypeVar, get_args
 
 from magicgui.type_map import register_type
 from magicgui.types import Undefined
@@ -18,6 +19,24 @@ from napari_unet3d.widgets.forms.numbers import NumberEdit, ignore_stray_wheel
 from napari_unet3d.widgets.viewer.layer_metadata import is_helper
 
 _LEAST_WIDTH = 80
+WidgetT = TypeVar("WidgetT", bound=Any)
+
+
+def remembered(widget: WidgetT, key: str) -> WidgetT:
+    """Give a widget the value that it had last, and remember each value that it gets from now on.
+
+    Parameters
+    ----------
+    widget : ValueWidget
+        A widget of magicgui; its value is one that `json` writes.
+    key : str
+        Name under which the value is kept; what is kept there and is no value of the widget is left out.
+    """
+    if (known := load_preference(key)) is not None:
+        with suppress(ValueError, TypeError):
+            widget.value = known
+    widget.changed.connect(lambda value: save_preference(key, value))
+    return widget
 
 
 class Menu(ComboBox):
@@ -25,9 +44,14 @@ class Menu(ComboBox):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.native.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.native.setMinimumWidth(_LEAST_WIDTH)
+        _narrow(self)
         ignore_stray_wheel(self.native)
+
+
+def _narrow(menu: ComboBox) -> None:
+    """Keep long entries from widening the dock."""
+    menu.native.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+    menu.native.setMinimumWidth(_LEAST_WIDTH)
 
 
 class EnumMenu(Menu):
@@ -186,18 +210,15 @@ class RadioChoice(RadioButtons):
     """
 
     def __init__(self, tooltips: Mapping[Any, str], remember_as: str, **options: Any) -> None:
-        self._remember_as, known = remember_as, load_preference(remember_as)
-        chosen: ChoiceEnum = next((member for member in tooltips if member == known), next(iter(tooltips)))
         choices = [(member.label, member) for member in tooltips]
-        super().__init__(choices=choices, orientation="horizontal", **options)
-        self.value = chosen
+        super().__init__(choices=choices, value=next(iter(tooltips)), orientation="horizontal", **options)
+        remembered(self, remember_as)
         self.native.setStyleSheet(_NO_FRAME)
         layout = self.native.layout()
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addStretch(1)
         for member, tooltip in tooltips.items():
             self.button(member).setToolTip(tooltip)
-        self.changed.connect(self._keep)
 
     def button(self, member: ChoiceEnum) -> QRadioButton:
         """Return the button of a member."""
@@ -214,11 +235,8 @@ class RadioChoice(RadioButtons):
         if not self.choices:
             super().reset_choices()
 
-    def _keep(self, member: ChoiceEnum) -> None:
-        save_preference(self._remember_as, member.value)
 
-
-def layer_menu(viewer: Any, annotation: Any, tooltip: str, *, name: str = "", label: str | None = None) -> ComboBox:
+def layer_menu(viewer: Any, annotation: Any, tooltip: str, label: str) -> ComboBox:
     """Return a menu of the layers of a type; its value is the layer or None. `reset_choices` brings it up to date.
 
     Parameters
@@ -230,16 +248,15 @@ def layer_menu(viewer: Any, annotation: Any, tooltip: str, *, name: str = "", la
         chosen again).
     tooltip : str
         What the layer is used for.
-    name, label : str, optional
-        As of every widget of magicgui.
+    label : str
+        What stands at its left.
     """
     kinds = tuple(kind for kind in get_args(annotation) or (annotation,) if kind is not type(None))
 
     def layers(_menu: object) -> list[Layer]:
         return [layer for layer in viewer.layers if isinstance(layer, kinds) and not is_helper(layer)]
 
-    menu = create_widget(annotation=annotation, name=name, label=label, options={"choices": layers, "tooltip": tooltip})
+    menu = create_widget(annotation=annotation, label=label, options={"choices": layers, "tooltip": tooltip})
     assert isinstance(menu, ComboBox)
-    menu.native.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)  # long names must not widen it
-    menu.native.setMinimumWidth(_LEAST_WIDTH)
+    _narrow(menu)
     return menu

@@ -8,13 +8,13 @@ from enum import Enum, EnumType
 from types import GenericAlias, NoneType
 from typing import Any, Generic, TypeVar, get_args, get_origin
 
-from magicgui.widgets import Container, PushButton, Widget, create_widget
+from magicgui.widgets import Widget, create_widget
 from qtpy.QtCore import Qt
 
 from napari_unet3d.configs import Config
 from napari_unet3d.errors import UserError
 from napari_unet3d.session.preferences import load_preference, save_preference
-from napari_unet3d.widgets.components.containers import HEADING_STYLE, align_labels, heading_text, label_of
+from napari_unet3d.widgets.components.containers import Heading, Panel, align_labels, button, label_of
 from napari_unet3d.widgets.forms.choices import CheckList, ListLine, WordOrNumbers
 from napari_unet3d.widgets.forms.numbers import NumberEdit
 
@@ -75,14 +75,13 @@ class FormSection:
     """A section of a form: `names` are its settings; `heading` shows and hides their rows."""
 
     def __init__(self, text: str) -> None:
-        self.text, self.names = text, list[str]()
+        self.names = list[str]()
         self.is_offered, self.is_expanded = True, False
-        self.heading = PushButton(text=text, tooltip="Show or hide these settings.")
-        self.heading.native.setStyleSheet(HEADING_STYLE)
+        self.heading = Heading(text, "Show or hide these settings.")
         self.heading.changed.block()  # it is no value of the form
 
 
-class ConfigForm(Container[Widget], Generic[ConfigT]):
+class ConfigForm(Panel, Generic[ConfigT]):
     """A form with one row per setting; sections that can be collapsed hold what is rarely changed.
 
     The widget of each setting is an attribute of its name: ``form.epochs.value = 5``. `value` is the checked, frozen
@@ -116,14 +115,10 @@ class ConfigForm(Container[Widget], Generic[ConfigT]):
         self.editors: dict[str, Any] = {name: create_field(config_class, name) for name in names}
         for name, editor in self.editors.items():  # before the container passes the change on
             editor.changed.connect(lambda *_, name=name: self._on_change(name))
-        super().__init__(widgets=self._rows(), labels=True)
-        self.margins = (0, 0, 0, 0)
-        self.native.layout().setSpacing(4)
-        self.reset_button = PushButton(text="Reset to defaults", tooltip="Set every value above to its default.")
-        self.append(self.reset_button)
+        self.reset_button = button("Reset to defaults", "Set every value above to its default.", self.reset)
+        super().__init__(*self._rows(), self.reset_button, labels=True, spacing=4)
         align_labels(self)
         self.native.layout().setAlignment(self.reset_button.native, Qt.AlignmentFlag.AlignRight)
-        self.reset_button.clicked.connect(self.reset)
         self._show(self._remembered() or config_class())
 
     def _rows(self) -> list[Widget]:
@@ -237,7 +232,7 @@ class ConfigForm(Container[Widget], Generic[ConfigT]):
         for section in self._sections.values():
             n_changed = sum(values[name] != getattr(defaults, name) for name in section.names if name in values)
             remark = f"{n_changed} changed" if n_changed else ""
-            section.heading.text = heading_text(section.text, remark, is_open=section.is_expanded)
+            section.heading.show_state(is_open=section.is_expanded, remark=remark)
             section.heading.visible = section.is_offered
             if not (section.is_expanded and section.is_offered):
                 hidden |= set(section.names)

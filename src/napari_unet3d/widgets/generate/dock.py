@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from magicgui.widgets import PushButton, SpinBox
+from magicgui.widgets import SpinBox
 from napari.layers import Image, Labels, Points
 
 from napari_unet3d.configs import SyntheticConfig
@@ -23,7 +23,7 @@ from napari_unet3d.data.events import (
 )
 from napari_unet3d.errors import UserError
 from napari_unet3d.session.progress import Progress
-from napari_unet3d.widgets.components.containers import QtWidget, column, heading, row
+from napari_unet3d.widgets.components.containers import button, column, heading, row
 from napari_unet3d.widgets.components.copy_run import CopyButton
 from napari_unet3d.widgets.components.dialogs import confirm
 from napari_unet3d.widgets.components.dock import Dock
@@ -95,33 +95,30 @@ class GenerateDock(Dock):
             heading("Write a dataset"),
             column(self.folder, self.n_train, self.n_test, labels=True),
             self.job_bar,
-            QtWidget(self.message),
+            self.message,
             self.train_button,
         )
         self.train_button.hide()
         self.attach_to_job()
 
     def _make_buttons(self) -> None:
-        self.seed_button = PushButton(
-            text="New seed", tooltip="Draw another seed, for other objects with the same settings."
+        self.seed_button = button(
+            "New seed", "Draw another seed, for other objects with the same settings.", self.draw_seed
         )
-        self.preview_button = PushButton(
-            text="Preview", tooltip="Show one volume as an Image and a Labels layer; the next preview updates them."
+        self.preview_button = button(
+            "Preview", "Show one volume as an Image and a Labels layer; the next preview updates them.", self.preview
         )
-        self.train_button = PushButton(
-            text="Train on this dataset…", tooltip="Open the dock Train with the folder above."
+        self.train_button = button(
+            "Train on this dataset…", "Open the dock Train with the folder above.", lambda: self.open_dock("Train")
         )
         self.copy_button = CopyButton(self.message, self._snippet)
         self.job_bar = JobBar(
             "Write dataset",
             "Generate the volumes and write them to the folder, with their labels.",
+            self.write_dataset,
             disabled_meanwhile=(self.preview_button, self.seed_button),
-            beside=QtWidget(self.copy_button),
+            beside=self.copy_button,
         )
-        self.seed_button.clicked.connect(self.draw_seed)
-        self.preview_button.clicked.connect(self.preview)
-        self.job_bar.start_button.clicked.connect(self.write_dataset)
-        self.train_button.clicked.connect(lambda: self.open_dock("Train"))
 
     def draw_seed(self) -> None:
         """Set another seed, for other objects with the same settings."""

@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from magicgui.widgets import Container, PushButton, Widget
 from napari.layers import Labels
 from numpy.typing import NDArray
 
@@ -18,7 +17,7 @@ from napari_unet3d.data.ground_truth import decode_labels
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics.disagreement import BOTH, FIRST, SECOND, Disagreement, compare_predictions
 from napari_unet3d.session.inspection import InspectionSession
-from napari_unet3d.widgets.components.containers import SPACING, column, row, show_text, wrapping_label
+from napari_unet3d.widgets.components.containers import Panel, button, column, row, show_text, wrapping_label
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.forms.choices import layer_menu
 from napari_unet3d.widgets.inspect.view_switcher import SideBySideButton
@@ -59,7 +58,7 @@ class _Pair:
         return first, second
 
 
-class ComparePanel(Container[Widget]):
+class ComparePanel(Panel):
     """Chooses two predictions of one volume, and shows in numbers and in a layer ``A ≠ B`` where they disagree.
 
     Parameters
@@ -82,7 +81,7 @@ class ComparePanel(Container[Widget]):
     """
 
     def __init__(self, session: InspectionSession, context: Context, layers: InspectionLayers) -> None:
-        super().__init__(labels=False)
+        super().__init__()
         self._context, self._layers = context, layers
         kind = Labels | None
         self.first_layer = layer_menu(
@@ -95,9 +94,10 @@ class ComparePanel(Container[Widget]):
             "The ground truth, if there is any; it shows which of the two is right.",
             label="Ground truth (optional)",
         )
-        self.compare_button = PushButton(
-            text="Show where they differ",
-            tooltip="Make a layer that shows the voxels on which they differ, and count them.",
+        self.compare_button = button(
+            "Show where they differ",
+            "Make a layer that shows the voxels on which they differ, and count them.",
+            self.compare,
         )
         self.side_button = SideBySideButton(
             context.viewer,
@@ -108,7 +108,6 @@ class ComparePanel(Container[Widget]):
         self._work = LatestOnly(self.native, context.jobs, "disagreement")
         self._shown: tuple[_Pair, Labels] | None = None
         self._lay_out()
-        self.compare_button.clicked.connect(self.compare)
         self._work.failed.connect(self._on_failed)
         connect_while_alive(self.native, context.viewer.layers.events.removed, self._forget_removed)
         session.events.errors.connect(self._choose_inspected)
@@ -185,9 +184,7 @@ class ComparePanel(Container[Widget]):
         self.side_button.enabled = False
         show_text(self.result, "")
         menus = column(self.first_layer, self.second_layer, self.truth_layer, labels=True, spacing=4)
-        self.margins = (0, 0, 0, 0)
-        self.native.layout().setSpacing(SPACING)
-        self.extend([menus, row(self.compare_button, self.side_button), self.result])
+        self.lay_out(menus, row(self.compare_button, self.side_button), self.result)
 
 
 def _find(arrays: Sequence[NDArray[Any] | None], task: Task, ignore_label: int | None) -> Iterator[Disagreement]:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from magicgui.widgets import Container, Widget
 from qtpy.QtCore import QObject, Signal
 
 from napari_unet3d.data.pairs import Pair, Subset, list_pairs
@@ -17,7 +16,7 @@ from napari_unet3d.inference.events import EvaluationFinished, VolumeEvaluated
 from napari_unet3d.runs.run_files import read_run_files
 from napari_unet3d.session.comparison import Comparison, from_evaluation
 from napari_unet3d.session.origin import VolumeOrigin
-from napari_unet3d.widgets.components.containers import column
+from napari_unet3d.widgets.components.containers import Panel, column
 from napari_unet3d.widgets.components.scores_table import ScoresTable
 from napari_unet3d.widgets.forms.choices import Menu
 from napari_unet3d.widgets.forms.paths import ModelPicker, PathEdit
@@ -131,7 +130,7 @@ class ChosenVolumes:
     pairs: tuple[Pair, ...]
 
 
-class DatasetSource(Container[Widget]):
+class DatasetSource(Panel):
     """The choice of a model, a dataset, one of its subsets, and all of its volumes or one of them.
 
     Attributes
@@ -162,7 +161,7 @@ class DatasetSource(Container[Widget]):
             "</qt>",
         )
         rows = column(self.model, self.dataset, self.subset, self.volume, labels=True, spacing=4)
-        super().__init__(widgets=[rows], labels=False)
+        super().__init__(rows)
         self.margins = (0, 2, 0, 2)
         self.dataset.changed.connect(self.list_volumes)
         self.subset.changed.connect(self.list_volumes)

@@ -13,7 +13,7 @@ from napari_unet3d.inference.events import ModelLoaded
 from napari_unet3d.session.comparison import Comparison, InspectionResult
 from napari_unet3d.session.fine_tuning import ModelsCompared
 from napari_unet3d.session.inspection import InspectionSession
-from napari_unet3d.widgets.components.containers import CollapsibleSection, QtWidget
+from napari_unet3d.widgets.components.containers import Section
 from napari_unet3d.widgets.components.dock import Dock
 from napari_unet3d.widgets.components.job_bar import JobBar
 from napari_unet3d.widgets.components.keys import bind_key
@@ -82,6 +82,7 @@ class InspectDock(Dock):
         self.job_bar = JobBar(
             "Inspect",
             "Compare the prediction with the ground truth and list its errors.",
+            self.inspect,
             (self.source,),
             "Cancel",
         )
@@ -155,12 +156,6 @@ class InspectDock(Dock):
         self.source.volumes.model.refresh()
         self.source.layers.find_prediction()
 
-    def follow_layers(self) -> None:
-        """Update the menus of layers."""
-        super().follow_layers()
-        for panel in (self.source, self.two_predictions):  # in sections, which are widgets of Qt
-            panel.reset_choices()
-
     def on_event(self, event: Any) -> None:
         """Show one event of a search or a prediction."""
         match event:
@@ -194,7 +189,7 @@ class InspectDock(Dock):
 
     def _on_errors(self, _errors: ErrorSet) -> None:
         self.section.show_remark(self.session.origin.name)
-        self.section.collapse()
+        self.section.expand(False)
 
     def _on_comparison(self, comparison: Comparison) -> None:
         if comparison.scores is not None and self.volumes.chosen is None:
@@ -208,7 +203,7 @@ class InspectDock(Dock):
 
     def _on_corrected(self, _correction: Correction) -> None:
         if self.session.corrections is not None and self.session.corrections.done:
-            self.train_section.expand(False)
+            self.train_section.expand()
 
     def _on_models_compared(self, compared: ModelsCompared) -> None:
         """Show what the fine-tuned model predicts, ready to be inspected in its turn."""
@@ -217,7 +212,6 @@ class InspectDock(Dock):
         self.scroll_area.ensureWidgetVisible(self.fine_tuning.message)
 
     def _connect(self) -> None:
-        self.job_bar.start_button.clicked.connect(self.inspect)
         self.scroll_area.shown.connect(self._refresh)
         self.prediction_layer.changed.connect(self._suit_tolerance)
         self.image_layer.changed.connect(self._on_image)
@@ -233,13 +227,9 @@ class InspectDock(Dock):
         self.native.destroyed.connect(self.review.flush)
 
     def _lay_out(self) -> None:
-        self.section = CollapsibleSection("What to inspect", self.source.native)
-        correct = CollapsibleSection("Correct", self.correction.native)
-        for section in (self.section, correct):
-            section.expand(False)
-        self.train_section = CollapsibleSection("Fine-tune with the corrections", self.fine_tuning.native)
-        compare = CollapsibleSection("Compare two predictions", self.two_predictions.native)
-        above = QtWidget(self.section), self.job_bar, QtWidget(self.message), QtWidget(self.scores)
-        errors = self.views, self.errors, QtWidget(self.cursor_info)
-        below = QtWidget(correct), QtWidget(self.train_section), self.export, QtWidget(compare)
-        self.lay_out(*above, *errors, *below)
+        self.section = Section("What to inspect", self.source, is_open=True)
+        self.train_section = Section("Fine-tune with the corrections", self.fine_tuning)
+        above = self.section, self.job_bar, self.message, self.scores
+        errors = self.views, self.errors, self.cursor_info, Section("Correct", self.correction, is_open=True)
+        self.lay_out(*above, *errors, self.train_section, self.export)
+        self.lay_out(Section("Compare two predictions", self.two_predictions))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from magicgui.widgets import CheckBox, Container, FloatSpinBox, LineEdit, Widget
+from magicgui.widgets import CheckBox, FloatSpinBox, LineEdit
 from qtpy.QtCore import QItemSelection, Qt
 from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QAbstractItemView, QTableView
@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QAbstractItemView, QTableView
 from napari_unet3d.evaluation.errors.types import ErrorKind, SegmentationError
 from napari_unet3d.formatting import format_count
 from napari_unet3d.session.inspection import InspectionSession
-from napari_unet3d.widgets.components.containers import QtWidget, row, wrapping_label
+from napari_unet3d.widgets.components.containers import Panel, row, wrapping_label
 from napari_unet3d.widgets.forms.choices import Menu
 from napari_unet3d.widgets.inspect.error_model import ErrorList, ErrorsInView
 
@@ -39,7 +39,7 @@ class _View(QTableView):
             self.setColumnWidth(column, max(_LEAST_WIDTHS[column], left * _LEAST_WIDTHS[column] // least))
 
 
-class ErrorTable(Container[Widget]):
+class ErrorTable(Panel):
     """Lists the errors of a session; the selected row is the selected error.
 
     Parameters
@@ -66,7 +66,7 @@ class ErrorTable(Container[Widget]):
     """
 
     def __init__(self, session: InspectionSession) -> None:
-        super().__init__(labels=False)
+        super().__init__(spacing=4)
         self._session = session
         self.rows = ErrorList(session, self.native)
         self.in_view = ErrorsInView(self.rows, session)
@@ -193,11 +193,8 @@ class ErrorTable(Container[Widget]):
         self.minimum_um3.native.setSuffix(" µm³")
         self.text.native.setPlaceholderText("Search")
         self.text.native.setClearButtonEnabled(True)
-        search = row(self.text, self.only_unseen)
-        search.native.layout().setStretch(1, 0)
-        self.margins = (0, 0, 0, 0)
-        self.native.layout().setSpacing(4)
-        self.extend([row(self.kind, self.minimum_um3), search, QtWidget(self.view), self.counts])
+        search = row(self.text, self.only_unseen, wide=(0,))
+        self.lay_out(row(self.kind, self.minimum_um3), search, self.view, self.counts)
 
     def _connect(self) -> None:
         selection = self.view.selectionModel()

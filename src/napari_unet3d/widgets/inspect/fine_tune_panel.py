@@ -7,8 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from magicgui.widgets import Container, PushButton, Widget
-
 from napari_unet3d.configs import PostProcessing
 from napari_unet3d.data.pairs import Pair
 from napari_unet3d.errors import UserError
@@ -34,7 +32,7 @@ from napari_unet3d.session.preferences import load_evaluation_config
 from napari_unet3d.session.progress import prediction_progress
 from napari_unet3d.session.recent_runs import new_run_folder, remember_run
 from napari_unet3d.session.training_run import TrainingRun
-from napari_unet3d.widgets.components.containers import SPACING, QtWidget, row
+from napari_unet3d.widgets.components.containers import Panel, button, row
 from napari_unet3d.widgets.components.context import Context, MessageLine
 from napari_unet3d.widgets.components.dialogs import confirm
 from napari_unet3d.widgets.components.job_bar import JobBar
@@ -45,7 +43,7 @@ from napari_unet3d.widgets.train.run_job import TRAIN, begin_training
 _KIND = "correct"
 
 
-class FineTunePanel(Container[Widget]):
+class FineTunePanel(Panel):
     """Adds corrections to a dataset and removes them, fine-tunes the model, and shows what that improved.
 
     Parameters
@@ -67,19 +65,22 @@ class FineTunePanel(Container[Widget]):
     """
 
     def __init__(self, session: InspectionSession, context: Context) -> None:
-        super().__init__(labels=False)
+        super().__init__()
         self._session, self._context = session, context
         self.dataset = PathEdit("d", "dataset", "The dataset folder that corrections are added to.")
-        self.add_button = PushButton(
-            text="Add to dataset",
-            tooltip="Write the corrected places as a new training volume; asks first if they are part of a test "
-            "volume.",
+        self.add_button = button(
+            "Add to dataset",
+            "Write the corrected places as a new training volume; asks first if they are part of a test volume.",
+            self.add_to_dataset,
         )
-        self.remove_button = PushButton(text="Remove again", tooltip="Delete exactly the files that were added.")
+        self.remove_button = button(
+            "Remove again", "Delete exactly the files that were added.", self.remove_from_dataset
+        )
         self.job_bar = JobBar(
             "Fine-tune",
             "Fine-tune the model that made this prediction with the corrections: half as many epochs as before at 0.3 "
             "times the learning rate, into a new run folder. Then both models are compared.",
+            self.fine_tune,
             (self.add_button, self.remove_button, self.dataset),
         )
         self.message = MessageLine()
@@ -90,7 +91,7 @@ class FineTunePanel(Container[Widget]):
         self._about: CorrectionSession | None = None
         self._trained: tuple[Path, TrainingRun] | None = None
         self._job: Job | None = None
-        self._lay_out()
+        self.lay_out(self.dataset, row(self.add_button, self.remove_button), self.job_bar, self.message)
         self._connect()
         self._refresh()
 
@@ -229,18 +230,10 @@ class FineTunePanel(Container[Widget]):
 
     def _connect(self) -> None:
         self.native.destroyed.connect(self._on_destroyed)
-        self.add_button.clicked.connect(self.add_to_dataset)
-        self.remove_button.clicked.connect(self.remove_from_dataset)
-        self.job_bar.start_button.clicked.connect(self.fine_tune)
         events = self._session.events
         events.errors.connect(self._on_errors)
         for signal in (events.corrections, events.corrected):
             signal.connect(self._refresh)
-
-    def _lay_out(self) -> None:
-        self.margins = (0, 0, 0, 0)
-        self.native.layout().setSpacing(SPACING)
-        self.extend([self.dataset, row(self.add_button, self.remove_button), self.job_bar, QtWidget(self.message)])
 
     def _on_destroyed(self) -> None:
         self._is_gone = True

@@ -27,7 +27,6 @@ from napari_unet3d.widgets.inspect.dataset_volumes import ChosenVolumes, VolumeL
 from napari_unet3d.widgets.inspect.errors_panel import ToleranceBox
 from napari_unet3d.widgets.inspect.source import InspectSource, SourceKind
 from napari_unet3d.widgets.inspect.volume_layers import InspectionLayers, VolumeLayers
-from napari_unet3d.widgets.jobs.latest_only import LatestOnly
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -193,10 +192,8 @@ class BackgroundAnalysis(QObject):
     def __init__(self, session: InspectionSession, context: Context, parent: QObject) -> None:
         super().__init__(parent)
         self._session, self._context = session, context
-        self._search = LatestOnly(self, context.jobs, "inspect-errors", stops=True)
-        self._scores = LatestOnly(self, context.jobs, "inspect-scores", stops=True)
-        for work in (self._search, self._scores):
-            work.failed.connect(partial(context.message.show_message, kind="error"))
+        self._search = context.latest_only(self, "inspect-errors", stops=True)
+        self._scores = context.latest_only(self, "inspect-scores", stops=True)
         session.events.tolerance_um.connect(self._find_errors)
         session.events.comparison.connect(self._measure)
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from magicgui.widgets import Container, PushButton, Widget
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject
 
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.reports.error_files import write_errors
 from napari_unet3d.session.inspection import InspectionSession
-from napari_unet3d.widgets.components.containers import QtWidget
+from napari_unet3d.widgets.components.containers import Panel, button, single_shot
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.dialogs import ask_for_file
 from napari_unet3d.widgets.export.report_panel import ReportPanel
@@ -37,10 +36,7 @@ class ReviewStore(QObject):
         super().__init__(parent)
         self._session, self._message = session, context.message
         self._is_reading = False
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(_MILLISECONDS)
-        self._timer.timeout.connect(self._write)
+        self._timer = single_shot(self, self._write, _MILLISECONDS)
         session.events.errors.connect(self._read)
         session.events.notes.connect(self._on_notes)
 
@@ -69,7 +65,7 @@ class ReviewStore(QObject):
             self._message.show_message(f"Your notes are not saved: {error}", "warning")
 
 
-class ExportPanel(Container[Widget]):
+class ExportPanel(Panel):
     """Saves results of an inspection; hidden while there is none.
 
     Parameters
@@ -90,17 +86,15 @@ class ExportPanel(Container[Widget]):
     """
 
     def __init__(self, session: InspectionSession, context: Context) -> None:
-        super().__init__(labels=False)
+        super().__init__()
         self._session, self._context = session, context
-        self.section, self.report = SaveSection(context), ReportPanel(context)
-        self.errors_button = PushButton(
-            text="Save table of errors…",
-            tooltip="Save every error as a table for spreadsheets (CSV): kind, volume in µm³, depth and position.",
+        self.errors_button = button(
+            "Save table of errors…",
+            "Save every error as a table for spreadsheets (CSV): kind, volume in µm³, depth and position.",
+            self.save_errors,
         )
-        self.errors_button.clicked.connect(lambda: self.save_errors())
-        self.section.add_first(self.errors_button.native)
-        self.margins = (0, 0, 0, 0)
-        self.extend([QtWidget(self.section), QtWidget(self.report)])
+        self.section, self.report = SaveSection(context, self.errors_button), ReportPanel(context)
+        self.lay_out(self.section, self.report)
         session.events.comparison.connect(self._refresh)
         session.events.errors.connect(self._refresh)
         self._refresh()

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from magicgui.widgets import Container, Widget
 from napari.layers import Image, Labels
 
 from napari_unet3d.configs import Task
@@ -14,7 +13,7 @@ from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.errors import UserError
 from napari_unet3d.session.comparison import InspectionInput, plan_for
 from napari_unet3d.session.origin import VolumeOrigin
-from napari_unet3d.widgets.components.containers import column
+from napari_unet3d.widgets.components.containers import Panel, column
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.forms.choices import EnumMenu, RadioChoice, layer_menu, optional_int
 from napari_unet3d.widgets.inspect.dataset_volumes import DatasetSource
@@ -25,7 +24,7 @@ from napari_unet3d.widgets.viewer.layer_metadata import companion_of, mask_of, o
 _PREDICTION = " prediction"
 
 
-class LayerSource(Container[Widget]):
+class LayerSource(Panel):
     """The choice of layers: a prediction, its ground truth, and what else belongs to it, which is found automatically.
 
     Parameters
@@ -66,7 +65,7 @@ class LayerSource(Container[Widget]):
         self.ignore_label.tooltip = "Label value of voxels that are not annotated; they are not scored."
         menus = self.prediction_layer, self.truth_layer, self.image_layer, self.probability_layer
         rows = column(*menus, self.task, self.ignore_label, labels=True, spacing=4)
-        super().__init__(widgets=[rows], labels=False)
+        super().__init__(rows)
         self.margins = (0, 2, 0, 2)
         self.prediction_layer.changed.connect(self.find_partners)
 
@@ -176,7 +175,7 @@ _TOOLTIPS = {
 }
 
 
-class InspectSource(Container[Widget]):
+class InspectSource(Panel):
     """Choice between layers and the volumes of a dataset.
 
     Parameters
@@ -197,9 +196,7 @@ class InspectSource(Container[Widget]):
     def __init__(self, context: Context) -> None:
         self.kind = RadioChoice(_TOOLTIPS, "inspect-source")
         self.layers, self.volumes = LayerSource(context), DatasetSource()
-        super().__init__(widgets=[self.kind, self.layers, self.volumes], labels=False)
-        self.margins = (0, 0, 0, 0)
-        self.native.layout().setSpacing(4)
+        super().__init__(self.kind, self.layers, self.volumes, spacing=4)
         self.kind.changed.connect(self._show_chosen)
         self._show_chosen()
 

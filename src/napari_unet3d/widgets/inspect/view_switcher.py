@@ -6,12 +6,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from magicgui.widgets import Container, PushButton, Widget
+from magicgui.widgets import PushButton
 from napari.layers import Labels
 from psygnal import Signal
-from qtpy.QtCore import QTimer
 
 from napari_unet3d.session.inspection import InspectionSession
+from napari_unet3d.widgets.components.containers import Panel, single_shot
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.inspect.corrected_layers import corrected_layer_name
 from napari_unet3d.widgets.inspect.volume_layers import InspectionLayers, error_layer_name
@@ -92,7 +92,7 @@ _TOOLTIPS = {
 }
 
 
-class ViewSwitcher(Container[Widget]):
+class ViewSwitcher(Panel):
     """Three buttons of which one is checked, and one for all side by side; a key steps from one to the next.
 
     Only the visibility of layers changes; the buttons follow when layers are shown or hidden in napari's own list. A
@@ -118,14 +118,12 @@ class ViewSwitcher(Container[Widget]):
     """
 
     def __init__(self, session: InspectionSession, context: Context, layers: InspectionLayers) -> None:
-        super().__init__(layout="horizontal", labels=False)
+        super().__init__(layout="horizontal", spacing=2)
         self._session, self._context, self._source = session, context, layers
         viewer = context.viewer
         self._text = CanvasText(viewer)
         self._cells: tuple[Cell, ...] = ()
-        self._soon = QTimer(self.native)
-        self._soon.setSingleShot(True)
-        self._soon.timeout.connect(self._add_corrected)
+        self._soon = single_shot(self.native, self._add_corrected)
         self._layers: dict[str, Labels] = {}
         self._is_gone = False
         self._names_view = False  # in the canvas, once somebody has stepped
@@ -144,7 +142,7 @@ class ViewSwitcher(Container[Widget]):
         self.side_button.switched.connect(self._show_state)
         session.events.errors.connect(self._on_errors)
         connect_while_alive(self.native, viewer.layers.events.removed, self._show_state)
-        connect_while_alive(self.native, viewer.layers.events.inserted, lambda *_: self._soon.start(0))
+        connect_while_alive(self.native, viewer.layers.events.inserted, lambda *_: self._soon.start())
         self.native.destroyed.connect(lambda: self._end())
         self._show_state()
         self.hide()
@@ -152,12 +150,9 @@ class ViewSwitcher(Container[Widget]):
     def _lay_out(self) -> None:
         for name, button in self.buttons.items():
             button.clicked.connect(partial(self.show_one, name))
-        self.extend([*self.buttons.values(), self.side_button])
-        self.margins = (0, 0, 0, 0)
-        layout = self.native.layout()
-        layout.setSpacing(2)
-        for index in range(layout.count()):
-            layout.setStretch(index, 1)
+        self.lay_out(*self.buttons.values(), self.side_button)
+        for index in range(len(self)):
+            self.native.layout().setStretch(index, 1)
         self.native.setStyleSheet("QPushButton { padding: 4px 2px; }")  # so that the text fits with larger fonts, too
 
     def step(self) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from magicgui.widgets import Container, PushButton, Widget
 from napari.layers import Labels
 
 from napari_unet3d.configs import PostProcessing, Task
@@ -23,12 +22,11 @@ from napari_unet3d.inference.events import EvaluationFinished, Prediction, Predi
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.session.comparison import DEFAULT_TOLERANCE_UM, Comparison, from_evaluation
 from napari_unet3d.session.origin import VolumeOrigin
-from napari_unet3d.widgets.components.containers import QtWidget, wrapping_label
+from napari_unet3d.widgets.components.containers import Panel, button, wrapping_label
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.dock_window import open_dock
 from napari_unet3d.widgets.components.scores_table import ScoresTable
 from napari_unet3d.widgets.export.save_section import SaveSection
-from napari_unet3d.widgets.jobs.latest_only import LatestOnly
 from napari_unet3d.widgets.predict.live_prediction import LivePrediction, VisiblePrediction
 from napari_unet3d.widgets.predict.show import (
     FileOpened,
@@ -43,7 +41,7 @@ from napari_unet3d.widgets.viewer.layers import Reference, colour_of
 _MAX_KEPT_BYTES = 2**30
 
 
-class ResultsPanel(Container[Widget]):
+class ResultsPanel(Panel):
     """Shows results in a table, and in the viewer the volume that is chosen.
 
     Parameters
@@ -66,29 +64,28 @@ class ResultsPanel(Container[Widget]):
     """
 
     def __init__(self, live: LivePrediction, context: Context) -> None:
-        super().__init__(labels=False)
+        super().__init__()
         self._live, self._context = live, context
         self.request: PredictionRequest | None = None
         self.tolerance_um = DEFAULT_TOLERANCE_UM
         self.table, self.export, self.legend = ScoresTable(), SaveSection(context), wrapping_label()
         self.table.setToolTip("The scores of each volume; the tooltip of each heading explains it.")
-        self.show_button = PushButton(
-            text="Show the selected volume",
-            tooltip="Show the volume of the selected row in the viewer, as a double click on the row does.",
+        self.show_button = button(
+            "Show the selected volume",
+            "Show the volume of the selected row in the viewer, as a double click on the row does.",
+            self.show_selected,
         )
-        self.inspect_button = PushButton(
-            text="Inspect these errors", tooltip="List every error of the volume in view, and go from one to the next."
+        self.inspect_button = button(
+            "Inspect these errors",
+            "List every error of the volume in view, and go from one to the next.",
+            self.inspect,
         )
         self._rows: dict[str, Callable[[], None]] = {}
         self._kept_bytes = 0
-        self._opening = LatestOnly(self.native, context.jobs, "open")
-        self._opening.failed.connect(context.message.show_error)
-        self.show_button.clicked.connect(self.show_selected)
-        self.inspect_button.clicked.connect(self.inspect)
+        self._opening = context.latest_only(self.native, "open")
         self.table.cellDoubleClicked.connect(lambda row, _column: self._show_row(row))
         live.changed.connect(self._on_changed)
-        self.margins = (0, 0, 0, 0)
-        self.extend([self.legend, QtWidget(self.table), self.show_button, self.inspect_button, QtWidget(self.export)])
+        self.lay_out(self.legend, self.table, self.show_button, self.inspect_button, self.export)
         self.begin(None)
 
     def begin(self, request: PredictionRequest | None) -> None:

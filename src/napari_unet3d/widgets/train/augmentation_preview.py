@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from magicgui.widgets import Container, PushButton, Widget
 from napari.layers import Image, Labels, Layer
 from napari.utils.colormaps import label_colormap
 from numpy.typing import NDArray
@@ -15,9 +14,8 @@ from numpy.typing import NDArray
 from napari_unet3d.data.sample import VoxelSize, format_shape
 from napari_unet3d.session.training_job import TrainingRequest, draw_patches
 from napari_unet3d.training.augmented_events import NOT_ANNOTATED, AugmentedPatches
-from napari_unet3d.widgets.components.containers import row
+from napari_unet3d.widgets.components.containers import Panel, button, row
 from napari_unet3d.widgets.components.context import Context
-from napari_unet3d.widgets.jobs.latest_only import LatestOnly
 from napari_unet3d.widgets.viewer.layer_metadata import HELPER, OWNED, is_helper
 from napari_unet3d.widgets.viewer.layers import connect_until_removed, find_layer, spatial_kwargs
 
@@ -146,7 +144,7 @@ def _colours(label_words: dict[int, str], *, is_3d: bool) -> dict[int | None, An
 _SHOW = "Show augmented patches"
 
 
-class AugmentationPreview(Container[Widget]):
+class AugmentationPreview(Panel):
     """Shows eight augmented patches as the training would draw them, then the next eight.
 
     Parameters
@@ -161,26 +159,23 @@ class AugmentationPreview(Container[Widget]):
         self._context, self._request = context, request
         self._n_seen = 0
         self._hidden: list[Layer] = []
-        self.show_button = PushButton(
-            text=_SHOW,
-            tooltip="The first patches that this training would see, augmented as the settings say, with their labels; "
-            "all other layers are hidden meanwhile.",
+        self.show_button = button(
+            _SHOW,
+            "The first patches that this training would see, augmented as the settings say, with their labels; all "
+            "other layers are hidden meanwhile.",
+            self.show_patches,
         )
-        self.next_button = PushButton(
-            text="Show next", tooltip="The patches that come next in the training, in place of those in view."
+        self.next_button = button(
+            "Show next",
+            "The patches that come next in the training, in place of those in view.",
+            lambda: self.show_patches(self._n_seen),
         )
-        self.remove_button = PushButton(
-            text="Remove", tooltip="Remove the patches and show again what was in view before."
+        self.remove_button = button(
+            "Remove", "Remove the patches and show again what was in view before.", self.remove_patches
         )
-        buttons = row(self.show_button, self.next_button, self.remove_button)
-        super().__init__(widgets=[buttons], labels=False)
-        self.margins = (0, 0, 0, 0)
-        self._work = LatestOnly(self.native, context.jobs, "patches")
-        self._work.failed.connect(context.message.show_error)
+        super().__init__(row(self.show_button, self.next_button, self.remove_button))
+        self._work = context.latest_only(self.native, "patches")
         self._work.settled.connect(self.reset_choices)
-        self.show_button.clicked.connect(lambda: self.show_patches())
-        self.next_button.clicked.connect(lambda: self.show_patches(self._n_seen))
-        self.remove_button.clicked.connect(self.remove_patches)
         self.reset_choices()
 
     def show_patches(self, n_before: int = 0) -> None:

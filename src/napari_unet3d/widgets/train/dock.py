@@ -10,7 +10,7 @@ from napari_unet3d.session.recent_runs import plugin_data_folder, unfinished_run
 from napari_unet3d.session.training_job import SampleDatasetReady, TrainingRequest, train_on_sample
 from napari_unet3d.session.training_run import TrainingRun
 from napari_unet3d.training.events import RunStarted
-from napari_unet3d.widgets.components.containers import QtWidget, show_text, wrapping_label
+from napari_unet3d.widgets.components.containers import show_text, wrapping_label
 from napari_unet3d.widgets.components.context import Kind
 from napari_unet3d.widgets.components.dock import Dock
 from napari_unet3d.widgets.components.job_bar import JobBar
@@ -202,7 +202,6 @@ class TrainDock(Dock):
             self.message.show_message(self.run.notices_text, "warning")
 
     def _connect(self) -> None:
-        self.job_bar.start_button.clicked.connect(self.train)
         self.setup.sample_prompt.start_button.clicked.connect(self.train_on_sample_data)
         self.setup.resume_prompt.continue_button.clicked.connect(self.resume)
         self.run_actions.opened.connect(self._show_loaded)
@@ -212,8 +211,10 @@ class TrainDock(Dock):
 
     def _lay_out(self) -> None:
         tooltip = "Train with these settings; the best model so far is always kept."
-        self.job_bar = JobBar("Train", tooltip, (self.setup.content,), "Stop and keep model", can_pause=True)
-        above = self.setup, QtWidget(self.message), self.pre_run, self.job_bar, self.hardware, self.status
+        self.job_bar = JobBar(
+            "Train", tooltip, self.train, (self.setup.content,), "Stop and keep model", can_pause=True
+        )
+        above = self.setup, self.message, self.pre_run, self.job_bar, self.hardware, self.status
         self.lay_out(*above, self.monitor, self.run_actions)
         for hidden in (self.hardware, self.status, self.monitor):
             hidden.hide()

@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from magicgui.widgets import Container, Label, Widget
+from magicgui.widgets import Label
 from napari.layers import Labels
 from psygnal import Signal
 from qtpy.QtCore import QTimer
@@ -20,7 +20,7 @@ from napari_unet3d.session.epoch_view import EpochView, load_epoch
 from napari_unet3d.session.preferences import load_preference, save_preference
 from napari_unet3d.session.training_run import TrainingRun, load_run
 from napari_unet3d.training.events import Throughput
-from napari_unet3d.widgets.components.containers import QtWidget, column, row, show_text, wrapping_label
+from napari_unet3d.widgets.components.containers import Panel, QtWidget, column, row, show_text, wrapping_label
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.keys import bind_key
 from napari_unet3d.widgets.forms.choices import Menu
@@ -38,7 +38,7 @@ _NO_VOLUME = -1
 _HINT = "QLabel { background-color: #6b4e00; color: white; border-radius: 3px; padding: 4px; }"
 
 
-class MonitorPanel(Container[Widget]):
+class MonitorPanel(Panel):
     """Shows a run: its curves, and in the viewer what it predicted after each epoch.
 
     Parameters
@@ -65,7 +65,7 @@ class MonitorPanel(Container[Widget]):
     reloaded = Signal(object)
 
     def __init__(self, context: Context, labels_of: Callable[[str], Sequence[Labels]]) -> None:
-        super().__init__(labels=False)
+        super().__init__(spacing=4)
         self._context = context
         self.run: TrainingRun | None = None
         self._snapshots: SnapshotRun | None = None
@@ -239,13 +239,9 @@ class MonitorPanel(Container[Widget]):
         bind_key(self._context, PLAY_KEY, "Play how the network learned, or stop it", self.epoch_slider.play)
 
     def _lay_out(self) -> None:
-        shown = row(self.epoch_text, Label(value="of"), self.volume)
-        for index in (0, 1):
-            shown.native.layout().setStretch(index, 0)
+        shown = row(self.epoch_text, Label(value="of"), self.volume, wide=(2,))
         self._snapshot_controls = column(shown, self.epoch_slider, self.actions, spacing=4)
-        self.margins = (0, 0, 0, 0)
-        self.native.layout().setSpacing(4)
-        self.extend([self.hint, self.throughput, self._snapshot_controls])
+        self.lay_out(self.hint, self.throughput, self._snapshot_controls)
         self._snapshot_controls.hide()
 
 

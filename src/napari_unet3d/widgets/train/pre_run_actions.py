@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from magicgui.widgets import Container, PushButton, Widget
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QFontDatabase, QFontMetrics
 from qtpy.QtWidgets import QGridLayout, QLabel, QPlainTextEdit, QScrollArea, QWidget
@@ -17,11 +16,10 @@ from napari_unet3d.data.checks import Issue, Severity
 from napari_unet3d.errors import UserError
 from napari_unet3d.session.training_job import TrainingRequest, check, summarise_for
 from napari_unet3d.training.events import Preflight
-from napari_unet3d.widgets.components.containers import QtWidget, row
+from napari_unet3d.widgets.components.containers import Panel, button, row
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.copy_run import CopyButton
 from napari_unet3d.widgets.components.dialogs import PluginWindow
-from napari_unet3d.widgets.jobs.latest_only import LatestOnly
 from napari_unet3d.widgets.train.augmentation_preview import AugmentationPreview
 
 _CHIP = "QLabel {{ border-radius: 3px; padding: 2px 6px; color: white; background-color: {background}; }}"
@@ -111,7 +109,7 @@ class SummaryWindow(PluginWindow):
 _CHECK, _SUMMARY = "Check", "Model summary"
 
 
-class PreRunActions(Container[Widget]):
+class PreRunActions(Panel):
     """Buttons: two run a job that ends in a window, one copies the run as text, one shows augmented patches.
 
     Parameters
@@ -128,24 +126,17 @@ class PreRunActions(Container[Widget]):
         self, context: Context, request: Callable[[], TrainingRequest], draft: Callable[[], TrainingRequest]
     ) -> None:
         self._message, self._request, self._draft = context.message, request, draft
-        self.check_button = PushButton(
-            text=_CHECK, tooltip="What is wrong or could be better, what a step sees, and how long it takes."
+        self.check_button = button(
+            _CHECK, "What is wrong or could be better, what a step sees, and how long it takes.", self.check
         )
-        self.summary_button = PushButton(
-            text=_SUMMARY, tooltip="Layers, shapes, parameters and memory of this network."
-        )
+        self.summary_button = button(_SUMMARY, "Layers, shapes, parameters and memory of this network.", self.summarise)
         self.augmented = AugmentationPreview(context, request)
         self.copy_button = CopyButton(context.message, self._snippet)
-        buttons = row(self.check_button, self.summary_button, QtWidget(self.copy_button))
-        buttons.native.layout().setStretch(2, 0)
-        super().__init__(widgets=[buttons, self.augmented], labels=False)
-        self.margins = (0, 0, 0, 0)
-        self._check, self._summary = (LatestOnly(self.native, context.jobs, kind) for kind in ("check", "summary"))
+        buttons = row(self.check_button, self.summary_button, self.copy_button, wide=(0, 1))
+        super().__init__(buttons, self.augmented)
+        self._check, self._summary = (context.latest_only(self.native, kind) for kind in ("check", "summary"))
         for work in (self._check, self._summary):
-            work.failed.connect(context.message.show_error)
             work.settled.connect(self._show_state)
-        self.check_button.clicked.connect(self.check)
-        self.summary_button.clicked.connect(self.summarise)
 
     def check(self) -> None:
         """Check data and settings, and show what was found in a window."""
@@ -176,9 +167,9 @@ class PreRunActions(Container[Widget]):
         SummaryWindow(self.native, summary.text).show()
 
     def _show_state(self) -> None:
-        for work, button, text in (
+        for work, made, text in (
             (self._check, self.check_button, _CHECK),
             (self._summary, self.summary_button, _SUMMARY),
         ):
-            button.enabled = not work.is_busy
-            button.text = f"{text} …" if work.is_busy else text
+            made.enabled = not work.is_busy
+            made.text = f"{text} …" if work.is_busy else text

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from magicgui.widgets import Container, PushButton, Widget
+from magicgui.widgets import PushButton, Widget
 from qtpy.QtCore import QSize, Qt
 
 from napari_unet3d.configs import NETWORK_SETTINGS, TrainingConfig
@@ -14,12 +14,12 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.session.recent_runs import UnfinishedRun, new_run_folder
 from napari_unet3d.session.training_job import TrainingRequest
 from napari_unet3d.widgets.components.containers import (
-    HEADING_STYLE,
+    Heading,
+    Panel,
     QtWidget,
     ScrollArea,
     column,
     heading,
-    heading_text,
     row,
     wrapping_label,
 )
@@ -32,7 +32,7 @@ from napari_unet3d.widgets.train.run_options import RunFolderRow, SubprocessOpti
 _FRAME = "QWidget#prompt { border: 1px solid rgba(128, 128, 128, 120); border-radius: 4px; }"
 
 
-class Prompt(Container[Widget]):
+class Prompt(Panel):
     """A frame with a sentence or two and buttons.
 
     Parameters
@@ -43,7 +43,7 @@ class Prompt(Container[Widget]):
 
     def __init__(self, *buttons: Widget) -> None:
         self.text = wrapping_label()
-        super().__init__(widgets=[self.text, row(*buttons)], labels=False)
+        super().__init__(self.text, row(*buttons))
         self.native.setObjectName("prompt")
         self.native.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)  # else a plain QWidget has no border
         self.native.setStyleSheet(_FRAME)
@@ -85,7 +85,7 @@ class ResumePrompt(Prompt):
             text="Not now", tooltip="It is offered again when napari is opened the next time."
         )
         self.copy_button = CopyButton(context.message, self._snippet)
-        super().__init__(self.continue_button, self.later_button, QtWidget(self.copy_button))
+        super().__init__(self.continue_button, self.later_button, self.copy_button)
         self.run: UnfinishedRun | None = None
 
     def offer(self, run: UnfinishedRun | None) -> None:
@@ -117,7 +117,7 @@ class _Scroll(ScrollArea):
         return QSize(super().minimumSizeHint().width(), _MIN_HEIGHT)
 
 
-class TrainingSetup(Container[Widget]):
+class TrainingSetup(Panel):
     """Data, run folder and settings of a training, which scroll; a heading stands for them while a job runs.
 
     Parameters
@@ -146,7 +146,7 @@ class TrainingSetup(Container[Widget]):
     """
 
     def __init__(self, context: Context) -> None:
-        super().__init__(labels=False)
+        super().__init__(spacing=4)
         self.source, self.run_options = TrainingSource(context), RunFolderRow()
         self.subprocess_option = SubprocessOption()
         self.settings = ConfigForm(TrainingConfig, "training", without=("num_workers",))
@@ -157,12 +157,9 @@ class TrainingSetup(Container[Widget]):
         self.content = column(*data, *run, heading("Settings"), self.settings, spacing=4)
         self.content.margins = (0, 0, 4, 0)
         self.content.native.layout().addStretch(1)
-        self.heading = PushButton(tooltip="The settings of the run; they can be changed after its end.")
-        self.heading.native.setStyleSheet(HEADING_STYLE)
+        self.heading = Heading("Settings of this run", "The settings of the run; they can be changed after its end.")
         self._scroll = QtWidget(_Scroll(self.content.native))
-        self.margins = (0, 0, 0, 0)
-        self.native.layout().setSpacing(4)
-        self.extend([self.heading, self._scroll])
+        self.lay_out(self.heading, self._scroll)
         self.native.layout().setStretch(1, 1)
         self.heading.clicked.connect(lambda: self._show_content(self.is_collapsed))
         self.source.source_changed.connect(self._on_source)
@@ -224,7 +221,7 @@ class TrainingSetup(Container[Widget]):
     def _show_content(self, shown: bool) -> None:
         self.is_collapsed = not shown
         self._scroll.visible = shown
-        self.heading.text = heading_text("Settings of this run", "", is_open=shown)
+        self.heading.show_state(is_open=shown)
 
     def _on_source(self) -> None:
         self.run_options.suggest(self.source.folder)
