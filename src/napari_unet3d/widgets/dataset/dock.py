@@ -25,7 +25,6 @@ from napari_unet3d.data.provenance import read_provenance
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.formatting import format_count
-from napari_unet3d.session.progress import Progress
 from napari_unet3d.widgets.components.containers import button, column, heading, row
 from napari_unet3d.widgets.components.dialogs import confirm
 from napari_unet3d.widgets.components.dock import Dock
@@ -165,9 +164,7 @@ class DatasetDock(Dock):
         with self.message.explaining():
             folder = self.folder.require("a dataset folder")
             self.issues.clear()
-            self.jobs.start(
-                self.kind, "Check the dataset", lambda: check_events(folder), progress=_progress, replay=(Issue,)
-            )
+            self.jobs.start(self.kind, "Check the dataset", lambda: check_events(folder), replay=(Issue,))
 
     def clean(self) -> None:
         """Delete the volumes of the dataset, after a question that names them."""
@@ -220,10 +217,6 @@ class DatasetDock(Dock):
     def _enable_buttons(self) -> None:
         if self.jobs.running(self.kind) is None:
             self.open_button.enabled = self.pairs.selected is not None
-
-
-def _progress(event: CheckEvent) -> Progress | None:
-    return Progress(event.n_checked, event.n_pairs) if isinstance(event, PairChecked) else None
 
 
 def _read(pair: Pair) -> Iterator[Sample]:

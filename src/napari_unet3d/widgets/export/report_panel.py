@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,24 +10,15 @@ from magicgui.widgets import CheckBox
 from qtpy.QtCore import QUrl
 from qtpy.QtGui import QDesktopServices
 
-from napari_unet3d.data.pairs import Subset, list_pairs
 from napari_unet3d.errors import UserError
 from napari_unet3d.inference.events import ModelLoaded
-from napari_unet3d.runs.run_files import read_run_files
-from napari_unet3d.session.progress import prediction_progress
+from napari_unet3d.session.saving import FileSaved, dataset_with_test_set, report_on_run
 from napari_unet3d.widgets.components.containers import Panel, button, row
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.dialogs import ask_for_file
 from napari_unet3d.widgets.components.job_bar import JobBar
 from napari_unet3d.widgets.forms.choices import remembered
 from napari_unet3d.widgets.jobs.jobs import Job
-
-
-@dataclass(frozen=True, slots=True)
-class ReportWritten:
-    """The report is on disk."""
-
-    path: Path
 
 
 class ReportPanel(Panel):
@@ -85,7 +74,7 @@ class ReportPanel(Panel):
         self._run, self._dataset = folder, None
         if folder is not None:
             try:
-                self._dataset = _dataset_with_test_set(folder)
+                self._dataset = dataset_with_test_set(folder)
             except UserError:
                 self._run = None
         self.with_test_set.visible = self._dataset is not None
@@ -102,8 +91,8 @@ class ReportPanel(Panel):
             if path is None:
                 return
             dataset = self._dataset if self.with_test_set.value else None
-            events = partial(_write, run, dataset, path)
-            job = self._context.jobs.start("report", f"Report on {run.name}", events, progress=prediction_progress)
+            events = partial(report_on_run, run, dataset, path)
+            job = self._context.jobs.start("report", f"Report on {run.name}", events)
             self._written = None
             self.open_button.hide()
             self.job_bar.watch(job)
@@ -116,7 +105,7 @@ class ReportPanel(Panel):
         match event:
             case ModelLoaded(device=device):
                 self._context.message.show_message(f"Evaluating the test set on {device} …")
-            case ReportWritten(path=path):
+            case FileSaved(path=path):
                 self._written = path
                 self.open_button.show()
                 self._context.message.show_message(f"The report is in {path}")
@@ -129,28 +118,3 @@ class ReportPanel(Panel):
         """Open the report in the browser."""
         if self._written is not None:
             QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._written)))
-
-
-def _dataset_with_test_set(run: Path) -> Path | None:
-    """Return the dataset of a run, if it still exists and has test volumes with labels."""
-    dataset = read_run_files(run).dataset
-    if dataset is None or not dataset.is_dir():
-        return None
-    try:
-        pairs = list_pairs(dataset, Subset.TEST)
-    except UserError:
-        return None
-    return dataset if pairs and all(pair.image and pair.labels for pair in pairs) else None
-
-
-def _write(run: Path, dataset: Path | None, path: Path) -> Iterator[Any]:
-    """Yield the events of the evaluation, if there is one, and finally `ReportWritten`."""
-    from napari_unet3d.evaluation.reports.report import EVALUATION_FOLDER, check_page_name, write_report
-
-    check_page_name(path)
-    if dataset is not None:
-        from napari_unet3d.inference.evaluate import evaluate
-
-        yield from evaluate(run, dataset, out=run / EVALUATION_FOLDER)
-    write_report(run, path)
-    yield ReportWritten(path)

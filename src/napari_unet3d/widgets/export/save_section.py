@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -11,21 +10,15 @@ from magicgui.widgets import Widget
 from qtpy.QtWidgets import QSizePolicy
 
 from napari_unet3d.configs import Axis
-from napari_unet3d.evaluation.metrics.types import Scores, mean_scores
-from napari_unet3d.evaluation.reports.score_files import write_metrics
+from napari_unet3d.evaluation.metrics.types import Scores
 from napari_unet3d.session.comparison import Comparison
+from napari_unet3d.session.saving import FileSaved, save_figure, save_metrics
 from napari_unet3d.widgets.components.containers import Panel, Section, button, row, sentence_row
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.dialogs import ask_for_file
 from napari_unet3d.widgets.export.view import SaveView
 from napari_unet3d.widgets.forms.choices import EnumMenu, remembered
 from napari_unet3d.widgets.forms.numbers import number_box
-
-
-@dataclass(frozen=True, slots=True)
-class _Saved:
-    what: str
-    path: Path
 
 
 class SaveResults(Panel):
@@ -89,7 +82,7 @@ class SaveResults(Panel):
             name = self._scores[0].name if len(self._scores) == 1 else "test set"
             path = path or ask_for_file(self.native, "Save metrics", f"{name} metrics", (".csv", ".json"))
             if path is not None:
-                self._save(path, partial(_measure_and_write, self._scores, self._comparison, path))
+                self._save(path, partial(save_metrics, self._scores, self._comparison, path))
 
     def save_figure(self, path: Path | None = None) -> None:
         """Save slices as PNG, PDF or SVG; asks for the file when no path is given."""
@@ -100,38 +93,15 @@ class SaveResults(Panel):
             name = f"{comparison.prediction.name} slices {axis.value}"
             path = path or ask_for_file(self.native, "Save figure", name, (".png", ".pdf", ".svg"))
             if path is not None:
-                self._save(path, partial(_draw, comparison, axis, self.n_slices.value, path))
+                self._save(path, partial(save_figure, comparison, axis, self.n_slices.value, path))
 
-    def _save(self, path: Path, events: Callable[[], Iterator[_Saved]]) -> None:
+    def _save(self, path: Path, events: Callable[[], Iterator[FileSaved]]) -> None:
         job = self._context.jobs.start("save", f"Saving {path.name}", events)
         job.reported.connect(self._on_saved)
         job.failed.connect(self._context.message.show_error)
 
-    def _on_saved(self, event: _Saved) -> None:
+    def _on_saved(self, event: FileSaved) -> None:
         self._context.message.show_message(f"The {event.what} in {event.path}")
-
-
-def _measure_and_write(scores: Sequence[Scores], comparison: Comparison | None, path: Path) -> Iterator[_Saved]:
-    volumes = list(scores)
-    for place, each in enumerate(volumes):
-        if each.nsd is None and comparison is not None and comparison.prediction.name == each.name:
-            volumes[place] = comparison.measured().scores or each
-    write_metrics(path, volumes, mean_scores(volumes) if len(volumes) > 1 else None)
-    yield _Saved("metrics are", path)
-
-
-def _draw(comparison: Comparison, axis: Axis, n_slices: int, path: Path) -> Iterator[_Saved]:
-    from napari_unet3d.evaluation.reports.figure import slices_figure, write_figure  # imports matplotlib, which is slow
-
-    assert comparison.truth is not None
-    title = comparison.prediction.name
-    if comparison.scores is not None:
-        title += f" · Dice {comparison.scores.dice:.3f}"
-    figure = slices_figure(
-        comparison.truth, comparison.prediction.labels, axis, n_slices, comparison.prediction.voxel_size_um, title
-    )
-    write_figure(path, figure)
-    yield _Saved("figure is", path)
 
 
 class SaveSection(Section):

@@ -29,7 +29,6 @@ from napari_unet3d.session.fine_tuning import (
 )
 from napari_unet3d.session.inspection import InspectionSession
 from napari_unet3d.session.preferences import load_evaluation_config
-from napari_unet3d.session.progress import prediction_progress
 from napari_unet3d.session.recent_runs import new_run_folder, remember_run
 from napari_unet3d.session.training_run import TrainingRun
 from napari_unet3d.widgets.components.containers import Panel, button, row
@@ -161,7 +160,7 @@ class FineTunePanel(Panel):
         return about
 
     def _run(self, title: str, events: Callable[[], Iterator[Any]], about: CorrectionSession) -> Job:
-        job = self._context.jobs.start(_KIND, title, events, progress=prediction_progress)
+        job = self._context.jobs.start(_KIND, title, events)
         self._watch(job, about)
         job.ended.connect(self._refresh)
         return job

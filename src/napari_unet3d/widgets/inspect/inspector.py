@@ -9,9 +9,7 @@ from typing import Any
 
 from qtpy.QtCore import QObject
 
-from napari_unet3d.configs import EvaluationConfig
-from napari_unet3d.evaluation.errors.types import SearchProgress
-from napari_unet3d.inference.events import EvaluateEvent, EvaluationFinished, VolumeEvaluated
+from napari_unet3d.inference.events import EvaluationFinished, VolumeEvaluated
 from napari_unet3d.session.comparison import (
     Comparison,
     InspectionResult,
@@ -20,13 +18,16 @@ from napari_unet3d.session.comparison import (
     inspect_input,
 )
 from napari_unet3d.session.inspection import InspectionSession
+from napari_unet3d.session.prediction_job import evaluate_volumes
 from napari_unet3d.session.preferences import load_evaluation_config
-from napari_unet3d.session.progress import Progress, prediction_progress
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.inspect.dataset_volumes import ChosenVolumes, VolumeList
 from napari_unet3d.widgets.inspect.errors_panel import ToleranceBox
 from napari_unet3d.widgets.inspect.source import InspectSource, SourceKind
 from napari_unet3d.widgets.inspect.volume_layers import InspectionLayers, VolumeLayers
+from napari_unet3d.widgets.jobs.worker import beginning_with
+
+_KIND = "inspect"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,26 +47,6 @@ class InspectionRequest:
     layers: VolumeLayers | None = None
     chosen: ChosenVolumes | None = None
     is_listed: bool = False
-
-
-def with_request(request: InspectionRequest, events: Callable[[], Iterator[Any]]) -> Iterator[Any]:
-    """Yield a request, and then the events of the work on it."""
-    yield request
-    yield from events()
-
-
-def predict_volumes(chosen: ChosenVolumes, config: EvaluationConfig) -> Iterator[EvaluateEvent]:
-    """Yield the events of `evaluate` for some volumes; torch is imported in the thread that asks for the first one."""
-    from napari_unet3d.inference.evaluate import evaluate
-
-    yield from evaluate(chosen.model, chosen.pairs, config=config)
-
-
-def measure_progress(event: Any) -> Progress | None:
-    """Return the progress of a search for errors or of a prediction; None for other events."""
-    if isinstance(event, SearchProgress):
-        return Progress(event.n_done, event.n_total)
-    return prediction_progress(event)
 
 
 class Inspector:
@@ -128,7 +109,7 @@ class Inspector:
             self._run(f"Inspecting {given.origin.name}", request, search)
         else:
             volumes = self._source.volumes.chosen()
-            events = partial(predict_volumes, volumes, load_evaluation_config())
+            events = partial(evaluate_volumes, volumes.model, volumes.pairs, None, load_evaluation_config())
             self._run("Predicting", InspectionRequest(chosen=volumes), events)
 
     def open(self, name: str) -> None:
@@ -139,7 +120,9 @@ class Inspector:
         if kept is None:
             chosen = replace(self._volumes.chosen, pairs=(self._volumes.pair(name),))
             request = InspectionRequest(chosen=chosen, is_listed=True)
-            self._run(f"Predicting {name}", request, partial(predict_volumes, chosen, config))
+            self._run(
+                f"Predicting {name}", request, partial(evaluate_volumes, chosen.model, chosen.pairs, None, config)
+            )
         else:
             layers, comparison = self._volumes.show(self._context.viewer, kept, config.tolerance_um)
             self._find_errors(comparison, layers, is_listed=True)
@@ -169,11 +152,8 @@ class Inspector:
         self._run(f"Inspecting {comparison.prediction.name}", request, search)
 
     def _run(self, title: str, request: InspectionRequest, events: Callable[[], Iterator[Any]]) -> None:
-        work = partial(with_request, request, events)
-        self._context.jobs.start("inspect", title, work, progress=measure_progress, replay=(InspectionRequest,))
-
-
-_INSPECT = "inspect"  # the kind of the jobs that inspect another prediction
+        work = beginning_with(request, events)
+        self._context.jobs.start(_KIND, title, work, replay=(InspectionRequest,))
 
 
 class BackgroundAnalysis(QObject):
@@ -205,7 +185,7 @@ class BackgroundAnalysis(QObject):
     def _find_errors(self, tolerance_um: float) -> None:
         """Find the errors with another tolerance, while the old ones stay in view."""
         comparison, errors = self._session.comparison, self._session.errors
-        if comparison is None or errors is None or self._context.jobs.running(_INSPECT) is not None:
+        if comparison is None or errors is None or self._context.jobs.running(_KIND) is not None:
             return
         if tolerance_um == errors.tolerance_um:
             self._search.cancel()

@@ -149,6 +149,16 @@ class TitledCall(partial[Any]):
         return self.title
 
 
+def beginning_with(first: Any, events: Callable[[], Iterator[Any]]) -> Callable[[], Iterator[Any]]:
+    """Return the events of a job with another one before them, such as what the job works on."""
+
+    def all_events() -> Iterator[Any]:
+        yield first
+        yield from events()
+
+    return all_events
+
+
 def run_to_end(thread: GeneratorThread) -> Generator[None, None, None]:
     """Run a generator until it has ended; when the worker has to quit before, the generator is cancelled.
 

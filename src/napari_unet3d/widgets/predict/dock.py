@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from napari_unet3d.configs import EvaluationConfig, PostProcessing, PredictionCo
 from napari_unet3d.data.events import Notice
 from napari_unet3d.inference.events import EvaluationFinished, ModelLoaded, PredictionWritten, VolumeEvaluated
 from napari_unet3d.session.comparison import DEFAULT_TOLERANCE_UM, Comparison
-from napari_unet3d.session.progress import prediction_progress
 from napari_unet3d.widgets.components.containers import heading, single_shot
 from napari_unet3d.widgets.components.context import Kind
 from napari_unet3d.widgets.components.copy_run import CopyButton
@@ -21,6 +19,7 @@ from napari_unet3d.widgets.components.job_bar import JobBar
 from napari_unet3d.widgets.forms.form import ConfigForm
 from napari_unet3d.widgets.forms.paths import ModelPicker
 from napari_unet3d.widgets.jobs.jobs import Job
+from napari_unet3d.widgets.jobs.worker import beginning_with
 from napari_unet3d.widgets.predict.live_prediction import LivePrediction
 from napari_unet3d.widgets.predict.prediction_actions import KeepPrediction, SuggestNextAnnotation
 from napari_unet3d.widgets.predict.results_panel import ResultsPanel
@@ -91,13 +90,8 @@ class PredictDock(Dock):
             config = self._config()
             self.results.tolerance_um = getattr(config, "tolerance_um", DEFAULT_TOLERANCE_UM)
             request, events = self.target.request(self.model.require(), config, self.label_settings.value)
-
-            def request_then_events() -> Iterator[Any]:
-                yield request
-                yield from events()
-
-            replay = (PredictionRequest, Comparison, EvaluationFinished)
-            self.jobs.start(self.kind, "Predicting", request_then_events, progress=prediction_progress, replay=replay)
+            work, replay = beginning_with(request, events), (PredictionRequest, Comparison, EvaluationFinished)
+            self.jobs.start(self.kind, "Predicting", work, replay=replay)
 
     def stop(self) -> None:
         """Cancel the prediction."""

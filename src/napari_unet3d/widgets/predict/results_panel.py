@@ -22,19 +22,14 @@ from napari_unet3d.inference.events import EvaluationFinished, Prediction, Predi
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.session.comparison import DEFAULT_TOLERANCE_UM, Comparison, from_evaluation
 from napari_unet3d.session.origin import VolumeOrigin
+from napari_unet3d.session.prediction_job import FileOpened, open_file
 from napari_unet3d.widgets.components.containers import Panel, button, wrapping_label
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.dock_window import open_dock
 from napari_unet3d.widgets.components.scores_table import ScoresTable
 from napari_unet3d.widgets.export.save_section import SaveSection
 from napari_unet3d.widgets.predict.live_prediction import LivePrediction, VisiblePrediction
-from napari_unet3d.widgets.predict.show import (
-    FileOpened,
-    open_file,
-    show_comparison_of_layer,
-    show_labels_of_file,
-    show_volume,
-)
+from napari_unet3d.widgets.predict.show import show_comparison_of_layer, show_labels_of_file, show_volume
 from napari_unet3d.widgets.predict.target import PredictionRequest
 from napari_unet3d.widgets.viewer.layers import Reference, colour_of
 

@@ -18,11 +18,11 @@ from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.configs.snippets import RunSnippet, evaluation_snippet, prediction_snippet
 from napari_unet3d.data.formats.registry import file_filter
 from napari_unet3d.errors import UserError
+from napari_unet3d.session.prediction_job import evaluate_volumes, predict_paths, predict_sample
 from napari_unet3d.widgets.components.containers import Panel, button, column, row
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.forms.choices import RadioChoice, layer_menu
 from napari_unet3d.widgets.forms.paths import PathEdit
-from napari_unet3d.widgets.predict.show import evaluate_dataset, predict_paths, predict_sample
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
 from napari_unet3d.widgets.viewer.layers import Reference
 
@@ -163,7 +163,7 @@ class PredictionTarget(Panel):
             case _:
                 dataset = self.dataset.require("the folder of a dataset")
                 request = PredictionRequest(model, post_processing, out=out, dataset=dataset)
-                return request, partial(evaluate_dataset, model, dataset, out, config)
+                return request, partial(evaluate_volumes, model, dataset, out, config)
 
     def snippet(self, model: Path, config: Any) -> RunSnippet:
         """Return the command and the Python code of the prediction; parameters as of `request`.

@@ -13,7 +13,7 @@ from napari_unet3d.session.progress import Progress
 from napari_unet3d.session.training_run import TrainingRun
 from napari_unet3d.training.events import EpochFinished, StepFinished
 from napari_unet3d.widgets.jobs.jobs import Jobs
-from napari_unet3d.widgets.jobs.worker import JobControl
+from napari_unet3d.widgets.jobs.worker import JobControl, beginning_with
 
 TRAIN = "train"
 
@@ -52,17 +52,13 @@ def begin_training(
     """
     run = TrainingRun(run_folder, start_from=start_from)
 
-    def run_then_events() -> Iterator[Any]:
-        yield run
-        yield from events()
-
     def progress(event: Any) -> Progress | None:
         return run.progress if isinstance(event, StepFinished | EpochFinished) else None
 
     jobs.start(
         TRAIN,
         f"Training {run_folder.name}",
-        run_then_events,
+        beginning_with(run, events),
         observer=run.add,
         progress=progress,
         replay=(TrainingRun,),
