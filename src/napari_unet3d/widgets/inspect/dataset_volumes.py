@@ -14,7 +14,7 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics.types import Scores
 from napari_unet3d.inference.events import EvaluationFinished, VolumeEvaluated
 from napari_unet3d.runs.run_files import read_run_files
-from napari_unet3d.session.comparison import Comparison, from_evaluation
+from napari_unet3d.session.comparison import Comparison, encode, from_evaluation
 from napari_unet3d.session.origin import VolumeOrigin
 from napari_unet3d.widgets.components.containers import Panel, column
 from napari_unet3d.widgets.components.scores_table import ScoresTable
@@ -87,11 +87,12 @@ class VolumeList(QObject):
         name, prediction = event.scores.name, event.prediction
         comparison = from_evaluation(event, tolerance_um)
         origin = VolumeOrigin(name, prediction.plan, self.chosen.model, self.chosen.dataset, self.chosen.subset)
-        sample = Sample(name, event.image, event.truth.labels, prediction.voxel_size_um)
-        image, truth, labels = show_volume(viewer, sample, comparison, origin)
+        labels = encode(event.truth, prediction)
+        sample = Sample(name, event.image, labels, prediction.voxel_size_um, event.truth.label_mask)
+        image, truth, predicted = show_volume(viewer, sample, comparison, origin)
         row = self._table.names.index(name)
         self._table.selectRow(row)
-        return VolumeLayers(origin, image, image, truth, labels), comparison
+        return VolumeLayers(origin, image, image, truth, predicted), comparison
 
     def _on_click(self, row: int, _column: int) -> None:
         name = self._table.names[row]

@@ -176,6 +176,8 @@ class InspectDock(Dock):
                 self.message.clear()
             if self.inspector.opens_next:
                 self._open(self.inspector.opens_next)
+            else:
+                self.inspector.keep_tolerance()
         elif job.message is None:
             self.message.show_message("Cancelled.")
 

@@ -85,6 +85,8 @@ class Inspector:
         self._session, self._context, self._source = session, context, source
         self._volumes, self._layers, self._tolerance = volumes, layers, tolerance
         self._request, self.opens_next = InspectionRequest(), ""
+        self._tolerance_um: float | None = None  # that somebody has set since the job was started
+        session.events.tolerance_um.connect(self._on_tolerance)
 
     def inspect(self, comparison: Comparison | None = None) -> None:
         """Start to find the errors in the chosen layers, or to predict the chosen volumes.
@@ -131,7 +133,9 @@ class Inspector:
         """Take one event of a search or a prediction."""
         match event:
             case InspectionRequest():
-                self._request, self.opens_next = event, ""
+                if event is not self._request:  # another dock has started the job
+                    self._request, self._tolerance_um = event, None
+                self.opens_next = ""
                 if not event.is_listed:
                     self._volumes.begin(event.chosen)
             case VolumeEvaluated():
@@ -143,7 +147,17 @@ class Inspector:
                 layers = self._request.layers
                 assert layers is not None
                 self._layers.follow(layers)
+                wanted = self._tolerance_um
                 self._session.show(event, layers.origin, None if layers.image is None else layers.image.data)
+                self._tolerance_um = wanted
+
+    def keep_tolerance(self) -> None:
+        """Find the errors with the tolerance that was set while the job, which has ended, was looking for them."""
+        if self._tolerance_um is not None and self._session.errors is not None:
+            self._session.tolerance_um = self._tolerance_um
+
+    def _on_tolerance(self, tolerance_um: float) -> None:
+        self._tolerance_um = tolerance_um
 
     def _find_errors(self, comparison: Comparison, layers: VolumeLayers, *, is_listed: bool = False) -> None:
         self._tolerance.suit(comparison.prediction.voxel_size_um)
@@ -154,6 +168,7 @@ class Inspector:
     def _run(self, title: str, request: InspectionRequest, events: Callable[[], Iterator[Any]]) -> None:
         work = beginning_with(request, events)
         self._context.jobs.start(_KIND, title, work, replay=(InspectionRequest,))
+        self._request, self._tolerance_um = request, None
 
 
 class BackgroundAnalysis(QObject):

@@ -20,7 +20,7 @@ from napari_unet3d.evaluation.metrics.types import Scores
 from napari_unet3d.formatting import format_count
 from napari_unet3d.inference.events import EvaluationFinished, Prediction, PredictionWritten, VolumeEvaluated
 from napari_unet3d.model.plan import Plan
-from napari_unet3d.session.comparison import DEFAULT_TOLERANCE_UM, Comparison, from_evaluation
+from napari_unet3d.session.comparison import DEFAULT_TOLERANCE_UM, Comparison, encode, from_evaluation
 from napari_unet3d.session.origin import VolumeOrigin
 from napari_unet3d.session.prediction_job import FileOpened, open_file
 from napari_unet3d.widgets.components.containers import Panel, button, wrapping_label
@@ -140,9 +140,9 @@ class ResultsPanel(Panel):
         if self._live.shown is None:
             return
         labels, shown = self._live.labels_layer(), self._live.shown
-        is_painted = shown.origin.dataset is None and shown.truth in self._context.viewer.layers  # else it was decoded
+        has_truth = shown.truth in self._context.viewer.layers
         inspect = open_dock(self._context.viewer, "Inspect")
-        inspect.inspect_prediction(labels, None if is_painted else shown.comparison)
+        inspect.inspect_prediction(labels, None if has_truth else shown.comparison)
 
     def _reserve(self, n_bytes: int) -> bool:
         """Return whether an array can be kept, and count it."""
@@ -162,8 +162,8 @@ class ResultsPanel(Panel):
                 )
 
     def _show_evaluated(self, event: VolumeEvaluated) -> None:
-        truth, voxel_size_um = event.truth, event.prediction.voxel_size_um
-        sample = Sample(event.scores.name, event.image, truth.labels, voxel_size_um, truth.label_mask)
+        labels, voxel_size_um = encode(event.truth, event.prediction), event.prediction.voxel_size_um
+        sample = Sample(event.scores.name, event.image, labels, voxel_size_um, event.truth.label_mask)
         self._show_volume(sample, from_evaluation(event, self.tolerance_um))
 
     def _open_file(self, source: Path, result: Path, plan: Plan | None, kept: Prediction | None) -> None:

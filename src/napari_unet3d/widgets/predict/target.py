@@ -125,7 +125,7 @@ class PredictionTarget(Panel):
         )
         self._lay_out()
         self.kind.changed.connect(self._on_kind)
-        self.image_layer.changed.connect(self.find_truth)
+        self.image_layer.changed.connect(self._on_image)
         self.write_results.changed.connect(self._show_pages)
         self._show_pages()
 
@@ -206,6 +206,11 @@ class PredictionTarget(Panel):
     def reset_choices(self, *_: Any) -> None:
         """Update the layer menus, and find the ground truth of the chosen image."""
         super().reset_choices()
+        self.find_truth()
+
+    def _on_image(self) -> None:
+        """Choose the ground truth of another image, or none: that of the image before is not its own."""
+        self.truth_layer.value = None
         self.find_truth()
 
     def _folder(self) -> Path | None:
