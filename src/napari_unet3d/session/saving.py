@@ -1,4 +1,4 @@
-"""What docks save in a thread: metrics, a figure of slices, and the report on a run."""
+"""What docks save: metrics, a figure of slices, the report on a run, pictures, and the frames of a turntable."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
+from PIL import Image
+
 from napari_unet3d.configs.synthetic_enums import Axis
 from napari_unet3d.data.pairs import Subset, list_pairs
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics.types import Scores, mean_scores
 from napari_unet3d.evaluation.reports.score_files import write_metrics
+from napari_unet3d.files import atomic_write
 from napari_unet3d.runs.run_files import read_run_files
 from napari_unet3d.session.comparison import Comparison
 
@@ -80,3 +84,61 @@ def save_figure(comparison: Comparison, axis: Axis, n_slices: int, path: Path) -
     )
     write_figure(path, figure)
     yield FileSaved("figure is", path)
+
+
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+
+
+_MOST_BYTES = 2**30  # of the frames of a turntable
+
+
+@dataclass(frozen=True, slots=True)
+class TurntableSettings:
+    """A full turn about the vertical axis of the view.
+
+    Attributes
+    ----------
+    seconds : float
+        Duration in seconds.
+    frames_per_second : int
+        Frames per second.
+    width, height : int
+        Size of a frame in pixels.
+    """
+
+    seconds: float
+    frames_per_second: int
+    width: int
+    height: int
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames."""
+        return max(1, round(self.seconds * self.frames_per_second))
+
+    @property
+    def degrees(self) -> list[float]:
+        """The angles of the frames; the one after the last would be the first again."""
+        return [360 * number / self.n_frames for number in range(self.n_frames)]
+
+    def check_memory(self) -> None:
+        """Raise a `UserError` when the frames are too many to keep until they are written."""
+        if self.n_frames * self.width * self.height * 3 > _MOST_BYTES:
+            raise UserError(
+                f"{self.n_frames} frames of {self.width} × {self.height} pixels are more than a gigabyte. "
+                "Choose a smaller size, fewer seconds or fewer frames per second."
+            )
+
+
+def write_picture(path: Path, pixels: NDArray[Any]) -> None:
+    """Write a picture in the format of the file suffix.
+
+    Raises
+    ------
+    UserError
+        When the suffix is none of `PICTURE_SUFFIXES`, or the file cannot be written.
+    """
+    if path.suffix.lower() not in PICTURE_SUFFIXES:
+        raise UserError(f"A picture cannot be written as '{path.name}'; choose a name that ends in .png, .jpg or .tif.")
+    with atomic_write(path) as beside:
+        Image.fromarray(pixels).save(beside)

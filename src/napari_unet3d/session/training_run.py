@@ -244,3 +244,9 @@ def _describe_preparation(event: Any) -> str:
         case Busy(message=message):
             return f"{message} …"
     return ""
+
+
+def describe_throughput(throughput: Throughput) -> str:
+    """Return the speed of the steps, such as ``2.4 steps/s · waits for data 3% of the time · GPU 3.1 GiB``."""
+    text = f"{throughput.steps_per_second:.3g} steps/s · waits for data {throughput.waiting:.0%} of the time"
+    return text if throughput.gpu_bytes is None else f"{text} · GPU {throughput.gpu_bytes / 2**30:.1f} GiB"

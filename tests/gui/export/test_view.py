@@ -9,7 +9,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
 from napari_unet3d.errors import UserError
-from napari_unet3d.widgets.export.pictures import TurntableSettings, render, turned
+from napari_unet3d.session.saving import TurntableSettings
+from napari_unet3d.widgets.export.pictures import render, turned
 from napari_unet3d.widgets.predict.dock import PredictDock
 from napari_unet3d.widgets.viewer.view_state import CameraState, camera_of, canvas_size
 

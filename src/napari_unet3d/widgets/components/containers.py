@@ -58,8 +58,11 @@ class Panel(Container[Widget]):
         As of every container of magicgui; without ``labels=True`` there are no labels.
     """
 
+    _is_gone = False
+
     def __init__(self, *widgets: Widget | QWidget, spacing: int = SPACING, **options: Any) -> None:
         super().__init__(**{"labels": False, **options})
+        self.native.destroyed.connect(self._on_destroyed)
         self.margins = (0, 0, 0, 0)
         self.native.layout().setSpacing(spacing)
         Panel.lay_out(self, *widgets)
@@ -67,6 +70,9 @@ class Panel(Container[Widget]):
     def lay_out(self, *widgets: Widget | QWidget) -> None:
         """Add widgets below those that are there."""
         self.extend([each if isinstance(each, Widget) else QtWidget(each) for each in widgets])
+
+    def _on_destroyed(self) -> None:
+        self._is_gone = True  # Qt has deleted it; Python's object may still be called
 
 
 def column(*widgets: Widget | QWidget, labels: bool = False, spacing: int = SPACING) -> Panel:

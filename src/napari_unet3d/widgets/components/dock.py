@@ -46,7 +46,6 @@ class Dock(Panel):
     job_bar: JobBar
 
     def __init__(self, napari_viewer: Any) -> None:
-        self._is_gone = False
         super().__init__(spacing=0)
         # Napari may pass a proxy whose layers are no members of `viewer.layers`.
         self.viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
@@ -65,7 +64,6 @@ class Dock(Panel):
         self._closed_timer = single_shot(self.native, self._delete_unless_docked)
         self.scroll_area.shown.connect(self._on_shown)
         self.native_parent_changed.connect(self._on_parent_changed)
-        self.native.destroyed.connect(self._on_destroyed)
 
     def lay_out(self, *widgets: Widget | QWidget) -> None:
         """Add widgets below each other, in the part that scrolls."""
@@ -171,6 +169,3 @@ class Dock(Panel):
     def _delete_unless_docked(self) -> None:
         if self.native.parentWidget() is None:  # napari deletes the frame alone; keys and callbacks would stay
             self.native.deleteLater()
-
-    def _on_destroyed(self) -> None:
-        self._is_gone = True

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari.layers import Image, Labels
 
 from napari_unet3d.data.checks import CheckEvent, Issue, PairChecked, Severity, check_events
 from napari_unet3d.data.dataset import (
-    add_sample,
     clean_dataset,
     create_dataset,
-    file_name,
     files_to_clean,
     files_to_keep,
-    read_pair,
 )
-from napari_unet3d.data.pairs import Pair, Subset, list_pairs, pairing_notice, provenance_file
-from napari_unet3d.data.provenance import read_provenance
+from napari_unet3d.data.pairs import Pair, Subset, list_pairs, pairing_notice
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.formatting import format_count
+from napari_unet3d.session.add_to_dataset import add_or_replace, has_volume, named_for, open_pair
 from napari_unet3d.widgets.components.containers import button, column, heading, row
 from napari_unet3d.widgets.components.dialogs import confirm
 from napari_unet3d.widgets.components.dock import Dock
@@ -138,7 +132,7 @@ class DatasetDock(Dock):
         if (pair := self.pairs.selected) is None:
             return
         with self.message.explaining():
-            self.jobs.start(self.kind, f"Open {pair.name}", lambda: _read(pair))
+            self.jobs.start(self.kind, f"Open {pair.name}", lambda: open_pair(pair))
 
     def add(self, subset: Subset | str) -> None:
         """Write the chosen layers to the dataset, after a question where they replace a volume.
@@ -152,12 +146,12 @@ class DatasetDock(Dock):
             subset, folder = Subset(subset), self.folder.require("a folder for the dataset")
             if (labels := self.labels_layer.value) is None:
                 raise UserError("No labels layer is chosen; add one with 'New labels layer' and paint the objects.")
-            sample = _named_for(subset, sample_from_layers(self.image_layer.value, labels))
-            overwrite = _exists(folder, subset, sample.name)
+            sample = named_for(subset, sample_from_layers(self.image_layer.value, labels))
+            overwrite = has_volume(folder, subset, sample.name)
             question = f"The {subset} subset already has a volume '{sample.name}'. Replace it?"
             if overwrite and not confirm(self.native, "Replace volume?", question):
                 return
-            self.jobs.start(self.kind, f"Add {sample.name}", lambda: _write(folder, sample, subset, overwrite))
+            self.jobs.start(self.kind, f"Add {sample.name}", lambda: add_or_replace(folder, sample, subset, overwrite))
 
     def check(self) -> None:
         """Read all volumes and list what would harm a training."""
@@ -217,28 +211,3 @@ class DatasetDock(Dock):
     def _enable_buttons(self) -> None:
         if self.jobs.running(self.kind) is None:
             self.open_button.enabled = self.pairs.selected is not None
-
-
-def _read(pair: Pair) -> Iterator[Sample]:
-    # Both subsets may have a volume of the same name; the name of the layer tells them apart.
-    yield replace(read_pair(pair), name=f"{pair.name} ({pair.subset})")
-
-
-def _named_for(subset: Subset, sample: Sample) -> Sample:
-    """Return the sample without the subset in its name, so that it replaces the volume that it was opened from."""
-    return replace(sample, name=sample.name.removesuffix(f" ({subset})"))
-
-
-def _write(folder: Path, sample: Sample, subset: Subset, overwrite: bool) -> Iterator[Pair]:
-    if overwrite and sample.label_mask is not None:  # a corrected volume stays one
-        name = file_name(sample.name).casefold()
-        old = next(pair for pair in list_pairs(folder, subset) if pair.name.casefold() == name)
-        known = None if old.label_mask is None else read_provenance(provenance_file(old.label_mask))
-        sample = replace(sample, provenance=known)
-    yield add_sample(folder, sample, subset, overwrite=overwrite)
-
-
-def _exists(folder: Path, subset: Subset, name: str) -> bool:
-    if not (folder / subset / "images").is_dir():
-        return False
-    return any(pair.name.casefold() == file_name(name).casefold() for pair in list_pairs(folder, subset))

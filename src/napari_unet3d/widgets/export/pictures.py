@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,54 +19,13 @@ from napari_unet3d.evaluation.reports.animation import (
     check_animation_name,
     write_animation,
 )
-from napari_unet3d.files import atomic_write
+from napari_unet3d.session.saving import TurntableSettings
 from napari_unet3d.widgets.components.containers import single_shot
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.jobs.jobs import Job
 from napari_unet3d.widgets.viewer.view_state import CameraState, camera_of, canvas_size
 
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
-
 _Vector = tuple[float, float, float]
-_MOST_BYTES = 2**30  # of the frames of a turntable
-
-
-@dataclass(frozen=True, slots=True)
-class TurntableSettings:
-    """A full turn about the vertical axis of the view.
-
-    Attributes
-    ----------
-    seconds : float
-        Duration in seconds.
-    frames_per_second : int
-        Frames per second.
-    width, height : int
-        Size of a frame in pixels.
-    """
-
-    seconds: float
-    frames_per_second: int
-    width: int
-    height: int
-
-    @property
-    def n_frames(self) -> int:
-        """Number of frames."""
-        return max(1, round(self.seconds * self.frames_per_second))
-
-    @property
-    def degrees(self) -> list[float]:
-        """The angles of the frames; the one after the last would be the first again."""
-        return [360 * number / self.n_frames for number in range(self.n_frames)]
-
-    def check_memory(self) -> None:
-        """Raise a `UserError` when the frames are too many to keep until they are written."""
-        if self.n_frames * self.width * self.height * 3 > _MOST_BYTES:
-            raise UserError(
-                f"{self.n_frames} frames of {self.width} × {self.height} pixels are more than a gigabyte. "
-                "Choose a smaller size, fewer seconds or fewer frames per second."
-            )
 
 
 def render(viewer: Any, width: int, height: int, degrees: float = 0.0, view: CameraState | None = None) -> NDArray[Any]:
@@ -122,20 +80,6 @@ def turned(vector: _Vector, about: _Vector, degrees: float) -> _Vector:
     rotated = v * math.cos(angle) + np.cross(k, v) * math.sin(angle) + k * (k @ v) * (1 - math.cos(angle))
     x, y, z = rotated.tolist()
     return x, y, z
-
-
-def write_picture(path: Path, pixels: NDArray[Any]) -> None:
-    """Write a picture in the format of the file suffix.
-
-    Raises
-    ------
-    UserError
-        When the suffix is none of `PICTURE_SUFFIXES`, or the file cannot be written.
-    """
-    if path.suffix.lower() not in PICTURE_SUFFIXES:
-        raise UserError(f"A picture cannot be written as '{path.name}'; choose a name that ends in .png, .jpg or .tif.")
-    with atomic_write(path) as beside:
-        Image.fromarray(pixels).save(beside)
 
 
 _REST_MS = 20  # between frames, for clicks and for what else the viewer has to draw

@@ -7,10 +7,11 @@ from pathlib import Path
 from magicgui.widgets import ProgressBar, SpinBox
 
 from napari_unet3d.evaluation.reports.animation import SUFFIXES
+from napari_unet3d.session.saving import PICTURE_SUFFIXES, TurntableSettings, write_picture
 from napari_unet3d.widgets.components.containers import Panel, button, row, sentence_row
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.dialogs import ask_for_file
-from napari_unet3d.widgets.export.pictures import PICTURE_SUFFIXES, Turntable, TurntableSettings, render, write_picture
+from napari_unet3d.widgets.export.pictures import Turntable, render
 from napari_unet3d.widgets.forms.choices import remembered
 from napari_unet3d.widgets.forms.numbers import number_box
 

@@ -13,10 +13,10 @@ from napari_unet3d.evaluation.errors.types import ErrorKind, SegmentationError
 from napari_unet3d.formatting import format_count
 from napari_unet3d.session.inspection import InspectionSession
 from napari_unet3d.widgets.components.containers import Panel, row, wrapping_label
+from napari_unet3d.widgets.components.scores_table import ROW_HEIGHT, set_up_rows
 from napari_unet3d.widgets.forms.choices import Menu
 from napari_unet3d.widgets.inspect.error_model import ErrorList, ErrorsInView
 
-_ROW_HEIGHT = 22
 _N_ROWS = 8
 _WIDTHS = {ErrorList.SEEN: 24, ErrorList.KIND: 84, ErrorList.VOLUME: 52, ErrorList.DEPTH: 44, ErrorList.PLACE: 76}
 _LEAST_WIDTHS = {ErrorList.WHAT: 64, ErrorList.NOTE: 48}  # they take what is left
@@ -166,26 +166,19 @@ class ErrorTable(Panel):
     def _set_up_view(self) -> None:
         view = self.view
         view.setModel(self.in_view)
-        view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        view.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        set_up_rows(view)
         view.setEditTriggers(QAbstractItemView.EditTrigger.DoubleClicked)
-        view.setShowGrid(False)
         view.setWordWrap(False)
         view.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        view.setStyleSheet("QHeaderView::section { padding: 1px 2px; }")
-        rows, header = view.verticalHeader(), view.horizontalHeader()
-        assert rows is not None
+        header = view.horizontalHeader()
         assert header is not None
-        rows.hide()
-        rows.setDefaultSectionSize(_ROW_HEIGHT)
         header.setMinimumSectionSize(22)
         for column, width in _WIDTHS.items():
             view.setColumnWidth(column, width)
-        header.setHighlightSections(False)
         header.moveSection(ErrorList.PLACE, ErrorList.NOTE)  # where a narrow dock has to be scrolled to
         view.setSortingEnabled(True)
         view.sortByColumn(ErrorList.VOLUME, Qt.SortOrder.DescendingOrder)
-        view.setFixedHeight(_ROW_HEIGHT * (_N_ROWS + 1) + 6)
+        view.setFixedHeight(ROW_HEIGHT * (_N_ROWS + 1) + 6)
 
     def _lay_out(self) -> None:
         self.minimum_um3.native.setDecimals(2)

@@ -83,7 +83,6 @@ class FineTunePanel(Panel):
             (self.add_button, self.remove_button, self.dataset),
         )
         self.message = MessageLine()
-        self._is_gone = False
         self._trains_next = False  # after adding
         self._question: CorrectedTestVolumes | None = None
         # What the latest job is about, since another prediction may be inspected by now.
@@ -228,11 +227,7 @@ class FineTunePanel(Panel):
         self._refresh()
 
     def _connect(self) -> None:
-        self.native.destroyed.connect(self._on_destroyed)
         events = self._session.events
         events.errors.connect(self._on_errors)
         for signal in (events.corrections, events.corrected):
             signal.connect(self._refresh)
-
-    def _on_destroyed(self) -> None:
-        self._is_gone = True

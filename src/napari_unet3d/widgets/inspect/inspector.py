@@ -17,6 +17,7 @@ from napari_unet3d.session.comparison import (
     inspect_comparison,
     inspect_input,
 )
+from napari_unet3d.session.generator_thread import beginning_with
 from napari_unet3d.session.inspection import InspectionSession
 from napari_unet3d.session.prediction_job import evaluate_volumes
 from napari_unet3d.session.preferences import load_evaluation_config
@@ -25,7 +26,6 @@ from napari_unet3d.widgets.inspect.dataset_volumes import ChosenVolumes, VolumeL
 from napari_unet3d.widgets.inspect.errors_panel import ToleranceBox
 from napari_unet3d.widgets.inspect.source import InspectSource, SourceKind
 from napari_unet3d.widgets.inspect.volume_layers import InspectionLayers, VolumeLayers
-from napari_unet3d.widgets.jobs.worker import beginning_with
 
 _KIND = "inspect"
 

@@ -125,7 +125,6 @@ class ViewSwitcher(Panel):
         self._cells: tuple[Cell, ...] = ()
         self._soon = single_shot(self.native, self._add_corrected)
         self._layers: dict[str, Labels] = {}
-        self._is_gone = False
         self._names_view = False  # in the canvas, once somebody has stepped
         self.buttons = {name: _button(name.capitalize(), tooltip) for name, tooltip in _TOOLTIPS.items()}
         self.side_button = SideBySideButton(
@@ -143,7 +142,6 @@ class ViewSwitcher(Panel):
         session.events.errors.connect(self._on_errors)
         connect_while_alive(self.native, viewer.layers.events.removed, self._show_state)
         connect_while_alive(self.native, viewer.layers.events.inserted, lambda *_: self._soon.start())
-        self.native.destroyed.connect(lambda: self._end())
         self._show_state()
         self.hide()
 
@@ -226,8 +224,8 @@ class ViewSwitcher(Panel):
             layer.events.visible.disconnect(self._show_state)
         self._layers = {}
 
-    def _end(self) -> None:
-        self._is_gone = True  # Qt has destroyed the buttons
+    def _on_destroyed(self) -> None:
+        super()._on_destroyed()
         self._text.clear()
         self._unfollow()
 

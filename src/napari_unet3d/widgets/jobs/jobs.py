@@ -18,17 +18,9 @@ from napari.utils.notifications import Notification, notification_manager
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_unet3d.errors import UserError
+from napari_unet3d.session.generator_thread import Failed, GeneratorThread, JobControl, PauseChanged
 from napari_unet3d.session.progress import Progress, progress_of
-from napari_unet3d.widgets.jobs.activity import ActivityRow
-from napari_unet3d.widgets.jobs.worker import (
-    ClosingWorker,
-    Failed,
-    GeneratorThread,
-    JobControl,
-    PauseChanged,
-    TitledCall,
-    run_to_end,
-)
+from napari_unet3d.widgets.jobs.activity import ActivityRow, ClosingWorker, TitledCall, run_to_end
 
 _DELIVERIES_PER_SECOND = 10  # more would delay the viewer, see `Job`
 _DELIVERY_SECONDS = 0.03

@@ -11,6 +11,7 @@ from napari_unet3d.configs import EvaluationConfig, PostProcessing, PredictionCo
 from napari_unet3d.data.events import Notice
 from napari_unet3d.inference.events import EvaluationFinished, ModelLoaded, PredictionWritten, VolumeEvaluated
 from napari_unet3d.session.comparison import DEFAULT_TOLERANCE_UM, Comparison
+from napari_unet3d.session.generator_thread import beginning_with
 from napari_unet3d.widgets.components.containers import heading, single_shot
 from napari_unet3d.widgets.components.context import Kind
 from napari_unet3d.widgets.components.copy_run import CopyButton
@@ -19,7 +20,6 @@ from napari_unet3d.widgets.components.job_bar import JobBar
 from napari_unet3d.widgets.forms.form import ConfigForm
 from napari_unet3d.widgets.forms.paths import ModelPicker
 from napari_unet3d.widgets.jobs.jobs import Job
-from napari_unet3d.widgets.jobs.worker import beginning_with
 from napari_unet3d.widgets.predict.live_prediction import LivePrediction
 from napari_unet3d.widgets.predict.prediction_actions import KeepPrediction, SuggestNextAnnotation
 from napari_unet3d.widgets.predict.results_panel import ResultsPanel

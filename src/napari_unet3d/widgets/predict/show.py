@@ -53,30 +53,13 @@ def show_comparison(
     name, prediction = comparison.prediction.name, comparison.prediction
     origin = origin or VolumeOrigin(name, prediction.plan)
     raise_volume(viewer, name)
-    probability = show_image(
-        viewer,
-        f"{name} probability",
-        prediction.probability,
-        like,
-        colormap="magma",
-        contrast_limits=(0, 1),
-        blending="additive",
-        visible=False,
-    )
+    looks: dict[str, Any] = {"contrast_limits": (0, 1), "blending": "additive", "visible": False}
+    probability = show_image(viewer, f"{name} probability", prediction.probability, like, colormap="magma", **looks)
     remove_own(viewer, f"{name} to annotate")  # of an earlier prediction, as the uncertainty may be
     if prediction.uncertainty is None:
         remove_own(viewer, f"{name} uncertainty")
     else:
-        show_image(
-            viewer,
-            f"{name} uncertainty",
-            prediction.uncertainty,
-            like,
-            colormap="inferno",
-            contrast_limits=(0, 1),
-            blending="additive",
-            visible=False,
-        )
+        show_image(viewer, f"{name} uncertainty", prediction.uncertainty, like, colormap="inferno", **looks)
     labels = show_labels(viewer, f"{name} prediction", prediction.labels, like, opacity=0.5)
     labels.features = _names_of_values(comparison)
     mark_origin([probability, labels], origin)

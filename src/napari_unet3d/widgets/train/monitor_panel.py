@@ -16,10 +16,9 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.runs.diagnosis import diagnose
 from napari_unet3d.runs.snapshot_files import SnapshotData
 from napari_unet3d.runs.snapshots import SnapshotRun, open_snapshots
-from napari_unet3d.session.epoch_view import EpochView, load_epoch
+from napari_unet3d.session.epoch_view import EpochView, describe_epoch, load_epoch
 from napari_unet3d.session.preferences import load_preference, save_preference
-from napari_unet3d.session.training_run import TrainingRun, load_run
-from napari_unet3d.training.events import Throughput
+from napari_unet3d.session.training_run import TrainingRun, describe_throughput, load_run
 from napari_unet3d.widgets.components.containers import Panel, QtWidget, column, row, show_text, wrapping_label
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.keys import bind_key
@@ -243,20 +242,3 @@ class MonitorPanel(Panel):
         self._snapshot_controls = column(shown, self.epoch_slider, self.actions, spacing=4)
         self.lay_out(self.hint, self.throughput, self._snapshot_controls)
         self._snapshot_controls.hide()
-
-
-def describe_epoch(run: TrainingRun, epoch: int, view: EpochView | None) -> str:
-    """Return which epoch is shown, such as ``Epoch 12 · Dice 0.831 · best``."""
-    dice = run.history.dice_of(epoch)
-    text = f"Epoch {epoch}" + ("" if dice is None else f" · Dice {dice:.3f}")
-    if run.history.best is not None and run.history.best[0] == epoch:
-        text += " · best"
-    if view is not None and view.epoch == epoch and view.predicted < 1:
-        text += f" · {view.predicted:.0%} predicted"
-    return text
-
-
-def describe_throughput(throughput: Throughput) -> str:
-    """Return the speed of the steps, such as ``2.4 steps/s · waits for data 3% of the time · GPU 3.1 GiB``."""
-    text = f"{throughput.steps_per_second:.3g} steps/s · waits for data {throughput.waiting:.0%} of the time"
-    return text if throughput.gpu_bytes is None else f"{text} · GPU {throughput.gpu_bytes / 2**30:.1f} GiB"

@@ -9,11 +9,11 @@ from typing import Any
 from psygnal import SignalInstance
 from qtpy.QtWidgets import QWidget
 
+from napari_unet3d.session.generator_thread import JobControl, beginning_with
 from napari_unet3d.session.progress import Progress
 from napari_unet3d.session.training_run import TrainingRun
 from napari_unet3d.training.events import EpochFinished, StepFinished
 from napari_unet3d.widgets.jobs.jobs import Jobs
-from napari_unet3d.widgets.jobs.worker import JobControl, beginning_with
 
 TRAIN = "train"
 

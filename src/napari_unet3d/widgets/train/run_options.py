@@ -13,13 +13,13 @@ from qtpy.QtGui import QOffscreenSurface, QOpenGLContext
 
 from napari_unet3d.display import is_software_renderer
 from napari_unet3d.files import CONFIG_FILE
+from napari_unet3d.session.generator_thread import JobControl
 from napari_unet3d.session.recent_runs import new_run_folder
 from napari_unet3d.session.subprocess_training import SubprocessTraining
 from napari_unet3d.session.training_job import TrainingRequest, train_on
 from napari_unet3d.widgets.components.containers import Panel, column, single_shot, wrapping_label
 from napari_unet3d.widgets.forms.choices import remembered
 from napari_unet3d.widgets.forms.paths import ModelPicker, PathEdit
-from napari_unet3d.widgets.jobs.worker import JobControl
 
 _GL_RENDERER = 0x1F01
 
