@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
 from magicgui.widgets import Widget
-from napari.layers import Layer
 from qtpy.QtCore import QEventLoop
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
@@ -93,14 +91,9 @@ class Dock(Panel):
         """Update the layer menus."""
         self._body.reset_choices()
 
-    def selected_layer(self, kind: type[Layer]) -> Any:
-        """Return the first selected layer of a type in the viewer, or None."""
-        return next((layer for layer in self.viewer.layers.selection if isinstance(layer, kind)), None)
-
-    def connect_viewer(self, emitter: Any, slot: Callable[[], None]) -> None:
-        """Connect a slot to an event of the viewer for as long as the dock exists."""
-        emitter.connect(slot)
-        self.native.destroyed.connect(lambda: emitter.disconnect(slot))
+    def stop(self) -> None:
+        """Stop the job of the dock; what was already written is kept."""
+        self.job_bar.stop()
 
     def attach_to_job(self, *, ended_too: bool = False) -> None:
         """Show the job that another copy of this dock started, now or later.

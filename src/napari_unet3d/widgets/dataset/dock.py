@@ -29,6 +29,7 @@ from napari_unet3d.widgets.forms.paths import PathEdit
 from napari_unet3d.widgets.jobs.jobs import Job
 from napari_unet3d.widgets.viewer import layers
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
+from napari_unet3d.widgets.viewer.layers import connect_while_alive
 
 if TYPE_CHECKING:
     import napari
@@ -84,7 +85,7 @@ class DatasetDock(Dock):
         self.folder.changed.connect(self.refresh)
         self.pairs.itemDoubleClicked.connect(self.open_selected)
         self.pairs.itemSelectionChanged.connect(self._enable_buttons)
-        self.connect_viewer(self.viewer.layers.selection.events.changed, self._choose_selected)
+        connect_while_alive(self.native, self.viewer.layers.selection.events.changed, self._choose_selected)
         self.refresh()
         self.attach_to_job()
 
@@ -202,11 +203,11 @@ class DatasetDock(Dock):
                 "error" if n_errors else "warning",
             )
 
-    def _choose_selected(self) -> None:
+    def _choose_selected(self, *_: object) -> None:
         for menu, kind in ((self.image_layer, Image), (self.labels_layer, Labels)):
-            layer = self.selected_layer(kind)
-            if layer is not None and layer in menu.choices:
-                menu.value = layer
+            selected = [layer for layer in self.viewer.layers.selection if isinstance(layer, kind)]
+            if selected and selected[0] in menu.choices:
+                menu.value = selected[0]
 
     def _enable_buttons(self) -> None:
         if self.jobs.running(self.kind) is None:

@@ -125,10 +125,6 @@ class InspectDock(Dock):
         with self.message.explaining():
             self.inspector.inspect()
 
-    def stop(self) -> None:
-        """Cancel the inspection."""
-        self.job_bar.stop()
-
     def inspect_prediction(self, prediction: Labels, comparison: Comparison | None = None) -> None:
         """Inspect the prediction in a layer, with the layers that belong to it.
 

@@ -93,10 +93,6 @@ class PredictDock(Dock):
             work, replay = beginning_with(request, events), (PredictionRequest, Comparison, EvaluationFinished)
             self.jobs.start(self.kind, "Predicting", work, replay=replay)
 
-    def stop(self) -> None:
-        """Cancel the prediction."""
-        self.job_bar.stop()
-
     def keep_prediction(self) -> None:
         """Copy the predicted labels in view to a layer of its own."""
         self.keep_button.keep()

@@ -101,10 +101,6 @@ class TrainDock(Dock):
             with self.message.explaining():
                 self._begin(self.setup.resume_request(run))
 
-    def stop(self) -> None:
-        """Stop the training; its best model is kept."""
-        self.job_bar.stop()
-
     def check(self) -> None:
         """Check data and settings, and show what was found in a window."""
         self.pre_run.check()
