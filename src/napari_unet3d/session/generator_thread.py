@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 _MAX_WAITING = 5000
 _MAX_SECONDS_TO_END = 3.0  # that a step may still take when the process ends
+_running: set[GeneratorThread] = set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +138,6 @@ def beginning_with(first: Any, events: Callable[[], Iterator[Any]]) -> Callable[
 
 def _as_generator(events: Callable[[], Iterator[Any]]) -> Generator[Any, None, None]:
     yield from events()
-
-
-_running: set[GeneratorThread] = set()
 
 
 @atexit.register

@@ -12,6 +12,7 @@ from napari_unet3d.evaluation.errors.types import SearchProgress
 from napari_unet3d.inference.events import PredictionWritten, TilesPredicted, VolumeEvaluated
 
 T = TypeVar("T")
+_PLACING_FRACTION = 0.8  # of the time that a volume takes; the rest is blur and noise
 
 
 def last_event(events: Iterable[Any], kind: type[T]) -> T:
@@ -73,9 +74,6 @@ def progress_of(event: Any) -> Progress | None:
         case PredictionWritten(n_written=n, n_volumes=of) | VolumeEvaluated(n_evaluated=n, n_volumes=of):
             return Progress(n, of)
     return None
-
-
-_PLACING_FRACTION = 0.8  # of the time that a volume takes; the rest is blur and noise
 
 
 class GenerationProgress:

@@ -21,6 +21,7 @@ from napari_unet3d.training.events import RunStarted, TrainingFinished
 
 _MOST_RECENT = 10
 _KEY = "recent-runs"
+_LAST_KEY = "last-training"
 
 
 def recent_runs() -> list[Path]:
@@ -57,9 +58,6 @@ def free_folder(parent: Path, name: str) -> Path:
 def plugin_data_folder() -> Path:
     """Return the plugin's folder among the user's data, for sample datasets and runs without a dataset folder."""
     return user_data_path("napari-unet3d", appauthor=False)
-
-
-_LAST_KEY = "last-training"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,9 @@ from napari_unet3d.files import atomic_write
 from napari_unet3d.runs.run_files import read_run_files
 from napari_unet3d.session.comparison import Comparison
 
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+_MOST_BYTES = 2**30  # of the frames of a turntable
+
 
 @dataclass(frozen=True, slots=True)
 class FileSaved:
@@ -84,12 +87,6 @@ def save_figure(comparison: Comparison, axis: Axis, n_slices: int, path: Path) -
     )
     write_figure(path, figure)
     yield FileSaved("figure is", path)
-
-
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
-
-
-_MOST_BYTES = 2**30  # of the frames of a turntable
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from napari_unet3d.widgets.predict.target import Target
 def copied(button, action="command_action"):
     """Click through the menu of a Copy button and give what a person would paste."""
     QApplication.clipboard().setText("what was there before")
-    assert getattr(button, action) in button.menu().actions()
+    assert getattr(button, action) in button.native.menu().actions()
     getattr(button, action).trigger()
     return QApplication.clipboard().text()
 

@@ -41,7 +41,7 @@ def saving(viewer, open_dock, qtbot):
     dock = open_dock("Predict")
     assert isinstance(dock, PredictDock)
     dock.results.export.show()
-    dock.results.export.expand(False)
+    dock.results.export.expand()
     view = dock.results.export.view
 
     def is_in_view():

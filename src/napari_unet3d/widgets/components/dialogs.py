@@ -12,6 +12,8 @@ from napari_unet3d.data.dataset import file_name
 from napari_unet3d.errors import UserError
 from napari_unet3d.session.preferences import load_preference, save_preference
 
+_KEY = "save-folder"
+
 
 def confirm(parent: QWidget, title: str, question: str, *, by_default: bool = False) -> bool:
     """Ask with OK and Cancel whether to proceed.
@@ -27,9 +29,6 @@ def confirm(parent: QWidget, title: str, question: str, *, by_default: bool = Fa
     """
     ok, cancel = QMessageBox.StandardButton.Ok, QMessageBox.StandardButton.Cancel
     return bool(QMessageBox.question(parent, title, question, ok | cancel, ok if by_default else cancel) == ok)
-
-
-_KEY = "save-folder"
 
 
 def ask_for_file(

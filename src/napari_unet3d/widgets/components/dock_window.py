@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QDockWidget, QMainWindow, QMessageBox, QWidget
 from napari_unet3d.widgets.jobs.jobs import Job, Jobs
 
 _OURS = "napari-unet3d"  # the plugin, and a property of the widgets that are its docks
+_ASKED_ABOUT = ("train",)  # hours may be lost; other work is repeated in seconds or minutes
 
 
 def mark_as_dock(widget: QWidget) -> None:
@@ -54,9 +55,6 @@ def dock_frame(widget: QWidget) -> QDockWidget | None:
     while parent is not None and not isinstance(parent, QDockWidget):
         parent = parent.parentWidget()
     return parent
-
-
-_ASKED_ABOUT = ("train",)  # hours may be lost; other work is repeated in seconds or minutes
 
 
 class CloseGuard(QObject):

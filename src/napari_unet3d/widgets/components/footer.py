@@ -39,6 +39,13 @@ _LABELS = (
     ("toggle_preserve_labels", "Protect other objects while painting", "B"),
     (None, "Undo what was painted", "Ctrl+Z"),
 )
+_KEY = "Shift-K"  # the letters alone that napari leaves free belong to the errors
+# As quiet as a link, except below the pointer and with the focus of the keyboard.
+_STYLE = """
+QPushButton { background: transparent; padding: 2px 6px; }
+QPushButton:hover, QPushButton:focus { background: rgba(128, 128, 128, 80); }
+"""
+_MOST_NAMES = 12  # in a question
 
 
 class KeysWindow(PluginWindow):
@@ -87,15 +94,6 @@ def _table(title: str, rows: Iterable[tuple[str, str]]) -> str:
         for key, text in rows
     )
     return f"<h4>{title}</h4><table cellspacing='3'>{lines}</table>"
-
-
-_KEY = "Shift-K"  # the letters alone that napari leaves free belong to the errors
-# As quiet as a link, except below the pointer and with the focus of the keyboard.
-_STYLE = """
-QPushButton { background: transparent; padding: 2px 6px; }
-QPushButton:hover, QPushButton:focus { background: rgba(128, 128, 128, 80); }
-"""
-_MOST_NAMES = 12  # in a question
 
 
 class Footer(Panel):

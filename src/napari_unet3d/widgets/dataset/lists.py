@@ -27,6 +27,7 @@ from napari_unet3d.data.pairs import Pair
 
 _VISIBLE_ROWS = 7
 _STRETCH, _AS_NEEDED = QHeaderView.ResizeMode.Stretch, QHeaderView.ResizeMode.ResizeToContents
+_MAX_NAMED = 3
 
 
 class PairList(QTreeWidget):
@@ -91,9 +92,6 @@ def _state(pair: Pair) -> str:
     if pair.label_mask is not None:
         return "✓ in part"
     return "by order" if pair.matched_by_order else "✓"
-
-
-_MAX_NAMED = 3
 
 
 def kept_text(folder: Path, kept: list[Path]) -> str:

@@ -26,6 +26,7 @@ from napari_unet3d.widgets.jobs.jobs import Job
 from napari_unet3d.widgets.viewer.view_state import CameraState, camera_of, canvas_size
 
 _Vector = tuple[float, float, float]
+_REST_MS = 20  # between frames, for clicks and for what else the viewer has to draw
 
 
 def render(viewer: Any, width: int, height: int, degrees: float = 0.0, view: CameraState | None = None) -> NDArray[Any]:
@@ -80,9 +81,6 @@ def turned(vector: _Vector, about: _Vector, degrees: float) -> _Vector:
     rotated = v * math.cos(angle) + np.cross(k, v) * math.sin(angle) + k * (k @ v) * (1 - math.cos(angle))
     x, y, z = rotated.tolist()
     return x, y, z
-
-
-_REST_MS = 20  # between frames, for clicks and for what else the viewer has to draw
 
 
 class Turntable(QObject):

@@ -20,6 +20,7 @@ from napari_unet3d.widgets.viewer.layer_metadata import is_helper
 
 _LEAST_WIDTH = 80
 WidgetT = TypeVar("WidgetT", bound=Any)
+_NO_FRAME = "QGroupBox { border: none; margin: 0px; padding: 0px; }"
 
 
 def remembered(widget: WidgetT, key: str) -> WidgetT:
@@ -191,9 +192,6 @@ class ListLine(LineEdit):
 
     def _show(self) -> None:
         super().set_value(", ".join(f"{part:g}" if isinstance(part, float) else str(part) for part in self._values))
-
-
-_NO_FRAME = "QGroupBox { border: none; margin: 0px; padding: 0px; }"
 
 
 class RadioChoice(RadioButtons):

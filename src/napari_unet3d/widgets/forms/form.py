@@ -18,6 +18,8 @@ from napari_unet3d.widgets.components.containers import Heading, Panel, align_la
 from napari_unet3d.widgets.forms.choices import CheckList, ListLine, WordOrNumbers
 from napari_unet3d.widgets.forms.numbers import NumberEdit
 
+ConfigT = TypeVar("ConfigT", bound=Config)
+
 
 def create_field(config_class: type[Config], name: str) -> Any:
     """Return the widget for a setting: `magicgui.widgets.create_widget` with what its declaration says.
@@ -66,9 +68,6 @@ def _options_of_list(element: Any, declared: Mapping[str, Any]) -> dict[str, Any
         editor.value = (declared["initial"],) * 3
     words = [(mode.label, (mode,)) for mode in modes]
     return {"widget_type": WordOrNumbers, "words": words, "last": "z y x", "editor": editor}
-
-
-ConfigT = TypeVar("ConfigT", bound=Config)
 
 
 class FormSection:

@@ -15,6 +15,8 @@ from qtpy.QtWidgets import QAbstractSpinBox, QDoubleSpinBox, QSizePolicy, QWidge
 
 _LARGEST = 1e12
 _COMPACT = "QAbstractSpinBox { min-width: 0px; padding: 1px 4px; }"  # napari's style asks for 70 px and two buttons
+# Napari's style sheet leaves space for buttons in such boxes and makes them 70 pixels wide at least.
+_STYLE = "QAbstractSpinBox { min-width: 38px; max-width: 38px; padding-left: 4px; padding-right: 4px; }"
 
 
 class _WheelNeedsFocus(QObject):
@@ -118,10 +120,6 @@ class NumberEdit(RangedWidget[float]):
 
 def _decimals(number: float | None) -> int:
     return max(0, math.ceil(-math.log10(abs(number)))) if number else 0
-
-
-# Napari's style sheet leaves space for buttons in such boxes and makes them 70 pixels wide at least.
-_STYLE = "QAbstractSpinBox { min-width: 38px; max-width: 38px; padding-left: 4px; padding-right: 4px; }"
 
 
 def number_box(tooltip: str, low: int, high: int, value: int) -> SpinBox:

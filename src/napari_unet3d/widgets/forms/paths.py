@@ -17,6 +17,7 @@ from napari_unet3d.session.recent_runs import recent_runs
 from napari_unet3d.widgets.components.containers import QtWidget
 
 _BROWSE_WIDTH = 32
+_TOOLTIP = "A run folder, of which the best model is taken, or a model file (.safetensors, .pth)."
 
 
 class _Paths:
@@ -93,9 +94,6 @@ class PathEdit(FileEdit):
     def _follow(self, remember_as: str, path: str) -> None:
         if remember_as == self._remember_as and Path(path) != self.value:
             self.value = Path(path)
-
-
-_TOOLTIP = "A run folder, of which the best model is taken, or a model file (.safetensors, .pth)."
 
 
 class ModelPicker(ValuedContainerWidget[Path | None]):

@@ -24,6 +24,7 @@ from napari_unet3d.widgets.inspect.volume_layers import VolumeLayers
 from napari_unet3d.widgets.predict.show import show_volume
 
 _MOST_KEPT_BYTES = 2**30
+_SUBSETS = {Subset.TEST: "Test set", Subset.TRAIN: "Training set"}
 
 
 class VolumeList(QObject):
@@ -106,9 +107,6 @@ def _n_bytes(event: VolumeEvaluated) -> int:
 
 def _quality(scores: Scores) -> float:
     return scores.dice if scores.instances is None else scores.instances.f1
-
-
-_SUBSETS = {Subset.TEST: "Test set", Subset.TRAIN: "Training set"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,15 @@ from napari_unet3d.widgets.viewer.layers import connect_while_alive, find_layer
 from napari_unet3d.widgets.viewer.side_by_side import Arrangement, Cell, only_visible, show_one_of, side_by_side_of
 from napari_unet3d.widgets.viewer.view_state import CanvasText
 
+# B would be natural for blinking, and is napari's key to protect painted labels.
+_STEP, _SIDE_BY_SIDE = "G", "Shift-G"
+_TITLES = {"truth": "ground truth", "prediction": "prediction", "difference": "difference"}
+_TOOLTIPS = {
+    "truth": "Show the ground truth, and neither prediction nor difference.",
+    "prediction": "Show the predicted labels, and neither ground truth nor difference.",
+    "difference": "Show where the prediction is wrong: red is extra, blue is missed, yellow is of a wrong class.",
+}
+
 
 class SideBySideButton(PushButton):
     """Is checked for as long as its layers are side by side, whatever ends it.
@@ -80,16 +89,6 @@ class SideBySideButton(PushButton):
     def _leave(self) -> None:
         self._is_gone = True  # Qt has destroyed the button
         self.end()
-
-
-# B would be natural for blinking, and is napari's key to protect painted labels.
-_STEP, _SIDE_BY_SIDE = "G", "Shift-G"
-_TITLES = {"truth": "ground truth", "prediction": "prediction", "difference": "difference"}
-_TOOLTIPS = {
-    "truth": "Show the ground truth, and neither prediction nor difference.",
-    "prediction": "Show the predicted labels, and neither ground truth nor difference.",
-    "difference": "Show where the prediction is wrong: red is extra, blue is missed, yellow is of a wrong class.",
-}
 
 
 class ViewSwitcher(Panel):

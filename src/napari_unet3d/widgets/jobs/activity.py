@@ -15,6 +15,7 @@ from napari_unet3d.session.generator_thread import GeneratorThread
 from napari_unet3d.session.progress import Progress
 
 _STEPS = 100
+_POLL_SECONDS = 0.05
 
 
 class ActivityRow:
@@ -76,9 +77,6 @@ def _as_far_as_available() -> Iterator[None]:
         yield
     except (RuntimeError, AttributeError):
         return
-
-
-_POLL_SECONDS = 0.05
 
 
 class ClosingWorker(GeneratorWorker):  # type: ignore[misc]

@@ -24,6 +24,15 @@ from napari_unet3d.widgets.viewer.navigation import jump_to, mark_points
 from napari_unet3d.widgets.viewer.view_state import select
 
 _GENERAL_NAMES = ("model", "last", "best")  # of files; the name of their run folder says more
+_KEY = "N"
+_KEY_HINT = f"Key: {_KEY}, after a click into the image.</qt>"
+_TOOLTIP = (
+    "<qt>Go to the most uncertain place of the prediction, then to the next one: labels painted there help most. "
+    f"Annotated voxels are skipped when the model was trained with an ignore label. {_KEY_HINT}"
+)
+_TOOLTIP_WITHOUT = (
+    f"<qt>Check 'Uncertainty' in the settings and predict; then go to the most uncertain places. {_KEY_HINT}"
+)
 
 
 class KeepPrediction(PushButton):
@@ -84,17 +93,6 @@ def _unique_name(name: str, taken: set[str]) -> str:
     while unique in taken:
         unique, number = f"{name} ({number})", number + 1
     return unique
-
-
-_KEY = "N"
-_KEY_HINT = f"Key: {_KEY}, after a click into the image.</qt>"
-_TOOLTIP = (
-    "<qt>Go to the most uncertain place of the prediction, then to the next one: labels painted there help most. "
-    f"Annotated voxels are skipped when the model was trained with an ignore label. {_KEY_HINT}"
-)
-_TOOLTIP_WITHOUT = (
-    f"<qt>Check 'Uncertainty' in the settings and predict; then go to the most uncertain places. {_KEY_HINT}"
-)
 
 
 class SuggestNextAnnotation(PushButton):

@@ -27,6 +27,7 @@ _NOT_ANNOTATED_COLOUR = (0.6, 0.6, 0.6, 0.9)
 _FRAME = 0.25  # intensity of the gaps, between the darkest and the brightest voxel
 _CLEAR = (0.0, 0.0, 0.0, 0.0)
 _WORDS = "words"  # key of the metadata of labels
+_SHOW = "Show augmented patches"
 
 
 def show_patches(viewer: Any, found: AugmentedPatches) -> list[Layer]:
@@ -139,9 +140,6 @@ def _colours(label_words: dict[int, str], *, is_3d: bool) -> dict[int | None, An
     usual = label_colormap(49, 0.5)  # napari's own, so that a class has the colour that it has in other layers
     colours: dict[int | None, Any] = {label: usual.map(label) for label in label_words}
     return {**colours, None: _CLEAR, 0: _CLEAR, NOT_ANNOTATED: _CLEAR if is_3d else _NOT_ANNOTATED_COLOUR}
-
-
-_SHOW = "Show augmented patches"
 
 
 class AugmentationPreview(Panel):

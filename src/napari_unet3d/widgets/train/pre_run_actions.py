@@ -26,6 +26,7 @@ _CHIP = "QLabel {{ border-radius: 3px; padding: 2px 6px; color: white; backgroun
 # White text on each of them can be read in every theme.
 _BACKGROUNDS = {Severity.ERROR: "#8c1d18", Severity.WARNING: "#6b4e00", Severity.INFO: "#4a5563"}
 _ORDER = (Severity.ERROR, Severity.WARNING, Severity.INFO)
+_CHECK, _SUMMARY = "Check", "Model summary"
 
 
 class IssuesWindow(PluginWindow):
@@ -104,9 +105,6 @@ class SummaryWindow(PluginWindow):
         super().__init__(parent, "Model summary", self.text)
         widest = max((len(line) for line in text.splitlines()), default=0)
         self.resize(min(1100, 80 + QFontMetrics(font).horizontalAdvance("0" * widest)), 560)
-
-
-_CHECK, _SUMMARY = "Check", "Model summary"
 
 
 class PreRunActions(Panel):

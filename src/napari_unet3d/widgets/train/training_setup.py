@@ -30,6 +30,7 @@ from napari_unet3d.widgets.train.data_source import TrainingSource
 from napari_unet3d.widgets.train.run_options import RunFolderRow, SubprocessOption
 
 _FRAME = "QWidget#prompt { border: 1px solid rgba(128, 128, 128, 120); border-radius: 4px; }"
+_MIN_HEIGHT = 110
 
 
 class Prompt(Panel):
@@ -103,9 +104,6 @@ class ResumePrompt(Prompt):
         if self.run.dataset is None:
             raise UserError("The run was trained on layers, which a text cannot name; continue it here.")
         return training_snippet(self.run.dataset, self.run.folder, None, resume=True)
-
-
-_MIN_HEIGHT = 110
 
 
 class _Scroll(ScrollArea):

@@ -13,6 +13,12 @@ from numpy.typing import NDArray
 from napari_unet3d.session.origin import VolumeOrigin
 
 _MASK = "napari-unet3d annotated"  # of the metadata of the labels
+OWNED = "napari-unet3d"  # key of the layers' metadata: only layers that the plugin made are ever replaced
+HELPER = "napari-unet3d aid"
+"""Key of the metadata of helper layers, which no dock offers as a volume."""
+# Endings of the names of Image layers that belong to another one.
+_MADE_OF_VOLUMES = (" probability", " uncertainty", " before")
+_ORIGIN, _COMPANIONS = f"{OWNED} origin", f"{OWNED} companions"  # of the layers' metadata
 
 
 def keep_mask(labels: Labels, mask: Labels | None) -> None:
@@ -38,19 +44,9 @@ def mask_of(labels: Labels) -> NDArray[np.bool_] | None:
     return annotated
 
 
-OWNED = "napari-unet3d"  # key of the layers' metadata: only layers that the plugin made are ever replaced
-
-
 def is_ours(layer: Layer) -> bool:
     """Return whether the plugin made a layer."""
     return bool(layer.metadata.get(OWNED))
-
-
-HELPER = "napari-unet3d aid"
-"""Key of the metadata of helper layers, which no dock offers as a volume."""
-
-# Endings of the names of Image layers that belong to another one.
-_MADE_OF_VOLUMES = (" probability", " uncertainty", " before")
 
 
 def is_helper(layer: Layer) -> bool:
@@ -88,9 +84,6 @@ def _groups(viewer: Any) -> dict[Layer, str]:
         fitting = [name for name in volumes if layer.name == name or layer.name.startswith(f"{name} ")]
         groups[layer] = max(fitting, key=len, default=layer.name.rpartition(" ")[0] or layer.name)
     return groups
-
-
-_ORIGIN, _COMPANIONS = f"{OWNED} origin", f"{OWNED} companions"  # of the layers' metadata
 
 
 def mark_origin(layers: Iterable[Layer], origin: VolumeOrigin) -> None:

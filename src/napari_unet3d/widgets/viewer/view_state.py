@@ -11,6 +11,7 @@ import numpy as np
 from napari.layers import Layer
 
 _FONT_SIZE = 14.0
+_GRID = ("stride", "shape", "spacing", "enabled")
 
 
 def canvas_size(viewer: Any) -> tuple[int, int]:
@@ -63,9 +64,6 @@ class CanvasText:
 def camera_of(viewer: Any) -> Any:
     """Return the camera; `viewer.camera` is deprecated from napari 0.9 on."""
     return viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera
-
-
-_GRID = ("stride", "shape", "spacing", "enabled")
 
 
 @dataclass(frozen=True, slots=True)
