@@ -173,7 +173,7 @@ def half_annotated(sample: Sample) -> Sample:
 
 
 def run_generation(results: Results, folder: Path) -> None:
-    foreground = SyntheticConfig(**SMALL, labels="foreground", seed=0)
+    foreground = SyntheticConfig(**SMALL, label_kind="foreground", seed=0)
     objects = SyntheticConfig(**FLAT, difficulty="hard", voxel_size_um=(2.0, 1.0, 1.0), seed=7)
     for name, config, n_train in (("foreground", foreground, 5), ("objects", objects, 3)):
         for _ in generate(folder / name, config, n_train=n_train, n_test=1):

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 N_TRAIN, N_TEST = 5, 1
 # Settings of the tutorial; all others are the defaults.
-VOLUMES = SyntheticConfig(labels=LabelKind.FOREGROUND)
+VOLUMES = SyntheticConfig(label_kind=LabelKind.FOREGROUND)
 TRAINING = TrainingConfig(resize_mode=ResizeMode.CROP)
 
 

@@ -37,7 +37,7 @@ def test_each_setting_is_a_widget_of_magicgui_by_its_name(generate):
         assert settings[name].name == name
     assert isinstance(settings.identical_objects, CheckBox)
     assert isinstance(settings.shape, TupleEdit)
-    assert isinstance(settings.labels, EnumMenu)
+    assert isinstance(settings.label_kind, EnumMenu)
     assert isinstance(settings.objects, NumberEdit)
     assert (settings.objects.min, settings.objects.max) == (1, 1_000_000)
     with pytest.raises(ValueError, match="range"):
@@ -52,7 +52,7 @@ def test_a_volume_is_previewed_by_values_and_calls(viewer, generate, wait_for_en
     assert settings.photon_count.value == SyntheticConfig(difficulty="hard").photon_count
     for name, value in SMALL.items():  # which the difficulty has set, too
         settings[name].value = value
-    settings.labels.value = "foreground"
+    settings.label_kind.value = "foreground"
     settings.voxel_size_um.value = (2, 1, 0.5)
     assert wait_for_end(generate, generate.preview).message is None
     image, labels = viewer.layers

@@ -183,7 +183,7 @@ def test_without_ground_truth_there_are_no_errors_and_corrections_are_painted_on
         session.find_errors()
     with pytest.raises(UserError, match="no ground truth"):
         session.accept_truth(target_around((2, 2, 2), 4.0, VOXEL, SHAPE))
-    with pytest.raises(UserError, match="Nothing is corrected"):
+    with pytest.raises(UserError, match="There are no corrections"):
         session.fine_tune("run", "dataset")
 
 

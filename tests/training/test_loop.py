@@ -16,8 +16,8 @@ from monai.networks.nets import UNet
 from napari_unet3d.configs import Normalisation, TrainingConfig
 from napari_unet3d.data.dataset import Subset, add_sample
 from napari_unet3d.data.events import Notice
-from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.geometry import Geometry
+from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from napari_unet3d.configs import EvaluationConfig, PostProcessing, Task
 from napari_unet3d.data.geometry import Geometry, VoxelSize
-from napari_unet3d.data.ground_truth import GroundTruth, decode_labels
+from napari_unet3d.data.ground_truth import GroundTruth, decode_labels, encode_labels
 from napari_unet3d.data.sample import format_shape
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.errors.types import ErrorSet, SearchProgress
@@ -117,6 +117,12 @@ def decode(
         return None
     ignore_label = prediction.plan.ignore_label if prediction.plan else None
     return decode_labels(labels, prediction.task, ignore_label, annotated, name=prediction.name)
+
+
+def encode(truth: GroundTruth, prediction: Prediction) -> NDArray[Any]:
+    """Return ground truth with the meaning that labels had for the model of a prediction; `decode` reads it again."""
+    ignore_label = prediction.plan.ignore_label if prediction.plan else None
+    return encode_labels(truth, prediction.task, ignore_label)
 
 
 def compare(

@@ -10,8 +10,8 @@ from napari_unet3d.model.plan import LabelClass, Plan
 from napari_unet3d.session.comparison import Comparison
 from napari_unet3d.session.origin import VolumeOrigin
 from napari_unet3d.widgets.predict.target import PredictionRequest
-from napari_unet3d.widgets.viewer.compat import grid_of
 from napari_unet3d.widgets.viewer.layer_metadata import mark_origin, origin_of
+from napari_unet3d.widgets.viewer.view_state import grid_of
 
 SHAPE = (4, 12, 20)
 PLACE = {"scale": (3.0, 1.0, 0.5), "translate": (5.0, -4.0, 20.0), "units": ("um",) * 3}

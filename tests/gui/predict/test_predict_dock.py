@@ -55,6 +55,17 @@ def layers(viewer):
     )
 
 
+def test_another_image_does_not_keep_the_ground_truth_of_the_one_before(dock, layers, viewer):
+    dock.image_layer.value = layers[0]
+    dock.truth_layer.value = viewer.add_labels(layers[1].data, name="painted")
+    other = viewer.add_image(layers[0].data, name="other")
+    assert dock.truth_layer.value.name == "painted"
+    dock.image_layer.value = other
+    assert dock.truth_layer.value is None
+    dock.image_layer.value = layers[0]
+    assert dock.truth_layer.value is layers[1], "which is found by its name"
+
+
 def on(value):
     return np.asarray(value) > 0
 

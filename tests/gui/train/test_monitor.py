@@ -28,9 +28,9 @@ from napari_unet3d.runs.snapshot_files import (
     write_volume,
 )
 from napari_unet3d.session.recent_runs import recent_runs
+from napari_unet3d.session.training_run import describe_throughput
 from napari_unet3d.training.events import Throughput
 from napari_unet3d.widgets.train.dock import TrainDock
-from napari_unet3d.widgets.train.monitor_panel import describe_throughput
 from napari_unet3d.widgets.viewer.layers import show_labels
 
 SHAPE, SIZE = (16, 18, 20), (2.0, 1.0, 1.5)

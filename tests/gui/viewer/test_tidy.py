@@ -5,7 +5,7 @@ import pytest
 from qtpy.QtWidgets import QMessageBox
 
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.widgets.viewer.helper_layers import layers_to_tidy
+from napari_unet3d.widgets.viewer.layer_metadata import layers_to_tidy
 from napari_unet3d.widgets.viewer.layers import show_image, show_labels, show_sample
 
 SIZE = (2.0, 1.0, 0.5)
@@ -37,17 +37,17 @@ def test_only_our_hidden_layers_of_volumes_out_of_view_are_removed(volumes, view
     assert names(layers_to_tidy(viewer)) == OF_A
     asked = answer(QMessageBox.StandardButton.Ok)
     dock = open_dock("Dataset")
-    dock.footer.tidy_button.click()
+    dock.footer.tidy_button.native.click()
     assert "4 hidden layers" in asked[0]
     assert names(volumes) == ["b", "b labels", "b probability", "b difference", "mine", "a of mine"]
     assert dock.message.text() == "Removed 4 hidden layers."
-    dock.footer.tidy_button.click()
+    dock.footer.tidy_button.native.click()
     assert "nothing to tidy" in dock.message.text()
 
 
 def test_nothing_goes_without_a_yes(volumes, viewer, open_dock, answer):
     answer(QMessageBox.StandardButton.Cancel)
-    open_dock("Dataset").footer.tidy_button.click()
+    open_dock("Dataset").footer.tidy_button.native.click()
     assert names(layers_to_tidy(viewer)) == OF_A
 
 

@@ -5,26 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from magicgui.widgets import CheckBox, Container, FloatSpinBox, Label, PushButton, Widget
-from qtpy.QtCore import QTimer
+from magicgui.widgets import CheckBox, FloatSpinBox, Label
 
 from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.evaluation.errors.types import SegmentationError
 from napari_unet3d.session.comparison import default_tolerance_um
 from napari_unet3d.session.inspection import InspectionSession
 from napari_unet3d.session.preferences import load_preference, save_preference
-from napari_unet3d.widgets.components.containers import row
+from napari_unet3d.widgets.components.containers import Panel, button, row, single_shot
 from napari_unet3d.widgets.components.context import Context
+from napari_unet3d.widgets.forms.choices import remembered
 from napari_unet3d.widgets.inspect.error_table import ErrorTable
 from napari_unet3d.widgets.inspect.volume_layers import InspectionLayers
-from napari_unet3d.widgets.viewer.cursor import Pointer, voxels_along_ray
 from napari_unet3d.widgets.viewer.layers import connect_while_alive
+from napari_unet3d.widgets.viewer.navigation import Pointer, voxels_along_ray
 
 _NEXT, _PREVIOUS = "J", "Shift-J"  # E, which would be more natural, is the eraser of napari's Labels layers
-_ZOOM_KEY, _TOLERANCE_KEY = "inspect-zoom", "inspect-tolerance"
+_TOLERANCE_KEY = "inspect-tolerance"
 
 
-class ErrorNavigator(Container[Widget]):
+class ErrorNavigator(Panel):
     """Selects errors: by buttons, by keys, and by a double-click on an error in the viewer.
 
     Parameters
@@ -50,43 +50,34 @@ class ErrorNavigator(Container[Widget]):
     def __init__(
         self, session: InspectionSession, context: Context, layers: InspectionLayers, table: ErrorTable
     ) -> None:
-        super().__init__(labels=False)
+        super().__init__()
         self._session, self._context, self._layers, self._table = session, context, layers, table
-        self.next_button = PushButton(
-            text="Next error",
-            tooltip=f"<qt>Go to the next error that you have not seen yet. Key: {_NEXT}, after a click into the image. "
+        self.next_button = button(
+            "Next error",
+            f"<qt>Go to the next error that you have not seen yet. Key: {_NEXT}, after a click into the image. "
             "A double-click on an error in the image selects it, too.</qt>",
+            self.next_error,
         )
-        self.previous_button = PushButton(text="Previous", tooltip=f"Go back in the table. Key: {_PREVIOUS}")
-        self.zoom = CheckBox(
-            value=load_preference(_ZOOM_KEY) is not False,
-            text="Zoom",
-            tooltip="Zoom so that the error fills a good part of the view; otherwise the zoom stays.",
-        )
+        self.previous_button = button("Previous", f"Go back in the table. Key: {_PREVIOUS}", self.previous_error)
+        tooltip = "Zoom so that the error fills a good part of the view; otherwise the zoom stays."
+        self.zoom = remembered(CheckBox(value=True, text="Zoom", tooltip=tooltip), "inspect-zoom")
         layers.zooms = self.zoom.value
         self.keys = {
             _NEXT: ("Go to the next error that you have not seen yet", self.next_error),
             _PREVIOUS: ("Go back to the previous error", self.previous_error),
         }
         self._clicked: SegmentationError | None = None
-        self._after_click = QTimer(self.native)
-        self._after_click.setSingleShot(True)
-        self._after_click.timeout.connect(self._select_clicked)
-        buttons = row(self.previous_button, self.next_button, self.zoom)
-        buttons.native.layout().setStretch(2, 0)
-        self.margins = (0, 0, 0, 0)
-        self.append(buttons)
+        self._after_click = single_shot(self.native, self._select_clicked)
+        self.lay_out(row(self.previous_button, self.next_button, self.zoom, wide=(0, 1)))
         self.zoom.changed.connect(self._set_zoom)
-        self.next_button.clicked.connect(self.next_error)
-        self.previous_button.clicked.connect(self.previous_error)
         self._follow_double_clicks()
         connect_while_alive(self.native, context.viewer.dims.events.ndisplay, layers.fit_outline)
 
-    def next_error(self, *_: Any) -> None:
+    def next_error(self) -> None:
         """Select the next error of the table that was not seen yet."""
         self._go(1)
 
-    def previous_error(self, *_: Any) -> None:
+    def previous_error(self) -> None:
         """Select the error above in the table."""
         self._go(-1)
 
@@ -99,7 +90,6 @@ class ErrorNavigator(Container[Widget]):
 
     def _set_zoom(self, is_on: bool) -> None:
         self._layers.zooms = is_on
-        save_preference(_ZOOM_KEY, is_on)
 
     def _select_clicked(self) -> None:
         if self._clicked in (self._session.errors or ()):
@@ -112,7 +102,7 @@ class ErrorNavigator(Container[Widget]):
             error = self._error_at(event)
             if error is not None:  # after napari has zoomed in, which it does on double clicks
                 self._clicked = error
-                self._after_click.start(0)
+                self._after_click.start()
 
         callbacks.append(on_double_click)
         self.native.destroyed.connect(lambda: callbacks.remove(on_double_click))
@@ -131,7 +121,7 @@ class ErrorNavigator(Container[Widget]):
         return next((each for each in errors if len(hits) and each.number == hits[0]), None)
 
 
-class ErrorsPanel(Container[Widget]):
+class ErrorsPanel(Panel):
     """Lists the errors of what is inspected; hidden until something is.
 
     Parameters
@@ -154,14 +144,12 @@ class ErrorsPanel(Container[Widget]):
     """
 
     def __init__(self, session: InspectionSession, context: Context, layers: InspectionLayers) -> None:
-        super().__init__(labels=False)
+        super().__init__(spacing=4)
         self.tolerance_um, self.table = ToleranceBox(session), ErrorTable(session)
         self.steps = ErrorNavigator(session, context, layers, self.table)
         label = Label(value="<b>Errors</b> · ignore thinner than", tooltip=self.tolerance_um.tooltip)
         label.native.setBuddy(self.tolerance_um.native)
-        self.margins = (0, 0, 0, 0)
-        self.native.layout().setSpacing(4)
-        self.extend([row(label, self.tolerance_um), self.table, self.steps])
+        self.lay_out(row(label, self.tolerance_um), self.table, self.steps)
         session.events.errors.connect(self._on_errors)
         self.hide()
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.runs.snapshot_files import SnapshotData, SnapshotVolume
 from napari_unet3d.session.epoch_view import EpochView
+from napari_unet3d.widgets.viewer.layer_metadata import OWNED
 from napari_unet3d.widgets.viewer.layers import (
     DIFFERENCE_COLOURS,
-    OWNED,
     find_layer,
     hide_own_layers,
     remove_own,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from napari_unet3d.data.geometry import UNKNOWN, Geometry, VoxelSize, make_geometry
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
-from napari_unet3d.widgets.viewer.mask_layer import mask_of
+from napari_unet3d.widgets.viewer.layer_metadata import mask_of
 
 
 def sample_from_layers(image: Image | Labels | None, labels: Labels | None = None) -> Sample:

@@ -17,10 +17,9 @@ from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.evaluation.colours import EXTRA_COLOUR, MISSED_COLOUR, WRONG_CLASS_COLOUR
 from napari_unet3d.evaluation.metrics.differences import EXTRA, MISSED, WRONG_CLASS
-from napari_unet3d.widgets.viewer.mask_layer import keep_mask
+from napari_unet3d.widgets.viewer.layer_metadata import OWNED, is_ours, keep_mask
 
 _SPATIAL = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
-OWNED = "napari-unet3d"  # key of the layers' metadata: only layers that the plugin made are ever replaced
 DIFFERENCE_COLOURS: dict[int | None, str] = {
     None: "transparent",
     0: "transparent",
@@ -160,11 +159,6 @@ def colour_of(layer: Labels, value: int) -> str:
     """Return the colour that a Labels layer draws a value in, as ``#rrggbb``."""
     red, green, blue, _ = (round(255 * float(part)) for part in layer.colormap.map(value))
     return f"#{red:02x}{green:02x}{blue:02x}"
-
-
-def is_ours(layer: Layer) -> bool:
-    """Return whether the plugin made a layer."""
-    return bool(layer.metadata.get(OWNED))
 
 
 def hide_own_layers(viewer: Any, among: Collection[str] | None = None) -> None:
