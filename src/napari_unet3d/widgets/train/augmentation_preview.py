@@ -11,8 +11,8 @@ from napari.layers import Image, Labels, Layer
 from napari.utils.colormaps import label_colormap
 from numpy.typing import NDArray
 
-from napari_unet3d.data.geometry import Geometry
-from napari_unet3d.data.sample import VoxelSize, format_shape
+from napari_unet3d.data.geometry import Geometry, VoxelSize
+from napari_unet3d.data.sample import format_shape
 from napari_unet3d.session.training_job import TrainingRequest, draw_patches
 from napari_unet3d.training.augmented_events import NOT_ANNOTATED, AugmentedPatches
 from napari_unet3d.widgets.components.containers import Panel, button, row
