@@ -102,11 +102,12 @@ class ComparePanel(Panel):
         """Show in a layer where both predictions differ, and count the voxels."""
         with self._context.message.explaining():
             pair = self._chosen()
-            arrays = [None if layer is None else sample_from_layers(layer).image for layer in pair.layers]
+            first, second = (sample_from_layers(layer).image for layer in (pair.first, pair.second))
+            painted = None if pair.truth is None else sample_from_layers(pair.truth).image
             self.compare_button.enabled = False
             self._work.request(
                 f"Comparing {pair.first.name} and {pair.second.name}",
-                partial(pair.about.compare, *arrays),
+                partial(pair.about.compare, first, second, painted),
                 partial(self._show, pair),
             )
 
