@@ -122,7 +122,7 @@ def locked(folder: Path) -> Iterator[str]:
             folder.mkdir(parents=True, exist_ok=True)
             file, notice = _acquire(folder)
         try:
-            with _heartbeat(folder / LOCK_FILE):
+            with _renewed(folder / LOCK_FILE):
                 yield notice
         finally:
             _release(file, folder / LOCK_FILE)
@@ -133,7 +133,7 @@ def locked(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def _heartbeat(path: Path) -> Iterator[None]:
+def _renewed(path: Path) -> Iterator[None]:
     """Renew the time of a lock file in a block, also while a training is paused."""
     has_ended = threading.Event()
 

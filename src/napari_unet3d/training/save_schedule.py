@@ -38,7 +38,7 @@ class SaveRequests:
 
 
 class SaveSchedule:
-    """Tells when the state is to be saved inside an epoch.
+    """Decides when the state is to be saved inside an epoch.
 
     Parameters
     ----------
