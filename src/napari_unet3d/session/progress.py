@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from napari_unet3d.inference.events import PredictionWritten, TilesPredicted, VolumeEvaluated
+from napari_unet3d.inference.events import PredictionFailed, PredictionWritten, TilesPredicted, VolumeEvaluated
 
 T = TypeVar("T")
 
@@ -65,6 +65,8 @@ def prediction_progress(event: Any) -> Progress | None:
     match event:
         case TilesPredicted():
             return Progress(event.n_volumes_done, event.n_volumes)
-        case PredictionWritten(n_written=n, n_volumes=of) | VolumeEvaluated(n_evaluated=n, n_volumes=of):
+        case PredictionWritten() | PredictionFailed():
+            return Progress(event.n_done, event.n_volumes)
+        case VolumeEvaluated(n_evaluated=n, n_volumes=of):
             return Progress(n, of)
     return None

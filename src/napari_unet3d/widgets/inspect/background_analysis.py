@@ -1,4 +1,4 @@
-"""What follows an inspection in the background: its slow scores, and its errors with another tolerance."""
+"""What follows an inspection in the background: its slow scores, and its errors with another tolerance or border."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ class BackgroundAnalysis(QObject):
         for work in (self._search, self._scores):
             work.failed.connect(partial(context.message.show_message, kind="error"))
         session.events.tolerance_um.connect(self._find_errors)
+        session.events.ignore_border.connect(self._find_errors)
         session.events.comparison.connect(self._measure)
 
     def cancel(self) -> None:
@@ -44,15 +45,16 @@ class BackgroundAnalysis(QObject):
         self._search.cancel()
         self._scores.cancel()
 
-    def _find_errors(self, tolerance_um: float) -> None:
-        """Find the errors with another tolerance, while the old ones stay in view."""
+    def _find_errors(self, _changed: float | bool) -> None:
+        """Find the errors in another way, while the old ones stay in view."""
         comparison, errors = self._session.comparison, self._session.errors
+        tolerance_um, ignore_border = self._session.tolerance_um, self._session.ignore_border
         if comparison is None or errors is None or self._context.jobs.running(_INSPECT) is not None:
             return
-        if tolerance_um == errors.tolerance_um:
+        if (tolerance_um, ignore_border) == (errors.tolerance_um, errors.ignores_border):
             self._search.cancel()
             return
-        events = partial(inspect_comparison, comparison, tolerance_um)
+        events = partial(inspect_comparison, comparison, tolerance_um, ignore_border)
         self._search.request(f"Errors of {self._session.origin.name}", events, self._take_errors)
 
     def _measure(self, comparison: Comparison) -> None:
@@ -64,7 +66,8 @@ class BackgroundAnalysis(QObject):
     def _take_errors(self, event: Any) -> None:
         comparison = self._session.comparison  # which may have got its scores meanwhile
         if isinstance(event, InspectionResult) and comparison is not None:
-            self._session.show(replace(event, comparison=comparison))
+            is_same = event.comparison.ignore_border == comparison.ignore_border
+            self._session.show(replace(event, comparison=comparison) if is_same else event)
 
     def _take_scores(self, of: Comparison, _measured: Comparison) -> None:
         if self._session.comparison is of:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from napari_unet3d.configs import EvaluationConfig
 from napari_unet3d.inference.events import EvaluationFinished, VolumeEvaluated
 from napari_unet3d.session.comparison import Comparison, InspectionResult, inspect_comparison, inspect_input
 from napari_unet3d.session.inspection import InspectionSession
@@ -80,18 +81,18 @@ class Inspector:
         elif self._source.kind.value is SourceKind.LAYERS:
             given, request = chosen.read(), InspectionRequest(layers=chosen.volume_layers())
             self._tolerance.suit(given.voxel_size_um)
-            search = partial(inspect_input, given, self._session.tolerance_um)
+            search = partial(inspect_input, given, self._session.tolerance_um, self._session.ignore_border)
             self._run(f"Inspecting {given.origin.name}", request, search)
         else:
             volumes = self._source.volumes.chosen()
-            events = partial(predict_volumes, volumes, load_evaluation_config())
+            events = partial(predict_volumes, volumes, self._evaluation_config())
             self._run("Predicting", InspectionRequest(chosen=volumes), events)
 
     def open(self, name: str) -> None:
         """Show a listed volume and find its errors; predict it again when its prediction was not kept."""
         self.opens_next = ""
         assert self._volumes.chosen is not None
-        kept, config = self._volumes.kept(name), load_evaluation_config()
+        kept, config = self._volumes.kept(name), self._evaluation_config()
         if kept is None:
             chosen = replace(self._volumes.chosen, pairs=(self._volumes.pair(name),))
             request = InspectionRequest(chosen=chosen, is_listed=True)
@@ -120,9 +121,13 @@ class Inspector:
 
     def _find_errors(self, comparison: Comparison, layers: VolumeLayers, *, is_listed: bool = False) -> None:
         self._tolerance.suit(comparison.prediction.voxel_size_um)
-        search = partial(inspect_comparison, comparison, self._session.tolerance_um)
+        search = partial(inspect_comparison, comparison, self._session.tolerance_um, self._session.ignore_border)
         request = InspectionRequest(layers=layers, is_listed=is_listed)
         self._run(f"Inspecting {comparison.prediction.name}", request, search)
+
+    def _evaluation_config(self) -> EvaluationConfig:
+        """Return the settings that were used last in the Predict dock, with the choice for objects at the border."""
+        return load_evaluation_config().model_copy(update={"ignore_border_objects": self._session.ignore_border})
 
     def _run(self, title: str, request: InspectionRequest, events: Callable[[], Iterator[Any]]) -> None:
         work = partial(with_request, request, events)

@@ -74,17 +74,17 @@ def predict_sample(model: Path, sample: Sample, config: PredictionConfig, out: P
             continue
         comparison = compare(event, decode(sample.labels, event, sample.label_mask))
         if out is not None:
-            _write(comparison, out)
+            _write(comparison, files_of_layer(sample, out, config))
         yield comparison
 
 
 def predict_paths(
-    model: Path, files: Sequence[Path], out: Path, config: PredictionConfig, probability: bool
+    model: Path, files: Sequence[Path], out: Path, config: PredictionConfig, probability: bool, overwrite: bool
 ) -> Iterator[PredictFilesEvent]:
     """Return the events of `predict_files`; torch is imported in the thread that requests the first one."""
     from napari_unet3d.inference.predict import predict_files
 
-    yield from predict_files(model, files, out, config, probability=probability)
+    yield from predict_files(model, files, out, config, probability=probability, overwrite=overwrite)
 
 
 def evaluate_dataset(model: Path, dataset: Path, out: Path | None, config: EvaluationConfig) -> Iterator[EvaluateEvent]:
@@ -229,12 +229,14 @@ def _names_of_values(comparison: Comparison) -> dict[str, list[Any]]:
     return {"index": list(values), "class": ["background", *(named.get(value, "") for value in [*values][1:])]}
 
 
-def _write(comparison: Comparison, folder: Path) -> None:
-    prediction, voxel_size_um = comparison.prediction, comparison.prediction.voxel_size_um
-    name = file_name(prediction.name)
-    write_volume(folder / f"{name}_labels.tif", prediction.labels, voxel_size_um)
-    write_volume(folder / f"{name}_probability.tif", prediction.probability, voxel_size_um)
-    if prediction.uncertainty is not None:
-        write_volume(folder / f"{name}_uncertainty.tif", prediction.uncertainty, voxel_size_um)
-    if comparison.difference is not None:
-        write_volume(folder / f"{name}_difference.tif", comparison.difference, voxel_size_um)
+def files_of_layer(sample: Sample, folder: Path, config: PredictionConfig) -> dict[str, Path]:
+    """Return the files that `predict_sample` writes, by what they hold."""
+    has_truth = sample.labels is not None
+    is_written = {"labels": True, "probability": True, "uncertainty": config.uncertainty, "difference": has_truth}
+    return {kind: folder / f"{file_name(sample.name)}_{kind}.tif" for kind, is_asked in is_written.items() if is_asked}
+
+
+def _write(comparison: Comparison, files: dict[str, Path]) -> None:
+    for kind, file in files.items():
+        array: Any = comparison.difference if kind == "difference" else getattr(comparison.prediction, kind)
+        write_volume(file, array, comparison.prediction.voxel_size_um)
