@@ -168,7 +168,7 @@ def test_one_volume_validates_on_a_block_of_it_or_says_why_not() -> None:
     long = make_sample("long", 0, (60, 18, 20))
     long.labels[40:] = 1
     (block,) = [message for message in messages(examined([long]), INFO) if "only volume" in message]
-    gap = separating_gap(TrainingConfig(), long.voxel_size_um)
+    gap = separating_gap(TrainingConfig(), long.geometry)
     (expected,) = [b for b in split_samples([long], 0.2, 0, gap_zyx=gap).blocks if b.role == "validation"]
     assert f"from voxel {expected.start_zyx[0]} × 0 × 0 to {expected.stop_zyx[0]} × 18 × 20. It is separated" in block
 

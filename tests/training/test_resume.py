@@ -15,6 +15,7 @@ import torch
 
 from napari_unet3d.configs import Device, Precision, TrainingConfig
 from napari_unet3d.data.events import Notice
+from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.split import split_samples
 from napari_unet3d.errors import UserError
@@ -207,7 +208,7 @@ def test_other_data_is_refused(samples: list[Sample], tmp_path: Path) -> None:
 
     with pytest.raises(UserError, match=r"was trained on .* but now there are"):
         next(train(samples[:2], tmp_path, resume=True))
-    finer = [replace(sample, voxel_size_um=(1.0, 1.0, 4.0)) for sample in samples]
+    finer = [sample.at(Geometry((1.0, 1.0, 4.0))) for sample in samples]
     with pytest.raises(UserError, match="voxel sizes of the volumes differ from those that the run was started with"):
         next(train(finer, tmp_path, resume=True))
 

@@ -65,8 +65,8 @@ def provenance_file(mask: Path) -> Path:
 
 def files_beside(volume: Path) -> list[Path]:
     """Return the JSON files that may belong to a volume: its voxel size, and the provenance of a corrected volume."""
-    voxel_size_file = format_of(volume).voxel_size_file
-    files = [] if voxel_size_file is None else [voxel_size_file(volume)]
+    geometry_file = format_of(volume).geometry_file
+    files = [] if geometry_file is None else [geometry_file(volume)]
     return [*files, provenance_file(volume)] if volume.parent.name == "annotated" else files
 
 

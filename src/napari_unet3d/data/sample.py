@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unet3d.data.geometry import UNKNOWN, Geometry, PartialVoxelSize, VoxelSize
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.errors import UserError
 
-VoxelSize = tuple[float, float, float]
 Shape3D = tuple[int, int, int]
 
 
@@ -25,18 +25,9 @@ def format_shape(shape: Sequence[int]) -> str:
     return " × ".join(map(str, shape))
 
 
-def format_um(sizes_um: VoxelSize) -> str:
-    """Return sizes along z, y, x as text.
-
-    >>> format_um((2.0, 0.5, 0.5))
-    '2 × 0.5 × 0.5 µm'
-    """
-    return " × ".join(f"{size:.4g}" for size in sizes_um) + " µm"
-
-
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """An image with its voxel size and, optionally, its labels.
+    """An image with its place and, optionally, its labels.
 
     Attributes
     ----------
@@ -46,12 +37,16 @@ class Sample:
         Intensities, all finite.
     labels : ndarray of integers, shape (z, y, x), or None
         0 is background unless it is the ignore label; negative values are only allowed as ignore label.
-    voxel_size_um : tuple of float
-        Size of a voxel along z, y, x in µm.
+    voxel_size_um : tuple of float or None, or None
+        Size of a voxel along z, y, x in µm; None for what is not known. It can be given instead of the geometry.
     label_mask : ndarray of bool, shape (z, y, x), or None
         Which voxels are annotated; labels of others are ignored. None if there is no mask.
     provenance : Provenance or None
         The volume that this one is a corrected part of; such a volume is always used for training.
+    geometry : Geometry
+        Voxel size, orientation and origin of image, labels and mask.
+    notices : tuple of str
+        What was assumed or changed when it was read, for the user.
 
     Raises
     ------
@@ -63,6 +58,8 @@ class Sample:
     >>> image = np.zeros((10, 20, 30), np.uint16)
     >>> Sample("brain", image, labels=image > 0, voxel_size_um=(2.0, 0.5, 0.5)).shape
     (10, 20, 30)
+    >>> Sample("brain", image).geometry.unit
+    'voxels'
     >>> Sample("brain", image[0])
     Traceback (most recent call last):
     napari_unet3d.errors.UserError: The image 'brain' has 2 dimensions (20, 30); ...
@@ -71,9 +68,11 @@ class Sample:
     name: str
     image: NDArray[Any]
     labels: NDArray[Any] | None = None
-    voxel_size_um: VoxelSize = field(default=(1.0, 1.0, 1.0))
+    voxel_size_um: PartialVoxelSize | None = None
     label_mask: NDArray[np.bool_] | None = None
     provenance: Provenance | None = None
+    geometry: Geometry = UNKNOWN
+    notices: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3:
@@ -93,12 +92,30 @@ class Sample:
         # Slice by slice here and below, so that a memory-mapped volume is not loaded completely.
         if self.image.dtype.kind == "f" and (bad := sum(_count(~np.isfinite(plane)) for plane in self.image)):
             raise UserError(f"The image '{self.name}' has {bad} values that are NaN or infinite; replace them first.")
-        if any(not 0 < size < np.inf for size in self.voxel_size_um):
-            raise UserError(f"The voxel size of '{self.name}' is {self.voxel_size_um} µm; every side must be above 0.")
+        self._unite_voxel_sizes()
         if self.labels is not None:
             check_labels(self.name, self.labels, self.shape)
         if self.label_mask is not None:
             check_mask(self.name, self.label_mask, self.shape)
+
+    def _unite_voxel_sizes(self) -> None:
+        given, geometry = self.voxel_size_um, self.geometry
+        if given is not None and any(size is not None and not 0 < size < np.inf for size in given):
+            raise UserError(f"The voxel size of '{self.name}' is {given} µm; every side must be above 0.")
+        if given is not None and geometry.sizes == (None, None, None):
+            object.__setattr__(self, "geometry", geometry.with_sizes_um(given))
+        elif given is not None and given != geometry.voxel_size_um:
+            raise ValueError(f"voxel_size_um is {given}, and that of the geometry {geometry.voxel_size_um}")
+        object.__setattr__(self, "voxel_size_um", self.geometry.voxel_size_um)
+
+    def at(self, geometry: Geometry) -> Sample:
+        """Return the same volume with another geometry."""
+        return replace(self, voxel_size_um=None, geometry=geometry)
+
+    @property
+    def spacing(self) -> VoxelSize:
+        """Size of a voxel along z, y, x to compute with, in ``geometry.unit``; see `Geometry.spacing`."""
+        return self.geometry.spacing
 
     @property
     def shape(self) -> Shape3D:

@@ -42,7 +42,9 @@ class Block:
         labels = None if sample.labels is None else sample.labels[box]
         label_mask = None if sample.label_mask is None else sample.label_mask[box]
         name = f"{self.name} [{self.role}]"
-        return replace(sample, name=name, image=sample.image[box], labels=labels, label_mask=label_mask)
+        geometry = sample.geometry.cropped([side.start for side in box])
+        image = sample.image[box]
+        return replace(sample.at(geometry), name=name, image=image, labels=labels, label_mask=label_mask)
 
 
 @dataclass(frozen=True, slots=True)

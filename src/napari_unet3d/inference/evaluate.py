@@ -152,7 +152,7 @@ def volumes_to_test(data: Path | str | Sequence[Sample | Pair]) -> Sequence[Pair
 
 def _augmented(sample: Sample, truth: GroundTruth, config: EvaluationConfig, index: int) -> tuple[Sample, GroundTruth]:
     """Augment a test volume together with its ground truth."""
-    augment = Augmenter(config.test_augmentation, sample.voxel_size_um, sample.shape)
+    augment = Augmenter(config.test_augmentation, sample.spacing, sample.shape)
     channels = [truth.labels] if truth.label_mask is None else [truth.labels, truth.label_mask]
     targets = torch.from_numpy(np.stack([channel.astype(np.int64) for channel in channels]))
     image, targets = augment(torch.from_numpy(sample.image.astype(np.float32))[None], targets, seed=config.seed + index)

@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from napari_unet3d.configs import EvaluationConfig, Task
 from napari_unet3d.data.dataset import read_pair
 from napari_unet3d.data.events import Notice
-from napari_unet3d.data.formats.registry import format_of, volume_name
-from napari_unet3d.data.geometry import check_same_orientation, origin_notice
+from napari_unet3d.data.formats.registry import volume_name
 from napari_unet3d.data.ground_truth import decode_labels
 from napari_unet3d.data.pairs import Pair, Subset, match_to_pairs, pairing_notice, volumes_in
-from napari_unet3d.data.sample import Sample, format_um
-from napari_unet3d.data.volumes import read_labels, read_volume
+from napari_unet3d.data.sample import Sample
+from napari_unet3d.data.volumes import read_labels_like
 from napari_unet3d.errors import UserError, explain_os_errors
 from napari_unet3d.inference.evaluate import absolute_path, folder_of_results, volumes_to_test
 from napari_unet3d.inference.events import EvaluateEvent, Prediction, VolumeEvaluated
@@ -27,7 +26,6 @@ from napari_unet3d.model.plan import LabelClass, Plan
 
 _DEFAULTS = EvaluationConfig()
 _SCORING = {"tolerance_um", "ignore_border_objects", "figure_axis", "figure_slices"}
-_SAME_VOXEL_SIZE = 0.01  # relative; formats round
 
 
 def evaluate_predictions(  # noqa: PLR0913 - what a model would say of its labels is said here
@@ -43,8 +41,8 @@ def evaluate_predictions(  # noqa: PLR0913 - what a model would say of its label
     """Compare predicted labels in files with the ground truth of a test set.
 
     A prediction belongs to the test volume whose image or labels have its name, apart from endings such as ``_labels``
-    or ``_seg``; its format may be another one. It has the shape of the image, and its orientation where both files say
-    it. Whatever the ignore label, 0 is background in predictions.
+    or ``_seg``; its format may be another one. It has the shape of the image; where both files have an orientation,
+    swapped and flipped axes are turned onto the image. Whatever the ignore label, 0 is background in predictions.
 
     Parameters
     ----------
@@ -160,8 +158,8 @@ def _extra_notice(extra: Sequence[Path], pairs: Sequence[Pair]) -> str | None:
 
 def _read(file: Path, pair: Pair, sample: Sample, plan: Plan) -> tuple[Prediction, list[str]]:
     """Read a prediction and check that it fits its volume; return it and what may be wrong with it."""
-    volume = read_labels(file)
-    labels, notices = volume.array, []
+    volume = read_labels_like(file, str(pair.image), sample.geometry)
+    labels = volume.array
     if labels.shape != sample.shape:
         raise UserError(
             f"The prediction {file} has shape {labels.shape}, its image {pair.image} {sample.shape}. Predict the whole "
@@ -172,19 +170,9 @@ def _read(file: Path, pair: Pair, sample: Sample, plan: Plan) -> tuple[Predictio
             f"The prediction {file} goes down to {lowest}; in predictions 0 is background and labels are above it. "
             "Number them again."
         )
-    size = volume.voxel_size_um
-    if size is not None and not np.allclose(size, sample.voxel_size_um, rtol=_SAME_VOXEL_SIZE):
-        notices.append(
-            f"The voxel size of {file.name} is {format_um(size)} (z × y × x), that of its image "
-            f"{format_um(sample.voxel_size_um)}, which counts."
-        )
-    if pair.image is not None and format_of(pair.image) is format_of(file):
-        image, name = read_volume(pair.image).geometry, str(pair.image)
-        check_same_orientation(name, image, str(file), volume.geometry)
-        notices += filter(None, [origin_notice(name, image, str(file), volume.geometry, sample.voxel_size_um)])
-    notices += _doubts(labels, sample, plan)
     probability = np.broadcast_to(np.float32(np.nan), labels.shape)  # takes no memory
-    return Prediction(pair.name, labels, probability, sample.voxel_size_um, plan), notices
+    notices = [*sample.notices, *volume.notices, *_doubts(labels, sample, plan)]
+    return Prediction(pair.name, labels, probability, sample.geometry, plan), notices
 
 
 def _doubts(labels: NDArray[Any], sample: Sample, plan: Plan) -> list[str]:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from napari_unet3d.configs import Task
 from napari_unet3d.data.events import Notice
+from napari_unet3d.data.geometry import Geometry, PartialVoxelSize, VoxelSize
 from napari_unet3d.data.ground_truth import GroundTruth
-from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.evaluation.metrics.types import Scores
 from napari_unet3d.model.plan import Plan
 
@@ -59,8 +59,8 @@ class Prediction:
         0 is background. Foreground is 1, a class has its label value, or a single object its id.
     probability : ndarray of float32, shape (z, y, x)
         Probability of foreground (anything but background), from 0 to 1.
-    voxel_size_um : tuple of float
-        Voxel size of the image along z, y, x in µm.
+    geometry : Geometry
+        Voxel size, orientation and origin of the image.
     plan : Plan or None
         Task and classes of the model; None means binary.
     maps : ndarray of float16, shape (channel, z, y, x), or None
@@ -74,7 +74,7 @@ class Prediction:
     name: str
     labels: NDArray[np.unsignedinteger[Any]]
     probability: NDArray[np.float32]
-    voxel_size_um: VoxelSize
+    geometry: Geometry
     plan: Plan | None = None
     maps: NDArray[np.float16] | None = None
     uncertainty: NDArray[np.float32] | None = None
@@ -83,6 +83,16 @@ class Prediction:
     def task(self) -> Task:
         """The meaning of the labels."""
         return Task.BINARY if self.plan is None else self.plan.task
+
+    @property
+    def voxel_size_um(self) -> PartialVoxelSize | None:
+        """Size of a voxel along z, y, x in µm, None where it is unknown; None if it is unknown along all axes."""
+        return self.geometry.voxel_size_um
+
+    @property
+    def spacing(self) -> VoxelSize:
+        """Size of a voxel along z, y, x to compute with, in ``geometry.unit``; see `Geometry.spacing`."""
+        return self.geometry.spacing
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from napari_unet3d.configs import EvaluationConfig, Task
 from napari_unet3d.data.dataset import file_name
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.ground_truth import GroundTruth
-from napari_unet3d.data.volumes import write_volume
+from napari_unet3d.data.volumes import suffix_for, write_volume
 from napari_unet3d.evaluation.errors.find import list_errors
 from napari_unet3d.evaluation.metrics.differences import difference_labels
 from napari_unet3d.evaluation.metrics.overlaps import border_ids
@@ -75,7 +75,7 @@ class ResultsFolder:
         truth : GroundTruth
             Ground truth of the volume.
         """
-        scores = score(prediction.labels, truth, prediction.name, prediction.voxel_size_um, self._options)
+        scores = score(prediction.labels, truth, prediction.name, prediction.spacing, self._options)
         self._scores.append(scores)
         if self._options.task is Task.INSTANCE and self._options.ignore_border:
             for number, labels in enumerate((truth.labels, prediction.labels)):
@@ -86,19 +86,20 @@ class ResultsFolder:
         return scores
 
     def _write(self, out: Path, prediction: Prediction, truth: GroundTruth, scores: Scores) -> None:
-        name, voxel_size_um = file_name(prediction.name), prediction.voxel_size_um
+        name, geometry = file_name(prediction.name), prediction.geometry
+        suffix = suffix_for(geometry)
         write_json(out / EVALUATION_FILE, self._about)  # first, so that a folder is known as that of an evaluation
         difference = difference_labels(prediction.labels, truth, self._options.task)
-        write_volume(out / PREDICTIONS / f"{name}_labels.tif", prediction.labels, voxel_size_um)
+        write_volume(out / PREDICTIONS / f"{name}_labels{suffix}", prediction.labels, geometry=geometry)
         if prediction.uncertainty is not None:
-            write_volume(out / PREDICTIONS / f"{name}_uncertainty.tif", prediction.uncertainty, voxel_size_um)
-        write_volume(out / DIFFERENCES / f"{name}_difference.tif", difference, voxel_size_um)
+            write_volume(out / PREDICTIONS / f"{name}_uncertainty{suffix}", prediction.uncertainty, geometry=geometry)
+        write_volume(out / DIFFERENCES / f"{name}_difference{suffix}", difference, geometry=geometry)
         figure = slices_figure(
             truth,
             prediction.labels,
             axis=self._config.figure_axis,
             n_slices=self._config.figure_slices,
-            voxel_size_um=voxel_size_um,
+            voxel_size_um=geometry.spacing,
             title=f"{prediction.name} · Dice {scores.dice:.3f}",
         )
         self._figures.append(f"{name}.png")
@@ -108,7 +109,7 @@ class ResultsFolder:
 
     def _write_errors(self, image: NDArray[Any], prediction: Prediction, truth: GroundTruth) -> None:
         assert self._errors is not None
-        options, size = self._options, prediction.voxel_size_um
+        options, size = self._options, prediction.spacing
         errors = list_errors(prediction.labels, truth, options.task, size, options.tolerance_um, options.ignore_border)
         self._errors.add(prediction.name, image, prediction.labels, truth, errors)
 

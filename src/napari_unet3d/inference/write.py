@@ -52,7 +52,7 @@ def write_prediction(
     Parameters
     ----------
     prediction : Prediction
-        Written with its voxel size and, if the format has them, the position and orientation of the image.
+        Written with the voxel size, orientation and origin of the image.
     source : Path or str
         The file of the image, which determines name and format.
     folder : Path or str
@@ -82,9 +82,8 @@ def write_prediction(
         file: volume for file, volume in zip(files, volumes, strict=True) if not (keep_existing and exists(file))
     }
     check_not_beside(source, list(written))
-    like = source if Path(source).exists() else None  # a result is not lost because its image was moved meanwhile
     for file, volume in written.items():
-        write_volume(file, volume, prediction.voxel_size_um, like=like)
+        write_volume(file, volume, geometry=prediction.geometry)
     return list(written)
 
 

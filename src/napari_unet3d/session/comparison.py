@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.configs import EvaluationConfig, PostProcessing, Task
-from napari_unet3d.data.ground_truth import GroundTruth, decode_labels
-from napari_unet3d.data.sample import VoxelSize, format_shape
+from napari_unet3d.data.geometry import Geometry, VoxelSize
+from napari_unet3d.data.ground_truth import GroundTruth, decode_labels, encode_labels
+from napari_unet3d.data.sample import format_shape
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.errors.types import ErrorSet, SearchProgress
 from napari_unet3d.evaluation.metrics.differences import difference_labels
@@ -121,6 +122,12 @@ def decode(
     return decode_labels(labels, prediction.task, ignore_label, annotated, name=prediction.name)
 
 
+def encode(truth: GroundTruth, prediction: Prediction) -> NDArray[Any]:
+    """Return ground truth with the meaning that labels had for the model of a prediction; `decode` reads it again."""
+    ignore_label = prediction.plan.ignore_label if prediction.plan else None
+    return encode_labels(truth, prediction.task, ignore_label)
+
+
 def compare(
     prediction: Prediction,
     truth: GroundTruth | None,
@@ -141,7 +148,7 @@ def _score(comparison: Comparison, truth: GroundTruth, *, fast: bool) -> Scores:
     prediction = comparison.prediction
     classes = {each.value: each.name for each in (prediction.plan.classes if prediction.plan else ())}
     options = MetricOptions(prediction.task, classes, comparison.tolerance_um, fast, comparison.ignore_border)
-    return score(prediction.labels, truth, prediction.name, prediction.voxel_size_um, options)
+    return score(prediction.labels, truth, prediction.name, prediction.spacing, options)
 
 
 def from_evaluation(event: VolumeEvaluated, tolerance_um: float) -> Comparison:
@@ -159,7 +166,7 @@ def repostprocess(comparison: Comparison, settings: PostProcessing) -> Iterator[
     from napari_unet3d.inference.postprocess import postprocess  # imports scikit-image, which is slow
 
     old = comparison.prediction
-    labels = postprocess(old.probability, old.maps, old.voxel_size_um, old.plan, settings)
+    labels = postprocess(old.probability, old.maps, old.spacing, old.plan, settings)
     if np.array_equal(labels, old.labels):
         yield comparison
     else:
@@ -182,8 +189,8 @@ class InspectionInput:
         Name of the volume, and what its labels mean.
     prediction, truth : ndarray of integers, shape (z, y, x)
         Labels.
-    voxel_size_um : tuple of float
-        Voxel size along z, y, x in µm.
+    geometry : Geometry
+        Voxel size, orientation and origin.
     probability : ndarray of real numbers, shape (z, y, x), or None
         Probability of foreground, if it is known.
     annotated : ndarray of bool, shape (z, y, x), or None
@@ -198,7 +205,7 @@ class InspectionInput:
     origin: VolumeOrigin
     prediction: NDArray[Any]
     truth: NDArray[Any]
-    voxel_size_um: VoxelSize
+    geometry: Geometry
     probability: NDArray[Any] | None = None
     annotated: NDArray[np.bool_] | None = None
 
@@ -240,14 +247,14 @@ def plan_for(task: Task, ignore_label: int | None, classes: tuple[LabelClass, ..
 
 
 def labels_as_prediction(
-    labels: NDArray[Any], origin: VolumeOrigin, voxel_size_um: VoxelSize, probability: NDArray[Any] | None = None
+    labels: NDArray[Any], origin: VolumeOrigin, geometry: Geometry, probability: NDArray[Any] | None = None
 ) -> Prediction:
     """Return labels, such as those of a layer, as the prediction that they are; negative values are background."""
     labels = np.maximum(labels, 0) if labels.dtype.kind == "i" else labels
     labels = labels.astype(np.min_scalar_type(int(labels.max(initial=0))), copy=False)
     if probability is None:
         probability = np.broadcast_to(np.float32(np.nan), labels.shape)  # takes no memory
-    return Prediction(origin.name, labels, probability, voxel_size_um, origin.plan)
+    return Prediction(origin.name, labels, probability, geometry, origin.plan)
 
 
 def inspect_input(
@@ -262,7 +269,7 @@ def inspect_input(
     InspectionResult
         The result, with the fast scores only; always the last event.
     """
-    prediction = labels_as_prediction(given.prediction, given.origin, given.voxel_size_um, given.probability)
+    prediction = labels_as_prediction(given.prediction, given.origin, given.geometry, given.probability)
     truth = decode(given.truth, prediction, given.annotated)
     yield from inspect_comparison(compare(prediction, truth, fast=True, ignore_border=ignore_border), tolerance_um)
 
@@ -290,7 +297,7 @@ def inspect_comparison(
     if ignore_border is not None and ignore_border != comparison.ignore_border:
         comparison = Comparison(prediction, truth, difference, None, comparison.tolerance_um, ignore_border)
         comparison = replace(comparison, scores=_score(comparison, truth, fast=True))
-    how = prediction.task, prediction.voxel_size_um, tolerance_um, comparison.ignore_border
+    how = prediction.task, prediction.spacing, tolerance_um, comparison.ignore_border
     for event in find_errors(prediction.labels, truth, *how):
         if isinstance(event, ErrorSet):
             yield InspectionResult(comparison, event, difference * (event.regions > 0))

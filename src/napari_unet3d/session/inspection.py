@@ -85,7 +85,7 @@ class InspectionSession(InspectionCorrections):
         if known is None:
             self.open(prediction, origin, image)
         else:
-            tolerance = default_tolerance_um(prediction.voxel_size_um) if tolerance_um is None else tolerance_um
+            tolerance = default_tolerance_um(prediction.spacing) if tolerance_um is None else tolerance_um
             events = inspect_comparison(compare(prediction, known, fast=True), tolerance)
             self.show(last_event(events, InspectionResult), origin, image)
 

@@ -153,7 +153,7 @@ class InspectionState:
         """
         if self._tolerance_um is not None:
             return self._tolerance_um
-        return 0.0 if self.prediction is None else default_tolerance_um(self.prediction.voxel_size_um)
+        return 0.0 if self.prediction is None else default_tolerance_um(self.prediction.spacing)
 
     @tolerance_um.setter
     def tolerance_um(self, value: float) -> None:

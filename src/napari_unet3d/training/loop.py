@@ -190,7 +190,9 @@ def train_on_samples(
 
     run.folder.write_header(split, data.plan, device, source, start.start_from)
     yield _run_started(run, samples, data, learner)
-    notices = (run.lock_notice, *start.notices, *notices_of_restoring, *setup_notices(config, device, data))
+    of_reading = dict.fromkeys(notice for sample in samples for notice in sample.notices)
+    of_setup = setup_notices(config, device, data)
+    notices = (run.lock_notice, *of_reading, *start.notices, *notices_of_restoring, *of_setup)
     yield from (Notice(message) for message in notices if message)
     snapshots = SnapshotWriter(run.folder.path, config.validate_every) if saves_snapshots(config, split) else None
     trainer = Trainer(
@@ -275,7 +277,7 @@ def _split_volumes(samples: Sequence[Sample], config: TrainingConfig) -> Split:
     # Only a single volume, besides corrected ones, is cut into two blocks: so far apart that no output of the network
     # depends on both of them. For several volumes the gap is not used, so that their voxel sizes may differ.
     cut = next((sample for sample in samples if sample.provenance is None), samples[0])
-    gap_zyx = separating_gap(config, cut.voxel_size_um)
+    gap_zyx = separating_gap(config, cut.geometry)
     split = split_samples(samples, config.val_fraction, config.seed, gap_zyx=gap_zyx, ignore_label=config.ignore_label)
     return apply_corrections(split, samples)
 

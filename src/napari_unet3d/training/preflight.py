@@ -221,6 +221,7 @@ def _read_and_describe(
             message = f"Checking '{source.name}'"
             sample, statistics = yield from run_in_background(partial(_read, source, keep), message)
             volumes.append(statistics)
+            yield from map(Issue.warning, sample.notices)
             if source.subset is Subset.TRAIN:  # these come before the test volumes
                 corrected += [sample] if sample.provenance is not None else []
                 only = sample if n_originals == 1 and sample.provenance is None else only
@@ -267,7 +268,7 @@ def _split(train: Sequence[VolumeStatistics], only: Sample | None, config: Train
     originals = [volume for volume in train if volume.provenance is None]
     corrected = [volume for volume in train if volume.provenance is not None]
     if only is not None:
-        gap = separating_gap(config, only.voxel_size_um)
+        gap = separating_gap(config, only.geometry)
         split = split_samples([only], config.val_fraction, config.seed, gap_zyx=gap, ignore_label=config.ignore_label)
         training, validation = ([compute_statistics(sample) for sample in part] for part in (split.train, split.val))
         return _Split([*training, *corrected], validation, split.blocks, gap, split.notice)

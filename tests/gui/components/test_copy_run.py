@@ -19,7 +19,7 @@ from napari_unet3d.widgets.predict.target import Target
 def copied(button, action="command_action"):
     """Click through the menu of a Copy button and give what a person would paste."""
     QApplication.clipboard().setText("what was there before")
-    assert getattr(button, action) in button.menu().actions()
+    assert getattr(button, action) in button.native.menu().actions()
     getattr(button, action).trigger()
     return QApplication.clipboard().text()
 
@@ -90,12 +90,12 @@ def test_the_network_of_a_model_to_start_from_is_left_to_it(train_dock, wait_for
 
 def test_a_run_on_layers_says_why_it_cannot_be_copied(train_dock, viewer, ball):
     sample = ball("mine")
-    viewer.add_image(sample.image, name="mine", scale=sample.voxel_size_um)
-    viewer.add_labels(sample.labels, name="mine labels", scale=sample.voxel_size_um)
+    viewer.add_image(sample.image, name="mine", scale=sample.voxel_size_um, units=("um",) * 3)
+    viewer.add_labels(sample.labels, name="mine labels", scale=sample.voxel_size_um, units=("um",) * 3)
     train_dock.source.use_layers()
     assert copied(train_dock.pre_run.copy_button) == "what was there before"
     assert train_dock.message.kind == "error"
-    assert "'Add as train'" in train_dock.message.text()
+    assert "'Add to training set'" in train_dock.message.text()
 
 
 def test_the_unfinished_run_can_be_continued_elsewhere(long_run, open_dock, dataset, qtbot):

@@ -56,6 +56,17 @@ def layers(viewer):
     )
 
 
+def test_another_image_does_not_keep_the_ground_truth_of_the_one_before(dock, layers, viewer):
+    dock.image_layer.value = layers[0]
+    dock.truth_layer.value = viewer.add_labels(layers[1].data, name="painted")
+    other = viewer.add_image(layers[0].data, name="other")
+    assert dock.truth_layer.value.name == "painted"
+    dock.image_layer.value = other
+    assert dock.truth_layer.value is None
+    dock.image_layer.value = layers[0]
+    assert dock.truth_layer.value is layers[1], "which is found by its name"
+
+
 def on(value):
     return np.asarray(value) > 0
 
@@ -160,12 +171,13 @@ def test_results_are_written_when_asked_for(dock, layers, wait_for_end, tmp_path
     dock.target.write_results.native.click()
     dock.out.value = tmp_path / "out"
     wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000)
-    written = read_volume(tmp_path / "out" / "mine_labels.tif")
+    written = read_volume(tmp_path / "out" / "mine_labels.ome.zarr")  # TIFF would lose where the layer is
     np.testing.assert_allclose(written.voxel_size_um, VOXEL_SIZE)
+    assert written.geometry.origin == tuple(layers[0].translate[::-1])
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        "mine_labels.tif",
-        "mine_probability.tif",
-        "mine_difference.tif",
+        "mine_labels.ome.zarr",
+        "mine_probability.ome.zarr",
+        "mine_difference.ome.zarr",
     }
     assert str(tmp_path / "out") in dock.message.text().replace("\u200b", "")
 

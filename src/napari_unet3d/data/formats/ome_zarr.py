@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.data.formats.base import Format, VolumeData, check_header, um_per_unit, valid_voxel_size
-from napari_unet3d.data.sample import VoxelSize
+from napari_unet3d.data.formats.base import Format, Holds, VolumeData, check_header, geometry_in_units
+from napari_unet3d.data.formats.units import um_per_unit
+from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.errors import UserError
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def read_file(path: Path) -> VolumeData:
 
     node = zarr.open(path, mode="r")
     if isinstance(node, zarr.Array):
-        return _read_array(path, node, list("zyx"[-node.ndim :]), [None] * node.ndim)
+        return _read_array(path, node, list("zyx"[-node.ndim :]), None)
     if "bioformats2raw.layout" in _ome(node):
         node = _group(node["0"])
     multiscales = _ome(node).get("multiscales")
@@ -41,11 +42,10 @@ def read_file(path: Path) -> VolumeData:
     if not isinstance(array, zarr.Array):
         raise UserError(f"The image '{dataset['path']}' of {path} is not an array. Export it again.")
     axes = multiscales[0].get("axes") or list(_OLD_AXES[-array.ndim :])
-    scale = _scale(dataset, array.ndim) * _scale(multiscales[0], array.ndim)
-    units = [axis.get("unit") if isinstance(axis, dict) else None for axis in axes]
-    sizes = [um and um * length for um, length in zip(map(um_per_unit, units), scale, strict=True)]
     names = [axis["name"] if isinstance(axis, dict) else axis for axis in axes]
-    return _read_array(path, array, names, sizes)
+    units = [um_per_unit(axis.get("unit")) if isinstance(axis, dict) else None for axis in axes]
+    transformations = [*_transformations(dataset), *_transformations(multiscales[0])]
+    return _read_array(path, array, names, (*_scale_and_translation(transformations, array.ndim), units))
 
 
 def _group(node: Any) -> zarr.Group:
@@ -62,15 +62,26 @@ def _ome(group: zarr.Group) -> dict[str, Any]:
     return ome if isinstance(ome, dict) else {}
 
 
-def _scale(metadata: dict[str, Any], n_axes: int) -> NDArray[np.float64]:
-    scale = np.ones(n_axes)
-    for transformation in metadata.get("coordinateTransformations") or []:
-        if transformation.get("type") == "scale":
-            scale = scale * np.asarray(transformation["scale"], dtype=float)
-    return scale
+def _transformations(metadata: dict[str, Any]) -> list[dict[str, Any]]:
+    return metadata.get("coordinateTransformations") or []
 
 
-def _read_array(path: Path, array: Any, names: list[str], sizes: list[float | None]) -> VolumeData:
+def _scale_and_translation(transformations: list[dict[str, Any]], n_axes: int) -> tuple[list[float], list[float]]:
+    """Return the product of transformations, which are applied one after another."""
+    scale, translation = np.ones(n_axes), np.zeros(n_axes)
+    for each in transformations:
+        match each.get("type"):
+            case "scale":
+                factors = np.asarray(each["scale"], dtype=float)
+                scale, translation = scale * factors, translation * factors
+            case "translation":
+                translation = translation + np.asarray(each["translation"], dtype=float)
+    return scale.tolist(), translation.tolist()
+
+
+def _read_array(
+    path: Path, array: Any, names: list[str], place: tuple[list[float], list[float], list[float | None]] | None
+) -> VolumeData:
     lengths = dict(zip(names, array.shape, strict=False))
     if lengths.get("c", 1) > 1:
         raise UserError(f"{path} has {lengths['c']} channels (shape {array.shape}); save one as a separate file.")
@@ -78,16 +89,31 @@ def _read_array(path: Path, array: Any, names: list[str], sizes: list[float | No
     values = np.asarray(array[...]).reshape([array.shape[axis] for axis in kept])
     kept_names = [names[axis] for axis in kept]
     order = [kept_names.index(name) for name in "zyx"] if sorted(kept_names) == ["x", "y", "z"] else [0, 1, 2]
-    return VolumeData(values.transpose(order), valid_voxel_size([sizes[kept[axis]] for axis in order]))
+    if place is None:
+        return VolumeData(values.transpose(order))
+    scale, translation, units = place
+    axes = [kept[axis] for axis in order]
+    geometry = geometry_in_units(
+        [scale[axis] for axis in axes],
+        [units[axis] for axis in axes],
+        [translation[axis] for axis in axes],
+        FORMAT.name,
+    )
+    return VolumeData(values.transpose(order), geometry)
 
 
-def write_file(path: Path, array: NDArray[Any], voxel_size_um: VoxelSize, like: Path | None = None) -> None:
-    """Write a single resolution level in chunks of up to 64³ voxels."""
+def write_file(path: Path, array: NDArray[Any], geometry: Geometry) -> None:
+    """Write a single resolution level in chunks of up to 64³ voxels; an axis of unknown voxel size has no unit."""
     import zarr
 
     group = zarr.open_group(path, mode="w", zarr_format=3)
-    axes: Any = [{"name": name, "type": "space", "unit": "micrometer"} for name in "zyx"]
-    transformations: Any = [{"type": "scale", "scale": list(voxel_size_um)}]
+    sizes = dict(zip("zyx", geometry.sizes, strict=True))
+    is_known = {name: geometry.is_um and size is not None for name, size in sizes.items()}
+    unit = {"unit": "micrometer"}
+    axes: Any = [{"name": name, "type": "space"} | (unit if is_known[name] else {}) for name in "zyx"]
+    transformations: Any = [{"type": "scale", "scale": [1.0 if size is None else size for size in sizes.values()]}]
+    if geometry.origin is not None:
+        transformations.append({"type": "translation", "translation": list(geometry.origin[::-1])})
     image: Any = {"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": transformations}]}
     group.attrs["ome"] = {"version": "0.5", "multiscales": [image]}
     chunks = tuple(min(_CHUNK, length) for length in array.shape)
@@ -108,5 +134,6 @@ FORMAT = Format(
     write=write_file,
     voxel_size="in the metadata",
     read_errors=_read_errors,
+    holds=lambda path: frozenset({Holds.VOXEL_SIZE, Holds.ORIGIN, Holds.PARTIAL, Holds.UNITLESS}),
     folder_files=("zarr.json", ".zarray", ".zgroup"),
 )

@@ -7,7 +7,7 @@ import os
 import struct
 import threading
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,15 +16,9 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.data.formats.base import (
-    Format,
-    VolumeData,
-    check_header,
-    um_per_unit,
-    unknown_type,
-    valid_voxel_size,
-)
-from napari_unet3d.data.sample import VoxelSize
+from napari_unet3d.data.formats.base import Format, Holds, VolumeData, check_header, unknown_type
+from napari_unet3d.data.formats.tiff_geometry import geometry_of
+from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.errors import UserError
 
 if TYPE_CHECKING:
@@ -52,19 +46,42 @@ def _read_file(path: Path) -> VolumeData:
     import tifffile
 
     with _broken_page_list_raises(), tifffile.TiffFile(path) as tif:
+        _check_length(path, tif)
         if _is_loose_pages(tif):
             pages = tif.pages
             first = tif.series[0]
             check_header(path, (len(pages), *first.shape), first.dtype)
-            return VolumeData(tif.asarray(key=slice(None)), _voxel_size_um(tif, 0))
+            return VolumeData(_upright(tif, tif.asarray(key=slice(None))), geometry_of(tif, 0))
         index = _only_volume(path, tif)
         series = tif.series[index]
         axes, shape = series.get_axes(squeeze=False), series.get_shape(squeeze=False)
         _check_channels(path, axes, shape)
         kept = check_header(path, shape, series.dtype)
-        _check_planes(path, tif, series)
+        n_missing = _check_planes(path, tif, series)
         z, y, x = (shape[axis] for axis in kept)
-        return VolumeData(series.asarray().reshape(z, y, x), _voxel_size_um(tif, index))
+        volume = series.asarray().reshape(z, y, x)[: z - n_missing]
+        notice = (
+            f"{path} declares {z} slices and ends after {z - n_missing}; those that exist are used. If the acquisition "
+            "was not stopped early, copy the file again."
+        )
+        return VolumeData(_upright(tif, volume), geometry_of(tif, index), (notice,) if n_missing else ())
+
+
+def _check_length(path: Path, tif: tifffile.TiffFile) -> None:
+    """Refuse an ImageJ stack with a single page that was cut short; tifffile would read its first slice."""
+    header = tif.imagej_metadata if tif.is_imagej else None
+    n_declared = 0 if header is None else header.get("images", 1)
+    n_found = sum(len(series.pages) if series.kind != "imagej" else n_declared for series in tif.series)
+    if n_found < n_declared and len(tif.pages) == 1:
+        raise UserError(
+            f"{path} is cut short: it declares {n_declared} slices and holds fewer. Copy or export it again."
+        )
+
+
+def _upright(tif: tifffile.TiffFile, array: NDArray[Any]) -> NDArray[Any]:
+    """Return values that increase with brightness; in some files 0 is white, except for ImageJ, which only shows so."""
+    is_inverted = tif.pages.first.photometric == 0 and not tif.is_imagej
+    return ~array if is_inverted and array.dtype.kind in "bu" else array
 
 
 class _PageListErrors(logging.Handler):
@@ -107,7 +124,11 @@ def _is_loose_pages(tif: tifffile.TiffFile) -> bool:
 
 
 def _only_volume(path: Path, tif: tifffile.TiffFile) -> int:
-    volumes = [i for i, series in enumerate(tif.series) if sum(n > 1 for n in series.shape) >= 3]
+    volumes = [
+        i
+        for i, series in enumerate(tif.series)
+        if sum(n > 1 for axis, n in zip(series.axes, series.shape, strict=True) if axis != "S") >= 3
+    ]
     if len(volumes) > 1:
         raise UserError(f"{path} holds {len(volumes)} volumes. Save each of them as a separate file.")
     if not tif.series:
@@ -129,12 +150,18 @@ def _check_channels(path: Path, axes: str, shape: tuple[int, ...]) -> None:
         )
 
 
-def _check_planes(path: Path, tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> None:
-    """Refuse an OME-TIFF whose planes are not all in files; tifffile would read them as zeros."""
+def _check_planes(path: Path, tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> int:
+    """Return how many slices at the end of an OME-TIFF do not exist, which tifffile would read as zeros.
+
+    Raises
+    ------
+    UserError
+        If files of the volume or slices in between are missing.
+    """
     planes = list(series) if series.kind == "ome" else []
     missing = [number for number, page in enumerate(planes) if page is None]
     if not missing:
-        return
+        return 0
     gone = [name for name in _ome_files(tif.ome_metadata or "") if not os.path.isfile(path.parent / name)]
     if gone:
         others = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
@@ -142,6 +169,9 @@ def _check_planes(path: Path, tif: tifffile.TiffFile, series: tifffile.TiffPageS
             f"{path} is a part of a volume in several files; {gone[0]}{others} ({len(missing)} of {len(planes)} "
             "slices) cannot be found in its folder. Copy all files of the volume into one folder."
         )
+    is_end = missing[0] > 1 and missing == list(range(missing[0], len(planes)))
+    if is_end and len(planes) == series.get_shape(squeeze=True)[0]:
+        return len(missing)
     raise UserError(
         f"{path} declares {len(planes)} slices, but {_describe_numbers(missing)} (counted from 0) cannot be read. "
         "Export the volume again, or save the existing slices as a stack."
@@ -158,43 +188,6 @@ def _ome_files(xml: str) -> list[str]:
 def _describe_numbers(numbers: list[int]) -> str:
     is_run = len(numbers) > 1 and numbers[-1] - numbers[0] == len(numbers) - 1
     return f"{numbers[0]} to {numbers[-1]}" if is_run else ", ".join(map(str, numbers[:9])) + ", …" * (len(numbers) > 9)
-
-
-def _voxel_size_um(tif: tifffile.TiffFile, index: int) -> VoxelSize | None:
-    if tif.is_ome and tif.ome_metadata:
-        return _ome_voxel_size(tif.ome_metadata, index)
-    if tif.is_imagej and tif.imagej_metadata:
-        return _imagej_voxel_size(tif, tif.imagej_metadata)
-    if tif.shaped_metadata:
-        return _imagej_voxel_size(tif, tif.shaped_metadata[0])
-    return None
-
-
-def _ome_voxel_size(xml: str, index: int) -> VoxelSize | None:
-    import tifffile
-
-    images = tifffile.xml2dict(xml)["OME"].get("Image", [])
-    images = images if isinstance(images, list) else [images]
-    if index >= len(images):
-        return None
-    pixels = images[index]["Pixels"]
-    return valid_voxel_size([_ome_length(pixels, f"PhysicalSize{axis}") for axis in "ZYX"])
-
-
-def _ome_length(pixels: Mapping[str, Any], name: str) -> float | None:
-    length = pixels.get(name)
-    um = um_per_unit(pixels.get(f"{name}Unit", "µm"))  # the default of the OME schema
-    return float(length) * um if um and isinstance(length, int | float) else None
-
-
-def _imagej_voxel_size(tif: tifffile.TiffFile, header: Mapping[str, Any]) -> VoxelSize | None:
-    um = um_per_unit(header.get("unit"))
-    tags = tif.pages.first.tags
-    across = [tags.valueof(name) for name in ("YResolution", "XResolution")]
-    if um is None or not all(isinstance(value, tuple) and value[0] > 0 for value in across):
-        return None
-    y, x = (um * denominator / numerator for numerator, denominator in across)
-    return valid_voxel_size([float(header.get("spacing", 1.0)) * um, y, x])  # Fiji's default is 1
 
 
 def flavour(path: Path, dtype: np.dtype[Any], n_bytes: int) -> str:
@@ -217,27 +210,31 @@ def flavour(path: Path, dtype: np.dtype[Any], n_bytes: int) -> str:
     return "plain"
 
 
-def write_file(path: Path, array: NDArray[Any], voxel_size_um: VoxelSize, like: Path | None = None) -> None:
+def write_file(path: Path, array: NDArray[Any], geometry: Geometry) -> None:
     """Write a TIFF whose voxel size Fiji, napari and OME readers find; BigTIFF from 4 GB."""
     import tifffile
 
-    z, y, x = voxel_size_um
-    kind = flavour(path, array.dtype, array.nbytes)
+    z, y, x = geometry.sizes
+    is_partial = None in geometry.sizes and (z, y, x) != (None, None, None)
+    kind = "ome" if is_partial else flavour(path, array.dtype, array.nbytes)
     if kind == "ome" and array.dtype.name not in _OME_TYPES:
         raise unknown_type(array, "OME-TIFF")
     metadata: dict[str, Any] = {"axes": "ZYX"}
     if kind == "ome":
-        for axis, size in zip("ZYX", voxel_size_um, strict=True):
-            metadata |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": "µm"}
-    else:
-        metadata |= {"spacing": z, "unit": "um"}
+        for axis, size in zip("ZYX", geometry.sizes, strict=True):
+            if size is not None:
+                unit = "µm" if geometry.is_um else "pixel"
+                metadata |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": unit}
+    elif z is not None:
+        metadata |= {"spacing": z, "unit": "um" if geometry.is_um else "pixel"}
     tifffile.imwrite(
         path,
         array,
         imagej=kind == "imagej",
         ome=kind == "ome",
         metadata=metadata,
-        resolution=(1 / x, 1 / y),
+        resolution=(1 / (x or 1.0), 1 / (y or 1.0)),
+        resolutionunit="NONE",
         photometric="minisblack",  # an axis of length 3 is not colour
     )
 
@@ -267,4 +264,5 @@ FORMAT = Format(
     read=read_file,
     write=write_file,
     read_errors=_read_errors,
+    holds=lambda path: frozenset({Holds.VOXEL_SIZE, Holds.PARTIAL, Holds.UNITLESS}),
 )

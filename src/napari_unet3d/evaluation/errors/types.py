@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.configs import Task
-from napari_unet3d.data.sample import VoxelSize
+from napari_unet3d.data.geometry import VoxelSize
 
 Position: TypeAlias = tuple[int, int, int]
 Box: TypeAlias = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unet3d.data.geometry import VoxelSize
 from napari_unet3d.data.ground_truth import GroundTruth
-from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.evaluation.metrics.instances import InstanceMatches, match_instances
 from napari_unet3d.evaluation.metrics.surfaces import SurfaceScores, compare_surfaces
 

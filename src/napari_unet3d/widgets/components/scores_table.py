@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
+from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QTableWidget, QTableWidgetItem
 
 from napari_unet3d.evaluation.metrics.metric import Metric, Table
 from napari_unet3d.evaluation.metrics.table import narrow_columns
 from napari_unet3d.evaluation.metrics.types import ClassScores, Scores
 
-_ROW_HEIGHT = 22
+ROW_HEIGHT = 22
+"""Pixels of a row of a table."""
 
 
 class ScoresTable(QTableWidget):
@@ -34,15 +35,8 @@ class ScoresTable(QTableWidget):
         super().__init__(0, 0)
         self._most_rows = most_rows
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setShowGrid(False)
-        self.setStyleSheet("QHeaderView::section { padding: 1px 2px; }")  # leaves space for the names
-        rows = self.verticalHeader()
-        assert rows is not None
-        rows.hide()
-        rows.setDefaultSectionSize(_ROW_HEIGHT)
+        set_up_rows(self)
         self._columns: list[Metric] = []
         self._set_columns(with_instances=False)
         self.names: list[str] = []
@@ -99,7 +93,6 @@ class ScoresTable(QTableWidget):
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         header.setMinimumSectionSize(30)
-        header.setHighlightSections(False)
 
     def _rows_for(self, name: str, n_rows: int) -> int:
         """Make as many rows for a volume as it needs, at the end if it has none yet; return the first."""
@@ -112,7 +105,7 @@ class ScoresTable(QTableWidget):
         self.names[first : first + n_before] = [name] * n_rows
         header = self.horizontalHeader()
         assert header is not None
-        self.setFixedHeight(header.sizeHint().height() + _ROW_HEIGHT * min(self._most_rows, len(self.names)) + 6)
+        self.setFixedHeight(header.sizeHint().height() + ROW_HEIGHT * min(self._most_rows, len(self.names)) + 6)
         self.show()
         return first
 
@@ -130,6 +123,20 @@ class ScoresTable(QTableWidget):
             else:
                 item.setToolTip(text.strip())
             self.setItem(row, number, item)
+
+
+def set_up_rows(table: QTableView) -> None:
+    """Make a table one of low rows without a grid, of which one can be selected."""
+    table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+    table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+    table.setShowGrid(False)
+    table.setStyleSheet("QHeaderView::section { padding: 1px 2px; }")  # leaves space for the names
+    rows, header = table.verticalHeader(), table.horizontalHeader()
+    assert rows is not None
+    assert header is not None
+    rows.hide()
+    rows.setDefaultSectionSize(ROW_HEIGHT)
+    header.setHighlightSections(False)
 
 
 def _cell(metric: Metric, scores: Scores | ClassScores | None) -> str:

@@ -1,14 +1,16 @@
-"""A turntable of the 3D view: a full turn, frame by frame, while the viewer stays usable."""
+"""Pictures of the canvas: screenshots in any size, and a turntable of the 3D view."""
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import QObject, QTimer, Signal
+from PIL import Image
+from qtpy.QtCore import QObject, Signal
 
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.reports.animation import (
@@ -17,12 +19,68 @@ from napari_unet3d.evaluation.reports.animation import (
     check_animation_name,
     write_animation,
 )
+from napari_unet3d.session.saving import TurntableSettings
+from napari_unet3d.widgets.components.containers import single_shot
 from napari_unet3d.widgets.components.context import Context
-from napari_unet3d.widgets.export.screenshots import TurntableSettings, render
 from napari_unet3d.widgets.jobs.jobs import Job
-from napari_unet3d.widgets.viewer.view_state import CameraState
+from napari_unet3d.widgets.viewer.view_state import CameraState, camera_of, canvas_size
 
+_Vector = tuple[float, float, float]
 _REST_MS = 20  # between frames, for clicks and for what else the viewer has to draw
+
+
+def render(viewer: Any, width: int, height: int, degrees: float = 0.0, view: CameraState | None = None) -> NDArray[Any]:
+    """Render the canvas in another size; all that is in view is in the picture, too.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        The viewer; its camera is left as it is.
+    width, height : int
+        Size in pixels.
+    degrees : float
+        Angle of a turn about the vertical axis of the view, in 3D.
+    view : CameraState, optional
+        The camera to use instead of the present one.
+
+    Returns
+    -------
+    ndarray of uint8, shape (height, width, 3)
+        Red, green and blue.
+    """
+    camera = camera_of(viewer)
+    present = CameraState.of(viewer)
+    base = view or present
+    canvas_height, canvas_width = canvas_size(viewer)
+    try:
+        base.restore(viewer)
+        # The zoom is in pixels of the canvas per µm.
+        camera.zoom = base.zoom * min(width / canvas_width, height / canvas_height)
+        if degrees:
+            up = camera.up_direction
+            camera.set_view_direction(turned(camera.view_direction, up, degrees), up)
+        pixels = np.asarray(viewer.screenshot(size=(height, width), flash=False))[..., :3]
+    finally:
+        present.restore(viewer)
+    if pixels.shape[:2] != (height, width):  # screens of high density round
+        pixels = np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
+    return np.ascontiguousarray(pixels)
+
+
+def turned(vector: _Vector, about: _Vector, degrees: float) -> _Vector:
+    """Rotate a vector about another one by Rodrigues' formula.
+
+    Parameters
+    ----------
+    vector, about : tuple of float
+        Any two directions; `about` has the length 1.
+    degrees : float
+        The angle.
+    """
+    v, k, angle = np.asarray(vector, float), np.asarray(about, float), math.radians(degrees)
+    rotated = v * math.cos(angle) + np.cross(k, v) * math.sin(angle) + k * (k @ v) * (1 - math.cos(angle))
+    x, y, z = rotated.tolist()
+    return x, y, z
 
 
 class Turntable(QObject):
@@ -55,10 +113,7 @@ class Turntable(QObject):
         self._base: CameraState | None = None
         self._frames: list[NDArray[np.uint8]] = []
         self._job: Job | None = None
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(_REST_MS)
-        self._timer.timeout.connect(self._take_frame)
+        self._timer = single_shot(self, self._take_frame, _REST_MS)
 
     @property
     def is_running(self) -> bool:

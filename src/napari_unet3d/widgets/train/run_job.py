@@ -1,4 +1,4 @@
-"""Training as a job of the viewer, which the Train dock shows, whichever dock started it."""
+"""Training as a job of the viewer, whichever dock started it, and the slots of widgets that follow its record."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from psygnal import SignalInstance
+from qtpy.QtWidgets import QWidget
+
+from napari_unet3d.session.generator_thread import JobControl, beginning_with
 from napari_unet3d.session.progress import Progress
 from napari_unet3d.session.training_run import TrainingRun
 from napari_unet3d.training.events import EpochFinished, StepFinished
 from napari_unet3d.widgets.jobs.jobs import Jobs
-from napari_unet3d.widgets.jobs.worker import JobControl
 
 TRAIN = "train"
 
@@ -49,20 +52,38 @@ def begin_training(
     """
     run = TrainingRun(run_folder, start_from=start_from)
 
-    def run_then_events() -> Iterator[Any]:
-        yield run
-        yield from events()
-
     def progress(event: Any) -> Progress | None:
         return run.progress if isinstance(event, StepFinished | EpochFinished) else None
 
     jobs.start(
         TRAIN,
         f"Training {run_folder.name}",
-        run_then_events,
+        beginning_with(run, events),
         observer=run.add,
         progress=progress,
         replay=(TrainingRun,),
         control=control,
     )
     return run
+
+
+class RunListener:
+    """Connects slots of a widget to the signals of the run that it shows, until it shows another one or is deleted.
+
+    Parameters
+    ----------
+    widget : QWidget
+        The widget.
+    """
+
+    def __init__(self, widget: QWidget) -> None:
+        self._connections: list[tuple[SignalInstance, Callable[..., Any]]] = []
+        widget.destroyed.connect(lambda: self.connect())
+
+    def connect(self, *connections: tuple[SignalInstance, Callable[..., Any]]) -> None:
+        """Connect each signal to its slot, instead of earlier ones."""
+        for signal, slot in self._connections:
+            signal.disconnect(slot)
+        self._connections = list(connections)
+        for signal, slot in connections:
+            signal.connect(slot)

@@ -1,4 +1,4 @@
-"""The threads of a job: one runs a generator of events, a worker of napari waits for its end."""
+"""A thread that runs a generator of events, can be stopped and paused, and ends with the process."""
 
 from __future__ import annotations
 
@@ -12,18 +12,15 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Protocol
-
-from napari.qt.threading import GeneratorWorker
 
 from napari_unet3d.errors import UserError
 
 logger = logging.getLogger(__name__)
 
 _MAX_WAITING = 5000
-_POLL_SECONDS = 0.05
 _MAX_SECONDS_TO_END = 3.0  # that a step may still take when the process ends
+_running: set[GeneratorThread] = set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,47 +126,18 @@ class GeneratorThread(threading.Thread):
         return self._is_stopped or self._is_cancelled
 
 
-class ClosingWorker(GeneratorWorker):  # type: ignore[misc]
-    """Closes its generator in the worker's thread; that of napari leaves it suspended after `quit`."""
+def beginning_with(first: Any, events: Callable[[], Iterator[Any]]) -> Callable[[], Iterator[Any]]:
+    """Return the events of a job with another one before them, such as what the job works on."""
 
-    def work(self) -> Any:
-        """Run the generator to its end, to a stop, or to an error."""
-        try:
-            return super().work()
-        finally:
-            self._gen.close()
+    def all_events() -> Iterator[Any]:
+        yield first
+        yield from events()
 
-
-class TitledCall(partial[Any]):
-    """A call that napari shows by its title when it asks about running tasks before the window is closed."""
-
-    title = ""
-
-    def __repr__(self) -> str:
-        return self.title
-
-
-def run_to_end(thread: GeneratorThread) -> Generator[None, None, None]:
-    """Run a generator until it has ended; when the worker has to quit before, the generator is cancelled.
-
-    Yields
-    ------
-    None
-        Often, so that napari can check whether the window was closed.
-    """
-    thread.start()
-    try:
-        while not thread.has_ended.wait(_POLL_SECONDS):
-            yield
-    finally:
-        thread.cancel()
+    return all_events
 
 
 def _as_generator(events: Callable[[], Iterator[Any]]) -> Generator[Any, None, None]:
     yield from events()
-
-
-_running: set[GeneratorThread] = set()
 
 
 @atexit.register

@@ -1,24 +1,29 @@
-"""The button that goes to the places of a prediction where annotations help most."""
+"""What can be done with the prediction in view: keep it, and go to the places where annotations help most."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from magicgui.widgets import PushButton
 from napari.layers import Labels
 from numpy.typing import NDArray
 
-from napari_unet3d.data.sample import VoxelSize
+from napari_unet3d.data.geometry import VoxelSize
 from napari_unet3d.evaluation.metrics.uncertainty import UncertainLocation, uncertain_locations
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.keys import bind_key
 from napari_unet3d.widgets.jobs.latest_only import LatestOnly
 from napari_unet3d.widgets.predict.live_prediction import LivePrediction
+from napari_unet3d.widgets.viewer.layer_metadata import copy_origin, mark_origin
+from napari_unet3d.widgets.viewer.layers import find_layer, show_labels
 from napari_unet3d.widgets.viewer.navigation import jump_to, mark_points
+from napari_unet3d.widgets.viewer.view_state import select
 
+_GENERAL_NAMES = ("model", "last", "best")  # of files; the name of their run folder says more
 _KEY = "N"
 _KEY_HINT = f"Key: {_KEY}, after a click into the image.</qt>"
 _TOOLTIP = (
@@ -28,6 +33,66 @@ _TOOLTIP = (
 _TOOLTIP_WITHOUT = (
     f"<qt>Check 'Uncertainty' in the settings and predict; then go to the most uncertain places. {_KEY_HINT}"
 )
+
+
+class KeepPrediction(PushButton):
+    """Copies the predicted labels in view to a layer ``NAME – MODEL``, which no later prediction changes.
+
+    Parameters
+    ----------
+    live : LivePrediction
+        The prediction in view.
+    context : Context
+        Viewer and message line.
+    """
+
+    def __init__(self, live: LivePrediction, context: Context) -> None:
+        super().__init__(
+            text="Keep this prediction",
+            tooltip="<qt>Keep a copy of the predicted labels as a layer of its own, named after the model. Then "
+            "predict with another model, and compare the two in the dock Inspect.</qt>",
+        )
+        self._live, self._context = live, context
+        self.clicked.connect(self.keep)
+        live.changed.connect(self.refresh)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the button while there is a prediction to keep."""
+        self.visible = self._live.shown is not None
+
+    def keep(self) -> None:
+        """Copy the predicted labels in view to a layer of its own."""
+        if self._live.shown is None:
+            return
+        viewer, name, origin = self._context.viewer, self._live.shown.name, self._live.shown.origin
+        layer: Labels | None = find_layer(viewer, f"{name} prediction", Labels)
+        if layer is None:  # the user has removed it
+            self._context.message.show_error(f"The layer '{name} prediction' was removed; predict again.")
+            return
+        selected, names = set(viewer.layers.selection), {layer.name for layer in viewer.layers}
+        new_name = _unique_name(f"{name} – {_model_name(origin.run)}", names)
+        kept = show_labels(viewer, new_name, np.array(layer.data), layer, opacity=layer.opacity, visible=False)
+        kept.features = layer.features
+        mark_origin([kept], origin)  # unless the layer knows more
+        copy_origin(layer, kept)
+        select(viewer, selected)
+        self._context.message.show_message(
+            f"The prediction is kept as '{new_name}'; compare it with another in Inspect."
+        )
+
+
+def _model_name(model: Path | None) -> str:
+    if model is None:
+        return "kept"
+    return model.parent.name if model.is_file() and model.stem in _GENERAL_NAMES else model.stem
+
+
+def _unique_name(name: str, taken: set[str]) -> str:
+    number, unique = 2, name
+    while unique in taken:
+        unique, number = f"{name} ({number})", number + 1
+    return unique
 
 
 class SuggestNextAnnotation(PushButton):
@@ -84,7 +149,7 @@ class SuggestNextAnnotation(PushButton):
         assert self._live.shown is not None
         assert self._uncertainty is not None
         self.enabled = False
-        voxel_size_um = self._live.shown.comparison.prediction.voxel_size_um
+        voxel_size_um = self._live.shown.comparison.prediction.spacing
         search = partial(_search, self._uncertainty, voxel_size_um, annotated)
         self._search.request(f"Uncertain places of {self._live.shown.name}", search, self._on_found)
 
