@@ -194,7 +194,9 @@ class PredictionTarget(Panel):
         """
         match self.kind.value:
             case Target.LAYER:
-                raise UserError("A text cannot name a layer. Save it to a file, then choose 'Files' and copy again.")
+                raise UserError(
+                    "A command cannot refer to a layer. Save it to a file, then choose 'Files' and copy again."
+                )
             case Target.FILES:
                 out = self.out.require("a folder for the results")
                 return prediction_snippet(model, self._files(), out, config, probability=self.probability.value)
