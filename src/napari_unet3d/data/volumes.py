@@ -27,7 +27,7 @@ from napari_unet3d.data.geometry import (
 )
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.reading import read_volume
-from napari_unet3d.data.sample import Sample, read_mask, to_label_dtype
+from napari_unet3d.data.sample import Sample, read_mask, round_labels, to_label_dtype
 from napari_unet3d.errors import UserError
 from napari_unet3d.files import atomic_write, write_json
 
@@ -105,8 +105,12 @@ def read_labels(path: Path | str, name: str = "") -> VolumeData:
     UserError
         As `read_volume`, and if the values are not integers.
     """
-    volume = read_volume(path)
-    return replace(volume, array=to_label_dtype(name or volume_name(path), volume.array))
+    volume, name = read_volume(path, role="labels"), name or volume_name(path)
+    array, notices = volume.array, volume.notices
+    if array.dtype.kind == "f":
+        array, notice = round_labels(name, array)
+        notices += (notice,) if notice else ()
+    return replace(volume, array=to_label_dtype(name, array), notices=notices)
 
 
 def read_sample(
@@ -137,7 +141,7 @@ def read_sample(
     UserError
         As `read_volume`, and if image, labels and mask do not match, or nothing is annotated.
     """
-    volume = read_volume(image)
+    volume = read_volume(image, role="images")
     truth, mask = (
         None if path is None else read_labels_like(path, str(image), volume.geometry) for path in (labels, label_mask)
     )
