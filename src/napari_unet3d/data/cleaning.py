@@ -51,7 +51,7 @@ def is_volume_file(path: Path) -> bool:
     """Return whether a path really is a volume, a JSON file that belongs to one, or a broken link to one."""
     if path.name.endswith(".json"):
         return path.is_file() and _belongs_to_volume(path)
-    if not is_volume(path):
+    if not is_volume(path) or not format_of(path).suffixes:  # a folder of slices may hold other files
         return False
     names = format_of(path).folder_files
     is_there = path.is_dir() and any((path / name).is_file() for name in names) if names else path.is_file()

@@ -13,7 +13,7 @@ from napari_unet3d.data.geometry import UNKNOWN, Geometry, PartialVoxelSize, Vox
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.errors import UserError
 
-_ROUNDED = 0.02  # how far a label may be from a whole number
+_ROUNDED = 0.02 + 1e-6  # how far a label may be from a whole number
 _N_EXAMPLES = 3
 
 Shape3D = tuple[int, int, int]
@@ -222,19 +222,20 @@ def round_labels(name: str, labels: NDArray[Any]) -> tuple[NDArray[Any], str]:
         with np.errstate(invalid="ignore"):  # infinity - infinity
             far = differing[~(np.abs(differing - np.rint(differing)) <= _ROUNDED)]
         n_broken += far.size
-        inexact, broken = np.unique([*inexact, *differing])[:_N_EXAMPLES], np.unique([*broken, *far])[:_N_EXAMPLES]
+        inexact = np.unique(np.concatenate([inexact, differing]))[:_N_EXAMPLES]
+        broken = np.unique(np.concatenate([broken, far]))[:_N_EXAMPLES]
     if n_broken:
         raise UserError(
-            f"The labels of '{name}' have {n_broken} values of type {labels.dtype} that are not integers, such as "
-            f"{_format_values(broken)}; labels are 0 for background and 1, 2, … for objects. Save the labels, not "
-            "probabilities or intensities; if they were resampled, do it with nearest neighbours."
+            f"The labels of '{name}' have {n_broken} values of type {labels.dtype} that are not integers; "
+            f"labels are 0 for background and 1, 2, … for objects. Such values are {_format_values(broken)}. Save the "
+            "labels, not probabilities or intensities; if they were resampled, do it with nearest neighbours."
         )
     notice = f"The labels of '{name}' are not whole numbers ({_format_values(inexact)}); they were rounded."
     return rounded, f"{notice} Save them as integers." if inexact.size else ""
 
 
 def _format_values(values: NDArray[Any]) -> str:
-    return ", ".join(f"{value:.10g}" for value in values)
+    return ", ".join(str(value) for value in values)
 
 
 def to_label_dtype(name: str, labels: NDArray[Any]) -> NDArray[np.integer[Any]]:

@@ -63,6 +63,7 @@ def write_volume(
     file_format = format_of(path)
     if writable_suffix(path) != volume_suffix(path):
         raise UserError(f"{path.name} cannot be written; choose {writable_suffix(path)} instead.")
+    assert file_format.write is not None, f"{file_format.name} is written as another format"
     if array.ndim != 3:
         raise UserError(f"An array of shape {array.shape} cannot be written to {path.name}; it must be 3D (z, y, x).")
     geometry = geometry if voxel_size_um is None else geometry.with_sizes_um(voxel_size_um)
