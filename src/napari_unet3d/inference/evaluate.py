@@ -14,7 +14,7 @@ from napari_unet3d.configs import Augmentation, EvaluationConfig
 from napari_unet3d.data.dataset import read_pair
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.ground_truth import GroundTruth, decode_labels
-from napari_unet3d.data.pairs import Pair, Subset, list_pairs, missing_partner, pairing_notice
+from napari_unet3d.data.pairs import Pair, Subset, folder_notices, list_pairs, missing_partner
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.inference.evaluation_folder import evaluation_folder
@@ -106,8 +106,8 @@ def evaluate(
     with folder_of_results(out) as folder, closing(Predictor(checkpoint, config)) as predictor:
         results = ResultsFolder(folder, config, checkpoint.plan, about)
         yield from predictor.device_events()
-        if isinstance(data, Path | str) and (by_order := pairing_notice(data, Subset.TEST)):
-            yield Notice(by_order)
+        if isinstance(data, Path | str):
+            yield from map(Notice, folder_notices(data, Subset.TEST))
         for index, volume in enumerate(volumes):
             sample = volume if isinstance(volume, Sample) else read_pair(volume)
             labels, trained = np.asarray(sample.labels), checkpoint.config

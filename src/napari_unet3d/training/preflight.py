@@ -10,8 +10,9 @@ from pathlib import Path
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.checks import Issue, Severity
 from napari_unet3d.data.dataset import read_pair
+from napari_unet3d.data.formats.names import natural_order
 from napari_unet3d.data.label_checks import check_label_values, check_roles
-from napari_unet3d.data.pairs import Pair, Subset, list_pairs, natural_order, pairing_notice, provenance_file
+from napari_unet3d.data.pairs import Pair, Subset, folder_notices, list_pairs, provenance_file
 from napari_unet3d.data.sample import Sample, Shape3D, format_shape
 from napari_unet3d.data.shared_content import shares_content
 from napari_unet3d.data.split import (
@@ -160,8 +161,8 @@ def _check(
     timed: bool,
     keep: Callable[[Sample], Sample],
 ) -> Iterator[Issue | Busy | VolumeChecked]:
-    if isinstance(data, Path | str) and (notice := pairing_notice(data)):
-        yield Issue.warning(notice)
+    if isinstance(data, Path | str):
+        yield from map(Issue.warning, folder_notices(data))
     volumes, only = yield from _read_and_describe(_sources(data), keep)
     train = [volume for volume in volumes if volume.subset is Subset.TRAIN]
     yield from check_label_values(train, config)
