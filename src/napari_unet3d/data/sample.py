@@ -226,9 +226,9 @@ def round_labels(name: str, labels: NDArray[Any]) -> tuple[NDArray[Any], str]:
         broken = np.unique(np.concatenate([broken, far]))[:_N_EXAMPLES]
     if n_broken:
         raise UserError(
-            f"The labels of '{name}' have {n_broken} values of type {labels.dtype} that are not integers; "
-            f"labels are 0 for background and 1, 2, … for objects. Such values are {_format_values(broken)}. Save the "
-            "labels, not probabilities or intensities; if they were resampled, do it with nearest neighbours."
+            f"The labels of '{name}' have {n_broken} values of type {labels.dtype} that are not integers, such as "
+            f"{_format_values(broken)}. Save labels (0 for background, 1, 2, … for objects) rather than probabilities "
+            "or intensities, and resample them by nearest neighbours."
         )
     notice = f"The labels of '{name}' are not whole numbers ({_format_values(inexact)}); they were rounded."
     return rounded, f"{notice} Save them as integers." if inexact.size else ""
