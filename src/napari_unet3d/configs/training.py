@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, model_validator
 
 from napari_unet3d.configs.base import NUMBERS, Config, as_tuple, setting
 from napari_unet3d.configs.training_enums import (
+    DEFAULT_PERCENTILES,
     Activation,
     AdnOrder,
     ArchitectureName,
@@ -20,6 +21,7 @@ from napari_unet3d.configs.training_enums import (
     Optimizer,
     Patch,
     PatchMode,
+    Percentiles,
     Precision,
     Preset,
     ResizeMode,
@@ -142,8 +144,20 @@ class TrainingConfig(Config):
 
     normalisation: Normalisation = setting(
         Normalisation.Z_SCORE,
-        "How intensities are normalised, per volume; prediction uses the same method.",
+        "How intensities are normalised, per volume; prediction uses the same method. For z-score and percentile, "
+        "outliers such as hot pixels do not count.",
         group=_LOADING,
+    )
+    percentiles: Percentiles = setting(
+        DEFAULT_PERCENTILES,
+        "Lower and upper percentile of the intensities of a volume. The normalisation percentile maps them to 0 and 1. "
+        "Intensities farther from them than twice the distance between both are outliers, which are clipped; with 0 "
+        "and 100, nothing is clipped.",
+        minimum=0,
+        maximum=100,
+        step=0.01,
+        group=_LOADING,
+        visible_if={"normalisation": ("z-score", "percentile")},
     )
     spacing: Spacing = setting(
         (SpacingMode.ORIGINAL,),

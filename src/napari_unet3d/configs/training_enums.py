@@ -219,6 +219,15 @@ def _adn_order(order: str) -> str:
     return order
 
 
+def _ascending(levels: tuple[float, float]) -> tuple[float, float]:
+    if not levels[0] < levels[1]:
+        raise ValueError("write two percentiles from 0 to 100, the lower one first, such as 0.1 99.9")
+    return levels
+
+
+Percentiles = Annotated[tuple[float, float], AfterValidator(_ascending)]
+DEFAULT_PERCENTILES: Percentiles = (0.1, 99.9)
+"""Each side may have one hot pixel in a thousand; objects of fewer voxels than that are small and rare."""
 Patch = Annotated[tuple[PatchMode | int, ...], BeforeValidator(as_tuple), AfterValidator(mode_or_triple)]
 Spacing = Annotated[tuple[SpacingMode | float, ...], BeforeValidator(as_tuple), AfterValidator(mode_or_triple)]
 AdnOrder = Annotated[str, AfterValidator(_adn_order)]

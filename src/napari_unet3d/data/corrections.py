@@ -15,6 +15,7 @@ from napari_unet3d.configs import Task, UneditedRegions
 from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.data.boxes import Box, MaskedBox, bounding_box, expand, expand_to, rasterize, union, whole_box
 from napari_unet3d.data.ground_truth import GroundTruth
+from napari_unet3d.data.intensities import compute_intensities
 from napari_unet3d.data.label_merging import label_dtype, merge_labels
 from napari_unet3d.data.provenance import CorrectionRecord, Provenance
 from napari_unet3d.data.sample import Sample, Shape3D, VoxelSize
@@ -190,7 +191,8 @@ class Corrections:
         image : ndarray of real numbers, shape (z, y, x)
             The predicted image.
         provenance : Provenance
-            The provenance; position, unedited regions and corrections are filled in.
+            The provenance; position, unedited regions and corrections are filled in, and the intensities of the image
+            unless it has some.
         unedited_regions : UneditedRegions
             How the prediction outside the corrected regions is used.
         ignore_label : int or None
@@ -212,6 +214,8 @@ class Corrections:
         mask = np.ones(labels.shape, bool) if is_accepted else self.annotated_mask(box)
         start, records = tuple(side.start for side in box), tuple(correction.record for correction in self.done)
         changes = {"start_zyx": start, "unedited_regions": unedited_regions.value, "corrections": records}
+        if provenance.intensities is None:  # the predicted volume is a whole one
+            changes["intensities"] = compute_intensities(image)
         provenance = provenance.model_copy(update=changes)
         name = f"{provenance.volume} corrected"
         return Sample(name, image[box].copy(), np.where(mask, labels, 0), self._voxel_size_um, mask, provenance)

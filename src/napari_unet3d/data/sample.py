@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unet3d.data.intensities import IntensityStatistics
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.errors import UserError
 
@@ -52,6 +53,9 @@ class Sample:
         Which voxels are annotated; labels of others are ignored. None if there is no mask.
     provenance : Provenance or None
         The volume that this one is a corrected part of; such a volume is always used for training.
+    intensities : IntensityStatistics or None
+        Intensities of the whole volume that this one is a part of, by which it is normalised; without them, those of
+        the provenance. None for a whole volume, which is normalised by its own.
 
     Raises
     ------
@@ -74,8 +78,11 @@ class Sample:
     voxel_size_um: VoxelSize = field(default=(1.0, 1.0, 1.0))
     label_mask: NDArray[np.bool_] | None = None
     provenance: Provenance | None = None
+    intensities: IntensityStatistics | None = None
 
     def __post_init__(self) -> None:
+        if self.intensities is None and self.provenance is not None:
+            object.__setattr__(self, "intensities", self.provenance.intensities)
         if self.image.ndim != 3:
             raise UserError(
                 f"The image '{self.name}' has {self.image.ndim} dimensions {self.image.shape}; "

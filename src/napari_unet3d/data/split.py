@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.data.ground_truth import has_foreground
+from napari_unet3d.data.intensities import compute_intensities
 from napari_unet3d.data.pairs import natural_order
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.sample import Sample, Shape3D, format_shape
@@ -37,12 +38,20 @@ class Block:
     stop_zyx: Shape3D
 
     def cut(self, sample: Sample) -> Sample:
-        """Return the block as a sample whose arrays are views of the volume."""
+        """Return the block as a sample whose arrays are views of the volume, with the intensities of the volume."""
         box = tuple(slice(start, stop) for start, stop in zip(self.start_zyx, self.stop_zyx, strict=True))
         labels = None if sample.labels is None else sample.labels[box]
         label_mask = None if sample.label_mask is None else sample.label_mask[box]
         name = f"{self.name} [{self.role}]"
-        return replace(sample, name=name, image=sample.image[box], labels=labels, label_mask=label_mask)
+        intensities = sample.intensities or compute_intensities(sample.image)
+        return replace(
+            sample,
+            name=name,
+            image=sample.image[box],
+            labels=labels,
+            label_mask=label_mask,
+            intensities=intensities,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +198,28 @@ def find_validation_leaks(
     return found
 
 
+def find_unknown_intensities(volumes: Sequence[HasProvenance]) -> list[tuple[str, str]]:
+    """Find corrected volumes whose whole volume has unknown intensities: neither saved, nor among the volumes.
+
+    Parameters
+    ----------
+    volumes : sequence of Sample or VolumeStatistics
+        All training volumes.
+
+    Returns
+    -------
+    list of tuple of str
+        Names of the whole volume and of the corrected volume.
+    """
+    known = {volume.name for volume in volumes if volume.provenance is None}
+    parts = [(volume.name, volume.provenance) for volume in volumes if volume.provenance is not None]
+    return [
+        (own.volume, name)
+        for name, own in parts
+        if own.intensities is None and not (own.subset == "train" and own.volume in known)
+    ]
+
+
 def _overlap(block: Block, start: Shape3D, shape: Shape3D) -> bool:
     return all(
         first < stop and first + side > begin
@@ -250,10 +281,11 @@ def validation_without_foreground(
 def _split_volume(sample: Sample, val_fraction: float, seed: int, gap_zyx: Shape3D, ignore_label: int | None) -> Split:
     at_start = bool(np.random.default_rng(seed).integers(2))
     is_too_small = True
+    whole = replace(sample, intensities=sample.intensities or compute_intensities(sample.image))
     for axis in sorted(range(3), key=lambda axis: sample.shape[axis] / max(1, gap_zyx[axis]), reverse=True):
         for blocks in _blocks_along(axis, sample, val_fraction, gap_zyx[axis], at_start=at_start):
             is_too_small = False
-            train, val = (block.cut(sample) for block in blocks)
+            train, val = (block.cut(whole) for block in blocks)
             if all(_has_foreground(part, ignore_label) for part in (train, val)):
                 return Split((train,), (val,), blocks)
     return Split((sample,), (), notice=_no_validation(sample, gap_zyx, is_too_small=is_too_small))

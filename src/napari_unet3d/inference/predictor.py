@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator
 
 from napari_unet3d.configs import PredictionConfig, ResizeMode, Task
 from napari_unet3d.data.events import Notice
+from napari_unet3d.data.intensities import describe_outliers, find_outliers
 from napari_unet3d.data.sample import Sample, Shape3D, format_um
 from napari_unet3d.evaluation.metrics.uncertainty import class_entropy, foreground_entropy
 from napari_unet3d.inference.events import ModelLoaded, Prediction, TilesPredicted
@@ -15,7 +16,7 @@ from napari_unet3d.inference.sliding_window import MEMORY_REMEDY, SlidingWindow,
 from napari_unet3d.inference.tiling import mirror_flips
 from napari_unet3d.model.checkpoint import Checkpoint
 from napari_unet3d.model.devices import choose_device, explain_memory_errors
-from napari_unet3d.transforms.normalise import normalise
+from napari_unet3d.transforms.normalise import fit_scale
 from napari_unet3d.transforms.pad import divisible_shape, to_divisible
 from napari_unet3d.transforms.resample import to_spacing
 
@@ -25,8 +26,8 @@ _SAME_VOXEL_SIZE = 0.05  # relative; calibrations may differ by a few per cent
 class Predictor:
     """A model on its device that predicts one volume after another; close it to free the memory.
 
-    A volume is preprocessed like the training volumes: resampled to the voxel size of the model if it has one,
-    normalised, and predicted in tiles of the patch size. A model that was trained on whole volumes predicts whole
+    A volume is preprocessed like the training volumes: normalised, resampled to the voxel size of the model if it has
+    one, and predicted in tiles of the patch size. A model that was trained on whole volumes predicts whole
     volumes, padded or resized as in training, unless there is too little memory. There is one exception: for a model
     that was trained on cropped volumes, the volume is padded instead, so that the prediction covers all of it.
 
@@ -45,7 +46,7 @@ class Predictor:
 
     def __init__(self, checkpoint: Checkpoint, config: PredictionConfig) -> None:
         self._plan, self._config = checkpoint.plan, config
-        self._normalisation = checkpoint.config.normalisation
+        self._normalisation, self._percentiles = checkpoint.config.normalisation, checkpoint.config.percentiles
         self._training_voxel_size_um = checkpoint.voxel_size_um
         always_pad = self._plan.patch_zyx is not None or checkpoint.config.resize_mode is ResizeMode.CROP
         self._resize_mode = ResizeMode.PAD if always_pad else checkpoint.config.resize_mode
@@ -57,7 +58,9 @@ class Predictor:
         yield from map(Notice, self._sliding_window.hardware.notices)
 
     def notices_for(self, sample: Sample) -> Iterator[Notice]:
-        """Yield a notice if the network will see another voxel size than in training."""
+        """Yield a notice for outliers, and if the network will see another voxel size than in training."""
+        if outliers := find_outliers(sample.image, self._percentiles, sample.intensities):
+            yield Notice(describe_outliers(sample.name, outliers, self._normalisation))
         trained = self._training_voxel_size_um
         if trained is None or self._plan.spacing_um is not None:
             return
@@ -112,12 +115,13 @@ class Predictor:
         self._sliding_window.close()
 
     def _preprocess(self, sample: Sample) -> TileTask:
-        image = sample.image
+        scale = fit_scale(sample.image, self._normalisation, self._percentiles, sample.intensities)
+        image = scale.clip(sample.image)
         if self._plan.spacing_um is not None:
             image = to_spacing(image, sample.voxel_size_um, self._plan.spacing_um, is_labels=False)
         z, y, x = image.shape
         input_shape = self._input_shape((z, y, x))
-        image = to_divisible(normalise(image, self._normalisation), input_shape, self._resize_mode, is_labels=False)
+        image = to_divisible(scale.apply(image), input_shape, self._resize_mode, is_labels=False)
         maps = OutputMaps(self._plan.task, self._plan.out_channels, (z, y, x), input_shape, self._resize_mode)
         flips = mirror_flips() if self._config.tta or self._config.uncertainty else ((),)
         return TileTask(sample.name, image, maps, self._config.overlap, flips)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from napari_unet3d.configs import Augmentation, Optimizer, TrainingConfig
 from napari_unet3d.data.ground_truth import has_foreground
+from napari_unet3d.data.intensities import describe_outliers, find_outliers
 from napari_unet3d.data.label_checks import no_foreground
-from napari_unet3d.data.split import Split, find_validation_leaks
-from napari_unet3d.data.volume_checks import corrected_validation_volume
+from napari_unet3d.data.sample import Sample
+from napari_unet3d.data.split import Split, find_unknown_intensities, find_validation_leaks
+from napari_unet3d.data.volume_checks import corrected_validation_volume, unknown_intensities
 from napari_unet3d.model.devices import ComputeDevice
 from napari_unet3d.training.prepare import TrainingData
 
@@ -54,3 +56,20 @@ def _volume_notices(config: TrainingConfig, split: Split) -> Iterator[str]:
             continue
         if not has_foreground(sample.labels, config.ignore_label, sample.label_mask):
             yield no_foreground(sample.name)
+
+
+def intensity_notices(samples: Sequence[Sample], config: TrainingConfig) -> Iterator[str]:
+    """Yield a message per volume with outliers, and per corrected volume that is normalised by its own intensities.
+
+    Parameters
+    ----------
+    samples : sequence of Sample
+        All volumes, before they are split.
+    config : TrainingConfig
+        Normalisation and percentiles.
+    """
+    for sample in samples:
+        if outliers := find_outliers(sample.image, config.percentiles, sample.intensities):
+            yield describe_outliers(sample.name, outliers, config.normalisation)
+    for source, corrected in find_unknown_intensities(samples):
+        yield unknown_intensities(corrected, source)

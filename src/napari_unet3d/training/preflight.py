@@ -160,7 +160,7 @@ def _check(
 ) -> Iterator[Issue | Busy | VolumeChecked]:
     if isinstance(data, Path | str) and (notice := pairing_notice(data)):
         yield Issue.warning(notice)
-    volumes, only = yield from _read_and_describe(_sources(data), keep)
+    volumes, only = yield from _read_and_describe(_sources(data), partial(_read, keep=keep, config=config))
     train = [volume for volume in volumes if volume.subset is Subset.TRAIN]
     yield from check_label_values(train, config)
     yield from check_intensities(volumes, config)
@@ -207,7 +207,7 @@ def _sources(data: Path | str | Sequence[Sample]) -> list[_Source]:
 
 
 def _read_and_describe(
-    sources: Sequence[_Source], keep: Callable[[Sample], Sample]
+    sources: Sequence[_Source], read: Callable[[_Source], tuple[Sample, VolumeStatistics]]
 ) -> Generator[Issue | Busy | VolumeChecked, None, tuple[list[VolumeStatistics], Sample | None]]:
     """Read the volumes one by one; return their statistics, and the volume itself if it is the only one to split."""
     n_originals = sum(source.subset is Subset.TRAIN and not source.is_corrected for source in sources)
@@ -217,7 +217,7 @@ def _read_and_describe(
     for number, source in enumerate(sources, start=1):
         try:
             message = f"Checking '{source.name}'"
-            sample, statistics = yield from run_in_background(partial(_read, source, keep), message)
+            sample, statistics = yield from run_in_background(partial(read, source), message)
             volumes.append(statistics)
             if source.subset is Subset.TRAIN:  # these come before the test volumes
                 corrected += [sample] if sample.provenance is not None else []
@@ -230,12 +230,12 @@ def _read_and_describe(
     return volumes, only
 
 
-def _read(source: _Source, keep: Callable[[Sample], Sample]) -> tuple[Sample, VolumeStatistics]:
+def _read(source: _Source, keep: Callable[[Sample], Sample], config: TrainingConfig) -> tuple[Sample, VolumeStatistics]:
     sample = source.volume if isinstance(source.volume, Sample) else read_pair(source.volume)
     if sample.labels is None:
         raise UserError(f"The volume '{source.name}' has no labels; label it, or leave it out of training.")
     named = sample if sample.name == source.name else replace(sample, name=source.name)
-    statistics = compute_statistics(named, source.subset)
+    statistics = compute_statistics(named, source.subset, config.percentiles)
     is_kept = isinstance(source.volume, Pair) and source.subset is Subset.TRAIN
     return keep(sample) if is_kept else named, statistics
 

@@ -31,7 +31,7 @@ class PreparedVolume:
     name : str
         Name of the sample.
     image : ndarray of any real number type, shape (z, y, x)
-        Intensities, padded at least to the patch size, or to a shape that the network can process.
+        Intensities without outliers, padded at least to the patch size, or to a shape that the network can process.
     scale : IntensityScale
         Their normalisation.
     targets : ndarray of uint8, shape (channel, z, y, x)
@@ -101,8 +101,10 @@ def prepare_volume(
     """
     if sample.labels is None:
         raise UserError(f"The volume '{sample.name}' has no labels; label it, or leave it out of training.")
+    # Before resampling, which would spread outliers, and by the whole volume if it is a part, as at prediction.
+    scale = fit_scale(sample.image, config.normalisation, config.percentiles, sample.intensities)
     original_image = sample.image
-    sample = at_spacing(sample, plan.spacing_um)
+    sample = at_spacing(replace(sample, image=scale.clip(sample.image)), plan.spacing_um)
     labels = np.asarray(sample.labels)
     truth = decode_labels(labels, config.task, config.ignore_label, sample.label_mask, name=sample.name)
     shape = prepared_shape(sample.shape, config, plan)
@@ -119,7 +121,7 @@ def prepare_volume(
     return PreparedVolume(
         name=sample.name,
         image=image,
-        scale=fit_scale(sample.image, config.normalisation),
+        scale=scale,
         targets=targets,
         voxel_size_um=voxel_size_um,
         patch_sampler=PatchSampler(targets[0], config.seed),
