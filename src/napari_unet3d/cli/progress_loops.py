@@ -147,8 +147,9 @@ def print_end(finished: TrainingFinished) -> None:
     """Print the best epoch of a run and its model, and why it ended early."""
     if finished.reason is not EndReason.EPOCHS:
         print_status(f"Ended before the last epoch: {finished.reason}.")
-    if finished.best_val_dice is not None and not math.isnan(finished.best_val_dice):
-        print_result(f"best epoch {finished.best_epoch}: validation Dice {finished.best_val_dice:.4f}")
+    scores = _format_scores(finished.best_val_dice, finished.best_val_f1)
+    if scores:
+        print_result(f"best epoch {finished.best_epoch}: {', '.join(scores)}")
     print_result(f"model: {finished.model}")
 
 
@@ -201,9 +202,12 @@ def _format_losses(event: EpochFinished) -> str:
     text = f"training loss {event.train_loss:.4f}"
     if event.val_loss is not None:
         text += f", validation loss {event.val_loss:.4f}"
-    if event.val_dice is not None and not math.isnan(event.val_dice):
-        text += f", validation Dice {event.val_dice:.4f}"
-    return text
+    return ", ".join([text, *_format_scores(event.val_dice, event.val_f1)])
+
+
+def _format_scores(dice: float | None, f1: float | None) -> list[str]:
+    scores = [] if dice is None or math.isnan(dice) else [f"validation Dice {dice:.4f}"]
+    return scores if f1 is None else [*scores, f"object F1 {f1:.4f}"]
 
 
 def follow_predict(

@@ -10,7 +10,7 @@ import numpy as np
 from napari_unet3d.data.boxes import Box, MaskedBox, rasterize
 from napari_unet3d.data.intensities import compute_intensities
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.split import Role, Split
+from napari_unet3d.data.split import HasProvenance, Role, Split
 
 
 def apply_corrections(split: Split, samples: Sequence[Sample]) -> Split:
@@ -40,7 +40,7 @@ def add_intensities(samples: Sequence[Sample]) -> list[Sample]:
     """Return volumes whose corrected parts have the intensities of their whole volume, as far as that can be known.
 
     They are those that were saved with the part; else those of the training volume that it was cropped from. If that
-    is not there, the part is normalised by its own intensities; see `unknown_intensities`.
+    is not there, the part is normalised by its own intensities; see `find_unknown_intensities`.
 
     Parameters
     ----------
@@ -56,6 +56,28 @@ def add_intensities(samples: Sequence[Sample]) -> list[Sample]:
             sample = replace(sample, intensities=compute_intensities(whole.image))
         found.append(sample)
     return found
+
+
+def find_unknown_intensities(volumes: Sequence[HasProvenance]) -> list[tuple[str, str]]:
+    """Find corrected volumes whose whole volume has unknown intensities: neither saved, nor among the volumes.
+
+    Parameters
+    ----------
+    volumes : sequence of Sample or VolumeStatistics
+        All training volumes.
+
+    Returns
+    -------
+    list of tuple of str
+        Names of the whole volume and of the corrected volume.
+    """
+    known = {volume.name for volume in volumes if volume.provenance is None}
+    parts = [(volume.name, volume.provenance) for volume in volumes if volume.provenance is not None]
+    return [
+        (own.volume, name)
+        for name, own in parts
+        if own.intensities is None and not (own.subset == "train" and own.volume in known)
+    ]
 
 
 def mask_corrected(samples: Sequence[Sample]) -> tuple[Sample, ...]:

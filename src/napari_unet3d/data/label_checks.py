@@ -13,6 +13,7 @@ _MAX_LISTED = 10  # label values in a message
 _MAX_CLASSES = 20  # more label values are probably ids
 _RARE = 1e-3  # fraction of the annotated voxels
 _FEW_VOXELS = 500
+_LITTLE_BACKGROUND = 0.01  # fraction of the annotated voxels
 _PAINTED_SLICES = 0.5  # fraction of labels in single slices above which only some slices seem to be annotated
 
 
@@ -43,11 +44,35 @@ def check_label_values(volumes: Sequence[VolumeStatistics], config: TrainingConf
         yield from _check_background(counts, volumes)
     else:
         yield from _check_annotation(counts, volumes, ignored)
+    n_foreground = sum(count for value, count in counts.items() if is_foreground(value, ignored))
+    n_kinds = sum(is_foreground(value, ignored) for value in counts)
+    if lacks_background(counts.get(background_value(ignored), 0), n_foreground) and (
+        config.task is not Task.SEMANTIC or n_kinds == 1
+    ):
+        yield Issue.warning(dice_means_nothing(config.task))
     yield from _check_task(counts, volumes, config)
     yield from _check_balance(counts, config)
     for volume in volumes:
         if not volume.n_foreground(ignored) and volume.provenance is None:  # a correction may remove an object
             yield Issue.warning(no_foreground(volume.name))
+
+
+def lacks_background(n_background: int, n_foreground: int) -> bool:
+    """Return whether so few voxels are background that Dice means nothing: it is nearly 1 if all is foreground."""
+    return n_foreground > 0 and n_background < _LITTLE_BACKGROUND * (n_background + n_foreground)
+
+
+def dice_means_nothing(task: Task) -> str:
+    """Return the message for labels nearly without background."""
+    what = (
+        "Nearly all annotated voxels are foreground, so Dice is nearly 1 whatever the network learns, and is left out."
+    )
+    if task is Task.INSTANCE:
+        return f"{what} The F1 of the objects shows how well they are separated."
+    return (
+        f"{what} If the labels are ids of objects that touch each other, choose the task {Task.INSTANCE.label}; else "
+        "label some background."
+    )
 
 
 def _check_masks(volumes: Sequence[VolumeStatistics]) -> Iterator[Issue]:
@@ -201,7 +226,7 @@ def _check_balance(counts: Mapping[int, int], config: TrainingConfig) -> Iterato
 def check_roles(
     trains: Sequence[VolumeStatistics], validates: Sequence[VolumeStatistics], config: TrainingConfig
 ) -> Iterator[Issue]:
-    """Find classes that only occur in validation volumes.
+    """Find classes that only occur in validation volumes, or never there.
 
     Parameters
     ----------
@@ -210,13 +235,21 @@ def check_roles(
     config : TrainingConfig
         The task and the ignore label.
     """
-    trained = total_label_counts(trains)
-    found = (value for value in total_label_counts(validates) if value not in trained)
-    missing = sorted(value for value in found if is_foreground(value, config.ignore_label))
-    if config.task is Task.SEMANTIC and missing:
+    trained, validated = (
+        {value for value in total_label_counts(part) if is_foreground(value, config.ignore_label)}
+        for part in (trains, validates)
+    )
+    if config.task is not Task.SEMANTIC:
+        return
+    if validated and (unseen := sorted(trained - validated)):
+        yield Issue.warning(
+            f"The label values {', '.join(map(str, unseen))} do not occur in validation volumes, so validation does "
+            "not show how well they are segmented. Label them in more volumes, or name other validation volumes."
+        )
+    if missing := sorted(validated - trained):
         yield Issue.warning(
             f"The label values {', '.join(map(str, missing))} only occur in validation volumes, so the network is not "
-            "trained on them. Label more volumes, or choose another seed for another split."
+            "trained on them. Label more volumes, or name other validation volumes."
         )
 
 

@@ -162,8 +162,15 @@ def count_values(labels: NDArray[Any], label_mask: NDArray[np.bool_] | None = No
     {0: 3, 2: 2, 7: 1}
     """
     counts: Counter[int] = Counter()
+    is_narrow = labels.dtype.kind in "bu" and labels.dtype.itemsize <= 2
     for z, plane in enumerate(labels):
-        values, numbers = np.unique(plane if label_mask is None else plane[label_mask[z]], return_counts=True)
+        known = plane.ravel() if label_mask is None else plane[label_mask[z]]
+        if is_narrow:  # much faster than sorting
+            numbers = np.bincount(known)
+            values = np.flatnonzero(numbers)
+            numbers = numbers[values]
+        else:
+            values, numbers = np.unique(known, return_counts=True)
         counts.update(dict(zip(map(int, values), map(int, numbers), strict=True)))
     return dict(sorted(counts.items()))
 

@@ -9,10 +9,11 @@ import numpy as np
 
 from napari_unet3d.configs import Normalisation, SpacingMode, TrainingConfig
 from napari_unet3d.data.checks import Issue, similar_voxel_sizes
+from napari_unet3d.data.corrected_regions import find_unknown_intensities
 from napari_unet3d.data.intensities import describe_outliers
 from napari_unet3d.data.pairs import Subset
 from napari_unet3d.data.sample import Shape3D, format_shape, format_um
-from napari_unet3d.data.split import Block, find_unknown_intensities
+from napari_unet3d.data.split import Block
 from napari_unet3d.data.statistics import VolumeStatistics
 
 _LARGE_INTENSITY = 100  # inputs of a network should be around 1

@@ -7,9 +7,10 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from napari_unet3d.configs import UneditedRegions
+from napari_unet3d.configs import TrainingConfig, UneditedRegions
 from napari_unet3d.data.corrections import Correction
 from napari_unet3d.data.dataset import add_sample, clean_dataset
+from napari_unet3d.data.events import Notice
 from napari_unet3d.data.pairs import Pair, Subset, list_pairs, provenance_file, with_unique_name
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.shared_content import matching_test_volumes
@@ -177,6 +178,17 @@ def remove_corrections(pair: Pair) -> Iterator[Pair]:
     """Delete exactly the files that `add_corrections` wrote; the only event is the pair."""
     _delete(pair)
     yield pair
+
+
+def without_missing_val_volumes(config: TrainingConfig, dataset: Path) -> tuple[TrainingConfig, tuple[Notice, ...]]:
+    """Return settings for another dataset: without named validation volumes if it lacks any, and a notice then."""
+    if not set(config.val_volumes) - {pair.name for pair in list_pairs(dataset, Subset.TRAIN)}:
+        return config, ()
+    notice = Notice(
+        f"The model was validated on {', '.join(config.val_volumes)}, which are not all in this dataset; validation "
+        "volumes are drawn instead."
+    )
+    return config.model_copy(update={"val_volumes": ()}), (notice,)
 
 
 def is_dataset(folder: Path) -> bool:

@@ -259,7 +259,15 @@ def _split_volumes(samples: Sequence[Sample], config: TrainingConfig) -> Split:
     # depends on both of them. For several volumes the gap is not used, so that their voxel sizes may differ.
     cut = next((sample for sample in samples if sample.provenance is None), samples[0])
     gap_zyx = separating_gap(config, cut.voxel_size_um)
-    split = split_samples(samples, config.val_fraction, config.seed, gap_zyx=gap_zyx, ignore_label=config.ignore_label)
+    split = split_samples(
+        samples,
+        config.val_fraction,
+        config.seed,
+        gap_zyx=gap_zyx,
+        ignore_label=config.ignore_label,
+        task=config.task,
+        val_volumes=config.val_volumes,
+    )
     return apply_corrections(split, samples)
 
 

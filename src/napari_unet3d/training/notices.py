@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from napari_unet3d.configs import Augmentation, Optimizer, TrainingConfig
+from napari_unet3d.configs import Augmentation, BestMetric, Optimizer, TrainingConfig
+from napari_unet3d.data.corrected_regions import find_unknown_intensities
 from napari_unet3d.data.ground_truth import has_foreground
 from napari_unet3d.data.intensities import describe_outliers, find_outliers
-from napari_unet3d.data.label_checks import no_foreground
+from napari_unet3d.data.label_checks import dice_means_nothing, no_foreground
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.split import Split, find_unknown_intensities, find_validation_leaks
+from napari_unet3d.data.split import Split, find_validation_leaks
 from napari_unet3d.data.volume_checks import corrected_validation_volume, unknown_intensities
 from napari_unet3d.model.devices import ComputeDevice
 from napari_unet3d.training.prepare import TrainingData
@@ -33,7 +34,17 @@ def setup_notices(config: TrainingConfig, device: ComputeDevice, data: TrainingD
             yield message
     if not split.val:
         yield "There is no validation: the best model is the one with the lowest training loss."
-    if config.patience and not (split.val and split.tells_best):
+    tells_best = split.tells_best and data.validation.has_foreground
+    if split.val and split.tells_best and not tells_best:
+        yield (
+            "What is validated has no foreground, so the best epoch cannot be determined and the model of the last "
+            "epoch is saved. Choose other validation volumes."
+        )
+    if split.val and data.validation.lacks_background:
+        yield dice_means_nothing(config.task)
+    if config.best_metric is BestMetric.F1 and not any(data.validation.instance_windows):
+        yield "There are no objects to count in validation: the best model is the one with the lowest loss."
+    if config.patience and not (split.val and tells_best):
         yield "Without foreground in validation, early stopping is not possible: the run trains for all epochs."
     if config.save_snapshots and split.val and config.val_augmentation is not Augmentation.NONE:
         yield "Validation volumes are augmented, so predictions do not align with the image: no snapshots are saved."

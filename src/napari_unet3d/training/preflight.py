@@ -11,31 +11,21 @@ from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.checks import Issue, Severity
 from napari_unet3d.data.dataset import read_pair
 from napari_unet3d.data.label_checks import check_label_values, check_roles
-from napari_unet3d.data.pairs import Pair, Subset, list_pairs, natural_order, pairing_notice, provenance_file
-from napari_unet3d.data.sample import Sample, Shape3D, format_shape
+from napari_unet3d.data.pairs import Pair, Subset, list_pairs, pairing_notice, provenance_file
+from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.shared_content import shares_content
-from napari_unet3d.data.split import (
-    Block,
-    Role,
-    draw_validation,
-    find_validation_leaks,
-    split_samples,
-    validation_without_foreground,
-)
 from napari_unet3d.data.statistics import VolumeStatistics, compute_statistics
 from napari_unet3d.data.volume_checks import (
-    check_blocks,
     check_intensities,
     check_leaks,
     check_voxel_sizes,
     corrected_test_volume,
-    corrected_validation_volume,
 )
 from napari_unet3d.errors import UserError
-from napari_unet3d.model.receptive_field import separating_gap
 from napari_unet3d.training.background import iterate_in_background, run_in_background
 from napari_unet3d.training.events import Busy, Preflight, PreflightEvent, TrainEvent, VolumeChecked
 from napari_unet3d.training.loop import OpenRun, describe_source, open_run, train_on_samples
+from napari_unet3d.training.split_checks import check_split, predict_split
 from napari_unet3d.training.step_checks import check_disk, check_step
 from napari_unet3d.training.throughput import ActiveTimer
 
@@ -166,8 +156,8 @@ def _check(
     yield from check_intensities(volumes, config)
     yield from check_voxel_sizes(volumes, config)
     if train:
-        split = yield from run_in_background(partial(_split, train, only, config), "Splitting the volumes")
-        yield from _check_split(split, config)
+        split = yield from run_in_background(partial(predict_split, train, only, config), "Splitting the volumes")
+        yield from check_split(split, config)
         yield from check_leaks(volumes, {volume.name for volume in split.val})
         yield from check_roles(split.train, split.val, config)
         checks = check_step(split.train, split.val, config, timed=timed)
@@ -247,54 +237,3 @@ def _corrections_of(test: Sample, corrected: Sequence[Sample]) -> list[Issue]:
         for sample in corrected
         if shares_content(sample, test.image)
     ]
-
-
-@dataclass(frozen=True, slots=True)
-class _Split:
-    """Statistics of the training and the validation volumes, or of two blocks of the only volume."""
-
-    train: Sequence[VolumeStatistics]
-    val: Sequence[VolumeStatistics]
-    blocks: tuple[Block, ...] = ()
-    gap_zyx: Shape3D = (0, 0, 0)
-    notice: str | None = None
-
-
-def _split(train: Sequence[VolumeStatistics], only: Sample | None, config: TrainingConfig) -> _Split:
-    """Split as the training will."""
-    originals = [volume for volume in train if volume.provenance is None]
-    corrected = [volume for volume in train if volume.provenance is not None]
-    if only is not None:
-        gap = separating_gap(config, only.voxel_size_um)
-        split = split_samples([only], config.val_fraction, config.seed, gap_zyx=gap, ignore_label=config.ignore_label)
-        training, validation = ([compute_statistics(sample) for sample in part] for part in (split.train, split.val))
-        return _Split([*training, *corrected], validation, split.blocks, gap, split.notice)
-    ordered = sorted(originals, key=lambda volume: (natural_order(volume.name), volume.name))
-    foreground = [volume.n_foreground(config.ignore_label) > 0 for volume in ordered]
-    chosen = draw_validation(foreground, config.val_fraction, config.seed) if ordered else ()
-    return _Split(
-        train=[volume for number, volume in enumerate(ordered) if number not in chosen] + corrected,
-        val=[volume for number, volume in enumerate(ordered) if number in chosen],
-        notice=validation_without_foreground(ordered, foreground, chosen),
-    )
-
-
-def _check_split(split: _Split, config: TrainingConfig) -> Iterator[Issue]:
-    if config.val_fraction == 0:
-        yield Issue.info(
-            "There is no validation, so the model with the lowest training loss is kept, which may be overfitted. "
-            "Set the validation fraction to 0.2 or so."
-        )
-    if split.notice:
-        yield Issue.warning(split.notice)
-    for source, corrected in find_validation_leaks(split.train, split.val, split.blocks):
-        yield Issue.warning(corrected_validation_volume(corrected, source))
-    for block in split.blocks:
-        if block.role is Role.VALIDATION:
-            start, stop = map(format_shape, (block.start_zyx, block.stop_zyx))
-            yield Issue.info(
-                f"'{block.name}' is the only volume, so a block of it is used for validation, from voxel {start} to "
-                f"{stop}. It is separated from the training block by at least the receptive field of the network; a "
-                "second volume would give a better estimate."
-            )
-    yield from check_blocks(split.blocks, split.gap_zyx)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_unet3d.configs import ResizeMode, TrainingConfig
+from napari_unet3d.configs import ResizeMode, Task, TrainingConfig
 from napari_unet3d.data.ground_truth import GroundTruth, decode_labels
 from napari_unet3d.data.memmap import MemmapStore
 from napari_unet3d.data.sample import Sample, Shape3D, VoxelSize
@@ -18,7 +18,7 @@ from napari_unet3d.model.plan import Plan
 from napari_unet3d.training.loading.patch_sampler import PatchSampler
 from napari_unet3d.training.loading.targets import make_targets
 from napari_unet3d.transforms.normalise import IntensityScale, fit_scale
-from napari_unet3d.transforms.pad import divisible_shape, to_divisible
+from napari_unet3d.transforms.pad import divisible_shape, to_divisible, valid_region
 from napari_unet3d.transforms.resample import to_spacing
 
 
@@ -40,6 +40,10 @@ class PreparedVolume:
         Voxel size along z, y, x in µm.
     patch_sampler : PatchSampler
         Draws the positions of patches.
+    valid_region : tuple of slice
+        The part without padding.
+    instances : ndarray of unsigned integers, shape (z, y, x), or None
+        Ids of the objects, of validation volumes for the task instance.
     """
 
     name: str
@@ -48,6 +52,8 @@ class PreparedVolume:
     targets: NDArray[np.uint8]
     voxel_size_um: VoxelSize
     patch_sampler: PatchSampler
+    valid_region: tuple[slice, ...]
+    instances: NDArray[np.unsignedinteger[Any]] | None
 
     @property
     def shape(self) -> Shape3D:
@@ -79,7 +85,12 @@ class PreparedVolume:
 
 
 def prepare_volume(
-    sample: Sample, config: TrainingConfig, plan: Plan, store: MemmapStore | None = None
+    sample: Sample,
+    config: TrainingConfig,
+    plan: Plan,
+    store: MemmapStore | None = None,
+    *,
+    validates: bool = False,
 ) -> PreparedVolume:
     """Prepare a sample for training or validation.
 
@@ -93,6 +104,8 @@ def prepare_volume(
         Patch size, strides and classes.
     store : MemmapStore, optional
         Keeps what does not fit into memory in temporary files; without it, all stays in memory.
+    validates : bool
+        Whether objects are counted in it, so that their ids are kept.
 
     Raises
     ------
@@ -116,8 +129,10 @@ def prepare_volume(
     )
     targets = make_targets(resized, plan, voxel_size_um)
     image = to_divisible(sample.image, shape, mode, is_labels=False)
+    instances = resized.labels if validates and plan.task is Task.INSTANCE else None
     if store is not None:
         targets, image = store.store(targets), image if image is original_image else store.store(image)
+        instances = None if instances is None else store.store(instances)
     return PreparedVolume(
         name=sample.name,
         image=image,
@@ -125,6 +140,8 @@ def prepare_volume(
         targets=targets,
         voxel_size_um=voxel_size_um,
         patch_sampler=PatchSampler(targets[0], config.seed),
+        valid_region=valid_region(sample.shape, shape, mode),
+        instances=instances,
     )
 
 
