@@ -64,9 +64,7 @@ def lacks_background(n_background: int, n_foreground: int) -> bool:
 
 def dice_means_nothing(task: Task) -> str:
     """Return the message for labels nearly without background."""
-    what = (
-        "Nearly all annotated voxels are foreground, so Dice is nearly 1 whatever the network learns, and is left out."
-    )
+    what = "Nearly all annotated voxels are foreground, so Dice is nearly 1 whatever is learned, and is left out."
     if task is Task.INSTANCE:
         return f"{what} The F1 of the objects shows how well they are separated."
     return (

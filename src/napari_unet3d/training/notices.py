@@ -32,6 +32,22 @@ def setup_notices(config: TrainingConfig, device: ComputeDevice, data: TrainingD
     for message in (*device.notices, split.notice, data.store and data.store.notice):
         if message:
             yield message
+    yield from _validation_notices(config, data)
+    if config.save_snapshots and split.val and config.val_augmentation is not Augmentation.NONE:
+        yield "Validation volumes are augmented, so predictions do not align with the image: no snapshots are saved."
+    if data.plan.patch_zyx is None and config.batch_size > len(split.train):
+        n = len(split.train)
+        yield (
+            f"The batch size is {config.batch_size}, but there {'is' if n == 1 else 'are'} only {n} training "
+            f"volume{'' if n == 1 else 's'}: each step uses {n}."
+        )
+    if config.momentum > 0 and config.optimizer in (Optimizer.ADAM, Optimizer.ADAMW):
+        yield f"{config.optimizer.label} does not use the momentum of {config.momentum:g}; it has its own."
+    yield from _volume_notices(config, split)
+
+
+def _validation_notices(config: TrainingConfig, data: TrainingData) -> Iterator[str]:
+    split = data.split
     if not split.val:
         yield "There is no validation: the best model is the one with the lowest training loss."
     tells_best = split.tells_best and data.validation.has_foreground
@@ -46,17 +62,6 @@ def setup_notices(config: TrainingConfig, device: ComputeDevice, data: TrainingD
         yield "There are no objects to count in validation: the best model is the one with the lowest loss."
     if config.patience and not (split.val and tells_best):
         yield "Without foreground in validation, early stopping is not possible: the run trains for all epochs."
-    if config.save_snapshots and split.val and config.val_augmentation is not Augmentation.NONE:
-        yield "Validation volumes are augmented, so predictions do not align with the image: no snapshots are saved."
-    if data.plan.patch_zyx is None and config.batch_size > len(split.train):
-        n = len(split.train)
-        yield (
-            f"The batch size is {config.batch_size}, but there {'is' if n == 1 else 'are'} only {n} training "
-            f"volume{'' if n == 1 else 's'}: each step uses {n}."
-        )
-    if config.momentum > 0 and config.optimizer in (Optimizer.ADAM, Optimizer.ADAMW):
-        yield f"{config.optimizer.label} does not use the momentum of {config.momentum:g}; it has its own."
-    yield from _volume_notices(config, split)
 
 
 def _volume_notices(config: TrainingConfig, split: Split) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from typing import Any
 
 import numpy as np
 import torch
@@ -77,19 +78,16 @@ class InstanceWindow:
         return match_instances(predicted, self._truth, self._annotated).f1
 
 
-def _limit(box: tuple[slice, ...], instances: NDArray[np.unsignedinteger]) -> tuple[slice, ...]:
+def _limit(box: tuple[slice, ...], instances: NDArray[np.unsignedinteger[Any]]) -> tuple[slice, ...]:
     """Return a box that is not too large, around the middle of the objects in it."""
     sides = [side.stop - side.start for side in box]
     while prod(sides) > _MAX_VOXELS:
         longest = sides.index(max(sides))
         sides[longest] = -(-sides[longest] // 2)
-    middles = []
-    for axis, own in enumerate(box):
-        counts = np.array(
-            [np.count_nonzero(np.take(instances[box], place, axis)) for place in range(own.stop - own.start)]
-        )
-        total = np.cumsum(counts)
-        middles.append(int(np.searchsorted(total, total[-1] / 2)) if total[-1] else len(counts) // 2)
+    ids, middles = instances[box], []
+    for axis, most in enumerate(ids.shape):
+        total = np.cumsum([np.count_nonzero(np.take(ids, place, axis)) for place in range(most)])
+        middles.append(int(np.searchsorted(total, total[-1] / 2)) if total[-1] else most // 2)
     starts = [
         own.start + min(max(0, middle - side // 2), own.stop - own.start - side)
         for own, middle, side in zip(box, middles, sides, strict=True)

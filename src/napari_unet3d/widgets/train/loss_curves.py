@@ -30,7 +30,7 @@ _LEGEND_HEIGHT = 20
 
 
 class LossCurves(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
-    """Plot of a `LossHistory`: steps as a thin line, epochs as points, the best epoch as a star, Dice and object F1 on the right.
+    """Plot of a `LossHistory`: steps as a thin line, epochs as points, the best epoch as a star, scores on the right.
 
     The cursor that `point_at` shows can be dragged, and a click in the plot moves it. The plot is redrawn at most ten
     times a second and only while it is visible, in the colours of napari's theme.
