@@ -32,11 +32,8 @@ _MARGINS_INCHES = {"left": 0.55, "right": 1.15, "bottom": 0.15, "top": 0.65}
 _GAP_INCHES = 0.08
 _ROW_LABEL_INCHES = 1.1
 _DOTS_PER_INCH = 150
-_TRAIN_COLOUR, _VAL_COLOUR, _F1_COLOUR = (
-    "#0072b2",
-    "#d55e00",
-    "#cc79a7",
-)  # Okabe and Ito (2008), distinguishable with colour blindness
+# Okabe and Ito (2008), distinguishable with colour blindness.
+_TRAIN_COLOUR, _VAL_COLOUR, _F1_COLOUR = "#0072b2", "#d55e00", "#cc79a7"
 
 
 def slice_positions(n_voxels: int, n_slices: int = 5) -> list[int]:
