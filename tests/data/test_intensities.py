@@ -30,9 +30,8 @@ def test_percentiles_are_those_of_numpy_next_to_the_median(dtype):
     image = noise().astype(dtype)
     levels = (0, 0.1, 5, 49, 75, 99.9, 100)
     methods = ["higher" if level < 50 else "lower" for level in levels]
-    expected = [
-        np.percentile(image.astype("f8"), level, method=method) for level, method in zip(levels, methods, strict=True)
-    ]
+    wide = image.astype("f8")
+    expected = [np.percentile(wide, level, method=method) for level, method in zip(levels, methods, strict=True)]
     assert percentiles_of(image, levels) == pytest.approx(expected)
 
 

@@ -43,7 +43,7 @@ def boxes(name: str, seed: int = 0, shape=SHAPE) -> Sample:
 def cells(name: str, seed: int = 0) -> Sample:
     """Cells that touch everywhere, with dark borders between them: the whole volume is foreground."""
     rng = np.random.default_rng(seed)
-    z, y, x = np.indices(SHAPE)
+    _, y, x = np.indices(SHAPE)
     labels = (1 + (y // 8) * 4 + x // 7).astype(np.uint8)
     border = (y % 8 == 0) | (x % 7 == 0)
     return Sample(name, (rng.normal(150, 5, SHAPE) - 100 * border).astype(np.float32), labels)
@@ -97,10 +97,8 @@ def test_tiles_are_put_together(patch: tuple[int, int, int] | None, most: int, m
     (window,), (batches,) = validation.instance_windows, validation
     tiles = [tile for batch in batches for tile in batch.tiles]
     perfect, side = logits_of(volume.instances), patch or volume.shape
-    crops = [
-        perfect[(slice(None), *(slice(a, a + b) for a, b in zip(tile.start, side, strict=True)))][None]
-        for tile in tiles
-    ]
+    boxes_of_tiles = [tuple(slice(a, a + b) for a, b in zip(tile.start, side, strict=True)) for tile in tiles]
+    crops = [perfect[(slice(None), *box)][None] for box in boxes_of_tiles]
     assert window.f1(crops, tiles) == 1
     assert window.f1([-crop.abs() for crop in crops], tiles) == 0
     merged = [crop.clone() for crop in crops]

@@ -134,7 +134,5 @@ def test_a_part_is_predicted_as_in_its_volume() -> None:
 
 def test_the_voxel_size_of_the_network_does_not_change_the_scale() -> None:
     sample = replace(uneven(), voxel_size_um=(1.0, 0.5, 0.5))
-    coarse = PLAN.model_copy(update={"spacing_um": (2.0, 1.0, 1.0)})
-    assert (
-        prepare_volume(sample, TrainingConfig(), coarse).scale == prepare_volume(sample, TrainingConfig(), PLAN).scale
-    )
+    config, coarse = TrainingConfig(), PLAN.model_copy(update={"spacing_um": (2.0, 1.0, 1.0)})
+    assert prepare_volume(sample, config, coarse).scale == prepare_volume(sample, config, PLAN).scale

@@ -11,7 +11,9 @@ from napari_unet3d.configs import TrainingConfig, UneditedRegions
 from napari_unet3d.data.corrections import Correction
 from napari_unet3d.data.dataset import add_sample, clean_dataset
 from napari_unet3d.data.events import Notice
+from napari_unet3d.data.intensities import IntensityStatistics
 from napari_unet3d.data.pairs import Pair, Subset, list_pairs, provenance_file, with_unique_name
+from napari_unet3d.data.provenance import read_provenance
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.shared_content import matching_test_volumes
 from napari_unet3d.errors import UserError
@@ -69,12 +71,28 @@ class DatasetAddition:
         return own + tuple(each for each in matching_test_volumes(self.dataset, self.sample) if each not in own)
 
     def sample_with_subset(self, test_volumes: tuple[str, ...]) -> Sample:
-        """Return the corrected volume with the subset of the dataset that it is from, as far as that is known."""
+        """Return the corrected volume with the subset of the dataset that it is from, as far as that is known.
+
+        Of a volume that is a corrected part itself, it gets the intensities of the whole volume.
+        """
         subset = self._known_subset() or (Subset.TEST if test_volumes else self._subset_by_name())
         provenance = self.sample.provenance
-        if provenance is None or subset is None:
+        if provenance is None:
             return self.sample
-        return replace(self.sample, provenance=provenance.model_copy(update={"subset": subset.value}))
+        changes: dict[str, object] = {} if subset is None else {"subset": subset.value}
+        if (intensities := self._intensities_of_source()) is not None:
+            changes["intensities"] = intensities
+        return replace(self.sample, provenance=provenance.model_copy(update=changes), intensities=None)
+
+    def _intensities_of_source(self) -> IntensityStatistics | None:
+        name = without_subset(self.origin.name)[0]
+        try:
+            pairs = list_pairs(self.origin.dataset or self.dataset)
+        except UserError:  # no dataset yet
+            return None
+        masks = [pair.label_mask for pair in pairs if pair.name == name and pair.label_mask is not None]
+        source = read_provenance(provenance_file(masks[0])) if masks else None
+        return None if source is None else source.intensities
 
     def _known_subset(self) -> Subset | None:
         folder = self.origin.dataset
