@@ -140,5 +140,12 @@ class Predictor:
             uncertainty = foreground_entropy(maps.probability)
         labels = postprocess(maps.probability, maps.channels, sample.voxel_size_um, self._plan, self._config)
         return Prediction(
-            sample.name, labels, maps.probability, sample.voxel_size_um, self._plan, maps.channels, uncertainty
+            sample.name,
+            labels,
+            maps.probability,
+            sample.voxel_size_um,
+            self._plan,
+            maps.channels,
+            uncertainty,
+            sample.intensities,
         )
