@@ -213,10 +213,9 @@ class Corrections:
         labels = _encode_labels(self.labels[box], self._task, ignore_label)
         mask = np.ones(labels.shape, bool) if is_accepted else self.annotated_mask(box)
         start, records = tuple(side.start for side in box), tuple(correction.record for correction in self.done)
+        intensities = provenance.intensities or compute_intensities(image)  # of a whole volume
         changes = {"start_zyx": start, "unedited_regions": unedited_regions.value, "corrections": records}
-        if provenance.intensities is None:  # the predicted volume is a whole one
-            changes["intensities"] = compute_intensities(image)
-        provenance = provenance.model_copy(update=changes)
+        provenance = provenance.model_copy(update={**changes, "intensities": intensities})
         name = f"{provenance.volume} corrected"
         return Sample(name, image[box].copy(), np.where(mask, labels, 0), self._voxel_size_um, mask, provenance)
 

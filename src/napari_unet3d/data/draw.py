@@ -78,7 +78,7 @@ def name_validation(volumes: Sequence[HasName], names: Sequence[str], corrected:
         if name not in indices:
             known = ", ".join(f"'{each}'" for each in list(indices)[:_MAX_NAMED])
             more = f" and {len(indices) - _MAX_NAMED} more" if len(indices) > _MAX_NAMED else ""
-            raise UserError(f"No training volume is named '{given}', so it cannot validate; there are {known}{more}.")
+            raise UserError(f"No training volume is named '{given}', so it cannot validate; there are {known or 'none'}{more}.")
         chosen.add(indices[name])
     if len(chosen) == len(volumes):
         raise UserError(
