@@ -76,9 +76,9 @@ def name_validation(volumes: Sequence[HasName], names: Sequence[str], corrected:
         if name in corrected:
             raise UserError(f"'{name}' is a corrected volume, which always trains; choose another validation volume.")
         if name not in indices:
-            known = ", ".join(f"'{each}'" for each in list(indices)[:_MAX_NAMED])
+            known = ", ".join(f"'{each}'" for each in list(indices)[:_MAX_NAMED]) or "none"
             more = f" and {len(indices) - _MAX_NAMED} more" if len(indices) > _MAX_NAMED else ""
-            raise UserError(f"No training volume is named '{given}', so it cannot validate; there are {known or 'none'}{more}.")
+            raise UserError(f"No training volume is named '{given}', so it cannot validate; there are {known}{more}.")
         chosen.add(indices[name])
     if len(chosen) == len(volumes):
         raise UserError(
