@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from napari_unet3d.configs import Normalisation
 from napari_unet3d.data.intensities import (
     IntensityStatistics,
+    clip_bounds,
     compute_intensities,
     describe_outliers,
     find_outliers,
@@ -61,11 +62,14 @@ def test_a_hot_or_dead_pixel_is_found_in_every_type(dtype, sign):
 
 def test_one_voxel_of_65535_in_the_range_of_8_bits():
     image = noise().astype(np.uint16)
-    before = outlier_bounds(image)
+    assert clip_bounds(image) == (-np.inf, np.inf)
+    low, high = np.sort(image.ravel())[[14, -15]].astype(float)  # the 0.1 % of 13 440 voxels are beyond
     image[1, 2, 3] = image[5, 5, 5] = 65535
     outliers = find_outliers(image)
     assert (outliers.n_voxels, outliers.extreme) == (2, 65535)
-    assert outliers.bounds == pytest.approx(before, abs=8)  # at most one grey value of a percentile
+    assert outliers.usual_range == pytest.approx((low, high), abs=1)
+    assert outliers.bounds == clip_bounds(image) == pytest.approx((1.5 * low - high / 2, 1.5 * high - low / 2), abs=2)
+    assert outlier_bounds(image) == pytest.approx((3 * low - 2 * high, 3 * high - 2 * low), abs=4)
     message = describe_outliers("brain", outliers, Normalisation.Z_SCORE)
     assert message.startswith("2 voxels of 'brain' are far outside the range of the others: up to 65535, while nearly")
     assert message.endswith("If they are part of a structure, set the percentiles to 0 and 100.")
@@ -102,7 +106,7 @@ def test_statistics_by_numpy():
     others = np.delete(image.ravel(), np.ravel_multi_index((2, 3, 4), image.shape))
     assert (hot.inner_mean, hot.inner_std) == pytest.approx((others.mean(), others.std()))
     assert hot.mean == pytest.approx(image.mean())
-    assert mean_and_std(image, outlier_bounds(image)) == pytest.approx((others.mean(), others.std()))
+    assert mean_and_std(image, clip_bounds(image)) == pytest.approx((others.mean(), others.std()))
 
 
 @given(seed=st.integers(0, 20), gain=st.sampled_from([1.0, 1e-3, 1e6]), offset=st.sampled_from([0.0, -500.0, 1e7]))

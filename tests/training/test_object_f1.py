@@ -167,6 +167,6 @@ def test_the_command_prints_it(tmp_path: Path, capfd: pytest.CaptureFixture[str]
     assert "best epoch 1: object F1 " in told.out
     assert "validation on 1" in told.err
     assert "object F1" in told.err
-    assert main(["train", str(tmp_path / "data"), "--run", str(tmp_path / "x"), *given[:-1], "7"]) == 2
+    assert main(["train", str(tmp_path / "data"), "--run", str(tmp_path / "x"), *given[:-1], "7"]) == 1
     assert "No training volume is named '7', so it cannot validate; there are '0', '1', '2'." in capfd.readouterr().err
     assert not (tmp_path / "x").exists()

@@ -57,7 +57,7 @@ def test_one_hot_voxel_does_not_move_the_others(method: Normalisation, dtype: st
     before, after = normalise(image, method), normalise(hot, method)
     others = np.ones(image.shape, bool)
     others[3, 4, 5] = False
-    assert np.abs(before - after)[others].max() < 0.02 * before.std()
+    assert np.abs(before - after)[others].max() < 0.1 * before.std()
     assert abs(after[3, 4, 5]) < 25 * before.std()
     plain = normalise(hot, method, (0, 100))
     assert np.ptp(plain[others]) < 0.3 * np.ptp(before[others])  # what it would do
@@ -81,7 +81,7 @@ def test_a_part_is_normalised_as_in_its_volume(method: Normalisation) -> None:
     part = fit_scale(dim, method, whole=compute_intensities(image))
     np.testing.assert_array_equal(part.apply(part.clip(dim)), whole.apply(image)[:8, 3:20, 5:])
     if method is not Normalisation.NONE:
-        assert np.abs(normalise(dim, method) - part.apply(dim)).min() > 0.05
+        assert np.abs(normalise(dim, method) - part.apply(dim)).mean() > 0.1
 
 
 @pytest.mark.parametrize("method", ROBUST)

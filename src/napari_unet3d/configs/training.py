@@ -153,8 +153,8 @@ class TrainingConfig(Config):
     percentiles: Percentiles = setting(
         DEFAULT_PERCENTILES,
         "Lower and upper percentile of the intensities of a volume. The normalisation percentile maps them to 0 and 1. "
-        "Intensities farther from them than twice the distance between both are outliers, which are clipped; with 0 "
-        "and 100, nothing is clipped.",
+        "Intensities farther from them than twice the distance between both are outliers, such as hot pixels, and "
+        "are clipped; with 0 and 100, nothing is.",
         minimum=0,
         maximum=100,
         step=0.01,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, FiniteFloat
 
 from napari_unet3d.configs.training_enums import DEFAULT_PERCENTILES, Normalisation, Percentiles
 
-_SPANS = 2.0  # distance from the percentiles, in units of the distance between them, beyond which values are outliers
+# Distances from the percentiles in units of the distance between them.
+_SPANS_TO_OUTLIERS, _SPANS_TO_CLIP = 2.0, 0.5
 _MAX_SORTED = 2**22  # values of a large volume that are sorted; more would not change its percentiles visibly
 _TAIL = (0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.5, 2, 2.5, 3, 4, 5, 7.5, 10, 15, 20)
 _LEVELS = (*_TAIL, 25, 30, 40, 50, 60, 70, 75, *(100 - level for level in reversed(_TAIL)))
@@ -28,7 +30,7 @@ class IntensityStatistics(BaseModel):
     minimum, maximum, mean, std : float
         Of all voxels.
     inner_mean, inner_std : float
-        Without outliers, see `find_outliers`.
+        Within `clip_bounds`.
     levels, values : tuple of float
         Percentiles: numbers from 0 to 100 in ascending order, and the intensity at each.
     """
@@ -58,7 +60,7 @@ class Outliers:
     usual_range : tuple of float
         The percentiles, between which nearly all other intensities are.
     bounds : tuple of float
-        Intensities beyond are outliers.
+        The intensities that they are clipped to.
     """
 
     n_voxels: int
@@ -80,7 +82,7 @@ def compute_intensities(image: NDArray[Any]) -> IntensityStatistics:
         The whole volume, with finite intensities.
     """
     mean, std = mean_and_std(image)
-    bounds = outlier_bounds(image)
+    bounds = clip_bounds(image)
     inner_mean, inner_std = mean_and_std(image, bounds) if is_beyond(image, bounds) else (mean, std)
     values = percentiles_of(image, _LEVELS)
     return IntensityStatistics(
@@ -196,8 +198,28 @@ def outlier_bounds(intensities: Intensities, percentiles: Percentiles = DEFAULT_
     percentiles : tuple of float
         The lower and the upper percentile, from 0 to 100; with 0 and 100, there are no outliers.
     """
-    low, high = usual_range(intensities, percentiles)
-    return low - _SPANS * (high - low), high + _SPANS * (high - low)
+    return _beyond(usual_range(intensities, percentiles), _SPANS_TO_OUTLIERS)
+
+
+def clip_bounds(intensities: Intensities, percentiles: Percentiles = DEFAULT_PERCENTILES) -> tuple[float, float]:
+    """Return the intensities that a volume with outliers is clipped to; infinite ones if it has none.
+
+    They are closer than outliers are: at `outlier_bounds`, a few hot pixels still change what a network finds around
+    them, and here they do not. A volume without outliers stays as it is.
+
+    Parameters
+    ----------
+    intensities, percentiles
+        As of `outlier_bounds`.
+    """
+    usual = usual_range(intensities, percentiles)
+    has_outliers = is_beyond(intensities, _beyond(usual, _SPANS_TO_OUTLIERS))
+    return _beyond(usual, _SPANS_TO_CLIP) if has_outliers else (-math.inf, math.inf)
+
+
+def _beyond(usual: tuple[float, float], n_spans: float) -> tuple[float, float]:
+    low, high = usual
+    return low - n_spans * (high - low), high + n_spans * (high - low)
 
 
 def usual_range(intensities: Intensities, percentiles: Percentiles = DEFAULT_PERCENTILES) -> tuple[float, float]:
@@ -237,18 +259,18 @@ def find_outliers(
     >>> image[1, 2, 3] = 65535
     >>> outliers = find_outliers(image)
     >>> outliers.n_voxels, outliers.extreme, outliers.bounds
-    (1, 65535.0, (-98.0, 147.0))
+    (1, 65535.0, (-24.5, 73.5))
     """
     source: Intensities = image if whole is None else whole
-    bounds = low, high = outlier_bounds(source, percentiles)
-    if not is_beyond(image, bounds):
+    low, high = outlier_bounds(source, percentiles)
+    if not is_beyond(image, (low, high)):
         return None
     lowest, highest = value_range(image)
     return Outliers(
         n_voxels=sum(int(np.count_nonzero((plane < low) | (plane > high))) for plane in image),
         extreme=highest if highest - high >= low - lowest else lowest,
         usual_range=usual_range(source, percentiles),
-        bounds=bounds,
+        bounds=clip_bounds(source, percentiles),
     )
 
 

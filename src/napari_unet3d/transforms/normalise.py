@@ -15,9 +15,9 @@ from napari_unet3d.configs.training_enums import DEFAULT_PERCENTILES, Percentile
 from napari_unet3d.data.intensities import (
     Intensities,
     IntensityStatistics,
+    clip_bounds,
     is_beyond,
     mean_and_std,
-    outlier_bounds,
     percentiles_of,
     value_range,
 )
@@ -33,7 +33,7 @@ class IntensityScale:
     shift, scale : float
         The number that is subtracted, and the one that it is divided by.
     low, high : float
-        Intensities beyond are outliers, which are clipped.
+        Intensities that a volume with outliers is clipped to.
     """
 
     shift: float
@@ -111,7 +111,7 @@ def fit_scale(
     image : ndarray of any real number type, shape (z, y, x)
         Finite intensities.
     method : Normalisation
-        - z-score: mean 0 and standard deviation 1, without outliers, which are clipped (see `outlier_bounds`).
+        - z-score: mean 0 and standard deviation 1, without outliers, which are clipped (see `clip_bounds`).
         - percentile: the lower percentile becomes 0 and the upper one 1; values beyond them are not clipped, apart from
           outliers. If the two are equal, as in a volume with very few bright voxels, min-max is used.
         - min-max: the minimum becomes 0 and the maximum 1.
@@ -139,7 +139,7 @@ def fit_scale(
     source: Intensities = image if whole is None else whole
     is_robust = method in (Normalisation.Z_SCORE, Normalisation.PERCENTILE)
     with np.errstate(over="ignore", invalid="ignore"):
-        bounds = outlier_bounds(source, percentiles) if is_robust else (-math.inf, math.inf)
+        bounds = clip_bounds(source, percentiles) if is_robust else (-math.inf, math.inf)
         shift, scale = _shift_and_scale(source, method, percentiles, bounds)
         low, high = value_range(image)
         normalised = (np.clip([low, high], *bounds) - shift) / (scale or 1.0)
