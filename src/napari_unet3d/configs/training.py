@@ -159,7 +159,6 @@ class TrainingConfig(Config):
         maximum=100,
         step=0.01,
         group=_LOADING,
-        visible_if={"normalisation": ("z-score", "percentile")},
     )
     spacing: Spacing = setting(
         (SpacingMode.ORIGINAL,),

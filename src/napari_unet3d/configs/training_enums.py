@@ -232,7 +232,7 @@ def _adn_order(order: str) -> str:
 
 
 def _ascending(levels: tuple[float, float]) -> tuple[float, float]:
-    if not levels[0] < levels[1]:
+    if levels[0] > levels[1]:
         raise ValueError("write two percentiles from 0 to 100, the lower one first, such as 0.1 99.9")
     return levels
 

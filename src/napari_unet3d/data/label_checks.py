@@ -44,12 +44,7 @@ def check_label_values(volumes: Sequence[VolumeStatistics], config: TrainingConf
         yield from _check_background(counts, volumes)
     else:
         yield from _check_annotation(counts, volumes, ignored)
-    n_foreground = sum(count for value, count in counts.items() if is_foreground(value, ignored))
-    n_kinds = sum(is_foreground(value, ignored) for value in counts)
-    if lacks_background(counts.get(background_value(ignored), 0), n_foreground) and (
-        config.task is not Task.SEMANTIC or n_kinds == 1
-    ):
-        yield Issue.warning(dice_means_nothing(config.task))
+    yield from _check_dice(counts, config)
     yield from _check_task(counts, volumes, config)
     yield from _check_balance(counts, config)
     for volume in volumes:
@@ -71,6 +66,15 @@ def dice_means_nothing(task: Task) -> str:
         f"{what} If the labels are ids of objects that touch each other, choose the task {Task.INSTANCE.label}; else "
         "label some background."
     )
+
+
+def _check_dice(counts: Mapping[int, int], config: TrainingConfig) -> Iterator[Issue]:
+    kinds = [count for value, count in counts.items() if is_foreground(value, config.ignore_label)]
+    n_background = counts.get(background_value(config.ignore_label), 0)
+    # Without any background, there is another warning, which does not hold for cells that touch everywhere.
+    is_new = n_background > 0 or config.task is Task.INSTANCE
+    if lacks_background(n_background, sum(kinds)) and is_new and (config.task is not Task.SEMANTIC or len(kinds) == 1):
+        yield Issue.warning(dice_means_nothing(config.task))
 
 
 def _check_masks(volumes: Sequence[VolumeStatistics]) -> Iterator[Issue]:
@@ -224,7 +228,7 @@ def _check_balance(counts: Mapping[int, int], config: TrainingConfig) -> Iterato
 def check_roles(
     trains: Sequence[VolumeStatistics], validates: Sequence[VolumeStatistics], config: TrainingConfig
 ) -> Iterator[Issue]:
-    """Find classes that only occur in validation volumes, or never there.
+    """Find classes that only occur in validation volumes.
 
     Parameters
     ----------
@@ -233,18 +237,10 @@ def check_roles(
     config : TrainingConfig
         The task and the ignore label.
     """
-    trained, validated = (
-        {value for value in total_label_counts(part) if is_foreground(value, config.ignore_label)}
-        for part in (trains, validates)
-    )
-    if config.task is not Task.SEMANTIC:
-        return
-    if validated and (unseen := sorted(trained - validated)):
-        yield Issue.warning(
-            f"The label values {', '.join(map(str, unseen))} do not occur in validation volumes, so validation does "
-            "not show how well they are segmented. Label them in more volumes, or name other validation volumes."
-        )
-    if missing := sorted(validated - trained):
+    trained = total_label_counts(trains)
+    found = (value for value in total_label_counts(validates) if value not in trained)
+    missing = sorted(value for value in found if is_foreground(value, config.ignore_label))
+    if config.task is Task.SEMANTIC and missing:
         yield Issue.warning(
             f"The label values {', '.join(map(str, missing))} only occur in validation volumes, so the network is not "
             "trained on them. Label more volumes, or name other validation volumes."

@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator
 from napari_unet3d.configs import PredictionConfig, ResizeMode, Task
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.intensities import describe_outliers, find_outliers
-from napari_unet3d.data.sample import Sample, Shape3D, format_um
+from napari_unet3d.data.sample import Sample, Shape3D, format_shape, format_um
 from napari_unet3d.evaluation.metrics.uncertainty import class_entropy, foreground_entropy
 from napari_unet3d.inference.events import ModelLoaded, Prediction, TilesPredicted
 from napari_unet3d.inference.output_maps import OutputMaps
@@ -18,9 +18,10 @@ from napari_unet3d.model.checkpoint import Checkpoint
 from napari_unet3d.model.devices import choose_device, explain_memory_errors
 from napari_unet3d.transforms.normalise import fit_scale
 from napari_unet3d.transforms.pad import divisible_shape, to_divisible
-from napari_unet3d.transforms.resample import to_spacing
+from napari_unet3d.transforms.resample import shape_at_spacing, to_spacing
 
 _SAME_VOXEL_SIZE = 0.05  # relative; calibrations may differ by a few per cent
+_SIMILAR_SIDES = 1.25  # ratio of a side to that of the training volumes
 
 
 class Predictor:
@@ -58,9 +59,14 @@ class Predictor:
         yield from map(Notice, self._sliding_window.hardware.notices)
 
     def notices_for(self, sample: Sample) -> Iterator[Notice]:
-        """Yield a notice for outliers, and if the network will see another voxel size than in training."""
+        """Yield a notice for outliers, and if the network will see another voxel or volume size than in training."""
         if outliers := find_outliers(sample.image, self._percentiles, sample.intensities):
             yield Notice(describe_outliers(sample.name, outliers, self._normalisation))
+        if self._plan.patch_zyx is None and self._plan.volume_zyx is not None:
+            shape = sample.shape
+            if self._plan.spacing_um is not None:
+                shape = shape_at_spacing(shape, sample.voxel_size_um, self._plan.spacing_um)
+            yield from _size_notice(sample.name, shape, self._plan.volume_zyx)
         trained = self._training_voxel_size_um
         if trained is None or self._plan.spacing_um is not None:
             return
@@ -148,4 +154,19 @@ class Predictor:
             maps.channels,
             uncertainty,
             sample.intensities,
+        )
+
+
+def _size_notice(name: str, shape: Shape3D, trained: Shape3D) -> Iterator[Notice]:
+    """Yield a notice for a volume that is larger or smaller than the whole volumes that a network was trained on.
+
+    Tiles of the size of training do not help: a network that has seen many objects at a time finds some in empty tiles,
+    too, and more of them than in a whole volume.
+    """
+    ratios = [max(side / most, most / side) for side, most in zip(shape, trained, strict=True)]
+    if max(ratios) > _SIMILAR_SIDES:
+        yield Notice(
+            f"'{name}' has {format_shape(shape)} voxels, but the network was trained on whole volumes of "
+            f"{format_shape(trained)}. What it finds depends on how much foreground it sees at a time: if there are "
+            "far fewer or more objects than in the training volumes, add volumes of this kind to them."
         )

@@ -23,8 +23,6 @@ from napari_unet3d.model.network import to_device
 
 MEMORY_REMEDY = "Predict a part of the volume, or choose the device cpu if the GPU ran out of memory"
 
-_MUCH_LONGER = 1.25  # times a side of the training volumes
-
 
 @dataclass(frozen=True, slots=True)
 class TileTask:
@@ -111,13 +109,7 @@ class SlidingWindow:
 
     def _choose_tile(self, task: TileTask) -> Generator[Notice, None, Shape3D]:
         z, y, x = task.image.shape
-        usual = self._plan.patch_zyx or _sides_as_trained((z, y, x), self._plan.volume_zyx)
-        if self._plan.patch_zyx is None and usual != (z, y, x):
-            yield Notice(
-                f"'{task.name}' has {format_shape((z, y, x))} voxels, more than the whole volumes that the network was "
-                f"trained on. It is predicted in overlapping tiles of {format_shape(usual)} voxels, as large as those."
-            )
-        preferred = self._budget.limited(usual)
+        preferred = self._budget.limited(self._plan.patch_zyx or (z, y, x))
         preferred = tile_grid((z, y, x), preferred, 0, self._plan.total_stride).tile_zyx
         free = free_memory(self._hardware.device)
         tile = largest_tile(self._bytes_per_voxel, preferred, self._plan.total_stride, free)
@@ -194,15 +186,3 @@ class SlidingWindow:
             logits: torch.Tensor = self._network(tiles)
         logits = logits.float()
         return logits.softmax(1) if self._plan.task is Task.SEMANTIC else logits.sigmoid()
-
-
-def _sides_as_trained(shape: Shape3D, trained: Shape3D | None) -> Shape3D:
-    """Return the shape (z, y, x) of a volume, with much longer sides than those of the training volumes shortened.
-
-    Instance normalisation of a network that was trained on whole volumes depends on how much foreground there is in
-    what it sees. In a larger volume, that is another fraction.
-    """
-    if trained is None:
-        return shape
-    z, y, x = (most if side > _MUCH_LONGER * most else side for side, most in zip(shape, trained, strict=True))
-    return z, y, x

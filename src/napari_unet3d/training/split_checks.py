@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from napari_unet3d.configs import TrainingConfig
+from napari_unet3d.configs import Task, TrainingConfig
 from napari_unet3d.data.checks import Issue
 from napari_unet3d.data.draw import LabelContent, draw_validation, name_validation, validation_without_foreground
 from napari_unet3d.data.pairs import natural_order
 from napari_unet3d.data.sample import Sample, Shape3D, format_shape
 from napari_unet3d.data.split import Block, Role, find_validation_leaks, split_samples
-from napari_unet3d.data.statistics import VolumeStatistics, compute_statistics
+from napari_unet3d.data.statistics import VolumeStatistics, compute_statistics, total_label_counts
 from napari_unet3d.data.volume_checks import check_blocks, corrected_validation_volume
 from napari_unet3d.model.receptive_field import separating_gap
 
@@ -57,6 +57,16 @@ def predict_split(train: Sequence[VolumeStatistics], only: Sample | None, config
     )
 
 
+def _unseen_classes(split: PredictedSplit, config: TrainingConfig) -> list[int]:
+    if config.task is not Task.SEMANTIC or not split.val:
+        return []
+    trained, validated = (
+        LabelContent.of(total_label_counts(part), config.task, config.ignore_label).classes
+        for part in (split.train, split.val)
+    )
+    return sorted(trained - validated)
+
+
 def check_split(split: PredictedSplit, config: TrainingConfig) -> Iterator[Issue]:
     """Report what validates, and what makes its scores too optimistic."""
     if config.val_fraction == 0 and not config.val_volumes:
@@ -66,6 +76,11 @@ def check_split(split: PredictedSplit, config: TrainingConfig) -> Iterator[Issue
         )
     if split.notice:
         yield Issue.warning(split.notice)
+    if unseen := _unseen_classes(split, config):
+        yield Issue.warning(
+            f"The label values {', '.join(map(str, unseen))} do not occur in validation volumes, so validation does "
+            "not show how well they are segmented. Label them in more volumes, or name other validation volumes."
+        )
     for source, corrected in find_validation_leaks(split.train, split.val, split.blocks):
         yield Issue.warning(corrected_validation_volume(corrected, source))
     for block in split.blocks:
