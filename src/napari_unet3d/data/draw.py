@@ -15,7 +15,7 @@ from napari_unet3d.data.formats.registry import is_volume, volume_name
 from napari_unet3d.data.ground_truth import is_foreground
 from napari_unet3d.errors import UserError
 
-_MAX_RATIO = 4.0  # of the amounts of foreground per volume in validation and training; others are drawn again
+_MAX_RATIO = 4.0  # of the amounts of foreground per volume in training and validation; with less, scores are noise
 _MAX_NAMED = 20  # volumes in a message
 
 
@@ -96,7 +96,7 @@ def draw_validation(contents: Sequence[LabelContent], val_fraction: float, seed:
     The volumes are drawn at random. Then volumes are exchanged as long as that makes the two sides more alike, in this
     order of importance: fewer classes (or foreground at all) are missing in training, fewer are missing in validation,
     fewer validation volumes have no foreground, and the mean amount of foreground, or number of objects, of validation
-    and training volumes with foreground differ by less than a factor of 4.
+    volumes is not below a quarter of that of training volumes.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ class _Balance:
         train = self._total - val
         with np.errstate(divide="ignore", invalid="ignore"):
             means = [side[:, -1] / side[:, -2] for side in (val, train)]
-            ratio = np.abs(np.log(means[0] / means[1]))
+            ratio = np.log(means[1] / means[0])
         imbalance = np.where(np.isfinite(ratio), np.maximum(0, ratio - log(_MAX_RATIO)), 0)
         missing = [(side[:, :-2] < 0.5).sum(axis=1) for side in (train, val)]
         return np.column_stack([*missing, n_val - val[:, -2], imbalance.round(9)])
