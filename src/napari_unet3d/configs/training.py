@@ -104,7 +104,7 @@ class TrainingConfig(Config):
     )
     class_weighting: ClassWeighting = setting(
         ClassWeighting.NONE,
-        "Class weights in the loss: equal (none), or higher for rarer classes (auto).",
+        "Class weights in the loss: equal (none), or higher for rarer classes (auto), which also adds false positives.",
         group=_LABELS,
     )
     class_weights: Annotated[tuple[float, ...], BeforeValidator(as_tuple)] = setting(

@@ -159,7 +159,7 @@ def percentiles_of(intensities: Intensities, levels: Sequence[float]) -> list[fl
         return [float(value) for value in np.interp(levels, intensities.levels, intensities.values)]
     is_narrow = intensities.dtype.kind in "bui" and intensities.dtype.itemsize <= 2
     inner = _of_histogram(intensities, levels) if is_narrow else _of_sorted(intensities, levels)
-    ends = dict(zip((0, 100), value_range(intensities), strict=True))
+    ends: dict[float, float] = dict(zip((0.0, 100.0), value_range(intensities), strict=True))
     return [ends.get(level, value) for level, value in zip(levels, inner, strict=True)]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from napari_unet3d.configs import ClassWeighting, Task, TrainingConfig
+from napari_unet3d.configs import ClassWeighting, Loss, Task, TrainingConfig
 from napari_unet3d.data.checks import Issue
 from napari_unet3d.data.ground_truth import background_value, is_foreground, negative_labels
 from napari_unet3d.data.statistics import VolumeStatistics, total_label_counts
@@ -215,14 +215,20 @@ def _check_balance(counts: Mapping[int, int], config: TrainingConfig) -> Iterato
         parts = {"Foreground": sum(classes.values()) / n_annotated}
     else:
         parts = {f"Label {value}": count / n_annotated for value, count in sorted(classes.items())}
+    rare = {name: part for name, part in parts.items() if part < _RARE}
+    if rare and config.class_weighting is ClassWeighting.AUTO and config.loss is Loss.FOCAL:
+        name, part = next(iter(rare.items()))
+        yield Issue.warning(
+            f"{name} is {_percent(part)} of the annotated voxels. With the loss focal, the class weighting auto makes "
+            "the segmentation of so small a part worse; set it to none."
+        )
     if config.class_weighting is ClassWeighting.AUTO or config.class_weights or len(parts) > _MAX_CLASSES:
         return
-    for name, part in parts.items():
-        if part < _RARE:
-            yield Issue.warning(
-                f"{name} is {_percent(part)} of the annotated voxels, so rare that it may not be segmented. Set the "
-                "class weighting to auto, or crop the volumes around it."
-            )
+    for name, part in rare.items():
+        yield Issue.warning(
+            f"{name} is {_percent(part)} of the annotated voxels, so rare that it may not be segmented. Look at the "
+            "predictions; higher class weights may make them better or worse."
+        )
 
 
 def check_roles(
