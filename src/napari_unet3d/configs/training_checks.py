@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 from napari_unet3d.configs.training_enums import Task
-
-if TYPE_CHECKING:
-    from napari_unet3d.configs.training import TrainingConfig
 
 NETWORK_SETTINGS = ("architecture", "preset", "kernel_size", "up_kernel_size", "activation", "bias", "adn_order")
 """Settings that determine the network; a run that starts from a model takes them from it."""
 
 
-def check_together(config: TrainingConfig) -> None:
-    """Raise a `ValueError` if settings contradict each other."""
+def check_together(config: Any) -> None:
+    """Raise a `ValueError` if settings contradict each other.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        The settings, each of which is valid by itself.
+    """
     if (config.class_names or config.class_weights) and config.task is not Task.SEMANTIC:
         name = "class_names" if config.class_names else "class_weights"
         raise ValueError(f"The setting '{name}' belongs to the task semantic; choose that task or leave it empty")
