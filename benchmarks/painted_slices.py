@@ -24,7 +24,7 @@ def volume(edge: int, difficulty: str, seed: int) -> Sample:
     """Generate one volume with foreground labels."""
     n_objects = {"easy": 20, "medium": 50, "hard": 100}[difficulty] * edge**3 // 128**3
     settings = SyntheticConfig(
-        difficulty=difficulty, shape=(edge,) * 3, objects=max(4, n_objects), labels="foreground", seed=seed
+        difficulty=difficulty, shape=(edge,) * 3, objects=max(4, n_objects), label_kind="foreground", seed=seed
     )
     *_, event = generate_volume(settings)
     return event.sample

@@ -37,6 +37,7 @@ from napari_unet3d import (
     read_volume,
     train,
 )
+from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.training.events import EpochFinished, RunStarted, StepFinished
 
 SMALL = {"objects": 3, "shape": (21, 28, 37), "object_shape_min": (9, 9, 9), "object_shape_max": (12, 14, 15)}
@@ -172,7 +173,7 @@ def half_annotated(sample: Sample) -> Sample:
 
 
 def run_generation(results: Results, folder: Path) -> None:
-    foreground = SyntheticConfig(**SMALL, labels="foreground", seed=0)
+    foreground = SyntheticConfig(**SMALL, label_kind="foreground", seed=0)
     objects = SyntheticConfig(**FLAT, difficulty="hard", voxel_size_um=(2.0, 1.0, 1.0), seed=7)
     for name, config, n_train in (("foreground", foreground, 5), ("objects", objects, 3)):
         for _ in generate(folder / name, config, n_train=n_train, n_test=1):
@@ -262,8 +263,8 @@ def run_variants(results: Results, folder: Path) -> None:
     add_training(results, "half annotated", half, folder / "half", {**TUTORIAL, "epochs": 2})
     add_evaluation(results, "half annotated", folder / "half", half[:1], folder / "evaluation of half")
 
-    mixed = [samples[0], replace(samples[1], voxel_size_um=(1.0, 0.7, 0.7)), replace(samples[2], name="flat")]
-    mixed[2] = replace(mixed[2], voxel_size_um=(2.0, 1.0, 1.0))
+    mixed = [samples[0], samples[1].at(Geometry((1.0, 0.7, 0.7))), replace(samples[2], name="flat")]
+    mixed[2] = mixed[2].at(Geometry((2.0, 1.0, 1.0)))
     add_training(results, "mixed voxel sizes", mixed, folder / "mixed", {**settings, "spacing": "median"})
     add_prediction(results, "mixed voxel sizes", folder / "mixed", mixed[1])
 

@@ -28,7 +28,7 @@ LOOKS = {
     "shape": SHAPE,
     "object_shape_min": (12, 12, 12),
     "object_shape_max": (20, 20, 20),
-    "labels": "foreground",
+    "label_kind": "foreground",
 }
 EASIER = {"objects": 8, "uneven_background": 0.0, "intensity": (150, 200)}
 

@@ -15,7 +15,7 @@ from napari_unet3d.configs import LabelKind, ResizeMode
 from napari_unet3d.demo import Demo, check_display, show
 
 VOLUMES = SyntheticConfig(
-    labels=LabelKind.FOREGROUND,
+    label_kind=LabelKind.FOREGROUND,
     objects=4,
     shape=(32, 36, 40),
     object_shape_min=(9, 9, 9),

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from napari_unet3d.cli.app import app
+from napari_unet3d.data.formats.registry import formats_table
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -89,6 +90,10 @@ def test_every_picture_and_page_exists() -> None:
     assert {path.name for path in (ROOT / "docs" / "images").iterdir()} == {
         Path(link).name for link in links if link.startswith("docs/images/")
     }
+
+
+def test_the_table_of_formats_is_that_of_the_registry() -> None:
+    assert f"\n{formats_table()}\n" in README
 
 
 def test_marked_examples_are_run_by_tests_of_their_own() -> None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 N_TRAIN, N_TEST = 5, 1
 # Settings of the tutorial; all others are the defaults.
-VOLUMES = SyntheticConfig(labels=LabelKind.FOREGROUND)
+VOLUMES = SyntheticConfig(label_kind=LabelKind.FOREGROUND)
 TRAINING = TrainingConfig(resize_mode=ResizeMode.CROP)
 
 
@@ -151,7 +151,7 @@ def open_viewer(demo: Demo) -> Viewer:
 
     from napari_unet3d.data.dataset import Subset, list_pairs, read_pair
     from napari_unet3d.data.ground_truth import GroundTruth
-    from napari_unet3d.data.volumes import read_volume
+    from napari_unet3d.data.reading import read_volume
     from napari_unet3d.evaluation.metrics.differences import difference_labels
     from napari_unet3d.widgets.viewer import layers
 
@@ -159,7 +159,7 @@ def open_viewer(demo: Demo) -> Viewer:
     viewer.window.resize(1300, 900)
     pair = list_pairs(demo.dataset, Subset.TEST)[0]
     sample = read_pair(pair)
-    image = layers.show_image(viewer, f"test volume {sample.name}", sample.image, sample.voxel_size_um)
+    image = layers.show_image(viewer, f"test volume {sample.name}", sample.image, sample.geometry)
     truth = layers.show_labels(viewer, "truth", np.asarray(sample.labels), image)
     prediction = read_volume(demo.evaluation / "predictions" / f"{sample.name}_labels.tif").array
     difference = difference_labels(prediction, GroundTruth(np.asarray(sample.labels)))

@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 
+def format_count(number: int, noun: str) -> str:
+    """Return a number with its noun, which gets an ``s`` unless there is exactly one.
+
+    >>> format_count(1, "volume"), format_count(3, "volume")
+    ('1 volume', '3 volumes')
+    """
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def format_duration(seconds: float) -> str:
     """Return a duration as text.
 

@@ -10,8 +10,9 @@ import pytest
 
 from napari_unet3d.data.checks import Issue, PairChecked, Severity, check_dataset, check_events
 from napari_unet3d.data.dataset import Subset, add_sample
+from napari_unet3d.data.reading import read_volume
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.volumes import read_volume, write_volume
+from napari_unet3d.data.volumes import write_volume
 from napari_unet3d.errors import UserError
 
 ERROR, WARNING = Severity.ERROR, Severity.WARNING
@@ -145,7 +146,9 @@ def test_mixed_voxel_sizes(dataset):
 def test_an_image_and_labels_of_different_voxel_size(dataset):
     labels = read_volume(dataset / "train/labels/2.tif").array
     write_volume(dataset / "train/labels/2.tif", labels, (1, 1, 1))
-    assert "voxels of 2 × 0.5 × 0.25 µm and its labels of 1 × 1 × 1 µm" in only(dataset)[1]
+    assert (
+        "train/images/2.tif has voxels of 2 × 0.5 × 0.25 µm and train/labels/2.tif of 1 × 1 × 1 µm" in only(dataset)[1]
+    )
 
 
 def test_a_volume_without_voxel_size_among_others(dataset):
@@ -155,7 +158,7 @@ def test_a_volume_without_voxel_size_among_others(dataset):
         np.save(dataset / f"train/{kind}/2.npy", array)
     severity, message = only(dataset)
     assert severity is WARNING
-    assert message.startswith("train/images/2.npy has no voxel size and train/images/1.tif has one (1 of 3")
+    assert message.startswith("The voxel size of train/images/2.npy is unknown (1 of 3 volumes)")
 
 
 def test_matching_by_order_is_said(dataset):

@@ -11,6 +11,7 @@ from napari_unet3d.configs import Task, UneditedRegions
 from napari_unet3d.data.boxes import MaskedBox
 from napari_unet3d.data.corrections import Corrections, CorrectionSource, auto_margin_um, describe_count
 from napari_unet3d.data.dataset import Subset, add_sample, read_samples
+from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.ground_truth import GroundTruth, decode_labels
 from napari_unet3d.data.pairs import unique_name, with_unique_name
 from napari_unet3d.data.provenance import CorrectionRecord, Provenance
@@ -37,7 +38,7 @@ def random_labels(seed: int, highest: int = 3) -> np.ndarray:
 
 def two(seed: int = 0, task: Task = Task.SEMANTIC) -> tuple[np.ndarray, np.ndarray, Corrections]:
     prediction, truth = random_labels(seed), random_labels(seed + 100)
-    return prediction, truth, Corrections(prediction, GroundTruth(truth), task, VOXEL_SIZE)
+    return prediction, truth, Corrections(prediction, GroundTruth(truth), task, Geometry(VOXEL_SIZE))
 
 
 def test_taking_the_truth_annotates_a_margin_in_micrometres():
@@ -64,7 +65,9 @@ def test_around_an_error_a_truth_that_is_annotated_mask_parts_annotates_those_on
     prediction, truth = random_labels(0), random_labels(100)
     known = np.zeros(SHAPE, bool)
     known[:, :, :6] = True
-    corrections = Corrections(prediction, GroundTruth(np.where(known, truth, 0), known), Task.SEMANTIC, VOXEL_SIZE)
+    corrections = Corrections(
+        prediction, GroundTruth(np.where(known, truth, 0), known), Task.SEMANTIC, Geometry(VOXEL_SIZE)
+    )
     done = corrections.accept(region(4, 4, 5), CorrectionSource.PREDICTION, PLACE, margin_um=2.0)
     expected = known[done.box].copy()
     expected[1:3, 2:5, 4:6] = True  # the error itself
@@ -82,7 +85,7 @@ def test_a_decision_outlives_the_margin_of_the_next_one():
 
 def test_what_is_painted_holds_also_outside_of_the_error():
     prediction = random_labels(1)
-    corrections = Corrections(prediction, None, Task.BINARY, VOXEL_SIZE)
+    corrections = Corrections(prediction, None, Task.BINARY, Geometry(VOXEL_SIZE))
     corrections.begin_painting()
     assert corrections.is_painting
     corrections.labels[1, 2, 3] = 9
@@ -97,7 +100,7 @@ def test_what_is_painted_holds_also_outside_of_the_error():
 
 
 def test_painting_nothing_corrects_nothing():
-    corrections = Corrections(random_labels(1), None, Task.BINARY, VOXEL_SIZE)
+    corrections = Corrections(random_labels(1), None, Task.BINARY, Geometry(VOXEL_SIZE))
     corrections.begin_painting()
     assert corrections.finish_painting(region(4, 4, 5), PLACE, 1.0) is None
     assert corrections.done == []
@@ -105,7 +108,7 @@ def test_painting_nothing_corrects_nothing():
 
 
 def test_there_may_be_no_truth_to_take():
-    corrections = Corrections(random_labels(1), None, Task.BINARY, VOXEL_SIZE)
+    corrections = Corrections(random_labels(1), None, Task.BINARY, Geometry(VOXEL_SIZE))
     with pytest.raises(UserError, match="no ground truth here"):
         corrections.accept(region(4, 4, 5), CorrectionSource.TRUTH, PLACE, 1.0)
     with pytest.raises(UserError, match="There are no corrections yet"):
@@ -201,7 +204,7 @@ def test_half_of_an_object_that_is_taken_from_the_truth_keeps_its_id():
     prediction[:, 2:5, 2:6] = 7
     truth[:, 2:5, 2:9] = 3  # the same object, of which the far end was missed
     truth[:, 7:9, 6:9] = 4  # another one, of which nothing was found
-    corrections = Corrections(prediction, GroundTruth(truth), Task.INSTANCE, (1.0, 1.0, 1.0))
+    corrections = Corrections(prediction, GroundTruth(truth), Task.INSTANCE, Geometry((1.0, 1.0, 1.0)))
     corrections.accept(region(0, 2, 6, (9, 8, 3)), CorrectionSource.TRUTH, PLACE, 0.2)
     np.testing.assert_array_equal(corrections.labels == 7, truth == 3)
     assert set(np.unique(corrections.labels[truth == 4])) == {8}
@@ -213,14 +216,14 @@ def test_a_split_object_becomes_one_and_merged_ones_two():
     parts[2:7, 2:8, 2:6], parts[2:7, 2:8, 6:10] = 1, 2
     whole = region(2, 2, 2, (5, 6, 8))
     for prediction, truth, n in ((parts, one, 1), (one, parts, 2)):
-        corrections = Corrections(prediction, GroundTruth(truth), Task.INSTANCE, (1.0, 1.0, 1.0))
+        corrections = Corrections(prediction, GroundTruth(truth), Task.INSTANCE, Geometry((1.0, 1.0, 1.0)))
         corrections.accept(whole, CorrectionSource.TRUTH, PLACE, 0.2)
         assert len(np.unique(corrections.labels[whole.box])) == n
 
 
 def test_far_from_the_rest_only_the_place_is_cut_out_but_no_less_than_a_patch():
     big = np.zeros((40, 50, 60), np.uint8)
-    corrections = Corrections(big, GroundTruth(big), Task.BINARY, VOXEL_SIZE)
+    corrections = Corrections(big, GroundTruth(big), Task.BINARY, Geometry(VOXEL_SIZE))
     corrections.accept(region(30, 20, 55), CorrectionSource.TRUTH, PLACE, 1.0)
     sample = corrections.sample(big, HERE, UneditedRegions.IGNORE, None, (16, 16, 16))
     assert sample.shape == (16, 16, 16)
@@ -249,7 +252,7 @@ def test_a_corrected_volume_comes_back_from_the_dataset_with_its_story(tmp_path)
 def test_no_object_of_a_corrected_volume_gets_the_ignore_label(task):
     labels = np.zeros(SHAPE, np.uint16)
     labels[2:5, 2:5, 2:5], labels[2:5, 6:8, 2:5] = 1, 1 + (task is Task.INSTANCE)
-    corrections = Corrections(labels, GroundTruth(labels), task, VOXEL_SIZE)
+    corrections = Corrections(labels, GroundTruth(labels), task, Geometry(VOXEL_SIZE))
     corrections.accept(region(3, 3, 3), CorrectionSource.TRUTH, PLACE, 1000.0)
     sample = corrections.sample(IMAGE, HERE, UneditedRegions.ACCEPT, 1, SMALLEST)
     truth = decode_labels(sample.labels, task, 1, sample.label_mask)

@@ -11,7 +11,8 @@ import SimpleITK
 
 from napari_unet3d.data.checks import Severity, check_dataset
 from napari_unet3d.data.dataset import Subset, read_samples
-from napari_unet3d.data.volumes import read_sample, read_volume, write_volume
+from napari_unet3d.data.reading import read_volume
+from napari_unet3d.data.volumes import read_sample, write_volume
 from napari_unet3d.errors import UserError
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (3, 4, 5), dtype=np.uint8)
@@ -40,16 +41,8 @@ def write(path: Path, array: np.ndarray, directions: np.ndarray, origin=(0.0, 0.
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-@pytest.mark.parametrize(
-    ("directions", "words"),
-    [
-        (np.diag([-1.0, -1, 1]), "L, P, S"),
-        (np.diag([1.0, 1, -1]), "R, A, I"),
-        (np.eye(3)[[1, 0, 2]], "A, R, S"),
-        (OBLIQUE, r"\(0.94 0.342 0\), \(-0.342 0.94 0\), S"),
-    ],
-)
-def test_labels_or_a_mask_of_other_directions_are_refused(tmp_path, suffix, directions, words):
+def test_labels_or_a_mask_of_oblique_directions_are_refused(tmp_path, suffix):
+    directions, words = OBLIQUE, r"\(0.94 0.342 0\), \(-0.342 0.94 0\), S"
     image = write(tmp_path / f"image{suffix}", IMAGE, np.eye(3))
     other = write(tmp_path / f"other{suffix}", LABELS, directions)
     same = write(tmp_path / f"same{suffix}", LABELS, np.eye(3))
@@ -73,18 +66,20 @@ def test_one_oblique_direction_with_the_rounding_of_formats_is_a_pair(tmp_path, 
 def test_nrrd_and_metaimage_share_their_directions(tmp_path):
     image = write(tmp_path / "image.nrrd", IMAGE, np.eye(3))
     read_sample(image, write(tmp_path / "same.mha", LABELS, np.eye(3)))
-    with pytest.raises(UserError, match=r"other\.mha differs from that of its image"):
-        read_sample(image, write(tmp_path / "other.mha", LABELS, np.diag([1.0, -1, 1])))
+    turned = write(tmp_path / "other.mha", LABELS[:, ::-1], np.diag([1.0, -1, 1]), (0.0, 3.0, 0.0))
+    np.testing.assert_array_equal(read_sample(image, turned).labels, LABELS)
+    with pytest.raises(UserError, match=r"oblique\.mha differs from that of its image"):
+        read_sample(image, write(tmp_path / "oblique.mha", LABELS, OBLIQUE))
 
 
 def test_files_without_directions_are_paired_as_they_are(tmp_path):
     nifti = nibabel.Nifti1Image(IMAGE.T, None)
     nibabel.save(nifti, tmp_path / "image.nii")
-    assert read_volume(tmp_path / "image.nii").geometry is None
+    assert read_volume(tmp_path / "image.nii").geometry.directions is None
     read_sample(tmp_path / "image.nii", write(tmp_path / "labels.nii", LABELS, np.diag([-1.0, -1, 1])))
     header = "type: uchar\ndimension: 3\nsizes: 5 4 3\nspacings: 1 1 1\nencoding: raw"
     (tmp_path / "image.nrrd").write_bytes(f"NRRD0004\n{header}\n\n".encode() + IMAGE.tobytes())
-    assert read_volume(tmp_path / "image.nrrd").geometry is None
+    assert read_volume(tmp_path / "image.nrrd").geometry.directions is None
     read_sample(tmp_path / "image.nrrd", write(tmp_path / "labels.nrrd", LABELS, np.eye(3)))
 
 
@@ -108,17 +103,27 @@ def dataset(folder: Path, suffix: str, directions: np.ndarray, origin: tuple[flo
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_the_check_and_reading_refuse_other_directions(tmp_path, suffix):
-    folder = dataset(tmp_path, suffix, np.diag([-1.0, -1, 1]), (4.0, 3.0, 0.0))
+def test_the_check_and_reading_refuse_oblique_directions(tmp_path, suffix):
+    folder = dataset(tmp_path, suffix, OBLIQUE, (4.0, 3.0, 0.0))
     (finding,) = check_dataset(folder)
     assert finding.severity is Severity.ERROR
     assert finding.message.startswith(
         f"The orientation of train/labels/1{suffix} differs from that of its image train/images/1{suffix}: x, y and z "
-        "point to L, P, S instead of R, A, S. Save both"
+        "point to (0.94 0.342 0), (-0.342 0.94 0), S instead of R, A, S. Save both"
     )
     with pytest.raises(UserError, match="differs from that of its image"):
         read_samples(folder)
     assert len(read_samples(folder, Subset.TEST)) == 1
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_the_check_says_that_flipped_labels_are_turned(tmp_path, suffix):
+    folder = dataset(tmp_path, suffix, np.diag([-1.0, -1, 1]), (4.0, 3.0, 0.0))  # the corner where the image ends
+    (finding,) = check_dataset(folder)
+    assert finding.severity is Severity.WARNING
+    assert finding.message.startswith(f"The axes of train/labels/1{suffix} point to L, P, S, those of its image")
+    stored = read_volume(folder / f"train/labels/1{suffix}").array
+    np.testing.assert_array_equal(read_samples(folder)[1].labels, stored[:, ::-1, ::-1])
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from napari_unet3d.configs import Task, TrainingConfig
-from napari_unet3d.data.ground_truth import background_value, decode_labels, has_foreground, is_foreground
+from napari_unet3d.data.ground_truth import (
+    background_value,
+    decode_labels,
+    encode_labels,
+    has_foreground,
+    is_foreground,
+)
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.split import split_samples
 from napari_unet3d.data.statistics import compute_statistics
@@ -128,3 +134,16 @@ def test_ids_above_the_ignore_label_stay_distinct() -> None:
     truth = decode_labels(np.arange(300, dtype=np.uint16).reshape(1, 3, 100), Task.INSTANCE, 255)
     assert truth.labels.dtype == np.uint16
     assert len(np.unique(truth.labels)) == 299  # 0 to 299 without 255
+
+
+@pytest.mark.parametrize("ignored", [None, *IGNORED])
+@pytest.mark.parametrize("task", list(Task))
+def test_encoded_labels_are_decoded_to_the_same(task: Task, ignored: int | None) -> None:
+    labels = row([0, 0, 2, 2, 3, 3, 0] if ignored is None else ROWS[ignored])
+    truth = decode_labels(labels, task, ignored)
+    encoded = encode_labels(truth, task, ignored)
+    again = decode_labels(encoded, task, ignored)
+    np.testing.assert_array_equal(again.labels, truth.labels)
+    np.testing.assert_array_equal(again.label_mask, truth.label_mask)
+    if task is not Task.BINARY:
+        np.testing.assert_array_equal(encoded, labels)

@@ -41,7 +41,7 @@ def test_facts_by_hand():
     labels[1, 2, :3] = 2
     labels[4] = 1
     facts = compute_statistics(Sample("a", IMAGE, labels, (2.0, 0.5, 0.25)), Subset.TEST)
-    assert (facts.name, facts.subset, facts.shape, facts.voxel_size_um) == (
+    assert (facts.name, facts.subset, facts.shape, facts.geometry.voxel_size_um) == (
         "a",
         Subset.TEST,
         (5, 6, 7),

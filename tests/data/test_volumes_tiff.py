@@ -10,7 +10,8 @@ import pytest
 import tifffile
 
 from napari_unet3d.data.formats.tiff import flavour
-from napari_unet3d.data.volumes import read_volume, write_volume
+from napari_unet3d.data.reading import read_volume
+from napari_unet3d.data.volumes import write_volume
 from napari_unet3d.errors import UserError
 
 ARRAY = np.arange(6 * 7 * 8, dtype=np.uint16).reshape(6, 7, 8)
@@ -80,9 +81,9 @@ def test_ome_units_become_micrometres(tmp_path, unit, um):
     assert read_volume(tmp_path / "a.ome.tif").voxel_size_um == pytest.approx((3 * um, 0.5 * um, 0.25 * um))
 
 
-def test_ome_without_sizes_or_in_pixels_gives_no_voxel_size(tmp_path):
+def test_ome_gives_the_sizes_that_it_has_and_none_in_pixels(tmp_path):
     tifffile.imwrite(tmp_path / "a.ome.tif", ARRAY, metadata={"axes": "ZYX", "PhysicalSizeX": 1.0})
-    assert read_volume(tmp_path / "a.ome.tif").voxel_size_um is None
+    assert read_volume(tmp_path / "a.ome.tif").voxel_size_um == (None, None, 1.0)
     metadata = (
         {"axes": "ZYX"} | {f"PhysicalSize{a}": 2.0 for a in "ZYX"} | {f"PhysicalSize{a}Unit": "pixel" for a in "ZYX"}
     )
@@ -178,7 +179,7 @@ def test_several_volumes_in_one_file_are_refused(tmp_path):
     with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True) as tif:
         tif.write(ARRAY, photometric="minisblack")
         tif.write(ARRAY[:, 1:], photometric="minisblack")
-    with pytest.raises(UserError, match=r"holds 2 volumes. Save each"):
+    with pytest.raises(UserError, match=r"holds 2 volumes: Image0 .*Choose one by its path"):
         read_volume(tmp_path / "a.ome.tif")
 
 
@@ -229,10 +230,12 @@ def test_a_damaged_file_of_an_ome_tiff_is_no_zeros(tmp_path):
         read_volume(tmp_path / "s0.ome.tif")
 
 
-def test_an_ome_tiff_that_ended_early_is_refused_with_what_is_missing(tmp_path):
+def test_of_an_ome_tiff_that_ended_early_the_slices_that_exist_are_read_with_a_notice(tmp_path):
     write_ome(tmp_path / "a.ome.tif", ARRAY[:4], 6)
-    with pytest.raises(UserError, match=r"declares 6 slices, but 4 to 5 \(counted from 0\) cannot be read. Export"):
-        read_volume(tmp_path / "a.ome.tif")
+    volume = read_volume(tmp_path / "a.ome.tif")
+    np.testing.assert_array_equal(volume.array, ARRAY[:4])
+    (notice,) = volume.notices
+    assert "declares 6 slices and ends after 4" in notice
 
 
 def test_an_ome_tiff_of_another_name_than_it_says_is_read(tmp_path):

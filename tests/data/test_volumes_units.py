@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import SimpleITK
 
-from napari_unet3d.data.volumes import read_volume, write_volume
+from napari_unet3d.data.reading import read_volume
+from napari_unet3d.data.volumes import write_volume
 
 ARRAY = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
 LPS = "space: left-posterior-superior"
@@ -44,7 +45,7 @@ def test_space_units_of_nrrd(tmp_path, space, names, um):
         ((SPACINGS, f"units: {units('nm', 'um', 'mm')}"), (2000, 0.25, 0.0005)),
         ((IN_3D, DIRECTIONS, f"space units: {units('nm', 'um', 'mm')}"), (2000, 0.25, 0.0005)),
         ((IN_3D, DIRECTIONS.replace("(0.5,0,0)", "(0.3,0.4,0)"), f"space units: {units(*['um'] * 3)}"), (2, 0.25, 0.5)),
-        ((IN_3D, DIRECTIONS, f"space units: {units('um', 'um', 'pixel')}"), None),
+        ((IN_3D, DIRECTIONS, f"space units: {units('um', 'um', 'pixel')}"), (None, 0.25, 0.5)),
         ((IN_3D, DIRECTIONS, f"space units: {units('', '', '')}"), None),
         ((LPS, DIRECTIONS), (2000, 250, 500)),
         (("space: RAS", DIRECTIONS), (2000, 250, 500)),
@@ -95,7 +96,7 @@ def test_a_prediction_lies_where_its_source_in_micrometres_lies(tmp_path):
     scan = write_nrrd(
         tmp_path / "scan.nrrd", IN_3D, DIRECTIONS, f"space units: {units(*['um'] * 3)}", "space origin: (100,200,300)"
     )
-    write_volume(tmp_path / "p.nrrd", ARRAY, read_volume(scan).voxel_size_um, like=scan)
+    write_volume(tmp_path / "p.nrrd", ARRAY, geometry=read_volume(scan).geometry)
     written = SimpleITK.ReadImage(str(tmp_path / "p.nrrd"))
     assert written.GetOrigin() == pytest.approx((0.1, 0.2, 0.3))  # in mm
     assert read_volume(tmp_path / "p.nrrd").voxel_size_um == pytest.approx((2, 0.25, 0.5))

@@ -37,7 +37,7 @@ def test_each_setting_is_a_widget_of_magicgui_by_its_name(generate):
         assert settings[name].name == name
     assert isinstance(settings.identical_objects, CheckBox)
     assert isinstance(settings.shape, TupleEdit)
-    assert isinstance(settings.labels, EnumMenu)
+    assert isinstance(settings.label_kind, EnumMenu)
     assert isinstance(settings.objects, NumberEdit)
     assert (settings.objects.min, settings.objects.max) == (1, 1_000_000)
     with pytest.raises(ValueError, match="range"):
@@ -52,7 +52,7 @@ def test_a_volume_is_previewed_by_values_and_calls(viewer, generate, wait_for_en
     assert settings.photon_count.value == SyntheticConfig(difficulty="hard").photon_count
     for name, value in SMALL.items():  # which the difficulty has set, too
         settings[name].value = value
-    settings.labels.value = "foreground"
+    settings.label_kind.value = "foreground"
     settings.voxel_size_um.value = (2, 1, 0.5)
     assert wait_for_end(generate, generate.preview).message is None
     image, labels = viewer.layers
@@ -119,7 +119,7 @@ def test_errors_are_inspected_corrected_and_added_by_values_and_calls(
     assert len((tmp_path / "errors.csv").read_text(encoding="utf-8-sig").splitlines()) == 1 + 3
     dock.two_predictions.first_layer.value, dock.two_predictions.second_layer.value = prediction, corrected
     wait_for_job(dock, "disagreement", dock.two_predictions.compare)
-    assert dock.two_predictions.result.value.startswith("They differ on ")
+    assert dock.two_predictions.result.value.startswith("They differ in ")
 
 
 def test_volumes_to_inspect_are_chosen_by_values(open_dock, dataset):
@@ -154,8 +154,8 @@ def test_a_dataset_is_written_and_filled_from_layers(viewer, generate, open_dock
     dataset = open_dock("Dataset")
     assert dataset.folder.value == tmp_path / "data"
     sample = ball("mine")
-    image = viewer.add_image(sample.image, name="mine", scale=sample.voxel_size_um)
-    labels = viewer.add_labels(sample.labels, name="mine labels", scale=sample.voxel_size_um)
+    image = viewer.add_image(sample.image, name="mine", scale=sample.voxel_size_um, units=("um",) * 3)
+    labels = viewer.add_labels(sample.labels, name="mine labels", scale=sample.voxel_size_um, units=("um",) * 3)
     dataset.image_layer.value, dataset.labels_layer.value = image, labels
     assert wait_for_end(dataset, lambda: dataset.add("train")).message is None
     assert sorted((str(pair.subset), pair.name) for pair in list_pairs(tmp_path / "data")) == [

@@ -111,10 +111,10 @@ def test_docks_fit_a_laptop_and_scroll_but_for_their_footer(laptop, qtbot):
     for name in DOCKS:
         _, dock = laptop.window.add_plugin_dock_widget("napari-unet3d", name)
         frame, area = native(dock), getattr(dock, "scroll_area", dock)
-        qtbot.waitUntil(lambda frame=frame, dock=dock: frame.isVisible() and dock.footer.isVisible())
-        qtbot.waitUntil(lambda frame=frame, dock=dock: dock.footer.geometry().bottom() == frame.height() - 1)
+        qtbot.waitUntil(lambda frame=frame, dock=dock: frame.isVisible() and dock.footer.native.isVisible())
+        qtbot.waitUntil(lambda frame=frame, dock=dock: dock.footer.native.geometry().bottom() == frame.height() - 1)
         qtbot.waitUntil(lambda area=area: area.widget().width() <= area.viewport().width())  # nothing is cut off
-        assert area.viewport().geometry().bottom() < dock.footer.geometry().top()
+        assert area.viewport().geometry().bottom() < dock.footer.native.geometry().top()
         assert frame.width() < 420, name
         assert laptop.window._qt_window.height() <= 728, f"{name} makes the window higher"
 

@@ -282,6 +282,23 @@ def test_a_volume_of_a_test_set_is_inspected_with_its_truth(
     assert wrong_voxels(dock) == expected(labels, painted)
     chosen = dock.source.volumes
     assert (chosen.model.value, chosen.dataset.value) == (run, folder / f"{name} dataset")
+    assert wait_for_end(dock, dock.inspect).message is None
+    assert wrong_voxels(dock) == expected(labels, painted), "the layers mean the same as the files"
+
+
+@pytest.mark.parametrize("ignore_label", [None, 0, 255])
+def test_layers_of_a_test_volume_mean_what_its_files_mean(ignore_label, folder, viewer, open_dock, wait_for_end, qtbot):
+    run = make_run(folder, f"layers {ignore_label}", ignore_label)
+    dock = open_dock("Inspect")
+    dock.inspect_run(run)
+    qtbot.waitUntil(lambda: dock.session.errors is not None, timeout=60_000)
+    qtbot.waitUntil(lambda: dock.jobs.running("inspect") is None, timeout=20_000)
+    first = wrong_voxels(dock)
+    np.testing.assert_array_equal(viewer.layers["v2 labels"].data, volume("v2", 2, ignore_label).labels)
+    dock.source.choose(SourceKind.LAYERS)
+    dock.source.layers.choose(viewer.layers["v2 prediction"])
+    assert wait_for_end(dock, dock.inspect).message is None
+    assert wrong_voxels(dock) == first
 
 
 def test_all_errors_of_a_run_are_inspected_after_one_volume_of_another(run, open_dock, dock_of, qtbot):

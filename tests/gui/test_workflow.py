@@ -7,6 +7,7 @@ import pytest
 from napari.layers import Image, Labels
 
 from napari_unet3d.data.dataset import Subset, list_pairs, read_samples
+from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.inference.events import Prediction
@@ -61,8 +62,8 @@ def test_from_nothing_to_the_difference(viewer, open_dock, wait_for_end, qtbot, 
     predict = open_dock("Predict")
     assert predict.model.value == train.run.run_folder
     volume = read_samples(tmp_path / "dataset", Subset.TEST)[0]
-    image = viewer.add_image(volume.image, name="mine", scale=(2, 1, 1), translate=(5, 6, 7))
-    viewer.add_labels(volume.labels, name="mine labels", scale=(2, 1, 1), translate=(5, 6, 7))
+    image = viewer.add_image(volume.image, name="mine", scale=(2, 1, 1), units=("um",) * 3, translate=(5, 6, 7))
+    viewer.add_labels(volume.labels, name="mine labels", scale=(2, 1, 1), units=("um",) * 3, translate=(5, 6, 7))
     predict.image_layer.value = image
     viewer.window._qt_window.resize(900, 620)
     wait_for_end(predict, predict.job_bar.start_button.native.click)
@@ -86,7 +87,7 @@ def test_mistakes_are_red_and_blue_in_3d_and_in_2d(viewer):
     predicted = np.zeros_like(truth)
     predicted[4:12, 4:14, 8:18] = 1
     grey = (truth > 0) * 150.0 + 20
-    prediction = Prediction("cube", predicted.astype(np.uint8), predicted.astype(np.float32), (2.0, 1.0, 1.0))
+    prediction = Prediction("cube", predicted.astype(np.uint8), predicted.astype(np.float32), Geometry((2.0, 1.0, 1.0)))
     show_volume(viewer, Sample("cube", grey, truth, (2.0, 1.0, 1.0)), compare(prediction, GroundTruth(truth)))
     viewer.dims.set_point(0, 16)
     for ndisplay in (2, 3):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from napari_unet3d.configs import TrainingConfig
-from napari_unet3d.data.sample import Sample, VoxelSize
+from napari_unet3d.data.geometry import VoxelSize
+from napari_unet3d.data.sample import Sample
 from napari_unet3d.model.checkpoint import Checkpoint
 from napari_unet3d.model.network import build_network
 

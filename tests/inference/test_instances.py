@@ -10,7 +10,7 @@ from skimage.morphology import h_maxima
 from skimage.segmentation import relabel_sequential
 
 from napari_unet3d.configs import PostProcessing, SyntheticConfig
-from napari_unet3d.data.sample import VoxelSize
+from napari_unet3d.data.geometry import VoxelSize
 from napari_unet3d.data.synthetic.generate import generate_volume
 from napari_unet3d.training.loading.instance_targets import instance_targets
 from napari_unet3d.transforms.instances import split_instances

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from napari_unet3d.configs import PredictionConfig
+from napari_unet3d.data.geometry import Geometry
+from napari_unet3d.data.reading import read_volume
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.volumes import read_sample, read_volume, write_volume
+from napari_unet3d.data.volumes import read_sample, write_volume
 from napari_unet3d.errors import UserError
 from napari_unet3d.inference.events import ModelLoaded, Prediction, PredictionWritten, TilesPredicted
 from napari_unet3d.inference.predict import predict_files
@@ -22,7 +24,7 @@ CPU = PredictionConfig(device="cpu")
 @pytest.fixture
 def prediction() -> Prediction:
     probability = np.random.default_rng(0).random((3, 5, 7), dtype=np.float32)
-    return Prediction("scan", (probability >= 0.5).astype(np.uint8), probability, (2.0, 0.5, 0.25))
+    return Prediction("scan", (probability >= 0.5).astype(np.uint8), probability, Geometry((2.0, 0.5, 0.25)))
 
 
 @pytest.mark.parametrize("suffix", [".tif", ".ome.tif", ".nii.gz", ".nii", ".npy", ".ome.zarr", ".nrrd", ".mha"])
@@ -49,7 +51,7 @@ def test_a_nifti_prediction_keeps_the_affine_of_its_image(prediction: Prediction
     nibabel.save(image, tmp_path / "scan.nii.gz")
     sample = read_sample(tmp_path / "scan.nii.gz")
     probability = np.zeros(sample.shape, np.float32)
-    result = Prediction("scan", probability.astype(np.uint8), probability, sample.voxel_size_um)
+    result = Prediction("scan", probability.astype(np.uint8), probability, sample.geometry)
     for path in write_prediction(result, tmp_path / "scan.nii.gz", tmp_path / "out", probability=True):
         np.testing.assert_allclose(nibabel.load(path).affine, affine, atol=1e-9)
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from napari_unet3d.configs import Preset, TrainingConfig
+from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.model.architectures import get_architecture
 from napari_unet3d.model.network import build_network, default_plan
 from napari_unet3d.model.plan import Plan
@@ -126,6 +127,10 @@ def test_measuring_leaves_random_numbers_alone() -> None:
 def test_a_gap_is_counted_in_voxels_of_the_volume() -> None:
     own, coarser = TrainingConfig(preset=Preset.XXSMALL), TrainingConfig(preset=Preset.XXSMALL, spacing=1)
 
-    assert separating_gap(own, (1, 0.9, 0.8)) == (19, 19, 19)
-    assert separating_gap(coarser, (2, 0.5, 0.3)) == (10, 38, 64)  # 9.5, 38 and 63.33 rounded up
-    assert separating_gap(own, (2, 0.5, 0.6)) == (13, 19, 19)  # z is not downsampled: 13 voxels of six convolutions
+    assert separating_gap(own, Geometry((1, 0.9, 0.8))) == (19, 19, 19)
+    assert separating_gap(coarser, Geometry((2, 0.5, 0.3))) == (10, 38, 64)  # 9.5, 38 and 63.33 rounded up
+    assert separating_gap(own, Geometry((2, 0.5, 0.6))) == (
+        13,
+        19,
+        19,
+    )  # z is not downsampled: 13 voxels of six convolutions

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from napari_unet3d.configs import PostProcessing, Task
+from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.inference.events import Prediction
 from napari_unet3d.model.plan import LabelClass, Plan
@@ -14,7 +15,7 @@ VOXEL_SIZE = (2.0, 1.0, 0.5)
 def test_comparing_by_hand():
     truth = np.array([[[0, 0, 5, 5]]], np.uint16)
     probability = np.array([[[0.1, 0.8, 0.6, 0.4]]], np.float32)
-    prediction = Prediction("x", (probability >= 0.5).astype(np.uint8), probability, (1.0, 1.0, 1.0))
+    prediction = Prediction("x", (probability >= 0.5).astype(np.uint8), probability, Geometry((1.0, 1.0, 1.0)))
     outcome = compare(prediction, GroundTruth(truth))
     assert outcome.difference.tolist() == [[[0, 1, 0, 2]]]
     assert outcome.scores.dice == 0.5
@@ -32,7 +33,7 @@ STRIDES = ((2, 2, 2),)
 
 def answer(labels, plan, name="mine"):
     labels = np.array(labels, np.uint16)
-    return Prediction(name, labels, (labels > 0).astype(np.float32), VOXEL_SIZE, plan)
+    return Prediction(name, labels, (labels > 0).astype(np.float32), Geometry(VOXEL_SIZE), plan)
 
 
 def test_painted_labels_mean_what_they_meant_to_the_model():

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from napari_unet3d.configs import CorrectionConfig, Task
+from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
@@ -44,7 +45,7 @@ def volume(name: str = "v") -> tuple[Prediction, Sample]:
     predicted[MISSED] = 0
     predicted[WIDE] = predicted[EXTRA] = 1
     image = truth * np.uint8(100)
-    return Prediction(name, predicted, predicted.astype(np.float32), VOXEL), Sample(name, image, truth, VOXEL)
+    return Prediction(name, predicted, predicted.astype(np.float32), Geometry(VOXEL)), Sample(name, image, truth, VOXEL)
 
 
 @pytest.fixture
@@ -183,7 +184,7 @@ def test_without_ground_truth_there_are_no_errors_and_corrections_are_painted_on
         session.find_errors()
     with pytest.raises(UserError, match="no ground truth"):
         session.accept_truth(target_around((2, 2, 2), 4.0, VOXEL, SHAPE))
-    with pytest.raises(UserError, match="Nothing is corrected"):
+    with pytest.raises(UserError, match="There are no corrections"):
         session.fine_tune("run", "dataset")
 
 
@@ -250,7 +251,7 @@ def test_the_label_to_paint_is_that_of_the_object(found, label):
     """That of an object which was found in part, or else a new id."""
     truth, labels = np.zeros(SHAPE, np.uint8), np.zeros(SHAPE, np.uint8)
     truth[MISSED], labels[found] = 1, 7
-    prediction = Prediction("v", labels, labels.astype(np.float32), VOXEL, plan_for(Task.INSTANCE, None))
+    prediction = Prediction("v", labels, labels.astype(np.float32), Geometry(VOXEL), plan_for(Task.INSTANCE, None))
     session = InspectionSession(prediction, GroundTruth(truth), tolerance_um=0.25)
     session.select(next(error for error in session.errors if error.kind is ErrorKind.MISSED))
     targets = []
@@ -319,7 +320,7 @@ def test_the_default_tolerance_follows_the_voxels_of_what_is_opened():
     assert session.tolerance_um == 0
     session.open(volume()[0])
     assert session.tolerance_um == 2.3
-    session.open(replace(volume()[0], voxel_size_um=(1.0, 1.0, 1.0)))
+    session.open(replace(volume()[0], geometry=Geometry((1.0, 1.0, 1.0))))
     assert session.tolerance_um == default_tolerance_um((1.0, 1.0, 1.0))
 
 
@@ -437,3 +438,30 @@ def test_the_last_event_is_kept_alone_and_the_generator_closed():
     with pytest.raises(UserError, match="It failed"):
         last_event(fails(), Event)
     assert len(closed) == 3
+
+
+def test_objects_at_the_border_are_left_out_on_request_and_announced_once():
+    truth = np.zeros(SHAPE, np.uint8)
+    truth[MISSED], truth[12:20, 12:20, 18:26] = 1, 2
+    plan = plan_for(Task.INSTANCE, None)
+    prediction = Prediction("v", truth * 0, truth * np.float32(0), VOXEL, plan)
+    session = InspectionSession(prediction, GroundTruth(truth))
+    assert [error.target for error in session.errors] == [(2,), (1,)]
+    assert session.measure().instances.n_true == 2
+    session.set_note(session.errors[1], "seen on both sides")
+    heard = []
+    for name, signal in session.events.signals.items():
+        signal.connect(lambda value, name=name: heard.append(name))
+
+    session.ignore_border = True
+    session.ignore_border = True
+    assert heard == ["ignore_border"]
+    assert [error.target for error in session.find_errors()] == [(1,)]
+    assert session.measure().instances.n_true == 1
+    assert session.notes[1].note == "seen on both sides"
+    assert heard.count("errors") == 1
+
+    session.ignore_border = False
+    session.find_errors()
+    assert len(session.errors) == 2
+    assert session.measure().instances.n_true == 2

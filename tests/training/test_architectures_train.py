@@ -83,7 +83,7 @@ class TestDeepSupervision:
 @pytest.mark.parametrize("ema_decay", [0.0, 0.9])
 def test_a_tiny_volume_is_learned_in_a_few_dozen_steps(ema_decay: float, tmp_path: Path) -> None:
     shape = {"objects": 3, "shape": (17, 24, 30), "object_shape_min": (8, 8, 8), "object_shape_max": (11, 12, 12)}
-    *_, generated = generate_volume(SyntheticConfig(**shape, labels="foreground", seed=0))
+    *_, generated = generate_volume(SyntheticConfig(**shape, label_kind="foreground", seed=0))
     settings = config(
         epochs=5, steps_per_epoch=10, patch="whole", val_fraction=0, augmentation="none", ema_decay=ema_decay
     )

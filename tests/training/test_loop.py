@@ -16,6 +16,7 @@ from monai.networks.nets import UNet
 from napari_unet3d.configs import Normalisation, TrainingConfig
 from napari_unet3d.data.dataset import Subset, add_sample
 from napari_unet3d.data.events import Notice
+from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.sample import Sample
@@ -387,9 +388,9 @@ def test_what_is_labelled_instead_of_foreground_is_said(
 
 def test_the_gap_between_blocks_is_that_of_the_volume_which_is_cut(sample_of: Any) -> None:
     """Not that of a corrected volume, which may have other voxels."""
-    cut = replace(sample_of("one", 0, (64, 18, 20)), voxel_size_um=(1.0, 1.0, 1.0))
+    cut = sample_of("one", 0, (64, 18, 20)).at(Geometry((1.0, 1.0, 1.0)))
     cut.labels[40:] = 1
-    corrected = replace(sample_of("a", 1), voxel_size_um=(4.0, 1.0, 1.0), provenance=Provenance(volume="other"))
+    corrected = replace(sample_of("a", 1).at(Geometry((4.0, 1.0, 1.0))), provenance=Provenance(volume="other"))
 
     *_, expected = finish(split_volumes([cut], config(val_fraction=0.2)))
     *_, found = finish(split_volumes([corrected, cut], config(val_fraction=0.2)))

@@ -75,7 +75,7 @@ def test_loss_and_gradient_are_blind_outside_of_the_mask(loss, task, ignore_labe
     results = []
     for sample in (labelled("a"), otherwise_outside(labelled("a"))):
         truth = decode_labels(sample.labels, task, ignore_label, sample.label_mask)
-        targets = torch.from_numpy(make_targets(truth, plan, sample.voxel_size_um))[None]
+        targets = torch.from_numpy(make_targets(truth, plan, sample.spacing))[None]
         logits = torch.randn(
             1, plan.out_channels, *SHAPE, generator=torch.Generator().manual_seed(0), requires_grad=True
         )
@@ -94,7 +94,7 @@ def test_scores_and_difference_are_blind_outside_of_the_mask(task, ignore_label)
     sample = labelled("a")
     truths = [decode_labels(each.labels, task, ignore_label, MASK) for each in (sample, otherwise_outside(sample))]
     rules = MetricOptions(task, {2: "a", 3: "b"})
-    one, other = (score(prediction, truth, "a", sample.voxel_size_um, rules) for truth in truths)
+    one, other = (score(prediction, truth, "a", sample.spacing, rules) for truth in truths)
     assert one.numbers() == other.numbers()
     differences = [difference_labels(prediction, truth, task) for truth in truths]
     np.testing.assert_array_equal(*differences)

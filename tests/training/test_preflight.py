@@ -17,7 +17,7 @@ from napari_unet3d.configs import Device, TrainingConfig
 from napari_unet3d.data.checks import Issue, Severity
 from napari_unet3d.data.dataset import Subset, add_sample, read_samples
 from napari_unet3d.data.events import Notice
-from napari_unet3d.data.pairs import natural_order
+from napari_unet3d.data.formats.names import natural_order
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.split import split_samples
@@ -168,7 +168,7 @@ def test_one_volume_validates_on_a_block_of_it_or_says_why_not() -> None:
     long = make_sample("long", 0, (60, 18, 20))
     long.labels[40:] = 1
     (block,) = [message for message in messages(examined([long]), INFO) if "only volume" in message]
-    gap = separating_gap(TrainingConfig(), long.voxel_size_um)
+    gap = separating_gap(TrainingConfig(), long.geometry)
     (expected,) = [b for b in split_samples([long], 0.2, 0, gap_zyx=gap).blocks if b.role == "validation"]
     assert f"from voxel {expected.start_zyx[0]} × 0 × 0 to {expected.stop_zyx[0]} × 18 × 20. It is separated" in block
 

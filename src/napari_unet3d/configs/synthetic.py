@@ -56,7 +56,7 @@ class SyntheticConfig(Config):
         (40, 40, 40), "Maximum size of an object along z, y, x in voxels.", minimum=2, maximum=4096
     )
     seed: int = setting(0, "Random seed; the same seed gives the same volume.", minimum=0, maximum=2**31 - 1)
-    labels: LabelKind = setting(LabelKind.OBJECTS, "One id per object, or 1 for all objects.")
+    label_kind: LabelKind = setting(LabelKind.OBJECTS, "One id per object, or 1 for all objects.")
     voxel_size_um: tuple[float, float, float] = setting(
         (1.0, 1.0, 1.0), "Voxel size along z, y, x in µm.", minimum=0.0001, maximum=1e6, step=0.001
     )

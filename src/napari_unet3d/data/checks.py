@@ -11,32 +11,21 @@ from numpy.typing import NDArray
 
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.configs.base import ChoiceEnum
-from napari_unet3d.data.formats.base import VolumeData
-from napari_unet3d.data.formats.registry import is_volume, readable_suffixes
-from napari_unet3d.data.geometry import Geometry, check_same_orientation, origin_notice
+from napari_unet3d.data.geometry import Geometry, describe_voxel_size, similar_voxel_sizes
 from napari_unet3d.data.intensities import describe_outliers, find_outliers
 from napari_unet3d.data.pairs import (
     Pair,
     Subset,
-    files_beside,
+    folder_notices,
     list_pairs,
     missing_partner,
-    pairing_notice,
     provenance_file,
 )
 from napari_unet3d.data.provenance import read_provenance
-from napari_unet3d.data.sample import (
-    Sample,
-    Shape3D,
-    VoxelSize,
-    check_labels,
-    check_mask,
-    format_um,
-    read_mask,
-    to_label_dtype,
-)
+from napari_unet3d.data.reading import read_volume
+from napari_unet3d.data.sample import Sample, Shape3D, check_labels, check_mask, read_mask, to_label_dtype
 from napari_unet3d.data.statistics import fingerprint
-from napari_unet3d.data.volumes import read_labels, read_volume
+from napari_unet3d.data.volumes import read_labels_like
 from napari_unet3d.errors import UserError
 
 
@@ -90,7 +79,7 @@ class _PairInfo:
     subset: Subset
     name: str
     digest: bytes
-    voxel_size_um: VoxelSize | None
+    geometry: Geometry
     has_foreground: bool
     is_corrected: bool
 
@@ -138,38 +127,21 @@ def _check_names(folder: Path, pairs: Sequence[Pair]) -> Iterator[Issue]:
     for subset, issue in ((Subset.TRAIN, Issue.error), (Subset.TEST, Issue.warning)):
         if not any(pair.subset is subset for pair in pairs):
             yield issue(f"{subset} has no volumes; add images to {subset}/images and labels to {subset}/labels.")
-    notice = pairing_notice(folder)
-    if notice:
-        yield Issue.warning(notice)
-    for subset in Subset:
-        for kind in ("images", "labels", "annotated"):
-            yield from _check_ignored(folder / subset / kind, f"{subset}/{kind}")
-
-
-def _check_ignored(folder: Path, name: str) -> Iterator[Issue]:
-    entries = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
-    ours = {path.name for name in entries if is_volume(name) for path in files_beside(folder / name)}
-    ignored = [name for name in entries if not (name.startswith(".") or is_volume(name) or name in ours)]
-    if ignored:
-        others = f" and {len(ignored) - 1} more files are" if len(ignored) > 1 else " is"
-        yield Issue.warning(
-            f"{name}/{ignored[0]}{others} ignored; the supported formats are {' '.join(readable_suffixes())}."
-        )
+    yield from map(Issue.warning, folder_notices(folder))
 
 
 def _check_pair(pair: Pair) -> tuple[list[Issue], list[_PairInfo]]:
     if pair.image is None or pair.labels is None:
         return [Issue.error(missing_partner(pair))], []
-    image_name, label_name = f"{pair.subset}/images/{pair.image.name}", f"{pair.subset}/labels/{pair.labels.name}"
+    image_name, label_name = (f"{pair.subset}/{each.parent.name}/{each.name}" for each in (pair.image, pair.labels))
     try:
-        image = read_volume(pair.image)
+        image = read_volume(pair.image, role="images")
         sample = Sample(image_name, image.array)
         shape, digest = sample.shape, fingerprint(image.array).volume
         is_constant, outliers = image.array.min() == image.array.max(), find_outliers(image.array)
-        voxel_size, geometry = image.voxel_size_um, image.geometry
+        geometry, notices = image.geometry, image.notices
         del image, sample  # before the labels are read
-        labels = read_volume(pair.labels)
-        check_same_orientation(image_name, geometry, label_name, labels.geometry)
+        labels = read_labels_like(pair.labels, image_name, geometry, label_name)
         check_labels(label_name, to_label_dtype(label_name, labels.array), shape)
         mask, is_corrected = _read_mask(pair, shape, geometry)
     except UserError as error:
@@ -196,33 +168,18 @@ def _check_pair(pair: Pair) -> tuple[list[Issue], list[_PairInfo]]:
                 f"{label_name} has no background; label background with 0, or with 1 if the ignore label is 0."
             )
         )
-    issues += _check_same_grid(image_name, voxel_size, geometry, label_name, labels)
-    voxel_size = voxel_size or labels.voxel_size_um
-    return issues, [_PairInfo(pair.subset, image_name, digest, voxel_size, has_foreground, is_corrected)]
+    issues += map(Issue.warning, (*notices, *labels.notices))
+    if geometry.voxel_size_um is None and labels.voxel_size_um is not None:
+        geometry = geometry.with_sizes_um(labels.voxel_size_um)
+    return issues, [_PairInfo(pair.subset, image_name, digest, geometry, has_foreground, is_corrected)]
 
 
-def _check_same_grid(
-    image_name: str, voxel_size: VoxelSize | None, geometry: Geometry | None, label_name: str, labels: VolumeData
-) -> Iterator[Issue]:
-    if not voxel_size or not labels.voxel_size_um:
-        return
-    if not similar_voxel_sizes(voxel_size, labels.voxel_size_um):
-        yield Issue.warning(
-            f"{image_name} has voxels of {format_um(voxel_size)} and its labels of {format_um(labels.voxel_size_um)}; "
-            "the voxel size of the image is used, so check that both are of the same volume."
-        )
-    notice = origin_notice(image_name, geometry, label_name, labels.geometry, voxel_size)
-    if notice:
-        yield Issue.warning(notice)
-
-
-def _read_mask(pair: Pair, shape: Shape3D, geometry: Geometry | None) -> tuple[NDArray[np.bool_] | None, bool]:
+def _read_mask(pair: Pair, shape: Shape3D, geometry: Geometry) -> tuple[NDArray[np.bool_] | None, bool]:
     """Return the mask of a pair, if there is one, and whether the pair is a corrected volume."""
     if pair.label_mask is None:
         return None, False
     name = f"{pair.subset}/annotated/{pair.label_mask.name}"
-    volume = read_labels(pair.label_mask)
-    check_same_orientation(f"{pair.subset}/images/{pair.name}", geometry, name, volume.geometry)
+    volume = read_labels_like(pair.label_mask, f"{pair.subset}/images/{pair.name}", geometry, name)
     mask = read_mask(name, volume.array)
     check_mask(name, mask, shape)
     return mask, read_provenance(provenance_file(pair.label_mask)) is not None
@@ -253,27 +210,33 @@ def _check_copies(infos: Sequence[_PairInfo]) -> Iterator[Issue]:
 
 
 def _check_voxel_sizes(infos: Sequence[_PairInfo]) -> Iterator[Issue]:
-    sized = [(info.name, info.voxel_size_um) for info in infos if info.voxel_size_um]
-    unsized = [info.name for info in infos if not info.voxel_size_um]
-    if sized and unsized:
+    yield from voxel_size_issues([(info.name, info.geometry) for info in infos])
+
+
+def voxel_size_issues(volumes: Sequence[tuple[str, Geometry]], *, mixed: bool = True) -> Iterator[Issue]:
+    """Find volumes whose voxel size is unknown, and different voxel sizes.
+
+    Parameters
+    ----------
+    volumes : sequence of tuple
+        Name and geometry of each volume.
+    mixed : bool
+        Whether different voxel sizes are an issue.
+    """
+    unknown = [(name, geometry) for name, geometry in volumes if not geometry.is_calibrated]
+    known = [(name, geometry) for name, geometry in volumes if geometry.is_calibrated]
+    if unknown:
+        name, geometry = unknown[0]
+        others = f" ({len(unknown)} of {len(volumes)} volumes)" if len(volumes) > 1 else ""
         yield Issue.warning(
-            f"{unsized[0]} has no voxel size and {sized[0][0]} has one ({len(unsized)} of {len(infos)} volumes have "
-            "none); 1 µm is assumed, so save it with its voxel size."
+            f"The voxel size of {name} is {describe_voxel_size(geometry)}{others}, so its distances and volumes are in "
+            "voxels. Save it with its voxel size in µm."
         )
-    for name, voxel_size in sized[1:]:
-        if not similar_voxel_sizes(voxel_size, sized[0][1]):
+    for name, geometry in known[1:] if mixed else ():
+        if not similar_voxel_sizes(geometry, known[0][1]):
             yield Issue.warning(
-                f"Voxel sizes are mixed: {sized[0][0]} has {format_um(sized[0][1])} and {name} has "
-                f"{format_um(voxel_size)}, so objects have different sizes in voxels. Set the voxel size to median "
-                "for training."
+                f"Voxel sizes are mixed: {known[0][0]} has {describe_voxel_size(known[0][1])} and {name} has "
+                f"{describe_voxel_size(geometry)}, so objects have different sizes in voxels. Set the voxel size to "
+                "median."
             )
             return
-
-
-def similar_voxel_sizes(a: VoxelSize, b: VoxelSize) -> bool:
-    """Return whether two voxel sizes are the same except for rounding.
-
-    >>> similar_voxel_sizes((2.0, 0.5, 0.5), (2.0, 0.5000001, 0.5)), similar_voxel_sizes((2, 1, 1), (1, 1, 1))
-    (True, False)
-    """
-    return bool(np.allclose(a, b, rtol=1e-3, atol=0))

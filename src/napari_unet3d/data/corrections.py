@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from napari_unet3d.configs import Task, UneditedRegions
 from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.data.boxes import Box, MaskedBox, bounding_box, expand, expand_to, rasterize, union, whole_box
+from napari_unet3d.data.geometry import Geometry, VoxelSize
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.intensities import compute_intensities
 from napari_unet3d.data.label_merging import label_dtype, merge_labels
 from napari_unet3d.data.provenance import CorrectionRecord, Provenance
-from napari_unet3d.data.sample import Sample, Shape3D, VoxelSize
+from napari_unet3d.data.sample import Sample, Shape3D
 from napari_unet3d.errors import UserError
 
 _AUTO_MARGIN = 6  # voxels along the axis with the largest voxels
@@ -73,8 +74,8 @@ class Corrections:
         The ground truth.
     task : Task
         For instance segmentation, ids of objects stay distinct.
-    voxel_size_um : tuple of float
-        Voxel size along z, y, x in µm.
+    geometry : Geometry
+        Voxel size, orientation and origin.
 
     Attributes
     ----------
@@ -87,17 +88,15 @@ class Corrections:
     --------
     >>> prediction, truth = np.zeros((2, 4, 6, 6), np.uint8)
     >>> truth[1:3, 2:4, 2:4] = 1
-    >>> corrections = Corrections(prediction, GroundTruth(truth), Task.BINARY, (1.0, 1.0, 1.0))
+    >>> corrections = Corrections(prediction, GroundTruth(truth), Task.BINARY, Geometry((1.0, 1.0, 1.0)))
     >>> missed = MaskedBox((slice(1, 3), slice(2, 4), slice(2, 4)), np.ones((2, 2, 2), bool))
     >>> _ = corrections.accept(missed, CorrectionSource.TRUTH, CorrectionRecord(kind="missed"), margin_um=1.0)
     >>> int(corrections.labels.sum())
     8
     """
 
-    def __init__(
-        self, prediction: NDArray[Any], truth: GroundTruth | None, task: Task, voxel_size_um: VoxelSize
-    ) -> None:
-        self._prediction, self._truth, self._task, self._voxel_size_um = prediction, truth, task, voxel_size_um
+    def __init__(self, prediction: NDArray[Any], truth: GroundTruth | None, task: Task, geometry: Geometry) -> None:
+        self._prediction, self._truth, self._task, self._geometry = prediction, truth, task, geometry
         sources = [prediction] if truth is None else [prediction, truth.labels]
         self.labels: NDArray[Any] = prediction.astype(label_dtype(sources, are_ids=task is Task.INSTANCE))
         self._painted_from: NDArray[Any] | None = None
@@ -217,7 +216,9 @@ class Corrections:
         changes = {"start_zyx": start, "unedited_regions": unedited_regions.value, "corrections": records}
         provenance = provenance.model_copy(update={**changes, "intensities": intensities})
         name = f"{provenance.volume} corrected"
-        return Sample(name, image[box].copy(), np.where(mask, labels, 0), self._voxel_size_um, mask, provenance)
+        arrays = image[box].copy(), np.where(mask, labels, 0)
+        geometry = self._geometry.cropped(start)
+        return Sample(name, *arrays, label_mask=mask, provenance=provenance, geometry=geometry)
 
     def ground_truth(self) -> GroundTruth:
         """Return the ground truth with the corrections, or the corrections alone if there is no ground truth."""
@@ -235,8 +236,8 @@ class Corrections:
         return rasterize(box, *(MaskedBox(each.box, each.annotated) for each in self.done))
 
     def _expand(self, box: Box, margin_um: float) -> Box:
-        margin_um = margin_um or auto_margin_um(self._voxel_size_um)
-        return expand(box, [round(margin_um / size) for size in self._voxel_size_um], self.labels.shape)
+        margin_um = margin_um or auto_margin_um(self._geometry.spacing)
+        return expand(box, [round(margin_um / size) for size in self._geometry.spacing], self.labels.shape)
 
     def _add(
         self,

@@ -15,11 +15,10 @@ import numpy as np
 
 from napari_unet3d.data.cleaning import clean_dataset, files_to_clean, files_to_keep, is_volume_file, remove
 from napari_unet3d.data.formats.registry import volume_name
+from napari_unet3d.data.layout import KINDS, Subset, kind_folder
 from napari_unet3d.data.memmap import MemmapStore
 from napari_unet3d.data.pairs import (
-    KINDS,
     Pair,
-    Subset,
     list_pairs,
     missing_partner,
     pairing_notice,
@@ -29,7 +28,7 @@ from napari_unet3d.data.pairs import (
 )
 from napari_unet3d.data.provenance import read_provenance
 from napari_unet3d.data.sample import Sample, to_label_dtype
-from napari_unet3d.data.volumes import read_sample, write_volume
+from napari_unet3d.data.volumes import read_sample, suffix_for, write_volume
 from napari_unet3d.errors import UserError, explain_os_errors
 from napari_unet3d.files import atomic_write
 
@@ -64,7 +63,7 @@ def create_dataset(folder: Path | str) -> Path:
     with explain_os_errors(folder, "create"):
         for subset in Subset:
             for kind in KINDS[:2]:  # the third folder is created with the first mask
-                (folder / subset / kind).mkdir(parents=True, exist_ok=True)
+                kind_folder(folder, subset, kind).mkdir(parents=True, exist_ok=True)
     return folder
 
 
@@ -156,8 +155,8 @@ def add_sample(folder: Path | str, sample: Sample, subset: Subset, *, overwrite:
     """
     if sample.labels is None:
         raise UserError(f"'{sample.name}' has no labels. Choose a Labels layer for it.")
-    folder, name = create_dataset(folder), file_name(sample.name)
-    image, labels, mask = (folder / subset / kind / f"{name}.tif" for kind in KINDS)
+    folder, name, suffix = create_dataset(folder), file_name(sample.name), suffix_for(sample.geometry)
+    image, labels, mask = (kind_folder(folder, subset, kind) / f"{name}{suffix}" for kind in KINDS)
     taken = [path for target in (image, labels, mask) for path in _namesakes(target.parent, name)]
     if taken and not overwrite:
         raise UserError(f"{taken[0]} exists already. Choose another name, or allow overwriting.")
@@ -172,7 +171,7 @@ def add_sample(folder: Path | str, sample: Sample, subset: Subset, *, overwrite:
     # All files are written before the first is renamed, so that no pair is incomplete if the disk is full.
     with ExitStack() as files:
         for path, array in arrays.items():
-            write_volume(files.enter_context(atomic_write(path)), array, sample.voxel_size_um)
+            write_volume(files.enter_context(atomic_write(path)), array, geometry=sample.geometry)
         if sample.provenance is not None:
             file = files.enter_context(atomic_write(provenance_file(mask)))
             file.write_text(sample.provenance.model_dump_json(indent=2), encoding="utf-8")
@@ -225,4 +224,4 @@ def write_lossless(folder: Path, samples: Sequence[Sample]) -> None:
         arrays = {"images": sample.image, "labels": sample.labels, "annotated": sample.label_mask}
         for kind, array in arrays.items():
             if array is not None:
-                write_volume(train / kind / f"{name}.npy", array, sample.voxel_size_um)
+                write_volume(train / kind / f"{name}.npy", array, geometry=sample.geometry)

@@ -151,3 +151,34 @@ def decode_labels(
         return GroundTruth(foreground.view(np.uint8), known)
     values = np.where(foreground, labels, 0)
     return GroundTruth(values.astype(np.min_scalar_type(int(values.max(initial=0))), copy=False), known)
+
+
+def encode_labels(truth: GroundTruth, task: Task, ignore_label: int | None) -> NDArray[Any]:
+    """Return ground truth in the convention that it was annotated in: what `decode_labels` turns into it again.
+
+    Parameters
+    ----------
+    truth : GroundTruth
+        Labels of shape (z, y, x), and which voxels are annotated.
+    task : Task
+        The task that they were decoded for.
+    ignore_label : int or None
+        The label value of voxels that are not annotated.
+
+    Returns
+    -------
+    ndarray of integers, shape (z, y, x)
+        The ignore label where nothing is annotated; when it is 0, background is 1.
+
+    Examples
+    --------
+    >>> truth = decode_labels(np.array([[[0, 1, 3, 5]]]), Task.SEMANTIC, 0)
+    >>> encode_labels(truth, Task.SEMANTIC, 0)
+    array([[[0, 1, 3, 5]]], dtype=uint8)
+    """
+    if ignore_label is None:
+        return truth.labels
+    labels = truth.labels.astype(np.promote_types(truth.labels.dtype, np.min_scalar_type(ignore_label)), copy=False)
+    if ignore_label == 0:  # foreground of the task binary is 1, and other values are those of the annotation
+        labels = labels + 1 if task is Task.BINARY else np.where(labels > 0, labels, 1)
+    return labels if truth.label_mask is None else np.where(truth.label_mask, labels, ignore_label)

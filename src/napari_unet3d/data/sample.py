@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unet3d.data.geometry import UNKNOWN, Geometry, PartialVoxelSize, VoxelSize
 from napari_unet3d.data.intensities import IntensityStatistics
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.errors import UserError
 
-VoxelSize = tuple[float, float, float]
+_ROUNDED = 0.02 + 1e-6  # how far a label may be from a whole number
+_N_EXAMPLES = 3
+
 Shape3D = tuple[int, int, int]
 
 
@@ -26,18 +29,9 @@ def format_shape(shape: Sequence[int]) -> str:
     return " × ".join(map(str, shape))
 
 
-def format_um(sizes_um: VoxelSize) -> str:
-    """Return sizes along z, y, x as text.
-
-    >>> format_um((2.0, 0.5, 0.5))
-    '2 × 0.5 × 0.5 µm'
-    """
-    return " × ".join(f"{size:.4g}" for size in sizes_um) + " µm"
-
-
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """An image with its voxel size and, optionally, its labels.
+    """An image with its place and, optionally, its labels.
 
     Attributes
     ----------
@@ -47,12 +41,16 @@ class Sample:
         Intensities, all finite.
     labels : ndarray of integers, shape (z, y, x), or None
         0 is background unless it is the ignore label; negative values are only allowed as ignore label.
-    voxel_size_um : tuple of float
-        Size of a voxel along z, y, x in µm.
+    voxel_size_um : tuple of float or None, or None
+        Size of a voxel along z, y, x in µm; None for what is not known. It can be given instead of the geometry.
     label_mask : ndarray of bool, shape (z, y, x), or None
         Which voxels are annotated; labels of others are ignored. None if there is no mask.
     provenance : Provenance or None
         The volume that this one is a corrected part of; such a volume is always used for training.
+    geometry : Geometry
+        Voxel size, orientation and origin of image, labels and mask.
+    notices : tuple of str
+        What was assumed or changed when it was read, for the user.
     intensities : IntensityStatistics or None
         Intensities of the whole volume that this one is a part of, by which it is normalised; without them, those of
         the provenance. None for a whole volume, which is normalised by its own.
@@ -67,6 +65,8 @@ class Sample:
     >>> image = np.zeros((10, 20, 30), np.uint16)
     >>> Sample("brain", image, labels=image > 0, voxel_size_um=(2.0, 0.5, 0.5)).shape
     (10, 20, 30)
+    >>> Sample("brain", image).geometry.unit
+    'voxels'
     >>> Sample("brain", image[0])
     Traceback (most recent call last):
     napari_unet3d.errors.UserError: The image 'brain' has 2 dimensions (20, 30); ...
@@ -75,9 +75,11 @@ class Sample:
     name: str
     image: NDArray[Any]
     labels: NDArray[Any] | None = None
-    voxel_size_um: VoxelSize = field(default=(1.0, 1.0, 1.0))
+    voxel_size_um: PartialVoxelSize | None = None
     label_mask: NDArray[np.bool_] | None = None
     provenance: Provenance | None = None
+    geometry: Geometry = UNKNOWN
+    notices: tuple[str, ...] = ()
     intensities: IntensityStatistics | None = None
 
     def __post_init__(self) -> None:
@@ -100,12 +102,30 @@ class Sample:
         # Slice by slice here and below, so that a memory-mapped volume is not loaded completely.
         if self.image.dtype.kind == "f" and (bad := sum(_count(~np.isfinite(plane)) for plane in self.image)):
             raise UserError(f"The image '{self.name}' has {bad} values that are NaN or infinite; replace them first.")
-        if any(not 0 < size < np.inf for size in self.voxel_size_um):
-            raise UserError(f"The voxel size of '{self.name}' is {self.voxel_size_um} µm; every side must be above 0.")
+        self._unite_voxel_sizes()
         if self.labels is not None:
             check_labels(self.name, self.labels, self.shape)
         if self.label_mask is not None:
             check_mask(self.name, self.label_mask, self.shape)
+
+    def _unite_voxel_sizes(self) -> None:
+        given, geometry = self.voxel_size_um, self.geometry
+        if given is not None and any(size is not None and not 0 < size < np.inf for size in given):
+            raise UserError(f"The voxel size of '{self.name}' is {given} µm; every side must be above 0.")
+        if given is not None and geometry.sizes == (None, None, None):
+            object.__setattr__(self, "geometry", geometry.with_sizes_um(given))
+        elif given is not None and given != geometry.voxel_size_um:
+            raise ValueError(f"voxel_size_um is {given}, and that of the geometry {geometry.voxel_size_um}")
+        object.__setattr__(self, "voxel_size_um", self.geometry.voxel_size_um)
+
+    def at(self, geometry: Geometry) -> Sample:
+        """Return the same volume with another geometry."""
+        return replace(self, voxel_size_um=None, geometry=geometry)
+
+    @property
+    def spacing(self) -> VoxelSize:
+        """Size of a voxel along z, y, x to compute with, in ``geometry.unit``; see `Geometry.spacing`."""
+        return self.geometry.spacing
 
     @property
     def shape(self) -> Shape3D:
@@ -175,6 +195,56 @@ def check_same_shape(prediction: NDArray[Any], truth: NDArray[Any], name: str) -
         )
 
 
+def round_labels(name: str, labels: NDArray[Any]) -> tuple[NDArray[Any], str]:
+    """Return floating-point labels as whole numbers, and a message if they were not.
+
+    Parameters
+    ----------
+    name : str
+        Name of the volume, for messages.
+    labels : ndarray of float, shape (z, y, x)
+        Values within 0.02 of a whole number, as after scaling in a NIfTI header.
+
+    Returns
+    -------
+    ndarray of float, str
+        Whole numbers; the message is empty if nothing was rounded.
+
+    Raises
+    ------
+    UserError
+        If a value is further from a whole number, NaN or infinite.
+
+    Examples
+    --------
+    >>> rounded, notice = round_labels("brain", np.array([[[0.0, 1.004, 1.9999]]]))
+    >>> rounded.tolist(), notice.split(";")[0]
+    ([[[0.0, 1.0, 2.0]]], "The labels of 'brain' are not whole numbers (1.004, 1.9999)")
+    """
+    rounded, n_broken = np.empty_like(labels), 0
+    inexact, broken = np.empty(0, labels.dtype), np.empty(0, labels.dtype)
+    for plane, result in zip(labels, rounded, strict=True):
+        np.rint(plane, out=result)
+        differing = plane[(plane != result) | ~np.isfinite(plane)]
+        with np.errstate(invalid="ignore"):  # infinity - infinity
+            far = differing[~(np.abs(differing - np.rint(differing)) <= _ROUNDED)]
+        n_broken += far.size
+        inexact = np.unique(np.concatenate([inexact, differing]))[:_N_EXAMPLES]
+        broken = np.unique(np.concatenate([broken, far]))[:_N_EXAMPLES]
+    if n_broken:
+        raise UserError(
+            f"The labels of '{name}' have {n_broken} values of type {labels.dtype} that are not integers; "
+            f"labels are 0 for background and 1, 2, … for objects. Such values are {_format_values(broken)}. Save the "
+            "labels, not probabilities or intensities; if they were resampled, do it with nearest neighbours."
+        )
+    notice = f"The labels of '{name}' are not whole numbers ({_format_values(inexact)}); they were rounded."
+    return rounded, f"{notice} Save them as integers." if inexact.size else ""
+
+
+def _format_values(values: NDArray[Any]) -> str:
+    return ", ".join(str(value) for value in values)
+
+
 def to_label_dtype(name: str, labels: NDArray[Any]) -> NDArray[np.integer[Any]]:
     """Return labels in the smallest integer type that holds them, an unsigned one unless a value is negative.
 
@@ -183,7 +253,7 @@ def to_label_dtype(name: str, labels: NDArray[Any]) -> NDArray[np.integer[Any]]:
     name : str
         Name of the volume, for the message.
     labels : ndarray, shape (z, y, x)
-        Labels of any number type; floating-point values must be integers, as in many NIfTI files.
+        Labels of any number type; floating-point values must be integers but for rounding, see `round_labels`.
 
     Returns
     -------
@@ -203,12 +273,7 @@ def to_label_dtype(name: str, labels: NDArray[Any]) -> NDArray[np.integer[Any]]:
     dtype('int16')
     """
     if labels.dtype.kind == "f":
-        broken = sum(_count(~(np.isfinite(plane) & (plane == np.trunc(plane)))) for plane in labels)
-        if broken:
-            raise UserError(
-                f"The labels of '{name}' have {broken} values of type {labels.dtype} that are not integers; "
-                "labels are 0 for background and 1, 2, … for objects."
-            )
+        labels, _ = round_labels(name, labels)
     highest, lowest = (int(labels.max()), int(labels.min())) if labels.size else (0, 0)
     if highest >= (2**63 if lowest < 0 else 2**64) or lowest < -(2**63):
         raise UserError(f"The labels of '{name}' go from {lowest:g} to {highest:g}; renumber the objects from 1.")

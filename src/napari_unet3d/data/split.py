@@ -12,9 +12,9 @@ import numpy as np
 from napari_unet3d.configs import Task
 from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.data.draw import LabelContent, draw_validation, name_validation, validation_without_foreground
+from napari_unet3d.data.formats.names import natural_order
 from napari_unet3d.data.ground_truth import has_foreground
 from napari_unet3d.data.intensities import compute_intensities
-from napari_unet3d.data.pairs import natural_order
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.sample import Sample, Shape3D, format_shape
 from napari_unet3d.data.statistics import count_values
@@ -46,14 +46,14 @@ class Block:
         labels = None if sample.labels is None else sample.labels[box]
         label_mask = None if sample.label_mask is None else sample.label_mask[box]
         name = f"{self.name} [{self.role}]"
-        intensities = sample.intensities or compute_intensities(sample.image)
+        geometry = sample.geometry.cropped([side.start for side in box])
         return replace(
-            sample,
+            sample.at(geometry),
             name=name,
             image=sample.image[box],
             labels=labels,
             label_mask=label_mask,
-            intensities=intensities,
+            intensities=sample.intensities or compute_intensities(sample.image),
         )
 
 

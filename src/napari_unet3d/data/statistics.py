@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.configs.training_enums import DEFAULT_PERCENTILES, Percentiles
+from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.ground_truth import is_foreground
 from napari_unet3d.data.intensities import Outliers, find_outliers
 from napari_unet3d.data.pairs import Subset
 from napari_unet3d.data.provenance import Provenance
-from napari_unet3d.data.sample import Sample, Shape3D, VoxelSize
+from napari_unet3d.data.sample import Sample, Shape3D
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,8 @@ class VolumeStatistics:
         Train or test.
     shape : tuple of int
         Number of voxels along z, y, x.
-    voxel_size_um : tuple of float
-        Size of a voxel along z, y, x in µm.
+    geometry : Geometry
+        Voxel size and place.
     fingerprint : Fingerprint
         Fingerprint of the image.
     intensity_range : tuple of float
@@ -96,7 +97,7 @@ class VolumeStatistics:
     name: str
     subset: Subset
     shape: Shape3D
-    voxel_size_um: VoxelSize
+    geometry: Geometry
     fingerprint: Fingerprint
     intensity_range: tuple[float, float]
     intensity_mean: float
@@ -120,7 +121,7 @@ def compute_statistics(
         name=sample.name,
         subset=subset,
         shape=sample.shape,
-        voxel_size_um=sample.voxel_size_um,
+        geometry=sample.geometry,
         fingerprint=fingerprint(image),
         intensity_range=(float(image.min()), float(image.max())),
         intensity_mean=sum(float(plane.mean(dtype=np.float64)) for plane in image) / len(image),

@@ -8,11 +8,11 @@ from itertools import combinations
 import numpy as np
 
 from napari_unet3d.configs import Normalisation, SpacingMode, TrainingConfig
-from napari_unet3d.data.checks import Issue, similar_voxel_sizes
+from napari_unet3d.data.checks import Issue, voxel_size_issues
 from napari_unet3d.data.corrected_regions import find_unknown_intensities
 from napari_unet3d.data.intensities import describe_outliers
 from napari_unet3d.data.pairs import Subset
-from napari_unet3d.data.sample import Shape3D, format_shape, format_um
+from napari_unet3d.data.sample import Shape3D, format_shape
 from napari_unet3d.data.split import Block
 from napari_unet3d.data.statistics import VolumeStatistics
 
@@ -128,7 +128,7 @@ def check_blocks(blocks: Sequence[Block], receptive_field: Shape3D) -> Iterator[
 
 
 def check_voxel_sizes(volumes: Sequence[VolumeStatistics], config: TrainingConfig) -> Iterator[Issue]:
-    """Find volumes with different voxel sizes that are not resampled.
+    """Find volumes of unknown voxel size, and different voxel sizes that are not resampled.
 
     Parameters
     ----------
@@ -137,17 +137,9 @@ def check_voxel_sizes(volumes: Sequence[VolumeStatistics], config: TrainingConfi
     config : TrainingConfig
         The voxel size of the network input.
     """
-    if config.spacing != (SpacingMode.ORIGINAL,):
-        return
-    for volume in volumes[1:]:
-        first = volumes[0]
-        if not similar_voxel_sizes(first.voxel_size_um, volume.voxel_size_um):
-            yield Issue.warning(
-                f"Voxel sizes are mixed: '{first.name}' has {format_um(first.voxel_size_um)} and '{volume.name}' has "
-                f"{format_um(volume.voxel_size_um)}, so objects have different sizes in voxels. Set the voxel size to "
-                "median."
-            )
-            return
+    is_resampled = config.spacing != (SpacingMode.ORIGINAL,)
+    named = [(f"'{volume.name}'", volume.geometry) for volume in volumes]
+    yield from voxel_size_issues(named, mixed=not is_resampled)
 
 
 def check_intensities(volumes: Sequence[VolumeStatistics], config: TrainingConfig) -> Iterator[Issue]:

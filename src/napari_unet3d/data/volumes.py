@@ -9,71 +9,37 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.data.formats.base import VolumeData
-from napari_unet3d.data.formats.registry import format_of, is_volume, volume_name, volume_suffix, writable_suffix
-from napari_unet3d.data.geometry import check_same_orientation
+from napari_unet3d.data.formats.base import VolumeData, parts_of
+from napari_unet3d.data.formats.npy import describe_geometry
+from napari_unet3d.data.formats.registry import (
+    format_of,
+    volume_name,
+    volume_suffix,
+    writable_suffix,
+)
+from napari_unet3d.data.geometry import (
+    UNKNOWN,
+    Geometry,
+    PartialVoxelSize,
+    different_orientation,
+    grid_notices,
+    turn_onto,
+)
 from napari_unet3d.data.provenance import Provenance
-from napari_unet3d.data.sample import Sample, VoxelSize, read_mask, to_label_dtype
-from napari_unet3d.errors import UserError, explain_os_errors
+from napari_unet3d.data.reading import read_volume
+from napari_unet3d.data.sample import Sample, read_mask, round_labels, to_label_dtype
+from napari_unet3d.errors import UserError
 from napari_unet3d.files import atomic_write, write_json
 
-
-def read_volume(path: Path | str) -> VolumeData:
-    """Read one 3D volume.
-
-    Parameters
-    ----------
-    path : Path or str
-        A file in one of the formats of `napari_unet3d.data.formats.registry`.
-
-    Returns
-    -------
-    VolumeData
-        The array (z, y, x) and its voxel size in µm, which is None if the file has none.
-
-    Raises
-    ------
-    UserError
-        If the file is missing, damaged, not 3D, has several channels, or does not fit into memory.
-
-    Examples
-    --------
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as folder:
-    ...     file = Path(folder) / "brain.nii.gz"
-    ...     write_volume(file, np.ones((4, 5, 6), np.int16), voxel_size_um=(2.0, 0.5, 0.5))
-    ...     volume = read_volume(file)
-    >>> volume.array.shape, [round(size, 6) for size in volume.voxel_size_um]
-    ((4, 5, 6), [2.0, 0.5, 0.5])
-    """
-    path = Path(path)
-    file_format = format_of(path)
-    with explain_os_errors(path, "read"):
-        path.stat()
-        try:
-            volume = file_format.read(path)
-        except MemoryError:
-            raise UserError(f"{path} does not fit into memory. Close other programs or crop the volume.") from None
-        except file_format.read_errors() as error:
-            raise UserError(
-                f"Cannot read {path}: it is damaged or not in the format {file_format.name} ({_first_line(error)}). "
-                "Copy or export it again."
-            ) from error
-    native = volume.array.dtype.newbyteorder("=")  # the only byte order of torch
-    return replace(volume, array=np.ascontiguousarray(volume.array, dtype=native))
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return (lines[0].rstrip(".") if lines else "") or type(error).__name__
+_GEOMETRY_SUFFIXES = (".ome.tif", ".ome.zarr", ".nii.gz", ".npy")
 
 
 def write_volume(
     path: Path | str,
     array: NDArray[Any],
-    voxel_size_um: VoxelSize = (1.0, 1.0, 1.0),
+    voxel_size_um: PartialVoxelSize | None = None,
     *,
-    like: Path | str | None = None,
+    geometry: Geometry = UNKNOWN,
 ) -> None:
     """Write one 3D volume atomically; an existing one is replaced.
 
@@ -83,42 +49,69 @@ def write_volume(
         The file; the suffix determines the format. A missing folder is created.
     array : ndarray of any real number type, shape (z, y, x)
         The values; booleans are written as 1 and 0, other types unchanged.
-    voxel_size_um : tuple of float
-        Size of a voxel along z, y, x in µm. For ``.npy``, it is written to ``NAME.npy.json``.
-    like : Path or str, optional
-        The file that the volume was computed from. Formats with orientation and origin (NIfTI, NRRD, MetaImage, MRC)
-        copy them, and NIfTI also the voxel size, so that other viewers show both aligned. A file with another format
-        or shape is ignored.
+    voxel_size_um : tuple of float or None, or None
+        Size of a voxel along z, y, x in µm, None where it is unknown; instead of a geometry.
+    geometry : Geometry
+        Voxel size, orientation and origin. For ``.npy``, they are written to ``NAME.npy.json``.
 
     Raises
     ------
     UserError
-        If the disk is full, the folder is not writable, or the format does not support the data type.
+        If the disk is full, the folder is not writable, or the format does not support the data type or the geometry.
     """
     path = Path(path)
     file_format = format_of(path)
     if writable_suffix(path) != volume_suffix(path):
         raise UserError(f"{path.name} cannot be written; choose {writable_suffix(path)} instead.")
+    assert file_format.write is not None, f"{file_format.name} is written as another format"
     if array.ndim != 3:
         raise UserError(f"An array of shape {array.shape} cannot be written to {path.name}; it must be 3D (z, y, x).")
+    geometry = geometry if voxel_size_um is None else geometry.with_sizes_um(voxel_size_um)
+    if missing := parts_of(geometry) - file_format.holds(path):
+        raise UserError(
+            f"{path.name} cannot keep where the volume lies, since {volume_suffix(path)} holds no "
+            f"{' and no '.join(sorted(part.value for part in missing))}. Choose {suffix_for(geometry)} instead."
+        )
     values = array.astype(np.uint8) if array.dtype == bool else array
     with atomic_write(path) as temporary:
-        source = Path(like) if like is not None and is_volume(like) and format_of(like) is file_format else None
-        file_format.write(temporary, np.ascontiguousarray(values), voxel_size_um, source)
-        if file_format.voxel_size_file is not None:  # written first, so that neither is missing if the disk is full
-            write_json(file_format.voxel_size_file(path), {"voxel_size_um": list(voxel_size_um)})
+        file_format.write(temporary, np.ascontiguousarray(values), geometry)
+        if file_format.geometry_file is not None:  # written first, so that neither is missing if the disk is full
+            write_json(file_format.geometry_file(path), describe_geometry(geometry))
 
 
-def read_labels(path: Path | str) -> VolumeData:
+def suffix_for(geometry: Geometry, suffix: str = ".tif") -> str:
+    """Return a suffix if its format holds a geometry, else that of the first format that does.
+
+    >>> suffix_for(Geometry((2.0, 0.5, 0.5))), suffix_for(Geometry((2.0, 0.5, 0.5), origin=(1.0, 0.0, 0.0)))
+    ('.tif', '.ome.zarr')
+    """
+    parts = parts_of(geometry)
+    return next(
+        each for each in (suffix, *_GEOMETRY_SUFFIXES) if parts <= format_of("a" + each).holds(Path("a" + each))
+    )
+
+
+def read_labels(path: Path | str, name: str = "") -> VolumeData:
     """Read labels in the smallest integer type.
+
+    Parameters
+    ----------
+    path : Path or str
+        The file.
+    name : str
+        Its name in messages; by default that of the volume.
 
     Raises
     ------
     UserError
         As `read_volume`, and if the values are not integers.
     """
-    volume = read_volume(path)
-    return replace(volume, array=to_label_dtype(volume_name(path), volume.array))
+    volume, name = read_volume(path, role="labels"), name or volume_name(path)
+    array, notices = volume.array, volume.notices
+    if array.dtype.kind == "f":
+        array, notice = round_labels(name, array)
+        notices += (notice,) if notice else ()
+    return replace(volume, array=to_label_dtype(name, array), notices=notices)
 
 
 def read_sample(
@@ -132,7 +125,8 @@ def read_sample(
     Parameters
     ----------
     image, labels : Path or str
-        The files. The voxel size is that of the image, else that of the labels, else 1 µm.
+        The files. The voxel size is that of the image, else that of the labels; it may be unknown. Labels and mask
+        whose axes are swapped or flipped are turned onto the image.
     label_mask : Path or str, optional
         The mask of annotated voxels, 0 or 1.
     provenance : Provenance, optional
@@ -148,12 +142,52 @@ def read_sample(
     UserError
         As `read_volume`, and if image, labels and mask do not match, or nothing is annotated.
     """
-    volume = read_volume(image)
-    truth, mask = (None if path is None else read_labels(path) for path in (labels, label_mask))
-    for path, other in ((labels, truth), (label_mask, mask)):
-        if other is not None:
-            check_same_orientation(str(image), volume.geometry, str(path), other.geometry)
-    voxel_size = volume.voxel_size_um or (truth.voxel_size_um if truth else None) or (1.0, 1.0, 1.0)
+    volume = read_volume(image, role="images")
+    truth, mask = (
+        None if path is None else read_labels_like(path, str(image), volume.geometry) for path in (labels, label_mask)
+    )
+    geometry = volume.geometry
+    if geometry.voxel_size_um is None and truth is not None and truth.voxel_size_um is not None:
+        geometry = geometry.with_sizes_um(truth.geometry.sizes)
     name = volume_name(image)
     annotated = None if mask is None else read_mask(name, mask.array)
-    return Sample(name, volume.array, truth.array if truth else None, voxel_size, annotated, provenance)
+    arrays = volume.array, truth.array if truth else None
+    notices = tuple(notice for each in (volume, truth, mask) if each is not None for notice in each.notices)
+    return Sample(name, *arrays, label_mask=annotated, provenance=provenance, geometry=geometry, notices=notices)
+
+
+def read_labels_like(path: Path | str, image_name: str, image: Geometry, name: str = "") -> VolumeData:
+    """Read labels or a mask and turn them onto their image, where the axes of one are swapped or flipped.
+
+    Parameters
+    ----------
+    path : Path or str
+        The file.
+    image_name, image : str, Geometry
+        Name and geometry of the image.
+    name : str
+        Name of the labels in messages; by default the path.
+
+    Returns
+    -------
+    VolumeData
+        With a notice for everything in which their places differ.
+
+    Raises
+    ------
+    UserError
+        As `read_labels`, and if the orientation differs by something else.
+    """
+    volume = read_labels(path, name)
+    name = name or str(path)
+    try:
+        array, geometry = turn_onto(volume.array, volume.geometry, image)
+    except ValueError:
+        raise different_orientation(image_name, image, name, volume.geometry) from None
+    notices = [*volume.notices, *grid_notices(image_name, image, name, geometry)]
+    if geometry is not volume.geometry:
+        notices.append(
+            f"The axes of {name} point to {volume.geometry.orientation}, those of its image {image_name} to "
+            f"{image.orientation}; the labels were turned onto the image."
+        )
+    return VolumeData(np.ascontiguousarray(array), geometry, tuple(notices))

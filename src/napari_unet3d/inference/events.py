@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from napari_unet3d.configs import Task
 from napari_unet3d.data.events import Notice
+from napari_unet3d.data.geometry import Geometry, PartialVoxelSize, VoxelSize
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.intensities import IntensityStatistics
-from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.evaluation.metrics.types import Scores
 from napari_unet3d.model.plan import Plan
 
@@ -60,8 +60,8 @@ class Prediction:
         0 is background. Foreground is 1, a class has its label value, or a single object its id.
     probability : ndarray of float32, shape (z, y, x)
         Probability of foreground (anything but background), from 0 to 1.
-    voxel_size_um : tuple of float
-        Voxel size of the image along z, y, x in µm.
+    geometry : Geometry
+        Voxel size, orientation and origin of the image.
     plan : Plan or None
         Task and classes of the model; None means binary.
     maps : ndarray of float16, shape (channel, z, y, x), or None
@@ -77,7 +77,7 @@ class Prediction:
     name: str
     labels: NDArray[np.unsignedinteger[Any]]
     probability: NDArray[np.float32]
-    voxel_size_um: VoxelSize
+    geometry: Geometry
     plan: Plan | None = None
     maps: NDArray[np.float16] | None = None
     uncertainty: NDArray[np.float32] | None = None
@@ -88,14 +88,65 @@ class Prediction:
         """The meaning of the labels."""
         return Task.BINARY if self.plan is None else self.plan.task
 
+    @property
+    def voxel_size_um(self) -> PartialVoxelSize | None:
+        """Size of a voxel along z, y, x in µm, None where it is unknown; None if it is unknown along all axes."""
+        return self.geometry.voxel_size_um
+
+    @property
+    def spacing(self) -> VoxelSize:
+        """Size of a voxel along z, y, x to compute with, in ``geometry.unit``; see `Geometry.spacing`."""
+        return self.geometry.spacing
+
 
 @dataclass(frozen=True, slots=True)
 class PredictionWritten:
-    """Another prediction is on disk; `files` are its labels and, if requested, its probability and uncertainty."""
+    """Another prediction is on disk.
+
+    Attributes
+    ----------
+    prediction : Prediction
+        The output of the model.
+    files : tuple of Path
+        Its labels and, if requested, its probability and uncertainty.
+    n_written, n_volumes : int
+        Predictions on disk, and all volumes.
+    source : Path or None
+        The file of the image.
+    n_failed : int
+        Volumes so far that could not be predicted.
+    """
 
     prediction: Prediction
     files: tuple[Path, ...]
     n_written: int
+    n_volumes: int
+    source: Path | None = None
+    n_failed: int = 0
+
+    @property
+    def n_done(self) -> int:
+        """Volumes that are finished, with those that failed."""
+        return self.n_written + self.n_failed
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionFailed:
+    """A volume could not be read or predicted; the next one follows.
+
+    Attributes
+    ----------
+    source : Path
+        The file of the image.
+    message : str
+        What is wrong, and what to do.
+    n_done, n_volumes : int
+        Volumes that are finished, with those that failed, and all volumes.
+    """
+
+    source: Path
+    message: str
+    n_done: int
     n_volumes: int
 
 
@@ -115,6 +166,8 @@ class VolumeEvaluated:
         The output of the model.
     n_evaluated, n_volumes : int
         Finished volumes, and all volumes.
+    ignores_border : bool
+        Whether the scores of objects leave out those that touch the border.
     """
 
     scores: Scores
@@ -123,6 +176,7 @@ class VolumeEvaluated:
     prediction: Prediction
     n_evaluated: int
     n_volumes: int
+    ignores_border: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,5 +190,5 @@ class EvaluationFinished:
 
 
 PredictEvent = ModelLoaded | Notice | TilesPredicted | Prediction
-PredictFilesEvent = ModelLoaded | Notice | TilesPredicted | PredictionWritten
+PredictFilesEvent = ModelLoaded | Notice | TilesPredicted | PredictionWritten | PredictionFailed
 EvaluateEvent = ModelLoaded | Notice | TilesPredicted | VolumeEvaluated | EvaluationFinished

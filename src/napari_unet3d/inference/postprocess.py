@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from skimage.measure import label as label_components
 
 from napari_unet3d.configs import PostProcessing, Task
-from napari_unet3d.data.sample import VoxelSize
+from napari_unet3d.data.geometry import VoxelSize
 from napari_unet3d.model.plan import LabelClass, Plan
 from napari_unet3d.transforms.instances import min_voxel_count, split_instances
 

@@ -6,8 +6,9 @@ from collections.abc import Generator, Iterator
 
 from napari_unet3d.configs import PredictionConfig, ResizeMode, Task
 from napari_unet3d.data.events import Notice
+from napari_unet3d.data.geometry import Geometry, describe_voxel_size
 from napari_unet3d.data.intensities import describe_outliers, find_outliers
-from napari_unet3d.data.sample import Sample, Shape3D, format_shape, format_um
+from napari_unet3d.data.sample import Sample, Shape3D, format_shape
 from napari_unet3d.evaluation.metrics.uncertainty import class_entropy, foreground_entropy
 from napari_unet3d.inference.events import ModelLoaded, Prediction, TilesPredicted
 from napari_unet3d.inference.output_maps import OutputMaps
@@ -59,23 +60,27 @@ class Predictor:
         yield from map(Notice, self._sliding_window.hardware.notices)
 
     def notices_for(self, sample: Sample) -> Iterator[Notice]:
-        """Yield a notice for outliers, and if the network will see another voxel or volume size than in training."""
+        """Yield what was assumed of a volume, and notices of outliers and of another size than in training."""
+        yield from map(Notice, sample.notices)
         if outliers := find_outliers(sample.image, self._percentiles, sample.intensities):
             yield Notice(describe_outliers(sample.name, outliers, self._normalisation))
         if self._plan.patch_zyx is None and self._plan.volume_zyx is not None:
             shape = sample.shape
-            if self._plan.spacing_um is not None:
-                shape = shape_at_spacing(shape, sample.voxel_size_um, self._plan.spacing_um)
+            if self._plan.spacing_um is not None and sample.geometry.is_calibrated:
+                shape = shape_at_spacing(shape, sample.spacing, self._plan.spacing_um)
             yield from _size_notice(sample.name, shape, self._plan.volume_zyx)
-        trained = self._training_voxel_size_um
-        if trained is None or self._plan.spacing_um is not None:
+        trained, own = self._plan.spacing_um or self._training_voxel_size_um, sample.geometry
+        if trained is None or (own.is_calibrated and self._plan.spacing_um is not None):
             return
-        if any(abs(new / old - 1) > _SAME_VOXEL_SIZE for new, old in zip(sample.voxel_size_um, trained, strict=True)):
-            yield Notice(
-                f"The voxel size of '{sample.name}' is {format_um(sample.voxel_size_um)} (z × y × x), that of the "
-                f"training volumes {format_um(trained)}. The network measures objects in voxels: if the prediction is "
-                "poor, resample the volume to that voxel size."
-            )
+        is_same = all(abs(new / old - 1) <= _SAME_VOXEL_SIZE for new, old in zip(own.spacing, trained, strict=True))
+        if own.is_calibrated and is_same:
+            return
+        remedy = "resample the volume to that voxel size" if own.is_calibrated else "set the voxel size"
+        yield Notice(
+            f"The voxel size of '{sample.name}' is {describe_voxel_size(own)} (z × y × x), that of the training "
+            f"volumes {describe_voxel_size(Geometry(trained))}. The network measures objects in voxels: if the "
+            f"prediction is poor, {remedy}."
+        )
 
     def predict(
         self, sample: Sample, n_finished: int = 0, n_volumes: int = 1
@@ -123,8 +128,8 @@ class Predictor:
     def _preprocess(self, sample: Sample) -> TileTask:
         scale = fit_scale(sample.image, self._normalisation, self._percentiles, sample.intensities)
         image = scale.clip(sample.image)
-        if self._plan.spacing_um is not None:
-            image = to_spacing(image, sample.voxel_size_um, self._plan.spacing_um, is_labels=False)
+        if self._plan.spacing_um is not None and sample.geometry.is_calibrated:
+            image = to_spacing(image, sample.spacing, self._plan.spacing_um, is_labels=False)
         z, y, x = image.shape
         input_shape = self._input_shape((z, y, x))
         image = to_divisible(scale.apply(image), input_shape, self._resize_mode, is_labels=False)
@@ -144,16 +149,16 @@ class Predictor:
             uncertainty = class_entropy(maps.probability, maps.channels)
         elif self._config.uncertainty:
             uncertainty = foreground_entropy(maps.probability)
-        labels = postprocess(maps.probability, maps.channels, sample.voxel_size_um, self._plan, self._config)
+        labels = postprocess(maps.probability, maps.channels, sample.spacing, self._plan, self._config)
         return Prediction(
             sample.name,
             labels,
             maps.probability,
-            sample.voxel_size_um,
+            sample.geometry,
             self._plan,
             maps.channels,
             uncertainty,
-            sample.intensities,
+            intensities=sample.intensities,
         )
 
 

@@ -16,7 +16,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
 from napari_unet3d.configs import TrainingConfig
-from napari_unet3d.data.sample import VoxelSize
+from napari_unet3d.data.geometry import VoxelSize
 from napari_unet3d.errors import UserError
 from napari_unet3d.files import MODEL_FILE
 from napari_unet3d.model.network import build_network, default_plan, weight_shapes
@@ -59,7 +59,7 @@ class Checkpoint:
     history : tuple of EpochRecord
         Losses of the epochs so far.
     voxel_size_um : tuple of float or None
-        Voxel size (z, y, x) of the training volumes in µm; None when it was not the same for all.
+        Voxel size (z, y, x) of the training volumes in µm; None when it was not the same for all, or not known.
     versions : dict of str to str
         Versions of Python and packages that it was trained with.
     plan : Plan

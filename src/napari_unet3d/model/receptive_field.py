@@ -8,7 +8,8 @@ from functools import lru_cache
 import torch
 
 from napari_unet3d.configs import NETWORK_SETTINGS, TrainingConfig
-from napari_unet3d.data.sample import Shape3D, VoxelSize
+from napari_unet3d.data.geometry import Geometry
+from napari_unet3d.data.sample import Shape3D
 from napari_unet3d.model.architectures import get_architecture
 from napari_unet3d.model.network import build_network
 from napari_unet3d.model.plan import Plan
@@ -47,28 +48,26 @@ def receptive_field(config: TrainingConfig, plan: Plan) -> Shape3D:
     return z, y, x
 
 
-def separating_gap(config: TrainingConfig, voxel_size_um: VoxelSize) -> Shape3D:
+def separating_gap(config: TrainingConfig, geometry: Geometry) -> Shape3D:
     """Return the gap between two blocks of a single volume over which no output depends on voxels of both.
 
     Parameters
     ----------
     config : TrainingConfig
         Architecture and its settings, and the voxel size to resample to, if any.
-    voxel_size_um : tuple of float
-        Voxel size of the volume along z, y, x in µm.
+    geometry : Geometry
+        Voxel size of the volume; it is only resampled if this is known.
 
     Returns
     -------
     tuple of int
         The receptive field along z, y, x in voxels of the volume, rounded up.
     """
-    working_um = config.spacing_um or voxel_size_um  # the median voxel size of a single volume is its own
-    strides = get_architecture(config.architecture).strides(config, working_um)
+    own = geometry.spacing
+    working = (geometry.is_calibrated and config.spacing_um) or own  # the median of a single volume is its own size
+    strides = get_architecture(config.architecture).strides(config, working)
     field = receptive_field(config, Plan(strides=strides))
-    z, y, x = (
-        math.ceil(extent * working / own - 1e-9)
-        for extent, working, own in zip(field, working_um, voxel_size_um, strict=True)
-    )
+    z, y, x = (math.ceil(extent * new / old - 1e-9) for extent, new, old in zip(field, working, own, strict=True))
     return z, y, x
 
 

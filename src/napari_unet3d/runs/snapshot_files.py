@@ -29,8 +29,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
 
 from napari_unet3d.configs import Task
+from napari_unet3d.data.geometry import VoxelSize
 from napari_unet3d.data.ground_truth import GroundTruth
-from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.errors import explain_os_errors
 from napari_unet3d.files import atomic_write, write_json
 

@@ -1,4 +1,4 @@
-"""Corrections as training volumes of a dataset: added, replaced by later ones, and removed again."""
+"""Volumes of a dataset: opened, added or replaced; and corrections as training volumes, which can be removed again."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from pathlib import Path
 
 from napari_unet3d.configs import TrainingConfig, UneditedRegions
 from napari_unet3d.data.corrections import Correction
-from napari_unet3d.data.dataset import add_sample, clean_dataset
+from napari_unet3d.data.dataset import add_sample, clean_dataset, file_name, read_pair
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.intensities import IntensityStatistics
+from napari_unet3d.data.layout import kind_folder
 from napari_unet3d.data.pairs import Pair, Subset, list_pairs, provenance_file, with_unique_name
 from napari_unet3d.data.provenance import read_provenance
 from napari_unet3d.data.sample import Sample
@@ -239,3 +240,31 @@ def _delete(pair: Pair) -> None:
     if pair.label_mask is not None:
         with suppress(OSError):  # it holds other masks
             pair.label_mask.parent.rmdir()
+
+
+def open_pair(pair: Pair) -> Iterator[Sample]:
+    """Read a volume; the only event is the sample, whose name ends in the subset, as in ``1 (train)``."""
+    # Both subsets may have a volume of the same name; the name of its layer tells them apart.
+    yield replace(read_pair(pair), name=f"{pair.name} ({pair.subset})")
+
+
+def named_for(subset: Subset, sample: Sample) -> Sample:
+    """Return the sample without the subset in its name, so that it replaces the volume that it was opened from."""
+    return replace(sample, name=sample.name.removesuffix(f" ({subset})"))
+
+
+def add_or_replace(folder: Path, sample: Sample, subset: Subset, overwrite: bool) -> Iterator[Pair]:
+    """Write a volume to a subset of a dataset; the only event is its files."""
+    if overwrite and sample.label_mask is not None:  # a corrected volume stays one
+        name = file_name(sample.name).casefold()
+        old = next(pair for pair in list_pairs(folder, subset) if pair.name.casefold() == name)
+        known = None if old.label_mask is None else read_provenance(provenance_file(old.label_mask))
+        sample = replace(sample, provenance=known)
+    yield add_sample(folder, sample, subset, overwrite=overwrite)
+
+
+def has_volume(folder: Path, subset: Subset, name: str) -> bool:
+    """Return whether a subset of a dataset has a volume of a name."""
+    if not kind_folder(folder, subset, "images").is_dir():
+        return False
+    return any(pair.name.casefold() == file_name(name).casefold() for pair in list_pairs(folder, subset))

@@ -11,10 +11,11 @@ import numpy as np
 from napari_unet3d.configs import Task, UneditedRegions
 from napari_unet3d.data.boxes import MaskedBox
 from napari_unet3d.data.corrections import Correction, Corrections, CorrectionSource
+from napari_unet3d.data.geometry import VoxelSize
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.pairs import Pair
 from napari_unet3d.data.provenance import CorrectionRecord, Provenance
-from napari_unet3d.data.sample import Sample, Shape3D, VoxelSize
+from napari_unet3d.data.sample import Sample, Shape3D
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.errors.types import ErrorSet, SegmentationError
 from napari_unet3d.inference.events import Prediction
@@ -111,7 +112,7 @@ class CorrectionSession:
         self, prediction: Prediction, truth: GroundTruth | None, origin: VolumeOrigin, image: Any = None
     ) -> None:
         self.prediction, self.truth, self.origin, self.image = prediction, truth, origin, image
-        self.corrections = Corrections(prediction.labels, truth, prediction.task, prediction.voxel_size_um)
+        self.corrections = Corrections(prediction.labels, truth, prediction.task, prediction.geometry)
         self.added: Pair | None = None
         self.added_corrections: tuple[Correction, ...] = ()
         self._painting: CorrectionTarget | None = None
@@ -182,7 +183,7 @@ class CorrectionSession:
         return Sample(
             self.name,
             np.asarray(self.image),
-            voxel_size_um=self.prediction.voxel_size_um,
+            geometry=self.prediction.geometry,
             intensities=self.prediction.intensities,
         )
 

@@ -17,6 +17,7 @@ from napari_unet3d.evaluation.metrics.differences import difference_labels
 from napari_unet3d.files import atomic_write
 from napari_unet3d.runs.snapshot_files import SnapshotData
 from napari_unet3d.runs.snapshots import SnapshotRun
+from napari_unet3d.session.training_run import TrainingRun
 
 MODEL_SUFFIX = ".safetensors"
 
@@ -85,3 +86,16 @@ def keep_model(run: SnapshotRun, epoch: int, target: Path) -> None:
         raise UserError(f"The model of epoch {epoch} is no longer kept. Choose another epoch.")
     with atomic_write(target) as beside:
         shutil.copyfile(source, beside)
+
+
+def describe_epoch(run: TrainingRun, epoch: int, view: EpochView | None) -> str:
+    """Return which epoch is shown, such as ``Epoch 12 · Dice 0.831 · best``."""
+    dice = run.history.dice_of(epoch)
+    f1 = run.history.f1_of(epoch)
+    text = f"Epoch {epoch}" + ("" if dice is None else f" · Dice {dice:.3f}")
+    text += "" if f1 is None else f" · object F1 {f1:.3f}"
+    if run.history.best is not None and run.history.best[0] == epoch:
+        text += " · best"
+    if view is not None and view.epoch == epoch and view.predicted < 1:
+        text += f" · {view.predicted:.0%} predicted"
+    return text

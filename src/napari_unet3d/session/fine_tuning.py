@@ -16,6 +16,7 @@ from napari_unet3d.data.pairs import Subset, list_pairs
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.shared_content import trained_content
 from napari_unet3d.errors import UserError
+from napari_unet3d.formatting import format_count
 from napari_unet3d.inference.events import Prediction, VolumeEvaluated
 from napari_unet3d.session.add_to_dataset import (
     CorrectedTestVolumes,
@@ -132,7 +133,7 @@ class ModelsCompared:
             f"Dice {before.dice:.3f}, now {after.dice:.3f}."
         ]
         if before.test_dice is not None and after.test_dice is not None:
-            volumes = f"{self.n_test} test volume{'' if self.n_test == 1 else 's'}"
+            volumes = format_count(self.n_test, "test volume")
             change = after.test_dice - before.test_dice
             verdict = "better than" if change > 0 else "worse than" if change < 0 else "as good as"
             never = "" if self.learned else ", which it never saw"
@@ -142,7 +143,7 @@ class ModelsCompared:
             if self.learned:
                 sentences.append(self._optimistic)
         else:
-            sentences.append("There is no test set that would show how it does on other volumes.")
+            sentences.append("There is no test set to show how it performs on other volumes.")
         return "\n".join(sentences)
 
     @property
@@ -197,7 +198,7 @@ def fine_tune(
     if session.is_changed:
         yield from _add(session, DatasetAddition.of(session, dataset, unedited_regions), accept_test_volumes)
     elif not session.done:
-        raise UserError("Nothing is corrected yet. Correct an error first.")
+        raise UserError("There are no corrections yet. Correct an error first.")
     yield from train_with_corrections(dataset, old, new)
     yield from compare_models(ComparisonInput.of(session, new, dataset, tolerance_um, PostProcessing()))
 
@@ -280,7 +281,7 @@ def _evaluate(model: Path, given: ComparisonInput, n_test: int) -> Iterator[Any]
 def _score_model(prediction: Prediction, given: ComparisonInput, test_dice: float | None) -> ModelScore:
     from napari_unet3d.evaluation.errors.find import list_errors
 
-    errors = list_errors(prediction.labels, given.truth, prediction.task, prediction.voxel_size_um, given.tolerance_um)
+    errors = list_errors(prediction.labels, given.truth, prediction.task, prediction.spacing, given.tolerance_um)
     scores = compare(prediction, given.truth, fast=True).scores
     assert scores is not None
     return ModelScore(len(errors) + errors.n_left_out, scores.dice, test_dice)

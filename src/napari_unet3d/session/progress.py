@@ -6,9 +6,13 @@ from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from napari_unet3d.inference.events import PredictionWritten, TilesPredicted, VolumeEvaluated
+from napari_unet3d.data.checks import PairChecked
+from napari_unet3d.data.events import DatasetEvent, GenerateEvent, ObjectPlaced, SlicesImaged, VolumeWritten
+from napari_unet3d.evaluation.errors.types import SearchProgress
+from napari_unet3d.inference.events import PredictionFailed, PredictionWritten, TilesPredicted, VolumeEvaluated
 
 T = TypeVar("T")
+_PLACING_FRACTION = 0.8  # of the time that a volume takes; the rest is blur and noise
 
 
 def last_event(events: Iterable[Any], kind: type[T]) -> T:
@@ -60,11 +64,42 @@ class Progress:
         return min(1.0, max(0.0, self.done / self.total)) if self.total else 0.0
 
 
-def prediction_progress(event: Any) -> Progress | None:
-    """Return the progress of predictions; None for an event that does not carry it."""
+def progress_of(event: Any) -> Progress | None:
+    """Return the progress of predictions, searches and checks; None for an event that does not carry it."""
     match event:
+        case SearchProgress(n_done=n, n_total=of) | PairChecked(n_checked=n, n_pairs=of):
+            return Progress(n, of)
         case TilesPredicted():
             return Progress(event.n_volumes_done, event.n_volumes)
-        case PredictionWritten(n_written=n, n_volumes=of) | VolumeEvaluated(n_evaluated=n, n_volumes=of):
+        case PredictionWritten() | PredictionFailed():
+            return Progress(event.n_done, event.n_volumes)
+        case VolumeEvaluated(n_evaluated=n, n_volumes=of):
             return Progress(n, of)
     return None
+
+
+class GenerationProgress:
+    """Counts volumes that are generated, and what is done of the current one as a fraction of a volume.
+
+    Parameters
+    ----------
+    n_volumes : int
+        How many are generated.
+    """
+
+    def __init__(self, n_volumes: int) -> None:
+        self._n_volumes = n_volumes
+        self._n_written = 0
+
+    def __call__(self, event: GenerateEvent | DatasetEvent) -> Progress | None:
+        """Return the progress after an event; None for an event that does not change it."""
+        match event:
+            case ObjectPlaced(n_placed=n_placed, n_objects=n_objects):
+                return Progress(self._n_written + _PLACING_FRACTION * n_placed / n_objects, self._n_volumes)
+            case SlicesImaged(n_imaged=n_imaged, n_slices=n_slices):
+                imaged = _PLACING_FRACTION + (1 - _PLACING_FRACTION) * n_imaged / n_slices
+                return Progress(self._n_written + imaged, self._n_volumes)
+            case VolumeWritten(n_written=n_written):
+                self._n_written = n_written
+                return Progress(n_written, self._n_volumes)
+        return None

@@ -21,8 +21,7 @@ from typing import IO, Any
 from napari_unet3d.data.dataset import write_lossless
 from napari_unet3d.errors import UserError
 from napari_unet3d.files import write_json
-from napari_unet3d.session.last_run import track_last_run
-from napari_unet3d.session.recent_runs import free_folder
+from napari_unet3d.session.recent_runs import free_folder, track_last_run
 from napari_unet3d.session.training_job import TrainingRequest
 from napari_unet3d.training.background import run_in_background
 from napari_unet3d.training.event_json import RunFailed, load

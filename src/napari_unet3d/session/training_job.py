@@ -12,7 +12,7 @@ from napari_unet3d.configs import Difficulty, SyntheticConfig, TrainingConfig
 from napari_unet3d.data.dataset import Subset, list_pairs, read_samples
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
-from napari_unet3d.session.last_run import track_last_run
+from napari_unet3d.session.recent_runs import track_last_run
 from napari_unet3d.training.background import run_in_background
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from napari_unet3d.data.checks import Issue, Severity
 from napari_unet3d.data.events import DatasetWritten, Notice, ObjectPlaced, VolumeWritten
 from napari_unet3d.errors import UserError
 from napari_unet3d.files import CONFIG_FILE, HISTORY_FILE, MODEL_FILE, read_settings
+from napari_unet3d.formatting import format_count
 from napari_unet3d.runs.history import EpochRecord, best_record, read_history
 from napari_unet3d.session.loss_history import LossHistory, make_loss_history
 from napari_unet3d.session.progress import Progress
@@ -129,6 +130,8 @@ class TrainingRun:
         self.status = f"First of {event.n_epochs} epochs …"
         if event.history:
             self.status = f"Resuming after epoch {self.n_epochs_done} of {event.n_epochs} …"
+        if event.n_steps_done:
+            self.status = f"Resuming in epoch {self.n_epochs_done + 1} after step {event.n_steps_done} …"
         self.started = event  # last, so that its listeners see a complete record
 
     def _add_epoch(self, event: EpochFinished) -> None:
@@ -161,7 +164,7 @@ class TrainingRun:
         if self.started is None:
             return ""
         n_train, n_val = len(self.started.train_names), len(self.started.val_names)
-        volumes = f"{n_train} training, {n_val} validation volume{'' if n_val == 1 else 's'}"
+        volumes = f"{n_train} training, {format_count(n_val, 'validation volume')}"
         if self.started.blocks:
             volumes = "one volume with a training block (blue) and a validation block (orange)"
         text = f"{self.started.device} · {self.started.plan.description} per step · {volumes}"
@@ -245,3 +248,9 @@ def _describe_preparation(event: Any) -> str:
         case Busy(message=message):
             return f"{message} …"
     return ""
+
+
+def describe_throughput(throughput: Throughput) -> str:
+    """Return the speed of the steps, such as ``2.4 steps/s · waits for data 3% of the time · GPU 3.1 GiB``."""
+    text = f"{throughput.steps_per_second:.3g} steps/s · waits for data {throughput.waiting:.0%} of the time"
+    return text if throughput.gpu_bytes is None else f"{text} · GPU {throughput.gpu_bytes / 2**30:.1f} GiB"

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.data.sample import Shape3D, VoxelSize
+from napari_unet3d.data.geometry import VoxelSize
+from napari_unet3d.data.sample import Shape3D
 from napari_unet3d.training.loading.targets import IGNORE_INDEX
 
 BOUNDARY = 2

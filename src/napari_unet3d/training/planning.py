@@ -12,8 +12,9 @@ from typing import Protocol
 import numpy as np
 
 from napari_unet3d.configs import ResizeMode, SpacingMode, TrainingConfig
+from napari_unet3d.data.geometry import Geometry, VoxelSize
 from napari_unet3d.data.ground_truth import decode_labels
-from napari_unet3d.data.sample import Sample, Shape3D, VoxelSize
+from napari_unet3d.data.sample import Sample, Shape3D
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.architectures import get_architecture
 from napari_unet3d.model.devices import ComputeDevice
@@ -62,15 +63,15 @@ def _largest_sides(shapes: Sequence[Shape3D], config: TrainingConfig, plan: Plan
 
 
 class HasShape(Protocol):
-    """A volume whose shape and voxel size are known, such as a `Sample`."""
+    """A volume whose shape and geometry are known, such as a `Sample`."""
 
     @property
     def shape(self) -> Shape3D:
         """Number of voxels along z, y, x."""
 
     @property
-    def voxel_size_um(self) -> VoxelSize:
-        """Size of a voxel along z, y, x in µm."""
+    def geometry(self) -> Geometry:
+        """Voxel size and place."""
 
 
 def plan_for(
@@ -112,18 +113,25 @@ def plan_for(
 
 
 def _common_spacing(train: Sequence[HasShape], config: TrainingConfig) -> VoxelSize | None:
-    return median_voxel_size(train) if config.spacing == (SpacingMode.MEDIAN,) else config.spacing_um
+    if config.spacing != (SpacingMode.MEDIAN,):
+        return config.spacing_um
+    is_known = any(sample.geometry.is_calibrated for sample in train)
+    return median_voxel_size(train) if is_known else None  # volumes of unknown voxel size are not resampled
 
 
 def median_voxel_size(samples: Sequence[HasShape]) -> VoxelSize:
-    """Return the median voxel size along z, y, x in µm."""
-    z, y, x = np.median([sample.voxel_size_um for sample in samples], axis=0).tolist()
+    """Return the median voxel size along z, y, x of the volumes where it is known, in µm; else that in voxels."""
+    known = [sample.geometry for sample in samples if sample.geometry.is_calibrated]
+    geometries = known or [sample.geometry for sample in samples]
+    z, y, x = np.median([geometry.spacing for geometry in geometries], axis=0).tolist()
     return z, y, x
 
 
 def shape_at(sample: HasShape, spacing_um: VoxelSize | None) -> Shape3D:
     """Return the shape (z, y, x) of a volume after resampling to a voxel size in µm; its own shape for None."""
-    return sample.shape if spacing_um is None else shape_at_spacing(sample.shape, sample.voxel_size_um, spacing_um)
+    if spacing_um is None or not sample.geometry.is_calibrated:
+        return sample.shape
+    return shape_at_spacing(sample.shape, sample.geometry.spacing, spacing_um)
 
 
 def _patch(

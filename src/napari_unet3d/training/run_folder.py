@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_unet3d.configs import TrainingConfig
-from napari_unet3d.data.sample import VoxelSize
+from napari_unet3d.data.geometry import VoxelSize
 from napari_unet3d.data.split import Split
 from napari_unet3d.errors import UserError, explain_os_errors
 from napari_unet3d.files import (
@@ -99,7 +99,8 @@ class RunFolder:
         """
         self.plan = plan
         self._remove_leftovers()
-        voxel_sizes = {sample.voxel_size_um for sample in (*split.train, *split.val)}
+        geometries = [sample.geometry for sample in (*split.train, *split.val)]
+        voxel_sizes = {geometry.spacing if geometry.is_calibrated else None for geometry in geometries}
         self._voxel_size_um = voxel_sizes.pop() if len(voxel_sizes) == 1 else None
         write_json(self.path / CONFIG_FILE, self._config.model_dump(mode="json"))
         environment = {
@@ -115,6 +116,7 @@ class RunFolder:
             "validation": [sample.name for sample in split.val],
             "blocks": [asdict(block) for block in split.blocks],
             "resumed_after_epoch": self._earlier.epoch if self._earlier else None,
+            "resumed_after_step": self._earlier.n_steps_done if self._earlier else None,
         }
         write_json(self.path / ENVIRONMENT_FILE, environment)
         if self._earlier:

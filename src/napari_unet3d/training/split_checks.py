@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from napari_unet3d.configs import Task, TrainingConfig
 from napari_unet3d.data.checks import Issue
 from napari_unet3d.data.draw import LabelContent, draw_validation, name_validation, validation_without_foreground
-from napari_unet3d.data.pairs import natural_order
+from napari_unet3d.data.formats.names import natural_order
 from napari_unet3d.data.sample import Sample, Shape3D, format_shape
 from napari_unet3d.data.split import Block, Role, find_validation_leaks, split_samples
 from napari_unet3d.data.statistics import VolumeStatistics, compute_statistics, total_label_counts
@@ -32,7 +32,7 @@ def predict_split(train: Sequence[VolumeStatistics], only: Sample | None, config
     originals = [volume for volume in train if volume.provenance is None]
     corrected = [volume for volume in train if volume.provenance is not None]
     if only is not None and not config.val_volumes:
-        gap = separating_gap(config, only.voxel_size_um)
+        gap = separating_gap(config, only.geometry)
         split = split_samples(
             [only],
             config.val_fraction,

@@ -10,7 +10,7 @@ from pathlib import Path
 from napari_unet3d.configs import Task, TrainingConfig
 from napari_unet3d.data.checks import Issue
 from napari_unet3d.data.ground_truth import background_value, is_foreground
-from napari_unet3d.data.sample import Shape3D, format_shape, format_um
+from napari_unet3d.data.sample import Shape3D, format_shape
 from napari_unet3d.data.statistics import VolumeStatistics, total_label_counts
 from napari_unet3d.errors import OutOfMemory
 from napari_unet3d.model.devices import ComputeDevice, choose_device, free_memory
@@ -101,14 +101,15 @@ def check_patch_size(plan: Plan, volumes: Sequence[VolumeStatistics], config: Tr
                 f"mirrored padding. Choose {enough} along {name}."
             )
     voxel_size_um = plan.spacing_um or median_voxel_size(volumes)
+    unit = "µm" if plan.spacing_um or any(volume.geometry.is_calibrated for volume in volumes) else "voxels"
     lengths = [side * size for side, size in zip(patch, voxel_size_um, strict=True)]
     shortest = lengths.index(min(lengths))
     if max(lengths) > _MAX_PATCH_RATIO * lengths[shortest] and patch[shortest] < longest[shortest]:
         typical = (longest[0], longest[1], longest[2])
         better = patch_for(typical, voxel_size_um, plan.total_stride, math.prod(patch))
         yield Issue.warning(
-            f"The patch is {format_um((lengths[0], lengths[1], lengths[2]))} large, so a step sees little along "
-            f"{'zyx'[shortest]}. Set the patch to auto, or to {format_shape(better)} voxels, which is as long "
+            f"The patch is {' × '.join(f'{length:.4g}' for length in lengths)} {unit} large, so a step sees little "
+            f"along {'zyx'[shortest]}. Set the patch to auto, or to {format_shape(better)} voxels, which is as long "
             "as it is wide."
         )
 

@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from napari_unet3d.configs import Augmentation
-from napari_unet3d.data.sample import Shape3D, VoxelSize
+from napari_unet3d.data.geometry import VoxelSize
+from napari_unet3d.data.sample import Shape3D
 from napari_unet3d.transforms.functional import adjust_gamma, affine, blur, flip_permute
 
 _PLANES = ((0, 1), (0, 2), (1, 2))

@@ -11,7 +11,7 @@ from skimage.morphology import local_maxima
 from skimage.segmentation import watershed
 
 from napari_unet3d.configs import PostProcessing
-from napari_unet3d.data.sample import VoxelSize
+from napari_unet3d.data.geometry import VoxelSize
 
 _OUTSIDE = np.float32(-2)  # below any height of the landscape, which ranges from -1 to 1
 

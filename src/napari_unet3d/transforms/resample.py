@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_unet3d.data.sample import Shape3D, VoxelSize
+from napari_unet3d.data.geometry import VoxelSize
+from napari_unet3d.data.sample import Shape3D
 
 _SAME_SIZE = 0.01  # relative; smaller differences do not change a grid
 _MIN_SIDE = 2

@@ -33,7 +33,7 @@ def _layers(name: str, config: SyntheticConfig) -> list[LayerData]:
 
     volume = next(event for event in generate_volume(config, name=name) if isinstance(event, VolumeGenerated))
     sample = volume.sample
-    place = {"scale": sample.voxel_size_um, "units": ("um", "um", "um"), "axis_labels": ("z", "y", "x")}
+    place = {"scale": sample.spacing, "units": ("um", "um", "um"), "axis_labels": ("z", "y", "x")}
     return [
         (sample.image, {"name": name, **place}, "image"),
         (sample.labels, {"name": f"{name} labels", **place}, "labels"),

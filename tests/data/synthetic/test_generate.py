@@ -112,7 +112,7 @@ def test_labels_have_the_smallest_type_that_holds_all_ids(objects, dtype):
 
 
 def test_foreground_labels_are_ones():
-    objects, foreground = generated(), generated(labels="foreground")
+    objects, foreground = generated(), generated(label_kind="foreground")
     np.testing.assert_array_equal(foreground.sample.labels, objects.sample.labels > 0)
     assert foreground.sample.labels.dtype == np.uint8
     assert len(foreground.positions) == 6

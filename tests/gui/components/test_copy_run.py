@@ -12,14 +12,14 @@ from safetensors.numpy import load_file
 
 from napari_unet3d.configs import EvaluationConfig, PredictionConfig, SyntheticConfig, TrainingConfig
 from napari_unet3d.data.dataset import list_pairs
-from napari_unet3d.data.volumes import read_volume
+from napari_unet3d.data.reading import read_volume
 from napari_unet3d.widgets.predict.target import Target
 
 
 def copied(button, action="command_action"):
     """Click through the menu of a Copy button and give what a person would paste."""
     QApplication.clipboard().setText("what was there before")
-    assert getattr(button, action) in button.menu().actions()
+    assert getattr(button, action) in button.native.menu().actions()
     getattr(button, action).trigger()
     return QApplication.clipboard().text()
 
@@ -90,12 +90,12 @@ def test_the_network_of_a_model_to_start_from_is_left_to_it(train_dock, wait_for
 
 def test_a_run_on_layers_says_why_it_cannot_be_copied(train_dock, viewer, ball):
     sample = ball("mine")
-    viewer.add_image(sample.image, name="mine", scale=sample.voxel_size_um)
-    viewer.add_labels(sample.labels, name="mine labels", scale=sample.voxel_size_um)
+    viewer.add_image(sample.image, name="mine", scale=sample.voxel_size_um, units=("um",) * 3)
+    viewer.add_labels(sample.labels, name="mine labels", scale=sample.voxel_size_um, units=("um",) * 3)
     train_dock.source.use_layers()
     assert copied(train_dock.pre_run.copy_button) == "what was there before"
     assert train_dock.message.kind == "error"
-    assert "'Add as train'" in train_dock.message.text()
+    assert "'Add to training set'" in train_dock.message.text()
 
 
 def test_the_unfinished_run_can_be_continued_elsewhere(long_run, open_dock, dataset, qtbot):
@@ -171,4 +171,4 @@ def test_files_are_copied_with_their_paths(predict_dock, tmp_path):
 def test_a_layer_cannot_be_copied(predict_dock):
     predict_dock.target.kind.value = Target.LAYER
     assert copied(predict_dock.copy_button) == "what was there before"
-    assert "cannot name a layer" in predict_dock.message.text()
+    assert "cannot refer to a layer" in predict_dock.message.text()

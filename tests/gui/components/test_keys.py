@@ -9,8 +9,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QAbstractButton
 
+from napari_unet3d.widgets.components.footer import KeysWindow
 from napari_unet3d.widgets.components.keys import _bound, bind_key, bound_keys
-from napari_unet3d.widgets.components.keys_window import KeysWindow
 
 DOCKS = ("Generate data", "Dataset", "Train", "Predict", "Inspect")
 
@@ -50,7 +50,7 @@ def test_each_key_stands_in_the_tooltip_of_a_button(docks, viewer):
 
 def test_the_window_lists_all_keys(docks, viewer, make_key_mine):
     make_key_mine("toggle_ndisplay", "Ctrl+J")
-    docks["Train"].footer.keys_button.click()
+    docks["Train"].footer.keys_button.native.click()
     window = native(docks["Train"]).findChild(KeysWindow)
     told = window.text.toPlainText()
     window.close()

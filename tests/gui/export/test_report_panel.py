@@ -48,7 +48,7 @@ def write(qtbot, dock, part):
 def trained(open_dock, dataset, ball, wait_for_end):
     add_sample(dataset, ball("t", (7, 8, 11)), Subset.TEST)
     dock = open_dock("Train")
-    assert not dock.report.isVisibleTo(dock.native)
+    assert not dock.report.native.isVisibleTo(dock.native)
     dock.source.use_folder(dataset)
     dock.settings.value = TrainingConfig(epochs=2, val_fraction=0.34, device="cpu")
     wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000)
@@ -57,9 +57,9 @@ def trained(open_dock, dataset, ball, wait_for_end):
 
 def test_a_trained_run_is_evaluated_written_and_opened(trained, choose, qtbot, tmp_path, monkeypatch):
     dock, part = trained, trained.report
-    assert part.isVisibleTo(dock.native)
-    assert part.with_test_set.native.isVisibleTo(part)
-    assert not part.open_button.native.isVisibleTo(part)
+    assert part.native.isVisibleTo(dock.native)
+    assert part.with_test_set.native.isVisibleTo(part.native)
+    assert not part.open_button.native.isVisibleTo(part.native)
     page, opened = tmp_path / "page.html", []
     suggested = choose(page)
     write(qtbot, dock, part)
@@ -82,7 +82,7 @@ def test_without_the_test_set_nothing_is_predicted(trained, choose, qtbot, tmp_p
     assert not (dock.run.run_folder / "evaluation").exists()
     close_dock(dock)
     again = open_dock("Train")
-    assert again.report.isVisibleTo(again.native), "the end of the run is shown again"
+    assert again.report.native.isVisibleTo(again.native), "the end of the run is shown again"
     assert not again.report.with_test_set.value
 
 
@@ -91,7 +91,7 @@ def test_a_wrong_name_is_explained(trained, choose, qtbot, tmp_path):
     click(qtbot, trained.report.job_bar.start_button)
     qtbot.waitUntil(lambda: trained.message.kind == "error")
     assert "choose a name that ends in .html" in trained.message.text()
-    assert not trained.report.open_button.native.isVisibleTo(trained.report)
+    assert not trained.report.open_button.native.isVisibleTo(trained.report.native)
 
 
 def test_errors_and_metrics_are_saved_from_the_inspect_dock(open_dock, viewer, wait_for_end, choose, qtbot, tmp_path):
@@ -106,7 +106,7 @@ def test_errors_and_metrics_are_saved_from_the_inspect_dock(open_dock, viewer, w
     dock.tolerance_um.value = 0
     wait_for_end(dock, dock.inspect)
     assert dock.export.native.isVisibleTo(dock.native)
-    assert not dock.export.report.isVisibleTo(dock.export.native), "nobody knows the run"
+    assert not dock.export.report.native.isVisibleTo(dock.export.native), "nobody knows the run"
     choose(tmp_path / "errors.csv")
     click(qtbot, dock.export.errors_button)
     with (tmp_path / "errors.csv").open(encoding="utf-8-sig", newline="") as file:

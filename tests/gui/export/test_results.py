@@ -70,7 +70,7 @@ def save_by(qtbot, dock, button):
 
 
 def test_nothing_is_offered_before_there_is_a_result(dock):
-    assert not dock.results.export.isVisibleTo(dock.native)
+    assert not dock.results.export.native.isVisibleTo(dock.native)
     assert not dock.results.export.results.metrics_button.enabled
     assert not dock.results.export.results.figure_button.enabled
 
@@ -80,7 +80,7 @@ def test_a_figure_has_the_chosen_axis_and_the_proportions_of_the_object(
     dock, wait_for_end, choose, qtbot, tmp_path, axis, sides_um
 ):
     wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000)
-    assert dock.results.export.isVisibleTo(dock.native)
+    assert dock.results.export.native.isVisibleTo(dock.native)
     save = dock.results.export.results
     save.axis.value = axis
     save.n_slices.value = 3

@@ -9,11 +9,10 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
 from napari_unet3d.errors import UserError
-from napari_unet3d.widgets.export.screenshots import TurntableSettings, render, turned
+from napari_unet3d.session.saving import TurntableSettings
+from napari_unet3d.widgets.export.pictures import render, turned
 from napari_unet3d.widgets.predict.dock import PredictDock
-from napari_unet3d.widgets.viewer.compat import canvas_size
-from napari_unet3d.widgets.viewer.navigation import camera_of
-from napari_unet3d.widgets.viewer.view_state import CameraState
+from napari_unet3d.widgets.viewer.view_state import CameraState, camera_of, canvas_size
 
 
 @pytest.fixture
@@ -42,7 +41,7 @@ def saving(viewer, open_dock, qtbot):
     dock = open_dock("Predict")
     assert isinstance(dock, PredictDock)
     dock.results.export.show()
-    dock.results.export.expand(False)
+    dock.results.export.expand()
     view = dock.results.export.view
 
     def is_in_view():

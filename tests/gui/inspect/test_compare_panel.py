@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 
 from napari_unet3d.configs import Task
+from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.inference.events import Prediction
 from napari_unet3d.model.plan import LabelClass, Plan
 from napari_unet3d.session.comparison import Comparison
 from napari_unet3d.session.origin import VolumeOrigin
 from napari_unet3d.widgets.predict.target import PredictionRequest
-from napari_unet3d.widgets.viewer.compat import grid_of
 from napari_unet3d.widgets.viewer.layer_metadata import mark_origin, origin_of
+from napari_unet3d.widgets.viewer.view_state import grid_of
 
 SHAPE = (4, 12, 20)
 PLACE = {"scale": (3.0, 1.0, 0.5), "translate": (5.0, -4.0, 20.0), "units": ("um",) * 3}
@@ -59,7 +60,7 @@ def colours_on(viewer):
 
 def test_two_epochs_are_compared_in_numbers_and_colours(dock, viewer, qtbot):
     words = compare(dock, qtbot)
-    assert "differ on 26.67% of the voxels" in words  # 2 × 4 × 8 × 4 of 960
+    assert "differ in 26.67% of the voxels" in words  # 2 × 4 × 8 × 4 of 960
     assert "Dice between them 0.500" in words
     assert "only epoch 2 has something: 13.33%" in words
     layer = viewer.layers["v epoch 2 ≠ epoch 30"]
@@ -115,7 +116,7 @@ def test_a_kept_prediction_survives_the_next_one(open_dock, viewer, tmp_path):
     def predict(model, value):
         dock.on_event(PredictionRequest(tmp_path / model, dock.label_settings.value, image))
         labels = np.full(SHAPE, value, np.uint8)
-        dock.on_event(Comparison(Prediction("v", labels, labels.astype(np.float32), (3.0, 1.0, 0.5))))
+        dock.on_event(Comparison(Prediction("v", labels, labels.astype(np.float32), Geometry((3.0, 1.0, 0.5)))))
 
     predict("small run", 1)
     dock.keep_button.native.click()

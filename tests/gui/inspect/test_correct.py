@@ -96,13 +96,13 @@ def test_keys_take_the_truth_and_the_prediction_and_go_back(dock, viewer, volume
     press(viewer, Qt.Key.Key_K)  # the wide side is right, so the ground truth is wrong there
     np.testing.assert_array_equal(corrected(viewer), expected)
     assert notes(dock) == ["corrected: truth", "corrected: prediction", ""]
-    assert dock.correction.controls.counts.value == "2 corrections: 1 truth, 1 prediction"
+    assert dock.correction.counts.value == "2 corrections: 1 truth, 1 prediction"
     press(viewer, Qt.Key.Key_U)
     press(viewer, Qt.Key.Key_U)
     np.testing.assert_array_equal(corrected(viewer), found)
     np.testing.assert_array_equal(left, dock.session.comparison.difference)
     assert notes(dock) == ["", "", ""]
-    assert not dock.correction.controls.undo_button.enabled
+    assert not dock.correction.undo_button.enabled
     press(viewer, Qt.Key.Key_U, Qt.KeyboardModifier.ShiftModifier)
     np.testing.assert_array_equal(corrected(viewer), expected)
     np.testing.assert_array_equal(viewer.layers["v prediction"].data, found)
@@ -141,7 +141,7 @@ def test_painting_with_the_mouse_corrects_what_was_painted(dock, viewer, volume,
     press(viewer, Qt.Key.Key_Q)
     assert layer.mode == "pan_zoom"
     assert notes(dock)[0] == "corrected: painted"
-    assert dock.correction.controls.counts.value == "1 correction: 1 painted"
+    assert dock.correction.counts.value == "1 correction: 1 painted"
     dock.correction.undo()
     np.testing.assert_array_equal(layer.data, found)
 
@@ -150,13 +150,13 @@ def test_going_on_ends_the_painting_and_the_eraser_is_taken_for_what_is_extra(do
     found, _ = volume
     dock.select(dock.session.errors.errors[2])
     dock.correction.paint()
-    assert dock.correction.controls.paint_button.text == "Done painting"
-    assert not dock.correction.controls.truth_button.enabled
+    assert dock.correction.paint_button.text == "Done painting"
+    assert not dock.correction.truth_button.enabled
     layer = viewer.layers["v corrected"]
     assert layer.mode == "erase"
     layer.data_setitem(np.nonzero(found * 0 + (np.indices(SHAPE) < 3).all(0)), 0)
     dock.next_error()
-    assert dock.correction.controls.paint_button.text == "Paint"
+    assert dock.correction.paint_button.text == "Paint"
     assert notes(dock)[2] == "corrected: painted"
     assert not corrected(viewer)[EXTRA].any()
 
@@ -177,7 +177,7 @@ def test_without_a_truth_a_place_in_view_is_corrected(open_dock, volume, viewer)
     assert dock.session.errors is None
     viewer.dims.ndisplay = 2
     press(viewer, Qt.Key.Key_H)
-    assert not dock.correction.controls.truth_button.enabled
+    assert not dock.correction.truth_button.enabled
     dock.correction.size_um.value = 4.0
     viewer.dims.set_point(0, 14.0)
     camera = viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera
@@ -198,7 +198,7 @@ def test_another_tolerance_keeps_the_corrections(dock, viewer, wait_for_end):
     dock.tolerance_um.value = 0.4
     wait_for_end(dock, dock.inspect)
     assert notes(dock)[2] == "corrected: truth"
-    assert dock.correction.controls.counts.value == "1 correction: 1 truth"
+    assert dock.correction.counts.value == "1 correction: 1 truth"
     assert (dock.session.comparison.difference[EXTRA] == 1).all()
     assert not viewer.layers["v difference"].data[EXTRA].any()
     dock.correction.undo()
@@ -310,7 +310,7 @@ def test_a_volume_that_is_known_to_come_from_the_test_part_is_asked_about(
 def test_what_is_missing_is_said(dock, viewer, dataset):
     dock.fine_tuning.dataset.value = dataset
     dock.fine_tuning.add_to_dataset()
-    assert dock.fine_tuning.message.text() == "Nothing is corrected yet. Correct an error first."
+    assert dock.fine_tuning.message.text() == "There are no corrections yet. Correct an error first."
     dock.next_error()
     dock.correction.accept_truth()
     dock.fine_tuning.fine_tune()
@@ -336,10 +336,10 @@ def test_what_another_volume_had_corrected_comes_back_with_it(dock, viewer, wait
     place = {"scale": VOXEL, "units": ("um",) * 3}
     dock.prediction_layer.value = viewer.add_labels(np.zeros(SHAPE, np.uint8), name="w prediction", **place)
     wait_for_end(dock, dock.inspect)
-    assert dock.correction.controls.counts.value == "Nothing is corrected yet."
+    assert dock.correction.counts.value == "There are no corrections yet."
     dock.prediction_layer.value = first
     wait_for_end(dock, dock.inspect)
-    assert dock.correction.controls.counts.value == "1 correction: 1 truth"
+    assert dock.correction.counts.value == "1 correction: 1 truth"
 
 
 def test_another_correction_in_the_place_of_one_that_was_added_can_be_added(dock, dataset, wait_for_job):

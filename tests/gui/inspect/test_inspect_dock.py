@@ -9,7 +9,7 @@ from qtpy.QtTest import QTest
 
 from napari_unet3d.evaluation.errors.types import ErrorKind
 from napari_unet3d.widgets.inspect.error_model import ErrorList
-from napari_unet3d.widgets.viewer.navigation import camera_of
+from napari_unet3d.widgets.viewer.view_state import camera_of
 
 MISSED, WIDE, EXTRA = "240", "144", "8"  # volumes in µm³
 GREEN, RED, BLUE = (64, 255, 64), (255, 32, 32), (32, 80, 255)
@@ -93,7 +93,7 @@ def test_table_and_steps_are_in_view_on_a_laptop(dock, qtbot):
     qtbot.waitUntil(lambda: all(is_in_view(each) for each in parts))
     assert dock.errors.native.isVisible()
     qtbot.waitUntil(lambda: dock.source.native.visibleRegion().isEmpty())
-    assert dock.section.text().endswith("What to inspect  ·  v")
+    assert dock.section.heading.text.endswith("What to inspect  ·  v")
     columns = {each: dock.errors.table.view.columnViewportPosition(each) for each in (ErrorList.WHAT, ErrorList.NOTE)}
     assert columns[ErrorList.NOTE] + 40 < dock.errors.table.view.viewport().width(), "notes can be seen"
     assert columns[ErrorList.NOTE] - columns[ErrorList.WHAT] > 50

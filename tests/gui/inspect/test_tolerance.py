@@ -42,6 +42,17 @@ def test_boundary_noise_is_hidden_in_the_view_too(dock, qtbot):
     assert (shown.data[WIDE] == 1).all()
 
 
+def test_a_tolerance_that_is_set_during_an_inspection_is_kept(dock, wait_for_end, qtbot):
+    def inspect_and_change():
+        dock.inspect()
+        dock.tolerance_um.value = 2.0
+
+    wait_for_end(dock, inspect_and_change)
+    qtbot.waitUntil(lambda: dock.session.errors.tolerance_um == 2.0, timeout=20_000)
+    assert dock.tolerance_um.value == 2.0
+    assert not dock.layers.difference.data[WIDE].any()
+
+
 def test_what_was_hidden_by_the_user_stays_hidden(dock, qtbot):
     dock.layers.difference.visible = False
     set_tolerance(dock, 2.0, qtbot)

@@ -8,10 +8,8 @@ from qtpy.QtTest import QTest
 from napari_unet3d.configs import Task
 from napari_unet3d.model.plan import LabelClass, Plan
 from napari_unet3d.session.origin import VolumeOrigin
-from napari_unet3d.widgets.viewer.compat import grid_of, text_of
-from napari_unet3d.widgets.viewer.layer_metadata import mark_origin
-from napari_unet3d.widgets.viewer.mask_layer import keep_mask
-from napari_unet3d.widgets.viewer.navigation import camera_of
+from napari_unet3d.widgets.viewer.layer_metadata import keep_mask, mark_origin
+from napari_unet3d.widgets.viewer.view_state import camera_of, grid_of, text_of
 
 SHAPE = (6, 20, 30)
 PLACE = {"scale": (3.0, 1.0, 0.5), "translate": (5.0, -4.0, 20.0), "units": ("um",) * 3}

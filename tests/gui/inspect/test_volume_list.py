@@ -75,7 +75,7 @@ def test_the_worst_volume_of_a_set_is_opened_and_others_by_a_click(
     assert dock.scores.currentRow() == 0
     origin = dock.session.origin
     assert (origin.run, origin.dataset, origin.subset) == (run, dataset, Subset.TEST)
-    assert dock.export.report.isVisibleTo(dock.native)
+    assert dock.export.report.native.isVisibleTo(dock.native)
     assert viewer.layers["wrong truth difference"].visible
     dock.next_error()
     assert dock.session.selection is not None
@@ -128,8 +128,8 @@ def test_what_was_predicted_is_inspected_with_one_click(
     inspect = open_dock("Inspect")  # it lies behind the dock Predict, which is opened after it
     predict = open_dock("Predict")
     sample = ball("mine", (7, 10, 9))
-    viewer.add_image(sample.image, name="mine", scale=sample.voxel_size_um)
-    viewer.add_labels(sample.labels, name="mine labels", scale=sample.voxel_size_um)
+    viewer.add_image(sample.image, name="mine", scale=sample.voxel_size_um, units=("um",) * 3)
+    viewer.add_labels(sample.labels, name="mine labels", scale=sample.voxel_size_um, units=("um",) * 3)
     predict.model.value = run
     wait_for_end(predict, predict.job_bar.start_button.native.click)
     button = predict.results.inspect_button.native
@@ -138,6 +138,6 @@ def test_what_was_predicted_is_inspected_with_one_click(
     assert inspect.session.origin.run == run
     assert inspect.session.comparison.has_probability
     assert inspect.truth_layer.value is viewer.layers["mine labels"]
-    assert inspect.export.report.isVisibleTo(inspect.native)
+    assert inspect.export.report.native.isVisibleTo(inspect.native)
     assert inspect.fine_tuning.dataset.value is not None
     assert not inspect.scroll_area.viewport().visibleRegion().isEmpty(), "it came before the dock Predict"

@@ -5,8 +5,10 @@ import pytest
 
 from napari_unet3d.configs import PostProcessing, Task, TrainingConfig
 from napari_unet3d.data.dataset import Subset, add_sample, create_dataset
+from napari_unet3d.data.geometry import Geometry
+from napari_unet3d.data.reading import read_volume
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.volumes import read_volume, write_volume
+from napari_unet3d.data.volumes import write_volume
 from napari_unet3d.evaluation.metrics.instances import match_instances
 from napari_unet3d.inference.events import Prediction, PredictionWritten
 from napari_unet3d.inference.postprocess import postprocess
@@ -59,7 +61,7 @@ def two_hills(name="mine", plan=None):
     maps[0, 2:6, 3:7, 4:6] = 0.8
     plan = plan or Plan(task=Task.INSTANCE, strides=STRIDES)
     labels = postprocess(probability, maps, VOXEL_SIZE, plan, PostProcessing())
-    return Prediction(name, labels, probability, VOXEL_SIZE, plan, maps)
+    return Prediction(name, labels, probability, Geometry(VOXEL_SIZE), plan, maps)
 
 
 def show(dock, prediction, image, truth=None):
@@ -232,7 +234,7 @@ def test_a_file_that_was_not_kept_shows_the_labels_of_its_results(dock, viewer, 
 
 def test_cancel_ends_within_the_tiles(dock, viewer, run_folder, image, qtbot):
     big = np.tile(volume("big").image, (6, 5, 4))
-    viewer.add_image(big, name="big", scale=VOXEL_SIZE)
+    viewer.add_image(big, name="big", scale=VOXEL_SIZE, units=("um",) * 3)
     dock.reset_choices()
     dock.image_layer.value = viewer.layers["big"]
     dock.model.value = run_folder

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from napari_unet3d.configs import Task
+from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.inference.events import Prediction, VolumeEvaluated
 from napari_unet3d.model.plan import LabelClass, Plan
 from napari_unet3d.session.comparison import compare, decode
@@ -21,7 +22,7 @@ def dock(open_dock):
 
 def answer(labels, plan, name="mine"):
     labels = np.array(labels, np.uint16)
-    return Prediction(name, labels, (labels > 0).astype(np.float32), VOXEL_SIZE, plan)
+    return Prediction(name, labels, (labels > 0).astype(np.float32), Geometry(VOXEL_SIZE), plan)
 
 
 def evaluated(prediction, painted):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.evaluation.metrics.uncertainty import uncertain_locations
 from napari_unet3d.inference.events import Prediction
 from napari_unet3d.model.plan import Plan
@@ -33,7 +34,7 @@ def unsure(ignore_label=0):
         uncertainty[z, y, x] = height
     labels = np.zeros(SHAPE, np.uint8)
     plan = Plan(strides=((2, 2, 2),), ignore_label=ignore_label)
-    return Prediction("mine", labels, labels.astype(np.float32), VOXEL_SIZE, plan, uncertainty=uncertainty)
+    return Prediction("mine", labels, labels.astype(np.float32), Geometry(VOXEL_SIZE), plan, uncertainty=uncertainty)
 
 
 def camera(viewer):
@@ -55,7 +56,7 @@ def test_without_uncertainty_there_is_nowhere_to_go(dock, image):
     button = dock.suggest_button
     prediction = unsure()
     dock.results.show_layer(
-        Comparison(Prediction("mine", prediction.labels, prediction.probability, VOXEL_SIZE)), image, None
+        Comparison(Prediction("mine", prediction.labels, prediction.probability, Geometry(VOXEL_SIZE))), image, None
     )
     assert button.native.isVisibleTo(dock.native)
     assert not button.enabled
@@ -165,7 +166,7 @@ def test_a_prediction_without_uncertainty_leaves_no_marks_of_the_one_before(dock
     go_on(dock, qtbot)
     assert {"mine to annotate", "mine uncertainty"} <= {layer.name for layer in viewer.layers}
     dock.results.show_layer(
-        Comparison(Prediction("mine", prediction.labels, prediction.probability, VOXEL_SIZE)), image, None
+        Comparison(Prediction("mine", prediction.labels, prediction.probability, Geometry(VOXEL_SIZE))), image, None
     )
     assert {layer.name for layer in viewer.layers} == {"mine", "mine prediction", "mine probability"}
 

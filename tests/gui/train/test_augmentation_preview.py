@@ -6,7 +6,7 @@ import pytest
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.dataset import Subset, add_sample, create_dataset
 from napari_unet3d.training.augmented_patches import augmented_patches
-from napari_unet3d.widgets.viewer.patch_layers import tile
+from napari_unet3d.widgets.train.augmentation_preview import tile
 
 CONFIG = TrainingConfig(
     epochs=2, val_fraction=0.34, patch=(8, 10, 12), augmentation="heavy", seed=4, device="cpu", ignore_label=0

@@ -8,7 +8,7 @@ from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.checks import Issue, Severity
 from napari_unet3d.data.dataset import Subset, add_sample
 from napari_unet3d.training.events import Preflight
-from napari_unet3d.widgets.train.report_windows import IssuesWindow, SummaryWindow
+from napari_unet3d.widgets.train.pre_run_actions import IssuesWindow, SummaryWindow
 
 
 @pytest.fixture

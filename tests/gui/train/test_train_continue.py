@@ -9,8 +9,8 @@ import pytest
 
 from napari_unet3d.configs import NETWORK_SETTINGS, TrainingConfig
 from napari_unet3d.model.checkpoint import load_checkpoint
-from napari_unet3d.session.last_run import RunProgress, run_progress, track_last_run, unfinished_run
 from napari_unet3d.session.preferences import load_preference, save_preference
+from napari_unet3d.session.recent_runs import RunProgress, run_progress, track_last_run, unfinished_run
 from napari_unet3d.training.loop import train
 from napari_unet3d.widgets.train.dock import TrainDock
 

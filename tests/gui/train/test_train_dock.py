@@ -10,7 +10,7 @@ from napari.layers import Labels
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.session.recent_runs import new_run_folder, recent_runs, remember_run
 from napari_unet3d.widgets.train.dock import TrainDock
-from napari_unet3d.widgets.train.report_windows import SummaryWindow
+from napari_unet3d.widgets.train.pre_run_actions import SummaryWindow
 
 
 @pytest.fixture

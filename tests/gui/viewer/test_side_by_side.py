@@ -3,10 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_unet3d.widgets.viewer.compat import grid_of, text_of
 from napari_unet3d.widgets.viewer.layers import show_crop, show_difference
-from napari_unet3d.widgets.viewer.navigation import camera_of
 from napari_unet3d.widgets.viewer.side_by_side import Arrangement, Cell, SideBySide
+from napari_unet3d.widgets.viewer.view_state import camera_of, grid_of, text_of
 
 SHAPE = (6, 30, 40)
 PLACE = {"scale": (3.0, 1.0, 0.5), "translate": (5.0, -4.0, 20.0), "units": ("um",) * 3}

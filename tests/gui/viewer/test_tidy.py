@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from qtpy.QtWidgets import QMessageBox
 
+from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.widgets.viewer.helper_layers import layers_to_tidy
+from napari_unet3d.widgets.viewer.layer_metadata import layers_to_tidy
 from napari_unet3d.widgets.viewer.layers import show_image, show_labels, show_sample
 
 SIZE = (2.0, 1.0, 0.5)
@@ -17,8 +18,8 @@ def volumes(viewer):
     mask = np.zeros((4, 5, 6), np.uint8)
     for name in ("a", "b"):
         show_sample(viewer, Sample(name, mask, mask, SIZE))
-        show_image(viewer, f"{name} probability", mask, SIZE)
-        show_labels(viewer, f"{name} difference", mask, SIZE)
+        show_image(viewer, f"{name} probability", mask, Geometry(SIZE))
+        show_labels(viewer, f"{name} difference", mask, Geometry(SIZE))
     viewer.add_image(mask, name="mine", scale=SIZE)
     viewer.add_labels(mask, name="a of mine", scale=SIZE)
     for layer in viewer.layers:
@@ -37,17 +38,17 @@ def test_only_our_hidden_layers_of_volumes_out_of_view_are_removed(volumes, view
     assert names(layers_to_tidy(viewer)) == OF_A
     asked = answer(QMessageBox.StandardButton.Ok)
     dock = open_dock("Dataset")
-    dock.footer.tidy_button.click()
+    dock.footer.tidy_button.native.click()
     assert "4 hidden layers" in asked[0]
     assert names(volumes) == ["b", "b labels", "b probability", "b difference", "mine", "a of mine"]
     assert dock.message.text() == "Removed 4 hidden layers."
-    dock.footer.tidy_button.click()
+    dock.footer.tidy_button.native.click()
     assert "nothing to tidy" in dock.message.text()
 
 
 def test_nothing_goes_without_a_yes(volumes, viewer, open_dock, answer):
     answer(QMessageBox.StandardButton.Cancel)
-    open_dock("Dataset").footer.tidy_button.click()
+    open_dock("Dataset").footer.tidy_button.native.click()
     assert names(layers_to_tidy(viewer)) == OF_A
 
 

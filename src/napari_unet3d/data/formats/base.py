@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,39 +13,8 @@ import numpy as np
 import psutil
 from numpy.typing import DTypeLike, NDArray
 
-from napari_unet3d.data.geometry import Geometry
-from napari_unet3d.data.sample import VoxelSize
+from napari_unet3d.data.geometry import UNKNOWN, Geometry, PartialVoxelSize, make_geometry
 from napari_unet3d.errors import UserError
-
-_UM_PER_UNIT = {
-    "m": 1e6,
-    "meter": 1e6,
-    "metre": 1e6,
-    "cm": 1e4,
-    "centimeter": 1e4,
-    "centimetre": 1e4,
-    "mm": 1e3,
-    "millimeter": 1e3,
-    "millimetre": 1e3,
-    "um": 1.0,
-    "\N{MICRO SIGN}m": 1.0,
-    "\N{GREEK SMALL LETTER MU}m": 1.0,
-    "micron": 1.0,
-    "microns": 1.0,
-    "micrometer": 1.0,
-    "micrometre": 1.0,
-    "nm": 1e-3,
-    "nanometer": 1e-3,
-    "nanometre": 1e-3,
-    "pm": 1e-6,
-    "picometer": 1e-6,
-    "picometre": 1e-6,
-    "\N{LATIN CAPITAL LETTER A WITH RING ABOVE}": 1e-4,
-    "\N{ANGSTROM SIGN}": 1e-4,
-    "angstrom": 1e-4,
-    "in": 25_400.0,
-    "inch": 25_400.0,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,24 +23,111 @@ class VolumeData:
 
     Attributes
     ----------
-    array : ndarray of any real number type, shape (z, y, x)
+    array : ndarray of any real number type, shape (z, y, x) or as `axes` says
         The values, in native byte order.
-    voxel_size_um : tuple of float, or None
-        Size of a voxel along z, y, x in µm; None if the file has none.
-    geometry : Geometry, or None
-        Orientation and origin; None if the file or its format has none.
+    geometry : Geometry
+        Voxel size, orientation and origin, as far as the file has them.
+    notices : tuple of str
+        What was assumed or changed, for the user.
+    axes : str
+        ``"zyx"``, or ``"czyx"``, ``"tzyx"`` or ``"tczyx"`` for several channels or time points.
+    channel_names : tuple of str
+        One name per channel if there is an axis c, else empty.
     """
 
     array: NDArray[Any]
-    voxel_size_um: VoxelSize | None
-    geometry: Geometry | None = None
+    geometry: Geometry = UNKNOWN
+    notices: tuple[str, ...] = ()
+    axes: str = "zyx"
+    channel_names: tuple[str, ...] = ()
+
+    @property
+    def voxel_size_um(self) -> PartialVoxelSize | None:
+        """Size of a voxel along z, y, x in µm, None where it is unknown; None if it is unknown along all axes."""
+        return self.geometry.voxel_size_um
+
+
+def _unknown_geometry(axes: Sequence[int]) -> Geometry:
+    return UNKNOWN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredVolume:
+    """A volume in a file, of which only the description was read.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Its shape in the file.
+    dtype : dtype
+        Its data type in the file.
+    load : callable
+        Reads the part for an index with one integer or slice per axis.
+    axes : str
+        A letter for each axis: t, c, z, y, x, or s for the samples of a colour image; other letters are axes without
+        a meaning. Empty if the file does not name its axes.
+    name : str
+        Its path inside the file; empty for a file with a single volume.
+    geometry_of : callable
+        Returns the geometry for the indices of the axes z, y and x.
+    channel_names : tuple of str
+        As far as the file has them.
+    notices : tuple of str
+        What was assumed, for the user.
+    default_notice : str
+        For the volume of several that is used if none is chosen: the message that says so.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    load: Callable[[tuple[int | slice, ...]], NDArray[Any]]
+    axes: str = ""
+    name: str = ""
+    geometry_of: Callable[[Sequence[int]], Geometry] = _unknown_geometry
+    channel_names: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+    default_notice: str = ""
 
 
 class Writer(Protocol):
     """What writes a volume in a format."""
 
-    def __call__(self, path: Path, array: NDArray[Any], voxel_size_um: VoxelSize, like: Path | None) -> None:
-        """Write an array of shape (z, y, x), with origin and directions of the file `like` of the same format."""
+    def __call__(self, path: Path, array: NDArray[Any], geometry: Geometry) -> None:
+        """Write an array of shape (z, y, x) with its geometry; what the format cannot hold is not passed on."""
+
+
+class Holds(Enum):
+    """A part of the geometry that not every format holds; the values complete "holds no …"."""
+
+    VOXEL_SIZE = "voxel size"
+    ORIGIN = "origin"
+    DIRECTIONS = "orientation"
+    SHEAR = "axes that are not perpendicular"
+    PARTIAL = "voxel size that is known along some axes only"
+    UNITLESS = "voxel size without a unit"
+    PLACE_ALONE = "place without a complete voxel size"
+
+
+def parts_of(geometry: Geometry) -> frozenset[Holds]:
+    """Return the parts of a geometry that a format must hold to keep it.
+
+    >>> sorted(part.name for part in parts_of(Geometry((None, 0.5, 0.5), origin=(1.0, 0.0, 0.0))))
+    ['ORIGIN', 'PARTIAL', 'PLACE_ALONE', 'VOXEL_SIZE']
+    """
+    n_known = sum(size is not None for size in geometry.sizes)
+    matrix = np.eye(3) if geometry.directions is None else np.array(geometry.directions)
+    is_moved = geometry.origin is not None and any(geometry.origin)
+    is_turned = not np.allclose(matrix, np.eye(3), rtol=0, atol=1e-6)
+    parts = {
+        Holds.VOXEL_SIZE: n_known > 0,
+        Holds.ORIGIN: is_moved,
+        Holds.DIRECTIONS: is_turned,
+        Holds.SHEAR: not np.allclose(matrix @ matrix.T, np.eye(3), rtol=0, atol=1e-4),
+        Holds.PARTIAL: n_known in (1, 2),
+        Holds.UNITLESS: not geometry.is_um and n_known > 0,
+        Holds.PLACE_ALONE: n_known < len("zyx") and (is_moved or is_turned),
+    }
+    return frozenset(part for part, is_needed in parts.items() if is_needed)
 
 
 def _any_error() -> tuple[type[Exception], ...]:
@@ -89,10 +146,12 @@ class Format:
         What users call it, such as ``NIfTI``.
     suffixes : tuple of str
         Ends of file names in lower case, each with its dot.
-    read : callable
-        Reads a file into a `VolumeData`.
-    write : callable
-        Writes a volume; see `Writer`.
+    read : callable, optional
+        Reads a file with one 3D volume into a `VolumeData`; instead of `volumes`.
+    write : callable, optional
+        Writes a volume; see `Writer`. Without it, `written_as` names the suffix that is written instead.
+    volumes : callable, optional
+        Lists the volumes of a file as `StoredVolume`, which may have channels and time points.
     voxel_size : str
         Where a file holds its voxel size, for the documentation.
     read_errors : callable
@@ -101,22 +160,26 @@ class Format:
         The extra of this package that installs the library; empty when it is always installed.
     written_as : mapping of str to str
         Suffixes that are only read, each with the one that is written instead.
-    voxel_size_file : callable, optional
-        Returns the JSON file that holds the voxel size of a volume, for formats that do not hold it themselves.
+    geometry_file : callable, optional
+        Returns the JSON file that holds the geometry of a volume, for formats that do not hold it themselves.
     folder_files : tuple of str
         For formats whose volumes are folders: the files of which such a folder holds at least one.
+    holds : callable
+        Returns which parts of a geometry a file can hold; by default the voxel size alone.
     """
 
     name: str
     suffixes: tuple[str, ...]
-    read: Callable[[Path], VolumeData]
-    write: Writer
+    write: Writer | None = None
+    read: Callable[[Path], VolumeData] | None = None
+    volumes: Callable[[Path], Sequence[StoredVolume]] | None = None
     voxel_size: str = "in the header"
     read_errors: Callable[[], tuple[type[Exception], ...]] = _any_error
     extra: str = ""
     written_as: Mapping[str, str] = field(default_factory=dict)
-    voxel_size_file: Callable[[Path], Path] | None = None
+    geometry_file: Callable[[Path], Path] | None = None
     folder_files: tuple[str, ...] = ()
+    holds: Callable[[Path], frozenset[Holds]] = lambda path: frozenset({Holds.VOXEL_SIZE})
 
     @property
     def is_folder(self) -> bool:
@@ -151,29 +214,41 @@ def check_header(path: Path, shape: Sequence[int], dtype: DTypeLike) -> tuple[in
     >>> check_header(Path("a.tif"), (1, 20, 1, 30, 40), "uint16")
     (1, 3, 4)
     """
-    dtype = np.dtype(dtype)
     axes = [axis for axis, length in enumerate(shape) if length != 1]
     if 0 in shape:
         raise UserError(f"{path} is empty: its shape is {tuple(shape)}. Export the volume again.")
     if len(axes) < 3:
-        raise UserError(
-            f"{path} is a {len(axes)}D image of shape {tuple(shape)}; a 3D volume (z, y, x) is needed. "
-            "Save the slices as one stack."
-        )
+        raise too_few_axes(path, shape)
     if len(axes) > 3:
-        raise UserError(
-            f"{path} has {len(axes)} dimensions of shape {tuple(shape)}; one 3D volume (z, y, x) is needed. "
-            "Save one channel and one time point as a separate file."
-        )
+        raise too_many_axes(path, shape)
+    check_type_and_memory(path, shape, dtype)
+    return axes[0], axes[1], axes[2]
+
+
+def too_few_axes(path: Path, shape: Sequence[int]) -> UserError:
+    """Return the error for an image with less than three axes that are longer than 1."""
+    n_axes = sum(length != 1 for length in shape)
+    return UserError(
+        f"{path} is a {n_axes}D image of shape {tuple(shape)}; a 3D volume (z, y, x) is needed. "
+        "Save the slices as one stack."
+    )
+
+
+def too_many_axes(path: Path, shape: Sequence[int]) -> UserError:
+    """Return the error for a volume with more axes than can be used."""
+    return UserError(
+        f"{path} has {sum(length != 1 for length in shape)} dimensions of shape {tuple(shape)}; one 3D volume "
+        "(z, y, x) is needed. Save one channel and one time point as a separate file."
+    )
+
+
+def check_type_and_memory(path: Path, shape: Sequence[int], dtype: DTypeLike) -> None:
+    """Raise a `UserError` if an array has no real numbers, or is larger than the memory of this machine."""
+    dtype = np.dtype(dtype)
     if dtype.kind not in "buif":
         raise UserError(
             f"{path} has the data type {_describe_type(dtype)}; intensities or labels are needed. Convert it first."
         )
-    _check_memory(path, shape, dtype)
-    return axes[0], axes[1], axes[2]
-
-
-def _check_memory(path: Path, shape: Sequence[int], dtype: np.dtype[Any]) -> None:
     n_bytes, memory = math.prod(int(n) for n in shape) * dtype.itemsize, psutil.virtual_memory().total
     if n_bytes > memory:
         raise UserError(
@@ -190,34 +265,32 @@ def _gigabytes(n_bytes: int) -> str:
     return f"{n_bytes / 1e9:,.1f} GB"
 
 
-def um_per_unit(unit: object) -> float | None:
-    """Return the length of a unit in µm; None if it is not a known unit of length.
+def geometry_in_units(
+    lengths: Sequence[float | None],
+    um_per_length: Sequence[float | None],
+    first: Sequence[float] | None = None,
+    frame: str = "",
+) -> Geometry:
+    """Return the geometry of voxels whose sides have units of their own.
 
     Parameters
     ----------
-    unit : object
-        A name or symbol as found in files, such as ``"mm"``, ``"micron"`` or ``"nanometer"``.
-
-    Returns
-    -------
-    float or None
-        Length in µm.
-
-    Examples
-    --------
-    >>> um_per_unit("mm"), um_per_unit("Micron"), um_per_unit("pixel")
-    (1000.0, 1.0, None)
+    lengths : sequence of float or None
+        The sides along z, y, x; None where there is none.
+    um_per_length : sequence of float or None
+        The units of the axes in µm. Lengths without a unit are only kept if no axis has a unit.
+    first : sequence of float, optional
+        The centre of the first voxel along z, y, x, in the same units.
+    frame : str
+        See `Geometry`.
     """
-    if not isinstance(unit, str):
-        return None
-    unit = unit.strip().replace("\\u00B5", "\N{MICRO SIGN}")  # ImageJ writes its headers in ASCII
-    return _UM_PER_UNIT.get(unit, _UM_PER_UNIT.get(unit.lower()))
-
-
-def valid_voxel_size(sizes: Sequence[float | None]) -> VoxelSize | None:
-    """Return three sizes in µm as a voxel size; None unless all are positive and finite."""
-    known = [float(size) for size in sizes if size is not None and 0 < size < math.inf]
-    return (known[0], known[1], known[2]) if len(known) == 3 else None
+    is_um = any(length is not None and um is not None for length, um in zip(lengths, um_per_length, strict=True))
+    units = list(um_per_length) if is_um else [1.0, 1.0, 1.0]
+    sizes = [None if length is None or um is None else length * um for length, um in zip(lengths, units, strict=True)]
+    origin = None
+    if first is not None and any(first) and None not in units:
+        origin = [float(length) * (um or 0.0) for length, um in zip(first, units, strict=True)][::-1]
+    return make_geometry(sizes, None, origin, frame, is_um=is_um)
 
 
 def unknown_type(array: NDArray[Any], name: str) -> UserError:

@@ -6,21 +6,22 @@ import errno
 import math
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.data.formats.base import Format, VolumeData, check_header, unknown_type, valid_voxel_size
-from napari_unet3d.data.formats.itk_header import nrrd_sizes_um, read_header, um_per_length
+from napari_unet3d.data.formats import mrc_header
+from napari_unet3d.data.formats.base import Format, Holds, StoredVolume, unknown_type
+from napari_unet3d.data.formats.itk_header import nrrd_sizes, read_header, remove_place, um_per_length
 from napari_unet3d.data.geometry import Geometry, make_geometry
-from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.errors import UserError
 
 _ERRORS = (RuntimeError, ValueError, zlib.error)  # SimpleITK raises all errors of ITK as RuntimeError
-_MRC_HEADER_BYTES, _MRC_CELL_OFFSET = 1024, 40
+_MRC_HEADER_BYTES = 1024
 _UM_PER_ANGSTROM, _UM_PER_MM = 1e-4, 1e3
 _DIRECTIONS = {"spacedirections", "transformmatrix", "rotation", "orientation"}
 _ORIGINS = {"spaceorigin", "offset", "position", "origin"}
@@ -29,61 +30,80 @@ _READERS = {".nrrd": "NrrdImageIO", ".nhdr": "NrrdImageIO", ".mha": "MetaImageIO
 }
 
 
-def read_file(path: Path) -> VolumeData:
-    """Read a volume; lengths are in Å in MRC, by default in mm in MetaImage, and in the given unit in NRRD."""
+def list_file(path: Path) -> list[StoredVolume]:
+    """Return the volume of a file; lengths are in Å in MRC, by default in mm in MetaImage, as given in NRRD."""
     itk = _simpleitk(path)
+    with _reason_of_errors():
+        reader, fields = _header(itk, path)
+        shape, n_channels = reader.GetSize()[::-1], reader.GetNumberOfComponents()
+        dtype = _dtype(itk, reader.GetPixelID())
+    if path.suffix.lower() == ".mrc" and path.stat().st_size < _MRC_HEADER_BYTES + math.prod(shape) * dtype.itemsize:
+        raise ValueError("it is shorter than its header says")  # ITK would return uninitialised memory
+
+    def load(index: tuple[int | slice, ...]) -> NDArray[Any]:
+        with _reason_of_errors():
+            array: NDArray[Any] = itk.GetArrayFromImage(reader.Execute())
+        is_bytes = path.suffix.lower() == ".mrc" and array.dtype.itemsize == 1
+        return (array.view(mrc_header.byte_type(path)) if is_bytes else array)[index]
+
+    is_vector = n_channels > 1
+    return [
+        StoredVolume(
+            shape=(*shape, n_channels) if is_vector else tuple(shape),
+            dtype=dtype,
+            load=load,
+            axes="zyx".rjust(len(shape), "?")[-len(shape) :] + "c" * is_vector,
+            geometry_of=lambda zyx: _geometry(path, fields, reader, tuple(zyx)),
+        )
+    ]
+
+
+@contextmanager
+def _reason_of_errors() -> Iterator[None]:
     try:
-        return _read_file(itk, path)
+        yield
     except RuntimeError as error:
         raise ValueError(_reason(str(error))) from error
 
 
-def _read_file(itk: Any, path: Path) -> VolumeData:
-    reader, fields = _header(itk, path)
-    if reader.GetNumberOfComponents() > 1:
-        raise UserError(
-            f"{path} has {reader.GetNumberOfComponents()} values per voxel; save one channel as a separate file."
-        )
-    shape = reader.GetSize()[::-1]
-    dtype = _dtype(itk, reader.GetPixelID())
-    kept = check_header(path, shape, dtype)
-    if path.suffix.lower() == ".mrc" and path.stat().st_size < _MRC_HEADER_BYTES + math.prod(shape) * dtype.itemsize:
-        raise ValueError("it is shorter than its header says")  # ITK would return uninitialised memory
-    array = itk.GetArrayFromImage(reader.Execute())
-    spacing = _sizes_um(path, fields, reader)[::-1]
-    voxel_size = valid_voxel_size([spacing[axis] for axis in kept])
-    return VolumeData(array.reshape([shape[axis] for axis in kept]), voxel_size, _geometry(path, fields, reader))
-
-
-def _geometry(path: Path, fields: Mapping[str, str], reader: Any) -> Geometry | None:
+def _geometry(path: Path, fields: Mapping[str, str], reader: Any, kept: tuple[int, ...]) -> Geometry:
+    sizes, is_um = _sizes(path, fields, reader)
+    sizes = [sizes[::-1][axis] for axis in kept]
+    if path.suffix.lower() == ".mrc":
+        origin_um = np.array(reader.GetOrigin()) * _UM_PER_ANGSTROM
+        return make_geometry(sizes, None, origin_um if origin_um.any() else None, "MRC")
     if reader.GetDimension() != 3 or not _DIRECTIONS & {*fields}:
-        return None
+        return make_geometry(sizes, is_um=is_um)
     matrix, origin = np.reshape(reader.GetDirection(), (3, 3)), np.array(reader.GetOrigin())
-    um = um_per_length(path, fields) if _ORIGINS & {*fields} else None
+    um = um_per_length(path, fields) if is_um else 1.0
     to_right_front_up = np.array([-1.0, -1.0, 1.0])  # from ITK's left, back, up
-    origin_um = None if um is None else origin * to_right_front_up * um
-    return make_geometry(matrix * to_right_front_up[:, None], origin_um, "ITK")
+    has_origin = um is not None and bool(_ORIGINS & {*fields})
+    first = origin * to_right_front_up * um if has_origin else None
+    return make_geometry(sizes, matrix * to_right_front_up[:, None], first, "ITK", is_um=is_um)
 
 
-def _sizes_um(path: Path, fields: Mapping[str, str], reader: Any) -> list[float | None]:
-    """Return the size of a voxel in µm along x, y, z; None where the file has none, for which ITK has 1."""
+def _sizes(path: Path, fields: Mapping[str, str], reader: Any) -> tuple[list[float | None], bool]:
+    """Return the size of a voxel along x, y, z, None where the file has none, and whether it is in µm."""
     spacing = reader.GetSpacing()
     match path.suffix.lower():
         case ".mrc":
-            with path.open("rb") as file:
-                cell = np.frombuffer(file.read(_MRC_HEADER_BYTES), np.float32, 3, _MRC_CELL_OFFSET)
-            return [size * _UM_PER_ANGSTROM if side else None for size, side in zip(spacing, cell, strict=False)]
+            cell = mrc_header.cell(path)
+            sizes = [size * _UM_PER_ANGSTROM if side > 0 else None for size, side in zip(spacing, cell, strict=True)]
+            return sizes, True
         case ".mha" | ".mhd":
-            um = um_per_length(path, fields) if {"elementspacing", "elementsize"} & {*fields} else None
-            return [um and size * um for size in spacing]
+            um = um_per_length(path, fields)
+            is_given = bool({"elementspacing", "elementsize"} & {*fields})
+            return [size * (um or 1.0) if is_given else None for size in spacing], um is not None
         case _:
-            sizes = nrrd_sizes_um(fields)
-            return sizes if len(sizes) == len(spacing) else [None] * len(spacing)
+            found, is_um = nrrd_sizes(fields)
+            return (found, is_um) if len(found) == len(spacing) else ([None] * len(spacing), True)
 
 
 def _header(itk: Any, path: Path) -> tuple[Any, dict[str, str]]:
     suffix = path.suffix.lower()
     fields = {} if suffix == ".mrc" else read_header(path)
+    if suffix == ".mrc":
+        mrc_header.check_mode(path)
     reader = itk.ImageFileReader()
     reader.SetImageIO(_READERS[suffix])  # otherwise ITK chooses one by the content
     reader.SetFileName(str(path))
@@ -104,10 +124,6 @@ def _dtype(itk: Any, pixel_id: int) -> np.dtype[Any]:
     return dtype
 
 
-def _um_per_written_length(path: Path) -> float:
-    return _UM_PER_ANGSTROM if path.suffix.lower() == ".mrc" else _UM_PER_MM
-
-
 def _simpleitk(path: Path) -> Any:
     try:
         import SimpleITK
@@ -120,23 +136,30 @@ def _simpleitk(path: Path) -> Any:
     return itk
 
 
-def write_file(path: Path, array: NDArray[Any], voxel_size_um: VoxelSize, like: Path | None = None) -> None:
-    """Write a volume with its voxel size in the format's unit, at the origin or with the geometry of `like`."""
+def write_file(path: Path, array: NDArray[Any], geometry: Geometry) -> None:
+    """Write a volume with its geometry, in Å in MRC and in mm in NRRD and MetaImage."""
     itk = _simpleitk(path)
     try:
         image = itk.GetImageFromArray(array)
-        unit = _um_per_written_length(path)
-        image.SetSpacing([size / unit for size in voxel_size_um[::-1]])
-        source, fields = (None, {}) if like is None else _header(itk, like)
-        if like is not None and source is not None and source.GetSize() == image.GetSize():
-            source_unit = unit if like.suffix.lower() == ".mrc" else um_per_length(like, fields) or unit
-            image.SetOrigin([length * source_unit / unit for length in source.GetOrigin()])
-            image.SetDirection(source.GetDirection())
+        is_mrc = path.suffix.lower() == ".mrc"
+        um = (_UM_PER_ANGSTROM if is_mrc else _UM_PER_MM) if geometry.is_calibrated else 1.0
+        image.SetSpacing([size / um for size in geometry.spacing[::-1]])
+        to_left_back_up = np.array([1.0, 1.0, 1.0] if is_mrc else [-1.0, -1.0, 1.0])
+        has_place = geometry.directions is not None or geometry.origin is not None
+        if has_place and not is_mrc:
+            directions = np.eye(3) if geometry.directions is None else np.array(geometry.directions)
+            image.SetDirection((directions.T * to_left_back_up[:, None]).ravel().tolist())
+        if geometry.origin is not None:
+            image.SetOrigin((np.array(geometry.origin) * to_left_back_up / um).tolist())
         itk.WriteImage(image, str(path))
     except (TypeError, KeyError) as error:
         raise unknown_type(array, FORMAT.name) from error
     except _ERRORS as error:
         _explain_writing(str(error), array)
+    if is_mrc:
+        mrc_header.complete(path, has_cell=geometry.is_calibrated, is_unsigned=array.dtype == np.uint8)
+    elif not geometry.is_calibrated or not has_place:
+        remove_place(path, geometry.spacing if geometry.is_calibrated else None)
 
 
 def _explain_writing(message: str, array: NDArray[Any]) -> None:
@@ -149,13 +172,19 @@ def _explain_writing(message: str, array: NDArray[Any]) -> None:
     raise OSError(message.strip().splitlines()[-1])
 
 
+def _holds(path: Path) -> frozenset[Holds]:
+    parts = {Holds.VOXEL_SIZE, Holds.ORIGIN}
+    return frozenset(parts if path.suffix.lower() == ".mrc" else {*parts, Holds.DIRECTIONS})
+
+
 FORMAT = Format(
     name="NRRD, MetaImage, MRC",
     suffixes=(".nrrd", ".nhdr", ".mha", ".mhd", ".mrc"),
-    read=read_file,
+    volumes=list_file,
     write=write_file,
     read_errors=lambda: _ERRORS,
     extra="formats",
+    holds=_holds,
     # A separate header and its data cannot be replaced atomically, so they are written as one file.
     written_as={".mhd": ".mha", ".nhdr": ".nrrd"},
 )

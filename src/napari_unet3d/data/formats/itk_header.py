@@ -9,7 +9,8 @@ import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from napari_unet3d.data.formats.base import um_per_unit
+from napari_unet3d.data.formats.units import um_per_unit
+from napari_unet3d.data.geometry import VoxelSize
 from napari_unet3d.errors import UserError
 
 _MAX_HEADER_BYTES = 2**20
@@ -26,6 +27,10 @@ _NRRD_TYPES = (
 )
 _NUMBERED = re.compile(r"([^%]*%0?[0-9]{0,3}d[^%]*?)\s+(\d{1,9})\s+(\d{1,9})\s+(\d{1,9})(\s+\d)?")
 
+_UM_PER_MM = 1e3
+_NRRD_PLACE = re.compile(rb"space|kinds")
+_META_PLACE = re.compile(rb"TransformMatrix|Offset|CenterOfRotation|AnatomicalOrientation")
+_META_GEOMETRY = re.compile(_META_PLACE.pattern + rb"|ElementSpacing")
 
 # In these spaces, lengths without a unit are in mm, as in NIfTI and DICOM.
 _IN_MM = re.compile(r"((right|left)-(anterior|posterior)-superior|[RL][AP]ST?|scanner-xyz)(-time)?", re.IGNORECASE)
@@ -62,25 +67,45 @@ def um_per_length(path: Path, fields: Mapping[str, str]) -> float | None:
     return next((um for um in units if um is not None), None)
 
 
-def nrrd_sizes_um(fields: Mapping[str, str]) -> list[float | None]:
-    """Return the size of a voxel of an NRRD file in µm along x, y, z; None where it is unknown."""
+def nrrd_sizes(fields: Mapping[str, str]) -> tuple[list[float | None], bool]:
+    """Return the size of a voxel of an NRRD file along x, y, z, None where it is unknown, and whether it is in µm."""
     vectors = re.findall(r"none|\([^)]*\)", fields.get("spacedirections", "").lower())
     units, world = _units(fields, "units"), _units(fields, "spaceunits")
+    along = [[_number(number) for number in vector[1:-1].split(",")] for vector in vectors]
     if not vectors:
-        return [
-            None if um is None else _number(size) * um
-            for size, um in zip(fields.get("spacings", "").split(), units, strict=False)
-        ]
+        along = [[_number(size)] for size in fields.get("spacings", "").split()]
+    is_um = any(unit is not None for unit in (*units, *world)[: 2 * _MAX_DIMENSIONS])
+    if not is_um:
+        return [None if math.isnan(size := math.hypot(*lengths)) else size for lengths in along], False
     sizes: list[float | None] = []
-    for vector, um in zip(vectors, units, strict=False):
-        along = [_number(number) for number in vector[1:-1].split(",")]
-        used = [(length, um if unit is None else unit) for length, unit in zip(along, world, strict=False) if length]
-        sizes.append(
-            math.hypot(*(length * unit for length, unit in used if unit is not None))
-            if vector != "none" and all(unit is not None for _, unit in used)
-            else None
-        )
-    return sizes
+    for lengths, own in zip(along, units, strict=False):
+        of_axes = [own if unit is None and vectors else unit for unit in world] if vectors else [own]
+        used = [(length, unit) for length, unit in zip(lengths, of_axes, strict=False) if length]
+        known = [length * unit for length, unit in used if unit is not None]
+        sizes.append(math.hypot(*known) if known and len(known) == len(used) else None)
+    return sizes, True
+
+
+def remove_place(path: Path, spacing_um: VoxelSize | None) -> None:
+    """Remove directions and origin from a file that SimpleITK has written, which always writes some.
+
+    Parameters
+    ----------
+    path : Path
+        A ``.mha`` or ``.nrrd`` file.
+    spacing_um : tuple of float, or None
+        The voxel size along z, y, x in µm, which is kept; None removes that, too.
+    """
+    content, is_nrrd = path.read_bytes(), path.suffix.lower() == ".nrrd"
+    end = re.search(rb"\n\n" if is_nrrd else rb"ElementDataFile = .*\n", content)
+    if end is None:
+        raise ValueError("its header has no end")
+    removed = _NRRD_PLACE if is_nrrd else _META_PLACE if spacing_um else _META_GEOMETRY
+    lines = [line for line in content[: end.end()].splitlines(keepends=True) if not removed.match(line)]
+    if is_nrrd and spacing_um:
+        sizes = " ".join(repr(size / _UM_PER_MM) for size in spacing_um[::-1])
+        lines[-1:-1] = [f"spacings: {sizes}\n".encode(), b'units: "mm" "mm" "mm"\n']
+    path.write_bytes(b"".join(lines) + content[end.end() :])
 
 
 def _units(fields: Mapping[str, str], name: str) -> list[float | None]:

@@ -9,58 +9,102 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.data.formats.base import (
-    Format,
-    VolumeData,
-    check_header,
-    um_per_unit,
-    unknown_type,
-    valid_voxel_size,
-)
+from napari_unet3d.data.formats.base import Format, Holds, StoredVolume, unknown_type
+from napari_unet3d.data.formats.units import um_per_unit
 from napari_unet3d.data.geometry import Geometry, make_geometry
-from napari_unet3d.data.sample import VoxelSize
 
 _TYPES = {"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64"}
+_SPACES = {1: "scanner", 2: "aligned", 3: "talairach", 4: "mni", 5: "template"}  # the codes of a transformation
+_UM_PER_MM = 1e3
 
 
-def read_file(path: Path) -> VolumeData:
-    """Read a volume with the scaling of its header; the array is transposed but not resampled to world axes."""
+def list_file(path: Path) -> list[StoredVolume]:
+    """Return the volume of a file, with the scaling of its header; it is not resampled to world axes."""
     import nibabel
 
     image: Any = nibabel.load(path, mmap=False)  # unlike a memory map, it does not change with the file
-    kept = check_header(path, image.shape, image.get_data_dtype())
-    space, _ = image.header.get_xyzt_units()
-    um = um_per_unit("mm" if space == "unknown" else space) or 1e3  # most software assumes mm
-    zooms = [float(image.header.get_zooms()[axis]) * um for axis in kept]
-    x, y, z = (image.shape[axis] for axis in kept)
-    array = np.asarray(image.dataobj).reshape((x, y, z), order="F")
-    geometry = _geometry(image, um) if kept == (0, 1, 2) else None
-    return VolumeData(array.transpose(), valid_voxel_size(zooms[::-1]), geometry)
+    axes = "xyztc"[: len(image.shape)].ljust(len(image.shape), "?")
+
+    def load(index: tuple[int | slice, ...]) -> NDArray[Any]:
+        return np.asarray(image.dataobj[index])
+
+    dtype = image.get_data_dtype()
+    return [
+        StoredVolume(
+            shape=image.shape,
+            dtype=dtype,
+            load=load,
+            axes=axes,
+            geometry_of=lambda zyx: _geometry(image, tuple(zyx)[::-1]),
+            notices=_notices(path, image),
+        )
+    ]
 
 
-def _geometry(image: Any, um: float) -> Geometry | None:
-    if not (image.header["sform_code"] > 0 or image.header["qform_code"] > 0):
-        return None  # nibabel would return a default
-    return make_geometry(image.affine[:3, :3], image.affine[:3, 3] * um, "NIfTI")
+def _notices(path: Path, image: Any) -> tuple[str, ...]:
+    unit, _ = image.header.get_xyzt_units()
+    if unit != "unknown" or not any(_sizes(image, (0, 1, 2))[0][: image.ndim]):
+        return ()
+    return (f"{path} has no unit of length; its voxel size is taken as mm, as is usual in NIfTI.",)
 
 
-def write_file(path: Path, array: NDArray[Any], voxel_size_um: VoxelSize, like: Path | None = None) -> None:
-    """Write a volume with its voxel size in mm, at the origin or with the geometry of `like`."""
+def _sizes(image: Any, kept: tuple[int, ...]) -> tuple[list[float], float]:
+    """Return the size of a voxel along some axes and its unit in µm; 0 where it is unknown."""
+    header = image.header
+    sizes = header.get_zooms()
+    if _has_place(image, kept):
+        sizes = np.linalg.norm(image.affine[:3, :3], axis=0)
+    sizes = [float(sizes[axis]) for axis in kept if axis < len(sizes)]
+    unit, _ = header.get_xyzt_units()
+    if unit == "unknown" and np.allclose(sizes, 1):  # what software writes that knows no voxel size
+        return [0.0] * len(sizes), 1.0
+    return sizes, um_per_unit(unit) or _UM_PER_MM  # most software assumes mm
+
+
+def _code(image: Any) -> int:
+    return int(image.header["sform_code"]) or int(image.header["qform_code"])
+
+
+def _has_place(image: Any, kept: tuple[int, ...]) -> bool:
+    return _code(image) > 0 and max(kept) < 3  # without a code, nibabel returns a default
+
+
+def _geometry(image: Any, kept: tuple[int, ...]) -> Geometry:
+    """Return the geometry for the indices of the axes x, y, z."""
+    sizes, um = _sizes(image, kept)
+    sizes_um = [size * um for size in sizes[::-1]]
+    if kept != (0, 1, 2) or not _has_place(image, kept):
+        return make_geometry(sizes_um)
+    matrix, origin = image.affine[:3, :3], image.affine[:3, 3] * um
+    return make_geometry(sizes_um, matrix, origin, FORMAT.name, space=_SPACES.get(_code(image), ""))
+
+
+def write_file(path: Path, array: NDArray[Any], geometry: Geometry) -> None:
+    """Write a volume with its voxel size in mm."""
     import nibabel
 
     if array.dtype.name not in _TYPES:
         raise unknown_type(array, FORMAT.name)
-    z, y, x = (size / 1000 for size in voxel_size_um)
     make: Any = nibabel.Nifti1Image  # without types in nibabel
-    image = make(array.transpose(), np.diag([x, y, z, 1.0]), dtype=array.dtype)
-    image.header.set_xyzt_units("mm")
-    source: Any = None if like is None else nibabel.load(like)
-    if source is not None and source.shape[:3] == array.shape[::-1]:
-        image.set_sform(source.get_sform(), int(source.header["sform_code"]))
-        image.set_qform(source.get_qform(), int(source.header["qform_code"]))
-        image.header.set_zooms(source.header.get_zooms()[:3])
-        image.header.set_xyzt_units(source.header.get_xyzt_units()[0])
+    image = make(array.transpose(), None, dtype=array.dtype)
+    if geometry.is_calibrated:
+        image.header.set_zooms([size / _UM_PER_MM for size in geometry.spacing[::-1]])
+        image.header.set_xyzt_units("mm")
+    if geometry.directions is not None or geometry.origin is not None:
+        _set_place(image, geometry)
     nibabel.save(image, path)
+
+
+def _set_place(image: Any, geometry: Geometry) -> None:
+    directions = np.eye(3) if geometry.directions is None else np.array(geometry.directions)
+    per_um = _UM_PER_MM if geometry.is_calibrated else 1.0
+    affine = np.eye(4)
+    affine[:3, :3] = directions.T * np.array(geometry.spacing[::-1]) / per_um
+    affine[:3, 3] = np.array(geometry.origin or (0.0, 0.0, 0.0)) / per_um
+    code = next((code for code, name in _SPACES.items() if name == geometry.space), 2)
+    image.set_sform(affine, code)
+    is_rigid = np.allclose(directions @ directions.T, np.eye(3), rtol=0, atol=1e-4)
+    image.set_qform(affine if is_rigid else None, code if is_rigid else 0)
 
 
 def _read_errors() -> tuple[type[Exception], ...]:
@@ -70,4 +114,11 @@ def _read_errors() -> tuple[type[Exception], ...]:
     return ImageFileError, HeaderDataError, ValueError, TypeError, KeyError, ArithmeticError, EOFError, zlib.error
 
 
-FORMAT = Format(name="NIfTI", suffixes=(".nii.gz", ".nii"), read=read_file, write=write_file, read_errors=_read_errors)
+FORMAT = Format(
+    name="NIfTI",
+    suffixes=(".nii.gz", ".nii"),
+    volumes=list_file,
+    write=write_file,
+    read_errors=_read_errors,
+    holds=lambda path: frozenset({Holds.VOXEL_SIZE, Holds.PLACE_ALONE, Holds.ORIGIN, Holds.DIRECTIONS, Holds.SHEAR}),
+)

@@ -10,41 +10,72 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.data.formats.base import Format, VolumeData, check_header, valid_voxel_size
-from napari_unet3d.data.sample import VoxelSize
+from napari_unet3d.data.formats.base import Format, Holds, StoredVolume
+from napari_unet3d.data.geometry import Geometry, make_geometry
 from napari_unet3d.errors import UserError
 
+_DEFAULTS = Geometry()
 
-def voxel_size_file(path: Path) -> Path:
-    """Return the JSON file that holds the voxel size of a .npy file, as ``{"voxel_size_um": [z, y, x]}``."""
+
+def geometry_file(path: Path) -> Path:
+    """Return the JSON file that holds the voxel size of a .npy file, as ``{"voxel_size_um": [z, y, x]}``.
+
+    Sizes that are not known are null. ``voxel_size`` instead of ``voxel_size_um`` holds numbers without a unit, and
+    ``directions``, ``origin_um`` (or ``origin``), ``frame`` and ``space`` are as in `Geometry`.
+    """
     return path.with_name(path.name + ".json")
 
 
-def read_file(path: Path) -> VolumeData:
-    """Read an array; pickled objects are refused, since they can run code."""
+def list_file(path: Path) -> list[StoredVolume]:
+    """Return the array of a file; pickled objects are refused, since they can run code."""
     mapped = np.load(path, mmap_mode="r", allow_pickle=False)  # mapping checks the file size
     if not isinstance(mapped, np.memmap):
-        raise UserError(f"{path} is a .npz archive, not a .npy file. Save the volume with numpy.save.")
-    kept = check_header(path, mapped.shape, mapped.dtype)
-    z, y, x = (mapped.shape[axis] for axis in kept)
-    return VolumeData(np.array(mapped, order="C").reshape(z, y, x), _read_voxel_size(voxel_size_file(path)))
+        raise UserError(f"{path} is a .npz archive, not a .npy file. Rename it to .npz.")
+    return [
+        StoredVolume(
+            shape=mapped.shape,
+            dtype=mapped.dtype,
+            load=lambda index: np.array(mapped[index], order="C"),
+            geometry_of=lambda zyx: read_geometry(geometry_file(path)),
+        )
+    ]
 
 
-def _read_voxel_size(path: Path) -> VoxelSize | None:
+def read_geometry(path: Path) -> Geometry:
+    """Read the geometry from the JSON file of an array; unknown if there is no such file."""
     if not path.exists():
-        return None
+        return _DEFAULTS
     try:
-        sizes = json.loads(path.read_text(encoding="utf-8"))["voxel_size_um"]
-        voxel_size = valid_voxel_size([float(size) for size in sizes])
-    except (ValueError, KeyError, TypeError):
-        voxel_size = None
-    if voxel_size is None:
-        raise UserError(f'{path} should contain {{"voxel_size_um": [z, y, x]}} with sizes in µm. Correct or delete it.')
-    return voxel_size
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        is_um = "voxel_size_um" in fields
+        sizes = [None if size is None else float(size) for size in fields["voxel_size_um" if is_um else "voxel_size"]]
+        directions, origin = fields.get("directions"), fields.get("origin_um" if is_um else "origin")
+        matrix = None if directions is None else np.array(directions, dtype=float).reshape(3, 3).T
+        names = {name: str(fields.get(name, "")) for name in ("frame", "space")}
+        geometry = make_geometry(sizes, matrix, origin and [float(each) for each in origin], is_um=is_um, **names)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        geometry, sizes = _DEFAULTS, [0.0]
+    if [*geometry.sizes] != sizes:
+        raise UserError(
+            f'{path} should contain {{"voxel_size_um": [z, y, x]}} with sizes in µm, or null where a size is not '
+            "known. Correct or delete it."
+        )
+    return geometry
 
 
-def write_file(path: Path, array: NDArray[Any], voxel_size_um: VoxelSize, like: Path | None = None) -> None:
-    """Write an array; the voxel size goes into `voxel_size_file`."""
+def describe_geometry(geometry: Geometry) -> dict[str, Any]:
+    """Return the contents of `geometry_file`."""
+    unit = "_um" if geometry.is_um else ""
+    fields: dict[str, Any] = {f"voxel_size{unit}": list(geometry.sizes)}
+    if geometry.directions is not None:
+        fields["directions"] = [list(direction) for direction in geometry.directions]
+    if geometry.origin is not None:
+        fields[f"origin{unit}"] = list(geometry.origin)
+    return fields | {name: text for name, text in (("frame", geometry.frame), ("space", geometry.space)) if text}
+
+
+def write_file(path: Path, array: NDArray[Any], geometry: Geometry) -> None:
+    """Write an array; the geometry goes into `geometry_file`."""
     with path.open("wb") as file:
         np.save(file, array, allow_pickle=False)
 
@@ -52,9 +83,10 @@ def write_file(path: Path, array: NDArray[Any], voxel_size_um: VoxelSize, like: 
 FORMAT = Format(
     name="NumPy",
     suffixes=(".npy",),
-    read=read_file,
+    volumes=list_file,
     write=write_file,
     voxel_size="in `NAME.npy.json` next to it",
     read_errors=lambda: (ValueError, EOFError, SyntaxError, TypeError, tokenize.TokenError),
-    voxel_size_file=voxel_size_file,
+    geometry_file=geometry_file,
+    holds=lambda path: frozenset(Holds),
 )

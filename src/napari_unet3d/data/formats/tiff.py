@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import struct
 import threading
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
@@ -16,15 +18,9 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.data.formats.base import (
-    Format,
-    VolumeData,
-    check_header,
-    um_per_unit,
-    unknown_type,
-    valid_voxel_size,
-)
-from napari_unet3d.data.sample import VoxelSize
+from napari_unet3d.data.formats.base import Format, Holds, StoredVolume, unknown_type
+from napari_unet3d.data.formats.tiff_geometry import channel_names_of, geometry_of
+from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.errors import UserError
 
 if TYPE_CHECKING:
@@ -35,10 +31,62 @@ _OME_TYPES = {"int8", "int16", "int32", "uint8", "uint16", "uint32", "float32", 
 _IMAGEJ_BYTES = 2**32 - 2**25  # an ImageJ stack has 32-bit offsets, and space is needed for its header
 
 
-def read_file(path: Path) -> VolumeData:
-    """Read the only volume of a TIFF file, including tiles, pyramids and BigTIFF."""
+def list_file(path: Path) -> list[StoredVolume]:
+    """Return the volumes of a TIFF file, including tiles, pyramids and BigTIFF; each is a series of the file."""
+    with _opened(path) as tif:
+        _check_length(path, tif)
+        if not tif.series:
+            raise UserError(f"{path} holds no image. Export it again.")
+        if _is_loose_pages(tif):
+            return [_stored(path, tif, None)]
+        indices = _volume_indices(tif)
+        volumes = [_stored(path, tif, index, _check_planes(path, tif, tif.series[index])) for index in indices]
+        if len(volumes) == 1:
+            return volumes
+        names = _names(tif)
+        return [replace(volume, name=names[index]) for volume, index in zip(volumes, indices, strict=True)]
+
+
+def _stored(path: Path, tif: tifffile.TiffFile, index: int | None, n_missing: int = 0) -> StoredVolume:
+    """Return a series of a file, or all its pages as one stack if there is no index."""
+    series = tif.series[index or 0]
+    axes, shape = series.get_axes(squeeze=False).lower(), series.get_shape(squeeze=False)
+    if index is None:
+        axes, shape = "zyx", (len(tif.pages), *series.shape)
+    if n_missing:  # the slices are the only axis apart from y and x
+        shape = tuple(length - n_missing if length == len(series) else length for length in shape)
+    notice = (
+        f"{path} declares {len(series)} slices and ends after {len(series) - n_missing}; those that exist are used. "
+        "If the acquisition was not stopped early, copy the file again."
+    )
+    geometry = geometry_of(tif, index or 0)
+    return StoredVolume(
+        shape=shape,
+        dtype=np.dtype(series.dtype),
+        load=lambda part: _load(path, index, shape)[part],
+        axes="".join(letter if letter in "tczyxs" else "?" for letter in axes),
+        geometry_of=lambda zyx: geometry,
+        channel_names=channel_names_of(tif, index or 0),
+        notices=(notice,) if n_missing else (),
+    )
+
+
+def _load(path: Path, index: int | None, shape: tuple[int, ...]) -> NDArray[Any]:
+    with _opened(path) as tif:
+        if index is None:
+            return _upright(tif, tif.asarray(key=slice(None)))
+        values = tif.series[index].asarray()
+        n_values = math.prod(shape)  # fewer where slices at the end are missing
+        return _upright(tif, values.reshape(-1)[:n_values].reshape(shape))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
+    import tifffile
+
     try:
-        return _read_file(path)
+        with _broken_page_list_raises(), tifffile.TiffFile(path) as tif:
+            yield tif
     except ValueError as error:
         if "imagecodecs" not in str(error):
             raise
@@ -48,23 +96,27 @@ def read_file(path: Path) -> VolumeData:
         ) from error
 
 
-def _read_file(path: Path) -> VolumeData:
-    import tifffile
+def _names(tif: tifffile.TiffFile) -> list[str]:
+    """Return a name for each series: its own, unless another has it too."""
+    own = [(series.name or "").replace("/", "_").strip() for series in tif.series]
+    return [name if name and own.count(name) == 1 else f"series {number}" for number, name in enumerate(own)]
 
-    with _broken_page_list_raises(), tifffile.TiffFile(path) as tif:
-        if _is_loose_pages(tif):
-            pages = tif.pages
-            first = tif.series[0]
-            check_header(path, (len(pages), *first.shape), first.dtype)
-            return VolumeData(tif.asarray(key=slice(None)), _voxel_size_um(tif, 0))
-        index = _only_volume(path, tif)
-        series = tif.series[index]
-        axes, shape = series.get_axes(squeeze=False), series.get_shape(squeeze=False)
-        _check_channels(path, axes, shape)
-        kept = check_header(path, shape, series.dtype)
-        _check_planes(path, tif, series)
-        z, y, x = (shape[axis] for axis in kept)
-        return VolumeData(series.asarray().reshape(z, y, x), _voxel_size_um(tif, index))
+
+def _check_length(path: Path, tif: tifffile.TiffFile) -> None:
+    """Refuse an ImageJ stack with a single page that was cut short; tifffile would read its first slice."""
+    header = tif.imagej_metadata if tif.is_imagej else None
+    n_declared = 0 if header is None else header.get("images", 1)
+    n_found = sum(len(series.pages) if series.kind != "imagej" else n_declared for series in tif.series)
+    if n_found < n_declared and len(tif.pages) == 1:
+        raise UserError(
+            f"{path} is cut short: it declares {n_declared} slices and holds fewer. Copy or export it again."
+        )
+
+
+def _upright(tif: tifffile.TiffFile, array: NDArray[Any]) -> NDArray[Any]:
+    """Return values that increase with brightness; in some files 0 is white, except for ImageJ, which only shows so."""
+    is_inverted = tif.pages.first.photometric == 0 and not tif.is_imagej
+    return ~array if is_inverted and array.dtype.kind in "bu" else array
 
 
 class _PageListErrors(logging.Handler):
@@ -106,35 +158,28 @@ def _is_loose_pages(tif: tifffile.TiffFile) -> bool:
     return len(tif.series) > 1 and len(kinds) == 1 and tif.series[0].ndim == 2
 
 
-def _only_volume(path: Path, tif: tifffile.TiffFile) -> int:
-    volumes = [i for i, series in enumerate(tif.series) if sum(n > 1 for n in series.shape) >= 3]
-    if len(volumes) > 1:
-        raise UserError(f"{path} holds {len(volumes)} volumes. Save each of them as a separate file.")
-    if not tif.series:
-        raise UserError(f"{path} holds no image. Export it again.")
-    return volumes[0] if volumes else 0
+def _volume_indices(tif: tifffile.TiffFile) -> list[int]:
+    """Return the series that are volumes; without any, the first, whose shape is explained to the user."""
+    volumes = [
+        i
+        for i, series in enumerate(tif.series)
+        if sum(n > 1 for axis, n in zip(series.axes, series.shape, strict=True) if axis != "S") >= 3
+    ]
+    return volumes or [0]
 
 
-def _check_channels(path: Path, axes: str, shape: tuple[int, ...]) -> None:
-    lengths = dict(zip(axes, shape, strict=True))
-    if lengths.get("S", 1) > 1:
-        raise UserError(f"{path} is a colour image of shape {shape}; convert it to greyscale first.")
-    if lengths.get("C", 1) > 1:
-        raise UserError(
-            f"{path} has {lengths['C']} channels (shape {shape}, axes {axes}); save one channel as a separate file."
-        )
-    if lengths.get("T", 1) > 1 and lengths.get("Z", 1) > 1:
-        raise UserError(
-            f"{path} has {lengths['T']} time points (shape {shape}, axes {axes}); save one as a separate file."
-        )
+def _check_planes(path: Path, tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> int:
+    """Return how many slices at the end of an OME-TIFF do not exist, which tifffile would read as zeros.
 
-
-def _check_planes(path: Path, tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> None:
-    """Refuse an OME-TIFF whose planes are not all in files; tifffile would read them as zeros."""
+    Raises
+    ------
+    UserError
+        If files of the volume or slices in between are missing.
+    """
     planes = list(series) if series.kind == "ome" else []
     missing = [number for number, page in enumerate(planes) if page is None]
     if not missing:
-        return
+        return 0
     gone = [name for name in _ome_files(tif.ome_metadata or "") if not os.path.isfile(path.parent / name)]
     if gone:
         others = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
@@ -142,6 +187,9 @@ def _check_planes(path: Path, tif: tifffile.TiffFile, series: tifffile.TiffPageS
             f"{path} is a part of a volume in several files; {gone[0]}{others} ({len(missing)} of {len(planes)} "
             "slices) cannot be found in its folder. Copy all files of the volume into one folder."
         )
+    is_end = missing[0] > 1 and missing == list(range(missing[0], len(planes)))
+    if is_end and len(planes) == series.get_shape(squeeze=True)[0]:
+        return len(missing)
     raise UserError(
         f"{path} declares {len(planes)} slices, but {_describe_numbers(missing)} (counted from 0) cannot be read. "
         "Export the volume again, or save the existing slices as a stack."
@@ -158,43 +206,6 @@ def _ome_files(xml: str) -> list[str]:
 def _describe_numbers(numbers: list[int]) -> str:
     is_run = len(numbers) > 1 and numbers[-1] - numbers[0] == len(numbers) - 1
     return f"{numbers[0]} to {numbers[-1]}" if is_run else ", ".join(map(str, numbers[:9])) + ", …" * (len(numbers) > 9)
-
-
-def _voxel_size_um(tif: tifffile.TiffFile, index: int) -> VoxelSize | None:
-    if tif.is_ome and tif.ome_metadata:
-        return _ome_voxel_size(tif.ome_metadata, index)
-    if tif.is_imagej and tif.imagej_metadata:
-        return _imagej_voxel_size(tif, tif.imagej_metadata)
-    if tif.shaped_metadata:
-        return _imagej_voxel_size(tif, tif.shaped_metadata[0])
-    return None
-
-
-def _ome_voxel_size(xml: str, index: int) -> VoxelSize | None:
-    import tifffile
-
-    images = tifffile.xml2dict(xml)["OME"].get("Image", [])
-    images = images if isinstance(images, list) else [images]
-    if index >= len(images):
-        return None
-    pixels = images[index]["Pixels"]
-    return valid_voxel_size([_ome_length(pixels, f"PhysicalSize{axis}") for axis in "ZYX"])
-
-
-def _ome_length(pixels: Mapping[str, Any], name: str) -> float | None:
-    length = pixels.get(name)
-    um = um_per_unit(pixels.get(f"{name}Unit", "µm"))  # the default of the OME schema
-    return float(length) * um if um and isinstance(length, int | float) else None
-
-
-def _imagej_voxel_size(tif: tifffile.TiffFile, header: Mapping[str, Any]) -> VoxelSize | None:
-    um = um_per_unit(header.get("unit"))
-    tags = tif.pages.first.tags
-    across = [tags.valueof(name) for name in ("YResolution", "XResolution")]
-    if um is None or not all(isinstance(value, tuple) and value[0] > 0 for value in across):
-        return None
-    y, x = (um * denominator / numerator for numerator, denominator in across)
-    return valid_voxel_size([float(header.get("spacing", 1.0)) * um, y, x])  # Fiji's default is 1
 
 
 def flavour(path: Path, dtype: np.dtype[Any], n_bytes: int) -> str:
@@ -217,27 +228,31 @@ def flavour(path: Path, dtype: np.dtype[Any], n_bytes: int) -> str:
     return "plain"
 
 
-def write_file(path: Path, array: NDArray[Any], voxel_size_um: VoxelSize, like: Path | None = None) -> None:
+def write_file(path: Path, array: NDArray[Any], geometry: Geometry) -> None:
     """Write a TIFF whose voxel size Fiji, napari and OME readers find; BigTIFF from 4 GB."""
     import tifffile
 
-    z, y, x = voxel_size_um
-    kind = flavour(path, array.dtype, array.nbytes)
+    z, y, x = geometry.sizes
+    is_partial = None in geometry.sizes and (z, y, x) != (None, None, None)
+    kind = "ome" if is_partial else flavour(path, array.dtype, array.nbytes)
     if kind == "ome" and array.dtype.name not in _OME_TYPES:
         raise unknown_type(array, "OME-TIFF")
     metadata: dict[str, Any] = {"axes": "ZYX"}
     if kind == "ome":
-        for axis, size in zip("ZYX", voxel_size_um, strict=True):
-            metadata |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": "µm"}
-    else:
-        metadata |= {"spacing": z, "unit": "um"}
+        for axis, size in zip("ZYX", geometry.sizes, strict=True):
+            if size is not None:
+                unit = "µm" if geometry.is_um else "pixel"
+                metadata |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": unit}
+    elif z is not None:
+        metadata |= {"spacing": z, "unit": "um" if geometry.is_um else "pixel"}
     tifffile.imwrite(
         path,
         array,
         imagej=kind == "imagej",
         ome=kind == "ome",
         metadata=metadata,
-        resolution=(1 / x, 1 / y),
+        resolution=(1 / (x or 1.0), 1 / (y or 1.0)),
+        resolutionunit="NONE",
         photometric="minisblack",  # an axis of length 3 is not colour
     )
 
@@ -264,7 +279,8 @@ def _read_errors() -> tuple[type[Exception], ...]:
 FORMAT = Format(
     name="TIFF, ImageJ TIFF, OME-TIFF",
     suffixes=(".ome.tiff", ".ome.tif", ".tiff", ".tif"),
-    read=read_file,
+    volumes=list_file,
     write=write_file,
     read_errors=_read_errors,
+    holds=lambda path: frozenset({Holds.VOXEL_SIZE, Holds.PARTIAL, Holds.UNITLESS}),
 )

@@ -96,7 +96,7 @@ class _Canvas:
         self._config = config
         self._rng = np.random.default_rng(_stream(config, _PLACEMENT))
         smallest = min(config.object_shape_min) * config.magnification[0]
-        largest_label = n_objects if config.labels is LabelKind.OBJECTS else 1
+        largest_label = n_objects if config.label_kind is LabelKind.OBJECTS else 1
         label_type = np.min_scalar_type(largest_label)
         _check_memory(config, label_type.itemsize)
         self.image = np.zeros(config.shape, config.pixel_type.value)
@@ -116,7 +116,7 @@ class _Canvas:
         z, y, x = (start + np.array(made.shape) // 2).tolist()
         self.positions.append((z, y, x))
         self.image[box][made.mask] = to_pixels(made.values, self._config.pixel_type)
-        is_numbered = self._config.labels is LabelKind.OBJECTS
+        is_numbered = self._config.label_kind is LabelKind.OBJECTS
         self.labels[box][made.mask] = len(self.positions) if is_numbered else 1
         return True
 

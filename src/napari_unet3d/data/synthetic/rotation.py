@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_unet3d.configs import SyntheticConfig
-from napari_unet3d.data.sample import VoxelSize
+from napari_unet3d.data.geometry import VoxelSize
 
 _EPSILON = 1e-6  # keeps voxels on the surface of a box despite rounding
 

@@ -11,8 +11,8 @@ from scipy import ndimage
 from scipy.spatial import KDTree
 
 from napari_unet3d.data.boxes import expand
+from napari_unet3d.data.geometry import VoxelSize
 from napari_unet3d.data.ground_truth import GroundTruth
-from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.evaluation.errors.voxels import Places
 
 _WORTH_THREADS = 20_000  # voxels; for fewer, starting threads takes longer than the search

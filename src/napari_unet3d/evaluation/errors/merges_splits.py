@@ -12,8 +12,8 @@ from scipy import ndimage
 from scipy.spatial import KDTree
 
 from napari_unet3d.data.boxes import Box, expand
+from napari_unet3d.data.geometry import VoxelSize
 from napari_unet3d.data.ground_truth import GroundTruth
-from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.evaluation.errors.distances import boundary_voxels, inner_distance
 from napari_unet3d.evaluation.errors.regions import ErrorRegion
 from napari_unet3d.evaluation.errors.types import ErrorKind

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.data.sample import VoxelSize
+from napari_unet3d.data.geometry import VoxelSize
 from napari_unet3d.evaluation.errors.distances import inner_distance
 from napari_unet3d.evaluation.errors.types import Box, Position
 from napari_unet3d.evaluation.errors.voxels import Places, connected_components

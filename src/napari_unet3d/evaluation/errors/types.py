@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.configs import Task
-from napari_unet3d.data.sample import VoxelSize
+from napari_unet3d.data.geometry import VoxelSize
 
 Position: TypeAlias = tuple[int, int, int]
 Box: TypeAlias = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
@@ -100,6 +100,8 @@ class ErrorSet:
         Voxel size along z, y, x in µm.
     task : Task
         What the labels are.
+    ignores_border : bool
+        Whether instances that touch the border of the volume were left out.
     """
 
     errors: tuple[SegmentationError, ...]
@@ -109,6 +111,7 @@ class ErrorSet:
     tolerance_um: float
     voxel_size_um: VoxelSize
     task: Task = Task.BINARY
+    ignores_border: bool = False
 
     def __len__(self) -> int:
         return len(self.errors)

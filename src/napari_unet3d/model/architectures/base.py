@@ -9,7 +9,8 @@ from typing import Protocol
 import torch
 
 from napari_unet3d.configs import Preset, TrainingConfig
-from napari_unet3d.data.sample import Shape3D, VoxelSize
+from napari_unet3d.data.geometry import VoxelSize
+from napari_unet3d.data.sample import Shape3D
 from napari_unet3d.model.plan import Plan
 
 

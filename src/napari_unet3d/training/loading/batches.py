@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from napari_unet3d.configs import Augmentation, TrainingConfig
-from napari_unet3d.data.sample import Shape3D, VoxelSize
+from napari_unet3d.data.geometry import VoxelSize
+from napari_unet3d.data.sample import Shape3D
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.training.loading.volumes import PreparedVolume
@@ -164,6 +166,7 @@ class _Loader:
             num_workers=n_workers,
             multiprocessing_context="spawn",
             persistent_workers=True,
+            worker_init_fn=_ignore_signals,
             # Nothing is drawn from it, but without one the loader draws from torch's global generator.
             generator=torch.Generator(),
         )
@@ -183,6 +186,13 @@ class _Loader:
                 "A worker process that loads data has ended unexpectedly. Set num_workers to 0; in your own script, "
                 "start the training below 'if __name__ == \"__main__\":'."
             ) from error
+
+
+def _ignore_signals(_worker: int) -> None:
+    """Leave USR1 and HUP, which schedulers send to all processes of a job, to the process that trains."""
+    for name in ("SIGUSR1", "SIGHUP"):
+        if hasattr(signal, name):  # not on Windows
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 
 class _BatchSampler(Sampler[list[_Draw]]):

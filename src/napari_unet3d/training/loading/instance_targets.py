@@ -8,7 +8,7 @@ import numpy as np
 import scipy  # its submodules are loaded on use, not when a dock opens
 from numpy.typing import NDArray
 
-from napari_unet3d.data.sample import VoxelSize
+from napari_unet3d.data.geometry import VoxelSize
 
 
 def instance_targets(

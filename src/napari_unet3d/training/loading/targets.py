@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.configs import Task, TrainingConfig
+from napari_unet3d.data.geometry import VoxelSize
 from napari_unet3d.data.ground_truth import GroundTruth
-from napari_unet3d.data.sample import VoxelSize
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.plan import LabelClass, Plan
 from napari_unet3d.training.loading.instance_targets import instance_targets

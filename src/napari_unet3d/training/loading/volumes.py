@@ -10,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from napari_unet3d.configs import ResizeMode, Task, TrainingConfig
+from napari_unet3d.data.geometry import VoxelSize
 from napari_unet3d.data.ground_truth import GroundTruth, decode_labels
 from napari_unet3d.data.memmap import MemmapStore
-from napari_unet3d.data.sample import Sample, Shape3D, VoxelSize
+from napari_unet3d.data.sample import Sample, Shape3D
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.training.loading.patch_sampler import PatchSampler
@@ -146,15 +147,19 @@ def prepare_volume(
 
 
 def at_spacing(sample: Sample, spacing_um: VoxelSize | None) -> Sample:
-    """Resample a volume, its labels and its mask to a voxel size (z, y, x) in µm; None returns it unchanged."""
-    if spacing_um is None:
+    """Resample a volume, its labels and its mask to a voxel size (z, y, x) in µm.
+
+    Without a voxel size, and if that of the volume is not known, it is returned unchanged.
+    """
+    if spacing_um is None or not sample.geometry.is_calibrated:
         return sample
-    image = to_spacing(sample.image, sample.voxel_size_um, spacing_um, is_labels=False)
+    image = to_spacing(sample.image, sample.spacing, spacing_um, is_labels=False)
     labels, annotated = (
-        None if array is None else to_spacing(array, sample.voxel_size_um, spacing_um, is_labels=True)
+        None if array is None else to_spacing(array, sample.spacing, spacing_um, is_labels=True)
         for array in (sample.labels, sample.label_mask)
     )
-    return replace(sample, image=image, labels=labels, label_mask=annotated, voxel_size_um=spacing_um)
+    geometry = sample.geometry.with_sizes_um(spacing_um)
+    return replace(sample.at(geometry), image=image, labels=labels, label_mask=annotated)
 
 
 def prepared_shape(shape: Shape3D, config: TrainingConfig, plan: Plan) -> Shape3D:
@@ -173,8 +178,6 @@ def prepared_shape(shape: Shape3D, config: TrainingConfig, plan: Plan) -> Shape3
 
 def _resized_voxel_size(sample: Sample, shape: Shape3D, mode: ResizeMode) -> VoxelSize:
     if mode is not ResizeMode.RESIZE:
-        return sample.voxel_size_um
-    z, y, x = (
-        size * before / after for size, before, after in zip(sample.voxel_size_um, sample.shape, shape, strict=True)
-    )
+        return sample.spacing
+    z, y, x = (size * before / after for size, before, after in zip(sample.spacing, sample.shape, shape, strict=True))
     return z, y, x

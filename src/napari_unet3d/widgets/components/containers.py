@@ -1,49 +1,127 @@
-"""What holds the parts of a dock: rows and columns, a scrolling column, and a section that can be collapsed."""
+"""What docks are made of: panels, rows and columns, buttons, a scrolling column, sections, and widgets of Qt."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from typing import Any
 
-from magicgui.widgets import Container, Label, Widget
-from qtpy.QtCore import QEvent, QObject, QSize, Qt, Signal
-from qtpy.QtGui import QIcon, QPixmap, QShowEvent
+from magicgui.backends._qtpy.widgets import QBaseWidget  # the base of magicgui's own widgets; there is no public one
+from magicgui.widgets import Container, Label, PushButton, Widget
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer, Signal
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QFrame, QLabel, QPushButton, QScrollArea, QSizePolicy, QWidget
-from superqt import QCollapsible
 
 SPACING = 6
 """Pixels between the parts of a dock."""
 _DIRECTLY = Qt.FindChildOption.FindDirectChildrenOnly
-HEADING_STYLE = """QPushButton {
+_HEADING_STYLE = """QPushButton {
     text-align: left; border: none; outline: none; padding: 4px; background-color: rgba(128, 128, 128, 40);
 }"""
-"""The look of the heading of a section that can be collapsed."""
 
 
-def column(*widgets: Widget, labels: bool = False, spacing: int = SPACING) -> Container[Widget]:
-    """Return a container of widgets below each other, without margins.
+class _Backend(QBaseWidget):
+    def __init__(self, widget: QWidget, parent: QWidget | None = None) -> None:
+        name, tooltip = widget.objectName(), widget.toolTip()
+        super().__init__(lambda parent: widget, parent)  # type: ignore[arg-type]  # it wants a class, and calls it
+        widget.setObjectName(name)
+        self._tooltip = tooltip
+
+    def _mgui_set_tooltip(self, value: str | None) -> None:
+        super()._mgui_set_tooltip(value or self._tooltip)
+
+
+class QtWidget(Widget):
+    """Makes a widget of Qt part of a `Container`; its visibility and state are those of the Qt widget.
 
     Parameters
     ----------
-    *widgets : Widget
-        From top to bottom.
-    labels : bool
-        Whether the label of each widget stands at its left.
+    widget : QWidget
+        The widget; `native` returns it.
+    **options : Any
+        As of every widget of magicgui, such as ``name``, ``label`` and ``tooltip``.
+    """
+
+    def __init__(self, widget: QWidget, **options: Any) -> None:
+        super().__init__(widget_type=_Backend, backend_kwargs={"widget": widget}, **options)
+
+
+class Panel(Container[Widget]):
+    """A part of a dock: widgets below each other, without margins.
+
+    Parameters
+    ----------
+    *widgets : Widget or QWidget
+        From top to bottom; a widget of Qt becomes a `QtWidget`.
     spacing : int
         Pixels between two of them.
+    **options : Any
+        As of every container of magicgui; without ``labels=True`` there are no labels.
     """
-    container = _tight(Container(widgets=widgets, labels=labels), spacing)
+
+    _is_gone = False
+
+    def __init__(self, *widgets: Widget | QWidget, spacing: int = SPACING, **options: Any) -> None:
+        super().__init__(**{"labels": False, **options})
+        self.native.destroyed.connect(self._on_destroyed)
+        self.margins = (0, 0, 0, 0)
+        self.native.layout().setSpacing(spacing)
+        Panel.lay_out(self, *widgets)
+
+    def lay_out(self, *widgets: Widget | QWidget) -> None:
+        """Add widgets below those that are there."""
+        self.extend([each if isinstance(each, Widget) else QtWidget(each) for each in widgets])
+
+    def _on_destroyed(self) -> None:
+        self._is_gone = True  # Qt has deleted it; Python's object may still be called
+
+
+def column(*widgets: Widget | QWidget, labels: bool = False, spacing: int = SPACING) -> Panel:
+    """Return a panel; with `labels`, the label of each widget stands at its left."""
+    container = Panel(*widgets, spacing=spacing, labels=labels)
     if labels:
         align_labels(container)
     return container
 
 
-def row(*widgets: Widget) -> Container[Widget]:
-    """Return a container of widgets side by side, each as wide as the others, without margins."""
-    container = _tight(Container(widgets=widgets, labels=False, layout="horizontal"), SPACING)
-    layout = container.native.layout()
-    for index in range(layout.count()):
-        layout.setStretch(index, 1)
+def row(*widgets: Widget | QWidget, wide: Collection[int] | None = None, spacing: int = SPACING) -> Panel:
+    """Return a panel of widgets side by side.
+
+    Parameters
+    ----------
+    *widgets : Widget or QWidget
+        From left to right.
+    wide : collection of int, optional
+        Indices of those that share the width which the others do not need; by default all.
+    spacing : int
+        Pixels between two of them.
+    """
+    container = Panel(*widgets, layout="horizontal", spacing=spacing)
+    for index in range(len(widgets)) if wide is None else wide:
+        container.native.layout().setStretch(index, 1)
     return container
+
+
+def sentence_row(*items: Widget | str) -> Panel:
+    """Return a row of texts and boxes, one after the other like a sentence."""
+    container = row(*(Label(value=item) if isinstance(item, str) else item for item in items), wide=())
+    container.native.layout().addStretch(1)
+    return container
+
+
+def button(text: str, tooltip: str, action: Callable[[], Any]) -> PushButton:
+    """Return a button that calls a function without arguments when it is clicked."""
+    made = PushButton(text=text, tooltip=tooltip)
+    made.clicked.connect(lambda: action())
+    return made
+
+
+def single_shot(parent: QObject, slot: Callable[[], Any], milliseconds: int = 0) -> QTimer:
+    """Return a timer that calls a slot once after each start, and is deleted with its parent."""
+    timer = QTimer(parent)
+    timer.setSingleShot(True)
+    timer.setInterval(milliseconds)
+    timer.timeout.connect(slot)
+    return timer
 
 
 def heading(text: str) -> Label:
@@ -98,12 +176,6 @@ def show_text(label: Label, text: str) -> None:
     label.visible = bool(text)
 
 
-def _tight(container: Container[Widget], spacing: int) -> Container[Widget]:
-    container.margins = (0, 0, 0, 0)
-    container.native.layout().setSpacing(spacing)
-    return container
-
-
 class ScrollArea(QScrollArea):
     """Scrolls its content up and down; the content is as wide as the dock, and the dock never narrower than it.
 
@@ -151,44 +223,53 @@ class ScrollArea(QScrollArea):
         return super().eventFilter(watched, event)
 
 
-class CollapsibleSection(QCollapsible):
-    """A heading with an arrow that shows and hides what is below it.
+class Heading(PushButton):
+    """The heading of a section that can be collapsed: an arrow, the text and, where there is one, a remark.
+
+    Parameters
+    ----------
+    heading, tooltip : str
+        The text, and what the section holds.
+    """
+
+    def __init__(self, heading: str, tooltip: str) -> None:
+        super().__init__(tooltip=tooltip)
+        self.native.setStyleSheet(_HEADING_STYLE)
+        self.native.setMinimumWidth(1)  # a long remark must not widen the dock
+        self._heading = heading
+        self.show_state(is_open=False)
+
+    def show_state(self, *, is_open: bool, remark: str = "") -> None:
+        """Show whether the section is open, and a remark after the heading."""
+        self.text = f"{'▾' if is_open else '▸'}  {self._heading}{f'  ·  {remark}' if remark else ''}"
+
+
+class Section(Panel):
+    """A heading that shows and hides what is below it.
 
     Parameters
     ----------
     heading : str
         The text of the heading.
-    content : QWidget
-        What is shown and hidden.
+    *content : Widget or QWidget
+        What is shown and hidden, from top to bottom.
+    is_open : bool
+        Whether it is shown at first.
     """
 
-    def __init__(self, heading: str, content: QWidget) -> None:
-        # Superqt draws its arrows once, in a colour that another theme makes invisible; ours are part of the text.
-        nothing = QPixmap(1, 1)
-        nothing.fill(Qt.GlobalColor.transparent)  # superqt takes an icon without any picture for no icon on PySide6
-        super().__init__(heading, expandedIcon=QIcon(nothing), collapsedIcon=QIcon(nothing))
-        self.toggleButton().setIconSize(QSize(0, 0))
-        self._heading = heading
+    def __init__(self, heading: str, *content: Widget | QWidget, is_open: bool = False) -> None:
+        self.heading, self._content = Heading(heading, "Show or hide this section."), column(*content)
         self._remark = ""
-        self.setDuration(120)
-        self.toggleButton().setStyleSheet(HEADING_STYLE)
-        self.toggleButton().setMinimumWidth(1)  # a long remark must not widen the dock
-        self.toggleButton().setToolTip("Show or hide this section.")
-        if (layout := self.layout()) is not None:
-            layout.setContentsMargins(0, 0, 0, 0)
-        self.addWidget(content)
-        self.toggled.connect(self._write_heading)
-        self._write_heading()
+        super().__init__(self.heading, self._content)
+        self.heading.clicked.connect(lambda: self.expand(not self.is_open))
+        self.expand(is_open)
+
+    def expand(self, is_open: bool = True) -> None:
+        """Show the content, or hide it."""
+        self.is_open = self._content.visible = is_open
+        self.heading.show_state(is_open=is_open, remark=self._remark)
 
     def show_remark(self, words: str) -> None:
         """Show something after the heading."""
         self._remark = words
-        self._write_heading()
-
-    def _write_heading(self) -> None:
-        self.setText(heading_text(self._heading, self._remark, is_open=self.isExpanded()))
-
-
-def heading_text(heading: str, remark: str, *, is_open: bool) -> str:
-    """Return the text of the heading of a section: an arrow, the heading, and a remark where there is one."""
-    return f"{'▾' if is_open else '▸'}  {heading}{f'  ·  {remark}' if remark else ''}"
+        self.expand(self.is_open)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from qtpy.QtGui import QAction, QGuiApplication
-from qtpy.QtWidgets import QMenu, QPushButton
+from magicgui.widgets import PushButton
+from qtpy.QtWidgets import QMenu
 
 from napari_unet3d.configs.snippets import RunSnippet
-from napari_unet3d.widgets.components.message_line import MessageLine
+from napari_unet3d.widgets.components.context import MessageLine, copy_text
 
 
-class CopyButton(QPushButton):
+class CopyButton(PushButton):
     """A button with a menu: copy the run in the form as a command or as Python code.
 
     Parameters
@@ -23,34 +23,32 @@ class CopyButton(QPushButton):
     """
 
     def __init__(self, message: MessageLine, snippet: Callable[[], RunSnippet]) -> None:
-        super().__init__("Copy")
-        self.setToolTip("Copy exactly this run as a command, for a terminal or a cluster, or as Python code.")
-        self.setStyleSheet("QPushButton { padding-right: 16px; }")  # for the arrow, which napari draws over the text
+        super().__init__(
+            text="Copy",
+            tooltip="Copy exactly this run as a command, for a terminal or a cluster, or as Python code.",
+        )
+        self.native.setStyleSheet("QPushButton { padding-right: 16px; }")  # for the arrow, drawn over the text
         self._message, self._snippet = message, snippet
-        menu = QMenu(self)
-        self.command_action, self.python_action = QAction("As command", menu), QAction("As Python", menu)
-        self.command_action.triggered.connect(self._copy_command)
-        self.python_action.triggered.connect(self._copy_python)
-        menu.addActions([self.command_action, self.python_action])
-        self.setMenu(menu)
+        menu = QMenu(self.native)
+        self.command_action = menu.addAction("As command", self.copy_command)
+        self.python_action = menu.addAction("As Python", self.copy_python)
+        self.native.setMenu(menu)
 
-    def _copy_command(self) -> None:
+    def copy_command(self) -> None:
+        """Copy the run as a command."""
+        self._copy(
+            lambda run: run.command,
+            "The command is copied, with what is not at its default, quoted for bash and other POSIX shells.",
+        )
+
+    def copy_python(self) -> None:
+        """Copy the run as Python code."""
+        self._copy(
+            lambda run: run.python,
+            "The Python code is copied, with what is not at its default; it runs as it stands.",
+        )
+
+    def _copy(self, text_of: Callable[[RunSnippet], str], what: str) -> None:
         with self._message.explaining():
-            _copy(self._snippet().command)
-            self._message.show_message(
-                "The command is copied, with what is not at its default, quoted for bash and other POSIX shells. "
-                "Its paths are those of this computer."
-            )
-
-    def _copy_python(self) -> None:
-        with self._message.explaining():
-            _copy(self._snippet().python)
-            self._message.show_message(
-                "The Python code is copied, with what is not at its default; it runs as it stands. "
-                "Its paths are those of this computer."
-            )
-
-
-def _copy(text: str) -> None:
-    if (clipboard := QGuiApplication.clipboard()) is not None:
-        clipboard.setText(text)
+            copy_text(text_of(self._snippet()))
+            self._message.show_message(f"{what} Its paths are those of this computer.")

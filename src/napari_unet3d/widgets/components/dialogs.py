@@ -1,15 +1,18 @@
-"""Dialogs of all docks: a question before something is lost, and where to save a file."""
+"""Questions, where to save a file, and windows beside the viewer."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QDialog, QFileDialog, QMessageBox, QPushButton, QVBoxLayout, QWidget
 
 from napari_unet3d.data.dataset import file_name
 from napari_unet3d.errors import UserError
 from napari_unet3d.session.preferences import load_preference, save_preference
+
+_KEY = "save-folder"
 
 
 def confirm(parent: QWidget, title: str, question: str, *, by_default: bool = False) -> bool:
@@ -26,9 +29,6 @@ def confirm(parent: QWidget, title: str, question: str, *, by_default: bool = Fa
     """
     ok, cancel = QMessageBox.StandardButton.Ok, QMessageBox.StandardButton.Cancel
     return bool(QMessageBox.question(parent, title, question, ok | cancel, ok if by_default else cancel) == ok)
-
-
-_KEY = "save-folder"
 
 
 def ask_for_file(
@@ -69,6 +69,33 @@ def ask_for_file(
     if not path.suffix:
         path = path.with_name(f"{path.name}{suffixes[0]}")
         if path.exists():
-            raise UserError(f"{path} exists already. Give its name with the ending to replace it.")
+            raise UserError(f"{path} exists already. Choose another name, or type '{path.name}' to replace it.")
     save_preference(_KEY, str(path.parent))
     return path
+
+
+class PluginWindow(QDialog):
+    """What is shown, and below it the button that closes the window for good.
+
+    Parameters
+    ----------
+    parent : QWidget
+        The dock; the window closes with it.
+    title : str
+        The title of the window.
+    *content : QWidget
+        What it shows, from top to bottom; the last one takes the room that is left.
+    """
+
+    def __init__(self, parent: QWidget, title: str, *content: QWidget) -> None:
+        super().__init__(parent)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.setWindowTitle(title)
+        close_button = QPushButton("Close")
+        close_button.setToolTip("Close this window.")
+        close_button.clicked.connect(self.close)
+        column = QVBoxLayout(self)
+        for widget in content:
+            column.addWidget(widget)
+        column.setStretchFactor(content[-1], 1)
+        column.addWidget(close_button, alignment=Qt.AlignmentFlag.AlignRight)

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
-from magicgui.widgets import ComboBox, Container, Widget
-from napari.layers import Layer
-from qtpy.QtCore import QEventLoop, QTimer
-from qtpy.QtWidgets import QSizePolicy
+from magicgui.widgets import Widget
+from qtpy.QtCore import QEventLoop
+from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_unet3d.session.recent_runs import recent_runs, remember_run
-from napari_unet3d.widgets.components.containers import ScrollArea, column
-from napari_unet3d.widgets.components.context import Context
-from napari_unet3d.widgets.components.dock_tabs import join_tabs, mark_as_dock, open_dock, raise_tab
+from napari_unet3d.widgets.components.containers import Panel, ScrollArea, column, single_shot
+from napari_unet3d.widgets.components.context import Context, MessageLine
+from napari_unet3d.widgets.components.dock_window import guard_closing, join_tabs, mark_as_dock, open_dock, raise_tab
 from napari_unet3d.widgets.components.footer import Footer
 from napari_unet3d.widgets.components.job_bar import JobBar
-from napari_unet3d.widgets.components.layer_menu import layer_menu
-from napari_unet3d.widgets.components.message_line import MessageLine
-from napari_unet3d.widgets.components.qt_widget import QtWidget
-from napari_unet3d.widgets.jobs.close_guard import guard_closing
 from napari_unet3d.widgets.jobs.jobs import Job, jobs_of
 
 _MARGIN = 8
 _LEAST_WIDTH = 290
 
 
-class Dock(Container[Widget]):
+class Dock(Panel):
     """The base of the docks.
 
     A subclass sets `kind`, makes `job_bar` before anything can start, passes its widgets to `lay_out`, and ends its
@@ -50,8 +44,7 @@ class Dock(Container[Widget]):
     job_bar: JobBar
 
     def __init__(self, napari_viewer: Any) -> None:
-        self._is_gone = False
-        super().__init__(labels=False)
+        super().__init__(spacing=0)
         # Napari may pass a proxy whose layers are no members of `viewer.layers`.
         self.viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
         self.jobs, self.message = jobs_of(self.viewer), MessageLine()
@@ -62,23 +55,17 @@ class Dock(Container[Widget]):
         self._body.margins = (_MARGIN,) * 4
         self._body.native.layout().addStretch(1)
         self.scroll_area, self.footer = ScrollArea(self._body.native, _LEAST_WIDTH), Footer(self.context)
-        self.extend([QtWidget(self.scroll_area), QtWidget(self.footer)])
-        self.margins = (0, 0, 0, 0)
-        self.native.layout().setSpacing(0)
+        super().lay_out(self.scroll_area, self.footer)
         self.native.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         mark_as_dock(self.native)
-        self._docked_timer, self._closed_timer = self._timer(self._on_docked), self._timer(self._delete_unless_docked)
+        self._docked_timer = single_shot(self.native, self._on_docked)
+        self._closed_timer = single_shot(self.native, self._delete_unless_docked)
         self.scroll_area.shown.connect(self._on_shown)
         self.native_parent_changed.connect(self._on_parent_changed)
-        self.native.destroyed.connect(self._on_destroyed)
 
-    def lay_out(self, *widgets: Widget) -> None:
-        """Add widgets below each other."""
-        self._body.extend(widgets)
-
-    def layer_menu(self, annotation: Any, tooltip: str, *, name: str = "", label: str | None = None) -> ComboBox:
-        """Return a menu of the viewer's layers of a type, see `components.layer_menu`."""
-        return layer_menu(self.viewer, annotation, tooltip, name=name, label=label)
+    def lay_out(self, *widgets: Widget | QWidget) -> None:
+        """Add widgets below each other, in the part that scrolls."""
+        self._body.lay_out(*widgets)
 
     def open_dock(self, name: str) -> Any:
         """Open another dock of the plugin, or bring it to the front when it is open, and return it."""
@@ -104,14 +91,9 @@ class Dock(Container[Widget]):
         """Update the layer menus."""
         self._body.reset_choices()
 
-    def selected_layer(self, kind: type[Layer]) -> Any:
-        """Return the first selected layer of a type in the viewer, or None."""
-        return next((layer for layer in self.viewer.layers.selection if isinstance(layer, kind)), None)
-
-    def connect_viewer(self, emitter: Any, slot: Callable[[], None]) -> None:
-        """Connect a slot to an event of the viewer for as long as the dock exists."""
-        emitter.connect(slot)
-        self.native.destroyed.connect(lambda: emitter.disconnect(slot))
+    def stop(self) -> None:
+        """Stop the job of the dock; what was already written is kept."""
+        self.job_bar.stop()
 
     def attach_to_job(self, *, ended_too: bool = False) -> None:
         """Show the job that another copy of this dock started, now or later.
@@ -164,12 +146,6 @@ class Dock(Container[Widget]):
         if self._job is not None and not self._is_gone:
             self.on_ended(self._job)
 
-    def _timer(self, slot: Callable[[], None]) -> QTimer:
-        timer = QTimer(self.native)  # goes with the dock
-        timer.setSingleShot(True)
-        timer.timeout.connect(slot)
-        return timer
-
     def _on_shown(self) -> None:
         if not self._was_shown:
             self._was_shown = True
@@ -186,6 +162,3 @@ class Dock(Container[Widget]):
     def _delete_unless_docked(self) -> None:
         if self.native.parentWidget() is None:  # napari deletes the frame alone; keys and callbacks would stay
             self.native.deleteLater()
-
-    def _on_destroyed(self) -> None:
-        self._is_gone = True

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from magicgui.widgets import Container, ProgressBar, PushButton, Widget
+from magicgui.widgets import ProgressBar, Widget
 from qtpy.QtCore import Qt
 
 from napari_unet3d.formatting import format_duration
 from napari_unet3d.session.progress import Progress
-from napari_unet3d.widgets.components.containers import SPACING, row
+from napari_unet3d.widgets.components.containers import Panel, button, row
 from napari_unet3d.widgets.jobs.jobs import Job
 
 _STEPS = 1000
 
 
-class JobBar(Container[Widget]):
+class JobBar(Panel):
     """The start button and, while a job runs, its progress with the time left, Stop, and Pause where it is offered.
 
     Parameters
     ----------
     start_text, tooltip : str
         The text on the start button, and what it does.
+    action : callable
+        Starts the job.
     disabled_meanwhile : sequence of Widget
         Other widgets (buttons, a form) that make no sense while the job runs and are disabled then.
     stop_text : str
@@ -37,43 +40,39 @@ class JobBar(Container[Widget]):
     progress : ProgressBar
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - two are for one dock each
         self,
         start_text: str,
         tooltip: str,
+        action: Callable[[], Any],
         disabled_meanwhile: Sequence[Widget] = (),
         stop_text: str = "Stop",
         *,
         can_pause: bool = False,
         beside: Widget | None = None,
     ) -> None:
-        super().__init__(labels=False)
-        self.start_button = PushButton(text=start_text, tooltip=tooltip)
-        self.stop_button = PushButton(text=stop_text, tooltip="End it now; what was already written is kept.")
-        self.pause_button = PushButton(text="Pause", tooltip="Pause it, for example to use the processor otherwise.")
-        self.progress = ProgressBar(min=0, max=_STEPS, tooltip="How far the job is.")
+        super().__init__()
+        self.start_button = button(start_text, tooltip, action)
+        self.stop_button = button(stop_text, "Stop now; what has already been written is kept.", self.stop)
+        self.pause_button = button(
+            "Pause", "Pause the job, for example to use the processor for something else.", self.pause
+        )
+        self.progress = ProgressBar(min=0, max=_STEPS, tooltip="Progress of the job.")
         self.progress.native.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._stop_text, self._can_pause = stop_text, can_pause
         self._disabled_meanwhile = tuple(disabled_meanwhile)
         self._job: Job | None = None
         self._lay_out(beside)
-        self.stop_button.clicked.connect(self.stop)
-        self.pause_button.clicked.connect(self.pause)
         self.native.destroyed.connect(self._forget_job)  # the job may outlive the dock
         self._set_running(False)
 
     def _lay_out(self, beside: Widget | None) -> None:
-        self.margins = (0, 0, 0, 0)
-        self.native.layout().setSpacing(SPACING)
         extra = [] if beside is None else [beside]
+        buttons = self.pause_button, self.stop_button
         if self._can_pause:  # three in a row would leave no space for the text in the bar
-            upper = row(self.start_button, self.progress, *extra)
-            self.extend([upper, row(self.pause_button, self.stop_button)])
+            self.lay_out(row(self.start_button, self.progress, *extra, wide=(0, 1)), row(*buttons))
         else:
-            upper = row(self.start_button, self.progress, self.pause_button, self.stop_button, *extra)
-            self.append(upper)
-        for index in range(2, len(upper)):
-            upper.native.layout().setStretch(index, 0)
+            self.lay_out(row(self.start_button, self.progress, *buttons, *extra, wide=(0, 1)))
 
     def watch(self, job: Job) -> None:
         """Show a running job until it ends."""

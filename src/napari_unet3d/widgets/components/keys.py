@@ -1,27 +1,16 @@
-"""The keys of the plugin: bound in one place, so that `keys_window` can list them in one place."""
+"""The keys of the plugin: bound in one place, so that the footer of a dock can list them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from qtpy.QtWidgets import QWidget
 
-from napari_unet3d.widgets.components.dock_tabs import dock_frame
-
-
-class KeyOwner(Protocol):
-    """What a key is bound for, such as a `Context`: it is bound for as long as the message line exists."""
-
-    @property
-    def viewer(self) -> Any:
-        """The viewer that gets the key."""
-
-    @property
-    def message(self) -> QWidget:
-        """The message line of the dock."""
+from napari_unet3d.widgets.components.context import Context
+from napari_unet3d.widgets.components.dock_window import dock_frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,28 +23,29 @@ class BoundKey:
         As napari writes it, such as ``N`` or ``Shift-E``.
     description : str
         What it does, for the list of keys.
-    dock : str
-        The dock that it belongs to, as the menu calls it.
+    message : QWidget
+        The message line of the dock that it belongs to.
+    act : callable
+        What it does, as napari calls it.
     """
 
     key: str
     description: str
-    dock: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Binding:
-    key: str
-    description: str
-    owner: QWidget
+    message: QWidget
     act: Callable[[Any], None]
+
+    @property
+    def dock(self) -> str:
+        """The dock that it belongs to, as the menu calls it."""
+        frame = dock_frame(self.message)
+        return "" if frame is None else frame.windowTitle().partition(" (")[0]
 
 
 # By viewer, then by key: the bindings of the docks that want it; the last one is in force.
-_bound: WeakKeyDictionary[Any, dict[str, list[_Binding]]] = WeakKeyDictionary()
+_bound: WeakKeyDictionary[Any, dict[str, list[BoundKey]]] = WeakKeyDictionary()
 
 
-def bind_key(context: KeyOwner, key: str, description: str, action: Callable[[], Any]) -> None:
+def bind_key(context: Context, key: str, description: str, action: Callable[[], Any]) -> None:
     """Bind a key of the viewer to an action for as long as a dock exists.
 
     The dock that bound it last has it; when that is closed, the one before has it again.
@@ -73,7 +63,7 @@ def bind_key(context: KeyOwner, key: str, description: str, action: Callable[[],
     """
     viewer = context.viewer
     wanted = _bound.setdefault(viewer, {}).setdefault(key, [])
-    binding = _Binding(key, description, context.message, lambda _viewer: action())
+    binding = BoundKey(key, description, context.message, lambda _viewer: action())
 
     def unbind(*_: Any) -> None:
         had_it = wanted[-1] is binding
@@ -88,10 +78,4 @@ def bind_key(context: KeyOwner, key: str, description: str, action: Callable[[],
 
 def bound_keys(viewer: Any) -> list[BoundKey]:
     """List the keys of the docks that exist, in the order in which they were bound first."""
-    bindings = [wanted[-1] for wanted in _bound.get(viewer, {}).values() if wanted]
-    return [BoundKey(each.key, each.description, _dock_name(each.owner)) for each in bindings]
-
-
-def _dock_name(widget: QWidget) -> str:
-    frame = dock_frame(widget)
-    return "" if frame is None else frame.windowTitle().partition(" (")[0]
+    return [wanted[-1] for wanted in _bound.get(viewer, {}).values() if wanted]

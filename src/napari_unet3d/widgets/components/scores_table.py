@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
+from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QTableWidget, QTableWidgetItem
 
 from napari_unet3d.evaluation.metrics.metric import Metric, Table
 from napari_unet3d.evaluation.metrics.table import narrow_columns
 from napari_unet3d.evaluation.metrics.types import ClassScores, Scores
 
-_ROW_HEIGHT = 22
+ROW_HEIGHT = 22
+"""Pixels of a row of a table."""
 
 
 class ScoresTable(QTableWidget):
@@ -34,15 +35,8 @@ class ScoresTable(QTableWidget):
         super().__init__(0, 0)
         self._most_rows = most_rows
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setShowGrid(False)
-        self.setStyleSheet("QHeaderView::section { padding: 1px 2px; }")  # leaves space for the names
-        rows = self.verticalHeader()
-        assert rows is not None
-        rows.hide()
-        rows.setDefaultSectionSize(_ROW_HEIGHT)
+        set_up_rows(self)
         self._columns: list[Metric] = []
         self._set_columns(with_instances=False)
         self.names: list[str] = []
@@ -71,7 +65,7 @@ class ScoresTable(QTableWidget):
         first = self._rows_for(scores.name, 1 + len(scores.classes))
         self._fill(first, scores.name, scores, bold=bold)
         for row, of_class in enumerate(scores.classes, start=first + 1):
-            self._fill(row, f"   {of_class.name}", of_class, bold=bold)
+            self._fill(row, f"   {of_class.title}", of_class, bold=bold)
 
     def show_name(self, name: str) -> None:
         """Add a row for a volume without ground truth."""
@@ -99,7 +93,6 @@ class ScoresTable(QTableWidget):
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         header.setMinimumSectionSize(30)
-        header.setHighlightSections(False)
 
     def _rows_for(self, name: str, n_rows: int) -> int:
         """Make as many rows for a volume as it needs, at the end if it has none yet; return the first."""
@@ -112,7 +105,7 @@ class ScoresTable(QTableWidget):
         self.names[first : first + n_before] = [name] * n_rows
         header = self.horizontalHeader()
         assert header is not None
-        self.setFixedHeight(header.sizeHint().height() + _ROW_HEIGHT * min(self._most_rows, len(self.names)) + 6)
+        self.setFixedHeight(header.sizeHint().height() + ROW_HEIGHT * min(self._most_rows, len(self.names)) + 6)
         self.show()
         return first
 
@@ -124,16 +117,32 @@ class ScoresTable(QTableWidget):
             font.setBold(bold)
             item.setFont(font)
             if number:
+                metric = self._columns[number - 1]
+                item.setToolTip(metric.explain_left_out(0 if scores is None else scores.n_left_out(metric)))
                 item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             else:
                 item.setToolTip(text.strip())
             self.setItem(row, number, item)
 
 
+def set_up_rows(table: QTableView) -> None:
+    """Make a table one of low rows without a grid, of which one can be selected."""
+    table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+    table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+    table.setShowGrid(False)
+    table.setStyleSheet("QHeaderView::section { padding: 1px 2px; }")  # leaves space for the names
+    rows, header = table.verticalHeader(), table.horizontalHeader()
+    assert rows is not None
+    assert header is not None
+    rows.hide()
+    rows.setDefaultSectionSize(ROW_HEIGHT)
+    header.setHighlightSections(False)
+
+
 def _cell(metric: Metric, scores: Scores | ClassScores | None) -> str:
     value = None if scores is None else scores.of(metric)
-    if value is None or not metric.out_of:
-        return metric.short_text(value)
+    if scores is None or value is None or not metric.out_of:
+        return metric.short_text(value, 0 if scores is None else scores.n_left_out(metric))
     assert isinstance(scores, Scores)
     assert scores.instances is not None
     return f"{metric.short_text(value)}/{metric.short_text(scores.instances.values[metric.out_of])}"

@@ -2,41 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from magicgui.widgets import PushButton
 from napari.layers import Image, Labels
 
 from napari_unet3d.data.checks import CheckEvent, Issue, PairChecked, Severity, check_events
 from napari_unet3d.data.dataset import (
-    add_sample,
     clean_dataset,
     create_dataset,
-    file_name,
     files_to_clean,
     files_to_keep,
-    read_pair,
 )
-from napari_unet3d.data.pairs import Pair, Subset, list_pairs, pairing_notice, provenance_file
-from napari_unet3d.data.provenance import read_provenance
+from napari_unet3d.data.pairs import Pair, Subset, list_pairs, pairing_notice
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
-from napari_unet3d.session.progress import Progress
-from napari_unet3d.widgets.components.containers import column, heading, row
+from napari_unet3d.formatting import format_count
+from napari_unet3d.session.add_to_dataset import add_or_replace, has_volume, named_for, open_pair
+from napari_unet3d.widgets.components.containers import button, column, heading, row
 from napari_unet3d.widgets.components.dialogs import confirm
 from napari_unet3d.widgets.components.dock import Dock
 from napari_unet3d.widgets.components.job_bar import JobBar
-from napari_unet3d.widgets.components.qt_widget import QtWidget
-from napari_unet3d.widgets.dataset.clean_dialog import CleanDialog, kept_text
-from napari_unet3d.widgets.dataset.lists import IssueList, PairList
-from napari_unet3d.widgets.forms.path_edit import PathEdit
+from napari_unet3d.widgets.dataset.lists import CleanDialog, IssueList, PairList, kept_text
+from napari_unet3d.widgets.forms.choices import layer_menu
+from napari_unet3d.widgets.forms.paths import PathEdit
 from napari_unet3d.widgets.jobs.jobs import Job
 from napari_unet3d.widgets.viewer import layers
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
+from napari_unet3d.widgets.viewer.layers import connect_while_alive
 
 if TYPE_CHECKING:
     import napari
@@ -69,19 +62,21 @@ class DatasetDock(Dock):
         self.folder = PathEdit("d", "dataset", "Folder with train|test/images|labels.")
         self.pairs, self.issues = PairList(), IssueList()
         self._make_buttons()
-        self.image_layer = self.layer_menu(
-            Image, "The image of the new volume; its name becomes the file's.", label="Image"
+        self.image_layer = layer_menu(
+            self.viewer, Image, "The image of the new volume; its name becomes the file's.", label="Image"
         )
-        self.labels_layer = self.layer_menu(Labels, "The labels of the new volume, of the same shape.", label="Labels")
+        self.labels_layer = layer_menu(
+            self.viewer, Labels, "The labels of the new volume, of the same shape.", label="Labels"
+        )
         self.lay_out(
             heading("Dataset folder"),
             self.folder,
-            QtWidget(self.pairs),
+            self.pairs,
             row(self.open_button, self.refresh_button),
             row(self.create_button, self.clean_button),
             self.job_bar,
-            QtWidget(self.message),
-            QtWidget(self.issues),
+            self.message,
+            self.issues,
             heading("Add layers to the dataset"),
             column(self.image_layer, self.labels_layer, labels=True),
             row(self.train_button, self.test_button),
@@ -90,34 +85,27 @@ class DatasetDock(Dock):
         self.folder.changed.connect(self.refresh)
         self.pairs.itemDoubleClicked.connect(self.open_selected)
         self.pairs.itemSelectionChanged.connect(self._enable_buttons)
-        self.connect_viewer(self.viewer.layers.selection.events.changed, self._choose_selected)
+        connect_while_alive(self.native, self.viewer.layers.selection.events.changed, self._choose_selected)
         self.refresh()
         self.attach_to_job()
 
     def _make_buttons(self) -> None:
-        self.create_button = PushButton(
-            text="Create folders", tooltip="Create train|test/images|labels in this folder."
+        self.create_button = button(
+            "Create folders", "Create train|test/images|labels in this folder.", self.create_folders
         )
-        self.open_button = PushButton(text="Open in viewer", tooltip="Show the selected volume with its labels.")
-        self.refresh_button = PushButton(text="Refresh", tooltip="Read the folder again.")
-        self.clean_button = PushButton(text="Clean files…", tooltip="Delete volumes of this dataset; asks first.")
-        self.train_button = PushButton(text="Add as train", tooltip="Write both layers to train/.")
-        self.test_button = PushButton(text="Add as test", tooltip="Write both layers to test/.")
+        self.open_button = button("Open in viewer", "Show the selected volume with its labels.", self.open_selected)
+        self.refresh_button = button("Refresh", "Read the folder again.", self.refresh)
+        self.clean_button = button("Clean files…", "Delete volumes of this dataset; asks first.", self.clean)
+        self.train_button = button(
+            "Add to training set", "Write both layers to train/.", partial(self.add, Subset.TRAIN)
+        )
+        self.test_button = button("Add to test set", "Write both layers to test/.", partial(self.add, Subset.TEST))
         self.job_bar = JobBar(
             "Check",
-            "Read all volumes and list what would harm a training.",
+            "Read all volumes and list problems that would affect training.",
+            self.check,
             disabled_meanwhile=(self.open_button, self.clean_button),
         )
-        for button, action in (
-            (self.create_button, self.create_folders),
-            (self.open_button, self.open_selected),
-            (self.refresh_button, self.refresh),
-            (self.clean_button, self.clean),
-            (self.train_button, partial(self.add, Subset.TRAIN)),
-            (self.test_button, partial(self.add, Subset.TEST)),
-            (self.job_bar.start_button, self.check),
-        ):
-            button.clicked.connect(lambda *_, action=action: action())
 
     def refresh(self) -> None:
         """Read the folder again and list its volumes."""
@@ -145,7 +133,7 @@ class DatasetDock(Dock):
         if (pair := self.pairs.selected) is None:
             return
         with self.message.explaining():
-            self.jobs.start(self.kind, f"Open {pair.name}", lambda: _read(pair))
+            self.jobs.start(self.kind, f"Open {pair.name}", lambda: open_pair(pair))
 
     def add(self, subset: Subset | str) -> None:
         """Write the chosen layers to the dataset, after a question where they replace a volume.
@@ -159,21 +147,19 @@ class DatasetDock(Dock):
             subset, folder = Subset(subset), self.folder.require("a folder for the dataset")
             if (labels := self.labels_layer.value) is None:
                 raise UserError("No labels layer is chosen; add one with 'New labels layer' and paint the objects.")
-            sample = _named_for(subset, sample_from_layers(self.image_layer.value, labels))
-            overwrite = _exists(folder, subset, sample.name)
+            sample = named_for(subset, sample_from_layers(self.image_layer.value, labels))
+            overwrite = has_volume(folder, subset, sample.name)
             question = f"The {subset} subset already has a volume '{sample.name}'. Replace it?"
             if overwrite and not confirm(self.native, "Replace volume?", question):
                 return
-            self.jobs.start(self.kind, f"Add {sample.name}", lambda: _write(folder, sample, subset, overwrite))
+            self.jobs.start(self.kind, f"Add {sample.name}", lambda: add_or_replace(folder, sample, subset, overwrite))
 
     def check(self) -> None:
-        """Read all volumes and list what would harm a training."""
+        """Read all volumes and list problems that would affect training."""
         with self.message.explaining():
             folder = self.folder.require("a dataset folder")
             self.issues.clear()
-            self.jobs.start(
-                self.kind, "Check the dataset", lambda: check_events(folder), progress=_progress, replay=(Issue,)
-            )
+            self.jobs.start(self.kind, "Check the dataset", lambda: check_events(folder), replay=(Issue,))
 
     def clean(self) -> None:
         """Delete the volumes of the dataset, after a question that names them."""
@@ -213,49 +199,16 @@ class DatasetDock(Dock):
             self.message.show_message("The check found no problems; the dataset is ready for training.")
         else:
             self.message.show_message(
-                f"The check found {_count(n_errors, 'error')} and {_count(n_warnings, 'warning')}.",
+                f"The check found {format_count(n_errors, 'error')} and {format_count(n_warnings, 'warning')}.",
                 "error" if n_errors else "warning",
             )
 
-    def _choose_selected(self) -> None:
+    def _choose_selected(self, *_: object) -> None:
         for menu, kind in ((self.image_layer, Image), (self.labels_layer, Labels)):
-            layer = self.selected_layer(kind)
-            if layer is not None and layer in menu.choices:
-                menu.value = layer
+            selected = [layer for layer in self.viewer.layers.selection if isinstance(layer, kind)]
+            if selected and selected[0] in menu.choices:
+                menu.value = selected[0]
 
     def _enable_buttons(self) -> None:
         if self.jobs.running(self.kind) is None:
             self.open_button.enabled = self.pairs.selected is not None
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
-
-
-def _progress(event: CheckEvent) -> Progress | None:
-    return Progress(event.n_checked, event.n_pairs) if isinstance(event, PairChecked) else None
-
-
-def _read(pair: Pair) -> Iterator[Sample]:
-    # Both subsets may have a volume of the same name; the name of the layer tells them apart.
-    yield replace(read_pair(pair), name=f"{pair.name} ({pair.subset})")
-
-
-def _named_for(subset: Subset, sample: Sample) -> Sample:
-    """Return the sample without the subset in its name, so that it replaces the volume that it was opened from."""
-    return replace(sample, name=sample.name.removesuffix(f" ({subset})"))
-
-
-def _write(folder: Path, sample: Sample, subset: Subset, overwrite: bool) -> Iterator[Pair]:
-    if overwrite and sample.label_mask is not None:  # a corrected volume stays one
-        name = file_name(sample.name).casefold()
-        old = next(pair for pair in list_pairs(folder, subset) if pair.name.casefold() == name)
-        known = None if old.label_mask is None else read_provenance(provenance_file(old.label_mask))
-        sample = replace(sample, provenance=known)
-    yield add_sample(folder, sample, subset, overwrite=overwrite)
-
-
-def _exists(folder: Path, subset: Subset, name: str) -> bool:
-    if not (folder / subset / "images").is_dir():
-        return False
-    return any(pair.name.casefold() == file_name(name).casefold() for pair in list_pairs(folder, subset))

@@ -2,40 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from magicgui.widgets import CheckBox, PushButton
+from magicgui.widgets import CheckBox
 from qtpy.QtCore import QUrl
 from qtpy.QtGui import QDesktopServices
-from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_unet3d.data.pairs import Subset, list_pairs
 from napari_unet3d.errors import UserError
 from napari_unet3d.inference.events import ModelLoaded
-from napari_unet3d.runs.run_files import read_run_files
-from napari_unet3d.session.preferences import load_preference, save_preference
-from napari_unet3d.session.progress import prediction_progress
-from napari_unet3d.widgets.components.containers import column, row
+from napari_unet3d.session.saving import FileSaved, dataset_with_test_set, report_on_run
+from napari_unet3d.widgets.components.containers import Panel, button, row
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.dialogs import ask_for_file
 from napari_unet3d.widgets.components.job_bar import JobBar
+from napari_unet3d.widgets.forms.choices import remembered
 from napari_unet3d.widgets.jobs.jobs import Job
 
-_KEY = "report"
 
-
-@dataclass(frozen=True, slots=True)
-class ReportWritten:
-    """The report is on disk."""
-
-    path: Path
-
-
-class ReportPanel(QWidget):
+class ReportPanel(Panel):
     """Writes the report on a run as a job, and opens it in the browser; hidden while there is no run.
 
     Parameters
@@ -60,26 +46,18 @@ class ReportPanel(QWidget):
         self._dataset: Path | None = None
         self._written: Path | None = None
         self._job: Job | None = None
-        self.with_test_set = CheckBox(
-            value=load_preference(_KEY) is not False,
-            text="with an evaluation of the test set",
-            tooltip="Predict the test volumes of the dataset first; metrics, figures and errors stay in the run "
-            "folder.",
-        )
+        tooltip = "Predict the test volumes of the dataset first; metrics, figures and errors stay in the run folder."
+        self.with_test_set = CheckBox(value=True, text="with an evaluation of the test set", tooltip=tooltip)
+        remembered(self.with_test_set, "report")
         self.job_bar = JobBar(
             "Report…",
             "Write a report on this run on one page: curves, settings, metrics, slices and the worst errors.",
+            self.write,
             (self.with_test_set,),
             "Cancel",
         )
-        self.open_button = PushButton(text="Open the report", tooltip="Open the report in the browser.")
-        self.with_test_set.changed.connect(lambda checked: save_preference(_KEY, checked))
-        self.job_bar.start_button.clicked.connect(lambda: self.write())
-        self.open_button.clicked.connect(self.open)
-        self._content = column(row(self.job_bar, self.open_button), self.with_test_set)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._content.native)
+        self.open_button = button("Open the report", "Open the report in the browser.", self.open)
+        self.lay_out(row(self.job_bar, self.open_button), self.with_test_set)
         self.offer(None)
 
     def offer(self, run: Path | None) -> None:
@@ -96,12 +74,12 @@ class ReportPanel(QWidget):
         self._run, self._dataset = folder, None
         if folder is not None:
             try:
-                self._dataset = _dataset_with_test_set(folder)
+                self._dataset = dataset_with_test_set(folder)
             except UserError:
                 self._run = None
         self.with_test_set.visible = self._dataset is not None
         self.open_button.visible = self._written is not None
-        self.setVisible(self._run is not None)
+        self.visible = self._run is not None
 
     def write(self, path: Path | None = None) -> None:
         """Write the report to an HTML file; asks for the file when no path is given."""
@@ -109,12 +87,12 @@ class ReportPanel(QWidget):
         if run is None:
             return
         with self._context.message.explaining():
-            path = path or ask_for_file(self, "Save report", "report", (".html",), run)
+            path = path or ask_for_file(self.native, "Save report", "report", (".html",), run)
             if path is None:
                 return
             dataset = self._dataset if self.with_test_set.value else None
-            events = partial(_write, run, dataset, path)
-            job = self._context.jobs.start("report", f"Report on {run.name}", events, progress=prediction_progress)
+            events = partial(report_on_run, run, dataset, path)
+            job = self._context.jobs.start("report", f"Report on {run.name}", events)
             self._written = None
             self.open_button.hide()
             self.job_bar.watch(job)
@@ -127,7 +105,7 @@ class ReportPanel(QWidget):
         match event:
             case ModelLoaded(device=device):
                 self._context.message.show_message(f"Evaluating the test set on {device} …")
-            case ReportWritten(path=path):
+            case FileSaved(path=path):
                 self._written = path
                 self.open_button.show()
                 self._context.message.show_message(f"The report is in {path}")
@@ -140,28 +118,3 @@ class ReportPanel(QWidget):
         """Open the report in the browser."""
         if self._written is not None:
             QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._written)))
-
-
-def _dataset_with_test_set(run: Path) -> Path | None:
-    """Return the dataset of a run, if it still exists and has test volumes with labels."""
-    dataset = read_run_files(run).dataset
-    if dataset is None or not dataset.is_dir():
-        return None
-    try:
-        pairs = list_pairs(dataset, Subset.TEST)
-    except UserError:
-        return None
-    return dataset if pairs and all(pair.image and pair.labels for pair in pairs) else None
-
-
-def _write(run: Path, dataset: Path | None, path: Path) -> Iterator[Any]:
-    """Yield the events of the evaluation, if there is one, and finally `ReportWritten`."""
-    from napari_unet3d.evaluation.reports.report import EVALUATION_FOLDER, check_page_name, write_report
-
-    check_page_name(path)
-    if dataset is not None:
-        from napari_unet3d.inference.evaluate import evaluate
-
-        yield from evaluate(run, dataset, out=run / EVALUATION_FOLDER)
-    write_report(run, path)
-    yield ReportWritten(path)

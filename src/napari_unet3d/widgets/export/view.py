@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from magicgui.widgets import Container, ProgressBar, PushButton, Widget
+from magicgui.widgets import ProgressBar, SpinBox
 
 from napari_unet3d.evaluation.reports.animation import SUFFIXES
-from napari_unet3d.session.preferences import load_preference, save_preference
-from napari_unet3d.widgets.components.containers import SPACING, row
+from napari_unet3d.session.saving import PICTURE_SUFFIXES, TurntableSettings, write_picture
+from napari_unet3d.widgets.components.containers import Panel, button, row, sentence_row
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.dialogs import ask_for_file
-from napari_unet3d.widgets.export.results import number_box, sentence_row
-from napari_unet3d.widgets.export.screenshots import PICTURE_SUFFIXES, TurntableSettings, render, write_picture
-from napari_unet3d.widgets.export.turntable import Turntable
-
-_KEY = "view-pictures"
-_SMALLEST, _LARGEST = 64, 4096
+from napari_unet3d.widgets.export.pictures import Turntable, render
+from napari_unet3d.widgets.forms.choices import remembered
+from napari_unet3d.widgets.forms.numbers import number_box
 
 
-class SaveView(Container[Widget]):
+class SaveView(Panel):
     """Saves a picture of the canvas without docks, and a turn of the 3D view as GIF or WebP.
 
     Parameters
@@ -39,32 +36,32 @@ class SaveView(Container[Widget]):
     """
 
     def __init__(self, context: Context) -> None:
-        super().__init__(labels=False)
+        super().__init__()
         self._context = context
         self.turntable = Turntable(context)
-        width, height = ("Width of the picture in pixels.", "Height of the picture in pixels.")
-        self.picture_width, self.picture_height = (number_box(tip, _SMALLEST, _LARGEST, 600) for tip in (width, height))
-        self.seconds = number_box("How long a full turn takes, in seconds.", 1, 60, 4)
-        self.frames_per_second = number_box("Frames per second: more is smoother, and the file grows.", 1, 25, 12)
-        self._boxes = {
-            "width": self.picture_width,
-            "height": self.picture_height,
-            "seconds": self.seconds,
-            "frames_per_second": self.frames_per_second,
-        }
-        self.screenshot_button = PushButton(
-            text="Save screenshot…", tooltip="Save a picture of the view in this size, without the docks."
+        self.picture_width = _box("Width of the picture in pixels.", 64, 4096, 600, "width")
+        self.picture_height = _box("Height of the picture in pixels.", 64, 4096, 600, "height")
+        self.seconds = _box("How long a full turn takes, in seconds.", 1, 60, 4, "seconds")
+        self.frames_per_second = _box("Frames per second: more is smoother and makes a larger file.", 1, 25, 12, "fps")
+        self.screenshot_button = button(
+            "Save screenshot…", "Save a picture of the view in this size, without the docks.", self.save_screenshot
         )
-        self.turntable_button = PushButton(
-            text="Save turntable…",
-            tooltip="Save a full turn of the 3D view about its vertical as an animation. The viewer can be used "
-            "meanwhile.",
+        self.turntable_button = button(
+            "Save turntable…",
+            "Save a full turn of the 3D view about its vertical as an animation. The viewer can be used meanwhile.",
+            self.save_turntable,
         )
-        self.cancel_button = PushButton(text="Cancel", tooltip="End the turntable without writing a file.")
-        self.progress = ProgressBar(min=0, tooltip="How far the turntable is.")
-        self._recall()
-        self._lay_out()
-        self._connect()
+        self.cancel_button = button("Cancel", "End the turntable without writing a file.", self.turntable.cancel)
+        self.progress = ProgressBar(min=0, tooltip="Progress of the turntable.")
+        self._running_row = row(self.progress, self.cancel_button, wide=(0,))
+        self.lay_out(
+            sentence_row(self.picture_width, "×", self.picture_height, "pixels"),
+            sentence_row("A turn in", self.seconds, "s at", self.frames_per_second, "frames per s"),
+            row(self.screenshot_button, self.turntable_button),
+            self._running_row,
+        )
+        self.turntable.progressed.connect(self._on_progress)
+        self.turntable.ended.connect(self._on_ended)
         self._set_running(False)
 
     def save_screenshot(self, path: Path | None = None) -> None:
@@ -100,35 +97,6 @@ class SaveView(Container[Widget]):
         self.turntable_button.visible = not running
         self._running_row.visible = running
 
-    def _recall(self) -> None:
-        known = load_preference(_KEY)
-        for name, box in self._boxes.items():
-            value = known.get(name) if isinstance(known, dict) else None
-            if isinstance(value, int):
-                box.value = int(min(max(value, box.min), box.max))
 
-    def _remember(self) -> None:
-        save_preference(_KEY, {name: box.value for name, box in self._boxes.items()})
-
-    def _connect(self) -> None:
-        for box in self._boxes.values():
-            box.changed.connect(self._remember)
-        self.screenshot_button.clicked.connect(lambda: self.save_screenshot())
-        self.turntable_button.clicked.connect(lambda: self.save_turntable())
-        self.cancel_button.clicked.connect(self.turntable.cancel)
-        self.turntable.progressed.connect(self._on_progress)
-        self.turntable.ended.connect(self._on_ended)
-
-    def _lay_out(self) -> None:
-        self.margins = (0, 0, 0, 0)
-        self.native.layout().setSpacing(SPACING)
-        self._running_row = row(self.progress, self.cancel_button)
-        self._running_row.native.layout().setStretch(1, 0)
-        self.extend(
-            [
-                sentence_row(self.picture_width, "×", self.picture_height, "pixels"),
-                sentence_row("A turn in", self.seconds, "s at", self.frames_per_second, "frames per s"),
-                row(self.screenshot_button, self.turntable_button),
-                self._running_row,
-            ]
-        )
+def _box(tooltip: str, low: int, high: int, value: int, name: str) -> SpinBox:
+    return remembered(number_box(tooltip, low, high, value), f"picture-{name}")

@@ -1,20 +1,43 @@
-"""Choices in a form: a menu of an enum, a check box per member, a word or numbers, and a list of values."""
+"""Choices: menus of enums and of layers, radio buttons, check boxes, a word or numbers, and lists of values."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar, get_args
 
 from magicgui.type_map import register_type
 from magicgui.types import Undefined
-from magicgui.widgets import CheckBox, ComboBox, LineEdit
+from magicgui.widgets import CheckBox, ComboBox, LineEdit, RadioButtons, create_widget
 from magicgui.widgets.bases import ValuedContainerWidget
-from qtpy.QtWidgets import QSizePolicy
+from napari.layers import Layer
+from qtpy.QtWidgets import QRadioButton, QSizePolicy
 
 from napari_unet3d.configs.base import ChoiceEnum
+from napari_unet3d.session.preferences import load_preference, save_preference
 from napari_unet3d.widgets.forms.numbers import NumberEdit, ignore_stray_wheel
+from napari_unet3d.widgets.viewer.layer_metadata import is_helper
 
-_LEAST_WIDTH = 82
+_LEAST_WIDTH = 80
+WidgetT = TypeVar("WidgetT", bound=Any)
+_NO_FRAME = "QGroupBox { border: none; margin: 0px; padding: 0px; }"
+
+
+def remembered(widget: WidgetT, key: str) -> WidgetT:
+    """Give a widget the value that it had last, and remember each value that it gets from now on.
+
+    Parameters
+    ----------
+    widget : ValueWidget
+        A widget of magicgui; its value is one that `json` writes.
+    key : str
+        Name under which the value is kept; what is kept there and is no value of the widget is left out.
+    """
+    if (known := load_preference(key)) is not None:
+        with suppress(ValueError, TypeError):
+            widget.value = known
+    widget.changed.connect(lambda value: save_preference(key, value))
+    return widget
 
 
 class Menu(ComboBox):
@@ -22,9 +45,14 @@ class Menu(ComboBox):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.native.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.native.setMinimumWidth(_LEAST_WIDTH)
+        _narrow(self)
         ignore_stray_wheel(self.native)
+
+
+def _narrow(menu: ComboBox) -> None:
+    """Keep long entries from widening the dock."""
+    menu.native.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+    menu.native.setMinimumWidth(_LEAST_WIDTH)
 
 
 class EnumMenu(Menu):
@@ -164,3 +192,70 @@ class ListLine(LineEdit):
 
     def _show(self) -> None:
         super().set_value(", ".join(f"{part:g}" if isinstance(part, float) else str(part) for part in self._values))
+
+
+class RadioChoice(RadioButtons):
+    """A radio button per member, side by side; the member that was chosen last is chosen at first.
+
+    Parameters
+    ----------
+    tooltips : dict of ChoiceEnum to str
+        The members and their tooltips; the first member is chosen where nothing is remembered.
+    remember_as : str
+        Name under which the choice is kept.
+    **options : Any
+        As of `magicgui.widgets.RadioButtons`.
+    """
+
+    def __init__(self, tooltips: Mapping[Any, str], remember_as: str, **options: Any) -> None:
+        choices = [(member.label, member) for member in tooltips]
+        super().__init__(choices=choices, orientation="horizontal", **options)
+        self.value = next(iter(tooltips))
+        remembered(self, remember_as)
+        self.native.setStyleSheet(_NO_FRAME)
+        layout = self.native.layout()
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addStretch(1)
+        for member, tooltip in tooltips.items():
+            self.button(member).setToolTip(tooltip)
+
+    def button(self, member: ChoiceEnum) -> QRadioButton:
+        """Return the button of a member."""
+        buttons: list[QRadioButton] = self.native.findChildren(QRadioButton)
+        return next(button for button in buttons if button.text() == member.label)
+
+    def prefer(self, member: ChoiceEnum) -> None:
+        """Choose a member without remembering it, and without `changed`."""
+        with self.changed.blocked():
+            self.value = member
+
+    def reset_choices(self, *_: Any) -> None:
+        """Keep the buttons: the members of an enum do not change."""
+        if not self.choices:
+            super().reset_choices()
+
+
+def layer_menu(viewer: Any, annotation: Any, tooltip: str, label: str) -> ComboBox:
+    """Return a menu of the layers of a type; its value is the layer or None. `reset_choices` brings it up to date.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Whose layers; those that only help to look are left out.
+    annotation : type
+        Such as ``Image`` (the first one is chosen), or ``Image | Labels | None`` (none is chosen, and can be
+        chosen again).
+    tooltip : str
+        What the layer is used for.
+    label : str
+        What stands at its left.
+    """
+    kinds = tuple(kind for kind in get_args(annotation) or (annotation,) if kind is not type(None))
+
+    def layers(_menu: object) -> list[Layer]:
+        return [layer for layer in viewer.layers if isinstance(layer, kinds) and not is_helper(layer)]
+
+    menu = create_widget(annotation=annotation, label=label, options={"choices": layers, "tooltip": tooltip})
+    assert isinstance(menu, ComboBox)
+    _narrow(menu)
+    return menu

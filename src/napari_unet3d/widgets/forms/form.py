@@ -2,35 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from enum import Enum
-from typing import Any, Generic, TypeVar
+from enum import Enum, EnumType
+from types import GenericAlias, NoneType
+from typing import Any, Generic, TypeVar, get_args, get_origin
 
-from magicgui.widgets import Container, PushButton, Widget
+from magicgui.widgets import Widget, create_widget
 from qtpy.QtCore import Qt
 
 from napari_unet3d.configs import Config
 from napari_unet3d.errors import UserError
 from napari_unet3d.session.preferences import load_preference, save_preference
-from napari_unet3d.widgets.components.containers import HEADING_STYLE, align_labels, heading_text, label_of
-from napari_unet3d.widgets.forms.fields import create_field
+from napari_unet3d.widgets.components.containers import Heading, Panel, align_labels, button, label_of
+from napari_unet3d.widgets.forms.choices import CheckList, ListLine, WordOrNumbers
+from napari_unet3d.widgets.forms.numbers import NumberEdit
 
 ConfigT = TypeVar("ConfigT", bound=Config)
+
+
+def create_field(config_class: type[Config], name: str) -> Any:
+    """Return the widget for a setting: `magicgui.widgets.create_widget` with what its declaration says.
+
+    Parameters
+    ----------
+    config_class : type of Config
+        The model.
+    name : str
+        The field: a `bool`, `int`, `float`, `str`, an enum, ``int | None``, a tuple of numbers of fixed length, or a
+        tuple of any length of members of an enum, of texts, of numbers, or of one member of an enum or three numbers.
+    """
+    field, label = config_class.model_fields[name], config_class.label_of(name)
+    declared = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    tooltip = f"<qt>{field.description}</qt>"  # rich text: Qt wraps it, plain text runs off the screen
+    options = {"tooltip": tooltip, **_options(field.annotation, declared)}
+    return create_widget(annotation=field.annotation, name=name, label=label[0].upper() + label[1:], options=options)
+
+
+def _options(annotation: Any, declared: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of the widget; magicgui chooses it by the type, unless they name a ``widget_type``."""
+    if annotation in (int, float):
+        bounds = {"min": declared.get("minimum"), "max": declared.get("maximum")}
+        options = {key: declared.get(key) for key in ("step", "zero_text")}
+        return {"widget_type": NumberEdit, **options, **{key: each for key, each in bounds.items() if each is not None}}
+    elements = get_args(annotation)
+    if NoneType in elements:
+        number = create_widget(annotation=elements[0], options=_options(elements[0], declared))
+        return {"widget_type": WordOrNumbers, "words": [("none", None)], "last": "value", "editor": number}
+    if get_origin(annotation) is not tuple:
+        return {}
+    if elements[-1] is not Ellipsis:
+        return {"options": {**_options(elements[0], declared), "compact": True}}
+    return _options_of_list(elements[0], declared)
+
+
+def _options_of_list(element: Any, declared: Mapping[str, Any]) -> dict[str, Any]:
+    if isinstance(element, EnumType):
+        return {"widget_type": CheckList, "members": tuple(element)}
+    if not get_args(element):
+        return {"widget_type": ListLine, "element": element}
+    modes, number = get_args(element)  # one of the modes, or three numbers
+    triple = GenericAlias(tuple, (number,) * 3)
+    editor: Any = create_widget(annotation=triple, options=_options(triple, declared))
+    if declared.get("initial") is not None:
+        editor.value = (declared["initial"],) * 3
+    words = [(mode.label, (mode,)) for mode in modes]
+    return {"widget_type": WordOrNumbers, "words": words, "last": "z y x", "editor": editor}
 
 
 class FormSection:
     """A section of a form: `names` are its settings; `heading` shows and hides their rows."""
 
     def __init__(self, text: str) -> None:
-        self.text, self.names = text, list[str]()
+        self.names = list[str]()
         self.is_offered, self.is_expanded = True, False
-        self.heading = PushButton(text=text, tooltip="Show or hide these settings.")
-        self.heading.native.setStyleSheet(HEADING_STYLE)
+        self.heading = Heading(text, "Show or hide these settings.")
         self.heading.changed.block()  # it is no value of the form
 
 
-class ConfigForm(Container[Widget], Generic[ConfigT]):
+class ConfigForm(Panel, Generic[ConfigT]):
     """A form with one row per setting; sections that can be collapsed hold what is rarely changed.
 
     The widget of each setting is an attribute of its name: ``form.epochs.value = 5``. `value` is the checked, frozen
@@ -64,14 +114,10 @@ class ConfigForm(Container[Widget], Generic[ConfigT]):
         self.editors: dict[str, Any] = {name: create_field(config_class, name) for name in names}
         for name, editor in self.editors.items():  # before the container passes the change on
             editor.changed.connect(lambda *_, name=name: self._on_change(name))
-        super().__init__(widgets=self._rows(), labels=True)
-        self.margins = (0, 0, 0, 0)
-        self.native.layout().setSpacing(4)
-        self.reset_button = PushButton(text="Reset to defaults", tooltip="Set every value above to its default.")
-        self.append(self.reset_button)
+        self.reset_button = button("Reset to defaults", "Set every value above to its default.", self.reset)
+        super().__init__(*self._rows(), self.reset_button, labels=True, spacing=4)
         align_labels(self)
         self.native.layout().setAlignment(self.reset_button.native, Qt.AlignmentFlag.AlignRight)
-        self.reset_button.clicked.connect(self.reset)
         self._show(self._remembered() or config_class())
 
     def _rows(self) -> list[Widget]:
@@ -117,15 +163,6 @@ class ConfigForm(Container[Widget], Generic[ConfigT]):
             As `value`.
         """
         return self.config_class(**{n: value for n, value in self._values().items() if n not in self._locked})
-
-    @property
-    def labels(self) -> Any:
-        """The widget of the setting of that name; where there is none, as in magicgui, whether rows have labels."""
-        return self.editors.get("labels", self._labels)
-
-    @labels.setter
-    def labels(self, value: bool) -> None:
-        raise AttributeError("The rows of a form always have labels; set `labels.value`.")
 
     def reset(self) -> None:
         """Set every row to its default."""
@@ -194,7 +231,7 @@ class ConfigForm(Container[Widget], Generic[ConfigT]):
         for section in self._sections.values():
             n_changed = sum(values[name] != getattr(defaults, name) for name in section.names if name in values)
             remark = f"{n_changed} changed" if n_changed else ""
-            section.heading.text = heading_text(section.text, remark, is_open=section.is_expanded)
+            section.heading.show_state(is_open=section.is_expanded, remark=remark)
             section.heading.visible = section.is_offered
             if not (section.is_expanded and section.is_offered):
                 hidden |= set(section.names)

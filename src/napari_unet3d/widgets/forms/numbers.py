@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from magicgui.backends._qtpy.widgets import QBaseRangedWidget  # there is no public way to another box of Qt
+from magicgui.widgets import SpinBox
 from magicgui.widgets.bases import RangedWidget
 from qtpy.QtCore import QEvent, QLocale, QObject, Qt
 from qtpy.QtGui import QValidator
@@ -14,6 +15,8 @@ from qtpy.QtWidgets import QAbstractSpinBox, QDoubleSpinBox, QSizePolicy, QWidge
 
 _LARGEST = 1e12
 _COMPACT = "QAbstractSpinBox { min-width: 0px; padding: 1px 4px; }"  # napari's style asks for 70 px and two buttons
+# Napari's style sheet leaves space for buttons in such boxes and makes them 70 pixels wide at least.
+_STYLE = "QAbstractSpinBox { min-width: 38px; max-width: 38px; padding-left: 4px; padding-right: 4px; }"
 
 
 class _WheelNeedsFocus(QObject):
@@ -92,9 +95,9 @@ class NumberEdit(RangedWidget[float]):
         compact: bool = False,
         **options: Any,
     ) -> None:
-        self._type, self._exact = annotation, math.nan
-        self._decimals = 0 if annotation is int else max(map(_decimals, (step or 0.01, options.get("min"))))
-        options.update(widget_type=_Backend, backend_kwargs={"decimals": self._decimals}, step=None)
+        self._type, self._exact, self._shown = annotation, math.nan, math.nan
+        decimals = 0 if annotation is int else max(map(_decimals, (step or 0.01, options.get("min"))))
+        options.update(widget_type=_Backend, backend_kwargs={"decimals": decimals}, step=None)
         super().__init__(annotation=annotation, **{"min": -_LARGEST, "max": _LARGEST, **options})
         self.native.setSpecialValueText(zero_text or "")
         if compact:
@@ -107,13 +110,22 @@ class NumberEdit(RangedWidget[float]):
     def get_value(self) -> Any:
         """Return the number; not rounded to what the box shows when a program has set it."""
         shown = super().get_value()
-        return self._type(self._exact if round(self._exact, self._decimals) == shown else shown)
+        return self._type(self._exact if shown == self._shown else shown)
 
     def set_value(self, value: float) -> None:
         """Set the number; one that is out of bounds raises a `ValueError`."""
         self._exact = value
         super().set_value(value)
+        self._shown = super().get_value()
 
 
 def _decimals(number: float | None) -> int:
     return max(0, math.ceil(-math.log10(abs(number)))) if number else 0
+
+
+def number_box(tooltip: str, low: int, high: int, value: int) -> SpinBox:
+    """Return a box for an integer that is as wide as its digits; wheel and arrow keys change it."""
+    box = SpinBox(value=value, min=low, max=high, tooltip=tooltip)
+    box.native.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
+    box.native.setStyleSheet(_STYLE)
+    return box

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from magicgui.widgets import PushButton, SpinBox
+from magicgui.widgets import SpinBox
 from napari.layers import Image, Labels, Points
 
+import napari_unet3d
 from napari_unet3d.configs import SyntheticConfig
 from napari_unet3d.configs.snippets import RunSnippet, generation_snippet
 from napari_unet3d.data.events import (
@@ -22,15 +22,15 @@ from napari_unet3d.data.events import (
     VolumeWritten,
 )
 from napari_unet3d.errors import UserError
-from napari_unet3d.session.progress import Progress
-from napari_unet3d.widgets.components.containers import column, heading, row
+from napari_unet3d.session.progress import GenerationProgress
+from napari_unet3d.widgets.components.containers import button, column, heading, row
 from napari_unet3d.widgets.components.copy_run import CopyButton
 from napari_unet3d.widgets.components.dialogs import confirm
 from napari_unet3d.widgets.components.dock import Dock
 from napari_unet3d.widgets.components.job_bar import JobBar
-from napari_unet3d.widgets.components.qt_widget import QtWidget
+from napari_unet3d.widgets.forms.choices import layer_menu
 from napari_unet3d.widgets.forms.form import ConfigForm
-from napari_unet3d.widgets.forms.path_edit import PathEdit
+from napari_unet3d.widgets.forms.paths import PathEdit
 from napari_unet3d.widgets.jobs.jobs import Job
 from napari_unet3d.widgets.viewer import layers
 from napari_unet3d.widgets.viewer.from_layers import objects_from_layer, positions_from_points
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     import napari
 
 PREVIEW_NAME = "Synthetic"
-_PLACING_FRACTION = 0.8  # of the time that a volume takes; the rest is blur and noise
 
 
 class GenerateDock(Dock):
@@ -67,12 +66,14 @@ class GenerateDock(Dock):
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(napari_viewer)
         self.settings = ConfigForm(SyntheticConfig, "generate")
-        self.objects_layer = self.layer_menu(
+        self.objects_layer = layer_menu(
+            self.viewer,
             Image | Labels | None,
             "Place the objects of this layer (each id of a Labels layer) instead of new ones.",
             label="Objects from layer",
         )
-        self.positions_layer = self.layer_menu(
+        self.positions_layer = layer_menu(
+            self.viewer,
             Points | None,
             "Place the objects at the points of this layer instead of at random.",
             label="Positions from layer",
@@ -93,33 +94,30 @@ class GenerateDock(Dock):
             heading("Write a dataset"),
             column(self.folder, self.n_train, self.n_test, labels=True),
             self.job_bar,
-            QtWidget(self.message),
+            self.message,
             self.train_button,
         )
         self.train_button.hide()
         self.attach_to_job()
 
     def _make_buttons(self) -> None:
-        self.seed_button = PushButton(
-            text="New seed", tooltip="Draw another seed, for other objects with the same settings."
+        self.seed_button = button(
+            "New seed", "Draw another seed, for other objects with the same settings.", self.draw_seed
         )
-        self.preview_button = PushButton(
-            text="Preview", tooltip="Show one volume as an Image and a Labels layer; the next preview updates them."
+        self.preview_button = button(
+            "Preview", "Show one volume as an Image and a Labels layer; the next preview updates them.", self.preview
         )
-        self.train_button = PushButton(
-            text="Train on this dataset…", tooltip="Open the dock Train with the folder above."
+        self.train_button = button(
+            "Train on this dataset…", "Open the dock Train with the folder above.", lambda: self.open_dock("Train")
         )
         self.copy_button = CopyButton(self.message, self._snippet)
         self.job_bar = JobBar(
             "Write dataset",
             "Generate the volumes and write them to the folder, with their labels.",
+            self.write_dataset,
             disabled_meanwhile=(self.preview_button, self.seed_button),
-            beside=QtWidget(self.copy_button),
+            beside=self.copy_button,
         )
-        self.seed_button.clicked.connect(self.draw_seed)
-        self.preview_button.clicked.connect(self.preview)
-        self.job_bar.start_button.clicked.connect(self.write_dataset)
-        self.train_button.clicked.connect(lambda: self.open_dock("Train"))
 
     def draw_seed(self) -> None:
         """Set another seed, for other objects with the same settings."""
@@ -132,7 +130,10 @@ class GenerateDock(Dock):
             inputs = self._inputs(config)
             self._forget_last()
             self.jobs.start(
-                self.kind, "Generate a preview", lambda: _preview(config, inputs), progress=_VolumeProgress(1)
+                self.kind,
+                "Generate a preview",
+                lambda: napari_unet3d.generate_volume(config, name=PREVIEW_NAME, **inputs),
+                progress=GenerationProgress(1),
             )
 
     def write_dataset(self) -> None:
@@ -148,8 +149,10 @@ class GenerateDock(Dock):
             self.jobs.start(
                 self.kind,
                 "Write a synthetic dataset",
-                lambda: _dataset(folder, config, n_train, n_test, overwrite, inputs),
-                progress=_VolumeProgress(n_train + n_test),
+                lambda: napari_unet3d.generate(
+                    folder, config, n_train=n_train, n_test=n_test, overwrite=overwrite, **inputs
+                ),
+                progress=GenerationProgress(n_train + n_test),
                 replay=(VolumeWritten,),
             )
 
@@ -163,8 +166,8 @@ class GenerateDock(Dock):
     def _snippet(self) -> RunSnippet:
         if self.objects_layer.value is not None or self.positions_layer.value is not None:
             raise UserError(
-                "A text cannot name layers. Choose no layers for objects and positions, or save them and pass their "
-                "files to the command with --objects-from and --positions."
+                "A command cannot refer to layers. Choose no layers for objects and positions, or save them and pass "
+                "their files to the command with --objects-from and --positions."
             )
         folder = self.folder.require("a folder for the dataset")
         return generation_snippet(folder, self.settings.value, n_train=self.n_train.value, n_test=self.n_test.value)
@@ -205,41 +208,7 @@ class GenerateDock(Dock):
         self.message.show_message(" ".join([text, *complaints]), "warning" if complaints else "info")
 
 
-def _preview(config: SyntheticConfig, inputs: dict[str, Any]) -> Iterator[GenerateEvent]:
-    from napari_unet3d.data.synthetic.generate import generate_volume
-
-    return generate_volume(config, name=PREVIEW_NAME, **inputs)
-
-
-def _dataset(
-    folder: Path, config: SyntheticConfig, n_train: int, n_test: int, overwrite: bool, inputs: dict[str, Any]
-) -> Iterator[DatasetEvent]:
-    from napari_unet3d.data.synthetic.dataset import generate
-
-    return generate(folder, config, n_train=n_train, n_test=n_test, overwrite=overwrite, **inputs)
-
-
 def _has_volumes(folder: Path) -> bool:
     from napari_unet3d.data.dataset import list_pairs
 
     return any((folder / subset).is_dir() for subset in ("train", "test")) and bool(list_pairs(folder))
-
-
-class _VolumeProgress:
-    """Counts volumes, and what is done of the current one as a fraction of a volume."""
-
-    def __init__(self, n_volumes: int) -> None:
-        self._n_volumes = n_volumes
-        self._n_written = 0
-
-    def __call__(self, event: GenerateEvent | DatasetEvent) -> Progress | None:
-        match event:
-            case ObjectPlaced(n_placed=n_placed, n_objects=n_objects):
-                return Progress(self._n_written + _PLACING_FRACTION * n_placed / n_objects, self._n_volumes)
-            case SlicesImaged(n_imaged=n_imaged, n_slices=n_slices):
-                imaged = _PLACING_FRACTION + (1 - _PLACING_FRACTION) * n_imaged / n_slices
-                return Progress(self._n_written + imaged, self._n_volumes)
-            case VolumeWritten(n_written=n_written):
-                self._n_written = n_written
-                return Progress(n_written, self._n_volumes)
-        return None

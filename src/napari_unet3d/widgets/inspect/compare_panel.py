@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
-from magicgui.widgets import Container, PushButton, Widget
 from napari.layers import Labels
-from numpy.typing import NDArray
 
-from napari_unet3d.configs import Task
-from napari_unet3d.data.ground_truth import decode_labels
 from napari_unet3d.errors import UserError
-from napari_unet3d.evaluation.metrics.disagreement import BOTH, FIRST, SECOND, Disagreement, compare_predictions
+from napari_unet3d.evaluation.metrics.disagreement import BOTH, FIRST, SECOND, Disagreement
 from napari_unet3d.session.inspection import InspectionSession
-from napari_unet3d.widgets.components.containers import SPACING, column, row, show_text, wrapping_label
+from napari_unet3d.session.two_predictions import TwoPredictions
+from napari_unet3d.widgets.components.containers import Panel, button, column, row, show_text, wrapping_label
 from napari_unet3d.widgets.components.context import Context
-from napari_unet3d.widgets.components.layer_menu import layer_menu
-from napari_unet3d.widgets.inspect.side_by_side_button import SideBySideButton
+from napari_unet3d.widgets.forms.choices import layer_menu
+from napari_unet3d.widgets.inspect.view_switcher import SideBySideButton
 from napari_unet3d.widgets.inspect.volume_layers import InspectionLayers
 from napari_unet3d.widgets.jobs.latest_only import LatestOnly
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
@@ -41,25 +36,15 @@ class _Pair:
     first: Labels
     second: Labels
     truth: Labels | None
-    volume: str
-    task: Task
-    ignore_label: int | None
+    about: TwoPredictions
 
     @property
     def layers(self) -> tuple[Labels, Labels, Labels | None]:
         """Both predictions and the ground truth."""
         return self.first, self.second, self.truth
 
-    @property
-    def names(self) -> tuple[str, str]:
-        """Names of the two, without the name of the volume."""
-        first, second = (
-            layer.name.removeprefix(self.volume).strip(" –") or layer.name for layer in (self.first, self.second)
-        )
-        return first, second
 
-
-class ComparePanel(Container[Widget]):
+class ComparePanel(Panel):
     """Chooses two predictions of one volume, and shows in numbers and in a layer ``A ≠ B`` where they disagree.
 
     Parameters
@@ -82,7 +67,7 @@ class ComparePanel(Container[Widget]):
     """
 
     def __init__(self, session: InspectionSession, context: Context, layers: InspectionLayers) -> None:
-        super().__init__(labels=False)
+        super().__init__()
         self._context, self._layers = context, layers
         kind = Labels | None
         self.first_layer = layer_menu(
@@ -95,9 +80,10 @@ class ComparePanel(Container[Widget]):
             "The ground truth, if there is any; it shows which of the two is right.",
             label="Ground truth (optional)",
         )
-        self.compare_button = PushButton(
-            text="Show where they differ",
-            tooltip="Make a layer that shows the voxels on which they differ, and count them.",
+        self.compare_button = button(
+            "Show where they differ",
+            "Make a layer that shows the voxels on which they differ, and count them.",
+            self.compare,
         )
         self.side_button = SideBySideButton(
             context.viewer,
@@ -108,7 +94,6 @@ class ComparePanel(Container[Widget]):
         self._work = LatestOnly(self.native, context.jobs, "disagreement")
         self._shown: tuple[_Pair, Labels] | None = None
         self._lay_out()
-        self.compare_button.clicked.connect(self.compare)
         self._work.failed.connect(self._on_failed)
         connect_while_alive(self.native, context.viewer.layers.events.removed, self._forget_removed)
         session.events.errors.connect(self._choose_inspected)
@@ -117,11 +102,12 @@ class ComparePanel(Container[Widget]):
         """Show in a layer where both predictions differ, and count the voxels."""
         with self._context.message.explaining():
             pair = self._chosen()
-            arrays = [None if layer is None else sample_from_layers(layer).image for layer in pair.layers]
+            first, second = (sample_from_layers(layer).image for layer in (pair.first, pair.second))
+            painted = None if pair.truth is None else sample_from_layers(pair.truth).image
             self.compare_button.enabled = False
             self._work.request(
                 f"Comparing {pair.first.name} and {pair.second.name}",
-                partial(_find, arrays, pair.task, pair.ignore_label),
+                partial(pair.about.compare, first, second, painted),
                 partial(self._show, pair),
             )
 
@@ -137,15 +123,17 @@ class ComparePanel(Container[Widget]):
         plan = next((origin.plan for origin in known if origin.plan is not None), chosen.origin.plan)
         assert plan is not None  # the menus of the dock define what labels mean
         volume = known[0].name if known else "" if chosen.image is None else chosen.image.name
-        return _Pair(first, second, truth, volume, plan.task, plan.ignore_label)
+        one, other = (each.name.removeprefix(volume).strip(" –") or each.name for each in (first, second))
+        about = TwoPredictions((one, other), plan.task, plan.ignore_label, has_truth=truth is not None)
+        return _Pair(first, second, truth, about)
 
     def _show(self, pair: _Pair, found: Disagreement) -> None:
         self.compare_button.enabled = True
         viewer = self._context.viewer
         there = [layer for layer in pair.layers if layer in viewer.layers]
-        name = f"{pair.first.name} ≠ {pair.names[1]}"
+        name = f"{pair.first.name} ≠ {pair.about.names[1]}"
         layer = show_labels(viewer, name, found.labels, pair.first, colormap=_LAYER_COLOURS, opacity=0.9)
-        layer.features = {"index": [0, *_COLOURS], "who": ["", *_meanings(pair)]}
+        layer.features = {"index": [0, *_COLOURS], "who": ["", *pair.about.meanings.values()]}
         if not self.side_button.is_on:
             show_on_top(viewer, layer, instead_of=there)
         self._shown = (pair, layer)
@@ -156,7 +144,7 @@ class ComparePanel(Container[Widget]):
         if self._shown is None:
             return None
         pair, layer = self._shown
-        one, other = pair.names
+        one, other = pair.about.names
         cells = [Cell(one, pair.first), Cell(other, pair.second), Cell("where they differ", layer)]
         if pair.truth is not None:
             cells.insert(0, Cell("ground truth", pair.truth))
@@ -185,36 +173,9 @@ class ComparePanel(Container[Widget]):
         self.side_button.enabled = False
         show_text(self.result, "")
         menus = column(self.first_layer, self.second_layer, self.truth_layer, labels=True, spacing=4)
-        self.margins = (0, 0, 0, 0)
-        self.native.layout().setSpacing(SPACING)
-        self.extend([menus, row(self.compare_button, self.side_button), self.result])
-
-
-def _find(arrays: Sequence[NDArray[Any] | None], task: Task, ignore_label: int | None) -> Iterator[Disagreement]:
-    first, second, painted = arrays
-    assert first is not None
-    assert second is not None
-    truth = None if painted is None else decode_labels(painted, task, ignore_label)
-    yield compare_predictions(first, second, task, truth)
-
-
-def _meanings(pair: _Pair) -> list[str]:
-    """Return what the values of the layer mean, in the order of `_COLOURS`."""
-    one, other = pair.names
-    if pair.truth is not None:
-        return [f"only {one} is right", f"only {other} is right", "both are wrong, differently"]
-    return [f"only {one} has something", f"only {other} has something", "different classes"]
+        self.lay_out(menus, row(self.compare_button, self.side_button), self.result)
 
 
 def _summarise(pair: _Pair, found: Disagreement) -> str:
-    one, other = (html.escape(name) for name in pair.names)
-    where = "voxels" if found.n_compared == found.labels.size else "annotated voxels"
-    lines = [f"They differ on {found.fraction:.2%} of the {where}; Dice between them {found.dice:.3f}."]
-    if found.first_dice is not None and found.second_dice is not None:
-        lines.append(f"Dice with the ground truth: {one} {found.first_dice:.3f}, {other} {found.second_dice:.3f}.")
-    counts = (found.n_first, found.n_second, found.n_both)
-    for colour, meaning, count in zip(_COLOURS.values(), _meanings(pair), counts, strict=True):
-        if count or meaning.startswith("only"):
-            share = count / max(1, found.n_compared)
-            lines.append(f"<span style='color:{colour}'>■</span> {html.escape(meaning)}: {share:.2%}")
-    return "<br>".join(lines)
+    dots = {value: f"<span style='color:{colour}'>■</span> " for value, colour in _COLOURS.items()}
+    return "<br>".join(dots.get(value, "") + html.escape(text) for value, text in pair.about.describe(found))

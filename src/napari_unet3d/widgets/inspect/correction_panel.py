@@ -5,19 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from magicgui.widgets import Container, PushButton, Widget
+from magicgui.widgets import FloatSpinBox, PushButton
 
-from napari_unet3d.data.corrections import Correction, describe_count
+from napari_unet3d.configs import CorrectionConfig
+from napari_unet3d.data.corrections import describe_count
 from napari_unet3d.session.correction import CorrectionSession, CorrectionTarget, target_around
 from napari_unet3d.session.inspection import InspectionSession
-from napari_unet3d.widgets.components.context import Context
+from napari_unet3d.widgets.components.containers import Panel, button, row, wrapping_label
+from napari_unet3d.widgets.components.context import Context, MessageLine
+from napari_unet3d.widgets.forms.choices import remembered
+from napari_unet3d.widgets.forms.form import ConfigForm
 from napari_unet3d.widgets.inspect.corrected_layers import CorrectedLayers
-from napari_unet3d.widgets.inspect.correction_controls import PAINT_KEY, CorrectionControls
 from napari_unet3d.widgets.inspect.volume_layers import InspectionLayers
 from napari_unet3d.widgets.viewer.navigation import view_center
 
+# Letters that napari's Labels layers leave free; K is for keep, H for here, U for undo.
+_TRUTH, _PREDICTION, _PAINT, _HERE, _UNDO, _REDO = "W", "K", "Q", "H", "U", "Shift-U"
 
-class CorrectionPanel(Container[Widget]):
+
+class CorrectionPanel(Panel):
     """Corrects the selected error, or a box in the middle of the view when none is selected.
 
     Parameters
@@ -33,14 +39,16 @@ class CorrectionPanel(Container[Widget]):
 
     Attributes
     ----------
-    controls : CorrectionControls
-        The buttons.
+    truth_button, prediction_button, paint_button, here_button, undo_button, redo_button : PushButton
+        What can be done.
     settings : ConfigForm of CorrectionConfig
         Margin, and what the rest of the prediction counts as.
     size_um : FloatSpinBox
         Side in µm of a box in the middle of the view.
     message : MessageLine
         Messages for the user.
+    where, counts : Label
+        What is going to be corrected, and how much was.
     keys : dict of str to (str, callable)
         Keys to bind, what they do, and the action.
     """
@@ -48,17 +56,65 @@ class CorrectionPanel(Container[Widget]):
     def __init__(
         self, session: InspectionSession, context: Context, layers: InspectionLayers, corrected: CorrectedLayers
     ) -> None:
+        super().__init__()
         self._session, self._viewer, self._layers, self._corrected = session, context.viewer, layers, corrected
         self._n_before_painting = 0
-        self.controls = CorrectionControls()
-        super().__init__(widgets=[self.controls], labels=False)
-        self.margins = (0, 0, 0, 0)
-        self.settings, self.size_um = self.controls.settings, self.controls.size_um
-        self.message = self.controls.message
-        self.keys = {key: (text, button.native.click) for key, (text, button) in self.controls.keys.items()}
-        self._connect()
+        self.keys: dict[str, tuple[str, Callable[[], None]]] = {}
+        self.where, self.counts, self.message = wrapping_label(), wrapping_label(), MessageLine()
+        self._make_buttons()
+        tooltip = "Side of the box that is corrected when no error is selected."
+        self.size_um = FloatSpinBox(value=10.0, min=0.01, max=1e6, step=1, tooltip=tooltip)
+        self.size_um.native.setDecimals(2)
+        self.size_um.native.setSuffix(" µm")
+        remembered(self.size_um, "correct-here-um")
+        self.settings = ConfigForm(CorrectionConfig, "correction")
+        self.lay_out(
+            self.where,
+            row(self.truth_button, self.prediction_button),
+            row(self.paint_button, self.undo_button, self.redo_button),
+            row(self.here_button, self.size_um),
+            self.message,
+            self.counts,
+            self.settings,
+        )
+        self.settings.changed.connect(self._take_settings)
+        events = session.events
+        for signal in (events.errors, events.corrections, events.corrected, events.selection):
+            signal.connect(self._refresh)
+        events.painting.connect(self._on_painting)
         self._take_settings()
         self._refresh()
+
+    def _make_buttons(self) -> None:
+        self.truth_button = self._button(
+            "Use ground truth", _TRUTH, "The prediction is wrong here: use the ground truth.", self.accept_truth
+        )
+        self.prediction_button = self._button(
+            "Use prediction",
+            _PREDICTION,
+            "The prediction is right here, and the ground truth, if there is any, is wrong: use the prediction.",
+            self.accept_prediction,
+        )
+        self.paint_button = self._button(
+            "Paint",
+            _PAINT,
+            "Neither is right: paint the correct labels in the slices. Press again, or go to the next error, when you "
+            "are done.",
+            self.paint,
+        )
+        self.here_button = self._button(
+            "Correct here",
+            _HERE,
+            "Select no error but a box of this size in the middle of the view, to correct there.",
+            self.correct_here,
+        )
+        self.undo_button = self._button("Undo", _UNDO, "Undo the last correction.", self.undo)
+        self.redo_button = self._button("Redo", _REDO, "Redo the correction.", self.redo)
+
+    def _button(self, text: str, key: str, tooltip: str, action: Callable[[], None]) -> PushButton:
+        made = button(text, f"<qt>{tooltip} Key: {key}, after a click into the image.</qt>", action)
+        self.keys[key] = text, made.native.click
+        return made
 
     def accept_truth(self) -> None:
         """Use the ground truth at the error or place."""
@@ -80,7 +136,7 @@ class CorrectionPanel(Container[Widget]):
             self._session.begin_painting(self._target())
             self.message.show_message(
                 f"Paint in the layer '{self._corrected.show().name}'. Ctrl-Z undoes a stroke; "
-                f"press 'Done painting' or {PAINT_KEY} at the end."
+                f"press 'Done painting' or {_PAINT} at the end."
             )
 
     def correct_here(self) -> None:
@@ -112,9 +168,9 @@ class CorrectionPanel(Container[Widget]):
         corrections = self._open()
         if self._session.selection is not None:
             return None
-        voxel_size_um = corrections.prediction.voxel_size_um
+        spacing = corrections.prediction.spacing
         position = view_center(self._viewer, self._corrected.show())
-        return target_around(position, self.size_um.value, voxel_size_um, corrections.shape)
+        return target_around(position, self.size_um.value, spacing, corrections.shape)
 
     def _take_settings(self) -> None:
         self._session.settings = self.settings.value
@@ -130,31 +186,17 @@ class CorrectionPanel(Container[Widget]):
 
     def _refresh(self, *_: Any) -> None:
         """Update texts and buttons."""
-        corrections = self._session.corrections
-        done: list[Correction] = [] if corrections is None else corrections.done
+        corrections, error = self._session.corrections, self._session.selection
+        done = [] if corrections is None else corrections.done
         is_painting = corrections is not None and corrections.is_painting
-        self.controls.show_state(
-            describe_count(done),
-            self._session.selection,
-            is_painting=is_painting,
-            has_truth=corrections is not None and corrections.truth is not None,
-            can_undo=bool(done) or is_painting,
-            can_redo=corrections is not None and bool(corrections.corrections.undone),
-        )
-
-    def _connect(self) -> None:
-        actions: dict[PushButton, Callable[[], None]] = {
-            self.controls.truth_button: self.accept_truth,
-            self.controls.prediction_button: self.accept_prediction,
-            self.controls.paint_button: self.paint,
-            self.controls.here_button: self.correct_here,
-            self.controls.undo_button: self.undo,
-            self.controls.redo_button: self.redo,
-        }
-        for button, action in actions.items():
-            button.clicked.connect(action)
-        self.settings.changed.connect(self._take_settings)
-        events = self._session.events
-        for signal in (events.errors, events.corrections, events.corrected, events.selection):
-            signal.connect(self._refresh)
-        events.painting.connect(self._on_painting)
+        place = "a box in the middle of the view"
+        if error is not None:
+            place = f"error {error.number}, {error.kind.label}, {error.volume_um3:.4g} µm³"
+        self.where.value = f"At: {place}"
+        self.counts.value = describe_count(done) or "There are no corrections yet."
+        self.size_um.enabled = error is None
+        self.paint_button.text = "Done painting" if is_painting else "Paint"
+        self.truth_button.enabled = corrections is not None and corrections.truth is not None and not is_painting
+        self.prediction_button.enabled = not is_painting
+        self.undo_button.enabled = bool(done) or is_painting
+        self.redo_button.enabled = corrections is not None and bool(corrections.corrections.undone)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from napari.layers import Labels
-from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QLabel
 
 from napari_unet3d.configs import Task
@@ -13,11 +12,11 @@ from napari_unet3d.data.ground_truth import is_foreground
 from napari_unet3d.inference.events import Prediction
 from napari_unet3d.session.comparison import Comparison
 from napari_unet3d.session.inspection import InspectionSession
+from napari_unet3d.widgets.components.containers import single_shot
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.inspect.volume_layers import InspectionLayers
-from napari_unet3d.widgets.viewer.cursor import Pointer, voxel_under
-from napari_unet3d.widgets.viewer.mask_layer import mask_layer_of
-from napari_unet3d.widgets.viewer.navigation import Position
+from napari_unet3d.widgets.viewer.layer_metadata import mask_layer_of
+from napari_unet3d.widgets.viewer.navigation import Pointer, Position, voxel_under
 
 _INTERVAL_MS = 33  # at most thirty times per second
 _HINT = "Hover over a voxel to see ground truth, prediction and probability."
@@ -46,10 +45,7 @@ class CursorInfo(QLabel):
         self.setToolTip("What is under the mouse pointer. In 3D that is the first labelled voxel behind it.")
         self._session, self._viewer, self._layers = session, context.viewer, layers
         self._pointer: Pointer | None = None
-        self._soon = QTimer(self)
-        self._soon.setSingleShot(True)
-        self._soon.setInterval(_INTERVAL_MS)
-        self._soon.timeout.connect(self._show_voxel)
+        self._soon = single_shot(self, self._show_voxel, _INTERVAL_MS)
         self._listens = False
         session.events.errors.connect(self._on_errors)
         self.destroyed.connect(lambda: self._listen(False))

@@ -13,31 +13,28 @@ from napari_unet3d.inference.events import ModelLoaded
 from napari_unet3d.session.comparison import Comparison, InspectionResult
 from napari_unet3d.session.fine_tuning import ModelsCompared
 from napari_unet3d.session.inspection import InspectionSession
-from napari_unet3d.widgets.components.containers import CollapsibleSection
+from napari_unet3d.widgets.components.containers import Section
 from napari_unet3d.widgets.components.dock import Dock
 from napari_unet3d.widgets.components.job_bar import JobBar
 from napari_unet3d.widgets.components.keys import bind_key
-from napari_unet3d.widgets.components.qt_widget import QtWidget
 from napari_unet3d.widgets.components.scores_table import ScoresTable
-from napari_unet3d.widgets.inspect.background_analysis import BackgroundAnalysis
 from napari_unet3d.widgets.inspect.compare_panel import ComparePanel
 from napari_unet3d.widgets.inspect.corrected_layers import CorrectedLayers
 from napari_unet3d.widgets.inspect.correction_panel import CorrectionPanel
 from napari_unet3d.widgets.inspect.cursor_info import CursorInfo
+from napari_unet3d.widgets.inspect.dataset_volumes import VolumeList
 from napari_unet3d.widgets.inspect.errors_panel import ErrorsPanel
-from napari_unet3d.widgets.inspect.export_panel import ExportPanel
 from napari_unet3d.widgets.inspect.fine_tune_panel import FineTunePanel
-from napari_unet3d.widgets.inspect.inspect_jobs import InspectionRequest
-from napari_unet3d.widgets.inspect.inspector import Inspector
-from napari_unet3d.widgets.inspect.review_store import ReviewStore
+from napari_unet3d.widgets.inspect.inspector import BackgroundAnalysis, InspectionRequest, Inspector
+from napari_unet3d.widgets.inspect.save_panel import ExportPanel, ReviewStore
 from napari_unet3d.widgets.inspect.source import InspectSource, SourceKind
 from napari_unet3d.widgets.inspect.view_switcher import ViewSwitcher
 from napari_unet3d.widgets.inspect.volume_layers import InspectionLayers
-from napari_unet3d.widgets.inspect.volume_list import VolumeList
 from napari_unet3d.widgets.jobs.jobs import Job
-from napari_unet3d.widgets.viewer.from_layers import voxel_size_um
+from napari_unet3d.widgets.viewer.from_layers import geometry_of
 
 _MOST_SCORES = 4  # rows in view, so that the errors below are, too
+_MIN_WIDTH = 350
 
 
 class InspectDock(Dock):
@@ -77,6 +74,7 @@ class InspectDock(Dock):
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
+        self.native.setMinimumWidth(_MIN_WIDTH)
         session, context = InspectionSession(), self.context
         self.source = InspectSource(context)
         chosen, volumes = self.source.layers, self.source.volumes
@@ -86,6 +84,7 @@ class InspectDock(Dock):
         self.job_bar = JobBar(
             "Inspect",
             "Compare the prediction with the ground truth and list its errors.",
+            self.inspect,
             (self.source,),
             "Cancel",
         )
@@ -128,10 +127,6 @@ class InspectDock(Dock):
         with self.message.explaining():
             self.inspector.inspect()
 
-    def stop(self) -> None:
-        """Cancel the inspection."""
-        self.job_bar.stop()
-
     def inspect_prediction(self, prediction: Labels, comparison: Comparison | None = None) -> None:
         """Inspect the prediction in a layer, with the layers that belong to it.
 
@@ -159,12 +154,6 @@ class InspectDock(Dock):
         self.source.volumes.model.refresh()
         self.source.layers.find_prediction()
 
-    def follow_layers(self) -> None:
-        """Update the menus of layers."""
-        super().follow_layers()
-        for panel in (self.source, self.two_predictions):  # in sections, which are widgets of Qt
-            panel.reset_choices()
-
     def on_event(self, event: Any) -> None:
         """Show one event of a search or a prediction."""
         match event:
@@ -185,6 +174,8 @@ class InspectDock(Dock):
                 self.message.clear()
             if self.inspector.opens_next:
                 self._open(self.inspector.opens_next)
+            else:
+                self.inspector.keep_tolerance()
         elif job.message is None:
             self.message.show_message("Cancelled.")
 
@@ -194,11 +185,11 @@ class InspectDock(Dock):
 
     def _suit_tolerance(self, layer: Any) -> None:
         if layer is not None and layer.ndim == 3:
-            self.tolerance_um.suit(voxel_size_um(layer))
+            self.tolerance_um.suit(geometry_of(layer))
 
     def _on_errors(self, _errors: ErrorSet) -> None:
         self.section.show_remark(self.session.origin.name)
-        self.section.collapse()
+        self.section.expand(False)
 
     def _on_comparison(self, comparison: Comparison) -> None:
         if comparison.scores is not None and self.volumes.chosen is None:
@@ -212,7 +203,7 @@ class InspectDock(Dock):
 
     def _on_corrected(self, _correction: Correction) -> None:
         if self.session.corrections is not None and self.session.corrections.done:
-            self.train_section.expand(False)
+            self.train_section.expand()
 
     def _on_models_compared(self, compared: ModelsCompared) -> None:
         """Show what the fine-tuned model predicts, ready to be inspected in its turn."""
@@ -221,7 +212,6 @@ class InspectDock(Dock):
         self.scroll_area.ensureWidgetVisible(self.fine_tuning.message)
 
     def _connect(self) -> None:
-        self.job_bar.start_button.clicked.connect(self.inspect)
         self.scroll_area.shown.connect(self._refresh)
         self.prediction_layer.changed.connect(self._suit_tolerance)
         self.image_layer.changed.connect(self._on_image)
@@ -237,13 +227,9 @@ class InspectDock(Dock):
         self.native.destroyed.connect(self.review.flush)
 
     def _lay_out(self) -> None:
-        self.section = CollapsibleSection("What to inspect", self.source.native)
-        correct = CollapsibleSection("Correct", self.correction.native)
-        for section in (self.section, correct):
-            section.expand(False)
-        self.train_section = CollapsibleSection("Fine-tune with the corrections", self.fine_tuning.native)
-        compare = CollapsibleSection("Compare two predictions", self.two_predictions.native)
-        above = QtWidget(self.section), self.job_bar, QtWidget(self.message), QtWidget(self.scores)
-        errors = self.views, self.errors, QtWidget(self.cursor_info)
-        below = QtWidget(correct), QtWidget(self.train_section), self.export, QtWidget(compare)
-        self.lay_out(*above, *errors, *below)
+        self.section = Section("What to inspect", self.source, is_open=True)
+        self.train_section = Section("Fine-tune with the corrections", self.fine_tuning)
+        above = self.section, self.job_bar, self.message, self.scores
+        errors = self.views, self.errors, self.cursor_info, Section("Correct", self.correction, is_open=True)
+        self.lay_out(*above, *errors, self.train_section, self.export)
+        self.lay_out(Section("Compare two predictions", self.two_predictions))

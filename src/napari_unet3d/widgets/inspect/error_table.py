@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from magicgui.widgets import CheckBox, Container, FloatSpinBox, LineEdit, Widget
+from magicgui.widgets import CheckBox, FloatSpinBox, LineEdit
 from qtpy.QtCore import QItemSelection, Qt
 from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QAbstractItemView, QTableView
 
 from napari_unet3d.evaluation.errors.types import ErrorKind, SegmentationError
+from napari_unet3d.formatting import format_count
 from napari_unet3d.session.inspection import InspectionSession
-from napari_unet3d.widgets.components.containers import row, wrapping_label
-from napari_unet3d.widgets.components.qt_widget import QtWidget
+from napari_unet3d.widgets.components.containers import Panel, row, wrapping_label
+from napari_unet3d.widgets.components.scores_table import ROW_HEIGHT, set_up_rows
 from napari_unet3d.widgets.forms.choices import Menu
 from napari_unet3d.widgets.inspect.error_model import ErrorList, ErrorsInView
 
-_ROW_HEIGHT = 22
 _N_ROWS = 8
 _WIDTHS = {ErrorList.SEEN: 24, ErrorList.KIND: 84, ErrorList.VOLUME: 52, ErrorList.DEPTH: 44, ErrorList.PLACE: 76}
 _LEAST_WIDTHS = {ErrorList.WHAT: 64, ErrorList.NOTE: 48}  # they take what is left
@@ -39,7 +39,7 @@ class _View(QTableView):
             self.setColumnWidth(column, max(_LEAST_WIDTHS[column], left * _LEAST_WIDTHS[column] // least))
 
 
-class ErrorTable(Container[Widget]):
+class ErrorTable(Panel):
     """Lists the errors of a session; the selected row is the selected error.
 
     Parameters
@@ -66,7 +66,7 @@ class ErrorTable(Container[Widget]):
     """
 
     def __init__(self, session: InspectionSession) -> None:
-        super().__init__(labels=False)
+        super().__init__(spacing=4)
         self._session = session
         self.rows = ErrorList(session, self.native)
         self.in_view = ErrorsInView(self.rows, session)
@@ -153,7 +153,7 @@ class ErrorTable(Container[Widget]):
             self.counts.value = ""
             return
         n_errors, n_listed = len(errors), self.in_view.rowCount()
-        counts = f"{n_errors} error{'' if n_errors == 1 else 's'}, {self.rows.n_seen} seen"
+        counts = f"{format_count(n_errors, 'error')}, {self.rows.n_seen} seen"
         if n_listed != n_errors:
             counts += f", {n_listed} listed"
         parts = [counts]
@@ -166,26 +166,19 @@ class ErrorTable(Container[Widget]):
     def _set_up_view(self) -> None:
         view = self.view
         view.setModel(self.in_view)
-        view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        view.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        set_up_rows(view)
         view.setEditTriggers(QAbstractItemView.EditTrigger.DoubleClicked)
-        view.setShowGrid(False)
         view.setWordWrap(False)
         view.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        view.setStyleSheet("QHeaderView::section { padding: 1px 2px; }")
-        rows, header = view.verticalHeader(), view.horizontalHeader()
-        assert rows is not None
+        header = view.horizontalHeader()
         assert header is not None
-        rows.hide()
-        rows.setDefaultSectionSize(_ROW_HEIGHT)
         header.setMinimumSectionSize(22)
         for column, width in _WIDTHS.items():
             view.setColumnWidth(column, width)
-        header.setHighlightSections(False)
         header.moveSection(ErrorList.PLACE, ErrorList.NOTE)  # where a narrow dock has to be scrolled to
         view.setSortingEnabled(True)
         view.sortByColumn(ErrorList.VOLUME, Qt.SortOrder.DescendingOrder)
-        view.setFixedHeight(_ROW_HEIGHT * (_N_ROWS + 1) + 6)
+        view.setFixedHeight(ROW_HEIGHT * (_N_ROWS + 1) + 6)
 
     def _lay_out(self) -> None:
         self.minimum_um3.native.setDecimals(2)
@@ -193,11 +186,8 @@ class ErrorTable(Container[Widget]):
         self.minimum_um3.native.setSuffix(" µm³")
         self.text.native.setPlaceholderText("Search")
         self.text.native.setClearButtonEnabled(True)
-        search = row(self.text, self.only_unseen)
-        search.native.layout().setStretch(1, 0)
-        self.margins = (0, 0, 0, 0)
-        self.native.layout().setSpacing(4)
-        self.extend([row(self.kind, self.minimum_um3), search, QtWidget(self.view), self.counts])
+        search = row(self.text, self.only_unseen, wide=(0,))
+        self.lay_out(row(self.kind, self.minimum_um3), search, self.view, self.counts)
 
     def _connect(self) -> None:
         selection = self.view.selectionModel()

@@ -5,26 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from magicgui.widgets import CheckBox, Container, FloatSpinBox, Label, PushButton, Widget
-from qtpy.QtCore import QTimer
+from magicgui.widgets import CheckBox, FloatSpinBox, Label
 
-from napari_unet3d.data.sample import VoxelSize
-from napari_unet3d.evaluation.errors.types import SegmentationError
+from napari_unet3d.configs import Task
+from napari_unet3d.data.geometry import Geometry
+from napari_unet3d.evaluation.errors.types import ErrorSet, SegmentationError
 from napari_unet3d.session.comparison import default_tolerance_um
 from napari_unet3d.session.inspection import InspectionSession
 from napari_unet3d.session.preferences import load_preference, save_preference
-from napari_unet3d.widgets.components.containers import row
+from napari_unet3d.widgets.components.containers import Panel, button, row, single_shot
 from napari_unet3d.widgets.components.context import Context
+from napari_unet3d.widgets.forms.choices import remembered
 from napari_unet3d.widgets.inspect.error_table import ErrorTable
 from napari_unet3d.widgets.inspect.volume_layers import InspectionLayers
-from napari_unet3d.widgets.viewer.cursor import Pointer, voxels_along_ray
 from napari_unet3d.widgets.viewer.layers import connect_while_alive
+from napari_unet3d.widgets.viewer.navigation import Pointer, voxels_along_ray
 
 _NEXT, _PREVIOUS = "J", "Shift-J"  # E, which would be more natural, is the eraser of napari's Labels layers
-_ZOOM_KEY, _TOLERANCE_KEY = "inspect-zoom", "inspect-tolerance"
+_TOLERANCE_KEY, _BORDER_KEY = "inspect-tolerance", "inspect-border"
 
 
-class ErrorNavigator(Container[Widget]):
+class ErrorNavigator(Panel):
     """Selects errors: by buttons, by keys, and by a double-click on an error in the viewer.
 
     Parameters
@@ -50,43 +51,34 @@ class ErrorNavigator(Container[Widget]):
     def __init__(
         self, session: InspectionSession, context: Context, layers: InspectionLayers, table: ErrorTable
     ) -> None:
-        super().__init__(labels=False)
+        super().__init__()
         self._session, self._context, self._layers, self._table = session, context, layers, table
-        self.next_button = PushButton(
-            text="Next error",
-            tooltip=f"<qt>Go to the next error that you have not seen yet. Key: {_NEXT}, after a click into the image. "
+        self.next_button = button(
+            "Next error",
+            f"<qt>Go to the next error that you have not seen yet. Key: {_NEXT}, after a click into the image. "
             "A double-click on an error in the image selects it, too.</qt>",
+            self.next_error,
         )
-        self.previous_button = PushButton(text="Previous", tooltip=f"Go back in the table. Key: {_PREVIOUS}")
-        self.zoom = CheckBox(
-            value=load_preference(_ZOOM_KEY) is not False,
-            text="Zoom",
-            tooltip="Zoom so that the error fills a good part of the view; otherwise the zoom stays.",
-        )
+        self.previous_button = button("Previous", f"Go back in the table. Key: {_PREVIOUS}", self.previous_error)
+        tooltip = "Zoom so that the error fills a good part of the view; otherwise the zoom stays."
+        self.zoom = remembered(CheckBox(value=True, text="Zoom", tooltip=tooltip), "inspect-zoom")
         layers.zooms = self.zoom.value
         self.keys = {
             _NEXT: ("Go to the next error that you have not seen yet", self.next_error),
             _PREVIOUS: ("Go back to the previous error", self.previous_error),
         }
         self._clicked: SegmentationError | None = None
-        self._after_click = QTimer(self.native)
-        self._after_click.setSingleShot(True)
-        self._after_click.timeout.connect(self._select_clicked)
-        buttons = row(self.previous_button, self.next_button, self.zoom)
-        buttons.native.layout().setStretch(2, 0)
-        self.margins = (0, 0, 0, 0)
-        self.append(buttons)
+        self._after_click = single_shot(self.native, self._select_clicked)
+        self.lay_out(row(self.previous_button, self.next_button, self.zoom, wide=(0, 1)))
         self.zoom.changed.connect(self._set_zoom)
-        self.next_button.clicked.connect(self.next_error)
-        self.previous_button.clicked.connect(self.previous_error)
         self._follow_double_clicks()
         connect_while_alive(self.native, context.viewer.dims.events.ndisplay, layers.fit_outline)
 
-    def next_error(self, *_: Any) -> None:
+    def next_error(self) -> None:
         """Select the next error of the table that was not seen yet."""
         self._go(1)
 
-    def previous_error(self, *_: Any) -> None:
+    def previous_error(self) -> None:
         """Select the error above in the table."""
         self._go(-1)
 
@@ -99,7 +91,6 @@ class ErrorNavigator(Container[Widget]):
 
     def _set_zoom(self, is_on: bool) -> None:
         self._layers.zooms = is_on
-        save_preference(_ZOOM_KEY, is_on)
 
     def _select_clicked(self) -> None:
         if self._clicked in (self._session.errors or ()):
@@ -112,7 +103,7 @@ class ErrorNavigator(Container[Widget]):
             error = self._error_at(event)
             if error is not None:  # after napari has zoomed in, which it does on double clicks
                 self._clicked = error
-                self._after_click.start(0)
+                self._after_click.start()
 
         callbacks.append(on_double_click)
         self.native.destroyed.connect(lambda: callbacks.remove(on_double_click))
@@ -131,7 +122,7 @@ class ErrorNavigator(Container[Widget]):
         return next((each for each in errors if len(hits) and each.number == hits[0]), None)
 
 
-class ErrorsPanel(Container[Widget]):
+class ErrorsPanel(Panel):
     """Lists the errors of what is inspected; hidden until something is.
 
     Parameters
@@ -147,6 +138,8 @@ class ErrorsPanel(Container[Widget]):
     ----------
     tolerance_um : ToleranceBox
         The depth up to which errors are hidden.
+    ignore_border : CheckBox
+        Whether objects at the border of the volume are left out; hidden for other tasks than single objects.
     table : ErrorTable
         The table with its filters.
     steps : ErrorNavigator
@@ -154,19 +147,35 @@ class ErrorsPanel(Container[Widget]):
     """
 
     def __init__(self, session: InspectionSession, context: Context, layers: InspectionLayers) -> None:
-        super().__init__(labels=False)
+        super().__init__(spacing=4)
         self.tolerance_um, self.table = ToleranceBox(session), ErrorTable(session)
         self.steps = ErrorNavigator(session, context, layers, self.table)
         label = Label(value="<b>Errors</b> · ignore thinner than", tooltip=self.tolerance_um.tooltip)
         label.native.setBuddy(self.tolerance_um.native)
-        self.margins = (0, 0, 0, 0)
-        self.native.layout().setSpacing(4)
-        self.extend([row(label, self.tolerance_um), self.table, self.steps])
+        self.ignore_border = CheckBox(
+            value=load_preference(_BORDER_KEY) is True,
+            text="Ignore objects at the border",
+            tooltip="<qt>Objects that touch the border of the volume are left out of the errors and of the scores of "
+            "objects. A predicted one still counts if it is matched with a true object inside.</qt>",
+        )
+        self._session = session
+        self._set_ignore_border(self.ignore_border.value)
+        self.lay_out(row(label, self.tolerance_um), self.ignore_border, self.table, self.steps)
+        self.ignore_border.changed.connect(self._set_ignore_border)
+        session.events.ignore_border.connect(self._follow_border)
         session.events.errors.connect(self._on_errors)
         self.hide()
 
-    def _on_errors(self, _errors: object) -> None:
+    def _on_errors(self, errors: ErrorSet | None) -> None:
         self.show()
+        self.ignore_border.visible = errors is not None and errors.task is Task.INSTANCE
+
+    def _set_ignore_border(self, is_on: bool) -> None:
+        save_preference(_BORDER_KEY, is_on)
+        self._session.ignore_border = is_on
+
+    def _follow_border(self, is_on: bool) -> None:
+        self.ignore_border.value = is_on
 
 
 class ToleranceBox(FloatSpinBox):
@@ -191,26 +200,27 @@ class ToleranceBox(FloatSpinBox):
         self.native.setSuffix(" µm")
         self.native.setKeyboardTracking(False)
         self._session = session
-        self._voxel_size_um: VoxelSize | None = None
+        self._geometry: Geometry | None = None
         self.changed.connect(self._on_value)
         session.events.tolerance_um.connect(self._follow)
 
-    def suit(self, voxel_size_um: VoxelSize) -> None:
+    def suit(self, geometry: Geometry) -> None:
         """Set what is remembered for voxels of a size, or the default, unless the box is for such voxels already."""
-        if voxel_size_um == self._voxel_size_um:
+        if self._geometry is not None and _key(geometry) == _key(self._geometry):
             return
-        self._voxel_size_um = None  # so that nothing is saved yet
+        self._geometry = None  # so that nothing is saved yet
         known = load_preference(_TOLERANCE_KEY)
-        saved = known.get(_key(voxel_size_um)) if isinstance(known, dict) else None
-        self.step = max(0.01, round(min(voxel_size_um) / 2, 2))
-        self.value = saved if isinstance(saved, float | int) else default_tolerance_um(voxel_size_um)
-        self._voxel_size_um = voxel_size_um
+        saved = known.get(_key(geometry)) if isinstance(known, dict) else None
+        self.step = max(0.01, round(min(geometry.spacing) / 2, 2))
+        self.native.setSuffix(f" {geometry.unit}")
+        self.value = saved if isinstance(saved, float | int) else default_tolerance_um(geometry.spacing)
+        self._geometry = geometry
 
     def _on_value(self, value: float) -> None:
-        if self._voxel_size_um is not None:
+        if self._geometry is not None:
             known = load_preference(_TOLERANCE_KEY)
             saved = known if isinstance(known, dict) else {}
-            save_preference(_TOLERANCE_KEY, {**saved, _key(self._voxel_size_um): value})
+            save_preference(_TOLERANCE_KEY, {**saved, _key(self._geometry): value})
         self._session.tolerance_um = value
 
     def _follow(self, tolerance_um: float) -> None:
@@ -218,5 +228,5 @@ class ToleranceBox(FloatSpinBox):
             self.value = tolerance_um
 
 
-def _key(voxel_size_um: VoxelSize) -> str:
-    return " ".join(f"{size:.6g}" for size in voxel_size_um)
+def _key(geometry: Geometry) -> str:
+    return " ".join(f"{size:.6g}" for size in geometry.spacing) + (" voxels" if not geometry.is_calibrated else "")

@@ -7,11 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from magicgui.widgets import Container, PushButton, Widget
-
 from napari_unet3d.configs import PostProcessing
 from napari_unet3d.data.pairs import Pair
 from napari_unet3d.errors import UserError
+from napari_unet3d.formatting import format_count
 from napari_unet3d.session.add_to_dataset import (
     CorrectedTestVolumes,
     CorrectionsAdded,
@@ -30,23 +29,20 @@ from napari_unet3d.session.fine_tuning import (
 )
 from napari_unet3d.session.inspection import InspectionSession
 from napari_unet3d.session.preferences import load_evaluation_config
-from napari_unet3d.session.progress import prediction_progress
 from napari_unet3d.session.recent_runs import new_run_folder, remember_run
 from napari_unet3d.session.training_run import TrainingRun
-from napari_unet3d.widgets.components.containers import SPACING, row
-from napari_unet3d.widgets.components.context import Context
+from napari_unet3d.widgets.components.containers import Panel, button, row
+from napari_unet3d.widgets.components.context import Context, MessageLine
 from napari_unet3d.widgets.components.dialogs import confirm
 from napari_unet3d.widgets.components.job_bar import JobBar
-from napari_unet3d.widgets.components.message_line import MessageLine
-from napari_unet3d.widgets.components.qt_widget import QtWidget
-from napari_unet3d.widgets.forms.path_edit import PathEdit
+from napari_unet3d.widgets.forms.paths import PathEdit
 from napari_unet3d.widgets.jobs.jobs import Job
-from napari_unet3d.widgets.train.start_training import TRAIN, begin_training
+from napari_unet3d.widgets.train.run_job import TRAIN, begin_training
 
 _KIND = "correct"
 
 
-class FineTunePanel(Container[Widget]):
+class FineTunePanel(Panel):
     """Adds corrections to a dataset and removes them, fine-tunes the model, and shows what that improved.
 
     Parameters
@@ -68,30 +64,32 @@ class FineTunePanel(Container[Widget]):
     """
 
     def __init__(self, session: InspectionSession, context: Context) -> None:
-        super().__init__(labels=False)
+        super().__init__()
         self._session, self._context = session, context
         self.dataset = PathEdit("d", "dataset", "The dataset folder that corrections are added to.")
-        self.add_button = PushButton(
-            text="Add to dataset",
-            tooltip="Write the corrected places as a new training volume; asks first if they are part of a test "
-            "volume.",
+        self.add_button = button(
+            "Add to dataset",
+            "Write the corrected places as a new training volume; asks first if they are part of a test volume.",
+            self.add_to_dataset,
         )
-        self.remove_button = PushButton(text="Remove again", tooltip="Delete exactly the files that were added.")
+        self.remove_button = button(
+            "Remove again", "Delete exactly the files that were added.", self.remove_from_dataset
+        )
         self.job_bar = JobBar(
             "Fine-tune",
             "Fine-tune the model that made this prediction with the corrections: half as many epochs as before at 0.3 "
             "times the learning rate, into a new run folder. Then both models are compared.",
+            self.fine_tune,
             (self.add_button, self.remove_button, self.dataset),
         )
         self.message = MessageLine()
-        self._is_gone = False
         self._trains_next = False  # after adding
         self._question: CorrectedTestVolumes | None = None
         # What the latest job is about, since another prediction may be inspected by now.
         self._about: CorrectionSession | None = None
         self._trained: tuple[Path, TrainingRun] | None = None
         self._job: Job | None = None
-        self._lay_out()
+        self.lay_out(self.dataset, row(self.add_button, self.remove_button), self.job_bar, self.message)
         self._connect()
         self._refresh()
 
@@ -157,11 +155,11 @@ class FineTunePanel(Container[Widget]):
     def _required(self) -> CorrectionSession:
         about = self._session.corrections
         if about is None or not about.done:
-            raise UserError("Nothing is corrected yet. Correct an error first.")
+            raise UserError("There are no corrections yet. Correct an error first.")
         return about
 
     def _run(self, title: str, events: Callable[[], Iterator[Any]], about: CorrectionSession) -> Job:
-        job = self._context.jobs.start(_KIND, title, events, progress=prediction_progress)
+        job = self._context.jobs.start(_KIND, title, events)
         self._watch(job, about)
         job.ended.connect(self._refresh)
         return job
@@ -181,7 +179,7 @@ class FineTunePanel(Container[Widget]):
                 self._question = event  # once the job has ended
             case CorrectionsAdded(pair=pair, corrections=added) if about is not None:
                 about.added, about.added_corrections = pair, added
-                count = f"{len(added)} correction{'' if len(added) == 1 else 's'}"
+                count = format_count(len(added), "correction")
                 self.message.show_message(f"'{pair.name}' is a training volume of the dataset now, with {count}.")
             case Pair() if about is not None:
                 about.added, about.added_corrections = None, ()
@@ -229,19 +227,7 @@ class FineTunePanel(Container[Widget]):
         self._refresh()
 
     def _connect(self) -> None:
-        self.native.destroyed.connect(self._on_destroyed)
-        self.add_button.clicked.connect(self.add_to_dataset)
-        self.remove_button.clicked.connect(self.remove_from_dataset)
-        self.job_bar.start_button.clicked.connect(self.fine_tune)
         events = self._session.events
         events.errors.connect(self._on_errors)
         for signal in (events.corrections, events.corrected):
             signal.connect(self._refresh)
-
-    def _lay_out(self) -> None:
-        self.margins = (0, 0, 0, 0)
-        self.native.layout().setSpacing(SPACING)
-        self.extend([self.dataset, row(self.add_button, self.remove_button), self.job_bar, QtWidget(self.message)])
-
-    def _on_destroyed(self) -> None:
-        self._is_gone = True

@@ -2,23 +2,164 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import replace
+from typing import Any
 
-from magicgui.widgets import Container, Widget
-from napari.layers import Labels
+import numpy as np
+from napari.layers import Image, Labels
 
+from napari_unet3d.configs import Task
 from napari_unet3d.configs.base import ChoiceEnum
-from napari_unet3d.data.pairs import Pair, Subset, list_pairs
 from napari_unet3d.errors import UserError
-from napari_unet3d.runs.run_files import read_run_files
-from napari_unet3d.widgets.components.containers import column
+from napari_unet3d.session.comparison import InspectionInput, plan_for
+from napari_unet3d.session.origin import VolumeOrigin
+from napari_unet3d.widgets.components.containers import Panel, column
 from napari_unet3d.widgets.components.context import Context
-from napari_unet3d.widgets.forms.choices import Menu
-from napari_unet3d.widgets.forms.model_picker import ModelPicker
-from napari_unet3d.widgets.forms.path_edit import PathEdit
-from napari_unet3d.widgets.forms.radio_choice import RadioChoice
-from napari_unet3d.widgets.inspect.layer_source import LayerSource
+from napari_unet3d.widgets.forms.choices import EnumMenu, RadioChoice, layer_menu, optional_int
+from napari_unet3d.widgets.inspect.dataset_volumes import DatasetSource
+from napari_unet3d.widgets.inspect.volume_layers import VolumeLayers
+from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
+from napari_unet3d.widgets.viewer.layer_metadata import companion_of, mask_of, origin_of
+
+_PREDICTION = " prediction"
+
+
+class LayerSource(Panel):
+    """The choice of layers: a prediction, its ground truth, and what else belongs to it, which is found automatically.
+
+    Parameters
+    ----------
+    context : Context
+        The viewer.
+
+    Attributes
+    ----------
+    prediction_layer, truth_layer, image_layer, probability_layer : ComboBox
+        The layers; None where there is none.
+    task : EnumMenu
+        What the labels are, such as ``"binary"``.
+    ignore_label : WordOrNumbers
+        The label value of voxels that are not annotated, or None.
+    """
+
+    def __init__(self, context: Context) -> None:
+        viewer = context.viewer
+        self.prediction_layer = layer_menu(viewer, Labels | None, "The predicted labels.", label="Prediction")
+        self.truth_layer = layer_menu(
+            viewer, Labels | None, "The ground truth labels of the same volume.", label="Ground truth"
+        )
+        self.image_layer = layer_menu(viewer, Image | None, "The image, to look at beside the errors.", label="Image")
+        self.probability_layer = layer_menu(
+            viewer,
+            Image | None,
+            "The probability of foreground, from 0 to 1, to show under the mouse pointer.",
+            label="Probability",
+        )
+        self.task = EnumMenu(
+            annotation=Task,
+            label="Labels are",
+            tooltip="What the labels are: one foreground, classes by value, or single objects by id.",
+        )
+        self.ignore_label = optional_int(-32_768, 65_535)
+        self.ignore_label.label = "Ignore label"
+        self.ignore_label.tooltip = "Label value of voxels that are not annotated; they are not scored."
+        menus = self.prediction_layer, self.truth_layer, self.image_layer, self.probability_layer
+        rows = column(*menus, self.task, self.ignore_label, labels=True, spacing=4)
+        super().__init__(rows)
+        self.margins = (0, 2, 0, 2)
+        self.prediction_layer.changed.connect(self.find_partners)
+
+    def find_prediction(self) -> None:
+        """Choose the newest layer of a prediction when none is chosen, and what belongs to it."""
+        if self.prediction_layer.value is not None:
+            return
+        known = [layer for layer in self.prediction_layer.choices if layer is not None]
+        ours = [layer for layer in known if origin_of(layer) is not None and layer.name.endswith(_PREDICTION)]
+        named = [layer for layer in known if layer.name.endswith(_PREDICTION)]
+        if candidates := ours or named:
+            self.prediction_layer.value = candidates[-1]
+
+    def choose(self, prediction: Labels) -> None:
+        """Choose a prediction and what belongs to it; what was chosen for another one before is cleared."""
+        for menu in (self.truth_layer, self.image_layer, self.probability_layer):
+            menu.value = None
+        self.prediction_layer.value = prediction
+        self.find_partners()
+
+    def find_partners(self) -> None:
+        """Choose the layers that belong to the chosen prediction, as far as they exist."""
+        layer = self.prediction_layer.value
+        if layer is None:
+            return
+        name, plan = self.origin.name, self.origin.plan
+        for menu, role, wanted in (
+            (self.truth_layer, "truth", f"{name} labels"),
+            (self.image_layer, "image", name),
+            (self.probability_layer, "probability", f"{name} probability"),
+        ):
+            choices = [each for each in menu.choices if each is not None]
+            known = companion_of(layer, role)
+            named = next((each for each in choices if each.name == wanted), None)
+            if (found := known if known in choices else named) is not None:
+                menu.value = found
+        if plan is None and origin_of(layer) is not None:
+            plan = plan_for(Task.BINARY, None)  # of a model without a plan
+        if plan is not None:
+            self.task.value = plan.task
+            self.ignore_label.value = plan.ignore_label
+
+    @property
+    def origin(self) -> VolumeOrigin:
+        """Where the chosen prediction comes from."""
+        layer = self.prediction_layer.value
+        known = None if layer is None else origin_of(layer)
+        return known or VolumeOrigin("" if layer is None else layer.name.removesuffix(_PREDICTION))
+
+    def volume_layers(self) -> VolumeLayers:
+        """Return the chosen layers; `read` checks them."""
+        origin, prediction = self.origin_as_chosen(), self.prediction_layer.value
+        return VolumeLayers(origin, prediction, self.image_layer.value, self.truth_layer.value, prediction)
+
+    def read(self) -> InspectionInput:
+        """Read the layers.
+
+        Raises
+        ------
+        UserError
+            When one of them is missing, both are the same, or they are of different volumes.
+        """
+        prediction, truth = self.prediction_layer.value, self.truth_layer.value
+        if prediction is None:
+            raise UserError("No prediction is chosen; predict a volume, or choose the layer of predicted labels.")
+        if truth is None:
+            raise UserError("No ground truth is chosen; choose the layer with the ground truth labels.")
+        if prediction is truth:
+            raise UserError(
+                f"The layer '{truth.name}' is chosen as prediction and as ground truth; choose two different layers."
+            )
+        sample, true = sample_from_layers(prediction), sample_from_layers(truth)
+        return InspectionInput(
+            origin=self.origin_as_chosen(),
+            prediction=sample.image,
+            truth=true.image,
+            geometry=sample.geometry,
+            probability=self._read_probability(sample.image.shape),
+            annotated=mask_of(truth),
+        )
+
+    def origin_as_chosen(self) -> VolumeOrigin:
+        """Return where the chosen prediction comes from, with the meaning of its labels as chosen in the menus."""
+        origin, task, ignore_label = self.origin, self.task.value, self.ignore_label.value
+        plan = origin.plan
+        if plan is None or (plan.task, plan.ignore_label) != (task, ignore_label):
+            plan = plan_for(task, ignore_label)
+        return replace(origin, plan=plan)
+
+    def _read_probability(self, shape: tuple[int, ...]) -> Any:
+        layer = self.probability_layer.value
+        if layer is None or np.shape(layer.data) != shape or np.asarray(layer.data).dtype.kind != "f":
+            return None
+        return np.asarray(layer.data)
 
 
 class SourceKind(ChoiceEnum):
@@ -34,7 +175,7 @@ _TOOLTIPS = {
 }
 
 
-class InspectSource(Container[Widget]):
+class InspectSource(Panel):
     """Choice between layers and the volumes of a dataset.
 
     Parameters
@@ -55,9 +196,7 @@ class InspectSource(Container[Widget]):
     def __init__(self, context: Context) -> None:
         self.kind = RadioChoice(_TOOLTIPS, "inspect-source")
         self.layers, self.volumes = LayerSource(context), DatasetSource()
-        super().__init__(widgets=[self.kind, self.layers, self.volumes], labels=False)
-        self.margins = (0, 0, 0, 0)
-        self.native.layout().setSpacing(4)
+        super().__init__(self.kind, self.layers, self.volumes, spacing=4)
         self.kind.changed.connect(self._show_chosen)
         self._show_chosen()
 
@@ -76,125 +215,3 @@ class InspectSource(Container[Widget]):
     def _show_chosen(self) -> None:
         self.layers.visible = self.kind.value is SourceKind.LAYERS
         self.volumes.visible = self.kind.value is SourceKind.DATASET
-
-
-_SUBSETS = {Subset.TEST: "Test set", Subset.TRAIN: "Training set"}
-
-
-@dataclass(frozen=True, slots=True)
-class ChosenVolumes:
-    """Volumes of a dataset and the model to predict them with.
-
-    Attributes
-    ----------
-    model, dataset : Path
-        The model or run folder, and the dataset folder.
-    subset : Subset
-        Their subset of the dataset.
-    pairs : tuple of Pair
-        The volumes.
-    """
-
-    model: Path
-    dataset: Path
-    subset: Subset
-    pairs: tuple[Pair, ...]
-
-
-class DatasetSource(Container[Widget]):
-    """The choice of a model, a dataset, one of its subsets, and all of its volumes or one of them.
-
-    Attributes
-    ----------
-    model : ModelPicker
-        The run folder or model file.
-    dataset : PathEdit
-        The dataset folder.
-    subset : Menu
-        ``"test"`` or ``"train"``.
-    volume : Menu
-        One of its volumes, or None for all.
-    """
-
-    def __init__(self) -> None:
-        self._pairs: list[Pair] = []
-        self.model = ModelPicker(label="Model")
-        self.dataset = PathEdit("d", "dataset", "The folder of a dataset.", label="Dataset")
-        self.subset = Menu(
-            choices=[(label, subset) for subset, label in _SUBSETS.items()],
-            label="Subset",
-            tooltip="Test volumes, which the model has never seen, or its training volumes.",
-        )
-        self.volume = Menu(
-            choices=self._volumes,
-            label="Volume",
-            tooltip="<qt>Predict all volumes and open the worst, or only one, with the settings of the Predict dock."
-            "</qt>",
-        )
-        rows = column(self.model, self.dataset, self.subset, self.volume, labels=True, spacing=4)
-        super().__init__(widgets=[rows], labels=False)
-        self.margins = (0, 2, 0, 2)
-        self.dataset.changed.connect(self.list_volumes)
-        self.subset.changed.connect(self.list_volumes)
-        self.list_volumes()
-
-    def use_run(self, run: Path) -> None:
-        """Choose the model of a run folder and the test volumes of its dataset, or else its training volumes.
-
-        Raises
-        ------
-        UserError
-            When the dataset of the run cannot be read from its folder.
-        """
-        dataset = read_run_files(run).dataset
-        if dataset is None:
-            raise UserError(f"{run} was not trained on a dataset folder. Choose the volumes to inspect.")
-        has_test = bool(_pairs_in(dataset, Subset.TEST))
-        self.offer(run, dataset, Subset.TEST if has_test else Subset.TRAIN)
-        self.volume.value = None  # all of them
-
-    def offer(self, run: Path | None, dataset: Path | None, subset: Subset | None) -> None:
-        """Choose what is known of a model and its volumes; what is None stays as it is."""
-        if run is not None:
-            self.model.choose(run)
-        if dataset is not None:
-            self.dataset.value = dataset
-        if subset is not None:
-            self.subset.value = subset
-
-    def list_volumes(self) -> None:
-        """Update the menu of volumes; the chosen one stays, if there is one of that name."""
-        name = self.volume.current_choice
-        self._pairs = _pairs_in(self.dataset.value, Subset(self.subset.value))
-        self.volume.native.clear()  # also for their order
-        self.volume.reset_choices()
-        self.volume.value = next((pair for pair in self._pairs if pair.name == name), None)
-
-    def _volumes(self, _menu: object) -> list[tuple[str, Pair | None]]:
-        return [("All", None), *((pair.name, pair) for pair in self._pairs)]
-
-    def chosen(self) -> ChosenVolumes:
-        """Return what is chosen.
-
-        Raises
-        ------
-        UserError
-            When there is no model or no dataset, or this subset of it is empty.
-        """
-        model, dataset = self.model.require(), self.dataset.require("the folder of a dataset")
-        subset, pair = Subset(self.subset.value), self.volume.value
-        pairs = list_pairs(dataset, subset) if pair is None else [pair]
-        if not pairs:
-            raise UserError(
-                f"The {_SUBSETS[subset].lower()} of {dataset} holds no volumes; choose another subset or dataset."
-            )
-        return ChosenVolumes(model, dataset, subset, tuple(pairs))
-
-
-def _pairs_in(folder: Path | None, subset: Subset) -> list[Pair]:
-    if folder is None:
-        return []
-    try:
-        return list_pairs(folder, subset)
-    except UserError:  # explained when it is used
-        return []

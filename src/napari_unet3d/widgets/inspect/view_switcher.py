@@ -1,22 +1,23 @@
-"""The row of buttons that chooses what is in view: ground truth, prediction, difference, or all side by side."""
+"""The buttons that choose what is in view: ground truth, prediction, difference, or layers side by side."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
-from magicgui.widgets import Container, PushButton, Widget
+from magicgui.widgets import PushButton
 from napari.layers import Labels
-from qtpy.QtCore import QTimer
+from psygnal import Signal
 
 from napari_unet3d.session.inspection import InspectionSession
+from napari_unet3d.widgets.components.containers import Panel, single_shot
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.inspect.corrected_layers import corrected_layer_name
-from napari_unet3d.widgets.inspect.error_outline import error_layer_name
-from napari_unet3d.widgets.inspect.side_by_side_button import SideBySideButton
-from napari_unet3d.widgets.inspect.volume_layers import InspectionLayers
-from napari_unet3d.widgets.viewer.compat import CanvasText
+from napari_unet3d.widgets.inspect.volume_layers import InspectionLayers, error_layer_name
 from napari_unet3d.widgets.viewer.layers import connect_while_alive, find_layer
 from napari_unet3d.widgets.viewer.side_by_side import Arrangement, Cell, only_visible, show_one_of, side_by_side_of
+from napari_unet3d.widgets.viewer.view_state import CanvasText
 
 # B would be natural for blinking, and is napari's key to protect painted labels.
 _STEP, _SIDE_BY_SIDE = "G", "Shift-G"
@@ -28,7 +29,69 @@ _TOOLTIPS = {
 }
 
 
-class ViewSwitcher(Container[Widget]):
+class SideBySideButton(PushButton):
+    """Is checked for as long as its layers are side by side, whatever ends it.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        The viewer of the layers; when the button is destroyed, what was in view comes back.
+    arrangement : callable
+        Returns what to show, or None when there is nothing.
+    tooltip : str
+        What is shown.
+
+    Attributes
+    ----------
+    switched : Signal()
+        Emitted after the beginning and the end.
+    """
+
+    switched = Signal()
+
+    def __init__(self, viewer: Any, arrangement: Callable[[], Arrangement | None], tooltip: str) -> None:
+        super().__init__(text="Side by side", tooltip=tooltip)
+        self.native.setCheckable(True)
+        self._viewer, self._arrangement = viewer, arrangement
+        self.is_on, self._is_gone = False, False
+        self.clicked.connect(self.toggle)
+        self.native.destroyed.connect(lambda: self._leave())
+
+    def begin(self) -> None:
+        """Show the layers side by side, if there are any; again with others when they are already."""
+        arrangement = self._arrangement()
+        if arrangement is not None:
+            side_by_side_of(self._viewer).start(arrangement, self._on_end)
+            self.is_on = True
+        self._announce()
+
+    def end(self) -> None:
+        """Return to what was in view before, unless something else is side by side."""
+        if self.is_on:
+            side_by_side_of(self._viewer).stop()
+
+    def toggle(self) -> None:
+        """Begin, or end it."""
+        if self.is_on:
+            self.end()
+        else:
+            self.begin()
+
+    def _on_end(self) -> None:
+        self.is_on = False
+        self._announce()
+
+    def _announce(self) -> None:
+        if not self._is_gone:
+            self.value = self.is_on
+            self.switched.emit()
+
+    def _leave(self) -> None:
+        self._is_gone = True  # Qt has destroyed the button
+        self.end()
+
+
+class ViewSwitcher(Panel):
     """Three buttons of which one is checked, and one for all side by side; a key steps from one to the next.
 
     Only the visibility of layers changes; the buttons follow when layers are shown or hidden in napari's own list. A
@@ -54,16 +117,13 @@ class ViewSwitcher(Container[Widget]):
     """
 
     def __init__(self, session: InspectionSession, context: Context, layers: InspectionLayers) -> None:
-        super().__init__(layout="horizontal", labels=False)
+        super().__init__(layout="horizontal", spacing=2)
         self._session, self._context, self._source = session, context, layers
         viewer = context.viewer
         self._text = CanvasText(viewer)
         self._cells: tuple[Cell, ...] = ()
-        self._soon = QTimer(self.native)
-        self._soon.setSingleShot(True)
-        self._soon.timeout.connect(self._add_corrected)
+        self._soon = single_shot(self.native, self._add_corrected)
         self._layers: dict[str, Labels] = {}
-        self._is_gone = False
         self._names_view = False  # in the canvas, once somebody has stepped
         self.buttons = {name: _button(name.capitalize(), tooltip) for name, tooltip in _TOOLTIPS.items()}
         self.side_button = SideBySideButton(
@@ -80,20 +140,16 @@ class ViewSwitcher(Container[Widget]):
         self.side_button.switched.connect(self._show_state)
         session.events.errors.connect(self._on_errors)
         connect_while_alive(self.native, viewer.layers.events.removed, self._show_state)
-        connect_while_alive(self.native, viewer.layers.events.inserted, lambda *_: self._soon.start(0))
-        self.native.destroyed.connect(lambda: self._end())
+        connect_while_alive(self.native, viewer.layers.events.inserted, lambda *_: self._soon.start())
         self._show_state()
         self.hide()
 
     def _lay_out(self) -> None:
         for name, button in self.buttons.items():
             button.clicked.connect(partial(self.show_one, name))
-        self.extend([*self.buttons.values(), self.side_button])
-        self.margins = (0, 0, 0, 0)
-        layout = self.native.layout()
-        layout.setSpacing(2)
-        for index in range(layout.count()):
-            layout.setStretch(index, 1)
+        self.lay_out(*self.buttons.values(), self.side_button)
+        for index in range(len(self)):
+            self.native.layout().setStretch(index, 1)
         self.native.setStyleSheet("QPushButton { padding: 4px 2px; }")  # so that the text fits with larger fonts, too
 
     def step(self) -> None:
@@ -167,8 +223,8 @@ class ViewSwitcher(Container[Widget]):
             layer.events.visible.disconnect(self._show_state)
         self._layers = {}
 
-    def _end(self) -> None:
-        self._is_gone = True  # Qt has destroyed the buttons
+    def _on_destroyed(self) -> None:
+        super()._on_destroyed()
         self._text.clear()
         self._unfollow()
 

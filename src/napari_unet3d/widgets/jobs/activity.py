@@ -1,26 +1,29 @@
-"""A row in napari's list of activities that is changed without processing events of Qt.
-
-`napari.utils.progress` calls ``QApplication.processEvents`` whenever a bar appears or moves. Then clicks, keys and the
-closing of the window are processed in the middle of what moved it: layers are removed while they are drawn, and the
-process crashes.
-"""
+"""A job as napari knows it: a row in its list of activities, and a worker that it asks about before closing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from napari._qt.widgets.qt_progress_bar import QtLabeledProgressBar
+from napari.qt.threading import GeneratorWorker
 
 from napari_unet3d.formatting import format_duration
+from napari_unet3d.session.generator_thread import GeneratorThread
 from napari_unet3d.session.progress import Progress
 
 _STEPS = 100
+_POLL_SECONDS = 0.05
 
 
 class ActivityRow:
     """Shows that a job is running, and its progress; it does nothing without a window or when that is closed.
+
+    It is changed without processing events of Qt. `napari.utils.progress` calls ``QApplication.processEvents`` whenever
+    a bar appears or moves: clicks, keys and the closing of the window are then processed in the middle of what moved
+    it, layers are removed while they are drawn, and the process crashes.
 
     Parameters
     ----------
@@ -74,3 +77,39 @@ def _as_far_as_available() -> Iterator[None]:
         yield
     except (RuntimeError, AttributeError):
         return
+
+
+class ClosingWorker(GeneratorWorker):  # type: ignore[misc]
+    """Closes its generator in the worker's thread; that of napari leaves it suspended after `quit`."""
+
+    def work(self) -> Any:
+        """Run the generator to its end, to a stop, or to an error."""
+        try:
+            return super().work()
+        finally:
+            self._gen.close()
+
+
+class TitledCall(partial[Any]):
+    """A call that napari shows by its title when it asks about running tasks before the window is closed."""
+
+    title = ""
+
+    def __repr__(self) -> str:
+        return self.title
+
+
+def run_to_end(thread: GeneratorThread) -> Generator[None, None, None]:
+    """Run a generator until it has ended; when the worker has to quit before, the generator is cancelled.
+
+    Yields
+    ------
+    None
+        Often, so that napari can check whether the window was closed.
+    """
+    thread.start()
+    try:
+        while not thread.has_ended.wait(_POLL_SECONDS):
+            yield
+    finally:
+        thread.cancel()

@@ -18,17 +18,9 @@ from napari.utils.notifications import Notification, notification_manager
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_unet3d.errors import UserError
-from napari_unet3d.session.progress import Progress
-from napari_unet3d.widgets.jobs.activity import ActivityRow
-from napari_unet3d.widgets.jobs.worker import (
-    ClosingWorker,
-    Failed,
-    GeneratorThread,
-    JobControl,
-    PauseChanged,
-    TitledCall,
-    run_to_end,
-)
+from napari_unet3d.session.generator_thread import Failed, GeneratorThread, JobControl, PauseChanged
+from napari_unet3d.session.progress import Progress, progress_of
+from napari_unet3d.widgets.jobs.activity import ActivityRow, ClosingWorker, TitledCall, run_to_end
 
 _DELIVERIES_PER_SECOND = 10  # more would delay the viewer, see `Job`
 _DELIVERY_SECONDS = 0.03
@@ -74,7 +66,7 @@ class Job(QObject):
         self,
         title: str,
         kind: str,
-        progress: Callable[[Any], Progress | None] | None,
+        progress: Callable[[Any], Progress | None],
         replay: tuple[type, ...],
         observer: Callable[[Any], None] | None = None,
     ) -> None:
@@ -162,7 +154,7 @@ class Job(QObject):
             self.replayed.append(event)
         if self._observer is not None:
             self._observer(event)
-        if self._progress_of is not None and (progress := self._progress_of(event)) is not None:
+        if (progress := self._progress_of(event)) is not None:
             self._show_progress(progress)
         self.reported.emit(event)
 
@@ -248,7 +240,7 @@ class Jobs(QObject):
         title: str,
         events: Callable[[], Iterator[Any]],
         *,
-        progress: Callable[[Any], Progress | None] | None = None,
+        progress: Callable[[Any], Progress | None] = progress_of,
         replay: tuple[type, ...] = (),
         control: JobControl | None = None,
         observer: Callable[[Any], None] | None = None,
@@ -264,8 +256,8 @@ class Jobs(QObject):
         events : callable
             Called in the thread without arguments; returns the generator. Import torch in there, not before.
         progress : callable, optional
-            Returns the progress after an event, or None for an event that does not change it; without it the bars only
-            show that the job is running.
+            Returns the progress after an event, or None for an event that does not change it; while there is none the
+            bars only show that the job is running.
         replay : tuple of type, optional
             Event types to keep in `Job.replayed`, for a dock that is opened again. They are kept as long as the job is
             the latest of its kind, so name small ones.

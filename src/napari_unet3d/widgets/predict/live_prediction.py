@@ -12,7 +12,6 @@ from napari_unet3d.configs import PostProcessing
 from napari_unet3d.session.comparison import Comparison, add_slow_metrics, repostprocess
 from napari_unet3d.session.origin import VolumeOrigin
 from napari_unet3d.widgets.components.context import Context
-from napari_unet3d.widgets.jobs.latest_only import LatestOnly
 from napari_unet3d.widgets.predict.show import update_comparison
 from napari_unet3d.widgets.viewer.layers import Reference
 
@@ -64,10 +63,8 @@ class LivePrediction(QObject):
         self.shown: VisiblePrediction | None = None
         self._viewer = context.viewer
         self._settings = PostProcessing()
-        self._labels = LatestOnly(self, context.jobs, "labels")
-        self._scores = LatestOnly(self, context.jobs, "measure")
-        for work in (self._labels, self._scores):
-            work.failed.connect(context.message.show_error)
+        self._labels = context.latest_only(self, "labels")
+        self._scores = context.latest_only(self, "measure")
         self._labels.settled.connect(self._on_settled)
 
     @property

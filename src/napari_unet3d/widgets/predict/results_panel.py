@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from magicgui.widgets import Container, PushButton, Widget
 from napari.layers import Labels
 
 from napari_unet3d.configs import PostProcessing, Task
@@ -18,32 +17,26 @@ from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.colours import EXTRA_COLOUR, MISSED_COLOUR, WRONG_CLASS_COLOUR
 from napari_unet3d.evaluation.metrics.types import Scores
+from napari_unet3d.formatting import format_count
 from napari_unet3d.inference.events import EvaluationFinished, Prediction, PredictionWritten, VolumeEvaluated
 from napari_unet3d.model.plan import Plan
-from napari_unet3d.session.comparison import DEFAULT_TOLERANCE_UM, Comparison, from_evaluation
+from napari_unet3d.session.comparison import DEFAULT_TOLERANCE_UM, Comparison, encode, from_evaluation
 from napari_unet3d.session.origin import VolumeOrigin
-from napari_unet3d.widgets.components.containers import wrapping_label
+from napari_unet3d.session.prediction_job import FileOpened, open_file
+from napari_unet3d.widgets.components.containers import Panel, button, wrapping_label
 from napari_unet3d.widgets.components.context import Context
-from napari_unet3d.widgets.components.dock_tabs import open_dock
-from napari_unet3d.widgets.components.qt_widget import QtWidget
+from napari_unet3d.widgets.components.dock_window import open_dock
 from napari_unet3d.widgets.components.scores_table import ScoresTable
-from napari_unet3d.widgets.export.section import SaveSection
-from napari_unet3d.widgets.jobs.latest_only import LatestOnly
+from napari_unet3d.widgets.export.save_section import SaveSection
 from napari_unet3d.widgets.predict.live_prediction import LivePrediction, VisiblePrediction
-from napari_unet3d.widgets.predict.show import (
-    FileOpened,
-    open_file,
-    show_comparison_of_layer,
-    show_labels_of_file,
-    show_volume,
-)
+from napari_unet3d.widgets.predict.show import show_comparison_of_layer, show_labels_of_file, show_volume
 from napari_unet3d.widgets.predict.target import PredictionRequest
 from napari_unet3d.widgets.viewer.layers import Reference, colour_of
 
 _MAX_KEPT_BYTES = 2**30
 
 
-class ResultsPanel(Container[Widget]):
+class ResultsPanel(Panel):
     """Shows results in a table, and in the viewer the volume that is chosen.
 
     Parameters
@@ -66,29 +59,28 @@ class ResultsPanel(Container[Widget]):
     """
 
     def __init__(self, live: LivePrediction, context: Context) -> None:
-        super().__init__(labels=False)
+        super().__init__()
         self._live, self._context = live, context
         self.request: PredictionRequest | None = None
         self.tolerance_um = DEFAULT_TOLERANCE_UM
         self.table, self.export, self.legend = ScoresTable(), SaveSection(context), wrapping_label()
         self.table.setToolTip("The scores of each volume; the tooltip of each heading explains it.")
-        self.show_button = PushButton(
-            text="Show the selected volume",
-            tooltip="Show the volume of the selected row in the viewer, as a double click on the row does.",
+        self.show_button = button(
+            "Show the selected volume",
+            "Show the volume of the selected row in the viewer, as a double click on the row does.",
+            self.show_selected,
         )
-        self.inspect_button = PushButton(
-            text="Inspect these errors", tooltip="List every error of the volume in view, and go from one to the next."
+        self.inspect_button = button(
+            "Inspect these errors",
+            "List every error of the volume in view, and go from one to the next.",
+            self.inspect,
         )
         self._rows: dict[str, Callable[[], None]] = {}
         self._kept_bytes = 0
-        self._opening = LatestOnly(self.native, context.jobs, "open")
-        self._opening.failed.connect(context.message.show_error)
-        self.show_button.clicked.connect(self.show_selected)
-        self.inspect_button.clicked.connect(self.inspect)
+        self._opening = context.latest_only(self.native, "open")
         self.table.cellDoubleClicked.connect(lambda row, _column: self._show_row(row))
         live.changed.connect(self._on_changed)
-        self.margins = (0, 0, 0, 0)
-        self.extend([self.legend, QtWidget(self.table), self.show_button, self.inspect_button, QtWidget(self.export)])
+        self.lay_out(self.legend, self.table, self.show_button, self.inspect_button, self.export)
         self.begin(None)
 
     def begin(self, request: PredictionRequest | None) -> None:
@@ -104,7 +96,7 @@ class ResultsPanel(Container[Widget]):
     def show_layer(self, comparison: Comparison, image: Reference, truth: Labels | None) -> None:
         """Show the prediction of a layer in its position, or at the origin when the layer left the viewer."""
         layers = self._context.viewer.layers
-        position = image if image in layers else comparison.prediction.voxel_size_um
+        position = image if image in layers else comparison.prediction.geometry
         truth = truth if truth in layers else None
         origin = self._origin(comparison)
         labels = show_comparison_of_layer(self._context.viewer, comparison, position, truth, origin)
@@ -148,9 +140,9 @@ class ResultsPanel(Container[Widget]):
         if self._live.shown is None:
             return
         labels, shown = self._live.labels_layer(), self._live.shown
-        is_painted = shown.origin.dataset is None and shown.truth in self._context.viewer.layers  # else it was decoded
+        has_truth = shown.truth in self._context.viewer.layers
         inspect = open_dock(self._context.viewer, "Inspect")
-        inspect.inspect_prediction(labels, None if is_painted else shown.comparison)
+        inspect.inspect_prediction(labels, None if has_truth else shown.comparison)
 
     def _reserve(self, n_bytes: int) -> bool:
         """Return whether an array can be kept, and count it."""
@@ -170,8 +162,9 @@ class ResultsPanel(Container[Widget]):
                 )
 
     def _show_evaluated(self, event: VolumeEvaluated) -> None:
-        truth, voxel_size_um = event.truth, event.prediction.voxel_size_um
-        sample = Sample(event.scores.name, event.image, truth.labels, voxel_size_um, truth.label_mask)
+        arrays = event.image, encode(event.truth, event.prediction)
+        geometry = event.prediction.geometry
+        sample = Sample(event.scores.name, *arrays, label_mask=event.truth.label_mask, geometry=geometry)
         self._show_volume(sample, from_evaluation(event, self.tolerance_um))
 
     def _open_file(self, source: Path, result: Path, plan: Plan | None, kept: Prediction | None) -> None:
@@ -224,8 +217,7 @@ class ResultsPanel(Container[Widget]):
     def _describe_labels(self, comparison: Comparison) -> str:
         labels, plan, name = comparison.prediction.labels, comparison.prediction.plan, comparison.prediction.name
         if comparison.prediction.task is Task.INSTANCE:
-            n_objects = int(labels.max(initial=0))
-            return f"{n_objects} object{'' if n_objects == 1 else 's'}"
+            return format_count(int(labels.max(initial=0)), "object")
         if comparison.prediction.task is Task.SEMANTIC and plan is not None:
             layer: Any = next((each for each in self._context.viewer.layers if each.name == f"{name} prediction"), None)
             if not isinstance(layer, Labels):  # removed or renamed by the user

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from napari.layers import Image, Labels, Layer
-from numpy.typing import NDArray
 
-from napari_unet3d.configs import EvaluationConfig, PredictionConfig, Task
-from napari_unet3d.data.dataset import file_name
+from napari_unet3d.configs import Task
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.volumes import read_sample, read_volume, write_volume
-from napari_unet3d.inference.events import EvaluateEvent, PredictFilesEvent, Prediction
-from napari_unet3d.model.plan import Plan
-from napari_unet3d.session.comparison import Comparison, compare, decode
+from napari_unet3d.session.comparison import Comparison
 from napari_unet3d.session.origin import VolumeOrigin
-from napari_unet3d.widgets.viewer.helper_layers import raise_volume
-from napari_unet3d.widgets.viewer.layer_metadata import copy_origin, mark_companions, mark_origin
+from napari_unet3d.session.prediction_job import FileOpened
+from napari_unet3d.widgets.viewer.layer_metadata import copy_origin, mark_companions, mark_origin, raise_volume
 from napari_unet3d.widgets.viewer.layers import (
     Reference,
     hide_own_layers,
@@ -32,71 +24,6 @@ from napari_unet3d.widgets.viewer.layers import (
 )
 
 _MAX_ROWS = 1000  # of the features of a layer
-
-
-@dataclass(frozen=True, slots=True)
-class FileOpened:
-    """A predicted file was read again to be shown.
-
-    Attributes
-    ----------
-    sample : Sample
-        The file.
-    prediction : Prediction or None
-        The prediction, if it was kept.
-    labels : ndarray of unsigned integers, shape (z, y, x), or None
-        The labels of the results; None when the prediction was kept.
-    plan : Plan or None
-        What the labels mean; None means foreground.
-    """
-
-    sample: Sample
-    prediction: Prediction | None
-    labels: NDArray[Any] | None
-    plan: Plan | None
-
-
-def predict_sample(model: Path, sample: Sample, config: PredictionConfig, out: Path | None) -> Iterator[Any]:
-    """Predict one volume and compare it with its labels; write the result if there is a folder for it.
-
-    Yields
-    ------
-    ModelLoaded, Notice, TilesPredicted
-        As `predict` does.
-    Comparison
-        The result; always the last event.
-    """
-    from napari_unet3d.inference.predict import predict
-
-    for event in predict(model, sample, config):
-        if not isinstance(event, Prediction):
-            yield event
-            continue
-        comparison = compare(event, decode(sample.labels, event, sample.label_mask))
-        if out is not None:
-            _write(comparison, out)
-        yield comparison
-
-
-def predict_paths(
-    model: Path, files: Sequence[Path], out: Path, config: PredictionConfig, probability: bool
-) -> Iterator[PredictFilesEvent]:
-    """Return the events of `predict_files`; torch is imported in the thread that requests the first one."""
-    from napari_unet3d.inference.predict import predict_files
-
-    yield from predict_files(model, files, out, config, probability=probability)
-
-
-def evaluate_dataset(model: Path, dataset: Path, out: Path | None, config: EvaluationConfig) -> Iterator[EvaluateEvent]:
-    """Return the events of `evaluate`; torch is imported in the thread that requests the first one."""
-    from napari_unet3d.inference.evaluate import evaluate
-
-    yield from evaluate(model, dataset, out=out, config=config)
-
-
-def open_file(source: Path, result: Path, plan: Plan | None, kept: Prediction | None) -> Iterator[FileOpened]:
-    """Read a volume and, where its prediction was not kept, its predicted labels."""
-    yield FileOpened(read_sample(source), kept, read_volume(result).array if kept is None else None, plan)
 
 
 def show_comparison(
@@ -126,30 +53,13 @@ def show_comparison(
     name, prediction = comparison.prediction.name, comparison.prediction
     origin = origin or VolumeOrigin(name, prediction.plan)
     raise_volume(viewer, name)
-    probability = show_image(
-        viewer,
-        f"{name} probability",
-        prediction.probability,
-        like,
-        colormap="magma",
-        contrast_limits=(0, 1),
-        blending="additive",
-        visible=False,
-    )
+    looks: dict[str, Any] = {"contrast_limits": (0, 1), "blending": "additive", "visible": False}
+    probability = show_image(viewer, f"{name} probability", prediction.probability, like, colormap="magma", **looks)
     remove_own(viewer, f"{name} to annotate")  # of an earlier prediction, as the uncertainty may be
     if prediction.uncertainty is None:
         remove_own(viewer, f"{name} uncertainty")
     else:
-        show_image(
-            viewer,
-            f"{name} uncertainty",
-            prediction.uncertainty,
-            like,
-            colormap="inferno",
-            contrast_limits=(0, 1),
-            blending="additive",
-            visible=False,
-        )
+        show_image(viewer, f"{name} uncertainty", prediction.uncertainty, like, colormap="inferno", **looks)
     labels = show_labels(viewer, f"{name} prediction", prediction.labels, like, opacity=0.5)
     labels.features = _names_of_values(comparison)
     mark_origin([probability, labels], origin)
@@ -227,14 +137,3 @@ def _names_of_values(comparison: Comparison) -> dict[str, list[Any]]:
     named = {each.value: each.name for each in comparison.prediction.plan.classes}
     values = range(max(named, default=0) + 1) if max(named, default=0) < _MAX_ROWS else [0, *sorted(named)]
     return {"index": list(values), "class": ["background", *(named.get(value, "") for value in [*values][1:])]}
-
-
-def _write(comparison: Comparison, folder: Path) -> None:
-    prediction, voxel_size_um = comparison.prediction, comparison.prediction.voxel_size_um
-    name = file_name(prediction.name)
-    write_volume(folder / f"{name}_labels.tif", prediction.labels, voxel_size_um)
-    write_volume(folder / f"{name}_probability.tif", prediction.probability, voxel_size_um)
-    if prediction.uncertainty is not None:
-        write_volume(folder / f"{name}_uncertainty.tif", prediction.uncertainty, voxel_size_um)
-    if comparison.difference is not None:
-        write_volume(folder / f"{name}_difference.tif", comparison.difference, voxel_size_um)

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from magicgui.widgets import CheckBox, Container, PushButton, Select, Widget
+from magicgui.widgets import CheckBox, Container, Select, Widget
 from napari.layers import Image, Labels
 from psygnal import Signal
 from qtpy.QtWidgets import QFileDialog
@@ -18,12 +18,13 @@ from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.configs.snippets import RunSnippet, evaluation_snippet, prediction_snippet
 from napari_unet3d.data.formats.registry import file_filter
 from napari_unet3d.errors import UserError
-from napari_unet3d.widgets.components.containers import column, row
+from napari_unet3d.inference.write import exists, prediction_files
+from napari_unet3d.runs.run_files import is_evaluation
+from napari_unet3d.session.prediction_job import evaluate_volumes, files_of_layer, predict_paths, predict_sample
+from napari_unet3d.widgets.components.containers import Panel, button, column, row
 from napari_unet3d.widgets.components.context import Context
-from napari_unet3d.widgets.components.layer_menu import layer_menu
-from napari_unet3d.widgets.forms.path_edit import PathEdit
-from napari_unet3d.widgets.forms.radio_choice import RadioChoice
-from napari_unet3d.widgets.predict.show import evaluate_dataset, predict_paths, predict_sample
+from napari_unet3d.widgets.forms.choices import RadioChoice, layer_menu
+from napari_unet3d.widgets.forms.paths import PathEdit
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
 from napari_unet3d.widgets.viewer.layers import Reference
 
@@ -74,7 +75,7 @@ class PredictionRequest:
     dataset: Path | None = None
 
 
-class PredictionTarget(Container[Widget]):
+class PredictionTarget(Panel):
     """Choice between a layer, files and a test set, and the folder for results.
 
     Parameters
@@ -103,7 +104,7 @@ class PredictionTarget(Container[Widget]):
     kind_changed = Signal()
 
     def __init__(self, context: Context) -> None:
-        super().__init__(labels=False)
+        super().__init__(spacing=4)
         self.kind = RadioChoice(_TOOLTIPS, "predict-target")
         self.image_layer = layer_menu(context.viewer, Image, "The volume to predict.", label="Image")
         self.truth_layer = layer_menu(
@@ -126,7 +127,7 @@ class PredictionTarget(Container[Widget]):
         )
         self._lay_out()
         self.kind.changed.connect(self._on_kind)
-        self.image_layer.changed.connect(self.find_truth)
+        self.image_layer.changed.connect(self._on_image)
         self.write_results.changed.connect(self._show_pages)
         self._show_pages()
 
@@ -159,12 +160,29 @@ class PredictionTarget(Container[Widget]):
             case Target.FILES:
                 files = self._files()
                 assert out is not None  # files always have a folder for results
-                events = partial(predict_paths, model, files, out, config, self.probability.value)
+                overwrite = bool(self.results_to_replace(config))  # the dock has asked
+                events = partial(predict_paths, model, files, out, config, self.probability.value, overwrite)
                 return PredictionRequest(model, post_processing, files=files, out=out), events
             case _:
                 dataset = self.dataset.require("the folder of a dataset")
                 request = PredictionRequest(model, post_processing, out=out, dataset=dataset)
-                return request, partial(evaluate_dataset, model, dataset, out, config)
+                return request, partial(evaluate_volumes, model, dataset, out, config)
+
+    def results_to_replace(self, config: Any) -> list[Path]:
+        """Return the files, or the folder of an evaluation, that the prediction would replace; raises as `request`."""
+        out = self._folder()
+        if out is None:
+            return []
+        match self.kind.value:
+            case Target.LAYER:
+                sample = sample_from_layers(self.image_layer.value, self.truth_layer.value)
+                found = list(files_of_layer(sample, out, config).values())
+            case Target.FILES:
+                outputs = partial(prediction_files, folder=out, probability=self.probability.value)
+                found = [path for file in self._files() for path in outputs(file, uncertainty=config.uncertainty)]
+            case _:
+                found = [out] if is_evaluation(out) else []
+        return list(filter(exists, found))
 
     def snippet(self, model: Path, config: Any) -> RunSnippet:
         """Return the command and the Python code of the prediction; parameters as of `request`.
@@ -176,7 +194,9 @@ class PredictionTarget(Container[Widget]):
         """
         match self.kind.value:
             case Target.LAYER:
-                raise UserError("A text cannot name a layer. Save it to a file, then choose 'Files' and copy again.")
+                raise UserError(
+                    "A command cannot refer to a layer. Save it to a file, then choose 'Files' and copy again."
+                )
             case Target.FILES:
                 out = self.out.require("a folder for the results")
                 return prediction_snippet(model, self._files(), out, config, probability=self.probability.value)
@@ -207,6 +227,11 @@ class PredictionTarget(Container[Widget]):
     def reset_choices(self, *_: Any) -> None:
         """Update the layer menus, and find the ground truth of the chosen image."""
         super().reset_choices()
+        self.find_truth()
+
+    def _on_image(self) -> None:
+        """Choose the ground truth of another image, or none: that of the image before is not its own."""
+        self.truth_layer.value = None
         self.find_truth()
 
     def _folder(self) -> Path | None:
@@ -253,15 +278,14 @@ class PredictionTarget(Container[Widget]):
     def _files_page(self) -> Container[Widget]:
         self.file_list = Select(choices=self._file_choices, tooltip="The volumes to predict, one after the other.")
         self.file_list.native.setFixedHeight(_LIST_HEIGHT)
-        self.remove_button = PushButton(
-            text="Remove", tooltip="Remove the selected volumes, or the last one, from the list; the files stay."
+        self.remove_button = button(
+            "Remove",
+            "Remove the selected volumes, or the last one, from the list; the files stay.",
+            self.remove_files,
         )
-        zarr_button = PushButton(text="Add Zarr…", tooltip="Add a volume that is an OME-Zarr folder.")
-        add_button = PushButton(text="Add files…", tooltip="Add volumes that are files, such as TIFF, NIfTI or npy.")
+        zarr_button = button("Add Zarr…", "Add a volume that is an OME-Zarr folder.", self._choose_zarr)
+        add_button = button("Add files…", "Add volumes that are files, such as TIFF, NIfTI or npy.", self._choose_files)
         self.remove_button.enabled = False
-        self.remove_button.clicked.connect(self.remove_files)
-        zarr_button.clicked.connect(self._choose_zarr)
-        add_button.clicked.connect(self._choose_files)
         return column(self.file_list, row(self.remove_button, zarr_button, add_button), spacing=4)
 
     def _lay_out(self) -> None:
@@ -271,6 +295,4 @@ class PredictionTarget(Container[Widget]):
             Target.TEST_SET: column(self.dataset),
         }
         self._out_row = column(self.out, labels=True)
-        self.margins = (0, 0, 0, 0)
-        self.native.layout().setSpacing(4)
-        self.extend([self.kind, *self._pages.values(), self.write_results, self._out_row, self.probability])
+        self.lay_out(self.kind, *self._pages.values(), self.write_results, self._out_row, self.probability)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from magicgui.widgets import Container, PushButton, Select, Widget
+from magicgui.widgets import Select
 from napari.layers import Image, Labels
 from psygnal import Signal
 
@@ -13,11 +13,11 @@ from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.data.dataset import Subset, list_pairs
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
-from napari_unet3d.widgets.components.containers import column, row, show_text, wrapping_label
+from napari_unet3d.formatting import format_count
+from napari_unet3d.widgets.components.containers import Panel, button, column, row, show_text, wrapping_label
 from napari_unet3d.widgets.components.context import Context
-from napari_unet3d.widgets.components.layer_menu import layer_menu
-from napari_unet3d.widgets.forms.path_edit import PathEdit
-from napari_unet3d.widgets.forms.radio_choice import RadioChoice
+from napari_unet3d.widgets.forms.choices import RadioChoice, layer_menu
+from napari_unet3d.widgets.forms.paths import PathEdit
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
 
 _ROW_HEIGHT = 22
@@ -41,7 +41,7 @@ _TOOLTIPS = {
 }
 
 
-class TrainingSource(Container[Widget]):
+class TrainingSource(Panel):
     """Choice between a dataset folder and pairs of an Image and a Labels layer.
 
     Parameters
@@ -66,7 +66,7 @@ class TrainingSource(Container[Widget]):
     source_changed = Signal()
 
     def __init__(self, context: Context) -> None:
-        super().__init__(labels=False)
+        super().__init__(spacing=4)
         self._viewer = context.viewer
         self.kind = RadioChoice(_TOOLTIPS, "train-source")
         self.dataset = PathEdit("d", "dataset", "The folder with train/images and train/labels.")
@@ -79,8 +79,6 @@ class TrainingSource(Container[Widget]):
         self._lay_out()
         self.kind.changed.connect(self._on_change)
         self.dataset.changed.connect(self._on_change)
-        self.add_button.clicked.connect(self.add_pair)
-        self.remove_button.clicked.connect(self.remove_pairs)
         self._show_pairs()
         self._on_change()
 
@@ -197,19 +195,17 @@ class TrainingSource(Container[Widget]):
         except UserError as error:
             return str(error)
         n_test = self._n_volumes(Subset.TEST)
-        return f"{self._n_volumes(Subset.TRAIN)} training, {n_test} test volume{'' if n_test == 1 else 's'}"
+        return f"{self._n_volumes(Subset.TRAIN)} training, {format_count(n_test, 'test volume')}"
 
     def _lay_out(self) -> None:
-        self.add_button = PushButton(
-            text="Add pair", tooltip="Train on several pairs: choose the next two layers and add them, too."
+        self.add_button = button(
+            "Add pair", "Train on several pairs: choose the next two layers and add them, too.", self.add_pair
         )
-        self.remove_button = PushButton(
-            text="Remove", tooltip="Remove the selected pairs from the list; their layers stay."
+        self.remove_button = button(
+            "Remove", "Remove the selected pairs from the list; their layers stay.", self.remove_pairs
         )
         self.pair_list = Select(choices=self._pair_choices, tooltip="The pairs of image and labels to train on.")
         menus = column(self.image_layer, self.labels_layer, labels=True, spacing=4)
         self._folder_page = column(self.dataset, self.found, spacing=4)
         self._layers_page = column(menus, self.pair_list, row(self.remove_button, self.add_button), spacing=4)
-        self.margins = (0, 0, 0, 0)
-        self.native.layout().setSpacing(4)
-        self.extend([self.kind, self._folder_page, self._layers_page])
+        self.lay_out(self.kind, self._folder_page, self._layers_page)

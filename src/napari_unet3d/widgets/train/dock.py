@@ -6,22 +6,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from napari_unet3d.session.last_run import unfinished_run
-from napari_unet3d.session.recent_runs import plugin_data_folder
+from napari_unet3d.session.recent_runs import plugin_data_folder, unfinished_run
 from napari_unet3d.session.training_job import SampleDatasetReady, TrainingRequest, train_on_sample
 from napari_unet3d.session.training_run import TrainingRun
 from napari_unet3d.training.events import RunStarted
 from napari_unet3d.widgets.components.containers import show_text, wrapping_label
+from napari_unet3d.widgets.components.context import Kind
 from napari_unet3d.widgets.components.dock import Dock
 from napari_unet3d.widgets.components.job_bar import JobBar
-from napari_unet3d.widgets.components.message_line import Kind
-from napari_unet3d.widgets.components.qt_widget import QtWidget
 from napari_unet3d.widgets.jobs.jobs import Job
 from napari_unet3d.widgets.train.monitor_panel import MonitorPanel
 from napari_unet3d.widgets.train.pre_run_actions import PreRunActions
 from napari_unet3d.widgets.train.run_actions import RunActions
-from napari_unet3d.widgets.train.run_listener import RunListener
-from napari_unet3d.widgets.train.start_training import begin_training
+from napari_unet3d.widgets.train.run_job import RunListener, begin_training
 from napari_unet3d.widgets.train.training_setup import TrainingSetup
 from napari_unet3d.widgets.viewer.layers import show_sample
 from napari_unet3d.widgets.viewer.split_layer import show_blocks
@@ -103,10 +100,6 @@ class TrainDock(Dock):
         elif (run := self.setup.resume_prompt.run) is not None:
             with self.message.explaining():
                 self._begin(self.setup.resume_request(run))
-
-    def stop(self) -> None:
-        """Stop the training; its best model is kept."""
-        self.job_bar.stop()
 
     def check(self) -> None:
         """Check data and settings, and show what was found in a window."""
@@ -205,7 +198,6 @@ class TrainDock(Dock):
             self.message.show_message(self.run.notices_text, "warning")
 
     def _connect(self) -> None:
-        self.job_bar.start_button.clicked.connect(self.train)
         self.setup.sample_prompt.start_button.clicked.connect(self.train_on_sample_data)
         self.setup.resume_prompt.continue_button.clicked.connect(self.resume)
         self.run_actions.opened.connect(self._show_loaded)
@@ -215,8 +207,10 @@ class TrainDock(Dock):
 
     def _lay_out(self) -> None:
         tooltip = "Train with these settings; the best model so far is always kept."
-        self.job_bar = JobBar("Train", tooltip, (self.setup.content,), "Stop and keep model", can_pause=True)
-        above = self.setup, QtWidget(self.message), self.pre_run, self.job_bar, self.hardware, self.status
+        self.job_bar = JobBar(
+            "Train", tooltip, self.train, (self.setup.content,), "Stop and keep model", can_pause=True
+        )
+        above = self.setup, self.message, self.pre_run, self.job_bar, self.hardware, self.status
         self.lay_out(*above, self.monitor, self.run_actions)
         for hidden in (self.hardware, self.status, self.monitor):
             hidden.hide()

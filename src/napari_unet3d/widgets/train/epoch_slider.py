@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from magicgui.widgets import Container, PushButton, Slider, Widget
+from magicgui.widgets import PushButton, Slider
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QSizePolicy
@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QSizePolicy
 from napari_unet3d.runs.snapshots import SnapshotRun
 from napari_unet3d.session.epoch_view import MODEL_SUFFIX, keep_model
 from napari_unet3d.session.recent_runs import remember_run
+from napari_unet3d.widgets.components.containers import Panel, button
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.dialogs import ask_for_file
 
@@ -22,7 +23,7 @@ _DURATION_MS = 8000  # of a whole run, with intervals between epochs within
 _MIN_INTERVAL_MS, _MAX_INTERVAL_MS = 100, 600
 
 
-class EpochSlider(Container[Widget]):
+class EpochSlider(Panel):
     """Chooses one of the epochs that have snapshots.
 
     While it is live, it follows the newest epoch. Going back ends that; going to the newest epoch starts it again.
@@ -44,16 +45,16 @@ class EpochSlider(Container[Widget]):
     def __init__(self) -> None:
         self.epochs: tuple[int, ...] = ()
         self._is_drawn = True
-        self.play_button = PushButton(
-            text="▶",
-            tooltip="<qt>Play how the network learned, from the shown epoch on; from the newest epoch, from the "
-            f"beginning. Key: {PLAY_KEY}</qt>",
+        self.play_button = button(
+            "▶",
+            "<qt>Play the epochs from the one that is shown; from the newest one, start at the beginning. "
+            f"Key: {PLAY_KEY}</qt>",
+            self.play,
         )
         self.slider = Slider(min=0, max=0, readout=False)
         self.slider.native.setToolTip("The epoch that is shown; drag it, or the line in the curves.")
-        self.live_button = PushButton(text="Live", tooltip="Show the newest epoch as soon as it is available.")
-        super().__init__(widgets=[self.play_button, self.slider, self.live_button], layout="horizontal", labels=False)
-        self.margins = (0, 0, 0, 0)
+        self.live_button = button("Live", "Show the newest epoch as soon as it is available.", self._on_live)
+        super().__init__(self.play_button, self.slider, self.live_button, layout="horizontal")
         self.play_button.native.setMaximumWidth(_SMALL_WIDTH)
         self.slider.native.setMinimumWidth(60)
         self.live_button.native.setCheckable(True)
@@ -62,9 +63,7 @@ class EpochSlider(Container[Widget]):
         self.enabled = False
         self._animation = QTimer(self.native)
         self._animation.timeout.connect(self._show_next)
-        self.play_button.clicked.connect(self.play)
         self.slider.changed.connect(self._on_slider)
-        self.live_button.clicked.connect(self._on_live)
 
     @property
     def epoch(self) -> int | None:
@@ -140,7 +139,7 @@ class EpochSlider(Container[Widget]):
         return min(range(len(self.epochs)), key=lambda index: abs(self.epochs[index] - epoch), default=0)
 
 
-class EpochActions(Container[Widget]):
+class EpochActions(Panel):
     """Saves the model of the shown epoch, in the run folder or elsewhere, and has the button for its layer.
 
     Parameters
@@ -160,22 +159,19 @@ class EpochActions(Container[Widget]):
         self._message = context.message
         self._run: SnapshotRun | None = None
         self._epoch: int | None = None
-        self.model_button = PushButton(
-            text="Save this model",
-            tooltip="Copy the model of the shown epoch into the folder 'kept' of the run, to predict or to train with.",
+        self.model_button = button(
+            "Save this model",
+            "Copy the model of the shown epoch into the folder 'kept' of the run, to predict or to train with.",
+            self.save_model,
         )
-        self.elsewhere_button = PushButton(
-            text="…", tooltip="Copy the model of the shown epoch to a place of your choice."
+        self.elsewhere_button = button(
+            "…", "Copy the model of the shown epoch to a place of your choice.", self.save_model_as
         )
         self.layer_button = PushButton(
             text="Keep as layer", tooltip="Copy the shown prediction to a layer of its own, to compare epochs."
         )
-        buttons = [self.model_button, self.elsewhere_button, self.layer_button]
-        super().__init__(widgets=buttons, layout="horizontal", labels=False)
-        self.margins = (0, 0, 0, 0)
+        super().__init__(self.model_button, self.elsewhere_button, self.layer_button, layout="horizontal")
         self.elsewhere_button.native.setMaximumWidth(_SMALL_WIDTH)
-        self.model_button.clicked.connect(self.save_model)
-        self.elsewhere_button.clicked.connect(self.save_model_as)
         self.show_epoch(None, None)
 
     def show_epoch(self, run: SnapshotRun | None, epoch: int | None) -> None:

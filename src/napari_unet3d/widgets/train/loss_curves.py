@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pyqtgraph as pg
 from napari.utils.theme import get_theme
-from qtpy.QtCore import QSize, QTimer, Signal
+from qtpy.QtCore import QSize, Signal
 from qtpy.QtGui import QColor
 
 from napari_unet3d.session.loss_history import LossHistory
-from napari_unet3d.widgets.train.run_listener import RunListener
+from napari_unet3d.widgets.components.containers import single_shot
+from napari_unet3d.widgets.train.run_job import RunListener
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -55,10 +56,7 @@ class LossCurves(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
         self.history, self._listener = LossHistory(), RunListener(self)
         self._viewer = viewer
         self._is_stale = False
-        self._pause = QTimer(self)
-        self._pause.setSingleShot(True)
-        self._pause.setInterval(_MIN_INTERVAL_MS)
-        self._pause.timeout.connect(self._redraw_if_stale)
+        self._pause = single_shot(self, self._redraw_if_stale, _MIN_INTERVAL_MS)
         self.setMinimumHeight(130)
         plot = self.getPlotItem()
         plot.setMouseEnabled(x=False, y=False)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from magicgui.widgets import Container, Label, Widget
+from magicgui.widgets import Label
 from napari.layers import Labels
 from psygnal import Signal
 from qtpy.QtCore import QTimer
@@ -16,20 +16,17 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.runs.diagnosis import diagnose
 from napari_unet3d.runs.snapshot_files import SnapshotData
 from napari_unet3d.runs.snapshots import SnapshotRun, open_snapshots
-from napari_unet3d.session.epoch_view import EpochView, load_epoch
+from napari_unet3d.session.epoch_view import EpochView, describe_epoch, load_epoch
 from napari_unet3d.session.preferences import load_preference, save_preference
-from napari_unet3d.session.training_run import TrainingRun, load_run
-from napari_unet3d.training.events import Throughput
-from napari_unet3d.widgets.components.containers import column, row, show_text, wrapping_label
+from napari_unet3d.session.training_run import TrainingRun, describe_throughput, load_run
+from napari_unet3d.widgets.components.containers import Panel, QtWidget, column, row, show_text, wrapping_label
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.keys import bind_key
-from napari_unet3d.widgets.components.qt_widget import QtWidget
 from napari_unet3d.widgets.forms.choices import Menu
 from napari_unet3d.widgets.jobs.latest_only import LatestOnly
 from napari_unet3d.widgets.train.epoch_slider import PLAY_KEY, EpochActions, EpochSlider
-from napari_unet3d.widgets.train.run_listener import RunListener
+from napari_unet3d.widgets.train.run_job import TRAIN, RunListener
 from napari_unet3d.widgets.train.snapshot_layers import SnapshotLayers
-from napari_unet3d.widgets.train.start_training import TRAIN
 
 if TYPE_CHECKING:
     from napari_unet3d.widgets.train.loss_curves import LossCurves
@@ -40,7 +37,7 @@ _NO_VOLUME = -1
 _HINT = "QLabel { background-color: #6b4e00; color: white; border-radius: 3px; padding: 4px; }"
 
 
-class MonitorPanel(Container[Widget]):
+class MonitorPanel(Panel):
     """Shows a run: its curves, and in the viewer what it predicted after each epoch.
 
     Parameters
@@ -67,7 +64,7 @@ class MonitorPanel(Container[Widget]):
     reloaded = Signal(object)
 
     def __init__(self, context: Context, labels_of: Callable[[str], Sequence[Labels]]) -> None:
-        super().__init__(labels=False)
+        super().__init__(spacing=4)
         self._context = context
         self.run: TrainingRun | None = None
         self._snapshots: SnapshotRun | None = None
@@ -238,33 +235,10 @@ class MonitorPanel(Container[Widget]):
         self._work.failed.connect(self._on_failed)
         self._poll.timeout.connect(self._reload)
         self.actions.layer_button.clicked.connect(self.keep_layer)
-        bind_key(self._context, PLAY_KEY, "Play how the network learned, or stop it", self.epoch_slider.play)
+        bind_key(self._context, PLAY_KEY, "Play the epochs, or stop playing", self.epoch_slider.play)
 
     def _lay_out(self) -> None:
-        shown = row(self.epoch_text, Label(value="of"), self.volume)
-        for index in (0, 1):
-            shown.native.layout().setStretch(index, 0)
+        shown = row(self.epoch_text, Label(value="of"), self.volume, wide=(2,))
         self._snapshot_controls = column(shown, self.epoch_slider, self.actions, spacing=4)
-        self.margins = (0, 0, 0, 0)
-        self.native.layout().setSpacing(4)
-        self.extend([self.hint, self.throughput, self._snapshot_controls])
+        self.lay_out(self.hint, self.throughput, self._snapshot_controls)
         self._snapshot_controls.hide()
-
-
-def describe_epoch(run: TrainingRun, epoch: int, view: EpochView | None) -> str:
-    """Return which epoch is shown, such as ``Epoch 12 · Dice 0.831 · best``."""
-    dice = run.history.dice_of(epoch)
-    f1 = run.history.f1_of(epoch)
-    text = f"Epoch {epoch}" + ("" if dice is None else f" · Dice {dice:.3f}")
-    text += "" if f1 is None else f" · object F1 {f1:.3f}"
-    if run.history.best is not None and run.history.best[0] == epoch:
-        text += " · best"
-    if view is not None and view.epoch == epoch and view.predicted < 1:
-        text += f" · {view.predicted:.0%} predicted"
-    return text
-
-
-def describe_throughput(throughput: Throughput) -> str:
-    """Return the speed of the steps, such as ``2.4 steps/s · waits for data 3% of the time · GPU 3.1 GiB``."""
-    text = f"{throughput.steps_per_second:.3g} steps/s · waits for data {throughput.waiting:.0%} of the time"
-    return text if throughput.gpu_bytes is None else f"{text} · GPU {throughput.gpu_bytes / 2**30:.1f} GiB"

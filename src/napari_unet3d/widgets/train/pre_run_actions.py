@@ -1,30 +1,113 @@
-"""What the Train dock offers before a training: Check, model summary, augmented patches, and the run as text."""
+"""What the Train dock offers before a training: Check, model summary, and the run as text."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from magicgui.widgets import Container, PushButton, Widget
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QFontDatabase, QFontMetrics
+from qtpy.QtWidgets import QGridLayout, QLabel, QPlainTextEdit, QScrollArea, QWidget
 
 from napari_unet3d.configs.snippets import RunSnippet, training_snippet
+from napari_unet3d.data.checks import Issue, Severity
 from napari_unet3d.errors import UserError
 from napari_unet3d.session.training_job import TrainingRequest, check, summarise_for
 from napari_unet3d.training.events import Preflight
-from napari_unet3d.widgets.components.containers import row
+from napari_unet3d.widgets.components.containers import Panel, button, row
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.copy_run import CopyButton
-from napari_unet3d.widgets.components.qt_widget import QtWidget
-from napari_unet3d.widgets.jobs.latest_only import LatestOnly
+from napari_unet3d.widgets.components.dialogs import PluginWindow
 from napari_unet3d.widgets.train.augmentation_preview import AugmentationPreview
-from napari_unet3d.widgets.train.report_windows import IssuesWindow, SummaryWindow
 
+_CHIP = "QLabel {{ border-radius: 3px; padding: 2px 6px; color: white; background-color: {background}; }}"
+# White text on each of them can be read in every theme.
+_BACKGROUNDS = {Severity.ERROR: "#8c1d18", Severity.WARNING: "#6b4e00", Severity.INFO: "#4a5563"}
+_ORDER = (Severity.ERROR, Severity.WARNING, Severity.INFO)
 _CHECK, _SUMMARY = "Check", "Model summary"
 
 
-class PreRunActions(Container[Widget]):
+class IssuesWindow(PluginWindow):
+    """Shows the issues of a `Preflight`: errors first, then warnings, then information.
+
+    Parameters
+    ----------
+    parent : QWidget
+        The dock; the window closes with it.
+    preflight : Preflight
+        The result of the check.
+    """
+
+    def __init__(self, parent: QWidget, preflight: Preflight) -> None:
+        self.verdict = QLabel(verdict(preflight))
+        self.verdict.setWordWrap(True)
+        self.verdict.setStyleSheet("QLabel { font-weight: bold; padding: 2px; }")
+        self.issues = [issue for severity in _ORDER for issue in preflight.of(severity)]
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setWidget(_table(self.issues))
+        super().__init__(parent, "Check before training", self.verdict, scroll)
+        self.resize(620, min(560, 140 + 52 * len(self.issues)))
+
+
+def verdict(preflight: Preflight) -> str:
+    """Return in one sentence whether a training can start."""
+    n_errors, n_warnings = (len(preflight.of(severity)) for severity in (Severity.ERROR, Severity.WARNING))
+    if n_errors:
+        return f"Training cannot start: {_count(n_errors, 'error')}, {_count(n_warnings, 'warning')}."
+    return f"Training can start, with {_count(n_warnings, 'warning')}." if n_warnings else "Training can start."
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
+
+
+def _table(issues: Sequence[Issue]) -> QWidget:
+    table = QWidget()
+    grid = QGridLayout(table)
+    grid.setVerticalSpacing(10)
+    grid.setColumnStretch(1, 1)
+    for line, issue in enumerate(issues):
+        chip, message = QLabel(issue.severity.label), QLabel(issue.message)
+        chip.setStyleSheet(_CHIP.format(background=_BACKGROUNDS[issue.severity]))
+        chip.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        message.setWordWrap(True)
+        message.setTextFormat(Qt.TextFormat.PlainText)  # a name may look like markup
+        message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        grid.addWidget(chip, line, 0, Qt.AlignmentFlag.AlignTop)
+        grid.addWidget(message, line, 1, Qt.AlignmentFlag.AlignTop)
+    grid.setRowStretch(len(issues), 1)
+    return table
+
+
+class SummaryWindow(PluginWindow):
+    """Shows a `ModelSummary` in a font of fixed width.
+
+    Parameters
+    ----------
+    parent : QWidget
+        The dock; the window closes with it.
+    text : str
+        The summary.
+    """
+
+    def __init__(self, parent: QWidget, text: str) -> None:
+        self.text = QPlainTextEdit(text)
+        self.text.setReadOnly(True)
+        self.text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+        font = QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont)
+        font.setPointSize(10)
+        # napari's style sheet would replace a font that is only set
+        self.text.setStyleSheet(f"QPlainTextEdit {{ font-family: '{font.family()}'; font-size: 10pt; }}")
+        super().__init__(parent, "Model summary", self.text)
+        widest = max((len(line) for line in text.splitlines()), default=0)
+        self.resize(min(1100, 80 + QFontMetrics(font).horizontalAdvance("0" * widest)), 560)
+
+
+class PreRunActions(Panel):
     """Buttons: two run a job that ends in a window, one copies the run as text, one shows augmented patches.
 
     Parameters
@@ -41,24 +124,17 @@ class PreRunActions(Container[Widget]):
         self, context: Context, request: Callable[[], TrainingRequest], draft: Callable[[], TrainingRequest]
     ) -> None:
         self._message, self._request, self._draft = context.message, request, draft
-        self.check_button = PushButton(
-            text=_CHECK, tooltip="What is wrong or could be better, what a step sees, and how long it takes."
+        self.check_button = button(
+            _CHECK, "What is wrong or could be better, what a step sees, and how long it takes.", self.check
         )
-        self.summary_button = PushButton(
-            text=_SUMMARY, tooltip="Layers, shapes, parameters and memory of this network."
-        )
+        self.summary_button = button(_SUMMARY, "Layers, shapes, parameters and memory of this network.", self.summarise)
         self.augmented = AugmentationPreview(context, request)
         self.copy_button = CopyButton(context.message, self._snippet)
-        buttons = row(self.check_button, self.summary_button, QtWidget(self.copy_button))
-        buttons.native.layout().setStretch(2, 0)
-        super().__init__(widgets=[buttons, self.augmented], labels=False)
-        self.margins = (0, 0, 0, 0)
-        self._check, self._summary = (LatestOnly(self.native, context.jobs, kind) for kind in ("check", "summary"))
+        buttons = row(self.check_button, self.summary_button, self.copy_button, wide=(0, 1))
+        super().__init__(buttons, self.augmented)
+        self._check, self._summary = (context.latest_only(self.native, kind) for kind in ("check", "summary"))
         for work in (self._check, self._summary):
-            work.failed.connect(context.message.show_error)
             work.settled.connect(self._show_state)
-        self.check_button.clicked.connect(self.check)
-        self.summary_button.clicked.connect(self.summarise)
 
     def check(self) -> None:
         """Check data and settings, and show what was found in a window."""
@@ -76,7 +152,7 @@ class PreRunActions(Container[Widget]):
         request = self._request()
         if not isinstance(request.data, Path):
             raise UserError(
-                "A text cannot name layers. Add them to a dataset folder (dock Dataset, 'Add as train'), "
+                "A command cannot refer to layers. Add them to a dataset folder (dock Dataset, 'Add to training set'), "
                 "choose that folder above, and copy again."
             )
         return training_snippet(request.data, request.run_folder, request.config, start_from=request.start_from)
@@ -89,9 +165,9 @@ class PreRunActions(Container[Widget]):
         SummaryWindow(self.native, summary.text).show()
 
     def _show_state(self) -> None:
-        for work, button, text in (
+        for work, made, text in (
             (self._check, self.check_button, _CHECK),
             (self._summary, self.summary_button, _SUMMARY),
         ):
-            button.enabled = not work.is_busy
-            button.text = f"{text} …" if work.is_busy else text
+            made.enabled = not work.is_busy
+            made.text = f"{text} …" if work.is_busy else text

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from magicgui.widgets import Container, PushButton, Widget
 from psygnal import Signal
 from qtpy.QtWidgets import QFileDialog
 
@@ -12,14 +11,13 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.runs.run_files import read_run_files
 from napari_unet3d.session.recent_runs import recent_runs, remember_run
 from napari_unet3d.session.training_run import TrainingRun, load_run
-from napari_unet3d.widgets.components.containers import SPACING, row
+from napari_unet3d.widgets.components.containers import Panel, button, row
 from napari_unet3d.widgets.components.context import Context
-from napari_unet3d.widgets.components.dock_tabs import open_dock
-from napari_unet3d.widgets.components.qt_widget import QtWidget
+from napari_unet3d.widgets.components.dock_window import open_dock
 from napari_unet3d.widgets.export.report_panel import ReportPanel
 
 
-class RunActions(Container[Widget]):
+class RunActions(Panel):
     """Opens a run, and the docks Predict and Inspect with the model of a run; writes a report on it.
 
     Parameters
@@ -44,25 +42,21 @@ class RunActions(Container[Widget]):
         self._context = context
         self._run: Path | None = None
         self.report = ReportPanel(context)
-        self.open_button = PushButton(
-            text="Open run…",
-            tooltip="Show the curves and the epochs of any run folder, also of one that another process is writing.",
+        self.open_button = button(
+            "Open run…",
+            "Show the curves and the epochs of any run folder, also of one that another process is writing.",
+            self.open_run,
         )
-        self.predict_button = PushButton(
-            text="Predict with it", tooltip="Open the dock Predict with the model of this run."
+        self.predict_button = button(
+            "Predict with it", "Open the dock Predict with the model of this run.", self.predict
         )
-        self.inspect_button = PushButton(
-            text="Inspect its errors",
-            tooltip="Predict the test volumes of the dataset, or the training volumes when it has none, and list every "
-            "error.",
+        self.inspect_button = button(
+            "Inspect its errors",
+            "Predict the test volumes of the dataset, or the training volumes when it has none, and list every error.",
+            self.inspect,
         )
         self._docks = row(self.predict_button, self.inspect_button)
-        super().__init__(widgets=[self._docks, self.open_button, QtWidget(self.report)], labels=False)
-        self.margins = (0, 0, 0, 0)
-        self.native.layout().setSpacing(SPACING)
-        self.open_button.clicked.connect(lambda: self.open_run())
-        self.predict_button.clicked.connect(self.predict)
-        self.inspect_button.clicked.connect(self.inspect)
+        super().__init__(self._docks, self.open_button, self.report)
         self.offer(None)
 
     def offer(self, run: TrainingRun | None) -> None:

@@ -8,22 +8,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from magicgui.widgets import CheckBox, Container, Widget
-from qtpy.QtCore import QTimer
+from magicgui.widgets import CheckBox
 from qtpy.QtGui import QOffscreenSurface, QOpenGLContext
 
 from napari_unet3d.display import is_software_renderer
 from napari_unet3d.files import CONFIG_FILE
-from napari_unet3d.session.preferences import load_preference, save_preference
+from napari_unet3d.session.generator_thread import JobControl
 from napari_unet3d.session.recent_runs import new_run_folder
 from napari_unet3d.session.subprocess_training import SubprocessTraining
 from napari_unet3d.session.training_job import TrainingRequest, train_on
-from napari_unet3d.widgets.components.containers import column, wrapping_label
-from napari_unet3d.widgets.forms.model_picker import ModelPicker
-from napari_unet3d.widgets.forms.path_edit import PathEdit
-from napari_unet3d.widgets.jobs.worker import JobControl
+from napari_unet3d.widgets.components.containers import Panel, column, single_shot, wrapping_label
+from napari_unet3d.widgets.forms.choices import remembered
+from napari_unet3d.widgets.forms.paths import ModelPicker, PathEdit
 
-_KEY = "train-own-process"
 _GL_RENDERER = 0x1F01
 
 
@@ -35,7 +32,7 @@ class TrainingBackend:
     control: JobControl | None = None
 
 
-class SubprocessOption(Container[Widget]):
+class SubprocessOption(Panel):
     """A check box, remembered, with a hint where training in a separate process helps.
 
     Attributes
@@ -48,21 +45,19 @@ class SubprocessOption(Container[Widget]):
 
     def __init__(self) -> None:
         self.box = CheckBox(
-            value=load_preference(_KEY) is True,
             text="Train in a separate process",
             tooltip="Helps on a machine without a graphics card, where turning a 3D view slows down a training in the "
             "viewer. Curves, Pause and Stop are the same, and so is the model. The process takes a few seconds to "
             "start and needs more memory; layers are written to the run folder for it first.",
         )
         self.hint = wrapping_label()
-        super().__init__(widgets=[self.box, self.hint], labels=False)
-        self.margins = (0, 0, 0, 0)
+        remembered(self.box, "train-own-process")
+        super().__init__(self.box, self.hint)
         self.hint.hide()
         self._is_suggested = False
-        self.box.changed.connect(self._on_changed)
-        self._once_shown = QTimer(self.native)  # querying OpenGL takes some milliseconds; the dock opens without it
-        self._once_shown.setSingleShot(True)
-        self._once_shown.timeout.connect(lambda: self.suggest_for(renderer()))
+        self.box.changed.connect(self._show_hint)
+        # Querying OpenGL takes some milliseconds; the dock opens without it.
+        self._once_shown = single_shot(self.native, lambda: self.suggest_for(renderer()), 200)
 
     def backend(self, request: TrainingRequest) -> TrainingBackend:
         """Return how to run a training, as chosen."""
@@ -74,7 +69,7 @@ class SubprocessOption(Container[Widget]):
     def look_soon(self) -> None:
         """Query OpenGL soon after the dock was shown, once."""
         if not self.hint.value:
-            self._once_shown.start(200)
+            self._once_shown.start()
 
     def suggest_for(self, renderer: str | None) -> None:
         """Suggest a separate process where OpenGL is software.
@@ -88,10 +83,6 @@ class SubprocessOption(Container[Widget]):
         self.hint.value = (
             "Recommended here: 3D views are drawn without a graphics card, and turning them slows down a training."
         )
-        self._show_hint()
-
-    def _on_changed(self, checked: bool) -> None:
-        save_preference(_KEY, checked)
         self._show_hint()
 
     def _show_hint(self) -> None:
@@ -118,7 +109,7 @@ def renderer() -> str | None:
     return str(name)
 
 
-class RunFolderRow(Container[Widget]):
+class RunFolderRow(Panel):
     """The rows for the run folder and for the model to start from.
 
     Attributes
@@ -140,8 +131,7 @@ class RunFolderRow(Container[Widget]):
         )
         self._hint = wrapping_label("Network and normalisation are those of the model.")
         rows = column(self.folder, self.start_from, labels=True, spacing=4)
-        super().__init__(widgets=[rows, self._hint], labels=False)
-        self.margins = (0, 0, 0, 0)
+        super().__init__(rows, self._hint)
         self._suggested: Path | None = None
         self._hint.hide()
         self.start_from.changed.connect(self._on_start_from)

@@ -1,26 +1,110 @@
-"""The part of the Train dock in which a training is set up; it is collapsed while a job runs."""
+"""The part of the Train dock in which a training is set up, with what is offered above the settings."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from magicgui.widgets import Container, PushButton, Widget
-from qtpy.QtCore import QSize
+from magicgui.widgets import PushButton, Widget
+from qtpy.QtCore import QSize, Qt
 
 from napari_unet3d.configs import NETWORK_SETTINGS, TrainingConfig
-from napari_unet3d.session.last_run import UnfinishedRun
-from napari_unet3d.session.recent_runs import new_run_folder
+from napari_unet3d.configs.snippets import RunSnippet, training_snippet
+from napari_unet3d.errors import UserError
+from napari_unet3d.session.recent_runs import UnfinishedRun, new_run_folder
 from napari_unet3d.session.training_job import TrainingRequest
-from napari_unet3d.widgets.components.containers import HEADING_STYLE, ScrollArea, column, heading, heading_text
+from napari_unet3d.widgets.components.containers import (
+    Heading,
+    Panel,
+    QtWidget,
+    ScrollArea,
+    column,
+    heading,
+    row,
+    wrapping_label,
+)
 from napari_unet3d.widgets.components.context import Context
-from napari_unet3d.widgets.components.qt_widget import QtWidget
+from napari_unet3d.widgets.components.copy_run import CopyButton
 from napari_unet3d.widgets.forms.form import ConfigForm
 from napari_unet3d.widgets.train.data_source import TrainingSource
-from napari_unet3d.widgets.train.prompts import ResumePrompt, SamplePrompt
 from napari_unet3d.widgets.train.run_options import RunFolderRow, SubprocessOption
 
+_FRAME = "QWidget#prompt { border: 1px solid rgba(128, 128, 128, 120); border-radius: 4px; }"
 _MIN_HEIGHT = 110
+
+
+class Prompt(Panel):
+    """A frame with a sentence or two and buttons.
+
+    Parameters
+    ----------
+    *buttons : Widget
+        What can be chosen, from left to right.
+    """
+
+    def __init__(self, *buttons: Widget) -> None:
+        self.text = wrapping_label()
+        super().__init__(self.text, row(*buttons))
+        self.margins = (9, 9, 9, 9)
+        self.native.setObjectName("prompt")
+        self.native.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)  # else a plain QWidget has no border
+        self.native.setStyleSheet(_FRAME)
+        for button in buttons:
+            button.native.setMinimumHeight(36 if len(buttons) == 1 else 28)
+
+
+class SamplePrompt(Prompt):
+    """Offers sample data to those who have none."""
+
+    def __init__(self) -> None:
+        self.start_button = PushButton(
+            text="Generate sample data and train",
+            tooltip="Generate five small volumes with exact labels, and train on them with these settings.",
+        )
+        super().__init__(self.start_button)
+        self.text.value = "No data yet? See how it works on a small generated dataset; it takes less than a minute."
+
+
+class ResumePrompt(Prompt):
+    """Offers to resume the last run when it was interrupted.
+
+    Parameters
+    ----------
+    context : Context
+        Its message line shows what was copied.
+
+    Attributes
+    ----------
+    run : UnfinishedRun or None
+        The run that is offered.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self.continue_button = PushButton(
+            text="Continue", tooltip="Resume after the last complete epoch, with the settings of that run."
+        )
+        self.later_button = PushButton(
+            text="Not now", tooltip="It is offered again when napari is opened the next time."
+        )
+        self.copy_button = CopyButton(context.message, self._snippet)
+        super().__init__(self.continue_button, self.later_button, self.copy_button)
+        self.run: UnfinishedRun | None = None
+
+    def offer(self, run: UnfinishedRun | None) -> None:
+        """Offer to resume a run, or hide the offer."""
+        self.run = run
+        if run is not None:
+            done = f"{run.progress.n_done} of {run.progress.n_epochs} epochs are done"
+            data = f"the dataset '{run.dataset.name}'" if run.dataset else "layers, and continues with those below"
+            self.text.value = f"Continue last run? {done} in '{run.folder.name}'. It was trained on {data}."
+            self.tooltip = str(run.folder)
+        self.visible = run is not None
+
+    def _snippet(self) -> RunSnippet:
+        assert self.run is not None  # else nothing is offered
+        if self.run.dataset is None:
+            raise UserError("The run was trained on layers, which a command cannot refer to; continue it here.")
+        return training_snippet(self.run.dataset, self.run.folder, None, resume=True)
 
 
 class _Scroll(ScrollArea):
@@ -32,7 +116,7 @@ class _Scroll(ScrollArea):
         return QSize(super().minimumSizeHint().width(), _MIN_HEIGHT)
 
 
-class TrainingSetup(Container[Widget]):
+class TrainingSetup(Panel):
     """Data, run folder and settings of a training, which scroll; a heading stands for them while a job runs.
 
     Parameters
@@ -61,7 +145,7 @@ class TrainingSetup(Container[Widget]):
     """
 
     def __init__(self, context: Context) -> None:
-        super().__init__(labels=False)
+        super().__init__(spacing=4)
         self.source, self.run_options = TrainingSource(context), RunFolderRow()
         self.subprocess_option = SubprocessOption()
         self.settings = ConfigForm(TrainingConfig, "training", without=("num_workers",))
@@ -72,12 +156,9 @@ class TrainingSetup(Container[Widget]):
         self.content = column(*data, *run, heading("Settings"), self.settings, spacing=4)
         self.content.margins = (0, 0, 4, 0)
         self.content.native.layout().addStretch(1)
-        self.heading = PushButton(tooltip="The settings of the run; they can be changed after its end.")
-        self.heading.native.setStyleSheet(HEADING_STYLE)
+        self.heading = Heading("Settings of this run", "The settings of the run; they can be changed after its end.")
         self._scroll = QtWidget(_Scroll(self.content.native))
-        self.margins = (0, 0, 0, 0)
-        self.native.layout().setSpacing(4)
-        self.extend([self.heading, self._scroll])
+        self.lay_out(self.heading, self._scroll)
         self.native.layout().setStretch(1, 1)
         self.heading.clicked.connect(lambda: self._show_content(self.is_collapsed))
         self.source.source_changed.connect(self._on_source)
@@ -139,7 +220,7 @@ class TrainingSetup(Container[Widget]):
     def _show_content(self, shown: bool) -> None:
         self.is_collapsed = not shown
         self._scroll.visible = shown
-        self.heading.text = heading_text("Settings of this run", "", is_open=shown)
+        self.heading.show_state(is_open=shown)
 
     def _on_source(self) -> None:
         self.run_options.suggest(self.source.folder)

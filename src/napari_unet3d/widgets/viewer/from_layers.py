@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import pint
 from napari.layers import Image, Labels, Layer, Points
+from napari.utils.transforms import Affine
 from numpy.typing import NDArray
 
-from napari_unet3d.data.sample import Sample, VoxelSize
+from napari_unet3d.data.geometry import UNKNOWN, Geometry, VoxelSize, make_geometry
+from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
-from napari_unet3d.widgets.viewer.mask_layer import mask_of
+from napari_unet3d.widgets.viewer.layer_metadata import mask_of
 
 
 def sample_from_layers(image: Image | Labels | None, labels: Labels | None = None) -> Sample:
@@ -27,7 +29,7 @@ def sample_from_layers(image: Image | Labels | None, labels: Labels | None = Non
     Returns
     -------
     Sample
-        Named like the image layer, with its voxel size in µm; a layer without a length unit counts as µm.
+        Named like the image layer, with its geometry.
 
     Raises
     ------
@@ -43,13 +45,13 @@ def sample_from_layers(image: Image | Labels | None, labels: Labels | None = Non
         name=image.name,
         image=array,
         labels=None if labels is None else _single_array(labels),
-        voxel_size_um=voxel_size_um(image) if array.ndim == 3 else (1.0, 1.0, 1.0),  # Sample explains 2D and 4D
         label_mask=None if labels is None else mask_of(labels),
+        geometry=geometry_of(image) if array.ndim == 3 else UNKNOWN,  # Sample explains 2D and 4D
     )
 
 
-def voxel_size_um(layer: Layer) -> VoxelSize:
-    """Return the voxel size of a 3D layer along z, y, x in µm; pixels and other units without a length count as µm.
+def geometry_of(layer: Layer) -> Geometry:
+    """Return where a 3D layer lies; a scale in pixels, or in another unit without a length, is one without a unit.
 
     Raises
     ------
@@ -58,8 +60,18 @@ def voxel_size_um(layer: Layer) -> VoxelSize:
     """
     if layer.ndim != 3:
         raise UserError(f"The layer '{layer.name}' has {layer.ndim} dimensions; choose a 3D volume (z, y, x).")
-    z, y, x = (float(size) * _micrometres(unit) for size, unit in zip(layer.scale, layer.units, strict=True))
-    return z, y, x
+    own = Affine(scale=layer.scale, rotate=layer.rotate, shear=layer.shear, translate=layer.translate)
+    sides = layer.affine.linear_matrix @ own.linear_matrix
+    first = layer.affine.linear_matrix @ own.translate + layer.affine.translate
+    um_per_unit = [_micrometres(unit) for unit in layer.units]
+    is_um = None not in um_per_unit
+    if is_um:
+        factors = np.array(um_per_unit, dtype=float)
+        sides, first = sides * factors[:, None], first * factors
+    is_straight = np.array_equal(sides, np.diag(np.diag(sides))) and (np.diag(sides) > 0).all()
+    sizes = np.diag(sides) if is_straight else np.linalg.norm(sides, axis=0)
+    matrix = None if is_straight else sides[::-1, ::-1]  # rows and columns along x, y, z
+    return make_geometry(sizes.tolist(), matrix, first[::-1] if first.any() else None, "napari", is_um=is_um)
 
 
 def positions_from_points(points: Points, voxel_size_um: VoxelSize) -> list[tuple[int, int, int]]:
@@ -82,7 +94,7 @@ def positions_from_points(points: Points, voxel_size_um: VoxelSize) -> list[tupl
             f"The points layer '{points.name}' holds {len(points.data)} points in {points.ndim} dimensions; "
             "add at least one point to a 3D layer."
         )
-    micrometres = np.array([_micrometres(unit) for unit in points.units]) / voxel_size_um
+    micrometres = np.array([_micrometres(unit) or 1.0 for unit in points.units]) / voxel_size_um
     voxels = np.array([points.data_to_world(point) for point in points.data], dtype=float) * micrometres
     return [(round(z), round(y), round(x)) for z, y, x in voxels.tolist()]
 
@@ -124,6 +136,6 @@ def _single_array(layer: Layer) -> NDArray[Any]:
     return np.asarray(layer.data)
 
 
-def _micrometres(unit: Any) -> float:
+def _micrometres(unit: Any) -> float | None:
     quantity = 1.0 * pint.Unit(str(unit))
-    return float(quantity.to("micrometer").magnitude) if quantity.check("[length]") else 1.0
+    return float(quantity.to("micrometer").magnitude) if quantity.check("[length]") else None

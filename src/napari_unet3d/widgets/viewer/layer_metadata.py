@@ -1,4 +1,4 @@
-"""Origin and companions of layers, kept in their metadata, so that another dock can continue with them."""
+"""What the metadata of layers says: who made them, what they show, where they come from and what belongs to them."""
 
 from __future__ import annotations
 
@@ -6,23 +6,95 @@ from collections.abc import Iterable
 from typing import Any
 from weakref import ref
 
-from napari.layers import Layer
+import numpy as np
+from napari.layers import Image, Labels, Layer
+from numpy.typing import NDArray
 
 from napari_unet3d.session.origin import VolumeOrigin
-from napari_unet3d.widgets.viewer.layers import OWNED
 
-_KEY, _COMPANIONS = f"{OWNED} origin", f"{OWNED} companions"  # of the layers' metadata
+_MASK = "napari-unet3d annotated"  # of the metadata of the labels
+OWNED = "napari-unet3d"  # key of the layers' metadata: only layers that the plugin made are ever replaced
+HELPER = "napari-unet3d aid"
+"""Key of the metadata of helper layers, which no dock offers as a volume."""
+# Endings of the names of Image layers that belong to another one.
+_MADE_OF_VOLUMES = (" probability", " uncertainty", " before")
+_ORIGIN, _COMPANIONS = f"{OWNED} origin", f"{OWNED} companions"  # of the layers' metadata
+
+
+def keep_mask(labels: Labels, mask: Labels | None) -> None:
+    """Use a layer, 0 where nothing is annotated, as the mask of labels; None when they are annotated everywhere."""
+    labels.metadata[_MASK] = mask
+
+
+def mask_layer_of(labels: Labels) -> Labels | None:
+    """Return the layer with the mask of labels; None when they have none.
+
+    It stays when it is removed from the viewer.
+    """
+    mask = labels.metadata.get(_MASK)
+    return mask if isinstance(mask, Labels) and np.shape(mask.data) == np.shape(labels.data) else None
+
+
+def mask_of(labels: Labels) -> NDArray[np.bool_] | None:
+    """Return the mask of the annotated voxels of labels, shape (z, y, x); None when they have none."""
+    mask = mask_layer_of(labels)
+    if mask is None:
+        return None
+    annotated: NDArray[np.bool_] = np.asarray(mask.data) > 0
+    return annotated
+
+
+def is_ours(layer: Layer) -> bool:
+    """Return whether the plugin made a layer."""
+    return bool(layer.metadata.get(OWNED))
+
+
+def is_helper(layer: Layer) -> bool:
+    """Return whether a layer is only an aid to look at others."""
+    return bool(layer.metadata.get(HELPER))
+
+
+def layers_to_tidy(viewer: Any) -> list[Layer]:
+    """List the hidden layers that the plugin made for volumes of which nothing is in view.
+
+    Hidden ground truth and probability of a volume whose difference is in view are not listed.
+    """
+    group_of = _groups(viewer)
+    in_view = {group_of[layer] for layer in viewer.layers if layer.visible}
+    return [layer for layer in viewer.layers if is_ours(layer) and not layer.visible and group_of[layer] not in in_view]
+
+
+def raise_volume(viewer: Any, name: str) -> None:
+    """Move the layers of a volume to the top of the list, in their order."""
+    group_of = _groups(viewer)
+    for layer in [layer for layer in viewer.layers if group_of[layer] == name]:
+        viewer.layers.move(viewer.layers.index(layer), len(viewer.layers))
+
+
+def _groups(viewer: Any) -> dict[Layer, str]:
+    """Return the name of the volume that each layer belongs to: the longest name of an image that its own begins with.
+
+    Without such an image it is its own name without the last word.
+    """
+    volumes = [
+        layer.name for layer in viewer.layers if isinstance(layer, Image) and not layer.name.endswith(_MADE_OF_VOLUMES)
+    ]
+    groups = {}
+    for layer in viewer.layers:
+        fitting = [name for name in volumes if layer.name == name or layer.name.startswith(f"{name} ")]
+        groups[layer] = max(fitting, key=len, default=layer.name.rpartition(" ")[0] or layer.name)
+    return groups
 
 
 def mark_origin(layers: Iterable[Layer], origin: VolumeOrigin) -> None:
     """Store the origin of layers in their metadata."""
     for layer in layers:
-        layer.metadata[_KEY] = origin
+        layer.metadata[_ORIGIN] = origin
 
 
 def origin_of(layer: Layer) -> VolumeOrigin | None:
     """Return the origin of a layer, or None when it is not known."""
-    origin = layer.metadata.get(_KEY)
+    origin = layer.metadata.get(_ORIGIN)
     return origin if isinstance(origin, VolumeOrigin) else None
 
 
@@ -49,6 +121,6 @@ def companion_of(prediction: Layer, role: str) -> Layer | None:
 
 def copy_origin(old: Layer, new: Layer) -> None:
     """Copy origin and companions from one layer of a prediction to another."""
-    for key in (_KEY, _COMPANIONS):
+    for key in (_ORIGIN, _COMPANIONS):
         if key in old.metadata:
             new.metadata[key] = old.metadata[key]

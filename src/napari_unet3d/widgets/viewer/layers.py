@@ -13,13 +13,13 @@ from napari.layers import Image, Labels, Layer, Points
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject
 
-from napari_unet3d.data.sample import Sample, VoxelSize
+from napari_unet3d.data.geometry import Geometry
+from napari_unet3d.data.sample import Sample
 from napari_unet3d.evaluation.colours import EXTRA_COLOUR, MISSED_COLOUR, WRONG_CLASS_COLOUR
 from napari_unet3d.evaluation.metrics.differences import EXTRA, MISSED, WRONG_CLASS
-from napari_unet3d.widgets.viewer.mask_layer import keep_mask
+from napari_unet3d.widgets.viewer.layer_metadata import OWNED, is_ours, keep_mask
 
 _SPATIAL = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
-OWNED = "napari-unet3d"  # key of the layers' metadata: only layers that the plugin made are ever replaced
 DIFFERENCE_COLOURS: dict[int | None, str] = {
     None: "transparent",
     0: "transparent",
@@ -28,8 +28,8 @@ DIFFERENCE_COLOURS: dict[int | None, str] = {
     WRONG_CLASS: WRONG_CLASS_COLOUR,
 }
 
-Reference: TypeAlias = "Layer | VoxelSize"
-"""Where to place a new layer: where another layer is, or at the origin with a voxel size (z, y, x) in µm."""
+Reference: TypeAlias = "Layer | Geometry"
+"""Where to place a new layer: where another layer is, or where a volume lies."""
 
 
 def show_sample(viewer: Any, sample: Sample, name: str | None = None) -> tuple[Image, Labels | None]:
@@ -49,7 +49,7 @@ def show_sample(viewer: Any, sample: Sample, name: str | None = None) -> tuple[I
     name = name or sample.name
     old = find_layer(viewer, name, Image)
     extent = None if old is None else old.extent.world
-    image = show_image(viewer, name, sample.image, sample.voxel_size_um)
+    image = show_image(viewer, name, sample.image, sample.geometry)
     labels = None if sample.labels is None else show_labels(viewer, f"{name} labels", sample.labels, image)
     if labels is not None:
         keep_mask(labels, _show_mask(viewer, f"{name} annotated", sample.label_mask, image))
@@ -161,11 +161,6 @@ def colour_of(layer: Labels, value: int) -> str:
     return f"#{red:02x}{green:02x}{blue:02x}"
 
 
-def is_ours(layer: Layer) -> bool:
-    """Return whether the plugin made a layer."""
-    return bool(layer.metadata.get(OWNED))
-
-
 def hide_own_layers(viewer: Any, among: Collection[str] | None = None) -> None:
     """Hide the layers that the plugin made, so that another volume can be shown in the same place.
 
@@ -208,16 +203,29 @@ def show_on_top(viewer: Any, layer: Layer, instead_of: Sequence[Layer] = ()) -> 
 
 
 def spatial_kwargs(like: Reference) -> dict[str, Any]:
-    """Return the spatial properties of a layer that is placed where another one is, or at the origin."""
-    if isinstance(like, tuple):
-        return {"scale": like, "units": ("um", "um", "um"), "axis_labels": ("z", "y", "x")}
-    return {key: getattr(like, key) for key in _SPATIAL}
+    """Return the spatial properties of a layer that is placed where another layer or a volume is."""
+    if not isinstance(like, Geometry):
+        return {key: getattr(like, key) for key in _SPATIAL}
+    scale = (1.0, 1.0, 1.0) if None in like.sizes else like.sizes
+    units = ("um" if like.is_calibrated else "pixel",) * 3
+    return {"scale": scale, "units": units, "axis_labels": ("z", "y", "x"), "affine": _world_affine(like)}
+
+
+def _world_affine(geometry: Geometry) -> NDArray[np.float64]:
+    """Return rotation and translation of a volume as an affine matrix of shape (4, 4) along z, y, x."""
+    affine = np.eye(4)
+    if geometry.directions is not None:
+        affine[:3, :3] = np.array(geometry.directions).T[::-1, ::-1]
+    if geometry.origin is not None:
+        affine[:3, 3] = geometry.origin[::-1]
+    return affine
 
 
 def shifted(like: Reference, start_zyx: Sequence[float]) -> NDArray[np.float64]:
     """Return the translation of a layer that starts at a voxel of another one."""
-    if isinstance(like, tuple):
-        return np.multiply(start_zyx, like, dtype=float)
+    if isinstance(like, Geometry):
+        scale: tuple[float, ...] = spatial_kwargs(like)["scale"]
+        return np.array(start_zyx, dtype=float) * scale
     world = np.subtract(like.data_to_world(start_zyx), like.data_to_world((0.0, 0.0, 0.0)))
     return np.asarray(like.translate) + np.linalg.solve(like.affine.linear_matrix, world)
 
@@ -266,8 +274,8 @@ def connect_while_alive(widget: QObject, emitter: Any, slot: Callable[..., None]
 def _update(layer: Any, data: NDArray[Any], like: Reference) -> None:
     layer.data = data
     place = spatial_kwargs(like)
-    if isinstance(like, tuple):  # the layer may have been elsewhere before
-        place |= {"translate": (0.0, 0.0, 0.0), "rotate": np.eye(3), "shear": (0.0, 0.0, 0.0), "affine": np.eye(4)}
+    if isinstance(like, Geometry):  # the layer may have been elsewhere before
+        place |= {"translate": (0.0, 0.0, 0.0), "rotate": np.eye(3), "shear": (0.0, 0.0, 0.0)}
     _put(layer, place)
 
 

@@ -12,13 +12,14 @@ from napari.experimental import link_layers, unlink_layers
 from napari.layers import Image, Labels, Layer
 from qtpy.QtCore import QTimer
 
-from napari_unet3d.widgets.viewer.compat import CanvasText, grid_of
-from napari_unet3d.widgets.viewer.helper_layers import HELPER
-from napari_unet3d.widgets.viewer.layers import OWNED, find_layer
-from napari_unet3d.widgets.viewer.navigation import camera_of
+from napari_unet3d.widgets.viewer.layer_metadata import HELPER, OWNED
+from napari_unet3d.widgets.viewer.layers import find_layer
 from napari_unet3d.widgets.viewer.view_state import (
     CameraState,
+    CanvasText,
     ViewState,
+    camera_of,
+    grid_of,
     kept_selection,
     put_first,
     select,

@@ -10,7 +10,8 @@ from napari.layers import Image, Shapes
 from numpy.typing import NDArray
 
 from napari_unet3d.data.split import Block, Role
-from napari_unet3d.widgets.viewer.layers import OWNED, connect_until_removed, find_layer, spatial_kwargs
+from napari_unet3d.widgets.viewer.layer_metadata import OWNED
+from napari_unet3d.widgets.viewer.layers import connect_until_removed, find_layer, spatial_kwargs
 from napari_unet3d.widgets.viewer.view_state import kept_selection
 
 # Blue and orange of Okabe and Ito (2008), as in the curves.

@@ -1,0 +1,100 @@
+"""What docks do with a model in a thread: predict volumes, evaluate it, open results; torch is imported there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from napari_unet3d.configs.prediction import EvaluationConfig, PredictionConfig
+from napari_unet3d.data.dataset import file_name
+from napari_unet3d.data.pairs import Pair
+from napari_unet3d.data.reading import read_volume
+from napari_unet3d.data.sample import Sample
+from napari_unet3d.data.volumes import read_sample, suffix_for, write_volume
+from napari_unet3d.inference.events import EvaluateEvent, PredictFilesEvent, Prediction
+from napari_unet3d.model.plan import Plan
+from napari_unet3d.session.comparison import Comparison, compare, decode
+
+
+@dataclass(frozen=True, slots=True)
+class FileOpened:
+    """A predicted file was read again to be shown.
+
+    Attributes
+    ----------
+    sample : Sample
+        The file.
+    prediction : Prediction or None
+        The prediction, if it was kept.
+    labels : ndarray of unsigned integers, shape (z, y, x), or None
+        The labels of the results; None when the prediction was kept.
+    plan : Plan or None
+        What the labels mean; None means foreground.
+    """
+
+    sample: Sample
+    prediction: Prediction | None
+    labels: NDArray[Any] | None
+    plan: Plan | None
+
+
+def predict_sample(model: Path, sample: Sample, config: PredictionConfig, out: Path | None) -> Iterator[Any]:
+    """Predict one volume and compare it with its labels; write the result if there is a folder for it.
+
+    Yields
+    ------
+    ModelLoaded, Notice, TilesPredicted
+        As `predict` does.
+    Comparison
+        The result; always the last event.
+    """
+    from napari_unet3d.inference.predict import predict
+
+    for event in predict(model, sample, config):
+        if not isinstance(event, Prediction):
+            yield event
+            continue
+        comparison = compare(event, decode(sample.labels, event, sample.label_mask))
+        if out is not None:
+            _write_prediction(comparison, files_of_layer(sample, out, config))
+        yield comparison
+
+
+def predict_paths(
+    model: Path, files: Sequence[Path], out: Path, config: PredictionConfig, probability: bool, overwrite: bool
+) -> Iterator[PredictFilesEvent]:
+    """Yield the events of `predict_files`; torch is imported in the thread that requests the first one."""
+    from napari_unet3d.inference.predict import predict_files
+
+    yield from predict_files(model, files, out, config, probability=probability, overwrite=overwrite)
+
+
+def evaluate_volumes(
+    model: Path, data: Path | Sequence[Pair], out: Path | None, config: EvaluationConfig
+) -> Iterator[EvaluateEvent]:
+    """Yield the events of `evaluate`; torch is imported in the thread that requests the first one."""
+    from napari_unet3d.inference.evaluate import evaluate
+
+    yield from evaluate(model, data, out=out, config=config)
+
+
+def open_file(source: Path, result: Path, plan: Plan | None, kept: Prediction | None) -> Iterator[FileOpened]:
+    """Read a volume and, where its prediction was not kept, its predicted labels."""
+    yield FileOpened(read_sample(source), kept, read_volume(result).array if kept is None else None, plan)
+
+
+def files_of_layer(sample: Sample, folder: Path, config: PredictionConfig) -> dict[str, Path]:
+    """Return the files that `predict_sample` writes, by what they hold."""
+    name, suffix, has_truth = file_name(sample.name), suffix_for(sample.geometry), sample.labels is not None
+    is_written = {"labels": True, "probability": True, "uncertainty": config.uncertainty, "difference": has_truth}
+    return {kind: folder / f"{name}_{kind}{suffix}" for kind, is_asked in is_written.items() if is_asked}
+
+
+def _write_prediction(comparison: Comparison, files: dict[str, Path]) -> None:
+    for kind, file in files.items():
+        array: Any = comparison.difference if kind == "difference" else getattr(comparison.prediction, kind)
+        write_volume(file, array, geometry=comparison.prediction.geometry)
