@@ -12,6 +12,7 @@ from napari_unet3d.configs import UneditedRegions
 from napari_unet3d.data.boxes import MaskedBox
 from napari_unet3d.data.corrections import CorrectionSource
 from napari_unet3d.data.dataset import add_sample, read_samples
+from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.intensities import compute_intensities
 from napari_unet3d.data.pairs import Subset
@@ -35,7 +36,9 @@ def session_of(name: str, image: np.ndarray, prediction: Prediction, dataset: Pa
 
 
 def prediction_of(name: str, image: np.ndarray) -> Prediction:
-    return Prediction(name, np.zeros(image.shape, np.uint8), np.zeros(image.shape, np.float32), (1.0, 1.0, 1.0))
+    return Prediction(
+        name, np.zeros(image.shape, np.uint8), np.zeros(image.shape, np.float32), Geometry((1.0, 1.0, 1.0))
+    )
 
 
 @pytest.mark.parametrize("known_by", ["prediction", "dataset"])

@@ -16,6 +16,7 @@ from napari_unet3d.data.checks import Severity
 from napari_unet3d.data.corrections import Corrections, CorrectionSource
 from napari_unet3d.data.dataset import Subset, add_sample, read_samples
 from napari_unet3d.data.events import Notice
+from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.intensities import compute_intensities
 from napari_unet3d.data.pairs import provenance_file
@@ -30,6 +31,7 @@ from napari_unet3d.training.loop import split_volumes, train
 from napari_unet3d.training.preflight import preflight
 from napari_unet3d.transforms.normalise import IntensityScale, fit_scale
 
+UNIT = Geometry((1.0, 1.0, 1.0))
 PLAN = Plan(strides=((2, 2, 2),), patch_zyx=(8, 8, 8))
 METHODS = ["z-score", "percentile", "min-max"]
 SMALL = {"epochs": 1, "steps_per_epoch": 1, "device": "cpu", "patch": (8, 8, 8), "save_snapshots": False}
@@ -46,7 +48,7 @@ def uneven(name: str = "scan", shape=(64, 20, 22)) -> Sample:
 
 def corrected_part(whole: Sample, in_dataset: bool = True) -> Sample:
     """The dim corner of a volume, as the Inspect dock makes it."""
-    corrections = Corrections(np.zeros(whole.shape, np.uint8), GroundTruth(whole.labels), Task.BINARY, (1.0, 1.0, 1.0))
+    corrections = Corrections(np.zeros(whole.shape, np.uint8), GroundTruth(whole.labels), Task.BINARY, UNIT)
     place = tuple(slice(side - 5, side - 2) for side in whole.shape)
     corrections.accept(MaskedBox(place, np.ones((3, 3, 3), bool)), CorrectionSource.TRUTH, CorrectionRecord(), 2.0)
     provenance = Provenance(volume=whole.name, subset="train" if in_dataset else "", made="1")
@@ -90,7 +92,7 @@ def test_a_corrected_part_in_a_dataset_folder(method: str, tmp_path: Path) -> No
 
 def test_a_correction_of_a_part_keeps_the_intensities_of_the_volume() -> None:
     part = corrected_part(uneven())
-    again = Corrections(np.zeros(part.shape, np.uint8), GroundTruth(part.labels), Task.BINARY, (1.0, 1.0, 1.0))
+    again = Corrections(np.zeros(part.shape, np.uint8), GroundTruth(part.labels), Task.BINARY, UNIT)
     again.accept(
         MaskedBox((slice(2, 4),) * 3, np.ones((2, 2, 2), bool)), CorrectionSource.TRUTH, CorrectionRecord(), 1.0
     )
@@ -133,6 +135,6 @@ def test_a_part_is_predicted_as_in_its_volume() -> None:
 
 
 def test_the_voxel_size_of_the_network_does_not_change_the_scale() -> None:
-    sample = replace(uneven(), voxel_size_um=(1.0, 0.5, 0.5))
+    sample = uneven().at(Geometry((1.0, 0.5, 0.5)))
     config, coarse = TrainingConfig(), PLAN.model_copy(update={"spacing_um": (2.0, 1.0, 1.0)})
     assert prepare_volume(sample, config, coarse).scale == prepare_volume(sample, config, PLAN).scale

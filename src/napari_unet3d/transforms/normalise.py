@@ -59,7 +59,7 @@ class IntensityScale:
         low, high = self.low, self.high
         if image.dtype.kind in "ui":
             limits = np.iinfo(image.dtype)
-            low, high = max(int(limits.min), math.ceil(low)), min(int(limits.max), math.floor(high))
+            low, high = max(int(limits.min), math.floor(low)), min(int(limits.max), math.ceil(high))
         clipped: NDArray[Any] = np.clip(image, image.dtype.type(low), image.dtype.type(high))
         return clipped
 
