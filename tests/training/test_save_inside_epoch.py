@@ -17,7 +17,7 @@ from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.model.checkpoint import load_checkpoint
-from napari_unet3d.session.last_run import run_progress
+from napari_unet3d.session.recent_runs import run_progress
 from napari_unet3d.session.training_run import TrainingRun
 from napari_unet3d.training.events import (
     RunStarted,
