@@ -444,7 +444,7 @@ def test_objects_at_the_border_are_left_out_on_request_and_announced_once():
     truth = np.zeros(SHAPE, np.uint8)
     truth[MISSED], truth[12:20, 12:20, 18:26] = 1, 2
     plan = plan_for(Task.INSTANCE, None)
-    prediction = Prediction("v", truth * 0, truth * np.float32(0), VOXEL, plan)
+    prediction = Prediction("v", truth * 0, truth * np.float32(0), Geometry(VOXEL), plan)
     session = InspectionSession(prediction, GroundTruth(truth))
     assert [error.target for error in session.errors] == [(2,), (1,)]
     assert session.measure().instances.n_true == 2
