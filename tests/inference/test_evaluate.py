@@ -65,7 +65,9 @@ def test_every_file_agrees_with_prediction_and_ground_truth(
         assert difference.array.dtype == labels.array.dtype == np.uint8
         expected_size = read_volume(source).voxel_size_um
         assert labels.voxel_size_um == difference.voxel_size_um == expected_size
-        expected = score(labels.array, GroundTruth(truth.astype(np.uint8)), f"scan {number}", expected_size)
+        expected = score(
+            labels.array, GroundTruth(truth.astype(np.uint8)), f"scan {number}", read_volume(source).geometry
+        )
         assert event.scores == expected
         assert metrics["volumes"][number - 1] == expected.as_dict()
         assert imread(tmp_path / "out" / "figures" / f"scan {number}.png").std() > 0.1
@@ -74,8 +76,10 @@ def test_every_file_agrees_with_prediction_and_ground_truth(
         *rows, mean_row = csv.DictReader(file)
     for row, volume in zip([*rows, mean_row], [*metrics["volumes"], {"name": "mean", **metrics["mean"]}], strict=True):
         assert row.pop("volume") == volume["name"]
+        assert row.pop("distance_unit") == volume["distance_unit"] == "µm"
         assert {name: float(cell) for name, cell in row.items()} == {name: volume[name] for name in row}
-    assert list(metrics["volumes"][0]) == ["name", "dice", "iou", "precision", "recall", "hd95_um", "nsd"]
+    assert list(metrics["volumes"][0]) == ["name", "dice", "iou", "precision", "recall", "hd95", "nsd", "distance_unit"]
+    assert metrics["mean"].pop("distance_unit") == "µm"
     for name, mean in metrics["mean"].items():
         assert mean == pytest.approx(np.mean([volume[name] for volume in metrics["volumes"]]))
     assert finished.metrics_file == tmp_path / "out" / "metrics.json"
@@ -222,15 +226,15 @@ def test_labels_are_decoded_and_scored_with_the_settings_of_the_model(
     labels = np.asarray(sample.labels).copy()
     labels[:, :, :2] = 1  # background, or an object
     sample = Sample("painted", sample.image, labels, sample.voxel_size_um)
-    config = EvaluationConfig(device="cpu", tolerance_um=0.6)
+    config = EvaluationConfig(device="cpu", tolerance=0.6)
     _, *_, event, finished = evaluate(of_task(task, ignore_label), [sample], out=tmp_path / "out", config=config)
     assert isinstance(event, VolumeEvaluated)
     assert isinstance(finished, EvaluationFinished)
     truth = decode_labels(labels, task, ignore_label)
     names = {7: "core", 300: "shell", 301: "x"} if task is Task.SEMANTIC else {}
-    options = MetricOptions(task, names, tolerance_um=0.6)
+    options = MetricOptions(task, names, tolerance=0.6)
     predicted = event.prediction.labels
-    assert event.scores == score(predicted, truth, "painted", sample.voxel_size_um, options)
+    assert event.scores == score(predicted, truth, "painted", sample.geometry, options)
     np.testing.assert_array_equal(event.truth.labels, truth.labels)
     difference = read_volume(tmp_path / "out" / "differences" / "painted_difference.tif").array
     annotated = labels != (labels.max() + 1 if ignore_label is None else ignore_label)

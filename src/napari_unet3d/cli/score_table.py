@@ -26,24 +26,30 @@ def score_table(volumes: Sequence[Scores], mean: Scores) -> str:
     Returns
     -------
     str
-        Lines without a line break at the end. Found and extra instances are those at IoU 0.5.
+        Lines without a line break at the end; the last one says why distances have no mean, if so. Found and
+        extra instances are those at IoU 0.5.
     """
     from napari_unet3d.evaluation.metrics.metric import Table
     from napari_unet3d.evaluation.metrics.table import narrow_columns
+    from napari_unet3d.evaluation.metrics.types import unit_notice
 
     columns = narrow_columns(Table.COMMAND, with_instances=mean.instances is not None)
-    headings = [metric.heading_with_unit for metric in columns]
-    widths = [max(len(heading), _LEAST_COLUMN) for heading in headings]
+    unit = mean.distance_unit
+    headings = [metric.heading_with_unit(unit) for metric in columns]
     rows = [("volume", headings)]
     for scores in (*volumes, mean):
-        rows.append((scores.name, [metric.text(scores.of(metric)) for metric in columns]))
-        rows += [(f"  {each.name}", [metric.text(each.of(metric)) for metric in columns]) for each in scores.classes]
+        own_unit = "" if unit else scores.distance_unit  # beside each number where they differ
+        rows.append((scores.name, [metric.text_with_unit(scores.of(metric), own_unit) for metric in columns]))
+        for each in scores.classes:
+            rows.append((f"  {each.name}", [metric.text_with_unit(each.of(metric), own_unit) for metric in columns]))
+    widths = [max(_LEAST_COLUMN, *map(len, cells)) for cells in zip(*(cells for _, cells in rows), strict=True)]
     name_width = _WIDTH - sum(len(_GAP) + width for width in widths)
     name_width = max(_LEAST_NAME, min(name_width, max(len(name) for name, _ in rows)))
-    return "\n".join(
+    lines = [
         _GAP.join([f"{_shortened(name, name_width):<{name_width}}", *map(str.rjust, cells, widths)])
         for name, cells in rows
-    )
+    ]
+    return "\n".join([*lines, *filter(None, [unit_notice(volumes)])])
 
 
 def _shortened(name: str, width: int) -> str:

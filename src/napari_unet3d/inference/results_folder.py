@@ -46,7 +46,7 @@ class ResultsFolder:
         self._options = MetricOptions(
             task=checkpoint.config.task,
             classes={each.value: each.name for each in checkpoint.plan.classes},
-            tolerance_um=config.tolerance_um,
+            tolerance=config.tolerance,
         )
         self._about = {
             **about,
@@ -71,7 +71,7 @@ class ResultsFolder:
         truth : GroundTruth
             Ground truth of the volume.
         """
-        scores = score(prediction.labels, truth, prediction.name, prediction.spacing, self._options)
+        scores = score(prediction.labels, truth, prediction.name, prediction.geometry, self._options)
         self._scores.append(scores)
         if self._out is not None:
             self._write(self._out, prediction, truth, scores)
@@ -91,7 +91,7 @@ class ResultsFolder:
             prediction.labels,
             axis=self._config.figure_axis,
             n_slices=self._config.figure_slices,
-            voxel_size_um=geometry.spacing,
+            spacing=geometry.spacing,
             title=f"{prediction.name} · Dice {scores.dice:.3f}",
         )
         self._figures.append(out / "figures" / f"{name}.png")
@@ -102,9 +102,7 @@ class ResultsFolder:
 
     def _write_errors(self, image: NDArray[Any], prediction: Prediction, truth: GroundTruth) -> None:
         assert self._errors is not None
-        errors = list_errors(
-            prediction.labels, truth, self._options.task, prediction.spacing, self._config.tolerance_um
-        )
+        errors = list_errors(prediction.labels, truth, self._options.task, prediction.geometry, self._config.tolerance)
         self._errors.add(prediction.name, image, prediction.labels, truth, errors)
 
     def finished_event(self) -> EvaluationFinished:

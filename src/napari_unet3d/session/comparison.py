@@ -24,7 +24,7 @@ from napari_unet3d.inference.events import Prediction, VolumeEvaluated
 from napari_unet3d.model.plan import LabelClass, Plan
 from napari_unet3d.session.origin import VolumeOrigin
 
-DEFAULT_TOLERANCE_UM = EvaluationConfig().tolerance_um
+DEFAULT_TOLERANCE = EvaluationConfig().tolerance
 
 
 class _Complete:
@@ -49,15 +49,15 @@ class Comparison:
         1 where the prediction is extra, 2 where it missed something, 3 where it is of another class.
     scores : Scores or None
         Agreement with the ground truth.
-    tolerance_um : float
-        Distance in µm within which two surfaces count as the same.
+    tolerance : float
+        Distance within which two surfaces count as the same, in the unit of the prediction's geometry.
     """
 
     prediction: Prediction
     truth: GroundTruth | None = None
     difference: NDArray[np.uint8] | None = None
     scores: Scores | None = None
-    tolerance_um: float = DEFAULT_TOLERANCE_UM
+    tolerance: float = DEFAULT_TOLERANCE
     _complete: _Complete = field(init=False, default_factory=_Complete, repr=False, compare=False)
 
     @property
@@ -71,7 +71,7 @@ class Comparison:
 
     def has_scores_of(self, other: Comparison) -> bool:
         """Return whether all scores of another comparison of the same arrays are here, too."""
-        return self.tolerance_um == other.tolerance_um and (self.is_measured or not other.is_measured)
+        return self.tolerance == other.tolerance and (self.is_measured or not other.is_measured)
 
     @property
     def nbytes(self) -> int:
@@ -104,7 +104,7 @@ class Comparison:
             return self
         with self._complete.lock:
             if self._complete.comparison is None:
-                scores = _score(self.prediction, self.truth, self.tolerance_um, fast=False)
+                scores = _score(self.prediction, self.truth, self.tolerance, fast=False)
                 self._complete.comparison = replace(self, scores=scores)
             return self._complete.comparison
 
@@ -128,7 +128,7 @@ def encode(truth: GroundTruth, prediction: Prediction) -> NDArray[Any]:
 def compare(
     prediction: Prediction,
     truth: GroundTruth | None,
-    tolerance_um: float = DEFAULT_TOLERANCE_UM,
+    tolerance: float = DEFAULT_TOLERANCE,
     *,
     fast: bool = False,
 ) -> Comparison:
@@ -136,20 +136,20 @@ def compare(
     if truth is None:
         return Comparison(prediction)
     difference = difference_labels(prediction.labels, truth, prediction.task)
-    return Comparison(prediction, truth, difference, _score(prediction, truth, tolerance_um, fast=fast), tolerance_um)
+    return Comparison(prediction, truth, difference, _score(prediction, truth, tolerance, fast=fast), tolerance)
 
 
-def _score(prediction: Prediction, truth: GroundTruth, tolerance_um: float, *, fast: bool) -> Scores:
+def _score(prediction: Prediction, truth: GroundTruth, tolerance: float, *, fast: bool) -> Scores:
     classes = prediction.plan.classes if prediction.plan else ()
-    options = MetricOptions(prediction.task, {each.value: each.name for each in classes}, tolerance_um, fast)
-    return score(prediction.labels, truth, prediction.name, prediction.spacing, options)
+    options = MetricOptions(prediction.task, {each.value: each.name for each in classes}, tolerance, fast)
+    return score(prediction.labels, truth, prediction.name, prediction.geometry, options)
 
 
-def from_evaluation(event: VolumeEvaluated, tolerance_um: float) -> Comparison:
+def from_evaluation(event: VolumeEvaluated, tolerance: float) -> Comparison:
     """Return the comparison of a test volume, whose scores are there already."""
     prediction, truth = event.prediction, event.truth
     difference = difference_labels(prediction.labels, truth, prediction.task)
-    return Comparison(prediction, truth, difference, event.scores, tolerance_um)
+    return Comparison(prediction, truth, difference, event.scores, tolerance)
 
 
 def repostprocess(comparison: Comparison, settings: PostProcessing) -> Iterator[Comparison]:
@@ -160,11 +160,11 @@ def repostprocess(comparison: Comparison, settings: PostProcessing) -> Iterator[
     from napari_unet3d.inference.postprocess import postprocess  # imports scikit-image, which is slow
 
     old = comparison.prediction
-    labels = postprocess(old.probability, old.maps, old.spacing, old.plan, settings)
+    labels = postprocess(old.probability, old.maps, old.geometry, old.plan, settings)
     if np.array_equal(labels, old.labels):
         yield comparison
     else:
-        yield compare(replace(old, labels=labels), comparison.truth, comparison.tolerance_um, fast=True)
+        yield compare(replace(old, labels=labels), comparison.truth, comparison.tolerance, fast=True)
 
 
 def add_slow_metrics(comparison: Comparison) -> Iterator[Comparison]:
@@ -229,9 +229,9 @@ class InspectionResult:
     difference: NDArray[np.uint8]
 
 
-def default_tolerance_um(voxel_size_um: VoxelSize) -> float:
-    """Return the diagonal of one voxel in µm, rounded up to 0.01: errors no deeper than that are boundary noise."""
-    return math.ceil(100 * math.hypot(*voxel_size_um)) / 100
+def default_tolerance(spacing: VoxelSize) -> float:
+    """Return the diagonal of one voxel, rounded up to 0.01: errors no deeper than that are boundary noise."""
+    return math.ceil(100 * math.hypot(*spacing)) / 100
 
 
 def plan_for(task: Task, ignore_label: int | None, classes: tuple[LabelClass, ...] = ()) -> Plan:
@@ -250,7 +250,7 @@ def labels_as_prediction(
     return Prediction(origin.name, labels, probability, geometry, origin.plan)
 
 
-def inspect_input(given: InspectionInput, tolerance_um: float) -> Iterator[SearchProgress | InspectionResult]:
+def inspect_input(given: InspectionInput, tolerance: float) -> Iterator[SearchProgress | InspectionResult]:
     """Compare labels with their ground truth and find the errors.
 
     Yields
@@ -262,17 +262,17 @@ def inspect_input(given: InspectionInput, tolerance_um: float) -> Iterator[Searc
     """
     prediction = labels_as_prediction(given.prediction, given.origin, given.geometry, given.probability)
     truth = decode(given.truth, prediction, given.annotated)
-    yield from inspect_comparison(compare(prediction, truth, fast=True), tolerance_um)
+    yield from inspect_comparison(compare(prediction, truth, fast=True), tolerance)
 
 
-def inspect_comparison(comparison: Comparison, tolerance_um: float) -> Iterator[SearchProgress | InspectionResult]:
+def inspect_comparison(comparison: Comparison, tolerance: float) -> Iterator[SearchProgress | InspectionResult]:
     """Find the errors of a prediction that was compared; the events are those of `inspect_input`."""
     from napari_unet3d.evaluation.errors.find import find_errors  # imports scipy's trees, which is slow
 
     prediction, truth, difference = comparison.prediction, comparison.truth, comparison.difference
     assert truth is not None
     assert difference is not None
-    for event in find_errors(prediction.labels, truth, prediction.task, prediction.spacing, tolerance_um):
+    for event in find_errors(prediction.labels, truth, prediction.task, prediction.geometry, tolerance):
         if isinstance(event, ErrorSet):
             yield InspectionResult(comparison, event, difference * (event.regions > 0))
         else:

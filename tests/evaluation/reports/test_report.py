@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from napari_unet3d.configs import Task, TrainingConfig
+from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.errors.find import list_errors
@@ -107,16 +108,16 @@ def write_evaluation(folder: Path, task: Task = Task.BINARY) -> Path:
         truth = np.zeros((6, 20, 30), np.uint8)
         truth[1:4, 3:9, 4:12], truth[2:5, 12:18, 16:26] = 1, 1 if task is Task.BINARY else 2
         prediction = np.roll(truth, 1 + 3 * number, 2)
-        scores.append(score(prediction, GroundTruth(truth), name, (3, 1, 0.5), rules))
+        scores.append(score(prediction, GroundTruth(truth), name, Geometry((3, 1, 0.5)), rules))
         clean = re.sub(r'[<>:"/\\|?*]+', "_", name)
         write_figure(folder / "figures" / f"{clean}.png", slices_figure(GroundTruth(truth), prediction))
-        errors = list_errors(prediction, GroundTruth(truth), task, (3, 1, 0.5))
+        errors = list_errors(prediction, GroundTruth(truth), task, Geometry((3, 1, 0.5)))
         files.add(name, rng.integers(0, 99, truth.shape), prediction, GroundTruth(truth), errors)
     for suffix in ("csv", "json"):
         write_metrics(folder / f"metrics.{suffix}", scores, mean_scores(scores))
     write_json(
         folder / "evaluation.json",
-        {"dataset": f"/data/{EVIL}", "epoch": 2, "settings": {"tolerance_um": 1.0, "threshold": 0.4}},
+        {"dataset": f"/data/{EVIL}", "epoch": 2, "settings": {"tolerance": 1.0, "threshold": 0.4}},
     )
     return folder
 
@@ -184,7 +185,7 @@ def test_every_number_is_that_of_the_metrics(task: Task, tmp_path: Path) -> None
     write_report(write_run(tmp_path / "run"), tmp_path / "r.html", write_evaluation(tmp_path / "e", task))
     metrics = json.loads((tmp_path / "e" / "metrics.json").read_text(encoding="utf-8"))
     page = Page(tmp_path / "r.html")
-    names = ("dice", "iou", "precision", "recall", "hd95_um", "nsd")
+    names = ("dice", "iou", "precision", "recall", "hd95", "nsd")
     expected = []
     for volume in [*metrics["volumes"], {"name": "mean", **metrics["mean"]}]:
         expected.append((volume["name"], [volume[name] for name in names]))

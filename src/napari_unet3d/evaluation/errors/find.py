@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.configs import Task
-from napari_unet3d.data.geometry import VoxelSize
+from napari_unet3d.data.geometry import UNKNOWN, Geometry
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.sample import check_same_shape
 from napari_unet3d.evaluation.errors.distances import TruthDistance
@@ -51,8 +51,8 @@ def list_errors(
     prediction: NDArray[Any],
     truth: GroundTruth,
     task: Task = Task.BINARY,
-    voxel_size_um: VoxelSize = (1.0, 1.0, 1.0),
-    tolerance_um: float = 0.0,
+    geometry: Geometry = UNKNOWN,
+    tolerance: float = 0.0,
 ) -> ErrorSet:
     """Return the errors of a prediction: the last event of `find_errors`.
 
@@ -65,7 +65,7 @@ def list_errors(
     >>> error.kind.value, error.n_voxels, error.is_whole
     ('missed', 6, True)
     """
-    *_, errors = find_errors(prediction, truth, task, voxel_size_um, tolerance_um)
+    *_, errors = find_errors(prediction, truth, task, geometry, tolerance)
     assert isinstance(errors, ErrorSet)
     return errors
 
@@ -74,8 +74,8 @@ def find_errors(
     prediction: NDArray[Any],
     truth: GroundTruth,
     task: Task = Task.BINARY,
-    voxel_size_um: VoxelSize = (1.0, 1.0, 1.0),
-    tolerance_um: float = 0.0,
+    geometry: Geometry = UNKNOWN,
+    tolerance: float = 0.0,
 ) -> Iterator[ErrorEvent]:
     """Find the errors of a prediction one by one.
 
@@ -92,10 +92,10 @@ def find_errors(
         Ground truth of the same shape.
     task : Task
         What the labels are.
-    voxel_size_um : tuple of float
-        Voxel size along z, y, x in µm.
-    tolerance_um : float
-        Depth in µm up to which differences are boundary noise.
+    geometry : Geometry
+        Voxel size of the volume; depths are in µm if it is known, else in voxels.
+    tolerance : float
+        Depth up to which differences are boundary noise.
 
     Yields
     ------
@@ -112,7 +112,7 @@ def find_errors(
     check_same_shape(prediction, truth.labels, "errors")
     labels = (prediction > 0).astype(np.uint8) if task is Task.BINARY else prediction
     (predicted, ids), (target, true_ids) = narrow_ids(labels, _MOST_IDS), narrow_ids(truth.labels, _MOST_IDS)
-    search = _Search(predicted, GroundTruth(target, truth.label_mask), task, voxel_size_um, tolerance_um)
+    search = _Search(predicted, GroundTruth(target, truth.label_mask), task, geometry, tolerance)
     yield from search.run()
     yield search.result(ids, true_ids)
 
@@ -132,11 +132,11 @@ class _Search:
         prediction: NDArray[Any],
         truth: GroundTruth,
         task: Task,
-        voxel_size_um: VoxelSize,
-        tolerance_um: float,
+        geometry: Geometry,
+        tolerance: float,
     ) -> None:
         self._prediction, self._truth, self._task = prediction, truth, task
-        self._voxel_size_um, self._tolerance_um = voxel_size_um, tolerance_um
+        self._geometry, self._spacing, self._tolerance = geometry, geometry.spacing, tolerance
         self._found: list[_Found] = []
         self._n_hidden = self._n_left_out = 0
         self._without_partner: tuple[set[int], set[int]] = set(), set()
@@ -154,8 +154,8 @@ class _Search:
         errors[numbers] = wrong.errors
         regions = ErrorComponents(wrong.places, numbers, self._are_whole(wrong, numbers, errors), shape)
         depths = yield from self._depths(wrong, numbers, regions.is_whole & (errors < wrong.n_values))
-        is_core = find_cores(regions, depths, self._voxel_size_um, self._tolerance_um)
-        parts, n_parts = split_components(regions, is_core, steps_of(self._tolerance_um, self._voxel_size_um))
+        is_core = find_cores(regions, depths, self._spacing, self._tolerance)
+        parts, n_parts = split_components(regions, is_core, steps_of(self._tolerance, self._spacing))
         self._n_hidden += n_regions - int(np.count_nonzero(np.bincount(numbers[is_core], minlength=n_regions)))
         self._n_left_out += max(0, n_parts - _MOST_KEPT)
         for mine in _largest(parts, n_parts):
@@ -167,7 +167,7 @@ class _Search:
         self, wrong: ErrorVoxels, numbers: Numbers, is_extra: NDArray[np.bool_]
     ) -> Generator[SearchProgress, None, NDArray[np.float32]]:
         """Return the depth of each voxel; of whole extra regions, the distance from their own surface."""
-        surfaces = TruthDistance(self._truth, self._voxel_size_um)
+        surfaces = TruthDistance(self._truth, self._spacing)
         depths = np.full(len(numbers), np.inf, np.float32)
         measured = np.flatnonzero(~is_extra[numbers])
         values = (wrong.errors[measured] // wrong.n_values).astype(np.int32)
@@ -184,7 +184,7 @@ class _Search:
         alone = np.flatnonzero(np.isinf(depths))
         for mine in by_number(numbers[alone]):
             here = alone[mine]
-            depths[here] = measure_thickness(wrong.places[here], self._prediction.shape, self._voxel_size_um)
+            depths[here] = measure_thickness(wrong.places[here], self._prediction.shape, self._spacing)
         return depths
 
     def result(self, ids: NDArray[Any] | None, true_ids: NDArray[Any] | None) -> ErrorSet:
@@ -201,16 +201,16 @@ class _Search:
             regions=regions,
             n_hidden=self._n_hidden,
             n_left_out=self._n_left_out + max(0, len(self._found) - _MOST_KEPT),
-            tolerance_um=self._tolerance_um,
-            voxel_size_um=self._voxel_size_um,
+            tolerance=self._tolerance,
+            geometry=self._geometry,
             task=self._task,
         )
 
     def _find_merges_splits(self) -> None:
         overlaps = Overlaps.count(self._prediction, self._truth.labels, self._truth.label_mask)
         self._without_partner = overlaps.without_partner()
-        for error in find_merges_splits(self._prediction, self._truth, overlaps, self._voxel_size_um):
-            if error.region.depth_um > deepest_noise(self._tolerance_um):
+        for error in find_merges_splits(self._prediction, self._truth, overlaps, self._spacing):
+            if error.region.depth > deepest_noise(self._tolerance):
                 self._found.append(_Found(error, error.region, is_whole=False))
             else:
                 self._n_hidden += 1
@@ -245,8 +245,8 @@ class _Search:
             number=number,
             kind=error.kind,
             n_voxels=len(region.places),
-            volume_um3=float(len(region.places) * np.prod(self._voxel_size_um)),
-            depth_um=region.depth_um,
+            volume=float(len(region.places) * self._geometry.voxel_volume),
+            depth=region.depth,
             position_zyx=region.position_zyx,
             box_zyx=region.box_zyx,
             predicted=tuple(value if ids is None else int(ids[value]) for value in predicted if value),

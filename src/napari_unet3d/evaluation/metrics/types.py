@@ -70,7 +70,7 @@ class ClassScores:
 class Scores:
     """Agreement of prediction and ground truth for one volume, or the mean over several.
 
-    Each metric of voxels is also an attribute, such as `hd95_um`, which is None where it is not defined or was not
+    Each metric of voxels is also an attribute, such as `hd95`, which is None where it is not defined or was not
     computed.
 
     Attributes
@@ -84,12 +84,16 @@ class Scores:
         Agreement of instances; None for other tasks.
     classes : tuple of ClassScores
         Each class; empty for other tasks.
+    distance_unit : str
+        Unit of distances: ``"µm"``, or ``"voxels"`` where the voxel size is unknown; of a mean over volumes with
+        both, empty.
     """
 
     name: str
     values: Mapping[str, Value]
     instances: InstanceScores | None = None
     classes: tuple[ClassScores, ...] = ()
+    distance_unit: str = "voxels"
 
     def __getattr__(self, name: str) -> float | None:
         """Return the value of a metric, or None where it has none."""
@@ -112,7 +116,7 @@ class Scores:
 
     def numbers(self) -> dict[str, Any]:
         """Return the values by their names, and those of the classes and of the instances if there are any."""
-        numbers = _all_values(self.values)
+        numbers = {**_all_values(self.values), "distance_unit": self.distance_unit or None}
         if self.instances is not None:
             numbers["instances"] = self.instances.as_dict()
         if self.classes:
@@ -126,8 +130,11 @@ def mean_scores(scores: Sequence[Scores]) -> Scores:
     """Average each metric over the volumes, every volume with the same weight; there must be at least one.
 
     Volumes where a metric is not defined are left out of its mean, and so are those of a class that neither
-    prediction nor ground truth have.
+    prediction nor ground truth have. Metrics that depend on distances have no mean over volumes of which only some
+    have a known voxel size; see `unit_notice`.
     """
+    units = {each.distance_unit for each in scores}
+    mixed = len(units) > 1
     instances = [each.instances.values for each in scores if each.instances is not None]
     by_value: dict[int, list[ClassScores]] = {}
     for each in scores:
@@ -135,23 +142,40 @@ def mean_scores(scores: Sequence[Scores]) -> Scores:
             by_value.setdefault(of_class.value, []).append(of_class)
     return Scores(
         "mean",
-        mean_values(Scope.VOXELS, [each.values for each in scores]),
+        mean_values(Scope.VOXELS, [each.values for each in scores], mixed_units=mixed),
         instances=InstanceScores(mean_values(Scope.INSTANCES, instances)) if instances else None,
         classes=tuple(
-            ClassScores(value, same[0].name, mean_values(Scope.VOXELS, [each.values for each in same]))
+            ClassScores(
+                value, same[0].name, mean_values(Scope.VOXELS, [each.values for each in same], mixed_units=mixed)
+            )
             for value, same in sorted(by_value.items())
         ),
+        distance_unit="" if mixed else scores[0].distance_unit,
     )
 
 
-def mean_values(scope: Scope, values: Sequence[Mapping[str, Value]]) -> dict[str, Value]:
-    """Average each metric of a scope over those that have it; None where none is defined."""
+def unit_notice(scores: Sequence[Scores]) -> str:
+    """Return why distances of volumes cannot be averaged, naming the volumes; empty if they can."""
+    names = [each.name for each in scores if each.distance_unit == "voxels"]
+    if len(names) in (0, len(scores)):
+        return ""
+    metrics = " and ".join(metric.heading for metric in metrics_of(Scope.VOXELS) if metric.is_of_distances)
+    listed = ", ".join(f"'{name}'" for name in names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return (
+        f"{metrics} have no mean: distances are in voxels for {listed}, whose voxel size is unknown, and in µm for the "
+        "others. Give all volumes their voxel size to average them."
+    )
+
+
+def mean_values(scope: Scope, values: Sequence[Mapping[str, Value]], *, mixed_units: bool = False) -> dict[str, Value]:
+    """Average each metric of a scope over those that have it; None where none is defined, or units differ."""
     means: dict[str, Value] = {}
     for metric in metrics_of(scope):
         computed = [each[metric.name] for each in values if metric.name in each]
         defined = [value for value in computed if value is not None]
         if computed:
-            means[metric.name] = metric.average(defined) if defined else None
+            is_defined = defined and not (mixed_units and metric.is_of_distances)
+            means[metric.name] = metric.average(defined) if is_defined else None
     return means
 
 

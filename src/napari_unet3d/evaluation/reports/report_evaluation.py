@@ -15,6 +15,11 @@ from napari_unet3d.evaluation.metrics.table import columns_of
 from napari_unet3d.evaluation.reports.error_files import N_WORST, PICTURES
 from napari_unet3d.runs.run_files import EvaluationFiles
 
+_EITHER_UNIT = "µm (voxels where the voxel size is unknown)"
+_MIXED_UNITS = (
+    "The voxel size of some volumes is unknown: their distances are in voxels, those of the others in µm, and there is "
+    "no mean."
+)
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -39,15 +44,16 @@ def describe_evaluation(evaluation: EvaluationFiles) -> dict[str, Any]:
     columns, instance_columns = columns_of(Scope.VOXELS), columns_of(Scope.INSTANCES)
     has_instances = any(isinstance(each.get("instances"), dict) for each in every)
     epoch, settings = evaluation.about.get("epoch"), evaluation.about.get("settings") or {}
-    tolerance_um = settings.get("tolerance_um")
+    tolerance, unit = settings.get("tolerance"), _common_unit(every)
     counts = {kind: sum(row.get("kind") == kind.value for row in evaluation.errors) for kind in ErrorKind}
     return {
         "dataset": evaluation.about.get("dataset"),
         "epoch": epoch if isinstance(epoch, int) and epoch > 0 else None,
-        "columns": columns,
-        "rows": _rows(every, columns),
-        "instance_columns": instance_columns,
+        "headings": [(metric.heading_with_unit(unit), metric.tooltip) for metric in columns],
+        "rows": _rows(every, columns, unit),
+        "instance_headings": [(metric.heading_with_unit(unit), metric.tooltip) for metric in instance_columns],
         "instance_rows": _instance_rows(every, instance_columns) if has_instances else [],
+        "unit_notice": "" if unit else _MIXED_UNITS,
         "figures": _figures(evaluation),
         "n_errors": len(evaluation.errors),
         "errors": [_error(evaluation, row) for row in evaluation.errors[:N_WORST]],
@@ -56,17 +62,29 @@ def describe_evaluation(evaluation: EvaluationFiles) -> dict[str, Any]:
             for kind, count in counts.items()
             if count
         ],
-        "tolerance_um": tolerance_um if isinstance(tolerance_um, float | int) else None,
+        "tolerance": f"{tolerance:g} {unit or _EITHER_UNIT}" if isinstance(tolerance, float | int) else None,
         "problems": evaluation.problems,
     }
 
 
-def _rows(every: Sequence[dict[str, Any]], columns: Sequence[Metric]) -> list[_Row]:
+def _common_unit(every: Sequence[dict[str, Any]]) -> str:
+    """Return the unit of the distances of all volumes; empty if they differ."""
+    units = {_unit(volume) for volume in every[:-1]}
+    return units.pop() if len(units) == 1 else ""
+
+
+def _unit(volume: dict[str, Any]) -> str:
+    return "µm" if volume.get("distance_unit") == "µm" else "voxels"
+
+
+def _rows(every: Sequence[dict[str, Any]], columns: Sequence[Metric], common_unit: str) -> list[_Row]:
     rows = []
     for place, volume in enumerate(every, start=1):
-        rows.append(_row(str(volume["name"]), volume, columns, "mean" if place == len(every) else ""))
+        unit = "" if common_unit else _unit(volume)
+        rows.append(_row(str(volume["name"]), volume, columns, "mean" if place == len(every) else "", unit))
         rows += [
-            _row(str(of_class.get("name", "")), of_class, columns, "class") for of_class in volume.get("classes", ())
+            _row(str(of_class.get("name", "")), of_class, columns, "class", unit)
+            for of_class in volume.get("classes", ())
         ]
     return rows
 
@@ -78,10 +96,10 @@ def _instance_rows(every: Sequence[dict[str, Any]], columns: Sequence[Metric]) -
     ]
 
 
-def _row(name: str, scores: Any, columns: Sequence[Metric], kind: str) -> _Row:
+def _row(name: str, scores: Any, columns: Sequence[Metric], kind: str, unit: str = "") -> _Row:
     values = [scores.get(metric.name) if isinstance(scores, dict) else None for metric in columns]
     numbers = [
-        _Number(metric.text(value), repr(value) if isinstance(value, int | float) else "")
+        _Number(metric.text_with_unit(value, unit), repr(value) if isinstance(value, int | float) else "")
         for metric, value in zip(columns, values, strict=True)
     ]
     return _Row(kind, [name, *numbers])
@@ -109,8 +127,8 @@ def _error(evaluation: EvaluationFiles, row: dict[str, str]) -> dict[str, Any]:
     return {
         "kind": row.get("kind", ""),
         "volume": row.get("volume", ""),
-        "volume_um3": _rounded(row, "volume_um3"),
-        "depth_um": _rounded(row, "depth_um"),
+        "size": f"{_rounded(row, 'error_volume')} {'µm³' if row.get('distance_unit') == 'µm' else 'voxels'}",
+        "depth": f"{_rounded(row, 'depth')} {'µm' if row.get('distance_unit') == 'µm' else 'voxels'}",
         "position": ", ".join(f"{axis} {row.get(f'{axis}_voxel', '?')}" for axis in "zyx"),
         "picture": _png(evaluation.folder / PICTURES / name) if name else None,
     }

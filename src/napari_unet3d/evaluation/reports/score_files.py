@@ -21,8 +21,8 @@ def write_metrics(path: Path | str, volumes: Sequence[Scores], mean: Scores | No
     """Write scores as CSV or as JSON, by the suffix of the file.
 
     CSV has a row per volume and, for classes, one more per class below it; the last row is the mean. A metric that is
-    not defined is an empty cell. Distances are in µm, as their headings say. JSON has also the scores of instances at
-    each IoU threshold.
+    not defined is an empty cell. Distances are in the unit of the column ``distance_unit``: µm, or voxels where the
+    voxel size is unknown. JSON has also the scores of instances at each IoU threshold.
 
     Parameters
     ----------
@@ -56,11 +56,15 @@ def metrics_table(volumes: Sequence[Scores], mean: Scores | None = None) -> tupl
     columns = columns_of(Scope.VOXELS)
     if any(each.instances is not None for each in every):
         columns += columns_of(Scope.INSTANCES)
-    heading = ["volume", *(["class"] if with_classes else []), *(metric.column for metric in columns)]
+    heading = ["volume", *(["class"] if with_classes else []), *(metric.column for metric in columns), "distance_unit"]
     rows: list[list[Any]] = []
     for scores in every:
-        rows.append([scores.name, *([None] if with_classes else []), *map(scores.of, columns)])
-        rows += [[scores.name, each.name, *map(each.of, columns)] for each in scores.classes]
+        rows.append(
+            [scores.name, *([None] if with_classes else []), *map(scores.of, columns), scores.distance_unit or None]
+        )
+        rows += [
+            [scores.name, each.name, *map(each.of, columns), scores.distance_unit or None] for each in scores.classes
+        ]
     return heading, rows
 
 

@@ -59,7 +59,7 @@ class InspectDock(Dock):
         The layers to inspect.
     model, dataset : ModelPicker, PathEdit
         The model and the dataset whose volumes are predicted; `source.volumes` has `subset` and `volume`, too.
-    tolerance_um : FloatSpinBox
+    tolerance : FloatSpinBox
         Errors that are nowhere deeper are ignored.
     zoom : CheckBox
         Whether to zoom to an error that is selected.
@@ -94,7 +94,7 @@ class InspectDock(Dock):
         self.corrected_layers = CorrectedLayers(session, context, self.layers)
         self.review = ReviewStore(session, context, self.native)
         self.errors = ErrorsPanel(session, context, self.layers)
-        self.tolerance_um, self.zoom = self.errors.tolerance_um, self.errors.steps.zoom
+        self.tolerance, self.zoom = self.errors.tolerance, self.errors.steps.zoom
         self.views = ViewSwitcher(session, context, self.layers)
         self.cursor_info = CursorInfo(session, context, self.layers)
         self.correction = CorrectionPanel(session, context, self.layers, self.corrected_layers)
@@ -102,7 +102,7 @@ class InspectDock(Dock):
         self.export = ExportPanel(session, context)
         self.two_predictions = ComparePanel(session, context, self.layers)
         self.analysis = BackgroundAnalysis(session, context, self.native)
-        self.inspector = Inspector(session, context, self.source, self.volumes, self.layers, self.tolerance_um)
+        self.inspector = Inspector(session, context, self.source, self.volumes, self.layers, self.tolerance)
         self._lay_out()
         self._connect()
         self.source.layers.find_prediction()
@@ -183,7 +183,7 @@ class InspectDock(Dock):
 
     def _suit_tolerance(self, layer: Any) -> None:
         if layer is not None and layer.ndim == 3:
-            self.tolerance_um.suit(geometry_of(layer))
+            self.tolerance.suit(geometry_of(layer))
 
     def _on_errors(self, _errors: ErrorSet) -> None:
         self.section.show_remark(self.session.origin.name)

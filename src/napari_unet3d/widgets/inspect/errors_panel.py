@@ -9,7 +9,7 @@ from magicgui.widgets import CheckBox, FloatSpinBox, Label
 
 from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.evaluation.errors.types import SegmentationError
-from napari_unet3d.session.comparison import default_tolerance_um
+from napari_unet3d.session.comparison import default_tolerance
 from napari_unet3d.session.inspection import InspectionSession
 from napari_unet3d.session.preferences import load_preference, save_preference
 from napari_unet3d.widgets.components.containers import Panel, button, row, single_shot
@@ -135,7 +135,7 @@ class ErrorsPanel(Panel):
 
     Attributes
     ----------
-    tolerance_um : ToleranceBox
+    tolerance : ToleranceBox
         The depth up to which errors are hidden.
     table : ErrorTable
         The table with its filters.
@@ -145,11 +145,11 @@ class ErrorsPanel(Panel):
 
     def __init__(self, session: InspectionSession, context: Context, layers: InspectionLayers) -> None:
         super().__init__(spacing=4)
-        self.tolerance_um, self.table = ToleranceBox(session), ErrorTable(session)
+        self.tolerance, self.table = ToleranceBox(session), ErrorTable(session)
         self.steps = ErrorNavigator(session, context, layers, self.table)
-        label = Label(value="<b>Errors</b> · ignore thinner than", tooltip=self.tolerance_um.tooltip)
-        label.native.setBuddy(self.tolerance_um.native)
-        self.lay_out(row(label, self.tolerance_um), self.table, self.steps)
+        label = Label(value="<b>Errors</b> · ignore thinner than", tooltip=self.tolerance.tooltip)
+        label.native.setBuddy(self.tolerance.native)
+        self.lay_out(row(label, self.tolerance), self.table, self.steps)
         session.events.errors.connect(self._on_errors)
         self.hide()
 
@@ -181,7 +181,7 @@ class ToleranceBox(FloatSpinBox):
         self._session = session
         self._geometry: Geometry | None = None
         self.changed.connect(self._on_value)
-        session.events.tolerance_um.connect(self._follow)
+        session.events.tolerance.connect(self._follow)
 
     def suit(self, geometry: Geometry) -> None:
         """Set what is remembered for voxels of a size, or the default, unless the box is for such voxels already."""
@@ -192,7 +192,7 @@ class ToleranceBox(FloatSpinBox):
         saved = known.get(_key(geometry)) if isinstance(known, dict) else None
         self.step = max(0.01, round(min(geometry.spacing) / 2, 2))
         self.native.setSuffix(f" {geometry.unit}")
-        self.value = saved if isinstance(saved, float | int) else default_tolerance_um(geometry.spacing)
+        self.value = saved if isinstance(saved, float | int) else default_tolerance(geometry.spacing)
         self._geometry = geometry
 
     def _on_value(self, value: float) -> None:
@@ -200,11 +200,11 @@ class ToleranceBox(FloatSpinBox):
             known = load_preference(_TOLERANCE_KEY)
             saved = known if isinstance(known, dict) else {}
             save_preference(_TOLERANCE_KEY, {**saved, _key(self._geometry): value})
-        self._session.tolerance_um = value
+        self._session.tolerance = value
 
-    def _follow(self, tolerance_um: float) -> None:
-        if self.value != round(tolerance_um, self.native.decimals()):
-            self.value = tolerance_um
+    def _follow(self, tolerance: float) -> None:
+        if self.value != round(tolerance, self.native.decimals()):
+            self.value = tolerance
 
 
 def _key(geometry: Geometry) -> str:

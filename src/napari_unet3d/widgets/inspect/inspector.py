@@ -85,8 +85,8 @@ class Inspector:
         self._session, self._context, self._source = session, context, source
         self._volumes, self._layers, self._tolerance = volumes, layers, tolerance
         self._request, self.opens_next = InspectionRequest(), ""
-        self._tolerance_um: float | None = None  # that somebody has set since the job was started
-        session.events.tolerance_um.connect(self._on_tolerance)
+        self._chosen_tolerance: float | None = None  # that somebody has set since the job was started
+        session.events.tolerance.connect(self._on_tolerance)
 
     def inspect(self, comparison: Comparison | None = None) -> None:
         """Start to find the errors in the chosen layers, or to predict the chosen volumes.
@@ -107,7 +107,7 @@ class Inspector:
         elif self._source.kind.value is SourceKind.LAYERS:
             given, request = chosen.read(), InspectionRequest(layers=chosen.volume_layers())
             self._tolerance.suit(given.geometry)
-            search = partial(inspect_input, given, self._session.tolerance_um)
+            search = partial(inspect_input, given, self._session.tolerance)
             self._run(f"Inspecting {given.origin.name}", request, search)
         else:
             volumes = self._source.volumes.chosen()
@@ -126,7 +126,7 @@ class Inspector:
                 f"Predicting {name}", request, partial(evaluate_volumes, chosen.model, chosen.pairs, None, config)
             )
         else:
-            layers, comparison = self._volumes.show(self._context.viewer, kept, config.tolerance_um)
+            layers, comparison = self._volumes.show(self._context.viewer, kept, config.tolerance)
             self._find_errors(comparison, layers, is_listed=True)
 
     def take(self, event: Any) -> None:
@@ -134,7 +134,7 @@ class Inspector:
         match event:
             case InspectionRequest():
                 if event is not self._request:  # another dock has started the job
-                    self._request, self._tolerance_um = event, None
+                    self._request, self._chosen_tolerance = event, None
                 self.opens_next = ""
                 if not event.is_listed:
                     self._volumes.begin(event.chosen)
@@ -147,28 +147,28 @@ class Inspector:
                 layers = self._request.layers
                 assert layers is not None
                 self._layers.follow(layers)
-                wanted = self._tolerance_um
+                wanted = self._chosen_tolerance
                 self._session.show(event, layers.origin, None if layers.image is None else layers.image.data)
-                self._tolerance_um = wanted
+                self._chosen_tolerance = wanted
 
     def keep_tolerance(self) -> None:
         """Find the errors with the tolerance that was set while the job, which has ended, was looking for them."""
-        if self._tolerance_um is not None and self._session.errors is not None:
-            self._session.tolerance_um = self._tolerance_um
+        if self._chosen_tolerance is not None and self._session.errors is not None:
+            self._session.tolerance = self._chosen_tolerance
 
-    def _on_tolerance(self, tolerance_um: float) -> None:
-        self._tolerance_um = tolerance_um
+    def _on_tolerance(self, tolerance: float) -> None:
+        self._chosen_tolerance = tolerance
 
     def _find_errors(self, comparison: Comparison, layers: VolumeLayers, *, is_listed: bool = False) -> None:
         self._tolerance.suit(comparison.prediction.geometry)
-        search = partial(inspect_comparison, comparison, self._session.tolerance_um)
+        search = partial(inspect_comparison, comparison, self._session.tolerance)
         request = InspectionRequest(layers=layers, is_listed=is_listed)
         self._run(f"Inspecting {comparison.prediction.name}", request, search)
 
     def _run(self, title: str, request: InspectionRequest, events: Callable[[], Iterator[Any]]) -> None:
         work = beginning_with(request, events)
         self._context.jobs.start(_KIND, title, work, replay=(InspectionRequest,))
-        self._request, self._tolerance_um = request, None
+        self._request, self._chosen_tolerance = request, None
 
 
 class BackgroundAnalysis(QObject):
@@ -189,7 +189,7 @@ class BackgroundAnalysis(QObject):
         self._session, self._context = session, context
         self._search = context.latest_only(self, "inspect-errors", stops=True)
         self._scores = context.latest_only(self, "inspect-scores", stops=True)
-        session.events.tolerance_um.connect(self._find_errors)
+        session.events.tolerance.connect(self._find_errors)
         session.events.comparison.connect(self._measure)
 
     def cancel(self) -> None:
@@ -197,15 +197,15 @@ class BackgroundAnalysis(QObject):
         self._search.cancel()
         self._scores.cancel()
 
-    def _find_errors(self, tolerance_um: float) -> None:
+    def _find_errors(self, tolerance: float) -> None:
         """Find the errors with another tolerance, while the old ones stay in view."""
         comparison, errors = self._session.comparison, self._session.errors
         if comparison is None or errors is None or self._context.jobs.running(_KIND) is not None:
             return
-        if tolerance_um == errors.tolerance_um:
+        if tolerance == errors.tolerance:
             self._search.cancel()
             return
-        events = partial(inspect_comparison, comparison, tolerance_um)
+        events = partial(inspect_comparison, comparison, tolerance)
         self._search.request(f"Errors of {self._session.origin.name}", events, self._take_errors)
 
     def _measure(self, comparison: Comparison) -> None:

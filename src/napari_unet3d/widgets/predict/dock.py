@@ -10,7 +10,7 @@ from qtpy.QtCore import Qt
 from napari_unet3d.configs import EvaluationConfig, PostProcessing, PredictionConfig, Task
 from napari_unet3d.data.events import Notice
 from napari_unet3d.inference.events import EvaluationFinished, ModelLoaded, PredictionWritten, VolumeEvaluated
-from napari_unet3d.session.comparison import DEFAULT_TOLERANCE_UM, Comparison
+from napari_unet3d.session.comparison import DEFAULT_TOLERANCE, Comparison
 from napari_unet3d.session.generator_thread import beginning_with
 from napari_unet3d.widgets.components.containers import heading, single_shot
 from napari_unet3d.widgets.components.context import Kind
@@ -88,7 +88,7 @@ class PredictDock(Dock):
         """Apply the model; results are shown in the viewer, or written to the folder."""
         with self.message.explaining():
             config = self._config()
-            self.results.tolerance_um = getattr(config, "tolerance_um", DEFAULT_TOLERANCE_UM)
+            self.results.tolerance = getattr(config, "tolerance", DEFAULT_TOLERANCE)
             request, events = self.target.request(self.model.require(), config, self.label_settings.value)
             work, replay = beginning_with(request, events), (PredictionRequest, Comparison, EvaluationFinished)
             self.jobs.start(self.kind, "Predicting", work, replay=replay)
