@@ -188,6 +188,8 @@ class InspectionInput:
         Probability of foreground, if it is known.
     annotated : ndarray of bool, shape (z, y, x), or None
         Where the ground truth is annotated, if a mask says so.
+    notices : tuple of str
+        In what the place of the ground truth differs, for the user.
 
     Raises
     ------
@@ -201,6 +203,7 @@ class InspectionInput:
     geometry: Geometry
     probability: NDArray[Any] | None = None
     annotated: NDArray[np.bool_] | None = None
+    notices: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.prediction.shape != self.truth.shape:

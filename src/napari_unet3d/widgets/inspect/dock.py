@@ -31,7 +31,7 @@ from napari_unet3d.widgets.inspect.source import InspectSource, SourceKind
 from napari_unet3d.widgets.inspect.view_switcher import ViewSwitcher
 from napari_unet3d.widgets.inspect.volume_layers import InspectionLayers
 from napari_unet3d.widgets.jobs.jobs import Job
-from napari_unet3d.widgets.viewer.from_layers import geometry_of
+from napari_unet3d.widgets.viewer.places import data_on, geometry_of
 
 _MOST_SCORES = 4  # rows in view, so that the errors below are, too
 
@@ -182,7 +182,7 @@ class InspectDock(Dock):
             self.inspector.open(name)
 
     def _suit_tolerance(self, layer: Any) -> None:
-        if layer is not None and layer.ndim == 3:
+        if layer is not None and layer.ndim >= 3:
             self.tolerance.suit(geometry_of(layer))
 
     def _on_errors(self, _errors: ErrorSet) -> None:
@@ -197,7 +197,10 @@ class InspectDock(Dock):
         """Use an image that is chosen later for corrections that have none."""
         corrections = self.session.corrections
         if corrections is not None and self.layers.image is None:
-            corrections.image = None if image is None else image.data
+            prediction = self.layers.prediction
+            corrections.image = (
+                None if image is None else image.data if prediction is None else data_on(prediction, image)
+            )
 
     def _on_corrected(self, _correction: Correction) -> None:
         if self.session.corrections is not None and self.session.corrections.done:

@@ -9,6 +9,7 @@ from typing import Any
 
 from qtpy.QtCore import QObject
 
+from napari_unet3d.data.events import Notice
 from napari_unet3d.inference.events import EvaluationFinished, VolumeEvaluated
 from napari_unet3d.session.comparison import (
     Comparison,
@@ -109,6 +110,8 @@ class Inspector:
             self._tolerance.suit(given.geometry)
             search = partial(inspect_input, given, self._session.tolerance)
             self._run(f"Inspecting {given.origin.name}", request, search)
+            if given.notices:
+                self._context.message.show_message(" ".join(given.notices), "warning")
         else:
             volumes = self._source.volumes.chosen()
             events = partial(evaluate_volumes, volumes.model, volumes.pairs, None, load_evaluation_config())
@@ -138,6 +141,8 @@ class Inspector:
                 self.opens_next = ""
                 if not event.is_listed:
                     self._volumes.begin(event.chosen)
+            case Notice(message=message):
+                self._context.message.show_message(message, "warning")
             case VolumeEvaluated():
                 self._volumes.add(event)
             case EvaluationFinished():
@@ -148,7 +153,7 @@ class Inspector:
                 assert layers is not None
                 self._layers.follow(layers)
                 wanted = self._chosen_tolerance
-                self._session.show(event, layers.origin, None if layers.image is None else layers.image.data)
+                self._session.show(event, layers.origin, layers.image_data())
                 self._chosen_tolerance = wanted
 
     def keep_tolerance(self) -> None:

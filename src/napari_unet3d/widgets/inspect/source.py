@@ -19,7 +19,8 @@ from napari_unet3d.widgets.forms.choices import EnumMenu, RadioChoice, layer_men
 from napari_unet3d.widgets.inspect.dataset_volumes import DatasetSource
 from napari_unet3d.widgets.inspect.volume_layers import VolumeLayers
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
-from napari_unet3d.widgets.viewer.layer_metadata import companion_of, mask_of, origin_of
+from napari_unet3d.widgets.viewer.layer_metadata import companion_of, origin_of
+from napari_unet3d.widgets.viewer.places import data_on, labels_onto
 
 _PREDICTION = " prediction"
 
@@ -137,14 +138,15 @@ class LayerSource(Panel):
             raise UserError(
                 f"The layer '{truth.name}' is chosen as prediction and as ground truth; choose two different layers."
             )
-        sample, true = sample_from_layers(prediction), sample_from_layers(truth)
+        sample, true = sample_from_layers(prediction), labels_onto(prediction, truth)
         return InspectionInput(
             origin=self.origin_as_chosen(),
             prediction=sample.image,
-            truth=true.image,
+            truth=true.labels,
             geometry=sample.geometry,
             probability=self._read_probability(sample.image.shape),
-            annotated=mask_of(truth),
+            annotated=true.label_mask,
+            notices=true.notices,
         )
 
     def origin_as_chosen(self) -> VolumeOrigin:
@@ -157,9 +159,10 @@ class LayerSource(Panel):
 
     def _read_probability(self, shape: tuple[int, ...]) -> Any:
         layer = self.probability_layer.value
-        if layer is None or np.shape(layer.data) != shape or np.asarray(layer.data).dtype.kind != "f":
+        if layer is None:
             return None
-        return np.asarray(layer.data)
+        values = np.asarray(data_on(self.prediction_layer.value, layer))
+        return values if values.shape == shape and values.dtype.kind == "f" else None
 
 
 class SourceKind(ChoiceEnum):
