@@ -154,8 +154,8 @@ def test_a_dataset_is_written_and_filled_from_layers(viewer, generate, open_dock
     dataset = open_dock("Dataset")
     assert dataset.folder.value == tmp_path / "data"
     sample = ball("mine")
-    image = viewer.add_image(sample.image, name="mine", scale=sample.voxel_size_um)
-    labels = viewer.add_labels(sample.labels, name="mine labels", scale=sample.voxel_size_um)
+    image = viewer.add_image(sample.image, name="mine", scale=sample.voxel_size_um, units=("um",) * 3)
+    labels = viewer.add_labels(sample.labels, name="mine labels", scale=sample.voxel_size_um, units=("um",) * 3)
     dataset.image_layer.value, dataset.labels_layer.value = image, labels
     assert wait_for_end(dataset, lambda: dataset.add("train")).message is None
     assert sorted((str(pair.subset), pair.name) for pair in list_pairs(tmp_path / "data")) == [

@@ -171,12 +171,13 @@ def test_results_are_written_when_asked_for(dock, layers, wait_for_end, tmp_path
     dock.target.write_results.native.click()
     dock.out.value = tmp_path / "out"
     wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000)
-    written = read_volume(tmp_path / "out" / "mine_labels.tif")
+    written = read_volume(tmp_path / "out" / "mine_labels.ome.zarr")  # TIFF would lose where the layer is
     np.testing.assert_allclose(written.voxel_size_um, VOXEL_SIZE)
+    assert written.geometry.origin == tuple(layers[0].translate[::-1])
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        "mine_labels.tif",
-        "mine_probability.tif",
-        "mine_difference.tif",
+        "mine_labels.ome.zarr",
+        "mine_probability.ome.zarr",
+        "mine_difference.ome.zarr",
     }
     assert str(tmp_path / "out") in dock.message.text().replace("\u200b", "")
 

@@ -45,6 +45,7 @@ class Prompt(Panel):
     def __init__(self, *buttons: Widget) -> None:
         self.text = wrapping_label()
         super().__init__(self.text, row(*buttons))
+        self.margins = (9, 9, 9, 9)
         self.native.setObjectName("prompt")
         self.native.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)  # else a plain QWidget has no border
         self.native.setStyleSheet(_FRAME)
