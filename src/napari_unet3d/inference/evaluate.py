@@ -21,7 +21,7 @@ from napari_unet3d.inference.events import EvaluateEvent, VolumeEvaluated
 from napari_unet3d.inference.predict import as_checkpoint
 from napari_unet3d.inference.predictor import Predictor
 from napari_unet3d.inference.results_folder import ResultsFolder
-from napari_unet3d.inference.write import check_names_differ
+from napari_unet3d.inference.write import check_names_differ, result_suffix
 from napari_unet3d.model.checkpoint import Checkpoint
 from napari_unet3d.transforms.augment import Augmenter
 
@@ -45,11 +45,11 @@ def evaluate(
         A dataset folder, whose test set is used, or samples with labels, or pairs of a dataset, which are read one
         after another.
     out : Path or str, optional
-        Output folder for ``predictions/NAME_labels.tif``, ``differences/NAME_difference.tif`` (1 extra, 2 missed,
-        3 wrong class), ``figures/NAME.png``, ``metrics.json`` and ``metrics.csv``, ``errors.csv`` with every error,
-        pictures of the worst ones in ``errors``, and ``evaluation.json`` with settings and sources; with uncertainty
-        also ``predictions/NAME_uncertainty.tif``. The files of a volume are written before its event, so they remain
-        if the evaluation is stopped. Nothing is written if `out` is omitted.
+        Output folder for ``predictions/NAME_labels``, ``differences/NAME_difference`` (1 extra, 2 missed, 3 wrong
+        class), both in the format and place of the image, ``figures/NAME.png``, ``metrics.json`` and ``metrics.csv``,
+        ``errors.csv`` with every error, pictures of the worst ones in ``errors``, and ``evaluation.json`` with settings
+        and sources; with uncertainty also ``predictions/NAME_uncertainty``. The files of a volume are written before
+        its event, so they remain if the evaluation is stopped. Nothing is written if `out` is omitted.
     config : EvaluationConfig
         Threshold, device, precision, surface tolerance, test augmentation and axis of the figures.
 
@@ -109,7 +109,10 @@ def evaluate(
                 sample, truth = _augmented(sample, truth, config, index)
             yield from predictor.notices_for(sample)
             prediction = yield from predictor.predict(sample, n_finished=index, n_volumes=len(volumes))
-            scores = results.add(sample.image, prediction, truth)
+            source = volume.image if isinstance(volume, Pair) else None
+            if out is not None and (notice := result_suffix(prediction.geometry, source)[1]):
+                yield Notice(f"{sample.name}: {notice}")
+            scores = results.add(sample.image, prediction, truth, source)
             yield VolumeEvaluated(scores, sample.image, truth, prediction, index + 1, len(volumes))
     yield results.finished_event()
 

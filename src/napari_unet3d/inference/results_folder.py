@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_unet3d.configs import EvaluationConfig
 from napari_unet3d.data.dataset import file_name
 from napari_unet3d.data.ground_truth import GroundTruth
-from napari_unet3d.data.volumes import suffix_for, write_volume
+from napari_unet3d.data.volumes import write_volume
 from napari_unet3d.evaluation.errors.find import list_errors
 from napari_unet3d.evaluation.metrics.differences import difference_labels
 from napari_unet3d.evaluation.metrics.score import MetricOptions, score
@@ -21,6 +21,7 @@ from napari_unet3d.evaluation.reports.figure import slices_figure, write_figure
 from napari_unet3d.evaluation.reports.score_files import write_metrics
 from napari_unet3d.files import EVALUATION_FILE, write_json
 from napari_unet3d.inference.events import EvaluationFinished, Prediction
+from napari_unet3d.inference.write import result_suffix
 from napari_unet3d.model.checkpoint import Checkpoint, package_versions
 
 
@@ -59,7 +60,9 @@ class ResultsFolder:
         self._figures: list[Path] = []
         self._errors = None if out is None else ErrorFiles(out)
 
-    def add(self, image: NDArray[Any], prediction: Prediction, truth: GroundTruth) -> Scores:
+    def add(
+        self, image: NDArray[Any], prediction: Prediction, truth: GroundTruth, source: Path | None = None
+    ) -> Scores:
         """Score one prediction and write its files.
 
         Parameters
@@ -70,17 +73,21 @@ class ResultsFolder:
             Output of the model.
         truth : GroundTruth
             Ground truth of the volume.
+        source : Path, optional
+            The file of the image, in whose format results are written; see `result_suffix`.
         """
         scores = score(prediction.labels, truth, prediction.name, prediction.geometry, self._options)
         self._scores.append(scores)
         if self._out is not None:
-            self._write(self._out, prediction, truth, scores)
+            self._write(self._out, prediction, truth, scores, source)
             self._write_errors(image, prediction, truth)
         return scores
 
-    def _write(self, out: Path, prediction: Prediction, truth: GroundTruth, scores: Scores) -> None:
+    def _write(
+        self, out: Path, prediction: Prediction, truth: GroundTruth, scores: Scores, source: Path | None
+    ) -> None:
         name, geometry = file_name(prediction.name), prediction.geometry
-        suffix = suffix_for(geometry)
+        suffix, _ = result_suffix(geometry, source)
         difference = difference_labels(prediction.labels, truth, self._options.task)
         write_volume(out / "predictions" / f"{name}_labels{suffix}", prediction.labels, geometry=geometry)
         if prediction.uncertainty is not None:

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from napari_unet3d.configs.prediction import EvaluationConfig, PredictionConfig
 from napari_unet3d.data.dataset import file_name
+from napari_unet3d.data.events import Notice
 from napari_unet3d.data.pairs import Pair
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.volumes import read_sample, read_volume, suffix_for, write_volume
+from napari_unet3d.data.volumes import read_sample, read_volume, write_volume
 from napari_unet3d.inference.events import EvaluateEvent, PredictFilesEvent, Prediction
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.session.comparison import Comparison, compare, decode
@@ -41,8 +42,12 @@ class FileOpened:
     plan: Plan | None
 
 
-def predict_sample(model: Path, sample: Sample, config: PredictionConfig, out: Path | None) -> Iterator[Any]:
+def predict_sample(
+    model: Path, sample: Sample, config: PredictionConfig, out: Path | None, source: Path | None = None
+) -> Iterator[Any]:
     """Predict one volume and compare it with its labels; write the result if there is a folder for it.
+
+    Results are written in the format of the file `source` that the volume comes from, if that holds its place.
 
     Yields
     ------
@@ -59,7 +64,7 @@ def predict_sample(model: Path, sample: Sample, config: PredictionConfig, out: P
             continue
         comparison = compare(event, decode(sample.labels, event, sample.label_mask))
         if out is not None:
-            _write_prediction(comparison, out)
+            yield from _write_prediction(comparison, out, source)
         yield comparison
 
 
@@ -86,11 +91,18 @@ def open_file(source: Path, result: Path, plan: Plan | None, kept: Prediction | 
     yield FileOpened(read_sample(source), kept, read_volume(result).array if kept is None else None, plan)
 
 
-def _write_prediction(comparison: Comparison, folder: Path) -> None:
+def _write_prediction(comparison: Comparison, folder: Path, source: Path | None) -> Iterator[Notice]:
+    from napari_unet3d.inference.write import check_not_beside, result_suffix  # imports the engine, which takes long
+
     prediction = comparison.prediction
-    name, suffix = file_name(prediction.name), suffix_for(prediction.geometry)
+    suffix, notice = result_suffix(prediction.geometry, source)
+    if notice:
+        yield Notice(notice)
+    name = file_name(prediction.name)
     arrays: dict[str, NDArray[Any] | None] = {"labels": prediction.labels, "probability": prediction.probability}
     arrays |= {"uncertainty": prediction.uncertainty, "difference": comparison.difference}
-    for kind, array in arrays.items():
-        if array is not None:
-            write_volume(folder / f"{name}_{kind}{suffix}", array, geometry=prediction.geometry)
+    files = {folder / f"{name}_{kind}{suffix}": array for kind, array in arrays.items() if array is not None}
+    if source is not None:
+        check_not_beside(source, list(files))
+    for file, array in files.items():
+        write_volume(file, array, geometry=prediction.geometry)

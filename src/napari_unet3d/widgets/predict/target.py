@@ -25,6 +25,7 @@ from napari_unet3d.widgets.forms.choices import RadioChoice, layer_menu
 from napari_unet3d.widgets.forms.paths import PathEdit
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
 from napari_unet3d.widgets.viewer.layers import Reference
+from napari_unet3d.widgets.viewer.places import source_file
 
 _LIST_HEIGHT = 76
 
@@ -154,7 +155,7 @@ class PredictionTarget(Panel):
                 image, truth = self.image_layer.value, self.truth_layer.value
                 sample = sample_from_layers(image, truth)
                 request = PredictionRequest(model, post_processing, image, truth, out=out)
-                return request, partial(predict_sample, model, sample, config, out)
+                return request, partial(predict_sample, model, sample, config, out, source_file(image))
             case Target.FILES:
                 files = self._files()
                 assert out is not None  # files always have a folder for results

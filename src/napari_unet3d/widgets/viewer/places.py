@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,12 @@ _AXES = "zyx"
 def keep_geometry(layer: Layer, geometry: Geometry) -> None:
     """Keep the geometry of the volume that a layer shows, which has more in it than the layer, such as its frame."""
     layer.metadata[_GEOMETRY] = geometry
+
+
+def source_file(layer: Layer) -> Path | None:
+    """Return the file or folder that a layer was read from; None if there is none, or no more."""
+    path = layer.source.path
+    return Path(path) if path and Path(path).exists() else None
 
 
 def array_of(layer: Layer) -> NDArray[Any]:
