@@ -234,7 +234,7 @@ def turn_onto(array: NDArray[Any], own: Geometry, target: Geometry) -> tuple[NDA
         return array, own
     if np.allclose(own.directions, target.directions, rtol=0, atol=_TOLERANCE):
         return array, own
-    along = np.array(target.directions) @ np.array(own.directions).T  # [axis of the target, own axis]
+    along = np.array(target.directions) @ np.linalg.inv(own.directions)  # [axis of the target, own axis]
     signed = np.rint(along)
     is_turn = np.abs(signed).sum(0).tolist() == np.abs(signed).sum(1).tolist() == [1, 1, 1]
     if not is_turn or not np.allclose(along, signed, rtol=0, atol=_TOLERANCE):

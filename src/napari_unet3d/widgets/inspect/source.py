@@ -15,6 +15,7 @@ from napari_unet3d.session.comparison import InspectionInput, plan_for
 from napari_unet3d.session.origin import VolumeOrigin
 from napari_unet3d.widgets.components.containers import Panel, column
 from napari_unet3d.widgets.components.context import Context
+from napari_unet3d.widgets.components.voxel_size_row import VoxelSizeRow
 from napari_unet3d.widgets.forms.choices import EnumMenu, RadioChoice, layer_menu, optional_int
 from napari_unet3d.widgets.inspect.dataset_volumes import DatasetSource
 from napari_unet3d.widgets.inspect.volume_layers import VolumeLayers
@@ -66,7 +67,8 @@ class LayerSource(Panel):
         self.ignore_label.tooltip = "Label value of voxels that are not annotated; they are not scored."
         menus = self.prediction_layer, self.truth_layer, self.image_layer, self.probability_layer
         rows = column(*menus, self.task, self.ignore_label, labels=True, spacing=4)
-        super().__init__(rows)
+        self.voxel_size = VoxelSizeRow(context, self.prediction_layer)
+        super().__init__(rows, self.voxel_size)
         self.margins = (0, 2, 0, 2)
         self.prediction_layer.changed.connect(self.find_partners)
 

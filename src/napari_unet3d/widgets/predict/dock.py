@@ -9,6 +9,7 @@ from qtpy.QtCore import Qt
 
 from napari_unet3d.configs import EvaluationConfig, PostProcessing, PredictionConfig, Task
 from napari_unet3d.data.events import Notice
+from napari_unet3d.evaluation.metrics.types import unit_notice
 from napari_unet3d.inference.events import EvaluationFinished, ModelLoaded, PredictionWritten, VolumeEvaluated
 from napari_unet3d.session.comparison import DEFAULT_TOLERANCE, Comparison
 from napari_unet3d.session.generator_thread import beginning_with
@@ -128,6 +129,8 @@ class PredictDock(Dock):
                 self.results.add_evaluated(event)
             case EvaluationFinished():
                 worst = self.results.finish_evaluation(event)
+                if notice := unit_notice(event.volumes):
+                    self._notices.append(notice)
                 f1 = f", mean F1 of objects {event.mean.instances.f1:.3f}" if event.mean.instances else ""
                 self._end = f"Mean Dice {event.mean.dice:.3f}{f1}; the lowest Dice is that of '{worst.name}'."
                 if event.metrics_file is not None:

@@ -173,6 +173,8 @@ class ResultsPanel(Panel):
     def _on_opened(self, opened: FileOpened) -> None:
         if opened.prediction is not None:
             self._show_volume(opened.sample, Comparison(opened.prediction))
+            if opened.sample.notices:
+                self._context.message.show_message(" ".join(opened.sample.notices), "warning")
             return
         self._live.forget()
         model = None if self.request is None else self.request.model
@@ -180,6 +182,7 @@ class ResultsPanel(Panel):
         self._context.message.show_message(
             f"'{opened.sample.name}' is shown with the labels of its file. More was not kept, since the volumes "
             "before it fill a gigabyte of memory; predict it alone to change its labels with the settings."
+            + "".join(f" {notice}" for notice in opened.sample.notices)
         )
 
     def _show_volume(self, sample: Sample, comparison: Comparison) -> None:

@@ -21,6 +21,7 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.session.prediction_job import evaluate_volumes, predict_paths, predict_sample
 from napari_unet3d.widgets.components.containers import Panel, button, column, row
 from napari_unet3d.widgets.components.context import Context
+from napari_unet3d.widgets.components.voxel_size_row import VoxelSizeRow
 from napari_unet3d.widgets.forms.choices import RadioChoice, layer_menu
 from napari_unet3d.widgets.forms.paths import PathEdit
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
@@ -112,6 +113,7 @@ class PredictionTarget(Panel):
             "The ground truth, if there is any; the difference to it is shown.",
             label="Ground truth",
         )
+        self.voxel_size = VoxelSizeRow(context, self.image_layer)
         self.paths: list[Path] = []
         self.dataset = PathEdit("d", "dataset", "The folder with test/images and test/labels.")
         self.write_results = CheckBox(
@@ -270,7 +272,9 @@ class PredictionTarget(Panel):
 
     def _lay_out(self) -> None:
         self._pages = {
-            Target.LAYER: column(self.image_layer, self.truth_layer, labels=True, spacing=4),
+            Target.LAYER: column(
+                column(self.image_layer, self.truth_layer, labels=True, spacing=4), self.voxel_size, spacing=4
+            ),
             Target.FILES: self._files_page(),
             Target.TEST_SET: column(self.dataset),
         }

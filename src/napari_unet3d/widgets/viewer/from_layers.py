@@ -71,8 +71,8 @@ def positions_from_points(points: Points, voxel_size_um: VoxelSize) -> list[tupl
             f"The points layer '{points.name}' holds {len(points.data)} points in {points.ndim} dimensions; "
             "add at least one point to a 3D layer."
         )
-    micrometres = np.array([micrometres(unit) or 1.0 for unit in points.units]) / voxel_size_um
-    voxels = np.array([points.data_to_world(point) for point in points.data], dtype=float) * micrometres
+    voxels_per_unit = np.array([micrometres(unit) or 1.0 for unit in points.units]) / voxel_size_um
+    voxels = np.array([points.data_to_world(point) for point in points.data], dtype=float) * voxels_per_unit
     return [(round(z), round(y), round(x)) for z, y, x in voxels.tolist()]
 
 
