@@ -23,8 +23,9 @@ from napari_unet3d.data.dataset import (
 from napari_unet3d.data.formats import registry
 from napari_unet3d.data.formats.base import Format
 from napari_unet3d.data.pairs import Subset
+from napari_unet3d.data.reading import read_volume
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.volumes import read_volume, write_volume
+from napari_unet3d.data.volumes import write_volume
 from napari_unet3d.errors import UserError
 
 IMAGE = np.arange(2 * 3 * 4, dtype=np.uint16).reshape(2, 3, 4)
@@ -116,7 +117,7 @@ def test_what_needs_an_extra_says_so() -> None:
 
 def test_each_suffix_has_one_format() -> None:
     suffixes = registry.readable_suffixes()
-    assert len(set(suffixes)) == len(suffixes) == 14
+    assert len(set(suffixes)) == len(suffixes) == 20
     assert all(suffix == suffix.lower() and suffix.startswith(".") for suffix in suffixes)
 
 

@@ -119,7 +119,7 @@ def test_errors_are_inspected_corrected_and_added_by_values_and_calls(
     assert len((tmp_path / "errors.csv").read_text(encoding="utf-8-sig").splitlines()) == 1 + 3
     dock.two_predictions.first_layer.value, dock.two_predictions.second_layer.value = prediction, corrected
     wait_for_job(dock, "disagreement", dock.two_predictions.compare)
-    assert dock.two_predictions.result.value.startswith("They differ on ")
+    assert dock.two_predictions.result.value.startswith("They differ in ")
 
 
 def test_volumes_to_inspect_are_chosen_by_values(open_dock, dataset):

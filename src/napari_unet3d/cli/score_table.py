@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from napari_unet3d.evaluation.metrics.types import Scores
+    from napari_unet3d.evaluation.metrics.types import ClassScores, Scores
 
 _WIDTH = 100
 _LEAST_COLUMN, _LEAST_NAME = 6, 8
@@ -26,8 +26,8 @@ def score_table(volumes: Sequence[Scores], mean: Scores) -> str:
     Returns
     -------
     str
-        Lines without a line break at the end; the last one says why distances have no mean, if so. Found and
-        extra instances are those at IoU 0.5.
+        Lines without a line break at the end; the last one says why distances have no mean, if so. Found and extra
+        instances are those at IoU 0.5. A mean that leaves out volumes or classes says beside it how many.
     """
     from napari_unet3d.evaluation.metrics.metric import Table
     from napari_unet3d.evaluation.metrics.table import narrow_columns
@@ -39,9 +39,12 @@ def score_table(volumes: Sequence[Scores], mean: Scores) -> str:
     rows = [("volume", headings)]
     for scores in (*volumes, mean):
         own_unit = "" if unit else scores.distance_unit  # beside each number where they differ
-        rows.append((scores.name, [metric.text_with_unit(scores.of(metric), own_unit) for metric in columns]))
-        for each in scores.classes:
-            rows.append((f"  {each.name}", [metric.text_with_unit(each.of(metric), own_unit) for metric in columns]))
+        named: list[tuple[str, Scores | ClassScores]] = [(scores.name, scores)]
+        named += [(f"  {each.title}", each) for each in scores.classes]
+        rows += [
+            (name, [metric.text(each.of(metric), each.n_left_out(metric), own_unit) for metric in columns])
+            for name, each in named
+        ]
     widths = [max(_LEAST_COLUMN, *map(len, cells)) for cells in zip(*(cells for _, cells in rows), strict=True)]
     name_width = _WIDTH - sum(len(_GAP) + width for width in widths)
     name_width = max(_LEAST_NAME, min(name_width, max(len(name) for name, _ in rows)))

@@ -263,6 +263,17 @@ class TrainingConfig(Config):
         group=_LENGTH,
     )
 
+    checkpoint_minutes: float = setting(
+        0.0,
+        "Number of minutes between saves of the state inside an epoch, from which a run that is interrupted can be "
+        "resumed; 0 saves it at the end of each epoch only.",
+        minimum=0,
+        maximum=1_000_000,
+        step=0.1,
+        zero_text="each epoch",
+        group=_LENGTH,
+    )
+
     precision: Precision = setting(Precision.AUTO, "Number type of the computations.", group=_HARDWARE)
 
     @property

@@ -10,21 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.configs.base import ChoiceEnum
-from napari_unet3d.data.formats.registry import is_volume, readable_suffixes
 from napari_unet3d.data.geometry import Geometry, describe_voxel_size, similar_voxel_sizes
 from napari_unet3d.data.pairs import (
     Pair,
     Subset,
-    files_beside,
+    folder_notices,
     list_pairs,
     missing_partner,
-    pairing_notice,
     provenance_file,
 )
 from napari_unet3d.data.provenance import read_provenance
+from napari_unet3d.data.reading import read_volume
 from napari_unet3d.data.sample import Sample, Shape3D, check_labels, check_mask, read_mask, to_label_dtype
 from napari_unet3d.data.statistics import fingerprint
-from napari_unet3d.data.volumes import read_labels_like, read_volume
+from napari_unet3d.data.volumes import read_labels_like
 from napari_unet3d.errors import UserError
 
 
@@ -126,31 +125,15 @@ def _check_names(folder: Path, pairs: Sequence[Pair]) -> Iterator[Issue]:
     for subset, issue in ((Subset.TRAIN, Issue.error), (Subset.TEST, Issue.warning)):
         if not any(pair.subset is subset for pair in pairs):
             yield issue(f"{subset} has no volumes; add images to {subset}/images and labels to {subset}/labels.")
-    notice = pairing_notice(folder)
-    if notice:
-        yield Issue.warning(notice)
-    for subset in Subset:
-        for kind in ("images", "labels", "annotated"):
-            yield from _check_ignored(folder / subset / kind, f"{subset}/{kind}")
-
-
-def _check_ignored(folder: Path, name: str) -> Iterator[Issue]:
-    entries = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
-    ours = {path.name for name in entries if is_volume(name) for path in files_beside(folder / name)}
-    ignored = [name for name in entries if not (name.startswith(".") or is_volume(name) or name in ours)]
-    if ignored:
-        others = f" and {len(ignored) - 1} more files are" if len(ignored) > 1 else " is"
-        yield Issue.warning(
-            f"{name}/{ignored[0]}{others} ignored; the supported formats are {' '.join(readable_suffixes())}."
-        )
+    yield from map(Issue.warning, folder_notices(folder))
 
 
 def _check_pair(pair: Pair) -> tuple[list[Issue], list[_PairInfo]]:
     if pair.image is None or pair.labels is None:
         return [Issue.error(missing_partner(pair))], []
-    image_name, label_name = f"{pair.subset}/images/{pair.image.name}", f"{pair.subset}/labels/{pair.labels.name}"
+    image_name, label_name = (f"{pair.subset}/{each.parent.name}/{each.name}" for each in (pair.image, pair.labels))
     try:
-        image = read_volume(pair.image)
+        image = read_volume(pair.image, role="images")
         sample = Sample(image_name, image.array)
         shape, digest = sample.shape, fingerprint(image.array).volume
         is_constant = image.array.min() == image.array.max()

@@ -13,6 +13,9 @@ from napari_unet3d.data.geometry import UNKNOWN, Geometry, PartialVoxelSize, Vox
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.errors import UserError
 
+_ROUNDED = 0.02 + 1e-6  # how far a label may be from a whole number
+_N_EXAMPLES = 3
+
 Shape3D = tuple[int, int, int]
 
 
@@ -185,6 +188,56 @@ def check_same_shape(prediction: NDArray[Any], truth: NDArray[Any], name: str) -
         )
 
 
+def round_labels(name: str, labels: NDArray[Any]) -> tuple[NDArray[Any], str]:
+    """Return floating-point labels as whole numbers, and a message if they were not.
+
+    Parameters
+    ----------
+    name : str
+        Name of the volume, for messages.
+    labels : ndarray of float, shape (z, y, x)
+        Values within 0.02 of a whole number, as after scaling in a NIfTI header.
+
+    Returns
+    -------
+    ndarray of float, str
+        Whole numbers; the message is empty if nothing was rounded.
+
+    Raises
+    ------
+    UserError
+        If a value is further from a whole number, NaN or infinite.
+
+    Examples
+    --------
+    >>> rounded, notice = round_labels("brain", np.array([[[0.0, 1.004, 1.9999]]]))
+    >>> rounded.tolist(), notice.split(";")[0]
+    ([[[0.0, 1.0, 2.0]]], "The labels of 'brain' are not whole numbers (1.004, 1.9999)")
+    """
+    rounded, n_broken = np.empty_like(labels), 0
+    inexact, broken = np.empty(0, labels.dtype), np.empty(0, labels.dtype)
+    for plane, result in zip(labels, rounded, strict=True):
+        np.rint(plane, out=result)
+        differing = plane[(plane != result) | ~np.isfinite(plane)]
+        with np.errstate(invalid="ignore"):  # infinity - infinity
+            far = differing[~(np.abs(differing - np.rint(differing)) <= _ROUNDED)]
+        n_broken += far.size
+        inexact = np.unique(np.concatenate([inexact, differing]))[:_N_EXAMPLES]
+        broken = np.unique(np.concatenate([broken, far]))[:_N_EXAMPLES]
+    if n_broken:
+        raise UserError(
+            f"The labels of '{name}' have {n_broken} values of type {labels.dtype} that are not integers; "
+            f"labels are 0 for background and 1, 2, … for objects. Such values are {_format_values(broken)}. Save the "
+            "labels, not probabilities or intensities; if they were resampled, do it with nearest neighbours."
+        )
+    notice = f"The labels of '{name}' are not whole numbers ({_format_values(inexact)}); they were rounded."
+    return rounded, f"{notice} Save them as integers." if inexact.size else ""
+
+
+def _format_values(values: NDArray[Any]) -> str:
+    return ", ".join(str(value) for value in values)
+
+
 def to_label_dtype(name: str, labels: NDArray[Any]) -> NDArray[np.integer[Any]]:
     """Return labels in the smallest integer type that holds them, an unsigned one unless a value is negative.
 
@@ -193,7 +246,7 @@ def to_label_dtype(name: str, labels: NDArray[Any]) -> NDArray[np.integer[Any]]:
     name : str
         Name of the volume, for the message.
     labels : ndarray, shape (z, y, x)
-        Labels of any number type; floating-point values must be integers, as in many NIfTI files.
+        Labels of any number type; floating-point values must be integers but for rounding, see `round_labels`.
 
     Returns
     -------
@@ -213,12 +266,7 @@ def to_label_dtype(name: str, labels: NDArray[Any]) -> NDArray[np.integer[Any]]:
     dtype('int16')
     """
     if labels.dtype.kind == "f":
-        broken = sum(_count(~(np.isfinite(plane) & (plane == np.trunc(plane)))) for plane in labels)
-        if broken:
-            raise UserError(
-                f"The labels of '{name}' have {broken} values of type {labels.dtype} that are not integers; "
-                "labels are 0 for background and 1, 2, … for objects."
-            )
+        labels, _ = round_labels(name, labels)
     highest, lowest = (int(labels.max()), int(labels.min())) if labels.size else (0, 0)
     if highest >= (2**63 if lowest < 0 else 2**64) or lowest < -(2**63):
         raise UserError(f"The labels of '{name}' go from {lowest:g} to {highest:g}; renumber the objects from 1.")

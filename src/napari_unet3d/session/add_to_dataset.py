@@ -10,6 +10,7 @@ from pathlib import Path
 from napari_unet3d.configs import UneditedRegions
 from napari_unet3d.data.corrections import Correction
 from napari_unet3d.data.dataset import add_sample, clean_dataset, file_name, read_pair
+from napari_unet3d.data.layout import kind_folder
 from napari_unet3d.data.pairs import Pair, Subset, list_pairs, provenance_file, with_unique_name
 from napari_unet3d.data.provenance import read_provenance
 from napari_unet3d.data.sample import Sample
@@ -235,6 +236,6 @@ def add_or_replace(folder: Path, sample: Sample, subset: Subset, overwrite: bool
 
 def has_volume(folder: Path, subset: Subset, name: str) -> bool:
     """Return whether a subset of a dataset has a volume of a name."""
-    if not (folder / subset / "images").is_dir():
+    if not kind_folder(folder, subset, "images").is_dir():
         return False
     return any(pair.name.casefold() == file_name(name).casefold() for pair in list_pairs(folder, subset))

@@ -142,7 +142,7 @@ class ModelsCompared:
             if self.learned:
                 sentences.append(self._optimistic)
         else:
-            sentences.append("There is no test set that would show how it does on other volumes.")
+            sentences.append("There is no test set to show how it performs on other volumes.")
         return "\n".join(sentences)
 
     @property

@@ -13,9 +13,11 @@ from napari_unet3d.configs.prediction import EvaluationConfig, PredictionConfig
 from napari_unet3d.data.dataset import file_name
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.pairs import Pair
+from napari_unet3d.data.reading import read_volume
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.volumes import read_sample, read_volume, write_volume
+from napari_unet3d.data.volumes import read_sample, write_volume
 from napari_unet3d.inference.events import EvaluateEvent, PredictFilesEvent, Prediction
+from napari_unet3d.inference.write import check_not_beside, result_suffix
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.session.comparison import Comparison, compare, decode
 
@@ -64,17 +66,17 @@ def predict_sample(
             continue
         comparison = compare(event, decode(sample.labels, event, sample.label_mask))
         if out is not None:
-            yield from _write_prediction(comparison, out, source)
+            yield from _write_prediction(comparison, files_of_layer(sample, out, config, source), source)
         yield comparison
 
 
 def predict_paths(
-    model: Path, files: Sequence[Path], out: Path, config: PredictionConfig, probability: bool
+    model: Path, files: Sequence[Path], out: Path, config: PredictionConfig, probability: bool, overwrite: bool
 ) -> Iterator[PredictFilesEvent]:
     """Yield the events of `predict_files`; torch is imported in the thread that requests the first one."""
     from napari_unet3d.inference.predict import predict_files
 
-    yield from predict_files(model, files, out, config, probability=probability)
+    yield from predict_files(model, files, out, config, probability=probability, overwrite=overwrite)
 
 
 def evaluate_volumes(
@@ -91,18 +93,22 @@ def open_file(source: Path, result: Path, plan: Plan | None, kept: Prediction | 
     yield FileOpened(read_sample(source), kept, read_volume(result).array if kept is None else None, plan)
 
 
-def _write_prediction(comparison: Comparison, folder: Path, source: Path | None) -> Iterator[Notice]:
-    from napari_unet3d.inference.write import check_not_beside, result_suffix  # imports the engine, which takes long
+def files_of_layer(
+    sample: Sample, folder: Path, config: PredictionConfig, source: Path | None = None
+) -> dict[str, Path]:
+    """Return the files that `predict_sample` writes, by what they hold."""
+    name, (suffix, _) = file_name(sample.name), result_suffix(sample.geometry, source)
+    has_truth = sample.labels is not None
+    is_written = {"labels": True, "probability": True, "uncertainty": config.uncertainty, "difference": has_truth}
+    return {kind: folder / f"{name}_{kind}{suffix}" for kind, is_asked in is_written.items() if is_asked}
 
-    prediction = comparison.prediction
-    suffix, notice = result_suffix(prediction.geometry, source)
-    if notice:
+
+def _write_prediction(comparison: Comparison, files: dict[str, Path], source: Path | None) -> Iterator[Notice]:
+    geometry = comparison.prediction.geometry
+    if notice := result_suffix(geometry, source)[1]:
         yield Notice(notice)
-    name = file_name(prediction.name)
-    arrays: dict[str, NDArray[Any] | None] = {"labels": prediction.labels, "probability": prediction.probability}
-    arrays |= {"uncertainty": prediction.uncertainty, "difference": comparison.difference}
-    files = {folder / f"{name}_{kind}{suffix}": array for kind, array in arrays.items() if array is not None}
     if source is not None:
-        check_not_beside(source, list(files))
-    for file, array in files.items():
-        write_volume(file, array, geometry=prediction.geometry)
+        check_not_beside(source, list(files.values()))
+    for kind, file in files.items():
+        array: Any = comparison.difference if kind == "difference" else getattr(comparison.prediction, kind)
+        write_volume(file, array, geometry=geometry)

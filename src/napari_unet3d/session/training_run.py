@@ -130,6 +130,8 @@ class TrainingRun:
         self.status = f"First of {event.n_epochs} epochs …"
         if event.history:
             self.status = f"Resuming after epoch {self.n_epochs_done} of {event.n_epochs} …"
+        if event.n_steps_done:
+            self.status = f"Resuming in epoch {self.n_epochs_done + 1} after step {event.n_steps_done} …"
         self.started = event  # last, so that its listeners see a complete record
 
     def _add_epoch(self, event: EpochFinished) -> None:

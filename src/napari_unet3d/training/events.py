@@ -39,6 +39,8 @@ class RunStarted:
         The epochs that were finished before a resumed run continues.
     blocks : tuple of Block
         Training and validation block of a single volume; empty if whole volumes are used.
+    n_steps_done : int
+        Steps of the epoch after `history` that were made before a resumed run continues.
     """
 
     run_folder: Path
@@ -53,6 +55,7 @@ class RunStarted:
     volume_shape_zyx: Shape3D
     history: tuple[EpochRecord, ...] = ()
     blocks: tuple[Block, ...] = ()
+    n_steps_done: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +145,23 @@ class SnapshotSaved:
     n_volumes: int
 
 
+@dataclass(frozen=True, slots=True)
+class StateSaved:
+    """The state of the run is on disk, from which it can be resumed at this step.
+
+    Attributes
+    ----------
+    epoch, step : int
+        The epoch, and its steps so far, both counted from 1; 0 steps if it is the first one after a finished epoch.
+    ends : bool
+        Whether the run was requested to end here; the caller closes the generator.
+    """
+
+    epoch: int
+    step: int
+    ends: bool = False
+
+
 class EndReason(StrEnum):
     """Why a run has ended by itself."""
 
@@ -199,6 +219,7 @@ TrainEvent = (
     | Validating
     | EpochFinished
     | SnapshotSaved
+    | StateSaved
     | TrainingFinished
 )
 PreflightEvent = Issue | Busy | VolumeChecked | Preflight

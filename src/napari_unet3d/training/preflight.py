@@ -10,8 +10,9 @@ from pathlib import Path
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.checks import Issue, Severity
 from napari_unet3d.data.dataset import read_pair
+from napari_unet3d.data.formats.names import natural_order
 from napari_unet3d.data.label_checks import check_label_values, check_roles
-from napari_unet3d.data.pairs import Pair, Subset, list_pairs, natural_order, pairing_notice, provenance_file
+from napari_unet3d.data.pairs import Pair, Subset, folder_notices, list_pairs, provenance_file
 from napari_unet3d.data.sample import Sample, Shape3D, format_shape
 from napari_unet3d.data.shared_content import shares_content
 from napari_unet3d.data.split import (
@@ -36,11 +37,12 @@ from napari_unet3d.model.receptive_field import separating_gap
 from napari_unet3d.training.background import iterate_in_background, run_in_background
 from napari_unet3d.training.events import Busy, Preflight, PreflightEvent, TrainEvent, VolumeChecked
 from napari_unet3d.training.loop import OpenRun, describe_source, open_run, train_on_samples
+from napari_unet3d.training.save_schedule import SaveRequests
 from napari_unet3d.training.step_checks import check_disk, check_step
 from napari_unet3d.training.throughput import ActiveTimer
 
 
-def check_then_train(
+def check_then_train(  # noqa: PLR0913 - those of `train`
     data: Path | Sequence[Sample],
     run_folder: Path,
     config: TrainingConfig | None = None,
@@ -48,6 +50,7 @@ def check_then_train(
     overwrite: bool = False,
     resume: bool = False,
     start_from: Path | None = None,
+    save_requests: SaveRequests | None = None,
 ) -> Iterator[PreflightEvent | TrainEvent]:
     """Check data and settings as `preflight` does, then train; each volume is read once for both.
 
@@ -55,7 +58,7 @@ def check_then_train(
 
     Parameters
     ----------
-    data, run_folder, config, overwrite, resume, start_from
+    data, run_folder, config, overwrite, resume, start_from, save_requests
         As for `train`.
 
     Yields
@@ -73,7 +76,7 @@ def check_then_train(
     def events() -> Generator[PreflightEvent | TrainEvent]:
         with open_run(run_folder, config, overwrite=overwrite, resume=resume, start_from=start_from) as run:
             samples = yield from _read_and_check(data, run)
-            yield from train_on_samples(samples, run, timer, describe_source(data))
+            yield from train_on_samples(samples, run, timer, describe_source(data), save_requests)
 
     return timer.measure(events())
 
@@ -158,8 +161,8 @@ def _check(
     timed: bool,
     keep: Callable[[Sample], Sample],
 ) -> Iterator[Issue | Busy | VolumeChecked]:
-    if isinstance(data, Path | str) and (notice := pairing_notice(data)):
-        yield Issue.warning(notice)
+    if isinstance(data, Path | str):
+        yield from map(Issue.warning, folder_notices(data))
     volumes, only = yield from _read_and_describe(_sources(data), keep)
     train = [volume for volume in volumes if volume.subset is Subset.TRAIN]
     yield from check_label_values(train, config)

@@ -116,6 +116,7 @@ class RunFolder:
             "validation": [sample.name for sample in split.val],
             "blocks": [asdict(block) for block in split.blocks],
             "resumed_after_epoch": self._earlier.epoch if self._earlier else None,
+            "resumed_after_step": self._earlier.n_steps_done if self._earlier else None,
         }
         write_json(self.path / ENVIRONMENT_FILE, environment)
         if self._earlier:

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 
 from napari_unet3d.configs import EvaluationConfig, PredictionConfig, SyntheticConfig, TrainingConfig
 from napari_unet3d.data.dataset import list_pairs
-from napari_unet3d.data.volumes import read_volume
+from napari_unet3d.data.reading import read_volume
 from napari_unet3d.widgets.predict.target import Target
 
 
@@ -171,4 +171,4 @@ def test_files_are_copied_with_their_paths(predict_dock, tmp_path):
 def test_a_layer_cannot_be_copied(predict_dock):
     predict_dock.target.kind.value = Target.LAYER
     assert copied(predict_dock.copy_button) == "what was there before"
-    assert "cannot name a layer" in predict_dock.message.text()
+    assert "cannot refer to a layer" in predict_dock.message.text()

@@ -70,7 +70,7 @@ def transforms(draw: st.DrawFn) -> dict[str, Any]:
 
 def assert_same_place(one: Any, other: Any) -> None:
     for voxel in ((0, 0, 0), (7, 0, 0), (0, 8, 0), (1, 2, 9)):
-        points = [each.data_to_world(voxel) * _um(each) for each in (one, other)]
+        points = [np.array(each.data_to_world(voxel)) * _um(each) for each in (one, other)]
         extent = np.abs(one.extent.world * _um(one)).max()
         np.testing.assert_allclose(*points, rtol=1e-5, atol=1e-6 * extent)
 

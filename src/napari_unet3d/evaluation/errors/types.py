@@ -101,6 +101,8 @@ class ErrorSet:
         Voxel size of the volume, whose `unit` is that of depths and tolerance, and whose `volume_unit` that of volumes.
     task : Task
         What the labels are.
+    ignores_border : bool
+        Whether instances that touch the border of the volume were left out.
     """
 
     errors: tuple[SegmentationError, ...]
@@ -110,6 +112,7 @@ class ErrorSet:
     tolerance: float
     geometry: Geometry
     task: Task = Task.BINARY
+    ignores_border: bool = False
 
     def __len__(self) -> int:
         return len(self.errors)

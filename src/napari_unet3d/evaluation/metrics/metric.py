@@ -126,20 +126,31 @@ class Metric:
         """Return its heading, and the unit if it has one; without it where volumes have different ones."""
         return f"{self.heading} {distance_unit if self.has_unit else ''}".strip()
 
-    def text_with_unit(self, value: Value, distance_unit: str) -> str:
-        """Return a value as `text` does, with its unit if it has one, for columns of different units."""
-        text = self.text(value)
-        return f"{text} {distance_unit}".strip() if self.has_unit and value is not None else text
-
     @property
     def tooltip(self) -> str:
         """What it means, and which values are better."""
         return f"{self.explanation} {self.direction.value}".strip()
 
-    def text(self, value: Value) -> str:
-        """Return a value as it is written by the command and in the report."""
-        return format(value, self.format.spec) if self.format and isinstance(value, int | float) else "–"
+    def text(self, value: Value, n_left_out: int = 0, distance_unit: str = "") -> str:
+        """Return a value as it is written by the command and in the report, with how many a mean leaves out.
 
-    def short_text(self, value: Value) -> str:
-        """Return a value as it is written in the narrow table of a dock."""
-        return self.format.short(value) if self.format and isinstance(value, int | float) else "–"
+        Distances have their unit if it is given, for columns of different units.
+        """
+        text = format(value, self.format.spec) if self.format and isinstance(value, int | float) else "–"
+        if self.has_unit and value is not None:
+            text = f"{text} {distance_unit}".strip()
+        return f"{text} ({n_left_out} left out)" if n_left_out else text
+
+    def short_text(self, value: Value, n_left_out: int = 0) -> str:
+        """Return a value as it is written in the narrow table of a dock, with how many a mean leaves out."""
+        text = self.format.short(value) if self.format and isinstance(value, int | float) else "–"
+        return f"{text} (−{n_left_out})" if n_left_out else text
+
+    def explain_left_out(self, n_left_out: int) -> str:
+        """Return for a tooltip what a mean leaves out; empty if nothing."""
+        if not n_left_out:
+            return ""
+        return (
+            f"{n_left_out} left out of this mean, where {self.heading} is not defined: only one of prediction and "
+            "ground truth has the structure."
+        )

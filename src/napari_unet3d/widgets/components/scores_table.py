@@ -68,7 +68,7 @@ class ScoresTable(QTableWidget):
         first = self._rows_for(scores.name, 1 + len(scores.classes))
         self._fill(first, scores.name, scores, bold=bold, unit=scores.distance_unit)
         for row, of_class in enumerate(scores.classes, start=first + 1):
-            self._fill(row, f"   {of_class.name}", of_class, bold=bold, unit=scores.distance_unit)
+            self._fill(row, f"   {of_class.title}", of_class, bold=bold, unit=scores.distance_unit)
         if bold and (notice := unit_notice(self.volumes)) and (item := self.item(first, 0)) is not None:
             item.setToolTip(f"<qt>{html.escape(notice)}</qt>")
 
@@ -139,8 +139,11 @@ class ScoresTable(QTableWidget):
             font.setBold(bold)
             item.setFont(font)
             if number:
-                if self._columns[number - 1].has_unit and scores is not None:
-                    item.setToolTip(f"{text} {unit}".strip())
+                metric = self._columns[number - 1]
+                left_out = metric.explain_left_out(0 if scores is None else scores.n_left_out(metric))
+                item.setToolTip(
+                    left_out or (f"{text} {unit}".strip() if metric.has_unit and scores is not None else "")
+                )
                 item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             else:
                 item.setToolTip(text.strip())
@@ -163,8 +166,8 @@ def set_up_rows(table: QTableView) -> None:
 
 def _cell(metric: Metric, scores: Scores | ClassScores | None) -> str:
     value = None if scores is None else scores.of(metric)
-    if value is None or not metric.out_of:
-        return metric.short_text(value)
+    if scores is None or value is None or not metric.out_of:
+        return metric.short_text(value, 0 if scores is None else scores.n_left_out(metric))
     assert isinstance(scores, Scores)
     assert scores.instances is not None
     return f"{metric.short_text(value)}/{metric.short_text(scores.instances.values[metric.out_of])}"

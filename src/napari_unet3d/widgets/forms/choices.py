@@ -209,7 +209,8 @@ class RadioChoice(RadioButtons):
 
     def __init__(self, tooltips: Mapping[Any, str], remember_as: str, **options: Any) -> None:
         choices = [(member.label, member) for member in tooltips]
-        super().__init__(choices=choices, value=next(iter(tooltips)), orientation="horizontal", **options)
+        super().__init__(choices=choices, orientation="horizontal", **options)
+        self.value = next(iter(tooltips))
         remembered(self, remember_as)
         self.native.setStyleSheet(_NO_FRAME)
         layout = self.native.layout()

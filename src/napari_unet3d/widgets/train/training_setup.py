@@ -103,7 +103,7 @@ class ResumePrompt(Prompt):
     def _snippet(self) -> RunSnippet:
         assert self.run is not None  # else nothing is offered
         if self.run.dataset is None:
-            raise UserError("The run was trained on layers, which a text cannot name; continue it here.")
+            raise UserError("The run was trained on layers, which a command cannot refer to; continue it here.")
         return training_snippet(self.run.dataset, self.run.folder, None, resume=True)
 
 
