@@ -161,13 +161,22 @@ def test_orientation_origin_and_voxel_size_are_compared(textured: Textured, tmp_
     place = np.diag([1e-3, 5e-4, 2e-3, 1])
     for kind, array in (("images", sample.image.astype(np.uint16)), ("labels", boxes(1, 1))):
         save(tmp_path / "data" / "test" / kind / "a.nii", array, place)
-    save(tmp_path / "turned" / "a.nii", boxes(1, 1), np.diag([-1e-3, 5e-4, 2e-3, 1]))
-    with pytest.raises(UserError, match=r"orientation of .*turned.*a\.nii differs from that of its image"):
-        list(evaluate_predictions(tmp_path / "turned", tmp_path / "data"))
-    moved = place * [[2, 1, 1, 1]] + np.array([[0, 0, 0, 0.1], [0] * 4, [0] * 4, [0] * 4])
+    flipped = place @ np.diag([-1, 1, 1, 1])
+    flipped[0, 3] = 11 * 1e-3  # the same place, stored from the other end of x
+    save(tmp_path / "flipped" / "a.nii", boxes(1, 1)[:, :, ::-1], flipped)
+    turned, notices = finished(tmp_path / "flipped", tmp_path / "data")
+    assert turned.mean.dice == 1.0
+    assert any("the labels were turned onto the image" in notice for notice in notices)
+    oblique = place.copy()
+    oblique[:2, :2] = [[8e-4, -3e-4], [6e-4, 4e-4]]
+    save(tmp_path / "oblique" / "a.nii", boxes(1, 1), oblique)
+    with pytest.raises(UserError, match=r"orientation of .*oblique.*a\.nii differs from that of its image"):
+        list(evaluate_predictions(tmp_path / "oblique", tmp_path / "data"))
+    moved = place @ np.diag([2, 1, 1, 1])
+    moved[0, 3] = 0.1
     save(tmp_path / "moved" / "a.nii", boxes(1, 1), moved)
     _, notices = finished(tmp_path / "moved", tmp_path / "data")
-    assert any("voxel size of a.nii is" in notice for notice in notices)
+    assert any("the voxel size of the image is used" in notice for notice in notices)
     assert any("origin" in notice for notice in notices)
 
 

@@ -5,7 +5,6 @@ If the iteration is interrupted, the generator is closed, so that the engine fre
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Generator, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar, assert_never
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar, assert_never
 from napari_unet3d.cli.progress import Bar, print_result, print_status
 from napari_unet3d.cli.score_table import score_table
 from napari_unet3d.cli.signals import SavedAndStopped
-from napari_unet3d.cli.training_log import Describe, TrainingLog
+from napari_unet3d.cli.training_log import Describe, TrainingLog, format_scores
 from napari_unet3d.data.checks import Severity
 from napari_unet3d.data.events import DatasetEvent, DatasetWritten, Notice, ObjectPlaced, SlicesImaged, VolumeWritten
 from napari_unet3d.errors import UserError
@@ -148,8 +147,9 @@ def print_end(finished: TrainingFinished) -> None:
     """Print the best epoch of a run and its model, and why it ended early."""
     if finished.reason is not EndReason.EPOCHS:
         print_status(f"Ended before the last epoch: {finished.reason}.")
-    if finished.best_val_dice is not None and not math.isnan(finished.best_val_dice):
-        print_result(f"best epoch {finished.best_epoch}: validation Dice {finished.best_val_dice:.4f}")
+    scores = format_scores(finished.best_val_dice, finished.best_val_f1)
+    if scores:
+        print_result(f"best epoch {finished.best_epoch}: {', '.join(scores)}")
     print_result(f"model: {finished.model}")
 
 

@@ -83,6 +83,10 @@ def _format_losses(event: EpochFinished) -> str:
     text = f"training loss {event.train_loss:.4f}"
     if event.val_loss is not None:
         text += f", validation loss {event.val_loss:.4f}"
-    if event.val_dice is not None and not math.isnan(event.val_dice):
-        text += f", validation Dice {event.val_dice:.4f}"
-    return text
+    return ", ".join([text, *format_scores(event.val_dice, event.val_f1)])
+
+
+def format_scores(dice: float | None, f1: float | None) -> list[str]:
+    """Return the validation scores that mean something, each with its name."""
+    scores = [] if dice is None or math.isnan(dice) else [f"validation Dice {dice:.4f}"]
+    return scores if f1 is None else [*scores, f"object F1 {f1:.4f}"]

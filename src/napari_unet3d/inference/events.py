@@ -13,6 +13,7 @@ from napari_unet3d.configs import Task
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.geometry import Geometry, PartialVoxelSize, VoxelSize
 from napari_unet3d.data.ground_truth import GroundTruth
+from napari_unet3d.data.intensities import IntensityStatistics
 from napari_unet3d.evaluation.metrics.types import Scores
 from napari_unet3d.model.plan import Plan
 
@@ -69,6 +70,8 @@ class Prediction:
     uncertainty : ndarray of float32, shape (z, y, x), or None
         Entropy of the mean prediction over mirror images in bits, from 0 to 1: of foreground, or of background and
         classes divided by the maximum possible entropy; None unless requested.
+    intensities : IntensityStatistics or None
+        Intensities of the whole volume, if a part of it was predicted.
     """
 
     name: str
@@ -78,6 +81,7 @@ class Prediction:
     plan: Plan | None = None
     maps: NDArray[np.float16] | None = None
     uncertainty: NDArray[np.float32] | None = None
+    intensities: IntensityStatistics | None = None
 
     @property
     def task(self) -> Task:

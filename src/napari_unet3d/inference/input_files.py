@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from napari_unet3d.data.formats.names import natural_order
 from napari_unet3d.data.formats.registry import is_volume, volume_name, volume_suffix
-from napari_unet3d.data.pairs import natural_order, volumes_in
+from napari_unet3d.data.pairs import volumes_in
 from napari_unet3d.errors import UserError
 from napari_unet3d.inference.write import KINDS, names
 

@@ -121,7 +121,9 @@ class EpochFinished:
         Mean loss of the epoch's steps.
     val_loss, val_dice : float or None
         Mean over the validation volumes; None in epochs without validation. The Dice is NaN when no validation volume
-        has foreground.
+        has foreground, and None when nearly everything is foreground, where it means nothing.
+    val_f1 : float or None
+        Mean F1 of the objects at IoU 0.5, for single objects.
     is_best : bool
         Whether `model.safetensors` is now this epoch's model.
     seconds_left : float
@@ -134,6 +136,7 @@ class EpochFinished:
     val_dice: float | None
     is_best: bool
     seconds_left: float
+    val_f1: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +186,7 @@ class TrainingFinished:
     best_val_loss: float | None
     best_val_dice: float | None
     reason: EndReason = EndReason.EPOCHS
+    best_val_f1: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

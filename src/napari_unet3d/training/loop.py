@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from napari_unet3d.configs import TrainingConfig
-from napari_unet3d.data.corrected_regions import apply_corrections
+from napari_unet3d.data.corrected_regions import add_intensities, apply_corrections
 from napari_unet3d.data.dataset import Subset, iter_samples
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.ground_truth import has_foreground
@@ -27,7 +27,7 @@ from napari_unet3d.model.devices import ComputeDevice, TorchState, choose_device
 from napari_unet3d.model.receptive_field import separating_gap
 from napari_unet3d.training.background import iterate_in_background, run_in_background
 from napari_unet3d.training.events import Busy, RunStarted, TrainEvent
-from napari_unet3d.training.notices import setup_notices
+from napari_unet3d.training.notices import intensity_notices, setup_notices
 from napari_unet3d.training.optim.learner import Learner
 from napari_unet3d.training.prepare import TrainingData
 from napari_unet3d.training.resume import RunStart, prepare_data, resolve_start, restore
@@ -178,6 +178,9 @@ def train_on_samples(
     start, config, device = run.start, run.start.config, run.device
     # Long operations run in a thread, while this generator yields `Busy` events: a viewer stays responsive.
     split = yield from split_volumes(samples, config)
+    messages = yield from run_in_background(
+        lambda: list(intensity_notices(samples, config)), "Checking the intensities"
+    )
     prepare = partial(prepare_data, start, split, samples, device, run.store)
     data = yield from run_in_background(prepare, "Preparing the volumes")
     torch_state = TorchState(device, config.seed)
@@ -192,7 +195,7 @@ def train_on_samples(
     yield _run_started(run, samples, data, learner)
     of_reading = dict.fromkeys(notice for sample in samples for notice in sample.notices)
     of_setup = setup_notices(config, device, data)
-    notices = (run.lock_notice, *of_reading, *start.notices, *notices_of_restoring, *of_setup)
+    notices = (run.lock_notice, *of_reading, *start.notices, *notices_of_restoring, *of_setup, *messages)
     yield from (Notice(message) for message in notices if message)
     snapshots = SnapshotWriter(run.folder.path, config.validate_every) if saves_snapshots(config, split) else None
     trainer = Trainer(
@@ -274,11 +277,20 @@ def split_volumes(samples: Sequence[Sample], config: TrainingConfig) -> Generato
 
 def _split_volumes(samples: Sequence[Sample], config: TrainingConfig) -> Split:
     _check_foreground(samples, config)
+    samples = add_intensities(samples)
     # Only a single volume, besides corrected ones, is cut into two blocks: so far apart that no output of the network
     # depends on both of them. For several volumes the gap is not used, so that their voxel sizes may differ.
     cut = next((sample for sample in samples if sample.provenance is None), samples[0])
     gap_zyx = separating_gap(config, cut.geometry)
-    split = split_samples(samples, config.val_fraction, config.seed, gap_zyx=gap_zyx, ignore_label=config.ignore_label)
+    split = split_samples(
+        samples,
+        config.val_fraction,
+        config.seed,
+        gap_zyx=gap_zyx,
+        ignore_label=config.ignore_label,
+        task=config.task,
+        val_volumes=config.val_volumes,
+    )
     return apply_corrections(split, samples)
 
 

@@ -120,7 +120,7 @@ def _with_new_length(settled: TrainingConfig, given: TrainingConfig | None) -> T
 
 def _with_network_of(model: Checkpoint, given: TrainingConfig) -> TrainingConfig:
     """Return the given settings, with network and normalisation of a model."""
-    own = {name: getattr(model.config, name) for name in (*NETWORK_SETTINGS, "normalisation")}
+    own = {name: getattr(model.config, name) for name in (*NETWORK_SETTINGS, "normalisation", "percentiles")}
     changes = {name: getattr(given, name) for name in given.model_fields_set & set(NETWORK_SETTINGS)}
     if others := sorted(name for name, value in changes.items() if value != own[name]):
         raise UserError(

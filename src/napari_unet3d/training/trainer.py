@@ -40,7 +40,7 @@ from napari_unet3d.training.save_schedule import SaveRequests, SaveSchedule
 from napari_unet3d.training.snapshot_writer import SnapshotWriter
 from napari_unet3d.training.started_epoch import EpochInProgress, StartedEpoch
 from napari_unet3d.training.throughput import ActiveTimer, ThroughputMeter
-from napari_unet3d.training.validate import LossAndDice, validate
+from napari_unet3d.training.validate import ValidationScores, validate
 
 
 @dataclass(eq=False)
@@ -109,15 +109,16 @@ class Trainer:
                 self.folder.save_started_epoch(self.learner.model_weights())
             raise
         best = self.folder.best
-        yield TrainingFinished(self.folder.path, self.folder.model, best.epoch, best.val_loss, best.val_dice, reason)
+        found = best.epoch, best.val_loss, best.val_dice
+        yield TrainingFinished(self.folder.path, self.folder.model, *found, reason, best.val_f1)
 
     def _run_epoch(self, number: int) -> Iterator[TrainEvent]:
         """Train, validate and save; epochs count from 1."""
         epoch = self._begin_epoch(number)
         yield from self._train_epoch(epoch)
         steps_ended = self.timer.seconds
-        val_loss, val_dice = yield from self._validate(number)
-        record = EpochRecord(number, epoch.mean_loss, val_loss, val_dice)
+        scores = yield from self._validate(number)
+        record = EpochRecord(number, epoch.mean_loss, *scores, best_by=self.config.best_metric.value)
         is_best = self.folder.save_epoch(
             record,
             self.learner.model_weights(),
@@ -129,8 +130,9 @@ class Trainer:
         save_run_state(self.folder.path / RESUME_FILE, _state_of(self))
         self._saves.note_saved()
         seconds_left = self._limits.seconds_left(self.folder.seconds)
-        yield EpochFinished(number, record.train_loss, val_loss, val_dice, is_best, seconds_left)
-        if self.snapshots is not None and val_loss is not None:
+        loss, dice, f1 = scores
+        yield EpochFinished(number, record.train_loss, loss, dice, is_best, seconds_left, f1)
+        if self.snapshots is not None and loss is not None:
             yield from self.snapshots.save(number, self.folder.best.epoch, self.data.plan)
         self._limits.reserve_time_after_steps(self.timer.seconds - steps_ended)
         is_last = self._limits.end_reason(self.folder.history) is not None
@@ -211,22 +213,21 @@ class Trainer:
         if notice := self.learner.notice_of_skipped_steps(epoch.number, step):
             yield notice
 
-    def _validate(self, epoch: int) -> Generator[Validating | Busy | Notice, None, LossAndDice]:
-        """Return loss and Dice on the validation volumes; (None, None) in epochs without validation.
+    def _validate(self, epoch: int) -> Generator[Validating | Busy | Notice, None, ValidationScores]:
+        """Return the scores of the validation volumes; none in epochs without validation.
 
         Dice is NaN if no validation volume has foreground, so that it cannot rank the epochs.
         """
         is_last = epoch == self.config.epochs or self._limits.is_time_up
         if not self.data.split.val or not (is_last or epoch % self.config.validate_every == 0):
-            return None, None
+            return ValidationScores()
         while (scores := (yield from self._try_validation(epoch))) is None:
             yield from self._use_less_memory()
-        loss, dice = scores
-        if not self.data.split.tells_best:
-            dice = math.nan
-        return loss, dice
+        if not (self.data.split.tells_best and self.data.validation.has_foreground):
+            return ValidationScores(scores.loss, math.nan)
+        return scores._replace(dice=None) if self.data.validation.lacks_background else scores
 
-    def _try_validation(self, epoch: int) -> Generator[Validating, None, LossAndDice | None]:
+    def _try_validation(self, epoch: int) -> Generator[Validating, None, ValidationScores | None]:
         """Validate, or return None if memory runs out; a restart discards the snapshots of the failed attempt."""
         try:
             return (yield from validate(epoch, self.learner, self.data.validation, self.torch_state, self.snapshots))

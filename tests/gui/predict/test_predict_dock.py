@@ -229,7 +229,10 @@ def results_of(dock, target, tmp_path):
 
 
 @pytest.mark.parametrize("target", list(Target))
-def test_results_are_replaced_after_a_question_only(dock, layers, wait_for_end, answer, tmp_path, target):
+def test_results_are_replaced_after_a_question_only(dock, viewer, wait_for_end, answer, tmp_path, target):
+    sample = volume("mine", 2)
+    viewer.add_image(sample.image, name="mine", scale=VOXEL_SIZE, units="um")
+    viewer.add_labels(sample.labels, name="mine labels", scale=VOXEL_SIZE, units="um")
     asked = answer(QMessageBox.StandardButton.Cancel)
     file = results_of(dock, target, tmp_path)
     assert wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000).message is None

@@ -102,6 +102,8 @@ def _tiles(run: RunFiles | None, evaluation: EvaluationFiles | None) -> list[tup
         tiles.append((f"{best.epoch}", f"{which} of {len(run.history)} epoch{'s' if len(run.history) > 1 else ''}"))
         if best.dice is not None:
             tiles.append((f"{best.dice:.3f}", "validation Dice of the best epoch"))
+        if best.val_f1 is not None:
+            tiles.append((f"{best.val_f1:.3f}", "validation F1 of objects, at IoU 0.5, of the best epoch"))
     if evaluation is not None and isinstance(dice := evaluation.mean.get("dice"), float | int):
         n = len(evaluation.volumes)
         tiles.append((f"{dice:.3f}", f"mean Dice of {n} test volume{'s' if n != 1 else ''}"))

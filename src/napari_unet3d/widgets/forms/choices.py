@@ -24,7 +24,7 @@ _NO_FRAME = "QGroupBox { border: none; margin: 0px; padding: 0px; }"
 
 
 def remembered(widget: WidgetT, key: str) -> WidgetT:
-    """Give a widget the value that it had last, and remember each value that it gets from now on.
+    """Set a widget to the value that it had last, and remember each value that it gets from now on.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ from napari.layers import Labels
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics.disagreement import BOTH, FIRST, SECOND, Disagreement
 from napari_unet3d.session.inspection import InspectionSession
-from napari_unet3d.session.two_predictions import TwoPredictions
+from napari_unet3d.session.prediction_pair import PredictionPair
 from napari_unet3d.widgets.components.containers import Panel, button, column, row, show_text, wrapping_label
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.forms.choices import layer_menu
@@ -37,7 +37,7 @@ class _Pair:
     first: Labels
     second: Labels
     truth: Labels | None
-    about: TwoPredictions
+    about: PredictionPair
 
     @property
     def layers(self) -> tuple[Labels, Labels, Labels | None]:
@@ -126,7 +126,7 @@ class ComparePanel(Panel):
         assert plan is not None  # the menus of the dock define what labels mean
         volume = known[0].name if known else "" if chosen.image is None else chosen.image.name
         one, other = (each.name.removeprefix(volume).strip(" –") or each.name for each in (first, second))
-        about = TwoPredictions((one, other), plan.task, plan.ignore_label, has_truth=truth is not None)
+        about = PredictionPair((one, other), plan.task, plan.ignore_label, has_truth=truth is not None)
         return _Pair(first, second, truth, about)
 
     def _show(self, pair: _Pair, found: Disagreement) -> None:

@@ -228,4 +228,4 @@ class TrainingSetup(Panel):
 
     def _on_start_from(self) -> None:
         has_model = self.run_options.start_from.value is not None
-        self.settings.set_locked((*NETWORK_SETTINGS, "normalisation") if has_model else ())
+        self.settings.set_locked((*NETWORK_SETTINGS, "normalisation", "percentiles") if has_model else ())

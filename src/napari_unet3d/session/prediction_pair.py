@@ -14,7 +14,7 @@ from napari_unet3d.evaluation.metrics.disagreement import BOTH, FIRST, SECOND, D
 
 
 @dataclass(frozen=True, slots=True)
-class TwoPredictions:
+class PredictionPair:
     """Two predictions that are compared, and the ground truth if there is any.
 
     Attributes
