@@ -132,7 +132,8 @@ class ScoresTable(QTableWidget):
     def _fill(
         self, row: int, name: str, scores: Scores | ClassScores | None, *, bold: bool = False, unit: str = ""
     ) -> None:
-        cells: Sequence[str] = [_cell(column, scores) for column in self._columns]
+        own_unit = "" if self._unit else unit  # beside each number where volumes have different ones
+        cells: Sequence[str] = [_cell(column, scores, own_unit) for column in self._columns]
         for number, text in enumerate([name, *cells]):
             item = QTableWidgetItem(text)
             font = item.font()
@@ -141,9 +142,8 @@ class ScoresTable(QTableWidget):
             if number:
                 metric = self._columns[number - 1]
                 left_out = metric.explain_left_out(0 if scores is None else scores.n_left_out(metric))
-                item.setToolTip(
-                    left_out or (f"{text} {unit}".strip() if metric.has_unit and scores is not None else "")
-                )
+                with_unit = "" if scores is None else _cell(metric, scores, unit)
+                item.setToolTip(left_out or (with_unit if metric.has_unit else ""))
                 item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             else:
                 item.setToolTip(text.strip())
@@ -164,10 +164,11 @@ def set_up_rows(table: QTableView) -> None:
     header.setHighlightSections(False)
 
 
-def _cell(metric: Metric, scores: Scores | ClassScores | None) -> str:
+def _cell(metric: Metric, scores: Scores | ClassScores | None, unit: str) -> str:
     value = None if scores is None else scores.of(metric)
     if scores is None or value is None or not metric.out_of:
-        return metric.short_text(value, 0 if scores is None else scores.n_left_out(metric))
+        text = metric.short_text(value, 0 if scores is None else scores.n_left_out(metric))
+        return f"{text} {unit}".strip() if metric.has_unit and value is not None else text
     assert isinstance(scores, Scores)
     assert scores.instances is not None
     return f"{metric.short_text(value)}/{metric.short_text(scores.instances.values[metric.out_of])}"

@@ -68,7 +68,6 @@ class CorrectionPanel(Panel):
         )
         self.side = FloatSpinBox(value=10.0, min=0.01, max=1e6, step=1, tooltip=tooltip)
         self.side.native.setDecimals(2)
-        self.side.native.setSuffix(" µm")
         remembered(self.side, "correct-here")
         self.settings = ConfigForm(CorrectionConfig, "correction")
         self.lay_out(

@@ -185,7 +185,6 @@ class ErrorTable(Panel):
     def _lay_out(self) -> None:
         self.minimum_volume.native.setDecimals(2)
         self.minimum_volume.native.setPrefix("≥ ")
-        self.minimum_volume.native.setSuffix(" µm³")
         self.text.native.setPlaceholderText("Search")
         self.text.native.setClearButtonEnabled(True)
         search = row(self.text, self.only_unseen, wide=(0,))

@@ -179,7 +179,7 @@ class ErrorsPanel(Panel):
 
 
 class ToleranceBox(FloatSpinBox):
-    """The tolerance of a session in µm, by default the diagonal of one voxel; it is remembered for voxels of that size.
+    """The tolerance of a session, by default the diagonal of one voxel; it is remembered for voxels of that size.
 
     Parameters
     ----------
@@ -197,7 +197,6 @@ class ToleranceBox(FloatSpinBox):
             "twice this. 0 shows every wrong voxel. The default is the diagonal of one voxel.</qt>",
         )
         self.native.setDecimals(2)
-        self.native.setSuffix(" µm")
         self.native.setKeyboardTracking(False)
         self._session = session
         self._geometry: Geometry | None = None
