@@ -116,13 +116,13 @@ def timed(work: Callable[[], T]) -> tuple[T, str]:
     return result, f"{time.perf_counter() - wall:.1f} s ({time.process_time() - processor:.1f} s)"
 
 
-def find_errors(title: str, truth: Labels, prediction: Labels, tolerance_um: float) -> None:
+def find_errors(title: str, truth: Labels, prediction: Labels, tolerance: float) -> None:
     """Measure the computation of the errors for each task."""
     part = np.count_nonzero((truth > 0) != (prediction > 0)) / truth.size
     print(f"{title}: {part:.1%} of the voxels are wrong")
     for task in Task:
         target, predicted = (as_task(each, task) for each in (truth, prediction))
-        errors, seconds = timed(partial(list_errors, predicted, GroundTruth(target), task, tolerance_um=tolerance_um))
+        errors, seconds = timed(partial(list_errors, predicted, GroundTruth(target), task, tolerance=tolerance))
         print(f"{title}, {task.label}: {counts(errors)} {seconds}", flush=True)
     print(f"{title}: peak memory so far {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
 
@@ -143,7 +143,7 @@ def counts(errors: Any) -> str:
     return f"{len(errors.objects)} errors, {errors.n_hidden} hidden, {errors.n_left_out} left out:"
 
 
-def walk(title: str, truth: Labels, prediction: Labels, tolerance_um: float) -> None:
+def walk(title: str, truth: Labels, prediction: Labels, tolerance: float) -> None:
     """Measure the time from a click to the table, and from a key press until the next error is drawn."""
     import napari
     from qtpy.QtWidgets import QApplication
@@ -159,7 +159,7 @@ def walk(title: str, truth: Labels, prediction: Labels, tolerance_um: float) -> 
         viewer.add_labels(truth, name="v labels")
         viewer.add_labels(prediction, name="v prediction")
         _, dock = viewer.window.add_plugin_dock_widget("napari-unet3d", "Inspect")
-        dock.tolerance_um.value = tolerance_um
+        dock.tolerance.value = tolerance
 
         def inspect() -> None:
             dock.inspect()

@@ -78,7 +78,7 @@ def ours(trained_on: Sample, test: Sample, minutes: float, seed: int) -> Outcome
 
 
 OURS: dict[str, object] = {"learning_rate": 3e-3, "augmentation": "moderate", "ema_decay": 0.99}
-OURS_PREDICTION: dict[str, object] = {"min_volume_um3": 0.5}
+OURS_PREDICTION: dict[str, object] = {"min_volume": 0.5}
 
 
 def plain_monai(trained_on: Sample, test: Sample, minutes: float, seed: int) -> Outcome:

@@ -209,8 +209,8 @@ def run_foreground(results: Results, folder: Path) -> None:
     image = data / "test" / "images" / "6.tif"
     add_training(results, "foreground", data, run, {**TUTORIAL, "epochs": 6})
     add_prediction(results, "foreground", run, image)
-    add_prediction(results, "foreground, mirror images", run, image, tta=True, threshold=0.4, min_volume_um3=30)
-    add_evaluation(results, "foreground", run, data, folder / "evaluation of foreground", tolerance_um=0)
+    add_prediction(results, "foreground, mirror images", run, image, tta=True, threshold=0.4, min_volume=30)
+    add_evaluation(results, "foreground", run, data, folder / "evaluation of foreground", tolerance=0)
     settings = {**TUTORIAL, "augmentation": "none", "epochs": 1}
     add_training(results, "foreground, started from it", data, folder / "second run", settings, start_from=run)
 
@@ -238,7 +238,7 @@ def run_classes(results: Results, folder: Path) -> None:
     test = [with_classes(each) for each in read_samples(folder / "objects" / "test")]
     add_training(results, "classes", data, run, {**TUTORIAL, **CLASSES, "epochs": 8})
     add_prediction(results, "classes", run, test[0], uncertainty=True)
-    add_evaluation(results, "classes", run, test, folder / "evaluation of classes", tolerance_um=1, tta=True)
+    add_evaluation(results, "classes", run, test, folder / "evaluation of classes", tolerance=1, tta=True)
 
 
 def run_objects(results: Results, folder: Path) -> None:
@@ -246,9 +246,9 @@ def run_objects(results: Results, folder: Path) -> None:
     image = data / "test" / "images" / "4.tif"
     add_training(results, "objects", data, run, {**TUTORIAL, **OBJECTS, "epochs": 5})
     add_prediction(results, "objects", run, image, overlap=0.25)
-    other = {"seed_prominence": 0.05, "boundary_weight": 0.8, "seed_confidence": 0.2, "min_volume_um3": 20}
+    other = {"seed_prominence": 0.05, "boundary_weight": 0.8, "seed_confidence": 0.2, "min_volume": 20}
     add_prediction(results, "objects, other separation", run, image, **other)
-    add_evaluation(results, "objects", run, data, folder / "evaluation of objects", tolerance_um=1)
+    add_evaluation(results, "objects", run, data, folder / "evaluation of objects", tolerance=1)
 
 
 def run_variants(results: Results, folder: Path) -> None:

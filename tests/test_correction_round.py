@@ -59,7 +59,7 @@ def dice_of_test(model: Path, dataset: Path) -> float:
 def worst_errors_corrected(model: Path, extra: Sample, n_errors: int = 5) -> tuple[Sample, Sample]:
     """Accept the ground truth at the largest errors of a prediction and nowhere else; also return them uncorrected."""
     *_, prediction = predict(model, replace(extra, labels=None), PredictionConfig(**CPU))
-    session = InspectionSession(prediction, extra, tolerance_um=1.0)
+    session = InspectionSession(prediction, extra, tolerance=1.0)
     for error in session.errors[:n_errors]:
         session.select(error)
         session.accept_truth()

@@ -43,8 +43,8 @@ def test_a_page_with_and_without_a_test_set(
     errors = list_errors(
         labels,
         GroundTruth(np.asarray(sample.labels)),
-        voxel_size_um=sample.voxel_size_um,
-        tolerance_um=EvaluationConfig().tolerance_um,
+        geometry=sample.geometry,
+        tolerance=EvaluationConfig().tolerance,
     )
     rows = (run / "evaluation" / "errors.csv").read_text(encoding="utf-8").splitlines()[1:]
     assert len(rows) == len(errors.errors)

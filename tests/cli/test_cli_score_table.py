@@ -7,20 +7,22 @@ import pytest
 
 from napari_unet3d.cli.score_table import score_table
 from napari_unet3d.configs import Task
+from napari_unet3d.data.geometry import UNKNOWN, Geometry
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.evaluation.metrics.score import MetricOptions, score
 from napari_unet3d.evaluation.metrics.types import Scores, mean_scores
 
-EMPTY = {"dice": 0.0, "iou": 0.0, "precision": 0.0, "recall": 0.0, "hd95_um": None, "nsd": 0.0}
+EMPTY = {"dice": 0.0, "iou": 0.0, "precision": 0.0, "recall": 0.0, "hd95": None, "nsd": 0.0}
+CUBES = Geometry((1.0, 1.0, 1.0))
 LONG = "2026-01-01 a scan of a sample with a name that says all there is to know about it, left half"
 
 
-def of_task(task: Task, name: str = "bone") -> Scores:
+def of_task(task: Task, name: str = "bone", geometry: Geometry = CUBES) -> Scores:
     truth, prediction = np.zeros((3, 4, 9), np.uint8), np.zeros((3, 4, 9), np.uint8)
     truth[1, 1, :4], truth[2, 2, 3:9] = 1, 3
     prediction[1, 1, :4], prediction[2, 2, 3:7] = 1, 3
     return score(
-        prediction, GroundTruth(truth), name, options=MetricOptions(task, {1: "cortex", 2: "canal", 3: "marrow"})
+        prediction, GroundTruth(truth), name, geometry, MetricOptions(task, {1: "cortex", 2: "canal", 3: "marrow"})
     )
 
 
@@ -29,7 +31,7 @@ def cells(line: str) -> list[str]:
 
 
 def test_foreground() -> None:
-    scores = [of_task(Task.BINARY), Scores("empty", EMPTY)]
+    scores = [of_task(Task.BINARY), Scores("empty", EMPTY, distance_unit="µm")]
     head, bone, empty, mean = score_table(scores, mean_scores(scores)).splitlines()
     assert cells(head) == ["volume", "Dice", "IoU", "Precision", "Recall", "HD95", "µm", "NSD"]
     assert cells(bone) == ["bone", "0.8889", "0.8000", "1.0000", "0.8000", "1.55", "0.9444"]
@@ -65,3 +67,26 @@ def test_long_names_lose_their_middle(task: Task) -> None:
     assert line.startswith("2026-01")
     assert "left half " in line
     assert "…" in line
+
+
+def test_distances_of_unknown_voxel_size_are_in_voxels() -> None:
+    scores = [of_task(Task.BINARY, geometry=UNKNOWN)]
+    head, bone, mean = score_table(scores, mean_scores(scores)).splitlines()
+    assert cells(head)[5:8] == ["HD95", "voxels", "NSD"]
+    assert cells(bone)[-2:] == cells(mean)[-2:] == ["1.55", "0.9444"]
+
+
+@pytest.mark.parametrize("task", list(Task))
+def test_distances_in_different_units_are_not_averaged(task: Task) -> None:
+    """Both have their unit, and there is no mean."""
+    scores = [of_task(task, "plain", UNKNOWN), of_task(task, "sized", Geometry((2.0, 2.0, 2.0)))]
+    assert scores[1].hd95 == pytest.approx(2 * scores[0].hd95)
+    mean = mean_scores(scores)
+    assert (mean.hd95, mean.nsd, mean.distance_unit) == (None, None, "")
+    assert mean.dice == pytest.approx(scores[0].dice)
+    table = score_table(scores, mean)
+    assert " HD95 " in table.splitlines()[0]
+    assert f" {scores[0].hd95:.2f} voxels" in table
+    assert f" {scores[1].hd95:.2f} µm" in table
+    assert table.splitlines()[-1].startswith("HD95 and NSD have no mean: distances are in voxels for 'plain'")
+    assert len(max(table.splitlines()[:-1], key=len)) <= 100

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from napari_unet3d.configs import Task, UneditedRegions
 from napari_unet3d.data.boxes import MaskedBox
-from napari_unet3d.data.corrections import Corrections, CorrectionSource, auto_margin_um, describe_count
+from napari_unet3d.data.corrections import Corrections, CorrectionSource, auto_margin, describe_count
 from napari_unet3d.data.dataset import Subset, add_sample, read_samples
 from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.ground_truth import GroundTruth, decode_labels
@@ -43,7 +43,7 @@ def two(seed: int = 0, task: Task = Task.SEMANTIC) -> tuple[np.ndarray, np.ndarr
 
 def test_taking_the_truth_annotates_a_margin_in_micrometres():
     prediction, truth, corrections = two()
-    done = corrections.accept(region(4, 4, 5), CorrectionSource.TRUTH, PLACE, margin_um=2.0)
+    done = corrections.accept(region(4, 4, 5), CorrectionSource.TRUTH, PLACE, margin=2.0)
     # 2 µm are 1 voxel along z, 2 along y and 4 along x.
     assert done.box == (slice(3, 7), slice(2, 9), slice(1, 11))
     expected = prediction.copy()
@@ -54,7 +54,7 @@ def test_taking_the_truth_annotates_a_margin_in_micrometres():
 
 def test_taking_the_prediction_keeps_it_in_the_error_and_takes_the_truth_around_it():
     prediction, truth, corrections = two()
-    done = corrections.accept(region(4, 4, 5), CorrectionSource.PREDICTION, PLACE, margin_um=2.0)
+    done = corrections.accept(region(4, 4, 5), CorrectionSource.PREDICTION, PLACE, margin=2.0)
     expected = prediction.copy()
     expected[done.box] = truth[done.box]
     expected[4:6, 4:7, 5:7] = prediction[4:6, 4:7, 5:7]
@@ -68,7 +68,7 @@ def test_around_an_error_a_truth_that_is_annotated_mask_parts_annotates_those_on
     corrections = Corrections(
         prediction, GroundTruth(np.where(known, truth, 0), known), Task.SEMANTIC, Geometry(VOXEL_SIZE)
     )
-    done = corrections.accept(region(4, 4, 5), CorrectionSource.PREDICTION, PLACE, margin_um=2.0)
+    done = corrections.accept(region(4, 4, 5), CorrectionSource.PREDICTION, PLACE, margin=2.0)
     expected = known[done.box].copy()
     expected[1:3, 2:5, 4:6] = True  # the error itself
     np.testing.assert_array_equal(done.annotated, expected)
@@ -76,9 +76,9 @@ def test_around_an_error_a_truth_that_is_annotated_mask_parts_annotates_those_on
 
 def test_a_decision_outlives_the_margin_of_the_next_one():
     prediction, _, corrections = two(3)
-    corrections.accept(region(4, 4, 5), CorrectionSource.PREDICTION, PLACE, margin_um=2.0)
+    corrections.accept(region(4, 4, 5), CorrectionSource.PREDICTION, PLACE, margin=2.0)
     corrections.accept(
-        region(4, 4, 8), CorrectionSource.TRUTH, PLACE, margin_um=0.5
+        region(4, 4, 8), CorrectionSource.TRUTH, PLACE, margin=0.5
     )  # a voxel of margin reaches the first one
     np.testing.assert_array_equal(corrections.labels[4:6, 4:7, 5:7], prediction[4:6, 4:7, 5:7])
 
@@ -89,7 +89,7 @@ def test_what_is_painted_holds_also_outside_of_the_error():
     corrections.begin_painting()
     assert corrections.is_painting
     corrections.labels[1, 2, 3] = 9
-    done = corrections.finish_painting(region(4, 4, 5), PLACE, margin_um=0.5)
+    done = corrections.finish_painting(region(4, 4, 5), PLACE, margin=0.5)
     assert done.box == (slice(1, 6), slice(2, 7), slice(2, 8))  # of both, and half a micrometre more: one voxel along x
     assert done.record.source == "painted"
     expected = prediction.copy()
@@ -128,7 +128,7 @@ steps = st.lists(
 
 
 def follow(corrections: Corrections, plan) -> None:
-    for what, corner, margin_um in plan:
+    for what, corner, margin in plan:
         match what:
             case "undo":
                 corrections.undo()
@@ -137,9 +137,9 @@ def follow(corrections: Corrections, plan) -> None:
             case "paint":
                 corrections.begin_painting()
                 corrections.labels[corner] += 1
-                corrections.finish_painting(region(*corner), PLACE, margin_um)
+                corrections.finish_painting(region(*corner), PLACE, margin)
             case _:
-                corrections.accept(region(*corner), CorrectionSource(what), PLACE, margin_um)
+                corrections.accept(region(*corner), CorrectionSource(what), PLACE, margin)
 
 
 @given(plan=steps, seed=st.integers(0, 9), task=st.sampled_from(Task))
@@ -269,4 +269,4 @@ def test_words_and_names():
     corrections.accept(region(1, 1, 1), CorrectionSource.PREDICTION, PLACE, 1.0)
     assert describe_count(corrections.done) == "2 corrections: 1 truth, 1 prediction"
     assert unique_name("a", ["A", "a 2", "b"]) == "a 3"
-    assert auto_margin_um(VOXEL_SIZE) == 12.0
+    assert auto_margin(VOXEL_SIZE) == 12.0

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from napari_unet3d.configs import Task, TrainingConfig
+from napari_unet3d.data.geometry import UNKNOWN
 from napari_unet3d.data.ground_truth import (
     background_value,
     decode_labels,
@@ -73,19 +74,19 @@ def test_scores_leave_out_voxels_that_are_not_annotated(ignored: int) -> None:
         (prediction > 0).view(np.uint8),
         decode_labels(row(ROWS[ignored]), Task.BINARY, ignored),
         "a",
-        (1.0, 1.0, 1.0),
+        UNKNOWN,
         MetricOptions(Task.BINARY, fast=True),
     )
     assert (binary.dice, binary.iou, binary.precision, binary.recall) == (6 / 8, 3 / 5, 3 / 4, 3 / 4)
     rules = MetricOptions(Task.SEMANTIC, {2: "wall", 3: "lumen"}, fast=True)
-    semantic = score(prediction, decode_labels(row(ROWS[ignored]), Task.SEMANTIC, ignored), "a", (1.0, 1.0, 1.0), rules)
+    semantic = score(prediction, decode_labels(row(ROWS[ignored]), Task.SEMANTIC, ignored), "a", UNKNOWN, rules)
     # class 2: predicted at 3 and 7, true at 3 and 4; class 3: predicted at 4 and 5, true at 5 and 6
     assert [each.dice for each in semantic.classes] == [1 / 2, 1 / 2]
     instance = score(
         prediction,
         decode_labels(row(ROWS[ignored]), Task.INSTANCE, ignored),
         "a",
-        (1.0, 1.0, 1.0),
+        UNKNOWN,
         MetricOptions(Task.INSTANCE),
     )
     assert instance.instances is not None

@@ -29,7 +29,7 @@ ORIGIN = Provenance(
     run="runs/1",
     made="2026-01-02T03:04:05+00:00",
     unedited_regions="ignore",
-    corrections=(CorrectionRecord(kind="missed", number=3, source="truth", position_zyx=(1, 2, 3), volume_um3=8.5),),
+    corrections=(CorrectionRecord(kind="missed", number=3, source="truth", position_zyx=(1, 2, 3), volume=8.5),),
 )
 
 

@@ -89,17 +89,17 @@ def test_errors_are_inspected_corrected_and_added_by_values_and_calls(
     assert isinstance(dock, Container)
     assert dock is viewer.window.add_plugin_dock_widget("napari-unet3d", "Inspect")[1]
     dock.prediction_layer.value, dock.truth_layer.value = prediction, truth
-    dock.tolerance_um.value, dock.zoom.value = 0.25, False
+    dock.tolerance.value, dock.zoom.value = 0.25, False
     assert wait_for_end(dock, dock.inspect).message is None
     missed, wide, extra = dock.session.errors
     dock.next_error()
     assert dock.session.selection == missed
     dock.previous_error()
     assert dock.session.selection == extra
-    dock.errors.table.kind.value, dock.errors.table.minimum_um3.value = "extra", 100
+    dock.errors.table.kind.value, dock.errors.table.minimum_volume.value = "extra", 100
     dock.next_error()
     assert dock.session.selection == wide
-    dock.correction.settings.margin_um.value = 0.1  # less than a voxel
+    dock.correction.settings.margin.value = 0.1  # less than a voxel
     dock.correction.accept_truth()
     corrected = viewer.layers["v corrected"]
     np.testing.assert_array_equal(
@@ -241,7 +241,7 @@ def test_a_script_generates_trains_and_predicts(viewer, generate, open_dock, lay
     assert viewer.layers["mine prediction"].data.all(), "labels follow without the model"
     predict.target.kind.value = "test-set"
     predict.dataset.value = tmp_path / "data"
-    predict.settings.tolerance_um.value = 2.0
+    predict.settings.tolerance.value = 2.0
     predict.predict()
     predict.wait()
     assert predict.results.table.names == ["3"]

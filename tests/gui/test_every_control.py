@@ -73,8 +73,8 @@ def test_every_control_says_what_it_is_for(name, open_dock):
         ("Generate data", lambda dock: dock.settings, SyntheticConfig(difficulty="hard", objects=7, blur_um=0.25)),
         ("Train", lambda dock: dock.settings, TrainingConfig(epochs=7, learning_rate=2.5e-5, patch=(8, 12, 16))),
         ("Predict", lambda dock: dock.prediction_settings, PredictionConfig(tta=True, overlap=0.25)),
-        ("Predict", lambda dock: dock.evaluation_settings, EvaluationConfig(tolerance_um=2.5)),
-        ("Predict", lambda dock: dock.label_settings, PostProcessing(threshold=0.35, min_volume_um3=4.0)),
+        ("Predict", lambda dock: dock.evaluation_settings, EvaluationConfig(tolerance=2.5)),
+        ("Predict", lambda dock: dock.label_settings, PostProcessing(threshold=0.35, min_volume=4.0)),
     ],
 )
 def test_settings_come_back_when_the_dock_is_opened_again(name, form_of, config, open_dock, close_dock):

@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.image import imread
+from scipy.spatial.transform import Rotation
 
 from napari_unet3d.configs import Axis, EvaluationConfig, Task, TrainingConfig
 from napari_unet3d.data.dataset import Subset, add_sample, create_dataset
 from napari_unet3d.data.events import Notice
+from napari_unet3d.data.geometry import Geometry, make_geometry
 from napari_unet3d.data.ground_truth import GroundTruth, decode_labels
 from napari_unet3d.data.reading import read_volume
 from napari_unet3d.data.sample import Sample
@@ -66,7 +68,9 @@ def test_every_file_agrees_with_prediction_and_ground_truth(
         assert difference.array.dtype == labels.array.dtype == np.uint8
         expected_size = read_volume(source).voxel_size_um
         assert labels.voxel_size_um == difference.voxel_size_um == expected_size
-        expected = score(labels.array, GroundTruth(truth.astype(np.uint8)), f"scan {number}", expected_size)
+        expected = score(
+            labels.array, GroundTruth(truth.astype(np.uint8)), f"scan {number}", read_volume(source).geometry
+        )
         assert event.scores == expected
         assert metrics["volumes"][number - 1] == expected.as_dict()
         assert imread(tmp_path / "out" / "figures" / f"scan {number}.png").std() > 0.1
@@ -75,8 +79,10 @@ def test_every_file_agrees_with_prediction_and_ground_truth(
         *rows, mean_row = csv.DictReader(file)
     for row, volume in zip([*rows, mean_row], [*metrics["volumes"], {"name": "mean", **metrics["mean"]}], strict=True):
         assert row.pop("volume") == volume["name"]
+        assert row.pop("distance_unit") == volume["distance_unit"] == "µm"
         assert {name: float(cell) for name, cell in row.items()} == {name: volume[name] for name in row}
-    assert list(metrics["volumes"][0]) == ["name", "dice", "iou", "precision", "recall", "hd95_um", "nsd"]
+    assert list(metrics["volumes"][0]) == ["name", "dice", "iou", "precision", "recall", "hd95", "nsd", "distance_unit"]
+    assert metrics["mean"].pop("distance_unit") == "µm"
     for name, mean in metrics["mean"].items():
         assert mean == pytest.approx(np.mean([volume[name] for volume in metrics["volumes"]]))
     assert finished.metrics_file == tmp_path / "out" / "metrics.json"
@@ -223,15 +229,15 @@ def test_labels_are_decoded_and_scored_with_the_settings_of_the_model(
     labels = np.asarray(sample.labels).copy()
     labels[:, :, :2] = 1  # background, or an object
     sample = Sample("painted", sample.image, labels, sample.voxel_size_um)
-    config = EvaluationConfig(device="cpu", tolerance_um=0.6)
+    config = EvaluationConfig(device="cpu", tolerance=0.6)
     _, *_, event, finished = evaluate(of_task(task, ignore_label), [sample], out=tmp_path / "out", config=config)
     assert isinstance(event, VolumeEvaluated)
     assert isinstance(finished, EvaluationFinished)
     truth = decode_labels(labels, task, ignore_label)
     names = {7: "core", 300: "shell", 301: "x"} if task is Task.SEMANTIC else {}
-    options = MetricOptions(task, names, tolerance_um=0.6)
+    options = MetricOptions(task, names, tolerance=0.6)
     predicted = event.prediction.labels
-    assert event.scores == score(predicted, truth, "painted", sample.voxel_size_um, options)
+    assert event.scores == score(predicted, truth, "painted", sample.geometry, options)
     np.testing.assert_array_equal(event.truth.labels, truth.labels)
     difference = read_volume(tmp_path / "out" / "differences" / "painted_difference.tif").array
     annotated = labels != (labels.max() + 1 if ignore_label is None else ignore_label)
@@ -261,3 +267,70 @@ def test_augmentation_transforms_ids_and_label_mask_together(textured: Textured)
     for value in (7, 2**40):
         np.testing.assert_array_equal(event.truth.labels == value, event.image == intensity[value])
     assert set(np.unique(event.truth.labels)) == {0, 7, 2**40}
+
+
+def rows_of(table: Path) -> list[dict[str, str]]:
+    with table.open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+OBLIQUE = Rotation.from_euler("xyz", [20, 5, 3], degrees=True).as_matrix()
+
+
+@pytest.mark.parametrize(
+    ("suffix", "result", "geometry"),
+    [
+        (".nii.gz", ".nii.gz", make_geometry((2.0, 0.5, 1.0), OBLIQUE, (100.0, 50.0, 7.0), "NIfTI", space="scanner")),
+        (".nrrd", ".nrrd", make_geometry((2.0, 0.5, 1.0), np.diag([-1, 1, 1]), (1.0, 2.0, 3.0), "ITK")),
+        (".mha", ".mha", make_geometry((2.0, 0.5, 1.0), OBLIQUE, (1.0, 2.0, 3.0), "ITK")),
+        (".ome.zarr", ".ome.zarr", Geometry((2.0, 0.5, 1.0), origin=(60.9, 52.1, 100.0), frame="OME-Zarr")),
+        (".npy", ".npy", Geometry((None, 0.5, 1.0))),
+        (".mrc", ".mrc", Geometry((2.0, 0.5, 1.0))),
+        (".tif", ".tif", Geometry()),
+        (".ome.tif", ".ome.tif", Geometry((None, 0.5, 1.0))),
+    ],
+)
+def test_results_have_format_and_place_of_the_image(
+    untrained: Untrained, textured: Textured, tmp_path: Path, suffix: str, result: str, geometry: Geometry
+) -> None:
+    sample = textured().at(geometry)
+    for kind, array in (("images", sample.image), ("labels", sample.labels)):
+        write_volume(tmp_path / "d" / "test" / kind / f"scan{suffix}", array, geometry=geometry)
+    config = CPU.model_copy(update={"uncertainty": True})
+    *events, finished = evaluate(untrained(), tmp_path / "d", out=tmp_path / "out", config=config)
+    assert not [event for event in events if isinstance(event, Notice) and "instead of" in event.message]
+    image = read_volume(tmp_path / "d" / "test" / "images" / f"scan{suffix}").geometry
+    for name in ("predictions/scan_labels", "predictions/scan_uncertainty", "differences/scan_difference"):
+        assert read_volume(tmp_path / "out" / f"{name}{result}").geometry == image
+    assert isinstance(finished, EvaluationFinished)
+    assert finished.mean.distance_unit == ("µm" if geometry.is_calibrated else "voxels")
+    row = rows_of(tmp_path / "out" / "metrics.csv")[0]
+    assert row["distance_unit"] == finished.mean.distance_unit
+
+
+def test_another_format_is_used_with_a_notice_where_that_of_the_image_cannot_hold_its_place(
+    untrained: Untrained, textured: Textured, tmp_path: Path
+) -> None:
+    """A sample from elsewhere has no file, and TIFF no orientation."""
+    sample = textured().at(make_geometry((2.0, 0.5, 1.0), OBLIQUE, (1.0, 2.0, 3.0), "napari"))
+    events = list(evaluate(untrained(), [sample], out=tmp_path, config=CPU))
+    (notice,) = [event.message for event in events if isinstance(event, Notice) and "instead of" in event.message]
+    assert notice.startswith("textured: Results are written as .nii.gz instead of .tif, which holds no")
+    written = read_volume(tmp_path / "predictions" / "textured_labels.nii.gz").geometry
+    np.testing.assert_allclose(written.directions, OBLIQUE.T, atol=1e-6)
+    assert not list(tmp_path.rglob("*.tif"))
+
+
+def test_volumes_with_and_without_a_voxel_size_have_no_mean_distance(
+    untrained: Untrained, textured: Textured, tmp_path: Path
+) -> None:
+    samples = [textured("sized"), textured("plain").at(Geometry())]
+    *_, finished = evaluate(untrained(), samples, out=tmp_path, config=CPU)
+    assert isinstance(finished, EvaluationFinished)
+    assert [scores.distance_unit for scores in finished.volumes] == ["µm", "voxels"]
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert [metrics["mean"][name] for name in ("hd95", "nsd", "distance_unit")] == [None, None, None]
+    assert metrics["mean"]["dice"] == pytest.approx(np.mean([scores.dice for scores in finished.volumes]))
+    rows = rows_of(tmp_path / "metrics.csv")
+    assert [row["distance_unit"] for row in rows] == ["µm", "voxels", ""]
+    assert rows[2]["hd95"] == rows[2]["nsd"] == ""

@@ -191,7 +191,7 @@ def test_settings_of_a_model_are_refused(dataset: Path, tmp_path: Path) -> None:
     folder = predict(tmp_path / "p", a__tif=boxes(7, 300), b__tif=boxes(7, 300))
     with pytest.raises(UserError, match="without test-augmentation, threshold"):
         next(evaluate_predictions(folder, dataset, config=EvaluationConfig(threshold=0.4, test_augmentation="light")))
-    assert finished(folder, dataset, config=EvaluationConfig(tolerance_um=3, figure_slices=2))[0].mean.dice == 1
+    assert finished(folder, dataset, config=EvaluationConfig(tolerance=3, figure_slices=2))[0].mean.dice == 1
 
 
 class TestCommand:
@@ -202,7 +202,7 @@ class TestCommand:
 
     def test_table_files_and_report(self, dataset: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
         folder, out = predict(tmp_path / "other tool", a__tif=boxes(7, 300), b__tif=boxes(7, 0)), tmp_path / "out"
-        options = ("--task", "instance", "--ignore-border-objects", "--tolerance-um", 0.5)
+        options = ("--task", "instance", "--ignore-border-objects", "--tolerance", 0.5)
         assert self.run("evaluate", dataset, "--predictions", folder, "--out", out, *options) == 0
         table = capfd.readouterr().out
         assert "F1" in table.splitlines()[0]

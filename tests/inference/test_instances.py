@@ -10,17 +10,17 @@ from skimage.morphology import h_maxima
 from skimage.segmentation import relabel_sequential
 
 from napari_unet3d.configs import PostProcessing, SyntheticConfig
-from napari_unet3d.data.geometry import VoxelSize
+from napari_unet3d.data.geometry import Geometry, VoxelSize
 from napari_unet3d.data.synthetic.generate import generate_volume
 from napari_unet3d.training.loading.instance_targets import instance_targets
 from napari_unet3d.transforms.instances import split_instances
 
-VOXEL = (2.0, 1.0, 0.5)
+VOXEL = Geometry((2.0, 1.0, 0.5))
 
 
-def perfect(ids: np.ndarray, voxel_size_um: VoxelSize) -> tuple[np.ndarray, np.ndarray]:
+def perfect(ids: np.ndarray, geometry: Geometry) -> tuple[np.ndarray, np.ndarray]:
     """The output of a network without errors."""
-    boundary, distance = instance_targets(ids, voxel_size_um)
+    boundary, distance = instance_targets(ids, geometry.spacing)
     return (ids > 0).astype(np.float32), np.stack([boundary, distance / 255]).astype(np.float16)
 
 
@@ -51,7 +51,7 @@ def test_touching_generated_objects_are_recovered(
     n_objects, n_connected = len(np.unique(ids)) - 1, ndimage.label(ids)[1]
     assert n_connected < 0.6 * n_objects  # many of them touch
 
-    labels = split_instances(*perfect(ids, voxel_size_um), PostProcessing(), voxel_size_um)
+    labels = split_instances(*perfect(ids, Geometry(voxel_size_um)), PostProcessing(), Geometry(voxel_size_um))
 
     assert object_f1(labels, ids) >= 0.97
     np.testing.assert_array_equal(labels > 0, ids > 0)
@@ -75,7 +75,7 @@ def test_two_halves_of_a_block_are_separated_by_their_boundary_alone() -> None:
 def test_peaks_are_separated_if_the_valley_is_deep_enough(valley: float, n_objects: int) -> None:
     settings = PostProcessing(seed_prominence=0.3, boundary_weight=0)
 
-    assert split_instances(*two_peaks(valley), settings, (1.0, 1.2, 0.9)).max() == n_objects
+    assert split_instances(*two_peaks(valley), settings, Geometry((1.0, 1.2, 0.9))).max() == n_objects
 
 
 def test_the_boundary_weight_reduces_the_weight_of_the_distance() -> None:
@@ -100,7 +100,7 @@ def test_objects_below_the_minimum_volume_are_removed_and_the_others_renumbered(
     ids = np.zeros((8, 9, 20), np.uint8)
     ids[1:3, 1:5, 1:4] = 5  # 24 voxels of 1 µm³
     ids[3:8, 3:7, 10:13] = 3  # 60
-    settings = PostProcessing(min_volume_um3=smallest)
+    settings = PostProcessing(min_volume=smallest)
 
     labels = split_instances(*perfect(ids, VOXEL), settings, VOXEL)
 
@@ -111,10 +111,10 @@ def test_objects_below_the_minimum_volume_are_removed_and_the_others_renumbered(
 def test_the_minimum_volume_is_in_um3_despite_rounding_errors() -> None:
     ids = np.zeros((8, 9, 10), np.uint8)
     ids[1:4, 1:4, 1:4] = 1
-    voxel = (0.1, 0.3, 0.7)  # 27 voxels of 0.021 µm³ are 0.567 µm³
+    voxel = Geometry((0.1, 0.3, 0.7))  # 27 voxels of 0.021 µm³ are 0.567 µm³
 
-    kept = split_instances(*perfect(ids, voxel), PostProcessing(min_volume_um3=0.567), voxel)
-    removed = split_instances(*perfect(ids, voxel), PostProcessing(min_volume_um3=0.568), voxel)
+    kept = split_instances(*perfect(ids, voxel), PostProcessing(min_volume=0.567), voxel)
+    removed = split_instances(*perfect(ids, voxel), PostProcessing(min_volume=0.568), voxel)
 
     assert kept.max() == 1
     assert removed.max() == 0
@@ -184,7 +184,7 @@ def test_every_voxel_of_the_foreground_has_an_id_unless_it_is_removed(seed: int,
     options = {"threshold": 0.5, "seed_prominence": depth, "seed_confidence": 0}
 
     everything = split_instances(probability, maps, PostProcessing(**options), VOXEL)
-    large = split_instances(probability, maps, PostProcessing(**options, min_volume_um3=smallest), VOXEL)
+    large = split_instances(probability, maps, PostProcessing(**options, min_volume=smallest), VOXEL)
 
     np.testing.assert_array_equal(everything > 0, probability >= 0.5)
     counts = np.bincount(everything.ravel())  # voxels of 1 µm³
@@ -213,7 +213,7 @@ def test_a_mirrored_output_gives_mirrored_objects(seed: int, depth: float, axis:
 def test_there_are_as_many_objects_as_scikit_images_h_maxima(seed: int, depth: float) -> None:
     _, maps = random_output(seed)
     everywhere = np.ones(maps.shape[1:], np.float32)
-    landscape = ndimage.gaussian_filter(maps[1], [0.5 / size for size in VOXEL], mode="nearest")
+    landscape = ndimage.gaussian_filter(maps[1], [0.5 / size for size in VOXEL.spacing], mode="nearest")
     faces = ndimage.generate_binary_structure(3, 1)
     slightly_less, expected = (ndimage.label(h_maxima(landscape, h, faces))[1] for h in (depth * 0.99, depth))
     assume(slightly_less == expected)  # scikit-image rounds floats to a fraction of the depth

@@ -5,11 +5,12 @@ import pytest
 from scipy import ndimage
 
 from napari_unet3d.configs import PostProcessing, Task
+from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.inference.postprocess import postprocess, remove_small
 from napari_unet3d.model.plan import LabelClass, Plan
 from napari_unet3d.transforms.instances import split_instances
 
-VOXEL = (2.0, 1.0, 0.5)
+VOXEL = Geometry((2.0, 1.0, 0.5))
 
 
 def plan(task: Task, *values: int) -> Plan:
@@ -50,7 +51,7 @@ def test_objects_are_separated() -> None:
     probability = np.zeros((6, 8, 20), np.float32)
     probability[1:5, 1:7, 1:9] = probability[1:5, 1:7, 12:18] = 1
     maps = np.stack([np.zeros_like(probability), probability]).astype(np.float16)
-    settings = PostProcessing(min_volume_um3=150)
+    settings = PostProcessing(min_volume=150)
 
     labels = postprocess(probability, maps, VOXEL, plan(Task.INSTANCE), settings)
 
@@ -91,8 +92,8 @@ def test_settings_apply_to_every_task() -> None:
     for chosen in (plan(Task.BINARY), plan(Task.SEMANTIC, 2, 5), plan(Task.INSTANCE)):
         for settings, n_voxels in (
             (PostProcessing(), 8),
-            (PostProcessing(min_volume_um3=8), 8),
-            (PostProcessing(min_volume_um3=9), 0),
+            (PostProcessing(min_volume=8), 8),
+            (PostProcessing(min_volume=9), 0),
             (PostProcessing(threshold=0.95), 0),
         ):
             labels = postprocess(probability, maps, VOXEL, chosen, settings)

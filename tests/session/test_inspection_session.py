@@ -22,7 +22,7 @@ from napari_unet3d.session import recent_runs
 from napari_unet3d.session.comparison import (
     InspectionResult,
     compare,
-    default_tolerance_um,
+    default_tolerance,
     inspect_comparison,
     plan_for,
 )
@@ -50,7 +50,7 @@ def volume(name: str = "v") -> tuple[Prediction, Sample]:
 
 @pytest.fixture
 def session():
-    return InspectionSession(*volume(), tolerance_um=0.25)
+    return InspectionSession(*volume(), tolerance=0.25)
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def heard(session):
 
 
 def test_errors_are_those_counted_by_hand(session):
-    assert [(error.kind, error.n_voxels, error.volume_um3) for error in session.errors] == [
+    assert [(error.kind, error.n_voxels, error.volume) for error in session.errors] == [
         (ErrorKind.MISSED, 4 * 6 * 10, 240.0),
         (ErrorKind.EXTRA, 6 * 8 * 3, 144.0),
         (ErrorKind.EXTRA, 8, 8.0),
@@ -76,8 +76,8 @@ def test_errors_are_those_counted_by_hand(session):
 
 
 def test_the_default_tolerance_is_the_diagonal_of_a_voxel_rounded_up():
-    assert default_tolerance_um((2.0, 1.0, 0.5)) == 2.3  # of the square root of 5.25, which is 2.2913
-    assert InspectionSession(*volume()).tolerance_um == 2.3
+    assert default_tolerance((2.0, 1.0, 0.5)) == 2.3  # of the square root of 5.25, which is 2.2913
+    assert InspectionSession(*volume()).tolerance == 2.3
 
 
 def test_selecting_emits_the_error_and_its_note_once(session, heard):
@@ -94,12 +94,12 @@ def test_selecting_emits_the_error_and_its_note_once(session, heard):
 
 
 def test_an_error_of_another_inspection_cannot_be_selected(session):
-    other = InspectionSession(*volume(), tolerance_um=2.0).errors[0]
+    other = InspectionSession(*volume(), tolerance=2.0).errors[0]
     session.select(other)  # the same, by its value
     prediction, sample = volume()
     prediction.labels[2:4, 2:4, 20:24] = 1
     with pytest.raises(UserError, match="not one of this inspection"):
-        session.select(InspectionSession(prediction, sample, tolerance_um=0.25).errors[2])
+        session.select(InspectionSession(prediction, sample, tolerance=0.25).errors[2])
 
 
 def test_another_tolerance_hides_noise_and_keeps_notes_and_corrections(session, heard):
@@ -109,9 +109,9 @@ def test_another_tolerance_hides_noise_and_keeps_notes_and_corrections(session, 
     session.accept_prediction()
     before = session.errors
     heard.clear()
-    session.tolerance_um = 2.0
-    session.tolerance_um = 2.0
-    assert heard == [("tolerance_um", 2.0)]
+    session.tolerance = 2.0
+    session.tolerance = 2.0
+    assert heard == [("tolerance", 2.0)]
     assert session.errors is before, "not found again yet"
     heard.clear()
     errors = session.find_errors()
@@ -127,7 +127,7 @@ def test_another_tolerance_hides_noise_and_keeps_notes_and_corrections(session, 
 
 def test_corrections_are_made_undone_and_redone(session, heard):
     labels = session.prediction.labels.copy()
-    session.settings = CorrectionConfig(margin_um=0.5)
+    session.settings = CorrectionConfig(margin=0.5)
     with pytest.raises(UserError, match="No error is selected"):
         session.accept_truth()
     session.select(session.errors[0])
@@ -209,7 +209,7 @@ def test_corrections_of_an_earlier_prediction_come_back(session, heard):
     other = InspectionSession(*volume("w"))
     heard.clear()
     session.show(_result(other))
-    names = ["comparison", "errors", "corrections", "tolerance_um", "selection", "notes"]
+    names = ["comparison", "errors", "corrections", "tolerance", "selection", "notes"]
     assert [name for name, _ in heard] == names
     assert dict(heard)["notes"] == {}
     assert session.origin.name == "w"
@@ -228,12 +228,12 @@ def test_notes_are_kept_beside_the_run(tmp_path, monkeypatch):
     monkeypatch.setattr(recent_runs, "plugin_data_folder", lambda: tmp_path / "data")
     run = tmp_path / "run"
     run.mkdir()
-    session = InspectionSession(*volume(), origin=VolumeOrigin("v", run=run), tolerance_um=0.25)
+    session = InspectionSession(*volume(), origin=VolumeOrigin("v", run=run), tolerance=0.25)
     session.load_notes()
     assert not session.notes
     session.set_note(session.errors[1], "ask Ana")
     session.save_notes()
-    again = InspectionSession(*volume(), origin=VolumeOrigin("v", run=run), tolerance_um=0.25)
+    again = InspectionSession(*volume(), origin=VolumeOrigin("v", run=run), tolerance=0.25)
     heard = []
     again.events.notes.connect(heard.append)
     again.load_notes()
@@ -252,7 +252,7 @@ def test_the_label_to_paint_is_that_of_the_object(found, label):
     truth, labels = np.zeros(SHAPE, np.uint8), np.zeros(SHAPE, np.uint8)
     truth[MISSED], labels[found] = 1, 7
     prediction = Prediction("v", labels, labels.astype(np.float32), Geometry(VOXEL), plan_for(Task.INSTANCE, None))
-    session = InspectionSession(prediction, GroundTruth(truth), tolerance_um=0.25)
+    session = InspectionSession(prediction, GroundTruth(truth), tolerance=0.25)
     session.select(next(error for error in session.errors if error.kind is ErrorKind.MISSED))
     targets = []
     session.events.painting.connect(targets.append)
@@ -304,24 +304,24 @@ def test_a_prediction_shown_with_more_scores_has_them(session, heard):
 
 def test_the_tolerance_is_that_of_the_errors_shown():
     prediction, sample = volume()
-    session = InspectionSession(tolerance_um=0.25)
-    assert session.tolerance_um == 0.25
+    session = InspectionSession(tolerance=0.25)
+    assert session.tolerance == 0.25
     session.open(prediction)
-    assert session.tolerance_um == 0.25, "it was chosen"
+    assert session.tolerance == 0.25, "it was chosen"
     changes = []
-    session.events.tolerance_um.connect(changes.append)
-    session.show(_result(InspectionSession(prediction, sample, tolerance_um=2.0)))
-    assert (session.tolerance_um, changes) == (2.0, [2.0])
-    assert session.find_errors().tolerance_um == 2.0
+    session.events.tolerance.connect(changes.append)
+    session.show(_result(InspectionSession(prediction, sample, tolerance=2.0)))
+    assert (session.tolerance, changes) == (2.0, [2.0])
+    assert session.find_errors().tolerance == 2.0
 
 
 def test_the_default_tolerance_follows_the_voxels_of_what_is_opened():
     session = InspectionSession()
-    assert session.tolerance_um == 0
+    assert session.tolerance == 0
     session.open(volume()[0])
-    assert session.tolerance_um == 2.3
+    assert session.tolerance == 2.3
     session.open(replace(volume()[0], geometry=Geometry((1.0, 1.0, 1.0))))
-    assert session.tolerance_um == default_tolerance_um((1.0, 1.0, 1.0))
+    assert session.tolerance == default_tolerance((1.0, 1.0, 1.0))
 
 
 @pytest.mark.parametrize("given", [{"truth": volume()[1]}, {"origin": VolumeOrigin("v")}])
@@ -352,12 +352,12 @@ def test_a_listener_that_selects_an_error_is_not_overruled(session, heard):
 
 
 def test_everything_has_changed_before_the_first_signal(session):
-    other, seen = InspectionSession(*volume("w"), tolerance_um=2.0), []
+    other, seen = InspectionSession(*volume("w"), tolerance=2.0), []
     session.set_note(session.errors[0], "dim")
     session.select(session.errors[1])
 
     def listen(_comparison):
-        seen.append((session.errors, session.selection, dict(session.notes), session.tolerance_um, session.origin.name))
+        seen.append((session.errors, session.selection, dict(session.notes), session.tolerance, session.origin.name))
 
     session.events.comparison.connect(listen)
     session.show(_result(other))
@@ -373,11 +373,11 @@ def test_an_error_is_marked_as_seen_before_its_selection_is_announced(session):
 
 def test_notes_that_were_read_are_announced_once_with_those_of_corrections(tmp_path, monkeypatch):
     monkeypatch.setattr(recent_runs, "plugin_data_folder", lambda: tmp_path)
-    session = InspectionSession(*volume(), tolerance_um=0.25)
+    session = InspectionSession(*volume(), tolerance=0.25)
     session.load_notes()
     session.set_note(session.errors[0], "dim")
     session.save_notes()
-    again = InspectionSession(*volume(), tolerance_um=0.25)
+    again = InspectionSession(*volume(), tolerance=0.25)
     again.select(again.errors[0])
     again.accept_truth()
     heard = []
@@ -388,7 +388,7 @@ def test_notes_that_were_read_are_announced_once_with_those_of_corrections(tmp_p
 
 def test_notes_are_written_only_when_they_have_changed(tmp_path, monkeypatch):
     monkeypatch.setattr(recent_runs, "plugin_data_folder", lambda: tmp_path)
-    session = InspectionSession(*volume(), tolerance_um=0.25)
+    session = InspectionSession(*volume(), tolerance=0.25)
     session.load_notes()
     session.save_notes()
     assert not list(tmp_path.rglob("*.json"))

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from napari_unet3d.configs import TrainingConfig
+from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.training.augmented_events import BOUNDARY, NOT_ANNOTATED, AugmentedPatches
@@ -74,7 +75,7 @@ def test_the_originals_are_what_lies_in_the_volume(samples):
         box = tuple(slice(start, start + side) for start, side in zip(patch.start_zyx, (8, 12, 16), strict=True))
         assert np.array_equal(patch.original, by_name[patch.name].image[box])
         assert np.array_equal(patch.original_labels, by_name[patch.name].labels[box] > 0)
-        assert patch.voxel_size_um == (2.0, 1.0, 1.0)
+        assert patch.geometry == Geometry((2.0, 1.0, 1.0))
     assert any(not np.array_equal(patch.image, patch.original) for patch in found.patches)
     assert "rotated by up to 30° in yx" in found.augmentation
 

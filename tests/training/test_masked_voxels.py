@@ -94,7 +94,7 @@ def test_scores_and_difference_are_blind_outside_of_the_mask(task, ignore_label)
     sample = labelled("a")
     truths = [decode_labels(each.labels, task, ignore_label, MASK) for each in (sample, otherwise_outside(sample))]
     rules = MetricOptions(task, {2: "a", 3: "b"})
-    one, other = (score(prediction, truth, "a", sample.spacing, rules) for truth in truths)
+    one, other = (score(prediction, truth, "a", sample.geometry, rules) for truth in truths)
     assert one.numbers() == other.numbers()
     differences = [difference_labels(prediction, truth, task) for truth in truths]
     np.testing.assert_array_equal(*differences)

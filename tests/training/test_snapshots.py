@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from napari_unet3d.configs import PredictionConfig, Task, TrainingConfig
+from napari_unet3d.data.geometry import Geometry, make_geometry
 from napari_unet3d.data.ground_truth import decode_labels
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import OutOfMemory, UserError
@@ -78,10 +79,8 @@ def test_it_is_what_the_model_of_the_snapshot_predicts(even_samples: list[Sample
     np.testing.assert_array_equal(volume.image, sample.image)
     assert sample.labels is not None
     np.testing.assert_array_equal(volume.truth.labels, sample.labels > 0)
-    assert (run.manifest.volumes[0].offset_um, run.manifest.volumes[0].own_voxel_size_um) == (
-        (0, 0, 0),
-        (2.0, 1.0, 1.0),
-    )
+    assert run.manifest.volumes[0].geometry == sample.geometry == Geometry((2.0, 1.0, 1.0))
+    assert (run.manifest.volumes[0].first_zyx, run.manifest.volumes[0].step_zyx) == ((0, 0, 0), (1, 1, 1))
 
 
 def test_snapshots_change_no_bit_of_the_model(even_samples: list[Sample], tmp_path: Path) -> None:
@@ -156,7 +155,7 @@ def test_a_block_lies_where_it_was_cut(sample_of: Any, tmp_path: Path) -> None:
     card = run.manifest.volumes[0]
     assert (card.volume, card.volume_shape_zyx) == ("one", (80, 18, 20))
     assert card.first_zyx == tuple(map(float, block.start_zyx))
-    assert card.offset_um == (2.0 * block.start_zyx[0], 0, 0)
+    assert card.geometry == sample.geometry
     where = tuple(slice(start, stop) for start, stop in zip(block.start_zyx, block.stop_zyx, strict=True))
     np.testing.assert_array_equal(run.volume(0).image, sample.image[where])
     assert kept_dice(run, 2) == pytest.approx(epochs_in(events)[1].val_dice, abs=1e-12)
@@ -350,3 +349,20 @@ def test_voxels_without_prediction_do_not_count() -> None:
     predicted[0] = True
     masked = SnapshotPrediction(np.zeros((2, 2, 2), np.uint8), predicted).mask_truth(truth)
     assert masked.label_mask is predicted
+
+
+@pytest.mark.parametrize(
+    "geometry",
+    [
+        Geometry(),
+        Geometry((None, 0.5, 0.5)),
+        Geometry((4.0, 1.0, 1.0), is_um=False),
+        make_geometry((2.0, 1.0, 1.0), np.diag([1, -1, 1]), (5.0, 6.0, 7.0), "NIfTI", space="scanner"),
+    ],
+)
+def test_the_manifest_keeps_what_is_known_of_the_place(
+    even_samples: list[Sample], tmp_path: Path, geometry: Geometry
+) -> None:
+    run, _ = trained([sample.at(geometry) for sample in even_samples], tmp_path, patch=(8, 8, 8), steps_per_epoch=2)
+    assert run.manifest.volumes[0].geometry == geometry
+    assert geometry.is_calibrated or "voxel_size_um" not in (run.folder / "snapshots.json").read_text()

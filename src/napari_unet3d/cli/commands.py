@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from napari_unet3d.cli import progress_loops as follow
 from napari_unet3d.cli.json_lines import train_in_lines
-from napari_unet3d.cli.progress import print_result
+from napari_unet3d.cli.progress import print_result, print_status
 from napari_unet3d.cli.settings_file import merge, read_positions
 from napari_unet3d.cli.signals import saving_on_usr1
 from napari_unet3d.configs import PredictionConfig, SyntheticConfig, TrainingConfig
@@ -58,12 +58,15 @@ def generate(  # noqa: PLR0913 - one argument per option
     from napari_unet3d.data.reading import read_volume
     from napari_unet3d.data.synthetic.dataset import generate as write_dataset
 
+    read = [read_volume(file) for file in objects_from]
+    for notice in dict.fromkeys(notice for volume in read for notice in volume.notices):
+        print_status(notice)
     events = write_dataset(
         dataset,
         merge(settings, config),
         n_train=train,
         n_test=test,
-        objects=[read_volume(file).array for file in objects_from] or None,
+        objects=[volume.array for volume in read] or None,
         positions=read_positions(positions) if positions else None,
         overwrite=overwrite,
     )

@@ -26,30 +26,33 @@ def score_table(volumes: Sequence[Scores], mean: Scores) -> str:
     Returns
     -------
     str
-        Lines without a line break at the end. Found and extra instances are those at IoU 0.5. A mean that leaves out
-        volumes or classes says beside it how many.
+        Lines without a line break at the end; the last one says why distances have no mean, if so. Found and extra
+        instances are those at IoU 0.5. A mean that leaves out volumes or classes says beside it how many.
     """
     from napari_unet3d.evaluation.metrics.metric import Table
     from napari_unet3d.evaluation.metrics.table import narrow_columns
+    from napari_unet3d.evaluation.metrics.types import unit_notice
 
     columns = narrow_columns(Table.COMMAND, with_instances=mean.instances is not None)
-    headings = [metric.heading_with_unit for metric in columns]
-    widths = [max(len(heading), _LEAST_COLUMN) for heading in headings]
+    unit = mean.distance_unit
+    headings = [metric.heading_with_unit(unit) for metric in columns]
     rows = [("volume", headings)]
     for scores in (*volumes, mean):
+        own_unit = "" if unit else scores.distance_unit  # beside each number where they differ
         named: list[tuple[str, Scores | ClassScores]] = [(scores.name, scores)]
         named += [(f"  {each.title}", each) for each in scores.classes]
         rows += [
-            (name, [metric.text(each.of(metric), each.n_left_out(metric)) for metric in columns])
+            (name, [metric.text(each.of(metric), each.n_left_out(metric), own_unit) for metric in columns])
             for name, each in named
         ]
-    widths = [max(width, *(len(cells[number]) for _, cells in rows[1:])) for number, width in enumerate(widths)]
+    widths = [max(_LEAST_COLUMN, *map(len, cells)) for cells in zip(*(cells for _, cells in rows), strict=True)]
     name_width = _WIDTH - sum(len(_GAP) + width for width in widths)
     name_width = max(_LEAST_NAME, min(name_width, max(len(name) for name, _ in rows)))
-    return "\n".join(
+    lines = [
         _GAP.join([f"{_shortened(name, name_width):<{name_width}}", *map(str.rjust, cells, widths)])
         for name, cells in rows
-    )
+    ]
+    return "\n".join([*lines, *filter(None, [unit_notice(volumes)])])
 
 
 def _shortened(name: str, width: int) -> str:

@@ -130,7 +130,7 @@ class Config(BaseModel):
 
     @classmethod
     def label_of(cls, name: str) -> str:
-        """Return the label of a setting with its unit, such as ``margin (µm)``."""
+        """Return the label of a setting with its unit, such as ``blur (µm)``."""
         extra = cls.model_fields[name].json_schema_extra
         label = extra.get("label") if isinstance(extra, dict) else None
         return str(label or " ".join(_UNITS.get(part, part) for part in name.split("_")))

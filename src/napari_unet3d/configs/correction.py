@@ -24,15 +24,14 @@ class CorrectionConfig(Config):
         "How the prediction outside the corrected regions is used: ignored, so that it is not trained on, or accepted "
         "as correct.",
     )
-    margin_um: float = setting(
+    margin: float = setting(
         0.0,
-        "Distance in µm around a corrected region in which labels are used as well, so that the network is trained on "
-        "both sides of a boundary. Auto takes 6 voxels.",
+        "Distance around a corrected region in which labels are used as well, so that the network is trained on both "
+        "sides of a boundary. It is in µm, or in voxels where the voxel size is unknown. Auto takes 6 voxels.",
         minimum=0,
         maximum=1e6,
         step=0.1,
         zero_text="auto",
-        label="margin (µm)",
     )
 
 

@@ -15,14 +15,15 @@ class PostProcessing(Config):
     threshold: float = setting(
         0.5, "Probability at and above which a voxel is foreground.", minimum=0, maximum=1, step=0.01
     )
-    min_volume_um3: float = setting(
+    min_volume: float = setting(
         0.0,
-        "Connected regions or objects below this volume in µm³ are removed.",
+        "Connected regions or objects below this volume are removed. It is in µm³, or in voxels where the voxel size "
+        "is unknown.",
         minimum=0,
         maximum=1e12,
         step=0.01,
         zero_text="keep all",
-        label="minimum volume (µm³)",
+        label="minimum volume",
     )
     seed_prominence: float = setting(
         0.2,
@@ -79,13 +80,14 @@ class PredictionConfig(PostProcessing):
 class EvaluationConfig(PredictionConfig):
     """How predictions for a test set are compared with ground truth."""
 
-    tolerance_um: float = setting(
+    tolerance: float = setting(
         1.0,
-        "Distance in µm up to which two surfaces match, for the normalised surface Dice.",
+        "Distance up to which two surfaces match, for the normalised surface Dice. It is in µm, or in voxels where the "
+        "voxel size is unknown.",
         minimum=0,
         maximum=1e6,
         step=0.01,
-        label="surface tolerance (µm)",
+        label="surface tolerance",
     )
     ignore_border_objects: bool = setting(
         False,

@@ -90,7 +90,7 @@ class Corrections:
     >>> truth[1:3, 2:4, 2:4] = 1
     >>> corrections = Corrections(prediction, GroundTruth(truth), Task.BINARY, Geometry((1.0, 1.0, 1.0)))
     >>> missed = MaskedBox((slice(1, 3), slice(2, 4), slice(2, 4)), np.ones((2, 2, 2), bool))
-    >>> _ = corrections.accept(missed, CorrectionSource.TRUTH, CorrectionRecord(kind="missed"), margin_um=1.0)
+    >>> _ = corrections.accept(missed, CorrectionSource.TRUTH, CorrectionRecord(kind="missed"), margin=1.0)
     >>> int(corrections.labels.sum())
     8
     """
@@ -104,7 +104,7 @@ class Corrections:
         self.undone: list[Correction] = []
 
     def accept(
-        self, region: MaskedBox, source: CorrectionSource, record: CorrectionRecord, margin_um: float
+        self, region: MaskedBox, source: CorrectionSource, record: CorrectionRecord, margin: float
     ) -> Correction:
         """Accept the ground truth or the prediction in a region.
 
@@ -116,8 +116,8 @@ class Corrections:
             Ground truth or prediction.
         record : CorrectionRecord
             The record for the provenance.
-        margin_um : float
-            Margin around the region in µm; 0 for `auto_margin_um`.
+        margin : float
+            Margin around the region, in the unit of the geometry; 0 for `auto_margin`.
 
         Raises
         ------
@@ -126,7 +126,7 @@ class Corrections:
         """
         if source is CorrectionSource.TRUTH and self._truth is None:
             raise UserError("There is no ground truth here. Paint the correct labels, or use the prediction.")
-        box = self._expand(region.box, margin_um)
+        box = self._expand(region.box, margin)
         before, edited = self.labels[box].copy(), rasterize(box, region)
         if source is CorrectionSource.PREDICTION:
             self._paste(box, edited, self._prediction)
@@ -141,7 +141,7 @@ class Corrections:
         """Whether painting was begun and not finished."""
         return self._painted_from is not None
 
-    def finish_painting(self, region: MaskedBox, record: CorrectionRecord, margin_um: float) -> Correction | None:
+    def finish_painting(self, region: MaskedBox, record: CorrectionRecord, margin: float) -> Correction | None:
         """Accept what was painted since `begin_painting`, in the region and elsewhere.
 
         Returns
@@ -152,7 +152,7 @@ class Corrections:
         old, self._painted_from = self._painted_from, None
         if old is None or (painted := bounding_box(self.labels != old)) is None:
             return None
-        box = self._expand(union(region.box, painted), margin_um)
+        box = self._expand(union(region.box, painted), margin)
         before = old[box].copy()
         edited = (self.labels[box] != before) | rasterize(box, region)
         return self._add(record, CorrectionSource.PAINTED, box, before, edited)
@@ -235,9 +235,9 @@ class Corrections:
         """Return the voxels of a box that corrections annotate, as a mask (z, y, x) of that box."""
         return rasterize(box, *(MaskedBox(each.box, each.annotated) for each in self.done))
 
-    def _expand(self, box: Box, margin_um: float) -> Box:
-        margin_um = margin_um or auto_margin_um(self._geometry.spacing)
-        return expand(box, [round(margin_um / size) for size in self._geometry.spacing], self.labels.shape)
+    def _expand(self, box: Box, margin: float) -> Box:
+        margin = margin or auto_margin(self._geometry.spacing)
+        return expand(box, [round(margin / size) for size in self._geometry.spacing], self.labels.shape)
 
     def _add(
         self,
@@ -274,13 +274,13 @@ def _crop_box(boxes: Sequence[Box], minimum_shape: Shape3D, shape: tuple[int, ..
     return box if n_voxels <= _MAX_CROP * prod(shape) else whole_box(shape)
 
 
-def auto_margin_um(voxel_size_um: VoxelSize) -> float:
-    """Return the default margin in µm, enough for both sides of a boundary along each axis.
+def auto_margin(spacing: VoxelSize) -> float:
+    """Return the default margin, enough for both sides of a boundary along each axis.
 
-    >>> auto_margin_um((2.0, 0.5, 0.5))
+    >>> auto_margin((2.0, 0.5, 0.5))
     12.0
     """
-    return _AUTO_MARGIN * max(voxel_size_um)
+    return _AUTO_MARGIN * max(spacing)
 
 
 def describe_count(corrections: Sequence[Correction]) -> str:

@@ -92,6 +92,17 @@ class Geometry:
         return "µm" if self.is_calibrated else "voxels"
 
     @property
+    def voxel_volume(self) -> float:
+        """The volume of a voxel: in µm³ if the voxel size is known in µm, else 1, so that volumes count voxels."""
+        z, y, x = self.spacing
+        return z * y * x if self.is_calibrated else 1.0
+
+    @property
+    def volume_unit(self) -> str:
+        """The unit of volumes: ``"µm³"``, or ``"voxels"`` if the voxel size is not known in µm."""
+        return "µm³" if self.is_calibrated else "voxels"
+
+    @property
     def origin_um(self) -> VoxelSize | None:
         """The origin in µm; None if it is unknown."""
         return self.origin if self.is_um else None
@@ -223,7 +234,7 @@ def turn_onto(array: NDArray[Any], own: Geometry, target: Geometry) -> tuple[NDA
         return array, own
     if np.allclose(own.directions, target.directions, rtol=0, atol=_TOLERANCE):
         return array, own
-    along = np.array(target.directions) @ np.array(own.directions).T  # [axis of the target, own axis]
+    along = np.array(target.directions) @ np.linalg.inv(own.directions)  # [axis of the target, own axis]
     signed = np.rint(along)
     is_turn = np.abs(signed).sum(0).tolist() == np.abs(signed).sum(1).tolist() == [1, 1, 1]
     if not is_turn or not np.allclose(along, signed, rtol=0, atol=_TOLERANCE):

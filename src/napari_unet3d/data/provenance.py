@@ -24,8 +24,10 @@ class CorrectionRecord(BaseModel):
         Where its labels come from: ``truth``, ``prediction`` or ``painted``.
     position_zyx : tuple of int
         A voxel of the region in the predicted volume.
-    volume_um3 : float
-        Size of the error in µm³.
+    volume : float
+        Size of the error.
+    volume_unit : str
+        Its unit: ``µm³``, or ``voxels`` where the voxel size is unknown; empty if the region was chosen by hand.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -34,7 +36,8 @@ class CorrectionRecord(BaseModel):
     number: int = 0
     source: str = ""
     position_zyx: tuple[int, int, int] = (0, 0, 0)
-    volume_um3: float = 0.0
+    volume: float = 0.0
+    volume_unit: str = ""
 
 
 class Provenance(BaseModel):

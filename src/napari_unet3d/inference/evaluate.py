@@ -46,13 +46,13 @@ def evaluate(
         A dataset folder, whose test set is used, or samples with labels, or pairs of a dataset, which are read one
         after another.
     out : Path or str, optional
-        Output folder for ``predictions/NAME_labels.tif``, ``differences/NAME_difference.tif`` (1 extra, 2 missed,
-        3 wrong class), ``figures/NAME.png``, ``metrics.json`` and ``metrics.csv``, ``errors.csv`` with every error,
-        pictures of the worst ones in ``errors``, and ``evaluation.json`` with settings and sources; with uncertainty
-        also ``predictions/NAME_uncertainty.tif``. The files of a volume are written before its event, so they remain
-        if the evaluation is stopped. An earlier evaluation in the folder is replaced as a whole at the end, and stays
-        as it is if the new one is stopped; a folder with other files is refused. Nothing is written if `out` is
-        omitted.
+        Output folder for ``predictions/NAME_labels``, ``differences/NAME_difference`` (1 extra, 2 missed, 3 wrong
+        class), both in the format and place of the image, ``figures/NAME.png``, ``metrics.json`` and ``metrics.csv``,
+        ``errors.csv`` with every error, pictures of the worst ones in ``errors``, and ``evaluation.json`` with settings
+        and sources; with uncertainty also ``predictions/NAME_uncertainty``. The files of a volume are written before
+        its event, so they remain if the evaluation is stopped. An earlier evaluation in the folder is
+        replaced as a whole at the end, and stays as it is if the new one is stopped; a folder with other files is
+        refused. Nothing is written if `out` is omitted.
     config : EvaluationConfig
         Threshold, device, precision, surface tolerance, test augmentation and axis of the figures.
 
@@ -116,7 +116,8 @@ def evaluate(
                 sample, truth = _augmented(sample, truth, config, index)
             yield from predictor.notices_for(sample)
             prediction = yield from predictor.predict(sample, n_finished=index, n_volumes=len(volumes))
-            scores = results.add(sample.image, prediction, truth)
+            source = volume.image if isinstance(volume, Pair) else None
+            scores = results.add(sample.image, prediction, truth, source)
             counts = index + 1, len(volumes)
             yield VolumeEvaluated(scores, sample.image, truth, prediction, *counts, config.ignore_border_objects)
     yield from results.notices()

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from skimage.measure import label as label_components
 
 from napari_unet3d.configs import PostProcessing, Task
-from napari_unet3d.data.geometry import VoxelSize
+from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.model.plan import LabelClass, Plan
 from napari_unet3d.transforms.instances import min_voxel_count, split_instances
 
@@ -17,7 +17,7 @@ from napari_unet3d.transforms.instances import min_voxel_count, split_instances
 def postprocess(
     probability: NDArray[np.float32],
     maps: NDArray[np.floating[Any]] | None,
-    voxel_size_um: VoxelSize,
+    geometry: Geometry,
     plan: Plan | None,
     settings: PostProcessing,
 ) -> NDArray[np.unsignedinteger[Any]]:
@@ -29,8 +29,8 @@ def postprocess(
         Probability of foreground (anything but background).
     maps : ndarray of float16, shape (channel, z, y, x), or None
         The probability of each class except background, or boundary and distance; None for binary.
-    voxel_size_um : tuple of float
-        Voxel size along z, y, x in µm.
+    geometry : Geometry
+        Voxel size, in µm or unknown.
     plan : Plan or None
         Task and classes of the model; None means binary.
     settings : PostProcessing
@@ -43,22 +43,23 @@ def postprocess(
 
     Examples
     --------
+    >>> from napari_unet3d.data.geometry import UNKNOWN
     >>> probability = np.array([[[0.1, 0.4, 0.9]]], dtype=np.float32)
-    >>> postprocess(probability, None, (1.0, 1.0, 1.0), None, PostProcessing(threshold=0.3))
+    >>> postprocess(probability, None, UNKNOWN, None, PostProcessing(threshold=0.3))
     array([[[0, 1, 1]]], dtype=uint8)
     """
     task = Task.BINARY if plan is None else plan.task
     if plan is None or maps is None or task is Task.BINARY:
         labels = (probability >= settings.threshold).astype(np.uint8)
     elif task is Task.INSTANCE:
-        return split_instances(probability, maps, settings, voxel_size_um)
+        return split_instances(probability, maps, settings, geometry)
     else:
         labels = _most_likely_class(probability, maps, plan.classes, settings.threshold)
-    return remove_small(labels, settings.min_volume_um3, voxel_size_um)
+    return remove_small(labels, settings.min_volume, geometry)
 
 
 def remove_small(
-    labels: NDArray[np.unsignedinteger[Any]], min_volume_um3: float, voxel_size_um: VoxelSize
+    labels: NDArray[np.unsignedinteger[Any]], min_volume: float, geometry: Geometry
 ) -> NDArray[np.unsignedinteger[Any]]:
     """Remove connected components that are smaller than a minimum volume.
 
@@ -68,10 +69,10 @@ def remove_small(
     ----------
     labels : ndarray of unsigned integers, shape (z, y, x)
         0 is background.
-    min_volume_um3 : float
-        The smallest volume that is kept, in µm³.
-    voxel_size_um : tuple of float
-        Voxel size along z, y, x in µm.
+    min_volume : float
+        The smallest volume that is kept, in µm³, or in voxels where the voxel size is unknown.
+    geometry : Geometry
+        Voxel size, in µm or unknown.
 
     Returns
     -------
@@ -80,10 +81,11 @@ def remove_small(
 
     Examples
     --------
-    >>> remove_small(np.array([[[1, 1, 0, 1]]], dtype=np.uint8), min_volume_um3=2, voxel_size_um=(1.0, 1.0, 1.0))
+    >>> from napari_unet3d.data.geometry import UNKNOWN
+    >>> remove_small(np.array([[[1, 1, 0, 1]]], dtype=np.uint8), min_volume=2, geometry=UNKNOWN)
     array([[[1, 1, 0, 0]]], dtype=uint8)
     """
-    min_voxels = min_voxel_count(min_volume_um3, voxel_size_um)
+    min_voxels = min_voxel_count(min_volume, geometry)
     if min_voxels <= 1:
         return labels
     components = label_components(labels, background=0, connectivity=3)

@@ -149,7 +149,7 @@ class Predictor:
             uncertainty = class_entropy(maps.probability, maps.channels)
         elif self._config.uncertainty:
             uncertainty = foreground_entropy(maps.probability)
-        labels = postprocess(maps.probability, maps.channels, sample.spacing, self._plan, self._config)
+        labels = postprocess(maps.probability, maps.channels, sample.geometry, self._plan, self._config)
         return Prediction(
             sample.name,
             labels,

@@ -13,7 +13,7 @@ from napari_unet3d.configs import EvaluationConfig, Task
 from napari_unet3d.data.dataset import file_name
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.ground_truth import GroundTruth
-from napari_unet3d.data.volumes import suffix_for, write_volume
+from napari_unet3d.data.volumes import write_volume
 from napari_unet3d.evaluation.errors.find import list_errors
 from napari_unet3d.evaluation.metrics.differences import difference_labels
 from napari_unet3d.evaluation.metrics.overlaps import border_ids
@@ -25,6 +25,7 @@ from napari_unet3d.evaluation.reports.score_files import write_metrics
 from napari_unet3d.files import EVALUATION_FILE, write_json
 from napari_unet3d.inference.evaluation_folder import DIFFERENCES, FIGURES, PREDICTIONS
 from napari_unet3d.inference.events import EvaluationFinished, Prediction
+from napari_unet3d.inference.write import result_suffix
 from napari_unet3d.model.checkpoint import package_versions
 from napari_unet3d.model.plan import Plan
 
@@ -49,7 +50,7 @@ class ResultsFolder:
         self._options = MetricOptions(
             task=plan.task,
             classes={each.value: each.name for each in plan.classes},
-            tolerance_um=config.tolerance_um,
+            tolerance=config.tolerance,
             ignore_border=config.ignore_border_objects,
         )
         self._about = {
@@ -61,9 +62,12 @@ class ResultsFolder:
         self._scores: list[Scores] = []
         self._figures: list[str] = []
         self._n_at_border = [0, 0]
+        self._notices: list[str] = []
         self._errors = None if out is None else ErrorFiles(out)
 
-    def add(self, image: NDArray[Any], prediction: Prediction, truth: GroundTruth) -> Scores:
+    def add(
+        self, image: NDArray[Any], prediction: Prediction, truth: GroundTruth, source: Path | None = None
+    ) -> Scores:
         """Score one prediction and write its files.
 
         Parameters
@@ -74,20 +78,26 @@ class ResultsFolder:
             Output of the model.
         truth : GroundTruth
             Ground truth of the volume.
+        source : Path, optional
+            The file of the image, in whose format results are written; see `result_suffix`.
         """
-        scores = score(prediction.labels, truth, prediction.name, prediction.spacing, self._options)
+        scores = score(prediction.labels, truth, prediction.name, prediction.geometry, self._options)
         self._scores.append(scores)
         if self._options.task is Task.INSTANCE and self._options.ignore_border:
             for number, labels in enumerate((truth.labels, prediction.labels)):
                 self._n_at_border[number] += len(border_ids(labels))
         if self._out is not None:
-            self._write(self._out, prediction, truth, scores)
+            self._write(self._out, prediction, truth, scores, source)
             self._write_errors(image, prediction, truth)
         return scores
 
-    def _write(self, out: Path, prediction: Prediction, truth: GroundTruth, scores: Scores) -> None:
+    def _write(
+        self, out: Path, prediction: Prediction, truth: GroundTruth, scores: Scores, source: Path | None
+    ) -> None:
         name, geometry = file_name(prediction.name), prediction.geometry
-        suffix = suffix_for(geometry)
+        suffix, notice = result_suffix(geometry, source)
+        if notice:
+            self._notices.append(f"{prediction.name}: {notice}")
         write_json(out / EVALUATION_FILE, self._about)  # first, so that a folder is known as that of an evaluation
         difference = difference_labels(prediction.labels, truth, self._options.task)
         write_volume(out / PREDICTIONS / f"{name}_labels{suffix}", prediction.labels, geometry=geometry)
@@ -99,7 +109,7 @@ class ResultsFolder:
             prediction.labels,
             axis=self._config.figure_axis,
             n_slices=self._config.figure_slices,
-            voxel_size_um=geometry.spacing,
+            spacing=geometry.spacing,
             title=f"{prediction.name} · Dice {scores.dice:.3f}",
         )
         self._figures.append(f"{name}.png")
@@ -109,12 +119,13 @@ class ResultsFolder:
 
     def _write_errors(self, image: NDArray[Any], prediction: Prediction, truth: GroundTruth) -> None:
         assert self._errors is not None
-        options, size = self._options, prediction.spacing
-        errors = list_errors(prediction.labels, truth, options.task, size, options.tolerance_um, options.ignore_border)
+        options, place = self._options, prediction.geometry
+        errors = list_errors(prediction.labels, truth, options.task, place, options.tolerance, options.ignore_border)
         self._errors.add(prediction.name, image, prediction.labels, truth, errors)
 
     def notices(self) -> Iterator[Notice]:
-        """Yield at the end what was left out of the scores."""
+        """Yield at the end what was written otherwise than its image, and what was left out of the scores."""
+        yield from map(Notice, self._notices)
         if self._options.ignore_border and self._options.task is not Task.INSTANCE:
             yield Notice(
                 f"Border objects were not ignored: the task {self._options.task} has no single objects. Leave out "

@@ -10,8 +10,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 from napari_unet3d.data.dataset import file_name
-from napari_unet3d.data.formats.registry import volume_name, writable_suffix
-from napari_unet3d.data.volumes import write_volume
+from napari_unet3d.data.formats.base import parts_of
+from napari_unet3d.data.formats.registry import format_of, is_volume, volume_name, writable_suffix
+from napari_unet3d.data.geometry import Geometry
+from napari_unet3d.data.volumes import suffix_for, write_volume
 from napari_unet3d.errors import UserError
 from napari_unet3d.inference.events import Prediction
 
@@ -34,6 +36,40 @@ def prediction_files(
     is_written = dict(zip(KINDS, (True, probability, uncertainty), strict=True))
     name, suffix = volume_name(source), writable_suffix(source)
     return [Path(folder) / f"{name}_{kind}{suffix}" for kind, is_asked in is_written.items() if is_asked]
+
+
+def result_suffix(geometry: Geometry, source: Path | str | None) -> tuple[str, str]:
+    """Return the suffix for results: that of the image's file if its format holds where the volume lies.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Where the volume lies.
+    source : Path, str or None
+        The file of the image; None, or a file of another format than these, for TIFF where that is possible.
+
+    Returns
+    -------
+    str, str
+        The suffix, and a notice that says why it is not that of the file; the notice is empty if it is.
+
+    Examples
+    --------
+    >>> result_suffix(Geometry((2.0, 0.5, 0.5)), "scan.nii.gz")
+    ('.nii.gz', '')
+    >>> result_suffix(Geometry((2.0, 0.5, 0.5), origin=(1.0, 0.0, 0.0)), "scan.tif")[0]
+    '.ome.zarr'
+    """
+    wanted = writable_suffix(source) if source is not None and is_volume(source) else ".tif"
+    suffix = suffix_for(geometry, wanted)
+    if suffix == wanted:
+        return suffix, ""
+    missing = sorted(part.value for part in parts_of(geometry) - format_of(f"a{wanted}").holds(Path(f"a{wanted}")))
+    instead = f"the format of {Path(source).name}" if source is not None else wanted
+    return suffix, (
+        f"Results are written as {suffix} instead of {instead}, which holds no {' and no '.join(missing)}: they would "
+        "lose where the volume lies."
+    )
 
 
 def write_prediction(

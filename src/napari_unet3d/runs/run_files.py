@@ -182,4 +182,4 @@ def _metrics(path: Path) -> tuple[tuple[dict[str, Any], ...], dict[str, Any]]:
 def _errors(path: Path) -> tuple[dict[str, str], ...]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
-    return tuple(sorted(rows, key=lambda row: -float(row["volume_um3"])))
+    return tuple(sorted(rows, key=lambda row: -float(row["error_volume"])))

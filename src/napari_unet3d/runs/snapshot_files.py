@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
 
 from napari_unet3d.configs import Task
-from napari_unet3d.data.geometry import VoxelSize
+from napari_unet3d.data.geometry import UNKNOWN, Geometry
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.errors import explain_os_errors
 from napari_unet3d.files import atomic_write, write_json
@@ -37,7 +37,7 @@ from napari_unet3d.files import atomic_write, write_json
 SNAPSHOT_FOLDER = "snapshots"
 MANIFEST_FILE = "snapshots.json"
 _EPOCH_FILE = re.compile(r"epoch-(\d+)\.npz")
-_FORMAT = 1
+_FORMAT = 2
 _FAST = 1  # compression level: higher ones take several times longer for hardly smaller files
 
 
@@ -52,8 +52,8 @@ class SnapshotVolume(BaseModel):
         Name of the volume that it is, or is a part of.
     volume_shape_zyx : tuple of int
         Shape of that volume.
-    voxel_size_um : tuple of float
-        Voxel size of that volume along z, y, x in µm.
+    geometry : Geometry
+        Voxel size, orientation and origin of that volume, as far as they are known.
     shape_zyx : tuple of int
         Shape of the grid of the snapshots, which is that of the network.
     first_zyx : tuple of float
@@ -67,22 +67,10 @@ class SnapshotVolume(BaseModel):
     name: str
     volume: str
     volume_shape_zyx: tuple[PositiveInt, PositiveInt, PositiveInt]
-    voxel_size_um: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
+    geometry: Geometry = UNKNOWN
     shape_zyx: tuple[PositiveInt, PositiveInt, PositiveInt]
     first_zyx: tuple[float, float, float] = (0.0, 0.0, 0.0)
     step_zyx: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (1.0, 1.0, 1.0)
-
-    @property
-    def own_voxel_size_um(self) -> VoxelSize:
-        """Voxel size of the grid of the snapshots along z, y, x in µm."""
-        z, y, x = (size * step for size, step in zip(self.voxel_size_um, self.step_zyx, strict=True))
-        return z, y, x
-
-    @property
-    def offset_um(self) -> VoxelSize:
-        """Offset of the first voxel of the grid from that of the volume along z, y, x in µm."""
-        z, y, x = (size * first for size, first in zip(self.voxel_size_um, self.first_zyx, strict=True))
-        return z, y, x
 
 
 class SnapshotManifest(BaseModel):

@@ -24,7 +24,7 @@ from napari_unet3d.inference.events import Prediction, VolumeEvaluated
 from napari_unet3d.model.plan import LabelClass, Plan
 from napari_unet3d.session.origin import VolumeOrigin
 
-DEFAULT_TOLERANCE_UM = EvaluationConfig().tolerance_um
+DEFAULT_TOLERANCE = EvaluationConfig().tolerance
 
 
 class _Complete:
@@ -49,8 +49,8 @@ class Comparison:
         1 where the prediction is extra, 2 where it missed something, 3 where it is of another class.
     scores : Scores or None
         Agreement with the ground truth.
-    tolerance_um : float
-        Distance in µm within which two surfaces count as the same.
+    tolerance : float
+        Distance within which two surfaces count as the same, in the unit of the prediction's geometry.
     ignore_border : bool
         Whether objects that touch the border of the volume are left out of the scores of objects and of the errors.
     """
@@ -59,7 +59,7 @@ class Comparison:
     truth: GroundTruth | None = None
     difference: NDArray[np.uint8] | None = None
     scores: Scores | None = None
-    tolerance_um: float = DEFAULT_TOLERANCE_UM
+    tolerance: float = DEFAULT_TOLERANCE
     ignore_border: bool = False
     _complete: _Complete = field(init=False, default_factory=_Complete, repr=False, compare=False)
 
@@ -74,7 +74,7 @@ class Comparison:
 
     def has_scores_of(self, other: Comparison) -> bool:
         """Return whether all scores of another comparison of the same arrays are here, too."""
-        same = self.tolerance_um == other.tolerance_um and self.ignore_border == other.ignore_border
+        same = self.tolerance == other.tolerance and self.ignore_border == other.ignore_border
         return same and (self.is_measured or not other.is_measured)
 
     @property
@@ -131,7 +131,7 @@ def encode(truth: GroundTruth, prediction: Prediction) -> NDArray[Any]:
 def compare(
     prediction: Prediction,
     truth: GroundTruth | None,
-    tolerance_um: float = DEFAULT_TOLERANCE_UM,
+    tolerance: float = DEFAULT_TOLERANCE,
     *,
     fast: bool = False,
     ignore_border: bool = False,
@@ -140,22 +140,22 @@ def compare(
     if truth is None:
         return Comparison(prediction)
     difference = difference_labels(prediction.labels, truth, prediction.task)
-    comparison = Comparison(prediction, truth, difference, None, tolerance_um, ignore_border)
+    comparison = Comparison(prediction, truth, difference, None, tolerance, ignore_border)
     return replace(comparison, scores=_score(comparison, truth, fast=fast))
 
 
 def _score(comparison: Comparison, truth: GroundTruth, *, fast: bool) -> Scores:
     prediction = comparison.prediction
     classes = {each.value: each.name for each in (prediction.plan.classes if prediction.plan else ())}
-    options = MetricOptions(prediction.task, classes, comparison.tolerance_um, fast, comparison.ignore_border)
-    return score(prediction.labels, truth, prediction.name, prediction.spacing, options)
+    options = MetricOptions(prediction.task, classes, comparison.tolerance, fast, comparison.ignore_border)
+    return score(prediction.labels, truth, prediction.name, prediction.geometry, options)
 
 
-def from_evaluation(event: VolumeEvaluated, tolerance_um: float) -> Comparison:
+def from_evaluation(event: VolumeEvaluated, tolerance: float) -> Comparison:
     """Return the comparison of a test volume, whose scores are there already."""
     prediction, truth = event.prediction, event.truth
     difference = difference_labels(prediction.labels, truth, prediction.task)
-    return Comparison(prediction, truth, difference, event.scores, tolerance_um, event.ignores_border)
+    return Comparison(prediction, truth, difference, event.scores, tolerance, event.ignores_border)
 
 
 def repostprocess(comparison: Comparison, settings: PostProcessing) -> Iterator[Comparison]:
@@ -166,12 +166,12 @@ def repostprocess(comparison: Comparison, settings: PostProcessing) -> Iterator[
     from napari_unet3d.inference.postprocess import postprocess  # imports scikit-image, which is slow
 
     old = comparison.prediction
-    labels = postprocess(old.probability, old.maps, old.spacing, old.plan, settings)
+    labels = postprocess(old.probability, old.maps, old.geometry, old.plan, settings)
     if np.array_equal(labels, old.labels):
         yield comparison
     else:
         new, ignores = replace(old, labels=labels), comparison.ignore_border
-        yield compare(new, comparison.truth, comparison.tolerance_um, fast=True, ignore_border=ignores)
+        yield compare(new, comparison.truth, comparison.tolerance, fast=True, ignore_border=ignores)
 
 
 def add_slow_metrics(comparison: Comparison) -> Iterator[Comparison]:
@@ -195,6 +195,8 @@ class InspectionInput:
         Probability of foreground, if it is known.
     annotated : ndarray of bool, shape (z, y, x), or None
         Where the ground truth is annotated, if a mask says so.
+    notices : tuple of str
+        In what the place of the ground truth differs, for the user.
 
     Raises
     ------
@@ -208,6 +210,7 @@ class InspectionInput:
     geometry: Geometry
     probability: NDArray[Any] | None = None
     annotated: NDArray[np.bool_] | None = None
+    notices: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.prediction.shape != self.truth.shape:
@@ -236,9 +239,9 @@ class InspectionResult:
     difference: NDArray[np.uint8]
 
 
-def default_tolerance_um(voxel_size_um: VoxelSize) -> float:
-    """Return the diagonal of one voxel in µm, rounded up to 0.01: errors no deeper than that are boundary noise."""
-    return math.ceil(100 * math.hypot(*voxel_size_um)) / 100
+def default_tolerance(spacing: VoxelSize) -> float:
+    """Return the diagonal of one voxel, rounded up to 0.01: errors no deeper than that are boundary noise."""
+    return math.ceil(100 * math.hypot(*spacing)) / 100
 
 
 def plan_for(task: Task, ignore_label: int | None, classes: tuple[LabelClass, ...] = ()) -> Plan:
@@ -258,7 +261,7 @@ def labels_as_prediction(
 
 
 def inspect_input(
-    given: InspectionInput, tolerance_um: float, ignore_border: bool = False
+    given: InspectionInput, tolerance: float, ignore_border: bool = False
 ) -> Iterator[SearchProgress | InspectionResult]:
     """Compare labels with their ground truth and find the errors.
 
@@ -271,11 +274,11 @@ def inspect_input(
     """
     prediction = labels_as_prediction(given.prediction, given.origin, given.geometry, given.probability)
     truth = decode(given.truth, prediction, given.annotated)
-    yield from inspect_comparison(compare(prediction, truth, fast=True, ignore_border=ignore_border), tolerance_um)
+    yield from inspect_comparison(compare(prediction, truth, fast=True, ignore_border=ignore_border), tolerance)
 
 
 def inspect_comparison(
-    comparison: Comparison, tolerance_um: float, ignore_border: bool | None = None
+    comparison: Comparison, tolerance: float, ignore_border: bool | None = None
 ) -> Iterator[SearchProgress | InspectionResult]:
     """Find the errors of a prediction that was compared; the events are those of `inspect_input`.
 
@@ -283,7 +286,7 @@ def inspect_comparison(
     ----------
     comparison : Comparison
         The comparison with ground truth.
-    tolerance_um : float
+    tolerance : float
         Depth in µm up to which errors are hidden as boundary noise.
     ignore_border : bool, optional
         Whether objects at the border are left out, if that differs from the comparison; its slow scores are then
@@ -295,9 +298,9 @@ def inspect_comparison(
     assert truth is not None
     assert difference is not None
     if ignore_border is not None and ignore_border != comparison.ignore_border:
-        comparison = Comparison(prediction, truth, difference, None, comparison.tolerance_um, ignore_border)
+        comparison = Comparison(prediction, truth, difference, None, comparison.tolerance, ignore_border)
         comparison = replace(comparison, scores=_score(comparison, truth, fast=True))
-    how = prediction.task, prediction.spacing, tolerance_um, comparison.ignore_border
+    how = prediction.task, prediction.geometry, tolerance, comparison.ignore_border
     for event in find_errors(prediction.labels, truth, *how):
         if isinstance(event, ErrorSet):
             yield InspectionResult(comparison, event, difference * (event.regions > 0))

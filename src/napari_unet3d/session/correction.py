@@ -49,14 +49,15 @@ def target_of_error(error: SegmentationError, errors: ErrorSet) -> CorrectionTar
         kind=error.kind.value,
         number=error.number,
         position_zyx=error.position_zyx,
-        volume_um3=error.volume_um3,
+        volume=error.volume,
+        volume_unit=errors.geometry.volume_unit,
     )
     label = error.target[0] if error.target else 0
     return CorrectionTarget(MaskedBox(error.slices, errors.mask_of(error)), record, label)
 
 
 def target_around(
-    position_zyx: tuple[float, float, float], size_um: float, voxel_size_um: VoxelSize, shape: Shape3D
+    position_zyx: tuple[float, float, float], length: float, spacing: VoxelSize, shape: Shape3D
 ) -> CorrectionTarget:
     """Return a box around a voxel as a place to correct.
 
@@ -64,15 +65,15 @@ def target_around(
     ----------
     position_zyx : tuple of float
         Its centre in voxels; one outside of the volume is moved to its border.
-    size_um : float
-        Side of the box in µm.
-    voxel_size_um : tuple of float
-        Voxel size along z, y, x in µm.
+    length : float
+        Side of the box in the unit of `spacing`.
+    spacing : tuple of float
+        Size of a voxel along z, y, x, in µm or in voxels.
     shape : tuple of int
         Shape (z, y, x) of the volume.
     """
     centre = [round(min(max(0.0, at), side - 1)) for at, side in zip(position_zyx, shape, strict=True)]
-    half = [max(0, round(size_um / size / 2)) for size in voxel_size_um]
+    half = [max(0, round(length / size / 2)) for size in spacing]
     z, y, x = (
         slice(max(0, at - reach), min(side, at + reach + 1))
         for at, reach, side in zip(centre, half, shape, strict=True)
@@ -148,7 +149,7 @@ class CorrectionSession:
         is_same_volume = (origin.name, origin.run) == (self.origin.name, self.origin.run)
         return is_same_volume and np.array_equal(prediction.labels, self.prediction.labels)
 
-    def accept(self, target: CorrectionTarget, source: CorrectionSource, margin_um: float) -> Correction:
+    def accept(self, target: CorrectionTarget, source: CorrectionSource, margin: float) -> Correction:
         """Accept the ground truth or the prediction at a place.
 
         Raises
@@ -156,19 +157,19 @@ class CorrectionSession:
         UserError
             When there is no ground truth to accept.
         """
-        return self.corrections.accept(target.region, source, target.record, margin_um)
+        return self.corrections.accept(target.region, source, target.record, margin)
 
     def begin_painting(self, target: CorrectionTarget) -> None:
         """Begin to paint at a place: what is changed in ``corrections.labels`` from now on is a correction."""
         self._painting = target
         self.corrections.begin_painting()
 
-    def finish_painting(self, margin_um: float) -> Correction | None:
+    def finish_painting(self, margin: float) -> Correction | None:
         """Keep what was painted as a correction; None when nothing was."""
         target, self._painting = self._painting, None
         if target is None:
             return None
-        return self.corrections.finish_painting(target.region, target.record, margin_um)
+        return self.corrections.finish_painting(target.region, target.record, margin)
 
     def image_sample(self) -> Sample:
         """Return the image that was predicted, without labels.

@@ -66,8 +66,8 @@ class ComparisonInput:
         The models.
     dataset : Path or None
         Whose test set is predicted as well.
-    tolerance_um : float
-        Depth in µm up to which errors are boundary noise.
+    tolerance : float
+        Depth up to which errors are boundary noise, in the unit of the prediction's geometry.
     settings : PostProcessing
         How labels are made.
     """
@@ -78,12 +78,12 @@ class ComparisonInput:
     old: Path
     new: Path
     dataset: Path | None
-    tolerance_um: float
+    tolerance: float
     settings: PostProcessing
 
     @classmethod
     def of(
-        cls, session: CorrectionSession, new: Path, dataset: Path | None, tolerance_um: float, settings: PostProcessing
+        cls, session: CorrectionSession, new: Path, dataset: Path | None, tolerance: float, settings: PostProcessing
     ) -> ComparisonInput:
         """Return the comparison of the model that made a prediction with the one fine-tuned on its corrections.
 
@@ -93,7 +93,7 @@ class ComparisonInput:
             When the old model or the image is not known.
         """
         truth, old = session.corrections.ground_truth(), require_run(session)
-        return cls(session, session.image_sample(), truth, old, new, dataset, tolerance_um, settings)
+        return cls(session, session.image_sample(), truth, old, new, dataset, tolerance, settings)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -162,7 +162,7 @@ def fine_tune(
     run_folder: Path | None = None,
     *,
     unedited_regions: UneditedRegions = UneditedRegions.IGNORE,
-    tolerance_um: float = 0.0,
+    tolerance: float = 0.0,
     accept_test_volumes: bool = False,
 ) -> Iterator[Any]:
     """Add corrections to a dataset, fine-tune the model that made the prediction, and compare both models.
@@ -177,8 +177,8 @@ def fine_tune(
         The new run folder; by default one named after the present time beside the dataset.
     unedited_regions : UneditedRegions
         What the prediction counts as away from the corrected places.
-    tolerance_um : float
-        Depth in µm up to which errors are boundary noise.
+    tolerance : float
+        Depth up to which errors are boundary noise, in the unit of the prediction's geometry.
     accept_test_volumes : bool
         Whether to train on corrections of test volumes, too.
 
@@ -200,7 +200,7 @@ def fine_tune(
     elif not session.done:
         raise UserError("There are no corrections yet. Correct an error first.")
     yield from train_with_corrections(dataset, old, new)
-    yield from compare_models(ComparisonInput.of(session, new, dataset, tolerance_um, PostProcessing()))
+    yield from compare_models(ComparisonInput.of(session, new, dataset, tolerance, PostProcessing()))
 
 
 def _add(session: CorrectionSession, addition: DatasetAddition, accept_test_volumes: bool) -> Iterator[Any]:
@@ -281,7 +281,7 @@ def _evaluate(model: Path, given: ComparisonInput, n_test: int) -> Iterator[Any]
 def _score_model(prediction: Prediction, given: ComparisonInput, test_dice: float | None) -> ModelScore:
     from napari_unet3d.evaluation.errors.find import list_errors
 
-    errors = list_errors(prediction.labels, given.truth, prediction.task, prediction.spacing, given.tolerance_um)
+    errors = list_errors(prediction.labels, given.truth, prediction.task, prediction.geometry, given.tolerance)
     scores = compare(prediction, given.truth, fast=True).scores
     assert scores is not None
     return ModelScore(len(errors) + errors.n_left_out, scores.dice, test_dice)

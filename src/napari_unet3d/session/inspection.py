@@ -26,7 +26,7 @@ from napari_unet3d.session.comparison import (
     InspectionResult,
     compare,
     decode,
-    default_tolerance_um,
+    default_tolerance,
     inspect_comparison,
 )
 from napari_unet3d.session.fine_tuning import ModelsCompared, fine_tune
@@ -52,8 +52,9 @@ class InspectionSession(InspectionCorrections):
         and corrections can only be made by painting.
     origin : VolumeOrigin, optional
         Name, plan, run, dataset and subset of the volume; by default name and plan of the prediction.
-    tolerance_um : float, optional
-        Depth in µm up to which errors are hidden as boundary noise; by default the diagonal of one voxel.
+    tolerance : float, optional
+        Depth up to which errors are hidden as boundary noise, in µm, or in voxels where the voxel size is unknown; by
+        default the diagonal of one voxel.
 
     Attributes
     ----------
@@ -72,10 +73,10 @@ class InspectionSession(InspectionCorrections):
         truth: Sample | GroundTruth | None = None,
         *,
         origin: VolumeOrigin | None = None,
-        tolerance_um: float | None = None,
+        tolerance: float | None = None,
     ) -> None:
         super().__init__()
-        self._tolerance_um = tolerance_um
+        self._tolerance = tolerance
         if prediction is None:
             if truth is not None or origin is not None:
                 raise UserError("Ground truth or origin were passed without a prediction. Pass the prediction, too.")
@@ -85,7 +86,7 @@ class InspectionSession(InspectionCorrections):
         if known is None:
             self.open(prediction, origin, image)
         else:
-            tolerance = default_tolerance_um(prediction.spacing) if tolerance_um is None else tolerance_um
+            tolerance = default_tolerance(prediction.spacing) if tolerance is None else tolerance
             events = inspect_comparison(compare(prediction, known, fast=True), tolerance)
             self.show(last_event(events, InspectionResult), origin, image)
 
@@ -123,7 +124,7 @@ class InspectionSession(InspectionCorrections):
         self._difference = None if result is None else result.difference
         self._selection = None
         if errors is not None:
-            self._tolerance_um, self._ignore_border = errors.tolerance_um, errors.ignores_border
+            self._tolerance, self._ignore_border = errors.tolerance, errors.ignores_border
         if is_new:
             prediction = comparison.prediction
             self._origin = origin or VolumeOrigin(name=prediction.name, plan=prediction.plan)
@@ -144,7 +145,7 @@ class InspectionSession(InspectionCorrections):
         """
         if self._comparison is None or self._comparison.truth is None:
             raise UserError("There is no ground truth to find errors with. Inspect a prediction with its ground truth.")
-        events = inspect_comparison(self._comparison, self.tolerance_um, self.ignore_border)
+        events = inspect_comparison(self._comparison, self.tolerance, self.ignore_border)
         result = last_event(events, InspectionResult)
         self.show(result)
         return result.errors
@@ -207,7 +208,7 @@ class InspectionSession(InspectionCorrections):
             folder,
             None if out is None else Path(out),
             unedited_regions=self._settings.unedited_regions,
-            tolerance_um=self.tolerance_um,
+            tolerance=self.tolerance,
             accept_test_volumes=accept_test_volumes,
         )
         corrections.origin = origin

@@ -46,7 +46,7 @@ class InspectionCorrections(InspectionState):
         """Keep what was painted as a correction; None when nothing was."""
         if self._corrections is None or not self._corrections.is_painting:
             return None
-        correction = self._corrections.finish_painting(self._settings.margin_um)
+        correction = self._corrections.finish_painting(self._settings.margin)
         if correction is not None:
             self._on_corrected(correction)
         self.events.painting.emit(None)
@@ -79,7 +79,7 @@ class InspectionCorrections(InspectionState):
     def _accept(self, source: CorrectionSource, target: CorrectionTarget | None) -> Correction:
         self.finish_painting()
         corrections, target = self._require_corrections(), target or self._selected_target()
-        correction = corrections.accept(target, source, self._settings.margin_um)
+        correction = corrections.accept(target, source, self._settings.margin)
         self._on_corrected(correction)
         return correction
 

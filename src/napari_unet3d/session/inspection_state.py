@@ -16,7 +16,7 @@ from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.evaluation.errors.types import ErrorSet, SegmentationError
 from napari_unet3d.evaluation.metrics.types import Scores
 from napari_unet3d.inference.events import Prediction
-from napari_unet3d.session.comparison import Comparison, default_tolerance_um
+from napari_unet3d.session.comparison import Comparison, default_tolerance
 from napari_unet3d.session.correction import CorrectionSession
 from napari_unet3d.session.fine_tuning import ModelsCompared
 from napari_unet3d.session.origin import VolumeOrigin
@@ -35,7 +35,7 @@ class InspectionEvents(SignalGroup):
         Another prediction is inspected, with another `origin`, or all scores of this one are known now.
     errors : Signal(ErrorSet or None)
         Errors and `difference`: those of another prediction, or with another tolerance; None without ground truth.
-    tolerance_um : Signal(float)
+    tolerance : Signal(float)
         Errors are to be found with another tolerance.
     ignore_border : Signal(bool)
         Errors and scores are to leave out objects at the border of the volume, or no longer.
@@ -57,7 +57,7 @@ class InspectionEvents(SignalGroup):
 
     comparison = Signal(Comparison)
     errors = Signal(object)
-    tolerance_um = Signal(float)
+    tolerance = Signal(float)
     ignore_border = Signal(bool)
     selection = Signal(object)
     notes = Signal(dict)
@@ -77,7 +77,7 @@ class InspectionState:
         self._comparison: Comparison | None = None
         self._errors: ErrorSet | None = None
         self._difference: NDArray[np.uint8] | None = None
-        self._tolerance_um: float | None = None  # None for the default
+        self._tolerance: float | None = None  # None for the default
         self._ignore_border = False
         self._selection: SegmentationError | None = None
         self._notes: dict[int, ErrorNote] = {}
@@ -146,20 +146,21 @@ class InspectionState:
         return self._notes.get(error.number, ErrorNote())
 
     @property
-    def tolerance_um(self) -> float:
-        """Depth in µm up to which errors are hidden as boundary noise, from the next `find_errors` on.
+    def tolerance(self) -> float:
+        """Depth up to which errors are hidden as boundary noise, from the next `find_errors` on.
 
-        By default the diagonal of one voxel; 0 while no prediction is inspected.
+        In µm, or in voxels where the voxel size is unknown. By default the diagonal of one voxel; 0 while no prediction
+        is inspected.
         """
-        if self._tolerance_um is not None:
-            return self._tolerance_um
-        return 0.0 if self.prediction is None else default_tolerance_um(self.prediction.spacing)
+        if self._tolerance is not None:
+            return self._tolerance
+        return 0.0 if self.prediction is None else default_tolerance(self.prediction.spacing)
 
-    @tolerance_um.setter
-    def tolerance_um(self, value: float) -> None:
-        before, self._tolerance_um = self.tolerance_um, value
+    @tolerance.setter
+    def tolerance(self, value: float) -> None:
+        before, self._tolerance = self.tolerance, value
         if value != before:
-            self.events.tolerance_um.emit(value)
+            self.events.tolerance.emit(value)
 
     @property
     def ignore_border(self) -> bool:
@@ -228,7 +229,7 @@ class InspectionState:
 
     def _attributes(self) -> dict[str, Any]:
         """Return what is replaced with the prediction or its errors, by signals in the order in which these follow."""
-        names = ("comparison", "errors", "corrections", "tolerance_um", "ignore_border", "selection")
+        names = ("comparison", "errors", "corrections", "tolerance", "ignore_border", "selection")
         return {**{name: getattr(self, name) for name in names}, "notes": dict(self._notes)}
 
     def _emit_changes(self, before: Mapping[str, Any]) -> None:

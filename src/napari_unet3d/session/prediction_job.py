@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from napari_unet3d.configs.prediction import EvaluationConfig, PredictionConfig
 from napari_unet3d.data.dataset import file_name
+from napari_unet3d.data.events import Notice
 from napari_unet3d.data.pairs import Pair
 from napari_unet3d.data.reading import read_volume
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.volumes import read_sample, suffix_for, write_volume
+from napari_unet3d.data.volumes import read_sample, write_volume
 from napari_unet3d.inference.events import EvaluateEvent, PredictFilesEvent, Prediction
+from napari_unet3d.inference.write import check_not_beside, result_suffix
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.session.comparison import Comparison, compare, decode
 
@@ -42,8 +44,12 @@ class FileOpened:
     plan: Plan | None
 
 
-def predict_sample(model: Path, sample: Sample, config: PredictionConfig, out: Path | None) -> Iterator[Any]:
+def predict_sample(
+    model: Path, sample: Sample, config: PredictionConfig, out: Path | None, source: Path | None = None
+) -> Iterator[Any]:
     """Predict one volume and compare it with its labels; write the result if there is a folder for it.
+
+    Results are written in the format of the file `source` that the volume comes from, if that holds its place.
 
     Yields
     ------
@@ -60,7 +66,7 @@ def predict_sample(model: Path, sample: Sample, config: PredictionConfig, out: P
             continue
         comparison = compare(event, decode(sample.labels, event, sample.label_mask))
         if out is not None:
-            _write_prediction(comparison, files_of_layer(sample, out, config))
+            yield from _write_prediction(comparison, files_of_layer(sample, out, config, source), source)
         yield comparison
 
 
@@ -87,14 +93,22 @@ def open_file(source: Path, result: Path, plan: Plan | None, kept: Prediction | 
     yield FileOpened(read_sample(source), kept, read_volume(result).array if kept is None else None, plan)
 
 
-def files_of_layer(sample: Sample, folder: Path, config: PredictionConfig) -> dict[str, Path]:
+def files_of_layer(
+    sample: Sample, folder: Path, config: PredictionConfig, source: Path | None = None
+) -> dict[str, Path]:
     """Return the files that `predict_sample` writes, by what they hold."""
-    name, suffix, has_truth = file_name(sample.name), suffix_for(sample.geometry), sample.labels is not None
+    name, (suffix, _) = file_name(sample.name), result_suffix(sample.geometry, source)
+    has_truth = sample.labels is not None
     is_written = {"labels": True, "probability": True, "uncertainty": config.uncertainty, "difference": has_truth}
     return {kind: folder / f"{name}_{kind}{suffix}" for kind, is_asked in is_written.items() if is_asked}
 
 
-def _write_prediction(comparison: Comparison, files: dict[str, Path]) -> None:
+def _write_prediction(comparison: Comparison, files: dict[str, Path], source: Path | None) -> Iterator[Notice]:
+    geometry = comparison.prediction.geometry
+    if notice := result_suffix(geometry, source)[1]:
+        yield Notice(notice)
+    if source is not None:
+        check_not_beside(source, list(files.values()))
     for kind, file in files.items():
         array: Any = comparison.difference if kind == "difference" else getattr(comparison.prediction, kind)
-        write_volume(file, array, geometry=comparison.prediction.geometry)
+        write_volume(file, array, geometry=geometry)

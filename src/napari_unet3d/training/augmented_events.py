@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.data.geometry import VoxelSize
+from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.sample import Shape3D
 from napari_unet3d.training.loading.targets import IGNORE_INDEX
 
@@ -27,8 +27,9 @@ class AugmentedPatch:
         Name of the volume.
     start_zyx : tuple of int
         First voxel (z, y, x) of the patch in the volume.
-    voxel_size_um : tuple of float
-        Voxel size along z, y, x in µm.
+    geometry : Geometry
+        Voxel size of the patch: that of its volume, or that which the volumes are resampled to; unknown where it is
+        for the volume.
     image, original : ndarray of float32, shape (z, y, x)
         Normalised intensities with and without augmentation.
     labels, original_labels : ndarray of uint8, shape (z, y, x)
@@ -37,7 +38,7 @@ class AugmentedPatch:
 
     name: str
     start_zyx: Shape3D
-    voxel_size_um: VoxelSize
+    geometry: Geometry
     image: NDArray[np.float32]
     labels: NDArray[np.uint8]
     original: NDArray[np.float32]

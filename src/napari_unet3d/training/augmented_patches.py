@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from itertools import count, islice
 from math import prod
@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_unet3d.configs import Task, TrainingConfig
+from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.memmap import MemmapStore
 from napari_unet3d.data.sample import Sample, Shape3D
 from napari_unet3d.data.split import Split
@@ -78,9 +79,9 @@ def augmented_patches(
         patches = list(islice(_drawn_patches(training_data, n_before), n))
         largest = max(prod(patch.image.shape) for patch in patches)
         shown = patches[: max(1, _MAX_VOXELS // largest)]
-        first = shown[0]
+        first, sized = shown[0], {sample.name for sample in split.train if sample.geometry.is_calibrated}
         yield AugmentedPatches(
-            patches=tuple(_augmented_patch(patch, training_data.plan) for patch in shown),
+            patches=tuple(_augmented_patch(patch, training_data.plan, sized) for patch in shown),
             n_before=n_before,
             label_names=_label_names(training_data.plan),
             augmentation=describe_level(config.augmentation, first.voxel_size_um, _shape_of(first)),
@@ -105,11 +106,11 @@ def _drawn_patches(data: TrainingData, n_before: int) -> Iterator[DrawnPatch]:
     return islice(all_patches(), skipped, None)
 
 
-def _augmented_patch(patch: DrawnPatch, plan: Plan) -> AugmentedPatch:
+def _augmented_patch(patch: DrawnPatch, plan: Plan, sized: Collection[str]) -> AugmentedPatch:
     return AugmentedPatch(
         name=patch.name,
         start_zyx=patch.start_zyx,
-        voxel_size_um=patch.voxel_size_um,
+        geometry=Geometry(patch.voxel_size_um, is_um=patch.name in sized),
         image=patch.image.numpy()[0],
         labels=_labels(patch.targets.numpy(), plan),
         original=patch.original.numpy()[0],

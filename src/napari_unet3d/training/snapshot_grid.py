@@ -122,7 +122,7 @@ def _grid_in_sample(
         name=sample.name,
         volume=block.name if block else sample.name,
         volume_shape_zyx=_whole_shape(sample, blocks),
-        voxel_size_um=sample.spacing,
+        geometry=sample.geometry,
         shape_zyx=shape,
         first_zyx=(first[0], first[1], first[2]),
         step_zyx=(steps[0], steps[1], steps[2]),

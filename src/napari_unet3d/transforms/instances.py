@@ -11,7 +11,7 @@ from skimage.morphology import local_maxima
 from skimage.segmentation import watershed
 
 from napari_unet3d.configs import PostProcessing
-from napari_unet3d.data.geometry import VoxelSize
+from napari_unet3d.data.geometry import Geometry
 
 _OUTSIDE = np.float32(-2)  # below any height of the landscape, which ranges from -1 to 1
 
@@ -20,7 +20,7 @@ def split_instances(
     probability: NDArray[np.float32],
     maps: NDArray[np.floating[Any]],
     settings: PostProcessing,
-    voxel_size_um: VoxelSize,
+    geometry: Geometry,
 ) -> NDArray[np.unsignedinteger[Any]]:
     """Return an id for each object of a prediction.
 
@@ -43,8 +43,8 @@ def split_instances(
         Boundary and distance, from 0 to 1; NaN counts as 0.
     settings : PostProcessing
         Threshold, minimum volume, and the settings for single objects.
-    voxel_size_um : tuple of float
-        Voxel size along z, y, x in µm.
+    geometry : Geometry
+        Voxel size, in µm or unknown.
 
     Returns
     -------
@@ -53,9 +53,10 @@ def split_instances(
 
     Examples
     --------
+    >>> from napari_unet3d.data.geometry import UNKNOWN
     >>> probability = np.array([[[0.9, 0.9, 0.1, 0.8, 0.8]]], dtype=np.float32)
     >>> boundary, distance = np.zeros((1, 1, 5)), probability
-    >>> split_instances(probability, np.stack([boundary, distance]), PostProcessing(), (1.0, 1.0, 1.0))
+    >>> split_instances(probability, np.stack([boundary, distance]), PostProcessing(), UNKNOWN)
     array([[[1, 1, 0, 2, 2]]], dtype=uint8)
     """
     foreground = probability >= settings.threshold
@@ -66,37 +67,37 @@ def split_instances(
     # One voxel of background on all sides: a constant volume has a maximum then, and index offsets never wrap around.
     inside = np.pad(foreground[box], 1)
     boundary, distance = np.clip(np.nan_to_num(maps[:, *box].astype(np.float32)), 0, 1)
-    landscape = np.pad(_landscape(boundary, distance, settings.boundary_weight, voxel_size_um), 1)
+    landscape = np.pad(_landscape(boundary, distance, settings.boundary_weight, geometry), 1)
     landscape[~inside] = _OUTSIDE
     peaks, n_peaks = ndimage.label(local_maxima(landscape, connectivity=1) & inside)
     basins = watershed(-landscape, peaks, connectivity=1, mask=inside)
     peak_heights = np.full(n_peaks + 1, _OUTSIDE)
     peak_heights[peaks[peaks > 0]] = landscape[peaks > 0]  # all voxels of a peak have the same height
     merged = _merge_basins(basins, landscape, peak_heights, settings.seed_prominence)
-    objects = _remove_noise(merged[basins][1:-1, 1:-1, 1:-1], distance, settings, voxel_size_um)
+    objects = _remove_noise(merged[basins][1:-1, 1:-1, 1:-1], distance, settings, geometry)
     labels = labels.astype(objects.dtype)
     labels[box] = objects
     return labels
 
 
-def min_voxel_count(min_volume_um3: float, voxel_size_um: VoxelSize) -> float:
+def min_voxel_count(min_volume: float, geometry: Geometry) -> float:
     """Return the number of voxels in a volume, minus a tolerance for rounding errors.
 
     Examples
     --------
-    >>> round(min_voxel_count(10, voxel_size_um=(2.0, 0.5, 0.5)))
+    >>> round(min_voxel_count(10, Geometry((2.0, 0.5, 0.5))))
     20
     """
-    return min_volume_um3 / float(np.prod(voxel_size_um)) * (1 - 1e-9)
+    return min_volume / geometry.voxel_volume * (1 - 1e-9)
 
 
 def _landscape(
-    boundary: NDArray[np.float32], distance: NDArray[np.float32], boundary_weight: float, voxel_size_um: VoxelSize
+    boundary: NDArray[np.float32], distance: NDArray[np.float32], boundary_weight: float, geometry: Geometry
 ) -> NDArray[np.float32]:
     rough = (1 - boundary_weight) * distance - boundary_weight * boundary
-    sigma_um = min(voxel_size_um)
+    sigma = min(geometry.spacing)
     smooth: NDArray[np.float32] = ndimage.gaussian_filter(
-        rough, [sigma_um / size for size in voxel_size_um], mode="nearest"
+        rough, [sigma / size for size in geometry.spacing], mode="nearest"
     )
     return smooth
 
@@ -149,11 +150,11 @@ def _saddles(basins: NDArray[np.int32], landscape: NDArray[np.float32]) -> tuple
 
 
 def _remove_noise(
-    objects: NDArray[np.int32], distance: NDArray[np.float32], settings: PostProcessing, voxel_size_um: VoxelSize
+    objects: NDArray[np.int32], distance: NDArray[np.float32], settings: PostProcessing, geometry: Geometry
 ) -> NDArray[np.unsignedinteger[Any]]:
     counts = np.bincount(objects.ravel())
     has_centre = np.bincount(objects[distance >= settings.seed_confidence], minlength=len(counts)) > 0
-    keep = has_centre & (counts >= min_voxel_count(settings.min_volume_um3, voxel_size_um))
+    keep = has_centre & (counts >= min_voxel_count(settings.min_volume, geometry))
     keep[0] = False
     ids = np.where(keep, np.cumsum(keep), 0)
     return ids.astype(np.min_scalar_type(int(ids.max())))[objects]

@@ -8,6 +8,7 @@ from hypothesis.extra import numpy as st_numpy
 from scipy import ndimage
 
 from napari_unet3d.configs import Task
+from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.ground_truth import GroundTruth, decode_labels
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.errors import find as error_objects
@@ -36,11 +37,11 @@ BOX = np.s_[4:10, 5:13, 6:18]
 
 
 def test_a_missed_box_is_a_whole_error_as_deep_as_its_middle():
-    (error,) = list_errors(volume(), GroundTruth(volume((1, BOX))), voxel_size_um=VOXEL).errors
+    (error,) = list_errors(volume(), GroundTruth(volume((1, BOX))), geometry=Geometry(VOXEL)).errors
     assert summary(error) == (ErrorKind.MISSED, 6 * 8 * 12, True)
-    assert error.volume_um3 == pytest.approx(6 * 8 * 12 * 2.0 * 1.0 * 0.5)
+    assert error.volume == pytest.approx(6 * 8 * 12 * 2.0 * 1.0 * 0.5)
     # To the nearest voxel outside it is 3 voxels of 2 µm along z, 4 of 1 µm along y and 6 of 0.5 µm along x.
-    assert error.depth_um == pytest.approx(3.0)
+    assert error.depth == pytest.approx(3.0)
     assert error.position_zyx[2] in (11, 12)
     assert error.box_zyx == ((4, 10), (5, 13), (6, 18))
     assert (error.predicted, error.target) == ((), (1,))
@@ -50,24 +51,24 @@ def test_what_is_extra_next_to_an_instance_is_as_deep_as_it_reaches_away_from_it
     truth = volume((1, BOX))
     predicted = truth.copy()
     predicted[5, 6, 18:23] = 1  # a spike of 5 voxels of 0.5 µm
-    (error,) = list_errors(predicted, GroundTruth(truth), voxel_size_um=VOXEL).errors
+    (error,) = list_errors(predicted, GroundTruth(truth), geometry=Geometry(VOXEL)).errors
     assert summary(error) == (ErrorKind.EXTRA, 5, False)
-    assert error.depth_um == pytest.approx(2.5)
+    assert error.depth == pytest.approx(2.5)
     assert error.position_zyx == (5, 6, 22)
 
 
 def test_something_extra_on_its_own_is_as_deep_as_it_is_thick():
     predicted = volume((1, BOX), (1, np.s_[12:15, 1:4, 1:4]))
-    (error,) = list_errors(predicted, GroundTruth(volume((1, BOX))), voxel_size_um=VOXEL).errors
+    (error,) = list_errors(predicted, GroundTruth(volume((1, BOX))), geometry=Geometry(VOXEL)).errors
     assert summary(error) == (ErrorKind.EXTRA, 27, True)
-    assert error.depth_um == pytest.approx(1.0)  # two voxels of 0.5 µm along x
+    assert error.depth == pytest.approx(1.0)  # two voxels of 0.5 µm along x
     assert error.position_zyx == (13, 2, 2)
 
 
 def test_without_any_surface_depth_counts_from_the_own_one():
     everything = np.ones(SHAPE, np.uint8)
-    (error,) = list_errors(np.zeros(SHAPE, int), GroundTruth(everything), voxel_size_um=(1, 1, 1)).errors
-    assert (error.n_voxels, error.depth_um) == (everything.size, 8.0)
+    (error,) = list_errors(np.zeros(SHAPE, int), GroundTruth(everything), geometry=Geometry((1, 1, 1))).errors
+    assert (error.n_voxels, error.depth) == (everything.size, 8.0)
 
 
 def test_pieces_that_touch_with_a_corner_are_one_error_others_are_two():
@@ -91,7 +92,7 @@ def test_merge_and_split_have_the_instances_and_where_they_meet():
     assert summary(split) == (ErrorKind.SPLIT, 6 * 12 * 6, False)
     assert (split.predicted, split.target) == ((8, 9), (3,))
     assert split.position_zyx[1] == 12  # the first voxel of the smaller part
-    assert split.depth_um == 2.0  # which is four voxels wide
+    assert split.depth == 2.0  # which is four voxels wide
     assert summary(merge) == (ErrorKind.MERGE, 4 * 6 * 10, False)
     assert (merge.predicted, merge.target) == ((7,), (1, 2))
     assert merge.position_zyx[2] == 8
@@ -114,8 +115,8 @@ def test_a_gap_between_touching_instances_is_no_deeper_than_it_is_wide():
     truth = volume((1, np.s_[2:14, 2:18, 2:10]), (2, np.s_[2:14, 2:18, 10:20]))
     predicted = truth.copy()
     predicted[:, :, 9] = 0  # the gap between instances: one voxel, deep inside the foreground
-    assert [error.depth_um for error in list_errors(predicted, GroundTruth(truth), Task.INSTANCE).errors] == [1.0]
-    hidden = list_errors(predicted, GroundTruth(truth), Task.INSTANCE, tolerance_um=1.0)
+    assert [error.depth for error in list_errors(predicted, GroundTruth(truth), Task.INSTANCE).errors] == [1.0]
+    hidden = list_errors(predicted, GroundTruth(truth), Task.INSTANCE, tolerance=1.0)
     assert (hidden.errors, hidden.n_hidden) == ((), 1)
 
 
@@ -126,7 +127,7 @@ def test_a_wrong_class_tells_which_for_which():
     predicted[8:12, 2:8, 2:4] = 3
     wide, narrow = list_errors(predicted, GroundTruth(truth), Task.SEMANTIC).errors
     assert (wide.kind, wide.target, wide.predicted, wide.n_voxels) == (ErrorKind.WRONG_CLASS, (1,), (2,), 72)
-    assert wide.depth_um == 2.0
+    assert wide.depth == 2.0
     assert (narrow.kind, narrow.target, narrow.predicted, narrow.n_voxels) == (ErrorKind.WRONG_CLASS, (2,), (3,), 48)
 
 
@@ -143,11 +144,11 @@ def test_tolerance_hides_noise_at_surfaces_and_nothing_else():
     predicted = volume((1, np.s_[3:11, 5:13, 6:18]))  # two slices of 2 µm too many
     predicted[12:14, 1, 1] = 1  # a speck of two voxels
     predicted[1, 1, 2:22] = 1  # long and thin
-    errors = list_errors(predicted, GroundTruth(truth), voxel_size_um=VOXEL, tolerance_um=2.0)
+    errors = list_errors(predicted, GroundTruth(truth), geometry=Geometry(VOXEL), tolerance=2.0)
     assert [summary(error) for error in errors.errors] == [(ErrorKind.EXTRA, 20, True)]
-    assert (errors.n_hidden, errors.tolerance_um) == (3, 2.0)
+    assert (errors.n_hidden, errors.tolerance) == (3, 2.0)
     assert np.count_nonzero(errors.regions) == 20
-    shallower = list_errors(predicted, GroundTruth(truth), voxel_size_um=VOXEL, tolerance_um=1.9)
+    shallower = list_errors(predicted, GroundTruth(truth), geometry=Geometry(VOXEL), tolerance=1.9)
     assert len(shallower.errors) == 4
 
 
@@ -157,8 +158,8 @@ def test_errors_that_noise_connects_are_separated_with_a_tolerance():
         predicted[corner] = 1
     (joined,) = list_errors(predicted, GroundTruth(truth)).errors
     assert joined.n_voxels == (predicted > truth).sum()
-    errors = list_errors(predicted, GroundTruth(truth), tolerance_um=1.8)
-    assert [error.depth_um for error in errors.errors] == [3.0, 3.0]
+    errors = list_errors(predicted, GroundTruth(truth), tolerance=1.8)
+    assert [error.depth for error in errors.errors] == [3.0, 3.0]
     assert {error.box_zyx[0][0] for error in errors.errors} == {0}
     assert {error.position_zyx[1] < 10 for error in errors.errors} == {True, False}
     for error in errors.errors:
@@ -170,15 +171,17 @@ def test_noise_of_one_instance_does_not_become_a_part_of_an_error_of_another():
     predicted = volume((1, np.s_[5:10, 4:16, 2:22]))  # too high by a slice, which is noise
     predicted[3:6, 4:7, 2:5] = 1  # and by three in one corner, which is not
     predicted[2:5, 8:16, 12:22] = 2  # on top of the noise
-    larger, smaller = list_errors(predicted, GroundTruth(truth), Task.INSTANCE, tolerance_um=1.5).errors
+    larger, smaller = list_errors(predicted, GroundTruth(truth), Task.INSTANCE, tolerance=1.5).errors
     assert (larger.predicted, larger.n_voxels) == ((2,), 3 * 8 * 10)
     assert smaller.predicted == (1,)
 
 
-@pytest.mark.parametrize(("tolerance_um", "n_errors"), [(0.3, 0), (0.29, 1)])
-def test_a_merge_exactly_as_deep_as_the_tolerance_is_noise(tolerance_um, n_errors):
+@pytest.mark.parametrize(("tolerance", "n_errors"), [(0.3, 0), (0.29, 1)])
+def test_a_merge_exactly_as_deep_as_the_tolerance_is_noise(tolerance, n_errors):
     truth = volume((1, np.s_[2:12, 2:8, 2:8]), (2, np.s_[2:12, 2:8, 8:9]))
-    errors = list_errors((truth > 0).astype(int), GroundTruth(truth), Task.INSTANCE, (0.3, 0.3, 0.3), tolerance_um)
+    errors = list_errors(
+        (truth > 0).astype(int), GroundTruth(truth), Task.INSTANCE, Geometry((0.3, 0.3, 0.3)), tolerance
+    )
     assert len(errors.errors) == n_errors
 
 
@@ -198,7 +201,7 @@ def test_noise_is_not_counted_among_the_errors_that_were_left_out(monkeypatch):
     truth = np.zeros((10, 12, 60), np.uint8)
     for number in range(1, 8):
         truth[5, 5, 8 * number - 8 : 9 * number - 8] = 1
-    errors = list_errors(np.zeros_like(truth), GroundTruth(truth), tolerance_um=2.0)
+    errors = list_errors(np.zeros_like(truth), GroundTruth(truth), tolerance=2.0)
     assert [error.n_voxels for error in errors.errors] == [7, 6]
     assert (errors.n_hidden, errors.n_left_out) == (4, 1)  # those of four voxels and fewer are noise
 
@@ -242,7 +245,7 @@ def test_regions_are_the_difference_with_each_voxel_once(pair, task):
     if task is Task.BINARY:
         truth = GroundTruth((truth.labels > 0).astype(np.uint8), truth.label_mask)
     difference = difference_labels(predicted, truth, task)
-    errors = list_errors(predicted, truth, task, VOXEL)
+    errors = list_errors(predicted, truth, task, Geometry(VOXEL))
     marks = {ErrorKind.EXTRA: EXTRA, ErrorKind.MISSED: MISSED, ErrorKind.WRONG_CLASS: WRONG_CLASS}
     drawn = np.zeros_like(difference)
     for error in errors.errors:
@@ -265,7 +268,7 @@ def test_foreground_errors_are_those_that_scipy_counts_and_measures(pair):
     predicted, truth = pair
     truth = GroundTruth((truth.labels > 0).astype(np.uint8), truth.label_mask)
     difference = difference_labels(predicted, truth)
-    errors = list_errors(predicted, truth, voxel_size_um=VOXEL).errors
+    errors = list_errors(predicted, truth, geometry=Geometry(VOXEL)).errors
     for kind, mark, inside in ((ErrorKind.MISSED, MISSED, 1), (ErrorKind.EXTRA, EXTRA, 0)):
         ours = [error for error in errors if error.kind is kind]
         assert len(ours) == ndimage.label(difference == mark, DIAGONALLY)[1]
@@ -276,7 +279,7 @@ def test_foreground_errors_are_those_that_scipy_counts_and_measures(pair):
             depths = ndimage.distance_transform_edt(~other, sampling=VOXEL)
             for error in ours:
                 if not (error.is_whole and kind is ErrorKind.EXTRA):
-                    assert error.depth_um == pytest.approx(depths[error.position_zyx], rel=1e-5)
+                    assert error.depth == pytest.approx(depths[error.position_zyx], rel=1e-5)
 
 
 @given(pairs())
@@ -292,14 +295,14 @@ def test_merges_and_splits_are_those_of_the_scores(pair):
 
 @given(pairs(), st.floats(0, 4))
 @settings(deadline=None)
-def test_no_error_in_the_table_is_boundary_noise(pair, tolerance_um):
+def test_no_error_in_the_table_is_boundary_noise(pair, tolerance):
     predicted, truth = pair
     truth = GroundTruth((truth.labels > 0).astype(np.uint8), truth.label_mask)
-    everything = list_errors(predicted, truth, voxel_size_um=VOXEL)
-    errors = list_errors(predicted, truth, voxel_size_um=VOXEL, tolerance_um=tolerance_um)
-    assert all(error.depth_um > tolerance_um or error.is_whole for error in errors.errors)
+    everything = list_errors(predicted, truth, geometry=Geometry(VOXEL))
+    errors = list_errors(predicted, truth, geometry=Geometry(VOXEL), tolerance=tolerance)
+    assert all(error.depth > tolerance or error.is_whole for error in errors.errors)
     assert np.isin(everything.regions[errors.regions > 0], [error.number for error in everything.errors]).all()
-    deepest = {error.number: error.depth_um for error in everything.errors if not error.is_whole}
-    n_noise = sum(depth <= tolerance_um for depth in deepest.values())
+    deepest = {error.number: error.depth for error in everything.errors if not error.is_whole}
+    n_noise = sum(depth <= tolerance for depth in deepest.values())
     n_specks = errors.n_hidden - n_noise
     assert 0 <= n_specks <= sum(error.is_whole for error in everything.errors)

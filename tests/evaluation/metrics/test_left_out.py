@@ -56,21 +56,21 @@ def semantic() -> list[Scores]:
 
 def test_means_count_the_volumes_that_they_leave_out(binary: list[Scores]) -> None:
     mean = mean_scores(binary)
-    assert mean.left_out == {"hd95_um": 2}
-    assert mean.hd95_um == pytest.approx((0 + 2) / 2)  # the surfaces of the shifted blocks are 2 µm apart at most
-    assert mean.numbers()["left_out"] == {"hd95_um": 2}
+    assert mean.left_out == {"hd95": 2}
+    assert mean.hd95 == pytest.approx((0 + 2) / 2)  # the surfaces of the shifted blocks are 2 voxels apart at most
+    assert mean.numbers()["left_out"] == {"hd95": 2}
     assert mean_scores(binary[:2]).left_out == {}
     assert "left_out" not in mean_scores(binary[:2]).numbers()
 
 
 def test_means_over_classes_count_the_structures(semantic: list[Scores]) -> None:
     first, second, _ = semantic
-    assert (first.left_out, second.left_out) == ({"hd95_um": 1}, {})
+    assert (first.left_out, second.left_out) == ({"hd95": 1}, {})
     mean = mean_scores(semantic)
-    assert mean.left_out == {"hd95_um": 1}
+    assert mean.left_out == {"hd95": 1}
     wall, cell = mean.classes
     assert (wall.left_out, wall.n_absent) == ({}, 0)
-    assert (cell.left_out, cell.n_absent) == ({"hd95_um": 1}, 1)
+    assert (cell.left_out, cell.n_absent) == ({"hd95": 1}, 1)
 
 
 def test_the_table_of_the_command_says_it_beside_the_mean(binary: list[Scores], semantic: list[Scores]) -> None:
@@ -95,19 +95,28 @@ def test_files_have_columns_for_it_only_where_something_is_left_out(
     binary: list[Scores], semantic: list[Scores], tmp_path: Path
 ) -> None:
     write_metrics(tmp_path / "m.csv", binary, mean_scores(binary))
-    assert [row["hd95_um_left_out"] for row in read(tmp_path / "m.csv")] == ["0", "0", "0", "0", "2"]
+    assert [row["hd95_left_out"] for row in read(tmp_path / "m.csv")] == ["0", "0", "0", "0", "2"]
     write_metrics(tmp_path / "all.csv", binary[:2], mean_scores(binary[:2]))
-    assert list(read(tmp_path / "all.csv")[0]) == ["volume", "dice", "iou", "precision", "recall", "hd95_um", "nsd"]
+    assert list(read(tmp_path / "all.csv")[0]) == [
+        "volume",
+        "dice",
+        "iou",
+        "precision",
+        "recall",
+        "hd95",
+        "nsd",
+        "distance_unit",
+    ]
     write_metrics(tmp_path / "c.csv", semantic, mean_scores(semantic))
     *_, mean, wall, cell = read(tmp_path / "c.csv")
-    assert [(row["class"], row["hd95_um_left_out"], row["n_absent"]) for row in (mean, wall, cell)] == [
+    assert [(row["class"], row["hd95_left_out"], row["n_absent"]) for row in (mean, wall, cell)] == [
         ("", "1", "0"),
         ("wall", "0", "0"),
         ("cell", "1", "1"),
     ]
     write_metrics(tmp_path / "c.json", semantic, mean_scores(semantic))
     written = json.loads((tmp_path / "c.json").read_text())["mean"]
-    assert (written["left_out"], written["classes"][1]["n_absent"]) == ({"hd95_um": 1}, 1)
+    assert (written["left_out"], written["classes"][1]["n_absent"]) == ({"hd95": 1}, 1)
 
 
 def test_the_report_says_it(semantic: list[Scores], tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as st_numpy
 from monai.metrics import compute_dice, compute_iou
 
 from napari_unet3d.configs import Task
+from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.ground_truth import GroundTruth, decode_labels
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics.instances import match_instances
@@ -36,8 +37,9 @@ def test_scores_by_hand() -> None:
         "precision": pytest.approx(2 / 3),
         "recall": pytest.approx(2 / 4),
         # Distances 0, 0, √5 from the prediction, whose 95th percentile is nine tenths of the last, and 0, 0, 1, 2.
-        "hd95_um": pytest.approx(0.9 * 5**0.5),
+        "hd95": pytest.approx(0.9 * 5**0.5),
         "nsd": pytest.approx(5 / 7),
+        "distance_unit": "voxels",
     }
 
 
@@ -84,7 +86,7 @@ def test_swapping_prediction_and_truth_swaps_precision_and_recall(data: st.DataO
 def test_the_mean_weighs_volumes_equally() -> None:
     mean = mean_scores([scores_of("a", 1.0, 1.0, 0.5, 0.25, 3.0, 1.0), scores_of("b", 0.0, 0.5, 0.5, 0.75, None, 0.0)])
     assert mean == scores_of("mean", 0.5, 0.75, 0.5, 0.5, 3.0, 0.5)
-    assert mean_scores([scores_of("b", 0.0, 0.0, 0.0, 0.0, None, 0.0)]).hd95_um is None
+    assert mean_scores([scores_of("b", 0.0, 0.0, 0.0, 0.0, None, 0.0)]).hd95 is None
 
 
 def test_voxels_that_are_not_annotated_do_not_count() -> None:
@@ -100,11 +102,11 @@ def test_voxels_that_are_not_annotated_do_not_count() -> None:
 def test_surfaces_are_measured_in_micrometres() -> None:
     truth, prediction = np.zeros((6, 7, 8), np.uint8), np.zeros((6, 7, 8), np.uint8)
     truth[2, 2:4, 2:5] = prediction[3, 2:4, 2:5] = 1
-    result = score(prediction, GroundTruth(truth), "v", (3.0, 0.5, 0.7), MetricOptions(tolerance_um=2.9))
-    assert (result.hd95_um, result.nsd) == (3.0, 0.0)
-    assert score(prediction, GroundTruth(truth), "v", (3.0, 0.5, 0.7), MetricOptions(tolerance_um=3.0)).nsd == 1
+    result = score(prediction, GroundTruth(truth), "v", Geometry((3.0, 0.5, 0.7)), MetricOptions(tolerance=2.9))
+    assert (result.hd95, result.nsd) == (3.0, 0.0)
+    assert score(prediction, GroundTruth(truth), "v", Geometry((3.0, 0.5, 0.7)), MetricOptions(tolerance=3.0)).nsd == 1
     quick = score(prediction, GroundTruth(truth), "v", options=MetricOptions(fast=True))
-    assert (quick.dice, quick.hd95_um, quick.nsd) == (0.0, None, None)
+    assert (quick.dice, quick.hd95, quick.nsd) == (0.0, None, None)
 
 
 CLASSES = MetricOptions(task=Task.SEMANTIC, classes={1: "wall", 2: "lumen", 5: "nucleus"})
@@ -137,7 +139,7 @@ def test_a_class_that_the_model_does_not_know_counts_as_missed() -> None:
 def test_volumes_without_any_class_agree() -> None:
     empty = np.zeros((2, 3, 4), np.uint8)
     result = score(empty, GroundTruth(empty), "v", options=CLASSES)
-    assert (result.dice, result.hd95_um, result.nsd) == (1.0, 0.0, 1.0)
+    assert (result.dice, result.hd95, result.nsd) == (1.0, 0.0, 1.0)
     assert all(each.dice is None for each in result.classes)
 
 
@@ -168,4 +170,4 @@ def test_all_numbers_can_be_written_as_json(task: Task) -> None:
     truth, prediction = np.zeros((2, 3, 4), np.uint8), np.ones((2, 3, 4), np.uint8)
     result = score(prediction, GroundTruth(truth), "v", options=MetricOptions(task=task, classes={1: "a", 3: "b"}))
     written = json.dumps(result.as_dict(), allow_nan=False)
-    assert json.loads(written)["hd95_um"] is None
+    assert json.loads(written)["hd95"] is None

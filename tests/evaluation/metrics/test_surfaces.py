@@ -51,7 +51,7 @@ def test_one_far_voxel_in_forty_is_beyond_the_percentile() -> None:
     target = box((20, 8, 9), (2, 4), (2, 6), (2, 7))
     predicted = target.copy()
     predicted[19, 7, 8] = True
-    assert compare_surfaces(predicted, target, VOXEL, 1.0).hd95_um == 0
+    assert compare_surfaces(predicted, target, VOXEL, 1.0).hd95 == 0
     assert compare_surfaces(predicted, target, VOXEL, 1.0).nsd == pytest.approx(80 / 81)
 
 
@@ -60,7 +60,7 @@ def test_empty_masks() -> None:
     assert compare_surfaces(empty, empty, VOXEL, 1.0) == SurfaceScores(0.0, 1.0)
     for pair in ((empty, full), (full, empty)):
         scores = compare_surfaces(*pair, VOXEL, 1e9)
-        assert scores.hd95_um is None
+        assert scores.hd95 is None
         assert scores.nsd == 0
 
 
@@ -92,7 +92,7 @@ def test_masks_without_any_face_towards_what_is_known() -> None:
     annotated = box((6, 8, 9), (0, 2), (0, 8), (0, 9)) | box((6, 8, 9), (4, 5), (2, 4), (2, 4))
     predicted = box((6, 8, 9), (4, 5), (2, 4), (2, 4))  # fills its island of annotation: no surface
     scores = compare_surfaces(predicted, np.zeros_like(predicted), VOXEL, 1.0, annotated)
-    assert scores.hd95_um is None
+    assert scores.hd95 is None
     assert scores.nsd == 0
     assert compare_surfaces(predicted, predicted, VOXEL, 1.0, annotated) == SurfaceScores(0.0, 1.0)
 
@@ -103,17 +103,17 @@ def as_monai(mask: Mask) -> torch.Tensor:
 
 @pytest.mark.filterwarnings("ignore:.*always_return_as_numpy:FutureWarning")  # MONAI's own call
 @settings(max_examples=40, deadline=None)
-@given(data=st.data(), shape=SHAPES, tolerance_um=st.sampled_from([0.0, 0.45, 0.6, 1.1, 3.0]))
-def test_they_are_those_of_monai(data: st.DataObject, shape: tuple[int, ...], tolerance_um: float) -> None:
+@given(data=st.data(), shape=SHAPES, tolerance=st.sampled_from([0.0, 0.45, 0.6, 1.1, 3.0]))
+def test_they_are_those_of_monai(data: st.DataObject, shape: tuple[int, ...], tolerance: float) -> None:
     """Also at the border; MONAI leaves empty masks undefined."""
     predicted, target = two_masks(data, shape)
     if not predicted.any() or not target.any():
         return
-    scores = compare_surfaces(predicted, target, VOXEL, tolerance_um)
+    scores = compare_surfaces(predicted, target, VOXEL, tolerance)
     pair = as_monai(predicted), as_monai(target)
     distance = compute_hausdorff_distance(*pair, include_background=True, percentile=95, spacing=VOXEL)
-    dice = compute_surface_dice(*pair, [tolerance_um], include_background=True, spacing=VOXEL)
-    assert scores.hd95_um == pytest.approx(distance.item(), rel=1e-5, abs=1e-5)
+    dice = compute_surface_dice(*pair, [tolerance], include_background=True, spacing=VOXEL)
+    assert scores.hd95 == pytest.approx(distance.item(), rel=1e-5, abs=1e-5)
     assert scores.nsd == pytest.approx(dice.item(), rel=1e-5)
 
 
@@ -131,7 +131,7 @@ def test_they_are_those_of_all_pairs_of_surface_voxels(
     distances = cdist(*places)
     there, back = distances.min(axis=1), distances.min(axis=0)
     scores = compare_surfaces(predicted, target, VOXEL, 0.6, annotated)
-    assert scores.hd95_um == pytest.approx(max(np.percentile(there, 95), np.percentile(back, 95)))
+    assert scores.hd95 == pytest.approx(max(np.percentile(there, 95), np.percentile(back, 95)))
     assert scores.nsd == pytest.approx(np.mean(np.concatenate([there, back]) <= 0.6))
 
 
@@ -147,7 +147,7 @@ def test_exchanging_both_changes_nothing(data: st.DataObject, shape: tuple[int, 
     annotated = data.draw(st.none() | st_numpy.arrays(bool, shape))
     one = compare_surfaces(predicted, target, VOXEL, 0.6, annotated)
     other = compare_surfaces(target, predicted, VOXEL, 0.6, annotated)
-    assert one.hd95_um == pytest.approx(other.hd95_um)
+    assert one.hd95 == pytest.approx(other.hd95)
     assert one.nsd == other.nsd
 
 
@@ -157,7 +157,7 @@ def test_annotating_everything_is_annotating_nothing_in_particular(data: st.Data
     plain = compare_surfaces(predicted, target, VOXEL, 0.6)
     everywhere = compare_surfaces(predicted, target, VOXEL, 0.6, np.ones(shape, bool))
     assert plain.nsd == everywhere.nsd
-    assert plain.hd95_um == pytest.approx(everywhere.hd95_um)
+    assert plain.hd95 == pytest.approx(everywhere.hd95)
 
 
 @given(data=st.data(), shape=SHAPES, factor=st.sampled_from([0.25, 3.0, 10.0]))
@@ -167,6 +167,6 @@ def test_larger_voxels_are_further_apart(data: st.DataObject, shape: tuple[int, 
     plain, scaled = (
         compare_surfaces(predicted, target, size, 0.6 * by) for size, by in ((VOXEL, 1.0), ((z, y, x), factor))
     )
-    expected = None if plain.hd95_um is None else pytest.approx(factor * plain.hd95_um)
-    assert scaled.hd95_um == expected
+    expected = None if plain.hd95 is None else pytest.approx(factor * plain.hd95)
+    assert scaled.hd95 == expected
     assert scaled.nsd == plain.nsd

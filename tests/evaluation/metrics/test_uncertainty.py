@@ -41,26 +41,26 @@ def test_one_class_is_like_foreground() -> None:
 
 def test_the_worst_places_come_first() -> None:
     volume = spots(((5, 10, 8), 0.6), ((14, 40, 30), 0.9), ((5, 50, 8), 0.3))
-    places = uncertain_locations(volume, VOXEL_SIZE, min_distance_um=6)
+    places = uncertain_locations(volume, VOXEL_SIZE, min_distance=6)
     assert [place.position_zyx for place in places] == [(14, 40, 30), (5, 10, 8), (5, 50, 8)]
     scores = [place.score for place in places]
     assert scores == sorted(scores, reverse=True)
     assert scores[0] / scores[1] == pytest.approx(1.5, rel=0.05)
-    assert uncertain_locations(volume, VOXEL_SIZE, n=1, min_distance_um=6) == places[:1]
+    assert uncertain_locations(volume, VOXEL_SIZE, n=1, min_distance=6) == places[:1]
 
 
 def test_distances_are_those_of_the_microscope() -> None:
     # Six voxels apart along y are 3 µm, along z 12 µm.
     along_y = spots(((10, 30, 20), 0.9), ((10, 42, 20), 0.8))
     along_z = spots(((4, 30, 20), 0.9), ((10, 30, 20), 0.8))
-    assert len(uncertain_locations(along_y, VOXEL_SIZE, min_distance_um=8)) == 1
-    assert len(uncertain_locations(along_z, VOXEL_SIZE, min_distance_um=8)) == 2
+    assert len(uncertain_locations(along_y, VOXEL_SIZE, min_distance=8)) == 1
+    assert len(uncertain_locations(along_z, VOXEL_SIZE, min_distance=8)) == 2
 
 
 def test_a_broad_region_counts_more_than_a_single_voxel() -> None:
     volume = spots(((14, 40, 30), 0.7))
     volume[4, 10, 8] = 1.0
-    first = uncertain_locations(volume, VOXEL_SIZE, min_distance_um=8)[0]
+    first = uncertain_locations(volume, VOXEL_SIZE, min_distance=8)[0]
     assert first.position_zyx == (14, 40, 30)
 
 
@@ -68,7 +68,7 @@ def test_what_is_annotated_is_left_out() -> None:
     volume = spots(((5, 10, 8), 0.6), ((14, 40, 30), 0.9))
     annotated = np.zeros(volume.shape, bool)
     annotated[8:] = True
-    places = uncertain_locations(volume, VOXEL_SIZE, min_distance_um=6, annotated=annotated)
+    places = uncertain_locations(volume, VOXEL_SIZE, min_distance=6, annotated=annotated)
     assert places[0].position_zyx == (5, 10, 8)
     assert all(place.position_zyx[0] < 8 for place in places)
     assert volume.max() == np.float32(0.9), "the volume itself is not changed"
@@ -78,7 +78,7 @@ def test_a_painted_slice_does_not_hide_what_lies_beside_it() -> None:
     volume = spots(((14, 40, 30), 0.9))
     annotated = np.zeros(volume.shape, bool)
     annotated[14] = True
-    (place,) = uncertain_locations(volume, VOXEL_SIZE, min_distance_um=12, n=1, annotated=annotated)
+    (place,) = uncertain_locations(volume, VOXEL_SIZE, min_distance=12, n=1, annotated=annotated)
     assert place.position_zyx in ((13, 40, 30), (15, 40, 30))
 
 
@@ -90,9 +90,9 @@ def test_there_are_no_places_where_all_is_sure() -> None:
 
 def test_an_even_volume_gives_places_apart_from_each_other_and_the_same_each_time() -> None:
     volume = np.full((20, 60, 40), 0.5, np.float32)
-    places = uncertain_locations(volume, VOXEL_SIZE, n=10, min_distance_um=12)
+    places = uncertain_locations(volume, VOXEL_SIZE, n=10, min_distance=12)
     assert len(places) == 10
     positions = np.array([place.position_zyx for place in places]) * VOXEL_SIZE
     distances = np.linalg.norm(positions[:, None] - positions, axis=-1)
     assert distances[~np.eye(10, dtype=bool)].min() >= 12
-    assert places == uncertain_locations(volume, VOXEL_SIZE, n=10, min_distance_um=12)
+    assert places == uncertain_locations(volume, VOXEL_SIZE, n=10, min_distance=12)

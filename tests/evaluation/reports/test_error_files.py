@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
+from napari_unet3d.data.geometry import UNKNOWN, Geometry
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.evaluation.errors.find import list_errors
 from napari_unet3d.evaluation.reports.error_files import N_WORST, ErrorFiles, write_errors
@@ -32,15 +33,32 @@ def read(path: Path) -> list[dict[str, str]]:
 
 def test_rows_are_counted_by_hand(tmp_path: Path) -> None:
     prediction, truth = one_missed_one_extra()
-    write_errors(tmp_path / "e.csv", "scan, 1", list_errors(prediction, truth, voxel_size_um=VOXEL_SIZE))
+    write_errors(tmp_path / "e.csv", "scan, 1", list_errors(prediction, truth, geometry=Geometry(VOXEL_SIZE)))
     missed, extra = read(tmp_path / "e.csv")
     assert [row["volume"] for row in (missed, extra)] == ["scan, 1", "scan, 1"]
-    assert (missed["kind"], float(missed["volume_um3"]), missed["n_voxels"]) == ("missed", 2 * 4 * 6 * 1.5, "48")
-    assert (extra["kind"], float(extra["volume_um3"]), extra["n_voxels"]) == ("extra", 27 * 1.5, "27")
+    assert (missed["kind"], float(missed["error_volume"]), missed["n_voxels"]) == ("missed", 2 * 4 * 6 * 1.5, "48")
+    assert (extra["kind"], float(extra["error_volume"]), extra["n_voxels"]) == ("extra", 27 * 1.5, "27")
     assert [int(extra[f"{axis}_voxel"]) for axis in "zyx"] == [6, 21, 31]
-    assert [float(extra[f"{axis}_um"]) for axis in "zyx"] == [6 * 3, 21 * 0.5, 31]
+    assert [float(extra[axis]) for axis in "zyx"] == [6 * 3, 21 * 0.5, 31]
     assert (extra["predicted"], extra["true"], missed["predicted"], missed["true"]) == ("1", "", "", "1")
+    assert missed["distance_unit"] == extra["distance_unit"] == "µm"
     assert "picture" not in missed
+
+
+@pytest.mark.parametrize("geometry", [UNKNOWN, Geometry((None, 0.5, 1.0)), Geometry((6.0, 2.0, 2.0), is_um=False)])
+def test_without_a_voxel_size_sizes_are_in_voxels(tmp_path: Path, geometry: Geometry) -> None:
+    """A ratio of sides without a unit counts for distances (a slice is 3 voxels), and volumes count voxels."""
+    prediction, truth = one_missed_one_extra()
+    errors = list_errors(prediction, truth, geometry=geometry)
+    write_errors(tmp_path / "e.csv", "scan", errors)
+    missed, extra = read(tmp_path / "e.csv")
+    assert missed["distance_unit"] == extra["distance_unit"] == "voxels"
+    assert (float(missed["error_volume"]), float(extra["error_volume"])) == (48, 27)
+    slice_thickness = 1 if geometry.is_um else 3
+    assert [float(extra[axis]) for axis in "zyx"] == [6 * slice_thickness, 21, 31]
+    assert not any(name.endswith("_um") for name in missed)
+    text = error_picture(np.zeros(truth.labels.shape), prediction, truth, errors, errors[0]).axes[0].texts[0]
+    assert text.get_text() == "5 voxels"  # of 24
 
 
 def test_only_the_largest_of_all_volumes_have_pictures(tmp_path: Path) -> None:
@@ -53,12 +71,12 @@ def test_only_the_largest_of_all_volumes_have_pictures(tmp_path: Path) -> None:
             y, x = 6 * (number // 6), 8 * (number % 6)
             truth[1 : 1 + side, y : y + side, x : x + side + number % 3] = 1
         nothing, image = np.zeros_like(truth), rng.integers(0, 99, truth.shape)
-        errors = list_errors(nothing, GroundTruth(truth), voxel_size_um=VOXEL_SIZE)
-        sizes += [each.volume_um3 for each in errors.errors]
+        errors = list_errors(nothing, GroundTruth(truth), geometry=Geometry(VOXEL_SIZE))
+        sizes += [each.volume for each in errors.errors]
         files.add(name, image, nothing, GroundTruth(truth), errors)
     rows = read(tmp_path / "errors.csv")
     assert len(rows) == len(sizes) == 2 * (N_WORST - 2)
-    drawn = {row["picture"]: float(row["volume_um3"]) for row in rows if row["picture"]}
+    drawn = {row["picture"]: float(row["error_volume"]) for row in rows if row["picture"]}
     assert sorted(drawn.values(), reverse=True) == sorted(sizes, reverse=True)[:N_WORST]
     assert {path.name for path in (tmp_path / "errors").iterdir()} == set(drawn)
     assert sum(name.startswith("large_1-") for name in drawn) == N_WORST - 2
@@ -66,7 +84,7 @@ def test_only_the_largest_of_all_volumes_have_pictures(tmp_path: Path) -> None:
 
 def test_a_picture_shows_the_error_in_its_colour_at_its_place(tmp_path: Path) -> None:
     prediction, truth = one_missed_one_extra()
-    errors = list_errors(prediction, truth, voxel_size_um=VOXEL_SIZE)
+    errors = list_errors(prediction, truth, geometry=Geometry(VOXEL_SIZE))
     image = np.full(prediction.shape, 50)
     image[:, :, 20:] = 70
     for error, channel in zip(errors.errors, (2, 0), strict=True):

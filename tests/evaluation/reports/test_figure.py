@@ -96,7 +96,7 @@ def test_extra_is_red_and_missed_is_blue_at_their_places(tmp_path: Path) -> None
 
 def test_panels_have_the_proportions_of_the_object() -> None:
     truth, prediction = volumes()
-    figure = slices_figure(GroundTruth(truth), prediction, axis=Axis.X, voxel_size_um=(3.0, 0.9, 10.0))
+    figure = slices_figure(GroundTruth(truth), prediction, axis=Axis.X, spacing=(3.0, 0.9, 10.0))
     panel = figure.axes[0].get_window_extent()
     assert panel.height / panel.width == pytest.approx(12 * 3.0 / (20 * 0.9), rel=1e-3)
 

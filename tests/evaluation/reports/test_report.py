@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from napari_unet3d.configs import Task, TrainingConfig
+from napari_unet3d.data.geometry import UNKNOWN, Geometry
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.errors.find import list_errors
@@ -99,7 +100,12 @@ def write_run(folder: Path, **config: Any) -> Path:
     return folder
 
 
-def write_evaluation(folder: Path, task: Task = Task.BINARY) -> Path:
+SIZED = Geometry((3, 1, 0.5))
+
+
+def write_evaluation(
+    folder: Path, task: Task = Task.BINARY, geometries: tuple[Geometry, Geometry] = (SIZED, SIZED)
+) -> Path:
     rng = np.random.default_rng(0)
     rules = MetricOptions(task, {1: "wall", 2: EVIL} if task is Task.SEMANTIC else {})
     scores, files = [], ErrorFiles(folder)
@@ -107,16 +113,17 @@ def write_evaluation(folder: Path, task: Task = Task.BINARY) -> Path:
         truth = np.zeros((6, 20, 30), np.uint8)
         truth[1:4, 3:9, 4:12], truth[2:5, 12:18, 16:26] = 1, 1 if task is Task.BINARY else 2
         prediction = np.roll(truth, 1 + 3 * number, 2)
-        scores.append(score(prediction, GroundTruth(truth), name, (3, 1, 0.5), rules))
+        geometry = geometries[number]
+        scores.append(score(prediction, GroundTruth(truth), name, geometry, rules))
         clean = re.sub(r'[<>:"/\\|?*]+', "_", name)
         write_figure(folder / "figures" / f"{clean}.png", slices_figure(GroundTruth(truth), prediction))
-        errors = list_errors(prediction, GroundTruth(truth), task, (3, 1, 0.5))
+        errors = list_errors(prediction, GroundTruth(truth), task, geometry)
         files.add(name, rng.integers(0, 99, truth.shape), prediction, GroundTruth(truth), errors)
     for suffix in ("csv", "json"):
         write_metrics(folder / f"metrics.{suffix}", scores, mean_scores(scores))
     write_json(
         folder / "evaluation.json",
-        {"dataset": f"/data/{EVIL}", "epoch": 2, "settings": {"tolerance_um": 1.0, "threshold": 0.4}},
+        {"dataset": f"/data/{EVIL}", "epoch": 2, "settings": {"tolerance": 1.0, "threshold": 0.4}},
     )
     return folder
 
@@ -146,6 +153,26 @@ def test_a_whole_page_stands_alone(tmp_path: Path) -> None:
     assert others[1][1] == slices, "the best comes last"
     worst = max((tmp_path / "e" / "errors").iterdir(), key=lambda path: others[2][1] == path.read_bytes())
     assert others[2][1] == worst.read_bytes()
+
+
+def test_what_has_no_voxel_size_is_in_voxels(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run")
+    write_report(run, tmp_path / "r.html", write_evaluation(tmp_path / "e", geometries=(UNKNOWN, UNKNOWN)))
+    text = Page(tmp_path / "r.html").text
+    assert "HD95 voxels" in text
+    assert "deeper than 1 voxels" in text
+    assert "µm" not in text
+
+
+def test_different_units_are_beside_the_numbers_and_have_no_mean(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run")
+    write_report(run, tmp_path / "r.html", write_evaluation(tmp_path / "e", geometries=(UNKNOWN, SIZED)))
+    text = Page(tmp_path / "r.html").text
+    assert "HD95 µm" not in text
+    assert re.search(r"\d\.\d\d voxels", text)
+    assert re.search(r"\d\.\d\d µm", text)
+    assert "deeper than 1 µm (voxels where the voxel size is unknown)" in text
+    assert "there is no mean" in text
 
 
 def test_nothing_from_the_files_becomes_markup(tmp_path: Path) -> None:
@@ -184,7 +211,7 @@ def test_every_number_is_that_of_the_metrics(task: Task, tmp_path: Path) -> None
     write_report(write_run(tmp_path / "run"), tmp_path / "r.html", write_evaluation(tmp_path / "e", task))
     metrics = json.loads((tmp_path / "e" / "metrics.json").read_text(encoding="utf-8"))
     page = Page(tmp_path / "r.html")
-    names = ("dice", "iou", "precision", "recall", "hd95_um", "nsd")
+    names = ("dice", "iou", "precision", "recall", "hd95", "nsd")
     expected = []
     for volume in [*metrics["volumes"], {"name": "mean", **metrics["mean"]}]:
         expected.append((volume["name"], [volume[name] for name in names]))

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from napari_unet3d.configs import Task
+from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics.score import MetricOptions, score
@@ -35,8 +36,8 @@ def test_numbers_by_hand(tmp_path: Path) -> None:
     half = bars(1)
     half[1, 1, 2:] = 0
     volumes = [
-        score(bars(1), GroundTruth(bars(1)), "Zellkern, ä", (3, 2, 1)),
-        score(half, GroundTruth(bars(1)), "half", (3, 2, 1)),
+        score(bars(1), GroundTruth(bars(1)), "Zellkern, ä", Geometry((3, 2, 1))),
+        score(half, GroundTruth(bars(1)), "half", Geometry((3, 2, 1))),
     ]
     write_metrics(tmp_path / "m.csv", volumes, mean_scores(volumes))
     whole, found_half, mean = read(tmp_path / "m.csv")
@@ -48,14 +49,14 @@ def test_numbers_by_hand(tmp_path: Path) -> None:
     assert float(found_half["precision"]) == 1
     assert float(found_half["recall"]) == 0.5
     # The voxels at x = 0 … 3 and at x = 0, 1 are all surface: 95 % of them lie within 2 µm at most.
-    assert 0 < float(found_half["hd95_um"]) <= 2
+    assert 0 < float(found_half["hd95"]) <= 2
     assert float(mean["dice"]) == pytest.approx((1 + 2 / 3) / 2)
     assert float(mean["recall"]) == 0.75
 
 
 def test_a_class_has_a_row_below_its_volume_and_what_is_missing_is_empty(tmp_path: Path) -> None:
     rules = MetricOptions(Task.SEMANTIC, {1: "wall", 2: "nucleus", 3: "vacuole"})
-    volumes = [score(bars(1, 1), GroundTruth(bars(1, 2)), "cell", (1, 1, 1), rules)]
+    volumes = [score(bars(1, 1), GroundTruth(bars(1, 2)), "cell", Geometry((1, 1, 1)), rules)]
     write_metrics(tmp_path / "m.csv", volumes, mean_scores(volumes))
     rows = read(tmp_path / "m.csv")
     assert [(row["volume"], row["class"]) for row in rows[:4]] == [
@@ -66,14 +67,14 @@ def test_a_class_has_a_row_below_its_volume_and_what_is_missing_is_empty(tmp_pat
     ]
     assert float(rows[1]["dice"]) == pytest.approx(2 * 4 / (8 + 4))
     assert float(rows[2]["dice"]) == 0
-    assert rows[2]["hd95_um"] == ""
-    assert {rows[3][name] for name in ("dice", "iou", "hd95_um")} == {""}
+    assert rows[2]["hd95"] == ""
+    assert {rows[3][name] for name in ("dice", "iou", "hd95")} == {""}
     assert len(rows) == 8
 
 
 def test_instances_have_columns_of_their_own(tmp_path: Path) -> None:
     rules = MetricOptions(Task.INSTANCE)
-    volumes = [score(bars(7, 0, 9, 4), GroundTruth(bars(1, 2, 3, 0)), "beads", (1, 1, 1), rules)]
+    volumes = [score(bars(7, 0, 9, 4), GroundTruth(bars(1, 2, 3, 0)), "beads", Geometry((1, 1, 1)), rules)]
     write_metrics(tmp_path / "m.csv", volumes)
     (row,) = read(tmp_path / "m.csv")
     numbers = {name: float(row[f"instance_n_{name}"]) for name in ("true", "predicted", "matched", "extra", "split")}
@@ -86,16 +87,22 @@ def test_pandas_reads_the_numbers_of_the_json(tmp_path: Path) -> None:
     pandas = pytest.importorskip("pandas")
     rng = np.random.default_rng(0)
     volumes = [
-        score(rng.random((4, 5, 6)) > 0.4, GroundTruth((rng.random((4, 5, 6)) > 0.5).astype(np.uint8)), name, (3, 2, 1))
+        score(
+            rng.random((4, 5, 6)) > 0.4,
+            GroundTruth((rng.random((4, 5, 6)) > 0.5).astype(np.uint8)),
+            name,
+            Geometry((3, 2, 1)),
+        )
         for name in ("1", "2", "3")
     ]
-    volumes[1] = replace(volumes[1], values={**volumes[1].values, "hd95_um": None})
+    volumes[1] = replace(volumes[1], values={**volumes[1].values, "hd95": None})
     for suffix in ("csv", "json"):
         write_metrics(tmp_path / f"m.{suffix}", volumes, mean_scores(volumes))
     content = json.loads((tmp_path / "m.json").read_text(encoding="utf-8"))
     table = pandas.read_csv(tmp_path / "m.csv", dtype={"volume": str})
-    assert list(table.columns) == ["volume", "dice", "iou", "precision", "recall", "hd95_um", "nsd", "hd95_um_left_out"]
-    assert table.pop("hd95_um_left_out").tolist() == [0, 0, 0, 1]
+    columns = ["volume", "dice", "iou", "precision", "recall", "hd95", "nsd", "distance_unit", "hd95_left_out"]
+    assert list(table.columns) == columns
+    assert table.pop("hd95_left_out").tolist() == [0, 0, 0, 1]
     expected = [*content["volumes"], {"name": "mean", **content["mean"]}]
     for (_, row), numbers in zip(table.iterrows(), expected, strict=True):
         assert row["volume"] == numbers["name"]

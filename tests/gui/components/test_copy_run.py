@@ -144,17 +144,17 @@ def test_a_test_set_is_copied_with_the_settings_of_both_forms(predict_dock, tmp_
     dock = predict_dock
     dock.target.kind.value = Target.TEST_SET
     dock.dataset.value = tmp_path / "set"
-    dock.evaluation_settings.value = EvaluationConfig(tolerance_um=0.5)
-    dock.label_settings.editors["min_volume_um3"].value = 4.0
+    dock.evaluation_settings.value = EvaluationConfig(tolerance=0.5)
+    dock.label_settings.editors["min_volume"].value = 4.0
     assert copied(dock.copy_button) == "what was there before"
     assert "folder for its results" in dock.message.text()
-    assert "EvaluationConfig(min_volume_um3=4.0, tolerance_um=0.5)" in copied(dock.copy_button, "python_action")
+    assert "EvaluationConfig(min_volume=4.0, tolerance=0.5)" in copied(dock.copy_button, "python_action")
     dock.target.write_results.value = True
     dock.out.value = tmp_path / "out"
     words = shlex.split(copied(dock.copy_button))
     paths = [str(tmp_path / name) for name in ("run", "set")]
     assert words[:6] == ["napari-unet3d", "evaluate", *paths, "--out", str(tmp_path / "out")]
-    assert words[6:] == ["--min-volume-um3", "4.0", "--tolerance-um", "0.5"]
+    assert words[6:] == ["--min-volume", "4.0", "--tolerance", "0.5"]
 
 
 def test_files_are_copied_with_their_paths(predict_dock, tmp_path):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from napari_unet3d.configs import Task
+from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.evaluation.metrics.metric import Metric
 from napari_unet3d.evaluation.metrics.score import MetricOptions, score
@@ -52,8 +53,27 @@ def test_a_mean_says_what_it_leaves_out(qtbot):
         table.show_scores(each)
     table.show_mean(mean_scores(scores))
     headings = [table.horizontalHeaderItem(column).text() for column in range(table.columnCount())]
-    mean = table.item(2, headings.index("HD95"))
+    mean = table.item(2, headings.index("HD95\nvoxels"))
     assert mean.text() == "0.00 (−1)"
     assert mean.toolTip().startswith("1 left out of this mean, where HD95 is not defined")
-    assert table.item(1, headings.index("HD95")).text() == "–"
+    assert table.item(1, headings.index("HD95\nvoxels")).text() == "–"
     assert table.item(2, headings.index("Dice")).text() == "0.500"
+
+
+def test_distances_have_their_unit(qtbot):
+    """In the heading as long as all volumes have the same, beside the numbers otherwise; then there is no mean."""
+    table = ScoresTable()
+    qtbot.addWidget(table)
+    labels, moved = np.zeros((2, 3, 4, 5), np.uint8)
+    labels[1, 2, 1:3] = moved[1, 1, 1:3] = 1
+    sized = score(moved, GroundTruth(labels), "sized", Geometry((2.0, 3.0, 1.0)))
+    plain = score(moved, GroundTruth(labels), "plain")
+    table.show_scores(sized)
+    column = [table.horizontalHeaderItem(column).text() for column in range(table.columnCount())].index("HD95\nµm")
+    assert (table.item(0, column).text(), table.item(0, column).toolTip()) == ("3.00", "3.00 µm")
+    for each in (sized, plain, sized):
+        table.show_scores(each)
+    table.show_mean(mean_scores([sized, plain]))
+    assert table.horizontalHeaderItem(column).text() == "HD95"
+    assert [table.item(row, column).text() for row in range(3)] == ["3.00 µm", "1.00 voxels", "–"]
+    assert "HD95 and NSD have no mean: distances are in voxels for 'plain'" in table.item(2, 0).toolTip()

@@ -103,7 +103,7 @@ def test_errors_and_metrics_are_saved_from_the_inspect_dock(open_dock, viewer, w
     viewer.add_labels(np.roll(truth, 4, 0), name="v prediction", **place)
     dock = open_dock("Inspect")
     assert not dock.export.native.isVisibleTo(dock.native)
-    dock.tolerance_um.value = 0
+    dock.tolerance.value = 0
     wait_for_end(dock, dock.inspect)
     assert dock.export.native.isVisibleTo(dock.native)
     assert not dock.export.report.native.isVisibleTo(dock.export.native), "nobody knows the run"
@@ -112,11 +112,11 @@ def test_errors_and_metrics_are_saved_from_the_inspect_dock(open_dock, viewer, w
     with (tmp_path / "errors.csv").open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     assert {row["kind"] for row in rows} == {"missed", "extra"}
-    assert [float(row["volume_um3"]) for row in rows] == [80, 80]
+    assert [float(row["volume"]) for row in rows] == [80, 80]
     choose(tmp_path / "metrics.csv")
     click(qtbot, dock.export.section.results.metrics_button)
     qtbot.waitUntil(lambda: (tmp_path / "metrics.csv").exists(), timeout=20_000)
     with (tmp_path / "metrics.csv").open(encoding="utf-8-sig", newline="") as file:
         (row,) = csv.DictReader(file)
     assert float(row["dice"]) == 0
-    assert float(row["hd95_um"]) == 8
+    assert float(row["hd95"]) == 8

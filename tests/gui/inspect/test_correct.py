@@ -57,7 +57,7 @@ def volume(viewer):
 def dock(open_dock, volume, wait_for_end):
     """The Inspect dock with the three errors in its table: the missed box, the wide side, the extra cube."""
     dock = open_dock("Inspect")
-    dock.tolerance_um.value = 0
+    dock.tolerance.value = 0
     wait_for_end(dock, dock.inspect)
     assert len(dock.session.errors.errors) == 3
     return dock
@@ -80,7 +80,7 @@ def corrected(viewer) -> np.ndarray:
 
 def test_keys_take_the_truth_and_the_prediction_and_go_back(dock, viewer, volume):
     found, truth = volume
-    dock.correction.settings.value = dock.correction.settings.value.model_copy(update={"margin_um": 2.0})
+    dock.correction.settings.value = dock.correction.settings.value.model_copy(update={"margin": 2.0})
     press(viewer, Qt.Key.Key_J)
     assert dock.session.selection.kind == "missed"
     press(viewer, Qt.Key.Key_W)
@@ -195,7 +195,7 @@ def test_without_a_truth_a_place_in_view_is_corrected(open_dock, volume, viewer)
 def test_another_tolerance_keeps_the_corrections(dock, viewer, wait_for_end):
     dock.select(dock.session.errors.errors[2])
     dock.correction.accept_truth()
-    dock.tolerance_um.value = 0.4
+    dock.tolerance.value = 0.4
     wait_for_end(dock, dock.inspect)
     assert notes(dock)[2] == "corrected: truth"
     assert dock.correction.counts.value == "1 correction: 1 truth"
@@ -296,7 +296,7 @@ def test_a_volume_that_is_known_to_come_from_the_test_part_is_asked_about(
     folder = tmp_path / "unedited_regions" if is_elsewhere else dataset
     mark_origin([viewer.layers["v prediction"]], VolumeOrigin("v", dataset=folder, subset=Subset.TEST))
     dock = open_dock("Inspect")
-    dock.tolerance_um.value = 0
+    dock.tolerance.value = 0
     wait_for_end(dock, dock.inspect)
     dock.fine_tuning.dataset.value = dataset
     dock.next_error()

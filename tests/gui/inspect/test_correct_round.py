@@ -38,7 +38,7 @@ def predicted(viewer, dataset, ball, tmp_path):
 def test_a_whole_round(predicted, open_dock, viewer, dataset, wait_for_end, wait_for_job, qtbot):
     run, config = predicted
     dock = open_dock("Inspect")
-    dock.tolerance_um.value = 0
+    dock.tolerance.value = 0
     wait_for_end(dock, dock.inspect)
     assert dock.fine_tuning.dataset.value == dataset  # that of the run
     for _ in range(min(5, len(dock.session.errors.errors))):
@@ -92,7 +92,7 @@ def test_the_gain_on_a_test_volume_that_was_corrected_is_said_to_be_optimistic(
     add_sample(dataset, larger, Subset.TEST)
     monkeypatch.setattr(QMessageBox, "question", lambda *_: QMessageBox.StandardButton.Ok)
     dock = open_dock("Inspect")
-    dock.tolerance_um.value = 0
+    dock.tolerance.value = 0
     wait_for_end(dock, dock.inspect)
     dock.next_error()
     dock.correction.accept_truth()

@@ -32,7 +32,7 @@ def canvas(viewer):
 @pytest.fixture
 def dock(open_dock, boxes, wait_for_end):
     dock = open_dock("Inspect")
-    dock.tolerance_um.value = 0.25
+    dock.tolerance.value = 0.25
     wait_for_end(dock, dock.inspect)
     assert listed(dock) == [MISSED, WIDE, EXTRA]
     return dock
@@ -71,12 +71,12 @@ def test_layers_are_found_compared_and_gone_through(open_dock, boxes, wait_for_e
     told = []
     dock.session.events.errors.connect(told.append)
     dock.session.events.selection.connect(told.append)
-    dock.tolerance_um.value = 0.5
+    dock.tolerance.value = 0.5
     wait_for_end(dock, dock.inspect)
     assert told == [dock.session.errors]
     missed, wide, extra = dock.session.errors.errors
     assert [each.kind for each in (missed, wide, extra)] == [ErrorKind.MISSED, ErrorKind.EXTRA, ErrorKind.EXTRA]
-    assert missed.volume_um3 == 4 * 6 * 10
+    assert missed.volume == 4 * 6 * 10
     dock.next_error()
     assert told[1:] == [missed]
     assert dock.session.selection == missed
@@ -88,7 +88,7 @@ def test_table_and_steps_are_in_view_on_a_laptop(dock, qtbot):
         corner = widget.mapTo(dock.scroll_area.viewport(), QPoint(0, 0))
         return corner.y() >= 0 and corner.y() + widget.height() <= dock.scroll_area.viewport().height()
 
-    magicgui_parts = (dock.views, dock.tolerance_um, dock.errors.steps.next_button)
+    magicgui_parts = (dock.views, dock.tolerance, dock.errors.steps.next_button)
     parts = (dock.scores, dock.errors.table.view, *(each.native for each in magicgui_parts))
     qtbot.waitUntil(lambda: all(is_in_view(each) for each in parts))
     assert dock.errors.native.isVisible()
@@ -173,7 +173,7 @@ def test_volumes_are_sorted_as_numbers(dock, qtbot):
     qtbot.mouseClick(header.viewport(), Qt.MouseButton.LeftButton, pos=place)
     assert listed(dock) == [EXTRA, WIDE, MISSED]
     dock.next_error()
-    assert dock.session.selection.volume_um3 == 8
+    assert dock.session.selection.volume == 8
 
 
 def test_filters_leave_out_what_nobody_asked_for(dock, qtbot, click_row):
@@ -189,20 +189,20 @@ def test_filters_leave_out_what_nobody_asked_for(dock, qtbot, click_row):
     assert listed(dock) == [EXTRA]
     qtbot.mouseClick(table.only_unseen.native, Qt.MouseButton.LeftButton)
     table.kind.value = None
-    table.minimum_um3.native.selectAll()
-    qtbot.keyClicks(table.minimum_um3.native, "144")
+    table.minimum_volume.native.selectAll()
+    qtbot.keyClicks(table.minimum_volume.native, "144")
     assert listed(dock) == [MISSED, WIDE]
-    table.minimum_um3.value = 0
+    table.minimum_volume.value = 0
     qtbot.keyClicks(table.text.native, "WHOLE")
     assert listed(dock) == [MISSED, EXTRA]
 
 
 def test_another_tolerance_is_followed_while_the_view_stays(dock, qtbot, viewer):
     dock.views.show_one("prediction")
-    dock.tolerance_um.native.selectAll()
+    dock.tolerance.native.selectAll()
     before = dock.session.errors
-    qtbot.keyClicks(dock.tolerance_um.native, "2.2")
-    qtbot.keyClick(dock.tolerance_um.native, Qt.Key.Key_Return)
+    qtbot.keyClicks(dock.tolerance.native, "2.2")
+    qtbot.keyClick(dock.tolerance.native, Qt.Key.Key_Return)
     qtbot.waitUntil(lambda: dock.session.errors is not before)
     assert listed(dock) == [MISSED]
     assert dock.errors.table.counts.value == "1 error, 0 seen; 2 hidden as noise"

@@ -29,7 +29,7 @@ def inspected(open_dock, wait_for_end):
 
     def _inspect():
         dock = open_dock("Inspect")
-        dock.tolerance_um.value = 0.25
+        dock.tolerance.value = 0.25
         wait_for_end(dock, dock.inspect)
         return dock
 

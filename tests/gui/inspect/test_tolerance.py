@@ -20,14 +20,14 @@ def dock(open_dock, viewer, wait_for_end):
     for name, labels in (("v labels", truth), ("v prediction", found)):
         viewer.add_labels(labels, name=name, scale=VOXEL, units=("um",) * 3)
     dock = open_dock("Inspect")
-    dock.tolerance_um.value = 0.5
+    dock.tolerance.value = 0.5
     wait_for_end(dock, dock.inspect)
     return dock
 
 
 def set_tolerance(dock, value, qtbot):
-    dock.tolerance_um.value = value
-    qtbot.waitUntil(lambda: dock.session.errors.tolerance_um == value, timeout=20_000)
+    dock.tolerance.value = value
+    qtbot.waitUntil(lambda: dock.session.errors.tolerance == value, timeout=20_000)
 
 
 def test_boundary_noise_is_hidden_in_the_view_too(dock, qtbot):
@@ -45,11 +45,11 @@ def test_boundary_noise_is_hidden_in_the_view_too(dock, qtbot):
 def test_a_tolerance_that_is_set_during_an_inspection_is_kept(dock, wait_for_end, qtbot):
     def inspect_and_change():
         dock.inspect()
-        dock.tolerance_um.value = 2.0
+        dock.tolerance.value = 2.0
 
     wait_for_end(dock, inspect_and_change)
-    qtbot.waitUntil(lambda: dock.session.errors.tolerance_um == 2.0, timeout=20_000)
-    assert dock.tolerance_um.value == 2.0
+    qtbot.waitUntil(lambda: dock.session.errors.tolerance == 2.0, timeout=20_000)
+    assert dock.tolerance.value == 2.0
     assert not dock.layers.difference.data[WIDE].any()
 
 

@@ -47,7 +47,7 @@ def layers(viewer):
 @pytest.fixture
 def dock(open_dock, layers, wait_for_end):
     dock = open_dock("Inspect")
-    dock.tolerance_um.value = 0.1
+    dock.tolerance.value = 0.1
     wait_for_end(dock, dock.inspect)
     assert dock.session.errors is not None, dock.message.text()
     return dock

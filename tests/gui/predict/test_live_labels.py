@@ -60,7 +60,7 @@ def two_hills(name="mine", plan=None):
     maps[1, 2:6, 3:7, 2:4] = maps[1, 2:6, 3:7, 6:8] = 1
     maps[0, 2:6, 3:7, 4:6] = 0.8
     plan = plan or Plan(task=Task.INSTANCE, strides=STRIDES)
-    labels = postprocess(probability, maps, VOXEL_SIZE, plan, PostProcessing())
+    labels = postprocess(probability, maps, Geometry(VOXEL_SIZE), plan, PostProcessing())
     return Prediction(name, labels, probability, Geometry(VOXEL_SIZE), plan, maps)
 
 
@@ -81,8 +81,8 @@ def test_every_setting_of_labels_is_live(dock, viewer, image, qtbot):
     assert boxes.keys() == PostProcessing.model_fields.keys()
     assert layer.data.max() == 3
     assert dock.results.legend.value == "3 objects"
-    steps = [("seed_prominence", 0.9, 2), ("seed_prominence", 0.2, 3), ("min_volume_um3", 3.0, 2)]
-    steps += [("min_volume_um3", 0.0, 3), ("seed_confidence", 0.7, 2), ("seed_confidence", 0.4, 3)]
+    steps = [("seed_prominence", 0.9, 2), ("seed_prominence", 0.2, 3), ("min_volume", 3.0, 2)]
+    steps += [("min_volume", 0.0, 3), ("seed_confidence", 0.7, 2), ("seed_confidence", 0.4, 3)]
     steps += [("threshold", 0.8, 2), ("threshold", 0.95, 0)]
     for name, value, n_objects in steps:
         settle(dock, qtbot, lambda name=name, value=value: boxes[name].native.setValue(value))
@@ -95,7 +95,8 @@ def test_every_setting_of_labels_is_live(dock, viewer, image, qtbot):
     settle(dock, qtbot, lambda: boxes["boundary_weight"].native.setValue(0.05))
     expected = dock.label_settings.value
     np.testing.assert_array_equal(
-        layer.data, postprocess(prediction.probability, prediction.maps, VOXEL_SIZE, prediction.plan, expected)
+        layer.data,
+        postprocess(prediction.probability, prediction.maps, Geometry(VOXEL_SIZE), prediction.plan, expected),
     )
     assert dock.jobs.latest("predict") is None, "nothing was predicted"
 
@@ -120,7 +121,7 @@ def test_the_newest_settings_win_and_scores_follow(dock, viewer, image, qtbot):
     qtbot.waitUntil(lambda: table.item(0, headings.index("F1")).text() != "–")
     f1 = match_instances(viewer.layers["mine prediction"].data, painted.data).f1
     assert table.item(0, headings.index("F1")).text() == f"{f1:.3f}"
-    settle(dock, qtbot, lambda: dock.label_settings.editors["min_volume_um3"].native.setValue(3))
+    settle(dock, qtbot, lambda: dock.label_settings.editors["min_volume"].native.setValue(3))
     assert not viewer.layers["mine difference"].data.any(), "the speck was all that was extra"
     assert not painted.visible, "what is in view stays in view"
 
@@ -152,7 +153,7 @@ def predicted_again(dock, layer, name="mine"):
     prediction = dock.live.shown.comparison.prediction
     assert prediction.name == name
     return postprocess(
-        prediction.probability, prediction.maps, prediction.voxel_size_um, prediction.plan, dock.label_settings.value
+        prediction.probability, prediction.maps, prediction.geometry, prediction.plan, dock.label_settings.value
     )
 
 

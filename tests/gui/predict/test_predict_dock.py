@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QMessageBox
 
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.dataset import Subset, add_sample, create_dataset
+from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.reading import read_volume
 from napari_unet3d.data.sample import Sample
@@ -141,7 +142,7 @@ def test_another_threshold_redraws_without_the_model(dock, viewer, layers, wait_
     table = dock.results.table
     assert table.item(0, 3).text() == f"{precision:.3f}"
     qtbot.waitUntil(lambda: table.item(0, 6).text() != "–")  # surfaces are measured in a thread
-    scores = score(expected, GroundTruth((layers[1].data > 0).astype(np.uint8)), "mine", VOXEL_SIZE)
+    scores = score(expected, GroundTruth((layers[1].data > 0).astype(np.uint8)), "mine", Geometry(VOXEL_SIZE))
     assert [table.item(0, column).text() for column in (3, 6)] == [f"{precision:.3f}", f"{scores.nsd:.3f}"]
     assert dock.message.kind == "info"
 

@@ -62,12 +62,12 @@ def run(tmp_path: Path) -> Path:
     """The folder of a run of five epochs, with a whole volume and a block that begins in slice 3 of another."""
     folder = tmp_path / "some run"
     cards = (
-        SnapshotVolume(name="one", volume="one", volume_shape_zyx=SHAPE, voxel_size_um=SIZE, shape_zyx=SHAPE),
+        SnapshotVolume(name="one", volume="one", volume_shape_zyx=SHAPE, geometry=Geometry(SIZE), shape_zyx=SHAPE),
         SnapshotVolume(
             name="two [validation]",
             volume="two",
             volume_shape_zyx=(19, 18, 20),
-            voxel_size_um=SIZE,
+            geometry=Geometry(SIZE),
             shape_zyx=SHAPE,
             first_zyx=(3.0, 0.0, 0.0),
         ),

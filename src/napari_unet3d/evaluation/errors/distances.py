@@ -30,15 +30,15 @@ class TruthDistance:
     ----------
     truth : GroundTruth
         Ground truth; voxels that are not annotated are on neither side of a surface.
-    voxel_size_um : tuple of float
-        Voxel size along z, y, x in µm.
+    spacing : tuple of float
+        Size of a voxel along z, y, x, in the unit of the distances.
     """
 
-    def __init__(self, truth: GroundTruth, voxel_size_um: VoxelSize) -> None:
-        self._truth, self._voxel_size_um = truth, voxel_size_um
+    def __init__(self, truth: GroundTruth, spacing: VoxelSize) -> None:
+        self._truth, self._spacing = truth, spacing
         self._boxes = ndimage.find_objects(truth.labels) if truth.labels.max(initial=0) > 1 else []
         self._trees: dict[int, KDTree | None] = {}
-        self._steps = short_steps(voxel_size_um, truth.labels.shape)
+        self._steps = short_steps(spacing, truth.labels.shape)
 
     def distances(self, value: int, places: Places) -> NDArray[np.float32]:
         """Return the distance of each voxel from the nearest annotated one with another true value.
@@ -53,7 +53,7 @@ class TruthDistance:
         Returns
         -------
         ndarray of float32, shape (voxel,)
-            Distances between centres in µm; infinite if no other value is annotated anywhere.
+            Distances between centres in the unit of `spacing`; infinite if no other value is annotated anywhere.
         """
         distances = np.full(len(places), np.inf, np.float32)
         voxels = np.stack(np.unravel_index(places, self._truth.labels.shape), axis=1)
@@ -62,7 +62,7 @@ class TruthDistance:
             if value not in self._trees:
                 self._trees[value] = self._make_tree(value)
             if (tree := self._trees[value]) is not None:
-                points = voxels[far] * np.asarray(self._voxel_size_um)
+                points = voxels[far] * np.asarray(self._spacing)
                 distances[far], _ = tree.query(points, workers=-1 if len(points) > _WORTH_THREADS else 1)
         return distances
 
@@ -98,7 +98,7 @@ class TruthDistance:
             return None
         places += [side.start for side in box]
         # Points on a grid are evenly distributed: an unbalanced tree is built faster and searched equally fast.
-        return KDTree(places * np.asarray(self._voxel_size_um), balanced_tree=False, compact_nodes=False)
+        return KDTree(places * np.asarray(self._spacing), balanced_tree=False, compact_nodes=False)
 
     def _box_of(self, value: int) -> tuple[slice, ...]:
         """Return the bounding box of a value, expanded by a voxel, which contains the nearest other values."""
@@ -108,22 +108,22 @@ class TruthDistance:
         return expand(box, (1, 1, 1), self._truth.labels.shape)
 
 
-def short_steps(voxel_size_um: VoxelSize, shape: Sequence[int]) -> list[tuple[float, NDArray[np.int64]]]:
-    """Return the steps from a voxel to those around it by their lengths in µm, the shortest first.
+def short_steps(spacing: VoxelSize, shape: Sequence[int]) -> list[tuple[float, NDArray[np.int64]]]:
+    """Return the steps from a voxel to those around it by their lengths in the unit of `spacing`, the shortest first.
 
     Parameters
     ----------
-    voxel_size_um : tuple of float
-        Voxel size along z, y, x in µm.
+    spacing : tuple of float
+        Size of a voxel along z, y, x, in the unit of the distances.
     shape : sequence of int
         Shape of the volume; steps are shorter than a quarter of it, so that they are possible from most of its voxels.
     """
-    reach = min(voxel_size_um) * 5
-    most = [min(int(reach / size), side // 4) for size, side in zip(voxel_size_um, shape, strict=True)]
+    reach = min(spacing) * 5
+    most = [min(int(reach / size), side // 4) for size, side in zip(spacing, shape, strict=True)]
     steps = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in most), indexing="ij"), axis=-1).reshape(-1, 3)
-    lengths = np.sqrt(((steps * np.asarray(voxel_size_um)) ** 2).sum(axis=1))
+    lengths = np.sqrt(((steps * np.asarray(spacing)) ** 2).sum(axis=1))
     # Along a truncated axis the next step is missing, and so are all longer ones.
-    complete = min((n + 1) * size for n, size in zip(most, voxel_size_um, strict=True))
+    complete = min((n + 1) * size for n, size in zip(most, spacing, strict=True))
     order = [at for at in np.argsort(lengths, kind="stable")[1 : _MOST_STEPS + 1] if lengths[at] < complete]
     shells: dict[float, list[int]] = {}
     for at in order:
@@ -146,17 +146,17 @@ def _boundary_of_others(labels: NDArray[Any], annotated: NDArray[np.bool_] | Non
     return np.concatenate(chunks)
 
 
-def inner_distance(mask: NDArray[np.bool_], voxel_size_um: VoxelSize) -> NDArray[np.float64]:
-    """Return the distance of each voxel of a mask from the nearest one outside of it, in µm.
+def inner_distance(mask: NDArray[np.bool_], spacing: VoxelSize) -> NDArray[np.float64]:
+    """Return the distance of each voxel of a mask from the nearest one outside of it, in the unit of `spacing`.
 
     Parameters
     ----------
     mask : ndarray of bool, shape (z, y, x)
         One region in its bounding box; everything beyond is outside.
-    voxel_size_um : tuple of float
-        Voxel size along z, y, x in µm.
+    spacing : tuple of float
+        Size of a voxel along z, y, x, in the unit of the distances.
     """
-    distances: NDArray[Any] = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=voxel_size_um)
+    distances: NDArray[Any] = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=spacing)
     return distances[1:-1, 1:-1, 1:-1]
 
 

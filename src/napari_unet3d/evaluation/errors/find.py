@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.configs import Task
-from napari_unet3d.data.geometry import VoxelSize
+from napari_unet3d.data.geometry import UNKNOWN, Geometry
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.sample import check_same_shape
 from napari_unet3d.evaluation.errors.border import without_border
@@ -52,8 +52,8 @@ def list_errors(
     prediction: NDArray[Any],
     truth: GroundTruth,
     task: Task = Task.BINARY,
-    voxel_size_um: VoxelSize = (1.0, 1.0, 1.0),
-    tolerance_um: float = 0.0,
+    geometry: Geometry = UNKNOWN,
+    tolerance: float = 0.0,
     ignore_border: bool = False,
 ) -> ErrorSet:
     """Return the errors of a prediction: the last event of `find_errors`.
@@ -67,7 +67,7 @@ def list_errors(
     >>> error.kind.value, error.n_voxels, error.is_whole
     ('missed', 6, True)
     """
-    *_, errors = find_errors(prediction, truth, task, voxel_size_um, tolerance_um, ignore_border)
+    *_, errors = find_errors(prediction, truth, task, geometry, tolerance, ignore_border)
     assert isinstance(errors, ErrorSet)
     return errors
 
@@ -76,8 +76,8 @@ def find_errors(
     prediction: NDArray[Any],
     truth: GroundTruth,
     task: Task = Task.BINARY,
-    voxel_size_um: VoxelSize = (1.0, 1.0, 1.0),
-    tolerance_um: float = 0.0,
+    geometry: Geometry = UNKNOWN,
+    tolerance: float = 0.0,
     ignore_border: bool = False,
 ) -> Iterator[ErrorEvent]:
     """Find the errors of a prediction one by one.
@@ -95,10 +95,10 @@ def find_errors(
         Ground truth of the same shape.
     task : Task
         What the labels are.
-    voxel_size_um : tuple of float
-        Voxel size along z, y, x in µm.
-    tolerance_um : float
-        Depth in µm up to which differences are boundary noise.
+    geometry : Geometry
+        Voxel size of the volume; depths are in µm if it is known, else in voxels.
+    tolerance : float
+        Depth up to which differences are boundary noise.
     ignore_border : bool
         Leave out instances that touch the border of the volume, as `match_instances` does; other tasks have none.
 
@@ -122,7 +122,7 @@ def find_errors(
         overlaps = Overlaps.count(predicted, target, truth.label_mask)
         if ignore_border:
             truth, overlaps = without_border(predicted, truth, overlaps)
-    search = _Search(predicted, truth, task, voxel_size_um, tolerance_um)
+    search = _Search(predicted, truth, task, geometry, tolerance)
     yield from search.run(overlaps)
     yield replace(search.result(ids, true_ids), ignores_border=ignore_border)
 
@@ -142,11 +142,11 @@ class _Search:
         prediction: NDArray[Any],
         truth: GroundTruth,
         task: Task,
-        voxel_size_um: VoxelSize,
-        tolerance_um: float,
+        geometry: Geometry,
+        tolerance: float,
     ) -> None:
         self._prediction, self._truth, self._task = prediction, truth, task
-        self._voxel_size_um, self._tolerance_um = voxel_size_um, tolerance_um
+        self._geometry, self._spacing, self._tolerance = geometry, geometry.spacing, tolerance
         self._found: list[_Found] = []
         self._n_hidden = self._n_left_out = 0
         self._without_partner: tuple[set[int], set[int]] = set(), set()
@@ -164,8 +164,8 @@ class _Search:
         errors[numbers] = wrong.errors
         regions = ErrorComponents(wrong.places, numbers, self._are_whole(wrong, numbers, errors), shape)
         depths = yield from self._depths(wrong, numbers, regions.is_whole & (errors < wrong.n_values))
-        is_core = find_cores(regions, depths, self._voxel_size_um, self._tolerance_um)
-        parts, n_parts = split_components(regions, is_core, steps_of(self._tolerance_um, self._voxel_size_um))
+        is_core = find_cores(regions, depths, self._spacing, self._tolerance)
+        parts, n_parts = split_components(regions, is_core, steps_of(self._tolerance, self._spacing))
         self._n_hidden += n_regions - int(np.count_nonzero(np.bincount(numbers[is_core], minlength=n_regions)))
         self._n_left_out += max(0, n_parts - _MOST_KEPT)
         for mine in _largest(parts, n_parts):
@@ -177,7 +177,7 @@ class _Search:
         self, wrong: ErrorVoxels, numbers: Numbers, is_extra: NDArray[np.bool_]
     ) -> Generator[SearchProgress, None, NDArray[np.float32]]:
         """Return the depth of each voxel; of whole extra regions, the distance from their own surface."""
-        surfaces = TruthDistance(self._truth, self._voxel_size_um)
+        surfaces = TruthDistance(self._truth, self._spacing)
         depths = np.full(len(numbers), np.inf, np.float32)
         measured = np.flatnonzero(~is_extra[numbers])
         values = (wrong.errors[measured] // wrong.n_values).astype(np.int32)
@@ -194,7 +194,7 @@ class _Search:
         alone = np.flatnonzero(np.isinf(depths))
         for mine in by_number(numbers[alone]):
             here = alone[mine]
-            depths[here] = measure_thickness(wrong.places[here], self._prediction.shape, self._voxel_size_um)
+            depths[here] = measure_thickness(wrong.places[here], self._prediction.shape, self._spacing)
         return depths
 
     def result(self, ids: NDArray[Any] | None, true_ids: NDArray[Any] | None) -> ErrorSet:
@@ -211,15 +211,15 @@ class _Search:
             regions=regions,
             n_hidden=self._n_hidden,
             n_left_out=self._n_left_out + max(0, len(self._found) - _MOST_KEPT),
-            tolerance_um=self._tolerance_um,
-            voxel_size_um=self._voxel_size_um,
+            tolerance=self._tolerance,
+            geometry=self._geometry,
             task=self._task,
         )
 
     def _find_merges_splits(self, overlaps: Overlaps) -> None:
         self._without_partner = overlaps.without_partner()
-        for error in find_merges_splits(self._prediction, self._truth, overlaps, self._voxel_size_um):
-            if error.region.depth_um > deepest_noise(self._tolerance_um):
+        for error in find_merges_splits(self._prediction, self._truth, overlaps, self._spacing):
+            if error.region.depth > deepest_noise(self._tolerance):
                 self._found.append(_Found(error, error.region, is_whole=False))
             else:
                 self._n_hidden += 1
@@ -254,8 +254,8 @@ class _Search:
             number=number,
             kind=error.kind,
             n_voxels=len(region.places),
-            volume_um3=float(len(region.places) * np.prod(self._voxel_size_um)),
-            depth_um=region.depth_um,
+            volume=float(len(region.places) * self._geometry.voxel_volume),
+            depth=region.depth,
             position_zyx=region.position_zyx,
             box_zyx=region.box_zyx,
             predicted=tuple(value if ids is None else int(ids[value]) for value in predicted if value),

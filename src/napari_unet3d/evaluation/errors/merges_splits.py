@@ -45,7 +45,7 @@ class MergeSplit:
 
 
 def find_merges_splits(
-    prediction: NDArray[Any], truth: GroundTruth, overlaps: Overlaps, voxel_size_um: VoxelSize
+    prediction: NDArray[Any], truth: GroundTruth, overlaps: Overlaps, spacing: VoxelSize
 ) -> Iterator[MergeSplit]:
     """Yield merges and splits.
 
@@ -57,8 +57,8 @@ def find_merges_splits(
         The true ids.
     overlaps : Overlaps
         Overlaps of the two.
-    voxel_size_um : tuple of float
-        Voxel size along z, y, x in µm.
+    spacing : tuple of float
+        Size of a voxel along z, y, x, in the unit of the distances.
     """
     shape = prediction.shape
     for kind, owners, parts, groups in (
@@ -71,7 +71,7 @@ def find_merges_splits(
             mask = owners[box] == one
             if truth.label_mask is not None:
                 mask &= truth.label_mask[box]
-            region = _shared(box, mask, several, parts[box], shape, voxel_size_um)
+            region = _shared(box, mask, several, parts[box], shape, spacing)
             predicted, target = ((one,), several) if kind is ErrorKind.MERGE else (several, (one,))
             yield MergeSplit(kind, predicted, target, region)
 
@@ -82,7 +82,7 @@ def _shared(
     several: tuple[int, ...],
     ids: NDArray[Any],
     shape: tuple[int, ...],
-    voxel_size_um: VoxelSize,
+    spacing: VoxelSize,
 ) -> ErrorRegion:
     """Return the voxels that one instance (`mask` in its box) shares with several of the `ids` there."""
     number_of = np.zeros(max(int(ids.max()), *several) + 1, np.min_scalar_type(len(several)))
@@ -93,9 +93,9 @@ def _shared(
     largest, second = np.argsort(-sizes[1:], kind="stable")[:2] + 1
     smaller = _box_within(parts == second)
     mask = parts[smaller] == second
-    depth = float(inner_distance(mask, voxel_size_um).max())
+    depth = float(inner_distance(mask, spacing).max())
     start = [side.start for side in box]
-    z, y, x = np.add(_contact(mask, smaller, parts == largest, voxel_size_um), start).tolist()
+    z, y, x = np.add(_contact(mask, smaller, parts == largest, spacing), start).tolist()
     around = (
         (side.start + first, side.stop + first) for side, first in zip(_box_within(parts > 0), start, strict=True)
     )
@@ -103,14 +103,12 @@ def _shared(
     return ErrorRegion(_places(parts > 0, box, shape), (z_range, y_range, x_range), depth, (z, y, x))
 
 
-def _contact(
-    mask: NDArray[np.bool_], box: Box, largest: NDArray[np.bool_], voxel_size_um: VoxelSize
-) -> tuple[int, ...]:
+def _contact(mask: NDArray[np.bool_], box: Box, largest: NDArray[np.bool_], spacing: VoxelSize) -> tuple[int, ...]:
     """Return the voxel of a part (`mask` in a box) that is nearest to the largest part, searched nearby first."""
-    size = np.asarray(voxel_size_um)
+    size = np.asarray(spacing)
     start = np.array([side.start for side in box])
     second = np.argwhere(boundary_voxels(np.pad(mask, 1))) - 1 + start
-    reach = _REACH * min(voxel_size_um)
+    reach = _REACH * min(spacing)
     while True:
         margin = np.ceil(reach / size).astype(int) + 1  # what ends at the border of the view may continue beyond it
         view = expand(box, margin.tolist(), largest.shape)

@@ -34,15 +34,15 @@ class ErrorRegion:
         Their indices in the flattened volume, ascending.
     box_zyx : tuple of tuple of int
         Start and stop along z, y, x.
-    depth_um : float
-        Depth of the deepest voxel in µm.
+    depth : float
+        Depth of the deepest voxel in the unit of `spacing`.
     position_zyx : tuple of int
         The deepest voxel; of several the one nearest to the centre.
     """
 
     places: Places
     box_zyx: Box
-    depth_um: float
+    depth: float
     position_zyx: Position
 
 
@@ -139,18 +139,18 @@ def by_number(numbers: NDArray[np.integer[Any]]) -> Iterator[NDArray[np.int64]]:
             yield order[start:stop]
 
 
-def measure_thickness(places: Places, shape: Sequence[int], voxel_size_um: VoxelSize) -> NDArray[np.float32]:
-    """Return the distance of each voxel of a region from the surface of the region in µm."""
+def measure_thickness(places: Places, shape: Sequence[int], spacing: VoxelSize) -> NDArray[np.float32]:
+    """Return the distance of each voxel of a region from the surface of the region in the unit of `spacing`."""
     voxels = np.unravel_index(places, tuple(shape))
     inside = tuple(along - along.min() for along in voxels)
     mask = np.zeros([int(along.max()) + 1 for along in inside], bool)
     mask[inside] = True
-    depths: NDArray[np.float32] = inner_distance(mask, voxel_size_um)[inside].astype(np.float32)
+    depths: NDArray[np.float32] = inner_distance(mask, spacing)[inside].astype(np.float32)
     return depths
 
 
 def find_cores(
-    regions: ErrorComponents, depths: NDArray[np.float32], voxel_size_um: VoxelSize, tolerance_um: float
+    regions: ErrorComponents, depths: NDArray[np.float32], spacing: VoxelSize, tolerance: float
 ) -> NDArray[np.bool_]:
     """Return which voxels are deeper than the tolerance, and therefore no boundary noise.
 
@@ -162,11 +162,11 @@ def find_cores(
     regions : ErrorComponents
         The wrong voxels.
     depths : ndarray of float32, shape (voxel,)
-        Distance of each from the surface of the ground truth in µm.
-    voxel_size_um : tuple of float
-        Voxel size along z, y, x in µm.
-    tolerance_um : float
-        Depth of boundary noise in µm.
+        Distance of each from the surface of the ground truth in the unit of `spacing`.
+    spacing : tuple of float
+        Size of a voxel along z, y, x, in the unit of the distances.
+    tolerance : float
+        Depth of boundary noise in the unit of `spacing`.
 
     Returns
     -------
@@ -174,14 +174,14 @@ def find_cores(
         Which voxels are no noise.
     """
     places, numbers = regions.places, regions.numbers
-    highest = deepest_noise(tolerance_um)
+    highest = deepest_noise(tolerance)
     is_core: NDArray[np.bool_] = depths > highest
     whole = np.flatnonzero(regions.is_whole[numbers])
     if len(whole):
         whole = whole[np.argsort(numbers[whole], kind="stable")]
         starts = np.flatnonzero(np.diff(numbers[whole], prepend=-1))
         is_kept = np.logical_or.reduceat(is_core[whole], starts)
-        for along, size in zip(np.unravel_index(places[whole], regions.shape), voxel_size_um, strict=True):
+        for along, size in zip(np.unravel_index(places[whole], regions.shape), spacing, strict=True):
             length = (np.maximum.reduceat(along, starts) - np.minimum.reduceat(along, starts) + 1) * size
             is_kept |= length > 2 * highest
         is_core[whole] = np.repeat(is_kept, np.diff(starts, append=len(whole)))
@@ -247,11 +247,11 @@ def _grow(parts: Numbers, noise: NDArray[np.int64], region_of: Numbers, regions:
             break
 
 
-def deepest_noise(tolerance_um: float) -> float:
+def deepest_noise(tolerance: float) -> float:
     """Return slightly more than a tolerance: a depth of exactly the tolerance is noise, however it is rounded."""
-    return tolerance_um * (1 + _RELATIVE_ERROR)
+    return tolerance * (1 + _RELATIVE_ERROR)
 
 
-def steps_of(tolerance_um: float, voxel_size_um: VoxelSize) -> int:
+def steps_of(tolerance: float, spacing: VoxelSize) -> int:
     """Return the length of a tolerance in voxels, along the axis with the smallest ones."""
-    return ceil(tolerance_um / min(voxel_size_um))
+    return ceil(tolerance / min(spacing))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.configs import Task
-from napari_unet3d.data.geometry import VoxelSize
+from napari_unet3d.data.geometry import Geometry
 
 Position: TypeAlias = tuple[int, int, int]
 Box: TypeAlias = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
@@ -44,12 +44,13 @@ class SegmentationError:
         The kind of error.
     n_voxels : int
         Number of wrong voxels.
-    volume_um3 : float
-        Their volume in µm³.
-    depth_um : float
-        Depth of the error: the largest distance in µm of one of its voxels from the surface of the ground truth. For a
-        region without such a surface, such as a detection where there is nothing, the distance is measured from its
-        own surface. For a merge or a split it is that of the second largest part.
+    volume : float
+        Their volume in µm³, or in voxels where the voxel size is unknown.
+    depth : float
+        Depth of the error: the largest distance of one of its voxels from the surface of the ground truth, in the unit
+        of the geometry of its `ErrorSet`. For a region without such a surface, such as a detection where there is
+        nothing, the distance is measured from its own surface. For a merge or a split it is that of the second largest
+        part.
     position_zyx : tuple of int
         A representative voxel: the deepest; of a merge or a split, one where the two largest parts meet.
     box_zyx : tuple of tuple of int
@@ -65,8 +66,8 @@ class SegmentationError:
     number: int
     kind: ErrorKind
     n_voxels: int
-    volume_um3: float
-    depth_um: float
+    volume: float
+    depth: float
     position_zyx: Position
     box_zyx: Box
     predicted: tuple[int, ...] = ()
@@ -94,10 +95,10 @@ class ErrorSet:
         Number of regions that are not deeper than the tolerance and are therefore boundary noise.
     n_left_out : int
         Number of deeper errors that were left out because there are too many larger ones.
-    tolerance_um : float
-        Depth in µm up to which errors are boundary noise.
-    voxel_size_um : tuple of float
-        Voxel size along z, y, x in µm.
+    tolerance : float
+        Depth up to which errors are boundary noise.
+    geometry : Geometry
+        Voxel size of the volume, whose `unit` is that of depths and tolerance, and whose `volume_unit` that of volumes.
     task : Task
         What the labels are.
     ignores_border : bool
@@ -108,8 +109,8 @@ class ErrorSet:
     regions: NDArray[np.uint16]
     n_hidden: int
     n_left_out: int
-    tolerance_um: float
-    voxel_size_um: VoxelSize
+    tolerance: float
+    geometry: Geometry
     task: Task = Task.BINARY
     ignores_border: bool = False
 

@@ -84,8 +84,10 @@ class Metric:
         Whether it is computed for the voxels of the foreground and of each class, or for instances.
     format : NumberFormat or None
         How its value is written; None if it is a tuple with a value for each IoU threshold, only for ``metrics.json``.
-    unit : str
-        Unit of its values, such as µm.
+    has_unit : bool
+        Whether its values are distances: in µm, or in voxels where the voxel size is unknown.
+    is_of_distances : bool
+        Whether it depends on the unit of distances, so that volumes with different units have no mean.
     direction : Direction
         Which values are better.
     average : callable
@@ -106,7 +108,8 @@ class Metric:
     compute: Callable[[LabelPair], Value]
     scope: Scope = Scope.VOXELS
     format: NumberFormat | None = FRACTION
-    unit: str = ""
+    has_unit: bool = False
+    is_of_distances: bool = False
     direction: Direction = Direction.HIGHER
     average: Callable[[Sequence[Any]], Value] = fmean
     is_slow: bool = False
@@ -119,19 +122,23 @@ class Metric:
         """Its column in ``metrics.csv``."""
         return self.name if self.scope is Scope.VOXELS else f"instance_{self.name}"
 
-    @property
-    def heading_with_unit(self) -> str:
-        """Its heading, and its unit if it has one."""
-        return f"{self.heading} {self.unit}".strip()
+    def heading_with_unit(self, distance_unit: str) -> str:
+        """Return its heading, and the unit if it has one; without it where volumes have different ones."""
+        return f"{self.heading} {distance_unit if self.has_unit else ''}".strip()
 
     @property
     def tooltip(self) -> str:
         """What it means, and which values are better."""
         return f"{self.explanation} {self.direction.value}".strip()
 
-    def text(self, value: Value, n_left_out: int = 0) -> str:
-        """Return a value as it is written by the command and in the report, with how many a mean leaves out."""
+    def text(self, value: Value, n_left_out: int = 0, distance_unit: str = "") -> str:
+        """Return a value as it is written by the command and in the report, with how many a mean leaves out.
+
+        Distances have their unit if it is given, for columns of different units.
+        """
         text = format(value, self.format.spec) if self.format and isinstance(value, int | float) else "–"
+        if self.has_unit and value is not None:
+            text = f"{text} {distance_unit}".strip()
         return f"{text} ({n_left_out} left out)" if n_left_out else text
 
     def short_text(self, value: Value, n_left_out: int = 0) -> str:

@@ -73,10 +73,10 @@ class LabelPair:
         Labels of the same shape; voxels that are not annotated do not count.
     value : int or None
         The label value that is the foreground; None if that is everything above 0.
-    voxel_size_um : tuple of float
-        Voxel size along z, y, x in µm.
-    tolerance_um : float
-        Distance in µm within which two surfaces count as the same.
+    spacing : tuple of float
+        Size of a voxel along z, y, x, in the unit of the distances.
+    tolerance : float
+        Distance within which two surfaces count as the same.
     ignore_border : bool
         Whether instances that touch the border of the volume are left out of the metrics of instances.
     """
@@ -84,8 +84,8 @@ class LabelPair:
     prediction: NDArray[Any]
     truth: GroundTruth
     value: int | None = None
-    voxel_size_um: VoxelSize = (1.0, 1.0, 1.0)
-    tolerance_um: float = 1.0
+    spacing: VoxelSize = (1.0, 1.0, 1.0)
+    tolerance: float = 1.0
     ignore_border: bool = False
 
     @property
@@ -109,9 +109,7 @@ class LabelPair:
     @cached_property
     def surfaces(self) -> SurfaceScores:
         """Distances between the surfaces of the two masks."""
-        return compare_surfaces(
-            self.predicted, self.target, self.voxel_size_um, self.tolerance_um, self.truth.label_mask
-        )
+        return compare_surfaces(self.predicted, self.target, self.spacing, self.tolerance, self.truth.label_mask)
 
     @cached_property
     def matches(self) -> InstanceMatches:

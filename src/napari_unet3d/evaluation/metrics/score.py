@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.configs import Task
-from napari_unet3d.data.geometry import VoxelSize
+from napari_unet3d.data.geometry import UNKNOWN, Geometry
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.sample import check_same_shape
 from napari_unet3d.evaluation.metrics.metric import Scope, Value
@@ -28,8 +28,8 @@ class MetricOptions:
         What the labels are.
     classes : dict of int to str
         Label values and names of the classes that the model knows. Other values that occur are scored as well.
-    tolerance_um : float
-        Distance in µm within which two surfaces count as the same.
+    tolerance : float
+        Distance within which two surfaces count as the same: in µm, or in voxels where the voxel size is unknown.
     fast : bool
         Leave out the metrics that take longer than the others: those of surfaces and instances.
     ignore_border : bool
@@ -38,7 +38,7 @@ class MetricOptions:
 
     task: Task = Task.BINARY
     classes: dict[int, str] = field(default_factory=dict)
-    tolerance_um: float = 1.0
+    tolerance: float = 1.0
     fast: bool = False
     ignore_border: bool = False
 
@@ -50,7 +50,7 @@ def score(
     prediction: NDArray[Any],
     truth: GroundTruth,
     name: str,
-    voxel_size_um: VoxelSize = (1.0, 1.0, 1.0),
+    geometry: Geometry = UNKNOWN,
     options: MetricOptions = _DEFAULTS,
 ) -> Scores:
     """Compare a prediction with the ground truth, where that is annotated.
@@ -66,8 +66,8 @@ def score(
         Labels of the same shape; voxels that are not annotated do not count.
     name : str
         Name of the volume.
-    voxel_size_um : tuple of float
-        Voxel size along z, y, x in µm.
+    geometry : Geometry
+        Voxel size of the volume; distances are in µm if it is known, else in voxels.
     options : MetricOptions
         Task, classes and tolerance.
 
@@ -86,7 +86,7 @@ def score(
     check_same_shape(prediction, truth.labels, name)
 
     def pair_of(value: int | None) -> LabelPair:
-        return LabelPair(prediction, truth, value, voxel_size_um, options.tolerance_um, options.ignore_border)
+        return LabelPair(prediction, truth, value, geometry.spacing, options.tolerance, options.ignore_border)
 
     def values_of(value: int | None) -> dict[str, Value]:
         return compute_metrics(Scope.VOXELS, pair_of(value), fast=options.fast)
@@ -99,11 +99,12 @@ def score(
         )
         # Without any class in either of them they agree.
         values = mean_values(Scope.VOXELS, [each.values for each in classes]) if present else values_of(None)
-        return Scores(name, values, classes=classes, left_out=count_undefined(Scope.VOXELS, classes))
+        left_out = count_undefined(Scope.VOXELS, classes)
+        return Scores(name, values, classes=classes, left_out=left_out, distance_unit=geometry.unit)
     instances = None
     if options.task is Task.INSTANCE and not options.fast:
         instances = InstanceScores(compute_metrics(Scope.INSTANCES, pair_of(None)))
-    return Scores(name, values_of(None), instances)
+    return Scores(name, values_of(None), instances, distance_unit=geometry.unit)
 
 
 def _values_in(labels: NDArray[Any], annotated: NDArray[np.bool_] | None) -> set[int]:

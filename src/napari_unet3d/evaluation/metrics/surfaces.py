@@ -1,4 +1,4 @@
-"""Distances between the surfaces of two masks in µm: Hausdorff distance (HD95) and surface Dice (NSD)."""
+"""Distances between the surfaces of two masks: Hausdorff distance (HD95) and surface Dice (NSD)."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ class SurfaceScores:
 
     Attributes
     ----------
-    hd95_um : float or None
+    hd95 : float or None
         95th percentile of the distances from one surface to the other, the larger of both directions; None when
         only one of the masks has a surface.
     nsd : float
         Fraction of both surfaces that is within the tolerance of the other one, from 0 to 1.
     """
 
-    hd95_um: float | None
+    hd95: float | None
     nsd: float
 
 
 def compare_surfaces(
-    predicted: Mask, target: Mask, voxel_size_um: VoxelSize, tolerance_um: float, annotated: Mask | None = None
+    predicted: Mask, target: Mask, spacing: VoxelSize, tolerance: float, annotated: Mask | None = None
 ) -> SurfaceScores:
     """Compare the surfaces of two masks.
 
@@ -51,10 +51,10 @@ def compare_surfaces(
     ----------
     predicted, target : ndarray of bool, shape (z, y, x)
         Prediction and ground truth; exchanging them changes nothing.
-    voxel_size_um : tuple of float
-        Voxel size along z, y, x in µm.
-    tolerance_um : float
-        Distance in µm up to which surfaces count as the same; 0 requires the same voxels.
+    spacing : tuple of float
+        Size of a voxel along z, y, x, in the unit of the distances.
+    tolerance : float
+        Distance in the unit of `spacing` up to which surfaces count as the same; 0 requires the same voxels.
     annotated : ndarray of bool, shape (z, y, x), optional
         Where the ground truth is known; without it, everywhere.
     """
@@ -62,15 +62,15 @@ def compare_surfaces(
         predicted, target = predicted & annotated, target & annotated
     box = _common_box(predicted, target)
     if box is None or np.array_equal(predicted, target):
-        return SurfaceScores(hd95_um=0.0, nsd=1.0)
+        return SurfaceScores(hd95=0.0, nsd=1.0)
     one, other = (_surface_in(box, mask, annotated) for mask in (predicted, target))
     if not one.any() or not other.any():
-        return SurfaceScores(hd95_um=None, nsd=0.0)
-    forward, backward = _distances(one, other, voxel_size_um), _distances(other, one, voxel_size_um)
-    highest = tolerance_um * (1 + _RELATIVE_ERROR)
+        return SurfaceScores(hd95=None, nsd=0.0)
+    forward, backward = _distances(one, other, spacing), _distances(other, one, spacing)
+    highest = tolerance * (1 + _RELATIVE_ERROR)
     n_close = np.count_nonzero(forward <= highest) + np.count_nonzero(backward <= highest)
     return SurfaceScores(
-        hd95_um=float(max(np.percentile(forward, _PERCENTILE), np.percentile(backward, _PERCENTILE))),
+        hd95=float(max(np.percentile(forward, _PERCENTILE), np.percentile(backward, _PERCENTILE))),
         nsd=n_close / (forward.size + backward.size),
     )
 
@@ -124,19 +124,19 @@ def _common_box(predicted: Mask, target: Mask) -> tuple[slice, ...] | None:
     return tuple(box)
 
 
-def _distances(surface: Mask, other: Mask, voxel_size_um: VoxelSize) -> NDArray[np.float64]:
-    """Return the distance in µm from each voxel of a surface to the nearest one of another surface."""
+def _distances(surface: Mask, other: Mask, spacing: VoxelSize) -> NDArray[np.float64]:
+    """Return the distance from each voxel of a surface to the nearest one of another, in the unit of `spacing`."""
     distances = np.zeros(np.count_nonzero(surface))
     apart = ~other[surface]
     if apart.any():
         # Points on a grid are evenly distributed: an unbalanced tree is built faster and searched equally fast.
         import scipy  # not before it is needed: the command's help lists metrics
 
-        tree = scipy.spatial.KDTree(_centres(other, voxel_size_um), balanced_tree=False, compact_nodes=False)
-        distances[apart], _ = tree.query(_centres(surface & ~other, voxel_size_um))
+        tree = scipy.spatial.KDTree(_centres(other, spacing), balanced_tree=False, compact_nodes=False)
+        distances[apart], _ = tree.query(_centres(surface & ~other, spacing))
     return distances
 
 
-def _centres(mask: Mask, voxel_size_um: VoxelSize) -> NDArray[np.float64]:
-    centres: NDArray[np.float64] = np.multiply(np.argwhere(mask), voxel_size_um, dtype=np.float64)
+def _centres(mask: Mask, spacing: VoxelSize) -> NDArray[np.float64]:
+    centres: NDArray[np.float64] = np.multiply(np.argwhere(mask), spacing, dtype=np.float64)
     return centres

@@ -56,12 +56,14 @@ METRICS: list[Metric] = [
         beside_instances=Table.NONE,
     ),
     Metric(
-        "hd95_um",
+        "hd95",
         "HD95",
-        "Hausdorff distance: 95 % of each surface is at most this far from the other one, in µm.",
-        lambda pair: pair.surfaces.hd95_um,
+        "Hausdorff distance: 95 % of each surface is at most this far from the other one, in µm, or in "
+        "voxels where the voxel size is unknown.",
+        lambda pair: pair.surfaces.hd95,
         format=DISTANCE,
-        unit="µm",
+        has_unit=True,
+        is_of_distances=True,
         direction=Direction.LOWER,
         is_slow=True,
         beside_instances=Table.COMMAND,
@@ -69,8 +71,10 @@ METRICS: list[Metric] = [
     Metric(
         "nsd",
         "NSD",
-        "Normalised surface Dice: the fraction of both surfaces that agrees within the tolerance.",
+        "Normalised surface Dice: the fraction of both surfaces that agrees within the tolerance, which is in µm, or "
+        "in voxels where the voxel size is unknown.",
         lambda pair: pair.surfaces.nsd,
+        is_of_distances=True,
         is_slow=True,
         beside_instances=Table.COMMAND,
     ),

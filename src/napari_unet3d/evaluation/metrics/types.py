@@ -94,7 +94,7 @@ class ClassScores:
 class Scores:
     """Agreement of prediction and ground truth for one volume, or the mean over several.
 
-    Each metric of voxels is also an attribute, such as `hd95_um`, which is None where it is not defined or was not
+    Each metric of voxels is also an attribute, such as `hd95`, which is None where it is not defined or was not
     computed.
 
     Attributes
@@ -111,6 +111,9 @@ class Scores:
     left_out : mapping of str to int
         Of a mean over volumes or classes: in how many of them a metric is not defined, by its name. The mean leaves
         them out; HD95, for example, is not defined where a structure was missed.
+    distance_unit : str
+        Unit of distances: ``"µm"``, or ``"voxels"`` where the voxel size is unknown; of a mean over volumes with
+        both, empty.
     """
 
     name: str
@@ -118,6 +121,7 @@ class Scores:
     instances: InstanceScores | None = None
     classes: tuple[ClassScores, ...] = ()
     left_out: Mapping[str, int] = field(default_factory=dict, compare=False)
+    distance_unit: str = "voxels"
 
     def __getattr__(self, name: str) -> float | None:
         """Return the value of a metric, or None where it has none."""
@@ -146,7 +150,11 @@ class Scores:
 
     def numbers(self) -> dict[str, Any]:
         """Return the values by their names, and those of the classes and of the instances if there are any."""
-        numbers = {**_all_values(self.values), **_counts(self.left_out)}
+        numbers = {
+            **_all_values(self.values),
+            "distance_unit": self.distance_unit or None,
+            **_counts(self.left_out),
+        }
         if self.instances is not None:
             numbers["instances"] = self.instances.as_dict()
         if self.classes:
@@ -158,27 +166,43 @@ def mean_scores(scores: Sequence[Scores]) -> Scores:
     """Average each metric over the volumes, every volume with the same weight; there must be at least one.
 
     Volumes where a metric is not defined are left out of its mean, and so are those of a class that neither
-    prediction nor ground truth have; `Scores.left_out` and `ClassScores.n_absent` count them.
+    prediction nor ground truth have; `Scores.left_out` and `ClassScores.n_absent` count them. Metrics that depend on
+    distances have no mean over volumes of which only some have a known voxel size; see `unit_notice`.
     """
+    mixed = len({each.distance_unit for each in scores}) > 1
     instances = [each.instances for each in scores if each.instances is not None]
     by_value: dict[int, list[ClassScores]] = {}
     for each in scores:
         for of_class in each.classes:
             by_value.setdefault(of_class.value, []).append(of_class)
-    classes = tuple(_mean_of_class(same, len(scores)) for _, same in sorted(by_value.items()))
+    classes = tuple(_mean_of_class(same, len(scores), mixed_units=mixed) for _, same in sorted(by_value.items()))
     structures = [part for each in scores for part in (each.classes or (each,))]
     return Scores(
         "mean",
-        mean_values(Scope.VOXELS, [each.values for each in scores]),
+        mean_values(Scope.VOXELS, [each.values for each in scores], mixed_units=mixed),
         instances=_mean_of_instances(instances) if instances else None,
         classes=classes,
         left_out=count_undefined(Scope.VOXELS, structures),
+        distance_unit="" if mixed else scores[0].distance_unit,
     )
 
 
-def _mean_of_class(same: Sequence[ClassScores], n_volumes: int) -> ClassScores:
+def unit_notice(scores: Sequence[Scores]) -> str:
+    """Return why distances of volumes cannot be averaged, naming the volumes; empty if they can."""
+    names = [each.name for each in scores if each.distance_unit == "voxels"]
+    if len(names) in (0, len(scores)):
+        return ""
+    metrics = " and ".join(metric.heading for metric in metrics_of(Scope.VOXELS) if metric.is_of_distances)
+    listed = ", ".join(f"'{name}'" for name in names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return (
+        f"{metrics} have no mean: distances are in voxels for {listed}, whose voxel size is unknown, and in µm for the "
+        "others. Give all volumes their voxel size to average them."
+    )
+
+
+def _mean_of_class(same: Sequence[ClassScores], n_volumes: int, *, mixed_units: bool) -> ClassScores:
     n_present = sum(bool(each.values) for each in same)
-    values = mean_values(Scope.VOXELS, [each.values for each in same])
+    values = mean_values(Scope.VOXELS, [each.values for each in same], mixed_units=mixed_units)
     left_out = count_undefined(Scope.VOXELS, same)
     return ClassScores(same[0].value, same[0].name, values, left_out, n_volumes - n_present if n_present else 0)
 
@@ -197,14 +221,15 @@ def count_undefined(scope: Scope, scores: Sequence[InstanceScores | ClassScores 
     return {name: count for name, count in counts.items() if count}
 
 
-def mean_values(scope: Scope, values: Sequence[Mapping[str, Value]]) -> dict[str, Value]:
-    """Average each metric of a scope over those that have it; None where none is defined."""
+def mean_values(scope: Scope, values: Sequence[Mapping[str, Value]], *, mixed_units: bool = False) -> dict[str, Value]:
+    """Average each metric of a scope over those that have it; None where none is defined, or units differ."""
     means: dict[str, Value] = {}
     for metric in metrics_of(scope):
         computed = [each[metric.name] for each in values if metric.name in each]
         defined = [value for value in computed if value is not None]
         if computed:
-            means[metric.name] = metric.average(defined) if defined else None
+            is_defined = defined and not (mixed_units and metric.is_of_distances)
+            means[metric.name] = metric.average(defined) if is_defined else None
     return means
 
 

@@ -69,28 +69,28 @@ class UncertainLocation:
 
 def uncertain_locations(
     uncertainty: NDArray[np.floating[Any]],
-    voxel_size_um: tuple[float, float, float],
+    spacing: tuple[float, float, float],
     n: int = 20,
-    min_distance_um: float | None = None,
+    min_distance: float | None = None,
     annotated: NDArray[np.bool_] | None = None,
 ) -> tuple[UncertainLocation, ...]:
     """Return where annotating would help most: the most uncertain locations, at a distance from each other.
 
     There are single uncertain voxels along every border; the mean around a voxel matters. Therefore the uncertainty is
-    smoothed with a Gaussian that is isotropic in µm, and its local maxima are taken in descending order, except those
-    too close to one taken before.
+    smoothed with a Gaussian that is isotropic in space, and its local maxima are taken in descending order, except
+    those too close to one taken before.
 
     Parameters
     ----------
     uncertainty : ndarray of floats, shape (z, y, x)
         From 0 (sure) to 1.
-    voxel_size_um : tuple of float
-        Voxel size along z, y, x in µm.
+    spacing : tuple of float
+        Size of a voxel along z, y, x, in the unit of the distances.
     n : int
         Maximum number of locations.
-    min_distance_um : float, optional
-        Minimum distance between two locations in µm; the standard deviation of the Gaussian is a quarter of it. By
-        default a tenth of the volume's longest side.
+    min_distance : float, optional
+        Minimum distance between two locations in the unit of `spacing`; the standard deviation of the Gaussian is a
+        quarter of it. By default a tenth of the volume's longest side.
     annotated : ndarray of bool, shape (z, y, x), optional
         Voxels that are already annotated; they count as certain, and none of them is returned.
 
@@ -99,8 +99,8 @@ def uncertain_locations(
     tuple of UncertainLocation
         The most uncertain first; of equal ones the one with the lowest z, y, x. Fewer than `n` if there are no more.
     """
-    sizes = np.asarray(voxel_size_um, float)
-    distance = min_distance_um
+    sizes = np.asarray(spacing, float)
+    distance = min_distance
     if distance is None:
         distance = _DISTANCE_PER_SIDE * float((sizes * uncertainty.shape).max())
     remaining = uncertainty.astype(np.float32, copy=annotated is not None)

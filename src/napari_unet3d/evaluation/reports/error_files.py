@@ -22,8 +22,8 @@ N_WORST = 12
 """The number of errors with a picture."""
 
 ERROR_HEADING = (
-    *("volume", "number", "kind", "volume_um3", "depth_um", "n_voxels"),
-    *("z_voxel", "y_voxel", "x_voxel", "z_um", "y_um", "x_um"),
+    *("volume", "number", "kind", "error_volume", "depth", "distance_unit", "n_voxels"),
+    *("z_voxel", "y_voxel", "x_voxel", "z", "y", "x"),
     *("predicted", "true", "whole", "picture"),
 )
 
@@ -82,7 +82,7 @@ class ErrorFiles:
         from napari_unet3d.evaluation.reports.figure import write_figure
 
         self._rows += [_Row(name, error, _cells(name, error, errors)) for error in errors.errors]
-        worst = sorted(self._rows, key=lambda row: -row.error.volume_um3)[:N_WORST]
+        worst = sorted(self._rows, key=lambda row: -row.error.volume)[:N_WORST]
         pictures = {row.picture for row in worst}
         for row in worst:
             if row.volume == name:
@@ -99,6 +99,9 @@ class ErrorFiles:
 def write_errors(path: Path, name: str, errors: ErrorSet) -> None:
     """Write the errors of one volume as CSV for a spreadsheet.
 
+    Depth and position (z, y, x) are in the unit of the column ``distance_unit``: µm, or voxels where the voxel size is
+    unknown. The volume of an error is in µm³ or in voxels.
+
     Raises
     ------
     UserError
@@ -108,11 +111,12 @@ def write_errors(path: Path, name: str, errors: ErrorSet) -> None:
 
 
 def _cells(name: str, error: SegmentationError, errors: ErrorSet) -> list[Any]:
-    position_um = [index * size for index, size in zip(error.position_zyx, errors.voxel_size_um, strict=True)]
+    geometry = errors.geometry
+    position = [index * size for index, size in zip(error.position_zyx, geometry.spacing, strict=True)]
     return [
-        *(name, error.number, error.kind.value, error.volume_um3, error.depth_um, error.n_voxels),
+        *(name, error.number, error.kind.value, error.volume, error.depth, geometry.unit, error.n_voxels),
         *error.position_zyx,
-        *position_um,
+        *position,
         *(_values(error.predicted), _values(error.target), "yes" if error.is_whole else "no"),
     ]
 

@@ -29,7 +29,8 @@ def error_picture(
     """Draw the slice along z through an error.
 
     The error is filled with the colour of its kind; the ground truth is outlined in white and the prediction in green,
-    each class and each instance separately. Outside of the volume the picture is black. Proportions are those in µm.
+    each class and each instance separately. Outside of the volume the picture is black. Proportions are those of the
+    volume.
 
     Parameters
     ----------
@@ -45,7 +46,7 @@ def error_picture(
         The one to draw.
     """
     z, (rows, columns) = error.position_zyx[0], _window(errors, error)
-    size_y, size_x = errors.voxel_size_um[1:]
+    size_y, size_x = errors.geometry.spacing[1:]
     figure = Figure(figsize=(_INCHES, _INCHES), dpi=_DOTS_PER_INCH, facecolor="black")
     FigureCanvasAgg(figure)
     panel = figure.add_axes((0, 0, 1, 1))
@@ -62,41 +63,41 @@ def error_picture(
         (prediction, PREDICTION_COLOUR, "dashed"),
     ):
         _outline(panel, labels[z, rows, columns], (size_y, size_x), colour, style)
-    side_um = max(extent[1], extent[2])
-    panel.set_xlim(extent[1] / 2 - side_um / 2, extent[1] / 2 + side_um / 2)
-    panel.set_ylim(extent[2] / 2 + side_um / 2, extent[2] / 2 - side_um / 2)
-    _scale_bar(panel, side_um)
+    side = max(extent[1], extent[2])
+    panel.set_xlim(extent[1] / 2 - side / 2, extent[1] / 2 + side / 2)
+    panel.set_ylim(extent[2] / 2 + side / 2, extent[2] / 2 - side / 2)
+    _scale_bar(panel, side, errors.geometry.unit)
     return figure
 
 
-def scale_bar_length(side_um: float) -> float:
-    """Return a round length (1, 2 or 5 times a power of ten) in µm, at most a quarter of a picture's side."""
-    target = side_um / 4
+def scale_bar_length(side: float) -> float:
+    """Return a round length (1, 2 or 5 times a power of ten), at most a quarter of a picture's side."""
+    target = side / 4
     power = 10.0 ** math.floor(math.log10(target))
     return max(step * power for step in (1, 2, 5) if step * power <= target * 1.0001)
 
 
 def _window(errors: ErrorSet, error: SegmentationError) -> tuple[slice, slice]:
-    """Return a region around the error in its slice that is square in µm, as far as it is inside the volume."""
-    sizes = np.asarray(errors.voxel_size_um[1:])
+    """Return a region around the error in its slice that is square, as far as it is inside the volume."""
+    sizes = np.asarray(errors.geometry.spacing[1:])
     box = np.asarray(error.box_zyx[1:], float)
-    middle_um = box.mean(1) * sizes
-    side_um = max(_FIELD_OF_VIEW * float(((box[:, 1] - box[:, 0]) * sizes).max()), _LEAST_VOXELS * float(sizes.max()))
+    middles = box.mean(1) * sizes
+    side = max(_FIELD_OF_VIEW * float(((box[:, 1] - box[:, 0]) * sizes).max()), _LEAST_VOXELS * float(sizes.max()))
     slices = []
-    for middle, size, length in zip(middle_um, sizes, errors.regions.shape[1:], strict=True):
-        first = math.floor((middle - side_um / 2) / size)
-        end = math.ceil((middle + side_um / 2) / size)
+    for middle, size, length in zip(middles, sizes, errors.regions.shape[1:], strict=True):
+        first = math.floor((middle - side / 2) / size)
+        end = math.ceil((middle + side / 2) / size)
         slices.append(slice(max(0, first), min(length, end)))
     return slices[0], slices[1]
 
 
-def _outline(panel: Axes, labels: NDArray[Any], size_um: tuple[float, float], colour: str, style: str) -> None:
+def _outline(panel: Axes, labels: NDArray[Any], size_yx: tuple[float, float], colour: str, style: str) -> None:
     values = np.unique(labels)
     values = values[values > 0]
     # A margin of background closes outlines at the border of the picture; subdivided voxels give them corners.
     fine = np.pad(labels, 1).repeat(_SUBDIVISIONS, 0).repeat(_SUBDIVISIONS, 1)
     y, x = (
-        ((np.arange(length) + 0.5) / _SUBDIVISIONS - 1) * size for length, size in zip(fine.shape, size_um, strict=True)
+        ((np.arange(length) + 0.5) / _SUBDIVISIONS - 1) * size for length, size in zip(fine.shape, size_yx, strict=True)
     )
     shadow = [
         withStroke(linewidth=2.4, foreground="black", alpha=0.6)
@@ -105,15 +106,15 @@ def _outline(panel: Axes, labels: NDArray[Any], size_um: tuple[float, float], co
         panel.contour(x, y, fine == value, [0.5], colors=colour, linewidths=1.3, linestyles=style, path_effects=shadow)
 
 
-def _scale_bar(panel: Axes, side_um: float) -> None:
-    length = scale_bar_length(side_um)
+def _scale_bar(panel: Axes, side: float, unit: str) -> None:
+    length = scale_bar_length(side)
     (left, right), (bottom, top) = panel.get_xlim(), panel.get_ylim()
     end, height = right - 0.05 * (right - left), bottom + 0.06 * (top - bottom)
     panel.plot([end - length, end], [height, height], color="white", linewidth=3, solid_capstyle="butt")
     panel.text(
         end - length / 2,
         height + 0.03 * (top - bottom),
-        f"{length:g} µm",
+        f"{length:g} {unit}",
         color="white",
         ha="center",
         va="bottom",

@@ -70,13 +70,13 @@ def slices_figure(
     prediction: NDArray[Any],
     axis: Axis = Axis.Z,
     n_slices: int = 5,
-    voxel_size_um: VoxelSize = (1.0, 1.0, 1.0),
+    spacing: VoxelSize = (1.0, 1.0, 1.0),
     title: str = "",
 ) -> Figure:
     """Draw slices of ground truth, prediction and their difference in three rows.
 
     The difference ranges from −1 (missed, blue) over 0 (agreement) to 1 (extra, red). Voxels that are not annotated are
-    grey in the ground truth and no difference. The proportions of the panels are those in µm, not in voxels.
+    grey in the ground truth and no difference. The proportions of the panels are those of the volume, not of its grid.
 
     Parameters
     ----------
@@ -88,8 +88,8 @@ def slices_figure(
         The axis that the slices are perpendicular to.
     n_slices : int
         Number of slices; see `slice_positions`.
-    voxel_size_um : tuple of float
-        Voxel size along z, y, x in µm.
+    spacing : tuple of float
+        Size of a voxel along z, y, x, in any unit.
     title : str
         Title above the figure.
 
@@ -100,8 +100,8 @@ def slices_figure(
     """
     check_same_shape(prediction, truth.labels, title or "figure")
     positions = slice_positions(prediction.shape[axis.number], n_slices)
-    height_um, width_um = np.delete(np.array(prediction.shape) * voxel_size_um, axis.number)
-    figure, panels, colourbar = _panel_grid(len(positions), height_um / width_um)
+    height, width = np.delete(np.array(prediction.shape) * spacing, axis.number)
+    figure, panels, colourbar = _panel_grid(len(positions), height / width)
     for column, position in zip(panels.T, positions, strict=True):
         target, predicted = (np.take(volume, position, axis.number) > 0 for volume in (truth.labels, prediction))
         difference, shown = signed_difference(predicted, target), target.astype(np.float32)

@@ -15,6 +15,11 @@ from napari_unet3d.evaluation.metrics.table import columns_of
 from napari_unet3d.evaluation.reports.error_files import N_WORST, PICTURES
 from napari_unet3d.runs.run_files import EvaluationFiles
 
+_EITHER_UNIT = "µm (voxels where the voxel size is unknown)"
+_MIXED_UNITS = (
+    "The voxel size of some volumes is unknown: their distances are in voxels, those of the others in µm, and there is "
+    "no mean."
+)
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -39,17 +44,18 @@ def describe_evaluation(evaluation: EvaluationFiles) -> dict[str, Any]:
     columns, instance_columns = columns_of(Scope.VOXELS), columns_of(Scope.INSTANCES)
     has_instances = any(isinstance(each.get("instances"), dict) for each in every)
     epoch, settings = evaluation.about.get("epoch"), evaluation.about.get("settings") or {}
-    tolerance_um = settings.get("tolerance_um")
+    tolerance, unit = settings.get("tolerance"), _common_unit(every)
     counts = {kind: sum(row.get("kind") == kind.value for row in evaluation.errors) for kind in ErrorKind}
     return {
         "dataset": evaluation.about.get("dataset"),
         "predictions": evaluation.about.get("predictions"),
         "task": labels.get("task") if isinstance(labels := evaluation.about.get("labels"), dict) else None,
         "epoch": epoch if isinstance(epoch, int) and epoch > 0 else None,
-        "columns": columns,
-        "rows": _rows(every, columns),
-        "instance_columns": instance_columns,
+        "headings": [(metric.heading_with_unit(unit), metric.tooltip) for metric in columns],
+        "rows": _rows(every, columns, unit),
+        "instance_headings": [(metric.heading_with_unit(unit), metric.tooltip) for metric in instance_columns],
         "instance_rows": _instance_rows(every, instance_columns) if has_instances else [],
+        "unit_notice": "" if unit else _MIXED_UNITS,
         "figures": _figures(evaluation),
         "n_errors": len(evaluation.errors),
         "errors": [_error(evaluation, row) for row in evaluation.errors[:N_WORST]],
@@ -60,16 +66,27 @@ def describe_evaluation(evaluation: EvaluationFiles) -> dict[str, Any]:
         ],
         "has_left_out": any("left_out" in each for each in every),
         "ignores_border": bool(settings.get("ignore_border_objects")),
-        "tolerance_um": tolerance_um if isinstance(tolerance_um, float | int) else None,
+        "tolerance": f"{tolerance:g} {unit or _EITHER_UNIT}" if isinstance(tolerance, float | int) else None,
         "problems": evaluation.problems,
     }
 
 
-def _rows(every: Sequence[dict[str, Any]], columns: Sequence[Metric]) -> list[_Row]:
+def _common_unit(every: Sequence[dict[str, Any]]) -> str:
+    """Return the unit of the distances of all volumes; empty if they differ."""
+    units = {_unit(volume) for volume in every[:-1]}
+    return units.pop() if len(units) == 1 else ""
+
+
+def _unit(volume: dict[str, Any]) -> str:
+    return "µm" if volume.get("distance_unit") == "µm" else "voxels"
+
+
+def _rows(every: Sequence[dict[str, Any]], columns: Sequence[Metric], common_unit: str) -> list[_Row]:
     rows = []
     for place, volume in enumerate(every, start=1):
-        rows.append(_row(str(volume["name"]), volume, columns, "mean" if place == len(every) else ""))
-        rows += [_row(_title(of_class), of_class, columns, "class") for of_class in volume.get("classes", ())]
+        unit = "" if common_unit else _unit(volume)
+        rows.append(_row(str(volume["name"]), volume, columns, "mean" if place == len(every) else "", unit))
+        rows += [_row(_title(of_class), of_class, columns, "class", unit) for of_class in volume.get("classes", ())]
     return rows
 
 
@@ -80,7 +97,7 @@ def _instance_rows(every: Sequence[dict[str, Any]], columns: Sequence[Metric]) -
     ]
 
 
-def _row(name: str, scores: Any, columns: Sequence[Metric], kind: str) -> _Row:
+def _row(name: str, scores: Any, columns: Sequence[Metric], kind: str, unit: str = "") -> _Row:
     known = scores if isinstance(scores, dict) else {}
     left_out = known.get("left_out")
     numbers = []
@@ -88,7 +105,7 @@ def _row(name: str, scores: Any, columns: Sequence[Metric], kind: str) -> _Row:
         value, count = known.get(metric.name), left_out.get(metric.name) if isinstance(left_out, dict) else None
         n_left_out = count if isinstance(count, int) else 0
         exact = repr(value) if isinstance(value, int | float) else ""
-        numbers.append(_Number(metric.text(value, n_left_out), exact))
+        numbers.append(_Number(metric.text(value, n_left_out, unit), exact))
     return _Row(kind, [name, *numbers])
 
 
@@ -120,8 +137,8 @@ def _error(evaluation: EvaluationFiles, row: dict[str, str]) -> dict[str, Any]:
     return {
         "kind": row.get("kind", ""),
         "volume": row.get("volume", ""),
-        "volume_um3": _rounded(row, "volume_um3"),
-        "depth_um": _rounded(row, "depth_um"),
+        "size": f"{_rounded(row, 'error_volume')} {'µm³' if row.get('distance_unit') == 'µm' else 'voxels'}",
+        "depth": f"{_rounded(row, 'depth')} {'µm' if row.get('distance_unit') == 'µm' else 'voxels'}",
         "position": ", ".join(f"{axis} {row.get(f'{axis}_voxel', '?')}" for axis in "zyx"),
         "picture": _png(evaluation.folder / PICTURES / name) if name else None,
     }

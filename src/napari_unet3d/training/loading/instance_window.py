@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_unet3d.configs import PostProcessing
+from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.sample import Shape3D
 from napari_unet3d.evaluation.metrics.instances import match_instances
 from napari_unet3d.training.loading.patch_sampler import Tile
@@ -74,7 +75,7 @@ class InstanceWindow:
             part = output[(slice(None), *there)]
             if part.numel():
                 maps[(slice(None), *here)] = part.float().sigmoid().cpu().numpy()
-        predicted = split_instances(maps[0], maps[1:], PostProcessing(), self._voxel_size_um)
+        predicted = split_instances(maps[0], maps[1:], PostProcessing(), Geometry(self._voxel_size_um))
         return match_instances(predicted, self._truth, self._annotated).f1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 
 from qtpy.QtCore import Qt
@@ -9,7 +10,7 @@ from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QTableWid
 
 from napari_unet3d.evaluation.metrics.metric import Metric, Table
 from napari_unet3d.evaluation.metrics.table import narrow_columns
-from napari_unet3d.evaluation.metrics.types import ClassScores, Scores
+from napari_unet3d.evaluation.metrics.types import ClassScores, Scores, unit_notice
 
 ROW_HEIGHT = 22
 """Pixels of a row of a table."""
@@ -38,6 +39,7 @@ class ScoresTable(QTableWidget):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         set_up_rows(self)
         self._columns: list[Metric] = []
+        self._unit = ""
         self._set_columns(with_instances=False)
         self.names: list[str] = []
         self._scores: dict[str, Scores] = {}
@@ -62,10 +64,13 @@ class ScoresTable(QTableWidget):
             self._scores[scores.name] = scores
         if scores.instances is not None:  # computed last; until then their columns stay, with dashes
             self._set_columns(with_instances=True)
+        self._show_unit()
         first = self._rows_for(scores.name, 1 + len(scores.classes))
-        self._fill(first, scores.name, scores, bold=bold)
+        self._fill(first, scores.name, scores, bold=bold, unit=scores.distance_unit)
         for row, of_class in enumerate(scores.classes, start=first + 1):
-            self._fill(row, f"   {of_class.title}", of_class, bold=bold)
+            self._fill(row, f"   {of_class.title}", of_class, bold=bold, unit=scores.distance_unit)
+        if bold and (notice := unit_notice(self.volumes)) and (item := self.item(first, 0)) is not None:
+            item.setToolTip(f"<qt>{html.escape(notice)}</qt>")
 
     def show_name(self, name: str) -> None:
         """Add a row for a volume without ground truth."""
@@ -81,7 +86,7 @@ class ScoresTable(QTableWidget):
             return
         self._columns = columns
         self.setColumnCount(1 + len(columns))
-        self.setHorizontalHeaderLabels(["Name", *(column.short_heading or column.heading for column in columns)])
+        self._label_columns()
         for number, column in enumerate(columns, start=1):
             item = self.horizontalHeaderItem(number)
             assert item is not None
@@ -93,6 +98,21 @@ class ScoresTable(QTableWidget):
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         header.setMinimumSectionSize(30)
+
+    def _show_unit(self) -> None:
+        """Show the unit of distances in their headings, as long as it is the same for all volumes."""
+        units = {scores.distance_unit for scores in self._scores.values()}
+        unit = units.pop() if len(units) == 1 else ""
+        if unit != self._unit:
+            self._unit = unit
+            self._label_columns()
+
+    def _label_columns(self) -> None:
+        headings = [
+            f"{column.short_heading or column.heading}\n{self._unit if column.has_unit else ''}".strip()
+            for column in self._columns
+        ]
+        self.setHorizontalHeaderLabels(["Name", *headings])
 
     def _rows_for(self, name: str, n_rows: int) -> int:
         """Make as many rows for a volume as it needs, at the end if it has none yet; return the first."""
@@ -109,8 +129,11 @@ class ScoresTable(QTableWidget):
         self.show()
         return first
 
-    def _fill(self, row: int, name: str, scores: Scores | ClassScores | None, *, bold: bool = False) -> None:
-        cells: Sequence[str] = [_cell(column, scores) for column in self._columns]
+    def _fill(
+        self, row: int, name: str, scores: Scores | ClassScores | None, *, bold: bool = False, unit: str = ""
+    ) -> None:
+        own_unit = "" if self._unit else unit  # beside each number where volumes have different ones
+        cells: Sequence[str] = [_cell(column, scores, own_unit) for column in self._columns]
         for number, text in enumerate([name, *cells]):
             item = QTableWidgetItem(text)
             font = item.font()
@@ -118,7 +141,9 @@ class ScoresTable(QTableWidget):
             item.setFont(font)
             if number:
                 metric = self._columns[number - 1]
-                item.setToolTip(metric.explain_left_out(0 if scores is None else scores.n_left_out(metric)))
+                left_out = metric.explain_left_out(0 if scores is None else scores.n_left_out(metric))
+                with_unit = "" if scores is None else _cell(metric, scores, unit)
+                item.setToolTip(left_out or (with_unit if metric.has_unit else ""))
                 item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             else:
                 item.setToolTip(text.strip())
@@ -139,10 +164,11 @@ def set_up_rows(table: QTableView) -> None:
     header.setHighlightSections(False)
 
 
-def _cell(metric: Metric, scores: Scores | ClassScores | None) -> str:
+def _cell(metric: Metric, scores: Scores | ClassScores | None, unit: str) -> str:
     value = None if scores is None else scores.of(metric)
     if scores is None or value is None or not metric.out_of:
-        return metric.short_text(value, 0 if scores is None else scores.n_left_out(metric))
+        text = metric.short_text(value, 0 if scores is None else scores.n_left_out(metric))
+        return f"{text} {unit}".strip() if metric.has_unit and value is not None else text
     assert isinstance(scores, Scores)
     assert scores.instances is not None
     return f"{metric.short_text(value)}/{metric.short_text(scores.instances.values[metric.out_of])}"

@@ -23,6 +23,7 @@ from napari_unet3d.widgets.components.containers import button, column, heading,
 from napari_unet3d.widgets.components.dialogs import confirm
 from napari_unet3d.widgets.components.dock import Dock
 from napari_unet3d.widgets.components.job_bar import JobBar
+from napari_unet3d.widgets.components.voxel_size_row import VoxelSizeRow
 from napari_unet3d.widgets.dataset.lists import CleanDialog, IssueList, PairList, kept_text
 from napari_unet3d.widgets.forms.choices import layer_menu
 from napari_unet3d.widgets.forms.paths import PathEdit
@@ -61,6 +62,7 @@ class DatasetDock(Dock):
         super().__init__(napari_viewer)
         self.folder = PathEdit("d", "dataset", "Folder with train|test/images|labels.")
         self.pairs, self.issues = PairList(), IssueList()
+        self._notices_of_layers = ""  # of those that are being added
         self._make_buttons()
         self.image_layer = layer_menu(
             self.viewer, Image, "The image of the new volume; its name becomes the file's.", label="Image"
@@ -68,6 +70,7 @@ class DatasetDock(Dock):
         self.labels_layer = layer_menu(
             self.viewer, Labels, "The labels of the new volume, of the same shape.", label="Labels"
         )
+        self.voxel_size = VoxelSizeRow(self.context, self.image_layer)
         self.lay_out(
             heading("Dataset folder"),
             self.folder,
@@ -79,6 +82,7 @@ class DatasetDock(Dock):
             self.issues,
             heading("Add layers to the dataset"),
             column(self.image_layer, self.labels_layer, labels=True),
+            self.voxel_size,
             row(self.train_button, self.test_button),
         )
         self.issues.hide()
@@ -152,6 +156,7 @@ class DatasetDock(Dock):
             question = f"The {subset} subset already has a volume '{sample.name}'. Replace it?"
             if overwrite and not confirm(self.native, "Replace volume?", question):
                 return
+            self._notices_of_layers = " ".join(sample.notices)
             self.jobs.start(self.kind, f"Add {sample.name}", lambda: add_or_replace(folder, sample, subset, overwrite))
 
     def check(self) -> None:
@@ -178,9 +183,13 @@ class DatasetDock(Dock):
         match event:
             case Sample():
                 self.image_layer.value, self.labels_layer.value = layers.show_sample(self.viewer, event)
+                if event.notices:
+                    self.message.show_message(" ".join(event.notices), "warning")
             case Pair(name=name, subset=subset):
                 self.refresh()
-                self.message.show_message(f"Added '{name}' to {subset}.")
+                added, notices = f"Added '{name}' to {subset}.", self._notices_of_layers
+                self.message.show_message(f"{added} {notices}".rstrip(), "warning" if notices else "info")
+                self._notices_of_layers = ""
             case Issue():
                 self.issues.add(event)
             case PairChecked():

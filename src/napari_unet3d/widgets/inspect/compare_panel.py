@@ -22,6 +22,7 @@ from napari_unet3d.widgets.jobs.latest_only import LatestOnly
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
 from napari_unet3d.widgets.viewer.layer_metadata import origin_of
 from napari_unet3d.widgets.viewer.layers import connect_while_alive, show_labels, show_on_top
+from napari_unet3d.widgets.viewer.places import labels_onto
 from napari_unet3d.widgets.viewer.side_by_side import Arrangement, Cell
 
 # Everybody can distinguish green, magenta and orange, also from the red, blue and yellow of errors.
@@ -102,12 +103,13 @@ class ComparePanel(Panel):
         """Show in a layer where both predictions differ, and count the voxels."""
         with self._context.message.explaining():
             pair = self._chosen()
-            first, second = (sample_from_layers(layer).image for layer in (pair.first, pair.second))
-            painted = None if pair.truth is None else sample_from_layers(pair.truth).image
+            first = sample_from_layers(pair.first).image
+            second = labels_onto(pair.first, pair.second).labels
+            truth = None if pair.truth is None else labels_onto(pair.first, pair.truth).labels
             self.compare_button.enabled = False
             self._work.request(
                 f"Comparing {pair.first.name} and {pair.second.name}",
-                partial(pair.about.compare, first, second, painted),
+                partial(pair.about.compare, first, second, truth),
                 partial(self._show, pair),
             )
 

@@ -43,8 +43,8 @@ class CorrectionPanel(Panel):
         What can be done.
     settings : ConfigForm of CorrectionConfig
         Margin, and what the rest of the prediction counts as.
-    size_um : FloatSpinBox
-        Side in µm of a box in the middle of the view.
+    side : FloatSpinBox
+        Side of a box in the middle of the view, in µm, or in voxels where the voxel size is unknown.
     message : MessageLine
         Messages for the user.
     where, counts : Label
@@ -62,17 +62,19 @@ class CorrectionPanel(Panel):
         self.keys: dict[str, tuple[str, Callable[[], None]]] = {}
         self.where, self.counts, self.message = wrapping_label(), wrapping_label(), MessageLine()
         self._make_buttons()
-        tooltip = "Side of the box that is corrected when no error is selected."
-        self.size_um = FloatSpinBox(value=10.0, min=0.01, max=1e6, step=1, tooltip=tooltip)
-        self.size_um.native.setDecimals(2)
-        self.size_um.native.setSuffix(" µm")
-        remembered(self.size_um, "correct-here-um")
+        tooltip = (
+            "Side of the box that is corrected when no error is selected, in µm, or in voxels where the voxel size is "
+            "unknown."
+        )
+        self.side = FloatSpinBox(value=10.0, min=0.01, max=1e6, step=1, tooltip=tooltip)
+        self.side.native.setDecimals(2)
+        remembered(self.side, "correct-here")
         self.settings = ConfigForm(CorrectionConfig, "correction")
         self.lay_out(
             self.where,
             row(self.truth_button, self.prediction_button),
             row(self.paint_button, self.undo_button, self.redo_button),
-            row(self.here_button, self.size_um),
+            row(self.here_button, self.side),
             self.message,
             self.counts,
             self.settings,
@@ -170,7 +172,7 @@ class CorrectionPanel(Panel):
             return None
         spacing = corrections.prediction.spacing
         position = view_center(self._viewer, self._corrected.show())
-        return target_around(position, self.size_um.value, spacing, corrections.shape)
+        return target_around(position, self.side.value, spacing, corrections.shape)
 
     def _take_settings(self) -> None:
         self._session.settings = self.settings.value
@@ -190,11 +192,13 @@ class CorrectionPanel(Panel):
         done = [] if corrections is None else corrections.done
         is_painting = corrections is not None and corrections.is_painting
         place = "a box in the middle of the view"
-        if error is not None:
-            place = f"error {error.number}, {error.kind.label}, {error.volume_um3:.4g} µm³"
+        if error is not None and (errors := self._session.errors) is not None:
+            place = f"error {error.number}, {error.kind.label}, {error.volume:.4g} {errors.geometry.volume_unit}"
         self.where.value = f"At: {place}"
         self.counts.value = describe_count(done) or "There are no corrections yet."
-        self.size_um.enabled = error is None
+        self.side.enabled = error is None
+        if corrections is not None:
+            self.side.native.setSuffix(f" {corrections.prediction.geometry.unit}")
         self.paint_button.text = "Done painting" if is_painting else "Paint"
         self.truth_button.enabled = corrections is not None and corrections.truth is not None and not is_painting
         self.prediction_button.enabled = not is_painting

@@ -17,6 +17,7 @@ from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.inspect.volume_layers import InspectionLayers
 from napari_unet3d.widgets.viewer.layer_metadata import mask_layer_of
 from napari_unet3d.widgets.viewer.navigation import Pointer, Position, voxel_under
+from napari_unet3d.widgets.viewer.places import is_turned
 
 _INTERVAL_MS = 33  # at most thirty times per second
 _HINT = "Hover over a voxel to see ground truth, prediction and probability."
@@ -75,6 +76,7 @@ class CursorInfo(QLabel):
             return
         present = self._layers.present()
         order = [present[name] for name in ("difference", "prediction", "truth") if name in present]
+        order = [layer for layer in order if layer is order[0] or not is_turned(layer, order[0])]
         voxel = voxel_under(self._pointer, order)
         self.setText(_HINT if voxel is None else self._describe(comparison, voxel))
 
@@ -85,7 +87,7 @@ class CursorInfo(QLabel):
         """
         prediction, errors = comparison.prediction, self._session.errors
         labels = (
-            f"Ground truth {_describe_truth(comparison, self._layers.truth, voxel)} · "
+            f"Ground truth {_describe_truth(comparison, self._truth_layer(), voxel)} · "
             f"prediction {_describe_prediction(prediction, self._layers.prediction, voxel)}"
         )
         numbers = [f"probability {prediction.probability[voxel]:.2f}"] if comparison.has_probability else []
@@ -97,6 +99,11 @@ class CursorInfo(QLabel):
         z, y, x = voxel
         position = f"Voxel z {z}, y {y}, x {x}"
         return "\n".join([labels, _sentence(numbers), position] if numbers else [labels, position])
+
+    def _truth_layer(self) -> Labels | None:
+        """Return the layer of the ground truth, unless its voxels have other indices than those of the prediction."""
+        truth, prediction = self._layers.truth, self._layers.prediction
+        return None if truth is None or (prediction is not None and is_turned(truth, prediction)) else truth
 
 
 def _describe_truth(comparison: Comparison, layer: Labels | None, voxel: Position) -> str:
@@ -122,7 +129,7 @@ def _describe_prediction(prediction: Prediction, layer: Labels | None, voxel: Po
 
 
 def _value_in(layer: Labels, voxel: Position) -> int:
-    return int(layer.data[voxel])
+    return int(layer.data[(0,) * (layer.ndim - len(voxel)) + voxel])
 
 
 def _meaning(value: int, prediction: Prediction) -> str:

@@ -82,11 +82,11 @@ class VolumeList(QObject):
         assert self.chosen is not None
         return next(pair for pair in self.chosen.pairs if pair.name == name)
 
-    def show(self, viewer: Any, event: VolumeEvaluated, tolerance_um: float) -> tuple[VolumeLayers, Comparison]:
+    def show(self, viewer: Any, event: VolumeEvaluated, tolerance: float) -> tuple[VolumeLayers, Comparison]:
         """Show a volume in the viewer; return its layers and its comparison."""
         assert self.chosen is not None
         name, prediction = event.scores.name, event.prediction
-        comparison = from_evaluation(event, tolerance_um)
+        comparison = from_evaluation(event, tolerance)
         origin = VolumeOrigin(name, prediction.plan, self.chosen.model, self.chosen.dataset, self.chosen.subset)
         labels = encode(event.truth, prediction)
         arrays, mask = (event.image, labels), event.truth.label_mask

@@ -31,7 +31,7 @@ from napari_unet3d.widgets.inspect.source import InspectSource, SourceKind
 from napari_unet3d.widgets.inspect.view_switcher import ViewSwitcher
 from napari_unet3d.widgets.inspect.volume_layers import InspectionLayers
 from napari_unet3d.widgets.jobs.jobs import Job
-from napari_unet3d.widgets.viewer.from_layers import geometry_of
+from napari_unet3d.widgets.viewer.places import data_on, geometry_of
 
 _MOST_SCORES = 4  # rows in view, so that the errors below are, too
 _MIN_WIDTH = 350
@@ -60,7 +60,7 @@ class InspectDock(Dock):
         The layers to inspect.
     model, dataset : ModelPicker, PathEdit
         The model and the dataset whose volumes are predicted; `source.volumes` has `subset` and `volume`, too.
-    tolerance_um : FloatSpinBox
+    tolerance : FloatSpinBox
         Errors that are nowhere deeper are ignored.
     zoom : CheckBox
         Whether to zoom to an error that is selected.
@@ -96,7 +96,7 @@ class InspectDock(Dock):
         self.corrected_layers = CorrectedLayers(session, context, self.layers)
         self.review = ReviewStore(session, context, self.native)
         self.errors = ErrorsPanel(session, context, self.layers)
-        self.tolerance_um, self.zoom = self.errors.tolerance_um, self.errors.steps.zoom
+        self.tolerance, self.zoom = self.errors.tolerance, self.errors.steps.zoom
         self.views = ViewSwitcher(session, context, self.layers)
         self.cursor_info = CursorInfo(session, context, self.layers)
         self.correction = CorrectionPanel(session, context, self.layers, self.corrected_layers)
@@ -104,7 +104,7 @@ class InspectDock(Dock):
         self.export = ExportPanel(session, context)
         self.two_predictions = ComparePanel(session, context, self.layers)
         self.analysis = BackgroundAnalysis(session, context, self.native)
-        self.inspector = Inspector(session, context, self.source, self.volumes, self.layers, self.tolerance_um)
+        self.inspector = Inspector(session, context, self.source, self.volumes, self.layers, self.tolerance)
         self._lay_out()
         self._connect()
         self.source.layers.find_prediction()
@@ -184,8 +184,8 @@ class InspectDock(Dock):
             self.inspector.open(name)
 
     def _suit_tolerance(self, layer: Any) -> None:
-        if layer is not None and layer.ndim == 3:
-            self.tolerance_um.suit(geometry_of(layer))
+        if layer is not None and layer.ndim >= 3:
+            self.tolerance.suit(geometry_of(layer))
 
     def _on_errors(self, _errors: ErrorSet) -> None:
         self.section.show_remark(self.session.origin.name)
@@ -199,7 +199,10 @@ class InspectDock(Dock):
         """Use an image that is chosen later for corrections that have none."""
         corrections = self.session.corrections
         if corrections is not None and self.layers.image is None:
-            corrections.image = None if image is None else image.data
+            prediction = self.layers.prediction
+            corrections.image = (
+                None if image is None else image.data if prediction is None else data_on(prediction, image)
+            )
 
     def _on_corrected(self, _correction: Correction) -> None:
         if self.session.corrections is not None and self.session.corrections.done:

@@ -10,6 +10,7 @@ import numpy as np
 from qtpy.QtCore import QLineF, Qt
 from qtpy.QtGui import QColor, QIcon, QPainter, QPen, QPixmap
 
+from napari_unet3d.data.geometry import UNKNOWN, Geometry
 from napari_unet3d.evaluation.errors.types import ErrorKind, SegmentationError
 
 
@@ -22,45 +23,51 @@ class Column(NamedTuple):
     sort: Callable[[SegmentationError], Any]
 
 
-_FIRST = (
-    Column("✓", "Whether you have seen it. Going to an error marks it as seen.", lambda _: "", lambda _: 0),
-    Column(
-        "Kind",
-        "Missed: in the ground truth only. Extra: in the prediction only. Wrong class: in both, as another class. "
-        "Merge: several true objects predicted as one. Split: one true object predicted as several.",
-        lambda error: error.kind.label,
-        lambda error: error.kind.value,
-    ),
-    Column(
-        "µm³",
-        "Volume of the error in µm³.",
-        lambda error: format_number(error.volume_um3),
-        lambda error: error.volume_um3,
-    ),
-    Column(
-        "Depth",
-        "How deep the error goes, in µm: the largest distance of one of its voxels from the true surface; of "
-        "an object that is extra as a whole, from its own surface.",
-        lambda error: format_number(error.depth_um),
-        lambda error: error.depth_um,
-    ),
-    Column(
-        "z, y, x",
-        "The voxel that you go to.",
-        lambda error: ", ".join(map(str, error.position_zyx)),
-        lambda error: float(np.dot(error.position_zyx, (1e12, 1e6, 1))),
-    ),
+_SEEN = Column("✓", "Whether you have seen it. Going to an error marks it as seen.", lambda _: "", lambda _: 0)
+_KIND = Column(
+    "Kind",
+    "Missed: in the ground truth only. Extra: in the prediction only. Wrong class: in both, as another class. "
+    "Merge: several true objects predicted as one. Split: one true object predicted as several.",
+    lambda error: error.kind.label,
+    lambda error: error.kind.value,
+)
+_PLACE = Column(
+    "z, y, x",
+    "The voxel that you go to.",
+    lambda error: ", ".join(map(str, error.position_zyx)),
+    lambda error: float(np.dot(error.position_zyx, (1e12, 1e6, 1))),
 )
 _NOTE = Column("Note", "Your note; double-click to write one.", lambda _: "", lambda _: "")
 
 
-def columns_for(names: Mapping[int, str] | None) -> tuple[Column, ...]:
+def _size_columns(geometry: Geometry) -> tuple[Column, Column]:
+    """Return the columns of volume and depth, in µm³ and µm or in voxels."""
+    unknown = "" if geometry.is_calibrated else ", since the voxel size is unknown"
+    volume = Column(
+        geometry.volume_unit,
+        f"Volume of the error in {geometry.volume_unit}{unknown}.",
+        lambda error: format_number(error.volume),
+        lambda error: error.volume,
+    )
+    depth = Column(
+        "Depth",
+        f"How deep the error goes, in {geometry.unit}{unknown}: the largest distance of one of its voxels from the "
+        "true surface; of an object that is extra as a whole, from its own surface.",
+        lambda error: format_number(error.depth),
+        lambda error: error.depth,
+    )
+    return volume, depth
+
+
+def columns_for(names: Mapping[int, str] | None, geometry: Geometry = UNKNOWN) -> tuple[Column, ...]:
     """Return the columns, in the order of `ErrorList.SEEN` and those after it.
 
     Parameters
     ----------
     names : mapping of int to str, or None
         Names of values that are not called by their number; None when foreground is all there is.
+    geometry : Geometry
+        Voxel size of the volume, from which the units follow.
     """
     what = _what(names)
     of_classes = Column(
@@ -69,7 +76,7 @@ def columns_for(names: Mapping[int, str] | None) -> tuple[Column, ...]:
         what,
         lambda error: what(error).lower(),
     )
-    return (*_FIRST, of_classes, _NOTE)
+    return (_SEEN, _KIND, *_size_columns(geometry), _PLACE, of_classes, _NOTE)
 
 
 def format_number(number: float) -> str:

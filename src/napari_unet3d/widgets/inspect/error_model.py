@@ -8,6 +8,7 @@ from typing import Any
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, QSortFilterProxyModel, Qt
 from qtpy.QtGui import QFont
 
+from napari_unet3d.data.geometry import UNKNOWN
 from napari_unet3d.evaluation.colours import KIND_COLOURS
 from napari_unet3d.evaluation.errors.types import ErrorKind, SegmentationError
 from napari_unet3d.session.inspection import InspectionSession
@@ -54,7 +55,11 @@ class ErrorList(QAbstractTableModel):
             Names of values that are not called by their number; None when foreground is all there is.
         """
         self.beginResetModel()
-        self.errors, self._columns = tuple(self._session.errors or ()), columns_for(names)
+        errors = self._session.errors
+        self.errors, self._columns = (
+            tuple(errors or ()),
+            columns_for(names, UNKNOWN if errors is None else errors.geometry),
+        )
         self.endResetModel()
 
     def note_on(self, error: SegmentationError) -> ErrorNote:
@@ -156,8 +161,8 @@ class ErrorsInView(QSortFilterProxyModel):
     ----------
     kinds : set of ErrorKind
         The kinds to show.
-    minimum_um3 : float
-        The smallest volume to show in µm³.
+    minimum_volume : float
+        The smallest volume to show, in the unit of its column.
     pattern : str
         Text that a row must contain, in upper or lower case.
     only_unseen : bool
@@ -167,7 +172,7 @@ class ErrorsInView(QSortFilterProxyModel):
     def __init__(self, errors: ErrorList, session: InspectionSession) -> None:
         super().__init__(errors)
         self.kinds = set(ErrorKind)
-        self.minimum_um3, self.pattern, self.only_unseen = 0.0, "", False
+        self.minimum_volume, self.pattern, self.only_unseen = 0.0, "", False
         self._errors, self._session = errors, session
         self.setSourceModel(errors)
         self.setSortRole(_SORT)
@@ -175,7 +180,7 @@ class ErrorsInView(QSortFilterProxyModel):
     def filterAcceptsRow(self, row: int, parent: QModelIndex) -> bool:
         """Return whether a row is shown."""
         error = self._errors.errors[row]
-        if error.kind not in self.kinds or error.volume_um3 < self.minimum_um3:
+        if error.kind not in self.kinds or error.volume < self.minimum_volume:
             return False
         if self.only_unseen and self._errors.note_on(error).is_seen and error != self._session.selection:
             return False

@@ -57,7 +57,7 @@ class ErrorTable(Panel):
         Where they are listed.
     kind : Menu
         Only errors of this kind are listed; None for all.
-    minimum_um3 : FloatSpinBox
+    minimum_volume : FloatSpinBox
         Only errors of at least this volume are listed.
     text : LineEdit
         Only errors whose row contains this text are listed.
@@ -74,7 +74,7 @@ class ErrorTable(Panel):
         self.view.setToolTip("The errors of the prediction; click one to go to it, click a heading to sort.")
         self.counts = wrapping_label()
         self.kind = Menu(choices=self._kinds, tooltip="List only errors of this kind.")
-        self.minimum_um3 = FloatSpinBox(min=0, max=1e9, step=1, tooltip="List only errors of at least this volume.")
+        self.minimum_volume = FloatSpinBox(min=0, max=1e9, step=1, tooltip="List only errors of at least this volume.")
         self.text = LineEdit(
             tooltip="List only errors whose row contains this text: a class, an id, a word of your notes."
         )
@@ -87,6 +87,8 @@ class ErrorTable(Panel):
         comparison = self._session.comparison
         names = None if comparison is None else comparison.class_names
         self.rows.show_errors(names)
+        if (errors := self._session.errors) is not None:
+            self.minimum_volume.native.setSuffix(f" {errors.geometry.volume_unit}")
         self._list_kinds()
         self.view.setColumnHidden(ErrorList.WHAT, names is None and not any(each.is_whole for each in self.rows.errors))
         self.view.share_width()
@@ -129,7 +131,7 @@ class ErrorTable(Panel):
     def _refilter(self) -> None:
         kind = self.kind.value
         self.in_view.kinds = set(ErrorKind) if kind is None else {ErrorKind(kind)}
-        self.in_view.minimum_um3 = self.minimum_um3.value
+        self.in_view.minimum_volume = self.minimum_volume.value
         self.in_view.pattern = self.text.value.strip()
         self.in_view.only_unseen = self.only_unseen.value
         self.in_view.invalidate()
@@ -181,19 +183,18 @@ class ErrorTable(Panel):
         view.setFixedHeight(ROW_HEIGHT * (_N_ROWS + 1) + 6)
 
     def _lay_out(self) -> None:
-        self.minimum_um3.native.setDecimals(2)
-        self.minimum_um3.native.setPrefix("≥ ")
-        self.minimum_um3.native.setSuffix(" µm³")
+        self.minimum_volume.native.setDecimals(2)
+        self.minimum_volume.native.setPrefix("≥ ")
         self.text.native.setPlaceholderText("Search")
         self.text.native.setClearButtonEnabled(True)
         search = row(self.text, self.only_unseen, wide=(0,))
-        self.lay_out(row(self.kind, self.minimum_um3), search, self.view, self.counts)
+        self.lay_out(row(self.kind, self.minimum_volume), search, self.view, self.counts)
 
     def _connect(self) -> None:
         selection = self.view.selectionModel()
         assert selection is not None
         selection.selectionChanged.connect(self._on_selection)
-        for widget in (self.kind, self.minimum_um3, self.only_unseen):
+        for widget in (self.kind, self.minimum_volume, self.only_unseen):
             widget.changed.connect(self._refilter)
         self.text.native.textEdited.connect(self._refilter)  # at once, not at the end of typing
         self.text.changed.connect(self._refilter)

@@ -10,7 +10,7 @@ from magicgui.widgets import CheckBox, FloatSpinBox, Label
 from napari_unet3d.configs import Task
 from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.evaluation.errors.types import ErrorSet, SegmentationError
-from napari_unet3d.session.comparison import default_tolerance_um
+from napari_unet3d.session.comparison import default_tolerance
 from napari_unet3d.session.inspection import InspectionSession
 from napari_unet3d.session.preferences import load_preference, save_preference
 from napari_unet3d.widgets.components.containers import Panel, button, row, single_shot
@@ -136,7 +136,7 @@ class ErrorsPanel(Panel):
 
     Attributes
     ----------
-    tolerance_um : ToleranceBox
+    tolerance : ToleranceBox
         The depth up to which errors are hidden.
     ignore_border : CheckBox
         Whether objects at the border of the volume are left out; hidden for other tasks than single objects.
@@ -148,10 +148,10 @@ class ErrorsPanel(Panel):
 
     def __init__(self, session: InspectionSession, context: Context, layers: InspectionLayers) -> None:
         super().__init__(spacing=4)
-        self.tolerance_um, self.table = ToleranceBox(session), ErrorTable(session)
+        self.tolerance, self.table = ToleranceBox(session), ErrorTable(session)
         self.steps = ErrorNavigator(session, context, layers, self.table)
-        label = Label(value="<b>Errors</b> · ignore thinner than", tooltip=self.tolerance_um.tooltip)
-        label.native.setBuddy(self.tolerance_um.native)
+        label = Label(value="<b>Errors</b> · ignore thinner than", tooltip=self.tolerance.tooltip)
+        label.native.setBuddy(self.tolerance.native)
         self.ignore_border = CheckBox(
             value=load_preference(_BORDER_KEY) is True,
             text="Ignore objects at the border",
@@ -160,7 +160,7 @@ class ErrorsPanel(Panel):
         )
         self._session = session
         self._set_ignore_border(self.ignore_border.value)
-        self.lay_out(row(label, self.tolerance_um), self.ignore_border, self.table, self.steps)
+        self.lay_out(row(label, self.tolerance), self.ignore_border, self.table, self.steps)
         self.ignore_border.changed.connect(self._set_ignore_border)
         session.events.ignore_border.connect(self._follow_border)
         session.events.errors.connect(self._on_errors)
@@ -179,7 +179,7 @@ class ErrorsPanel(Panel):
 
 
 class ToleranceBox(FloatSpinBox):
-    """The tolerance of a session in µm, by default the diagonal of one voxel; it is remembered for voxels of that size.
+    """The tolerance of a session, by default the diagonal of one voxel; it is remembered for voxels of that size.
 
     Parameters
     ----------
@@ -197,12 +197,11 @@ class ToleranceBox(FloatSpinBox):
             "twice this. 0 shows every wrong voxel. The default is the diagonal of one voxel.</qt>",
         )
         self.native.setDecimals(2)
-        self.native.setSuffix(" µm")
         self.native.setKeyboardTracking(False)
         self._session = session
         self._geometry: Geometry | None = None
         self.changed.connect(self._on_value)
-        session.events.tolerance_um.connect(self._follow)
+        session.events.tolerance.connect(self._follow)
 
     def suit(self, geometry: Geometry) -> None:
         """Set what is remembered for voxels of a size, or the default, unless the box is for such voxels already."""
@@ -213,7 +212,7 @@ class ToleranceBox(FloatSpinBox):
         saved = known.get(_key(geometry)) if isinstance(known, dict) else None
         self.step = max(0.01, round(min(geometry.spacing) / 2, 2))
         self.native.setSuffix(f" {geometry.unit}")
-        self.value = saved if isinstance(saved, float | int) else default_tolerance_um(geometry.spacing)
+        self.value = saved if isinstance(saved, float | int) else default_tolerance(geometry.spacing)
         self._geometry = geometry
 
     def _on_value(self, value: float) -> None:
@@ -221,11 +220,11 @@ class ToleranceBox(FloatSpinBox):
             known = load_preference(_TOLERANCE_KEY)
             saved = known if isinstance(known, dict) else {}
             save_preference(_TOLERANCE_KEY, {**saved, _key(self._geometry): value})
-        self._session.tolerance_um = value
+        self._session.tolerance = value
 
-    def _follow(self, tolerance_um: float) -> None:
-        if self.value != round(tolerance_um, self.native.decimals()):
-            self.value = tolerance_um
+    def _follow(self, tolerance: float) -> None:
+        if self.value != round(tolerance, self.native.decimals()):
+            self.value = tolerance
 
 
 def _key(geometry: Geometry) -> str:

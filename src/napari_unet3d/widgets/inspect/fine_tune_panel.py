@@ -201,8 +201,8 @@ class FineTunePanel(Panel):
         with self.message.explaining():
             errors, config = self._session.errors, load_evaluation_config()
             settings = PostProcessing(**config.model_dump(include=set(PostProcessing.model_fields)))
-            tolerance_um = 0.0 if errors is None else errors.tolerance_um
-            given = ComparisonInput.of(about, record.run_folder, dataset, tolerance_um, settings)
+            tolerance = 0.0 if errors is None else errors.tolerance
+            given = ComparisonInput.of(about, record.run_folder, dataset, tolerance, settings)
             self._run("Comparing both models", partial(compare_models, given), about)
             self.message.show_message("The training is finished. Comparing both models …")
 

@@ -10,6 +10,7 @@ from typing import Any
 from qtpy.QtCore import QObject
 
 from napari_unet3d.configs import EvaluationConfig
+from napari_unet3d.data.events import Notice
 from napari_unet3d.inference.events import EvaluationFinished, VolumeEvaluated
 from napari_unet3d.session.comparison import (
     Comparison,
@@ -86,9 +87,9 @@ class Inspector:
         self._session, self._context, self._source = session, context, source
         self._volumes, self._layers, self._tolerance = volumes, layers, tolerance
         self._request, self.opens_next = InspectionRequest(), ""
-        self._tolerance_um: float | None = None  # these two: what somebody has set since the job was started
+        self._chosen_tolerance: float | None = None  # these two: what somebody has set since the job was started
         self._ignore_border: bool | None = None
-        session.events.tolerance_um.connect(self._on_tolerance)
+        session.events.tolerance.connect(self._on_tolerance)
         session.events.ignore_border.connect(self._on_ignore_border)
 
     def inspect(self, comparison: Comparison | None = None) -> None:
@@ -110,8 +111,10 @@ class Inspector:
         elif self._source.kind.value is SourceKind.LAYERS:
             given, request = chosen.read(), InspectionRequest(layers=chosen.volume_layers())
             self._tolerance.suit(given.geometry)
-            search = partial(inspect_input, given, self._session.tolerance_um, self._session.ignore_border)
+            search = partial(inspect_input, given, self._session.tolerance, self._session.ignore_border)
             self._run(f"Inspecting {given.origin.name}", request, search)
+            if given.notices:
+                self._context.message.show_message(" ".join(given.notices), "warning")
         else:
             volumes = self._source.volumes.chosen()
             events = partial(evaluate_volumes, volumes.model, volumes.pairs, None, self._evaluation_config())
@@ -129,7 +132,7 @@ class Inspector:
                 f"Predicting {name}", request, partial(evaluate_volumes, chosen.model, chosen.pairs, None, config)
             )
         else:
-            layers, comparison = self._volumes.show(self._context.viewer, kept, config.tolerance_um)
+            layers, comparison = self._volumes.show(self._context.viewer, kept, config.tolerance)
             self._find_errors(comparison, layers, is_listed=True)
 
     def take(self, event: Any) -> None:
@@ -137,10 +140,12 @@ class Inspector:
         match event:
             case InspectionRequest():
                 if event is not self._request:  # another dock has started the job
-                    self._request, self._tolerance_um, self._ignore_border = event, None, None
+                    self._request, self._chosen_tolerance, self._ignore_border = event, None, None
                 self.opens_next = ""
                 if not event.is_listed:
                     self._volumes.begin(event.chosen)
+            case Notice(message=message):
+                self._context.message.show_message(message, "warning")
             case VolumeEvaluated():
                 self._volumes.add(event)
             case EvaluationFinished():
@@ -150,28 +155,28 @@ class Inspector:
                 layers = self._request.layers
                 assert layers is not None
                 self._layers.follow(layers)
-                wanted = self._tolerance_um, self._ignore_border
-                self._session.show(event, layers.origin, None if layers.image is None else layers.image.data)
-                self._tolerance_um, self._ignore_border = wanted
+                wanted = self._chosen_tolerance, self._ignore_border
+                self._session.show(event, layers.origin, layers.image_data())
+                self._chosen_tolerance, self._ignore_border = wanted
 
     def keep_tolerance(self) -> None:
         """Find the errors as it was chosen while the job, which has ended, was looking for them."""
         if self._session.errors is None:
             return
-        if self._tolerance_um is not None:
-            self._session.tolerance_um = self._tolerance_um
+        if self._chosen_tolerance is not None:
+            self._session.tolerance = self._chosen_tolerance
         if self._ignore_border is not None:
             self._session.ignore_border = self._ignore_border
 
-    def _on_tolerance(self, tolerance_um: float) -> None:
-        self._tolerance_um = tolerance_um
+    def _on_tolerance(self, tolerance: float) -> None:
+        self._chosen_tolerance = tolerance
 
     def _on_ignore_border(self, ignore_border: bool) -> None:
         self._ignore_border = ignore_border
 
     def _find_errors(self, comparison: Comparison, layers: VolumeLayers, *, is_listed: bool = False) -> None:
         self._tolerance.suit(comparison.prediction.geometry)
-        search = partial(inspect_comparison, comparison, self._session.tolerance_um, self._session.ignore_border)
+        search = partial(inspect_comparison, comparison, self._session.tolerance, self._session.ignore_border)
         request = InspectionRequest(layers=layers, is_listed=is_listed)
         self._run(f"Inspecting {comparison.prediction.name}", request, search)
 
@@ -182,7 +187,7 @@ class Inspector:
     def _run(self, title: str, request: InspectionRequest, events: Callable[[], Iterator[Any]]) -> None:
         work = beginning_with(request, events)
         self._context.jobs.start(_KIND, title, work, replay=(InspectionRequest,))
-        self._request, self._tolerance_um, self._ignore_border = request, None, None
+        self._request, self._chosen_tolerance, self._ignore_border = request, None, None
 
 
 class BackgroundAnalysis(QObject):
@@ -203,7 +208,7 @@ class BackgroundAnalysis(QObject):
         self._session, self._context = session, context
         self._search = context.latest_only(self, "inspect-errors", stops=True)
         self._scores = context.latest_only(self, "inspect-scores", stops=True)
-        session.events.tolerance_um.connect(self._find_errors)
+        session.events.tolerance.connect(self._find_errors)
         session.events.ignore_border.connect(self._find_errors)
         session.events.comparison.connect(self._measure)
 
@@ -215,13 +220,13 @@ class BackgroundAnalysis(QObject):
     def _find_errors(self, _changed: float | bool) -> None:
         """Find the errors in another way, while the old ones stay in view."""
         comparison, errors = self._session.comparison, self._session.errors
-        tolerance_um, ignore_border = self._session.tolerance_um, self._session.ignore_border
+        tolerance, ignore_border = self._session.tolerance, self._session.ignore_border
         if comparison is None or errors is None or self._context.jobs.running(_KIND) is not None:
             return
-        if (tolerance_um, ignore_border) == (errors.tolerance_um, errors.ignores_border):
+        if (tolerance, ignore_border) == (errors.tolerance, errors.ignores_border):
             self._search.cancel()
             return
-        events = partial(inspect_comparison, comparison, tolerance_um, ignore_border)
+        events = partial(inspect_comparison, comparison, tolerance, ignore_border)
         self._search.request(f"Errors of {self._session.origin.name}", events, self._take_errors)
 
     def _measure(self, comparison: Comparison) -> None:

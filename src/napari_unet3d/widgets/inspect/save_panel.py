@@ -90,7 +90,7 @@ class ExportPanel(Panel):
         self._session, self._context = session, context
         self.errors_button = button(
             "Save table of errors…",
-            "Save every error as a table for spreadsheets (CSV): kind, volume in µm³, depth and position.",
+            "Save every error as a table for spreadsheets (CSV): kind, volume, depth and position, in µm or in voxels.",
             self.save_errors,
         )
         self.section, self.report = SaveSection(context, self.errors_button), ReportPanel(context)

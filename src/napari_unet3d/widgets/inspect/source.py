@@ -15,11 +15,13 @@ from napari_unet3d.session.comparison import InspectionInput, plan_for
 from napari_unet3d.session.origin import VolumeOrigin
 from napari_unet3d.widgets.components.containers import Panel, column
 from napari_unet3d.widgets.components.context import Context
+from napari_unet3d.widgets.components.voxel_size_row import VoxelSizeRow
 from napari_unet3d.widgets.forms.choices import EnumMenu, RadioChoice, layer_menu, optional_int
 from napari_unet3d.widgets.inspect.dataset_volumes import DatasetSource
 from napari_unet3d.widgets.inspect.volume_layers import VolumeLayers
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
-from napari_unet3d.widgets.viewer.layer_metadata import companion_of, mask_of, origin_of
+from napari_unet3d.widgets.viewer.layer_metadata import companion_of, origin_of
+from napari_unet3d.widgets.viewer.places import data_on, labels_onto
 
 _PREDICTION = " prediction"
 
@@ -65,7 +67,8 @@ class LayerSource(Panel):
         self.ignore_label.tooltip = "Label value of voxels that are not annotated; they are not scored."
         menus = self.prediction_layer, self.truth_layer, self.image_layer, self.probability_layer
         rows = column(*menus, self.task, self.ignore_label, labels=True, spacing=4)
-        super().__init__(rows)
+        self.voxel_size = VoxelSizeRow(context, self.prediction_layer)
+        super().__init__(rows, self.voxel_size)
         self.margins = (0, 2, 0, 2)
         self.prediction_layer.changed.connect(self.find_partners)
 
@@ -137,14 +140,15 @@ class LayerSource(Panel):
             raise UserError(
                 f"The layer '{truth.name}' is chosen as prediction and as ground truth; choose two different layers."
             )
-        sample, true = sample_from_layers(prediction), sample_from_layers(truth)
+        sample, true = sample_from_layers(prediction), labels_onto(prediction, truth)
         return InspectionInput(
             origin=self.origin_as_chosen(),
             prediction=sample.image,
-            truth=true.image,
+            truth=true.labels,
             geometry=sample.geometry,
             probability=self._read_probability(sample.image.shape),
-            annotated=mask_of(truth),
+            annotated=true.label_mask,
+            notices=true.notices,
         )
 
     def origin_as_chosen(self) -> VolumeOrigin:
@@ -157,9 +161,10 @@ class LayerSource(Panel):
 
     def _read_probability(self, shape: tuple[int, ...]) -> Any:
         layer = self.probability_layer.value
-        if layer is None or np.shape(layer.data) != shape or np.asarray(layer.data).dtype.kind != "f":
+        if layer is None:
             return None
-        return np.asarray(layer.data)
+        values = np.asarray(data_on(self.prediction_layer.value, layer))
+        return values if values.shape == shape and values.dtype.kind == "f" else None
 
 
 class SourceKind(ChoiceEnum):

@@ -34,6 +34,7 @@ from napari_unet3d.widgets.viewer.layers import (
     show_on_top,
 )
 from napari_unet3d.widgets.viewer.navigation import jump_to, zoom_to
+from napari_unet3d.widgets.viewer.places import data_on
 from napari_unet3d.widgets.viewer.view_state import kept_selection
 
 _COLOUR = "#40ff40"  # neither red, blue nor yellow, which mark errors
@@ -126,6 +127,10 @@ class VolumeLayers:
     truth: Labels | None
     prediction: Labels | None
 
+    def image_data(self) -> Any:
+        """Return the image with the axes of the prediction; None without one."""
+        return data_on(self.prediction, self.image)
+
 
 class InspectionLayers:
     """Shows an inspection in the viewer, and moves the view to the error that is selected.
@@ -211,7 +216,7 @@ class InspectionLayers:
         self.follow(layers)
         self.difference, self._reference = None, layers.prediction
         prediction = labels_as_prediction(sample.image, layers.origin, sample.geometry)
-        self._session.open(prediction, layers.origin, None if layers.image is None else layers.image.data)
+        self._session.open(prediction, layers.origin, layers.image_data())
 
     def show_new_prediction(self, compared: ModelsCompared) -> Labels:
         """Show the prediction of a fine-tuned model with its image; return its layer."""

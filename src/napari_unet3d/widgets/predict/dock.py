@@ -10,9 +10,10 @@ from qtpy.QtCore import Qt
 
 from napari_unet3d.configs import EvaluationConfig, PostProcessing, PredictionConfig, Task
 from napari_unet3d.data.events import Notice
+from napari_unet3d.evaluation.metrics.types import unit_notice
 from napari_unet3d.inference.events import EvaluationFinished, ModelLoaded, PredictionWritten, VolumeEvaluated
 from napari_unet3d.inference.write import names
-from napari_unet3d.session.comparison import DEFAULT_TOLERANCE_UM, Comparison
+from napari_unet3d.session.comparison import DEFAULT_TOLERANCE, Comparison
 from napari_unet3d.session.generator_thread import beginning_with
 from napari_unet3d.widgets.components.containers import heading, single_shot
 from napari_unet3d.widgets.components.context import Kind
@@ -94,7 +95,7 @@ class PredictDock(Dock):
             if not self._may_replace(self.target.results_to_replace(config)):
                 self.message.show_message("Nothing was predicted; choose another folder for the results.")
                 return
-            self.results.tolerance_um = getattr(config, "tolerance_um", DEFAULT_TOLERANCE_UM)
+            self.results.tolerance = getattr(config, "tolerance", DEFAULT_TOLERANCE)
             request, events = self.target.request(self.model.require(), config, self.label_settings.value)
             work, replay = beginning_with(request, events), (PredictionRequest, Comparison, EvaluationFinished)
             self.jobs.start(self.kind, "Predicting", work, replay=replay)
@@ -134,6 +135,8 @@ class PredictDock(Dock):
                 self.results.add_evaluated(event)
             case EvaluationFinished():
                 worst = self.results.finish_evaluation(event)
+                if notice := unit_notice(event.volumes):
+                    self._notices.append(notice)
                 f1_of_objects = event.mean.instances and event.mean.instances.values["f1"]
                 f1 = f", mean F1 of objects {f1_of_objects:.3f}" if isinstance(f1_of_objects, float) else ""
                 self._end = f"Mean Dice {event.mean.dice:.3f}{f1}; the lowest Dice is that of '{worst.name}'."

@@ -20,7 +20,7 @@ from napari_unet3d.evaluation.metrics.types import Scores
 from napari_unet3d.formatting import format_count
 from napari_unet3d.inference.events import EvaluationFinished, Prediction, PredictionWritten, VolumeEvaluated
 from napari_unet3d.model.plan import Plan
-from napari_unet3d.session.comparison import DEFAULT_TOLERANCE_UM, Comparison, encode, from_evaluation
+from napari_unet3d.session.comparison import DEFAULT_TOLERANCE, Comparison, encode, from_evaluation
 from napari_unet3d.session.origin import VolumeOrigin
 from napari_unet3d.session.prediction_job import FileOpened, open_file
 from napari_unet3d.widgets.components.containers import Panel, button, wrapping_label
@@ -54,7 +54,7 @@ class ResultsPanel(Panel):
         A row per volume.
     export : SaveSection
         Saves scores and pictures.
-    tolerance_um : float
+    tolerance : float
         Distance in µm within which two surfaces count as the same.
     """
 
@@ -62,7 +62,7 @@ class ResultsPanel(Panel):
         super().__init__()
         self._live, self._context = live, context
         self.request: PredictionRequest | None = None
-        self.tolerance_um = DEFAULT_TOLERANCE_UM
+        self.tolerance = DEFAULT_TOLERANCE
         self.table, self.export, self.legend = ScoresTable(), SaveSection(context), wrapping_label()
         self.table.setToolTip("The scores of each volume; the tooltip of each heading explains it.")
         self.show_button = button(
@@ -165,7 +165,7 @@ class ResultsPanel(Panel):
         arrays = event.image, encode(event.truth, event.prediction)
         geometry = event.prediction.geometry
         sample = Sample(event.scores.name, *arrays, label_mask=event.truth.label_mask, geometry=geometry)
-        self._show_volume(sample, from_evaluation(event, self.tolerance_um))
+        self._show_volume(sample, from_evaluation(event, self.tolerance))
 
     def _open_file(self, source: Path, result: Path, plan: Plan | None, kept: Prediction | None) -> None:
         self._opening.request(f"Opening {source.name}", partial(open_file, source, result, plan, kept), self._on_opened)
@@ -173,6 +173,8 @@ class ResultsPanel(Panel):
     def _on_opened(self, opened: FileOpened) -> None:
         if opened.prediction is not None:
             self._show_volume(opened.sample, Comparison(opened.prediction))
+            if opened.sample.notices:
+                self._context.message.show_message(" ".join(opened.sample.notices), "warning")
             return
         self._live.forget()
         model = None if self.request is None else self.request.model
@@ -180,6 +182,7 @@ class ResultsPanel(Panel):
         self._context.message.show_message(
             f"'{opened.sample.name}' is shown with the labels of its file. More was not kept, since the volumes "
             "before it fill a gigabyte of memory; predict it alone to change its labels with the settings."
+            + "".join(f" {notice}" for notice in opened.sample.notices)
         )
 
     def _show_volume(self, sample: Sample, comparison: Comparison) -> None:

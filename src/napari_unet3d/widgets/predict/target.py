@@ -23,10 +23,12 @@ from napari_unet3d.runs.run_files import is_evaluation
 from napari_unet3d.session.prediction_job import evaluate_volumes, files_of_layer, predict_paths, predict_sample
 from napari_unet3d.widgets.components.containers import Panel, button, column, row
 from napari_unet3d.widgets.components.context import Context
+from napari_unet3d.widgets.components.voxel_size_row import VoxelSizeRow
 from napari_unet3d.widgets.forms.choices import RadioChoice, layer_menu
 from napari_unet3d.widgets.forms.paths import PathEdit
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
 from napari_unet3d.widgets.viewer.layers import Reference
+from napari_unet3d.widgets.viewer.places import source_file
 
 _LIST_HEIGHT = 76
 
@@ -113,6 +115,7 @@ class PredictionTarget(Panel):
             "The ground truth, if there is any; the difference to it is shown.",
             label="Ground truth",
         )
+        self.voxel_size = VoxelSizeRow(context, self.image_layer)
         self.paths: list[Path] = []
         self.dataset = PathEdit("d", "dataset", "The folder with test/images and test/labels.")
         self.write_results = CheckBox(
@@ -156,7 +159,7 @@ class PredictionTarget(Panel):
                 image, truth = self.image_layer.value, self.truth_layer.value
                 sample = sample_from_layers(image, truth)
                 request = PredictionRequest(model, post_processing, image, truth, out=out)
-                return request, partial(predict_sample, model, sample, config, out)
+                return request, partial(predict_sample, model, sample, config, out, source_file(image))
             case Target.FILES:
                 files = self._files()
                 assert out is not None  # files always have a folder for results
@@ -290,7 +293,9 @@ class PredictionTarget(Panel):
 
     def _lay_out(self) -> None:
         self._pages = {
-            Target.LAYER: column(self.image_layer, self.truth_layer, labels=True, spacing=4),
+            Target.LAYER: column(
+                column(self.image_layer, self.truth_layer, labels=True, spacing=4), self.voxel_size, spacing=4
+            ),
             Target.FILES: self._files_page(),
             Target.TEST_SET: column(self.dataset),
         }

@@ -11,7 +11,7 @@ from napari.layers import Image, Labels, Layer
 from napari.utils.colormaps import label_colormap
 from numpy.typing import NDArray
 
-from napari_unet3d.data.geometry import Geometry, VoxelSize
+from napari_unet3d.data.geometry import VoxelSize
 from napari_unet3d.data.sample import format_shape
 from napari_unet3d.session.training_job import TrainingRequest, draw_patches
 from napari_unet3d.training.augmented_events import NOT_ANNOTATED, AugmentedPatches
@@ -23,7 +23,7 @@ from napari_unet3d.widgets.viewer.layers import connect_until_removed, find_laye
 NAME, LABELS_NAME = "augmented patches", "augmented patches labels"
 ORIGINALS_NAME, ORIGINALS_LABELS_NAME = f"{NAME} before", f"{NAME} before labels"
 _COLUMNS = 4
-_GAP = 0.08  # of the longest side of a patch in µm
+_GAP = 0.08  # of the longest side of a patch
 _NOT_ANNOTATED_COLOUR = (0.6, 0.6, 0.6, 0.9)
 _FRAME = 0.25  # intensity of the gaps, between the darkest and the brightest voxel
 _CLEAR = (0.0, 0.0, 0.0, 0.0)
@@ -66,15 +66,15 @@ def is_of_patches(layer: Layer) -> bool:
     return is_helper(layer) and layer.name in (NAME, LABELS_NAME, ORIGINALS_NAME, ORIGINALS_LABELS_NAME)
 
 
-def tile(patches: Sequence[NDArray[Any]], voxel_size_um: VoxelSize, empty: float) -> NDArray[Any]:
+def tile(patches: Sequence[NDArray[Any]], spacing: VoxelSize, empty: float) -> NDArray[Any]:
     """Put volumes side by side: along x, in rows of four along y, with gaps between them.
 
     Parameters
     ----------
     patches : sequence of ndarray, each of shape (z, y, x)
         All of one number type; smaller ones are padded at their end.
-    voxel_size_um : tuple of float
-        Voxel size along z, y, x in µm; gaps have the same width in µm along both axes.
+    spacing : tuple of float
+        Size of a voxel along z, y, x; gaps have the same width along both axes.
     empty : float
         Value between them.
 
@@ -84,8 +84,8 @@ def tile(patches: Sequence[NDArray[Any]], voxel_size_um: VoxelSize, empty: float
         One volume with all of them.
     """
     shape = np.max([patch.shape for patch in patches], axis=0)
-    width_um = _GAP * float(np.max(shape * voxel_size_um))
-    gaps = np.maximum(1, np.ceil(width_um / np.array(voxel_size_um))).astype(int)
+    width = _GAP * float(np.max(shape * spacing))
+    gaps = np.maximum(1, np.ceil(width / np.array(spacing))).astype(int)
     n_columns = min(_COLUMNS, len(patches))
     n_rows = -(-len(patches) // n_columns)
     z, y, x = (int(side) for side in shape)
@@ -106,13 +106,13 @@ def _show(
     found: AugmentedPatches,
 ) -> Image:
     """Show one kind of patches; new layers are visible when they are the augmented ones."""
-    voxel_size_um = found.patches[0].voxel_size_um
+    geometry = found.patches[0].geometry
     grey = [image for image, _ in pairs]
     # From the very lowest value on: in 3D napari draws nothing below it, and the canvas would show through.
     low, high = np.percentile(np.concatenate([each.ravel() for each in grey]), (0, 99.8)).tolist()
-    image_data = tile(grey, voxel_size_um, low + _FRAME * (high - low))
-    label_data = tile([labels for _, labels in pairs], voxel_size_um, 0)
-    place = spatial_kwargs(Geometry(voxel_size_um))
+    image_data = tile(grey, geometry.spacing, low + _FRAME * (high - low))
+    label_data = tile([labels for _, labels in pairs], geometry.spacing, 0)
+    place = spatial_kwargs(geometry)
     options = {"metadata": {OWNED: True, HELPER: True}, "visible": name == NAME, **place}
     image, labels = find_layer(viewer, name, Image), find_layer(viewer, labels_name, Labels)
     if image is None:
@@ -121,7 +121,8 @@ def _show(
         labels = viewer.add_labels(label_data, name=labels_name, opacity=0.5, **options)
         _clear_in_3d(viewer, labels)
     image.data, labels.data = image_data, label_data
-    image.scale = labels.scale = voxel_size_um
+    for layer in (image, labels):
+        layer.scale, layer.units = place["scale"], place["units"]
     image.contrast_limits = (low, max(high, low + 1e-3))
     labels.metadata[_WORDS] = found.label_names
     labels.features = {"index": list(found.label_names), "label": list(found.label_names.values())}
@@ -221,6 +222,6 @@ def describe_patches(event: AugmentedPatches) -> str:
     text = f"{which} patches of {format_shape(first.image.shape)} that this training sees: {event.augmentation}."
     if any((patch.labels == NOT_ANNOTATED).any() for patch in event.patches):
         text += " Grey in slices is not annotated."
-    if len({patch.voxel_size_um for patch in event.patches}) > 1:
+    if len({patch.geometry for patch in event.patches}) > 1:
         text += f" All are drawn with the voxel size of '{first.name}', though others have a different one."
     return f"{text} The patches before augmentation are in the hidden layers below '{NAME}'."

@@ -16,6 +16,7 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.formatting import format_count
 from napari_unet3d.widgets.components.containers import Panel, button, column, row, show_text, wrapping_label
 from napari_unet3d.widgets.components.context import Context
+from napari_unet3d.widgets.components.voxel_size_row import VoxelSizeRow
 from napari_unet3d.widgets.forms.choices import RadioChoice, layer_menu
 from napari_unet3d.widgets.forms.paths import PathEdit
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
@@ -59,6 +60,8 @@ class TrainingSource(Panel):
         The dataset folder.
     image_layer, labels_layer : ComboBox
         The layers to train on, or to add as a pair.
+    voxel_size : VoxelSizeRow
+        The voxel size of the image layer.
     pairs : list of (Image, Labels)
         The pairs that were added; without any, the chosen layers are the only pair.
     """
@@ -75,6 +78,7 @@ class TrainingSource(Panel):
         self.labels_layer = layer_menu(
             self._viewer, Labels, "Its ground truth; the settings define what the label values mean.", label="Labels"
         )
+        self.voxel_size = VoxelSizeRow(context, self.image_layer)
         self.pairs: list[tuple[Image, Labels]] = []
         self._lay_out()
         self.kind.changed.connect(self._on_change)
@@ -207,5 +211,7 @@ class TrainingSource(Panel):
         self.pair_list = Select(choices=self._pair_choices, tooltip="The pairs of image and labels to train on.")
         menus = column(self.image_layer, self.labels_layer, labels=True, spacing=4)
         self._folder_page = column(self.dataset, self.found, spacing=4)
-        self._layers_page = column(menus, self.pair_list, row(self.remove_button, self.add_button), spacing=4)
+        self._layers_page = column(
+            menus, self.voxel_size, self.pair_list, row(self.remove_button, self.add_button), spacing=4
+        )
         self.lay_out(self.kind, self._folder_page, self._layers_page)

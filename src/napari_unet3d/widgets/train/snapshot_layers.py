@@ -10,7 +10,6 @@ import numpy as np
 from napari.layers import Image, Labels, Layer
 from numpy.typing import NDArray
 
-from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.runs.snapshot_files import SnapshotData, SnapshotVolume
 from napari_unet3d.session.epoch_view import EpochView
 from napari_unet3d.widgets.viewer.layer_metadata import OWNED
@@ -154,10 +153,9 @@ def _shows(layer: Image, volume: SnapshotData) -> bool:
 
 
 def _position_of(info: SnapshotVolume, image: Image | None) -> _Position:
-    if image is None:
-        return spatial_kwargs(Geometry(info.own_voxel_size_um)) | {"translate": info.offset_um}
-    scale = np.multiply(image.scale, info.step_zyx)
-    return spatial_kwargs(image) | {"scale": scale, "translate": shifted(image, info.first_zyx)}
+    like = info.geometry if image is None else image
+    place = spatial_kwargs(like)
+    return place | {"scale": np.multiply(place["scale"], info.step_zyx), "translate": shifted(like, info.first_zyx)}
 
 
 def _is_same(one: Any, other: Any) -> bool:

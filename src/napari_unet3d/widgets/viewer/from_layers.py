@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pint
-from napari.layers import Image, Labels, Layer, Points
-from napari.utils.transforms import Affine
+from napari.layers import Image, Labels, Points
 from numpy.typing import NDArray
 
-from napari_unet3d.data.geometry import UNKNOWN, Geometry, VoxelSize, make_geometry
+from napari_unet3d.data.geometry import UNKNOWN, VoxelSize
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
-from napari_unet3d.widgets.viewer.layer_metadata import mask_of
+from napari_unet3d.widgets.viewer.places import array_of, geometry_of, labels_onto, micrometres
 
 
 def sample_from_layers(image: Image | Labels | None, labels: Labels | None = None) -> Sample:
@@ -22,14 +20,15 @@ def sample_from_layers(image: Image | Labels | None, labels: Labels | None = Non
     Parameters
     ----------
     image : Image, Labels or None
-        A 3D greyscale layer; None (nothing is chosen) is explained to the user.
+        A 3D greyscale layer, also with leading axes of length 1; None (nothing is chosen) is explained to the user.
     labels : Labels, optional
-        A layer of the same shape; with its mask, if it has one.
+        A layer of the same volume, with its mask, if it has one; labels whose axes are swapped or flipped in the viewer
+        are turned onto the image.
 
     Returns
     -------
     Sample
-        Named like the image layer, with its geometry.
+        Named like the image layer, with its geometry, and with a notice if the labels lie elsewhere.
 
     Raises
     ------
@@ -40,38 +39,16 @@ def sample_from_layers(image: Image | Labels | None, labels: Labels | None = Non
         raise UserError("No image layer is chosen; open a volume or generate one, then choose its layer.")
     if getattr(image, "rgb", False):
         raise UserError(f"The layer '{image.name}' is a colour image; convert it to a single channel first.")
-    array = _single_array(image)
+    array = array_of(image)
+    placed = None if labels is None else labels_onto(image, labels)
     return Sample(
         name=image.name,
         image=array,
-        labels=None if labels is None else _single_array(labels),
-        label_mask=None if labels is None else mask_of(labels),
+        labels=None if placed is None else placed.labels,
+        label_mask=None if placed is None else placed.label_mask,
         geometry=geometry_of(image) if array.ndim == 3 else UNKNOWN,  # Sample explains 2D and 4D
+        notices=() if placed is None else placed.notices,
     )
-
-
-def geometry_of(layer: Layer) -> Geometry:
-    """Return where a 3D layer lies; a scale in pixels, or in another unit without a length, is one without a unit.
-
-    Raises
-    ------
-    UserError
-        When the layer is not 3D.
-    """
-    if layer.ndim != 3:
-        raise UserError(f"The layer '{layer.name}' has {layer.ndim} dimensions; choose a 3D volume (z, y, x).")
-    own = Affine(scale=layer.scale, rotate=layer.rotate, shear=layer.shear, translate=layer.translate)
-    sides = layer.affine.linear_matrix @ own.linear_matrix
-    first = layer.affine.linear_matrix @ own.translate + layer.affine.translate
-    um_per_unit = [_micrometres(unit) for unit in layer.units]
-    is_um = None not in um_per_unit
-    if is_um:
-        factors = np.array(um_per_unit, dtype=float)
-        sides, first = sides * factors[:, None], first * factors
-    is_straight = np.array_equal(sides, np.diag(np.diag(sides))) and (np.diag(sides) > 0).all()
-    sizes = np.diag(sides) if is_straight else np.linalg.norm(sides, axis=0)
-    matrix = None if is_straight else sides[::-1, ::-1]  # rows and columns along x, y, z
-    return make_geometry(sizes.tolist(), matrix, first[::-1] if first.any() else None, "napari", is_um=is_um)
 
 
 def positions_from_points(points: Points, voxel_size_um: VoxelSize) -> list[tuple[int, int, int]]:
@@ -94,8 +71,8 @@ def positions_from_points(points: Points, voxel_size_um: VoxelSize) -> list[tupl
             f"The points layer '{points.name}' holds {len(points.data)} points in {points.ndim} dimensions; "
             "add at least one point to a 3D layer."
         )
-    micrometres = np.array([_micrometres(unit) or 1.0 for unit in points.units]) / voxel_size_um
-    voxels = np.array([points.data_to_world(point) for point in points.data], dtype=float) * micrometres
+    voxels_per_unit = np.array([micrometres(unit) or 1.0 for unit in points.units]) / voxel_size_um
+    voxels = np.array([points.data_to_world(point) for point in points.data], dtype=float) * voxels_per_unit
     return [(round(z), round(y), round(x)) for z, y, x in voxels.tolist()]
 
 
@@ -128,14 +105,3 @@ def objects_from_layer(layer: Image | Labels) -> list[NDArray[Any]]:
     compact = np.searchsorted(ids, array) + (ids[0] != 0)  # 0 stays 0, also when every voxel is labelled
     boxes = ndimage.find_objects(compact)
     return [((compact[box] == number) * np.uint8(255)) for number, box in enumerate(boxes, start=1) if box is not None]
-
-
-def _single_array(layer: Layer) -> NDArray[Any]:
-    if getattr(layer, "multiscale", False):
-        raise UserError(f"The layer '{layer.name}' has several resolutions; open one of them as a layer.")
-    return np.asarray(layer.data)
-
-
-def _micrometres(unit: Any) -> float | None:
-    quantity = 1.0 * pint.Unit(str(unit))
-    return float(quantity.to("micrometer").magnitude) if quantity.check("[length]") else None

@@ -18,6 +18,7 @@ from napari_unet3d.data.sample import Sample
 from napari_unet3d.evaluation.colours import EXTRA_COLOUR, MISSED_COLOUR, WRONG_CLASS_COLOUR
 from napari_unet3d.evaluation.metrics.differences import EXTRA, MISSED, WRONG_CLASS
 from napari_unet3d.widgets.viewer.layer_metadata import OWNED, is_ours, keep_mask
+from napari_unet3d.widgets.viewer.places import keep_geometry, world_matrix
 
 _SPATIAL = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 DIFFERENCE_COLOURS: dict[int | None, str] = {
@@ -50,6 +51,7 @@ def show_sample(viewer: Any, sample: Sample, name: str | None = None) -> tuple[I
     old = find_layer(viewer, name, Image)
     extent = None if old is None else old.extent.world
     image = show_image(viewer, name, sample.image, sample.geometry)
+    keep_geometry(image, sample.geometry)
     labels = None if sample.labels is None else show_labels(viewer, f"{name} labels", sample.labels, image)
     if labels is not None:
         keep_mask(labels, _show_mask(viewer, f"{name} annotated", sample.label_mask, image))
@@ -205,10 +207,17 @@ def show_on_top(viewer: Any, layer: Layer, instead_of: Sequence[Layer] = ()) -> 
 def spatial_kwargs(like: Reference) -> dict[str, Any]:
     """Return the spatial properties of a layer that is placed where another layer or a volume is."""
     if not isinstance(like, Geometry):
-        return {key: getattr(like, key) for key in _SPATIAL}
+        return {key: getattr(like, key) for key in _SPATIAL} if like.ndim <= 3 else _without_leading_axes(like)
     scale = (1.0, 1.0, 1.0) if None in like.sizes else like.sizes
     units = ("um" if like.is_calibrated else "pixel",) * 3
     return {"scale": scale, "units": units, "axis_labels": ("z", "y", "x"), "affine": _world_affine(like)}
+
+
+def _without_leading_axes(layer: Layer) -> dict[str, Any]:
+    sides, first = world_matrix(layer)
+    scale, affine = np.linalg.norm(sides, axis=0), np.eye(4)
+    affine[:3, :3], affine[:3, 3] = sides / scale, first
+    return {"scale": scale, "affine": affine, "units": layer.units[-3:], "axis_labels": layer.axis_labels[-3:]}
 
 
 def _world_affine(geometry: Geometry) -> NDArray[np.float64]:
@@ -223,7 +232,7 @@ def _world_affine(geometry: Geometry) -> NDArray[np.float64]:
 
 def shifted(like: Reference, start_zyx: Sequence[float]) -> NDArray[np.float64]:
     """Return the translation of a layer that starts at a voxel of another one."""
-    if isinstance(like, Geometry):
+    if isinstance(like, Geometry) or like.ndim > 3:
         scale: tuple[float, ...] = spatial_kwargs(like)["scale"]
         return np.array(start_zyx, dtype=float) * scale
     world = np.subtract(like.data_to_world(start_zyx), like.data_to_world((0.0, 0.0, 0.0)))
@@ -274,7 +283,7 @@ def connect_while_alive(widget: QObject, emitter: Any, slot: Callable[..., None]
 def _update(layer: Any, data: NDArray[Any], like: Reference) -> None:
     layer.data = data
     place = spatial_kwargs(like)
-    if isinstance(like, Geometry):  # the layer may have been elsewhere before
+    if "translate" not in place:  # the layer may have been elsewhere before
         place |= {"translate": (0.0, 0.0, 0.0), "rotate": np.eye(3), "shear": (0.0, 0.0, 0.0)}
     _put(layer, place)
 

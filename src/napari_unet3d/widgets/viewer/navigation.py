@@ -35,7 +35,8 @@ def jump_to(viewer: Any, layer: Layer, position_zyx: Position) -> None:
     position_zyx : tuple of int
         The voxel.
     """
-    world = np.asarray(layer.data_to_world(position_zyx), float)
+    leading = (0,) * (layer.ndim - len(position_zyx))
+    world = np.asarray(layer.data_to_world(leading + position_zyx), float)
     viewer.dims.point = (*viewer.dims.point[: viewer.dims.ndim - world.size], *world)
     displayed = [viewer.dims.point[axis] for axis in viewer.dims.displayed]
     camera_of(viewer).center = (*(0.0,) * (3 - len(displayed)), *displayed)
@@ -65,7 +66,7 @@ def view_center(viewer: Any, layer: Layer) -> tuple[float, float, float]:
     point, displayed = list(viewer.dims.point), viewer.dims.displayed
     for axis, at in zip(displayed, camera_of(viewer).center[-len(displayed) :], strict=True):
         point[axis] = at
-    z, y, x = layer.world_to_data(point[-3:])
+    z, y, x = layer.world_to_data(point[-layer.ndim :])[-3:]
     return float(z), float(y), float(x)
 
 
@@ -181,14 +182,15 @@ def voxels_along_ray(pointer: Pointer, layer: Layer) -> NDArray[np.int64]:
         n_steps = 2 * ceil(float(np.abs(end - start).max())) + 1  # two to a voxel, so that no corner is stepped over
         places = np.linspace(start, end, n_steps)
     voxels: NDArray[np.int64] = np.rint(places).astype(np.int64)
-    inside: NDArray[np.bool_] = ((voxels >= 0) & (voxels < layer.data.shape)).all(axis=1)
+    voxels = voxels[:, -3:]  # without leading axes of length 1
+    inside: NDArray[np.bool_] = ((voxels >= 0) & (voxels < layer.data.shape[-3:])).all(axis=1)
     return voxels[inside]
 
 
 def _first_hit(pointer: Pointer, layer: Layer) -> list[tuple[int, Position]]:
     """Return the first voxel that is not 0 and the number of voxels in front of it; nothing when there is none."""
     voxels = voxels_along_ray(pointer, layer)
-    (where,) = np.nonzero(layer.data[tuple(voxels.T)])
+    (where,) = np.nonzero(layer.data[(0,) * (layer.ndim - 3) + tuple(voxels.T)])
     return [(int(where[0]), _as_position(voxels[where[0]]))] if where.size else []
 
 
