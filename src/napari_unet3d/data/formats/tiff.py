@@ -106,8 +106,8 @@ def _check_length(path: Path, tif: tifffile.TiffFile) -> None:
     """Refuse an ImageJ stack with a single page that was cut short; tifffile would read its first slice."""
     header = tif.imagej_metadata if tif.is_imagej else None
     n_declared = 0 if header is None else header.get("images", 1)
-    n_found = sum(len(series.pages) if series.kind != "imagej" else n_declared for series in tif.series)
-    if n_found < n_declared and len(tif.pages) == 1:
+    n_present = sum(len(series.pages) if series.kind != "imagej" else n_declared for series in tif.series)
+    if n_present < n_declared and len(tif.pages) == 1:
         raise UserError(
             f"{path} is cut short: it declares {n_declared} slices and holds fewer. Copy or export it again."
         )

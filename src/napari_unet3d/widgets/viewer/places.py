@@ -66,8 +66,8 @@ def world_matrix(layer: Layer) -> tuple[NDArray[np.float64], NDArray[np.float64]
     first = layer.affine.linear_matrix @ own.translate + layer.affine.translate
     if sides[:n_more, n_more:].any() or sides[n_more:, :n_more].any():
         raise UserError(
-            f"The layer '{layer.name}' is turned out of the axes z, y and x by its affine; set the affine of its other "
-            "axes to the identity."
+            f"The layer '{layer.name}' is turned out of the axes z, y and x by its affine. Choose a layer whose affine "
+            "leaves its other axes alone."
         )
     return sides[n_more:, n_more:], first[n_more:]
 
@@ -125,7 +125,7 @@ class PlacedLabels:
 
 
 def labels_onto(image: Layer, labels: Layer) -> PlacedLabels:
-    """Bring labels onto the grid of an image where that is exact: their axes are swapped or flipped in the viewer.
+    """Turn labels onto the grid of an image where that is exact: their axes are swapped or flipped in the viewer.
 
     Parameters
     ----------
