@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -39,8 +40,9 @@ def shares_content(sample: Sample, image: NDArray[Any]) -> bool:
     ----------
     sample : Sample
         A volume, such as a corrected one; its name is not compared.
-    image : ndarray of real numbers, shape (z, y, x)
-        Intensities of any number type.
+    image : ndarray of real numbers, shape (z, y, x) or (channel, z, y, x)
+        Intensities of any number type. Of several channels, one is enough; they are compared in their order, or each
+        with each if the numbers differ.
 
     Examples
     --------
@@ -54,9 +56,16 @@ def shares_content(sample: Sample, image: NDArray[Any]) -> bool:
     if box is None:
         return False
     box = expand_to(box, (_SIDE,) * 3, sample.shape)
-    part = sample.image[box]
+    annotated = None if sample.label_mask is None else sample.label_mask[box]
+    own, others = sample.channels[(slice(None), *box)], image if image.ndim == 4 else image[None]
+    pairs = zip(own, others, strict=True) if len(own) == len(others) else product(own, others)
+    return any(_shares_part(part, annotated, other) for part, other in pairs)
+
+
+def _shares_part(part: NDArray[Any], annotated: NDArray[np.bool_] | None, image: NDArray[Any]) -> bool:
+    """Return whether an image contains boxes of a part of another one; see `shares_content`."""
     side = _smallest(part.shape, image.shape, (_SIDE,) * 3)
-    sought = _hashes_of_boxes(part, None if sample.label_mask is None else sample.label_mask[box], side)
+    sought = _hashes_of_boxes(part, annotated, side)
     if not sought.size and _smallest(part.shape, image.shape) == part.shape and part.min() < part.max():
         side = _smallest(part.shape)
         sought = np.concatenate([hashes.ravel() for _, hashes in _hashes(part, side)])
@@ -79,7 +88,13 @@ class TrainedContent:
     others: tuple[Fingerprint, ...]
 
     def shows(self, image: NDArray[Any]) -> bool:
-        """Return whether an image (z, y, x), one of its z-slices or a corrected part is in the training volumes."""
+        """Return whether an image, one of its z-slices or a corrected part is in the training volumes.
+
+        Parameters
+        ----------
+        image : ndarray of real numbers, shape (z, y, x) or (channel, z, y, x)
+            Intensities with all channels of the file.
+        """
         own = fingerprint(image)
         if any(own.volume == other.volume or own.slices & other.slices for other in self.others):
             return True

@@ -43,7 +43,7 @@ class Block:
         label_mask = None if sample.label_mask is None else sample.label_mask[box]
         name = f"{self.name} [{self.role}]"
         geometry = sample.geometry.cropped([side.start for side in box])
-        image = sample.image[box]
+        image = sample.channels[(slice(None), *box)]  # which becomes (z, y, x) again if it is one
         return replace(sample.at(geometry), name=name, image=image, labels=labels, label_mask=label_mask)
 
 

@@ -113,14 +113,16 @@ class VolumeEvaluated:
     ----------
     scores : Scores
         Metrics of the prediction.
-    image : ndarray of any real number type, shape (z, y, x)
-        The image, augmented if requested.
+    image : ndarray of any real number type, shape (z, y, x) or (channel, z, y, x)
+        The image with all its channels, augmented if requested.
     truth : GroundTruth
         Its ground truth, augmented together with the image.
     prediction : Prediction
         The output of the model.
     n_evaluated, n_volumes : int
         Finished volumes, and all volumes.
+    channel_names : tuple of str
+        Names of the channels of the image; empty for a single one without a name.
     """
 
     scores: Scores
@@ -129,6 +131,7 @@ class VolumeEvaluated:
     prediction: Prediction
     n_evaluated: int
     n_volumes: int
+    channel_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 
 from napari_unet3d.configs import PredictionConfig, ResizeMode, Task
+from napari_unet3d.data.channel_choice import channels_for_model
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.geometry import Geometry, describe_voxel_size
 from napari_unet3d.data.sample import Sample, Shape3D
@@ -48,6 +49,7 @@ class Predictor:
         self._plan, self._config = checkpoint.plan, config
         self._normalisation = checkpoint.config.normalisation
         self._training_voxel_size_um = checkpoint.voxel_size_um
+        self._trained_on = checkpoint.config.channels
         always_pad = self._plan.patch_zyx is not None or checkpoint.config.resize_mode is ResizeMode.CROP
         self._resize_mode = ResizeMode.PAD if always_pad else checkpoint.config.resize_mode
         self._sliding_window = SlidingWindow(checkpoint, choose_device(config.device, config.precision))
@@ -57,9 +59,19 @@ class Predictor:
         yield ModelLoaded(self._sliding_window.hardware.description)
         yield from map(Notice, self._sliding_window.hardware.notices)
 
+    def with_channels(self, sample: Sample) -> Sample:
+        """Return a volume with the channels that the model needs, in its order; what was chosen is in its notices.
+
+        Raises
+        ------
+        UserError
+            If it does not have them.
+        """
+        return channels_for_model(sample, self._plan.channels, self._trained_on, self._config.channels)
+
     def notices_for(self, sample: Sample) -> Iterator[Notice]:
         """Yield what was assumed of a volume, and a notice if its voxel size may not be that of the training."""
-        yield from map(Notice, sample.notices)
+        yield from map(Notice, self.with_channels(sample).notices)
         trained, own = self._plan.spacing_um or self._training_voxel_size_um, sample.geometry
         if trained is None or (own.is_calibrated and self._plan.spacing_um is not None):
             return
@@ -102,6 +114,7 @@ class Predictor:
         UserError
             If there is not enough memory, or the network output overflows.
         """
+        sample = self.with_channels(sample)
         with explain_memory_errors(MEMORY_REMEDY):
             task = self._preprocess(sample)
         for event in self._sliding_window.run(task):
@@ -117,10 +130,10 @@ class Predictor:
         self._sliding_window.close()
 
     def _preprocess(self, sample: Sample) -> TileTask:
-        image = sample.image
+        image = sample.channels
         if self._plan.spacing_um is not None and sample.geometry.is_calibrated:
             image = to_spacing(image, sample.spacing, self._plan.spacing_um, is_labels=False)
-        z, y, x = image.shape
+        z, y, x = image.shape[1:]
         input_shape = self._input_shape((z, y, x))
         image = to_divisible(normalise(image, self._normalisation), input_shape, self._resize_mode, is_labels=False)
         maps = OutputMaps(self._plan.task, self._plan.out_channels, (z, y, x), input_shape, self._resize_mode)

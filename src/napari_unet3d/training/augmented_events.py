@@ -29,10 +29,12 @@ class AugmentedPatch:
         First voxel (z, y, x) of the patch in the volume.
     voxel_size_um : tuple of float
         Voxel size along z, y, x in µm.
-    image, original : ndarray of float32, shape (z, y, x)
+    image, original : ndarray of float32, shape (z, y, x), or (channel, z, y, x) for several channels
         Normalised intensities with and without augmentation.
     labels, original_labels : ndarray of uint8, shape (z, y, x)
         Targets: 0 background, 1 foreground or the number of the class, `BOUNDARY` or `NOT_ANNOTATED`.
+    channel_names : tuple of str
+        Names of the channels; empty for a single one without a name.
     """
 
     name: str
@@ -42,6 +44,7 @@ class AugmentedPatch:
     labels: NDArray[np.uint8]
     original: NDArray[np.float32]
     original_labels: NDArray[np.uint8]
+    channel_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

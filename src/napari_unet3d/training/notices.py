@@ -8,7 +8,7 @@ from napari_unet3d.configs import Augmentation, Optimizer, TrainingConfig
 from napari_unet3d.data.ground_truth import has_foreground
 from napari_unet3d.data.label_checks import no_foreground
 from napari_unet3d.data.split import Split, find_validation_leaks
-from napari_unet3d.data.volume_checks import corrected_validation_volume
+from napari_unet3d.data.volume_checks import corrected_validation_volume, no_channel_to_drop
 from napari_unet3d.model.devices import ComputeDevice
 from napari_unet3d.training.prepare import TrainingData
 
@@ -43,6 +43,8 @@ def setup_notices(config: TrainingConfig, device: ComputeDevice, data: TrainingD
         )
     if config.momentum > 0 and config.optimizer in (Optimizer.ADAM, Optimizer.ADAMW):
         yield f"{config.optimizer.label} does not use the momentum of {config.momentum:g}; it has its own."
+    if config.channel_dropout and data.plan.in_channels == 1:
+        yield no_channel_to_drop(config)
     yield from _volume_notices(config, split)
 
 

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from napari_unet3d.configs import TrainingConfig
+from napari_unet3d.data.channel_choice import ChannelChoice
 from napari_unet3d.data.checks import Issue, Severity
 from napari_unet3d.data.dataset import read_pair
 from napari_unet3d.data.label_checks import check_label_values, check_roles
@@ -25,6 +26,7 @@ from napari_unet3d.data.split import (
 from napari_unet3d.data.statistics import VolumeStatistics, compute_statistics
 from napari_unet3d.data.volume_checks import (
     check_blocks,
+    check_channel_settings,
     check_intensities,
     check_leaks,
     check_voxel_sizes,
@@ -81,12 +83,15 @@ def check_then_train(
 def _read_and_check(data: Path | Sequence[Sample], run: OpenRun) -> Generator[PreflightEvent, None, Sequence[Sample]]:
     """Check as `preflight` does, and return the training volumes that were read for it."""
     samples: list[Sample] = []
+    choice = run.start.channel_choice()
+    if not isinstance(data, Path | str):
+        data, choice = [choice.apply(sample) for sample in data], ChannelChoice()
 
     def keep(sample: Sample) -> Sample:
         samples.append(run.store.store_sample(sample))
         return samples[-1]
 
-    for event in _preflight(data, run.start.config, run.folder.path, timed=False, keep=keep):
+    for event in _preflight(data, run.start.config, run.folder.path, choice, timed=False, keep=keep):
         yield event
         if isinstance(event, Preflight) and not event.can_train:
             raise UserError("\n".join(issue.message for issue in event.of(Severity.ERROR)))
@@ -124,13 +129,14 @@ def preflight(
     Preflight
         All issues; always the last event. Nothing that a user can solve is raised.
     """
-    yield from _preflight(data, config, run_folder, timed=timed)
+    yield from _preflight(data, config, run_folder, ChannelChoice(config.channels), timed=timed)
 
 
 def _preflight(
     data: Path | str | Sequence[Sample],
     config: TrainingConfig,
     run_folder: Path | str | None,
+    choice: ChannelChoice,
     *,
     timed: bool,
     keep: Callable[[Sample], Sample] = lambda sample: sample,
@@ -138,7 +144,7 @@ def _preflight(
     """Check as `preflight` does; `keep` gets each training volume of a folder and may return a memory-mapped one."""
     issues: list[Issue] = []
     try:
-        for event in _check(data, config, run_folder, timed=timed, keep=keep):
+        for event in _check(data, config, run_folder, choice, timed=timed, keep=keep):
             if isinstance(event, Issue):
                 if event in issues:  # found by content and by name
                     continue
@@ -154,17 +160,19 @@ def _check(
     data: Path | str | Sequence[Sample],
     config: TrainingConfig,
     run_folder: Path | str | None,
+    choice: ChannelChoice,
     *,
     timed: bool,
     keep: Callable[[Sample], Sample],
 ) -> Iterator[Issue | Busy | VolumeChecked]:
     if isinstance(data, Path | str) and (notice := pairing_notice(data)):
         yield Issue.warning(notice)
-    volumes, only = yield from _read_and_describe(_sources(data), keep)
+    volumes, only = yield from _read_and_describe(_sources(data), keep, choice)
     train = [volume for volume in volumes if volume.subset is Subset.TRAIN]
     yield from check_label_values(train, config)
     yield from check_intensities(volumes, config)
     yield from check_voxel_sizes(volumes, config)
+    yield from check_channel_settings(train, config)
     if train:
         split = yield from run_in_background(partial(_split, train, only, config), "Splitting the volumes")
         yield from _check_split(split, config)
@@ -207,7 +215,7 @@ def _sources(data: Path | str | Sequence[Sample]) -> list[_Source]:
 
 
 def _read_and_describe(
-    sources: Sequence[_Source], keep: Callable[[Sample], Sample]
+    sources: Sequence[_Source], keep: Callable[[Sample], Sample], choice: ChannelChoice
 ) -> Generator[Issue | Busy | VolumeChecked, None, tuple[list[VolumeStatistics], Sample | None]]:
     """Read the volumes one by one; return their statistics, and the volume itself if it is the only one to split."""
     n_originals = sum(source.subset is Subset.TRAIN and not source.is_corrected for source in sources)
@@ -217,7 +225,7 @@ def _read_and_describe(
     for number, source in enumerate(sources, start=1):
         try:
             message = f"Checking '{source.name}'"
-            sample, statistics = yield from run_in_background(partial(_read, source, keep), message)
+            sample, statistics = yield from run_in_background(partial(_read, source, keep, choice), message)
             volumes.append(statistics)
             yield from map(Issue.warning, sample.notices)
             if source.subset is Subset.TRAIN:  # these come before the test volumes
@@ -231,8 +239,8 @@ def _read_and_describe(
     return volumes, only
 
 
-def _read(source: _Source, keep: Callable[[Sample], Sample]) -> tuple[Sample, VolumeStatistics]:
-    sample = source.volume if isinstance(source.volume, Sample) else read_pair(source.volume)
+def _read(source: _Source, keep: Callable[[Sample], Sample], choice: ChannelChoice) -> tuple[Sample, VolumeStatistics]:
+    sample = choice.apply(source.volume if isinstance(source.volume, Sample) else read_pair(source.volume))
     if sample.labels is None:
         raise UserError(f"The volume '{source.name}' has no labels; label it, or leave it out of training.")
     named = sample if sample.name == source.name else replace(sample, name=source.name)

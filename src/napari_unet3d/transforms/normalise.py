@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,12 +99,43 @@ def fit_scale(image: NDArray[Any], method: Normalisation) -> IntensityScale:
     return IntensityScale(shift, scale or 1.0)
 
 
-def normalise(image: NDArray[Any], method: Normalisation) -> NDArray[np.float32]:
-    """Normalise the intensities of one volume, shape (z, y, x); see `fit_scale`.
+def fit_scales(channels: NDArray[Any], method: Normalisation) -> tuple[IntensityScale, ...]:
+    """Compute the normalisation of each channel of a volume of shape (channel, z, y, x) by itself; see `fit_scale`."""
+    return tuple(fit_scale(channel, method) for channel in channels)
+
+
+def apply_scales(channels: NDArray[Any], scales: Sequence[IntensityScale]) -> NDArray[np.float32]:
+    """Normalise each channel of a volume, or of a part of it.
+
+    Parameters
+    ----------
+    channels : ndarray of any real number type, shape (channel, z, y, x)
+        Intensities; not changed in place.
+    scales : sequence of IntensityScale
+        Their normalisations.
 
     Returns
     -------
-    ndarray of float32, shape (z, y, x)
+    ndarray of float32, shape (channel, z, y, x)
+        A new array.
+    """
+    parts = [scale.apply(channel) for channel, scale in zip(channels, scales, strict=True)]
+    return parts[0][None] if len(parts) == 1 else np.stack(parts)
+
+
+def normalise(image: NDArray[Any], method: Normalisation) -> NDArray[np.float32]:
+    """Normalise the intensities of one volume, each channel by itself; see `fit_scale`.
+
+    Parameters
+    ----------
+    image : ndarray of any real number type, shape (z, y, x) or (channel, z, y, x)
+        Intensities; not changed in place.
+    method : Normalisation
+        See `fit_scale`.
+
+    Returns
+    -------
+    ndarray of float32, of the same shape
         A new array.
 
     Raises
@@ -116,6 +148,8 @@ def normalise(image: NDArray[Any], method: Normalisation) -> NDArray[np.float32]
     >>> normalise(np.array([[[10, 20, 30]]], dtype=np.uint8), Normalisation.MIN_MAX)
     array([[[0. , 0.5, 1. ]]], dtype=float32)
     """
+    if image.ndim == 4:
+        return apply_scales(image, fit_scales(image, method))
     return fit_scale(image, method).apply(image)
 
 
