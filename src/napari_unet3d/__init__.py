@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari_unet3d.configs import EvaluationConfig, PredictionConfig, SyntheticConfig, TrainingConfig
+    from napari_unet3d.data.reading import list_volumes, read_image, read_volume
     from napari_unet3d.data.sample import Sample
     from napari_unet3d.data.synthetic.dataset import generate
     from napari_unet3d.data.synthetic.generate import generate_volume
-    from napari_unet3d.data.volumes import read_volume, write_volume
+    from napari_unet3d.data.volumes import write_volume
     from napari_unet3d.errors import UserError
     from napari_unet3d.inference.evaluate import evaluate
     from napari_unet3d.inference.predict import predict
@@ -30,7 +31,9 @@ _MODULE_OF = {
     "generate": "data.synthetic.dataset",
     "generate_volume": "data.synthetic.generate",
     "predict": "inference.predict",
-    "read_volume": "data.volumes",
+    "list_volumes": "data.reading",
+    "read_image": "data.reading",
+    "read_volume": "data.reading",
     "train": "training.loop",
     "write_volume": "data.volumes",
 }
@@ -45,7 +48,9 @@ __all__ = [
     "evaluate",
     "generate",
     "generate_volume",
+    "list_volumes",
     "predict",
+    "read_image",
     "read_volume",
     "train",
     "write_volume",

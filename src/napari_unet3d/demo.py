@@ -151,7 +151,7 @@ def open_viewer(demo: Demo) -> Viewer:
 
     from napari_unet3d.data.dataset import Subset, list_pairs, read_pair
     from napari_unet3d.data.ground_truth import GroundTruth
-    from napari_unet3d.data.volumes import read_volume
+    from napari_unet3d.data.reading import read_volume
     from napari_unet3d.evaluation.metrics.differences import difference_labels
     from napari_unet3d.widgets.viewer import layers
 

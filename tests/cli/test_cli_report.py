@@ -13,7 +13,7 @@ from napari_unet3d.cli import main
 from napari_unet3d.data.dataset import read_samples
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.pairs import Subset
-from napari_unet3d.data.volumes import read_volume
+from napari_unet3d.data.reading import read_volume
 from napari_unet3d.evaluation.errors.find import list_errors
 from napari_unet3d.training.loop import train
 

@@ -10,8 +10,9 @@ import pytest
 
 from napari_unet3d.data.checks import Issue, PairChecked, Severity, check_dataset, check_events
 from napari_unet3d.data.dataset import Subset, add_sample
+from napari_unet3d.data.reading import read_volume
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.volumes import read_volume, write_volume
+from napari_unet3d.data.volumes import write_volume
 from napari_unet3d.errors import UserError
 
 ERROR, WARNING = Severity.ERROR, Severity.WARNING

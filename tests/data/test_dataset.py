@@ -23,7 +23,7 @@ from napari_unet3d.data.dataset import (
     read_pair,
     read_samples,
 )
-from napari_unet3d.data.pairs import natural_order
+from napari_unet3d.data.formats.names import natural_order
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.volumes import write_volume
 from napari_unet3d.errors import UserError

@@ -19,8 +19,9 @@ from napari_unet3d.data.dataset import (
 )
 from napari_unet3d.data.pairs import provenance_file
 from napari_unet3d.data.provenance import Provenance
+from napari_unet3d.data.reading import read_volume
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.volumes import read_volume, write_volume
+from napari_unet3d.data.volumes import write_volume
 from napari_unet3d.errors import UserError
 
 IMAGE = np.arange(3 * 4 * 5, dtype=np.uint8).reshape(3, 4, 5)

@@ -23,8 +23,9 @@ from napari_unet3d.data.dataset import (
 from napari_unet3d.data.formats import registry
 from napari_unet3d.data.formats.base import Format
 from napari_unet3d.data.pairs import Subset
+from napari_unet3d.data.reading import read_volume
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.volumes import read_volume, write_volume
+from napari_unet3d.data.volumes import write_volume
 from napari_unet3d.errors import UserError
 
 IMAGE = np.arange(2 * 3 * 4, dtype=np.uint16).reshape(2, 3, 4)

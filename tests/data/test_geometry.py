@@ -11,7 +11,8 @@ import SimpleITK
 
 from napari_unet3d.data.checks import Severity, check_dataset
 from napari_unet3d.data.dataset import Subset, read_samples
-from napari_unet3d.data.volumes import read_sample, read_volume, write_volume
+from napari_unet3d.data.reading import read_volume
+from napari_unet3d.data.volumes import read_sample, write_volume
 from napari_unet3d.errors import UserError
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (3, 4, 5), dtype=np.uint8)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_unet3d.data.volumes import read_volume
+from napari_unet3d.data.reading import read_volume
 from napari_unet3d.errors import UserError
 
 SHAPE = (8, 10, 12)
@@ -62,7 +62,7 @@ BAD_NRRD = [
 READ_ALL = """
 import sys
 from pathlib import Path
-from napari_unet3d.data.volumes import read_volume
+from napari_unet3d.data.reading import read_volume
 from napari_unet3d.errors import UserError
 for path in sorted(Path(sys.argv[1]).iterdir()):
     try:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from napari_unet3d.data.geometry import UNKNOWN, Geometry, make_geometry, turn_onto
-from napari_unet3d.data.volumes import read_labels_like, read_volume, suffix_for, write_volume
+from napari_unet3d.data.reading import read_volume
+from napari_unet3d.data.volumes import read_labels_like, suffix_for, write_volume
 from napari_unet3d.errors import UserError
 
 SUFFIXES = [".tif", ".ome.tif", ".nii.gz", ".npy", ".ome.zarr", ".nrrd", ".mha", ".mrc"]

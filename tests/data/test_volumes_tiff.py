@@ -10,7 +10,8 @@ import pytest
 import tifffile
 
 from napari_unet3d.data.formats.tiff import flavour
-from napari_unet3d.data.volumes import read_volume, write_volume
+from napari_unet3d.data.reading import read_volume
+from napari_unet3d.data.volumes import write_volume
 from napari_unet3d.errors import UserError
 
 ARRAY = np.arange(6 * 7 * 8, dtype=np.uint16).reshape(6, 7, 8)
@@ -178,7 +179,7 @@ def test_several_volumes_in_one_file_are_refused(tmp_path):
     with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True) as tif:
         tif.write(ARRAY, photometric="minisblack")
         tif.write(ARRAY[:, 1:], photometric="minisblack")
-    with pytest.raises(UserError, match=r"holds 2 volumes. Save each"):
+    with pytest.raises(UserError, match=r"holds 2 volumes: Image0 .*Choose one by its path"):
         read_volume(tmp_path / "a.ome.tif")
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import SimpleITK
 
-from napari_unet3d.data.volumes import read_volume, write_volume
+from napari_unet3d.data.reading import read_volume
+from napari_unet3d.data.volumes import write_volume
 
 ARRAY = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
 LPS = "space: left-posterior-superior"

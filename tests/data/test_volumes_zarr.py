@@ -16,7 +16,8 @@ from ome_zarr_models.v05.image import Image as Image05
 from pydantic_zarr.v2 import ArraySpec as ArraySpec2
 from pydantic_zarr.v3 import ArraySpec as ArraySpec3
 
-from napari_unet3d.data.volumes import read_volume, write_volume
+from napari_unet3d.data.reading import read_volume
+from napari_unet3d.data.volumes import write_volume
 from napari_unet3d.errors import UserError
 
 ARRAY = np.arange(6 * 7 * 8, dtype=np.uint16).reshape(6, 7, 8)
@@ -142,7 +143,7 @@ def test_broken_metadata_is_one_message(tmp_path, change):
 
 def test_a_group_without_an_image_and_an_empty_folder_are_refused(tmp_path):
     zarr.open_group(tmp_path / "a.zarr", mode="w")
-    with pytest.raises(UserError, match=r"without an OME-Zarr image. Choose the folder"):
+    with pytest.raises(UserError, match=r"without a 3D image. Choose the folder"):
         read_volume(tmp_path / "a.zarr")
     (tmp_path / "b.zarr").mkdir()
     with pytest.raises(UserError, match="damaged or not in the format OME-Zarr"):

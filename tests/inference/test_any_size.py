@@ -16,8 +16,9 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 
 from napari_unet3d.configs import Normalisation, PredictionConfig, ResizeMode, Task, TrainingConfig
 from napari_unet3d.data.events import Notice
+from napari_unet3d.data.reading import read_volume
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.volumes import read_volume, write_volume
+from napari_unet3d.data.volumes import write_volume
 from napari_unet3d.errors import OutOfMemory
 from napari_unet3d.inference import memory_budget as memory
 from napari_unet3d.inference.events import Prediction, PredictionWritten, TilesPredicted

@@ -14,8 +14,9 @@ from napari_unet3d.configs import Axis, EvaluationConfig, Task, TrainingConfig
 from napari_unet3d.data.dataset import Subset, add_sample, create_dataset
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.ground_truth import GroundTruth, decode_labels
+from napari_unet3d.data.reading import read_volume
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.volumes import read_volume, write_volume
+from napari_unet3d.data.volumes import write_volume
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics.score import MetricOptions, score
 from napari_unet3d.inference.evaluate import evaluate

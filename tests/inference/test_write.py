@@ -9,8 +9,9 @@ import pytest
 
 from napari_unet3d.configs import PredictionConfig
 from napari_unet3d.data.geometry import Geometry
+from napari_unet3d.data.reading import read_volume
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.volumes import read_sample, read_volume, write_volume
+from napari_unet3d.data.volumes import read_sample, write_volume
 from napari_unet3d.errors import UserError
 from napari_unet3d.inference.events import ModelLoaded, Prediction, PredictionWritten, TilesPredicted
 from napari_unet3d.inference.predict import predict_files

@@ -59,8 +59,8 @@ def generate(  # noqa: PLR0913 - one argument per option
     config : Path
         JSON or TOML file with settings; options override it.
     """
+    from napari_unet3d.data.reading import read_volume
     from napari_unet3d.data.synthetic.dataset import generate as write_dataset
-    from napari_unet3d.data.volumes import read_volume
 
     events = write_dataset(
         dataset,

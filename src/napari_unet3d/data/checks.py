@@ -22,9 +22,10 @@ from napari_unet3d.data.pairs import (
     provenance_file,
 )
 from napari_unet3d.data.provenance import read_provenance
+from napari_unet3d.data.reading import read_volume
 from napari_unet3d.data.sample import Sample, Shape3D, check_labels, check_mask, read_mask, to_label_dtype
 from napari_unet3d.data.statistics import fingerprint
-from napari_unet3d.data.volumes import read_labels_like, read_volume
+from napari_unet3d.data.volumes import read_labels_like
 from napari_unet3d.errors import UserError
 
 

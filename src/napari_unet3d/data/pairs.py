@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from napari_unet3d.configs.base import ChoiceEnum
+from napari_unet3d.data.formats.names import natural_order
 from napari_unet3d.data.formats.registry import format_of, is_volume, volume_name
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError, explain_os_errors
@@ -90,16 +91,6 @@ def check_is_dataset(folder: Path | str) -> Path:
 
 def _is_dataset(folder: Path) -> bool:
     return any(os.path.isdir(folder / part / "images") for part in Subset)  # Path.is_dir raises without permission
-
-
-def natural_order(name: str) -> tuple[tuple[int, int | str], ...]:
-    """Return a key for sorting names with numbers.
-
-    >>> sorted(["vol10", "vol2", "Vol1"], key=natural_order)
-    ['Vol1', 'vol2', 'vol10']
-    """
-    parts = re.split(r"([0-9]+)", name.casefold())
-    return tuple((0, int(part)) if part.isdecimal() else (1, part) for part in parts if part)
 
 
 def list_pairs(folder: Path | str, subset: Subset | None = None) -> list[Pair]:

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from napari_unet3d.data.boxes import bounding_box, expand_to, whole_box
 from napari_unet3d.data.dataset import Subset, list_pairs, read_pair
 from napari_unet3d.data.pairs import provenance_file
+from napari_unet3d.data.reading import read_volume
 from napari_unet3d.data.sample import Sample, Shape3D
 from napari_unet3d.data.statistics import Fingerprint, fingerprint
-from napari_unet3d.data.volumes import read_volume
 from napari_unet3d.errors import UserError
 
 _SIDE = 8  # voxels; edge of the boxes that are compared, placed at half this distance

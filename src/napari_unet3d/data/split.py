@@ -10,8 +10,8 @@ from typing import Protocol
 import numpy as np
 
 from napari_unet3d.configs.base import ChoiceEnum
+from napari_unet3d.data.formats.names import natural_order
 from napari_unet3d.data.ground_truth import has_foreground
-from napari_unet3d.data.pairs import natural_order
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.sample import Sample, Shape3D, format_shape
 from napari_unet3d.errors import UserError

@@ -11,7 +11,12 @@ from numpy.typing import NDArray
 
 from napari_unet3d.data.formats.base import VolumeData, parts_of
 from napari_unet3d.data.formats.npy import describe_geometry
-from napari_unet3d.data.formats.registry import format_of, volume_name, volume_suffix, writable_suffix
+from napari_unet3d.data.formats.registry import (
+    format_of,
+    volume_name,
+    volume_suffix,
+    writable_suffix,
+)
 from napari_unet3d.data.geometry import (
     UNKNOWN,
     Geometry,
@@ -21,61 +26,12 @@ from napari_unet3d.data.geometry import (
     turn_onto,
 )
 from napari_unet3d.data.provenance import Provenance
+from napari_unet3d.data.reading import read_volume
 from napari_unet3d.data.sample import Sample, read_mask, to_label_dtype
-from napari_unet3d.errors import UserError, explain_os_errors
+from napari_unet3d.errors import UserError
 from napari_unet3d.files import atomic_write, write_json
 
 _GEOMETRY_SUFFIXES = (".ome.tif", ".ome.zarr", ".nii.gz", ".npy")
-
-
-def read_volume(path: Path | str) -> VolumeData:
-    """Read one 3D volume.
-
-    Parameters
-    ----------
-    path : Path or str
-        A file in one of the formats of `napari_unet3d.data.formats.registry`.
-
-    Returns
-    -------
-    VolumeData
-        The array (z, y, x), its voxel size in µm, as far as the file has one, orientation and origin.
-
-    Raises
-    ------
-    UserError
-        If the file is missing, damaged, not 3D, has several channels, or does not fit into memory.
-
-    Examples
-    --------
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as folder:
-    ...     file = Path(folder) / "brain.nii.gz"
-    ...     write_volume(file, np.ones((4, 5, 6), np.int16), voxel_size_um=(2.0, 0.5, 0.5))
-    ...     volume = read_volume(file)
-    >>> volume.array.shape, [round(size, 6) for size in volume.voxel_size_um]
-    ((4, 5, 6), [2.0, 0.5, 0.5])
-    """
-    path = Path(path)
-    file_format = format_of(path)
-    with explain_os_errors(path, "read"):
-        path.stat()
-        try:
-            volume = file_format.read(path)
-        except MemoryError:
-            raise UserError(f"{path} does not fit into memory. Close other programs or crop the volume.") from None
-        except file_format.read_errors() as error:
-            raise UserError(
-                f"Cannot read {path}: it is damaged or not in the format {file_format.name} ({_first_line(error)}). "
-                "Copy or export it again."
-            ) from error
-    native = volume.array.dtype.newbyteorder("=")  # the only byte order of torch
-    return replace(volume, array=np.ascontiguousarray(volume.array, dtype=native))
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return (lines[0].rstrip(".") if lines else "") or type(error).__name__
 
 
 def write_volume(

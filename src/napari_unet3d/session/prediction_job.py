@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from napari_unet3d.configs.prediction import EvaluationConfig, PredictionConfig
 from napari_unet3d.data.dataset import file_name
 from napari_unet3d.data.pairs import Pair
+from napari_unet3d.data.reading import read_volume
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.volumes import read_sample, read_volume, suffix_for, write_volume
+from napari_unet3d.data.volumes import read_sample, suffix_for, write_volume
 from napari_unet3d.inference.events import EvaluateEvent, PredictFilesEvent, Prediction
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.session.comparison import Comparison, compare, decode

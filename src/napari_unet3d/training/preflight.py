@@ -11,8 +11,9 @@ from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.channel_choice import ChannelChoice
 from napari_unet3d.data.checks import Issue, Severity
 from napari_unet3d.data.dataset import read_pair
+from napari_unet3d.data.formats.names import natural_order
 from napari_unet3d.data.label_checks import check_label_values, check_roles
-from napari_unet3d.data.pairs import Pair, Subset, list_pairs, natural_order, pairing_notice, provenance_file
+from napari_unet3d.data.pairs import Pair, Subset, list_pairs, pairing_notice, provenance_file
 from napari_unet3d.data.sample import Sample, Shape3D, format_shape
 from napari_unet3d.data.shared_content import shares_content
 from napari_unet3d.data.split import (

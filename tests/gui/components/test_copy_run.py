@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 
 from napari_unet3d.configs import EvaluationConfig, PredictionConfig, SyntheticConfig, TrainingConfig
 from napari_unet3d.data.dataset import list_pairs
-from napari_unet3d.data.volumes import read_volume
+from napari_unet3d.data.reading import read_volume
 from napari_unet3d.widgets.predict.target import Target
 
 

@@ -6,8 +6,9 @@ import pytest
 from napari_unet3d.configs import PostProcessing, Task, TrainingConfig
 from napari_unet3d.data.dataset import Subset, add_sample, create_dataset
 from napari_unet3d.data.geometry import Geometry
+from napari_unet3d.data.reading import read_volume
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.volumes import read_volume, write_volume
+from napari_unet3d.data.volumes import write_volume
 from napari_unet3d.evaluation.metrics.instances import match_instances
 from napari_unet3d.inference.events import Prediction, PredictionWritten
 from napari_unet3d.inference.postprocess import postprocess

@@ -10,8 +10,9 @@ import pytest
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.dataset import Subset, add_sample, create_dataset
 from napari_unet3d.data.ground_truth import GroundTruth
+from napari_unet3d.data.reading import read_volume
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.volumes import read_volume, write_volume
+from napari_unet3d.data.volumes import write_volume
 from napari_unet3d.evaluation.metrics.score import score
 from napari_unet3d.session.recent_runs import remember_run
 from napari_unet3d.widgets.predict.dock import PredictDock

@@ -23,22 +23,70 @@ class VolumeData:
 
     Attributes
     ----------
-    array : ndarray of any real number type, shape (z, y, x)
+    array : ndarray of any real number type, shape (z, y, x) or as `axes` says
         The values, in native byte order.
     geometry : Geometry
         Voxel size, orientation and origin, as far as the file has them.
     notices : tuple of str
         What was assumed or changed, for the user.
+    axes : str
+        ``"zyx"``, or ``"czyx"``, ``"tzyx"`` or ``"tczyx"`` for several channels or time points.
+    channel_names : tuple of str
+        One name per channel if there is an axis c, else empty.
     """
 
     array: NDArray[Any]
     geometry: Geometry = UNKNOWN
     notices: tuple[str, ...] = ()
+    axes: str = "zyx"
+    channel_names: tuple[str, ...] = ()
 
     @property
     def voxel_size_um(self) -> PartialVoxelSize | None:
         """Size of a voxel along z, y, x in µm, None where it is unknown; None if it is unknown along all axes."""
         return self.geometry.voxel_size_um
+
+
+def _unknown_geometry(axes: Sequence[int]) -> Geometry:
+    return UNKNOWN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredVolume:
+    """A volume in a file, of which only the description was read.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Its shape in the file.
+    dtype : dtype
+        Its data type in the file.
+    load : callable
+        Reads the part for an index with one integer or slice per axis.
+    axes : str
+        A letter for each axis: t, c, z, y, x, or s for the samples of a colour image; other letters are axes without
+        a meaning. Empty if the file does not name its axes.
+    name : str
+        Its path inside the file; empty for a file with a single volume.
+    geometry_of : callable
+        Returns the geometry for the indices of the axes z, y and x.
+    channel_names : tuple of str
+        As far as the file has them.
+    notices : tuple of str
+        What was assumed, for the user.
+    default_notice : str
+        For the volume of several that is used if none is chosen: the message that says so.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    load: Callable[[tuple[int | slice, ...]], NDArray[Any]]
+    axes: str = ""
+    name: str = ""
+    geometry_of: Callable[[Sequence[int]], Geometry] = _unknown_geometry
+    channel_names: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+    default_notice: str = ""
 
 
 class Writer(Protocol):
@@ -98,10 +146,12 @@ class Format:
         What users call it, such as ``NIfTI``.
     suffixes : tuple of str
         Ends of file names in lower case, each with its dot.
-    read : callable
-        Reads a file into a `VolumeData`.
+    read : callable, optional
+        Reads a file with one 3D volume into a `VolumeData`; instead of `volumes`.
     write : callable
         Writes a volume; see `Writer`.
+    volumes : callable, optional
+        Lists the volumes of a file as `StoredVolume`, which may have channels and time points.
     voxel_size : str
         Where a file holds its voxel size, for the documentation.
     read_errors : callable
@@ -120,8 +170,9 @@ class Format:
 
     name: str
     suffixes: tuple[str, ...]
-    read: Callable[[Path], VolumeData]
     write: Writer
+    read: Callable[[Path], VolumeData] | None = None
+    volumes: Callable[[Path], Sequence[StoredVolume]] | None = None
     voxel_size: str = "in the header"
     read_errors: Callable[[], tuple[type[Exception], ...]] = _any_error
     extra: str = ""
@@ -163,29 +214,41 @@ def check_header(path: Path, shape: Sequence[int], dtype: DTypeLike) -> tuple[in
     >>> check_header(Path("a.tif"), (1, 20, 1, 30, 40), "uint16")
     (1, 3, 4)
     """
-    dtype = np.dtype(dtype)
     axes = [axis for axis, length in enumerate(shape) if length != 1]
     if 0 in shape:
         raise UserError(f"{path} is empty: its shape is {tuple(shape)}. Export the volume again.")
     if len(axes) < 3:
-        raise UserError(
-            f"{path} is a {len(axes)}D image of shape {tuple(shape)}; a 3D volume (z, y, x) is needed. "
-            "Save the slices as one stack."
-        )
+        raise too_few_axes(path, shape)
     if len(axes) > 3:
-        raise UserError(
-            f"{path} has {len(axes)} dimensions of shape {tuple(shape)}; one 3D volume (z, y, x) is needed. "
-            "Save one channel and one time point as a separate file."
-        )
+        raise too_many_axes(path, shape)
+    check_type_and_memory(path, shape, dtype)
+    return axes[0], axes[1], axes[2]
+
+
+def too_few_axes(path: Path, shape: Sequence[int]) -> UserError:
+    """Return the error for an image with less than three axes that are longer than 1."""
+    n_axes = sum(length != 1 for length in shape)
+    return UserError(
+        f"{path} is a {n_axes}D image of shape {tuple(shape)}; a 3D volume (z, y, x) is needed. "
+        "Save the slices as one stack."
+    )
+
+
+def too_many_axes(path: Path, shape: Sequence[int]) -> UserError:
+    """Return the error for a volume with more axes than can be used."""
+    return UserError(
+        f"{path} has {sum(length != 1 for length in shape)} dimensions of shape {tuple(shape)}; one 3D volume "
+        "(z, y, x) is needed. Save one channel and one time point as a separate file."
+    )
+
+
+def check_type_and_memory(path: Path, shape: Sequence[int], dtype: DTypeLike) -> None:
+    """Raise a `UserError` if an array has no real numbers, or is larger than the memory of this machine."""
+    dtype = np.dtype(dtype)
     if dtype.kind not in "buif":
         raise UserError(
             f"{path} has the data type {_describe_type(dtype)}; intensities or labels are needed. Convert it first."
         )
-    _check_memory(path, shape, dtype)
-    return axes[0], axes[1], axes[2]
-
-
-def _check_memory(path: Path, shape: Sequence[int], dtype: np.dtype[Any]) -> None:
     n_bytes, memory = math.prod(int(n) for n in shape) * dtype.itemsize, psutil.virtual_memory().total
     if n_bytes > memory:
         raise UserError(

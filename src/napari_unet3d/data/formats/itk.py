@@ -6,7 +6,8 @@ import errno
 import math
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.data.formats import mrc_header
-from napari_unet3d.data.formats.base import Format, Holds, VolumeData, check_header, unknown_type
+from napari_unet3d.data.formats.base import Format, Holds, StoredVolume, unknown_type
 from napari_unet3d.data.formats.itk_header import nrrd_sizes, read_header, remove_place, um_per_length
 from napari_unet3d.data.geometry import Geometry, make_geometry
 from napari_unet3d.errors import UserError
@@ -29,30 +30,40 @@ _READERS = {".nrrd": "NrrdImageIO", ".nhdr": "NrrdImageIO", ".mha": "MetaImageIO
 }
 
 
-def read_file(path: Path) -> VolumeData:
-    """Read a volume; lengths are in Å in MRC, by default in mm in MetaImage, and in the given unit in NRRD."""
+def list_file(path: Path) -> list[StoredVolume]:
+    """Return the volume of a file; lengths are in Å in MRC, by default in mm in MetaImage, as given in NRRD."""
     itk = _simpleitk(path)
-    try:
-        return _read_file(itk, path)
-    except RuntimeError as error:
-        raise ValueError(_reason(str(error))) from error
-
-
-def _read_file(itk: Any, path: Path) -> VolumeData:
-    reader, fields = _header(itk, path)
-    if reader.GetNumberOfComponents() > 1:
-        raise UserError(
-            f"{path} has {reader.GetNumberOfComponents()} values per voxel; save one channel as a separate file."
-        )
-    shape = reader.GetSize()[::-1]
-    dtype = _dtype(itk, reader.GetPixelID())
-    kept = check_header(path, shape, dtype)
+    with _reason_of_errors():
+        reader, fields = _header(itk, path)
+        shape, n_channels = reader.GetSize()[::-1], reader.GetNumberOfComponents()
+        dtype = _dtype(itk, reader.GetPixelID())
     if path.suffix.lower() == ".mrc" and path.stat().st_size < _MRC_HEADER_BYTES + math.prod(shape) * dtype.itemsize:
         raise ValueError("it is shorter than its header says")  # ITK would return uninitialised memory
-    array = itk.GetArrayFromImage(reader.Execute())
-    if path.suffix.lower() == ".mrc" and array.dtype.itemsize == 1:
-        array = array.view(mrc_header.byte_type(path))
-    return VolumeData(array.reshape([shape[axis] for axis in kept]), _geometry(path, fields, reader, kept))
+
+    def load(index: tuple[int | slice, ...]) -> NDArray[Any]:
+        with _reason_of_errors():
+            array: NDArray[Any] = itk.GetArrayFromImage(reader.Execute())
+        is_bytes = path.suffix.lower() == ".mrc" and array.dtype.itemsize == 1
+        return (array.view(mrc_header.byte_type(path)) if is_bytes else array)[index]
+
+    is_vector = n_channels > 1
+    return [
+        StoredVolume(
+            shape=(*shape, n_channels) if is_vector else tuple(shape),
+            dtype=dtype,
+            load=load,
+            axes="zyx".rjust(len(shape), "?")[-len(shape) :] + "c" * is_vector,
+            geometry_of=lambda zyx: _geometry(path, fields, reader, tuple(zyx)),
+        )
+    ]
+
+
+@contextmanager
+def _reason_of_errors() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        raise ValueError(_reason(str(error))) from error
 
 
 def _geometry(path: Path, fields: Mapping[str, str], reader: Any, kept: tuple[int, ...]) -> Geometry:
@@ -169,7 +180,7 @@ def _holds(path: Path) -> frozenset[Holds]:
 FORMAT = Format(
     name="NRRD, MetaImage, MRC",
     suffixes=(".nrrd", ".nhdr", ".mha", ".mhd", ".mrc"),
-    read=read_file,
+    volumes=list_file,
     write=write_file,
     read_errors=lambda: _ERRORS,
     extra="formats",

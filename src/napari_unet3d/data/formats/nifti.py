@@ -9,50 +9,74 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.data.formats.base import Format, Holds, VolumeData, check_header, unknown_type
+from napari_unet3d.data.formats.base import Format, Holds, StoredVolume, unknown_type
 from napari_unet3d.data.formats.units import um_per_unit
 from napari_unet3d.data.geometry import Geometry, make_geometry
 
 _TYPES = {"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64"}
-
-
 _SPACES = {1: "scanner", 2: "aligned", 3: "talairach", 4: "mni", 5: "template"}  # the codes of a transformation
 _UM_PER_MM = 1e3
 
 
-def read_file(path: Path) -> VolumeData:
-    """Read a volume with the scaling of its header; the array is transposed but not resampled to world axes."""
+def list_file(path: Path) -> list[StoredVolume]:
+    """Return the volume of a file, with the scaling of its header; it is not resampled to world axes."""
     import nibabel
 
     image: Any = nibabel.load(path, mmap=False)  # unlike a memory map, it does not change with the file
-    kept = check_header(path, image.shape, image.get_data_dtype())
-    x, y, z = (image.shape[axis] for axis in kept)
-    array = np.asarray(image.dataobj).reshape((x, y, z), order="F")
-    geometry, notices = _geometry(path, image, kept)
-    return VolumeData(array.transpose(), geometry, notices)
+    axes = "xyztc"[: len(image.shape)].ljust(len(image.shape), "?")
+
+    def load(index: tuple[int | slice, ...]) -> NDArray[Any]:
+        return np.asarray(image.dataobj[index])
+
+    dtype = image.get_data_dtype()
+    return [
+        StoredVolume(
+            shape=image.shape,
+            dtype=dtype,
+            load=load,
+            axes=axes,
+            geometry_of=lambda zyx: _geometry(image, tuple(zyx)[::-1]),
+            notices=_notices(path, image),
+        )
+    ]
 
 
-def _geometry(path: Path, image: Any, kept: tuple[int, ...]) -> tuple[Geometry, tuple[str, ...]]:
+def _notices(path: Path, image: Any) -> tuple[str, ...]:
+    unit, _ = image.header.get_xyzt_units()
+    if unit != "unknown" or not any(_sizes(image, (0, 1, 2))[0][: image.ndim]):
+        return ()
+    return (f"{path} has no unit of length; its voxel size is taken as mm, as is usual in NIfTI.",)
+
+
+def _sizes(image: Any, kept: tuple[int, ...]) -> tuple[list[float], float]:
+    """Return the size of a voxel along some axes and its unit in µm; 0 where it is unknown."""
     header = image.header
-    code = int(header["sform_code"]) or int(header["qform_code"])  # without both, nibabel returns a default
-    has_place = code > 0 and max(kept) < 3
     sizes = header.get_zooms()
-    if has_place:
+    if _has_place(image, kept):
         sizes = np.linalg.norm(image.affine[:3, :3], axis=0)
-    sizes = [float(sizes[axis]) for axis in kept]
+    sizes = [float(sizes[axis]) for axis in kept if axis < len(sizes)]
     unit, _ = header.get_xyzt_units()
-    um = um_per_unit(unit) or _UM_PER_MM  # most software assumes mm
     if unit == "unknown" and np.allclose(sizes, 1):  # what software writes that knows no voxel size
-        sizes, um = [0.0, 0.0, 0.0], 1.0
-    notice = f"{path} has no unit of length; its voxel size is taken as mm, as is usual in NIfTI."
-    notices = (notice,) if unit == "unknown" and any(sizes) else ()
+        return [0.0] * len(sizes), 1.0
+    return sizes, um_per_unit(unit) or _UM_PER_MM  # most software assumes mm
+
+
+def _code(image: Any) -> int:
+    return int(image.header["sform_code"]) or int(image.header["qform_code"])
+
+
+def _has_place(image: Any, kept: tuple[int, ...]) -> bool:
+    return _code(image) > 0 and max(kept) < 3  # without a code, nibabel returns a default
+
+
+def _geometry(image: Any, kept: tuple[int, ...]) -> Geometry:
+    """Return the geometry for the indices of the axes x, y, z."""
+    sizes, um = _sizes(image, kept)
     sizes_um = [size * um for size in sizes[::-1]]
-    if not has_place:
-        return make_geometry(sizes_um), notices
+    if kept != (0, 1, 2) or not _has_place(image, kept):
+        return make_geometry(sizes_um)
     matrix, origin = image.affine[:3, :3], image.affine[:3, 3] * um
-    if kept != (0, 1, 2):
-        return make_geometry(sizes_um), notices
-    return make_geometry(sizes_um, matrix, origin, FORMAT.name, space=_SPACES.get(code, "")), notices
+    return make_geometry(sizes_um, matrix, origin, FORMAT.name, space=_SPACES.get(_code(image), ""))
 
 
 def write_file(path: Path, array: NDArray[Any], geometry: Geometry) -> None:
@@ -93,7 +117,7 @@ def _read_errors() -> tuple[type[Exception], ...]:
 FORMAT = Format(
     name="NIfTI",
     suffixes=(".nii.gz", ".nii"),
-    read=read_file,
+    volumes=list_file,
     write=write_file,
     read_errors=_read_errors,
     holds=lambda path: frozenset({Holds.VOXEL_SIZE, Holds.PLACE_ALONE, Holds.ORIGIN, Holds.DIRECTIONS, Holds.SHEAR}),

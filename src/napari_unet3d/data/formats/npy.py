@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.data.formats.base import Format, Holds, VolumeData, check_header
+from napari_unet3d.data.formats.base import Format, Holds, StoredVolume
 from napari_unet3d.data.geometry import Geometry, make_geometry
 from napari_unet3d.errors import UserError
 
@@ -26,17 +26,23 @@ def geometry_file(path: Path) -> Path:
     return path.with_name(path.name + ".json")
 
 
-def read_file(path: Path) -> VolumeData:
-    """Read an array; pickled objects are refused, since they can run code."""
+def list_file(path: Path) -> list[StoredVolume]:
+    """Return the array of a file; pickled objects are refused, since they can run code."""
     mapped = np.load(path, mmap_mode="r", allow_pickle=False)  # mapping checks the file size
     if not isinstance(mapped, np.memmap):
-        raise UserError(f"{path} is a .npz archive, not a .npy file. Save the volume with numpy.save.")
-    kept = check_header(path, mapped.shape, mapped.dtype)
-    z, y, x = (mapped.shape[axis] for axis in kept)
-    return VolumeData(np.array(mapped, order="C").reshape(z, y, x), _read_geometry(geometry_file(path)))
+        raise UserError(f"{path} is a .npz archive, not a .npy file. Rename it to .npz.")
+    return [
+        StoredVolume(
+            shape=mapped.shape,
+            dtype=mapped.dtype,
+            load=lambda index: np.array(mapped[index], order="C"),
+            geometry_of=lambda zyx: read_geometry(geometry_file(path)),
+        )
+    ]
 
 
-def _read_geometry(path: Path) -> Geometry:
+def read_geometry(path: Path) -> Geometry:
+    """Read the geometry from the JSON file of an array; unknown if there is no such file."""
     if not path.exists():
         return _DEFAULTS
     try:
@@ -77,7 +83,7 @@ def write_file(path: Path, array: NDArray[Any], geometry: Geometry) -> None:
 FORMAT = Format(
     name="NumPy",
     suffixes=(".npy",),
-    read=read_file,
+    volumes=list_file,
     write=write_file,
     voxel_size="in `NAME.npy.json` next to it",
     read_errors=lambda: (ValueError, EOFError, SyntaxError, TypeError, tokenize.TokenError),

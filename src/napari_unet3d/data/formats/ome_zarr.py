@@ -7,53 +7,166 @@ pydantic, and ``ome-zarr`` depends on S3 and HTTP clients, so neither is a depen
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.data.formats.base import Format, Holds, VolumeData, check_header, geometry_in_units
+from napari_unet3d.data.formats.base import Format, Holds, StoredVolume, geometry_in_units
+from napari_unet3d.data.formats.names import natural_order
 from napari_unet3d.data.formats.units import um_per_unit
-from napari_unet3d.data.geometry import Geometry
+from napari_unet3d.data.geometry import UNKNOWN, Geometry
 from napari_unet3d.errors import UserError
 
 if TYPE_CHECKING:
     import zarr
 
 _CHUNK = 64
+_MAX_DEPTH = 6  # groups in groups; a plate has three
+_FOLDER_FILES = ("zarr.json", ".zarray", ".zgroup")
 _OLD_AXES = "tczyx"  # the order in NGFF 0.1 and 0.2, which have no axis names
 
 
-def read_file(path: Path) -> VolumeData:
-    """Read the highest resolution of the first image of an OME-Zarr folder, or a plain 3D zarr array."""
+def list_file(path: Path) -> list[StoredVolume]:
+    """Return the volumes of a Zarr folder, or of a group or array inside one.
+
+    These are the highest resolution of each OME-Zarr image, including labels, series of bioformats2raw and the fields
+    of a plate, and all other arrays with at least three axes.
+    """
     import zarr
 
     node = zarr.open(path, mode="r")
     if isinstance(node, zarr.Array):
-        return _read_array(path, node, list("zyx"[-node.ndim :]), None)
-    if "bioformats2raw.layout" in _ome(node):
-        node = _group(node["0"])
-    multiscales = _ome(node).get("multiscales")
-    if not multiscales:
-        raise UserError(f"{path} is a Zarr folder without an OME-Zarr image. Choose the folder of one image.")
-    dataset = multiscales[0]["datasets"][0]
-    array = node[dataset["path"]]
-    if not isinstance(array, zarr.Array):
-        raise UserError(f"The image '{dataset['path']}' of {path} is not an array. Export it again.")
-    axes = multiscales[0].get("axes") or list(_OLD_AXES[-array.ndim :])
-    names = [axis["name"] if isinstance(axis, dict) else axis for axis in axes]
-    units = [um_per_unit(axis.get("unit")) if isinstance(axis, dict) else None for axis in axes]
-    transformations = [*_transformations(dataset), *_transformations(multiscales[0])]
-    return _read_array(path, array, names, (*_scale_and_translation(transformations, array.ndim), units))
+        level = _level_of(path)
+        return [level if level is not None else _plain_array(node, "")]
+    volumes = list(_volumes_in(path, node, "", _MAX_DEPTH))
+    if not volumes:
+        raise UserError(f"{path} is a Zarr folder without a 3D image. Choose the folder of an image.")
+    return _name_series(path, node, volumes)
 
 
-def _group(node: Any) -> zarr.Group:
+def _name_series(path: Path, node: zarr.Group, volumes: list[StoredVolume]) -> list[StoredVolume]:
+    """Return the first of several series, as other software reads them, with a notice that names the others."""
+    if "bioformats2raw.layout" not in _ome(node) or len(volumes) == 1 or "/" in "".join(v.name for v in volumes):
+        return volumes
+    others = ", ".join(f"{path}/{each.name}" for each in volumes[1:])
+    notice = f"{path} holds {len(volumes)} series; the first, {volumes[0].name}, is used. The others are {others}."
+    return [replace(volumes[0], default_notice=notice), *volumes[1:]]
+
+
+def _volumes_in(path: Path, group: zarr.Group, name: str, depth: int) -> Iterator[StoredVolume]:
     import zarr
 
-    if not isinstance(node, zarr.Group):
-        raise TypeError("an array was found instead of the group of an image")
-    return node
+    if _ome(group).get("multiscales"):
+        image = _level(path, group, name, 0)
+        levels = {dataset["path"].split("/")[0] for dataset in _ome(group)["multiscales"][0]["datasets"]}
+        if sum(length > 1 for length in image.shape) >= 3 or not name:
+            yield image
+    else:
+        levels = set()
+    inside = sorted((key for key, _ in group.members() if key not in levels), key=natural_order)
+    for key in inside if depth else ():
+        node, inner = group[key], f"{name}/{key}".lstrip("/")
+        if isinstance(node, zarr.Group):
+            yield from _volumes_in(path, node, inner, depth - 1)
+        elif sum(length > 1 for length in node.shape) >= 3 and node.dtype.kind in "buif":
+            yield _plain_array(node, inner)
+
+
+def _level(path: Path, group: zarr.Group, name: str, number: int) -> StoredVolume:
+    """Return a resolution level of an OME-Zarr image."""
+    import zarr
+
+    image = _ome(group)["multiscales"][0]
+    dataset = image["datasets"][number]
+    array = group[dataset["path"]]
+    if not isinstance(array, zarr.Array):
+        raise UserError(f"The image '{dataset['path']}' of {path} is not an array. Export it again.")
+    axes = image.get("axes") or list(_OLD_AXES[-array.ndim :])
+    names = [axis["name"] if isinstance(axis, dict) else axis for axis in axes]
+    units = [um_per_unit(axis.get("unit")) if isinstance(axis, dict) else None for axis in axes]
+    transformations = [*_transformations(dataset), *_transformations(image)]
+    place = (*_scale_and_translation(transformations, array.ndim), units)
+    channels = (_ome(group).get("omero") or {}).get("channels") or []
+    labels = tuple(str(channel.get("label") or "") for channel in channels if isinstance(channel, dict))
+    return _stored(array, name, _letters(names), place, labels)
+
+
+def _letters(names: Sequence[object]) -> str:
+    """Return the names of axes as a letter each; a question mark for what is no single letter."""
+    return "".join(str(name) if len(str(name)) == 1 else "?" for name in names)
+
+
+def _level_of(path: Path) -> StoredVolume | None:
+    """Return the array of a path if it is a level of the OME-Zarr image in one of the folders above it."""
+    import zarr
+
+    for parent in list(path.parents)[:2]:
+        if not any((parent / name).is_file() for name in _FOLDER_FILES):
+            return None
+        group = zarr.open(parent, mode="r")
+        inner = path.relative_to(parent).as_posix()
+        images = _ome(group).get("multiscales") if isinstance(group, zarr.Group) else None
+        for number, dataset in enumerate(images[0]["datasets"] if images else ()):
+            if dataset["path"].strip("/") == inner and isinstance(group, zarr.Group):
+                return _level(parent, group, "", number)
+    return None
+
+
+def _plain_array(array: Any, name: str) -> StoredVolume:
+    """Return an array with the voxel size that funlib, CREMI, N5 exporters and others write into its attributes."""
+    attributes: dict[str, Any] = array.attrs.asdict()
+    n_axes = array.ndim
+    dimensions = getattr(array.metadata, "dimension_names", None) or attributes.get("axis_names") or ()
+    letters = _letters(dimensions) if len(dimensions) == n_axes else "zyx"[-n_axes:].rjust(n_axes, "?")
+    space = [axis for axis, letter in enumerate(letters) if letter in "zyx"]
+    size = attributes.get("voxel_size") or attributes.get("resolution")
+    if not (isinstance(size, list) and len(size) in (n_axes, len(space))):
+        return _stored(array, name, letters if dimensions else "", None)
+    offset = attributes.get("offset")
+    axes = list(range(n_axes)) if len(size) == n_axes else space
+    scale, first = [1.0] * n_axes, [0.0] * n_axes
+    units: list[float | None] = [None] * n_axes
+    named = attributes.get("units") or attributes.get("unit")
+    named = named if isinstance(named, list) else [named] * len(axes)
+    for number, axis in enumerate(axes):
+        scale[axis] = float(size[number])
+        if isinstance(offset, list) and len(offset) == len(size):
+            first[axis] = float(offset[number])
+        units[axis] = um_per_unit(named[number]) if number < len(named) else None
+    return _stored(array, name, letters if dimensions else "", (scale, first, units))
+
+
+def _stored(
+    array: Any,
+    name: str,
+    letters: str,
+    place: tuple[list[float], list[float], list[float | None]] | None,
+    channel_names: tuple[str, ...] = (),
+) -> StoredVolume:
+    def geometry_of(zyx: Sequence[int]) -> Geometry:
+        if place is None:
+            return UNKNOWN
+        scale, first, units = place
+        return geometry_in_units(
+            [scale[axis] for axis in zyx],
+            [units[axis] for axis in zyx],
+            [first[axis] for axis in zyx],
+            FORMAT.name,
+        )
+
+    return StoredVolume(
+        shape=array.shape,
+        dtype=array.dtype,
+        load=lambda index: np.asarray(array[index]),
+        axes=letters,
+        name=name,
+        geometry_of=geometry_of,
+        channel_names=channel_names,
+    )
 
 
 def _ome(group: zarr.Group) -> dict[str, Any]:
@@ -77,29 +190,6 @@ def _scale_and_translation(transformations: list[dict[str, Any]], n_axes: int) -
             case "translation":
                 translation = translation + np.asarray(each["translation"], dtype=float)
     return scale.tolist(), translation.tolist()
-
-
-def _read_array(
-    path: Path, array: Any, names: list[str], place: tuple[list[float], list[float], list[float | None]] | None
-) -> VolumeData:
-    lengths = dict(zip(names, array.shape, strict=False))
-    if lengths.get("c", 1) > 1:
-        raise UserError(f"{path} has {lengths['c']} channels (shape {array.shape}); save one as a separate file.")
-    kept = check_header(path, array.shape, array.dtype)
-    values = np.asarray(array[...]).reshape([array.shape[axis] for axis in kept])
-    kept_names = [names[axis] for axis in kept]
-    order = [kept_names.index(name) for name in "zyx"] if sorted(kept_names) == ["x", "y", "z"] else [0, 1, 2]
-    if place is None:
-        return VolumeData(values.transpose(order))
-    scale, translation, units = place
-    axes = [kept[axis] for axis in order]
-    geometry = geometry_in_units(
-        [scale[axis] for axis in axes],
-        [units[axis] for axis in axes],
-        [translation[axis] for axis in axes],
-        FORMAT.name,
-    )
-    return VolumeData(values.transpose(order), geometry)
 
 
 def write_file(path: Path, array: NDArray[Any], geometry: Geometry) -> None:
@@ -130,10 +220,10 @@ def _read_errors() -> tuple[type[Exception], ...]:
 FORMAT = Format(
     name="OME-Zarr",
     suffixes=(".ome.zarr", ".zarr"),
-    read=read_file,
+    volumes=list_file,
     write=write_file,
     voxel_size="in the metadata",
     read_errors=_read_errors,
     holds=lambda path: frozenset({Holds.VOXEL_SIZE, Holds.ORIGIN, Holds.PARTIAL, Holds.UNITLESS}),
-    folder_files=("zarr.json", ".zarray", ".zgroup"),
+    folder_files=_FOLDER_FILES,
 )

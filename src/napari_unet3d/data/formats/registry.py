@@ -5,6 +5,7 @@ The modules of the formats import their libraries at first use, so that listing 
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from napari_unet3d.data.formats import itk, nifti, npy, ome_zarr, tiff
@@ -24,6 +25,40 @@ def readable_suffixes() -> tuple[str, ...]:
     return tuple(suffix for each in FORMATS for suffix in each.suffixes)
 
 
+def split_path(path: Path | str) -> tuple[Path, str]:
+    """Split a path into a file, or the folder of a volume, and the path of a volume inside it.
+
+    Parameters
+    ----------
+    path : Path or str
+        Such as ``cells.zarr/volumes/raw``, ``data.h5/raw``, ``file.lif/Series 3``, or a file.
+
+    Returns
+    -------
+    Path, str
+        The second is empty if the path is that of the file.
+
+    Examples
+    --------
+    >>> split_path("a/brain.tif")[1]
+    ''
+    """
+    path = Path(path)
+    if os.path.isfile(path) or (_own_suffix(path) and os.path.lexists(path)):
+        return path, ""
+    for parent in path.parents:
+        if suffix := _own_suffix(parent):
+            is_volume_folder = next(each for each in FORMATS if suffix in each.suffixes).is_folder
+            if os.path.isdir(parent) if is_volume_folder else os.path.isfile(parent):
+                return parent, path.relative_to(parent).as_posix()
+    return path, ""
+
+
+def _own_suffix(path: Path) -> str:
+    name = path.name.lower()
+    return max((each for each in readable_suffixes() if name.endswith(each) and name != each), key=len, default="")
+
+
 def volume_suffix(path: Path | str) -> str:
     """Return the suffix that determines the format, in lower case; the longest that fits.
 
@@ -35,20 +70,20 @@ def volume_suffix(path: Path | str) -> str:
     UserError
         If the format is unknown.
     """
-    name = Path(path).name.lower()
-    fitting = [suffix for suffix in readable_suffixes() if name.endswith(suffix) and name != suffix]
-    if not fitting:
+    suffix = _own_suffix(split_path(path)[0])
+    if not suffix:
         raise UserError(f"{path} has no format that can be read; use one of {' '.join(readable_suffixes())}.")
-    return max(fitting, key=len)
+    return suffix
 
 
 def volume_name(path: Path | str) -> str:
-    """Return the name of a volume: its file name without the suffix of the format.
+    """Return the name of a volume: its file name without the suffix of the format, and its path inside the file.
 
     >>> volume_name("scans/brain.v2.nii.gz")
     'brain.v2'
     """
-    return Path(path).name[: -len(volume_suffix(path))]
+    file, inner = split_path(path)
+    return "_".join([file.name[: -len(volume_suffix(file))], *filter(None, inner.split("/"))])
 
 
 def is_volume(path: Path | str) -> bool:

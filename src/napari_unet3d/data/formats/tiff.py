@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import struct
 import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
@@ -16,8 +18,8 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.data.formats.base import Format, Holds, VolumeData, check_header, unknown_type
-from napari_unet3d.data.formats.tiff_geometry import geometry_of
+from napari_unet3d.data.formats.base import Format, Holds, StoredVolume, unknown_type
+from napari_unet3d.data.formats.tiff_geometry import channel_names_of, geometry_of
 from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.errors import UserError
 
@@ -29,10 +31,62 @@ _OME_TYPES = {"int8", "int16", "int32", "uint8", "uint16", "uint32", "float32", 
 _IMAGEJ_BYTES = 2**32 - 2**25  # an ImageJ stack has 32-bit offsets, and space is needed for its header
 
 
-def read_file(path: Path) -> VolumeData:
-    """Read the only volume of a TIFF file, including tiles, pyramids and BigTIFF."""
+def list_file(path: Path) -> list[StoredVolume]:
+    """Return the volumes of a TIFF file, including tiles, pyramids and BigTIFF; each is a series of the file."""
+    with _opened(path) as tif:
+        _check_length(path, tif)
+        if not tif.series:
+            raise UserError(f"{path} holds no image. Export it again.")
+        if _is_loose_pages(tif):
+            return [_stored(path, tif, None)]
+        indices = _volume_indices(tif)
+        volumes = [_stored(path, tif, index, _check_planes(path, tif, tif.series[index])) for index in indices]
+        if len(volumes) == 1:
+            return volumes
+        names = _names(tif)
+        return [replace(volume, name=names[index]) for volume, index in zip(volumes, indices, strict=True)]
+
+
+def _stored(path: Path, tif: tifffile.TiffFile, index: int | None, n_missing: int = 0) -> StoredVolume:
+    """Return a series of a file, or all its pages as one stack if there is no index."""
+    series = tif.series[index or 0]
+    axes, shape = series.get_axes(squeeze=False).lower(), series.get_shape(squeeze=False)
+    if index is None:
+        axes, shape = "zyx", (len(tif.pages), *series.shape)
+    if n_missing:  # the slices are the only axis apart from y and x
+        shape = tuple(length - n_missing if length == len(series) else length for length in shape)
+    notice = (
+        f"{path} declares {len(series)} slices and ends after {len(series) - n_missing}; those that exist are used. "
+        "If the acquisition was not stopped early, copy the file again."
+    )
+    geometry = geometry_of(tif, index or 0)
+    return StoredVolume(
+        shape=shape,
+        dtype=np.dtype(series.dtype),
+        load=lambda part: _load(path, index, shape)[part],
+        axes="".join(letter if letter in "tczyxs" else "?" for letter in axes),
+        geometry_of=lambda zyx: geometry,
+        channel_names=channel_names_of(tif, index or 0),
+        notices=(notice,) if n_missing else (),
+    )
+
+
+def _load(path: Path, index: int | None, shape: tuple[int, ...]) -> NDArray[Any]:
+    with _opened(path) as tif:
+        if index is None:
+            return _upright(tif, tif.asarray(key=slice(None)))
+        values = tif.series[index].asarray()
+        n_values = math.prod(shape)  # fewer where slices at the end are missing
+        return _upright(tif, values.reshape(-1)[:n_values].reshape(shape))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
+    import tifffile
+
     try:
-        return _read_file(path)
+        with _broken_page_list_raises(), tifffile.TiffFile(path) as tif:
+            yield tif
     except ValueError as error:
         if "imagecodecs" not in str(error):
             raise
@@ -42,29 +96,10 @@ def read_file(path: Path) -> VolumeData:
         ) from error
 
 
-def _read_file(path: Path) -> VolumeData:
-    import tifffile
-
-    with _broken_page_list_raises(), tifffile.TiffFile(path) as tif:
-        _check_length(path, tif)
-        if _is_loose_pages(tif):
-            pages = tif.pages
-            first = tif.series[0]
-            check_header(path, (len(pages), *first.shape), first.dtype)
-            return VolumeData(_upright(tif, tif.asarray(key=slice(None))), geometry_of(tif, 0))
-        index = _only_volume(path, tif)
-        series = tif.series[index]
-        axes, shape = series.get_axes(squeeze=False), series.get_shape(squeeze=False)
-        _check_channels(path, axes, shape)
-        kept = check_header(path, shape, series.dtype)
-        n_missing = _check_planes(path, tif, series)
-        z, y, x = (shape[axis] for axis in kept)
-        volume = series.asarray().reshape(z, y, x)[: z - n_missing]
-        notice = (
-            f"{path} declares {z} slices and ends after {z - n_missing}; those that exist are used. If the acquisition "
-            "was not stopped early, copy the file again."
-        )
-        return VolumeData(_upright(tif, volume), geometry_of(tif, index), (notice,) if n_missing else ())
+def _names(tif: tifffile.TiffFile) -> list[str]:
+    """Return a name for each series: its own, unless another has it too."""
+    own = [(series.name or "").replace("/", "_").strip() for series in tif.series]
+    return [name if name and own.count(name) == 1 else f"series {number}" for number, name in enumerate(own)]
 
 
 def _check_length(path: Path, tif: tifffile.TiffFile) -> None:
@@ -123,31 +158,14 @@ def _is_loose_pages(tif: tifffile.TiffFile) -> bool:
     return len(tif.series) > 1 and len(kinds) == 1 and tif.series[0].ndim == 2
 
 
-def _only_volume(path: Path, tif: tifffile.TiffFile) -> int:
+def _volume_indices(tif: tifffile.TiffFile) -> list[int]:
+    """Return the series that are volumes; without any, the first, whose shape is explained to the user."""
     volumes = [
         i
         for i, series in enumerate(tif.series)
         if sum(n > 1 for axis, n in zip(series.axes, series.shape, strict=True) if axis != "S") >= 3
     ]
-    if len(volumes) > 1:
-        raise UserError(f"{path} holds {len(volumes)} volumes. Save each of them as a separate file.")
-    if not tif.series:
-        raise UserError(f"{path} holds no image. Export it again.")
-    return volumes[0] if volumes else 0
-
-
-def _check_channels(path: Path, axes: str, shape: tuple[int, ...]) -> None:
-    lengths = dict(zip(axes, shape, strict=True))
-    if lengths.get("S", 1) > 1:
-        raise UserError(f"{path} is a colour image of shape {shape}; convert it to greyscale first.")
-    if lengths.get("C", 1) > 1:
-        raise UserError(
-            f"{path} has {lengths['C']} channels (shape {shape}, axes {axes}); save one channel as a separate file."
-        )
-    if lengths.get("T", 1) > 1 and lengths.get("Z", 1) > 1:
-        raise UserError(
-            f"{path} has {lengths['T']} time points (shape {shape}, axes {axes}); save one as a separate file."
-        )
+    return volumes or [0]
 
 
 def _check_planes(path: Path, tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> int:
@@ -261,7 +279,7 @@ def _read_errors() -> tuple[type[Exception], ...]:
 FORMAT = Format(
     name="TIFF, ImageJ TIFF, OME-TIFF",
     suffixes=(".ome.tiff", ".ome.tif", ".tiff", ".tif"),
-    read=read_file,
+    volumes=list_file,
     write=write_file,
     read_errors=_read_errors,
     holds=lambda path: frozenset({Holds.VOXEL_SIZE, Holds.PARTIAL, Holds.UNITLESS}),

@@ -26,14 +26,31 @@ def geometry_of(tif: tifffile.TiffFile, index: int) -> Geometry:
     return _imagej_geometry(tif, header)
 
 
-def _ome_geometry(xml: str, index: int) -> Geometry:
+def channel_names_of(tif: tifffile.TiffFile, index: int) -> tuple[str, ...]:
+    """Return the names of the channels of a series as far as an OME-TIFF or ImageJ stack has them."""
+    if tif.is_ome and tif.ome_metadata:
+        channels = (_pixels(tif.ome_metadata, index) or {}).get("Channel", [])
+        channels = channels if isinstance(channels, list) else [channels]
+        return tuple(str(channel.get("Name", "")) for channel in channels)
+    header = (tif.is_imagej and tif.imagej_metadata) or {}
+    labels = header.get("Labels") or []
+    n_channels = header.get("channels", 1)
+    return tuple(str(label).split("\n")[0] for label in labels[:n_channels]) if n_channels > 1 else ()
+
+
+def _pixels(xml: str, index: int) -> Mapping[str, Any] | None:
     import tifffile
 
     images = tifffile.xml2dict(xml)["OME"].get("Image", [])
     images = images if isinstance(images, list) else [images]
-    if index >= len(images):
+    pixels: Mapping[str, Any] | None = images[index]["Pixels"] if index < len(images) else None
+    return pixels
+
+
+def _ome_geometry(xml: str, index: int) -> Geometry:
+    pixels = _pixels(xml, index)
+    if pixels is None:
         return UNKNOWN
-    pixels = images[index]["Pixels"]
     lengths = [_number(pixels.get(f"PhysicalSize{axis}")) for axis in "ZYX"]
     units = [um_per_unit(pixels.get(f"PhysicalSize{axis}Unit", "µm")) for axis in "ZYX"]  # the default of the schema
     return geometry_in_units(lengths, units)

@@ -1,0 +1,183 @@
+"""Reading of volumes: from a path to an array with its place, its channels and its time points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from napari_unet3d.data.formats.base import Format, StoredVolume, VolumeData
+from napari_unet3d.data.formats.registry import format_of, split_path
+from napari_unet3d.data.formats.select import choose, select
+from napari_unet3d.errors import UserError, explain_os_errors
+
+
+def read_volume(
+    path: Path | str, *, channel: int | str | None = None, time: int | None = None, role: str = ""
+) -> VolumeData:
+    """Read one 3D volume.
+
+    Parameters
+    ----------
+    path : Path or str
+        A file in one of the formats of `napari_unet3d.data.formats.registry`, or a volume inside it, such as
+        ``cells.zarr/volumes/raw``.
+    channel : int or str, optional
+        Number from 0, or name, of the channel to read of several.
+    time : int, optional
+        Number from 0 of the time point to read of several.
+    role : str
+        ``"images"`` or ``"labels"``: of several volumes in a file, the one whose name says so is read.
+
+    Returns
+    -------
+    VolumeData
+        The array (z, y, x), its voxel size in µm, as far as the file has one, orientation and origin.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, damaged, not 3D, does not fit into memory, or holds several volumes, channels or time
+        points and none is chosen.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from napari_unet3d import write_volume
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "brain.nii.gz"
+    ...     write_volume(file, np.ones((4, 5, 6), np.int16), voxel_size_um=(2.0, 0.5, 0.5))
+    ...     volume = read_volume(file)
+    >>> volume.array.shape, [round(size, 6) for size in volume.voxel_size_um]
+    ((4, 5, 6), [2.0, 0.5, 0.5])
+    """
+    return _read(Path(path), partial(select, whole=False, channel=channel, time=time), role)
+
+
+def read_image(path: Path | str, *, channel: int | str | None = None, time: int | None = None) -> VolumeData:
+    """Read a volume with all its channels and time points, or with those that are chosen.
+
+    Parameters
+    ----------
+    path : Path or str
+        A file, or a volume inside it, as for `read_volume`.
+    channel : int or str, optional
+        Number from 0, or name, of the only channel to read.
+    time : int, optional
+        Number from 0 of the only time point to read.
+
+    Returns
+    -------
+    VolumeData
+        Whose `axes` are ``"zyx"``, ``"czyx"``, ``"tzyx"`` or ``"tczyx"``.
+
+    Raises
+    ------
+    UserError
+        As `read_volume`, except for several channels or time points.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import tifffile
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "cells.tif"
+    ...     tifffile.imwrite(file, np.zeros((4, 2, 5, 6), np.uint8), imagej=True, metadata={"axes": "ZCYX"})
+    ...     volume = read_image(file)
+    >>> volume.array.shape, volume.axes, volume.channel_names
+    ((2, 4, 5, 6), 'czyx', ('channel 1', 'channel 2'))
+    """
+    return _read(Path(path), partial(select, whole=True, channel=channel, time=time), "")
+
+
+def list_volumes(path: Path | str) -> list[StoredVolume]:
+    """Return the volumes of a file, without reading their voxels.
+
+    Parameters
+    ----------
+    path : Path or str
+        A file, or a group inside it.
+
+    Returns
+    -------
+    list of StoredVolume
+        With name, shape, axes, data type and geometry; a file with a single volume has one without a name.
+
+    Raises
+    ------
+    UserError
+        As `read_volume`, except for several volumes, channels or time points.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import zarr
+    >>> with TemporaryDirectory() as folder:
+    ...     group = zarr.open_group(Path(folder) / "cells.zarr")
+    ...     for name in ("raw", "labels"):
+    ...         array = group.create_array(name, shape=(4, 5, 6), dtype=np.uint8)
+    ...     [(volume.name, volume.shape) for volume in list_volumes(Path(folder) / "cells.zarr")]
+    [('labels', (4, 5, 6)), ('raw', (4, 5, 6))]
+    """
+    file, inner = split_path(path)
+    file_format = format_of(file)
+    with _errors_explained(file, inner, file_format):
+        volumes = _stored_volumes(file, inner, file_format)
+        return [each for each in volumes if each.name.startswith(inner) or file_format.is_folder]
+
+
+def _read(path: Path, select_part: Callable[[Path, StoredVolume], VolumeData], role: str) -> VolumeData:
+    file, inner = split_path(path)
+    file_format = format_of(file)
+    with _errors_explained(file, inner, file_format):
+        if file_format.is_folder and (file / inner).exists():  # a folder inside a Zarr folder is one, too
+            chosen = choose(path, _stored_volumes(file, inner, file_format), "", role)
+        else:
+            chosen = choose(file, _stored_volumes(file, inner, file_format), inner, role)
+        volume = select_part(path, chosen)
+        native = volume.array.dtype.newbyteorder("=")  # the only byte order of torch
+        return replace(volume, array=np.ascontiguousarray(volume.array, dtype=native))
+
+
+def _stored_volumes(file: Path, inner: str, file_format: Format) -> Sequence[StoredVolume]:
+    if file_format.volumes is not None:
+        is_folder_inside = file_format.is_folder and (file / inner).exists()
+        return file_format.volumes(file / inner if is_folder_inside else file)
+    assert file_format.read is not None, f"{file_format.name} neither reads nor lists volumes"
+    volume = file_format.read(file)
+    return [
+        StoredVolume(
+            shape=volume.array.shape,
+            dtype=volume.array.dtype,
+            load=lambda index: volume.array[index],
+            axes=volume.axes,
+            geometry_of=lambda zyx: volume.geometry,
+            channel_names=volume.channel_names,
+            notices=volume.notices,
+        )
+    ]
+
+
+@contextmanager
+def _errors_explained(file: Path, inner: str, file_format: Format) -> Iterator[None]:
+    path = file / inner if file_format.is_folder else file
+    with explain_os_errors(path, "read"):
+        file.stat()
+        try:
+            yield
+        except MemoryError:
+            raise UserError(f"{path} does not fit into memory. Close other programs or crop the volume.") from None
+        except file_format.read_errors() as error:
+            raise UserError(
+                f"Cannot read {path}: it is damaged or not in the format {file_format.name} ({_first_line(error)}). "
+                "Copy or export it again."
+            ) from error
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return (lines[0].rstrip(".") if lines else "") or type(error).__name__
