@@ -13,7 +13,14 @@ import napari_unet3d
 from napari_unet3d.configs import Config
 
 FUNCTIONS = [
-    "evaluate", "generate", "generate_volume", "list_volumes", "predict", "read_image", "read_volume", "train",
+    "evaluate",
+    "generate",
+    "generate_volume",
+    "list_volumes",
+    "predict",
+    "read_image",
+    "read_volume",
+    "train",
     "write_volume",
 ]
 CONFIGS = ["EvaluationConfig", "PredictionConfig", "SyntheticConfig", "TrainingConfig"]

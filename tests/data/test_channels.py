@@ -107,7 +107,9 @@ def test_other_channels_than_those_of_the_model_are_refused(
 
 def test_the_user_can_say_which_channel_is_which() -> None:
     assert values(channels_for_model(volume(n_channels=3), ("a", "b"), (), ("3", "1"))) == [3, 1]
-    with pytest.raises(UserError, match="has 1 channel, but the training volumes have 2 channels"):
+    with pytest.raises(
+        UserError, match=r"chooses 1 channel of 'brain' \(3\), but the model was trained on 2 channels \(a, b\)"
+    ):
         channels_for_model(volume(n_channels=3), ("a", "b"), (), ("3",))
 
 

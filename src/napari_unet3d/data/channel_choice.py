@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from napari_unet3d.data.channels import ChosenChannels, find_channels, match_channels
+from napari_unet3d.data.channels import ChosenChannels, describe_channels, find_channels, match_channels
 from napari_unet3d.data.sample import Sample
+from napari_unet3d.errors import UserError
 
 
 class ChannelChoice:
@@ -88,7 +89,10 @@ def channels_for_model(
             match_channels(sample.name, names, expected, "the training volumes", by_name=bool(trained_on))
         )
     chosen = choose_channels(sample, wanted)
-    # Names do not matter: the user has said which channel is which.
-    unnamed = ("",) * len(chosen.channel_names)
-    match_channels(sample.name, unnamed, ("",) * len(expected), "the training volumes")
+    if chosen.n_channels != max(1, len(expected)):  # names do not matter: the user has said which channel is which
+        raise UserError(
+            f"The setting channels chooses {describe_channels((), chosen.n_channels)} of '{sample.name}' "
+            f"({', '.join(wanted)}), but the model was trained on {describe_channels(expected)}. Choose as many, in "
+            "this order."
+        )
     return chosen

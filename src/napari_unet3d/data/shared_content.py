@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from napari_unet3d.data.boxes import bounding_box, expand_to, whole_box
 from napari_unet3d.data.dataset import Subset, list_pairs, read_pair
 from napari_unet3d.data.pairs import provenance_file
-from napari_unet3d.data.reading import read_volume
 from napari_unet3d.data.sample import Sample, Shape3D
 from napari_unet3d.data.statistics import Fingerprint, fingerprint
+from napari_unet3d.data.volumes import read_channels
 from napari_unet3d.errors import UserError
 
 _SIDE = 8  # voxels; edge of the boxes that are compared, placed at half this distance
@@ -114,7 +114,7 @@ def trained_content(dataset: Path) -> TrainedContent:
         if pair.label_mask is not None and provenance_file(pair.label_mask).exists():
             corrected.append(read_pair(pair))
         elif pair.is_complete and pair.image is not None:
-            others.append(fingerprint(read_volume(pair.image).array))
+            others.append(fingerprint(read_channels(pair.image).array))
     return TrainedContent(tuple(corrected), tuple(others))
 
 
@@ -138,7 +138,7 @@ def matching_test_volumes(dataset: Path, sample: Sample) -> tuple[str, ...]:
     except UserError:
         return ()
     images = ((pair.name, pair.image) for pair in pairs)
-    return tuple(name for name, file in images if file and shares_content(sample, read_volume(file).array))
+    return tuple(name for name, file in images if file and shares_content(sample, read_channels(file).array))
 
 
 def _smallest(*shapes: Sequence[int]) -> Shape3D:

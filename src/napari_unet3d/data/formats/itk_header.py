@@ -104,7 +104,9 @@ def remove_place(path: Path, spacing_um: VoxelSize | None) -> None:
     lines = [line for line in content[: end.end()].splitlines(keepends=True) if not removed.match(line)]
     if is_nrrd and spacing_um:
         sizes = " ".join(repr(size / _UM_PER_MM) for size in spacing_um[::-1])
-        lines[-1:-1] = [f"spacings: {sizes}\n".encode(), b'units: "mm" "mm" "mm"\n']
+        is_vector = any(re.match(rb"kinds: *(vector|list)", line) for line in lines)  # ITK writes that axis first
+        spacings, units = ("nan " * is_vector + sizes).encode(), b'"" ' * is_vector + b'"mm" "mm" "mm"'
+        lines[-1:-1] = [b"spacings: " + spacings + b"\n", b"units: " + units + b"\n"]
     path.write_bytes(b"".join(lines) + content[end.end() :])
 
 
