@@ -7,7 +7,7 @@ import numpy as np
 from napari_unet3d.data.sample import Sample
 
 NAMES = ("dapi", "membrane")
-SHAPE = (20, 36, 40)
+SHAPE = (17, 33, 36)
 
 
 def two_channels(name: str, seed: int, channel_names: tuple[str, ...] = NAMES) -> Sample:
@@ -15,7 +15,7 @@ def two_channels(name: str, seed: int, channel_names: tuple[str, ...] = NAMES) -
     rng = np.random.default_rng(seed)
     grid = np.indices(SHAPE)
     labels = np.zeros(SHAPE, np.uint8)
-    for number in range(14):
+    for number in range(12):
         centre = [rng.integers(5, side - 5) for side in SHAPE]
         ball = sum((axis - at) ** 2 for axis, at in zip(grid, centre, strict=True)) <= rng.integers(4, 6) ** 2
         labels[ball & (labels == 0)] = 1 + number % 2

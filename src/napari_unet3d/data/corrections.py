@@ -186,7 +186,7 @@ class Corrections:
 
         Parameters
         ----------
-        image : ndarray of real numbers, shape (z, y, x)
+        image : ndarray of real numbers, shape (z, y, x) or (channel, z, y, x)
             The predicted image.
         provenance : Provenance
             The provenance; position, unedited regions and corrections are filled in.
@@ -213,7 +213,7 @@ class Corrections:
         changes = {"start_zyx": start, "unedited_regions": unedited_regions.value, "corrections": records}
         provenance = provenance.model_copy(update=changes)
         name = f"{provenance.volume} corrected"
-        arrays = image[box].copy(), np.where(mask, labels, 0)
+        arrays = image[(..., *box)].copy(), np.where(mask, labels, 0)
         geometry = self._geometry.cropped(start)
         return Sample(name, *arrays, label_mask=mask, provenance=provenance, geometry=geometry)
 

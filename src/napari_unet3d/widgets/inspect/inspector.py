@@ -148,7 +148,7 @@ class Inspector:
                 assert layers is not None
                 self._layers.follow(layers)
                 wanted = self._tolerance_um
-                self._session.show(event, layers.origin, None if layers.image is None else layers.image.data)
+                self._session.show(event, layers.origin, layers.image_data)
                 self._tolerance_um = wanted
 
     def keep_tolerance(self) -> None:

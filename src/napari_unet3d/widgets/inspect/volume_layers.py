@@ -21,6 +21,7 @@ from napari_unet3d.session.fine_tuning import ModelsCompared
 from napari_unet3d.session.inspection import InspectionSession
 from napari_unet3d.session.origin import VolumeOrigin
 from napari_unet3d.widgets.components.context import Context
+from napari_unet3d.widgets.viewer.channel_layers import image_of_layers
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
 from napari_unet3d.widgets.viewer.layer_metadata import mark_companions, mark_origin
 from napari_unet3d.widgets.viewer.layers import (
@@ -118,6 +119,8 @@ class VolumeLayers:
         Where layers that belong to it are placed; None without a prediction.
     image, truth, prediction : layer or None
         The napari layers; None where there is none. They may have been removed from the viewer since.
+    further_channels : tuple of Image
+        The layers of other channels of the image.
     """
 
     origin: VolumeOrigin
@@ -125,6 +128,12 @@ class VolumeLayers:
     image: Image | None
     truth: Labels | None
     prediction: Labels | None
+    further_channels: tuple[Image, ...] = ()
+
+    @property
+    def image_data(self) -> Any:
+        """The image that was predicted, with all its channels; None without an image."""
+        return None if self.image is None else image_of_layers([self.image, *self.further_channels])
 
 
 class InspectionLayers:
@@ -211,7 +220,7 @@ class InspectionLayers:
         self.follow(layers)
         self.difference, self._reference = None, layers.prediction
         prediction = labels_as_prediction(sample.image, layers.origin, sample.geometry)
-        self._session.open(prediction, layers.origin, None if layers.image is None else layers.image.data)
+        self._session.open(prediction, layers.origin, layers.image_data)
 
     def show_new_prediction(self, compared: ModelsCompared) -> Labels:
         """Show the prediction of a fine-tuned model with its image; return its layer."""

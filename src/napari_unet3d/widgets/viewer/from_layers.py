@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,23 +14,33 @@ from numpy.typing import NDArray
 from napari_unet3d.data.geometry import UNKNOWN, Geometry, VoxelSize, make_geometry
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
+from napari_unet3d.widgets.viewer.channel_layers import names_of
 from napari_unet3d.widgets.viewer.layer_metadata import mask_of
 
+_TIME = ("t", "time")  # labels of an axis
+_MOST_CHANNELS = 16
 
-def sample_from_layers(image: Image | Labels | None, labels: Labels | None = None) -> Sample:
+
+def sample_from_layers(
+    image: Image | Labels | None, labels: Labels | None = None, channels: Sequence[Image] = ()
+) -> Sample:
     """Read a volume from the viewer.
 
     Parameters
     ----------
     image : Image, Labels or None
-        A 3D greyscale layer; None (nothing is chosen) is explained to the user.
+        A 3D greyscale layer, or one of several channels (channel, z, y, x); None (nothing is chosen) is explained to
+        the user.
     labels : Labels, optional
         A layer of the same shape; with its mask, if it has one.
+    channels : sequence of Image
+        Layers of the same volume that are further channels.
 
     Returns
     -------
     Sample
-        Named like the image layer, with its geometry.
+        Named like the image layer, with its geometry; of several layers, with what their names have in common, and
+        channels named after the rest.
 
     Raises
     ------
@@ -38,32 +49,60 @@ def sample_from_layers(image: Image | Labels | None, labels: Labels | None = Non
     """
     if image is None:
         raise UserError("No image layer is chosen; open a volume or generate one, then choose its layer.")
-    if getattr(image, "rgb", False):
-        raise UserError(f"The layer '{image.name}' is a colour image; convert it to a single channel first.")
-    array = _single_array(image)
+    layers = [image, *channels]
+    for layer in layers:
+        if getattr(layer, "rgb", False):
+            raise UserError(f"The layer '{layer.name}' is a colour image; convert it to a single channel first.")
+        if layer is not image and np.shape(layer.data) != np.shape(image.data):
+            raise UserError(
+                f"The layer '{layer.name}' has shape {np.shape(layer.data)} and '{image.name}' {np.shape(image.data)}; "
+                "channels must be of the same volume."
+            )
+    array = np.stack([_single_array(layer) for layer in layers]) if channels else _channels_first(image)
+    name, channel_names = names_of(layers)
     return Sample(
-        name=image.name,
+        name=name,
         image=array,
         labels=None if labels is None else _single_array(labels),
         label_mask=None if labels is None else mask_of(labels),
-        geometry=geometry_of(image) if array.ndim == 3 else UNKNOWN,  # Sample explains 2D and 4D
+        geometry=geometry_of(image) if image.ndim in (3, 4) else UNKNOWN,  # Sample explains 2D and 5D
+        channel_names=channel_names,
     )
 
 
+def _channels_first(layer: Image | Labels) -> NDArray[Any]:
+    """Return the data of a layer, whose first axis of four are channels."""
+    array = _single_array(layer)
+    if array.ndim == 4 and (isinstance(layer, Labels) or str(layer.axis_labels[0]).strip().lower() in _TIME):
+        raise UserError(
+            f"The layer '{layer.name}' has {len(array)} time points {array.shape}; choose a single one, for example "
+            "with 'Split Stack' in the menu of the layer."
+        )
+    if array.ndim == 4 and len(array) > _MOST_CHANNELS:
+        raise UserError(
+            f"The layer '{layer.name}' has 4 dimensions {array.shape}, and {len(array)} along the first one are too "
+            "many for channels; choose a 3D volume (z, y, x), or channels as (c, z, y, x)."
+        )
+    return array
+
+
 def geometry_of(layer: Layer) -> Geometry:
-    """Return where a 3D layer lies; a scale in pixels, or in another unit without a length, is one without a unit.
+    """Return where a layer (z, y, x) or (channel, z, y, x) lies.
+
+    A scale in pixels, or in another unit without a length, is one without a unit.
 
     Raises
     ------
     UserError
-        When the layer is not 3D.
+        When the layer is neither 3D nor 4D.
     """
-    if layer.ndim != 3:
+    if layer.ndim not in (3, 4):
         raise UserError(f"The layer '{layer.name}' has {layer.ndim} dimensions; choose a 3D volume (z, y, x).")
     own = Affine(scale=layer.scale, rotate=layer.rotate, shear=layer.shear, translate=layer.translate)
-    sides = layer.affine.linear_matrix @ own.linear_matrix
-    first = layer.affine.linear_matrix @ own.translate + layer.affine.translate
-    um_per_unit = [_micrometres(unit) for unit in layer.units]
+    zyx = slice(layer.ndim - 3, None)  # without an axis of channels
+    sides = (layer.affine.linear_matrix @ own.linear_matrix)[zyx, zyx]
+    first = (layer.affine.linear_matrix @ own.translate + layer.affine.translate)[zyx]
+    um_per_unit = [_micrometres(unit) for unit in layer.units[zyx]]
     is_um = None not in um_per_unit
     if is_um:
         factors = np.array(um_per_unit, dtype=float)

@@ -17,6 +17,7 @@ from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.evaluation.colours import EXTRA_COLOUR, MISSED_COLOUR, WRONG_CLASS_COLOUR
 from napari_unet3d.evaluation.metrics.differences import EXTRA, MISSED, WRONG_CLASS
+from napari_unet3d.widgets.viewer.channel_layers import COLOURMAPS, mark_channels
 from napari_unet3d.widgets.viewer.layer_metadata import OWNED, is_ours, keep_mask
 
 _SPATIAL = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
@@ -35,7 +36,8 @@ Reference: TypeAlias = "Layer | Geometry"
 def show_sample(viewer: Any, sample: Sample, name: str | None = None) -> tuple[Image, Labels | None]:
     """Show a volume as an Image layer and, if it has labels, a Labels layer ``NAME labels``; update both in place.
 
-    A mask of the annotated voxels, if there is one, is shown as the Labels layer ``NAME annotated``.
+    A mask of the annotated voxels, if there is one, is shown as the Labels layer ``NAME annotated``. Several channels
+    are Image layers of their own, ``NAME CHANNEL``, in different colours; the first one is returned.
 
     Parameters
     ----------
@@ -47,15 +49,30 @@ def show_sample(viewer: Any, sample: Sample, name: str | None = None) -> tuple[I
         Name of the image layer; by default that of the sample.
     """
     name = name or sample.name
-    old = find_layer(viewer, name, Image)
+    names = [f"{name} {channel}" for channel in sample.channel_names] if sample.n_channels > 1 else [name]
+    old = find_layer(viewer, names[0], Image)
     extent = None if old is None else old.extent.world
-    image = show_image(viewer, name, sample.image, sample.geometry)
+    if sample.n_channels == 1:
+        image = show_image(viewer, name, sample.image, sample.geometry)
+    else:
+        shown = [
+            show_image(viewer, each, channel, sample.geometry, **_channel_look(viewer, each, number))
+            for number, (each, channel) in enumerate(zip(names, sample.image, strict=True))
+        ]
+        mark_channels(shown, name, sample.channel_names)
+        image = shown[0]
     labels = None if sample.labels is None else show_labels(viewer, f"{name} labels", sample.labels, image)
     if labels is not None:
         keep_mask(labels, _show_mask(viewer, f"{name} annotated", sample.label_mask, image))
     if extent is None or not np.array_equal(extent, image.extent.world):
         viewer.reset_view()
     return image, labels
+
+
+def _channel_look(viewer: Any, name: str, number: int) -> dict[str, Any]:
+    if find_layer(viewer, name, Image) is not None:
+        return {}  # as the user has set it
+    return {"colormap": COLOURMAPS[number % len(COLOURMAPS)], "blending": "additive"}
 
 
 def _show_mask(viewer: Any, name: str, annotated: NDArray[np.bool_] | None, image: Image) -> Labels | None:
