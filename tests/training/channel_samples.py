@@ -19,7 +19,7 @@ def two_channels(name: str, seed: int, channel_names: tuple[str, ...] = NAMES) -
         centre = [rng.integers(5, side - 5) for side in SHAPE]
         ball = sum((axis - at) ** 2 for axis, at in zip(grid, centre, strict=True)) <= rng.integers(4, 6) ** 2
         labels[ball & (labels == 0)] = 1 + number % 2
-    image = rng.normal(100, 8, (2, *SHAPE))
+    image = rng.normal(100, 5, (2, *SHAPE))
     image[0][labels == 1] += 80
     image[1][labels == 2] += 80
     image[1] *= 30  # another range of intensities

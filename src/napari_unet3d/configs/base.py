@@ -180,8 +180,8 @@ def as_names(value: Any) -> Any:
 def _check_names(names: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(names)) < len(names) or not all(map(str.strip, names)):
         raise ValueError(f"The channels are {', '.join(names)!r}; give each of them once, by its name or its number")
-    if lists := [name for name in names if name.lstrip().startswith("[")]:
-        # The command would read it as a list of names.
+    if lists := [name for name in names if name.lstrip().startswith(("[", "{"))]:
+        # The command would read it as a list or as JSON.
         raise ValueError(f"The channel {lists[0]!r} begins with a bracket; choose it by its number")
     return names
 
