@@ -17,7 +17,7 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.widgets.viewer.channel_layers import names_of
 from napari_unet3d.widgets.viewer.layer_metadata import mask_of
 
-_TIME = ("t", "time")  # labels of an axis
+_TIME, _CHANNELS = ("t", "time"), ("c", "ch", "channel", "channels")  # labels of an axis
 _MOST_CHANNELS = 16
 
 
@@ -67,6 +67,17 @@ def sample_from_layers(
         label_mask=None if labels is None else mask_of(labels),
         geometry=geometry_of(image) if image.ndim in (3, 4) else UNKNOWN,  # Sample explains 2D and 5D
         channel_names=channel_names,
+        notices=_notices(image, array, channels),
+    )
+
+
+def _notices(image: Image | Labels, array: NDArray[Any], channels: Sequence[Image]) -> tuple[str, ...]:
+    """Return a message if the first axis of a layer is taken as channels without saying so itself."""
+    if array.ndim < 4 or channels or str(image.axis_labels[0]).strip().lower() in _CHANNELS:
+        return ()
+    return (
+        f"The layer '{image.name}' does not name its axes; the {len(array)} volumes along the first one are taken as "
+        "channels.",
     )
 
 

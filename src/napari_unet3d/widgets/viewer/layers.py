@@ -18,7 +18,8 @@ from napari_unet3d.data.sample import Sample
 from napari_unet3d.evaluation.colours import EXTRA_COLOUR, MISSED_COLOUR, WRONG_CLASS_COLOUR
 from napari_unet3d.evaluation.metrics.differences import EXTRA, MISSED, WRONG_CLASS
 from napari_unet3d.widgets.viewer.channel_layers import COLOURMAPS, mark_channels
-from napari_unet3d.widgets.viewer.layer_metadata import OWNED, is_ours, keep_mask
+from napari_unet3d.widgets.viewer.from_layers import geometry_of
+from napari_unet3d.widgets.viewer.layer_metadata import CHANNEL, OWNED, is_ours, keep_mask
 
 _SPATIAL = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 DIFFERENCE_COLOURS: dict[int | None, str] = {
@@ -56,7 +57,7 @@ def show_sample(viewer: Any, sample: Sample, name: str | None = None) -> tuple[I
         image = show_image(viewer, name, sample.image, sample.geometry)
     else:
         shown = [
-            show_image(viewer, each, channel, sample.geometry, **_channel_look(viewer, each, number))
+            show_image(viewer, each, channel, sample.geometry, **_channel_options(viewer, name, sample, number))
             for number, (each, channel) in enumerate(zip(names, sample.image, strict=True))
         ]
         mark_channels(shown, name, sample.channel_names)
@@ -69,10 +70,13 @@ def show_sample(viewer: Any, sample: Sample, name: str | None = None) -> tuple[I
     return image, labels
 
 
-def _channel_look(viewer: Any, name: str, number: int) -> dict[str, Any]:
-    if find_layer(viewer, name, Image) is not None:
-        return {}  # as the user has set it
-    return {"colormap": COLOURMAPS[number % len(COLOURMAPS)], "blending": "additive"}
+def _channel_options(viewer: Any, volume: str, sample: Sample, number: int) -> dict[str, Any]:
+    """Return colour and metadata of the new layer of a channel; an existing one looks as the user has set it."""
+    name = sample.channel_names[number]
+    if find_layer(viewer, f"{volume} {name}", Image) is not None:
+        return {}
+    metadata = {CHANNEL: (volume, name)}  # from the start, since docks follow when a layer is inserted
+    return {"colormap": COLOURMAPS[number % len(COLOURMAPS)], "blending": "additive", "metadata": metadata}
 
 
 def _show_mask(viewer: Any, name: str, annotated: NDArray[np.bool_] | None, image: Image) -> Labels | None:
@@ -100,7 +104,8 @@ def show_image(viewer: Any, name: str, data: NDArray[Any], like: Reference, **op
     """
     layer = find_layer(viewer, name, Image)
     if layer is None:
-        return viewer.add_image(data, name=name, metadata={OWNED: True}, **spatial_kwargs(like), **options)
+        metadata = {OWNED: True, **options.pop("metadata", {})}
+        return viewer.add_image(data, name=name, metadata=metadata, **spatial_kwargs(like), **options)
     _update(layer, data, like)
     if "contrast_limits" not in options:
         layer.reset_contrast_limits(mode="data")  # napari keeps the limits of the old data otherwise
@@ -221,6 +226,8 @@ def show_on_top(viewer: Any, layer: Layer, instead_of: Sequence[Layer] = ()) -> 
 
 def spatial_kwargs(like: Reference) -> dict[str, Any]:
     """Return the spatial properties of a layer that is placed where another layer or a volume is."""
+    if isinstance(like, Layer) and like.ndim > 3:
+        like = geometry_of(like)  # without the axis of the channels
     if not isinstance(like, Geometry):
         return {key: getattr(like, key) for key in _SPATIAL}
     scale = (1.0, 1.0, 1.0) if None in like.sizes else like.sizes
@@ -240,6 +247,8 @@ def _world_affine(geometry: Geometry) -> NDArray[np.float64]:
 
 def shifted(like: Reference, start_zyx: Sequence[float]) -> NDArray[np.float64]:
     """Return the translation of a layer that starts at a voxel of another one."""
+    if isinstance(like, Layer) and like.ndim > 3:
+        like = geometry_of(like)
     if isinstance(like, Geometry):
         scale: tuple[float, ...] = spatial_kwargs(like)["scale"]
         return np.array(start_zyx, dtype=float) * scale
@@ -291,7 +300,7 @@ def connect_while_alive(widget: QObject, emitter: Any, slot: Callable[..., None]
 def _update(layer: Any, data: NDArray[Any], like: Reference) -> None:
     layer.data = data
     place = spatial_kwargs(like)
-    if isinstance(like, Geometry):  # the layer may have been elsewhere before
+    if isinstance(like, Geometry) or like.ndim > 3:  # the layer may have been elsewhere before
         place |= {"translate": (0.0, 0.0, 0.0), "rotate": np.eye(3), "shear": (0.0, 0.0, 0.0)}
     _put(layer, place)
 
