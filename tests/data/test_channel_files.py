@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
 import tifffile
@@ -121,3 +122,27 @@ def test_the_check_names_channels_that_are_constant_or_missing(tmp_path: Path) -
         "'test/images/two.tif' has 2 channels, but 'train/images/one.tif' has 3 channels (dapi" in message
         for message in messages
     )
+
+
+def test_contrasts_of_a_4d_nifti_are_channels_of_one_volume_of_labels(tmp_path: Path) -> None:
+    array, labels = channels(4), (channels()[0] > 500).astype(np.uint8)
+    nibabel.save(nibabel.Nifti1Image(array.transpose(3, 2, 1, 0), np.diag([0.5, 0.5, 2, 1])), tmp_path / "image.nii.gz")
+    write_volume(tmp_path / "labels.nii.gz", labels, (2000.0, 500.0, 500.0))
+
+    sample = read_sample(tmp_path / "image.nii.gz", tmp_path / "labels.nii.gz")
+
+    assert sample.channel_names == ("channel 1", "channel 2", "channel 3", "channel 4")
+    np.testing.assert_array_equal(sample.image, array)
+    assert any("has 4 time points for one volume; they are used as channels." in notice for notice in sample.notices)
+    with pytest.raises(UserError, match="has 4 time points"):
+        read_sample(tmp_path / "image.nii.gz")
+    assert read_sample(tmp_path / "image.nii.gz", times_as_channels=True).n_channels == 4
+
+
+def test_time_points_of_image_and_labels_are_refused(tmp_path: Path) -> None:
+    for name in ("image", "labels"):
+        tifffile.imwrite(
+            tmp_path / f"{name}.ome.tif", channels(3).astype(np.uint8), metadata={"axes": "TZYX"}, ome=True
+        )
+    with pytest.raises(UserError, match=r"labels\.ome\.tif has 3 time points"):
+        read_sample(tmp_path / "image.ome.tif", tmp_path / "labels.ome.tif")

@@ -153,7 +153,7 @@ def _check_pair(pair: Pair) -> tuple[list[Issue], list[_PairInfo]]:
         return [Issue.error(missing_partner(pair))], []
     image_name, label_name = f"{pair.subset}/images/{pair.image.name}", f"{pair.subset}/labels/{pair.labels.name}"
     try:
-        image = read_channels(pair.image)
+        image = read_channels(pair.image, times_as_channels=True)
         sample = Sample(image_name, image.array, channel_names=image.channel_names)
         shape, digest, channel_names = sample.shape, fingerprint(image.array).volume, sample.channel_names
         constant = [number for number, channel in enumerate(sample.channels) if channel.min() == channel.max()]

@@ -114,7 +114,7 @@ def trained_content(dataset: Path) -> TrainedContent:
         if pair.label_mask is not None and provenance_file(pair.label_mask).exists():
             corrected.append(read_pair(pair))
         elif pair.is_complete and pair.image is not None:
-            others.append(fingerprint(read_channels(pair.image).array))
+            others.append(fingerprint(read_channels(pair.image, times_as_channels=True).array))
     return TrainedContent(tuple(corrected), tuple(others))
 
 
@@ -138,7 +138,11 @@ def matching_test_volumes(dataset: Path, sample: Sample) -> tuple[str, ...]:
     except UserError:
         return ()
     images = ((pair.name, pair.image) for pair in pairs)
-    return tuple(name for name, file in images if file and shares_content(sample, read_channels(file).array))
+    return tuple(
+        name
+        for name, file in images
+        if file and shares_content(sample, read_channels(file, times_as_channels=True).array)
+    )
 
 
 def _smallest(*shapes: Sequence[int]) -> Shape3D:

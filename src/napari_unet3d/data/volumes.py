@@ -132,6 +132,8 @@ def read_sample(
     labels: Path | str | None = None,
     label_mask: Path | str | None = None,
     provenance: Provenance | None = None,
+    *,
+    times_as_channels: bool = False,
 ) -> Sample:
     """Read an image and optionally its labels as a sample.
 
@@ -144,6 +146,9 @@ def read_sample(
         The mask of annotated voxels, 0 or 1.
     provenance : Provenance, optional
         Provenance of a corrected volume.
+    times_as_channels : bool
+        Use several time points as channels, as they are where there is a single volume of labels for all of them: 4D
+        NIfTI files hold the contrasts of a scan so.
 
     Returns
     -------
@@ -155,7 +160,7 @@ def read_sample(
     UserError
         As `read_volume`, and if image, labels and mask do not match, or nothing is annotated.
     """
-    volume = read_channels(image)
+    volume = read_channels(image, times_as_channels=times_as_channels or labels is not None)
     truth, mask = (
         None if path is None else read_labels_like(path, str(image), volume.geometry) for path in (labels, label_mask)
     )
@@ -177,8 +182,15 @@ def read_sample(
     )
 
 
-def read_channels(path: Path | str) -> VolumeData:
+def read_channels(path: Path | str, *, times_as_channels: bool = False) -> VolumeData:
     """Read one volume with all its channels, as an array (z, y, x) or (channel, z, y, x).
+
+    Parameters
+    ----------
+    path : Path or str
+        The file.
+    times_as_channels : bool
+        Use several time points as channels, with a notice; see `read_sample`.
 
     Raises
     ------
@@ -186,6 +198,11 @@ def read_channels(path: Path | str) -> VolumeData:
         As `read_volume`, except for several channels.
     """
     volume = read_image(path)
+    if volume.axes == "tzyx" and times_as_channels:
+        n_times = len(volume.array)
+        notice = f"{path} has {n_times} time points for one volume; they are used as channels."
+        names = name_channels((), n_times)
+        return replace(volume, axes="czyx", channel_names=names, notices=(*volume.notices, notice))
     if "t" in volume.axes:
         raise UserError(
             f"{path} has {len(volume.array)} time points (shape {volume.array.shape}, axes {volume.axes}). Save one "

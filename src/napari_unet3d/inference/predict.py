@@ -64,7 +64,8 @@ def predict(
     ((16, 32, 32), dtype('float32'), (2.0, 0.5, 0.5))
     """
     checkpoint = as_checkpoint(model)
-    sample = image if isinstance(image, Sample) else read_sample(image)
+    has_channels = checkpoint.plan.in_channels > 1
+    sample = image if isinstance(image, Sample) else read_sample(image, times_as_channels=has_channels)
     with closing(Predictor(checkpoint, config)) as predictor:
         yield from predictor.device_events()
         yield from predictor.notices_for(sample)
@@ -115,10 +116,11 @@ def predict_files(
     check_names_differ([prediction_files(source, folder)[0].name for source in images], "results")
     for source in images:
         check_not_beside(source, prediction_files(source, folder, probability, config.uncertainty))
-    with closing(Predictor(as_checkpoint(model), config)) as predictor:
+    checkpoint = as_checkpoint(model)
+    with closing(Predictor(checkpoint, config)) as predictor:
         yield from predictor.device_events()
         for n_written, source in enumerate(images, start=1):
-            sample = read_sample(source)
+            sample = read_sample(source, times_as_channels=checkpoint.plan.in_channels > 1)
             yield from predictor.notices_for(sample)
             prediction = yield from predictor.predict(sample, n_finished=n_written - 1, n_volumes=len(images))
             files = write_prediction(prediction, source, folder, probability)
