@@ -117,7 +117,7 @@ def test_what_needs_an_extra_says_so() -> None:
 
 def test_each_suffix_has_one_format() -> None:
     suffixes = registry.readable_suffixes()
-    assert len(set(suffixes)) == len(suffixes) == 14
+    assert len(set(suffixes)) == len(suffixes) == 20
     assert all(suffix == suffix.lower() and suffix.startswith(".") for suffix in suffixes)
 
 

@@ -280,3 +280,21 @@ def test_no_space_is_one_message_and_the_old_volume_stays(tmp_path, suffix):
     assert "hoose another folder" in done.stdout
     np.testing.assert_array_equal(read_volume(path).array, ARRAY)
     assert [p.name for p in tmp_path.iterdir() if p.suffix != ".json"] == [path.name]
+
+
+@pytest.mark.parametrize("values", [[0, 1.00004578, 2.00009156], [0, 0.9999999993, 3.02], [-0.98, 1.98, 255.019]])
+def test_labels_near_whole_numbers_are_rounded_with_a_notice(tmp_path, values):
+    array = np.array(values * 8, np.float64).reshape(2, 3, 4)
+    nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), tmp_path / "a.nii")
+    volume = read_labels(tmp_path / "a.nii")
+    np.testing.assert_array_equal(volume.array, np.rint(array).transpose())
+    assert volume.array.dtype.kind in "iu"
+    notice = next(notice for notice in volume.notices if "rounded" in notice)
+    assert str(values[1]) in notice
+
+
+@pytest.mark.parametrize(("value", "shown"), [(0.5, "0.5"), (1.03, "1.03"), (np.nan, "nan"), (np.inf, "inf")])
+def test_labels_that_are_no_whole_numbers_are_shown_with_a_remedy(tmp_path, value, shown):
+    np.save(tmp_path / "a.npy", np.array([[[0, 1, value], [0, 1, 1.01]]] * 2, np.float32))
+    with pytest.raises(UserError, match=rf"2 values of type float32 .* values are {shown}.*; .* nearest neighbours"):
+        read_labels(tmp_path / "a.npy")

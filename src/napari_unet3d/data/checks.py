@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.data.channels import match_channels
-from napari_unet3d.data.formats.registry import is_volume, readable_suffixes
 from napari_unet3d.data.geometry import Geometry, describe_voxel_size, similar_voxel_sizes
+from napari_unet3d.data.intensities import describe_outliers, named_outliers
 from napari_unet3d.data.pairs import (
     Pair,
     Subset,
-    files_beside,
+    folder_notices,
     list_pairs,
     missing_partner,
-    pairing_notice,
     provenance_file,
 )
 from napari_unet3d.data.provenance import read_provenance
@@ -129,34 +129,19 @@ def _check_names(folder: Path, pairs: Sequence[Pair]) -> Iterator[Issue]:
     for subset, issue in ((Subset.TRAIN, Issue.error), (Subset.TEST, Issue.warning)):
         if not any(pair.subset is subset for pair in pairs):
             yield issue(f"{subset} has no volumes; add images to {subset}/images and labels to {subset}/labels.")
-    notice = pairing_notice(folder)
-    if notice:
-        yield Issue.warning(notice)
-    for subset in Subset:
-        for kind in ("images", "labels", "annotated"):
-            yield from _check_ignored(folder / subset / kind, f"{subset}/{kind}")
-
-
-def _check_ignored(folder: Path, name: str) -> Iterator[Issue]:
-    entries = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
-    ours = {path.name for name in entries if is_volume(name) for path in files_beside(folder / name)}
-    ignored = [name for name in entries if not (name.startswith(".") or is_volume(name) or name in ours)]
-    if ignored:
-        others = f" and {len(ignored) - 1} more files are" if len(ignored) > 1 else " is"
-        yield Issue.warning(
-            f"{name}/{ignored[0]}{others} ignored; the supported formats are {' '.join(readable_suffixes())}."
-        )
+    yield from map(Issue.warning, folder_notices(folder))
 
 
 def _check_pair(pair: Pair) -> tuple[list[Issue], list[_PairInfo]]:
     if pair.image is None or pair.labels is None:
         return [Issue.error(missing_partner(pair))], []
-    image_name, label_name = f"{pair.subset}/images/{pair.image.name}", f"{pair.subset}/labels/{pair.labels.name}"
+    image_name, label_name = (f"{pair.subset}/{each.parent.name}/{each.name}" for each in (pair.image, pair.labels))
     try:
         image = read_channels(pair.image, times_as_channels=True)
         sample = Sample(image_name, image.array, channel_names=image.channel_names)
         shape, digest, channel_names = sample.shape, fingerprint(image.array).volume, sample.channel_names
         constant = [number for number, channel in enumerate(sample.channels) if channel.min() == channel.max()]
+        outliers = list(named_outliers(image_name, sample.channels, channel_names))
         geometry, notices = image.geometry, image.notices
         del image, sample  # before the labels are read
         labels = read_labels_like(pair.labels, image_name, geometry, label_name)
@@ -168,6 +153,8 @@ def _check_pair(pair: Pair) -> tuple[list[Issue], list[_PairInfo]]:
     for number in constant:
         which = f"The channel '{channel_names[number]}' of " if len(channel_names) > 1 else ""
         issues.append(Issue.warning(f"{which}{image_name} has a constant intensity; export it again."))
+    for name, found in outliers:
+        issues.append(Issue.warning(describe_outliers(name, found, TrainingConfig().normalisation)))
     known = labels.array if mask is None else labels.array[mask]
     if (lowest := int(known.min(initial=0))) < 0:
         issues.append(

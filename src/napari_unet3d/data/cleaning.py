@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from napari_unet3d.data.formats.registry import format_of, is_volume, readable_suffixes
-from napari_unet3d.data.pairs import KINDS, Subset, check_is_dataset, files_beside
+from napari_unet3d.data.layout import KINDS, Subset, check_is_dataset, kind_folder
+from napari_unet3d.data.pairs import files_beside
 from napari_unet3d.errors import UserError, explain_os_errors
 
 
@@ -41,8 +42,8 @@ def _volume_folders(folder: Path) -> Iterator[Path]:
     """Yield the folders of volumes that are really in the dataset, without links and Windows junctions."""
     for subset in Subset:
         for kind in KINDS:
-            path = folder / subset / kind
-            if path.is_dir() and path.resolve() == folder.resolve() / subset / kind:
+            path = kind_folder(folder, subset, kind)
+            if path.is_dir() and path.resolve() == folder.resolve() / path.relative_to(folder):
                 yield path
 
 
@@ -50,7 +51,7 @@ def is_volume_file(path: Path) -> bool:
     """Return whether a path really is a volume, a JSON file that belongs to one, or a broken link to one."""
     if path.name.endswith(".json"):
         return path.is_file() and _belongs_to_volume(path)
-    if not is_volume(path):
+    if not is_volume(path) or not format_of(path).suffixes:  # a folder of slices may hold other files
         return False
     names = format_of(path).folder_files
     is_there = path.is_dir() and any((path / name).is_file() for name in names) if names else path.is_file()

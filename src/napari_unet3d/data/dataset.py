@@ -15,11 +15,10 @@ import numpy as np
 
 from napari_unet3d.data.cleaning import clean_dataset, files_to_clean, files_to_keep, is_volume_file, remove
 from napari_unet3d.data.formats.registry import volume_name
+from napari_unet3d.data.layout import KINDS, Subset, kind_folder
 from napari_unet3d.data.memmap import MemmapStore
 from napari_unet3d.data.pairs import (
-    KINDS,
     Pair,
-    Subset,
     list_pairs,
     missing_partner,
     pairing_notice,
@@ -64,7 +63,7 @@ def create_dataset(folder: Path | str) -> Path:
     with explain_os_errors(folder, "create"):
         for subset in Subset:
             for kind in KINDS[:2]:  # the third folder is created with the first mask
-                (folder / subset / kind).mkdir(parents=True, exist_ok=True)
+                kind_folder(folder, subset, kind).mkdir(parents=True, exist_ok=True)
     return folder
 
 
@@ -157,7 +156,7 @@ def add_sample(folder: Path | str, sample: Sample, subset: Subset, *, overwrite:
     if sample.labels is None:
         raise UserError(f"'{sample.name}' has no labels. Choose a Labels layer for it.")
     folder, name, suffix = create_dataset(folder), file_name(sample.name), suffix_for(sample.geometry)
-    image, labels, mask = (folder / subset / kind / f"{name}{suffix}" for kind in KINDS)
+    image, labels, mask = (kind_folder(folder, subset, kind) / f"{name}{suffix}" for kind in KINDS)
     taken = [path for target in (image, labels, mask) for path in _namesakes(target.parent, name)]
     if taken and not overwrite:
         raise UserError(f"{taken[0]} exists already. Choose another name, or allow overwriting.")

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.data.formats.names import natural_order
-from napari_unet3d.data.formats.registry import format_of, is_volume, volume_name
+from napari_unet3d.data.formats.registry import format_of, is_volume, readable_suffixes, volume_name
+from napari_unet3d.data.layout import (
+    KINDS,
+    Subset,
+    check_is_dataset,
+    dataset_of,
+    kind_folder,
+    shown_folder,
+    unused_folders,
+)
+from napari_unet3d.data.matching import bare_name, match, match_by_number, other_channels, plain_name
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.errors import UserError, explain_os_errors
+from napari_unet3d.errors import explain_os_errors
 
-KINDS = ("images", "labels", "annotated")
-"""The folders of a subset: images, labels, and masks of annotated voxels."""
-
-# Suffixes that distinguish images from labels; they are ignored when names are compared.
-_ROLE = re.compile(r"[_\-. ](images?|img|raw|vol|volume|labels?|masks?|annotated|seg|segmentation|gt)$", re.IGNORECASE)
-
-
-class Subset(ChoiceEnum):
-    """The subset of a dataset that a volume belongs to."""
-
-    TRAIN = "train"
-    TEST = "test"
+__all__ = ["KINDS", "Pair", "Subset", "check_is_dataset"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,34 +68,13 @@ def files_beside(volume: Path) -> list[Path]:
     return [*files, provenance_file(volume)] if volume.parent.name == "annotated" else files
 
 
-def check_is_dataset(folder: Path | str) -> Path:
-    """Return a folder if it has ``train/images`` or ``test/images``.
-
-    Raises
-    ------
-    UserError
-        If it has neither; the message suggests a dataset nearby.
-    """
-    folder = Path(folder)
-    if _is_dataset(folder):
-        return folder
-    with explain_os_errors(folder, "read"):
-        inside = [entry for entry in sorted(folder.iterdir()) if _is_dataset(entry)]
-    near = [near for near in (*list(folder.absolute().parents)[:2], *inside) if _is_dataset(near)]
-    hint = f"Did you mean {near[0]}?" if near else "Choose another folder, or create a dataset there first."
-    raise UserError(f"{folder} is not a dataset: it has neither train/images nor test/images. {hint}")
-
-
-def _is_dataset(folder: Path) -> bool:
-    return any(os.path.isdir(folder / part / "images") for part in Subset)  # Path.is_dir raises without permission
-
-
 def list_pairs(folder: Path | str, subset: Subset | None = None) -> list[Pair]:
     """Return the volumes of a dataset, training volumes first, complete or not.
 
-    Image and labels have the same name, apart from a suffix such as ``_image``, ``_label``, ``_mask`` or ``_seg``. If
-    no names match and there are as many images as labels, they are matched by sorted order, and `pairing_notice`
-    returns a message. A mask in the folder ``annotated`` belongs to the volume with its name.
+    Image and labels have the same name, apart from words such as ``image``, ``label``, ``mask`` or ``seg``, leading
+    zeros, and the number of a channel that nnU-Net appends. If no names match, those with the same numbers do. If there
+    are no numbers and as many images as labels, they are matched by sorted order. Of both, `pairing_notice` returns a
+    message. A mask in the folder ``annotated`` belongs to the volume with its name.
 
     Parameters
     ----------
@@ -123,30 +99,35 @@ def list_pairs(folder: Path | str, subset: Subset | None = None) -> list[Pair]:
 
 
 def _pairs_of(folder: Path, subset: Subset) -> list[Pair]:
-    images, labels = (volumes_in(folder / subset / kind) for kind in ("images", "labels"))
-    matched: list[tuple[Path, Path]] = []
-    for key in (volume_name, _bare_name):
-        waiting = {key(path): path for path in reversed(labels)}  # of two with the same name, the first
-        for image in list(images):
-            partner = waiting.pop(key(image), None)
-            if partner is not None:
-                matched.append((image, partner))
-                images.remove(image)
-                labels.remove(partner)
-    pairs = [Pair(volume_name(image), subset, image, partner) for image, partner in matched]
-    if not matched and len(images) == len(labels):
-        by_order = [
-            Pair(volume_name(i), subset, i, j, matched_by_order=True) for i, j in zip(images, labels, strict=True)
-        ]
-        return _with_masks(by_order, volumes_in(folder / subset / "annotated"), subset)
-    pairs += [Pair(volume_name(image), subset, image, None) for image in images]
-    pairs += [Pair(volume_name(path), subset, None, path) for path in labels]
-    return _with_masks(pairs, volumes_in(folder / subset / "annotated"), subset)
+    if not os.path.isdir(kind_folder(folder, subset, "labels")) and _is_unlabelled_nnunet(folder, subset):
+        return []  # `folder_notices` says so
+    images, labels, masks = (volumes_in(kind_folder(folder, subset, kind)) for kind in KINDS)
+    matched, is_by_name = match(images, labels), True
+    if not matched and images and labels:
+        is_by_name = False
+        by_number = match_by_number(images, labels)
+        if by_number is not None:  # numbers that do not fit are not matched by order
+            matched = by_number
+        elif len(images) == len(labels):
+            matched = list(zip(images, labels, strict=True))
+    of_first, matched_images = other_channels(images), {image for image, _ in matched}
+    unused = {path for first, others in of_first.items() if first in matched_images for path in others}
+    pairs = [
+        Pair(volume_name(image), subset, image, partner, matched_by_order=not is_by_name) for image, partner in matched
+    ]
+    paired = {path for pair in matched for path in pair} | unused
+    pairs += [Pair(volume_name(image), subset, image, None) for image in images if image not in paired]
+    pairs += [Pair(volume_name(path), subset, None, path) for path in labels if path not in paired]
+    return _with_masks(pairs, masks, subset)
+
+
+def _is_unlabelled_nnunet(folder: Path, subset: Subset) -> bool:
+    return subset is Subset.TEST and kind_folder(folder, subset, "images").name == "imagesTs"
 
 
 def _with_masks(pairs: list[Pair], masks: list[Path], subset: Subset) -> list[Pair]:
     """Return pairs with their masks; a mask without a volume is an incomplete pair, so that it is reported."""
-    for key in (volume_name, _bare_name):
+    for key in (volume_name, plain_name, bare_name):
         waiting = {key(path): path for path in reversed(masks)}
         for number, pair in enumerate(pairs):
             names = [] if pair.label_mask else [key(path) for path in (pair.image, pair.labels) if path is not None]
@@ -158,8 +139,26 @@ def _with_masks(pairs: list[Pair], masks: list[Path], subset: Subset) -> list[Pa
     return sorted(pairs, key=lambda pair: natural_order(pair.name))
 
 
-def _bare_name(path: Path) -> str:
-    return _ROLE.sub("", volume_name(path)).casefold()
+def match_to_pairs(files: Sequence[Path], pairs: Sequence[Pair]) -> dict[str, Path]:
+    """Return the file of each pair that has one, by the name of the pair: a prediction of it, for example.
+
+    A file belongs to the pair whose image or labels have its name, apart from endings such as ``_labels``.
+
+    Parameters
+    ----------
+    files : sequence of Path
+        Volumes.
+    pairs : sequence of Pair
+        The pairs.
+    """
+    matched: dict[str, Path] = {}
+    for key in (volume_name, plain_name, bare_name):
+        waiting = {key(path): path for path in reversed(files) if path not in matched.values()}
+        for pair in pairs:
+            names = [key(path) for path in (pair.image, pair.labels) if path is not None]
+            if pair.name not in matched and (name := next((each for each in names if each in waiting), None)):
+                matched[pair.name] = waiting.pop(name)
+    return matched
 
 
 def volumes_in(folder: Path) -> list[Path]:
@@ -176,11 +175,49 @@ def pairing_notice(folder: Path | str, subset: Subset | None = None) -> str | No
     if not by_order:
         return None
     first = by_order[0]
-    image, labels = (path.name for path in (first.image, first.labels) if path is not None)
+    image, labels = (path for path in (first.image, first.labels) if path is not None)
+    is_by_number = match_by_number([image], [labels]) is not None
     return (
-        f"{len(by_order)} volumes were matched by sorted order, since the names of images and labels differ: "
-        f"{first.subset}/images/{image} with {labels}, and so on. Check them, or give image and labels the same name."
+        f"{len(by_order)} volumes were matched by sorted order{' of the numbers in their names' * is_by_number}, "
+        f"since the names of images and labels differ: {first.subset}/{image.parent.name}/{image.name} with "
+        f"{labels.name}, and so on. Check them, or give image and labels the same name."
     )
+
+
+def folder_notices(folder: Path | str, subset: Subset | None = None) -> list[str]:
+    """Return messages about a dataset: volumes that were not matched by name, and what is left out.
+
+    Parameters
+    ----------
+    folder : Path or str
+        The dataset.
+    subset : Subset, optional
+        Only this subset; without it, both.
+    """
+    folder = Path(folder)
+    notices = [notice for notice in (pairing_notice(folder, subset),) if notice]
+    for each in list(Subset) if subset is None else [subset]:
+        for kind in KINDS:
+            notices += _left_out(kind_folder(folder, each, kind), shown_folder(folder, each, kind))
+        for first, others in other_channels(volumes_in(kind_folder(folder, each, "images"))).items():
+            names = ", ".join(path.name for path in others)
+            notices.append(
+                f"{first.name} is used and {names} is left out: they are channels of one volume in separate files, as "
+                "in nnU-Net. Save them as one file of several channels to use them all."
+            )
+    return [*notices, *unused_folders(folder)]
+
+
+def _left_out(folder: Path, name: str) -> list[str]:
+    with explain_os_errors(folder, "read"):
+        entries = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
+    volumes = [entry for entry in entries if is_volume(folder / entry)]
+    ours = {path.name for entry in volumes for path in files_beside(folder / entry)}
+    ignored = [entry for entry in entries if not (entry.startswith(".") or entry in volumes or entry in ours)]
+    if not ignored:
+        return []
+    others = f" and {len(ignored) - 1} more files are" if len(ignored) > 1 else " is"
+    return [f"{name}/{ignored[0]}{others} ignored; the supported formats are {' '.join(readable_suffixes())}."]
 
 
 def missing_partner(pair: Pair) -> str:
@@ -190,11 +227,14 @@ def missing_partner(pair: Pair) -> str:
             f"{pair.subset}/annotated/{pair.label_mask.name} is a mask without a volume. Add {pair.subset}/images/"
             f"{pair.label_mask.name} and its labels, or remove the mask."
         )
-    found, folder = (pair.labels, "images") if pair.image is None else (pair.image, "labels")
-    name = found.name if found else pair.name
+    found, kind = (pair.labels, "images") if pair.image is None else (pair.image, "labels")
+    assert found is not None, "a pair has a file"
+    folder = shown_folder(dataset_of(found), pair.subset, kind)
+    is_there = volumes_in(dataset_of(found) / folder)
+    numbers = f" ({folder} has {', '.join(path.name for path in is_there[:9])})" if is_there else ""
     return (
-        f"{pair.subset}/{folder} has no partner for {name}. Add {pair.subset}/{folder}/{name}, or remove the file "
-        "without a partner."
+        f"{folder} has no partner for {found.name}. Add {folder}/{found.name}, since {volume_name(found)} has no "
+        f"{kind if kind == 'labels' else 'image'}{numbers}, or remove the file without a partner."
     )
 
 

@@ -11,8 +11,12 @@ from numpy.typing import NDArray
 
 from napari_unet3d.data.channels import ChosenChannels, name_channels
 from napari_unet3d.data.geometry import UNKNOWN, Geometry, PartialVoxelSize, VoxelSize
+from napari_unet3d.data.intensities import WholeIntensities, by_channel
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.errors import UserError
+
+_ROUNDED = 0.02 + 1e-6  # how far a label may be from a whole number
+_N_EXAMPLES = 3
 
 Shape3D = tuple[int, int, int]
 
@@ -50,6 +54,9 @@ class Sample:
         What was assumed or changed when it was read, for the user.
     channel_names : tuple of str
         A different name for each channel: those given, or ``"channel 1"`` and so on. A single channel may have none.
+    intensities : IntensityStatistics, tuple of them, or None
+        Intensities of the whole volume that this one is a part of, one for each of several channels, by which it is
+        normalised; without them, those of the provenance. None for a whole volume, which is normalised by its own.
 
     Raises
     ------
@@ -79,8 +86,11 @@ class Sample:
     geometry: Geometry = UNKNOWN
     notices: tuple[str, ...] = ()
     channel_names: tuple[str, ...] = ()
+    intensities: WholeIntensities | None = None
 
     def __post_init__(self) -> None:
+        if self.intensities is None and self.provenance is not None:
+            object.__setattr__(self, "intensities", self.provenance.intensities)
         if self.image.ndim not in (3, 4):
             raise UserError(
                 f"The image '{self.name}' has {self.image.ndim} dimensions {self.image.shape}; "
@@ -134,7 +144,14 @@ class Sample:
         if chosen.indices == tuple(range(self.n_channels)):
             return replace(self, notices=notices) if chosen.notice else self
         names = tuple(self.channel_names[index] for index in chosen.indices)
-        return replace(self, image=self.channels[list(chosen.indices)], channel_names=names, notices=notices)
+        own = by_channel(self.intensities, self.n_channels)
+        intensities = tuple(each for index in chosen.indices if (each := own[index]) is not None)
+        whole = None if not intensities else intensities if len(intensities) > 1 else intensities[0]
+        image = self.channels[list(chosen.indices)]
+        # The provenance has intensities of all channels.
+        provenance = self.provenance and self.provenance.model_copy(update={"intensities": whole})
+        chosen_part = replace(self, image=image, channel_names=names, provenance=provenance, intensities=whole)
+        return replace(chosen_part, notices=notices)
 
     @property
     def n_channels(self) -> int:
@@ -223,6 +240,56 @@ def check_same_shape(prediction: NDArray[Any], truth: NDArray[Any], name: str) -
         )
 
 
+def round_labels(name: str, labels: NDArray[Any]) -> tuple[NDArray[Any], str]:
+    """Return floating-point labels as whole numbers, and a message if they were not.
+
+    Parameters
+    ----------
+    name : str
+        Name of the volume, for messages.
+    labels : ndarray of float, shape (z, y, x)
+        Values within 0.02 of a whole number, as after scaling in a NIfTI header.
+
+    Returns
+    -------
+    ndarray of float, str
+        Whole numbers; the message is empty if nothing was rounded.
+
+    Raises
+    ------
+    UserError
+        If a value is further from a whole number, NaN or infinite.
+
+    Examples
+    --------
+    >>> rounded, notice = round_labels("brain", np.array([[[0.0, 1.004, 1.9999]]]))
+    >>> rounded.tolist(), notice.split(";")[0]
+    ([[[0.0, 1.0, 2.0]]], "The labels of 'brain' are not whole numbers (1.004, 1.9999)")
+    """
+    rounded, n_broken = np.empty_like(labels), 0
+    inexact, broken = np.empty(0, labels.dtype), np.empty(0, labels.dtype)
+    for plane, result in zip(labels, rounded, strict=True):
+        np.rint(plane, out=result)
+        differing = plane[(plane != result) | ~np.isfinite(plane)]
+        with np.errstate(invalid="ignore"):  # infinity - infinity
+            far = differing[~(np.abs(differing - np.rint(differing)) <= _ROUNDED)]
+        n_broken += far.size
+        inexact = np.unique(np.concatenate([inexact, differing]))[:_N_EXAMPLES]
+        broken = np.unique(np.concatenate([broken, far]))[:_N_EXAMPLES]
+    if n_broken:
+        raise UserError(
+            f"The labels of '{name}' have {n_broken} values of type {labels.dtype} that are not integers, such as "
+            f"{_format_values(broken)}. Save labels (0 for background, 1, 2, … for objects) rather than probabilities "
+            "or intensities, and resample them by nearest neighbours."
+        )
+    notice = f"The labels of '{name}' are not whole numbers ({_format_values(inexact)}); they were rounded."
+    return rounded, f"{notice} Save them as integers." if inexact.size else ""
+
+
+def _format_values(values: NDArray[Any]) -> str:
+    return ", ".join(str(value) for value in values)
+
+
 def to_label_dtype(name: str, labels: NDArray[Any]) -> NDArray[np.integer[Any]]:
     """Return labels in the smallest integer type that holds them, an unsigned one unless a value is negative.
 
@@ -231,7 +298,7 @@ def to_label_dtype(name: str, labels: NDArray[Any]) -> NDArray[np.integer[Any]]:
     name : str
         Name of the volume, for the message.
     labels : ndarray, shape (z, y, x)
-        Labels of any number type; floating-point values must be integers, as in many NIfTI files.
+        Labels of any number type; floating-point values must be integers but for rounding, see `round_labels`.
 
     Returns
     -------
@@ -251,12 +318,7 @@ def to_label_dtype(name: str, labels: NDArray[Any]) -> NDArray[np.integer[Any]]:
     dtype('int16')
     """
     if labels.dtype.kind == "f":
-        broken = sum(_count(~(np.isfinite(plane) & (plane == np.trunc(plane)))) for plane in labels)
-        if broken:
-            raise UserError(
-                f"The labels of '{name}' have {broken} values of type {labels.dtype} that are not integers; "
-                "labels are 0 for background and 1, 2, … for objects."
-            )
+        labels, _ = round_labels(name, labels)
     highest, lowest = (int(labels.max()), int(labels.min())) if labels.size else (0, 0)
     if highest >= (2**63 if lowest < 0 else 2**64) or lowest < -(2**63):
         raise UserError(f"The labels of '{name}' go from {lowest:g} to {highest:g}; renumber the objects from 1.")

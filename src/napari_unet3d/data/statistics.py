@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unet3d.configs.training_enums import DEFAULT_PERCENTILES, Percentiles
 from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.ground_truth import is_foreground
+from napari_unet3d.data.intensities import Outliers, named_outliers
 from napari_unet3d.data.pairs import Subset
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.sample import Sample, Shape3D
@@ -90,6 +92,9 @@ class VolumeStatistics:
         Provenance of a corrected volume.
     channel_names : tuple of str
         Names of the channels; empty for a single one without a name.
+    outliers : tuple of (str, Outliers)
+        Intensities far outside the range of the others, if there are any, of each channel that has some; named after
+        the volume and, of several channels, the channel.
     """
 
     name: str
@@ -104,14 +109,17 @@ class VolumeStatistics:
     n_masked: int = 0
     provenance: Provenance | None = None
     channel_names: tuple[str, ...] = ()
+    outliers: tuple[tuple[str, Outliers], ...] = ()
 
     def n_foreground(self, ignore_label: int | None) -> int:
         """Return the number of foreground voxels."""
         return sum(count for value, count in self.label_counts.items() if is_foreground(value, ignore_label))
 
 
-def compute_statistics(sample: Sample, subset: Subset = Subset.TRAIN) -> VolumeStatistics:
-    """Compute the statistics of a volume, slice by slice."""
+def compute_statistics(
+    sample: Sample, subset: Subset = Subset.TRAIN, percentiles: Percentiles = DEFAULT_PERCENTILES
+) -> VolumeStatistics:
+    """Compute the statistics of a volume, slice by slice; the percentiles determine the outliers."""
     image, labels, mask = sample.image, sample.labels, sample.label_mask
     return VolumeStatistics(
         name=sample.name,
@@ -127,6 +135,9 @@ def compute_statistics(sample: Sample, subset: Subset = Subset.TRAIN) -> VolumeS
         n_masked=0 if mask is None else mask.size - sum(int(np.count_nonzero(plane)) for plane in mask),
         provenance=sample.provenance,
         channel_names=sample.channel_names,
+        outliers=tuple(
+            named_outliers(sample.name, sample.channels, sample.channel_names, percentiles, sample.intensities)
+        ),
     )
 
 
@@ -163,8 +174,15 @@ def count_values(labels: NDArray[Any], label_mask: NDArray[np.bool_] | None = No
     {0: 3, 2: 2, 7: 1}
     """
     counts: Counter[int] = Counter()
+    is_narrow = labels.dtype.kind in "bu" and labels.dtype.itemsize <= 2
     for z, plane in enumerate(labels):
-        values, numbers = np.unique(plane if label_mask is None else plane[label_mask[z]], return_counts=True)
+        known = plane.ravel() if label_mask is None else plane[label_mask[z]]
+        if is_narrow:  # much faster than sorting
+            numbers = np.bincount(known)
+            values = np.flatnonzero(numbers)
+            numbers = numbers[values]
+        else:
+            values, numbers = np.unique(known, return_counts=True)
         counts.update(dict(zip(map(int, values), map(int, numbers), strict=True)))
     return dict(sorted(counts.items()))
 

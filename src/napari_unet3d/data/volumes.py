@@ -29,7 +29,7 @@ from napari_unet3d.data.geometry import (
 )
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.reading import read_image, read_volume
-from napari_unet3d.data.sample import Sample, read_mask, to_label_dtype
+from napari_unet3d.data.sample import Sample, read_mask, round_labels, to_label_dtype
 from napari_unet3d.errors import UserError
 from napari_unet3d.files import atomic_write, write_json
 
@@ -69,6 +69,7 @@ def write_volume(
     file_format = format_of(path)
     if writable_suffix(path) != volume_suffix(path):
         raise UserError(f"{path.name} cannot be written; choose {writable_suffix(path)} instead.")
+    assert file_format.write is not None, f"{file_format.name} is written as another format"
     if array.ndim not in (3, 4):
         raise UserError(
             f"An array of shape {array.shape} cannot be written to {path.name}; it must be 3D (z, y, x), or several "
@@ -123,8 +124,12 @@ def read_labels(path: Path | str, name: str = "") -> VolumeData:
     UserError
         As `read_volume`, and if the values are not integers.
     """
-    volume = read_volume(path)
-    return replace(volume, array=to_label_dtype(name or volume_name(path), volume.array))
+    volume, name = read_volume(path, role="labels"), name or volume_name(path)
+    array, notices = volume.array, volume.notices
+    if array.dtype.kind == "f":
+        array, notice = round_labels(name, array)
+        notices += (notice,) if notice else ()
+    return replace(volume, array=to_label_dtype(name, array), notices=notices)
 
 
 def read_sample(
@@ -197,7 +202,7 @@ def read_channels(path: Path | str, *, times_as_channels: bool = False) -> Volum
     UserError
         As `read_volume`, except for several channels.
     """
-    volume = read_image(path)
+    volume = read_image(path, role="images")
     if volume.axes == "tzyx" and times_as_channels:
         n_times = len(volume.array)
         notice = f"{path} has {n_times} time points for one volume; they are used as channels."

@@ -181,8 +181,13 @@ class CorrectionSession:
         """
         if self.image is None or np.shape(self.image)[-3:] != self.shape:
             raise UserError("The image of the prediction is not in the viewer. Open it and choose its layer above.")
-        names = self.image.channel_names if isinstance(self.image, ChannelImage) else ()
-        return Sample(self.name, np.asarray(self.image), geometry=self.prediction.geometry, channel_names=names)
+        return Sample(
+            self.name,
+            np.asarray(self.image),
+            geometry=self.prediction.geometry,
+            channel_names=self.image.channel_names if isinstance(self.image, ChannelImage) else (),
+            intensities=self.prediction.intensities,
+        )
 
     def training_sample(self, unedited_regions: UneditedRegions) -> Sample:
         """Make a training volume of the corrections, whose provenance does not name the subset yet.
@@ -200,7 +205,12 @@ class CorrectionSession:
         plan, run = self.origin.plan, self.origin.run
         minimum = plan.patch_zyx if plan is not None and plan.patch_zyx is not None else _MINIMUM_SHAPE
         made = datetime.now(UTC).isoformat(timespec="microseconds")
-        provenance = Provenance(volume=self.name, run="" if run is None else str(run), made=made)
+        provenance = Provenance(
+            volume=self.name,
+            run="" if run is None else str(run),
+            made=made,
+            intensities=self.prediction.intensities,
+        )
         ignore_label = plan.ignore_label if plan else None
         image = self.image_sample()
         sample = self.corrections.sample(image.image, provenance, unedited_regions, ignore_label, minimum)

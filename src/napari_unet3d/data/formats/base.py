@@ -155,8 +155,8 @@ class Format:
         Ends of file names in lower case, each with its dot.
     read : callable, optional
         Reads a file with one 3D volume into a `VolumeData`; instead of `volumes`.
-    write : callable
-        Writes a volume; see `Writer`.
+    write : callable, optional
+        Writes a volume; see `Writer`. Without it, `written_as` names the suffix that is written instead.
     volumes : callable, optional
         Lists the volumes of a file as `StoredVolume`, which may have channels and time points.
     write_channels : callable, optional
@@ -179,7 +179,7 @@ class Format:
 
     name: str
     suffixes: tuple[str, ...]
-    write: Writer
+    write: Writer | None = None
     read: Callable[[Path], VolumeData] | None = None
     volumes: Callable[[Path], Sequence[StoredVolume]] | None = None
     write_channels: ChannelWriter | None = None

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unet3d.data.formats.attributes import axes_in, axis_letters, geometry_in
 from napari_unet3d.data.formats.base import Format, Holds, StoredVolume, geometry_in_units
 from napari_unet3d.data.formats.names import natural_order
 from napari_unet3d.data.formats.units import um_per_unit
-from napari_unet3d.data.geometry import UNKNOWN, Geometry
+from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.errors import UserError
 
 if TYPE_CHECKING:
@@ -93,12 +94,7 @@ def _level(path: Path, group: zarr.Group, name: str, number: int) -> StoredVolum
     place = (*_scale_and_translation(transformations, array.ndim), units)
     channels = (_ome(group).get("omero") or {}).get("channels") or []
     labels = tuple(str(channel.get("label") or "") for channel in channels if isinstance(channel, dict))
-    return _stored(array, name, _letters(names), place, labels)
-
-
-def _letters(names: Sequence[object]) -> str:
-    """Return the names of axes as a letter each; a question mark for what is no single letter."""
-    return "".join(str(name) if len(str(name)) == 1 else "?" for name in names)
+    return _in_ome(array, name, axis_letters(names), place, labels)
 
 
 def _level_of(path: Path) -> StoredVolume | None:
@@ -120,37 +116,26 @@ def _level_of(path: Path) -> StoredVolume | None:
 def _plain_array(array: Any, name: str) -> StoredVolume:
     """Return an array with the voxel size that funlib, CREMI, N5 exporters and others write into its attributes."""
     attributes: dict[str, Any] = array.attrs.asdict()
-    n_axes = array.ndim
-    dimensions = getattr(array.metadata, "dimension_names", None) or attributes.get("axis_names") or ()
-    letters = _letters(dimensions) if len(dimensions) == n_axes else "zyx"[-n_axes:].rjust(n_axes, "?")
-    space = [axis for axis, letter in enumerate(letters) if letter in "zyx"]
-    size = attributes.get("voxel_size") or attributes.get("resolution")
-    if not (isinstance(size, list) and len(size) in (n_axes, len(space))):
-        return _stored(array, name, letters if dimensions else "", None)
-    offset = attributes.get("offset")
-    axes = list(range(n_axes)) if len(size) == n_axes else space
-    scale, first = [1.0] * n_axes, [0.0] * n_axes
-    units: list[float | None] = [None] * n_axes
-    named = attributes.get("units") or attributes.get("unit")
-    named = named if isinstance(named, list) else [named] * len(axes)
-    for number, axis in enumerate(axes):
-        scale[axis] = float(size[number])
-        if isinstance(offset, list) and len(offset) == len(size):
-            first[axis] = float(offset[number])
-        units[axis] = um_per_unit(named[number]) if number < len(named) else None
-    return _stored(array, name, letters if dimensions else "", (scale, first, units))
+    dimensions = getattr(array.metadata, "dimension_names", None) or ()
+    letters = axis_letters(dimensions) if len(dimensions) == array.ndim else axes_in(attributes, array.ndim)
+    return StoredVolume(
+        shape=array.shape,
+        dtype=array.dtype,
+        load=lambda index: np.asarray(array[index]),
+        axes=letters,
+        name=name,
+        geometry_of=lambda zyx: geometry_in(attributes, array.ndim, letters, zyx, FORMAT.name),
+    )
 
 
-def _stored(
+def _in_ome(
     array: Any,
     name: str,
     letters: str,
-    place: tuple[list[float], list[float], list[float | None]] | None,
+    place: tuple[list[float], list[float], list[float | None]],
     channel_names: tuple[str, ...] = (),
 ) -> StoredVolume:
     def geometry_of(zyx: Sequence[int]) -> Geometry:
-        if place is None:
-            return UNKNOWN
         scale, first, units = place
         return geometry_in_units(
             [scale[axis] for axis in zyx],

@@ -8,11 +8,23 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from napari_unet3d.data.formats import itk, nifti, npy, ome_zarr, tiff
+from napari_unet3d.data.formats import hdf5, itk, microscopes, nifti, npy, npz, ome_zarr, slices, tiff
 from napari_unet3d.data.formats.base import Format
 from napari_unet3d.errors import UserError
 
-FORMATS: list[Format] = [tiff.FORMAT, nifti.FORMAT, npy.FORMAT, ome_zarr.FORMAT, itk.FORMAT]
+FORMATS: list[Format] = [
+    tiff.FORMAT,
+    nifti.FORMAT,
+    npy.FORMAT,
+    npz.FORMAT,
+    ome_zarr.FORMAT,
+    hdf5.FORMAT,
+    microscopes.CZI,
+    microscopes.LIF,
+    microscopes.ND2,
+    slices.FORMAT,
+    itk.FORMAT,
+]
 """All formats, in the order in which they are listed to users."""
 
 
@@ -60,7 +72,7 @@ def _own_suffix(path: Path) -> str:
 
 
 def volume_suffix(path: Path | str) -> str:
-    """Return the suffix that determines the format, in lower case; the longest that fits.
+    """Return the suffix that determines the format, in lower case; the longest that fits, empty for a folder of slices.
 
     >>> volume_suffix("brain.v2.OME.TIF")
     '.ome.tif'
@@ -70,7 +82,10 @@ def volume_suffix(path: Path | str) -> str:
     UserError
         If the format is unknown.
     """
-    suffix = _own_suffix(split_path(path)[0])
+    file, _ = split_path(path)
+    suffix = _own_suffix(file)
+    if not suffix and slices.is_slice_folder(file):
+        return ""
     if not suffix:
         raise UserError(f"{path} has no format that can be read; use one of {' '.join(readable_suffixes())}.")
     return suffix
@@ -83,17 +98,19 @@ def volume_name(path: Path | str) -> str:
     'brain.v2'
     """
     file, inner = split_path(path)
-    return "_".join([file.name[: -len(volume_suffix(file))], *filter(None, inner.split("/"))])
+    return "_".join([file.name[: len(file.name) - len(volume_suffix(file))], *filter(None, inner.split("/"))])
 
 
 def is_volume(path: Path | str) -> bool:
-    """Return whether a path has the suffix of a format and is not hidden.
+    """Return whether a path has the suffix of a format, or is a folder of slices, and is not hidden.
 
     >>> is_volume("brain.tif"), is_volume("notes.txt"), is_volume(".brain.tif")
     (True, False, False)
     """
     name = Path(path).name
-    return not name.startswith(".") and name.lower().endswith(readable_suffixes())
+    if name.startswith("."):
+        return False
+    return name.lower().endswith(readable_suffixes()) or slices.is_slice_folder(Path(path))
 
 
 def format_of(path: Path | str) -> Format:
@@ -108,7 +125,7 @@ def format_of(path: Path | str) -> Format:
         If the format is unknown.
     """
     suffix = volume_suffix(path)
-    return next(each for each in FORMATS if suffix in each.suffixes)
+    return next((each for each in FORMATS if suffix in each.suffixes), slices.FORMAT)
 
 
 def writable_suffix(path: Path | str) -> str:
@@ -123,7 +140,10 @@ def writable_suffix(path: Path | str) -> str:
 
 def file_filter() -> str:
     """Return the filter of a Qt file dialog: all volumes, then those of each format, then all files."""
-    groups = [("Volumes", readable_suffixes()), *((each.name, each.suffixes) for each in FORMATS if not each.is_folder)]
+    groups = [
+        ("Volumes", readable_suffixes()),
+        *((each.name, each.suffixes) for each in FORMATS if each.suffixes and not each.is_folder),
+    ]
     return ";;".join([*(f"{name} ({' '.join(f'*{each}' for each in of)})" for name, of in groups), "All files (*)"])
 
 
@@ -132,6 +152,7 @@ def formats_table() -> str:
     rows = ["| format | files | voxel size | |", "| --- | --- | --- | --- |"]
     for each in FORMATS:
         extra = f"; needs `pip install 'napari-unet3d[{each.extra}]'`" if each.extra else ""
-        suffixes = " ".join(f"`{suffix}`" for suffix in each.suffixes)
-        rows.append(f"| {each.name} | {suffixes} | {each.voxel_size} | read, write{extra} |")
+        suffixes = " ".join(f"`{suffix}`" for suffix in each.suffixes) or "2D images, one file per slice"
+        written = f"read; results are `{next(iter(each.written_as.values()))}`" if each.write is None else "read, write"
+        rows.append(f"| {each.name} | {suffixes} | {each.voxel_size} | {written}{extra} |")
     return "\n".join(rows)

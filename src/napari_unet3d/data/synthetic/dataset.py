@@ -12,6 +12,7 @@ from napari_unet3d.configs import SyntheticConfig
 from napari_unet3d.data.dataset import Subset, add_sample, clean_dataset, create_dataset, list_pairs
 from napari_unet3d.data.events import DatasetEvent, DatasetWritten, VolumeGenerated, VolumeWritten
 from napari_unet3d.data.formats.registry import volume_name
+from napari_unet3d.data.layout import kind_folder
 from napari_unet3d.data.pairs import volumes_in
 from napari_unet3d.data.synthetic.generate import Position, generate_volume
 from napari_unet3d.errors import UserError
@@ -94,7 +95,7 @@ def generate(  # noqa: PLR0913 - one argument per input
 def _remove_from_other_subset(folder: Path, name: str, subset: Subset) -> None:
     """Remove the volume of the same name from the other subset, since it may have the same seed and content."""
     other = Subset.TEST if subset is Subset.TRAIN else Subset.TRAIN
-    folders = (folder / other / kind for kind in ("images", "labels"))
+    folders = (kind_folder(folder, other, kind) for kind in ("images", "labels"))
     files = [path for each in folders for path in volumes_in(each) if volume_name(path) == name]
     if files:
         clean_dataset(folder, files)

@@ -35,6 +35,7 @@ from napari_unet3d.widgets.viewer.channel_layers import image_of_layers
 from napari_unet3d.widgets.viewer.from_layers import geometry_of
 
 _MOST_SCORES = 4  # rows in view, so that the errors below are, too
+_MIN_WIDTH = 350
 
 
 class InspectDock(Dock):
@@ -74,6 +75,7 @@ class InspectDock(Dock):
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
+        self.native.setMinimumWidth(_MIN_WIDTH)
         session, context = InspectionSession(), self.context
         self.source = InspectSource(context)
         chosen, volumes = self.source.layers, self.source.volumes

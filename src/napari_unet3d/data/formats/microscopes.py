@@ -1,0 +1,206 @@
+"""Files of microscopes: CZI of Zeiss, LIF of Leica and ND2 of Nikon, through packages that are optional."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet3d.data.formats.base import Format, StoredVolume, geometry_in_units
+from napari_unet3d.data.formats.czi import list_scenes, list_subblocks
+from napari_unet3d.data.formats.units import um_per_unit
+from napari_unet3d.data.geometry import UNKNOWN, Geometry, make_geometry
+from napari_unet3d.errors import UserError
+
+_UM_PER_METRE = 1e6
+_PLAIN = "tczyx"
+
+
+def _missing(path: Path, package: str) -> UserError:
+    return UserError(
+        f"Reading {path.suffix} needs {package}. Install it with: pip install 'napari-unet3d[microscopes]', or export "
+        "the volume as OME-TIFF."
+    )
+
+
+def _letters(dimensions: Sequence[str]) -> str:
+    return "".join(each.lower() if each.lower() in (*_PLAIN, "s") else "?" for each in dimensions)
+
+
+def _geometry(um_per_axis: Mapping[str, float | None]) -> Callable[[Sequence[int]], Geometry]:
+    geometry = make_geometry([um_per_axis.get(axis) for axis in "zyx"])
+    return lambda zyx: geometry
+
+
+def list_lif(path: Path) -> list[StoredVolume]:
+    """Return the images of a LIF file that are volumes."""
+    try:
+        import liffile
+    except ImportError:
+        raise _missing(path, "liffile") from None
+    with liffile.LifFile(path) as file:
+        images = [image for image in file.images if sum(length > 1 for length in image.sizes.values()) >= 3]
+        names = _unique_names([image.path for image in images])
+        return [_lif_volume(path, image, name) for image, name in zip(images, names, strict=True)]
+
+
+def _lif_volume(path: Path, image: Any, name: str) -> StoredVolume:
+    import liffile
+
+    inner = image.path
+    same = [each.path for each in image.parent.images].index(inner)
+
+    def load(index: tuple[int | slice, ...]) -> NDArray[Any]:
+        with liffile.LifFile(path) as file:
+            return np.asarray(file.images[same].asarray())[index]
+
+    sizes: dict[str, float | None] = {}
+    for element in image.xml_element.iterfind("./Data/Image/ImageDescription/Dimensions/DimensionDescription"):
+        axis = {"1": "x", "2": "y", "3": "z"}.get(element.get("DimID", ""))
+        n_steps = int(element.get("NumberOfElements", "1")) - 1
+        um = um_per_unit(element.get("Unit"))
+        if axis and n_steps > 0 and um is not None:  # the length is that from the first to the last voxel
+            sizes[axis] = abs(float(element.get("Length", "0"))) / n_steps * um
+    return StoredVolume(
+        shape=tuple(image.shape),
+        dtype=np.dtype(image.dtype),
+        load=load,
+        axes=_letters(image.dims),
+        name=name,
+        geometry_of=_geometry(sizes),
+        channel_names=_lif_channels(image),
+    )
+
+
+def _lif_channels(image: Any) -> tuple[str, ...]:
+    """Return the names of the dyes where a file has one for each channel."""
+    channels = image.xml_element.findall("./Data/Image/ImageDescription/Channels/ChannelDescription")
+    names = []
+    for channel in channels:
+        found = {each.findtext("Key", ""): each.findtext("Value", "") for each in channel.iter("ChannelProperty")}
+        names.append(found.get("DyeName") or channel.get("LUTName") or "")
+    return tuple(names)
+
+
+def list_nd2(path: Path) -> list[StoredVolume]:
+    """Return the volumes of an ND2 file, one for each position."""
+    try:
+        import nd2
+    except ImportError:
+        raise _missing(path, "nd2") from None
+    with nd2.ND2File(path) as file:
+        sizes = dict(file.sizes)
+        n_positions = sizes.pop("P", 1)
+        dtype = np.dtype(file.dtype)
+        um: Mapping[str, float | None] = {}
+        with suppress(ValueError, AttributeError, IndexError, TypeError):  # a file without calibration
+            size = file.voxel_size()
+            um = {"x": size.x, "y": size.y, "z": size.z if "Z" in sizes else None}
+        channels = file.metadata.channels if not isinstance(file.metadata, dict) else None
+        names = tuple(str(channel.channel.name) for channel in channels or ())
+
+    def volume(position: int) -> StoredVolume:
+        def load(index: tuple[int | slice, ...]) -> NDArray[Any]:
+            with nd2.ND2File(path) as file:
+                return np.asarray(file.asarray(position if n_positions > 1 else None)).reshape(tuple(sizes.values()))[
+                    index
+                ]
+
+        return StoredVolume(
+            shape=tuple(sizes.values()),
+            dtype=dtype,
+            load=load,
+            axes=_letters(list(sizes)),
+            name=f"position {position}" if n_positions > 1 else "",
+            geometry_of=_geometry(um),
+            channel_names=names,
+        )
+
+    return [volume(position) for position in range(n_positions)]
+
+
+def list_czi(path: Path) -> list[StoredVolume]:
+    """Return the volumes of a CZI file, one for each scene; of a pyramid the highest resolution."""
+    try:
+        import czifile
+    except ImportError:
+        raise _missing(path, "czifile") from None
+    with czifile.CziFile(path) as file:
+        metadata = file.metadata()
+    root = ElementTree.fromstring(metadata) if metadata else None
+    geometry, names = _czi_geometry(root), _czi_channels(root)
+    scenes = list_scenes(path) if hasattr(czifile.CziFile, "scenes") else list_subblocks(path)
+    return [
+        StoredVolume(
+            shape=scene.shape,
+            dtype=scene.dtype,
+            load=scene.load,
+            axes=_letters(scene.axes),
+            name=f"scene {scene.number}" if len(scenes) > 1 else "",
+            geometry_of=lambda zyx: geometry,
+            channel_names=names,
+        )
+        for scene in scenes
+    ]
+
+
+def _czi_geometry(root: ElementTree.Element | None) -> Geometry:
+    if root is None:
+        return UNKNOWN
+    lengths: list[float | None] = []
+    for axis in "ZYX":  # always in metres
+        found = root.find(f".//Scaling/Items/Distance[@Id='{axis}']/Value")
+        lengths.append(float(found.text) if found is not None and found.text else None)
+    return geometry_in_units(lengths, [_UM_PER_METRE] * 3)
+
+
+def _czi_channels(root: ElementTree.Element | None) -> tuple[str, ...]:
+    channels = () if root is None else root.findall(".//Information/Image/Dimensions/Channels/Channel")
+    return tuple(channel.get("Name") or channel.get("Id") or "" for channel in channels)
+
+
+def _unique_names(names: Sequence[str]) -> list[str]:
+    """Return the names of images; those that come twice get the number of the image."""
+    plain = [re.sub(r"/+", "/", name).strip("/") for name in names]
+    return [
+        name if plain.count(name) == 1 and name else f"{name} ({number})".strip()
+        for number, name in enumerate(plain, start=1)
+    ]
+
+
+def _read_errors() -> tuple[type[Exception], ...]:
+    return (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+        AssertionError,
+        RuntimeError,
+        ElementTree.ParseError,
+    )
+
+
+CZI, LIF, ND2 = (
+    Format(
+        name=name,
+        suffixes=(suffix,),
+        volumes=volumes,
+        read_errors=_read_errors,
+        extra="microscopes",
+        holds=lambda path: frozenset(),
+        written_as={suffix: ".ome.tif"},
+    )
+    for name, suffix, volumes in (
+        ("Zeiss CZI", ".czi", list_czi),
+        ("Leica LIF", ".lif", list_lif),
+        ("Nikon ND2", ".nd2", list_nd2),
+    )
+)

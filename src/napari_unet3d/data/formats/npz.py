@@ -1,0 +1,57 @@
+"""NumPy's .npz archives, of which any array can be read; without voxel size."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet3d.data.formats.base import Format, StoredVolume
+from napari_unet3d.errors import UserError
+
+_END = ".npy"
+
+
+def list_file(path: Path) -> list[StoredVolume]:
+    """Return the arrays of an archive that have at least three axes; pickled objects are refused."""
+    volumes = []
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if not name.endswith(_END):
+                continue
+            with archive.open(name) as file:
+                version = np.lib.format.read_magic(file)
+                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                shape, _, dtype = read(file)
+            if dtype.hasobject:
+                raise UserError(
+                    f"{path} holds Python objects in '{name.removesuffix(_END)}', which can run code and are not read. "
+                    "Save arrays of numbers only."
+                )
+            if len(shape) >= 3 and dtype.kind in "buif":
+                volumes.append(_stored(path, name.removesuffix(_END), shape, dtype))
+    return volumes
+
+
+def _stored(path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> StoredVolume:
+    def load(index: tuple[int | slice, ...]) -> NDArray[Any]:
+        with np.load(path, allow_pickle=False) as arrays:
+            values: NDArray[Any] = arrays[name]
+        return values[index]
+
+    return StoredVolume(shape=shape, dtype=dtype, load=load, name=name)
+
+
+FORMAT = Format(
+    name="NumPy archive",
+    suffixes=(".npz",),
+    volumes=list_file,
+    voxel_size="none",
+    read_errors=lambda: (ValueError, EOFError, LookupError, TypeError, zipfile.BadZipFile, zlib.error),
+    holds=lambda path: frozenset(),
+    written_as={".npz": ".npy"},
+)

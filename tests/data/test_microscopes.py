@@ -1,0 +1,86 @@
+"""CZI, LIF and ND2: voxel size, channels, scenes and series. The CZI files were written by pylibCZIrw."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_unet3d.data.reading import list_volumes, read_image, read_volume
+from napari_unet3d.errors import UserError
+
+FILES = Path(__file__).parent / "files"
+ARRAY = np.arange(2 * 3 * 5 * 6, dtype=np.uint16).reshape(2, 3, 5, 6) * 100
+
+
+def test_czi() -> None:
+    volume = read_image(FILES / "cells.czi")
+    assert (volume.axes, volume.channel_names) == ("czyx", ("DAPI", "GFP"))
+    np.testing.assert_array_equal(volume.array, ARRAY)
+    assert volume.voxel_size_um == pytest.approx((2.0, 0.25, 0.5))
+    with pytest.raises(UserError, match=r"has 2 channels \(DAPI, GFP\)"):
+        read_volume(FILES / "cells.czi")
+
+
+def test_scenes_of_a_czi() -> None:
+    assert [each.name for each in list_volumes(FILES / "scenes.czi")] == ["scene 0", "scene 1"]
+    with pytest.raises(UserError, match=r"holds 2 volumes: scene 0 \(2 × 3 × 5 × 6, uint16\)"):
+        read_image(FILES / "scenes.czi")
+    np.testing.assert_array_equal(read_image(FILES / "scenes.czi" / "scene 1").array, ARRAY + 1)
+
+
+def write_lif(path: Path, images: dict[str, np.ndarray]) -> Path:
+    """Write images of shape (c, z, y, x) as LIF version 2, with voxels of 2 × 0.25 × 0.5 µm along z, y, x."""
+    elements, blocks = [], b""
+    for number, (name, array) in enumerate(images.items()):
+        n_channels, z, y, x = array.shape
+        steps = [("1", x, 0.5e-6, 2), ("2", y, 0.25e-6, 2 * x), ("3", z, -2e-6, 2 * x * y * n_channels)]
+        dimensions = "".join(
+            f'<DimensionDescription DimID="{axis}" NumberOfElements="{n}" Origin="0" Length="{size * (n - 1)}" '
+            f'Unit="m" BytesInc="{increment}" BitInc="0"/>'
+            for axis, n, size, increment in steps
+        )
+        channels = "".join(
+            f'<ChannelDescription DataType="0" ChannelTag="0" Resolution="16" NameOfMeasuredQuantity="" Min="0" '
+            f'Max="65535" Unit="" LUTName="{colour}" IsLUTInverted="0" BytesInc="{2 * x * y * channel}" BitInc="0"/>'
+            for channel, colour in zip(range(n_channels), ("Blue", "Green"), strict=False)
+        )
+        elements.append(
+            f'<Element Name="{name}" UniqueID="{number}"><Data><Image><ImageDescription><Channels>{channels}</Channels>'
+            f"<Dimensions>{dimensions}</Dimensions></ImageDescription></Image></Data>"
+            f'<Memory Size="{array.nbytes}" MemoryBlockID="MemBlock_{number}"/></Element>'
+        )
+        block, data = f"MemBlock_{number}".encode("utf-16-le"), np.moveaxis(array, 0, 1).tobytes()
+        blocks += struct.pack("<IIBQBI", 0x70, 0, 0x2A, len(data), 0x2A, len(block) // 2) + block + data
+    xml = (
+        '<LMSDataContainerHeader Version="2"><Element Name="a.lif"><Children>'
+        f"{''.join(elements)}</Children></Element></LMSDataContainerHeader>"
+    ).encode("utf-16-le")
+    path.write_bytes(struct.pack("<IIBI", 0x70, len(xml) + 5, 0x2A, len(xml) // 2) + xml + blocks)
+    return path
+
+
+def test_lif(tmp_path: Path) -> None:
+    path = write_lif(tmp_path / "a.lif", {"Series 1": ARRAY, "Series 3": ARRAY[:, ::-1], "flat": ARRAY[:1, :1]})
+    assert [each.name for each in list_volumes(path)] == ["Series 1", "Series 3"]
+    with pytest.raises(UserError, match="holds 2 volumes: Series 1"):
+        read_volume(path)
+    volume = read_image(path / "Series 3")
+    assert (volume.axes, volume.channel_names) == ("czyx", ("Blue", "Green"))
+    np.testing.assert_array_equal(volume.array, ARRAY[:, ::-1])
+    assert volume.voxel_size_um == pytest.approx((2.0, 0.25, 0.5))
+    np.testing.assert_array_equal(read_volume(path / "Series 1", channel="Green").array, ARRAY[1])
+
+
+def test_a_single_image_of_a_lif_needs_no_choice(tmp_path: Path) -> None:
+    volume = read_volume(write_lif(tmp_path / "a.lif", {"cells": ARRAY[:1]}))
+    np.testing.assert_array_equal(volume.array, ARRAY[0])
+
+
+@pytest.mark.parametrize("suffix", [".czi", ".lif", ".nd2"])
+def test_other_files_with_the_suffix_are_one_message(tmp_path: Path, suffix: str) -> None:
+    (tmp_path / f"a{suffix}").write_bytes(bytes(2000))
+    with pytest.raises(UserError, match=r"it is damaged or not in the format"):
+        read_volume(tmp_path / f"a{suffix}")
