@@ -195,6 +195,7 @@ def parsed(command: str, *tokens: str) -> Config:
 
 # Texts and numbers of any length, and words or three numbers: other options that they need, and a value.
 LISTS: dict[str, tuple[list[str], tuple[Any, ...]]] = {
+    "channels": ([], ("dapi", "2")),
     "class_names": (["--task", "semantic"], ("wall", "cell")),
     "class_weights": (["--task", "semantic"], (1.0, 2.5)),
     "patch": ([], (8, 16, 32)),

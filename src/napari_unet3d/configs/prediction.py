@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from napari_unet3d.configs.base import Config, setting
+from napari_unet3d.configs.base import Channels, Config, setting
 from napari_unet3d.configs.synthetic_enums import Axis
 from napari_unet3d.configs.training_enums import Augmentation, Device, Precision
 
@@ -72,6 +72,11 @@ class PredictionConfig(PostProcessing):
     )
     uncertainty: bool = setting(
         False, "Compute the uncertainty of each voxel from the predictions of the volume and its mirror images."
+    )
+    channels: Channels = setting(
+        (),
+        "Channels of the image to use, by name or by number from 1, in the order of the channels that the model was "
+        "trained on; if none is given, those with the names of the model, or else all.",
     )
     device: Device = setting(Device.AUTO, "Device to predict on; auto uses a GPU if there is one.")
     precision: Precision = setting(Precision.AUTO, "Number type of the computations.", group="Hardware")

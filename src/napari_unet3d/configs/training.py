@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import BeforeValidator, model_validator
 
-from napari_unet3d.configs.base import NUMBERS, Config, as_tuple, setting
+from napari_unet3d.configs.base import NUMBERS, Channels, Config, as_tuple, setting
 from napari_unet3d.configs.training_checks import NETWORK_SETTINGS, check_together
 from napari_unet3d.configs.training_enums import (
     DEFAULT_PERCENTILES,
@@ -158,6 +158,22 @@ class TrainingConfig(Config):
         minimum=0,
         maximum=100,
         step=0.01,
+        group=_LOADING,
+    )
+    channels: Channels = setting(
+        (),
+        "Channels of the images to train on, by name or by number from 1, in the order of the network inputs; all if "
+        "none is given. Prediction takes the same ones.",
+        group=_LOADING,
+    )
+    channel_dropout: float = setting(
+        0.0,
+        "Probability that a channel of a patch is set to 0 during training, so that the model also copes with volumes "
+        "in which a channel is missing or faint; one channel always stays. Only for images with several channels.",
+        minimum=0,
+        maximum=0.9,
+        step=0.01,
+        zero_text="off",
         group=_LOADING,
     )
     spacing: Spacing = setting(

@@ -58,7 +58,9 @@ def read_volume(
     return _read(Path(path), partial(select, whole=False, channel=channel, time=time), role)
 
 
-def read_image(path: Path | str, *, channel: int | str | None = None, time: int | None = None) -> VolumeData:
+def read_image(
+    path: Path | str, *, channel: int | str | None = None, time: int | None = None, role: str = ""
+) -> VolumeData:
     """Read a volume with all its channels and time points, or with those that are chosen.
 
     Parameters
@@ -69,6 +71,8 @@ def read_image(path: Path | str, *, channel: int | str | None = None, time: int 
         Number from 0, or name, of the only channel to read.
     time : int, optional
         Number from 0 of the only time point to read.
+    role : str
+        As for `read_volume`.
 
     Returns
     -------
@@ -91,7 +95,7 @@ def read_image(path: Path | str, *, channel: int | str | None = None, time: int 
     >>> volume.array.shape, volume.axes, volume.channel_names
     ((2, 4, 5, 6), 'czyx', ('channel 1', 'channel 2'))
     """
-    return _read(Path(path), partial(select, whole=True, channel=channel, time=time), "")
+    return _read(Path(path), partial(select, whole=True, channel=channel, time=time), role)
 
 
 def list_volumes(path: Path | str) -> list[StoredVolume]:

@@ -75,7 +75,8 @@ def predict(
     ((16, 32, 32), dtype('float32'), (2.0, 0.5, 0.5))
     """
     checkpoint = as_checkpoint(model)
-    sample = image if isinstance(image, Sample) else read_sample(image)
+    has_channels = checkpoint.plan.in_channels > 1
+    sample = image if isinstance(image, Sample) else read_sample(image, times_as_channels=has_channels)
     with closing(Predictor(checkpoint, config)) as predictor:
         yield from predictor.device_events()
         yield from predictor.notices_for(sample)
@@ -187,7 +188,7 @@ def _predict_file(
 ) -> Generator[TilesPredicted | Notice, None, tuple[Prediction | None, str]]:
     """Read and predict one file; return the prediction, or None and what is wrong with the file."""
     try:
-        sample = read_sample(source)
+        sample = read_sample(source, times_as_channels=predictor.n_channels > 1)
         yield from predictor.notices_for(sample)
         return (yield from predictor.predict(sample, n_finished=n_done, n_volumes=n_volumes)), ""
     except UserError as error:

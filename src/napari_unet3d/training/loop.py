@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from napari_unet3d.configs import TrainingConfig
+from napari_unet3d.data.channel_choice import ChannelChoice
 from napari_unet3d.data.corrected_regions import add_intensities, apply_corrections
 from napari_unet3d.data.dataset import Subset, iter_samples
 from napari_unet3d.data.events import Notice
@@ -96,7 +97,7 @@ def train(  # noqa: PLR0913 - as many options as the command has
 
     def events() -> Generator[TrainEvent]:  # a generator of its own, so that the timer can tell work from pauses
         with open_run(run_folder, config, overwrite=overwrite, resume=resume, start_from=start_from) as run:
-            samples = yield from read_volumes(data, run.store)
+            samples = yield from read_volumes(data, run.store, run.start.channel_choice())
             yield from train_on_samples(samples, run, timer, describe_source(data), save_requests)
 
     return timer.measure(events())
@@ -229,10 +230,12 @@ def describe_source(data: Path | str | Sequence[Sample]) -> str:
     return str(Path(data).absolute()) if isinstance(data, Path | str) else "layers"
 
 
-def read_volumes(data: Path | str | Sequence[Sample], store: MemmapStore) -> Generator[Busy, None, list[Sample]]:
-    """Return the volumes of a dataset folder, memory-mapped if they do not fit into memory.
+def read_volumes(
+    data: Path | str | Sequence[Sample], store: MemmapStore, choice: ChannelChoice
+) -> Generator[Busy, None, list[Sample]]:
+    """Return the volumes of a dataset folder with the chosen channels, memory-mapped if they do not fit into memory.
 
-    Volumes that are passed as a sequence are returned as they are.
+    Volumes that are passed as a sequence stay in memory.
 
     Yields
     ------
@@ -242,11 +245,12 @@ def read_volumes(data: Path | str | Sequence[Sample], store: MemmapStore) -> Gen
     Raises
     ------
     UserError
-        If there is no volume, or one cannot be read.
+        If there is no volume, or one cannot be read or has other channels.
     """
     if not isinstance(data, Path | str):
-        return list(data)
-    return (yield from iterate_in_background(iter_samples(Path(data), Subset.TRAIN, store), "Reading the volumes"))
+        return [choice.apply(sample) for sample in data]
+    samples = (store.store_sample(choice.apply(sample)) for sample in iter_samples(Path(data), Subset.TRAIN))
+    return (yield from iterate_in_background(samples, "Reading the volumes"))
 
 
 def split_volumes(samples: Sequence[Sample], config: TrainingConfig) -> Generator[Busy, None, Split]:

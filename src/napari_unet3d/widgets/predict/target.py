@@ -24,8 +24,10 @@ from napari_unet3d.session.prediction_job import evaluate_volumes, files_of_laye
 from napari_unet3d.widgets.components.containers import Panel, button, column, row
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.voxel_size_row import VoxelSizeRow
+from napari_unet3d.widgets.forms.channel_list import ChannelList
 from napari_unet3d.widgets.forms.choices import RadioChoice, layer_menu
 from napari_unet3d.widgets.forms.paths import PathEdit
+from napari_unet3d.widgets.viewer.channel_layers import names_of
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
 from napari_unet3d.widgets.viewer.layers import Reference
 from napari_unet3d.widgets.viewer.places import source_file
@@ -93,6 +95,8 @@ class PredictionTarget(Panel):
         Emitted after another kind of target was chosen.
     image_layer, truth_layer : ComboBox
         The layers to predict and to compare with.
+    channels : ChannelList
+        The layers of further channels of the image.
     paths : list of Path
         The files to predict; see `add_files`.
     dataset : PathEdit
@@ -109,6 +113,7 @@ class PredictionTarget(Panel):
         super().__init__(spacing=4)
         self.kind = RadioChoice(_TOOLTIPS, "predict-target")
         self.image_layer = layer_menu(context.viewer, Image, "The volume to predict.", label="Image")
+        self.channels = ChannelList(context.viewer, self.image_layer)
         self.truth_layer = layer_menu(
             context.viewer,
             Labels | None,
@@ -157,7 +162,7 @@ class PredictionTarget(Panel):
         match self.kind.value:
             case Target.LAYER:
                 image, truth = self.image_layer.value, self.truth_layer.value
-                sample = sample_from_layers(image, truth)
+                sample = sample_from_layers(image, truth, self.channels.layers[1:])
                 request = PredictionRequest(model, post_processing, image, truth, out=out)
                 return request, partial(predict_sample, model, sample, config, out, source_file(image))
             case Target.FILES:
@@ -224,7 +229,8 @@ class PredictionTarget(Panel):
         """Choose the Labels layer ``NAME labels`` as ground truth of the Image layer NAME when none is chosen."""
         if self.image_layer.value is None or self.truth_layer.value is not None:
             return
-        wanted, choices = f"{self.image_layer.value.name} labels", self.truth_layer.choices
+        volume, _ = names_of(self.channels.layers or [self.image_layer.value])
+        wanted, choices = f"{volume} labels", self.truth_layer.choices
         self.truth_layer.value = next((layer for layer in choices if layer is not None and layer.name == wanted), None)
 
     def reset_choices(self, *_: Any) -> None:
@@ -294,7 +300,9 @@ class PredictionTarget(Panel):
     def _lay_out(self) -> None:
         self._pages = {
             Target.LAYER: column(
-                column(self.image_layer, self.truth_layer, labels=True, spacing=4), self.voxel_size, spacing=4
+                column(self.image_layer, self.channels, self.truth_layer, labels=True, spacing=4),
+                self.voxel_size,
+                spacing=4,
             ),
             Target.FILES: self._files_page(),
             Target.TEST_SET: column(self.dataset),

@@ -50,7 +50,8 @@ def array_of(layer: Layer) -> NDArray[Any]:
 def world_matrix(layer: Layer) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the steps to the next voxel along the last three axes, as columns (3, 3), and the first voxel (3,).
 
-    Both are along z, y, x of the viewer, in the units of the layer. Leading axes must have the length 1.
+    Both are along z, y, x of the viewer, in the units of the layer. The axis before them may be that of channels;
+    further ones must have the length 1.
 
     Raises
     ------
@@ -59,7 +60,7 @@ def world_matrix(layer: Layer) -> tuple[NDArray[np.float64], NDArray[np.float64]
     """
     n_more = layer.ndim - len(_AXES)
     shape = np.shape(layer.data)
-    if n_more < 0 or any(side != 1 for side in shape[:n_more]):
+    if n_more < 0 or any(side != 1 for side in shape[: max(0, n_more - 1)]):
         raise UserError(f"The layer '{layer.name}' has {layer.ndim} dimensions; choose a 3D volume (z, y, x).")
     own = Affine(scale=layer.scale, rotate=layer.rotate, shear=layer.shear, translate=layer.translate)
     sides = layer.affine.linear_matrix @ own.linear_matrix
