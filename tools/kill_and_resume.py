@@ -4,6 +4,9 @@ After each kill, all files must be readable, and no epoch that the process had r
 run must have the same weights and losses, to the last bit, as one that was never killed.
 
     python tools/kill_and_resume.py --kills 20
+    python tools/kill_and_resume.py --kills 20 --inside-epochs
+
+With --inside-epochs the state is saved after every step, so that most runs are resumed inside an epoch.
 """
 
 from __future__ import annotations
@@ -34,14 +37,16 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--kills", type=int, default=20)
     options.add_argument("--seed", type=int, default=0)
+    options.add_argument("--inside-epochs", action="store_true")
     arguments = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        check(Path(folder), arguments.kills, random.Random(arguments.seed))
+        check(Path(folder), arguments.kills, random.Random(arguments.seed), inside_epochs=arguments.inside_epochs)
     return 0
 
 
-def check(folder: Path, n_kills: int, rng: random.Random) -> None:
+def check(folder: Path, n_kills: int, rng: random.Random, *, inside_epochs: bool = False) -> None:
     """Kill a run `n_kills` times, and compare its result with that of an uninterrupted run."""
+    options = ("--checkpoint-minutes", "1e-7") if inside_epochs else ()
     volumes = SyntheticConfig(
         objects=3, shape=(16, 20, 24), object_shape_min=(6, 6, 6), object_shape_max=(9, 9, 9), seed=0
     )
@@ -51,21 +56,21 @@ def check(folder: Path, n_kills: int, rng: random.Random) -> None:
     list(train(folder / "data", whole, TrainingConfig(epochs=n_epochs, **_SETTINGS)))
     seconds = [float(row["seconds"]) for row in rows(whole)]
     for number in range(1, n_kills + 1):
-        n_reported = kill(start(folder / "data", killed, n_epochs), rng, max(seconds))
+        n_reported = kill(start(folder / "data", killed, n_epochs, *options), rng, max(seconds))
         n_saved = check_files(killed, n_reported)
         left = [path.name for path in killed.glob(".*")] if killed.exists() else []
         print(f"kill {number}: reported epoch {n_reported}, saved {n_saved}; unfinished files: {left or 'none'}")  # noqa: T201
-    process = start(folder / "data", killed, n_epochs)
+    process = start(folder / "data", killed, n_epochs, *options)
     process.communicate()
     assert process.returncode == 0
     check_same(killed, whole)
     print(f"{n_kills} kills, {n_epochs} epochs: bit-identical to the uninterrupted run")  # noqa: T201
 
 
-def start(data: Path, run: Path, n_epochs: int) -> subprocess.Popen[str]:
+def start(data: Path, run: Path, n_epochs: int, *options: str) -> subprocess.Popen[str]:
     """Start the command, which starts the run or resumes it."""
     settings = [word for name, value in _SETTINGS.items() for word in (f"--{name.replace('_', '-')}", value)]
-    arguments = ["train", data, "--run", run, "--epochs", n_epochs, "--resume", *settings]
+    arguments = ["train", data, "--run", run, "--epochs", n_epochs, "--resume", *settings, *options]
     command = [sys.executable, "-m", "napari_unet3d", *map(str, arguments)]
     return subprocess.Popen(command, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
@@ -96,6 +101,7 @@ def is_mark(line: str) -> bool:
 def check_files(run: Path, n_reported: int) -> int:
     """Read every file of a run, and return the number of epochs in its resume file."""
     files = {path.name: path for path in run.glob("*")} if run.exists() else {}
+    header = load_run_state(files["resume.safetensors"]).header if "resume.safetensors" in files else None
     if n_reported:
         assert {"model.safetensors", "last.safetensors", "resume.safetensors", "history.csv"} <= files.keys()
         assert len(rows(run)) >= n_reported
@@ -104,7 +110,9 @@ def check_files(run: Path, n_reported: int) -> int:
             load_checkpoint(files[name])
     if "config.json" in files:
         TrainingConfig(**json.loads(files["config.json"].read_text(encoding="utf-8")))
-    n_saved = load_run_state(files["resume.safetensors"]).header.epoch if "resume.safetensors" in files else 0
+    if header is not None and header.n_steps_done:
+        print(f"saved after step {header.n_steps_done} of epoch {header.epoch + 1}")  # noqa: T201
+    n_saved = header.epoch if header is not None else 0
     assert n_saved >= n_reported, f"epoch {n_reported} was reported, but {n_saved} is saved"
     return n_saved
 

@@ -78,6 +78,40 @@ class TestContract:
         for file in ("predictions/6_labels.tif", "differences/6_difference.tif", "figures/6.png"):
             assert (out / file).stat().st_size > 0
 
+    def test_many_files_by_folder_and_wildcard(
+        self, dataset: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run("train", dataset, "--run", tmp_path / "run", "--epochs", 1) == 0
+        scans, out = dataset / "train/images", tmp_path / "out"
+        capfd.readouterr()
+        assert run("predict", tmp_path / "run", scans, "--out", out) == 0
+        assert capfd.readouterr().out.split() == [str(out / f"{name}_labels.tif") for name in "abc"]
+        before = (out / "a_labels.tif").read_bytes()
+        (out / "a_labels.tif").write_bytes(b"corrected by hand")
+
+        assert run("predict", tmp_path / "run", f"{scans}/[ab].tif", "--out", out) == 1
+        told = capfd.readouterr()
+        assert (told.out, told.err.count("\n")) == ("", 1)
+        assert "a_labels.tif, b_labels.tif already; they are not replaced" in told.err
+        assert run("predict", tmp_path / "run", f"{scans}/*.tif", "--out", out, "--skip-existing") == 0
+        assert "3 of 3 volumes have results and are skipped" in capfd.readouterr().err
+        assert (out / "a_labels.tif").read_bytes() == b"corrected by hand"
+        assert run("predict", tmp_path / "run", f"{scans}/*.tif", "--out", out, "--overwrite") == 0
+        assert (out / "a_labels.tif").read_bytes() == before
+
+        (scans / "bad.tif").write_bytes(b"II*\0 cut off")
+        capfd.readouterr()
+        assert run("predict", tmp_path / "run", scans, "--out", tmp_path / "more") == 1
+        told = capfd.readouterr()
+        assert told.out.split() == [str(tmp_path / "more" / f"{name}_labels.tif") for name in "abc"]
+        assert "Continuing with the next volume." in told.err
+        assert told.err.splitlines()[-1].startswith("napari-unet3d: 1 of 4 volumes could not be predicted. ")
+        assert run("predict", tmp_path / "run", scans / "a.tif", scans / "x.tif", scans / "y.tif", "--out", out) == 1
+        told = capfd.readouterr()
+        assert told.out == ""
+        assert "x.tif does not exist; " in told.err
+        assert "y.tif does not exist" in told.err
+
     def test_given_objects_at_given_positions(self, tmp_path: Path) -> None:
         cube, centres = tmp_path / "cube.npy", tmp_path / "centres.csv"
         np.save(cube, np.full((4, 4, 4), 200, np.uint8))
@@ -165,6 +199,7 @@ LISTS: dict[str, tuple[list[str], tuple[Any, ...]]] = {
     "class_weights": (["--task", "semantic"], (1.0, 2.5)),
     "patch": ([], (8, 16, 32)),
     "spacing": ([], (0.5, 1.0, 2.0)),
+    "val_volumes": ([], ("brain", "2")),
 }
 LONE_VALUES: dict[str, Any] = {"ignore_label": 255}  # of settings whose default is None
 

@@ -158,6 +158,52 @@ def test_a_failure_is_the_last_line_and_a_sentence(dataset: Path) -> None:
     assert "Traceback" not in words
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ('{"epochs": "many"}', "epochs"),
+        ('{"epochs": null}', "epochs"),
+        ('{"flavour": 1}', "flavour"),
+        ('{"self": 1}', "self"),
+        ('{"patch": {"z": 8}}', "patch"),
+        ("[1]", "has no settings"),
+        ("{", "Cannot read the settings"),
+        (None, "does not exist"),
+    ],
+)
+def test_bad_settings_in_a_file_are_the_last_line(content: str | None, words: str, dataset: Path) -> None:
+    file = dataset.parent / "bad.json"
+    if content is not None:
+        file.write_text(content)
+    assert words in failure_of("train", dataset, "--run", dataset.parent / "run", "--json-lines", "--config", file)
+
+
+@pytest.mark.parametrize(
+    ("options", "words", "code"),
+    [
+        (["--val-fraction", "7"], "val_fraction", 1),
+        (["--epochs", "many"], "epochs", 1),
+        (["--check"], "cannot be combined", 1),
+        (["--nonsense"], "--nonsense", 2),
+    ],
+)
+def test_so_are_bad_options(options: list[str], words: str, code: int, dataset: Path) -> None:
+    tokens = ("train", dataset, "--run", dataset.parent / "run", "--json-lines", *options)
+    assert words in failure_of(*tokens, code=code)
+
+
+def failure_of(*tokens: object, code: int = 1) -> str:
+    """The message of the only line of a run that could not be started."""
+    command = [sys.executable, "-m", "napari_unet3d", *map(str, tokens)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+    (line,) = done.stdout.splitlines()
+    failure = load(line)
+    assert isinstance(failure, RunFailed)
+    return failure.message
+
+
 def test_all_that_is_wrong_with_the_data_is_in_the_failure(dataset: Path) -> None:
     for file in sorted((dataset / "train" / "labels").iterdir())[:2]:
         file.write_bytes(b"no volume")

@@ -207,7 +207,7 @@ def test_a_rare_class(settings: dict[str, str], words: str | None):
     assert bool(rare) is bool(words)
     if words:
         assert rare[0].startswith(
-            f"{words} of the annotated voxels, so rare that it may not be segmented. Set the class"
+            f"{words} of the annotated voxels, so rare that it may not be segmented. Look at the predictions; higher"
         )
 
 
@@ -215,6 +215,17 @@ def test_rare_foreground():
     findings = [f for f in found(facts((1, (1, 2, 2)))) if "so rare" in f.message]
     assert [f.severity for f in findings] == [WARNING]
     assert findings[0].message.startswith("Foreground is 0.0667 % of the annotated voxels")
+
+
+def test_class_weights_that_make_rare_foreground_worse_are_not_advised():
+    rare = facts((1, (1, 2, 2)))
+    assert not any("Set the class weighting to auto" in f.message for f in found(rare))
+    weighted = [f.message for f in found(rare, class_weighting="auto", loss="focal")]
+    assert (
+        "Foreground is 0.0667 % of the annotated voxels. With the loss focal, the class weighting auto makes the "
+        "segmentation of so small a part worse; set it to none."
+    ) in weighted
+    assert not any("focal" in f.message for f in found(rare, class_weighting="auto"))
 
 
 def test_a_class_that_only_validates():

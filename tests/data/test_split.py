@@ -81,8 +81,9 @@ def test_a_draw_of_volumes_with_foreground_is_that_of_the_names_alone(n, percent
     n_val = min(max(1, math.floor(percent * n / 100)), n - 1)
     plain = sorted(np.random.default_rng(seed).permutation(n)[:n_val].tolist())
     assert names(split(every, percent / 100, seed).val) == [str(i) for i in plain]
+    to_train = next(i for i in range(n) if i not in plain)  # one with foreground must be left for training
     mixed = [
-        sample if i in plain or odd >> i & 1 else Sample(sample.name, sample.image, 0 * sample.labels)
+        sample if i in plain or i == to_train or odd >> i & 1 else Sample(sample.name, sample.image, 0 * sample.labels)
         for i, sample in enumerate(every)
     ]
     parts = split(mixed, percent / 100, seed)

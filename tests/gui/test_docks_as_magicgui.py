@@ -119,7 +119,7 @@ def test_errors_are_inspected_corrected_and_added_by_values_and_calls(
     assert len((tmp_path / "errors.csv").read_text(encoding="utf-8-sig").splitlines()) == 1 + 3
     dock.two_predictions.first_layer.value, dock.two_predictions.second_layer.value = prediction, corrected
     wait_for_job(dock, "disagreement", dock.two_predictions.compare)
-    assert dock.two_predictions.result.value.startswith("They differ on ")
+    assert dock.two_predictions.result.value.startswith("They differ in ")
 
 
 def test_volumes_to_inspect_are_chosen_by_values(open_dock, dataset):
@@ -154,8 +154,8 @@ def test_a_dataset_is_written_and_filled_from_layers(viewer, generate, open_dock
     dataset = open_dock("Dataset")
     assert dataset.folder.value == tmp_path / "data"
     sample = ball("mine")
-    image = viewer.add_image(sample.image, name="mine", scale=sample.voxel_size_um)
-    labels = viewer.add_labels(sample.labels, name="mine labels", scale=sample.voxel_size_um)
+    image = viewer.add_image(sample.image, name="mine", scale=sample.voxel_size_um, units=("um",) * 3)
+    labels = viewer.add_labels(sample.labels, name="mine labels", scale=sample.voxel_size_um, units=("um",) * 3)
     dataset.image_layer.value, dataset.labels_layer.value = image, labels
     assert wait_for_end(dataset, lambda: dataset.add("train")).message is None
     assert sorted((str(pair.subset), pair.name) for pair in list_pairs(tmp_path / "data")) == [

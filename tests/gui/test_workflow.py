@@ -62,8 +62,8 @@ def test_from_nothing_to_the_difference(viewer, open_dock, wait_for_end, qtbot, 
     predict = open_dock("Predict")
     assert predict.model.value == train.run.run_folder
     volume = read_samples(tmp_path / "dataset", Subset.TEST)[0]
-    image = viewer.add_image(volume.image, name="mine", scale=(2, 1, 1), translate=(5, 6, 7))
-    viewer.add_labels(volume.labels, name="mine labels", scale=(2, 1, 1), translate=(5, 6, 7))
+    image = viewer.add_image(volume.image, name="mine", scale=(2, 1, 1), units=("um",) * 3, translate=(5, 6, 7))
+    viewer.add_labels(volume.labels, name="mine labels", scale=(2, 1, 1), units=("um",) * 3, translate=(5, 6, 7))
     predict.image_layer.value = image
     viewer.window._qt_window.resize(900, 620)
     wait_for_end(predict, predict.job_bar.start_button.native.click)

@@ -12,8 +12,8 @@ from skimage.segmentation import relabel_sequential
 from napari_unet3d.configs import PostProcessing, SyntheticConfig
 from napari_unet3d.data.geometry import VoxelSize
 from napari_unet3d.data.synthetic.generate import generate_volume
-from napari_unet3d.inference.instances import split_instances
 from napari_unet3d.training.loading.instance_targets import instance_targets
+from napari_unet3d.transforms.instances import split_instances
 
 VOXEL = (2.0, 1.0, 0.5)
 

@@ -5,9 +5,9 @@ import pytest
 from scipy import ndimage
 
 from napari_unet3d.configs import PostProcessing, Task
-from napari_unet3d.inference.instances import split_instances
 from napari_unet3d.inference.postprocess import postprocess, remove_small
 from napari_unet3d.model.plan import LabelClass, Plan
+from napari_unet3d.transforms.instances import split_instances
 
 VOXEL = (2.0, 1.0, 0.5)
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import weakref
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -437,3 +438,30 @@ def test_the_last_event_is_kept_alone_and_the_generator_closed():
     with pytest.raises(UserError, match="It failed"):
         last_event(fails(), Event)
     assert len(closed) == 3
+
+
+def test_objects_at_the_border_are_left_out_on_request_and_announced_once():
+    truth = np.zeros(SHAPE, np.uint8)
+    truth[MISSED], truth[12:20, 12:20, 18:26] = 1, 2
+    plan = plan_for(Task.INSTANCE, None)
+    prediction = Prediction("v", truth * 0, truth * np.float32(0), Geometry(VOXEL), plan)
+    session = InspectionSession(prediction, GroundTruth(truth))
+    assert [error.target for error in session.errors] == [(2,), (1,)]
+    assert session.measure().instances.n_true == 2
+    session.set_note(session.errors[1], "seen on both sides")
+    heard = []
+    for name, signal in session.events.signals.items():
+        signal.connect(lambda value, name=name: heard.append(name))
+
+    session.ignore_border = True
+    session.ignore_border = True
+    assert heard == ["ignore_border"]
+    assert [error.target for error in session.find_errors()] == [(1,)]
+    assert session.measure().instances.n_true == 1
+    assert session.notes[1].note == "seen on both sides"
+    assert heard.count("errors") == 1
+
+    session.ignore_border = False
+    session.find_errors()
+    assert len(session.errors) == 2
+    assert session.measure().instances.n_true == 2

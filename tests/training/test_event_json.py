@@ -91,6 +91,7 @@ def test_a_loss_that_is_no_number_stays_strict_json() -> None:
         "val_dice": "-Infinity",
         "is_best": True,
         "seconds_left": 0.1,
+        "val_f1": None,
     }
     assert same(load(line), event)
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_unet3d.configs import TrainingConfig
+from napari_unet3d.configs import Device, Precision, TrainingConfig
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.sample import Sample
@@ -22,7 +22,7 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.model.checkpoint import load_checkpoint
 from napari_unet3d.training.events import EndReason, EpochFinished, RunStarted, TrainEvent, TrainingFinished
 from napari_unet3d.training.loop import train
-from napari_unet3d.training.resume_state import load_run_state
+from napari_unet3d.training.resume_state import load_run_state, save_run_state
 
 
 def config(**values: Any) -> TrainingConfig:
@@ -150,6 +150,57 @@ def test_only_the_length_of_a_run_may_change(samples: list[Sample], tmp_path: Pa
     started = next(train(samples, tmp_path, longer, resume=True))
     assert isinstance(started, RunStarted)
     assert started.n_epochs == 9
+
+
+class TestOtherHardware:
+    """A run of a GPU goes on without one."""
+
+    def of_a_gpu(self, samples: list[Sample], folder: Path, **values: Any) -> None:
+        """Make a run look as if a GPU had trained its first epoch."""
+        leave_after(train(samples, folder, config(**values)), 1)
+        state = load_run_state(folder / "resume.safetensors")
+        given = state.header.config.model_copy(update={"device": Device.CUDA, "precision": Precision.BF16})
+        header = state.header.model_copy(update={"config": given, "device_type": "cuda", "number_type": "bf16"})
+        random_state = torch.zeros(16, dtype=torch.uint8)
+        save_run_state(folder / "resume.safetensors", replace(state, header=header, random_state=random_state))
+
+    def test_it_continues_on_the_cpu_and_says_that_bits_differ(self, samples: list[Sample], tmp_path: Path) -> None:
+        self.of_a_gpu(samples, tmp_path, **RUNS["patches"])
+        given = TrainingConfig(device="cpu", precision="auto", num_workers=0)
+        started, *events = train(samples, tmp_path, given, resume=True)
+        assert isinstance(started, RunStarted)
+        assert started.device.startswith("CPU")
+        notices = [event.message for event in events if isinstance(event, Notice)]
+        assert notices == [
+            "The run was trained on cuda with bf16 and is continued on cpu with fp32; its result will not be "
+            "bit-identical to that of an uninterrupted run."
+        ]
+        assert len(rows(tmp_path)) == 4
+        state = load_run_state(tmp_path / "resume.safetensors").header
+        assert (state.device_type, state.number_type, state.config.device) == ("cpu", "fp32", Device.CPU)
+
+    @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+    def test_without_the_option_the_message_names_the_choice(self, samples: list[Sample], tmp_path: Path) -> None:
+        self.of_a_gpu(samples, tmp_path)
+        with pytest.raises(UserError, match="finds none on this machine; choose auto or cpu"):
+            next(train(samples, tmp_path, resume=True))
+
+    def test_another_precision_on_the_same_device_is_said_too(self, samples: list[Sample], tmp_path: Path) -> None:
+        leave_after(train(samples, tmp_path, config()), 1)
+        state = load_run_state(tmp_path / "resume.safetensors")
+        header = state.header.model_copy(update={"number_type": "fp16"})
+        save_run_state(tmp_path / "resume.safetensors", replace(state, header=header))
+        notices = [event.message for event in train(samples, tmp_path, resume=True) if isinstance(event, Notice)]
+        assert "trained on cpu with fp16 and is continued on cpu with fp32" in notices[0]
+
+    def test_the_number_of_workers_may_change_and_the_bits_stay(self, samples: list[Sample], tmp_path: Path) -> None:
+        settings = config(epochs=2, **RUNS["patches"])
+        list(train(samples, tmp_path / "whole", settings))
+        leave_after(train(samples, tmp_path / "parts", settings), 1)
+        list(train(samples, tmp_path / "parts", TrainingConfig(num_workers=1), resume=True))
+        for name in ("model.safetensors", "last.safetensors"):
+            one, other = (load_checkpoint(tmp_path / run / name) for run in ("parts", "whole"))
+            assert_same_tensors(one.weights, other.weights)
 
 
 def test_other_data_is_refused(samples: list[Sample], tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -18,6 +19,7 @@ import psutil
 import pytest
 
 from napari_unet3d.configs import TrainingConfig
+from napari_unet3d.data.events import Notice
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.checkpoint import load_checkpoint
@@ -96,6 +98,16 @@ class TestASecondTraining:
         assert isinstance(next(train(samples, tmp_path, CONFIG, overwrite=True)), RunStarted)
 
 
+def test_the_time_of_the_lock_is_renewed_while_it_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also while nothing asks for events, as in a pause."""
+    monkeypatch.setattr("napari_unet3d.training.run_lock._SECONDS_BETWEEN_BEATS", 0.001)
+    renewed = threading.Event()
+    monkeypatch.setattr(os, "utime", lambda path: path == tmp_path / LOCK_FILE and renewed.set())
+    with locked(tmp_path):
+        assert renewed.wait(60)
+    assert not any(thread.name == "lock of the run folder" for thread in threading.enumerate())
+
+
 class TestAnotherHolder:
     """What a lock file says of who wrote it."""
 
@@ -118,14 +130,41 @@ class TestAnotherHolder:
         before = contents(tmp_path)
         with pytest.raises(UserError) as caught, locked(tmp_path):
             pass
-        assert f"{tmp_path} is in use by a training on the computer elsewhere (process {os.getpid()})" in str(
-            caught.value
-        )
+        place = f"{tmp_path} is in use by a training on the computer elsewhere (process {os.getpid()}), last active "
+        assert place in str(caught.value)
         assert str(caught.value).endswith(f"if it is no longer running, remove {tmp_path / LOCK_FILE}.")
         assert contents(tmp_path) == before
         (tmp_path / LOCK_FILE).unlink()
         with locked(tmp_path):
             pass
+
+    def test_another_computer_without_a_sign_of_life_has_probably_crashed(self, tmp_path: Path) -> None:
+        write_lock(tmp_path, host="elsewhere", process=7)
+        three_hours_ago = (tmp_path / LOCK_FILE).stat().st_mtime - 3 * 3600
+        os.utime(tmp_path / LOCK_FILE, (three_hours_ago, three_hours_ago))
+        with pytest.raises(UserError) as caught, locked(tmp_path):
+            pass
+        assert str(caught.value) == (
+            f"The run folder {tmp_path} is locked by a training on the computer elsewhere (process 7), which was last "
+            f"active 3 h 0 min ago and has probably crashed. Choose another run folder; if it is no longer running, "
+            f"remove {tmp_path / LOCK_FILE}."
+        )
+
+    def test_another_user_is_named(self, tmp_path: Path) -> None:
+        write_lock(tmp_path, host="elsewhere", process=7, user="somebody else")
+        with (
+            pytest.raises(UserError, match=r"computer elsewhere \(process 7 of the user somebody else\)"),
+            locked(tmp_path),
+        ):
+            pass
+
+    def test_a_training_says_that_an_earlier_one_was_killed(self, samples: list[Sample], tmp_path: Path) -> None:
+        write_lock(tmp_path, process=2**22 + 1)  # higher than process ids are
+        notices = [event.message for event in train(samples, tmp_path, CONFIG) if isinstance(event, Notice)]
+        assert notices == [
+            f"An earlier training in this folder (process {2**22 + 1}) has ended without releasing it, as a killed "
+            "process does; its lock was removed."
+        ]
 
     def test_the_copy_of_a_folder_in_use_is_not_in_use(self, tmp_path: Path) -> None:
         write_lock(tmp_path)

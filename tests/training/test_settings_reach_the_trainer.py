@@ -34,6 +34,9 @@ CHANGES: dict[str, tuple[Any, dict[str, Any]]] = {
     "bias": (False, {}),
     "adn_order": ("AND", {}),
     "normalisation": ("percentile", {}),
+    "percentiles": ((5.0, 95.0), {"normalisation": "percentile"}),
+    "val_volumes": (("3",), {}),
+    "best_metric": ("f1", {"task": "instance"}),
     "resize_mode": ("crop", {"preset": "small"}),
     "val_augmentation": ("heavy", {"seed": 1}),  # seed 0 happens to draw no change at all
     "shuffle": (False, {}),

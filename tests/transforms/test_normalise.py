@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
 from napari_unet3d.configs import Normalisation
+from napari_unet3d.data.intensities import compute_intensities
 from napari_unet3d.errors import UserError
-from napari_unet3d.transforms.normalise import normalise
+from napari_unet3d.transforms.normalise import fit_scale, normalise
 
 NUMBER_TYPES = ["?", "u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8"]
 
@@ -29,7 +30,7 @@ def test_min_max_by_hand() -> None:
 
 
 def test_percentile_maps_1_and_99_percent_to_0_and_1_without_clipping() -> None:
-    result = normalise(volume(*range(101), dtype="u1"), Normalisation.PERCENTILE).ravel()
+    result = normalise(volume(*range(101), dtype="u1"), Normalisation.PERCENTILE, (1, 99)).ravel()
     np.testing.assert_allclose(result[[0, 1, 50, 99, 100]], [-1 / 98, 0, 0.5, 1, 99 / 98], atol=1e-6)
 
 
@@ -39,6 +40,58 @@ def test_percentile_of_very_few_bright_voxels_does_not_lose_them() -> None:
     result = normalise(image, Normalisation.PERCENTILE)
     assert result[2, 3, 4] == 1
     assert np.count_nonzero(result) == 1
+
+
+ROBUST = [Normalisation.Z_SCORE, Normalisation.PERCENTILE]
+
+
+@pytest.mark.parametrize("method", ROBUST)
+@pytest.mark.parametrize("dtype", ["u2", "i2", "u4", "f4", "f8"])
+@pytest.mark.parametrize("extreme", [65535, 32767, -32768])
+def test_one_hot_voxel_does_not_move_the_others(method: Normalisation, dtype: str, extreme: int) -> None:
+    if np.dtype(dtype).kind in "ui" and not np.iinfo(dtype).min <= extreme <= np.iinfo(dtype).max:
+        return
+    image = np.random.default_rng(0).normal(100, 20, (20, 24, 28)).clip(0, 255).astype(dtype)
+    hot = image.copy()
+    hot[3, 4, 5] = extreme
+    before, after = normalise(image, method), normalise(hot, method)
+    others = np.ones(image.shape, bool)
+    others[3, 4, 5] = False
+    assert np.abs(before - after)[others].max() < 0.1 * before.std()
+    assert abs(after[3, 4, 5]) < 25 * before.std()
+    plain = normalise(hot, method, (0, 100))
+    assert np.ptp(plain[others]) < 0.3 * np.ptp(before[others])  # what it would do
+
+
+def test_a_constant_volume_with_a_hot_voxel_has_one_value_elsewhere() -> None:
+    image = np.full((9, 10, 12), 7, np.uint16)
+    image[1, 2, 3] = 65535
+    for method in ROBUST:
+        result = normalise(image, method)
+        assert np.isfinite(result).all()
+        assert len(np.unique(result)) <= 2
+
+
+@pytest.mark.parametrize("method", list(Normalisation))
+def test_a_part_is_normalised_as_in_its_volume(method: Normalisation) -> None:
+    image = np.random.default_rng(0).normal(100, 20, (20, 24, 28)).astype(np.float32)
+    image[10:] += 200
+    dim = image[:8, 3:20, 5:]
+    whole = fit_scale(image, method)
+    part = fit_scale(dim, method, whole=compute_intensities(image))
+    np.testing.assert_array_equal(part.apply(part.clip(dim)), whole.apply(image)[:8, 3:20, 5:])
+    if method is not Normalisation.NONE:
+        assert np.abs(normalise(dim, method) - part.apply(dim)).mean() > 0.1
+
+
+@pytest.mark.parametrize("method", ROBUST)
+def test_a_part_of_a_volume_with_a_hot_voxel_is_normalised_as_in_it(method: Normalisation) -> None:
+    image = np.random.default_rng(0).normal(100, 20, (20, 24, 28)).clip(0, 255).astype(np.uint16)
+    image[1, 2, 3] = 65535
+    statistics = compute_intensities(image)
+    for part in (image[:9], image[9:]):  # with the voxel and without it
+        scale = fit_scale(part, method, whole=statistics)
+        assert scale == fit_scale(image, method)
 
 
 def test_none_keeps_values_and_returns_a_new_array() -> None:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Sequence
+from contextlib import suppress
 
 from cyclopts import App, CycloptsError, Parameter
 
 from napari_unet3d import __version__
-from napari_unet3d.cli import commands
-from napari_unet3d.cli.progress import print_status
+from napari_unet3d.cli import commands, evaluation_commands
+from napari_unet3d.cli.json_lines import FailureWritten
+from napari_unet3d.cli.progress import print_result, print_status
+from napari_unet3d.cli.signals import Stopped, ending_on_signals
 from napari_unet3d.errors import UserError
+from napari_unet3d.training.event_json import RunFailed, dump
 
-FAILED, MISUSED, INTERRUPTED, TERMINATED = 1, 2, 130, 143
+FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 
 app = App(
     name="napari-unet3d",
@@ -32,16 +32,12 @@ for command in (
     commands.generate,
     commands.train,
     commands.predict,
-    commands.evaluate,
-    commands.report,
+    evaluation_commands.evaluate,
+    evaluation_commands.report,
     commands.demo,
     commands.doctor,
 ):
     app.command(command)
-
-
-class Terminated(KeyboardInterrupt):
-    """The process was asked to end with SIGTERM, as a cluster's scheduler does."""
 
 
 def main(tokens: Sequence[str] | None = None) -> int:
@@ -55,19 +51,22 @@ def main(tokens: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 for success, 1 for a problem with the input, 2 for a wrong option, 130 or 143 when stopped.
+        0 for success, 1 for a problem with the input, 2 for a wrong option, 128 and the number of the signal when
+        stopped by one: 130 for Ctrl-C, 143 for TERM, 129 for HUP.
     """
     try:
-        with _terminated_like_interrupted():
+        with ending_on_signals():
             result = app(tokens, exit_on_error=False, print_error=False)
     except CycloptsError as error:
-        return _fail(f"{' '.join(str(error).split())} See napari-unet3d --help.", MISUSED)
+        message = f"{' '.join(str(error).split())} See napari-unet3d --help."
+        _write_failure(message, tokens)
+        return _fail(message, MISUSED)
     except UserError as error:
+        if not isinstance(error, FailureWritten):
+            _write_failure(str(error), tokens)
         return _fail(str(error), FAILED)
-    except Terminated as stop:
-        return _fail(str(stop) or "Stopped.", TERMINATED)
     except KeyboardInterrupt as stop:
-        return _fail(str(stop) or "Stopped.", INTERRUPTED)
+        return _fail(str(stop) or "Stopped.", stop.code if isinstance(stop, Stopped) else INTERRUPTED)
     except BrokenPipeError:
         # The reader of our output, such as `head`, has ended; without this, Python prints an error on closing stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -75,22 +74,14 @@ def main(tokens: Sequence[str] | None = None) -> int:
     return result if isinstance(result, int) else 0
 
 
+def _write_failure(message: str, tokens: Sequence[str] | None) -> None:
+    """Write the last line for a program that follows a training, if the training could not even be started."""
+    given = sys.argv[1:] if tokens is None else tokens
+    if "--json-lines" in given:
+        print_result(dump(RunFailed(message)))
+
+
 def _fail(message: str, code: int) -> int:
-    print_status(f"napari-unet3d: {message.replace(chr(10), ' ')}")
+    with suppress(OSError):  # the terminal may be gone
+        print_status(f"napari-unet3d: {message.replace(chr(10), ' ')}")
     return code
-
-
-@contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may set signal handlers
-        return
-
-    def terminate(number: int, frame: FrameType | None) -> None:
-        raise Terminated
-
-    before = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from napari_unet3d.cli import progress_loops as follow
 from napari_unet3d.cli.json_lines import train_in_lines
 from napari_unet3d.cli.progress import print_result
-from napari_unet3d.cli.score_table import score_table
 from napari_unet3d.cli.settings_file import merge, read_positions
-from napari_unet3d.configs import EvaluationConfig, PredictionConfig, SyntheticConfig, TrainingConfig
+from napari_unet3d.cli.signals import saving_on_usr1
+from napari_unet3d.configs import PredictionConfig, SyntheticConfig, TrainingConfig
 from napari_unet3d.errors import UserError
+from napari_unet3d.training.save_schedule import SaveRequests
 
 if TYPE_CHECKING:
     from napari_unet3d.training.events import PreflightEvent, TrainEvent
@@ -22,12 +23,7 @@ if TYPE_CHECKING:
 # The engine is imported inside the functions, so that help and error messages do not wait for torch.
 
 FLAT = Parameter(name="*")  # each setting becomes an option of its own
-SYNTHETIC, TRAINING, PREDICTION, EVALUATION = (
-    SyntheticConfig(),
-    TrainingConfig(),
-    PredictionConfig(),
-    EvaluationConfig(),
-)
+SYNTHETIC, TRAINING, PREDICTION = SyntheticConfig(), TrainingConfig(), PredictionConfig()
 
 
 def generate(  # noqa: PLR0913 - one argument per option
@@ -85,6 +81,7 @@ def train(  # noqa: PLR0913 - one argument per option
     check: bool = False,
     summary: bool = False,
     json_lines: bool = False,
+    on_usr1: Literal["continue", "stop"] = "continue",
     overwrite: bool = False,
     config: Path | None = None,
     settings: Annotated[TrainingConfig, FLAT] = TRAINING,
@@ -100,8 +97,9 @@ def train(  # noqa: PLR0913 - one argument per option
     run : Path
         Folder for the model, its settings and its history; it is created.
     resume : bool
-        Continue an interrupted run in the run folder with its own settings; only epochs, max-minutes, patience and
-        save-snapshots may be changed. If there is nothing to resume, a new run starts.
+        Continue an interrupted run in the run folder with its own settings; only epochs, max-minutes, patience,
+        checkpoint-minutes, save-snapshots, device, precision and num-workers may be changed. If there is nothing to
+        resume, a new run starts.
     start_from : Path
         Model (run folder, model file or .pth of qim3d) to start from.
     check : bool
@@ -111,6 +109,9 @@ def train(  # noqa: PLR0913 - one argument per option
     json_lines : bool
         For programs that follow the run: write each event to stdout as a line of JSON, and read the commands stop,
         pause and resume, one per line, from stdin. The end of stdin means stop, too.
+    on_usr1 : str
+        On the signal USR1 the state of the run is saved at the next step; then the training continues, or stops with
+        an exit code that is not 0.
     overwrite : bool
         Replace a run that is in the run folder.
     config : Path
@@ -121,16 +122,21 @@ def train(  # noqa: PLR0913 - one argument per option
     if check:
         return _check(dataset, run, merge(settings, config), resume=resume, start_from=start_from)
 
+    requests = SaveRequests()
+
     def events() -> Iterator[PreflightEvent | TrainEvent]:
         from napari_unet3d.training.preflight import check_then_train
 
         chosen = merge(settings, config)  # here, since wrong settings are an event for a program that follows the run
-        return check_then_train(dataset, run, chosen, overwrite=overwrite, resume=resume, start_from=start_from)
+        return check_then_train(
+            dataset, run, chosen, overwrite=overwrite, resume=resume, start_from=start_from, save_requests=requests
+        )
 
-    if json_lines:
-        train_in_lines(events)
-    else:
-        follow.print_end(follow.follow_check_then_train(events(), follow.describer(layers=summary)))
+    with saving_on_usr1(requests, ends=on_usr1 == "stop"):
+        if json_lines:
+            train_in_lines(events)
+        else:
+            follow.print_end(follow.follow_check_then_train(events(), follow.describer(layers=summary)))
     return 0
 
 
@@ -144,104 +150,54 @@ def _check(dataset: Path, run: Path, config: TrainingConfig, *, resume: bool, st
     return 0 if result.can_train else 1
 
 
-def predict(
+def predict(  # noqa: PLR0913 - one argument per option
     run: Path,
     /,
     *images: Path,
     out: Path,
     probability: bool = False,
+    overwrite: bool = False,
+    skip_existing: bool = False,
     config: Path | None = None,
     settings: Annotated[PredictionConfig, FLAT] = PREDICTION,
 ) -> None:
     """Apply a trained model to volumes; write NAME_labels in the format and with the voxel size of each.
 
-    With --uncertainty, write NAME_uncertainty too.
+    With --uncertainty, write NAME_uncertainty too. A volume that cannot be read or predicted does not prevent the
+    others; those that failed are listed at the end, and the exit code is 1.
 
     Parameters
     ----------
     run : Path
         Run folder, model file or .pth file of qim3d.
     images : tuple of Path
-        Volumes to predict.
+        Volumes to predict, folders of volumes, or wildcards such as 'scans/*.tif'.
     out : Path
         Folder for the predictions.
     probability : bool
         Write NAME_probability too.
+    overwrite : bool
+        Replace results that exist in the output folder; without it or --skip-existing, nothing is predicted then.
+    skip_existing : bool
+        Keep results that exist in the output folder, and predict only the other volumes.
     config : Path
         JSON or TOML file with settings; options override it.
     """
     if not images:
         raise UserError("No image was given. Name at least one volume after the run folder.")
-    for file in follow.follow_predict(run, images, out, merge(settings, config), probability=probability):
+    from napari_unet3d.inference.predict import predict_files
+
+    events = predict_files(
+        run,
+        images,
+        out,
+        merge(settings, config),
+        probability=probability,
+        overwrite=overwrite,
+        skip_existing=skip_existing,
+    )
+    for file in follow.follow_predict(events):
         print_result(str(file))
-
-
-def evaluate(
-    run: Path,
-    dataset: Path,
-    /,
-    *,
-    out: Path,
-    config: Path | None = None,
-    settings: Annotated[EvaluationConfig, FLAT] = EVALUATION,
-) -> None:
-    """Predict the test volumes of a dataset and compare them with their labels.
-
-    Parameters
-    ----------
-    run : Path
-        Run folder, model file or .pth file of qim3d.
-    dataset : Path
-        Folder with test/images and test/labels.
-    out : Path
-        Folder for predictions, differences, figures, metrics (JSON and CSV), and a list of all errors with pictures of
-        the worst.
-    config : Path
-        JSON or TOML file with settings; options override it.
-    """
-    from napari_unet3d.inference.evaluate import evaluate as evaluation
-
-    finished = follow.follow_evaluate(evaluation(run, dataset, out=out, config=merge(settings, config)))
-    print_result(score_table(finished.volumes, finished.mean))
-    print_result(f"metrics: {finished.metrics_file}")
-
-
-def report(
-    run: Path,
-    /,
-    *,
-    out: Path,
-    evaluation: Path | None = None,
-    dataset: Path | None = None,
-) -> None:
-    """Write a report about a run: settings, curves, metrics, slices and the worst errors, all in one HTML file.
-
-    Without an evaluation or a dataset, it covers the run folder only.
-
-    Parameters
-    ----------
-    run : Path
-        Run folder.
-    out : Path
-        The file to write, such as report.html.
-    evaluation : Path
-        Folder that evaluate has written; with a dataset, the folder for a new evaluation.
-    dataset : Path
-        Folder with test/images and test/labels, on which to evaluate the model first, with default settings; results
-        go to the folder evaluation in the run folder.
-    """
-    from napari_unet3d.evaluation.reports.report import EVALUATION_FOLDER, check_page_name, write_report
-    from napari_unet3d.runs.run_files import read_run_files
-
-    check_page_name(out)
-    read_run_files(run)  # a folder without a run is refused before minutes of evaluation
-    if dataset is not None:
-        from napari_unet3d.inference.evaluate import evaluate as evaluation_of
-
-        evaluation = evaluation or run / EVALUATION_FOLDER
-        follow.follow_evaluate(evaluation_of(run, dataset, out=evaluation, config=EVALUATION))
-    write_report(run, out, evaluation)
-    print_result(f"report: {out}")
 
 
 def demo(

@@ -11,10 +11,16 @@ from typing import TextIO
 
 from napari_unet3d.cli.progress import print_status
 from napari_unet3d.cli.progress_loops import as_generator
+from napari_unet3d.cli.signals import SavedAndStopped
 from napari_unet3d.errors import UserError
 from napari_unet3d.training.event_json import RunEvent, RunFailed, dump
+from napari_unet3d.training.events import StateSaved
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
+
+
+class FailureWritten(UserError):
+    """The run failed, and the line that says so was written."""
 
 
 def train_in_lines(events: Callable[[], Iterator[RunEvent]]) -> None:
@@ -30,7 +36,7 @@ def train_in_lines(events: Callable[[], Iterator[RunEvent]]) -> None:
 
     Raises
     ------
-    UserError
+    FailureWritten
         If the run failed; the message was also written as a line.
     KeyboardInterrupt
         If the run was stopped.
@@ -46,10 +52,12 @@ def train_in_lines(events: Callable[[], Iterator[RunEvent]]) -> None:
             commands.handle("stop")
             run.wait()
             raise
+    if isinstance(run.error, UserError):
+        raise FailureWritten(str(run.error)) from run.error
     if run.error is not None:
         raise run.error
     if not run.is_finished:
-        raise KeyboardInterrupt("Stopped.")
+        raise run.stop("Stopped.")
 
 
 class _CommandReader:
@@ -103,6 +111,7 @@ class _Run(threading.Thread):
         self._events, self._commands, self._lines = events, commands, lines
         self.error: BaseException | None = None
         self.is_finished = False
+        self.stop: type[KeyboardInterrupt] = KeyboardInterrupt
         self._has_ended = threading.Event()
 
     def run(self) -> None:
@@ -121,6 +130,9 @@ class _Run(threading.Thread):
     def _write(self, event: RunEvent) -> bool:
         self._lines.write(f"{dump(event)}\n")
         self._lines.flush()
+        if isinstance(event, StateSaved) and event.ends:
+            self.stop = SavedAndStopped
+            return False
         return self._commands.wait_if_paused()
 
     def wait(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -46,7 +47,8 @@ class Bar:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bar.close()
+        with suppress(OSError):  # the terminal may be gone, which must not hide why the block ended
+            self._bar.close()
 
     def show(self, done: float, total: int | None = None, text: str = "") -> None:
         """Move to `done` of `total`, with a text behind the bar."""

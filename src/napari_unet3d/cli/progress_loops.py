@@ -5,33 +5,33 @@ If the iteration is interrupted, the generator is closed, so that the engine fre
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar, assert_never
 
-from napari_unet3d.cli.progress import Bar, is_terminal, print_result, print_status
+from napari_unet3d.cli.progress import Bar, print_result, print_status
 from napari_unet3d.cli.score_table import score_table
+from napari_unet3d.cli.signals import SavedAndStopped
+from napari_unet3d.cli.training_log import Describe, TrainingLog, format_scores
 from napari_unet3d.data.checks import Severity
 from napari_unet3d.data.events import DatasetEvent, DatasetWritten, Notice, ObjectPlaced, SlicesImaged, VolumeWritten
 from napari_unet3d.errors import UserError
-from napari_unet3d.files import MODEL_FILE
-from napari_unet3d.formatting import format_duration
 from napari_unet3d.inference.events import (
     EvaluateEvent,
     EvaluationFinished,
     ModelLoaded,
+    PredictFilesEvent,
+    PredictionFailed,
     PredictionWritten,
     TilesPredicted,
     VolumeEvaluated,
 )
 from napari_unet3d.training.events import (
     EndReason,
-    EpochFinished,
     Preflight,
     PreflightEvent,
     RunStarted,
-    StepFinished,
+    StateSaved,
     TrainEvent,
     TrainingFinished,
     VolumeChecked,
@@ -40,11 +40,9 @@ from napari_unet3d.training.events import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_unet3d.configs import PredictionConfig
     from napari_unet3d.demo import Demo
 
 E = TypeVar("E")
-Describe = Callable[[RunStarted], str]
 
 
 def follow_generate(events: Iterator[DatasetEvent]) -> DatasetWritten:
@@ -131,13 +129,15 @@ def follow_train(
     printed : collection of str
         Notices that are not printed again.
     """
-    log = _TrainingLog(describe, printed)
+    log = TrainingLog(describe, printed)
     try:
         with Bar("epoch") as bar, closing(as_generator(events)) as running:
             for event in running:
                 if isinstance(event, TrainingFinished):
                     return event
                 log.show(event, bar)
+                if isinstance(event, StateSaved) and event.ends:
+                    raise SavedAndStopped
     except KeyboardInterrupt as stop:
         raise type(stop)(log.describe_stop()) from None
     raise AssertionError("the generator ended without a result")
@@ -147,73 +147,15 @@ def print_end(finished: TrainingFinished) -> None:
     """Print the best epoch of a run and its model, and why it ended early."""
     if finished.reason is not EndReason.EPOCHS:
         print_status(f"Ended before the last epoch: {finished.reason}.")
-    if finished.best_val_dice is not None and not math.isnan(finished.best_val_dice):
-        print_result(f"best epoch {finished.best_epoch}: validation Dice {finished.best_val_dice:.4f}")
+    scores = format_scores(finished.best_val_dice, finished.best_val_f1)
+    if scores:
+        print_result(f"best epoch {finished.best_epoch}: {', '.join(scores)}")
     print_result(f"model: {finished.model}")
 
 
-class _TrainingLog:
-    """Prints the events of a run, and remembers how far it is."""
-
-    def __init__(self, describe: Describe | None, printed: Collection[str]) -> None:
-        self._describe, self._printed = describe, printed
-        self._started: RunStarted | None = None
-        self._epoch = 0
-
-    def show(self, event: PreflightEvent | TrainEvent, bar: Bar) -> None:
-        """Move the bar, and print what should stay readable; without a terminal, also a line per epoch."""
-        n_epochs = self._started.n_epochs if self._started else 0
-        match event:
-            case RunStarted():
-                self._started, self._epoch = event, len(event.history)
-                print_status("\n".join([*([self._describe(event)] if self._describe else []), _describe_start(event)]))
-            case Notice():
-                if event.message not in self._printed:
-                    print_status(event.message)
-            case StepFinished():
-                n_steps = self._started.n_steps_per_epoch if self._started else 1
-                bar.show(round(event.epoch - 1 + event.step / n_steps, 2), n_epochs)
-            case EpochFinished():
-                self._epoch = event.epoch
-                losses = _format_losses(event)
-                bar.show(event.epoch, n_epochs, losses)
-                if not is_terminal():
-                    left = f", {format_duration(event.seconds_left)} left" if event.epoch < n_epochs else ""
-                    print_status(f"epoch {event.epoch}/{n_epochs}: {losses}{left}")
-
-    def describe_stop(self) -> str:
-        """Return how far the run came and where its model is; call it after the generator was closed."""
-        if self._started is None:
-            return "Stopped before the training started."
-        model = self._started.run_folder / MODEL_FILE
-        where = f"the best model so far is {model}" if model.exists() else "there is no model yet"
-        return f"Stopped after {self._epoch} of {self._started.n_epochs} epochs; {where}."
-
-
-def _describe_start(event: RunStarted) -> str:
-    parts = [f"resumes after epoch {len(event.history)}"] if event.history else []
-    parts += [event.device, f"{event.plan.description} per step", f"training on {', '.join(event.train_names)}"]
-    parts.append(f"validation on {', '.join(event.val_names)}" if event.val_names else "no validation")
-    return "; ".join(parts)
-
-
-def _format_losses(event: EpochFinished) -> str:
-    text = f"training loss {event.train_loss:.4f}"
-    if event.val_loss is not None:
-        text += f", validation loss {event.val_loss:.4f}"
-    if event.val_dice is not None and not math.isnan(event.val_dice):
-        text += f", validation Dice {event.val_dice:.4f}"
-    return text
-
-
-def follow_predict(
-    model: Path, images: Sequence[Path], out: Path, config: PredictionConfig, *, probability: bool
-) -> Iterator[Path]:
-    """Predict volumes one by one with a model that is loaded once; yield each file when it is written."""
-    from napari_unet3d.inference.predict import predict_files
-
-    events = predict_files(model, images, out, config, probability=probability)
-    with Bar("volume", len(images)) as bar, closing(as_generator(events)) as running:
+def follow_predict(events: Iterator[PredictFilesEvent]) -> Iterator[Path]:
+    """Follow the prediction of files; yield each result when it is written."""
+    with Bar("volume") as bar, closing(as_generator(events)) as running:
         for event in running:
             match event:
                 case ModelLoaded():
@@ -223,8 +165,12 @@ def follow_predict(
                 case TilesPredicted():
                     _show_tiles(event, bar)
                 case PredictionWritten():
-                    bar.show(event.n_written, event.n_volumes)
+                    bar.show(event.n_done, event.n_volumes)
                     yield from event.files
+                case PredictionFailed():
+                    bar.show(event.n_done, event.n_volumes)
+                    if event.n_done < event.n_volumes:  # else the error at the end follows at once
+                        print_status(f"{event.source}: {event.message} Continuing with the next volume.")
                 case _:
                     assert_never(event)
 

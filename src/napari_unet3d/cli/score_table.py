@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from napari_unet3d.evaluation.metrics.types import Scores
+    from napari_unet3d.evaluation.metrics.types import ClassScores, Scores
 
 _WIDTH = 100
 _LEAST_COLUMN, _LEAST_NAME = 6, 8
@@ -26,7 +26,8 @@ def score_table(volumes: Sequence[Scores], mean: Scores) -> str:
     Returns
     -------
     str
-        Lines without a line break at the end. Found and extra instances are those at IoU 0.5.
+        Lines without a line break at the end. Found and extra instances are those at IoU 0.5. A mean that leaves out
+        volumes or classes says beside it how many.
     """
     from napari_unet3d.evaluation.metrics.metric import Table
     from napari_unet3d.evaluation.metrics.table import narrow_columns
@@ -36,8 +37,13 @@ def score_table(volumes: Sequence[Scores], mean: Scores) -> str:
     widths = [max(len(heading), _LEAST_COLUMN) for heading in headings]
     rows = [("volume", headings)]
     for scores in (*volumes, mean):
-        rows.append((scores.name, [metric.text(scores.of(metric)) for metric in columns]))
-        rows += [(f"  {each.name}", [metric.text(each.of(metric)) for metric in columns]) for each in scores.classes]
+        named: list[tuple[str, Scores | ClassScores]] = [(scores.name, scores)]
+        named += [(f"  {each.title}", each) for each in scores.classes]
+        rows += [
+            (name, [metric.text(each.of(metric), each.n_left_out(metric)) for metric in columns])
+            for name, each in named
+        ]
+    widths = [max(width, *(len(cells[number]) for _, cells in rows[1:])) for number, width in enumerate(widths)]
     name_width = _WIDTH - sum(len(_GAP) + width for width in widths)
     name_width = max(_LEAST_NAME, min(name_width, max(len(name) for name, _ in rows)))
     return "\n".join(

@@ -104,7 +104,7 @@ class Config(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, /, **values: Any) -> None:  # a name in a file may be "self"
         try:
             super().__init__(**values)
         except ValidationError as error:

@@ -87,6 +87,12 @@ class EvaluationConfig(PredictionConfig):
         step=0.01,
         label="surface tolerance (µm)",
     )
+    ignore_border_objects: bool = setting(
+        False,
+        "Leave objects that touch the border of a volume out of the scores of single objects and of the errors. A "
+        "predicted one still counts if it is matched with a true object that does not touch the border.",
+        group="Figure and test set",
+    )
     test_augmentation: Augmentation = setting(
         Augmentation.NONE,
         "Strength of the augmentation of test volumes; none keeps scores comparable.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -206,6 +206,29 @@ def evaluation_snippet(model: Path, dataset: Path, out: Path | None, config: Eva
         )
         arguments.insert(2, f"out={_path(out)}")
     return RunSnippet(command, _program("evaluate", arguments, config))
+
+
+def predictions_command(
+    predictions: Path, dataset: Path, out: Path, labels: Mapping[str, Any], config: EvaluationConfig
+) -> str:
+    """Return the command that evaluates predictions that are files.
+
+    Parameters
+    ----------
+    predictions, dataset, out : Path
+        The folders of the predictions, of the dataset and for results.
+    labels : mapping of str to any
+        What the labels are: task, ignore_label and class_names, as in ``evaluation.json``.
+    config : EvaluationConfig
+        The settings.
+    """
+    command = [_PROGRAM, "evaluate", _absolute(dataset), "--predictions", _absolute(predictions)]
+    command += ["--out", _absolute(out), "--task", str(labels.get("task"))]
+    if (ignore_label := labels.get("ignore_label")) is not None:
+        command.append(f"--ignore-label={ignore_label}")
+    if class_names := labels.get("class_names"):
+        command += ["--class-names", *map(str, class_names)]
+    return shlex.join([*command, *options(config)])
 
 
 def _program(function: str, arguments: Sequence[str], config: Config | None, home: str = "napari_unet3d") -> str:

@@ -7,19 +7,24 @@ from typing import Annotated, Self
 from pydantic import BeforeValidator, model_validator
 
 from napari_unet3d.configs.base import NUMBERS, Config, as_tuple, setting
+from napari_unet3d.configs.training_checks import NETWORK_SETTINGS, check_together
 from napari_unet3d.configs.training_enums import (
+    DEFAULT_PERCENTILES,
     Activation,
     AdnOrder,
     ArchitectureName,
     Augmentation,
+    BestMetric,
     ClassWeighting,
     Device,
     Loss,
     LRSchedule,
+    Names,
     Normalisation,
     Optimizer,
     Patch,
     PatchMode,
+    Percentiles,
     Precision,
     Preset,
     ResizeMode,
@@ -28,13 +33,12 @@ from napari_unet3d.configs.training_enums import (
     Task,
 )
 
-NETWORK_SETTINGS = ("architecture", "preset", "kernel_size", "up_kernel_size", "activation", "bias", "adn_order")
-"""Settings that determine the network; a run that starts from a model takes them from it."""
+__all__ = ["NETWORK_SETTINGS", "TrainingConfig"]
 
 _LABELS, _NETWORK, _LOADING = "Labels and classes", "Network", "Patches and data loading"
 _OPTIMISATION, _LENGTH, _HARDWARE = "Optimisation", "Length of the run", "Hardware"
 _FOR_UNET = {"architecture": ("unet",)}
-_FOR_CLASSES = {"task": ("semantic",)}
+_FOR_CLASSES, _FOR_OBJECTS = {"task": ("semantic",)}, {"task": ("instance",)}
 _FOR_PATCHES, _FOR_WHOLE = {"patch": ("auto", NUMBERS)}, {"patch": ("auto", "whole")}  # auto may choose either
 
 
@@ -92,7 +96,7 @@ class TrainingConfig(Config):
     )
     device: Device = setting(Device.AUTO, "Device to train on; auto uses a GPU if there is one.")
 
-    class_names: Annotated[tuple[str, ...], BeforeValidator(as_tuple)] = setting(
+    class_names: Names = setting(
         (),
         "Names of the classes in order of their label values, without background.",
         group=_LABELS,
@@ -100,7 +104,7 @@ class TrainingConfig(Config):
     )
     class_weighting: ClassWeighting = setting(
         ClassWeighting.NONE,
-        "Class weights in the loss: equal (none), or higher for rarer classes (auto).",
+        "Class weights in the loss: equal (none), or higher for rarer classes (auto), which also adds false positives.",
         group=_LABELS,
     )
     class_weights: Annotated[tuple[float, ...], BeforeValidator(as_tuple)] = setting(
@@ -142,7 +146,18 @@ class TrainingConfig(Config):
 
     normalisation: Normalisation = setting(
         Normalisation.Z_SCORE,
-        "How intensities are normalised, per volume; prediction uses the same method.",
+        "How intensities are normalised, per volume; prediction uses the same method. For z-score and percentile, "
+        "outliers such as hot pixels do not count.",
+        group=_LOADING,
+    )
+    percentiles: Percentiles = setting(
+        DEFAULT_PERCENTILES,
+        "Lower and upper percentile of the intensities of a volume. The normalisation percentile maps them to 0 and 1. "
+        "Intensities farther from them than twice the distance between both are outliers, such as hot pixels, and "
+        "are clipped; with 0 and 100, nothing is.",
+        minimum=0,
+        maximum=100,
+        step=0.01,
         group=_LOADING,
     )
     spacing: Spacing = setting(
@@ -179,6 +194,12 @@ class TrainingConfig(Config):
         "How whole volumes are fitted to the network if their shape is not divisible by its total stride.",
         group=_LOADING,
         visible_if=_FOR_WHOLE,
+    )
+    val_volumes: Names = setting(
+        (),
+        "Names of the volumes used for validation, instead of a fraction that is drawn.",
+        label="validation volumes",
+        group=_LOADING,
     )
     val_augmentation: Augmentation = setting(
         Augmentation.NONE,
@@ -244,9 +265,16 @@ class TrainingConfig(Config):
         "to return to any epoch; takes up to 1 GiB in the run folder.",
         group=_LENGTH,
     )
+    best_metric: BestMetric = setting(
+        BestMetric.LOSS,
+        "What decides which epoch is the best and is saved as the model: the lowest validation loss, or the highest F1 "
+        "of the objects, matched at IoU 0.5.",
+        group=_LENGTH,
+        visible_if=_FOR_OBJECTS,
+    )
     patience: int = setting(
         0,
-        "Stop early if the validation loss has not improved for this number of epochs; 0 never stops early.",
+        "Stop early if the best metric has not improved for this number of epochs; 0 never stops early.",
         minimum=0,
         maximum=100_000,
         zero_text="off",
@@ -260,6 +288,17 @@ class TrainingConfig(Config):
         maximum=1_000_000,
         step=0.1,
         zero_text="no limit",
+        group=_LENGTH,
+    )
+
+    checkpoint_minutes: float = setting(
+        0.0,
+        "Number of minutes between saves of the state inside an epoch, from which a run that is interrupted can be "
+        "resumed; 0 saves it at the end of each epoch only.",
+        minimum=0,
+        maximum=1_000_000,
+        step=0.1,
+        zero_text="each epoch",
         group=_LENGTH,
     )
 
@@ -282,19 +321,5 @@ class TrainingConfig(Config):
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
-        if (self.class_names or self.class_weights) and self.task is not Task.SEMANTIC:
-            name = "class_names" if self.class_names else "class_weights"
-            raise ValueError(f"The setting '{name}' belongs to the task semantic; choose that task or leave it empty")
-        for name in NETWORK_SETTINGS:
-            is_default = getattr(self, name) == type(self).model_fields[name].default
-            if not is_default and not self.is_relevant(name, {"architecture": self.architecture}):
-                raise ValueError(
-                    f"The setting '{name}' does not apply to the architecture {self.architecture}; leave it out or "
-                    "choose another architecture"
-                )
-        if len(set(self.class_names)) < len(self.class_names) or not all(map(str.strip, self.class_names)):
-            raise ValueError(f"The class names are {', '.join(self.class_names)!r}; give each class a different name")
-        if lists := [name for name in self.class_names if name.lstrip().startswith("[")]:
-            # The command would read it as a list of names.
-            raise ValueError(f"The class name {lists[0]!r} begins with a bracket; choose another name")
+        check_together(self)
         return self

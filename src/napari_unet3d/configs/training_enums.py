@@ -143,6 +143,18 @@ class Normalisation(ChoiceEnum):
     NONE = "none"
 
 
+class BestMetric(ChoiceEnum):
+    """What decides which epoch is the best: the validation loss, or the F1 of single objects."""
+
+    LOSS = "loss"
+    F1 = "f1"
+
+    @property
+    def label(self) -> str:
+        """The text in menus."""
+        return {"loss": "Validation loss", "f1": "Object F1"}[self.value]
+
+
 class Loss(ChoiceEnum):
     """The loss function."""
 
@@ -219,6 +231,16 @@ def _adn_order(order: str) -> str:
     return order
 
 
+def _ascending(levels: tuple[float, float]) -> tuple[float, float]:
+    if levels[0] > levels[1]:
+        raise ValueError("write two percentiles from 0 to 100, the lower one first, such as 0.1 99.9")
+    return levels
+
+
+Percentiles = Annotated[tuple[float, float], AfterValidator(_ascending)]
+DEFAULT_PERCENTILES: Percentiles = (0.1, 99.9)
+"""Each side may have one hot pixel in a thousand; objects of fewer voxels than that are small and rare."""
+Names = Annotated[tuple[str, ...], BeforeValidator(as_tuple)]
 Patch = Annotated[tuple[PatchMode | int, ...], BeforeValidator(as_tuple), AfterValidator(mode_or_triple)]
 Spacing = Annotated[tuple[SpacingMode | float, ...], BeforeValidator(as_tuple), AfterValidator(mode_or_triple)]
 AdnOrder = Annotated[str, AfterValidator(_adn_order)]

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.data.geometry import Geometry, describe_voxel_size, similar_voxel_sizes
+from napari_unet3d.data.intensities import describe_outliers, find_outliers
 from napari_unet3d.data.pairs import (
     Pair,
     Subset,
@@ -136,7 +138,7 @@ def _check_pair(pair: Pair) -> tuple[list[Issue], list[_PairInfo]]:
         image = read_volume(pair.image, role="images")
         sample = Sample(image_name, image.array)
         shape, digest = sample.shape, fingerprint(image.array).volume
-        is_constant = image.array.min() == image.array.max()
+        is_constant, outliers = image.array.min() == image.array.max(), find_outliers(image.array)
         geometry, notices = image.geometry, image.notices
         del image, sample  # before the labels are read
         labels = read_labels_like(pair.labels, image_name, geometry, label_name)
@@ -147,6 +149,8 @@ def _check_pair(pair: Pair) -> tuple[list[Issue], list[_PairInfo]]:
     issues = []
     if is_constant:
         issues.append(Issue.warning(f"{image_name} has a constant intensity; export it again."))
+    if outliers is not None:
+        issues.append(Issue.warning(describe_outliers(image_name, outliers, TrainingConfig().normalisation)))
     known = labels.array if mask is None else labels.array[mask]
     if (lowest := int(known.min(initial=0))) < 0:
         issues.append(

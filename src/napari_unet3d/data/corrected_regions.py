@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from napari_unet3d.data.boxes import Box, MaskedBox, rasterize
+from napari_unet3d.data.intensities import compute_intensities
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.split import Role, Split
+from napari_unet3d.data.split import HasProvenance, Role, Split
 
 
 def apply_corrections(split: Split, samples: Sequence[Sample]) -> Split:
@@ -33,6 +34,50 @@ def apply_corrections(split: Split, samples: Sequence[Sample]) -> Split:
     whole = [left[id(sample)] for sample in split.train if id(sample) in left]
     train = tuple(each for each in (*blocks, *whole) if each.label_mask is None or each.label_mask.any())
     return replace(split, train=train)
+
+
+def add_intensities(samples: Sequence[Sample]) -> list[Sample]:
+    """Return volumes whose corrected parts have the intensities of their whole volume, as far as that can be known.
+
+    They are those that were saved with the part; else those of the training volume that it was cropped from. If that
+    is not there, the part is normalised by its own intensities; see `find_unknown_intensities`.
+
+    Parameters
+    ----------
+    samples : sequence of Sample
+        All training volumes.
+    """
+    originals = {sample.name: sample for sample in samples if sample.provenance is None}
+    found = []
+    for sample in samples:
+        own = sample.provenance
+        whole = None if own is None or own.subset != "train" else originals.get(own.volume)
+        if own is not None and sample.intensities is None and whole is not None:
+            sample = replace(sample, intensities=compute_intensities(whole.image))
+        found.append(sample)
+    return found
+
+
+def find_unknown_intensities(volumes: Sequence[HasProvenance]) -> list[tuple[str, str]]:
+    """Find corrected volumes whose whole volume has unknown intensities: neither saved, nor among the volumes.
+
+    Parameters
+    ----------
+    volumes : sequence of Sample or VolumeStatistics
+        All training volumes.
+
+    Returns
+    -------
+    list of tuple of str
+        Names of the whole volume and of the corrected volume.
+    """
+    known = {volume.name for volume in volumes if volume.provenance is None}
+    parts = [(volume.name, volume.provenance) for volume in volumes if volume.provenance is not None]
+    return [
+        (own.volume, name)
+        for name, own in parts
+        if own.intensities is None and not (own.subset == "train" and own.volume in known)
+    ]
 
 
 def mask_corrected(samples: Sequence[Sample]) -> tuple[Sample, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from napari_unet3d.configs import ClassWeighting, Task, TrainingConfig
+from napari_unet3d.configs import ClassWeighting, Loss, Task, TrainingConfig
 from napari_unet3d.data.checks import Issue
 from napari_unet3d.data.ground_truth import background_value, is_foreground, negative_labels
 from napari_unet3d.data.statistics import VolumeStatistics, total_label_counts
@@ -13,6 +13,7 @@ _MAX_LISTED = 10  # label values in a message
 _MAX_CLASSES = 20  # more label values are probably ids
 _RARE = 1e-3  # fraction of the annotated voxels
 _FEW_VOXELS = 500
+_LITTLE_BACKGROUND = 0.01  # fraction of the annotated voxels
 _PAINTED_SLICES = 0.5  # fraction of labels in single slices above which only some slices seem to be annotated
 
 
@@ -43,11 +44,37 @@ def check_label_values(volumes: Sequence[VolumeStatistics], config: TrainingConf
         yield from _check_background(counts, volumes)
     else:
         yield from _check_annotation(counts, volumes, ignored)
+    yield from _check_dice(counts, config)
     yield from _check_task(counts, volumes, config)
     yield from _check_balance(counts, config)
     for volume in volumes:
         if not volume.n_foreground(ignored) and volume.provenance is None:  # a correction may remove an object
             yield Issue.warning(no_foreground(volume.name))
+
+
+def lacks_background(n_background: int, n_foreground: int) -> bool:
+    """Return whether so few voxels are background that Dice means nothing: it is nearly 1 if all is foreground."""
+    return n_foreground > 0 and n_background < _LITTLE_BACKGROUND * (n_background + n_foreground)
+
+
+def dice_means_nothing(task: Task) -> str:
+    """Return the message for labels nearly without background."""
+    what = "Nearly all annotated voxels are foreground, so Dice is nearly 1 whatever is learned, and is left out."
+    if task is Task.INSTANCE:
+        return f"{what} The F1 of the objects shows how well they are separated."
+    return (
+        f"{what} If the labels are ids of objects that touch each other, choose the task {Task.INSTANCE.label}; else "
+        "label some background."
+    )
+
+
+def _check_dice(counts: Mapping[int, int], config: TrainingConfig) -> Iterator[Issue]:
+    kinds = [count for value, count in counts.items() if is_foreground(value, config.ignore_label)]
+    n_background = counts.get(background_value(config.ignore_label), 0)
+    # Without any background, there is another warning, which does not hold for cells that touch everywhere.
+    is_new = n_background > 0 or config.task is Task.INSTANCE
+    if lacks_background(n_background, sum(kinds)) and is_new and (config.task is not Task.SEMANTIC or len(kinds) == 1):
+        yield Issue.warning(dice_means_nothing(config.task))
 
 
 def _check_masks(volumes: Sequence[VolumeStatistics]) -> Iterator[Issue]:
@@ -188,14 +215,20 @@ def _check_balance(counts: Mapping[int, int], config: TrainingConfig) -> Iterato
         parts = {"Foreground": sum(classes.values()) / n_annotated}
     else:
         parts = {f"Label {value}": count / n_annotated for value, count in sorted(classes.items())}
+    rare = {name: part for name, part in parts.items() if part < _RARE}
+    if rare and config.class_weighting is ClassWeighting.AUTO and config.loss is Loss.FOCAL:
+        name, part = next(iter(rare.items()))
+        yield Issue.warning(
+            f"{name} is {_percent(part)} of the annotated voxels. With the loss focal, the class weighting auto makes "
+            "the segmentation of so small a part worse; set it to none."
+        )
     if config.class_weighting is ClassWeighting.AUTO or config.class_weights or len(parts) > _MAX_CLASSES:
         return
-    for name, part in parts.items():
-        if part < _RARE:
-            yield Issue.warning(
-                f"{name} is {_percent(part)} of the annotated voxels, so rare that it may not be segmented. Set the "
-                "class weighting to auto, or crop the volumes around it."
-            )
+    for name, part in rare.items():
+        yield Issue.warning(
+            f"{name} is {_percent(part)} of the annotated voxels, so rare that it may not be segmented. Look at the "
+            "predictions; higher class weights may make them better or worse."
+        )
 
 
 def check_roles(
@@ -216,7 +249,7 @@ def check_roles(
     if config.task is Task.SEMANTIC and missing:
         yield Issue.warning(
             f"The label values {', '.join(map(str, missing))} only occur in validation volumes, so the network is not "
-            "trained on them. Label more volumes, or choose another seed for another split."
+            "trained on them. Label more volumes, or name other validation volumes."
         )
 
 

@@ -139,6 +139,28 @@ def _with_masks(pairs: list[Pair], masks: list[Path], subset: Subset) -> list[Pa
     return sorted(pairs, key=lambda pair: natural_order(pair.name))
 
 
+def match_to_pairs(files: Sequence[Path], pairs: Sequence[Pair]) -> dict[str, Path]:
+    """Return the file of each pair that has one, by the name of the pair: a prediction of it, for example.
+
+    A file belongs to the pair whose image or labels have its name, apart from endings such as ``_labels``.
+
+    Parameters
+    ----------
+    files : sequence of Path
+        Volumes.
+    pairs : sequence of Pair
+        The pairs.
+    """
+    matched: dict[str, Path] = {}
+    for key in (volume_name, plain_name, bare_name):
+        waiting = {key(path): path for path in reversed(files) if path not in matched.values()}
+        for pair in pairs:
+            names = [key(path) for path in (pair.image, pair.labels) if path is not None]
+            if pair.name not in matched and (name := next((each for each in names if each in waiting), None)):
+                matched[pair.name] = waiting.pop(name)
+    return matched
+
+
 def volumes_in(folder: Path) -> list[Path]:
     """Return the volumes of a folder in natural order; none if the folder does not exist."""
     if not os.path.isdir(folder):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from napari_unet3d.data.intensities import IntensityStatistics
 from napari_unet3d.errors import UserError, explain_os_errors
 
 
@@ -55,6 +56,9 @@ class Provenance(BaseModel):
         How the prediction outside the corrected regions is used: ``ignore`` or ``accept``.
     corrections : tuple of CorrectionRecord
         The corrected regions.
+    intensities : IntensityStatistics or None
+        Intensities of the whole predicted volume, by which the crop is normalised; None if they are unknown, so that it
+        is normalised by its own.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -66,6 +70,7 @@ class Provenance(BaseModel):
     made: str = ""
     unedited_regions: str = ""
     corrections: tuple[CorrectionRecord, ...] = ()
+    intensities: IntensityStatistics | None = None
 
 
 def read_provenance(file: Path) -> Provenance | None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.data.geometry import UNKNOWN, Geometry, PartialVoxelSize, VoxelSize
+from napari_unet3d.data.intensities import IntensityStatistics
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.errors import UserError
 
@@ -50,6 +51,9 @@ class Sample:
         Voxel size, orientation and origin of image, labels and mask.
     notices : tuple of str
         What was assumed or changed when it was read, for the user.
+    intensities : IntensityStatistics or None
+        Intensities of the whole volume that this one is a part of, by which it is normalised; without them, those of
+        the provenance. None for a whole volume, which is normalised by its own.
 
     Raises
     ------
@@ -76,8 +80,11 @@ class Sample:
     provenance: Provenance | None = None
     geometry: Geometry = UNKNOWN
     notices: tuple[str, ...] = ()
+    intensities: IntensityStatistics | None = None
 
     def __post_init__(self) -> None:
+        if self.intensities is None and self.provenance is not None:
+            object.__setattr__(self, "intensities", self.provenance.intensities)
         if self.image.ndim != 3:
             raise UserError(
                 f"The image '{self.name}' has {self.image.ndim} dimensions {self.image.shape}; "
@@ -226,9 +233,9 @@ def round_labels(name: str, labels: NDArray[Any]) -> tuple[NDArray[Any], str]:
         broken = np.unique(np.concatenate([broken, far]))[:_N_EXAMPLES]
     if n_broken:
         raise UserError(
-            f"The labels of '{name}' have {n_broken} values of type {labels.dtype} that are not integers; "
-            f"labels are 0 for background and 1, 2, … for objects. Such values are {_format_values(broken)}. Save the "
-            "labels, not probabilities or intensities; if they were resampled, do it with nearest neighbours."
+            f"The labels of '{name}' have {n_broken} values of type {labels.dtype} that are not integers, such as "
+            f"{_format_values(broken)}. Save labels (0 for background, 1, 2, … for objects) rather than probabilities "
+            "or intensities, and resample them by nearest neighbours."
         )
     notice = f"The labels of '{name}' are not whole numbers ({_format_values(inexact)}); they were rounded."
     return rounded, f"{notice} Save them as integers." if inexact.size else ""

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import floor
 from typing import Protocol
 
 import numpy as np
 
+from napari_unet3d.configs import Task
 from napari_unet3d.configs.base import ChoiceEnum
+from napari_unet3d.data.draw import LabelContent, draw_validation, name_validation, validation_without_foreground
 from napari_unet3d.data.formats.names import natural_order
 from napari_unet3d.data.ground_truth import has_foreground
+from napari_unet3d.data.intensities import compute_intensities
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.sample import Sample, Shape3D, format_shape
+from napari_unet3d.data.statistics import count_values
 from napari_unet3d.errors import UserError
 
 _MIN_TRAINING_FRACTION = 0.4  # of the axis along which a single volume is split
@@ -37,14 +41,20 @@ class Block:
     stop_zyx: Shape3D
 
     def cut(self, sample: Sample) -> Sample:
-        """Return the block as a sample whose arrays are views of the volume."""
+        """Return the block as a sample whose arrays are views of the volume, with the intensities of the volume."""
         box = tuple(slice(start, stop) for start, stop in zip(self.start_zyx, self.stop_zyx, strict=True))
         labels = None if sample.labels is None else sample.labels[box]
         label_mask = None if sample.label_mask is None else sample.label_mask[box]
         name = f"{self.name} [{self.role}]"
         geometry = sample.geometry.cropped([side.start for side in box])
-        image = sample.image[box]
-        return replace(sample.at(geometry), name=name, image=image, labels=labels, label_mask=label_mask)
+        return replace(
+            sample.at(geometry),
+            name=name,
+            image=sample.image[box],
+            labels=labels,
+            label_mask=label_mask,
+            intensities=sample.intensities or compute_intensities(sample.image),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,21 +80,24 @@ class Split:
     tells_best: bool = True
 
 
-def split_samples(
+def split_samples(  # noqa: PLR0913 - the settings that a split depends on
     samples: Sequence[Sample],
     val_fraction: float,
     seed: int,
     *,
     gap_zyx: Shape3D,
     ignore_label: int | None = None,
+    task: Task = Task.BINARY,
+    val_volumes: Sequence[str] = (),
 ) -> Split:
     """Split samples at random; the split depends on names and seed, but not on the order of the samples.
 
-    Of several volumes, whole ones are drawn, preferably with foreground; see `draw_validation`. A single volume is
-    split into blocks at both ends of an axis, one for validation, with an unused gap between them: neighbouring voxels
-    are similar, so that validation scores would be too optimistic without it. Both blocks have foreground. The axis is
-    the longest one in units of the gap, so that the smallest fraction of the volume is lost; if no end of it is
-    suitable, the next one is tried.
+    Of several volumes, whole ones are drawn so that foreground of all kinds is on both sides; see `draw_validation`.
+    A single volume is split into blocks at both ends of an axis, one for validation, with an unused gap between them:
+    neighbouring voxels are similar, so that validation scores would be too optimistic without it. Both blocks have
+    foreground. The axis is the longest one in units of the gap, so that the smallest fraction of the volume is lost; if
+    no end of it is suitable, the next one is tried. For the task semantic, the end is taken at which the fewest classes
+    are missing in one of the blocks.
 
     Corrected volumes are always used for training and do not count in the draw, so that validation volumes stay the
     same after corrections.
@@ -102,6 +115,10 @@ def split_samples(
         Voxels along z, y, x between two blocks of a volume, at least the receptive field.
     ignore_label : int, optional
         The label value of voxels that are not annotated, to know foreground.
+    task : Task
+        What the labels mean: one foreground, classes or objects.
+    val_volumes : sequence of str
+        Names of the validation volumes; without them, the fraction is drawn.
 
     Returns
     -------
@@ -111,7 +128,7 @@ def split_samples(
     Raises
     ------
     UserError
-        If there is no sample.
+        If there is no sample, or the named volumes cannot validate, see `name_validation`.
 
     Examples
     --------
@@ -126,12 +143,16 @@ def split_samples(
     ordered = sorted(samples, key=lambda sample: (natural_order(sample.name), sample.name))
     corrected = tuple(sample for sample in ordered if sample.provenance is not None)
     originals = [sample for sample in ordered if sample.provenance is None]
-    if len(originals) == 1 and val_fraction > 0:
-        split = _split_volume(originals[0], val_fraction, seed, gap_zyx, ignore_label)
+    if len(originals) == 1 and val_fraction > 0 and not val_volumes:
+        split = _split_volume(originals[0], val_fraction, seed, gap_zyx, ignore_label, task)
         return replace(split, train=split.train + corrected)
-    foreground = [_has_foreground(sample, ignore_label) for sample in originals]
-    chosen = draw_validation(foreground, val_fraction, seed) if originals else frozenset()
-    notice = validation_without_foreground(originals, foreground, chosen)
+    contents = [LabelContent.of(_label_counts(sample), task, ignore_label) for sample in originals]
+    chosen: frozenset[int] = frozenset()
+    if val_volumes:
+        chosen = name_validation(originals, val_volumes, [sample.name for sample in corrected])
+    elif originals:
+        chosen = draw_validation(contents, val_fraction, seed)
+    notice = validation_without_foreground(originals, contents, chosen)
     return Split(
         train=tuple(sample for i, sample in enumerate(originals) if i not in chosen) + corrected,
         val=tuple(sample for i, sample in enumerate(originals) if i in chosen),
@@ -142,6 +163,10 @@ def split_samples(
 
 def _has_foreground(sample: Sample, ignore_label: int | None) -> bool:
     return sample.labels is not None and has_foreground(sample.labels, ignore_label, sample.label_mask)
+
+
+def _label_counts(sample: Sample) -> dict[int, int]:
+    return {} if sample.labels is None else count_values(sample.labels, sample.label_mask)
 
 
 class HasProvenance(Protocol):
@@ -198,67 +223,32 @@ def _overlap(block: Block, start: Shape3D, shape: Shape3D) -> bool:
     )
 
 
-def draw_validation(foreground: Sequence[bool], val_fraction: float, seed: int) -> frozenset[int]:
-    """Draw the indices of validation volumes among two or more volumes in natural order of their names.
-
-    A volume without foreground is replaced by the next one with foreground in the random order, as long as one with
-    foreground is left for training.
-
-    Parameters
-    ----------
-    foreground : sequence of bool
-        Which volumes have foreground.
-    val_fraction : float
-        Fraction for validation, from 0 to below 1.
-    seed : int
-        Seed of the draw.
-    """
-    if val_fraction == 0:
-        return frozenset()
-    n_volumes = len(foreground)
-    exact = val_fraction * n_volumes
-    n_val = min(max(1, floor(exact + 1e-9)), n_volumes - 1)  # 0.29 × 100 is 28.999… in binary
-    order = np.random.default_rng(seed).permutation(n_volumes).tolist()
-    if all(foreground[i] for i in order[:n_val]):
-        return frozenset(order[:n_val])
-    with_foreground = [i for i in order if foreground[i]]
-    without = [i for i in order if not foreground[i]]
-    return frozenset([*with_foreground[:-1], *without][:n_val])  # the last one is for training
-
-
-def validation_without_foreground(
-    volumes: Sequence[HasProvenance], foreground: Sequence[bool], chosen: Collection[int]
-) -> str | None:
-    """Return a message if there are validation volumes and none has foreground, else None.
-
-    Parameters
-    ----------
-    volumes : sequence of Sample or VolumeStatistics
-        All volumes of the draw.
-    foreground : sequence of bool
-        Which volumes have foreground.
-    chosen : collection of int
-        Indices of the validation volumes.
-    """
-    if not chosen or any(foreground[i] for i in chosen):
-        return None
-    names = ", ".join(f"'{volumes[i].name}'" for i in sorted(chosen))
-    return (
-        f"No validation volume has foreground ({names}), so the best epoch cannot be determined and the model of the "
-        "last epoch is saved. Label objects in another volume, so that both training and validation have some."
-    )
-
-
-def _split_volume(sample: Sample, val_fraction: float, seed: int, gap_zyx: Shape3D, ignore_label: int | None) -> Split:
+def _split_volume(
+    sample: Sample, val_fraction: float, seed: int, gap_zyx: Shape3D, ignore_label: int | None, task: Task
+) -> Split:
     at_start = bool(np.random.default_rng(seed).integers(2))
-    is_too_small = True
+    is_too_small, found, fewest_missing = True, None, math.inf
+    whole = replace(sample, intensities=sample.intensities or compute_intensities(sample.image))
     for axis in sorted(range(3), key=lambda axis: sample.shape[axis] / max(1, gap_zyx[axis]), reverse=True):
         for blocks in _blocks_along(axis, sample, val_fraction, gap_zyx[axis], at_start=at_start):
             is_too_small = False
-            train, val = (block.cut(sample) for block in blocks)
-            if all(_has_foreground(part, ignore_label) for part in (train, val)):
-                return Split((train,), (val,), blocks)
-    return Split((sample,), (), notice=_no_validation(sample, gap_zyx, is_too_small=is_too_small))
+            train, val = (block.cut(whole) for block in blocks)
+            if not all(_has_foreground(part, ignore_label) for part in (train, val)):
+                continue
+            n_missing = _n_missing_classes(train, val, ignore_label) if task is Task.SEMANTIC else 0
+            if n_missing < fewest_missing:
+                found, fewest_missing = Split((train,), (val,), blocks), n_missing
+            if not n_missing:
+                return found  # type: ignore[return-value]
+    return found or Split((sample,), (), notice=_no_validation(sample, gap_zyx, is_too_small=is_too_small))
+
+
+def _n_missing_classes(train: Sample, val: Sample, ignore_label: int | None) -> int:
+    """Count the classes that only one of two blocks has; those that training lacks count as many more."""
+    trained, validated = (
+        LabelContent.of(_label_counts(part), Task.SEMANTIC, ignore_label).classes for part in (train, val)
+    )
+    return len(validated - trained) * 1000 + len(trained - validated)
 
 
 def _blocks_along(

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unet3d.configs.training_enums import DEFAULT_PERCENTILES, Percentiles
 from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.ground_truth import is_foreground
+from napari_unet3d.data.intensities import Outliers, find_outliers
 from napari_unet3d.data.pairs import Subset
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.sample import Sample, Shape3D
@@ -88,6 +90,8 @@ class VolumeStatistics:
         Number of voxels that the mask excludes.
     provenance : Provenance or None
         Provenance of a corrected volume.
+    outliers : Outliers or None
+        Intensities far outside the range of the others, if there are any.
     """
 
     name: str
@@ -101,14 +105,17 @@ class VolumeStatistics:
     single_slice_fraction: float
     n_masked: int = 0
     provenance: Provenance | None = None
+    outliers: Outliers | None = None
 
     def n_foreground(self, ignore_label: int | None) -> int:
         """Return the number of foreground voxels."""
         return sum(count for value, count in self.label_counts.items() if is_foreground(value, ignore_label))
 
 
-def compute_statistics(sample: Sample, subset: Subset = Subset.TRAIN) -> VolumeStatistics:
-    """Compute the statistics of a volume, slice by slice."""
+def compute_statistics(
+    sample: Sample, subset: Subset = Subset.TRAIN, percentiles: Percentiles = DEFAULT_PERCENTILES
+) -> VolumeStatistics:
+    """Compute the statistics of a volume, slice by slice; the percentiles determine the outliers."""
     image, labels, mask = sample.image, sample.labels, sample.label_mask
     return VolumeStatistics(
         name=sample.name,
@@ -123,6 +130,7 @@ def compute_statistics(sample: Sample, subset: Subset = Subset.TRAIN) -> VolumeS
         single_slice_fraction=0.0 if labels is None or mask is not None else _single_slice_fraction(labels),
         n_masked=0 if mask is None else mask.size - sum(int(np.count_nonzero(plane)) for plane in mask),
         provenance=sample.provenance,
+        outliers=find_outliers(image, percentiles, sample.intensities),
     )
 
 
@@ -155,8 +163,15 @@ def count_values(labels: NDArray[Any], label_mask: NDArray[np.bool_] | None = No
     {0: 3, 2: 2, 7: 1}
     """
     counts: Counter[int] = Counter()
+    is_narrow = labels.dtype.kind in "bu" and labels.dtype.itemsize <= 2
     for z, plane in enumerate(labels):
-        values, numbers = np.unique(plane if label_mask is None else plane[label_mask[z]], return_counts=True)
+        known = plane.ravel() if label_mask is None else plane[label_mask[z]]
+        if is_narrow:  # much faster than sorting
+            numbers = np.bincount(known)
+            values = np.flatnonzero(numbers)
+            numbers = numbers[values]
+        else:
+            values, numbers = np.unique(known, return_counts=True)
         counts.update(dict(zip(map(int, values), map(int, numbers), strict=True)))
     return dict(sorted(counts.items()))
 

@@ -9,6 +9,8 @@ import numpy as np
 
 from napari_unet3d.configs import Normalisation, SpacingMode, TrainingConfig
 from napari_unet3d.data.checks import Issue, voxel_size_issues
+from napari_unet3d.data.corrected_regions import find_unknown_intensities
+from napari_unet3d.data.intensities import describe_outliers
 from napari_unet3d.data.pairs import Subset
 from napari_unet3d.data.sample import Shape3D, format_shape
 from napari_unet3d.data.split import Block
@@ -93,6 +95,14 @@ def corrected_validation_volume(corrected: str, source: str) -> str:
     )
 
 
+def unknown_intensities(corrected: str, source: str) -> str:
+    """Return the message for a correction that does not know the intensities of the volume it was cropped from."""
+    return (
+        f"'{corrected}' was cropped from '{source}', whose intensities were not saved with it, so it is normalised by "
+        "its own, unlike at prediction. Add the corrections again, or add that volume to the training volumes."
+    )
+
+
 def check_blocks(blocks: Sequence[Block], receptive_field: Shape3D) -> Iterator[Issue]:
     """Find training and validation blocks of a volume that are closer than the receptive field.
 
@@ -133,7 +143,7 @@ def check_voxel_sizes(volumes: Sequence[VolumeStatistics], config: TrainingConfi
 
 
 def check_intensities(volumes: Sequence[VolumeStatistics], config: TrainingConfig) -> Iterator[Issue]:
-    """Find constant volumes, and intensities that should be normalised.
+    """Find constant volumes, outliers, and intensities that should be normalised.
 
     Parameters
     ----------
@@ -145,6 +155,10 @@ def check_intensities(volumes: Sequence[VolumeStatistics], config: TrainingConfi
     for volume in volumes:
         if volume.intensity_range[0] == volume.intensity_range[1]:
             yield Issue.warning(f"'{volume.name}' has a constant intensity; export it again.")
+        if volume.outliers is not None:
+            yield Issue.warning(describe_outliers(volume.name, volume.outliers, config.normalisation))
+    for source, corrected in find_unknown_intensities(volumes):
+        yield Issue.warning(unknown_intensities(corrected, source))
     if config.normalisation is not Normalisation.NONE or not volumes:
         return
     low, high = (

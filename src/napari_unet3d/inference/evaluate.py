@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from napari_unet3d.data.ground_truth import GroundTruth, decode_labels
 from napari_unet3d.data.pairs import Pair, Subset, folder_notices, list_pairs, missing_partner
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
+from napari_unet3d.inference.evaluation_folder import evaluation_folder
 from napari_unet3d.inference.events import EvaluateEvent, VolumeEvaluated
 from napari_unet3d.inference.predict import as_checkpoint
 from napari_unet3d.inference.predictor import Predictor
@@ -49,7 +50,9 @@ def evaluate(
         3 wrong class), ``figures/NAME.png``, ``metrics.json`` and ``metrics.csv``, ``errors.csv`` with every error,
         pictures of the worst ones in ``errors``, and ``evaluation.json`` with settings and sources; with uncertainty
         also ``predictions/NAME_uncertainty.tif``. The files of a volume are written before its event, so they remain
-        if the evaluation is stopped. Nothing is written if `out` is omitted.
+        if the evaluation is stopped. An earlier evaluation in the folder is replaced as a whole at the end, and stays
+        as it is if the new one is stopped; a folder with other files is refused. Nothing is written if `out` is
+        omitted.
     config : EvaluationConfig
         Threshold, device, precision, surface tolerance, test augmentation and axis of the figures.
 
@@ -69,7 +72,8 @@ def evaluate(
     Raises
     ------
     UserError
-        If the model, the data or the device cannot be used, a volume has no labels, or there is not enough memory.
+        If the model, the data, the device or the output folder cannot be used, a volume has no labels, or there is not
+        enough memory.
 
     Examples
     --------
@@ -89,15 +93,18 @@ def evaluate(
     (['flipped'], True)
     """
     checkpoint = as_checkpoint(model)
-    volumes = _test_volumes(data)
+    volumes = volumes_to_test(data)
+    out = None if out is None else Path(out)
     if out is not None:
         check_names_differ([volume.name for volume in volumes], "test volumes")
     about = {
-        "model": str(Path(model).absolute()) if isinstance(model, Path | str) else "",
-        "dataset": str(Path(data).absolute()) if isinstance(data, Path | str) else "",
+        "model": absolute_path(model),
+        "dataset": absolute_path(data),
+        "epoch": checkpoint.epoch,
+        "volumes": [volume.name for volume in volumes],
     }
-    results = ResultsFolder(None if out is None else Path(out), config, checkpoint, about)
-    with closing(Predictor(checkpoint, config)) as predictor:
+    with folder_of_results(out) as folder, closing(Predictor(checkpoint, config)) as predictor:
+        results = ResultsFolder(folder, config, checkpoint.plan, about)
         yield from predictor.device_events()
         if isinstance(data, Path | str):
             yield from map(Notice, folder_notices(data, Subset.TEST))
@@ -110,11 +117,23 @@ def evaluate(
             yield from predictor.notices_for(sample)
             prediction = yield from predictor.predict(sample, n_finished=index, n_volumes=len(volumes))
             scores = results.add(sample.image, prediction, truth)
-            yield VolumeEvaluated(scores, sample.image, truth, prediction, index + 1, len(volumes))
-    yield results.finished_event()
+            counts = index + 1, len(volumes)
+            yield VolumeEvaluated(scores, sample.image, truth, prediction, *counts, config.ignore_border_objects)
+    yield from results.notices()
+    yield results.finished_event(out)
 
 
-def _test_volumes(data: Path | str | Sequence[Sample | Pair]) -> Sequence[Pair | Sample]:
+def folder_of_results(out: Path | None) -> AbstractContextManager[Path | None]:
+    """Return the context of an output folder, or one of None if there is none."""
+    return nullcontext() if out is None else evaluation_folder(out)
+
+
+def absolute_path(source: object) -> str:
+    """Return the absolute path of a source of volumes or of a model, or an empty string if it is in memory."""
+    return str(Path(source).absolute()) if isinstance(source, Path | str) else ""
+
+
+def volumes_to_test(data: Path | str | Sequence[Sample | Pair]) -> Sequence[Pair | Sample]:
     """Return the test volumes; raise a `UserError` if one has no labels, before the first is predicted."""
     volumes = list_pairs(data, Subset.TEST) if isinstance(data, Path | str) else data
     if not volumes and isinstance(data, Path | str):

@@ -13,6 +13,7 @@ from napari_unet3d.configs import Task
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.geometry import Geometry, PartialVoxelSize, VoxelSize
 from napari_unet3d.data.ground_truth import GroundTruth
+from napari_unet3d.data.intensities import IntensityStatistics
 from napari_unet3d.evaluation.metrics.types import Scores
 from napari_unet3d.model.plan import Plan
 
@@ -69,6 +70,8 @@ class Prediction:
     uncertainty : ndarray of float32, shape (z, y, x), or None
         Entropy of the mean prediction over mirror images in bits, from 0 to 1: of foreground, or of background and
         classes divided by the maximum possible entropy; None unless requested.
+    intensities : IntensityStatistics or None
+        Intensities of the whole volume, if a part of it was predicted.
     """
 
     name: str
@@ -78,6 +81,7 @@ class Prediction:
     plan: Plan | None = None
     maps: NDArray[np.float16] | None = None
     uncertainty: NDArray[np.float32] | None = None
+    intensities: IntensityStatistics | None = None
 
     @property
     def task(self) -> Task:
@@ -97,11 +101,52 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class PredictionWritten:
-    """Another prediction is on disk; `files` are its labels and, if requested, its probability and uncertainty."""
+    """Another prediction is on disk.
+
+    Attributes
+    ----------
+    prediction : Prediction
+        The output of the model.
+    files : tuple of Path
+        Its labels and, if requested, its probability and uncertainty.
+    n_written, n_volumes : int
+        Predictions on disk, and all volumes.
+    source : Path or None
+        The file of the image.
+    n_failed : int
+        Volumes so far that could not be predicted.
+    """
 
     prediction: Prediction
     files: tuple[Path, ...]
     n_written: int
+    n_volumes: int
+    source: Path | None = None
+    n_failed: int = 0
+
+    @property
+    def n_done(self) -> int:
+        """Volumes that are finished, with those that failed."""
+        return self.n_written + self.n_failed
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionFailed:
+    """A volume could not be read or predicted; the next one follows.
+
+    Attributes
+    ----------
+    source : Path
+        The file of the image.
+    message : str
+        What is wrong, and what to do.
+    n_done, n_volumes : int
+        Volumes that are finished, with those that failed, and all volumes.
+    """
+
+    source: Path
+    message: str
+    n_done: int
     n_volumes: int
 
 
@@ -121,6 +166,8 @@ class VolumeEvaluated:
         The output of the model.
     n_evaluated, n_volumes : int
         Finished volumes, and all volumes.
+    ignores_border : bool
+        Whether the scores of objects leave out those that touch the border.
     """
 
     scores: Scores
@@ -129,6 +176,7 @@ class VolumeEvaluated:
     prediction: Prediction
     n_evaluated: int
     n_volumes: int
+    ignores_border: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,5 +190,5 @@ class EvaluationFinished:
 
 
 PredictEvent = ModelLoaded | Notice | TilesPredicted | Prediction
-PredictFilesEvent = ModelLoaded | Notice | TilesPredicted | PredictionWritten
+PredictFilesEvent = ModelLoaded | Notice | TilesPredicted | PredictionWritten | PredictionFailed
 EvaluateEvent = ModelLoaded | Notice | TilesPredicted | VolumeEvaluated | EvaluationFinished

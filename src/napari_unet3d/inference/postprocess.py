@@ -10,8 +10,8 @@ from skimage.measure import label as label_components
 
 from napari_unet3d.configs import PostProcessing, Task
 from napari_unet3d.data.geometry import VoxelSize
-from napari_unet3d.inference.instances import min_voxel_count, split_instances
 from napari_unet3d.model.plan import LabelClass, Plan
+from napari_unet3d.transforms.instances import min_voxel_count, split_instances
 
 
 def postprocess(

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 from napari_unet3d.configs import PredictionConfig
+from napari_unet3d.data.events import Notice
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.volumes import read_sample
-from napari_unet3d.inference.events import PredictEvent, PredictFilesEvent, PredictionWritten
+from napari_unet3d.errors import UserError
+from napari_unet3d.inference.events import (
+    PredictEvent,
+    PredictFilesEvent,
+    Prediction,
+    PredictionFailed,
+    PredictionWritten,
+    TilesPredicted,
+)
+from napari_unet3d.inference.input_files import find_input_files
 from napari_unet3d.inference.predictor import Predictor
-from napari_unet3d.inference.write import check_names_differ, check_not_beside, prediction_files, write_prediction
+from napari_unet3d.inference.write import already_there, prediction_files, without_existing, write_prediction
 from napari_unet3d.model.checkpoint import Checkpoint, load_checkpoint
 
 _DEFAULTS = PredictionConfig()
@@ -71,22 +82,27 @@ def predict(
         yield (yield from predictor.predict(sample))
 
 
-def predict_files(
+def predict_files(  # noqa: PLR0913 - as many options as the command has
     model: Checkpoint | Path | str,
-    images: Sequence[Path | str],
+    images: Iterable[Path | str],
     folder: Path | str,
     config: PredictionConfig = _DEFAULTS,
     *,
     probability: bool = False,
+    overwrite: bool = False,
+    skip_existing: bool = False,
 ) -> Iterator[PredictFilesEvent]:
     """Segment several files with one model; each result is written before the next file is read.
+
+    All paths are checked before the model is loaded. A volume that cannot be read or predicted does not prevent the
+    others; the error at the end names all of them.
 
     Parameters
     ----------
     model : Checkpoint, Path or str
         As for `predict`.
-    images : sequence of Path or str
-        Files with one volume each.
+    images : iterable of Path or str
+        Files with one volume each, folders of such files, and wildcards; see `find_input_files`.
     folder : Path or str
         Output folder for ``NAME_labels``, in the format of the image; see `write_prediction`.
     config : PredictionConfig
@@ -94,35 +110,96 @@ def predict_files(
         ``NAME_uncertainty`` is written as well.
     probability : bool
         Also write ``NAME_probability``.
+    overwrite : bool
+        Replace results that exist, except next to the image, where a file of that name may be the user's own.
+    skip_existing : bool
+        Keep results that exist; volumes that have all of theirs are not predicted.
 
     Yields
     ------
     ModelLoaded
         The model is on its device.
     Notice
-        Something that may impair a result.
+        Something that may impair a result, or what is left out.
     TilesPredicted
         Another batch of tiles is predicted.
     PredictionWritten
-        Another result is on disk; one per image.
+        Another result is on disk.
+    PredictionFailed
+        A volume could not be read or predicted.
 
     Raises
     ------
     UserError
-        As `predict`; before any file is read if two images have the same name, or if a result would overwrite a file
-        next to its image.
+        Before any volume is read: if a path leads to no volume, two images have the same name, a result exists and
+        neither `overwrite` nor `skip_existing` is set, or the model or the device cannot be used. At once, if a result
+        cannot be written. After the last volume, if some could not be predicted.
+
+    Examples
+    --------
+    Train for one epoch on a volume with a bright box, then predict all volumes of a folder.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
+    >>> from napari_unet3d import TrainingConfig, train, write_volume
+    >>> labels = np.zeros((16, 32, 32), np.uint8)
+    >>> labels[4:12, 8:24, 8:24] = 1
+    >>> with TemporaryDirectory() as run, TemporaryDirectory() as scans:
+    ...     write_volume(Path(scans, "box.tif"), labels * 100, (2.0, 0.5, 0.5))
+    ...     config = TrainingConfig(preset="xxsmall", epochs=1, device="cpu")
+    ...     *_, finished = train([Sample("box", labels * 100.0, labels)], run, config)
+    ...     *_, written = predict_files(run, [Path(scans, "*.tif")], Path(run, "out"))
+    >>> [file.name for file in written.files], written.n_written
+    (['box_labels.tif'], 1)
     """
-    check_names_differ([prediction_files(source, folder)[0].name for source in images], "results")
-    for source in images:
-        check_not_beside(source, prediction_files(source, folder, probability, config.uncertainty))
+    if overwrite and skip_existing:
+        raise UserError("Results that exist can be either overwritten or skipped. Choose one of the two.")
+    found = find_input_files(images)
+    outputs = partial(prediction_files, folder=folder, probability=probability, uncertainty=config.uncertainty)
+    files, notice = without_existing(found.files, outputs, overwrite=overwrite, skip_existing=skip_existing)
+    yield from map(Notice, [*found.notices, *([notice] if notice else [])])
+    if not files:
+        return
+    failed: dict[Path, str] = {}
     with closing(Predictor(as_checkpoint(model), config)) as predictor:
         yield from predictor.device_events()
-        for n_written, source in enumerate(images, start=1):
-            sample = read_sample(source)
-            yield from predictor.notices_for(sample)
-            prediction = yield from predictor.predict(sample, n_finished=n_written - 1, n_volumes=len(images))
-            files = write_prediction(prediction, source, folder, probability)
-            yield PredictionWritten(prediction, tuple(files), n_written, len(images))
+        for n_done, source in enumerate(files):
+            prediction, problem = yield from _predict_file(predictor, source, n_done, len(files))
+            if prediction is not None and not overwrite and not skip_existing:
+                problem = already_there(outputs(source))
+            if prediction is None or problem:
+                failed[source] = problem
+                yield PredictionFailed(source, problem, n_done + 1, len(files))
+                continue
+            try:
+                written = write_prediction(prediction, source, folder, probability, keep_existing=skip_existing)
+            except UserError as error:
+                raise UserError(f"{error} {_format_failed(failed, len(files))}".strip()) from None
+            yield PredictionWritten(
+                prediction, tuple(written), n_done + 1 - len(failed), len(files), source, len(failed)
+            )
+    if failed:
+        raise UserError(_format_failed(failed, len(files)))
+
+
+def _predict_file(
+    predictor: Predictor, source: Path, n_done: int, n_volumes: int
+) -> Generator[TilesPredicted | Notice, None, tuple[Prediction | None, str]]:
+    """Read and predict one file; return the prediction, or None and what is wrong with the file."""
+    try:
+        sample = read_sample(source)
+        yield from predictor.notices_for(sample)
+        return (yield from predictor.predict(sample, n_finished=n_done, n_volumes=n_volumes)), ""
+    except UserError as error:
+        return None, str(error)
+
+
+def _format_failed(failed: Mapping[Path, str], n_volumes: int) -> str:
+    if not failed:
+        return ""
+    named = {source: source.name in message for source, message in failed.items()}
+    lines = [message if named[source] else f"{source.name}: {message}" for source, message in failed.items()]
+    return "\n".join([f"{len(failed)} of {n_volumes} volumes could not be predicted.", *lines])
 
 
 def as_checkpoint(model: Checkpoint | Path | str) -> Checkpoint:

@@ -7,7 +7,8 @@ from collections.abc import Generator, Iterator
 from napari_unet3d.configs import PredictionConfig, ResizeMode, Task
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.geometry import Geometry, describe_voxel_size
-from napari_unet3d.data.sample import Sample, Shape3D
+from napari_unet3d.data.intensities import describe_outliers, find_outliers
+from napari_unet3d.data.sample import Sample, Shape3D, format_shape
 from napari_unet3d.evaluation.metrics.uncertainty import class_entropy, foreground_entropy
 from napari_unet3d.inference.events import ModelLoaded, Prediction, TilesPredicted
 from napari_unet3d.inference.output_maps import OutputMaps
@@ -16,18 +17,19 @@ from napari_unet3d.inference.sliding_window import MEMORY_REMEDY, SlidingWindow,
 from napari_unet3d.inference.tiling import mirror_flips
 from napari_unet3d.model.checkpoint import Checkpoint
 from napari_unet3d.model.devices import choose_device, explain_memory_errors
-from napari_unet3d.transforms.normalise import normalise
+from napari_unet3d.transforms.normalise import fit_scale
 from napari_unet3d.transforms.pad import divisible_shape, to_divisible
-from napari_unet3d.transforms.resample import to_spacing
+from napari_unet3d.transforms.resample import shape_at_spacing, to_spacing
 
 _SAME_VOXEL_SIZE = 0.05  # relative; calibrations may differ by a few per cent
+_SIMILAR_SIDES = 1.25  # ratio of a side to that of the training volumes
 
 
 class Predictor:
     """A model on its device that predicts one volume after another; close it to free the memory.
 
-    A volume is preprocessed like the training volumes: resampled to the voxel size of the model if it has one,
-    normalised, and predicted in tiles of the patch size. A model that was trained on whole volumes predicts whole
+    A volume is preprocessed like the training volumes: normalised, resampled to the voxel size of the model if it has
+    one, and predicted in tiles of the patch size. A model that was trained on whole volumes predicts whole
     volumes, padded or resized as in training, unless there is too little memory. There is one exception: for a model
     that was trained on cropped volumes, the volume is padded instead, so that the prediction covers all of it.
 
@@ -46,7 +48,7 @@ class Predictor:
 
     def __init__(self, checkpoint: Checkpoint, config: PredictionConfig) -> None:
         self._plan, self._config = checkpoint.plan, config
-        self._normalisation = checkpoint.config.normalisation
+        self._normalisation, self._percentiles = checkpoint.config.normalisation, checkpoint.config.percentiles
         self._training_voxel_size_um = checkpoint.voxel_size_um
         always_pad = self._plan.patch_zyx is not None or checkpoint.config.resize_mode is ResizeMode.CROP
         self._resize_mode = ResizeMode.PAD if always_pad else checkpoint.config.resize_mode
@@ -58,8 +60,15 @@ class Predictor:
         yield from map(Notice, self._sliding_window.hardware.notices)
 
     def notices_for(self, sample: Sample) -> Iterator[Notice]:
-        """Yield what was assumed of a volume, and a notice if its voxel size may not be that of the training."""
+        """Yield what was assumed of a volume, and notices of outliers and of another size than in training."""
         yield from map(Notice, sample.notices)
+        if outliers := find_outliers(sample.image, self._percentiles, sample.intensities):
+            yield Notice(describe_outliers(sample.name, outliers, self._normalisation))
+        if self._plan.patch_zyx is None and self._plan.volume_zyx is not None:
+            shape = sample.shape
+            if self._plan.spacing_um is not None and sample.geometry.is_calibrated:
+                shape = shape_at_spacing(shape, sample.spacing, self._plan.spacing_um)
+            yield from _size_notice(sample.name, shape, self._plan.volume_zyx)
         trained, own = self._plan.spacing_um or self._training_voxel_size_um, sample.geometry
         if trained is None or (own.is_calibrated and self._plan.spacing_um is not None):
             return
@@ -117,12 +126,13 @@ class Predictor:
         self._sliding_window.close()
 
     def _preprocess(self, sample: Sample) -> TileTask:
-        image = sample.image
+        scale = fit_scale(sample.image, self._normalisation, self._percentiles, sample.intensities)
+        image = scale.clip(sample.image)
         if self._plan.spacing_um is not None and sample.geometry.is_calibrated:
             image = to_spacing(image, sample.spacing, self._plan.spacing_um, is_labels=False)
         z, y, x = image.shape
         input_shape = self._input_shape((z, y, x))
-        image = to_divisible(normalise(image, self._normalisation), input_shape, self._resize_mode, is_labels=False)
+        image = to_divisible(scale.apply(image), input_shape, self._resize_mode, is_labels=False)
         maps = OutputMaps(self._plan.task, self._plan.out_channels, (z, y, x), input_shape, self._resize_mode)
         flips = mirror_flips() if self._config.tta or self._config.uncertainty else ((),)
         return TileTask(sample.name, image, maps, self._config.overlap, flips)
@@ -141,5 +151,27 @@ class Predictor:
             uncertainty = foreground_entropy(maps.probability)
         labels = postprocess(maps.probability, maps.channels, sample.spacing, self._plan, self._config)
         return Prediction(
-            sample.name, labels, maps.probability, sample.geometry, self._plan, maps.channels, uncertainty
+            sample.name,
+            labels,
+            maps.probability,
+            sample.geometry,
+            self._plan,
+            maps.channels,
+            uncertainty,
+            intensities=sample.intensities,
+        )
+
+
+def _size_notice(name: str, shape: Shape3D, trained: Shape3D) -> Iterator[Notice]:
+    """Yield a notice for a volume that is larger or smaller than the whole volumes that a network was trained on.
+
+    Tiles of the size of training do not help: a network that has seen many objects at a time finds some in empty tiles,
+    too, and more of them than in a whole volume.
+    """
+    ratios = [max(side / most, most / side) for side, most in zip(shape, trained, strict=True)]
+    if max(ratios) > _SIMILAR_SIDES:
+        yield Notice(
+            f"'{name}' has {format_shape(shape)} voxels, but the network was trained on whole volumes of "
+            f"{format_shape(trained)}. What it finds depends on how much foreground it sees at a time: if there are "
+            "far fewer or more objects than in the training volumes, add volumes of this kind to them."
         )

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
-from napari_unet3d.configs import EvaluationConfig
+from napari_unet3d.configs import EvaluationConfig, Task
 from napari_unet3d.data.dataset import file_name
+from napari_unet3d.data.events import Notice
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.volumes import suffix_for, write_volume
 from napari_unet3d.evaluation.errors.find import list_errors
 from napari_unet3d.evaluation.metrics.differences import difference_labels
+from napari_unet3d.evaluation.metrics.overlaps import border_ids
 from napari_unet3d.evaluation.metrics.score import MetricOptions, score
 from napari_unet3d.evaluation.metrics.types import Scores, mean_scores
 from napari_unet3d.evaluation.reports.error_files import ErrorFiles
 from napari_unet3d.evaluation.reports.figure import slices_figure, write_figure
 from napari_unet3d.evaluation.reports.score_files import write_metrics
 from napari_unet3d.files import EVALUATION_FILE, write_json
+from napari_unet3d.inference.evaluation_folder import DIFFERENCES, FIGURES, PREDICTIONS
 from napari_unet3d.inference.events import EvaluationFinished, Prediction
-from napari_unet3d.model.checkpoint import Checkpoint, package_versions
+from napari_unet3d.model.checkpoint import package_versions
+from napari_unet3d.model.plan import Plan
 
 
 class ResultsFolder:
@@ -30,33 +35,32 @@ class ResultsFolder:
     Parameters
     ----------
     out : Path, optional
-        Output folder; nothing is written without it.
+        Output folder, see `evaluation_folder`; nothing is written without it.
     config : EvaluationConfig
         Surface tolerance, axis and number of slices of the figures.
-    checkpoint : Checkpoint
-        The model, which determines task and classes.
-    about : dict of str to str
-        Sources of model and dataset, for ``evaluation.json``.
+    plan : Plan
+        Task and classes.
+    about : dict of str to any
+        Sources of predictions and dataset and names of the volumes, for ``evaluation.json``.
     """
 
-    def __init__(
-        self, out: Path | None, config: EvaluationConfig, checkpoint: Checkpoint, about: dict[str, str]
-    ) -> None:
+    def __init__(self, out: Path | None, config: EvaluationConfig, plan: Plan, about: dict[str, Any]) -> None:
         self._out, self._config = out, config
         self._options = MetricOptions(
-            task=checkpoint.config.task,
-            classes={each.value: each.name for each in checkpoint.plan.classes},
+            task=plan.task,
+            classes={each.value: each.name for each in plan.classes},
             tolerance_um=config.tolerance_um,
+            ignore_border=config.ignore_border_objects,
         )
         self._about = {
             **about,
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
-            "epoch": checkpoint.epoch,
             "settings": config.model_dump(mode="json"),
             "versions": package_versions(),
         }
         self._scores: list[Scores] = []
-        self._figures: list[Path] = []
+        self._figures: list[str] = []
+        self._n_at_border = [0, 0]
         self._errors = None if out is None else ErrorFiles(out)
 
     def add(self, image: NDArray[Any], prediction: Prediction, truth: GroundTruth) -> Scores:
@@ -73,6 +77,9 @@ class ResultsFolder:
         """
         scores = score(prediction.labels, truth, prediction.name, prediction.spacing, self._options)
         self._scores.append(scores)
+        if self._options.task is Task.INSTANCE and self._options.ignore_border:
+            for number, labels in enumerate((truth.labels, prediction.labels)):
+                self._n_at_border[number] += len(border_ids(labels))
         if self._out is not None:
             self._write(self._out, prediction, truth, scores)
             self._write_errors(image, prediction, truth)
@@ -81,11 +88,12 @@ class ResultsFolder:
     def _write(self, out: Path, prediction: Prediction, truth: GroundTruth, scores: Scores) -> None:
         name, geometry = file_name(prediction.name), prediction.geometry
         suffix = suffix_for(geometry)
+        write_json(out / EVALUATION_FILE, self._about)  # first, so that a folder is known as that of an evaluation
         difference = difference_labels(prediction.labels, truth, self._options.task)
-        write_volume(out / "predictions" / f"{name}_labels{suffix}", prediction.labels, geometry=geometry)
+        write_volume(out / PREDICTIONS / f"{name}_labels{suffix}", prediction.labels, geometry=geometry)
         if prediction.uncertainty is not None:
-            write_volume(out / "predictions" / f"{name}_uncertainty{suffix}", prediction.uncertainty, geometry=geometry)
-        write_volume(out / "differences" / f"{name}_difference{suffix}", difference, geometry=geometry)
+            write_volume(out / PREDICTIONS / f"{name}_uncertainty{suffix}", prediction.uncertainty, geometry=geometry)
+        write_volume(out / DIFFERENCES / f"{name}_difference{suffix}", difference, geometry=geometry)
         figure = slices_figure(
             truth,
             prediction.labels,
@@ -94,24 +102,36 @@ class ResultsFolder:
             voxel_size_um=geometry.spacing,
             title=f"{prediction.name} · Dice {scores.dice:.3f}",
         )
-        self._figures.append(out / "figures" / f"{name}.png")
-        write_figure(self._figures[-1], figure)
+        self._figures.append(f"{name}.png")
+        write_figure(out / FIGURES / self._figures[-1], figure)
         for metrics in ("metrics.csv", "metrics.json"):
             write_metrics(out / metrics, self._scores, mean_scores(self._scores))
-        write_json(out / EVALUATION_FILE, self._about)
 
     def _write_errors(self, image: NDArray[Any], prediction: Prediction, truth: GroundTruth) -> None:
         assert self._errors is not None
-        errors = list_errors(
-            prediction.labels, truth, self._options.task, prediction.spacing, self._config.tolerance_um
-        )
+        options, size = self._options, prediction.spacing
+        errors = list_errors(prediction.labels, truth, options.task, size, options.tolerance_um, options.ignore_border)
         self._errors.add(prediction.name, image, prediction.labels, truth, errors)
 
-    def finished_event(self) -> EvaluationFinished:
-        """Return the last event of the evaluation."""
+    def notices(self) -> Iterator[Notice]:
+        """Yield at the end what was left out of the scores."""
+        if self._options.ignore_border and self._options.task is not Task.INSTANCE:
+            yield Notice(
+                f"Border objects were not ignored: the task {self._options.task} has no single objects. Leave out "
+                "ignore_border_objects."
+            )
+        elif any(self._n_at_border):
+            n_true, n_predicted = self._n_at_border
+            yield Notice(
+                f"{n_true} true and {n_predicted} predicted objects touch the border of their volume and are left out "
+                "of the scores of objects."
+            )
+
+    def finished_event(self, out: Path | None) -> EvaluationFinished:
+        """Return the last event of the evaluation, whose files are in `out` now."""
         return EvaluationFinished(
             volumes=tuple(self._scores),
             mean=mean_scores(self._scores),
-            metrics_file=None if self._out is None else self._out / "metrics.json",
-            figures=tuple(self._figures),
+            metrics_file=None if out is None else out / "metrics.json",
+            figures=() if out is None else tuple(out / FIGURES / figure for figure in self._figures),
         )

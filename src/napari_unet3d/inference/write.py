@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,11 @@ from napari_unet3d.data.formats.registry import volume_name, writable_suffix
 from napari_unet3d.data.volumes import write_volume
 from napari_unet3d.errors import UserError
 from napari_unet3d.inference.events import Prediction
+
+KINDS = ("labels", "probability", "uncertainty")
+"""What may be written for a volume; the names of the files end in one of them."""
+
+_MOST_NAMES = 5
 
 
 def prediction_files(
@@ -25,13 +31,18 @@ def prediction_files(
     >>> [path.name for path in prediction_files("scan.nii.gz", "out", probability=True)]
     ['scan_labels.nii.gz', 'scan_probability.nii.gz']
     """
-    is_written = {"labels": True, "probability": probability, "uncertainty": uncertainty}
+    is_written = dict(zip(KINDS, (True, probability, uncertainty), strict=True))
     name, suffix = volume_name(source), writable_suffix(source)
     return [Path(folder) / f"{name}_{kind}{suffix}" for kind, is_asked in is_written.items() if is_asked]
 
 
 def write_prediction(
-    prediction: Prediction, source: Path | str, folder: Path | str, probability: bool = False
+    prediction: Prediction,
+    source: Path | str,
+    folder: Path | str,
+    probability: bool = False,
+    *,
+    keep_existing: bool = False,
 ) -> list[Path]:
     """Write ``NAME_labels`` and, if there are any, probability and uncertainty in the format of the image.
 
@@ -48,6 +59,8 @@ def write_prediction(
         Output folder; created if it does not exist.
     probability : bool
         Also write ``NAME_probability`` as float32. ``NAME_uncertainty`` is written whenever the prediction has one.
+    keep_existing : bool
+        Write only files that do not exist yet.
 
     Returns
     -------
@@ -65,10 +78,18 @@ def write_prediction(
     if prediction.uncertainty is not None:
         volumes.append(prediction.uncertainty)
     files = prediction_files(source, folder, probability, prediction.uncertainty is not None)
-    check_not_beside(source, files)
-    for file, volume in zip(files, volumes, strict=True):
+    written = {
+        file: volume for file, volume in zip(files, volumes, strict=True) if not (keep_existing and exists(file))
+    }
+    check_not_beside(source, list(written))
+    for file, volume in written.items():
         write_volume(file, volume, geometry=prediction.geometry)
-    return files
+    return list(written)
+
+
+def exists(path: Path) -> bool:
+    """Return whether there is a file or folder, or a link that leads nowhere, which writing would replace."""
+    return os.path.lexists(path)
 
 
 def check_not_beside(source: Path | str, files: Sequence[Path]) -> None:
@@ -80,6 +101,66 @@ def check_not_beside(source: Path | str, files: Sequence[Path]) -> None:
                 f"{path} already exists next to its image and is not overwritten. Choose another folder for the "
                 "predictions, or remove the file."
             )
+
+
+def without_existing(
+    sources: Sequence[Path], outputs: Callable[[Path], Sequence[Path]], *, overwrite: bool, skip_existing: bool
+) -> tuple[list[Path], str]:
+    """Return the images to predict, given the results that exist already.
+
+    Parameters
+    ----------
+    sources : sequence of Path
+        The images.
+    outputs : callable
+        Returns the files that are written for an image.
+    overwrite, skip_existing : bool
+        Whether results that exist may be replaced, or are kept.
+
+    Returns
+    -------
+    tuple of list of Path, and str
+        The images without those that have all of their results and are skipped, and a notice about these.
+
+    Raises
+    ------
+    UserError
+        If two results have the same name, one exists next to its image, or one exists and may not be replaced.
+    """
+    check_names_differ([outputs(source)[0].name for source in sources], "results")
+    if skip_existing:
+        skipped = [source for source in sources if all(map(exists, outputs(source)))]
+        kept = [path for source in sources if source not in skipped for path in outputs(source) if exists(path)]
+        notices = [f"{len(skipped)} of {len(sources)} volumes have results and are skipped: {names(skipped)}."]
+        notices = [*(notices if skipped else []), *([f"Kept as they are: {names(kept)}."] if kept else [])]
+        return [source for source in sources if source not in skipped], " ".join(notices)
+    for source in sources:
+        check_not_beside(source, outputs(source))
+    if not overwrite and (problem := already_there([path for source in sources for path in outputs(source)])):
+        raise UserError(problem)
+    return list(sources), ""
+
+
+def already_there(paths: Sequence[Path]) -> str:
+    """Return the message for results that exist and would be replaced; empty if there are none."""
+    present = [path for path in paths if exists(path)]
+    if not present:
+        return ""
+    if len(present) == 1:
+        which = f"{present[0]} exists already and is not replaced"
+    else:
+        which = f"{present[0].parent} contains {names(present)} already; they are not replaced"
+    return f"{which}. Overwrite existing results (--overwrite), skip them (--skip-existing), or choose another folder."
+
+
+def names(paths: Sequence[Path]) -> str:
+    """Return the names of the first few files, and the number of the others.
+
+    >>> names([Path(f"scans/{number}.tif") for number in range(7)])
+    '0.tif, 1.tif, 2.tif, 3.tif, 4.tif and 2 more'
+    """
+    n_more = len(paths) - _MOST_NAMES
+    return ", ".join(path.name for path in paths[:_MOST_NAMES]) + (f" and {n_more} more" if n_more > 0 else "")
 
 
 def check_names_differ(names: Sequence[str], what: str) -> None:

@@ -241,6 +241,11 @@ class TorchState:
         return self._hardware.device.type
 
     @property
+    def number_type(self) -> str:
+        """Number type of the computations, such as ``"bf16"``."""
+        return next(each.value for each, dtype in _DTYPES.items() if dtype is self._hardware.dtype)
+
+    @property
     def random_state(self) -> torch.Tensor:
         """State of the random number generator, of type uint8 and shape (byte,); it can be set."""
         return self._random_state.clone()

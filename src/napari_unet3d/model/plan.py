@@ -38,6 +38,8 @@ class Plan(BaseModel):
         Size of a patch in voxels, multiples of `total_stride`; None for whole volumes.
     batch_size : int
         Patches or volumes per step.
+    volume_zyx : tuple of int or None
+        Largest sides of the training volumes in voxels, where steps take whole volumes.
     spacing_um : tuple of float or None
         Voxel size (z, y, x) in µm that all volumes are resampled to; None when each keeps its own.
     classes : tuple of LabelClass
@@ -51,6 +53,7 @@ class Plan(BaseModel):
     strides: tuple[tuple[_Stride, _Stride, _Stride], ...]
     patch_zyx: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
     batch_size: PositiveInt = 1
+    volume_zyx: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
     spacing_um: tuple[_Length, _Length, _Length] | None = None
     classes: tuple[LabelClass, ...] = ()
 

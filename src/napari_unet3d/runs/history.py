@@ -15,13 +15,17 @@ from napari_unet3d.errors import UserError, explain_os_errors
 class EpochRecord:
     """Losses of one epoch, counted from 1; `val_loss` and `val_dice` are None in epochs without validation.
 
-    `val_dice` is NaN if no validation volume has foreground, where it is not defined.
+    `val_dice` is NaN if no validation volume has foreground, where it is not defined, and None if nearly everything is
+    foreground, where it means nothing. `val_f1` is the F1 of the objects, for single objects only. `best_by` is
+    ``"loss"`` or ``"f1"``, by which epochs are compared.
     """
 
     epoch: int
     train_loss: float
     val_loss: float | None = None
     val_dice: float | None = None
+    val_f1: float | None = None
+    best_by: str = "loss"
 
     @property
     def loss(self) -> float:
@@ -42,8 +46,9 @@ class EpochRecord:
 def best_record(history: Sequence[EpochRecord]) -> EpochRecord | None:
     """Return the epoch with the lowest validation loss, or the lowest training loss if none was validated.
 
-    Of equal losses the first is the best, and NaN is the worst. If validation had no foreground, epochs cannot be
-    compared, and the last one is returned; None if the history is empty.
+    Of equal losses the first is the best, and NaN is the worst. If epochs are compared by the F1 of objects, the first
+    one with the highest F1 is the best. If validation had no foreground, epochs cannot be compared, and the last one is
+    returned; None if the history is empty.
 
     Examples
     --------
@@ -52,6 +57,9 @@ def best_record(history: Sequence[EpochRecord]) -> EpochRecord | None:
     """
     if any(record.lacks_foreground for record in history):
         return history[-1]
+    by_f1 = [(record.val_f1, record) for record in history if record.best_by == "f1" and record.val_f1 is not None]
+    if by_f1:
+        return max(by_f1, key=lambda pair: pair[0])[1]
     validated = [record for record in history if record.val_loss is not None]
     return min(validated or history, key=_loss, default=None)
 
@@ -79,7 +87,14 @@ def read_history(file: Path) -> tuple[EpochRecord, ...]:
 def records_in(rows: Iterable[Mapping[str, str]]) -> tuple[EpochRecord, ...]:
     """Return the epochs in the rows of a `history.csv`; an invalid row raises KeyError, TypeError or ValueError."""
     return tuple(
-        EpochRecord(int(row["epoch"]), float(row["train_loss"]), _number(row["val_loss"]), _number(row["val_dice"]))
+        EpochRecord(
+            int(row["epoch"]),
+            float(row["train_loss"]),
+            _number(row["val_loss"]),
+            _number(row["val_dice"]),
+            _number(row.get("val_f1", "")),
+            row.get("best_by", "loss"),
+        )
         for row in rows
     )
 

@@ -6,6 +6,7 @@ import csv
 import json
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +16,7 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.files import CONFIG_FILE, ENVIRONMENT_FILE, EVALUATION_FILE, HISTORY_FILE
 from napari_unet3d.runs.history import EpochRecord, records_in
 
+PROGRAM = "napari-unet3d"
 T = TypeVar("T")
 
 
@@ -99,6 +101,25 @@ def read_run_files(folder: Path) -> RunFiles:
     return RunFiles(folder, config, environment or {}, records, seconds, tuple(problems))
 
 
+def is_evaluation(folder: Path) -> bool:
+    """Return whether a folder contains an evaluation, complete or not."""
+    try:
+        versions = _json(folder / EVALUATION_FILE).get("versions")
+    except (OSError, ValueError):
+        return False
+    return isinstance(versions, dict) and PROGRAM in versions
+
+
+def names_of_evaluation(folder: Path) -> frozenset[str]:
+    """Return the names of the volumes of an evaluation, also of those that it was stopped before."""
+    files: list[dict[str, Any]] = []
+    for name in (EVALUATION_FILE, "metrics.json"):
+        with suppress(OSError, ValueError):
+            files.append(_json(folder / name))
+    volumes = [each for file in files for each in file.get("volumes") or ()]
+    return frozenset(str(each["name"] if isinstance(each, dict) else each) for each in volumes)
+
+
 def read_evaluation_files(folder: Path) -> EvaluationFiles:
     """Read the text files of an evaluation folder.
 
@@ -116,6 +137,9 @@ def read_evaluation_files(folder: Path) -> EvaluationFiles:
     about = _attempt(_json, folder / EVALUATION_FILE, problems)
     errors = _attempt(_errors, folder / "errors.csv", problems)
     volumes, mean = metrics or ((), {})
+    n_volumes = len(about.get("volumes") or ()) if about else 0
+    if n_volumes > len(volumes):
+        problems.append(f"The evaluation was stopped after {len(volumes)} of {n_volumes} volumes.")
     return EvaluationFiles(folder, about or {}, volumes, mean, errors or (), tuple(problems))
 
 

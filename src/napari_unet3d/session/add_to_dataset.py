@@ -7,9 +7,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from napari_unet3d.configs import UneditedRegions
+from napari_unet3d.configs import TrainingConfig, UneditedRegions
 from napari_unet3d.data.corrections import Correction
 from napari_unet3d.data.dataset import add_sample, clean_dataset, file_name, read_pair
+from napari_unet3d.data.events import Notice
+from napari_unet3d.data.intensities import IntensityStatistics
 from napari_unet3d.data.layout import kind_folder
 from napari_unet3d.data.pairs import Pair, Subset, list_pairs, provenance_file, with_unique_name
 from napari_unet3d.data.provenance import read_provenance
@@ -70,12 +72,28 @@ class DatasetAddition:
         return own + tuple(each for each in matching_test_volumes(self.dataset, self.sample) if each not in own)
 
     def sample_with_subset(self, test_volumes: tuple[str, ...]) -> Sample:
-        """Return the corrected volume with the subset of the dataset that it is from, as far as that is known."""
+        """Return the corrected volume with the subset of the dataset that it is from, as far as that is known.
+
+        Of a volume that is a corrected part itself, it gets the intensities of the whole volume.
+        """
         subset = self._known_subset() or (Subset.TEST if test_volumes else self._subset_by_name())
         provenance = self.sample.provenance
-        if provenance is None or subset is None:
+        if provenance is None:
             return self.sample
-        return replace(self.sample, provenance=provenance.model_copy(update={"subset": subset.value}))
+        changes: dict[str, object] = {} if subset is None else {"subset": subset.value}
+        if (intensities := self._intensities_of_source()) is not None:
+            changes["intensities"] = intensities
+        return replace(self.sample, provenance=provenance.model_copy(update=changes), intensities=None)
+
+    def _intensities_of_source(self) -> IntensityStatistics | None:
+        name = without_subset(self.origin.name)[0]
+        try:
+            pairs = list_pairs(self.origin.dataset or self.dataset)
+        except UserError:  # no dataset yet
+            return None
+        masks = [pair.label_mask for pair in pairs if pair.name == name and pair.label_mask is not None]
+        source = read_provenance(provenance_file(masks[0])) if masks else None
+        return None if source is None else source.intensities
 
     def _known_subset(self) -> Subset | None:
         folder = self.origin.dataset
@@ -179,6 +197,17 @@ def remove_corrections(pair: Pair) -> Iterator[Pair]:
     """Delete exactly the files that `add_corrections` wrote; the only event is the pair."""
     _delete(pair)
     yield pair
+
+
+def without_missing_val_volumes(config: TrainingConfig, dataset: Path) -> tuple[TrainingConfig, tuple[Notice, ...]]:
+    """Return settings for another dataset: without named validation volumes if it lacks any, and a notice then."""
+    if not set(config.val_volumes) - {pair.name for pair in list_pairs(dataset, Subset.TRAIN)}:
+        return config, ()
+    notice = Notice(
+        f"The model was validated on {', '.join(config.val_volumes)}, which are not all in this dataset; validation "
+        "volumes are drawn instead."
+    )
+    return config.model_copy(update={"val_volumes": ()}), (notice,)
 
 
 def is_dataset(folder: Path) -> bool:

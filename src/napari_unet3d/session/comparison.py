@@ -51,6 +51,8 @@ class Comparison:
         Agreement with the ground truth.
     tolerance_um : float
         Distance in µm within which two surfaces count as the same.
+    ignore_border : bool
+        Whether objects that touch the border of the volume are left out of the scores of objects and of the errors.
     """
 
     prediction: Prediction
@@ -58,6 +60,7 @@ class Comparison:
     difference: NDArray[np.uint8] | None = None
     scores: Scores | None = None
     tolerance_um: float = DEFAULT_TOLERANCE_UM
+    ignore_border: bool = False
     _complete: _Complete = field(init=False, default_factory=_Complete, repr=False, compare=False)
 
     @property
@@ -71,7 +74,8 @@ class Comparison:
 
     def has_scores_of(self, other: Comparison) -> bool:
         """Return whether all scores of another comparison of the same arrays are here, too."""
-        return self.tolerance_um == other.tolerance_um and (self.is_measured or not other.is_measured)
+        same = self.tolerance_um == other.tolerance_um and self.ignore_border == other.ignore_border
+        return same and (self.is_measured or not other.is_measured)
 
     @property
     def nbytes(self) -> int:
@@ -104,8 +108,7 @@ class Comparison:
             return self
         with self._complete.lock:
             if self._complete.comparison is None:
-                scores = _score(self.prediction, self.truth, self.tolerance_um, fast=False)
-                self._complete.comparison = replace(self, scores=scores)
+                self._complete.comparison = replace(self, scores=_score(self, self.truth, fast=False))
             return self._complete.comparison
 
 
@@ -131,17 +134,20 @@ def compare(
     tolerance_um: float = DEFAULT_TOLERANCE_UM,
     *,
     fast: bool = False,
+    ignore_border: bool = False,
 ) -> Comparison:
     """Compare a prediction with the ground truth, if there is any; `fast` leaves out the slow scores."""
     if truth is None:
         return Comparison(prediction)
     difference = difference_labels(prediction.labels, truth, prediction.task)
-    return Comparison(prediction, truth, difference, _score(prediction, truth, tolerance_um, fast=fast), tolerance_um)
+    comparison = Comparison(prediction, truth, difference, None, tolerance_um, ignore_border)
+    return replace(comparison, scores=_score(comparison, truth, fast=fast))
 
 
-def _score(prediction: Prediction, truth: GroundTruth, tolerance_um: float, *, fast: bool) -> Scores:
-    classes = prediction.plan.classes if prediction.plan else ()
-    options = MetricOptions(prediction.task, {each.value: each.name for each in classes}, tolerance_um, fast)
+def _score(comparison: Comparison, truth: GroundTruth, *, fast: bool) -> Scores:
+    prediction = comparison.prediction
+    classes = {each.value: each.name for each in (prediction.plan.classes if prediction.plan else ())}
+    options = MetricOptions(prediction.task, classes, comparison.tolerance_um, fast, comparison.ignore_border)
     return score(prediction.labels, truth, prediction.name, prediction.spacing, options)
 
 
@@ -149,7 +155,7 @@ def from_evaluation(event: VolumeEvaluated, tolerance_um: float) -> Comparison:
     """Return the comparison of a test volume, whose scores are there already."""
     prediction, truth = event.prediction, event.truth
     difference = difference_labels(prediction.labels, truth, prediction.task)
-    return Comparison(prediction, truth, difference, event.scores, tolerance_um)
+    return Comparison(prediction, truth, difference, event.scores, tolerance_um, event.ignores_border)
 
 
 def repostprocess(comparison: Comparison, settings: PostProcessing) -> Iterator[Comparison]:
@@ -164,7 +170,8 @@ def repostprocess(comparison: Comparison, settings: PostProcessing) -> Iterator[
     if np.array_equal(labels, old.labels):
         yield comparison
     else:
-        yield compare(replace(old, labels=labels), comparison.truth, comparison.tolerance_um, fast=True)
+        new, ignores = replace(old, labels=labels), comparison.ignore_border
+        yield compare(new, comparison.truth, comparison.tolerance_um, fast=True, ignore_border=ignores)
 
 
 def add_slow_metrics(comparison: Comparison) -> Iterator[Comparison]:
@@ -250,7 +257,9 @@ def labels_as_prediction(
     return Prediction(origin.name, labels, probability, geometry, origin.plan)
 
 
-def inspect_input(given: InspectionInput, tolerance_um: float) -> Iterator[SearchProgress | InspectionResult]:
+def inspect_input(
+    given: InspectionInput, tolerance_um: float, ignore_border: bool = False
+) -> Iterator[SearchProgress | InspectionResult]:
     """Compare labels with their ground truth and find the errors.
 
     Yields
@@ -262,17 +271,34 @@ def inspect_input(given: InspectionInput, tolerance_um: float) -> Iterator[Searc
     """
     prediction = labels_as_prediction(given.prediction, given.origin, given.geometry, given.probability)
     truth = decode(given.truth, prediction, given.annotated)
-    yield from inspect_comparison(compare(prediction, truth, fast=True), tolerance_um)
+    yield from inspect_comparison(compare(prediction, truth, fast=True, ignore_border=ignore_border), tolerance_um)
 
 
-def inspect_comparison(comparison: Comparison, tolerance_um: float) -> Iterator[SearchProgress | InspectionResult]:
-    """Find the errors of a prediction that was compared; the events are those of `inspect_input`."""
+def inspect_comparison(
+    comparison: Comparison, tolerance_um: float, ignore_border: bool | None = None
+) -> Iterator[SearchProgress | InspectionResult]:
+    """Find the errors of a prediction that was compared; the events are those of `inspect_input`.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        The comparison with ground truth.
+    tolerance_um : float
+        Depth in µm up to which errors are hidden as boundary noise.
+    ignore_border : bool, optional
+        Whether objects at the border are left out, if that differs from the comparison; its slow scores are then
+        missing.
+    """
     from napari_unet3d.evaluation.errors.find import find_errors  # imports scipy's trees, which is slow
 
     prediction, truth, difference = comparison.prediction, comparison.truth, comparison.difference
     assert truth is not None
     assert difference is not None
-    for event in find_errors(prediction.labels, truth, prediction.task, prediction.spacing, tolerance_um):
+    if ignore_border is not None and ignore_border != comparison.ignore_border:
+        comparison = Comparison(prediction, truth, difference, None, comparison.tolerance_um, ignore_border)
+        comparison = replace(comparison, scores=_score(comparison, truth, fast=True))
+    how = prediction.task, prediction.spacing, tolerance_um, comparison.ignore_border
+    for event in find_errors(prediction.labels, truth, *how):
         if isinstance(event, ErrorSet):
             yield InspectionResult(comparison, event, difference * (event.regions > 0))
         else:

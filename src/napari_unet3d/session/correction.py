@@ -180,7 +180,12 @@ class CorrectionSession:
         """
         if self.image is None or np.shape(self.image) != self.shape:
             raise UserError("The image of the prediction is not in the viewer. Open it and choose its layer above.")
-        return Sample(self.name, np.asarray(self.image), geometry=self.prediction.geometry)
+        return Sample(
+            self.name,
+            np.asarray(self.image),
+            geometry=self.prediction.geometry,
+            intensities=self.prediction.intensities,
+        )
 
     def training_sample(self, unedited_regions: UneditedRegions) -> Sample:
         """Make a training volume of the corrections, whose provenance does not name the subset yet.
@@ -198,7 +203,12 @@ class CorrectionSession:
         plan, run = self.origin.plan, self.origin.run
         minimum = plan.patch_zyx if plan is not None and plan.patch_zyx is not None else _MINIMUM_SHAPE
         made = datetime.now(UTC).isoformat(timespec="microseconds")
-        provenance = Provenance(volume=self.name, run="" if run is None else str(run), made=made)
+        provenance = Provenance(
+            volume=self.name,
+            run="" if run is None else str(run),
+            made=made,
+            intensities=self.prediction.intensities,
+        )
         ignore_label = plan.ignore_label if plan else None
         return self.corrections.sample(self.image_sample().image, provenance, unedited_regions, ignore_label, minimum)
 

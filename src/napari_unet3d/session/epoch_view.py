@@ -91,7 +91,9 @@ def keep_model(run: SnapshotRun, epoch: int, target: Path) -> None:
 def describe_epoch(run: TrainingRun, epoch: int, view: EpochView | None) -> str:
     """Return which epoch is shown, such as ``Epoch 12 · Dice 0.831 · best``."""
     dice = run.history.dice_of(epoch)
+    f1 = run.history.f1_of(epoch)
     text = f"Epoch {epoch}" + ("" if dice is None else f" · Dice {dice:.3f}")
+    text += "" if f1 is None else f" · object F1 {f1:.3f}"
     if run.history.best is not None and run.history.best[0] == epoch:
         text += " · best"
     if view is not None and view.epoch == epoch and view.predicted < 1:

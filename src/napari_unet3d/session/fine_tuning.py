@@ -23,6 +23,7 @@ from napari_unet3d.session.add_to_dataset import (
     CorrectionsAdded,
     DatasetAddition,
     add_corrections,
+    without_missing_val_volumes,
 )
 from napari_unet3d.session.comparison import compare
 from napari_unet3d.session.correction import CorrectionSession
@@ -142,7 +143,7 @@ class ModelsCompared:
             if self.learned:
                 sentences.append(self._optimistic)
         else:
-            sentences.append("There is no test set that would show how it does on other volumes.")
+            sentences.append("There is no test set to show how it performs on other volumes.")
         return "\n".join(sentences)
 
     @property
@@ -221,7 +222,8 @@ def train_with_corrections(dataset: Path, model: Path, run_folder: Path) -> Iter
     """Fine-tune a model on a dataset with corrections; the events are those of `train_on`."""
     from napari_unet3d.model.checkpoint import load_checkpoint
 
-    config = fine_tuning_config(load_checkpoint(model).config)
+    config, notices = without_missing_val_volumes(fine_tuning_config(load_checkpoint(model).config), dataset)
+    yield from notices
     yield from train_on(TrainingRequest(dataset, run_folder, config, start_from=model))
 
 

@@ -92,7 +92,7 @@ class InspectionSession(InspectionCorrections):
     def show(self, result: InspectionResult, origin: VolumeOrigin | None = None, image: Any = None) -> None:
         """Inspect a new prediction with its errors, or replace the errors of the present one.
 
-        The tolerance becomes that of the errors.
+        Tolerance and `ignore_border` become those of the errors.
 
         Parameters
         ----------
@@ -123,7 +123,7 @@ class InspectionSession(InspectionCorrections):
         self._difference = None if result is None else result.difference
         self._selection = None
         if errors is not None:
-            self._tolerance_um = errors.tolerance_um
+            self._tolerance_um, self._ignore_border = errors.tolerance_um, errors.ignores_border
         if is_new:
             prediction = comparison.prediction
             self._origin = origin or VolumeOrigin(name=prediction.name, plan=prediction.plan)
@@ -135,7 +135,7 @@ class InspectionSession(InspectionCorrections):
         self._emit_changes(before)
 
     def find_errors(self) -> ErrorSet:
-        """Find the errors again with the present tolerance; may take seconds.
+        """Find the errors again with the present tolerance and `ignore_border`; may take seconds.
 
         Raises
         ------
@@ -144,7 +144,8 @@ class InspectionSession(InspectionCorrections):
         """
         if self._comparison is None or self._comparison.truth is None:
             raise UserError("There is no ground truth to find errors with. Inspect a prediction with its ground truth.")
-        result = last_event(inspect_comparison(self._comparison, self.tolerance_um), InspectionResult)
+        events = inspect_comparison(self._comparison, self.tolerance_um, self.ignore_border)
+        result = last_event(events, InspectionResult)
         self.show(result)
         return result.errors
 

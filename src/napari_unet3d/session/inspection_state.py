@@ -37,6 +37,8 @@ class InspectionEvents(SignalGroup):
         Errors and `difference`: those of another prediction, or with another tolerance; None without ground truth.
     tolerance_um : Signal(float)
         Errors are to be found with another tolerance.
+    ignore_border : Signal(bool)
+        Errors and scores are to leave out objects at the border of the volume, or no longer.
     selection : Signal(SegmentationError or None)
         Another error is selected, or none any more.
     notes : Signal(dict of int to ErrorNote)
@@ -56,6 +58,7 @@ class InspectionEvents(SignalGroup):
     comparison = Signal(Comparison)
     errors = Signal(object)
     tolerance_um = Signal(float)
+    ignore_border = Signal(bool)
     selection = Signal(object)
     notes = Signal(dict)
     corrections = Signal(CorrectionSession)
@@ -75,6 +78,7 @@ class InspectionState:
         self._errors: ErrorSet | None = None
         self._difference: NDArray[np.uint8] | None = None
         self._tolerance_um: float | None = None  # None for the default
+        self._ignore_border = False
         self._selection: SegmentationError | None = None
         self._notes: dict[int, ErrorNote] = {}
         self._review = ReviewNotes()
@@ -158,6 +162,17 @@ class InspectionState:
             self.events.tolerance_um.emit(value)
 
     @property
+    def ignore_border(self) -> bool:
+        """Whether objects that touch the border of the volume are left out, from the next `find_errors` on."""
+        return self._ignore_border
+
+    @ignore_border.setter
+    def ignore_border(self, value: bool) -> None:
+        before, self._ignore_border = self._ignore_border, value
+        if value != before:
+            self.events.ignore_border.emit(value)
+
+    @property
     def settings(self) -> CorrectionConfig:
         """Settings of corrections: their margin, and what the rest of the prediction counts as."""
         return self._settings
@@ -213,7 +228,7 @@ class InspectionState:
 
     def _attributes(self) -> dict[str, Any]:
         """Return what is replaced with the prediction or its errors, by signals in the order in which these follow."""
-        names = ("comparison", "errors", "corrections", "tolerance_um", "selection")
+        names = ("comparison", "errors", "corrections", "tolerance_um", "ignore_border", "selection")
         return {**{name: getattr(self, name) for name in names}, "notes": dict(self._notes)}
 
     def _emit_changes(self, before: Mapping[str, Any]) -> None:

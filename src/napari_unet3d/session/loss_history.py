@@ -60,7 +60,7 @@ def _mean(points: list[tuple[float, float]]) -> tuple[float, float]:
 
 
 class LossHistory:
-    """Losses and Dice of a run for plotting.
+    """Losses, Dice and F1 of objects of a run for plotting.
 
     Attributes
     ----------
@@ -88,6 +88,7 @@ class LossHistory:
         self.train = ThinnedSeries()
         self.val = ThinnedSeries()
         self.dice = ThinnedSeries()
+        self.f1 = ThinnedSeries()
         self.records: list[EpochRecord] = []
         self.best: tuple[int, float] | None = None
 
@@ -97,13 +98,15 @@ class LossHistory:
         self.step_added.emit(epoch, step, loss)
 
     def add_epoch(self, record: EpochRecord, *, is_best: bool) -> None:
-        """Add the mean losses and the Dice of a finished epoch."""
+        """Add the mean losses, the Dice and the F1 of objects of a finished epoch."""
         self.records.append(record)
         self.train.add(record.epoch, record.train_loss)
         if record.val_loss is not None:
             self.val.add(record.epoch, record.val_loss)
         if record.dice is not None:
             self.dice.add(record.epoch, record.dice)
+        if record.val_f1 is not None:
+            self.f1.add(record.epoch, record.val_f1)
         if is_best:
             self.best = (record.epoch, record.loss)
         self.epoch_added.emit(record)
@@ -111,6 +114,10 @@ class LossHistory:
     def dice_of(self, epoch: int) -> float | None:
         """Return the validation Dice of an epoch, or None."""
         return next((record.dice for record in reversed(self.records) if record.epoch == epoch), None)
+
+    def f1_of(self, epoch: int) -> float | None:
+        """Return the F1 of the objects of an epoch, or None."""
+        return next((record.val_f1 for record in reversed(self.records) if record.epoch == epoch), None)
 
 
 def make_loss_history(records: Sequence[EpochRecord], n_steps_per_epoch: int = 1) -> LossHistory:

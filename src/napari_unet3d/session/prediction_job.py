@@ -60,17 +60,17 @@ def predict_sample(model: Path, sample: Sample, config: PredictionConfig, out: P
             continue
         comparison = compare(event, decode(sample.labels, event, sample.label_mask))
         if out is not None:
-            _write_prediction(comparison, out)
+            _write_prediction(comparison, files_of_layer(sample, out, config))
         yield comparison
 
 
 def predict_paths(
-    model: Path, files: Sequence[Path], out: Path, config: PredictionConfig, probability: bool
+    model: Path, files: Sequence[Path], out: Path, config: PredictionConfig, probability: bool, overwrite: bool
 ) -> Iterator[PredictFilesEvent]:
     """Yield the events of `predict_files`; torch is imported in the thread that requests the first one."""
     from napari_unet3d.inference.predict import predict_files
 
-    yield from predict_files(model, files, out, config, probability=probability)
+    yield from predict_files(model, files, out, config, probability=probability, overwrite=overwrite)
 
 
 def evaluate_volumes(
@@ -87,11 +87,14 @@ def open_file(source: Path, result: Path, plan: Plan | None, kept: Prediction | 
     yield FileOpened(read_sample(source), kept, read_volume(result).array if kept is None else None, plan)
 
 
-def _write_prediction(comparison: Comparison, folder: Path) -> None:
-    prediction = comparison.prediction
-    name, suffix = file_name(prediction.name), suffix_for(prediction.geometry)
-    arrays: dict[str, NDArray[Any] | None] = {"labels": prediction.labels, "probability": prediction.probability}
-    arrays |= {"uncertainty": prediction.uncertainty, "difference": comparison.difference}
-    for kind, array in arrays.items():
-        if array is not None:
-            write_volume(folder / f"{name}_{kind}{suffix}", array, geometry=prediction.geometry)
+def files_of_layer(sample: Sample, folder: Path, config: PredictionConfig) -> dict[str, Path]:
+    """Return the files that `predict_sample` writes, by what they hold."""
+    name, suffix, has_truth = file_name(sample.name), suffix_for(sample.geometry), sample.labels is not None
+    is_written = {"labels": True, "probability": True, "uncertainty": config.uncertainty, "difference": has_truth}
+    return {kind: folder / f"{name}_{kind}{suffix}" for kind, is_asked in is_written.items() if is_asked}
+
+
+def _write_prediction(comparison: Comparison, files: dict[str, Path]) -> None:
+    for kind, file in files.items():
+        array: Any = comparison.difference if kind == "difference" else getattr(comparison.prediction, kind)
+        write_volume(file, array, geometry=comparison.prediction.geometry)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from napari_unet3d.data.checks import PairChecked
 from napari_unet3d.data.events import DatasetEvent, GenerateEvent, ObjectPlaced, SlicesImaged, VolumeWritten
 from napari_unet3d.evaluation.errors.types import SearchProgress
-from napari_unet3d.inference.events import PredictionWritten, TilesPredicted, VolumeEvaluated
+from napari_unet3d.inference.events import PredictionFailed, PredictionWritten, TilesPredicted, VolumeEvaluated
 
 T = TypeVar("T")
 _PLACING_FRACTION = 0.8  # of the time that a volume takes; the rest is blur and noise
@@ -71,7 +71,9 @@ def progress_of(event: Any) -> Progress | None:
             return Progress(n, of)
         case TilesPredicted():
             return Progress(event.n_volumes_done, event.n_volumes)
-        case PredictionWritten(n_written=n, n_volumes=of) | VolumeEvaluated(n_evaluated=n, n_volumes=of):
+        case PredictionWritten() | PredictionFailed():
+            return Progress(event.n_done, event.n_volumes)
+        case VolumeEvaluated(n_evaluated=n, n_volumes=of):
             return Progress(n, of)
     return None
 

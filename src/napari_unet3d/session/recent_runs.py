@@ -82,14 +82,16 @@ def run_progress(run_folder: Path) -> RunProgress | None:
         None if there is nothing that `train` could resume. Whether the tensors are intact is checked on resuming.
     """
     state = run_folder / RESUME_FILE
-    if not (run_folder / MODEL_FILE).is_file() or not state.is_file():
+    if not state.is_file():
         return None
     try:
         with safetensors.safe_open(state, framework="np") as file:
             header = json.loads((file.metadata() or {})["header"])
-        return RunProgress(int(header["epoch"]), int(header["config"]["epochs"]))
+        progress = RunProgress(int(header["epoch"]), int(header["config"]["epochs"]))
     except (OSError, safetensors.SafetensorError, ValueError, KeyError, TypeError):
         return None
+    has_model = (run_folder / MODEL_FILE).is_file()
+    return progress if has_model or progress.n_done == 0 else None  # saved inside its first epoch
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,10 +130,12 @@ class TrainingRun:
         self.status = f"First of {event.n_epochs} epochs …"
         if event.history:
             self.status = f"Resuming after epoch {self.n_epochs_done} of {event.n_epochs} …"
+        if event.n_steps_done:
+            self.status = f"Resuming in epoch {self.n_epochs_done + 1} after step {event.n_steps_done} …"
         self.started = event  # last, so that its listeners see a complete record
 
     def _add_epoch(self, event: EpochFinished) -> None:
-        record = EpochRecord(event.epoch, event.train_loss, event.val_loss, event.val_dice)
+        record = EpochRecord(event.epoch, event.train_loss, event.val_loss, event.val_dice, event.val_f1)
         self.history.add_epoch(record, is_best=event.is_best)
         self.n_epochs_done = event.epoch
         if event.is_best:
@@ -225,6 +227,8 @@ def _describe_epoch(record: EpochRecord, n_epochs: int | None) -> str:
         text += f", validation loss {record.val_loss:.3f}"
     if record.dice is not None:
         text += f", Dice {record.dice:.3f}"
+    if record.val_f1 is not None:
+        text += f", object F1 {record.val_f1:.3f}"
     return f"Epoch {record.epoch}{'' if n_epochs is None else f' of {n_epochs}'}: {text}"
 
 

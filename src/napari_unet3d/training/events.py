@@ -39,6 +39,8 @@ class RunStarted:
         The epochs that were finished before a resumed run continues.
     blocks : tuple of Block
         Training and validation block of a single volume; empty if whole volumes are used.
+    n_steps_done : int
+        Steps of the epoch after `history` that were made before a resumed run continues.
     """
 
     run_folder: Path
@@ -53,6 +55,7 @@ class RunStarted:
     volume_shape_zyx: Shape3D
     history: tuple[EpochRecord, ...] = ()
     blocks: tuple[Block, ...] = ()
+    n_steps_done: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +121,9 @@ class EpochFinished:
         Mean loss of the epoch's steps.
     val_loss, val_dice : float or None
         Mean over the validation volumes; None in epochs without validation. The Dice is NaN when no validation volume
-        has foreground.
+        has foreground, and None when nearly everything is foreground, where it means nothing.
+    val_f1 : float or None
+        Mean F1 of the objects at IoU 0.5, for single objects.
     is_best : bool
         Whether `model.safetensors` is now this epoch's model.
     seconds_left : float
@@ -131,6 +136,7 @@ class EpochFinished:
     val_dice: float | None
     is_best: bool
     seconds_left: float
+    val_f1: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +146,23 @@ class SnapshotSaved:
     run_folder: Path
     epoch: int
     n_volumes: int
+
+
+@dataclass(frozen=True, slots=True)
+class StateSaved:
+    """The state of the run is on disk, from which it can be resumed at this step.
+
+    Attributes
+    ----------
+    epoch, step : int
+        The epoch, and its steps so far, both counted from 1; 0 steps if it is the first one after a finished epoch.
+    ends : bool
+        Whether the run was requested to end here; the caller closes the generator.
+    """
+
+    epoch: int
+    step: int
+    ends: bool = False
 
 
 class EndReason(StrEnum):
@@ -163,6 +186,7 @@ class TrainingFinished:
     best_val_loss: float | None
     best_val_dice: float | None
     reason: EndReason = EndReason.EPOCHS
+    best_val_f1: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +223,7 @@ TrainEvent = (
     | Validating
     | EpochFinished
     | SnapshotSaved
+    | StateSaved
     | TrainingFinished
 )
 PreflightEvent = Issue | Busy | VolumeChecked | Preflight

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from napari_unet3d.configs import TrainingConfig
-from napari_unet3d.data.corrected_regions import apply_corrections
+from napari_unet3d.data.corrected_regions import add_intensities, apply_corrections
 from napari_unet3d.data.dataset import Subset, iter_samples
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.ground_truth import has_foreground
@@ -27,19 +27,20 @@ from napari_unet3d.model.devices import ComputeDevice, TorchState, choose_device
 from napari_unet3d.model.receptive_field import separating_gap
 from napari_unet3d.training.background import iterate_in_background, run_in_background
 from napari_unet3d.training.events import Busy, RunStarted, TrainEvent
-from napari_unet3d.training.notices import setup_notices
+from napari_unet3d.training.notices import intensity_notices, setup_notices
 from napari_unet3d.training.optim.learner import Learner
 from napari_unet3d.training.prepare import TrainingData
 from napari_unet3d.training.resume import RunStart, prepare_data, resolve_start, restore
 from napari_unet3d.training.resume_state import volumes_of
 from napari_unet3d.training.run_folder import RunFolder
 from napari_unet3d.training.run_lock import locked
+from napari_unet3d.training.save_schedule import SaveRequests
 from napari_unet3d.training.snapshot_writer import SnapshotWriter, saves_snapshots
 from napari_unet3d.training.throughput import ActiveTimer
 from napari_unet3d.training.trainer import Trainer
 
 
-def train(
+def train(  # noqa: PLR0913 - as many options as the command has
     data: Path | str | Sequence[Sample],
     run_folder: Path | str,
     config: TrainingConfig | None = None,
@@ -47,6 +48,7 @@ def train(
     overwrite: bool = False,
     resume: bool = False,
     start_from: Checkpoint | Path | str | None = None,
+    save_requests: SaveRequests | None = None,
 ) -> Generator[TrainEvent]:
     """Train a 3D U-Net. Each ``next`` trains a little further; close the generator to stop.
 
@@ -62,24 +64,27 @@ def train(
     run_folder : path
         Where models, settings, history and environment are written.
     config : TrainingConfig, optional
-        All settings; by default ``TrainingConfig()``. When a run is resumed, only epochs, max_minutes, patience and
-        save_snapshots may differ from its own.
+        All settings; by default ``TrainingConfig()``. When a run is resumed, only `RESUMABLE_SETTINGS` may differ from
+        its own: its length, what is saved, and the hardware.
     overwrite : bool
         Whether an earlier run in the folder may be replaced.
     resume : bool
-        Continue the run in the folder after its last complete epoch; a finished run continues if it is given more
-        epochs. On a CPU the result is bit-identical to that of an uninterrupted run, unless max_minutes sets its
-        length.
+        Continue the run in the folder after its last complete epoch, or inside the next one if its state was saved
+        there; a finished run continues if it is given more epochs. On a CPU the result is bit-identical to that of an
+        uninterrupted run, unless max_minutes sets its length.
     start_from : Checkpoint or path of a model, optional
         Start from its weights, with a new optimizer. Network settings and normalisation are those of the model unless
         they are given. If the number of outputs differs, the output layers are initialised anew.
+    save_requests : SaveRequests, optional
+        With it, another thread or a signal handler can request that the state is saved at the next step.
 
     Yields
     ------
     TrainEvent
         One `RunStarted`, a `StepFinished` per step, a `Throughput` about once a second, a `Validating` per validation
-        batch, an `EpochFinished` per epoch, followed by `SnapshotSaved` if snapshots are saved, notices, `Busy` during
-        long operations, and `TrainingFinished` at the end.
+        batch, an `EpochFinished` per epoch, followed by `SnapshotSaved` if snapshots are saved, `StateSaved` when the
+        state was saved inside an epoch or on request, notices, `Busy` during long operations, and `TrainingFinished` at
+        the end.
 
     Raises
     ------
@@ -92,7 +97,7 @@ def train(
     def events() -> Generator[TrainEvent]:  # a generator of its own, so that the timer can tell work from pauses
         with open_run(run_folder, config, overwrite=overwrite, resume=resume, start_from=start_from) as run:
             samples = yield from read_volumes(data, run.store)
-            yield from train_on_samples(samples, run, timer, describe_source(data))
+            yield from train_on_samples(samples, run, timer, describe_source(data), save_requests)
 
     return timer.measure(events())
 
@@ -111,12 +116,15 @@ class OpenRun:
         Device and precision.
     store : MemmapStore
         Keeps volumes in memory, or in temporary files if they do not fit.
+    lock_notice : str
+        A notice about an earlier training that has left its lock; empty without one.
     """
 
     start: RunStart
     folder: RunFolder
     device: ComputeDevice
     store: MemmapStore
+    lock_notice: str = ""
 
 
 @contextmanager
@@ -137,15 +145,21 @@ def open_run(
         the device.
     """
     path = Path(run_folder)
-    with locked(path), MemmapStore(path) as store:
+    with locked(path) as lock_notice, MemmapStore(path) as store:
         start = resolve_start(path, config, resume=resume, start_from=start_from)
         earlier = start.state.header if start.state else None
         device = choose_device(start.config.device, start.config.precision)
         folder = RunFolder(path, start.config, may_exist=overwrite or resume, earlier=earlier)
-        yield OpenRun(start, folder, device, store)
+        yield OpenRun(start, folder, device, store, lock_notice)
 
 
-def train_on_samples(samples: Sequence[Sample], run: OpenRun, timer: ActiveTimer, source: str) -> Iterator[TrainEvent]:
+def train_on_samples(
+    samples: Sequence[Sample],
+    run: OpenRun,
+    timer: ActiveTimer,
+    source: str,
+    save_requests: SaveRequests | None = None,
+) -> Iterator[TrainEvent]:
     """Train on volumes that have been read.
 
     Parameters
@@ -158,10 +172,15 @@ def train_on_samples(samples: Sequence[Sample], run: OpenRun, timer: ActiveTimer
         Measures the time that the run takes.
     source : str
         Where the volumes come from, for the record in the run folder.
+    save_requests : SaveRequests, optional
+        Requests to save the state inside an epoch.
     """
     start, config, device = run.start, run.start.config, run.device
     # Long operations run in a thread, while this generator yields `Busy` events: a viewer stays responsive.
     split = yield from split_volumes(samples, config)
+    messages = yield from run_in_background(
+        lambda: list(intensity_notices(samples, config)), "Checking the intensities"
+    )
     prepare = partial(prepare_data, start, split, samples, device, run.store)
     data = yield from run_in_background(prepare, "Preparing the volumes")
     torch_state = TorchState(device, config.seed)
@@ -175,10 +194,15 @@ def train_on_samples(samples: Sequence[Sample], run: OpenRun, timer: ActiveTimer
     run.folder.write_header(split, data.plan, device, source, start.start_from)
     yield _run_started(run, samples, data, learner)
     of_reading = dict.fromkeys(notice for sample in samples for notice in sample.notices)
-    for message in (*of_reading, *start.notices, *notices_of_restoring, *setup_notices(config, device, data)):
-        yield Notice(message)
+    of_setup = setup_notices(config, device, data)
+    notices = (run.lock_notice, *of_reading, *start.notices, *notices_of_restoring, *of_setup, *messages)
+    yield from (Notice(message) for message in notices if message)
     snapshots = SnapshotWriter(run.folder.path, config.validate_every) if saves_snapshots(config, split) else None
-    trainer = Trainer(config, volumes_of(samples), run.folder, data, learner, torch_state, timer, snapshots)
+    trainer = Trainer(
+        *(config, volumes_of(samples), run.folder, data, learner, torch_state, timer, snapshots),
+        save_requests=save_requests,
+        started_epoch=start.state.header.started_epoch if start.state else None,
+    )
     yield from trainer.train()
 
 
@@ -196,6 +220,7 @@ def _run_started(run: OpenRun, samples: Sequence[Sample], data: TrainingData, le
         volume_shape_zyx=samples[0].shape,
         blocks=data.split.blocks,
         history=tuple(run.folder.history),
+        n_steps_done=run.start.state.header.n_steps_done if run.start.state else 0,
     )
 
 
@@ -252,11 +277,20 @@ def split_volumes(samples: Sequence[Sample], config: TrainingConfig) -> Generato
 
 def _split_volumes(samples: Sequence[Sample], config: TrainingConfig) -> Split:
     _check_foreground(samples, config)
+    samples = add_intensities(samples)
     # Only a single volume, besides corrected ones, is cut into two blocks: so far apart that no output of the network
     # depends on both of them. For several volumes the gap is not used, so that their voxel sizes may differ.
     cut = next((sample for sample in samples if sample.provenance is None), samples[0])
     gap_zyx = separating_gap(config, cut.geometry)
-    split = split_samples(samples, config.val_fraction, config.seed, gap_zyx=gap_zyx, ignore_label=config.ignore_label)
+    split = split_samples(
+        samples,
+        config.val_fraction,
+        config.seed,
+        gap_zyx=gap_zyx,
+        ignore_label=config.ignore_label,
+        task=config.task,
+        val_volumes=config.val_volumes,
+    )
     return apply_corrections(split, samples)
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from napari_unet3d.configs import Augmentation, Optimizer, TrainingConfig
+from napari_unet3d.configs import Augmentation, BestMetric, Optimizer, TrainingConfig
+from napari_unet3d.data.corrected_regions import find_unknown_intensities
 from napari_unet3d.data.ground_truth import has_foreground
-from napari_unet3d.data.label_checks import no_foreground
+from napari_unet3d.data.intensities import describe_outliers, find_outliers
+from napari_unet3d.data.label_checks import dice_means_nothing, no_foreground
+from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.split import Split, find_validation_leaks
-from napari_unet3d.data.volume_checks import corrected_validation_volume
+from napari_unet3d.data.volume_checks import corrected_validation_volume, unknown_intensities
 from napari_unet3d.model.devices import ComputeDevice
 from napari_unet3d.training.prepare import TrainingData
 
@@ -29,10 +32,7 @@ def setup_notices(config: TrainingConfig, device: ComputeDevice, data: TrainingD
     for message in (*device.notices, split.notice, data.store and data.store.notice):
         if message:
             yield message
-    if not split.val:
-        yield "There is no validation: the best model is the one with the lowest training loss."
-    if config.patience and not (split.val and split.tells_best):
-        yield "Without foreground in validation, early stopping is not possible: the run trains for all epochs."
+    yield from _validation_notices(config, data)
     if config.save_snapshots and split.val and config.val_augmentation is not Augmentation.NONE:
         yield "Validation volumes are augmented, so predictions do not align with the image: no snapshots are saved."
     if data.plan.patch_zyx is None and config.batch_size > len(split.train):
@@ -46,6 +46,24 @@ def setup_notices(config: TrainingConfig, device: ComputeDevice, data: TrainingD
     yield from _volume_notices(config, split)
 
 
+def _validation_notices(config: TrainingConfig, data: TrainingData) -> Iterator[str]:
+    split = data.split
+    if not split.val:
+        yield "There is no validation: the best model is the one with the lowest training loss."
+    tells_best = split.tells_best and data.validation.has_foreground
+    if split.val and split.tells_best and not tells_best:
+        yield (
+            "What is validated has no foreground, so the best epoch cannot be determined and the model of the last "
+            "epoch is saved. Choose other validation volumes."
+        )
+    if split.val and data.validation.lacks_background:
+        yield dice_means_nothing(config.task)
+    if config.best_metric is BestMetric.F1 and not any(data.validation.instance_windows):
+        yield "There are no objects to count in validation: the best model is the one with the lowest loss."
+    if config.patience and not (split.val and tells_best):
+        yield "Without foreground in validation, early stopping is not possible: the run trains for all epochs."
+
+
 def _volume_notices(config: TrainingConfig, split: Split) -> Iterator[str]:
     for source, corrected in find_validation_leaks(split.train, split.val, split.blocks):
         yield corrected_validation_volume(corrected, source)
@@ -54,3 +72,20 @@ def _volume_notices(config: TrainingConfig, split: Split) -> Iterator[str]:
             continue
         if not has_foreground(sample.labels, config.ignore_label, sample.label_mask):
             yield no_foreground(sample.name)
+
+
+def intensity_notices(samples: Sequence[Sample], config: TrainingConfig) -> Iterator[str]:
+    """Yield a message per volume with outliers, and per corrected volume that is normalised by its own intensities.
+
+    Parameters
+    ----------
+    samples : sequence of Sample
+        All volumes, before they are split.
+    config : TrainingConfig
+        Normalisation and percentiles.
+    """
+    for sample in samples:
+        if outliers := find_outliers(sample.image, config.percentiles, sample.intensities):
+            yield describe_outliers(sample.name, outliers, config.normalisation)
+    for source, corrected in find_unknown_intensities(samples):
+        yield unknown_intensities(corrected, source)

@@ -56,6 +56,12 @@ def make_plan(train: Sequence[Sample], val: Sequence[Sample], config: TrainingCo
     return plan_for(train, classes, config, hardware)
 
 
+def _largest_sides(shapes: Sequence[Shape3D], config: TrainingConfig, plan: Plan) -> Shape3D:
+    fitted = [divisible_shape(shape, plan.total_stride, config.resize_mode) for shape in shapes]
+    z, y, x = np.max(fitted, axis=0).tolist()
+    return z, y, x
+
+
 class HasShape(Protocol):
     """A volume whose shape and geometry are known, such as a `Sample`."""
 
@@ -102,7 +108,8 @@ def plan_for(
     shapes = [shape_at(sample, spacing_um) for sample in train]
     patch = _patch(shapes, voxel_size_um, config, plan, hardware)
     batch_size = config.batch_size or (1 if patch is None else _PATCHES_PER_STEP)
-    return plan.model_copy(update={"patch_zyx": patch, "batch_size": batch_size})
+    volume = None if patch is not None else _largest_sides(shapes, config, plan)
+    return plan.model_copy(update={"patch_zyx": patch, "batch_size": batch_size, "volume_zyx": volume})
 
 
 def _common_spacing(train: Sequence[HasShape], config: TrainingConfig) -> VoxelSize | None:

@@ -10,38 +10,28 @@ from pathlib import Path
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.checks import Issue, Severity
 from napari_unet3d.data.dataset import read_pair
-from napari_unet3d.data.formats.names import natural_order
 from napari_unet3d.data.label_checks import check_label_values, check_roles
 from napari_unet3d.data.pairs import Pair, Subset, folder_notices, list_pairs, provenance_file
-from napari_unet3d.data.sample import Sample, Shape3D, format_shape
+from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.shared_content import shares_content
-from napari_unet3d.data.split import (
-    Block,
-    Role,
-    draw_validation,
-    find_validation_leaks,
-    split_samples,
-    validation_without_foreground,
-)
 from napari_unet3d.data.statistics import VolumeStatistics, compute_statistics
 from napari_unet3d.data.volume_checks import (
-    check_blocks,
     check_intensities,
     check_leaks,
     check_voxel_sizes,
     corrected_test_volume,
-    corrected_validation_volume,
 )
 from napari_unet3d.errors import UserError
-from napari_unet3d.model.receptive_field import separating_gap
 from napari_unet3d.training.background import iterate_in_background, run_in_background
 from napari_unet3d.training.events import Busy, Preflight, PreflightEvent, TrainEvent, VolumeChecked
 from napari_unet3d.training.loop import OpenRun, describe_source, open_run, train_on_samples
+from napari_unet3d.training.save_schedule import SaveRequests
+from napari_unet3d.training.split_checks import check_split, predict_split
 from napari_unet3d.training.step_checks import check_disk, check_step
 from napari_unet3d.training.throughput import ActiveTimer
 
 
-def check_then_train(
+def check_then_train(  # noqa: PLR0913 - those of `train`
     data: Path | Sequence[Sample],
     run_folder: Path,
     config: TrainingConfig | None = None,
@@ -49,6 +39,7 @@ def check_then_train(
     overwrite: bool = False,
     resume: bool = False,
     start_from: Path | None = None,
+    save_requests: SaveRequests | None = None,
 ) -> Iterator[PreflightEvent | TrainEvent]:
     """Check data and settings as `preflight` does, then train; each volume is read once for both.
 
@@ -56,7 +47,7 @@ def check_then_train(
 
     Parameters
     ----------
-    data, run_folder, config, overwrite, resume, start_from
+    data, run_folder, config, overwrite, resume, start_from, save_requests
         As for `train`.
 
     Yields
@@ -74,7 +65,7 @@ def check_then_train(
     def events() -> Generator[PreflightEvent | TrainEvent]:
         with open_run(run_folder, config, overwrite=overwrite, resume=resume, start_from=start_from) as run:
             samples = yield from _read_and_check(data, run)
-            yield from train_on_samples(samples, run, timer, describe_source(data))
+            yield from train_on_samples(samples, run, timer, describe_source(data), save_requests)
 
     return timer.measure(events())
 
@@ -161,14 +152,14 @@ def _check(
 ) -> Iterator[Issue | Busy | VolumeChecked]:
     if isinstance(data, Path | str):
         yield from map(Issue.warning, folder_notices(data))
-    volumes, only = yield from _read_and_describe(_sources(data), keep)
+    volumes, only = yield from _read_and_describe(_sources(data), partial(_read, keep=keep, config=config))
     train = [volume for volume in volumes if volume.subset is Subset.TRAIN]
     yield from check_label_values(train, config)
     yield from check_intensities(volumes, config)
     yield from check_voxel_sizes(volumes, config)
     if train:
-        split = yield from run_in_background(partial(_split, train, only, config), "Splitting the volumes")
-        yield from _check_split(split, config)
+        split = yield from run_in_background(partial(predict_split, train, only, config), "Splitting the volumes")
+        yield from check_split(split, config)
         yield from check_leaks(volumes, {volume.name for volume in split.val})
         yield from check_roles(split.train, split.val, config)
         checks = check_step(split.train, split.val, config, timed=timed)
@@ -208,7 +199,7 @@ def _sources(data: Path | str | Sequence[Sample]) -> list[_Source]:
 
 
 def _read_and_describe(
-    sources: Sequence[_Source], keep: Callable[[Sample], Sample]
+    sources: Sequence[_Source], read: Callable[[_Source], tuple[Sample, VolumeStatistics]]
 ) -> Generator[Issue | Busy | VolumeChecked, None, tuple[list[VolumeStatistics], Sample | None]]:
     """Read the volumes one by one; return their statistics, and the volume itself if it is the only one to split."""
     n_originals = sum(source.subset is Subset.TRAIN and not source.is_corrected for source in sources)
@@ -218,7 +209,7 @@ def _read_and_describe(
     for number, source in enumerate(sources, start=1):
         try:
             message = f"Checking '{source.name}'"
-            sample, statistics = yield from run_in_background(partial(_read, source, keep), message)
+            sample, statistics = yield from run_in_background(partial(read, source), message)
             volumes.append(statistics)
             yield from map(Issue.warning, sample.notices)
             if source.subset is Subset.TRAIN:  # these come before the test volumes
@@ -232,12 +223,12 @@ def _read_and_describe(
     return volumes, only
 
 
-def _read(source: _Source, keep: Callable[[Sample], Sample]) -> tuple[Sample, VolumeStatistics]:
+def _read(source: _Source, keep: Callable[[Sample], Sample], config: TrainingConfig) -> tuple[Sample, VolumeStatistics]:
     sample = source.volume if isinstance(source.volume, Sample) else read_pair(source.volume)
     if sample.labels is None:
         raise UserError(f"The volume '{source.name}' has no labels; label it, or leave it out of training.")
     named = sample if sample.name == source.name else replace(sample, name=source.name)
-    statistics = compute_statistics(named, source.subset)
+    statistics = compute_statistics(named, source.subset, config.percentiles)
     is_kept = isinstance(source.volume, Pair) and source.subset is Subset.TRAIN
     return keep(sample) if is_kept else named, statistics
 
@@ -249,54 +240,3 @@ def _corrections_of(test: Sample, corrected: Sequence[Sample]) -> list[Issue]:
         for sample in corrected
         if shares_content(sample, test.image)
     ]
-
-
-@dataclass(frozen=True, slots=True)
-class _Split:
-    """Statistics of the training and the validation volumes, or of two blocks of the only volume."""
-
-    train: Sequence[VolumeStatistics]
-    val: Sequence[VolumeStatistics]
-    blocks: tuple[Block, ...] = ()
-    gap_zyx: Shape3D = (0, 0, 0)
-    notice: str | None = None
-
-
-def _split(train: Sequence[VolumeStatistics], only: Sample | None, config: TrainingConfig) -> _Split:
-    """Split as the training will."""
-    originals = [volume for volume in train if volume.provenance is None]
-    corrected = [volume for volume in train if volume.provenance is not None]
-    if only is not None:
-        gap = separating_gap(config, only.geometry)
-        split = split_samples([only], config.val_fraction, config.seed, gap_zyx=gap, ignore_label=config.ignore_label)
-        training, validation = ([compute_statistics(sample) for sample in part] for part in (split.train, split.val))
-        return _Split([*training, *corrected], validation, split.blocks, gap, split.notice)
-    ordered = sorted(originals, key=lambda volume: (natural_order(volume.name), volume.name))
-    foreground = [volume.n_foreground(config.ignore_label) > 0 for volume in ordered]
-    chosen = draw_validation(foreground, config.val_fraction, config.seed) if ordered else ()
-    return _Split(
-        train=[volume for number, volume in enumerate(ordered) if number not in chosen] + corrected,
-        val=[volume for number, volume in enumerate(ordered) if number in chosen],
-        notice=validation_without_foreground(ordered, foreground, chosen),
-    )
-
-
-def _check_split(split: _Split, config: TrainingConfig) -> Iterator[Issue]:
-    if config.val_fraction == 0:
-        yield Issue.info(
-            "There is no validation, so the model with the lowest training loss is kept, which may be overfitted. "
-            "Set the validation fraction to 0.2 or so."
-        )
-    if split.notice:
-        yield Issue.warning(split.notice)
-    for source, corrected in find_validation_leaks(split.train, split.val, split.blocks):
-        yield Issue.warning(corrected_validation_volume(corrected, source))
-    for block in split.blocks:
-        if block.role is Role.VALIDATION:
-            start, stop = map(format_shape, (block.start_zyx, block.stop_zyx))
-            yield Issue.info(
-                f"'{block.name}' is the only volume, so a block of it is used for validation, from voxel {start} to "
-                f"{stop}. It is separated from the training block by at least the receptive field of the network; a "
-                "second volume would give a better estimate."
-            )
-    yield from check_blocks(split.blocks, split.gap_zyx)

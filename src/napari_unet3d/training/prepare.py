@@ -134,7 +134,8 @@ def make_training_data(
         Keeps what does not fit into memory in temporary files; without it, all stays in memory.
     """
     with explain_memory_errors():
-        train, val = (_prepare_all(samples, config, plan, store) for samples in (split.train, split.val))
+        train = _prepare_all(split.train, config, plan, store, validates=False)
+        val = _prepare_all(split.val, config, plan, store, validates=True)
     if fits_on_gpu((*train, *val), config, plan, device):
         with suppress(OutOfMemory), explain_memory_errors():  # free memory may be in several pieces
             train, val = (cache_on_gpu(volumes, device) for volumes in (train, val))
@@ -153,12 +154,12 @@ def make_training_data(
 
 
 def _prepare_all(
-    samples: Sequence[Sample], config: TrainingConfig, plan: Plan, store: MemmapStore | None
+    samples: Sequence[Sample], config: TrainingConfig, plan: Plan, store: MemmapStore | None, *, validates: bool
 ) -> list[PreparedVolume]:
     volumes = []
     for sample in samples:
         raise_if_cancelled()
-        volumes.append(prepare_volume(sample, config, plan, store))
+        volumes.append(prepare_volume(sample, config, plan, store, validates=validates))
     return volumes
 
 

@@ -28,8 +28,13 @@ from napari_unet3d.training.resume_state import (
     restore_optimizer,
 )
 
-LENGTH_SETTINGS = frozenset({"epochs", "max_minutes", "patience", "save_snapshots"})
-"""Settings that may change when a run is resumed."""
+RESUMABLE_SETTINGS = frozenset(
+    {
+        *("epochs", "max_minutes", "patience", "save_snapshots", "checkpoint_minutes"),
+        *("device", "precision", "num_workers"),
+    }
+)
+"""Settings that may change when a run is resumed: its length, what is saved, and the hardware."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,8 @@ def resolve_start(
     """
     if resume and (run_folder / RESUME_FILE).exists():
         state = load_run_state(run_folder / RESUME_FILE)
-        if not (run_folder / MODEL_FILE).exists():  # only a better epoch would write it again
+        # Only a better epoch would write it again; a run that was saved inside its first epoch has none yet.
+        if state.header.epoch and not (run_folder / MODEL_FILE).exists():
             raise UserError(f"{MODEL_FILE} is missing in {run_folder}. Put it back, or start a new run.")
         return RunStart(_with_new_length(state.header.config, config), state)
     notices: tuple[str, ...] = ()
@@ -103,10 +109,10 @@ def _with_new_length(settled: TrainingConfig, given: TrainingConfig | None) -> T
     """Return the settings of an earlier run, with those of its length that are given."""
     changes = {} if given is None else {name: getattr(given, name) for name in given.model_fields_set}
     changes = {name: value for name, value in changes.items() if value != getattr(settled, name)}
-    if others := sorted(changes.keys() - LENGTH_SETTINGS):
+    if others := sorted(changes.keys() - RESUMABLE_SETTINGS):
         raise UserError(
             f"The run was trained with other settings: {_differences(others, settled, changes)}. "
-            f"Resume without them (only {', '.join(sorted(LENGTH_SETTINGS))} may change), or start a new run from "
+            f"Resume without them (only {', '.join(sorted(RESUMABLE_SETTINGS))} may change), or start a new run from "
             "its model."
         )
     return settled.model_copy(update=changes)
@@ -114,7 +120,7 @@ def _with_new_length(settled: TrainingConfig, given: TrainingConfig | None) -> T
 
 def _with_network_of(model: Checkpoint, given: TrainingConfig) -> TrainingConfig:
     """Return the given settings, with network and normalisation of a model."""
-    own = {name: getattr(model.config, name) for name in (*NETWORK_SETTINGS, "normalisation")}
+    own = {name: getattr(model.config, name) for name in (*NETWORK_SETTINGS, "normalisation", "percentiles")}
     changes = {name: getattr(given, name) for name in given.model_fields_set & set(NETWORK_SETTINGS)}
     if others := sorted(name for name, value in changes.items() if value != own[name]):
         raise UserError(
@@ -206,13 +212,20 @@ def restore(start: RunStart, learner: Learner, plan: Plan, torch_state: TorchSta
     if header.scaler and learner.stepper.is_scaled:
         learner.stepper.scaler.load_state_dict(dict(header.scaler))
     learner.n_steps = header.n_steps
-    if header.device_type != torch_state.device_type:
-        return [
-            f"The run was started on {header.device_type} and is continued on {torch_state.device_type}; "
-            "its result will not be bit-identical to that of an uninterrupted run."
-        ]
-    torch_state.random_state = state.random_state
-    return []
+    if header.device_type == torch_state.device_type:
+        torch_state.random_state = state.random_state
+    before = _hardware(header.device_type, header.number_type or torch_state.number_type)
+    now = _hardware(torch_state.device_type, torch_state.number_type)
+    if before == now:
+        return []
+    return [
+        f"The run was trained on {before} and is continued on {now}; its result will not be bit-identical to that of "
+        "an uninterrupted run."
+    ]
+
+
+def _hardware(device_type: str, number_type: str) -> str:
+    return f"{device_type} with {number_type}"
 
 
 def _start_from(model: Checkpoint, learner: Learner, plan: Plan) -> list[str]:

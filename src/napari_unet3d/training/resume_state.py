@@ -30,6 +30,7 @@ from napari_unet3d.model.tensor_file import (
 )
 from napari_unet3d.runs.history import EpochRecord
 from napari_unet3d.training.optim.step import IMPLEMENTATION
+from napari_unet3d.training.started_epoch import StartedEpoch
 
 _KIND = FileKind(
     "napari-unet3d-resume",
@@ -82,6 +83,10 @@ class RunHeader(BaseModel):
         Hyperparameters of the optimizer's parameter groups.
     scaler : dict
         State of the gradient scaler; empty without one.
+    started_epoch : StartedEpoch or None
+        The epoch after the finished ones, if the state was saved inside it.
+    number_type : str
+        Number type of the computations, such as ``"bf16"``; empty if it is not known.
     """
 
     # The loss of an epoch may be NaN, which JSON would store as null and not read back as a number.
@@ -104,11 +109,18 @@ class RunHeader(BaseModel):
     seconds_spent: NonNegativeFloat
     groups: tuple[dict[str, _Number | tuple[float, ...]], ...] = ()
     scaler: dict[str, int | float] = {}
+    started_epoch: StartedEpoch | None = None
+    number_type: str = ""
+
+    @property
+    def n_steps_done(self) -> int:
+        """Steps of the epoch after the finished ones."""
+        return len(self.started_epoch.losses) if self.started_epoch else 0
 
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """The state of a run between two epochs.
+    """The state of a run between two steps, most often between two epochs.
 
     Attributes
     ----------
@@ -259,6 +271,7 @@ def _fits(header: RunHeader, shapes: dict[str, tuple[int, ...]], types: dict[str
     counts = len(header.history), len(header.learning_rates), len(header.seconds)
     return (
         counts == (header.epoch,) * 3
+        and header.n_steps_done <= header.n_steps_per_epoch
         and len(header.groups) == 1
         and _with_prefix(shapes, _WEIGHTS) == expected
         and _with_prefix(shapes, _AVERAGE) in ({}, expected)

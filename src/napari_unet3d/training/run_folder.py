@@ -116,6 +116,7 @@ class RunFolder:
             "validation": [sample.name for sample in split.val],
             "blocks": [asdict(block) for block in split.blocks],
             "resumed_after_epoch": self._earlier.epoch if self._earlier else None,
+            "resumed_after_step": self._earlier.n_steps_done if self._earlier else None,
         }
         write_json(self.path / ENVIRONMENT_FILE, environment)
         if self._earlier:
@@ -193,8 +194,9 @@ class RunFolder:
     def _write_history(self) -> None:
         table = io.StringIO()
         rows = csv.writer(table, lineterminator="\n")
-        rows.writerow(["epoch", "train_loss", "val_loss", "val_dice", "learning_rate", "seconds"])
+        rows.writerow(["epoch", "train_loss", "val_loss", "val_dice", "learning_rate", "seconds", "val_f1", "best_by"])
         for record, rate, seconds in zip(self.history, self.learning_rates, self.seconds, strict=True):
             losses = record.train_loss, record.val_loss, record.val_dice
-            rows.writerow([record.epoch, *losses, f"{rate:.6g}", f"{seconds:.3f}"])
+            rest = f"{rate:.6g}", f"{seconds:.3f}", record.val_f1, record.best_by
+            rows.writerow([record.epoch, *losses, *rest])
         write_text(self.path / HISTORY_FILE, table.getvalue())

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import errno
+import getpass
 import os
 import platform
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import psutil
 from pydantic import BaseModel, ValidationError
 
 from napari_unet3d.errors import UserError, explain_os_errors
+from napari_unet3d.formatting import format_duration
 
 LOCK_FILE = ".training.lock"
+_SECONDS_BETWEEN_BEATS = 30.0
+_SECONDS_UNTIL_STALE = 600.0  # a busy disk may delay a beat
 _HELD_ERRORS = (
     errno.EACCES,
     errno.EAGAIN,
@@ -44,10 +51,19 @@ class _Holder(BaseModel):
     host: str
     process: int
     started: float  # seconds since 1970; process ids are reused
+    user: str = ""
 
     @classmethod
     def this(cls) -> _Holder:
-        return cls(host=platform.node(), process=os.getpid(), started=psutil.Process().create_time())
+        return cls(
+            host=platform.node(), process=os.getpid(), started=psutil.Process().create_time(), user=_current_user()
+        )
+
+    @property
+    def description(self) -> str:
+        """Its process, and its user if that is another one."""
+        of = f" of the user {self.user}" if self.user not in ("", _current_user()) else ""
+        return f"process {self.process}{of}"
 
     @property
     def is_here(self) -> bool:
@@ -66,18 +82,31 @@ class _Holder(BaseModel):
             return True
 
 
+def _current_user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # an id without a name, as in containers
+        return ""
+
+
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[str]:
     """Lock a run folder; a missing folder is created, and removed again if it stays empty.
 
     The operating system releases the lock of a process that ends, even if it is killed, so a leftover lock file does
     not prevent training. The file names the process that holds the lock; this is what counts for other computers, and
-    on file systems without locks.
+    on file systems without locks. Its time is renewed twice a minute, so that other computers can tell whether the
+    process is still running.
 
     Parameters
     ----------
     folder : Path
         The run folder.
+
+    Yields
+    ------
+    str
+        A notice about an earlier training that has left its lock, or an empty string.
 
     Raises
     ------
@@ -91,9 +120,10 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         with explain_os_errors(folder, "write to"):
             folder.mkdir(parents=True, exist_ok=True)
-            file = _acquire(folder)
+            file, notice = _acquire(folder)
         try:
-            yield
+            with _renewed(folder / LOCK_FILE):
+                yield notice
         finally:
             _release(file, folder / LOCK_FILE)
     finally:
@@ -102,24 +132,44 @@ def locked(folder: Path) -> Iterator[None]:
                 path.rmdir()
 
 
-def _acquire(folder: Path) -> FileIO:
+@contextmanager
+def _renewed(path: Path) -> Iterator[None]:
+    """Renew the time of a lock file in a block, also while a training is paused."""
+    has_ended = threading.Event()
+
+    def beat() -> None:
+        while not has_ended.wait(_SECONDS_BETWEEN_BEATS):
+            with suppress(OSError):  # the disk may be unreachable for a while
+                os.utime(path)
+
+    thread = threading.Thread(target=beat, name="lock of the run folder", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        has_ended.set()
+        thread.join()
+
+
+def _acquire(folder: Path) -> tuple[FileIO, str]:
+    """Return the locked file, and a notice about a process that has left it."""
     path = folder / LOCK_FILE
     while True:
         file = FileIO(path, "a+")
         try:
-            _refuse_second(file, folder)
+            left_by = _refuse_second(file, folder)
             if _is_at(path, file):
                 file.truncate(0)
                 file.write(_Holder.this().model_dump_json().encode())
-                return file
+                return file, "" if left_by is None else _left(left_by)
         except BaseException:
             file.close()
             raise
         file.close()  # the holder has removed it since it was opened
 
 
-def _refuse_second(file: FileIO, folder: Path) -> None:
-    """Lock a file, or raise a `UserError` if another training holds the lock."""
+def _refuse_second(file: FileIO, folder: Path) -> _Holder | None:
+    """Lock a file, or raise a `UserError` if another training holds the lock; return who has left it, if anybody."""
     has_locks = True
     try:
         _lock(file)
@@ -130,6 +180,7 @@ def _refuse_second(file: FileIO, folder: Path) -> None:
     holder = _read_holder(file)
     if holder is not None and (not holder.is_here or (not has_locks and holder.is_alive)):
         raise _in_use(folder, holder)
+    return None if holder is None or holder.is_alive else holder
 
 
 def _read_holder(file: FileIO) -> _Holder | None:
@@ -143,13 +194,37 @@ def _read_holder(file: FileIO) -> _Holder | None:
 
 def _in_use(folder: Path, holder: _Holder | None) -> UserError:
     remedy = "Wait until it has finished, or choose another run folder"
-    if holder is not None and not holder.is_here:
-        return UserError(
-            f"The run folder {folder} is in use by a training on the computer {holder.host} (process "
-            f"{holder.process}). {remedy}; if it is no longer running, remove {folder / LOCK_FILE}."
-        )
-    who = f" (process {holder.process})" if holder else ""
-    return UserError(f"The run folder {folder} is in use by another training{who}. {remedy}.")
+    if holder is None or holder.is_here:
+        who = f" ({holder.description})" if holder else ""
+        return UserError(f"The run folder {folder} is in use by another training{who}. {remedy}.")
+    who = f"a training on the computer {holder.host} ({holder.description})"
+    last_way = f"if it is no longer running, remove {folder / LOCK_FILE}."
+    seconds = _seconds_since_beat(folder / LOCK_FILE)
+    if seconds < _SECONDS_UNTIL_STALE:
+        active = f"last active {format_duration(seconds)} ago"
+        return UserError(f"The run folder {folder} is in use by {who}, {active}. {remedy}; {last_way}")
+    return UserError(
+        f"The run folder {folder} is locked by {who}, which was last active {format_duration(seconds)} ago and has "
+        f"probably crashed. Choose another run folder; {last_way}"
+    )
+
+
+def _left(holder: _Holder) -> str:
+    return (
+        f"An earlier training in this folder ({holder.description}) has ended without releasing it, as a killed "
+        "process does; its lock was removed."
+    )
+
+
+def _seconds_since_beat(path: Path) -> float:
+    """Return the age of a lock file by the clock of its disk, which may differ from that of this computer."""
+    now = time.time()
+    with suppress(OSError), TemporaryFile(dir=path.parent) as file:
+        now = os.fstat(file.fileno()).st_mtime
+    try:
+        return max(0.0, now - path.stat().st_mtime)
+    except OSError:  # it was removed meanwhile
+        return 0.0
 
 
 def _is_at(path: Path, file: FileIO) -> bool:

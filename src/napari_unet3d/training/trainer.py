@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.events import Notice
-from napari_unet3d.errors import OutOfMemory
+from napari_unet3d.errors import OutOfMemory, UserError
 from napari_unet3d.files import RESUME_FILE
 from napari_unet3d.model.devices import MAX_QUEUED_STEPS, TorchState
 from napari_unet3d.runs.history import EpochRecord
 from napari_unet3d.training.events import (
     Busy,
     EpochFinished,
+    StateSaved,
     StepFinished,
     TrainEvent,
     TrainingFinished,
@@ -35,9 +36,11 @@ from napari_unet3d.training.resume_state import (
     save_run_state,
 )
 from napari_unet3d.training.run_folder import RunFolder
+from napari_unet3d.training.save_schedule import SaveRequests, SaveSchedule
 from napari_unet3d.training.snapshot_writer import SnapshotWriter
+from napari_unet3d.training.started_epoch import EpochInProgress, StartedEpoch
 from napari_unet3d.training.throughput import ActiveTimer, ThroughputMeter
-from napari_unet3d.training.validate import LossAndDice, validate
+from napari_unet3d.training.validate import ValidationScores, validate
 
 
 @dataclass(eq=False)
@@ -67,6 +70,10 @@ class Trainer:
         Time that the run has taken, including its earlier sessions, without pauses.
     snapshots : SnapshotWriter or None
         Saves the predictions on validation volumes after each validated epoch; None if this is not wanted.
+    save_requests : SaveRequests or None
+        Requests to save the state inside an epoch; None if there can be none.
+    started_epoch : StartedEpoch or None
+        What the first epoch has done before, if the run is resumed inside it.
     """
 
     config: TrainingConfig
@@ -77,9 +84,12 @@ class Trainer:
     torch_state: TorchState
     timer: ActiveTimer
     snapshots: SnapshotWriter | None = None
+    save_requests: SaveRequests | None = None
+    started_epoch: StartedEpoch | None = None
 
     def __post_init__(self) -> None:
         self._limits = RunLimits(self.config, self.timer)
+        self._saves = SaveSchedule(self.config.checkpoint_minutes, self.timer, self.save_requests)
         self._throughput = ThroughputMeter(lambda: self.timer.seconds, self.learner.device)
         self._n_steps = len(self.data.training)  # per epoch; it stays the same when memory runs out
 
@@ -99,54 +109,81 @@ class Trainer:
                 self.folder.save_started_epoch(self.learner.model_weights())
             raise
         best = self.folder.best
-        yield TrainingFinished(self.folder.path, self.folder.model, best.epoch, best.val_loss, best.val_dice, reason)
+        found = best.epoch, best.val_loss, best.val_dice
+        yield TrainingFinished(self.folder.path, self.folder.model, *found, reason, best.val_f1)
 
-    def _run_epoch(self, epoch: int) -> Iterator[TrainEvent]:
+    def _run_epoch(self, number: int) -> Iterator[TrainEvent]:
         """Train, validate and save; epochs count from 1."""
-        epoch_began, first_learning_rate = self.timer.seconds, self._learning_rate(epoch, step=1)
-        losses = yield from self._train_epoch(epoch)
+        epoch = self._begin_epoch(number)
+        yield from self._train_epoch(epoch)
         steps_ended = self.timer.seconds
-        val_loss, val_dice = yield from self._validate(epoch)
-        record = EpochRecord(epoch, _mean_of_finite(losses), val_loss, val_dice)
+        scores = yield from self._validate(number)
+        record = EpochRecord(number, epoch.mean_loss, *scores, best_by=self.config.best_metric.value)
         is_best = self.folder.save_epoch(
             record,
             self.learner.model_weights(),
-            learning_rate=first_learning_rate,
-            seconds=self.timer.seconds - epoch_began,
+            learning_rate=epoch.learning_rate,
+            seconds=self.timer.seconds - epoch.began,
         )
         # The resume file is written after the models and the history: a process that is killed in between repeats the
         # epoch. If it came first, it would count an epoch whose model may be missing.
         save_run_state(self.folder.path / RESUME_FILE, _state_of(self))
+        self._saves.note_saved()
         seconds_left = self._limits.seconds_left(self.folder.seconds)
-        yield EpochFinished(epoch, record.train_loss, val_loss, val_dice, is_best, seconds_left)
-        if self.snapshots is not None and val_loss is not None:
-            yield from self.snapshots.save(epoch, self.folder.best.epoch, self.data.plan)
+        loss, dice, f1 = scores
+        yield EpochFinished(number, record.train_loss, loss, dice, is_best, seconds_left, f1)
+        if self.snapshots is not None and loss is not None:
+            yield from self.snapshots.save(number, self.folder.best.epoch, self.data.plan)
         self._limits.reserve_time_after_steps(self.timer.seconds - steps_ended)
+        is_last = self._limits.end_reason(self.folder.history) is not None
+        if self._saves.requests.is_pending and not is_last:  # requested since the last step
+            yield StateSaved(number + 1, 0, self._saves.requests.take())
 
-    def _train_epoch(self, epoch: int) -> Generator[TrainEvent, None, list[float]]:
-        """Make the optimizer steps of an epoch, at least one and none after the time limit; return their losses.
+    def _begin_epoch(self, number: int) -> EpochInProgress:
+        """Return an epoch at its beginning, or where it was when the state was saved inside it."""
+        started, self.started_epoch = self.started_epoch, None
+        if started is None:
+            return EpochInProgress(number, self._learning_rate(number, step=1), self.timer.seconds)
+        return EpochInProgress(
+            number, started.learning_rate, self.timer.seconds - started.seconds, list(started.losses)
+        )
+
+    def _train_epoch(self, epoch: EpochInProgress) -> Iterator[TrainEvent]:
+        """Make the optimizer steps of an epoch, at least one of a new epoch and none after the time limit.
 
         On a GPU a step is pending until its loss is read. The next step is queued before that, so that the GPU never
         has to wait.
         """
-        losses: list[float] = []
         pending: deque[tuple[int, PendingStep]] = deque()
         max_pending = MAX_QUEUED_STEPS.get(self.learner.device.type, 0)
-        batches = self.data.training.epoch(epoch)
-        for step in range(1, self._n_steps + 1):
-            while (queued := self._try_step(epoch, step, batches, pending)) is None:
+        first_step = len(epoch.losses) + 1
+        batches = self.data.training.epoch(epoch.number, first_step)
+        for step in range(first_step, self._n_steps + 1):
+            while (queued := self._try_step(epoch.number, step, batches, pending)) is None:
                 batches = iter(())  # so that nothing holds the old volumes while the new ones are prepared
                 yield from self._use_less_memory()
-                batches = self.data.training.epoch(epoch, first_step=step)
+                batches = self.data.training.epoch(epoch.number, first_step=step)
             pending.append((step, queued))
-            if len(pending) > max_pending:
-                losses.append((yield from self._finish_step(epoch, *pending.popleft())))
+            is_save_due = self._saves.is_due
+            while len(pending) > (0 if is_save_due else max_pending):
+                yield from self._finish_step(epoch, *pending.popleft())
+            if is_save_due:
+                yield self._save_inside(epoch)
             self._limits.note_time()
             if self._limits.is_time_up:
                 break
         while pending:
-            losses.append((yield from self._finish_step(epoch, *pending.popleft())))
-        return losses
+            yield from self._finish_step(epoch, *pending.popleft())
+
+    def _save_inside(self, epoch: EpochInProgress) -> StateSaved | Notice:
+        """Save the state inside an epoch, none of whose steps is pending; a full disk does not end the training."""
+        self._saves.note_saved()
+        ends = self._saves.requests.take()
+        try:
+            save_run_state(self.folder.path / RESUME_FILE, _state_of(self, epoch.saved_at(self.timer.seconds)))
+        except UserError as error:
+            return Notice(f"{error} The state of the run was not saved; the training continues.")
+        return StateSaved(epoch.number, len(epoch.losses), ends)
 
     def _try_step(
         self, epoch: int, step: int, batches: Iterator[Batch], pending: Sequence[tuple[int, PendingStep]]
@@ -165,33 +202,32 @@ class Trainer:
         except OutOfMemory:
             return None
 
-    def _finish_step(self, epoch: int, step: int, pending: PendingStep) -> Generator[TrainEvent, None, float]:
-        """Wait for the end of a step, report it and return its loss."""
+    def _finish_step(self, epoch: EpochInProgress, step: int, pending: PendingStep) -> Iterator[TrainEvent]:
+        """Wait for the end of a step and report it."""
         with self._throughput.reading():
             loss = self.learner.wait(pending)
-        yield StepFinished(epoch, step, loss)
-        if throughput := self._throughput.report(epoch):
+        epoch.losses.append(loss)
+        yield StepFinished(epoch.number, step, loss)
+        if throughput := self._throughput.report(epoch.number):
             yield throughput
-        if notice := self.learner.notice_of_skipped_steps(epoch, step):
+        if notice := self.learner.notice_of_skipped_steps(epoch.number, step):
             yield notice
-        return loss
 
-    def _validate(self, epoch: int) -> Generator[Validating | Busy | Notice, None, LossAndDice]:
-        """Return loss and Dice on the validation volumes; (None, None) in epochs without validation.
+    def _validate(self, epoch: int) -> Generator[Validating | Busy | Notice, None, ValidationScores]:
+        """Return the scores of the validation volumes; none in epochs without validation.
 
         Dice is NaN if no validation volume has foreground, so that it cannot rank the epochs.
         """
         is_last = epoch == self.config.epochs or self._limits.is_time_up
         if not self.data.split.val or not (is_last or epoch % self.config.validate_every == 0):
-            return None, None
+            return ValidationScores()
         while (scores := (yield from self._try_validation(epoch))) is None:
             yield from self._use_less_memory()
-        loss, dice = scores
-        if not self.data.split.tells_best:
-            dice = math.nan
-        return loss, dice
+        if not (self.data.split.tells_best and self.data.validation.has_foreground):
+            return ValidationScores(scores.loss, math.nan)
+        return scores._replace(dice=None) if self.data.validation.lacks_background else scores
 
-    def _try_validation(self, epoch: int) -> Generator[Validating, None, LossAndDice | None]:
+    def _try_validation(self, epoch: int) -> Generator[Validating, None, ValidationScores | None]:
         """Validate, or return None if memory runs out; a restart discards the snapshots of the failed attempt."""
         try:
             return (yield from validate(epoch, self.learner, self.data.validation, self.torch_state, self.snapshots))
@@ -223,14 +259,8 @@ class Trainer:
         return self._limits.learning_rate(epoch, step, self._n_steps, self.folder.history)
 
 
-def _mean_of_finite(losses: Sequence[float]) -> float:
-    """Return the mean loss, without the steps that were skipped because their loss was NaN or infinite."""
-    finite = [loss for loss in losses if math.isfinite(loss)]
-    return sum(finite) / len(finite) if finite else math.nan
-
-
-def _state_of(trainer: Trainer) -> RunState:
-    """Return the contents of the resume file: all that is needed to continue after this epoch."""
+def _state_of(trainer: Trainer, started_epoch: StartedEpoch | None = None) -> RunState:
+    """Return the contents of the resume file: all that is needed to continue after this epoch, or inside the next."""
     learner, folder, split = trainer.learner, trainer.folder, trainer.data.split
     header = RunHeader(
         config=trainer.config,
@@ -250,6 +280,8 @@ def _state_of(trainer: Trainer) -> RunState:
         seconds_spent=trainer.timer.seconds,
         groups=optimizer_groups(learner.optimizer),
         scaler=learner.stepper.scaler.state_dict() if learner.stepper.is_scaled else {},
+        started_epoch=started_epoch,
+        number_type=trainer.torch_state.number_type,
     )
     return RunState(
         header=header,

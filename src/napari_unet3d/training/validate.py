@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from typing import NamedTuple
 
 from napari_unet3d.model.devices import TorchState
 from napari_unet3d.training.events import Validating
+from napari_unet3d.training.loading.patch_sampler import Tile
 from napari_unet3d.training.loading.validation import Validation
 from napari_unet3d.training.optim.learner import Learner, Outputs
 from napari_unet3d.training.optim.losses import predicted_labels
 from napari_unet3d.training.snapshot_writer import SnapshotWriter
 
-LossAndDice = tuple[float | None, float | None]
+
+class ValidationScores(NamedTuple):
+    """Mean loss, Dice and F1 of objects over the validation volumes; None where they were not computed."""
+
+    loss: float | None = None
+    dice: float | None = None
+    f1: float | None = None
 
 
 def validate(
@@ -20,8 +28,8 @@ def validate(
     validation: Validation,
     torch_state: TorchState,
     snapshots: SnapshotWriter | None = None,
-) -> Generator[Validating, None, LossAndDice]:
-    """Compute the mean loss and the mean Dice over the validation volumes.
+) -> Generator[Validating, None, ValidationScores]:
+    """Compute the mean loss and the mean Dice over the validation volumes, and the mean F1 of single objects.
 
     Parameters
     ----------
@@ -43,21 +51,24 @@ def validate(
 
     Returns
     -------
-    tuple of float or None
-        Mean loss and mean Dice; (None, None) if nothing is annotated in any validation volume.
+    ValidationScores
+        The means; None if nothing is annotated in any validation volume.
     """
     if snapshots is not None:
         snapshots.reset()
     scores: list[tuple[float, float]] = []
+    f1_scores: list[float] = []
     n_done, n_total = 0, len(validation)
     with learner.eval_mode():
         for number, batches in enumerate(validation):
             outputs: list[Outputs] = []  # of all tiles of one volume
+            tiles: list[Tile] = []
             while True:
                 with torch_state.applied():
                     if (batch := next(batches, None)) is None:
                         break
                     outputs.append(learner.forward(batch.images, batch.targets))
+                    tiles += batch.tiles
                     if snapshots is not None:
                         logits, _ = outputs[-1]
                         snapshots.add(number, batch.tiles, predicted_labels(logits, learner.task).cpu().numpy())
@@ -66,7 +77,10 @@ def validate(
             with torch_state.applied():
                 if (score := learner.score(outputs)) is not None:
                     scores.append(score)
+                    if (window := validation.instance_windows[number]) is not None:
+                        f1_scores.append(window.f1([logits for logits, _ in outputs], tiles))
     if not scores:
-        return None, None
+        return ValidationScores()
     losses, dice = zip(*scores, strict=True)
-    return sum(losses) / len(losses), sum(dice) / len(dice)
+    f1 = sum(f1_scores) / len(f1_scores) if f1_scores else None
+    return ValidationScores(sum(losses) / len(losses), sum(dice) / len(dice), f1)

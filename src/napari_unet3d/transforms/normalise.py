@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -10,20 +11,60 @@ import torch
 from numpy.typing import NDArray
 
 from napari_unet3d.configs import Normalisation
+from napari_unet3d.configs.training_enums import DEFAULT_PERCENTILES, Percentiles
+from napari_unet3d.data.intensities import (
+    Intensities,
+    IntensityStatistics,
+    clip_bounds,
+    is_beyond,
+    mean_and_std,
+    percentiles_of,
+    value_range,
+)
 from napari_unet3d.errors import UserError
-
-_LOW_PERCENTILE, _HIGH_PERCENTILE = 1, 99
 
 
 @dataclass(frozen=True, slots=True)
 class IntensityScale:
-    """The normalisation of one volume: ``(value - shift) / scale``."""
+    """The normalisation of one volume: ``(value - shift) / scale``, after `clip`.
+
+    Attributes
+    ----------
+    shift, scale : float
+        The number that is subtracted, and the one that it is divided by.
+    low, high : float
+        Intensities that a volume with outliers is clipped to.
+    """
 
     shift: float
     scale: float
+    low: float = field(default=-math.inf, repr=False)
+    high: float = field(default=math.inf, repr=False)
+
+    def clip(self, image: NDArray[Any]) -> NDArray[Any]:
+        """Clip outliers: an intensity of a hot pixel would change the statistics of the features around it.
+
+        Parameters
+        ----------
+        image : ndarray of any real number type, shape (z, y, x)
+            The volume or a part of it; not changed in place.
+
+        Returns
+        -------
+        ndarray of the same type, shape (z, y, x)
+            The same array if it has no outliers.
+        """
+        if not is_beyond(image, (self.low, self.high)):
+            return image
+        low, high = self.low, self.high
+        if image.dtype.kind in "ui":
+            limits = np.iinfo(image.dtype)
+            low, high = max(int(limits.min), math.floor(low)), min(int(limits.max), math.ceil(high))
+        clipped: NDArray[Any] = np.clip(image, image.dtype.type(low), image.dtype.type(high))
+        return clipped
 
     def apply(self, image: NDArray[Any]) -> NDArray[np.float32]:
-        """Normalise the volume or a part of it.
+        """Normalise the volume or a part of it, whose outliers were clipped.
 
         Parameters
         ----------
@@ -57,7 +98,12 @@ class IntensityScale:
         return image.to(torch.float64, copy=True).sub_(self.shift).div_(scale).to(torch.float32)
 
 
-def fit_scale(image: NDArray[Any], method: Normalisation) -> IntensityScale:
+def fit_scale(
+    image: NDArray[Any],
+    method: Normalisation,
+    percentiles: Percentiles = DEFAULT_PERCENTILES,
+    whole: IntensityStatistics | None = None,
+) -> IntensityScale:
     """Compute the normalisation of one volume.
 
     Parameters
@@ -65,11 +111,15 @@ def fit_scale(image: NDArray[Any], method: Normalisation) -> IntensityScale:
     image : ndarray of any real number type, shape (z, y, x)
         Finite intensities.
     method : Normalisation
-        - z-score: mean 0 and standard deviation 1.
-        - percentile: the 1st percentile becomes 0 and the 99th becomes 1; values beyond them are not clipped. If the
-          two are equal, as in a volume with very few bright voxels, min-max is used.
+        - z-score: mean 0 and standard deviation 1, without outliers, which are clipped (see `clip_bounds`).
+        - percentile: the lower percentile becomes 0 and the upper one 1; values beyond them are not clipped, apart from
+          outliers. If the two are equal, as in a volume with very few bright voxels, min-max is used.
         - min-max: the minimum becomes 0 and the maximum 1.
         - none: the values stay as they are.
+    percentiles : tuple of float
+        The percentiles, from 0 to 100. With 0 and 100, there are no outliers.
+    whole : IntensityStatistics, optional
+        Statistics of the volume that the image is a part of, which is normalised by these.
 
     Returns
     -------
@@ -86,19 +136,24 @@ def fit_scale(image: NDArray[Any], method: Normalisation) -> IntensityScale:
     >>> fit_scale(np.array([[[10, 20, 30]]]), Normalisation.MIN_MAX)
     IntensityScale(shift=10.0, scale=20.0)
     """
-    low, high = float(image.min()), float(image.max())
+    source: Intensities = image if whole is None else whole
+    is_robust = method in (Normalisation.Z_SCORE, Normalisation.PERCENTILE)
     with np.errstate(over="ignore", invalid="ignore"):
-        shift, scale = _shift_and_scale(image, method)
-        normalised = (np.array([low, high]) - shift) / (scale or 1.0)
+        bounds = clip_bounds(source, percentiles) if is_robust else (-math.inf, math.inf)
+        shift, scale = _shift_and_scale(source, method, percentiles, bounds)
+        low, high = value_range(image)
+        normalised = (np.clip([low, high], *bounds) - shift) / (scale or 1.0)
     if not (np.isfinite(scale) and (np.abs(normalised) <= np.finfo(np.float32).max).all()):
         raise UserError(
             f"The intensities range from {low:g} to {high:g}, which is too wide for the normalisation {method.value}. "
             "Replace fill values by ordinary intensities first."
         )
-    return IntensityScale(shift, scale or 1.0)
+    return IntensityScale(shift, scale or 1.0, *bounds)
 
 
-def normalise(image: NDArray[Any], method: Normalisation) -> NDArray[np.float32]:
+def normalise(
+    image: NDArray[Any], method: Normalisation, percentiles: Percentiles = DEFAULT_PERCENTILES
+) -> NDArray[np.float32]:
     """Normalise the intensities of one volume, shape (z, y, x); see `fit_scale`.
 
     Returns
@@ -116,42 +171,25 @@ def normalise(image: NDArray[Any], method: Normalisation) -> NDArray[np.float32]
     >>> normalise(np.array([[[10, 20, 30]]], dtype=np.uint8), Normalisation.MIN_MAX)
     array([[[0. , 0.5, 1. ]]], dtype=float32)
     """
-    return fit_scale(image, method).apply(image)
+    scale = fit_scale(image, method, percentiles)
+    return scale.apply(scale.clip(image))
 
 
-def _shift_and_scale(image: NDArray[Any], method: Normalisation) -> tuple[float, float]:
+def _shift_and_scale(
+    source: Intensities, method: Normalisation, percentiles: Percentiles, bounds: tuple[float, float]
+) -> tuple[float, float]:
     match method:
         case Normalisation.Z_SCORE:
-            return _mean_and_std(image)
+            return mean_and_std(source, bounds if is_beyond(source, bounds) else None)
         case Normalisation.PERCENTILE:
-            low, high = _percentiles(image)
-            return (low, high - low) if high > low else _minimum_and_range(image)
+            low, high = percentiles_of(source, percentiles)
+            return (low, high - low) if high > low else _minimum_and_range(source)
         case Normalisation.MIN_MAX:
-            return _minimum_and_range(image)
+            return _minimum_and_range(source)
         case Normalisation.NONE:
             return 0.0, 1.0
 
 
-def _minimum_and_range(image: NDArray[Any]) -> tuple[float, float]:
-    low, high = float(image.min()), float(image.max())
+def _minimum_and_range(source: Intensities) -> tuple[float, float]:
+    low, high = value_range(source)
     return low, high - low
-
-
-def _mean_and_std(image: NDArray[Any]) -> tuple[float, float]:
-    low, value_range = _minimum_and_range(image)
-    if value_range == 0:
-        return low, 0.0  # the mean of equal values may be off by a rounding error, which dividing would amplify
-    mean = sum(float(plane.sum(dtype=np.float64)) for plane in image) / image.size
-    # Deviations are squared in a second pass: the mean of squares minus the squared mean loses all precision
-    # when the values are far from 0.
-    squares = sum(float(np.square(plane.astype(np.float64) - mean).sum()) for plane in image)
-    return mean, float(np.sqrt(squares / image.size))
-
-
-def _percentiles(image: NDArray[Any]) -> tuple[float, float]:
-    if image.dtype == bool:
-        image = image.view(np.uint8)  # numpy cannot interpolate booleans
-    elif image.dtype == np.float16:
-        image = image.astype(np.float32)  # interpolation in float16 would round to three digits
-    low, high = np.percentile(image, (_LOW_PERCENTILE, _HIGH_PERCENTILE))
-    return float(low), float(high)

@@ -94,7 +94,8 @@ def test_pandas_reads_the_numbers_of_the_json(tmp_path: Path) -> None:
         write_metrics(tmp_path / f"m.{suffix}", volumes, mean_scores(volumes))
     content = json.loads((tmp_path / "m.json").read_text(encoding="utf-8"))
     table = pandas.read_csv(tmp_path / "m.csv", dtype={"volume": str})
-    assert list(table.columns) == ["volume", "dice", "iou", "precision", "recall", "hd95_um", "nsd"]
+    assert list(table.columns) == ["volume", "dice", "iou", "precision", "recall", "hd95_um", "nsd", "hd95_um_left_out"]
+    assert table.pop("hd95_um_left_out").tolist() == [0, 0, 0, 1]
     expected = [*content["volumes"], {"name": "mean", **content["mean"]}]
     for (_, row), numbers in zip(table.iterrows(), expected, strict=True):
         assert row["volume"] == numbers["name"]

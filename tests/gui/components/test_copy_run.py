@@ -90,8 +90,8 @@ def test_the_network_of_a_model_to_start_from_is_left_to_it(train_dock, wait_for
 
 def test_a_run_on_layers_says_why_it_cannot_be_copied(train_dock, viewer, ball):
     sample = ball("mine")
-    viewer.add_image(sample.image, name="mine", scale=sample.voxel_size_um)
-    viewer.add_labels(sample.labels, name="mine labels", scale=sample.voxel_size_um)
+    viewer.add_image(sample.image, name="mine", scale=sample.voxel_size_um, units=("um",) * 3)
+    viewer.add_labels(sample.labels, name="mine labels", scale=sample.voxel_size_um, units=("um",) * 3)
     train_dock.source.use_layers()
     assert copied(train_dock.pre_run.copy_button) == "what was there before"
     assert train_dock.message.kind == "error"
@@ -171,4 +171,4 @@ def test_files_are_copied_with_their_paths(predict_dock, tmp_path):
 def test_a_layer_cannot_be_copied(predict_dock):
     predict_dock.target.kind.value = Target.LAYER
     assert copied(predict_dock.copy_button) == "what was there before"
-    assert "cannot name a layer" in predict_dock.message.text()
+    assert "cannot refer to a layer" in predict_dock.message.text()

@@ -12,6 +12,7 @@ from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.evaluation.metrics.metric import Metric
 from napari_unet3d.evaluation.metrics.score import MetricOptions, score
 from napari_unet3d.evaluation.metrics.table import METRICS
+from napari_unet3d.evaluation.metrics.types import mean_scores
 from napari_unet3d.widgets.components.scores_table import ScoresTable
 
 
@@ -39,3 +40,20 @@ def test_a_new_metric_has_a_column(qtbot, toy_metric):
         assert table.item(0, column).text() == "2.000"
         if task is Task.SEMANTIC:
             assert table.item(1, column).text() == "2.000"
+
+
+def test_a_mean_says_what_it_leaves_out(qtbot):
+    table = ScoresTable()
+    qtbot.addWidget(table)
+    labels = np.zeros((3, 4, 5), np.uint8)
+    labels[1, 2, 3:5] = 1
+    scores = [score(labels, GroundTruth(labels), "right"), score(labels * 0, GroundTruth(labels), "missed")]
+    for each in scores:
+        table.show_scores(each)
+    table.show_mean(mean_scores(scores))
+    headings = [table.horizontalHeaderItem(column).text() for column in range(table.columnCount())]
+    mean = table.item(2, headings.index("HD95"))
+    assert mean.text() == "0.00 (−1)"
+    assert mean.toolTip().startswith("1 left out of this mean, where HD95 is not defined")
+    assert table.item(1, headings.index("HD95")).text() == "–"
+    assert table.item(2, headings.index("Dice")).text() == "0.500"

@@ -93,8 +93,8 @@ def test_corrected_labels_replace_those_of_the_dataset_after_a_question(viewer, 
 def test_layers_are_added_to_a_new_dataset(viewer, dock, qtbot, tmp_path, wait_for_end):
     new = sample("cell", 5)
     viewer.add_image(sample("other", 6).image, name="other")
-    image = viewer.add_image(new.image, name="cell", scale=(2, 1, 0.5))
-    labels = viewer.add_labels(new.labels, name="truth", scale=(2, 1, 0.5))
+    image = viewer.add_image(new.image, name="cell", scale=(2, 1, 0.5), units=("um",) * 3)
+    labels = viewer.add_labels(new.labels, name="truth", scale=(2, 1, 0.5), units=("um",) * 3)
     viewer.layers.selection = {image, labels}
     dock.folder.value = tmp_path / "new"
     job = wait_for_end(dock, click(qtbot, dock.test_button))

@@ -273,3 +273,12 @@ def test_locked_rows_are_left_to_something_else(qtbot):
     form.set_locked(())
     assert form.editors["preset"].native.isEnabled()
     assert form.unlocked_values == TrainingConfig(preset="small", epochs=7)
+
+
+@pytest.mark.parametrize("decay", [(1.25, 1.28125), (1.25, 1.5), (1.26, 1.34)])
+def test_numbers_half_way_between_two_that_are_shown_are_kept(qtbot, decay):
+    form = make(qtbot, SyntheticConfig)
+    form.value = SyntheticConfig(decay=decay)
+    assert form.value.decay == decay
+    form.editors["decay"][0].native.setValue(1.2)
+    assert form.value.decay == (1.2, decay[1])

@@ -60,7 +60,7 @@ def colours_on(viewer):
 
 def test_two_epochs_are_compared_in_numbers_and_colours(dock, viewer, qtbot):
     words = compare(dock, qtbot)
-    assert "differ on 26.67% of the voxels" in words  # 2 × 4 × 8 × 4 of 960
+    assert "differ in 26.67% of the voxels" in words  # 2 × 4 × 8 × 4 of 960
     assert "Dice between them 0.500" in words
     assert "only epoch 2 has something: 13.33%" in words
     layer = viewer.layers["v epoch 2 ≠ epoch 30"]

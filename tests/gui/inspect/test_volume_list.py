@@ -128,8 +128,8 @@ def test_what_was_predicted_is_inspected_with_one_click(
     inspect = open_dock("Inspect")  # it lies behind the dock Predict, which is opened after it
     predict = open_dock("Predict")
     sample = ball("mine", (7, 10, 9))
-    viewer.add_image(sample.image, name="mine", scale=sample.voxel_size_um)
-    viewer.add_labels(sample.labels, name="mine labels", scale=sample.voxel_size_um)
+    viewer.add_image(sample.image, name="mine", scale=sample.voxel_size_um, units=("um",) * 3)
+    viewer.add_labels(sample.labels, name="mine labels", scale=sample.voxel_size_um, units=("um",) * 3)
     predict.model.value = run
     wait_for_end(predict, predict.job_bar.start_button.native.click)
     button = predict.results.inspect_button.native

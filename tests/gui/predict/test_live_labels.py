@@ -234,7 +234,7 @@ def test_a_file_that_was_not_kept_shows_the_labels_of_its_results(dock, viewer, 
 
 def test_cancel_ends_within_the_tiles(dock, viewer, run_folder, image, qtbot):
     big = np.tile(volume("big").image, (6, 5, 4))
-    viewer.add_image(big, name="big", scale=VOXEL_SIZE)
+    viewer.add_image(big, name="big", scale=VOXEL_SIZE, units=("um",) * 3)
     dock.reset_choices()
     dock.image_layer.value = viewer.layers["big"]
     dock.model.value = run_folder

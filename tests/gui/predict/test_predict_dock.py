@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from qtpy.QtWidgets import QMessageBox
 
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.dataset import Subset, add_sample, create_dataset
@@ -171,12 +172,13 @@ def test_results_are_written_when_asked_for(dock, layers, wait_for_end, tmp_path
     dock.target.write_results.native.click()
     dock.out.value = tmp_path / "out"
     wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000)
-    written = read_volume(tmp_path / "out" / "mine_labels.tif")
+    written = read_volume(tmp_path / "out" / "mine_labels.ome.zarr")  # TIFF would lose where the layer is
     np.testing.assert_allclose(written.voxel_size_um, VOXEL_SIZE)
+    assert written.geometry.origin == tuple(layers[0].translate[::-1])
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        "mine_labels.tif",
-        "mine_probability.tif",
-        "mine_difference.tif",
+        "mine_labels.ome.zarr",
+        "mine_probability.ome.zarr",
+        "mine_difference.ome.zarr",
     }
     assert str(tmp_path / "out") in dock.message.text().replace("\u200b", "")
 
@@ -194,6 +196,75 @@ def test_files_are_predicted_into_a_folder_and_opened(dock, viewer, wait_for_end
     dock.results.table.cellDoubleClicked.emit(1, 0)
     qtbot.waitUntil(lambda: "vol2 prediction" in viewer.layers, timeout=20_000)
     np.testing.assert_allclose(viewer.layers["vol2 prediction"].scale, VOXEL_SIZE, rtol=1e-6)
+
+
+@pytest.fixture
+def answer(monkeypatch):
+    """Answer the question before something is replaced; returns what was asked."""
+
+    def with_button(button):
+        asked = []
+        monkeypatch.setattr(QMessageBox, "question", lambda *args: (asked.append(args[2]), button)[1])
+        return asked
+
+    return with_button
+
+
+def results_of(dock, target, tmp_path):
+    """Choose a target whose results exist already; return a file of the results."""
+    dock.reset_choices()
+    dock.out.value = tmp_path / "out"
+    dock.target.kind.button(target).click()
+    if target is Target.FILES:
+        write_volume(tmp_path / "in" / "vol.tif", volume("x").image, VOXEL_SIZE)
+        dock.target.add_files([tmp_path / "in" / "vol.tif"])
+        return tmp_path / "out" / "vol_labels.tif"
+    dock.target.write_results.native.click()
+    if target is Target.LAYER:
+        return tmp_path / "out" / "mine_labels.tif"
+    add_sample(tmp_path / "dataset", volume("good", 5), Subset.TEST)
+    dock.dataset.value = tmp_path / "dataset"
+    return tmp_path / "out" / "predictions" / "good_labels.tif"
+
+
+@pytest.mark.parametrize("target", list(Target))
+def test_results_are_replaced_after_a_question_only(dock, viewer, wait_for_end, answer, tmp_path, target):
+    sample = volume("mine", 2)
+    viewer.add_image(sample.image, name="mine", scale=VOXEL_SIZE, units="um")
+    viewer.add_labels(sample.labels, name="mine labels", scale=VOXEL_SIZE, units="um")
+    asked = answer(QMessageBox.StandardButton.Cancel)
+    file = results_of(dock, target, tmp_path)
+    assert wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000).message is None
+    assert asked == []
+    before = file.read_bytes()
+    file.write_bytes(b"corrected by hand")
+    job = dock.jobs.latest("predict")
+    dock.job_bar.start_button.native.click()
+    assert dock.jobs.latest("predict") is job, "nothing was started"
+    assert file.read_bytes() == b"corrected by hand"
+    assert "Nothing was predicted" in dock.message.text()
+    (question,) = asked
+    assert "Replace" in question
+    assert str(tmp_path / "out") in question
+    assert len(answer(QMessageBox.StandardButton.Ok)) == 0
+    assert wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000).message is None
+    assert file.read_bytes() == before
+
+
+def test_a_bad_file_does_not_prevent_the_others(dock, viewer, wait_for_end, qtbot, tmp_path):
+    for number in (1, 3):
+        write_volume(tmp_path / f"vol{number}.tif", volume("x", number).image, VOXEL_SIZE)
+    (tmp_path / "vol2.tif").write_bytes(b"II*\0 cut off")
+    dock.target.kind.button(Target.FILES).click()
+    dock.out.value = tmp_path / "out"
+    dock.target.add_files([tmp_path / f"vol{number}.tif" for number in (1, 2, 3)])
+    job = wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000)
+    assert job.message is not None
+    assert "1 of 3 volumes could not be predicted." in job.message
+    assert "vol2.tif" in dock.message.text()
+    assert dock.results.table.names == ["vol1", "vol3"]
+    dock.results.table.cellDoubleClicked.emit(1, 0)
+    qtbot.waitUntil(lambda: "vol3 prediction" in viewer.layers, timeout=20_000)
 
 
 def test_a_test_set_shows_its_worst_volume_and_any_other_on_double_click(dock, viewer, wait_for_end, tmp_path):

@@ -178,3 +178,16 @@ def contrast(one: QColor, other: QColor) -> float:
 def luminance(colour: QColor) -> float:
     linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in colour.getRgbF()[:3]]
     return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
+
+
+def test_object_f1_is_drawn_beside_dice_or_instead_of_it(curves, qtbot):
+    for epoch, dice in ((1, None), (2, None)):
+        curves.history.add_epoch(EpochRecord(epoch, 0.9, 1.0, dice, epoch / 4), is_best=epoch == 2)
+    curves.refresh()
+    qtbot.waitUntil(lambda: drawn(curves._f1) == [(1, 0.25), (2, 0.5)])
+    title = curves.getPlotItem().titleLabel.text
+    assert "object F1" in title
+    assert "Dice" not in title
+    curves.history.add_epoch(EpochRecord(3, 0.9, 1.0, 0.7, 0.6), is_best=True)
+    curves.follow_theme()
+    assert "Dice" in curves.getPlotItem().titleLabel.text

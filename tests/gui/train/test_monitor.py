@@ -14,6 +14,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog, QSlider
 
 from napari_unet3d.configs import PredictionConfig, Task, TrainingConfig
+from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.inference.predict import predict
@@ -386,8 +387,8 @@ def test_a_run_in_a_process_of_its_own_is_watched(dock, dataset, viewer, wait_fo
 def test_layers_that_train_are_watched_in_their_place(dock, ball, viewer, qtbot, wait_for_end):
     for name in ("first", "second"):
         volume = ball(name)
-        viewer.add_image(volume.image, name=name, scale=(2, 1, 1))
-        viewer.add_labels(volume.labels, name=f"{name} labels", scale=(2, 1, 1))
+        viewer.add_image(volume.image, name=name, scale=(2, 1, 1), units=("um",) * 3)
+        viewer.add_labels(volume.labels, name=f"{name} labels", scale=(2, 1, 1), units=("um",) * 3)
     dock.source.use_layers()
     for name in ("first", "second"):
         dock.image_layer.value = viewer.layers[name]
@@ -409,9 +410,9 @@ def test_layers_that_train_are_watched_in_their_place(dock, ball, viewer, qtbot,
 
 def test_what_came_since_the_run_was_opened_stays_in_view(dock, run, qtbot, viewer):
     """The first epoch may arrive after somebody has predicted a volume of their own."""
-    before = show_labels(viewer, "other prediction", TRUTH, SIZE)
+    before = show_labels(viewer, "other prediction", TRUTH, Geometry(SIZE))
     dock.open_run(run)
-    meanwhile = show_labels(viewer, "mine difference", TRUTH, SIZE)
+    meanwhile = show_labels(viewer, "mine difference", TRUTH, Geometry(SIZE))
     qtbot.waitUntil(lambda: "one watched difference" in viewer.layers, timeout=10_000)
     assert not before.visible, "it may lie in the same place"
     assert meanwhile.visible

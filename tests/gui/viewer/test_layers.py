@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Points
 
+from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.widgets.viewer import layers
@@ -37,12 +38,14 @@ def in_plane(degrees):
         ("um", (2.0, 0.5, 0.25)),
         ("nm", (0.002, 0.0005, 0.00025)),
         ("mm", (2000.0, 500.0, 250.0)),
-        ("pixel", (2, 0.5, 0.25)),
+        ("pixel", None),
     ],
 )
 def test_voxel_size_is_read_in_micrometres(unit, in_um):
     image = Image(grey(), scale=(2.0, 0.5, 0.25), units=(unit,) * 3)
-    assert sample_from_layers(image).voxel_size_um == pytest.approx(in_um)
+    sample = sample_from_layers(image)
+    assert sample.voxel_size_um == (None if in_um is None else pytest.approx(in_um))
+    assert np.divide(sample.spacing, sample.spacing[2]).tolist() == pytest.approx([8, 2, 1])
 
 
 def test_sample_holds_name_image_and_labels():
@@ -99,7 +102,7 @@ def test_update_moves_a_layer_to_its_new_place(model):
     result = layers.show_labels(model, "result", grey((5, 5, 5)) > 5, second)
     assert len(model.layers) == 3
     np.testing.assert_allclose(result.data_to_world((4, 4, 4)), second.data_to_world((4, 4, 4)))
-    again = layers.show_labels(model, "result", grey((5, 5, 5)) > 5, (4.0, 2.0, 1.0))
+    again = layers.show_labels(model, "result", grey((5, 5, 5)) > 5, Geometry((4.0, 2.0, 1.0)))
     np.testing.assert_allclose(again.data_to_world((1, 1, 1)), (4, 2, 1))
 
 
@@ -121,15 +124,15 @@ def test_second_preview_updates_in_place(model):
 def test_layers_of_the_user_are_never_replaced(model):
     own = model.add_labels(grey().astype(int), name="Preview labels")
     kept = own.data.copy()
-    layers.show_labels(model, "Preview labels", grey() % 2, (1.0, 1.0, 1.0))
+    layers.show_labels(model, "Preview labels", grey() % 2, Geometry((1.0, 1.0, 1.0)))
     assert len(model.layers) == 2
     np.testing.assert_array_equal(own.data, kept)
 
 
 def test_renamed_layer_is_kept(model):
-    first = layers.show_labels(model, "Preview labels", grey() % 2, (1.0, 1.0, 1.0))
+    first = layers.show_labels(model, "Preview labels", grey() % 2, Geometry((1.0, 1.0, 1.0)))
     first.name = "worth keeping"
-    layers.show_labels(model, "Preview labels", grey() % 3, (1.0, 1.0, 1.0))
+    layers.show_labels(model, "Preview labels", grey() % 3, Geometry((1.0, 1.0, 1.0)))
     np.testing.assert_array_equal(first.data, grey() % 2)
     assert len(model.layers) == 2
 
@@ -137,7 +140,7 @@ def test_renamed_layer_is_kept(model):
 def test_difference_colours(model):
     difference = np.zeros(SHAPE, np.int64)
     difference[0, 0, 0], difference[0, 0, 1] = 1, 2
-    layer = layers.show_difference(model, "difference", difference, (3.0, 1.0, 1.0))
+    layer = layers.show_difference(model, "difference", difference, Geometry((3.0, 1.0, 1.0)))
     extra, missed, agreement = (layer.get_color(i) for i in (1, 2, 0))
     assert extra[0] - max(extra[1], extra[2]) > 0.6, "red"
     assert missed[2] - max(missed[0], missed[1]) > 0.6, "blue"
@@ -145,7 +148,7 @@ def test_difference_colours(model):
     assert agreement is None or agreement[3] == 0
     assert layer.data.dtype == np.uint8
     assert tuple(layer.scale) == (3, 1, 1)
-    layers.show_difference(model, "difference", difference * 0, (3.0, 1.0, 1.0))
+    layers.show_difference(model, "difference", difference * 0, Geometry((3.0, 1.0, 1.0)))
     assert len(model.layers) == 1
 
 
@@ -184,7 +187,7 @@ def test_points_that_are_no_positions_are_explained(points):
 
 def test_the_controls_are_those_of_a_layer_that_is_seen(viewer):
     shown, other = (
-        layers.show_labels(viewer, "a", np.ones(SHAPE, int), (3.0, 2.0, 1.0)),
+        layers.show_labels(viewer, "a", np.ones(SHAPE, int), Geometry((3.0, 2.0, 1.0))),
         viewer.add_labels(np.ones(SHAPE, int)),
     )
     layers.show_on_top(viewer, shown)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from qtpy.QtWidgets import QMessageBox
 
+from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.widgets.viewer.layer_metadata import layers_to_tidy
 from napari_unet3d.widgets.viewer.layers import show_image, show_labels, show_sample
@@ -17,8 +18,8 @@ def volumes(viewer):
     mask = np.zeros((4, 5, 6), np.uint8)
     for name in ("a", "b"):
         show_sample(viewer, Sample(name, mask, mask, SIZE))
-        show_image(viewer, f"{name} probability", mask, SIZE)
-        show_labels(viewer, f"{name} difference", mask, SIZE)
+        show_image(viewer, f"{name} probability", mask, Geometry(SIZE))
+        show_labels(viewer, f"{name} difference", mask, Geometry(SIZE))
     viewer.add_image(mask, name="mine", scale=SIZE)
     viewer.add_labels(mask, name="a of mine", scale=SIZE)
     for layer in viewer.layers:

@@ -161,6 +161,13 @@ class TestClassWeights:
         assert weights == pytest.approx((0.3, 0.9, 1.8))
         assert class_weights(TrainingConfig(), [900, 100, 25]) is None
 
+    def test_a_class_without_training_voxels_has_no_weight_and_changes_no_other(self) -> None:
+        config = TrainingConfig(class_weighting="auto")
+
+        assert class_weights(config, [900, 100, 0, 25]) == pytest.approx((0.3, 0.9, 0, 1.8))
+        assert class_weights(config, [900, 0]) == (1, 0)
+        assert class_weights(config, [0, 900, 100, 25, 0]) == pytest.approx((0, 0.3, 0.9, 1.8, 0))
+
     def test_those_by_hand_must_be_one_per_class(self) -> None:
         config = TrainingConfig(task="semantic", class_weights=(1, 2, 3))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from napari_unet3d.configs import Task
 from napari_unet3d.data.geometry import VoxelSize
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.sample import check_same_shape
+from napari_unet3d.evaluation.errors.border import without_border
 from napari_unet3d.evaluation.errors.distances import TruthDistance
 from napari_unet3d.evaluation.errors.merges_splits import MergeSplit, find_merges_splits
 from napari_unet3d.evaluation.errors.regions import (
@@ -53,6 +54,7 @@ def list_errors(
     task: Task = Task.BINARY,
     voxel_size_um: VoxelSize = (1.0, 1.0, 1.0),
     tolerance_um: float = 0.0,
+    ignore_border: bool = False,
 ) -> ErrorSet:
     """Return the errors of a prediction: the last event of `find_errors`.
 
@@ -65,7 +67,7 @@ def list_errors(
     >>> error.kind.value, error.n_voxels, error.is_whole
     ('missed', 6, True)
     """
-    *_, errors = find_errors(prediction, truth, task, voxel_size_um, tolerance_um)
+    *_, errors = find_errors(prediction, truth, task, voxel_size_um, tolerance_um, ignore_border)
     assert isinstance(errors, ErrorSet)
     return errors
 
@@ -76,6 +78,7 @@ def find_errors(
     task: Task = Task.BINARY,
     voxel_size_um: VoxelSize = (1.0, 1.0, 1.0),
     tolerance_um: float = 0.0,
+    ignore_border: bool = False,
 ) -> Iterator[ErrorEvent]:
     """Find the errors of a prediction one by one.
 
@@ -96,6 +99,8 @@ def find_errors(
         Voxel size along z, y, x in µm.
     tolerance_um : float
         Depth in µm up to which differences are boundary noise.
+    ignore_border : bool
+        Leave out instances that touch the border of the volume, as `match_instances` does; other tasks have none.
 
     Yields
     ------
@@ -112,9 +117,14 @@ def find_errors(
     check_same_shape(prediction, truth.labels, "errors")
     labels = (prediction > 0).astype(np.uint8) if task is Task.BINARY else prediction
     (predicted, ids), (target, true_ids) = narrow_ids(labels, _MOST_IDS), narrow_ids(truth.labels, _MOST_IDS)
-    search = _Search(predicted, GroundTruth(target, truth.label_mask), task, voxel_size_um, tolerance_um)
-    yield from search.run()
-    yield search.result(ids, true_ids)
+    truth, overlaps = GroundTruth(target, truth.label_mask), None
+    if task is Task.INSTANCE:
+        overlaps = Overlaps.count(predicted, target, truth.label_mask)
+        if ignore_border:
+            truth, overlaps = without_border(predicted, truth, overlaps)
+    search = _Search(predicted, truth, task, voxel_size_um, tolerance_um)
+    yield from search.run(overlaps)
+    yield replace(search.result(ids, true_ids), ignores_border=ignore_border)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -141,10 +151,10 @@ class _Search:
         self._n_hidden = self._n_left_out = 0
         self._without_partner: tuple[set[int], set[int]] = set(), set()
 
-    def run(self) -> Iterator[SearchProgress]:
-        """Find merges and splits, then all regions of wrong voxels."""
-        if self._task is Task.INSTANCE:
-            self._find_merges_splits()
+    def run(self, overlaps: Overlaps | None) -> Iterator[SearchProgress]:
+        """Find merges and splits of instances, which have `overlaps`, then all regions of wrong voxels."""
+        if overlaps is not None:
+            self._find_merges_splits(overlaps)
         wrong, shape = find_error_voxels(self._prediction, self._truth, self._task), self._prediction.shape
         yield SearchProgress(0, len(wrong.places))
         if not len(wrong.places):
@@ -206,8 +216,7 @@ class _Search:
             task=self._task,
         )
 
-    def _find_merges_splits(self) -> None:
-        overlaps = Overlaps.count(self._prediction, self._truth.labels, self._truth.label_mask)
+    def _find_merges_splits(self, overlaps: Overlaps) -> None:
         self._without_partner = overlaps.without_partner()
         for error in find_merges_splits(self._prediction, self._truth, overlaps, self._voxel_size_um):
             if error.region.depth_um > deepest_noise(self._tolerance_um):

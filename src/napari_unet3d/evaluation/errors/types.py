@@ -100,6 +100,8 @@ class ErrorSet:
         Voxel size along z, y, x in µm.
     task : Task
         What the labels are.
+    ignores_border : bool
+        Whether instances that touch the border of the volume were left out.
     """
 
     errors: tuple[SegmentationError, ...]
@@ -109,6 +111,7 @@ class ErrorSet:
     tolerance_um: float
     voxel_size_um: VoxelSize
     task: Task = Task.BINARY
+    ignores_border: bool = False
 
     def __len__(self) -> int:
         return len(self.errors)

@@ -26,11 +26,19 @@ class InstanceMatches:
     n_split, n_merged : int
         True instances that contain two or more predicted ones, and predicted instances that contain two or more true
         ones. An instance contains another one if it covers more than half of its volume.
+    n_at_border : int
+        True and predicted instances that were left out because they touch the border.
     """
 
     counts: tuple[tuple[int, int, int], ...]
     n_split: int
     n_merged: int
+    n_at_border: int = 0
+
+    @property
+    def is_defined(self) -> bool:
+        """Whether any instance counts, or there is none; False if all were left out."""
+        return any(self.counts[0]) or not self.n_at_border
 
     @property
     def n_true(self) -> int:
@@ -93,7 +101,11 @@ class InstanceMatches:
 
 
 def match_instances(
-    prediction: NDArray[Any], truth: NDArray[Any], annotated: NDArray[np.bool_] | None = None
+    prediction: NDArray[Any],
+    truth: NDArray[Any],
+    annotated: NDArray[np.bool_] | None = None,
+    *,
+    ignore_border: bool = False,
 ) -> InstanceMatches:
     """Match predicted instances with true ones and count.
 
@@ -111,6 +123,8 @@ def match_instances(
         Ids of instances, 0 for background. The values of the ids do not matter.
     annotated : ndarray of bool, shape (z, y, x), optional
         Where the ground truth is known; without it, everywhere.
+    ignore_border : bool
+        Leave out instances that touch the border of the volume; see `Overlaps.without_border`.
 
     Examples
     --------
@@ -120,12 +134,16 @@ def match_instances(
     (1, 1, 0.667)
     """
     overlaps = Overlaps.count(prediction, truth, annotated)
+    n_all = len(overlaps.true_sizes) + int(overlaps.inside.sum())
+    if ignore_border:
+        overlaps = overlaps.without_border(prediction, truth)
     n_true, counts = len(overlaps.true_sizes), []
     for iou in IOU_THRESHOLDS:
         matched = overlaps.match(iou)
         tp = int(matched.sum())
         counts.append((tp, int((overlaps.inside & ~matched).sum()), n_true - tp))
-    return InstanceMatches(tuple(counts), n_split=len(overlaps.splits()), n_merged=len(overlaps.merges()))
+    n_at_border = n_all - n_true - int(overlaps.inside.sum())
+    return InstanceMatches(tuple(counts), len(overlaps.splits()), len(overlaps.merges()), n_at_border)
 
 
 def _ratio(part: float, whole: float) -> float:

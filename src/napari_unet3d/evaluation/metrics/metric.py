@@ -129,10 +129,21 @@ class Metric:
         """What it means, and which values are better."""
         return f"{self.explanation} {self.direction.value}".strip()
 
-    def text(self, value: Value) -> str:
-        """Return a value as it is written by the command and in the report."""
-        return format(value, self.format.spec) if self.format and isinstance(value, int | float) else "–"
+    def text(self, value: Value, n_left_out: int = 0) -> str:
+        """Return a value as it is written by the command and in the report, with how many a mean leaves out."""
+        text = format(value, self.format.spec) if self.format and isinstance(value, int | float) else "–"
+        return f"{text} ({n_left_out} left out)" if n_left_out else text
 
-    def short_text(self, value: Value) -> str:
-        """Return a value as it is written in the narrow table of a dock."""
-        return self.format.short(value) if self.format and isinstance(value, int | float) else "–"
+    def short_text(self, value: Value, n_left_out: int = 0) -> str:
+        """Return a value as it is written in the narrow table of a dock, with how many a mean leaves out."""
+        text = self.format.short(value) if self.format and isinstance(value, int | float) else "–"
+        return f"{text} (−{n_left_out})" if n_left_out else text
+
+    def explain_left_out(self, n_left_out: int) -> str:
+        """Return for a tooltip what a mean leaves out; empty if nothing."""
+        if not n_left_out:
+            return ""
+        return (
+            f"{n_left_out} left out of this mean, where {self.heading} is not defined: only one of prediction and "
+            "ground truth has the structure."
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,8 @@ class Overlaps:
     predicted_sizes, true_sizes : ndarray of int64, shape (instance,)
         Annotated voxels of each instance; a predicted one may have none.
     inside : ndarray of bool, shape (predicted instance,)
-        Whether at least half of the predicted instance is annotated.
+        Whether a predicted instance counts also if it is not matched: at least half of it is annotated, and it is not
+        left out by `without_border`.
     """
 
     predicted: _Counts
@@ -70,6 +71,35 @@ class Overlaps:
             predicted_sizes=predicted_sizes[skip:],
             true_sizes=true_sizes[skip_true:],
             inside=(2 * predicted_sizes >= whole)[skip:],
+        )
+
+    def without_border(self, prediction: NDArray[Any], truth: NDArray[Any]) -> Overlaps:
+        """Return the overlaps without the instances that touch the border of the volume, of which a part is missing.
+
+        True instances at the border are left out. A predicted one that touches the border, or of which at least half is
+        in true instances at the border, counts only if it is matched with another true instance.
+
+        Parameters
+        ----------
+        prediction, truth : ndarray of unsigned integers, shape (z, y, x)
+            The ids that were counted.
+        """
+        touching, true_touching = (
+            np.isin(ids, border_ids(labels))
+            for ids, labels in ((self.predicted_ids, prediction), (self.true_ids, truth))
+        )
+        at_border = true_touching[self.true]
+        in_border = _sums(self.predicted[at_border], self.shared[at_border], len(self.predicted_ids))
+        is_left_out = touching | (2 * in_border >= np.maximum(self.predicted_sizes, 1))
+        new_numbers = np.cumsum(~true_touching) - 1
+        return replace(
+            self,
+            predicted=self.predicted[~at_border],
+            true=new_numbers[self.true[~at_border]],
+            shared=self.shared[~at_border],
+            true_ids=self.true_ids[~true_touching],
+            true_sizes=self.true_sizes[~true_touching],
+            inside=self.inside & ~is_left_out,
         )
 
     def match(self, iou: float) -> NDArray[np.bool_]:
@@ -125,6 +155,28 @@ def narrow_ids(ids: NDArray[Any], most: int = 2**31) -> tuple[NDArray[Any], NDAr
         return ids, None
     old_ids, new_ids = np.unique(np.append(ids.ravel(), ids.dtype.type(0)), return_inverse=True)  # 0 stays first
     return new_ids[:-1].reshape(ids.shape), old_ids
+
+
+def border_ids(labels: NDArray[Any]) -> NDArray[Any]:
+    """Return the ids of the instances that touch the border of a volume.
+
+    Along an axis with a single slice, all would; it has no border.
+
+    Parameters
+    ----------
+    labels : ndarray of unsigned integers, shape (z, y, x)
+        Ids of instances, 0 for background.
+
+    Examples
+    --------
+    >>> labels = np.zeros((1, 4, 5), np.uint8)
+    >>> labels[0, 0, 2], labels[0, 2, 2], labels[0, 2, 4] = 1, 2, 3
+    >>> border_ids(labels).tolist()
+    [1, 3]
+    """
+    sides = [labels.take((0, -1), axis).ravel() for axis in range(labels.ndim) if labels.shape[axis] > 1]
+    found = np.unique(np.concatenate(sides)) if sides else labels.ravel()[:0]
+    return found[found > 0]
 
 
 def _grouped(keys: NDArray[Any], members: NDArray[Any]) -> dict[int, tuple[int, ...]]:

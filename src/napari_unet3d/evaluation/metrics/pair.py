@@ -77,6 +77,8 @@ class LabelPair:
         Voxel size along z, y, x in µm.
     tolerance_um : float
         Distance in µm within which two surfaces count as the same.
+    ignore_border : bool
+        Whether instances that touch the border of the volume are left out of the metrics of instances.
     """
 
     prediction: NDArray[Any]
@@ -84,6 +86,7 @@ class LabelPair:
     value: int | None = None
     voxel_size_um: VoxelSize = (1.0, 1.0, 1.0)
     tolerance_um: float = 1.0
+    ignore_border: bool = False
 
     @property
     def predicted(self) -> NDArray[np.bool_]:
@@ -113,7 +116,8 @@ class LabelPair:
     @cached_property
     def matches(self) -> InstanceMatches:
         """Predicted and true instances, matched one to one."""
-        return match_instances(self.prediction, self.truth.labels, self.truth.label_mask)
+        mask = self.truth.label_mask
+        return match_instances(self.prediction, self.truth.labels, mask, ignore_border=self.ignore_border)
 
     def _planes(self) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
         for index, labels in enumerate(zip(self.prediction, self.truth.labels, strict=True)):

@@ -15,7 +15,7 @@ from napari_unet3d.data.sample import check_same_shape
 from napari_unet3d.evaluation.metrics.metric import Scope, Value
 from napari_unet3d.evaluation.metrics.pair import LabelPair
 from napari_unet3d.evaluation.metrics.table import compute_metrics
-from napari_unet3d.evaluation.metrics.types import ClassScores, InstanceScores, Scores, mean_values
+from napari_unet3d.evaluation.metrics.types import ClassScores, InstanceScores, Scores, count_undefined, mean_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +32,15 @@ class MetricOptions:
         Distance in µm within which two surfaces count as the same.
     fast : bool
         Leave out the metrics that take longer than the others: those of surfaces and instances.
+    ignore_border : bool
+        Leave instances that touch the border of the volume out of the metrics of instances; those of voxels count all.
     """
 
     task: Task = Task.BINARY
     classes: dict[int, str] = field(default_factory=dict)
     tolerance_um: float = 1.0
     fast: bool = False
+    ignore_border: bool = False
 
 
 _DEFAULTS = MetricOptions()
@@ -83,7 +86,7 @@ def score(
     check_same_shape(prediction, truth.labels, name)
 
     def pair_of(value: int | None) -> LabelPair:
-        return LabelPair(prediction, truth, value, voxel_size_um, options.tolerance_um)
+        return LabelPair(prediction, truth, value, voxel_size_um, options.tolerance_um, options.ignore_border)
 
     def values_of(value: int | None) -> dict[str, Value]:
         return compute_metrics(Scope.VOXELS, pair_of(value), fast=options.fast)
@@ -96,7 +99,7 @@ def score(
         )
         # Without any class in either of them they agree.
         values = mean_values(Scope.VOXELS, [each.values for each in classes]) if present else values_of(None)
-        return Scores(name, values, classes=classes)
+        return Scores(name, values, classes=classes, left_out=count_undefined(Scope.VOXELS, classes))
     instances = None
     if options.task is Task.INSTANCE and not options.fast:
         instances = InstanceScores(compute_metrics(Scope.INSTANCES, pair_of(None)))

@@ -6,16 +6,22 @@ table. To add a metric, write the function that computes it from a `LabelPair` a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from statistics import fmean
 
+from napari_unet3d.evaluation.metrics.instances import InstanceMatches
 from napari_unet3d.evaluation.metrics.metric import COUNT, DISTANCE, Direction, Metric, Scope, Table, Value
 from napari_unet3d.evaluation.metrics.pair import LabelPair
 
 
 def _average_each(values: Sequence[tuple[float, ...]]) -> tuple[float, ...]:
     return tuple(fmean(column) for column in zip(*values, strict=True))
+
+
+def _of_matches(value: Callable[[InstanceMatches], Value]) -> Callable[[LabelPair], Value]:
+    """Return the computation of a value of matches, which is not defined if all instances were left out."""
+    return lambda pair: value(pair.matches) if pair.matches.is_defined else None
 
 
 _instance_metric = partial(Metric, scope=Scope.INSTANCES, is_slow=True)
@@ -72,26 +78,26 @@ METRICS: list[Metric] = [
         "f1",
         "F1",
         "Instances: 2 found / (true + predicted), found with an IoU of at least 0.5.",
-        lambda pair: pair.matches.f1,
+        _of_matches(lambda matches: matches.f1),
     ),
     _instance_metric(
         "ap",
         "AP",
         "Instances: found / (found + extra + missed), averaged over the IoU thresholds 0.5, 0.55, … 0.95.",
-        lambda pair: pair.matches.ap,
+        _of_matches(lambda matches: matches.ap),
     ),
     _instance_metric(
         "precision",
         "Precision",
         "The fraction of the predicted instances that match a true one, with an IoU of at least 0.5.",
-        lambda pair: pair.matches.precision,
+        _of_matches(lambda matches: matches.precision),
         beside_instances=Table.NONE,
     ),
     _instance_metric(
         "recall",
         "Recall",
         "The fraction of the true instances that were found, with an IoU of at least 0.5.",
-        lambda pair: pair.matches.recall,
+        _of_matches(lambda matches: matches.recall),
         beside_instances=Table.NONE,
     ),
     _instance_metric(
@@ -151,7 +157,7 @@ METRICS: list[Metric] = [
         "f1_at_iou",
         "F1 at each IoU",
         "F1 at each of the IoU thresholds 0.5, 0.55, … 0.95.",
-        lambda pair: pair.matches.f1_at_iou,
+        _of_matches(lambda matches: matches.f1_at_iou),
         format=None,
         average=_average_each,
     ),
@@ -159,7 +165,7 @@ METRICS: list[Metric] = [
         "ap_at_iou",
         "AP at each IoU",
         "AP at each of the IoU thresholds 0.5, 0.55, … 0.95.",
-        lambda pair: pair.matches.ap_at_iou,
+        _of_matches(lambda matches: matches.ap_at_iou),
         format=None,
         average=_average_each,
     ),

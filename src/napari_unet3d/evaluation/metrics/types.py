@@ -20,9 +20,12 @@ class InstanceScores:
     values : mapping of str to float or tuple of float
         Values of the metrics of instances by their names; those of ``…_at_iou`` have one value for each of
         `IOU_THRESHOLDS`.
+    left_out : mapping of str to int
+        Of a mean: in how many volumes a metric is not defined, by its name; empty if all are.
     """
 
     values: Mapping[str, Value]
+    left_out: Mapping[str, int] = field(default_factory=dict, compare=False)
 
     def __getattr__(self, name: str) -> float:
         """Return the value of a metric."""
@@ -30,12 +33,13 @@ class InstanceScores:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the values by their names, with the thresholds as text, as they are in `metrics.json`."""
-        return {
+        numbers: dict[str, Any] = {
             name: {f"{iou:.2f}": each for iou, each in zip(IOU_THRESHOLDS, value, strict=True)}
             if isinstance(value, tuple)
             else value
             for name, value in self.values.items()
         }
+        return {**numbers, **_counts(self.left_out)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +55,22 @@ class ClassScores:
     values : mapping of str to float or None
         Values of the metrics by their names, with this class as the foreground; empty if neither prediction nor
         ground truth has the class.
+    left_out : mapping of str to int
+        Of a mean: in how many volumes with the class a metric is not defined, by its name; empty if all are.
+    n_absent : int
+        Of a mean: the number of volumes where neither has the class.
     """
 
     value: int
     name: str
     values: Mapping[str, Value] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict, compare=False)
+    n_absent: int = 0
+
+    @property
+    def title(self) -> str:
+        """Name of the class for tables, with the number of volumes that do not have it."""
+        return f"{self.name} (absent from {self.n_absent})" if self.n_absent else self.name
 
     def __getattr__(self, name: str) -> float | None:
         """Return the value of a metric, or None where it has none."""
@@ -64,6 +79,15 @@ class ClassScores:
     def of(self, metric: Metric) -> Value:
         """Return the value of a metric, or None where it has none."""
         return self.values.get(metric.name) if metric.scope is Scope.VOXELS else None
+
+    def n_left_out(self, metric: Metric) -> int:
+        """Return in how many volumes that a mean is taken over a metric is not defined."""
+        return self.left_out.get(metric.name, 0) if metric.scope is Scope.VOXELS else 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return value, name and metrics as they are in `metrics.json`."""
+        absent = {"n_absent": self.n_absent} if self.n_absent else {}
+        return {"value": self.value, "name": self.name, **_all_values(self.values), **_counts(self.left_out), **absent}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +108,16 @@ class Scores:
         Agreement of instances; None for other tasks.
     classes : tuple of ClassScores
         Each class; empty for other tasks.
+    left_out : mapping of str to int
+        Of a mean over volumes or classes: in how many of them a metric is not defined, by its name. The mean leaves
+        them out; HD95, for example, is not defined where a structure was missed.
     """
 
     name: str
     values: Mapping[str, Value]
     instances: InstanceScores | None = None
     classes: tuple[ClassScores, ...] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict, compare=False)
 
     def __getattr__(self, name: str) -> float | None:
         """Return the value of a metric, or None where it has none."""
@@ -106,19 +134,23 @@ class Scores:
             return self.values.get(metric.name)
         return None if self.instances is None else self.instances.values.get(metric.name)
 
+    def n_left_out(self, metric: Metric) -> int:
+        """Return in how many volumes or classes that a mean is taken over a metric is not defined."""
+        if metric.scope is Scope.VOXELS:
+            return self.left_out.get(metric.name, 0)
+        return 0 if self.instances is None else self.instances.left_out.get(metric.name, 0)
+
     def as_dict(self) -> dict[str, Any]:
         """Return name and values as they are in `metrics.json`."""
         return {"name": self.name, **self.numbers()}
 
     def numbers(self) -> dict[str, Any]:
         """Return the values by their names, and those of the classes and of the instances if there are any."""
-        numbers = _all_values(self.values)
+        numbers = {**_all_values(self.values), **_counts(self.left_out)}
         if self.instances is not None:
             numbers["instances"] = self.instances.as_dict()
         if self.classes:
-            numbers["classes"] = [
-                {"value": each.value, "name": each.name, **_all_values(each.values)} for each in self.classes
-            ]
+            numbers["classes"] = [each.as_dict() for each in self.classes]
         return numbers
 
 
@@ -126,22 +158,43 @@ def mean_scores(scores: Sequence[Scores]) -> Scores:
     """Average each metric over the volumes, every volume with the same weight; there must be at least one.
 
     Volumes where a metric is not defined are left out of its mean, and so are those of a class that neither
-    prediction nor ground truth have.
+    prediction nor ground truth have; `Scores.left_out` and `ClassScores.n_absent` count them.
     """
-    instances = [each.instances.values for each in scores if each.instances is not None]
+    instances = [each.instances for each in scores if each.instances is not None]
     by_value: dict[int, list[ClassScores]] = {}
     for each in scores:
         for of_class in each.classes:
             by_value.setdefault(of_class.value, []).append(of_class)
+    classes = tuple(_mean_of_class(same, len(scores)) for _, same in sorted(by_value.items()))
+    structures = [part for each in scores for part in (each.classes or (each,))]
     return Scores(
         "mean",
         mean_values(Scope.VOXELS, [each.values for each in scores]),
-        instances=InstanceScores(mean_values(Scope.INSTANCES, instances)) if instances else None,
-        classes=tuple(
-            ClassScores(value, same[0].name, mean_values(Scope.VOXELS, [each.values for each in same]))
-            for value, same in sorted(by_value.items())
-        ),
+        instances=_mean_of_instances(instances) if instances else None,
+        classes=classes,
+        left_out=count_undefined(Scope.VOXELS, structures),
     )
+
+
+def _mean_of_class(same: Sequence[ClassScores], n_volumes: int) -> ClassScores:
+    n_present = sum(bool(each.values) for each in same)
+    values = mean_values(Scope.VOXELS, [each.values for each in same])
+    left_out = count_undefined(Scope.VOXELS, same)
+    return ClassScores(same[0].value, same[0].name, values, left_out, n_volumes - n_present if n_present else 0)
+
+
+def _mean_of_instances(each: Sequence[InstanceScores]) -> InstanceScores:
+    values = mean_values(Scope.INSTANCES, [scores.values for scores in each])
+    return InstanceScores(values, count_undefined(Scope.INSTANCES, each))
+
+
+def count_undefined(scope: Scope, scores: Sequence[InstanceScores | ClassScores | Scores]) -> dict[str, int]:
+    """Return in how many volumes or classes each metric of a scope was computed and is not defined, if in any."""
+    counts = {
+        metric.name: sum(metric.name in each.values and each.values[metric.name] is None for each in scores)
+        for metric in metrics_of(scope)
+    }
+    return {name: count for name, count in counts.items() if count}
 
 
 def mean_values(scope: Scope, values: Sequence[Mapping[str, Value]]) -> dict[str, Value]:
@@ -153,6 +206,10 @@ def mean_values(scope: Scope, values: Sequence[Mapping[str, Value]]) -> dict[str
         if computed:
             means[metric.name] = metric.average(defined) if defined else None
     return means
+
+
+def _counts(left_out: Mapping[str, int]) -> dict[str, Any]:
+    return {"left_out": dict(left_out)} if left_out else {}
 
 
 def _all_values(values: Mapping[str, Value]) -> dict[str, Any]:

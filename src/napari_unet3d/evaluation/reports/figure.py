@@ -33,7 +33,8 @@ _MARGINS_INCHES = {"left": 0.55, "right": 1.15, "bottom": 0.15, "top": 0.65}
 _GAP_INCHES = 0.08
 _ROW_LABEL_INCHES = 1.1
 _DOTS_PER_INCH = 150
-_TRAIN_COLOUR, _VAL_COLOUR = "#0072b2", "#d55e00"  # Okabe and Ito (2008), distinguishable with colour blindness
+# Okabe and Ito (2008), distinguishable with colour blindness.
+_TRAIN_COLOUR, _VAL_COLOUR, _F1_COLOUR = "#0072b2", "#d55e00", "#cc79a7"
 
 
 def slice_positions(n_voxels: int, n_slices: int = 5) -> list[int]:
@@ -188,7 +189,7 @@ def _draw_losses(axes: Axes, history: Sequence[EpochRecord]) -> None:
 
 
 def history_figure(history: Sequence[EpochRecord]) -> Figure:
-    """Draw the losses and, next to them, the validation Dice over the epochs; the best epoch is marked in both.
+    """Draw the losses and, next to them, validation Dice and F1 of objects over the epochs; the best epoch is marked.
 
     Parameters
     ----------
@@ -196,13 +197,16 @@ def history_figure(history: Sequence[EpochRecord]) -> Figure:
         The epochs of a run, at least one; without validation there is no second panel.
     """
     dice = [(record.epoch, record.dice) for record in history if record.dice is not None]
-    figure = Figure(figsize=(10 if dice else 6, 3.4), dpi=_DOTS_PER_INCH, layout="constrained")
+    f1 = [(record.epoch, record.val_f1) for record in history if record.val_f1 is not None]
+    curves = [each for each in (("Dice", dice, _VAL_COLOUR), ("object F1", f1, _F1_COLOUR)) if each[1]]
+    figure = Figure(figsize=(10 if curves else 6, 3.4), dpi=_DOTS_PER_INCH, layout="constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(1, 2 if dice else 1, squeeze=False)[0]
+    panels = figure.subplots(1, 2 if curves else 1, squeeze=False)[0]
     _draw_losses(panels[0], history)
-    if dice:
-        _set_up(panels[1], "Validation Dice")
-        panels[1].plot(*zip(*dice, strict=True), ".-", color=_VAL_COLOUR, label="validation Dice")
+    if curves:
+        _set_up(panels[1], f"Validation {' and '.join(name for name, _, _ in curves)}")
+        for name, points, colour in curves:
+            panels[1].plot(*zip(*points, strict=True), ".-", color=colour, label=f"validation {name}")
         panels[1].set_ylim(0, 1)
         best = best_record(history)
         if best is not None and best.dice is not None:

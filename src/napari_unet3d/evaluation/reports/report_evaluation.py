@@ -43,6 +43,8 @@ def describe_evaluation(evaluation: EvaluationFiles) -> dict[str, Any]:
     counts = {kind: sum(row.get("kind") == kind.value for row in evaluation.errors) for kind in ErrorKind}
     return {
         "dataset": evaluation.about.get("dataset"),
+        "predictions": evaluation.about.get("predictions"),
+        "task": labels.get("task") if isinstance(labels := evaluation.about.get("labels"), dict) else None,
         "epoch": epoch if isinstance(epoch, int) and epoch > 0 else None,
         "columns": columns,
         "rows": _rows(every, columns),
@@ -56,6 +58,8 @@ def describe_evaluation(evaluation: EvaluationFiles) -> dict[str, Any]:
             for kind, count in counts.items()
             if count
         ],
+        "has_left_out": any("left_out" in each for each in every),
+        "ignores_border": bool(settings.get("ignore_border_objects")),
         "tolerance_um": tolerance_um if isinstance(tolerance_um, float | int) else None,
         "problems": evaluation.problems,
     }
@@ -65,9 +69,7 @@ def _rows(every: Sequence[dict[str, Any]], columns: Sequence[Metric]) -> list[_R
     rows = []
     for place, volume in enumerate(every, start=1):
         rows.append(_row(str(volume["name"]), volume, columns, "mean" if place == len(every) else ""))
-        rows += [
-            _row(str(of_class.get("name", "")), of_class, columns, "class") for of_class in volume.get("classes", ())
-        ]
+        rows += [_row(_title(of_class), of_class, columns, "class") for of_class in volume.get("classes", ())]
     return rows
 
 
@@ -79,12 +81,21 @@ def _instance_rows(every: Sequence[dict[str, Any]], columns: Sequence[Metric]) -
 
 
 def _row(name: str, scores: Any, columns: Sequence[Metric], kind: str) -> _Row:
-    values = [scores.get(metric.name) if isinstance(scores, dict) else None for metric in columns]
-    numbers = [
-        _Number(metric.text(value), repr(value) if isinstance(value, int | float) else "")
-        for metric, value in zip(columns, values, strict=True)
-    ]
+    known = scores if isinstance(scores, dict) else {}
+    left_out = known.get("left_out")
+    numbers = []
+    for metric in columns:
+        value, count = known.get(metric.name), left_out.get(metric.name) if isinstance(left_out, dict) else None
+        n_left_out = count if isinstance(count, int) else 0
+        exact = repr(value) if isinstance(value, int | float) else ""
+        numbers.append(_Number(metric.text(value, n_left_out), exact))
     return _Row(kind, [name, *numbers])
+
+
+def _title(of_class: dict[str, Any]) -> str:
+    """Return the name of a class, with the number of volumes that do not have it."""
+    name, n_absent = str(of_class.get("name", "")), of_class.get("n_absent")
+    return f"{name} (absent from {n_absent})" if isinstance(n_absent, int) and n_absent else name
 
 
 def _figures(evaluation: EvaluationFiles) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_unet3d.configs import EvaluationConfig, TrainingConfig
-from napari_unet3d.configs.snippets import changed_settings, evaluation_snippet, training_snippet
+from napari_unet3d.configs.snippets import changed_settings, evaluation_snippet, predictions_command, training_snippet
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.reports.figure import history_figure
 from napari_unet3d.evaluation.reports.report_evaluation import data_uri
@@ -31,8 +31,13 @@ def describe_run(run: RunFiles) -> dict[str, Any]:
     }
 
 
-def reproducing_commands(run: RunFiles, evaluation: EvaluationFiles | None) -> list[str]:
-    """Return the commands that train and evaluate again in the same way; none if the run was trained on layers."""
+def reproducing_commands(run: RunFiles | None, evaluation: EvaluationFiles | None) -> list[str]:
+    """Return the commands that train and evaluate again in the same way; none if the run was trained on layers.
+
+    Without a run, return the command that evaluates the predictions of another tool again.
+    """
+    if run is None:
+        return [] if evaluation is None else _commands_of_predictions(evaluation)
     if run.config is None or run.dataset is None:
         return []
     again = run.folder.with_name(f"{run.folder.absolute().name}-again")
@@ -44,6 +49,16 @@ def reproducing_commands(run: RunFiles, evaluation: EvaluationFiles | None) -> l
         config = _evaluation_config(evaluation)
         commands.append(evaluation_snippet(again, Path(dataset), again / "evaluation", config).command)
     return commands
+
+
+def _commands_of_predictions(evaluation: EvaluationFiles) -> list[str]:
+    predictions, dataset = evaluation.about.get("predictions"), evaluation.about.get("dataset")
+    labels = evaluation.about.get("labels")
+    if not (isinstance(predictions, str) and predictions and isinstance(dataset, str) and isinstance(labels, dict)):
+        return []
+    again = evaluation.folder.with_name(f"{evaluation.folder.absolute().name}-again")
+    config = _evaluation_config(evaluation)
+    return [predictions_command(Path(predictions), Path(dataset), again, labels, config)]
 
 
 def _curves(run: RunFiles) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics.metric import Scope
 from napari_unet3d.evaluation.metrics.table import columns_of
-from napari_unet3d.evaluation.metrics.types import Scores
+from napari_unet3d.evaluation.metrics.types import ClassScores, Scores
 from napari_unet3d.files import write_json, write_text
 
 _BOM = "\ufeff"  # the byte order mark (BOM), without which Excel assumes the encoding of the country
@@ -21,8 +21,9 @@ def write_metrics(path: Path | str, volumes: Sequence[Scores], mean: Scores | No
     """Write scores as CSV or as JSON, by the suffix of the file.
 
     CSV has a row per volume and, for classes, one more per class below it; the last row is the mean. A metric that is
-    not defined is an empty cell. Distances are in µm, as their headings say. JSON has also the scores of instances at
-    each IoU threshold.
+    not defined is an empty cell. Distances are in µm, as their headings say. Where a mean leaves out volumes or
+    classes in which a metric is not defined, ``METRIC_left_out`` counts them, and ``n_absent`` the volumes without a
+    class. JSON has also the scores of instances at each IoU threshold.
 
     Parameters
     ----------
@@ -56,11 +57,18 @@ def metrics_table(volumes: Sequence[Scores], mean: Scores | None = None) -> tupl
     columns = columns_of(Scope.VOXELS)
     if any(each.instances is not None for each in every):
         columns += columns_of(Scope.INSTANCES)
+    parts: list[Scores | ClassScores] = [*every, *(each for scores in every for each in scores.classes)]
+    incomplete = [metric for metric in columns if any(part.n_left_out(metric) for part in parts)]
+    with_absent = any(each.n_absent for scores in every for each in scores.classes)
     heading = ["volume", *(["class"] if with_classes else []), *(metric.column for metric in columns)]
+    heading += [f"{metric.column}_left_out" for metric in incomplete] + ["n_absent"] * with_absent
     rows: list[list[Any]] = []
     for scores in every:
-        rows.append([scores.name, *([None] if with_classes else []), *map(scores.of, columns)])
-        rows += [[scores.name, each.name, *map(each.of, columns)] for each in scores.classes]
+        counts = [*map(scores.n_left_out, incomplete), *([0] if with_absent else [])]
+        rows.append([scores.name, *([None] if with_classes else []), *map(scores.of, columns), *counts])
+        for each in scores.classes:
+            counts = [*map(each.n_left_out, incomplete), *([each.n_absent] if with_absent else [])]
+            rows.append([scores.name, each.name, *map(each.of, columns), *counts])
     return heading, rows
 
 

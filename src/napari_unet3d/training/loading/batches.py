@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -165,6 +166,7 @@ class _Loader:
             num_workers=n_workers,
             multiprocessing_context="spawn",
             persistent_workers=True,
+            worker_init_fn=_ignore_signals,
             # Nothing is drawn from it, but without one the loader draws from torch's global generator.
             generator=torch.Generator(),
         )
@@ -184,6 +186,13 @@ class _Loader:
                 "A worker process that loads data has ended unexpectedly. Set num_workers to 0; in your own script, "
                 "start the training below 'if __name__ == \"__main__\":'."
             ) from error
+
+
+def _ignore_signals(_worker: int) -> None:
+    """Leave USR1 and HUP, which schedulers send to all processes of a job, to the process that trains."""
+    for name in ("SIGUSR1", "SIGHUP"):
+        if hasattr(signal, name):  # not on Windows
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 
 class _BatchSampler(Sampler[list[_Draw]]):

@@ -10,10 +10,12 @@ from math import prod
 import numpy as np
 import torch
 
-from napari_unet3d.configs import Augmentation
+from napari_unet3d.configs import Augmentation, Task
+from napari_unet3d.data.label_checks import lacks_background
 from napari_unet3d.data.sample import Shape3D
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.training.loading.batches import Batch
+from napari_unet3d.training.loading.instance_window import InstanceWindow
 from napari_unet3d.training.loading.patch_sampler import Tile, grid_tiles
 from napari_unet3d.training.loading.targets import IGNORE_INDEX
 from napari_unet3d.training.loading.volumes import PreparedVolume
@@ -45,6 +47,8 @@ class ValidationBatch:
 
 class Validation:
     """The validation volumes as batches of tiles: all tiles of a volume, or evenly spread ones of a very large volume.
+
+    If none of these has foreground, half of them are replaced by tiles with foreground.
 
     Parameters
     ----------
@@ -83,8 +87,43 @@ class Validation:
         if not tiles:
             return {}
         n_tiles = max(1, _MAX_VOXELS // (prod(shape) * self._plan.out_channels))
-        spread = np.linspace(0, len(tiles) - 1, n_tiles).round().astype(int)
-        return {number * len(tiles) + index: tiles[index] for index in np.unique(spread).tolist()}
+        chosen = _spread(range(len(tiles)), n_tiles)
+        if not any(_has_foreground(volume, tiles[index], shape) for index in chosen):
+            others = [index for index in range(len(tiles)) if _has_foreground(volume, tiles[index], shape)]
+            chosen = sorted({*_spread(others, -(-n_tiles // 2)), *_spread(chosen, n_tiles // 2)}) if others else chosen
+        return {number * len(tiles) + index: tiles[index] for index in chosen}
+
+    @cached_property
+    def lacks_background(self) -> bool:
+        """Whether nearly everything is one foreground, so that Dice is nearly 1 for a network that learns nothing."""
+        n_classes = 2 if self._plan.task is not Task.SEMANTIC else 1 + len(self._plan.classes)
+        counts = np.sum([volume.patch_sampler.n_voxels_of[:IGNORE_INDEX] for volume in self.volumes], axis=0)
+        return n_classes == 2 and bool(self.volumes) and lacks_background(int(counts[0]), int(counts[1]))
+
+    @cached_property
+    def instance_windows(self) -> list[InstanceWindow | None]:
+        """Where objects are counted in each volume; None without ids or objects."""
+        return [self._instance_window(*each) for each in zip(self.volumes, self._tiles, strict=True)]
+
+    def _instance_window(self, volume: PreparedVolume, tiles: dict[int, Tile]) -> InstanceWindow | None:
+        if volume.instances is None or not tiles or self._level is not Augmentation.NONE:
+            return None
+        shape = self._shape(volume)
+        covers_all = len(tiles) == len(grid_tiles(volume.shape, shape))
+        fullest = max(tiles.values(), key=lambda tile: _n_foreground(volume, tile, shape))
+        window = InstanceWindow(
+            volume, (0, 0, 0) if covers_all else fullest.start, volume.shape if covers_all else shape
+        )
+        return window if window.has_objects else None
+
+    @cached_property
+    def has_foreground(self) -> bool:
+        """Whether there is foreground in what is validated; without it, validation cannot tell the best epoch."""
+        return any(
+            _has_foreground(volume, tile, self._shape(volume))
+            for volume, tiles in zip(self.volumes, self._tiles, strict=True)
+            for tile in tiles.values()
+        )
 
     def _batches(self, volume: PreparedVolume, tiles: dict[int, Tile]) -> Iterator[ValidationBatch]:
         chosen, size = list(tiles.items()), self._plan.batch_size
@@ -102,6 +141,24 @@ class Validation:
         for axis, n_covered in enumerate(tile.first_uncovered, start=1):  # voxels in two tiles are scored once
             targets[:1].narrow(axis, 0, n_covered).fill_(IGNORE_INDEX)
         return Augmenter(self._level, volume.voxel_size_um, shape)(image, targets, seed)
+
+
+def _spread(indices: Sequence[int], n: int) -> list[int]:
+    """Return at most n of some indices, evenly spread."""
+    if not indices or not n:
+        return []
+    places = np.unique(np.linspace(0, len(indices) - 1, n).round().astype(int))
+    return [indices[place] for place in places.tolist()]
+
+
+def _has_foreground(volume: PreparedVolume, tile: Tile, shape: Shape3D) -> bool:
+    return _n_foreground(volume, tile, shape) > 0
+
+
+def _n_foreground(volume: PreparedVolume, tile: Tile, shape: Shape3D) -> int:
+    box = tuple(slice(start, start + side) for start, side in zip(tile.start, shape, strict=True))
+    targets = volume.targets[0][box]
+    return int(np.count_nonzero((targets > 0) & (targets != IGNORE_INDEX)))
 
 
 def _annotated(volume: PreparedVolume, tiles: list[Tile], shape: Shape3D) -> list[Tile]:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_unet3d.configs import ResizeMode, TrainingConfig
+from napari_unet3d.configs import ResizeMode, Task, TrainingConfig
 from napari_unet3d.data.geometry import VoxelSize
 from napari_unet3d.data.ground_truth import GroundTruth, decode_labels
 from napari_unet3d.data.memmap import MemmapStore
@@ -19,7 +19,7 @@ from napari_unet3d.model.plan import Plan
 from napari_unet3d.training.loading.patch_sampler import PatchSampler
 from napari_unet3d.training.loading.targets import make_targets
 from napari_unet3d.transforms.normalise import IntensityScale, fit_scale
-from napari_unet3d.transforms.pad import divisible_shape, to_divisible
+from napari_unet3d.transforms.pad import divisible_shape, to_divisible, valid_region
 from napari_unet3d.transforms.resample import to_spacing
 
 
@@ -32,7 +32,7 @@ class PreparedVolume:
     name : str
         Name of the sample.
     image : ndarray of any real number type, shape (z, y, x)
-        Intensities, padded at least to the patch size, or to a shape that the network can process.
+        Intensities without outliers, padded at least to the patch size, or to a shape that the network can process.
     scale : IntensityScale
         Their normalisation.
     targets : ndarray of uint8, shape (channel, z, y, x)
@@ -41,6 +41,10 @@ class PreparedVolume:
         Voxel size along z, y, x in µm.
     patch_sampler : PatchSampler
         Draws the positions of patches.
+    valid_region : tuple of slice
+        The part without padding.
+    instances : ndarray of unsigned integers, shape (z, y, x), or None
+        Ids of the objects, of validation volumes for the task instance.
     """
 
     name: str
@@ -49,6 +53,8 @@ class PreparedVolume:
     targets: NDArray[np.uint8]
     voxel_size_um: VoxelSize
     patch_sampler: PatchSampler
+    valid_region: tuple[slice, ...]
+    instances: NDArray[np.unsignedinteger[Any]] | None
 
     @property
     def shape(self) -> Shape3D:
@@ -80,7 +86,12 @@ class PreparedVolume:
 
 
 def prepare_volume(
-    sample: Sample, config: TrainingConfig, plan: Plan, store: MemmapStore | None = None
+    sample: Sample,
+    config: TrainingConfig,
+    plan: Plan,
+    store: MemmapStore | None = None,
+    *,
+    validates: bool = False,
 ) -> PreparedVolume:
     """Prepare a sample for training or validation.
 
@@ -94,6 +105,8 @@ def prepare_volume(
         Patch size, strides and classes.
     store : MemmapStore, optional
         Keeps what does not fit into memory in temporary files; without it, all stays in memory.
+    validates : bool
+        Whether objects are counted in it, so that their ids are kept.
 
     Raises
     ------
@@ -102,8 +115,10 @@ def prepare_volume(
     """
     if sample.labels is None:
         raise UserError(f"The volume '{sample.name}' has no labels; label it, or leave it out of training.")
+    # Before resampling, which would spread outliers, and by the whole volume if it is a part, as at prediction.
+    scale = fit_scale(sample.image, config.normalisation, config.percentiles, sample.intensities)
     original_image = sample.image
-    sample = at_spacing(sample, plan.spacing_um)
+    sample = at_spacing(replace(sample, image=scale.clip(sample.image)), plan.spacing_um)
     labels = np.asarray(sample.labels)
     truth = decode_labels(labels, config.task, config.ignore_label, sample.label_mask, name=sample.name)
     shape = prepared_shape(sample.shape, config, plan)
@@ -115,15 +130,19 @@ def prepare_volume(
     )
     targets = make_targets(resized, plan, voxel_size_um)
     image = to_divisible(sample.image, shape, mode, is_labels=False)
+    instances = resized.labels if validates and plan.task is Task.INSTANCE else None
     if store is not None:
         targets, image = store.store(targets), image if image is original_image else store.store(image)
+        instances = None if instances is None else store.store(instances)
     return PreparedVolume(
         name=sample.name,
         image=image,
-        scale=fit_scale(sample.image, config.normalisation),
+        scale=scale,
         targets=targets,
         voxel_size_um=voxel_size_um,
         patch_sampler=PatchSampler(targets[0], config.seed),
+        valid_region=valid_region(sample.shape, shape, mode),
+        instances=instances,
     )
 
 

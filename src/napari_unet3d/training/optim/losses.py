@@ -179,7 +179,8 @@ def class_weights(config: TrainingConfig, n_voxels: Sequence[int]) -> tuple[floa
     -------
     tuple of float or None
         None for equal weights. Automatic ones are the square root of median frequency balancing (Eigen &
-        Fergus 2015), whose plain form lets classes of a few voxels dominate the others, with a mean of 1.
+        Fergus 2015), whose plain form lets classes of a few voxels dominate the others, with a mean of 1. A class
+        without training voxels has the weight 0, and does not change those of the others.
 
     Raises
     ------
@@ -195,9 +196,10 @@ def class_weights(config: TrainingConfig, n_voxels: Sequence[int]) -> tuple[floa
         return config.class_weights
     if config.class_weighting is ClassWeighting.NONE:
         return None
-    counts = torch.tensor(n_voxels, dtype=torch.float64).clamp(min=1)
-    weights = (counts.median() / counts).sqrt()
-    return tuple((weights / weights.mean()).tolist())
+    counts = torch.tensor(n_voxels, dtype=torch.float64)
+    present = counts > 0
+    weights = (counts[present].median() / counts[present]).sqrt()
+    return tuple(torch.zeros_like(counts).masked_scatter(present, weights / weights.mean()).tolist())
 
 
 def predicted_labels(logits: torch.Tensor, task: Task) -> torch.Tensor:

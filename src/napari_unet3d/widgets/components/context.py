@@ -33,6 +33,7 @@ class MessageLine(QLabel):
 
     def __init__(self) -> None:
         super().__init__()
+        self._message = ""
         self.setWordWrap(True)
         copy = QAction("Copy message", self)
         copy.triggered.connect(lambda: copy_text(self._message))
@@ -43,7 +44,6 @@ class MessageLine(QLabel):
         self.setMinimumWidth(1)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.kind: Kind = "info"
-        self._message = ""
         self._after_layout = single_shot(self, self._come_into_view)
         self.hide()
 

@@ -53,9 +53,11 @@ class JobBar(Panel):
     ) -> None:
         super().__init__()
         self.start_button = button(start_text, tooltip, action)
-        self.stop_button = button(stop_text, "End it now; what was already written is kept.", self.stop)
-        self.pause_button = button("Pause", "Pause it, for example to use the processor otherwise.", self.pause)
-        self.progress = ProgressBar(min=0, max=_STEPS, tooltip="How far the job is.")
+        self.stop_button = button(stop_text, "Stop now; what has already been written is kept.", self.stop)
+        self.pause_button = button(
+            "Pause", "Pause the job, for example to use the processor for something else.", self.pause
+        )
+        self.progress = ProgressBar(min=0, max=_STEPS, tooltip="Progress of the job.")
         self.progress.native.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._stop_text, self._can_pause = stop_text, can_pause
         self._disabled_meanwhile = tuple(disabled_meanwhile)

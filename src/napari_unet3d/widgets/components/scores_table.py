@@ -65,7 +65,7 @@ class ScoresTable(QTableWidget):
         first = self._rows_for(scores.name, 1 + len(scores.classes))
         self._fill(first, scores.name, scores, bold=bold)
         for row, of_class in enumerate(scores.classes, start=first + 1):
-            self._fill(row, f"   {of_class.name}", of_class, bold=bold)
+            self._fill(row, f"   {of_class.title}", of_class, bold=bold)
 
     def show_name(self, name: str) -> None:
         """Add a row for a volume without ground truth."""
@@ -117,6 +117,8 @@ class ScoresTable(QTableWidget):
             font.setBold(bold)
             item.setFont(font)
             if number:
+                metric = self._columns[number - 1]
+                item.setToolTip(metric.explain_left_out(0 if scores is None else scores.n_left_out(metric)))
                 item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             else:
                 item.setToolTip(text.strip())
@@ -139,8 +141,8 @@ def set_up_rows(table: QTableView) -> None:
 
 def _cell(metric: Metric, scores: Scores | ClassScores | None) -> str:
     value = None if scores is None else scores.of(metric)
-    if value is None or not metric.out_of:
-        return metric.short_text(value)
+    if scores is None or value is None or not metric.out_of:
+        return metric.short_text(value, 0 if scores is None else scores.n_left_out(metric))
     assert isinstance(scores, Scores)
     assert scores.instances is not None
     return f"{metric.short_text(value)}/{metric.short_text(scores.instances.values[metric.out_of])}"

@@ -102,7 +102,7 @@ class DatasetDock(Dock):
         self.test_button = button("Add to test set", "Write both layers to test/.", partial(self.add, Subset.TEST))
         self.job_bar = JobBar(
             "Check",
-            "Read all volumes and list what would harm a training.",
+            "Read all volumes and list problems that would affect training.",
             self.check,
             disabled_meanwhile=(self.open_button, self.clean_button),
         )
@@ -155,7 +155,7 @@ class DatasetDock(Dock):
             self.jobs.start(self.kind, f"Add {sample.name}", lambda: add_or_replace(folder, sample, subset, overwrite))
 
     def check(self) -> None:
-        """Read all volumes and list what would harm a training."""
+        """Read all volumes and list problems that would affect training."""
         with self.message.explaining():
             folder = self.folder.require("a dataset folder")
             self.issues.clear()

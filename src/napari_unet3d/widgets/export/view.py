@@ -42,7 +42,7 @@ class SaveView(Panel):
         self.picture_width = _box("Width of the picture in pixels.", 64, 4096, 600, "width")
         self.picture_height = _box("Height of the picture in pixels.", 64, 4096, 600, "height")
         self.seconds = _box("How long a full turn takes, in seconds.", 1, 60, 4, "seconds")
-        self.frames_per_second = _box("Frames per second: more is smoother, and the file grows.", 1, 25, 12, "fps")
+        self.frames_per_second = _box("Frames per second: more is smoother and makes a larger file.", 1, 25, 12, "fps")
         self.screenshot_button = button(
             "Save screenshot…", "Save a picture of the view in this size, without the docks.", self.save_screenshot
         )
@@ -52,7 +52,7 @@ class SaveView(Panel):
             self.save_turntable,
         )
         self.cancel_button = button("Cancel", "End the turntable without writing a file.", self.turntable.cancel)
-        self.progress = ProgressBar(min=0, tooltip="How far the turntable is.")
+        self.progress = ProgressBar(min=0, tooltip="Progress of the turntable.")
         self._running_row = row(self.progress, self.cancel_button, wide=(0,))
         self.lay_out(
             sentence_row(self.picture_width, "×", self.picture_height, "pixels"),

@@ -24,7 +24,7 @@ _NO_FRAME = "QGroupBox { border: none; margin: 0px; padding: 0px; }"
 
 
 def remembered(widget: WidgetT, key: str) -> WidgetT:
-    """Give a widget the value that it had last, and remember each value that it gets from now on.
+    """Set a widget to the value that it had last, and remember each value that it gets from now on.
 
     Parameters
     ----------
@@ -209,7 +209,8 @@ class RadioChoice(RadioButtons):
 
     def __init__(self, tooltips: Mapping[Any, str], remember_as: str, **options: Any) -> None:
         choices = [(member.label, member) for member in tooltips]
-        super().__init__(choices=choices, value=next(iter(tooltips)), orientation="horizontal", **options)
+        super().__init__(choices=choices, orientation="horizontal", **options)
+        self.value = next(iter(tooltips))
         remembered(self, remember_as)
         self.native.setStyleSheet(_NO_FRAME)
         layout = self.native.layout()

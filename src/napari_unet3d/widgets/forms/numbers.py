@@ -95,9 +95,9 @@ class NumberEdit(RangedWidget[float]):
         compact: bool = False,
         **options: Any,
     ) -> None:
-        self._type, self._exact = annotation, math.nan
-        self._decimals = 0 if annotation is int else max(map(_decimals, (step or 0.01, options.get("min"))))
-        options.update(widget_type=_Backend, backend_kwargs={"decimals": self._decimals}, step=None)
+        self._type, self._exact, self._shown = annotation, math.nan, math.nan
+        decimals = 0 if annotation is int else max(map(_decimals, (step or 0.01, options.get("min"))))
+        options.update(widget_type=_Backend, backend_kwargs={"decimals": decimals}, step=None)
         super().__init__(annotation=annotation, **{"min": -_LARGEST, "max": _LARGEST, **options})
         self.native.setSpecialValueText(zero_text or "")
         if compact:
@@ -110,12 +110,13 @@ class NumberEdit(RangedWidget[float]):
     def get_value(self) -> Any:
         """Return the number; not rounded to what the box shows when a program has set it."""
         shown = super().get_value()
-        return self._type(self._exact if round(self._exact, self._decimals) == shown else shown)
+        return self._type(self._exact if shown == self._shown else shown)
 
     def set_value(self, value: float) -> None:
         """Set the number; one that is out of bounds raises a `ValueError`."""
         self._exact = value
         super().set_value(value)
+        self._shown = super().get_value()
 
 
 def _decimals(number: float | None) -> int:

@@ -166,8 +166,8 @@ class GenerateDock(Dock):
     def _snippet(self) -> RunSnippet:
         if self.objects_layer.value is not None or self.positions_layer.value is not None:
             raise UserError(
-                "A text cannot name layers. Choose no layers for objects and positions, or save them and pass their "
-                "files to the command with --objects-from and --positions."
+                "A command cannot refer to layers. Choose no layers for objects and positions, or save them and pass "
+                "their files to the command with --objects-from and --positions."
             )
         folder = self.folder.require("a folder for the dataset")
         return generation_snippet(folder, self.settings.value, n_train=self.n_train.value, n_test=self.n_test.value)

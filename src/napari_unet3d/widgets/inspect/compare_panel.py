@@ -12,7 +12,7 @@ from napari.layers import Labels
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics.disagreement import BOTH, FIRST, SECOND, Disagreement
 from napari_unet3d.session.inspection import InspectionSession
-from napari_unet3d.session.two_predictions import TwoPredictions
+from napari_unet3d.session.prediction_pair import PredictionPair
 from napari_unet3d.widgets.components.containers import Panel, button, column, row, show_text, wrapping_label
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.forms.choices import layer_menu
@@ -36,7 +36,7 @@ class _Pair:
     first: Labels
     second: Labels
     truth: Labels | None
-    about: TwoPredictions
+    about: PredictionPair
 
     @property
     def layers(self) -> tuple[Labels, Labels, Labels | None]:
@@ -102,11 +102,12 @@ class ComparePanel(Panel):
         """Show in a layer where both predictions differ, and count the voxels."""
         with self._context.message.explaining():
             pair = self._chosen()
-            arrays = [None if layer is None else sample_from_layers(layer).image for layer in pair.layers]
+            first, second = (sample_from_layers(layer).image for layer in (pair.first, pair.second))
+            painted = None if pair.truth is None else sample_from_layers(pair.truth).image
             self.compare_button.enabled = False
             self._work.request(
                 f"Comparing {pair.first.name} and {pair.second.name}",
-                partial(pair.about.compare, *arrays),
+                partial(pair.about.compare, first, second, painted),
                 partial(self._show, pair),
             )
 
@@ -123,7 +124,7 @@ class ComparePanel(Panel):
         assert plan is not None  # the menus of the dock define what labels mean
         volume = known[0].name if known else "" if chosen.image is None else chosen.image.name
         one, other = (each.name.removeprefix(volume).strip(" –") or each.name for each in (first, second))
-        about = TwoPredictions((one, other), plan.task, plan.ignore_label, has_truth=truth is not None)
+        about = PredictionPair((one, other), plan.task, plan.ignore_label, has_truth=truth is not None)
         return _Pair(first, second, truth, about)
 
     def _show(self, pair: _Pair, found: Disagreement) -> None:

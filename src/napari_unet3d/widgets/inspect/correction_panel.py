@@ -98,7 +98,8 @@ class CorrectionPanel(Panel):
         self.paint_button = self._button(
             "Paint",
             _PAINT,
-            "Neither is right: paint what is, in the slices. Press again, or go to the next error, when you are done.",
+            "Neither is right: paint the correct labels in the slices. Press again, or go to the next error, when you "
+            "are done.",
             self.paint,
         )
         self.here_button = self._button(

@@ -107,7 +107,9 @@ def _n_bytes(event: VolumeEvaluated) -> int:
 
 
 def _quality(scores: Scores) -> float:
-    return scores.dice if scores.instances is None else scores.instances.f1
+    if scores.instances is None or scores.instances.values["f1"] is None:  # all objects are at the border
+        return scores.dice
+    return scores.instances.f1
 
 
 @dataclass(frozen=True, slots=True)

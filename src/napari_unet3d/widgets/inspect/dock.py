@@ -34,6 +34,7 @@ from napari_unet3d.widgets.jobs.jobs import Job
 from napari_unet3d.widgets.viewer.from_layers import geometry_of
 
 _MOST_SCORES = 4  # rows in view, so that the errors below are, too
+_MIN_WIDTH = 350
 
 
 class InspectDock(Dock):
@@ -73,6 +74,7 @@ class InspectDock(Dock):
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
+        self.native.setMinimumWidth(_MIN_WIDTH)
         session, context = InspectionSession(), self.context
         self.source = InspectSource(context)
         chosen, volumes = self.source.layers, self.source.volumes

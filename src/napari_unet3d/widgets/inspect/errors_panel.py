@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from magicgui.widgets import CheckBox, FloatSpinBox, Label
 
+from napari_unet3d.configs import Task
 from napari_unet3d.data.geometry import Geometry
-from napari_unet3d.evaluation.errors.types import SegmentationError
+from napari_unet3d.evaluation.errors.types import ErrorSet, SegmentationError
 from napari_unet3d.session.comparison import default_tolerance_um
 from napari_unet3d.session.inspection import InspectionSession
 from napari_unet3d.session.preferences import load_preference, save_preference
@@ -21,7 +22,7 @@ from napari_unet3d.widgets.viewer.layers import connect_while_alive
 from napari_unet3d.widgets.viewer.navigation import Pointer, voxels_along_ray
 
 _NEXT, _PREVIOUS = "J", "Shift-J"  # E, which would be more natural, is the eraser of napari's Labels layers
-_TOLERANCE_KEY = "inspect-tolerance"
+_TOLERANCE_KEY, _BORDER_KEY = "inspect-tolerance", "inspect-border"
 
 
 class ErrorNavigator(Panel):
@@ -137,6 +138,8 @@ class ErrorsPanel(Panel):
     ----------
     tolerance_um : ToleranceBox
         The depth up to which errors are hidden.
+    ignore_border : CheckBox
+        Whether objects at the border of the volume are left out; hidden for other tasks than single objects.
     table : ErrorTable
         The table with its filters.
     steps : ErrorNavigator
@@ -149,12 +152,30 @@ class ErrorsPanel(Panel):
         self.steps = ErrorNavigator(session, context, layers, self.table)
         label = Label(value="<b>Errors</b> · ignore thinner than", tooltip=self.tolerance_um.tooltip)
         label.native.setBuddy(self.tolerance_um.native)
-        self.lay_out(row(label, self.tolerance_um), self.table, self.steps)
+        self.ignore_border = CheckBox(
+            value=load_preference(_BORDER_KEY) is True,
+            text="Ignore objects at the border",
+            tooltip="<qt>Objects that touch the border of the volume are left out of the errors and of the scores of "
+            "objects. A predicted one still counts if it is matched with a true object inside.</qt>",
+        )
+        self._session = session
+        self._set_ignore_border(self.ignore_border.value)
+        self.lay_out(row(label, self.tolerance_um), self.ignore_border, self.table, self.steps)
+        self.ignore_border.changed.connect(self._set_ignore_border)
+        session.events.ignore_border.connect(self._follow_border)
         session.events.errors.connect(self._on_errors)
         self.hide()
 
-    def _on_errors(self, _errors: object) -> None:
+    def _on_errors(self, errors: ErrorSet | None) -> None:
         self.show()
+        self.ignore_border.visible = errors is not None and errors.task is Task.INSTANCE
+
+    def _set_ignore_border(self, is_on: bool) -> None:
+        save_preference(_BORDER_KEY, is_on)
+        self._session.ignore_border = is_on
+
+    def _follow_border(self, is_on: bool) -> None:
+        self.ignore_border.value = is_on
 
 
 class ToleranceBox(FloatSpinBox):

@@ -9,6 +9,7 @@ from typing import Any
 
 from qtpy.QtCore import QObject
 
+from napari_unet3d.configs import EvaluationConfig
 from napari_unet3d.inference.events import EvaluationFinished, VolumeEvaluated
 from napari_unet3d.session.comparison import (
     Comparison,
@@ -85,8 +86,10 @@ class Inspector:
         self._session, self._context, self._source = session, context, source
         self._volumes, self._layers, self._tolerance = volumes, layers, tolerance
         self._request, self.opens_next = InspectionRequest(), ""
-        self._tolerance_um: float | None = None  # that somebody has set since the job was started
+        self._tolerance_um: float | None = None  # these two: what somebody has set since the job was started
+        self._ignore_border: bool | None = None
         session.events.tolerance_um.connect(self._on_tolerance)
+        session.events.ignore_border.connect(self._on_ignore_border)
 
     def inspect(self, comparison: Comparison | None = None) -> None:
         """Start to find the errors in the chosen layers, or to predict the chosen volumes.
@@ -107,18 +110,18 @@ class Inspector:
         elif self._source.kind.value is SourceKind.LAYERS:
             given, request = chosen.read(), InspectionRequest(layers=chosen.volume_layers())
             self._tolerance.suit(given.geometry)
-            search = partial(inspect_input, given, self._session.tolerance_um)
+            search = partial(inspect_input, given, self._session.tolerance_um, self._session.ignore_border)
             self._run(f"Inspecting {given.origin.name}", request, search)
         else:
             volumes = self._source.volumes.chosen()
-            events = partial(evaluate_volumes, volumes.model, volumes.pairs, None, load_evaluation_config())
+            events = partial(evaluate_volumes, volumes.model, volumes.pairs, None, self._evaluation_config())
             self._run("Predicting", InspectionRequest(chosen=volumes), events)
 
     def open(self, name: str) -> None:
         """Show a listed volume and find its errors; predict it again when its prediction was not kept."""
         self.opens_next = ""
         assert self._volumes.chosen is not None
-        kept, config = self._volumes.kept(name), load_evaluation_config()
+        kept, config = self._volumes.kept(name), self._evaluation_config()
         if kept is None:
             chosen = replace(self._volumes.chosen, pairs=(self._volumes.pair(name),))
             request = InspectionRequest(chosen=chosen, is_listed=True)
@@ -134,7 +137,7 @@ class Inspector:
         match event:
             case InspectionRequest():
                 if event is not self._request:  # another dock has started the job
-                    self._request, self._tolerance_um = event, None
+                    self._request, self._tolerance_um, self._ignore_border = event, None, None
                 self.opens_next = ""
                 if not event.is_listed:
                     self._volumes.begin(event.chosen)
@@ -147,28 +150,39 @@ class Inspector:
                 layers = self._request.layers
                 assert layers is not None
                 self._layers.follow(layers)
-                wanted = self._tolerance_um
+                wanted = self._tolerance_um, self._ignore_border
                 self._session.show(event, layers.origin, None if layers.image is None else layers.image.data)
-                self._tolerance_um = wanted
+                self._tolerance_um, self._ignore_border = wanted
 
     def keep_tolerance(self) -> None:
-        """Find the errors with the tolerance that was set while the job, which has ended, was looking for them."""
-        if self._tolerance_um is not None and self._session.errors is not None:
+        """Find the errors as it was chosen while the job, which has ended, was looking for them."""
+        if self._session.errors is None:
+            return
+        if self._tolerance_um is not None:
             self._session.tolerance_um = self._tolerance_um
+        if self._ignore_border is not None:
+            self._session.ignore_border = self._ignore_border
 
     def _on_tolerance(self, tolerance_um: float) -> None:
         self._tolerance_um = tolerance_um
 
+    def _on_ignore_border(self, ignore_border: bool) -> None:
+        self._ignore_border = ignore_border
+
     def _find_errors(self, comparison: Comparison, layers: VolumeLayers, *, is_listed: bool = False) -> None:
         self._tolerance.suit(comparison.prediction.geometry)
-        search = partial(inspect_comparison, comparison, self._session.tolerance_um)
+        search = partial(inspect_comparison, comparison, self._session.tolerance_um, self._session.ignore_border)
         request = InspectionRequest(layers=layers, is_listed=is_listed)
         self._run(f"Inspecting {comparison.prediction.name}", request, search)
+
+    def _evaluation_config(self) -> EvaluationConfig:
+        """Return the settings that were used last in the Predict dock, with the choice for objects at the border."""
+        return load_evaluation_config().model_copy(update={"ignore_border_objects": self._session.ignore_border})
 
     def _run(self, title: str, request: InspectionRequest, events: Callable[[], Iterator[Any]]) -> None:
         work = beginning_with(request, events)
         self._context.jobs.start(_KIND, title, work, replay=(InspectionRequest,))
-        self._request, self._tolerance_um = request, None
+        self._request, self._tolerance_um, self._ignore_border = request, None, None
 
 
 class BackgroundAnalysis(QObject):
@@ -190,6 +204,7 @@ class BackgroundAnalysis(QObject):
         self._search = context.latest_only(self, "inspect-errors", stops=True)
         self._scores = context.latest_only(self, "inspect-scores", stops=True)
         session.events.tolerance_um.connect(self._find_errors)
+        session.events.ignore_border.connect(self._find_errors)
         session.events.comparison.connect(self._measure)
 
     def cancel(self) -> None:
@@ -197,15 +212,16 @@ class BackgroundAnalysis(QObject):
         self._search.cancel()
         self._scores.cancel()
 
-    def _find_errors(self, tolerance_um: float) -> None:
-        """Find the errors with another tolerance, while the old ones stay in view."""
+    def _find_errors(self, _changed: float | bool) -> None:
+        """Find the errors in another way, while the old ones stay in view."""
         comparison, errors = self._session.comparison, self._session.errors
+        tolerance_um, ignore_border = self._session.tolerance_um, self._session.ignore_border
         if comparison is None or errors is None or self._context.jobs.running(_KIND) is not None:
             return
-        if tolerance_um == errors.tolerance_um:
+        if (tolerance_um, ignore_border) == (errors.tolerance_um, errors.ignores_border):
             self._search.cancel()
             return
-        events = partial(inspect_comparison, comparison, tolerance_um)
+        events = partial(inspect_comparison, comparison, tolerance_um, ignore_border)
         self._search.request(f"Errors of {self._session.origin.name}", events, self._take_errors)
 
     def _measure(self, comparison: Comparison) -> None:
@@ -217,7 +233,8 @@ class BackgroundAnalysis(QObject):
     def _take_errors(self, event: Any) -> None:
         comparison = self._session.comparison  # which may have got its scores meanwhile
         if isinstance(event, InspectionResult) and comparison is not None:
-            self._session.show(replace(event, comparison=comparison))
+            is_same = event.comparison.ignore_border == comparison.ignore_border
+            self._session.show(replace(event, comparison=comparison) if is_same else event)
 
     def _take_scores(self, of: Comparison, _measured: Comparison) -> None:
         if self._session.comparison is of:

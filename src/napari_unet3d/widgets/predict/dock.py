@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ from qtpy.QtCore import Qt
 from napari_unet3d.configs import EvaluationConfig, PostProcessing, PredictionConfig, Task
 from napari_unet3d.data.events import Notice
 from napari_unet3d.inference.events import EvaluationFinished, ModelLoaded, PredictionWritten, VolumeEvaluated
+from napari_unet3d.inference.write import names
 from napari_unet3d.session.comparison import DEFAULT_TOLERANCE_UM, Comparison
 from napari_unet3d.session.generator_thread import beginning_with
 from napari_unet3d.widgets.components.containers import heading, single_shot
 from napari_unet3d.widgets.components.context import Kind
 from napari_unet3d.widgets.components.copy_run import CopyButton
+from napari_unet3d.widgets.components.dialogs import confirm
 from napari_unet3d.widgets.components.dock import Dock
 from napari_unet3d.widgets.components.job_bar import JobBar
 from napari_unet3d.widgets.forms.form import ConfigForm
@@ -85,9 +88,12 @@ class PredictDock(Dock):
         return self.evaluation_settings if self.target.kind.value is Target.TEST_SET else self.prediction_settings
 
     def predict(self) -> None:
-        """Apply the model; results are shown in the viewer, or written to the folder."""
+        """Apply the model; results are shown or written to the folder, after a question where they replace others."""
         with self.message.explaining():
             config = self._config()
+            if not self._may_replace(self.target.results_to_replace(config)):
+                self.message.show_message("Nothing was predicted; choose another folder for the results.")
+                return
             self.results.tolerance_um = getattr(config, "tolerance_um", DEFAULT_TOLERANCE_UM)
             request, events = self.target.request(self.model.require(), config, self.label_settings.value)
             work, replay = beginning_with(request, events), (PredictionRequest, Comparison, EvaluationFinished)
@@ -120,15 +126,16 @@ class PredictDock(Dock):
                 self._notices.append(message)
             case Comparison():
                 self._show_comparison(event)
-            case PredictionWritten(n_written=n, n_volumes=of, files=files):
-                assert self.results.request is not None
-                self.results.add_file(event, self.results.request.files[n - 1])
+            case PredictionWritten(n_written=n, n_volumes=of, files=files, source=source):
+                assert source is not None
+                self.results.add_file(event, source)
                 self._end = f"{n} of {of} predictions are in {files[0].parent}"
             case VolumeEvaluated():
                 self.results.add_evaluated(event)
             case EvaluationFinished():
                 worst = self.results.finish_evaluation(event)
-                f1 = f", mean F1 of objects {event.mean.instances.f1:.3f}" if event.mean.instances else ""
+                f1_of_objects = event.mean.instances and event.mean.instances.values["f1"]
+                f1 = f", mean F1 of objects {f1_of_objects:.3f}" if isinstance(f1_of_objects, float) else ""
                 self._end = f"Mean Dice {event.mean.dice:.3f}{f1}; the lowest Dice is that of '{worst.name}'."
                 if event.metrics_file is not None:
                     self._end += f" Predictions, differences, figures and metrics are in {event.metrics_file.parent}"
@@ -142,6 +149,17 @@ class PredictDock(Dock):
         self.message.show_message("\n".join([end, *self._notices]), kind)
         if job.message is None:
             self._growing.start()
+
+    def _may_replace(self, results: Sequence[Path]) -> bool:
+        """Ask whether results that exist may be replaced; without any, there is nothing to ask."""
+        if not results:
+            return True
+        what = f"{results[0]} exists already"
+        if results[0].is_dir():
+            what = f"{results[0]} contains an evaluation, which is replaced as a whole"
+        elif len(results) > 1:
+            what = f"{results[0].parent} already contains {names(results)}"
+        return confirm(self.native, "Replace results?", f"{what}. Replace {'it' if len(results) == 1 else 'them'}?")
 
     def _config(self) -> Any:
         return self.settings.value.model_copy(update=self.label_settings.value.model_dump())

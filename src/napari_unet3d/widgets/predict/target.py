@@ -18,7 +18,9 @@ from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.configs.snippets import RunSnippet, evaluation_snippet, prediction_snippet
 from napari_unet3d.data.formats.registry import file_filter
 from napari_unet3d.errors import UserError
-from napari_unet3d.session.prediction_job import evaluate_volumes, predict_paths, predict_sample
+from napari_unet3d.inference.write import exists, prediction_files
+from napari_unet3d.runs.run_files import is_evaluation
+from napari_unet3d.session.prediction_job import evaluate_volumes, files_of_layer, predict_paths, predict_sample
 from napari_unet3d.widgets.components.containers import Panel, button, column, row
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.forms.choices import RadioChoice, layer_menu
@@ -158,12 +160,29 @@ class PredictionTarget(Panel):
             case Target.FILES:
                 files = self._files()
                 assert out is not None  # files always have a folder for results
-                events = partial(predict_paths, model, files, out, config, self.probability.value)
+                overwrite = bool(self.results_to_replace(config))  # the dock has asked
+                events = partial(predict_paths, model, files, out, config, self.probability.value, overwrite)
                 return PredictionRequest(model, post_processing, files=files, out=out), events
             case _:
                 dataset = self.dataset.require("the folder of a dataset")
                 request = PredictionRequest(model, post_processing, out=out, dataset=dataset)
                 return request, partial(evaluate_volumes, model, dataset, out, config)
+
+    def results_to_replace(self, config: Any) -> list[Path]:
+        """Return the files, or the folder of an evaluation, that the prediction would replace; raises as `request`."""
+        out = self._folder()
+        if out is None:
+            return []
+        match self.kind.value:
+            case Target.LAYER:
+                sample = sample_from_layers(self.image_layer.value, self.truth_layer.value)
+                found = list(files_of_layer(sample, out, config).values())
+            case Target.FILES:
+                outputs = partial(prediction_files, folder=out, probability=self.probability.value)
+                found = [path for file in self._files() for path in outputs(file, uncertainty=config.uncertainty)]
+            case _:
+                found = [out] if is_evaluation(out) else []
+        return list(filter(exists, found))
 
     def snippet(self, model: Path, config: Any) -> RunSnippet:
         """Return the command and the Python code of the prediction; parameters as of `request`.
@@ -175,7 +194,9 @@ class PredictionTarget(Panel):
         """
         match self.kind.value:
             case Target.LAYER:
-                raise UserError("A text cannot name a layer. Save it to a file, then choose 'Files' and copy again.")
+                raise UserError(
+                    "A command cannot refer to a layer. Save it to a file, then choose 'Files' and copy again."
+                )
             case Target.FILES:
                 out = self.out.require("a folder for the results")
                 return prediction_snippet(model, self._files(), out, config, probability=self.probability.value)

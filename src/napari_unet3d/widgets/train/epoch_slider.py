@@ -47,7 +47,7 @@ class EpochSlider(Panel):
         self._is_drawn = True
         self.play_button = button(
             "▶",
-            "<qt>Play how the network learned, from the shown epoch on; from the newest epoch, from the beginning. "
+            "<qt>Play the epochs from the one that is shown; from the newest one, start at the beginning. "
             f"Key: {PLAY_KEY}</qt>",
             self.play,
         )

@@ -25,12 +25,13 @@ _MIN_INTERVAL_MS = 100
 _TRAIN_COLOURS = ("#56b4e9", "#0072b2")
 _VAL_COLOURS = ("#e69f00", "#c04f00")
 _DICE_COLOURS = ("#00c896", "#00735c")  # their bluish green, lighter and darker
+_F1_COLOURS = ("#cc79a7", "#a0417a")  # their reddish purple, and a darker one
 _MOST_SYMBOLS = 100
 _LEGEND_HEIGHT = 20
 
 
 class LossCurves(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
-    """Plot of a `LossHistory`: steps as a thin line, epochs as points, the best epoch as a star, Dice on the right.
+    """Plot of a `LossHistory`: steps as a thin line, epochs as points, the best epoch as a star, scores on the right.
 
     The cursor that `point_at` shows can be dragged, and a click in the plot moves it. The plot is redrawn at most ten
     times a second and only while it is visible, in the colours of napari's theme.
@@ -73,6 +74,8 @@ class LossCurves(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
         self._val = plot.plot(name="validation", symbol="s")
         self._best = plot.plot(name="best epoch", pen=None, symbol="star", symbolSize=14)
         self._dice = self._add_dice_axis()
+        self._f1 = pg.PlotDataItem(symbol="t")
+        self._dice_box.addItem(self._f1)
         self.cursor_line = pg.InfiniteLine(angle=90, movable=True)
         self.cursor_line.sigDragged.connect(lambda line: self.epoch_pointed_at.emit(float(line.value())))
         self.cursor_line.setZValue(10)
@@ -101,7 +104,7 @@ class LossCurves(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
 
     def _add_dice_axis(self) -> pg.PlotDataItem:
         plot = self.getPlotItem()
-        plot.setLabel("right", "Dice")
+        plot.setLabel("right", "Dice")  # and F1 of single objects
         self._dice_box = pg.ViewBox(enableMenu=False, enableMouse=False)
         self._dice_box.setYRange(0, 1, padding=0.02)
         plot.scene().addItem(self._dice_box)
@@ -128,7 +131,9 @@ class LossCurves(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
         theme = get_theme(self._viewer.theme)
         background, text = QColor(theme.background.as_hex()), QColor(theme.text.as_hex())
         is_light = background.lightness() > 127
-        train, val, dice = (colours[is_light] for colours in (_TRAIN_COLOURS, _VAL_COLOURS, _DICE_COLOURS))
+        train, val, dice, f1 = (
+            colours[is_light] for colours in (_TRAIN_COLOURS, _VAL_COLOURS, _DICE_COLOURS, _F1_COLOURS)
+        )
         self.setBackground(background)
         for name, ink in (("bottom", text), ("left", text), ("right", QColor(dice))):
             axis = self.getPlotItem().getAxis(name)
@@ -137,7 +142,7 @@ class LossCurves(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
         faint = QColor(train)
         faint.setAlpha(110)
         self._steps.setPen(pg.mkPen(faint, width=1))
-        for curve, colour in ((self._train, train), (self._val, val), (self._dice, dice)):
+        for curve, colour in ((self._train, train), (self._val, val), (self._dice, dice), (self._f1, f1)):
             curve.setPen(pg.mkPen(colour, width=1))
             curve.setSymbolPen(None)
             curve.setSymbolBrush(colour)
@@ -145,7 +150,11 @@ class LossCurves(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
         self.cursor_line.setHoverPen(pg.mkPen(val, width=4))
         self._best.setSymbolBrush(val)
         self._best.setSymbolPen(pg.mkPen(text, width=1))
-        self._write_legend({"● training": train, "■ validation": val, "★ best": val, "◆ Dice": dice})
+        scores = {"◆ Dice": dice} if len(self.history.dice) or not len(self.history.f1) else {}
+        if len(self.history.f1):
+            scores["▼ object F1"] = f1
+        self._write_legend({"● training": train, "■ validation": val, "★ best": val, **scores})
+        self._has_f1 = bool(len(self.history.f1))
 
     def _write_legend(self, entries: dict[str, str]) -> None:
         # Above the plot, since pyqtgraph's own legend covers the curves.
@@ -172,7 +181,14 @@ class LossCurves(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
         self._pause.start()
         self._steps.setData(*self.history.steps.xy)
         history = self.history
-        for curve, series in ((self._train, history.train), (self._val, history.val), (self._dice, history.dice)):
+        if self._has_f1 is not bool(len(history.f1)):
+            self.follow_theme()  # for the legend
+        for curve, series in (
+            (self._train, history.train),
+            (self._val, history.val),
+            (self._dice, history.dice),
+            (self._f1, history.f1),
+        ):
             curve.setData(*series.xy)
             # one symbol per epoch hides the line when there are many, and costs most of the drawing
             curve.setSymbolSize(7 if len(series) <= _MOST_SYMBOLS else 0)

@@ -235,7 +235,7 @@ class MonitorPanel(Panel):
         self._work.failed.connect(self._on_failed)
         self._poll.timeout.connect(self._reload)
         self.actions.layer_button.clicked.connect(self.keep_layer)
-        bind_key(self._context, PLAY_KEY, "Play how the network learned, or stop it", self.epoch_slider.play)
+        bind_key(self._context, PLAY_KEY, "Play the epochs, or stop playing", self.epoch_slider.play)
 
     def _lay_out(self) -> None:
         shown = row(self.epoch_text, Label(value="of"), self.volume, wide=(2,))

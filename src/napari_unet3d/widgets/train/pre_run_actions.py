@@ -152,7 +152,7 @@ class PreRunActions(Panel):
         request = self._request()
         if not isinstance(request.data, Path):
             raise UserError(
-                "A text cannot name layers. Add them to a dataset folder (dock Dataset, 'Add to training set'), "
+                "A command cannot refer to layers. Add them to a dataset folder (dock Dataset, 'Add to training set'), "
                 "choose that folder above, and copy again."
             )
         return training_snippet(request.data, request.run_folder, request.config, start_from=request.start_from)

@@ -45,6 +45,7 @@ class Prompt(Panel):
     def __init__(self, *buttons: Widget) -> None:
         self.text = wrapping_label()
         super().__init__(self.text, row(*buttons))
+        self.margins = (9, 9, 9, 9)
         self.native.setObjectName("prompt")
         self.native.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)  # else a plain QWidget has no border
         self.native.setStyleSheet(_FRAME)
@@ -102,7 +103,7 @@ class ResumePrompt(Prompt):
     def _snippet(self) -> RunSnippet:
         assert self.run is not None  # else nothing is offered
         if self.run.dataset is None:
-            raise UserError("The run was trained on layers, which a text cannot name; continue it here.")
+            raise UserError("The run was trained on layers, which a command cannot refer to; continue it here.")
         return training_snippet(self.run.dataset, self.run.folder, None, resume=True)
 
 
@@ -227,4 +228,4 @@ class TrainingSetup(Panel):
 
     def _on_start_from(self) -> None:
         has_model = self.run_options.start_from.value is not None
-        self.settings.set_locked((*NETWORK_SETTINGS, "normalisation") if has_model else ())
+        self.settings.set_locked((*NETWORK_SETTINGS, "normalisation", "percentiles") if has_model else ())

@@ -14,7 +14,7 @@ from napari_unet3d.evaluation.metrics.disagreement import BOTH, FIRST, SECOND, D
 
 
 @dataclass(frozen=True, slots=True)
-class TwoPredictions:
+class PredictionPair:
     """Two predictions that are compared, and the ground truth if there is any.
 
     Attributes
@@ -66,7 +66,7 @@ class TwoPredictions:
         one, other = self.names
         where = "voxels" if found.n_compared == found.labels.size else "annotated voxels"
         lines: list[tuple[int | None, str]] = [
-            (None, f"They differ on {found.fraction:.2%} of the {where}; Dice between them {found.dice:.3f}.")
+            (None, f"They differ in {found.fraction:.2%} of the {where}; Dice between them {found.dice:.3f}.")
         ]
         if found.first_dice is not None and found.second_dice is not None:
             dice = f"{one} {found.first_dice:.3f}, {other} {found.second_dice:.3f}"
