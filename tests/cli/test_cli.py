@@ -200,6 +200,7 @@ LISTS: dict[str, tuple[list[str], tuple[Any, ...]]] = {
     "class_weights": (["--task", "semantic"], (1.0, 2.5)),
     "patch": ([], (8, 16, 32)),
     "spacing": ([], (0.5, 1.0, 2.0)),
+    "voxel_size": ([], (2.0, 0.5, 0.25)),
     "val_volumes": ([], ("brain", "2")),
 }
 LONE_VALUES: dict[str, Any] = {"ignore_label": 255}  # of settings whose default is None

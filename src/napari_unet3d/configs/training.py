@@ -17,6 +17,7 @@ from napari_unet3d.configs.training_enums import (
     BestMetric,
     ClassWeighting,
     Device,
+    GivenVoxelSize,
     Loss,
     LRSchedule,
     Names,
@@ -31,6 +32,7 @@ from napari_unet3d.configs.training_enums import (
     Spacing,
     SpacingMode,
     Task,
+    VoxelSizeSource,
 )
 
 __all__ = ["NETWORK_SETTINGS", "TrainingConfig"]
@@ -187,6 +189,16 @@ class TrainingConfig(Config):
         label="voxel size",
         group=_LOADING,
     )
+    voxel_size: GivenVoxelSize = setting(
+        (VoxelSizeSource.FILE,),
+        "Voxel size along z, y and x in µm of volumes whose file has none; a voxel size that a file has is kept.",
+        minimum=0.0001,
+        maximum=1e6,
+        step=0.001,
+        initial=1.0,
+        label="voxel size of files (µm)",
+        group=_LOADING,
+    )
     foreground_fraction: float = setting(
         0.5,
         "Fraction of the patches that are sampled around foreground, with equal probability for each class; the others "
@@ -329,6 +341,11 @@ class TrainingConfig(Config):
     def wants_whole_volumes(self) -> bool:
         """Whether training steps are to take whole volumes."""
         return self.patch == (PatchMode.WHOLE,)
+
+    @property
+    def voxel_size_um(self) -> tuple[float, float, float] | None:
+        """The voxel size (z, y, x) in µm for volumes whose file has none; None if none is given."""
+        return None if isinstance(self.voxel_size[0], str) else self.voxel_size  # type: ignore[return-value]
 
     @property
     def spacing_um(self) -> tuple[float, float, float] | None:

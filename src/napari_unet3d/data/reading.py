@@ -13,6 +13,7 @@ import numpy as np
 from napari_unet3d.data.formats.base import Format, StoredVolume, VolumeData
 from napari_unet3d.data.formats.registry import format_of, split_path
 from napari_unet3d.data.formats.select import choose, select
+from napari_unet3d.data.layout import role_of_folder
 from napari_unet3d.errors import UserError, explain_os_errors
 
 
@@ -31,7 +32,8 @@ def read_volume(
     time : int, optional
         Number from 0 of the time point to read of several.
     role : str
-        ``"images"`` or ``"labels"``: of several volumes in a file, the one whose name says so is read.
+        ``"images"`` or ``"labels"``: of several volumes in a file, the one whose name says so is read. By default that
+        of a folder of a dataset, such as ``train/labels``.
 
     Returns
     -------
@@ -137,6 +139,7 @@ def list_volumes(path: Path | str) -> list[StoredVolume]:
 def _read(path: Path, select_part: Callable[[Path, StoredVolume], VolumeData], role: str) -> VolumeData:
     file, inner = split_path(path)
     file_format = format_of(file)
+    role = role or role_of_folder(file.parent.name)
     with _errors_explained(file, inner, file_format):
         if file_format.is_folder and (file / inner).exists():  # a folder inside a Zarr folder is one, too
             chosen = choose(path, _stored_volumes(file, inner, file_format), "", role)

@@ -16,6 +16,7 @@ from napari_unet3d.data.events import Notice
 from napari_unet3d.data.ground_truth import GroundTruth, decode_labels
 from napari_unet3d.data.pairs import Pair, Subset, folder_notices, list_pairs, missing_partner
 from napari_unet3d.data.sample import Sample
+from napari_unet3d.data.voxel_size import with_voxel_size
 from napari_unet3d.errors import UserError
 from napari_unet3d.inference.evaluation_folder import evaluation_folder
 from napari_unet3d.inference.events import EvaluateEvent, VolumeEvaluated
@@ -110,6 +111,7 @@ def evaluate(
             yield from map(Notice, folder_notices(data, Subset.TEST))
         for index, volume in enumerate(volumes):
             sample = volume if isinstance(volume, Sample) else read_pair(volume)
+            sample = with_voxel_size(sample, config.voxel_size_um)
             labels, trained = np.asarray(sample.labels), checkpoint.config
             truth = decode_labels(labels, trained.task, trained.ignore_label, sample.label_mask, name=sample.name)
             if config.test_augmentation is not Augmentation.NONE:

@@ -18,6 +18,7 @@ from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.memmap import MemmapStore
 from napari_unet3d.data.sample import Sample, Shape3D
 from napari_unet3d.data.split import Split
+from napari_unet3d.data.voxel_size import with_voxel_size
 from napari_unet3d.model.devices import ComputeDevice, choose_device
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.training.augmented_events import BOUNDARY, NOT_ANNOTATED, AugmentedPatch, AugmentedPatches
@@ -71,7 +72,8 @@ def augmented_patches(
     start = resolve_start(Path(), config, resume=False, start_from=start_from)
     config = start.config
     with MemmapStore(Path(gettempdir())) as store:
-        samples = yield from read_volumes(data, store, start.channel_choice())
+        volumes = yield from read_volumes(data, store, start.channel_choice())
+        samples = [with_voxel_size(sample, config.voxel_size_um) for sample in volumes]
         split = yield from split_volumes(samples, config)
         device = choose_device(config.device, config.precision)
         training_data = yield from run_in_background(

@@ -22,6 +22,7 @@ from napari_unet3d.data.label_checks import no_foreground_at_all
 from napari_unet3d.data.memmap import MemmapStore
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.split import Split, split_samples
+from napari_unet3d.data.voxel_size import with_voxel_size
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.checkpoint import Checkpoint
 from napari_unet3d.model.devices import ComputeDevice, TorchState, choose_device
@@ -177,6 +178,7 @@ def train_on_samples(
         Requests to save the state inside an epoch.
     """
     start, config, device = run.start, run.start.config, run.device
+    samples = [with_voxel_size(sample, config.voxel_size_um) for sample in samples]
     # Long operations run in a thread, while this generator yields `Busy` events: a viewer stays responsive.
     split = yield from split_volumes(samples, config)
     messages = yield from run_in_background(

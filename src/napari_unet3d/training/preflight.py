@@ -23,6 +23,7 @@ from napari_unet3d.data.volume_checks import (
     check_voxel_sizes,
     corrected_test_volume,
 )
+from napari_unet3d.data.voxel_size import with_voxel_size
 from napari_unet3d.errors import UserError
 from napari_unet3d.training.background import iterate_in_background, run_in_background
 from napari_unet3d.training.events import Busy, Preflight, PreflightEvent, TrainEvent, VolumeChecked
@@ -236,6 +237,7 @@ def _read(
     source: _Source, keep: Callable[[Sample], Sample], config: TrainingConfig, choice: ChannelChoice
 ) -> tuple[Sample, VolumeStatistics]:
     sample = choice.apply(source.volume if isinstance(source.volume, Sample) else read_pair(source.volume))
+    sample = with_voxel_size(sample, config.voxel_size_um)
     if sample.labels is None:
         raise UserError(f"The volume '{source.name}' has no labels; label it, or leave it out of training.")
     named = sample if sample.name == source.name else replace(sample, name=source.name)
