@@ -12,7 +12,7 @@ from napari_unet3d.data.formats.base import parts_of
 from napari_unet3d.data.formats.registry import format_of, writable_suffix
 from napari_unet3d.data.volumes import suffix_for, write_volume
 from napari_unet3d.errors import UserError
-from napari_unet3d.widgets.viewer.from_layers import geometry_of
+from napari_unet3d.widgets.viewer.places import geometry_of
 
 
 def write_image(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
