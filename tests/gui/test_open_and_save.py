@@ -180,3 +180,14 @@ def test_a_sample_from_an_opened_file_has_its_geometry(viewer, tmp_path):
     found = geometry_of(layer)
     assert (found.sizes, found.origin) == (SIZE, (10.0, 20.0, 30.0))
     assert Sample("a", layer.data).geometry.voxel_size_um is None
+
+
+def test_all_volumes_of_a_file_are_offered_for_prediction(viewer, open_dock, tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["t0"], file["t1"] = ARRAY, ARRAY
+    dock = open_dock("Predict")
+    dock.target.kind.value = "files"
+    dock.target.add_files([tmp_path / "a.h5"])
+    assert dock.target.paths == [tmp_path / "a.h5" / "t0", tmp_path / "a.h5" / "t1"]
+    assert [text for text, _ in dock.target._file_choices(None)] == ["a.h5/t0", "a.h5/t1"]
+    assert dock.out.value == tmp_path / "predictions"

@@ -136,6 +136,23 @@ def list_volumes(path: Path | str) -> list[StoredVolume]:
         return [each for each in volumes if each.name.startswith(inner) or file_format.is_folder]
 
 
+def volume_paths(path: Path | str) -> list[Path]:
+    """Return the path of each volume of a file that holds several; otherwise, and if it cannot be read, its own.
+
+    Parameters
+    ----------
+    path : Path or str
+        A file.
+    """
+    path = Path(path)
+    try:
+        volumes = list_volumes(path)
+    except UserError:  # it is explained when the file is read
+        return [path]
+    is_clear = len(volumes) < 2 or any(not each.name or each.default_notice for each in volumes)
+    return [path] if is_clear else [path / each.name for each in volumes]
+
+
 def _read(path: Path, select_part: Callable[[Path, StoredVolume], VolumeData], role: str) -> VolumeData:
     file, inner = split_path(path)
     file_format = format_of(file)

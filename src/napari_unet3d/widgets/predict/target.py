@@ -16,7 +16,8 @@ from qtpy.QtWidgets import QFileDialog
 from napari_unet3d.configs import PostProcessing
 from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.configs.snippets import RunSnippet, evaluation_snippet, prediction_snippet
-from napari_unet3d.data.formats.registry import file_filter
+from napari_unet3d.data.formats.registry import file_filter, split_path
+from napari_unet3d.data.reading import volume_paths
 from napari_unet3d.errors import UserError
 from napari_unet3d.inference.write import exists, prediction_files
 from napari_unet3d.runs.run_files import is_evaluation
@@ -77,6 +78,12 @@ class PredictionRequest:
     files: tuple[Path, ...] = ()
     out: Path | None = None
     dataset: Path | None = None
+
+
+def _short(path: Path) -> str:
+    """Return the name of a file, with the path of the volume inside it."""
+    file, inner = split_path(path)
+    return f"{file.name}/{inner}" if inner else file.name
 
 
 class PredictionTarget(Panel):
@@ -213,10 +220,14 @@ class PredictionTarget(Panel):
                 return evaluation_snippet(model, dataset, self._folder(), config)
 
     def add_files(self, paths: Sequence[Path | str]) -> None:
-        """Add files to the list; results go beside the first one unless a folder was chosen before."""
-        self.paths += [path for path in map(Path, paths) if path not in self.paths]
+        """Add files, or all volumes of a file that holds several, to the list.
+
+        Results go beside the first one unless a folder was chosen before.
+        """
+        volumes = [volume for path in paths for volume in volume_paths(path)]
+        self.paths += [path for path in volumes if path not in self.paths]
         if self.paths and self.out.value is None:
-            self.out.value = self.paths[0].parent / "predictions"
+            self.out.value = split_path(self.paths[0])[0].parent / "predictions"
         self._show_files()
 
     def remove_files(self) -> None:
@@ -266,8 +277,8 @@ class PredictionTarget(Panel):
         self.probability.visible = kind is Target.FILES
 
     def _file_choices(self, _list: Any) -> list[tuple[str, int]]:
-        names = [path.name for path in self.paths]
-        texts = [path.name if names.count(path.name) == 1 else str(path) for path in self.paths]
+        names = [_short(path) for path in self.paths]
+        texts = [_short(path) if names.count(_short(path)) == 1 else str(path) for path in self.paths]
         return [(text, index) for index, text in enumerate(texts)]
 
     def _show_files(self) -> None:
@@ -280,8 +291,8 @@ class PredictionTarget(Panel):
         chosen, _ = QFileDialog.getOpenFileNames(self.native, "Choose volumes", "", file_filter())
         self.add_files(chosen)
 
-    def _choose_zarr(self) -> None:
-        if chosen := QFileDialog.getExistingDirectory(self.native, "Choose an OME-Zarr folder"):
+    def _choose_folder(self) -> None:
+        if chosen := QFileDialog.getExistingDirectory(self.native, "Choose a Zarr folder, or a folder of slices"):
             self.add_files([chosen])
 
     def _files_page(self) -> Container[Widget]:
@@ -292,10 +303,14 @@ class PredictionTarget(Panel):
             "Remove the selected volumes, or the last one, from the list; the files stay.",
             self.remove_files,
         )
-        zarr_button = button("Add Zarr…", "Add a volume that is an OME-Zarr folder.", self._choose_zarr)
+        folder_button = button(
+            "Add folder…",
+            "Add a volume that is a folder: OME-Zarr, a group or field inside one, or slices.",
+            self._choose_folder,
+        )
         add_button = button("Add files…", "Add volumes that are files, such as TIFF, NIfTI or npy.", self._choose_files)
         self.remove_button.enabled = False
-        return column(self.file_list, row(self.remove_button, zarr_button, add_button), spacing=4)
+        return column(self.file_list, row(self.remove_button, folder_button, add_button), spacing=4)
 
     def _lay_out(self) -> None:
         self._pages = {
