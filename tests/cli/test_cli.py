@@ -195,10 +195,12 @@ def parsed(command: str, *tokens: str) -> Config:
 
 # Texts and numbers of any length, and words or three numbers: other options that they need, and a value.
 LISTS: dict[str, tuple[list[str], tuple[Any, ...]]] = {
+    "channels": ([], ("dapi", "2")),
     "class_names": (["--task", "semantic"], ("wall", "cell")),
     "class_weights": (["--task", "semantic"], (1.0, 2.5)),
     "patch": ([], (8, 16, 32)),
     "spacing": ([], (0.5, 1.0, 2.0)),
+    "voxel_size": ([], (2.0, 0.5, 0.25)),
     "val_volumes": ([], ("brain", "2")),
 }
 LONE_VALUES: dict[str, Any] = {"ignore_label": 255}  # of settings whose default is None

@@ -79,6 +79,68 @@ def test_a_single_image_of_a_lif_needs_no_choice(tmp_path: Path) -> None:
     np.testing.assert_array_equal(volume.array, ARRAY[0])
 
 
+def xml(name: str, **values: object) -> str:
+    """Return a node of Nikon's XML; its type follows from the value, and text is the content of the node."""
+    types = {bool: "bool", float: "double", int: "lx_uint32"}
+    nodes = [
+        f"<{key}>{value}</{key}>"
+        if isinstance(value, str)
+        else f'<{key} runtype="{types[type(value)]}" value="{value}"/>'
+        for key, value in values.items()
+    ]
+    return f"<{name}>{''.join(nodes)}</{name}>"
+
+
+def write_nd2(path: Path, array: np.ndarray, n_frames: int, *, calibrated: bool = True) -> Path:
+    """Write an image of shape (c, z, y, x) as ND2 version 2, with voxels of 2 × 0.5 × 0.5 µm."""
+    n_channels, z, y, x = array.shape
+    planes = "".join(
+        f'<a{c}><uiCompCount runtype="lx_uint32" value="1"/><sDescription runtype="CLxStringW" value="{name}"/>'
+        f'<pFluorescentProbe><uiColor runtype="lx_uint32" value="1"/></pFluorescentProbe></a{c}>'
+        for c, name in enumerate(("DAPI", "GFP")[:n_channels])
+    )
+    attributes = {"uiWidth": x, "uiHeight": y, "uiWidthBytes": 2 * x * n_channels, "uiComp": n_channels}
+    attributes |= {"uiBpcInMemory": 16, "uiBpcSignificant": 16, "uiSequenceCount": n_frames, "eCompression": 2}
+    stack = xml("uLoopPars", uiCount=z, dZStep=2.0, dZLow=0.0, dZHigh=2.0 * (z - 1))
+    picture = {"bCalibrated": calibrated, "dCalibration": 0.5}
+    texts = {
+        "ImageAttributes!": xml("variant", no_name=xml("SLxImageAttributes", **attributes)),
+        "ImageMetadataSeq|0!": f"<variant><no_name>{xml('SLxPictureMetadata', **picture)[:-21]}<sPicturePlanes>"
+        f'<uiCount runtype="lx_uint32" value="{n_channels}"/><sPlane>{planes}</sPlane></sPicturePlanes>'
+        "</SLxPictureMetadata></no_name></variant>",
+        "ImageMetadata!": f'<variant><no_name><SLxExperiment><eType runtype="lx_uint32" value="4"/>{stack}'
+        "</SLxExperiment></no_name></variant>",
+    }
+    chunks = {name.encode(): text.encode() for name, text in texts.items()}
+    for number in range(n_frames):
+        chunks[f"ImageDataSeq|{number}!".encode()] = bytes(8) + np.moveaxis(array[:, number], 0, -1).tobytes()
+    content, table = b"", b""
+
+    def chunk(name: bytes, data: bytes, reserved: int = 4072) -> bytes:
+        return struct.pack("<IIQ", 0x0ABECEDA, reserved, len(data)) + name.ljust(reserved, b"\0") + data
+
+    content += chunk(b"ND2 FILE SIGNATURE CHUNK NAME01!", b"Ver2.1".ljust(64, b"\0"), 32)
+    for name, data in chunks.items():
+        table += name + struct.pack("<QQ", len(content), len(data))
+        content += chunk(name, data)
+    end = b"ND2 CHUNK MAP SIGNATURE 0000001!" + struct.pack("<Q", len(content))
+    path.write_bytes(content + chunk(b"ND2 FILEMAP SIGNATURE NAME 0001!", table + end))
+    return path
+
+
+def test_nd2(tmp_path: Path) -> None:
+    volume = read_image(write_nd2(tmp_path / "a.nd2", ARRAY, 3))
+    assert (volume.axes, volume.channel_names) == ("czyx", ("DAPI", "GFP"))
+    np.testing.assert_array_equal(volume.array, ARRAY)
+    assert volume.voxel_size_um == pytest.approx((2.0, 0.5, 0.5))
+    assert read_image(write_nd2(tmp_path / "b.nd2", ARRAY, 3, calibrated=False)).voxel_size_um == (2.0, None, None)
+
+
+def test_frames_that_do_not_exist_are_not_read_as_zeros(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="declares 3 frames and holds 2"):
+        read_image(write_nd2(tmp_path / "a.nd2", ARRAY, 2))
+
+
 @pytest.mark.parametrize("suffix", [".czi", ".lif", ".nd2"])
 def test_other_files_with_the_suffix_are_one_message(tmp_path: Path, suffix: str) -> None:
     (tmp_path / f"a{suffix}").write_bytes(bytes(2000))

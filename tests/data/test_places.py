@@ -18,7 +18,7 @@ from napari_unet3d.data.reading import read_volume
 from napari_unet3d.data.volumes import read_labels_like, suffix_for, write_volume
 from napari_unet3d.errors import UserError
 
-SUFFIXES = [".tif", ".ome.tif", ".nii.gz", ".npy", ".ome.zarr", ".nrrd", ".mha", ".mrc"]
+SUFFIXES = [".tif", ".ome.tif", ".nii.gz", ".npy", ".ome.zarr", ".h5", ".nrrd", ".mha", ".mrc"]
 SIZE = st.floats(0.01, 5000).map(lambda size: float(np.float32(size)))
 LENGTH = st.floats(-1e4, 1e4).map(lambda length: float(np.float32(length)))
 TURNS = [rotation.as_matrix().round() for rotation in Rotation.create_group("O")]

@@ -47,7 +47,7 @@ def test_facts_by_hand():
         (5, 6, 7),
         (2.0, 0.5, 0.25),
     )
-    assert (facts.intensity_range, facts.intensity_mean) == ((0.0, 209.0), pytest.approx(104.5))
+    assert (facts.intensity_ranges, facts.intensity_means) == (((0.0, 209.0),), (pytest.approx(104.5),))
     assert facts.label_counts == {0: 165, 1: 42, 2: 3}
     assert (facts.n_foreground(None), facts.n_foreground(0)) == (45, 3)
     assert compute_statistics(Sample("a", IMAGE)).label_counts == {}

@@ -193,7 +193,7 @@ def test_an_image_with_nan_or_infinity(tmp_path, value):
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (0.5, "'a' have 1 values of type float32 that are not integers; labels are 0 for background"),
+        (0.5, "'a' have 1 values of type float32 that are not integers, such as 0.5. Save labels"),
         (np.nan, "have 1 values of type float32 that are not integers"),
         (-1e30, "go from -1e\\+30 to 0; renumber the objects"),
         (1e30, "go from 0 to 1e\\+30; renumber the objects"),
@@ -296,5 +296,7 @@ def test_labels_near_whole_numbers_are_rounded_with_a_notice(tmp_path, values):
 @pytest.mark.parametrize(("value", "shown"), [(0.5, "0.5"), (1.03, "1.03"), (np.nan, "nan"), (np.inf, "inf")])
 def test_labels_that_are_no_whole_numbers_are_shown_with_a_remedy(tmp_path, value, shown):
     np.save(tmp_path / "a.npy", np.array([[[0, 1, value], [0, 1, 1.01]]] * 2, np.float32))
-    with pytest.raises(UserError, match=rf"2 values of type float32 .* values are {shown}.*; .* nearest neighbours"):
+    with pytest.raises(
+        UserError, match=rf"2 values of type float32 .* integers, such as {shown}.* by nearest neighbours"
+    ):
         read_labels(tmp_path / "a.npy")

@@ -56,7 +56,7 @@ def corrected_part(whole: Sample, in_dataset: bool = True) -> Sample:
 
 
 def scale_of(sample: Sample, method: str) -> IntensityScale:
-    return prepare_volume(sample, TrainingConfig(normalisation=method), PLAN).scale
+    return prepare_volume(sample, TrainingConfig(normalisation=method), PLAN).scales[0]
 
 
 def last(events: Iterator[object]) -> object:
@@ -137,4 +137,4 @@ def test_a_part_is_predicted_as_in_its_volume() -> None:
 def test_the_voxel_size_of_the_network_does_not_change_the_scale() -> None:
     sample = uneven().at(Geometry((1.0, 0.5, 0.5)))
     config, coarse = TrainingConfig(), PLAN.model_copy(update={"spacing_um": (2.0, 1.0, 1.0)})
-    assert prepare_volume(sample, config, coarse).scale == prepare_volume(sample, config, PLAN).scale
+    assert prepare_volume(sample, config, coarse).scales == prepare_volume(sample, config, PLAN).scales

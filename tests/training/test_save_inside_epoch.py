@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,12 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from napari_unet3d.session.last_run import run_progress
 
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.model.checkpoint import load_checkpoint
+from napari_unet3d.session.recent_runs import run_progress
 from napari_unet3d.session.training_run import TrainingRun
 from napari_unet3d.training.events import (
     RunStarted,
@@ -61,9 +62,9 @@ def stop_inside(events: Iterator[TrainEvent], requests: SaveRequests, epoch: int
     raise AssertionError("nothing was saved")
 
 
-def rows(folder: Path) -> list[list[str]]:
-    lines = (folder / "history.csv").read_text().splitlines()
-    return [line.split(",")[:-1] for line in lines]
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "history.csv").open(newline="") as file:
+        return [{name: cell for name, cell in row.items() if name != "seconds"} for row in csv.DictReader(file)]
 
 
 def assert_same_end(found: Path, expected: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import pytest
 from box_samples import make_sample
 
@@ -34,6 +36,8 @@ CHANGES: dict[str, tuple[Any, dict[str, Any]]] = {
     "bias": (False, {}),
     "adn_order": ("AND", {}),
     "normalisation": ("percentile", {}),
+    "channels": (("2",), {"n_channels": 2}),
+    "channel_dropout": (0.5, {"n_channels": 2}),
     "percentiles": ((5.0, 95.0), {"normalisation": "percentile"}),
     "val_volumes": (("3",), {}),
     "best_metric": ("f1", {"task": "instance"}),
@@ -64,9 +68,11 @@ BASE = {"epochs": 2, "device": "cpu", "val_fraction": 0.25}
 
 
 @cache
-def outcome(**changes: Any) -> tuple[Any, ...] | str:
+def outcome(n_channels: int = 1, **changes: Any) -> tuple[Any, ...] | str:
     """Losses and weights of a short run, or the message that refuses it."""
     samples = [make_sample(str(number), number) for number in range(4)]
+    if n_channels > 1:
+        samples = [replace(each, image=np.stack([each.image, each.image.max() - each.image])) for each in samples]
     try:
         with TemporaryDirectory() as folder:
             list(train(samples, Path(folder), TrainingConfig(**{**BASE, **changes})))

@@ -131,10 +131,11 @@ def test_only_axes_of_equal_voxel_size_and_length_are_swapped(voxel_size_um: Any
 def test_transforms_are_applied_as_often_as_the_level_says(level: Augmentation, probability: float) -> None:
     sampled = sample(level, n=1500)
 
-    counts = [sum(getattr(each, part) is not None for each in sampled) for part in ("matrix", "sigma_zyx", "gamma")]
+    changes = [(each.matrix, each.intensities[0].sigma_zyx, each.intensities[0].gamma) for each in sampled]
+    counts = [sum(part is not None for part in parts) for parts in zip(*changes, strict=True)]
 
     np.testing.assert_allclose(np.array(counts) / 1500, np.array([1, 0.5, 0.5]) * probability, atol=0.05)
-    assert len({tuple(bool(part) for part in (each.matrix, each.sigma_zyx, each.gamma)) for each in sampled}) == 8
+    assert len({tuple(map(bool, parts)) for parts in changes}) == 8
 
 
 def test_moderate_stays_within_its_ranges_and_does_not_shear() -> None:
@@ -170,8 +171,9 @@ def test_only_heavy_shears_and_only_axes_of_equal_voxel_size() -> None:
 def test_blur_and_contrast_stay_within_their_ranges() -> None:
     sampled = sample(Augmentation.HEAVY, voxel_size_um=(3.0, 1.0, 2.0), n=1500)
 
-    sigma = np.array([each.sigma_zyx for each in sampled if each.sigma_zyx is not None])
-    gamma = np.array([each.gamma for each in sampled if each.gamma is not None])
+    changes = [each.intensities[0] for each in sampled]
+    sigma = np.array([each.sigma_zyx for each in changes if each.sigma_zyx is not None])
+    gamma = np.array([each.gamma for each in changes if each.gamma is not None])
 
     np.testing.assert_allclose(sigma.max(0), (0.4, 1.2, 0.6), rtol=0.02)
     assert (sigma.max(0) <= (0.4, 1.2, 0.6)).all()

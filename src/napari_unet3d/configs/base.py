@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from napari_unet3d.errors import UserError, explain_validation
 
@@ -163,6 +163,31 @@ def _check_between(name: str, value: Any, minimum: Any, maximum: Any) -> None:
 def as_tuple(value: Any) -> Any:
     """Return a single value as a tuple of one, so that ``patch="auto"`` can be written."""
     return (value,) if isinstance(value, str | int | float) else value
+
+
+def as_names(value: Any) -> Any:
+    """Return names or numbers, or a single one, as a tuple of text.
+
+    >>> as_names([1, "dapi"]), as_names("dapi")
+    (('1', 'dapi'), ('dapi',))
+    """
+    values = as_tuple(value)
+    if not isinstance(values, list | tuple):
+        return value
+    return tuple(str(each) if isinstance(each, int) and not isinstance(each, bool) else each for each in values)
+
+
+def _check_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names) or not all(map(str.strip, names)):
+        raise ValueError(f"The channels are {', '.join(names)!r}; give each of them once, by its name or its number")
+    if lists := [name for name in names if name.lstrip().startswith(("[", "{"))]:
+        # The command would read it as a list or as JSON.
+        raise ValueError(f"The channel {lists[0]!r} begins with a bracket; choose it by its number")
+    return names
+
+
+Channels = Annotated[tuple[str, ...], BeforeValidator(as_names), AfterValidator(_check_names)]
+"""Channels of an image by names, or by numbers counted from 1."""
 
 
 def mode_or_triple(value: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from napari_unet3d.configs.base import Config, setting
+from napari_unet3d.configs.base import Channels, Config, setting
 from napari_unet3d.configs.synthetic_enums import Axis
-from napari_unet3d.configs.training_enums import Augmentation, Device, Precision
+from napari_unet3d.configs.training_enums import Augmentation, Device, GivenVoxelSize, Precision, VoxelSizeSource
 
 _OBJECTS = "Single objects"
 
@@ -73,8 +73,27 @@ class PredictionConfig(PostProcessing):
     uncertainty: bool = setting(
         False, "Compute the uncertainty of each voxel from the predictions of the volume and its mirror images."
     )
+    channels: Channels = setting(
+        (),
+        "Channels of the image to use, by name or by number from 1, in the order of the channels that the model was "
+        "trained on; if none is given, those with the names of the model, or else all.",
+    )
+    voxel_size: GivenVoxelSize = setting(
+        (VoxelSizeSource.FILE,),
+        "Voxel size along z, y and x in µm of volumes whose file has none; a voxel size that a file has is kept.",
+        minimum=0.0001,
+        maximum=1e6,
+        step=0.001,
+        initial=1.0,
+        label="voxel size of files (µm)",
+    )
     device: Device = setting(Device.AUTO, "Device to predict on; auto uses a GPU if there is one.")
     precision: Precision = setting(Precision.AUTO, "Number type of the computations.", group="Hardware")
+
+    @property
+    def voxel_size_um(self) -> tuple[float, float, float] | None:
+        """The voxel size (z, y, x) in µm for volumes whose file has none; None if none is given."""
+        return None if isinstance(self.voxel_size[0], str) else self.voxel_size  # type: ignore[return-value]
 
 
 class EvaluationConfig(PredictionConfig):

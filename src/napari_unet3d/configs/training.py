@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import BeforeValidator, model_validator
 
-from napari_unet3d.configs.base import NUMBERS, Config, as_tuple, setting
+from napari_unet3d.configs.base import NUMBERS, Channels, Config, as_tuple, setting
 from napari_unet3d.configs.training_checks import NETWORK_SETTINGS, check_together
 from napari_unet3d.configs.training_enums import (
     DEFAULT_PERCENTILES,
@@ -17,6 +17,7 @@ from napari_unet3d.configs.training_enums import (
     BestMetric,
     ClassWeighting,
     Device,
+    GivenVoxelSize,
     Loss,
     LRSchedule,
     Names,
@@ -31,6 +32,7 @@ from napari_unet3d.configs.training_enums import (
     Spacing,
     SpacingMode,
     Task,
+    VoxelSizeSource,
 )
 
 __all__ = ["NETWORK_SETTINGS", "TrainingConfig"]
@@ -160,6 +162,22 @@ class TrainingConfig(Config):
         step=0.01,
         group=_LOADING,
     )
+    channels: Channels = setting(
+        (),
+        "Channels of the images to train on, by name or by number from 1, in the order of the network inputs; all if "
+        "none is given. Prediction takes the same ones.",
+        group=_LOADING,
+    )
+    channel_dropout: float = setting(
+        0.0,
+        "Probability that a channel of a patch is set to 0 during training, so that the model also copes with volumes "
+        "in which a channel is missing or faint; one channel always stays. Only for images with several channels.",
+        minimum=0,
+        maximum=0.9,
+        step=0.01,
+        zero_text="off",
+        group=_LOADING,
+    )
     spacing: Spacing = setting(
         (SpacingMode.ORIGINAL,),
         "Voxel size of the network input: that of each volume (original), the median of the training volumes (median), "
@@ -169,6 +187,16 @@ class TrainingConfig(Config):
         step=0.001,
         initial=1.0,
         label="voxel size",
+        group=_LOADING,
+    )
+    voxel_size: GivenVoxelSize = setting(
+        (VoxelSizeSource.FILE,),
+        "Voxel size along z, y and x in µm of volumes whose file has none; a voxel size that a file has is kept.",
+        minimum=0.0001,
+        maximum=1e6,
+        step=0.001,
+        initial=1.0,
+        label="voxel size of files (µm)",
         group=_LOADING,
     )
     foreground_fraction: float = setting(
@@ -313,6 +341,11 @@ class TrainingConfig(Config):
     def wants_whole_volumes(self) -> bool:
         """Whether training steps are to take whole volumes."""
         return self.patch == (PatchMode.WHOLE,)
+
+    @property
+    def voxel_size_um(self) -> tuple[float, float, float] | None:
+        """The voxel size (z, y, x) in µm for volumes whose file has none; None if none is given."""
+        return None if isinstance(self.voxel_size[0], str) else self.voxel_size  # type: ignore[return-value]
 
     @property
     def spacing_um(self) -> tuple[float, float, float] | None:

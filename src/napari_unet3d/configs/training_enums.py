@@ -82,6 +82,17 @@ class PatchMode(ChoiceEnum):
     WHOLE = "whole"
 
 
+class VoxelSizeSource(ChoiceEnum):
+    """Where the voxel size of a volume comes from; numbers instead are for volumes whose file has none."""
+
+    FILE = "file"
+
+    @property
+    def label(self) -> str:
+        """The text in menus."""
+        return "As in the file"
+
+
 class SpacingMode(ChoiceEnum):
     """Volumes keep their voxel size, or are resampled to the median one of the training volumes."""
 
@@ -242,5 +253,8 @@ DEFAULT_PERCENTILES: Percentiles = (0.1, 99.9)
 """Each side may have one hot pixel in a thousand; objects of fewer voxels than that are small and rare."""
 Names = Annotated[tuple[str, ...], BeforeValidator(as_tuple)]
 Patch = Annotated[tuple[PatchMode | int, ...], BeforeValidator(as_tuple), AfterValidator(mode_or_triple)]
+GivenVoxelSize = Annotated[
+    tuple[VoxelSizeSource | float, ...], BeforeValidator(as_tuple), AfterValidator(mode_or_triple)
+]
 Spacing = Annotated[tuple[SpacingMode | float, ...], BeforeValidator(as_tuple), AfterValidator(mode_or_triple)]
 AdnOrder = Annotated[str, AfterValidator(_adn_order)]

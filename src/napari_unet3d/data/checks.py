@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.configs.base import ChoiceEnum
+from napari_unet3d.data.channels import match_channels
 from napari_unet3d.data.geometry import Geometry, describe_voxel_size, similar_voxel_sizes
-from napari_unet3d.data.intensities import describe_outliers, find_outliers
+from napari_unet3d.data.intensities import describe_outliers, named_outliers
 from napari_unet3d.data.pairs import (
     Pair,
     Subset,
@@ -22,10 +23,9 @@ from napari_unet3d.data.pairs import (
     provenance_file,
 )
 from napari_unet3d.data.provenance import read_provenance
-from napari_unet3d.data.reading import read_volume
 from napari_unet3d.data.sample import Sample, Shape3D, check_labels, check_mask, read_mask, to_label_dtype
 from napari_unet3d.data.statistics import fingerprint
-from napari_unet3d.data.volumes import read_labels_like
+from napari_unet3d.data.volumes import read_channels, read_labels_like
 from napari_unet3d.errors import UserError
 
 
@@ -80,6 +80,7 @@ class _PairInfo:
     name: str
     digest: bytes
     geometry: Geometry
+    channel_names: tuple[str, ...]
     has_foreground: bool
     is_corrected: bool
 
@@ -121,6 +122,7 @@ def check_events(folder: Path | str) -> Iterator[CheckEvent]:
     yield from _check_foreground(infos)
     yield from _check_copies(infos)
     yield from _check_voxel_sizes(infos)
+    yield from _check_channels(infos)
 
 
 def _check_names(folder: Path, pairs: Sequence[Pair]) -> Iterator[Issue]:
@@ -135,10 +137,11 @@ def _check_pair(pair: Pair) -> tuple[list[Issue], list[_PairInfo]]:
         return [Issue.error(missing_partner(pair))], []
     image_name, label_name = (f"{pair.subset}/{each.parent.name}/{each.name}" for each in (pair.image, pair.labels))
     try:
-        image = read_volume(pair.image, role="images")
-        sample = Sample(image_name, image.array)
-        shape, digest = sample.shape, fingerprint(image.array).volume
-        is_constant, outliers = image.array.min() == image.array.max(), find_outliers(image.array)
+        image = read_channels(pair.image, times_as_channels=True)
+        sample = Sample(image_name, image.array, channel_names=image.channel_names)
+        shape, digest, channel_names = sample.shape, fingerprint(image.array).volume, sample.channel_names
+        constant = [number for number, channel in enumerate(sample.channels) if channel.min() == channel.max()]
+        outliers = list(named_outliers(image_name, sample.channels, channel_names))
         geometry, notices = image.geometry, image.notices
         del image, sample  # before the labels are read
         labels = read_labels_like(pair.labels, image_name, geometry, label_name)
@@ -147,10 +150,11 @@ def _check_pair(pair: Pair) -> tuple[list[Issue], list[_PairInfo]]:
     except UserError as error:
         return [Issue.error(str(error))], []
     issues = []
-    if is_constant:
-        issues.append(Issue.warning(f"{image_name} has a constant intensity; export it again."))
-    if outliers is not None:
-        issues.append(Issue.warning(describe_outliers(image_name, outliers, TrainingConfig().normalisation)))
+    for number in constant:
+        which = f"The channel '{channel_names[number]}' of " if len(channel_names) > 1 else ""
+        issues.append(Issue.warning(f"{which}{image_name} has a constant intensity; export it again."))
+    for name, found in outliers:
+        issues.append(Issue.warning(describe_outliers(name, found, TrainingConfig().normalisation)))
     known = labels.array if mask is None else labels.array[mask]
     if (lowest := int(known.min(initial=0))) < 0:
         issues.append(
@@ -171,7 +175,7 @@ def _check_pair(pair: Pair) -> tuple[list[Issue], list[_PairInfo]]:
     issues += map(Issue.warning, (*notices, *labels.notices))
     if geometry.voxel_size_um is None and labels.voxel_size_um is not None:
         geometry = geometry.with_sizes_um(labels.voxel_size_um)
-    return issues, [_PairInfo(pair.subset, image_name, digest, geometry, has_foreground, is_corrected)]
+    return issues, [_PairInfo(pair.subset, image_name, digest, geometry, channel_names, has_foreground, is_corrected)]
 
 
 def _read_mask(pair: Pair, shape: Shape3D, geometry: Geometry) -> tuple[NDArray[np.bool_] | None, bool]:
@@ -211,6 +215,18 @@ def _check_copies(infos: Sequence[_PairInfo]) -> Iterator[Issue]:
 
 def _check_voxel_sizes(infos: Sequence[_PairInfo]) -> Iterator[Issue]:
     yield from voxel_size_issues([(info.name, info.geometry) for info in infos])
+
+
+def _check_channels(infos: Sequence[_PairInfo]) -> Iterator[Issue]:
+    """Find volumes with other channels than the first one; training can still use those that all have."""
+    for info in infos[1:]:
+        try:
+            chosen = match_channels(info.name, info.channel_names, infos[0].channel_names, f"'{infos[0].name}'")
+        except UserError as error:
+            yield Issue.warning(str(error))
+        else:
+            if chosen.notice:
+                yield Issue.warning(chosen.notice)
 
 
 def voxel_size_issues(volumes: Sequence[tuple[str, Geometry]], *, mixed: bool = True) -> Iterator[Issue]:

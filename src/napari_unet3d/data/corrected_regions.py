@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from napari_unet3d.data.boxes import Box, MaskedBox, rasterize
-from napari_unet3d.data.intensities import compute_intensities
+from napari_unet3d.data.intensities import compute_whole_intensities
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.split import HasProvenance, Role, Split
 
@@ -53,7 +53,7 @@ def add_intensities(samples: Sequence[Sample]) -> list[Sample]:
         own = sample.provenance
         whole = None if own is None or own.subset != "train" else originals.get(own.volume)
         if own is not None and sample.intensities is None and whole is not None:
-            sample = replace(sample, intensities=compute_intensities(whole.image))
+            sample = replace(sample, intensities=compute_whole_intensities(whole.image))
         found.append(sample)
     return found
 

@@ -16,7 +16,7 @@ from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.data.boxes import Box, MaskedBox, bounding_box, expand, expand_to, rasterize, union, whole_box
 from napari_unet3d.data.geometry import Geometry, VoxelSize
 from napari_unet3d.data.ground_truth import GroundTruth
-from napari_unet3d.data.intensities import compute_intensities
+from napari_unet3d.data.intensities import by_channel, compute_whole_intensities
 from napari_unet3d.data.label_merging import label_dtype, merge_labels
 from napari_unet3d.data.provenance import CorrectionRecord, Provenance
 from napari_unet3d.data.sample import Sample, Shape3D
@@ -187,7 +187,7 @@ class Corrections:
 
         Parameters
         ----------
-        image : ndarray of real numbers, shape (z, y, x)
+        image : ndarray of real numbers, shape (z, y, x) or (channel, z, y, x)
             The predicted image.
         provenance : Provenance
             The provenance; position, unedited regions and corrections are filled in, and the intensities of the image
@@ -212,11 +212,13 @@ class Corrections:
         labels = _encode_labels(self.labels[box], self._task, ignore_label)
         mask = np.ones(labels.shape, bool) if is_accepted else self.annotated_mask(box)
         start, records = tuple(side.start for side in box), tuple(correction.record for correction in self.done)
-        intensities = provenance.intensities or compute_intensities(image)  # of a whole volume
+        n_channels = len(image) if image.ndim == 4 else 1
+        is_known = None not in by_channel(provenance.intensities, n_channels)
+        intensities = provenance.intensities if is_known else compute_whole_intensities(image)  # of a whole volume
         changes = {"start_zyx": start, "unedited_regions": unedited_regions.value, "corrections": records}
         provenance = provenance.model_copy(update={**changes, "intensities": intensities})
         name = f"{provenance.volume} corrected"
-        arrays = image[box].copy(), np.where(mask, labels, 0)
+        arrays = image[(..., *box)].copy(), np.where(mask, labels, 0)
         geometry = self._geometry.cropped(start)
         return Sample(name, *arrays, label_mask=mask, provenance=provenance, geometry=geometry)
 

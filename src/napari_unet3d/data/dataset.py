@@ -171,7 +171,9 @@ def add_sample(folder: Path | str, sample: Sample, subset: Subset, *, overwrite:
     # All files are written before the first is renamed, so that no pair is incomplete if the disk is full.
     with ExitStack() as files:
         for path, array in arrays.items():
-            write_volume(files.enter_context(atomic_write(path)), array, geometry=sample.geometry)
+            names = sample.channel_names if path == image else ()
+            temporary = files.enter_context(atomic_write(path))
+            write_volume(temporary, array, geometry=sample.geometry, channel_names=names)
         if sample.provenance is not None:
             file = files.enter_context(atomic_write(provenance_file(mask)))
             file.write_text(sample.provenance.model_dump_json(indent=2), encoding="utf-8")
@@ -224,4 +226,6 @@ def write_lossless(folder: Path, samples: Sequence[Sample]) -> None:
         arrays = {"images": sample.image, "labels": sample.labels, "annotated": sample.label_mask}
         for kind, array in arrays.items():
             if array is not None:
-                write_volume(train / kind / f"{name}.npy", array, geometry=sample.geometry)
+                names_of_channels = sample.channel_names if kind == "images" else ()
+                file = train / kind / f"{name}.npy"
+                write_volume(file, array, geometry=sample.geometry, channel_names=names_of_channels)

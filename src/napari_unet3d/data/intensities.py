@@ -69,8 +69,22 @@ class Outliers:
     bounds: tuple[float, float]
 
 
+WholeIntensities = IntensityStatistics | tuple[IntensityStatistics, ...]
+"""Intensities of a whole volume; of several channels, one for each."""
+
 Intensities = NDArray[Any] | IntensityStatistics
 """A volume of any real number type, shape (z, y, x), or the statistics of one."""
+
+
+def by_channel(whole: WholeIntensities | None, n_channels: int) -> tuple[IntensityStatistics | None, ...]:
+    """Return the intensities of each channel; None for each if they are not known, or those of other channels."""
+    known = () if whole is None else (whole,) if isinstance(whole, IntensityStatistics) else whole
+    return known if len(known) == n_channels else (None,) * n_channels
+
+
+def compute_whole_intensities(image: NDArray[Any]) -> WholeIntensities:
+    """Compute the statistics of an image (z, y, x), or those of each channel of (channel, z, y, x)."""
+    return compute_intensities(image) if image.ndim == 3 else tuple(map(compute_intensities, image))
 
 
 def compute_intensities(image: NDArray[Any]) -> IntensityStatistics:
@@ -273,6 +287,31 @@ def find_outliers(
         usual_range=usual_range(source, percentiles),
         bounds=clip_bounds(source, percentiles),
     )
+
+
+def named_outliers(
+    name: str,
+    channels: NDArray[Any],
+    channel_names: Sequence[str],
+    percentiles: Percentiles = DEFAULT_PERCENTILES,
+    whole: WholeIntensities | None = None,
+) -> Iterator[tuple[str, Outliers]]:
+    """Yield the outliers of each channel that has some, with the name of the volume and, of several, the channel.
+
+    Parameters
+    ----------
+    name : str
+        Name of the volume.
+    channels : ndarray of any real number type, shape (channel, z, y, x)
+        Intensities.
+    channel_names : sequence of str
+        Names of the channels; they only matter if there are several.
+    percentiles, whole
+        As of `find_outliers`.
+    """
+    for number, (channel, own) in enumerate(zip(channels, by_channel(whole, len(channels)), strict=True)):
+        if (found := find_outliers(channel, percentiles, own)) is not None:
+            yield (f"{name} {channel_names[number]}" if len(channels) > 1 else name), found
 
 
 def describe_outliers(name: str, outliers: Outliers, method: Normalisation) -> str:

@@ -57,6 +57,18 @@ def _standard(dataset: Path, subset: Subset, kind: str) -> Path:
     return dataset / f"{kind}{_NNUNET[subset]}" if is_nnunet else dataset / subset / kind
 
 
+def role_of_folder(name: str) -> str:
+    """Return whether a folder of a dataset has images or labels, by its name; empty if it is neither.
+
+    >>> role_of_folder("masks"), role_of_folder("imagesTr"), role_of_folder("2024")
+    ('labels', 'images', '')
+    """
+    for kind, aliases in list(_ALIASES.items())[:2]:
+        if name in aliases or name in [f"{kind}{end}" for end in _NNUNET.values()]:
+            return kind
+    return ""
+
+
 def dataset_of(volume: Path) -> Path:
     """Return the dataset that has a volume in one of its folders."""
     folder = volume.parent

@@ -99,7 +99,7 @@ def list_pairs(folder: Path | str, subset: Subset | None = None) -> list[Pair]:
 
 
 def _pairs_of(folder: Path, subset: Subset) -> list[Pair]:
-    if not os.path.isdir(kind_folder(folder, subset, "labels")) and _is_unlabelled_nnunet(folder, subset):
+    if not os.path.isdir(kind_folder(folder, subset, "labels")) and _has_no_labels_in_nnunet(folder, subset):
         return []  # `folder_notices` says so
     images, labels, masks = (volumes_in(kind_folder(folder, subset, kind)) for kind in KINDS)
     matched, is_by_name = match(images, labels), True
@@ -121,7 +121,7 @@ def _pairs_of(folder: Path, subset: Subset) -> list[Pair]:
     return _with_masks(pairs, masks, subset)
 
 
-def _is_unlabelled_nnunet(folder: Path, subset: Subset) -> bool:
+def _has_no_labels_in_nnunet(folder: Path, subset: Subset) -> bool:
     return subset is Subset.TEST and kind_folder(folder, subset, "images").name == "imagesTs"
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from napari_unet3d.data.intensities import IntensityStatistics
+from napari_unet3d.data.intensities import WholeIntensities
 from napari_unet3d.errors import UserError, explain_os_errors
 
 
@@ -73,7 +73,7 @@ class Provenance(BaseModel):
     made: str = ""
     unedited_regions: str = ""
     corrections: tuple[CorrectionRecord, ...] = ()
-    intensities: IntensityStatistics | None = None
+    intensities: WholeIntensities | None = None
 
 
 def read_provenance(file: Path) -> Provenance | None:

@@ -13,6 +13,7 @@ import numpy as np
 from napari_unet3d.data.formats.base import Format, StoredVolume, VolumeData
 from napari_unet3d.data.formats.registry import format_of, split_path
 from napari_unet3d.data.formats.select import choose, select
+from napari_unet3d.data.layout import role_of_folder
 from napari_unet3d.errors import UserError, explain_os_errors
 
 
@@ -31,7 +32,8 @@ def read_volume(
     time : int, optional
         Number from 0 of the time point to read of several.
     role : str
-        ``"images"`` or ``"labels"``: of several volumes in a file, the one whose name says so is read.
+        ``"images"`` or ``"labels"``: of several volumes in a file, the one whose name says so is read. By default that
+        of a folder of a dataset, such as ``train/labels``.
 
     Returns
     -------
@@ -58,7 +60,9 @@ def read_volume(
     return _read(Path(path), partial(select, whole=False, channel=channel, time=time), role)
 
 
-def read_image(path: Path | str, *, channel: int | str | None = None, time: int | None = None) -> VolumeData:
+def read_image(
+    path: Path | str, *, channel: int | str | None = None, time: int | None = None, role: str = ""
+) -> VolumeData:
     """Read a volume with all its channels and time points, or with those that are chosen.
 
     Parameters
@@ -69,6 +73,8 @@ def read_image(path: Path | str, *, channel: int | str | None = None, time: int 
         Number from 0, or name, of the only channel to read.
     time : int, optional
         Number from 0 of the only time point to read.
+    role : str
+        As for `read_volume`.
 
     Returns
     -------
@@ -91,7 +97,7 @@ def read_image(path: Path | str, *, channel: int | str | None = None, time: int 
     >>> volume.array.shape, volume.axes, volume.channel_names
     ((2, 4, 5, 6), 'czyx', ('channel 1', 'channel 2'))
     """
-    return _read(Path(path), partial(select, whole=True, channel=channel, time=time), "")
+    return _read(Path(path), partial(select, whole=True, channel=channel, time=time), role)
 
 
 def list_volumes(path: Path | str) -> list[StoredVolume]:
@@ -130,9 +136,27 @@ def list_volumes(path: Path | str) -> list[StoredVolume]:
         return [each for each in volumes if each.name.startswith(inner) or file_format.is_folder]
 
 
+def volume_paths(path: Path | str) -> list[Path]:
+    """Return the path of each volume of a file that holds several; otherwise, and if it cannot be read, its own.
+
+    Parameters
+    ----------
+    path : Path or str
+        A file.
+    """
+    path = Path(path)
+    try:
+        volumes = list_volumes(path)
+    except UserError:  # it is explained when the file is read
+        return [path]
+    is_clear = len(volumes) < 2 or any(not each.name or each.default_notice for each in volumes)
+    return [path] if is_clear else [path / each.name for each in volumes]
+
+
 def _read(path: Path, select_part: Callable[[Path, StoredVolume], VolumeData], role: str) -> VolumeData:
     file, inner = split_path(path)
     file_format = format_of(file)
+    role = role or role_of_folder(file.parent.name)
     with _errors_explained(file, inner, file_format):
         if file_format.is_folder and (file / inner).exists():  # a folder inside a Zarr folder is one, too
             chosen = choose(path, _stored_volumes(file, inner, file_format), "", role)

@@ -1,4 +1,4 @@
-"""A sample: a 3D image with its labels and voxel size."""
+"""A sample: a 3D image of one or more channels with its labels and voxel size."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unet3d.data.channels import ChosenChannels, name_channels
 from napari_unet3d.data.geometry import UNKNOWN, Geometry, PartialVoxelSize, VoxelSize
-from napari_unet3d.data.intensities import IntensityStatistics
+from napari_unet3d.data.intensities import WholeIntensities, by_channel
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.errors import UserError
 
@@ -37,8 +38,8 @@ class Sample:
     ----------
     name : str
         Name in lists, layers and files.
-    image : ndarray of any real number type, shape (z, y, x)
-        Intensities, all finite.
+    image : ndarray of any real number type, shape (z, y, x) or (channel, z, y, x)
+        Intensities, all finite. A single channel is kept as (z, y, x).
     labels : ndarray of integers, shape (z, y, x), or None
         0 is background unless it is the ignore label; negative values are only allowed as ignore label.
     voxel_size_um : tuple of float or None, or None
@@ -51,9 +52,11 @@ class Sample:
         Voxel size, orientation and origin of image, labels and mask.
     notices : tuple of str
         What was assumed or changed when it was read, for the user.
-    intensities : IntensityStatistics or None
-        Intensities of the whole volume that this one is a part of, by which it is normalised; without them, those of
-        the provenance. None for a whole volume, which is normalised by its own.
+    channel_names : tuple of str
+        A different name for each channel: those given, or ``"channel 1"`` and so on. A single channel may have none.
+    intensities : IntensityStatistics, tuple of them, or None
+        Intensities of the whole volume that this one is a part of, one for each of several channels, by which it is
+        normalised; without them, those of the provenance. None for a whole volume, which is normalised by its own.
 
     Raises
     ------
@@ -67,6 +70,8 @@ class Sample:
     (10, 20, 30)
     >>> Sample("brain", image).geometry.unit
     'voxels'
+    >>> Sample("brain", np.stack([image, image])).channel_names
+    ('channel 1', 'channel 2')
     >>> Sample("brain", image[0])
     Traceback (most recent call last):
     napari_unet3d.errors.UserError: The image 'brain' has 2 dimensions (20, 30); ...
@@ -80,33 +85,44 @@ class Sample:
     provenance: Provenance | None = None
     geometry: Geometry = UNKNOWN
     notices: tuple[str, ...] = ()
-    intensities: IntensityStatistics | None = None
+    channel_names: tuple[str, ...] = ()
+    intensities: WholeIntensities | None = None
 
     def __post_init__(self) -> None:
         if self.intensities is None and self.provenance is not None:
             object.__setattr__(self, "intensities", self.provenance.intensities)
-        if self.image.ndim != 3:
+        if self.image.ndim not in (3, 4):
             raise UserError(
                 f"The image '{self.name}' has {self.image.ndim} dimensions {self.image.shape}; "
-                "give one 3D volume (z, y, x), a single channel and time point."
+                "give one 3D volume (z, y, x), or several channels of one as (c, z, y, x)."
             )
+        self._name_channels()
         if self.image.dtype.kind not in "buif":
             raise UserError(
                 f"The image '{self.name}' has the data type {self.image.dtype}; convert it to intensities first."
             )
-        if min(self.image.shape) < 2:
+        if min(self.shape) < 2 or not self.image.size:
             raise UserError(
                 f"The image '{self.name}' has shape {self.image.shape}, which is a single slice or empty; "
                 "give a 3D volume of at least 2 voxels along each axis."
             )
         # Slice by slice here and below, so that a memory-mapped volume is not loaded completely.
-        if self.image.dtype.kind == "f" and (bad := sum(_count(~np.isfinite(plane)) for plane in self.image)):
+        if self.image.dtype.kind == "f" and (bad := _count_not_finite(self.channels)):
             raise UserError(f"The image '{self.name}' has {bad} values that are NaN or infinite; replace them first.")
         self._unite_voxel_sizes()
         if self.labels is not None:
             check_labels(self.name, self.labels, self.shape)
         if self.label_mask is not None:
             check_mask(self.name, self.label_mask, self.shape)
+
+    def _name_channels(self) -> None:
+        n_channels = len(self.image) if self.image.ndim == 4 else 1
+        if len(self.channel_names) > n_channels:
+            raise ValueError(f"{len(self.channel_names)} channel names are given for {n_channels} channels")
+        if n_channels > 1:
+            object.__setattr__(self, "channel_names", name_channels(self.channel_names, n_channels))
+        elif self.image.ndim == 4 and n_channels:
+            object.__setattr__(self, "image", self.image[0])
 
     def _unite_voxel_sizes(self) -> None:
         given, geometry = self.voxel_size_um, self.geometry
@@ -122,6 +138,31 @@ class Sample:
         """Return the same volume with another geometry."""
         return replace(self, voxel_size_um=None, geometry=geometry)
 
+    def with_channels(self, chosen: ChosenChannels) -> Sample:
+        """Return the same volume with some of its channels, and a notice of the choice if there is one."""
+        notices = (*self.notices, chosen.notice) if chosen.notice else self.notices
+        if chosen.indices == tuple(range(self.n_channels)):
+            return replace(self, notices=notices) if chosen.notice else self
+        names = tuple(self.channel_names[index] for index in chosen.indices)
+        own = by_channel(self.intensities, self.n_channels)
+        intensities = tuple(each for index in chosen.indices if (each := own[index]) is not None)
+        whole = None if not intensities else intensities if len(intensities) > 1 else intensities[0]
+        image = self.channels[list(chosen.indices)]
+        # The provenance has intensities of all channels.
+        provenance = self.provenance and self.provenance.model_copy(update={"intensities": whole})
+        chosen_part = replace(self, image=image, channel_names=names, provenance=provenance, intensities=whole)
+        return replace(chosen_part, notices=notices)
+
+    @property
+    def n_channels(self) -> int:
+        """Number of channels."""
+        return len(self.image) if self.image.ndim == 4 else 1
+
+    @property
+    def channels(self) -> NDArray[Any]:
+        """The intensities as an array of shape (channel, z, y, x), also of a single channel; a view."""
+        return self.image if self.image.ndim == 4 else self.image[None]
+
     @property
     def spacing(self) -> VoxelSize:
         """Size of a voxel along z, y, x to compute with, in ``geometry.unit``; see `Geometry.spacing`."""
@@ -130,8 +171,12 @@ class Sample:
     @property
     def shape(self) -> Shape3D:
         """Number of voxels along z, y, x."""
-        z, y, x = self.image.shape
+        z, y, x = self.image.shape[-3:]
         return z, y, x
+
+
+def _count_not_finite(channels: NDArray[Any]) -> int:
+    return sum(_count(~np.isfinite(plane)) for channel in channels for plane in channel)
 
 
 def _count(mask: NDArray[np.bool_]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,9 @@ from numpy.typing import NDArray
 from napari_unet3d.data.boxes import bounding_box, expand_to, whole_box
 from napari_unet3d.data.dataset import Subset, list_pairs, read_pair
 from napari_unet3d.data.pairs import provenance_file
-from napari_unet3d.data.reading import read_volume
 from napari_unet3d.data.sample import Sample, Shape3D
 from napari_unet3d.data.statistics import Fingerprint, fingerprint
+from napari_unet3d.data.volumes import read_channels
 from napari_unet3d.errors import UserError
 
 _SIDE = 8  # voxels; edge of the boxes that are compared, placed at half this distance
@@ -39,8 +40,9 @@ def shares_content(sample: Sample, image: NDArray[Any]) -> bool:
     ----------
     sample : Sample
         A volume, such as a corrected one; its name is not compared.
-    image : ndarray of real numbers, shape (z, y, x)
-        Intensities of any number type.
+    image : ndarray of real numbers, shape (z, y, x) or (channel, z, y, x)
+        Intensities of any number type. Of several channels, one is enough; they are compared in their order, or each
+        with each if the numbers differ.
 
     Examples
     --------
@@ -54,9 +56,16 @@ def shares_content(sample: Sample, image: NDArray[Any]) -> bool:
     if box is None:
         return False
     box = expand_to(box, (_SIDE,) * 3, sample.shape)
-    part = sample.image[box]
+    annotated = None if sample.label_mask is None else sample.label_mask[box]
+    own, others = sample.channels[(slice(None), *box)], image if image.ndim == 4 else image[None]
+    pairs = zip(own, others, strict=True) if len(own) == len(others) else product(own, others)
+    return any(_shares_part(part, annotated, other) for part, other in pairs)
+
+
+def _shares_part(part: NDArray[Any], annotated: NDArray[np.bool_] | None, image: NDArray[Any]) -> bool:
+    """Return whether an image contains boxes of a part of another one; see `shares_content`."""
     side = _smallest(part.shape, image.shape, (_SIDE,) * 3)
-    sought = _hashes_of_boxes(part, None if sample.label_mask is None else sample.label_mask[box], side)
+    sought = _hashes_of_boxes(part, annotated, side)
     if not sought.size and _smallest(part.shape, image.shape) == part.shape and part.min() < part.max():
         side = _smallest(part.shape)
         sought = np.concatenate([hashes.ravel() for _, hashes in _hashes(part, side)])
@@ -79,7 +88,13 @@ class TrainedContent:
     others: tuple[Fingerprint, ...]
 
     def shows(self, image: NDArray[Any]) -> bool:
-        """Return whether an image (z, y, x), one of its z-slices or a corrected part is in the training volumes."""
+        """Return whether an image, one of its z-slices or a corrected part is in the training volumes.
+
+        Parameters
+        ----------
+        image : ndarray of real numbers, shape (z, y, x) or (channel, z, y, x)
+            Intensities with all channels of the file.
+        """
         own = fingerprint(image)
         if any(own.volume == other.volume or own.slices & other.slices for other in self.others):
             return True
@@ -99,7 +114,7 @@ def trained_content(dataset: Path) -> TrainedContent:
         if pair.label_mask is not None and provenance_file(pair.label_mask).exists():
             corrected.append(read_pair(pair))
         elif pair.is_complete and pair.image is not None:
-            others.append(fingerprint(read_volume(pair.image).array))
+            others.append(fingerprint(read_channels(pair.image, times_as_channels=True).array))
     return TrainedContent(tuple(corrected), tuple(others))
 
 
@@ -123,7 +138,11 @@ def matching_test_volumes(dataset: Path, sample: Sample) -> tuple[str, ...]:
     except UserError:
         return ()
     images = ((pair.name, pair.image) for pair in pairs)
-    return tuple(name for name, file in images if file and shares_content(sample, read_volume(file).array))
+    return tuple(
+        name
+        for name, file in images
+        if file and shares_content(sample, read_channels(file, times_as_channels=True).array)
+    )
 
 
 def _smallest(*shapes: Sequence[int]) -> Shape3D:

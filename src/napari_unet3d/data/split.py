@@ -14,7 +14,7 @@ from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.data.draw import LabelContent, draw_validation, name_validation, validation_without_foreground
 from napari_unet3d.data.formats.names import natural_order
 from napari_unet3d.data.ground_truth import has_foreground
-from napari_unet3d.data.intensities import compute_intensities
+from napari_unet3d.data.intensities import compute_whole_intensities
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.sample import Sample, Shape3D, format_shape
 from napari_unet3d.data.statistics import count_values
@@ -50,10 +50,10 @@ class Block:
         return replace(
             sample.at(geometry),
             name=name,
-            image=sample.image[box],
+            image=sample.channels[(slice(None), *box)],  # which becomes (z, y, x) again if it is one
             labels=labels,
             label_mask=label_mask,
-            intensities=sample.intensities or compute_intensities(sample.image),
+            intensities=sample.intensities or compute_whole_intensities(sample.image),
         )
 
 
@@ -228,7 +228,7 @@ def _split_volume(
 ) -> Split:
     at_start = bool(np.random.default_rng(seed).integers(2))
     is_too_small, found, fewest_missing = True, None, math.inf
-    whole = replace(sample, intensities=sample.intensities or compute_intensities(sample.image))
+    whole = replace(sample, intensities=sample.intensities or compute_whole_intensities(sample.image))
     for axis in sorted(range(3), key=lambda axis: sample.shape[axis] / max(1, gap_zyx[axis]), reverse=True):
         for blocks in _blocks_along(axis, sample, val_fraction, gap_zyx[axis], at_start=at_start):
             is_too_small = False

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_unet3d.configs.training_enums import DEFAULT_PERCENTILES, Percentiles
 from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.ground_truth import is_foreground
-from napari_unet3d.data.intensities import Outliers, find_outliers
+from napari_unet3d.data.intensities import Outliers, named_outliers
 from napari_unet3d.data.pairs import Subset
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.sample import Sample, Shape3D
@@ -41,8 +41,8 @@ def fingerprint(image: NDArray[Any]) -> Fingerprint:
 
     Parameters
     ----------
-    image : ndarray of any real number type, shape (z, y, x)
-        Intensities.
+    image : ndarray of any real number type, shape (z, y, x) or (channel, z, y, x)
+        Intensities. A slice of several channels is equal to another one if all channels are.
 
     Examples
     --------
@@ -52,8 +52,8 @@ def fingerprint(image: NDArray[Any]) -> Fingerprint:
     """
     slices = []
     volume = hashlib.blake2b(repr(image.shape).encode())
-    for plane in image:
-        values = plane.astype(np.float64) + 0.0  # −0 and 0 are the same intensity
+    for z in range(image.shape[-3]):
+        values = image[..., z, :, :].astype(np.float64) + 0.0  # −0 and 0 are the same intensity
         digest = hashlib.blake2b(values.tobytes(), digest_size=16).digest()
         volume.update(digest)
         if values.size and values.min() < values.max():
@@ -77,10 +77,10 @@ class VolumeStatistics:
         Voxel size and place.
     fingerprint : Fingerprint
         Fingerprint of the image.
-    intensity_range : tuple of float
-        Minimum and maximum intensity.
-    intensity_mean : float
-        Mean intensity.
+    intensity_ranges : tuple of tuple of float
+        Minimum and maximum intensity of each channel.
+    intensity_means : tuple of float
+        Mean intensity of each channel.
     label_counts : mapping of int to int
         Number of voxels of each label value within the mask; empty without labels.
     single_slice_fraction : float
@@ -90,8 +90,11 @@ class VolumeStatistics:
         Number of voxels that the mask excludes.
     provenance : Provenance or None
         Provenance of a corrected volume.
-    outliers : Outliers or None
-        Intensities far outside the range of the others, if there are any.
+    channel_names : tuple of str
+        Names of the channels; empty for a single one without a name.
+    outliers : tuple of (str, Outliers)
+        Intensities far outside the range of the others, if there are any, of each channel that has some; named after
+        the volume and, of several channels, the channel.
     """
 
     name: str
@@ -99,13 +102,14 @@ class VolumeStatistics:
     shape: Shape3D
     geometry: Geometry
     fingerprint: Fingerprint
-    intensity_range: tuple[float, float]
-    intensity_mean: float
+    intensity_ranges: tuple[tuple[float, float], ...]
+    intensity_means: tuple[float, ...]
     label_counts: Mapping[int, int]
     single_slice_fraction: float
     n_masked: int = 0
     provenance: Provenance | None = None
-    outliers: Outliers | None = None
+    channel_names: tuple[str, ...] = ()
+    outliers: tuple[tuple[str, Outliers], ...] = ()
 
     def n_foreground(self, ignore_label: int | None) -> int:
         """Return the number of foreground voxels."""
@@ -123,15 +127,22 @@ def compute_statistics(
         shape=sample.shape,
         geometry=sample.geometry,
         fingerprint=fingerprint(image),
-        intensity_range=(float(image.min()), float(image.max())),
-        intensity_mean=sum(float(plane.mean(dtype=np.float64)) for plane in image) / len(image),
+        intensity_ranges=tuple((float(channel.min()), float(channel.max())) for channel in sample.channels),
+        intensity_means=tuple(_mean(channel) for channel in sample.channels),
         label_counts={} if labels is None else count_values(labels, mask),
         # Unknown for the voxels that a mask excludes.
         single_slice_fraction=0.0 if labels is None or mask is not None else _single_slice_fraction(labels),
         n_masked=0 if mask is None else mask.size - sum(int(np.count_nonzero(plane)) for plane in mask),
         provenance=sample.provenance,
-        outliers=find_outliers(image, percentiles, sample.intensities),
+        channel_names=sample.channel_names,
+        outliers=tuple(
+            named_outliers(sample.name, sample.channels, sample.channel_names, percentiles, sample.intensities)
+        ),
     )
+
+
+def _mean(image: NDArray[Any]) -> float:
+    return sum(float(plane.mean(dtype=np.float64)) for plane in image) / len(image)
 
 
 def total_label_counts(volumes: Iterable[VolumeStatistics]) -> Counter[int]:

@@ -8,6 +8,7 @@ from itertools import combinations
 import numpy as np
 
 from napari_unet3d.configs import Normalisation, SpacingMode, TrainingConfig
+from napari_unet3d.data.channels import describe_channels
 from napari_unet3d.data.checks import Issue, voxel_size_issues
 from napari_unet3d.data.corrected_regions import find_unknown_intensities
 from napari_unet3d.data.intensities import describe_outliers
@@ -153,28 +154,71 @@ def check_intensities(volumes: Sequence[VolumeStatistics], config: TrainingConfi
         The normalisation.
     """
     for volume in volumes:
-        if volume.intensity_range[0] == volume.intensity_range[1]:
-            yield Issue.warning(f"'{volume.name}' has a constant intensity; export it again.")
-        if volume.outliers is not None:
-            yield Issue.warning(describe_outliers(volume.name, volume.outliers, config.normalisation))
+        for constant in constant_channels(volume.channel_names, volume.intensity_ranges):
+            yield Issue.warning(f"{constant}'{volume.name}' has a constant intensity; export it again.")
+        for name, outliers in volume.outliers:
+            yield Issue.warning(describe_outliers(name, outliers, config.normalisation))
     for source, corrected in find_unknown_intensities(volumes):
         yield Issue.warning(unknown_intensities(corrected, source))
     if config.normalisation is not Normalisation.NONE or not volumes:
         return
+    for channel, name in enumerate(volumes[0].channel_names or ("",)):
+        of_channel = f" of the channel {name}" if len(volumes[0].channel_names) > 1 else ""
+        yield from _check_not_normalised(volumes, channel, of_channel)
+
+
+def no_channel_to_drop(config: TrainingConfig) -> str:
+    """Return the message for a channel dropout of volumes with a single channel."""
+    return (
+        f"The channel dropout of {config.channel_dropout:g} has no effect, since the volumes have a single channel. "
+        "Set it to 0."
+    )
+
+
+def check_channel_settings(train: Sequence[VolumeStatistics], config: TrainingConfig) -> Iterator[Issue]:
+    """Find settings for several channels with volumes of one, and say which channels are used where there are several.
+
+    Parameters
+    ----------
+    train : sequence of VolumeStatistics
+        Training volumes, with the chosen channels.
+    config : TrainingConfig
+        The channel dropout.
+    """
+    if train and len(train[0].channel_names) > 1:
+        yield Issue.info(f"The images have {describe_channels(train[0].channel_names)}, each normalised by itself.")
+    elif train and config.channel_dropout:
+        yield Issue.warning(no_channel_to_drop(config))
+
+
+def constant_channels(names: Sequence[str], ranges: Sequence[tuple[float, float]]) -> Iterator[str]:
+    """Yield the beginning of a message for each channel with a constant intensity; empty for a single channel.
+
+    >>> list(constant_channels(("dapi", "membrane"), ((0, 9), (3, 3)))), list(constant_channels((), ((3, 3),)))
+    (["The channel 'membrane' of "], [''])
+    """
+    for number, (low, high) in enumerate(ranges):
+        if low == high:
+            yield f"The channel '{names[number]}' of " if len(ranges) > 1 else ""
+
+
+def _check_not_normalised(volumes: Sequence[VolumeStatistics], channel: int, of_channel: str) -> Iterator[Issue]:
+    having = [volume for volume in volumes if channel < len(volume.intensity_ranges)]
     low, high = (
-        min(volume.intensity_range[0] for volume in volumes),
-        max(volume.intensity_range[1] for volume in volumes),
+        min(volume.intensity_ranges[channel][0] for volume in having),
+        max(volume.intensity_ranges[channel][1] for volume in having),
     )
     if max(abs(low), abs(high)) > _LARGE_INTENSITY:
         yield Issue.warning(
-            f"Intensities range from {low:g} to {high:g} and are not normalised, which makes training difficult. Set "
-            "the normalisation to z-score or percentile."
+            f"Intensities{of_channel} range from {low:g} to {high:g} and are not normalised, which makes training "
+            "difficult. Set the normalisation to z-score or percentile."
         )
-    means = np.abs([volume.intensity_mean for volume in volumes])
-    darkest, brightest = volumes[int(means.argmin())], volumes[int(means.argmax())]
+    signed = [volume.intensity_means[channel] for volume in having]
+    means = np.abs(signed)
+    darkest, brightest = int(means.argmin()), int(means.argmax())
     if means.max() > _DIFFERENT_INTENSITIES * means.min():
         yield Issue.warning(
-            f"Intensities differ between volumes and are not normalised: the mean of '{darkest.name}' is "
-            f"{darkest.intensity_mean:.4g}, that of '{brightest.name}' {brightest.intensity_mean:.4g}. Set the "
-            "normalisation to z-score or percentile."
+            f"Intensities{of_channel} differ between volumes and are not normalised: the mean of "
+            f"'{having[darkest].name}' is {signed[darkest]:.4g}, that of '{having[brightest].name}' "
+            f"{signed[brightest]:.4g}. Set the normalisation to z-score or percentile."
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unet3d.data.channels import name_channels
 from napari_unet3d.data.formats.base import VolumeData, parts_of
 from napari_unet3d.data.formats.npy import describe_geometry
 from napari_unet3d.data.formats.registry import (
@@ -26,7 +28,7 @@ from napari_unet3d.data.geometry import (
     turn_onto,
 )
 from napari_unet3d.data.provenance import Provenance
-from napari_unet3d.data.reading import read_volume
+from napari_unet3d.data.reading import read_image, read_volume
 from napari_unet3d.data.sample import Sample, read_mask, round_labels, to_label_dtype
 from napari_unet3d.errors import UserError
 from napari_unet3d.files import atomic_write, write_json
@@ -40,6 +42,7 @@ def write_volume(
     voxel_size_um: PartialVoxelSize | None = None,
     *,
     geometry: Geometry = UNKNOWN,
+    channel_names: Sequence[str] = (),
 ) -> None:
     """Write one 3D volume atomically; an existing one is replaced.
 
@@ -47,25 +50,37 @@ def write_volume(
     ----------
     path : Path or str
         The file; the suffix determines the format. A missing folder is created.
-    array : ndarray of any real number type, shape (z, y, x)
+    array : ndarray of any real number type, shape (z, y, x) or (channel, z, y, x)
         The values; booleans are written as 1 and 0, other types unchanged.
     voxel_size_um : tuple of float or None, or None
         Size of a voxel along z, y, x in µm, None where it is unknown; instead of a geometry.
     geometry : Geometry
         Voxel size, orientation and origin. For ``.npy``, they are written to ``NAME.npy.json``.
+    channel_names : sequence of str
+        Names of the channels, if there are several; by default ``"channel 1"`` and so on.
 
     Raises
     ------
     UserError
-        If the disk is full, the folder is not writable, or the format does not support the data type or the geometry.
+        If the disk is full, the folder is not writable, or the format does not support the data type, the geometry
+        or several channels.
     """
     path = Path(path)
     file_format = format_of(path)
     if writable_suffix(path) != volume_suffix(path):
         raise UserError(f"{path.name} cannot be written; choose {writable_suffix(path)} instead.")
     assert file_format.write is not None, f"{file_format.name} is written as another format"
-    if array.ndim != 3:
-        raise UserError(f"An array of shape {array.shape} cannot be written to {path.name}; it must be 3D (z, y, x).")
+    if array.ndim not in (3, 4):
+        raise UserError(
+            f"An array of shape {array.shape} cannot be written to {path.name}; it must be 3D (z, y, x), or several "
+            "channels of one volume (c, z, y, x)."
+        )
+    if array.ndim == 4 and file_format.write_channels is None:
+        raise UserError(
+            f"{path.name} cannot keep {len(array)} channels, since {volume_suffix(path)} holds a single one. Choose "
+            f"{suffix_for(geometry)} instead."
+        )
+    names = name_channels(channel_names, len(array)) if array.ndim == 4 else ()
     geometry = geometry if voxel_size_um is None else geometry.with_sizes_um(voxel_size_um)
     if missing := parts_of(geometry) - file_format.holds(path):
         raise UserError(
@@ -74,9 +89,12 @@ def write_volume(
         )
     values = array.astype(np.uint8) if array.dtype == bool else array
     with atomic_write(path) as temporary:
-        file_format.write(temporary, np.ascontiguousarray(values), geometry)
+        if names and file_format.write_channels is not None:
+            file_format.write_channels(temporary, np.ascontiguousarray(values), geometry, names)
+        else:
+            file_format.write(temporary, np.ascontiguousarray(values), geometry)
         if file_format.geometry_file is not None:  # written first, so that neither is missing if the disk is full
-            write_json(file_format.geometry_file(path), describe_geometry(geometry))
+            write_json(file_format.geometry_file(path), describe_geometry(geometry, names))
 
 
 def suffix_for(geometry: Geometry, suffix: str = ".tif") -> str:
@@ -119,6 +137,8 @@ def read_sample(
     labels: Path | str | None = None,
     label_mask: Path | str | None = None,
     provenance: Provenance | None = None,
+    *,
+    times_as_channels: bool = False,
 ) -> Sample:
     """Read an image and optionally its labels as a sample.
 
@@ -131,6 +151,9 @@ def read_sample(
         The mask of annotated voxels, 0 or 1.
     provenance : Provenance, optional
         Provenance of a corrected volume.
+    times_as_channels : bool
+        Use several time points as channels, as they are where there is a single volume of labels for all of them: 4D
+        NIfTI files hold the contrasts of a scan so.
 
     Returns
     -------
@@ -142,7 +165,7 @@ def read_sample(
     UserError
         As `read_volume`, and if image, labels and mask do not match, or nothing is annotated.
     """
-    volume = read_volume(image, role="images")
+    volume = read_channels(image, times_as_channels=times_as_channels or labels is not None)
     truth, mask = (
         None if path is None else read_labels_like(path, str(image), volume.geometry) for path in (labels, label_mask)
     )
@@ -153,7 +176,44 @@ def read_sample(
     annotated = None if mask is None else read_mask(name, mask.array)
     arrays = volume.array, truth.array if truth else None
     notices = tuple(notice for each in (volume, truth, mask) if each is not None for notice in each.notices)
-    return Sample(name, *arrays, label_mask=annotated, provenance=provenance, geometry=geometry, notices=notices)
+    return Sample(
+        name,
+        *arrays,
+        label_mask=annotated,
+        provenance=provenance,
+        geometry=geometry,
+        notices=notices,
+        channel_names=volume.channel_names,
+    )
+
+
+def read_channels(path: Path | str, *, times_as_channels: bool = False) -> VolumeData:
+    """Read one volume with all its channels, as an array (z, y, x) or (channel, z, y, x).
+
+    Parameters
+    ----------
+    path : Path or str
+        The file.
+    times_as_channels : bool
+        Use several time points as channels, with a notice; see `read_sample`.
+
+    Raises
+    ------
+    UserError
+        As `read_volume`, except for several channels.
+    """
+    volume = read_image(path, role="images")
+    if volume.axes == "tzyx" and times_as_channels:
+        n_times = len(volume.array)
+        notice = f"{path} has {n_times} time points for one volume; they are used as channels."
+        names = name_channels((), n_times)
+        return replace(volume, axes="czyx", channel_names=names, notices=(*volume.notices, notice))
+    if "t" in volume.axes:
+        raise UserError(
+            f"{path} has {len(volume.array)} time points (shape {volume.array.shape}, axes {volume.axes}). Save one "
+            "time point, or each of them, as a separate file."
+        )
+    return volume
 
 
 def read_labels_like(path: Path | str, image_name: str, image: Geometry, name: str = "") -> VolumeData:

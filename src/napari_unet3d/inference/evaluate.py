@@ -16,6 +16,7 @@ from napari_unet3d.data.events import Notice
 from napari_unet3d.data.ground_truth import GroundTruth, decode_labels
 from napari_unet3d.data.pairs import Pair, Subset, folder_notices, list_pairs, missing_partner
 from napari_unet3d.data.sample import Sample
+from napari_unet3d.data.voxel_size import with_voxel_size
 from napari_unet3d.errors import UserError
 from napari_unet3d.inference.evaluation_folder import evaluation_folder
 from napari_unet3d.inference.events import EvaluateEvent, VolumeEvaluated
@@ -110,6 +111,7 @@ def evaluate(
             yield from map(Notice, folder_notices(data, Subset.TEST))
         for index, volume in enumerate(volumes):
             sample = volume if isinstance(volume, Sample) else read_pair(volume)
+            sample = with_voxel_size(sample, config.voxel_size_um)
             labels, trained = np.asarray(sample.labels), checkpoint.config
             truth = decode_labels(labels, trained.task, trained.ignore_label, sample.label_mask, name=sample.name)
             if config.test_augmentation is not Augmentation.NONE:
@@ -117,9 +119,9 @@ def evaluate(
             yield from predictor.notices_for(sample)
             prediction = yield from predictor.predict(sample, n_finished=index, n_volumes=len(volumes))
             source = volume.image if isinstance(volume, Pair) else None
-            scores = results.add(sample.image, prediction, truth, source)
-            counts = index + 1, len(volumes)
-            yield VolumeEvaluated(scores, sample.image, truth, prediction, *counts, config.ignore_border_objects)
+            scores = results.add(predictor.with_channels(sample).channels[0], prediction, truth, source)
+            counts, options = (index + 1, len(volumes)), (config.ignore_border_objects, sample.channel_names)
+            yield VolumeEvaluated(scores, sample.image, truth, prediction, *counts, *options)
     yield from results.notices()
     yield results.finished_event(out)
 
@@ -156,7 +158,7 @@ def _augmented(sample: Sample, truth: GroundTruth, config: EvaluationConfig, ind
     augment = Augmenter(config.test_augmentation, sample.spacing, sample.shape)
     channels = [truth.labels] if truth.label_mask is None else [truth.labels, truth.label_mask]
     targets = torch.from_numpy(np.stack([channel.astype(np.int64) for channel in channels]))
-    image, targets = augment(torch.from_numpy(sample.image.astype(np.float32))[None], targets, seed=config.seed + index)
+    image, targets = augment(torch.from_numpy(sample.channels.astype(np.float32)), targets, seed=config.seed + index)
     labels, *label_mask = targets.numpy()
     truth = GroundTruth(labels.astype(truth.labels.dtype), label_mask[0] > 0 if label_mask else None)
-    return replace(sample, image=image[0].numpy(), labels=truth.labels, label_mask=truth.label_mask), truth
+    return replace(sample, image=image.numpy(), labels=truth.labels, label_mask=truth.label_mask), truth

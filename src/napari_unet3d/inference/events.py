@@ -13,7 +13,7 @@ from napari_unet3d.configs import Task
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.geometry import Geometry, PartialVoxelSize, VoxelSize
 from napari_unet3d.data.ground_truth import GroundTruth
-from napari_unet3d.data.intensities import IntensityStatistics
+from napari_unet3d.data.intensities import WholeIntensities
 from napari_unet3d.evaluation.metrics.types import Scores
 from napari_unet3d.model.plan import Plan
 
@@ -81,7 +81,7 @@ class Prediction:
     plan: Plan | None = None
     maps: NDArray[np.float16] | None = None
     uncertainty: NDArray[np.float32] | None = None
-    intensities: IntensityStatistics | None = None
+    intensities: WholeIntensities | None = None
 
     @property
     def task(self) -> Task:
@@ -158,8 +158,8 @@ class VolumeEvaluated:
     ----------
     scores : Scores
         Metrics of the prediction.
-    image : ndarray of any real number type, shape (z, y, x)
-        The image, augmented if requested.
+    image : ndarray of any real number type, shape (z, y, x) or (channel, z, y, x)
+        The image with all its channels, augmented if requested.
     truth : GroundTruth
         Its ground truth, augmented together with the image.
     prediction : Prediction
@@ -168,6 +168,8 @@ class VolumeEvaluated:
         Finished volumes, and all volumes.
     ignores_border : bool
         Whether the scores of objects leave out those that touch the border.
+    channel_names : tuple of str
+        Names of the channels of the image; empty for a single one without a name.
     """
 
     scores: Scores
@@ -177,6 +179,7 @@ class VolumeEvaluated:
     n_evaluated: int
     n_volumes: int
     ignores_border: bool = False
+    channel_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from napari_unet3d.data.formats.names import natural_order
-from napari_unet3d.data.formats.registry import is_volume, volume_name, volume_suffix
+from napari_unet3d.data.formats.registry import is_volume, split_path, volume_name, volume_suffix
 from napari_unet3d.data.pairs import volumes_in
 from napari_unet3d.errors import UserError
 from napari_unet3d.inference.write import KINDS, names
@@ -67,7 +67,9 @@ def find_input_files(images: Iterable[Path | str]) -> InputFiles:
         path = Path(each)
         if not os.path.lexists(path) and str(path).startswith("~"):
             path = path.expanduser()  # a quoted path, which no shell has expanded
-        if os.path.exists(path):
+        if split_path(path)[1]:
+            found.files.append(path)  # a volume inside a file; reading tells whether it is there
+        elif os.path.exists(path):
             problems += _add_existing(path, found)
         elif glob.has_magic(str(path)):
             problems += _add_matches(path, found)

@@ -114,7 +114,7 @@ def largest_tile(bytes_per_voxel: float, tile_zyx: Shape3D, total_stride: Shape3
     return tile_zyx
 
 
-def bytes_per_voxel(network: torch.nn.Module, total_stride: Shape3D) -> float:
+def bytes_per_voxel(network: torch.nn.Module, total_stride: Shape3D, n_channels: int = 1) -> float:
     """Estimate the memory to predict one voxel, in addition to the weights, from the layer sizes for a tiny volume.
 
     Parameters
@@ -123,6 +123,8 @@ def bytes_per_voxel(network: torch.nn.Module, total_stride: Shape3D) -> float:
         The network, on the CPU.
     total_stride : tuple of int
         Downsampling factor along z, y, x from the input to the bottom of the network.
+    n_channels : int
+        Channels of the images.
     """
     largest = 0
 
@@ -135,7 +137,7 @@ def bytes_per_voxel(network: torch.nn.Module, total_stride: Shape3D) -> float:
     tiny = minimum_shape(total_stride)
     # Not on the device "meta", for which torch imports modules for about a second.
     with torch.no_grad():
-        network(torch.zeros(1, 1, *tiny))
+        network(torch.zeros(1, n_channels, *tiny))
     for hook in hooks:
         hook.remove()
     return _BYTES_PER_VALUE * largest / prod(tiny)

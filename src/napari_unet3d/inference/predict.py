@@ -11,6 +11,7 @@ from napari_unet3d.configs import PredictionConfig
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.volumes import read_sample
+from napari_unet3d.data.voxel_size import with_voxel_size
 from napari_unet3d.errors import UserError
 from napari_unet3d.inference.events import (
     PredictEvent,
@@ -75,7 +76,9 @@ def predict(
     ((16, 32, 32), dtype('float32'), (2.0, 0.5, 0.5))
     """
     checkpoint = as_checkpoint(model)
-    sample = image if isinstance(image, Sample) else read_sample(image)
+    has_channels = checkpoint.plan.in_channels > 1
+    sample = image if isinstance(image, Sample) else read_sample(image, times_as_channels=has_channels)
+    sample = with_voxel_size(sample, config.voxel_size_um)
     with closing(Predictor(checkpoint, config)) as predictor:
         yield from predictor.device_events()
         yield from predictor.notices_for(sample)
@@ -164,7 +167,7 @@ def predict_files(  # noqa: PLR0913 - as many options as the command has
     with closing(Predictor(as_checkpoint(model), config)) as predictor:
         yield from predictor.device_events()
         for n_done, source in enumerate(files):
-            prediction, problem = yield from _predict_file(predictor, source, n_done, len(files))
+            prediction, problem = yield from _predict_file(predictor, source, config, n_done, len(files))
             if prediction is not None and not overwrite and not skip_existing:
                 problem = already_there(outputs(source))
             if prediction is None or problem:
@@ -183,11 +186,12 @@ def predict_files(  # noqa: PLR0913 - as many options as the command has
 
 
 def _predict_file(
-    predictor: Predictor, source: Path, n_done: int, n_volumes: int
+    predictor: Predictor, source: Path, config: PredictionConfig, n_done: int, n_volumes: int
 ) -> Generator[TilesPredicted | Notice, None, tuple[Prediction | None, str]]:
     """Read and predict one file; return the prediction, or None and what is wrong with the file."""
     try:
-        sample = read_sample(source)
+        sample = read_sample(source, times_as_channels=predictor.n_channels > 1)
+        sample = with_voxel_size(sample, config.voxel_size_um)
         yield from predictor.notices_for(sample)
         return (yield from predictor.predict(sample, n_finished=n_done, n_volumes=n_volumes)), ""
     except UserError as error:

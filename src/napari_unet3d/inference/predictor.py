@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 
 from napari_unet3d.configs import PredictionConfig, ResizeMode, Task
+from napari_unet3d.data.channel_choice import channels_for_model
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.geometry import Geometry, describe_voxel_size
-from napari_unet3d.data.intensities import describe_outliers, find_outliers
+from napari_unet3d.data.intensities import describe_outliers, named_outliers
 from napari_unet3d.data.sample import Sample, Shape3D, format_shape
 from napari_unet3d.evaluation.metrics.uncertainty import class_entropy, foreground_entropy
 from napari_unet3d.inference.events import ModelLoaded, Prediction, TilesPredicted
@@ -17,7 +18,7 @@ from napari_unet3d.inference.sliding_window import MEMORY_REMEDY, SlidingWindow,
 from napari_unet3d.inference.tiling import mirror_flips
 from napari_unet3d.model.checkpoint import Checkpoint
 from napari_unet3d.model.devices import choose_device, explain_memory_errors
-from napari_unet3d.transforms.normalise import fit_scale
+from napari_unet3d.transforms.normalise import apply_scales, clip_outliers, fit_scales
 from napari_unet3d.transforms.pad import divisible_shape, to_divisible
 from napari_unet3d.transforms.resample import shape_at_spacing, to_spacing
 
@@ -50,6 +51,7 @@ class Predictor:
         self._plan, self._config = checkpoint.plan, config
         self._normalisation, self._percentiles = checkpoint.config.normalisation, checkpoint.config.percentiles
         self._training_voxel_size_um = checkpoint.voxel_size_um
+        self._trained_on = checkpoint.config.channels
         always_pad = self._plan.patch_zyx is not None or checkpoint.config.resize_mode is ResizeMode.CROP
         self._resize_mode = ResizeMode.PAD if always_pad else checkpoint.config.resize_mode
         self._sliding_window = SlidingWindow(checkpoint, choose_device(config.device, config.precision))
@@ -59,11 +61,28 @@ class Predictor:
         yield ModelLoaded(self._sliding_window.hardware.description)
         yield from map(Notice, self._sliding_window.hardware.notices)
 
+    @property
+    def n_channels(self) -> int:
+        """Number of channels that the model needs."""
+        return self._plan.in_channels
+
+    def with_channels(self, sample: Sample) -> Sample:
+        """Return a volume with the channels that the model needs, in its order; what was chosen is in its notices.
+
+        Raises
+        ------
+        UserError
+            If it does not have them.
+        """
+        return channels_for_model(sample, self._plan.channels, self._trained_on, self._config.channels)
+
     def notices_for(self, sample: Sample) -> Iterator[Notice]:
         """Yield what was assumed of a volume, and notices of outliers and of another size than in training."""
+        sample = self.with_channels(sample)
         yield from map(Notice, sample.notices)
-        if outliers := find_outliers(sample.image, self._percentiles, sample.intensities):
-            yield Notice(describe_outliers(sample.name, outliers, self._normalisation))
+        known = sample.channels, sample.channel_names, self._percentiles, sample.intensities
+        for name, outliers in named_outliers(sample.name, *known):
+            yield Notice(describe_outliers(name, outliers, self._normalisation))
         if self._plan.patch_zyx is None and self._plan.volume_zyx is not None:
             shape = sample.shape
             if self._plan.spacing_um is not None and sample.geometry.is_calibrated:
@@ -111,6 +130,7 @@ class Predictor:
         UserError
             If there is not enough memory, or the network output overflows.
         """
+        sample = self.with_channels(sample)
         with explain_memory_errors(MEMORY_REMEDY):
             task = self._preprocess(sample)
         for event in self._sliding_window.run(task):
@@ -126,13 +146,13 @@ class Predictor:
         self._sliding_window.close()
 
     def _preprocess(self, sample: Sample) -> TileTask:
-        scale = fit_scale(sample.image, self._normalisation, self._percentiles, sample.intensities)
-        image = scale.clip(sample.image)
+        scales = fit_scales(sample.channels, self._normalisation, self._percentiles, sample.intensities)
+        image = clip_outliers(sample.channels, scales)
         if self._plan.spacing_um is not None and sample.geometry.is_calibrated:
             image = to_spacing(image, sample.spacing, self._plan.spacing_um, is_labels=False)
-        z, y, x = image.shape
+        z, y, x = image.shape[1:]
         input_shape = self._input_shape((z, y, x))
-        image = to_divisible(scale.apply(image), input_shape, self._resize_mode, is_labels=False)
+        image = to_divisible(apply_scales(image, scales), input_shape, self._resize_mode, is_labels=False)
         maps = OutputMaps(self._plan.task, self._plan.out_channels, (z, y, x), input_shape, self._resize_mode)
         flips = mirror_flips() if self._config.tta or self._config.uncertainty else ((),)
         return TileTask(sample.name, image, maps, self._config.overlap, flips)

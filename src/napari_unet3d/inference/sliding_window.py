@@ -32,7 +32,7 @@ class TileTask:
     ----------
     name : str
         Name of the volume, for messages.
-    image : ndarray of float32, shape (z, y, x)
+    image : ndarray of float32, shape (channel, z, y, x)
         The network input: normalised, and cropped, resized or padded.
     maps : OutputMaps
         Receives the output.
@@ -70,7 +70,7 @@ class SlidingWindow:
 
     def __init__(self, checkpoint: Checkpoint, hardware: ComputeDevice) -> None:
         self._checkpoint, self._plan = checkpoint, checkpoint.plan
-        self._bytes_per_voxel = bytes_per_voxel(checkpoint.network(), checkpoint.plan.total_stride)
+        self._bytes_per_voxel = bytes_per_voxel(checkpoint.network(), self._plan.total_stride, self._plan.in_channels)
         self._budget = first_budget(hardware.device)
         self._move_to(hardware)
 
@@ -108,7 +108,7 @@ class SlidingWindow:
             torch.cuda.empty_cache()
 
     def _choose_tile(self, task: TileTask) -> Generator[Notice, None, Shape3D]:
-        z, y, x = task.image.shape
+        z, y, x = task.image.shape[1:]
         preferred = self._budget.limited(self._plan.patch_zyx or (z, y, x))
         preferred = tile_grid((z, y, x), preferred, 0, self._plan.total_stride).tile_zyx
         free = free_memory(self._hardware.device)
@@ -121,7 +121,7 @@ class SlidingWindow:
         return tile
 
     def _start(self, task: TileTask, tile: Shape3D) -> Tiling:
-        z, y, x = task.image.shape
+        z, y, x = task.image.shape[1:]
         grid = tile_grid((z, y, x), tile, task.overlap, self._plan.total_stride)
         n_channels = self._plan.out_channels
         self._budget = fit_batch_size(self._budget, self._bytes_per_voxel * prod(tile), (tile[0], y, x), n_channels)
@@ -181,7 +181,7 @@ class SlidingWindow:
             self._network = to_device(self._checkpoint.network(), hardware)
 
     def _probabilities(self, tiles: torch.Tensor) -> torch.Tensor:
-        """Return probabilities (tile, channel, z, y, x) for images (tile, 1, z, y, x)."""
+        """Return probabilities (tile, channel, z, y, x) for images (tile, channel, z, y, x)."""
         with self._hardware.autocast():
             logits: torch.Tensor = self._network(tiles)
         logits = logits.float()

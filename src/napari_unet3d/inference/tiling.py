@@ -209,7 +209,7 @@ class Tiling:
 
     Parameters
     ----------
-    volume : ndarray of float32, shape (z, y, x)
+    volume : ndarray of float32, shape (channel, z, y, x)
         The network input.
     grid : TileGrid
         Its tiles.
@@ -252,7 +252,7 @@ class Tiling:
         Parameters
         ----------
         network : callable
-            Returns probabilities (tile, channel, z, y, x) for images (tile, 1, z, y, x), both float32.
+            Returns probabilities (tile, channel, z, y, x) for images (tile, channel, z, y, x), both float32.
         device : torch.device
             Device of the network.
         n_tiles : int
@@ -260,7 +260,7 @@ class Tiling:
         """
         flip, row = self._queue[0]
         corners = [row[index] for index in range(self.n_next(n_tiles))]
-        tiles = torch.stack([self._volume[self._box(corner)] for corner in corners])[:, None].to(device)
+        tiles = torch.stack([self._volume[(slice(None), *self._box(corner))] for corner in corners]).to(device)
         outputs = _flip(network(_flip(tiles, flip)), flip).to(self.blend.device)
         for corner, output in zip(corners, outputs, strict=True):
             self.blend.add(corner, output, self._weight)

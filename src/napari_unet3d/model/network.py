@@ -10,6 +10,7 @@ import torch
 import torchinfo
 
 from napari_unet3d.configs import Optimizer, TrainingConfig
+from napari_unet3d.data.channels import describe_channels
 from napari_unet3d.data.sample import Shape3D
 from napari_unet3d.model.architectures import get_architecture
 from napari_unet3d.model.cpu.optimize import optimize_for_cpu
@@ -160,7 +161,7 @@ def summarise(config: TrainingConfig, shape_zyx: Shape3D | None = None, plan: Pl
     network = build_network(config, plan, device="meta")
     shape_zyx = shape_zyx or plan.patch_zyx or (128, 128, 128)
     z, y, x = (_round_up(side, stride) for side, stride in zip(shape_zyx, plan.total_stride, strict=True))
-    input_shape = (plan.batch_size, 1, z, y, x)
+    input_shape = (plan.batch_size, plan.in_channels, z, y, x)
     layers = torchinfo.summary(
         network, input_size=input_shape, device="meta", depth=100, verbose=0, col_names=("output_size", "num_params")
     )
@@ -170,10 +171,14 @@ def summarise(config: TrainingConfig, shape_zyx: Shape3D | None = None, plan: Pl
     table = str(layers).split("Total params")[0].rstrip("=\n")
     text = (
         f"{table}\n\n{config.architecture.label} {config.preset} ({', '.join(map(str, channels))} channels): "
-        f"{n_parameters:,} parameters\n"
+        f"{n_parameters:,} parameters\n{_describe_inputs(plan)}"
         f"One training step of {plan.batch_size} × {z} × {y} × {x} voxels: about {memory / _GIB:.2f} GiB in fp32"
     )
     return ModelSummary(text, (z, y, x), n_parameters, memory)
+
+
+def _describe_inputs(plan: Plan) -> str:
+    return f"Input: {describe_channels(plan.channels)}\n" if plan.channels else ""
 
 
 def operations_per_voxel(config: TrainingConfig, plan: Plan) -> float:
@@ -200,7 +205,7 @@ def operations_per_voxel(config: TrainingConfig, plan: Plan) -> float:
     for layer in network.modules():
         layer.register_forward_hook(count)
     with torch.no_grad():
-        network(torch.empty(1, 1, z, y, x, device="meta"))
+        network(torch.empty(1, plan.in_channels, z, y, x, device="meta"))
     return n_operations / (z * y * x)
 
 
@@ -219,7 +224,7 @@ def training_memory(config: TrainingConfig, plan: Plan, shape_zyx: Shape3D) -> i
     network = build_network(config, plan, device="meta")
     n_parameters = sum(weights.numel() for weights in network.parameters())
     per_weight = 4 * (2 + _OPTIMIZER_MOMENTS[config.optimizer])
-    return n_parameters * per_weight + _activation_bytes(network, (plan.batch_size, 1, *shape_zyx))
+    return n_parameters * per_weight + _activation_bytes(network, (plan.batch_size, plan.in_channels, *shape_zyx))
 
 
 def _round_up(side: int, total_stride: int) -> int:

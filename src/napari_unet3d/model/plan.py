@@ -44,6 +44,8 @@ class Plan(BaseModel):
         Voxel size (z, y, x) in µm that all volumes are resampled to; None when each keeps its own.
     classes : tuple of LabelClass
         The classes without background, in the order of the outputs; empty for other tasks.
+    channels : tuple of str
+        Names of the channels of the images, in the order of the inputs; empty for a single one without a name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -56,6 +58,12 @@ class Plan(BaseModel):
     volume_zyx: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
     spacing_um: tuple[_Length, _Length, _Length] | None = None
     classes: tuple[LabelClass, ...] = ()
+    channels: tuple[str, ...] = ()
+
+    @property
+    def in_channels(self) -> int:
+        """Number of input channels of the network."""
+        return max(1, len(self.channels))
 
     @property
     def total_stride(self) -> Shape3D:

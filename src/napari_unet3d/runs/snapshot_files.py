@@ -60,6 +60,8 @@ class SnapshotVolume(BaseModel):
         Position of the centre of its first voxel, in voxels of the volume.
     step_zyx : tuple of float
         Size of its voxels, in voxels of the volume; not 1 if the run resamples volumes to another voxel size.
+    channel_names : tuple of str
+        Names of the channels of the image; empty for a single one without a name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -71,6 +73,7 @@ class SnapshotVolume(BaseModel):
     shape_zyx: tuple[PositiveInt, PositiveInt, PositiveInt]
     first_zyx: tuple[float, float, float] = (0.0, 0.0, 0.0)
     step_zyx: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (1.0, 1.0, 1.0)
+    channel_names: tuple[str, ...] = ()
 
 
 class SnapshotManifest(BaseModel):
@@ -104,7 +107,7 @@ class SnapshotData:
     ----------
     info : SnapshotVolume
         Its name and location.
-    image : ndarray of any real number type, shape (z, y, x)
+    image : ndarray of any real number type, shape (z, y, x), or (channel, z, y, x) for several channels
         Intensities on the grid of the network.
     truth : GroundTruth
         Ground truth: 1 is foreground, or the values are those of the classes.

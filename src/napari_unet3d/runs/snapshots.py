@@ -64,7 +64,9 @@ class SnapshotRun:
         arrays = _read_arrays(volume_file(self.folder, number))
         with _explaining(volume_file(self.folder, number)):
             annotated = _unpacked(arrays.get("annotated"), info.shape_zyx)
-            image, labels = (_of_shape(arrays[name], info.shape_zyx) for name in ("image", "truth"))
+            n_channels = len(info.channel_names)
+            image_shape = (n_channels, *info.shape_zyx) if n_channels > 1 else info.shape_zyx
+            image, labels = _of_shape(arrays["image"], image_shape), _of_shape(arrays["truth"], info.shape_zyx)
             return SnapshotData(info, image, GroundTruth(labels, annotated))
 
     def prediction(self, epoch: int, number: int) -> SnapshotPrediction:
@@ -138,7 +140,7 @@ def _explaining(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _of_shape(array: NDArray[Any], shape: Shape3D) -> NDArray[Any]:
+def _of_shape(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     if array.shape != shape:
         raise ValueError(f"shape {array.shape} instead of {shape}")
     return array

@@ -11,7 +11,7 @@ from napari_unet3d.configs import TrainingConfig, UneditedRegions
 from napari_unet3d.data.corrections import Correction
 from napari_unet3d.data.dataset import add_sample, clean_dataset, file_name, read_pair
 from napari_unet3d.data.events import Notice
-from napari_unet3d.data.intensities import IntensityStatistics
+from napari_unet3d.data.intensities import WholeIntensities
 from napari_unet3d.data.layout import kind_folder
 from napari_unet3d.data.pairs import Pair, Subset, list_pairs, provenance_file, with_unique_name
 from napari_unet3d.data.provenance import read_provenance
@@ -85,7 +85,7 @@ class DatasetAddition:
             changes["intensities"] = intensities
         return replace(self.sample, provenance=provenance.model_copy(update=changes), intensities=None)
 
-    def _intensities_of_source(self) -> IntensityStatistics | None:
+    def _intensities_of_source(self) -> WholeIntensities | None:
         name = without_subset(self.origin.name)[0]
         try:
             pairs = list_pairs(self.origin.dataset or self.dataset)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +19,7 @@ from napari_unet3d.data.sample import Sample, Shape3D
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.errors.types import ErrorSet, SegmentationError
 from napari_unet3d.inference.events import Prediction
+from napari_unet3d.session.channel_image import ChannelImage
 from napari_unet3d.session.origin import VolumeOrigin, without_subset
 
 _MINIMUM_SHAPE: Shape3D = (64, 64, 64)  # of a training volume, where the model was trained on whole volumes
@@ -94,7 +95,7 @@ class CorrectionSession:
         What is known.
     origin : VolumeOrigin
         Name of the volume and, as far as they are known, its model and dataset.
-    image : array-like of real numbers, shape (z, y, x), or None
+    image : array-like of real numbers, shape (z, y, x), or ChannelImage, or None
         The image that was predicted; it may be set later, and is read when corrections become a training volume.
 
     Attributes
@@ -179,12 +180,13 @@ class CorrectionSession:
         UserError
             When the image is not known.
         """
-        if self.image is None or np.shape(self.image) != self.shape:
+        if self.image is None or np.shape(self.image)[-3:] != self.shape:
             raise UserError("The image of the prediction is not in the viewer. Open it and choose its layer above.")
         return Sample(
             self.name,
             np.asarray(self.image),
             geometry=self.prediction.geometry,
+            channel_names=self.image.channel_names if isinstance(self.image, ChannelImage) else (),
             intensities=self.prediction.intensities,
         )
 
@@ -211,7 +213,9 @@ class CorrectionSession:
             intensities=self.prediction.intensities,
         )
         ignore_label = plan.ignore_label if plan else None
-        return self.corrections.sample(self.image_sample().image, provenance, unedited_regions, ignore_label, minimum)
+        image = self.image_sample()
+        sample = self.corrections.sample(image.image, provenance, unedited_regions, ignore_label, minimum)
+        return replace(sample, channel_names=image.channel_names)
 
     def source_at(self, error: SegmentationError) -> str:
         """Return how an error was corrected: ``truth``, ``prediction`` or ``painted``; empty when it was not."""

@@ -21,6 +21,7 @@ from napari_unet3d.evaluation.errors.types import ErrorSet, SegmentationError
 from napari_unet3d.evaluation.metrics.types import Scores
 from napari_unet3d.inference.events import Prediction
 from napari_unet3d.session.add_to_dataset import dataset_of_run
+from napari_unet3d.session.channel_image import image_of
 from napari_unet3d.session.comparison import (
     Comparison,
     InspectionResult,
@@ -81,7 +82,7 @@ class InspectionSession(InspectionCorrections):
             if truth is not None or origin is not None:
                 raise UserError("Ground truth or origin were passed without a prediction. Pass the prediction, too.")
             return
-        image = truth.image if isinstance(truth, Sample) else None
+        image = image_of(truth) if isinstance(truth, Sample) else None
         known = decode(truth.labels, prediction, truth.label_mask) if isinstance(truth, Sample) else truth
         if known is None:
             self.open(prediction, origin, image)
@@ -101,7 +102,7 @@ class InspectionSession(InspectionCorrections):
             The last event of `inspect_comparison` or `inspect_input`.
         origin : VolumeOrigin, optional
             Where a new prediction comes from; ignored for the present one.
-        image : array-like of real numbers, shape (z, y, x), optional
+        image : array-like of real numbers, shape (z, y, x), or ChannelImage, optional
             The image that a new prediction was made from; ignored for the present one.
         """
         self._replace_inspected(result.comparison, result, origin, image)

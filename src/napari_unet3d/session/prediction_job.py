@@ -90,7 +90,12 @@ def evaluate_volumes(
 
 def open_file(source: Path, result: Path, plan: Plan | None, kept: Prediction | None) -> Iterator[FileOpened]:
     """Read a volume and, where its prediction was not kept, its predicted labels."""
-    yield FileOpened(read_sample(source), kept, read_volume(result).array if kept is None else None, plan)
+    yield FileOpened(
+        read_sample(source, times_as_channels=plan is not None and plan.in_channels > 1),
+        kept,
+        read_volume(result).array if kept is None else None,
+        plan,
+    )
 
 
 def files_of_layer(

@@ -30,10 +30,12 @@ class AugmentedPatch:
     geometry : Geometry
         Voxel size of the patch: that of its volume, or that which the volumes are resampled to; unknown where it is
         for the volume.
-    image, original : ndarray of float32, shape (z, y, x)
+    image, original : ndarray of float32, shape (z, y, x), or (channel, z, y, x) for several channels
         Normalised intensities with and without augmentation.
     labels, original_labels : ndarray of uint8, shape (z, y, x)
         Targets: 0 background, 1 foreground or the number of the class, `BOUNDARY` or `NOT_ANNOTATED`.
+    channel_names : tuple of str
+        Names of the channels; empty for a single one without a name.
     """
 
     name: str
@@ -43,6 +45,7 @@ class AugmentedPatch:
     labels: NDArray[np.uint8]
     original: NDArray[np.float32]
     original_labels: NDArray[np.uint8]
+    channel_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

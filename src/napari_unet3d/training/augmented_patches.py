@@ -18,6 +18,7 @@ from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.memmap import MemmapStore
 from napari_unet3d.data.sample import Sample, Shape3D
 from napari_unet3d.data.split import Split
+from napari_unet3d.data.voxel_size import with_voxel_size
 from napari_unet3d.model.devices import ComputeDevice, choose_device
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.training.augmented_events import BOUNDARY, NOT_ANNOTATED, AugmentedPatch, AugmentedPatches
@@ -68,9 +69,11 @@ def augmented_patches(
     UserError
         As `train`, for data and settings that do not allow training.
     """
-    config = resolve_start(Path(), config, resume=False, start_from=start_from).config
+    start = resolve_start(Path(), config, resume=False, start_from=start_from)
+    config = start.config
     with MemmapStore(Path(gettempdir())) as store:
-        samples = yield from read_volumes(data, store)
+        volumes = yield from read_volumes(data, store, start.channel_choice())
+        samples = [with_voxel_size(sample, config.voxel_size_um) for sample in volumes]
         split = yield from split_volumes(samples, config)
         device = choose_device(config.device, config.precision)
         training_data = yield from run_in_background(
@@ -84,7 +87,7 @@ def augmented_patches(
             patches=tuple(_augmented_patch(patch, training_data.plan, sized) for patch in shown),
             n_before=n_before,
             label_names=_label_names(training_data.plan),
-            augmentation=describe_level(config.augmentation, first.voxel_size_um, _shape_of(first)),
+            augmentation=_describe_augmentation(config, first),
         )
 
 
@@ -111,11 +114,23 @@ def _augmented_patch(patch: DrawnPatch, plan: Plan, sized: Collection[str]) -> A
         name=patch.name,
         start_zyx=patch.start_zyx,
         geometry=Geometry(patch.voxel_size_um, is_um=patch.name in sized),
-        image=patch.image.numpy()[0],
+        image=_without_axis(patch.image),
         labels=_labels(patch.targets.numpy(), plan),
-        original=patch.original.numpy()[0],
+        original=_without_axis(patch.original),
         original_labels=_labels(patch.original_targets.numpy(), plan),
+        channel_names=plan.channels,
     )
+
+
+def _without_axis(image: torch.Tensor) -> NDArray[np.float32]:
+    """Return an image as (z, y, x) if it has one channel, else as (channel, z, y, x)."""
+    channels: NDArray[np.float32] = image.numpy()
+    return channels if len(channels) > 1 else channels[0]
+
+
+def _describe_augmentation(config: TrainingConfig, patch: DrawnPatch) -> str:
+    dropout = config.channel_dropout if len(patch.image) > 1 else 0.0
+    return describe_level(config.augmentation, patch.voxel_size_um, _shape_of(patch), dropout)
 
 
 def _labels(targets: NDArray[np.uint8], plan: Plan) -> NDArray[np.uint8]:

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from napari_unet3d.configs import TrainingConfig
+from napari_unet3d.data.channel_choice import ChannelChoice
 from napari_unet3d.data.corrected_regions import add_intensities, apply_corrections
 from napari_unet3d.data.dataset import Subset, iter_samples
 from napari_unet3d.data.events import Notice
@@ -21,6 +22,7 @@ from napari_unet3d.data.label_checks import no_foreground_at_all
 from napari_unet3d.data.memmap import MemmapStore
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.split import Split, split_samples
+from napari_unet3d.data.voxel_size import with_voxel_size
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.checkpoint import Checkpoint
 from napari_unet3d.model.devices import ComputeDevice, TorchState, choose_device
@@ -96,7 +98,7 @@ def train(  # noqa: PLR0913 - as many options as the command has
 
     def events() -> Generator[TrainEvent]:  # a generator of its own, so that the timer can tell work from pauses
         with open_run(run_folder, config, overwrite=overwrite, resume=resume, start_from=start_from) as run:
-            samples = yield from read_volumes(data, run.store)
+            samples = yield from read_volumes(data, run.store, run.start.channel_choice())
             yield from train_on_samples(samples, run, timer, describe_source(data), save_requests)
 
     return timer.measure(events())
@@ -176,6 +178,7 @@ def train_on_samples(
         Requests to save the state inside an epoch.
     """
     start, config, device = run.start, run.start.config, run.device
+    samples = [with_voxel_size(sample, config.voxel_size_um) for sample in samples]
     # Long operations run in a thread, while this generator yields `Busy` events: a viewer stays responsive.
     split = yield from split_volumes(samples, config)
     messages = yield from run_in_background(
@@ -229,10 +232,12 @@ def describe_source(data: Path | str | Sequence[Sample]) -> str:
     return str(Path(data).absolute()) if isinstance(data, Path | str) else "layers"
 
 
-def read_volumes(data: Path | str | Sequence[Sample], store: MemmapStore) -> Generator[Busy, None, list[Sample]]:
-    """Return the volumes of a dataset folder, memory-mapped if they do not fit into memory.
+def read_volumes(
+    data: Path | str | Sequence[Sample], store: MemmapStore, choice: ChannelChoice
+) -> Generator[Busy, None, list[Sample]]:
+    """Return the volumes of a dataset folder with the chosen channels, memory-mapped if they do not fit into memory.
 
-    Volumes that are passed as a sequence are returned as they are.
+    Volumes that are passed as a sequence stay in memory.
 
     Yields
     ------
@@ -242,11 +247,12 @@ def read_volumes(data: Path | str | Sequence[Sample], store: MemmapStore) -> Gen
     Raises
     ------
     UserError
-        If there is no volume, or one cannot be read.
+        If there is no volume, or one cannot be read or has other channels.
     """
     if not isinstance(data, Path | str):
-        return list(data)
-    return (yield from iterate_in_background(iter_samples(Path(data), Subset.TRAIN, store), "Reading the volumes"))
+        return [choice.apply(sample) for sample in data]
+    samples = (store.store_sample(choice.apply(sample)) for sample in iter_samples(Path(data), Subset.TRAIN))
+    return (yield from iterate_in_background(samples, "Reading the volumes"))
 
 
 def split_volumes(samples: Sequence[Sample], config: TrainingConfig) -> Generator[Busy, None, Split]:

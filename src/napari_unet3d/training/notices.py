@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from napari_unet3d.configs import Augmentation, BestMetric, Optimizer, TrainingConfig
 from napari_unet3d.data.corrected_regions import find_unknown_intensities
 from napari_unet3d.data.ground_truth import has_foreground
-from napari_unet3d.data.intensities import describe_outliers, find_outliers
+from napari_unet3d.data.intensities import describe_outliers, named_outliers
 from napari_unet3d.data.label_checks import dice_means_nothing, no_foreground
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.split import Split, find_validation_leaks
-from napari_unet3d.data.volume_checks import corrected_validation_volume, unknown_intensities
+from napari_unet3d.data.volume_checks import corrected_validation_volume, no_channel_to_drop, unknown_intensities
 from napari_unet3d.model.devices import ComputeDevice
 from napari_unet3d.training.prepare import TrainingData
 
@@ -43,6 +43,8 @@ def setup_notices(config: TrainingConfig, device: ComputeDevice, data: TrainingD
         )
     if config.momentum > 0 and config.optimizer in (Optimizer.ADAM, Optimizer.ADAMW):
         yield f"{config.optimizer.label} does not use the momentum of {config.momentum:g}; it has its own."
+    if config.channel_dropout and data.plan.in_channels == 1:
+        yield no_channel_to_drop(config)
     yield from _volume_notices(config, split)
 
 
@@ -85,7 +87,8 @@ def intensity_notices(samples: Sequence[Sample], config: TrainingConfig) -> Iter
         Normalisation and percentiles.
     """
     for sample in samples:
-        if outliers := find_outliers(sample.image, config.percentiles, sample.intensities):
-            yield describe_outliers(sample.name, outliers, config.normalisation)
+        known = sample.channels, sample.channel_names, config.percentiles, sample.intensities
+        for name, outliers in named_outliers(sample.name, *known):
+            yield describe_outliers(name, outliers, config.normalisation)
     for source, corrected in find_unknown_intensities(samples):
         yield unknown_intensities(corrected, source)

@@ -73,6 +73,10 @@ class HasShape(Protocol):
     def geometry(self) -> Geometry:
         """Voxel size and place."""
 
+    @property
+    def channel_names(self) -> tuple[str, ...]:
+        """Names of the channels; empty for a single one without a name."""
+
 
 def plan_for(
     train: Sequence[HasShape], classes: tuple[LabelClass, ...], config: TrainingConfig, hardware: ComputeDevice
@@ -104,6 +108,7 @@ def plan_for(
         classes=classes,
         ignore_label=config.ignore_label,
         batch_size=config.batch_size or 1,
+        channels=train[0].channel_names,
     )
     shapes = [shape_at(sample, spacing_um) for sample in train]
     patch = _patch(shapes, voxel_size_um, config, plan, hardware)

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from napari_unet3d.configs import TrainingConfig
+from napari_unet3d.data.channel_choice import ChannelChoice
 from napari_unet3d.data.checks import Issue, Severity
 from napari_unet3d.data.dataset import read_pair
 from napari_unet3d.data.label_checks import check_label_values, check_roles
@@ -16,11 +17,13 @@ from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.shared_content import shares_content
 from napari_unet3d.data.statistics import VolumeStatistics, compute_statistics
 from napari_unet3d.data.volume_checks import (
+    check_channel_settings,
     check_intensities,
     check_leaks,
     check_voxel_sizes,
     corrected_test_volume,
 )
+from napari_unet3d.data.voxel_size import with_voxel_size
 from napari_unet3d.errors import UserError
 from napari_unet3d.training.background import iterate_in_background, run_in_background
 from napari_unet3d.training.events import Busy, Preflight, PreflightEvent, TrainEvent, VolumeChecked
@@ -73,12 +76,15 @@ def check_then_train(  # noqa: PLR0913 - those of `train`
 def _read_and_check(data: Path | Sequence[Sample], run: OpenRun) -> Generator[PreflightEvent, None, Sequence[Sample]]:
     """Check as `preflight` does, and return the training volumes that were read for it."""
     samples: list[Sample] = []
+    choice = run.start.channel_choice()
+    if not isinstance(data, Path | str):
+        data, choice = [choice.apply(sample) for sample in data], ChannelChoice()
 
     def keep(sample: Sample) -> Sample:
         samples.append(run.store.store_sample(sample))
         return samples[-1]
 
-    for event in _preflight(data, run.start.config, run.folder.path, timed=False, keep=keep):
+    for event in _preflight(data, run.start.config, run.folder.path, choice, timed=False, keep=keep):
         yield event
         if isinstance(event, Preflight) and not event.can_train:
             raise UserError("\n".join(issue.message for issue in event.of(Severity.ERROR)))
@@ -116,13 +122,14 @@ def preflight(
     Preflight
         All issues; always the last event. Nothing that a user can solve is raised.
     """
-    yield from _preflight(data, config, run_folder, timed=timed)
+    yield from _preflight(data, config, run_folder, ChannelChoice(config.channels), timed=timed)
 
 
 def _preflight(
     data: Path | str | Sequence[Sample],
     config: TrainingConfig,
     run_folder: Path | str | None,
+    choice: ChannelChoice,
     *,
     timed: bool,
     keep: Callable[[Sample], Sample] = lambda sample: sample,
@@ -130,7 +137,7 @@ def _preflight(
     """Check as `preflight` does; `keep` gets each training volume of a folder and may return a memory-mapped one."""
     issues: list[Issue] = []
     try:
-        for event in _check(data, config, run_folder, timed=timed, keep=keep):
+        for event in _check(data, config, run_folder, choice, timed=timed, keep=keep):
             if isinstance(event, Issue):
                 if event in issues:  # found by content and by name
                     continue
@@ -146,17 +153,20 @@ def _check(
     data: Path | str | Sequence[Sample],
     config: TrainingConfig,
     run_folder: Path | str | None,
+    choice: ChannelChoice,
     *,
     timed: bool,
     keep: Callable[[Sample], Sample],
 ) -> Iterator[Issue | Busy | VolumeChecked]:
     if isinstance(data, Path | str):
         yield from map(Issue.warning, folder_notices(data))
-    volumes, only = yield from _read_and_describe(_sources(data), partial(_read, keep=keep, config=config))
+    read = partial(_read, keep=keep, config=config, choice=choice)
+    volumes, only = yield from _read_and_describe(_sources(data), read)
     train = [volume for volume in volumes if volume.subset is Subset.TRAIN]
     yield from check_label_values(train, config)
     yield from check_intensities(volumes, config)
     yield from check_voxel_sizes(volumes, config)
+    yield from check_channel_settings(train, config)
     if train:
         split = yield from run_in_background(partial(predict_split, train, only, config), "Splitting the volumes")
         yield from check_split(split, config)
@@ -223,8 +233,11 @@ def _read_and_describe(
     return volumes, only
 
 
-def _read(source: _Source, keep: Callable[[Sample], Sample], config: TrainingConfig) -> tuple[Sample, VolumeStatistics]:
-    sample = source.volume if isinstance(source.volume, Sample) else read_pair(source.volume)
+def _read(
+    source: _Source, keep: Callable[[Sample], Sample], config: TrainingConfig, choice: ChannelChoice
+) -> tuple[Sample, VolumeStatistics]:
+    sample = choice.apply(source.volume if isinstance(source.volume, Sample) else read_pair(source.volume))
+    sample = with_voxel_size(sample, config.voxel_size_um)
     if sample.labels is None:
         raise UserError(f"The volume '{source.name}' has no labels; label it, or leave it out of training.")
     named = sample if sample.name == source.name else replace(sample, name=source.name)

@@ -106,8 +106,8 @@ def measure_step(plan: Plan, shape: Shape3D, config: TrainingConfig, hardware: C
     with settings.applied(), _peak_memory(hardware) as peak:
         learner = Learner(config, plan, hardware, DataStatistics(fractions, None, n_steps=1))
         began = time.monotonic()
-        images = torch.rand(plan.batch_size, 1, *shape, generator=torch.Generator().manual_seed(0))
-        targets = (images > 0.5).byte().expand(-1, n_channels, -1, -1, -1)
+        images = torch.rand(plan.batch_size, plan.in_channels, *shape, generator=torch.Generator().manual_seed(0))
+        targets = (images[:, :1] > 0.5).byte().expand(-1, n_channels, -1, -1, -1)
         learner.wait(learner.step(images, targets))  # which waits for a GPU
         seconds = time.monotonic() - began
     # A process reuses memory that it has freed without growing, so that its growth may be too low a value.

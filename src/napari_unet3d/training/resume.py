@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_unet3d.configs import NETWORK_SETTINGS, TrainingConfig
+from napari_unet3d.data.channel_choice import ChannelChoice
 from napari_unet3d.data.memmap import MemmapStore
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.split import Split
@@ -61,6 +62,10 @@ class RunStart:
     notices: tuple[str, ...] = ()
     start_from: Path | None = None
 
+    def channel_choice(self) -> ChannelChoice:
+        """Return what chooses the channels of the volumes: those of the model to start from, if there is one."""
+        return ChannelChoice(self.config.channels, None if self.model is None else self.model.plan.channels)
+
 
 def resolve_start(
     run_folder: Path, config: TrainingConfig | None, *, resume: bool, start_from: Checkpoint | Path | str | None
@@ -68,7 +73,7 @@ def resolve_start(
     """Return what a run starts from; nothing is written.
 
     Only settings that were set explicitly (``config.model_fields_set``) are taken from `config`. The others are those
-    of the resumed run or, for network and normalisation, of the model that the run starts from.
+    of the resumed run or, for network, normalisation and channels, of the model that the run starts from.
 
     Parameters
     ----------
@@ -119,8 +124,9 @@ def _with_new_length(settled: TrainingConfig, given: TrainingConfig | None) -> T
 
 
 def _with_network_of(model: Checkpoint, given: TrainingConfig) -> TrainingConfig:
-    """Return the given settings, with network and normalisation of a model."""
-    own = {name: getattr(model.config, name) for name in (*NETWORK_SETTINGS, "normalisation", "percentiles")}
+    """Return the given settings, with network, normalisation and channels of a model."""
+    names = (*NETWORK_SETTINGS, "normalisation", "percentiles", "channels")
+    own = {name: getattr(model.config, name) for name in names}
     changes = {name: getattr(given, name) for name in given.model_fields_set & set(NETWORK_SETTINGS)}
     if others := sorted(name for name, value in changes.items() if value != own[name]):
         raise UserError(

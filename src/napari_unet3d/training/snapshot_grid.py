@@ -76,7 +76,11 @@ class SnapshotGrid:
         annotated = targets != IGNORE_INDEX
         labels = _label_values(np.where(annotated, targets, 0), plan)
         truth = GroundTruth(labels, None if annotated.all() else annotated)
-        return SnapshotData(self.info, np.asarray(self._prepared.image[self._region]), truth)
+        return SnapshotData(self.info, _image_of(self._prepared.image[(slice(None), *self._region)]), truth)
+
+
+def _image_of(channels: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(channels if len(channels) > 1 else channels[0])
 
 
 def choose_grids(data: TrainingData) -> tuple[list[SnapshotGrid], tuple[str, ...]]:
@@ -126,6 +130,7 @@ def _grid_in_sample(
         shape_zyx=shape,
         first_zyx=(first[0], first[1], first[2]),
         step_zyx=(steps[0], steps[1], steps[2]),
+        channel_names=plan.channels,
     )
     return info, region
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import permutations
 
 import numpy as np
@@ -38,6 +38,22 @@ STRENGTHS = {
 
 
 @dataclass(frozen=True, slots=True)
+class IntensityParams:
+    """How the intensities of one channel are changed, in this order.
+
+    Attributes
+    ----------
+    sigma_zyx : tuple of float, or None
+        Standard deviation of the blur along z, y, x in voxels.
+    gamma : float or None
+        Exponent of the gamma correction.
+    """
+
+    sigma_zyx: tuple[float, ...] | None = None
+    gamma: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class AugmentationParams:
     """Parameters of one augmentation, applied in this order by the functions of `transforms.functional`.
 
@@ -47,17 +63,17 @@ class AugmentationParams:
         Order of the axes, and the axes to flip first; see `flip_permute`.
     matrix : three rows of four float, or None
         Affine transformation from output to input voxels; see `affine`.
-    sigma_zyx : tuple of float, or None
-        Standard deviation of the blur along z, y, x in voxels.
-    gamma : float or None
-        Exponent of the gamma correction.
+    intensities : tuple of IntensityParams
+        The changes of each channel; empty if there are none.
+    dropped : tuple of int
+        The channels that are set to 0.
     """
 
     axes: tuple[int, ...] = (0, 1, 2)
     flipped: tuple[int, ...] = ()
     matrix: list[list[float]] | None = None
-    sigma_zyx: tuple[float, ...] | None = None
-    gamma: float | None = None
+    intensities: tuple[IntensityParams, ...] = ()
+    dropped: tuple[int, ...] = ()
 
 
 class Augmenter:
@@ -67,7 +83,7 @@ class Augmenter:
     and change the contrast; heavy shears as well. Axes with different voxel sizes are never rotated or sheared into
     each other, since that would change the shape of an object. Planes with unequal sides are not rotated by 90°, so
     the shape of the volume stays the same (flipping both axes is the rotation by 180°). All remaining orientations
-    are equally likely.
+    are equally likely. The channels of an image are moved together, and blurred and changed in contrast each by itself.
 
     Parameters
     ----------
@@ -77,6 +93,9 @@ class Augmenter:
         Voxel size along z, y, x in µm; sizes within 1 % count as equal.
     shape_zyx : tuple of int
         Shape of the volumes in voxels.
+    channel_dropout : float
+        Probability that a channel is set to 0, which is what a constant channel becomes when it is normalised; one
+        channel always stays.
 
     Examples
     --------
@@ -88,8 +107,11 @@ class Augmenter:
     (torch.Size([1, 4, 8, 8]), [0, 7], True)
     """
 
-    def __init__(self, level: Augmentation, voxel_size_um: VoxelSize, shape_zyx: Shape3D) -> None:
+    def __init__(
+        self, level: Augmentation, voxel_size_um: VoxelSize, shape_zyx: Shape3D, channel_dropout: float = 0.0
+    ) -> None:
         self._level, self._voxel_size_um, self._shape = level, voxel_size_um, shape_zyx
+        self._channel_dropout = channel_dropout
         self._isotropic_planes, square_planes = _planes_to_rotate_in(voxel_size_um, shape_zyx)
         same = {(axis, axis) for axis in range(3)}
         swapped = {*square_planes, *((second, first) for first, second in square_planes)}
@@ -103,7 +125,7 @@ class Augmenter:
 
         Parameters
         ----------
-        image : Tensor of float32, shape (1, z, y, x)
+        image : Tensor of float32, shape (channel, z, y, x)
             Intensities.
         labels : Tensor of uint8 or signed integers, shape (channel, z, y, x)
             Labels, or other integers per voxel.
@@ -115,34 +137,52 @@ class Augmenter:
         tuple of Tensor
             Image and labels with the same types and shapes; the labels have no values that they did not have before.
         """
-        params = self.sample_params(seed)
+        params = self.sample_params(seed, len(image))
         image, labels = (flip_permute(volume, params.axes, params.flipped) for volume in (image, labels))
         if params.matrix is not None:
             image, labels = affine(image, labels, params.matrix)
-        if params.sigma_zyx is not None:
-            image = blur(image, params.sigma_zyx)
-        if params.gamma is not None:
-            image = adjust_gamma(image, params.gamma)
+        if any(each != IntensityParams() for each in params.intensities):
+            image = torch.cat([_change(image[n : n + 1], each) for n, each in enumerate(params.intensities)])
+        if params.dropped:
+            image = image.clone()
+            image[list(params.dropped)] = 0.0
         return image, labels
 
-    def sample_params(self, seed: int) -> AugmentationParams:
-        """Draw the parameters of the augmentation that belongs to a seed."""
+    def sample_params(self, seed: int, n_channels: int = 1) -> AugmentationParams:
+        """Draw the parameters of the augmentation that belongs to a seed, for an image with some channels."""
+        rng = np.random.default_rng(seed)
+        params = self._sample_level(rng, n_channels)
+        return replace(params, dropped=self._sample_dropped(rng, n_channels))
+
+    def _sample_level(self, rng: np.random.Generator, n_channels: int) -> AugmentationParams:
         if self._level is Augmentation.NONE:
             return AugmentationParams()
-        rng = np.random.default_rng(seed)
         axes = self._axis_orders[rng.integers(len(self._axis_orders))]
         flipped = tuple(axis for axis in range(3) if rng.random() < 0.5)
         if self._level is Augmentation.LIGHT:
             return AugmentationParams(axes, flipped)
         strength = STRENGTHS[self._level]
-        with_affine, with_blur, with_gamma = rng.random(3) < strength.probability * np.array([1, 0.5, 0.5])
-        return AugmentationParams(
-            axes,
-            flipped,
-            self._sample_matrix(rng, strength).tolist() if with_affine else None,
-            self._sample_sigma(rng, strength) if with_blur else None,
-            rng.uniform(*strength.gamma) if with_gamma else None,
-        )
+        with_affine, *is_changed = rng.random(3) < strength.probability * np.array([1, 0.5, 0.5])
+        matrix = self._sample_matrix(rng, strength).tolist() if with_affine else None
+        intensities = [self._sample_intensity(rng, strength, *is_changed)]
+        for _ in range(1, n_channels):
+            is_changed = list(rng.random(2) < strength.probability * 0.5)
+            intensities.append(self._sample_intensity(rng, strength, *is_changed))
+        return AugmentationParams(axes, flipped, matrix, tuple(intensities))
+
+    def _sample_intensity(
+        self, rng: np.random.Generator, strength: AugmentationStrength, with_blur: bool, with_gamma: bool
+    ) -> IntensityParams:
+        sigma = self._sample_sigma(rng, strength) if with_blur else None
+        return IntensityParams(sigma, rng.uniform(*strength.gamma) if with_gamma else None)
+
+    def _sample_dropped(self, rng: np.random.Generator, n_channels: int) -> tuple[int, ...]:
+        if self._channel_dropout == 0 or n_channels == 1:
+            return ()
+        is_dropped = rng.random(n_channels) < self._channel_dropout
+        if is_dropped.all():
+            is_dropped[rng.integers(n_channels)] = False
+        return tuple(np.flatnonzero(is_dropped).tolist())
 
     def _sample_matrix(self, rng: np.random.Generator, strength: AugmentationStrength) -> NDArray[np.float64]:
         max_angle = math.radians(strength.rotation_degrees)
@@ -161,7 +201,18 @@ class Augmenter:
         return tuple(rng.uniform(0, strength.blur_voxels * finest / size) for size in self._voxel_size_um)
 
 
-def describe_level(level: Augmentation, voxel_size_um: VoxelSize, shape_zyx: Shape3D) -> str:
+def _change(channel: torch.Tensor, params: IntensityParams) -> torch.Tensor:
+    """Change the intensities of one channel, shape (1, z, y, x)."""
+    if params.sigma_zyx is not None:
+        channel = blur(channel, params.sigma_zyx)
+    if params.gamma is not None:
+        channel = adjust_gamma(channel, params.gamma)
+    return channel
+
+
+def describe_level(
+    level: Augmentation, voxel_size_um: VoxelSize, shape_zyx: Shape3D, channel_dropout: float = 0.0
+) -> str:
     """Describe what `Augmenter` does to volumes of one voxel size and shape, as a part of a sentence.
 
     Examples
@@ -169,8 +220,9 @@ def describe_level(level: Augmentation, voxel_size_um: VoxelSize, shape_zyx: Sha
     >>> describe_level(Augmentation.LIGHT, voxel_size_um=(2.0, 0.5, 0.5), shape_zyx=(32, 64, 64))
     'rotated by multiples of 90° in yx, flipped, each at random'
     """
+    dropped = f"channels left out with a probability of {channel_dropout:.0%}" if channel_dropout else ""
     if level is Augmentation.NONE:
-        return "not augmented"
+        return f"not augmented, but {dropped}" if dropped else "not augmented"
     isotropic, square = _planes_to_rotate_in(voxel_size_um, shape_zyx)
     parts = [f"rotated by multiples of 90° in {_plane_names(square)}", "flipped"] if square else ["flipped"]
     if level is not Augmentation.LIGHT:
@@ -181,7 +233,7 @@ def describe_level(level: Augmentation, voxel_size_um: VoxelSize, shape_zyx: Sha
             parts.append("sheared")
         parts.append(f"scaled by up to {strength.scale:.0%}")
         parts += [f"translated by up to {strength.translation:.0%} of a side", "blurred", "changed in contrast"]
-    return f"{', '.join(parts)}, each at random"
+    return f"{', '.join(parts)}, each at random{f', and {dropped}' if dropped else ''}"
 
 
 def _plane_names(planes: list[tuple[int, int]]) -> str:

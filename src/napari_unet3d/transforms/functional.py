@@ -50,7 +50,7 @@ def affine(
 
     Parameters
     ----------
-    image : Tensor of float32, shape (1, z, y, x)
+    image : Tensor of float32, shape (channel, z, y, x)
         Intensities.
     labels : Tensor of uint8 or signed integers, shape (channel, z, y, x)
         Labels on the same grid.
@@ -71,9 +71,10 @@ def affine(
         chunk = slice(first, first + n_planes)
         grid, nearest = _sampling_grid(matrix, shape, (from_centre[0][chunk], *from_centre[1:]))
         # On a CPU, torch uses one thread per batch item, so the planes are passed as a batch.
-        new_image[0, chunk] = torch.nn.functional.grid_sample(
-            image.expand(len(grid), 1, *shape), grid[:, None], padding_mode="border", align_corners=False
-        )[:, 0, 0]
+        planes = torch.nn.functional.grid_sample(
+            image.expand(len(grid), *image.shape), grid[:, None], padding_mode="border", align_corners=False
+        )
+        new_image[:, chunk] = planes[:, :, 0].transpose(0, 1)
         for values, new_values in zip(flat, new_labels, strict=True):
             torch.index_select(values, 0, nearest, out=new_values[chunk].view(-1))
     return new_image, new_labels

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,8 @@ from napari_unet3d.configs.training_enums import DEFAULT_PERCENTILES, Percentile
 from napari_unet3d.data.intensities import (
     Intensities,
     IntensityStatistics,
+    WholeIntensities,
+    by_channel,
     clip_bounds,
     is_beyond,
     mean_and_std,
@@ -151,14 +154,59 @@ def fit_scale(
     return IntensityScale(shift, scale or 1.0, *bounds)
 
 
-def normalise(
-    image: NDArray[Any], method: Normalisation, percentiles: Percentiles = DEFAULT_PERCENTILES
-) -> NDArray[np.float32]:
-    """Normalise the intensities of one volume, shape (z, y, x); see `fit_scale`.
+def fit_scales(
+    channels: NDArray[Any],
+    method: Normalisation,
+    percentiles: Percentiles = DEFAULT_PERCENTILES,
+    whole: WholeIntensities | None = None,
+) -> tuple[IntensityScale, ...]:
+    """Compute the normalisation of each channel of a volume (channel, z, y, x) by itself; see `fit_scale`."""
+    parts = zip(channels, by_channel(whole, len(channels)), strict=True)
+    return tuple(fit_scale(channel, method, percentiles, own) for channel, own in parts)
+
+
+def clip_outliers(channels: NDArray[Any], scales: Sequence[IntensityScale]) -> NDArray[Any]:
+    """Clip the outliers of each channel; return the same array (channel, z, y, x) if it has none."""
+    parts = [(channel, scale.clip(channel)) for channel, scale in zip(channels, scales, strict=True)]
+    if all(clipped is channel for channel, clipped in parts):
+        return channels
+    return np.stack([clipped for _, clipped in parts])
+
+
+def apply_scales(channels: NDArray[Any], scales: Sequence[IntensityScale]) -> NDArray[np.float32]:
+    """Normalise each channel of a volume, or of a part of it, whose outliers were clipped.
+
+    Parameters
+    ----------
+    channels : ndarray of any real number type, shape (channel, z, y, x)
+        Intensities; not changed in place.
+    scales : sequence of IntensityScale
+        Their normalisations.
 
     Returns
     -------
-    ndarray of float32, shape (z, y, x)
+    ndarray of float32, shape (channel, z, y, x)
+        A new array.
+    """
+    parts = [scale.apply(channel) for channel, scale in zip(channels, scales, strict=True)]
+    return parts[0][None] if len(parts) == 1 else np.stack(parts)
+
+
+def normalise(
+    image: NDArray[Any], method: Normalisation, percentiles: Percentiles = DEFAULT_PERCENTILES
+) -> NDArray[np.float32]:
+    """Normalise the intensities of one volume, each channel by itself; see `fit_scale`.
+
+    Parameters
+    ----------
+    image : ndarray of any real number type, shape (z, y, x) or (channel, z, y, x)
+        Intensities; not changed in place.
+    method : Normalisation
+        See `fit_scale`.
+
+    Returns
+    -------
+    ndarray of float32, of the same shape
         A new array.
 
     Raises
@@ -171,6 +219,9 @@ def normalise(
     >>> normalise(np.array([[[10, 20, 30]]], dtype=np.uint8), Normalisation.MIN_MAX)
     array([[[0. , 0.5, 1. ]]], dtype=float32)
     """
+    if image.ndim == 4:
+        scales = fit_scales(image, method, percentiles)
+        return apply_scales(clip_outliers(image, scales), scales)
     scale = fit_scale(image, method, percentiles)
     return scale.apply(scale.clip(image))
 

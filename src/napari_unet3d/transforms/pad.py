@@ -117,7 +117,7 @@ def to_divisible(array: NDArray[Any], shape: Shape3D, mode: ResizeMode, *, is_la
 
     Parameters
     ----------
-    array : ndarray, shape (z, y, x)
+    array : ndarray, shape (z, y, x) or (channel, z, y, x)
         Intensities or labels.
     shape : tuple of int
         Shape (z, y, x) of the result.
@@ -136,15 +136,20 @@ def to_divisible(array: NDArray[Any], shape: Shape3D, mode: ResizeMode, *, is_la
     >>> to_divisible(np.arange(3).reshape(1, 1, 3), (1, 1, 6), ResizeMode.PAD, is_labels=True)
     array([[[0, 0, 1, 2, 2, 1]]])
     """
-    if array.shape == shape:
+    if array.shape[-3:] == shape:
         return array
     match mode:
         case ResizeMode.CROP:
-            return array[_centre(array.shape, shape)]
+            z, y, x = _centre(array.shape[-3:], shape)
+            return array[..., z, y, x]
         case ResizeMode.PAD:
-            before = [(new - old) // 2 for old, new in zip(array.shape, shape, strict=True)]
-            after = [new - old - start for old, new, start in zip(array.shape, shape, before, strict=True)]
-            return np.pad(array, list(zip(before, after, strict=True)), mode="symmetric")
+            own = array.shape[-3:]
+            before = [(new - old) // 2 for old, new in zip(own, shape, strict=True)]
+            after = [new - old - start for old, new, start in zip(own, shape, before, strict=True)]
+            kept = [(0, 0)] * (array.ndim - len(own))  # channels
+            return np.pad(array, [*kept, *zip(before, after, strict=True)], mode="symmetric")
+        case ResizeMode.RESIZE if array.ndim == 4:
+            return np.stack([to_divisible(channel, shape, mode, is_labels=is_labels) for channel in array])
         case ResizeMode.RESIZE:
             return resize_to_nearest(array, shape) if is_labels else resize_linearly(array, shape)
 

@@ -56,7 +56,7 @@ def to_spacing(
 
     Parameters
     ----------
-    array : ndarray, shape (z, y, x)
+    array : ndarray, shape (z, y, x) or (channel, z, y, x)
         Intensities or labels.
     voxel_size_um : tuple of float
         Its voxel size along z, y, x in µm.
@@ -67,7 +67,7 @@ def to_spacing(
 
     Returns
     -------
-    ndarray, shape (z, y, x) as computed by `shape_at_spacing`
+    ndarray, with z, y and x as computed by `shape_at_spacing`
         The array itself if no axis changes.
 
     Examples
@@ -76,7 +76,7 @@ def to_spacing(
     >>> to_spacing(labels, (2.0, 0.5, 0.5), (1.0, 1.0, 1.0), is_labels=True).shape
     (40, 128, 128)
     """
-    z, y, x = array.shape
+    z, y, x = array.shape[-3:]
     return to_shape(array, shape_at_spacing((z, y, x), voxel_size_um, spacing_um), is_labels=is_labels)
 
 
@@ -85,8 +85,8 @@ def to_shape(array: NDArray[Any], shape: Shape3D, *, is_labels: bool) -> NDArray
 
     Parameters
     ----------
-    array : ndarray, shape (z, y, x)
-        Intensities, probabilities or labels.
+    array : ndarray, shape (z, y, x) or (channel, z, y, x)
+        Intensities, probabilities or labels; each channel is resampled by itself.
     shape : tuple of int
         Shape (z, y, x) of the result.
     is_labels : bool
@@ -104,8 +104,10 @@ def to_shape(array: NDArray[Any], shape: Shape3D, *, is_labels: bool) -> NDArray
     >>> to_shape(np.array([[[1, 5, 5, 9]]]), (1, 1, 2), is_labels=True)
     array([[[5, 9]]])
     """
-    if array.shape == shape:
+    if array.shape[-3:] == shape:
         return array
+    if array.ndim == 4:
+        return np.stack([to_shape(channel, shape, is_labels=is_labels) for channel in array])
     if is_labels:
         return resize_to_nearest(array, shape)
     sigma = [max(0.0, (old / new - 1) / 2) for old, new in zip(array.shape, shape, strict=True)]

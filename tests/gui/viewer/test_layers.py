@@ -61,7 +61,7 @@ def test_sample_holds_name_image_and_labels():
     [
         (None, "No image layer"),
         (lambda: Image(np.zeros((6, 8))), "2 dimensions"),
-        (lambda: Image(np.zeros((2, 4, 6, 8))), "4 dimensions"),
+        (lambda: Image(np.zeros((2, 3, 4, 6, 8))), "5 dimensions"),
         (lambda: Image(np.zeros((4, 6, 8, 3), np.uint8), rgb=True), "colour"),
         (lambda: Image([np.zeros((8, 8, 8)), np.zeros((4, 4, 4))], multiscale=True), "several resolutions"),
         (lambda: Image(np.full(SHAPE, np.nan)), "NaN"),

@@ -48,7 +48,7 @@ def places(draw: st.DrawFn) -> np.ndarray:
 
 
 def turned_labels(place: np.ndarray, turn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the labels with other axes, and the affine with which they lie on the image in the viewer."""
+    """Return the labels with other axes, and the affine that places them onto the image in the viewer."""
     axes, flips = np.abs(turn).argmax(1), turn.sum(1) < 0  # for each new axis the old one, and whether it is reversed
     array = np.flip(LABELS.transpose(axes), tuple(np.flatnonzero(flips)))
     first = np.zeros(3)

@@ -195,9 +195,9 @@ class TestReadyVolumes:
         assert volume.voxel_size_um == (1.0, 1.0, 1.0)
         assert np.argwhere(volume.targets[0]).min(0).tolist() == [4, 2, 2]
         assert np.argwhere(volume.targets[0]).max(0).tolist() == [7, 5, 3]
-        inside = volume.image[volume.targets[0] > 0]
+        inside = volume.image[0][volume.targets[0] > 0]
         assert inside.mean() > 70  # anti-aliasing takes some from a box of four voxels
-        assert volume.image[volume.targets[0] == 0].mean() < 10
+        assert volume.image[0][volume.targets[0] == 0].mean() < 10
 
     def test_labels_are_asked_for(self) -> None:
         config = TrainingConfig()

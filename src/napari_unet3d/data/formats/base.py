@@ -96,6 +96,13 @@ class Writer(Protocol):
         """Write an array of shape (z, y, x) with its geometry; what the format cannot hold is not passed on."""
 
 
+class ChannelWriter(Protocol):
+    """What writes a volume of several channels in a format."""
+
+    def __call__(self, path: Path, array: NDArray[Any], geometry: Geometry, names: tuple[str, ...]) -> None:
+        """Write an array of shape (channel, z, y, x) with its geometry and a name for each channel."""
+
+
 class Holds(Enum):
     """A part of the geometry that not every format holds; the values complete "holds no …"."""
 
@@ -152,6 +159,8 @@ class Format:
         Writes a volume; see `Writer`. Without it, `written_as` names the suffix that is written instead.
     volumes : callable, optional
         Lists the volumes of a file as `StoredVolume`, which may have channels and time points.
+    write_channels : callable, optional
+        Writes a volume of several channels; see `ChannelWriter`. Without it, the format holds one channel only.
     voxel_size : str
         Where a file holds its voxel size, for the documentation.
     read_errors : callable
@@ -173,6 +182,7 @@ class Format:
     write: Writer | None = None
     read: Callable[[Path], VolumeData] | None = None
     volumes: Callable[[Path], Sequence[StoredVolume]] | None = None
+    write_channels: ChannelWriter | None = None
     voxel_size: str = "in the header"
     read_errors: Callable[[], tuple[type[Exception], ...]] = _any_error
     extra: str = ""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unet3d.errors import UserError
+
+_NOT_IN_PLANES = "XYMS"
 _NOT_IN_ARRAY = "MS"  # the number of a tile of a mosaic, and that of the scene
 
 
@@ -29,6 +33,12 @@ def list_scenes(path: Path) -> list[Scene]:
     import czifile
 
     def scene(number: int, image: Any) -> Scene:
+        planes = {
+            tuple(start for start, axis in zip(entry.start, entry.dims, strict=False) if axis not in _NOT_IN_PLANES)
+            for entry in image.directory_entries
+        }
+        _check_planes(path, planes, dict(zip(image.dims, image.shape, strict=True)))
+
         def load(index: tuple[int | slice, ...]) -> NDArray[Any]:
             with czifile.CziFile(path, squeeze=False) as file:
                 return np.asarray(file.scenes[number].asarray())[index]
@@ -56,12 +66,24 @@ def _scene(path: Path, number: int, entries: Sequence[Any]) -> Scene:
     first, shape = starts.min(axis=0), (ends.max(axis=0) - starts.min(axis=0)).tolist()
     kind = np.dtype(entries[0].dtype)
     n_samples = kind.shape[0] if kind.shape else 1
+    planes = {tuple(_start(entry, axis) for axis in dims if axis not in _NOT_IN_PLANES) for entry in entries}
+    _check_planes(path, planes, dict(zip(dims, shape, strict=True)))
     positions = [(entry.file_position, start) for entry, start in zip(entries, (starts - first).tolist(), strict=True)]
 
     def load(index: tuple[int | slice, ...]) -> NDArray[Any]:
         return _assembled(path, positions, (*shape, n_samples), kind.base)[index]
 
     return Scene(number, (*shape, n_samples), "".join(dims) + "S", kind.base, load)
+
+
+def _check_planes(path: Path, planes: Collection[tuple[int, ...]], lengths: Mapping[str, int]) -> None:
+    """Raise a `UserError` if planes are missing, which would be read as zeros."""
+    n_expected = math.prod(length for axis, length in lengths.items() if axis not in _NOT_IN_PLANES)
+    if len(planes) < n_expected:
+        raise UserError(
+            f"{path} should have {n_expected} planes and has {len(planes)}, so the acquisition was stopped early or "
+            "the file is cut short. Export the complete part as OME-TIFF."
+        )
 
 
 def _assembled(

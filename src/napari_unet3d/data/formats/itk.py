@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import math
 import re
 import zlib
@@ -25,6 +26,7 @@ _MRC_HEADER_BYTES = 1024
 _UM_PER_ANGSTROM, _UM_PER_MM = 1e-4, 1e3
 _DIRECTIONS = {"spacedirections", "transformmatrix", "rotation", "orientation"}
 _ORIGINS = {"spaceorigin", "offset", "position", "origin"}
+_CHANNELS = "channels"  # the field of a header with the names of channels
 _READERS = {".nrrd": "NrrdImageIO", ".nhdr": "NrrdImageIO", ".mha": "MetaImageIO", ".mhd": "MetaImageIO"} | {
     ".mrc": "MRCImageIO"
 }
@@ -54,8 +56,19 @@ def list_file(path: Path) -> list[StoredVolume]:
             load=load,
             axes="zyx".rjust(len(shape), "?")[-len(shape) :] + "c" * is_vector,
             geometry_of=lambda zyx: _geometry(path, fields, reader, tuple(zyx)),
+            channel_names=_channel_names(reader) if is_vector else (),
         )
     ]
+
+
+def _channel_names(reader: Any) -> tuple[str, ...]:
+    """Return the names that `write_channels` has written; none if the header has no such field."""
+    if not reader.HasMetaDataKey(_CHANNELS):
+        return ()
+    try:
+        return tuple(map(str, json.loads(reader.GetMetaData(_CHANNELS))))
+    except (ValueError, TypeError):
+        return ()
 
 
 @contextmanager
@@ -96,6 +109,11 @@ def _sizes(path: Path, fields: Mapping[str, str], reader: Any) -> tuple[list[flo
             return [size * (um or 1.0) if is_given else None for size in spacing], um is not None
         case _:
             found, is_um = nrrd_sizes(fields)
+            if len(found) == len(spacing) + 1:  # one of the axes holds the channels
+                kinds = fields.get("kinds", "").lower().split()
+                of_space = [kind in ("domain", "space") for kind in kinds]
+                channels = of_space.index(False) if of_space.count(False) == 1 else 0
+                found = [size for axis, size in enumerate(found) if axis != channels]
             return (found, is_um) if len(found) == len(spacing) else ([None] * len(spacing), True)
 
 
@@ -138,9 +156,28 @@ def _simpleitk(path: Path) -> Any:
 
 def write_file(path: Path, array: NDArray[Any], geometry: Geometry) -> None:
     """Write a volume with its geometry, in Å in MRC and in mm in NRRD and MetaImage."""
+    _write(path, array, geometry, ())
+
+
+def write_channels(path: Path, array: NDArray[Any], geometry: Geometry, names: tuple[str, ...]) -> None:
+    """Write several channels as vectors, with their names as a field of the header; MRC has no vectors.
+
+    Raises
+    ------
+    UserError
+        For MRC.
+    """
+    if path.suffix.lower() == ".mrc":
+        raise UserError(f"MRC holds a single channel, not {len(array)}. Choose .tif or .nrrd instead.")
+    _write(path, np.moveaxis(array, 0, -1), geometry, names)
+
+
+def _write(path: Path, array: NDArray[Any], geometry: Geometry, names: tuple[str, ...]) -> None:
     itk = _simpleitk(path)
     try:
-        image = itk.GetImageFromArray(array)
+        image = itk.GetImageFromArray(np.ascontiguousarray(array), isVector=bool(names))
+        if names:
+            image.SetMetaData(_CHANNELS, json.dumps(names))
         is_mrc = path.suffix.lower() == ".mrc"
         um = (_UM_PER_ANGSTROM if is_mrc else _UM_PER_MM) if geometry.is_calibrated else 1.0
         image.SetSpacing([size / um for size in geometry.spacing[::-1]])
@@ -182,6 +219,7 @@ FORMAT = Format(
     suffixes=(".nrrd", ".nhdr", ".mha", ".mhd", ".mrc"),
     volumes=list_file,
     write=write_file,
+    write_channels=write_channels,
     read_errors=lambda: _ERRORS,
     extra="formats",
     holds=_holds,

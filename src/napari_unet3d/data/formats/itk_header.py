@@ -28,6 +28,7 @@ _NRRD_TYPES = (
 _NUMBERED = re.compile(r"([^%]*%0?[0-9]{0,3}d[^%]*?)\s+(\d{1,9})\s+(\d{1,9})\s+(\d{1,9})(\s+\d)?")
 
 _UM_PER_MM = 1e3
+_NRRD_VECTORS = re.compile(rb"kinds: *(\S*vector|list)")
 _NRRD_PLACE = re.compile(rb"space|kinds")
 _META_PLACE = re.compile(rb"TransformMatrix|Offset|CenterOfRotation|AnatomicalOrientation")
 _META_GEOMETRY = re.compile(_META_PLACE.pattern + rb"|ElementSpacing")
@@ -101,10 +102,14 @@ def remove_place(path: Path, spacing_um: VoxelSize | None) -> None:
     if end is None:
         raise ValueError("its header has no end")
     removed = _NRRD_PLACE if is_nrrd else _META_PLACE if spacing_um else _META_GEOMETRY
-    lines = [line for line in content[: end.end()].splitlines(keepends=True) if not removed.match(line)]
+    header = content[: end.end()].splitlines(keepends=True)
+    kinds = [line for line in header if _NRRD_VECTORS.match(line)]
+    lines = [line for line in header if not removed.match(line) or line in kinds]
     if is_nrrd and spacing_um:
         sizes = " ".join(repr(size / _UM_PER_MM) for size in spacing_um[::-1])
-        lines[-1:-1] = [f"spacings: {sizes}\n".encode(), b'units: "mm" "mm" "mm"\n']
+        # The axis of vectors is the first one that ITK writes.
+        spacings, units = ("nan " * len(kinds) + sizes).encode(), b'"" ' * len(kinds) + b'"mm" "mm" "mm"'
+        lines[-1:-1] = [b"spacings: " + spacings + b"\n", b"units: " + units + b"\n"]
     path.write_bytes(b"".join(lines) + content[end.end() :])
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -98,12 +98,13 @@ def list_nd2(path: Path) -> list[StoredVolume]:
         sizes = dict(file.sizes)
         n_positions = sizes.pop("P", 1)
         dtype = np.dtype(file.dtype)
-        um: Mapping[str, float | None] = {}
-        with suppress(ValueError, AttributeError, IndexError, TypeError):  # a file without calibration
-            size = file.voxel_size()
-            um = {"x": size.x, "y": size.y, "z": size.z if "Z" in sizes else None}
-        channels = file.metadata.channels if not isinstance(file.metadata, dict) else None
-        names = tuple(str(channel.channel.name) for channel in channels or ())
+        _check_frames(path, file)
+        channels, notices = _nd2_channels(path, file)
+    um: dict[str, float | None] = {}
+    if channels and (calibration := channels[0].volume) is not None:  # of what is not known, nd2 returns 1
+        known = zip("xyz", calibration.axesCalibration, calibration.axesCalibrated, strict=True)
+        um = {axis: size for axis, size, is_known in known if is_known}
+    names = tuple(str(channel.channel.name) for channel in channels)
 
     def volume(position: int) -> StoredVolume:
         def load(index: tuple[int | slice, ...]) -> NDArray[Any]:
@@ -120,9 +121,34 @@ def list_nd2(path: Path) -> list[StoredVolume]:
             name=f"position {position}" if n_positions > 1 else "",
             geometry_of=_geometry(um),
             channel_names=names,
+            notices=notices,
         )
 
     return [volume(position) for position in range(n_positions)]
+
+
+def _nd2_channels(path: Path, file: Any) -> tuple[list[Any], tuple[str, ...]]:
+    """Return the metadata of the channels; none, with a notice, if nd2 cannot read them."""
+    try:
+        metadata = file.metadata
+        return list(() if isinstance(metadata, dict) else metadata.channels or ()), ()
+    except _metadata_errors() as error:  # nd2 uses an undefined variable where optics are not described
+        return [], (f"The metadata of {path} cannot be read ({error}), so its voxel size is unknown.",)
+
+
+def _metadata_errors() -> tuple[type[Exception], ...]:
+    return NameError, *_read_errors()
+
+
+def _check_frames(path: Path, file: Any) -> None:
+    """Raise a `UserError` if an acquisition was stopped early: nd2 returns zeros for frames that do not exist."""
+    n_expected = math.prod(length for axis, length in file.sizes.items() if axis not in ("Y", "X", "C", "S"))
+    n_found = file.attributes.sequenceCount
+    if n_found < n_expected:
+        raise UserError(
+            f"{path} declares {n_expected} frames and holds {n_found}, so the acquisition was stopped early or the "
+            "file is cut short. Export the complete part as OME-TIFF."
+        )
 
 
 def list_czi(path: Path) -> list[StoredVolume]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from napari_unet3d.data.geometry import Geometry, make_geometry
 _TYPES = {"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64"}
 _SPACES = {1: "scanner", 2: "aligned", 3: "talairach", 4: "mni", 5: "template"}  # the codes of a transformation
 _UM_PER_MM = 1e3
+_COMMENT, _CHANNELS = 6, "channels: "  # code of a header extension, and how that with the names begins
 
 
 def list_file(path: Path) -> list[StoredVolume]:
@@ -36,9 +38,23 @@ def list_file(path: Path) -> list[StoredVolume]:
             load=load,
             axes=axes,
             geometry_of=lambda zyx: _geometry(image, tuple(zyx)[::-1]),
+            channel_names=_channel_names(image),
             notices=_notices(path, image),
         )
     ]
+
+
+def _channel_names(image: Any) -> tuple[str, ...]:
+    """Return the names that `write_channels` has put into a comment of the header; none if there is no such comment."""
+    for extension in image.header.extensions:
+        try:
+            content = extension.get_content()
+            text = content.decode() if isinstance(content, bytes) else str(content)
+            if extension.get_code() == _COMMENT and text.startswith(_CHANNELS):
+                return tuple(map(str, json.loads(text.removeprefix(_CHANNELS).rstrip("\0 "))))
+        except (ValueError, TypeError):
+            continue
+    return ()
 
 
 def _notices(path: Path, image: Any) -> tuple[str, ...]:
@@ -81,6 +97,15 @@ def _geometry(image: Any, kept: tuple[int, ...]) -> Geometry:
 
 def write_file(path: Path, array: NDArray[Any], geometry: Geometry) -> None:
     """Write a volume with its voxel size in mm."""
+    _write(path, array, geometry, ())
+
+
+def write_channels(path: Path, array: NDArray[Any], geometry: Geometry, names: tuple[str, ...]) -> None:
+    """Write several channels as vectors (x, y, z, 1, channel), with their names in a comment of the header."""
+    _write(path, array[:, None], geometry, names)
+
+
+def _write(path: Path, array: NDArray[Any], geometry: Geometry, names: tuple[str, ...]) -> None:
     import nibabel
 
     if array.dtype.name not in _TYPES:
@@ -88,10 +113,15 @@ def write_file(path: Path, array: NDArray[Any], geometry: Geometry) -> None:
     make: Any = nibabel.Nifti1Image  # without types in nibabel
     image = make(array.transpose(), None, dtype=array.dtype)
     if geometry.is_calibrated:
-        image.header.set_zooms([size / _UM_PER_MM for size in geometry.spacing[::-1]])
+        sizes = [size / _UM_PER_MM for size in geometry.spacing[::-1]]
+        image.header.set_zooms([*sizes, *[1.0] * (array.ndim - len(sizes))])
         image.header.set_xyzt_units("mm")
     if geometry.directions is not None or geometry.origin is not None:
         _set_place(image, geometry)
+    if names:
+        image.header.set_intent("vector")
+        comment = nibabel.nifti1.Nifti1Extension(_COMMENT, (_CHANNELS + json.dumps(names)).encode())
+        image.header.extensions.append(comment)
     nibabel.save(image, path)
 
 
@@ -119,6 +149,7 @@ FORMAT = Format(
     suffixes=(".nii.gz", ".nii"),
     volumes=list_file,
     write=write_file,
+    write_channels=write_channels,
     read_errors=_read_errors,
     holds=lambda path: frozenset({Holds.VOXEL_SIZE, Holds.PLACE_ALONE, Holds.ORIGIN, Holds.DIRECTIONS, Holds.SHEAR}),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tokenize
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ def geometry_file(path: Path) -> Path:
     """Return the JSON file that holds the voxel size of a .npy file, as ``{"voxel_size_um": [z, y, x]}``.
 
     Sizes that are not known are null. ``voxel_size`` instead of ``voxel_size_um`` holds numbers without a unit, and
-    ``directions``, ``origin_um`` (or ``origin``), ``frame`` and ``space`` are as in `Geometry`.
+    ``directions``, ``origin_um`` (or ``origin``), ``frame`` and ``space`` are as in `Geometry`. ``channels`` names the
+    channels of an array (channel, z, y, x).
     """
     return path.with_name(path.name + ".json")
 
@@ -36,9 +38,20 @@ def list_file(path: Path) -> list[StoredVolume]:
             shape=mapped.shape,
             dtype=mapped.dtype,
             load=lambda index: np.array(mapped[index], order="C"),
+            axes="czyx" if (names := _channel_names(geometry_file(path))) and mapped.ndim == 4 else "",
             geometry_of=lambda zyx: read_geometry(geometry_file(path)),
+            channel_names=names,
         )
     ]
+
+
+def _channel_names(path: Path) -> tuple[str, ...]:
+    """Read the names of the channels from the JSON file of an array; none if it does not say."""
+    try:
+        names = json.loads(path.read_text(encoding="utf-8")).get("channels", [])
+        return tuple(map(str, names))
+    except (OSError, ValueError, TypeError, AttributeError):  # explained when the geometry is read
+        return ()
 
 
 def read_geometry(path: Path) -> Geometry:
@@ -63,15 +76,22 @@ def read_geometry(path: Path) -> Geometry:
     return geometry
 
 
-def describe_geometry(geometry: Geometry) -> dict[str, Any]:
-    """Return the contents of `geometry_file`."""
+def describe_geometry(geometry: Geometry, channel_names: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the contents of `geometry_file`; of several channels, also their names."""
     unit = "_um" if geometry.is_um else ""
     fields: dict[str, Any] = {f"voxel_size{unit}": list(geometry.sizes)}
     if geometry.directions is not None:
         fields["directions"] = [list(direction) for direction in geometry.directions]
     if geometry.origin is not None:
         fields[f"origin{unit}"] = list(geometry.origin)
+    if channel_names:
+        fields["channels"] = list(channel_names)
     return fields | {name: text for name, text in (("frame", geometry.frame), ("space", geometry.space)) if text}
+
+
+def write_channels(path: Path, array: NDArray[Any], geometry: Geometry, names: tuple[str, ...]) -> None:
+    """Write an array (channel, z, y, x); geometry and names go into `geometry_file`."""
+    write_file(path, array, geometry)
 
 
 def write_file(path: Path, array: NDArray[Any], geometry: Geometry) -> None:
@@ -85,6 +105,7 @@ FORMAT = Format(
     suffixes=(".npy",),
     volumes=list_file,
     write=write_file,
+    write_channels=write_channels,
     voxel_size="in `NAME.npy.json` next to it",
     read_errors=lambda: (ValueError, EOFError, SyntaxError, TypeError, tokenize.TokenError),
     geometry_file=geometry_file,

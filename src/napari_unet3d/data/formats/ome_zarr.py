@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import zarr
 
 _CHUNK = 64
+_CHANNEL_COLOURS = ("FF00FF", "00FF00", "00FFFF", "FFFF00", "FF0000", "0000FF")
 _MAX_DEPTH = 6  # groups in groups; a plate has three
 _FOLDER_FILES = ("zarr.json", ".zarray", ".zgroup")
 _OLD_AXES = "tczyx"  # the order in NGFF 0.1 and 0.2, which have no axis names
@@ -179,20 +180,46 @@ def _scale_and_translation(transformations: list[dict[str, Any]], n_axes: int) -
 
 def write_file(path: Path, array: NDArray[Any], geometry: Geometry) -> None:
     """Write a single resolution level in chunks of up to 64³ voxels; an axis of unknown voxel size has no unit."""
+    _write(path, array, geometry, ())
+
+
+def write_channels(path: Path, array: NDArray[Any], geometry: Geometry, names: tuple[str, ...]) -> None:
+    """Write several channels as `write_file` does one, with their names and colours for viewers."""
+    _write(path, array, geometry, names)
+
+
+def _write(path: Path, array: NDArray[Any], geometry: Geometry, names: tuple[str, ...]) -> None:
     import zarr
 
     group = zarr.open_group(path, mode="w", zarr_format=3)
     sizes = dict(zip("zyx", geometry.sizes, strict=True))
     is_known = {name: geometry.is_um and size is not None for name, size in sizes.items()}
     unit = {"unit": "micrometer"}
-    axes: Any = [{"name": name, "type": "space"} | (unit if is_known[name] else {}) for name in "zyx"]
-    transformations: Any = [{"type": "scale", "scale": [1.0 if size is None else size for size in sizes.values()]}]
+    n_before = array.ndim - len(sizes)  # the axis of the channels, if there is one
+    axes: Any = [{"name": "c", "type": "channel"}] * n_before
+    axes += [{"name": name, "type": "space"} | (unit if is_known[name] else {}) for name in "zyx"]
+    scale = [1.0] * n_before + [1.0 if size is None else size for size in sizes.values()]
+    transformations: Any = [{"type": "scale", "scale": scale}]
     if geometry.origin is not None:
-        transformations.append({"type": "translation", "translation": list(geometry.origin[::-1])})
+        translation = [0.0] * n_before + list(geometry.origin[::-1])
+        transformations.append({"type": "translation", "translation": translation})
     image: Any = {"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": transformations}]}
-    group.attrs["ome"] = {"version": "0.5", "multiscales": [image]}
-    chunks = tuple(min(_CHUNK, length) for length in array.shape)
-    group.create_array("0", data=array, chunks=chunks, dimension_names=list("zyx"))
+    group.attrs["ome"] = {"version": "0.5", "multiscales": [image]} | _omero(array, names)
+    chunks = (1,) * n_before + tuple(min(_CHUNK, length) for length in array.shape[n_before:])
+    group.create_array("0", data=array, chunks=chunks, dimension_names=[axis["name"] for axis in axes])
+
+
+def _omero(array: NDArray[Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """Return the metadata of the channels, with which viewers show them in different colours."""
+    if not names:
+        return {}
+    channels = []
+    for number, (name, channel) in enumerate(zip(names, array, strict=True)):
+        low, high = float(channel.min()), float(channel.max())
+        window = {"min": low, "max": high, "start": low, "end": high}
+        colour = _CHANNEL_COLOURS[number % len(_CHANNEL_COLOURS)]
+        channels.append({"label": name, "color": colour, "window": window, "active": True})
+    return {"omero": {"channels": channels}}
 
 
 def _read_errors() -> tuple[type[Exception], ...]:
@@ -207,6 +234,7 @@ FORMAT = Format(
     suffixes=(".ome.zarr", ".zarr"),
     volumes=list_file,
     write=write_file,
+    write_channels=write_channels,
     voxel_size="in the metadata",
     read_errors=_read_errors,
     holds=lambda path: frozenset({Holds.VOXEL_SIZE, Holds.ORIGIN, Holds.PARTIAL, Holds.UNITLESS}),

@@ -8,10 +8,11 @@ import os
 import struct
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
@@ -106,8 +107,8 @@ def _check_length(path: Path, tif: tifffile.TiffFile) -> None:
     """Refuse an ImageJ stack with a single page that was cut short; tifffile would read its first slice."""
     header = tif.imagej_metadata if tif.is_imagej else None
     n_declared = 0 if header is None else header.get("images", 1)
-    n_found = sum(len(series.pages) if series.kind != "imagej" else n_declared for series in tif.series)
-    if n_found < n_declared and len(tif.pages) == 1:
+    n_present = sum(len(series.pages) if series.kind != "imagej" else n_declared for series in tif.series)
+    if n_present < n_declared and len(tif.pages) == 1:
         raise UserError(
             f"{path} is cut short: it declares {n_declared} slices and holds fewer. Copy or export it again."
         )
@@ -230,14 +231,24 @@ def flavour(path: Path, dtype: np.dtype[Any], n_bytes: int) -> str:
 
 def write_file(path: Path, array: NDArray[Any], geometry: Geometry) -> None:
     """Write a TIFF whose voxel size Fiji, napari and OME readers find; BigTIFF from 4 GB."""
+    is_partial = None in geometry.sizes and geometry.sizes != (None, None, None)
+    _write(path, array, geometry, "ome" if is_partial else flavour(path, array.dtype, array.nbytes))
+
+
+def write_channels(path: Path, array: NDArray[Any], geometry: Geometry, names: tuple[str, ...]) -> None:
+    """Write an OME-TIFF of several channels with their names."""
+    _write(path, array, geometry, "ome", {"axes": "CZYX", "Channel": {"Name": list(names)}})
+
+
+def _write(
+    path: Path, array: NDArray[Any], geometry: Geometry, kind: str, axes: Mapping[str, Any] = MappingProxyType({})
+) -> None:
     import tifffile
 
     z, y, x = geometry.sizes
-    is_partial = None in geometry.sizes and (z, y, x) != (None, None, None)
-    kind = "ome" if is_partial else flavour(path, array.dtype, array.nbytes)
     if kind == "ome" and array.dtype.name not in _OME_TYPES:
         raise unknown_type(array, "OME-TIFF")
-    metadata: dict[str, Any] = {"axes": "ZYX"}
+    metadata: dict[str, Any] = {"axes": "ZYX", **axes}
     if kind == "ome":
         for axis, size in zip("ZYX", geometry.sizes, strict=True):
             if size is not None:
@@ -281,6 +292,7 @@ FORMAT = Format(
     suffixes=(".ome.tiff", ".ome.tif", ".tiff", ".tif"),
     volumes=list_file,
     write=write_file,
+    write_channels=write_channels,
     read_errors=_read_errors,
     holds=lambda path: frozenset({Holds.VOXEL_SIZE, Holds.PARTIAL, Holds.UNITLESS}),
 )

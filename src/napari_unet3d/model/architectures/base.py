@@ -17,7 +17,7 @@ from napari_unet3d.model.plan import Plan
 class Architecture(Protocol):
     """A kind of network. Summary, memory, receptive field, fine-tuning and model files work through these members.
 
-    The network that `build` returns takes images (n, 1, z, y, x). In evaluation mode it returns logits
+    The network that `build` returns takes images (n, channel, z, y, x). In evaluation mode it returns logits
     (n, output, z, y, x) of the same size. In training mode it may return a tuple instead for deep supervision: these
     logits, and after them logits of lower resolution, whose sides divide those of the image. All weights and buffers
     are float32, so that batch norm cannot be used; with the small batches of 3D training, instance norm is better.
@@ -40,7 +40,8 @@ class Architecture(Protocol):
         config : TrainingConfig
             Network settings, such as the kernel size and dropout.
         plan : Plan
-            Strides, which alone decide by how much each axis is downsampled at each level, and number of outputs.
+            Strides, which alone decide by how much each axis is downsampled at each level, and numbers of input and
+            output channels.
         channels : sequence of int
             Feature channels of each level. These are not always those of `channels`: the receptive field is measured
             with a single channel everywhere.

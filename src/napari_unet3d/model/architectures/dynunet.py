@@ -44,7 +44,7 @@ class DynUNetArchitecture(Architecture):
         kernels = [tuple(1 if stride == 1 else size for stride in level) for level in plan.strides]
         return _DynUNet(
             spatial_dims=3,
-            in_channels=1,
+            in_channels=plan.in_channels,
             out_channels=plan.out_channels,
             kernel_size=[*kernels, (size,) * 3],
             strides=[(1, 1, 1), *plan.strides],

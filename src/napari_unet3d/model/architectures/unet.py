@@ -36,7 +36,7 @@ class UNetArchitecture(Architecture):
         """Build the network."""
         return UNet(
             spatial_dims=3,
-            in_channels=1,
+            in_channels=plan.in_channels,
             out_channels=plan.out_channels,
             channels=channels,
             strides=plan.strides,  # type: ignore[arg-type]  # MONAI also takes a triple per level

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from napari_unet3d.configs import Augmentation, TrainingConfig
+from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.geometry import VoxelSize
 from napari_unet3d.data.sample import Shape3D
 from napari_unet3d.errors import UserError
@@ -37,7 +37,7 @@ class DrawnPatch:
         First voxel (z, y, x) of the patch in the volume.
     voxel_size_um : tuple of float
         Voxel size along z, y, x in µm.
-    image, original : Tensor of float32, shape (1, z, y, x)
+    image, original : Tensor of float32, shape (channel, z, y, x)
         Normalised intensities with and without augmentation.
     targets, original_targets : Tensor of uint8, shape (channel, z, y, x)
         Targets of the network.
@@ -76,7 +76,7 @@ class Batches:
 
     def __init__(self, volumes: Sequence[PreparedVolume], config: TrainingConfig, plan: Plan, n_steps: int = 0) -> None:
         self._sampler, self._volumes = _BatchSampler(volumes, config, plan, n_steps), tuple(volumes)
-        self._dataset = _PatchDataset(volumes, config.augmentation)
+        self._dataset = _PatchDataset(volumes, config)
         self._loader = _Loader(self._dataset, self._sampler, config.num_workers) if config.num_workers else None
 
     def __len__(self) -> int:
@@ -89,7 +89,7 @@ class Batches:
         return self._volumes[0].device
 
     def epoch(self, epoch: int, first_step: int = 1) -> Iterator[Batch]:
-        """Yield batches of images (n, 1, z, y, x) in float32 and targets (n, channel, z, y, x) in uint8.
+        """Yield batches of images (n, channel, z, y, x) in float32 and targets (n, channel, z, y, x) in uint8.
 
         Parameters
         ----------
@@ -147,13 +147,14 @@ def steps_of_one_pass(shapes: Sequence[Shape3D], plan: Plan) -> int:
 class _PatchDataset(Dataset[Batch]):
     """Augmented patches; the seed is part of the index, so that the result is the same in every worker process."""
 
-    def __init__(self, volumes: Sequence[PreparedVolume], level: Augmentation) -> None:
-        self._volumes, self._level = tuple(volumes), level
+    def __init__(self, volumes: Sequence[PreparedVolume], config: TrainingConfig) -> None:
+        self._volumes, self._level, self._dropout = tuple(volumes), config.augmentation, config.channel_dropout
 
     def __getitem__(self, draw: _Draw) -> Batch:
         number, seed, start, shape = draw
         volume = self._volumes[number]
-        return Augmenter(self._level, volume.voxel_size_um, shape)(*volume.crop(start, shape), seed)
+        augment = Augmenter(self._level, volume.voxel_size_um, shape, self._dropout)
+        return augment(*volume.crop(start, shape), seed)
 
 
 class _Loader:

@@ -26,7 +26,7 @@ class GpuVolume(PreparedVolume):
 
     Attributes
     ----------
-    device_image : Tensor of any real number type, shape (z, y, x)
+    device_image : Tensor of any real number type, shape (channel, z, y, x)
         The copy of the intensities.
     device_targets : Tensor of uint8, shape (channel, z, y, x)
         The copy of the targets.
@@ -42,9 +42,10 @@ class GpuVolume(PreparedVolume):
 
     def crop(self, start: Shape3D, shape: Shape3D) -> tuple[torch.Tensor, torch.Tensor]:
         """Return a part on the device, with the same values as `PreparedVolume.crop`."""
-        box = tuple(slice(first, first + side) for first, side in zip(start, shape, strict=True))
-        image = self.scale.apply_on_device(self.device_image[box])
-        return image[None], self.device_targets[(slice(None), *box)].clone()
+        box = (slice(None), *(slice(first, first + side) for first, side in zip(start, shape, strict=True)))
+        parts = zip(self.device_image[box], self.scales, strict=True)
+        image = torch.stack([scale.apply_on_device(channel) for channel, scale in parts])
+        return image, self.device_targets[box].clone()
 
 
 def cache_on_gpu(volumes: Sequence[PreparedVolume], device: torch.device) -> list[PreparedVolume]:

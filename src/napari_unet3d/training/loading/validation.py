@@ -32,7 +32,7 @@ class ValidationBatch:
 
     Attributes
     ----------
-    images : Tensor of float32, shape (n, 1, z, y, x)
+    images : Tensor of float32, shape (n, channel, z, y, x)
         Normalised intensities.
     targets : Tensor of uint8, shape (n, channel, z, y, x)
         `IGNORE_INDEX` where an earlier tile covers the volume.

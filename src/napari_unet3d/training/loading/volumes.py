@@ -18,7 +18,7 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.training.loading.patch_sampler import PatchSampler
 from napari_unet3d.training.loading.targets import make_targets
-from napari_unet3d.transforms.normalise import IntensityScale, fit_scale
+from napari_unet3d.transforms.normalise import IntensityScale, apply_scales, clip_outliers, fit_scales
 from napari_unet3d.transforms.pad import divisible_shape, to_divisible, valid_region
 from napari_unet3d.transforms.resample import to_spacing
 
@@ -31,10 +31,10 @@ class PreparedVolume:
     ----------
     name : str
         Name of the sample.
-    image : ndarray of any real number type, shape (z, y, x)
+    image : ndarray of any real number type, shape (channel, z, y, x)
         Intensities without outliers, padded at least to the patch size, or to a shape that the network can process.
-    scale : IntensityScale
-        Their normalisation.
+    scales : tuple of IntensityScale
+        The normalisation of each channel.
     targets : ndarray of uint8, shape (channel, z, y, x)
         Targets of the network; see `make_targets`.
     voxel_size_um : tuple of float
@@ -49,7 +49,7 @@ class PreparedVolume:
 
     name: str
     image: NDArray[Any]
-    scale: IntensityScale
+    scales: tuple[IntensityScale, ...]
     targets: NDArray[np.uint8]
     voxel_size_um: VoxelSize
     patch_sampler: PatchSampler
@@ -59,7 +59,7 @@ class PreparedVolume:
     @property
     def shape(self) -> Shape3D:
         """Number of voxels along z, y, x."""
-        z, y, x = self.image.shape
+        z, y, x = self.image.shape[1:]
         return z, y, x
 
     @property
@@ -78,11 +78,11 @@ class PreparedVolume:
         Returns
         -------
         tuple of Tensor
-            Normalised image (1, z, y, x) in float32, and targets (channel, z, y, x) in uint8; both are copies.
+            Normalised image (channel, z, y, x) in float32, and targets (channel, z, y, x) in uint8; both are copies.
         """
-        box = tuple(slice(first, first + side) for first, side in zip(start, shape, strict=True))
-        image = torch.from_numpy(self.scale.apply(self.image[box]))
-        return image[None], torch.from_numpy(self.targets[(slice(None), *box)].copy())
+        box = (slice(None), *(slice(first, first + side) for first, side in zip(start, shape, strict=True)))
+        image = torch.from_numpy(apply_scales(self.image[box], self.scales))
+        return image, torch.from_numpy(self.targets[box].copy())
 
 
 def prepare_volume(
@@ -116,9 +116,11 @@ def prepare_volume(
     if sample.labels is None:
         raise UserError(f"The volume '{sample.name}' has no labels; label it, or leave it out of training.")
     # Before resampling, which would spread outliers, and by the whole volume if it is a part, as at prediction.
-    scale = fit_scale(sample.image, config.normalisation, config.percentiles, sample.intensities)
-    original_image = sample.image
-    sample = at_spacing(replace(sample, image=scale.clip(sample.image)), plan.spacing_um)
+    original_image, channels = sample.image, sample.channels
+    scales = fit_scales(channels, config.normalisation, config.percentiles, sample.intensities)
+    if (clipped := clip_outliers(channels, scales)) is not channels:
+        sample = replace(sample, image=clipped)
+    sample = at_spacing(sample, plan.spacing_um)
     labels = np.asarray(sample.labels)
     truth = decode_labels(labels, config.task, config.ignore_label, sample.label_mask, name=sample.name)
     shape = prepared_shape(sample.shape, config, plan)
@@ -136,8 +138,8 @@ def prepare_volume(
         instances = None if instances is None else store.store(instances)
     return PreparedVolume(
         name=sample.name,
-        image=image,
-        scale=scale,
+        image=image if image.ndim == 4 else image[None],
+        scales=scales,
         targets=targets,
         voxel_size_um=voxel_size_um,
         patch_sampler=PatchSampler(targets[0], config.seed),

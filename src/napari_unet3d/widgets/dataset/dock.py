@@ -25,6 +25,7 @@ from napari_unet3d.widgets.components.dock import Dock
 from napari_unet3d.widgets.components.job_bar import JobBar
 from napari_unet3d.widgets.components.voxel_size_row import VoxelSizeRow
 from napari_unet3d.widgets.dataset.lists import CleanDialog, IssueList, PairList, kept_text
+from napari_unet3d.widgets.forms.channel_list import ChannelList
 from napari_unet3d.widgets.forms.choices import layer_menu
 from napari_unet3d.widgets.forms.paths import PathEdit
 from napari_unet3d.widgets.jobs.jobs import Job
@@ -48,6 +49,8 @@ class DatasetDock(Dock):
     ----------
     folder : PathEdit
         The dataset folder.
+    channels : ChannelList
+        The layers of further channels of the image.
     image_layer, labels_layer : ComboBox
         The layers that `add` writes.
     pairs : PairList
@@ -67,6 +70,7 @@ class DatasetDock(Dock):
         self.image_layer = layer_menu(
             self.viewer, Image, "The image of the new volume; its name becomes the file's.", label="Image"
         )
+        self.channels = ChannelList(self.viewer, self.image_layer)
         self.labels_layer = layer_menu(
             self.viewer, Labels, "The labels of the new volume, of the same shape.", label="Labels"
         )
@@ -81,7 +85,7 @@ class DatasetDock(Dock):
             self.message,
             self.issues,
             heading("Add layers to the dataset"),
-            column(self.image_layer, self.labels_layer, labels=True),
+            column(self.image_layer, self.channels, self.labels_layer, labels=True),
             self.voxel_size,
             row(self.train_button, self.test_button),
         )
@@ -151,7 +155,7 @@ class DatasetDock(Dock):
             subset, folder = Subset(subset), self.folder.require("a folder for the dataset")
             if (labels := self.labels_layer.value) is None:
                 raise UserError("No labels layer is chosen; add one with 'New labels layer' and paint the objects.")
-            sample = named_for(subset, sample_from_layers(self.image_layer.value, labels))
+            sample = named_for(subset, sample_from_layers(self.image_layer.value, labels, self.channels.layers[1:]))
             overwrite = has_volume(folder, subset, sample.name)
             question = f"The {subset} subset already has a volume '{sample.name}'. Replace it?"
             if overwrite and not confirm(self.native, "Replace volume?", question):

@@ -22,6 +22,7 @@ from napari_unet3d.widgets.forms.choices import Menu
 from napari_unet3d.widgets.forms.paths import ModelPicker, PathEdit
 from napari_unet3d.widgets.inspect.volume_layers import VolumeLayers
 from napari_unet3d.widgets.predict.show import show_volume
+from napari_unet3d.widgets.viewer.channel_layers import siblings_of
 
 _MOST_KEPT_BYTES = 2**30
 _SUBSETS = {Subset.TEST: "Test set", Subset.TRAIN: "Training set"}
@@ -90,11 +91,13 @@ class VolumeList(QObject):
         origin = VolumeOrigin(name, prediction.plan, self.chosen.model, self.chosen.dataset, self.chosen.subset)
         labels = encode(event.truth, prediction)
         arrays, mask = (event.image, labels), event.truth.label_mask
-        sample = Sample(name, *arrays, label_mask=mask, geometry=prediction.geometry)
+        geometry, names = prediction.geometry, event.channel_names
+        sample = Sample(name, *arrays, label_mask=mask, geometry=geometry, channel_names=names)
         image, truth, predicted = show_volume(viewer, sample, comparison, origin)
         row = self._table.names.index(name)
         self._table.selectRow(row)
-        return VolumeLayers(origin, image, image, truth, predicted), comparison
+        further = tuple(siblings_of(viewer, image))
+        return VolumeLayers(origin, image, image, truth, predicted, further), comparison
 
     def _on_click(self, row: int, _column: int) -> None:
         name = self._table.names[row]

@@ -31,6 +31,7 @@ from napari_unet3d.widgets.inspect.source import InspectSource, SourceKind
 from napari_unet3d.widgets.inspect.view_switcher import ViewSwitcher
 from napari_unet3d.widgets.inspect.volume_layers import InspectionLayers
 from napari_unet3d.widgets.jobs.jobs import Job
+from napari_unet3d.widgets.viewer.channel_layers import image_of_layers
 from napari_unet3d.widgets.viewer.places import data_on, geometry_of
 
 _MOST_SCORES = 4  # rows in view, so that the errors below are, too
@@ -199,10 +200,11 @@ class InspectDock(Dock):
         """Use an image that is chosen later for corrections that have none."""
         corrections = self.session.corrections
         if corrections is not None and self.layers.image is None:
-            prediction = self.layers.prediction
-            corrections.image = (
-                None if image is None else image.data if prediction is None else data_on(prediction, image)
-            )
+            channels = self.source.layers.channels.layers
+            if image is None or len(channels) > 1:
+                corrections.image = None if image is None else image_of_layers(channels)
+            else:
+                corrections.image = data_on(self.layers.prediction, image)
 
     def _on_corrected(self, _correction: Correction) -> None:
         if self.session.corrections is not None and self.session.corrections.done:
@@ -218,6 +220,7 @@ class InspectDock(Dock):
         self.scroll_area.shown.connect(self._refresh)
         self.prediction_layer.changed.connect(self._suit_tolerance)
         self.image_layer.changed.connect(self._on_image)
+        self.source.layers.channels.changed.connect(lambda: self._on_image(self.image_layer.value))
         self.volumes.asked_for.connect(self._open)
         events = self.session.events
         events.comparison.connect(self._on_comparison)

@@ -16,9 +16,11 @@ from napari_unet3d.session.origin import VolumeOrigin
 from napari_unet3d.widgets.components.containers import Panel, column
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.voxel_size_row import VoxelSizeRow
+from napari_unet3d.widgets.forms.channel_list import ChannelList
 from napari_unet3d.widgets.forms.choices import EnumMenu, RadioChoice, layer_menu, optional_int
 from napari_unet3d.widgets.inspect.dataset_volumes import DatasetSource
 from napari_unet3d.widgets.inspect.volume_layers import VolumeLayers
+from napari_unet3d.widgets.viewer.channel_layers import volume_of
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
 from napari_unet3d.widgets.viewer.layer_metadata import companion_of, origin_of
 from napari_unet3d.widgets.viewer.places import data_on, labels_onto
@@ -38,6 +40,8 @@ class LayerSource(Panel):
     ----------
     prediction_layer, truth_layer, image_layer, probability_layer : ComboBox
         The layers; None where there is none.
+    channels : ChannelList
+        The layers of further channels of the image.
     task : EnumMenu
         What the labels are, such as ``"binary"``.
     ignore_label : WordOrNumbers
@@ -65,7 +69,9 @@ class LayerSource(Panel):
         self.ignore_label = optional_int(-32_768, 65_535)
         self.ignore_label.label = "Ignore label"
         self.ignore_label.tooltip = "Label value of voxels that are not annotated; they are not scored."
-        menus = self.prediction_layer, self.truth_layer, self.image_layer, self.probability_layer
+        self.channels = ChannelList(viewer, self.image_layer)
+        images = self.image_layer, self.channels
+        menus = self.prediction_layer, self.truth_layer, *images, self.probability_layer
         rows = column(*menus, self.task, self.ignore_label, labels=True, spacing=4)
         self.voxel_size = VoxelSizeRow(context, self.prediction_layer)
         super().__init__(rows, self.voxel_size)
@@ -102,7 +108,7 @@ class LayerSource(Panel):
         ):
             choices = [each for each in menu.choices if each is not None]
             known = companion_of(layer, role)
-            named = next((each for each in choices if each.name == wanted), None)
+            named = next((each for each in choices if wanted in (each.name, volume_of(each))), None)
             if (found := known if known in choices else named) is not None:
                 menu.value = found
         if plan is None and origin_of(layer) is not None:
@@ -121,7 +127,8 @@ class LayerSource(Panel):
     def volume_layers(self) -> VolumeLayers:
         """Return the chosen layers; `read` checks them."""
         origin, prediction = self.origin_as_chosen(), self.prediction_layer.value
-        return VolumeLayers(origin, prediction, self.image_layer.value, self.truth_layer.value, prediction)
+        further = tuple(self.channels.layers[1:])
+        return VolumeLayers(origin, prediction, self.image_layer.value, self.truth_layer.value, prediction, further)
 
     def read(self) -> InspectionInput:
         """Read the layers.

@@ -21,6 +21,7 @@ from napari_unet3d.session.fine_tuning import ModelsCompared
 from napari_unet3d.session.inspection import InspectionSession
 from napari_unet3d.session.origin import VolumeOrigin
 from napari_unet3d.widgets.components.context import Context
+from napari_unet3d.widgets.viewer.channel_layers import image_of_layers
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
 from napari_unet3d.widgets.viewer.layer_metadata import mark_companions, mark_origin
 from napari_unet3d.widgets.viewer.layers import (
@@ -119,6 +120,8 @@ class VolumeLayers:
         Where layers that belong to it are placed; None without a prediction.
     image, truth, prediction : layer or None
         The napari layers; None where there is none. They may have been removed from the viewer since.
+    further_channels : tuple of Image
+        The layers of other channels of the image.
     """
 
     origin: VolumeOrigin
@@ -126,9 +129,12 @@ class VolumeLayers:
     image: Image | None
     truth: Labels | None
     prediction: Labels | None
+    further_channels: tuple[Image, ...] = ()
 
     def image_data(self) -> Any:
-        """Return the image with the axes of the prediction; None without one."""
+        """Return the image with all its channels and the axes of the prediction; None without one."""
+        if self.further_channels and self.image is not None:
+            return image_of_layers([self.image, *self.further_channels])
         return data_on(self.prediction, self.image)
 
 

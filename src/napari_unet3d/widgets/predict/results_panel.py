@@ -164,7 +164,13 @@ class ResultsPanel(Panel):
     def _show_evaluated(self, event: VolumeEvaluated) -> None:
         arrays = event.image, encode(event.truth, event.prediction)
         geometry = event.prediction.geometry
-        sample = Sample(event.scores.name, *arrays, label_mask=event.truth.label_mask, geometry=geometry)
+        sample = Sample(
+            event.scores.name,
+            *arrays,
+            label_mask=event.truth.label_mask,
+            geometry=geometry,
+            channel_names=event.channel_names,
+        )
         self._show_volume(sample, from_evaluation(event, self.tolerance))
 
     def _open_file(self, source: Path, result: Path, plan: Plan | None, kept: Prediction | None) -> None:

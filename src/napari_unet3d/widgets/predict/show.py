@@ -11,6 +11,7 @@ from napari_unet3d.data.sample import Sample
 from napari_unet3d.session.comparison import Comparison
 from napari_unet3d.session.origin import VolumeOrigin
 from napari_unet3d.session.prediction_job import FileOpened
+from napari_unet3d.widgets.viewer.channel_layers import show_channels
 from napari_unet3d.widgets.viewer.layer_metadata import copy_origin, mark_companions, mark_origin, raise_volume
 from napari_unet3d.widgets.viewer.layers import (
     Reference,
@@ -104,7 +105,7 @@ def show_comparison_of_layer(
     """Show the prediction of a layer that is in the viewer, and hide the layers of other volumes."""
     if isinstance(image, Layer):
         hide_own_layers(viewer)
-        image.visible = True
+        show_channels(viewer, image)
     return show_comparison(viewer, comparison, image, truth, origin)
 
 
@@ -114,7 +115,7 @@ def show_volume(
     """Show a volume that is not in the viewer yet; return the layers of image, ground truth and prediction."""
     hide_own_layers(viewer)
     image, truth = show_sample(viewer, sample)
-    image.visible = True
+    show_channels(viewer, image)
     return image, truth, show_comparison(viewer, comparison, image, truth, origin)
 
 
@@ -124,6 +125,7 @@ def show_labels_of_file(viewer: Any, opened: FileOpened, origin: VolumeOrigin) -
     hide_own_layers(viewer)
     image, _ = show_sample(viewer, opened.sample)
     show_on_top(viewer, image)
+    show_channels(viewer, image)
     labels = show_labels(viewer, f"{opened.sample.name} prediction", opened.labels, image, opacity=0.5)
     mark_origin([labels], origin)
     mark_companions(labels, image=image)

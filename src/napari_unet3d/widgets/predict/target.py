@@ -16,7 +16,8 @@ from qtpy.QtWidgets import QFileDialog
 from napari_unet3d.configs import PostProcessing
 from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.configs.snippets import RunSnippet, evaluation_snippet, prediction_snippet
-from napari_unet3d.data.formats.registry import file_filter
+from napari_unet3d.data.formats.registry import file_filter, split_path
+from napari_unet3d.data.reading import volume_paths
 from napari_unet3d.errors import UserError
 from napari_unet3d.inference.write import exists, prediction_files
 from napari_unet3d.runs.run_files import is_evaluation
@@ -24,8 +25,10 @@ from napari_unet3d.session.prediction_job import evaluate_volumes, files_of_laye
 from napari_unet3d.widgets.components.containers import Panel, button, column, row
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.voxel_size_row import VoxelSizeRow
+from napari_unet3d.widgets.forms.channel_list import ChannelList
 from napari_unet3d.widgets.forms.choices import RadioChoice, layer_menu
 from napari_unet3d.widgets.forms.paths import PathEdit
+from napari_unet3d.widgets.viewer.channel_layers import names_of
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
 from napari_unet3d.widgets.viewer.layers import Reference
 from napari_unet3d.widgets.viewer.places import source_file
@@ -77,6 +80,12 @@ class PredictionRequest:
     dataset: Path | None = None
 
 
+def _short(path: Path) -> str:
+    """Return the name of a file, with the path of the volume inside it."""
+    file, inner = split_path(path)
+    return f"{file.name}/{inner}" if inner else file.name
+
+
 class PredictionTarget(Panel):
     """Choice between a layer, files and a test set, and the folder for results.
 
@@ -93,6 +102,8 @@ class PredictionTarget(Panel):
         Emitted after another kind of target was chosen.
     image_layer, truth_layer : ComboBox
         The layers to predict and to compare with.
+    channels : ChannelList
+        The layers of further channels of the image.
     paths : list of Path
         The files to predict; see `add_files`.
     dataset : PathEdit
@@ -109,6 +120,7 @@ class PredictionTarget(Panel):
         super().__init__(spacing=4)
         self.kind = RadioChoice(_TOOLTIPS, "predict-target")
         self.image_layer = layer_menu(context.viewer, Image, "The volume to predict.", label="Image")
+        self.channels = ChannelList(context.viewer, self.image_layer)
         self.truth_layer = layer_menu(
             context.viewer,
             Labels | None,
@@ -157,7 +169,7 @@ class PredictionTarget(Panel):
         match self.kind.value:
             case Target.LAYER:
                 image, truth = self.image_layer.value, self.truth_layer.value
-                sample = sample_from_layers(image, truth)
+                sample = sample_from_layers(image, truth, self.channels.layers[1:])
                 request = PredictionRequest(model, post_processing, image, truth, out=out)
                 return request, partial(predict_sample, model, sample, config, out, source_file(image))
             case Target.FILES:
@@ -208,10 +220,14 @@ class PredictionTarget(Panel):
                 return evaluation_snippet(model, dataset, self._folder(), config)
 
     def add_files(self, paths: Sequence[Path | str]) -> None:
-        """Add files to the list; results go beside the first one unless a folder was chosen before."""
-        self.paths += [path for path in map(Path, paths) if path not in self.paths]
+        """Add files, or all volumes of a file that holds several, to the list.
+
+        Results go beside the first one unless a folder was chosen before.
+        """
+        volumes = [volume for path in paths for volume in volume_paths(path)]
+        self.paths += [path for path in volumes if path not in self.paths]
         if self.paths and self.out.value is None:
-            self.out.value = self.paths[0].parent / "predictions"
+            self.out.value = split_path(self.paths[0])[0].parent / "predictions"
         self._show_files()
 
     def remove_files(self) -> None:
@@ -224,7 +240,8 @@ class PredictionTarget(Panel):
         """Choose the Labels layer ``NAME labels`` as ground truth of the Image layer NAME when none is chosen."""
         if self.image_layer.value is None or self.truth_layer.value is not None:
             return
-        wanted, choices = f"{self.image_layer.value.name} labels", self.truth_layer.choices
+        volume, _ = names_of(self.channels.layers or [self.image_layer.value])
+        wanted, choices = f"{volume} labels", self.truth_layer.choices
         self.truth_layer.value = next((layer for layer in choices if layer is not None and layer.name == wanted), None)
 
     def reset_choices(self, *_: Any) -> None:
@@ -260,8 +277,8 @@ class PredictionTarget(Panel):
         self.probability.visible = kind is Target.FILES
 
     def _file_choices(self, _list: Any) -> list[tuple[str, int]]:
-        names = [path.name for path in self.paths]
-        texts = [path.name if names.count(path.name) == 1 else str(path) for path in self.paths]
+        names = [_short(path) for path in self.paths]
+        texts = [_short(path) if names.count(_short(path)) == 1 else str(path) for path in self.paths]
         return [(text, index) for index, text in enumerate(texts)]
 
     def _show_files(self) -> None:
@@ -274,8 +291,8 @@ class PredictionTarget(Panel):
         chosen, _ = QFileDialog.getOpenFileNames(self.native, "Choose volumes", "", file_filter())
         self.add_files(chosen)
 
-    def _choose_zarr(self) -> None:
-        if chosen := QFileDialog.getExistingDirectory(self.native, "Choose an OME-Zarr folder"):
+    def _choose_folder(self) -> None:
+        if chosen := QFileDialog.getExistingDirectory(self.native, "Choose a Zarr folder, or a folder of slices"):
             self.add_files([chosen])
 
     def _files_page(self) -> Container[Widget]:
@@ -286,15 +303,21 @@ class PredictionTarget(Panel):
             "Remove the selected volumes, or the last one, from the list; the files stay.",
             self.remove_files,
         )
-        zarr_button = button("Add Zarr…", "Add a volume that is an OME-Zarr folder.", self._choose_zarr)
+        folder_button = button(
+            "Add folder…",
+            "Add a volume that is a folder: OME-Zarr, a group or field inside one, or slices.",
+            self._choose_folder,
+        )
         add_button = button("Add files…", "Add volumes that are files, such as TIFF, NIfTI or npy.", self._choose_files)
         self.remove_button.enabled = False
-        return column(self.file_list, row(self.remove_button, zarr_button, add_button), spacing=4)
+        return column(self.file_list, row(self.remove_button, folder_button, add_button), spacing=4)
 
     def _lay_out(self) -> None:
         self._pages = {
             Target.LAYER: column(
-                column(self.image_layer, self.truth_layer, labels=True, spacing=4), self.voxel_size, spacing=4
+                column(self.image_layer, self.channels, self.truth_layer, labels=True, spacing=4),
+                self.voxel_size,
+                spacing=4,
             ),
             Target.FILES: self._files_page(),
             Target.TEST_SET: column(self.dataset),

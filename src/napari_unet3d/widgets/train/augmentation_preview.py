@@ -11,12 +11,13 @@ from napari.layers import Image, Labels, Layer
 from napari.utils.colormaps import label_colormap
 from numpy.typing import NDArray
 
-from napari_unet3d.data.geometry import VoxelSize
+from napari_unet3d.data.geometry import Geometry, VoxelSize
 from napari_unet3d.data.sample import format_shape
 from napari_unet3d.session.training_job import TrainingRequest, draw_patches
 from napari_unet3d.training.augmented_events import NOT_ANNOTATED, AugmentedPatches
 from napari_unet3d.widgets.components.containers import Panel, button, row
 from napari_unet3d.widgets.components.context import Context
+from napari_unet3d.widgets.viewer.channel_layers import COLOURMAPS
 from napari_unet3d.widgets.viewer.layer_metadata import HELPER, OWNED, is_helper
 from napari_unet3d.widgets.viewer.layers import connect_until_removed, find_layer, spatial_kwargs
 
@@ -46,14 +47,23 @@ def show_patches(viewer: Any, found: AugmentedPatches) -> list[Layer]:
         The patches.
     """
     patches = found.patches
-    old = find_layer(viewer, NAME, Image)
+    first_name = layer_name(NAME, (patches[0].channel_names or ("",))[0], found)
+    old = find_layer(viewer, first_name, Image)
     before = None if old is None else old.extent.world
     hidden = [layer for layer in viewer.layers if layer.visible and not is_of_patches(layer)]
     for layer in hidden:
         layer.visible = False
     selected = set(viewer.layers.selection)
-    _show(viewer, ORIGINALS_NAME, ORIGINALS_LABELS_NAME, [(p.original, p.original_labels) for p in patches], found)
-    image = _show(viewer, NAME, LABELS_NAME, [(p.image, p.labels) for p in patches], found)
+    _remove_other_channels(viewer, found)
+    images = []
+    for channel, name in enumerate(patches[0].channel_names or ("",)):
+        originals = [_channel(p.original, channel) for p in patches]
+        _show_image(viewer, layer_name(ORIGINALS_NAME, name, found), originals, found, channel)
+        augmented = [_channel(p.image, channel) for p in patches]
+        images.append(_show_image(viewer, layer_name(NAME, name, found), augmented, found, channel))
+    image = images[0]
+    _show_labels(viewer, ORIGINALS_LABELS_NAME, [p.original_labels for p in patches], found)
+    _show_labels(viewer, LABELS_NAME, [p.labels for p in patches], found)
     viewer.layers.selection = selected or {image}
     if before is None or not np.array_equal(before, image.extent.world):
         viewer.reset_view()
@@ -63,7 +73,25 @@ def show_patches(viewer: Any, found: AugmentedPatches) -> list[Layer]:
 
 def is_of_patches(layer: Layer) -> bool:
     """Return whether a layer shows patches, augmented or not."""
-    return is_helper(layer) and layer.name in (NAME, LABELS_NAME, ORIGINALS_NAME, ORIGINALS_LABELS_NAME)
+    return is_helper(layer) and layer.name.startswith(NAME)
+
+
+def layer_name(name: str, channel: str, found: AugmentedPatches) -> str:
+    """Return the name of the layer of a channel, which is only in it if there are several."""
+    return f"{name} {channel}" if len(found.patches[0].channel_names) > 1 else name
+
+
+def _remove_other_channels(viewer: Any, found: AugmentedPatches) -> None:
+    """Remove the images of patches with other channels."""
+    names = found.patches[0].channel_names or ("",)
+    wanted = {layer_name(name, channel, found) for name in (NAME, ORIGINALS_NAME) for channel in names}
+    for layer in [layer for layer in viewer.layers if is_of_patches(layer) and isinstance(layer, Image)]:
+        if layer.name not in wanted:
+            viewer.layers.remove(layer)
+
+
+def _channel(image: NDArray[np.float32], channel: int) -> NDArray[np.float32]:
+    return image if image.ndim == 3 else np.asarray(image[channel])
 
 
 def tile(patches: Sequence[NDArray[Any]], spacing: VoxelSize, empty: float) -> NDArray[Any]:
@@ -98,36 +126,48 @@ def tile(patches: Sequence[NDArray[Any]], spacing: VoxelSize, empty: float) -> N
     return tiled
 
 
-def _show(
-    viewer: Any,
-    name: str,
-    labels_name: str,
-    pairs: Sequence[tuple[NDArray[np.float32], NDArray[np.uint8]]],
-    found: AugmentedPatches,
+def _show_image(
+    viewer: Any, name: str, grey: Sequence[NDArray[np.float32]], found: AugmentedPatches, channel: int
 ) -> Image:
-    """Show one kind of patches; new layers are visible when they are the augmented ones."""
+    """Show one channel of one kind of patches; new layers are visible when they are the augmented ones."""
     geometry = found.patches[0].geometry
-    grey = [image for image, _ in pairs]
     # From the very lowest value on: in 3D napari draws nothing below it, and the canvas would show through.
     low, high = np.percentile(np.concatenate([each.ravel() for each in grey]), (0, 99.8)).tolist()
     image_data = tile(grey, geometry.spacing, low + _FRAME * (high - low))
-    label_data = tile([labels for _, labels in pairs], geometry.spacing, 0)
-    place = spatial_kwargs(geometry)
-    options = {"metadata": {OWNED: True, HELPER: True}, "visible": name == NAME, **place}
-    image, labels = find_layer(viewer, name, Image), find_layer(viewer, labels_name, Labels)
+    image, is_augmented = find_layer(viewer, name, Image), not name.startswith(ORIGINALS_NAME)
     if image is None:
-        image = viewer.add_image(image_data, name=name, **options)
-    if labels is None:
-        labels = viewer.add_labels(label_data, name=labels_name, opacity=0.5, **options)
-        _clear_in_3d(viewer, labels)
-    image.data, labels.data = image_data, label_data
-    for layer in (image, labels):
-        layer.scale, layer.units = place["scale"], place["units"]
+        image = viewer.add_image(image_data, name=name, **_options(found, is_visible=is_augmented))
+        if len(found.patches[0].channel_names) > 1:
+            image.colormap, image.blending = COLOURMAPS[channel % len(COLOURMAPS)], "additive"
+    image.data = image_data
+    _place(image, geometry)
     image.contrast_limits = (low, max(high, low + 1e-3))
+    return image
+
+
+def _options(found: AugmentedPatches, *, is_visible: bool) -> dict[str, Any]:
+    place = spatial_kwargs(found.patches[0].geometry)
+    return {"metadata": {OWNED: True, HELPER: True}, "visible": is_visible, **place}
+
+
+def _place(layer: Layer, geometry: Geometry) -> None:
+    place = spatial_kwargs(geometry)
+    layer.scale, layer.units = place["scale"], place["units"]
+
+
+def _show_labels(viewer: Any, name: str, patches: Sequence[NDArray[np.uint8]], found: AugmentedPatches) -> None:
+    geometry = found.patches[0].geometry
+    label_data = tile(patches, geometry.spacing, 0)
+    labels = find_layer(viewer, name, Labels)
+    if labels is None:
+        options = _options(found, is_visible=name == LABELS_NAME)
+        labels = viewer.add_labels(label_data, name=name, opacity=0.5, **options)
+        _clear_in_3d(viewer, labels)
+    labels.data = label_data
+    _place(labels, geometry)
     labels.metadata[_WORDS] = found.label_names
     labels.features = {"index": list(found.label_names), "label": list(found.label_names.values())}
     labels.colormap = _colours(found.label_names, is_3d=viewer.dims.ndisplay == 3)
-    return image
 
 
 def _clear_in_3d(viewer: Any, labels: Labels) -> None:
@@ -219,7 +259,7 @@ def describe_patches(event: AugmentedPatches) -> str:
     first = event.patches[0]
     n, n_before = len(event.patches), event.n_before
     which = f"The first {n}" if n_before == 0 else f"Numbers {n_before + 1} to {n_before + n} of the"
-    text = f"{which} patches of {format_shape(first.image.shape)} that this training sees: {event.augmentation}."
+    text = f"{which} patches of {format_shape(first.image.shape[-3:])} that this training sees: {event.augmentation}."
     if any((patch.labels == NOT_ANNOTATED).any() for patch in event.patches):
         text += " Grey in slices is not annotated."
     if len({patch.geometry for patch in event.patches}) > 1:

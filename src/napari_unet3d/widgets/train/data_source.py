@@ -17,8 +17,10 @@ from napari_unet3d.formatting import format_count
 from napari_unet3d.widgets.components.containers import Panel, button, column, row, show_text, wrapping_label
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.voxel_size_row import VoxelSizeRow
+from napari_unet3d.widgets.forms.channel_list import ChannelList
 from napari_unet3d.widgets.forms.choices import RadioChoice, layer_menu
 from napari_unet3d.widgets.forms.paths import PathEdit
+from napari_unet3d.widgets.viewer.channel_layers import names_of
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
 
 _ROW_HEIGHT = 22
@@ -62,6 +64,8 @@ class TrainingSource(Panel):
         The layers to train on, or to add as a pair.
     voxel_size : VoxelSizeRow
         The voxel size of the image layer.
+    channels : ChannelList
+        The layers of further channels of the image.
     pairs : list of (Image, Labels)
         The pairs that were added; without any, the chosen layers are the only pair.
     """
@@ -75,11 +79,13 @@ class TrainingSource(Panel):
         self.dataset = PathEdit("d", "dataset", "The folder with train/images and train/labels.")
         self.found = wrapping_label()
         self.image_layer = layer_menu(self._viewer, Image, "The volume to train on.", label="Image")
+        self.channels = ChannelList(self._viewer, self.image_layer)
         self.labels_layer = layer_menu(
             self._viewer, Labels, "Its ground truth; the settings define what the label values mean.", label="Labels"
         )
         self.voxel_size = VoxelSizeRow(context, self.image_layer)
         self.pairs: list[tuple[Image, Labels]] = []
+        self._further: dict[tuple[Image, Labels], tuple[Image, ...]] = {}
         self._lay_out()
         self.kind.changed.connect(self._on_change)
         self.dataset.changed.connect(self._on_change)
@@ -115,12 +121,20 @@ class TrainingSource(Panel):
         pairs = self.pairs or [(self.image_layer.value, self.labels_layer.value)]
         if pairs[0][1] is None:
             raise UserError("No labels layer is chosen; label some objects in a new Labels layer, then choose it.")
-        return tuple(sample_from_layers(image, labels) for image, labels in pairs)
+        return tuple(sample_from_layers(*pair, self._channels_of(pair)[1:]) for pair in pairs)
 
     def labels_of(self, name: str) -> list[Labels]:
         """Return the Labels layers that are paired with the image layer of a name; none while a folder is chosen."""
         pairs = self.pairs or [(self.image_layer.value, self.labels_layer.value)]
-        return [labels for image, labels in pairs if self.from_layers and image and labels and image.name == name]
+        chosen = [pair for pair in pairs if self.from_layers and None not in pair]
+        return [pair[1] for pair in chosen if name in (pair[0].name, names_of(self._channels_of(pair))[0])]
+
+    def _channels_of(self, pair: tuple[Image, Labels]) -> list[Image]:
+        """Return the layers of all channels of a pair that was added, or else of the one that is chosen."""
+        if pair in self.pairs:
+            further = self._further.get(pair, ())
+            return [pair[0], *(layer for layer in further if layer in self._viewer.layers)]
+        return self.channels.layers
 
     def use_folder(self, folder: Path) -> None:
         """Choose a dataset folder."""
@@ -153,6 +167,7 @@ class TrainingSource(Panel):
         pair = (self.image_layer.value, self.labels_layer.value)
         if None not in pair and pair not in self.pairs:
             self.pairs.append(pair)
+            self._further[pair] = tuple(self.channels.layers[1:])
         self._show_pairs()
         self.source_changed.emit()
 
@@ -176,7 +191,11 @@ class TrainingSource(Panel):
             return 0
 
     def _pair_choices(self, _list: Any) -> list[tuple[str, int]]:
-        return [(f"{image.name}  +  {labels.name}", index) for index, (image, labels) in enumerate(self.pairs)]
+        names = [", ".join(layer.name for layer in self._channels_of(pair)) for pair in self.pairs]
+        return [
+            (f"{name}  +  {pair[1].name}", index)
+            for index, (name, pair) in enumerate(zip(names, self.pairs, strict=True))
+        ]
 
     def _show_pairs(self) -> None:
         self.pair_list.reset_choices()
@@ -209,7 +228,7 @@ class TrainingSource(Panel):
             "Remove", "Remove the selected pairs from the list; their layers stay.", self.remove_pairs
         )
         self.pair_list = Select(choices=self._pair_choices, tooltip="The pairs of image and labels to train on.")
-        menus = column(self.image_layer, self.labels_layer, labels=True, spacing=4)
+        menus = column(self.image_layer, self.channels, self.labels_layer, labels=True, spacing=4)
         self._folder_page = column(self.dataset, self.found, spacing=4)
         self._layers_page = column(
             menus, self.voxel_size, self.pair_list, row(self.remove_button, self.add_button), spacing=4

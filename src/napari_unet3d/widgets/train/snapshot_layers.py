@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from napari_unet3d.runs.snapshot_files import SnapshotData, SnapshotVolume
 from napari_unet3d.session.epoch_view import EpochView
+from napari_unet3d.widgets.viewer.channel_layers import volume_of
 from napari_unet3d.widgets.viewer.layer_metadata import OWNED
 from napari_unet3d.widgets.viewer.layers import (
     DIFFERENCE_COLOURS,
@@ -106,7 +107,7 @@ class SnapshotLayers:
         if name not in self._made:
             if find_layer(self._viewer, name, Image) is None:
                 hide_own_layers(self._viewer, self._earlier)  # another volume may be in the same place
-            self._put(Image, name, volume.image, position)
+            self._put(Image, name, _first_channel(volume), position)
         return position
 
     def _put(self, kind: type[Layer], name: str, data: NDArray[Any], position: _Position, **options: Any) -> Any:
@@ -134,7 +135,8 @@ def _image_of(viewer: Any, volume: SnapshotData) -> Image | None:
     info = volume.info
     for layer in viewer.layers:
         is_plain = isinstance(layer, Image) and layer.ndim == 3 and not layer.rgb and not layer.multiscale
-        is_alike = is_plain and layer.name == info.volume and layer.data.shape == info.volume_shape_zyx
+        is_named = info.volume in (layer.name, volume_of(layer)) or layer.name.startswith(f"{info.volume} ")
+        is_alike = is_plain and is_named and layer.data.shape == info.volume_shape_zyx
         if is_alike and _shows(layer, volume):
             return layer
     return None
@@ -149,7 +151,11 @@ def _shows(layer: Image, volume: SnapshotData) -> bool:
     depth, height, width = info.shape_zyx
     middle = depth // 2
     own = np.asarray(layer.data[z + middle, y : y + height, x : x + width])
-    return bool(np.array_equal(own, volume.image[middle]))
+    return bool(np.array_equal(own, _first_channel(volume)[middle]))
+
+
+def _first_channel(volume: SnapshotData) -> NDArray[Any]:
+    return volume.image if volume.image.ndim == 3 else np.asarray(volume.image[0])
 
 
 def _position_of(info: SnapshotVolume, image: Image | None) -> _Position:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,24 +12,34 @@ from numpy.typing import NDArray
 from napari_unet3d.data.geometry import UNKNOWN, VoxelSize
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
+from napari_unet3d.widgets.viewer.channel_layers import names_of
 from napari_unet3d.widgets.viewer.places import array_of, geometry_of, labels_onto, micrometres
 
+_TIME, _CHANNELS = ("t", "time"), ("c", "ch", "channel", "channels")  # labels of an axis
+_MOST_CHANNELS = 16
 
-def sample_from_layers(image: Image | Labels | None, labels: Labels | None = None) -> Sample:
+
+def sample_from_layers(
+    image: Image | Labels | None, labels: Labels | None = None, channels: Sequence[Image] = ()
+) -> Sample:
     """Read a volume from the viewer.
 
     Parameters
     ----------
     image : Image, Labels or None
-        A 3D greyscale layer, also with leading axes of length 1; None (nothing is chosen) is explained to the user.
+        A 3D greyscale layer, or one of several channels (channel, z, y, x), also with leading axes of length 1; None
+        (nothing is chosen) is explained to the user.
     labels : Labels, optional
         A layer of the same volume, with its mask, if it has one; labels whose axes are swapped or flipped in the viewer
         are turned onto the image.
+    channels : sequence of Image
+        Layers of the same volume that are further channels.
 
     Returns
     -------
     Sample
-        Named like the image layer, with its geometry, and with a notice if the labels lie elsewhere.
+        Named like the image layer, with its geometry, and with a notice if the labels lie elsewhere; of several layers,
+        with what their names have in common, and channels named after the rest.
 
     Raises
     ------
@@ -37,18 +48,53 @@ def sample_from_layers(image: Image | Labels | None, labels: Labels | None = Non
     """
     if image is None:
         raise UserError("No image layer is chosen; open a volume or generate one, then choose its layer.")
-    if getattr(image, "rgb", False):
-        raise UserError(f"The layer '{image.name}' is a colour image; convert it to a single channel first.")
-    array = array_of(image)
+    layers = [image, *channels]
+    for layer in layers:
+        if getattr(layer, "rgb", False):
+            raise UserError(f"The layer '{layer.name}' is a colour image; convert it to a single channel first.")
+        if layer is not image and np.shape(layer.data) != np.shape(image.data):
+            raise UserError(
+                f"The layer '{layer.name}' has shape {np.shape(layer.data)} and '{image.name}' {np.shape(image.data)}; "
+                "channels must be of the same volume."
+            )
+    array = np.stack([array_of(layer) for layer in layers]) if channels else _channels_first(image)
     placed = None if labels is None else labels_onto(image, labels)
+    name, channel_names = names_of(layers)
     return Sample(
-        name=image.name,
+        name=name,
         image=array,
         labels=None if placed is None else placed.labels,
         label_mask=None if placed is None else placed.label_mask,
-        geometry=geometry_of(image) if array.ndim == 3 else UNKNOWN,  # Sample explains 2D and 4D
-        notices=() if placed is None else placed.notices,
+        geometry=geometry_of(image) if array.ndim in (3, 4) else UNKNOWN,  # Sample explains 2D and 5D
+        channel_names=channel_names,
+        notices=_notices(image, array, channels) + (() if placed is None else placed.notices),
     )
+
+
+def _notices(image: Image | Labels, array: NDArray[Any], channels: Sequence[Image]) -> tuple[str, ...]:
+    """Return a message if the first axis of a layer is taken as channels without saying so itself."""
+    if array.ndim < 4 or channels or str(image.axis_labels[-4]).strip().lower() in _CHANNELS:
+        return ()
+    return (
+        f"The layer '{image.name}' does not name its axes; the {len(array)} volumes along the first one are taken as "
+        "channels.",
+    )
+
+
+def _channels_first(layer: Image | Labels) -> NDArray[Any]:
+    """Return the data of a layer, whose first axis of four are channels."""
+    array = array_of(layer)
+    if array.ndim == 4 and (isinstance(layer, Labels) or str(layer.axis_labels[-4]).strip().lower() in _TIME):
+        raise UserError(
+            f"The layer '{layer.name}' has {len(array)} time points {array.shape}; choose a single one, for example "
+            "with 'Split Stack' in the menu of the layer."
+        )
+    if array.ndim == 4 and len(array) > _MOST_CHANNELS:
+        raise UserError(
+            f"The layer '{layer.name}' has 4 dimensions {array.shape}, and {len(array)} along the first one are too "
+            "many for channels; choose a 3D volume (z, y, x), or channels as (c, z, y, x)."
+        )
+    return array
 
 
 def positions_from_points(points: Points, voxel_size_um: VoxelSize) -> list[tuple[int, int, int]]:

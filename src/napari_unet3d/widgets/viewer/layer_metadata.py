@@ -18,6 +18,8 @@ HELPER = "napari-unet3d aid"
 """Key of the metadata of helper layers, which no dock offers as a volume."""
 # Endings of the names of Image layers that belong to another one.
 _MADE_OF_VOLUMES = (" probability", " uncertainty", " before")
+CHANNEL = f"{OWNED} channel"
+"""Key of the metadata of channels: the names of the volume and of the channel."""
 _ORIGIN, _COMPANIONS = f"{OWNED} origin", f"{OWNED} companions"  # of the layers' metadata
 
 
@@ -49,6 +51,11 @@ def is_ours(layer: Layer) -> bool:
     return bool(layer.metadata.get(OWNED))
 
 
+def is_made_of_volume(layer: Layer) -> bool:
+    """Return whether the plugin has computed an Image layer from a volume, such as a probability."""
+    return is_ours(layer) and layer.name.endswith(_MADE_OF_VOLUMES)
+
+
 def is_helper(layer: Layer) -> bool:
     """Return whether a layer is only an aid to look at others."""
     return bool(layer.metadata.get(HELPER))
@@ -76,9 +83,9 @@ def _groups(viewer: Any) -> dict[Layer, str]:
 
     Without such an image it is its own name without the last word.
     """
-    volumes = [
-        layer.name for layer in viewer.layers if isinstance(layer, Image) and not layer.name.endswith(_MADE_OF_VOLUMES)
-    ]
+    images = [layer for layer in viewer.layers if isinstance(layer, Image)]
+    volumes = [layer.name for layer in images if not layer.name.endswith(_MADE_OF_VOLUMES)]
+    volumes = [str(layer.metadata.get(CHANNEL, (layer.name,))[0]) for layer in images if layer.name in volumes]
     groups = {}
     for layer in viewer.layers:
         fitting = [name for name in volumes if layer.name == name or layer.name.startswith(f"{name} ")]

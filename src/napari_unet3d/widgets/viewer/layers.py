@@ -17,7 +17,8 @@ from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.evaluation.colours import EXTRA_COLOUR, MISSED_COLOUR, WRONG_CLASS_COLOUR
 from napari_unet3d.evaluation.metrics.differences import EXTRA, MISSED, WRONG_CLASS
-from napari_unet3d.widgets.viewer.layer_metadata import OWNED, is_ours, keep_mask
+from napari_unet3d.widgets.viewer.channel_layers import COLOURMAPS, mark_channels
+from napari_unet3d.widgets.viewer.layer_metadata import CHANNEL, OWNED, is_ours, keep_mask
 from napari_unet3d.widgets.viewer.places import keep_geometry, world_matrix
 
 _SPATIAL = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
@@ -36,7 +37,8 @@ Reference: TypeAlias = "Layer | Geometry"
 def show_sample(viewer: Any, sample: Sample, name: str | None = None) -> tuple[Image, Labels | None]:
     """Show a volume as an Image layer and, if it has labels, a Labels layer ``NAME labels``; update both in place.
 
-    A mask of the annotated voxels, if there is one, is shown as the Labels layer ``NAME annotated``.
+    A mask of the annotated voxels, if there is one, is shown as the Labels layer ``NAME annotated``. Several channels
+    are Image layers of their own, ``NAME CHANNEL``, in different colours; the first one is returned.
 
     Parameters
     ----------
@@ -48,16 +50,36 @@ def show_sample(viewer: Any, sample: Sample, name: str | None = None) -> tuple[I
         Name of the image layer; by default that of the sample.
     """
     name = name or sample.name
-    old = find_layer(viewer, name, Image)
+    names = [f"{name} {channel}" for channel in sample.channel_names] if sample.n_channels > 1 else [name]
+    old = find_layer(viewer, names[0], Image)
     extent = None if old is None else old.extent.world
-    image = show_image(viewer, name, sample.image, sample.geometry)
-    keep_geometry(image, sample.geometry)
+    if sample.n_channels == 1:
+        image = show_image(viewer, name, sample.image, sample.geometry)
+        keep_geometry(image, sample.geometry)
+    else:
+        shown = [
+            show_image(viewer, each, channel, sample.geometry, **_channel_options(viewer, name, sample, number))
+            for number, (each, channel) in enumerate(zip(names, sample.image, strict=True))
+        ]
+        mark_channels(shown, name, sample.channel_names)
+        for layer in shown:
+            keep_geometry(layer, sample.geometry)
+        image = shown[0]
     labels = None if sample.labels is None else show_labels(viewer, f"{name} labels", sample.labels, image)
     if labels is not None:
         keep_mask(labels, _show_mask(viewer, f"{name} annotated", sample.label_mask, image))
     if extent is None or not np.array_equal(extent, image.extent.world):
         viewer.reset_view()
     return image, labels
+
+
+def _channel_options(viewer: Any, volume: str, sample: Sample, number: int) -> dict[str, Any]:
+    """Return colour and metadata of the new layer of a channel; an existing one looks as the user has set it."""
+    name = sample.channel_names[number]
+    if find_layer(viewer, f"{volume} {name}", Image) is not None:
+        return {}
+    metadata = {CHANNEL: (volume, name)}  # from the start, since docks follow when a layer is inserted
+    return {"colormap": COLOURMAPS[number % len(COLOURMAPS)], "blending": "additive", "metadata": metadata}
 
 
 def _show_mask(viewer: Any, name: str, annotated: NDArray[np.bool_] | None, image: Image) -> Labels | None:
@@ -85,7 +107,8 @@ def show_image(viewer: Any, name: str, data: NDArray[Any], like: Reference, **op
     """
     layer = find_layer(viewer, name, Image)
     if layer is None:
-        return viewer.add_image(data, name=name, metadata={OWNED: True}, **spatial_kwargs(like), **options)
+        metadata = {OWNED: True, **options.pop("metadata", {})}
+        return viewer.add_image(data, name=name, metadata=metadata, **spatial_kwargs(like), **options)
     _update(layer, data, like)
     if "contrast_limits" not in options:
         layer.reset_contrast_limits(mode="data")  # napari keeps the limits of the old data otherwise

@@ -50,7 +50,8 @@ def array_of(layer: Layer) -> NDArray[Any]:
 def world_matrix(layer: Layer) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the steps to the next voxel along the last three axes, as columns (3, 3), and the first voxel (3,).
 
-    Both are along z, y, x of the viewer, in the units of the layer. Leading axes must have the length 1.
+    Both are along z, y, x of the viewer, in the units of the layer. The axis before them may be that of channels;
+    further ones must have the length 1.
 
     Raises
     ------
@@ -59,15 +60,15 @@ def world_matrix(layer: Layer) -> tuple[NDArray[np.float64], NDArray[np.float64]
     """
     n_more = layer.ndim - len(_AXES)
     shape = np.shape(layer.data)
-    if n_more < 0 or any(side != 1 for side in shape[:n_more]):
+    if n_more < 0 or any(side != 1 for side in shape[: max(0, n_more - 1)]):
         raise UserError(f"The layer '{layer.name}' has {layer.ndim} dimensions; choose a 3D volume (z, y, x).")
     own = Affine(scale=layer.scale, rotate=layer.rotate, shear=layer.shear, translate=layer.translate)
     sides = layer.affine.linear_matrix @ own.linear_matrix
     first = layer.affine.linear_matrix @ own.translate + layer.affine.translate
     if sides[:n_more, n_more:].any() or sides[n_more:, :n_more].any():
         raise UserError(
-            f"The layer '{layer.name}' is turned out of the axes z, y and x by its affine; set the affine of its other "
-            "axes to the identity."
+            f"The layer '{layer.name}' is turned out of the axes z, y and x by its affine. Choose a layer whose affine "
+            "leaves its other axes alone."
         )
     return sides[n_more:, n_more:], first[n_more:]
 
@@ -125,7 +126,7 @@ class PlacedLabels:
 
 
 def labels_onto(image: Layer, labels: Layer) -> PlacedLabels:
-    """Bring labels onto the grid of an image where that is exact: their axes are swapped or flipped in the viewer.
+    """Turn labels onto the grid of an image where that is exact: their axes are swapped or flipped in the viewer.
 
     Parameters
     ----------

@@ -10,6 +10,7 @@ from napari.layers import Image, Shapes
 from numpy.typing import NDArray
 
 from napari_unet3d.data.split import Block, Role
+from napari_unet3d.widgets.viewer.channel_layers import volume_of
 from napari_unet3d.widgets.viewer.layer_metadata import OWNED
 from napari_unet3d.widgets.viewer.layers import connect_until_removed, find_layer, spatial_kwargs
 from napari_unet3d.widgets.viewer.view_state import kept_selection
@@ -68,7 +69,7 @@ def _image_of(viewer: Any, blocks: Sequence[Block]) -> Image | None:
     for layer in viewer.layers:
         if isinstance(layer, Image) and layer.ndim == 3 and not layer.rgb and not layer.multiscale:
             fits = all((np.array(block.stop_zyx) <= layer.data.shape).all() for block in blocks)
-            if blocks and layer.name == blocks[0].name and fits:
+            if blocks and blocks[0].name in (layer.name, volume_of(layer)) and fits:
                 return layer
     return None
 

@@ -24,7 +24,7 @@ class ScaledLayer(NamedTuple):
     units: tuple[Any, ...]
 
     def restore(self) -> None:
-        """Give the layer back what it had."""
+        """Restore scale and units of the layer."""
         self.layer.scale, self.layer.translate, self.layer.units = self.scale, self.translate, self.units
 
 

@@ -1,0 +1,211 @@
+"""The reader of napari: volumes with their place, datasets, and models, which open the dock Predict."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_unet3d.data.formats.registry import is_volume, split_path, volume_name
+from napari_unet3d.data.geometry import Geometry, describe_voxel_size
+from napari_unet3d.data.layout import is_dataset
+from napari_unet3d.data.pairs import Pair, folder_notices, list_pairs
+from napari_unet3d.data.reading import list_volumes, read_image
+from napari_unet3d.data.sample import Sample
+from napari_unet3d.errors import UserError
+
+if TYPE_CHECKING:
+    from napari_unet3d.data.formats.base import StoredVolume, VolumeData
+
+LayerData = tuple[Any, ...]
+Reader = Callable[..., list[LayerData]]
+
+_MODELS = (".safetensors", ".pth", ".pt")
+_RUN_FILES = ("model.safetensors", "last.safetensors")
+_LABELS = re.compile(r"(^|[/_\-. ])(labels?|masks?|annotated|seg|segmentations?|gt|ground_?truth|neuron_ids)$", re.I)
+_LABEL_FOLDERS = ("labels", "masks", "annotated", "labelstr", "labelsts")
+_MOST_VOLUMES = 8  # of a file or a dataset that are opened together
+_MOST_VALUES = 2**31
+
+
+def get_reader(path: Any) -> Reader | None:
+    """Return the function that opens a path; None if it is nothing that this plugin knows.
+
+    Parameters
+    ----------
+    path : str, Path or list of str
+        A file, a volume inside a file, a folder of slices, a dataset, a run folder or a model.
+    """
+    if not isinstance(path, str | Path) and len(path) != 1:
+        return None  # napari stacks them
+    path = _single(path)
+    if _is_model(path):
+        return open_model
+    file, _ = split_path(path)
+    if is_volume(file) and file.exists():
+        return read_layers
+    if path.is_dir() and is_dataset(path):
+        return read_dataset
+    return None
+
+
+def read_layers(path: Any, **_: Any) -> list[LayerData]:
+    """Read a file, or a volume inside it, as layers: one for each volume and channel; of many volumes, one is chosen.
+
+    Raises
+    ------
+    UserError
+        As `read_image`.
+    """
+    path = _single(path)
+    file, inner = split_path(path)
+    volumes: Sequence[StoredVolume] = list_volumes(path)
+    if len(volumes) > 1 and not inner and not any(each.default_notice for each in volumes):
+        if len(volumes) > _MOST_VOLUMES:
+            volumes = _ask(file, volumes)
+        paths = [file / each.name if each.name else file for each in volumes]
+        return [layer for each in paths for layer in _layers_of(each)] or [(None,)]
+    return _layers_of(path)
+
+
+def read_dataset(path: Any, **_: Any) -> list[LayerData]:
+    """Read the volumes of a dataset as layers, each with its labels; only the first is visible.
+
+    Raises
+    ------
+    UserError
+        If no volume has labels, or one cannot be read.
+    """
+    folder = _single(path)
+    pairs = [pair for pair in list_pairs(folder) if pair.is_complete]
+    if not pairs:
+        raise UserError(f"{folder} has no image with labels. Add images and labels of the same name to it.")
+    _warn(folder_notices(folder))
+    if len(pairs) > _MOST_VOLUMES:
+        notice = (
+            f"{folder} has {len(pairs)} volumes; the first {_MOST_VOLUMES} are opened. The Dataset dock opens others."
+        )
+        _warn([notice])
+    layers = [layer for pair in pairs[:_MOST_VOLUMES] for layer in _layers_of_pair(pair)]
+    for _, options, _ in layers[2:]:
+        options["visible"] = False
+    return layers
+
+
+def open_model(path: Any, **_: Any) -> list[LayerData]:
+    """Open the dock Predict with a model or the model of a run; there are no layers.
+
+    Raises
+    ------
+    UserError
+        If there is no viewer.
+    """
+    import napari
+
+    from napari_unet3d.widgets.components.dock_window import open_dock
+
+    path, viewer = _single(path), napari.current_viewer()
+    if viewer is None:
+        raise UserError(f"{path} is a model, which a viewer opens in the dock Predict. Start napari first.")
+    open_dock(viewer, "Predict").use_run(path)
+    return [(None,)]
+
+
+def _ask(file: Path, volumes: Sequence[StoredVolume]) -> list[StoredVolume]:
+    """Return the volume of a file that the user chooses; none if the dialog is cancelled."""
+    from qtpy.QtWidgets import QInputDialog
+
+    names = [f"{each.name}  ({' × '.join(str(n) for n in each.shape if n != 1)}, {each.dtype})" for each in volumes]
+    text = f"{file.name} holds {len(volumes)} volumes. Open"
+    chosen, is_accepted = QInputDialog.getItem(None, "Choose a volume", text, names, 0, False)
+    return [volumes[names.index(chosen)]] if is_accepted else []
+
+
+def _is_model(path: Path) -> bool:
+    if path.is_dir():
+        return any((path / name).is_file() for name in _RUN_FILES)
+    return path.suffix.lower() in _MODELS and path.is_file()
+
+
+def _single(path: Any) -> Path:
+    return Path(path if isinstance(path, str | Path) else path[0])
+
+
+def _layers_of(path: Path) -> list[LayerData]:
+    volume, name = read_image(path), volume_name(path)
+    _warn([*volume.notices, *_unknown_size(name, volume.geometry)])
+    is_labels = _is_labels(path, volume)
+    place, metadata = _place(volume), {"napari_unet3d_path": str(path)}
+    if "c" not in volume.axes:
+        return [(volume.array, {"name": name, "metadata": metadata, **place}, "labels" if is_labels else "image")]
+    axis = volume.axes.index("c")
+    options = {"blending": "additive"} if not is_labels else {}
+    return [
+        (
+            volume.array.take(number, axis),
+            {"name": f"{name} {channel}", "metadata": dict(metadata), **options, **place},
+            "labels" if is_labels else "image",
+        )
+        for number, channel in enumerate(volume.channel_names)
+    ]
+
+
+def _layers_of_pair(pair: Pair) -> list[LayerData]:
+    from napari_unet3d.data.dataset import read_pair
+
+    sample: Sample = read_pair(pair)
+    _warn([*sample.notices, *_unknown_size(sample.name, sample.geometry)])
+    place = _spatial(sample.geometry)
+    assert sample.labels is not None, "a complete pair has labels"
+    return [
+        (sample.image, {"name": sample.name, **place}, "image"),
+        (sample.labels, {"name": f"{sample.name} labels", **place}, "labels"),
+    ]
+
+
+def _is_labels(path: Path, volume: VolumeData) -> bool:
+    """Return whether a volume is one of labels, as far as its name says so and its values allow it."""
+    file, inner = split_path(path)
+    name = inner or volume_name(file)
+    parts = {part.casefold() for part in (*Path(inner).parts[:-1], file.parent.name)}
+    is_named = bool(_LABELS.search(name)) or not parts.isdisjoint(_LABEL_FOLDERS)
+    array = volume.array
+    return is_named and array.dtype.kind in "bui" and bool(array.size) and int(array.max()) < _MOST_VALUES
+
+
+def _place(volume: VolumeData) -> dict[str, Any]:
+    """Return scale, units and place of the layers of a volume, with a step of 1 along time."""
+    place = _spatial(volume.geometry)
+    if "t" not in volume.axes:
+        return place
+    affine = np.eye(5)
+    affine[1:, 1:] = place["affine"]
+    return {
+        "scale": (1.0, *place["scale"]),
+        "units": ("pixel", *place["units"]),
+        "axis_labels": ("t", *place["axis_labels"]),
+        "affine": affine,
+    }
+
+
+def _spatial(geometry: Geometry) -> dict[str, Any]:
+    from napari_unet3d.widgets.viewer.layers import spatial_kwargs
+
+    return spatial_kwargs(geometry)
+
+
+def _unknown_size(name: str, geometry: Geometry) -> list[str]:
+    if geometry.is_calibrated:
+        return []
+    shown = "with voxels of side 1" if None in geometry.sizes else "without a unit"
+    return [f"The voxel size of {name} is {describe_voxel_size(geometry)}; it is shown {shown}."]
+
+
+def _warn(messages: Sequence[str]) -> None:
+    from napari.utils.notifications import show_warning
+
+    for message in messages:
+        show_warning(message)
