@@ -135,10 +135,12 @@ def _single(path: Any) -> Path:
 
 
 def _layers_of(path: Path) -> list[LayerData]:
+    from napari_unet3d.widgets.viewer.places import GEOMETRY
+
     volume, name = read_image(path), volume_name(path)
     _warn([*volume.notices, *_unknown_size(name, volume.geometry)])
     is_labels = _is_labels(path, volume)
-    place, metadata = _place(volume), {"napari_unet3d_path": str(path)}
+    place, metadata = _place(volume), {"napari_unet3d_path": str(path), GEOMETRY: volume.geometry}
     if "c" not in volume.axes:
         return [(volume.array, {"name": name, "metadata": metadata, **place}, "labels" if is_labels else "image")]
     axis = volume.axes.index("c")

@@ -178,7 +178,7 @@ def test_without_a_truth_a_place_in_view_is_corrected(open_dock, volume, viewer)
     viewer.dims.ndisplay = 2
     press(viewer, Qt.Key.Key_H)
     assert not dock.correction.truth_button.enabled
-    dock.correction.size_um.value = 4.0
+    dock.correction.side.value = 4.0
     viewer.dims.set_point(0, 14.0)
     camera = viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera
     camera.center = (0, 9.0, 6.0)

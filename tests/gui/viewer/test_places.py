@@ -17,6 +17,7 @@ from napari_unet3d.data.geometry import Geometry, make_geometry
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.volumes import read_volume, suffix_for, write_volume
 from napari_unet3d.errors import UserError
+from napari_unet3d.widgets.reader import get_reader
 from napari_unet3d.widgets.viewer import layers
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
 from napari_unet3d.widgets.viewer.places import geometry_of, is_turned
@@ -176,3 +177,14 @@ def test_a_volume_that_is_shown_keeps_all_that_is_known(geometry: Geometry) -> N
     image.scale = (3, 1, 1)
     assert geometry_of(image).frame == "napari"
     assert geometry_of(image).sizes == pytest.approx((3, 1, 1))
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd", ".npy"])
+def test_a_layer_that_was_opened_keeps_all_that_its_file_says(tmp_path: Path, suffix: str) -> None:
+    frame = {".nii.gz": "NIfTI", ".nrrd": "ITK"}.get(suffix, "NIfTI")
+    path = tmp_path / f"scan{suffix}"
+    write_volume(path, IMAGE, geometry=make_geometry((2.0, 0.5, 0.5), OBLIQUE, (1.0, 2.0, 3.0), frame))
+    reader = get_reader(str(path))
+    assert reader is not None
+    ((data, options, _kind),) = reader(str(path))
+    assert geometry_of(Image(data, **options)) == read_volume(path).geometry

@@ -16,13 +16,14 @@ from napari_unet3d.data.geometry import Geometry, different_orientation, make_ge
 from napari_unet3d.errors import UserError
 from napari_unet3d.widgets.viewer.layer_metadata import OWNED, mask_of
 
-_GEOMETRY = f"{OWNED} geometry"  # of the metadata of layers
+GEOMETRY = f"{OWNED} geometry"
+"""Key of the metadata of layers with the geometry of the volume that they show."""
 _AXES = "zyx"
 
 
 def keep_geometry(layer: Layer, geometry: Geometry) -> None:
     """Keep the geometry of the volume that a layer shows, which has more in it than the layer, such as its frame."""
-    layer.metadata[_GEOMETRY] = geometry
+    layer.metadata[GEOMETRY] = geometry
 
 
 def source_file(layer: Layer) -> Path | None:
@@ -87,7 +88,7 @@ def geometry_of(layer: Layer) -> Geometry:
     if is_um:
         factors = np.array(um_per_unit, dtype=float)
         sides, first = sides * factors[:, None], first * factors
-    kept = layer.metadata.get(_GEOMETRY)
+    kept = layer.metadata.get(GEOMETRY)
     if isinstance(kept, Geometry) and _is_at(kept, sides, first, is_um=is_um):
         return kept
     is_straight = np.array_equal(sides, np.diag(np.diag(sides))) and (np.diag(sides) > 0).all()
