@@ -50,7 +50,7 @@ class TestBadInput:
         ("array", "told"),
         [
             (np.ones((16, 20), np.uint8), "2D image"),
-            (np.ones((2, 12, 16, 20), np.uint8), "4 dimensions"),
+            (np.ones((2, 12, 16, 20), np.uint8), "has 2 channels, but the training volumes have 1 channel"),
             (np.full((12, 16, 20), np.nan, np.float32), "NaN"),
         ],
     )

@@ -55,15 +55,17 @@ def show_patches(viewer: Any, found: AugmentedPatches) -> list[Layer]:
         layer.visible = False
     selected = set(viewer.layers.selection)
     _remove_other_channels(viewer, found)
-    images = []
-    for channel, name in enumerate(patches[0].channel_names or ("",)):
+    names = patches[0].channel_names or ("",)
+    for channel, name in enumerate(names):
         originals = [_channel(p.original, channel) for p in patches]
         _show_image(viewer, layer_name(ORIGINALS_NAME, name, found), originals, found, channel)
+    _show_labels(viewer, ORIGINALS_LABELS_NAME, [p.original_labels for p in patches], found)
+    images = []
+    for channel, name in enumerate(names):
         augmented = [_channel(p.image, channel) for p in patches]
         images.append(_show_image(viewer, layer_name(NAME, name, found), augmented, found, channel))
-    image = images[0]
-    _show_labels(viewer, ORIGINALS_LABELS_NAME, [p.original_labels for p in patches], found)
     _show_labels(viewer, LABELS_NAME, [p.labels for p in patches], found)
+    image = images[0]
     viewer.layers.selection = selected or {image}
     if before is None or not np.array_equal(before, image.extent.world):
         viewer.reset_view()
