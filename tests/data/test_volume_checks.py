@@ -87,7 +87,7 @@ def test_mixed_voxel_sizes():
     volumes = [A, OTHER, facts("thick", NOISE, voxel_size_um=(4.0, 0.5, 0.25))]
     message = only(check_voxel_sizes(volumes, TrainingConfig()))
     assert message.startswith("Voxel sizes are mixed: 'a' has 2 × 0.5 × 0.25 µm and 'thick' has 4 × 0.5 × 0.25 µm")
-    assert message.endswith("Set the voxel size to median.")
+    assert message.endswith("Set the spacing to median.")
     assert not list(check_voxel_sizes(volumes, TrainingConfig(spacing="median")))
     assert not list(check_voxel_sizes(volumes, TrainingConfig(spacing=(2, 1, 1))))
     assert not list(check_voxel_sizes(volumes[:2], TrainingConfig()))

@@ -85,7 +85,7 @@ class PredictionConfig(PostProcessing):
         maximum=1e6,
         step=0.001,
         initial=1.0,
-        label="voxel size of files (µm)",
+        label="voxel size (µm)",
     )
     device: Device = setting(Device.AUTO, "Device to predict on; auto uses a GPU if there is one.")
     precision: Precision = setting(Precision.AUTO, "Number type of the computations.", group="Hardware")

@@ -186,7 +186,6 @@ class TrainingConfig(Config):
         maximum=10_000,
         step=0.001,
         initial=1.0,
-        label="voxel size",
         group=_LOADING,
     )
     voxel_size: GivenVoxelSize = setting(
@@ -196,7 +195,7 @@ class TrainingConfig(Config):
         maximum=1e6,
         step=0.001,
         initial=1.0,
-        label="voxel size of files (µm)",
+        label="voxel size (µm)",
         group=_LOADING,
     )
     foreground_fraction: float = setting(

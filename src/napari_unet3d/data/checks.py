@@ -252,7 +252,7 @@ def voxel_size_issues(volumes: Sequence[tuple[str, Geometry]], *, mixed: bool = 
         if not similar_voxel_sizes(geometry, known[0][1]):
             yield Issue.warning(
                 f"Voxel sizes are mixed: {known[0][0]} has {describe_voxel_size(known[0][1])} and {name} has "
-                f"{describe_voxel_size(geometry)}, so objects have different sizes in voxels. Set the voxel size to "
+                f"{describe_voxel_size(geometry)}, so objects have different sizes in voxels. Set the spacing to "
                 "median."
             )
             return

@@ -143,10 +143,10 @@ def _metadata_errors() -> tuple[type[Exception], ...]:
 def _check_frames(path: Path, file: Any) -> None:
     """Raise a `UserError` if an acquisition was stopped early: nd2 returns zeros for frames that do not exist."""
     n_expected = math.prod(length for axis, length in file.sizes.items() if axis not in ("Y", "X", "C", "S"))
-    n_found = file.attributes.sequenceCount
-    if n_found < n_expected:
+    n_stored = file.attributes.sequenceCount
+    if n_stored < n_expected:
         raise UserError(
-            f"{path} declares {n_expected} frames and holds {n_found}, so the acquisition was stopped early or the "
+            f"{path} declares {n_expected} frames and holds {n_stored}, so the acquisition was stopped early or the "
             "file is cut short. Export the complete part as OME-TIFF."
         )
 
