@@ -76,4 +76,5 @@ def test_distances_have_their_unit(qtbot):
     table.show_mean(mean_scores([sized, plain]))
     assert table.horizontalHeaderItem(column).text() == "HD95"
     assert [table.item(row, column).text() for row in range(3)] == ["3.00 µm", "1.00 voxels", "–"]
-    assert "HD95 and NSD have no mean: distances are in voxels for 'plain'" in table.item(2, 0).toolTip()
+    assert "HD95 and NSD have no mean: distances are in voxels for " in table.item(2, 0).toolTip()
+    assert "plain" in table.item(2, 0).toolTip()

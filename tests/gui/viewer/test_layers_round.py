@@ -15,7 +15,7 @@ from scipy.spatial.transform import Rotation
 
 from napari_unet3d import PredictionConfig, TrainingConfig, train
 from napari_unet3d.data.events import Notice
-from napari_unet3d.data.geometry import make_geometry
+from napari_unet3d.data.geometry import Geometry, make_geometry
 from napari_unet3d.data.volumes import read_volume, write_volume
 from napari_unet3d.errors import UserError
 from napari_unet3d.session.comparison import Comparison
@@ -79,6 +79,16 @@ def _um(layer: Any) -> float:
     return {"nanometer": 1e-3, "micrometer": 1.0, "millimeter": 1e3, "pixel": 1.0}[str(layer.units[-1])]
 
 
+def labels_in(folder: Path) -> list[Path]:
+    """Return the files of labels, without the files beside ``.npy`` that hold their place."""
+    return [path for path in folder.glob("scan_labels*") if path.suffix != ".json"]
+
+
+def numbers(geometry: Geometry) -> tuple[Any, Any, Any]:
+    origin, directions = geometry.origin or (0.0, 0.0, 0.0), geometry.directions or np.eye(3)
+    return geometry.sizes, directions, origin
+
+
 @settings(max_examples=12, deadline=None)
 @given(place=transforms())
 def test_results_lie_where_the_layer_lies_in_the_viewer_and_in_files(model: Path, place: dict[str, Any]) -> None:
@@ -89,7 +99,7 @@ def test_results_lie_where_the_layer_lies_in_the_viewer_and_in_files(model: Path
         *_, comparison = predict_sample(model, sample, CPU, Path(folder), source_file(image))
         assert isinstance(comparison, Comparison)
         assert_same_place(image, show_comparison_of_layer(viewer, comparison, image, None))
-        (file,) = Path(folder).glob("scan_labels*")
+        (file,) = labels_in(Path(folder))
         written = read_volume(file)
     np.testing.assert_array_equal(written.array, comparison.prediction.labels)
     assert_same_place(image, viewer.add_labels(written.array, **spatial_kwargs(written.geometry)))
@@ -112,7 +122,10 @@ def test_a_layer_from_a_file_is_saved_in_that_format_and_place(model: Path, tmp_
     assert sample.geometry == volume.geometry
     list(predict_sample(model, sample, CPU, tmp_path / "out", path))
     for kind in ("labels", "probability"):
-        assert read_volume(tmp_path / "out" / f"scan_{kind}{suffix}").geometry == volume.geometry
+        written = read_volume(tmp_path / "out" / f"scan_{kind}{suffix}").geometry
+        assert (written.frame, written.space) == (volume.geometry.frame, volume.geometry.space)
+        for one, other in zip(numbers(written), numbers(volume.geometry), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
     write_volume(tmp_path / f"scan_labels{suffix}", LABELS)
     with pytest.raises(UserError, match="next to its image"):
         list(predict_sample(model, sample, CPU, tmp_path, path))
@@ -127,5 +140,5 @@ def test_a_format_that_cannot_hold_the_place_is_replaced_with_a_notice(model: Pa
     (notice,) = [event.message for event in events if isinstance(event, Notice) and "instead of" in event.message]
     assert "instead of the format of scan.tif, which holds no " in notice
     assert "orientation" in notice
-    (file,) = (tmp_path / "out").glob("scan_labels*")
+    (file,) = labels_in(tmp_path / "out")
     assert file.suffix != ".tif"
