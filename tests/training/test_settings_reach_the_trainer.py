@@ -13,6 +13,7 @@ import pytest
 from box_samples import make_sample
 
 from napari_unet3d.configs import TrainingConfig
+from napari_unet3d.data.geometry import UNKNOWN
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.checkpoint import load_checkpoint
 from napari_unet3d.training.loop import train
@@ -41,6 +42,7 @@ CHANGES: dict[str, tuple[Any, dict[str, Any]]] = {
     "percentiles": ((5.0, 95.0), {"normalisation": "percentile"}),
     "val_volumes": (("3",), {}),
     "best_metric": ("f1", {"task": "instance"}),
+    "voxel_size": ((8.0, 1.0, 1.0), {"is_sized": False}),
     "resize_mode": ("crop", {"preset": "small"}),
     "val_augmentation": ("heavy", {"seed": 1}),  # seed 0 happens to draw no change at all
     "shuffle": (False, {}),
@@ -68,9 +70,11 @@ BASE = {"epochs": 2, "device": "cpu", "val_fraction": 0.25}
 
 
 @cache
-def outcome(n_channels: int = 1, **changes: Any) -> tuple[Any, ...] | str:
+def outcome(n_channels: int = 1, *, is_sized: bool = True, **changes: Any) -> tuple[Any, ...] | str:
     """Losses and weights of a short run, or the message that refuses it."""
     samples = [make_sample(str(number), number) for number in range(4)]
+    if not is_sized:
+        samples = [each.at(UNKNOWN) for each in samples]
     if n_channels > 1:
         samples = [replace(each, image=np.stack([each.image, each.image.max() - each.image])) for each in samples]
     try:
@@ -83,7 +87,7 @@ def outcome(n_channels: int = 1, **changes: Any) -> tuple[Any, ...] | str:
 
 
 def test_every_field_is_tried() -> None:
-    assert set(CHANGES) | {"num_workers", "save_snapshots"} == set(TrainingConfig.model_fields)
+    assert set(CHANGES) | {"num_workers", "save_snapshots", "checkpoint_minutes"} == set(TrainingConfig.model_fields)
 
 
 @pytest.mark.parametrize("field", list(CHANGES))
