@@ -29,7 +29,7 @@ def blended(
     """Predict all tiles and return the slices in the order in which they become final."""
     slices: list[tuple[int, np.ndarray]] = []
     tiling = Tiling(
-        volume, grid, flips, GaussianBlend(grid, n_channels, CPU), lambda z, output: slices.append((z, output))
+        volume[None], grid, flips, GaussianBlend(grid, n_channels, CPU), lambda z, output: slices.append((z, output))
     )
     while tiling.n_done < tiling.n_total:
         tiling.step(network, CPU, n_tiles)
@@ -179,7 +179,7 @@ def test_a_failed_batch_is_tried_again_and_counted_once() -> None:
         return depends_on_tile(tiles)
 
     slices = []
-    tiling = Tiling(volume, grid, NO_FLIP, GaussianBlend(grid, 2, CPU), lambda _, output: slices.append(output))
+    tiling = Tiling(volume[None], grid, NO_FLIP, GaussianBlend(grid, 2, CPU), lambda _, output: slices.append(output))
     n_tried, n_tiles = 0, 2
     while tiling.n_done < tiling.n_total:
         n_tried += 1
@@ -203,7 +203,7 @@ def test_only_one_slab_of_sums_is_in_memory() -> None:
         result[z] = output[0]
 
     tracemalloc.start()
-    tiling = Tiling(volume, grid, NO_FLIP, blend, keep)
+    tiling = Tiling(volume[None], grid, NO_FLIP, blend, keep)
     while tiling.n_done < tiling.n_total:
         tiling.step(lambda tiles: tiles.repeat(1, 3, 1, 1, 1), CPU, 2)
     _, peak = tracemalloc.get_traced_memory()
