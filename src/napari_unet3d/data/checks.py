@@ -14,6 +14,7 @@ from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.data.channels import match_channels
 from napari_unet3d.data.geometry import Geometry, describe_voxel_size, similar_voxel_sizes
 from napari_unet3d.data.intensities import describe_outliers, named_outliers
+from napari_unet3d.data.label_values import read_mask, to_label_dtype
 from napari_unet3d.data.pairs import (
     Pair,
     Subset,
@@ -23,7 +24,7 @@ from napari_unet3d.data.pairs import (
     provenance_file,
 )
 from napari_unet3d.data.provenance import read_provenance
-from napari_unet3d.data.sample import Sample, Shape3D, check_labels, check_mask, read_mask, to_label_dtype
+from napari_unet3d.data.sample import Sample, Shape3D, check_labels, check_mask
 from napari_unet3d.data.statistics import fingerprint
 from napari_unet3d.data.volumes import read_channels, read_labels_like
 from napari_unet3d.errors import UserError

@@ -15,6 +15,7 @@ import numpy as np
 
 from napari_unet3d.data.cleaning import clean_dataset, files_to_clean, files_to_keep, is_volume_file, remove
 from napari_unet3d.data.formats.registry import volume_name
+from napari_unet3d.data.label_values import to_label_dtype
 from napari_unet3d.data.layout import KINDS, Subset, kind_folder
 from napari_unet3d.data.memmap import MemmapStore
 from napari_unet3d.data.pairs import (
@@ -27,7 +28,7 @@ from napari_unet3d.data.pairs import (
     volumes_in,
 )
 from napari_unet3d.data.provenance import read_provenance
-from napari_unet3d.data.sample import Sample, to_label_dtype
+from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.volumes import read_sample, suffix_for, write_volume
 from napari_unet3d.errors import UserError, explain_os_errors
 from napari_unet3d.files import atomic_write

@@ -27,9 +27,10 @@ from napari_unet3d.data.geometry import (
     grid_notices,
     turn_onto,
 )
+from napari_unet3d.data.label_values import read_mask, round_labels, to_label_dtype
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.reading import read_image, read_volume
-from napari_unet3d.data.sample import Sample, read_mask, round_labels, to_label_dtype
+from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.files import atomic_write, write_json
 

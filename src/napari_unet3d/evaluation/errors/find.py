@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_unet3d.configs import Task
 from napari_unet3d.data.geometry import UNKNOWN, Geometry
 from napari_unet3d.data.ground_truth import GroundTruth
-from napari_unet3d.data.sample import check_same_shape
+from napari_unet3d.data.label_values import check_same_shape
 from napari_unet3d.evaluation.errors.border import without_border
 from napari_unet3d.evaluation.errors.distances import TruthDistance
 from napari_unet3d.evaluation.errors.merges_splits import MergeSplit, find_merges_splits

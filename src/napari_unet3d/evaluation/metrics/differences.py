@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from napari_unet3d.configs import Task
 from napari_unet3d.data.ground_truth import GroundTruth
-from napari_unet3d.data.sample import check_same_shape
+from napari_unet3d.data.label_values import check_same_shape
 
 EXTRA = 1
 """Label of voxels that are foreground in the prediction but not in the ground truth; shown in red."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_unet3d.configs import Task
 from napari_unet3d.data.ground_truth import GroundTruth
-from napari_unet3d.data.sample import check_same_shape
+from napari_unet3d.data.label_values import check_same_shape
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics.differences import EXTRA, MISSED, WRONG_CLASS, difference_labels
 from napari_unet3d.evaluation.metrics.score import MetricOptions, score

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_unet3d.configs import Task
 from napari_unet3d.data.geometry import UNKNOWN, Geometry
 from napari_unet3d.data.ground_truth import GroundTruth
-from napari_unet3d.data.sample import check_same_shape
+from napari_unet3d.data.label_values import check_same_shape
 from napari_unet3d.evaluation.metrics.metric import Scope, Value
 from napari_unet3d.evaluation.metrics.pair import LabelPair
 from napari_unet3d.evaluation.metrics.table import compute_metrics

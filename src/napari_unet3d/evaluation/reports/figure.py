@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from napari_unet3d.configs import Axis
 from napari_unet3d.data.geometry import VoxelSize
 from napari_unet3d.data.ground_truth import GroundTruth
-from napari_unet3d.data.sample import check_same_shape
+from napari_unet3d.data.label_values import check_same_shape
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics.differences import signed_difference
 from napari_unet3d.files import atomic_write
