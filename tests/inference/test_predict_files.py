@@ -131,7 +131,7 @@ class TestBadFiles:
         assert first == "2 of 5 volumes could not be predicted."
         assert f"{tmp_path / 'b.tif'} holds no image." in second
         assert "d.npy" in third
-        assert "4 dimensions" in third
+        assert "2 channels, but the training volumes have 1" in third
 
     def test_a_volume_whose_prediction_overflows_is_one_of_them(self, untrained: Untrained, tmp_path: Path) -> None:
         write_volume(tmp_path / "a.tif", np.full(SHAPE, np.nan, np.float32))
