@@ -112,7 +112,7 @@ def test_errors_and_metrics_are_saved_from_the_inspect_dock(open_dock, viewer, w
     with (tmp_path / "errors.csv").open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     assert {row["kind"] for row in rows} == {"missed", "extra"}
-    assert [float(row["volume"]) for row in rows] == [80, 80]
+    assert [float(row["error_volume"]) for row in rows] == [80, 80]
     choose(tmp_path / "metrics.csv")
     click(qtbot, dock.export.section.results.metrics_button)
     qtbot.waitUntil(lambda: (tmp_path / "metrics.csv").exists(), timeout=20_000)
