@@ -29,7 +29,7 @@ class ChannelImage:
     Examples
     --------
     >>> image = ChannelImage([np.zeros((2, 3, 4)), np.ones((2, 3, 4))], ["dapi", "membrane"])
-    >>> image.shape, np.asarray(image).mean()
+    >>> image.shape, float(np.asarray(image).mean())
     ((2, 2, 3, 4), 0.5)
     """
 
