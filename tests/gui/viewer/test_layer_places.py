@@ -136,12 +136,15 @@ def test_leading_axes_of_length_1_do_not_count(n_more: int) -> None:
         np.testing.assert_allclose(result.data_to_world(voxel), image.data_to_world((0,) * n_more + voxel)[n_more:])
 
 
-@pytest.mark.parametrize("shape", [(2, 4, 5, 6), (4, 1, 5, 6), (4, 5, 6, 1)])
+@pytest.mark.parametrize("shape", [(4, 1, 5, 6), (4, 5, 6, 1), (2, 3, 4, 5, 6)])
 def test_other_axes_are_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(UserError, match="4 dimensions"):
+    with pytest.raises(UserError, match="single slice" if len(shape) == 4 else "5 dimensions"):
         sample_from_layers(Image(np.zeros(shape)))
-    with pytest.raises(UserError, match="4 dimensions"):
-        geometry_of(Image(np.zeros(shape)))
+
+
+def test_more_axes_than_channels_lie_nowhere() -> None:
+    with pytest.raises(UserError, match="5 dimensions"):
+        geometry_of(Image(np.zeros((2, 3, 4, 5, 6))))
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
