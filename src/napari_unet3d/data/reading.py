@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -131,8 +131,8 @@ def list_volumes(path: Path | str) -> list[StoredVolume]:
     """
     file, inner = split_path(path)
     file_format = format_of(file)
-    with _errors_explained(file, inner, file_format):
-        volumes = _stored_volumes(file, inner, file_format)
+    with _errors_explained(file, inner, file_format), ExitStack() as files:
+        volumes = _stored_volumes(file, inner, file_format, files)
         return [each for each in volumes if each.name.startswith(inner) or file_format.is_folder]
 
 
@@ -157,20 +157,20 @@ def _read(path: Path, select_part: Callable[[Path, StoredVolume], VolumeData], r
     file, inner = split_path(path)
     file_format = format_of(file)
     role = role or role_of_folder(file.parent.name)
-    with _errors_explained(file, inner, file_format):
+    with _errors_explained(file, inner, file_format), ExitStack() as files:
         if file_format.is_folder and (file / inner).exists():  # a folder inside a Zarr folder is one, too
-            chosen = choose(path, _stored_volumes(file, inner, file_format), "", role)
+            chosen = choose(path, _stored_volumes(file, inner, file_format, files), "", role)
         else:
-            chosen = choose(file, _stored_volumes(file, inner, file_format), inner, role)
+            chosen = choose(file, _stored_volumes(file, inner, file_format, files), inner, role)
         volume = select_part(path, chosen)
         native = volume.array.dtype.newbyteorder("=")  # the only byte order of torch
         return replace(volume, array=np.ascontiguousarray(volume.array, dtype=native))
 
 
-def _stored_volumes(file: Path, inner: str, file_format: Format) -> Sequence[StoredVolume]:
+def _stored_volumes(file: Path, inner: str, file_format: Format, files: ExitStack) -> Sequence[StoredVolume]:
     if file_format.volumes is not None:
         is_folder_inside = file_format.is_folder and (file / inner).exists()
-        return file_format.volumes(file / inner if is_folder_inside else file)
+        return file_format.volumes(file / inner if is_folder_inside else file, files)
     assert file_format.read is not None, f"{file_format.name} neither reads nor lists volumes"
     volume = file_format.read(file)
     return [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -158,7 +159,8 @@ class Format:
     write : callable, optional
         Writes a volume; see `Writer`. Without it, `written_as` names the suffix that is written instead.
     volumes : callable, optional
-        Lists the volumes of a file as `StoredVolume`, which may have channels and time points.
+        Lists the volumes of a file as `StoredVolume`, which may have channels and time points. A file that it opens is
+        entered into the stack, which is closed when the chosen volume has been read, so that each is opened once.
     write_channels : callable, optional
         Writes a volume of several channels; see `ChannelWriter`. Without it, the format holds one channel only.
     voxel_size : str
@@ -181,7 +183,7 @@ class Format:
     suffixes: tuple[str, ...]
     write: Writer | None = None
     read: Callable[[Path], VolumeData] | None = None
-    volumes: Callable[[Path], Sequence[StoredVolume]] | None = None
+    volumes: Callable[[Path, ExitStack], Sequence[StoredVolume]] | None = None
     write_channels: ChannelWriter | None = None
     voxel_size: str = "in the header"
     read_errors: Callable[[], tuple[type[Exception], ...]] = _any_error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ _DATASET = "data"
 _CHUNK = 64
 
 
-def list_file(path: Path) -> list[StoredVolume]:
+def list_file(path: Path, files: ExitStack) -> list[StoredVolume]:
     """Return the arrays of a file that have at least three axes; links to other files are not followed."""
     import h5py
 
@@ -28,29 +29,22 @@ def list_file(path: Path) -> list[StoredVolume]:
         if not isinstance(node, h5py.Dataset) or node.dtype.kind not in "buif" or node.shape is None:
             return
         if sum(length > 1 for length in node.shape) >= 3 or (node.ndim >= 3 and 0 in node.shape):
-            volumes.append(_stored(path, name, node))
+            volumes.append(_stored(name, node))
 
-    with h5py.File(path, "r") as file:
-        file.visititems(visit)
+    files.enter_context(h5py.File(path, "r")).visititems(visit)
     volumes.sort(key=lambda volume: natural_order(volume.name))
     return volumes
 
 
-def _stored(path: Path, name: str, dataset: Any) -> StoredVolume:
-    import h5py
-
+def _stored(name: str, dataset: Any) -> StoredVolume:
     attributes, n_axes = dict(dataset.attrs), dataset.ndim
     labels = [dimension.label for dimension in dataset.dims]
     axes = axes_in(attributes, n_axes) or (axis_letters(labels) if all(labels) else "")
 
-    def load(index: tuple[int | slice, ...]) -> NDArray[Any]:
-        with h5py.File(path, "r") as file:
-            return np.asarray(file[name][index])
-
     return StoredVolume(
         shape=dataset.shape,
         dtype=dataset.dtype,
-        load=load,
+        load=lambda index: np.asarray(dataset[index]),
         axes=axes,
         name=name,
         geometry_of=lambda zyx: geometry_in(attributes, n_axes, axes, zyx, FORMAT.name),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -38,7 +39,7 @@ def _geometry(um_per_axis: Mapping[str, float | None]) -> Callable[[Sequence[int
     return lambda zyx: geometry
 
 
-def list_lif(path: Path) -> list[StoredVolume]:
+def list_lif(path: Path, _stack: ExitStack) -> list[StoredVolume]:
     """Return the images of a LIF file that are volumes."""
     try:
         import liffile
@@ -88,7 +89,7 @@ def _lif_channels(image: Any) -> tuple[str, ...]:
     return tuple(names)
 
 
-def list_nd2(path: Path) -> list[StoredVolume]:
+def list_nd2(path: Path, _stack: ExitStack) -> list[StoredVolume]:
     """Return the volumes of an ND2 file, one for each position."""
     try:
         import nd2
@@ -151,7 +152,7 @@ def _check_frames(path: Path, file: Any) -> None:
         )
 
 
-def list_czi(path: Path) -> list[StoredVolume]:
+def list_czi(path: Path, _stack: ExitStack) -> list[StoredVolume]:
     """Return the volumes of a CZI file, one for each scene; of a pyramid the highest resolution."""
     try:
         import czifile

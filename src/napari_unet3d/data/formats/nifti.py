@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ _UM_PER_MM = 1e3
 _COMMENT, _CHANNELS = 6, "channels: "  # code of a header extension, and how that with the names begins
 
 
-def list_file(path: Path) -> list[StoredVolume]:
+def list_file(path: Path, _stack: ExitStack) -> list[StoredVolume]:
     """Return the volume of a file, with the scaling of its header; it is not resampled to world axes."""
     import nibabel
 

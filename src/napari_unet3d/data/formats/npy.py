@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tokenize
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def geometry_file(path: Path) -> Path:
     return path.with_name(path.name + ".json")
 
 
-def list_file(path: Path) -> list[StoredVolume]:
+def list_file(path: Path, _stack: ExitStack) -> list[StoredVolume]:
     """Return the array of a file; pickled objects are refused, since they can run code."""
     mapped = np.load(path, mmap_mode="r", allow_pickle=False)  # mapping checks the file size
     if not isinstance(mapped, np.memmap):

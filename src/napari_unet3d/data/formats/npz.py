@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from napari_unet3d.errors import UserError
 _END = ".npy"
 
 
-def list_file(path: Path) -> list[StoredVolume]:
+def list_file(path: Path, _stack: ExitStack) -> list[StoredVolume]:
     """Return the arrays of an archive that have at least three axes; pickled objects are refused."""
     volumes = []
     with zipfile.ZipFile(path) as archive:

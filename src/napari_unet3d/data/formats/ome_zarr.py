@@ -8,6 +8,7 @@ pydantic, and ``ome-zarr`` depends on S3 and HTTP clients, so neither is a depen
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,7 @@ _FOLDER_FILES = ("zarr.json", ".zarray", ".zgroup")
 _OLD_AXES = "tczyx"  # the order in NGFF 0.1 and 0.2, which have no axis names
 
 
-def list_file(path: Path) -> list[StoredVolume]:
+def list_file(path: Path, _stack: ExitStack) -> list[StoredVolume]:
     """Return the volumes of a Zarr folder, or of a group or array inside one.
 
     These are the highest resolution of each OME-Zarr image, including labels, series of bioformats2raw and the fields

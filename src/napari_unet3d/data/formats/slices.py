@@ -6,6 +6,7 @@ import itertools
 import os
 import re
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def _files(path: Path) -> list[Path]:
     return sorted(files, key=lambda file: (natural_order(file.name), file.name))
 
 
-def list_file(path: Path) -> list[StoredVolume]:
+def list_file(path: Path, _stack: ExitStack) -> list[StoredVolume]:
     """Return the slices of a folder as one volume.
 
     Raises

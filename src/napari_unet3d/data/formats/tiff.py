@@ -9,7 +9,7 @@ import struct
 import threading
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -32,20 +32,20 @@ _OME_TYPES = {"int8", "int16", "int32", "uint8", "uint16", "uint32", "float32", 
 _IMAGEJ_BYTES = 2**32 - 2**25  # an ImageJ stack has 32-bit offsets, and space is needed for its header
 
 
-def list_file(path: Path) -> list[StoredVolume]:
+def list_file(path: Path, files: ExitStack) -> list[StoredVolume]:
     """Return the volumes of a TIFF file, including tiles, pyramids and BigTIFF; each is a series of the file."""
-    with _opened(path) as tif:
-        _check_length(path, tif)
-        if not tif.series:
-            raise UserError(f"{path} holds no image. Export it again.")
-        if _is_loose_pages(tif):
-            return [_stored(path, tif, None)]
-        indices = _volume_indices(tif)
-        volumes = [_stored(path, tif, index, _check_planes(path, tif, tif.series[index])) for index in indices]
-        if len(volumes) == 1:
-            return volumes
-        names = _names(tif)
-        return [replace(volume, name=names[index]) for volume, index in zip(volumes, indices, strict=True)]
+    tif = files.enter_context(_opened(path))
+    _check_length(path, tif)
+    if not tif.series:
+        raise UserError(f"{path} holds no image. Export it again.")
+    if _is_loose_pages(tif):
+        return [_stored(path, tif, None)]
+    indices = _volume_indices(tif)
+    volumes = [_stored(path, tif, index, _check_planes(path, tif, tif.series[index])) for index in indices]
+    if len(volumes) == 1:
+        return volumes
+    names = _names(tif)
+    return [replace(volume, name=names[index]) for volume, index in zip(volumes, indices, strict=True)]
 
 
 def _stored(path: Path, tif: tifffile.TiffFile, index: int | None, n_missing: int = 0) -> StoredVolume:
@@ -64,7 +64,7 @@ def _stored(path: Path, tif: tifffile.TiffFile, index: int | None, n_missing: in
     return StoredVolume(
         shape=shape,
         dtype=np.dtype(series.dtype),
-        load=lambda part: _load(path, index, shape)[part],
+        load=lambda part: _load(tif, index, shape)[part],
         axes="".join(letter if letter in "tczyxs" else "?" for letter in axes),
         geometry_of=lambda zyx: geometry,
         channel_names=channel_names_of(tif, index or 0),
@@ -72,13 +72,12 @@ def _stored(path: Path, tif: tifffile.TiffFile, index: int | None, n_missing: in
     )
 
 
-def _load(path: Path, index: int | None, shape: tuple[int, ...]) -> NDArray[Any]:
-    with _opened(path) as tif:
-        if index is None:
-            return _upright(tif, tif.asarray(key=slice(None)))
-        values = tif.series[index].asarray()
-        n_values = math.prod(shape)  # fewer where slices at the end are missing
-        return _upright(tif, values.reshape(-1)[:n_values].reshape(shape))
+def _load(tif: tifffile.TiffFile, index: int | None, shape: tuple[int, ...]) -> NDArray[Any]:
+    if index is None:
+        return _upright(tif, tif.asarray(key=slice(None)))
+    values = tif.series[index].asarray()
+    n_values = math.prod(shape)  # fewer where slices at the end are missing
+    return _upright(tif, values.reshape(-1)[:n_values].reshape(shape))
 
 
 @contextmanager
