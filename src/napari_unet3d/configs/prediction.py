@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from napari_unet3d.configs.base import Channels, Config, setting
 from napari_unet3d.configs.synthetic_enums import Axis
-from napari_unet3d.configs.training_enums import Augmentation, Device, GivenVoxelSize, Precision, VoxelSizeSource
+from napari_unet3d.configs.training_enums import Augmentation, Device, GivenVoxelSize, Precision, given_voxel_size
 
 _OBJECTS = "Single objects"
 
@@ -78,15 +78,7 @@ class PredictionConfig(PostProcessing):
         "Channels of the image to use, by name or by number from 1, in the order of the channels that the model was "
         "trained on; if none is given, those with the names of the model, or else all.",
     )
-    voxel_size: GivenVoxelSize = setting(
-        (VoxelSizeSource.FILE,),
-        "Voxel size along z, y and x in µm of volumes whose file has none; a voxel size that a file has is kept.",
-        minimum=0.0001,
-        maximum=1e6,
-        step=0.001,
-        initial=1.0,
-        label="voxel size (µm)",
-    )
+    voxel_size: GivenVoxelSize = given_voxel_size()
     device: Device = setting(Device.AUTO, "Device to predict on; auto uses a GPU if there is one.")
     precision: Precision = setting(Precision.AUTO, "Number type of the computations.", group="Hardware")
 

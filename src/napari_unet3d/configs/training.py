@@ -32,7 +32,7 @@ from napari_unet3d.configs.training_enums import (
     Spacing,
     SpacingMode,
     Task,
-    VoxelSizeSource,
+    given_voxel_size,
 )
 
 __all__ = ["NETWORK_SETTINGS", "TrainingConfig"]
@@ -188,16 +188,7 @@ class TrainingConfig(Config):
         initial=1.0,
         group=_LOADING,
     )
-    voxel_size: GivenVoxelSize = setting(
-        (VoxelSizeSource.FILE,),
-        "Voxel size along z, y and x in µm of volumes whose file has none; a voxel size that a file has is kept.",
-        minimum=0.0001,
-        maximum=1e6,
-        step=0.001,
-        initial=1.0,
-        label="voxel size (µm)",
-        group=_LOADING,
-    )
+    voxel_size: GivenVoxelSize = given_voxel_size(_LOADING)
     foreground_fraction: float = setting(
         0.5,
         "Fraction of the patches that are sampled around foreground, with equal probability for each class; the others "

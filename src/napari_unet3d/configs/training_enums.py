@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BeforeValidator
 
-from napari_unet3d.configs.base import ChoiceEnum, as_tuple, mode_or_triple
+from napari_unet3d.configs.base import ChoiceEnum, as_tuple, mode_or_triple, setting
 
 
 class ArchitectureName(ChoiceEnum):
@@ -258,3 +258,18 @@ GivenVoxelSize = Annotated[
 ]
 Spacing = Annotated[tuple[SpacingMode | float, ...], BeforeValidator(as_tuple), AfterValidator(mode_or_triple)]
 AdnOrder = Annotated[str, AfterValidator(_adn_order)]
+
+
+def given_voxel_size(group: str | None = None) -> GivenVoxelSize:
+    """Return the default of the setting `voxel_size`, which training and prediction have in common."""
+    default: GivenVoxelSize = setting(
+        (VoxelSizeSource.FILE,),
+        "Voxel size along z, y and x in µm of volumes whose file has none; a voxel size that a file has is kept.",
+        minimum=0.0001,
+        maximum=1e6,
+        step=0.001,
+        initial=1.0,
+        label="voxel size (µm)",
+        group=group,
+    )
+    return default
