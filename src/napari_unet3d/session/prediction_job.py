@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from napari_unet3d.data.events import Notice
 from napari_unet3d.data.pairs import Pair
 from napari_unet3d.data.reading import read_volume
 from napari_unet3d.data.sample import Sample
+from napari_unet3d.data.seen_content import seen_in
 from napari_unet3d.data.volumes import read_sample, write_volume
 from napari_unet3d.inference.events import EvaluateEvent, PredictFilesEvent, Prediction
 from napari_unet3d.inference.write import check_not_beside, result_suffix
@@ -59,12 +60,16 @@ def predict_sample(
         The result; always the last event.
     """
     from napari_unet3d.inference.predict import predict
+    from napari_unet3d.model.checkpoint import load_seen_content
 
     for event in predict(model, sample, config):
         if not isinstance(event, Prediction):
             yield event
             continue
-        comparison = compare(event, decode(sample.labels, event, sample.label_mask))
+        truth = decode(sample.labels, event, sample.label_mask)
+        if truth is not None:  # so that there are scores, beside which it is said
+            event = replace(event, seen_in=seen_in(load_seen_content(model), sample.image))
+        comparison = compare(event, truth)
         if out is not None:
             yield from _write_prediction(comparison, files_of_layer(sample, out, config, source), source)
         yield comparison

@@ -22,12 +22,12 @@ from napari_unet3d.session.add_to_dataset import (
 from napari_unet3d.session.correction import CorrectionSession
 from napari_unet3d.session.fine_tuning import (
     ComparisonInput,
-    ModelsCompared,
     compare_models,
     require_run,
     train_with_corrections,
 )
 from napari_unet3d.session.inspection import InspectionSession
+from napari_unet3d.session.models_compared import ModelsCompared
 from napari_unet3d.session.preferences import load_evaluation_config
 from napari_unet3d.session.recent_runs import new_run_folder, remember_run
 from napari_unet3d.session.training_run import TrainingRun

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +24,7 @@ from napari_unet3d.widgets.inspect.volume_layers import VolumeLayers
 from napari_unet3d.widgets.viewer.channel_layers import volume_of
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
 from napari_unet3d.widgets.viewer.layer_metadata import companion_of, origin_of
-from napari_unet3d.widgets.viewer.places import data_on, labels_onto
+from napari_unet3d.widgets.viewer.places import array_of, data_on, labels_onto
 
 _PREDICTION = " prediction"
 
@@ -156,6 +157,7 @@ class LayerSource(Panel):
             probability=self._read_probability(sample.image.shape),
             annotated=true.label_mask,
             notices=true.notices,
+            image=self._read_image(sample.image.shape),
         )
 
     def origin_as_chosen(self) -> VolumeOrigin:
@@ -165,6 +167,13 @@ class LayerSource(Panel):
         if plan is None or (plan.task, plan.ignore_label) != (task, ignore_label):
             plan = plan_for(task, ignore_label)
         return replace(origin, plan=plan)
+
+    def _read_image(self, shape: tuple[int, ...]) -> Any:
+        """Return the image with all its channels; None without one, or if it is of another volume."""
+        layers = [layer for layer in self.channels.layers if not layer.multiscale and not layer.rgb]
+        arrays = [array_of(layer) for layer in layers]
+        fitting = [array for array in arrays if math.prod(array.shape[-3:]) == math.prod(shape)]
+        return np.stack(fitting) if len(fitting) > 1 else next(iter(fitting), None)
 
     def _read_probability(self, shape: tuple[int, ...]) -> Any:
         layer = self.probability_layer.value

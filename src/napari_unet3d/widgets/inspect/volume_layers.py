@@ -17,8 +17,8 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.errors.types import ErrorSet, SegmentationError
 from napari_unet3d.session.comparison import Comparison, labels_as_prediction
 from napari_unet3d.session.correction import CorrectionSession
-from napari_unet3d.session.fine_tuning import ModelsCompared
 from napari_unet3d.session.inspection import InspectionSession
+from napari_unet3d.session.models_compared import ModelsCompared
 from napari_unet3d.session.origin import VolumeOrigin
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.viewer.channel_layers import image_of_layers
