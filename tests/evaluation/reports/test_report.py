@@ -231,6 +231,7 @@ def test_it_stands_beside_every_score_whether_the_model_has_seen_the_volume(tmp_
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     for volume, seen in zip(metrics["volumes"], ("training", "never"), strict=True):
         volume["seen_in"] = seen
+    metrics["mean"]["seen_in"] = "mixed"
     write_json(folder / "metrics.json", metrics)
     write_report(None, tmp_path / "r.html", folder)
     page = Page(tmp_path / "r.html")
