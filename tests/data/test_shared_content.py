@@ -8,7 +8,7 @@ import pytest
 from napari_unet3d.data.dataset import Subset, add_sample
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.shared_content import matching_test_volumes, shares_content
+from napari_unet3d.data.shared_content import matching_volumes, shares_content
 
 SHAPE = (24, 30, 36)
 
@@ -74,5 +74,5 @@ def test_test_volumes_are_named(tmp_path):
     mask = np.zeros(SHAPE, bool)
     mask[4:14, 4:14, 4:14] = True
     corrected = Sample("b", noise(0), labels, label_mask=mask, provenance=Provenance(volume="b"))
-    assert matching_test_volumes(tmp_path, corrected) == ("a",)
-    assert matching_test_volumes(tmp_path / "new", corrected) == ()
+    assert matching_volumes(tmp_path, corrected) == ("a",)
+    assert matching_volumes(tmp_path / "new", corrected) == ()

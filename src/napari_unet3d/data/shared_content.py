@@ -61,23 +61,25 @@ def _shares_part(part: NDArray[Any], annotated: NDArray[np.bool_] | None, image:
     return sought.size > 0 and has_any(image, side, sought)
 
 
-def matching_test_volumes(dataset: Path, sample: Sample) -> tuple[str, ...]:
-    """Return the names of the test volumes that contain the annotated part of a sample; see `shares_content`.
+def matching_volumes(dataset: Path, sample: Sample, subset: Subset = Subset.TEST) -> tuple[str, ...]:
+    """Return the names of the volumes of a subset that contain the annotated part of a sample; see `shares_content`.
 
     Parameters
     ----------
     dataset : Path
-        A dataset folder; one that does not exist has no test volumes.
+        A dataset folder; one that does not exist has no volumes.
     sample : Sample
         For example a corrected volume to train on.
+    subset : Subset
+        Whose volumes are compared.
 
     Raises
     ------
     UserError
-        If a test volume cannot be read.
+        If a volume cannot be read.
     """
     try:
-        pairs = list_pairs(dataset, Subset.TEST)
+        pairs = list_pairs(dataset, subset)
     except UserError:
         return ()
     images = ((pair.name, pair.image) for pair in pairs)

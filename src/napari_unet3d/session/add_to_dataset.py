@@ -16,7 +16,7 @@ from napari_unet3d.data.layout import kind_folder
 from napari_unet3d.data.pairs import Pair, Subset, list_pairs, provenance_file, with_unique_name
 from napari_unet3d.data.provenance import read_provenance
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.shared_content import matching_test_volumes
+from napari_unet3d.data.shared_content import matching_volumes
 from napari_unet3d.errors import UserError
 from napari_unet3d.runs.run_files import read_run_files
 from napari_unet3d.session.correction import CorrectionSession
@@ -69,7 +69,7 @@ class DatasetAddition:
         """
         name, _ = without_subset(self.origin.name)
         own = (name,) if self._known_subset() is Subset.TEST else ()
-        return own + tuple(each for each in matching_test_volumes(self.dataset, self.sample) if each not in own)
+        return own + tuple(each for each in matching_volumes(self.dataset, self.sample) if each not in own)
 
     def sample_with_subset(self, test_volumes: tuple[str, ...]) -> Sample:
         """Return the corrected volume with the subset of the dataset that it is from, as far as that is known.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari.layers import Image, Labels
@@ -16,15 +18,18 @@ from napari_unet3d.data.dataset import (
 )
 from napari_unet3d.data.pairs import Pair, Subset, list_pairs, pairing_notice
 from napari_unet3d.data.sample import Sample
+from napari_unet3d.data.trash import files_of
 from napari_unet3d.errors import UserError
 from napari_unet3d.formatting import format_count
-from napari_unet3d.session.add_to_dataset import add_or_replace, has_volume, named_for, open_pair
+from napari_unet3d.session.add_to_dataset import has_volume, named_for, open_pair
+from napari_unet3d.session.shared_volumes import SharedVolume, add_unless_shared
 from napari_unet3d.widgets.components.containers import button, column, heading, row
 from napari_unet3d.widgets.components.dialogs import confirm
 from napari_unet3d.widgets.components.dock import Dock
 from napari_unet3d.widgets.components.job_bar import JobBar
 from napari_unet3d.widgets.components.voxel_size_row import VoxelSizeRow
-from napari_unet3d.widgets.dataset.lists import CleanDialog, IssueList, PairList, kept_text
+from napari_unet3d.widgets.dataset.lists import CleanDialog, IssueList, PairList, kept_text, quoted
+from napari_unet3d.widgets.dataset.removal import RemovalButtons
 from napari_unet3d.widgets.forms.channel_list import ChannelList
 from napari_unet3d.widgets.forms.choices import layer_menu
 from napari_unet3d.widgets.forms.paths import PathEdit
@@ -55,6 +60,8 @@ class DatasetDock(Dock):
         The layers that `add` writes.
     pairs : PairList
         The volumes of the dataset.
+    removal : RemovalButtons
+        Moves volumes to the trash of the dataset, and back.
     issues : IssueList
         What the last check found.
     """
@@ -65,7 +72,10 @@ class DatasetDock(Dock):
         super().__init__(napari_viewer)
         self.folder = PathEdit("d", "dataset", "Folder with train|test/images|labels.")
         self.pairs, self.issues = PairList(), IssueList()
+        self.removal = RemovalButtons(self.context, self.folder, self.pairs)
         self._notices_of_layers = ""  # of those that are being added
+        self._asked: SharedVolume | None = None
+        self._again: Callable[[], None] | None = None  # adds the volume that was asked about
         self._make_buttons()
         self.image_layer = layer_menu(
             self.viewer, Image, "The image of the new volume; its name becomes the file's.", label="Image"
@@ -80,6 +90,7 @@ class DatasetDock(Dock):
             self.folder,
             self.pairs,
             row(self.open_button, self.refresh_button),
+            self.removal,
             row(self.create_button, self.clean_button),
             self.job_bar,
             self.message,
@@ -93,6 +104,7 @@ class DatasetDock(Dock):
         self.folder.changed.connect(self.refresh)
         self.pairs.itemDoubleClicked.connect(self.open_selected)
         self.pairs.itemSelectionChanged.connect(self._enable_buttons)
+        self.removal.changed_dataset.connect(self.refresh)
         connect_while_alive(self.native, self.viewer.layers.selection.events.changed, self._choose_selected)
         self.refresh()
         self.attach_to_job()
@@ -103,7 +115,11 @@ class DatasetDock(Dock):
         )
         self.open_button = button("Open in viewer", "Show the selected volume with its labels.", self.open_selected)
         self.refresh_button = button("Refresh", "Read the folder again.", self.refresh)
-        self.clean_button = button("Clean files…", "Delete volumes of this dataset; asks first.", self.clean)
+        self.clean_button = button(
+            "Clean files…",
+            "<qt>Delete the files of the selected volumes for good, or of all if none is selected; asks first.</qt>",
+            self.clean,
+        )
         self.train_button = button(
             "Add to training set", "Write both layers to train/.", partial(self.add, Subset.TRAIN)
         )
@@ -112,7 +128,7 @@ class DatasetDock(Dock):
             "Check",
             "Read all volumes and list problems that would affect training.",
             self.check,
-            disabled_meanwhile=(self.open_button, self.clean_button),
+            disabled_meanwhile=(self.open_button, self.clean_button, self.removal),
         )
 
     def refresh(self) -> None:
@@ -161,7 +177,13 @@ class DatasetDock(Dock):
             if overwrite and not confirm(self.native, "Replace volume?", question):
                 return
             self._notices_of_layers = " ".join(sample.notices)
-            self.jobs.start(self.kind, f"Add {sample.name}", lambda: add_or_replace(folder, sample, subset, overwrite))
+            self._add(folder, sample, subset, overwrite)
+
+    def _add(self, folder: Path, sample: Sample, subset: Subset, overwrite: bool, is_accepted: bool = False) -> None:
+        self._asked = None
+        self._again = partial(self._add, folder, sample, subset, overwrite, True)
+        events = partial(add_unless_shared, folder, sample, subset, overwrite, is_accepted)
+        self.jobs.start(self.kind, f"Add {sample.name}", events)
 
     def check(self) -> None:
         """Read all volumes and list problems that would affect training."""
@@ -170,19 +192,31 @@ class DatasetDock(Dock):
             self.issues.clear()
             self.jobs.start(self.kind, "Check the dataset", lambda: check_events(folder), replay=(Issue,))
 
+    def remove_selected(self) -> None:
+        """Move the selected volumes to the trash of the dataset."""
+        self.removal.remove_selected()
+
+    def restore_removed(self) -> None:
+        """Put back what was removed last and is still in the trash of the dataset."""
+        self.removal.restore_latest()
+
     def clean(self) -> None:
-        """Delete the volumes of the dataset, after a question that names them."""
+        """Delete the files of the selected volumes, or of all if none is selected, after a question that names them."""
         with self.message.explaining():
-            folder = self.folder.require("a dataset folder")
-            files, kept = files_to_clean(folder), files_to_keep(folder)
+            folder, chosen = self.folder.require("a dataset folder"), self.pairs.all_selected
+            files, kept, of = files_to_clean(folder), files_to_keep(folder), ""
+            if chosen:
+                wanted = {path for pair in chosen for path in files_of(pair)}
+                files, kept = [path for path in files if path in wanted], []
+                of = f"the selected {'volume' if len(chosen) == 1 else 'volumes'} {quoted(p.name for p in chosen)}"
             if not files:
                 self.message.show_message(f"There is nothing to delete in {folder}. {kept_text(folder, kept)}".rstrip())
-            elif CleanDialog(folder, files, kept, self.native).exec():
+            elif CleanDialog(folder, files, kept, self.native, of).exec():
                 clean_dataset(folder, files)
                 self.refresh()
                 self.message.show_message(f"Deleted {len(files)} files. {kept_text(folder, kept)}".rstrip())
 
-    def on_event(self, event: CheckEvent | Sample | Pair) -> None:
+    def on_event(self, event: CheckEvent | Sample | Pair | SharedVolume) -> None:
         """Show an opened volume, an added pair or an issue that the check found."""
         match event:
             case Sample():
@@ -194,6 +228,8 @@ class DatasetDock(Dock):
                 added, notices = f"Added '{name}' to {subset}.", self._notices_of_layers
                 self.message.show_message(f"{added} {notices}".rstrip(), "warning" if notices else "info")
                 self._notices_of_layers = ""
+            case SharedVolume():
+                self._asked = event  # once the job has ended
             case Issue():
                 self.issues.add(event)
             case PairChecked():
@@ -202,6 +238,9 @@ class DatasetDock(Dock):
     def on_ended(self, job: Job) -> None:
         """Sum up a check, and make the buttons fit the selection again."""
         self._enable_buttons()
+        shared, self._asked = self._asked, None
+        if shared is not None and job.message is None:
+            self._ask(shared)
         if job.message or not job.title.startswith("Check"):
             return
         n_errors = sum(issue.severity is Severity.ERROR for issue in job.replayed)
@@ -216,6 +255,14 @@ class DatasetDock(Dock):
                 "error" if n_errors else "warning",
             )
 
+    def _ask(self, shared: SharedVolume) -> None:
+        title = f"Add to the {'training' if shared.subset is Subset.TRAIN else 'test'} set?"
+        if self._again is not None and confirm(self.native, title, shared.question):
+            with self.message.explaining():
+                self._again()
+        else:
+            self.message.show_message(f"'{shared.name}' was not added; the dataset is as it was.")
+
     def _choose_selected(self, *_: object) -> None:
         for menu, kind in ((self.image_layer, Image), (self.labels_layer, Labels)):
             selected = [layer for layer in self.viewer.layers.selection if isinstance(layer, kind)]
@@ -225,3 +272,4 @@ class DatasetDock(Dock):
     def _enable_buttons(self) -> None:
         if self.jobs.running(self.kind) is None:
             self.open_button.enabled = self.pairs.selected is not None
+            self.removal.refresh()

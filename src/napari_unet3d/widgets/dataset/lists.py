@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QDialog,
@@ -31,14 +32,22 @@ _MAX_NAMED = 3
 
 
 class PairList(QTreeWidget):
-    """A row per volume: its name, its subset, and whether it has labels."""
+    """A row per volume: its name, its subset, and whether it has labels.
+
+    Attributes
+    ----------
+    delete_pressed : Signal()
+        Emitted when the Delete key is pressed.
+    """
+
+    delete_pressed = Signal()
 
     def __init__(self) -> None:
         super().__init__()
         self.setHeaderLabels(["Volume", "Subset", "Labels"])
-        self.setToolTip("The volumes of the dataset; a double click opens one.")
+        self.setToolTip("The volumes of the dataset; a double click opens one. Hold Ctrl or Shift to select several.")
         self.setRootIsDecorated(False)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.setFixedHeight(self.fontMetrics().height() * (_VISIBLE_ROWS + 2) + 12)
         self.setMinimumWidth(200)
         if (header := self.header()) is not None:
@@ -48,9 +57,21 @@ class PairList(QTreeWidget):
 
     @property
     def selected(self) -> Pair | None:
-        """The selected volume, or None."""
-        items = self.selectedItems()
-        return items[0].data(0, Qt.ItemDataRole.UserRole) if items else None
+        """The selected volume, the first of several, or None."""
+        return next(iter(self.all_selected), None)
+
+    @property
+    def all_selected(self) -> list[Pair]:
+        """The selected volumes, in the order of the list."""
+        items = sorted(self.selectedItems(), key=self.indexOfTopLevelItem)
+        return [item.data(0, Qt.ItemDataRole.UserRole) for item in items]
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:
+        """Announce the Delete key."""
+        if event is not None and event.key() == Qt.Key.Key_Delete:
+            self.delete_pressed.emit()
+        else:
+            super().keyPressEvent(event)
 
     def show_pairs(self, pairs: Iterable[Pair]) -> None:
         """Add a row for each volume."""
@@ -103,14 +124,39 @@ def kept_text(folder: Path, kept: list[Path]) -> str:
     return f"Not deleted, since no volume: {names}{others}."
 
 
-class CleanDialog(QDialog):
-    """Names every file that would be deleted and what is kept; the caller deletes them when it is accepted."""
+def quoted(names: Iterable[str]) -> str:
+    """Return the first names in quotes, and how many others there are."""
+    every = list(names)
+    others = f" and {len(every) - _MAX_NAMED} more" if len(every) > _MAX_NAMED else ""
+    return ", ".join(f"'{name}'" for name in every[:_MAX_NAMED]) + others
 
-    def __init__(self, folder: Path, files: list[Path], kept: list[Path], parent: QWidget) -> None:
+
+def describe_names(names: Sequence[str]) -> str:
+    """Return the beginning of a sentence on what was done with volumes, such as ``'3' was``."""
+    return f"{quoted(names)} {'was' if len(names) == 1 else 'were'}"
+
+
+class CleanDialog(QDialog):
+    """Names every file that would be deleted and what is kept; the caller deletes them when it is accepted.
+
+    Parameters
+    ----------
+    folder : Path
+        The dataset.
+    files, kept : list of Path
+        What is deleted, and what is not since it is no volume.
+    parent : QWidget
+        The dock.
+    of : str
+        Whose files they are, as in "the selected volume '3'"; by default those of all volumes.
+    """
+
+    def __init__(self, folder: Path, files: list[Path], kept: list[Path], parent: QWidget, of: str = "") -> None:
         super().__init__(parent)
         self.setWindowTitle("Delete files?")
         stays = f"{kept_text(folder, kept)}\n\n" if kept else ""
-        text = QLabel(f"{stays}These {len(files)} files of {folder} will be deleted permanently:")
+        whose = of or "all volumes"
+        text = QLabel(f"{stays}These {len(files)} files of {whose} in {folder} will be deleted permanently:")
         text.setWordWrap(True)
         names = QListWidget()
         names.addItems([str(path.relative_to(folder)) for path in files])
