@@ -87,7 +87,7 @@ def test_of_several_files_all_are_moved_or_none(dataset, monkeypatch):
         move(source, target)
 
     monkeypatch.setattr(shutil, "move", failing)
-    with pytest.raises(UserError, match="Cannot move .*permission denied"):
+    with pytest.raises(UserError, match=r"Cannot move .*permission denied"):
         move_to_trash([pair_of(dataset, "a")])
     assert content(dataset) == before
 

@@ -17,6 +17,7 @@ from napari_unet3d.data.pairs import Pair, Subset, list_pairs, provenance_file, 
 from napari_unet3d.data.provenance import read_provenance
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.shared_content import matching_volumes
+from napari_unet3d.data.trash import TrashedVolumes, move_to_trash
 from napari_unet3d.errors import UserError
 from napari_unet3d.runs.run_files import read_run_files
 from napari_unet3d.session.correction import CorrectionSession
@@ -199,6 +200,16 @@ def remove_corrections(pair: Pair) -> Iterator[Pair]:
     yield pair
 
 
+def trash_corrections(pair: Pair) -> Iterator[TrashedVolumes]:
+    """Move what `add_corrections` wrote to the trash of the dataset; the only event is what was moved.
+
+    For corrections that nothing else holds any more, since another prediction is inspected by now.
+    """
+    trashed = move_to_trash([pair])
+    _remove_if_empty(pair)
+    yield trashed
+
+
 def without_missing_val_volumes(config: TrainingConfig, dataset: Path) -> tuple[TrainingConfig, tuple[Notice, ...]]:
     """Return settings for another dataset: without named validation volumes if it lacks any, and a notice then."""
     if not set(config.val_volumes) - {pair.name for pair in list_pairs(dataset, Subset.TRAIN)}:
@@ -237,8 +248,13 @@ def _delete(pair: Pair) -> None:
     if pair.label_mask is not None:
         files.append(provenance_file(pair.label_mask))
     clean_dataset(dataset, [path for path in files if path.exists()])
+    _remove_if_empty(pair)
+
+
+def _remove_if_empty(pair: Pair) -> None:
+    """Remove the folder of masks unless it holds others."""
     if pair.label_mask is not None:
-        with suppress(OSError):  # it holds other masks
+        with suppress(OSError):
             pair.label_mask.parent.rmdir()
 
 

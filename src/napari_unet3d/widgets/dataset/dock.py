@@ -20,7 +20,7 @@ from napari_unet3d.data.pairs import Pair, Subset, list_pairs, pairing_notice
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.trash import files_of
 from napari_unet3d.errors import UserError
-from napari_unet3d.formatting import format_count
+from napari_unet3d.formatting import format_count, quoted
 from napari_unet3d.session.add_to_dataset import has_volume, named_for, open_pair
 from napari_unet3d.session.shared_volumes import SharedVolume, add_unless_shared
 from napari_unet3d.widgets.components.containers import button, column, heading, row
@@ -28,7 +28,7 @@ from napari_unet3d.widgets.components.dialogs import confirm
 from napari_unet3d.widgets.components.dock import Dock
 from napari_unet3d.widgets.components.job_bar import JobBar
 from napari_unet3d.widgets.components.voxel_size_row import VoxelSizeRow
-from napari_unet3d.widgets.dataset.lists import CleanDialog, IssueList, PairList, kept_text, quoted
+from napari_unet3d.widgets.dataset.lists import CleanDialog, IssueList, PairList, kept_text
 from napari_unet3d.widgets.dataset.removal import RemovalButtons
 from napari_unet3d.widgets.forms.channel_list import ChannelList
 from napari_unet3d.widgets.forms.choices import layer_menu
@@ -36,6 +36,7 @@ from napari_unet3d.widgets.forms.paths import PathEdit
 from napari_unet3d.widgets.jobs.jobs import Job
 from napari_unet3d.widgets.viewer import layers
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
+from napari_unet3d.widgets.viewer.layer_metadata import mark_dataset
 from napari_unet3d.widgets.viewer.layers import connect_while_alive
 
 if TYPE_CHECKING:
@@ -220,7 +221,9 @@ class DatasetDock(Dock):
         """Show an opened volume, an added pair or an issue that the check found."""
         match event:
             case Sample():
-                self.image_layer.value, self.labels_layer.value = layers.show_sample(self.viewer, event)
+                shown = layers.show_sample(self.viewer, event)
+                mark_dataset(shown, self.folder.value)
+                self.image_layer.value, self.labels_layer.value = shown
                 if event.notices:
                     self.message.show_message(" ".join(event.notices), "warning")
             case Pair(name=name, subset=subset):

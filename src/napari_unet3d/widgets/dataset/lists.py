@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from qtpy.QtCore import Qt, Signal
@@ -122,18 +122,6 @@ def kept_text(folder: Path, kept: list[Path]) -> str:
     names = ", ".join(str(path.relative_to(folder)) for path in kept[:_MAX_NAMED])
     others = f" and {len(kept) - _MAX_NAMED} more" if len(kept) > _MAX_NAMED else ""
     return f"Not deleted, since no volume: {names}{others}."
-
-
-def quoted(names: Iterable[str]) -> str:
-    """Return the first names in quotes, and how many others there are."""
-    every = list(names)
-    others = f" and {len(every) - _MAX_NAMED} more" if len(every) > _MAX_NAMED else ""
-    return ", ".join(f"'{name}'" for name in every[:_MAX_NAMED]) + others
-
-
-def describe_names(names: Sequence[str]) -> str:
-    """Return the beginning of a sentence on what was done with volumes, such as ``'3' was``."""
-    return f"{quoted(names)} {'was' if len(names) == 1 else 'were'}"
 
 
 class CleanDialog(QDialog):

@@ -6,10 +6,10 @@ from psygnal import Signal
 
 from napari_unet3d.data.trash import TrashedVolumes, list_trash, move_to_trash, restore
 from napari_unet3d.errors import UserError
-from napari_unet3d.formatting import format_count
+from napari_unet3d.formatting import describe_names, format_count, quoted
 from napari_unet3d.widgets.components.containers import Panel, button
 from napari_unet3d.widgets.components.context import Context
-from napari_unet3d.widgets.dataset.lists import PairList, describe_names, quoted
+from napari_unet3d.widgets.dataset.lists import PairList
 from napari_unet3d.widgets.forms.paths import PathEdit
 
 

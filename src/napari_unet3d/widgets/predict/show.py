@@ -12,7 +12,13 @@ from napari_unet3d.session.comparison import Comparison
 from napari_unet3d.session.origin import VolumeOrigin
 from napari_unet3d.session.prediction_job import FileOpened
 from napari_unet3d.widgets.viewer.channel_layers import show_channels
-from napari_unet3d.widgets.viewer.layer_metadata import copy_origin, mark_companions, mark_origin, raise_volume
+from napari_unet3d.widgets.viewer.layer_metadata import (
+    copy_origin,
+    mark_companions,
+    mark_dataset,
+    mark_origin,
+    raise_volume,
+)
 from napari_unet3d.widgets.viewer.layers import (
     Reference,
     hide_own_layers,
@@ -115,6 +121,7 @@ def show_volume(
     """Show a volume that is not in the viewer yet; return the layers of image, ground truth and prediction."""
     hide_own_layers(viewer)
     image, truth = show_sample(viewer, sample)
+    mark_dataset((image, truth), None if origin is None else origin.dataset)
     show_channels(viewer, image)
     return image, truth, show_comparison(viewer, comparison, image, truth, origin)
 

@@ -22,6 +22,7 @@ from napari_unet3d.widgets.forms.choices import RadioChoice, layer_menu
 from napari_unet3d.widgets.forms.paths import PathEdit
 from napari_unet3d.widgets.viewer.channel_layers import names_of
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
+from napari_unet3d.widgets.viewer.layer_metadata import dataset_of_layer
 
 _ROW_HEIGHT = 22
 
@@ -128,6 +129,15 @@ class TrainingSource(Panel):
         pairs = self.pairs or [(self.image_layer.value, self.labels_layer.value)]
         chosen = [pair for pair in pairs if self.from_layers and None not in pair]
         return [pair[1] for pair in chosen if name in (pair[0].name, names_of(self._channels_of(pair))[0])]
+
+    def known_datasets(self) -> list[Path]:
+        """Return the dataset folders that the chosen layers may be from; none while a folder is chosen."""
+        if not self.from_layers:
+            return []
+        pairs = self.pairs or [(self.image_layer.value, self.labels_layer.value)]
+        layers = [layer for pair in pairs for layer in (*self._channels_of(pair), pair[1]) if layer is not None]
+        folders = [self.dataset.value, *map(dataset_of_layer, layers)]
+        return [folder for folder in folders if folder is not None]
 
     def _channels_of(self, pair: tuple[Image, Labels]) -> list[Image]:
         """Return the layers of all channels of a pair that was added, or else of the one that is chosen."""

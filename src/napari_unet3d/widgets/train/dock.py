@@ -19,7 +19,9 @@ from napari_unet3d.widgets.train.monitor_panel import MonitorPanel
 from napari_unet3d.widgets.train.pre_run_actions import PreRunActions
 from napari_unet3d.widgets.train.run_actions import RunActions
 from napari_unet3d.widgets.train.run_job import RunListener, begin_training
+from napari_unet3d.widgets.train.shared_volumes_question import SharedVolumesQuestion
 from napari_unet3d.widgets.train.training_setup import TrainingSetup
+from napari_unet3d.widgets.viewer.layer_metadata import mark_dataset
 from napari_unet3d.widgets.viewer.layers import show_sample
 from napari_unet3d.widgets.viewer.split_layer import show_blocks
 
@@ -70,6 +72,7 @@ class TrainDock(Dock):
         self.pre_run = PreRunActions(self.context, setup.request, setup.draft)
         self.run_actions = RunActions(self.context)
         self.report = self.run_actions.report
+        self._question = SharedVolumesQuestion(self.native, self.context)
         self.monitor = MonitorPanel(self.context, self.source.labels_of)
         self.hardware, self.status = wrapping_label(), wrapping_label()
         self._lay_out()
@@ -80,7 +83,9 @@ class TrainDock(Dock):
     def train(self) -> None:
         """Train with the settings."""
         with self.message.explaining():
-            self._begin(self.setup.request())
+            request = self.setup.request()
+            volumes = () if isinstance(request.data, Path) else request.data
+            self._question.ask_then(volumes, self.source.known_datasets(), partial(self._begin, request))
 
     def train_on_sample_data(self) -> None:
         """Generate a small dataset and train on it with the settings."""
@@ -140,7 +145,7 @@ class TrainDock(Dock):
                 self._follow(event)
             case SampleDatasetReady(folder=folder, test=test):
                 self.source.use_folder(folder)
-                show_sample(self.viewer, test, "sample")
+                mark_dataset(show_sample(self.viewer, test, "sample"), folder)
             case RunStarted(blocks=blocks):
                 show_blocks(self.viewer, blocks)
 
