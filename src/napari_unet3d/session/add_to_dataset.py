@@ -19,7 +19,7 @@ from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.shared_content import matching_volumes
 from napari_unet3d.data.trash import TrashedVolumes, move_to_trash
 from napari_unet3d.errors import UserError
-from napari_unet3d.runs.run_files import read_run_files
+from napari_unet3d.runs.run_files import is_copy_of_layers, read_run_files
 from napari_unet3d.session.correction import CorrectionSession
 from napari_unet3d.session.origin import VolumeOrigin, without_subset
 
@@ -231,14 +231,17 @@ def is_dataset(folder: Path) -> bool:
 
 
 def dataset_of_run(run: Path | None) -> Path | None:
-    """Return the dataset folder that a run was trained on, if it was one and still exists."""
+    """Return the dataset folder that a run was trained on, if it was one, is no copy of layers, and still exists."""
     if run is None:
         return None
+    folder = run if run.is_dir() else run.parent
     try:
-        dataset = read_run_files(run if run.is_dir() else run.parent).dataset
+        dataset = read_run_files(folder).dataset
     except UserError:  # a model file outside of a run folder
         return None
-    return dataset if dataset is not None and is_dataset(dataset) else None
+    if dataset is None or is_copy_of_layers(dataset, folder):
+        return None
+    return dataset if is_dataset(dataset) else None
 
 
 def _delete(pair: Pair) -> None:

@@ -31,7 +31,7 @@ from napari_unet3d.widgets.components.voxel_size_row import VoxelSizeRow
 from napari_unet3d.widgets.dataset.lists import CleanDialog, IssueList, PairList, kept_text
 from napari_unet3d.widgets.dataset.removal import RemovalButtons
 from napari_unet3d.widgets.forms.channel_list import ChannelList
-from napari_unet3d.widgets.forms.choices import layer_menu
+from napari_unet3d.widgets.forms.layer_menu import layer_menu, prefer_pair
 from napari_unet3d.widgets.forms.paths import PathEdit
 from napari_unet3d.widgets.jobs.jobs import Job
 from napari_unet3d.widgets.viewer import layers
@@ -103,6 +103,7 @@ class DatasetDock(Dock):
         )
         self.issues.hide()
         self.folder.changed.connect(self.refresh)
+        prefer_pair(self.viewer, self.image_layer, self.labels_layer)
         self.pairs.itemDoubleClicked.connect(self.open_selected)
         self.pairs.itemSelectionChanged.connect(self._enable_buttons)
         self.removal.changed_dataset.connect(self.refresh)
@@ -132,6 +133,12 @@ class DatasetDock(Dock):
             disabled_meanwhile=(self.open_button, self.clean_button, self.removal),
         )
 
+    def follow_layers(self) -> None:
+        """Update the layer menus; new layers are chosen unless others were."""
+        super().follow_layers()
+        if self.jobs.running(self.kind) is None:
+            prefer_pair(self.viewer, self.image_layer, self.labels_layer)
+
     def refresh(self) -> None:
         """Read the folder again and list its volumes."""
         self.pairs.clear()
@@ -150,6 +157,7 @@ class DatasetDock(Dock):
         """Create the folders of a dataset."""
         with self.message.explaining():
             folder = create_dataset(self.folder.require("a folder for the dataset"))
+            self.folder.keep()  # it exists now
             self.refresh()
             self.message.show_message(f"Created train|test/images|labels in {folder}")
 
@@ -227,6 +235,7 @@ class DatasetDock(Dock):
                 if event.notices:
                     self.message.show_message(" ".join(event.notices), "warning")
             case Pair(name=name, subset=subset):
+                self.folder.keep()  # which may be new
                 self.refresh()
                 added, notices = f"Added '{name}' to {subset}.", self._notices_of_layers
                 self.message.show_message(f"{added} {notices}".rstrip(), "warning" if notices else "info")

@@ -28,8 +28,8 @@ from napari_unet3d.widgets.components.copy_run import CopyButton
 from napari_unet3d.widgets.components.dialogs import confirm
 from napari_unet3d.widgets.components.dock import Dock
 from napari_unet3d.widgets.components.job_bar import JobBar
-from napari_unet3d.widgets.forms.choices import layer_menu
 from napari_unet3d.widgets.forms.form import ConfigForm
+from napari_unet3d.widgets.forms.layer_menu import layer_menu
 from napari_unet3d.widgets.forms.paths import PathEdit
 from napari_unet3d.widgets.jobs.jobs import Job
 from napari_unet3d.widgets.viewer import layers
@@ -107,9 +107,7 @@ class GenerateDock(Dock):
         self.preview_button = button(
             "Preview", "Show one volume as an Image and a Labels layer; the next preview updates them.", self.preview
         )
-        self.train_button = button(
-            "Train on this dataset…", "Open the dock Train with the folder above.", lambda: self.open_dock("Train")
-        )
+        self.train_button = button("Train on this dataset…", "Open the dock Train with the folder above.", self.train)
         self.copy_button = CopyButton(self.message, self._snippet)
         self.job_bar = JobBar(
             "Write dataset",
@@ -156,6 +154,12 @@ class GenerateDock(Dock):
                 replay=(VolumeWritten,),
             )
 
+    def train(self) -> None:
+        """Open the dock Train with the folder of the dataset."""
+        dock = self.open_dock("Train")
+        if self.folder.value is not None:
+            dock.source.use_folder(self.folder.value)
+
     def _inputs(self, config: SyntheticConfig) -> dict[str, Any]:
         objects, points = self.objects_layer.value, self.positions_layer.value
         return {
@@ -194,6 +198,7 @@ class GenerateDock(Dock):
             case DatasetWritten(folder=folder, n_train=n_train, n_test=n_test):
                 text = f"Wrote {n_train} training and {n_test} test volumes to {folder}"
                 self._show_result(text, *self._shortfalls[:1])
+                self.folder.keep()  # it exists now
                 self.train_button.show()
             case ObjectPlaced() | SlicesImaged() | VolumeWritten():
                 pass  # the progress bar shows them

@@ -192,7 +192,7 @@ class DatasetSource(Panel):
         if run is not None:
             self.model.choose(run)
         if dataset is not None:
-            self.dataset.value = dataset
+            self.dataset.offer(dataset)
         if subset is not None:
             self.subset.value = subset
 

@@ -248,7 +248,7 @@ class FineTunePanel(Panel):
         if about is not None:
             folder = about.origin.dataset or dataset_of_run(about.origin.run)
             if folder is not None and about.added is None:
-                self.dataset.value = folder
+                self.dataset.offer(folder)
         self._refresh()
 
     def _connect(self) -> None:

@@ -18,7 +18,8 @@ from napari_unet3d.widgets.components.containers import Panel, column
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.voxel_size_row import VoxelSizeRow
 from napari_unet3d.widgets.forms.channel_list import ChannelList
-from napari_unet3d.widgets.forms.choices import EnumMenu, RadioChoice, layer_menu, optional_int
+from napari_unet3d.widgets.forms.choices import EnumMenu, RadioChoice, optional_int
+from napari_unet3d.widgets.forms.layer_menu import layer_menu
 from napari_unet3d.widgets.inspect.dataset_volumes import DatasetSource
 from napari_unet3d.widgets.inspect.volume_layers import VolumeLayers
 from napari_unet3d.widgets.viewer.channel_layers import volume_of
@@ -50,7 +51,7 @@ class LayerSource(Panel):
     """
 
     def __init__(self, context: Context) -> None:
-        viewer = context.viewer
+        self._viewer = viewer = context.viewer
         self.prediction_layer = layer_menu(viewer, Labels | None, "The predicted labels.", label="Prediction")
         self.truth_layer = layer_menu(
             viewer, Labels | None, "The ground truth labels of the same volume.", label="Ground truth"
@@ -80,13 +81,14 @@ class LayerSource(Panel):
         self.prediction_layer.changed.connect(self.find_partners)
 
     def find_prediction(self) -> None:
-        """Choose the newest layer of a prediction when none is chosen, and what belongs to it."""
+        """Choose a prediction when none is chosen, and what belongs to it: the selected one, or the newest."""
         if self.prediction_layer.value is not None:
             return
         known = [layer for layer in self.prediction_layer.choices if layer is not None]
         ours = [layer for layer in known if origin_of(layer) is not None and layer.name.endswith(_PREDICTION)]
         named = [layer for layer in known if layer.name.endswith(_PREDICTION)]
-        if candidates := ours or named:
+        selected = [layer for layer in {*ours, *named} if layer in self._viewer.layers.selection]
+        if candidates := selected or ours or named:
             self.prediction_layer.value = candidates[-1]
 
     def choose(self, prediction: Labels) -> None:

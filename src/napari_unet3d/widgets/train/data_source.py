@@ -18,7 +18,8 @@ from napari_unet3d.widgets.components.containers import Panel, button, column, r
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.voxel_size_row import VoxelSizeRow
 from napari_unet3d.widgets.forms.channel_list import ChannelList
-from napari_unet3d.widgets.forms.choices import RadioChoice, layer_menu
+from napari_unet3d.widgets.forms.choices import RadioChoice
+from napari_unet3d.widgets.forms.layer_menu import layer_menu, prefer_pair
 from napari_unet3d.widgets.forms.paths import PathEdit
 from napari_unet3d.widgets.viewer.channel_layers import names_of
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
@@ -149,16 +150,39 @@ class TrainingSource(Panel):
     def use_folder(self, folder: Path) -> None:
         """Choose a dataset folder."""
         self.kind.value = SourceKind.FOLDER
+        self.kind.is_chosen = True
         self.dataset.value = folder
+
+    def show_folder(self, folder: Path, *, is_shared: bool = False) -> None:
+        """Choose a dataset folder that the user has not named, which is not remembered.
+
+        Parameters
+        ----------
+        folder : Path
+            Such as the dataset of an earlier run.
+        is_shared : bool
+            Whether other docks of this session show it, too.
+        """
+        self.kind.prefer(SourceKind.FOLDER)
+        self.kind.is_chosen = True
+        self.dataset.offer(folder, is_shared=is_shared)
+        self._on_change()
 
     def use_layers(self) -> None:
         """Choose layers."""
         self.kind.value = SourceKind.LAYERS
 
     def prefer_available(self) -> None:
-        """Choose layers while only the viewer, or the folder while only it, holds something to train on."""
-        if self._has_layers != (self._n_volumes(Subset.TRAIN) > 0):
-            self.kind.prefer(SourceKind.LAYERS if self._has_layers else SourceKind.FOLDER)
+        """Choose layers if the viewer holds an image with labels, or else a folder with volumes, unless one was chosen.
+
+        Of several layers, the selected ones are chosen, then those that were opened last.
+        """
+        prefer_pair(self._viewer, self.image_layer, self.labels_layer)
+        if self.kind.is_chosen:
+            return
+        kind = SourceKind.LAYERS if self._has_layers else SourceKind.FOLDER
+        if kind is not self.kind.value and (self._has_layers or self._n_volumes(Subset.TRAIN) > 0):
+            self.kind.prefer(kind)
             self._on_change()
 
     def reset_choices(self, *_: Any) -> None:

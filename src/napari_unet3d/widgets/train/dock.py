@@ -22,7 +22,7 @@ from napari_unet3d.widgets.train.run_job import RunListener, begin_training
 from napari_unet3d.widgets.train.shared_volumes_question import SharedVolumesQuestion
 from napari_unet3d.widgets.train.training_setup import TrainingSetup
 from napari_unet3d.widgets.viewer.layer_metadata import mark_dataset
-from napari_unet3d.widgets.viewer.layers import show_sample
+from napari_unet3d.widgets.viewer.layers import connect_while_alive, show_sample
 from napari_unet3d.widgets.viewer.split_layer import show_blocks
 
 _MIN_WIDTH = 366
@@ -77,6 +77,7 @@ class TrainDock(Dock):
         self.hardware, self.status = wrapping_label(), wrapping_label()
         self._lay_out()
         self._connect()
+        connect_while_alive(self.native, self.viewer.layers.selection.events.changed, lambda *_: self.follow_layers())
         setup.offer(unfinished_run())
         self.attach_to_job(ended_too=True)
 
@@ -133,7 +134,7 @@ class TrainDock(Dock):
     def follow_layers(self) -> None:
         """Update the layer menus, and choose what can be trained on."""
         super().follow_layers()
-        if self.run is None:
+        if self.jobs.running(self.kind) is None:
             self.source.prefer_available()
 
     def on_event(self, event: Any) -> None:
@@ -144,7 +145,7 @@ class TrainDock(Dock):
                 self.run_actions.offer(None)
                 self._follow(event)
             case SampleDatasetReady(folder=folder, test=test):
-                self.source.use_folder(folder)
+                self.source.show_folder(folder, is_shared=True)
                 mark_dataset(show_sample(self.viewer, test, "sample"), folder)
             case RunStarted(blocks=blocks):
                 show_blocks(self.viewer, blocks)
