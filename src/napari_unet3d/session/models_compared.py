@@ -66,9 +66,8 @@ class ModelsCompared:
         """The improvement in a few sentences."""
         before, after = self.before, self.after
         sentences = [
-            f"'{self.prediction.name}', whose corrections it learned: {before.n_errors} errors before, "
-            f"{after.n_errors} after fine-tuning; "
-            f"Dice {before.dice:.3f}, now {after.dice:.3f}."
+            f"'{self.prediction.name}': {before.n_errors} errors before, {after.n_errors} after fine-tuning on its "
+            f"corrections; Dice {before.dice:.3f}, now {after.dice:.3f}."
         ]
         if before.test_dice is not None and after.test_dice is not None:
             volumes = format_count(self.n_test, "test volume")

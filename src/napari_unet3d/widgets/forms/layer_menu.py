@@ -125,10 +125,12 @@ def _selected(viewer: Any, layers: Sequence[Layer]) -> list[Any]:
 
 
 def _best_image(viewer: Any, images: Sequence[Image], truths: Sequence[Labels]) -> Image | None:
-    selected_labels = _selected(viewer, truths)
+    """Return the image that is meant: one with labels before any without, which napari selects when it is opened."""
+    selected, selected_labels = _selected(viewer, images), _selected(viewer, truths)
     annotated = [image for image in images if any(_fit(image, labels, images) for labels in truths)]
-    painted = [image for image in images if any(_fit(image, labels, images) for labels in selected_labels)]
-    return next(iter([*_selected(viewer, images), *reversed(painted), *reversed(annotated), *reversed(images)]), None)
+    painted = [image for image in annotated if any(_fit(image, labels, images) for labels in selected_labels)]
+    first = [*(image for image in selected if image in annotated), *reversed(painted), *reversed(annotated)]
+    return next(iter([*first, *selected, *reversed(images)]), None)
 
 
 def _best_labels(viewer: Any, image: Any, images: Sequence[Image], truths: Sequence[Labels]) -> Labels | None:

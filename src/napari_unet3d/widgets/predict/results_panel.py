@@ -31,7 +31,8 @@ from napari_unet3d.widgets.export.save_section import SaveSection
 from napari_unet3d.widgets.predict.live_prediction import LivePrediction, VisiblePrediction
 from napari_unet3d.widgets.predict.show import show_comparison_of_layer, show_labels_of_file, show_volume
 from napari_unet3d.widgets.predict.target import PredictionRequest
-from napari_unet3d.widgets.viewer.layers import Reference, colour_of
+from napari_unet3d.widgets.viewer.label_colours import colour_of
+from napari_unet3d.widgets.viewer.layers import Reference
 
 _MAX_KEPT_BYTES = 2**30
 

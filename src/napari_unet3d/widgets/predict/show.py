@@ -29,6 +29,8 @@ from napari_unet3d.widgets.viewer.layers import (
     show_on_top,
     show_sample,
 )
+from napari_unet3d.widgets.viewer.side_by_side import side_by_side_of
+from napari_unet3d.widgets.viewer.view_state import look_at
 
 _MAX_ROWS = 1000  # of the features of a layer
 
@@ -110,7 +112,7 @@ def show_comparison_of_layer(
 ) -> Labels:
     """Show the prediction of a layer that is in the viewer, and hide the layers of other volumes."""
     if isinstance(image, Layer):
-        hide_own_layers(viewer)
+        _make_room(viewer)
         show_channels(viewer, image)
     return show_comparison(viewer, comparison, image, truth, origin)
 
@@ -119,17 +121,19 @@ def show_volume(
     viewer: Any, sample: Sample, comparison: Comparison, origin: VolumeOrigin | None = None
 ) -> tuple[Image, Labels | None, Labels]:
     """Show a volume that is not in the viewer yet; return the layers of image, ground truth and prediction."""
-    hide_own_layers(viewer)
+    _make_room(viewer)
     image, truth = show_sample(viewer, sample)
     mark_dataset((image, truth), None if origin is None else origin.dataset)
     show_channels(viewer, image)
-    return image, truth, show_comparison(viewer, comparison, image, truth, origin)
+    labels = show_comparison(viewer, comparison, image, truth, origin)
+    look_at(viewer, image)
+    return image, truth, labels
 
 
 def show_labels_of_file(viewer: Any, opened: FileOpened, origin: VolumeOrigin) -> None:
     """Show a volume from a file and its predicted labels, when nothing else was kept of the prediction."""
     assert opened.labels is not None
-    hide_own_layers(viewer)
+    _make_room(viewer)
     image, _ = show_sample(viewer, opened.sample)
     show_on_top(viewer, image)
     show_channels(viewer, image)
@@ -137,6 +141,13 @@ def show_labels_of_file(viewer: Any, opened: FileOpened, origin: VolumeOrigin) -
     mark_origin([labels], origin)
     mark_companions(labels, image=image)
     show_on_top(viewer, labels)
+    look_at(viewer, image)
+
+
+def _make_room(viewer: Any) -> None:
+    """End what is side by side, whose end would bring back old layers later, and hide the layers of the plugin."""
+    side_by_side_of(viewer).stop()
+    hide_own_layers(viewer)
 
 
 def _names_of_values(comparison: Comparison) -> dict[str, list[Any]]:

@@ -143,7 +143,8 @@ class TrainDock(Dock):
             case TrainingRun():
                 self._collapse_setup(True)
                 self.run_actions.offer(None)
-                self._follow(event)
+                # Of a run that ended before the dock was opened, layers are shown when somebody asks for them.
+                self._follow(event, in_viewer=self.jobs.running(self.kind) is not None)
             case SampleDatasetReady(folder=folder, test=test):
                 self.source.show_folder(folder, is_shared=True)
                 mark_dataset(show_sample(self.viewer, test, "sample"), folder)
@@ -178,12 +179,12 @@ class TrainDock(Dock):
         self._follow(run)
         self.run_actions.offer(run)
 
-    def _follow(self, run: TrainingRun) -> None:
+    def _follow(self, run: TrainingRun, *, in_viewer: bool = True) -> None:
         self.run = run
         signals = run.events.status, run.events.started, run.events.notices
         self._listener.connect(*((signal, self._show_status) for signal in signals))
         self._show_status()
-        self.monitor.show_run(run)
+        self.monitor.show_run(run, in_viewer=in_viewer)
 
     def _collapse_setup(self, collapsed: bool) -> None:
         """Use the space of what is not needed during a run for the curves."""
