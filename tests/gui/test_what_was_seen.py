@@ -123,7 +123,7 @@ def test_predict_and_inspect_say_by_content_what_the_model_has_seen(
     inspect = open_dock("Inspect")
     inspect.source.layers.choose(viewer.layers["held out prediction"])
     wait_for_end(inspect, press(inspect.job_bar.start_button))
-    assert seen(inspect.scores)["held out"][0] == "training"
+    assert seen(inspect.scores)["held out"][0] == "train"
     inspect.image_layer.value = None
     wait_for_end(inspect, press(inspect.job_bar.start_button))
     assert seen(inspect.scores)["held out"][0] == "?"
@@ -140,5 +140,5 @@ def test_a_test_set_says_it_for_each_volume_and_for_the_mean(
     wait_for_end(dock, press(dock.job_bar.start_button), timeout=60_000)
     table = seen(dock.results.table)
     assert table["held out"][0] == "never"
-    assert table["copy"][0] in ("training", "validation")  # as it was drawn
+    assert table["copy"][0] in ("train", "val")  # as it was drawn
     assert table["mean"][0] == "mixed"

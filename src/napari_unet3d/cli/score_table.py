@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 _WIDTH = 108
 _LEAST_COLUMN, _LEAST_NAME = 6, 8
 _GAP = "  "
-_SEEN = {"training": "train", "validation": "val", "unknown": "?"}  # as `SeenIn`, which is slow to import
 
 
 def score_table(volumes: Sequence[Scores], mean: Scores) -> str:
@@ -49,7 +48,7 @@ def score_table(volumes: Sequence[Scores], mean: Scores) -> str:
                 name,
                 [
                     *(metric.text(each.of(metric), each.n_left_out(metric), own_unit) for metric in columns),
-                    _SEEN.get(scores.seen_in, str(scores.seen_in)) if each is scores else "",
+                    scores.seen_in.short_label if each is scores else "",
                 ],
             )
             for name, each in named

@@ -62,8 +62,8 @@ _LABELS = {
     SeenIn.MIXED: "some were seen",
 }
 _SHORT_LABELS = {
-    SeenIn.TRAINING: "training",
-    SeenIn.VALIDATION: "validation",
+    SeenIn.TRAINING: "train",
+    SeenIn.VALIDATION: "val",
     SeenIn.NEVER: "never",
     SeenIn.UNKNOWN: "?",
     SeenIn.MIXED: "mixed",

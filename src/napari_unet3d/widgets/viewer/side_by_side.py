@@ -208,9 +208,7 @@ class SideBySide:
         if self._showing is None:
             return
         layers, shown = self._viewer.layers, [cell.layer for cell in self._showing.wanted.cells]
-        image = self._showing.wanted.image
-        needed = [*self._showing.images, *shown, *([] if image is None else [image])]
-        if not grid_of(self._viewer).enabled or any(layer not in layers for layer in needed):
+        if not grid_of(self._viewer).enabled or any(layer not in layers for layer in [*self._showing.images, *shown]):
             self.stop()
             return
         self._mark()
