@@ -166,6 +166,7 @@ class ScoresTable(QTableWidget):
             else:
                 item.setToolTip(text.strip())
             self.setItem(row, number, item)
+        self.setItem(row, self.columnCount() - 1, QTableWidgetItem())  # see `_fill_seen`
 
 
 def set_up_rows(table: QTableView) -> None:
