@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from napari_unet3d.configs.training_enums import FourthAxis
 from napari_unet3d.data.formats.base import Format, StoredVolume, VolumeData
+from napari_unet3d.data.formats.fourth_axis import with_fourth_axis
 from napari_unet3d.data.formats.registry import format_of, split_path
-from napari_unet3d.data.formats.select import choose, select
+from napari_unet3d.data.formats.select import AxisRoles, choose, find_axes, select
 from napari_unet3d.data.layout import role_of_folder
 from napari_unet3d.errors import UserError, explain_os_errors
 
@@ -57,11 +58,17 @@ def read_volume(
     >>> volume.array.shape, [round(size, 6) for size in volume.voxel_size_um]
     ((4, 5, 6), [2.0, 0.5, 0.5])
     """
-    return _read(Path(path), partial(select, whole=False, channel=channel, time=time), role)
+    with open_volume(path, role) as volume:
+        return volume.read(whole=False, channel=channel, time=time)
 
 
 def read_image(
-    path: Path | str, *, channel: int | str | None = None, time: int | None = None, role: str = ""
+    path: Path | str,
+    *,
+    channel: int | str | None = None,
+    time: int | None = None,
+    role: str = "",
+    fourth_axis: FourthAxis = FourthAxis.AUTO,
 ) -> VolumeData:
     """Read a volume with all its channels and time points, or with those that are chosen.
 
@@ -75,6 +82,8 @@ def read_image(
         Number from 0 of the only time point to read.
     role : str
         As for `read_volume`.
+    fourth_axis : FourthAxis
+        What the axis beside z, y and x is; by default what the file says.
 
     Returns
     -------
@@ -97,7 +106,8 @@ def read_image(
     >>> volume.array.shape, volume.axes, volume.channel_names
     ((2, 4, 5, 6), 'czyx', ('channel 1', 'channel 2'))
     """
-    return _read(Path(path), partial(select, whole=True, channel=channel, time=time), role)
+    with open_volume(path, role, fourth_axis) as volume:
+        return volume.read(channel=channel, time=time)
 
 
 def list_volumes(path: Path | str) -> list[StoredVolume]:
@@ -153,7 +163,41 @@ def volume_paths(path: Path | str) -> list[Path]:
     return [path] if is_clear else [path / each.name for each in volumes]
 
 
-def _read(path: Path, select_part: Callable[[Path, StoredVolume], VolumeData], role: str) -> VolumeData:
+@dataclass(frozen=True, slots=True)
+class OpenVolume:
+    """A volume in a file that is open; its voxels are read by `read`.
+
+    Attributes
+    ----------
+    path : Path
+        The path, for messages.
+    stored : StoredVolume
+        Its description.
+    roles : AxisRoles
+        Which of its axes are time, channels and z, y, x.
+    """
+
+    path: Path
+    stored: StoredVolume
+    roles: AxisRoles
+
+    @property
+    def n_times(self) -> int | None:
+        """Number of time points; None if there is no axis of time."""
+        return None if self.roles.t is None else self.stored.shape[self.roles.t]
+
+    def read(self, *, whole: bool = True, channel: int | str | None = None, time: int | None = None) -> VolumeData:
+        """Read the volume with all its channels and time points, or with those that are chosen; see `read_image`."""
+        volume = select(self.path, self.stored, whole=whole, channel=channel, time=time)
+        native = volume.array.dtype.newbyteorder("=")  # the only byte order of torch
+        array = np.ascontiguousarray(volume.array, dtype=native)
+        return replace(volume, array=array, time_step_s=self.stored.time_step_s)
+
+
+@contextmanager
+def open_volume(path: Path | str, role: str = "", fourth_axis: FourthAxis = FourthAxis.AUTO) -> Iterator[OpenVolume]:
+    """Open a file and find a volume in it; parameters and errors are those of `read_image`."""
+    path = Path(path)
     file, inner = split_path(path)
     file_format = format_of(file)
     role = role or role_of_folder(file.parent.name)
@@ -162,9 +206,8 @@ def _read(path: Path, select_part: Callable[[Path, StoredVolume], VolumeData], r
             chosen = choose(path, _stored_volumes(file, inner, file_format, files), "", role)
         else:
             chosen = choose(file, _stored_volumes(file, inner, file_format, files), inner, role)
-        volume = select_part(path, chosen)
-        native = volume.array.dtype.newbyteorder("=")  # the only byte order of torch
-        return replace(volume, array=np.ascontiguousarray(volume.array, dtype=native))
+        chosen = with_fourth_axis(path, chosen, fourth_axis)
+        yield OpenVolume(path, chosen, find_axes(path, chosen.shape, chosen.axes))
 
 
 def _stored_volumes(file: Path, inner: str, file_format: Format, files: ExitStack) -> Sequence[StoredVolume]:

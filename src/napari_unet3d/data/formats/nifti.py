@@ -151,6 +151,7 @@ FORMAT = Format(
     volumes=list_file,
     write=write_file,
     write_channels=write_channels,
+    names_time=False,
     read_errors=_read_errors,
     holds=lambda path: frozenset({Holds.VOXEL_SIZE, Holds.PLACE_ALONE, Holds.ORIGIN, Holds.DIRECTIONS, Holds.SHEAR}),
 )
