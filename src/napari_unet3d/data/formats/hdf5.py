@@ -17,6 +17,7 @@ from napari_unet3d.data.geometry import Geometry
 
 _DATASET = "data"
 _CHUNK = 64
+_TIME_STEP = "time_step_s"
 
 
 def list_file(path: Path, files: ExitStack) -> list[StoredVolume]:
@@ -48,18 +49,30 @@ def _stored(name: str, dataset: Any) -> StoredVolume:
         axes=axes,
         name=name,
         geometry_of=lambda zyx: geometry_in(attributes, n_axes, axes, zyx, FORMAT.name),
+        time_step_s=float(attributes[_TIME_STEP]) if _TIME_STEP in attributes else None,
     )
 
 
 def write_file(path: Path, array: NDArray[Any], geometry: Geometry) -> None:
     """Write the dataset ``data``, with ``element_size_um`` where the voxel size is known."""
+    write_series(path, array, geometry, None)
+
+
+def write_series(path: Path, array: NDArray[Any], geometry: Geometry, time_step_s: float | None) -> None:
+    """Write several time points as `write_file` does one, with their step in the attribute ``time_step_s``."""
     import h5py
 
+    axes = "tzyx"[-array.ndim :]
     with h5py.File(path, "w") as file:
-        chunks = tuple(min(_CHUNK, length) for length in array.shape)
-        dataset = file.create_dataset(_DATASET, data=array, chunks=chunks, compression="gzip", compression_opts=1)
-        for axis, name in enumerate("zyx"):
+        chunks = (*(1,) * (array.ndim - 3), *(min(_CHUNK, length) for length in array.shape[-3:]))
+        how = {"chunks": chunks, "compression": "gzip", "compression_opts": 1}
+        dataset = file.create_dataset(_DATASET, shape=array.shape, dtype=array.dtype, **how)
+        for number in range(len(array)) if axes[0] == "t" else [...]:  # one at a time, since it may be a memory map
+            dataset[number] = array[number]
+        for axis, name in enumerate(axes):
             dataset.dims[axis].label = name
+        if time_step_s is not None:
+            dataset.attrs[_TIME_STEP] = time_step_s
         if geometry.is_calibrated:
             dataset.attrs["element_size_um"] = geometry.sizes
         elif any(geometry.sizes):
@@ -74,6 +87,7 @@ FORMAT = Format(
     name="HDF5",
     suffixes=(".h5", ".hdf5"),
     write=write_file,
+    write_series=write_series,
     volumes=list_file,
     voxel_size="in the attributes",
     read_errors=lambda: (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError),
