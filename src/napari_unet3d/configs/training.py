@@ -218,8 +218,8 @@ class TrainingConfig(Config):
     )
     val_volumes: Names = setting(
         (),
-        "Names of the volumes used for validation, instead of a fraction that is drawn; that of a series stands for all "
-        "of its time points.",
+        "Names of the volumes used for validation, instead of a fraction that is drawn; that of a series is all of "
+        "its time points.",
         label="validation volumes",
         group=_LOADING,
     )

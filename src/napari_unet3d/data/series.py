@@ -73,18 +73,28 @@ def list_time_points(pairs: Iterable[Pair], fourth_axis: FourthAxis = FourthAxis
     """
     found: list[Pair] = []
     for pair in pairs:
-        n_times = None
-        if pair.is_complete and pair.time is None:
-            try:
-                with _opened(pair, fourth_axis) as (_, n_times, _):
-                    pass
-            except UserError:
-                n_times = None
-        if n_times is None:
+        try:
+            found += time_points_of(pair, fourth_axis)
+        except UserError:
             found.append(pair)
-        else:
-            found += [replace(pair, name=time_point_name(pair.name, time), time=time) for time in range(n_times)]
     return found
+
+
+def time_points_of(pair: Pair, fourth_axis: FourthAxis = FourthAxis.AUTO) -> list[Pair]:
+    """Return a pair for each time point of a series; the pair alone if it is none, or a single one of its time points.
+
+    Raises
+    ------
+    UserError
+        If a file cannot be read, or image and labels have other time points.
+    """
+    if not pair.is_complete or pair.time is not None:
+        return [pair]
+    with _opened(pair, fourth_axis) as (_, n_times, _):
+        pass
+    if n_times is None:
+        return [pair]
+    return [replace(pair, name=time_point_name(pair.name, time), time=time) for time in range(n_times)]
 
 
 @contextmanager
@@ -93,7 +103,8 @@ def _opened(pair: Pair, fourth_axis: FourthAxis) -> Iterator[tuple[OpenVolume, i
     if pair.image is None or pair.labels is None:
         raise UserError(missing_partner(pair))
     with ExitStack() as files:
-        image = files.enter_context(open_volume(pair.image, "images", fourth_axis))
+        axis = fourth_axis if pair.time is None else FourthAxis.TIME_POINTS
+        image = files.enter_context(open_volume(pair.image, "images", axis))
         if image.roles.is_guessed and _have_labels_time(image, pair):
             notice = (
                 f"{image.path} does not name its axes; the {image.stored.shape[0]} volumes along the first one are "
@@ -109,8 +120,6 @@ def _opened(pair: Pair, fourth_axis: FourthAxis) -> Iterator[tuple[OpenVolume, i
 def _have_labels_time(image: OpenVolume, pair: Pair) -> bool:
     """Return whether labels have as many volumes as the first axis of an image without names of axes."""
     assert pair.labels is not None, "a complete pair has labels"
-    if pair.time is not None:
-        return True
     with open_volume(pair.labels, "labels", FourthAxis.TIME_POINTS) as labels:
         return labels.n_times == image.stored.shape[0]
 

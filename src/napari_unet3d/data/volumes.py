@@ -30,6 +30,7 @@ from napari_unet3d.data.geometry import (
     turn_onto,
 )
 from napari_unet3d.data.label_values import read_mask, round_labels, to_label_dtype
+from napari_unet3d.data.matching import bare_name
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.reading import OpenVolume, open_volume
 from napari_unet3d.data.sample import Sample
@@ -137,7 +138,7 @@ def read_labels(
     name = name or volume_name(path)
     axis = FourthAxis.AUTO if time is None else FourthAxis.TIME_POINTS  # labels have no channels
     with open_volume(path, "labels", axis) as opened:
-        is_whole = time is None or (opened.n_times is None and split_name(volume_name(path))[1] == time)
+        is_whole = time is None or (opened.n_times is None and split_name(bare_name(path))[1] == time)
         if not is_whole and image is not None:
             check_same_times(image, opened)
         volume = opened.read(whole=False, time=None if is_whole else time)
@@ -187,7 +188,8 @@ def read_sample(  # noqa: PLR0913 - the files of a volume, and what they are
     UserError
         As `read_volume`, and if image, labels and mask do not match, or nothing is annotated.
     """
-    with open_volume(image, "images", fourth_axis) as opened:
+    axis = fourth_axis if time is None else FourthAxis.TIME_POINTS
+    with open_volume(image, "images", axis) as opened:
         files = labels, label_mask, provenance
         return sample_of(opened, *files, times_as_channels=times_as_channels or labels is not None, time=time)
 
@@ -246,7 +248,7 @@ def read_channels(
     UserError
         As `read_volume`, except for several channels.
     """
-    with open_volume(path, "images", fourth_axis) as opened:
+    with open_volume(path, "images", fourth_axis if time is None else FourthAxis.TIME_POINTS) as opened:
         return _channels_of(opened, time=time, times_as_channels=times_as_channels)
 
 

@@ -16,6 +16,7 @@ from napari_unet3d.data.layout import kind_folder
 from napari_unet3d.data.pairs import Pair, Subset, list_pairs, provenance_file, with_unique_name
 from napari_unet3d.data.provenance import read_provenance
 from napari_unet3d.data.sample import Sample
+from napari_unet3d.data.series import list_time_points
 from napari_unet3d.data.shared_content import matching_test_volumes
 from napari_unet3d.errors import UserError
 from napari_unet3d.runs.run_files import read_run_files
@@ -105,7 +106,7 @@ class DatasetAddition:
         """Return the training subset when it has a volume of that name; test volumes are known by content alone."""
         name = without_subset(self.origin.name)[0].casefold()
         try:
-            pairs = list_pairs(self.dataset, Subset.TRAIN)
+            pairs = list_time_points(list_pairs(self.dataset, Subset.TRAIN))
         except UserError:  # no dataset yet
             return None
         return Subset.TRAIN if any(pair.name.casefold() == name for pair in pairs) else None
@@ -188,7 +189,7 @@ def add_corrections(
     if addition.earlier is not None:
         _delete(addition.earlier)
     dataset, sample = addition.dataset, addition.sample_with_subset(test_volumes)
-    names = [pair.name for pair in list_pairs(dataset)] if is_dataset(dataset) else []
+    names = [pair.name for pair in list_time_points(list_pairs(dataset))] if is_dataset(dataset) else []
     pair = add_sample(dataset, with_unique_name(sample, names), Subset.TRAIN)
     yield CorrectionsAdded(pair, addition.corrections, test_volumes)
 
@@ -201,7 +202,8 @@ def remove_corrections(pair: Pair) -> Iterator[Pair]:
 
 def without_missing_val_volumes(config: TrainingConfig, dataset: Path) -> tuple[TrainingConfig, tuple[Notice, ...]]:
     """Return settings for another dataset: without named validation volumes if it lacks any, and a notice then."""
-    if not set(config.val_volumes) - {pair.name for pair in list_pairs(dataset, Subset.TRAIN)}:
+    pairs = list_pairs(dataset, Subset.TRAIN)
+    if not set(config.val_volumes) - {pair.name for pair in (*pairs, *list_time_points(pairs, config.fourth_axis))}:
         return config, ()
     notice = Notice(
         f"The model was validated on {', '.join(config.val_volumes)}, which are not all in this dataset; validation "

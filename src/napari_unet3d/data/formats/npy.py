@@ -24,7 +24,7 @@ def geometry_file(path: Path) -> Path:
 
     Sizes that are not known are null. ``voxel_size`` instead of ``voxel_size_um`` holds numbers without a unit, and
     ``directions``, ``origin_um`` (or ``origin``), ``frame`` and ``space`` are as in `Geometry`. ``channels`` names the
-    channels of an array (channel, z, y, x). ``axes`` is ``tzyx`` for one of time points, which are ``time_step_s`` apart.
+    channels of an array (channel, z, y, x). ``axes`` is ``tzyx`` for one of time points, ``time_step_s`` apart.
     """
     return path.with_name(path.name + ".json")
 

@@ -222,7 +222,7 @@ def _write(
     image: Any = {"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": transformations}]}
     group.attrs["ome"] = {"version": "0.5", "multiscales": [image]} | _omero(array, names)
     chunks = (1,) * n_before + tuple(min(_CHUNK, length) for length in array.shape[n_before:])
-    dimensions = {"chunks": chunks, "dimension_names": [axis["name"] for axis in axes]}
+    dimensions: Any = {"chunks": chunks, "dimension_names": [axis["name"] for axis in axes]}
     stored = group.create_array("0", shape=array.shape, dtype=array.dtype, **dimensions)
     for number in range(len(array)) if n_before else [...]:  # one at a time, since it may be a memory map
         stored[number] = array[number]
