@@ -138,7 +138,7 @@ def read_labels(
     name = name or volume_name(path)
     axis = FourthAxis.AUTO if time is None else FourthAxis.TIME_POINTS  # labels have no channels
     with open_volume(path, "labels", axis) as opened:
-        is_whole = time is None or (opened.n_times is None and split_name(bare_name(path))[1] == time)
+        is_whole = time is None or (opened.n_times is None and split_name(bare_name(Path(path)))[1] == time)
         if not is_whole and image is not None:
             check_same_times(image, opened)
         volume = opened.read(whole=False, time=None if is_whole else time)

@@ -107,7 +107,7 @@ class Inspector:
         """
         chosen = self._source.layers
         if comparison is not None:
-            self._find_errors(comparison, replace(chosen.volume_layers(), origin=chosen.origin))
+            self._find_errors(comparison, chosen.volume_layers(known=True))
         elif self._source.kind.value is SourceKind.LAYERS:
             given, request = chosen.read(), InspectionRequest(layers=chosen.volume_layers())
             self._tolerance.suit(given.geometry)

@@ -10,6 +10,7 @@ from napari.layers import Image, Labels
 
 from napari_unet3d.configs import Task
 from napari_unet3d.configs.base import ChoiceEnum
+from napari_unet3d.data.time_points import time_point_name
 from napari_unet3d.errors import UserError
 from napari_unet3d.session.comparison import InspectionInput, plan_for
 from napari_unet3d.session.origin import VolumeOrigin
@@ -23,7 +24,8 @@ from napari_unet3d.widgets.inspect.volume_layers import VolumeLayers
 from napari_unet3d.widgets.viewer.channel_layers import volume_of
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
 from napari_unet3d.widgets.viewer.layer_metadata import companion_of, origin_of
-from napari_unet3d.widgets.viewer.places import data_on, labels_onto
+from napari_unet3d.widgets.viewer.places import TimePoint, data_on, labels_onto, time_shown
+from napari_unet3d.widgets.viewer.time_layers import layers_at, time_axis
 
 _PREDICTION = " prediction"
 
@@ -50,6 +52,7 @@ class LayerSource(Panel):
 
     def __init__(self, context: Context) -> None:
         viewer = context.viewer
+        self._viewer = viewer
         self.prediction_layer = layer_menu(viewer, Labels | None, "The predicted labels.", label="Prediction")
         self.truth_layer = layer_menu(
             viewer, Labels | None, "The ground truth labels of the same volume.", label="Ground truth"
@@ -124,11 +127,26 @@ class LayerSource(Panel):
         known = None if layer is None else origin_of(layer)
         return known or VolumeOrigin("" if layer is None else layer.name.removesuffix(_PREDICTION))
 
-    def volume_layers(self) -> VolumeLayers:
-        """Return the chosen layers; `read` checks them."""
+    @property
+    def time_point(self) -> TimePoint | None:
+        """The time point of the chosen prediction that is shown; None if it has a single one."""
+        layer = self.prediction_layer.value
+        axis = time_axis(layer)
+        return None if axis is None else TimePoint(layer, axis, time_shown(self._viewer, layer, axis))
+
+    def volume_layers(self, *, known: bool = False) -> VolumeLayers:
+        """Return the chosen layers; `read` checks them.
+
+        Parameters
+        ----------
+        known : bool
+            Whether labels mean what the layer of the prediction says, rather than what the menus say.
+        """
         origin, prediction = self.origin_as_chosen(), self.prediction_layer.value
-        further = tuple(self.channels.layers[1:])
-        return VolumeLayers(origin, prediction, self.image_layer.value, self.truth_layer.value, prediction, further)
+        origin = replace(origin, plan=self.origin.plan) if known else origin
+        further, at = tuple(self.channels.layers[1:]), self.time_point
+        layers = self.image_layer.value, self.truth_layer.value, prediction, further
+        return VolumeLayers(origin, prediction if at is None else at, *layers)
 
     def read(self) -> InspectionInput:
         """Read the layers.
@@ -147,6 +165,7 @@ class LayerSource(Panel):
             raise UserError(
                 f"The layer '{truth.name}' is chosen as prediction and as ground truth; choose two different layers."
             )
+        prediction, truth = self._at_time(prediction), self._at_time(truth)
         sample, true = sample_from_layers(prediction), labels_onto(prediction, truth)
         return InspectionInput(
             origin=self.origin_as_chosen(),
@@ -159,18 +178,32 @@ class LayerSource(Panel):
         )
 
     def origin_as_chosen(self) -> VolumeOrigin:
-        """Return where the chosen prediction comes from, with the meaning of its labels as chosen in the menus."""
+        """Return where the chosen prediction comes from, with the meaning of its labels as chosen in the menus.
+
+        Of a series, it is that of the time point that is shown.
+        """
         origin, task, ignore_label = self.origin, self.task.value, self.ignore_label.value
         plan = origin.plan
         if plan is None or (plan.task, plan.ignore_label) != (task, ignore_label):
             plan = plan_for(task, ignore_label)
-        return replace(origin, plan=plan)
+        at = self.time_point
+        name = origin.name if at is None else time_point_name(origin.name, at.time)
+        return replace(origin, plan=plan, name=name)
+
+    def _at_time(self, layer: Labels) -> Labels:
+        """Return the time point of a layer that is shown, in a layer of its own; the layer if it has a single one."""
+        at = self.time_point
+        if at is None:
+            return layer
+        return layers_at(at, self.prediction_layer.value, layer)[1]
 
     def _read_probability(self, shape: tuple[int, ...]) -> Any:
-        layer = self.probability_layer.value
+        layer, prediction, at = self.probability_layer.value, self.prediction_layer.value, self.time_point
         if layer is None:
             return None
-        values = np.asarray(data_on(self.prediction_layer.value, layer))
+        if at is not None:
+            prediction, layer = layers_at(at, prediction, layer)
+        values = np.asarray(data_on(prediction, layer))
         return values if values.shape == shape and values.dtype.kind == "f" else None
 
 
