@@ -32,7 +32,9 @@ from napari_unet3d.widgets.inspect.view_switcher import ViewSwitcher
 from napari_unet3d.widgets.inspect.volume_layers import InspectionLayers
 from napari_unet3d.widgets.jobs.jobs import Job
 from napari_unet3d.widgets.viewer.channel_layers import image_of_layers
+from napari_unet3d.widgets.viewer.layers import connect_while_alive
 from napari_unet3d.widgets.viewer.places import data_on, geometry_of
+from napari_unet3d.widgets.viewer.series_layers import follow_time
 
 _MOST_SCORES = 4  # rows in view, so that the errors below are, too
 _MIN_WIDTH = 350
@@ -231,6 +233,8 @@ class InspectDock(Dock):
             for key, (description, action) in panel.keys.items():
                 bind_key(self.context, key, description, action)
         self.native.destroyed.connect(self.review.flush)
+        slider = self.viewer.dims.events.current_step
+        connect_while_alive(self.native, slider, lambda _event: follow_time(self.viewer))
 
     def _lay_out(self) -> None:
         self.section = Section("What to inspect", self.source, is_open=True)
