@@ -212,3 +212,36 @@ def test_time_points_that_do_not_fit_are_named(open_dock, qtbot, viewer, run_fol
     dock.source.use_layers()
     click(dock.job_bar.start_button, qtbot)
     assert "'cells' has 3 time points and 'cells labels' has 2 time points" in dock.message.text()
+
+
+def test_all_time_points_are_scored_and_the_next_one_follows_the_last_error(
+    open_dock, qtbot, predicted, viewer, click_row
+):
+    labels, truth = viewer.layers["cells prediction"], viewer.layers["cells labels"]
+    labels.data[:] = truth.data
+    labels.data[2] = 0
+    labels.refresh()
+    viewer.dims.set_current_step(0, 0)
+    dock = open_dock("Inspect")
+    dock.prediction_layer.value, dock.truth_layer.value = labels, truth
+    assert dock.source.layers.score_all.visible
+    click(dock.job_bar.start_button, qtbot)
+    qtbot.waitUntil(lambda: len(dock.scores.names) == N_TIMES, timeout=60_000)
+    finished(dock, qtbot)
+    assert {each.name: each.dice for each in dock.scores.volumes} == {"cells t=0": 1, "cells t=1": 1, "cells t=2": 0}
+    assert len(dock.session.errors) == 0
+
+    qtbot.keyClick(viewer.window._qt_viewer.canvas.native, Qt.Key.Key_J)
+    finished(dock, qtbot)
+    qtbot.waitUntil(lambda: dock.session.origin.name == "cells t=1", timeout=20_000)
+    assert viewer.dims.current_step[0] == 1
+
+    click_row(dock.scores, dock.scores.names.index("cells t=2"))
+    qtbot.waitUntil(lambda: dock.session.origin.name == "cells t=2", timeout=20_000)
+    finished(dock, qtbot)
+    assert viewer.dims.current_step[0] == 2
+    assert len(dock.scores.names) == N_TIMES, "the other scores stay"
+    dock.next_error()
+    assert dock.session.selection is not None
+    qtbot.keyClick(viewer.window._qt_viewer.canvas.native, Qt.Key.Key_J)
+    assert dock.message.text() == "All errors of this last time point were seen."

@@ -44,6 +44,11 @@ class TimePoint:
     axis: int
     time: int
 
+    @property
+    def n_times(self) -> int:
+        """The number of time points of the layer."""
+        return int(np.shape(self.layer.data)[self.axis])
+
     def is_shown(self, viewer: Any) -> bool:
         """Return whether the slider of a viewer is at this time point."""
         return time_shown(viewer, self.layer, self.axis) == self.time
