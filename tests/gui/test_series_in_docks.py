@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
 from napari_unet3d.configs import FourthAxis, TrainingConfig
-from napari_unet3d.data.dataset import read_samples
+from napari_unet3d.data.dataset import create_dataset, read_samples
 from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.reading import read_image
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.series_files import write_series
+from napari_unet3d.data.split import split_samples
 from napari_unet3d.training.loop import train
 
 N_TIMES, SHAPE = 3, (10, 14, 18)
@@ -224,7 +227,7 @@ def test_all_time_points_are_scored_and_the_next_one_follows_the_last_error(
     viewer.dims.set_current_step(0, 0)
     dock = open_dock("Inspect")
     dock.prediction_layer.value, dock.truth_layer.value = labels, truth
-    assert dock.source.layers.score_all.visible
+    assert not dock.source.layers.score_all.native.isHidden()
     click(dock.job_bar.start_button, qtbot)
     qtbot.waitUntil(lambda: len(dock.scores.names) == N_TIMES, timeout=60_000)
     finished(dock, qtbot)
@@ -245,3 +248,50 @@ def test_all_time_points_are_scored_and_the_next_one_follows_the_last_error(
     assert dock.session.selection is not None
     qtbot.keyClick(viewer.window._qt_viewer.canvas.native, Qt.Key.Key_J)
     assert dock.message.text() == "All errors of this last time point were seen."
+
+
+def test_a_dataset_lists_time_points_and_opens_and_adds_series(open_dock, qtbot, viewer, tmp_path):
+    image, labels = film(1)
+    folder = create_dataset(tmp_path / "dataset")
+    for kind, array in (("images", image), ("labels", labels)):
+        write_series(folder / "train" / kind / "cells.tif", array, Geometry((2.0, 1.0, 0.5)), 30.0)
+    dock = open_dock("Dataset")
+    dock.folder.value = folder
+    (row,) = (dock.pairs.topLevelItem(index) for index in range(dock.pairs.topLevelItemCount()))
+    assert row.text(0) == "cells · 3 time points"
+    assert [row.child(index).text(0) for index in range(3)] == ["cells t=0", "cells t=1", "cells t=2"]
+
+    dock.pairs.setCurrentItem(row.child(1))
+    click(dock.open_button, qtbot)
+    finished(dock, qtbot)
+    np.testing.assert_array_equal(viewer.layers["cells t=1 (train)"].data, image[1])
+    dock.pairs.setCurrentItem(row)
+    click(dock.open_button, qtbot)
+    finished(dock, qtbot)
+    shown = viewer.layers["cells (train)"]
+    np.testing.assert_array_equal(shown.data, image)
+    assert (shown.axis_labels[0], shown.scale[0]) == ("t", 30)
+
+    dock.folder.value = tmp_path / "other"
+    dock.image_layer.value, dock.labels_layer.value = shown, viewer.layers["cells (train) labels"]
+    click(dock.train_button, qtbot)
+    finished(dock, qtbot)
+    samples = read_samples(tmp_path / "other")
+    assert [sample.name for sample in samples] == ["cells t=0", "cells t=1", "cells t=2"]
+    np.testing.assert_array_equal(samples[2].image, image[2])
+    split = split_samples([*samples, replace(samples[0], name="b")], 0.5, 0, gap_zyx=(1, 1, 1))
+    assert len({each.name[:5] for each in split.train} & {each.name[:5] for each in split.val}) == 0
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".nii.gz", ".npy", ".ome.zarr"])
+def test_a_layer_of_time_points_is_saved_and_opened_with_its_place(viewer, tmp_path, suffix):
+    image, _ = film(1)
+    place = {**PLACE, "translate": (0, 0, 0, 0)} if suffix == ".tif" else PLACE
+    layer = viewer.add_image(image, name="cells", **place)
+
+    assert layer.save(str(tmp_path / f"a{suffix}"), plugin="napari-unet3d")
+    (found,) = viewer.open(tmp_path / f"a{suffix}", plugin="napari-unet3d")
+
+    np.testing.assert_array_equal(found.data, image)
+    for index in ((0, 0, 0, 0), (2, 3, 4, 5)):
+        np.testing.assert_allclose(found.data_to_world(index), layer.data_to_world(index), rtol=1e-6)

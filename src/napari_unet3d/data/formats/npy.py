@@ -59,10 +59,10 @@ def _channel_names(path: Path) -> tuple[str, ...]:
 def _time_axis(path: Path) -> tuple[str, float | None]:
     """Read from the JSON file of an array whether its first axis is time, and the step in seconds."""
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields = read_json_object(path) if path.exists() else {}
         step = fields.get("time_step_s")
         return ("tzyx" if fields.get("axes") == "tzyx" else "", None if step is None else float(step))
-    except (OSError, ValueError, TypeError, AttributeError):  # explained when the geometry is read
+    except (UserError, TypeError, ValueError):  # explained when the geometry is read
         return "", None
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from qtpy.QtCore import QObject, Signal
 
+from napari_unet3d.data.formats.names import natural_order
 from napari_unet3d.data.pairs import Pair, Subset, list_pairs
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.series import list_time_points
@@ -79,10 +80,15 @@ class VolumeList(QObject):
             self._table.show_mean(event.mean)
         return ranked[0].name
 
-    def show_scores(self, scores: Scores) -> None:
+    def show_scores(self, scores: Scores, *, is_last: bool) -> None:
         """Show the scores of a time point of layers, unless it was inspected, which has measured more."""
         if scores.name not in self._table.names:
             self._table.show_scores(scores)
+        if is_last:
+            listed = sorted(self._table.volumes, key=lambda each: natural_order(each.name))
+            self._table.clear_rows()
+            for each in listed:
+                self._table.show_scores(each)
 
     def names_of_series(self, series: str) -> list[str]:
         """Return the names of the listed time points of a series."""

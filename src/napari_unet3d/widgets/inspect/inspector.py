@@ -154,7 +154,7 @@ class Inspector:
                 if not event.is_listed and not self._is_of_same_series(event):
                     self._volumes.begin(event.chosen)
             case TimePointScored(scores=scores):
-                self._volumes.show_scores(scores)
+                self._volumes.show_scores(scores, is_last=event.n_done == event.n_times)
             case Notice(message=message):
                 self._context.message.show_message(message, "warning")
             case VolumeEvaluated():

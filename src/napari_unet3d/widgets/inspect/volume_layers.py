@@ -13,6 +13,7 @@ from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 
 from napari_unet3d.data.geometry import UNKNOWN
+from napari_unet3d.data.time_points import series_of
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.errors.types import ErrorSet, SegmentationError
 from napari_unet3d.session.comparison import Comparison, labels_as_prediction
@@ -36,7 +37,7 @@ from napari_unet3d.widgets.viewer.layers import (
 )
 from napari_unet3d.widgets.viewer.navigation import jump_to, zoom_to
 from napari_unet3d.widgets.viewer.places import TimePoint, data_on
-from napari_unet3d.widgets.viewer.series_layers import follow_time
+from napari_unet3d.widgets.viewer.series_layers import find_series, follow_time
 from napari_unet3d.widgets.viewer.time_layers import layers_at
 from napari_unet3d.widgets.viewer.view_state import kept_selection
 
@@ -291,6 +292,9 @@ class InspectionLayers:
         mark_origin([self.difference], session.origin)
         if self._is_new:
             hidden = [layer for layer in (shown.prediction, shown.truth) if layer is not None]
+            if self.time_point is not None:  # the difference of the whole series is under it
+                whole = find_series(self._viewer, f"{series_of(session.origin.name)} difference", Labels)
+                hidden += [] if whole is None else [whole]
             show_on_top(self._viewer, self.difference, instead_of=hidden)
         self._is_new = False
         if session.corrections is not None:

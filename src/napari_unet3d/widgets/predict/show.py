@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from napari.layers import Image, Labels, Layer
 
 from napari_unet3d.configs import Task
-from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.time_points import split_name
 from napari_unet3d.session.comparison import Comparison
@@ -34,10 +32,14 @@ from napari_unet3d.widgets.viewer.layers import (
     show_labels,
     show_on_top,
     show_sample,
-    spatial_kwargs,
 )
 from napari_unet3d.widgets.viewer.places import TimePoint
-from napari_unet3d.widgets.viewer.series_layers import find_series, show_difference_at, show_time_point
+from napari_unet3d.widgets.viewer.series_layers import (
+    find_series,
+    place_in_time,
+    show_difference_at,
+    show_time_point,
+)
 
 _MAX_ROWS = 1000  # of the features of a layer
 _LOOKS: dict[str, Any] = {"contrast_limits": (0, 1), "blending": "additive", "visible": False}
@@ -121,7 +123,7 @@ def _show_time_point(
 def show_series(viewer: Any, name: str, opened: SeriesOpened) -> None:
     """Show a series from a file and its predicted labels, each as a layer of several time points."""
     hide_own_layers(viewer)
-    place = _place_in_time(opened.image.geometry)
+    place = place_in_time(opened.image.geometry, opened.image.time_step_s)
     image, axis = opened.image, opened.image.axes.find("c")
     channels = [image.array] if axis < 0 else [image.array.take(n, axis) for n in range(image.array.shape[axis])]
     names = [f"{name} {channel}" for channel in image.channel_names] or [name]
@@ -130,13 +132,6 @@ def show_series(viewer: Any, name: str, opened: SeriesOpened) -> None:
     labels = viewer.add_labels(opened.labels, name=f"{name} prediction", metadata={OWNED: True}, opacity=0.5, **place)
     mark_origin([labels], VolumeOrigin(name, opened.plan))
     mark_companions(labels, image=viewer.layers[names[0]])
-
-
-def _place_in_time(geometry: Geometry) -> dict[str, Any]:
-    place, affine = spatial_kwargs(geometry), np.eye(5)
-    affine[1:, 1:] = place["affine"]
-    scale, units, labels = (place[key] for key in ("scale", "units", "axis_labels"))
-    return {"scale": (1.0, *scale), "units": ("pixel", *units), "axis_labels": ("t", *labels), "affine": affine}
 
 
 def update_comparison(viewer: Any, comparison: Comparison, like: Reference, before: Labels) -> Labels:

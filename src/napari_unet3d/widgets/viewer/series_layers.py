@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from napari.layers import Labels, Layer
+from napari.layers import Image, Labels, Layer
 from numpy.typing import NDArray
 
+from napari_unet3d.data.geometry import Geometry
+from napari_unet3d.data.label_values import to_label_dtype
+from napari_unet3d.data.sample import Sample
+from napari_unet3d.widgets.viewer.channel_layers import COLOURMAPS, mark_channels
 from napari_unet3d.widgets.viewer.layer_metadata import OWNED, is_ours
-from napari_unet3d.widgets.viewer.layers import DIFFERENCE_COLOURS
+from napari_unet3d.widgets.viewer.layers import DIFFERENCE_COLOURS, spatial_kwargs
 from napari_unet3d.widgets.viewer.places import TimePoint, time_of
 
 _N_SPACE = 3
@@ -64,6 +69,62 @@ def show_time_point(
     layer.data[like.time] = data
     layer.refresh()
     return layer
+
+
+def show_series(
+    viewer: Any, name: str, samples: Sequence[Sample], time_step_s: float | None = None
+) -> tuple[Image, Labels | None]:
+    """Show the time points of a series as Image layers, one for each channel, and a Labels layer ``NAME labels``.
+
+    Layers of this name that the plugin made are replaced.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Where to show it.
+    name : str
+        Name of the image layer.
+    samples : sequence of Sample
+        The time points, of the same shape.
+    time_step_s : float, optional
+        Seconds from one time point to the next.
+
+    Returns
+    -------
+    Image, Labels or None
+        The layers of the first channel and of the labels, if there are any.
+    """
+    first, place = samples[0], place_in_time(samples[0].geometry, time_step_s)
+    channels = [f"{name} {channel}" for channel in first.channel_names] if first.n_channels > 1 else [name]
+    images = []
+    for number, each in enumerate(channels):
+        values = np.stack([sample.channels[number] for sample in samples])
+        looks = {"blending": "additive", "colormap": COLOURMAPS[number % len(COLOURMAPS)]} if len(channels) > 1 else {}
+        images.append(_replace(viewer, each, Image, values, {**looks, **place}))
+    if len(images) > 1:
+        mark_channels(images, name, first.channel_names)
+    if first.labels is None:
+        return images[0], None
+    values = np.stack([to_label_dtype(sample.name, np.asarray(sample.labels)) for sample in samples])
+    return images[0], _replace(viewer, f"{name} labels", Labels, values, place)
+
+
+def _replace(viewer: Any, name: str, kind: type[Layer], values: NDArray[Any], options: dict[str, Any]) -> Any:
+    if (old := find_series(viewer, name, kind)) is not None:
+        viewer.layers.remove(old)
+    add = viewer.add_labels if issubclass(kind, Labels) else viewer.add_image
+    return add(values, name=name, metadata={OWNED: True}, **options)
+
+
+def place_in_time(geometry: Geometry, time_step_s: float | None = None) -> dict[str, Any]:
+    """Return the spatial properties of a layer (t, z, y, x) where a volume lies; its step in time is 1 if unknown."""
+    place, affine = spatial_kwargs(geometry), np.eye(5)
+    affine[1:, 1:] = place["affine"]
+    scale, units, labels = (place[key] for key in ("scale", "units", "axis_labels"))
+    unit = "pixel" if time_step_s is None else "s"
+    return {"scale": (time_step_s or 1.0, *scale), "units": (unit, *units), "axis_labels": ("t", *labels)} | {
+        "affine": affine
+    }
 
 
 def show_difference_at(viewer: Any, name: str, difference: NDArray[np.uint8], like: TimePoint) -> Labels:
