@@ -130,3 +130,20 @@ def test_formats_without_time_name_one_with_it(tmp_path: Path) -> None:
         suffix = series_suffix(geometry, ".nrrd")
         assert holds_series(f"a{suffix}")
         assert parts_of(geometry) <= format_of(f"a{suffix}").holds(Path(f"a{suffix}"))
+
+
+@pytest.mark.parametrize("kinds", ["domain domain domain time", "space space space time"])
+def test_a_time_axis_of_nrrd(tmp_path: Path, kinds: str) -> None:
+    array = series((3, 4, 5, 6))
+    header = (
+        f"NRRD0004\ntype: uint8\ndimension: 4\nsizes: 6 5 4 3\nspacings: 0.5 0.25 2 30\nkinds: {kinds}\n"
+        'units: "um" "um" "um" "s"\nencoding: raw\n\n'
+    )
+    (tmp_path / "a.nrrd").write_bytes(header.encode() + array.tobytes())
+
+    found = read_image(tmp_path / "a.nrrd")
+
+    assert found.axes == "tzyx"
+    np.testing.assert_array_equal(found.array, array)
+    assert found.voxel_size_um == pytest.approx((2.0, 0.25, 0.5))
+    np.testing.assert_array_equal(read_image(tmp_path / "a.nrrd", time=2).array, array[2])

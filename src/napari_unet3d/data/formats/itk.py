@@ -55,11 +55,21 @@ def list_file(path: Path, _stack: ExitStack) -> list[StoredVolume]:
             shape=(*shape, n_channels) if is_vector else tuple(shape),
             dtype=dtype,
             load=load,
-            axes="zyx".rjust(len(shape), "?")[-len(shape) :] + "c" * is_vector,
+            axes=_axes(len(shape), fields) + "c" * is_vector,
             geometry_of=lambda zyx: _geometry(path, fields, reader, tuple(zyx)),
             channel_names=_channel_names(reader) if is_vector else (),
         )
     ]
+
+
+def _axes(n_axes: int, fields: Mapping[str, str]) -> str:
+    """Return a letter for each axis, the slowest first: t where NRRD says time, and z, y, x at the end of the others."""
+    kinds = fields.get("kinds", "").lower().split()[::-1]
+    space = iter("zyx".rjust(n_axes, "?")[-n_axes:])
+    if len(kinds) != n_axes or kinds.count("time") != 1:
+        return "".join(space)
+    space = iter("zyx".rjust(n_axes - 1, "?")[1 - n_axes :])
+    return "".join("t" if kind == "time" else next(space) for kind in kinds)
 
 
 def _channel_names(reader: Any) -> tuple[str, ...]:
