@@ -31,7 +31,8 @@ def geometry_file(path: Path) -> Path:
 
 def list_file(path: Path, _stack: ExitStack) -> list[StoredVolume]:
     """Return the array of a file; pickled objects are refused, since they can run code."""
-    mapped = np.load(path, mmap_mode="r", allow_pickle=False)  # mapping checks the file size
+    with np.errstate(over="ignore"):  # of a shape that no file can have, which is refused as one
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)  # mapping checks the file size
     if not isinstance(mapped, np.memmap):
         raise UserError(f"{path} is a .npz archive, not a .npy file. Rename it to .npz.")
     return [
