@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.data.channels import name_channels
-from napari_unet3d.data.formats.base import VolumeData, parts_of
+from napari_unet3d.data.formats.base import VolumeData
+from napari_unet3d.data.formats.holds import parts_of
 from napari_unet3d.data.formats.npy import describe_geometry
 from napari_unet3d.data.formats.registry import (
     format_of,
@@ -123,9 +124,14 @@ def read_labels(path: Path | str, name: str = "") -> VolumeData:
     Raises
     ------
     UserError
-        As `read_volume`, and if the values are not integers.
+        As `read_volume`, and if the values are not integers or were changed by compression.
     """
     volume, name = read_volume(path, role="labels"), name or volume_name(path)
+    if volume.is_lossy:
+        raise UserError(
+            f"The labels of '{name}' are compressed as JPEG, which changes their values. Save them as TIFF or PNG from "
+            "where they were drawn."
+        )
     array, notices = volume.array, volume.notices
     if array.dtype.kind == "f":
         array, notice = round_labels(name, array)

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.data.formats.attributes import axes_in, axis_letters, geometry_in
-from napari_unet3d.data.formats.base import Format, Holds, StoredVolume, geometry_in_units
+from napari_unet3d.data.formats.base import Format, StoredVolume, describe_gaps, geometry_in_units
+from napari_unet3d.data.formats.holds import Holds
 from napari_unet3d.data.formats.names import natural_order
 from napari_unet3d.data.formats.units import um_per_unit
 from napari_unet3d.data.geometry import Geometry
@@ -126,6 +127,13 @@ def _plain_array(array: Any, name: str) -> StoredVolume:
         axes=letters,
         name=name,
         geometry_of=lambda zyx: geometry_in(attributes, array.ndim, letters, zyx, FORMAT.name),
+        gaps=lambda: _gaps(array),
+    )
+
+
+def _gaps(array: Any) -> str:
+    return describe_gaps(
+        Path(str(array.store_path).removeprefix("file://")), array.nchunks - array.nchunks_initialized, array.nchunks
     )
 
 
@@ -152,6 +160,7 @@ def _in_ome(
         axes=letters,
         name=name,
         geometry_of=geometry_of,
+        gaps=lambda: _gaps(array),
         channel_names=channel_names,
     )
 
@@ -169,6 +178,8 @@ def _transformations(metadata: dict[str, Any]) -> list[dict[str, Any]]:
 def _scale_and_translation(transformations: list[dict[str, Any]], n_axes: int) -> tuple[list[float], list[float]]:
     """Return the product of transformations, which are applied one after another."""
     scale, translation = np.ones(n_axes), np.zeros(n_axes)
+    if any(not np.isfinite(each["scale"]).all() for each in transformations if each.get("type") == "scale"):
+        translation = np.full(n_axes, np.nan)  # no place is known with such a size
     for each in transformations:
         match each.get("type"):
             case "scale":
