@@ -36,10 +36,10 @@ _IMAGEJ_BYTES = 2**32 - 2**25  # an ImageJ stack has 32-bit offsets, and space i
 def list_file(path: Path, files: ExitStack) -> list[StoredVolume]:
     """Return the volumes of a TIFF file, including tiles, pyramids and BigTIFF; each is a series of the file."""
     tif = files.enter_context(_opened(path))
-    check_is_whole(path, tif)
-    check_length(path, tif)
     if not tif.series:
         raise UserError(f"{path} holds no image. Export it again.")
+    check_is_whole(path, tif)
+    check_length(path, tif)
     if _is_loose_pages(tif):
         return [_stored(path, tif, None)]
     indices = _volume_indices(tif)

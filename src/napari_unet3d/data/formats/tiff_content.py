@@ -16,8 +16,33 @@ if TYPE_CHECKING:
     import tifffile
 
 _PART = re.compile(r'<(?:\w+:)?BinaryOnly\b[^>]*\bMetadataFile="([^"]*)"')
+_FILE_NAME = re.compile(r'\bFileName="([^"]+)"')
 _JPEG = (6, 7)  # of the tag Compression
 _WRITER = "tifffile"
+
+
+def is_ome_tiff(path: Path) -> bool:
+    """Return whether the name of a file is that of an OME-TIFF."""
+    return path.name.lower().endswith((".ome.tif", ".ome.tiff"))
+
+
+def file_of_part(path: Path) -> str:
+    """Return the name of the file that stands for a volume in several files, if it is another one than the given.
+
+    That is the file with the description, or the first one if all have it; it is in the same folder. Empty for a file
+    of its own, and for one that cannot be read.
+    """
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as tif:
+            description = str(tif.pages.first.description)
+    except Exception:  # noqa: BLE001 - a damaged file is explained when it is read
+        return ""
+    part = _PART.search(description)
+    names = [part[1]] if part else _FILE_NAME.findall(description)
+    first = next((name for name in names if os.path.isfile(path.parent / name)), "")
+    return first if first != path.name and (part or path.name in names) else ""
 
 
 def check_is_whole(path: Path, tif: tifffile.TiffFile) -> None:
