@@ -163,9 +163,9 @@ def _read(path: Path, select_part: Callable[[Path, StoredVolume], VolumeData], r
             chosen = choose(path, _stored_volumes(file, inner, file_format, files), "", role)
         else:
             chosen = choose(file, _stored_volumes(file, inner, file_format, files), inner, role)
-        if role != "labels" and (notice := chosen.gaps()):
-            chosen = replace(chosen, notices=(*chosen.notices, notice))
         volume = select_part(path, chosen)
+        if role != "labels" and (notice := chosen.gaps()):
+            volume = replace(volume, notices=(*volume.notices, notice))
         native = volume.array.dtype.newbyteorder("=")  # the only byte order of torch
         return replace(volume, array=np.ascontiguousarray(volume.array, dtype=native))
 

@@ -7,6 +7,8 @@ pydantic, and ``ome-zarr`` depends on S3 and HTTP clients, so neither is a depen
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -132,9 +134,13 @@ def _plain_array(array: Any, name: str) -> StoredVolume:
 
 
 def _gaps(array: Any) -> str:
-    return describe_gaps(
-        Path(str(array.store_path).removeprefix("file://")), array.nchunks - array.nchunks_initialized, array.nchunks
-    )
+    """Return a notice if blocks of an array have no file; zarr itself would look for each of them."""
+    path = Path(str(array.store_path).removeprefix("file://"))
+    names = [name for _, _, files in os.walk(path) for name in files]
+    n_files = sum(not (name.startswith(".") or name in _FOLDER_FILES) for name in names)
+    sides = array.shards or array.chunks
+    n_blocks = math.prod(-(-length // side) for length, side in zip(array.shape, sides, strict=True))
+    return describe_gaps(path, n_blocks - n_files, n_blocks)
 
 
 def _in_ome(
@@ -218,7 +224,9 @@ def _write(path: Path, array: NDArray[Any], geometry: Geometry, names: tuple[str
     image: Any = {"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": transformations}]}
     group.attrs["ome"] = {"version": "0.5", "multiscales": [image]} | _omero(array, names)
     chunks = (1,) * n_before + tuple(min(_CHUNK, length) for length in array.shape[n_before:])
-    group.create_array("0", data=array, chunks=chunks, dimension_names=[axis["name"] for axis in axes])
+    names_of_axes = [axis["name"] for axis in axes]
+    whole = {"write_empty_chunks": True}  # a block that does not exist cannot be told from one that was lost
+    group.create_array("0", data=array, chunks=chunks, dimension_names=names_of_axes, config=whole)
 
 
 def _omero(array: NDArray[Any], names: tuple[str, ...]) -> dict[str, Any]:
