@@ -142,18 +142,33 @@ def test_attributes_of_n5_and_openorganelle_in_zarr(tmp_path: Path, attributes: 
     assert read_volume(tmp_path / "a.zarr/raw").voxel_size_um == pytest.approx((2.0, 0.5, 0.25))
 
 
-def test_blocks_that_were_never_written_are_named_for_images(tmp_path: Path) -> None:
-    for name in ("images", "labels"):
-        with h5py.File(tmp_path / f"{name}.h5", "w") as file:
-            file.create_dataset("data", (4, 6, 8), np.uint8, chunks=(2, 6, 4))[:2] = 1
-        array = zarr.open_group(tmp_path / f"{name}.zarr", mode="w").create_array(
-            "raw", shape=(4, 6, 8), chunks=(2, 6, 4), dtype=np.uint8
-        )
-        array[:2, :, :4] = 1
-    for file, n_missing in (("images.h5", 2), ("images.zarr", 3)):
-        assert f"{n_missing} of the 4 blocks" in "".join(read_image(tmp_path / file).notices)
-    for file in ("labels.h5", "labels.zarr"):  # background
-        assert not read_labels(tmp_path / file).notices
+@pytest.mark.parametrize("suffix", [".h5", ".zarr"])
+@pytest.mark.parametrize(
+    ("background", "lost", "is_told"),
+    [(9, (slice(2, 4), slice(0, 6), slice(4, 8)), True), (9, None, False), (0, None, False)],
+)
+def test_blocks_that_were_lost_are_named_and_empty_ones_are_not(
+    tmp_path: Path, suffix: str, background: int, lost: tuple[slice, ...] | None, is_told: bool
+) -> None:
+    """Blocks are left out where they are 0: in an image whose background is 0 they are empty, not lost."""
+    values = np.full((6, 6, 8), background, np.uint8)
+    values[:2, 1:4, 1:4] = 100
+    parts = [(slice(z, z + 2), slice(0, 6), slice(x, x + 4)) for z in (0, 2, 4) for x in (0, 4)]
+    written = [part for part in parts if part != lost and values[part].any()]
+    options: Any = {"shape": values.shape, "chunks": (2, 6, 4), "dtype": values.dtype}
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".h5":
+        with h5py.File(path, "w") as file:
+            dataset = file.create_dataset("raw", **options)
+            for part in written:
+                dataset[part] = values[part]
+    else:
+        array = zarr.open_group(path, mode="w").create_array("raw", **options)
+        for part in written:
+            array[part] = values[part]
+    told = "1 of the 6 blocks" in "".join(read_image(path).notices)
+    assert told == is_told
+    assert not read_labels(path).notices
 
 
 def test_a_compression_that_is_not_installed_is_named(tmp_path: Path) -> None:

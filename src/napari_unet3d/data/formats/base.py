@@ -83,8 +83,8 @@ class StoredVolume:
     is_lossy : bool
         As of `VolumeData`.
     gaps : callable
-        Returns a notice of parts that the file does not have, which are read as zeros; empty if there are none. It is
-        not asked for labels, where such parts are background.
+        Returns a notice of parts that were lost and are read as zeros; empty if there are none. It is not asked for
+        labels.
     """
 
     shape: tuple[int, ...]
@@ -98,16 +98,6 @@ class StoredVolume:
     default_notice: str = ""
     is_lossy: bool = False
     gaps: Callable[[], str] = str
-
-
-def describe_gaps(path: Path, n_missing: int, n_blocks: int) -> str:
-    """Return a notice that blocks of an array do not exist; empty if all do."""
-    if n_missing <= 0:
-        return ""
-    return (
-        f"{n_missing} of the {n_blocks} blocks of {path} do not exist and are read as zeros. Software leaves out empty "
-        "blocks; if there should be none, copy or export it again."
-    )
 
 
 class Writer(Protocol):

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.data.formats.attributes import axes_in, axis_letters, geometry_in
-from napari_unet3d.data.formats.base import Format, StoredVolume, describe_gaps
+from napari_unet3d.data.formats.base import Format, StoredVolume
+from napari_unet3d.data.formats.gaps import describe_gaps
 from napari_unet3d.data.formats.hdf5_layouts import layout_volumes
 from napari_unet3d.data.formats.holds import Holds
 from napari_unet3d.data.formats.names import natural_order
@@ -58,7 +59,7 @@ def _stored(path: Path, name: str, dataset: Any) -> StoredVolume:
         axes=axes,
         name=name,
         geometry_of=lambda zyx: geometry_in(attributes, n_axes, axes, zyx, FORMAT.name),
-        gaps=lambda: _gaps(path, dataset),
+        gaps=lambda: _gaps(path, dataset, axes),
     )
 
 
@@ -77,12 +78,14 @@ def _read(path: Path, dataset: Any, index: tuple[int | slice, ...]) -> NDArray[A
     return np.asarray(dataset[index])
 
 
-def _gaps(path: Path, dataset: Any) -> str:
-    """Return a notice if blocks of an array were never written."""
+def _gaps(path: Path, dataset: Any, axes: str) -> str:
+    """Return a notice if blocks of an array were lost or never written."""
     if dataset.chunks is None:
         return ""
-    n_blocks = math.prod(-(-length // side) for length, side in zip(dataset.shape, dataset.chunks, strict=True))
-    return describe_gaps(path, n_blocks - dataset.id.get_num_chunks(), n_blocks)
+    n_blocks = dataset.id.get_num_chunks()
+    starts = (dataset.id.get_chunk_info(number).chunk_offset for number in range(n_blocks))
+    existing = {tuple(at // side for at, side in zip(start, dataset.chunks, strict=True)) for start in starts}
+    return describe_gaps(path, dataset.shape, dataset.chunks, existing, lambda part: np.asarray(dataset[part]), axes)
 
 
 def write_file(path: Path, array: NDArray[Any], geometry: Geometry) -> None:

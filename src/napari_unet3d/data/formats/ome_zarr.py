@@ -7,8 +7,8 @@ pydantic, and ``ome-zarr`` depends on S3 and HTTP clients, so neither is a depen
 
 from __future__ import annotations
 
-import math
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.data.formats.attributes import axes_in, axis_letters, geometry_in
-from napari_unet3d.data.formats.base import Format, StoredVolume, describe_gaps, geometry_in_units
+from napari_unet3d.data.formats.base import Format, StoredVolume, geometry_in_units
+from napari_unet3d.data.formats.gaps import describe_gaps
 from napari_unet3d.data.formats.holds import Holds
 from napari_unet3d.data.formats.names import natural_order
 from napari_unet3d.data.formats.units import um_per_unit
@@ -129,18 +130,18 @@ def _plain_array(array: Any, name: str) -> StoredVolume:
         axes=letters,
         name=name,
         geometry_of=lambda zyx: geometry_in(attributes, array.ndim, letters, zyx, FORMAT.name),
-        gaps=lambda: _gaps(array),
+        gaps=lambda: _gaps(array, letters),
     )
 
 
-def _gaps(array: Any) -> str:
-    """Return a notice if blocks of an array have no file; zarr itself would look for each of them."""
-    path = Path(str(array.store_path).removeprefix("file://"))
-    names = [name for _, _, files in os.walk(path) for name in files]
-    n_files = sum(not (name.startswith(".") or name in _FOLDER_FILES) for name in names)
-    sides = array.shards or array.chunks
-    n_blocks = math.prod(-(-length // side) for length, side in zip(array.shape, sides, strict=True))
-    return describe_gaps(path, n_blocks - n_files, n_blocks)
+def _gaps(array: Any, axes: str) -> str:
+    """Return a notice if blocks of an array were lost; zarr itself would look for the file of each block."""
+    path, existing = Path(str(array.store_path).removeprefix("file://")), set[tuple[int, ...]]()
+    for folder, _, names in os.walk(path):
+        inside = os.path.relpath(folder, path)
+        numbers = (re.findall(r"\d+", f"{inside}/{name}") for name in names if name not in _FOLDER_FILES)
+        existing |= {tuple(map(int, each)) for each in numbers if len(each) == array.ndim}
+    return describe_gaps(path, array.shape, array.shards or array.chunks, existing, lambda part: array[part], axes)
 
 
 def _in_ome(
@@ -166,7 +167,7 @@ def _in_ome(
         axes=letters,
         name=name,
         geometry_of=geometry_of,
-        gaps=lambda: _gaps(array),
+        gaps=lambda: _gaps(array, letters),
         channel_names=channel_names,
     )
 
@@ -225,7 +226,7 @@ def _write(path: Path, array: NDArray[Any], geometry: Geometry, names: tuple[str
     group.attrs["ome"] = {"version": "0.5", "multiscales": [image]} | _omero(array, names)
     chunks = (1,) * n_before + tuple(min(_CHUNK, length) for length in array.shape[n_before:])
     names_of_axes = [axis["name"] for axis in axes]
-    whole = {"write_empty_chunks": True}  # a block that does not exist cannot be told from one that was lost
+    whole: Any = {"write_empty_chunks": True}  # a block that does not exist cannot be told from one that was lost
     group.create_array("0", data=array, chunks=chunks, dimension_names=names_of_axes, config=whole)
 
 
