@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import unicodedata
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.data.formats.registry import is_volume
 from napari_unet3d.errors import UserError, explain_os_errors
+from napari_unet3d.text_files import read_json
 
 KINDS = ("images", "labels", "annotated")
 """The folders of a subset: images, labels, and masks of annotated voxels."""
@@ -152,9 +152,8 @@ def _with_masks_beside(folder: Path) -> tuple[Path, Path] | None:
 def _nnunet_notices(dataset: Path) -> list[str]:
     """Return a message if the description of a dataset of nnU-Net names an ignore label."""
     try:
-        labels = json.loads((dataset / "dataset.json").read_text(encoding="utf-8"))["labels"]
-        ignored = labels["ignore"]
-    except (OSError, ValueError, LookupError, TypeError):
+        ignored = int(read_json(dataset / "dataset.json")["labels"]["ignore"])
+    except (UserError, ValueError, LookupError, TypeError):
         return []
     return [
         f"dataset.json names {ignored} as the label of voxels to ignore, which is not used by itself. Set the ignore "

@@ -17,6 +17,7 @@ from napari_unet3d.data.formats.names import natural_order
 from napari_unet3d.data.formats.units import um_per_unit
 from napari_unet3d.data.geometry import UNKNOWN, Geometry
 from napari_unet3d.errors import UserError
+from napari_unet3d.text_files import read_limited
 
 _HIGHEST = "DataSet/ResolutionLevel 0"  # of Imaris
 _INFO = "DataSetInfo/Image"
@@ -122,8 +123,8 @@ def _unsigned(values: NDArray[Any]) -> NDArray[Any]:
 def _bdv_geometry(path: Path, setup: str) -> Geometry:
     """Return the geometry of a setup from the XML file beside an HDF5 file; unknown without it."""
     try:
-        root = ElementTree.parse(path.with_suffix(".xml")).getroot()
-    except (OSError, ElementTree.ParseError):
+        root = ElementTree.fromstring(read_limited(path.with_suffix(".xml")))
+    except (UserError, ElementTree.ParseError):
         return UNKNOWN
     for view in root.iterfind("./SequenceDescription/ViewSetups/ViewSetup"):
         if (view.findtext("id") or "").strip() == str(int(setup[1:])):
