@@ -159,7 +159,7 @@ def test_an_array_that_is_no_volume(tmp_path, array, message):
 
 def test_pickles_and_archives_are_refused(tmp_path):
     np.save(tmp_path / "a.npy", np.array([[[{"run": "code"}]]]), allow_pickle=True)
-    with pytest.raises(UserError, match="damaged or not in the format NumPy"):
+    with pytest.raises(UserError, match="holds Python objects, which can run code"):
         read_volume(tmp_path / "a.npy")
     with (tmp_path / "b.npy").open("wb") as file:
         np.savez(file, ARRAY)

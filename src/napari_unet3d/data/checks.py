@@ -14,6 +14,7 @@ from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.data.channels import match_channels
 from napari_unet3d.data.geometry import Geometry, describe_voxel_size, similar_voxel_sizes
 from napari_unet3d.data.intensities import describe_outliers, named_outliers
+from napari_unet3d.data.label_fit import every_nth_voxel, label_doubts
 from napari_unet3d.data.label_values import read_mask, to_label_dtype
 from napari_unet3d.data.pairs import (
     Pair,
@@ -144,10 +145,12 @@ def _check_pair(pair: Pair) -> tuple[list[Issue], list[_PairInfo]]:
         constant = [number for number, channel in enumerate(sample.channels) if channel.min() == channel.max()]
         outliers = list(named_outliers(image_name, sample.channels, channel_names))
         geometry, notices = image.geometry, image.notices
+        part = every_nth_voxel(image.array)
         del image, sample  # before the labels are read
-        labels = read_labels_like(pair.labels, image_name, geometry, label_name)
+        labels = read_labels_like(pair.labels, image_name, geometry, label_name, shape=shape)
         check_labels(label_name, to_label_dtype(label_name, labels.array), shape)
         mask, is_corrected = _read_mask(pair, shape, geometry)
+        doubts = () if mask is not None else label_doubts(image_name, part, every_nth_voxel(labels.array))
     except UserError as error:
         return [Issue.error(str(error))], []
     issues = []
@@ -173,7 +176,7 @@ def _check_pair(pair: Pair) -> tuple[list[Issue], list[_PairInfo]]:
                 f"{label_name} has no background; label background with 0, or with 1 if the ignore label is 0."
             )
         )
-    issues += map(Issue.warning, (*notices, *labels.notices))
+    issues += map(Issue.warning, (*notices, *labels.notices, *doubts))
     if geometry.voxel_size_um is None and labels.voxel_size_um is not None:
         geometry = geometry.with_sizes_um(labels.voxel_size_um)
     return issues, [_PairInfo(pair.subset, image_name, digest, geometry, channel_names, has_foreground, is_corrected)]

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_unet3d.data.formats.base import Format, StoredVolume, VolumeData
+from napari_unet3d.data.formats.not_read import web_address
 from napari_unet3d.data.formats.registry import format_of, split_path
 from napari_unet3d.data.formats.select import choose, select
 from napari_unet3d.data.layout import role_of_folder
@@ -164,6 +165,8 @@ def _read(path: Path, select_part: Callable[[Path, StoredVolume], VolumeData], r
         else:
             chosen = choose(file, _stored_volumes(file, inner, file_format, files), inner, role)
         volume = select_part(path, chosen)
+        if role != "labels" and (notice := chosen.gaps()):
+            volume = replace(volume, notices=(*volume.notices, notice))
         native = volume.array.dtype.newbyteorder("=")  # the only byte order of torch
         return replace(volume, array=np.ascontiguousarray(volume.array, dtype=native))
 
@@ -192,6 +195,8 @@ def _errors_explained(file: Path, inner: str, file_format: Format) -> Iterator[N
     path = file / inner if file_format.is_folder else file
     damage: tuple[type[Exception], ...] = (*file_format.read_errors(), OverflowError, RecursionError)
     with explain_os_errors(path, "read"):
+        if (address := web_address(file)) and not file.exists():
+            raise UserError(address)
         check_is_regular(file)
         try:
             yield

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.data.channels import name_channels
-from napari_unet3d.data.formats.base import VolumeData, parts_of
+from napari_unet3d.data.cropped_labels import is_cropped, place_labels
+from napari_unet3d.data.formats.base import VolumeData
+from napari_unet3d.data.formats.holds import parts_of
 from napari_unet3d.data.formats.npy import describe_geometry
 from napari_unet3d.data.formats.registry import (
     format_of,
@@ -30,7 +32,7 @@ from napari_unet3d.data.geometry import (
 from napari_unet3d.data.label_values import read_mask, round_labels, to_label_dtype
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.reading import read_image, read_volume
-from napari_unet3d.data.sample import Sample
+from napari_unet3d.data.sample import Sample, Shape3D, format_shape
 from napari_unet3d.errors import UserError
 from napari_unet3d.files import atomic_write, write_json
 
@@ -123,9 +125,14 @@ def read_labels(path: Path | str, name: str = "") -> VolumeData:
     Raises
     ------
     UserError
-        As `read_volume`, and if the values are not integers.
+        As `read_volume`, and if the values are not integers or were changed by compression.
     """
     volume, name = read_volume(path, role="labels"), name or volume_name(path)
+    if volume.is_lossy:
+        raise UserError(
+            f"The labels of '{name}' are compressed as JPEG, which changes their values. Save them as TIFF or PNG from "
+            "where they were drawn."
+        )
     array, notices = volume.array, volume.notices
     if array.dtype.kind == "f":
         array, notice = round_labels(name, array)
@@ -167,8 +174,10 @@ def read_sample(
         As `read_volume`, and if image, labels and mask do not match, or nothing is annotated.
     """
     volume = read_channels(image, times_as_channels=times_as_channels or labels is not None)
+    z, y, x = volume.array.shape[-3:]
     truth, mask = (
-        None if path is None else read_labels_like(path, str(image), volume.geometry) for path in (labels, label_mask)
+        None if path is None else read_labels_like(path, str(image), volume.geometry, shape=(z, y, x))
+        for path in (labels, label_mask)
     )
     geometry = volume.geometry
     if geometry.voxel_size_um is None and truth is not None and truth.voxel_size_um is not None:
@@ -217,7 +226,9 @@ def read_channels(path: Path | str, *, times_as_channels: bool = False) -> Volum
     return volume
 
 
-def read_labels_like(path: Path | str, image_name: str, image: Geometry, name: str = "") -> VolumeData:
+def read_labels_like(
+    path: Path | str, image_name: str, image: Geometry, name: str = "", *, shape: Shape3D | None = None
+) -> VolumeData:
     """Read labels or a mask and turn them onto their image, where the axes of one are swapped or flipped.
 
     Parameters
@@ -228,6 +239,8 @@ def read_labels_like(path: Path | str, image_name: str, image: Geometry, name: s
         Name and geometry of the image.
     name : str
         Name of the labels in messages; by default the path.
+    shape : tuple of int, optional
+        Shape of the image. With it, labels of a part that 3D Slicer has saved are placed in the image.
 
     Returns
     -------
@@ -245,8 +258,17 @@ def read_labels_like(path: Path | str, image_name: str, image: Geometry, name: s
         array, geometry = turn_onto(volume.array, volume.geometry, image)
     except ValueError:
         raise different_orientation(image_name, image, name, volume.geometry) from None
-    notices = [*volume.notices, *grid_notices(image_name, image, name, geometry)]
-    if geometry is not volume.geometry:
+    notices, is_turned = list(volume.notices), geometry is not volume.geometry
+    if shape is not None and array.shape != shape and is_cropped(str(path)):
+        placed = place_labels(array, geometry, image, shape)
+        if placed is not None:
+            notices.append(
+                f"{name} has the shape {format_shape(array.shape)}, without empty margins; it is placed at the voxel "
+                f"{placed[1]} of its image {image_name}, and other voxels are 0."
+            )
+            array, geometry = placed[0], image
+    notices += grid_notices(image_name, image, name, geometry)
+    if is_turned:
         notices.append(
             f"The axes of {name} point to {volume.geometry.orientation}, those of its image {image_name} to "
             f"{image.orientation}; the labels were turned onto the image."

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from napari.layers import Layer
 
-from napari_unet3d.data.formats.base import parts_of
+from napari_unet3d.data.formats.holds import parts_of
 from napari_unet3d.data.formats.registry import format_of, writable_suffix
 from napari_unet3d.data.volumes import suffix_for, write_volume
 from napari_unet3d.errors import UserError
