@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.data.channels import match_channels
-from napari_unet3d.data.geometry import Geometry, describe_voxel_size, similar_voxel_sizes
+from napari_unet3d.data.dataset_voxel_size import read_given_voxel_size
+from napari_unet3d.data.geometry import Geometry, VoxelSize, describe_voxel_size, similar_voxel_sizes
 from napari_unet3d.data.intensities import describe_outliers, named_outliers
 from napari_unet3d.data.label_values import read_mask, to_label_dtype
 from napari_unet3d.data.pairs import (
@@ -27,6 +28,7 @@ from napari_unet3d.data.provenance import read_provenance
 from napari_unet3d.data.sample import Sample, Shape3D, check_labels, check_mask
 from napari_unet3d.data.statistics import fingerprint
 from napari_unet3d.data.volumes import read_channels, read_labels_like
+from napari_unet3d.data.voxel_size import complete_voxel_size
 from napari_unet3d.errors import UserError
 
 
@@ -112,11 +114,11 @@ def check_events(folder: Path | str) -> Iterator[CheckEvent]:
         If the folder is not a dataset.
     """
     folder = Path(folder)
-    pairs = list_pairs(folder)
+    pairs, given = list_pairs(folder), read_given_voxel_size(folder)
     yield from _check_names(folder, pairs)
     infos: list[_PairInfo] = []
     for n_checked, pair in enumerate(pairs, start=1):
-        issues, info = _check_pair(pair)
+        issues, info = _check_pair(pair, given)
         yield from issues
         infos += info
         yield PairChecked(pair, n_checked, len(pairs))
@@ -133,7 +135,7 @@ def _check_names(folder: Path, pairs: Sequence[Pair]) -> Iterator[Issue]:
     yield from map(Issue.warning, folder_notices(folder))
 
 
-def _check_pair(pair: Pair) -> tuple[list[Issue], list[_PairInfo]]:
+def _check_pair(pair: Pair, given: VoxelSize | None) -> tuple[list[Issue], list[_PairInfo]]:
     if pair.image is None or pair.labels is None:
         return [Issue.error(missing_partner(pair))], []
     image_name, label_name = (f"{pair.subset}/{each.parent.name}/{each.name}" for each in (pair.image, pair.labels))
@@ -176,6 +178,7 @@ def _check_pair(pair: Pair) -> tuple[list[Issue], list[_PairInfo]]:
     issues += map(Issue.warning, (*notices, *labels.notices))
     if geometry.voxel_size_um is None and labels.voxel_size_um is not None:
         geometry = geometry.with_sizes_um(labels.voxel_size_um)
+    geometry = complete_voxel_size(geometry, given)
     return issues, [_PairInfo(pair.subset, image_name, digest, geometry, channel_names, has_foreground, is_corrected)]
 
 
