@@ -14,8 +14,8 @@ from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.data.channels import match_channels
 from napari_unet3d.data.dataset_voxel_size import read_given_voxel_size
 from napari_unet3d.data.geometry import Geometry, VoxelSize, describe_voxel_size, similar_voxel_sizes
-from napari_unet3d.data.intensities import describe_outliers, named_outliers
 from napari_unet3d.data.label_values import read_mask, to_label_dtype
+from napari_unet3d.data.outliers import describe_outliers, named_outliers
 from napari_unet3d.data.pairs import (
     Pair,
     Subset,
