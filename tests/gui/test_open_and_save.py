@@ -110,13 +110,14 @@ def test_an_axis_without_a_name_is_taken_as_channels_and_said(viewer, tmp_path):
 
 
 def test_time_points_are_written_as_napari_does_or_refused(viewer, tmp_path):
-    layer = viewer.add_image(CHANNELS, name="a", axis_labels=("t", "z", "y", "x"), **PLACE)
+    times = np.arange(2 * 5 * 6 * 7, dtype=np.uint8).reshape(2, 5, 6, 7)
+    layer = viewer.add_image(times, name="a", axis_labels=("t", "z", "y", "x"), **PLACE)
     layer.save(str(tmp_path / "a.tif"), plugin=OURS)
     assert "a.tif has the values of the layer, but not its voxel size" in notification_manager.records[-1].message
-    np.testing.assert_array_equal(tifffile.imread(tmp_path / "a.tif"), CHANNELS)
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "a.tif"), times)
     with pytest.raises(UserError, match="only 3D volumes"):
         layer.save(str(tmp_path / "a.h5"), plugin=OURS)
-    labels = viewer.add_labels(CHANNELS, name="b", **PLACE)
+    labels = viewer.add_labels(times, name="b", **PLACE)
     with pytest.raises(UserError, match="only 3D volumes"):
         labels.save(str(tmp_path / "b.h5"), plugin=OURS)
 
