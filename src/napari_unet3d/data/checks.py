@@ -250,7 +250,8 @@ def voxel_size_issues(volumes: Sequence[tuple[str, Geometry]], *, mixed: bool = 
         others = f" ({len(unknown)} of {len(volumes)} volumes)" if len(volumes) > 1 else ""
         yield Issue.warning(
             f"The voxel size of {name} is {describe_voxel_size(geometry)}{others}, so its distances and volumes are in "
-            "voxels. Save it with its voxel size in µm."
+            "voxels. Save it with its voxel size in µm, or give one for files that have none: in the dock, or with "
+            "--voxel-size."
         )
     for name, geometry in known[1:] if mixed else ():
         if not similar_voxel_sizes(geometry, known[0][1]):
