@@ -72,7 +72,17 @@ def test_training_and_check_use_it_and_an_option_that_differs_is_named(
     assert "9 × 9 × 9 µm is used for volumes without a voxel size only" in said.out + said.err
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"voxel_size_um": [1, 2]}', '{"voxel_size_um": [1, 2, 0]}', '{"a": 1}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        '{"voxel_size_um": [1, 2]}',
+        '{"voxel_size_um": [1, 2, 0]}',
+        '{"voxel_size_um": [1, 2, 1e300]}',
+        '{"a": 1}',
+    ],
+)
 def test_a_damaged_file_is_named(dataset: Path, text: str) -> None:
     (dataset / VOXEL_SIZE_FILE).write_text(text)
     with pytest.raises(UserError, match=r"voxel_size\.json holds no voxel size; write"):

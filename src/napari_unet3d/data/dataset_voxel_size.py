@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import math
 from pathlib import Path
 from typing import Any
 
 from napari_unet3d.data.geometry import VoxelSize
 from napari_unet3d.errors import UserError, explain_os_errors
 from napari_unet3d.files import write_json
+from napari_unet3d.text_files import parse_json, read_limited
 
 VOXEL_SIZE_FILE = "voxel_size.json"
 _KEY = "voxel_size_um"
+_LIMITS_UM = 1e-4, 1e6  # those of the setting
 
 
 def read_given_voxel_size(dataset: Path) -> VoxelSize | None:
@@ -27,9 +27,9 @@ def read_given_voxel_size(dataset: Path) -> VoxelSize | None:
     with explain_os_errors(file, "read"):
         if not file.is_file():
             return None
-        text = file.read_text(encoding="utf-8", errors="replace")
+        content = read_limited(file)
     try:
-        sizes = _sizes(json.loads(text)[_KEY])
+        sizes = _sizes(parse_json(content)[_KEY])
     except (ValueError, TypeError, LookupError):
         raise UserError(
             f'{file} holds no voxel size; write {{"{_KEY}": [2.0, 0.5, 0.5]}} with the sizes along z, y and x in µm, '
@@ -70,7 +70,9 @@ def write_given_voxel_size(dataset: Path, voxel_size_um: VoxelSize | None) -> No
 
 
 def _sizes(values: Any) -> VoxelSize:
+    if not isinstance(values, list):
+        raise TypeError("no list of sizes")
     z, y, x = (float(value) for value in values)
-    if not all(0 < size < math.inf for size in (z, y, x)):
-        raise ValueError("a voxel has a positive size")
+    if not all(_LIMITS_UM[0] <= size <= _LIMITS_UM[1] for size in (z, y, x)):
+        raise ValueError("no size of a voxel")
     return z, y, x
