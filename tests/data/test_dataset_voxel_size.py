@@ -72,17 +72,10 @@ def test_training_and_check_use_it_and_an_option_that_differs_is_named(
     assert "9 × 9 × 9 µm is used for volumes without a voxel size only" in said.out + said.err
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "{",
-        "[]",
-        '{"voxel_size_um": [1, 2]}',
-        '{"voxel_size_um": [1, 2, 0]}',
-        '{"voxel_size_um": [1, 2, 1e300]}',
-        '{"a": 1}',
-    ],
-)
+DAMAGED = ["[1, 2]", "[1, 2, 0]", "[1, 2, 1e300]", '"123"', "[[1], 2, 3]"]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"a": 1}', *(f'{{"voxel_size_um": {each}}}' for each in DAMAGED)])
 def test_a_damaged_file_is_named(dataset: Path, text: str) -> None:
     (dataset / VOXEL_SIZE_FILE).write_text(text)
     with pytest.raises(UserError, match=r"voxel_size\.json holds no voxel size; write"):
