@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.data.channels import match_channels
-from napari_unet3d.data.geometry import Geometry, describe_voxel_size, similar_voxel_sizes
-from napari_unet3d.data.intensities import describe_outliers, named_outliers
+from napari_unet3d.data.dataset_voxel_size import read_given_voxel_size
+from napari_unet3d.data.geometry import Geometry, VoxelSize, describe_voxel_size, similar_voxel_sizes
 from napari_unet3d.data.label_fit import every_nth_voxel, label_doubts
 from napari_unet3d.data.label_values import read_mask, to_label_dtype
+from napari_unet3d.data.outliers import describe_outliers, named_outliers
 from napari_unet3d.data.pairs import (
     Pair,
     Subset,
@@ -28,6 +29,7 @@ from napari_unet3d.data.provenance import read_provenance
 from napari_unet3d.data.sample import Sample, Shape3D, check_labels, check_mask
 from napari_unet3d.data.statistics import fingerprint
 from napari_unet3d.data.volumes import read_channels, read_labels_like
+from napari_unet3d.data.voxel_size import complete_voxel_size
 from napari_unet3d.errors import UserError
 
 
@@ -113,11 +115,11 @@ def check_events(folder: Path | str) -> Iterator[CheckEvent]:
         If the folder is not a dataset.
     """
     folder = Path(folder)
-    pairs = list_pairs(folder)
+    pairs, given = list_pairs(folder), read_given_voxel_size(folder)
     yield from _check_names(folder, pairs)
     infos: list[_PairInfo] = []
     for n_checked, pair in enumerate(pairs, start=1):
-        issues, info = _check_pair(pair)
+        issues, info = _check_pair(pair, given)
         yield from issues
         infos += info
         yield PairChecked(pair, n_checked, len(pairs))
@@ -134,7 +136,7 @@ def _check_names(folder: Path, pairs: Sequence[Pair]) -> Iterator[Issue]:
     yield from map(Issue.warning, folder_notices(folder))
 
 
-def _check_pair(pair: Pair) -> tuple[list[Issue], list[_PairInfo]]:
+def _check_pair(pair: Pair, given: VoxelSize | None) -> tuple[list[Issue], list[_PairInfo]]:
     if pair.image is None or pair.labels is None:
         return [Issue.error(missing_partner(pair))], []
     image_name, label_name = (f"{pair.subset}/{each.parent.name}/{each.name}" for each in (pair.image, pair.labels))
@@ -179,6 +181,7 @@ def _check_pair(pair: Pair) -> tuple[list[Issue], list[_PairInfo]]:
     issues += map(Issue.warning, (*notices, *labels.notices, *doubts))
     if geometry.voxel_size_um is None and labels.voxel_size_um is not None:
         geometry = geometry.with_sizes_um(labels.voxel_size_um)
+    geometry = complete_voxel_size(geometry, given)
     return issues, [_PairInfo(pair.subset, image_name, digest, geometry, channel_names, has_foreground, is_corrected)]
 
 
@@ -250,7 +253,8 @@ def voxel_size_issues(volumes: Sequence[tuple[str, Geometry]], *, mixed: bool = 
         others = f" ({len(unknown)} of {len(volumes)} volumes)" if len(volumes) > 1 else ""
         yield Issue.warning(
             f"The voxel size of {name} is {describe_voxel_size(geometry)}{others}, so its distances and volumes are in "
-            "voxels. Save it with its voxel size in µm."
+            "voxels. Save it with its voxel size in µm, or give one for files that have none: in the dock, or with "
+            "--voxel-size."
         )
     for name, geometry in known[1:] if mixed else ():
         if not similar_voxel_sizes(geometry, known[0][1]):

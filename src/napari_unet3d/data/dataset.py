@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from napari_unet3d.data.cleaning import clean_dataset, files_to_clean, files_to_keep, is_volume_file, remove
+from napari_unet3d.data.dataset_voxel_size import read_given_voxel_size
 from napari_unet3d.data.formats.registry import volume_name
 from napari_unet3d.data.label_values import to_label_dtype
-from napari_unet3d.data.layout import KINDS, Subset, kind_folder
+from napari_unet3d.data.layout import KINDS, Subset, dataset_of, kind_folder
 from napari_unet3d.data.memmap import MemmapStore
 from napari_unet3d.data.pairs import (
     Pair,
@@ -30,6 +31,7 @@ from napari_unet3d.data.pairs import (
 from napari_unet3d.data.provenance import read_provenance
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.volumes import read_sample, suffix_for, write_volume
+from napari_unet3d.data.voxel_size import with_dataset_voxel_size
 from napari_unet3d.errors import UserError, explain_os_errors
 from napari_unet3d.files import atomic_write
 
@@ -71,6 +73,8 @@ def create_dataset(folder: Path | str) -> Path:
 def read_pair(pair: Pair) -> Sample:
     """Read an image with its labels and, if there is one, its mask of annotated voxels.
 
+    The voxel size is that of the files, or that given in ``voxel_size.json`` of the dataset where they have none.
+
     Raises
     ------
     UserError
@@ -79,7 +83,8 @@ def read_pair(pair: Pair) -> Sample:
     if pair.image is None or pair.labels is None:
         raise UserError(missing_partner(pair))
     provenance = None if pair.label_mask is None else read_provenance(provenance_file(pair.label_mask))
-    return read_sample(pair.image, pair.labels, pair.label_mask, provenance)
+    sample = read_sample(pair.image, pair.labels, pair.label_mask, provenance)
+    return with_dataset_voxel_size(sample, read_given_voxel_size(dataset_of(pair.image)))
 
 
 def read_samples(folder: Path | str, subset: Subset = Subset.TRAIN, store: MemmapStore | None = None) -> list[Sample]:

@@ -7,13 +7,15 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from napari_unet3d.data.formats.base import Format, StoredVolume, VolumeData
 from napari_unet3d.data.formats.not_read import web_address
 from napari_unet3d.data.formats.registry import format_of, split_path
-from napari_unet3d.data.formats.select import choose, select
+from napari_unet3d.data.formats.select import choose, find_axes, select
+from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.layout import role_of_folder
 from napari_unet3d.errors import UserError, explain_os_errors
 from napari_unet3d.text_files import check_is_regular
@@ -138,6 +140,43 @@ def list_volumes(path: Path | str) -> list[StoredVolume]:
         return [each for each in volumes if each.name.startswith(inner) or file_format.is_folder]
 
 
+class VolumeHeader(NamedTuple):
+    """What is known of a volume before its voxels are read.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        The lengths along z, y, x.
+    geometry : Geometry
+        Voxel size, orientation and origin, as far as the file has them.
+    """
+
+    shape: tuple[int, int, int]
+    geometry: Geometry
+
+
+def read_header(path: Path | str, *, role: str = "") -> VolumeHeader:
+    """Return shape and geometry of a volume without reading its voxels.
+
+    Parameters
+    ----------
+    path : Path or str
+        A file, or a volume inside it, as for `read_volume`; it may have channels and time points.
+    role : str
+        As for `read_volume`.
+
+    Raises
+    ------
+    UserError
+        As `read_volume`, except for several channels or time points.
+    """
+    path = Path(path)
+    with _chosen(path, role) as stored:
+        axes = find_axes(path, stored.shape, stored.axes).zyx
+        z, y, x = (stored.shape[axis] for axis in axes)
+        return VolumeHeader((z, y, x), stored.geometry_of(axes))
+
+
 def volume_paths(path: Path | str) -> list[Path]:
     """Return the path of each volume of a file that holds several; otherwise, and if it cannot be read, its own.
 
@@ -156,19 +195,29 @@ def volume_paths(path: Path | str) -> list[Path]:
 
 
 def _read(path: Path, select_part: Callable[[Path, StoredVolume], VolumeData], role: str) -> VolumeData:
-    file, inner = split_path(path)
-    file_format = format_of(file)
-    role = role or role_of_folder(file.parent.name)
-    with _errors_explained(file, inner, file_format), ExitStack() as files:
-        if file_format.is_folder and (file / inner).exists():  # a folder inside a Zarr folder is one, too
-            chosen = choose(path, _stored_volumes(file, inner, file_format, files), "", role)
-        else:
-            chosen = choose(file, _stored_volumes(file, inner, file_format, files), inner, role)
+    with _chosen(path, role) as chosen:
         volume = select_part(path, chosen)
-        if role != "labels" and (notice := chosen.gaps()):
+        if _role_of(path, role) != "labels" and (notice := chosen.gaps()):
             volume = replace(volume, notices=(*volume.notices, notice))
         native = volume.array.dtype.newbyteorder("=")  # the only byte order of torch
         return replace(volume, array=np.ascontiguousarray(volume.array, dtype=native))
+
+
+def _role_of(path: Path, role: str) -> str:
+    return role or role_of_folder(split_path(path)[0].parent.name)
+
+
+@contextmanager
+def _chosen(path: Path, role: str) -> Iterator[StoredVolume]:
+    """Yield the volume that a path names, while its file is open."""
+    file, inner = split_path(path)
+    file_format = format_of(file)
+    role = _role_of(path, role)
+    with _errors_explained(file, inner, file_format), ExitStack() as files:
+        if file_format.is_folder and (file / inner).exists():  # a folder inside a Zarr folder is one, too
+            yield choose(path, _stored_volumes(file, inner, file_format, files), "", role)
+        else:
+            yield choose(file, _stored_volumes(file, inner, file_format, files), inner, role)
 
 
 def _stored_volumes(file: Path, inner: str, file_format: Format, files: ExitStack) -> Sequence[StoredVolume]:

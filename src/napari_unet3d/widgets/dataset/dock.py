@@ -22,6 +22,7 @@ from napari_unet3d.session.add_to_dataset import add_or_replace, has_volume, nam
 from napari_unet3d.widgets.components.containers import button, column, heading, row
 from napari_unet3d.widgets.components.dialogs import confirm
 from napari_unet3d.widgets.components.dock import Dock
+from napari_unet3d.widgets.components.files_voxel_size import DatasetVoxelSizeRow
 from napari_unet3d.widgets.components.job_bar import JobBar
 from napari_unet3d.widgets.components.voxel_size_row import VoxelSizeRow
 from napari_unet3d.widgets.dataset.lists import CleanDialog, IssueList, PairList, kept_text
@@ -55,6 +56,8 @@ class DatasetDock(Dock):
         The layers that `add` writes.
     pairs : PairList
         The volumes of the dataset.
+    voxel_sizes : DatasetVoxelSizeRow
+        The voxel sizes of these volumes.
     issues : IssueList
         What the last check found.
     """
@@ -65,6 +68,7 @@ class DatasetDock(Dock):
         super().__init__(napari_viewer)
         self.folder = PathEdit("d", "dataset", "Folder with train|test/images|labels.")
         self.pairs, self.issues = PairList(), IssueList()
+        self.voxel_sizes = DatasetVoxelSizeRow(self.context, self.kind, self.folder)
         self._notices_of_layers = ""  # of those that are being added
         self._make_buttons()
         self.image_layer = layer_menu(
@@ -79,6 +83,7 @@ class DatasetDock(Dock):
             heading("Dataset folder"),
             self.folder,
             self.pairs,
+            self.voxel_sizes,
             row(self.open_button, self.refresh_button),
             row(self.create_button, self.clean_button),
             self.job_bar,
@@ -119,6 +124,7 @@ class DatasetDock(Dock):
         """Read the folder again and list its volumes."""
         self.pairs.clear()
         self.issues.hide()
+        self.voxel_sizes.refresh()
         folder = self.folder.value
         with self.message.explaining():
             if folder is None or not folder.exists():

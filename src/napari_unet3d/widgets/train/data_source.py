@@ -16,6 +16,7 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.formatting import format_count
 from napari_unet3d.widgets.components.containers import Panel, button, column, row, show_text, wrapping_label
 from napari_unet3d.widgets.components.context import Context
+from napari_unet3d.widgets.components.files_voxel_size import DatasetVoxelSizeRow
 from napari_unet3d.widgets.components.voxel_size_row import VoxelSizeRow
 from napari_unet3d.widgets.forms.channel_list import ChannelList
 from napari_unet3d.widgets.forms.choices import RadioChoice, layer_menu
@@ -64,6 +65,8 @@ class TrainingSource(Panel):
         The layers to train on, or to add as a pair.
     voxel_size : VoxelSizeRow
         The voxel size of the image layer.
+    voxel_sizes : DatasetVoxelSizeRow
+        The voxel sizes of the training volumes of the dataset.
     channels : ChannelList
         The layers of further channels of the image.
     pairs : list of (Image, Labels)
@@ -78,6 +81,7 @@ class TrainingSource(Panel):
         self.kind = RadioChoice(_TOOLTIPS, "train-source")
         self.dataset = PathEdit("d", "dataset", "The folder with train/images and train/labels.")
         self.found = wrapping_label()
+        self.voxel_sizes = DatasetVoxelSizeRow(context, "train", self.dataset, Subset.TRAIN)
         self.image_layer = layer_menu(self._viewer, Image, "The volume to train on.", label="Image")
         self.channels = ChannelList(self._viewer, self.image_layer)
         self.labels_layer = layer_menu(
@@ -229,7 +233,7 @@ class TrainingSource(Panel):
         )
         self.pair_list = Select(choices=self._pair_choices, tooltip="The pairs of image and labels to train on.")
         menus = column(self.image_layer, self.channels, self.labels_layer, labels=True, spacing=4)
-        self._folder_page = column(self.dataset, self.found, spacing=4)
+        self._folder_page = column(self.dataset, self.found, self.voxel_sizes, spacing=4)
         self._layers_page = column(
             menus, self.voxel_size, self.pair_list, row(self.remove_button, self.add_button), spacing=4
         )

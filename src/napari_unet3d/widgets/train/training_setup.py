@@ -149,6 +149,7 @@ class TrainingSetup(Panel):
         self.source, self.run_options = TrainingSource(context), RunFolderRow()
         self.subprocess_option = SubprocessOption()
         self.settings = ConfigForm(TrainingConfig, "training", without=("num_workers",))
+        self.source.voxel_sizes.follow_setting(self.settings)
         self.sample_prompt, self.resume_prompt = SamplePrompt(), ResumePrompt(context)
         self._is_idle = True
         data = self.resume_prompt, self.sample_prompt, heading("Train on"), self.source
