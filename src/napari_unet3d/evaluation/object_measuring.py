@@ -85,9 +85,7 @@ def measure_objects(
     if previous is None:
         boxes = _all_boxes(labels)
     else:
-        changed = digests != previous.fingerprint
-        kept = np.flatnonzero(~is_near(changed, previous.boxes))
-        boxes = _boxes_again(labels, previous, kept, changed)
+        boxes, kept = _boxes_again(labels, previous, digests != previous.fingerprint)
     if not boxes and not len(kept):
         raise UserError("The layer has no objects: all its voxels are 0. Choose another layer.")
     rows = []
@@ -136,23 +134,22 @@ def _all_boxes(labels: NDArray[Any]) -> dict[int, Box]:
 
 
 def _boxes_again(
-    labels: NDArray[Any], previous: ObjectTable, kept: NDArray[np.int64], changed: NDArray[np.bool_]
-) -> dict[int, Box]:
-    """Return the boxes of the objects in blocks that have changed, and of those that were there or near."""
-    corners: dict[int, NDArray[np.int64]] = {}
-    is_kept = np.zeros(len(previous), bool)
-    is_kept[kept] = True
-    for number, box in zip(previous.numbers[~is_kept].tolist(), previous.boxes[~is_kept], strict=True):
-        corners[number] = box.copy()
+    labels: NDArray[Any], previous: ObjectTable, changed: NDArray[np.bool_]
+) -> tuple[dict[int, Box], NDArray[np.int64]]:
+    """Return the boxes of the objects that are or were in or beside blocks that have changed, and the other rows."""
+    is_touched = is_near(changed, previous.boxes)
+    corners = dict(zip(previous.numbers[is_touched].tolist(), previous.boxes[is_touched], strict=True))
     for block in zip(*np.nonzero(changed), strict=True):
         box = block_box((int(block[0]), int(block[1]), int(block[2])))
         start = np.array([side.start for side in box])[:, None]
         for number, inner in _all_boxes(labels[box]).items():
             there = start + [(side.start, side.stop) for side in inner]
+            if number not in corners and (row := previous.row_of(number)) is not None:
+                is_touched[row] = True  # a new piece, away from the others
+                corners[number] = previous.boxes[row]
             known = corners.get(number, there)
-            corners[number] = np.stack(
-                [np.minimum(known[:, 0], there[:, 0]), np.maximum(known[:, 1], there[:, 1])], axis=1
-            )
+            first, last = np.minimum(known[:, 0], there[:, 0]), np.maximum(known[:, 1], there[:, 1])
+            corners[number] = np.stack([first, last], axis=1)
     boxes = {}
     for number, (zs, ys, xs) in corners.items():
         wide = slice(*zs.tolist()), slice(*ys.tolist()), slice(*xs.tolist())
@@ -162,7 +159,7 @@ def _boxes_again(
                 slice(own.start + outer.start, own.stop + outer.start) for own, outer in zip(tight, wide, strict=True)
             )
             boxes[number] = z, y, x
-    return boxes
+    return boxes, np.flatnonzero(~is_touched)
 
 
 def _measure(volume: ObjectVolume, number: int, box: Box) -> tuple[list[float], Sequence[int]]:
