@@ -74,12 +74,12 @@ def measure_objects(
     UserError
         If there are no objects.
     """
-    labels, columns = volume.labels, object_columns(volume.geometry, volume.channel_names)
+    labels = volume.labels
     digests = None
     for digests in fingerprint(labels):  # noqa: B007 - the last one; before measuring, so that later edits are seen
         yield None
     assert digests is not None
-    if previous is not None and (previous.columns != columns or previous.fingerprint.shape != digests.shape):
+    if previous is not None and not _is_like(previous, volume, digests):
         previous = None
     kept = np.zeros(0, np.int64)
     if previous is None:
@@ -94,6 +94,12 @@ def measure_objects(
             yield ObjectProgress(n_done, len(boxes))
         rows.append((_measure(volume, number, box), [(side.start, side.stop) for side in box]))
     yield _as_table(volume, rows, (previous, kept), digests)
+
+
+def _is_like(previous: ObjectTable, volume: ObjectVolume, digests: NDArray[np.bytes_]) -> bool:
+    columns = object_columns(volume.geometry, volume.channel_names)
+    is_same_place = previous.geometry == volume.geometry
+    return is_same_place and previous.columns == columns and previous.fingerprint.shape == digests.shape
 
 
 def _as_table(
@@ -181,12 +187,12 @@ def _measure(volume: ObjectVolume, number: int, box: Box) -> tuple[list[float], 
         number,
         float(mask.sum()) * geometry.voxel_volume,
         _surface(mask, geometry),
-        *_position(geometry, centre),
         _elongation(region.coords_scaled, geometry),
         len(neighbours_of(labels, number, box)),
         ndimage.label(mask, FULL)[1],
         any(side.start == 0 or side.stop == length for side, length in shape),
         *statistics,
+        *_position(geometry, centre),
     ], voxel_of(mask, box)
 
 

@@ -72,8 +72,8 @@ def object_columns(geometry: Geometry, channels: Sequence[str]) -> tuple[ObjectC
 
     Examples
     --------
-    >>> [column.key for column in object_columns(Geometry((2.0, 1.0, 1.0)), ["DAPI", "actin"])][-6:]
-    ['mean_dapi', 'min_dapi', 'max_dapi', 'mean_actin', 'min_actin', 'max_actin']
+    >>> [column.key for column in object_columns(Geometry((2.0, 1.0, 1.0)), ["DAPI", "actin"])][-9:]
+    ['mean_dapi', 'min_dapi', 'max_dapi', 'mean_actin', 'min_actin', 'max_actin', 'z', 'y', 'x']
     >>> object_columns(Geometry(), [""])[2].title
     'Surface (voxels²)'
     """
@@ -83,7 +83,6 @@ def object_columns(geometry: Geometry, channels: Sequence[str]) -> tuple[ObjectC
         _count("object", "Object", "The number of the object in the layer."),
         ObjectColumn("volume", "Volume", geometry.volume_unit, "The volume: the number of voxels times their size."),
         ObjectColumn("surface", "Surface", area, "The area of the surface; of round objects within about 10 %."),
-        *(ObjectColumn(each, each, unit, f"The centre of the object along {each}, {where}.") for each in "zyx"),
         ObjectColumn("elongation", "Elongation", "", _ELONGATION),
         _count("neighbours", "Neighbours", "How many other objects it touches, face to face."),
         _count("pieces", "Pieces", "How many pieces it has that are not connected; one is usual."),
@@ -94,6 +93,7 @@ def object_columns(geometry: Geometry, channels: Sequence[str]) -> tuple[ObjectC
         for each in STATISTICS:
             explanation = f"The {each} intensity{of} in the object."
             columns.append(ObjectColumn(_key(each, channel), f"{each.capitalize()}{of}", "", explanation))
+    columns += [ObjectColumn(each, each, unit, f"The centre of the object along {each}, {where}.") for each in "zyx"]
     return tuple(columns)
 
 

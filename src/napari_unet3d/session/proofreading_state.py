@@ -89,6 +89,8 @@ class ProofreadingState:
     def open(self, labels: ObjectLabels | None, done: Proofread | None = None) -> None:
         """Proofread other labels, and continue with what was done with them before."""
         self.labels, self._done = labels, done or Proofread()
+        if labels is not None and self.table is not None and self.table.geometry != labels.geometry:
+            self._done.is_stale = True  # its voxel size was set since
         self.selection, self.points = (), ()
         self.events.opened.emit(labels)
         self.events.table.emit(self.table)
