@@ -30,6 +30,7 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.formatting import format_count
 
 _SIGMAS = 3  # beyond which smoothing has no effect
+_MOST_LOOKED_UP = 2**24
 
 
 def merge_objects(labels: NDArray[Any], numbers: Sequence[int]) -> ObjectEdit:
@@ -191,10 +192,16 @@ def renumber_objects(labels: NDArray[Any], reserved: int | None = None) -> Objec
     if np.array_equal(old, new):
         raise UserError(f"The {format_count(len(old), 'object')} of the layer are numbered without gaps already.")
     after = labels.copy()
+    is_small = labels.min() >= 0 and int(labels.max()) < _MOST_LOOKED_UP
+    lookup = np.arange(int(labels.max()) + 1 if is_small else 0, dtype=labels.dtype)
+    lookup[old if is_small else []] = new if is_small else []
     for plane in after:
-        at = np.searchsorted(old, plane).clip(0, len(old) - 1)
-        is_object = old[at] == plane
-        plane[is_object] = new[at[is_object]]
+        if is_small:
+            plane[...] = lookup[plane]  # several times as fast
+        else:
+            at = np.searchsorted(old, plane).clip(0, len(old) - 1)
+            is_object = old[at] == plane
+            plane[is_object] = new[at[is_object]]
     message = f"Numbered {format_count(len(old), 'object')} from 1 to {new[-1]}."
     return ObjectEdit("renumbered", message, (ObjectChange(whole_box(labels.shape), labels.copy(), after),))
 

@@ -37,7 +37,7 @@ class ColourPanel(Panel):
     Attributes
     ----------
     column : Menu
-        The key of the column; None for the layer's own colours.
+        The key of the column; empty for the layer's own colours.
     legend : QLabel
         The colours, with the numbers at their ends.
     """
@@ -65,22 +65,22 @@ class ColourPanel(Panel):
             layer.colormap = colormap
             self._coloured = None
 
-    def _columns(self, _menu: object) -> list[tuple[str, str | None]]:
+    def _columns(self, _menu: object) -> list[tuple[str, str]]:
         table = self._session.table
         columns = () if table is None else table.columns[1:]
-        return [("Object number", None), *((column.title, column.key) for column in columns)]
+        return [("Object number", ""), *((column.title, column.key) for column in columns)]
 
     def _on_table(self, _table: ObjectTable | None) -> None:
         chosen = self.column.value
         with self.column.changed.blocked():
             self.column.reset_choices()
-            self.column.value = chosen if chosen in self.column.choices else None
+            self.column.value = chosen if chosen in self.column.choices else ""
         self.column.enabled = self._session.table is not None
         self._colour()
 
     def _colour(self, *_: Any) -> None:
         table, key, layer = self._session.table, self.column.value, self._layers.layer
-        if table is None or key is None or layer is None:
+        if table is None or not key or layer is None:
             self.restore()
             self.legend.hide()
             return

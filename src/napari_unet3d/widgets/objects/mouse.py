@@ -19,6 +19,7 @@ from napari_unet3d.widgets.viewer.view_state import camera_of
 
 _CLICK = 4  # pixels that the mouse may move while it is clicked
 _SAMPLES = 64  # along a cut
+_MODIFIERS = ("Control", "Shift", "Meta")  # with one of them a click selects several
 
 
 class Tool(ChoiceEnum):
@@ -67,7 +68,7 @@ class ObjectMouse:
         if layer is None or not layer.visible or event.button != 1 or not self._is_free():
             return
         first, start, tool = Pointer.of_event(event), np.array(event.pos), self.tool
-        modifiers = {str(each) for each in event.modifiers}
+        modifiers = {name for name in _MODIFIERS if name in event.modifiers}  # keys of vispy, which equal their names
         camera = camera_of(self._viewer)
         can_pan = camera.mouse_pan
         if tool is Tool.CUT:
@@ -102,7 +103,7 @@ class ObjectMouse:
             elif hit is None:
                 if not modifiers:
                     self._session.select(())
-            elif modifiers & {"Control", "Shift", "Meta"}:
+            elif modifiers:
                 self._session.toggle(hit[0])
             else:
                 self._session.select([hit[0]])

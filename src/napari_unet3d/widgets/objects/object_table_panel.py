@@ -143,8 +143,10 @@ class ObjectTablePanel(Panel):
         n_columns = self.rows.columnCount()
         self.rows.show(table, mask)
         if self.rows.columnCount() != n_columns:
+            header = self.view.horizontalHeader()
+            assert header is not None
             for section in range(self.rows.columnCount()):
-                needed = self.view.horizontalHeader().sectionSizeHint(section)
+                needed = header.sectionSizeHint(section)
                 self.view.setColumnWidth(section, _NARROW if section == REVIEWED else max(_WIDTH, needed))
         self._show_counts()
         self._show_selection(self._session.selection)
