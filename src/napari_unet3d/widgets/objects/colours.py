@@ -59,7 +59,7 @@ class ColourPanel(Panel):
         self._colour()
 
     def restore(self) -> None:
-        """Give the layer its own colours back."""
+        """Restore the colours of the layer."""
         if self._coloured is not None:
             layer, colormap = self._coloured
             layer.colormap = colormap

@@ -125,7 +125,10 @@ class ObjectsDock(Dock):
             self._update_timer.start()
 
     def _on_opened(self, _labels: Any) -> None:
-        self._wants_update = False
+        """Measure again what was left out of date."""
+        self._wants_update = self.session.table is not None and self.session.done.is_stale
+        if self._wants_update:
+            self._update_timer.start()
 
     def _update(self) -> None:
         if not self._wants_update:

@@ -13,6 +13,7 @@ from napari_unet3d.data.boxes import Box, expand, union
 from napari_unet3d.data.object_edits import object_box
 from napari_unet3d.errors import UserError
 from napari_unet3d.session.proofreading import ProofreadingSession
+from napari_unet3d.widgets.components.containers import single_shot
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.viewer.layer_metadata import HELPER, OWNED
 from napari_unet3d.widgets.viewer.layers import connect_while_alive, find_layer, shifted, show_points, spatial_kwargs
@@ -50,6 +51,8 @@ class ObjectLayers:
         self.layer: Labels | None = None
         self.leading: tuple[int, ...] = ()
         self.zooms = False
+        self._left: list[Layer] = []
+        self._tidy_timer = single_shot(context.message, self._tidy)
         events = session.events
         events.selection.connect(self._show_selection)
         events.edited.connect(lambda _edit: self._show_selection())
@@ -61,14 +64,28 @@ class ObjectLayers:
     def follow(self, layer: Labels | None, leading: tuple[int, ...]) -> None:
         """Proofread another layer or time point."""
         if self.layer is not None and layer is not self.layer:
-            self.clear()
+            self._left += self._helpers()
+            self._tidy_timer.start()  # not within an event of the list of layers, which may be removing one
         self.layer, self.leading = layer, leading
 
     def clear(self) -> None:
-        """Remove outline and marks."""
-        for name in ("selected", "split points", "cut"):
-            if (helper := self._helper(name)) is not None:
+        """Remove outline and marks, also those of layers that were proofread before."""
+        self._left += self._helpers()
+        self._remove(self._left)
+
+    def _tidy(self) -> None:
+        kept = self._helpers()
+        self._remove([helper for helper in self._left if helper not in kept])
+
+    def _remove(self, helpers: list[Layer]) -> None:
+        self._left = []
+        for helper in helpers:
+            if helper in self._viewer.layers:
                 self._viewer.layers.remove(helper)
+
+    def _helpers(self) -> list[Layer]:
+        found = (self._helper(name) for name in ("selected", "split points", "cut"))
+        return [helper for helper in found if helper is not None]
 
     def show_line(self, first: NDArray[np.float64], last: NDArray[np.float64]) -> None:
         """Show a line between two voxels as dots."""

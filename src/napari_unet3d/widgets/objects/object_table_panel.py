@@ -23,7 +23,7 @@ from napari_unet3d.widgets.forms.choices import remembered
 from napari_unet3d.widgets.objects.object_layers import ObjectLayers
 from napari_unet3d.widgets.objects.table_model import REVIEWED, ObjectList
 
-_N_ROWS, _WIDTH, _NARROW = 8, 54, 24
+_N_ROWS, _WIDTH, _NARROW, _PADDING = 8, 50, 24, 18
 _STALE = "QLabel { background-color: #6b4e00; color: white; border-radius: 3px; padding: 3px; }"
 _MARK_KEY = "Shift-R"
 
@@ -143,10 +143,9 @@ class ObjectTablePanel(Panel):
         n_columns = self.rows.columnCount()
         self.rows.show(table, mask)
         if self.rows.columnCount() != n_columns:
-            header = self.view.horizontalHeader()
-            assert header is not None
             for section in range(self.rows.columnCount()):
-                needed = header.sectionSizeHint(section)
+                lines = str(self.rows.headerData(section, Qt.Orientation.Horizontal)).splitlines()
+                needed = max(map(self.view.fontMetrics().horizontalAdvance, lines)) + _PADDING
                 self.view.setColumnWidth(section, _NARROW if section == REVIEWED else max(_WIDTH, needed))
         self._show_counts()
         self._show_selection(self._session.selection)

@@ -155,6 +155,8 @@ class ObjectsSource(Panel):
     def reset_choices(self, *_: Any) -> None:
         """Update the menus; the layer that is chosen stays, or the next one is opened when it is gone."""
         super().reset_choices()
+        if self.labels_layer.value is None:
+            self._choose_first()
         if self.labels_layer.value is not self._followed:
             self._on_chosen()
 

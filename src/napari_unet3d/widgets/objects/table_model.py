@@ -96,7 +96,7 @@ class ObjectList(QAbstractTableModel):
             return None
         column = self.column_at(section)
         if role == Qt.ItemDataRole.DisplayRole:
-            return "✓" if column is None else f"{column.heading}\n{column.unit}" if column.unit else column.heading
+            return "✓" if column is None else f"{column.heading.replace(' of ', chr(10))}\n{column.unit}".strip()
         if role == Qt.ItemDataRole.ToolTipRole:
             name = "" if column is None else f" In a filter: <b>{column.key}</b>."
             return f"<qt>{_TOOLTIP if column is None else column.explanation}{name}</qt>"
