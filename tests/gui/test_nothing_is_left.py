@@ -10,7 +10,7 @@ import pytest
 
 from napari_unet3d.widgets.components.keys import bound_keys
 
-DOCKS = ("Generate data", "Dataset", "Train", "Predict", "Inspect", "Objects")
+DOCKS = ("Generate data", "Dataset", "Annotate", "Train", "Predict", "Inspect", "Objects")
 SHAPE = (6, 10, 14)
 PLACE = {"scale": (3.0, 1.0, 0.5), "units": ("um",) * 3}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,11 @@ class TrainingSource(Panel):
         chosen = [pair for pair in pairs if self.from_layers and None not in pair]
         return [pair[1] for pair in chosen if name in (pair[0].name, names_of(self._channels_of(pair))[0])]
 
+    def labels_layers(self) -> list[Labels]:
+        """Return the Labels layers that are trained on; none while a folder is chosen."""
+        pairs = self.pairs or [(self.image_layer.value, self.labels_layer.value)]
+        return [labels for _, labels in pairs if self.from_layers and labels is not None]
+
     def _channels_of(self, pair: tuple[Image, Labels]) -> list[Image]:
         """Return the layers of all channels of a pair that was added, or else of the one that is chosen."""
         if pair in self.pairs:
@@ -145,9 +151,18 @@ class TrainingSource(Panel):
         self.kind.value = SourceKind.FOLDER
         self.dataset.value = folder
 
-    def use_layers(self) -> None:
-        """Choose layers."""
+    def use_layers(
+        self, image: Image | None = None, labels: Labels | None = None, channels: Sequence[Image] = ()
+    ) -> None:
+        """Choose layers: those of one volume instead of what was chosen before, if they are given."""
         self.kind.value = SourceKind.LAYERS
+        if image is not None and labels is not None:
+            self.pairs.clear()
+            self._show_pairs()
+            self.reset_choices()  # a new layer may not be in the menus yet
+            self.image_layer.value, self.labels_layer.value = image, labels
+            self.channels.choose(list(channels))
+        self._on_change()
 
     def prefer_available(self) -> None:
         """Choose layers while only the viewer, or the folder while only it, holds something to train on."""
