@@ -15,6 +15,7 @@ from napari_unet3d.data.formats.registry import format_of, split_path
 from napari_unet3d.data.formats.select import choose, select
 from napari_unet3d.data.layout import role_of_folder
 from napari_unet3d.errors import UserError, explain_os_errors
+from napari_unet3d.text_files import check_is_regular
 
 
 def read_volume(
@@ -189,13 +190,14 @@ def _stored_volumes(file: Path, inner: str, file_format: Format, files: ExitStac
 @contextmanager
 def _errors_explained(file: Path, inner: str, file_format: Format) -> Iterator[None]:
     path = file / inner if file_format.is_folder else file
+    damage: tuple[type[Exception], ...] = (*file_format.read_errors(), OverflowError, RecursionError)
     with explain_os_errors(path, "read"):
-        file.stat()
+        check_is_regular(file)
         try:
             yield
         except MemoryError:
             raise UserError(f"{path} does not fit into memory. Close other programs or crop the volume.") from None
-        except file_format.read_errors() as error:
+        except damage as error:
             raise UserError(
                 f"Cannot read {path}: it is damaged or not in the format {file_format.name} ({_first_line(error)}). "
                 "Copy or export it again."

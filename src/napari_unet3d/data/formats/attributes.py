@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from napari_unet3d.data.formats.base import geometry_in_units
 from napari_unet3d.data.formats.units import um_per_unit
 from napari_unet3d.data.geometry import UNKNOWN, Geometry
+from napari_unet3d.text_files import parse_json
 
 _LABELS = "zyx"
 
@@ -25,7 +25,7 @@ def axes_in(attributes: Mapping[str, Any], n_axes: int) -> str:
     'zyx'
     """
     if "axistags" in attributes:
-        tags = json.loads(_text(attributes["axistags"]))
+        tags = parse_json(_text(attributes["axistags"]))
         return axis_letters([axis["key"] for axis in tags["axes"]])
     for name in ("axis_names", "_ARRAY_DIMENSIONS", "axes"):
         names = attributes.get(name)

@@ -20,6 +20,7 @@ from napari_unet3d.data.formats.base import Format, Holds, StoredVolume, unknown
 from napari_unet3d.data.formats.itk_header import nrrd_sizes, read_header, remove_place, um_per_length
 from napari_unet3d.data.geometry import Geometry, make_geometry
 from napari_unet3d.errors import UserError
+from napari_unet3d.text_files import parse_json
 
 _ERRORS = (RuntimeError, ValueError, zlib.error)  # SimpleITK raises all errors of ITK as RuntimeError
 _MRC_HEADER_BYTES = 1024
@@ -66,7 +67,7 @@ def _channel_names(reader: Any) -> tuple[str, ...]:
     if not reader.HasMetaDataKey(_CHANNELS):
         return ()
     try:
-        return tuple(map(str, json.loads(reader.GetMetaData(_CHANNELS))))
+        return tuple(map(str, parse_json(reader.GetMetaData(_CHANNELS))))
     except (ValueError, TypeError):
         return ()
 

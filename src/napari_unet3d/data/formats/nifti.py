@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from napari_unet3d.data.formats.base import Format, Holds, StoredVolume, unknown_type
 from napari_unet3d.data.formats.units import um_per_unit
 from napari_unet3d.data.geometry import Geometry, make_geometry
+from napari_unet3d.text_files import parse_json
 
 _TYPES = {"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64"}
 _SPACES = {1: "scanner", 2: "aligned", 3: "talairach", 4: "mni", 5: "template"}  # the codes of a transformation
@@ -52,7 +53,7 @@ def _channel_names(image: Any) -> tuple[str, ...]:
             content = extension.get_content()
             text = content.decode() if isinstance(content, bytes) else str(content)
             if extension.get_code() == _COMMENT and text.startswith(_CHANNELS):
-                return tuple(map(str, json.loads(text.removeprefix(_CHANNELS).rstrip("\0 "))))
+                return tuple(map(str, parse_json(text.removeprefix(_CHANNELS).rstrip("\0 "))))
         except (ValueError, TypeError):
             continue
     return ()

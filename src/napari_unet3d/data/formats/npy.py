@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tokenize
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from napari_unet3d.data.formats.base import Format, Holds, StoredVolume
 from napari_unet3d.data.geometry import Geometry, make_geometry
 from napari_unet3d.errors import UserError
+from napari_unet3d.text_files import read_json_object
 
 _DEFAULTS = Geometry()
 
@@ -49,9 +49,8 @@ def list_file(path: Path, _stack: ExitStack) -> list[StoredVolume]:
 def _channel_names(path: Path) -> tuple[str, ...]:
     """Read the names of the channels from the JSON file of an array; none if it does not say."""
     try:
-        names = json.loads(path.read_text(encoding="utf-8")).get("channels", [])
-        return tuple(map(str, names))
-    except (OSError, ValueError, TypeError, AttributeError):  # explained when the geometry is read
+        return tuple(map(str, read_json_object(path).get("channels", []))) if path.exists() else ()
+    except (UserError, TypeError):  # explained when the geometry is read
         return ()
 
 
@@ -60,7 +59,7 @@ def read_geometry(path: Path) -> Geometry:
     if not path.exists():
         return _DEFAULTS
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields = read_json_object(path)
         is_um = "voxel_size_um" in fields
         sizes = [None if size is None else float(size) for size in fields["voxel_size_um" if is_um else "voxel_size"]]
         directions, origin = fields.get("directions"), fields.get("origin_um" if is_um else "origin")
