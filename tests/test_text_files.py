@@ -17,11 +17,18 @@ from napari_unet3d.text_files import parse_csv, parse_json, read_csv, read_json,
 
 DEEP = 100_000
 PLAIN = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
     # No NUL and no halves of surrogate pairs, which are refused.
     | st.text(st.characters(codec="utf-8", exclude_characters="\0")),
-    lambda inside: st.lists(inside, max_size=3)
-    | st.dictionaries(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=5), inside, max_size=3),
+    lambda inside: (
+        st.lists(inside, max_size=3)
+        | st.dictionaries(
+            st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=5), inside, max_size=3
+        )
+    ),
     max_leaves=10,
 )
 

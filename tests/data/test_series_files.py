@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from napari_unet3d.data.formats.base import parts_of
+from napari_unet3d.data.formats.holds import parts_of
 from napari_unet3d.data.formats.registry import format_of
 from napari_unet3d.data.geometry import Geometry, make_geometry
 from napari_unet3d.data.reading import open_volume, read_image

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.data.channels import match_channels
-from napari_unet3d.data.geometry import Geometry, describe_voxel_size, similar_voxel_sizes
-from napari_unet3d.data.intensities import describe_outliers, named_outliers
+from napari_unet3d.data.dataset_voxel_size import read_given_voxel_size
+from napari_unet3d.data.geometry import Geometry, VoxelSize, describe_voxel_size, similar_voxel_sizes
+from napari_unet3d.data.label_fit import every_nth_voxel, label_doubts
 from napari_unet3d.data.label_values import read_mask, to_label_dtype
+from napari_unet3d.data.outliers import describe_outliers, named_outliers
 from napari_unet3d.data.pairs import (
     Pair,
     Subset,
@@ -29,6 +31,7 @@ from napari_unet3d.data.series import time_points_of
 from napari_unet3d.data.statistics import fingerprint
 from napari_unet3d.data.time_points import time_point_name
 from napari_unet3d.data.volumes import read_channels, read_labels_like
+from napari_unet3d.data.voxel_size import complete_voxel_size
 from napari_unet3d.errors import UserError
 
 
@@ -114,7 +117,7 @@ def check_events(folder: Path | str) -> Iterator[CheckEvent]:
         If the folder is not a dataset.
     """
     folder = Path(folder)
-    pairs = list_pairs(folder)
+    pairs, given = list_pairs(folder), read_given_voxel_size(folder)
     yield from _check_names(folder, pairs)
     infos: list[_PairInfo] = []
     for n_checked, pair in enumerate(pairs, start=1):
@@ -124,7 +127,7 @@ def check_events(folder: Path | str) -> Iterator[CheckEvent]:
             yield Issue.error(str(error))
             volumes = []
         for volume in volumes:
-            issues, info = _check_pair(volume)
+            issues, info = _check_pair(volume, given)
             yield from issues
             infos += info
         yield PairChecked(pair, n_checked, len(pairs))
@@ -141,7 +144,7 @@ def _check_names(folder: Path, pairs: Sequence[Pair]) -> Iterator[Issue]:
     yield from map(Issue.warning, folder_notices(folder))
 
 
-def _check_pair(pair: Pair) -> tuple[list[Issue], list[_PairInfo]]:
+def _check_pair(pair: Pair, given: VoxelSize | None) -> tuple[list[Issue], list[_PairInfo]]:
     if pair.image is None or pair.labels is None:
         return [Issue.error(missing_partner(pair))], []
     image_name, label_name = (f"{pair.subset}/{each.parent.name}/{each.name}" for each in (pair.image, pair.labels))
@@ -154,10 +157,12 @@ def _check_pair(pair: Pair) -> tuple[list[Issue], list[_PairInfo]]:
         constant = [number for number, channel in enumerate(sample.channels) if channel.min() == channel.max()]
         outliers = list(named_outliers(image_name, sample.channels, channel_names))
         geometry, notices = image.geometry, image.notices
+        part = every_nth_voxel(image.array)
         del image, sample  # before the labels are read
-        labels = read_labels_like(pair.labels, image_name, geometry, label_name, time=pair.time)
+        labels = read_labels_like(pair.labels, image_name, geometry, label_name, shape=shape, time=pair.time)
         check_labels(label_name, to_label_dtype(label_name, labels.array), shape)
         mask, is_corrected = _read_mask(pair, shape, geometry)
+        doubts = () if mask is not None else label_doubts(image_name, part, every_nth_voxel(labels.array))
     except UserError as error:
         return [Issue.error(str(error))], []
     issues = []
@@ -183,9 +188,10 @@ def _check_pair(pair: Pair) -> tuple[list[Issue], list[_PairInfo]]:
                 f"{label_name} has no background; label background with 0, or with 1 if the ignore label is 0."
             )
         )
-    issues += map(Issue.warning, (*notices, *labels.notices))
+    issues += map(Issue.warning, (*notices, *labels.notices, *doubts))
     if geometry.voxel_size_um is None and labels.voxel_size_um is not None:
         geometry = geometry.with_sizes_um(labels.voxel_size_um)
+    geometry = complete_voxel_size(geometry, given)
     return issues, [_PairInfo(pair.subset, image_name, digest, geometry, channel_names, has_foreground, is_corrected)]
 
 
@@ -258,7 +264,8 @@ def voxel_size_issues(volumes: Sequence[tuple[str, Geometry]], *, mixed: bool = 
         others = f" ({len(unknown)} of {len(volumes)} volumes)" if len(volumes) > 1 else ""
         yield Issue.warning(
             f"The voxel size of {name} is {describe_voxel_size(geometry)}{others}, so its distances and volumes are in "
-            "voxels. Save it with its voxel size in µm."
+            "voxels. Save it with its voxel size in µm, or give one for files that have none: in the dock, or with "
+            "--voxel-size."
         )
     for name, geometry in known[1:] if mixed else ():
         if not similar_voxel_sizes(geometry, known[0][1]):

@@ -16,7 +16,9 @@ _ROLES = (
     "images?|imgs?|im|raw|scans?|vol|volumes?|intensity|labels?|lab|lbl|masks?|annotated|annotations?|seg|segs|"
     "segmentations?|gt|ground_?truth"
 )
-_AT_END = re.compile(rf"[_\-. ]({_ROLES})$", re.IGNORECASE)
+# What Cellpose and ilastik append to the names of their results.
+_RESULTS = r"cp_masks?|simple[ _]segmentation|object[ _](predictions|identities)|finalprediction|predictions?"
+_AT_END = re.compile(rf"[_\-. ]({_ROLES}|{_RESULTS})$", re.IGNORECASE)
 _WORD = re.compile(rf"({_ROLES})", re.IGNORECASE)
 _NNUNET_CHANNEL = re.compile(r"_(\d{4})$")
 

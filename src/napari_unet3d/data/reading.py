@@ -6,14 +6,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from napari_unet3d.configs.training_enums import FourthAxis
 from napari_unet3d.data.formats.base import Format, StoredVolume, VolumeData
 from napari_unet3d.data.formats.fourth_axis import with_fourth_axis
+from napari_unet3d.data.formats.not_read import web_address
 from napari_unet3d.data.formats.registry import format_of, split_path
 from napari_unet3d.data.formats.select import AxisRoles, choose, find_axes, select
+from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.layout import role_of_folder
 from napari_unet3d.errors import UserError, explain_os_errors
 from napari_unet3d.text_files import check_is_regular
@@ -147,6 +150,43 @@ def list_volumes(path: Path | str) -> list[StoredVolume]:
         return [each for each in volumes if each.name.startswith(inner) or file_format.is_folder]
 
 
+class VolumeHeader(NamedTuple):
+    """What is known of a volume before its voxels are read.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        The lengths along z, y, x.
+    geometry : Geometry
+        Voxel size, orientation and origin, as far as the file has them.
+    """
+
+    shape: tuple[int, int, int]
+    geometry: Geometry
+
+
+def read_header(path: Path | str, *, role: str = "") -> VolumeHeader:
+    """Return shape and geometry of a volume without reading its voxels.
+
+    Parameters
+    ----------
+    path : Path or str
+        A file, or a volume inside it, as for `read_volume`; it may have channels and time points.
+    role : str
+        As for `read_volume`.
+
+    Raises
+    ------
+    UserError
+        As `read_volume`, except for several channels or time points.
+    """
+    path = Path(path)
+    with _chosen(path, role) as stored:
+        axes = find_axes(path, stored.shape, stored.axes).zyx
+        z, y, x = (stored.shape[axis] for axis in axes)
+        return VolumeHeader((z, y, x), stored.geometry_of(axes))
+
+
 def volume_paths(path: Path | str) -> list[Path]:
     """Return the path of each volume of a file that holds several; otherwise, and if it cannot be read, its own.
 
@@ -176,11 +216,14 @@ class OpenVolume:
         Its description.
     roles : AxisRoles
         Which of its axes are time, channels and z, y, x.
+    role : str
+        ``"images"``, ``"labels"``, or empty if it is not known.
     """
 
     path: Path
     stored: StoredVolume
     roles: AxisRoles
+    role: str
 
     @property
     def n_times(self) -> int | None:
@@ -190,6 +233,8 @@ class OpenVolume:
     def read(self, *, whole: bool = True, channel: int | str | None = None, time: int | None = None) -> VolumeData:
         """Read the volume with all its channels and time points, or with those that are chosen; see `read_image`."""
         volume = select(self.path, self.stored, whole=whole, channel=channel, time=time)
+        if self.role != "labels" and (notice := self.stored.gaps()):
+            volume = replace(volume, notices=(*volume.notices, notice))
         native = volume.array.dtype.newbyteorder("=")  # the only byte order of torch
         array = np.ascontiguousarray(volume.array, dtype=native)
         return replace(volume, array=array, time_step_s=self.stored.time_step_s)
@@ -199,16 +244,26 @@ class OpenVolume:
 def open_volume(path: Path | str, role: str = "", fourth_axis: FourthAxis = FourthAxis.AUTO) -> Iterator[OpenVolume]:
     """Open a file and find a volume in it; parameters and errors are those of `read_image`."""
     path = Path(path)
+    with _chosen(path, role) as stored:
+        named = with_fourth_axis(path, stored, fourth_axis)
+        yield OpenVolume(path, named, find_axes(path, named.shape, named.axes), _role_of(path, role))
+
+
+def _role_of(path: Path, role: str) -> str:
+    return role or role_of_folder(split_path(path)[0].parent.name)
+
+
+@contextmanager
+def _chosen(path: Path, role: str) -> Iterator[StoredVolume]:
+    """Yield the volume that a path names, while its file is open."""
     file, inner = split_path(path)
     file_format = format_of(file)
-    role = role or role_of_folder(file.parent.name)
+    role = _role_of(path, role)
     with _errors_explained(file, inner, file_format), ExitStack() as files:
         if file_format.is_folder and (file / inner).exists():  # a folder inside a Zarr folder is one, too
-            chosen = choose(path, _stored_volumes(file, inner, file_format, files), "", role)
+            yield choose(path, _stored_volumes(file, inner, file_format, files), "", role)
         else:
-            chosen = choose(file, _stored_volumes(file, inner, file_format, files), inner, role)
-        chosen = with_fourth_axis(path, chosen, fourth_axis)
-        yield OpenVolume(path, chosen, find_axes(path, chosen.shape, chosen.axes))
+            yield choose(file, _stored_volumes(file, inner, file_format, files), inner, role)
 
 
 def _stored_volumes(file: Path, inner: str, file_format: Format, files: ExitStack) -> Sequence[StoredVolume]:
@@ -235,6 +290,8 @@ def _errors_explained(file: Path, inner: str, file_format: Format) -> Iterator[N
     path = file / inner if file_format.is_folder else file
     damage: tuple[type[Exception], ...] = (*file_format.read_errors(), OverflowError, RecursionError)
     with explain_os_errors(path, "read"):
+        if (address := web_address(file)) and not file.exists():
+            raise UserError(address)
         check_is_regular(file)
         try:
             yield

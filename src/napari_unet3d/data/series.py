@@ -8,13 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from napari_unet3d.configs.training_enums import FourthAxis
+from napari_unet3d.data.dataset_voxel_size import read_given_voxel_size
 from napari_unet3d.data.formats.registry import format_of
+from napari_unet3d.data.layout import dataset_of
 from napari_unet3d.data.pairs import Pair, missing_partner, provenance_file
 from napari_unet3d.data.provenance import read_provenance
 from napari_unet3d.data.reading import OpenVolume, open_volume
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.time_points import check_same_times, several_time_points, time_point_name
 from napari_unet3d.data.volumes import sample_of
+from napari_unet3d.data.voxel_size import with_dataset_voxel_size
 from napari_unet3d.errors import UserError
 
 
@@ -47,6 +50,8 @@ def read_time_points(pair: Pair, fourth_axis: FourthAxis = FourthAxis.AUTO) -> I
 
 def read_pair(pair: Pair, fourth_axis: FourthAxis = FourthAxis.AUTO) -> Sample:
     """Read an image with its labels and, if there is one, its mask of annotated voxels: one volume or time point.
+
+    The voxel size is that of the files, or that given in ``voxel_size.json`` of the dataset where they have none.
 
     Raises
     ------
@@ -139,4 +144,6 @@ def _is_series(image: OpenVolume, labels: Path, fourth_axis: FourthAxis) -> bool
 
 def _read(pair: Pair, image: OpenVolume, time: int | None) -> Sample:
     provenance = None if pair.label_mask is None else read_provenance(provenance_file(pair.label_mask))
-    return sample_of(image, pair.labels, pair.label_mask, provenance, times_as_channels=True, time=time)
+    sample = sample_of(image, pair.labels, pair.label_mask, provenance, times_as_channels=True, time=time)
+    assert pair.image is not None, "it is open"
+    return with_dataset_voxel_size(sample, read_given_voxel_size(dataset_of(pair.image)))

@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.data.formats.base import parts_of
+from napari_unet3d.data.formats.holds import parts_of
 from napari_unet3d.data.formats.npy import describe_geometry
 from napari_unet3d.data.formats.registry import format_of, volume_suffix, writable_suffix
 from napari_unet3d.data.geometry import UNKNOWN, Geometry

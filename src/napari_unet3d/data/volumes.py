@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from napari_unet3d.configs.training_enums import FourthAxis
 from napari_unet3d.data.channels import name_channels
-from napari_unet3d.data.formats.base import VolumeData, parts_of
+from napari_unet3d.data.cropped_labels import is_cropped, place_labels
+from napari_unet3d.data.formats.base import VolumeData
+from napari_unet3d.data.formats.holds import parts_of
 from napari_unet3d.data.formats.npy import describe_geometry
 from napari_unet3d.data.formats.registry import (
     format_of,
@@ -33,7 +35,7 @@ from napari_unet3d.data.label_values import read_mask, round_labels, to_label_dt
 from napari_unet3d.data.matching import bare_name
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.reading import OpenVolume, open_volume
-from napari_unet3d.data.sample import Sample
+from napari_unet3d.data.sample import Sample, Shape3D, format_shape
 from napari_unet3d.data.time_points import check_same_times, several_time_points, split_name, time_point_name
 from napari_unet3d.errors import UserError
 from napari_unet3d.files import atomic_write, write_json
@@ -133,7 +135,8 @@ def read_labels(
     Raises
     ------
     UserError
-        As `read_volume`, and if the values are not integers, or the labels have other time points than the image.
+        As `read_volume`, and if the values are not integers or were changed by compression, or the labels have other
+        time points than the image.
     """
     name = name or volume_name(path)
     axis = FourthAxis.AUTO if time is None else FourthAxis.TIME_POINTS  # labels have no channels
@@ -142,6 +145,11 @@ def read_labels(
         if not is_whole and image is not None:
             check_same_times(image, opened)
         volume = opened.read(whole=False, time=None if is_whole else time)
+    if volume.is_lossy:
+        raise UserError(
+            f"The labels of '{name}' are compressed as JPEG, which changes their values. Save them as TIFF or PNG from "
+            "where they were drawn."
+        )
     array, notices = volume.array, volume.notices
     if array.dtype.kind == "f":
         array, notice = round_labels(name, array)
@@ -205,8 +213,9 @@ def sample_of(
 ) -> Sample:
     """Read an image that is open and optionally its labels; see `read_sample`."""
     volume = _channels_of(image, time=time, times_as_channels=times_as_channels)
-    of_labels = partial(read_labels_like, image_name=str(image.path), image=volume.geometry, time=time, series=image)
-    truth, mask = (None if path is None else of_labels(path) for path in (labels, label_mask))
+    z, y, x = volume.array.shape[-3:]
+    of_labels = partial(read_labels_like, image_name=str(image.path), image=volume.geometry, shape=(z, y, x))
+    truth, mask = (None if path is None else of_labels(path, time=time, series=image) for path in (labels, label_mask))
     geometry = volume.geometry
     if geometry.voxel_size_um is None and truth is not None and truth.voxel_size_um is not None:
         geometry = geometry.with_sizes_um(truth.geometry.sizes)
@@ -264,12 +273,13 @@ def _channels_of(opened: OpenVolume, *, time: int | None, times_as_channels: boo
     return opened.read(time=time)
 
 
-def read_labels_like(
+def read_labels_like(  # noqa: PLR0913 - the labels, and what they belong to
     path: Path | str,
     image_name: str,
     image: Geometry,
     name: str = "",
     *,
+    shape: Shape3D | None = None,
     time: int | None = None,
     series: OpenVolume | None = None,
 ) -> VolumeData:
@@ -285,6 +295,8 @@ def read_labels_like(
         Name of the labels in messages; by default the path.
     time, series : int, OpenVolume, optional
         The time point to read, and the image with the same time points.
+    shape : tuple of int, optional
+        Shape of the image. With it, labels of a part that 3D Slicer has saved are placed in the image.
 
     Returns
     -------
@@ -302,8 +314,17 @@ def read_labels_like(
         array, geometry = turn_onto(volume.array, volume.geometry, image)
     except ValueError:
         raise different_orientation(image_name, image, name, volume.geometry) from None
-    notices = [*volume.notices, *grid_notices(image_name, image, name, geometry)]
-    if geometry is not volume.geometry:
+    notices, is_turned = list(volume.notices), geometry is not volume.geometry
+    if shape is not None and array.shape != shape and is_cropped(str(path)):
+        placed = place_labels(array, geometry, image, shape)
+        if placed is not None:
+            notices.append(
+                f"{name} has the shape {format_shape(array.shape)}, without empty margins; it is placed at the voxel "
+                f"{placed[1]} of its image {image_name}, and other voxels are 0."
+            )
+            array, geometry = placed[0], image
+    notices += grid_notices(image_name, image, name, geometry)
+    if is_turned:
         notices.append(
             f"The axes of {name} point to {volume.geometry.orientation}, those of its image {image_name} to "
             f"{image.orientation}; the labels were turned onto the image."

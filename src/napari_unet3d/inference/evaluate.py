@@ -120,7 +120,7 @@ def evaluate(
             yield from predictor.notices_for(sample)
             prediction = yield from predictor.predict(sample, n_finished=index, n_volumes=len(volumes))
             source = volume.image if isinstance(volume, Pair) else None
-            scores = results.add(predictor.with_channels(sample).channels[0], prediction, truth, source)
+            scores = results.add(predictor.with_channels(sample), prediction, truth, source)
             counts, options = (index + 1, len(volumes)), (config.ignore_border_objects, sample.channel_names)
             yield VolumeEvaluated(scores, sample.image, truth, prediction, *counts, *options)
     yield from results.notices()

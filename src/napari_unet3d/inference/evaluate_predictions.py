@@ -114,7 +114,7 @@ def evaluate_predictions(  # noqa: PLR0913 - what a model would say of its label
             truth = decode_labels(np.asarray(sample.labels), plan.task, ignore_label, sample.label_mask, name=pair.name)
             prediction, found = _read(file, pair, sample, plan)
             yield from (Notice(message) for message in found)
-            scores = results.add(sample.image, prediction, truth, pair.image)
+            scores = results.add(sample, prediction, truth, pair.image)
             counts = index, len(pairs)
             yield VolumeEvaluated(scores, sample.image, truth, prediction, *counts, config.ignore_border_objects)
     yield from results.notices()

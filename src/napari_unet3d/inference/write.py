@@ -10,7 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from napari_unet3d.data.dataset import file_name
-from napari_unet3d.data.formats.base import parts_of
+from napari_unet3d.data.formats.holds import parts_of
 from napari_unet3d.data.formats.registry import format_of, is_volume, volume_name, writable_suffix
 from napari_unet3d.data.geometry import UNKNOWN, Geometry
 from napari_unet3d.data.reading import open_volume

@@ -135,20 +135,21 @@ def _single(path: Any) -> Path:
 
 
 def _layers_of(path: Path) -> list[LayerData]:
+    from napari_unet3d.widgets.viewer.channel_layers import COLOURMAPS
     from napari_unet3d.widgets.viewer.places import GEOMETRY
 
-    volume, name = read_image(path), volume_name(path)
+    volume, name = read_image(path, role="labels" if _has_name_of_labels(path) else ""), volume_name(path)
     _warn([*volume.notices, *_unknown_size(name, volume.geometry)])
     is_labels = _is_labels(path, volume)
     place, metadata = _place(volume), {"napari_unet3d_path": str(path), GEOMETRY: volume.geometry}
     if "c" not in volume.axes:
         return [(volume.array, {"name": name, "metadata": metadata, **place}, "labels" if is_labels else "image")]
     axis = volume.axes.index("c")
-    options = {"blending": "additive"} if not is_labels else {}
+    options = [{} if is_labels else {"blending": "additive", "colormap": colour} for colour in COLOURMAPS]
     return [
         (
             volume.array.take(number, axis),
-            {"name": f"{name} {channel}", "metadata": dict(metadata), **options, **place},
+            {"name": f"{name} {channel}", "metadata": dict(metadata), **options[number % len(options)], **place},
             "labels" if is_labels else "image",
         )
         for number, channel in enumerate(volume.channel_names)
@@ -177,14 +178,19 @@ def _layers_of_pair(pair: Pair) -> list[LayerData]:
     ]
 
 
-def _is_labels(path: Path, volume: VolumeData) -> bool:
-    """Return whether a volume is one of labels, as far as its name says so and its values allow it."""
+def _has_name_of_labels(path: Path) -> bool:
     file, inner = split_path(path)
     name = inner or volume_name(file)
     parts = {part.casefold() for part in (*Path(inner).parts[:-1], file.parent.name)}
-    is_named = bool(_LABELS.search(name)) or not parts.isdisjoint(_LABEL_FOLDERS)
+    return bool(_LABELS.search(name)) or not parts.isdisjoint(_LABEL_FOLDERS)
+
+
+def _is_labels(path: Path, volume: VolumeData) -> bool:
+    """Return whether a volume is one of labels, as far as its name says so and its values allow it."""
     array = volume.array
-    return is_named and array.dtype.kind in "bui" and bool(array.size) and int(array.max()) < _MOST_VALUES
+    return (
+        _has_name_of_labels(path) and array.dtype.kind in "bui" and bool(array.size) and int(array.max()) < _MOST_VALUES
+    )
 
 
 def _place(volume: VolumeData) -> dict[str, Any]:

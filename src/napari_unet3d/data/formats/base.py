@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +13,7 @@ import numpy as np
 import psutil
 from numpy.typing import DTypeLike, NDArray
 
+from napari_unet3d.data.formats.holds import Holds
 from napari_unet3d.data.geometry import UNKNOWN, Geometry, PartialVoxelSize, make_geometry
 from napari_unet3d.errors import UserError
 
@@ -36,6 +36,8 @@ class VolumeData:
         One name per channel if there is an axis c, else empty.
     time_step_s : float or None
         Seconds from one time point to the next, if the file has them.
+    is_lossy : bool
+        Whether the values were changed by compression, as in JPEG, so that they cannot be labels.
     """
 
     array: NDArray[Any]
@@ -44,6 +46,7 @@ class VolumeData:
     axes: str = "zyx"
     channel_names: tuple[str, ...] = ()
     time_step_s: float | None = None
+    is_lossy: bool = False
 
     @property
     def voxel_size_um(self) -> PartialVoxelSize | None:
@@ -82,6 +85,11 @@ class StoredVolume:
         For the volume of several that is used if none is chosen: the message that says so.
     time_step_s : float or None
         Seconds from one time point to the next, if the file has them.
+    is_lossy : bool
+        As of `VolumeData`.
+    gaps : callable
+        Returns a notice of parts that were lost and are read as zeros; empty if there are none. It is not asked for
+        labels.
     """
 
     shape: tuple[int, ...]
@@ -94,6 +102,8 @@ class StoredVolume:
     notices: tuple[str, ...] = ()
     default_notice: str = ""
     time_step_s: float | None = None
+    is_lossy: bool = False
+    gaps: Callable[[], str] = str
 
 
 class Writer(Protocol):
@@ -115,40 +125,6 @@ class SeriesWriter(Protocol):
 
     def __call__(self, path: Path, array: NDArray[Any], geometry: Geometry, time_step_s: float | None) -> None:
         """Write an array of shape (t, z, y, x), which may be a memory map, with its geometry and its step in time."""
-
-
-class Holds(Enum):
-    """A part of the geometry that not every format holds; the values complete "holds no …"."""
-
-    VOXEL_SIZE = "voxel size"
-    ORIGIN = "origin"
-    DIRECTIONS = "orientation"
-    SHEAR = "axes that are not perpendicular"
-    PARTIAL = "voxel size that is known along some axes only"
-    UNITLESS = "voxel size without a unit"
-    PLACE_ALONE = "place without a complete voxel size"
-
-
-def parts_of(geometry: Geometry) -> frozenset[Holds]:
-    """Return the parts of a geometry that a format must hold to keep it.
-
-    >>> sorted(part.name for part in parts_of(Geometry((None, 0.5, 0.5), origin=(1.0, 0.0, 0.0))))
-    ['ORIGIN', 'PARTIAL', 'PLACE_ALONE', 'VOXEL_SIZE']
-    """
-    n_known = sum(size is not None for size in geometry.sizes)
-    matrix = np.eye(3) if geometry.directions is None else np.array(geometry.directions)
-    is_moved = geometry.origin is not None and any(geometry.origin)
-    is_turned = not np.allclose(matrix, np.eye(3), rtol=0, atol=1e-6)
-    parts = {
-        Holds.VOXEL_SIZE: n_known > 0,
-        Holds.ORIGIN: is_moved,
-        Holds.DIRECTIONS: is_turned,
-        Holds.SHEAR: not np.allclose(matrix @ matrix.T, np.eye(3), rtol=0, atol=1e-4),
-        Holds.PARTIAL: n_known in (1, 2),
-        Holds.UNITLESS: not geometry.is_um and n_known > 0,
-        Holds.PLACE_ALONE: n_known < len("zyx") and (is_moved or is_turned),
-    }
-    return frozenset(part for part, is_needed in parts.items() if is_needed)
 
 
 def _any_error() -> tuple[type[Exception], ...]:

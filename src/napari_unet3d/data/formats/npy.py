@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.data.formats.base import Format, Holds, StoredVolume
+from napari_unet3d.data.formats.base import Format, StoredVolume
+from napari_unet3d.data.formats.holds import Holds
 from napari_unet3d.data.geometry import Geometry, make_geometry
 from napari_unet3d.errors import UserError
 from napari_unet3d.text_files import read_json_object
@@ -31,7 +32,13 @@ def geometry_file(path: Path) -> Path:
 
 def list_file(path: Path, _stack: ExitStack) -> list[StoredVolume]:
     """Return the array of a file; pickled objects are refused, since they can run code."""
-    mapped = np.load(path, mmap_mode="r", allow_pickle=False)  # mapping checks the file size
+    if _holds_objects(path):
+        raise UserError(
+            f"{path} holds Python objects, which can run code and are not read; Cellpose writes such files as "
+            "NAME_seg.npy. Save the array of numbers alone, such as the masks as TIFF."
+        )
+    with np.errstate(over="ignore"):  # of a shape that no file can have, which is refused as one
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)  # mapping checks the file size
     if not isinstance(mapped, np.memmap):
         raise UserError(f"{path} is a .npz archive, not a .npy file. Rename it to .npz.")
     axes, time_step_s = _time_axis(geometry_file(path)) if mapped.ndim == 4 else ("", None)
@@ -46,6 +53,16 @@ def list_file(path: Path, _stack: ExitStack) -> list[StoredVolume]:
             time_step_s=time_step_s,
         )
     ]
+
+
+def _holds_objects(path: Path) -> bool:
+    with path.open("rb") as file:
+        if file.read(len(np.lib.format.MAGIC_PREFIX)) != np.lib.format.MAGIC_PREFIX:
+            return False  # explained when it is read
+        file.seek(0)
+        is_old = np.lib.format.read_magic(file) == (1, 0)
+        read = np.lib.format.read_array_header_1_0 if is_old else np.lib.format.read_array_header_2_0
+        return bool(read(file)[2].hasobject)
 
 
 def _channel_names(path: Path) -> tuple[str, ...]:

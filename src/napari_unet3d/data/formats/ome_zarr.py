@@ -7,6 +7,8 @@ pydantic, and ``ome-zarr`` depends on S3 and HTTP clients, so neither is a depen
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -17,7 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.data.formats.attributes import axes_in, axis_letters, geometry_in
-from napari_unet3d.data.formats.base import Format, Holds, StoredVolume, geometry_in_units
+from napari_unet3d.data.formats.base import Format, StoredVolume, geometry_in_units
+from napari_unet3d.data.formats.gaps import describe_gaps
+from napari_unet3d.data.formats.holds import Holds
 from napari_unet3d.data.formats.names import natural_order
 from napari_unet3d.data.formats.units import seconds_per_unit, um_per_unit
 from napari_unet3d.data.geometry import Geometry
@@ -129,7 +133,18 @@ def _plain_array(array: Any, name: str) -> StoredVolume:
         axes=letters,
         name=name,
         geometry_of=lambda zyx: geometry_in(attributes, array.ndim, letters, zyx, FORMAT.name),
+        gaps=lambda: _gaps(array, letters),
     )
+
+
+def _gaps(array: Any, axes: str) -> str:
+    """Return a notice if blocks of an array were lost; zarr itself would look for the file of each block."""
+    path, existing = Path(str(array.store_path).removeprefix("file://")), set[tuple[int, ...]]()
+    for folder, _, names in os.walk(path):
+        inside = os.path.relpath(folder, path)
+        numbers = (re.findall(r"\d+", f"{inside}/{name}") for name in names if name not in _FOLDER_FILES)
+        existing |= {tuple(map(int, each)) for each in numbers if len(each) == array.ndim}
+    return describe_gaps(path, array.shape, array.shards or array.chunks, existing, lambda part: array[part], axes)
 
 
 def _in_ome(
@@ -155,6 +170,7 @@ def _in_ome(
         axes=letters,
         name=name,
         geometry_of=geometry_of,
+        gaps=lambda: _gaps(array, letters),
         channel_names=channel_names,
     )
 
@@ -172,6 +188,8 @@ def _transformations(metadata: dict[str, Any]) -> list[dict[str, Any]]:
 def _scale_and_translation(transformations: list[dict[str, Any]], n_axes: int) -> tuple[list[float], list[float]]:
     """Return the product of transformations, which are applied one after another."""
     scale, translation = np.ones(n_axes), np.zeros(n_axes)
+    if any(not np.isfinite(each["scale"]).all() for each in transformations if each.get("type") == "scale"):
+        translation = np.full(n_axes, np.nan)  # no place is known with such a size
     for each in transformations:
         match each.get("type"):
             case "scale":
@@ -222,8 +240,9 @@ def _write(
     image: Any = {"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": transformations}]}
     group.attrs["ome"] = {"version": "0.5", "multiscales": [image]} | _omero(array, names)
     chunks = (1,) * n_before + tuple(min(_CHUNK, length) for length in array.shape[n_before:])
-    dimensions: Any = {"chunks": chunks, "dimension_names": [axis["name"] for axis in axes]}
-    stored = group.create_array("0", shape=array.shape, dtype=array.dtype, **dimensions)
+    whole: Any = {"write_empty_chunks": True}  # a block that does not exist cannot be told from one that was lost
+    how: Any = {"chunks": chunks, "dimension_names": [axis["name"] for axis in axes], "config": whole}
+    stored = group.create_array("0", shape=array.shape, dtype=array.dtype, **how)
     for number in range(len(array)) if n_before else [...]:  # one at a time, since it may be a memory map
         stored[number] = array[number]
 

@@ -13,6 +13,7 @@ from napari_unet3d.data.geometry import UNKNOWN, Geometry, make_geometry
 if TYPE_CHECKING:
     import tifffile
 
+_IMAGEJ_OF_TIFFFILE = "1.11a"  # the version of ImageJ that tifffile writes into its files
 _UM_PER_INCH = 25_400.0
 _UM_PER_RESOLUTION_UNIT = {2: _UM_PER_INCH, 3: 10_000.0}  # the second is the centimetre
 _FOR_PRINTING_DPI = {1, 72, 75, 90, 96, 100, 120, 144, 150, 200, 240, 250, 300, 360, 400, 600, 720, 1200, 2400}
@@ -76,8 +77,11 @@ def _imagej_geometry(tif: tifffile.TiffFile, header: Mapping[str, Any]) -> Geome
     tags = tif.pages.first.tags
     y, x = (_length_per_pixel(tags.valueof(f"{axis}Resolution")) for axis in "YX")
     um, um_of_tag = um_per_unit(header.get("unit")), _UM_PER_RESOLUTION_UNIT.get(tags.valueof("ResolutionUnit"))
+    if um is not None and z is None:
+        # ImageJ writes no spacing if it is 1; tifffile writes stacks of ImageJ without one if it is not given.
+        z = None if header.get("ImageJ") == _IMAGEJ_OF_TIFFFILE else 1.0
     if um is not None:
-        z_um = (1.0 if z is None else z) * um  # 1 is Fiji's default
+        z_um = None if z is None else z * um
         return make_geometry([z_um, *(_likely(side, um, um_of_tag, z_um) for side in (y, x))])
     if um_of_tag is not None and x is not None and not _is_for_printing(x, um_of_tag):
         return make_geometry([None, y and y * um_of_tag, x * um_of_tag])
@@ -91,7 +95,7 @@ def _length_per_pixel(resolution: object) -> float | None:
     return None
 
 
-def _likely(side: float | None, um: float, um_of_tag: float | None, z_um: float) -> float | None:
+def _likely(side: float | None, um: float, um_of_tag: float | None, z_um: float | None) -> float | None:
     """Return the length of a side in µm, with the unit that makes it most similar to the distance of slices.
 
     Some programs write resolutions in the unit of the ImageJ header, others in that of the TIFF tag.
@@ -99,7 +103,8 @@ def _likely(side: float | None, um: float, um_of_tag: float | None, z_um: float)
     if side is None:
         return None
     lengths = [side * um] if um_of_tag is None else [side * um_of_tag, side * um]
-    return min(lengths, key=lambda length: abs(math.log(length / (z_um or 1.0))))
+    expected = z_um if z_um and math.isfinite(z_um) else 1.0
+    return min(lengths, key=lambda length: abs(math.log(length / expected)))
 
 
 def _is_for_printing(side: float, um_of_tag: float) -> bool:

@@ -30,6 +30,7 @@ from napari_unet3d.session.add_to_dataset import (
 from napari_unet3d.widgets.components.containers import button, column, heading, row
 from napari_unet3d.widgets.components.dialogs import confirm
 from napari_unet3d.widgets.components.dock import Dock
+from napari_unet3d.widgets.components.files_voxel_size import DatasetVoxelSizeRow
 from napari_unet3d.widgets.components.job_bar import JobBar
 from napari_unet3d.widgets.components.voxel_size_row import VoxelSizeRow
 from napari_unet3d.widgets.dataset.lists import CleanDialog, IssueList, PairList, kept_text
@@ -67,6 +68,8 @@ class DatasetDock(Dock):
         The layers that `add` writes.
     pairs : PairList
         The volumes of the dataset.
+    voxel_sizes : DatasetVoxelSizeRow
+        The voxel sizes of these volumes.
     issues : IssueList
         What the last check found.
     """
@@ -77,6 +80,7 @@ class DatasetDock(Dock):
         super().__init__(napari_viewer)
         self.folder = PathEdit("d", "dataset", "Folder with train|test/images|labels.")
         self.pairs, self.issues = PairList(), IssueList()
+        self.voxel_sizes = DatasetVoxelSizeRow(self.context, self.kind, self.folder)
         self._notices_of_layers = ""  # of those that are being added
         self._make_buttons()
         self.image_layer = layer_menu(
@@ -91,6 +95,7 @@ class DatasetDock(Dock):
             heading("Dataset folder"),
             self.folder,
             self.pairs,
+            self.voxel_sizes,
             row(self.open_button, self.refresh_button),
             row(self.create_button, self.clean_button),
             self.job_bar,
@@ -131,6 +136,7 @@ class DatasetDock(Dock):
         """Read the folder again and list its volumes."""
         self.pairs.clear()
         self.issues.hide()
+        self.voxel_sizes.refresh()
         folder = self.folder.value
         with self.message.explaining():
             if folder is None or not folder.exists():

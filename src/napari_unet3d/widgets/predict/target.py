@@ -17,6 +17,7 @@ from napari_unet3d.configs import FourthAxis, PostProcessing
 from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.configs.snippets import RunSnippet, evaluation_snippet, prediction_snippet
 from napari_unet3d.data.formats.registry import file_filter, split_path
+from napari_unet3d.data.layout import Subset
 from napari_unet3d.data.reading import volume_paths
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
@@ -31,6 +32,7 @@ from napari_unet3d.session.prediction_job import (
 )
 from napari_unet3d.widgets.components.containers import Panel, button, column, row
 from napari_unet3d.widgets.components.context import Context
+from napari_unet3d.widgets.components.files_voxel_size import DatasetVoxelSizeRow, FilesOfList, FilesVoxelSizeRow
 from napari_unet3d.widgets.components.voxel_size_row import VoxelSizeRow
 from napari_unet3d.widgets.forms.channel_list import ChannelList
 from napari_unet3d.widgets.forms.choices import RadioChoice, layer_menu
@@ -107,6 +109,8 @@ class PredictionTarget(Panel):
     ----------
     context : Context
         The viewer whose layers are offered.
+    files_settings, test_settings : ConfigForm
+        The settings of the prediction of files and of a test set, of which each has a voxel size.
 
     Attributes
     ----------
@@ -120,6 +124,8 @@ class PredictionTarget(Panel):
         The layers of further channels of the image.
     paths : list of Path
         The files to predict; see `add_files`.
+    files_voxel_size, test_voxel_size : FilesVoxelSizeRow
+        The voxel sizes of these files, and those of the test set.
     dataset : PathEdit
         The dataset whose test set is predicted.
     write_results, probability : CheckBox
@@ -130,7 +136,7 @@ class PredictionTarget(Panel):
 
     kind_changed = Signal()
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, files_settings: Any, test_settings: Any) -> None:
         super().__init__(spacing=4)
         self._viewer = context.viewer
         self.kind = RadioChoice(_TOOLTIPS, "predict-target")
@@ -145,6 +151,12 @@ class PredictionTarget(Panel):
         self.voxel_size = VoxelSizeRow(context, self.image_layer)
         self.paths: list[Path] = []
         self.dataset = PathEdit("d", "dataset", "The folder with test/images and test/labels.")
+        self.files_voxel_size = FilesVoxelSizeRow(
+            context, "predicted files", FilesOfList(lambda: self.paths, files_settings)
+        )
+        files_settings.changed.connect(self.files_voxel_size.show_sizes)
+        self.test_voxel_size = DatasetVoxelSizeRow(context, "test set", self.dataset, Subset.TEST)
+        self.test_voxel_size.follow_setting(test_settings)
         self.write_results = CheckBox(
             text="Write the results to a folder",
             tooltip="Labels as files, and the difference where ground truth is available; a test set also gets figures "
@@ -314,6 +326,7 @@ class PredictionTarget(Panel):
         for index, path in enumerate(self.paths):
             self.file_list.native.item(index).setToolTip(str(path))
         self.remove_button.enabled = bool(self.paths)
+        self.files_voxel_size.refresh()
 
     def _choose_files(self) -> None:
         chosen, _ = QFileDialog.getOpenFileNames(self.native, "Choose volumes", "", file_filter())
@@ -338,7 +351,8 @@ class PredictionTarget(Panel):
         )
         add_button = button("Add files…", "Add volumes that are files, such as TIFF, NIfTI or npy.", self._choose_files)
         self.remove_button.enabled = False
-        return column(self.file_list, row(self.remove_button, folder_button, add_button), spacing=4)
+        buttons = row(self.remove_button, folder_button, add_button)
+        return column(self.file_list, buttons, self.files_voxel_size, spacing=4)
 
     def _lay_out(self) -> None:
         self._pages = {
@@ -348,7 +362,7 @@ class PredictionTarget(Panel):
                 spacing=4,
             ),
             Target.FILES: self._files_page(),
-            Target.TEST_SET: column(self.dataset),
+            Target.TEST_SET: column(self.dataset, self.test_voxel_size, spacing=4),
         }
         self._out_row = column(self.out, labels=True)
         self.lay_out(self.kind, *self._pages.values(), self.write_results, self._out_row, self.probability)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.formatting import format_count
 from napari_unet3d.widgets.components.containers import Panel, button, column, row, show_text, wrapping_label
 from napari_unet3d.widgets.components.context import Context
+from napari_unet3d.widgets.components.files_voxel_size import DatasetVoxelSizeRow
 from napari_unet3d.widgets.components.voxel_size_row import VoxelSizeRow
 from napari_unet3d.widgets.forms.channel_list import ChannelList
 from napari_unet3d.widgets.forms.choices import RadioChoice, layer_menu
@@ -67,6 +68,8 @@ class TrainingSource(Panel):
         The layers to train on, or to add as a pair.
     voxel_size : VoxelSizeRow
         The voxel size of the image layer.
+    voxel_sizes : DatasetVoxelSizeRow
+        The voxel sizes of the training volumes of the dataset.
     channels : ChannelList
         The layers of further channels of the image.
     pairs : list of (Image, Labels)
@@ -81,6 +84,7 @@ class TrainingSource(Panel):
         self.kind = RadioChoice(_TOOLTIPS, "train-source")
         self.dataset = PathEdit("d", "dataset", "The folder with train/images and train/labels.")
         self.found = wrapping_label()
+        self.voxel_sizes = DatasetVoxelSizeRow(context, "train", self.dataset, Subset.TRAIN)
         self.image_layer = layer_menu(self._viewer, Image, "The volume to train on.", label="Image")
         self.channels = ChannelList(self._viewer, self.image_layer)
         self.labels_layer = layer_menu(
@@ -145,6 +149,11 @@ class TrainingSource(Panel):
         chosen = [pair for pair in pairs if self.from_layers and None not in pair]
         return [pair[1] for pair in chosen if name in (pair[0].name, names_of(self._channels_of(pair))[0])]
 
+    def labels_layers(self) -> list[Labels]:
+        """Return the Labels layers that are trained on; none while a folder is chosen."""
+        pairs = self.pairs or [(self.image_layer.value, self.labels_layer.value)]
+        return [labels for _, labels in pairs if self.from_layers and labels is not None]
+
     def _channels_of(self, pair: tuple[Image, Labels]) -> list[Image]:
         """Return the layers of all channels of a pair that was added, or else of the one that is chosen."""
         if pair in self.pairs:
@@ -157,9 +166,18 @@ class TrainingSource(Panel):
         self.kind.value = SourceKind.FOLDER
         self.dataset.value = folder
 
-    def use_layers(self) -> None:
-        """Choose layers."""
+    def use_layers(
+        self, image: Image | None = None, labels: Labels | None = None, channels: Sequence[Image] = ()
+    ) -> None:
+        """Choose layers: those of one volume instead of what was chosen before, if they are given."""
         self.kind.value = SourceKind.LAYERS
+        if image is not None and labels is not None:
+            self.pairs.clear()
+            self._show_pairs()
+            self.reset_choices()  # a new layer may not be in the menus yet
+            self.image_layer.value, self.labels_layer.value = image, labels
+            self.channels.choose(list(channels))
+        self._on_change()
 
     def prefer_available(self) -> None:
         """Choose layers while only the viewer, or the folder while only it, holds something to train on."""
@@ -245,7 +263,7 @@ class TrainingSource(Panel):
         )
         self.pair_list = Select(choices=self._pair_choices, tooltip="The pairs of image and labels to train on.")
         menus = column(self.image_layer, self.channels, self.labels_layer, labels=True, spacing=4)
-        self._folder_page = column(self.dataset, self.found, spacing=4)
+        self._folder_page = column(self.dataset, self.found, self.voxel_sizes, spacing=4)
         self._layers_page = column(
             menus, self.voxel_size, self.pair_list, row(self.remove_button, self.add_button), spacing=4
         )

@@ -9,12 +9,13 @@ import numpy as np
 from napari.layers import Image, Layer
 
 from napari_unet3d.data.channels import name_channels
+from napari_unet3d.evaluation.colours import CHANNEL_COLOURS
 from napari_unet3d.session.channel_image import ChannelImage
 from napari_unet3d.widgets.viewer.layer_metadata import CHANNEL, is_helper, is_made_of_volume
 from napari_unet3d.widgets.viewer.places import TIME_LABELS
 
 _SEPARATORS = " _-.:/[("
-COLOURMAPS = ("magenta", "green", "cyan", "yellow", "red", "blue")
+COLOURMAPS = tuple(CHANNEL_COLOURS)
 
 
 def mark_channels(layers: Sequence[Layer], volume: str, names: Sequence[str]) -> None:

@@ -83,18 +83,29 @@ def sample_from_layers(
     )
 
 
-def _notices(image: Image | Labels, array: NDArray[Any], channels: Sequence[Image]) -> tuple[str, ...]:
-    """Return a message if the first axis of a layer is taken as channels without saying so itself."""
-    if array.ndim < 4 or channels or str(image.axis_labels[-4]).strip().lower() in CHANNEL_LABELS:
-        return ()
+def is_channel_axis(layer: Image | Labels, n_channels: int) -> bool:
+    """Return whether the axis before z of a layer is taken as channels: it is named so, or is short and has no name."""
+    name = str(layer.axis_labels[-4]).strip().lower()
+    return name in CHANNEL_LABELS or (name not in TIME_LABELS and n_channels <= _MOST_CHANNELS)
+
+
+def channels_notice(layer: Image | Labels, n_channels: int) -> str:
+    """Return a message if the axis before z is taken as channels without being named so; else an empty text."""
+    if str(layer.axis_labels[-4]).strip().lower() in CHANNEL_LABELS:
+        return ""
     return (
-        f"The layer '{image.name}' does not name its axes; the {len(array)} volumes along the first one are taken as "
-        "channels. If they are time points, choose these as fourth axis.",
+        f"The layer '{layer.name}' does not name its axes; the {n_channels} volumes along the first one are taken as "
+        "channels. If they are time points, choose these as fourth axis."
     )
 
 
+def _notices(image: Image | Labels, array: NDArray[Any], channels: Sequence[Image]) -> tuple[str, ...]:
+    notice = "" if array.ndim < 4 or channels else channels_notice(image, len(array))
+    return (notice,) if notice else ()
+
+
 def _channels_first(layer: Image | Labels, has_channels: bool) -> NDArray[Any]:
-    """Return the data of a layer, whose first axis of four are channels."""
+    """Return the data of a layer, of which the first of four axes are channels."""
     array = array_of(layer)
     if has_channels and not isinstance(layer, Labels):
         return array
@@ -103,7 +114,7 @@ def _channels_first(layer: Image | Labels, has_channels: bool) -> NDArray[Any]:
             f"The layer '{layer.name}' has {len(array)} time points {array.shape}; choose a single one, for example "
             "with 'Split Stack' in the menu of the layer."
         )
-    if array.ndim == 4 and len(array) > _MOST_CHANNELS:
+    if array.ndim == 4 and not is_channel_axis(layer, len(array)):
         raise UserError(
             f"The layer '{layer.name}' has 4 dimensions {array.shape}, and {len(array)} along the first one are too "
             "many for channels; choose time points as fourth axis if they are these, or a 3D volume (z, y, x)."
