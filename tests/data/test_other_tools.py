@@ -303,6 +303,43 @@ def test_a_nifti_without_a_size_has_none(
     assert capfd.readouterr() == ("", "")  # of nibabel
 
 
+@pytest.mark.parametrize(
+    ("codes", "origin", "first"),
+    [
+        ((1, 0), (1e3, 2e3, 3e3), "R"),
+        ((1, 2), (4e3, 5e3, 6e3), "L"),
+        ((0, 2), (4e3, 5e3, 6e3), "L"),
+        ((0, 0), None, ""),
+    ],
+)
+def test_the_place_of_a_nifti_is_its_sform_else_its_qform_else_unknown(
+    tmp_path: Path, codes: tuple[int, int], origin: tuple[float, ...] | None, first: str
+) -> None:
+    image = nibabel.Nifti1Image(VALUES.T, None)
+    image.header.set_xyzt_units("mm")
+    for place, signs, start in (("qform", (1, 1, 1), (1, 2, 3)), ("sform", (-1, 1, 1), (4, 5, 6))):
+        affine = np.diag([*(np.array([0.25, 0.5, 2]) * signs), 1.0])
+        affine[:3, 3] = start
+        getattr(image, f"set_{place}")(affine, codes[("qform", "sform").index(place)])
+    nibabel.save(image, tmp_path / "a.nii.gz")
+    geometry = read_volume(tmp_path / "a.nii.gz").geometry
+    assert geometry.sizes == pytest.approx((2000, 500, 250))
+    assert geometry.origin == (None if origin is None else pytest.approx(origin))
+    assert (geometry.directions is None) == (origin is None)
+    assert geometry.orientation.startswith(first)
+
+
+def test_label_and_macro_images_of_a_scanner_are_no_volumes(tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True) as tif:
+        sizes = {"PhysicalSizeZ": 2.0, "PhysicalSizeY": 0.5, "PhysicalSizeX": 0.25}
+        tif.write(np.zeros((9, 8, 3), np.uint8), photometric="rgb", metadata={"axes": "YXS", "Name": "label image"})
+        tif.write(VALUES, photometric="minisblack", metadata={"axes": "ZYX", "Name": "scan", **sizes})
+        tif.write(np.zeros((19, 8, 3), np.uint8), photometric="rgb", metadata={"axes": "YXS", "Name": "macro image"})
+    volume = read_volume(tmp_path / "a.ome.tif")
+    np.testing.assert_array_equal(volume.array, VALUES)
+    assert volume.voxel_size_um == (2.0, 0.5, 0.25)
+
+
 def write_mrc(path: Path, order: tuple[int, int, int] = (1, 2, 3), cell: tuple[float, ...] = (70, 120, 200)) -> None:
     header = bytearray(1024)
     struct.pack_into("<10i", header, 0, 7, 6, 5, 6, 0, 0, 0, *(7, 6, 5))
