@@ -13,6 +13,7 @@ from napari_unet3d.data.box_hashes import BOX_SIDE, box_hashes, has_any, hashes_
 from napari_unet3d.data.boxes import bounding_box, expand_to, whole_box
 from napari_unet3d.data.dataset import Subset, list_pairs
 from napari_unet3d.data.sample import Sample
+from napari_unet3d.data.series import list_time_points
 from napari_unet3d.data.volumes import read_channels
 from napari_unet3d.errors import UserError
 
@@ -79,12 +80,12 @@ def matching_volumes(dataset: Path, sample: Sample, subset: Subset = Subset.TEST
         If a volume cannot be read.
     """
     try:
-        pairs = list_pairs(dataset, subset)
+        pairs = list_time_points(list_pairs(dataset, subset))
     except UserError:
         return ()
-    images = ((pair.name, pair.image) for pair in pairs)
     return tuple(
-        name
-        for name, file in images
-        if file and shares_content(sample, read_channels(file, times_as_channels=True).array)
+        pair.name
+        for pair in pairs
+        if pair.image
+        and shares_content(sample, read_channels(pair.image, times_as_channels=True, time=pair.time).array)
     )

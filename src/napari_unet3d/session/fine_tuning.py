@@ -15,6 +15,7 @@ from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.pairs import Subset, list_pairs
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.seen_content import SeenIn
+from napari_unet3d.data.series import list_time_points
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics.types import Scores
 from napari_unet3d.inference.events import Prediction, VolumeEvaluated
@@ -159,7 +160,7 @@ def compare_models(given: ComparisonInput) -> Iterator[Any]:
     ModelsCompared
         The result; always the last event.
     """
-    pairs = list_pairs(given.dataset, Subset.TEST) if given.dataset is not None else []
+    pairs = list_time_points(list_pairs(given.dataset, Subset.TEST)) if given.dataset is not None else []
     n_test = sum(pair.is_complete for pair in pairs)
     scores, prediction = [], None
     for model in (given.old, given.new):

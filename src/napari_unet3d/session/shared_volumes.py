@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from napari_unet3d.data.pairs import Pair, Subset
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.shared_content import matching_volumes
 from napari_unet3d.errors import UserError
-from napari_unet3d.session.add_to_dataset import add_or_replace
+from napari_unet3d.session.add_to_dataset import add_or_replace, add_time_points
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,23 @@ def add_unless_shared(
         yield shared
     else:
         yield from add_or_replace(folder, sample, subset, overwrite)
+
+
+def add_series_unless_shared(
+    folder: Path,
+    read: Callable[[int], Sample],
+    n_times: int,
+    subset: Subset,
+    overwrite: bool,
+    is_accepted: bool = False,
+) -> Iterator[Pair | SharedVolume]:
+    """Write the time points of a series as `add_unless_shared` writes a volume: all of them, or none and a question."""
+    shared = (find_shared(read(time), subset, [folder]) for time in range(0 if is_accepted else n_times))
+    found = next((each for each in shared if each is not None), None)
+    if found is not None:
+        yield found
+    else:
+        yield from add_time_points(folder, read, n_times, subset, overwrite)
 
 
 def training_volumes_in_test_sets(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,14 +18,21 @@ from napari_unet3d.data.dataset import (
 )
 from napari_unet3d.data.pairs import Pair, Subset, list_pairs, pairing_notice
 from napari_unet3d.data.sample import Sample
+from napari_unet3d.data.time_points import series_of
 from napari_unet3d.data.trash import files_of
 from napari_unet3d.errors import UserError
 from napari_unet3d.formatting import format_count, quoted
-from napari_unet3d.session.add_to_dataset import has_volume, named_for, open_pair
-from napari_unet3d.session.shared_volumes import SharedVolume, add_unless_shared
+from napari_unet3d.session.add_to_dataset import (
+    SeriesRead,
+    has_volume,
+    named_for,
+    open_pair,
+)
+from napari_unet3d.session.shared_volumes import SharedVolume, add_series_unless_shared, add_unless_shared
 from napari_unet3d.widgets.components.containers import button, column, heading, row
 from napari_unet3d.widgets.components.dialogs import confirm
 from napari_unet3d.widgets.components.dock import Dock
+from napari_unet3d.widgets.components.files_voxel_size import DatasetVoxelSizeRow
 from napari_unet3d.widgets.components.job_bar import JobBar
 from napari_unet3d.widgets.components.voxel_size_row import VoxelSizeRow
 from napari_unet3d.widgets.dataset.lists import CleanDialog, IssueList, PairList, kept_text
@@ -38,8 +45,12 @@ from napari_unet3d.widgets.viewer import layers
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
 from napari_unet3d.widgets.viewer.layer_metadata import mark_dataset
 from napari_unet3d.widgets.viewer.layers import connect_while_alive
+from napari_unet3d.widgets.viewer.series_layers import show_series
+from napari_unet3d.widgets.viewer.time_layers import LayerSeries, series_of_layers
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import napari
 
 
@@ -63,6 +74,8 @@ class DatasetDock(Dock):
         The volumes of the dataset.
     removal : RemovalButtons
         Moves volumes to the trash of the dataset, and back.
+    voxel_sizes : DatasetVoxelSizeRow
+        The voxel sizes of these volumes.
     issues : IssueList
         What the last check found.
     """
@@ -74,9 +87,10 @@ class DatasetDock(Dock):
         self.folder = PathEdit("d", "dataset", "Folder with train|test/images|labels.")
         self.pairs, self.issues = PairList(), IssueList()
         self.removal = RemovalButtons(self.context, self.folder, self.pairs)
+        self.voxel_sizes = DatasetVoxelSizeRow(self.context, self.kind, self.folder)
         self._notices_of_layers = ""  # of those that are being added
         self._asked: SharedVolume | None = None
-        self._again: Callable[[], None] | None = None  # adds the volume that was asked about
+        self._again: Callable[[], object] | None = None  # adds the volume that was asked about
         self._make_buttons()
         self.image_layer = layer_menu(
             self.viewer, Image, "The image of the new volume; its name becomes the file's.", label="Image"
@@ -90,6 +104,7 @@ class DatasetDock(Dock):
             heading("Dataset folder"),
             self.folder,
             self.pairs,
+            self.voxel_sizes,
             row(self.open_button, self.refresh_button),
             self.removal,
             row(self.create_button, self.clean_button),
@@ -143,6 +158,7 @@ class DatasetDock(Dock):
         """Read the folder again and list its volumes."""
         self.pairs.clear()
         self.issues.hide()
+        self.voxel_sizes.refresh()
         folder = self.folder.value
         with self.message.explaining():
             if folder is None or not folder.exists():
@@ -180,19 +196,37 @@ class DatasetDock(Dock):
             subset, folder = Subset(subset), self.folder.require("a folder for the dataset")
             if (labels := self.labels_layer.value) is None:
                 raise UserError("No labels layer is chosen; add one with 'New labels layer' and paint the objects.")
-            sample = named_for(subset, sample_from_layers(self.image_layer.value, labels, self.channels.layers[1:]))
+            layers = self.image_layer.value, labels, self.channels.layers[1:]
+            if (series := series_of_layers(*layers, viewer=self.viewer)) is not None:
+                self._add_series(folder, series, subset)
+                return
+            sample = named_for(subset, sample_from_layers(*layers))
             overwrite = has_volume(folder, subset, sample.name)
             question = f"The {subset} subset already has a volume '{sample.name}'. Replace it?"
             if overwrite and not confirm(self.native, "Replace volume?", question):
                 return
             self._notices_of_layers = " ".join(sample.notices)
-            self._add(folder, sample, subset, overwrite)
+            self._start_adding(sample.name, partial(add_unless_shared, folder, sample, subset, overwrite))
 
-    def _add(self, folder: Path, sample: Sample, subset: Subset, overwrite: bool, is_accepted: bool = False) -> None:
-        self._asked = None
-        self._again = partial(self._add, folder, sample, subset, overwrite, True)
-        events = partial(add_unless_shared, folder, sample, subset, overwrite, is_accepted)
-        self.jobs.start(self.kind, f"Add {sample.name}", events)
+    def _start_adding(self, name: str, work: Callable[..., Iterator[Pair | SharedVolume]]) -> None:
+        """Add volumes; `work` is called again with True if the user accepts that they show volumes of the other subset."""
+        self._asked, self._again = (
+            None,
+            partial(self.jobs.start, self.kind, f"Add {name}", partial(work, is_accepted=True)),
+        )
+        self.jobs.start(self.kind, f"Add {name}", work)
+
+    def _add_series(self, folder: Path, series: LayerSeries, subset: Subset) -> None:
+        """Write each time point as a volume, after a question where they replace others."""
+        first = named_for(subset, series.sample(0))
+        name = series_of(first.name)
+        overwrite = has_volume(folder, subset, first.name)
+        question = f"The {subset} subset already has time points of '{name}'. Replace them?"
+        if overwrite and not confirm(self.native, "Replace volumes?", question):
+            return
+        self._notices_of_layers = " ".join(first.notices)
+        work = partial(add_series_unless_shared, folder, series.sample, series.n_times, subset, overwrite)
+        self._start_adding(name, work)
 
     def check(self) -> None:
         """Read all volumes and list problems that would affect training."""
@@ -225,7 +259,7 @@ class DatasetDock(Dock):
                 self.refresh()
                 self.message.show_message(f"Deleted {len(files)} files. {kept_text(folder, kept)}".rstrip())
 
-    def on_event(self, event: CheckEvent | Sample | Pair | SharedVolume) -> None:
+    def on_event(self, event: CheckEvent | Sample | SeriesRead | Pair | SharedVolume) -> None:
         """Show an opened volume, an added pair or an issue that the check found."""
         match event:
             case Sample():
@@ -234,6 +268,12 @@ class DatasetDock(Dock):
                 self.image_layer.value, self.labels_layer.value = shown
                 if event.notices:
                     self.message.show_message(" ".join(event.notices), "warning")
+            case SeriesRead():
+                self.image_layer.value, self.labels_layer.value = show_series(
+                    self.viewer, event.name, event.samples, event.time_step_s
+                )
+                if event.samples[0].notices:
+                    self.message.show_message(" ".join(event.samples[0].notices), "warning")
             case Pair(name=name, subset=subset):
                 self.folder.keep()  # which may be new
                 self.refresh()

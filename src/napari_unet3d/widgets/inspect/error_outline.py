@@ -39,7 +39,8 @@ def outline_error(viewer: Any, name: str, errors: ErrorSet, error: SegmentationE
     start = [max(0, first - _MARGIN) for first, _ in error.box_zyx]
     stop = [min(side, end + _MARGIN) for (_, end), side in zip(error.box_zyx, errors.regions.shape, strict=True)]
     around = tuple(slice(first, end) for first, end in zip(start, stop, strict=True))
-    crop = _outlined(errors.regions[around] == error.number, viewer.dims.displayed[-2:])
+    displayed = [axis - viewer.dims.ndim + len(start) for axis in viewer.dims.displayed[-2:]]  # of z, y, x
+    crop = _outlined(errors.regions[around] == error.number, [axis for axis in displayed if axis >= 0])
     layer = show_crop(
         viewer,
         error_layer_name(name),
