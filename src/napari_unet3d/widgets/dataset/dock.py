@@ -209,12 +209,10 @@ class DatasetDock(Dock):
             self._start_adding(sample.name, partial(add_unless_shared, folder, sample, subset, overwrite))
 
     def _start_adding(self, name: str, work: Callable[..., Iterator[Pair | SharedVolume]]) -> None:
-        """Add volumes; `work` is called again with True if the user accepts that they show volumes of the other subset."""
-        self._asked, self._again = (
-            None,
-            partial(self.jobs.start, self.kind, f"Add {name}", partial(work, is_accepted=True)),
-        )
-        self.jobs.start(self.kind, f"Add {name}", work)
+        """Add volumes, and once more if the user accepts that the other subset shows the same."""
+        start = partial(self.jobs.start, self.kind, f"Add {name}")
+        self._asked, self._again = None, partial(start, partial(work, is_accepted=True))
+        start(work)
 
     def _add_series(self, folder: Path, series: LayerSeries, subset: Subset) -> None:
         """Write each time point as a volume, after a question where they replace others."""

@@ -125,7 +125,7 @@ def _show_time_point(
 
 def show_series(viewer: Any, name: str, opened: SeriesOpened) -> None:
     """Show a series from a file and its predicted labels, each as a layer of several time points."""
-    hide_own_layers(viewer)
+    _make_room(viewer)
     place = place_in_time(opened.image.geometry, opened.image.time_step_s)
     image, axis = opened.image, opened.image.axes.find("c")
     channels = [image.array] if axis < 0 else [image.array.take(n, axis) for n in range(image.array.shape[axis])]
@@ -135,6 +135,7 @@ def show_series(viewer: Any, name: str, opened: SeriesOpened) -> None:
     labels = viewer.add_labels(opened.labels, name=f"{name} prediction", metadata={OWNED: True}, opacity=0.5, **place)
     mark_origin([labels], VolumeOrigin(name, opened.plan))
     mark_companions(labels, image=viewer.layers[names[0]])
+    look_at(viewer, labels)
 
 
 def update_comparison(viewer: Any, comparison: Comparison, like: Reference, before: Labels) -> Labels:
