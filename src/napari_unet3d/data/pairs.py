@@ -19,7 +19,14 @@ from napari_unet3d.data.layout import (
     shown_folder,
     unused_folders,
 )
-from napari_unet3d.data.matching import bare_name, match, match_by_number, other_channels, plain_name
+from napari_unet3d.data.matching import (
+    bare_name,
+    match,
+    match_by_number,
+    match_time_points,
+    other_channels,
+    plain_name,
+)
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import explain_os_errors
 
@@ -42,6 +49,8 @@ class Pair:
         Whether the names differ and the files were matched by sorted order.
     label_mask : Path or None
         The mask of annotated voxels in the folder ``annotated``; most volumes have none.
+    time : int or None
+        The time point of the image that it is, if the image is a series and one of its time points is meant.
     """
 
     name: str
@@ -50,6 +59,7 @@ class Pair:
     labels: Path | None
     matched_by_order: bool = False
     label_mask: Path | None = None
+    time: int | None = None
 
     @property
     def is_complete(self) -> bool:
@@ -107,7 +117,9 @@ def _pairs_of(folder: Path, subset: Subset) -> list[Pair]:
     if not matched and images and labels:
         is_by_name = False
         by_number = match_by_number(images, labels)
-        if by_number is not None:  # numbers that do not fit are not matched by order
+        if match_time_points(images, labels):
+            matched = []
+        elif by_number is not None:  # numbers that do not fit are not matched by order
             matched = by_number
         elif len(images) == len(labels):
             matched = list(zip(images, labels, strict=True))
@@ -116,7 +128,9 @@ def _pairs_of(folder: Path, subset: Subset) -> list[Pair]:
     pairs = [
         Pair(volume_name(image), subset, image, partner, matched_by_order=not is_by_name) for image, partner in matched
     ]
-    paired = {path for pair in matched for path in pair} | unused
+    of_times = match_time_points(images, [path for path in labels if path not in {path for _, path in matched}])
+    pairs += [Pair(f"{volume_name(image)} t={time}", subset, image, path, time=time) for image, path, time in of_times]
+    paired = {path for pair in [*matched, *(each[:2] for each in of_times)] for path in pair} | unused
     pairs += [Pair(volume_name(image), subset, image, None) for image in images if image not in paired]
     pairs += [Pair(volume_name(path), subset, None, path) for path in labels if path not in paired]
     return _with_masks(pairs, masks, subset)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from napari_unet3d.configs.training_enums import DEFAULT_PERCENTILES, Percentiles
 from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.ground_truth import is_foreground
-from napari_unet3d.data.intensities import Outliers, named_outliers
 from napari_unet3d.data.label_fit import label_doubts
+from napari_unet3d.data.outliers import Outliers, named_outliers
 from napari_unet3d.data.pairs import Subset
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.sample import Sample, Shape3D

@@ -157,15 +157,24 @@ def _layers_of(path: Path) -> list[LayerData]:
 
 
 def _layers_of_pair(pair: Pair) -> list[LayerData]:
-    from napari_unet3d.data.dataset import read_pair
+    from napari_unet3d.data.series import read_time_points
+    from napari_unet3d.widgets.viewer.series_layers import place_in_time
 
-    sample: Sample = read_pair(pair)
-    _warn([*sample.notices, *_unknown_size(sample.name, sample.geometry)])
-    place = _spatial(sample.geometry)
-    assert sample.labels is not None, "a complete pair has labels"
+    samples: list[Sample] = list(read_time_points(pair))
+    first, is_series = samples[0], len(samples) > 1
+    _warn([*first.notices, *_unknown_size(first.name, first.geometry)])
+    place = place_in_time(first.geometry) if is_series else _spatial(first.geometry)
+    name = pair.name if is_series else first.name
+    arrays = [(sample.image, np.asarray(sample.labels)) for sample in samples]
+    image, labels = (np.stack(each) if is_series else each[0] for each in zip(*arrays, strict=True))
+    if is_series and first.n_channels > 1:
+        return [
+            *((image[:, n], {"name": f"{name} {c}", **place}, "image") for n, c in enumerate(first.channel_names)),
+            (labels, {"name": f"{name} labels", **place}, "labels"),
+        ]
     return [
-        (sample.image, {"name": sample.name, **place}, "image"),
-        (sample.labels, {"name": f"{sample.name} labels", **place}, "labels"),
+        (image, {"name": name, **place}, "image"),
+        (labels, {"name": f"{name} labels", **place}, "labels"),
     ]
 
 
@@ -185,18 +194,12 @@ def _is_labels(path: Path, volume: VolumeData) -> bool:
 
 
 def _place(volume: VolumeData) -> dict[str, Any]:
-    """Return scale, units and place of the layers of a volume, with a step of 1 along time."""
-    place = _spatial(volume.geometry)
+    """Return scale, units and place of the layers of a volume, with a step of 1 along time where it is unknown."""
     if "t" not in volume.axes:
-        return place
-    affine = np.eye(5)
-    affine[1:, 1:] = place["affine"]
-    return {
-        "scale": (1.0, *place["scale"]),
-        "units": ("pixel", *place["units"]),
-        "axis_labels": ("t", *place["axis_labels"]),
-        "affine": affine,
-    }
+        return _spatial(volume.geometry)
+    from napari_unet3d.widgets.viewer.series_layers import place_in_time
+
+    return place_in_time(volume.geometry, volume.time_step_s)
 
 
 def _spatial(geometry: Geometry) -> dict[str, Any]:

@@ -35,6 +35,15 @@ def axes_in(attributes: Mapping[str, Any], n_axes: int) -> str:
     return ""
 
 
+def names_in(attributes: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    """Return the texts in a list among the attributes; none if there is no such list.
+
+    >>> names_in({"channel_names": [b"DAPI", "GFP"]}, "channel_names")
+    ('DAPI', 'GFP')
+    """
+    return tuple(_text(each) for each in _list(attributes.get(key)))
+
+
 def geometry_in(attributes: Mapping[str, Any], n_axes: int, axes: str, zyx: Sequence[int], frame: str) -> Geometry:
     """Return the geometry in the attributes of an array.
 

@@ -34,6 +34,8 @@ class VolumeData:
         ``"zyx"``, or ``"czyx"``, ``"tzyx"`` or ``"tczyx"`` for several channels or time points.
     channel_names : tuple of str
         One name per channel if there is an axis c, else empty.
+    time_step_s : float or None
+        Seconds from one time point to the next, if the file has them.
     is_lossy : bool
         Whether the values were changed by compression, as in JPEG, so that they cannot be labels.
     """
@@ -43,6 +45,7 @@ class VolumeData:
     notices: tuple[str, ...] = ()
     axes: str = "zyx"
     channel_names: tuple[str, ...] = ()
+    time_step_s: float | None = None
     is_lossy: bool = False
 
     @property
@@ -80,6 +83,8 @@ class StoredVolume:
         What was assumed, for the user.
     default_notice : str
         For the volume of several that is used if none is chosen: the message that says so.
+    time_step_s : float or None
+        Seconds from one time point to the next, if the file has them.
     is_lossy : bool
         As of `VolumeData`.
     gaps : callable
@@ -96,6 +101,7 @@ class StoredVolume:
     channel_names: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
     default_notice: str = ""
+    time_step_s: float | None = None
     is_lossy: bool = False
     gaps: Callable[[], str] = str
 
@@ -112,6 +118,13 @@ class ChannelWriter(Protocol):
 
     def __call__(self, path: Path, array: NDArray[Any], geometry: Geometry, names: tuple[str, ...]) -> None:
         """Write an array of shape (channel, z, y, x) with its geometry and a name for each channel."""
+
+
+class SeriesWriter(Protocol):
+    """What writes the time points of a volume in a format."""
+
+    def __call__(self, path: Path, array: NDArray[Any], geometry: Geometry, time_step_s: float | None) -> None:
+        """Write an array of shape (t, z, y, x), which may be a memory map, with its geometry and its step in time."""
 
 
 def _any_error() -> tuple[type[Exception], ...]:
@@ -139,6 +152,10 @@ class Format:
         entered into the stack, which is closed when the chosen volume has been read, so that each is opened once.
     write_channels : callable, optional
         Writes a volume of several channels; see `ChannelWriter`. Without it, the format holds one channel only.
+    write_series : callable, optional
+        Writes several time points; see `SeriesWriter`. Without it, the format holds one time point only.
+    names_time : bool
+        Whether a fourth axis is only called time where it is; the fourth axis of NIfTI is often one of channels.
     voxel_size : str
         Where a file holds its voxel size, for the documentation.
     read_errors : callable
@@ -161,6 +178,8 @@ class Format:
     read: Callable[[Path], VolumeData] | None = None
     volumes: Callable[[Path, ExitStack], Sequence[StoredVolume]] | None = None
     write_channels: ChannelWriter | None = None
+    write_series: SeriesWriter | None = None
+    names_time: bool = True
     voxel_size: str = "in the header"
     read_errors: Callable[[], tuple[type[Exception], ...]] = _any_error
     extra: str = ""
@@ -226,7 +245,8 @@ def too_many_axes(path: Path, shape: Sequence[int]) -> UserError:
     """Return the error for a volume with more axes than can be used."""
     return UserError(
         f"{path} has {sum(length != 1 for length in shape)} dimensions of shape {tuple(shape)}; one 3D volume "
-        "(z, y, x) is needed. Save one channel and one time point as a separate file."
+        "(z, y, x) is needed. Choose with the setting fourth axis whether it has channels or time points, or save one "
+        "of them as a separate file."
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.data.formats.attributes import axes_in, axis_letters, geometry_in
+from napari_unet3d.data.formats.attributes import axes_in, axis_letters, geometry_in, names_in
 from napari_unet3d.data.formats.base import Format, StoredVolume
 from napari_unet3d.data.formats.gaps import describe_gaps
 from napari_unet3d.data.formats.hdf5_layouts import layout_volumes
@@ -21,7 +21,9 @@ from napari_unet3d.errors import UserError
 
 _DATASET = "data"
 _CREMI = "file_format"  # the attribute by which its files are known; their lengths are in nm
+_CHANNEL_NAMES = "channel_names"
 _CHUNK = 64
+_TIME_STEP = "time_step_s"
 
 
 def list_file(path: Path, files: ExitStack) -> list[StoredVolume]:
@@ -59,7 +61,9 @@ def _stored(path: Path, name: str, dataset: Any) -> StoredVolume:
         axes=axes,
         name=name,
         geometry_of=lambda zyx: geometry_in(attributes, n_axes, axes, zyx, FORMAT.name),
+        time_step_s=float(attributes[_TIME_STEP]) if _TIME_STEP in attributes else None,
         gaps=lambda: _gaps(path, dataset, axes),
+        channel_names=names_in(attributes, _CHANNEL_NAMES),
     )
 
 
@@ -90,13 +94,31 @@ def _gaps(path: Path, dataset: Any, axes: str) -> str:
 
 def write_file(path: Path, array: NDArray[Any], geometry: Geometry) -> None:
     """Write the dataset ``data``, with ``element_size_um`` where the voxel size is known."""
+    _write(path, array, geometry, "zyx", {})
+
+
+def write_channels(path: Path, array: NDArray[Any], geometry: Geometry, names: tuple[str, ...]) -> None:
+    """Write channels as the first axis of ``data``, with their names as the attribute ``channel_names``."""
+    _write(path, array, geometry, "czyx", {_CHANNEL_NAMES: list(names)})
+
+
+def write_series(path: Path, array: NDArray[Any], geometry: Geometry, time_step_s: float | None) -> None:
+    """Write several time points as `write_file` does one, with their step in the attribute ``time_step_s``."""
+    _write(path, array, geometry, "tzyx", {} if time_step_s is None else {_TIME_STEP: time_step_s})
+
+
+def _write(path: Path, array: NDArray[Any], geometry: Geometry, axes: str, attributes: dict[str, Any]) -> None:
     import h5py
 
     with h5py.File(path, "w") as file:
-        chunks = tuple(min(_CHUNK, length) for length in array.shape)
-        dataset = file.create_dataset(_DATASET, data=array, chunks=chunks, compression="gzip", compression_opts=1)
-        for axis, name in enumerate("zyx"):
+        chunks = tuple(1 if axis == "t" else min(_CHUNK, n) for axis, n in zip(axes, array.shape, strict=True))
+        how = {"chunks": chunks, "compression": "gzip", "compression_opts": 1}
+        dataset = file.create_dataset(_DATASET, shape=array.shape, dtype=array.dtype, **how)
+        for number in range(len(array)) if axes[0] == "t" else [...]:  # one at a time, since it may be a memory map
+            dataset[number] = array[number]
+        for axis, name in enumerate(axes):
             dataset.dims[axis].label = name
+        dataset.attrs.update(attributes)
         if geometry.is_calibrated:
             dataset.attrs["element_size_um"] = geometry.sizes
         elif any(geometry.sizes):
@@ -111,6 +133,8 @@ FORMAT = Format(
     name="HDF5",
     suffixes=(".h5", ".hdf5", ".hdf", ".ims"),
     write=write_file,
+    write_series=write_series,
+    write_channels=write_channels,
     volumes=list_file,
     voxel_size="in the attributes",
     written_as={".ims": ".h5"},

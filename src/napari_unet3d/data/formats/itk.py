@@ -60,7 +60,7 @@ def list_file(path: Path, _stack: ExitStack) -> list[StoredVolume]:
             shape=(*shape, n_channels) if is_vector else tuple(shape),
             dtype=dtype,
             load=load,
-            axes=_axes(path, len(shape)) + "c" * is_vector,
+            axes=_axes(path, len(shape), fields) + "c" * is_vector,
             geometry_of=lambda zyx: _geometry(path, fields, reader, tuple(zyx)),
             channel_names=_channel_names(reader) if is_vector else (),
         )
@@ -77,10 +77,15 @@ def _channel_names(reader: Any) -> tuple[str, ...]:
         return ()
 
 
-def _axes(path: Path, n_axes: int) -> str:
+def _axes(path: Path, n_axes: int, fields: Mapping[str, str]) -> str:
+    """Return a letter for each axis, the slowest first: t where NRRD says time, z, y, x for the last of the others."""
     if path.suffix.lower() in _MRC and n_axes == len("zyx"):
         return mrc_header.axes(path)
-    return "zyx".rjust(n_axes, "?")[-n_axes:]
+    kinds = fields.get("kinds", "").lower().split()[::-1]
+    if len(kinds) != n_axes or kinds.count("time") != 1:
+        return "zyx".rjust(n_axes, "?")[-n_axes:]
+    space = iter("zyx".rjust(n_axes - 1, "?")[1 - n_axes :])
+    return "".join("t" if kind == "time" else next(space) for kind in kinds)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from napari_unet3d.data.formats.base import Format, StoredVolume, unknown_type
 from napari_unet3d.data.formats.holds import Holds
-from napari_unet3d.data.formats.units import um_per_unit
+from napari_unet3d.data.formats.units import seconds_per_unit, um_per_unit
 from napari_unet3d.data.geometry import Geometry, make_geometry
 from napari_unet3d.text_files import parse_json
 
@@ -47,8 +47,15 @@ def list_file(path: Path, _stack: ExitStack) -> list[StoredVolume]:
             geometry_of=lambda zyx: _geometry(image, stored, tuple(zyx)[::-1]),
             channel_names=_channel_names(image),
             notices=_notices(path, image, stored),
+            time_step_s=_time_step(image),
         )
     ]
+
+
+def _time_step(image: Any) -> float | None:
+    """Return the seconds from one time point to the next; None if the header has no unit of time."""
+    zooms, unit = image.header.get_zooms(), seconds_per_unit(image.header.get_xyzt_units()[1])
+    return None if unit is None or len(zooms) <= 3 or not zooms[3] > 0 else float(zooms[3]) * unit
 
 
 @contextmanager
@@ -138,7 +145,14 @@ def write_channels(path: Path, array: NDArray[Any], geometry: Geometry, names: t
     _write(path, array[:, None], geometry, names)
 
 
-def _write(path: Path, array: NDArray[Any], geometry: Geometry, names: tuple[str, ...]) -> None:
+def write_series(path: Path, array: NDArray[Any], geometry: Geometry, time_step_s: float | None) -> None:
+    """Write several time points (x, y, z, t), with their step in seconds."""
+    _write(path, array, geometry, (), time_step_s)
+
+
+def _write(
+    path: Path, array: NDArray[Any], geometry: Geometry, names: tuple[str, ...], time_step_s: float | None = None
+) -> None:
     import nibabel
 
     if array.dtype.name not in _TYPES:
@@ -147,8 +161,11 @@ def _write(path: Path, array: NDArray[Any], geometry: Geometry, names: tuple[str
     image = make(array.transpose(), None, dtype=array.dtype)
     if geometry.is_calibrated:
         sizes = [size / _UM_PER_MM for size in geometry.spacing[::-1]]
-        image.header.set_zooms([*sizes, *[1.0] * (array.ndim - len(sizes))])
-        image.header.set_xyzt_units("mm")
+        image.header.set_zooms([*sizes, *[time_step_s or 1.0] * (array.ndim - len(sizes))])
+        image.header.set_xyzt_units("mm", None if time_step_s is None else "sec")
+    elif time_step_s is not None:
+        image.header.set_zooms([*image.header.get_zooms()[:3], time_step_s])
+        image.header.set_xyzt_units(None, "sec")
     if geometry.directions is not None or geometry.origin is not None:
         _set_place(image, geometry)
     if names:
@@ -183,6 +200,8 @@ FORMAT = Format(
     volumes=list_file,
     write=write_file,
     write_channels=write_channels,
+    write_series=write_series,
+    names_time=False,
     read_errors=_read_errors,
     holds=lambda path: frozenset({Holds.VOXEL_SIZE, Holds.PLACE_ALONE, Holds.ORIGIN, Holds.DIRECTIONS, Holds.SHEAR}),
 )

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from napari_unet3d.data.formats.base import Format, StoredVolume, unknown_type
 from napari_unet3d.data.formats.holds import Holds
 from napari_unet3d.data.formats.tiff_content import check_is_whole, check_length, is_lossy, missing_planes, upright
-from napari_unet3d.data.formats.tiff_geometry import channel_names_of, geometry_of
+from napari_unet3d.data.formats.tiff_geometry import channel_names_of, geometry_of, time_step_of
 from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.errors import UserError
 
@@ -66,13 +66,34 @@ def _stored(path: Path, tif: tifffile.TiffFile, index: int | None, n_missing: in
     return StoredVolume(
         shape=shape,
         dtype=np.dtype(series.dtype),
-        load=lambda part: _load(tif, index, shape)[part],
+        load=lambda part: _load_part(tif, index, shape, part),
         axes="".join(letter if letter in "tczyxs" else "?" for letter in axes),
         geometry_of=lambda zyx: geometry,
         channel_names=channel_names_of(tif, index or 0),
         notices=(notice,) if n_missing else (),
+        time_step_s=time_step_of(tif, index or 0) if "t" in axes else None,
         is_lossy=is_lossy(tif),
     )
+
+
+def _load_part(
+    tif: tifffile.TiffFile, index: int | None, shape: tuple[int, ...], part: tuple[int | slice, ...]
+) -> NDArray[Any]:
+    """Return a part of a series; where a channel or time point is chosen, other pages are not read."""
+    series = tif.series[index or 0]
+    is_chosen = any(isinstance(each, int) and length > 1 for each, length in zip(part, shape, strict=True))
+    n_pages = len(series)
+    leading = next((n for n in range(len(shape) + 1) if math.prod(shape[:n]) == n_pages), None)
+    if not is_chosen or index is None or leading is None or math.prod(shape) != series.size:
+        return _load(tif, index, shape)[part]
+    if n_pages == 1 and series.dataoffset is not None and series.keyframe.is_memmappable:
+        mapped: NDArray[Any] = series.asarray(out="memmap").reshape(shape)[part]
+        return upright(tif, np.array(mapped))
+    pages = np.arange(n_pages).reshape(shape[:leading])[part[:leading]]
+    if math.prod(series.keyframe.shape) * n_pages != series.size:
+        return _load(tif, index, shape)[part]
+    values = tif.asarray(key=pages.ravel().tolist(), series=index)
+    return upright(tif, values.reshape(*pages.shape, *shape[leading:])[(..., *part[leading:])])
 
 
 def _load(tif: tifffile.TiffFile, index: int | None, shape: tuple[int, ...]) -> NDArray[Any]:
@@ -185,6 +206,16 @@ def write_channels(path: Path, array: NDArray[Any], geometry: Geometry, names: t
     _write(path, array, geometry, "ome", {"axes": "CZYX", "Channel": {"Name": list(names)}})
 
 
+def write_series(path: Path, array: NDArray[Any], geometry: Geometry, time_step_s: float | None) -> None:
+    """Write several time points, as frames of an ImageJ hyperstack where that is possible, else as OME-TIFF."""
+    kind = "ome" if None in geometry.sizes else flavour(path, array.dtype, array.nbytes)
+    axes: dict[str, Any] = {"axes": "TZYX"}
+    if time_step_s is not None:
+        axes |= {"finterval": time_step_s} if kind == "imagej" else {"TimeIncrement": time_step_s}
+        axes |= {} if kind == "imagej" else {"TimeIncrementUnit": "s"}
+    _write(path, array, geometry, "ome" if kind == "plain" else kind, axes)
+
+
 def _write(
     path: Path, array: NDArray[Any], geometry: Geometry, kind: str, axes: Mapping[str, Any] = MappingProxyType({})
 ) -> None:
@@ -201,9 +232,12 @@ def _write(
                 metadata |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": unit}
     elif z is not None:
         metadata |= {"spacing": z, "unit": "um" if geometry.is_um else "pixel"}
+    planes = array if array.ndim == len("zyx") else (plane for stack in array for plane in stack)  # one at a time
     tifffile.imwrite(
         path,
-        array,
+        planes,
+        shape=array.shape,
+        dtype=array.dtype,
         imagej=kind == "imagej",
         ome=kind == "ome",
         metadata=metadata,
@@ -238,6 +272,7 @@ FORMAT = Format(
     volumes=list_file,
     write=write_file,
     write_channels=write_channels,
+    write_series=write_series,
     read_errors=_read_errors,
     holds=lambda path: frozenset({Holds.VOXEL_SIZE, Holds.PARTIAL, Holds.UNITLESS}),
 )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from napari_unet3d.data.formats.base import geometry_in_units
-from napari_unet3d.data.formats.units import um_per_unit
+from napari_unet3d.data.formats.units import seconds_per_unit, um_per_unit
 from napari_unet3d.data.geometry import UNKNOWN, Geometry, make_geometry
 
 if TYPE_CHECKING:
@@ -37,6 +37,16 @@ def channel_names_of(tif: tifffile.TiffFile, index: int) -> tuple[str, ...]:
     labels = header.get("Labels") or []
     n_channels = header.get("channels", 1)
     return tuple(str(label).split("\n")[0] for label in labels[:n_channels]) if n_channels > 1 else ()
+
+
+def time_step_of(tif: tifffile.TiffFile, index: int) -> float | None:
+    """Return the seconds from one time point of a series to the next, if the file has them."""
+    if tif.is_ome and tif.ome_metadata:
+        pixels = _pixels(tif.ome_metadata, index) or {}
+        step, unit = _number(pixels.get("TimeIncrement")), seconds_per_unit(pixels.get("TimeIncrementUnit", "s"))
+        return None if step is None or unit is None or step <= 0 else step * unit
+    step = _number(((tif.is_imagej and tif.imagej_metadata) or {}).get("finterval"))
+    return step if step is not None and step > 0 else None
 
 
 def _pixels(xml: str, index: int) -> Mapping[str, Any] | None:

@@ -73,3 +73,27 @@ def um_per_unit(unit: object) -> float | None:
     if prefix == name:
         return None
     return _UM_PER_PREFIX.get(_PREFIX_NAMES.get(prefix, "")) if prefix else _UM_PER_METRE
+
+
+_SECONDS = {"s": 1.0, "sec": 1.0, "second": 1.0, "min": 60.0, "minute": 60.0, "h": 3600.0, "hour": 3600.0} | {
+    "ms": 1e-3,
+    "msec": 1e-3,
+    "millisecond": 1e-3,
+    "us": 1e-6,
+    "usec": 1e-6,
+    "microsecond": 1e-6,
+    "d": 86_400.0,
+    "day": 86_400.0,
+}
+
+
+def seconds_per_unit(unit: object) -> float | None:
+    """Return the duration of a unit in seconds; None if it is not a known unit of time.
+
+    >>> seconds_per_unit("minutes"), seconds_per_unit("ms"), seconds_per_unit("mm")
+    (60.0, 0.001, None)
+    """
+    if not isinstance(unit, str):
+        return None
+    name = unicodedata.normalize("NFKC", unit).replace("\N{GREEK SMALL LETTER MU}", "u").strip().lower()
+    return _SECONDS.get(name, _SECONDS.get(name.removesuffix("s")))
