@@ -16,7 +16,8 @@ from napari_unet3d.session.annotation_classes import BACKGROUND, AnnotationClass
 from napari_unet3d.widgets.annotate.autosave import Autosave
 from napari_unet3d.widgets.components.containers import Panel, single_shot
 from napari_unet3d.widgets.components.context import Context
-from napari_unet3d.widgets.viewer.annotation_layers import annotation_info, show_classes
+from napari_unet3d.widgets.viewer.annotation_info import annotation_info
+from napari_unet3d.widgets.viewer.annotation_layers import show_classes
 from napari_unet3d.widgets.viewer.layers import connect_while_alive
 from napari_unet3d.widgets.viewer.places import geometry_of
 

@@ -29,7 +29,8 @@ from napari_unet3d.widgets.components.keys import bind_key
 from napari_unet3d.widgets.forms.channel_list import ChannelList
 from napari_unet3d.widgets.forms.choices import layer_menu
 from napari_unet3d.widgets.jobs.jobs import Job
-from napari_unet3d.widgets.viewer.annotation_layers import add_annotation, annotation_info, annotations_of
+from napari_unet3d.widgets.viewer.annotation_info import annotation_info
+from napari_unet3d.widgets.viewer.annotation_layers import add_annotation, annotations_of
 from napari_unet3d.widgets.viewer.channel_layers import siblings_of
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
 

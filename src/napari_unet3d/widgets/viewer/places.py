@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from napari_unet3d.data.geometry import Geometry, different_orientation, make_geometry, turn_onto
 from napari_unet3d.errors import UserError
+from napari_unet3d.widgets.viewer.annotation_info import decode_annotation
 from napari_unet3d.widgets.viewer.layer_metadata import OWNED, mask_of
 
 GEOMETRY = f"{OWNED} geometry"
@@ -202,7 +203,7 @@ def labels_onto(image: Layer, labels: Layer) -> PlacedLabels:
         The image, or other labels of the volume.
     labels : Layer
         Labels or another layer of the same volume. Wherever else they lie, they are combined voxel by voxel, with a
-        notice.
+        notice. What is not annotated in an annotation of the dock Annotate is left out by a mask.
 
     Raises
     ------
@@ -210,6 +211,8 @@ def labels_onto(image: Layer, labels: Layer) -> PlacedLabels:
         When one of them is not one volume, or they are turned against each other by other than right angles.
     """
     array, mask = array_of(labels), mask_of(labels) if isinstance(labels, Labels) else None
+    if (annotation := decode_annotation(labels, array)) is not None:
+        array, mask = annotation.labels, annotation.label_mask
     if not (_is_volume(image) and _is_volume(labels)):
         return PlacedLabels(array, mask, ())  # which is explained when they are used
     target, own = _comparable(image, labels)
