@@ -150,6 +150,7 @@ def test_channels_are_layers_and_time_is_an_axis(viewer, tmp_path):
     tifffile.imwrite(tmp_path / "a.ome.tif", array, metadata=metadata, ome=True)
     dapi, gfp = viewer.open(tmp_path / "a.ome.tif", plugin=OURS)
     assert (dapi.name, gfp.name) == ("a DAPI", "a GFP")
+    assert (dapi.colormap.name, gfp.colormap.name) == ("magenta", "green")
     np.testing.assert_array_equal(gfp.data, array[:, 1])
     assert tuple(gfp.scale) == (1, *SIZE)
 

@@ -72,7 +72,7 @@ def augmented_patches(
     start = resolve_start(Path(), config, resume=False, start_from=start_from)
     config = start.config
     with MemmapStore(Path(gettempdir())) as store:
-        volumes = yield from read_volumes(data, store, start.channel_choice())
+        volumes = yield from read_volumes(data, store, start)
         samples = [with_voxel_size(sample, config.voxel_size_um) for sample in volumes]
         split = yield from split_volumes(samples, config)
         device = choose_device(config.device, config.precision)

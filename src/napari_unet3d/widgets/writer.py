@@ -10,12 +10,14 @@ from napari.layers import Layer
 from napari.utils.notifications import show_warning
 from numpy.typing import NDArray
 
-from napari_unet3d.data.formats.base import parts_of
+from napari_unet3d.data.formats.holds import parts_of
 from napari_unet3d.data.formats.registry import format_of, writable_suffix
+from napari_unet3d.data.formats.units import seconds_per_unit
+from napari_unet3d.data.series_files import holds_series, series_suffix, write_series
 from napari_unet3d.data.volumes import suffix_for, write_volume
 from napari_unet3d.errors import UserError
 from napari_unet3d.widgets.viewer.from_layers import channels_notice, is_channel_axis
-from napari_unet3d.widgets.viewer.places import geometry_of
+from napari_unet3d.widgets.viewer.places import TIME_LABELS, geometry_of
 
 
 def write_image(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
@@ -37,6 +39,8 @@ def _write(path: Path, data: Any, attributes: dict[str, Any], kind: str) -> list
         If the layer is no volume, or the format cannot hold its channels, its place or its data type.
     """
     layer = Layer.create(data, dict(attributes), kind)
+    if np.ndim(data) == 4 and not attributes.get("rgb") and holds_series(path) and _is_time(layer):
+        return _write_series(path, layer)
     array = None if attributes.get("rgb") else _volume_of(layer, kind)
     if array is None:
         if path.suffix.lower() in (".tif", ".tiff"):
@@ -53,6 +57,23 @@ def _write(path: Path, data: Any, attributes: dict[str, Any], kind: str) -> list
             f"Choose {suffix} as its suffix."
         )
     write_volume(path, array, geometry=geometry)
+    return [str(path)]
+
+
+def _is_time(layer: Layer) -> bool:
+    return str(layer.axis_labels[0]).strip().lower() in TIME_LABELS
+
+
+def _write_series(path: Path, layer: Layer) -> list[str]:
+    """Write a layer (t, z, y, x) with its place and, where its unit is one of time, its step."""
+    geometry, unit = geometry_of(layer), seconds_per_unit(f"{layer.units[0]:~P}")
+    if parts_of(geometry) - format_of(path).holds(path):
+        raise UserError(
+            f"{path.name} cannot keep where the layer '{layer.name}' lies (its scale, units, translation or rotation). "
+            f"Choose {series_suffix(geometry, writable_suffix(path))} as its suffix."
+        )
+    step = None if unit is None else float(layer.scale[0]) * unit
+    write_series(path, np.asarray(layer.data), geometry, step)
     return [str(path)]
 
 

@@ -178,8 +178,12 @@ class PredictDock(Dock):
         request = self.results.request
         assert request is not None
         assert request.image is not None
-        self.results.show_layer(comparison, request.image, request.truth)
-        self._end = f"'{comparison.prediction.name}' is predicted."
+        if request.series is not None:
+            self.results.show_time_point(comparison, request.series, request.truth)
+            self._end = f"{self.results.n_times_shown} of {request.series.n_times} time points are predicted."
+        else:
+            self.results.show_layer(comparison, request.image, request.truth)
+            self._end = f"'{comparison.prediction.name}' is predicted."
         if request.out is not None:
             self._end += f" The results are in {request.out}"
 

@@ -13,16 +13,23 @@ from napari.layers import Image, Labels
 from psygnal import Signal
 from qtpy.QtWidgets import QFileDialog
 
-from napari_unet3d.configs import PostProcessing
+from napari_unet3d.configs import FourthAxis, PostProcessing
 from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.configs.snippets import RunSnippet, evaluation_snippet, prediction_snippet
 from napari_unet3d.data.formats.registry import file_filter, split_path
 from napari_unet3d.data.layout import Subset
 from napari_unet3d.data.reading import volume_paths
+from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.inference.write import exists, prediction_files
 from napari_unet3d.runs.run_files import is_evaluation
-from napari_unet3d.session.prediction_job import evaluate_volumes, files_of_layer, predict_paths, predict_sample
+from napari_unet3d.session.prediction_job import (
+    evaluate_volumes,
+    files_of_layer,
+    predict_paths,
+    predict_sample,
+    predict_series,
+)
 from napari_unet3d.widgets.components.containers import Panel, button, column, row
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.files_voxel_size import DatasetVoxelSizeRow, FilesOfList, FilesVoxelSizeRow
@@ -34,6 +41,7 @@ from napari_unet3d.widgets.viewer.channel_layers import names_of
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
 from napari_unet3d.widgets.viewer.layers import Reference
 from napari_unet3d.widgets.viewer.places import source_file
+from napari_unet3d.widgets.viewer.time_layers import LayerSeries, series_of_layers
 
 _LIST_HEIGHT = 76
 
@@ -71,6 +79,10 @@ class PredictionRequest:
         The folder for results.
     dataset : Path or None
         The dataset whose test set is predicted.
+    series : LayerSeries or None
+        The time points of the layers, if they have several.
+    fourth_axis : FourthAxis
+        What the fourth axis of files is.
     """
 
     model: Path
@@ -80,6 +92,8 @@ class PredictionRequest:
     files: tuple[Path, ...] = ()
     out: Path | None = None
     dataset: Path | None = None
+    series: LayerSeries | None = None
+    fourth_axis: FourthAxis = FourthAxis.AUTO
 
 
 def _short(path: Path) -> str:
@@ -124,6 +138,7 @@ class PredictionTarget(Panel):
 
     def __init__(self, context: Context, files_settings: Any, test_settings: Any) -> None:
         super().__init__(spacing=4)
+        self._viewer = context.viewer
         self.kind = RadioChoice(_TOOLTIPS, "predict-target")
         self.image_layer = layer_menu(context.viewer, Image, "The volume to predict.", label="Image")
         self.channels = ChannelList(context.viewer, self.image_layer)
@@ -181,7 +196,12 @@ class PredictionTarget(Panel):
         match self.kind.value:
             case Target.LAYER:
                 image, truth = self.image_layer.value, self.truth_layer.value
-                sample = sample_from_layers(image, truth, self.channels.layers[1:])
+                series = series_of_layers(image, truth, self.channels.layers[1:], config.fourth_axis, self._viewer)
+                if series is not None:
+                    request = PredictionRequest(model, post_processing, image, truth, out=out, series=series)
+                    work = model, series.sample, series.n_times, config, out, source_file(image)
+                    return request, partial(predict_series, *work)
+                sample = self._sample(config)
                 request = PredictionRequest(model, post_processing, image, truth, out=out)
                 return request, partial(predict_sample, model, sample, config, out, source_file(image))
             case Target.FILES:
@@ -189,7 +209,8 @@ class PredictionTarget(Panel):
                 assert out is not None  # files always have a folder for results
                 overwrite = bool(self.results_to_replace(config))  # the dock has asked
                 events = partial(predict_paths, model, files, out, config, self.probability.value, overwrite)
-                return PredictionRequest(model, post_processing, files=files, out=out), events
+                axis = config.fourth_axis
+                return PredictionRequest(model, post_processing, files=files, out=out, fourth_axis=axis), events
             case _:
                 dataset = self.dataset.require("the folder of a dataset")
                 request = PredictionRequest(model, post_processing, out=out, dataset=dataset)
@@ -202,7 +223,9 @@ class PredictionTarget(Panel):
             return []
         match self.kind.value:
             case Target.LAYER:
-                sample = sample_from_layers(self.image_layer.value, self.truth_layer.value)
+                image, truth = self.image_layer.value, self.truth_layer.value
+                series = series_of_layers(image, truth, (), config.fourth_axis, self._viewer)
+                sample = self._sample(config) if series is None else series.sample(0)
                 found = list(files_of_layer(sample, out, config).values())
             case Target.FILES:
                 outputs = partial(prediction_files, folder=out, probability=self.probability.value)
@@ -210,6 +233,11 @@ class PredictionTarget(Panel):
             case _:
                 found = [out] if is_evaluation(out) else []
         return list(filter(exists, found))
+
+    def _sample(self, config: Any) -> Sample:
+        has_channels = config.fourth_axis is FourthAxis.CHANNELS
+        layers = self.image_layer.value, self.truth_layer.value, self.channels.layers[1:]
+        return sample_from_layers(*layers, has_channels=has_channels)
 
     def snippet(self, model: Path, config: Any) -> RunSnippet:
         """Return the command and the Python code of the prediction; parameters as of `request`.
