@@ -67,9 +67,7 @@ class SuggestPanel(Panel):
             "<qt>Without a model, places are suggested that look different from what is annotated. With one, the image "
             "is predicted, and places where the model is unsure are suggested.</qt>"
         )
-        self.model = ModelPicker(
-            "No model: by brightness and structure", takes_newest=False, label="Model", tooltip=tooltip
-        )
+        self.model = ModelPicker("No model", takes_newest=False, label="Model", tooltip=tooltip)
         self.job_bar = JobBar(
             "Suggest where to annotate",
             "<qt>Go to a place where annotating helps most, then to the next one: away from the border and from what "
