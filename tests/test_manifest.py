@@ -29,6 +29,7 @@ def test_every_entry_leads_to_a_command(manifest):
         "Train",
         "Predict",
         "Inspect",
+        "Objects",
     }
 
 

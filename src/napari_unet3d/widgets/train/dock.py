@@ -212,6 +212,7 @@ class TrainDock(Dock):
         self.monitor.reloaded.connect(self._show_loaded)
         self.monitor.actions.model_saved.connect(self.start_from.refresh)
         self.scroll_area.shown.connect(self.setup.subprocess_option.look_soon)
+        self.scroll_area.shown.connect(self.source.voxel_sizes.refresh)
 
     def _lay_out(self) -> None:
         tooltip = "Train with these settings; the best model so far is always kept."

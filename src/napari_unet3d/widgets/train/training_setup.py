@@ -151,6 +151,7 @@ class TrainingSetup(Panel):
         self.annotation_note = AnnotationNote(self.source)
         self.subprocess_option = SubprocessOption()
         self.settings = ConfigForm(TrainingConfig, "training", without=("num_workers",))
+        self.source.voxel_sizes.follow_setting(self.settings)
         self.sample_prompt, self.resume_prompt = SamplePrompt(), ResumePrompt(context)
         self._is_idle = True
         data = self.resume_prompt, self.sample_prompt, heading("Train on"), self.source, self.annotation_note
@@ -179,14 +180,16 @@ class TrainingSetup(Panel):
         UserError
             When something is missing, or settings contradict each other.
         """
-        data, run_folder = self.source.data(), self.run_options.folder.require("a folder for the run")
-        return TrainingRequest(data, run_folder, self._config(), self.run_options.start_from.value)
+        config = self._config()
+        data, run_folder = self.source.data(config.fourth_axis), self.run_options.folder.require("a folder for the run")
+        return TrainingRequest(data, run_folder, config, self.run_options.start_from.value)
 
     def draft(self) -> TrainingRequest:
         """Return what is to be trained, without data or run folder where there is none; raises as `request`."""
-        data = () if self.source.is_empty else self.source.data()
+        config = self._config()
+        data = () if self.source.is_empty else self.source.data(config.fourth_axis)
         run_folder = self.run_options.folder.value or Path()
-        return TrainingRequest(data, run_folder, self._config(), self.run_options.start_from.value)
+        return TrainingRequest(data, run_folder, config, self.run_options.start_from.value)
 
     def sample_request(self, folder: Path) -> TrainingRequest:
         """Return a training on the sample dataset in a folder with the settings; raises as `request`."""
@@ -198,7 +201,7 @@ class TrainingSetup(Panel):
             self.source.use_layers()
         else:
             self.source.use_folder(run.dataset)
-        return TrainingRequest(self.source.data(), run.folder, None, resume=True)
+        return TrainingRequest(self.source.data(self._config().fourth_axis), run.folder, None, resume=True)
 
     def collapse(self, collapsed: bool) -> None:
         """Collapse the content for a job, without prompts; or show it without a heading."""
