@@ -69,9 +69,9 @@ def test_places_that_were_annotated_meanwhile_are_left_out(dock, viewer, qtbot):
 def test_the_key_leads_on(dock, viewer, qtbot):
     canvas = viewer.window._qt_viewer.canvas.native
     canvas.setFocus()
-    QTest.keyClick(canvas, Qt.Key.Key_S, Qt.KeyboardModifier.ShiftModifier)
+    QTest.keyClick(canvas, Qt.Key.Key_X, Qt.KeyboardModifier.ShiftModifier)
     qtbot.waitUntil(lambda: dock.message.text().startswith("Place 1"))
-    QTest.keyClick(canvas, Qt.Key.Key_S, Qt.KeyboardModifier.ShiftModifier)
+    QTest.keyClick(canvas, Qt.Key.Key_X, Qt.KeyboardModifier.ShiftModifier)
     assert dock.message.text().startswith("Place 2")
 
 

@@ -37,7 +37,7 @@ def paint_enough(layer):
         paint(layer, z, 1, (2, 9), (2, 34))
 
 
-def test_from_an_unlabelled_image_to_a_falling_curve_with_the_mouse(
+def test_from_an_image_without_labels_to_a_falling_curve_with_the_mouse(
     viewer, image, volume, open_dock, stroke, settle, qtbot, wait_for_end, tmp_path
 ):
     dock = open_dock("Annotate")

@@ -21,7 +21,7 @@ from napari_unet3d.widgets.forms.numbers import NumberEdit
 from napari_unet3d.widgets.viewer.annotation_layers import class_colours
 from napari_unet3d.widgets.viewer.layers import connect_while_alive
 
-BACKGROUND_KEY, CLASS_KEY = "Shift-B", "Shift-O"
+BACKGROUND_KEY, CLASS_KEY = "Shift-B", "Shift-E"
 _SWATCH = 14
 _LARGEST_BRUSH = 500
 

@@ -34,7 +34,7 @@ from napari_unet3d.widgets.viewer.annotation_layers import add_annotation, annot
 from napari_unet3d.widgets.viewer.channel_layers import siblings_of
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
 
-FILL_KEY, REST_KEY = "Shift-F", "Shift-R"
+FILL_KEY, REST_KEY = "Shift-Q", "Shift-Y"
 _BRUSH_PER_SIDE = 16
 
 

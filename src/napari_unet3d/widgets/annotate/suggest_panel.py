@@ -31,7 +31,7 @@ from napari_unet3d.widgets.viewer.layer_metadata import HELPER
 from napari_unet3d.widgets.viewer.navigation import jump_to, mark_points, zoom_to
 from napari_unet3d.widgets.viewer.places import array_of
 
-SUGGEST_KEY = "Shift-S"
+SUGGEST_KEY = "Shift-X"
 _PART_IN_VIEW = 0.25  # of the volume, around a place
 
 
