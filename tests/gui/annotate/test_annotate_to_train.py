@@ -150,6 +150,7 @@ def test_several_classes_are_trained_with_their_names(dock, viewer, tmp_path):
     paint(layer, 3, 3, (30, 36), (10, 20))
     assert train.setup.request().config.class_names == ("Wall", "Lumen")
     assert not train.settings.task.enabled
+    assert "'Wall', 'Lumen'. The task is 'Classes'." in train.setup.annotation_note.text.value
     assert list(class_colours(dock.link.session.classes)) == [1, 2, 3]
 
 
