@@ -34,7 +34,7 @@ from napari_unet3d.widgets.viewer.annotation_layers import add_annotation, annot
 from napari_unet3d.widgets.viewer.channel_layers import siblings_of
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
 
-FILL_KEY, REST_KEY = "Shift-F", "Shift-R"
+FILL_KEY, REST_KEY = "Shift-Q", "Shift-Y"
 _BRUSH_PER_SIDE = 16
 
 
@@ -209,7 +209,7 @@ class AnnotateDock(Dock):
     def _on_layer(self) -> None:
         has_layer = self.link.layer is not None
         self.annotate_button.text = "Continue annotating" if has_layer else "Annotate"
-        for widget in (self.brushes, self._tools, self.suggestions, self.train_button):
+        for widget in (self._heading, self.brushes, self._tools, self.suggestions, self.train_button):
             widget.visible = has_layer
         self._show_state()
 
@@ -247,13 +247,14 @@ class AnnotateDock(Dock):
         )
 
     def _lay_out(self) -> None:
+        self._heading = heading("Brushes")
         self._tools = column(row(self.fill_button, self.rest_button), row(self.undo_button, self.redo_button))
         self.lay_out(
             column(self.image_layer, self.channels, labels=True),
             self.annotate_button,
             self.message,
             self.state,
-            heading("Brushes"),
+            self._heading,
             self.brushes,
             self._tools,
             self.suggestions,
