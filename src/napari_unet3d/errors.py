@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import re
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
 
 
+_NOT_PRINTED = frozenset({"Cc", "Cs", "Zl", "Zp"})  # control characters, parts of surrogate pairs, line separators
+_WEB = re.compile(r"([a-z][a-z0-9+.-]+):/+", re.IGNORECASE)
 _NO_SPACE = "no space is left on the disk. Free some space or choose another folder."
 
 
@@ -20,8 +24,23 @@ class UserError(Exception):
     """A problem that the user can solve: one sentence on what is wrong, with the values, and one on what to do.
 
     Docks show the message, and the command prints it on stderr and exits with 1, both without a traceback. Any other
-    exception is a bug.
+    exception is a bug. Control characters in the message, which names from files can have, are written as escapes, so
+    that they do nothing on a terminal.
     """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(printable(message))
+
+
+def printable(text: str) -> str:
+    r"""Return a text with control characters and parts of characters, which may come from names of files, as escapes.
+
+    >>> printable("cell\x1b[31m.tif")
+    'cell\\x1b[31m.tif'
+    """
+    return "".join(
+        each if each in "\n\t" or unicodedata.category(each) not in _NOT_PRINTED else repr(each)[1:-1] for each in text
+    )
 
 
 class OutOfMemory(UserError):
@@ -55,9 +74,28 @@ def explain_os_errors(path: Path, doing: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise UserError(f"Cannot {doing} {path}: it does not exist. Check the path.") from None
+        raise UserError(web_address(path) or f"Cannot {doing} {path}: it does not exist. {_advice(path)}") from None
     except OSError as error:
         raise UserError(f"Cannot {doing} {path}: {_reason(error)}") from error
+
+
+def web_address(path: object) -> str:
+    """Return a sentence if a path is a web address, of which `Path` leaves a single slash; else an empty text.
+
+    >>> from pathlib import Path
+    >>> web_address(Path("https://example.org/a.tif"))
+    'https://example.org/a.tif is a web address. Download the file first.'
+    """
+    address = _WEB.match(str(path))
+    if address is None:
+        return ""
+    return f"{address[1]}://{str(path)[address.end() :]} is a web address. Download the file first."
+
+
+def _advice(path: Path) -> str:
+    if path.parts[:1] == ("~",):
+        return f"In quotes, ~ is not your home folder; write {path.expanduser()}."
+    return "Check the path."
 
 
 def _reason(error: OSError) -> str:

@@ -16,6 +16,7 @@ from napari_unet3d.widgets.components.dock_window import guard_closing, join_tab
 from napari_unet3d.widgets.components.footer import Footer
 from napari_unet3d.widgets.components.job_bar import JobBar
 from napari_unet3d.widgets.jobs.jobs import Job, jobs_of
+from napari_unet3d.widgets.viewer.canvas_context import guard_layer_removal
 
 _MARGIN = 8
 _LEAST_WIDTH = 290
@@ -47,6 +48,7 @@ class Dock(Panel):
         super().__init__(spacing=0)
         # Napari may pass a proxy whose layers are no members of `viewer.layers`.
         self.viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
+        guard_layer_removal(self.viewer)
         self.jobs, self.message = jobs_of(self.viewer), MessageLine()
         self.context = Context(self.viewer, self.jobs, self.message)
         self._job: Job | None = None
