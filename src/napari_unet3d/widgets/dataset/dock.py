@@ -22,6 +22,7 @@ from napari_unet3d.session.add_to_dataset import add_or_replace, has_volume, nam
 from napari_unet3d.widgets.components.containers import button, column, heading, row
 from napari_unet3d.widgets.components.dialogs import confirm
 from napari_unet3d.widgets.components.dock import Dock
+from napari_unet3d.widgets.components.hand_over import HandOver
 from napari_unet3d.widgets.components.job_bar import JobBar
 from napari_unet3d.widgets.components.voxel_size_row import VoxelSizeRow
 from napari_unet3d.widgets.dataset.lists import CleanDialog, IssueList, PairList, kept_text
@@ -81,6 +82,7 @@ class DatasetDock(Dock):
             self.pairs,
             row(self.open_button, self.refresh_button),
             row(self.create_button, self.clean_button),
+            self.use_button,
             self.job_bar,
             self.message,
             self.issues,
@@ -103,6 +105,7 @@ class DatasetDock(Dock):
         )
         self.open_button = button("Open in viewer", "Show the selected volume with its labels.", self.open_selected)
         self.refresh_button = button("Refresh", "Read the folder again.", self.refresh)
+        self.use_button = button("Train on this dataset…", "Open the dock Train with this folder.", self.train)
         self.clean_button = button("Clean files…", "Delete volumes of this dataset; asks first.", self.clean)
         self.train_button = button(
             "Add to training set", "Write both layers to train/.", partial(self.add, Subset.TRAIN)
@@ -135,6 +138,11 @@ class DatasetDock(Dock):
             folder = create_dataset(self.folder.require("a folder for the dataset"))
             self.refresh()
             self.message.show_message(f"Created train|test/images|labels in {folder}")
+
+    def train(self) -> None:
+        """Open the dock Train with the folder."""
+        with self.message.explaining():
+            self.open_dock("Train", HandOver(dataset=self.folder.require("a dataset folder")))
 
     def open_selected(self) -> None:
         """Show the selected volume with its labels."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from napari.layers import Labels
+from napari.layers import Image, Labels
 
 from napari_unet3d.configs import PostProcessing, Task
 from napari_unet3d.data.pairs import Subset
@@ -26,14 +26,19 @@ from napari_unet3d.session.prediction_job import FileOpened, open_file
 from napari_unet3d.widgets.components.containers import Panel, button, wrapping_label
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.dock_window import open_dock
+from napari_unet3d.widgets.components.hand_over import HandOver
 from napari_unet3d.widgets.components.scores_table import ScoresTable
 from napari_unet3d.widgets.export.save_section import SaveSection
 from napari_unet3d.widgets.predict.live_prediction import LivePrediction, VisiblePrediction
 from napari_unet3d.widgets.predict.show import show_comparison_of_layer, show_labels_of_file, show_volume
 from napari_unet3d.widgets.predict.target import PredictionRequest
+from napari_unet3d.widgets.viewer.layer_metadata import companion_of
 from napari_unet3d.widgets.viewer.layers import Reference, colour_of
 
 _MAX_KEPT_BYTES = 2**30
+_INSPECT, _CORRECT = "Inspect these errors", "Correct this prediction"
+_INSPECT_TOOLTIP = "List every error of the volume in view, and go from one to the next."
+_CORRECT_TOOLTIP = "Open the dock Inspect to paint over what is wrong here, and to train on with that."
 
 
 class ResultsPanel(Panel):
@@ -70,11 +75,7 @@ class ResultsPanel(Panel):
             "Show the volume of the selected row in the viewer, as a double click on the row does.",
             self.show_selected,
         )
-        self.inspect_button = button(
-            "Inspect these errors",
-            "List every error of the volume in view, and go from one to the next.",
-            self.inspect,
-        )
+        self.inspect_button = button(_INSPECT, _INSPECT_TOOLTIP, self.inspect)
         self._rows: dict[str, Callable[[], None]] = {}
         self._kept_bytes = 0
         self._opening = context.latest_only(self.native, "open")
@@ -136,13 +137,21 @@ class ResultsPanel(Panel):
         self._show_row(max(0, self.table.currentRow()))
 
     def inspect(self) -> None:
-        """Open the dock Inspect, and find the errors of the volume in view."""
+        """Open the dock Inspect with the volume in view, and find its errors; without ground truth, to correct it."""
         if self._live.shown is None:
             return
-        labels, shown = self._live.labels_layer(), self._live.shown
-        has_truth = shown.truth in self._context.viewer.layers
-        inspect = open_dock(self._context.viewer, "Inspect")
-        inspect.inspect_prediction(labels, None if has_truth else shown.comparison)
+        labels, shown, layers = self._live.labels_layer(), self._live.shown, self._context.viewer.layers
+        image, probability = shown.position, companion_of(labels, "probability")
+        subject = HandOver(
+            run=shown.origin.run,
+            dataset=shown.origin.dataset,
+            prediction=labels,
+            truth=shown.truth if shown.truth in layers else None,
+            image=image if isinstance(image, Image) and image in layers else None,
+            probability=probability if isinstance(probability, Image) else None,
+            comparison=shown.comparison if shown.comparison.truth is not None and shown.truth not in layers else None,
+        )
+        open_dock(self._context.viewer, "Inspect", subject)
 
     def _reserve(self, n_bytes: int) -> bool:
         """Return whether an array can be kept, and count it."""
@@ -204,7 +213,9 @@ class ResultsPanel(Panel):
             self.table.show_scores(comparison.scores)
         self._offer_export(comparison)
         has_difference = comparison is not None and comparison.difference is not None
-        self.legend.visible, self.inspect_button.visible = comparison is not None, has_difference
+        self.legend.visible = self.inspect_button.visible = comparison is not None
+        self.inspect_button.text = _INSPECT if has_difference else _CORRECT
+        self.inspect_button.tooltip = _INSPECT_TOOLTIP if has_difference else _CORRECT_TOOLTIP
         if comparison is None:
             return
         lines = [_describe_difference(comparison)] if has_difference else []

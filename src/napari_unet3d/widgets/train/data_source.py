@@ -141,9 +141,12 @@ class TrainingSource(Panel):
         self.kind.value = SourceKind.FOLDER
         self.dataset.value = folder
 
-    def use_layers(self) -> None:
-        """Choose layers."""
+    def use_layers(self, image: Image | None = None, labels: Labels | None = None) -> None:
+        """Choose layers: those that are given, and else those that are chosen already."""
         self.kind.value = SourceKind.LAYERS
+        for menu, layer in ((self.image_layer, image), (self.labels_layer, labels)):
+            if layer is not None and layer in menu.choices:
+                menu.value = layer
 
     def prefer_available(self) -> None:
         """Choose layers while only the viewer, or the folder while only it, holds something to train on."""

@@ -13,6 +13,7 @@ from napari_unet3d.training.events import RunStarted
 from napari_unet3d.widgets.components.containers import show_text, wrapping_label
 from napari_unet3d.widgets.components.context import Kind
 from napari_unet3d.widgets.components.dock import Dock
+from napari_unet3d.widgets.components.hand_over import HandOver
 from napari_unet3d.widgets.components.job_bar import JobBar
 from napari_unet3d.widgets.jobs.jobs import Job
 from napari_unet3d.widgets.train.monitor_panel import MonitorPanel
@@ -116,6 +117,13 @@ class TrainDock(Dock):
     def open_run(self, folder: Path | str | None = None) -> None:
         """Show the curves and epochs of a run folder; without one, ask for it."""
         self.run_actions.open_run(folder)
+
+    def receive(self, subject: HandOver) -> None:
+        """Choose the dataset folder, or the image and its labels, that another dock passes on."""
+        if subject.dataset is not None:
+            self.source.use_folder(subject.dataset)
+        elif subject.image is not None:
+            self.source.use_layers(subject.image, subject.truth)
 
     def predict(self) -> None:
         """Open the dock Predict with the model of the run."""
