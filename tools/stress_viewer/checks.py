@@ -45,6 +45,7 @@ class Problems:
 
     def _on_exception(self, kind: Any, error: Any, trace: Any) -> None:
         self.found.append("".join(traceback.format_exception(kind, error, trace)))
+        sys.last_value = sys.last_traceback = None  # else they keep what was alive then
 
     def _on_notification(self, notification: Any) -> None:
         if notification.severity >= NotificationSeverity.ERROR:
