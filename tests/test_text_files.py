@@ -8,20 +8,35 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from napari_unet3d.errors import UserError, printable
 from napari_unet3d.files import read_settings
-from napari_unet3d.text_files import parse_csv, parse_json, read_csv, read_json, read_json_object, read_limited
+from napari_unet3d.text_files import (
+    csv_cell,
+    parse_csv,
+    parse_json,
+    read_csv,
+    read_json,
+    read_json_object,
+    read_limited,
+)
 
 DEEP = 100_000
 PLAIN = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
     # No NUL and no halves of surrogate pairs, which are refused.
     | st.text(st.characters(codec="utf-8", exclude_characters="\0")),
-    lambda inside: st.lists(inside, max_size=3)
-    | st.dictionaries(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=5), inside, max_size=3),
+    lambda inside: (
+        st.lists(inside, max_size=3)
+        | st.dictionaries(
+            st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=5), inside, max_size=3
+        )
+    ),
     max_leaves=10,
 )
 
@@ -73,6 +88,17 @@ def test_names_that_are_python_words_are_no_settings(tmp_path: Path) -> None:
 
 def test_a_row_of_csv_has_all_columns_and_no_others() -> None:
     assert parse_csv("\ufeffa,b\n1\n2,3,4,5\n".encode()) == [{"a": "1", "b": ""}, {"a": "2", "b": "3"}]
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n"), min_size=1))
+@example("=cmd|' calc'!A0")
+@example("@SUM(A1)")
+@example("-1+1")
+@example("'=1")
+def test_names_are_no_formulas_and_come_back(name: str) -> None:
+    cell = csv_cell(name)
+    assert cell[0] not in "=+-@\t"
+    assert parse_csv(f'a\n"{cell.replace(chr(34), 2 * chr(34))}"\n'.encode()) == [{"a": name}]
 
 
 @pytest.mark.parametrize("content", [b"a\n" + b"1" * 200_000, b"a\n\xff"])

@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import os
+import re
 import stat
 import tomllib
 from io import StringIO
@@ -22,6 +23,7 @@ _MAX_DEPTH = 32
 _MAX_INTEGER = 2**63
 _MAX_TOML_DOTS = 2000  # tomllib needs memory for the square of the length of a dotted key
 _MAX_CSV_ROWS = 2_000_000
+_FORMULA = re.compile("'*[-=+@\t\r]")
 
 
 def open_regular(path: Path) -> int:
@@ -167,9 +169,21 @@ def parse_csv(content: bytes) -> list[dict[str, str]]:
         raise ValueError(str(error)) from None
     if len(rows) > _MAX_CSV_ROWS:
         raise ValueError(f"it has more than {_MAX_CSV_ROWS:,} rows")
-    for row in rows:
-        row.pop("", None)
-    return rows
+    return [
+        {name: cell[cell[:1] == "'" and bool(_FORMULA.match(cell)) :] for name, cell in row.items() if name}
+        for row in rows
+    ]
+
+
+def csv_cell(value: Any) -> Any:
+    """Return what to write into a cell: text that a spreadsheet would compute gets an apostrophe, as spreadsheets do.
+
+    `parse_csv` removes it.
+
+    >>> csv_cell("=SUM(A1)"), csv_cell("cells"), csv_cell(-1.5)
+    ("'=SUM(A1)", 'cells', -1.5)
+    """
+    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
 
 
 def check_plain(value: Any, *, allow_nan: bool = False) -> None:

@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 from napari_unet3d.data.checks import PairChecked
 from napari_unet3d.data.events import DatasetEvent, GenerateEvent, ObjectPlaced, SlicesImaged, VolumeWritten
 from napari_unet3d.evaluation.errors.types import SearchProgress
+from napari_unet3d.evaluation.object_measuring import ObjectProgress
 from napari_unet3d.inference.events import PredictionFailed, PredictionWritten, TilesPredicted, VolumeEvaluated
+from napari_unet3d.session.series_inspection import TimePointScored
 
 T = TypeVar("T")
 _PLACING_FRACTION = 0.8  # of the time that a volume takes; the rest is blur and noise
@@ -67,13 +69,17 @@ class Progress:
 def progress_of(event: Any) -> Progress | None:
     """Return the progress of predictions, searches and checks; None for an event that does not carry it."""
     match event:
-        case SearchProgress(n_done=n, n_total=of) | PairChecked(n_checked=n, n_pairs=of):
+        case (
+            SearchProgress(n_done=n, n_total=of)
+            | ObjectProgress(n_done=n, n_total=of)
+            | PairChecked(n_checked=n, n_pairs=of)
+        ):
             return Progress(n, of)
         case TilesPredicted():
             return Progress(event.n_volumes_done, event.n_volumes)
         case PredictionWritten() | PredictionFailed():
             return Progress(event.n_done, event.n_volumes)
-        case VolumeEvaluated(n_evaluated=n, n_volumes=of):
+        case VolumeEvaluated(n_evaluated=n, n_volumes=of) | TimePointScored(n_done=n, n_times=of):
             return Progress(n, of)
     return None
 

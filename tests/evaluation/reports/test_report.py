@@ -17,6 +17,7 @@ from PIL import Image
 from napari_unet3d.configs import Task, TrainingConfig
 from napari_unet3d.data.geometry import UNKNOWN, Geometry
 from napari_unet3d.data.ground_truth import GroundTruth
+from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.errors.find import list_errors
 from napari_unet3d.evaluation.metrics.score import MetricOptions, score
@@ -118,7 +119,7 @@ def write_evaluation(
         clean = re.sub(r'[<>:"/\\|?*]+', "_", name)
         write_figure(folder / "figures" / f"{clean}.png", slices_figure(GroundTruth(truth), prediction))
         errors = list_errors(prediction, GroundTruth(truth), task, geometry)
-        files.add(name, rng.integers(0, 99, truth.shape), prediction, GroundTruth(truth), errors)
+        files.add(Sample(name, rng.integers(0, 99, truth.shape)), prediction, GroundTruth(truth), errors)
     for suffix in ("csv", "json"):
         write_metrics(folder / f"metrics.{suffix}", scores, mean_scores(scores))
     write_json(

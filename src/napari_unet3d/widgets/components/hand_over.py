@@ -24,6 +24,8 @@ class HandOver:
         The layers of predicted labels and of ground truth. They are in the viewer, whatever their names.
     image, probability : Image or None
         The layers that belong to the prediction.
+    channels : tuple of Image
+        The layers of further channels of the image.
     comparison : Comparison or None
         The comparison of the prediction with its ground truth, where no layer holds that as it was painted.
     """
@@ -34,4 +36,5 @@ class HandOver:
     truth: Labels | None = None
     image: Image | None = None
     probability: Image | None = None
+    channels: tuple[Image, ...] = ()
     comparison: Comparison | None = None

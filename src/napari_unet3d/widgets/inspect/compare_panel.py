@@ -105,11 +105,12 @@ class ComparePanel(Panel):
             pair = self._chosen()
             first = sample_from_layers(pair.first).image
             second = labels_onto(pair.first, pair.second).labels
-            truth = None if pair.truth is None else labels_onto(pair.first, pair.truth).labels
+            truth = None if pair.truth is None else labels_onto(pair.first, pair.truth)
+            known = (None, None) if truth is None else (truth.labels, truth.label_mask)
             self.compare_button.enabled = False
             self._work.request(
                 f"Comparing {pair.first.name} and {pair.second.name}",
-                partial(pair.about.compare, first, second, truth),
+                partial(pair.about.compare, first, second, *known),
                 partial(self._show, pair),
             )
 

@@ -122,8 +122,10 @@ class TrainDock(Dock):
         """Choose the dataset folder, or the image and its labels, that another dock passes on."""
         if subject.dataset is not None:
             self.source.use_folder(subject.dataset)
-        elif subject.image is not None:
-            self.source.use_layers(subject.image, subject.truth)
+            self.message.show_message(f"{subject.dataset} is chosen: check the settings, then train.")
+        elif (image := subject.image) is not None and (truth := subject.truth) is not None:
+            self.source.use_layers(image, truth, subject.channels)
+            self.message.show_message(f"'{image.name}' and '{truth.name}' are chosen: check the settings, then train.")
 
     def predict(self) -> None:
         """Open the dock Predict with the model of the run."""
@@ -212,6 +214,7 @@ class TrainDock(Dock):
         self.monitor.reloaded.connect(self._show_loaded)
         self.monitor.actions.model_saved.connect(self.start_from.refresh)
         self.scroll_area.shown.connect(self.setup.subprocess_option.look_soon)
+        self.scroll_area.shown.connect(self.source.voxel_sizes.refresh)
 
     def _lay_out(self) -> None:
         tooltip = "Train with these settings; the best model so far is always kept."
