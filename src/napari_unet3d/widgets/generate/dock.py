@@ -162,12 +162,6 @@ class GenerateDock(Dock):
                 replay=(VolumeWritten,),
             )
 
-    def train(self) -> None:
-        """Open the dock Train with the folder of the dataset."""
-        dock = self.open_dock("Train")
-        if self.folder.value is not None:
-            dock.source.use_folder(self.folder.value)
-
     def _inputs(self, config: SyntheticConfig) -> dict[str, Any]:
         objects, points = self.objects_layer.value, self.positions_layer.value
         return {
