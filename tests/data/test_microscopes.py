@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_unet3d.data.reading import list_volumes, open_volume, read_image, read_volume
+from napari_unet3d.data.opening import open_volume
+from napari_unet3d.data.reading import list_volumes, read_image, read_volume
 from napari_unet3d.errors import UserError
 
 FILES = Path(__file__).parent / "files"

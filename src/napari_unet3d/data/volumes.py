@@ -33,8 +33,8 @@ from napari_unet3d.data.geometry import (
 )
 from napari_unet3d.data.label_values import read_mask, round_labels, to_label_dtype
 from napari_unet3d.data.matching import bare_name
+from napari_unet3d.data.opening import OpenVolume, open_volume
 from napari_unet3d.data.provenance import Provenance
-from napari_unet3d.data.reading import OpenVolume, open_volume
 from napari_unet3d.data.sample import Sample, Shape3D, format_shape
 from napari_unet3d.data.time_points import check_same_times, several_time_points, split_name, time_point_name
 from napari_unet3d.errors import UserError

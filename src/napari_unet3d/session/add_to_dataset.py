@@ -13,9 +13,9 @@ from napari_unet3d.data.dataset import add_sample, clean_dataset, file_name, rea
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.intensities import WholeIntensities
 from napari_unet3d.data.layout import kind_folder
+from napari_unet3d.data.opening import open_volume
 from napari_unet3d.data.pairs import Pair, Subset, list_pairs, provenance_file, with_unique_name
 from napari_unet3d.data.provenance import read_provenance
-from napari_unet3d.data.reading import open_volume
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.series import list_time_points, read_time_points, time_points_of
 from napari_unet3d.data.shared_content import matching_volumes
