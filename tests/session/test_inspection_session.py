@@ -263,7 +263,10 @@ def test_the_label_to_paint_is_that_of_the_object(found, label):
 def test_sessions_need_no_viewer():
     modules = [
         f"napari_unet3d.session.{name}"
-        for name in ("inspection", "correction", "fine_tuning", "add_to_dataset", "comparison", "epoch_view")
+        for name in (
+            *("inspection", "correction", "fine_tuning", "add_to_dataset", "dataset_volumes", "comparison"),
+            "epoch_view",
+        )
     ]
     unwanted = ("qtpy", "PyQt6", "PySide6", "napari", "magicgui", "superqt", "pyqtgraph", "vispy")
     code = f"import sys, importlib\nfor m in {modules!r}: importlib.import_module(m)\n"
