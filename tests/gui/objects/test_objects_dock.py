@@ -11,7 +11,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from napari_unet3d.widgets.objects.table_model import REVIEWED
-from napari_unet3d.widgets.viewer.layers import colour_of
+from napari_unet3d.widgets.viewer.label_colours import colour_of
 from napari_unet3d.widgets.viewer.view_state import camera_of
 
 PLACE = {"scale": (2.0, 1.0, 0.5), "units": ("um",) * 3}
