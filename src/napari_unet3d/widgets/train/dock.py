@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-from napari.layers import Image, Labels
 
 from napari_unet3d.session.recent_runs import plugin_data_folder, unfinished_run
 from napari_unet3d.session.training_job import SampleDatasetReady, TrainingRequest, train_on_sample
@@ -16,6 +13,7 @@ from napari_unet3d.training.events import RunStarted
 from napari_unet3d.widgets.components.containers import show_text, wrapping_label
 from napari_unet3d.widgets.components.context import Kind
 from napari_unet3d.widgets.components.dock import Dock
+from napari_unet3d.widgets.components.hand_over import HandOver
 from napari_unet3d.widgets.components.job_bar import JobBar
 from napari_unet3d.widgets.jobs.jobs import Job
 from napari_unet3d.widgets.train.monitor_panel import MonitorPanel
@@ -126,6 +124,15 @@ class TrainDock(Dock):
         """Show the curves and epochs of a run folder; without one, ask for it."""
         self.run_actions.open_run(folder)
 
+    def receive(self, subject: HandOver) -> None:
+        """Choose the dataset folder, or the image and its labels, that another dock passes on."""
+        if subject.dataset is not None:
+            self.source.use_folder(subject.dataset)
+            self.message.show_message(f"{subject.dataset} is chosen: check the settings, then train.")
+        elif (image := subject.image) is not None and (truth := subject.truth) is not None:
+            self.source.use_layers(image, truth, subject.channels)
+            self.message.show_message(f"'{image.name}' and '{truth.name}' are chosen: check the settings, then train.")
+
     def predict(self) -> None:
         """Open the dock Predict with the model of the run."""
         self.run_actions.predict()
@@ -133,11 +140,6 @@ class TrainDock(Dock):
     def inspect(self) -> None:
         """Open the dock Inspect, and find the errors of the model."""
         self.run_actions.inspect()
-
-    def use_layers(self, image: Image, labels: Labels, channels: Sequence[Image] = ()) -> None:
-        """Choose the layers of one volume, such as an annotation of the dock Annotate."""
-        self.source.use_layers(image, labels, channels)
-        self.message.show_message(f"'{image.name}' and '{labels.name}' are chosen: check the settings, then train.")
 
     def follow_layers(self) -> None:
         """Update the layer menus, and choose what can be trained on."""
