@@ -93,8 +93,9 @@ def prefer_pair(viewer: Any, image_menu: LayerMenu, labels_menu: LayerMenu) -> N
     are of the shape of their image.
     """
     images, truths = _images(image_menu), [layer for layer in labels_menu.choices if _is_truth(layer)]
-    image = image_menu.value if image_menu.is_chosen else _best_image(viewer, images, truths)
-    image_menu.prefer(image)
+    if labels_menu.is_chosen and isinstance(labels_menu.value, Labels):
+        truths = [labels_menu.value]  # whose image it must be
+    image_menu.prefer(_best_image(viewer, images, truths))
     labels_menu.prefer(_best_labels(viewer, image_menu.value, images, truths))
 
 
