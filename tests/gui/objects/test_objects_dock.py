@@ -233,7 +233,7 @@ def test_points_split_an_object_at_its_bridge(dock, viewer, cells, canvas, click
         click(voxel)
     assert len(dock.session.points) == 2
     assert len(viewer.layers["cells prediction split points"].data) == 2
-    press(canvas, Qt.Key.Key_S)
+    press(canvas, Qt.Key.Key_X)
     assert (cells[1].data[3:9, 20:30, 34:54] == 7).all()
     assert (cells[1].data[3:9, 20:30, 6:22] == 10).all()
     np.testing.assert_array_equal(cells[1].data > 0, before > 0)
@@ -336,7 +336,7 @@ def test_objects_are_coloured_by_a_column_and_back(measured, cells, viewer, canv
 
 def test_reviewed_objects_are_checked_in_the_table(measured, canvas, click, qtbot):
     click((5, 8, 8))
-    press(canvas, Qt.Key.Key_R)
+    press(canvas, Qt.Key.Key_Q)
     assert measured.session.reviewed == {2}
     view = measured.table.view
     checks = [view.model().index(row, REVIEWED).data(Qt.ItemDataRole.CheckStateRole) for row in range(4)]
@@ -345,7 +345,7 @@ def test_reviewed_objects_are_checked_in_the_table(measured, canvas, click, qtbo
     place = view.visualRect(index)
     qtbot.mouseClick(view.viewport(), LEFT, pos=QPoint(place.left() + 10, place.center().y()))
     assert measured.session.reviewed == {2, 7}
-    press(canvas, Qt.Key.Key_R)  # the selected one again
+    press(canvas, Qt.Key.Key_Q)  # the selected one again
     assert measured.session.reviewed == {7}
 
 
@@ -387,7 +387,7 @@ def test_selecting_all_of_many_rows_is_one_selection(measured):
 
 
 def test_what_is_edited_while_it_is_measured_is_measured_again(dock, cells, viewer, qtbot):
-    many = np.zeros((20, 60, 60), np.uint16)
+    many = np.zeros((6, 60, 60), np.uint16)
     many[::2, ::3, ::3] = np.arange(1, many[::2, ::3, ::3].size + 1).reshape(many[::2, ::3, ::3].shape)
     dock.proofread(viewer.add_labels(many, name="many", **PLACE))
     dock.job_bar.start_button.native.click()

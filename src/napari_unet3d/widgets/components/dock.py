@@ -14,6 +14,7 @@ from napari_unet3d.widgets.components.containers import Panel, ScrollArea, colum
 from napari_unet3d.widgets.components.context import Context, MessageLine
 from napari_unet3d.widgets.components.dock_window import guard_closing, join_tabs, mark_as_dock, open_dock, raise_tab
 from napari_unet3d.widgets.components.footer import Footer
+from napari_unet3d.widgets.components.hand_over import HandOver
 from napari_unet3d.widgets.components.job_bar import JobBar
 from napari_unet3d.widgets.jobs.jobs import Job, jobs_of
 from napari_unet3d.widgets.viewer.canvas_context import guard_layer_removal
@@ -69,9 +70,12 @@ class Dock(Panel):
         """Add widgets below each other, in the part that scrolls."""
         self._body.lay_out(*widgets)
 
-    def open_dock(self, name: str) -> Any:
-        """Open another dock of the plugin, or bring it to the front when it is open, and return it."""
-        return open_dock(self.viewer, name)
+    def open_dock(self, name: str, subject: HandOver | None = None) -> Any:
+        """Open another dock of the plugin, or bring it to the front when it is open, for a subject; return it."""
+        return open_dock(self.viewer, name, subject)
+
+    def receive(self, subject: HandOver) -> None:
+        """Work on what another dock passes on, instead of what was chosen before."""
 
     def wait(self) -> None:
         """Wait until the job of this dock has ended, while the viewer stays responsive; for scripts, not for slots."""
