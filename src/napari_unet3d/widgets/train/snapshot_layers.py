@@ -118,13 +118,14 @@ class SnapshotLayers:
                 options = {"colormap": colour, "blending": "additive"} if len(names) > 1 else {}
                 self._put(Image, name, channel, position, **options)
             for name in names:
-                self._move_below_labels(name)
+                self._move_below_labels(name, volume.info.volume)
         return position
 
-    def _move_below_labels(self, name: str) -> None:
+    def _move_below_labels(self, name: str, volume: str) -> None:
         """Move the image of a volume below what was predicted of it, which it would cover."""
         layers, image = self._viewer.layers, find_layer(self._viewer, name, Image)
-        above = [layers.index(layer) for layer in layers if layer.name in self._made and isinstance(layer, Labels)]
+        predicted = [find_layer(self._viewer, f"{volume} {kind}", Labels) for kind in (_PREDICTION, _DIFFERENCE)]
+        above = [layers.index(layer) for layer in predicted if layer is not None]
         if image is not None and above and layers.index(image) > min(above):
             layers.move(layers.index(image), min(above))
 
