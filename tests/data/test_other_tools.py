@@ -200,7 +200,7 @@ GREY = (VALUES % 200).astype(np.uint8)
 
 @pytest.mark.parametrize("n_samples", [3, 4])
 @pytest.mark.parametrize("kind", ["stack.tif", "slices.png"])
-def test_grey_values_that_were_saved_as_colours_are_one_channel(tmp_path: Path, n_samples: int, kind: str) -> None:
+def test_greyscale_images_that_were_saved_as_colours_are_one_channel(tmp_path: Path, n_samples: int, kind: str) -> None:
     colours = np.stack([GREY] * 3 + [np.full_like(GREY, 255)] * (n_samples - 3), -1)
     if kind == "stack.tif":
         options: Any = {"extrasamples": ("unassalpha",)} if n_samples == 4 else {}
@@ -213,7 +213,7 @@ def test_grey_values_that_were_saved_as_colours_are_one_channel(tmp_path: Path, 
             Image.fromarray(plane).save(path / f"{number:03d}.png")
     volume = read_image(path)
     np.testing.assert_array_equal(volume.array, GREY)
-    assert "colour image of grey values" in "".join(volume.notices)
+    assert "greyscale image in colour" in "".join(volume.notices)
     np.testing.assert_array_equal(read_labels(path).array, GREY)
     np.testing.assert_array_equal(read_image(path, channel="green").array, GREY)
 

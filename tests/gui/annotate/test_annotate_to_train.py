@@ -37,7 +37,7 @@ def paint_enough(layer):
         paint(layer, z, 1, (2, 9), (2, 34))
 
 
-def test_from_an_unlabelled_image_to_a_falling_curve_with_the_mouse(
+def test_from_an_image_without_labels_to_a_falling_curve_with_the_mouse(
     viewer, image, volume, open_dock, stroke, settle, qtbot, wait_for_end, tmp_path
 ):
     dock = open_dock("Annotate")
@@ -150,6 +150,7 @@ def test_several_classes_are_trained_with_their_names(dock, viewer, tmp_path):
     paint(layer, 3, 3, (30, 36), (10, 20))
     assert train.setup.request().config.class_names == ("Wall", "Lumen")
     assert not train.settings.task.enabled
+    assert "'Wall', 'Lumen'. The task is 'Classes'." in train.setup.annotation_note.text.value
     assert list(class_colours(dock.link.session.classes)) == [1, 2, 3]
 
 

@@ -11,7 +11,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from napari_unet3d.widgets.objects.table_model import REVIEWED
-from napari_unet3d.widgets.viewer.layers import colour_of
+from napari_unet3d.widgets.viewer.label_colours import colour_of
 from napari_unet3d.widgets.viewer.view_state import camera_of
 
 PLACE = {"scale": (2.0, 1.0, 0.5), "units": ("um",) * 3}
@@ -387,7 +387,7 @@ def test_selecting_all_of_many_rows_is_one_selection(measured):
 
 
 def test_what_is_edited_while_it_is_measured_is_measured_again(dock, cells, viewer, qtbot):
-    many = np.zeros((20, 60, 60), np.uint16)
+    many = np.zeros((6, 60, 60), np.uint16)
     many[::2, ::3, ::3] = np.arange(1, many[::2, ::3, ::3].size + 1).reshape(many[::2, ::3, ::3].shape)
     dock.proofread(viewer.add_labels(many, name="many", **PLACE))
     dock.job_bar.start_button.native.click()

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 from magicgui.type_map import register_type
 from magicgui.types import Undefined
-from magicgui.widgets import CheckBox, ComboBox, LineEdit, RadioButtons, create_widget
+from magicgui.widgets import CheckBox, ComboBox, LineEdit, RadioButtons
 from magicgui.widgets.bases import ValuedContainerWidget
-from napari.layers import Layer
 from qtpy.QtWidgets import QRadioButton, QSizePolicy
 
 from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.session.preferences import load_preference, save_preference
 from napari_unet3d.widgets.forms.numbers import NumberEdit, ignore_stray_wheel
-from napari_unet3d.widgets.viewer.layer_metadata import is_helper
 
 _LEAST_WIDTH = 80
 WidgetT = TypeVar("WidgetT", bound=Any)
@@ -205,6 +203,11 @@ class RadioChoice(RadioButtons):
         Name under which the choice is kept.
     **options : Any
         As of `magicgui.widgets.RadioButtons`.
+
+    Attributes
+    ----------
+    is_chosen : bool
+        Whether it was chosen here, rather than remembered or preferred.
     """
 
     def __init__(self, tooltips: Mapping[Any, str], remember_as: str, **options: Any) -> None:
@@ -212,6 +215,8 @@ class RadioChoice(RadioButtons):
         super().__init__(choices=choices, orientation="horizontal", **options)
         self.value = next(iter(tooltips))
         remembered(self, remember_as)
+        self.is_chosen = False
+        self.changed.connect(self._on_chosen)
         self.native.setStyleSheet(_NO_FRAME)
         layout = self.native.layout()
         layout.setContentsMargins(0, 0, 0, 0)
@@ -224,6 +229,9 @@ class RadioChoice(RadioButtons):
         buttons: list[QRadioButton] = self.native.findChildren(QRadioButton)
         return next(button for button in buttons if button.text() == member.label)
 
+    def _on_chosen(self) -> None:
+        self.is_chosen = True
+
     def prefer(self, member: ChoiceEnum) -> None:
         """Choose a member without remembering it, and without `changed`."""
         with self.changed.blocked():
@@ -233,29 +241,3 @@ class RadioChoice(RadioButtons):
         """Keep the buttons: the members of an enum do not change."""
         if not self.choices:
             super().reset_choices()
-
-
-def layer_menu(viewer: Any, annotation: Any, tooltip: str, label: str) -> ComboBox:
-    """Return a menu of the layers of a type; its value is the layer or None. `reset_choices` brings it up to date.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        Whose layers; those that only help to look are left out.
-    annotation : type
-        Such as ``Image`` (the first one is chosen), or ``Image | Labels | None`` (none is chosen, and can be
-        chosen again).
-    tooltip : str
-        What the layer is used for.
-    label : str
-        What stands at its left.
-    """
-    kinds = tuple(kind for kind in get_args(annotation) or (annotation,) if kind is not type(None))
-
-    def layers(_menu: object) -> list[Layer]:
-        return [layer for layer in viewer.layers if isinstance(layer, kinds) and not is_helper(layer)]
-
-    menu = create_widget(annotation=annotation, label=label, options={"choices": layers, "tooltip": tooltip})
-    assert isinstance(menu, ComboBox)
-    _narrow(menu)
-    return menu

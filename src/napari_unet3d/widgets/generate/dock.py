@@ -29,8 +29,8 @@ from napari_unet3d.widgets.components.dialogs import confirm
 from napari_unet3d.widgets.components.dock import Dock
 from napari_unet3d.widgets.components.hand_over import HandOver
 from napari_unet3d.widgets.components.job_bar import JobBar
-from napari_unet3d.widgets.forms.choices import layer_menu
 from napari_unet3d.widgets.forms.form import ConfigForm
+from napari_unet3d.widgets.forms.layer_menu import layer_menu
 from napari_unet3d.widgets.forms.paths import PathEdit
 from napari_unet3d.widgets.jobs.jobs import Job
 from napari_unet3d.widgets.viewer import layers
@@ -200,6 +200,7 @@ class GenerateDock(Dock):
             case DatasetWritten(folder=folder, n_train=n_train, n_test=n_test):
                 text = f"Wrote {n_train} training and {n_test} test volumes to {folder}"
                 self._show_result(text, *self._shortfalls[:1])
+                self.folder.keep()  # it exists now
                 self._written = folder
                 self.train_button.show()
             case ObjectPlaced() | SlicesImaged() | VolumeWritten():

@@ -15,7 +15,7 @@ from napari_unet3d.session.inspection import InspectionSession
 from napari_unet3d.session.prediction_pair import PredictionPair
 from napari_unet3d.widgets.components.containers import Panel, button, column, row, show_text, wrapping_label
 from napari_unet3d.widgets.components.context import Context
-from napari_unet3d.widgets.forms.choices import layer_menu
+from napari_unet3d.widgets.forms.layer_menu import layer_menu
 from napari_unet3d.widgets.inspect.view_switcher import SideBySideButton
 from napari_unet3d.widgets.inspect.volume_layers import InspectionLayers
 from napari_unet3d.widgets.jobs.latest_only import LatestOnly

@@ -9,8 +9,8 @@ from napari_unet3d.data.corrections import Correction
 from napari_unet3d.evaluation.errors.types import ErrorSet, SegmentationError
 from napari_unet3d.inference.events import ModelLoaded
 from napari_unet3d.session.comparison import Comparison, InspectionResult
-from napari_unet3d.session.fine_tuning import ModelsCompared
 from napari_unet3d.session.inspection import InspectionSession
+from napari_unet3d.session.models_compared import ModelsCompared
 from napari_unet3d.widgets.components.containers import Section
 from napari_unet3d.widgets.components.dock import Dock
 from napari_unet3d.widgets.components.hand_over import HandOver

@@ -155,6 +155,7 @@ class PredictDock(Dock):
         end = job.message or ("Cancelled." if job.stopped else self._end)
         if job.message is None and not job.stopped and self.results.request is not None:
             self.remember_model(job, self.results.request.model)
+            self.out.keep()  # which exists now, if results were written
         kind: Kind = "error" if job.message else "warning" if self._notices else "info"
         self.message.show_message("\n".join([end, *self._notices]), kind)
         if job.message is None:

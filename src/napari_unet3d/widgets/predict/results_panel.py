@@ -38,7 +38,8 @@ from napari_unet3d.widgets.predict.show import (
     show_volume,
 )
 from napari_unet3d.widgets.predict.target import PredictionRequest
-from napari_unet3d.widgets.viewer.layers import Reference, colour_of
+from napari_unet3d.widgets.viewer.label_colours import colour_of
+from napari_unet3d.widgets.viewer.layers import Reference
 from napari_unet3d.widgets.viewer.time_layers import LayerSeries
 
 _MAX_KEPT_BYTES = 2**30

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_unet3d.configs import TrainingConfig
+from napari_unet3d.configs import Task, TrainingConfig
 from napari_unet3d.errors import UserError
 from napari_unet3d.session.annotation_classes import FIRST_CLASS
 from napari_unet3d.widgets.components.containers import Panel, show_text, wrapping_label
@@ -48,7 +48,8 @@ class AnnotationNote(Panel):
         text = ""
         if found := self._annotations():
             names = ", ".join(f"'{name}'" for name in found[0].classes.names)
-            text = f"Painted in Annotate: background and {names}. Voxels that are not annotated are left out."
+            task = f" The task is '{Task.SEMANTIC.label}'." if len(found[0].classes.names) > 1 else ""
+            text = f"Painted in Annotate: background and {names}.{task} Voxels that are not annotated are left out."
         show_text(self.text, text)
         self.visible = bool(text)
 

@@ -20,8 +20,10 @@ from napari_unet3d.widgets.train.monitor_panel import MonitorPanel
 from napari_unet3d.widgets.train.pre_run_actions import PreRunActions
 from napari_unet3d.widgets.train.run_actions import RunActions
 from napari_unet3d.widgets.train.run_job import RunListener, begin_training
+from napari_unet3d.widgets.train.shared_volumes_question import SharedVolumesQuestion
 from napari_unet3d.widgets.train.training_setup import TrainingSetup
-from napari_unet3d.widgets.viewer.layers import show_sample
+from napari_unet3d.widgets.viewer.layer_metadata import mark_dataset
+from napari_unet3d.widgets.viewer.layers import connect_while_alive, show_sample
 from napari_unet3d.widgets.viewer.split_layer import show_blocks
 
 _MIN_WIDTH = 366
@@ -71,17 +73,21 @@ class TrainDock(Dock):
         self.pre_run = PreRunActions(self.context, setup.request, setup.draft)
         self.run_actions = RunActions(self.context)
         self.report = self.run_actions.report
+        self._question = SharedVolumesQuestion(self.native, self.context)
         self.monitor = MonitorPanel(self.context, self.source.labels_of)
         self.hardware, self.status = wrapping_label(), wrapping_label()
         self._lay_out()
         self._connect()
+        connect_while_alive(self.native, self.viewer.layers.selection.events.changed, lambda *_: self.follow_layers())
         setup.offer(unfinished_run())
         self.attach_to_job(ended_too=True)
 
     def train(self) -> None:
         """Train with the settings."""
         with self.message.explaining():
-            self._begin(self.setup.request())
+            request = self.setup.request()
+            volumes = () if isinstance(request.data, Path) else request.data
+            self._question.ask_then(volumes, self.source.known_datasets(), partial(self._begin, request))
 
     def train_on_sample_data(self) -> None:
         """Generate a small dataset and train on it with the settings."""
@@ -138,7 +144,7 @@ class TrainDock(Dock):
     def follow_layers(self) -> None:
         """Update the layer menus, and choose what can be trained on."""
         super().follow_layers()
-        if self.run is None:
+        if self.jobs.running(self.kind) is None:
             self.source.prefer_available()
 
     def on_event(self, event: Any) -> None:
@@ -147,10 +153,11 @@ class TrainDock(Dock):
             case TrainingRun():
                 self._collapse_setup(True)
                 self.run_actions.offer(None)
-                self._follow(event)
+                # Of a run that ended before the dock was opened, layers are shown when somebody asks for them.
+                self._follow(event, in_viewer=self.jobs.running(self.kind) is not None)
             case SampleDatasetReady(folder=folder, test=test):
-                self.source.use_folder(folder)
-                show_sample(self.viewer, test, "sample")
+                self.source.show_folder(folder, is_shared=True)
+                mark_dataset(show_sample(self.viewer, test, "sample"), folder)
             case RunStarted(blocks=blocks):
                 show_blocks(self.viewer, blocks)
 
@@ -182,12 +189,12 @@ class TrainDock(Dock):
         self._follow(run)
         self.run_actions.offer(run)
 
-    def _follow(self, run: TrainingRun) -> None:
+    def _follow(self, run: TrainingRun, *, in_viewer: bool = True) -> None:
         self.run = run
         signals = run.events.status, run.events.started, run.events.notices
         self._listener.connect(*((signal, self._show_status) for signal in signals))
         self._show_status()
-        self.monitor.show_run(run)
+        self.monitor.show_run(run, in_viewer=in_viewer)
 
     def _collapse_setup(self, collapsed: bool) -> None:
         """Use the space of what is not needed during a run for the curves."""

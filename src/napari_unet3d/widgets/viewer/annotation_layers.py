@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from napari_unet3d.session.annotation_classes import BACKGROUND, AnnotationClasses
 from napari_unet3d.widgets.viewer.annotation_info import ANNOTATION, AnnotationInfo, annotation_info
-from napari_unet3d.widgets.viewer.layers import colour_of, spatial_kwargs
+from napari_unet3d.widgets.viewer.label_colours import colour_of
+from napari_unet3d.widgets.viewer.layers import spatial_kwargs
 
 BACKGROUND_COLOUR = "#2a9d8f"  # like none of the first classes, nor of errors; visible on black and on white
 _UNKNOWN_COLOUR = "#ff00ff"  # of values without a class
