@@ -12,6 +12,7 @@ from napari_unet3d.evaluation.errors.types import SearchProgress
 from napari_unet3d.inference.events import PredictionFailed, PredictionWritten, TilesPredicted, VolumeEvaluated
 
 T = TypeVar("T")
+_MOST_MARKS = 200
 _PLACING_FRACTION = 0.8  # of the time that a volume takes; the rest is blur and noise
 
 
@@ -51,17 +52,58 @@ class Progress:
     done, total : float
         Work done and to do, in any unit.
     seconds_left : float or None
-        An estimate; without it the job makes one from the elapsed time.
+        An estimate of the time left.
+    is_estimated : bool
+        Whether what reports the progress also estimates the time left, as soon as it can; else the job does.
     """
 
     done: float
     total: float
     seconds_left: float | None = None
+    is_estimated: bool = False
 
     @property
     def fraction(self) -> float:
         """Part that is done, from 0 to 1."""
         return min(1.0, max(0.0, self.done / self.total)) if self.total else 0.0
+
+
+class TimeEstimate:
+    """Estimates the time left of a job from its pace since its first progress, as soon as that is steady.
+
+    What came before the first progress, such as the loading of a model, does not count. The pace is steady when the
+    first half of the time since then brought at most twice as much, and at least half as much, as the second half.
+    """
+
+    def __init__(self) -> None:
+        self._marks: list[tuple[float, float]] = []
+        self._is_steady = False
+
+    def seconds_left(self, seconds: float, fraction: float) -> float | None:
+        """Return the time left, or None before the pace is steady.
+
+        Parameters
+        ----------
+        seconds : float
+            When the progress was made, on a clock that stands still during pauses.
+        fraction : float
+            Part that is done, from 0 to 1.
+        """
+        if fraction >= 1:
+            return 0.0
+        self._marks.append((seconds, fraction))
+        if len(self._marks) > _MOST_MARKS:
+            self._marks = [self._marks[0], *self._marks[2::2]]
+        (start, first), (now, last) = self._marks[0], self._marks[-1]
+        self._is_steady = self._is_steady or self._is_steady_between(start, now)
+        return (1 - last) * (now - start) / (last - first) if self._is_steady and last > first else None
+
+    def _is_steady_between(self, start: float, now: float) -> bool:
+        middle, halfway = min(self._marks, key=lambda mark: abs(mark[0] - (start + now) / 2))
+        if not start < middle < now:
+            return False
+        paces = (halfway - self._marks[0][1]) / (middle - start), (self._marks[-1][1] - halfway) / (now - middle)
+        return min(paces) > 0 and max(paces) <= 2 * min(paces)
 
 
 def progress_of(event: Any) -> Progress | None:

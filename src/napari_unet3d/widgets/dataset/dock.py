@@ -81,14 +81,13 @@ class DatasetDock(Dock):
             self.pairs,
             row(self.open_button, self.refresh_button),
             row(self.create_button, self.clean_button),
-            self.job_bar,
-            self.message,
             self.issues,
             heading("Add layers to the dataset"),
             column(self.image_layer, self.channels, self.labels_layer, labels=True),
             self.voxel_size,
             row(self.train_button, self.test_button),
         )
+        self.pin(self.job_bar)
         self.issues.hide()
         self.folder.changed.connect(self.refresh)
         self.pairs.itemDoubleClicked.connect(self.open_selected)

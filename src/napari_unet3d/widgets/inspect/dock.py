@@ -35,7 +35,6 @@ from napari_unet3d.widgets.viewer.channel_layers import image_of_layers
 from napari_unet3d.widgets.viewer.places import data_on, geometry_of
 
 _MOST_SCORES = 4  # rows in view, so that the errors below are, too
-_MIN_WIDTH = 350
 
 
 class InspectDock(Dock):
@@ -72,10 +71,10 @@ class InspectDock(Dock):
     """
 
     kind = "inspect"
+    least_width = 337
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
-        self.native.setMinimumWidth(_MIN_WIDTH)
         session, context = InspectionSession(), self.context
         self.source = InspectSource(context)
         chosen, volumes = self.source.layers, self.source.volumes
@@ -235,7 +234,8 @@ class InspectDock(Dock):
     def _lay_out(self) -> None:
         self.section = Section("What to inspect", self.source, is_open=True)
         self.train_section = Section("Fine-tune with the corrections", self.fine_tuning)
-        above = self.section, self.job_bar, self.message, self.scores
+        above = self.section, self.scores
         errors = self.views, self.errors, self.cursor_info, Section("Correct", self.correction, is_open=True)
         self.lay_out(*above, *errors, self.train_section, self.export)
         self.lay_out(Section("Compare two predictions", self.two_predictions))
+        self.pin(self.job_bar)
